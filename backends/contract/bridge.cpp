@@ -1,0 +1,119 @@
+#include "backends/contract/bridge.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <utility>
+
+namespace spillway {
+namespace net = boost::asio;
+
+namespace {
+
+class BridgeStream final : public TokenStream {
+ public:
+  BridgeStream(std::shared_ptr<Bridge> bridge, std::shared_ptr<const ChatRequest> request)
+      : bridge_(std::move(bridge)), request_(std::move(request)) {}
+  ~BridgeStream() override { bridge_->abandon(); }
+  BridgeStream(const BridgeStream&) = delete;
+  BridgeStream& operator=(const BridgeStream&) = delete;
+
+  Async<std::optional<Delta>> next(Deadline deadline) override { return bridge_->next(deadline); }
+
+ private:
+  std::shared_ptr<Bridge> bridge_;
+  std::shared_ptr<const ChatRequest> request_;
+};
+
+}  // namespace
+
+Bridge::Bridge(net::any_io_executor consumer, std::size_t capacity, std::function<void()> on_room)
+    : arrival_(std::move(consumer)), capacity_(capacity), on_room_(std::move(on_room)) {}
+
+void Bridge::push(Delta delta) {
+  std::unique_lock lock(mutex_);
+  if (state_ != State::open) return;
+  queue_.push_back(std::move(delta));
+  wake_consumer(std::move(lock));
+}
+
+void Bridge::finish() {
+  std::unique_lock lock(mutex_);
+  if (state_ != State::open) return;
+  state_ = State::finished;
+  wake_consumer(std::move(lock));
+}
+
+void Bridge::fail(Error error) {
+  std::unique_lock lock(mutex_);
+  if (state_ != State::open) return;
+  state_ = State::failed;
+  error_ = std::move(error);
+  wake_consumer(std::move(lock));
+}
+
+bool Bridge::full() {
+  std::lock_guard lock(mutex_);
+  if (queue_.size() < capacity_ || state_ != State::open) return false;
+  producer_paused_ = true;
+  return true;
+}
+
+bool Bridge::abandoned() const {
+  std::lock_guard lock(mutex_);
+  return state_ == State::abandoned;
+}
+
+Async<std::optional<Delta>> Bridge::next(Deadline deadline) {
+  while (true) {
+    std::unique_lock lock(mutex_);
+    if (!queue_.empty()) {
+      Delta delta = std::move(queue_.front());
+      queue_.pop_front();
+      const bool resume = producer_paused_ && queue_.size() <= capacity_ / 2;
+      if (resume) producer_paused_ = false;
+      lock.unlock();
+      if (resume) on_room_();
+      co_return std::optional<Delta>(std::move(delta));
+    }
+    if (state_ == State::failed) co_return error_;
+    if (state_ != State::open) co_return std::optional<Delta>();
+    if (SteadyClock::now() >= deadline) {
+      co_return Error{Errc::deadline_exceeded, "no answer before the deadline", "", std::nullopt};
+    }
+    // A wake-up posted from now on runs on this thread, so only after the wait below has been armed.
+    consumer_waits_ = true;
+    lock.unlock();
+    arrival_.expires_at(deadline);
+    co_await arrival_.async_wait(net::as_tuple(net::use_awaitable));
+    const auto cancellation = co_await net::this_coro::cancellation_state;
+    if (cancellation.cancelled() != net::cancellation_type::none) {
+      co_return Error{Errc::cancelled, "the request was cancelled", "", std::nullopt};
+    }
+  }
+}
+
+void Bridge::abandon() {
+  std::unique_lock lock(mutex_);
+  if (state_ == State::abandoned) return;
+  const bool producer_works = state_ == State::open;
+  state_ = State::abandoned;
+  queue_.clear();
+  lock.unlock();
+  if (producer_works) on_room_();
+}
+
+void Bridge::wake_consumer(std::unique_lock<std::mutex> lock) {
+  if (!consumer_waits_) return;
+  consumer_waits_ = false;
+  lock.unlock();
+  net::post(arrival_.get_executor(), [self = shared_from_this()] { self->arrival_.cancel(); });
+}
+
+std::unique_ptr<TokenStream> stream_over(std::shared_ptr<Bridge> bridge, std::shared_ptr<const ChatRequest> request) {
+  return std::make_unique<BridgeStream>(std::move(bridge), std::move(request));
+}
+
+}  // namespace spillway
