@@ -1,7 +1,8 @@
-// What an operator may say, as plain structs without behaviour. One immutable Settings per loaded file, shared by
-// `std::shared_ptr<const Settings>`; each request pins the one it started under. Durations are std::chrono, sizes bytes,
-// money integer nano-USD (1 USD = 1'000'000'000), shares 0..1. config/load.h makes it from YAML; config/schema.cpp has
-// one row per key with its default, range and sentence.
+// What an operator may say, as plain structs without behaviour. One immutable Settings per loaded
+// file, shared by `std::shared_ptr<const Settings>`; each request pins the one it started under.
+// Durations are std::chrono, sizes bytes, money integer nano-USD (1 USD = 1'000'000'000), shares
+// 0..1. config/load.h makes it from YAML; config/schema.cpp has one row per key with its default,
+// range and sentence.
 #pragma once
 
 #include <chrono>
@@ -25,40 +26,41 @@ struct ServerLimits {
   std::int64_t body_bytes_max = 32LL << 20;
   int header_bytes_max = 16 << 10;
   int connections_max = 4096;
-  int in_flight_max = 1024;              // Requests being answered at once, all classes.
-  Milliseconds header_timeout{10'000};   // From the first byte of a request to the end of its headers.
+  int in_flight_max = 1024;  // Requests being answered at once, all classes.
+  Milliseconds header_timeout{
+      10'000};  // From the first byte of a request to the end of its headers.
   Milliseconds body_timeout{60'000};
-  Milliseconds idle_timeout{75'000};     // A kept-alive connection without a request.
-  Milliseconds write_timeout{30'000};    // A client that does not read for so long is a slow client.
-  Milliseconds request_timeout{600'000}; // The deadline of a request whose class has none.
+  Milliseconds idle_timeout{75'000};   // A kept-alive connection without a request.
+  Milliseconds write_timeout{30'000};  // A client that does not read for so long is a slow client.
+  Milliseconds request_timeout{600'000};  // The deadline of a request whose class has none.
 };
 
 struct Server {
-  Endpoint listen;                       // The OpenAI-compatible API.
-  Endpoint admin;                        // /livez /readyz /metrics /config
-  int workers = 0;                       // Threads that serve connections; 0: one per two cores, at least one.
-  Milliseconds drain{30'000};            // On SIGTERM, how long running streams may go on.
+  Endpoint listen;  // The OpenAI-compatible API.
+  Endpoint admin;   // /livez /readyz /metrics /config
+  int workers = 0;  // Threads that serve connections; 0: one per two cores, at least one.
+  Milliseconds drain{30'000};  // On SIGTERM, how long running streams may go on.
   ServerLimits limits;
 };
 
 // A client's key. The secret is read from its source at load; `spillway check` never prints it.
 struct Key {
   std::string name;
-  std::string secret;                    // Resolved from `env:NAME` or `file:PATH`.
-  std::string tenant;                    // For cost metrics and logs.
-  std::string default_class;             // Empty: the class rules decide.
-  bool local_only = false;               // Its requests never leave the machine.
+  std::string secret;         // Resolved from `env:NAME` or `file:PATH`.
+  std::string tenant;         // For cost metrics and logs.
+  std::string default_class;  // Empty: the class rules decide.
+  bool local_only = false;    // Its requests never leave the machine.
 };
 
-struct Price {                           // Nano-USD per million tokens.
+struct Price {  // Nano-USD per million tokens.
   NanoUsd input_per_million = 0;
   NanoUsd output_per_million = 0;
   NanoUsd cached_input_per_million = 0;
 };
 
 struct ServedModel {
-  std::string name;                      // What clients ask for.
-  std::string upstream;                  // What the target calls it; equal to `name` if not given.
+  std::string name;      // What clients ask for.
+  std::string upstream;  // What the target calls it; equal to `name` if not given.
 };
 
 // Prior of the engine's step time, in force until the first measured steps replace it.
@@ -71,18 +73,20 @@ struct StepPrior {
 
 struct LocalTarget {
   std::string name = "local";
-  std::string executor = "torch";        // torch | synthetic (answers with filler at the StepPrior's pace: for tests)
-  std::string model_path;                // A GGUF file (Hugging Face folders come with a later version).
+  std::string executor =
+      "torch";  // torch | synthetic (answers with filler at the StepPrior's pace: for tests)
+  std::string model_path;  // A GGUF file (Hugging Face folders come with a later version).
   std::vector<ServedModel> serves;
-  std::string precision = "bf16";        // fp32 | bf16
-  int threads = 0;                       // 0: all cores.
+  std::string precision = "bf16";  // fp32 | bf16
+  int threads = 0;                 // 0: all cores.
   int sequences_max = 8;
-  int step_tokens_max = 256;             // Token budget of one step; bounds how long a prompt holds up decoding.
+  int step_tokens_max =
+      256;  // Token budget of one step; bounds how long a prompt holds up decoding.
   int kv_tokens_max = 32'768;
-  int context_max = 0;                   // 0: the model's own.
-  int waiting_max = 64;                  // The hard queue-depth limit.
+  int context_max = 0;   // 0: the model's own.
+  int waiting_max = 64;  // The hard queue-depth limit.
   StepPrior step_prior;
-  NanoUsd cost_per_hour = 0;             // Hardware, power and care; used for reports, not for routing.
+  NanoUsd cost_per_hour = 0;  // Hardware, power and care; used for reports, not for routing.
 };
 
 struct ProviderTimeouts {
@@ -93,10 +97,10 @@ struct ProviderTimeouts {
 };
 
 struct Breaker {
-  int window = 20;                       // Attempts looked back on.
-  double failure_share_max = 0.5;        // Opens at this share of failures…
-  int failures_min = 5;                  // …once so many are in the window.
-  Milliseconds open_for{5'000};          // Then one probe at a time is let through.
+  int window = 20;                 // Attempts looked back on.
+  double failure_share_max = 0.5;  // Opens at this share of failures…
+  int failures_min = 5;            // …once so many are in the window.
+  Milliseconds open_for{5'000};    // Then one probe at a time is let through.
 };
 
 // What the catalogue knows of a provider before anything has been measured here.
@@ -104,21 +108,21 @@ struct Measured {
   Milliseconds ttft_p50{500};
   Milliseconds ttft_p99{1'500};
   double tokens_per_second = 100.0;
-  double quality = 0.0;                  // The article's BLEU column.
+  double quality = 0.0;  // The article's BLEU column.
 };
 
 struct ProviderTarget {
   std::string name;
   std::string dialect = "openai";
-  std::string base_url;                  // Ends in /v1
-  std::string key;                       // Resolved; empty sends no Authorization header.
+  std::string base_url;  // Ends in /v1
+  std::string key;       // Resolved; empty sends no Authorization header.
   std::vector<ServedModel> serves;
   Price price;
   Measured measured;
   ProviderTimeouts timeouts;
   Breaker breaker;
   int concurrency_max = 256;
-  std::string ca_file;                   // Extra CA bundle; TLS verification itself cannot be switched off.
+  std::string ca_file;  // Extra CA bundle; TLS verification itself cannot be switched off.
 };
 
 struct Sla {
@@ -130,57 +134,59 @@ struct Sla {
 enum class Spill {
   never,             // Stays local.
   when_sla_at_risk,  // Local while its predicted TTFT and time per token meet the SLA.
-  always,            // To providers; local only when none of them can take it and the class allows it.
+  always,  // To providers; local only when none of them can take it and the class allows it.
 };
 
 enum class Prefer { cheapest, fastest, ordered };
 
-// Who belongs to a class: any given matcher that does not fit rules it out; a class without matchers is never matched
-// by rules, only named by a key, the x-spillway-class header or `classes.default`.
+// Who belongs to a class: any given matcher that does not fit rules it out; a class without
+// matchers is never matched by rules, only named by a key, the x-spillway-class header or
+// `classes.default`.
 struct ClassMatch {
   std::vector<std::string> keys;
   std::vector<std::string> service_tiers;
   std::vector<std::string> models;
-  std::vector<std::string> endpoints;    // "/v1/chat/completions"
+  std::vector<std::string> endpoints;  // "/v1/chat/completions"
 };
 
 struct RequestClass {
   std::string name;
-  std::vector<ClassMatch> match;         // Any of them.
+  std::vector<ClassMatch> match;  // Any of them.
   Sla sla;
   Spill spill = Spill::when_sla_at_risk;
   Prefer prefer = Prefer::cheapest;
-  std::vector<std::string> providers;    // Who may take it, in rank order for `ordered`; empty: all.
-  double ttft_headroom = 0.9;            // Local only if predicted TTFT ≤ headroom × SLA.
-  bool local_as_last_resort = true;      // When no provider can take it.
+  std::vector<std::string> providers;  // Who may take it, in rank order for `ordered`; empty: all.
+  double ttft_headroom = 0.9;          // Local only if predicted TTFT ≤ headroom × SLA.
+  bool local_as_last_resort = true;    // When no provider can take it.
 };
 
 // A model name that clients ask for and that the policy resolves: every target may serve it.
 struct Alias {
-  std::string name;                      // "auto"
-  std::map<std::string, std::string> model_on;  // target → the target's served model name; empty: its first.
+  std::string name;  // "auto"
+  std::map<std::string, std::string>
+      model_on;  // target → the target's served model name; empty: its first.
 };
 
 struct Policy {
-  std::vector<RequestClass> classes;     // First match wins.
+  std::vector<RequestClass> classes;  // First match wins.
   std::string default_class;
   std::vector<Alias> aliases;
-  int attempts_max = 4;                  // Targets tried for one request before its first token.
+  int attempts_max = 4;  // Targets tried for one request before its first token.
 };
 
 struct Log {
-  std::string level = "info";            // debug | info | warn | error
+  std::string level = "info";  // debug | info | warn | error
 };
 
 struct Settings {
   Server server;
-  std::vector<Key> keys;                 // Empty: every caller is accepted as tenant "anonymous".
-  std::vector<LocalTarget> local;        // At most one for now.
+  std::vector<Key> keys;           // Empty: every caller is accepted as tenant "anonymous".
+  std::vector<LocalTarget> local;  // At most one for now.
   std::vector<ProviderTarget> providers;
   Policy policy;
   Log log;
-  std::string source;                    // Path it was read from.
-  std::string sha256;                    // Of the file's bytes: /config and spillway_config_version_info.
+  std::string source;  // Path it was read from.
+  std::string sha256;  // Of the file's bytes: /config and spillway_config_version_info.
 };
 
 }  // namespace spillway::config

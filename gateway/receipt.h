@@ -1,5 +1,6 @@
-// Everything worth telling about one request once it is over: the pipeline fills it in as it goes, `account()` tells it
-// once, to the log, the metrics and the price book. A plain value that belongs to the request's coroutine.
+// Everything worth telling about one request once it is over: the pipeline fills it in as it goes,
+// `account()` tells it once, to the log, the metrics and the price book. A plain value that belongs
+// to the request's coroutine.
 #pragma once
 
 #include "backends/contract/chat.h"
@@ -16,22 +17,22 @@ namespace spillway {
 // One target that was asked. The last attempt is the one that served, if any did.
 struct Attempt {
   std::string target;
-  std::optional<Errc> failure;           // Empty: it answered.
-  std::string cause;                     // What the target said when it failed.
-  double seconds = 0.0;                  // Until its first token, or until it failed.
+  std::optional<Errc> failure;  // Empty: it answered.
+  std::string cause;            // What the target said when it failed.
+  double seconds = 0.0;         // Until its first token, or until it failed.
 };
 
 struct Receipt {
   std::string request_id;
-  std::string client_request_id;         // X-Client-Request-Id, at most 512 ASCII characters.
-  std::string endpoint;                  // "/v1/chat/completions"
-  std::string tenant;                    // "anonymous" where no keys are configured
+  std::string client_request_id;  // X-Client-Request-Id, at most 512 ASCII characters.
+  std::string endpoint;           // "/v1/chat/completions"
+  std::string tenant;             // "anonymous" where no keys are configured
   std::string key_name;
   std::string model_requested;
   bool stream = false;
 
   std::string request_class;
-  std::string target;                    // Who served it; empty if nobody did.
+  std::string target;  // Who served it; empty if nobody did.
   std::string model_served;
   bool served_locally = false;
   std::string reason;                    // The policy's reason: policy::name_of(Reason).
@@ -43,19 +44,22 @@ struct Receipt {
 
   Usage usage;
   std::int64_t cost_nano_usd = 0;
-  std::int64_t avoided_nano_usd = 0;     // What the cheapest provider would have asked for a request served locally.
+  std::int64_t avoided_nano_usd =
+      0;  // What the cheapest provider would have asked for a request served locally.
 
-  TimePoint arrived{};                   // Head and body read.
-  TimePoint decided{};                   // The plan was made.
-  std::optional<TimePoint> dispatched;   // Handed to the target that served.
+  TimePoint arrived{};                  // Head and body read.
+  TimePoint decided{};                  // The plan was made.
+  std::optional<TimePoint> dispatched;  // Handed to the target that served.
   std::optional<TimePoint> first_token;
   TimePoint ended{};
-  int completion_pieces = 0;             // Deltas with text: for time between tokens where tokens are unknown.
+  int completion_pieces = 0;  // Deltas with text: for time between tokens where tokens are unknown.
 
-  std::optional<Error> error;            // Empty: the client got a whole answer.
-  int http_status = 0;                   // 499: the client went away.
+  std::optional<Error> error;  // Empty: the client got a whole answer.
+  int http_status = 0;         // 499: the client went away.
 
-  double seconds_to_first_token() const { return first_token ? seconds_between(arrived, *first_token) : 0.0; }
+  double seconds_to_first_token() const {
+    return first_token ? seconds_between(arrived, *first_token) : 0.0;
+  }
   double seconds_total() const { return seconds_between(arrived, ended); }
 };
 

@@ -1,8 +1,10 @@
-// Who can answer a prompt. The local engine and each provider implement Backend; the gateway knows nothing else of them.
+// Who can answer a prompt. The local engine and each provider implement Backend; the gateway knows
+// nothing else of them.
 //
-// Called from any worker thread; a TokenStream belongs to the coroutine that opened it and stays on its thread.
-// Dropping a TokenStream cancels the work behind it at once (the sequence leaves the batch at the next step, the
-// connection to the provider is closed). Backends neither log nor count requests: they return what happened.
+// Called from any worker thread; a TokenStream belongs to the coroutine that opened it and stays on
+// its thread. Dropping a TokenStream cancels the work behind it at once (the sequence leaves the
+// batch at the next step, the connection to the provider is closed). Backends neither log nor count
+// requests: they return what happened.
 #pragma once
 
 #include "backends/contract/chat.h"
@@ -25,8 +27,9 @@ class TokenStream {
  public:
   virtual ~TokenStream() = default;
 
-  // The next piece, or nullopt after the last one. An error ends the stream: backend_unavailable (provider failed,
-  // with the cause in `message`), deadline_exceeded, cancelled (the awaiting coroutine was cancelled), overloaded.
+  // The next piece, or nullopt after the last one. An error ends the stream: backend_unavailable
+  // (provider failed, with the cause in `message`), deadline_exceeded, cancelled (the awaiting
+  // coroutine was cancelled), overloaded.
   virtual Async<std::optional<Delta>> next(Deadline deadline) = 0;
 };
 
@@ -37,12 +40,13 @@ class Backend {
   // The target's name in the configuration ("local", "ai-hub").
   virtual const std::string& name() const = 0;
 
-  // Begins to answer `request` with the backend's model `model`. Returns as soon as the work is handed over; what
-  // the provider or engine says comes from the stream. Refuses at once with rate_limited or overloaded when full,
-  // with context_too_long or invalid_request when this backend can never answer it.
-  // Requires: `request` stays unchanged; it is kept alive by the stream.
-  virtual Async<std::unique_ptr<TokenStream>> open(std::shared_ptr<const ChatRequest> request, std::string model,
-                                                   Deadline deadline) = 0;
+  // Begins to answer `request` with the backend's model `model`. Returns as soon as the work is
+  // handed over; what the provider or engine says comes from the stream. Refuses at once with
+  // rate_limited or overloaded when full, with context_too_long or invalid_request when this
+  // backend can never answer it. Requires: `request` stays unchanged; it is kept alive by the
+  // stream.
+  virtual Async<std::unique_ptr<TokenStream>> open(std::shared_ptr<const ChatRequest> request,
+                                                   std::string model, Deadline deadline) = 0;
 };
 
 }  // namespace spillway

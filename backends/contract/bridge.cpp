@@ -83,7 +83,8 @@ Async<std::optional<Delta>> Bridge::next(Deadline deadline) {
     if (SteadyClock::now() >= deadline) {
       co_return Error{Errc::deadline_exceeded, "no answer before the deadline", "", std::nullopt};
     }
-    // A wake-up posted from now on runs on this thread, so only after the wait below has been armed.
+    // A wake-up posted from now on runs on this thread, so only after the wait below has been
+    // armed.
     consumer_waits_ = true;
     lock.unlock();
     arrival_.expires_at(deadline);
@@ -112,7 +113,8 @@ void Bridge::wake_consumer(std::unique_lock<std::mutex> lock) {
   net::post(arrival_.get_executor(), [self = shared_from_this()] { self->arrival_.cancel(); });
 }
 
-std::unique_ptr<TokenStream> stream_over(std::shared_ptr<Bridge> bridge, std::shared_ptr<const ChatRequest> request) {
+std::unique_ptr<TokenStream> stream_over(std::shared_ptr<Bridge> bridge,
+                                         std::shared_ptr<const ChatRequest> request) {
   return std::make_unique<BridgeStream>(std::move(bridge), std::move(request));
 }
 

@@ -1,9 +1,11 @@
-// The only door between a producer thread (engine, cloud) and a request's coroutine: a bounded queue of Deltas.
+// The only door between a producer thread (engine, cloud) and a request's coroutine: a bounded
+// queue of Deltas.
 //
-// One producer thread pushes, one coroutine awaits `next` on its own single-threaded io_context. Pushing never
-// blocks and never loses a Delta; when `full()` the producer pauses its source (cloud pauses the transfer, the
-// engine parks the sequence) until `on_room` tells it to go on. `on_room` also runs once when the consumer leaves,
-// on the consumer's thread: it must only wake the producer. Owned by both sides through shared_ptr.
+// One producer thread pushes, one coroutine awaits `next` on its own single-threaded io_context.
+// Pushing never blocks and never loses a Delta; when `full()` the producer pauses its source (cloud
+// pauses the transfer, the engine parks the sequence) until `on_room` tells it to go on. `on_room`
+// also runs once when the consumer leaves, on the consumer's thread: it must only wake the
+// producer. Owned by both sides through shared_ptr.
 #pragma once
 
 #include "backends/contract/backend.h"
@@ -23,25 +25,26 @@ namespace spillway {
 class Bridge : public std::enable_shared_from_this<Bridge> {
  public:
   // `capacity` is in Deltas. `consumer` must be the executor of the thread that will await `next`.
-  Bridge(boost::asio::any_io_executor consumer, std::size_t capacity, std::function<void()> on_room);
+  Bridge(boost::asio::any_io_executor consumer, std::size_t capacity,
+         std::function<void()> on_room);
 
   // Producer side; any thread, one at a time.
-  void push(Delta delta);          // Ignored after finish, fail or abandon.
-  void finish();                   // No more Deltas; `next` returns nullopt once the queue is empty.
-  void fail(Error error);          // As finish, but `next` returns this error.
-  bool full();                     // True asks for `on_room` once half of the queue has been taken.
-  bool abandoned() const;          // The consumer has gone: stop the work.
+  void push(Delta delta);  // Ignored after finish, fail or abandon.
+  void finish();           // No more Deltas; `next` returns nullopt once the queue is empty.
+  void fail(Error error);  // As finish, but `next` returns this error.
+  bool full();             // True asks for `on_room` once half of the queue has been taken.
+  bool abandoned() const;  // The consumer has gone: stop the work.
 
   // Consumer side; the executor's thread only.
   Async<std::optional<Delta>> next(Deadline deadline);
-  void abandon();                  // Idempotent.
+  void abandon();  // Idempotent.
 
  private:
   enum class State { open, finished, failed, abandoned };
 
   void wake_consumer(std::unique_lock<std::mutex> lock);
 
-  boost::asio::steady_timer arrival_;   // Expires at the deadline; cancelled when something arrives.
+  boost::asio::steady_timer arrival_;  // Expires at the deadline; cancelled when something arrives.
   const std::size_t capacity_;
   const std::function<void()> on_room_;
 
@@ -50,10 +53,11 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
   State state_ = State::open;
   Error error_;
   bool consumer_waits_ = false;
-  bool producer_paused_ = false;        // full() was answered with true since the last on_room.
+  bool producer_paused_ = false;  // full() was answered with true since the last on_room.
 };
 
 // A TokenStream over a Bridge: dropping it abandons the bridge.
-std::unique_ptr<TokenStream> stream_over(std::shared_ptr<Bridge> bridge, std::shared_ptr<const ChatRequest> request);
+std::unique_ptr<TokenStream> stream_over(std::shared_ptr<Bridge> bridge,
+                                         std::shared_ptr<const ChatRequest> request);
 
 }  // namespace spillway

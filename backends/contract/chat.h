@@ -1,4 +1,5 @@
-// What is asked (ChatRequest) and what comes back piece by piece (Delta): the words every backend speaks.
+// What is asked (ChatRequest) and what comes back piece by piece (Delta): the words every backend
+// speaks.
 //
 // Plain values, no behaviour, no Asio, no JSON. A ChatRequest is immutable once parsed and shared
 // (`std::shared_ptr<const ChatRequest>`) by everybody who works on the request, on any thread.
@@ -15,37 +16,39 @@ enum class Role { system, developer, user, assistant, tool };
 
 struct Message {
   Role role = Role::user;
-  std::string content;       // Text parts joined; what is not text is only in ChatRequest::body.
-  std::string name;          // Optional participant name.
-  bool text_only = true;     // False if a part is not text: such a message needs a target that takes it.
+  std::string content;  // Text parts joined; what is not text is only in ChatRequest::body.
+  std::string name;     // Optional participant name.
+  bool text_only =
+      true;  // False if a part is not text: such a message needs a target that takes it.
 };
 
-// Field meanings and ranges are OpenAI's; top_k, min_p, repetition_penalty, min_tokens and ignore_eos are vLLM's.
+// Field meanings and ranges are OpenAI's; top_k, min_p, repetition_penalty, min_tokens and
+// ignore_eos are vLLM's.
 struct Sampling {
-  double temperature = 1.0;          // 0 is greedy.
-  double top_p = 1.0;                // (0, 1]
-  int top_k = 0;                     // 0 = off
-  double min_p = 0.0;                // [0, 1]
-  double frequency_penalty = 0.0;    // [-2, 2]
-  double presence_penalty = 0.0;     // [-2, 2]
-  double repetition_penalty = 1.0;   // > 0
+  double temperature = 1.0;         // 0 is greedy.
+  double top_p = 1.0;               // (0, 1]
+  int top_k = 0;                    // 0 = off
+  double min_p = 0.0;               // [0, 1]
+  double frequency_penalty = 0.0;   // [-2, 2]
+  double presence_penalty = 0.0;    // [-2, 2]
+  double repetition_penalty = 1.0;  // > 0
   std::optional<std::uint64_t> seed;
-  std::vector<std::string> stop;     // At most 4; not part of the returned text.
-  std::optional<int> tokens_max;     // max_tokens or max_completion_tokens
+  std::vector<std::string> stop;  // At most 4; not part of the returned text.
+  std::optional<int> tokens_max;  // max_tokens or max_completion_tokens
   int tokens_min = 0;
   bool ignore_eos = false;
 };
 
 struct ChatRequest {
-  std::string model;                     // As the client wrote it.
+  std::string model;  // As the client wrote it.
   std::vector<Message> messages;
   Sampling sampling;
   bool stream = false;
-  bool include_usage = false;            // stream_options.include_usage
-  std::string service_tier;              // Empty if not given.
-  bool needs_tools = false;              // Has tools, functions or a non-trivial response_format.
-  bool text_only = true;                 // All messages are text.
-  std::string body;                      // The client's JSON, byte for byte: what a provider's dialect forwards.
+  bool include_usage = false;  // stream_options.include_usage
+  std::string service_tier;    // Empty if not given.
+  bool needs_tools = false;    // Has tools, functions or a non-trivial response_format.
+  bool text_only = true;       // All messages are text.
+  std::string body;  // The client's JSON, byte for byte: what a provider's dialect forwards.
 };
 
 enum class FinishReason { stop, length, tool_calls, content_filter };
@@ -57,14 +60,14 @@ struct Usage {
   int reasoning_tokens = 0;  // Part of completion_tokens.
 };
 
-// One piece of an answer. Every field may be empty; a stream ends after the Delta with `finish` (and `usage`,
-// which comes with it or in a Delta of its own after it).
+// One piece of an answer. Every field may be empty; a stream ends after the Delta with `finish`
+// (and `usage`, which comes with it or in a Delta of its own after it).
 struct Delta {
   int choice = 0;
   std::string text;
-  std::string reasoning;                // DeepSeek's reasoning_content
-  std::string extra;                    // A JSON object of further `delta` members (tool_calls, refusal…), or empty.
-  int tokens = 0;                       // Completion tokens this piece stands for; 0 if the backend cannot tell.
+  std::string reasoning;  // DeepSeek's reasoning_content
+  std::string extra;  // A JSON object of further `delta` members (tool_calls, refusal…), or empty.
+  int tokens = 0;     // Completion tokens this piece stands for; 0 if the backend cannot tell.
   std::optional<FinishReason> finish;
   std::optional<Usage> usage;
 };

@@ -30,8 +30,9 @@ std::string_view name_of(Errc code) {
 }
 
 void throw_exception_from_error(const Error& error, const boost::source_location& where) {
-  throw std::logic_error(std::string(name_of(error.code)) + ": " + error.message + " (unchecked Result at " +
-                         where.file_name() + ":" + std::to_string(where.line()) + ")");
+  throw std::logic_error(std::string(name_of(error.code)) + ": " + error.message +
+                         " (unchecked Result at " + where.file_name() + ":" +
+                         std::to_string(where.line()) + ")");
 }
 
 }  // namespace spillway

@@ -1,7 +1,9 @@
-// The closed set of ways a request can fail, and Result<T>, which carries either a value or one of them.
+// The closed set of ways a request can fail, and Result<T>, which carries either a value or one of
+// them.
 //
 // Everything expected is a value of this type; exceptions are for start-up and programmer errors.
-// Copyable, thread-compatible, compiles without Asio. gateway/openai/errors.cpp maps each code to the wire.
+// Copyable, thread-compatible, compiles without Asio. gateway/openai/errors.cpp maps each code to
+// the wire.
 #pragma once
 
 #include <boost/assert/source_location.hpp>
@@ -15,25 +17,25 @@
 namespace spillway {
 
 enum class Errc {
-  invalid_request,         // The client's request is malformed; `param` names the field.
-  context_too_long,        // Prompt plus asked completion exceed the model's context.
-  unauthenticated,         // No key, or one that is not known.
-  forbidden,               // A known key that may not do this.
-  model_not_found,         // No target serves the model asked for.
-  not_found,               // No such path or object.
-  method_not_allowed,      // The path exists; this method does not.
-  payload_too_large,       // Body over the limit.
-  headers_too_large,       // Header block over the limit.
-  request_timeout,         // The client did not finish sending its request in time.
-  over_budget,             // The tenant's money is spent.
-  rate_limited,            // Too many requests or tokens; `retry_after` says when.
-  overloaded,              // The gateway or the engine refuses more work for now.
-  no_route,                // The policy leaves no target for this request.
-  backend_unavailable,     // The targets tried all failed.
-  deadline_exceeded,       // The request's deadline passed.
-  slow_client,             // The client reads too slowly; its stream was ended.
-  cancelled,               // The client went away.
-  internal,                // A fault of ours.
+  invalid_request,      // The client's request is malformed; `param` names the field.
+  context_too_long,     // Prompt plus asked completion exceed the model's context.
+  unauthenticated,      // No key, or one that is not known.
+  forbidden,            // A known key that may not do this.
+  model_not_found,      // No target serves the model asked for.
+  not_found,            // No such path or object.
+  method_not_allowed,   // The path exists; this method does not.
+  payload_too_large,    // Body over the limit.
+  headers_too_large,    // Header block over the limit.
+  request_timeout,      // The client did not finish sending its request in time.
+  over_budget,          // The tenant's money is spent.
+  rate_limited,         // Too many requests or tokens; `retry_after` says when.
+  overloaded,           // The gateway or the engine refuses more work for now.
+  no_route,             // The policy leaves no target for this request.
+  backend_unavailable,  // The targets tried all failed.
+  deadline_exceeded,    // The request's deadline passed.
+  slow_client,          // The client reads too slowly; its stream was ended.
+  cancelled,            // The client went away.
+  internal,             // A fault of ours.
 };
 
 // The code's snake_case name, as used in logs and metrics; static storage.
@@ -49,7 +51,9 @@ struct Error {
 template <class T>
 using Result = boost::system::result<T, Error>;
 
-// Called by Result::value() on an error: a programmer forgot to look. Always throws std::logic_error.
-[[noreturn]] void throw_exception_from_error(const Error& error, const boost::source_location& where);
+// Called by Result::value() on an error: a programmer forgot to look. Always throws
+// std::logic_error.
+[[noreturn]] void throw_exception_from_error(const Error& error,
+                                             const boost::source_location& where);
 
 }  // namespace spillway
