@@ -31,6 +31,10 @@ class TokenStream {
   // (provider failed, with the cause in `message`), deadline_exceeded, cancelled (the awaiting
   // coroutine was cancelled), overloaded.
   virtual Async<std::optional<Delta>> next(Deadline deadline) = 0;
+
+  // True if `next` would answer without waiting: what lets several pieces share one write to the
+  // client.
+  virtual bool ready() = 0;
 };
 
 class Backend {

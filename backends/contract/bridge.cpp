@@ -21,6 +21,7 @@ class BridgeStream final : public TokenStream {
   BridgeStream& operator=(const BridgeStream&) = delete;
 
   Async<std::optional<Delta>> next(Deadline deadline) override { return bridge_->next(deadline); }
+  bool ready() override { return bridge_->ready(); }
 
  private:
   std::shared_ptr<Bridge> bridge_;
@@ -94,6 +95,11 @@ Async<std::optional<Delta>> Bridge::next(Deadline deadline) {
       co_return Error{Errc::cancelled, "the request was cancelled", "", std::nullopt};
     }
   }
+}
+
+bool Bridge::ready() {
+  std::lock_guard lock(mutex_);
+  return !queue_.empty() || state_ != State::open;
 }
 
 void Bridge::abandon() {

@@ -37,6 +37,7 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
 
   // Consumer side; the executor's thread only.
   Async<std::optional<Delta>> next(Deadline deadline);
+  bool ready();    // `next` would not wait.
   void abandon();  // Idempotent.
 
  private:
