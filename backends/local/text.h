@@ -1,0 +1,62 @@
+// The text side of a local model: chat messages to token ids, token ids to text, and which ids end an answer.
+//
+// Made once at start-up from the model file, which may be closed afterwards. Immutable: any thread may call any method
+// at any time; HTTP workers encode, so that the engine's thread never does. Chat templates come with the model and are
+// not trusted: rendering has limits on depth, steps and output, and what a message says can never become a control
+// token, whatever it contains.
+#pragma once
+
+#include "backends/contract/chat.h"
+#include "backends/contract/error.h"
+#include "backends/local/tokenizer/detokenizer.h"
+#include "backends/local/tokenizer/tokenizer.h"
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace spillway::loader {
+class GgufFile;
+}
+
+namespace spillway::local {
+
+using tokenizer::Detokenizer;
+using tokenizer::SpecialTokens;
+using tokenizer::TokenId;
+
+class TextModel {
+ public:
+  // Reads tokenizer and chat template; errors say which metadata key is missing or not understood.
+  static Result<TextModel> from_gguf(const loader::GgufFile& file);
+
+  TextModel(TextModel&&) noexcept;
+  TextModel& operator=(TextModel&&) noexcept;
+  ~TextModel();
+
+  // The prompt for the assistant's next turn. Errors: invalid_request with the template's own words where it refuses
+  // the conversation (roles out of order, say) or a limit is met.
+  Result<std::vector<TokenId>> encode_chat(const std::vector<Message>& messages) const;
+
+  // Plain text without a template, after the model's begin token if it has one; special tokens in it are text.
+  std::vector<TokenId> encode(std::string_view text) const;
+
+  // One a stream; the TextModel must outlive it.
+  Detokenizer make_detokenizer(SpecialTokens special = SpecialTokens::skip) const;
+
+  int vocabulary_size() const;
+
+  // Ids that end an answer (end of text, of turn, of message); sorted, never empty.
+  const std::vector<TokenId>& stop_tokens() const;
+
+  // Tokens the model was trained to see at most.
+  int context_length() const;
+
+ private:
+  struct Parts;
+  explicit TextModel(std::unique_ptr<const Parts> parts);
+
+  std::unique_ptr<const Parts> parts_;
+};
+
+}  // namespace spillway::local

@@ -1,0 +1,73 @@
+// Byte-level BPE: text to token ids, exactly as the Hugging Face `tokenizers` library does it.
+//
+// Immutable once made, so any thread may encode; HTTP workers do, never the engine's thread. Owns its tables.
+// The order of work is that library's: special tokens are cut out first, the rest is split by the pre-tokenizer's
+// pattern, each piece's bytes become the byte-level alphabet, and merges apply in order of rank, leftmost first.
+//
+// Input marking: what a user writes must never become a control token. Callers say for each stretch of text whether it
+// is control text (a template's own words) or plain; special tokens are recognised only where they lie wholly inside
+// control text. Everything else about the joined text, such as where words break, is as if nothing were marked.
+// Bytes that are not UTF-8 are encoded as themselves and belong to no character class.
+#pragma once
+
+#include "backends/contract/error.h"
+#include "backends/local/tokenizer/pre_tokenizer.h"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace spillway::tokenizer {
+
+using TokenId = std::int32_t;
+
+// What a model file says about its tokenizer. Ids are positions in `tokens`.
+struct Vocabulary {
+  std::vector<std::string_view> tokens;                                // In the byte-level alphabet, specials literally.
+  std::vector<std::pair<std::string_view, std::string_view>> merges;   // Best first.
+  std::vector<TokenId> special;                                        // Control tokens: recognised in control text only.
+  std::vector<SplitRule> split;                                        // Applied one after the other.
+  bool ignore_merges = false;                                          // A piece that is a token needs no merges (Llama 3).
+};
+
+struct Segment {
+  std::string_view text;
+  bool control = false;
+};
+
+class Tokenizer {
+ public:
+  // Copies what it needs. An error says which token or merge does not fit.
+  static Result<Tokenizer> make(const Vocabulary& vocabulary);
+
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  // Plain text: special tokens in it are ordinary characters.
+  std::vector<TokenId> encode(std::string_view text) const;
+
+  // Control text: special tokens in it become their ids.
+  std::vector<TokenId> encode_control(std::string_view text) const;
+
+  // The segments joined, see "input marking" above.
+  std::vector<TokenId> encode(std::span<const Segment> segments) const;
+
+  int size() const;
+
+  // The bytes a token stands for (not always whole UTF-8). Requires: 0 <= id < size().
+  std::string_view bytes_of(TokenId id) const;
+  bool is_special(TokenId id) const;
+
+ private:
+  struct Tables;
+  explicit Tokenizer(std::unique_ptr<const Tables> tables);
+
+  std::unique_ptr<const Tables> tables_;
+};
+
+}  // namespace spillway::tokenizer
