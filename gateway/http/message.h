@@ -1,0 +1,39 @@
+// One HTTP request, whole: head checked, body read, ready for a handler.
+//
+// A plain value that belongs to the handler's coroutine; nothing in it points into the connection,
+// so it may outlive it. Made by the session on the connection's worker thread.
+#pragma once
+
+#include "backends/contract/deadline.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace spillway::http {
+
+struct Header {
+  std::string name;  // Lower case.
+  std::string value;
+};
+
+struct Request {
+  std::string id;      // Ours, never the client's: "req_" and 24 hexadecimal digits.
+  std::string method;  // Upper case as sent: "POST".
+  std::string path;    // Percent-decoded, without the query: "/v1/models/org/name".
+  std::string tail;    // What a route's "{id}" matched; empty for exact routes.
+  std::string query;   // After '?', as sent.
+  std::vector<Header> headers;
+  std::string body;
+  std::string peer;     // "127.0.0.1:50412"
+  TimePoint arrived{};  // Head and body were read.
+
+  // The first header of that name (given in lower case), or an empty view.
+  std::string_view header(std::string_view name) const;
+
+  // The key in `Authorization: Bearer KEY` (scheme in any case; the key may contain spaces), or an
+  // empty view.
+  std::string_view bearer_token() const;
+};
+
+}  // namespace spillway::http

@@ -1,0 +1,48 @@
+// How a handler answers: once with `send`, or piece by piece with `begin_stream`, `write`… and
+// `end`.
+//
+// Belongs to the session; valid while the handler runs and only on its thread; one call at a time.
+// Each answer carries `x-request-id` and the right `connection` and framing headers by itself. When
+// the client hangs up, the call in progress and all later ones return Errc::cancelled; when it does
+// not take a byte for the write timeout they return Errc::slow_client. After either the connection
+// is closed when the handler returns. A handler that returns without an answer makes the session
+// answer 500; one that returns between `begin_stream` and `end` makes it close the connection
+// without the final chunk, which clients see as a cut stream.
+#pragma once
+
+#include "backends/contract/backend.h"
+
+#include <string>
+#include <string_view>
+
+namespace spillway::http {
+
+class ResponseWriter {
+ public:
+  virtual ~ResponseWriter() = default;
+
+  // Adds a response header. `name` is in lower case; control characters in `value` become spaces.
+  // Requires: !head_sent().
+  virtual void set_header(std::string_view name, std::string_view value) = 0;
+
+  // The whole answer. For HEAD and status 204 the body stays behind.
+  virtual Async<void> send(int status, std::string content_type, std::string body) = 0;
+
+  // Prepares 200 text/event-stream, cache-control: no-cache, chunked. The head leaves with the
+  // first write.
+  virtual Async<void> begin_stream() = 0;
+
+  // One or more whole events, sent in one piece; an empty string is not sent.
+  virtual Async<void> write(std::string whole_events) = 0;
+
+  // The last events (may be empty) and the final chunk, in one write.
+  virtual Async<void> end(std::string last_events) = 0;
+
+  // True once an answer was begun: errors must now go into the stream.
+  virtual bool head_sent() const = 0;
+
+  // The status begun or sent; 0 before that.
+  virtual int status() const = 0;
+};
+
+}  // namespace spillway::http

@@ -1,0 +1,45 @@
+// Which handler answers which path and method; what no handler answers becomes 404 or 405 with
+// `allow`.
+//
+// Filled before the server starts, read by all workers afterwards. Copies share nothing with the
+// connection. HEAD is answered by the path's GET handler (the writer keeps the body back), OPTIONS
+// with 204 and `allow`.
+#pragma once
+
+#include "gateway/http/server.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace spillway::http {
+
+class Routes {
+ public:
+  explicit Routes(ErrorFormatter format_error);
+
+  // `pattern` is a whole path ("/v1/models") or one that ends in "/{id}" ("/v1/models/{id}"): the
+  // tail is everything behind the slash, may itself contain slashes (also sent as %2F), is not
+  // empty, and comes in Request::tail. Exact paths win over tails.
+  void add(std::string_view method, std::string_view pattern, Handler handler);
+
+  // The Handler for a Server. Requires: this outlives the server.
+  boost::asio::awaitable<void> serve(Request request, ResponseWriter& out) const;
+
+ private:
+  struct Route {
+    std::string method;
+    std::string path;  // Without "{id}".
+    bool takes_tail = false;
+    Handler handler;
+  };
+
+  const Route* find(std::string_view method, Request& request) const;
+  std::string allowed(
+      std::string_view path) const;  // "GET, HEAD, OPTIONS", or empty if the path is unknown.
+
+  ErrorFormatter format_error_;
+  std::vector<Route> routes_;
+};
+
+}  // namespace spillway::http
