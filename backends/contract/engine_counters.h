@@ -1,0 +1,43 @@
+// What the local engine has done since it started: sums and histograms for telemetry to read at
+// scrape time. Plain values, no Asio.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace spillway {
+
+// A cumulative histogram as Prometheus wants it: buckets[i] counts values ≤ bounds[i], the last
+// all.
+template <std::size_t N>
+struct StepHistogram {
+  std::array<double, N> bounds{};
+  std::array<std::uint64_t, N + 1> buckets{};
+  double sum = 0.0;
+
+  void observe(double value) {
+    sum += value;
+    for (std::size_t i = 0; i < N; ++i) buckets[i] += value <= bounds[i] ? 1 : 0;
+    ++buckets[N];
+  }
+};
+
+struct EngineCounters {
+  std::uint64_t steps = 0;
+  std::uint64_t prompt_tokens = 0;  // Run through the model, recomputation included.
+  std::uint64_t generated_tokens = 0;
+  std::uint64_t accepted = 0;     // Sequences taken in.
+  std::uint64_t finished = 0;     // Ended by themselves.
+  std::uint64_t cancelled = 0;    // Their consumer left.
+  std::uint64_t failed = 0;       // Ended by the engine: slow_client, stopped, executor failed.
+  std::uint64_t refused = 0;      // Not taken in: the waiting room was full.
+  std::uint64_t preemptions = 0;  // Lost their KV blocks to an older sequence and were recomputed.
+  std::uint64_t cancel_steps_max =
+      0;  // Most steps that began after a consumer left and still held its sequence.
+  StepHistogram<14> step_seconds{
+      {.001, .0025, .005, .01, .02, .03, .05, .075, .1, .2, .35, .5, 1, 2.5}};
+  StepHistogram<9> batch_size{{1, 2, 4, 8, 16, 32, 64, 128, 256}};
+};
+
+}  // namespace spillway

@@ -1,0 +1,58 @@
+// Who runs a batch step of the model: the seam between the engine (no torch) and the arithmetic.
+//
+// The engine thread alone calls it, one step at a time. The executor owns the weights and the KV
+// memory; which block belongs to which sequence is the scheduler's business and arrives with every
+// slice. Nothing is cancelled inside a step: a sequence that ends is simply absent from the next
+// one.
+#pragma once
+
+#include "backends/contract/error.h"
+
+#include <cstdint>
+#include <span>
+
+namespace spillway::local {
+
+class SequenceSampler;
+
+using SequenceId = std::uint64_t;
+
+// Tokens of context that one KV block holds.
+inline constexpr int kBlockTokens = 16;
+
+struct ExecutorShape {
+  int vocabulary = 0;   // Floats in a row of logits.
+  int context_max = 0;  // Longest prompt + completion the model takes.
+  int kv_blocks = 0;    // Blocks of kBlockTokens tokens it has memory for.
+};
+
+// One sequence's share of a step. The spans live until `run` returns.
+struct Slice {
+  SequenceId sequence = 0;
+  std::span<const std::int32_t> tokens;  // To be run at first_position, first_position + 1, …
+  int first_position = 0;                // Everything before it is already in the KV blocks.
+  std::span<const std::int32_t> blocks;  // Position p lies in blocks[p / kBlockTokens].
+  int logits_rows = 0;  // How many of the last tokens want logits; 0 in mid-prompt.
+  const SequenceSampler* sampler = nullptr;  // For executors that choose the next token themselves.
+};
+
+// What a step yields, in the order of the slices that wanted logits; valid until the next `run`.
+// An executor that samples by itself fills `sampled` (and may leave `logits` empty).
+struct StepResult {
+  std::span<const float> logits;          // rows × vocabulary
+  std::span<const std::int32_t> sampled;  // One a row, or empty: the engine samples from `logits`.
+};
+
+class Executor {
+ public:
+  virtual ~Executor() = default;
+
+  virtual ExecutorShape shape() const = 0;
+
+  // Runs all slices as one batch and appends their keys and values to their blocks. An error means
+  // that the executor can no longer be used (device lost, out of memory).
+  // Requires: at least one slice, each with tokens and blocks for all its positions.
+  virtual Result<StepResult> run(std::span<const Slice> slices) = 0;
+};
+
+}  // namespace spillway::local

@@ -1,0 +1,68 @@
+// The in-process model as a Backend: prompts in, Deltas out, and an exact account of its queue.
+//
+// Any worker thread may call anything here; the model itself runs on the engine's own thread.
+// A stream that is dropped leaves the batch at the next step. Owns the engine thread; `stop`
+// (or destruction) ends it, after which every call answers backend_unavailable.
+#pragma once
+
+#include "backends/contract/backend.h"
+#include "backends/contract/engine_counters.h"
+#include "backends/contract/status.h"
+#include "config/settings.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace spillway::local {
+
+class Engine;
+class Executor;
+class PromptCache;
+class Text;
+
+using Prompt = std::shared_ptr<const std::vector<std::int32_t>>;
+
+class LocalBackend final : public Backend {
+ public:
+  LocalBackend(const config::LocalTarget& target, std::unique_ptr<Text> text,
+               std::unique_ptr<Executor> executor);
+  ~LocalBackend() override;
+
+  const std::string& name() const override;
+
+  // As Backend::open. The prompt is encoded here unless `encode` was called for this request
+  // before. context_too_long: prompt and asked completion exceed the context. overloaded: the
+  // waiting room is full. backend_unavailable: the engine has stopped or failed.
+  Async<std::unique_ptr<TokenStream>> open(std::shared_ptr<const ChatRequest> request,
+                                           std::string model, Deadline deadline) override;
+
+  // The exact prompt tokens of the request, kept for `open` as long as the request lives.
+  // invalid_request (not text, template refuses it), context_too_long. Takes microseconds to a
+  // millisecond; meant for the worker that will decide where the request goes.
+  Result<Prompt> encode(const std::shared_ptr<const ChatRequest>& request);
+
+  // The most completion tokens this request can get here: what was asked for, or what the context
+  // leaves beside `prompt_tokens`.
+  int completion_tokens_max(const ChatRequest& request, int prompt_tokens) const;
+
+  EngineStatus status() const;  // Exact, including what was handed in a moment ago; microseconds.
+  EngineCounters counters() const;  // Sums since the start.
+
+  // Takes no more work, lets running and waiting sequences finish until `drain_until`, fails the
+  // rest with backend_unavailable and joins the engine thread. Blocks; idempotent.
+  void stop(Deadline drain_until);
+
+ private:
+  const std::string name_;
+  const std::unique_ptr<Text> text_;
+  const std::unique_ptr<PromptCache> prompts_;
+  const std::unique_ptr<Engine> engine_;
+};
+
+// Loads the model and starts the engine thread; blocks for as long as that takes.
+// invalid_request names what is wrong with the target (file, executor, precision).
+Result<std::unique_ptr<LocalBackend>> make_local_backend(const config::LocalTarget& target);
+
+}  // namespace spillway::local
