@@ -20,6 +20,7 @@ using NanoUsd = std::int64_t;
 struct Endpoint {
   std::string host;
   std::uint16_t port = 0;  // 0: the system chooses; the gateway prints what it got.
+  bool operator==(const Endpoint&) const = default;
 };
 
 struct ServerLimits {
@@ -33,6 +34,7 @@ struct ServerLimits {
   Milliseconds idle_timeout{75'000};   // A kept-alive connection without a request.
   Milliseconds write_timeout{30'000};  // A client that does not read for so long is a slow client.
   Milliseconds request_timeout{600'000};  // The deadline of a request whose class has none.
+  bool operator==(const ServerLimits&) const = default;
 };
 
 struct Server {
@@ -41,6 +43,7 @@ struct Server {
   int workers = 0;  // Threads that serve connections; 0: one per two cores, at least one.
   Milliseconds drain{30'000};  // On SIGTERM, how long running streams may go on.
   ServerLimits limits;
+  bool operator==(const Server&) const = default;
 };
 
 // A client's key. The secret is read from its source at load; `spillway check` never prints it.
@@ -50,17 +53,20 @@ struct Key {
   std::string tenant;         // For cost metrics and logs.
   std::string default_class;  // Empty: the class rules decide.
   bool local_only = false;    // Its requests never leave the machine.
+  bool operator==(const Key&) const = default;
 };
 
 struct Price {  // Nano-USD per million tokens.
   NanoUsd input_per_million = 0;
   NanoUsd output_per_million = 0;
   NanoUsd cached_input_per_million = 0;
+  bool operator==(const Price&) const = default;
 };
 
 struct ServedModel {
   std::string name;      // What clients ask for.
   std::string upstream;  // What the target calls it; equal to `name` if not given.
+  bool operator==(const ServedModel&) const = default;
 };
 
 // Prior of the engine's step time, in force until the first measured steps replace it.
@@ -69,6 +75,7 @@ struct StepPrior {
   double per_sequence_ms = 1.0;
   double per_context_token_us = 1.0;
   double per_prefill_token_us = 1'000.0;
+  bool operator==(const StepPrior&) const = default;
 };
 
 struct LocalTarget {
@@ -87,6 +94,7 @@ struct LocalTarget {
   int waiting_max = 64;  // The hard queue-depth limit.
   StepPrior step_prior;
   NanoUsd cost_per_hour = 0;  // Hardware, power and care; used for reports, not for routing.
+  bool operator==(const LocalTarget&) const = default;
 };
 
 struct ProviderTimeouts {
@@ -94,6 +102,7 @@ struct ProviderTimeouts {
   Milliseconds first_token{10'000};
   Milliseconds between_tokens{10'000};
   Milliseconds total{300'000};
+  bool operator==(const ProviderTimeouts&) const = default;
 };
 
 struct Breaker {
@@ -101,6 +110,7 @@ struct Breaker {
   double failure_share_max = 0.5;  // Opens at this share of failures…
   int failures_min = 5;            // …once so many are in the window.
   Milliseconds open_for{5'000};    // Then one probe at a time is let through.
+  bool operator==(const Breaker&) const = default;
 };
 
 // What the catalogue knows of a provider before anything has been measured here.
@@ -109,6 +119,7 @@ struct Measured {
   Milliseconds ttft_p99{1'500};
   double tokens_per_second = 100.0;
   double quality = 0.0;  // The article's BLEU column.
+  bool operator==(const Measured&) const = default;
 };
 
 struct ProviderTarget {
@@ -123,12 +134,14 @@ struct ProviderTarget {
   Breaker breaker;
   int concurrency_max = 256;
   std::string ca_file;  // Extra CA bundle; TLS verification itself cannot be switched off.
+  bool operator==(const ProviderTarget&) const = default;
 };
 
 struct Sla {
   std::optional<Milliseconds> ttft;
   std::optional<Milliseconds> per_token;
   std::optional<Milliseconds> deadline;
+  bool operator==(const Sla&) const = default;
 };
 
 enum class Spill {
@@ -147,6 +160,7 @@ struct ClassMatch {
   std::vector<std::string> service_tiers;
   std::vector<std::string> models;
   std::vector<std::string> endpoints;  // "/v1/chat/completions"
+  bool operator==(const ClassMatch&) const = default;
 };
 
 struct RequestClass {
@@ -158,6 +172,7 @@ struct RequestClass {
   std::vector<std::string> providers;  // Who may take it, in rank order for `ordered`; empty: all.
   double ttft_headroom = 0.9;          // Local only if predicted TTFT ≤ headroom × SLA.
   bool local_as_last_resort = true;    // When no provider can take it.
+  bool operator==(const RequestClass&) const = default;
 };
 
 // A model name that clients ask for and that the policy resolves: every target may serve it.
@@ -165,6 +180,7 @@ struct Alias {
   std::string name;  // "auto"
   std::map<std::string, std::string>
       model_on;  // target → the target's served model name; empty: its first.
+  bool operator==(const Alias&) const = default;
 };
 
 struct Policy {
@@ -172,10 +188,12 @@ struct Policy {
   std::string default_class;
   std::vector<Alias> aliases;
   int attempts_max = 4;  // Targets tried for one request before its first token.
+  bool operator==(const Policy&) const = default;
 };
 
 struct Log {
   std::string level = "info";  // debug | info | warn | error
+  bool operator==(const Log&) const = default;
 };
 
 struct Settings {
@@ -187,6 +205,7 @@ struct Settings {
   Log log;
   std::string source;  // Path it was read from.
   std::string sha256;  // Of the file's bytes: /config and spillway_config_version_info.
+  bool operator==(const Settings&) const = default;
 };
 
 }  // namespace spillway::config

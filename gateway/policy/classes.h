@@ -1,0 +1,17 @@
+// Which class a request belongs to: the x-spillway-class header, else its key's class, else the
+// first class whose matchers fit, else `default_class`. Pure.
+#pragma once
+
+#include "backends/contract/error.h"
+#include "config/settings.h"
+#include "gateway/policy/facts.h"
+
+namespace spillway::policy {
+
+// Fails with invalid_request (param x-spillway-class) if the header names no class, and with
+// forbidden if its key may not choose that class (Key::classes). The class belongs to `settings`,
+// or is the built-in one ("default": no SLA, local while it can) where no class is configured.
+Result<const config::RequestClass*> class_of(const config::Settings& settings,
+                                             const RequestFacts& request);
+
+}  // namespace spillway::policy

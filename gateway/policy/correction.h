@@ -1,0 +1,33 @@
+// How far the engine's real TTFT has been from its prediction of late. The factor makes an engine
+// that is slower than its step model says move the spill point by itself; the error quantiles are
+// for the metrics. Not thread-safe.
+#pragma once
+
+#include "backends/contract/deadline.h"
+#include "gateway/policy/quantiles.h"
+
+namespace spillway::policy {
+
+class Correction {
+ public:
+  // One request that the local engine served: `predicted` is Prediction::ttft (what was decided
+  // on), `model` its ttft_model (what the factor corrects), `observed` what it took; seconds.
+  void observe(double predicted, double model, double observed, TimePoint now);
+
+  // Observed ÷ predicted: an exponentially weighted mean of the logarithms, each clipped to 1/8..8.
+  // Without news it falls back towards 1 with a half-life of 30 s, since an engine that gets no
+  // requests cannot prove it has recovered.
+  double factor(TimePoint now) const;
+
+  // Quantile q of |predicted − observed| ÷ observed over the last minutes; 0 before the first
+  // observation.
+  double relative_error(double q) const { return errors_.quantile(q); }
+
+ private:
+  double log_ratio_ = 0.0;
+  TimePoint last_{};
+  int seen_ = 0;
+  Quantiles errors_;
+};
+
+}  // namespace spillway::policy

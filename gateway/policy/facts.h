@@ -1,0 +1,62 @@
+// What a decision is made from: the request's facts and the fleet's facts at one moment. Plain
+// values; the strings are views into things that the caller keeps alive while `Router::plan` and
+// `explain` run.
+#pragma once
+
+#include "backends/contract/deadline.h"
+#include "backends/contract/status.h"
+#include "config/settings.h"
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace spillway::policy {
+
+struct RequestFacts {
+  std::string_view model;            // As the client wrote it.
+  std::string_view service_tier;     // Empty if not given.
+  std::string_view endpoint;         // "/v1/chat/completions"
+  std::string_view class_header;     // x-spillway-class; empty if not given.
+  const config::Key* key = nullptr;  // nullptr: no keys are configured.
+  bool local_only = false;           // The request asks to stay; its key may demand it, too.
+  int prompt_tokens = 0;
+  std::optional<int>
+      completion_tokens_max;  // What the client allows; empty: as long as the model likes.
+  std::optional<double> completion_tokens_expected;  // Empty: what has been typical of late.
+  bool needs_tools = false;
+  bool text_only = true;
+  std::optional<std::chrono::milliseconds> client_timeout;  // Tightens the class's deadline.
+};
+
+// Whether a provider's circuit breaker lets a request through.
+enum class Permission {
+  closed,  // Healthy: go.
+  probe,   // It was broken a while ago; one request may try it.
+  open,    // Broken: do not ask before `open_until`.
+};
+
+struct ProviderFacts {
+  std::string name;  // As in Settings::providers.
+  Permission permission = Permission::closed;
+  TimePoint open_until{};                  // When an open breaker lets a probe through.
+  std::optional<TimePoint> limited_until;  // It said 429; do not ask before.
+  int in_flight = 0;
+  double ttft_p50 = 0.0;  // Seconds, of late.
+  double ttft_p95 = 0.0;
+  double ttft_p99 = 0.0;
+  double tokens_per_second = 0.0;  // Of one stream, after its first token.
+};
+
+struct FleetFacts {
+  TimePoint now{};
+  const EngineStatus* local = nullptr;     // nullptr: no local target.
+  double ttft_correction = 1.0;            // Observed ÷ predicted of late; see correction.h.
+  double completion_tokens_typical = 0.0;  // Length of answers of late; 0: nothing seen yet.
+  std::vector<ProviderFacts>
+      providers;  // A provider without facts counts as closed and as its catalogue says.
+};
+
+}  // namespace spillway::policy

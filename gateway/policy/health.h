@@ -1,0 +1,64 @@
+// One provider's health as it changes: its breaker, its rate limit, its work in flight and its
+// pace. Pure state: time is passed in. Not thread-safe: whoever shares it between workers guards
+// it.
+#pragma once
+
+#include "backends/contract/deadline.h"
+#include "backends/contract/error.h"
+#include "config/settings.h"
+#include "gateway/policy/breaker.h"
+#include "gateway/policy/facts.h"
+#include "gateway/policy/tracker.h"
+
+#include <optional>
+#include <string>
+
+namespace spillway::policy {
+
+// One attempt at the provider, from just before it is sent until its stream is over or dropped.
+// Told to the Health that gave it, in the order: answered, then finished or failed, each at most
+// once; `leave` comes last, always.
+struct Visit {
+  Breaker::Pass pass;
+  TimePoint sent{};
+  std::optional<TimePoint> first_token;
+  bool told = false;  // The breaker knows how it went.
+};
+
+class Health {
+ public:
+  Health(const config::ProviderTarget& provider, TimePoint now);
+
+  ProviderFacts facts(TimePoint now) const;
+
+  // Begins an attempt; empty if breaker, rate limit or concurrency leave no room for it: take the
+  // next candidate.
+  std::optional<Visit> enter(TimePoint now);
+
+  // The first token came: the attempt counts as a success.
+  void answered(Visit& visit, TimePoint now);
+
+  // The stream is complete, with `completion_tokens` as reported.
+  void finished(Visit& visit, int completion_tokens, TimePoint now);
+
+  // It failed, before or in the middle of its stream. backend_unavailable counts against the
+  // provider; so does a deadline that passed when the first token was overdue by the provider's own
+  // P99. rate_limited closes it until its retry_after (one second if it gave none). What is the
+  // client's fault or wish counts for nothing.
+  void failed(Visit& visit, const Error& error, TimePoint now);
+
+  // Gives the place back, and the probe if it told nothing.
+  void leave(Visit& visit);
+
+  int times_opened() const { return breaker_.times_opened(); }
+
+ private:
+  std::string name_;
+  int concurrency_max_;
+  Breaker breaker_;
+  Tracker tracker_;
+  std::optional<TimePoint> limited_until_;
+  int in_flight_ = 0;
+};
+
+}  // namespace spillway::policy

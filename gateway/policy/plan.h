@@ -1,0 +1,87 @@
+// A decision: where a request goes, where next if that fails, and why. A plain value; it keeps the
+// Settings that its names point into alive.
+#pragma once
+
+#include "config/settings.h"
+#include "gateway/policy/facts.h"
+#include "gateway/policy/predict.h"
+
+#include <array>
+#include <cassert>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace spillway::policy {
+
+// Why the first candidate is the first.
+enum class Reason {
+  local_meets_sla,   // Predicted TTFT, time per token and finish are within the SLA, with headroom.
+  spill_ttft,        // The local engine's first token would come too late,
+  spill_per_token,   // …or its tokens too slowly,
+  spill_deadline,    // …or its last one,
+  spill_queue_full,  // …or its queue is at its hard limit,
+  spill_engine_down,   // …or it is not ready.
+  capability,          // The local engine cannot answer this at all: tools, images, or too long.
+  class_always_cloud,  // The class's spill is `always`.
+  class_never_spills,  // The class's spill is `never`.
+  local_only,          // The key or the request demands it.
+  model_fixed,         // The model asked for is served by one target only.
+  not_served_locally,  // The local engine does not serve the model asked for.
+  least_late,          // Nobody can meet the SLA; this one is expected to miss it by least.
+  last_resort,         // No provider can take it now; the local engine does its best.
+};
+
+// The reason's snake_case name, as in x-spillway-reason, logs and metrics; static storage.
+std::string_view name_of(Reason reason);
+
+struct Candidate {
+  std::string_view target;     // "local", "ai-hub"
+  std::string_view model;      // The target's own name for the model.
+  std::string_view served_as;  // The name it is served under here.
+  bool local = false;
+  double ttft = 0.0;                    // Seconds; local: predicted, provider: median of late.
+  config::NanoUsd worst_case_cost = 0;  // 0 on the local engine.
+  config::NanoUsd expected_cost = 0;
+};
+
+// A short list without allocation.
+class Candidates {
+ public:
+  static constexpr std::size_t kMax = 16;
+
+  void push_back(const Candidate& candidate) {
+    assert(size_ < kMax);
+    items_[size_++] = candidate;
+  }
+  void insert(std::size_t at, const Candidate& candidate);  // Drops the last one if full.
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  const Candidate& operator[](std::size_t i) const { return items_[i]; }
+  const Candidate& front() const { return items_[0]; }
+  const Candidate* begin() const { return items_.data(); }
+  const Candidate* end() const { return items_.data() + size_; }
+
+ private:
+  std::array<Candidate, kMax> items_;
+  std::size_t size_ = 0;
+};
+
+struct Plan {
+  std::shared_ptr<const config::Settings> settings;
+  const config::RequestClass* request_class = nullptr;  // Never null.
+  config::Sla sla;  // The class's, tightened by the client's timeout.
+  Reason reason = Reason::local_meets_sla;
+  Candidates candidates;  // In the order to try; at least one. A target may come again for a retry.
+  std::optional<Prediction>
+      local;  // What the local engine would have taken, chosen or not; empty: it cannot.
+  config::NanoUsd worst_case_cost = 0;  // The most that any of the candidates can cost.
+};
+
+// One line for the log: the class and its SLA, what was chosen and why, and each alternative with
+// its facts and what spoke against it. Made from the same arguments as the plan.
+std::string explain(const Plan& plan, const RequestFacts& request, const FleetFacts& fleet);
+
+}  // namespace spillway::policy

@@ -1,0 +1,50 @@
+// When a request would get its first and its last token from the local engine, were it handed in
+// now: the engine's scheduler simulated forward from its exact state, with its measured step times.
+// Pure; any thread.
+//
+// The scheduler as modelled (backends/local/sched is the original): each step every decoding
+// sequence gets one token; what is left of step_tokens_max goes to prompt chunks in the order of
+// service; a waiting sequence is admitted, first come first served, once a slot and KV room for its
+// prompt and its longest answer are free; a prompt's first token comes at the end of the step that
+// finishes it. Nobody overtakes, so what arrives after the request cannot delay its first token.
+// Runs of equal steps are summed in closed form: the cost grows with the sequences that start or
+// end before the request does, not with tokens or steps. No allocation up to 512 running sequences.
+#pragma once
+
+#include "backends/contract/status.h"
+
+#include <limits>
+
+namespace spillway::policy {
+
+struct Ask {
+  int prompt_tokens = 0;
+  int completion_tokens_max = 0;   // Reserved in the KV cache on admission.
+  double completion_tokens = 1.0;  // Expected length of its answer.
+  double typical_tokens =
+      0.0;  // Expected length of the others' answers; 0: they use up their tokens_max.
+};
+
+// All in seconds from now; `ttft` and `finish` are corrected, `ttft_model` is what the model alone
+// says.
+struct Prediction {
+  double queue = 0.0;  // Until it leaves the waiting queue.
+  double ttft = 0.0;   // Until its first token.
+  double ttft_model = 0.0;
+  double per_token = 0.0;  // Mean time of each further token.
+  double finish = 0.0;     // Until its last token.
+  double queue_moves =
+      0.0;  // Until the first of those who wait is admitted: when a full queue has room again.
+  bool exact = true;  // False: past `horizon`, extrapolated from the work that is left.
+};
+
+constexpr double kNoHorizon = std::numeric_limits<double>::infinity();
+
+// `correction` is observed ÷ predicted TTFT of late (correction.h). Past `horizon` seconds the
+// simulation stops and extrapolates from the throughput so far: a decision only needs to know that
+// a limit is missed, not by how much. Never: the engine can never admit it (too long for the KV
+// cache), all times infinite.
+Prediction predict(const EngineStatus& engine, const Ask& ask, double correction = 1.0,
+                   double horizon = kNoHorizon);
+
+}  // namespace spillway::policy

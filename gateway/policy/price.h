@@ -1,0 +1,30 @@
+// What an answer costs, in whole nano-USD. Exact integer arithmetic: the parts are summed in 128
+// bits, divided by a million once, and rounded up to the next nano-USD, so that a bill is never
+// below the price and a hold never below the bill. Saturates instead of overflowing. Pure.
+#pragma once
+
+#include "backends/contract/chat.h"
+#include "config/settings.h"
+
+#include <optional>
+#include <vector>
+
+namespace spillway::policy {
+
+// Taken for the longest answer where neither the client nor the target says how long it may get.
+constexpr int kCompletionTokensAssumed = 4096;
+
+// The price of what was used; cached tokens are part of the prompt and cost their own price.
+config::NanoUsd cost_of(const config::Price& price, const Usage& usage);
+
+// The most that a request can cost: nothing cached, the answer as long as it may be.
+config::NanoUsd worst_case_cost(const config::Price& price, int prompt_tokens,
+                                std::optional<int> completion_tokens_max);
+
+// What the cheapest provider would have asked for this usage, had it not been served locally; 0
+// without providers. Cached tokens are the local engine's luck: the provider is assumed to have
+// read the whole prompt.
+config::NanoUsd avoided_cost(const std::vector<config::ProviderTarget>& providers,
+                             const Usage& usage);
+
+}  // namespace spillway::policy

@@ -1,0 +1,47 @@
+// Where a request goes. One Router per loaded Settings: immutable, so any thread may call it; a
+// pure function of its arguments, so the same facts always give the same plan. Does not allocate on
+// the way to a plan.
+//
+// `auto` and other aliases leave the target to the policy; the name of a served model fixes the
+// targets to those that serve it. Among these: a class that spills `when_sla_at_risk` stays local
+// while the prediction from the engine's exact state meets its SLA, else goes to the provider that
+// the class prefers among those that can meet it, judged by their P95 TTFT and token rate of late.
+// A provider is left out while its breaker is open, its rate limit holds or its concurrency is used
+// up. Behind the first choice stand the other providers in order, then the local engine where the
+// class allows, then all of them again, up to `attempts_max`.
+#pragma once
+
+#include "backends/contract/error.h"
+#include "config/settings.h"
+#include "gateway/policy/facts.h"
+#include "gateway/policy/plan.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace spillway::policy {
+
+class Router {
+ public:
+  explicit Router(std::shared_ptr<const config::Settings> settings);
+
+  // Errors: model_not_found (names what exists), invalid_request and forbidden (class header, see
+  // classes.h; a model that the key may not reach; a request that its only target cannot answer),
+  // context_too_long, overloaded (all full, with retry_after from the prediction or the providers'
+  // limits), no_route (nothing left that may be asked).
+  Result<Plan> plan(const RequestFacts& request, const FleetFacts& fleet) const;
+
+  // Every model name that a client may ask for: aliases first, then served models in the order of
+  // the configuration.
+  const std::vector<std::string>& models() const { return models_; }
+
+  const std::shared_ptr<const config::Settings>& settings() const { return settings_; }
+
+ private:
+  std::shared_ptr<const config::Settings> settings_;
+  std::vector<std::string> models_;
+};
+
+}  // namespace spillway::policy
