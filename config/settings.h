@@ -52,6 +52,7 @@ struct Key {
   std::string secret;         // Resolved from `env:NAME` or `file:PATH`.
   std::string tenant;         // For cost metrics and logs.
   std::string default_class;  // Empty: the class rules decide.
+  std::vector<std::string> classes;  // Those its x-spillway-class header may name; empty: any.
   bool local_only = false;    // Its requests never leave the machine.
   bool operator==(const Key&) const = default;
 };
