@@ -49,11 +49,11 @@ struct Server {
 // A client's key. The secret is read from its source at load; `spillway check` never prints it.
 struct Key {
   std::string name;
-  std::string secret;         // Resolved from `env:NAME` or `file:PATH`.
-  std::string tenant;         // For cost metrics and logs.
-  std::string default_class;  // Empty: the class rules decide.
+  std::string secret;                // Resolved from `env:NAME` or `file:PATH`.
+  std::string tenant;                // For cost metrics and logs.
+  std::string default_class;         // Empty: the class rules decide.
   std::vector<std::string> classes;  // Those its x-spillway-class header may name; empty: any.
-  bool local_only = false;    // Its requests never leave the machine.
+  bool local_only = false;           // Its requests never leave the machine.
   bool operator==(const Key&) const = default;
 };
 
