@@ -1,0 +1,29 @@
+// A provider over HTTPS as a Backend.
+//
+// `open` may be called from any worker thread and never waits: it writes the request body there and
+// hands it to the cloud thread. Dropping the stream removes the transfer and closes its connection
+// at once. Streaming requests go upstream as streams, whole ones as whole ones; both come back as a
+// TokenStream. The key is sent to the provider's own base_url only, and stands in no error text.
+#pragma once
+
+#include "backends/cloud/cloud_thread.h"
+#include "backends/contract/backend.h"
+#include "config/settings.h"
+
+#include <memory>
+
+namespace spillway::cloud {
+
+// The backend of `target`. It may go before its streams do; `thread` must outlive it.
+// `open` refuses with overloaded when concurrency_max requests are under way, with invalid_request
+// when the request's body is no JSON object. Its streams fail with
+//   rate_limited         429 of the provider, with its retry-after
+//   invalid_request      400, 404, 413, 422 with the provider's reason: another provider would say
+//   context_too_long       the same
+//   backend_unavailable  everything else, with a cause: no connection, TLS, timeouts, 5xx, refused
+//                        keys and unpaid bills, HTML, cut or malformed answers
+// Throws std::invalid_argument if the dialect or base_url is none that this room knows.
+std::unique_ptr<Backend> make_cloud_backend(const config::ProviderTarget& target,
+                                            CloudThread& thread);
+
+}  // namespace spillway::cloud

@@ -1,0 +1,99 @@
+#include "backends/cloud/dialects/members.h"
+
+#include <cstddef>
+
+namespace spillway::cloud {
+
+namespace {
+
+constexpr std::size_t kNowhere = std::string_view::npos;
+
+void skip_space(std::string_view& text) {
+  std::size_t count = 0;
+  while (count < text.size() && (text[count] == ' ' || text[count] == '\n' || text[count] == '\t' ||
+                                 text[count] == '\r')) {
+    ++count;
+  }
+  text.remove_prefix(count);
+}
+
+bool take(std::string_view& text, char wanted) {
+  skip_space(text);
+  if (!text.starts_with(wanted)) return false;
+  text.remove_prefix(1);
+  return true;
+}
+
+// Bytes of the string literal that starts at `text[start]`, quotes included; kNowhere if unclosed.
+std::size_t string_length(std::string_view text, std::size_t start) {
+  std::size_t from = start + 1;
+  while (true) {
+    const std::size_t quote = text.find('"', from);
+    if (quote == kNowhere) return kNowhere;
+    std::size_t first_backslash = quote;
+    while (text[first_backslash - 1] == '\\') --first_backslash;
+    if ((quote - first_backslash) % 2 == 0) return quote + 1 - start;
+    from = quote + 1;
+  }
+}
+
+std::size_t nested_length(std::string_view text) {
+  int depth = 0;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '"') {
+      const std::size_t length = string_length(text, at);
+      if (length == kNowhere) return kNowhere;
+      at += length - 1;
+    } else if (c == '{' || c == '[') {
+      ++depth;
+    } else if (c == '}' || c == ']') {
+      if (--depth == 0) return at + 1;
+    }
+  }
+  return kNowhere;
+}
+
+std::size_t value_length(std::string_view text) {
+  if (text.empty()) return kNowhere;
+  if (text.front() == '"') return string_length(text, 0);
+  if (text.front() == '{' || text.front() == '[') return nested_length(text);
+  const std::size_t end = text.find_first_of(",}] \t\r\n");
+  return end == 0 ? kNowhere : end;
+}
+
+std::optional<std::string_view> take_value(std::string_view& text) {
+  skip_space(text);
+  const std::size_t length = value_length(text);
+  if (length == kNowhere) return std::nullopt;
+  const std::string_view value = text.substr(0, length);
+  text.remove_prefix(length);
+  return value;
+}
+
+}  // namespace
+
+MemberReader::MemberReader(std::string_view object) : rest_(object) {
+  if (!take(rest_, '{')) rest_ = {};
+}
+
+std::optional<Member> MemberReader::next() {
+  if (complete_) return std::nullopt;
+  if (take(rest_, '}')) {
+    skip_space(rest_);
+    complete_ = rest_.empty();
+    rest_ = {};
+    return std::nullopt;
+  }
+  if (!first_ && !take(rest_, ',')) return std::nullopt;
+  first_ = false;
+  skip_space(rest_);
+  if (!rest_.starts_with('"')) return std::nullopt;
+  const auto key = take_value(rest_);
+  if (!key || !take(rest_, ':')) return std::nullopt;
+  const auto value = take_value(rest_);
+  if (!value) return std::nullopt;
+  return Member{key->substr(1, key->size() - 2), *value};
+}
+
+}  // namespace spillway::cloud

@@ -1,0 +1,51 @@
+// How a provider that speaks OpenAI's chat completions writes a request and says its answer.
+//
+// Pure functions, any thread: strings in, values out. Untrusted bytes in, so everything is checked.
+#pragma once
+
+#include "backends/contract/chat.h"
+#include "backends/contract/error.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace spillway::cloud::openai {
+
+// The body to send for `request` with the provider's `model`: the client's own JSON, each value
+// byte for byte, less what the provider does not take (fields of ours, of vLLM, nulls, and
+// service_tier, which names a class of ours and would buy a dearer one there). A stream always asks
+// for its usage. Fails with invalid_request if the client's body is no JSON object.
+Result<std::string> request_body(const ChatRequest& request, std::string_view model);
+
+// What a provider says is wrong.
+struct Complaint {
+  std::string message;
+  std::string type;
+  std::string code;
+};
+
+struct Parsed {
+  enum class Kind {
+    pieces,     // `deltas`, possibly none.
+    done,       // The [DONE] that ends a stream.
+    complaint,  // An error object instead of an answer, or a finish_reason that means failure.
+    garbage,    // Not of this dialect.
+  };
+  Kind kind = Kind::pieces;
+  std::vector<Delta> deltas;
+  std::optional<Usage> usage;
+  Complaint complaint;
+};
+
+// One event's data.
+Parsed parse_chunk(std::string_view data);
+
+// A whole answer: one Delta with `finish` for each choice.
+Parsed parse_answer(std::string_view body);
+
+// The error object in a body, in the shapes that providers use; nullopt if there is none.
+std::optional<Complaint> parse_complaint(std::string_view body);
+
+}  // namespace spillway::cloud::openai

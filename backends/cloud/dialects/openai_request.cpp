@@ -1,0 +1,98 @@
+#include "backends/cloud/dialects/members.h"
+#include "backends/cloud/dialects/openai.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+
+namespace spillway::cloud::openai {
+
+namespace {
+
+// Sorted. OpenAI's fields, and DeepSeek's `thinking`, which others ignore.
+constexpr std::array<std::string_view, 34> kForwarded = {
+    "audio",
+    "frequency_penalty",
+    "function_call",
+    "functions",
+    "logit_bias",
+    "logprobs",
+    "max_completion_tokens",
+    "max_tokens",
+    "messages",
+    "metadata",
+    "modalities",
+    "moderation",
+    "n",
+    "parallel_tool_calls",
+    "prediction",
+    "presence_penalty",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "reasoning_effort",
+    "response_format",
+    "safety_identifier",
+    "seed",
+    "stop",
+    "store",
+    "temperature",
+    "thinking",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "top_p",
+    "user",
+    "verbosity",
+    "web_search_options",
+};
+
+// Keys are compared as JSON means them: "\u006dodel" is "model".
+std::string plain_key(std::string_view key) {
+  if (key.find('\\') == key.npos) return std::string(key);
+  const auto parsed = nlohmann::json::parse('"' + std::string(key) + '"', nullptr, false);
+  return parsed.is_string() ? parsed.get<std::string>() : std::string();
+}
+
+std::string quoted(std::string_view text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+using Values = std::array<std::string_view, kForwarded.size()>;
+
+// Of a key given twice the last value counts, as for the parser that read the request here: so the
+// provider cannot be made to see another request than the one that was checked.
+Result<Values> forwarded_values(std::string_view body) {
+  Values values;
+  MemberReader reader(body);
+  while (const auto member = reader.next()) {
+    const std::string key = plain_key(member->key);
+    const auto* place = std::lower_bound(kForwarded.begin(), kForwarded.end(), key);
+    if (place == kForwarded.end() || *place != key) continue;
+    values[place - kForwarded.begin()] = member->value == "null" ? "" : member->value;
+  }
+  if (reader.complete()) return values;
+  return Error{Errc::invalid_request, "the request body must be a JSON object", "", std::nullopt};
+}
+
+}  // namespace
+
+Result<std::string> request_body(const ChatRequest& request, std::string_view model) {
+  const auto values = forwarded_values(request.body);
+  if (!values) return values.error();
+
+  std::string body;
+  body.reserve(request.body.size() + model.size() + 96);
+  body.append(R"({"model":)").append(quoted(model));
+  if (request.stream) body.append(R"(,"stream":true,"stream_options":{"include_usage":true})");
+  for (std::size_t i = 0; i < kForwarded.size(); ++i) {
+    const std::string_view value = (*values)[i];
+    if (value.empty()) continue;
+    body.append(",\"").append(kForwarded[i]).append("\":").append(value);
+  }
+  body.push_back('}');
+  return body;
+}
+
+}  // namespace spillway::cloud::openai

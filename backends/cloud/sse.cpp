@@ -1,0 +1,66 @@
+#include "backends/cloud/sse.h"
+
+namespace spillway::cloud {
+
+namespace {
+
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+std::size_t line_length(std::string_view bytes) {
+  std::size_t length = 0;
+  while (length < bytes.size() && bytes[length] != '\n' && bytes[length] != '\r') ++length;
+  return length;
+}
+
+}  // namespace
+
+bool SseParser::feed(std::string_view bytes, const OnEvent& on_event) {
+  while (!bytes.empty()) {
+    if (after_cr_) {
+      after_cr_ = false;
+      if (bytes.front() == '\n') bytes.remove_prefix(1);
+      continue;
+    }
+    const std::size_t length = line_length(bytes);
+    if (line_.size() + length > kBytesMax) return false;
+    const std::string_view piece = bytes.substr(0, length);
+    if (length == bytes.size()) {
+      line_.append(piece);
+      return true;
+    }
+    after_cr_ = bytes[length] == '\r';
+    bytes.remove_prefix(length + 1);
+    if (!line_.empty()) line_.append(piece);
+    const bool go_on = end_line(line_.empty() ? piece : line_, on_event);
+    line_.clear();
+    if (!go_on) return false;
+  }
+  return true;
+}
+
+bool SseParser::end_line(std::string_view line, const OnEvent& on_event) {
+  if (first_line_ && line.starts_with(kByteOrderMark)) line.remove_prefix(kByteOrderMark.size());
+  first_line_ = false;
+  if (line.empty()) return dispatch(on_event);
+
+  const std::size_t colon = line.find(':');
+  const std::string_view field = line.substr(0, colon);
+  std::string_view value = colon == line.npos ? std::string_view() : line.substr(colon + 1);
+  if (value.starts_with(' ')) value.remove_prefix(1);
+
+  if (field == "event") type_ = value;
+  if (field != "data") return true;
+  if (data_.size() + value.size() > kBytesMax) return false;
+  data_.append(value).push_back('\n');
+  return true;
+}
+
+bool SseParser::dispatch(const OnEvent& on_event) {
+  bool go_on = true;
+  if (!data_.empty()) go_on = on_event(type_, std::string_view(data_).substr(0, data_.size() - 1));
+  data_.clear();
+  type_.clear();
+  return go_on;
+}
+
+}  // namespace spillway::cloud

@@ -1,0 +1,38 @@
+// Server-sent events out of a byte stream that may be cut anywhere: any split gives the same
+// events.
+//
+// Pure; one parser a response, one thread. Takes LF, CR and CRLF, comments, several data lines, a
+// leading byte order mark. What the stream ends in the middle of is never delivered.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace spillway::cloud {
+
+class SseParser {
+ public:
+  // Longest line, and most data in one event, in bytes.
+  static constexpr std::size_t kBytesMax = 1 << 20;
+
+  // Gets an event's type (empty if not given) and data; both views end with the call. False stops.
+  using OnEvent = std::function<bool(std::string_view type, std::string_view data)>;
+
+  // Hands each event that `bytes` completes to `on_event`, in order. False once a line or event is
+  // over kBytesMax or `on_event` said stop; then the parser must not be fed again.
+  [[nodiscard]] bool feed(std::string_view bytes, const OnEvent& on_event);
+
+ private:
+  bool end_line(std::string_view line, const OnEvent& on_event);
+  bool dispatch(const OnEvent& on_event);
+
+  std::string line_;  // Begun in an earlier call.
+  std::string type_;
+  std::string data_;  // Each data line with a newline after it.
+  bool first_line_ = true;
+  bool after_cr_ = false;  // A line feed that comes next belongs to the carriage return before it.
+};
+
+}  // namespace spillway::cloud
