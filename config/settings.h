@@ -1,8 +1,8 @@
 // What an operator may say, as plain structs without behaviour. One immutable Settings per loaded
 // file, shared by `std::shared_ptr<const Settings>`; each request pins the one it started under.
 // Durations are std::chrono, sizes bytes, money integer nano-USD (1 USD = 1'000'000'000), shares
-// 0..1. config/load.h makes it from YAML; config/schema.cpp has one row per key with its default,
-// range and sentence.
+// 0..1. config/load.h makes it from YAML; config/schema.cpp has one row per key with its range
+// and sentence, and takes the default from here.
 #pragma once
 
 #include <chrono>
@@ -27,9 +27,8 @@ struct ServerLimits {
   std::int64_t body_bytes_max = 32LL << 20;
   int header_bytes_max = 16 << 10;
   int connections_max = 4096;
-  int in_flight_max = 1024;  // Requests being answered at once, all classes.
-  Milliseconds header_timeout{
-      10'000};  // From the first byte of a request to the end of its headers.
+  int in_flight_max = 1024;             // Requests being answered at once, all classes.
+  Milliseconds header_timeout{10'000};  // From a request's first byte to the end of its headers.
   Milliseconds body_timeout{60'000};
   Milliseconds idle_timeout{75'000};   // A kept-alive connection without a request.
   Milliseconds write_timeout{30'000};  // A client that does not read for so long is a slow client.
@@ -49,7 +48,8 @@ struct Server {
 // A client's key. The secret is read from its source at load; `spillway check` never prints it.
 struct Key {
   std::string name;
-  std::string secret;                // Resolved from `env:NAME` or `file:PATH`.
+  std::string secret;                // Resolved from `secret_source`.
+  std::string secret_source;         // "env:NAME" or "file:PATH", as written.
   std::string tenant;                // For cost metrics and logs.
   std::string default_class;         // Empty: the class rules decide.
   std::vector<std::string> classes;  // Those its x-spillway-class header may name; empty: any.
@@ -81,15 +81,14 @@ struct StepPrior {
 
 struct LocalTarget {
   std::string name = "local";
-  std::string executor =
-      "torch";  // torch | synthetic (answers with filler at the StepPrior's pace: for tests)
+  // torch, or synthetic: answers with filler at the StepPrior's pace, for tests.
+  std::string executor = "torch";
   std::string model_path;  // A GGUF file (Hugging Face folders come with a later version).
   std::vector<ServedModel> serves;
   std::string precision = "bf16";  // fp32 | bf16
   int threads = 0;                 // 0: all cores.
   int sequences_max = 8;
-  int step_tokens_max =
-      256;  // Token budget of one step; bounds how long a prompt holds up decoding.
+  int step_tokens_max = 256;  // Budget of one step; bounds how long a prompt holds up decoding.
   int kv_tokens_max = 32'768;
   int context_max = 0;   // 0: the model's own.
   int waiting_max = 64;  // The hard queue-depth limit.
@@ -126,8 +125,9 @@ struct Measured {
 struct ProviderTarget {
   std::string name;
   std::string dialect = "openai";
-  std::string base_url;  // Ends in /v1
-  std::string key;       // Resolved; empty sends no Authorization header.
+  std::string base_url;    // Ends in /v1
+  std::string key;         // Resolved; empty sends no Authorization header.
+  std::string key_source;  // "env:NAME" or "file:PATH", as written; empty: no key.
   std::vector<ServedModel> serves;
   Price price;
   Measured measured;
@@ -167,6 +167,7 @@ struct ClassMatch {
 struct RequestClass {
   std::string name;
   std::vector<ClassMatch> match;  // Any of them.
+  bool by_name = false;           // `match: by_name`: without matchers on purpose.
   Sla sla;
   Spill spill = Spill::when_sla_at_risk;
   Prefer prefer = Prefer::cheapest;
