@@ -35,11 +35,13 @@ struct Receipt {
   std::string target;  // Who served it; empty if nobody did.
   std::string model_served;
   bool served_locally = false;
-  std::string reason;                    // The policy's reason: policy::name_of(Reason).
-  std::string explanation;               // Facts and alternatives of the decision, one line.
-  std::optional<double> predicted_ttft;  // Seconds, of the target chosen first.
-  std::optional<double> sla_ttft;        // Seconds.
-  std::optional<double> sla_per_token;   // Seconds.
+  std::string reason;       // The policy's reason: policy::name_of(Reason).
+  std::string explanation;  // Facts and alternatives of the decision, one line.
+  std::optional<double>
+      predicted_ttft;                 // Seconds from the decision; local target chosen first only.
+  double predicted_ttft_model = 0.0;  // The same by the engine's step model alone, uncorrected.
+  std::optional<double> sla_ttft;     // Seconds.
+  std::optional<double> sla_per_token;  // Seconds.
   std::vector<Attempt> attempts;
 
   Usage usage;

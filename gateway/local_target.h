@@ -1,0 +1,26 @@
+// What the pipeline asks of the local engine beside being a Backend: how long a prompt is, and the
+// state it predicts from. gateway.cpp puts the real engine behind it; without a local target there
+// is none. Any worker thread.
+#pragma once
+
+#include "backends/contract/backend.h"
+#include "backends/contract/status.h"
+
+#include <memory>
+#include <string_view>
+
+namespace spillway {
+
+class LocalTarget {
+ public:
+  virtual ~LocalTarget() = default;
+
+  virtual Backend& backend() = 0;
+
+  // Exact prompt tokens; the tokens are kept for the engine, so that nothing is tokenised twice.
+  virtual Result<int> prompt_tokens(const std::shared_ptr<const ChatRequest>& request) = 0;
+
+  virtual EngineStatus status() const = 0;
+};
+
+}  // namespace spillway

@@ -1,0 +1,62 @@
+// The program: one verb a line, each verb in a file of its own under gateway/verbs/.
+#include "gateway/verbs/verbs.h"
+
+#include <cstdio>
+#include <exception>
+#include <string_view>
+
+namespace {
+
+using spillway::verbs::Arguments;
+
+struct Verb {
+  std::string_view name;
+  std::string_view synopsis;
+  std::string_view sentence;
+  int (*run)(const Arguments&);
+};
+
+constexpr Verb kVerbs[] = {
+    {"serve", "serve --config FILE", "run the gateway", spillway::verbs::serve},
+    {"check", "check FILE", "check a configuration without running it", spillway::verbs::check},
+    {"config", "config reference|schema|show FILE",
+     "print what may be configured, or what is in force", spillway::verbs::config},
+    {"provider", "provider --profile NAME --listen HOST:PORT", "simulate a provider over HTTP",
+     spillway::verbs::provider},
+};
+
+void print_help(std::FILE* to) {
+  std::fprintf(
+      to,
+      "spillway %s: serves language models on the local machine while that meets the SLA,\n"
+      "and carries the rest to cloud providers at the lowest price.\n\nUsage:\n",
+      SPILLWAY_VERSION);
+  for (const Verb& verb : kVerbs) {
+    std::fprintf(to, "  spillway %-46s %s\n", verb.synopsis.data(), verb.sentence.data());
+  }
+  std::fprintf(to, "  spillway %-46s %s\n", "--version | --help", "");
+  std::fprintf(to, "\n`spillway VERB --help` explains a verb.\n");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  const std::string_view name = argc > 1 ? argv[1] : "--help";
+  if (name == "--version") {
+    std::printf("spillway %s\n", SPILLWAY_VERSION);
+    return 0;
+  }
+  if (name == "--help" || name == "-h" || name == "help") {
+    print_help(stdout);
+    return 0;
+  }
+  for (const Verb& verb : kVerbs) {
+    if (verb.name == name) return verb.run(Arguments(argv + 2, argv + argc));
+  }
+  std::fprintf(stderr, "spillway: there is no verb '%s'\n\n", argv[1]);
+  print_help(stderr);
+  return 2;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "spillway: %s\n", error.what());
+  return 1;
+}

@@ -1,0 +1,56 @@
+#include "gateway/measure.h"
+
+#include <charconv>
+#include <cmath>
+#include <optional>
+
+namespace spillway {
+namespace {
+
+constexpr int kBytesPerToken = 4;
+constexpr int kTokensPerMessage = 4;
+constexpr double kClientTimeoutMaxSeconds = 24 * 3600.0;
+
+// What the SDKs send of their own read timeout: seconds, perhaps with a fraction. Nonsense counts
+// as absent.
+std::optional<std::chrono::milliseconds> client_timeout(const http::Request& raw) {
+  std::string_view text = raw.header("x-stainless-read-timeout");
+  if (text.empty()) text = raw.header("x-stainless-timeout");
+  double seconds = 0.0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  if (!std::isfinite(seconds) || seconds <= 0.0 || seconds > kClientTimeoutMaxSeconds)
+    return std::nullopt;
+  return std::chrono::milliseconds(std::lround(seconds * 1000.0));
+}
+
+}  // namespace
+
+policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& caller,
+                              const ChatRequest& request) {
+  policy::RequestFacts facts;
+  facts.model = request.model;
+  facts.service_tier = request.service_tier;
+  facts.endpoint = raw.path;
+  facts.class_header = raw.header("x-spillway-class");
+  facts.key = caller.key;
+  facts.local_only = raw.header("x-spillway-local-only") == "true";
+  facts.completion_tokens_max = request.sampling.tokens_max;
+  facts.needs_tools = request.needs_tools;
+  facts.text_only = request.text_only;
+  facts.client_timeout = client_timeout(raw);
+  return facts;
+}
+
+int estimated_prompt_tokens(const ChatRequest& request) {
+  std::size_t tokens = 0;
+  for (const Message& message : request.messages)
+    tokens += kTokensPerMessage + message.content.size() / kBytesPerToken;
+  return static_cast<int>(tokens);
+}
+
+std::chrono::milliseconds time_for(const policy::Plan& plan) {
+  return plan.sla.deadline.value_or(plan.settings->server.limits.request_timeout);
+}
+
+}  // namespace spillway

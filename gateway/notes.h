@@ -1,0 +1,30 @@
+// What each stage writes into the receipt, so that the pipeline reads as stages and not as
+// bookkeeping. On the request's coroutine; nothing here can fail.
+#pragma once
+
+#include "backends/contract/chat.h"
+#include "config/settings.h"
+#include "gateway/http/message.h"
+#include "gateway/http/response_writer.h"
+#include "gateway/policy/auth.h"
+#include "gateway/policy/plan.h"
+#include "gateway/receipt.h"
+
+namespace spillway {
+
+Receipt open_receipt(const http::Request& raw);
+
+void note(const policy::Caller& caller, Receipt& receipt);
+void note(const ChatRequest& request, Receipt& receipt);
+void note(const policy::Plan& plan, const policy::RequestFacts& facts,
+          const policy::FleetFacts& fleet, Receipt& receipt);
+void note(const policy::Candidate& served_by, Receipt& receipt);
+
+// The headers by which a client sees where its answer came from and why: x-spillway-target,
+// -reason, -class.
+void describe(const Receipt& receipt, http::ResponseWriter& out);
+
+// What the answer cost, or what it would have cost elsewhere, by the prices of `settings`.
+void price(const config::Settings& settings, Receipt& receipt);
+
+}  // namespace spillway

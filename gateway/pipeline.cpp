@@ -1,0 +1,105 @@
+#include "gateway/pipeline.h"
+
+#include "gateway/measure.h"
+#include "gateway/notes.h"
+#include "gateway/openai/chat_request.h"
+#include "gateway/openai/errors.h"
+#include "gateway/relay.h"
+
+#include <boost/asio/this_coro.hpp>
+
+#include <utility>
+
+namespace spillway {
+namespace net = boost::asio;
+
+net::awaitable<void> Pipeline::chat(http::Request raw, http::ResponseWriter& out) {
+  co_await net::this_coro::throw_if_cancelled(
+      false);  // A vanished client is a value: account() always runs.
+  const auto edition = doors_.editions.get();
+  Receipt receipt = open_receipt(raw);
+  auto outcome = co_await answer(*edition, raw, out, receipt);
+  if (!outcome) {
+    receipt.error = outcome.error();
+    co_await refuse(outcome.error(), out);
+  }
+  receipt.http_status = out.status();
+  account(*edition, std::move(receipt));
+}
+
+Async<void> Pipeline::answer(const Edition& edition, http::Request& raw, http::ResponseWriter& out,
+                             Receipt& receipt) {
+  auto caller = edition.keys.identify(raw.bearer_token());
+  if (!caller) co_return caller.error();
+  note(*caller, receipt);
+
+  auto permit = doors_.admission.enter();  // Gives its place back when it goes out of scope.
+  if (!permit) co_return permit.error();
+
+  auto request = openai::parse_chat(std::move(raw.body));
+  if (!request) co_return request.error();
+  note(**request, receipt);
+
+  auto plan = decide(edition, measure(edition, raw, *caller, *request), receipt);
+  if (!plan) co_return plan.error();
+  const Deadline deadline = receipt.arrived + time_for(*plan);
+
+  auto opened = co_await dispatcher_.open_first(*plan, edition, *request, deadline, receipt);
+  if (!opened) co_return opened.error();
+  note(opened->candidate, receipt);
+  describe(receipt, out);
+
+  co_return co_await relay(*opened, **request, out, deadline,
+                           receipt);  // Dropping the stream ends the work.
+}
+
+// As plain JSON while the head is still ours to choose; as an error event once the stream has
+// begun.
+net::awaitable<void> Pipeline::refuse(const Error& error, http::ResponseWriter& out) {
+  if (error.code == Errc::cancelled || error.code == Errc::slow_client) co_return;
+  if (out.head_sent()) {
+    std::string event = openai::stream_error_event(error);
+    (void)co_await out.end(std::move(event));
+    co_return;
+  }
+  openai::ErrorReply reply = openai::to_wire(error);
+  for (const auto& [name, value] : reply.headers) out.set_header(name, value);
+  (void)co_await out.send(reply.status, "application/json", std::move(reply.body));
+}
+
+policy::RequestFacts Pipeline::measure(const Edition& edition, const http::Request& raw,
+                                       const policy::Caller& caller,
+                                       const std::shared_ptr<const ChatRequest>& request) const {
+  policy::RequestFacts facts = facts_of(raw, caller, *request);
+  const bool may_be_local = doors_.local != nullptr && edition.may_be_local(request->model);
+  Result<int> tokens = estimated_prompt_tokens(*request);
+  if (may_be_local) tokens = doors_.local->prompt_tokens(request);
+  // What the local engine cannot read stays an estimate: the router leaves that engine out by its
+  // capabilities.
+  facts.prompt_tokens = tokens ? *tokens : estimated_prompt_tokens(*request);
+  return facts;
+}
+
+Result<policy::Plan> Pipeline::decide(const Edition& edition, const policy::RequestFacts& facts,
+                                      Receipt& receipt) const {
+  EngineStatus engine;
+  if (doors_.local != nullptr) engine = doors_.local->status();
+  const policy::FleetFacts fleet = doors_.fleet.facts(doors_.local != nullptr ? &engine : nullptr);
+  auto plan = edition.router.plan(facts, fleet);
+  receipt.decided = SteadyClock::now();
+  if (plan) note(*plan, facts, fleet, receipt);
+  return plan;
+}
+
+void Pipeline::account(const Edition& edition, Receipt receipt) {
+  receipt.ended = SteadyClock::now();
+  price(*edition.settings, receipt);
+  if (!receipt.error) doors_.fleet.completed(receipt.usage.completion_tokens);
+  if (receipt.predicted_ttft && receipt.served_locally && receipt.first_token) {
+    const double seconds = seconds_between(receipt.decided, *receipt.first_token);
+    doors_.fleet.local_first_token(*receipt.predicted_ttft, receipt.predicted_ttft_model, seconds);
+  }
+  doors_.tell(receipt);
+}
+
+}  // namespace spillway

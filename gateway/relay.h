@@ -1,0 +1,24 @@
+// Carries an opened stream to the client, as server-sent events or as one JSON object, and counts
+// as it goes.
+//
+// Runs on the request's coroutine; dropping the stream (on return) cancels what is left of the
+// work. What the client has read is never taken back: a stream that breaks is ended with an error
+// event, never with [DONE].
+#pragma once
+
+#include "backends/contract/backend.h"
+#include "gateway/dispatch.h"
+#include "gateway/receipt.h"
+
+namespace spillway::http {
+class ResponseWriter;
+}
+
+namespace spillway {
+
+// Fails with what the stream or the client's connection failed with; usage, first token and finish
+// are in the receipt either way.
+Async<void> relay(Opened& opened, const ChatRequest& request, http::ResponseWriter& out,
+                  Deadline deadline, Receipt& receipt);
+
+}  // namespace spillway

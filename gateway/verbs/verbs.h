@@ -1,0 +1,17 @@
+// The verbs of the command line. Each takes the words after its name, prints what went wrong to
+// stderr and returns the exit status: 0 done, 1 failed, 2 used wrongly.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace spillway::verbs {
+
+using Arguments = std::vector<std::string>;
+
+int serve(const Arguments& arguments);
+int check(const Arguments& arguments);
+int config(const Arguments& arguments);
+int provider(const Arguments& arguments);
+
+}  // namespace spillway::verbs
