@@ -1,0 +1,218 @@
+#include "gateway/telemetry/catalogue.h"
+
+namespace spillway::telemetry {
+namespace {
+
+// Names, labels and buckets of the gen_ai_* series are those of Envoy AI Gateway, so that its
+// dashboard works on ours.
+constexpr double kDurationBuckets[] = {0.01, 0.02, 0.04, 0.08,  0.16,  0.32,  0.64,
+                                       1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92};
+constexpr double kFirstTokenBuckets[] = {0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08,
+                                         0.1,   0.25,  0.5,  0.75, 1.0,  2.5,  5.0,
+                                         7.5,   10.0,  15.0, 20.0, 30.0, 45.0, 60.0};
+constexpr double kPerTokenBuckets[] = {0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2,
+                                       0.3,  0.4,   0.5,  0.75,  1.0, 2.5};
+constexpr double kTokenBuckets[] = {1,     4,     16,     64,      256,     1024,     4096,
+                                    16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864};
+constexpr double kOverheadBuckets[] = {0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005,
+                                       0.01,    0.025,  0.05,    0.1,    0.25,  0.5,    1.0};
+constexpr double kWaitBuckets[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+                                   0.25,  0.5,    1.0,   2.5,  5.0,   10.0, 30.0};
+constexpr double kErrorRatioBuckets[] = {0.01, 0.02, 0.05, 0.1,  0.15, 0.2, 0.25,
+                                         0.3,  0.4,  0.5,  0.75, 1.0,  2.0, 5.0};
+
+constexpr Label kDurationLabels[] = {
+    {"gen_ai_operation_name", Words::operation}, {"gen_ai_provider_name", Words::target},
+    {"gen_ai_original_model", Words::model},     {"gen_ai_request_model", Words::model},
+    {"gen_ai_response_model", Words::model},     {"error_type", Words::error}};
+constexpr std::span<const Label> kAnswerLabels(kDurationLabels, 5);
+constexpr Label kTokenLabels[] = {kDurationLabels[0], kDurationLabels[1],
+                                  kDurationLabels[2], kDurationLabels[3],
+                                  kDurationLabels[4], {"gen_ai_token_type", Words::token}};
+constexpr Label kRequestLabels[] = {{"class", Words::request_class}, {"model", Words::model},
+                                    {"target", Words::target},       {"code", Words::code},
+                                    {"stream", Words::stream},       {"error_type", Words::error}};
+constexpr Label kPhaseLabels[] = {{"class", Words::request_class}, {"phase", Words::phase}};
+constexpr Label kWaitLabels[] = {{"class", Words::request_class}, {"target", Words::target}};
+constexpr Label kDecisionLabels[] = {
+    {"class", Words::request_class}, {"target", Words::target}, {"reason", Words::reason}};
+constexpr Label kReasonLabels[] = {{"reason", Words::reason}};
+constexpr Label kShedLabels[] = {{"reason", Words::shed}};
+constexpr Label kFallbackLabels[] = {
+    {"from", Words::target}, {"to", Words::target}, {"reason", Words::error}};
+constexpr Label kRetryLabels[] = {{"target", Words::target}, {"reason", Words::error}};
+constexpr Label kPromiseLabels[] = {{"class", Words::request_class},
+                                    {"objective", Words::objective}};
+constexpr Label kPredictionLabels[] = {{"target", Words::target}, {"side", Words::side}};
+constexpr Label kCountedTargetLabels[] = {{"target", Words::target}};
+constexpr Label kCostLabels[] = {{"tenant", Words::tenant},
+                                 {"model", Words::model},
+                                 {"target", Words::target},
+                                 {"locality", Words::locality}};
+constexpr Label kSavingLabels[] = {{"class", Words::request_class}, {"reason", Words::saving}};
+constexpr Label kStageLabels[] = {{"stage", Words::stage}};
+constexpr Label kFoldedLabels[] = {{"label", Words::folded}};
+
+constexpr Label kTargetLabels[] = {{"target"}};
+constexpr Label kTokenKindLabels[] = {{"target"}, {"kind"}};
+constexpr Label kTermLabels[] = {{"target"}, {"term"}};
+constexpr Label kListenerLabels[] = {{"listener"}};
+constexpr Label kRejectLabels[] = {{"listener"}, {"reason"}};
+constexpr Label kResultLabels[] = {{"result"}};
+constexpr Label kShaLabels[] = {{"sha"}};
+constexpr Label kBuildLabels[] = {{"version"}, {"compiler"}};
+constexpr Label kServedModelLabels[] = {{"model_name"}};
+constexpr std::span<const Label> kNone;
+
+constexpr auto C = Kind::counter;
+constexpr auto G = Kind::gauge;
+constexpr auto H = Kind::histogram;
+constexpr auto kCounted = Source::receipts;
+constexpr auto kLive = Source::live;
+constexpr auto kAlias = Source::alias;
+
+constexpr SeriesRow kCatalogue[] = {
+    {Series::request_duration, "gen_ai_server_request_duration_seconds", H, kCounted,
+     kDurationLabels, "Whole request, from its last byte in to its last byte out.",
+     kDurationBuckets},
+    {Series::time_to_first_token, "gen_ai_server_time_to_first_token_seconds", H, kCounted,
+     kAnswerLabels, "From the request to the first token of a streamed answer.",
+     kFirstTokenBuckets},
+    {Series::time_per_output_token, "gen_ai_server_time_per_output_token_seconds", H, kCounted,
+     kAnswerLabels, "Mean time of each token after the first of a streamed, whole answer.",
+     kPerTokenBuckets},
+    {Series::token_usage, "gen_ai_client_token_usage", H, kCounted, kTokenLabels,
+     "Tokens of a request by type.", kTokenBuckets},
+
+    {Series::requests, "spillway_requests_total", C, kCounted, kRequestLabels,
+     "Finished requests by what the client got; 499 counts as 4xx, no target means none was "
+     "reached."},
+    {Series::gateway_overhead, "spillway_gateway_overhead_seconds", H, kCounted, kPhaseLabels,
+     "Our own time: decide is parse to plan, dispatch is plan to hand-over where the first target "
+     "took it.",
+     kOverheadBuckets},
+    {Series::queue_wait, "spillway_queue_wait_seconds", H, kCounted, kWaitLabels,
+     "From the plan to the hand-over to the target that served, failed attempts included.",
+     kWaitBuckets},
+    {Series::shed, "spillway_shed_total", C, kCounted, kShedLabels, "Requests refused on purpose."},
+    {Series::route_decisions, "spillway_route_decisions_total", C, kCounted, kDecisionLabels,
+     "Where the policy sent requests first, and why."},
+    {Series::spill, "spillway_spill_total", C, kCounted, kReasonLabels,
+     "Requests that wanted to stay local and went to a provider."},
+    {Series::fallbacks, "spillway_fallbacks_total", C, kCounted, kFallbackLabels,
+     "Targets that failed before their first token and were replaced."},
+    {Series::retries, "spillway_retries_total", C, kCounted, kRetryLabels,
+     "Targets that failed before their first token and were asked again."},
+    {Series::slo_attained, "spillway_slo_attained_total", C, kCounted, kPromiseLabels,
+     "Requests that met their class's objective."},
+    {Series::slo_missed, "spillway_slo_missed_total", C, kCounted, kPromiseLabels,
+     "Requests that missed their class's objective, failures of ours included."},
+    {Series::prediction_error, "spillway_ttft_prediction_error_seconds", H, kCounted,
+     kPredictionLabels,
+     "Distance of the actual time to first token from the predicted one, by which side of it the "
+     "token came.",
+     kWaitBuckets},
+    {Series::prediction_error_ratio, "spillway_ttft_prediction_error_ratio", H, kCounted,
+     kCountedTargetLabels, "The same distance as a share of the actual time.", kErrorRatioBuckets},
+    {Series::cost, "spillway_cost_usd_total", C, kCounted, kCostLabels, "Money spent on answers."},
+    {Series::cost_avoided, "spillway_cost_avoided_usd_total", C, kCounted, kSavingLabels,
+     "What the cheapest provider would have asked for requests that were served without one."},
+    {Series::client_gone, "spillway_stream_client_gone_total", C, kCounted, kStageLabels,
+     "Clients that hung up before their answer was whole."},
+    {Series::folded, "spillway_metrics_folded_total", C, kCounted, kFoldedLabels,
+     "Label values outside their closed set, and samples past the series limit, counted as "
+     "_other."},
+
+    {Series::in_flight, "spillway_inflight_requests", G, kLive, kTargetLabels,
+     "Requests at a target now."},
+    {Series::queue_depth, "spillway_queue_depth", G, kLive, kTargetLabels,
+     "Requests that wait for a target now."},
+    {Series::admitted, "spillway_admitted_requests", G, kLive, kNone,
+     "Requests inside the gateway now."},
+    {Series::backend_up, "spillway_backend_up", G, kLive, kTargetLabels,
+     "1 if a target takes requests: engine ready, or breaker not open."},
+    {Series::circuit_state, "spillway_circuit_state", G, kLive, kTargetLabels,
+     "Breaker of a target: 0 closed, 1 half open, 2 open."},
+    {Series::backend_ejections, "spillway_backend_ejections_total", C, kLive, kTargetLabels,
+     "Times that a target's breaker opened."},
+
+    {Series::engine_running, "spillway_engine_running_sequences", G, kLive, kTargetLabels,
+     "Sequences in the batch now."},
+    {Series::engine_waiting, "spillway_engine_waiting_sequences", G, kLive, kTargetLabels,
+     "Sequences that wait for the batch now."},
+    {Series::engine_kv_used, "spillway_engine_kv_blocks_used_ratio", G, kLive, kTargetLabels,
+     "Share of the KV cache in use."},
+    {Series::engine_batch_size, "spillway_engine_batch_size", H, kLive, kTargetLabels,
+     "Sequences of a step."},
+    {Series::engine_step, "spillway_engine_step_seconds", H, kLive, kTargetLabels,
+     "Duration of a step."},
+    {Series::engine_tokens, "spillway_engine_tokens_total", C, kLive, kTokenKindLabels,
+     "Tokens that went through the model, prefill or decode."},
+    {Series::engine_preemptions, "spillway_engine_preemptions_total", C, kLive, kTargetLabels,
+     "Sequences that lost their KV blocks to others and start again."},
+    {Series::engine_step_model, "spillway_engine_step_model_seconds", G, kLive, kTermLabels,
+     "Learned step time: a fixed base, and what each sequence, context token and prefill token "
+     "adds."},
+
+    {Series::open_connections, "spillway_open_connections", G, kLive, kListenerLabels,
+     "Open connections."},
+    {Series::connections, "spillway_connections_total", C, kLive, kListenerLabels,
+     "Connections accepted."},
+    {Series::parse_rejects, "spillway_http_parse_rejects_total", C, kLive, kRejectLabels,
+     "Requests refused by the HTTP parser or its limits."},
+    {Series::accept_errors, "spillway_accept_errors_total", C, kLive, kListenerLabels,
+     "Connections that could not be accepted."},
+    {Series::log_dropped, "spillway_log_dropped_total", C, kLive, kNone,
+     "Log lines dropped because the log's reader was too slow."},
+
+    {Series::config_reloads, "spillway_config_reloads_total", C, kLive, kResultLabels,
+     "Configurations read since the start, the first one included."},
+    {Series::config_version, "spillway_config_version_info", G, kLive, kShaLabels,
+     "The configuration in force."},
+    {Series::config_last_success, "spillway_config_last_success_timestamp_seconds", G, kLive, kNone,
+     "When the configuration in force was taken over."},
+    {Series::build_info, "spillway_build_info", G, kLive, kBuildLabels, "The program."},
+
+    {Series::process_cpu, "process_cpu_seconds_total", C, kLive, kNone,
+     "User and system CPU time."},
+    {Series::process_resident, "process_resident_memory_bytes", G, kLive, kNone,
+     "Resident memory."},
+    {Series::process_virtual, "process_virtual_memory_bytes", G, kLive, kNone, "Virtual memory."},
+    {Series::process_open_fds, "process_open_fds", G, kLive, kNone, "Open file descriptors."},
+    {Series::process_max_fds, "process_max_fds", G, kLive, kNone,
+     "Most file descriptors that may be open."},
+    {Series::process_threads, "process_threads", G, kLive, kNone, "Threads."},
+    {Series::process_start, "process_start_time_seconds", G, kLive, kNone,
+     "Start of the process since the epoch."},
+
+    {Series::vllm_running, "vllm:num_requests_running", G, kAlias, kServedModelLabels,
+     "Sequences in the batch."},
+    {Series::vllm_waiting, "vllm:num_requests_waiting", G, kAlias, kServedModelLabels,
+     "Sequences that wait."},
+    {Series::vllm_kv_usage, "vllm:kv_cache_usage_perc", G, kAlias, kServedModelLabels,
+     "Share of the KV cache in use, 0 to 1."},
+};
+static_assert(std::size(kCatalogue) == kSeriesCount);
+
+constexpr bool rows_are_in_order() {
+  for (std::size_t i = 0; i < kSeriesCount; ++i) {
+    if (static_cast<std::size_t>(kCatalogue[i].id) != i) return false;
+  }
+  return true;
+}
+static_assert(rows_are_in_order());
+
+}  // namespace
+
+std::span<const SeriesRow> catalogue() { return kCatalogue; }
+
+std::string_view name_of(Kind kind) {
+  switch (kind) {
+    case Kind::counter: return "counter";
+    case Kind::gauge: return "gauge";
+    case Kind::histogram: return "histogram";
+  }
+  return "untyped";
+}
+
+}  // namespace spillway::telemetry

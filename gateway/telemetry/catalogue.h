@@ -1,0 +1,103 @@
+// Every series that Spillway exports, one row each: the only place where a metric's name is
+// written.
+//
+// Constant data, readable from any thread. Rows with source `receipts` are counted when a request
+// is over; `live` rows are asked for at scrape time; `alias` rows repeat live ones under vLLM's
+// names, on a page of their own (the colon in those names is what `promtool check metrics` objects
+// to).
+#pragma once
+
+#include "gateway/telemetry/words.h"
+
+#include <span>
+#include <string_view>
+
+namespace spillway::telemetry {
+
+enum class Kind : std::uint8_t { counter, gauge, histogram };
+enum class Source : std::uint8_t { receipts, live, alias };
+
+// In the order of the catalogue's rows.
+enum class Series : std::uint8_t {
+  request_duration,
+  time_to_first_token,
+  time_per_output_token,
+  token_usage,
+  requests,
+  gateway_overhead,
+  queue_wait,
+  shed,
+  route_decisions,
+  spill,
+  fallbacks,
+  retries,
+  slo_attained,
+  slo_missed,
+  prediction_error,
+  prediction_error_ratio,
+  cost,
+  cost_avoided,
+  client_gone,
+  folded,
+  in_flight,
+  queue_depth,
+  admitted,
+  backend_up,
+  circuit_state,
+  backend_ejections,
+  engine_running,
+  engine_waiting,
+  engine_kv_used,
+  engine_batch_size,
+  engine_step,
+  engine_tokens,
+  engine_preemptions,
+  engine_step_model,
+  open_connections,
+  connections,
+  parse_rejects,
+  accept_errors,
+  log_dropped,
+  config_reloads,
+  config_version,
+  config_last_success,
+  build_info,
+  process_cpu,
+  process_resident,
+  process_virtual,
+  process_open_fds,
+  process_max_fds,
+  process_threads,
+  process_start,
+  vllm_running,
+  vllm_waiting,
+  vllm_kv_usage,
+};
+constexpr std::size_t kSeriesCount = static_cast<std::size_t>(Series::vllm_kv_usage) + 1;
+constexpr std::size_t kLabelsMax = 6;
+
+struct Label {
+  std::string_view name;
+  Words words = Words::given;
+};
+
+struct SeriesRow {
+  Series id;
+  std::string_view name;
+  Kind kind;
+  Source source;
+  std::span<const Label> labels;  // At most kLabelsMax.
+  std::string_view help;
+  std::span<const double>
+      buckets{};  // Upper bounds of a counted histogram; the engine brings its own.
+};
+
+// All rows; row i has id i.
+std::span<const SeriesRow> catalogue();
+
+inline const SeriesRow& row(Series series) { return catalogue()[static_cast<std::size_t>(series)]; }
+
+// "counter", "gauge", "histogram"
+std::string_view name_of(Kind kind);
+
+}  // namespace spillway::telemetry

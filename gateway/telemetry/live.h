@@ -1,0 +1,57 @@
+// The gateway's state at the moment of a scrape, as plain values: gateway.cpp fills it from the
+// rooms that know.
+#pragma once
+
+#include "backends/contract/engine_counters.h"
+#include "backends/contract/status.h"
+#include "gateway/telemetry/series_store.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace spillway::telemetry {
+
+enum class Circuit { closed = 0, half_open = 1, open = 2 };
+
+struct TargetState {
+  std::string name;
+  int in_flight = 0;
+  int queued = 0;
+  bool up = false;                 // Takes requests.
+  std::optional<Circuit> circuit;  // Providers only.
+  std::uint64_t times_opened = 0;  // Of the breaker.
+};
+
+struct EngineState {
+  std::string target;
+  std::string model;  // As served: the label of vLLM's series.
+  EngineStatus status;
+  EngineCounters counters;
+};
+
+struct ListenerState {
+  std::string name;  // "api", "admin"
+  std::int64_t open_connections = 0;
+  std::uint64_t accepted = 0;
+  std::uint64_t accept_errors = 0;
+  std::vector<std::pair<std::string, std::uint64_t>> parse_rejects;  // By reason, all of them.
+};
+
+struct LiveState {
+  int admitted = 0;  // Requests inside the gateway.
+  std::vector<TargetState> targets;
+  std::vector<EngineState> engines;
+  std::vector<ListenerState> listeners;
+  std::uint64_t log_dropped = 0;  // Lines.
+};
+
+// The samples of the `live` rows that `state` speaks of.
+std::vector<LiveSample> samples_of(const LiveState& state);
+
+// The same engines under vLLM's names.
+std::vector<LiveSample> alias_samples_of(const LiveState& state);
+
+}  // namespace spillway::telemetry
