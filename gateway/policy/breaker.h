@@ -40,6 +40,7 @@ class Breaker {
 
   void record(bool failure);
   void open(TimePoint now);
+  void close();
 
   config::Breaker rules_;
   State state_ = State::closed;

@@ -7,7 +7,6 @@
 #include "gateway/policy/predict.h"
 
 #include <array>
-#include <cassert>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -37,6 +36,27 @@ enum class Reason {
 // The reason's snake_case name, as in x-spillway-reason, logs and metrics; static storage.
 std::string_view name_of(Reason reason);
 
+// What a target would do for the request, or what keeps it from taking it.
+enum class Verdict {
+  fits,              // Can take it and is expected to meet the SLA.
+  misses_ttft,       // Can take it, but its first token is expected too late,
+  misses_per_token,  // …or its tokens too slowly,
+  misses_deadline,   // …or its last one too late.
+  queue_full,        // The local engine's queue is at its hard limit.
+  busy,              // The provider has as many requests in flight as it may.
+  rate_limited,      // The provider asked for a pause.
+  breaker_open,      // The provider fails.
+  not_ready,         // The engine is down.
+  too_long,          // Prompt and answer are longer than the engine's context.
+  incapable,         // The engine cannot answer this kind of request.
+  not_in_class,      // The class does not use this provider.
+};
+
+inline bool can_take(Verdict verdict) { return verdict <= Verdict::misses_deadline; }
+
+// In a few words, for people; static storage.
+std::string_view sentence_of(Verdict verdict);
+
 struct Candidate {
   std::string_view target;     // "local", "ai-hub"
   std::string_view model;      // The target's own name for the model.
@@ -47,25 +67,32 @@ struct Candidate {
   config::NanoUsd expected_cost = 0;
 };
 
-// A short list without allocation.
-class Candidates {
+// A target that serves the model, as it was judged: chosen or not.
+struct Alternative {
+  std::string_view target;
+  Verdict verdict = Verdict::fits;
+  double ttft = 0.0;  // Seconds; local: predicted, provider: P95 of late. 0: not judged.
+  config::NanoUsd expected_cost = 0;
+};
+
+// A short list without allocation; what does not fit any more is left out.
+template <class T>
+class ShortList {
  public:
   static constexpr std::size_t kMax = 16;
 
-  void push_back(const Candidate& candidate) {
-    assert(size_ < kMax);
-    items_[size_++] = candidate;
+  void push_back(const T& item) {
+    if (size_ < kMax) items_[size_++] = item;
   }
-  void insert(std::size_t at, const Candidate& candidate);  // Drops the last one if full.
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
-  const Candidate& operator[](std::size_t i) const { return items_[i]; }
-  const Candidate& front() const { return items_[0]; }
-  const Candidate* begin() const { return items_.data(); }
-  const Candidate* end() const { return items_.data() + size_; }
+  const T& operator[](std::size_t i) const { return items_[i]; }
+  const T& front() const { return items_[0]; }
+  const T* begin() const { return items_.data(); }
+  const T* end() const { return items_.data() + size_; }
 
  private:
-  std::array<Candidate, kMax> items_;
+  std::array<T, kMax> items_;
   std::size_t size_ = 0;
 };
 
@@ -74,14 +101,17 @@ struct Plan {
   const config::RequestClass* request_class = nullptr;  // Never null.
   config::Sla sla;  // The class's, tightened by the client's timeout.
   Reason reason = Reason::local_meets_sla;
-  Candidates candidates;  // In the order to try; at least one. A target may come again for a retry.
-  std::optional<Prediction>
-      local;  // What the local engine would have taken, chosen or not; empty: it cannot.
+  ShortList<Candidate> candidates;      // In the order to try; at least one. A target may come
+                                        // again for a retry.
+  ShortList<Alternative> considered;    // For explain(): the local engine first.
+  std::optional<Prediction> local;      // What the local engine would have taken, chosen or not;
+                                        // empty: it was not asked, or it cannot.
   config::NanoUsd worst_case_cost = 0;  // The most that any of the candidates can cost.
 };
 
-// One line for the log: the class and its SLA, what was chosen and why, and each alternative with
-// its facts and what spoke against it. Made from the same arguments as the plan.
+// One line for the log: the class and its SLA, what was chosen and why, the engine's state, and
+// each alternative with its facts and what spoke against it. Takes the arguments the plan was made
+// from.
 std::string explain(const Plan& plan, const RequestFacts& request, const FleetFacts& fleet);
 
 }  // namespace spillway::policy

@@ -2,11 +2,13 @@
 // now: the engine's scheduler simulated forward from its exact state, with its measured step times.
 // Pure; any thread.
 //
-// The scheduler as modelled (backends/local/sched is the original): each step every decoding
-// sequence gets one token; what is left of step_tokens_max goes to prompt chunks in the order of
-// service; a waiting sequence is admitted, first come first served, once a slot and KV room for its
-// prompt and its longest answer are free; a prompt's first token comes at the end of the step that
-// finishes it. Nobody overtakes, so what arrives after the request cannot delay its first token.
+// The scheduler as modelled (backends/local/sched is the original): each step gives every decoding
+// sequence one token, and what is left of step_tokens_max to prompt chunks in the order of service;
+// while budget is left a waiting sequence is admitted, first come first served, if a slot and KV
+// room for its prompt are free; a prompt's first token comes at the end of the step that finishes
+// it. Nobody overtakes, so what arrives after the request cannot delay its first token. Not
+// modelled: sequences that give up their KV blocks when the cache runs out.
+//
 // Runs of equal steps are summed in closed form: the cost grows with the sequences that start or
 // end before the request does, not with tokens or steps. No allocation up to 512 running sequences.
 #pragma once
@@ -19,10 +21,8 @@ namespace spillway::policy {
 
 struct Ask {
   int prompt_tokens = 0;
-  int completion_tokens_max = 0;   // Reserved in the KV cache on admission.
   double completion_tokens = 1.0;  // Expected length of its answer.
-  double typical_tokens =
-      0.0;  // Expected length of the others' answers; 0: they use up their tokens_max.
+  double typical_tokens = 0.0;     // Expected of the others; 0: they use up their tokens_max.
 };
 
 // All in seconds from now; `ttft` and `finish` are corrected, `ttft_model` is what the model alone

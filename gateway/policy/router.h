@@ -15,10 +15,14 @@
 #include "config/settings.h"
 #include "gateway/policy/facts.h"
 #include "gateway/policy/plan.h"
+#include "gateway/policy/route.h"
 
+#include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace spillway::policy {
@@ -40,8 +44,14 @@ class Router {
   const std::shared_ptr<const config::Settings>& settings() const { return settings_; }
 
  private:
+  Error no_such_model(std::string_view asked) const;
+  void add_served(const std::vector<config::ServedModel>& serves,
+                  std::optional<std::size_t> provider);
+  void add_alias(const config::Alias& alias);
+
   std::shared_ptr<const config::Settings> settings_;
   std::vector<std::string> models_;
+  std::unordered_map<std::string_view, Route> routes_;  // Names are the settings' own strings.
 };
 
 }  // namespace spillway::policy

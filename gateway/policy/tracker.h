@@ -26,8 +26,6 @@ class Tracker {
   double tokens_per_second() const { return tokens_per_second_; }
 
  private:
-  void refresh();
-
   Quantiles ttft_;
   double p50_ = 0.0, p95_ = 0.0,
          p99_ = 0.0;  // Kept ready: they are read far more often than they change.

@@ -1,0 +1,34 @@
+#include "gateway/policy/correction.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace spillway::policy {
+namespace {
+
+// Added to both sides of the ratio: a few milliseconds of thread hand-over must not look like a
+// slow engine.
+constexpr double kGrain = 0.010;
+constexpr double kLogClip = 2.0794415416798357;  // ln 8
+constexpr int kMemory = 12;                      // Answers.
+constexpr double kHalfLife = 30.0;               // Seconds without news.
+
+}  // namespace
+
+void Correction::observe(double predicted, double model, double observed, TimePoint now) {
+  const double ratio = (observed + kGrain) / (model + kGrain);
+  const double news = std::clamp(std::log(ratio), -kLogClip, kLogClip);
+  log_ratio_ = std::log(factor(now));
+  last_ = now;
+  seen_ = std::min(seen_ + 1, kMemory);
+  log_ratio_ += (news - log_ratio_) / seen_;
+  if (observed > 0.0) errors_.add(std::abs(predicted - observed) / observed, now);
+}
+
+double Correction::factor(TimePoint now) const {
+  if (seen_ == 0) return 1.0;
+  const double idle = std::max(0.0, seconds_between(last_, now));
+  return std::exp(log_ratio_ * std::exp2(-idle / kHalfLife));
+}
+
+}  // namespace spillway::policy

@@ -1,0 +1,161 @@
+#include "gateway/policy/decision.h"
+
+#include "gateway/policy/refusal.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace spillway::policy {
+namespace {
+
+Reason spill_reason(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::misses_per_token: return Reason::spill_per_token;
+    case Verdict::misses_deadline: return Reason::spill_deadline;
+    case Verdict::queue_full: return Reason::spill_queue_full;
+    case Verdict::not_ready: return Reason::spill_engine_down;
+    case Verdict::too_long:
+    case Verdict::incapable: return Reason::capability;
+    default: return Reason::spill_ttft;
+  }
+}
+
+}  // namespace
+
+Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route& route,
+                   const config::RequestClass& request_class, const RequestFacts& request,
+                   const FleetFacts& fleet)
+    : settings_(*settings), route_(route), class_(request_class), request_(request), fleet_(fleet) {
+  plan_.settings = std::move(settings);
+  plan_.request_class = &request_class;
+  plan_.sla = sla_of(request_class, request);
+  work_ = work_of(plan_.sla, request, fleet);
+}
+
+Result<Plan> Decision::make() {
+  judge_engine();
+  if (const auto reason = must_stay()) return stay(*reason);
+  judge_providers();
+  if (!route_.local) return go(route_.fixed() ? Reason::model_fixed : Reason::not_served_locally);
+  if (class_.spill == config::Spill::always) return go(Reason::class_always_cloud);
+  return weigh();
+}
+
+std::optional<Reason> Decision::must_stay() const {
+  if (request_.local_only || (request_.key && request_.key->local_only)) return Reason::local_only;
+  if (class_.spill == config::Spill::never) return Reason::class_never_spills;
+  if (route_.local && route_.fixed()) return Reason::model_fixed;
+  return std::nullopt;
+}
+
+// However late: it may go nowhere else.
+Result<Plan> Decision::stay(Reason reason) {
+  if (!route_.local) return refuse_to_leave(request_.model);
+  if (!can_take(local_.verdict)) return refusal();
+  push_local();
+  return finished(reason);
+}
+
+Result<Plan> Decision::go(Reason reason) {
+  if (!providers_.empty()) return providers_then_local(reason);
+  if (!local_may_rescue()) return refusal();
+  push_local();
+  return finished(Reason::last_resort);
+}
+
+// Local while it meets the SLA; else to those who do; if nobody does, to whoever is least late.
+Result<Plan> Decision::weigh() {
+  if (local_.verdict == Verdict::fits) return local_then_providers(Reason::local_meets_sla);
+  const Reason reason = spill_reason(local_.verdict);
+  if (!can_take(local_.verdict) || providers_.empty()) return go(reason);
+  const Judged& best = providers_.front().judged;
+  if (best.verdict == Verdict::fits) return go(reason);
+  if (local_.lateness <= best.lateness) return local_then_providers(Reason::least_late);
+  return providers_then_local(Reason::least_late);
+}
+
+Result<Plan> Decision::local_then_providers(Reason reason) {
+  push_local();
+  while (plan_.candidates.size() < attempts_max() && !providers_.empty()) {
+    push_providers(attempts_max() - plan_.candidates.size());
+  }
+  return finished(reason);
+}
+
+Result<Plan> Decision::providers_then_local(Reason reason) {
+  const bool rescue = local_may_rescue() && attempts_max() > 1;
+  push_providers(attempts_max() - (rescue ? 1 : 0));
+  if (rescue) push_local();
+  while (plan_.candidates.size() < attempts_max()) {
+    push_providers(attempts_max() - plan_.candidates.size());
+  }
+  return finished(reason);
+}
+
+Error Decision::refusal() const { return refusal_of(settings_, plan_, request_, fleet_); }
+
+void Decision::judge_engine() {
+  if (!route_.local) return;
+  local_ = judge_local(fleet_, work_, class_.ttft_headroom);
+  plan_.local = local_.prediction;
+  plan_.considered.push_back(
+      {.target = settings_.local.front().name, .verdict = local_.verdict, .ttft = local_.ttft});
+}
+
+void Decision::judge_providers() {
+  for (const Offer& offer : route_.providers) {
+    const config::ProviderTarget& provider = settings_.providers[offer.provider];
+    const auto& listed = class_.providers;
+    const auto place = std::find(listed.begin(), listed.end(), provider.name);
+    const bool in_class = listed.empty() || place != listed.end() || route_.fixed();
+    Judged judged{.verdict = Verdict::not_in_class};
+    if (in_class) {
+      const ProviderFacts facts = facts_of(provider, offer.provider, fleet_);
+      judged = judge_provider(provider, facts, work_, fleet_.now);
+    }
+    const auto rank =
+        listed.empty() ? offer.provider : static_cast<std::size_t>(place - listed.begin());
+    if (can_take(judged.verdict)) providers_.add(offer, judged, class_.prefer, rank);
+    plan_.considered.push_back({.target = provider.name,
+                                .verdict = judged.verdict,
+                                .ttft = judged.ttft,
+                                .expected_cost = judged.expected_cost});
+  }
+}
+
+bool Decision::local_may_rescue() const {
+  return route_.local && can_take(local_.verdict) && class_.local_as_last_resort;
+}
+
+std::size_t Decision::attempts_max() const {
+  const int most = static_cast<int>(decltype(plan_.candidates)::kMax);
+  return static_cast<std::size_t>(std::clamp(settings_.policy.attempts_max, 1, most));
+}
+
+void Decision::push_local() {
+  plan_.candidates.push_back({.target = settings_.local.front().name,
+                              .model = route_.local->model,
+                              .served_as = route_.local->served_as,
+                              .local = true,
+                              .ttft = local_.ttft_typical});
+}
+
+void Decision::push_providers(std::size_t at_most) {
+  for (std::size_t i = 0; i < std::min(at_most, providers_.size()); ++i) {
+    const auto& [offer, judged, first, second] = providers_[i];
+    plan_.candidates.push_back({.target = settings_.providers[offer.provider].name,
+                                .model = offer.model,
+                                .served_as = offer.served_as,
+                                .ttft = judged.ttft_typical,
+                                .worst_case_cost = judged.worst_case_cost,
+                                .expected_cost = judged.expected_cost});
+    plan_.worst_case_cost = std::max(plan_.worst_case_cost, judged.worst_case_cost);
+  }
+}
+
+Result<Plan> Decision::finished(Reason reason) {
+  plan_.reason = reason;
+  return std::move(plan_);
+}
+
+}  // namespace spillway::policy

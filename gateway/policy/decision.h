@@ -1,0 +1,54 @@
+// The choice for one request among the targets that serve its model: the core of Router::plan.
+// Pure.
+#pragma once
+
+#include "backends/contract/error.h"
+#include "config/settings.h"
+#include "gateway/policy/facts.h"
+#include "gateway/policy/judge.h"
+#include "gateway/policy/plan.h"
+#include "gateway/policy/ranking.h"
+#include "gateway/policy/route.h"
+
+#include <memory>
+
+namespace spillway::policy {
+
+class Decision {
+ public:
+  Decision(std::shared_ptr<const config::Settings> settings, const Route& route,
+           const config::RequestClass& request_class, const RequestFacts& request,
+           const FleetFacts& fleet);
+
+  // As Router::plan, once the class and the route are known. Call once.
+  Result<Plan> make();
+
+ private:
+  std::optional<Reason> must_stay() const;
+  Result<Plan> stay(Reason reason);
+  Result<Plan> go(Reason reason);
+  Result<Plan> weigh();
+  Result<Plan> local_then_providers(Reason reason);
+  Result<Plan> providers_then_local(Reason reason);
+  Error refusal() const;
+
+  void judge_engine();
+  void judge_providers();
+  bool local_may_rescue() const;
+  std::size_t attempts_max() const;
+  void push_local();
+  void push_providers(std::size_t at_most);
+  Result<Plan> finished(Reason reason);
+
+  const config::Settings& settings_;
+  const Route& route_;
+  const config::RequestClass& class_;
+  const RequestFacts& request_;
+  const FleetFacts& fleet_;
+  Plan plan_;
+  Work work_;
+  Judged local_;  // Judged only if the route has the local engine.
+  Ranking providers_;
+};
+
+}  // namespace spillway::policy

@@ -1,0 +1,77 @@
+#include "gateway/policy/health.h"
+
+namespace spillway::policy {
+namespace {
+
+constexpr std::chrono::milliseconds kDefaultRetryAfter{1'000};
+
+}  // namespace
+
+Health::Health(const config::ProviderTarget& provider, TimePoint now)
+    : name_(provider.name),
+      concurrency_max_(provider.concurrency_max),
+      breaker_(provider.breaker),
+      tracker_(provider.measured, now) {}
+
+ProviderFacts Health::facts(TimePoint now) const {
+  ProviderFacts facts;
+  facts.name = name_;
+  facts.permission = breaker_.permission(now);
+  facts.open_until = breaker_.open_until();
+  if (limited_until_ && now < *limited_until_) facts.limited_until = limited_until_;
+  facts.in_flight = in_flight_;
+  facts.ttft_p50 = tracker_.ttft_p50();
+  facts.ttft_p95 = tracker_.ttft_p95();
+  facts.ttft_p99 = tracker_.ttft_p99();
+  facts.tokens_per_second = tracker_.tokens_per_second();
+  return facts;
+}
+
+std::optional<Visit> Health::enter(TimePoint now) {
+  if (in_flight_ >= concurrency_max_) return std::nullopt;
+  if (limited_until_ && now < *limited_until_) return std::nullopt;
+  Visit visit;
+  visit.pass = breaker_.enter(now);
+  if (!visit.pass.allowed) return std::nullopt;
+  visit.sent = now;
+  ++in_flight_;
+  return visit;
+}
+
+void Health::answered(Visit& visit, TimePoint now) {
+  if (visit.first_token) return;
+  visit.first_token = now;
+  tracker_.first_token(seconds_between(visit.sent, now), now);
+  breaker_.succeeded(visit.pass);
+  visit.told = true;
+}
+
+void Health::finished(Visit& visit, int completion_tokens, TimePoint now) {
+  if (!visit.first_token) return;
+  tracker_.streamed(completion_tokens - 1, seconds_between(*visit.first_token, now));
+}
+
+void Health::failed(Visit& visit, const Error& error, TimePoint now) {
+  if (error.code == Errc::rate_limited) {
+    limited_until_ = now + error.retry_after.value_or(kDefaultRetryAfter);
+    return;
+  }
+  const bool overdue = !visit.first_token && seconds_between(visit.sent, now) > tracker_.ttft_p99();
+  const bool at_fault =
+      error.code == Errc::backend_unavailable || (error.code == Errc::deadline_exceeded && overdue);
+  if (!at_fault) return;
+  // After its first token the probe has been counted already; a stream that then breaks is an
+  // ordinary failure.
+  Breaker::Pass pass = visit.pass;
+  if (visit.told) pass.is_probe = false;
+  breaker_.failed(pass, now);
+  visit.told = true;
+}
+
+void Health::leave(Visit& visit) {
+  --in_flight_;
+  if (!visit.told) breaker_.withdrawn(visit.pass);
+  visit.told = true;
+}
+
+}  // namespace spillway::policy

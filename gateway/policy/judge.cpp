@@ -1,0 +1,146 @@
+#include "gateway/policy/judge.h"
+
+#include "gateway/policy/price.h"
+#include "gateway/policy/tracker.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace spillway::policy {
+namespace {
+
+// The length of an answer while nothing has been seen of any.
+constexpr double kAnswerTokens = 256.0;
+
+// Without a TTFT in the SLA, how far ahead the engine is simulated step by step; and with one, how
+// many times its length, so that what is late by more is told as an estimate.
+constexpr double kHorizonSeconds = 10.0;
+constexpr double kHorizonTtfts = 2.0;
+
+double seconds(const std::optional<config::Milliseconds>& limit) {
+  return limit ? std::chrono::duration<double>(*limit).count() : kNoHorizon;
+}
+
+double share(double value, double limit) { return std::isfinite(limit) ? value / limit : 0.0; }
+
+void compare(Judged& judged, const Work& work, double ttft_max) {
+  judged.lateness =
+      std::max({share(judged.ttft, work.ttft_max), share(judged.per_token, work.per_token_max),
+                share(judged.finish, work.finish_max)});
+  if (judged.finish > work.finish_max) judged.verdict = Verdict::misses_deadline;
+  if (judged.per_token > work.per_token_max) judged.verdict = Verdict::misses_per_token;
+  if (judged.ttft > ttft_max) judged.verdict = Verdict::misses_ttft;
+}
+
+// Those who will find a free place in the batch at the next step do not really wait.
+bool is_full(const EngineStatus& engine) {
+  const int running = static_cast<int>(engine.running.size());
+  const int places = std::max(0, engine.sequences_max - running);
+  return static_cast<int>(engine.waiting.size()) >= engine.waiting_max + places;
+}
+
+Verdict obstacle(const EngineStatus* engine, const Work& work) {
+  if (!work.plain) return Verdict::incapable;
+  if (!engine || !engine->ready) return Verdict::not_ready;
+  // One token at least; an answer without a limit is as long as the context allows.
+  const std::int64_t tokens =
+      static_cast<std::int64_t>(work.prompt_tokens) + work.completion_tokens_max.value_or(1);
+  if (engine->context_max > 0 && tokens > engine->context_max) return Verdict::too_long;
+  if (tokens > engine->kv_tokens_total) return Verdict::too_long;
+  return is_full(*engine) ? Verdict::queue_full : Verdict::fits;
+}
+
+Verdict obstacle(const config::ProviderTarget& provider, const ProviderFacts& facts,
+                 TimePoint now) {
+  if (facts.permission == Permission::open) return Verdict::breaker_open;
+  if (facts.limited_until && now < *facts.limited_until) return Verdict::rate_limited;
+  if (facts.in_flight >= provider.concurrency_max) return Verdict::busy;
+  return Verdict::fits;
+}
+
+Usage expected_usage(const Work& work) {
+  Usage usage;
+  usage.prompt_tokens = work.prompt_tokens;
+  usage.completion_tokens = static_cast<int>(std::lround(work.completion_tokens));
+  return usage;
+}
+
+double expected_tokens(const RequestFacts& request, const FleetFacts& fleet) {
+  const double guess =
+      fleet.completion_tokens_typical > 0.0 ? fleet.completion_tokens_typical : kAnswerTokens;
+  const double most = request.completion_tokens_max.value_or(kCompletionTokensAssumed);
+  return std::max(1.0, std::min(request.completion_tokens_expected.value_or(guess), most));
+}
+
+}  // namespace
+
+config::Sla sla_of(const config::RequestClass& request_class, const RequestFacts& request) {
+  config::Sla sla = request_class.sla;
+  if (!request.client_timeout) return sla;
+  sla.deadline =
+      sla.deadline ? std::min(*sla.deadline, *request.client_timeout) : *request.client_timeout;
+  return sla;
+}
+
+Work work_of(const config::Sla& sla, const RequestFacts& request, const FleetFacts& fleet) {
+  Work work;
+  work.prompt_tokens = request.prompt_tokens;
+  work.completion_tokens_max = request.completion_tokens_max;
+  work.completion_tokens = expected_tokens(request, fleet);
+  work.typical_tokens = fleet.completion_tokens_typical;
+  work.plain = request.text_only && !request.needs_tools;
+  work.ttft_max = seconds(sla.ttft);
+  work.per_token_max = seconds(sla.per_token);
+  work.finish_max = seconds(sla.deadline);
+  return work;
+}
+
+Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom) {
+  Judged judged;
+  judged.verdict = obstacle(fleet.local, work);
+  if (!can_take(judged.verdict)) return judged;
+  const Ask ask{work.prompt_tokens, work.completion_tokens, work.typical_tokens};
+  const bool bounded = std::isfinite(work.ttft_max);
+  const double horizon = bounded ? kHorizonTtfts * work.ttft_max : kHorizonSeconds;
+  judged.prediction = predict(*fleet.local, ask, fleet.ttft_correction, horizon);
+  judged.ttft = judged.ttft_typical = judged.prediction->ttft;
+  judged.per_token = judged.prediction->per_token;
+  judged.finish = judged.prediction->finish;
+  compare(judged, work, headroom * work.ttft_max);
+  return judged;
+}
+
+Judged judge_provider(const config::ProviderTarget& provider, const ProviderFacts& facts,
+                      const Work& work, TimePoint now) {
+  Judged judged;
+  judged.ttft = facts.ttft_p95;
+  judged.ttft_typical = facts.ttft_p50;
+  judged.per_token = facts.tokens_per_second > 0.0 ? 1.0 / facts.tokens_per_second : 0.0;
+  judged.finish = judged.ttft + judged.per_token * (work.completion_tokens - 1.0);
+  judged.expected_cost = cost_of(provider.price, expected_usage(work));
+  judged.worst_case_cost =
+      worst_case_cost(provider.price, work.prompt_tokens, work.completion_tokens_max);
+  judged.verdict = obstacle(provider, facts, now);
+  if (can_take(judged.verdict)) compare(judged, work, work.ttft_max);
+  return judged;
+}
+
+ProviderFacts facts_of(const config::ProviderTarget& provider, std::size_t at,
+                       const FleetFacts& fleet) {
+  const auto& known = fleet.providers;
+  if (at < known.size() && known[at].name == provider.name) return known[at];
+  const auto found = std::find_if(known.begin(), known.end(), [&](const ProviderFacts& facts) {
+    return facts.name == provider.name;
+  });
+  if (found != known.end()) return *found;
+  const Tracker catalogue(provider.measured, fleet.now);
+  ProviderFacts facts;
+  facts.name = provider.name;
+  facts.ttft_p50 = catalogue.ttft_p50();
+  facts.ttft_p95 = catalogue.ttft_p95();
+  facts.ttft_p99 = catalogue.ttft_p99();
+  facts.tokens_per_second = catalogue.tokens_per_second();
+  return facts;
+}
+
+}  // namespace spillway::policy

@@ -1,0 +1,54 @@
+// What one target would do for one request, and what speaks against it: the facts that the router
+// ranks by and that explain() tells. Pure.
+#pragma once
+
+#include "config/settings.h"
+#include "gateway/policy/facts.h"
+#include "gateway/policy/plan.h"
+#include "gateway/policy/predict.h"
+
+#include <cstddef>
+#include <optional>
+
+namespace spillway::policy {
+
+// What is asked, in the numbers that matter, the SLA's as seconds (infinite where it has none).
+struct Work {
+  int prompt_tokens = 0;
+  std::optional<int> completion_tokens_max;
+  double completion_tokens = 1.0;  // Expected.
+  double typical_tokens = 0.0;     // Of other answers of late; 0: unknown.
+  bool plain = true;               // Text in, text out, no tools.
+  double ttft_max = kNoHorizon;
+  double per_token_max = kNoHorizon;
+  double finish_max = kNoHorizon;
+};
+
+// The request's deadline and its class's, whichever is shorter.
+config::Sla sla_of(const config::RequestClass& request_class, const RequestFacts& request);
+
+Work work_of(const config::Sla& sla, const RequestFacts& request, const FleetFacts& fleet);
+
+struct Judged {
+  Verdict verdict = Verdict::fits;
+  double ttft = 0.0;          // Seconds. Local: predicted; provider: its P95 of late.
+  double ttft_typical = 0.0;  // Local: predicted; provider: its median of late.
+  double per_token = 0.0;
+  double finish = 0.0;
+  double lateness = 0.0;  // The largest of the three over its limit; at most 1 meets the SLA.
+  config::NanoUsd expected_cost = 0;
+  config::NanoUsd worst_case_cost = 0;
+  std::optional<Prediction> prediction;  // Local and able to take it only.
+};
+
+// `headroom` is the share of the SLA's TTFT that the prediction may use up.
+Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom);
+
+Judged judge_provider(const config::ProviderTarget& provider, const ProviderFacts& facts,
+                      const Work& work, TimePoint now);
+
+// The facts of provider number `at`, or what its catalogue says.
+ProviderFacts facts_of(const config::ProviderTarget& provider, std::size_t at,
+                       const FleetFacts& fleet);
+
+}  // namespace spillway::policy

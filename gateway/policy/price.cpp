@@ -1,0 +1,50 @@
+#include "gateway/policy/price.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace spillway::policy {
+namespace {
+
+using Wide = __int128;
+
+Wide part(int tokens, config::NanoUsd per_million) {
+  return static_cast<Wide>(std::max(tokens, 0)) * std::max<config::NanoUsd>(per_million, 0);
+}
+
+config::NanoUsd rounded_up(Wide nano_usd_millionths) {
+  constexpr Wide kMillion = 1'000'000;
+  const Wide whole = (nano_usd_millionths + kMillion - 1) / kMillion;
+  constexpr Wide kMost = std::numeric_limits<config::NanoUsd>::max();
+  return static_cast<config::NanoUsd>(std::min(whole, kMost));
+}
+
+}  // namespace
+
+config::NanoUsd cost_of(const config::Price& price, const Usage& usage) {
+  const int cached = std::clamp(usage.cached_tokens, 0, std::max(usage.prompt_tokens, 0));
+  return rounded_up(part(usage.prompt_tokens - cached, price.input_per_million) +
+                    part(cached, price.cached_input_per_million) +
+                    part(usage.completion_tokens, price.output_per_million));
+}
+
+config::NanoUsd worst_case_cost(const config::Price& price, int prompt_tokens,
+                                std::optional<int> completion_tokens_max) {
+  const auto input = std::max(price.input_per_million, price.cached_input_per_million);
+  const int completion_tokens = completion_tokens_max.value_or(kCompletionTokensAssumed);
+  return rounded_up(part(prompt_tokens, input) + part(completion_tokens, price.output_per_million));
+}
+
+config::NanoUsd avoided_cost(const std::vector<config::ProviderTarget>& providers,
+                             const Usage& usage) {
+  Usage uncached = usage;
+  uncached.cached_tokens = 0;
+  std::optional<config::NanoUsd> cheapest;
+  for (const config::ProviderTarget& provider : providers) {
+    const config::NanoUsd cost = cost_of(provider.price, uncached);
+    if (!cheapest || cost < *cheapest) cheapest = cost;
+  }
+  return cheapest.value_or(0);
+}
+
+}  // namespace spillway::policy

@@ -1,0 +1,49 @@
+#include "gateway/policy/ranking.h"
+
+#include <tuple>
+
+namespace spillway::policy {
+namespace {
+
+bool better(const Contender& a, const Contender& b) {
+  const bool a_late = a.judged.verdict != Verdict::fits;
+  const bool b_late = b.judged.verdict != Verdict::fits;
+  return std::tie(a_late, a.first, a.second) < std::tie(b_late, b.first, b.second);
+}
+
+void set_keys(Contender& contender, config::Prefer prefer, std::size_t place) {
+  const Judged& judged = contender.judged;
+  const double cost = static_cast<double>(judged.expected_cost);
+  if (judged.verdict != Verdict::fits) {
+    contender.first = judged.lateness;
+    contender.second = cost;
+    return;
+  }
+  switch (prefer) {
+    case config::Prefer::cheapest:
+      contender.first = cost;
+      contender.second = judged.finish;
+      return;
+    case config::Prefer::fastest:
+      contender.first = judged.finish;
+      contender.second = cost;
+      return;
+    case config::Prefer::ordered: contender.first = static_cast<double>(place); return;
+  }
+}
+
+}  // namespace
+
+void Ranking::add(const Offer& offer, const Judged& judged, config::Prefer prefer,
+                  std::size_t place) {
+  Contender contender{.offer = offer, .judged = judged};
+  set_keys(contender, prefer, place);
+  std::size_t at = size_;
+  while (at > 0 && better(contender, items_[at - 1])) --at;
+  if (at == kMax) return;
+  if (size_ < kMax) ++size_;
+  for (std::size_t i = size_ - 1; i > at; --i) items_[i] = items_[i - 1];
+  items_[at] = contender;
+}
+
+}  // namespace spillway::policy

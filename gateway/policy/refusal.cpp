@@ -1,0 +1,107 @@
+#include "gateway/policy/refusal.h"
+
+#include "gateway/policy/judge.h"
+#include "gateway/policy/predict.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <string>
+
+namespace spillway::policy {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kSoonest{100};
+constexpr milliseconds kLatest{60'000};
+constexpr milliseconds kWhenBusy{1'000};      // A place in a provider's concurrency comes free.
+constexpr milliseconds kWhenNotReady{5'000};  // An engine loads or restarts.
+
+milliseconds until(TimePoint when, TimePoint now) {
+  return std::chrono::ceil<milliseconds>(std::max(when, now) - now);
+}
+
+// When the first of those who wait is admitted, there is room behind them.
+milliseconds until_queue_moves(const RequestFacts& request, const FleetFacts& fleet) {
+  const Ask ask{request.prompt_tokens, 1.0, fleet.completion_tokens_typical};
+  const Prediction prediction = predict(*fleet.local, ask, fleet.ttft_correction,
+                                        std::chrono::duration<double>(kLatest).count());
+  if (!std::isfinite(prediction.queue_moves)) return kLatest;
+  return milliseconds(std::llround(std::ceil(1'000.0 * prediction.queue_moves)));
+}
+
+milliseconds wait_for(const Alternative& alternative, const config::Settings& settings,
+                      const RequestFacts& request, const FleetFacts& fleet) {
+  if (alternative.verdict == Verdict::queue_full) return until_queue_moves(request, fleet);
+  if (alternative.verdict == Verdict::not_ready) return kWhenNotReady;
+  for (std::size_t i = 0; i < settings.providers.size(); ++i) {
+    if (settings.providers[i].name != alternative.target) continue;
+    const ProviderFacts facts = facts_of(settings.providers[i], i, fleet);
+    if (alternative.verdict == Verdict::rate_limited) return until(*facts.limited_until, fleet.now);
+    // Past its time it waits for the probe under way.
+    if (facts.open_until > fleet.now) return until(facts.open_until, fleet.now);
+  }
+  return kWhenBusy;
+}
+
+bool is_full(Verdict verdict) {
+  return verdict == Verdict::queue_full || verdict == Verdict::busy ||
+         verdict == Verdict::rate_limited;
+}
+
+// No waiting helps against these.
+bool is_final(Verdict verdict) {
+  return verdict == Verdict::too_long || verdict == Verdict::incapable ||
+         verdict == Verdict::not_in_class || can_take(verdict);
+}
+
+Error unfit(const Plan& plan, const RequestFacts& request, const FleetFacts& fleet) {
+  const Verdict verdict = plan.considered.empty() ? Verdict::fits : plan.considered.front().verdict;
+  if (verdict == Verdict::too_long) {
+    const int most = std::min(
+        fleet.local->context_max > 0 ? fleet.local->context_max : fleet.local->kv_tokens_total,
+        fleet.local->kv_tokens_total);
+    return Error{.code = Errc::context_too_long,
+                 .message = "This model takes at most " + std::to_string(most) +
+                            " tokens of prompt and answer together; the request has " +
+                            std::to_string(request.prompt_tokens) + " and asks for up to " +
+                            std::to_string(request.completion_tokens_max.value_or(1)) + " more.",
+                 .param = "messages"};
+  }
+  if (verdict == Verdict::incapable) {
+    return Error{.code = Errc::invalid_request,
+                 .message = "The local model takes plain text only, without tools or formats.",
+                 .param = request.text_only ? "tools" : "messages"};
+  }
+  return Error{.code = Errc::no_route,
+               .message = "The policy leaves no target for this request's class."};
+}
+
+}  // namespace
+
+Error refusal_of(const config::Settings& settings, const Plan& plan, const RequestFacts& request,
+                 const FleetFacts& fleet) {
+  std::optional<milliseconds> wait;
+  bool full = false;
+  for (const Alternative& alternative : plan.considered) {
+    if (is_final(alternative.verdict)) continue;
+    const milliseconds own = wait_for(alternative, settings, request, fleet);
+    wait = wait ? std::min(*wait, own) : own;
+    full = full || is_full(alternative.verdict);
+  }
+  if (!wait) return unfit(plan, request, fleet);
+  return Error{.code = full ? Errc::overloaded : Errc::no_route,
+               .message = full ? "Everybody who may serve this request is busy. Try again later."
+                               : "Nobody who may serve this request is up. Try again later.",
+               .retry_after = std::clamp(*wait, kSoonest, kLatest)};
+}
+
+Error refuse_to_leave(std::string_view model) {
+  return Error{.code = Errc::forbidden,
+               .message = "This request may not leave this machine, and the model `" +
+                          std::string(model) + "` is not served here.",
+               .param = "model"};
+}
+
+}  // namespace spillway::policy

@@ -1,0 +1,23 @@
+// The errors of a request that no target can take: what is in the way, and when trying again can
+// help. Pure.
+#pragma once
+
+#include "backends/contract/error.h"
+#include "config/settings.h"
+#include "gateway/policy/facts.h"
+#include "gateway/policy/plan.h"
+
+#include <string_view>
+
+namespace spillway::policy {
+
+// `plan.considered` holds every target with its verdict; none of them can take it. context_too_long
+// or invalid_request if only the request can be changed; overloaded if somebody is merely full,
+// else no_route, both with the earliest moment at which one of them may have room.
+Error refusal_of(const config::Settings& settings, const Plan& plan, const RequestFacts& request,
+                 const FleetFacts& fleet);
+
+// forbidden: the request may not leave this machine, and the model is not here.
+Error refuse_to_leave(std::string_view model);
+
+}  // namespace spillway::policy
