@@ -1,8 +1,9 @@
-// A file's bytes, mapped read-only: the one way weights enter the process, so that they are paged in on demand and
-// shared between processes.
+// A file's bytes, mapped read-only: the one way weights enter the process, so that they are paged
+// in on demand and shared between processes.
 //
-// Owns the mapping and unmaps it when destroyed; moving keeps `bytes()` where it was. Any thread may read. The file must
-// not be truncated while it is mapped (the kernel answers that with SIGBUS): replace model files by renaming.
+// Owns the mapping and unmaps it when destroyed; moving keeps `bytes()` where it was. Any thread
+// may read. The file must not be truncated while it is mapped (the kernel answers that with
+// SIGBUS): replace model files by renaming.
 #pragma once
 
 #include "backends/contract/error.h"

@@ -1,8 +1,8 @@
 // The key-value part of a GGUF file, read in place.
 //
-// Points into the file's mapping and is valid as long as that is. Immutable after the file is opened; any thread.
-// Getters distinguish "absent" from "of another type": an absent key is an error unless a fallback is given, a value of
-// the wrong type always is one. Errors name the key.
+// Points into the file's mapping and is valid as long as that is. Immutable after the file is
+// opened; any thread. Getters distinguish "absent" from "of another type": an absent key is an
+// error unless a fallback is given, a value of the wrong type always is one. Errors name the key.
 #pragma once
 
 #include "backends/contract/error.h"
@@ -34,7 +34,8 @@ enum class ValueType : std::uint32_t {
   float64 = 12,
 };
 
-// One value as it lies in the file; `payload` has been checked to hold `count` elements of `element`.
+// One value as it lies in the file; `payload` has been checked to hold `count` elements of
+// `element`.
 struct MetadataValue {
   ValueType type = ValueType::uint32;
   ValueType element = ValueType::uint32;  // Of an array; otherwise equal to type.
@@ -50,9 +51,11 @@ class Metadata {
   // Null if absent.
   const MetadataValue* find(std::string_view key) const;
 
-  Result<std::string_view> text(std::string_view key, std::optional<std::string_view> fallback = {}) const;
+  Result<std::string_view> text(std::string_view key,
+                                std::optional<std::string_view> fallback = {}) const;
   // Any integer type; a uint64 above int64's range is an error.
-  Result<std::int64_t> integer(std::string_view key, std::optional<std::int64_t> fallback = {}) const;
+  Result<std::int64_t> integer(std::string_view key,
+                               std::optional<std::int64_t> fallback = {}) const;
   // Any floating or integer type.
   Result<double> number(std::string_view key, std::optional<double> fallback = {}) const;
   Result<bool> flag(std::string_view key, std::optional<bool> fallback = {}) const;

@@ -1,6 +1,7 @@
 // A tensor as it lies in a model file: name, type, shape and its raw bytes.
 //
-// A plain value that points into the mapping of the file it came from, which must outlive it. Any thread.
+// A plain value that points into the mapping of the file it came from, which must outlive it. Any
+// thread.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,8 @@
 
 namespace spillway::loader {
 
-// The numbers are GGUF's own. A type that is missing here (retired or exotic) is refused when the file is opened.
+// The numbers are GGUF's own. A type that is missing here (retired or exotic) is refused when the
+// file is opened.
 enum class TensorType : std::uint32_t {
   f32 = 0,
   f16 = 1,
@@ -48,13 +50,14 @@ BlockLayout layout_of(TensorType type);
 struct Tensor {
   std::string name;
   TensorType type = TensorType::f32;
-  std::vector<std::int64_t> shape;      // Outermost first, as torch writes it: a linear layer is {out, in}. GGUF stores the reverse.
-  std::span<const std::byte> bytes;     // All rows, contiguous; rows() * row_bytes().
+  std::vector<std::int64_t> shape;   // Outermost first, as torch writes it: a linear layer is {out,
+                                     // in}. GGUF stores the reverse.
+  std::span<const std::byte> bytes;  // All rows, contiguous; rows() * row_bytes().
 
   std::int64_t columns() const { return shape.empty() ? 1 : shape.back(); }  // Values in a row.
-  std::int64_t rows() const;                                                 // All outer dimensions together.
+  std::int64_t rows() const;  // All outer dimensions together.
   std::int64_t row_bytes() const;
-  std::span<const std::byte> row(std::int64_t index) const;                  // Requires: 0 <= index < rows().
+  std::span<const std::byte> row(std::int64_t index) const;  // Requires: 0 <= index < rows().
 };
 
 }  // namespace spillway::loader
