@@ -1,9 +1,10 @@
-// The text side of a local model: chat messages to token ids, token ids to text, and which ids end an answer.
+// The text side of a local model: chat messages to token ids, token ids to text, and which ids end
+// an answer.
 //
-// Made once at start-up from the model file, which may be closed afterwards. Immutable: any thread may call any method
-// at any time; HTTP workers encode, so that the engine's thread never does. Chat templates come with the model and are
-// not trusted: rendering has limits on depth, steps and output, and what a message says can never become a control
-// token, whatever it contains.
+// Made once at start-up from the model file, which may be closed afterwards. Immutable: any thread
+// may call any method at any time; HTTP workers encode, so that the engine's thread never does.
+// Chat templates come with the model and are not trusted: rendering has limits on depth, steps and
+// output, and what a message says can never become a control token, whatever it contains.
 #pragma once
 
 #include "backends/contract/chat.h"
@@ -34,11 +35,12 @@ class TextModel {
   TextModel& operator=(TextModel&&) noexcept;
   ~TextModel();
 
-  // The prompt for the assistant's next turn. Errors: invalid_request with the template's own words where it refuses
-  // the conversation (roles out of order, say) or a limit is met.
+  // The prompt for the assistant's next turn. Errors: invalid_request with the template's own words
+  // where it refuses the conversation (roles out of order, say) or a limit is met.
   Result<std::vector<TokenId>> encode_chat(const std::vector<Message>& messages) const;
 
-  // Plain text without a template, after the model's begin token if it has one; special tokens in it are text.
+  // Plain text without a template, after the model's begin token if it has one; special tokens in
+  // it are text.
   std::vector<TokenId> encode(std::string_view text) const;
 
   // One a stream; the TextModel must outlive it.

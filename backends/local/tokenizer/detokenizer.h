@@ -1,8 +1,8 @@
 // Token ids back to text, one at a time, never cutting a character in two.
 //
-// One object a stream, used by one thread at a time; cheap to make and copy. Refers to its Tokenizer, which must
-// outlive it. The pieces that push() returned, joined and followed by finish(), are the decoding of all tokens so far,
-// and every piece is valid UTF-8.
+// One object a stream, used by one thread at a time; cheap to make and copy. Refers to its
+// Tokenizer, which must outlive it. The pieces that push() returned, joined and followed by
+// finish(), are the decoding of all tokens so far, and every piece is valid UTF-8.
 #pragma once
 
 #include "backends/local/tokenizer/tokenizer.h"
@@ -18,8 +18,9 @@ class Detokenizer {
   explicit Detokenizer(const Tokenizer& tokenizer, SpecialTokens special = SpecialTokens::skip)
       : tokenizer_(&tokenizer), special_(special) {}
 
-  // The text that this token completes; empty while a character is unfinished. Bytes that can no longer become a
-  // character turn into U+FFFD, as Rust's and Python's lossy decoding do it. An id outside the vocabulary adds nothing.
+  // The text that this token completes; empty while a character is unfinished. Bytes that can no
+  // longer become a character turn into U+FFFD, as Rust's and Python's lossy decoding do it. An id
+  // outside the vocabulary adds nothing.
   std::string push(TokenId id);
 
   // What is still held back, as U+FFFD; empty if nothing is. The object is then as new.

@@ -1,8 +1,9 @@
 // Cuts text into the pieces that BPE may not merge across.
 //
-// Pure functions, any thread. Each rule is one published pattern, written by hand over the generated character classes
-// (unicode_classes.h) so that it costs a few nanoseconds a byte; the rules of a tokenizer apply one after the other,
-// each to the pieces of the one before, as in a `tokenizers` Sequence.
+// Pure functions, any thread. Each rule is one published pattern, written by hand over the
+// generated character classes (unicode_classes.h) so that it costs a few nanoseconds a byte; the
+// rules of a tokenizer apply one after the other, each to the pieces of the one before, as in a
+// `tokenizers` Sequence.
 #pragma once
 
 #include <cstddef>
@@ -15,14 +16,15 @@ namespace spillway::tokenizer {
 enum class SplitRule {
   each_digit,  // Digits(individual_digits=true): every numeric character on its own.
   gpt2,        // 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
-  llama3,      // (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
-  qwen2,       // As llama3, but every \p{N} on its own.
+  llama3,      // (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|
+               //  ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
 };
 
 // The rules behind a GGUF file's "tokenizer.ggml.pre"; nothing if the name is not known.
 std::optional<std::vector<SplitRule>> split_rules_of(std::string_view gguf_name);
 
-// Where the piece that starts at `begin` ends: > begin. Requires: begin < text.size(). Lookahead ends with `text`.
+// Where the piece that starts at `begin` ends: > begin. Requires: begin < text.size(). Lookahead
+// ends with `text`.
 std::size_t piece_end(SplitRule rule, std::string_view text, std::size_t begin);
 
 }  // namespace spillway::tokenizer

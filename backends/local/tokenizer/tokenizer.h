@@ -1,13 +1,15 @@
 // Byte-level BPE: text to token ids, exactly as the Hugging Face `tokenizers` library does it.
 //
-// Immutable once made, so any thread may encode; HTTP workers do, never the engine's thread. Owns its tables.
-// The order of work is that library's: special tokens are cut out first, the rest is split by the pre-tokenizer's
-// pattern, each piece's bytes become the byte-level alphabet, and merges apply in order of rank, leftmost first.
+// Immutable once made, so any thread may encode; HTTP workers do, never the engine's thread. Owns
+// its tables. The order of work is that library's: special tokens are cut out first, the rest is
+// split by the pre-tokenizer's pattern, each piece's bytes become the byte-level alphabet, and
+// merges apply in order of rank, leftmost first.
 //
-// Input marking: what a user writes must never become a control token. Callers say for each stretch of text whether it
-// is control text (a template's own words) or plain; special tokens are recognised only where they lie wholly inside
-// control text. Everything else about the joined text, such as where words break, is as if nothing were marked.
-// Bytes that are not UTF-8 are encoded as themselves and belong to no character class.
+// Input marking: what a user writes must never become a control token. Callers say for each stretch
+// of text whether it is control text (a template's own words) or plain; special tokens are
+// recognised only where they lie wholly inside control text. Everything else about the joined text,
+// such as where words break, is as if nothing were marked. Bytes that are not UTF-8 are encoded as
+// themselves and belong to no character class.
 #pragma once
 
 #include "backends/contract/error.h"
@@ -27,11 +29,12 @@ using TokenId = std::int32_t;
 
 // What a model file says about its tokenizer. Ids are positions in `tokens`.
 struct Vocabulary {
-  std::vector<std::string_view> tokens;                                // In the byte-level alphabet, specials literally.
-  std::vector<std::pair<std::string_view, std::string_view>> merges;   // Best first.
-  std::vector<TokenId> special;                                        // Control tokens: recognised in control text only.
-  std::vector<SplitRule> split;                                        // Applied one after the other.
-  bool ignore_merges = false;                                          // A piece that is a token needs no merges (Llama 3).
+  std::vector<std::string_view> tokens;  // In the byte-level alphabet, specials literally.
+  std::vector<std::pair<std::string_view, std::string_view>> merges;  // Best first.
+  std::vector<TokenId> special;  // Control tokens: cut out whole, in control text only.
+  std::vector<TokenId> added;    // Ordinary words that are cut out whole wherever they are.
+  std::vector<SplitRule> split;  // Applied one after the other.
+  bool ignore_merges = false;    // A piece that is a token needs no merges (Llama 3).
 };
 
 struct Segment {

@@ -1,0 +1,36 @@
+#include "backends/local/tokenizer/detokenizer.h"
+
+#include "backends/local/utf8.h"
+
+#include <utility>
+
+namespace spillway::tokenizer {
+
+std::string Detokenizer::push(TokenId id) {
+  if (id < 0 || id >= tokenizer_->size()) return {};
+  if (special_ == SpecialTokens::skip && tokenizer_->is_special(id)) return {};
+
+  std::string bytes = std::exchange(pending_, {});
+  bytes += tokenizer_->bytes_of(id);
+  std::string out;
+  out.reserve(bytes.size());
+  std::string_view rest = bytes;
+  while (!rest.empty()) {
+    const auto character = local::utf8::decode(rest);
+    if (character.quality == local::utf8::Quality::cut_off) {
+      pending_ = rest;
+      break;
+    }
+    const bool whole = character.quality == local::utf8::Quality::whole;
+    out += whole ? rest.substr(0, character.length) : local::utf8::kReplacement;
+    rest.remove_prefix(character.length);
+  }
+  return out;
+}
+
+std::string Detokenizer::finish() {
+  return std::exchange(pending_, {}).empty() ? std::string()
+                                             : std::string(local::utf8::kReplacement);
+}
+
+}  // namespace spillway::tokenizer

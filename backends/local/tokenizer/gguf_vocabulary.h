@@ -1,0 +1,16 @@
+// A GGUF file's "tokenizer.ggml.*" metadata as a Tokenizer.
+//
+// Pure; any thread. The Tokenizer copies what it needs: the file may be closed afterwards.
+#pragma once
+
+#include "backends/contract/error.h"
+#include "backends/local/loader/metadata.h"
+#include "backends/local/tokenizer/tokenizer.h"
+
+namespace spillway::tokenizer {
+
+// Byte-level BPE files only (tokenizer.ggml.model = "gpt2") whose "tokenizer.ggml.pre" is known.
+// Errors name the key.
+Result<Tokenizer> tokenizer_from(const loader::Metadata& metadata);
+
+}  // namespace spillway::tokenizer

@@ -1,0 +1,240 @@
+#include "backends/local/tokenizer/tokenizer.h"
+
+#include "backends/local/tokenizer/bpe.h"
+#include "backends/local/tokenizer/byte_alphabet.h"
+#include "backends/local/tokenizer/whole_tokens.h"
+
+#include <array>
+#include <cassert>
+#include <optional>
+#include <unordered_map>
+
+namespace spillway::tokenizer {
+namespace {
+
+using IdByText = std::unordered_map<std::string_view, TokenId>;
+
+// The bytes of all tokens, one after the other.
+class TokenBytes {
+ public:
+  explicit TokenBytes(std::span<const std::string_view> tokens) {
+    ends_.reserve(tokens.size());
+    for (const std::string_view token : tokens) {
+      bytes_ += bytes_from_alphabet(token).value_or(std::string(token));
+      ends_.push_back(bytes_.size());
+    }
+  }
+
+  std::string_view operator[](TokenId id) const {
+    const std::size_t begin = id == 0 ? 0 : ends_[id - 1];
+    return std::string_view(bytes_).substr(begin, ends_[id] - begin);
+  }
+  int size() const { return static_cast<int>(ends_.size()); }
+
+ private:
+  std::string bytes_;
+  std::vector<std::size_t> ends_;
+};
+
+Error broken(std::string what) { return Error{Errc::internal, "tokenizer: " + std::move(what)}; }
+
+Result<MergeTable> merge_table(const Vocabulary& vocabulary, const IdByText& ids) {
+  MergeTable table(vocabulary.merges.size());
+  for (std::size_t rank = 0; rank < vocabulary.merges.size(); ++rank) {
+    const auto& [left, right] = vocabulary.merges[rank];
+    const auto left_id = ids.find(left);
+    const auto right_id = ids.find(right);
+    const auto merged_id = ids.find(std::string(left) + std::string(right));
+    if (left_id == ids.end() || right_id == ids.end() || merged_id == ids.end()) {
+      return broken("merge " + std::to_string(rank) + " (\"" + std::string(left) + " " +
+                    std::string(right) + "\") names a token that is not in the vocabulary");
+    }
+    table.insert(left_id->second, right_id->second,
+                 {static_cast<std::uint32_t>(rank), merged_id->second});
+  }
+  return table;
+}
+
+std::array<TokenId, 256> byte_ids(const IdByText& ids) {
+  std::array<TokenId, 256> out;
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    const auto found = ids.find(alphabet_character(static_cast<unsigned char>(byte)));
+    out[byte] = found == ids.end() ? -1 : found->second;
+  }
+  return out;
+}
+
+}  // namespace
+
+struct Tokenizer::Tables {
+  Tables(const Vocabulary& vocabulary, Bpe&& merges)
+      : bytes(vocabulary.tokens),
+        special(vocabulary.tokens.size()),
+        pieces(vocabulary.tokens.size()),
+        bpe(std::move(merges)),
+        split(vocabulary.split) {
+    for (const TokenId id : vocabulary.special) {
+      special[id] = true;
+      whole.add(vocabulary.tokens[id], id, true);
+    }
+    for (const TokenId id : vocabulary.added) whole.add(vocabulary.tokens[id], id, false);
+    fill_pieces(vocabulary);
+  }
+
+  // Most pieces of real text are one token: those that merging would yield are found by one lookup.
+  void fill_pieces(const Vocabulary& vocabulary) {
+    std::vector<bool> skipped = special;
+    for (const TokenId id : vocabulary.added) skipped[id] = true;
+    Bpe::Scratch scratch;
+    std::vector<TokenId> merged;
+    for (TokenId id = 0; id < bytes.size(); ++id) {
+      if (skipped[id]) continue;
+      merged.clear();
+      if (!vocabulary.ignore_merges) bpe.encode(bytes[id], scratch, merged);
+      const bool merges_to_itself = merged.size() == 1 && merged[0] == id;
+      if (vocabulary.ignore_merges || merges_to_itself) pieces.insert(bytes[id], id);
+    }
+  }
+
+  TokenBytes bytes;
+  std::vector<bool> special;
+  WholeTokens whole;
+  PieceTable pieces;
+  Bpe bpe;
+  std::vector<SplitRule> split;
+};
+
+namespace {
+
+// One call of encode: where control text lies, and the ids so far.
+class Encoding {
+ public:
+  Encoding(const WholeTokens& whole, const PieceTable& pieces, const Bpe& bpe,
+           std::span<const SplitRule> split)
+      : whole_(whole), pieces_(pieces), bpe_(bpe), split_(split) {}
+
+  // A run of segments that are all control text or all plain; `end` counts from the text's start.
+  struct Stretch {
+    std::size_t end;
+    bool control;
+  };
+
+  std::vector<TokenId> run(std::string_view text, std::span<const Stretch> stretches) {
+    ids_.reserve(text.size() / 3 + 4);
+    std::size_t plain_begin = 0;
+    std::size_t at = 0;
+    for (std::size_t s = 0; s < stretches.size() && !whole_.empty(); ++s) {
+      while (at < stretches[s].end) {
+        const std::size_t control_bytes = stretches[s].control ? stretches[s].end - at : 0;
+        const WholeTokens::Match match = whole_.may_start_with(text[at])
+                                             ? whole_.at(text.substr(at), control_bytes)
+                                             : WholeTokens::Match{};
+        if (match.id < 0) {
+          ++at;
+          continue;
+        }
+        split(text.substr(plain_begin, at - plain_begin), 0);
+        ids_.push_back(match.id);
+        at += match.length;
+        plain_begin = at;
+      }
+    }
+    split(text.substr(plain_begin), 0);
+    return std::move(ids_);
+  }
+
+ private:
+  void split(std::string_view text, std::size_t rule) {
+    if (text.empty()) return;
+    if (rule == split_.size()) return encode_piece(text);
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = piece_end(split_[rule], text, at);
+      split(text.substr(at, end - at), rule + 1);
+      at = end;
+    }
+  }
+
+  void encode_piece(std::string_view piece) {
+    const TokenId id = pieces_.find(piece);
+    if (id >= 0) {
+      ids_.push_back(id);
+    } else {
+      bpe_.encode(piece, scratch_, ids_);
+    }
+  }
+
+  const WholeTokens& whole_;
+  const PieceTable& pieces_;
+  const Bpe& bpe_;
+  std::span<const SplitRule> split_;
+  Bpe::Scratch scratch_;
+  std::vector<TokenId> ids_;
+};
+
+}  // namespace
+
+Result<Tokenizer> Tokenizer::make(const Vocabulary& vocabulary) {
+  IdByText ids;
+  ids.reserve(vocabulary.tokens.size());
+  for (std::size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    ids.emplace(vocabulary.tokens[id], static_cast<TokenId>(id));
+  }
+  for (const auto& list : {vocabulary.special, vocabulary.added}) {
+    for (const TokenId id : list) {
+      if (id < 0 || static_cast<std::size_t>(id) >= vocabulary.tokens.size()) {
+        return broken("special token " + std::to_string(id) + " is not in the vocabulary");
+      }
+    }
+  }
+  auto merges = merge_table(vocabulary, ids);
+  if (!merges) return merges.error();
+  return Tokenizer(
+      std::make_unique<const Tables>(vocabulary, Bpe(byte_ids(ids), std::move(*merges))));
+}
+
+Tokenizer::Tokenizer(std::unique_ptr<const Tables> tables) : tables_(std::move(tables)) {}
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+Tokenizer::~Tokenizer() = default;
+
+std::vector<TokenId> Tokenizer::encode(std::string_view text) const {
+  const Segment segment{text, false};
+  return encode({&segment, 1});
+}
+
+std::vector<TokenId> Tokenizer::encode_control(std::string_view text) const {
+  const Segment segment{text, true};
+  return encode({&segment, 1});
+}
+
+std::vector<TokenId> Tokenizer::encode(std::span<const Segment> segments) const {
+  std::vector<Encoding::Stretch> stretches;
+  std::string joined;
+  for (const Segment& segment : segments) {
+    if (segment.text.empty()) continue;
+    if (segments.size() > 1) joined += segment.text;
+    const std::size_t end = (stretches.empty() ? 0 : stretches.back().end) + segment.text.size();
+    const bool extends = !stretches.empty() && stretches.back().control == segment.control;
+    if (extends)
+      stretches.back().end = end;
+    else
+      stretches.push_back({end, segment.control});
+  }
+  const std::string_view text = segments.size() == 1 ? segments[0].text : joined;
+  Encoding encoding(tables_->whole, tables_->pieces, tables_->bpe, tables_->split);
+  return encoding.run(text, stretches);
+}
+
+int Tokenizer::size() const { return tables_->bytes.size(); }
+
+std::string_view Tokenizer::bytes_of(TokenId id) const {
+  assert(id >= 0 && id < size());
+  return tables_->bytes[id];
+}
+
+bool Tokenizer::is_special(TokenId id) const {
+  assert(id >= 0 && id < size());
+  return tables_->special[id];
+}
+
+}  // namespace spillway::tokenizer
