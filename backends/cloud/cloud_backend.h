@@ -22,7 +22,8 @@ namespace spillway::cloud {
 //   context_too_long       the same
 //   backend_unavailable  everything else, with a cause: no connection, TLS, timeouts, 5xx, refused
 //                        keys and unpaid bills, HTML, cut or malformed answers
-// Throws std::invalid_argument if the dialect or base_url is none that this room knows.
+// Throws std::invalid_argument if the dialect or base_url is none that this room knows, and
+// std::runtime_error if libcurl lacks something that it needs.
 std::unique_ptr<Backend> make_cloud_backend(const config::ProviderTarget& target,
                                             CloudThread& thread);
 

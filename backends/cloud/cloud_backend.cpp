@@ -1,0 +1,87 @@
+#include "backends/cloud/cloud_backend.h"
+
+#include "backends/cloud/dialects/openai.h"
+#include "backends/cloud/transfer_loop.h"
+
+#include <boost/asio/this_coro.hpp>
+
+#include <stdexcept>
+#include <utility>
+
+namespace spillway::cloud {
+namespace net = boost::asio;
+
+namespace {
+
+constexpr std::size_t kBridgeCapacity = 64;  // Deltas: about what one read from a socket brings.
+
+std::shared_ptr<Upstream> upstream_of(const config::ProviderTarget& target) {
+  if (target.dialect != "openai") {
+    throw std::invalid_argument(target.name + ": there is no dialect '" + target.dialect + "'");
+  }
+  const std::string& base = target.base_url;
+  if (!base.starts_with("http://") && !base.starts_with("https://")) {
+    throw std::invalid_argument(target.name + ": base_url must begin with http:// or https://");
+  }
+  auto upstream = std::make_shared<Upstream>();
+  upstream->teller = Teller{target.name, target.key};
+  upstream->url = base + (base.ends_with('/') ? "" : "/") + "chat/completions";
+  upstream->ca_file = target.ca_file;
+  upstream->timeouts = target.timeouts;
+  upstream->tokens_per_second = target.measured.tokens_per_second;
+  upstream->concurrency_max = target.concurrency_max;
+  upstream->idle.push_back(Transfer::make_handle(*upstream));  // What fails here fails at start-up.
+  return upstream;
+}
+
+class CloudBackend final : public Backend {
+ public:
+  CloudBackend(const config::ProviderTarget& target, TransferLoop& loop)
+      : name_(target.name), upstream_(upstream_of(target)), loop_(loop) {}
+
+  const std::string& name() const override { return name_; }
+
+  // The deadline is kept by the stream's consumer, who drops it when it passes.
+  Async<std::unique_ptr<TokenStream>> open(std::shared_ptr<const ChatRequest> request,
+                                           std::string model, Deadline) override {
+    const auto consumer = co_await net::this_coro::executor;
+    co_return begin(std::move(request), model, consumer);
+  }
+
+ private:
+  Result<std::unique_ptr<TokenStream>> begin(std::shared_ptr<const ChatRequest> request,
+                                             const std::string& model,
+                                             const net::any_io_executor& consumer) {
+    auto place = Place::take(upstream_);
+    if (!place) {
+      return Error{Errc::overloaded, name_ + ": as many requests as it may take are under way", "",
+                   std::nullopt};
+    }
+    auto body = openai::request_body(*request, model);
+    if (!body) return body.error();
+
+    const TransferId id = loop_.next_id();
+    auto look = [inbox = loop_.inbox(), id] { inbox->look_at(id); };
+    auto bridge = std::make_shared<Bridge>(consumer, kBridgeCapacity, std::move(look));
+    TransferPlan plan{id, upstream_, std::move(*body), request->stream,
+                      request->sampling.tokens_max};
+    auto transfer = std::make_unique<Transfer>(std::move(plan), bridge, std::move(*place));
+    if (!loop_.inbox()->start(std::move(transfer))) {
+      return unavailable(upstream_->teller, "the gateway is stopping");
+    }
+    return stream_over(std::move(bridge), std::move(request));
+  }
+
+  const std::string name_;
+  const std::shared_ptr<Upstream> upstream_;
+  TransferLoop& loop_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cloud_backend(const config::ProviderTarget& target,
+                                            CloudThread& thread) {
+  return std::make_unique<CloudBackend>(target, thread.loop());
+}
+
+}  // namespace spillway::cloud

@@ -1,0 +1,82 @@
+#include "backends/cloud/easy.h"
+
+#include "backends/cloud/upstream.h"
+
+#include <curl/curl.h>
+
+#include <new>
+#include <stdexcept>
+
+namespace spillway::cloud {
+
+namespace {
+
+template <class Value>
+void set(void* handle, CURLoption option, Value value) {
+  const CURLcode code = curl_easy_setopt(handle, option, value);
+  if (code == CURLE_OUT_OF_MEMORY) throw std::bad_alloc();
+  if (code != CURLE_OK) {
+    throw std::runtime_error(std::string("libcurl: ") + curl_easy_strerror(code));
+  }
+}
+
+void set_security(void* handle, const Upstream& upstream) {
+  set(handle, CURLOPT_PROTOCOLS_STR, "http,https");
+  set(handle, CURLOPT_FOLLOWLOCATION, 0L);
+  set(handle, CURLOPT_SSL_VERIFYPEER, 1L);
+  set(handle, CURLOPT_SSL_VERIFYHOST, 2L);
+  set(handle, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  // The system's folder of certificates stays in force beside it.
+  if (!upstream.ca_file.empty()) set(handle, CURLOPT_CAINFO, upstream.ca_file.c_str());
+  // A proxy of the environment may tunnel https; over plain http it would read the key.
+  if (upstream.url.starts_with("http://")) set(handle, CURLOPT_PROXY, "");
+}
+
+}  // namespace
+
+Easy::Easy(const Upstream& upstream, Callback on_header, Callback on_body)
+    : handle_(curl_easy_init()) {
+  if (handle_ == nullptr) throw std::bad_alloc();
+  set_up(upstream);
+  set(handle_, CURLOPT_HEADERFUNCTION, on_header);
+  set(handle_, CURLOPT_WRITEFUNCTION, on_body);
+}
+
+Easy::~Easy() {
+  curl_easy_cleanup(handle_);
+  curl_slist_free_all(headers_);
+}
+
+void Easy::set_up(const Upstream& upstream) {
+  set_security(handle_, upstream);
+  add_header("Content-Type: application/json");
+  add_header("Accept: application/json, text/event-stream");
+  add_header("Expect:");  // No 100-continue round trip for large prompts.
+  if (!upstream.teller.key.empty()) add_header("Authorization: Bearer " + upstream.teller.key);
+  set(handle_, CURLOPT_HTTPHEADER, headers_);
+  set(handle_, CURLOPT_URL, upstream.url.c_str());
+  set(handle_, CURLOPT_USERAGENT, "spillway");
+  set(handle_, CURLOPT_POST, 1L);
+  // Not HTTP/2: there a client that reads slowly would hold up the others on its connection.
+  set(handle_, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  set(handle_, CURLOPT_TCP_NODELAY, 1L);
+  set(handle_, CURLOPT_TCP_KEEPALIVE, 1L);
+  set(handle_, CURLOPT_NOSIGNAL, 1L);
+  set(handle_, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(upstream.timeouts.connect.count()));
+}
+
+void Easy::add_header(const std::string& line) {
+  curl_slist* longer = curl_slist_append(headers_, line.c_str());
+  if (longer == nullptr) throw std::bad_alloc();
+  headers_ = longer;
+}
+
+void Easy::arm(const std::string& body, void* self) {
+  set(handle_, CURLOPT_POSTFIELDS, body.c_str());
+  set(handle_, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
+  set(handle_, CURLOPT_HEADERDATA, self);
+  set(handle_, CURLOPT_WRITEDATA, self);
+  set(handle_, CURLOPT_PRIVATE, self);
+}
+
+}  // namespace spillway::cloud

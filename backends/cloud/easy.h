@@ -1,0 +1,41 @@
+// A libcurl easy handle set up for one provider once, and armed with one request after the other:
+// setting a handle up costs more than using it.
+//
+// Belongs to the cloud thread. Refuses redirects, unverified TLS, and protocols other than HTTP.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+struct curl_slist;
+
+namespace spillway::cloud {
+
+struct Upstream;
+
+class Easy {
+ public:
+  // libcurl's shape: bytes, 1, count, the pointer given to `arm`; returns the count taken.
+  using Callback = std::size_t (*)(char*, std::size_t, std::size_t, void*);
+
+  // Throws std::bad_alloc if libcurl cannot make one, std::runtime_error if it lacks an option.
+  Easy(const Upstream& upstream, Callback on_header, Callback on_body);
+  ~Easy();
+  Easy(const Easy&) = delete;
+  Easy& operator=(const Easy&) = delete;
+
+  // Gets ready to POST `body`, which must stay until the transfer is over; `self` goes to the
+  // callbacks and comes back as CURLINFO_PRIVATE.
+  void arm(const std::string& body, void* self);
+
+  void* handle() const { return handle_; }
+
+ private:
+  void set_up(const Upstream& upstream);
+  void add_header(const std::string& line);
+
+  void* handle_;  // CURL*
+  curl_slist* headers_ = nullptr;
+};
+
+}  // namespace spillway::cloud

@@ -1,0 +1,88 @@
+#include "backends/cloud/failure.h"
+
+#include <algorithm>
+
+namespace spillway::cloud {
+
+namespace {
+
+constexpr std::size_t kMessageBytesMax = 300;
+
+bool has(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
+
+// The provider's own words without our key, control characters and length.
+std::string cleaned(const Teller& teller, std::string text) {
+  for (std::size_t at = 0; !teller.key.empty() && (at = text.find(teller.key, at)) != text.npos;) {
+    text.replace(at, teller.key.size(), "[key]");
+  }
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
+  if (text.size() <= kMessageBytesMax) return text;
+  std::size_t end = kMessageBytesMax;
+  while ((static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // Not inside a character.
+  return text.substr(0, end) + "…";
+}
+
+Error tell(const Teller& teller, Errc code, std::string_view what) {
+  return Error{code, teller.provider + ": " + std::string(what), "", std::nullopt};
+}
+
+std::string said(const Teller& teller, std::string_view what, const std::string& message) {
+  const std::string words = cleaned(teller, message);
+  return words.empty() ? std::string(what) : std::string(what) + ": " + words;
+}
+
+bool is_spent(const openai::Complaint& complaint) {
+  return complaint.type == "insufficient_quota" || complaint.code == "insufficient_quota";
+}
+
+Error client_fault(const Teller& teller, const openai::Complaint& complaint) {
+  const bool too_long = complaint.code == "context_length_exceeded";
+  return tell(teller, too_long ? Errc::context_too_long : Errc::invalid_request,
+              said(teller, "it refused the request", complaint.message));
+}
+
+Error too_many(const Teller& teller, const ResponseHead& head, const openai::Complaint& complaint) {
+  if (is_spent(complaint)) return unavailable(teller, "the gateway's account there has no credit");
+  Error error = tell(teller, Errc::rate_limited, "its rate limit is reached");
+  error.retry_after = head.retry_after();
+  return error;
+}
+
+}  // namespace
+
+Error unavailable(const Teller& teller, std::string_view cause) {
+  return tell(teller, Errc::backend_unavailable, cause);
+}
+
+Error refusal(const Teller& teller, const ResponseHead& head, std::string_view body) {
+  const int status = head.status();
+  const std::string answered = "it answered " + std::to_string(status);
+  const auto complaint = openai::parse_complaint(body);
+  if (status == 429) return too_many(teller, head, complaint.value_or(openai::Complaint{}));
+  if (status >= 300 && status < 400) {
+    return unavailable(teller, answered + ", and redirects are not followed");
+  }
+  // Its words stay here: providers print parts of the key when they refuse it.
+  if (status == 401 || status == 402 || status == 403) {
+    return unavailable(teller, answered + ": it does not accept the gateway's account");
+  }
+  if (!complaint) return unavailable(teller, answered + " without a reason");
+  const bool by_client = status == 400 || status == 404 || status == 413 || status == 422;
+  if (by_client) return client_fault(teller, *complaint);
+  return unavailable(teller, said(teller, answered, complaint->message));
+}
+
+Error complaint_error(const Teller& teller, const openai::Complaint& complaint) {
+  if (is_spent(complaint)) return unavailable(teller, "the gateway's account there has no credit");
+  if (has(complaint.type, "rate_limit") || has(complaint.code, "rate_limit") ||
+      complaint.code == "429") {
+    return tell(teller, Errc::rate_limited, "its rate limit is reached");
+  }
+  if (complaint.type == "invalid_request_error" || complaint.code == "400") {
+    return client_fault(teller, complaint);
+  }
+  return unavailable(teller, said(teller, "it failed while answering", complaint.message));
+}
+
+}  // namespace spillway::cloud

@@ -1,0 +1,138 @@
+#include "backends/cloud/reply.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace spillway::cloud {
+
+namespace {
+
+constexpr std::size_t kAnswerBytesMax = 32 << 20;
+constexpr std::size_t kRefusalBytesMax = 64 << 10;
+
+}  // namespace
+
+Reply::Reply(const Teller& teller, std::shared_ptr<Bridge> bridge, Place place)
+    : teller_(teller), bridge_(std::move(bridge)), place_(std::move(place)) {}
+
+bool Reply::take_header(std::string_view line) {
+  if (head_.take(line)) return true;
+  return settle(unavailable(teller_, "its response headers are too large"));
+}
+
+bool Reply::take_body(std::string_view bytes) {
+  // After [DONE] only the end of the body is waited for, so that the connection can be used again.
+  if (settled_) return true;
+  if (!head_.ok()) {
+    if (collect(bytes, kRefusalBytesMax)) return true;
+    return settle(refusal(teller_, head_, body_));
+  }
+  if (!is_stream()) {
+    if (collect(bytes, kAnswerBytesMax)) return true;
+    return settle(unavailable(teller_, "its answer is too large"));
+  }
+  bool failed = false;
+  const auto on_event = [this, &failed](std::string_view type, std::string_view data) {
+    failed = !settled_ && !take_event(type, data);
+    return !failed;
+  };
+  if (events_.feed(bytes, on_event) || failed) return !failed;
+  return settle(unavailable(teller_, "an event of its stream is too large"));
+}
+
+// Providers send empty lines while a request waits in their queue.
+bool Reply::collect(std::string_view bytes, std::size_t bytes_max) {
+  if (body_.empty())
+    bytes.remove_prefix(std::min(bytes.find_first_not_of(" \t\r\n"), bytes.size()));
+  if (body_.size() + bytes.size() > bytes_max) return false;
+  body_.append(bytes);
+  return true;
+}
+
+bool Reply::take_event(std::string_view type, std::string_view data) {
+  using Kind = openai::Parsed::Kind;
+  if (type == "error") {
+    return settle(
+        complaint_error(teller_, openai::parse_complaint(data).value_or(openai::Complaint{})));
+  }
+  openai::Parsed parsed = openai::parse_chunk(data);
+  if (parsed.kind == Kind::complaint) return settle(complaint_error(teller_, parsed.complaint));
+  if (parsed.kind == Kind::garbage) {
+    return settle(unavailable(teller_, "its stream has a malformed event"));
+  }
+  if (parsed.kind == Kind::done) {
+    finish_stream();
+    return true;
+  }
+  if (parsed.usage) usage_ = parsed.usage;
+  for (Delta& delta : parsed.deltas) push(std::move(delta));
+  return true;
+}
+
+void Reply::push(Delta delta) {
+  const auto choice = static_cast<std::size_t>(delta.choice);
+  if (choice >= finished_.size()) finished_.resize(choice + 1, false);
+  if (delta.finish) finished_[choice] = true;
+  ++pieces_;
+  bridge_->push(std::move(delta));
+}
+
+void Reply::finish_stream() {
+  const bool whole = std::find(finished_.begin(), finished_.end(), false) == finished_.end();
+  if (finished_.empty() || !whole) {
+    settle(unavailable(teller_, "its stream ended before the answer did"));
+    return;
+  }
+  if (usage_) {
+    Delta last;
+    last.usage = usage_;
+    push(std::move(last));
+  }
+  settle();
+}
+
+void Reply::finish_whole() {
+  using Kind = openai::Parsed::Kind;
+  openai::Parsed parsed = openai::parse_answer(body_);
+  if (parsed.kind == Kind::complaint) {
+    settle(complaint_error(teller_, parsed.complaint));
+    return;
+  }
+  if (parsed.kind != Kind::pieces) {
+    settle(unavailable(teller_, "its answer is not a chat completion"));
+    return;
+  }
+  parsed.deltas.back().usage = parsed.usage;
+  for (Delta& delta : parsed.deltas) push(std::move(delta));
+  settle();
+}
+
+void Reply::end() {
+  if (settled_) return;
+  if (!head_.ok()) {
+    settle(refusal(teller_, head_, body_));
+  } else if (is_stream()) {
+    settle(unavailable(teller_, "its stream ended without [DONE]"));
+  } else {
+    finish_whole();
+  }
+}
+
+void Reply::fail(std::string_view cause) {
+  if (!settled_) settle(unavailable(teller_, cause));
+}
+
+bool Reply::settle(Error error) {
+  settled_ = true;
+  place_.give_back();
+  bridge_->fail(std::move(error));
+  return false;
+}
+
+void Reply::settle() {
+  settled_ = true;
+  place_.give_back();
+  bridge_->finish();
+}
+
+}  // namespace spillway::cloud

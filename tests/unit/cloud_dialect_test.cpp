@@ -1,0 +1,200 @@
+#include "backends/cloud/dialects/members.h"
+#include "backends/cloud/dialects/openai.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace spillway::cloud::openai {
+namespace {
+
+using Kind = Parsed::Kind;
+
+std::string body_of(const std::string& client_body, bool stream = false) {
+  ChatRequest request;
+  request.body = client_body;
+  request.stream = stream;
+  const auto body = request_body(request, "up/stream");
+  return body ? *body : std::string(name_of(body.error().code));
+}
+
+TEST(OpenAiRequest, ForwardsValuesByteForByte) {
+  EXPECT_EQ(
+      body_of(
+          R"( { "seed" : 18446744073709551615 , "messages":[ {"role":"user","content":"a\"}]\u00e9"}], "stop":["\\"],"temperature":1e-1 } )"),
+      R"({"model":"up/stream","messages":[ {"role":"user","content":"a\"}]\u00e9"}],"seed":18446744073709551615,"stop":["\\"],"temperature":1e-1})");
+}
+
+TEST(OpenAiRequest, ReplacesModelAndStreamAndAsksForUsage) {
+  const std::string client =
+      R"({"model":"auto","stream":false,"stream_options":{"include_usage":false},"messages":[]})";
+  EXPECT_EQ(body_of(client), R"({"model":"up/stream","messages":[]})");
+  EXPECT_EQ(body_of(client, true),
+            R"({"model":"up/stream","stream":true,"stream_options":{"include_usage":true},)"
+            R"("messages":[]})");
+}
+
+TEST(OpenAiRequest, DropsWhatTheProviderDoesNotTake) {
+  EXPECT_EQ(body_of(R"({"top_k":5,"min_p":0.1,"ignore_eos":true,"service_tier":"priority",)"
+                    R"("x_spillway":{"a":[1]},"user":null,"messages":[],"thinking":{"type":"x"}})"),
+            R"({"model":"up/stream","messages":[],"thinking":{"type":"x"}})");
+}
+
+// Otherwise a request could say one thing to the checks here and another to the provider.
+TEST(OpenAiRequest, KeysMeanWhatJsonMeans) {
+  EXPECT_EQ(body_of(R"({"n":1,"n":2,"\u006dodel":"x","\u006e":3})"),
+            R"({"model":"up/stream","n":3})");
+  EXPECT_EQ(body_of(R"({"seed":1,"seed":null})"), R"({"model":"up/stream"})");
+}
+
+TEST(OpenAiRequest, RefusesWhatIsNoObject) {
+  for (const char* body : {"", "[]", "null", "{", R"({"n":1)", R"({"n":1}x)", R"({"n"})",
+                           R"({"n":})", R"({"n":"a)", R"({n:1})", R"({"n":[1})"}) {
+    EXPECT_EQ(body_of(body), "invalid_request") << body;
+  }
+}
+
+TEST(OpenAiRequest, QuotesTheModel) {
+  ChatRequest request;
+  request.body = "{}";
+  EXPECT_EQ(*request_body(request, "a\"b\\"), R"({"model":"a\"b\\"})");
+}
+
+TEST(MemberReader, SkipsNestedValuesWhole) {
+  MemberReader reader(R"({"a\"":{"b":["}",{"c":"\\"}]},"d":[[1],[2]],"e":-1.5e3})");
+  const auto first = reader.next();
+  EXPECT_EQ(first->key, R"(a\")");
+  EXPECT_EQ(first->value, R"({"b":["}",{"c":"\\"}]})");
+  EXPECT_EQ(reader.next()->value, "[[1],[2]]");
+  EXPECT_EQ(reader.next()->value, "-1.5e3");
+  EXPECT_FALSE(reader.complete());
+  EXPECT_FALSE(reader.next());
+  EXPECT_TRUE(reader.complete());
+}
+
+Parsed chunk(const std::string& choice) { return parse_chunk(R"({"choices":[)" + choice + "]}"); }
+
+Delta delta_of(const std::string& choice) {
+  const Parsed parsed = chunk(choice);
+  EXPECT_EQ(parsed.kind, Kind::pieces) << choice;
+  EXPECT_EQ(parsed.deltas.size(), 1u) << choice;
+  return parsed.deltas.empty() ? Delta{} : parsed.deltas.front();
+}
+
+TEST(OpenAiChunk, ReadsTextReasoningAndChoice) {
+  const Delta delta = delta_of(R"({"index":2,"delta":{"content":"né","reasoning_content":"hm"}})");
+  EXPECT_EQ(delta.choice, 2);
+  EXPECT_EQ(delta.text, "né");
+  EXPECT_EQ(delta.reasoning, "hm");
+  EXPECT_EQ(delta.extra, "");
+  EXPECT_FALSE(delta.finish);
+  EXPECT_EQ(delta_of(R"({"delta":{"reasoning":"other name"}})").reasoning, "other name");
+}
+
+TEST(OpenAiChunk, KeepsOtherMembersAsExtra) {
+  const Delta delta = delta_of(
+      R"({"index":0,"delta":{"role":"assistant","content":null,"refusal":null,"annotations":[],)"
+      R"("tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]}})");
+  EXPECT_EQ(delta.extra, R"({"tool_calls":[{"function":{"arguments":"{\"a\""},"index":0}]})");
+}
+
+TEST(OpenAiChunk, ChunksThatSayNothingGiveNoDelta) {
+  for (const char* choice :
+       {R"({"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null})",
+        R"({"index":0,"delta":{}})", R"({"index":0})"}) {
+    const Parsed parsed = chunk(choice);
+    EXPECT_EQ(parsed.kind, Kind::pieces) << choice;
+    EXPECT_TRUE(parsed.deltas.empty()) << choice;
+  }
+}
+
+TEST(OpenAiChunk, ReadsFinishReasons) {
+  const auto finish = [](const std::string& reason) {
+    return delta_of(R"({"delta":{},"finish_reason":")" + reason + "\"}").finish;
+  };
+  EXPECT_EQ(finish("stop"), FinishReason::stop);
+  EXPECT_EQ(finish("length"), FinishReason::length);
+  EXPECT_EQ(finish("tool_calls"), FinishReason::tool_calls);
+  EXPECT_EQ(finish("function_call"), FinishReason::tool_calls);
+  EXPECT_EQ(finish("content_filter"), FinishReason::content_filter);
+  const Parsed broken = chunk(R"({"delta":{},"finish_reason":"insufficient_system_resource"})");
+  EXPECT_EQ(broken.kind, Kind::complaint);
+}
+
+TEST(OpenAiChunk, ReadsUsageOfOpenAiAndDeepSeek) {
+  const Parsed openai =
+      parse_chunk(R"({"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":7,)"
+                  R"("prompt_tokens_details":{"cached_tokens":4},)"
+                  R"("completion_tokens_details":{"reasoning_tokens":3}}})");
+  ASSERT_TRUE(openai.usage);
+  EXPECT_EQ(openai.usage->prompt_tokens, 9);
+  EXPECT_EQ(openai.usage->completion_tokens, 7);
+  EXPECT_EQ(openai.usage->cached_tokens, 4);
+  EXPECT_EQ(openai.usage->reasoning_tokens, 3);
+  const Parsed deepseek =
+      parse_chunk(R"({"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":1,)"
+                  R"("prompt_tokens_details":null,"prompt_cache_hit_tokens":6}})");
+  EXPECT_EQ(deepseek.usage->cached_tokens, 6);
+  const Parsed absurd =
+      parse_chunk(R"({"choices":[],"usage":{"prompt_tokens":-5,"completion_tokens":1e99}})");
+  EXPECT_EQ(absurd.usage->prompt_tokens, 0);
+  EXPECT_GT(absurd.usage->completion_tokens, 0);
+}
+
+TEST(OpenAiChunk, TellsEndAndComplaints) {
+  EXPECT_EQ(parse_chunk("[DONE]").kind, Kind::done);
+  const Parsed parsed = parse_chunk(R"({"error":{"message":"m","type":"t","code":429}})");
+  EXPECT_EQ(parsed.kind, Kind::complaint);
+  EXPECT_EQ(parsed.complaint.message, "m");
+  EXPECT_EQ(parsed.complaint.type, "t");
+  EXPECT_EQ(parsed.complaint.code, "429");
+  EXPECT_EQ(parse_chunk(R"({"error":"text"})").complaint.message, "text");
+}
+
+TEST(OpenAiChunk, RefusesGarbage) {
+  const std::string deep(100, '[');
+  for (const std::string data :
+       {"", "x", "[]", "{}", R"({"choices":[)", R"({"choices":{}})", R"({"choices":[1]})",
+        R"({"choices":[{"delta":{"content":5}}]})", R"({"choices":[{"delta":[]}]})",
+        R"({"choices":[{"index":128,"delta":{}}]})",
+        "{\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}"}) {
+    EXPECT_EQ(parse_chunk(data).kind, Kind::garbage) << data;
+  }
+  const std::string nested =
+      R"({"choices":[{"delta":{"x":)" + deep + std::string(100, ']') + "}}]}";
+  EXPECT_EQ(parse_chunk(nested).kind, Kind::garbage);
+}
+
+TEST(OpenAiAnswer, ReadsEveryChoiceAndUsage) {
+  const Parsed parsed = parse_answer(
+      R"({"choices":[{"index":0,"message":{"role":"assistant","content":"a","refusal":null},)"
+      R"("finish_reason":"stop"},{"index":1,"message":{"content":null,"tool_calls":[{"id":"c"}]},)"
+      R"("finish_reason":"tool_calls"}],"usage":{"prompt_tokens":1,"completion_tokens":2}})");
+  ASSERT_EQ(parsed.kind, Kind::pieces);
+  ASSERT_EQ(parsed.deltas.size(), 2u);
+  EXPECT_EQ(parsed.deltas[0].text, "a");
+  EXPECT_EQ(parsed.deltas[0].extra, "");
+  EXPECT_EQ(parsed.deltas[1].extra, R"({"tool_calls":[{"id":"c"}]})");
+  EXPECT_EQ(parsed.deltas[1].finish, FinishReason::tool_calls);
+  EXPECT_EQ(parsed.usage->completion_tokens, 2);
+}
+
+TEST(OpenAiAnswer, IsNotWholeWithoutFinishReasons) {
+  for (const char* body :
+       {R"({"choices":[]})", R"({"choices":[{"message":{"content":"a"},"finish_reason":null}]})",
+        R"({"choices":[{"message":{"content":"a"}}]})", R"({"object":"list"})", "<html>",
+        R"({"usage":{"prompt_tokens":1}})"}) {
+    EXPECT_EQ(parse_answer(body).kind, Kind::garbage) << body;
+  }
+}
+
+TEST(OpenAiComplaint, KnowsTheCommonShapes) {
+  EXPECT_EQ(parse_complaint(R"({"error":{"message":"a"}})")->message, "a");
+  EXPECT_EQ(parse_complaint(R"({"detail":"b"})")->message, "b");
+  EXPECT_EQ(parse_complaint(R"({"object":"error","message":"c"})")->message, "c");
+  EXPECT_FALSE(parse_complaint("<html>"));
+  EXPECT_FALSE(parse_complaint("{}"));
+}
+
+}  // namespace
+}  // namespace spillway::cloud::openai
