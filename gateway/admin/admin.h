@@ -1,0 +1,62 @@
+// What operators and their tools may ask the gateway: is it alive, is it ready, its metrics, its
+// configuration, its last decisions, and to read the configuration again.
+//
+// Pure answers: no sockets (gateway/admin_routes.cpp puts them on the admin listener). Any thread,
+// if the sources are; nothing here waits but `reload`, which takes as long as reading the file.
+// Owns nothing but the sources.
+#pragma once
+
+#include "backends/contract/error.h"
+#include "gateway/admin/decisions.h"
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace spillway::admin {
+
+struct Answer {
+  int status = 200;
+  std::string content_type;
+  std::string body;
+};
+
+// Who knows. All are set.
+struct Sources {
+  std::function<std::vector<std::string>()>
+      not_ready;                              // Why no requests are wanted now; empty: ready.
+  std::function<std::string()> metrics;       // Prometheus text 0.0.4
+  std::function<std::string()> vllm_metrics;  // The same format.
+  std::function<std::string()> config;        // Effective YAML, secrets masked.
+  std::function<std::vector<Decision>(std::size_t)> decisions;
+  std::function<Result<void>()> reload;
+};
+
+class Admin {
+ public:
+  explicit Admin(Sources sources) : sources_(std::move(sources)) {}
+
+  // 200 as long as the process can answer at all.
+  Answer livez() const;
+
+  // 200, or 503 with the reasons: starting, draining.
+  Answer readyz() const;
+
+  Answer metrics() const;
+  Answer vllm_metrics() const;
+  Answer config() const;
+
+  // The last `n` decisions, newest first, as JSON. `query` is what came after '?': "n=20"; 400 if n
+  // is no number from 1 to 1000. Without n: 50.
+  Answer decisions(std::string_view query) const;
+
+  // 200, or 422 with everything that is wrong with the file; the configuration in force stays then.
+  Answer reload() const;
+
+ private:
+  const Sources sources_;
+};
+
+}  // namespace spillway::admin

@@ -1,0 +1,50 @@
+#include "gateway/admin/decisions.h"
+
+#include <algorithm>
+
+namespace spillway::admin {
+namespace {
+
+// What clients write is cut to this; the explanation is ours and short by construction.
+constexpr std::size_t kModelBytesMax = 256;
+
+void fill(Decision& decision, const Receipt& receipt) {
+  decision.at = std::chrono::system_clock::now();
+  decision.id = receipt.request_id;
+  decision.model.assign(receipt.model_requested, 0, kModelBytesMax);
+  decision.request_class = receipt.request_class;
+  decision.target = receipt.target;
+  decision.reason = receipt.reason;
+  decision.explanation = receipt.explanation;
+  decision.tried.clear();
+  for (const Attempt& attempt : receipt.attempts) decision.tried.push_back(attempt.target);
+  decision.predicted_ttft = receipt.predicted_ttft;
+  decision.ttft.reset();
+  if (receipt.first_token) decision.ttft = seconds_between(receipt.decided, *receipt.first_token);
+  decision.total = receipt.seconds_total();
+  decision.status = receipt.http_status;
+}
+
+}  // namespace
+
+Decisions::Decisions(std::size_t capacity) : ring_(std::max<std::size_t>(capacity, 1)) {}
+
+void Decisions::record(const Receipt& receipt) {
+  if (receipt.reason.empty()) return;
+  const std::lock_guard lock(mutex_);
+  fill(ring_[recorded_ % ring_.size()], receipt);
+  ++recorded_;
+}
+
+std::vector<Decision> Decisions::last(std::size_t count) const {
+  const std::lock_guard lock(mutex_);
+  const std::size_t known = std::min({count, recorded_, ring_.size()});
+  std::vector<Decision> decisions;
+  decisions.reserve(known);
+  for (std::size_t back = 1; back <= known; ++back) {
+    decisions.push_back(ring_[(recorded_ - back) % ring_.size()]);
+  }
+  return decisions;
+}
+
+}  // namespace spillway::admin

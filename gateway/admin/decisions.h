@@ -1,0 +1,49 @@
+// The last decisions of the policy with what came of them, for a person who asks why.
+//
+// Any thread. Holds at most `capacity` of them; recording reuses the memory of the oldest one and
+// takes a mutex for a few hundred nanoseconds. No prompt, answer or key is in them.
+#pragma once
+
+#include "gateway/receipt.h"
+
+#include <chrono>
+#include <cstddef>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace spillway::admin {
+
+struct Decision {
+  std::chrono::system_clock::time_point at{};  // When the request was over.
+  std::string id;
+  std::string model;  // As the client asked for it.
+  std::string request_class;
+  std::string target;  // Who served it; empty if nobody did.
+  std::string reason;
+  std::string explanation;
+  std::vector<std::string> tried;        // Targets in the order they were asked.
+  std::optional<double> predicted_ttft;  // Seconds, of the target chosen first.
+  std::optional<double> ttft;            // Seconds from the plan to the first token.
+  double total = 0.0;                    // Seconds.
+  int status = 0;
+};
+
+class Decisions {
+ public:
+  explicit Decisions(std::size_t capacity);
+
+  // A finished request; ignored if the policy never decided about it.
+  void record(const Receipt& receipt);
+
+  // The last `count`, newest first.
+  std::vector<Decision> last(std::size_t count) const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<Decision> ring_;
+  std::size_t recorded_ = 0;  // So far; the next one goes to recorded_ modulo the capacity.
+};
+
+}  // namespace spillway::admin

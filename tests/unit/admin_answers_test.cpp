@@ -1,0 +1,146 @@
+// What the admin listener says, and the bounded memory of decisions behind it.
+#include "gateway/admin/admin.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace spillway::admin {
+namespace {
+
+using nlohmann::json;
+
+Receipt receipt_of(int number) {
+  const TimePoint arrived = TimePoint{} + std::chrono::hours(1);
+  Receipt receipt;
+  receipt.request_id = "req_" + std::to_string(number);
+  receipt.model_requested = "auto";
+  receipt.request_class = "interactive";
+  receipt.target = "ai-hub";
+  receipt.reason = "spill_ttft";
+  receipt.explanation = "local 900 ms > 500 ms; ai-hub 300 ms";
+  receipt.predicted_ttft = 0.3;
+  receipt.attempts = {{"cloudbrain", Errc::backend_unavailable, "", 0.0}, {"ai-hub", {}, "", 0.0}};
+  receipt.arrived = arrived;
+  receipt.decided = arrived + std::chrono::milliseconds(1);
+  receipt.first_token = arrived + std::chrono::milliseconds(321);
+  receipt.ended = arrived + std::chrono::milliseconds(900);
+  receipt.http_status = 200;
+  return receipt;
+}
+
+class AdminAnswers : public testing::Test {
+ protected:
+  std::vector<std::string> not_ready_;
+  Result<void> reloaded_;
+  Decisions ring_{4};
+  Admin admin_{{.not_ready = [this] { return not_ready_; },
+                .metrics = [] { return std::string("a 1\n"); },
+                .vllm_metrics = [] { return std::string("vllm:a 1\n"); },
+                .config = [] { return std::string("server:\n  key: \"***\"\n"); },
+                .decisions = [this](std::size_t count) { return ring_.last(count); },
+                .reload = [this] { return reloaded_; }}};
+};
+
+TEST_F(AdminAnswers, AliveWhateverElseIsWrong) {
+  not_ready_ = {"starting"};
+  EXPECT_EQ(admin_.livez().status, 200);
+  EXPECT_EQ(admin_.livez().body, "ok\n");
+}
+
+TEST_F(AdminAnswers, ReadyOrWhyNot) {
+  EXPECT_EQ(admin_.readyz().status, 200);
+  not_ready_ = {"starting: the model is being loaded", "draining"};
+  const Answer answer = admin_.readyz();
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_EQ(json::parse(answer.body)["ready"], false);
+  EXPECT_EQ(json::parse(answer.body)["reasons"], json(not_ready_));
+}
+
+TEST_F(AdminAnswers, PagesComeAsTheirSourcesWriteThem) {
+  EXPECT_EQ(admin_.metrics().body, "a 1\n");
+  EXPECT_EQ(admin_.metrics().content_type, "text/plain; version=0.0.4; charset=utf-8");
+  EXPECT_EQ(admin_.vllm_metrics().body, "vllm:a 1\n");
+  EXPECT_EQ(admin_.config().body, "server:\n  key: \"***\"\n");
+}
+
+TEST_F(AdminAnswers, DecisionsAreTheNewestFirst) {
+  for (int i = 1; i <= 3; ++i) ring_.record(receipt_of(i));
+  const json all = json::parse(admin_.decisions("").body)["decisions"];
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0]["id"], "req_3");
+  EXPECT_EQ(all[2]["id"], "req_1");
+  EXPECT_EQ(all[0]["class"], "interactive");
+  EXPECT_EQ(all[0]["target"], "ai-hub");
+  EXPECT_EQ(all[0]["reason"], "spill_ttft");
+  EXPECT_EQ(all[0]["explanation"], "local 900 ms > 500 ms; ai-hub 300 ms");
+  EXPECT_EQ(all[0]["tried"], json({"cloudbrain", "ai-hub"}));
+  EXPECT_EQ(all[0]["predicted_ttft_ms"], 300.0);
+  EXPECT_EQ(all[0]["ttft_ms"], 320.0);
+  EXPECT_EQ(all[0]["total_ms"], 900.0);
+  EXPECT_EQ(all[0]["status"], 200);
+  EXPECT_THAT(all[0]["at"].get<std::string>(), testing::MatchesRegex("20[0-9-]*T[0-9:]*Z"));
+}
+
+TEST_F(AdminAnswers, TheRingForgetsTheOldest) {
+  for (int i = 1; i <= 10; ++i) ring_.record(receipt_of(i));
+  const json all = json::parse(admin_.decisions("n=1000").body)["decisions"];
+  ASSERT_EQ(all.size(), 4u);
+  EXPECT_EQ(all[0]["id"], "req_10");
+  EXPECT_EQ(all[3]["id"], "req_7");
+  EXPECT_EQ(json::parse(admin_.decisions("pretty&n=2").body)["decisions"].size(), 2u);
+}
+
+TEST_F(AdminAnswers, WhatWasNeverDecidedIsNoDecision) {
+  Receipt refused = receipt_of(1);
+  refused.reason.clear();
+  ring_.record(refused);
+  EXPECT_EQ(json::parse(admin_.decisions("").body)["decisions"].size(), 0u);
+}
+
+TEST_F(AdminAnswers, AStrangeNumberOfDecisionsIsRefused) {
+  for (const char* query :
+       {"n=0", "n=1001", "n=-1", "n=x", "n=", "n=5x", "n=99999999999999999999"}) {
+    EXPECT_EQ(admin_.decisions(query).status, 400) << query;
+  }
+}
+
+TEST_F(AdminAnswers, BrokenTextOfAClientStaysJson) {
+  Receipt odd = receipt_of(1);
+  odd.model_requested = std::string("\xFF\"\n") + std::string(5'000, 'x');
+  ring_.record(odd);
+  const json all = json::parse(admin_.decisions("").body)["decisions"];
+  EXPECT_EQ(all[0]["model"].get<std::string>().substr(0, 6), "\uFFFD\"\nx");
+  EXPECT_LT(all[0]["model"].get<std::string>().size(), 300u);
+}
+
+TEST_F(AdminAnswers, ARefusedReloadSaysWhatIsWrong) {
+  EXPECT_EQ(admin_.reload().status, 200);
+  reloaded_ =
+      Error{Errc::invalid_request, "line 3: unknown key `prot`, did you mean `port`?", "", {}};
+  const Answer answer = admin_.reload();
+  EXPECT_EQ(answer.status, 422);
+  EXPECT_EQ(json::parse(answer.body)["error"], "line 3: unknown key `prot`, did you mean `port`?");
+}
+
+TEST(DecisionsRing, WorkersRecordWhileOperatorsRead) {
+  Decisions ring(8);
+  std::vector<std::thread> workers;
+  for (int i = 0; i < 3; ++i) {
+    workers.emplace_back([&ring, i] {
+      for (int n = 0; n < 500; ++n) ring.record(receipt_of(i * 1'000 + n));
+    });
+  }
+  for (int i = 0; i < 100; ++i) {
+    for (const Decision& decision : ring.last(8)) EXPECT_EQ(decision.tried.size(), 2u);
+  }
+  for (auto& worker : workers) worker.join();
+  EXPECT_EQ(ring.last(100).size(), 8u);
+}
+
+}  // namespace
+}  // namespace spillway::admin
