@@ -155,7 +155,7 @@ enum class Prefer { cheapest, fastest, ordered };
 
 // Who belongs to a class: any given matcher that does not fit rules it out; a class without
 // matchers is never matched by rules, only named by a key, the x-spillway-class header or
-// `classes.default`.
+// `default_class`.
 struct ClassMatch {
   std::vector<std::string> keys;
   std::vector<std::string> service_tiers;

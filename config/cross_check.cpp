@@ -1,0 +1,200 @@
+#include "config/cross_check.h"
+
+#include "config/value.h"
+
+#include <algorithm>
+#include <string>
+#include <unistd.h>
+#include <utility>
+
+namespace spillway::config {
+namespace {
+
+std::string show(Milliseconds duration) {
+  return format_value(Kind::duration, Value(duration.count() * kNanosecondsPerMillisecond));
+}
+
+bool is_loopback(std::string_view host) {
+  return host == "localhost" || host == "::1" || host == "[::1]" || host.starts_with("127.");
+}
+
+std::string_view host_of(std::string_view url) {
+  url.remove_prefix(url.find("//") + 2);
+  const auto end = url.starts_with('[') ? url.find(']') + 1 : url.find_first_of(":/");
+  return url.substr(0, end);
+}
+
+// True if whatever fits `narrow` fits `wide` as well.
+bool covers(const Names& wide, const Names& narrow) {
+  if (wide.empty()) return true;
+  return !narrow.empty() && std::all_of(narrow.begin(), narrow.end(), [&](const auto& one) {
+    return std::find(wide.begin(), wide.end(), one) != wide.end();
+  });
+}
+
+bool covers(const ClassMatch& wide, const ClassMatch& narrow) {
+  return covers(wide.keys, narrow.keys) && covers(wide.service_tiers, narrow.service_tiers) &&
+         covers(wide.models, narrow.models) && covers(wide.endpoints, narrow.endpoints);
+}
+
+class CrossCheck {
+ public:
+  CrossCheck(const Settings& settings, const Places& places)
+      : settings_(settings), places_(places), policy_(settings.policy) {}
+
+  std::vector<Problem> run() {
+    check_server();
+    for (const Key& key : settings_.keys) {
+      if (key.local_only && settings_.local.empty()) {
+        warn("keys." + key.name + ".local_only",
+             "there is no local target: every request of this "
+             "key will be refused");
+      }
+    }
+    for (const LocalTarget& local : settings_.local) check_local(local);
+    for (const ProviderTarget& provider : settings_.providers) check_provider(provider);
+    for (std::size_t i = 0; i < policy_.classes.size(); ++i) {
+      check_reach(i);
+      check_promise(policy_.classes[i]);
+    }
+    std::stable_sort(warnings_.begin(), warnings_.end(), [](const Problem& a, const Problem& b) {
+      return std::pair(a.line, a.column) < std::pair(b.line, b.column);
+    });
+    return std::move(warnings_);
+  }
+
+ private:
+  void warn(const std::string& path, std::string message) {
+    const Place place = places_.of(path);
+    warnings_.push_back({place.line, place.column, path, std::move(message)});
+  }
+
+  void check_server() {
+    if (settings_.keys.empty() && !is_loopback(settings_.server.listen.host)) {
+      warn("server.listen", "there are no `keys`: whoever reaches this address is served");
+    }
+    if (!is_loopback(settings_.server.admin.host)) {
+      warn("server.admin", "whoever reaches this address reads metrics and configuration");
+    }
+  }
+
+  void check_local(const LocalTarget& local) {
+    const bool readable = ::access(local.model_path.c_str(), R_OK) == 0;
+    if (local.executor != "torch" || readable) return;
+    warn("targets." + local.name + ".model",
+         "there is no readable file " + quoted(local.model_path) + " as seen from here");
+  }
+
+  void check_provider(const ProviderTarget& provider) {
+    const std::string path = "targets." + provider.name;
+    const bool in_clear = provider.base_url.starts_with("http://");
+    if (in_clear && !provider.key_source.empty() && !is_loopback(host_of(provider.base_url))) {
+      warn(path + ".base_url", "the key travels in clear: use https://");
+    }
+    if (provider.measured.ttft_p99 < provider.measured.ttft_p50) {
+      warn(path + ".measured.ttft_p99", "is less than ttft_p50");
+    }
+    if (provider.timeouts.first_token < provider.measured.ttft_p99) {
+      warn(path + ".timeouts.first_token",
+           "gives up before measured.ttft_p99, " + show(provider.measured.ttft_p99));
+    }
+    if (provider.breaker.failures_min > provider.breaker.window) {
+      warn(path + ".breaker.failures_min", "is more than `window`: the breaker never opens");
+    }
+  }
+
+  void check_reach(std::size_t index) {
+    const RequestClass& one = policy_.classes[index];
+    const std::string path = "classes." + one.name;
+    if (one.match.empty()) {
+      if (one.by_name || is_named(one.name)) return;
+      warn(path,
+           "nothing reaches it: it has no `match`, no key names it and it is not the "
+           "default; `match: by_name` says that this is meant");
+      return;
+    }
+    std::string first;
+    for (const ClassMatch& match : one.match) {
+      const std::string earlier = earlier_with(match, index);
+      if (earlier.empty()) return;
+      first = earlier;
+    }
+    warn(path + ".match", "nothing reaches it: class `" + first +
+                              "` stands before it and takes "
+                              "whatever fits");
+  }
+
+  bool is_named(const std::string& name) const {
+    if (policy_.default_class == name) return true;
+    return std::any_of(settings_.keys.begin(), settings_.keys.end(),
+                       [&](const Key& key) { return key.default_class == name; });
+  }
+
+  std::string earlier_with(const ClassMatch& match, std::size_t index) const {
+    for (std::size_t i = 0; i < index; ++i) {
+      for (const ClassMatch& wide : policy_.classes[i].match) {
+        if (covers(wide, match)) return policy_.classes[i].name;
+      }
+    }
+    return "";
+  }
+
+  void check_promise(const RequestClass& one) {
+    const std::string path = "classes." + one.name;
+    if (one.spill == Spill::never) {
+      if (settings_.local.empty()) {
+        warn(path + ".spill",
+             "there is no local target: every request of this class will be refused");
+      }
+    } else {
+      for (const ProviderTarget& provider : settings_.providers) {
+        const auto& named = one.providers;
+        const bool asked =
+            named.empty() || std::find(named.begin(), named.end(), provider.name) != named.end();
+        if (asked) check_provider_keeps(one.sla, provider, path + ".sla");
+      }
+    }
+    if (one.spill == Spill::always || !one.sla.per_token) return;
+    for (const LocalTarget& local : settings_.local) {
+      const double alone_ms = local.step_prior.base_ms + local.step_prior.per_sequence_ms;
+      if (alone_ms <= static_cast<double>(one.sla.per_token->count())) continue;
+      warn(path + ".sla.per_token", "target `" + local.name + "` takes longer for a token than " +
+                                        show(*one.sla.per_token) +
+                                        " even alone, by its step_prior");
+    }
+  }
+
+  void check_provider_keeps(const Sla& sla, const ProviderTarget& provider,
+                            const std::string& path) {
+    const Measured& measured = provider.measured;
+    const std::string who = "target `" + provider.name + "` ";
+    if (sla.ttft && measured.ttft_p50 > *sla.ttft) {
+      warn(path + ".ttft", who + "misses " + show(*sla.ttft) +
+                               " more often than not: its ttft_p50 is " + show(measured.ttft_p50));
+    }
+    if (sla.deadline && measured.ttft_p50 > *sla.deadline) {
+      warn(path + ".deadline", who + "has no token by then more often than not: its ttft_p50 is " +
+                                   show(measured.ttft_p50));
+    }
+    const double token_ms = 1'000.0 / measured.tokens_per_second;
+    if (sla.per_token && token_ms > static_cast<double>(sla.per_token->count())) {
+      warn(path + ".per_token", who + "is slower than " + show(*sla.per_token) +
+                                    " a token: it has " +
+                                    format_value(Kind::decimal, Value(measured.tokens_per_second)) +
+                                    " tokens_per_second");
+    }
+  }
+
+  const Settings& settings_;
+  const Places& places_;
+  const Policy& policy_;
+  std::vector<Problem> warnings_;
+};
+
+}  // namespace
+
+std::vector<Problem> cross_check(const Settings& settings, const Places& places) {
+  return CrossCheck(settings, places).run();
+}
+
+}  // namespace spillway::config

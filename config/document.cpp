@@ -1,0 +1,213 @@
+#include "config/document.h"
+
+#include "config/value.h"
+
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/parser.h>
+
+#include <exception>
+#include <optional>
+#include <sstream>
+#include <unordered_map>
+#include <utility>
+
+namespace spillway::config {
+namespace {
+
+constexpr std::size_t kDepthMax = 32;
+constexpr int kNodesMax = 20'000;
+
+// Ends the parse from inside yaml-cpp; caught in parse_document.
+struct Refused {
+  Problem problem;
+};
+
+Problem problem_at(const YAML::Mark& mark, std::string message) {
+  return {mark.line + 1, mark.column + 1, "", std::move(message)};
+}
+
+// Builds the tree from yaml-cpp's events. An open container waits on the stack until its end.
+class TreeBuilder : public YAML::EventHandler {
+ public:
+  explicit TreeBuilder(Document& document) : document_(document) {}
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (++documents_ > 1) throw Refused{problem_at(mark, "a second document: only one is read")};
+  }
+  void OnDocumentEnd() override {}
+
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    complete(make(Node::Shape::nothing, mark, anchor));
+  }
+
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+    throw Refused{problem_at(mark, "aliases (*name) are not read: write the value out")};
+  }
+
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                const std::string& value) override {
+    Node node = make(Node::Shape::scalar, mark, anchor);
+    node.text = value;
+    complete(std::move(node));
+  }
+
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    open(make(Node::Shape::sequence, mark, anchor));
+  }
+  void OnSequenceEnd() override { close(); }
+
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
+    open(make(Node::Shape::mapping, mark, anchor));
+  }
+  void OnMapEnd() override { close(); }
+
+ private:
+  struct Open {
+    Node node;
+    std::optional<Entry> pending;                // In a mapping: the key that waits for its value.
+    std::unordered_map<std::string, int> lines;  // Of the keys seen in a mapping.
+  };
+
+  Node make(Node::Shape shape, const YAML::Mark& mark, YAML::anchor_t anchor) {
+    if (anchor != 0) {
+      throw Refused{problem_at(mark, "anchors (&name) are not read: write the value out")};
+    }
+    if (++nodes_ > kNodesMax) {
+      throw Refused{problem_at(mark, "more than " + std::to_string(kNodesMax) + " values")};
+    }
+    Node node;
+    node.shape = shape;
+    node.line = mark.line + 1;
+    node.column = mark.column + 1;
+    return node;
+  }
+
+  void open(Node node) {
+    if (stack_.size() >= kDepthMax) {
+      throw Refused{{node.line, node.column, "",
+                     "nested deeper than " + std::to_string(kDepthMax) + " levels"}};
+    }
+    stack_.push_back({std::move(node), std::nullopt, {}});
+  }
+
+  void close() {
+    Node node = std::move(stack_.back().node);
+    stack_.pop_back();
+    complete(std::move(node));
+  }
+
+  void complete(Node node) {
+    if (stack_.empty()) {
+      document_.root = std::move(node);
+      return;
+    }
+    Open& parent = stack_.back();
+    if (parent.node.shape == Node::Shape::sequence) {
+      parent.node.items.push_back(std::move(node));
+    } else if (!parent.pending) {
+      begin_entry(parent, node);
+    } else {
+      end_entry(parent, std::move(node));
+    }
+  }
+
+  static void begin_entry(Open& parent, const Node& key) {
+    if (key.shape != Node::Shape::scalar) {
+      throw Refused{{key.line, key.column, "", "a key must be a plain word"}};
+    }
+    parent.pending = Entry{key.text, key.line, key.column, {}};
+  }
+
+  void end_entry(Open& parent, Node value) {
+    Entry entry = std::move(*parent.pending);
+    parent.pending.reset();
+    const auto [first, is_new] = parent.lines.emplace(entry.key, entry.line);
+    if (!is_new) {
+      document_.problems.push_back({entry.line, entry.column, "",
+                                    "key " + quoted(entry.key) + " is given twice; first in line " +
+                                        std::to_string(first->second)});
+      return;
+    }
+    entry.value = std::move(value);
+    parent.node.entries.push_back(std::move(entry));
+  }
+
+  Document& document_;
+  std::vector<Open> stack_;
+  int nodes_ = 0;
+  int documents_ = 0;
+};
+
+// Length of the valid UTF-8 character at `at`, or 0.
+std::size_t character_length(std::string_view text, std::size_t at) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = byte(at);
+  if (lead < 0x80) return 1;
+  const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4 || at + length > text.size()) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(at + i) & 0xc0) != 0x80) return 0;
+  }
+  const bool overlong =
+      (lead == 0xe0 && byte(at + 1) < 0xa0) || (lead == 0xf0 && byte(at + 1) < 0x90);
+  const bool beyond =
+      (lead == 0xed && byte(at + 1) > 0x9f) || (lead == 0xf4 && byte(at + 1) > 0x8f);
+  return overlong || beyond ? 0 : length;
+}
+
+// yaml-cpp takes some control characters for its own marks (0x04 ends its input), so none get
+// there.
+std::optional<Problem> check_characters(std::string_view text) {
+  int line = 1;
+  std::size_t line_start = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    const std::size_t length = character_length(text, at);
+    const bool control =
+        (byte < 0x20 && byte != '\n' && byte != '\r' && byte != '\t') || byte == 0x7f;
+    if (length == 0 || control) {
+      return Problem{line, static_cast<int>(at - line_start) + 1, "",
+                     control ? "a control character" : "not UTF-8"};
+    }
+    at += length;
+    if (byte != '\n') continue;
+    ++line;
+    line_start = at;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+const Node* Node::find(std::string_view key) const {
+  for (const Entry& entry : entries) {
+    if (entry.key == key) return &entry.value;
+  }
+  return nullptr;
+}
+
+Document parse_document(std::string_view text) {
+  Document document;
+  if (auto problem = check_characters(text)) {
+    document.problems.push_back(std::move(*problem));
+    return document;
+  }
+  try {
+    std::istringstream in{std::string(text)};
+    YAML::Parser parser(in);
+    TreeBuilder builder(document);
+    while (parser.HandleNextDocument(builder)) continue;
+  } catch (const Refused& refused) {
+    document.problems.push_back(refused.problem);
+  } catch (const YAML::Exception& error) {
+    document.problems.push_back(problem_at(error.mark, "not YAML: " + error.msg));
+  } catch (const std::exception& error) {
+    document.problems.push_back({0, 0, "", std::string("not YAML: ") + error.what()});
+  }
+  return document;
+}
+
+}  // namespace spillway::config

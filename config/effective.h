@@ -1,0 +1,14 @@
+// The settings in force as YAML, every default written out. Pure.
+#pragma once
+
+#include "config/settings.h"
+
+#include <string>
+
+namespace spillway::config {
+
+// Loads again to equal settings. A secret stands as its source (env:NAME, file:PATH), or as ***
+// where the settings do not say; never as its value.
+std::string effective_yaml(const Settings& settings);
+
+}  // namespace spillway::config

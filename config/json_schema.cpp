@@ -1,0 +1,207 @@
+// The JSON schema, written by hand: config/ does not see the JSON library, and needs only this.
+#include "config/reference.h"
+#include "config/schema.h"
+
+#include <string_view>
+
+namespace spillway::config {
+namespace {
+
+constexpr std::string_view kNamePattern = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$";
+
+std::string text(std::string_view plain) {
+  std::string json = "\"";
+  for (const char c : plain) {
+    if (c == '"' || c == '\\') json += '\\';
+    json += c;
+  }
+  return json + "\"";
+}
+
+// An object or an array whose members stand on lines of their own, indented by `depth`.
+class Block {
+ public:
+  explicit Block(int depth, char open = '{') : depth_(depth), open_(open) {}
+
+  Block& add(std::string_view name, const std::string& json) {
+    return item(text(name) + ": " + json);
+  }
+  Block& item(const std::string& json) {
+    body_ += (body_.empty() ? "\n" : ",\n") + std::string(2 * (depth_ + 1), ' ') + json;
+    return *this;
+  }
+  bool empty() const { return body_.empty(); }
+  std::string close() const {
+    return open_ + body_ + "\n" + std::string(2 * depth_, ' ') + (open_ == '{' ? '}' : ']');
+  }
+
+ private:
+  int depth_;
+  char open_;
+  std::string body_;
+};
+
+std::string pattern(std::string_view expression) {
+  return R"("type": "string", "pattern": )" + text(expression);
+}
+
+std::string bounds(const RowText& row) {
+  const auto bound = [&row](double number) {
+    if (row.kind == Kind::decimal) return format_value(row.kind, Value(number));
+    return std::to_string(static_cast<std::int64_t>(number));
+  };
+  std::string json = R"(, "minimum": )" + bound(row.range.min);
+  if (row.range.max < std::numeric_limits<double>::infinity()) {
+    json += R"(, "maximum": )" + bound(row.range.max);
+  }
+  return json;
+}
+
+std::string list(const Names& words) {
+  std::string json;
+  for (const std::string& word : words) json += (json.empty() ? "" : ", ") + text(word);
+  return "[" + json + "]";
+}
+
+const std::string kOneOrMany =
+    R"("anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, )"
+    R"("minItems": 1, "uniqueItems": true}])";
+
+std::string type_of(const RowText& row) {
+  switch (row.kind) {
+    case Kind::flag: return R"("type": "boolean")";
+    case Kind::count: return R"("type": "integer")" + bounds(row);
+    case Kind::decimal: return R"("type": "number")" + bounds(row);
+    case Kind::duration: return pattern(R"(^[0-9]+(\.[0-9]+)?(h|m|s|ms|us|ns)$)");
+    case Kind::bytes: return pattern(R"(^[0-9]+(\.[0-9]+)?(B|KiB|MiB|GiB)$)");
+    case Kind::money: return pattern(R"(^[0-9]+(\.[0-9]+)?usd$)");
+    case Kind::word: return R"("enum": )" + list(row.words);
+    case Kind::endpoint: return pattern(R"(^.+:[0-9]{1,5}$)");
+    case Kind::url: return pattern(R"(^https?://[^?#@]+$)");
+    case Kind::secret: return pattern(R"(^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$)");
+    case Kind::names: return kOneOrMany;
+    case Kind::served:
+      return kOneOrMany.substr(0, kOneOrMany.size() - 1) +
+             R"(, {"type": "object", "additionalProperties": {"type": ["string", "null"]}}])";
+    case Kind::text:
+    case Kind::block: break;
+  }
+  return R"("type": "string")";
+}
+
+std::string leaf(const RowText& row) {
+  std::string description(row.sentence);
+  if (!row.fallback.empty()) description += " Default: " + std::string(row.fallback) + ".";
+  if (row.reload == Reload::restart) description += " Needs a restart.";
+  return "{" + type_of(row) + R"(, "description": )" + text(description) + "}";
+}
+
+// The keys of a section as an object; `inner` gives the schema of a row of Kind::block.
+template <class Inner>
+std::string object_of(const std::vector<RowText>& rows, const std::string& prefix, int depth,
+                      const Inner& inner) {
+  Block properties(depth + 1);
+  Names required;
+  std::string done;  // The inner block that was written last; its rows stand together.
+  for (const RowText& row : rows) {
+    if (!row.key.starts_with(prefix)) continue;
+    const std::string rest(row.key.substr(prefix.size()));
+    const std::string key = rest.substr(0, rest.find('.'));
+    if (row.required && (required.empty() || required.back() != key)) required.push_back(key);
+    if (key == rest) {
+      properties.add(key, row.kind == Kind::block ? inner(row, depth + 2) : leaf(row));
+    } else if (key != done) {
+      properties.add(key, object_of(rows, prefix + key + ".", depth + 2, inner));
+      done = key;
+    }
+  }
+  Block object(depth);
+  object.add("type", R"("object")").add("additionalProperties", "false");
+  if (!required.empty()) object.add("required", list(required));
+  return object.add("properties", properties.close()).close();
+}
+
+std::string no_inner(const RowText&, int) { return "{}"; }
+
+const Section& section(std::size_t index) {
+  static const std::vector<Section> all = sections();
+  return all.at(index);
+}
+
+// In the order of sections().
+enum { kFile, kKey, kLocal, kProvider, kClass, kMatch };
+
+std::string named_entries(const std::string& entry, std::string_view sentence, int depth) {
+  return Block(depth)
+      .add("description", text(sentence))
+      .add("type", R"(["object", "null"])")
+      .add("propertyNames", R"({"pattern": )" + text(kNamePattern) + "}")
+      .add("additionalProperties", entry)
+      .close();
+}
+
+std::string match_of(const RowText& row, int depth) {
+  const std::string matcher = object_of(section(kMatch).rows, "", depth + 2, no_inner);
+  const std::string choices =
+      Block(depth + 1, '[')
+          .item(R"({"const": "by_name"})")
+          .item(matcher)
+          .item(R"({"type": "array", "minItems": 1, "items": )" + matcher + "}")
+          .close();
+  return Block(depth).add("description", text(row.sentence)).add("anyOf", choices).close();
+}
+
+// A target is local or a provider, told apart by its `kind`.
+std::string target_of(int depth) {
+  const auto branch = [depth](std::size_t index, std::string_view kind) {
+    std::vector<RowText> rows = section(index).rows;
+    rows.front().words = {std::string(kind)};
+    const std::string is_kind = R"({"properties": {"kind": {"const": )" + text(kind) + "}}}";
+    return Block(depth + 2)
+        .add("if", is_kind)
+        .add("then", object_of(rows, "", depth + 3, no_inner))
+        .close();
+  };
+  const std::string kinds = R"({"kind": {"enum": ["local", "provider"], "description": )" +
+                            text(section(kLocal).rows.front().sentence) + "}}";
+  return Block(depth)
+      .add("type", R"("object")")
+      .add("required", R"(["kind"])")
+      .add("properties", kinds)
+      .add("allOf", Block(depth + 1, '[')
+                        .item(branch(kLocal, "local"))
+                        .item(branch(kProvider, "provider"))
+                        .close())
+      .close();
+}
+
+std::string models_of(const RowText& row, int depth) {
+  return Block(depth)
+      .add("description", text(row.sentence))
+      .add("type", R"(["object", "null"])")
+      .add("additionalProperties",
+           R"({"anyOf": [{"const": "policy"}, {"type": "object", "minProperties": 1, )"
+           R"("additionalProperties": {"type": "string"}}]})")
+      .close();
+}
+
+std::string top_block(const RowText& row, int depth) {
+  if (row.key == "models") return models_of(row, depth);
+  std::string entry;
+  if (row.key == "keys") entry = object_of(section(kKey).rows, "", depth + 1, no_inner);
+  if (row.key == "targets") entry = target_of(depth + 1);
+  if (row.key == "classes") entry = object_of(section(kClass).rows, "", depth + 1, match_of);
+  return named_entries(entry, row.sentence, depth);
+}
+
+}  // namespace
+
+std::string json_schema() {
+  std::string schema = object_of(section(kFile).rows, "", 0, top_block);
+  const std::string head =
+      "{\n  \"$schema\": \"http://json-schema.org/draft-07/schema#\",\n"
+      "  \"title\": \"Spillway configuration\",";
+  return head + schema.substr(1) + "\n";
+}
+
+}  // namespace spillway::config

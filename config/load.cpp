@@ -1,0 +1,242 @@
+#include "config/load.h"
+
+#include "config/bounded_file.h"
+#include "config/cross_check.h"
+#include "config/document.h"
+#include "config/reader.h"
+#include "config/references.h"
+#include "config/schema.h"
+#include "config/sha256.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace spillway::config {
+namespace {
+
+constexpr std::size_t kFileBytesMax = 1 << 20;
+constexpr std::size_t kProblemsMax = 100;
+constexpr std::string_view kByName = "by_name";
+constexpr std::string_view kPolicy = "policy";
+
+// One pass over one document: each block of the top level has its reader below.
+class Loading {
+ public:
+  explicit Loading(const Node& root) : root_(root) {}
+
+  // Fills `settings` with what can be read of it; the rest is in reader().problems().
+  void read(Settings& settings) {
+    reader_.places().note("", {root_.line, root_.column});
+    reader_.read_rows(root_, "", settings_rows(), settings);
+    each("keys", [&](const Entry& entry, const std::string& path) {
+      declared_.keys.insert(entry.key);
+      read_key(entry, path, settings);
+    });
+    each("targets", [&](const Entry& entry, const std::string& path) {
+      declared_.targets.insert(entry.key);
+      read_target(entry, path, settings);
+    });
+    read_aliases(settings);
+    each("classes", [&](const Entry& entry, const std::string& path) {
+      declared_.classes.insert(entry.key);
+      read_class(entry, path, settings);
+    });
+    settle_classes(settings.policy);
+  }
+
+  Reader& reader() { return reader_; }
+  const Declared& declared() const { return declared_; }
+
+ private:
+  template <class Read>
+  void each(const std::string& block, const Read& read) {
+    const Node* node = root_.find(block);
+    if (node == nullptr) return;
+    for (const Entry* entry : reader_.entries(*node, block)) read(*entry, block + "." + entry->key);
+  }
+
+  void read_key(const Entry& entry, const std::string& path, Settings& settings) {
+    Key& key = settings.keys.emplace_back();
+    key.name = entry.key;
+    key.tenant = entry.key;
+    reader_.read_rows(entry.value, path, key_rows(), key);
+  }
+
+  void read_target(const Entry& entry, const std::string& path, Settings& settings) {
+    const Node* kind = entry.value.find("kind");
+    const std::string word = kind != nullptr ? kind->text : "";
+    // A target without a proper kind is read as what it looks like, for the sake of its other keys;
+    // the row of `kind` reports it.
+    const bool provider = word == "provider" || (word != "local" && entry.value.find("base_url"));
+    if (provider) {
+      read_provider(entry, path, settings);
+    } else {
+      LocalTarget& local = settings.local.emplace_back();
+      local.name = entry.key;
+      reader_.read_rows(entry.value, path, local_rows(), local);
+    }
+  }
+
+  void read_provider(const Entry& entry, const std::string& path, Settings& settings) {
+    ProviderTarget& target = settings.providers.emplace_back();
+    target.name = entry.key;
+    reader_.read_rows(entry.value, path, provider_rows(), target);
+    const Node* price = entry.value.find("price_per_million");
+    const bool cached_given = price != nullptr && price->find("cached_input") != nullptr;
+    if (!cached_given) target.price.cached_input_per_million = target.price.input_per_million;
+  }
+
+  // `name: policy`, or `name: {target: model}`. A model's name may hold more than other names do.
+  void read_aliases(Settings& settings) {
+    const Node* block = root_.find("models");
+    if (block == nullptr || block->shape == Node::Shape::nothing) return;
+    if (block->shape != Node::Shape::mapping) {
+      reader_.report("models", "expected a block `name: policy` for each one");
+      return;
+    }
+    for (const Entry& entry : block->entries) {
+      const std::string path = "models." + shown(entry.key);
+      reader_.places().note(path, {entry.line, entry.column});
+      if (!is_model_name(entry.key)) reader_.report(path, std::string(kModelNameRule));
+      read_alias(entry, path, settings.policy.aliases.emplace_back());
+    }
+  }
+
+  void read_alias(const Entry& entry, const std::string& path, Alias& alias) {
+    alias.name = entry.key;
+    const Node& value = entry.value;
+    if (value.shape == Node::Shape::scalar && value.text == kPolicy) return;
+    if (value.shape != Node::Shape::mapping || value.entries.empty()) {
+      reader_.report(path, "expected `policy`, or a block `target: model`");
+      return;
+    }
+    for (const Entry& pair : value.entries) {
+      const std::string pair_path = path + "." + shown(pair.key);
+      reader_.places().note(pair_path, {pair.line, pair.column});
+      if (pair.value.shape != Node::Shape::scalar) {
+        reader_.report(pair_path, "expected the name of one of the target's models");
+        continue;
+      }
+      alias.model_on[pair.key] = pair.value.text;
+    }
+  }
+
+  void read_class(const Entry& entry, const std::string& path, Settings& settings) {
+    RequestClass& one = settings.policy.classes.emplace_back();
+    one.name = entry.key;
+    reader_.read_rows(entry.value, path, class_rows(), one);
+    const Node* match = entry.value.find("match");
+    if (match != nullptr) read_match(*match, path + ".match", one);
+  }
+
+  void read_match(const Node& node, const std::string& path, RequestClass& one) {
+    if (node.shape == Node::Shape::scalar && node.text == kByName) {
+      one.by_name = true;
+    } else if (node.shape == Node::Shape::mapping) {
+      read_matcher(node, path, one);
+    } else if (node.shape == Node::Shape::sequence && !node.items.empty()) {
+      for (std::size_t i = 0; i < node.items.size(); ++i) {
+        const bool several = node.items.size() > 1;
+        read_matcher(node.items[i], path + (several ? "[" + std::to_string(i) + "]" : ""), one);
+      }
+    } else {
+      reader_.report(path, "expected a block of matchers, a list of them, or the word by_name");
+    }
+  }
+
+  void read_matcher(const Node& node, const std::string& path, RequestClass& one) {
+    reader_.places().note(path, {node.line, node.column});
+    const std::size_t problems_before = reader_.problems().size();
+    ClassMatch match;
+    reader_.read_rows(node, path, match_rows(), match);
+    if (match == ClassMatch{}) {
+      if (reader_.problems().size() == problems_before) {
+        reader_.report(path,
+                       "fits nothing: give at least one of key, service_tier, model, endpoint");
+      }
+      return;
+    }
+    one.match.push_back(std::move(match));
+  }
+
+  // A file need not speak of classes, and one with a single class need not say which is the
+  // default.
+  static void settle_classes(Policy& policy) {
+    if (policy.classes.empty() && policy.default_class.empty()) {
+      policy.classes.emplace_back().name = "default";
+    }
+    if (policy.default_class.empty() && policy.classes.size() == 1) {
+      policy.default_class = policy.classes.front().name;
+    }
+  }
+
+  const Node& root_;
+  Reader reader_;
+  Declared declared_;
+};
+
+void sort_and_bound(std::vector<Problem>& problems) {
+  std::stable_sort(problems.begin(), problems.end(), [](const Problem& a, const Problem& b) {
+    return std::pair(a.line, a.column) < std::pair(b.line, b.column);
+  });
+  if (problems.size() <= kProblemsMax) return;
+  const std::size_t rest = problems.size() - kProblemsMax;
+  problems.resize(kProblemsMax);
+  problems.push_back({0, 0, "", "and " + std::to_string(rest) + " more problems"});
+}
+
+}  // namespace
+
+std::string to_string(const Problem& problem) {
+  std::string text;
+  if (problem.line > 0) {
+    text = std::to_string(problem.line) + ":" + std::to_string(problem.column) + ": ";
+  }
+  if (!problem.path.empty()) text += problem.path + ": ";
+  return text + problem.message;
+}
+
+Loaded load_text(std::string_view text, const std::string& source, const Environment& environment) {
+  Loaded loaded;
+  if (text.size() > kFileBytesMax) {
+    loaded.problems.push_back({0, 0, "", "larger than 1MiB"});
+    return loaded;
+  }
+  Document document = parse_document(text);
+  loaded.problems = std::move(document.problems);
+  const bool readable = document.root.shape == Node::Shape::mapping;
+  if (!readable) {
+    if (loaded.problems.empty()) {
+      loaded.problems.push_back({0, 0, "", "holds no settings: expected a block of keys"});
+    }
+    return loaded;
+  }
+
+  auto settings = std::make_shared<Settings>();
+  Loading loading(document.root);
+  loading.read(*settings);
+  check_references(*settings, loading.declared(), loading.reader());
+  read_secrets(*settings, environment, loading.reader());
+  std::vector<Problem>& found = loading.reader().problems();
+  loaded.problems.insert(loaded.problems.end(), found.begin(), found.end());
+  sort_and_bound(loaded.problems);
+  if (!loaded.problems.empty()) return loaded;
+
+  settings->source = source;
+  settings->sha256 = sha256_hex(text);
+  loaded.warnings = cross_check(*settings, loading.reader().places());
+  loaded.settings = std::move(settings);
+  return loaded;
+}
+
+Loaded load_file(const std::string& path, const Environment& environment) {
+  auto bytes = read_bounded(path, kFileBytesMax);
+  if (const auto* unreadable = std::get_if<Unreadable>(&bytes)) {
+    Loaded loaded;
+    loaded.problems.push_back({0, 0, "", "cannot read " + path + ": " + unreadable->reason});
+    return loaded;
+  }
+  return load_text(std::get<std::string>(bytes), path, environment);
+}
+
+}  // namespace spillway::config

@@ -1,0 +1,57 @@
+#include "config/nearest.h"
+
+#include <algorithm>
+
+namespace spillway::config {
+namespace {
+
+constexpr std::size_t kWordMax = 64;
+constexpr std::size_t kListedMax = 24;
+
+// Optimal string alignment distance over three rows of its table.
+std::size_t edits(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) last[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replace = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, replace});
+      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped) row[j] = std::min(row[j], before[j - 2] + 1);
+    }
+    before.swap(last);
+    last.swap(row);
+  }
+  return last[b.size()];
+}
+
+}  // namespace
+
+std::string nearest(std::string_view written, const std::vector<std::string>& candidates) {
+  if (written.empty() || written.size() > kWordMax) return "";
+  std::string best;
+  std::size_t best_edits = kWordMax;
+  for (const std::string& candidate : candidates) {
+    const std::size_t distance = edits(written, candidate);
+    const std::size_t slip =
+        std::min<std::size_t>(3, std::max<std::size_t>(1, candidate.size() / 3));
+    if (distance > slip || distance >= best_edits) continue;
+    best = candidate;
+    best_edits = distance;
+  }
+  return best;
+}
+
+std::string suggestion(std::string_view written, const std::vector<std::string>& candidates) {
+  const std::string near = nearest(written, candidates);
+  if (!near.empty()) return ", did you mean `" + near + "`?";
+  if (candidates.empty()) return "";
+  std::string listed = "; valid here: ";
+  for (std::size_t i = 0; i < std::min(candidates.size(), kListedMax); ++i) {
+    listed += (i == 0 ? "" : ", ") + candidates[i];
+  }
+  return listed + (candidates.size() > kListedMax ? ", …" : "");
+}
+
+}  // namespace spillway::config

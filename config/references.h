@@ -1,0 +1,27 @@
+// The checks that need more than one key: names that must exist, names that must not meet, secrets
+// that can be read. Used by load.cpp alone.
+#pragma once
+
+#include "config/reader.h"
+#include "config/secret.h"
+#include "config/settings.h"
+
+#include <set>
+#include <string>
+
+namespace spillway::config {
+
+// Names that stand in the file. Those of entries too broken to become settings are among them, so
+// that one mistake is not reported again wherever its entry is named.
+struct Declared {
+  std::set<std::string> keys;
+  std::set<std::string> targets;
+  std::set<std::string> classes;
+};
+
+void check_references(const Settings& settings, const Declared& declared, Reader& reader);
+
+// Fills Key::secret and ProviderTarget::key from their sources.
+void read_secrets(Settings& settings, const Environment& environment, Reader& reader);
+
+}  // namespace spillway::config

@@ -1,0 +1,51 @@
+#include "config/reload.h"
+
+#include "config/schema.h"
+
+#include <algorithm>
+
+namespace spillway::config {
+namespace {
+
+template <class Owner>
+void compare(const std::vector<Row<Owner>>& rows, const std::string& path, const Owner& before,
+             const Owner& now, std::vector<std::string>& needed) {
+  for (const Row<Owner>& row : rows) {
+    if (row.text.reload == Reload::live || row.field.get == nullptr) continue;
+    if (row.field.get(before) == row.field.get(now)) continue;
+    needed.push_back(path + std::string(row.text.key));
+  }
+}
+
+template <class Target>
+const Target* named(const std::vector<Target>& targets, const std::string& name) {
+  const auto found = std::find_if(targets.begin(), targets.end(),
+                                  [&](const Target& target) { return target.name == name; });
+  return found == targets.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+std::vector<std::string> restart_needed(const Settings& before, const Settings& now) {
+  std::vector<std::string> needed;
+  compare(settings_rows(), "", before, now, needed);
+  for (const LocalTarget& old : before.local) {
+    const LocalTarget* same = named(now.local, old.name);
+    if (same == nullptr) {
+      needed.push_back("targets." + old.name);
+    } else {
+      compare(local_rows(), "targets." + old.name + ".", old, *same, needed);
+    }
+  }
+  for (const LocalTarget& target : now.local) {
+    if (named(before.local, target.name) == nullptr) needed.push_back("targets." + target.name);
+  }
+  for (const ProviderTarget& old : before.providers) {
+    const ProviderTarget* same = named(now.providers, old.name);
+    if (same == nullptr) continue;
+    compare(provider_rows(), "targets." + old.name + ".", old, *same, needed);
+  }
+  return needed;
+}
+
+}  // namespace spillway::config
