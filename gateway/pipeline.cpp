@@ -4,6 +4,7 @@
 #include "gateway/notes.h"
 #include "gateway/openai/chat_request.h"
 #include "gateway/openai/errors.h"
+#include "gateway/refusal.h"
 #include "gateway/relay.h"
 
 #include <boost/asio/this_coro.hpp>
@@ -23,7 +24,7 @@ net::awaitable<void> Pipeline::chat(http::Request raw, http::ResponseWriter& out
     receipt.error = outcome.error();
     co_await refuse(outcome.error(), out);
   }
-  receipt.http_status = out.status();
+  receipt.http_status = receipt.error ? openai::status_of(receipt.error->code) : out.status();
   account(*edition, std::move(receipt));
 }
 
@@ -51,20 +52,6 @@ Async<void> Pipeline::answer(const Edition& edition, http::Request& raw, http::R
 
   co_return co_await relay(*opened, **request, out, deadline,
                            receipt);  // Dropping the stream ends the work.
-}
-
-// As plain JSON while the head is still ours to choose; as an error event once the stream has
-// begun.
-net::awaitable<void> Pipeline::refuse(const Error& error, http::ResponseWriter& out) {
-  if (error.code == Errc::cancelled || error.code == Errc::slow_client) co_return;
-  if (out.head_sent()) {
-    std::string event = openai::stream_error_event(error);
-    (void)co_await out.end(std::move(event));
-    co_return;
-  }
-  openai::ErrorReply reply = openai::to_wire(error);
-  for (const auto& [name, value] : reply.headers) out.set_header(name, value);
-  (void)co_await out.send(reply.status, "application/json", std::move(reply.body));
 }
 
 policy::RequestFacts Pipeline::measure(const Edition& edition, const http::Request& raw,

@@ -38,7 +38,6 @@ class Pipeline {
  private:
   Async<void> answer(const Edition& edition, http::Request& raw, http::ResponseWriter& out,
                      Receipt& receipt);
-  boost::asio::awaitable<void> refuse(const Error& error, http::ResponseWriter& out);
   void account(const Edition& edition, Receipt receipt);
 
   policy::RequestFacts measure(const Edition& edition, const http::Request& raw,

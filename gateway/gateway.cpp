@@ -1,0 +1,321 @@
+#include "gateway/gateway.h"
+
+#include "backends/cloud/cloud_backend.h"
+#include "backends/cloud/cloud_thread.h"
+#include "backends/local/local_backend.h"
+#include "config/effective.h"
+#include "config/load.h"
+#include "config/reload.h"
+#include "config/watch.h"
+#include "gateway/admin/admin.h"
+#include "gateway/admin/decisions.h"
+#include "gateway/admin_routes.h"
+#include "gateway/edition.h"
+#include "gateway/fleet.h"
+#include "gateway/http/routes.h"
+#include "gateway/http/server.h"
+#include "gateway/live_state.h"
+#include "gateway/models.h"
+#include "gateway/pipeline.h"
+#include "gateway/refusal.h"
+#include "gateway/telemetry/log.h"
+#include "gateway/telemetry/metrics.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+namespace spillway {
+namespace {
+
+using std::chrono::milliseconds;
+using telemetry::Level;
+
+constexpr std::size_t kDecisionsKept = 1'000;
+
+// The in-process engine as the pipeline knows it.
+class EngineTarget final : public LocalTarget {
+ public:
+  explicit EngineTarget(std::unique_ptr<local::LocalBackend> engine) : engine_(std::move(engine)) {}
+
+  Backend& backend() override { return *engine_; }
+  Result<int> prompt_tokens(const std::shared_ptr<const ChatRequest>& request) override {
+    auto prompt = engine_->encode(request);
+    if (!prompt) return prompt.error();
+    return static_cast<int>((*prompt)->size());
+  }
+  EngineStatus status() const override { return engine_->status(); }
+
+  EngineCounters counters() const { return engine_->counters(); }
+  void stop(Deadline drain_until) { engine_->stop(drain_until); }
+
+ private:
+  std::unique_ptr<local::LocalBackend> engine_;
+};
+
+int workers_of(const config::Server& server) {
+  if (server.workers > 0) return server.workers;
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / 2);
+}
+
+std::int64_t unix_seconds() {
+  const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count();
+}
+
+// GET /health: without a key, for load balancers that know no other way to ask.
+boost::asio::awaitable<void> healthy(http::Request, http::ResponseWriter& out) {
+  std::string body = R"({"status":"ok"})";
+  (void)co_await out.send(200, "application/json", std::move(body));
+}
+
+std::string at(const config::Endpoint& endpoint, std::uint16_t port) {
+  return endpoint.host + ":" + std::to_string(port);
+}
+
+}  // namespace
+
+class Gateway::House {
+ public:
+  explicit House(std::shared_ptr<const config::Settings> settings);
+  ~House() {
+    stop([] { return true; });
+  }
+
+  Result<void> open();
+  Result<void> reload();
+  void stop(const std::function<bool()>& hurry);
+
+  const http::Server& api() const { return api_; }
+  const http::Server& admin() const { return admin_; }
+
+ private:
+  enum class Phase { loading, serving, draining };
+
+  Result<void> load_engine();
+  void adopt(std::shared_ptr<const config::Settings> settings);
+  Providers providers_for(const config::Settings& settings);
+  void tell(const Receipt& receipt);
+  telemetry::LiveState live_state() const;
+  std::vector<std::string> unready() const;
+  admin::Sources sources();
+  http::Routes api_routes();
+  http::Routes admin_routes();
+
+  const std::shared_ptr<const config::Settings> started_with_;
+  std::atomic<Phase> phase_ = Phase::loading;
+  std::mutex reloading_;
+
+  // In the order of starting; what is declared first is gone last.
+  telemetry::Log log_;
+  telemetry::Metrics metrics_;
+  admin::Decisions decisions_{kDecisionsKept};
+  cloud::CloudThread cloud_;
+  std::unique_ptr<EngineTarget> engine_;
+  Fleet fleet_;
+  policy::Admission admission_;
+  CurrentEdition editions_;
+  std::optional<Pipeline> pipeline_;
+  Models models_;
+  admin::Admin operations_;
+  http::Routes admin_routes_;
+  http::Routes api_routes_;
+  http::Server admin_;
+  http::Server api_;
+  std::unique_ptr<config::FileWatcher> watcher_;
+};
+
+Gateway::House::House(std::shared_ptr<const config::Settings> settings)
+    : started_with_(settings),
+      log_(1, telemetry::level_of(settings->log.level).value_or(Level::info)),
+      metrics_(label_sets(*settings), SPILLWAY_VERSION),
+      admission_(settings->server.limits.in_flight_max),
+      models_(editions_, unix_seconds()),
+      operations_(sources()),
+      admin_routes_(admin_routes()),
+      api_routes_(api_routes()),
+      admin_({settings->server.admin, 1, settings->server.limits, "admin"},
+             std::bind_front(&http::Routes::serve, &admin_routes_), protocol_reply),
+      api_({settings->server.listen, workers_of(settings->server), settings->server.limits, "api"},
+           std::bind_front(&http::Routes::serve, &api_routes_), protocol_reply) {
+  metrics_.watch(std::bind_front(&House::live_state, this));
+}
+
+Result<void> Gateway::House::open() {
+  adopt(started_with_);
+  auto listening = admin_.start();
+  if (!listening) return listening.error();
+
+  auto loaded = load_engine();
+  if (!loaded) return loaded.error();
+
+  pipeline_.emplace(Pipeline::Doors{editions_, admission_, fleet_, engine_.get(),
+                                    std::bind_front(&House::tell, this)});
+  listening = api_.start();
+  if (!listening) return listening.error();
+
+  watcher_ = std::make_unique<config::FileWatcher>(started_with_->source, started_with_->sha256,
+                                                   [this] { (void)reload(); });
+  phase_ = Phase::serving;
+  log_.event(Level::info, "serving",
+             {{"api", at(started_with_->server.listen, api_.port())},
+              {"admin", at(started_with_->server.admin, admin_.port())}});
+  return {};
+}
+
+Result<void> Gateway::House::load_engine() {
+  if (started_with_->local.empty()) return {};
+  const config::LocalTarget& target = started_with_->local.front();
+  log_.event(Level::info, "loading the local model", {{"model", target.model_path}});
+  auto engine = local::make_local_backend(target);
+  if (!engine) return engine.error();
+  engine_ = std::make_unique<EngineTarget>(std::move(*engine));
+  return {};
+}
+
+void Gateway::House::adopt(std::shared_ptr<const config::Settings> settings) {
+  fleet_.adopt(*settings);
+  admission_.limit(settings->server.limits.in_flight_max);
+  log_.set_level(telemetry::level_of(settings->log.level).value_or(Level::info));
+  editions_.set(std::make_shared<const Edition>(settings, providers_for(*settings)));
+  metrics_.config_loaded(label_sets(*settings), settings->sha256);
+}
+
+// A provider whose settings did not change keeps its backend.
+Providers Gateway::House::providers_for(const config::Settings& settings) {
+  const auto before = editions_.get();
+  Providers providers;
+  for (const config::ProviderTarget& target : settings.providers) {
+    const config::ProviderTarget* known = nullptr;
+    if (before) {
+      for (const auto& old : before->settings->providers) {
+        if (old == target) known = &old;
+      }
+    }
+    providers[target.name] = known ? before->providers.find(target.name)->second
+                                   : std::shared_ptr(cloud::make_cloud_backend(target, cloud_));
+  }
+  return providers;
+}
+
+Result<void> Gateway::House::reload() {
+  std::lock_guard lock(reloading_);
+  const auto before = editions_.get()->settings;
+  const config::Loaded loaded = config::load_file(before->source);
+  if (!loaded.settings) {
+    metrics_.config_refused();
+    for (const config::Problem& problem : loaded.problems) {
+      log_.event(Level::error, "configuration refused, the one before stays in force",
+                 {{"problem", config::to_string(problem)}});
+    }
+    return Error{Errc::invalid_request, config::to_string(loaded.problems.front()), "",
+                 std::nullopt};
+  }
+  if (loaded.settings->sha256 == before->sha256) return {};
+  for (const std::string& key : config::restart_needed(*started_with_, *loaded.settings)) {
+    log_.event(Level::warn, "takes effect at the next start", {{"key", key}});
+  }
+  adopt(loaded.settings);
+  log_.event(Level::info, "configuration taken over", {{"sha256", loaded.settings->sha256}});
+  return {};
+}
+
+void Gateway::House::stop(const std::function<bool()>& hurry) {
+  if (phase_.exchange(Phase::draining) == Phase::draining) return;
+  const auto drain = editions_.get()->settings->server.drain;
+  const Deadline deadline = SteadyClock::now() + drain;
+  log_.event(Level::info, "draining", {{"seconds", static_cast<double>(drain.count()) / 1e3}});
+  watcher_.reset();
+  api_.begin_drain();
+  while (!api_.wait_idle(std::min(deadline, SteadyClock::now() + milliseconds(50)))) {
+    if (SteadyClock::now() >= deadline || hurry()) break;
+  }
+  api_.stop();
+  cloud_.stop();
+  if (engine_) engine_->stop(SteadyClock::now());
+  admin_.stop();
+  log_.event(Level::info, "stopped");
+  log_.flush(milliseconds(2'000));
+}
+
+void Gateway::House::tell(const Receipt& receipt) {
+  metrics_.count(receipt);
+  log_.request(receipt);
+  decisions_.record(receipt);
+}
+
+telemetry::LiveState Gateway::House::live_state() const {
+  telemetry::LiveState state;
+  state.admitted = admission_.in_flight();
+  for (const ProviderGauges& provider : fleet_.gauges())
+    state.targets.push_back(target_state(provider));
+  if (engine_ && phase_ != Phase::loading) {
+    const config::LocalTarget& target = started_with_->local.front();
+    const EngineStatus status = engine_->status();
+    state.targets.push_back(target_state(target.name, status));
+    state.engines.push_back({target.name, target.serves.front().name, status, engine_->counters()});
+  }
+  state.listeners = {listener_state("api", api_.counters()),
+                     listener_state("admin", admin_.counters())};
+  state.log_dropped = log_.dropped();
+  return state;
+}
+
+std::vector<std::string> Gateway::House::unready() const {
+  switch (phase_.load()) {
+    case Phase::loading: return {"the local model is being loaded"};
+    case Phase::draining: return {"draining"};
+    case Phase::serving: return {};
+  }
+  return {};
+}
+
+http::Routes Gateway::House::api_routes() {
+  http::Routes routes(protocol_reply);
+  routes.add("POST", "/v1/chat/completions", [this](http::Request raw, http::ResponseWriter& out) {
+    return pipeline_->chat(std::move(raw), out);
+  });
+  routes.add("GET", "/health", healthy);
+  routes.add("GET", "/v1/models", std::bind_front(&Models::list, &models_));
+  routes.add("GET", "/v1/models/{id}", std::bind_front(&Models::retrieve, &models_));
+  return routes;
+}
+
+http::Routes Gateway::House::admin_routes() {
+  http::Routes routes(protocol_reply);
+  add_admin_routes(operations_, routes);
+  return routes;
+}
+
+admin::Sources Gateway::House::sources() {
+  admin::Sources sources;
+  sources.not_ready = std::bind_front(&House::unready, this);
+  sources.metrics = std::bind_front(&telemetry::Metrics::text, &metrics_);
+  sources.vllm_metrics = std::bind_front(&telemetry::Metrics::vllm_text, &metrics_);
+  sources.config = [this] { return config::effective_yaml(*editions_.get()->settings); };
+  sources.decisions = std::bind_front(&admin::Decisions::last, &decisions_);
+  sources.reload = std::bind_front(&House::reload, this);
+  return sources;
+}
+
+Gateway::Gateway(std::unique_ptr<House> house) : house_(std::move(house)) {}
+Gateway::~Gateway() = default;
+
+Result<std::unique_ptr<Gateway>> Gateway::start(std::shared_ptr<const config::Settings> settings) {
+  auto house = std::make_unique<House>(std::move(settings));
+  auto opened = house->open();
+  if (!opened) return opened.error();
+  return std::unique_ptr<Gateway>(new Gateway(std::move(house)));
+}
+
+std::uint16_t Gateway::api_port() const { return house_->api().port(); }
+std::uint16_t Gateway::admin_port() const { return house_->admin().port(); }
+Result<void> Gateway::reload() { return house_->reload(); }
+void Gateway::stop(const std::function<bool()>& hurry) { house_->stop(hurry); }
+
+}  // namespace spillway

@@ -1,0 +1,24 @@
+// The gateway's state at this moment, gathered from the rooms that know it, for metrics and
+// readiness.
+#pragma once
+
+#include "backends/contract/engine_counters.h"
+#include "backends/contract/status.h"
+#include "gateway/fleet.h"
+#include "gateway/http/counters.h"
+#include "gateway/telemetry/closed_sets.h"
+#include "gateway/telemetry/live.h"
+
+#include <string_view>
+#include <vector>
+
+namespace spillway {
+
+telemetry::TargetState target_state(const ProviderGauges& provider);
+telemetry::TargetState target_state(std::string_view local_name, const EngineStatus& engine);
+// The values that labels may take: what the configuration names, and the policy's reasons.
+telemetry::ClosedSets label_sets(const config::Settings& settings);
+
+telemetry::ListenerState listener_state(std::string_view name, const http::Counters& counters);
+
+}  // namespace spillway

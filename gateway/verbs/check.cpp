@@ -1,0 +1,29 @@
+// `spillway check`: everything that is wrong with a configuration file, without running it.
+#include "config/load.h"
+#include "gateway/verbs/options.h"
+#include "gateway/verbs/print_problems.h"
+#include "gateway/verbs/verbs.h"
+
+#include <cstdio>
+
+namespace spillway::verbs {
+
+int check(const Arguments& arguments) {
+  Options options;
+  options.words("FILE", 1).flag("--strict", "warnings fail, too");
+  if (!options.read(arguments, "spillway check")) return options.exit_status();
+  if (options.words_given().empty()) {
+    std::fprintf(stderr, "spillway check: which file? (spillway check config/spillway.yaml)\n");
+    return 2;
+  }
+  const std::string& path = options.words_given().front();
+  const config::Loaded loaded = config::load_file(path);
+  print_problems(path, loaded);
+  if (!loaded.settings || (options.has("--strict") && !loaded.warnings.empty())) return 1;
+  std::printf("%s: good: %zu targets, %zu classes, %zu keys\n", path.c_str(),
+              loaded.settings->local.size() + loaded.settings->providers.size(),
+              loaded.settings->policy.classes.size(), loaded.settings->keys.size());
+  return 0;
+}
+
+}  // namespace spillway::verbs

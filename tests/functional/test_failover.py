@@ -1,0 +1,97 @@
+"""Providers that fail, hang, cut and lie: what the client sees of it is nothing, or an honest error."""
+import concurrent.futures
+
+import openai
+import pytest
+
+import configs
+from processes import wait_until
+
+HELLO = [{"role": "user", "content": "Hello there."}]
+BATCH = {"batch": {"spill": "always", "prefer": "ordered", "providers": ["ai-hub", "openmodel", "cloudbrain"]}}
+
+
+def cloud_only(start_provider, start_gateway, **timeouts):
+    providers = {name: start_provider("instant") for name in ("ai-hub", "openmodel", "cloudbrain")}
+    targets = {name: configs.provider(p.base_url, name, timeouts={"first_token": "1s", "between_tokens": "1s", **timeouts})
+               for name, p in providers.items()}
+    return start_gateway(configs.gateway(targets, classes=BATCH, default_class="batch")), providers
+
+
+def ask(client, stream, number=0):
+    answer = client.chat.completions.create(
+        model="auto", max_tokens=24, stream=stream, messages=[{"role": "user", "content": f"Hello, number {number}."}])
+    if not stream:
+        return answer.choices[0].message.content
+    return "".join(chunk.choices[0].delta.content or "" for chunk in answer)
+
+
+def test_one_failing_18_percent_and_slow_and_one_dead(start_provider, start_gateway, client_of):
+    gateway, providers = cloud_only(start_provider, start_gateway)
+    providers["ai-hub"].script(slow=3, faults=[{"kind": "error", "share": 0.18, "after_seconds": 0.2}])
+    providers["openmodel"].end()
+    client = client_of(gateway)
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda n: ask(client, n % 2 == 0, n), range(500)))
+    assert len(answers) == 500 and all(answers)
+    assert providers["ai-hub"].stats()["failures"] > 0
+    failed = gateway.metric("spillway_requests_total") - gateway.metric("spillway_requests_total", code="2xx")
+    print(f"\n500 requests, ai-hub failing 18 % and slow, openmodel dead: {failed:.0f} client errors, "
+          f"{gateway.metric('spillway_fallbacks_total'):.0f} fallbacks")
+    assert failed == 0
+    assert gateway.metric("spillway_fallbacks_total") > 0
+
+
+@pytest.mark.parametrize("fault", ["error", "silence", "silence_after_headers", "garbage", "rate_limited"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_failing_before_the_first_token_is_replaced(start_provider, start_gateway, client_of, fault, stream):
+    gateway, providers = cloud_only(start_provider, start_gateway)
+    providers["ai-hub"].script(faults=[{"kind": fault, "share": 1.0, "after_seconds": 0.05}])
+    raw = client_of(gateway).chat.completions.with_raw_response.create(
+        model="auto", messages=HELLO, max_tokens=8, stream=stream)
+    assert raw.headers["x-spillway-target"] == "openmodel"
+    decision = wait_until(lambda: gateway.decisions(1), what="the decision")[0]
+    assert [attempt["target"] for attempt in decision["attempts"]] == ["ai-hub", "openmodel"]
+
+
+@pytest.mark.parametrize("fault", ["cut", "stall", "malformed", "error_event"])
+def test_a_stream_that_breaks_never_looks_complete(start_provider, start_gateway, client_of, fault):
+    gateway, providers = cloud_only(start_provider, start_gateway)
+    providers["ai-hub"].script(faults=[{"kind": fault, "share": 1.0, "after_tokens": 3}])
+    with pytest.raises(openai.APIError):
+        ask(client_of(gateway), stream=True)
+
+
+def test_an_open_breaker_is_not_asked(start_provider, start_gateway, client_of):
+    gateway, providers = cloud_only(start_provider, start_gateway)
+    providers["ai-hub"].script(faults=[{"kind": "error", "share": 1.0, "after_seconds": 0}])
+    client = client_of(gateway)
+    for number in range(20):
+        ask(client, False, number)
+    asked = providers["ai-hub"].stats()["requests"]
+    assert 1 <= asked <= 8
+    assert gateway.metric("spillway_circuit_state", be="ai-hub") == 2
+    for number in range(10):
+        ask(client, False, number)
+    assert providers["ai-hub"].stats()["requests"] == asked
+
+
+def test_all_failing_is_one_clear_error(start_provider, start_gateway, client_of):
+    gateway, providers = cloud_only(start_provider, start_gateway)
+    for provider in providers.values():
+        provider.script(faults=[{"kind": "error", "share": 1.0, "after_seconds": 0}])
+    with pytest.raises(openai.InternalServerError) as caught:
+        ask(client_of(gateway), stream=True)
+    assert caught.value.status_code == 502
+    assert caught.value.body["code"] == "backend_unavailable"
+
+
+def test_a_wrong_key_at_the_provider_is_not_the_clients_fault(start_provider, start_gateway, client_of, monkeypatch):
+    monkeypatch.setenv("SIMULATED_KEY", "right")
+    strict = start_provider("instant", "--key-env", "SIMULATED_KEY")
+    target = configs.provider(strict.base_url, "ai-hub", key="env:WRONG_KEY")
+    gateway = start_gateway(configs.gateway({"ai-hub": target}), WRONG_KEY="not-the-right-one")
+    with pytest.raises(openai.InternalServerError) as caught:
+        client_of(gateway).chat.completions.create(model="ai-hub", messages=HELLO)
+    assert "not-the-right-one" not in str(caught.value)
+    assert "not-the-right-one" not in "".join(gateway.output)

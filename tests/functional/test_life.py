@@ -1,0 +1,141 @@
+"""Start, reload, stop."""
+import concurrent.futures
+import json
+import subprocess
+import time
+
+import openai
+
+import configs
+from processes import BINARY, get, wait_until
+
+HELLO = [{"role": "user", "content": "Hello there."}]
+
+
+def simple(base_url):
+    return configs.gateway({"local": configs.synthetic_engine(base="20ms"),
+                            "ai-hub": configs.provider(base_url, "ai-hub")})
+
+
+def test_term_under_load_lets_streams_finish_and_exits_0(start_provider, start_gateway, client_of):
+    gateway = start_gateway(simple(start_provider("ai-hub").base_url))
+    client = client_of(gateway)
+    first_tokens = []
+
+    def ask(number):
+        model = "smollm2" if number % 2 else "ai-hub"
+        chunks = iter(client.chat.completions.create(model=model, messages=HELLO, max_tokens=60, stream=True,
+                                                     extra_body={"ignore_eos": True}))
+        next(chunks)
+        first_tokens.append(number)
+        return [c.choices[0].finish_reason for c in chunks][-1]
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        answers = [pool.submit(ask, number) for number in range(16)]
+        wait_until(lambda: len(first_tokens) >= 12, what="streams under way")
+        status = gateway.terminate(30)
+        finished = [a.result() for a in answers if not a.exception()]
+    assert status == 0
+    assert len(finished) >= len(first_tokens) and set(finished) <= {"stop", "length"}
+
+
+def test_a_second_term_shortens_the_drain(start_gateway, client_of):
+    gateway = start_gateway(configs.gateway({"local": configs.synthetic_engine(base="100ms")}))
+    stream = iter(client_of(gateway).chat.completions.create(
+        model="smollm2", messages=HELLO, max_tokens=2000, stream=True, extra_body={"ignore_eos": True}))
+    next(stream)
+    began = time.monotonic()
+    gateway.child.terminate()
+    wait_until(lambda: any("drain" in line for line in gateway.output), what="the drain")
+    assert gateway.terminate(20) == 0
+    assert time.monotonic() - began < 8
+
+
+def test_reload_takes_over_and_a_bad_file_does_not(start_provider, start_gateway, client_of):
+    cloud = start_provider("instant")
+    config = simple(cloud.base_url)
+    gateway = start_gateway(config)
+    client = client_of(gateway)
+
+    config["models"]["fast"] = "policy"
+    configs.write(gateway.config_path, config)
+    wait_until(lambda: "fast" in [m.id for m in client.models.list()], what="the file watcher")
+
+    gateway.config_path.write_text(json.dumps({**config, "clases": {}}), encoding="utf-8")
+    wait_until(lambda: gateway.metric("spillway_config_reloads_total", result="refused") >= 1, what="the refusal")
+    assert "fast" in [m.id for m in client.models.list()]
+    assert any("clases" in line and "classes" in line for line in gateway.output)
+
+    del config["models"]["fast"]
+    configs.write(gateway.config_path, config)
+    wait_until(lambda: "fast" not in [m.id for m in client.models.list()], what="the mended file")
+
+
+def test_a_running_answer_keeps_its_edition(start_provider, start_gateway, client_of):
+    cloud = start_provider("ai-hub")
+    config = configs.gateway({"ai-hub": configs.provider(cloud.base_url, "ai-hub"),
+                              "openmodel": configs.provider(cloud.base_url, "openmodel")})
+    gateway = start_gateway(config)
+    client = client_of(gateway)
+    stream = iter(client.chat.completions.create(model="openmodel", messages=HELLO, max_tokens=40, stream=True))
+    next(stream)
+    del config["targets"]["openmodel"]
+    configs.write(gateway.config_path, config)
+    wait_until(lambda: "openmodel" not in [m.id for m in client.models.list()], what="the reload")
+    assert [c.choices[0].finish_reason for c in stream][-1] in ("stop", "length")
+
+
+def test_check_reports_every_problem_at_once(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("server:\n  listn: 127.0.0.1:8080\n  drain: 30\nclasses: 7\n", encoding="utf-8")
+    run = subprocess.run([BINARY, "check", path], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    said = run.stdout + run.stderr
+    assert ":2:3:" in said and "listen" in said and ":3:" in said and "30s" in said and ":4:" in said
+
+
+def test_the_shipped_configurations_are_good():
+    for name in ("config/spillway.yaml", "config/policies/article.yaml"):
+        run = subprocess.run([BINARY, "check", name], capture_output=True, text=True, check=False,
+                             cwd=BINARY.parents[2], env={"SPILLWAY_DEMO_KEY": "sk-spillway-demo"})
+        assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_an_address_in_use_is_said(start_gateway, start_provider, tmp_path):
+    gateway = start_gateway(simple(start_provider("instant").base_url))
+    config = simple("http://127.0.0.1:1/v1")
+    config["server"]["listen"] = gateway.root.removeprefix("http://")
+    path = configs.write(tmp_path / "second.yaml", config)
+    run = subprocess.run([BINARY, "serve", "--config", path], capture_output=True, text=True, check=False, timeout=30,
+                         env={"SPILLWAY_TEST_KEY": "x"})
+    assert run.returncode == 1
+    assert "in use" in run.stderr
+
+
+def test_config_is_shown_without_secrets(start_gateway, start_provider):
+    gateway = start_gateway(simple(start_provider("instant").base_url))
+    status, text = get(gateway.admin + "/config")
+    assert status == 200 and "interactive" in text
+    assert gateway.key not in text
+
+
+def test_version_and_help():
+    assert subprocess.run([BINARY, "--version"], capture_output=True, text=True, check=True).stdout.startswith("spillway ")
+    assert "serve" in subprocess.run([BINARY, "--help"], capture_output=True, text=True, check=True).stdout
+    assert subprocess.run([BINARY, "srve"], capture_output=True, check=False).returncode == 2
+
+
+def test_too_many_at_once_is_503_with_retry_after(start_gateway, client_of):
+    config = configs.gateway({"local": configs.synthetic_engine(base="50ms")}, limits={"in_flight_max": 2})
+    gateway = start_gateway(config)
+    client = client_of(gateway)
+    held = [iter(client.chat.completions.create(model="smollm2", messages=HELLO, max_tokens=500, stream=True,
+                                                extra_body={"ignore_eos": True})) for _ in range(2)]
+    for stream in held:
+        next(stream)
+    try:
+        client.chat.completions.create(model="smollm2", messages=HELLO)
+        raise AssertionError("a third request was let in")
+    except openai.InternalServerError as error:
+        assert error.status_code == 503
+        assert float(error.response.headers["retry-after"]) > 0

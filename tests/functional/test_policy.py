@@ -1,0 +1,106 @@
+"""Where requests go, decided from the engine's exact state."""
+import concurrent.futures
+import statistics
+
+import openai
+import pytest
+
+import configs
+from processes import wait_until
+
+
+def house(start_provider, start_gateway, **engine):
+    cloud = start_provider("instant")
+    targets = {"local": configs.synthetic_engine(**engine), "ai-hub": configs.provider(cloud.base_url, "ai-hub")}
+    classes = {"interactive": {"sla": {"ttft": "1s", "per_token": "500ms"}, "spill": "when_sla_at_risk"},
+               "private": {"match": {"service_tier": "scale"}, "spill": "never"},
+               "batch": {"match": {"service_tier": "flex"}, "spill": "always"}}
+    return start_gateway(configs.gateway(targets, classes=classes)), cloud
+
+
+def ask(client, words=40, tokens=20, **settings):
+    """Sends one request; its target and reason."""
+    raw = client.chat.completions.with_raw_response.create(
+        model="auto", messages=[{"role": "user", "content": "word " * words}], max_tokens=tokens, stream=True,
+        extra_body={"ignore_eos": True}, **settings)
+    for _ in raw.parse():
+        pass
+    return raw.headers["x-spillway-target"], raw.headers["x-spillway-reason"]
+
+
+def burst(client, count, **settings):
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        return list(pool.map(lambda _: ask(client, **settings), range(count)))
+
+
+def test_interactive_stays_local_while_its_sla_holds(start_provider, start_gateway, client_of):
+    gateway, _ = house(start_provider, start_gateway)
+    assert ask(client_of(gateway)) == ("local", "local_meets_sla")
+
+
+def test_batch_goes_to_the_cloud(start_provider, start_gateway, client_of):
+    gateway, _ = house(start_provider, start_gateway)
+    assert ask(client_of(gateway), service_tier="flex") == ("ai-hub", "class_always_cloud")
+
+
+def test_a_burst_spills_and_what_stayed_met_its_sla(start_provider, start_gateway, client_of):
+    gateway, _ = house(start_provider, start_gateway, base="20ms", per_prefill_token="2ms")
+    client = client_of(gateway)
+    ask(client)
+    where = burst(client, 40)
+    local = [w for w in where if w[0] == "local"]
+    assert 3 <= len(local) < 40
+    assert {w for w in where if w[0] == "ai-hub"} <= {("ai-hub", "spill_ttft"), ("ai-hub", "spill_queue_full")}
+    rows = wait_until(lambda: len(gateway.decisions(40)) == 40 and gateway.decisions(40), what="40 decisions")
+    late = [r["ttft_ms"] for r in rows if r["target"] == "local" and r["ttft_ms"] > 1000]
+    assert len(late) <= len(local) // 10
+
+
+def test_half_speed_moves_the_spill_point_by_itself(start_provider, start_gateway, client_of):
+    """The same configuration, the same burst; only the engine's real pace differs from its prior."""
+    kept = {}
+    for name, pace in {"full": "1", "half": "2"}.items():
+        gateway, _ = house(start_provider, start_gateway, base="20ms", per_prefill_token="2ms", synthetic_slowdown=pace)
+        client = client_of(gateway)
+        for _ in range(6):
+            ask(client)  # The step model learns the engine's pace.
+        kept[name] = sum(target == "local" for target, _ in burst(client, 40))
+        gateway.terminate()
+    print(f"\nkept local of 40: {kept['full']} at full speed, {kept['half']} at half speed")
+    assert kept["half"] <= 0.75 * kept["full"]
+
+
+def test_prediction_is_close(start_provider, start_gateway, client_of):
+    gateway, _ = house(start_provider, start_gateway, base="20ms", per_prefill_token="2ms")
+    client = client_of(gateway)
+    for _ in range(5):
+        ask(client)
+    burst(client, 30)
+    rows = wait_until(lambda: len(gateway.decisions(30)) == 30 and gateway.decisions(30), what="30 decisions")
+    errors = [abs(r["predicted_ttft_ms"] - r["ttft_ms"]) / r["ttft_ms"] for r in rows if r["target"] == "local"]
+    print(f"\nmedian |predicted − actual| TTFT: {100 * statistics.median(errors):.1f} % of {len(errors)}")
+    assert statistics.median(errors) <= 0.20
+
+
+def test_local_only_never_leaves(start_provider, start_gateway, client_of):
+    gateway, cloud = house(start_provider, start_gateway, base="50ms", per_prefill_token="5ms", waiting_max=4)
+    client = client_of(gateway)
+
+    def ask_privately(_):
+        try:
+            return ask(client, service_tier="scale")[0]
+        except openai.InternalServerError as error:
+            return error.body["code"]
+
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        where = set(pool.map(ask_privately, range(24)))
+    assert where == {"local", "server_is_overloaded"}
+    assert cloud.stats()["requests"] == 0
+
+
+def test_class_header_and_unknown_class(start_provider, start_gateway, client_of):
+    gateway, _ = house(start_provider, start_gateway)
+    client = client_of(gateway)
+    assert ask(client, extra_headers={"x-spillway-class": "batch"})[0] == "ai-hub"
+    with pytest.raises(openai.BadRequestError):
+        ask(client, extra_headers={"x-spillway-class": "nobody"})

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Every test, on a machine that may have nothing installed: packages and model, the release build with its tests, then
+# the same tests under ASan+UBSan and under TSan. The last line counts what ran.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+usage() {
+  cat <<'HELP'
+Usage: tests/run.sh [--fast] [--label NAME]
+
+  --fast          the release build only, without the sanitizer builds
+  --label NAME    only tests of this label: unit, routing, golden, functional, tidy, bench
+  --help          this text
+
+From nothing about 25 minutes on 2 cores; with a warm ccache (kept in $CCACHE_DIR, default ~/.cache/ccache) under 10.
+HELP
+}
+
+fast=0 label=""
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --fast) fast=1 ;;
+    --label) label=${2:?--label needs a name}; shift ;;
+    --help|-h) usage; exit 0 ;;
+    *) echo "tests/run.sh: there is no option $1 (try --help)" >&2; exit 2 ;;
+  esac
+  shift
+done
+
+export CCACHE_DIR=${CCACHE_DIR:-$HOME/.cache/ccache} CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-4G}
+export SPILLWAY_VENV=${SPILLWAY_VENV:-$PWD/.venv} SPILLWAY_TESTS=ON
+jobs=$(nproc) passed=0 failed=0 failures=()
+step() { printf '\n\033[1m== %s (%d s)\033[0m\n' "$*" $SECONDS; }
+
+deploy/quickstart.sh --build-only || { echo "the build failed"; echo "0 passed, 1 failed"; exit 1; }
+
+install_test_tools() {
+  local packages=(prometheus nginx-light) missing=()
+  for package in "${packages[@]}"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+  local as_root=()
+  [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+  [ ${#missing[@]} -eq 0 ] || "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+    --no-install-recommends "${missing[@]}" >/dev/null
+  "$SPILLWAY_VENV/bin/pip" install -q -r tests/requirements.txt
+}
+
+# run_suite PRESET [LABELS]: builds the preset and runs its tests; adds to the counts.
+run_suite() {
+  local preset=$1 labels=$2 log=build/$1-tests.log
+  step "$preset: build"
+  cmake --preset "$preset" -DSPILLWAY_TESTS=ON -DPython3_EXECUTABLE="$SPILLWAY_VENV/bin/python" \
+    >"build/$preset-configure.log" 2>&1 || { cat "build/$preset-configure.log"; failed=$((failed + 1)); return; }
+  NINJA_STATUS='[%f/%t %es] ' ninja -C "build/$preset" -j "$jobs" >"build/$preset-build.log" 2>&1 ||
+    { tail -60 "build/$preset-build.log"; failed=$((failed + 1)); failures+=("$preset build"); return; }
+  step "$preset: tests"
+  ctest --test-dir "build/$preset" --output-on-failure ${labels:+-L "$labels"} 2>&1 | tee "$log"
+  local total bad
+  bad=$(sed -n 's/^[0-9]*% tests passed, \([0-9]*\) tests\? failed out of .*/\1/p' "$log")
+  total=$(sed -n 's/^[0-9]*% tests passed, .* failed out of \([0-9]*\)/\1/p' "$log")
+  passed=$((passed + ${total:-0} - ${bad:-0}))
+  failed=$((failed + ${bad:-1}))
+  while read -r name; do failures+=("$preset $name"); done < <(
+    sed -n 's/^[[:space:]]*[0-9]* - \([^ ]*\) (.*/\1/p' "$log")
+}
+
+step "Test tools"; install_test_tools || exit 1
+eval "$("$SPILLWAY_VENV/bin/python" -c 'import torch; print("export CMAKE_PREFIX_PATH=" + torch.utils.cmake_prefix_path)')"
+run_suite release "$label"
+if [ $fast -eq 0 ]; then
+  run_suite asan "${label:-unit|routing|functional}"
+  run_suite tsan "${label:-unit|routing|functional}"
+fi
+
+for failure in "${failures[@]}"; do echo "failed: $failure"; done
+printf '\n%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]
