@@ -20,13 +20,13 @@ namespace spillway::local {
 class Engine;
 class Executor;
 class PromptCache;
-class Text;
+class TextCodec;
 
 using Prompt = std::shared_ptr<const std::vector<std::int32_t>>;
 
 class LocalBackend final : public Backend {
  public:
-  LocalBackend(const config::LocalTarget& target, std::unique_ptr<Text> text,
+  LocalBackend(const config::LocalTarget& target, std::unique_ptr<TextCodec> codec,
                std::unique_ptr<Executor> executor);
   ~LocalBackend() override;
 
@@ -56,10 +56,13 @@ class LocalBackend final : public Backend {
 
  private:
   const std::string name_;
-  const std::unique_ptr<Text> text_;
+  const std::unique_ptr<TextCodec> codec_;
   const std::unique_ptr<PromptCache> prompts_;
   const std::unique_ptr<Engine> engine_;
 };
+
+// The prior in the units of StepModel.
+StepModel step_model_of(const config::StepPrior& prior);
 
 // Loads the model and starts the engine thread; blocks for as long as that takes.
 // invalid_request names what is wrong with the target (file, executor, precision).

@@ -1,0 +1,265 @@
+#include "backends/local/engine/engine.h"
+
+#include <algorithm>
+#include <pthread.h>
+#include <random>
+#include <utility>
+
+namespace spillway::local {
+
+namespace {
+
+constexpr std::chrono::hours kIdle(1);  // Wakes up now and then for no reason; harmless.
+
+int usable_context(const EngineLimits& limits, const ExecutorShape& shape) {
+  const int memory = shape.kv_blocks * kBlockTokens;
+  const int model = std::min(shape.context_max, memory);
+  return limits.context_max > 0 ? std::min(limits.context_max, model) : model;
+}
+
+EngineStatus initial_status(const EngineLimits& limits, const ExecutorShape& shape,
+                            const StepModel& prior) {
+  EngineStatus status;
+  status.ready = true;
+  status.sequences_max = limits.sequences_max;
+  status.step_tokens_max = limits.step_tokens_max;
+  status.waiting_max = limits.waiting_max;
+  status.kv_tokens_total = shape.kv_blocks * kBlockTokens;
+  status.kv_tokens_free = status.kv_tokens_total;
+  status.context_max = usable_context(limits, shape);
+  status.step = prior;
+  return status;
+}
+
+EngineLimits consistent(EngineLimits limits) {
+  limits.sequences_max = std::max(limits.sequences_max, 1);
+  limits.step_tokens_max = std::max(limits.step_tokens_max, limits.sequences_max);
+  return limits;
+}
+
+Error stopped() {
+  return {Errc::backend_unavailable, "the local engine was stopped", "", std::nullopt};
+}
+
+Error broken(const Error& cause) {
+  return {Errc::backend_unavailable, "the local engine failed: " + cause.message, "", std::nullopt};
+}
+
+Error too_slow() {
+  return {Errc::slow_client, "the client reads more slowly than allowed", "", std::nullopt};
+}
+
+}  // namespace
+
+Engine::Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
+               std::unique_ptr<Executor> executor)
+    : limits_(consistent(limits)),
+      codec_(codec),
+      executor_(std::move(executor)),
+      context_max_(usable_context(limits_, executor_->shape())),
+      inbox_(std::make_shared<Inbox>(initial_status(limits_, executor_->shape(), prior))),
+      pool_(executor_->shape().kv_blocks, kBlockTokens),
+      scheduler_({limits_.sequences_max, limits_.step_tokens_max}, pool_),
+      fit_(prior),
+      seed_(std::random_device{}()),
+      thread_([this] { run(); }) {}
+
+Engine::~Engine() { stop(SteadyClock::now()); }
+
+Result<std::shared_ptr<Bridge>> Engine::submit(Ask ask, boost::asio::any_io_executor consumer) {
+  NewSequence sequence;
+  sequence.id = next_id_.fetch_add(1, std::memory_order_relaxed);
+  sequence.prompt = std::move(ask.prompt);
+  sequence.sampling = std::move(ask.sampling);
+  sequence.tokens_max = ask.tokens_max;
+  auto ring = [inbox = inbox_, id = sequence.id] { inbox->ring(id); };
+  sequence.bridge = std::make_shared<Bridge>(std::move(consumer), limits_.bridge_capacity, ring);
+  auto bridge = sequence.bridge;
+  auto submitted = inbox_->submit(std::move(sequence));
+  if (!submitted) return submitted.error();
+  return bridge;
+}
+
+void Engine::stop(Deadline drain_until) {
+  inbox_->close(drain_until);
+  std::lock_guard lock(stopping_);
+  if (thread_.joinable()) thread_.join();
+}
+
+void Engine::run() {
+  pthread_setname_np(pthread_self(), "engine");
+  std::optional<Deadline> wait_until;
+  while (true) {
+    Mail mail = inbox_->take(wait_until);
+    admit(std::move(mail.arrivals));
+    heed(mail.rings);
+    drop_slow_clients();
+    if (mail.drain_until && (sequences_.empty() || SteadyClock::now() >= *mail.drain_until)) {
+      return fail_all(stopped());
+    }
+
+    const auto plan = scheduler_.plan();
+    publish();
+    wait_until.reset();
+    if (plan.empty()) {
+      wait_until = next_wake(mail.drain_until);
+      continue;
+    }
+    if (auto ran = run_step(plan); !ran) return fail_all(broken(ran.error()));
+  }
+}
+
+void Engine::admit(std::vector<NewSequence> arrivals) {
+  for (NewSequence& arrival : arrivals) {
+    const SequenceId id = arrival.id;
+    auto sequence = std::make_unique<Sequence>(std::move(arrival), codec_, seed_ + id);
+    scheduler_.add(id, sequence->prompt_tokens());
+    sequences_.emplace(id, std::move(sequence));
+  }
+}
+
+void Engine::heed(const std::vector<Ring>& rings) {
+  for (const Ring& ring : rings) {
+    const auto found = sequences_.find(ring.id);
+    if (found == sequences_.end()) continue;
+    Sequence& sequence = *found->second;
+    if (sequence.abandoned()) {
+      const std::uint64_t steps = steps_begun_ - ring.step;
+      end(ring.id);
+      inbox_->count([steps](EngineCounters& counters) {
+        ++counters.cancelled;
+        counters.cancel_steps_max = std::max(counters.cancel_steps_max, steps);
+      });
+    } else if (sequence.parked_since && !sequence.bridge_full()) {
+      sequence.parked_since.reset();
+      scheduler_.pause(ring.id, false);
+    }
+  }
+}
+
+void Engine::drop_slow_clients() {
+  const TimePoint too_long_ago = SteadyClock::now() - limits_.slow_client;
+  std::vector<SequenceId> slow;
+  for (const auto& [id, sequence] : sequences_) {
+    if (sequence->parked_since && *sequence->parked_since <= too_long_ago) slow.push_back(id);
+  }
+  for (const SequenceId id : slow) {
+    sequences_.at(id)->fail(too_slow());
+    end(id);
+    inbox_->count([](EngineCounters& counters) { ++counters.failed; });
+  }
+}
+
+Deadline Engine::next_wake(std::optional<Deadline> drain_until) const {
+  Deadline wake = SteadyClock::now() + kIdle;
+  if (drain_until) wake = std::min(wake, *drain_until);
+  for (const auto& [id, sequence] : sequences_) {
+    if (sequence->parked_since)
+      wake = std::min(wake, *sequence->parked_since + limits_.slow_client);
+  }
+  return wake;
+}
+
+Result<void> Engine::run_step(const std::vector<ScheduledSlice>& plan) {
+  slices_.clear();
+  for (const ScheduledSlice& scheduled : plan) {
+    const Sequence& sequence = *sequences_.at(scheduled.sequence);
+    const auto first = static_cast<std::size_t>(scheduled.first_position);
+    const auto count = static_cast<std::size_t>(scheduled.tokens);
+    slices_.push_back({scheduled.sequence, sequence.tokens().subspan(first, count),
+                       scheduled.first_position, scheduler_.blocks(scheduled.sequence),
+                       scheduled.yields_token ? 1 : 0, &sequence.sampler()});
+  }
+  ++steps_begun_;
+  inbox_->begin_step();
+  const TimePoint began = SteadyClock::now();
+  auto result = executor_->run(slices_);
+  if (!result) return result.error();
+
+  const Work work = work_of(plan);
+  scheduler_.commit(plan);
+  hand_out(plan, *result);
+  publish();
+  const double seconds = seconds_between(began, SteadyClock::now());
+  fit_.observe(work.sequences, work.context_tokens, work.prefill_tokens, seconds);
+  inbox_->count([&](EngineCounters& counters) {
+    ++counters.steps;
+    counters.prompt_tokens += static_cast<std::uint64_t>(work.prefill_tokens);
+    counters.preemptions = scheduler_.preemptions();
+    counters.step_seconds.observe(seconds);
+    counters.batch_size.observe(static_cast<double>(plan.size()));
+  });
+  inbox_->end_step(fit_.model());
+  return {};
+}
+
+Engine::Work Engine::work_of(const std::vector<ScheduledSlice>& plan) const {
+  Work work;
+  for (const ScheduledSlice& slice : plan) {
+    if (slice.tokens > 1 || sequences_.at(slice.sequence)->generated() == 0) {
+      work.prefill_tokens += slice.tokens;
+      continue;
+    }
+    work.sequences += 1;
+    work.context_tokens += slice.first_position + 1;
+  }
+  return work;
+}
+
+void Engine::hand_out(const std::vector<ScheduledSlice>& plan, const StepResult& result) {
+  const auto vocabulary = static_cast<std::size_t>(executor_->shape().vocabulary);
+  std::size_t row = 0;
+  std::uint64_t generated = 0;
+  std::uint64_t finished = 0;
+  for (const ScheduledSlice& slice : plan) {
+    if (!slice.yields_token) continue;
+    Sequence& sequence = *sequences_.at(slice.sequence);
+    const std::int32_t token =
+        result.sampled.empty() ? sequence.sampler().choose(
+                                     result.logits.subspan(row * vocabulary, vocabulary), scratch_)
+                               : result.sampled[row];
+    ++row;
+    ++generated;
+    if (sequence.accept(token)) {
+      ++finished;
+      end(slice.sequence);
+    } else if (sequence.bridge_full()) {
+      sequence.parked_since = SteadyClock::now();
+      scheduler_.pause(slice.sequence, true);
+    }
+  }
+  inbox_->count([&](EngineCounters& counters) {
+    counters.generated_tokens += generated;
+    counters.finished += finished;
+  });
+}
+
+void Engine::end(SequenceId id) {
+  scheduler_.remove(id);
+  sequences_.erase(id);
+}
+
+void Engine::fail_all(const Error& error) {
+  const std::vector<NewSequence> arrivals = inbox_->fail();
+  for (const NewSequence& arrival : arrivals) arrival.bridge->fail(error);
+  for (const auto& [id, sequence] : sequences_) sequence->fail(error);
+  const std::uint64_t failed = arrivals.size() + sequences_.size();
+  inbox_->count([failed](EngineCounters& counters) { counters.failed += failed; });
+  while (!sequences_.empty()) end(sequences_.begin()->first);
+}
+
+void Engine::publish() {
+  std::vector<SequenceStatus> running;
+  std::vector<SequenceStatus> waiting;
+  for (const SequenceProgress& progress : scheduler_.progress()) {
+    const Sequence& sequence = *sequences_.at(progress.sequence);
+    const int left = progress.length - progress.computed;
+    const bool decodes = left == 1 && sequence.generated() > 0;
+    (progress.running ? running : waiting)
+        .push_back(
+            {decodes ? 0 : left, progress.computed, sequence.generated(), sequence.tokens_max()});
+  }
+  inbox_->publish(std::move(running), std::move(waiting), pool_.blocks_free() * kBlockTokens);
+}
+
+}  // namespace spillway::local

@@ -1,0 +1,112 @@
+// The engine: one thread that runs the model step after step for every sequence in the batch.
+//
+// submit, status, counters, stop: any thread. All else happens on the engine thread, which between
+// two steps takes in what has arrived, drops whose consumer left, parks whose client does not read,
+// asks the scheduler for the next step, runs it, and pushes each new token's text into its Bridge.
+// It never waits for a client: a full Bridge only leaves its sequence out of the batch. When the
+// executor fails, every stream fails with backend_unavailable and the engine is no longer ready.
+#pragma once
+
+#include "backends/contract/engine_counters.h"
+#include "backends/contract/status.h"
+#include "backends/local/engine/executor.h"
+#include "backends/local/engine/inbox.h"
+#include "backends/local/engine/sequence.h"
+#include "backends/local/engine/step_fit.h"
+#include "backends/local/engine/text_codec.h"
+#include "backends/local/kv/block_pool.h"
+#include "backends/local/sched/scheduler.h"
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+namespace spillway::local {
+
+struct EngineLimits {
+  int sequences_max = 8;
+  int step_tokens_max = 256;
+  int waiting_max = 64;
+  int context_max = 0;                            // 0: the model's own.
+  std::size_t bridge_capacity = 256;              // Deltas a client may be behind.
+  std::chrono::milliseconds slow_client{10'000};  // A client that is behind for so long is dropped.
+};
+
+struct Ask {
+  std::shared_ptr<const std::vector<std::int32_t>> prompt;
+  Sampling sampling;
+  int tokens_max = 0;
+};
+
+class Engine {
+ public:
+  // Starts the thread. `codec` must outlive the engine.
+  Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
+         std::unique_ptr<Executor> executor);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Hands a sequence in; its text comes out of the Bridge, whose consumer runs on `consumer`.
+  // overloaded: the waiting room is full. backend_unavailable: stopped or failed.
+  // Requires: 1 ≤ prompt + tokens_max ≤ context_max().
+  Result<std::shared_ptr<Bridge>> submit(Ask ask, boost::asio::any_io_executor consumer);
+
+  // Longest prompt + completion it takes: the model's context or the whole KV memory, if that is
+  // less.
+  int context_max() const { return context_max_; }
+
+  EngineStatus status() const { return inbox_->status(); }
+  EngineCounters counters() const { return inbox_->counters(); }
+
+  // See LocalBackend::stop.
+  void stop(Deadline drain_until);
+
+ private:
+  // What StepModel counts of a step.
+  struct Work {
+    double sequences = 0;
+    double context_tokens = 0;
+    double prefill_tokens = 0;
+  };
+
+  void run();
+  void admit(std::vector<NewSequence> arrivals);
+  void heed(const std::vector<Ring>& rings);
+  void drop_slow_clients();
+  Deadline next_wake(std::optional<Deadline> drain_until) const;
+  Result<void> run_step(const std::vector<ScheduledSlice>& plan);
+  Work work_of(const std::vector<ScheduledSlice>& plan) const;
+  void hand_out(const std::vector<ScheduledSlice>& plan, const StepResult& result);
+  void end(SequenceId id);
+  void fail_all(const Error& error);
+  void publish();
+
+  const EngineLimits limits_;
+  const TextCodec& codec_;
+  const std::unique_ptr<Executor> executor_;
+  const int context_max_;
+  const std::shared_ptr<Inbox> inbox_;
+  std::atomic<SequenceId> next_id_{1};
+
+  BlockPool pool_;
+  Scheduler scheduler_;
+  StepFit fit_;
+  std::unordered_map<SequenceId, std::unique_ptr<Sequence>> sequences_;
+  const std::uint64_t seed_;  // Of answers that were asked for without one.
+  SamplerScratch scratch_;
+  std::vector<Slice> slices_;
+  std::uint64_t steps_begun_ = 0;
+
+  std::mutex stopping_;  // Guards joining.
+  std::thread thread_;   // Last: it uses all of the above.
+};
+
+}  // namespace spillway::local

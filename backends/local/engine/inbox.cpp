@@ -1,0 +1,102 @@
+#include "backends/local/engine/inbox.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace spillway::local {
+
+namespace {
+
+Error unavailable() {
+  return {Errc::backend_unavailable, "the local engine is not running", "", std::nullopt};
+}
+
+SequenceStatus status_of(const NewSequence& sequence) {
+  return {static_cast<int>(sequence.prompt->size()), 0, 0, sequence.tokens_max};
+}
+
+}  // namespace
+
+Result<void> Inbox::submit(NewSequence sequence) {
+  std::lock_guard lock(mutex_);
+  if (!status_.ready) return unavailable();
+  // Places in the batch that are free will be taken at the next step: who goes there does not wait.
+  const int places = std::max(0, status_.sequences_max - static_cast<int>(status_.running.size()));
+  if (static_cast<int>(status_.waiting.size()) >= status_.waiting_max + places) {
+    ++counters_.refused;
+    // Two steps of a long prompt: by then the picture is another one.
+    const auto soon = std::chrono::milliseconds(1'000);
+    return Error{Errc::overloaded, "the local engine's waiting room is full", "", soon};
+  }
+  ++counters_.accepted;
+  status_.waiting.push_back(status_of(sequence));
+  arrivals_.push_back(std::move(sequence));
+  news_ = true;
+  changed_.notify_one();
+  return {};
+}
+
+void Inbox::ring(SequenceId id) {
+  std::lock_guard lock(mutex_);
+  rings_.push_back({id, steps_begun_});
+  news_ = true;
+  changed_.notify_one();
+}
+
+void Inbox::close(Deadline drain_until) {
+  std::lock_guard lock(mutex_);
+  status_.ready = false;
+  drain_until_ = drain_until_ ? std::min(*drain_until_, drain_until) : drain_until;
+  news_ = true;
+  changed_.notify_one();
+}
+
+EngineStatus Inbox::status() const {
+  std::lock_guard lock(mutex_);
+  EngineStatus copy = status_;
+  if (step_began_) copy.step_elapsed = seconds_between(*step_began_, SteadyClock::now());
+  return copy;
+}
+
+EngineCounters Inbox::counters() const {
+  std::lock_guard lock(mutex_);
+  return counters_;
+}
+
+Mail Inbox::take(std::optional<Deadline> wait_until) {
+  std::unique_lock lock(mutex_);
+  if (wait_until) changed_.wait_until(lock, *wait_until, [this] { return news_; });
+  news_ = false;
+  return {std::exchange(arrivals_, {}), std::exchange(rings_, {}), drain_until_};
+}
+
+void Inbox::publish(std::vector<SequenceStatus> running, std::vector<SequenceStatus> waiting,
+                    int kv_tokens_free) {
+  std::lock_guard lock(mutex_);
+  for (const NewSequence& arrival : arrivals_) waiting.push_back(status_of(arrival));
+  status_.running = std::move(running);
+  status_.waiting = std::move(waiting);
+  status_.kv_tokens_free = kv_tokens_free;
+}
+
+void Inbox::begin_step() {
+  std::lock_guard lock(mutex_);
+  ++steps_begun_;
+  step_began_ = SteadyClock::now();
+}
+
+void Inbox::end_step(const StepModel& model) {
+  std::lock_guard lock(mutex_);
+  step_began_.reset();
+  status_.step = model;
+}
+
+std::vector<NewSequence> Inbox::fail() {
+  std::lock_guard lock(mutex_);
+  status_.ready = false;
+  status_.running.clear();
+  status_.waiting.clear();
+  return std::exchange(arrivals_, {});
+}
+
+}  // namespace spillway::local

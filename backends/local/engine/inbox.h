@@ -1,0 +1,91 @@
+// The way into the engine thread: new sequences, and word that a consumer took something or left.
+//
+// Any thread may hand in; the engine thread alone takes out. It also holds the published
+// EngineStatus, so that a sequence is in it from the moment it was handed in: the queue and the
+// picture of it change under one lock. Shared by the engine and the Bridges that ring it, which may
+// outlive it.
+#pragma once
+
+#include "backends/contract/bridge.h"
+#include "backends/contract/chat.h"
+#include "backends/contract/deadline.h"
+#include "backends/contract/engine_counters.h"
+#include "backends/contract/status.h"
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+namespace spillway::local {
+
+using SequenceId = std::uint64_t;
+
+struct NewSequence {
+  SequenceId id = 0;
+  std::shared_ptr<const std::vector<std::int32_t>> prompt;
+  Sampling sampling;
+  int tokens_max = 0;  // At least 1.
+  std::shared_ptr<Bridge> bridge;
+};
+
+// A consumer made room in its Bridge or abandoned it. `step` is the number of steps begun by then.
+struct Ring {
+  SequenceId id = 0;
+  std::uint64_t step = 0;
+};
+
+struct Mail {
+  std::vector<NewSequence> arrivals;
+  std::vector<Ring> rings;
+  std::optional<Deadline> drain_until;  // Given once the engine is to stop.
+};
+
+class Inbox {
+ public:
+  explicit Inbox(EngineStatus initial) : status_(std::move(initial)) {}
+
+  // Any thread. overloaded past the waiting limit, backend_unavailable after close() or fail().
+  Result<void> submit(NewSequence sequence);
+  void ring(SequenceId id);
+  void close(Deadline drain_until);  // No more submissions; the engine finishes what it has.
+  EngineStatus status() const;
+  EngineCounters counters() const;
+
+  // Engine thread. What has come in; waits for something until `wait_until` if that is given.
+  Mail take(std::optional<Deadline> wait_until);
+
+  // Engine thread. Puts the sequences that the engine knows of in place of the last picture; what
+  // has been handed in since `take` stays at the end of `waiting`.
+  void publish(std::vector<SequenceStatus> running, std::vector<SequenceStatus> waiting,
+               int kv_tokens_free);
+  void begin_step();
+  void end_step(const StepModel& model);
+
+  // Engine thread. Changes the counters under the lock.
+  template <class Change>
+  void count(Change change) {
+    std::lock_guard lock(mutex_);
+    change(counters_);
+  }
+
+  // Engine thread. Not ready any more: whatever comes in from now on is refused. What had come in
+  // and was not taken yet is returned.
+  std::vector<NewSequence> fail();
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<NewSequence> arrivals_;
+  std::vector<Ring> rings_;
+  std::optional<Deadline> drain_until_;
+  bool news_ = false;  // Something was handed in that `take` has not seen.
+  EngineStatus status_;
+  EngineCounters counters_;
+  std::uint64_t steps_begun_ = 0;
+  std::optional<TimePoint> step_began_;
+};
+
+}  // namespace spillway::local

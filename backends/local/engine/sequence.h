@@ -1,0 +1,59 @@
+// One answer in the making: its tokens, how the next is chosen, and its way out to the client.
+//
+// Engine thread only. Turns ids into Deltas: decodes them to whole characters, holds back what may
+// become a stop string, and knows when the answer is over. Owns its end of the Bridge.
+#pragma once
+
+#include "backends/local/engine/inbox.h"
+#include "backends/local/engine/text_codec.h"
+#include "backends/local/sample/sampler.h"
+#include "backends/local/sample/stop_matcher.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace spillway::local {
+
+class Sequence {
+ public:
+  // `codec` must outlive the sequence. `seed` is used where the request gives none.
+  Sequence(NewSequence asked, const TextCodec& codec, std::uint64_t seed);
+
+  SequenceId id() const { return asked_.id; }
+  int prompt_tokens() const { return static_cast<int>(asked_.prompt->size()); }
+  int generated() const { return sampler_.generated(); }
+  int tokens_max() const { return asked_.tokens_max; }
+
+  // Prompt and what was generated, in order.
+  std::span<const std::int32_t> tokens() const { return tokens_; }
+  const SequenceSampler& sampler() const { return sampler_; }
+
+  // Takes the next token: pushes its text, and the end of the answer if this is it. True if it was.
+  bool accept(std::int32_t token);
+
+  // Ends the answer with an error.
+  void fail(Error error) { asked_.bridge->fail(std::move(error)); }
+
+  bool abandoned() const { return asked_.bridge->abandoned(); }
+  bool bridge_full() { return asked_.bridge->full(); }
+
+  // Since when it waits for its client to read; the engine sets it.
+  std::optional<TimePoint> parked_since;
+
+ private:
+  void push_text(std::string text);
+  void push_end(std::string text, FinishReason reason);
+
+  const NewSequence asked_;
+  const TextCodec& codec_;
+  SequenceSampler sampler_;
+  StopMatcher stops_;
+  std::unique_ptr<TextStream> text_;
+  std::vector<std::int32_t> tokens_;
+  int unreported_ = 0;  // Tokens whose text is still held back.
+};
+
+}  // namespace spillway::local

@@ -1,0 +1,37 @@
+// A model without a model: filler tokens at the pace of a StepModel, for tests of everything around
+// it.
+//
+// Needs no file and no torch. A step takes exactly as long as the StepModel says (it sleeps); what
+// it answers depends only on how much was generated, so runs can be compared. Ends an answer by
+// itself after kSyntheticAnswer tokens. See Executor for threads.
+#pragma once
+
+#include "backends/contract/status.h"
+#include "backends/local/engine/executor.h"
+#include "backends/local/engine/text_codec.h"
+
+#include <memory>
+#include <vector>
+
+namespace spillway::local {
+
+inline constexpr int kSyntheticVocabulary = 256;
+inline constexpr int kSyntheticAnswer = 96;
+
+class SyntheticExecutor final : public Executor {
+ public:
+  SyntheticExecutor(StepModel pace, ExecutorShape shape) : pace_(pace), shape_(shape) {}
+
+  ExecutorShape shape() const override { return shape_; }
+  Result<StepResult> run(std::span<const Slice> slices) override;
+
+ private:
+  const StepModel pace_;
+  const ExecutorShape shape_;
+  std::vector<std::int32_t> sampled_;
+};
+
+// Its text: a token for about four bytes of a message, and a few words for what it says.
+std::unique_ptr<TextCodec> make_synthetic_codec();
+
+}  // namespace spillway::local

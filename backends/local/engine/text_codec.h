@@ -1,0 +1,44 @@
+// What the engine asks of a model's text: the ids of a conversation, the text of ids, where it
+// ends.
+//
+// A TextCodec is immutable, so any thread may call it; a TextStream belongs to one sequence and is
+// used by one thread at a time. The codec must outlive its streams.
+#pragma once
+
+#include "backends/contract/chat.h"
+#include "backends/contract/error.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace spillway::local {
+
+// Ids of one answer back to text; every piece is valid UTF-8.
+class TextStream {
+ public:
+  virtual ~TextStream() = default;
+
+  // The text that this id completes; empty while a character is unfinished.
+  virtual std::string push(std::int32_t id) = 0;
+
+  // What is still held back when no more ids come.
+  virtual std::string finish() = 0;
+};
+
+class TextCodec {
+ public:
+  virtual ~TextCodec() = default;
+
+  // The exact prompt of the conversation, with the header of the answer. invalid_request if the
+  // model's template refuses it.
+  virtual Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages) const = 0;
+
+  virtual std::unique_ptr<TextStream> open_stream() const = 0;
+
+  // The ids with which the model ends an answer, sorted; they have no text.
+  virtual const std::vector<std::int32_t>& end_ids() const = 0;
+};
+
+}  // namespace spillway::local

@@ -1,0 +1,103 @@
+#include "backends/local/local_backend.h"
+
+#include "backends/local/engine/engine.h"
+#include "backends/local/engine/executor.h"
+#include "backends/local/engine/text_codec.h"
+#include "backends/local/prompt_cache.h"
+
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace spillway::local {
+namespace net = boost::asio;
+
+namespace {
+
+EngineLimits limits_of(const config::LocalTarget& target) {
+  EngineLimits limits;
+  limits.sequences_max = target.sequences_max;
+  limits.step_tokens_max = target.step_tokens_max;
+  limits.waiting_max = target.waiting_max;
+  limits.context_max = target.context_max;
+  return limits;
+}
+
+Error too_long(int prompt_tokens, int completion_tokens, int context_max) {
+  return {Errc::context_too_long,
+          "This model takes at most " + std::to_string(context_max) +
+              " tokens, but the messages have " + std::to_string(prompt_tokens) +
+              " and the completion asks for " + std::to_string(completion_tokens) +
+              ". Shorten the messages or lower max_tokens.",
+          "messages", std::nullopt};
+}
+
+Error not_text() {
+  return {Errc::invalid_request, "This model takes text only.", "messages", std::nullopt};
+}
+
+}  // namespace
+
+StepModel step_model_of(const config::StepPrior& prior) {
+  StepModel model;
+  model.base = prior.base_ms * 1e-3;
+  model.per_sequence = prior.per_sequence_ms * 1e-3;
+  model.per_context_token = prior.per_context_token_us * 1e-6;
+  model.per_prefill_token = prior.per_prefill_token_us * 1e-6;
+  return model;
+}
+
+LocalBackend::LocalBackend(const config::LocalTarget& target, std::unique_ptr<TextCodec> codec,
+                           std::unique_ptr<Executor> executor)
+    : name_(target.name),
+      codec_(std::move(codec)),
+      prompts_(std::make_unique<PromptCache>()),
+      engine_(std::make_unique<Engine>(limits_of(target), step_model_of(target.step_prior), *codec_,
+                                       std::move(executor))) {}
+
+LocalBackend::~LocalBackend() = default;
+
+const std::string& LocalBackend::name() const { return name_; }
+
+Async<std::unique_ptr<TokenStream>> LocalBackend::open(std::shared_ptr<const ChatRequest> request,
+                                                       std::string, Deadline) {
+  auto prompt = encode(request);
+  if (!prompt) co_return prompt.error();
+
+  Ask ask;
+  ask.prompt = *prompt;
+  ask.sampling = request->sampling;
+  ask.tokens_max = completion_tokens_max(*request, static_cast<int>((*prompt)->size()));
+  auto consumer = co_await net::this_coro::executor;
+  auto bridge = engine_->submit(std::move(ask), std::move(consumer));
+  if (!bridge) co_return bridge.error();
+  co_return stream_over(std::move(*bridge), std::move(request));
+}
+
+Result<Prompt> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& request) {
+  if (Prompt known = prompts_->find(request)) return known;
+  if (!request->text_only) return not_text();
+  auto tokens = codec_->encode(request->messages);
+  if (!tokens) return tokens.error();
+  const int prompt_tokens = static_cast<int>(tokens->size());
+  const int asked = request->sampling.tokens_max.value_or(1);
+  if (prompt_tokens + asked > engine_->context_max()) {
+    return too_long(prompt_tokens, asked, engine_->context_max());
+  }
+  auto prompt = std::make_shared<const std::vector<std::int32_t>>(std::move(*tokens));
+  prompts_->keep(request, prompt);
+  return prompt;
+}
+
+int LocalBackend::completion_tokens_max(const ChatRequest& request, int prompt_tokens) const {
+  return request.sampling.tokens_max.value_or(engine_->context_max() - prompt_tokens);
+}
+
+EngineStatus LocalBackend::status() const { return engine_->status(); }
+
+EngineCounters LocalBackend::counters() const { return engine_->counters(); }
+
+void LocalBackend::stop(Deadline drain_until) { engine_->stop(drain_until); }
+
+}  // namespace spillway::local

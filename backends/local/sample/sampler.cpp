@@ -1,0 +1,175 @@
+#include "backends/local/sample/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+namespace spillway::local {
+
+namespace {
+
+constexpr double kGreedyBelow = 1e-5;  // A lower temperature is greedy.
+
+// SplitMix64's finaliser: a bijection whose outputs pass for random.
+std::uint64_t mix(std::uint64_t x) {
+  x += 0x9e3779b97f4a7c15ull;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+  return x ^ (x >> 31);
+}
+
+std::int32_t argmax(std::span<const float> logits) {
+  // Two passes, since a compiler vectorises neither a search with an index.
+  float highest = -std::numeric_limits<float>::infinity();
+  for (const float logit : logits) highest = logit > highest ? logit : highest;
+  const auto first = std::find(logits.begin(), logits.end(), highest);
+  return static_cast<std::int32_t>(first - logits.begin());
+}
+
+void repeat_penalty(float& logit, double penalty) {
+  logit = static_cast<float>(logit > 0 ? logit / penalty : logit * penalty);
+}
+
+// Ties go to the lower id, so that a cut does not depend on the library's algorithm.
+struct Likelier {
+  std::span<const float> logits;
+
+  bool operator()(std::int32_t a, std::int32_t b) const {
+    const float of_a = logits[static_cast<std::size_t>(a)];
+    const float of_b = logits[static_cast<std::size_t>(b)];
+    return of_a != of_b ? of_a > of_b : a < b;
+  }
+};
+
+std::vector<std::int32_t> distinct(std::span<const std::int32_t> ids) {
+  std::vector<std::int32_t> sorted(ids.begin(), ids.end());
+  std::sort(sorted.begin(), sorted.end());
+  sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
+  return sorted;
+}
+
+}  // namespace
+
+SequenceSampler::SequenceSampler(const Sampling& sampling, std::span<const std::int32_t> prompt,
+                                 std::vector<std::int32_t> banned_at_first, std::uint64_t seed)
+    : sampling_(sampling),
+      banned_at_first_(std::move(banned_at_first)),
+      seed_(sampling.seed.value_or(seed)) {
+  if (sampling_.repetition_penalty != 1.0) prompt_ids_ = distinct(prompt);
+}
+
+std::int32_t SequenceSampler::choose(std::span<const float> logits, SamplerScratch& scratch) const {
+  if (alters_logits()) {
+    scratch.logits.assign(logits.begin(), logits.end());
+    alter_logits(scratch.logits);
+    logits = scratch.logits;
+  }
+  if (sampling_.temperature < kGreedyBelow) return argmax(logits);
+  return draw(logits, scratch);
+}
+
+void SequenceSampler::record(std::int32_t token) {
+  ++counts_[token];
+  ++generated_;
+}
+
+bool SequenceSampler::alters_logits() const {
+  return sampling_.repetition_penalty != 1.0 || sampling_.frequency_penalty != 0.0 ||
+         sampling_.presence_penalty != 0.0 ||
+         (generated_ < sampling_.tokens_min && !banned_at_first_.empty());
+}
+
+void SequenceSampler::alter_logits(std::span<float> logits) const {
+  const auto index = [](std::int32_t token) { return static_cast<std::size_t>(token); };
+  if (sampling_.repetition_penalty != 1.0) {
+    for (const std::int32_t token : prompt_ids_) {
+      repeat_penalty(logits[index(token)], sampling_.repetition_penalty);
+    }
+    for (const auto& [token, count] : counts_) {
+      if (std::binary_search(prompt_ids_.begin(), prompt_ids_.end(), token)) continue;
+      repeat_penalty(logits[index(token)], sampling_.repetition_penalty);
+    }
+  }
+  for (const auto& [token, count] : counts_) {
+    logits[index(token)] -=
+        static_cast<float>(sampling_.frequency_penalty * count + sampling_.presence_penalty);
+  }
+  if (generated_ >= sampling_.tokens_min) return;
+  for (const std::int32_t token : banned_at_first_) {
+    logits[index(token)] = -std::numeric_limits<float>::infinity();
+  }
+}
+
+std::int32_t SequenceSampler::draw(std::span<const float> logits, SamplerScratch& scratch) const {
+  const float highest = *std::max_element(logits.begin(), logits.end());
+  keep_candidates(logits, highest, scratch);
+  if (sampling_.top_p < 1.0) keep_top_p(logits, highest, scratch);
+
+  // Weights relative to the highest logit cannot overflow, and their sum is at least 1.
+  scratch.weights.resize(scratch.ids.size());
+  double sum = 0.0;
+  for (std::size_t i = 0; i < scratch.ids.size(); ++i) {
+    const float below = logits[static_cast<std::size_t>(scratch.ids[i])] - highest;
+    sum += std::exp(below / static_cast<float>(sampling_.temperature));
+    scratch.weights[i] = sum;
+  }
+  const double point = uniform() * sum;
+  const auto hit = std::upper_bound(scratch.weights.begin(), scratch.weights.end(), point);
+  const auto last = static_cast<std::ptrdiff_t>(scratch.ids.size()) - 1;
+  return scratch.ids[static_cast<std::size_t>(std::min(hit - scratch.weights.begin(), last))];
+}
+
+void SequenceSampler::keep_candidates(std::span<const float> logits, float highest,
+                                      SamplerScratch& scratch) const {
+  auto& ids = scratch.ids;
+  ids.clear();
+  // p ≥ min_p · p_max, in logits: no division and no exponential is needed.
+  const double margin = sampling_.min_p > 0.0 ? sampling_.temperature * std::log(sampling_.min_p)
+                                              : -std::numeric_limits<double>::infinity();
+  const double lowest = highest + margin;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    if (logits[i] >= lowest) ids.push_back(static_cast<std::int32_t>(i));
+  }
+  const auto k = static_cast<std::size_t>(std::max(sampling_.top_k, 0));
+  if (k == 0 || k >= ids.size()) return;
+  std::nth_element(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(k) - 1, ids.end(),
+                   Likelier{logits});
+  ids.resize(k);
+}
+
+void SequenceSampler::keep_top_p(std::span<const float> logits, float highest,
+                                 SamplerScratch& scratch) const {
+  auto& ids = scratch.ids;
+  const auto weight = [&](std::int32_t id) {
+    const float below = logits[static_cast<std::size_t>(id)] - highest;
+    return static_cast<double>(std::exp(below / static_cast<float>(sampling_.temperature)));
+  };
+  const double enough = sampling_.top_p * std::accumulate(ids.begin(), ids.end(), 0.0,
+                                                          [&](double sum, std::int32_t id) {
+                                                            return sum + weight(id);
+                                                          });
+  // The nucleus is mostly small: sort the head only, and more of it where that was not enough.
+  double covered = 0.0;
+  std::size_t sorted = 0;
+  while (sorted < ids.size()) {
+    const std::size_t end = std::min(ids.size(), std::max<std::size_t>(64, sorted * 8));
+    const auto from = ids.begin() + static_cast<std::ptrdiff_t>(sorted);
+    std::partial_sort(from, ids.begin() + static_cast<std::ptrdiff_t>(end), ids.end(),
+                      Likelier{logits});
+    for (; sorted < end; ++sorted) {
+      covered += weight(ids[sorted]);
+      if (covered < enough) continue;
+      ids.resize(sorted + 1);
+      return;
+    }
+  }
+}
+
+double SequenceSampler::uniform() const {
+  const std::uint64_t bits = mix(seed_ ^ mix(static_cast<std::uint64_t>(generated_)));
+  return static_cast<double>(bits >> 11) * 0x1.0p-53;
+}
+
+}  // namespace spillway::local

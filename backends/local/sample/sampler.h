@@ -1,0 +1,58 @@
+// Chooses a sequence's next token from a row of logits, as its Sampling asks.
+//
+// One object a sequence, used by the engine thread. Order of operations (vLLM's): penalties, then
+// temperature, min_p, top_k, top_p over what is left, then one draw. The draw depends on the seed
+// and on how many tokens were generated, on nothing else: batch mates do not change an answer.
+#pragma once
+
+#include "backends/contract/chat.h"
+
+#include <cstdint>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+namespace spillway::local {
+
+// Room to work in, shared by all sequences of a thread.
+struct SamplerScratch {
+  std::vector<float> logits;
+  std::vector<std::int32_t> ids;
+  std::vector<double> weights;
+};
+
+class SequenceSampler {
+ public:
+  // `banned_at_first` are not chosen before tokens_min tokens are there: the ids that end an
+  // answer. `seed` is used where the request gives none.
+  SequenceSampler(const Sampling& sampling, std::span<const std::int32_t> prompt,
+                  std::vector<std::int32_t> banned_at_first, std::uint64_t seed);
+
+  // The next token. Requires: a row as long as the vocabulary, no NaN.
+  std::int32_t choose(std::span<const float> logits, SamplerScratch& scratch) const;
+
+  // Takes note of what was chosen; it counts for penalties and for the next draw.
+  void record(std::int32_t token);
+
+  const Sampling& sampling() const { return sampling_; }
+  int generated() const { return generated_; }
+  std::uint64_t seed() const { return seed_; }
+
+ private:
+  bool alters_logits() const;
+  void alter_logits(std::span<float> logits) const;
+  std::int32_t draw(std::span<const float> logits, SamplerScratch& scratch) const;
+  void keep_candidates(std::span<const float> logits, float highest, SamplerScratch& scratch) const;
+  void keep_top_p(std::span<const float> logits, float highest, SamplerScratch& scratch) const;
+  double uniform() const;
+
+  const Sampling sampling_;
+  const std::vector<std::int32_t> banned_at_first_;
+  const std::uint64_t seed_;
+  std::vector<std::int32_t>
+      prompt_ids_;  // Distinct; only filled where repetition_penalty needs it.
+  std::unordered_map<std::int32_t, int> counts_;  // Of generated tokens.
+  int generated_ = 0;
+};
+
+}  // namespace spillway::local

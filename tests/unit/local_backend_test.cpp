@@ -1,0 +1,337 @@
+// The local backend as the gateway sees it, over a model of letters.
+#include "backends/local/local_backend.h"
+
+#include "tests/unit/local_letter_model.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <gtest/gtest.h>
+
+#include <random>
+#include <thread>
+
+namespace spillway::local {
+namespace {
+
+namespace net = boost::asio;
+
+struct Answer {
+  std::string text;
+  int tokens = 0;
+  std::optional<FinishReason> finish;
+  std::optional<Usage> usage;
+  std::optional<Error> error;
+};
+
+// A worker thread's io_context with requests on it.
+class LocalBackendTest : public ::testing::Test {
+ protected:
+  void start(config::LocalTarget target, int kv_blocks = 64) {
+    auto codec = std::make_unique<LetterCodec>();
+    codec_ = codec.get();
+    backend_ = std::make_unique<LocalBackend>(target, std::move(codec),
+                                              std::make_unique<LetterExecutor>(gate_, kv_blocks));
+  }
+
+  static std::shared_ptr<ChatRequest> request(std::size_t prompt_tokens, int tokens_max) {
+    auto request = std::make_shared<ChatRequest>();
+    request->messages = {{Role::user, std::string(prompt_tokens, 'x'), "", true}};
+    request->sampling.temperature = 0;
+    request->sampling.tokens_max = tokens_max;
+    return request;
+  }
+
+  std::unique_ptr<TokenStream> open(std::shared_ptr<const ChatRequest> request,
+                                    std::optional<Error>* error = nullptr) {
+    std::unique_ptr<TokenStream> opened;
+    net::co_spawn(io_, open_into(*backend_, std::move(request), opened, error), net::detached);
+    io_.restart();
+    io_.run();
+    return opened;
+  }
+
+  Answer read(TokenStream& stream) {
+    Answer answer;
+    net::co_spawn(io_, read_into(stream, answer), net::detached);
+    io_.restart();
+    io_.run();
+    return answer;
+  }
+
+  Answer ask(std::shared_ptr<const ChatRequest> request) {
+    std::optional<Error> error;
+    auto stream = open(std::move(request), &error);
+    if (!stream) return {"", 0, {}, {}, error};
+    return read(*stream);
+  }
+
+  static net::awaitable<void> open_into(Backend& backend,
+                                        std::shared_ptr<const ChatRequest> request,
+                                        std::unique_ptr<TokenStream>& opened,
+                                        std::optional<Error>* error) {
+    std::string model = "letters";
+    auto result = co_await backend.open(std::move(request), std::move(model), soon());
+    if (result) {
+      opened = std::move(*result);
+    } else if (error != nullptr) {
+      *error = result.error();
+    }
+  }
+
+  static net::awaitable<void> read_into(TokenStream& stream, Answer& answer) {
+    while (true) {
+      auto delta = co_await stream.next(soon());
+      if (!delta) {
+        answer.error = delta.error();
+        co_return;
+      }
+      if (!*delta) co_return;
+      answer.text += (*delta)->text;
+      answer.tokens += (*delta)->tokens;
+      if ((*delta)->finish) answer.finish = (*delta)->finish;
+      if ((*delta)->usage) answer.usage = (*delta)->usage;
+    }
+  }
+
+  bool idle() const {
+    const EngineStatus status = backend_->status();
+    return status.running.empty() && status.waiting.empty() &&
+           status.kv_tokens_free == status.kv_tokens_total && status.step_elapsed == 0.0;
+  }
+
+  net::io_context io_{1};
+  std::shared_ptr<LetterExecutor::Gate> gate_ = std::make_shared<LetterExecutor::Gate>();
+  LetterCodec* codec_ = nullptr;
+  std::unique_ptr<LocalBackend> backend_;
+};
+
+TEST_F(LocalBackendTest, AnswersAndCounts) {
+  start({});
+  const Answer answer = ask(request(5, 7));
+  EXPECT_EQ(answer.text, "abcdefg");
+  EXPECT_EQ(answer.tokens, 7);
+  EXPECT_EQ(answer.finish, FinishReason::length);
+  ASSERT_TRUE(answer.usage);
+  EXPECT_EQ(answer.usage->prompt_tokens, 5);
+  EXPECT_EQ(answer.usage->completion_tokens, 7);
+  ASSERT_TRUE(eventually([&] { return idle(); }));
+  const EngineCounters counters = backend_->counters();
+  EXPECT_EQ(counters.steps, 7u);
+  EXPECT_EQ(counters.prompt_tokens, 5u);
+  EXPECT_EQ(counters.generated_tokens, 7u);
+  EXPECT_EQ(counters.finished, 1u);
+}
+
+TEST_F(LocalBackendTest, StopsAtTheModelsEndUnlessToldToGoOn) {
+  start({});
+  const Answer whole = ask(request(1, 100));
+  EXPECT_EQ(whole.text, "abcdefghijklmnopqrstuvwxy");
+  EXPECT_EQ(whole.finish, FinishReason::stop);
+  auto on = request(1, 28);
+  on->sampling.ignore_eos = true;
+  EXPECT_EQ(ask(on).text, "abcdefghijklmnopqrstuvwxyzab");
+}
+
+TEST_F(LocalBackendTest, StopStringsAreNotShownAndNotBeforeTokensMin) {
+  start({});
+  auto stopped = request(1, 20);
+  stopped->sampling.stop = {"def", "zz"};
+  const Answer answer = ask(stopped);
+  EXPECT_EQ(answer.text, "abc");
+  EXPECT_EQ(answer.finish, FinishReason::stop);
+  EXPECT_EQ(answer.usage->completion_tokens, 6);
+
+  auto later = request(1, 8);
+  later->sampling.stop = {"c"};
+  later->sampling.tokens_min = 5;
+  EXPECT_EQ(ask(later).text, "abcdefgh");
+  auto cut_off = request(1, 4);
+  cut_off->sampling.stop = {"def"};
+  EXPECT_EQ(ask(cut_off).text, "abcd") << "held back text is shown when the answer ends otherwise";
+}
+
+TEST_F(LocalBackendTest, EncodesAPromptOnce) {
+  start({});
+  auto asked = request(5, 2);
+  const auto prompt = backend_->encode(asked);
+  ASSERT_TRUE(prompt);
+  EXPECT_EQ((*prompt)->size(), 5u);
+  ask(asked);
+  EXPECT_EQ(codec_->encoded, 1);
+  ask(request(5, 2));
+  EXPECT_EQ(codec_->encoded, 2);
+}
+
+TEST_F(LocalBackendTest, RefusesWhatCanNeverFit) {
+  start({});
+  EXPECT_EQ(ask(request(510, 3)).error->code, Errc::context_too_long);
+  EXPECT_EQ(ask(request(510, 2)).text, "ab");
+  auto picture = request(3, 3);
+  picture->text_only = false;
+  EXPECT_EQ(ask(picture).error->code, Errc::invalid_request);
+}
+
+TEST_F(LocalBackendTest, StatusKnowsWhatWasHandedInAMomentAgo) {
+  gate_->steps_allowed = 0;
+  config::LocalTarget target;
+  target.sequences_max = 1;
+  target.waiting_max = 2;
+  start(target);
+  auto first = open(request(5, 3));
+  ASSERT_TRUE(eventually([&] { return backend_->status().running.size() == 1; }));
+  auto second = open(request(7, 3));
+  auto third = open(request(9, 4));
+  const EngineStatus status = backend_->status();
+  ASSERT_EQ(status.waiting.size(), 2u);
+  EXPECT_EQ(status.waiting[0].prefill_left, 7);
+  EXPECT_EQ(status.waiting[1].prefill_left, 9);
+  EXPECT_EQ(status.waiting[1].tokens_max, 4);
+  EXPECT_GT(status.step_elapsed, 0.0);
+
+  std::optional<Error> error;
+  EXPECT_EQ(open(request(1, 1), &error), nullptr);
+  EXPECT_EQ(error->code, Errc::overloaded);
+  EXPECT_TRUE(error->retry_after);
+  EXPECT_EQ(backend_->counters().refused, 1u);
+
+  gate_->allow(1 << 20);
+  EXPECT_EQ(read(*first).text, "abc");
+  EXPECT_EQ(read(*second).text, "abc");
+  EXPECT_EQ(read(*third).text, "abcd");
+}
+
+TEST_F(LocalBackendTest, AClientThatLeavesIsOutWithinTwoSteps) {
+  gate_->steps_allowed = 3;
+  start({});
+  auto gone = open(request(20, 100));
+  auto stays = open(request(5, 4));
+  ASSERT_TRUE(eventually([&] { return gate_->steps == 3; }));
+  gone.reset();
+  gate_->allow(1 << 20);
+  EXPECT_EQ(read(*stays).text, "abcd");
+  ASSERT_TRUE(eventually([&] { return idle(); }));
+  const EngineCounters counters = backend_->counters();
+  EXPECT_EQ(counters.cancelled, 1u);
+  EXPECT_LE(counters.cancel_steps_max, 2u);
+  EXPECT_LT(counters.generated_tokens, 12u);
+}
+
+TEST_F(LocalBackendTest, WhenTheExecutorFailsEveryStreamDoes) {
+  gate_->steps_allowed = 2;
+  config::LocalTarget target;
+  target.sequences_max = 1;
+  start(target);
+  auto runs = open(request(5, 100));
+  auto waits = open(request(5, 100));
+  ASSERT_TRUE(eventually([&] { return gate_->steps == 2; }));
+  {
+    std::lock_guard lock(gate_->mutex);
+    gate_->broken = true;
+    gate_->opened.notify_all();
+  }
+  EXPECT_EQ(read(*runs).error->code, Errc::backend_unavailable);
+  EXPECT_EQ(read(*waits).error->code, Errc::backend_unavailable);
+  EXPECT_FALSE(backend_->status().ready);
+  EXPECT_TRUE(backend_->status().running.empty());
+  EXPECT_EQ(ask(request(1, 1)).error->code, Errc::backend_unavailable);
+}
+
+TEST_F(LocalBackendTest, StopLetsRunningAnswersFinish) {
+  gate_->steps_allowed = 1;
+  start({});
+  auto stream = open(request(5, 6));
+  ASSERT_TRUE(eventually([&] { return gate_->steps == 1; }));
+  std::thread stopper([&] { backend_->stop(soon()); });
+  ASSERT_TRUE(eventually([&] { return !backend_->status().ready; }));
+  EXPECT_EQ(ask(request(1, 1)).error->code, Errc::backend_unavailable);
+  gate_->allow(1 << 20);
+  stopper.join();
+  EXPECT_EQ(read(*stream).text, "abcdef");
+}
+
+TEST_F(LocalBackendTest, StopEndsWhatIsNotDoneInTime) {
+  gate_->steps_allowed = 2;
+  start({});
+  auto stream = open(request(5, 400));
+  ASSERT_TRUE(eventually([&] { return gate_->steps == 2; }));
+  std::thread stopper([&] { backend_->stop(SteadyClock::now()); });
+  ASSERT_TRUE(eventually([&] { return !backend_->status().ready; }));
+  gate_->allow(1);
+  stopper.join();
+  EXPECT_EQ(read(*stream).error->code, Errc::backend_unavailable);
+}
+
+// Many clients on two threads come, read, and leave at random: nothing leaks, nobody is lost.
+class Crowd {
+ public:
+  Crowd(LocalBackend& backend, unsigned seed) : backend_(backend), random_(seed) {}
+
+  void run(int clients) {
+    net::io_context io(1);
+    for (int i = 0; i < clients; ++i) {
+      const auto patience = static_cast<int>(random_() % 40);
+      net::co_spawn(io, client(request(), patience), net::detached);
+    }
+    io.run();
+  }
+
+  int whole = 0;
+  int refused = 0;
+  int wrong = 0;
+
+ private:
+  std::shared_ptr<const ChatRequest> request() {
+    auto request = std::make_shared<ChatRequest>();
+    request->messages = {{Role::user, std::string(1 + random_() % 200, 'x'), "", true}};
+    request->sampling.temperature = 0;
+    request->sampling.tokens_max = static_cast<int>(1 + random_() % 24);
+    return request;
+  }
+
+  net::awaitable<void> client(std::shared_ptr<const ChatRequest> request, int patience) {
+    std::string model = "letters";
+    auto stream = co_await backend_.open(request, std::move(model), soon());
+    if (!stream) {
+      ++refused;
+      co_return;
+    }
+    std::string text;
+    for (int read = 0; read < patience; ++read) {
+      auto delta = co_await (*stream)->next(soon());
+      if (!delta) ++wrong;
+      if (!delta) co_return;
+      if (!*delta) break;
+      text += (*delta)->text;
+    }
+    const std::string expected = "abcdefghijklmnopqrstuvwxyz";
+    if (!expected.starts_with(text)) ++wrong;
+    whole += static_cast<int>(text.size()) == *request->sampling.tokens_max ? 1 : 0;
+  }
+
+  LocalBackend& backend_;
+  std::mt19937 random_;
+};
+
+TEST_F(LocalBackendTest, ACrowdLeavesNothingBehind) {
+  config::LocalTarget target;
+  target.sequences_max = 6;
+  target.step_tokens_max = 48;
+  target.waiting_max = 60;
+  start(target, 32);
+  Crowd one(*backend_, 1);
+  Crowd two(*backend_, 2);
+  std::thread other([&] { two.run(150); });
+  one.run(150);
+  other.join();
+  ASSERT_TRUE(eventually([&] { return idle(); }));
+  EXPECT_EQ(one.wrong + two.wrong, 0);
+  EXPECT_GT(one.whole + two.whole, 20);
+  const EngineCounters counters = backend_->counters();
+  EXPECT_EQ(counters.accepted + counters.refused, 300u);
+  EXPECT_EQ(counters.accepted, counters.finished + counters.cancelled);
+  EXPECT_LE(counters.cancel_steps_max, 2u);
+}
+
+}  // namespace
+}  // namespace spillway::local

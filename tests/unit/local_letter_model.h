@@ -1,0 +1,103 @@
+// A model that says a, b, c …: small enough to see through, gated so that tests decide when it
+// steps.
+#pragma once
+
+#include "backends/contract/deadline.h"
+#include "backends/local/engine/executor.h"
+#include "backends/local/engine/text_codec.h"
+#include "backends/local/sample/sampler.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace spillway::local {
+
+// How long a test waits for what must come.
+inline Deadline soon() { return SteadyClock::now() + std::chrono::seconds(10); }
+
+template <class Condition>
+bool eventually(Condition condition) {
+  const Deadline limit = soon();
+  while (!condition()) {
+    if (SteadyClock::now() > limit) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+// Says the letters a, b, c … one id each; encodes a message to one id a byte. 'z' ends an answer.
+class LetterCodec final : public TextCodec {
+ public:
+  Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages) const override {
+    ++encoded;
+    std::vector<std::int32_t> ids;
+    for (const Message& message : messages) ids.insert(ids.end(), message.content.size(), 0);
+    return ids;
+  }
+  std::unique_ptr<TextStream> open_stream() const override {
+    class Stream final : public TextStream {
+      std::string push(std::int32_t id) override { return {static_cast<char>('a' + id)}; }
+      std::string finish() override { return {}; }
+    };
+    return std::make_unique<Stream>();
+  }
+  const std::vector<std::int32_t>& end_ids() const override { return end_ids_; }
+
+  mutable std::atomic<int> encoded{0};
+
+ private:
+  const std::vector<std::int32_t> end_ids_{25};
+};
+
+// The logits of a model that says a, b, c … by position, as fast as `gate` lets steps through.
+class LetterExecutor final : public Executor {
+ public:
+  struct Gate {
+    std::mutex mutex;
+    std::condition_variable opened;
+    int steps_allowed = 1 << 30;
+    bool broken = false;
+    std::atomic<int> steps{0};
+
+    void allow(int steps_more) {
+      std::lock_guard lock(mutex);
+      steps_allowed += steps_more;
+      opened.notify_all();
+    }
+  };
+
+  explicit LetterExecutor(std::shared_ptr<Gate> gate, int kv_blocks = 64)
+      : gate_(std::move(gate)), kv_blocks_(kv_blocks) {}
+
+  ExecutorShape shape() const override { return {26, 512, kv_blocks_}; }
+
+  Result<StepResult> run(std::span<const Slice> slices) override {
+    {
+      std::unique_lock lock(gate_->mutex);
+      gate_->opened.wait(lock, [this] { return gate_->steps_allowed > 0 || gate_->broken; });
+      if (gate_->broken) return Error{Errc::internal, "device lost", "", std::nullopt};
+      --gate_->steps_allowed;
+    }
+    ++gate_->steps;
+    logits_.clear();
+    for (const Slice& slice : slices) {
+      if (slice.logits_rows == 0) continue;
+      const std::size_t row = logits_.size();
+      logits_.resize(row + 26, 0.0f);
+      logits_[row + static_cast<std::size_t>(slice.sampler->generated() % 26)] = 9.0f;
+    }
+    return StepResult{logits_, {}};
+  }
+
+ private:
+  const std::shared_ptr<Gate> gate_;
+  const int kv_blocks_;
+  std::vector<float> logits_;
+};
+
+}  // namespace spillway::local

@@ -1,0 +1,247 @@
+#include "backends/local/sample/sampler.h"
+#include "backends/local/sample/stop_matcher.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numeric>
+#include <random>
+#include <set>
+
+namespace spillway::local {
+namespace {
+
+// The distribution by definition: sort everything, cut, renormalise. Slow and obvious.
+std::vector<double> exact(std::vector<float> logits, const Sampling& sampling) {
+  const auto vocabulary = logits.size();
+  std::vector<std::size_t> order(vocabulary);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return logits[a] > logits[b]; });
+  std::vector<double> weight(vocabulary);
+  const double highest = logits[order[0]];
+  for (std::size_t i = 0; i < vocabulary; ++i) {
+    weight[i] = std::exp((logits[i] - highest) / sampling.temperature);
+    if (weight[i] < sampling.min_p) weight[i] = 0;
+  }
+  if (sampling.top_k > 0) {
+    for (auto i = static_cast<std::size_t>(sampling.top_k); i < vocabulary; ++i)
+      weight[order[i]] = 0;
+  }
+  const double all = std::accumulate(weight.begin(), weight.end(), 0.0);
+  double covered = 0;
+  for (const std::size_t i : order) {
+    if (covered >= sampling.top_p * all) weight[i] = 0;
+    covered += weight[i];
+  }
+  const double kept = std::accumulate(weight.begin(), weight.end(), 0.0);
+  for (double& w : weight) w /= kept;
+  return weight;
+}
+
+std::vector<float> random_logits(std::size_t vocabulary, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0.0f, 2.0f);
+  std::vector<float> logits(vocabulary);
+  for (float& logit : logits) logit = normal(random);
+  return logits;
+}
+
+// One draw for each of many seeds, against the exact distribution. With k cells χ² has mean k − 1
+// and deviation √(2(k − 1)); five deviations is one false alarm in a million, and seeds are fixed
+// anyway.
+void expect_distribution(const Sampling& sampling, std::size_t vocabulary, unsigned logits_seed) {
+  constexpr int kDraws = 40'000;
+  const auto logits = random_logits(vocabulary, logits_seed);
+  const auto expected = exact(logits, sampling);
+  std::vector<int> seen(vocabulary);
+  SamplerScratch scratch;
+  for (int draw = 0; draw < kDraws; ++draw) {
+    const SequenceSampler sampler(sampling, {}, {}, static_cast<std::uint64_t>(draw));
+    ++seen[static_cast<std::size_t>(sampler.choose(logits, scratch))];
+  }
+  double chi_square = 0;
+  double rest_expected = 0;
+  double rest_seen = 0;
+  int cells = 0;
+  for (std::size_t i = 0; i < vocabulary; ++i) {
+    if (expected[i] == 0) {
+      ASSERT_EQ(seen[i], 0) << "token " << i << " was cut off";
+    }
+    if (expected[i] * kDraws < 5) {
+      rest_expected += expected[i] * kDraws;
+      rest_seen += seen[i];
+      continue;
+    }
+    const double off = seen[i] - expected[i] * kDraws;
+    chi_square += off * off / (expected[i] * kDraws);
+    ++cells;
+  }
+  if (rest_expected >= 5) {
+    chi_square += (rest_seen - rest_expected) * (rest_seen - rest_expected) / rest_expected;
+    ++cells;
+  }
+  EXPECT_LT(chi_square, (cells - 1) + 5 * std::sqrt(2.0 * (cells - 1)) + 1e-9);
+}
+
+TEST(Sampler, DrawsFromTheExactDistribution) {
+  std::vector<Sampling> cases(8);
+  cases[1].temperature = 0.6;
+  cases[2].temperature = 1.7;
+  cases[3].top_p = 0.8;
+  cases[4].top_k = 7;
+  cases[5].min_p = 0.1;
+  cases[6].temperature = 0.8, cases[6].top_k = 40, cases[6].top_p = 0.9, cases[6].min_p = 0.02;
+  cases[7].temperature = 2.0, cases[7].top_p = 0.97;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    SCOPED_TRACE("case " + std::to_string(i));
+    expect_distribution(cases[i], 200, static_cast<unsigned>(i + 1));
+  }
+}
+
+TEST(Sampler, SuccessiveDrawsOfOneSeedAreIndependent) {
+  const std::vector<float> even(4, 0.0f);
+  SamplerScratch scratch;
+  SequenceSampler sampler(Sampling{}, {}, {}, 7);
+  std::vector<int> pairs(16);
+  std::int32_t last = sampler.choose(even, scratch);
+  for (int i = 0; i < 16'000; ++i) {
+    sampler.record(last);
+    const std::int32_t next = sampler.choose(even, scratch);
+    ++pairs[static_cast<std::size_t>(last * 4 + next)];
+    last = next;
+  }
+  for (const int count : pairs) EXPECT_NEAR(count, 1'000, 160);
+}
+
+TEST(Sampler, TemperatureZeroIsGreedyAndTiesGoToTheFirst) {
+  Sampling sampling;
+  sampling.temperature = 0;
+  SamplerScratch scratch;
+  const SequenceSampler sampler(sampling, {}, {}, 1);
+  EXPECT_EQ(sampler.choose(std::vector<float>{1, 3, 3, 2}, scratch), 1);
+}
+
+TEST(Sampler, TheRequestsSeedDecides) {
+  Sampling sampling;
+  sampling.seed = 42;
+  const auto logits = random_logits(500, 3);
+  SamplerScratch scratch;
+  SequenceSampler one(sampling, {}, {}, 1);
+  SequenceSampler two(sampling, {}, {}, 2);
+  std::vector<std::int32_t> answer;
+  for (int i = 0; i < 50; ++i) {
+    answer.push_back(one.choose(logits, scratch));
+    EXPECT_EQ(answer.back(), two.choose(logits, scratch));
+    one.record(answer.back());
+    two.record(answer.back());
+  }
+  EXPECT_GT(std::set<std::int32_t>(answer.begin(), answer.end()).size(), 5u);
+}
+
+TEST(Sampler, FrequencyAndPresencePenaltiesCountGeneratedTokens) {
+  Sampling sampling;
+  sampling.temperature = 0;
+  sampling.frequency_penalty = 0.5;
+  sampling.presence_penalty = 0.25;
+  const std::vector<std::int32_t> prompt{0};
+  SequenceSampler sampler(sampling, prompt, {}, 1);
+  SamplerScratch scratch;
+  const std::vector<float> logits{2.0f, 1.2f};
+  EXPECT_EQ(sampler.choose(logits, scratch), 0) << "the prompt does not count";
+  sampler.record(0);
+  EXPECT_EQ(sampler.choose(logits, scratch), 0) << "2 - 0.75 > 1.2";
+  sampler.record(0);
+  EXPECT_EQ(sampler.choose(logits, scratch), 1) << "2 - 1.25 < 1.2";
+}
+
+TEST(Sampler, RepetitionPenaltyCountsThePromptOnce) {
+  Sampling sampling;
+  sampling.temperature = 0;
+  sampling.repetition_penalty = 2.0;
+  const std::vector<std::int32_t> prompt{0, 0, 2};
+  SequenceSampler sampler(sampling, prompt, {}, 1);
+  sampler.record(0);
+  SamplerScratch scratch;
+  EXPECT_EQ(sampler.choose(std::vector<float>{3.0f, 1.4f, -1.0f}, scratch), 0) << "3/2 > 1.4";
+  EXPECT_EQ(sampler.choose(std::vector<float>{3.0f, 1.6f, -1.0f}, scratch), 1);
+  EXPECT_EQ(sampler.choose(std::vector<float>{-9.0f, -1.9f, -1.0f}, scratch), 1)
+      << "a negative logit is multiplied: -1 becomes -2";
+}
+
+TEST(Sampler, NoEndBeforeTokensMin) {
+  Sampling sampling;
+  sampling.temperature = 0;
+  sampling.tokens_min = 1;
+  SequenceSampler sampler(sampling, {}, {0}, 1);
+  SamplerScratch scratch;
+  const std::vector<float> logits{9.0f, 1.0f};
+  EXPECT_EQ(sampler.choose(logits, scratch), 1);
+  sampler.record(1);
+  EXPECT_EQ(sampler.choose(logits, scratch), 0);
+}
+
+std::string feed(StopMatcher& matcher, const std::vector<std::string>& pieces) {
+  std::string shown;
+  for (const std::string& piece : pieces) shown += matcher.push(piece);
+  return shown;
+}
+
+TEST(StopMatcher, HoldsBackWhatMayBecomeAStopString) {
+  StopMatcher matcher({"END"});
+  EXPECT_EQ(matcher.push("the E"), "the ");
+  EXPECT_EQ(matcher.push("N"), "");
+  EXPECT_EQ(matcher.push("Dless"), "");
+  EXPECT_TRUE(matcher.matched());
+  EXPECT_EQ(matcher.push("more"), "");
+}
+
+TEST(StopMatcher, LetsGoWhatDidNotBecomeOne) {
+  StopMatcher matcher({"END"});
+  EXPECT_EQ(feed(matcher, {"E", "N", "E", "N"}), "EN");
+  EXPECT_EQ(matcher.finish(), "EN");
+  EXPECT_FALSE(matcher.matched());
+}
+
+TEST(StopMatcher, FindsOverlappingBeginnings) {
+  StopMatcher matcher({"aab"});
+  EXPECT_EQ(feed(matcher, {"a", "a", "a", "b", "c"}), "a");
+  EXPECT_TRUE(matcher.matched());
+}
+
+TEST(StopMatcher, PiecesMakeNoDifferenceAndNothingOfAStopGetsOut) {
+  std::mt19937 random(11);
+  const auto letters = [&](int most) {
+    std::string text(std::uniform_int_distribution<std::size_t>(1, most)(random), ' ');
+    for (char& letter : text) letter = "ab\xC3\xA9"[random() % 4];
+    return text;
+  };
+  for (int round = 0; round < 3'000; ++round) {
+    const std::vector<std::string> stops{letters(5), letters(5)};
+    const std::string text = letters(40);
+    // By definition: cut where a stop string is complete for the first time.
+    std::string expected = text;
+    for (std::size_t end = 1; end <= text.size() && expected == text; ++end) {
+      for (const std::string& stop : stops) {
+        if (!text.substr(0, end).ends_with(stop)) continue;
+        expected = text.substr(0, end - stop.size());
+        break;
+      }
+    }
+    StopMatcher matcher(stops);
+    std::string shown;
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t length = 1 + random() % 4;
+      shown += matcher.push(std::string_view(text).substr(at, length));
+      ASSERT_TRUE(expected.starts_with(shown)) << "too much was shown";
+      at += length;
+    }
+    shown += matcher.finish();
+    ASSERT_EQ(shown, expected) << "text " << text << " stops " << stops[0] << " " << stops[1];
+  }
+}
+
+}  // namespace
+}  // namespace spillway::local

@@ -1,0 +1,242 @@
+#include "backends/local/kv/block_pool.h"
+#include "backends/local/sched/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+
+namespace spillway::local {
+namespace {
+
+constexpr int kBlock = 16;
+
+TEST(BlockPool, GivesAllOrNothing) {
+  BlockPool pool(3, kBlock);
+  std::vector<std::int32_t> table;
+  EXPECT_TRUE(pool.grow(table, 17));
+  EXPECT_EQ(table.size(), 2u);
+  std::vector<std::int32_t> other;
+  EXPECT_FALSE(pool.grow(other, 17));
+  EXPECT_TRUE(other.empty());
+  EXPECT_EQ(pool.blocks_free(), 1);
+  pool.release(table);
+  EXPECT_EQ(pool.blocks_free(), 3);
+}
+
+TEST(BlockPool, GrowsOnlyWhenABlockIsFull) {
+  BlockPool pool(2, kBlock);
+  std::vector<std::int32_t> table;
+  EXPECT_TRUE(pool.grow(table, 1));
+  EXPECT_TRUE(pool.grow(table, 16));
+  EXPECT_EQ(table.size(), 1u);
+  EXPECT_TRUE(pool.grow(table, 17));
+  EXPECT_NE(table[0], table[1]);
+}
+
+TEST(Scheduler, DecodesComeFirstAndPromptsShareTheRest) {
+  BlockPool pool(100, kBlock);
+  Scheduler scheduler({4, 32}, pool);
+  scheduler.add(1, 10);
+  scheduler.commit(scheduler.plan());  // 1 has its prompt and one token more.
+  scheduler.add(2, 40);
+  scheduler.add(3, 40);
+
+  const auto plan = scheduler.plan();
+  ASSERT_EQ(plan.size(), 2u);
+  EXPECT_EQ(plan[0].sequence, 1u);
+  EXPECT_EQ(plan[0].first_position, 10);
+  EXPECT_TRUE(plan[0].yields_token);
+  EXPECT_EQ(plan[1].sequence, 2u);
+  EXPECT_EQ(plan[1].tokens, 31);
+  EXPECT_FALSE(plan[1].yields_token);
+  EXPECT_EQ(scheduler.waiting(), 1) << "no budget is left for 3, so it takes no blocks yet";
+}
+
+TEST(Scheduler, PausedSequencesSitOut) {
+  BlockPool pool(100, kBlock);
+  Scheduler scheduler({4, 32}, pool);
+  scheduler.add(1, 4);
+  scheduler.commit(scheduler.plan());
+  scheduler.pause(1, true);
+  EXPECT_TRUE(scheduler.plan().empty());
+  scheduler.pause(1, false);
+  EXPECT_EQ(scheduler.plan().size(), 1u);
+}
+
+TEST(Scheduler, TheYoungestGivesUpItsBlocksAndIsRecomputed) {
+  BlockPool pool(4, kBlock);
+  Scheduler scheduler({2, 64}, pool);
+  scheduler.add(1, 16);
+  scheduler.add(2, 16);
+  scheduler.commit(scheduler.plan());  // Both hold one block and need a second now.
+  scheduler.commit(scheduler.plan());
+  for (int i = 0; i < 15; ++i) scheduler.commit(scheduler.plan());
+  EXPECT_EQ(pool.blocks_free(), 0);
+  const auto plan = scheduler.plan();  // The 33rd token of each: a block too many.
+  ASSERT_EQ(plan.size(), 1u);
+  EXPECT_EQ(plan[0].sequence, 1u);
+  EXPECT_EQ(scheduler.preemptions(), 1u);
+  scheduler.commit(plan);
+  scheduler.remove(1);
+  const auto again = scheduler.plan();
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].sequence, 2u);
+  EXPECT_EQ(again[0].first_position, 0);
+  EXPECT_EQ(again[0].tokens, 33) << "its prompt and all that it had generated";
+}
+
+// A world that checks every promise of the scheduler at every step of a random schedule.
+class RandomWorld {
+ public:
+  explicit RandomWorld(unsigned seed)
+      : random_(seed), pool_(pick(4, 24), kBlock), limits_{pick(1, 6), 0} {
+    limits_.step_tokens_max = limits_.sequences_max + pick(0, 40);
+    scheduler_ = std::make_unique<Scheduler>(limits_, pool_);
+  }
+
+  void run() {
+    for (int turn = 0; turn < 200; ++turn) {
+      if (turn < 120 && pick(0, 2) == 0) arrive();
+      if (pick(0, 9) == 0) cancel_one();
+      if (pick(0, 9) == 0) pause_one();
+      step();
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+    for (auto& [id, life] : lives_) {
+      life.paused = false;
+      scheduler_->pause(id, false);
+    }
+    for (int turn = 0; turn < 20'000 && !lives_.empty(); ++turn) step();
+    ASSERT_TRUE(lives_.empty()) << "somebody was lost or starved";
+    ASSERT_EQ(pool_.blocks_free(), pool_.blocks_total()) << "blocks leaked";
+  }
+
+ private:
+  struct Life {
+    int length = 0;    // Tokens it has.
+    int computed = 0;  // In its blocks.
+    int ends_at = 0;
+    bool paused = false;
+  };
+
+  int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
+
+  void arrive() {
+    const int capacity = pool_.blocks_total() * kBlock;
+    const int prompt = pick(1, capacity - 1);
+    lives_[++last_id_] = {prompt, 0, pick(prompt + 1, capacity), false};
+    scheduler_->add(last_id_, prompt);
+  }
+
+  SequenceId any() {
+    auto chosen = lives_.begin();
+    std::advance(chosen, pick(0, static_cast<int>(lives_.size()) - 1));
+    return chosen->first;
+  }
+
+  void cancel_one() {
+    if (lives_.empty()) return;
+    const SequenceId id = any();
+    const int before = pool_.blocks_free();
+    const int held = static_cast<int>(scheduler_->blocks(id).size());
+    scheduler_->remove(id);
+    ASSERT_EQ(pool_.blocks_free(), before + held);
+    lives_.erase(id);
+  }
+
+  void pause_one() {
+    if (lives_.empty()) return;
+    const SequenceId id = any();
+    lives_[id].paused = !lives_[id].paused;
+    scheduler_->pause(id, lives_[id].paused);
+  }
+
+  void step() {
+    const auto plan = scheduler_->plan();
+    check(plan);
+    if (::testing::Test::HasFatalFailure()) return;
+    scheduler_->commit(plan);
+    for (const ScheduledSlice& slice : plan) {
+      Life& life = lives_.at(slice.sequence);
+      life.computed += slice.tokens;
+      if (slice.yields_token && ++life.length == life.ends_at) {
+        scheduler_->remove(slice.sequence);
+        lives_.erase(slice.sequence);
+      }
+    }
+  }
+
+  void check(const std::vector<ScheduledSlice>& plan) {
+    int tokens = 0;
+    std::set<SequenceId> seen;
+    for (const ScheduledSlice& slice : plan) {
+      Life& life = lives_.at(slice.sequence);
+      tokens += slice.tokens;
+      ASSERT_TRUE(seen.insert(slice.sequence).second);
+      ASSERT_FALSE(life.paused);
+      if (slice.first_position != life.computed) {
+        ASSERT_EQ(slice.first_position, 0) << "only a preempted sequence starts again";
+        life.computed = 0;
+      }
+      const int end = slice.first_position + slice.tokens;
+      ASSERT_LE(end, life.length);
+      ASSERT_EQ(slice.yields_token, end == life.length);
+      ASSERT_GE(static_cast<int>(scheduler_->blocks(slice.sequence).size()) * kBlock, end);
+    }
+    ASSERT_LE(tokens, limits_.step_tokens_max);
+    ASSERT_LE(scheduler_->running(), limits_.sequences_max);
+    check_blocks();
+  }
+
+  void check_blocks() {
+    std::set<std::int32_t> held;
+    int count = 0;
+    for (const auto& [id, life] : lives_) {
+      for (const std::int32_t block : scheduler_->blocks(id)) {
+        ++count;
+        ASSERT_TRUE(held.insert(block).second) << "two sequences share block " << block;
+      }
+    }
+    ASSERT_EQ(count + pool_.blocks_free(), pool_.blocks_total());
+    ASSERT_EQ(scheduler_->progress().size(), lives_.size());
+  }
+
+  std::mt19937 random_;
+  BlockPool pool_;
+  SchedulerLimits limits_;
+  std::unique_ptr<Scheduler> scheduler_;
+  std::map<SequenceId, Life> lives_;
+  SequenceId last_id_ = 0;
+};
+
+TEST(Scheduler, KeepsItsPromisesOverRandomSchedules) {
+  for (unsigned seed = 1; seed <= 400; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    RandomWorld(seed).run();
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(Scheduler, ServesInOrderOfArrival) {
+  BlockPool pool(64, kBlock);
+  Scheduler scheduler({2, 8}, pool);
+  for (SequenceId id = 1; id <= 5; ++id) scheduler.add(id, 8);
+  std::vector<SequenceId> first_tokens;
+  std::map<SequenceId, int> generated;
+  for (int turn = 0; turn < 100 && first_tokens.size() < 5; ++turn) {
+    const auto plan = scheduler.plan();
+    scheduler.commit(plan);
+    for (const auto& slice : plan) {
+      if (!slice.yields_token) continue;
+      if (++generated[slice.sequence] == 1) first_tokens.push_back(slice.sequence);
+      if (generated[slice.sequence] == 3) scheduler.remove(slice.sequence);
+    }
+  }
+  EXPECT_EQ(first_tokens, (std::vector<SequenceId>{1, 2, 3, 4, 5}));
+}
+
+}  // namespace
+}  // namespace spillway::local
