@@ -29,33 +29,33 @@ constexpr std::span<const Label> kAnswerLabels(kDurationLabels, 5);
 constexpr Label kTokenLabels[] = {kDurationLabels[0], kDurationLabels[1],
                                   kDurationLabels[2], kDurationLabels[3],
                                   kDurationLabels[4], {"gen_ai_token_type", Words::token}};
-constexpr Label kRequestLabels[] = {{"class", Words::request_class}, {"model", Words::model},
-                                    {"target", Words::target},       {"code", Words::code},
-                                    {"stream", Words::stream},       {"error_type", Words::error}};
-constexpr Label kPhaseLabels[] = {{"class", Words::request_class}, {"phase", Words::phase}};
-constexpr Label kWaitLabels[] = {{"class", Words::request_class}, {"target", Words::target}};
+constexpr Label kRequestLabels[] = {{"cls", Words::request_class}, {"m", Words::model},
+                                    {"be", Words::target},         {"code", Words::code},
+                                    {"stream", Words::stream},     {"error_type", Words::error}};
+constexpr Label kPhaseLabels[] = {{"cls", Words::request_class}, {"phase", Words::phase}};
+constexpr Label kWaitLabels[] = {{"cls", Words::request_class}, {"be", Words::target}};
 constexpr Label kDecisionLabels[] = {
-    {"class", Words::request_class}, {"target", Words::target}, {"reason", Words::reason}};
+    {"cls", Words::request_class}, {"be", Words::target}, {"reason", Words::reason}};
 constexpr Label kReasonLabels[] = {{"reason", Words::reason}};
 constexpr Label kShedLabels[] = {{"reason", Words::shed}};
 constexpr Label kFallbackLabels[] = {
     {"from", Words::target}, {"to", Words::target}, {"reason", Words::error}};
-constexpr Label kRetryLabels[] = {{"target", Words::target}, {"reason", Words::error}};
-constexpr Label kPromiseLabels[] = {{"class", Words::request_class},
-                                    {"objective", Words::objective}};
-constexpr Label kPredictionLabels[] = {{"target", Words::target}, {"side", Words::side}};
-constexpr Label kCountedTargetLabels[] = {{"target", Words::target}};
+constexpr Label kRetryLabels[] = {{"be", Words::target}, {"reason", Words::error}};
+constexpr Label kPromiseLabels[] = {{"cls", Words::request_class}, {"objective", Words::objective}};
+constexpr Label kPredictionLabels[] = {{"be", Words::target}, {"side", Words::side}};
+constexpr Label kCountedTargetLabels[] = {{"be", Words::target}};
 constexpr Label kCostLabels[] = {{"tenant", Words::tenant},
-                                 {"model", Words::model},
-                                 {"target", Words::target},
+                                 {"m", Words::model},
+                                 {"be", Words::target},
                                  {"locality", Words::locality}};
-constexpr Label kSavingLabels[] = {{"class", Words::request_class}, {"reason", Words::saving}};
+constexpr Label kSavingLabels[] = {{"cls", Words::request_class}, {"reason", Words::saving}};
 constexpr Label kStageLabels[] = {{"stage", Words::stage}};
 constexpr Label kFoldedLabels[] = {{"label", Words::folded}};
 
-constexpr Label kTargetLabels[] = {{"target"}};
-constexpr Label kTokenKindLabels[] = {{"target"}, {"kind"}};
-constexpr Label kTermLabels[] = {{"target"}, {"term"}};
+constexpr Label kTargetLabels[] = {{"be"}};
+constexpr Label kTokenKindLabels[] = {{"be"}, {"kind"}};
+constexpr Label kOutcomeLabels[] = {{"be"}, {"outcome"}};
+constexpr Label kTermLabels[] = {{"be"}, {"term"}};
 constexpr Label kListenerLabels[] = {{"listener"}};
 constexpr Label kRejectLabels[] = {{"listener"}, {"reason"}};
 constexpr Label kResultLabels[] = {{"result"}};
@@ -150,6 +150,11 @@ constexpr SeriesRow kCatalogue[] = {
      "Tokens that went through the model, prefill or decode."},
     {Series::engine_preemptions, "spillway_engine_preemptions_total", C, kLive, kTargetLabels,
      "Sequences that lost their KV blocks to others and start again."},
+    {Series::engine_sequences, "spillway_engine_sequences_total", C, kLive, kOutcomeLabels,
+     "Sequences by how they ended: finished, cancelled by their client, failed, refused as too "
+     "many."},
+    {Series::engine_cancel_steps, "spillway_engine_cancel_steps_max", G, kLive, kTargetLabels,
+     "Most steps that still held a sequence after its client had left."},
     {Series::engine_step_model, "spillway_engine_step_model_seconds", G, kLive, kTermLabels,
      "Learned step time: a fixed base, and what each sequence, context token and prefill token "
      "adds."},

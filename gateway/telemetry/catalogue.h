@@ -4,7 +4,9 @@
 // Constant data, readable from any thread. Rows with source `receipts` are counted when a request
 // is over; `live` rows are asked for at scrape time; `alias` rows repeat live ones under vLLM's
 // names, on a page of their own (the colon in those names is what `promtool check metrics` objects
-// to).
+// to).//
+// Labels have the short names of the metrics' catalogue that dashboards and alerts are written in:
+// `cls` is the request class, `m` the model asked for, `be` the target (backend).
 #pragma once
 
 #include "gateway/telemetry/words.h"
@@ -52,6 +54,8 @@ enum class Series : std::uint8_t {
   engine_step,
   engine_tokens,
   engine_preemptions,
+  engine_sequences,
+  engine_cancel_steps,
   engine_step_model,
   open_connections,
   connections,

@@ -47,6 +47,17 @@ void add_engine(Samples& samples, const EngineState& engine) {
   tokens("prefill", counters.prompt_tokens);
   tokens("decode", counters.generated_tokens);
 
+  const auto ended = [&](const char* how, std::uint64_t count) {
+    samples.push_back(
+        {Series::engine_sequences, {engine.target, how}, static_cast<double>(count), {}});
+  };
+  ended("finished", counters.finished);
+  ended("cancelled", counters.cancelled);
+  ended("failed", counters.failed);
+  ended("refused", counters.refused);
+  samples.push_back(
+      {Series::engine_cancel_steps, name, static_cast<double>(counters.cancel_steps_max), {}});
+
   const auto term = [&](const char* which, double seconds) {
     samples.push_back({Series::engine_step_model, {engine.target, which}, seconds, {}});
   };

@@ -23,8 +23,8 @@ constexpr const char* kAnswer =
 
 TEST_F(Counted, AServedRequestIsCountedOnceByWhatTheClientGot) {
   count(example_receipt());
-  EXPECT_EQ(value("spillway_requests_total{class=\"interactive\",code=\"2xx\",model=\"auto\","
-                  "stream=\"true\",target=\"local\"}"),
+  EXPECT_EQ(value("spillway_requests_total{cls=\"interactive\",code=\"2xx\",m=\"auto\","
+                  "stream=\"true\",be=\"local\"}"),
             "1");
 }
 
@@ -55,13 +55,11 @@ TEST_F(Counted, WholeAnswersHaveNoTimeToFirstToken) {
 
 TEST_F(Counted, OwnTimeIsSplitIntoDecideAndDispatch) {
   count(example_receipt());
-  EXPECT_EQ(value("spillway_gateway_overhead_seconds_sum{class=\"interactive\",phase=\"decide\"}"),
+  EXPECT_EQ(value("spillway_gateway_overhead_seconds_sum{cls=\"interactive\",phase=\"decide\"}"),
             "0.002");
-  EXPECT_EQ(
-      value("spillway_gateway_overhead_seconds_sum{class=\"interactive\",phase=\"dispatch\"}"),
-      "0.001");
-  EXPECT_EQ(value("spillway_queue_wait_seconds_sum{class=\"interactive\",target=\"local\"}"),
+  EXPECT_EQ(value("spillway_gateway_overhead_seconds_sum{cls=\"interactive\",phase=\"dispatch\"}"),
             "0.001");
+  EXPECT_EQ(value("spillway_queue_wait_seconds_sum{cls=\"interactive\",be=\"local\"}"), "0.001");
 }
 
 TEST_F(Counted, AFailedTargetIsAFallbackAndItsTimeIsNotOurs) {
@@ -76,14 +74,13 @@ TEST_F(Counted, AFailedTargetIsAFallbackAndItsTimeIsNotOurs) {
   EXPECT_EQ(value("spillway_fallbacks_total{from=\"cloudbrain\",reason=\"backend_unavailable\",to="
                   "\"ai-hub\"}"),
             "1");
-  EXPECT_EQ(value("spillway_retries_total{reason=\"deadline_exceeded\",target=\"ai-hub\"}"), "1");
-  EXPECT_EQ(value("spillway_route_decisions_total{class=\"interactive\",reason=\"spill_ttft\","
-                  "target=\"cloudbrain\"}"),
+  EXPECT_EQ(value("spillway_retries_total{reason=\"deadline_exceeded\",be=\"ai-hub\"}"), "1");
+  EXPECT_EQ(value("spillway_route_decisions_total{cls=\"interactive\",reason=\"spill_ttft\","
+                  "be=\"cloudbrain\"}"),
             "1");
   EXPECT_EQ(value("spillway_spill_total{reason=\"spill_ttft\"}"), "1");
   EXPECT_EQ(
-      value("spillway_gateway_overhead_seconds_count{class=\"interactive\",phase=\"dispatch\"}"),
-      "");
+      value("spillway_gateway_overhead_seconds_count{cls=\"interactive\",phase=\"dispatch\"}"), "");
   EXPECT_EQ(metrics_.text().find("spillway_ttft_prediction_error_seconds"), std::string::npos);
 }
 
@@ -98,11 +95,10 @@ TEST_F(Counted, PromisesKeptAndBroken) {
   failed.error = Error{Errc::backend_unavailable, "", "", {}};
   failed.http_status = 502;
   count(failed);
-  EXPECT_EQ(value("spillway_slo_attained_total{class=\"interactive\",objective=\"ttft\"}"), "1");
-  EXPECT_EQ(value("spillway_slo_missed_total{class=\"interactive\",objective=\"ttft\"}"), "2");
-  EXPECT_EQ(value("spillway_slo_attained_total{class=\"interactive\",objective=\"per_token\"}"),
-            "1");
-  EXPECT_EQ(value("spillway_slo_missed_total{class=\"interactive\",objective=\"per_token\"}"), "1");
+  EXPECT_EQ(value("spillway_slo_attained_total{cls=\"interactive\",objective=\"ttft\"}"), "1");
+  EXPECT_EQ(value("spillway_slo_missed_total{cls=\"interactive\",objective=\"ttft\"}"), "2");
+  EXPECT_EQ(value("spillway_slo_attained_total{cls=\"interactive\",objective=\"per_token\"}"), "1");
+  EXPECT_EQ(value("spillway_slo_missed_total{cls=\"interactive\",objective=\"per_token\"}"), "1");
 }
 
 TEST_F(Counted, AClientWhoLeftEarlyBreaksNoPromise) {
@@ -111,7 +107,7 @@ TEST_F(Counted, AClientWhoLeftEarlyBreaksNoPromise) {
   gone.error = Error{Errc::cancelled, "", "", {}};
   gone.http_status = 499;
   count(gone);
-  EXPECT_EQ(value("spillway_slo_missed_total{class=\"interactive\",objective=\"ttft\"}"), "0");
+  EXPECT_EQ(value("spillway_slo_missed_total{cls=\"interactive\",objective=\"ttft\"}"), "0");
   EXPECT_EQ(value("spillway_stream_client_gone_total{stage=\"before_first_token\"}"), "1");
 }
 
@@ -130,15 +126,14 @@ TEST_F(Counted, AnUnroutedRefusalHasNoTargetAndIsShed) {
 
 TEST_F(Counted, PredictionErrorHasASideAndAShare) {
   count(example_receipt());  // Predicted 125 ms, came 101 ms after the plan.
-  EXPECT_EQ(value("spillway_ttft_prediction_error_seconds_bucket{side=\"early\",target=\"local\","
+  EXPECT_EQ(value("spillway_ttft_prediction_error_seconds_bucket{side=\"early\",be=\"local\","
                   "le=\"0.01\"}"),
             "0");
-  EXPECT_EQ(value("spillway_ttft_prediction_error_seconds_bucket{side=\"early\",target=\"local\","
+  EXPECT_EQ(value("spillway_ttft_prediction_error_seconds_bucket{side=\"early\",be=\"local\","
                   "le=\"0.025\"}"),
             "1");
-  EXPECT_EQ(value("spillway_ttft_prediction_error_ratio_bucket{target=\"local\",le=\"0.2\"}"), "0");
-  EXPECT_EQ(value("spillway_ttft_prediction_error_ratio_bucket{target=\"local\",le=\"0.25\"}"),
-            "1");
+  EXPECT_EQ(value("spillway_ttft_prediction_error_ratio_bucket{be=\"local\",le=\"0.2\"}"), "0");
+  EXPECT_EQ(value("spillway_ttft_prediction_error_ratio_bucket{be=\"local\",le=\"0.25\"}"), "1");
 }
 
 TEST_F(Counted, MoneyIsInDollars) {
@@ -150,10 +145,10 @@ TEST_F(Counted, MoneyIsInDollars) {
   paid.avoided_nano_usd = 0;
   paid.cost_nano_usd = 1'500'000'000;
   count(paid);
-  EXPECT_EQ(value("spillway_cost_usd_total{locality=\"cloud\",model=\"brain-large\",target=\"ai-"
+  EXPECT_EQ(value("spillway_cost_usd_total{locality=\"cloud\",m=\"brain-large\",be=\"ai-"
                   "hub\",tenant=\"acme\"}"),
             "1.5");
-  EXPECT_EQ(value("spillway_cost_avoided_usd_total{class=\"interactive\",reason=\"local\"}"), "2");
+  EXPECT_EQ(value("spillway_cost_avoided_usd_total{cls=\"interactive\",reason=\"local\"}"), "2");
 }
 
 TEST_F(Counted, TheConfigurationInForceAndRefusedOnes) {
@@ -188,17 +183,17 @@ LiveState example_state() {
 TEST_F(Counted, TheLiveStateIsAskedForAtEachScrape) {
   metrics_.watch(example_state);
   EXPECT_EQ(value("spillway_admitted_requests"), "7");
-  EXPECT_EQ(value("spillway_inflight_requests{target=\"ai-hub\"}"), "4");
-  EXPECT_EQ(value("spillway_queue_depth{target=\"local\"}"), "5");
-  EXPECT_EQ(value("spillway_backend_up{target=\"ai-hub\"}"), "0");
-  EXPECT_EQ(value("spillway_circuit_state{target=\"ai-hub\"}"), "2");
-  EXPECT_EQ(value("spillway_circuit_state{target=\"local\"}"), "");
-  EXPECT_EQ(value("spillway_engine_kv_blocks_used_ratio{target=\"local\"}"), "0.75");
-  EXPECT_EQ(value("spillway_engine_tokens_total{target=\"local\",kind=\"decode\"}"), "40");
-  EXPECT_EQ(value("spillway_engine_step_seconds_bucket{target=\"local\",le=\"0.01\"}"), "0");
-  EXPECT_EQ(value("spillway_engine_step_seconds_bucket{target=\"local\",le=\"0.02\"}"), "1");
-  EXPECT_EQ(value("spillway_engine_step_seconds_bucket{target=\"local\",le=\"+Inf\"}"), "1");
-  EXPECT_EQ(value("spillway_engine_batch_size_sum{target=\"local\"}"), "2");
+  EXPECT_EQ(value("spillway_inflight_requests{be=\"ai-hub\"}"), "4");
+  EXPECT_EQ(value("spillway_queue_depth{be=\"local\"}"), "5");
+  EXPECT_EQ(value("spillway_backend_up{be=\"ai-hub\"}"), "0");
+  EXPECT_EQ(value("spillway_circuit_state{be=\"ai-hub\"}"), "2");
+  EXPECT_EQ(value("spillway_circuit_state{be=\"local\"}"), "");
+  EXPECT_EQ(value("spillway_engine_kv_blocks_used_ratio{be=\"local\"}"), "0.75");
+  EXPECT_EQ(value("spillway_engine_tokens_total{be=\"local\",kind=\"decode\"}"), "40");
+  EXPECT_EQ(value("spillway_engine_step_seconds_bucket{be=\"local\",le=\"0.01\"}"), "0");
+  EXPECT_EQ(value("spillway_engine_step_seconds_bucket{be=\"local\",le=\"0.02\"}"), "1");
+  EXPECT_EQ(value("spillway_engine_step_seconds_bucket{be=\"local\",le=\"+Inf\"}"), "1");
+  EXPECT_EQ(value("spillway_engine_batch_size_sum{be=\"local\"}"), "2");
   EXPECT_EQ(value("spillway_http_parse_rejects_total{listener=\"api\",reason=\"bad_host\"}"), "6");
   EXPECT_EQ(value("spillway_log_dropped_total"), "3");
   EXPECT_NE(value("process_resident_memory_bytes"), "");

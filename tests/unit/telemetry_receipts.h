@@ -5,6 +5,8 @@
 #include "gateway/telemetry/metrics.h"
 
 #include <chrono>
+#include <set>
+#include <sstream>
 #include <string>
 
 namespace spillway::telemetry {
@@ -51,12 +53,28 @@ inline Receipt example_receipt() {
   return receipt;
 }
 
-// The value of the line that begins with `series` and a space; empty if there is none.
+// "name{b="2",a="1"}" with its labels in alphabetical order. Label values here have no commas.
+inline std::string in_order(const std::string& series) {
+  const std::size_t brace = series.find('{');
+  if (brace == std::string::npos) return series;
+  std::istringstream labels(series.substr(brace + 1, series.size() - brace - 2));
+  std::set<std::string> sorted;
+  for (std::string label; std::getline(labels, label, ',');) sorted.insert(label);
+  std::string text = series.substr(0, brace);
+  for (const std::string& label : sorted) text += ',' + label;
+  return text;
+}
+
+// The value of that series on a page of metrics, whatever the order of its labels; empty if there
+// is none.
 inline std::string value_in(const std::string& page, const std::string& series) {
-  const std::size_t at = ("\n" + page).find("\n" + series + " ");
-  if (at == std::string::npos) return {};
-  const std::size_t begin = at + series.size() + 1;
-  return page.substr(begin, page.find('\n', begin) - begin);
+  std::istringstream lines(page);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t space = line.rfind(' ');
+    if (line[0] != '#' && in_order(line.substr(0, space)) == in_order(series))
+      return line.substr(space + 1);
+  }
+  return {};
 }
 
 }  // namespace spillway::telemetry

@@ -35,6 +35,8 @@ std::string listing() {
   for (const SeriesRow& its_row : catalogue()) {
     out << its_row.name << ' ' << name_of(its_row.kind);
     for (const Label& label : its_row.labels) out << ' ' << label.name;
+    if (!its_row.buckets.empty()) out << " |";
+    for (const double bound : its_row.buckets) out << ' ' << bound;
     out << '\n';
   }
   return out.str();
@@ -138,8 +140,8 @@ TEST(ClosedSets, AReloadAddsNamesAndKeepsTheOldOnes) {
   metrics.count(example_receipt());
   const std::string page = metrics.text();
   const auto requests = [&](const std::string& name) {
-    return value_in(page, "spillway_requests_total{class=\"" + name +
-                              "\",code=\"2xx\",model=\"auto\",stream=\"true\",target=\"local\"}");
+    return value_in(page, "spillway_requests_total{cls=\"" + name +
+                              "\",code=\"2xx\",m=\"auto\",stream=\"true\",be=\"local\"}");
   };
   EXPECT_EQ(requests("interactive"), "2");
   EXPECT_EQ(requests("urgent"), "1");
@@ -192,8 +194,8 @@ TEST(Threads, WorkersCountAtOnceAndScrapesSeeWholePages) {
   const std::string page = metrics.text();
   const auto requests = [&](const std::string& name) {
     return std::stoi(
-        value_in(page, "spillway_requests_total{class=\"" + name +
-                           "\",code=\"2xx\",model=\"auto\",stream=\"true\",target=\"local\"}"));
+        value_in(page, "spillway_requests_total{cls=\"" + name +
+                           "\",code=\"2xx\",m=\"auto\",stream=\"true\",be=\"local\"}"));
   };
   EXPECT_EQ(requests("interactive") + requests("batch"), 4 * kEach);
 }
