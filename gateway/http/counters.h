@@ -41,6 +41,7 @@ struct Counters {
   Count connections_refused{0};  // Over connections_max.
   Count requests{0};             // Handed to the handler.
   Count client_gone{0};          // The client hung up while its handler ran.
+  Count handler_faults{0};       // A handler threw.
   Count slow_clients{0};         // Ended by the write timeout.
   Count drained{0};              // Answered 503 because the server was draining.
   std::array<Count, static_cast<std::size_t>(Reject::kCount)> parse_rejects{};

@@ -32,14 +32,15 @@ class Routes {
     std::string path;  // Without "{id}".
     bool takes_tail = false;
     Handler handler;
+
+    bool matches(std::string_view asked) const;
   };
 
-  const Route* find(std::string_view method, Request& request) const;
   std::string allowed(
       std::string_view path) const;  // "GET, HEAD, OPTIONS", or empty if the path is unknown.
 
   ErrorFormatter format_error_;
-  std::vector<Route> routes_;
+  std::vector<Route> routes_;  // The closest match first.
 };
 
 }  // namespace spillway::http

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace spillway::openai {
 
@@ -69,10 +70,11 @@ class ChatAnswer {
   std::string body(const ChatAnswerInfo& info) const;
 
  private:
+  void append_message(std::string& out) const;
+
   std::string text_;
   std::string reasoning_;
-  std::string extra_;  // Merged JSON object of further message members, or empty.
-  bool has_reasoning_ = false;
+  std::vector<std::string> extras_;  // Each a JSON object of message members; merged at the end.
   FinishReason finish_ = FinishReason::stop;
   Usage usage_;
 };

@@ -1,0 +1,33 @@
+#include "gateway/http/message.h"
+
+#include <algorithm>
+#include <cstddef>
+
+namespace spillway::http {
+namespace {
+
+constexpr std::string_view kBearer = "bearer ";
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+}  // namespace
+
+std::string_view Request::header(std::string_view name) const {
+  for (const Header& header : headers) {
+    if (header.name == name) return header.value;
+  }
+  return {};
+}
+
+std::string_view Request::bearer_token() const {
+  std::string_view value = header("authorization");
+  if (value.size() < kBearer.size()) return {};
+  for (std::size_t i = 0; i < kBearer.size(); ++i) {
+    if (lower(value[i]) != kBearer[i]) return {};
+  }
+  value.remove_prefix(kBearer.size());
+  value.remove_prefix(std::min(value.find_first_not_of(' '), value.size()));
+  return value;
+}
+
+}  // namespace spillway::http

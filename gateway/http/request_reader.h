@@ -1,0 +1,77 @@
+// Bytes in, requests out: the strict head check, Beast's parser and the limits, without any socket.
+//
+// Belongs to one connection. After a rejection the reader is spent: the bytes that follow have no
+// known meaning.
+#pragma once
+
+#include "backends/contract/error.h"
+#include "config/settings.h"
+#include "gateway/http/counters.h"
+#include "gateway/http/head_check.h"
+#include "gateway/http/message.h"
+
+#include <cstddef>
+#include <memory>
+#include <string_view>
+
+namespace spillway::http {
+
+class RequestReader {
+ public:
+  enum class Step {
+    more,      // Everything useful was taken; give more bytes behind what was not.
+    head,      // The head is complete and accepted; call again for the body.
+    complete,  // take() has a request.
+    rejected,  // rejection() says why.
+  };
+
+  struct Rejection {
+    Reject reason = Reject::malformed_line;
+    Error error;
+  };
+
+  explicit RequestReader(const config::ServerLimits& limits);
+  ~RequestReader();
+
+  // Looks at `bytes`, the unread bytes of the connection, and sets `taken` to how many of them are
+  // done with.
+  Step feed(std::string_view bytes, std::size_t& taken);
+
+  // Some byte of a request has been seen, but not all.
+  bool in_request() const;
+  // The head is read and the body is not.
+  bool in_body() const;
+  // The client waits for "100 Continue". Requires: feed() returned head.
+  bool expects_continue() const;
+  // The request was HTTP/1.0: no chunked answer.
+  bool http_1_0() const;
+  // The client allows another request on this connection.
+  bool keep_alive() const;
+
+  // The request without id, peer and arrival; the reader is ready for the next one, and the facts
+  // above stay until its head is there. Requires: feed() returned complete.
+  Request take();
+
+  const Rejection& rejection() const { return rejection_; }
+
+ private:
+  class Parser;
+
+  Step feed_head(std::string_view bytes, std::size_t& taken);
+  Step feed_body(std::string_view bytes, std::size_t& taken);
+  Step accept_head(std::string_view head);
+  Step reject(Reject reason, Errc code, std::string_view why);
+  Step reject_body_size();
+
+  const config::ServerLimits limits_;
+  HeadScanner scanner_;
+  HeadFacts facts_;
+  std::unique_ptr<Parser> parser_;
+  Rejection rejection_;
+  bool in_head_ = false;
+  bool in_body_ = false;
+  bool http_1_0_ = false;
+  bool keep_alive_ = true;
+};
+
+}  // namespace spillway::http

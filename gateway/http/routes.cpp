@@ -1,0 +1,72 @@
+#include "gateway/http/routes.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace spillway::http {
+namespace net = boost::asio;
+
+namespace {
+
+constexpr std::string_view kTail = "{id}";
+
+net::awaitable<void> answer_error(ErrorReply reply, std::string allow, ResponseWriter& out) {
+  for (const auto& [name, value] : reply.headers) out.set_header(name, value);
+  if (!allow.empty()) out.set_header("allow", allow);
+  co_await out.send(reply.status, std::move(reply.content_type), std::move(reply.body));
+}
+
+net::awaitable<void> answer_options(std::string allow, ResponseWriter& out) {
+  out.set_header("allow", allow);
+  co_await out.send(204, std::string(), std::string());
+}
+
+}  // namespace
+
+Routes::Routes(ErrorFormatter format_error) : format_error_(std::move(format_error)) {}
+
+void Routes::add(std::string_view method, std::string_view pattern, Handler handler) {
+  const bool takes_tail = pattern.ends_with(kTail);
+  if (takes_tail) pattern.remove_suffix(kTail.size());
+  Route route{std::string(method), std::string(pattern), takes_tail, std::move(handler)};
+  // Exact paths and longer prefixes come first, so that the first match is the closest.
+  const auto closer = [](const Route& a, const Route& b) {
+    if (a.takes_tail != b.takes_tail) return b.takes_tail;
+    return a.path.size() > b.path.size();
+  };
+  routes_.insert(std::upper_bound(routes_.begin(), routes_.end(), route, closer), std::move(route));
+}
+
+bool Routes::Route::matches(std::string_view asked) const {
+  if (!takes_tail) return asked == path;
+  return asked.size() > path.size() && asked.starts_with(path);
+}
+
+net::awaitable<void> Routes::serve(Request request, ResponseWriter& out) const {
+  const std::string method = request.method == "HEAD" ? "GET" : request.method;
+  for (const Route& route : routes_) {
+    if (route.method != method || !route.matches(request.path)) continue;
+    if (route.takes_tail) request.tail = request.path.substr(route.path.size());
+    return route.handler(std::move(request), out);
+  }
+  std::string allow = allowed(request.path);
+  if (method == "OPTIONS" && !allow.empty()) return answer_options(std::move(allow), out);
+  const Errc code = allow.empty() ? Errc::not_found : Errc::method_not_allowed;
+  std::string why = allow.empty() ? "there is nothing at " + request.path
+                                  : request.path + " takes " + allow + ", not " + request.method;
+  const Error error{code, std::move(why), "", std::nullopt};
+  return answer_error(format_error_(error), std::move(allow), out);
+}
+
+std::string Routes::allowed(std::string_view path) const {
+  std::string methods;
+  for (const Route& route : routes_) {
+    if (path != "*" && !route.matches(path)) continue;
+    if (methods.find(route.method) != std::string::npos) continue;
+    methods += route.method + ", ";
+    if (route.method == "GET") methods += "HEAD, ";
+  }
+  return methods.empty() ? methods : methods + "OPTIONS";
+}
+
+}  // namespace spillway::http

@@ -1,0 +1,174 @@
+#include "gateway/http/session.h"
+
+#include "gateway/http/request_id.h"
+
+#include <boost/asio/this_coro.hpp>
+
+#include <chrono>
+#include <exception>
+#include <string_view>
+#include <utility>
+
+namespace spillway::http {
+namespace net = boost::asio;
+
+namespace {
+
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+// For a refused client to read our answer before the connection goes.
+constexpr std::chrono::seconds kLinger{2};
+
+void count_one(Counters::Count& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
+
+}  // namespace
+
+Session::Session(ServerContext& context, const std::string& date, net::ip::tcp::socket socket,
+                 std::string peer)
+    : context_(context),
+      date_(date),
+      peer_(std::move(peer)),
+      connection_(std::move(socket), context.options.limits),
+      reader_(context.options.limits) {}
+
+net::awaitable<void> Session::run() {
+  co_await net::this_coro::throw_if_cancelled(false);
+  bool again = true;
+  while (again) again = co_await serve_one();
+  co_await connection_.close();
+}
+
+net::awaitable<bool> Session::serve_one() {
+  const Received received = co_await receive();
+  if (received == Received::nothing) co_return false;
+  if (received == Received::rejected) {
+    co_await refuse(refusal_);
+    co_return false;
+  }
+  Request request = reader_.take();
+  request.id = next_request_id();
+  request.peer = peer_;
+  request.arrived = SteadyClock::now();
+  co_return co_await answer(std::move(request));
+}
+
+net::awaitable<Session::Received> Session::receive() {
+  deadline_ = SteadyClock::now() + context_.options.limits.idle_timeout;
+  bool begun = false;
+  while (true) {
+    std::size_t taken = 0;
+    const auto step = reader_.feed(connection_.unread(), taken);
+    connection_.consume(taken);
+    if (step == RequestReader::Step::complete) co_return Received::request;
+    if (step == RequestReader::Step::rejected) {
+      reject(reader_.rejection().reason, reader_.rejection().error);
+      co_return Received::rejected;
+    }
+    if (step == RequestReader::Step::head) {
+      deadline_ = SteadyClock::now() + context_.options.limits.body_timeout;
+      begun = true;
+      const bool asks = reader_.expects_continue() && connection_.unread().empty();
+      const Connection::Pieces go_on = {net::buffer(kContinue.data(), kContinue.size())};
+      if (asks) co_await connection_.write(go_on);
+      continue;
+    }
+    if (!begun && reader_.in_request()) {
+      deadline_ = SteadyClock::now() + context_.options.limits.header_timeout;
+      begun = true;
+    }
+    const bool arrived = co_await wait_for_more(begun);
+    if (!arrived) co_return refusal_.message.empty() ? Received::nothing : Received::rejected;
+  }
+}
+
+// False if nothing more will come; refusal_ has a message if the client should be told.
+net::awaitable<bool> Session::wait_for_more(bool begun) {
+  if (!begun && context_.draining.load(std::memory_order_relaxed)) co_return false;
+  idle_ = !begun;
+  const auto arrival = co_await connection_.wait_for_bytes(deadline_);
+  idle_ = false;
+  if (arrival == Connection::Arrival::bytes) co_return true;
+  if (arrival == Connection::Arrival::timed_out && begun) {
+    const std::string_view part = reader_.in_body() ? "body" : "headers";
+    std::string why = "the request's " + std::string(part) + " did not arrive in time";
+    reject(Reject::timeout, Error{Errc::request_timeout, std::move(why), "", std::nullopt});
+  }
+  co_return false;
+}
+
+net::awaitable<bool> Session::answer(Request request) {
+  const bool draining = context_.draining.load(std::memory_order_relaxed);
+  AnswerRules rules;
+  rules.head_only = request.method == "HEAD";
+  rules.http_1_0 = reader_.http_1_0();
+  rules.keep_alive = reader_.keep_alive();
+  const std::string id = request.id;
+  SessionWriter out(connection_, rules, id, date_, context_.draining);
+  if (draining) {
+    count_one(context_.counters.drained);
+    Error error{Errc::overloaded, "the gateway is shutting down", "", std::chrono::seconds(1)};
+    co_await send_error(std::move(error), out);
+    co_return false;
+  }
+  connection_.watch(true);
+  const bool whole = co_await handle(std::move(request), out);
+  if (!whole && connection_.health() == Connection::Health::good && !out.head_sent()) {
+    Error error{Errc::internal, "the gateway failed to answer", "", std::nullopt};
+    co_await send_error(std::move(error), out);
+  }
+  connection_.watch(false);
+  count_loss();
+  co_return connection_.health() == Connection::Health::good&& out.finished() && out.keep_alive();
+}
+
+// True if the handler gave a whole answer.
+net::awaitable<bool> Session::handle(Request request, SessionWriter& out) {
+  if (connection_.health() != Connection::Health::good) co_return false;
+  Counters& counters = context_.counters;
+  count_one(counters.requests);
+  counters.in_flight.fetch_add(1, std::memory_order_relaxed);
+  try {
+    auto answering = context_.handler(std::move(request), out);
+    co_await std::move(answering);
+  } catch (const std::exception&) {
+    count_one(counters.handler_faults);
+  }
+  counters.in_flight.fetch_sub(1, std::memory_order_relaxed);
+  co_return out.finished();
+}
+
+net::awaitable<void> Session::refuse(Error error) {
+  AnswerRules rules;
+  rules.keep_alive = false;
+  const std::string id = next_request_id();
+  SessionWriter out(connection_, rules, id, date_, context_.draining);
+  co_await send_error(std::move(error), out);
+  co_await connection_.linger(SteadyClock::now() + kLinger);
+}
+
+net::awaitable<void> Session::send_error(Error error, SessionWriter& out) {
+  ErrorReply reply = context_.format_error(error);
+  for (const auto& [name, value] : reply.headers) out.set_header(name, value);
+  co_await out.send(reply.status, std::move(reply.content_type), std::move(reply.body));
+}
+
+void Session::reject(Reject reason, Error error) {
+  context_.counters.count(reason);
+  refusal_ = std::move(error);
+}
+
+void Session::count_loss() {
+  if (connection_.health() == Connection::Health::client_gone) {
+    count_one(context_.counters.client_gone);
+  }
+  if (connection_.health() == Connection::Health::slow_client) {
+    count_one(context_.counters.slow_clients);
+  }
+}
+
+void Session::drain() {
+  if (idle_) connection_.abort();
+}
+
+void Session::abort() { connection_.abort(); }
+
+}  // namespace spillway::http

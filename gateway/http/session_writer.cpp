@@ -1,0 +1,131 @@
+#include "gateway/http/session_writer.h"
+
+#include <boost/beast/http/status.hpp>
+
+#include <array>
+#include <cassert>
+#include <charconv>
+#include <utility>
+
+namespace spillway::http {
+namespace net = boost::asio;
+
+namespace {
+
+constexpr std::string_view kChunkEnd = "\r\n";
+constexpr std::string_view kLastChunk = "0\r\n\r\n";
+constexpr std::string_view kChunkEndAndLast = "\r\n0\r\n\r\n";
+
+net::const_buffer piece(std::string_view text) { return net::buffer(text.data(), text.size()); }
+
+bool has_no_body(int status) { return status == 204 || status == 304; }
+
+// RFC 9112 7.1: the chunk's size in hexadecimal and a line end.
+struct ChunkSize {
+  explicit ChunkSize(std::size_t size) {
+    char* end = std::to_chars(text.data(), text.data() + text.size() - 2, size, 16).ptr;
+    *end++ = '\r';
+    *end++ = '\n';
+    length = static_cast<std::size_t>(end - text.data());
+  }
+  std::string_view view() const { return {text.data(), length}; }
+
+  std::array<char, 20> text{};
+  std::size_t length = 0;
+};
+
+}  // namespace
+
+SessionWriter::SessionWriter(Connection& connection, AnswerRules rules, std::string_view request_id,
+                             std::string_view date, const std::atomic<bool>& draining)
+    : connection_(connection),
+      rules_(rules),
+      request_id_(request_id),
+      date_(date),
+      draining_(draining) {}
+
+void SessionWriter::set_header(std::string_view name, std::string_view value) {
+  assert(!head_sent());
+  extra_headers_.append(name).append(": ");
+  for (char c : value) {
+    const auto byte = static_cast<unsigned char>(c);
+    extra_headers_.push_back(byte < 0x20 || byte == 0x7f ? ' ' : c);
+  }
+  extra_headers_.append("\r\n");
+}
+
+void SessionWriter::begin_head(int status, std::string_view content_type) {
+  status_ = status;
+  const auto reason =
+      boost::beast::http::obsolete_reason(static_cast<boost::beast::http::status>(status));
+  head_.reserve(320 + extra_headers_.size());
+  head_.append("HTTP/1.1 ").append(std::to_string(status)).append(" ");
+  head_.append(reason.data(), reason.size());
+  head_.append("\r\ndate: ").append(date_);
+  head_.append("\r\nx-request-id: ").append(request_id_).append("\r\n");
+  if (!content_type.empty()) head_.append("content-type: ").append(content_type).append("\r\n");
+  head_.append(extra_headers_);
+}
+
+void SessionWriter::end_head() {
+  if (draining_.load(std::memory_order_relaxed)) rules_.keep_alive = false;
+  if (!rules_.keep_alive) {
+    head_.append("connection: close\r\n");
+  } else if (rules_.http_1_0) {
+    head_.append("connection: keep-alive\r\n");
+  }
+  head_.append("\r\n");
+}
+
+Async<void> SessionWriter::send(int status, std::string content_type, std::string body) {
+  assert(!head_sent());
+  begin_head(status, has_no_body(status) ? std::string_view() : content_type);
+  if (!has_no_body(status)) {
+    head_.append("content-length: ").append(std::to_string(body.size())).append("\r\n");
+  }
+  end_head();
+  const bool bare = rules_.head_only || has_no_body(status);
+  const Connection::Pieces pieces = {piece(head_), piece(bare ? std::string_view() : body)};
+  const auto sent = co_await connection_.write(pieces);
+  if (sent) state_ = State::finished;
+  co_return sent;
+}
+
+Async<void> SessionWriter::begin_stream() {
+  assert(!head_sent());
+  if (rules_.http_1_0) rules_.keep_alive = false;
+  begin_head(200, "text/event-stream");
+  head_.append("cache-control: no-cache\r\n");
+  if (!rules_.http_1_0) head_.append("transfer-encoding: chunked\r\n");
+  end_head();
+  state_ = State::streaming;
+  co_return Result<void>();
+}
+
+Async<void> SessionWriter::write(std::string whole_events) {
+  assert(state_ == State::streaming);
+  if (whole_events.empty() && head_.empty()) co_return Result<void>();
+  co_return co_await write_events(whole_events, kChunkEnd);
+}
+
+Async<void> SessionWriter::end(std::string last_events) {
+  assert(state_ == State::streaming);
+  const auto sent =
+      co_await write_events(last_events, last_events.empty() ? kLastChunk : kChunkEndAndLast);
+  if (sent) state_ = State::finished;
+  co_return sent;
+}
+
+Async<void> SessionWriter::write_events(std::string_view events, std::string_view tail) {
+  const std::string head = std::exchange(head_, std::string());
+  const bool chunked = !rules_.http_1_0 && !rules_.head_only;
+  const ChunkSize size(events.size());
+  const bool sized = chunked && !events.empty();
+  const bool ended = chunked && (sized || tail == kLastChunk);
+  const Connection::Pieces pieces = {piece(head), piece(sized ? size.view() : std::string_view()),
+                                     piece(rules_.head_only ? std::string_view() : events),
+                                     piece(ended ? tail : std::string_view())};
+  co_return co_await connection_.write(pieces);
+}
+
+}  // namespace spillway::http

@@ -1,0 +1,59 @@
+// The ResponseWriter of one request: heads, chunk framing and what HTTP demands of each answer.
+//
+// Lives in the session's frame while the handler runs, on the connection's thread.
+#pragma once
+
+#include "gateway/http/connection.h"
+#include "gateway/http/response_writer.h"
+
+#include <atomic>
+#include <string>
+#include <string_view>
+
+namespace spillway::http {
+
+struct AnswerRules {
+  bool head_only = false;  // The request was HEAD.
+  bool http_1_0 = false;   // No chunked framing.
+  bool keep_alive = true;  // As far as the client is concerned.
+};
+
+class SessionWriter final : public ResponseWriter {
+ public:
+  // `date` is the Date header's value; a server that is draining when the head is made closes the
+  // connection behind the answer. Everything must outlive the writer.
+  SessionWriter(Connection& connection, AnswerRules rules, std::string_view request_id,
+                std::string_view date, const std::atomic<bool>& draining);
+
+  void set_header(std::string_view name, std::string_view value) override;
+  Async<void> send(int status, std::string content_type, std::string body) override;
+  Async<void> begin_stream() override;
+  Async<void> write(std::string whole_events) override;
+  Async<void> end(std::string last_events) override;
+  bool head_sent() const override { return status_ != 0; }
+  int status() const override { return status_; }
+
+  // The answer is complete.
+  bool finished() const { return state_ == State::finished; }
+  // Another request may follow on this connection. Requires: finished().
+  bool keep_alive() const { return rules_.keep_alive; }
+
+ private:
+  enum class State { nothing, streaming, finished };
+
+  void begin_head(int status, std::string_view content_type);
+  void end_head();
+  Async<void> write_events(std::string_view events, std::string_view tail);
+
+  Connection& connection_;
+  AnswerRules rules_;
+  const std::string_view request_id_;
+  const std::string_view date_;
+  const std::atomic<bool>& draining_;
+  State state_ = State::nothing;
+  int status_ = 0;
+  std::string extra_headers_;
+  std::string head_;  // Not sent yet: it leaves with the first bytes behind it.
+};
+
+}  // namespace spillway::http

@@ -1,0 +1,125 @@
+#include "gateway/openai/chat_response.h"
+#include "gateway/openai/json_text.h"
+#include "gateway/openai/usage_text.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstddef>
+
+namespace spillway::openai {
+namespace {
+
+using Json = nlohmann::json;
+
+// A tool call comes in pieces: the first names it, the others continue its arguments.
+void merge_call(Json& call, const Json& piece) {
+  for (const auto& [name, value] : piece.items()) {
+    if (name == "index" || value.is_null()) continue;
+    if (value.is_object()) {
+      if (!call[name].is_object()) call[name] = Json::object();
+      merge_call(call[name], value);
+    } else if (value.is_string() && (name == "arguments" || name == "input") &&
+               call.contains(name)) {
+      call[name] = call[name].get<std::string>() + value.get<std::string>();
+    } else {
+      call[name] = value;
+    }
+  }
+}
+
+void merge_calls(Json& calls, const Json& pieces) {
+  constexpr std::size_t kCallsMax = 128;
+  if (!calls.is_array()) calls = Json::array();
+  for (const Json& piece : pieces) {
+    if (!piece.is_object()) continue;
+    const Json index = piece.value("index", Json(calls.size()));
+    if (!index.is_number_unsigned() || index.get<std::size_t>() >= kCallsMax) continue;
+    while (calls.size() <= index.get<std::size_t>()) calls.push_back(Json::object());
+    merge_call(calls[index.get<std::size_t>()], piece);
+  }
+}
+
+void merge_member(Json& message, const std::string& name, const Json& value) {
+  if (name == "tool_calls" && value.is_array()) {
+    merge_calls(message[name], value);
+  } else if (value.is_string() && message.contains(name) && message[name].is_string()) {
+    message[name] = message[name].get<std::string>() + value.get<std::string>();
+  } else if (!value.is_null()) {
+    message[name] = value;
+  }
+}
+
+Json merged(const std::vector<std::string>& extras) {
+  Json message = Json::object();
+  for (const std::string& extra : extras) {
+    const Json piece = Json::parse(extra, nullptr, false);
+    if (!piece.is_object()) continue;
+    for (const auto& [name, value] : piece.items()) merge_member(message, name, value);
+  }
+  return message;
+}
+
+void append_members(std::string& out, const Json& members) {
+  for (const auto& [name, value] : members.items()) {
+    if (name == "role" || name == "content" || name == "refusal") continue;
+    out += ",";
+    append_json_string(out, name);
+    out += ":" + value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  }
+}
+
+}  // namespace
+
+void ChatAnswer::add(const Delta& delta) {
+  text_ += delta.text;
+  reasoning_ += delta.reasoning;
+  if (!delta.extra.empty()) extras_.push_back(delta.extra);
+  if (delta.finish) finish_ = *delta.finish;
+  if (delta.usage) usage_ = *delta.usage;
+}
+
+void ChatAnswer::append_message(std::string& out) const {
+  const Json extra = merged(extras_);
+  out += R"({"role":"assistant","content":)";
+  if (text_.empty() && extra.contains("tool_calls")) {
+    out += "null";
+  } else {
+    append_json_string(out, text_);
+  }
+  out += R"(,"refusal":)";
+  const auto refusal = extra.find("refusal");
+  const bool refused = refusal != extra.end() && refusal->is_string();
+  append_json_string_or_null(out, refused ? refusal->get_ref<const std::string&>() : std::string());
+  if (!reasoning_.empty()) {
+    out += R"(,"reasoning_content":)";
+    append_json_string(out, reasoning_);
+  }
+  append_members(out, extra);
+  out += "}";
+}
+
+std::string ChatAnswer::body(const ChatAnswerInfo& info) const {
+  std::string out;
+  out.reserve(text_.size() + reasoning_.size() + 640);
+  out += R"({"id":)";
+  append_json_string(out, info.id);
+  out += R"(,"object":"chat.completion","created":)";
+  append_json_number(out, info.created);
+  out += R"(,"model":)";
+  append_json_string(out, info.model);
+  if (!info.service_tier.empty()) {
+    out += R"(,"service_tier":)";
+    append_json_string(out, info.service_tier);
+  }
+  out += R"(,"choices":[{"index":0,"message":)";
+  append_message(out);
+  out += R"(,"logprobs":null,"finish_reason":)";
+  append_json_string(out, name_of(finish_));
+  out += R"(}],"usage":)";
+  append_usage(out, usage_);
+  out += "}";
+  return out;
+}
+
+}  // namespace spillway::openai

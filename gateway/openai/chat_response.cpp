@@ -1,0 +1,92 @@
+#include "gateway/openai/chat_response.h"
+
+#include "gateway/openai/json_text.h"
+#include "gateway/openai/usage_text.h"
+
+#include <algorithm>
+
+namespace spillway::openai {
+namespace {
+
+constexpr std::string_view kRoleMembers = R"("role":"assistant","content":"","refusal":null)";
+
+// `"a":1,"b":2` out of `{"a":1,"b":2}`.
+std::string_view members_of(std::string_view object) {
+  const auto open = object.find('{'), close = object.rfind('}');
+  if (open == std::string_view::npos || close == std::string_view::npos || close < open) return {};
+  return object.substr(open + 1, close - open - 1);
+}
+
+void append_member(std::string& out, std::string_view name, std::string_view text) {
+  if (text.empty()) return;
+  if (!out.empty()) out += ",";
+  out.append(name);
+  append_json_string(out, text);
+}
+
+}  // namespace
+
+std::string chat_completion_id(std::string_view request_id) {
+  const auto mark = request_id.find('_');
+  const auto start = mark == std::string_view::npos ? 0 : mark + 1;
+  return "chatcmpl-" + std::string(request_id.substr(start));
+}
+
+ChatWriter::ChatWriter(const ChatAnswerInfo& info) : include_usage_(info.include_usage) {
+  head_ = R"(data: {"id":)";
+  append_json_string(head_, info.id);
+  head_ += R"(,"object":"chat.completion.chunk","created":)";
+  append_json_number(head_, info.created);
+  head_ += R"(,"model":)";
+  append_json_string(head_, info.model);
+  if (!info.service_tier.empty()) {
+    head_ += R"(,"service_tier":)";
+    append_json_string(head_, info.service_tier);
+  }
+  prefix_ = head_ + R"(,"choices":[{"index":)";
+  suffix_ = include_usage_ ? "}],\"usage\":null}\n\n" : "}]}\n\n";
+}
+
+std::string ChatWriter::chunk(int choice, std::string_view delta_members,
+                              std::string_view finish_reason) const {
+  std::string out;
+  out.reserve(prefix_.size() + suffix_.size() + delta_members.size() + 64);
+  out += prefix_;
+  append_json_number(out, choice);
+  out += R"(,"delta":{)";
+  out += delta_members;
+  out += R"(},"logprobs":null,"finish_reason":)";
+  append_json_string_or_null(out, finish_reason);
+  out += suffix_;
+  return out;
+}
+
+std::string ChatWriter::first_chunk() const { return chunk(0, kRoleMembers, ""); }
+
+std::string ChatWriter::delta(const Delta& delta) const {
+  std::string members;
+  append_member(members, R"("reasoning_content":)", delta.reasoning);
+  append_member(members, R"("content":)", delta.text);
+  const std::string_view extra = members_of(delta.extra);
+  if (!extra.empty() && !members.empty()) members += ",";
+  members += extra;
+  return members.empty() ? members : chunk(delta.choice, members, "");
+}
+
+std::string ChatWriter::finish(FinishReason reason, int choice) const {
+  return chunk(choice, "", name_of(reason));
+}
+
+std::string ChatWriter::usage(const Usage& usage) const {
+  if (!include_usage_) return {};
+  std::string out = head_ + R"(,"choices":[],"usage":)";
+  append_usage(out, usage);
+  out += "}\n\n";
+  return out;
+}
+
+std::string_view ChatWriter::done() { return "data: [DONE]\n\n"; }
+
+std::string_view ChatWriter::keep_alive() { return ": keep-alive\n\n"; }
+
+}  // namespace spillway::openai

@@ -1,0 +1,87 @@
+#include "gateway/openai/errors.h"
+
+#include "gateway/openai/json_text.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace spillway::openai {
+namespace {
+
+enum class Retry {
+  never,    // Would fail the same way: x-should-retry: false.
+  later,    // After retry_after, or a second.
+  default_  // The SDK's own habit for this status.
+};
+
+struct Row {
+  int status;
+  std::string_view type;
+  std::string_view code;  // Empty: null.
+  Retry retry;
+};
+
+Row row_of(Errc code) {
+  constexpr std::string_view kRequest = "invalid_request_error", kServer = "server_error";
+  constexpr std::string_view kBusy = "service_unavailable_error";
+  switch (code) {
+    case Errc::invalid_request: return {400, kRequest, "", Retry::never};
+    case Errc::context_too_long: return {400, kRequest, "context_length_exceeded", Retry::never};
+    case Errc::unauthenticated: return {401, kRequest, "invalid_api_key", Retry::never};
+    case Errc::forbidden: return {403, "permission_error", "", Retry::never};
+    case Errc::model_not_found: return {404, kRequest, "model_not_found", Retry::never};
+    case Errc::not_found: return {404, kRequest, "", Retry::never};
+    case Errc::method_not_allowed: return {405, kRequest, "method_not_allowed", Retry::never};
+    case Errc::payload_too_large: return {413, kRequest, "request_too_large", Retry::never};
+    case Errc::headers_too_large: return {431, kRequest, "headers_too_large", Retry::never};
+    case Errc::request_timeout: return {408, kRequest, "request_timeout", Retry::default_};
+    case Errc::over_budget: return {429, "insufficient_quota", "insufficient_quota", Retry::never};
+    case Errc::rate_limited: return {429, "rate_limit_error", "rate_limit_exceeded", Retry::later};
+    case Errc::overloaded: return {503, kBusy, "server_is_overloaded", Retry::later};
+    case Errc::no_route: return {503, kBusy, "no_route", Retry::later};
+    case Errc::backend_unavailable: return {502, kServer, "backend_unavailable", Retry::default_};
+    case Errc::deadline_exceeded: return {504, kServer, "timeout", Retry::never};
+    case Errc::slow_client: return {499, kServer, "slow_client", Retry::never};
+    case Errc::cancelled: return {499, kServer, "client_closed_request", Retry::never};
+    case Errc::internal: break;
+  }
+  return {500, kServer, "", Retry::default_};
+}
+
+std::string body_of(const Error& error) {
+  const Row row = row_of(error.code);
+  std::string body = R"({"error":{"message":)";
+  append_json_string(body, error.message);
+  body += R"(,"type":)";
+  append_json_string(body, row.type);
+  body += R"(,"param":)";
+  append_json_string_or_null(body, error.param);
+  body += R"(,"code":)";
+  append_json_string_or_null(body, row.code);
+  body += "}}";
+  return body;
+}
+
+}  // namespace
+
+int status_of(Errc code) { return row_of(code).status; }
+
+std::string_view type_of(Errc code) { return row_of(code).type; }
+
+ErrorReply to_wire(const Error& error) {
+  using namespace std::chrono_literals;
+  const Row row = row_of(error.code);
+  ErrorReply reply{row.status, body_of(error), {}};
+  if (row.retry == Retry::never) reply.headers.emplace_back("x-should-retry", "false");
+  if (row.retry == Retry::later || error.retry_after) {
+    const auto wait = std::max(error.retry_after.value_or(1'000ms), 1ms);
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait);
+    reply.headers.emplace_back("retry-after", std::to_string(seconds.count()));
+    reply.headers.emplace_back("retry-after-ms", std::to_string(wait.count()));
+  }
+  return reply;
+}
+
+std::string stream_error_event(const Error& error) { return "data: " + body_of(error) + "\n\n"; }
+
+}  // namespace spillway::openai

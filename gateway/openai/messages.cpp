@@ -1,0 +1,77 @@
+#include "gateway/openai/messages_internal.h"
+
+#include <cstddef>
+#include <utility>
+
+namespace spillway::openai {
+namespace {
+
+constexpr std::size_t kMessagesMax = 100'000;
+
+Role role_of(std::string_view name) {
+  if (name == "system") return Role::system;
+  if (name == "developer") return Role::developer;
+  if (name == "assistant") return Role::assistant;
+  if (name == "tool" || name == "function") return Role::tool;
+  return Role::user;
+}
+
+void read_part(Fields fields, Message& message) {
+  const std::string type = fields.required_string("type");
+  if (type == "text" || type == "refusal") {
+    message.content += fields.required_string(type);
+  } else {
+    message.text_only = false;
+  }
+}
+
+// A string, an array of parts, or, where an assistant only called tools, nothing.
+void read_content(Fields& fields, Message& message, std::optional<Error>& error) {
+  Json* content = fields.any("content");
+  if (content == nullptr) {
+    if (message.role != Role::assistant) fields.fail("content", "is required");
+    return;
+  }
+  if (content->is_string()) {
+    message.content = std::move(content->get_ref<std::string&>());
+    return;
+  }
+  if (!content->is_array()) {
+    fields.fail("content", "must be a string or an array of parts");
+    return;
+  }
+  for (std::size_t i = 0; i < content->size() && !error; ++i) {
+    Json* part = fields.element(*content, "content", i);
+    const std::string path = fields.path_of(Fields::element_name("content", i)) + ".";
+    if (part != nullptr) read_part(Fields(*part, path, error), message);
+  }
+}
+
+Message read_message(Fields fields, std::optional<Error>& error) {
+  Message message;
+  if (fields.any("role") == nullptr) fields.fail("role", "is required");
+  const auto role =
+      fields.one_of("role", {"system", "developer", "user", "assistant", "tool", "function"});
+  message.role = role_of(role.value_or(""));
+  message.name = fields.string("name").value_or("");
+  read_content(fields, message, error);
+  return message;
+}
+
+}  // namespace
+
+std::vector<Message> read_messages(Fields& request, std::optional<Error>& error) {
+  std::vector<Message> messages;
+  Json* array = request.required_array("messages", kMessagesMax);
+  if (array == nullptr) return messages;
+  if (array->empty()) request.fail("messages", "must have at least one message");
+  messages.reserve(array->size());
+  for (std::size_t i = 0; i < array->size() && !error; ++i) {
+    Json* message = request.element(*array, "messages", i);
+    const std::string path = Fields::element_name("messages", i) + ".";
+    if (message != nullptr) messages.push_back(read_message(Fields(*message, path, error), error));
+  }
+  return messages;
+}
+
+}  // namespace spillway::openai

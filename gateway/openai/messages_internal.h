@@ -1,0 +1,15 @@
+// The `messages` array of a chat request. Pure.
+#pragma once
+
+#include "backends/contract/chat.h"
+#include "gateway/openai/fields_internal.h"
+
+#include <optional>
+#include <vector>
+
+namespace spillway::openai {
+
+// Empty with an error in `error` if something is wrong.
+std::vector<Message> read_messages(Fields& request, std::optional<Error>& error);
+
+}  // namespace spillway::openai
