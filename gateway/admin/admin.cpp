@@ -54,6 +54,16 @@ ordered_json milliseconds(std::optional<double> seconds) {
   return std::round(*seconds * 1e6) / 1e3;
 }
 
+ordered_json to_json(const std::vector<DecisionAttempt>& attempts) {
+  ordered_json list = ordered_json::array();
+  for (const DecisionAttempt& attempt : attempts) {
+    ordered_json one = {{"target", attempt.target}};
+    if (attempt.failure) one["failure"] = name_of(*attempt.failure);
+    list.push_back(std::move(one));
+  }
+  return list;
+}
+
 ordered_json to_json(const Decision& decision) {
   return {{"at", rfc3339(decision.at)},
           {"id", decision.id},
@@ -62,9 +72,11 @@ ordered_json to_json(const Decision& decision) {
           {"target", decision.target},
           {"reason", decision.reason},
           {"explanation", decision.explanation},
-          {"tried", decision.tried},
+          {"attempts", to_json(decision.attempts)},
           {"predicted_ttft_ms", milliseconds(decision.predicted_ttft)},
           {"ttft_ms", milliseconds(decision.ttft)},
+          {"cost_nano_usd", decision.cost_nano_usd},
+          {"avoided_nano_usd", decision.avoided_nano_usd},
           {"total_ms", milliseconds(decision.total)},
           {"status", decision.status}};
 }

@@ -16,8 +16,12 @@ void fill(Decision& decision, const Receipt& receipt) {
   decision.target = receipt.target;
   decision.reason = receipt.reason;
   decision.explanation = receipt.explanation;
-  decision.tried.clear();
-  for (const Attempt& attempt : receipt.attempts) decision.tried.push_back(attempt.target);
+  decision.attempts.clear();
+  for (const Attempt& attempt : receipt.attempts) {
+    decision.attempts.push_back({attempt.target, attempt.failure});
+  }
+  decision.cost_nano_usd = receipt.cost_nano_usd;
+  decision.avoided_nano_usd = receipt.avoided_nano_usd;
   decision.predicted_ttft = receipt.predicted_ttft;
   decision.ttft.reset();
   if (receipt.first_token) decision.ttft = seconds_between(receipt.decided, *receipt.first_token);

@@ -8,12 +8,18 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace spillway::admin {
+
+struct DecisionAttempt {
+  std::string target;
+  std::optional<Errc> failure;  // Empty: it answered.
+};
 
 struct Decision {
   std::chrono::system_clock::time_point at{};  // When the request was over.
@@ -23,10 +29,12 @@ struct Decision {
   std::string target;  // Who served it; empty if nobody did.
   std::string reason;
   std::string explanation;
-  std::vector<std::string> tried;        // Targets in the order they were asked.
-  std::optional<double> predicted_ttft;  // Seconds, of the target chosen first.
-  std::optional<double> ttft;            // Seconds from the plan to the first token.
-  double total = 0.0;                    // Seconds.
+  std::vector<DecisionAttempt> attempts;  // In the order the targets were asked.
+  std::optional<double> predicted_ttft;   // Seconds, of the target chosen first.
+  std::optional<double> ttft;             // Seconds from the plan to the first token.
+  std::int64_t cost_nano_usd = 0;
+  std::int64_t avoided_nano_usd = 0;
+  double total = 0.0;  // Seconds.
   int status = 0;
 };
 

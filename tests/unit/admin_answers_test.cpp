@@ -29,6 +29,7 @@ Receipt receipt_of(int number) {
   receipt.decided = arrived + std::chrono::milliseconds(1);
   receipt.first_token = arrived + std::chrono::milliseconds(321);
   receipt.ended = arrived + std::chrono::milliseconds(900);
+  receipt.cost_nano_usd = 42;
   receipt.http_status = 200;
   return receipt;
 }
@@ -78,7 +79,10 @@ TEST_F(AdminAnswers, DecisionsAreTheNewestFirst) {
   EXPECT_EQ(all[0]["target"], "ai-hub");
   EXPECT_EQ(all[0]["reason"], "spill_ttft");
   EXPECT_EQ(all[0]["explanation"], "local 900 ms > 500 ms; ai-hub 300 ms");
-  EXPECT_EQ(all[0]["tried"], json({"cloudbrain", "ai-hub"}));
+  EXPECT_EQ(all[0]["attempts"],
+            json::parse(R"([{"target": "cloudbrain", "failure": "backend_unavailable"},
+                            {"target": "ai-hub"}])"));
+  EXPECT_EQ(all[0]["cost_nano_usd"], 42);
   EXPECT_EQ(all[0]["predicted_ttft_ms"], 300.0);
   EXPECT_EQ(all[0]["ttft_ms"], 320.0);
   EXPECT_EQ(all[0]["total_ms"], 900.0);
@@ -136,7 +140,7 @@ TEST(DecisionsRing, WorkersRecordWhileOperatorsRead) {
     });
   }
   for (int i = 0; i < 100; ++i) {
-    for (const Decision& decision : ring.last(8)) EXPECT_EQ(decision.tried.size(), 2u);
+    for (const Decision& decision : ring.last(8)) EXPECT_EQ(decision.attempts.size(), 2u);
   }
   for (auto& worker : workers) worker.join();
   EXPECT_EQ(ring.last(100).size(), 8u);
