@@ -31,7 +31,10 @@ class BridgeStream final : public TokenStream {
 }  // namespace
 
 Bridge::Bridge(net::any_io_executor consumer, std::size_t capacity, std::function<void()> on_room)
-    : arrival_(std::move(consumer)), capacity_(capacity), on_room_(std::move(on_room)) {}
+    : consumer_(std::move(consumer)),
+      arrival_(consumer_),
+      capacity_(capacity),
+      on_room_(std::move(on_room)) {}
 
 void Bridge::push(Delta delta) {
   std::unique_lock lock(mutex_);
@@ -88,8 +91,8 @@ Async<std::optional<Delta>> Bridge::next(Deadline deadline) {
     // armed.
     consumer_waits_ = true;
     lock.unlock();
-    arrival_.expires_at(deadline);
-    co_await arrival_.async_wait(net::as_tuple(net::use_awaitable));
+    arrival_->expires_at(deadline);
+    co_await arrival_->async_wait(net::as_tuple(net::use_awaitable));
     const auto cancellation = co_await net::this_coro::cancellation_state;
     if (cancellation.cancelled() != net::cancellation_type::none) {
       co_return Error{Errc::cancelled, "the request was cancelled", "", std::nullopt};
@@ -109,6 +112,7 @@ void Bridge::abandon() {
   state_ = State::abandoned;
   queue_.clear();
   lock.unlock();
+  arrival_.reset();
   if (producer_works) on_room_();
 }
 
@@ -116,7 +120,9 @@ void Bridge::wake_consumer(std::unique_lock<std::mutex> lock) {
   if (!consumer_waits_) return;
   consumer_waits_ = false;
   lock.unlock();
-  net::post(arrival_.get_executor(), [self = shared_from_this()] { self->arrival_.cancel(); });
+  net::post(consumer_, [self = shared_from_this()] {
+    if (self->arrival_) self->arrival_->cancel();
+  });
 }
 
 std::unique_ptr<TokenStream> stream_over(std::shared_ptr<Bridge> bridge,

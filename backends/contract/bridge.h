@@ -45,7 +45,11 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
 
   void wake_consumer(std::unique_lock<std::mutex> lock);
 
-  boost::asio::steady_timer arrival_;  // Expires at the deadline; cancelled when something arrives.
+  const boost::asio::any_io_executor consumer_;
+  // Expires at the deadline; cancelled when something arrives. The consumer's thread alone touches
+  // it, and takes it down in abandon(): the producer may let go of the bridge after the consumer's
+  // io_context is gone.
+  std::optional<boost::asio::steady_timer> arrival_;
   const std::size_t capacity_;
   const std::function<void()> on_room_;
 
