@@ -63,7 +63,7 @@ void append_alternative(std::string& line, const Alternative& alternative, bool 
   line += ": ";
   line += sentence_of(alternative.verdict);
   if (alternative.ttft > 0.0) {
-    append(line, ", ttft %s %.0fms", local ? "predicted" : "p95", 1e3 * alternative.ttft);
+    append(line, ", ttft %s %.0fms", local ? "predicted" : "p90", 1e3 * alternative.ttft);
   }
   if (alternative.expected_cost > 0) {
     append(line, ", $%.6f", static_cast<double>(alternative.expected_cost) * 1e-9);

@@ -45,7 +45,7 @@ struct ProviderFacts {
   std::optional<TimePoint> limited_until;  // It said 429; do not ask before.
   int in_flight = 0;
   double ttft_p50 = 0.0;  // Seconds, of late.
-  double ttft_p95 = 0.0;
+  double ttft_p90 = 0.0;
   double ttft_p99 = 0.0;
   double tokens_per_second = 0.0;  // Of one stream, after its first token.
 };

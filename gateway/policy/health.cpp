@@ -21,7 +21,7 @@ ProviderFacts Health::facts(TimePoint now) const {
   if (limited_until_ && now < *limited_until_) facts.limited_until = limited_until_;
   facts.in_flight = in_flight_;
   facts.ttft_p50 = tracker_.ttft_p50();
-  facts.ttft_p95 = tracker_.ttft_p95();
+  facts.ttft_p90 = tracker_.ttft_p90();
   facts.ttft_p99 = tracker_.ttft_p99();
   facts.tokens_per_second = tracker_.tokens_per_second();
   return facts;

@@ -113,7 +113,7 @@ Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom) {
 Judged judge_provider(const config::ProviderTarget& provider, const ProviderFacts& facts,
                       const Work& work, TimePoint now) {
   Judged judged;
-  judged.ttft = facts.ttft_p95;
+  judged.ttft = facts.ttft_p90;
   judged.ttft_typical = facts.ttft_p50;
   judged.per_token = facts.tokens_per_second > 0.0 ? 1.0 / facts.tokens_per_second : 0.0;
   judged.finish = judged.ttft + judged.per_token * (work.completion_tokens - 1.0);
@@ -137,7 +137,7 @@ ProviderFacts facts_of(const config::ProviderTarget& provider, std::size_t at,
   ProviderFacts facts;
   facts.name = provider.name;
   facts.ttft_p50 = catalogue.ttft_p50();
-  facts.ttft_p95 = catalogue.ttft_p95();
+  facts.ttft_p90 = catalogue.ttft_p90();
   facts.ttft_p99 = catalogue.ttft_p99();
   facts.tokens_per_second = catalogue.tokens_per_second();
   return facts;

@@ -31,7 +31,7 @@ Work work_of(const config::Sla& sla, const RequestFacts& request, const FleetFac
 
 struct Judged {
   Verdict verdict = Verdict::fits;
-  double ttft = 0.0;          // Seconds. Local: predicted; provider: its P95 of late.
+  double ttft = 0.0;          // Seconds. Local: predicted; provider: its P90 of late.
   double ttft_typical = 0.0;  // Local: predicted; provider: its median of late.
   double per_token = 0.0;
   double finish = 0.0;

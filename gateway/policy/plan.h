@@ -71,7 +71,7 @@ struct Candidate {
 struct Alternative {
   std::string_view target;
   Verdict verdict = Verdict::fits;
-  double ttft = 0.0;  // Seconds; local: predicted, provider: P95 of late. 0: not judged.
+  double ttft = 0.0;  // Seconds; local: predicted, provider: P90 of late. 0: not judged.
   config::NanoUsd expected_cost = 0;
 };
 
@@ -79,7 +79,7 @@ struct Alternative {
 template <class T>
 class ShortList {
  public:
-  static constexpr std::size_t kMax = 16;
+  static constexpr std::size_t kMax = 20;  // The most that attempts_max may be.
 
   void push_back(const T& item) {
     if (size_ < kMax) items_[size_++] = item;

@@ -21,7 +21,7 @@ struct Contender {
 
 class Ranking {
  public:
-  static constexpr std::size_t kMax = 16;
+  static constexpr std::size_t kMax = 20;
 
   // `place` is the provider's position in the class's list.
   void add(const Offer& offer, const Judged& judged, config::Prefer prefer, std::size_t place);

@@ -5,7 +5,7 @@
 // `auto` and other aliases leave the target to the policy; the name of a served model fixes the
 // targets to those that serve it. Among these: a class that spills `when_sla_at_risk` stays local
 // while the prediction from the engine's exact state meets its SLA, else goes to the provider that
-// the class prefers among those that can meet it, judged by their P95 TTFT and token rate of late.
+// the class prefers among those that can meet it, judged by their P90 TTFT and token rate of late.
 // A provider is left out while its breaker is open, its rate limit holds or its concurrency is used
 // up. Behind the first choice stand the other providers in order, then the local engine where the
 // class allows, then all of them again, up to `attempts_max`.

@@ -13,7 +13,7 @@ constexpr double kPriorAnswers = 20.0;
 // Standard normal quantiles of 20 equal shares' middles, upper half; the lower half mirrors it.
 constexpr std::array kNormal = {0.0627, 0.1891, 0.3186, 0.4538, 0.5978,
                                 0.7554, 0.9346, 1.1503, 1.4395, 1.9600};
-constexpr double kNormal95 = 1.6449;
+constexpr double kNormal90 = 1.2816;
 constexpr double kNormal99 = 2.3263;
 
 constexpr int kShortestStream = 8;
@@ -33,14 +33,14 @@ Tracker::Tracker(const config::Measured& measured, TimePoint now)
   }
   // A lognormal law through the catalogue's two points, exact until the first real answer.
   p50_ = p50;
-  p95_ = p50 * std::exp(sigma * kNormal95);
+  p90_ = p50 * std::exp(sigma * kNormal90);
   p99_ = std::max(p99, p50);
 }
 
 void Tracker::first_token(double seconds, TimePoint now) {
   ttft_.add(seconds, now);
   p50_ = ttft_.quantile(0.50);
-  p95_ = ttft_.quantile(0.95);
+  p90_ = ttft_.quantile(0.90);
   p99_ = ttft_.quantile(0.99);
 }
 

@@ -21,13 +21,13 @@ class Tracker {
   void streamed(int tokens, double seconds);
 
   double ttft_p50() const { return p50_; }  // Seconds.
-  double ttft_p95() const { return p95_; }
+  double ttft_p90() const { return p90_; }
   double ttft_p99() const { return p99_; }
   double tokens_per_second() const { return tokens_per_second_; }
 
  private:
   Quantiles ttft_;
-  double p50_ = 0.0, p95_ = 0.0,
+  double p50_ = 0.0, p90_ = 0.0,
          p99_ = 0.0;  // Kept ready: they are read far more often than they change.
   double tokens_per_second_;
 };

@@ -1,0 +1,189 @@
+// A provider's breaker, its rate limit and its places.
+#include "gateway/policy/health.h"
+
+#include <gtest/gtest.h>
+
+namespace spillway::policy {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+const TimePoint kStart{seconds(1'000)};
+const config::Breaker kRules{
+    .window = 10, .failure_share_max = 0.5, .failures_min = 5, .open_for = milliseconds(5'000)};
+
+void attempts(Breaker& breaker, int count, bool failing, TimePoint now = kStart) {
+  for (int i = 0; i < count; ++i) {
+    const Breaker::Pass pass = breaker.enter(now);
+    ASSERT_TRUE(pass.allowed);
+    failing ? breaker.failed(pass, now) : breaker.succeeded(pass);
+  }
+}
+
+TEST(Breaker, OpensAtItsShareOnceEnoughHaveFailed) {
+  Breaker breaker(kRules);
+  attempts(breaker, 4, true);
+  EXPECT_EQ(breaker.permission(kStart), Permission::closed) << "four are fewer than failures_min";
+  attempts(breaker, 1, true);
+  EXPECT_EQ(breaker.permission(kStart), Permission::open);
+  EXPECT_FALSE(breaker.enter(kStart).allowed);
+  EXPECT_EQ(breaker.open_until(), kStart + seconds(5));
+  EXPECT_EQ(breaker.times_opened(), 1);
+}
+
+TEST(Breaker, StaysClosedBelowItsShare) {
+  Breaker breaker(kRules);
+  attempts(breaker, 6, false);
+  attempts(breaker, 4, true);
+  EXPECT_EQ(breaker.permission(kStart), Permission::closed) << "4 of 10";
+}
+
+TEST(Breaker, ForgetsWhatFellOutOfItsWindow) {
+  Breaker breaker(kRules);
+  attempts(breaker, 6, false);
+  attempts(breaker, 4, true);
+  attempts(breaker, 10, false);
+  attempts(breaker, 4, true);
+  EXPECT_EQ(breaker.permission(kStart), Permission::closed);
+  attempts(breaker, 1, true);
+  EXPECT_EQ(breaker.permission(kStart), Permission::open) << "5 of the last 10";
+}
+
+TEST(Breaker, LetsOneProbeThroughAtATime) {
+  Breaker breaker(kRules);
+  attempts(breaker, 5, true);
+  const TimePoint later = kStart + seconds(5);
+  EXPECT_EQ(breaker.permission(later - milliseconds(1)), Permission::open);
+  EXPECT_EQ(breaker.permission(later), Permission::probe);
+  const Breaker::Pass probe = breaker.enter(later);
+  EXPECT_TRUE(probe.is_probe);
+  EXPECT_EQ(breaker.permission(later), Permission::open);
+  EXPECT_FALSE(breaker.enter(later).allowed);
+  breaker.withdrawn(probe);
+  EXPECT_EQ(breaker.permission(later), Permission::probe) << "it told nothing: the next may try";
+}
+
+TEST(Breaker, AProbeDecides) {
+  Breaker breaker(kRules);
+  attempts(breaker, 5, true);
+  const TimePoint later = kStart + seconds(5);
+  breaker.failed(breaker.enter(later), later);
+  EXPECT_EQ(breaker.permission(later + milliseconds(4'999)), Permission::open);
+  EXPECT_EQ(breaker.times_opened(), 2);
+  breaker.succeeded(breaker.enter(later + seconds(5)));
+  EXPECT_EQ(breaker.permission(later + seconds(5)), Permission::closed);
+  attempts(breaker, 4, true, later + seconds(5));
+  EXPECT_EQ(breaker.permission(later + seconds(5)), Permission::closed) << "with a clean window";
+}
+
+TEST(Breaker, WhatWasUnderWayWhenItOpenedChangesNothing) {
+  Breaker breaker(kRules);
+  const Breaker::Pass early = breaker.enter(kStart);
+  const Breaker::Pass other = breaker.enter(kStart);
+  attempts(breaker, 5, true);
+  breaker.succeeded(early);
+  breaker.failed(other, kStart + seconds(4));
+  EXPECT_EQ(breaker.permission(kStart), Permission::open);
+  EXPECT_EQ(breaker.open_until(), kStart + seconds(5));
+}
+
+config::ProviderTarget provider() {
+  config::ProviderTarget provider;
+  provider.name = "ai-hub";
+  provider.breaker = kRules;
+  provider.concurrency_max = 2;
+  provider.measured = {.ttft_p50 = milliseconds(400), .ttft_p99 = milliseconds(1'000)};
+  return provider;
+}
+
+void fail_times(Health& health, int count, const Error& error, TimePoint sent, TimePoint failed) {
+  for (int i = 0; i < count; ++i) {
+    auto visit = health.enter(sent);
+    ASSERT_TRUE(visit);
+    health.failed(*visit, error, failed);
+    health.leave(*visit);
+  }
+}
+
+TEST(Health, KeepsToItsConcurrency) {
+  Health health(provider(), kStart);
+  auto first = health.enter(kStart);
+  auto second = health.enter(kStart);
+  EXPECT_TRUE(first && second);
+  EXPECT_FALSE(health.enter(kStart));
+  EXPECT_EQ(health.facts(kStart).in_flight, 2);
+  health.leave(*first);
+  EXPECT_TRUE(health.enter(kStart));
+}
+
+TEST(Health, ARateLimitClosesItForAsLongAsItSays) {
+  Health health(provider(), kStart);
+  const Error limited{.code = Errc::rate_limited, .retry_after = milliseconds(2'500)};
+  fail_times(health, 1, limited, kStart, kStart);
+  EXPECT_EQ(health.facts(kStart).limited_until, kStart + milliseconds(2'500));
+  EXPECT_FALSE(health.enter(kStart + milliseconds(2'499)));
+  EXPECT_TRUE(health.enter(kStart + milliseconds(2'500)));
+  EXPECT_FALSE(health.facts(kStart + milliseconds(2'500)).limited_until);
+}
+
+TEST(Health, RateLimitsAndClientsFaultsDoNotOpenTheBreaker) {
+  Health health(provider(), kStart);
+  for (Errc code :
+       {Errc::rate_limited, Errc::invalid_request, Errc::cancelled, Errc::slow_client}) {
+    fail_times(health, 5, Error{.code = code, .retry_after = milliseconds(0)}, kStart, kStart);
+  }
+  EXPECT_EQ(health.facts(kStart).permission, Permission::closed);
+  fail_times(health, 5, Error{.code = Errc::backend_unavailable}, kStart, kStart);
+  EXPECT_EQ(health.facts(kStart).permission, Permission::open);
+}
+
+TEST(Health, ADeadlineIsItsFaultOnlyWhenItsFirstTokenWasOverdue) {
+  const Error late{.code = Errc::deadline_exceeded};
+  Health hurried(provider(), kStart);
+  fail_times(hurried, 5, late, kStart, kStart + milliseconds(900));
+  EXPECT_EQ(hurried.facts(kStart).permission, Permission::closed) << "within its P99 of 1 s";
+  Health silent(provider(), kStart);
+  fail_times(silent, 5, late, kStart, kStart + milliseconds(1'100));
+  EXPECT_EQ(silent.facts(kStart).permission, Permission::open);
+}
+
+TEST(Health, StreamsThatBreakCountAlthoughTheyBegan) {
+  Health health(provider(), kStart);
+  for (int i = 0; i < 5; ++i) {
+    auto visit = health.enter(kStart);
+    ASSERT_TRUE(visit) << i;
+    health.answered(*visit, kStart + milliseconds(300));
+    health.failed(*visit, Error{.code = Errc::backend_unavailable}, kStart + seconds(1));
+    health.leave(*visit);
+  }
+  EXPECT_EQ(health.facts(kStart).permission, Permission::open) << "5 of 10";
+}
+
+TEST(Health, AProbeThatIsDroppedIsGivenBack) {
+  Health health(provider(), kStart);
+  fail_times(health, 5, Error{.code = Errc::backend_unavailable}, kStart, kStart);
+  const TimePoint later = kStart + seconds(6);
+  auto probe = health.enter(later);
+  ASSERT_TRUE(probe);
+  EXPECT_FALSE(health.enter(later));
+  health.leave(*probe);
+  EXPECT_EQ(health.facts(later).permission, Permission::probe);
+}
+
+TEST(Health, LearnsItsPaceFromWhatItServes) {
+  Health health(provider(), kStart);
+  EXPECT_DOUBLE_EQ(health.facts(kStart).ttft_p50, 0.4);
+  EXPECT_DOUBLE_EQ(health.facts(kStart).ttft_p99, 1.0);
+  for (int i = 0; i < 200; ++i) {
+    auto visit = health.enter(kStart);
+    health.answered(*visit, kStart + milliseconds(2'000));
+    health.finished(*visit, 101, kStart + milliseconds(4'000));
+    health.leave(*visit);
+  }
+  EXPECT_NEAR(health.facts(kStart).ttft_p50, 2.0, 0.06);
+  EXPECT_NEAR(health.facts(kStart).tokens_per_second, 50.0, 0.5);
+}
+
+}  // namespace
+}  // namespace spillway::policy

@@ -1,0 +1,134 @@
+// What is learnt from what happens: quantiles that forget, a provider's pace, the correction, the
+// answers' length.
+#include "gateway/policy/correction.h"
+#include "gateway/policy/length.h"
+#include "gateway/policy/quantiles.h"
+#include "gateway/policy/tracker.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <vector>
+
+namespace spillway::policy {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+const TimePoint kStart{seconds(1'000)};
+
+TEST(Quantiles, AreWithinTwoPercentOfTheExactOnes) {
+  std::mt19937 random(11);
+  std::lognormal_distribution<double> law(-0.7, 0.6);
+  Quantiles quantiles;
+  std::vector<double> all;
+  for (int i = 0; i < 20'000; ++i) {
+    all.push_back(law(random));
+    quantiles.add(all.back(), kStart);
+  }
+  std::sort(all.begin(), all.end());
+  for (double q : {0.05, 0.5, 0.95, 0.99}) {
+    const double exact = all[static_cast<std::size_t>(q * 20'000)];
+    EXPECT_NEAR(quantiles.quantile(q) / exact, 1.0, 0.021) << q;
+  }
+}
+
+TEST(Quantiles, ForgetHalfEveryHalfLife) {
+  Quantiles quantiles(seconds(60));
+  for (int i = 0; i < 100; ++i) quantiles.add(1.0, kStart);
+  for (int i = 0; i < 30; ++i) quantiles.add(10.0, kStart + seconds(120));
+  // 25 of the old weight is left beside 30 new.
+  EXPECT_NEAR(quantiles.quantile(0.44), 1.0, 0.03);
+  EXPECT_NEAR(quantiles.quantile(0.47), 10.0, 0.3);
+}
+
+TEST(Quantiles, SurviveDaysOfTime) {
+  Quantiles quantiles(seconds(60));
+  for (int hour = 0; hour < 100; ++hour) {
+    quantiles.add(hour < 99 ? 1.0 : 5.0, kStart + hour * std::chrono::hours(1));
+  }
+  EXPECT_NEAR(quantiles.quantile(0.5), 5.0, 0.15);
+}
+
+TEST(Quantiles, TakeWhatIsOutOfRangeAsTheNearestEnd) {
+  Quantiles quantiles;
+  EXPECT_EQ(quantiles.quantile(0.5), 0.0);
+  quantiles.add(0.0, kStart);
+  EXPECT_NEAR(quantiles.quantile(0.5), 1e-4, 1e-5);
+  quantiles.add(1e9, kStart);
+  EXPECT_NEAR(quantiles.quantile(1.0), 1'000.0, 30.0);
+}
+
+TEST(Tracker, StartsAtTheCatalogueAndFollowsWhatIsMeasured) {
+  Tracker tracker({.ttft_p50 = milliseconds(500), .ttft_p99 = milliseconds(1'500)}, kStart);
+  EXPECT_DOUBLE_EQ(tracker.ttft_p50(), 0.5);
+  EXPECT_DOUBLE_EQ(tracker.ttft_p99(), 1.5);
+  EXPECT_NEAR(tracker.ttft_p90(), 0.5 * std::exp(1.2816 * std::log(3.0) / 2.3263), 1e-9);
+  tracker.first_token(0.5, kStart);
+  EXPECT_NEAR(tracker.ttft_p50(), 0.5, 0.02);
+  EXPECT_NEAR(tracker.ttft_p90(), 0.92, 0.1) << "one answer does not outweigh the catalogue";
+  for (int i = 0; i < 400; ++i) tracker.first_token(3.2, kStart + seconds(i));
+  EXPECT_NEAR(tracker.ttft_p50(), 3.2, 0.1);
+}
+
+TEST(Tracker, ShortStreamsTellNothingOfTheRate) {
+  Tracker tracker({.tokens_per_second = 100.0}, kStart);
+  tracker.streamed(7, 70.0);
+  EXPECT_DOUBLE_EQ(tracker.tokens_per_second(), 100.0);
+  tracker.streamed(8, 0.16);
+  EXPECT_DOUBLE_EQ(tracker.tokens_per_second(), 95.0);
+}
+
+TEST(Correction, SettlesAtTheRatioOfObservedToPredicted) {
+  Correction correction;
+  EXPECT_DOUBLE_EQ(correction.factor(kStart), 1.0);
+  for (int i = 0; i < 40; ++i) correction.observe(1.0, 1.0, 2.0, kStart);
+  EXPECT_NEAR(correction.factor(kStart), 2.0, 0.02);
+  EXPECT_NEAR(correction.relative_error(0.5), 0.5, 0.02);
+}
+
+TEST(Correction, LearnsFromTheModelAndNotFromItself) {
+  // Once the factor is in the prediction it must not be learnt a second time.
+  Correction correction;
+  for (int i = 0; i < 60; ++i) {
+    correction.observe(1.0 * correction.factor(kStart), 1.0, 2.0, kStart);
+  }
+  EXPECT_NEAR(correction.factor(kStart), 2.0, 0.02);
+}
+
+TEST(Correction, FallsBackToOneWithoutNews) {
+  Correction correction;
+  for (int i = 0; i < 40; ++i) correction.observe(1.0, 1.0, 4.0, kStart);
+  const double before = correction.factor(kStart);
+  EXPECT_NEAR(correction.factor(kStart + seconds(30)), std::sqrt(before), 1e-9);
+  EXPECT_NEAR(correction.factor(kStart + seconds(600)), 1.0, 1e-5);
+}
+
+TEST(Correction, AFewMillisecondsAreNotASlowEngine) {
+  Correction correction;
+  for (int i = 0; i < 40; ++i) correction.observe(0.002, 0.002, 0.006, kStart);
+  EXPECT_LT(correction.factor(kStart), 1.4);
+}
+
+TEST(Correction, OneOddAnswerIsClipped) {
+  Correction correction;
+  for (int i = 0; i < 40; ++i) correction.observe(1.0, 1.0, 1.0, kStart);
+  correction.observe(1.0, 1.0, 1e6, kStart);
+  EXPECT_NEAR(correction.factor(kStart), std::pow(8.0, 1.0 / 12.0), 0.01);
+}
+
+TEST(AnswerLength, IsTheMeanThatForgets) {
+  AnswerLength length;
+  EXPECT_EQ(length.typical(), 0.0);
+  length.observe(100);
+  length.observe(50);
+  EXPECT_DOUBLE_EQ(length.typical(), 75.0);
+  for (int i = 0; i < 400; ++i) length.observe(20);
+  EXPECT_NEAR(length.typical(), 20.0, 0.1);
+}
+
+}  // namespace
+}  // namespace spillway::policy

@@ -1,0 +1,84 @@
+// Money: exact, rounded up, and never overflowing.
+#include "gateway/policy/price.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+namespace spillway::policy {
+namespace {
+
+constexpr config::NanoUsd kUsd = 1'000'000'000;
+constexpr config::NanoUsd kMost = std::numeric_limits<config::NanoUsd>::max();
+
+// The article's AI-Hub: $1.98 per million tokens.
+const config::Price kAiHub{1'980'000'000, 1'980'000'000, 1'980'000'000};
+
+TEST(Price, AMillionTokensCostTheirPrice) {
+  EXPECT_EQ(cost_of(kAiHub, {.prompt_tokens = 600'000, .completion_tokens = 400'000}),
+            1'980'000'000);
+  EXPECT_EQ(cost_of(kAiHub, {.prompt_tokens = 512, .completion_tokens = 128}), 640 * 1'980);
+}
+
+TEST(Price, AYearOfTheArticlesDaysIsExact) {
+  // 100,000 calls a day of 512 + 128 tokens: $126.72 a day, $46,252.80 a year.
+  const auto call = cost_of(kAiHub, {.prompt_tokens = 512, .completion_tokens = 128});
+  EXPECT_EQ(call * 100'000, 126'720'000'000);
+  EXPECT_EQ(call * 100'000 * 365, 46'252'800'000'000);
+}
+
+TEST(Price, CachedTokensHaveTheirOwnPrice) {
+  const config::Price price{4 * kUsd, 8 * kUsd, 1 * kUsd};
+  const Usage usage{.prompt_tokens = 1'000, .completion_tokens = 10, .cached_tokens = 600};
+  EXPECT_EQ(cost_of(price, usage), 400 * 4'000 + 600 * 1'000 + 10 * 8'000);
+}
+
+TEST(Price, MoreCachedThanThePromptCountsAsAllOfIt) {
+  const config::Price price{4 * kUsd, 8 * kUsd, 1 * kUsd};
+  EXPECT_EQ(cost_of(price, {.prompt_tokens = 10, .cached_tokens = 999}), 10 * 1'000);
+}
+
+TEST(Price, FractionsOfANanoAreRoundedUpOnceForTheSum) {
+  const config::Price price{1, 1, 1};
+  EXPECT_EQ(cost_of(price, {}), 0);
+  EXPECT_EQ(cost_of(price, {.prompt_tokens = 1, .completion_tokens = 1}), 1);
+  EXPECT_EQ(cost_of(price, {.prompt_tokens = 500'000, .completion_tokens = 500'000}), 1);
+  EXPECT_EQ(cost_of(price, {.prompt_tokens = 500'000, .completion_tokens = 500'001}), 2);
+}
+
+TEST(Price, SaturatesInsteadOfOverflowing) {
+  const int tokens = std::numeric_limits<int>::max();
+  const config::Price dear{kMost, kMost, kMost};
+  EXPECT_EQ(cost_of(dear, {.prompt_tokens = tokens, .completion_tokens = tokens}), kMost);
+  EXPECT_EQ(worst_case_cost(dear, tokens, tokens), kMost);
+}
+
+TEST(Price, NegativeCountsCostNothing) {
+  EXPECT_EQ(cost_of(kAiHub, {.prompt_tokens = -5, .completion_tokens = -1, .cached_tokens = -3}),
+            0);
+}
+
+TEST(Price, TheWorstCaseIsNeverBelowWhatIsBilled) {
+  const config::Price price{3 * kUsd, 7 * kUsd, 1 * kUsd};
+  const auto worst = worst_case_cost(price, 1'000, 64);
+  EXPECT_EQ(worst, 1'000 * 3'000 + 64 * 7'000);
+  EXPECT_GE(worst, cost_of(price, {.prompt_tokens = 1'000, .completion_tokens = 64}));
+  EXPECT_EQ(worst_case_cost(price, 0, std::nullopt), kCompletionTokensAssumed * 7'000);
+  // Even where what is cached costs more than what is not.
+  const config::Price odd{1 * kUsd, 1 * kUsd, 2 * kUsd};
+  EXPECT_GE(worst_case_cost(odd, 100, 0),
+            cost_of(odd, {.prompt_tokens = 100, .cached_tokens = 100}));
+}
+
+TEST(Price, WhatWasAvoidedIsTheCheapestProvidersBill) {
+  std::vector<config::ProviderTarget> providers(3);
+  providers[0].price = {2'750'000'000, 2'750'000'000, 0};
+  providers[1].price = kAiHub;
+  providers[2].price = {2'100'000'000, 2'100'000'000, 0};
+  const Usage usage{.prompt_tokens = 512, .completion_tokens = 128, .cached_tokens = 512};
+  EXPECT_EQ(avoided_cost(providers, usage), 640 * 1'980);
+  EXPECT_EQ(avoided_cost({}, usage), 0);
+}
+
+}  // namespace
+}  // namespace spillway::policy
