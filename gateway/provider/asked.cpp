@@ -1,0 +1,92 @@
+#include "gateway/provider/asked.h"
+
+#include "backends/simulated/echo.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace spillway::provider {
+
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kTokensUnasked = 128;
+constexpr int kTokensMax = 16'384;
+constexpr int kTokensAtAGlance = 16;
+constexpr int kTokensPerMessage = 4;  // Role and separators.
+
+Error refuse(std::string message, std::string param) {
+  return Error{Errc::invalid_request, std::move(message), std::move(param), std::nullopt};
+}
+
+std::string text_of(const Json& message) {
+  const auto content = message.find("content");
+  if (content == message.end()) return {};
+  if (content->is_string()) return content->get<std::string>();
+  std::string text;
+  if (!content->is_array()) return text;
+  for (const Json& part : *content) {
+    if (part.is_object() && part.value("type", "") == "text") text += part.value("text", "");
+  }
+  return text;
+}
+
+bool flag(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_boolean() && found->get<bool>();
+}
+
+void read_length(const Json& body, Asked& asked) {
+  asked.completion_tokens = kTokensUnasked;
+  for (const char* name : {"max_tokens", "max_completion_tokens"}) {
+    const auto found = body.find(name);
+    if (found == body.end() || !found->is_number_integer()) continue;
+    const auto wanted = std::clamp<std::int64_t>(found->get<std::int64_t>(), 1, kTokensMax);
+    asked.completion_tokens = static_cast<int>(wanted);
+    asked.limited = true;
+  }
+}
+
+}  // namespace
+
+Result<Asked> parse_asked(std::string_view text) try {
+  const Json body = Json::parse(text, nullptr, false);
+  if (!body.is_object()) return refuse("the body must be a JSON object", "");
+  const auto messages = body.find("messages");
+  if (messages == body.end() || !messages->is_array() || messages->empty()) {
+    return refuse("messages must be a list that is not empty", "messages");
+  }
+  Asked asked;
+  asked.model = body.value("model", "");
+  asked.stream = flag(body, "stream");
+  const auto options = body.find("stream_options");
+  if (options != body.end()) asked.include_usage = flag(*options, "include_usage");
+  for (const Json& message : *messages) {
+    if (!message.is_object()) return refuse("each message must be an object", "messages");
+    const std::string content = text_of(message);
+    asked.prompt_tokens += kTokensPerMessage + simulated::count_tokens(content);
+    if (message.value("role", "") == "user") asked.prompt = content;
+  }
+  read_length(body, asked);
+  return asked;
+} catch (const Json::exception&) {
+  return refuse("a field of the body has the wrong type", "");
+}
+
+Asked glance(std::string_view body) {
+  constexpr std::string_view kStream = "\"stream\":";
+  Asked asked;
+  asked.model = "instant";
+  asked.prompt_tokens = simulated::count_tokens(body);
+  asked.completion_tokens = kTokensAtAGlance;
+  asked.include_usage = true;
+  const std::size_t found = body.find(kStream);
+  if (found == body.npos) return asked;
+  const std::size_t value = body.find_first_not_of(" \t\r\n", found + kStream.size());
+  asked.stream = value != body.npos && body.substr(value).starts_with("true");
+  return asked;
+}
+
+}  // namespace spillway::provider

@@ -1,0 +1,29 @@
+// What a client asks the simulated provider for.
+//
+// Pure; any thread.
+#pragma once
+
+#include "backends/contract/error.h"
+
+#include <string>
+#include <string_view>
+
+namespace spillway::provider {
+
+struct Asked {
+  std::string model;
+  std::string prompt;  // The last user message's text: what is echoed.
+  bool stream = false;
+  bool include_usage = false;
+  int prompt_tokens = 0;
+  int completion_tokens = 0;  // How many the answer will have.
+  bool limited = false;       // By the client's max_tokens.
+};
+
+// Reads a chat completion request; invalid_request says what is wrong with it.
+Result<Asked> parse_asked(std::string_view body);
+
+// The same for the instant profile, without parsing: streaming or not, and the prompt's size.
+Asked glance(std::string_view body);
+
+}  // namespace spillway::provider

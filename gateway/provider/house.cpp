@@ -1,0 +1,56 @@
+#include "gateway/provider/house.h"
+
+#include <utility>
+
+namespace spillway::provider {
+
+House::House(simulated::Profile profile, std::uint64_t seed, std::string key,
+             simulated::Script script)
+    : profile_(std::move(profile)),
+      seed_(seed),
+      key_(std::move(key)),
+      script_(std::make_shared<const simulated::Script>(std::move(script))),
+      limiter_(profile_.limit, SteadyClock::now()) {}
+
+ProviderStats House::stats() const {
+  ProviderStats stats;
+  stats.requests = counts_.requests;
+  stats.answered = counts_.answered;
+  stats.failures = counts_.failures;
+  stats.rate_limited = counts_.rate_limited;
+  stats.unauthorized = counts_.unauthorized;
+  stats.disconnects = counts_.disconnects;
+  stats.open_streams = counts_.open_streams;
+  stats.prompt_tokens = counts_.prompt_tokens;
+  stats.completion_tokens = counts_.completion_tokens;
+  return stats;
+}
+
+std::shared_ptr<const simulated::Script> House::script() const {
+  std::lock_guard lock(mutex_);
+  return script_;
+}
+
+void House::set_script(simulated::Script script) {
+  auto next = std::make_shared<const simulated::Script>(std::move(script));
+  std::lock_guard lock(mutex_);
+  script_.swap(next);
+}
+
+bool House::instant(const simulated::Script& script) const {
+  return profile_.latency.first_token_mean <= 0.0 && script.faults.empty() && !script.dead;
+}
+
+simulated::Performance House::perform(const simulated::Script& script, int prompt_tokens) {
+  return simulated::perform(profile_, script, seed_, next_request_++, prompt_tokens);
+}
+
+std::optional<double> House::over_limit(int tokens) {
+  const int concurrency_max = profile_.limit.concurrency_max;
+  // The request that asks is among those counted.
+  if (concurrency_max > 0 && counts_.open_streams > concurrency_max) return 1.0;
+  std::lock_guard lock(mutex_);
+  return limiter_.refuse(tokens, SteadyClock::now());
+}
+
+}  // namespace spillway::provider

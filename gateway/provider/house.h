@@ -1,0 +1,64 @@
+// What all requests of one simulated provider share: its script, its limits, its counts.
+//
+// Any worker.
+#pragma once
+
+#include "backends/simulated/performance.h"
+#include "backends/simulated/rate_limiter.h"
+#include "gateway/provider/provider.h"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+namespace spillway::provider {
+
+struct Counts {
+  std::atomic<std::uint64_t> requests{0};
+  std::atomic<std::uint64_t> answered{0};
+  std::atomic<std::uint64_t> failures{0};
+  std::atomic<std::uint64_t> rate_limited{0};
+  std::atomic<std::uint64_t> unauthorized{0};
+  std::atomic<std::uint64_t> disconnects{0};
+  std::atomic<std::int64_t> open_streams{0};
+  std::atomic<std::uint64_t> prompt_tokens{0};
+  std::atomic<std::uint64_t> completion_tokens{0};
+};
+
+class House {
+ public:
+  House(simulated::Profile profile, std::uint64_t seed, std::string key, simulated::Script script);
+
+  const simulated::Profile& profile() const { return profile_; }
+  const std::string& key() const { return key_; }
+  Counts& counts() { return counts_; }
+  ProviderStats stats() const;
+
+  std::shared_ptr<const simulated::Script> script() const;
+  void set_script(simulated::Script script);
+
+  // Answers go out at once and nothing can go wrong: no need to look closely.
+  bool instant(const simulated::Script& script) const;
+
+  // What happens to the next request.
+  simulated::Performance perform(const simulated::Script& script, int prompt_tokens);
+
+  // Seconds to wait if the account's limits are reached; nullopt if the request may pass.
+  std::optional<double> over_limit(int tokens);
+
+ private:
+  const simulated::Profile profile_;
+  const std::uint64_t seed_;
+  const std::string key_;
+  std::atomic<std::uint64_t> next_request_{0};
+  Counts counts_;
+
+  mutable std::mutex mutex_;  // The two below.
+  std::shared_ptr<const simulated::Script> script_;
+  simulated::RateLimiter limiter_;
+};
+
+}  // namespace spillway::provider

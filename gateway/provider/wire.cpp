@@ -1,0 +1,79 @@
+#include "gateway/provider/wire.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace spillway::provider {
+
+namespace {
+
+constexpr std::string_view kCreated = "1764000000";  // The same in every chunk and every run.
+
+bool is_plain(char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; }
+
+std::string or_null(std::string_view text) { return text.empty() ? "null" : json_string(text); }
+
+}  // namespace
+
+std::string json_string(std::string_view text) {
+  if (!std::all_of(text.begin(), text.end(), is_plain)) {
+    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+  std::string result;
+  result.reserve(text.size() + 2);
+  return result.append(1, '"').append(text).append(1, '"');
+}
+
+Wire::Wire(std::string_view id, const Asked& asked) : asked_(asked) {
+  ids_.append(R"({"id":"chatcmpl-)").append(id).append(R"(","created":)").append(kCreated);
+  ids_.append(R"(,"model":)").append(json_string(asked.model));
+}
+
+std::string Wire::chunk(std::string_view choices, std::string_view more) const {
+  std::string event;
+  event.reserve(64 + ids_.size() + choices.size() + more.size());
+  event.append("data: ").append(ids_).append(R"(,"object":"chat.completion.chunk","choices":[)");
+  return event.append(choices).append("]").append(more).append("}\n\n");
+}
+
+std::string Wire::text_event(std::string_view text, bool first) const {
+  std::string choice = R"({"index":0,"delta":{)";
+  if (first) choice.append(R"("role":"assistant",)");
+  choice.append(R"("content":)").append(json_string(text));
+  choice.append(R"(},"logprobs":null,"finish_reason":null})");
+  return chunk(choice, asked_.include_usage ? R"(,"usage":null)" : "");
+}
+
+std::string Wire::last_events() const {
+  std::string choice = R"({"index":0,"delta":{},"logprobs":null,"finish_reason":")";
+  choice.append(finish()).append("\"}");
+  if (!asked_.include_usage) return chunk(choice, "");
+  return chunk(choice, R"(,"usage":null)") + chunk("", usage());
+}
+
+std::string Wire::whole(std::string_view text) const {
+  std::string body = ids_;
+  body.reserve(512 + text.size());
+  body.append(R"(,"object":"chat.completion","choices":[{"index":0,"message":{"role":)");
+  body.append(R"("assistant","content":)").append(json_string(text));
+  body.append(R"(,"refusal":null},"logprobs":null,"finish_reason":")").append(finish());
+  return body.append("\"}]").append(usage()).append("}");
+}
+
+std::string Wire::usage() const {
+  std::string text = R"(,"usage":{"prompt_tokens":)";
+  text.append(std::to_string(asked_.prompt_tokens)).append(R"(,"completion_tokens":)");
+  text.append(std::to_string(asked_.completion_tokens)).append(R"(,"total_tokens":)");
+  text.append(std::to_string(asked_.prompt_tokens + asked_.completion_tokens));
+  return text.append(R"(,"prompt_tokens_details":{"cached_tokens":0},)"
+                     R"("completion_tokens_details":{"reasoning_tokens":0}})");
+}
+
+std::string error_body(std::string_view message, std::string_view type, std::string_view code,
+                       std::string_view param) {
+  return R"({"error":{"message":)" + json_string(message) + R"(,"type":)" + json_string(type) +
+         R"(,"param":)" + or_null(param) + R"(,"code":)" + or_null(code) + "}}";
+}
+
+}  // namespace spillway::provider
