@@ -30,8 +30,8 @@ std::string cause_of(CURLcode code, bool answering) {
     case CURLE_PARTIAL_FILE:
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
-      return answering ? "it closed the connection in the middle of its answer"
-                       : "it closed the connection without an answer";
+      return answering ? "the connection broke in the middle of its answer"
+                       : "the connection broke before its answer";
     default: return std::string("its answer cannot be read: ") + curl_easy_strerror(code);
   }
 }
