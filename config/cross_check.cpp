@@ -82,7 +82,7 @@ class CrossCheck {
     const bool readable = ::access(local.model_path.c_str(), R_OK) == 0;
     if (local.executor != "torch" || readable) return;
     warn("targets." + local.name + ".model",
-         "there is no readable file " + quoted(local.model_path) + " as seen from here");
+         "there is no readable file " + in_quotes(local.model_path) + " as seen from here");
   }
 
   void check_provider(const ProviderTarget& provider) {

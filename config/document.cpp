@@ -127,7 +127,8 @@ class TreeBuilder : public YAML::EventHandler {
     const auto [first, is_new] = parent.lines.emplace(entry.key, entry.line);
     if (!is_new) {
       document_.problems.push_back({entry.line, entry.column, "",
-                                    "key " + quoted(entry.key) + " is given twice; first in line " +
+                                    "key " + in_quotes(entry.key) +
+                                        " is given twice; first in line " +
                                         std::to_string(first->second)});
       return;
     }

@@ -41,7 +41,6 @@ class Loading {
       declared_.classes.insert(entry.key);
       read_class(entry, path, settings);
     });
-    settle_classes(settings.policy);
   }
 
   Reader& reader() { return reader_; }
@@ -159,21 +158,16 @@ class Loading {
     one.match.push_back(std::move(match));
   }
 
-  // A file need not speak of classes, and one with a single class need not say which is the
-  // default.
-  static void settle_classes(Policy& policy) {
-    if (policy.classes.empty() && policy.default_class.empty()) {
-      policy.classes.emplace_back().name = "default";
-    }
-    if (policy.default_class.empty() && policy.classes.size() == 1) {
-      policy.default_class = policy.classes.front().name;
-    }
-  }
-
   const Node& root_;
   Reader reader_;
   Declared declared_;
 };
+
+// A file need not speak of classes, and one with a single class need not name its default.
+void settle_classes(Policy& policy) {
+  if (policy.classes.empty()) policy.classes.emplace_back().name = "default";
+  if (policy.default_class.empty()) policy.default_class = policy.classes.front().name;
+}
 
 void sort_and_bound(std::vector<Problem>& problems) {
   std::stable_sort(problems.begin(), problems.end(), [](const Problem& a, const Problem& b) {
@@ -222,6 +216,7 @@ Loaded load_text(std::string_view text, const std::string& source, const Environ
   sort_and_bound(loaded.problems);
   if (!loaded.problems.empty()) return loaded;
 
+  settle_classes(settings->policy);
   settings->source = source;
   settings->sha256 = sha256_hex(text);
   loaded.warnings = cross_check(*settings, loading.reader().places());

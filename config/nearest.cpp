@@ -6,6 +6,7 @@ namespace spillway::config {
 namespace {
 
 constexpr std::size_t kWordMax = 64;
+constexpr std::size_t kPartMin = 3;
 constexpr std::size_t kListedMax = 24;
 
 // Optimal string alignment distance over three rows of its table.
@@ -40,7 +41,14 @@ std::string nearest(std::string_view written, const std::vector<std::string>& ca
     best = candidate;
     best_edits = distance;
   }
-  return best;
+  if (!best.empty()) return best;
+  for (const std::string& candidate : candidates) {
+    const bool longer = candidate.size() > written.size();
+    const std::string_view part = longer ? written : std::string_view(candidate);
+    const std::string_view whole = longer ? std::string_view(candidate) : written;
+    if (part.size() >= kPartMin && whole.find(part) != std::string_view::npos) return candidate;
+  }
+  return "";
 }
 
 std::string suggestion(std::string_view written, const std::vector<std::string>& candidates) {

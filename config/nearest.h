@@ -9,7 +9,7 @@ namespace spillway::config {
 
 // The candidate with the fewest edits (insert, delete, replace, swap of neighbours), or empty if
 // even that one is further than a slip: more than a third of its letters, and never more than
-// three.
+// three. Failing that, one that holds the word or is held by it: sequences for sequences_max.
 std::string nearest(std::string_view written, const std::vector<std::string>& candidates);
 
 // ", did you mean `x`?" or, with nothing near, "; valid here: a, b, c".

@@ -15,7 +15,7 @@ std::string found(const Node& node) {
     case Node::Shape::mapping: return "a block of keys";
     case Node::Shape::scalar: break;
   }
-  return quoted(node.text);
+  return in_quotes(node.text);
 }
 
 Place place_of(const Node& node) { return {node.line, node.column}; }
@@ -50,8 +50,8 @@ Place Places::of(std::string path) const {
     const auto found = places_.find(path);
     if (found != places_.end()) return found->second;
     const auto cut = path.find_last_of(".[");
-    if (cut == std::string::npos) return {};
-    path.resize(cut);
+    if (path.empty()) return {};
+    path.resize(cut == std::string::npos ? 0 : cut);
   }
 }
 
@@ -84,11 +84,13 @@ std::vector<const Entry*> Reader::entries(const Node& block, const std::string& 
   for (const Entry& entry : block.entries) {
     const std::string entry_path = join(path, shown(entry.key));
     note(entry, entry_path);
-    if (is_name(entry.key)) {
+    if (looks_like_secret(entry.key)) {
+      report_at({entry.line, entry.column}, entry_path, std::string(kSecretRule));
+    } else if (!is_name(entry.key)) {
+      report_at({entry.line, entry.column}, entry_path, std::string(kNameRule));
+    } else {
       entries.push_back(&entry);
-      continue;
     }
-    report_at({entry.line, entry.column}, entry_path, std::string(kNameRule));
   }
   return entries;
 }
@@ -215,7 +217,7 @@ std::optional<Value> Reader::read_names(const Node& node, const std::string& pat
     auto name = read_name(item, item_path, row);
     if (!name) continue;
     if (std::find(names.begin(), names.end(), *name) != names.end()) {
-      report(item_path, quoted(*name) + " is named twice");
+      report(item_path, in_quotes(*name) + " is named twice");
       continue;
     }
     names.push_back(std::move(*name));

@@ -27,7 +27,7 @@ class References {
     for (const Alias& alias : settings.policy.aliases) models_.insert(alias.name);
     const auto& problems = reader.problems();
     models_known_ = std::none_of(problems.begin(), problems.end(), [](const Problem& problem) {
-      return problem.path.starts_with("targets") || problem.path.starts_with("models");
+      return problem.path.starts_with("targets");
     });
   }
 
@@ -48,8 +48,8 @@ class References {
   void expect(const std::set<std::string>& known, const std::string& name, const std::string& path,
               const std::string& what) {
     if (known.count(name) != 0) return;
-    reader_.report(path,
-                   "there is no " + what + " " + quoted(name) + suggestion(name, list_of(known)));
+    reader_.report(
+        path, "there is no " + what + " " + in_quotes(name) + suggestion(name, list_of(known)));
   }
 
   void check_server() {
@@ -128,7 +128,7 @@ class References {
     const bool is_local = std::any_of(
         local.begin(), local.end(), [&](const LocalTarget& target) { return target.name == name; });
     if (is_local) {
-      reader_.report(path, quoted(name) +
+      reader_.report(path, in_quotes(name) +
                                " is the local target: `providers` names providers, "
                                "`spill` says when they are asked");
     } else if (declared_.targets.count(name) == 0) {
@@ -146,7 +146,7 @@ class References {
     for (std::size_t i = 0; i < match.endpoints.size(); ++i) {
       if (match.endpoints[i].starts_with("/")) continue;
       reader_.report(item(path + ".endpoint", i),
-                     quoted(match.endpoints[i]) + " is not a path such as /v1/chat/completions");
+                     in_quotes(match.endpoints[i]) + " is not a path such as /v1/chat/completions");
     }
   }
 

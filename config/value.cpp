@@ -52,7 +52,7 @@ std::optional<std::int64_t> scaled(std::string_view number, std::int64_t factor)
 }
 
 Mistake not_a(const std::string& text, Kind kind) {
-  return {quoted(text) + " is not " + expectation(kind)};
+  return {in_quotes(text) + " is not " + expectation(kind)};
 }
 
 template <std::size_t N>
@@ -60,7 +60,7 @@ std::variant<Value, Mistake> parse_with_unit(Kind kind, const std::string& text,
                                              const std::array<Unit, N>& units) {
   const auto end = text.find_first_not_of("0123456789.");
   if (end == std::string::npos && scaled(text, 1'000'000'000)) {
-    return Mistake{quoted(text) + " has no unit: write " + expectation(kind)};
+    return Mistake{in_quotes(text) + " has no unit: write " + expectation(kind)};
   }
   if (end == std::string::npos) return not_a(text, kind);
   for (const Unit& unit : units) {
@@ -135,7 +135,7 @@ std::variant<Value, Mistake> parse_url(const std::string& text) {
   const bool secure = text.starts_with("https://");
   if (!secure && !text.starts_with("http://")) return not_a(text, Kind::url);
   if (text.find_first_of(" \"<>\\^`{|}?#@") != std::string::npos) {
-    return Mistake{quoted(text) + " has more than scheme, host, port and path: write " +
+    return Mistake{in_quotes(text) + " has more than scheme, host, port and path: write " +
                    expectation(Kind::url) + "; a key goes into `key`"};
   }
   const std::string_view rest = std::string_view(text).substr(secure ? 8 : 7);
@@ -163,17 +163,13 @@ std::variant<Value, Mistake> parse_secret(const std::string& text) {
 }
 
 std::variant<Value, Mistake> parse_text(const std::string& text) {
-  if (looks_like_secret(text)) {
-    return Mistake{
-        "this looks like a secret: only env:NAME or file:PATH may stand for one, in `secret` or "
-        "`key`"};
-  }
+  if (looks_like_secret(text)) return Mistake{std::string(kSecretRule)};
   return Value(text);
 }
 
 std::variant<Value, Mistake> parse_word(const std::string& text, const Names& words) {
   if (std::find(words.begin(), words.end(), text) != words.end()) return Value(text);
-  return Mistake{quoted(text) + " is not " + expectation(Kind::word, words)};
+  return Mistake{in_quotes(text) + " is not " + expectation(Kind::word, words)};
 }
 
 std::variant<Value, Mistake> parse_flag(const std::string& text) {
@@ -289,7 +285,7 @@ bool is_model_name(std::string_view text) {
          });
 }
 
-std::string quoted(std::string_view text) { return "'" + shown(text) + "'"; }
+std::string in_quotes(std::string_view text) { return "'" + shown(text) + "'"; }
 
 std::string shown(std::string_view text) {
   if (looks_like_secret(text)) return "***";

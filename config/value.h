@@ -56,7 +56,7 @@ std::pair<std::string, std::uint16_t> split_endpoint(std::string_view text);
 
 // The text in single quotes for a message: shortened, control characters masked, and hidden
 // altogether if it looks like a secret.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 std::string shown(std::string_view text);  // The same without the quotes.
 
 // Names of keys, targets and classes: they become labels, headers and parts of paths.
@@ -68,6 +68,9 @@ inline constexpr std::string_view kNameRule =
 bool is_model_name(std::string_view text);
 inline constexpr std::string_view kModelNameRule =
     "a model's name has letters, digits and . _ - / : @ +, at most 128";
+
+inline constexpr std::string_view kSecretRule =
+    "this looks like a secret: only env:NAME or file:PATH may stand for one, in `secret` or `key`";
 
 // True for what nobody but a key would look like: "sk-…", "Bearer …", long runs of letters and
 // digits.
