@@ -126,7 +126,9 @@ server: {listen: '[::1]:0', workers: "2"}
 keys:
   app: {secret: env:OTHER, class: bulk, may_name: [bulk, chat], local_only: true}
 targets:
-  gpu: {kind: local, executor: synthetic, serves: [a, b], step_prior: {base: 1.5ms, per_prefill_token: 0.5us}}
+  gpu:
+    {kind: local, executor: synthetic, serves: [a, b],
+     step_prior: {base: 1.5ms, per_prefill_token: 0.5us}}
   far:
     kind: provider
     base_url: https://api.example.com/v1/
@@ -255,7 +257,9 @@ TEST(ConfigWarnings, OpenDoorsAndMissingEngines) {
   EXPECT_THAT(
       warnings_of(R"(keys: {a: {secret: env:OTHER, local_only: true}}
 classes: {inside: {spill: never}}
-targets: {p: {kind: provider, base_url: 'https://h/v1', serves: m, price_per_million: {input: 1usd, output: 1usd}}}
+targets:
+  p: {kind: provider, base_url: 'https://h/v1', serves: m,
+      price_per_million: {input: 1usd, output: 1usd}}
 )"),
       ElementsAre("1:43: keys.a.local_only: there is no local target: every request of this "
                   "key will be refused",

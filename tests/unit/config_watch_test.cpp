@@ -108,6 +108,15 @@ TEST_F(ConfigWatch, FollowsALinkIntoAnotherFolder) {
   const auto watcher = watch(folder_ / "a.yaml", "one");
   write(folder_ / "far" / "real.yaml", "two");
   ASSERT_TRUE(calls_.reach(1));
+
+  // The link turns to a second folder, which must be watched from then on.
+  fs::create_directory(folder_ / "further");
+  write(folder_ / "further" / "real.yaml", "three");
+  fs::create_symlink(folder_ / "further" / "real.yaml", folder_ / "new");
+  fs::rename(folder_ / "new", folder_ / "a.yaml");
+  ASSERT_TRUE(calls_.reach(2));
+  write(folder_ / "further" / "real.yaml", "four");
+  ASSERT_TRUE(calls_.reach(3));
 }
 
 TEST_F(ConfigWatch, SeesAFileThatWentAndCameBack) {
