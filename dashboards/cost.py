@@ -1,0 +1,158 @@
+"""What it costs: spent, saved, and for what."""
+
+from panels import Board, lines, or_zero, query, rate, ratio, series, stat, summed, table
+
+COST = "spillway_cost_usd_total"
+AVOIDED = "spillway_cost_avoided_usd_total"
+REQUESTS = "spillway_requests_total"
+TOKENS = "gen_ai_client_token_usage_sum"
+
+
+def over_range(name, *labels):
+    by = f" by ({', '.join(labels)})" if labels else ""
+    return f"sum{by} (increase({series(name)}[$__range]))"
+
+
+def an_hour(name, *labels):
+    return f"{summed(rate(name), *labels)} * 3600"
+
+
+def totals(board):
+    spent = f"({over_range(COST)} or vector(0))"
+    avoided = f"({over_range(AVOIDED)} or vector(0))"
+    board.row("In the time shown")
+    board.add(
+        4,
+        4,
+        stat(
+            "Spent",
+            "currencyUSD",
+            "Posted for answers of providers and of the engine (spillway_cost_usd_total).",
+            spent,
+        ),
+        stat(
+            "Avoided",
+            "currencyUSD",
+            "What the cheapest provider would have asked for requests that were served without one "
+            "(spillway_cost_avoided_usd_total).",
+            avoided,
+        ),
+        stat(
+            "Avoided share",
+            "percentunit",
+            "Avoided as a share of what all requests would have cost elsewhere "
+            "(spillway_cost_avoided_usd_total, spillway_cost_usd_total).",
+            ratio(avoided, f"({spent} + {avoided})"),
+            max=1,
+        ),
+        stat(
+            "Spending now",
+            "currencyUSD",
+            "Dollars an hour at the present pace (spillway_cost_usd_total).",
+            f"{an_hour(COST)} or vector(0)",
+        ),
+        stat(
+            "Per 1000 requests",
+            "currencyUSD",
+            "Dollars for a thousand requests (spillway_cost_usd_total, spillway_requests_total).",
+            f"1000 * {ratio(spent, over_range(REQUESTS))}",
+        ),
+        stat(
+            "Per million tokens",
+            "currencyUSD",
+            "Dollars for a million prompt and answer tokens (spillway_cost_usd_total,"
+            " gen_ai_client_token_usage).",
+            f"1e6 * {ratio(spent, over_range_of_tokens())}",
+        ),
+    )
+
+
+def over_range_of_tokens(*labels):
+    by = f" by ({', '.join(labels)})" if labels else ""
+    selected = series(TOKENS, 'gen_ai_token_type=~"input|output"')
+    return f"sum{by} (increase({selected}[$__range]))"
+
+
+def money(board):
+    per_thousand = ratio(f"({summed(rate(COST))} or vector(0))", summed(rate(REQUESTS)))
+    board.row("Money")
+    board.add(
+        12,
+        8,
+        lines(
+            "Spending by model and target",
+            "currencyUSD",
+            "Dollars an hour (spillway_cost_usd_total). A new line is a new model or provider in"
+            " use.",
+            query(or_zero(an_hour(COST, "m", "be"), COST), "{{m}} at {{be}}"),
+            stacked=True,
+        ),
+        lines(
+            "Spending by tenant",
+            "currencyUSD",
+            "Dollars an hour of each tenant (spillway_cost_usd_total).",
+            query(or_zero(an_hour(COST, "tenant"), COST), "{{tenant}}"),
+            stacked=True,
+        ),
+        lines(
+            "Dollars for 1000 requests",
+            "currencyUSD",
+            "At the pace of each moment (spillway_cost_usd_total, spillway_requests_total). Rises"
+            " when traffic spills.",
+            query(f"1000 * {per_thousand}", "per 1000 requests"),
+        ),
+        lines(
+            "Avoided by class",
+            "currencyUSD",
+            "Dollars an hour that the cheapest provider would have asked"
+            " (spillway_cost_avoided_usd_total).",
+            query(an_hour(AVOIDED, "cls"), "{{cls}}"),
+            stacked=True,
+        ),
+    )
+
+
+def work(board):
+    board.row("For what")
+    tokens = rate(TOKENS)
+    named = over_range_of_tokens("gen_ai_provider_name")
+    columns = {
+        "Requests": over_range(REQUESTS, "be"),
+        "Tokens": (
+            f'sum by (be) (label_replace({named}, "be", "$1", "gen_ai_provider_name", "(.*)"))'
+        ),
+        "Spent": or_zero(over_range(COST, "be"), COST),
+    }
+    board.add(
+        12,
+        8,
+        lines(
+            "Tokens by target",
+            "short",
+            "Prompt and answer tokens a second of each target (gen_ai_client_token_usage).",
+            query(
+                summed(tokens, "gen_ai_provider_name", "gen_ai_token_type"),
+                "{{gen_ai_provider_name}} {{gen_ai_token_type}}",
+            ),
+            stacked=True,
+        ),
+        table(
+            "Targets in the time shown",
+            "short",
+            "Requests (spillway_requests_total), tokens (gen_ai_client_token_usage) and "
+            "dollars (spillway_cost_usd_total) of each target.",
+            columns,
+            {"Spent": "currencyUSD"},
+        ),
+    )
+
+
+def board():
+    cost = Board(
+        "spillway-cost",
+        "Spillway: cost",
+        "What answers cost, what was saved by serving them here, and for what.",
+    )
+    for part in (totals, money, work):
+        part(cost)
+    return cost

@@ -1,0 +1,17 @@
+"""The overview: is it fast, where does it send and why, how do engine and process do."""
+
+from engine import engine, process
+from latency import latency, now
+from panels import Board
+from routing import decisions, targets
+
+
+def board():
+    overview = Board(
+        "spillway-overview",
+        "Spillway: latency and routing",
+        "How fast answers are, where requests go and why, and how the local engine does.",
+    )
+    for part in (now, latency, decisions, targets, engine, process):
+        part(overview)
+    return overview

@@ -1,0 +1,153 @@
+"""Where requests go and why, and how the targets do."""
+
+from panels import lines, or_zero, quantile, query, rate, ratio, series, states, summed
+
+REQUESTS = "spillway_requests_total"
+ERROR_SECONDS = "spillway_ttft_prediction_error_seconds"
+ERROR_RATIO = "spillway_ttft_prediction_error_ratio"
+
+
+def decisions(board):
+    prediction = [
+        query(quantile(share, ERROR_RATIO, "be"), f"{{{{be}}}} P{round(share * 100)}")
+        for share in (0.5, 0.9)
+    ]
+    sides = query(quantile(0.5, ERROR_SECONDS, "be", "side"), "{{be}} {{side}}")
+    board.row("Routing")
+    board.add(
+        8,
+        8,
+        lines(
+            "Decisions by reason",
+            "reqps",
+            "Why the policy sent requests where it did (spillway_route_decisions_total). "
+            "/decisions on the admin listener explains each one.",
+            query(summed(rate("spillway_route_decisions_total"), "reason"), "{{reason}}"),
+            stacked=True,
+        ),
+        lines(
+            "Requests by target",
+            "reqps",
+            "Who served (spillway_requests_total); nobody are requests that reached no target.",
+            query(summed(rate(REQUESTS), "be"), "{{be}}"),
+            stacked=True,
+        ),
+        lines(
+            "Local share",
+            "percentunit",
+            "Share of routed requests that the local engine served (spillway_requests_total).",
+            query(local_share(), "local"),
+            max=1,
+        ),
+        lines(
+            "Spills by reason",
+            "reqps",
+            "Requests that wanted to stay local and could not (spillway_spill_total): first "
+            "token, pace or deadline at risk, queue full, engine down.",
+            query(summed(rate("spillway_spill_total"), "reason"), "{{reason}}"),
+            stacked=True,
+        ),
+        lines(
+            "Prediction error",
+            "percentunit",
+            "Distance of the actual TTFT from the predicted one as a share of the actual"
+            " (spillway_ttft_prediction_error_ratio). Above 20 % the step model does not fit the"
+            " machine.",
+            prediction,
+        ),
+        lines(
+            "Prediction error by side",
+            "s",
+            "Median distance, by whether the first token came early or late"
+            " (spillway_ttft_prediction_error_seconds). Late only: promises are broken; early only:"
+            " spilled too soon.",
+            sides,
+        ),
+    )
+
+
+def targets(board):
+    board.row("Targets")
+    board.add(
+        8,
+        8,
+        states(
+            "Breakers",
+            "Breaker of each provider (spillway_circuit_state). Open: it is left out until a probe"
+            " succeeds; check the provider and its key.",
+            query(f"max by (be) ({series('spillway_circuit_state')})", "{{be}}"),
+            {0: ("closed", "green"), 1: ("half open", "orange"), 2: ("open", "red")},
+        ),
+        lines(
+            "Fallbacks and retries",
+            "reqps",
+            "Targets that failed before their first token and were replaced or asked again "
+            "(spillway_fallbacks_total, spillway_retries_total). The client saw nothing of it.",
+            [
+                query(
+                    or_zero(
+                        summed(rate("spillway_fallbacks_total"), "from", "to"),
+                        "spillway_fallbacks_total",
+                    ),
+                    "{{from}} to {{to}}",
+                ),
+                query(
+                    or_zero(summed(rate("spillway_retries_total"), "be"), "spillway_retries_total"),
+                    "{{be}} again",
+                ),
+            ],
+        ),
+        lines(
+            "Breaker openings",
+            "short",
+            "Times that a provider's breaker opened in the interval"
+            " (spillway_backend_ejections_total).",
+            query(
+                "sum by (be)"
+                f" (increase({series('spillway_backend_ejections_total')}[$__rate_interval]))",
+                "{{be}}",
+            ),
+        ),
+        lines(
+            "Targets",
+            "none",
+            "In flight and waiting at each target (spillway_inflight_requests,"
+            " spillway_queue_depth).",
+            [
+                query(summed(series("spillway_inflight_requests"), "be"), "{{be}} in flight"),
+                query(summed(series("spillway_queue_depth"), "be"), "{{be}} waiting"),
+            ],
+        ),
+        lines(
+            "Wait for a target",
+            "s",
+            "From the plan to the hand-over to the target that served, failed attempts included "
+            "(spillway_queue_wait_seconds).",
+            query(quantile(0.95, "spillway_queue_wait_seconds", "be"), "{{be}} P95"),
+        ),
+        lines(
+            "Refused and failed",
+            "reqps",
+            "Requests refused on purpose (spillway_shed_total), failures by type "
+            "(spillway_requests_total) and clients who hung up"
+            " (spillway_stream_client_gone_total).",
+            [
+                query(summed(rate("spillway_shed_total"), "reason"), "refused: {{reason}}"),
+                query(
+                    or_zero(summed(rate(REQUESTS, 'error_type!=""'), "error_type"), REQUESTS),
+                    "{{error_type}}",
+                ),
+                query(
+                    summed(rate("spillway_stream_client_gone_total"), "stage"), "hung up: {{stage}}"
+                ),
+            ],
+        ),
+    )
+
+
+def local_share():
+    """Requests of targets that have an engine, as a share of those that reached any target."""
+    reached = rate(REQUESTS, 'be!=""')
+    engines = series("spillway_engine_running_sequences")
+    here = f"sum ({reached} and on (instance, be) {engines})"
+    return ratio(f"({here} or vector(0))", summed(reached))
