@@ -111,6 +111,13 @@ const std::vector<Row<LocalTarget>>& local_rows() {
         .sentence = "The same for each prompt token worked on in the step."},
        duration_in<kNanosecondsPerMicrosecond, &LocalTarget::step_prior,
                    &StepPrior::per_prefill_token_us>()},
+      {{.key = "synthetic_slowdown",
+        .kind = Kind::decimal,
+        .range = {0.01, 1'000},
+        .reload = Reload::restart,
+        .sentence = "executor: synthetic takes so many times its step_prior: a machine slower than "
+                    "its profile."},
+       field<&LocalTarget::synthetic_slowdown>()},
       {{.key = "cost_per_hour",
         .kind = Kind::money,
         .sentence = "Hardware, power and care; for reports, it does not steer."},

@@ -109,7 +109,7 @@ def test_an_address_in_use_is_said(start_gateway, start_provider, tmp_path):
     run = subprocess.run([BINARY, "serve", "--config", path], capture_output=True, text=True, check=False, timeout=30,
                          env={"SPILLWAY_TEST_KEY": "x"})
     assert run.returncode == 1
-    assert "in use" in run.stderr
+    assert "another program uses this address" in run.stderr
 
 
 def test_config_is_shown_without_secrets(start_gateway, start_provider):
