@@ -105,6 +105,13 @@ def process(board):
             "Resident memory (process_resident_memory_bytes).",
             query(summed(series("process_resident_memory_bytes"), "instance"), "{{instance}}"),
         ),
+    )
+
+
+def configuration(board):
+    board.add(
+        6,
+        7,
         lines(
             "File descriptors",
             "percentunit",

@@ -1,9 +1,9 @@
 """The overview: is it fast, where does it send and why, how do engine and process do."""
 
-from engine import engine, process
+from engine import configuration, engine, process
 from latency import latency, now
 from panels import Board
-from routing import decisions, targets
+from routing import breakers, decisions, targets
 
 
 def board():
@@ -12,6 +12,6 @@ def board():
         "Spillway: latency and routing",
         "How fast answers are, where requests go and why, and how the local engine does.",
     )
-    for part in (now, latency, decisions, targets, engine, process):
+    for part in (now, latency, decisions, breakers, targets, engine, process, configuration):
         part(overview)
     return overview

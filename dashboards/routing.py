@@ -66,7 +66,7 @@ def decisions(board):
     )
 
 
-def targets(board):
+def breakers(board):
     board.row("Targets")
     board.add(
         8,
@@ -108,6 +108,13 @@ def targets(board):
                 "{{be}}",
             ),
         ),
+    )
+
+
+def targets(board):
+    board.add(
+        8,
+        8,
         lines(
             "Targets",
             "none",
