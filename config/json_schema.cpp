@@ -91,7 +91,7 @@ std::string type_of(const RowText& row) {
 
 std::string leaf(const RowText& row) {
   std::string description(row.sentence);
-  if (!row.fallback.empty()) description += " Default: " + std::string(row.fallback) + ".";
+  if (!row.fallback.empty()) description += " Default: " + row.fallback + ".";
   if (row.reload == Reload::restart) description += " Needs a restart.";
   return "{" + type_of(row) + R"(, "description": )" + text(description) + "}";
 }
@@ -123,10 +123,7 @@ std::string object_of(const std::vector<RowText>& rows, const std::string& prefi
 
 std::string no_inner(const RowText&, int) { return "{}"; }
 
-const Section& section(std::size_t index) {
-  static const std::vector<Section> all = sections();
-  return all.at(index);
-}
+const Section& section(std::size_t index) { return sections().at(index); }
 
 // In the order of sections().
 enum { kFile, kKey, kLocal, kProvider, kClass, kMatch };

@@ -148,7 +148,7 @@ void Reader::report_too_fine(const std::string& path, const Node& node) {
 }
 
 Value Reader::fallback_of(const RowText& row) {
-  return std::get<Value>(parse_value(row.kind, std::string(row.fallback), row.words));
+  return std::get<Value>(parse_value(row.kind, row.fallback, row.words));
 }
 
 std::optional<Value> Reader::read_value(const Node& node, const std::string& path,

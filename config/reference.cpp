@@ -20,7 +20,7 @@ stand in the file: `env:NAME` reads an environment variable, `file:PATH` a file.
 std::string default_of(const RowText& row) {
   if (row.required) return "required";
   if (!row.fallback_sentence.empty()) return std::string(row.fallback_sentence);
-  return row.fallback.empty() ? "none" : "`" + std::string(row.fallback) + "`";
+  return row.fallback.empty() ? "none" : "`" + row.fallback + "`";
 }
 
 std::string value_of(const RowText& row) {

@@ -31,7 +31,7 @@ struct RowText {
   Range range = {};
   Names words = {};  // Kind::word: what may be written.
   bool required = false;
-  std::string_view fallback = {};  // In force if not given, where the struct has no default.
+  std::string fallback = {};  // In force if not given, where the struct has no default.
   std::string_view fallback_sentence =
       {};  // For the reference, where the default is another key's.
   Reload reload = Reload::live;
@@ -58,7 +58,7 @@ struct Section {
   std::string_view sentence;
   std::vector<RowText> rows;  // `fallback` filled in from the structs.
 };
-std::vector<Section> sections();
+const std::vector<Section>& sections();
 
 std::string_view name_of(Spill spill);
 std::string_view name_of(Prefer prefer);

@@ -94,7 +94,7 @@ struct LocalTarget {
   int waiting_max = 64;  // The hard queue-depth limit.
   StepPrior step_prior;
   double synthetic_slowdown = 1.0;  // The synthetic executor takes so many times its prior.
-  NanoUsd cost_per_hour = 0;  // Hardware, power and care; used for reports, not for routing.
+  NanoUsd cost_per_hour = 0;        // Hardware, power and care; used for reports, not for routing.
   bool operator==(const LocalTarget&) const = default;
 };
 

@@ -1,0 +1,136 @@
+// The rows of `classes` and their matchers.
+#include "config/schema.h"
+
+#include <array>
+#include <utility>
+
+namespace spillway::config {
+namespace {
+
+constexpr double kMillisecond = 1e6;
+constexpr double kSecond = 1e9;
+constexpr double kHour = 3600e9;
+
+constexpr std::array<std::pair<Spill, std::string_view>, 3> kSpills{{
+    {Spill::never, "never"},
+    {Spill::when_sla_at_risk, "when_sla_at_risk"},
+    {Spill::always, "always"},
+}};
+constexpr std::array<std::pair<Prefer, std::string_view>, 3> kPrefers{{
+    {Prefer::cheapest, "cheapest"},
+    {Prefer::fastest, "fastest"},
+    {Prefer::ordered, "ordered"},
+}};
+
+template <class Enum, std::size_t N>
+std::string_view name_in(const std::array<std::pair<Enum, std::string_view>, N>& table, Enum one) {
+  for (const auto& [value, name] : table) {
+    if (value == one) return name;
+  }
+  return "";
+}
+
+template <class Enum, std::size_t N>
+Enum named(const std::array<std::pair<Enum, std::string_view>, N>& table, const Value& value) {
+  for (const auto& [one, name] : table) {
+    if (name == std::get<std::string>(value)) return one;
+  }
+  return table.front().first;  // Not reached: rows accept their words alone.
+}
+
+template <class Enum, std::size_t N>
+Names words_of(const std::array<std::pair<Enum, std::string_view>, N>& table) {
+  Names words;
+  for (const auto& [value, name] : table) words.emplace_back(name);
+  return words;
+}
+
+const std::vector<Row<RequestClass>> kClassRows = {
+    {{.key = "match",
+      .kind = Kind::block,
+      .fallback_sentence = "matched by nothing",
+      .sentence = "Who belongs to the class: one block of matchers, a list of them (any), or the "
+                  "word by_name: only who names the class, by key or x-spillway-class header."}},
+    {{.key = "sla.ttft",
+      .kind = Kind::duration,
+      .range = {kMillisecond, kHour},
+      .fallback_sentence = "no promise",
+      .sentence = "The first token is out within this time."},
+     field<&RequestClass::sla, &Sla::ttft>()},
+    {{.key = "sla.per_token",
+      .kind = Kind::duration,
+      .range = {kMillisecond, 60 * kSecond},
+      .fallback_sentence = "no promise",
+      .sentence = "Mean time of each token after the first."},
+     field<&RequestClass::sla, &Sla::per_token>()},
+    {{.key = "sla.deadline",
+      .kind = Kind::duration,
+      .range = {kMillisecond, 24 * kHour},
+      .fallback_sentence = "limits.request_timeout",
+      .sentence = "The whole answer is out within this time, or the request ends with 504."},
+     field<&RequestClass::sla, &Sla::deadline>()},
+    {{.key = "spill",
+      .kind = Kind::word,
+      .words = words_of(kSpills),
+      .sentence = "never: stays on this machine. when_sla_at_risk: local while the predicted "
+                  "times meet the SLA. always: to providers."},
+     field<&RequestClass::spill>()},
+    {{.key = "prefer",
+      .kind = Kind::word,
+      .words = words_of(kPrefers),
+      .sentence = "Which provider comes first among those that can meet the SLA: the cheapest, "
+                  "the fastest, or in the order of `providers`."},
+     field<&RequestClass::prefer>()},
+    {{.key = "providers",
+      .kind = Kind::names,
+      .fallback_sentence = "all providers",
+      .sentence = "Who may take the class's requests; the order counts for `prefer: ordered`."},
+     field<&RequestClass::providers>()},
+    {{.key = "ttft_headroom",
+      .kind = Kind::decimal,
+      .range = {0.01, 1},
+      .sentence = "Local only while the predicted first token comes within this share of "
+                  "sla.ttft."},
+     field<&RequestClass::ttft_headroom>()},
+    {{.key = "local_as_last_resort",
+      .kind = Kind::flag,
+      .sentence = "When no provider can take a request, the local target does, SLA or not."},
+     field<&RequestClass::local_as_last_resort>()},
+};
+
+const std::vector<Row<ClassMatch>> kMatchRows = {
+    {{.key = "key",
+      .kind = Kind::names,
+      .fallback_sentence = "any",
+      .sentence = "Names under `keys`; the caller's is one of them."},
+     field<&ClassMatch::keys>()},
+    {{.key = "service_tier",
+      .kind = Kind::names,
+      .fallback_sentence = "any",
+      .sentence = "The request's service_tier: auto, default, flex, priority, fast…"},
+     field<&ClassMatch::service_tiers>()},
+    {{.key = "model",
+      .kind = Kind::names,
+      .fallback_sentence = "any",
+      .sentence = "The model or alias that is asked for."},
+     field<&ClassMatch::models>()},
+    {{.key = "endpoint",
+      .kind = Kind::names,
+      .fallback_sentence = "any",
+      .sentence = "The path of the request, e.g. /v1/chat/completions."},
+     field<&ClassMatch::endpoints>()},
+};
+
+}  // namespace
+
+const std::vector<Row<RequestClass>>& class_rows() { return kClassRows; }
+const std::vector<Row<ClassMatch>>& match_rows() { return kMatchRows; }
+
+Value to_value(Spill field) { return std::string(name_of(field)); }
+Value to_value(Prefer field) { return std::string(name_of(field)); }
+void assign(Spill& field, const Value& value) { field = named(kSpills, value); }
+void assign(Prefer& field, const Value& value) { field = named(kPrefers, value); }
+std::string_view name_of(Spill spill) { return name_in(kSpills, spill); }
+std::string_view name_of(Prefer prefer) { return name_in(kPrefers, prefer); }
+
+}  // namespace spillway::config
