@@ -132,7 +132,16 @@ std::size_t Decision::attempts_max() const {
   return static_cast<std::size_t>(std::clamp(settings_.policy.attempts_max, 1, most));
 }
 
+// Where the local engine comes first its prediction will be held against what happens: no
+// estimates.
+void Decision::see_to_the_end() {
+  if (!local_.prediction || local_.prediction->exact) return;
+  local_ = judge_local(fleet_, work_, class_.ttft_headroom, Sight::to_the_end);
+  plan_.local = local_.prediction;
+}
+
 void Decision::push_local() {
+  if (plan_.candidates.empty()) see_to_the_end();
   plan_.candidates.push_back({.target = settings_.local.front().name,
                               .model = route_.local->model,
                               .served_as = route_.local->served_as,

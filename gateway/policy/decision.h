@@ -34,6 +34,7 @@ class Decision {
 
   void judge_engine();
   void judge_providers();
+  void see_to_the_end();
   bool local_may_rescue() const;
   std::size_t attempts_max() const;
   void push_local();

@@ -57,14 +57,14 @@ void append_engine(std::string& line, const Plan& plan, const FleetFacts& fleet)
   line += "]";
 }
 
-void append_alternative(std::string& line, const Alternative& alternative, bool local) {
+void append_alternative(std::string& line, const Plan& plan, const Alternative& alternative,
+                        bool local) {
   line += "; ";
   line += alternative.target;
   line += ": ";
   line += sentence_of(alternative.verdict);
-  if (alternative.ttft > 0.0) {
-    append(line, ", ttft %s %.0fms", local ? "predicted" : "p90", 1e3 * alternative.ttft);
-  }
+  const double ttft = local && plan.local ? plan.local->ttft : alternative.ttft;
+  if (ttft > 0.0) append(line, ", ttft %s %.0fms", local ? "predicted" : "p90", 1e3 * ttft);
   if (alternative.expected_cost > 0) {
     append(line, ", $%.6f", static_cast<double>(alternative.expected_cost) * 1e-9);
   }
@@ -80,7 +80,7 @@ std::string explain(const Plan& plan, const RequestFacts& request, const FleetFa
   for (const Alternative& alternative : plan.considered) {
     const auto& locals = plan.settings->local;
     const bool local = !locals.empty() && alternative.target == locals.front().name;
-    append_alternative(line, alternative, local);
+    append_alternative(line, plan, alternative, local);
     if (local) append_engine(line, plan, fleet);
   }
   return line;

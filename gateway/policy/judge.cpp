@@ -65,6 +65,10 @@ Usage expected_usage(const Work& work) {
   return usage;
 }
 
+double horizon_of(const Work& work) {
+  return std::isfinite(work.ttft_max) ? kHorizonTtfts * work.ttft_max : kHorizonSeconds;
+}
+
 double expected_tokens(const RequestFacts& request, const FleetFacts& fleet) {
   const double guess =
       fleet.completion_tokens_typical > 0.0 ? fleet.completion_tokens_typical : kAnswerTokens;
@@ -95,13 +99,12 @@ Work work_of(const config::Sla& sla, const RequestFacts& request, const FleetFac
   return work;
 }
 
-Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom) {
+Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom, Sight sight) {
   Judged judged;
   judged.verdict = obstacle(fleet.local, work);
   if (!can_take(judged.verdict)) return judged;
   const Ask ask{work.prompt_tokens, work.completion_tokens, work.typical_tokens};
-  const bool bounded = std::isfinite(work.ttft_max);
-  const double horizon = bounded ? kHorizonTtfts * work.ttft_max : kHorizonSeconds;
+  const double horizon = sight == Sight::to_the_end ? kNoHorizon : horizon_of(work);
   judged.prediction = predict(*fleet.local, ask, fleet.ttft_correction, horizon);
   judged.ttft = judged.ttft_typical = judged.prediction->ttft;
   judged.per_token = judged.prediction->per_token;

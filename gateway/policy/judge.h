@@ -41,8 +41,13 @@ struct Judged {
   std::optional<Prediction> prediction;  // Local and able to take it only.
 };
 
+// How far the engine is simulated step by step: far enough to tell whether the SLA is met, which is
+// quick however long the queue, or until the request has its first token.
+enum class Sight { to_the_sla, to_the_end };
+
 // `headroom` is the share of the SLA's TTFT that the prediction may use up.
-Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom);
+Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom,
+                   Sight sight = Sight::to_the_sla);
 
 Judged judge_provider(const config::ProviderTarget& provider, const ProviderFacts& facts,
                       const Work& work, TimePoint now);

@@ -16,6 +16,9 @@ constexpr double kBlockTokens = 16.0;
 
 double whole_blocks(double tokens) { return std::ceil(tokens / kBlockTokens) * kBlockTokens; }
 
+// Of a number that is not negative; std::llround is a call, and there are hundreds.
+std::int64_t rounded(double value) { return static_cast<std::int64_t>(value + 0.5); }
+
 // A decoding sequence, by the step after which it is gone.
 struct Ending {
   std::int64_t after_step = 0;
@@ -30,7 +33,7 @@ bool ends_later(const Ending& a, const Ending& b) { return a.after_step > b.afte
 std::int64_t tokens_left(const SequenceStatus& sequence, double typical) {
   const double most = sequence.tokens_max - sequence.generated;
   const double likely = std::max(typical - sequence.generated, typical / 2.0);
-  return std::max<std::int64_t>(1, std::llround(typical > 0.0 ? std::min(most, likely) : most));
+  return std::max<std::int64_t>(1, rounded(typical > 0.0 ? std::min(most, likely) : most));
 }
 
 // The engine's future. Sequences still in their prompt form one line: the running ones, then the
@@ -56,7 +59,14 @@ class Simulation {
   void pass(std::int64_t steps, double prefill_tokens);
   void end_sequences();
   std::int64_t steps_to_next_ending() const;
+  std::int64_t tokens_after_first() const;
+  double seconds_of_step(double prefill_tokens) const;
 
+  struct Backlog {
+    double prompt_tokens = 0.0;
+    double answer_tokens = 0.0;
+  };
+  Backlog count_backlog() const;
   void extrapolate();
   void run_to_finish();
 
@@ -123,9 +133,9 @@ Prediction Simulation::run() {
   while (head_ < line_size()) {
     if (advance() && now_ <= horizon_) continue;
     extrapolate();
-    break;
+    return result_;
   }
-  if (result_.exact) result_.ttft_model = now_;
+  result_.ttft_model = now_;
   run_to_finish();
   return result_;
 }
@@ -218,9 +228,7 @@ void Simulation::begin_decoding(const SequenceStatus& sequence) {
 void Simulation::pass(std::int64_t steps, double prefill_tokens) {
   const double n = static_cast<double>(steps);
   const double grown = decoding_ * n * (n - 1.0) / 2.0;
-  // A decoding sequence's own new token is part of the context it looks at.
-  now_ += n * engine_.step.seconds(decoding_, context_ + decoding_, prefill_tokens) +
-          engine_.step.per_context_token * grown;
+  now_ += n * seconds_of_step(prefill_tokens) + engine_.step.per_context_token * grown;
   context_ += n * decoding_;
   kv_free_ -= n * decoding_;
   step_ += steps;
@@ -242,35 +250,59 @@ std::int64_t Simulation::steps_to_next_ending() const {
   return endings_.front().after_step - step_;
 }
 
+std::int64_t Simulation::tokens_after_first() const {
+  return rounded(std::max(1.0, ask_.completion_tokens)) - 1;
+}
+
+// A decoding sequence's own new token is part of the context that it looks at.
+double Simulation::seconds_of_step(double prefill_tokens) const {
+  return engine_.step.seconds(decoding_, context_ + decoding_, prefill_tokens);
+}
+
 // Past the horizon the line moves at the pace of its narrowest place: the prompts' token budget, or
 // the slots.
 void Simulation::extrapolate() {
   result_.exact = false;
-  double prompt_tokens = -head_done_;
-  double answer_tokens = 0.0;
-  for (std::size_t i = head_; i < line_size(); ++i) {
-    const SequenceStatus sequence = in_line(i);
-    prompt_tokens += std::max(0, sequence.prefill_left);
-    if (i >= admitted_)
-      answer_tokens += static_cast<double>(tokens_left(sequence, ask_.typical_tokens));
-  }
+  const Backlog backlog = count_backlog();
   const double budget = std::max(1, engine_.step_tokens_max - decoding_);
-  const double by_budget = prompt_tokens / budget;
-  const double by_slots = answer_tokens / std::max(1, engine_.sequences_max);
+  const double by_budget = backlog.prompt_tokens / budget;
+  const double by_slots = backlog.answer_tokens / std::max(1, engine_.sequences_max);
   const double steps = std::max({1.0, by_budget, by_slots});
-  const double prefill = prompt_tokens / steps;
-  const double step_time = engine_.step.seconds(decoding_, context_ + decoding_, prefill);
+  const double step_time = seconds_of_step(backlog.prompt_tokens / steps);
   const double own_steps = std::max(1.0, ask_.prompt_tokens / budget);
   result_.ttft_model = now_ + steps * step_time;
-  const bool queues = admitted_ < line_size();
-  if (queues) result_.queue = std::max(now_, result_.ttft_model - own_steps * step_time);
-  if (queues && result_.queue_moves == 0.0) result_.queue_moves = now_;
+  result_.per_token = seconds_of_step(0.0);
+  result_.finish = static_cast<double>(tokens_after_first()) * result_.per_token;
+  if (admitted_ == line_size()) return;
+  result_.queue = std::max(now_, result_.ttft_model - own_steps * step_time);
+  if (result_.queue_moves == 0.0) result_.queue_moves = now_;
+}
+
+// What is in the way: prompt tokens of the line, and answers of those who have no slot yet.
+Simulation::Backlog Simulation::count_backlog() const {
+  Backlog backlog;
+  backlog.prompt_tokens = std::max(1, ask_.prompt_tokens) - head_done_;
+  const std::size_t running = engine_.running.size();
+  for (std::size_t i = head_; i < running; ++i) {
+    backlog.prompt_tokens += engine_.running[i].prefill_left;
+  }
+  const double typical = ask_.typical_tokens > 0.0 ? ask_.typical_tokens : kNoHorizon;
+  const std::size_t first = std::max(head_, running) - running;
+  const std::size_t first_without_slot = admitted_ - running;
+  for (std::size_t i = first; i < engine_.waiting.size(); ++i) {
+    const SequenceStatus& sequence = engine_.waiting[i];
+    backlog.prompt_tokens += sequence.prefill_left;
+    if (i < first_without_slot) continue;
+    const double most = sequence.tokens_max - sequence.generated;
+    backlog.answer_tokens += std::min(most, typical);
+  }
+  return backlog;
 }
 
 // After its first token nobody is left in its way; the batch shrinks as others end.
 void Simulation::run_to_finish() {
-  const std::int64_t further = std::llround(std::max(1.0, ask_.completion_tokens)) - 1;
   const double first_token = now_;
+  const std::int64_t further = tokens_after_first();
   ++decoding_;
   context_ += ask_.prompt_tokens;
   std::int64_t left = std::max<std::int64_t>(1, further);

@@ -41,9 +41,8 @@ struct Prediction {
 constexpr double kNoHorizon = std::numeric_limits<double>::infinity();
 
 // `correction` is observed ÷ predicted TTFT of late (correction.h). Past `horizon` seconds the
-// simulation stops and extrapolates from the throughput so far: a decision only needs to know that
-// a limit is missed, not by how much. Never: the engine can never admit it (too long for the KV
-// cache), all times infinite.
+// simulation stops and extrapolates: a decision only needs to know that a limit is missed, not by
+// how much. All times are infinite for a prompt that is longer than the whole KV cache.
 Prediction predict(const EngineStatus& engine, const Ask& ask, double correction = 1.0,
                    double horizon = kNoHorizon);
 

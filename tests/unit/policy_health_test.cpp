@@ -160,6 +160,18 @@ TEST(Health, StreamsThatBreakCountAlthoughTheyBegan) {
   EXPECT_EQ(health.facts(kStart).permission, Permission::open) << "5 of 10";
 }
 
+TEST(Health, AProbeThatAnsweredAndThenBrokeIsOneFailureAmongOthers) {
+  Health health(provider(), kStart);
+  fail_times(health, 5, Error{.code = Errc::backend_unavailable}, kStart, kStart);
+  const TimePoint later = kStart + seconds(6);
+  auto probe = health.enter(later);
+  ASSERT_TRUE(probe);
+  health.answered(*probe, later);
+  health.failed(*probe, Error{.code = Errc::backend_unavailable}, later);
+  health.leave(*probe);
+  EXPECT_EQ(health.facts(later).permission, Permission::closed);
+}
+
 TEST(Health, AProbeThatIsDroppedIsGivenBack) {
   Health health(provider(), kStart);
   fail_times(health, 5, Error{.code = Errc::backend_unavailable}, kStart, kStart);

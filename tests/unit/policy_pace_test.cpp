@@ -107,6 +107,13 @@ TEST(Correction, FallsBackToOneWithoutNews) {
   EXPECT_NEAR(correction.factor(kStart + seconds(600)), 1.0, 1e-5);
 }
 
+TEST(Correction, GoesOnFromWhereItHasFallenTo) {
+  Correction correction;
+  for (int i = 0; i < 40; ++i) correction.observe(1.0, 1.0, 4.0, kStart);
+  correction.observe(1.0, 1.0, 1.0, kStart + seconds(600));
+  EXPECT_NEAR(correction.factor(kStart + seconds(600)), 1.0, 0.01);
+}
+
 TEST(Correction, AFewMillisecondsAreNotASlowEngine) {
   Correction correction;
   for (int i = 0; i < 40; ++i) correction.observe(0.002, 0.002, 0.006, kStart);

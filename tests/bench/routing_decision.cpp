@@ -1,0 +1,135 @@
+// What a routing decision costs: nanoseconds and allocations of Router::plan at ten providers, for
+// engines in several states. Prints a table; needs nothing.
+#include "gateway/policy/router.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <vector>
+
+namespace {
+
+std::atomic<long> allocations{0};
+
+}  // namespace
+
+void* operator new(std::size_t size) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace spillway::policy {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr int kProviders = 10;
+constexpr int kRuns = 20'000;
+
+std::shared_ptr<const config::Settings> settings_with_ten_providers() {
+  auto settings = std::make_shared<config::Settings>();
+  settings->local.push_back({.name = "local", .serves = {{"small", "small"}}});
+  for (int i = 0; i < kProviders; ++i) {
+    config::ProviderTarget provider;
+    provider.name = "provider-" + std::to_string(i);
+    provider.serves = {{"model-" + std::to_string(i), "model"}};
+    provider.price = {1'000'000'000 + i, 2'000'000'000 - i, 500'000'000};
+    settings->providers.push_back(provider);
+  }
+  settings->policy.aliases.push_back({.name = "auto"});
+  settings->policy.classes.push_back(
+      {.name = "interactive", .sla = {.ttft = milliseconds(1'000), .per_token = milliseconds(50)}});
+  settings->policy.default_class = "interactive";
+  return settings;
+}
+
+// An 8-billion-parameter model on an H100, after the reference model of the design notes: 7 ms a
+// step, 0.035 ms a sequence, 30,000 prompt tokens a second.
+EngineStatus gpu(int running, int waiting) {
+  EngineStatus engine;
+  engine.ready = true;
+  engine.sequences_max = 192;
+  engine.step_tokens_max = 1'140;
+  engine.waiting_max = 4'096;
+  engine.kv_tokens_total = 430'000;
+  engine.context_max = 32'768;
+  engine.step = {0.007, 0.000035, 5e-8, 1.0 / 30'000.0, 1'000};
+  for (int i = 0; i < running; ++i) {
+    engine.running.push_back({0, 400 + 7 * (i % 100), 1 + i % 150, 160 + i % 40});
+  }
+  for (int i = 0; i < waiting; ++i) engine.waiting.push_back({100 + 37 * (i % 50), 0, 0, 200});
+  engine.kv_tokens_free = engine.kv_tokens_total - running * 800;
+  return engine;
+}
+
+// SmolLM2 on two cores: 8 sequences, steps of 64 tokens.
+EngineStatus cpu(int running, int waiting) {
+  EngineStatus engine = gpu(running, waiting);
+  engine.sequences_max = 8;
+  engine.step_tokens_max = 64;
+  engine.kv_tokens_total = 32'768;
+  engine.kv_tokens_free = engine.kv_tokens_total - running * 800;
+  engine.context_max = 8'192;
+  engine.step = {0.008, 0.002, 1e-6, 0.001, 1'000};
+  return engine;
+}
+
+void measure(const char* name, const Router& router, const EngineStatus& engine) {
+  FleetFacts fleet;
+  fleet.now = TimePoint(std::chrono::hours(1));
+  fleet.local = &engine;
+  fleet.completion_tokens_typical = 150.0;
+  for (const config::ProviderTarget& provider : router.settings()->providers) {
+    ProviderFacts facts;
+    facts.name = provider.name;
+    facts.ttft_p50 = 0.4;
+    facts.ttft_p90 = 0.8;
+    facts.ttft_p99 = 1.2;
+    facts.tokens_per_second = 150.0;
+    fleet.providers.push_back(facts);
+  }
+  RequestFacts request;
+  request.model = "auto";
+  request.prompt_tokens = 500;
+  request.completion_tokens_max = 256;
+
+  const Reason reason = router.plan(request, fleet)->reason;
+  std::vector<double> nanoseconds;
+  nanoseconds.reserve(kRuns);
+  const long before = allocations.load();
+  for (int i = 0; i < kRuns; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    const auto plan = router.plan(request, fleet);
+    const auto end = std::chrono::steady_clock::now();
+    if (!plan) std::abort();
+    nanoseconds.push_back(std::chrono::duration<double, std::nano>(end - start).count());
+  }
+  const double each = static_cast<double>(allocations.load() - before) / kRuns;
+  std::sort(nanoseconds.begin(), nanoseconds.end());
+  std::printf("%-34s %10.0f %10.0f %8.2f  %s\n", name, nanoseconds[kRuns / 2],
+              nanoseconds[kRuns * 99 / 100], each, std::string(name_of(reason)).c_str());
+}
+
+}  // namespace
+}  // namespace spillway::policy
+
+int main() {
+  using namespace spillway::policy;
+  const Router router(settings_with_ten_providers());
+  std::printf("%-34s %10s %10s %8s  %s\n", "engine", "median ns", "p99 ns", "allocs", "decision");
+  measure("idle", router, gpu(0, 0));
+  measure("GPU, 100 running", router, gpu(100, 0));
+  measure("GPU, 190 running, 10 waiting", router, gpu(190, 10));
+  measure("GPU, 192 running, 1,000 waiting", router, gpu(192, 1'000));
+  measure("GPU, 0 running, 1,000 waiting", router, gpu(0, 1'000));
+  measure("CPU, 8 running, 1,000 waiting", router, cpu(8, 1'000));
+  return 0;
+}
