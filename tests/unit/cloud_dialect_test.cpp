@@ -95,7 +95,15 @@ TEST(OpenAiChunk, KeepsOtherMembersAsExtra) {
   const Delta delta = delta_of(
       R"({"index":0,"delta":{"role":"assistant","content":null,"refusal":null,"annotations":[],)"
       R"("tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]}})");
-  EXPECT_EQ(delta.extra, R"({"tool_calls":[{"function":{"arguments":"{\"a\""},"index":0}]})");
+  EXPECT_EQ(delta.extra, R"({"tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]})");
+}
+
+TEST(OpenAiChunk, KeysAndTextMayBeEscaped) {
+  const Delta delta =
+      delta_of(R"({"d\u0065lta":{"c\u006fntent":"\u00e9\ud83d\ude00\n","a\"b":{"c":"\ud800"}}})");
+  EXPECT_EQ(delta.text, "é😀\n");
+  EXPECT_EQ(delta.extra, R"({"a\"b":{"c":"\ud800"}})");
+  EXPECT_EQ(chunk(R"({"delta":{"content":"\ud800"}})").kind, Kind::garbage);
 }
 
 TEST(OpenAiChunk, ChunksThatSayNothingGiveNoDelta) {

@@ -16,7 +16,7 @@
 
 namespace spillway::test {
 
-inline constexpr std::chrono::seconds kPatience{5};
+inline constexpr std::chrono::seconds kPatience{20};
 
 // One request on one connection.
 class Exchange {

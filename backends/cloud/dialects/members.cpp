@@ -1,5 +1,7 @@
 #include "backends/cloud/dialects/members.h"
 
+#include <nlohmann/json.hpp>
+
 #include <cstddef>
 
 namespace spillway::cloud {
@@ -73,6 +75,11 @@ std::optional<std::string_view> take_value(std::string_view& text) {
 
 }  // namespace
 
+bool Member::is(std::string_view name) const {
+  if (key.find('\\') == kNowhere) return key == name;
+  return text_of_key(key) == name;
+}
+
 MemberReader::MemberReader(std::string_view object) : rest_(object) {
   if (!take(rest_, '{')) rest_ = {};
 }
@@ -94,6 +101,29 @@ std::optional<Member> MemberReader::next() {
   const auto value = take_value(rest_);
   if (!value) return std::nullopt;
   return Member{key->substr(1, key->size() - 2), *value};
+}
+
+ElementReader::ElementReader(std::string_view list) : rest_(list) {
+  if (!take(rest_, '[')) rest_ = {};
+}
+
+std::optional<std::string_view> ElementReader::next() {
+  if (take(rest_, ']')) rest_ = {};
+  if (!first_ && !take(rest_, ',')) return std::nullopt;
+  first_ = false;
+  return take_value(rest_);
+}
+
+std::optional<std::string> text_of(std::string_view token) {
+  if (!token.starts_with('"')) return std::nullopt;
+  if (token.find('\\') == kNowhere) return std::string(token.substr(1, token.size() - 2));
+  const auto parsed = nlohmann::json::parse(token, nullptr, false);
+  return parsed.is_string() ? std::optional(parsed.get<std::string>()) : std::nullopt;
+}
+
+std::string text_of_key(std::string_view key) {
+  if (key.find('\\') == kNowhere) return std::string(key);
+  return text_of('"' + std::string(key) + '"').value_or("");
 }
 
 }  // namespace spillway::cloud

@@ -1,11 +1,12 @@
-// Walks the members of a JSON object as raw text, so that a request can be forwarded member by
-// member without parsing what is inside them.
+// Walks JSON objects and lists as raw text, so that a request can be forwarded, and an answer read,
+// member by member without building what is inside them.
 //
 // Pure; views into the text given. Requires text that a JSON parser has accepted before: brackets
 // are balanced and strings are skipped right, but tokens are not checked.
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace spillway::cloud {
@@ -13,6 +14,9 @@ namespace spillway::cloud {
 struct Member {
   std::string_view key;    // Between the quotes, escapes untouched.
   std::string_view value;  // The raw token, from its first byte to its last.
+
+  // Compares as JSON means it: "\u006dodel" is "model".
+  bool is(std::string_view name) const;
 };
 
 class MemberReader {
@@ -31,5 +35,22 @@ class MemberReader {
   bool first_ = true;
   bool complete_ = false;
 };
+
+// The same for a list's elements.
+class ElementReader {
+ public:
+  explicit ElementReader(std::string_view list);
+  std::optional<std::string_view> next();
+
+ private:
+  std::string_view rest_;
+  bool first_ = true;
+};
+
+// What a string token says; nullopt for other tokens, and for text that is no Unicode.
+std::optional<std::string> text_of(std::string_view token);
+
+// What a key says, escapes resolved; empty if it is no Unicode.
+std::string text_of_key(std::string_view key);
 
 }  // namespace spillway::cloud

@@ -1,73 +1,53 @@
+#include "backends/cloud/dialects/json_check.h"
+#include "backends/cloud/dialects/members.h"
 #include "backends/cloud/dialects/openai.h"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
-#include <cstdint>
+#include <charconv>
 #include <limits>
+#include <utility>
 
 namespace spillway::cloud::openai {
 
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr int kNestingMax = 64;
 constexpr int kChoicesMax = 128;  // OpenAI's limit of `n`.
 
-// Json::dump recurses, so what is dumped later must be shallow.
-bool nested_within(std::string_view text, int limit) {
-  int depth = 0;
-  bool in_string = false;
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    const char c = text[at];
-    if (in_string) {
-      if (c == '\\') ++at;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      if (++depth > limit) return false;
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-  return true;
-}
+bool is_null(std::string_view token) { return token.empty() || token == "null"; }
 
-const Json* member(const Json& object, const char* name) {
-  if (!object.is_object()) return nullptr;
-  const auto found = object.find(name);
-  return found == object.end() || found->is_null() ? nullptr : &*found;
-}
-
-std::string text_of(const Json& object, const char* name) {
-  const Json* value = member(object, name);
-  if (value == nullptr) return {};
-  if (value->is_string()) return value->get_ref<const std::string&>();
-  return value->is_number_integer() ? value->dump() : std::string();
-}
-
-int count_of(const Json& object, const char* name) {
-  const Json* value = member(object, name);
-  if (value == nullptr || !value->is_number()) return 0;
+// A count between 0 and what an int holds, whatever the token says.
+int count_of(std::string_view token) {
+  double value = 0.0;
+  std::from_chars(token.data(), token.data() + token.size(), value);
   constexpr double kMost = std::numeric_limits<int>::max();
-  return static_cast<int>(std::clamp(value->get<double>(), 0.0, kMost));
+  return static_cast<int>(std::clamp(value, 0.0, kMost));
 }
 
-std::optional<Usage> usage_of(const Json& answer) {
-  const Json* object = member(answer, "usage");
-  if (object == nullptr || !object->is_object()) return std::nullopt;
-  Usage usage;
-  usage.prompt_tokens = count_of(*object, "prompt_tokens");
-  usage.completion_tokens = count_of(*object, "completion_tokens");
-  if (const Json* details = member(*object, "prompt_tokens_details")) {
-    usage.cached_tokens = count_of(*details, "cached_tokens");
+int count_in(std::string_view object, std::string_view name) {
+  int count = 0;
+  MemberReader reader(object);
+  while (const auto member = reader.next()) {
+    if (member->is(name)) count = count_of(member->value);
   }
-  // DeepSeek's name for the same.
-  if (usage.cached_tokens == 0) usage.cached_tokens = count_of(*object, "prompt_cache_hit_tokens");
-  if (const Json* details = member(*object, "completion_tokens_details")) {
-    usage.reasoning_tokens = count_of(*details, "reasoning_tokens");
+  return count;
+}
+
+std::optional<Usage> usage_of(std::string_view object) {
+  if (!object.starts_with('{')) return std::nullopt;
+  Usage usage;
+  MemberReader reader(object);
+  while (const auto member = reader.next()) {
+    if (member->is("prompt_tokens")) usage.prompt_tokens = count_of(member->value);
+    if (member->is("completion_tokens")) usage.completion_tokens = count_of(member->value);
+    // DeepSeek's name for OpenAI's prompt_tokens_details.cached_tokens.
+    if (member->is("prompt_cache_hit_tokens")) usage.cached_tokens = count_of(member->value);
+    if (member->is("prompt_tokens_details")) {
+      const int cached = count_in(member->value, "cached_tokens");
+      usage.cached_tokens = std::max(usage.cached_tokens, cached);
+    }
+    if (member->is("completion_tokens_details")) {
+      usage.reasoning_tokens = count_in(member->value, "reasoning_tokens");
+    }
   }
   usage.cached_tokens = std::min(usage.cached_tokens, usage.prompt_tokens);
   usage.reasoning_tokens = std::min(usage.reasoning_tokens, usage.completion_tokens);
@@ -82,72 +62,78 @@ std::optional<FinishReason> finish_reason_of(std::string_view name) {
   return std::nullopt;
 }
 
-Complaint complaint_of(const Json& error) {
-  if (error.is_string()) return Complaint{error.get<std::string>(), "", ""};
-  return Complaint{text_of(error, "message"), text_of(error, "type"), text_of(error, "code")};
-}
-
 Parsed garbage() { return Parsed{.kind = Parsed::Kind::garbage}; }
 
 Parsed complain(Complaint complaint) {
   return Parsed{.kind = Parsed::Kind::complaint, .complaint = std::move(complaint)};
 }
 
-bool is_known_member(std::string_view name) {
-  return name == "role" || name == "content" || name == "reasoning_content" || name == "reasoning";
-}
-
-std::string extra_of(const Json& message) {
-  Json extra;
-  for (const auto& [name, value] : message.items()) {
-    const bool says_nothing = value.is_null() || (value.is_array() && value.empty());
-    if (!says_nothing && !is_known_member(name)) extra[name] = value;
-  }
-  return extra.is_null() ? std::string() : extra.dump();
+void add_extra(const Member& member, std::string& extra) {
+  extra.append(extra.empty() ? "{\"" : ",\"").append(member.key);
+  extra.append("\":").append(member.value);
 }
 
 // Fills `delta` from a `delta` or `message` object; false if it is none of this dialect.
-bool read_message(const Json& message, Delta& delta) {
-  if (!message.is_object()) return false;
-  const Json* content = member(message, "content");
-  if (content != nullptr && !content->is_string()) return false;
-  if (content != nullptr) delta.text = content->get_ref<const std::string&>();
-  delta.reasoning = text_of(message, "reasoning_content");
-  if (delta.reasoning.empty()) delta.reasoning = text_of(message, "reasoning");
-  delta.extra = extra_of(message);
+bool read_message(std::string_view message, Delta& delta) {
+  if (!message.starts_with('{')) return false;
+  MemberReader reader(message);
+  while (const auto member = reader.next()) {
+    if (is_null(member->value) || member->value == "[]" || member->is("role")) continue;
+    const bool content = member->is("content");
+    const bool reasoning = member->is("reasoning_content") || member->is("reasoning");
+    if (!content && !reasoning) {
+      add_extra(*member, delta.extra);
+      continue;
+    }
+    auto text = text_of(member->value);
+    if (!text) return false;
+    (content ? delta.text : delta.reasoning) = std::move(*text);
+  }
+  if (!delta.extra.empty()) delta.extra.push_back('}');
   return true;
 }
 
 // Appends the choice to `parsed`, or turns `parsed` into the failure that it tells of.
-void read_choice(const Json& choice, const char* message_name, Parsed& parsed) {
+void read_choice(std::string_view choice, std::string_view message_name, Parsed& parsed) {
   Delta delta;
-  delta.choice = count_of(choice, "index");
-  const Json* message = member(choice, message_name);
-  if (!choice.is_object() || delta.choice >= kChoicesMax) return void(parsed = garbage());
-  if (message != nullptr && !read_message(*message, delta)) return void(parsed = garbage());
-
-  const std::string reason = text_of(choice, "finish_reason");
-  if (!reason.empty()) {
-    delta.finish = finish_reason_of(reason);
+  std::string_view message;
+  std::string_view reason;
+  MemberReader reader(choice);
+  while (const auto member = reader.next()) {
+    if (member->is("index")) delta.choice = count_of(member->value);
+    if (member->is(message_name)) message = member->value;
+    if (member->is("finish_reason")) reason = member->value;
+  }
+  const bool readable = reader.complete() && delta.choice < kChoicesMax &&
+                        (is_null(message) || read_message(message, delta));
+  if (!readable) return void(parsed = garbage());
+  if (!is_null(reason)) {
+    const std::string name = text_of(reason).value_or("");
+    delta.finish = finish_reason_of(name);
     // Such as DeepSeek's insufficient_system_resource: the answer is cut, however well formed.
-    if (!delta.finish) return void(parsed = complain({"the answer ended with " + reason, "", ""}));
+    if (!delta.finish) return void(parsed = complain({"the answer ended with " + name, "", ""}));
   }
   const bool says_nothing = delta.text.empty() && delta.reasoning.empty() && delta.extra.empty();
   if (!says_nothing || delta.finish) parsed.deltas.push_back(std::move(delta));
 }
 
-Parsed parse_choices(std::string_view text, const char* message_name) {
-  if (!nested_within(text, kNestingMax)) return garbage();
-  const Json answer = Json::parse(text, nullptr, false);
-  if (!answer.is_object()) return garbage();
-  if (const Json* error = member(answer, "error")) return complain(complaint_of(*error));
-
+Parsed parse_choices(std::string_view text, std::string_view message_name) {
+  if (!is_json(text)) return garbage();
   Parsed parsed;
-  parsed.usage = usage_of(answer);
-  const Json* choices = member(answer, "choices");
-  if (choices == nullptr || !choices->is_array()) return parsed.usage ? parsed : garbage();
-  for (const Json& choice : *choices) {
-    read_choice(choice, message_name, parsed);
+  std::string_view choices;
+  std::string_view error;
+  MemberReader reader(text);
+  while (const auto member = reader.next()) {
+    if (member->is("choices")) choices = member->value;
+    if (member->is("usage")) parsed.usage = usage_of(member->value);
+    if (member->is("error")) error = member->value;
+  }
+  if (!reader.complete()) return garbage();
+  if (!is_null(error)) return complain(parse_complaint(text).value_or(Complaint{}));
+  if (!choices.starts_with('[')) return parsed.usage ? parsed : garbage();
+  ElementReader elements(choices);
+  while (const auto choice = elements.next()) {
+    read_choice(*choice, message_name, parsed);
     if (parsed.kind != Parsed::Kind::pieces) return parsed;
   }
   return parsed;
@@ -166,17 +152,6 @@ Parsed parse_answer(std::string_view body) {
   const auto finished = [](const Delta& delta) { return delta.finish.has_value(); };
   const bool whole = std::all_of(parsed.deltas.begin(), parsed.deltas.end(), finished);
   return whole && !parsed.deltas.empty() ? parsed : garbage();
-}
-
-std::optional<Complaint> parse_complaint(std::string_view body) {
-  const Json answer = Json::parse(body, nullptr, false);
-  if (!answer.is_object()) return std::nullopt;
-  if (const Json* error = member(answer, "error")) return complaint_of(*error);
-  // FastAPI's and other frameworks' shapes.
-  for (const char* name : {"message", "detail"}) {
-    if (std::string text = text_of(answer, name); !text.empty()) return Complaint{text, "", ""};
-  }
-  return std::nullopt;
 }
 
 }  // namespace spillway::cloud::openai

@@ -48,13 +48,6 @@ constexpr std::array<std::string_view, 34> kForwarded = {
     "web_search_options",
 };
 
-// Keys are compared as JSON means them: "\u006dodel" is "model".
-std::string plain_key(std::string_view key) {
-  if (key.find('\\') == key.npos) return std::string(key);
-  const auto parsed = nlohmann::json::parse('"' + std::string(key) + '"', nullptr, false);
-  return parsed.is_string() ? parsed.get<std::string>() : std::string();
-}
-
 std::string quoted(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -67,7 +60,7 @@ Result<Values> forwarded_values(std::string_view body) {
   Values values;
   MemberReader reader(body);
   while (const auto member = reader.next()) {
-    const std::string key = plain_key(member->key);
+    const std::string key = text_of_key(member->key);
     const auto* place = std::lower_bound(kForwarded.begin(), kForwarded.end(), key);
     if (place == kForwarded.end() || *place != key) continue;
     values[place - kForwarded.begin()] = member->value == "null" ? "" : member->value;
