@@ -140,8 +140,7 @@ void Listener::refuse(tcp::socket socket) {
 }
 
 void Listener::drop_one() {
-  if (reserve_descriptor_ < 0) return;
-  ::close(reserve_descriptor_);
+  if (reserve_descriptor_ >= 0) ::close(reserve_descriptor_);
   const int client = ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK);
   if (client >= 0) ::close(client);
   reserve_descriptor_ = open_reserve();

@@ -166,7 +166,7 @@ void Session::count_loss() {
 }
 
 void Session::drain() {
-  if (idle_) connection_.abort();
+  if (idle_ && connection_.unread().empty()) connection_.abort();
 }
 
 void Session::abort() { connection_.abort(); }

@@ -5,7 +5,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
@@ -46,7 +45,8 @@ Worker::Worker(ServerContext& context, std::string thread_name)
     : context_(context),
       thread_name_(std::move(thread_name)),
       io_(1),
-      work_(net::make_work_guard(io_)) {
+      work_(net::make_work_guard(io_)),
+      sweep_timer_(io_) {
   refresh_date();
 }
 
@@ -103,11 +103,10 @@ void Worker::abort_sessions() {
 }
 
 net::awaitable<void> Worker::sweep() {
-  net::steady_timer timer(io_);
   const auto interval = sweep_interval(context_.options.limits);
   while (true) {
-    timer.expires_after(interval);
-    co_await timer.async_wait(net::as_tuple(net::use_awaitable));
+    sweep_timer_.expires_after(interval);
+    co_await sweep_timer_.async_wait(net::as_tuple(net::use_awaitable));
     const TimePoint now = SteadyClock::now();
     for (Session* session : sessions_) session->expire_if_due(now);
     refresh_date();

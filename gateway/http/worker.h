@@ -12,6 +12,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -51,6 +52,8 @@ class Worker {
   const std::string thread_name_;
   boost::asio::io_context io_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  boost::asio::steady_timer
+      sweep_timer_;  // Made here, so that io_ opens its descriptors at start-up.
   std::thread thread_;
   std::atomic<int> connections_{0};
 
