@@ -18,7 +18,7 @@ class JsonLine {
   // Field names are ours: they need no escaping.
   void text(std::string_view name, std::string_view value);
   void integer(std::string_view name, std::int64_t value);
-  void decimal(std::string_view name, double value);  // Three places; null if not finite.
+  void decimal(std::string_view name, double value);  // Three places; null past 1e12.
   void flag(std::string_view name, bool value);
 
   // An array of objects: open_array, then next_object before each one's fields, then close_array.

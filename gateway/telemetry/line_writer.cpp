@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 // Lines are gathered so long before they are written: one wake-up and one write(2) for many
 // requests.
-constexpr auto kGather = 5ms;
+constexpr auto kGather = 20ms;
 constexpr auto kLastWords = 1s;
 
 std::size_t chunk_of(int descriptor) {

@@ -3,7 +3,7 @@
 #include "gateway/telemetry/derived.h"
 #include "gateway/telemetry/json_line.h"
 
-#include <cstdio>
+#include <array>
 #include <ctime>
 
 namespace spillway::telemetry {
@@ -11,23 +11,35 @@ namespace {
 
 constexpr std::string_view kLevels[] = {"debug", "info", "warn", "error"};
 
-// RFC 3339 in UTC with nanoseconds: 2026-01-31T09:05:00.123456789Z
-std::string_view timestamp(char (&buffer)[40]) {
+constexpr std::size_t kDateLength = 19;                        // 2026-01-31T09:05:00
+constexpr std::size_t kStampLength = kDateLength + 1 + 9 + 1;  // .123456789Z
+
+// Now, as RFC 3339 in UTC with nanoseconds. The date is written once a second and thread.
+std::string_view timestamp() {
+  thread_local std::array<char, kStampLength + 1> stamp{};
+  thread_local std::time_t written = -1;
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
-  tm utc{};
-  gmtime_r(&now.tv_sec, &utc);
-  const std::size_t date = std::strftime(buffer, sizeof buffer, "%Y-%m-%dT%H:%M:%S", &utc);
-  const int rest = std::snprintf(buffer + date, sizeof buffer - date, ".%09ldZ", now.tv_nsec);
-  return {buffer, date + static_cast<std::size_t>(rest)};
+  if (now.tv_sec != written) {
+    tm utc{};
+    gmtime_r(&now.tv_sec, &utc);
+    std::strftime(stamp.data(), stamp.size(), "%Y-%m-%dT%H:%M:%S", &utc);
+    stamp[kDateLength] = '.';
+    stamp[kStampLength - 1] = 'Z';
+    written = now.tv_sec;
+  }
+  long rest = now.tv_nsec;
+  for (std::size_t at = kStampLength - 2; at > kDateLength; --at, rest /= 10) {
+    stamp[at] = static_cast<char>('0' + rest % 10);
+  }
+  return {stamp.data(), kStampLength};
 }
 
 // The thread's line, so that no request pays for its memory.
 JsonLine& begin_line(Level level, std::string_view message) {
   thread_local JsonLine line;
   line.clear();
-  char buffer[40];
-  line.text("ts", timestamp(buffer));
+  line.text("ts", timestamp());
   line.text("level", name_of(level));
   line.text("msg", message);
   return line;

@@ -108,6 +108,9 @@ TEST_F(LogToFile, AnyBytesBecomeValidJson) {
               {"cut", std::string("a\xE6\xB0")},
               {"overlong", std::string("\xC0\xAF|\xE0\x80\xAF|\xED\xA0\x80|\xF4\x90\x80\x80|\xFF")},
               {"number", std::int64_t(-5)},
+              {"small", -0.0456},
+              {"nothing", -0.0001},
+              {"large", 123456789.9996},
               {"nan", std::numeric_limits<double>::quiet_NaN()}});
   const auto all = lines();
   ASSERT_EQ(all.size(), 1u);
@@ -117,6 +120,9 @@ TEST_F(LogToFile, AnyBytesBecomeValidJson) {
   EXPECT_EQ(all[0]["overlong"],
             "\uFFFD\uFFFD|\uFFFD\uFFFD\uFFFD|\uFFFD\uFFFD\uFFFD|\uFFFD\uFFFD\uFFFD\uFFFD|\uFFFD");
   EXPECT_EQ(all[0]["number"], -5);
+  EXPECT_EQ(all[0]["small"], -0.046);
+  EXPECT_EQ(all[0]["nothing"], 0.0);
+  EXPECT_EQ(all[0]["large"], 123456790.0);
   EXPECT_TRUE(all[0]["nan"].is_null());
 }
 

@@ -86,6 +86,8 @@ TEST_F(Counted, AFailedTargetIsAFallbackAndItsTimeIsNotOurs) {
 
 TEST_F(Counted, PromisesKeptAndBroken) {
   count(example_receipt());
+  EXPECT_EQ(value("spillway_slo_attained_total{cls=\"interactive\",objective=\"ttft\"}"), "1");
+  EXPECT_EQ(value("spillway_slo_attained_total{cls=\"interactive\",objective=\"per_token\"}"), "1");
   Receipt late = example_receipt();
   late.sla_ttft = 0.1;
   late.sla_per_token = 0.009;
