@@ -89,6 +89,8 @@ fetch_model() {
 }
 
 build() {
+  # A clone elsewhere finds the same objects in the cache.
+  export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
   cmake --preset release -DSPILLWAY_TESTS="${SPILLWAY_TESTS:-OFF}" >build-configure.log 2>&1 ||
     { cat build-configure.log; die "configuring failed"; }
   rm build-configure.log
@@ -111,8 +113,9 @@ trap stop_children EXIT
 
 step "Three simulated providers and the gateway"
 mkdir -p build/quickstart
+# Providers and clients live on other machines in real life; here they give way to the engine.
 for provider in cloudbrain:9101 ai-hub:9102 openmodel:9103; do
-  build/release/spillway provider --profile "${provider%:*}" --listen "127.0.0.1:${provider#*:}" \
+  nice -n 15 build/release/spillway provider --profile "${provider%:*}" --listen "127.0.0.1:${provider#*:}" \
     >"build/quickstart/${provider%:*}.log" 2>&1 &
   children+=($!)
 done
@@ -128,7 +131,7 @@ curl -fsS http://127.0.0.1:9090/readyz >/dev/null || die "the gateway is not rea
 echo "gateway http://127.0.0.1:8080/v1   admin http://127.0.0.1:9090   key $SPILLWAY_DEMO_KEY"
 
 step "Demonstration"
-"$venv/bin/python" deploy/demonstration.py --api http://127.0.0.1:8080/v1 --admin http://127.0.0.1:9090
+nice -n 15 "$venv/bin/python" deploy/demonstration.py --api http://127.0.0.1:8080/v1 --admin http://127.0.0.1:9090
 
 if [ $once -eq 1 ]; then
   step "done"

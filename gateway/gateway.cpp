@@ -216,7 +216,7 @@ Result<void> Gateway::House::reload() {
     return Error{Errc::invalid_request, config::to_string(loaded.problems.front()), "",
                  std::nullopt};
   }
-  if (loaded.settings->sha256 == before->sha256) return {};
+  if (*loaded.settings == *before) return {};
   for (const std::string& key : config::restart_needed(*started_with_, *loaded.settings)) {
     log_.event(Level::warn, "takes effect at the next start", {{"key", key}});
   }

@@ -28,6 +28,7 @@ while [ $# -gt 0 ]; do
 done
 
 export CCACHE_DIR=${CCACHE_DIR:-$HOME/.cache/ccache} CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-4G}
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1  # A clone elsewhere finds the same objects in the cache.
 export SPILLWAY_VENV=${SPILLWAY_VENV:-$PWD/.venv} SPILLWAY_TESTS=ON
 jobs=$(nproc) passed=0 failed=0 failures=()
 step() { printf '\n\033[1m== %s (%d s)\033[0m\n' "$*" $SECONDS; }

@@ -17,6 +17,7 @@ namespace {
 
 EngineLimits limits_of(const config::LocalTarget& target) {
   EngineLimits limits;
+  limits.calibrate = true;
   limits.sequences_max = target.sequences_max;
   limits.step_tokens_max = target.step_tokens_max;
   limits.waiting_max = target.waiting_max;

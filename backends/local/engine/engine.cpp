@@ -1,5 +1,7 @@
 #include "backends/local/engine/engine.h"
 
+#include "backends/local/engine/calibration.h"
+
 #include <algorithm>
 #include <pthread.h>
 #include <random>
@@ -62,7 +64,9 @@ Engine::Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
       scheduler_({limits_.sequences_max, limits_.step_tokens_max}, pool_),
       fit_(prior),
       seed_(std::random_device{}()),
-      thread_([this] { run(); }) {}
+      thread_([this] { run(); }) {
+  calibrated_.get_future().wait();
+}
 
 Engine::~Engine() { stop(SteadyClock::now()); }
 
@@ -88,6 +92,17 @@ void Engine::stop(Deadline drain_until) {
 
 void Engine::run() {
   pthread_setname_np(pthread_self(), "engine");
+  Result<void> calibrated;
+  if (limits_.calibrate) {
+    calibrated = calibrate(*executor_, limits_.sequences_max, limits_.step_tokens_max, fit_);
+    inbox_->end_step(fit_.model());
+  }
+  calibrated_.set_value();
+  if (!calibrated) return fail_all(broken(calibrated.error()));
+  serve();
+}
+
+void Engine::serve() {
   std::optional<Deadline> wait_until;
   while (true) {
     Mail mail = inbox_->take(wait_until);

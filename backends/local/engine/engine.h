@@ -21,6 +21,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -35,6 +36,7 @@ struct EngineLimits {
   int step_tokens_max = 256;
   int waiting_max = 64;
   int context_max = 0;                            // 0: the model's own.
+  bool calibrate = false;                         // See calibration.h.
   std::size_t bridge_capacity = 256;              // Deltas a client may be behind.
   std::chrono::milliseconds slow_client{10'000};  // A client that is behind for so long is dropped.
 };
@@ -47,7 +49,7 @@ struct Ask {
 
 class Engine {
  public:
-  // Starts the thread. `codec` must outlive the engine.
+  // Starts the thread and waits for the calibration, if there is one. `codec` must outlive the engine.
   Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
          std::unique_ptr<Executor> executor);
   ~Engine();
@@ -78,6 +80,7 @@ class Engine {
   };
 
   void run();
+  void serve();
   void admit(std::vector<NewSequence> arrivals);
   void heed(const std::vector<Ring>& rings);
   void drop_slow_clients();
@@ -105,6 +108,7 @@ class Engine {
   std::vector<Slice> slices_;
   std::uint64_t steps_begun_ = 0;
 
+  std::promise<void> calibrated_;
   std::mutex stopping_;  // Guards joining.
   std::thread thread_;   // Last: it uses all of the above.
 };
