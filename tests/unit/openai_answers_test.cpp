@@ -1,0 +1,203 @@
+// What a client reads: every error, the chunks of a stream, a whole answer, the models.
+#include "gateway/openai/chat_response.h"
+#include "gateway/openai/errors.h"
+#include "gateway/openai/models.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace spillway::openai {
+namespace {
+
+using Json = nlohmann::json;
+using namespace std::chrono_literals;
+
+ChatAnswerInfo info(bool include_usage = false) {
+  return {"chatcmpl-1", "m", 1'700'000'000, "", include_usage};
+}
+
+// The JSON of one "data: …" event.
+Json event(const std::string& text) {
+  EXPECT_TRUE(text.starts_with("data: ")) << text;
+  EXPECT_TRUE(text.ends_with("\n\n")) << text;
+  EXPECT_EQ(text.find("\n\n"), text.size() - 2) << text;
+  return Json::parse(text.substr(6));
+}
+
+TEST(Errors, TheWholeTableIsTheGoldenFile) {
+  std::ostringstream table;
+  for (int code = 0; code <= static_cast<int>(Errc::internal); ++code) {
+    const Error error{static_cast<Errc>(code), "m", "", std::nullopt};
+    const ErrorReply reply = to_wire(error);
+    table << name_of(error.code) << " | " << reply.status << " | " << reply.body;
+    for (const auto& [name, value] : reply.headers) table << " | " << name << ": " << value;
+    table << "\n";
+    EXPECT_EQ(status_of(error.code), reply.status);
+  }
+  std::ifstream file(SPILLWAY_SOURCE_DIR "/tests/golden/openai_errors.txt");
+  const std::string golden{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_EQ(table.str(), golden);
+}
+
+TEST(Errors, CarryParamAndRetryAdvice) {
+  const Error error{Errc::rate_limited, "say \"less\"\n", "messages[0]", 1'200ms};
+  const ErrorReply reply = to_wire(error);
+  const Json body = Json::parse(reply.body).at("error");
+  EXPECT_EQ(body.at("message"), "say \"less\"\n");
+  EXPECT_EQ(body.at("param"), "messages[0]");
+  const std::vector<std::pair<std::string, std::string>> headers = {{"retry-after", "2"},
+                                                                    {"retry-after-ms", "1200"}};
+  EXPECT_EQ(reply.headers, headers);
+  EXPECT_EQ(event(stream_error_event(error)).at("error"), body);
+}
+
+TEST(ChatWriter, WritesTheChunksClientsExpect) {
+  const ChatWriter writer(info());
+  const Json first = event(writer.first_chunk());
+  EXPECT_EQ(first.at("object"), "chat.completion.chunk");
+  EXPECT_EQ(first.at("id"), "chatcmpl-1");
+  EXPECT_EQ(first.at("model"), "m");
+  EXPECT_EQ(first.at("created"), 1'700'000'000);
+  EXPECT_FALSE(first.contains("usage"));
+  EXPECT_FALSE(first.contains("service_tier"));
+  const Json& choice = first.at("choices").at(0);
+  EXPECT_EQ(choice.at("index"), 0);
+  EXPECT_EQ(choice.at("delta").at("role"), "assistant");
+  EXPECT_EQ(choice.at("delta").at("content"), "");
+  EXPECT_TRUE(choice.at("finish_reason").is_null());
+  EXPECT_TRUE(choice.at("logprobs").is_null());
+
+  Delta delta;
+  delta.text = "a \"b\"\n\xF0\x9F\x98\x80\x01";
+  const Json second = event(writer.delta(delta));
+  EXPECT_EQ(second.at("choices").at(0).at("delta"), Json({{"content", delta.text}}));
+  EXPECT_EQ(second.at("created"), first.at("created"));
+
+  const Json last = event(writer.finish(FinishReason::length));
+  EXPECT_EQ(last.at("choices").at(0).at("finish_reason"), "length");
+  EXPECT_EQ(last.at("choices").at(0).at("delta"), Json::object());
+  EXPECT_EQ(writer.usage({}), "");
+  EXPECT_EQ(ChatWriter::done(), "data: [DONE]\n\n");
+}
+
+TEST(ChatWriter, UsageIsNullUntilItsOwnChunk) {
+  auto asked = info(true);
+  asked.service_tier = "default";
+  const ChatWriter writer(asked);
+  for (const std::string& text : {writer.first_chunk(), writer.finish(FinishReason::stop)}) {
+    EXPECT_TRUE(event(text).at("usage").is_null());
+    EXPECT_EQ(event(text).at("service_tier"), "default");
+  }
+  const Json chunk = event(writer.usage({10, 5, 4, 2}));
+  EXPECT_EQ(chunk.at("choices"), Json::array());
+  EXPECT_EQ(chunk.at("usage"), Json::parse(R"({"prompt_tokens":10,"completion_tokens":5,
+    "total_tokens":15,"prompt_tokens_details":{"cached_tokens":4},
+    "completion_tokens_details":{"reasoning_tokens":2}})"));
+}
+
+TEST(ChatWriter, DeltasOfAllKinds) {
+  const ChatWriter writer(info());
+  EXPECT_EQ(writer.delta({}), "");
+  Delta delta;
+  delta.choice = 2;
+  delta.reasoning = "hm";
+  delta.text = "so";
+  delta.extra = R"( {"tool_calls":[{"index":0}]} )";
+  const Json choice = event(writer.delta(delta)).at("choices").at(0);
+  EXPECT_EQ(choice.at("index"), 2);
+  EXPECT_EQ(choice.at("delta"), Json::parse(R"({"reasoning_content":"hm","content":"so",
+                                               "tool_calls":[{"index":0}]})"));
+  Delta only_extra;
+  only_extra.extra = R"({"refusal":"no"})";
+  EXPECT_EQ(event(writer.delta(only_extra)).at("choices").at(0).at("delta"),
+            Json({{"refusal", "no"}}));
+  Delta nothing;
+  nothing.extra = "{}";
+  EXPECT_EQ(writer.delta(nothing), "");
+}
+
+TEST(ChatWriter, BytesThatAreNotUtf8AreReplaced) {
+  const ChatWriter writer(info());
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"\xff", "\uFFFD"},           {"a\xE2\x82", "a\uFFFD\uFFFD"},
+      {"\xC0\x80", "\uFFFD\uFFFD"}, {"\xED\xA0\x80", "\uFFFD\uFFFD\uFFFD"},
+      {"\xE2\x82\xAC", "\u20AC"},   {"\xF4\x90\x80\x80", "\uFFFD\uFFFD\uFFFD\uFFFD"}};
+  for (const auto& [raw, written] : cases) {
+    Delta delta;
+    delta.text = raw;
+    EXPECT_EQ(event(writer.delta(delta)).at("choices").at(0).at("delta").at("content"), written);
+  }
+}
+
+TEST(ChatAnswer, HasEveryKeyThatClientsRead) {
+  ChatAnswer answer;
+  Delta delta;
+  delta.text = "Hel";
+  answer.add(delta);
+  delta.text = "lo";
+  delta.finish = FinishReason::length;
+  delta.usage = Usage{3, 2, 0, 0};
+  answer.add(delta);
+  EXPECT_EQ(Json::parse(answer.body(info())), Json::parse(R"({"id":"chatcmpl-1",
+    "object":"chat.completion","created":1700000000,"model":"m","choices":[{"index":0,
+    "message":{"role":"assistant","content":"Hello","refusal":null},"logprobs":null,
+    "finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,
+    "prompt_tokens_details":{"cached_tokens":0},
+    "completion_tokens_details":{"reasoning_tokens":0}}})"));
+}
+
+TEST(ChatAnswer, JoinsToolCallsOutOfTheirPieces) {
+  ChatAnswer answer;
+  for (
+      const char* extra :
+      {R"({"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"f","arguments":""}}]})",
+       R"({"tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]})",
+       R"({"tool_calls":[{"index":1,"id":"c2","type":"function","function":{"name":"g","arguments":"{}"}}]})",
+       R"({"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]})", "broken"}) {
+    Delta delta;
+    delta.extra = extra;
+    answer.add(delta);
+  }
+  Delta last;
+  last.finish = FinishReason::tool_calls;
+  answer.add(last);
+  const Json message = Json::parse(answer.body(info())).at("choices").at(0).at("message");
+  EXPECT_TRUE(message.at("content").is_null());
+  EXPECT_EQ(message.at("tool_calls"), Json::parse(R"([
+    {"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}},
+    {"id":"c2","type":"function","function":{"name":"g","arguments":"{}"}}])"));
+}
+
+TEST(ChatAnswer, ReasoningAndRefusal) {
+  ChatAnswer answer;
+  Delta delta;
+  delta.reasoning = "think";
+  delta.extra = R"({"refusal":"I can"})";
+  answer.add(delta);
+  delta.reasoning = "ing";
+  delta.extra = R"({"refusal":"not"})";
+  answer.add(delta);
+  const Json message = Json::parse(answer.body(info())).at("choices").at(0).at("message");
+  EXPECT_EQ(message.at("reasoning_content"), "thinking");
+  EXPECT_EQ(message.at("refusal"), "I cannot");
+}
+
+TEST(ChatIds, ComeFromTheRequest) { EXPECT_EQ(chat_completion_id("req_12ab"), "chatcmpl-12ab"); }
+
+TEST(Models, ListAndObject) {
+  const ModelCard card{"org/\"m\"", 1'700'000'000, "local"};
+  const Json object = Json::parse(model_object(card));
+  EXPECT_EQ(object, Json::parse(R"({"id":"org/\"m\"","object":"model","created":1700000000,
+                                   "owned_by":"local"})"));
+  EXPECT_EQ(Json::parse(model_list({card, card})),
+            Json({{"object", "list"}, {"data", {object, object}}}));
+  EXPECT_EQ(Json::parse(model_list({})), Json({{"object", "list"}, {"data", Json::array()}}));
+}
+
+}  // namespace
+}  // namespace spillway::openai

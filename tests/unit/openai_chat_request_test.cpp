@@ -1,0 +1,254 @@
+// Which chat requests are taken, what is read from them, and how the others are refused.
+#include "gateway/openai/chat_request.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace spillway::openai {
+namespace {
+
+// A good request with `members` in front ("\"n\":1,").
+std::string request(const std::string& members) {
+  return "{" + members + R"("model":"m","messages":[{"role":"user","content":"hi"}]})";
+}
+
+std::shared_ptr<const ChatRequest> accepted(const std::string& body) {
+  auto parsed = parse_chat(body);
+  EXPECT_TRUE(parsed) << body << "\n" << (parsed ? "" : parsed.error().message);
+  return parsed ? *parsed : std::make_shared<ChatRequest>();
+}
+
+Error refused(const std::string& body) {
+  auto parsed = parse_chat(body);
+  EXPECT_FALSE(parsed) << body;
+  if (parsed) return {};
+  EXPECT_EQ(parsed.error().code, Errc::invalid_request);
+  EXPECT_FALSE(parsed.error().message.empty());
+  return parsed.error();
+}
+
+TEST(ParseChat, ReadsWhatItIsGiven) {
+  const std::string body = R"({"model":"org/m","messages":[
+    {"role":"system","content":"Be brief."},
+    {"role":"user","name":"Ann","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
+    {"role":"assistant","content":null,"tool_calls":[]},
+    {"role":"tool","tool_call_id":"c","content":"42"},
+    {"role":"developer","content":"d"},{"role":"function","name":"f","content":"x"}],
+    "temperature":0,"top_p":0.5,"top_k":40,"min_p":0.1,"frequency_penalty":-2,"presence_penalty":2,
+    "repetition_penalty":1.1,"seed":18446744073709551615,"stop":["a","b"],"max_tokens":7,
+    "min_tokens":3,"ignore_eos":true,"stream":true,"stream_options":{"include_usage":true},
+    "service_tier":"flex","thinking":{"type":"enabled"}})";
+  const auto chat = accepted(body);
+  EXPECT_EQ(chat->model, "org/m");
+  ASSERT_EQ(chat->messages.size(), 6u);
+  EXPECT_EQ(chat->messages[0].role, Role::system);
+  EXPECT_EQ(chat->messages[1].content, "ab");
+  EXPECT_EQ(chat->messages[1].name, "Ann");
+  EXPECT_EQ(chat->messages[2].role, Role::assistant);
+  EXPECT_EQ(chat->messages[3].role, Role::tool);
+  EXPECT_EQ(chat->messages[4].role, Role::developer);
+  EXPECT_EQ(chat->messages[5].role, Role::tool);
+  const Sampling& sampling = chat->sampling;
+  EXPECT_EQ(sampling.temperature, 0.0);
+  EXPECT_EQ(sampling.top_p, 0.5);
+  EXPECT_EQ(sampling.top_k, 40);
+  EXPECT_EQ(sampling.min_p, 0.1);
+  EXPECT_EQ(sampling.frequency_penalty, -2.0);
+  EXPECT_EQ(sampling.presence_penalty, 2.0);
+  EXPECT_EQ(sampling.repetition_penalty, 1.1);
+  EXPECT_EQ(sampling.seed, 18446744073709551615ULL);
+  EXPECT_EQ(sampling.stop, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(sampling.tokens_max, 7);
+  EXPECT_EQ(sampling.tokens_min, 3);
+  EXPECT_TRUE(sampling.ignore_eos);
+  EXPECT_TRUE(chat->stream);
+  EXPECT_TRUE(chat->include_usage);
+  EXPECT_EQ(chat->service_tier, "flex");
+  EXPECT_TRUE(chat->text_only);
+  EXPECT_FALSE(chat->needs_tools);
+  EXPECT_EQ(chat->body, body);
+}
+
+TEST(ParseChat, NullMeansAbsent) {
+  std::string nulls;
+  for (const char* name : {"temperature",
+                           "top_p",
+                           "top_k",
+                           "min_p",
+                           "frequency_penalty",
+                           "seed",
+                           "stop",
+                           "max_tokens",
+                           "n",
+                           "max_completion_tokens",
+                           "stream",
+                           "tools",
+                           "functions",
+                           "response_format",
+                           "stream_options",
+                           "logprobs",
+                           "user",
+                           "metadata",
+                           "tool_choice",
+                           "top_logprobs",
+                           "ignore_eos",
+                           "store",
+                           "logit_bias",
+                           "service_tier",
+                           "reasoning_effort",
+                           "min_tokens",
+                           "presence_penalty",
+                           "safety_identifier",
+                           "parallel_tool_calls"}) {
+    nulls += "\"" + std::string(name) + "\":null,";
+  }
+  const auto chat = accepted(request(nulls)), plain = accepted(request(""));
+  EXPECT_EQ(chat->sampling.temperature, plain->sampling.temperature);
+  EXPECT_EQ(chat->sampling.top_p, 1.0);
+  EXPECT_EQ(chat->sampling.tokens_max, std::nullopt);
+  EXPECT_FALSE(chat->stream);
+}
+
+TEST(ParseChat, RangesAtTheLimitAndPastIt) {
+  struct Case {
+    std::string param, fits, fails;
+  };
+  const std::vector<Case> cases = {
+      {"temperature", "2", "2.01"},
+      {"temperature", "0", "-0.01"},
+      {"top_p", "1", "1.01"},
+      {"top_p", "0", "-1"},
+      {"top_k", "-1", "-2"},
+      {"min_p", "1", "1.5"},
+      {"frequency_penalty", "-2", "-3"},
+      {"presence_penalty", "2", "2.1"},
+      {"repetition_penalty", "0.1", "0"},
+      {"n", "1", "0"},
+      {"n", "1", "2"},
+      {"n", "1", "129"},
+      {"max_tokens", "1", "0"},
+      {"max_completion_tokens", "1", "-1"},
+      {"max_tokens", "2147483647", "2147483648"},
+      {"min_tokens", "0", "-1"},
+      {"stop", R"(["a","b","c","d"])", R"(["a","b","c","d","e"])"},
+      {"stop", R"("a")", R"("")"},
+      {"seed", "-1", "1.5"},
+      {"service_tier", R"("priority")", R"("gold")"},
+      {"reasoning_effort", R"("xhigh")", R"("huge")"},
+      {"safety_identifier", '"' + std::string(64, 'x') + '"', '"' + std::string(65, 'x') + '"'}};
+  for (const Case& c : cases) {
+    accepted(request("\"" + c.param + "\":" + c.fits + ","));
+    EXPECT_EQ(refused(request("\"" + c.param + "\":" + c.fails + ",")).param, c.param);
+  }
+}
+
+TEST(ParseChat, WrongTypesNameTheField) {
+  for (const char* name : {"temperature", "top_p", "top_k", "max_tokens", "stream",
+                           "stream_options", "tools", "response_format", "metadata", "logit_bias",
+                           "user", "stop", "service_tier", "ignore_eos", "logprobs", "seed", "n"}) {
+    const auto error = refused(request("\"" + std::string(name) + "\":[[1]],"));
+    EXPECT_EQ(error.param.substr(0, std::string(name).size()), name);
+  }
+  EXPECT_EQ(refused(request(R"("max_tokens":1.5,)")).param, "max_tokens");
+  EXPECT_EQ(refused(request(R"("max_tokens":"10",)")).param, "max_tokens");
+  EXPECT_EQ(refused(request(R"("tool_choice":"maybe",)")).param, "tool_choice");
+}
+
+TEST(ParseChat, MissingFieldsAndBrokenMessages) {
+  EXPECT_EQ(refused("{}").param, "model");
+  EXPECT_EQ(refused(R"({"model":"m"})").param, "messages");
+  EXPECT_EQ(refused(R"({"model":"","messages":[{"role":"user","content":"a"}]})").param, "model");
+  EXPECT_EQ(refused(R"({"model":1,"messages":[]})").param, "model");
+  const auto with_messages = [](const std::string& messages) {
+    return refused(R"({"model":"m","messages":)" + messages + "}").param;
+  };
+  EXPECT_EQ(with_messages("[]"), "messages");
+  EXPECT_EQ(with_messages("\"hi\""), "messages");
+  EXPECT_EQ(with_messages(R"(["hi"])"), "messages[0]");
+  EXPECT_EQ(with_messages(R"([{"content":"a"}])"), "messages[0].role");
+  EXPECT_EQ(with_messages(R"([{"role":"king","content":"a"}])"), "messages[0].role");
+  EXPECT_EQ(with_messages(R"([{"role":"user"}])"), "messages[0].content");
+  EXPECT_EQ(with_messages(R"([{"role":"user","content":null}])"), "messages[0].content");
+  EXPECT_EQ(with_messages(R"([{"role":"user","content":1}])"), "messages[0].content");
+  EXPECT_EQ(with_messages(R"([{"role":"user","content":"a"},{"role":"user","content":[1]}])"),
+            "messages[1].content[0]");
+  EXPECT_EQ(with_messages(R"([{"role":"user","content":[{"type":"text"}]}])"),
+            "messages[0].content[0].text");
+}
+
+TEST(ParseChat, KnowsWhatNeedsMoreThanText) {
+  const auto image = accepted(
+      R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]})");
+  EXPECT_FALSE(image->text_only);
+  EXPECT_FALSE(image->messages[0].text_only);
+  EXPECT_TRUE(
+      accepted(
+          request(
+              R"("tools":[{"type":"function","function":{"name":"get_it-2"}}],"tool_choice":"auto",)"))
+          ->needs_tools);
+  EXPECT_TRUE(accepted(request(R"("response_format":{"type":"json_object"},)"))->needs_tools);
+  EXPECT_FALSE(accepted(request(R"("response_format":{"type":"text"},"tools":[],)"))->needs_tools);
+  EXPECT_EQ(
+      refused(request(R"("tools":[{"type":"function","function":{"name":"no way"}}],)")).param,
+      "tools[0].function.name");
+  EXPECT_EQ(refused(request(R"("tools":[{"type":"function"}],)")).param, "tools[0].function");
+  EXPECT_EQ(refused(request(R"("response_format":{"type":"json_schema","json_schema":{}},)")).param,
+            "response_format.json_schema.name");
+}
+
+TEST(ParseChat, FieldsThatNeedEachOther) {
+  EXPECT_EQ(refused(request(R"("stream_options":{"include_usage":true},)")).param,
+            "stream_options");
+  EXPECT_EQ(refused(request(R"("top_logprobs":2,)")).param, "top_logprobs");
+  accepted(request(R"("logprobs":true,"top_logprobs":20,)"));
+  EXPECT_EQ(refused(request(R"("max_tokens":2,"min_tokens":3,)")).param, "min_tokens");
+  const auto both = accepted(request(R"("max_tokens":5,"max_completion_tokens":6,)"));
+  EXPECT_EQ(both->sampling.tokens_max, 6);
+}
+
+TEST(ParseChat, Metadata) {
+  std::string pairs;
+  for (int i = 0; i < 16; ++i) pairs += "\"k" + std::to_string(i) + "\":\"v\",";
+  const auto metadata = [](std::string inner) {
+    if (!inner.empty()) inner.pop_back();
+    return request("\"metadata\":{" + inner + "},");
+  };
+  accepted(metadata(pairs));
+  EXPECT_EQ(refused(metadata(pairs + "\"k16\":\"v\",")).param, "metadata");
+  accepted(metadata("\"k\":\"" + std::string(512, 'v') + "\","));
+  EXPECT_EQ(refused(metadata("\"k\":\"" + std::string(513, 'v') + "\",")).param, "metadata.k");
+  EXPECT_EQ(refused(metadata("\"k\":1,")).param, "metadata.k");
+}
+
+TEST(ParseChat, RefusesWhatIsNotJson) {
+  for (const std::string& body :
+       {std::string(), std::string("hello"), std::string("[]"), std::string("{\"model\":"),
+        request("\"temperature\":NaN,"), request("\"temperature\":1e400,"),
+        request("\"user\":\"\xff\","), request("\"user\":\"\\ud800\","), request("") + "x",
+        request("\"user\":\"a\nb\",")}) {
+    EXPECT_EQ(refused(body).param, "");
+  }
+  accepted(request("\"user\":\"\\ud83d\\ude00\","));
+}
+
+TEST(ParseChat, NestingUpToTheLimit) {
+  const auto nested = [](int depth) {
+    return request("\"x\":" + std::string(depth, '[') + std::string(depth, ']') + ",");
+  };
+  accepted(nested(63));
+  refused(nested(64));
+  refused(std::string(1 << 20, '['));
+  accepted(request("\"x\":\"" + std::string(200, '[') + "\\\"[\","));
+}
+
+TEST(ParseChat, TheMessageNeverQuotesThePrompt) {
+  const auto error =
+      refused(R"({"model":"m","messages":[{"role":"secret prompt","content":"x"}]})");
+  EXPECT_EQ(error.message.find("secret"), std::string::npos);
+  EXPECT_EQ(refused(R"({"secret)").message.find("secret"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace spillway::openai
