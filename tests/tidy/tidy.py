@@ -28,8 +28,6 @@ HEAVY = {
         "backends/local/loader/", "backends/local/tokenizer/", "backends/local/template/",
     ],
     r"prometheus/": ["gateway/telemetry/"],
-    r"spdlog/": ["gateway/telemetry/"],
-    r"sqlite3\.h": ["gateway/account/"],
 }
 
 # room → the rooms of this project that it may include (longest prefix wins; itself is always allowed).
