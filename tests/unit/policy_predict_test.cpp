@@ -191,10 +191,10 @@ void compare_once(unsigned seed, int& compared) {
 
 TEST(Predict, AgreesWithTheSchedulerOnRandomStates) {
   int compared = 0;
-  for (unsigned seed = 1; seed <= 3'000 && !testing::Test::HasFailure(); ++seed) {
+  for (unsigned seed = 1; seed <= 1'000 && !testing::Test::HasFailure(); ++seed) {
     compare_once(seed, compared);
   }
-  EXPECT_GE(compared, 2'900);
+  EXPECT_GE(compared, 950);
 }
 
 EngineStatus idle_engine() {
