@@ -15,8 +15,8 @@ namespace spillway {
 namespace net = boost::asio;
 
 net::awaitable<void> Pipeline::chat(http::Request raw, http::ResponseWriter& out) {
-  co_await net::this_coro::throw_if_cancelled(
-      false);  // A vanished client is a value: account() always runs.
+  // A vanished client is a value, so that account() always runs.
+  co_await net::this_coro::throw_if_cancelled(false);
   const auto edition = doors_.editions.get();
   Receipt receipt = open_receipt(raw);
   auto outcome = co_await answer(*edition, raw, out, receipt);
@@ -50,8 +50,8 @@ Async<void> Pipeline::answer(const Edition& edition, http::Request& raw, http::R
   note(opened->candidate, receipt);
   describe(receipt, out);
 
-  co_return co_await relay(*opened, **request, out, deadline,
-                           receipt);  // Dropping the stream ends the work.
+  // Dropping the stream, on return, ends what is left of the work.
+  co_return co_await relay(*opened, **request, out, deadline, receipt);
 }
 
 policy::RequestFacts Pipeline::measure(const Edition& edition, const http::Request& raw,
