@@ -1,0 +1,185 @@
+#include "backends/local/cuda/cuda_executor.h"
+
+#include "backends/local/cuda/decode_graphs.h"
+#include "backends/local/cuda/step_layout.h"
+
+#include <cuda_runtime_api.h>
+
+namespace spillway::local::cuda {
+
+namespace {
+
+class CudaExecutor final : public Executor {
+ public:
+  CudaExecutor(const DecoderShape& shape, const CudaExecutorOptions& options)
+      : shape_(shape), options_(options), slots_(2 * options.sequences_max) {}
+  ~CudaExecutor() override;
+
+  Result<void> prepare(std::unique_ptr<DecoderWeights> weights);
+
+  ExecutorShape shape() const override {
+    return {shape_.vocabulary, shape_.context_max, options_.kv_blocks};
+  }
+  Result<StepResult> run(std::span<const Slice> slices) override;
+
+ private:
+  Result<void> tune_prompts();
+  Result<void> capture_graphs();
+  Result<void> enqueue(const StepLayout& layout);
+  Result<void> draw(const StepLayout& layout);
+  Result<StepResult> collect(const StepLayout& layout);
+  Result<void> wait(const char* what);
+
+  const DecoderShape shape_;
+  const CudaExecutorOptions options_;
+  CUstream_st* stream_ = nullptr;
+  std::unique_ptr<StepState> state_;
+  std::unique_ptr<Decoder> decoder_;
+  std::unique_ptr<DecodeGraphs> graphs_;
+  TokenSlots slots_;
+  PinnedMemory tokens_;  // Written by the sampler itself, over the bus.
+  std::vector<float> logits_;
+};
+
+CudaExecutor::~CudaExecutor() {
+  if (stream_ == nullptr) return;
+  cudaStreamSynchronize(stream_);
+  graphs_.reset();
+  cudaStreamDestroy(stream_);
+}
+
+Result<void> CudaExecutor::prepare(std::unique_ptr<DecoderWeights> weights) {
+  FirstError errors;
+  errors.note(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
+  if (!errors.none()) return errors.result();
+  StepLimits limits;
+  limits.rows_max = options_.step_tokens_max;
+  limits.sequences_max = options_.sequences_max;
+  limits.pages_max = (shape_.context_max + kBlockTokens - 1) / kBlockTokens;
+  limits.logit_rows_max = options_.sequences_max;
+  auto state = StepState::create(limits, stream_);
+  if (!state) return state.error();
+  state_ = std::move(*state);
+  DecoderOptions decoder_options;
+  decoder_options.kv_blocks = options_.kv_blocks;
+  decoder_options.skinny_rows_max = options_.skinny_rows_max;
+  auto decoder = Decoder::create(shape_, decoder_options, std::move(weights), *state_, stream_);
+  if (!decoder) return decoder.error();
+  decoder_ = std::move(*decoder);
+  auto tokens =
+      allocate_pinned(static_cast<std::size_t>(limits.logit_rows_max) * sizeof(std::int32_t));
+  if (!tokens) return tokens.error();
+  tokens_ = std::move(*tokens);
+  if (auto tuned = tune_prompts(); !tuned) return tuned;
+  graphs_ = std::make_unique<DecodeGraphs>(*decoder_, *state_, stream_, options_.sequences_max);
+  return options_.graphs ? capture_graphs() : Result<void>();
+}
+
+// Steps with prompts come in all sizes, which the products round up.
+Result<void> CudaExecutor::tune_prompts() {
+  constexpr int kFirst = 384;  // Smaller ones are tuned with the graphs.
+  for (int rows = kFirst; rows <= options_.step_tokens_max; rows += 128) {
+    if (auto tuned = decoder_->tune(rows); !tuned) return tuned;
+  }
+  return {};
+}
+
+Result<void> CudaExecutor::capture_graphs() {
+  for (int row = 0; row < options_.sequences_max; ++row) state_->set(StepState::positions, row, -1);
+  FirstError errors;
+  errors.note(state_->flush(), "step state");
+  if (!errors.none()) return errors.result();
+  for (const int bucket : graphs_->buckets()) {
+    if (auto captured = graphs_->capture(bucket); !captured) return captured;
+  }
+  return {};
+}
+
+Result<void> CudaExecutor::enqueue(const StepLayout& layout) {
+  FirstError errors;
+  errors.note(state_->flush(), "step state");
+  if (!errors.none()) return errors.result();
+  if (!layout.rows.decodes_only) return decoder_->enqueue(layout.rows);
+  const int bucket = layout.rows.decodes;
+  if (graphs_->captured(bucket)) {
+    errors.note(graphs_->launch(bucket), "decode graph");
+  } else if (auto enqueued = graphs_->enqueue_eagerly(bucket); !enqueued) {
+    return enqueued;
+  }
+  state_->advanced(bucket);
+  return errors.result();
+}
+
+Result<void> CudaExecutor::draw(const StepLayout& layout) {
+  const bool greedy = layout.drawing == Drawing::greedy;
+  const StepState& state = *state_;
+  // The draw of a decode is keyed by its advanced position, which is what `counter` holds in any
+  // other step.
+  const auto counter = layout.rows.decodes_only ? StepState::positions : StepState::counter;
+  kernels::Sample args = {};
+  args.token = tokens_.get<std::int32_t>();
+  args.logits = decoder_->logits();
+  args.temperature =
+      greedy ? nullptr : reinterpret_cast<const float*>(state.device(StepState::temperature));
+  args.top_k = state.device(StepState::top_k);
+  args.top_p = reinterpret_cast<const float*>(state.device(StepState::top_p));
+  args.seed = reinterpret_cast<const std::uint64_t*>(state.device(StepState::seed));
+  args.counter = state.device(counter);
+  args.slot = state.device(StepState::slot);
+  args.last_token = state.device(StepState::last_token);
+  args.rows = static_cast<int>(layout.logit_sequences.size());
+  args.vocabulary = shape_.vocabulary;
+  FirstError errors;
+  errors.note(spillway_sample(&args, stream_), "sampling");
+  return errors.result();
+}
+
+Result<void> CudaExecutor::wait(const char* what) {
+  FirstError errors;
+  errors.note(cudaStreamSynchronize(stream_), what);
+  return errors.result();
+}
+
+Result<StepResult> CudaExecutor::collect(const StepLayout& layout) {
+  const std::size_t rows = layout.logit_sequences.size();
+  StepResult result;
+  if (layout.drawing == Drawing::on_host) {
+    logits_.resize(rows * static_cast<std::size_t>(shape_.vocabulary));
+    FirstError errors;
+    errors.note(cudaMemcpyAsync(logits_.data(), decoder_->logits(), logits_.size() * sizeof(float),
+                                cudaMemcpyDeviceToHost, stream_),
+                "reading logits");
+    if (!errors.none()) return errors.result().error();
+    result.logits = logits_;
+  }
+  if (auto waited = wait("step"); !waited) return waited.error();
+  if (layout.drawing == Drawing::on_host) return result;
+  result.sampled = {tokens_.get<std::int32_t>(), rows};
+  for (std::size_t row = 0; row < rows; ++row)
+    slots_.record(layout.logit_sequences[row], result.sampled[row]);
+  return result;
+}
+
+Result<StepResult> CudaExecutor::run(std::span<const Slice> slices) {
+  StepWriter writer(*state_, slots_);
+  const auto bucket_for = [this](int decodes) { return graphs_->bucket_for(decodes); };
+  const StepLayout layout = writer.write(slices, bucket_for);
+  if (auto enqueued = enqueue(layout); !enqueued) return enqueued.error();
+  if (layout.drawing != Drawing::on_host && !layout.logit_sequences.empty()) {
+    if (auto drawn = draw(layout); !drawn) return drawn.error();
+  }
+  slots_.end_step();
+  return collect(layout);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Executor>> make_cuda_executor(const DecoderShape& shape,
+                                                     const CudaExecutorOptions& options,
+                                                     std::unique_ptr<DecoderWeights> weights) {
+  auto executor = std::make_unique<CudaExecutor>(shape, options);
+  if (auto prepared = executor->prepare(std::move(weights)); !prepared) return prepared.error();
+  return std::unique_ptr<Executor>(std::move(executor));
+}
+
+}  // namespace spillway::local::cuda

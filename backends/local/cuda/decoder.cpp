@@ -1,0 +1,334 @@
+#include "backends/local/cuda/decoder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cuda_runtime_api.h>
+
+namespace spillway::local::cuda {
+
+namespace {
+
+constexpr int kElementBytes = 2;  // bf16
+constexpr int kSplitsMax = 16;
+
+std::size_t bytes_of(std::int64_t rows, std::int64_t width) {
+  return static_cast<std::size_t>(rows * width * kElementBytes);
+}
+
+}  // namespace
+
+int decode_splits(int sequences, int kv_heads) {
+  constexpr int kBlocksWanted = 264;  // Of decode attention: two a multiprocessor.
+  int splits = 1;
+  while (splits < kSplitsMax && 2 * splits * sequences * kv_heads <= kBlocksWanted) splits *= 2;
+  return splits;
+}
+
+Decoder::Decoder(const DecoderShape& shape, const DecoderOptions& options,
+                 std::unique_ptr<DecoderWeights> weights, const StepState& state,
+                 CUstream_st* stream)
+    : shape_(shape),
+      options_(options),
+      skinny_rows_max_(std::min(options.skinny_rows_max, kernels::kSkinnyTokensMax)),
+      weights_(std::move(weights)),
+      state_(state),
+      stream_(stream) {}
+
+Result<std::unique_ptr<Decoder>> Decoder::create(const DecoderShape& shape,
+                                                 const DecoderOptions& options,
+                                                 std::unique_ptr<DecoderWeights> weights,
+                                                 const StepState& state, CUstream_st* stream) {
+  std::unique_ptr<Decoder> decoder(new Decoder(shape, options, std::move(weights), state, stream));
+  auto linear = Linear::create(stream);
+  if (!linear) return linear.error();
+  decoder->linear_ = std::move(*linear);
+  if (auto result = decoder->allocate(); !result) return result.error();
+  if (auto result = decoder->upload_angles(); !result) return result.error();
+  return decoder;
+}
+
+Result<void> Decoder::allocate() {
+  const StepLimits& limits = state_.limits();
+  const int rows = Linear::padded_rows(limits.rows_max);
+  const int logit_rows = Linear::padded_rows(limits.logit_rows_max);
+  kv_bytes_ = std::int64_t{2} * shape_.layers * options_.kv_blocks * kernels::kPageTokens *
+              shape_.kv_heads * shape_.head_width * kElementBytes;
+  Allocations allocations;
+  allocations.zeroed(hidden_, bytes_of(rows, shape_.width));
+  allocations.zeroed(normed_, bytes_of(std::max(rows, logit_rows), shape_.width));
+  allocations.zeroed(qkv_, bytes_of(rows, shape_.qkv_width()));
+  allocations.zeroed(mixed_, bytes_of(rows, shape_.query_width()));
+  allocations.zeroed(gate_up_, bytes_of(rows, 2 * shape_.feed_forward_width));
+  allocations.zeroed(gated_, bytes_of(rows, shape_.feed_forward_width));
+  allocations.zeroed(logits_, bytes_of(logit_rows, 2 * shape_.vocabulary));
+  allocations.device(
+      angles_, static_cast<std::size_t>(shape_.context_max) * shape_.head_width * sizeof(float));
+  allocations.zeroed(pages_, static_cast<std::size_t>(kv_bytes_));
+  return allocations.result();
+}
+
+Result<void> Decoder::upload_angles() {
+  std::vector<float> angles;
+  for (int position = 0; position < shape_.context_max; ++position) {
+    for (const double frequency : shape_.inverse_frequencies) {
+      angles.push_back(static_cast<float>(shape_.rope_gain * std::cos(position * frequency)));
+      angles.push_back(static_cast<float>(shape_.rope_gain * std::sin(position * frequency)));
+    }
+  }
+  FirstError errors;
+  errors.note(cudaMemcpy(angles_.get(), angles.data(), angles.size() * sizeof(float),
+                         cudaMemcpyHostToDevice),
+              "uploading angles");
+  return errors.result();
+}
+
+void Decoder::norm(const void* weight, void* out, int rows, const std::int32_t* row_index) {
+  const kernels::RmsNorm args = {out,       hidden_.get(), nullptr,      weight,
+                                 row_index, rows,          shape_.width, shape_.norm_epsilon};
+  errors_.note(spillway_rms_norm(&args, stream_), "norm");
+}
+
+void Decoder::skinny(void* out, const void* x, const void* weight, const void* norm_weight,
+                     int rows, int n, int k, int epilogue) {
+  const kernels::SkinnyLinear args = {
+      out, x, weight, norm_weight, rows, n, k, shape_.norm_epsilon, epilogue};
+  errors_.note(spillway_skinny_linear(&args, stream_), "skinny linear");
+}
+
+void Decoder::linear(const LinearCall& call) { errors_.note(linear_->run(call), "linear"); }
+
+LinearCall Decoder::qkv_call(int layer, int rows) const {
+  return {qkv_.get(), normed_.get(),      weights_->layers()[layer].qkv,
+          rows,       shape_.qkv_width(), shape_.width};
+}
+
+LinearCall Decoder::attention_out_call(int layer, int rows) const {
+  return {hidden_.get(),
+          mixed_.get(),
+          weights_->layers()[layer].attention_out,
+          rows,
+          shape_.width,
+          shape_.query_width(),
+          LinearOut::add_bf16};
+}
+
+LinearCall Decoder::gate_up_call(int layer, int rows) const {
+  return {gate_up_.get(),
+          normed_.get(),
+          weights_->layers()[layer].gate_up,
+          rows,
+          2 * shape_.feed_forward_width,
+          shape_.width};
+}
+
+LinearCall Decoder::down_call(int layer, int rows) const {
+  return {hidden_.get(),
+          gated_.get(),
+          weights_->layers()[layer].down,
+          rows,
+          shape_.width,
+          shape_.feed_forward_width,
+          LinearOut::add_bf16};
+}
+
+LinearCall Decoder::head_call(int rows) const {
+  return {logits_.get(),     normed_.get(), weights_->head(), rows,
+          shape_.vocabulary, shape_.width,  LinearOut::fp32};
+}
+
+// Keys, then values, of one layer.
+void* Decoder::keys_of(int layer) const {
+  return pages_.get<char>() + layer * (kv_bytes_ / shape_.layers);
+}
+
+void* Decoder::values_of(int layer) const {
+  return static_cast<char*>(keys_of(layer)) + kv_bytes_ / shape_.layers / 2;
+}
+
+float Decoder::score_scale() const {
+  return 1.0f / std::sqrt(static_cast<float>(shape_.head_width));
+}
+
+// Few decodes make their own queries and keys while they attend, which saves a kernel; for many a
+// separate pass is cheaper.
+bool Decoder::decodes_rope_themselves(const StepRows& rows) const {
+  constexpr int kFewDecodes = 16;
+  return rows.decodes <= kFewDecodes;
+}
+
+void Decoder::rope_rows(int index, const StepRows& rows) {
+  const LayerWeights& layer = weights_->layers()[index];
+  const std::int64_t skip = decodes_rope_themselves(rows) ? rows.decodes : 0;
+  const kernels::RopeAppend rope = {qkv_.get<char>() + skip * shape_.qkv_width() * kElementBytes,
+                                    layer.qkv_bias,
+                                    layer.q_norm,
+                                    layer.k_norm,
+                                    angles_.get<float>(),
+                                    state_.device(StepState::positions) + skip,
+                                    state_.device(StepState::row_sequence) + skip,
+                                    state_.device(StepState::page_table),
+                                    keys_of(index),
+                                    values_of(index),
+                                    static_cast<int>(rows.all() - skip),
+                                    state_.limits().pages_max,
+                                    shape_.query_heads,
+                                    shape_.kv_heads,
+                                    shape_.head_width,
+                                    shape_.head_width,
+                                    0,
+                                    shape_.norm_epsilon};
+  errors_.note(spillway_rope_append(&rope, stream_), "rope");
+}
+
+// The chunks' rows come after those of the decodes.
+void Decoder::attend_chunks(int index, const StepRows& rows) {
+  const std::int64_t skip = rows.decodes;
+  const kernels::PrefillAttention prefill = {
+      mixed_.get<char>() + skip * shape_.query_width() * kElementBytes,
+      qkv_.get<char>() + skip * shape_.qkv_width() * kElementBytes,
+      shape_.qkv_width(),
+      keys_of(index),
+      values_of(index),
+      state_.device(StepState::page_table),
+      state_.device(StepState::chunk_sequence),
+      state_.device(StepState::chunk_start),
+      state_.device(StepState::chunk_position),
+      state_.limits().pages_max,
+      rows.chunks,
+      rows.chunk_rows_max,
+      shape_.query_heads,
+      shape_.kv_heads,
+      shape_.head_width,
+      score_scale()};
+  errors_.note(spillway_prefill_attention(&prefill, stream_), "prefill attention");
+}
+
+void Decoder::attend_decodes(int index, const StepRows& rows) {
+  const LayerWeights& layer = weights_->layers()[index];
+  const kernels::DecodeAttention decode = {
+      mixed_.get(),
+      qkv_.get(),
+      shape_.qkv_width(),
+      keys_of(index),
+      values_of(index),
+      state_.device(StepState::page_table),
+      state_.device(StepState::positions),
+      decodes_rope_themselves(rows) ? angles_.get<float>() : nullptr,
+      layer.qkv_bias,
+      layer.q_norm,
+      layer.k_norm,
+      state_.limits().pages_max,
+      rows.decodes,
+      shape_.query_heads,
+      shape_.kv_heads,
+      shape_.head_width,
+      decode_splits(rows.decodes, shape_.kv_heads),
+      score_scale(),
+      shape_.norm_epsilon,
+      rows.chunks > 0 ? 1 : 0};
+  errors_.note(spillway_decode_attention(&decode, stream_), "decode attention");
+}
+
+void Decoder::attend(int index, const StepRows& rows) {
+  rope_rows(index, rows);
+  if (rows.chunks > 0) attend_chunks(index, rows);
+  if (rows.decodes > 0) attend_decodes(index, rows);
+}
+
+void Decoder::attention(int index, const StepRows& rows) {
+  const LayerWeights& layer = weights_->layers()[index];
+  const int all = rows.all();
+  if (is_skinny(all)) {
+    skinny(qkv_.get(), hidden_.get(), layer.qkv, layer.attention_norm, all, shape_.qkv_width(),
+           shape_.width, kernels::kStoreBf16);
+    attend(index, rows);
+    skinny(hidden_.get(), mixed_.get(), layer.attention_out, nullptr, all, shape_.width,
+           shape_.query_width(), kernels::kAddBf16);
+    return;
+  }
+  norm(layer.attention_norm, normed_.get(), all);
+  linear(qkv_call(index, all));
+  attend(index, rows);
+  linear(attention_out_call(index, all));
+}
+
+void Decoder::feed_forward(int index, const StepRows& rows) {
+  const LayerWeights& layer = weights_->layers()[index];
+  const int all = rows.all();
+  if (is_skinny(all)) {
+    skinny(gated_.get(), hidden_.get(), layer.gate_up, layer.feed_forward_norm, all,
+           shape_.feed_forward_width, shape_.width, kernels::kSiluMul);
+    skinny(hidden_.get(), gated_.get(), layer.down, nullptr, all, shape_.width,
+           shape_.feed_forward_width, kernels::kAddBf16);
+    return;
+  }
+  norm(layer.feed_forward_norm, normed_.get(), all);
+  linear(gate_up_call(index, all));
+  const kernels::SiluMul silu = {gated_.get(), gate_up_.get(), all, shape_.feed_forward_width};
+  errors_.note(spillway_silu_mul(&silu, stream_), "silu");
+  linear(down_call(index, all));
+}
+
+void Decoder::head(const StepRows& rows) {
+  if (rows.logits == 0) return;
+  const std::int32_t* row_index = rows.decodes_only ? nullptr : state_.device(StepState::logit_row);
+  if (rows.decodes_only && is_skinny(rows.logits)) {
+    skinny(logits_.get(), hidden_.get(), weights_->head(), weights_->last_norm(), rows.logits,
+           shape_.vocabulary, shape_.width, kernels::kStoreFloat);
+    return;
+  }
+  norm(weights_->last_norm(), normed_.get(), rows.logits, row_index);
+  linear(head_call(rows.logits));
+}
+
+Result<void> Decoder::enqueue(const StepRows& rows) {
+  errors_ = {};
+  const kernels::Embed embed = {hidden_.get(),
+                                weights_->embedding(),
+                                state_.device(StepState::ids),
+                                state_.device(StepState::last_token),
+                                rows.all(),
+                                shape_.width};
+  errors_.note(spillway_embed(&embed, stream_), "embedding");
+  for (int i = 0; i < shape_.layers; ++i) {
+    attention(i, rows);
+    feed_forward(i, rows);
+  }
+  head(rows);
+  return errors_.result();
+}
+
+// Products of zeros are faster than real ones.
+void Decoder::fill_activations(int rows) {
+  const auto fill = [&](const DeviceMemory& to, std::int64_t width) {
+    const kernels::FillRandom args = {to.get(), rows * width, 1, 0.0f, 1.0f};
+    errors_.note(spillway_fill_random(&args, stream_), "filling activations");
+  };
+  fill(hidden_, shape_.width);
+  fill(normed_, shape_.width);
+  fill(mixed_, shape_.query_width());
+  fill(gated_, shape_.feed_forward_width);
+}
+
+Result<void> Decoder::tune(int rows) {
+  if (is_skinny(rows)) return {};
+  errors_ = {};
+  fill_activations(rows);
+  if (!errors_.none()) return errors_.result();
+  // Products of few rows read their weights once, from memory: they are timed over more layers than
+  // the L2 holds.
+  const int layers = std::min(shape_.layers, rows <= 256 ? 12 : 3);
+  const auto over_layers = [&](auto call_of) {
+    std::vector<LinearCall> calls;
+    for (int i = 0; i < layers; ++i) calls.push_back(call_of(i));
+    return linear_->tune(calls);
+  };
+  if (auto r = over_layers([&](int i) { return qkv_call(i, rows); }); !r) return r;
+  if (auto r = over_layers([&](int i) { return attention_out_call(i, rows); }); !r) return r;
+  if (auto r = over_layers([&](int i) { return gate_up_call(i, rows); }); !r) return r;
+  if (auto r = over_layers([&](int i) { return down_call(i, rows); }); !r) return r;
+  if (rows > state_.limits().logit_rows_max) return {};
+  return linear_->tune(std::vector<LinearCall>(3, head_call(rows)));
+}
+
+}  // namespace spillway::local::cuda

@@ -1,0 +1,107 @@
+// The forward pass of a dense decoder: which kernels run in which order, enqueued on one stream.
+//
+// Engine thread only. Owns the activations and the KV pages; reads the weights and the step's
+// state. It enqueues and returns: nothing is waited for, so a whole pass can be captured in a
+// graph.
+#pragma once
+
+#include "backends/local/cuda/decoder_weights.h"
+#include "backends/local/cuda/linear.h"
+#include "backends/local/cuda/step_state.h"
+
+#include <memory>
+
+namespace spillway::local::cuda {
+
+// The rows of a step: first those of sequences that decode, one each, then the chunks of prompts.
+struct StepRows {
+  int decodes = 0;  // Padding included. Row r uses page table row r.
+  int chunks = 0;
+  int chunk_rows = 0;      // Of all chunks together.
+  int chunk_rows_max = 0;  // Of the longest.
+  int logits = 0;  // Rows that want logits: state's logit_row, or all decodes if `decodes_only`.
+  bool decodes_only = false;
+
+  int all() const { return decodes + chunk_rows; }
+};
+
+struct DecoderOptions {
+  int kv_blocks = 0;
+  int skinny_rows_max = 2;  // Up to here the skinny kernel multiplies, beyond it cuBLASLt.
+};
+
+class Decoder {
+ public:
+  static Result<std::unique_ptr<Decoder>> create(const DecoderShape& shape,
+                                                 const DecoderOptions& options,
+                                                 std::unique_ptr<DecoderWeights> weights,
+                                                 const StepState& state, CUstream_st* stream);
+
+  const DecoderShape& shape() const { return shape_; }
+  const DecoderWeights& weights() const { return *weights_; }
+  std::int64_t kv_bytes() const { return kv_bytes_; }
+
+  // Enqueues the pass: appends keys and values and leaves logits in logits(). First failure, or
+  // nothing.
+  Result<void> enqueue(const StepRows& rows);
+
+  // [logit rows, vocabulary] fp32, of the last pass.
+  float* logits() const { return logits_.get<float>(); }
+
+  // Finds the fastest products for steps of so many rows, overwriting the activations. Waits for
+  // the stream.
+  Result<void> tune(int rows);
+
+ private:
+  Decoder(const DecoderShape& shape, const DecoderOptions& options,
+          std::unique_ptr<DecoderWeights> weights, const StepState& state, CUstream_st* stream);
+  Result<void> allocate();
+  Result<void> upload_angles();
+  void attention(int index, const StepRows& rows);
+  void feed_forward(int index, const StepRows& rows);
+  void attend(int index, const StepRows& rows);
+  void rope_rows(int index, const StepRows& rows);
+  bool decodes_rope_themselves(const StepRows& rows) const;
+  void attend_chunks(int index, const StepRows& rows);
+  void attend_decodes(int index, const StepRows& rows);
+  void* keys_of(int layer) const;
+  void* values_of(int layer) const;
+  float score_scale() const;
+  void head(const StepRows& rows);
+  void fill_activations(int rows);
+  void norm(const void* weight, void* out, int rows, const std::int32_t* row_index = nullptr);
+  void skinny(void* out, const void* x, const void* weight, const void* norm_weight, int rows,
+              int n, int k, int epilogue);
+  void linear(const LinearCall& call);
+  bool is_skinny(int rows) const { return rows <= skinny_rows_max_; }
+  LinearCall qkv_call(int layer, int rows) const;
+  LinearCall attention_out_call(int layer, int rows) const;
+  LinearCall gate_up_call(int layer, int rows) const;
+  LinearCall down_call(int layer, int rows) const;
+  LinearCall head_call(int rows) const;
+
+  const DecoderShape shape_;
+  const DecoderOptions options_;
+  const int skinny_rows_max_;
+  const std::unique_ptr<DecoderWeights> weights_;
+  const StepState& state_;
+  CUstream_st* const stream_;
+  std::unique_ptr<Linear> linear_;
+  FirstError errors_;
+
+  DeviceMemory hidden_;   // [rows, width] the residual stream
+  DeviceMemory normed_;   // [rows, width]
+  DeviceMemory qkv_;      // [rows, qkv_width]
+  DeviceMemory mixed_;    // [rows, query_width] what attention yields
+  DeviceMemory gate_up_;  // [rows, 2 · feed_forward_width]
+  DeviceMemory gated_;    // [rows, feed_forward_width]
+  DeviceMemory logits_;
+  DeviceMemory angles_;  // [context_max, head_width / 2, 2]
+  DeviceMemory pages_;   // Per layer keys, then values.
+  std::int64_t kv_bytes_ = 0;
+};
+
+// How many parts the keys of a sequence are dealt to, so that few sequences fill the device too.
+int decode_splits(int sequences, int kv_heads);
+
+}  // namespace spillway::local::cuda

@@ -1,0 +1,177 @@
+#include "backends/local/cuda/linear.h"
+
+#include <algorithm>
+#include <array>
+#include <cublasLt.h>
+#include <cuda_runtime_api.h>
+#include <vector>
+
+namespace spillway::local::cuda {
+
+namespace {
+
+constexpr std::size_t kWorkspaceBytes = std::size_t(64) << 20;
+constexpr int kCandidates = 12;
+constexpr int kNoAlgorithm = 15;  // CUBLAS_STATUS_NOT_SUPPORTED, as an int.
+
+}  // namespace
+
+struct Linear::Library {
+  ~Library() {
+    if (handle != nullptr) cublasLtDestroy(handle);
+  }
+  cublasLtHandle_t handle = nullptr;
+};
+
+// In the library's column-major words: out (n × rows) = weight (k × n)ᵀ · x (k × rows).
+struct Linear::Plan {
+  Plan(const LinearCall& call, int rows) {
+    const cudaDataType_t out_type = call.kind == LinearOut::fp32 ? CUDA_R_32F : CUDA_R_16BF;
+    const cublasOperation_t transposed = CUBLAS_OP_T;
+    cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F);
+    cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
+                                   sizeof(transposed));
+    const auto n = static_cast<std::uint64_t>(call.n);
+    const auto k = static_cast<std::uint64_t>(call.k);
+    const auto m = static_cast<std::uint64_t>(rows);
+    cublasLtMatrixLayoutCreate(&weight, CUDA_R_16BF, k, n, call.k);
+    cublasLtMatrixLayoutCreate(&x, CUDA_R_16BF, k, m, call.k);
+    cublasLtMatrixLayoutCreate(&out, out_type, n, m, call.n);
+    beta = call.kind == LinearOut::add_bf16 ? 1.0f : 0.0f;
+  }
+  ~Plan() {
+    cublasLtMatrixLayoutDestroy(weight);
+    cublasLtMatrixLayoutDestroy(x);
+    cublasLtMatrixLayoutDestroy(out);
+    cublasLtMatmulDescDestroy(operation);
+  }
+  Plan(const Plan&) = delete;
+
+  cublasLtMatmulDesc_t operation = nullptr;
+  cublasLtMatrixLayout_t weight = nullptr;
+  cublasLtMatrixLayout_t x = nullptr;
+  cublasLtMatrixLayout_t out = nullptr;
+  float beta = 0.0f;
+  std::vector<cublasLtMatmulAlgo_t> candidates;  // Best guess first.
+  std::size_t chosen = 0;
+  bool tuned = false;
+};
+
+Linear::Linear(CUstream_st* stream) : stream_(stream), library_(std::make_unique<Library>()) {}
+
+Linear::~Linear() = default;
+
+Result<void> Linear::open() {
+  if (cublasLtCreate(&library_->handle) != CUBLAS_STATUS_SUCCESS) {
+    return Error{Errc::backend_unavailable, "GPU: cuBLASLt does not start", "", std::nullopt};
+  }
+  auto workspace = allocate_device(kWorkspaceBytes);
+  if (!workspace) return workspace.error();
+  workspace_ = std::move(*workspace);
+  return {};
+}
+
+Result<std::unique_ptr<Linear>> Linear::create(CUstream_st* stream) {
+  std::unique_ptr<Linear> linear(new Linear(stream));
+  if (auto opened = linear->open(); !opened) return opened.error();
+  return linear;
+}
+
+int Linear::padded_rows(int rows) {
+  const int step = rows <= 256 ? 8 : 128;  // A tile's height: more rows of it cost nothing.
+  return (rows + step - 1) / step * step;
+}
+
+void Linear::ask_library(Plan& plan) {
+  cublasLtMatmulPreference_t preference = nullptr;
+  cublasLtMatmulPreferenceCreate(&preference);
+  cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                       &kWorkspaceBytes, sizeof(kWorkspaceBytes));
+  std::array<cublasLtMatmulHeuristicResult_t, kCandidates> found;
+  int count = 0;
+  cublasLtMatmulAlgoGetHeuristic(library_->handle, plan.operation, plan.weight, plan.x, plan.out,
+                                 plan.out, preference, kCandidates, found.data(), &count);
+  cublasLtMatmulPreferenceDestroy(preference);
+  for (int i = 0; i < count; ++i) {
+    plan.candidates.push_back(found[static_cast<std::size_t>(i)].algo);
+  }
+}
+
+// A tuned plan of the same matrix with a few more rows, if there is one.
+const Linear::Plan* Linear::tuned_neighbour(const Key& key) const {
+  const auto& [n, k, kind, rows] = key;
+  for (auto it = plans_.upper_bound(key); it != plans_.end(); ++it) {
+    const auto& [other_n, other_k, other_kind, other_rows] = it->first;
+    const bool same = other_n == n && other_k == k && other_kind == kind;
+    if (!same || other_rows > rows + rows / 2) return nullptr;
+    if (it->second->tuned) return it->second.get();
+  }
+  return nullptr;
+}
+
+Linear::Plan* Linear::plan_for(const LinearCall& call) {
+  const Key key = {call.n, call.k, call.kind, padded_rows(call.rows)};
+  if (const auto it = plans_.find(key); it != plans_.end()) return it->second.get();
+  auto plan = std::make_unique<Plan>(call, padded_rows(call.rows));
+  if (const Plan* neighbour = tuned_neighbour(key)) {
+    const cublasLtMatmulAlgo_t& algo = neighbour->candidates[neighbour->chosen];
+    cublasLtMatmulHeuristicResult_t checked;
+    const bool fits =
+        cublasLtMatmulAlgoCheck(library_->handle, plan->operation, plan->weight, plan->x, plan->out,
+                                plan->out, &algo, &checked) == CUBLAS_STATUS_SUCCESS &&
+        checked.workspaceSize <= kWorkspaceBytes;
+    if (fits) plan->candidates.push_back(algo);
+  }
+  if (plan->candidates.empty()) ask_library(*plan);
+  return plans_.emplace(key, std::move(plan)).first->second.get();
+}
+
+int Linear::run_plan(const Plan& plan, const LinearCall& call) {
+  if (plan.candidates.empty()) return kNoAlgorithm;
+  const float alpha = 1.0f;
+  return cublasLtMatmul(library_->handle, plan.operation, &alpha, call.weight, plan.weight, call.x,
+                        plan.x, &plan.beta, call.out, plan.out, call.out, plan.out,
+                        &plan.candidates[plan.chosen], workspace_.get(), kWorkspaceBytes, stream_);
+}
+
+int Linear::run(const LinearCall& call) { return run_plan(*plan_for(call), call); }
+
+// Milliseconds for all calls; infinite if the candidate does not run.
+Result<float> Linear::time_plan(const Plan& plan, std::span<const LinearCall> calls) {
+  constexpr float kUnusable = 1e30f;
+  FirstError errors;
+  cudaEvent_t begin = nullptr;
+  cudaEvent_t end = nullptr;
+  errors.note(cudaEventCreate(&begin), "tuning");
+  errors.note(cudaEventCreate(&end), "tuning");
+  float milliseconds = kUnusable;
+  bool runs = run_plan(plan, calls.front()) == 0;
+  errors.note(cudaEventRecord(begin, stream_), "tuning");
+  for (const LinearCall& call : calls) runs = runs && run_plan(plan, call) == 0;
+  errors.note(cudaEventRecord(end, stream_), "tuning");
+  errors.note(cudaEventSynchronize(end), "tuning");
+  errors.note(cudaEventElapsedTime(&milliseconds, begin, end), "tuning");
+  cudaEventDestroy(begin);
+  cudaEventDestroy(end);
+  if (!errors.none()) return errors.result().error();
+  return runs ? milliseconds : kUnusable;
+}
+
+Result<void> Linear::tune(std::span<const LinearCall> calls) {
+  Plan& plan = *plan_for(calls.front());
+  if (plan.tuned) return {};
+  plan.candidates.clear();
+  ask_library(plan);
+  std::vector<float> times;
+  for (plan.chosen = 0; plan.chosen < plan.candidates.size(); ++plan.chosen) {
+    const auto time = time_plan(plan, calls);
+    if (!time) return time.error();
+    times.push_back(*time);
+  }
+  const auto best = std::min_element(times.begin(), times.end());
+  plan.chosen = static_cast<std::size_t>(best - times.begin());
+  plan.tuned = !times.empty();
+  return {};
+}
+
+}  // namespace spillway::local::cuda

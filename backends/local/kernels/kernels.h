@@ -1,0 +1,238 @@
+// The GPU kernels of the local engine, behind a plain C ABI: no torch, no CUDA header needed here.
+//
+// Every function enqueues on `stream` and returns at once: 0, or the cudaError_t of the launch
+// (cudaErrorInvalidValue = 1 for a shape that the kernel does not take). None allocates, blocks or
+// looks at device memory from the host, so all of them can be captured in a graph. Pointers are
+// device pointers that the caller owns and keeps alive until the stream has passed; "bf16" is
+// __nv_bfloat16. Matrices are row-major and dense unless a stride (in elements) is given. Pointers
+// to bf16 rows must be 16-byte aligned.
+//
+// Kernels start early (programmatic dependent launch): each reads weights before, and activations
+// only after, everything enqueued before it on the stream is done. Weights must therefore not be
+// written by the kernel just before on the same stream.
+//
+// KV pages of one layer: keys and values each [pages, kv_heads, kPageTokens, head_width] bf16;
+// position p of the sequence with page table row b lies in page page_table[b · page_stride + p /
+// kPageTokens].
+#pragma once
+
+#include <cstdint>
+
+struct CUstream_st;  // cudaStream_t is a pointer to this.
+
+namespace spillway::kernels {
+
+inline constexpr int kPageTokens = 16;
+inline constexpr int kSkinnyTokensMax = 8;
+
+using Stream = CUstream_st*;
+
+// ---- residual stream ----------------------------------------------------------------------------
+
+// out[r] = row ids[r] of table, bf16 [*, width]. A negative id ~s stands for last_token[s]: the
+// token that the sampler drew for slot s, which the host has not seen yet. Requires: width % 8 ==
+// 0.
+struct Embed {
+  void* out;
+  const void* table;
+  const std::int32_t* ids;
+  const std::int32_t* last_token;
+  int rows;
+  int width;
+};
+extern "C" int spillway_embed(const Embed* args, Stream stream);
+
+// s = x[row_index ? row_index[r] : r] (+ residual[same row], written back in bf16 if residual is
+// given); out[r] = s / sqrt(mean(s²) + epsilon) · weight. Sums in fp32. Requires: width % 8 == 0,
+// width ≤ 16384; x is bf16 [*, width], out bf16 [rows, width].
+struct RmsNorm {
+  void* out;
+  const void* x;
+  void* residual;  // or null
+  const void* weight;
+  const std::int32_t* row_index;  // or null
+  int rows;
+  int width;
+  float epsilon;
+};
+extern "C" int spillway_rms_norm(const RmsNorm* args, Stream stream);
+
+// out[r][i] = silu(gate_up[r][i]) · gate_up[r][width + i]. Requires: width % 8 == 0.
+struct SiluMul {
+  void* out;
+  const void* gate_up;
+  int rows;
+  int width;
+};
+extern "C" int spillway_silu_mul(const SiluMul* args, Stream stream);
+
+// ---- linear layers of few tokens
+// ------------------------------------------------------------------
+
+enum SkinnyEpilogue : int {
+  kStoreBf16 = 0,
+  kStoreFloat = 1,
+  kAddBf16 = 2,  // out += …; each element is read and written by one thread, so in place is fine.
+  kSiluMul = 3,  // weight holds 2·n rows, gate then up; out[t][i] = silu(row i) · row n + i.
+};
+
+// out[t][i] = Σ_k x[t][k] · weight[i][k], accumulated in fp32 on the tensor cores, weights streamed
+// once. With norm_weight, x is replaced by x / sqrt(mean(x²) + epsilon) · norm_weight on the way
+// in. Requires: 1 ≤ tokens ≤ kSkinnyTokensMax, n % 16 == 0, k % 32 == 0.
+struct SkinnyLinear {
+  void* out;  // [tokens, n], row stride n
+  const void* x;
+  const void* weight;       // bf16 [n or 2·n, k]
+  const void* norm_weight;  // bf16 [k] or null
+  int tokens;
+  int n;
+  int k;
+  float epsilon;
+  int epilogue;
+};
+extern "C" int spillway_skinny_linear(const SkinnyLinear* args, Stream stream);
+
+// ---- attention
+// --------------------------------------------------------------------------------------
+
+// In one pass over the fused projection: bias, RMS norm of each q and k head (Qwen3), rotation of
+// the first `rotary_width` dimensions, and the append of k and v to their page. q is rewritten in
+// place; k and v of `qkv` are left as they were. Rows with a negative position are padding:
+// untouched. Requires: head_width 64 or 128, rotary_width even and ≤ head_width.
+struct RopeAppend {
+  void* qkv;           // bf16 [rows, (q_heads + 2·kv_heads) · head_width]: q, then k, then v
+  const void* bias;    // bf16, one row of qkv, or null
+  const void* q_norm;  // bf16 [head_width] or null
+  const void* k_norm;
+  const float*
+      cos_sin;  // [positions, rotary_width / 2, 2]: any scaling (llama3, yarn) is already in it
+  const std::int32_t* positions;  // [rows]
+  const std::int32_t*
+      row_sequence;  // [rows] which page table row; null: row r uses page table row r
+  const std::int32_t* page_table;
+  void* keys;
+  void* values;
+  int rows;
+  int page_stride;
+  int q_heads;
+  int kv_heads;
+  int head_width;
+  int rotary_width;
+  int interleaved;  // 0: pairs (i, i + rotary_width/2); 1: pairs (2i, 2i + 1)
+  float norm_epsilon;
+};
+extern "C" int spillway_rope_append(const RopeAppend* args, Stream stream);
+
+// Attention of one query token a sequence over its pages, flash-decoding: the keys of a sequence
+// are dealt to `splits` blocks, which merge their results, always in the same order. Row r sees
+// keys 0 … positions[r]; a negative position is padding and yields zeros. With `cos_sin`, row r of
+// q is a raw fused projection (q, k, v): the kernel does all that spillway_rope_append does for the
+// row (pairs (i, i + head_width/2), the whole width rotated) and appends its k and v before it
+// attends; q is not rewritten. Without, q is rotated already and the pages hold the row's own key.
+// With `beside_earlier`, it does not wait for the kernel enqueued just before it, which must be
+// spillway_prefill_attention, only for what that had to wait for: both then run at once.
+// Requires: head_width 64 or 128, q_heads % kv_heads == 0, splits 1, 2, 4, 8 or 16.
+struct DecodeAttention {
+  void* out;      // bf16 [rows, q_heads, head_width]
+  const void* q;  // bf16; row r begins at q + r · q_stride
+  std::int64_t q_stride;
+  void* keys;
+  void* values;
+  const std::int32_t* page_table;
+  const std::int32_t* positions;
+  const float*
+      cos_sin;       // [positions, head_width / 2, 2] or null, and then the next three do not count
+  const void* bias;  // As in RopeAppend; or null.
+  const void* q_norm;
+  const void* k_norm;
+  int page_stride;
+  int rows;
+  int q_heads;
+  int kv_heads;
+  int head_width;
+  int splits;
+  float scale;
+  float norm_epsilon;
+  int beside_earlier;
+};
+extern "C" int spillway_decode_attention(const DecodeAttention* args, Stream stream);
+
+// Causal attention of chunks of prompts over their pages (which already hold the chunk's own keys):
+// chunk c owns rows row_start[c] … row_start[c + 1] - 1, its row j stands at first_position[c] + j
+// and sees keys up to itself. Requires: head_width 64 or 128, q_heads % kv_heads == 0, rows_max ≥
+// the longest chunk.
+struct PrefillAttention {
+  void* out;  // bf16 [rows, q_heads, head_width]
+  const void* q;
+  std::int64_t q_stride;
+  const void* keys;
+  const void* values;
+  const std::int32_t* page_table;      // row chunk_sequence[c] is chunk c's
+  const std::int32_t* chunk_sequence;  // or null: page table row c
+  const std::int32_t* row_start;       // [chunks + 1]
+  const std::int32_t* first_position;  // [chunks]
+  int page_stride;
+  int chunks;
+  int rows_max;
+  int q_heads;
+  int kv_heads;
+  int head_width;
+  float scale;
+};
+extern "C" int spillway_prefill_attention(const PrefillAttention* args, Stream stream);
+
+// ---- sampling
+// -----------------------------------------------------------------------------------------
+
+// Draws one token a row from fp32 logits. Temperature 0 takes the largest logit (the lowest id
+// among equals). Otherwise softmax(logits / temperature), cut to the top_k largest (0: all), then
+// to the smallest set of the largest with mass ≥ top_p (≥ 1: all); equals of the last one kept are
+// kept too. With a cut, tokens below 2⁻⁴⁰ of the likeliest count as zero. The draw depends on
+// (seed, counter, logits of the row) alone. Requires: vocabulary % 4 == 0; logits 16-byte aligned.
+struct Sample {
+  std::int32_t* token;  // [rows]
+  float* logprob;       // [rows] natural log of softmax(logits)[token], before temperature; or null
+  const float* logits;  // [rows, vocabulary]
+  const float* temperature;  // [rows]; null: greedy for all
+  const std::int32_t* top_k;
+  const float* top_p;
+  const std::uint64_t* seed;
+  const std::int32_t*
+      counter;  // [rows] e.g. the position: a different draw for every token of a sequence
+  const std::int32_t*
+      slot;  // [rows] or null: last_token[slot[r]] = token; a negative slot is skipped
+  std::int32_t* last_token;
+  int rows;
+  int vocabulary;
+};
+extern "C" int spillway_sample(const Sample* args, Stream stream);
+
+// ---- step state
+// -----------------------------------------------------------------------------------------
+
+// words[patches[i].at] = patches[i].value: what the host changes in the state of a step, in one
+// launch. `patches` may be pinned host memory.
+struct Patch {
+  std::int32_t at;
+  std::int32_t value;
+};
+extern "C" int spillway_patch(std::int32_t* words, const Patch* patches, int count, Stream stream);
+
+// The state of the next decode step, on the device: positions[r] += 1 for rows that are not
+// padding.
+extern "C" int spillway_advance(std::int32_t* positions, int rows, Stream stream);
+
+// ---- benches
+// ----------------------------------------------------------------------------------------------
+
+// out[i] = mean + deviation · (a random number of that seed and i), bf16.
+struct FillRandom {
+  void* out;
+  std::int64_t count;
+  std::uint64_t seed;
+  float mean;
+  float deviation;
+};
+extern "C" int spillway_fill_random(const FillRandom* args, Stream stream);
+
+}  // namespace spillway::kernels

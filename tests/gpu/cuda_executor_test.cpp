@@ -1,0 +1,241 @@
+// Whole decoders through the Executor door against double precision: prompts, chunks, decodes,
+// batches and graphs.
+#include "backends/local/cuda/cuda_executor.h"
+
+#include "backends/local/kernels/kernels.h"
+#include "backends/local/sample/sampler.h"
+#include "tests/gpu/decoder_reference.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+namespace spillway::gpu_test {
+namespace {
+
+using namespace local;
+using local::cuda::CudaExecutorOptions;
+
+constexpr double kLogitTolerance = 3e-2;  // bf16 activations through a few layers.
+constexpr int kBlocks = 64;
+
+DecoderShape small_shape(const std::string& kind) {
+  DecoderShape shape;
+  shape.layers = 3;
+  shape.width = 192;
+  shape.feed_forward_width = 320;
+  shape.query_heads = kind == "qwen2" ? 7 : 6;
+  shape.kv_heads = kind == "qwen2" ? 1 : 2;
+  shape.head_width = kind == "llama" ? 64 : 128;
+  shape.vocabulary = 512;
+  shape.context_max = 256;
+  shape.qkv_bias = kind == "qwen2";
+  shape.head_norms = kind == "qwen3";
+  shape.head_is_embedding = kind == "qwen3";
+  shape.inverse_frequencies = local::cuda::plain_frequencies(shape.head_width, 10000.0);
+  shape.rope_gain = kind == "llama" ? 1.1 : 1.0;
+  return shape;
+}
+
+// An executor and the reference with the same random weights.
+struct Pair {
+  explicit Pair(const std::string& kind, bool graphs = true, int skinny_rows_max = 4)
+      : shape(small_shape(kind)) {
+    auto weights = DecoderWeights::allocate(shape);
+    EXPECT_TRUE(weights);
+    reference = std::make_unique<DecoderReference>(shape, **weights);
+    CudaExecutorOptions options;
+    options.kv_blocks = kBlocks;
+    options.sequences_max = 24;
+    options.step_tokens_max = 128;
+    options.skinny_rows_max = skinny_rows_max;
+    options.graphs = graphs;
+    auto made = make_cuda_executor(shape, options, std::move(*weights));
+    EXPECT_TRUE(made) << (made ? "" : made.error().message);
+    executor = std::move(*made);
+  }
+
+  DecoderShape shape;
+  std::unique_ptr<DecoderReference> reference;
+  std::unique_ptr<Executor> executor;
+};
+
+// A sequence with blocks dealt at random.
+struct Running {
+  Running(SequenceId id, int tokens, int vocabulary, std::vector<std::int32_t>& free) : id(id) {
+    for (int i = 0; i < tokens; ++i) all.push_back(random_int(0, vocabulary - 1));
+    for (int i = 0; i < (tokens + kBlockTokens) / kBlockTokens + 1; ++i) {
+      blocks.push_back(free.back());
+      free.pop_back();
+    }
+  }
+
+  Slice next(int tokens, int logits_rows, const SequenceSampler* sampler = nullptr) {
+    Slice slice;
+    slice.sequence = id;
+    slice.tokens = std::span(all).subspan(done, tokens);
+    slice.first_position = done;
+    slice.blocks = blocks;
+    slice.logits_rows = logits_rows;
+    slice.sampler = sampler;
+    done += tokens;
+    return slice;
+  }
+
+  SequenceId id;
+  std::vector<std::int32_t> all;
+  std::vector<std::int32_t> blocks;
+  int done = 0;
+};
+
+std::vector<std::int32_t> shuffled_blocks() {
+  std::vector<std::int32_t> blocks(kBlocks);
+  std::iota(blocks.begin(), blocks.end(), 0);
+  std::shuffle(blocks.begin(), blocks.end(), generator());
+  return blocks;
+}
+
+void expect_rows(std::span<const float> got, std::span<const double> expected, int width,
+                 const char* what) {
+  ASSERT_EQ(got.size(), expected.size()) << what;
+  for (std::size_t at = 0; at < got.size(); at += width) {
+    EXPECT_LT(relative_error<float>(got.subspan(at, width), expected.subspan(at, width)),
+              kLogitTolerance)
+        << what << " row " << at / width;
+  }
+}
+
+class Architectures : public testing::TestWithParam<const char*> {};
+
+// A prompt in chunks, then token by token: every row of logits is the reference's.
+TEST_P(Architectures, ChunksAndDecodesMatchTheReference) {
+  for (const int skinny : {0, 16}) {
+    Pair pair(GetParam(), true, skinny);
+    auto free = shuffled_blocks();
+    Running sequence(1, 75, pair.shape.vocabulary, free);
+    const auto expected = pair.reference->logits(sequence.all);
+    for (const int tokens : {20, 17, 24, 2, 1, 1, 1, 1, 8}) {
+      const std::size_t from = std::size_t(sequence.done) * pair.shape.vocabulary;
+      const Slice slice = sequence.next(tokens, tokens);
+      const auto result = pair.executor->run(std::span(&slice, 1));
+      ASSERT_TRUE(result) << result.error().message;
+      expect_rows(result->logits,
+                  std::span(expected).subspan(from, std::size_t(tokens) * pair.shape.vocabulary),
+                  pair.shape.vocabulary, GetParam());
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Architectures, testing::Values("llama", "qwen2", "qwen3"));
+
+// Decodes, a fresh prompt and a prompt's second chunk in one step.
+TEST(CudaExecutor, MixedStepsMatchTheReference) {
+  Pair pair("qwen2");
+  auto free = shuffled_blocks();
+  Running a(1, 40, 512, free), b(2, 50, 512, free), c(3, 60, 512, free), d(4, 9, 512, free);
+  const Slice first[] = {a.next(30, 1), b.next(20, 0), d.next(8, 1)};
+  ASSERT_TRUE(pair.executor->run(first));
+  const Slice second[] = {a.next(1, 1), b.next(29, 1), d.next(1, 1), c.next(60, 1)};
+  const auto result = pair.executor->run(second);
+  ASSERT_TRUE(result) << result.error().message;
+  std::vector<double> expected;
+  for (const Running* sequence : {&a, &b, &d, &c}) {
+    const std::vector<std::int32_t> seen(sequence->all.begin(),
+                                         sequence->all.begin() + sequence->done);
+    const auto logits = pair.reference->logits(seen);
+    expected.insert(expected.end(), logits.end() - 512, logits.end());
+  }
+  expect_rows(result->logits, expected, 512, "mixed step");
+}
+
+// The same steps with and without graphs, bit for bit: all of them small enough for the skinny
+// kernel, since products that were tuned may add up in another order.
+TEST(CudaExecutor, GraphsEqualEagerPasses) {
+  const auto seed = generator();
+  std::vector<std::vector<float>> runs[2];
+  for (const bool graphs : {false, true}) {
+    generator() = seed;
+    Pair pair("qwen3", graphs, spillway::kernels::kSkinnyTokensMax);
+    auto free = shuffled_blocks();
+    std::vector<Running> sequences;
+    for (int i = 0; i < 8; ++i) sequences.emplace_back(i + 1, random_int(14, 30), 512, free);
+    for (Running& sequence : sequences) {
+      const Slice slice = sequence.next(random_int(3, 7), 0);
+      ASSERT_TRUE(pair.executor->run(std::span(&slice, 1)));
+    }
+    for (const int count : {1, 3, 8, 8, 5}) {
+      std::vector<Slice> slices;
+      for (int i = 0; i < count; ++i) slices.push_back(sequences[i].next(1, 1));
+      const auto result = pair.executor->run(slices);
+      ASSERT_TRUE(result);
+      runs[graphs].emplace_back(result->logits.begin(), result->logits.end());
+    }
+  }
+  EXPECT_EQ(runs[0], runs[1]);
+}
+
+// How far below the `rank`-th largest logit (from 1) a token's is; at most rounding if it was
+// rightly chosen.
+double shortfall(std::vector<double> logits, int token, int rank) {
+  const double chosen = logits[token];
+  std::nth_element(logits.begin(), logits.begin() + rank - 1, logits.end(), std::greater<>());
+  return logits[rank - 1] - chosen;
+}
+
+// Tokens drawn on the device feed the next step from there, while sequences join and leave.
+TEST(CudaExecutor, DrawnTokensContinueOnTheDevice) {
+  constexpr double kRounding = 0.2;
+  Pair pair("llama");
+  auto free = shuffled_blocks();
+  std::vector<Running> sequences;
+  std::vector<SequenceSampler> samplers;
+  for (int i = 0; i < 6; ++i) {
+    sequences.emplace_back(i + 1, 10 + i, 512, free);
+    Sampling sampling;
+    sampling.temperature = i % 2 == 0 ? 0.0 : 0.8;
+    sampling.top_k = i % 2 == 0 ? 0 : 5;
+    sampling.seed = 1000 + i;
+    samplers.emplace_back(sampling, std::span<const std::int32_t>(), std::vector<std::int32_t>(),
+                          7);
+  }
+  for (int step = 0; step < 14; ++step) {
+    std::vector<Slice> slices;
+    std::vector<Running*> present;
+    for (int i = 0; i < 6; ++i) {
+      if (step < i || (i == 1 && step % 4 == 3))
+        continue;  // They come one by one; one pauses now and then.
+      Running& s = sequences[i];
+      slices.push_back(s.next(static_cast<int>(s.all.size()) - s.done, 1, &samplers[i]));
+      present.push_back(&s);
+    }
+    const auto result = pair.executor->run(slices);
+    ASSERT_TRUE(result) << result.error().message;
+    ASSERT_EQ(result->sampled.size(), present.size());
+    for (std::size_t i = 0; i < present.size(); ++i) present[i]->all.push_back(result->sampled[i]);
+  }
+  for (int i = 0; i < 6; ++i) {
+    const auto logits = pair.reference->logits(sequences[i].all);
+    for (std::size_t at = 10 + i; at < sequences[i].all.size(); ++at) {
+      const auto row = logits.begin() + long(at - 1) * 512;
+      EXPECT_LT(shortfall({row, row + 512}, sequences[i].all[at], i % 2 == 0 ? 1 : 5), kRounding)
+          << "sequence " << i << " token " << at;
+    }
+  }
+}
+
+TEST(CudaExecutor, PenaltiesBringLogitsBack) {
+  Pair pair("llama");
+  auto free = shuffled_blocks();
+  Running sequence(1, 6, 512, free);
+  Sampling sampling;
+  sampling.frequency_penalty = 0.5;
+  const SequenceSampler sampler(sampling, sequence.all, {}, 7);
+  const Slice slice = sequence.next(6, 1, &sampler);
+  const auto result = pair.executor->run(std::span(&slice, 1));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->logits.size(), 512u);
+  EXPECT_TRUE(result->sampled.empty());
+}
+
+}  // namespace
+}  // namespace spillway::gpu_test

@@ -1,0 +1,286 @@
+// Whole steps of models with real shapes and random weights, through the Executor door, host time
+// included: prompts, decodes by batch size, and prompts beside decodes. One line each, with the
+// share of the card's ceilings.
+//
+// usage: gpu_decode_bench MODEL [--eager] [--skinny ROWS] [--batches 1,32,128]; MODEL is qwen3-0.6b
+// or r1-qwen-7b
+#include "backends/local/cuda/cuda_executor.h"
+#include "backends/local/sample/sampler.h"
+#include "tests/gpu/device_array.h"
+
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <string>
+
+namespace spillway::gpu_test {
+namespace {
+
+using namespace local;
+using local::cuda::CudaExecutorOptions;
+using local::cuda::DecoderShape;
+using local::cuda::DecoderWeights;
+
+constexpr double kCopyBytes =
+    3.0e12;  // Ceilings seen on an H100: device copy, and bf16 products of random data.
+constexpr double kMatmul = 790e12;
+constexpr int kPrompt = 512;
+constexpr int kSteps = 48;
+constexpr int kBlocksEach = (kPrompt + 3 * kSteps + kBlockTokens) / kBlockTokens;
+
+DecoderShape shape_of(const std::string& model) {
+  DecoderShape shape;
+  shape.layers = 28;
+  shape.head_width = 128;
+  shape.context_max = 16384;
+  if (model == "r1-qwen-7b") {
+    shape.width = 3584;
+    shape.feed_forward_width = 18944;
+    shape.query_heads = 28;
+    shape.kv_heads = 4;
+    shape.vocabulary = 152064;
+    shape.qkv_bias = true;
+    shape.inverse_frequencies = local::cuda::plain_frequencies(128, 1e4);
+    return shape;
+  }
+  shape.width = 1024;
+  shape.feed_forward_width = 3072;
+  shape.query_heads = 16;
+  shape.kv_heads = 8;
+  shape.vocabulary = 151936;
+  shape.head_norms = true;
+  shape.head_is_embedding = true;
+  shape.inverse_frequencies = local::cuda::plain_frequencies(128, 1e6);
+  return shape;
+}
+
+struct Arguments {
+  std::string model;
+  std::vector<int> batches = {1, 32, 128};
+  int skinny = 2;
+  bool graphs = true;
+};
+
+struct Sequence {
+  SequenceId id = 0;
+  std::vector<std::int32_t> tokens;
+  std::vector<std::int32_t> blocks;
+  int done = 0;
+};
+
+class Bench {
+ public:
+  explicit Bench(const Arguments& arguments)
+      : arguments_(arguments), shape_(shape_of(arguments.model)) {
+    Sampling greedy;
+    greedy.temperature = 0.0;
+    sampler_ = std::make_unique<SequenceSampler>(greedy, std::span<const std::int32_t>(),
+                                                 std::vector<std::int32_t>(), 1);
+    const auto begin = now();
+    auto weights = DecoderWeights::allocate(shape_);
+    if (!weights || !(*weights)->fill_random(1)) std::abort();
+    head_bytes_ = 2.0 * shape_.vocabulary * shape_.width;
+    body_bytes_ = double((*weights)->bytes()) - head_bytes_ * (shape_.head_is_embedding ? 1 : 2);
+    CudaExecutorOptions options;
+    options.sequences_max = arguments.batches.back() + 8;
+    options.kv_blocks = options.sequences_max * kBlocksEach;
+    options.step_tokens_max = 8 * kPrompt;
+    options.graphs = arguments.graphs;
+    options.skinny_rows_max = arguments.skinny;
+    auto executor = make_cuda_executor(shape_, options, std::move(*weights));
+    if (!executor) {
+      std::fprintf(stderr, "%s\n", executor.error().message.c_str());
+      std::abort();
+    }
+    executor_ = std::move(*executor);
+    std::printf("%s %s: ready in %.2f s\n", arguments.model.c_str(), mode(), now() - begin);
+  }
+
+  void run() {
+    if (arguments_.batches.back() >= 32) prefill(1);
+    if (arguments_.batches.back() >= 32) prefill(8);
+    for (const int batch : arguments_.batches) decode(batch);
+    if (arguments_.batches.back() < 32) return;
+    for (const int chunk : {128, 512, 1024}) mixed(arguments_.batches.back(), chunk);
+  }
+
+ private:
+  static double now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+  }
+  const char* mode() const { return arguments_.graphs ? "graphs" : "eager"; }
+
+  Sequence fresh() {
+    Sequence sequence;
+    sequence.id = ++last_id_;
+    for (int i = 0; i < kPrompt; ++i)
+      sequence.tokens.push_back(random_int(0, shape_.vocabulary - 1));
+    const int place =
+        static_cast<int>(last_id_ % static_cast<SequenceId>(arguments_.batches.back() + 8));
+    for (int i = 0; i < kBlocksEach; ++i) sequence.blocks.push_back(place * kBlocksEach + i);
+    return sequence;
+  }
+
+  Slice slice_of(Sequence& sequence, int tokens, int logits) {
+    Slice slice;
+    slice.sequence = sequence.id;
+    slice.tokens = std::span(sequence.tokens).subspan(sequence.done, tokens);
+    slice.first_position = sequence.done;
+    slice.blocks = sequence.blocks;
+    slice.logits_rows = logits;
+    slice.sampler = sampler_.get();
+    sequence.done += tokens;
+    return slice;
+  }
+
+  // Seconds of the step; its tokens are appended.
+  double step(std::vector<Sequence*> who, const std::vector<Slice>& slices) {
+    const auto begin = now();
+    const auto result = executor_->run(slices);
+    const double seconds = now() - begin;
+    if (!result) {
+      std::fprintf(stderr, "%s\n", result.error().message.c_str());
+      std::abort();
+    }
+    for (std::size_t i = 0; i < result->sampled.size(); ++i)
+      who[i]->tokens.push_back(result->sampled[i]);
+    return seconds;
+  }
+
+  static double median(std::vector<double> values) {
+    std::nth_element(values.begin(), values.begin() + long(values.size() / 2), values.end());
+    return values[values.size() / 2];
+  }
+
+  // Operations of a step: the products of all tokens, the head's rows, and causal attention over
+  // `pairs` of query and key.
+  double operations(double tokens, double logits, double pairs) const {
+    return tokens * body_bytes_ + logits * head_bytes_ +
+           4.0 * shape_.layers * shape_.query_width() * pairs;
+  }
+
+  void report(const std::string& what, double seconds, double tokens, double bytes,
+              double ops) const {
+    std::printf("%s %s %-26s %8.3f ms %9.0f tok/s  copy %5.1f %%  matmul %5.1f %%\n",
+                arguments_.model.c_str(), mode(), what.c_str(), seconds * 1e3, tokens / seconds,
+                bytes / seconds / kCopyBytes * 100, ops / seconds / kMatmul * 100);
+    std::fflush(stdout);
+  }
+
+  void prefill(int prompts) {
+    std::vector<double> seconds;
+    for (int repeat = 0; repeat < 6; ++repeat) {
+      std::vector<Sequence> sequences;
+      for (int i = 0; i < prompts; ++i) sequences.push_back(fresh());
+      std::vector<Slice> slices;
+      std::vector<Sequence*> who;
+      for (Sequence& sequence : sequences) {
+        slices.push_back(slice_of(sequence, kPrompt, 1));
+        who.push_back(&sequence);
+      }
+      const double took = step(who, slices);
+      if (repeat > 0) seconds.push_back(took);
+    }
+    const double tokens = double(prompts) * kPrompt;
+    report("prefill " + std::to_string(prompts) + " x 512", median(seconds), tokens,
+           body_bytes_ + head_bytes_, operations(tokens, prompts, tokens * (kPrompt + 1) / 2));
+  }
+
+  std::vector<Sequence> prompted(int batch) {
+    std::vector<Sequence> sequences;
+    for (int i = 0; i < batch; ++i) {
+      sequences.push_back(fresh());
+      const std::vector<Slice> slices = {slice_of(sequences.back(), kPrompt, 1)};
+      step({&sequences.back()}, slices);
+    }
+    return sequences;
+  }
+
+  double decode_step(std::vector<Sequence>& sequences, Sequence* prompt, int chunk) {
+    std::vector<Slice> slices;
+    std::vector<Sequence*> who;
+    for (Sequence& sequence : sequences) {
+      slices.push_back(slice_of(sequence, 1, 1));
+      who.push_back(&sequence);
+    }
+    if (prompt != nullptr) slices.push_back(slice_of(*prompt, chunk, 0));
+    return step(who, slices);
+  }
+
+  double kv_bytes(const std::vector<Sequence>& sequences) const {
+    double keys = 0;
+    for (const Sequence& sequence : sequences) keys += sequence.done;
+    return keys * 4.0 * shape_.layers * shape_.kv_heads * shape_.head_width;
+  }
+
+  void decode(int batch) {
+    auto sequences = prompted(batch);
+    std::vector<double> seconds;
+    for (int i = 0; i < kSteps; ++i) {
+      const double took = decode_step(sequences, nullptr, 0);
+      if (i >= 4) seconds.push_back(took);
+    }
+    const double keys =
+        kv_bytes(sequences) / (4.0 * shape_.layers * shape_.kv_heads * shape_.head_width);
+    report("decode " + std::to_string(batch), median(seconds), batch,
+           body_bytes_ + head_bytes_ + kv_bytes(sequences), operations(batch, batch, keys));
+  }
+
+  // `chunk` tokens of prompts beside the decodes of a full batch.
+  void mixed(int batch, int chunk) {
+    auto sequences = prompted(batch);
+    std::vector<double> seconds;
+    for (int i = 0; i < 12; ++i) {
+      Sequence prompt = fresh();
+      while (static_cast<int>(prompt.tokens.size()) < chunk)
+        prompt.tokens.push_back(random_int(0, 999));
+      while (static_cast<int>(prompt.blocks.size()) * kBlockTokens < chunk)
+        prompt.blocks.push_back(prompt.blocks.back());
+      const double took = decode_step(sequences, &prompt, chunk);
+      if (i >= 2) seconds.push_back(took);
+    }
+    const double keys =
+        kv_bytes(sequences) / (4.0 * shape_.layers * shape_.kv_heads * shape_.head_width);
+    report(std::to_string(batch) + " beside prompt of " + std::to_string(chunk), median(seconds),
+           batch + chunk, body_bytes_ + head_bytes_ + kv_bytes(sequences),
+           operations(batch + chunk, batch, keys + chunk * (chunk + 1) / 2.0));
+  }
+
+  const Arguments arguments_;
+  const DecoderShape shape_;
+  std::unique_ptr<SequenceSampler> sampler_;
+  std::unique_ptr<Executor> executor_;
+  double body_bytes_ = 0;  // Of the weights of all layers: also the operations a token takes there.
+  double head_bytes_ = 0;
+  SequenceId last_id_ = 0;
+};
+
+Arguments parse(int argc, char** argv) {
+  Arguments arguments;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--eager") {
+      arguments.graphs = false;
+    } else if (word == "--skinny" && i + 1 < argc) {
+      arguments.skinny = std::atoi(argv[++i]);
+    } else if (word == "--batches" && i + 1 < argc) {
+      arguments.batches.clear();
+      for (const char* at = argv[++i]; at != nullptr; at = std::strchr(at, ',')) {
+        arguments.batches.push_back(std::atoi(*at == ',' ? ++at : at));
+      }
+    } else {
+      arguments.model = word;
+    }
+  }
+  return arguments;
+}
+
+}  // namespace
+}  // namespace spillway::gpu_test
+
+int main(int argc, char** argv) {
+  spillway::gpu_test::Bench bench(spillway::gpu_test::parse(argc, argv));
+  bench.run();
+  return 0;
+}

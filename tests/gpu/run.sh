@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Builds, checks and measures what runs on the GPU, in one go. Resumable: a stage whose result lies in the results folder is
+# not run again; delete its file to repeat it. Every measured line ends with the clock and the power seen right after it.
+#
+# usage: tests/gpu/run.sh [STAGE…]   stages: check sanitize logits kernels model:NAME[:eager]; all of them if none is named
+#   BUILD=build/gpu        where the programs are, or are built if they are not there yet
+#   RESULTS=build/gpu-run  one file a stage
+set -u -o pipefail
+cd "$(dirname "$0")/../.."
+BUILD=${BUILD:-build/gpu}
+RESULTS=${RESULTS:-build/gpu-run}
+PROGRAMS=$BUILD/gpu
+SMALL='*EdgesOfPages*:*SmallestK*:*PaddingRows*:*EveryTokenCount*:*WholePrompts*:*Patch*:*Equals*:*Itself*'
+mkdir -p "$RESULTS"
+toolkit=$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")
+export LD_LIBRARY_PATH=$toolkit/lib64:$toolkit/targets/x86_64-linux/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+
+build() {
+  [ -x "$PROGRAMS/gpu_decode_bench" ] && return
+  cmake -S tests/gpu/standalone -B "$BUILD" -G Ninja -DCMAKE_BUILD_TYPE=Release && ninja -C "$BUILD"
+}
+
+with_clock() {
+  while IFS= read -r line; do
+    printf '%s  [%s]\n' "$line" \
+      "$(nvidia-smi --query-gpu=clocks.sm,power.draw --format=csv,noheader | head -1)"
+  done
+}
+
+check() {
+  "$PROGRAMS/gpu_kernel_test" --gtest_brief=1 && "$PROGRAMS/gpu_executor_test" --gtest_brief=1
+}
+
+sanitize() {
+  local tool
+  for tool in memcheck racecheck; do
+    compute-sanitizer --tool $tool --error-exitcode 1 "$PROGRAMS/gpu_kernel_test" --gtest_brief=1 \
+      --gtest_filter="$SMALL" | tail -1 || return 1
+  done
+  compute-sanitizer --error-exitcode 1 "$PROGRAMS/gpu_executor_test" --gtest_brief=1 \
+    --gtest_filter='*Mixed*:*Drawn*' | tail -1
+}
+
+logits() { python3 tests/gpu/hf_logits.py "$PROGRAMS/gpu_dump_logits"; }
+
+kernels() { "$PROGRAMS/gpu_kernel_bench" | with_clock; }
+
+model() {
+  local flags=()
+  [ "${2:-}" = eager ] && flags=(--eager)
+  "$PROGRAMS/gpu_decode_bench" "$1" "${flags[@]}" | with_clock
+}
+
+stage() {
+  local name=$1 file="$RESULTS/${1//:/-}.txt"
+  if [ -e "$file" ]; then
+    echo "== $name (kept)"
+    cat "$file"
+    return
+  fi
+  echo "== $name"
+  local parts
+  IFS=: read -ra parts <<<"$name"
+  if "${parts[@]}" >"$file.part" 2>&1; then
+    mv "$file.part" "$file"
+    cat "$file"
+  else
+    cat "$file.part"
+    echo "FAILED: $name"
+    failed=1
+  fi
+}
+
+build || exit 1
+[ $# -gt 0 ] || set -- check sanitize logits kernels model:qwen3-0.6b model:qwen3-0.6b:eager \
+  model:r1-qwen-7b model:r1-qwen-7b:eager
+failed=0
+for name in "$@"; do stage "$name"; done
+exit $failed
