@@ -189,7 +189,7 @@ TEST(Hostile, MutatedTemplatesDoNotCrash) {
   const std::string alphabet = "{}%#-+()[]|.,:'\"=~*/ \nabmx019_if";
   std::mt19937 random(3);
   int rendered = 0;
-  for (int round = 0; round < 20'000; ++round) {
+  for (int round = 0; round < 6'000; ++round) {
     std::string changed = source;
     for (unsigned i = 0; i < 1 + random() % 3; ++i) {
       const std::size_t at = random() % changed.size();
@@ -203,7 +203,7 @@ TEST(Hostile, MutatedTemplatesDoNotCrash) {
     const std::string out = render(changed, variables);
     rendered += !out.starts_with("compile: ") && !out.starts_with("render: ");
   }
-  EXPECT_GT(rendered, 1'000);
+  EXPECT_GT(rendered, 300);
 }
 
 }  // namespace

@@ -82,13 +82,14 @@ Value repeated(Interpreter& in, const MarkedText& text, std::int64_t count) {
 Value repeated(Interpreter& in, const std::vector<Value>& items, std::int64_t count) {
   std::vector<Value> out;
   for (std::int64_t i = 0; i < count && !items.empty() && in.spend(items.size()); ++i) {
+    if (!in.allows_items(out.size() + items.size())) break;
     out.insert(out.end(), items.begin(), items.end());
   }
   return in.list(std::move(out));
 }
 
 Value joined(Interpreter& in, const Value& a, const Value& b) {
-  if (!in.spend(a.items()->size() + b.items()->size())) return Value();
+  if (!in.allows_items(a.items()->size() + b.items()->size())) return Value();
   std::vector<Value> out = *a.items();
   out.insert(out.end(), b.items()->begin(), b.items()->end());
   return a.is_list() ? in.list(std::move(out)) : in.tuple(std::move(out));

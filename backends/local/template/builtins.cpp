@@ -167,7 +167,7 @@ Value global_range(Interpreter& in, const Arguments& arguments) {
   std::vector<Value> numbers;
   for (std::int64_t at = begin; step > 0 ? at < end : at > end;) {
     numbers.emplace_back(at);
-    if (!in.spend(1) || __builtin_add_overflow(at, step, &at)) break;
+    if (!in.allows_items(numbers.size()) || __builtin_add_overflow(at, step, &at)) break;
   }
   return in.list(std::move(numbers));
 }

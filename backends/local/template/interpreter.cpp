@@ -10,6 +10,7 @@ namespace spillway::templates {
 namespace {
 
 constexpr std::size_t kBytesPerUnit = 16;
+constexpr std::size_t kUnitsPerItem = 2;  // A value takes 40 bytes.
 
 }  // namespace
 
@@ -51,6 +52,11 @@ bool Interpreter::allows_text(std::size_t bytes) {
   return !failed_;
 }
 
+bool Interpreter::allows_items(std::size_t items) {
+  if (items > limits_.items_max) fail("the template makes too long a list");
+  return !failed_;
+}
+
 bool Interpreter::spend_bytes(std::size_t bytes) {
   return allows_text(bytes) && spend(1 + bytes / kBytesPerUnit);
 }
@@ -61,21 +67,19 @@ bool Interpreter::spend_search(std::size_t text, std::size_t needle) {
 }
 
 Value Interpreter::list(std::vector<Value> items) {
-  if (items.size() > limits_.items_max) return fail("a list has too many items");
-  if (!spend(1 + items.size())) return Value();
+  if (!allows_items(items.size()) || !spend(1 + kUnitsPerItem * items.size())) return Value();
   Value made = Value::list(std::move(items));
   return made.depth() > kValueDepthMax ? fail("values nest too deeply") : made;
 }
 
 Value Interpreter::tuple(std::vector<Value> items) {
-  if (!spend(1 + items.size())) return Value();
+  if (!allows_items(items.size()) || !spend(1 + kUnitsPerItem * items.size())) return Value();
   Value made = Value::tuple(std::move(items));
   return made.depth() > kValueDepthMax ? fail("values nest too deeply") : made;
 }
 
 Value Interpreter::dict(std::vector<std::pair<Value, Value>> items) {
-  if (items.size() > limits_.items_max) return fail("a dict has too many items");
-  if (!spend(1 + items.size())) return Value();
+  if (!allows_items(items.size()) || !spend(1 + kUnitsPerItem * items.size())) return Value();
   Value made = Value::dict(std::move(items));
   return made.depth() > kValueDepthMax ? fail("values nest too deeply") : made;
 }

@@ -62,8 +62,9 @@ class Interpreter {
   bool spend_bytes(std::size_t bytes);
   // As spend, for looking for `needle` bytes in `text` bytes, at the worst.
   bool spend_search(std::size_t text, std::size_t needle);
-  // False, with a failure, if a text of so many bytes is more than one may be.
+  // False, with a failure, if a text of so many bytes, or a list of so many items, is too large.
   bool allows_text(std::size_t bytes);
+  bool allows_items(std::size_t items);
 
   Value call(const Value& function, const Arguments& arguments);
   // Checks nesting and size.
