@@ -162,7 +162,7 @@ TEST(LogToPipe, AReaderWhoStopsCostsLinesAndNobodysTime) {
   ASSERT_EQ(pipe(ends), 0);
   const auto began = std::chrono::steady_clock::now();
   {
-    Log log(ends[1], Level::info, 64 << 10);
+    Log log(ends[1], Level::info, 256 << 10);                        // More than the pipe holds.
     for (int i = 0; i < 2'000; ++i) log.request(example_receipt());  // About 1.2 MB; nobody reads.
     EXPECT_GT(log.dropped(), 500u);
     EXPECT_LT(log.dropped(), 2'000u);
