@@ -254,7 +254,7 @@ telemetry::LiveState Gateway::House::live_state() const {
   state.admitted = admission_.in_flight();
   for (const ProviderGauges& provider : fleet_.gauges())
     state.targets.push_back(target_state(provider));
-  if (engine_ && phase_ != Phase::loading) {
+  if (phase_ != Phase::loading && engine_) {  // Until it serves, `engine_` is still being made.
     const config::LocalTarget& target = started_with_->local.front();
     const EngineStatus status = engine_->status();
     state.targets.push_back(target_state(target.name, status));

@@ -49,7 +49,8 @@ struct Ask {
 
 class Engine {
  public:
-  // Starts the thread and waits for the calibration, if there is one. `codec` must outlive the engine.
+  // Starts the thread and waits for the calibration, if there is one. `codec` must outlive the
+  // engine.
   Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
          std::unique_ptr<Executor> executor);
   ~Engine();
