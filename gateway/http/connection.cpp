@@ -112,9 +112,7 @@ void Connection::on_read(boost::system::error_code error, std::size_t bytes) {
 
 void Connection::watch(bool on) {
   watching_ = on;
-  if (!on) return;
-  if (peer_closed_) lose(Health::client_gone);
-  arm_read();
+  if (on) arm_read();
 }
 
 void Connection::lose(Health why) {

@@ -113,14 +113,10 @@ bool Client::closed() {
   pollfd ready{socket_, POLLIN, 0};
   std::array<char, 64 << 10> bytes;
   while (::poll(&ready, 1, kLimitMilliseconds) == 1) {
-    if (::recv(socket_, bytes.data(), bytes.size(), 0) <= 0) return true;
+    const auto got = ::recv(socket_, bytes.data(), bytes.size(), 0);
+    if (got <= 0) return got == 0;
   }
   return false;
-}
-
-bool Client::quiet_for(std::chrono::milliseconds time) {
-  pollfd ready{socket_, POLLIN, 0};
-  return buffer_.empty() && ::poll(&ready, 1, static_cast<int>(time.count())) == 0;
 }
 
 void Client::finish_sending() { ::shutdown(socket_, SHUT_WR); }

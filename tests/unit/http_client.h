@@ -35,10 +35,9 @@ class Client {
   void send(std::string_view bytes);  // All of them, unless the server has closed.
   Response read(bool head_only = false);
   std::string read_raw();  // What comes next, once something does; "" at the end.
-  bool closed();           // Waits for the server to end the connection; drops what it sends.
-  bool quiet_for(std::chrono::milliseconds time);  // Nothing comes, nobody closes.
-  void finish_sending();                           // FIN
-  void reset();                                    // RST
+  bool closed();           // Waits for the server's FIN, dropping what it sends; false if reset.
+  void finish_sending();   // FIN
+  void reset();            // RST
 
  private:
   bool fill();

@@ -174,6 +174,7 @@ TEST_F(HttpServer, SpeaksHttp10) {
   streaming.send("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
   const auto response = streaming.read();
   EXPECT_EQ(response.header("transfer-encoding"), "");
+  EXPECT_EQ(response.header("connection"), "close");
   EXPECT_EQ(response.body, "data: 1\n\ndata: 2\n\ndata: [DONE]\n\n");
 }
 
@@ -256,6 +257,8 @@ TEST_F(HttpServer, ARefusedClientThatStillSendsReadsTheAnswer) {
   Client client(server_->port());
   client.send(post("/echo", std::string(3 << 20, 'x')));
   EXPECT_EQ(client.read().status, 413);
+  client.finish_sending();
+  EXPECT_TRUE(client.closed());
 }
 
 TEST_F(HttpServer, RefusesHeadersTooLarge) {

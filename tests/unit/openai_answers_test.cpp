@@ -54,6 +54,8 @@ TEST(Errors, CarryParamAndRetryAdvice) {
                                                                     {"retry-after-ms", "1200"}};
   EXPECT_EQ(reply.headers, headers);
   EXPECT_EQ(event(stream_error_event(error)).at("error"), body);
+  const Error upstream{Errc::backend_unavailable, "m", "", 500ms};
+  EXPECT_EQ(to_wire(upstream).headers.at(0).second, "1");
 }
 
 TEST(ChatWriter, WritesTheChunksClientsExpect) {
