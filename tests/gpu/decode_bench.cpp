@@ -2,14 +2,15 @@
 // included: prompts, decodes by batch size, and prompts beside decodes. One line each, with the
 // share of the card's ceilings.
 //
-// usage: gpu_decode_bench MODEL [--eager] [--skinny ROWS] [--batches 1,32,128]; MODEL is qwen3-0.6b
-// or r1-qwen-7b
+// usage: gpu_decode_bench MODEL [--eager] [--skinny ROWS] [--batches 1,32,128] [--profile CHUNK];
+// MODEL is qwen3-0.6b or r1-qwen-7b
 #include "backends/local/cuda/cuda_executor.h"
 #include "backends/local/sample/sampler.h"
 #include "tests/gpu/device_array.h"
 
 #include <chrono>
 #include <cstring>
+#include <cuda_profiler_api.h>
 #include <memory>
 #include <string>
 
@@ -26,6 +27,7 @@ constexpr double kCopyBytes =
 constexpr double kMatmul = 790e12;
 constexpr int kPrompt = 512;
 constexpr int kSteps = 48;
+constexpr int kMixedFrom = 128;  // Batches that are also measured beside prompts.
 constexpr int kBlocksEach = (kPrompt + 3 * kSteps + kBlockTokens) / kBlockTokens;
 
 DecoderShape shape_of(const std::string& model) {
@@ -57,8 +59,9 @@ DecoderShape shape_of(const std::string& model) {
 struct Arguments {
   std::string model;
   std::vector<int> batches = {1, 32, 128};
-  int skinny = 2;
+  int skinny = 8;
   bool graphs = true;
+  int profile = -1;  // For a profiler: marks the last step beside a prompt of so many tokens.
 };
 
 struct Sequence {
@@ -97,11 +100,14 @@ class Bench {
   }
 
   void run() {
-    if (arguments_.batches.back() >= 32) prefill(1);
-    if (arguments_.batches.back() >= 32) prefill(8);
+    prefill(1);
+    prefill(8);
     for (const int batch : arguments_.batches) decode(batch);
-    if (arguments_.batches.back() < 32) return;
-    for (const int chunk : {128, 512, 1024}) mixed(arguments_.batches.back(), chunk);
+    for (const int batch : arguments_.batches) {
+      for (const int chunk : {128, 512, 1024}) {
+        if (batch >= kMixedFrom) mixed(batch, chunk);
+      }
+    }
   }
 
  private:
@@ -237,7 +243,10 @@ class Bench {
         prompt.tokens.push_back(random_int(0, 999));
       while (static_cast<int>(prompt.blocks.size()) * kBlockTokens < chunk)
         prompt.blocks.push_back(prompt.blocks.back());
+      const bool marked = chunk == arguments_.profile && i == 11;
+      if (marked) check(cudaProfilerStart(), "profiler");
       const double took = decode_step(sequences, &prompt, chunk);
+      if (marked) check(cudaProfilerStop(), "profiler");
       if (i >= 2) seconds.push_back(took);
     }
     const double keys =
@@ -262,6 +271,8 @@ Arguments parse(int argc, char** argv) {
     const std::string word = argv[i];
     if (word == "--eager") {
       arguments.graphs = false;
+    } else if (word == "--profile" && i + 1 < argc) {
+      arguments.profile = std::atoi(argv[++i]);
     } else if (word == "--skinny" && i + 1 < argc) {
       arguments.skinny = std::atoi(argv[++i]);
     } else if (word == "--batches" && i + 1 < argc) {

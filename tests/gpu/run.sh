@@ -2,7 +2,8 @@
 # Builds, checks and measures what runs on the GPU, in one go. Resumable: a stage whose result lies in the results folder is
 # not run again; delete its file to repeat it. Every measured line ends with the clock and the power seen right after it.
 #
-# usage: tests/gpu/run.sh [STAGE…]   stages: check sanitize logits kernels model:NAME[:eager]; all of them if none is named
+# usage: tests/gpu/run.sh [STAGE…]   all of them if none is named:
+#   check  sanitize  logits  kernels  model:NAME[:eager]  aten:NAME
 #   BUILD=build/gpu        where the programs are, or are built if they are not there yet
 #   RESULTS=build/gpu-run  one file a stage
 set -u -o pipefail
@@ -48,8 +49,10 @@ kernels() { "$PROGRAMS/gpu_kernel_bench" | with_clock; }
 model() {
   local flags=()
   [ "${2:-}" = eager ] && flags=(--eager)
-  "$PROGRAMS/gpu_decode_bench" "$1" "${flags[@]}" | with_clock
+  "$PROGRAMS/gpu_decode_bench" "$1" --batches 1,8,32,128,256 "${flags[@]}" | with_clock
 }
+
+aten() { python3 tests/gpu/aten_eager.py "$1" | with_clock; }
 
 stage() {
   local name=$1 file="$RESULTS/${1//:/-}.txt"
@@ -73,7 +76,7 @@ stage() {
 
 build || exit 1
 [ $# -gt 0 ] || set -- check sanitize logits kernels model:qwen3-0.6b model:qwen3-0.6b:eager \
-  model:r1-qwen-7b model:r1-qwen-7b:eager
+  model:r1-qwen-7b model:r1-qwen-7b:eager aten:qwen3-0.6b aten:r1-qwen-7b
 failed=0
 for name in "$@"; do stage "$name"; done
 exit $failed

@@ -77,7 +77,7 @@ Result<void> CudaExecutor::prepare(std::unique_ptr<DecoderWeights> weights) {
 
 // Steps with prompts come in all sizes, which the products round up.
 Result<void> CudaExecutor::tune_prompts() {
-  constexpr int kFirst = 384;  // Smaller ones are tuned with the graphs.
+  constexpr int kFirst = 256;  // Smaller ones take over what is found for it, or for a graph.
   for (int rows = kFirst; rows <= options_.step_tokens_max; rows += 128) {
     if (auto tuned = decoder_->tune(rows); !tuned) return tuned;
   }

@@ -16,7 +16,7 @@ struct CudaExecutorOptions {
   int kv_blocks = 0;
   int sequences_max = 8;      // In a step.
   int step_tokens_max = 512;  // In a step, decodes included.
-  int skinny_rows_max = 2;    // See DecoderOptions.
+  int skinny_rows_max = 8;    // See DecoderOptions.
   bool graphs = true;
 };
 

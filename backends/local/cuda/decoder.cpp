@@ -317,7 +317,7 @@ Result<void> Decoder::tune(int rows) {
   if (!errors_.none()) return errors_.result();
   // Products of few rows read their weights once, from memory: they are timed over more layers than
   // the L2 holds.
-  const int layers = std::min(shape_.layers, rows <= 256 ? 12 : 3);
+  const int layers = std::min(shape_.layers, rows <= 256 ? 12 : rows <= 1024 ? 6 : 2);
   const auto over_layers = [&](auto call_of) {
     std::vector<LinearCall> calls;
     for (int i = 0; i < layers; ++i) calls.push_back(call_of(i));

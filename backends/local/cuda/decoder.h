@@ -27,7 +27,7 @@ struct StepRows {
 
 struct DecoderOptions {
   int kv_blocks = 0;
-  int skinny_rows_max = 2;  // Up to here the skinny kernel multiplies, beyond it cuBLASLt.
+  int skinny_rows_max = 8;  // Up to here the skinny kernel multiplies, beyond it cuBLASLt.
 };
 
 class Decoder {

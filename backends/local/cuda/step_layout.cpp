@@ -72,9 +72,7 @@ void StepWriter::write_tokens(const Slice& slice, int first_row, int table_row) 
     state_.set(StepState::row_sequence, first_row + i, table_row);
   }
   const int pages = (slice.first_position + tokens + kBlockTokens - 1) / kBlockTokens;
-  for (int page = 0; page < pages; ++page) {
-    state_.set_page(table_row, page, slice.blocks[static_cast<std::size_t>(page)]);
-  }
+  state_.set_pages(table_row, slice.blocks.first(static_cast<std::size_t>(pages)));
 }
 
 void StepWriter::write_sampling(const Slice& slice, int logit_row, bool decodes_only) {

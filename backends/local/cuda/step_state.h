@@ -14,6 +14,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace spillway::local::cuda {
@@ -53,9 +54,8 @@ class StepState {
   std::int32_t* device(Field field) const { return words_.get<std::int32_t>() + offsets_[field]; }
 
   void set(Field field, int index, std::int32_t value);
-  void set_page(int sequence, int page, std::int32_t value) {
-    set(page_table, sequence * limits_.pages_max + page, value);
-  }
+  // The first pages of a page table row.
+  void set_pages(int sequence, std::span<const std::int32_t> pages);
 
   // Enqueues what was set since the last flush. Status of CUDA.
   int flush();

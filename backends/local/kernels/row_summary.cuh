@@ -26,25 +26,38 @@ struct RowSummary {
   __device__ float logprob(float logit) const { return logit - maximum - log2f(sum) * kLn2; }
 };
 
+// Adds vector number `index` of the row.
+__device__ inline void add_vector(RowSummary& mine, const float4& v, int index) {
+  const float values[4] = {v.x, v.y, v.z, v.w};
+  const float top = fmaxf(fmaxf(v.x, v.y), fmaxf(v.z, v.w));
+  if (top > mine.maximum) {
+    mine.sum *= exp2f((mine.maximum - top) * kLog2E);
+    mine.maximum = top;
+#pragma unroll
+    for (int j = 3; j >= 0; --j) {
+      if (values[j] == top) mine.index = 4 * index + j;
+    }
+  }
+  if (mine.maximum == -INFINITY) return;
+#pragma unroll
+  for (int j = 0; j < 4; ++j) mine.sum += exp2f((values[j] - mine.maximum) * kLog2E);
+}
+
 // This thread's share of vectors begin + thread, begin + thread + threads … below end.
 __device__ inline RowSummary summarise(const float4* logits, int begin, int end, int thread,
                                        int threads) {
+  constexpr int kUnderWay = 4;
   RowSummary mine;
-  for (int i = begin + thread; i < end; i += threads) {
-    const float4 v = logits[i];
-    const float values[4] = {v.x, v.y, v.z, v.w};
-    const float top = fmaxf(fmaxf(v.x, v.y), fmaxf(v.z, v.w));
-    if (top > mine.maximum) {
-      mine.sum *= exp2f((mine.maximum - top) * kLog2E);
-      mine.maximum = top;
+  for (int first = begin + thread; first < end; first += kUnderWay * threads) {
+    float4 v[kUnderWay];
 #pragma unroll
-      for (int j = 3; j >= 0; --j) {
-        if (values[j] == top) mine.index = 4 * i + j;
-      }
+    for (int j = 0; j < kUnderWay; ++j) {
+      if (first + j * threads < end) v[j] = logits[first + j * threads];
     }
-    if (mine.maximum == -INFINITY) continue;
 #pragma unroll
-    for (int j = 0; j < 4; ++j) mine.sum += exp2f((values[j] - mine.maximum) * kLog2E);
+    for (int j = 0; j < kUnderWay; ++j) {
+      if (first + j * threads < end) add_vector(mine, v[j], first + j * threads);
+    }
   }
   return mine;
 }

@@ -40,11 +40,11 @@ __device__ float weigh(Bf16x8& v, const Bf16x8& weight) {
 // One warp's share of k: streams rows of W and multiplies them with all tokens. Lane 4g + t holds
 // rows g and g + 8 of every tile, and x of token g. Where a norm is asked for, x is multiplied by
 // its weight here and by 1/rms at the very end, so that one pass over x is enough.
-template <int Tiles, int Loads>
+template <int Tiles, int Loads, int LoadsX>
 class RowStream {
  public:
   static constexpr int kAhead = Loads / (2 * Tiles);  // Chunks of W under way.
-  static constexpr int kAheadX = 2;                   // Of x, which comes from the L2 or nearer.
+  static constexpr int kAheadX = LoadsX;              // Of x, which comes from the L2 or nearer.
 
   // Asks for the first weights.
   __device__ RowStream(const SkinnyLinear& args, const int (&first_row)[Tiles], Slice slice)
@@ -132,8 +132,8 @@ struct Scratch {
   float sum[Warps][Tiles * kRows * kScratchStride];
   float squares[Warps][kSkinnyTokensMax];
 
-  template <int Loads>
-  __device__ void put(const RowStream<Tiles, Loads>& stream) {
+  template <class Stream>
+  __device__ void put(const Stream& stream) {
     const int lane = threadIdx.x % kWarp;
     const int warp = threadIdx.x / kWarp;
 #pragma unroll
@@ -203,7 +203,7 @@ __device__ void finish(const SkinnyLinear& args, const Scratch<Tiles, Warps>& sc
   }
 }
 
-template <int Tiles, int Warps, int Loads, int Blocks>
+template <int Tiles, int Warps, int Loads, int LoadsX, int Blocks>
 __global__ void __launch_bounds__(Warps* kWarp, Blocks) skinny_linear(SkinnyLinear args) {
   __shared__ Scratch<Tiles, Warps> scratch;
   let_next_kernel_start();
@@ -215,7 +215,7 @@ __global__ void __launch_bounds__(Warps* kWarp, Blocks) skinny_linear(SkinnyLine
         silu ? blockIdx.x * kRows + tile * args.n : (blockIdx.x * Tiles + tile) * kRows;
   }
   const Slice slice = slice_of(args.k / kChunk, threadIdx.x / kWarp, Warps);
-  RowStream<Tiles, Loads> stream(args, first_row, slice);
+  RowStream<Tiles, Loads, LoadsX> stream(args, first_row, slice);
   wait_for_earlier_kernels();
   const Outputs<Tiles> outputs(args);
   const float addend = before(args, outputs, threadIdx.x);
@@ -225,30 +225,35 @@ __global__ void __launch_bounds__(Warps* kWarp, Blocks) skinny_linear(SkinnyLine
   finish(args, scratch, outputs, addend);
 }
 
-// `Loads` 16-byte loads in flight a lane, `Blocks` blocks on a multiprocessor.
-template <int Tiles, int Warps, int Loads, int Blocks>
+// `Loads` 16-byte loads of W in flight a lane and `LoadsX` of x, `Blocks` blocks on a
+// multiprocessor.
+template <int Tiles, int Warps, int Loads, int LoadsX, int Blocks>
 int enqueue(const SkinnyLinear& args, Stream stream) {
   const int rows = args.epilogue == kSiluMul ? kRows : Tiles * kRows;
   LaunchShape shape;
   shape.grid = dim3(args.n / rows);
   shape.block = dim3(Warps * kWarp);
-  return launch(skinny_linear<Tiles, Warps, Loads, Blocks>, shape, stream, args);
+  return launch(skinny_linear<Tiles, Warps, Loads, LoadsX, Blocks>, shape, stream, args);
 }
 
 }  // namespace
 
 // Which block shape streams fastest was measured for each kind of layer: PERFORMANCE.md.
 extern "C" int spillway_skinny_linear(const SkinnyLinear* args, Stream stream) {
+  constexpr int kMultiprocessors = 132;
   constexpr int kManyRows = 12'000;  // A vocabulary: several waves of blocks with two tiles each.
-  constexpr int kTwoBlocksEach = 2 * 132;  // More would leave a few blocks for a second wave.
+  constexpr int kLong = 2048;  // k that gives every warp more chunks than it asks for at once.
   const bool supported = args->tokens >= 1 && args->tokens <= kSkinnyTokensMax &&
                          args->n % kRows == 0 && args->k % kChunk == 0;
   if (!supported) return cudaErrorInvalidValue;
-  if (args->epilogue == kSiluMul) return enqueue<2, 4, 32, 2>(*args, stream);
-  if (args->n >= kManyRows && args->n % (2 * kRows) == 0)
-    return enqueue<2, 4, 16, 4>(*args, stream);
-  if (args->n / kRows > kTwoBlocksEach) return enqueue<1, 8, 8, 3>(*args, stream);
-  return enqueue<1, 8, 16, 2>(*args, stream);
+  const bool is_long = args->k >= kLong;
+  if (args->epilogue == kSiluMul && !is_long) return enqueue<2, 8, 16, 2, 2>(*args, stream);
+  const bool many = args->n >= kManyRows && args->n % (2 * kRows) == 0;
+  if (args->epilogue == kSiluMul || many) return enqueue<2, 4, 16, 4, 4>(*args, stream);
+  const int blocks = args->n / kRows;
+  if (blocks <= kMultiprocessors) return enqueue<1, 16, 8, 2, 1>(*args, stream);
+  if (blocks > 2 * kMultiprocessors) return enqueue<1, 8, 8, 2, 3>(*args, stream);
+  return is_long ? enqueue<1, 8, 16, 4, 2>(*args, stream) : enqueue<1, 8, 16, 2, 2>(*args, stream);
 }
 
 }  // namespace spillway::kernels
