@@ -15,9 +15,9 @@ namespace net = boost::asio;
 
 namespace {
 
-EngineLimits limits_of(const config::LocalTarget& target) {
+EngineLimits limits_of(const config::LocalTarget& target, Calibrate calibrate) {
   EngineLimits limits;
-  limits.calibrate = true;
+  limits.calibrate = calibrate == Calibrate::yes;
   limits.sequences_max = target.sequences_max;
   limits.step_tokens_max = target.step_tokens_max;
   limits.waiting_max = target.waiting_max;
@@ -50,11 +50,12 @@ StepModel step_model_of(const config::StepPrior& prior) {
 }
 
 LocalBackend::LocalBackend(const config::LocalTarget& target, std::unique_ptr<TextCodec> codec,
-                           std::unique_ptr<Executor> executor)
+                           std::unique_ptr<Executor> executor, Calibrate calibrate)
     : name_(target.name),
       codec_(std::move(codec)),
       prompts_(std::make_unique<PromptCache>()),
-      engine_(std::make_unique<Engine>(limits_of(target), step_model_of(target.step_prior), *codec_,
+      engine_(std::make_unique<Engine>(limits_of(target, calibrate),
+                                       step_model_of(target.step_prior), *codec_,
                                        std::move(executor))) {}
 
 LocalBackend::~LocalBackend() = default;

@@ -24,10 +24,13 @@ class TextCodec;
 
 using Prompt = std::shared_ptr<const std::vector<std::int32_t>>;
 
+// Whether the engine measures itself before its first request (engine/calibration.h).
+enum class Calibrate { no, yes };
+
 class LocalBackend final : public Backend {
  public:
   LocalBackend(const config::LocalTarget& target, std::unique_ptr<TextCodec> codec,
-               std::unique_ptr<Executor> executor);
+               std::unique_ptr<Executor> executor, Calibrate calibrate = Calibrate::no);
   ~LocalBackend() override;
 
   const std::string& name() const override;

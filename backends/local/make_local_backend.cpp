@@ -1,7 +1,8 @@
 #include "backends/local/engine/synthetic_executor.h"
 #include "backends/local/local_backend.h"
 #ifdef SPILLWAY_TORCH
-#include "backends/local/model/torch_model.h"
+#include "backends/local/model/load_executor.h"
+#include "backends/local/model/text_model_codec.h"
 #endif
 
 #include <algorithm>
@@ -20,9 +21,31 @@ Error wrong_target(const config::LocalTarget& target, const std::string& what) {
 std::unique_ptr<LocalBackend> make_synthetic(const config::LocalTarget& target, int kv_blocks) {
   const int context = target.context_max > 0 ? target.context_max : kSyntheticContext;
   const ExecutorShape shape{kSyntheticVocabulary, context, kv_blocks};
-  auto executor = std::make_unique<SyntheticExecutor>(step_model_of(target.step_prior), shape);
-  return std::make_unique<LocalBackend>(target, make_synthetic_codec(), std::move(executor));
+  StepModel pace = step_model_of(target.step_prior);
+  pace.base *= target.synthetic_slowdown;
+  pace.per_sequence *= target.synthetic_slowdown;
+  pace.per_context_token *= target.synthetic_slowdown;
+  pace.per_prefill_token *= target.synthetic_slowdown;
+  auto executor = std::make_unique<SyntheticExecutor>(pace, shape);
+  return std::make_unique<LocalBackend>(target, make_synthetic_codec(), std::move(executor),
+                                        Calibrate::yes);
 }
+
+#ifdef SPILLWAY_TORCH
+Result<std::unique_ptr<LocalBackend>> make_from_file(const config::LocalTarget& target,
+                                                     int kv_blocks) {
+  const auto cores = static_cast<int>(std::thread::hardware_concurrency());
+  const int threads = target.threads > 0 ? target.threads : std::max(1, cores);
+  const auto file = loader::GgufFile::open(target.model_path);
+  if (!file) return wrong_target(target, file.error().message);
+  auto codec = make_text_model_codec(*file);
+  if (!codec) return wrong_target(target, codec.error().message);
+  auto executor = load_executor(*file, {target.precision, threads, kv_blocks});
+  if (!executor) return wrong_target(target, executor.error().message);
+  return std::make_unique<LocalBackend>(target, std::move(*codec), std::move(*executor),
+                                        Calibrate::yes);
+}
+#endif
 
 }  // namespace
 
@@ -31,16 +54,7 @@ Result<std::unique_ptr<LocalBackend>> make_local_backend(const config::LocalTarg
   if (target.executor == "synthetic") return make_synthetic(target, kv_blocks);
   if (target.executor != "torch") return wrong_target(target, "no executor " + target.executor);
 #ifdef SPILLWAY_TORCH
-  const auto cores = static_cast<int>(std::thread::hardware_concurrency());
-  TorchModelOptions options;
-  options.model_path = target.model_path;
-  options.precision = target.precision;
-  options.threads = target.threads > 0 ? target.threads : std::max(1, cores);
-  options.kv_blocks = kv_blocks;
-  auto model = load_torch_model(options);
-  if (!model) return wrong_target(target, model.error().message);
-  return std::make_unique<LocalBackend>(target, std::move(model->codec),
-                                        std::move(model->executor));
+  return make_from_file(target, kv_blocks);
 #else
   return wrong_target(target, "this build has no LibTorch; executor: synthetic is what it has");
 #endif

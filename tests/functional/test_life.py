@@ -64,7 +64,7 @@ def test_reload_takes_over_and_a_bad_file_does_not(start_provider, start_gateway
     gateway.config_path.write_text(json.dumps({**config, "clases": {}}), encoding="utf-8")
     wait_until(lambda: gateway.metric("spillway_config_reloads_total", result="refused") >= 1, what="the refusal")
     assert "fast" in [m.id for m in client.models.list()]
-    assert any("clases" in line and "classes" in line for line in gateway.output)
+    wait_until(lambda: any("clases" in line and "`classes`" in line for line in gateway.output), what="the sentence")
 
     del config["models"]["fast"]
     configs.write(gateway.config_path, config)

@@ -1,12 +1,14 @@
-// The arithmetic of a decoder, one call a kernel: what the model is written in. One implementation
-// a device; the CPU's is the oracle of every other.
+// The arithmetic of a decoder in the pieces that a device can fuse: what the model is written in.
+// One implementation a device and precision; the plain ATen one is the oracle of every other.
 //
 // Called by the engine thread only. Results go into tensors that the caller owns and reuses, so
-// that a step allocates nothing and a device can capture it as a graph. Activations are [tokens,
-// width], row-major, in `activation_type()`; the residual stream, norm sums, softmax and logits are
-// fp32 on every device. T tokens, B sequences and R rows of logits in a step; D is the head's
-// width.
+// that a step allocates little and a device can capture it as a graph. Tensors are row-major:
+// activations [tokens, width] of activation_type(), the residual stream of residual_type(); norms,
+// softmax and every accumulation are fp32. T tokens, B sequences, R rows of logits in a step; D is
+// a head's width.
 #pragma once
+
+#include "backends/local/loader/tensor.h"
 
 #include <ATen/core/Tensor.h>
 
@@ -16,14 +18,10 @@
 
 namespace spillway::local::ops {
 
-// A matrix [rows, columns] that a linear multiplies by, as a model file holds it.
-class MatrixSource {
- public:
-  virtual ~MatrixSource() = default;
-  virtual std::int64_t rows() const = 0;
-  virtual std::int64_t columns() const = 0;
-  // Writes row `row` as `columns()` floats.
-  virtual void read_row(std::int64_t row, float* out) const = 0;
+// Rows of a weight matrix as a model file holds them. The file must stay open while it is packed.
+struct MatrixSource {
+  const loader::Tensor* tensor = nullptr;
+  std::vector<std::int64_t> row_order;  // Row i is the tensor's row row_order[i]; empty: as stored.
 };
 
 // Weights in the layout and precision that a device multiplies fastest. Made by Ops::pack.
@@ -34,27 +32,32 @@ class Matrix {
   virtual std::int64_t columns() const = 0;
 };
 
-struct HeadShape {
+struct Norm {
+  at::Tensor weight;  // [width]
+  double epsilon = 0.0;
+};
+
+struct AttentionShape {
   int query_heads = 0;
   int kv_heads = 0;
-  int width = 0;  // D
-  double scale = 0.0;
+  int head_width = 0;  // D
+  double scale = 0.0;  // Of a score, before softmax.
 
-  int query_width() const { return query_heads * width; }
-  int kv_width() const { return kv_heads * width; }
+  int query_width() const { return query_heads * head_width; }
+  int kv_width() const { return kv_heads * head_width; }
   int qkv_width() const {
     return query_width() + 2 * kv_width();
   }  // A row holds q, then k, then v.
 };
 
-// One layer's pages, [blocks, kv_heads, kBlockTokens, D] each.
+// One layer's pages, one for each block and kv head; what is in a page is the device's business.
 struct KvLayer {
   at::Tensor keys;
   at::Tensor values;
 };
 
 // Where each token of a step stands; int32 on the device. Sequence b owns the query rows
-// query_start[b] … query_start[b + 1] - 1, the last of which is at position context[b] - 1.
+// query_start[b] … query_start[b + 1] - 1, the last of which stands at position context[b] - 1.
 struct StepTensors {
   at::Tensor ids;          // [T]
   at::Tensor positions;    // [T]
@@ -62,8 +65,8 @@ struct StepTensors {
   at::Tensor query_start;  // [B + 1]
   at::Tensor context;      // [B]: tokens in the pages once this step's are appended
   at::Tensor block_table;  // [B, W], padded with 0
-  at::Tensor logit_rows;   // [R]
-  int query_max = 0;       // Longest slice; known on the host.
+  at::Tensor logit_rows;   // [R]: rows among the T
+  int query_max = 0;       // The longest slice, and the longest context: known on the host.
   int context_max = 0;
 };
 
@@ -71,43 +74,45 @@ class Ops {
  public:
   virtual ~Ops() = default;
 
-  virtual at::ScalarType activation_type() const = 0;
   virtual at::Device device() const = 0;
+  virtual at::ScalarType activation_type() const = 0;
+  virtual at::ScalarType residual_type() const = 0;
 
-  // Stacks the sources by rows (fused q, k, v; gate, up) and packs them.
-  virtual std::unique_ptr<Matrix> pack(const std::vector<const MatrixSource*>& sources) = 0;
-  virtual KvLayer make_kv_layer(int blocks, const HeadShape& heads) = 0;
+  // Stacks the sources by rows (q, k, v) and packs them.
+  virtual std::unique_ptr<Matrix> pack(const std::vector<MatrixSource>& sources) = 0;
 
-  // residual[T, columns] (fp32) = rows `ids` of the table.
+  // The matrix that norm_gate_up takes; in what order it holds its rows is the device's business.
+  virtual std::unique_ptr<Matrix> pack_gate_up(const MatrixSource& gate,
+                                               const MatrixSource& up) = 0;
+  virtual KvLayer make_kv_layer(int blocks, const AttentionShape& shape) = 0;
+
+  // residual[T, columns] = rows `ids` of the table.
   virtual void embed(const Matrix& table, const at::Tensor& ids, at::Tensor& residual) = 0;
 
-  // out = residual / rms(residual) · weight
-  virtual void rms_norm(const at::Tensor& residual, const at::Tensor& weight, double epsilon,
-                        at::Tensor& out) = 0;
+  // out[T, rows] = norm(residual) · matrixᵀ, where norm(x) = x / sqrt(mean(x²) + epsilon) · weight
+  virtual void norm_linear(const at::Tensor& residual, const Norm& norm, const Matrix& matrix,
+                           at::Tensor& out) = 0;
 
-  // residual += x, then as rms_norm.
-  virtual void add_rms_norm(at::Tensor& residual, const at::Tensor& x, const at::Tensor& weight,
-                            double epsilon, at::Tensor& out) = 0;
+  // out[T, f] = silu(gate) · up of norm(residual). Requires: a matrix from pack_gate_up.
+  virtual void norm_gate_up(const at::Tensor& residual, const Norm& norm, const Matrix& matrix,
+                            at::Tensor& out) = 0;
 
-  // out[T, rows] = x[T, columns] · matrixᵀ; accumulates in fp32. `out` is of activation_type() or
-  // fp32.
-  virtual void linear(const at::Tensor& x, const Matrix& matrix, at::Tensor& out) = 0;
+  // residual[T, rows] += x[T, columns] · matrixᵀ
+  virtual void linear_add(const at::Tensor& x, const Matrix& matrix, at::Tensor& residual) = 0;
 
-  // Rotates q and k of `qkv` in place (the half-split convention: pairs are i and i + D/2) by the
-  // angles positions · inverse_frequency[D/2] (fp32), and writes k and v to the step's slots.
-  virtual void rope_append(at::Tensor& qkv, const HeadShape& heads,
-                           const at::Tensor& inverse_frequency, const StepTensors& step,
-                           KvLayer& kv) = 0;
+  // logits[R, rows] (fp32) = norm(residual[rows of the step that want logits]) · matrixᵀ
+  virtual void norm_head(const at::Tensor& residual, const StepTensors& step, const Norm& norm,
+                         const Matrix& matrix, at::Tensor& logits) = 0;
 
-  // out[T, query_width]: causal attention of each query over its sequence's pages.
-  virtual void attend(const at::Tensor& qkv, const HeadShape& heads, const StepTensors& step,
+  // Rotates q and k of each row by its position, pairs (i, i + D/2), with cos_sin[position, D/2, 2]
+  // (fp32), and writes k and v to the row's slot. q is rotated in place; k and v of `qkv` are
+  // undefined afterwards.
+  virtual void rope_append(at::Tensor& qkv, const AttentionShape& shape, const at::Tensor& cos_sin,
+                           const StepTensors& step, KvLayer& kv) = 0;
+
+  // out[T, query_width]: causal attention of each row's q over its sequence's pages.
+  virtual void attend(const at::Tensor& qkv, const AttentionShape& shape, const StepTensors& step,
                       const KvLayer& kv, at::Tensor& out) = 0;
-
-  // out[T, f] = silu(gate_up[:, :f]) · gate_up[:, f:]
-  virtual void silu_mul(const at::Tensor& gate_up, at::Tensor& out) = 0;
-
-  // out[R, columns] = residual[rows]: only rows that want logits go through the head.
-  virtual void gather_rows(const at::Tensor& residual, const at::Tensor& rows, at::Tensor& out) = 0;
 };
 
 }  // namespace spillway::local::ops

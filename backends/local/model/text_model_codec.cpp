@@ -1,0 +1,46 @@
+#include "backends/local/model/text_model_codec.h"
+
+#include "backends/local/text.h"
+
+#include <utility>
+
+namespace spillway::local {
+
+namespace {
+
+class DetokenizerStream final : public TextStream {
+ public:
+  explicit DetokenizerStream(Detokenizer detokenizer) : detokenizer_(std::move(detokenizer)) {}
+
+  std::string push(std::int32_t id) override { return detokenizer_.push(id); }
+  std::string finish() override { return detokenizer_.finish(); }
+
+ private:
+  Detokenizer detokenizer_;
+};
+
+class TextModelCodec final : public TextCodec {
+ public:
+  explicit TextModelCodec(TextModel model) : model_(std::move(model)) {}
+
+  Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages) const override {
+    return model_.encode_chat(messages);
+  }
+  std::unique_ptr<TextStream> open_stream() const override {
+    return std::make_unique<DetokenizerStream>(model_.make_detokenizer());
+  }
+  const std::vector<std::int32_t>& end_ids() const override { return model_.stop_tokens(); }
+
+ private:
+  const TextModel model_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<TextCodec>> make_text_model_codec(const loader::GgufFile& file) {
+  auto model = TextModel::from_gguf(file);
+  if (!model) return model.error();
+  return std::make_unique<TextModelCodec>(std::move(*model));
+}
+
+}  // namespace spillway::local

@@ -1,0 +1,15 @@
+// The text of a model file (TextModel) in the engine's words (TextCodec).
+#pragma once
+
+#include "backends/contract/error.h"
+#include "backends/local/engine/text_codec.h"
+#include "backends/local/loader/gguf.h"
+
+#include <memory>
+
+namespace spillway::local {
+
+// Errors are TextModel::from_gguf's. The file may be closed afterwards.
+Result<std::unique_ptr<TextCodec>> make_text_model_codec(const loader::GgufFile& file);
+
+}  // namespace spillway::local

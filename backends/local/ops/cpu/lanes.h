@@ -1,0 +1,79 @@
+// Sixteen floats at once in plain C++, for functions marked SPILLWAY_VECTOR_CLONES.
+//
+// The compiler cuts a Lanes into what the processor has: one, two or four registers. Values of
+// these types must not cross a function that is not inlined.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+namespace spillway::local::ops {
+
+inline constexpr int kLanes = 16;
+
+typedef float Lanes __attribute__((vector_size(64)));
+typedef std::int32_t IntLanes __attribute__((vector_size(64)));
+typedef std::int16_t ShortLanes __attribute__((vector_size(32)));
+
+#define SPILLWAY_INLINE __attribute__((always_inline)) inline
+
+SPILLWAY_INLINE void load(Lanes& lanes, const float* at) { std::memcpy(&lanes, at, sizeof lanes); }
+SPILLWAY_INLINE void store(float* at, const Lanes& lanes) { std::memcpy(at, &lanes, sizeof lanes); }
+
+// Sixteen 16-bit integers as floats.
+SPILLWAY_INLINE void load(Lanes& lanes, const std::int16_t* at) {
+  ShortLanes shorts;
+  std::memcpy(&shorts, at, sizeof shorts);
+  lanes = __builtin_convertvector(shorts, Lanes);
+}
+
+// Sixteen floats that are whole numbers as 16-bit integers.
+SPILLWAY_INLINE void store(std::int16_t* at, const Lanes& lanes) {
+  const IntLanes wide = __builtin_convertvector(lanes, IntLanes);
+  const ShortLanes shorts = __builtin_convertvector(wide, ShortLanes);
+  std::memcpy(at, &shorts, sizeof shorts);
+}
+
+SPILLWAY_INLINE Lanes magnitude(const Lanes& lanes) { return lanes < 0.0f ? -lanes : lanes; }
+
+// To the nearest whole number, by pushing the fraction out of the mantissa; for |x| < 2²².
+SPILLWAY_INLINE Lanes rounded(const Lanes& lanes) { return (lanes + 12582912.0f) - 12582912.0f; }
+
+// Folds the upper half of the lanes onto the lower one, again and again.
+SPILLWAY_INLINE float largest(Lanes lanes) {
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) lanes[i] = std::max(lanes[i], lanes[i + half]);
+  }
+  return lanes[0];
+}
+
+SPILLWAY_INLINE float sum(Lanes lanes) {
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  }
+  return lanes[0];
+}
+
+// x = eˣ, to 2 in the last place, for x ≤ 88; 0 below -87. By 2ⁿ·e^r with |r| ≤ ln 2 / 2, Cephes'
+// polynomial.
+SPILLWAY_INLINE void exponential(Lanes& x) {
+  const Lanes floor = Lanes{} - 87.0f;
+  const IntLanes vanishes = x < floor;
+  x = vanishes ? floor : x;
+  const Lanes turns = x * 1.44269504f;
+  const Lanes n = rounded(turns);
+  const Lanes r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  Lanes p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const IntLanes power = (__builtin_convertvector(n, IntLanes) + 127) << 23;
+  Lanes scale;
+  std::memcpy(&scale, &power, sizeof scale);
+  x = vanishes ? Lanes{} : p * scale;
+}
+
+}  // namespace spillway::local::ops

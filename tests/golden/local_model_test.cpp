@@ -1,0 +1,169 @@
+// The model as it is built and served, against what transformers says about the same file.
+//
+// The file is $SPILLWAY_TEST_MODEL, else models/SmolLM2-135M-Instruct.Q4_1.gguf in the project:
+// quickstart and tests/run.sh put it there. Without it these tests fail.
+#include "backends/local/kv/block_pool.h"
+#include "backends/local/loader/gguf.h"
+#include "backends/local/model/load_executor.h"
+#include "backends/local/sample/sampler.h"
+#include "backends/local/sched/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <map>
+#include <sstream>
+
+namespace spillway::local {
+namespace {
+
+constexpr int kBlocks = 256;
+
+struct Case {
+  std::vector<std::int32_t> prompt;
+  std::vector<std::int32_t> answer;
+};
+
+std::string model_path() {
+  const char* given = std::getenv("SPILLWAY_TEST_MODEL");
+  return given != nullptr ? given : SPILLWAY_SOURCE_DIR "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+}
+
+std::vector<std::int32_t> ids_in(std::istream& line) {
+  return {std::istream_iterator<std::int32_t>(line), {}};
+}
+
+std::vector<Case> oracle() {
+  std::ifstream file(SPILLWAY_SOURCE_DIR "/tests/golden/smollm2_greedy.txt");
+  std::vector<Case> cases;
+  for (std::string text; std::getline(file, text);) {
+    std::istringstream line(text);
+    std::string kind;
+    line >> kind;
+    if (kind == "prompt") cases.push_back({ids_in(line), {}});
+    if (kind == "answer") cases.back().answer = ids_in(line);
+  }
+  return cases;
+}
+
+std::unique_ptr<Executor> load(const std::string& precision) {
+  const auto file = loader::GgufFile::open(model_path());
+  if (!file) {
+    ADD_FAILURE() << file.error().message;
+    return nullptr;
+  }
+  auto executor = load_executor(*file, {precision, 2, kBlocks});
+  if (!executor) ADD_FAILURE() << executor.error().message;
+  return executor ? std::move(*executor) : nullptr;
+}
+
+std::int32_t argmax(std::span<const float> row) {
+  return static_cast<std::int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
+}
+
+// All prompts at once, joining and leaving as the scheduler says.
+std::vector<std::vector<std::int32_t>> generate(Executor& executor, const std::vector<Case>& cases,
+                                                SchedulerLimits limits) {
+  BlockPool pool(kBlocks, kBlockTokens);
+  Scheduler scheduler(limits, pool);
+  std::vector<std::vector<std::int32_t>> tokens;
+  for (const Case& one : cases) {
+    scheduler.add(tokens.size(), static_cast<int>(one.prompt.size()));
+    tokens.push_back(one.prompt);
+  }
+  const auto vocabulary = static_cast<std::size_t>(executor.shape().vocabulary);
+  for (auto plan = scheduler.plan(); !plan.empty(); plan = scheduler.plan()) {
+    std::vector<Slice> slices;
+    for (const ScheduledSlice& slice : plan) {
+      const std::span<const std::int32_t> all(tokens[slice.sequence]);
+      slices.push_back({slice.sequence,
+                        all.subspan(static_cast<std::size_t>(slice.first_position),
+                                    static_cast<std::size_t>(slice.tokens)),
+                        slice.first_position, scheduler.blocks(slice.sequence),
+                        slice.yields_token ? 1 : 0, nullptr});
+    }
+    const auto result = executor.run(slices);
+    if (!result) {
+      ADD_FAILURE() << result.error().message;
+      return {};
+    }
+    scheduler.commit(plan);
+    std::size_t row = 0;
+    for (const ScheduledSlice& slice : plan) {
+      if (!slice.yields_token) continue;
+      auto& mine = tokens[slice.sequence];
+      mine.push_back(argmax(result->logits.subspan(row++ * vocabulary, vocabulary)));
+      const Case& one = cases[slice.sequence];
+      if (mine.size() == one.prompt.size() + one.answer.size()) scheduler.remove(slice.sequence);
+    }
+  }
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    tokens[i].erase(tokens[i].begin(), tokens[i].begin() + std::ssize(cases[i].prompt));
+  }
+  return tokens;
+}
+
+// The share of the oracle's tokens that come first here, given the oracle's own words before them.
+double agreement(Executor& executor, const std::vector<Case>& cases) {
+  const auto vocabulary = static_cast<std::size_t>(executor.shape().vocabulary);
+  int same = 0;
+  int all = 0;
+  for (const Case& one : cases) {
+    BlockPool pool(kBlocks, kBlockTokens);
+    std::vector<std::int32_t> tokens = one.prompt;
+    tokens.insert(tokens.end(), one.answer.begin(), one.answer.end() - 1);
+    std::vector<std::int32_t> blocks;
+    EXPECT_TRUE(pool.grow(blocks, static_cast<int>(tokens.size())));
+    // The prompt in one piece, the answer token by token: as it is served.
+    const Slice prompt{0, std::span(tokens).first(one.prompt.size()), 0, blocks, 1, nullptr};
+    for (std::size_t i = 0; i < one.answer.size(); ++i) {
+      const std::size_t at = one.prompt.size() + i - 1;
+      const Slice word{0,      std::span(tokens).subspan(at, 1), static_cast<int>(at), blocks, 1,
+                       nullptr};
+      const auto result = executor.run({i == 0 ? &prompt : &word, 1});
+      if (!result) {
+        ADD_FAILURE() << result.error().message;
+        return 0;
+      }
+      same += argmax(result->logits.first(vocabulary)) == one.answer[i] ? 1 : 0;
+      ++all;
+    }
+  }
+  return static_cast<double>(same) / all;
+}
+
+TEST(LocalModel, GreedyTokensInFp32AreThoseOfTransformers) {
+  const auto cases = oracle();
+  ASSERT_EQ(cases.size(), 20u);
+  const auto executor = load("fp32");
+  ASSERT_NE(executor, nullptr);
+  const auto answers = generate(*executor, cases, {8, 96});
+  ASSERT_EQ(answers.size(), cases.size());
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    ASSERT_EQ(cases[i].answer.size(), 64u);
+    EXPECT_EQ(answers[i], cases[i].answer) << "prompt " << i;
+  }
+}
+
+TEST(LocalModel, ServedPrecisionAgreesWithTransformers) {
+  const auto executor = load("int8");
+  ASSERT_NE(executor, nullptr);
+  const double share = agreement(*executor, oracle());
+  std::cout << "top-1 agreement: " << 100 * share << " %\n";
+  EXPECT_GE(share, 0.99);
+}
+
+TEST(LocalModel, SaysWhatIsWrongWithAPrecision) {
+  const auto file = loader::GgufFile::open(model_path());
+  ASSERT_TRUE(file) << file.error().message;
+  const auto executor = load_executor(*file, {"fp3", 1, 16});
+  ASSERT_FALSE(executor);
+  EXPECT_NE(executor.error().message.find("fp3"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace spillway::local
