@@ -36,7 +36,7 @@ step() { printf '\n\033[1m== %s (%d s)\033[0m\n' "$*" $SECONDS; }
 deploy/quickstart.sh --build-only || { echo "the build failed"; echo "0 passed, 1 failed"; exit 1; }
 
 install_test_tools() {
-  local packages=(prometheus nginx-light) missing=()
+  local packages=(prometheus nginx-light wrk) missing=()
   for package in "${packages[@]}"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
   done

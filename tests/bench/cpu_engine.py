@@ -89,7 +89,7 @@ def resident_mb(pid):
 
 
 def start_spillway(folder, slots, threads):
-    engine = configs.torch_engine(sequences_max=slots, threads=threads, kv_tokens_max=1024 * slots)
+    engine = configs.engine(sequences_max=slots, threads=threads, kv_tokens_max=1024 * slots)
     gateway = Gateway(configs.write(Path(folder) / "spillway.yaml", configs.gateway({"local": engine})))
     return gateway, int(gateway.root.rsplit(":", 1)[1])
 

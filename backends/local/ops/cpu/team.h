@@ -1,9 +1,9 @@
 // A few threads that compute a step together: the caller and its helpers, in step for microseconds.
 //
-// One thread (the engine's) calls; helpers are awake during a step and for a moment after each call, then
-// sleep, so that an idle engine costs nothing. Work is dealt in small shares, and a call waits only
-// for helpers that have taken one: on a small machine the gateway's threads need the processors
-// too, and a helper that just lost its own holds nobody up.
+// One thread (the engine's) calls; helpers are awake during a step and for a moment after each
+// call, then sleep, so that an idle engine costs nothing. Work is dealt in small shares, and a call
+// waits only for helpers that have taken one: on a small machine the gateway's threads need the
+// processors too, and a helper that just lost its own holds nobody up.
 #pragma once
 
 #include <atomic>
@@ -55,9 +55,9 @@ class Team {
   void help();
 
   Job job_;
-  alignas(64) std::atomic<int> next_{0};             // First item not dealt yet.
-  // Odd while a job is open. A helper counts itself busy before it looks: once a job is closed and nobody is
-  // busy, nobody will touch it again.
+  alignas(64) std::atomic<int> next_{0};  // First item not dealt yet.
+  // Odd while a job is open. A helper counts itself busy before it looks: once a job is closed and
+  // nobody is busy, nobody will touch it again.
   alignas(64) std::atomic<std::uint64_t> round_{0};
   alignas(64) std::atomic<int> busy_{0};
   std::atomic<bool> stop_{false};
