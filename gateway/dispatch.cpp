@@ -11,11 +11,15 @@ bool is_empty(const Delta& delta) {
   return delta.text.empty() && delta.reasoning.empty() && delta.extra.empty() && !delta.finish;
 }
 
-// Trying elsewhere cannot help: the request itself is at fault, or nobody waits for the answer any
-// more.
-bool ends_the_search(Errc code) {
-  return code == Errc::invalid_request || code == Errc::context_too_long ||
-         code == Errc::cancelled || code == Errc::slow_client;
+// A limit of this one target: too short a context, a chat template that refuses the conversation.
+bool is_its_own_limit(const policy::Candidate& candidate, Errc code) {
+  return code == Errc::context_too_long || (candidate.local && code == Errc::invalid_request);
+}
+
+// Trying elsewhere cannot help: the request itself is at fault, or nobody waits any more.
+bool ends_the_search(const policy::Candidate& candidate, Errc code) {
+  if (is_its_own_limit(candidate, code)) return false;
+  return code == Errc::invalid_request || code == Errc::cancelled || code == Errc::slow_client;
 }
 
 bool is_full(Errc code) { return code == Errc::rate_limited || code == Errc::overloaded; }
@@ -25,6 +29,10 @@ Error verdict(const std::vector<Error>& failures) {
   Error verdict{Errc::backend_unavailable, "none of the targets for this request could answer", "",
                 std::nullopt};
   if (failures.empty()) return verdict;
+  const auto fault = [](const Error& e) {
+    return e.code == Errc::context_too_long || e.code == Errc::invalid_request;
+  };
+  if (std::all_of(failures.begin(), failures.end(), fault)) return failures.front();
   if (std::all_of(failures.begin(), failures.end(),
                   [](const Error& e) { return is_full(e.code); })) {
     verdict.code = Errc::overloaded;
@@ -57,8 +65,8 @@ Async<Opened> Dispatcher::open_first(const policy::Plan& plan, const Edition& ed
     attempt.failure = opened.error().code;
     attempt.cause = opened.error().message;
     receipt.attempts.push_back(std::move(attempt));
-    if (ends_the_search(opened.error().code) || SteadyClock::now() >= deadline)
-      co_return opened.error();
+    const bool is_over = SteadyClock::now() >= deadline;
+    if (is_over || ends_the_search(candidate, opened.error().code)) co_return opened.error();
     failures.push_back(opened.error());
   }
   co_return verdict(failures);
@@ -87,7 +95,7 @@ Async<Opened> Dispatcher::open(const policy::Candidate& candidate, const Edition
       continue;  // A provider's role chunk is no answer yet.
     if (piece && *piece) {
       opened.first = std::move(**piece);
-      if (opened.visit) opened.visit->answered();
+      if (opened.visit) opened.visit->answered(request->stream);
       co_return std::move(opened);
     }
     Error error =

@@ -20,9 +20,9 @@ FleetVisit::~FleetVisit() {
   health_->leave(visit_);
 }
 
-void FleetVisit::answered() {
+void FleetVisit::answered(bool streamed) {
   std::lock_guard lock(fleet_->mutex_);
-  health_->answered(visit_, SteadyClock::now());
+  health_->answered(visit_, SteadyClock::now(), streamed);
 }
 
 void FleetVisit::finished(int completion_tokens) {

@@ -33,7 +33,7 @@ class FleetVisit {
   FleetVisit& operator=(FleetVisit&& other) noexcept;
   ~FleetVisit();  // Gives the place back.
 
-  void answered();                       // The first token came.
+  void answered(bool streamed);          // The first token came, or the whole answer at once.
   void finished(int completion_tokens);  // The stream is complete.
   void failed(const Error& error);       // Before its first token, or in the middle.
 

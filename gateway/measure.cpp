@@ -38,7 +38,9 @@ policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& ca
   facts.completion_tokens_max = request.sampling.tokens_max;
   facts.needs_tools = request.needs_tools;
   facts.text_only = request.text_only;
-  facts.client_timeout = client_timeout(raw);
+  // For a stream the SDKs' read timeout is the longest silence they bear, not the time for all of
+  // it.
+  if (!request.stream) facts.client_timeout = client_timeout(raw);
   return facts;
 }
 

@@ -81,7 +81,8 @@ Result<policy::Plan> Pipeline::decide(const Edition& edition, const policy::Requ
 void Pipeline::account(const Edition& edition, Receipt receipt) {
   receipt.ended = SteadyClock::now();
   price(*edition.settings, receipt);
-  if (!receipt.error) doors_.fleet.completed(receipt.usage.completion_tokens);
+  const int answered_tokens = receipt.error ? 0 : receipt.usage.completion_tokens;
+  if (answered_tokens > 0) doors_.fleet.completed(answered_tokens);
   if (receipt.predicted_ttft && receipt.served_locally && receipt.first_token) {
     const double seconds = seconds_between(receipt.decided, *receipt.first_token);
     doors_.fleet.local_first_token(*receipt.predicted_ttft, receipt.predicted_ttft_model, seconds);

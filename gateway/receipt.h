@@ -54,6 +54,8 @@ struct Receipt {
   std::optional<TimePoint> dispatched;  // Handed to the target that served.
   std::optional<TimePoint> first_token;
   TimePoint ended{};
+  bool usage_told = false;           // By the target; else it is counted as it passes.
+  std::size_t completion_bytes = 0;  // Of text and reasoning.
   int completion_pieces = 0;  // Deltas with text: for time between tokens where tokens are unknown.
 
   std::optional<Error> error;  // Empty: the client got a whole answer.

@@ -3,6 +3,7 @@
 #include "gateway/http/response_writer.h"
 #include "gateway/openai/chat_response.h"
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <utility>
@@ -28,11 +29,21 @@ openai::ChatAnswerInfo answer_info(const ChatRequest& request, const Receipt& re
 void count(const Delta& delta, Receipt& receipt) {
   if (!delta.text.empty() || !delta.reasoning.empty() || !delta.extra.empty())
     ++receipt.completion_pieces;
+  receipt.completion_bytes += delta.text.size() + delta.reasoning.size();
   if (delta.usage) {
     receipt.usage = *delta.usage;
+    receipt.usage_told = true;
   } else {
     receipt.usage.completion_tokens += delta.tokens;
   }
+}
+
+// What a provider cut off in the middle, or one that keeps its count to itself, is booked with:
+// what has passed, at one token a piece or four bytes a token, whichever is more.
+void settle_usage(Receipt& receipt) {
+  if (receipt.usage_told || receipt.served_locally) return;
+  const int by_bytes = static_cast<int>((receipt.completion_bytes + 3) / 4);
+  receipt.usage.completion_tokens = std::max(receipt.completion_pieces, by_bytes);
 }
 
 // The next piece. A stream that ends before its finish reason has been cut, however politely it was
@@ -63,9 +74,13 @@ Async<void> relay_stream(Opened& opened, const ChatRequest& request, http::Respo
       if (!written) co_return written.error();
     }
     auto next = co_await next_piece(*opened.stream, finish.has_value(), deadline);
-    if (!next) co_return next.error();
+    if (!next) {
+      if (!events.empty()) (void)co_await out.write(std::move(events));
+      co_return next.error();
+    }
     piece = std::move(*next);
   }
+  settle_usage(receipt);
   events += writer.finish(*finish);
   events += writer.usage(receipt.usage);
   events += openai::ChatWriter::done();
@@ -85,6 +100,10 @@ Async<void> relay_whole(Opened& opened, const ChatRequest& request, http::Respon
     if (!next) co_return next.error();
     piece = std::move(*next);
   }
+  settle_usage(receipt);
+  Delta last;
+  last.usage = receipt.usage;
+  answer.add(last);
   co_return co_await out.send(200, "application/json", answer.body(answer_info(request, receipt)));
 }
 
@@ -99,6 +118,7 @@ Async<void> relay(Opened& opened, const ChatRequest& request, http::ResponseWrit
   } else {
     outcome = co_await relay_whole(opened, request, out, deadline, receipt);
   }
+  settle_usage(receipt);
   if (!opened.visit) co_return outcome;
   if (outcome) {
     opened.visit->finished(receipt.usage.completion_tokens);

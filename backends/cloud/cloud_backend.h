@@ -18,7 +18,7 @@ namespace spillway::cloud {
 // `open` refuses with overloaded when concurrency_max requests are under way, with invalid_request
 // when the request's body is no JSON object. Its streams fail with
 //   rate_limited         429 of the provider, with its retry-after
-//   invalid_request      400, 404, 413, 422 with the provider's reason: another provider would say
+//   invalid_request      400, 422 with the provider's reason: another provider would say
 //   context_too_long       the same
 //   backend_unavailable  everything else, with a cause: no connection, TLS, timeouts, 5xx, refused
 //                        keys and unpaid bills, HTML, cut or malformed answers

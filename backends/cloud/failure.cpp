@@ -68,7 +68,8 @@ Error refusal(const Teller& teller, const ResponseHead& head, std::string_view b
     return unavailable(teller, answered + ": it does not accept the gateway's account");
   }
   if (!complaint) return unavailable(teller, answered + " without a reason");
-  const bool by_client = status == 400 || status == 404 || status == 413 || status == 422;
+  // 404 is a model or address that the operator got wrong, 413 a limit of this provider alone.
+  const bool by_client = status == 400 || status == 422;
   if (by_client) return client_fault(teller, *complaint);
   return unavailable(teller, said(teller, answered, complaint->message));
 }

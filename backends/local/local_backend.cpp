@@ -84,7 +84,7 @@ Result<Prompt> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& re
   if (!tokens) return tokens.error();
   const int prompt_tokens = static_cast<int>(tokens->size());
   const int asked = request->sampling.tokens_max.value_or(1);
-  if (prompt_tokens + asked > engine_->context_max()) {
+  if (std::int64_t{prompt_tokens} + asked > engine_->context_max()) {
     return too_long(prompt_tokens, asked, engine_->context_max());
   }
   auto prompt = std::make_shared<const std::vector<std::int32_t>>(std::move(*tokens));

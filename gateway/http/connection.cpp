@@ -79,7 +79,11 @@ net::awaitable<void> Connection::wait_for_wake() {
 void Connection::arm_read() {
   if (reading_ || peer_closed_ || health_ != Health::good) return;
   make_room();
-  if (end_ == inbound_.size()) return;
+  if (end_ == inbound_.size()) {
+    // Nobody honest pipelines so much behind a running request, and unread it would hide a hang-up.
+    if (watching_) lose(Health::client_gone);
+    return;
+  }
   reading_ = true;
   const auto space = net::buffer(inbound_.data() + end_, inbound_.size() - end_);
   socket_.async_read_some(space, OnRead{this});
@@ -146,6 +150,7 @@ Async<void> Connection::write(Pieces pieces) {
   }
   if (advance(pieces, sent)) co_return co_await write_rest(pieces);
   if (++writes_ % kWritesPerTurn == 0) co_await net::post(net::use_awaitable);
+  if (health_ != Health::good) co_return why_lost();
   co_return Result<void>();
 }
 

@@ -38,16 +38,17 @@ std::optional<Visit> Health::enter(TimePoint now) {
   return visit;
 }
 
-void Health::answered(Visit& visit, TimePoint now) {
+void Health::answered(Visit& visit, TimePoint now, bool streamed) {
   if (visit.first_token) return;
   visit.first_token = now;
-  tracker_.first_token(seconds_between(visit.sent, now), now);
+  visit.streamed = streamed;
+  if (streamed) tracker_.first_token(seconds_between(visit.sent, now), now);
   breaker_.succeeded(visit.pass);
   visit.told = true;
 }
 
 void Health::finished(Visit& visit, int completion_tokens, TimePoint now) {
-  if (!visit.first_token) return;
+  if (!visit.first_token || !visit.streamed) return;
   tracker_.streamed(completion_tokens - 1, seconds_between(*visit.first_token, now));
 }
 

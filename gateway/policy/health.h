@@ -22,7 +22,8 @@ struct Visit {
   Breaker::Pass pass;
   TimePoint sent{};
   std::optional<TimePoint> first_token;
-  bool told = false;  // The breaker knows how it went.
+  bool streamed = true;  // Its first token is a moment of its own.
+  bool told = false;     // The breaker knows how it went.
 };
 
 class Health {
@@ -36,7 +37,8 @@ class Health {
   std::optional<Visit> enter(TimePoint now);
 
   // The first token came: the attempt counts as a success.
-  void answered(Visit& visit, TimePoint now);
+  // An answer that came whole (`streamed` is false) tells nothing of TTFT and token rate.
+  void answered(Visit& visit, TimePoint now, bool streamed = true);
 
   // The stream is complete, with `completion_tokens` as reported.
   void finished(Visit& visit, int completion_tokens, TimePoint now);

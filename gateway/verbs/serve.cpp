@@ -17,12 +17,16 @@ namespace {
 
 namespace net = boost::asio;
 
-// Waits for signals on the main thread: SIGHUP reloads, the first of the others ends `run`.
+// Signals from its construction on; those that come while the model is loaded wait for `run`.
 class Signals {
  public:
-  explicit Signals(Gateway& gateway) : gateway_(gateway) { wait(); }
+  Signals() { wait(); }
 
-  void run() { context_.run(); }
+  // On the main thread: SIGHUP reloads, the first of the others ends it.
+  void run(Gateway& gateway) {
+    gateway_ = &gateway;
+    context_.run();
+  }
 
   // While draining: true once a second SIGTERM or SIGINT has come.
   bool hurried() {
@@ -37,7 +41,7 @@ class Signals {
       if (error) return;
       wait();
       if (signal == SIGHUP) {
-        (void)gateway_.reload();  // The gateway has logged how it went.
+        (void)gateway_->reload();  // The gateway has logged how it went.
         return;
       }
       ++ends_;
@@ -45,7 +49,7 @@ class Signals {
     });
   }
 
-  Gateway& gateway_;
+  Gateway* gateway_ = nullptr;
   net::io_context context_{1};
   net::signal_set signals_{context_, SIGINT, SIGTERM, SIGHUP};
   int ends_ = 0;
@@ -64,13 +68,13 @@ int serve(const Arguments& arguments) {
   print_problems(path, loaded);
   if (!loaded.settings) return 1;
 
+  Signals signals;
   auto gateway = Gateway::start(loaded.settings);
   if (!gateway) {
     std::fprintf(stderr, "spillway: %s\n", gateway.error().message.c_str());
     return 1;
   }
-  Signals signals(**gateway);
-  signals.run();
+  signals.run(**gateway);
   (*gateway)->stop([&signals] { return signals.hurried(); });
   return 0;
 }

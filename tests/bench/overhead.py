@@ -152,22 +152,28 @@ def measure(process, port, lua, seconds, direct_us):
             "rss_mb": resident_mb(process.child.pid)}
 
 
+def measure_direct(provider, lua, seconds):
+    url = f"{provider.url}/v1/chat/completions"
+    direct_us, *_ = wrk(url, lua, 1, seconds)
+    _, count, took, _ = wrk(url, lua, 64, seconds)
+    return {"added_us": direct_us, "rate": count / took, "cpu_us": float("nan"), "rss_mb": float("nan")}
+
+
 def run_once(lua, seconds, names):
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
         provider = Provider("instant")
-        upstream = provider.url.removeprefix("http://")
-        direct_us, *_ = wrk(f"{provider.url}/v1/chat/completions", lua, 1, seconds)
-        _, count, took, _ = wrk(f"{provider.url}/v1/chat/completions", lua, 64, seconds)
-        rows["none"] = {"added_us": direct_us, "rate": count / took, "cpu_us": float("nan"), "rss_mb": float("nan")}
-        for name in names:
-            start = {"nginx": start_nginx, "envoy": start_envoy, "spillway": start_spillway}[name]
-            process, port = start(folder, upstream)
-            try:
-                rows[name] = measure(process, port, lua, seconds, direct_us)
-            finally:
-                process.terminate()
-        provider.terminate()
+        try:
+            rows["none"] = measure_direct(provider, lua, seconds)
+            for name in names:
+                start = {"nginx": start_nginx, "envoy": start_envoy, "spillway": start_spillway}[name]
+                process, port = start(folder, provider.url.removeprefix("http://"))
+                try:
+                    rows[name] = measure(process, port, lua, seconds, rows["none"]["added_us"])
+                finally:
+                    process.terminate()
+        finally:
+            provider.terminate()
     return rows
 
 

@@ -62,6 +62,29 @@ def test_a_stream_that_breaks_never_looks_complete(start_provider, start_gateway
         ask(client_of(gateway), stream=True)
 
 
+def test_text_that_came_is_relayed_before_the_error(start_provider, start_gateway, client_of):
+    gateway, providers = cloud_only(start_provider, start_gateway)
+    providers["ai-hub"].script(faults=[{"kind": "error_event", "share": 1.0, "after_tokens": 5}])
+    seen = ""
+    with pytest.raises(openai.APIError):
+        for chunk in client_of(gateway).chat.completions.create(model="auto", messages=HELLO, max_tokens=24, stream=True):
+            seen += chunk.choices[0].delta.content or ""
+    assert seen
+    decision = wait_until(lambda: gateway.decisions(1), what="the decision")[0]
+    assert decision["status"] == 502 and decision["cost_nano_usd"] > 0
+
+
+def test_what_is_too_long_here_is_answered_elsewhere(start_provider, start_gateway, client_of):
+    """More tokens than four bytes a token would make: only the engine itself knows that it cannot."""
+    cloud = start_provider("instant")
+    targets = {"local": configs.synthetic_engine(context_max=200),
+               "ai-hub": configs.provider(cloud.base_url, "ai-hub")}
+    gateway = start_gateway(configs.gateway(targets))
+    many = [{"role": "user", "content": "a"}] * 100
+    raw = client_of(gateway).chat.completions.with_raw_response.create(model="auto", messages=many, max_tokens=8)
+    assert raw.headers["x-spillway-target"] == "ai-hub"
+
+
 def test_an_open_breaker_is_not_asked(start_provider, start_gateway, client_of):
     gateway, providers = cloud_only(start_provider, start_gateway)
     providers["ai-hub"].script(faults=[{"kind": "error", "share": 1.0, "after_seconds": 0}])

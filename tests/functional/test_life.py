@@ -1,10 +1,12 @@
 """Start, reload, stop."""
 import concurrent.futures
 import json
+import signal
 import subprocess
 import time
 
 import openai
+import pytest
 
 import configs
 from processes import BINARY, get, wait_until
@@ -69,6 +71,34 @@ def test_reload_takes_over_and_a_bad_file_does_not(start_provider, start_gateway
     del config["models"]["fast"]
     configs.write(gateway.config_path, config)
     wait_until(lambda: "fast" not in [m.id for m in client.models.list()], what="the mended file")
+
+
+def test_sighup_reads_a_rotated_key(start_provider, start_gateway, client_of, tmp_path):
+    """The YAML stays as it is, so the file watcher has nothing to tell."""
+    secret = tmp_path / "key"
+    secret.write_text("sk-first", encoding="utf-8")
+    config = simple(start_provider("instant").base_url)
+    config["keys"] = {"rotated": {"secret": f"file:{secret}"}}
+    gateway = start_gateway(config)
+    assert client_of(gateway, api_key="sk-first").models.list().data
+    secret.write_text("sk-second", encoding="utf-8")
+    gateway.child.send_signal(signal.SIGHUP)
+
+    def second_works():
+        try:
+            return client_of(gateway, api_key="sk-second").models.list().data
+        except openai.AuthenticationError:
+            return False
+    wait_until(second_works, what="the second key")
+    with pytest.raises(openai.AuthenticationError):
+        client_of(gateway, api_key="sk-first").models.list()
+
+
+def test_a_steady_stream_may_outlast_the_clients_read_timeout(start_gateway, client_of):
+    gateway = start_gateway(configs.gateway({"local": configs.synthetic_engine(base="40ms")}))
+    chunks = client_of(gateway, timeout=1).chat.completions.create(
+        model="smollm2", messages=HELLO, max_tokens=50, stream=True, extra_body={"ignore_eos": True})
+    assert [c.choices[0].finish_reason for c in chunks][-1] == "length"
 
 
 def test_a_running_answer_keeps_its_edition(start_provider, start_gateway, client_of):
