@@ -32,7 +32,7 @@ TEST(Engine, ASlowClientIsParkedAndThenDropped) {
   ASSERT_TRUE(slow);
   ASSERT_TRUE(eventually([&] { return engine.counters().failed == 1; }));
   EXPECT_EQ(engine.counters().generated_tokens, 4u) << "parked when four pieces were not read";
-  EXPECT_TRUE(engine.status().running.empty());
+  EXPECT_TRUE(eventually([&] { return engine.status().running.empty(); }));
 
   std::optional<Errc> code;
   auto consume = [](std::shared_ptr<Bridge> bridge,
