@@ -56,7 +56,9 @@ std::unique_ptr<Executor> load(const std::string& precision) {
     ADD_FAILURE() << file.error().message;
     return nullptr;
   }
-  auto executor = load_executor(*file, {precision, 2, kBlocks});
+  // One thread: two of LibTorch's wait for each other by spinning, which a busy machine makes
+  // endless.
+  auto executor = load_executor(*file, {precision, 1, kBlocks});
   if (!executor) ADD_FAILURE() << executor.error().message;
   return executor ? std::move(*executor) : nullptr;
 }

@@ -80,7 +80,9 @@ class PackedOps final : public Ops {
   }
 
   KvLayer make_kv_layer(int blocks, const AttentionShape& shape) override {
-    if (shape.head_width % 16 != 0) throw std::runtime_error("head width is no multiple of 16");
+    if (shape.head_width % 32 != 0 || shape.head_width > kHeadWidthMax) {
+      throw std::runtime_error("head width is no multiple of 32");
+    }
     const auto bytes = static_cast<std::int64_t>(page_bytes(shape.head_width));
     // Memory that is not touched yet: pages cost nothing until they are used.
     const auto pages = [&] { return at::empty({blocks, shape.kv_heads, bytes}, at::kByte); };

@@ -21,11 +21,13 @@ typedef std::int16_t ShortLanes __attribute__((vector_size(32)));
 SPILLWAY_INLINE void load(Lanes& lanes, const float* at) { std::memcpy(&lanes, at, sizeof lanes); }
 SPILLWAY_INLINE void store(float* at, const Lanes& lanes) { std::memcpy(at, &lanes, sizeof lanes); }
 
-// Sixteen 16-bit integers as floats.
-SPILLWAY_INLINE void load(Lanes& lanes, const std::int16_t* at) {
-  ShortLanes shorts;
-  std::memcpy(&shorts, at, sizeof shorts);
-  lanes = __builtin_convertvector(shorts, Lanes);
+// Thirty-two 16-bit integers as floats: those at even places and those at odd ones. Two shifts do
+// it, where a conversion from 16 bits takes g++ 12 eight instructions.
+SPILLWAY_INLINE void load_pairs(Lanes& even, Lanes& odd, const std::int16_t* at) {
+  IntLanes words;
+  std::memcpy(&words, at, sizeof words);
+  even = __builtin_convertvector((words << 16) >> 16, Lanes);
+  odd = __builtin_convertvector(words >> 16, Lanes);
 }
 
 // Sixteen floats that are whole numbers as 16-bit integers.

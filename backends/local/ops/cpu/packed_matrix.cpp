@@ -9,12 +9,14 @@
 #include <cstring>
 #include <new>
 #include <stdexcept>
+#include <sys/mman.h>
 
 namespace spillway::local::ops {
 
 namespace {
 
 constexpr int kLineBytes = 64;
+constexpr std::uintptr_t kPage = 4'096;
 constexpr std::align_val_t kLine{kLineBytes};
 
 bool has_four_bits(const RowSource& source) {
@@ -46,7 +48,12 @@ std::uint16_t half_at(const std::byte* at) {
 void AlignedDelete::operator()(std::byte* memory) const { ::operator delete[](memory, kLine); }
 
 AlignedBytes allocate_aligned(std::size_t bytes) {
-  return AlignedBytes(static_cast<std::byte*>(::operator new[](bytes, kLine)));
+  AlignedBytes memory(static_cast<std::byte*>(::operator new[](bytes, kLine)));
+  // Large pages where the system gives them: weights are read from end to end at each step.
+  const auto begin = (reinterpret_cast<std::uintptr_t>(memory.get()) + kPage - 1) / kPage * kPage;
+  const auto end = (reinterpret_cast<std::uintptr_t>(memory.get()) + bytes) / kPage * kPage;
+  if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+  return memory;
 }
 
 // 32 weights of a row. Halves are kept as they are in the file.

@@ -26,10 +26,12 @@ SPILLWAY_INLINE void score_pages(const Pages& pages, int head, const std::int32_
     const std::byte* const memory = pages.key_page(table[page], head);
     const std::int16_t* const keys = integers_of(memory);
     Lanes sums[kCount] = {};
-    for (int d = 0; d < pages.head_width; ++d) {
-      Lanes key;
-      load(key, keys + d * kPageTokens);
-      for (int q = 0; q < kCount; ++q) sums[q] += key * queries[q][d];
+    for (int d = 0; d < pages.head_width; d += 2) {
+      Lanes even;
+      Lanes odd;
+      load_pairs(even, odd, keys + d * kPageTokens);
+      for (int q = 0; q < kCount; ++q) sums[q] += even * queries[q][d];
+      for (int q = 0; q < kCount; ++q) sums[q] += odd * queries[q][d + 1];
     }
     Lanes scales;
     load(scales, scales_of(memory));
@@ -39,8 +41,9 @@ SPILLWAY_INLINE void score_pages(const Pages& pages, int head, const std::int32_
   }
 }
 
-// Turns a row of `room` scores, of which the first `seen` count, into weights that sum to one.
-SPILLWAY_INLINE void soften(float* scores, int seen, int room) {
+// Turns a row of `room` scores, of which the first `seen` count, into e^(score − highest); returns
+// one by their sum.
+SPILLWAY_INLINE float soften(float* scores, int seen, int room) {
   for (int i = seen; i < room; ++i) scores[i] = -INFINITY;
   Lanes most;
   load(most, scores);
@@ -59,8 +62,19 @@ SPILLWAY_INLINE void soften(float* scores, int seen, int room) {
     totals += weight;
     store(scores + i, weight);
   }
-  const float inverse = 1.0f / sum(totals);
-  for (int i = 0; i < room; ++i) scores[i] *= inverse;
+  return 1.0f / sum(totals);
+}
+
+// Multiplies weights by `factor` and by the scales of their values.
+SPILLWAY_INLINE void scale_weights(const Pages& pages, int head, const std::int32_t* table,
+                                   int page_count, float factor, float* weights) {
+  for (int page = 0; page < page_count; ++page, weights += kPageTokens) {
+    Lanes weight;
+    Lanes scales;
+    load(weight, weights);
+    load(scales, scales_of(pages.value_page(table[page], head)));
+    store(weights, weight * scales * factor);
+  }
 }
 
 // outputs[query][d] = Σ weight · value, for 16 · kParts columns from `column` on.
@@ -72,17 +86,17 @@ SPILLWAY_INLINE void weigh_values(const Pages& pages, int head, const std::int32
   for (int page = 0; page * kPageTokens < context; ++page) {
     const std::byte* const memory = pages.value_page(table[page], head);
     const std::int16_t* const values = integers_of(memory) + column;
-    const float* const scales = scales_of(memory);
     // What lies behind the context was never written: it may be anything.
     const int tokens = std::min(kPageTokens, context - page * kPageTokens);
     for (int token = 0; token < tokens; ++token) {
       const float* const weight = weights + page * kPageTokens + token;
       Lanes value[kParts];
-      for (int part = 0; part < kParts; ++part) {
-        load(value[part], values + token * pages.head_width + part * kLanes);
+      for (int part = 0; part < kParts; part += 2) {
+        const int at = token * pages.head_width + part * kLanes;
+        load_pairs(value[part], value[part + 1], values + at);
       }
       for (int q = 0; q < kCount; ++q) {
-        const float factor = weight[q * stride] * scales[token];
+        const float factor = weight[q * stride];
         for (int part = 0; part < kParts; ++part) sums[q][part] += value[part] * factor;
       }
     }
@@ -101,13 +115,17 @@ SPILLWAY_INLINE void attend(const Pages& pages, int head, const std::int32_t* ta
   const int page_count = (context + kPageTokens - 1) / kPageTokens;
   const int room = page_count * kPageTokens;
   score_pages<kCount>(pages, head, table, page_count, scale, rows.queries, scores, room);
-  for (int q = 0; q < kCount; ++q) soften(scores + q * room, rows.positions[q] + 1, room);
+  for (int q = 0; q < kCount; ++q) {
+    float* const row = scores + q * room;
+    const float factor = soften(row, rows.positions[q] + 1, room);
+    scale_weights(pages, head, table, page_count, factor, row);
+  }
   int column = 0;
   for (; column + 4 * kLanes <= pages.head_width; column += 4 * kLanes) {
     weigh_values<kCount, 4>(pages, head, table, context, column, scores, room, rows.outputs);
   }
-  for (; column < pages.head_width; column += kLanes) {
-    weigh_values<kCount, 1>(pages, head, table, context, column, scores, room, rows.outputs);
+  for (; column < pages.head_width; column += 2 * kLanes) {
+    weigh_values<kCount, 2>(pages, head, table, context, column, scores, room, rows.outputs);
   }
 }
 
@@ -124,9 +142,9 @@ void attend_few(const Pages& pages, int head, const std::int32_t* table, float s
   }
 }
 
-// Integers of a vector, `stride` apart, and the scale that makes them values again.
+// Integers of a vector, and the scale that makes them values again.
 SPILLWAY_VECTOR_CLONES
-float to_integers(const float* x, int width, std::int16_t* out, int stride) {
+float to_integers(const float* x, int width, std::int16_t* out) {
   Lanes most = {};
   for (int i = 0; i < width; i += kLanes) {
     Lanes value;
@@ -139,9 +157,7 @@ float to_integers(const float* x, int width, std::int16_t* out, int stride) {
   for (int i = 0; i < width; i += kLanes) {
     Lanes value;
     load(value, x + i);
-    std::int16_t q[kLanes];
-    store(q, rounded(value * inverse));
-    for (int lane = 0; lane < kLanes; ++lane) out[(i + lane) * stride] = q[lane];
+    store(out + i, rounded(value * inverse));
   }
   return peak / kInt16Max;
 }
@@ -162,18 +178,22 @@ void rotate(float* head, int head_width, const float* cos_sin) {
 }
 
 void append(const Pages& pages, std::int32_t slot, int head, const float* key, const float* value) {
-  const std::int32_t page = slot / kPageTokens;
   const int token = slot % kPageTokens;
-  std::byte* const key_page = pages.key_page(page, head);
-  std::byte* const value_page = pages.value_page(page, head);
+  std::byte* const key_page = pages.key_page(slot / kPageTokens, head);
+  std::byte* const value_page = pages.value_page(slot / kPageTokens, head);
   const std::size_t scales = kPageTokens * sizeof(float);
-  auto* const key_integers = reinterpret_cast<std::int16_t*>(key_page + scales) + token;
-  auto* const value_integers =
+  std::int16_t q[kHeadWidthMax];
+
+  reinterpret_cast<float*>(key_page)[token] = to_integers(key, pages.head_width, q);
+  auto* const keys = reinterpret_cast<std::int16_t*>(key_page + scales) + 2 * token;
+  for (int d = 0; d < pages.head_width; ++d) keys[d / 2 * 2 * kPageTokens + d % 2] = q[d];
+
+  reinterpret_cast<float*>(value_page)[token] = to_integers(value, pages.head_width, q);
+  auto* const values =
       reinterpret_cast<std::int16_t*>(value_page + scales) + token * pages.head_width;
-  reinterpret_cast<float*>(key_page)[token] =
-      to_integers(key, pages.head_width, key_integers, kPageTokens);
-  reinterpret_cast<float*>(value_page)[token] =
-      to_integers(value, pages.head_width, value_integers, 1);
+  for (int d = 0; d < pages.head_width; ++d) {
+    values[d / 32 * 32 + d % kLanes * 2 + d % 32 / kLanes] = q[d];
+  }
 }
 
 void attend_head(const Pages& pages, int head, const std::int32_t* table, float scale,

@@ -2,7 +2,9 @@
 //
 // Pure functions on plain memory; several threads may work on different rows. A page of one head
 // holds 16 scales (fp32), then 16 × D integers of 16 bits: x = scale · q, finer than a half float.
-// Keys lie [D, 16], so that sixteen scores are made at once; values [16, D].
+// They lie as load_pairs (lanes.h) wants them. Keys: for each pair of dimensions, the 16 tokens'
+// pairs, so that sixteen scores are made at once. Values: for each token and 32 columns, column i
+// beside column i + 16.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +15,8 @@
 namespace spillway::local::ops {
 
 inline constexpr int kPageTokens = 16;
+
+inline constexpr int kHeadWidthMax = 512;
 
 // Queries that share one pass over the pages.
 inline constexpr int kQueriesAtOnce = 6;
@@ -27,7 +31,7 @@ struct Pages {
   std::byte* keys = nullptr;
   std::byte* values = nullptr;
   int kv_heads = 0;
-  int head_width = 0;  // A multiple of 16.
+  int head_width = 0;  // A multiple of 32, at most kHeadWidthMax.
 
   std::byte* key_page(std::int32_t page, int head) const { return keys + offset(page, head); }
   std::byte* value_page(std::int32_t page, int head) const { return values + offset(page, head); }

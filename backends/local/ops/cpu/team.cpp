@@ -12,7 +12,7 @@ constexpr int kCallerSpins = 400;  // Then the caller lets others have its proce
 
 void relax() { __builtin_ia32_pause(); }
 
-bool is_open(std::uint64_t round) { return round % 2 == 1; }
+bool is_open(std::uint32_t round) { return round % 2 == 1; }
 
 }  // namespace
 
@@ -53,9 +53,9 @@ void Team::take_shares(const Job& job) {
 
 void Team::help() {
   pthread_setname_np(pthread_self(), "engine-helper");
-  std::uint64_t seen = 0;
+  std::uint32_t seen = 0;
   while (!stop_.load()) {
-    std::uint64_t round = round_.load();
+    std::uint32_t round = round_.load();
     for (int spins = 0; round == seen && spins < kSpins; ++spins) {
       relax();
       round = round_.load();

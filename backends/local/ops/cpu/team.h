@@ -58,7 +58,7 @@ class Team {
   alignas(64) std::atomic<int> next_{0};  // First item not dealt yet.
   // Odd while a job is open. A helper counts itself busy before it looks: once a job is closed and
   // nobody is busy, nobody will touch it again.
-  alignas(64) std::atomic<std::uint64_t> round_{0};
+  alignas(64) std::atomic<std::uint32_t> round_{0};
   alignas(64) std::atomic<int> busy_{0};
   std::atomic<bool> stop_{false};
   std::vector<std::thread> helpers_;
