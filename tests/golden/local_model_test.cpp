@@ -5,6 +5,7 @@
 #include "backends/local/kv/block_pool.h"
 #include "backends/local/loader/gguf.h"
 #include "backends/local/model/load_executor.h"
+#include "backends/local/model/text_model_codec.h"
 #include "backends/local/sample/sampler.h"
 #include "backends/local/sched/scheduler.h"
 
@@ -24,6 +25,7 @@ namespace {
 constexpr int kBlocks = 256;
 
 struct Case {
+  std::string user;
   std::vector<std::int32_t> prompt;
   std::vector<std::int32_t> answer;
 };
@@ -44,7 +46,8 @@ std::vector<Case> oracle() {
     std::istringstream line(text);
     std::string kind;
     line >> kind;
-    if (kind == "prompt") cases.push_back({ids_in(line), {}});
+    if (kind == "user") cases.push_back({text.substr(kind.size() + 1), {}, {}});
+    if (kind == "prompt") cases.back().prompt = ids_in(line);
     if (kind == "answer") cases.back().answer = ids_in(line);
   }
   return cases;
@@ -157,6 +160,31 @@ TEST(LocalModel, ServedPrecisionAgreesWithTransformers) {
   const double share = agreement(*executor, oracle());
   std::cout << "top-1 agreement: " << 100 * share << " %\n";
   EXPECT_GE(share, 0.99);
+}
+
+// Rows do not see one another in our kernels: not even the last bit depends on the company they
+// keep.
+TEST(LocalModel, BatchAndChunksMakeNoDifferenceAsServed) {
+  const auto cases = oracle();
+  const auto executor = load("int8");
+  ASSERT_NE(executor, nullptr);
+  const auto alone = generate(*executor, cases, {1, 512});
+  ASSERT_EQ(alone.size(), cases.size());
+  for (const SchedulerLimits limits : {SchedulerLimits{8, 17}, {20, 96}}) {
+    EXPECT_EQ(generate(*executor, cases, limits), alone) << limits.sequences_max << " sequences";
+  }
+}
+
+TEST(LocalModel, PromptsAreThoseOfTransformers) {
+  const auto file = loader::GgufFile::open(model_path());
+  ASSERT_TRUE(file) << file.error().message;
+  const auto codec = make_text_model_codec(*file);
+  ASSERT_TRUE(codec) << codec.error().message;
+  for (const Case& one : oracle()) {
+    const auto ids = (*codec)->encode({{Role::user, one.user, "", true}});
+    ASSERT_TRUE(ids) << ids.error().message;
+    EXPECT_EQ(*ids, one.prompt) << one.user;
+  }
 }
 
 TEST(LocalModel, SaysWhatIsWrongWithAPrecision) {
