@@ -96,6 +96,7 @@ net::awaitable<void> Listener::accept_loop() {
         co_await acceptor_.async_accept(worker.io(), peer, net::as_tuple(net::use_awaitable));
     if (!error) {
       hand_over(std::move(socket), worker, peer);
+      if (reserve_descriptor_ < 0) reserve_descriptor_ = open_reserve();  // Lost in a famine.
     } else if (acceptor_.is_open()) {
       co_await pause_after(error);
     }
