@@ -108,7 +108,7 @@ def measure(name, concurrency, options, repetition):
         process, port = start(folder, max(concurrency, 1), options.threads)
         try:
             chat(port, 10**6 + repetition, 20)
-            requests = max(options.requests, 2 * concurrency) if concurrency > 1 else options.requests
+            requests = max(options.requests, concurrency)
             row = closed_loop(port, concurrency, requests, options.words, 1000 * repetition)
             row["rss_mb"] = resident_mb(process.child.pid)
             return row
@@ -119,7 +119,7 @@ def measure(name, concurrency, options, repetition):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--concurrency", default="1,8", help="comma-separated")
-    parser.add_argument("--requests", type=int, default=4, help="a run (at least twice the concurrency)")
+    parser.add_argument("--requests", type=int, default=4, help="a run (at least the concurrency)")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--words", type=int, default=478, help="of a prompt")
