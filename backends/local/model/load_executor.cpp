@@ -29,7 +29,9 @@ Result<std::unique_ptr<Executor>> load_executor(const loader::GgufFile& file,
     if (!ops) return ops.error();
     auto decoder = Decoder::load(file, std::move(*spec), std::move(*ops), options.kv_blocks);
     if (!decoder) return decoder.error();
-    return std::make_unique<TorchExecutor>(std::move(*decoder), options.kv_blocks, options.threads);
+    // Our own kernels bring their own threads: LibTorch's would only spin beside them.
+    const int library_threads = options.precision == "int8" ? 1 : options.threads;
+    return std::make_unique<TorchExecutor>(std::move(*decoder), options.kv_blocks, library_threads);
   } catch (const std::exception& problem) {
     return Error{Errc::invalid_request, std::string("model file: ") + problem.what(), "",
                  std::nullopt};

@@ -1,7 +1,8 @@
 #include "backends/local/sample/sampler.h"
 
+#include "backends/local/sample/weights.h"
+
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -20,25 +21,17 @@ std::uint64_t mix(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
-std::int32_t argmax(std::span<const float> logits) {
-  // Two passes, since a compiler vectorises neither a search with an index.
-  float highest = -std::numeric_limits<float>::infinity();
-  for (const float logit : logits) highest = logit > highest ? logit : highest;
-  const auto first = std::find(logits.begin(), logits.end(), highest);
-  return static_cast<std::int32_t>(first - logits.begin());
-}
-
 void repeat_penalty(float& logit, double penalty) {
   logit = static_cast<float>(logit > 0 ? logit / penalty : logit * penalty);
 }
 
 // Ties go to the lower id, so that a cut does not depend on the library's algorithm.
 struct Likelier {
-  std::span<const float> logits;
+  std::span<const float> weights;
 
   bool operator()(std::int32_t a, std::int32_t b) const {
-    const float of_a = logits[static_cast<std::size_t>(a)];
-    const float of_b = logits[static_cast<std::size_t>(b)];
+    const float of_a = weights[static_cast<std::size_t>(a)];
+    const float of_b = weights[static_cast<std::size_t>(b)];
     return of_a != of_b ? of_a > of_b : a < b;
   }
 };
@@ -66,8 +59,21 @@ std::int32_t SequenceSampler::choose(std::span<const float> logits, SamplerScrat
     alter_logits(scratch.logits);
     logits = scratch.logits;
   }
-  if (sampling_.temperature < kGreedyBelow) return argmax(logits);
-  return draw(logits, scratch);
+  if (sampling_.temperature < kGreedyBelow) {
+    return static_cast<std::int32_t>(largest_index(logits));
+  }
+  weigh(logits, static_cast<float>(sampling_.temperature), scratch.weights);
+  scratch.weights.resize(logits.size());
+  if (!cuts_candidates()) {
+    return static_cast<std::int32_t>(draw_index(scratch.weights, uniform()));
+  }
+  keep_candidates(scratch);
+  if (sampling_.top_p < 1.0) keep_top_p(scratch);
+  scratch.kept.clear();
+  for (const std::int32_t id : scratch.ids) {
+    scratch.kept.push_back(scratch.weights[static_cast<std::size_t>(id)]);
+  }
+  return scratch.ids[draw_index(scratch.kept, uniform())];
 }
 
 void SequenceSampler::record(std::int32_t token) {
@@ -102,54 +108,38 @@ void SequenceSampler::alter_logits(std::span<float> logits) const {
   }
 }
 
-std::int32_t SequenceSampler::draw(std::span<const float> logits, SamplerScratch& scratch) const {
-  const float highest = *std::max_element(logits.begin(), logits.end());
-  keep_candidates(logits, highest, scratch);
-  if (sampling_.top_p < 1.0) keep_top_p(logits, highest, scratch);
-
-  // Weights relative to the highest logit cannot overflow, and their sum is at least 1.
-  scratch.weights.resize(scratch.ids.size());
-  double sum = 0.0;
-  for (std::size_t i = 0; i < scratch.ids.size(); ++i) {
-    const float below = logits[static_cast<std::size_t>(scratch.ids[i])] - highest;
-    sum += std::exp(below / static_cast<float>(sampling_.temperature));
-    scratch.weights[i] = sum;
-  }
-  const double point = uniform() * sum;
-  const auto hit = std::upper_bound(scratch.weights.begin(), scratch.weights.end(), point);
-  const auto last = static_cast<std::ptrdiff_t>(scratch.ids.size()) - 1;
-  return scratch.ids[static_cast<std::size_t>(std::min(hit - scratch.weights.begin(), last))];
+bool SequenceSampler::cuts_candidates() const {
+  return sampling_.min_p > 0.0 || sampling_.top_k > 0 || sampling_.top_p < 1.0;
 }
 
-void SequenceSampler::keep_candidates(std::span<const float> logits, float highest,
-                                      SamplerScratch& scratch) const {
-  auto& ids = scratch.ids;
+void SequenceSampler::keep_candidates(SamplerScratch& scratch) const {
+  auto& [logits, weights, ids, kept] = scratch;
+  // The likeliest token weighs 1, so min_p is a weight. Where top_p alone cuts, what lies below the
+  // other bound is together less than the share that it leaves out: no nucleus reaches it.
+  const bool only_top_p = sampling_.top_k <= 0 && sampling_.min_p <= 0.0;
+  const double share = (1.0 - sampling_.top_p) / static_cast<double>(weights.size());
+  const auto lowest = static_cast<float>(only_top_p ? share : sampling_.min_p);
   ids.clear();
-  // p ≥ min_p · p_max, in logits: no division and no exponential is needed.
-  const double margin = sampling_.min_p > 0.0 ? sampling_.temperature * std::log(sampling_.min_p)
-                                              : -std::numeric_limits<double>::infinity();
-  const double lowest = highest + margin;
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (logits[i] >= lowest) ids.push_back(static_cast<std::int32_t>(i));
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    if (weights[i] >= lowest) ids.push_back(static_cast<std::int32_t>(i));
   }
   const auto k = static_cast<std::size_t>(std::max(sampling_.top_k, 0));
   if (k == 0 || k >= ids.size()) return;
   std::nth_element(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(k) - 1, ids.end(),
-                   Likelier{logits});
+                   Likelier{weights});
   ids.resize(k);
 }
 
-void SequenceSampler::keep_top_p(std::span<const float> logits, float highest,
-                                 SamplerScratch& scratch) const {
-  auto& ids = scratch.ids;
-  const auto weight = [&](std::int32_t id) {
-    const float below = logits[static_cast<std::size_t>(id)] - highest;
-    return static_cast<double>(std::exp(below / static_cast<float>(sampling_.temperature)));
+void SequenceSampler::keep_top_p(SamplerScratch& scratch) const {
+  auto& [logits, weights, ids, kept] = scratch;
+  const auto weight = [&](std::int32_t id) -> double {
+    return weights[static_cast<std::size_t>(id)];
   };
-  const double enough = sampling_.top_p * std::accumulate(ids.begin(), ids.end(), 0.0,
-                                                          [&](double sum, std::int32_t id) {
-                                                            return sum + weight(id);
-                                                          });
+  const auto add = [&](double sum, std::int32_t id) { return sum + weight(id); };
+  const bool others_cut = sampling_.top_k > 0 || sampling_.min_p > 0.0;
+  const double whole = others_cut ? std::accumulate(ids.begin(), ids.end(), 0.0, add)
+                                  : std::accumulate(weights.begin(), weights.end(), 0.0);
+  const double enough = sampling_.top_p * whole;
   // The nucleus is mostly small: sort the head only, and more of it where that was not enough.
   double covered = 0.0;
   std::size_t sorted = 0;
@@ -157,7 +147,7 @@ void SequenceSampler::keep_top_p(std::span<const float> logits, float highest,
     const std::size_t end = std::min(ids.size(), std::max<std::size_t>(64, sorted * 8));
     const auto from = ids.begin() + static_cast<std::ptrdiff_t>(sorted);
     std::partial_sort(from, ids.begin() + static_cast<std::ptrdiff_t>(end), ids.end(),
-                      Likelier{logits});
+                      Likelier{weights});
     for (; sorted < end; ++sorted) {
       covered += weight(ids[sorted]);
       if (covered < enough) continue;

@@ -17,8 +17,9 @@ namespace spillway::local {
 // Room to work in, shared by all sequences of a thread.
 struct SamplerScratch {
   std::vector<float> logits;
+  std::vector<float> weights;
   std::vector<std::int32_t> ids;
-  std::vector<double> weights;
+  std::vector<float> kept;  // Weights of `ids`.
 };
 
 class SequenceSampler {
@@ -41,9 +42,9 @@ class SequenceSampler {
  private:
   bool alters_logits() const;
   void alter_logits(std::span<float> logits) const;
-  std::int32_t draw(std::span<const float> logits, SamplerScratch& scratch) const;
-  void keep_candidates(std::span<const float> logits, float highest, SamplerScratch& scratch) const;
-  void keep_top_p(std::span<const float> logits, float highest, SamplerScratch& scratch) const;
+  bool cuts_candidates() const;
+  void keep_candidates(SamplerScratch& scratch) const;
+  void keep_top_p(SamplerScratch& scratch) const;
   double uniform() const;
 
   const Sampling sampling_;
