@@ -224,7 +224,8 @@ TEST_F(LocalBackendTest, WhenTheExecutorFailsEveryStreamDoes) {
   start(target);
   auto runs = open(request(5, 100));
   auto waits = open(request(5, 100));
-  ASSERT_TRUE(eventually([&] { return gate_->steps == 2; }));
+  ASSERT_TRUE(eventually([&] { return gate_->begun == 3; }));
+  auto came_last = open(request(5, 100));  // The third step is under way: not even taken in.
   {
     std::lock_guard lock(gate_->mutex);
     gate_->broken = true;
@@ -232,6 +233,7 @@ TEST_F(LocalBackendTest, WhenTheExecutorFailsEveryStreamDoes) {
   }
   EXPECT_EQ(read(*runs).error->code, Errc::backend_unavailable);
   EXPECT_EQ(read(*waits).error->code, Errc::backend_unavailable);
+  EXPECT_EQ(read(*came_last).error->code, Errc::backend_unavailable);
   EXPECT_FALSE(backend_->status().ready);
   EXPECT_TRUE(backend_->status().running.empty());
   EXPECT_EQ(ask(request(1, 1)).error->code, Errc::backend_unavailable);

@@ -16,6 +16,23 @@ namespace net = boost::asio;
 using namespace std::chrono_literals;
 
 // The engine by itself, where the Bridge's size matters.
+TEST(Inbox, APictureMadeBeforeASequenceCameDoesNotHideIt) {
+  EngineStatus initial;
+  initial.ready = true;
+  initial.waiting_max = 4;
+  Inbox inbox(initial);
+  NewSequence sequence;
+  sequence.prompt = std::make_shared<const std::vector<std::int32_t>>(9, 0);
+  sequence.tokens_max = 3;
+  ASSERT_TRUE(inbox.submit(std::move(sequence)));
+  inbox.publish({}, {}, 160);
+  ASSERT_EQ(inbox.status().waiting.size(), 1u);
+  EXPECT_EQ(inbox.status().waiting[0].prefill_left, 9);
+  EXPECT_EQ(inbox.take({}).arrivals.size(), 1u);
+  inbox.publish({}, {}, 160);
+  EXPECT_TRUE(inbox.status().waiting.empty());
+}
+
 TEST(Engine, ASlowClientIsParkedAndThenDropped) {
   net::io_context io(1);
   LetterCodec codec;

@@ -62,7 +62,8 @@ class LetterExecutor final : public Executor {
     std::condition_variable opened;
     int steps_allowed = 1 << 30;
     bool broken = false;
-    std::atomic<int> steps{0};
+    std::atomic<int> begun{0};
+    std::atomic<int> steps{0};  // That were let through.
 
     void allow(int steps_more) {
       std::lock_guard lock(mutex);
@@ -77,6 +78,7 @@ class LetterExecutor final : public Executor {
   ExecutorShape shape() const override { return {26, 512, kv_blocks_}; }
 
   Result<StepResult> run(std::span<const Slice> slices) override {
+    ++gate_->begun;
     {
       std::unique_lock lock(gate_->mutex);
       gate_->opened.wait(lock, [this] { return gate_->steps_allowed > 0 || gate_->broken; });

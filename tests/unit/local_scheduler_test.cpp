@@ -88,6 +88,21 @@ TEST(Scheduler, TheYoungestGivesUpItsBlocksAndIsRecomputed) {
   EXPECT_EQ(again[0].tokens, 33) << "its prompt and all that it had generated";
 }
 
+TEST(Scheduler, APreemptedSequenceComesBeforeThoseThatNeverRan) {
+  BlockPool pool(4, kBlock);
+  Scheduler scheduler({3, 64}, pool);
+  scheduler.add(1, 16);
+  scheduler.commit(scheduler.plan());
+  scheduler.add(2, 1);
+  scheduler.commit(scheduler.plan());
+  scheduler.add(3, 1);
+  while (scheduler.preemptions() == 0) scheduler.commit(scheduler.plan());
+  scheduler.remove(1);
+  const auto plan = scheduler.plan();
+  ASSERT_EQ(plan.size(), 2u);
+  EXPECT_EQ(plan[0].sequence, 2u);
+}
+
 // A world that checks every promise of the scheduler at every step of a random schedule.
 class RandomWorld {
  public:
