@@ -2,7 +2,7 @@
 #include "backends/local/local_backend.h"
 #ifdef SPILLWAY_TORCH
 #include "backends/local/model/load_executor.h"
-#include "backends/local/model/text_model_codec.h"
+#include "backends/local/text_model_codec.h"
 #endif
 
 #include <algorithm>

@@ -5,7 +5,7 @@
 #include "backends/local/kv/block_pool.h"
 #include "backends/local/loader/gguf.h"
 #include "backends/local/model/load_executor.h"
-#include "backends/local/model/text_model_codec.h"
+#include "backends/local/text_model_codec.h"
 #include "backends/local/sample/sampler.h"
 #include "backends/local/sched/scheduler.h"
 

@@ -1,3 +1,4 @@
+#include "backends/local/arch/model_tensor.h"
 #include "backends/local/loader/dequantize.h"
 #include "backends/local/model/decoder_internal.h"
 
@@ -20,14 +21,6 @@ at::Tensor rope_table(const ArchSpec& spec) {
   const auto positions = at::arange(spec.context_max, at::kDouble).unsqueeze(1);
   const auto angles = positions * at::tensor(spec.inverse_frequencies, at::kDouble).unsqueeze(0);
   return at::stack({angles.cos(), angles.sin()}, 2).to(at::kFloat).contiguous();
-}
-
-Error wrong_shape(const loader::Tensor& tensor, std::int64_t rows, std::int64_t columns) {
-  return {Errc::invalid_request,
-          "model file: tensor " + tensor.name + " is " + std::to_string(tensor.rows()) + " x " +
-              std::to_string(tensor.columns()) + ", expected " + std::to_string(rows) + " x " +
-              std::to_string(columns),
-          "", std::nullopt};
 }
 
 // Finds tensors of the shapes that the spec asks for, and remembers the first problem.
@@ -54,19 +47,10 @@ class Shelf {
 
  private:
   const loader::Tensor* find(const std::string& name, std::int64_t rows, std::int64_t columns) {
-    const auto found = file_.require(name);
-    if (!found) {
-      keep(found.error());
-      return nullptr;
-    }
-    const loader::Tensor& tensor = **found;
-    if (tensor.rows() != rows || tensor.columns() != columns) {
-      keep(wrong_shape(tensor, rows, columns));
-    } else if (!loader::can_dequantize(tensor.type)) {
-      keep({Errc::invalid_request, "model file: tensor " + name + " has a type not supported", "",
-            std::nullopt});
-    }
-    return &tensor;
+    const auto found = model_tensor(file_, name, rows, columns);
+    if (found) return *found;
+    keep(found.error());
+    return nullptr;
   }
 
   void keep(Error error) {

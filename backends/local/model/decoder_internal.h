@@ -5,8 +5,8 @@
 #pragma once
 
 #include "backends/contract/error.h"
+#include "backends/local/arch/arch_spec.h"
 #include "backends/local/loader/gguf.h"
-#include "backends/local/model/arch_spec.h"
 #include "backends/local/ops/ops.h"
 
 #include <ATen/core/Tensor.h>

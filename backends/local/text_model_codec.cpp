@@ -1,4 +1,4 @@
-#include "backends/local/model/text_model_codec.h"
+#include "backends/local/text_model_codec.h"
 
 #include "backends/local/text.h"
 

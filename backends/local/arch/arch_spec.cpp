@@ -1,4 +1,4 @@
-#include "backends/local/model/arch_spec.h"
+#include "backends/local/arch/arch_spec.h"
 
 #include <cmath>
 #include <utility>
