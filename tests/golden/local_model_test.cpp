@@ -5,19 +5,22 @@
 #include "backends/local/kv/block_pool.h"
 #include "backends/local/loader/gguf.h"
 #include "backends/local/model/load_executor.h"
-#include "backends/local/text_model_codec.h"
 #include "backends/local/sample/sampler.h"
 #include "backends/local/sched/scheduler.h"
+#include "backends/local/text_model_codec.h"
+#include "tests/unit/tiny_model.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <map>
 #include <sstream>
+#include <unistd.h>
 
 namespace spillway::local {
 namespace {
@@ -185,6 +188,16 @@ TEST(LocalModel, PromptsAreThoseOfTransformers) {
     ASSERT_TRUE(ids) << ids.error().message;
     EXPECT_EQ(*ids, one.prompt) << one.user;
   }
+}
+
+TEST(LocalModel, LibTorchRunsNoBiases) {
+  const std::string path = testing::TempDir() + "qwen2-" + std::to_string(::getpid()) + ".gguf";
+  const auto file = loader::GgufFile::open(TinyModel("qwen2").write(path));
+  ASSERT_TRUE(file) << file.error().message;
+  const auto executor = load_executor(*file, {"fp32", 1, 16});
+  ASSERT_FALSE(executor);
+  EXPECT_NE(executor.error().message.find("executor: torch runs no qwen2"), std::string::npos);
+  std::filesystem::remove(path);
 }
 
 TEST(LocalModel, SaysWhatIsWrongWithAPrecision) {

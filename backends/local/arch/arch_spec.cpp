@@ -1,5 +1,8 @@
 #include "backends/local/arch/arch_spec.h"
 
+#include "backends/local/arch/model_tensor.h"
+#include "backends/local/loader/dequantize.h"
+
 #include <cmath>
 #include <utility>
 
@@ -59,6 +62,30 @@ Result<double> linear_rope_factor(const loader::Metadata& metadata, const std::s
   return metadata.number(prefix + "rope.scaling.factor");
 }
 
+// Llama 3.1 and later: the file says by how much each frequency is divided.
+Result<void> divide_by_factors(const loader::GgufFile& file, std::vector<double>& frequencies) {
+  const std::string name = "rope_freqs.weight";
+  if (file.find(name) == nullptr) return {};
+  const auto count = static_cast<std::int64_t>(frequencies.size());
+  const auto tensor = model_tensor(file, name, 1, count);
+  if (!tensor) return tensor.error();
+  std::vector<float> factors(frequencies.size());
+  const auto read = loader::dequantize(**tensor, factors);
+  if (!read) return read.error();
+  for (std::size_t i = 0; i < factors.size(); ++i) frequencies[i] /= factors[i];
+  return {};
+}
+
+Result<std::vector<double>> read_frequencies(const loader::GgufFile& file, int head_width,
+                                             const std::string& prefix, double base) {
+  const auto factor = linear_rope_factor(file.metadata(), prefix);
+  if (!factor) return factor.error();
+  auto frequencies = rope_frequencies(head_width, base, *factor);
+  const auto divided = divide_by_factors(file, frequencies);
+  if (!divided) return divided.error();
+  return frequencies;
+}
+
 }  // namespace
 
 Result<ArchSpec> read_arch_spec(const loader::GgufFile& file) {
@@ -66,10 +93,13 @@ Result<ArchSpec> read_arch_spec(const loader::GgufFile& file) {
   if (!architecture) return architecture.error();
   ArchSpec spec;
   spec.name = std::string(*architecture);
-  if (spec.name != "llama") return unsupported("architecture " + spec.name + " is not supported");
-  if (file.find("rope_freqs.weight") != nullptr)
-    return unsupported("rope factors are not supported");
-  spec.interleaved_rope_rows = true;
+  if (spec.name != "llama" && spec.name != "qwen2" && spec.name != "qwen3") {
+    return unsupported("architecture " + spec.name +
+                       " is not supported: llama, qwen2 and qwen3 are");
+  }
+  spec.interleaved_rope_rows = spec.name == "llama";
+  spec.qkv_bias = file.find("blk.0.attn_q.bias") != nullptr;
+  spec.head_norms = file.find("blk.0.attn_q_norm.weight") != nullptr;
 
   Keys keys(file.metadata(), spec.name + ".");
   spec.layers = keys.integer("block_count");
@@ -89,9 +119,9 @@ Result<ArchSpec> read_arch_spec(const loader::GgufFile& file) {
   if (keys.problem()) return *keys.problem();
   if (rotated != spec.head_width) return unsupported("partial rope is not supported");
 
-  const auto factor = linear_rope_factor(file.metadata(), spec.name + ".");
-  if (!factor) return factor.error();
-  spec.inverse_frequencies = rope_frequencies(spec.head_width, base, *factor);
+  auto frequencies = read_frequencies(file, spec.head_width, spec.name + ".", base);
+  if (!frequencies) return frequencies.error();
+  spec.inverse_frequencies = std::move(*frequencies);
 
   const auto embedding = file.require("token_embd.weight");
   if (!embedding) return embedding.error();

@@ -1,6 +1,7 @@
 // A decoder described by data: everything that differs from one Llama-like model to the next.
 //
-// A plain value read from a model file's metadata; names of tensors are the file's own.
+// A plain value read from a model file's metadata, and from which tensors it has. Llama (and
+// Mistral and SmolLM, whose files say the same), Qwen2 and Qwen3.
 #pragma once
 
 #include "backends/contract/error.h"
@@ -26,6 +27,8 @@ struct ArchSpec {
   std::vector<double> inverse_frequencies;  // Of rope, head_width / 2 of them, scaling included.
   bool head_is_embedding = false;           // The output matrix is the embedding table.
   bool interleaved_rope_rows = false;       // Rows of q and k stand as GGUF's llama order them.
+  bool qkv_bias = false;                    // Qwen2
+  bool head_norms = false;                  // Qwen3: an RMS norm of every q and k head
 };
 
 // invalid_request says which key is missing or not supported.

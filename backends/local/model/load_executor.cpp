@@ -18,12 +18,21 @@ Result<std::unique_ptr<ops::Ops>> make_ops(const ExecutorOptions& options) {
   return Error{Errc::invalid_request, "no precision " + options.precision, "", std::nullopt};
 }
 
+// The decoder of this room knows no biases and no norms of heads.
+Result<ArchSpec> read_plain_spec(const loader::GgufFile& file) {
+  auto spec = read_arch_spec(file);
+  if (!spec || (!spec->qkv_bias && !spec->head_norms)) return spec;
+  return Error{Errc::invalid_request,
+               "model file: executor: torch runs no " + spec->name + "; executor: cuda does", "",
+               std::nullopt};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Executor>> load_executor(const loader::GgufFile& file,
                                                 const ExecutorOptions& options) {
   try {
-    auto spec = read_arch_spec(file);
+    auto spec = read_plain_spec(file);
     if (!spec) return spec.error();
     auto ops = make_ops(options);
     if (!ops) return ops.error();

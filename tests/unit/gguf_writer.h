@@ -1,0 +1,73 @@
+// Writes small GGUF files for tests: metadata and fp32 tensors.
+#pragma once
+
+#include <cstdint>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace spillway::local {
+
+class GgufWriter {
+ public:
+  void text(const std::string& key, const std::string& value) {
+    begin_entry(key, 8);
+    put_text(entries_, value);
+  }
+  void integer(const std::string& key, std::uint32_t value) {
+    begin_entry(key, 4);
+    put(entries_, value);
+  }
+  void number(const std::string& key, float value) {
+    begin_entry(key, 6);
+    put(entries_, value);
+  }
+
+  // `shape` is outermost first. Requires: as many values as the shape has places.
+  void tensor(const std::string& name, const std::vector<std::uint64_t>& shape,
+              const std::vector<float>& values) {
+    put_text(tensors_, name);
+    put(tensors_, static_cast<std::uint32_t>(shape.size()));
+    for (auto size = shape.rbegin(); size != shape.rend(); ++size) put(tensors_, *size);
+    put(tensors_, std::uint32_t{0});  // fp32
+    put(tensors_, static_cast<std::uint64_t>(data_.size()));
+    for (const float value : values) put(data_, value);
+    pad(data_);
+    ++tensor_count_;
+  }
+
+  void write(const std::string& path) const {
+    std::string head = "GGUF";
+    put(head, std::uint32_t{3});
+    put(head, tensor_count_);
+    put(head, entry_count_);
+    head += entries_ + tensors_;
+    pad(head);
+    std::ofstream(path, std::ios::binary) << head << data_;
+  }
+
+ private:
+  template <class T>
+  static void put(std::string& to, T value) {
+    to.append(reinterpret_cast<const char*>(&value), sizeof value);
+  }
+  static void put_text(std::string& to, const std::string& text) {
+    put(to, static_cast<std::uint64_t>(text.size()));
+    to += text;
+  }
+  static void pad(std::string& bytes) { bytes.resize((bytes.size() + 31) / 32 * 32); }
+
+  void begin_entry(const std::string& key, std::uint32_t type) {
+    put_text(entries_, key);
+    put(entries_, type);
+    ++entry_count_;
+  }
+
+  std::string entries_;
+  std::string tensors_;
+  std::string data_;
+  std::uint64_t entry_count_ = 0;
+  std::uint64_t tensor_count_ = 0;
+};
+
+}  // namespace spillway::local
