@@ -1,6 +1,12 @@
-// What a dense decoder of the Llama, Qwen2 or Qwen3 kind looks like: a plain value.
+// What a dense decoder of the Llama, Qwen2 or Qwen3 kind looks like to the GPU: a plain value, and
+// pure functions of it. Needs no CUDA.
 #pragma once
 
+#include "backends/contract/error.h"
+#include "backends/local/arch/arch_spec.h"
+
+#include <cstdint>
+#include <string>
 #include <vector>
 
 namespace spillway::local::cuda {
@@ -27,7 +33,21 @@ struct DecoderShape {
   int qkv_width() const { return (query_heads + 2 * kv_heads) * head_width; }
 };
 
+// Of a model file, for sequences of at most `context_max` tokens. invalid_request: the kernels do
+// not take such a model; the message names what they would take.
+Result<DecoderShape> shape_of(const ArchSpec& spec, int context_max);
+
 // Unscaled rotary frequencies of a head: base^(-2i / head_width).
 std::vector<double> plain_frequencies(int head_width, double base);
+
+// A tensor that such a decoder reads: "embedding", "layers.3.gate_up", "last_norm", "head" …
+struct RoomShape {
+  std::string name;
+  std::int64_t rows = 0;
+  int columns = 0;
+};
+
+// All of them, in the order in which they lie in memory.
+std::vector<RoomShape> rooms_of(const DecoderShape& shape);
 
 }  // namespace spillway::local::cuda

@@ -2,6 +2,7 @@
 
 #include "backends/local/kernels/kernels.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cuda_runtime_api.h>
 
@@ -11,57 +12,57 @@ namespace {
 
 constexpr std::int64_t kAlignment = 256;
 
+std::int64_t bytes_of(const RoomShape& room) {
+  return (room.rows * room.columns * 2 + kAlignment - 1) / kAlignment * kAlignment;
+}
+
 }  // namespace
 
-std::vector<double> plain_frequencies(int head_width, double base) {
-  std::vector<double> frequencies(static_cast<std::size_t>(head_width / 2));
-  for (std::size_t i = 0; i < frequencies.size(); ++i) {
-    frequencies[i] = std::pow(base, -2.0 * static_cast<double>(i) / head_width);
-  }
-  return frequencies;
+const WeightRoom* DecoderWeights::find(std::string_view name) const {
+  const auto named = [&](const WeightRoom& room) { return room.name == name; };
+  const auto found = std::find_if(rooms_.begin(), rooms_.end(), named);
+  return found == rooms_.end() ? nullptr : &*found;
 }
 
-// With no memory yet, rooms hold offsets: lay_out runs twice, first to count, then to place.
-void* DecoderWeights::room(std::string name, std::int64_t rows, int columns) {
-  const std::int64_t elements = rows * columns;
-  void* data = memory_.get<char>() == nullptr ? nullptr : memory_.get<char>() + bytes_;
-  bytes_ += (elements * 2 + kAlignment - 1) / kAlignment * kAlignment;
-  rooms_.push_back({std::move(name), data, elements, columns});
-  return data;
+void* DecoderWeights::at(const std::string& name) const {
+  const WeightRoom* room = find(name);
+  return room == nullptr ? nullptr : room->data;
 }
 
-void DecoderWeights::lay_out(const DecoderShape& shape) {
-  rooms_.clear();
-  layers_.clear();
-  bytes_ = 0;
-  embedding_ = room("embedding", shape.vocabulary, shape.width);
+// Points to the rooms by their names; those that the shape does not have stay null.
+void DecoderWeights::furnish(const DecoderShape& shape) {
+  embedding_ = at("embedding");
   for (int i = 0; i < shape.layers; ++i) {
     const std::string prefix = "layers." + std::to_string(i) + ".";
     LayerWeights layer;
-    layer.attention_norm = room(prefix + "attention_norm", 1, shape.width);
-    layer.qkv = room(prefix + "qkv", shape.qkv_width(), shape.width);
-    if (shape.qkv_bias) layer.qkv_bias = room(prefix + "qkv_bias", 1, shape.qkv_width());
-    if (shape.head_norms) {
-      layer.q_norm = room(prefix + "q_norm", 1, shape.head_width);
-      layer.k_norm = room(prefix + "k_norm", 1, shape.head_width);
-    }
-    layer.attention_out = room(prefix + "attention_out", shape.width, shape.query_width());
-    layer.feed_forward_norm = room(prefix + "feed_forward_norm", 1, shape.width);
-    layer.gate_up = room(prefix + "gate_up", 2 * shape.feed_forward_width, shape.width);
-    layer.down = room(prefix + "down", shape.width, shape.feed_forward_width);
+    layer.attention_norm = at(prefix + "attention_norm");
+    layer.qkv = at(prefix + "qkv");
+    layer.qkv_bias = at(prefix + "qkv_bias");
+    layer.q_norm = at(prefix + "q_norm");
+    layer.k_norm = at(prefix + "k_norm");
+    layer.attention_out = at(prefix + "attention_out");
+    layer.feed_forward_norm = at(prefix + "feed_forward_norm");
+    layer.gate_up = at(prefix + "gate_up");
+    layer.down = at(prefix + "down");
     layers_.push_back(layer);
   }
-  last_norm_ = room("last_norm", 1, shape.width);
-  head_ = shape.head_is_embedding ? embedding_ : room("head", shape.vocabulary, shape.width);
+  last_norm_ = at("last_norm");
+  head_ = shape.head_is_embedding ? embedding_ : at("head");
 }
 
 Result<std::unique_ptr<DecoderWeights>> DecoderWeights::allocate(const DecoderShape& shape) {
   std::unique_ptr<DecoderWeights> weights(new DecoderWeights);
-  weights->lay_out(shape);
+  const auto rooms = rooms_of(shape);
+  for (const RoomShape& room : rooms) weights->bytes_ += bytes_of(room);
   auto memory = allocate_device(static_cast<std::size_t>(weights->bytes_));
   if (!memory) return memory.error();
   weights->memory_ = std::move(*memory);
-  weights->lay_out(shape);
+  char* data = weights->memory_.get<char>();
+  for (const RoomShape& room : rooms) {
+    weights->rooms_.push_back({room.name, data, room.rows * room.columns, room.columns});
+    data += bytes_of(room);
+  }
+  weights->furnish(shape);
   return weights;
 }
 

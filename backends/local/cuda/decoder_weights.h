@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace spillway::local::cuda {
@@ -25,9 +26,9 @@ struct LayerWeights {
   void* down = nullptr;               // [width, feed_forward_width]
 };
 
-// Room for one tensor, bf16, on the device.
+// Room for one tensor of rooms_of(shape), bf16, on the device.
 struct WeightRoom {
-  std::string name;  // "embedding", "layers.3.gate_up", "last_norm", "head" …
+  std::string name;
   void* data = nullptr;
   std::int64_t elements = 0;
   int columns = 0;
@@ -45,13 +46,16 @@ class DecoderWeights {
   const void* head() const { return head_; }  // [vocabulary, width]
   std::int64_t bytes() const { return bytes_; }
 
+  // Null if there is no such room.
+  const WeightRoom* find(std::string_view name) const;
+
   // Random weights that keep activations of a plausible size: for benches. Waits for the device.
   Result<void> fill_random(std::uint64_t seed);
 
  private:
   DecoderWeights() = default;
-  void* room(std::string name, std::int64_t rows, int columns);
-  void lay_out(const DecoderShape& shape);
+  void* at(const std::string& name) const;
+  void furnish(const DecoderShape& shape);
 
   DeviceMemory memory_;
   std::vector<WeightRoom> rooms_;

@@ -1,0 +1,90 @@
+#include "backends/local/cuda/decoder_shape.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+namespace spillway::local::cuda {
+
+namespace {
+
+constexpr int kStepOfWidths = 32;  // The skinny linear takes so many of k at a time…
+constexpr int kStepOfRows = 16;    // …and so many rows.
+constexpr int kWidthMax = 16'384;  // Of a row that is normed.
+
+Error refused(const std::string& what, int value, const std::string& taken) {
+  return {Errc::invalid_request,
+          "model file: " + what + " is " + std::to_string(value) + ", and executor: cuda takes " +
+              taken + "; executor: torch may run it",
+          "", std::nullopt};
+}
+
+// What the kernels of kernels.h require.
+std::optional<Error> problem_of(const ArchSpec& spec) {
+  if (spec.head_width != 64 && spec.head_width != 128) {
+    return refused("the width of a head", spec.head_width, "64 or 128");
+  }
+  if (spec.width % kStepOfWidths != 0 || spec.width > kWidthMax) {
+    return refused("the width", spec.width, "multiples of 32 up to 16384");
+  }
+  if (spec.feed_forward_width % kStepOfWidths != 0) {
+    return refused("the feed forward width", spec.feed_forward_width, "multiples of 32");
+  }
+  if (spec.vocabulary % kStepOfRows != 0) {
+    return refused("the vocabulary", spec.vocabulary, "multiples of 16");
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<DecoderShape> shape_of(const ArchSpec& spec, int context_max) {
+  if (auto problem = problem_of(spec)) return *problem;
+  DecoderShape shape;
+  shape.layers = spec.layers;
+  shape.width = spec.width;
+  shape.feed_forward_width = spec.feed_forward_width;
+  shape.query_heads = spec.query_heads;
+  shape.kv_heads = spec.kv_heads;
+  shape.head_width = spec.head_width;
+  shape.vocabulary = spec.vocabulary;
+  shape.context_max = std::min(spec.context_max, context_max);
+  shape.norm_epsilon = static_cast<float>(spec.norm_epsilon);
+  shape.qkv_bias = spec.qkv_bias;
+  shape.head_norms = spec.head_norms;
+  shape.head_is_embedding = spec.head_is_embedding;
+  shape.inverse_frequencies = spec.inverse_frequencies;
+  return shape;
+}
+
+std::vector<double> plain_frequencies(int head_width, double base) {
+  std::vector<double> frequencies(static_cast<std::size_t>(head_width / 2));
+  for (std::size_t i = 0; i < frequencies.size(); ++i) {
+    frequencies[i] = std::pow(base, -2.0 * static_cast<double>(i) / head_width);
+  }
+  return frequencies;
+}
+
+std::vector<RoomShape> rooms_of(const DecoderShape& shape) {
+  std::vector<RoomShape> rooms;
+  rooms.push_back({"embedding", shape.vocabulary, shape.width});
+  for (int i = 0; i < shape.layers; ++i) {
+    const std::string prefix = "layers." + std::to_string(i) + ".";
+    rooms.push_back({prefix + "attention_norm", 1, shape.width});
+    rooms.push_back({prefix + "qkv", shape.qkv_width(), shape.width});
+    if (shape.qkv_bias) rooms.push_back({prefix + "qkv_bias", 1, shape.qkv_width()});
+    if (shape.head_norms) {
+      rooms.push_back({prefix + "q_norm", 1, shape.head_width});
+      rooms.push_back({prefix + "k_norm", 1, shape.head_width});
+    }
+    rooms.push_back({prefix + "attention_out", shape.width, shape.query_width()});
+    rooms.push_back({prefix + "feed_forward_norm", 1, shape.width});
+    rooms.push_back({prefix + "gate_up", 2 * shape.feed_forward_width, shape.width});
+    rooms.push_back({prefix + "down", shape.width, shape.feed_forward_width});
+  }
+  rooms.push_back({"last_norm", 1, shape.width});
+  if (!shape.head_is_embedding) rooms.push_back({"head", shape.vocabulary, shape.width});
+  return rooms;
+}
+
+}  // namespace spillway::local::cuda

@@ -1,0 +1,241 @@
+// What the GPU decoder gets from a model file: every row of the checkpoint, in its room, once.
+#include "backends/local/cuda/decoder_shape.h"
+#include "backends/local/cuda/file_weights.h"
+#include "tests/unit/tiny_model.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <unistd.h>
+
+namespace spillway::local::cuda {
+namespace {
+
+using testing::HasSubstr;
+
+using Rooms = std::map<std::string, std::vector<float>>;
+
+float from_bf16(std::uint16_t bits) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+}
+
+class FileWeights : public testing::Test {
+ protected:
+  loader::GgufFile open(const TinyModel& model) {
+    auto file = loader::GgufFile::open(model.write(path_));
+    if (!file) throw std::runtime_error(file.error().message);
+    return std::move(*file);
+  }
+
+  // All rooms as the sink saw them; parts must follow one another.
+  Result<Rooms> read(const TinyModel& model, std::int64_t part_elements_max) {
+    const auto file = open(model);
+    const auto spec = read_arch_spec(file);
+    if (!spec) return spec.error();
+    Rooms rooms;
+    const auto done = read_weights(file, *spec, part_elements_max, [&](const RoomPart& part) {
+      auto& room = rooms[std::string(part.room)];
+      EXPECT_EQ(part.first, static_cast<std::int64_t>(room.size())) << part.room;
+      longest_part_ = std::max(longest_part_, part.values.size());
+      for (const auto bits : part.values) room.push_back(from_bf16(bits));
+      return Result<void>();
+    });
+    if (!done) return done.error();
+    return rooms;
+  }
+
+  std::string error_of(const TinyModel& model) {
+    const auto rooms = read(model, 1000);
+    return rooms ? "no error" : rooms.error().message;
+  }
+
+  void TearDown() override { std::filesystem::remove(path_); }
+
+  const std::string path_ =
+      testing::TempDir() + "cuda-file-" + std::to_string(::getpid()) + ".gguf";
+  std::size_t longest_part_ = 0;
+};
+
+// The rooms of a checkpoint, by the words of DecoderWeights.
+Rooms expected_rooms(const TinyModel& model) {
+  const auto stacked = [&](std::initializer_list<std::string> names) {
+    std::vector<float> rows;
+    for (const std::string& name : names) {
+      const auto& tensor = model.checkpoint.at(name);
+      rows.insert(rows.end(), tensor.begin(), tensor.end());
+    }
+    return rows;
+  };
+  Rooms rooms;
+  rooms["embedding"] = stacked({"token_embd.weight"});
+  rooms["last_norm"] = stacked({"output_norm.weight"});
+  if (model.shapes.contains("output.weight")) rooms["head"] = stacked({"output.weight"});
+  for (int i = 0; i < TinyModel::kLayers; ++i) {
+    const std::string from = "blk." + std::to_string(i) + ".";
+    const std::string to = "layers." + std::to_string(i) + ".";
+    rooms[to + "attention_norm"] = stacked({from + "attn_norm.weight"});
+    rooms[to + "qkv"] =
+        stacked({from + "attn_q.weight", from + "attn_k.weight", from + "attn_v.weight"});
+    if (model.architecture == "qwen2") {
+      rooms[to + "qkv_bias"] =
+          stacked({from + "attn_q.bias", from + "attn_k.bias", from + "attn_v.bias"});
+    }
+    if (model.architecture == "qwen3") {
+      rooms[to + "q_norm"] = stacked({from + "attn_q_norm.weight"});
+      rooms[to + "k_norm"] = stacked({from + "attn_k_norm.weight"});
+    }
+    rooms[to + "attention_out"] = stacked({from + "attn_output.weight"});
+    rooms[to + "feed_forward_norm"] = stacked({from + "ffn_norm.weight"});
+    rooms[to + "gate_up"] = stacked({from + "ffn_gate.weight", from + "ffn_up.weight"});
+    rooms[to + "down"] = stacked({from + "ffn_down.weight"});
+  }
+  return rooms;
+}
+
+TEST_F(FileWeights, RoomsHoldTheRowsOfTheCheckpoint) {
+  for (const std::string architecture : {"llama", "qwen2", "qwen3"}) {
+    for (const bool separate_head : {false, true}) {
+      SCOPED_TRACE(architecture);
+      const TinyModel model(architecture, separate_head);
+      const auto rooms = read(model, 1'000'000);
+      ASSERT_TRUE(rooms) << rooms.error().message;
+      EXPECT_EQ(*rooms, expected_rooms(model));
+    }
+  }
+}
+
+TEST_F(FileWeights, LlamasBiasesAreReorderedAsItsRows) {
+  TinyModel model("llama");
+  for (int i = 0; i < TinyModel::kLayers; ++i) {
+    const std::string prefix = "blk." + std::to_string(i) + ".";
+    model.add(prefix + "attn_q.bias", {128});
+    model.add(prefix + "attn_k.bias", {64});
+    model.add(prefix + "attn_v.bias", {64});
+  }
+  const auto rooms = read(model, 1'000'000);
+  ASSERT_TRUE(rooms) << rooms.error().message;
+  const auto& bias = rooms->at("layers.1.qkv_bias");
+  ASSERT_EQ(bias.size(), 256U);
+  const auto& q = model.checkpoint.at("blk.1.attn_q.bias");
+  EXPECT_EQ(std::vector<float>(bias.begin(), bias.begin() + 128), q);
+}
+
+// The decoder on the device has exactly the rooms that the file fills.
+TEST_F(FileWeights, EveryRoomOfTheDecoderIsFilled) {
+  for (const std::string architecture : {"llama", "qwen2", "qwen3"}) {
+    for (const bool separate_head : {false, true}) {
+      SCOPED_TRACE(architecture);
+      const TinyModel model(architecture, separate_head);
+      const auto rooms = read(model, 1'000'000);
+      ASSERT_TRUE(rooms) << rooms.error().message;
+      const auto shape = shape_of(*read_arch_spec(open(model)), 512);
+      ASSERT_TRUE(shape) << shape.error().message;
+      const auto wanted = rooms_of(*shape);
+      EXPECT_EQ(wanted.size(), rooms->size());
+      for (const RoomShape& room : wanted) {
+        ASSERT_TRUE(rooms->contains(room.name)) << room.name;
+        EXPECT_EQ(rooms->at(room.name).size(), static_cast<std::size_t>(room.rows * room.columns))
+            << room.name;
+      }
+    }
+  }
+}
+
+TEST_F(FileWeights, PartsAreBoundedAndMakeNoDifference) {
+  const TinyModel model("llama");
+  for (const std::int64_t part : {1, 100, 4096}) {
+    longest_part_ = 0;
+    const auto rooms = read(model, part);
+    ASSERT_TRUE(rooms) << rooms.error().message;
+    EXPECT_EQ(*rooms, expected_rooms(model));
+    constexpr std::size_t kLongestRow = 128;
+    EXPECT_LE(longest_part_, std::max<std::size_t>(kLongestRow, static_cast<std::size_t>(part)));
+  }
+}
+
+TEST_F(FileWeights, ErrorsNameTheTensor) {
+  TinyModel model("llama");
+  model.add("blk.1.ffn_up.weight", {63, 32});
+  EXPECT_THAT(error_of(model), HasSubstr("blk.1.ffn_up.weight is 63 x 32, expected 64 x 32"));
+  model.remove("blk.1.ffn_up.weight");
+  EXPECT_THAT(error_of(model), HasSubstr("blk.1.ffn_up.weight"));
+  TinyModel other("llama");
+  other.add("blk.0.attn_output.bias", {32});
+  EXPECT_THAT(error_of(other), HasSubstr("blk.0.attn_output.bias is none that executor: cuda"));
+}
+
+TEST_F(FileWeights, StopsAtTheFirstErrorOfTheSink) {
+  const auto file = open(TinyModel("llama"));
+  int calls = 0;
+  const auto done =
+      read_weights(file, *read_arch_spec(file), 1000, [&](const RoomPart&) -> Result<void> {
+        ++calls;
+        return Error{Errc::backend_unavailable, "full", "", std::nullopt};
+      });
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().message, "full");
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(ToBf16, RoundsToTheNearestEven) {
+  const auto rounded = [](float value) { return from_bf16(to_bf16(value)); };
+  EXPECT_EQ(rounded(1.0f), 1.0f);
+  EXPECT_EQ(rounded(-3.5f), -3.5f);
+  EXPECT_EQ(rounded(1.0f + 0x1p-8f), 1.0f);               // Half way: the even one.
+  EXPECT_EQ(rounded(1.0f + 0x3p-8f), 1.0f + 0x4p-8f);     // Half way: the even one is above.
+  EXPECT_EQ(rounded(1.0f + 0x1.01p-8f), 1.0f + 0x2p-8f);  // Just above half way.
+  EXPECT_EQ(rounded(-0.0f), 0.0f);
+  EXPECT_TRUE(std::signbit(rounded(-0.0f)));
+  EXPECT_TRUE(std::isinf(rounded(std::numeric_limits<float>::max())));
+  EXPECT_TRUE(std::isnan(rounded(std::numeric_limits<float>::quiet_NaN())));
+}
+
+class ShapeOfASpec : public testing::Test {
+ protected:
+  std::string error() const {
+    const auto shape = shape_of(spec_, 4096);
+    return shape ? "no error" : shape.error().message;
+  }
+
+  // SmolLM2-135M.
+  ArchSpec spec_{.name = "llama",
+                 .layers = 30,
+                 .width = 576,
+                 .feed_forward_width = 1536,
+                 .query_heads = 9,
+                 .kv_heads = 3,
+                 .head_width = 64,
+                 .vocabulary = 49152,
+                 .context_max = 8192,
+                 .norm_epsilon = 1e-5};
+};
+
+TEST_F(ShapeOfASpec, ContextIsTheSmallerOfTwo) {
+  EXPECT_EQ(shape_of(spec_, 4096)->context_max, 4096);
+  EXPECT_EQ(shape_of(spec_, 100'000)->context_max, 8192);
+  EXPECT_EQ(shape_of(spec_, 4096)->qkv_width(), 960);
+}
+
+TEST_F(ShapeOfASpec, WhatTheKernelsDoNotTakeIsRefused) {
+  EXPECT_EQ(error(), "no error");
+  spec_.vocabulary = 49153;
+  EXPECT_THAT(error(), HasSubstr("the vocabulary is 49153, and executor: cuda takes multiples of"));
+  spec_.vocabulary = 49152;
+  spec_.head_width = 80;
+  EXPECT_THAT(error(), HasSubstr("the width of a head is 80"));
+  spec_.head_width = 128;
+  spec_.width = 16'416;
+  EXPECT_THAT(error(), HasSubstr("the width is 16416"));
+  spec_.width = 592;
+  EXPECT_THAT(error(), HasSubstr("the width is 592"));
+  spec_.width = 16'384;
+  spec_.feed_forward_width = 1552;
+  EXPECT_THAT(error(), HasSubstr("the feed forward width is 1552"));
+}
+
+}  // namespace
+}  // namespace spillway::local::cuda
