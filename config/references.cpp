@@ -68,7 +68,7 @@ class References {
                      "is a second local target: one engine runs in this process");
     }
     for (const LocalTarget& local : settings_.local) {
-      if (local.executor != "torch" || !local.model_path.empty()) continue;
+      if (local.executor == "synthetic" || !local.model_path.empty()) continue;
       const std::string path = "targets." + local.name + ".model";
       const auto& problems = reader_.problems();
       const bool told = std::any_of(problems.begin(), problems.end(),

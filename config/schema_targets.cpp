@@ -23,9 +23,10 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
     kind_row<LocalTarget>(),
     {{.key = "executor",
       .kind = Kind::word,
-      .words = {"torch", "synthetic"},
+      .words = {"torch", "cuda", "synthetic"},
       .reload = Reload::restart,
-      .sentence = "torch runs the model; synthetic answers filler at step_prior's pace, for "
+      .sentence = "torch runs the model on the CPU, cuda on the first GPU, in bf16 (builds with "
+                  "SPILLWAY_CUDA); synthetic answers filler at step_prior's pace, for "
                   "rehearsals."},
      field<&LocalTarget::executor>()},
     {{.key = "model",
@@ -43,13 +44,15 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
       .kind = Kind::word,
       .words = {"bf16", "fp32", "int8"},
       .reload = Reload::restart,
-      .sentence = "int8: the file's own 4 or 8 bits, by our kernels; bf16, fp32: by LibTorch's."},
+      .sentence =
+          "Of executor: torch. int8: the file's own 4 or 8 bits, by our kernels; bf16, fp32: "
+          "by LibTorch's."},
      field<&LocalTarget::precision>()},
     {{.key = "threads",
       .kind = Kind::count,
       .range = {0, 1024},
       .reload = Reload::restart,
-      .sentence = "Threads of a forward pass; 0 is all cores."},
+      .sentence = "Threads of a forward pass of executor: torch; 0 is all cores."},
      field<&LocalTarget::threads>()},
     {{.key = "sequences_max",
       .kind = Kind::count,

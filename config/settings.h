@@ -81,7 +81,7 @@ struct StepPrior {
 
 struct LocalTarget {
   std::string name = "local";
-  // torch, or synthetic: answers with filler at the StepPrior's pace, for tests.
+  // torch: on the CPU; cuda: on a GPU; synthetic: filler at the StepPrior's pace, for tests.
   std::string executor = "torch";
   std::string model_path;  // A GGUF file (Hugging Face folders come with a later version).
   std::vector<ServedModel> serves;

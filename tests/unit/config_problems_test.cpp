@@ -137,6 +137,9 @@ const std::vector<BadFile> kBadFiles = {
      "targets:\n  a: {kind: local, serves: m, model: m.gguf}\n  b: {kind: local, serves: n}\n",
      {"3:3: targets.b: is a second local target: one engine runs in this process",
       "3:3: targets.b.model: is missing: the model's GGUF file"}},
+    {"a_gpu_without_a_model",
+     "targets:\n  local: {kind: local, executor: cuda, serves: m}\n",
+     {"2:3: targets.local.model: is missing: the model's GGUF file"}},
     {"names",
      "targets:\n  my engine: {kind: local}\n  local: {kind: local, model: m.gguf, serves: [a, a]}\n"
      "  '': {kind: local}\n",

@@ -132,5 +132,16 @@ TEST(SyntheticBackend, UnknownExecutorsAreRefused) {
   EXPECT_NE(backend.error().message.find("abacus"), std::string::npos);
 }
 
+#ifndef SPILLWAY_CUDA
+TEST(SyntheticBackend, ABuildWithoutCudaSaysSo) {
+  config::LocalTarget target;
+  target.executor = "cuda";
+  target.model_path = "/no/such/file";
+  const auto backend = make_local_backend(target);
+  ASSERT_FALSE(backend);
+  EXPECT_NE(backend.error().message.find("-DSPILLWAY_CUDA=ON"), std::string::npos);
+}
+#endif
+
 }  // namespace
 }  // namespace spillway::local

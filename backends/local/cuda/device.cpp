@@ -5,9 +5,45 @@
 
 namespace spillway::local::cuda {
 
+namespace {
+
+Error unavailable(const std::string& what) {
+  return {Errc::backend_unavailable, "GPU: " + what, "", std::nullopt};
+}
+
+Error no_memory(int code, const char* kind, std::size_t bytes) {
+  std::string what = std::string("taking ") + std::to_string((bytes >> 20) + 1) + " MiB of " + kind;
+  const Error error = device_error(code, what.c_str());
+  if (code != cudaErrorMemoryAllocation) return error;
+  return {error.code, error.message + ": lower kv_tokens_max, sequences_max or step_tokens_max", "",
+          std::nullopt};
+}
+
+}  // namespace
+
 Error device_error(int code, const char* what) {
   const char* name = cudaGetErrorString(static_cast<cudaError_t>(code));
-  return {Errc::backend_unavailable, std::string("GPU: ") + what + ": " + name, "", std::nullopt};
+  return unavailable(std::string(what) + ": " + name);
+}
+
+Result<void> check_device() {
+  constexpr int kMajor = 9;  // kernels/CMakeLists.txt compiles for sm_90a, which nothing else runs.
+  int count = 0;
+  const int found = cudaGetDeviceCount(&count);
+  if (found != 0 || count == 0) {
+    const char* why = found == 0 ? "none" : cudaGetErrorString(static_cast<cudaError_t>(found));
+    return unavailable(std::string("looking for a device: ") + why +
+                       ": run nvidia-smi, or choose executor: torch");
+  }
+  int major = 0;
+  int minor = 0;
+  FirstError errors;
+  errors.note(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), "device");
+  errors.note(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0), "device");
+  if (!errors.none()) return errors.result();
+  if (major == kMajor && minor == 0) return {};
+  return unavailable("the device has compute capability " + std::to_string(major) + "." +
+                     std::to_string(minor) + ", and the kernels are built for 9.0 (H100, H200)");
 }
 
 Result<void> FirstError::result() const {
@@ -22,7 +58,7 @@ void free_pinned(void* data) { cudaFreeHost(data); }
 Result<DeviceMemory> allocate_device(std::size_t bytes) {
   void* data = nullptr;
   const int error = cudaMalloc(&data, bytes);
-  if (error != 0) return device_error(error, "taking memory");
+  if (error != 0) return no_memory(error, "its memory", bytes);
   return DeviceMemory(data);
 }
 
@@ -37,7 +73,7 @@ Result<DeviceMemory> allocate_device_zeroed(std::size_t bytes) {
 Result<PinnedMemory> allocate_pinned(std::size_t bytes) {
   void* data = nullptr;
   const int error = cudaMallocHost(&data, bytes);
-  if (error != 0) return device_error(error, "taking pinned memory");
+  if (error != 0) return no_memory(error, "pinned memory", bytes);
   return PinnedMemory(data);
 }
 

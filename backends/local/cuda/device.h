@@ -16,6 +16,9 @@ namespace spillway::local::cuda {
 // backend_unavailable: the device cannot be used any more. `what` says what was being done.
 Error device_error(int code, const char* what);
 
+// backend_unavailable: there is no GPU, or the first one is none that the kernels are built for.
+Result<void> check_device();
+
 // The first of a series of launches that failed; a step is enqueued whole and looked at once.
 class FirstError {
  public:

@@ -1,0 +1,23 @@
+// From a model file to the executor that computes it on the GPU.
+//
+// Start-up only; the executor may then be used on another thread. Without CUDA in this header, so
+// that who uses it needs none.
+#pragma once
+
+#include "backends/contract/error.h"
+#include "backends/local/cuda/cuda_executor.h"
+#include "backends/local/loader/gguf.h"
+
+#include <memory>
+
+namespace spillway::local::cuda {
+
+// Copies the file's weights to the first GPU, as bf16; the file may be closed afterwards. Sequences
+// get as long as the model, `context_max` (0: no limit of its own) and the KV memory allow.
+// backend_unavailable: no GPU that the kernels run on, or too little memory. invalid_request says
+// what is wrong with the file.
+Result<std::unique_ptr<Executor>> load_cuda_executor(const loader::GgufFile& file,
+                                                     const CudaExecutorOptions& options,
+                                                     int context_max);
+
+}  // namespace spillway::local::cuda
