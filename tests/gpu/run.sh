@@ -3,13 +3,16 @@
 # not run again; delete its file to repeat it. Every measured line ends with the clock and the power seen right after it.
 #
 # usage: tests/gpu/run.sh [STAGE…]   all of them if none is named:
-#   check  sanitize  logits  kernels  model:NAME[:eager]  aten:NAME
+#   check  sanitize  logits  kernels  model:NAME[:eager]  aten:NAME  serve
 #   BUILD=build/gpu        where the programs are, or are built if they are not there yet
 #   RESULTS=build/gpu-run  one file a stage
+#   BINARY, MODEL          for serve: the gateway, built with SPILLWAY_CUDA, and the model file it serves
 set -u -o pipefail
 cd "$(dirname "$0")/../.."
 BUILD=${BUILD:-build/gpu}
 RESULTS=${RESULTS:-build/gpu-run}
+BINARY=${BINARY:-build/cuda/spillway}
+MODEL=${MODEL:-models/SmolLM2-135M-Instruct.Q4_1.gguf}
 PROGRAMS=$BUILD/gpu
 SMALL='*EdgesOfPages*:*SmallestK*:*PaddingRows*:*EveryTokenCount*:*WholePrompts*:*Patch*:*Equals*:*Itself*'
 mkdir -p "$RESULTS"
@@ -52,6 +55,8 @@ model() {
   "$PROGRAMS/gpu_decode_bench" "$1" --batches 1,8,32,128,256 "${flags[@]}" | with_clock
 }
 
+serve() { python3 tests/gpu/serve.py "$BINARY" "$MODEL"; }
+
 aten() { python3 tests/gpu/aten_eager.py "$1" | with_clock; }
 
 stage() {
@@ -74,9 +79,9 @@ stage() {
   fi
 }
 
-build || exit 1
 [ $# -gt 0 ] || set -- check sanitize logits kernels model:qwen3-0.6b model:qwen3-0.6b:eager \
-  model:r1-qwen-7b model:r1-qwen-7b:eager aten:qwen3-0.6b aten:r1-qwen-7b
+  model:r1-qwen-7b model:r1-qwen-7b:eager aten:qwen3-0.6b aten:r1-qwen-7b serve
+[ "$*" = serve ] || build || exit 1
 failed=0
 for name in "$@"; do stage "$name"; done
 exit $failed
