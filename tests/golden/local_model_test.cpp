@@ -1,60 +1,25 @@
-// The model as it is built and served, against what transformers says about the same file.
-//
-// The file is $SPILLWAY_TEST_MODEL, else models/SmolLM2-135M-Instruct.Q4_1.gguf in the project:
-// quickstart and tests/run.sh put it there. Without it these tests fail.
+// The model as it is built and served, against what transformers says about the same file. Without
+// the file these tests fail.
 #include "backends/local/kv/block_pool.h"
 #include "backends/local/loader/gguf.h"
 #include "backends/local/model/load_executor.h"
 #include "backends/local/sample/sampler.h"
 #include "backends/local/sched/scheduler.h"
 #include "backends/local/text_model_codec.h"
+#include "tests/golden/smollm2_oracle.h"
 #include "tests/unit/tiny_model.h"
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 #include <map>
-#include <sstream>
 #include <unistd.h>
 
 namespace spillway::local {
 namespace {
 
 constexpr int kBlocks = 256;
-
-struct Case {
-  std::string user;
-  std::vector<std::int32_t> prompt;
-  std::vector<std::int32_t> answer;
-};
-
-std::string model_path() {
-  const char* given = std::getenv("SPILLWAY_TEST_MODEL");
-  return given != nullptr ? given : SPILLWAY_SOURCE_DIR "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
-}
-
-std::vector<std::int32_t> ids_in(std::istream& line) {
-  return {std::istream_iterator<std::int32_t>(line), {}};
-}
-
-std::vector<Case> oracle() {
-  std::ifstream file(SPILLWAY_SOURCE_DIR "/tests/golden/smollm2_greedy.txt");
-  std::vector<Case> cases;
-  for (std::string text; std::getline(file, text);) {
-    std::istringstream line(text);
-    std::string kind;
-    line >> kind;
-    if (kind == "user") cases.push_back({text.substr(kind.size() + 1), {}, {}});
-    if (kind == "prompt") cases.back().prompt = ids_in(line);
-    if (kind == "answer") cases.back().answer = ids_in(line);
-  }
-  return cases;
-}
 
 std::unique_ptr<Executor> load(const std::string& precision) {
   const auto file = loader::GgufFile::open(model_path());
@@ -67,10 +32,6 @@ std::unique_ptr<Executor> load(const std::string& precision) {
   auto executor = load_executor(*file, {precision, 1, kBlocks});
   if (!executor) ADD_FAILURE() << executor.error().message;
   return executor ? std::move(*executor) : nullptr;
-}
-
-std::int32_t argmax(std::span<const float> row) {
-  return static_cast<std::int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
 }
 
 // All prompts at once, joining and leaving as the scheduler says.
@@ -115,35 +76,6 @@ std::vector<std::vector<std::int32_t>> generate(Executor& executor, const std::v
   return tokens;
 }
 
-// The share of the oracle's tokens that come first here, given the oracle's own words before them.
-double agreement(Executor& executor, const std::vector<Case>& cases) {
-  const auto vocabulary = static_cast<std::size_t>(executor.shape().vocabulary);
-  int same = 0;
-  int all = 0;
-  for (const Case& one : cases) {
-    BlockPool pool(kBlocks, kBlockTokens);
-    std::vector<std::int32_t> tokens = one.prompt;
-    tokens.insert(tokens.end(), one.answer.begin(), one.answer.end() - 1);
-    std::vector<std::int32_t> blocks;
-    EXPECT_TRUE(pool.grow(blocks, static_cast<int>(tokens.size())));
-    // The prompt in one piece, the answer token by token: as it is served.
-    const Slice prompt{0, std::span(tokens).first(one.prompt.size()), 0, blocks, 1, nullptr};
-    for (std::size_t i = 0; i < one.answer.size(); ++i) {
-      const std::size_t at = one.prompt.size() + i - 1;
-      const Slice word{0,      std::span(tokens).subspan(at, 1), static_cast<int>(at), blocks, 1,
-                       nullptr};
-      const auto result = executor.run({i == 0 ? &prompt : &word, 1});
-      if (!result) {
-        ADD_FAILURE() << result.error().message;
-        return 0;
-      }
-      same += argmax(result->logits.first(vocabulary)) == one.answer[i] ? 1 : 0;
-      ++all;
-    }
-  }
-  return static_cast<double>(same) / all;
-}
-
 TEST(LocalModel, GreedyTokensInFp32AreThoseOfTransformers) {
   const auto cases = oracle();
   ASSERT_EQ(cases.size(), 20u);
@@ -160,9 +92,10 @@ TEST(LocalModel, GreedyTokensInFp32AreThoseOfTransformers) {
 TEST(LocalModel, ServedPrecisionAgreesWithTransformers) {
   const auto executor = load("int8");
   ASSERT_NE(executor, nullptr);
-  const double share = agreement(*executor, oracle());
-  std::cout << "top-1 agreement: " << 100 * share << " %\n";
-  EXPECT_GE(share, 0.99);
+  const auto found = agreement(*executor, oracle());
+  ASSERT_TRUE(found) << found.error().message;
+  std::cout << "top-1 agreement: " << 100 * found->share << " %\n";
+  EXPECT_GE(found->share, 0.99);
 }
 
 // Rows do not see one another in our kernels: not even the last bit depends on the company they

@@ -19,7 +19,26 @@ using local::cuda::CudaExecutorOptions;
 constexpr double kLogitTolerance = 3e-2;  // bf16 activations through a few layers.
 constexpr int kBlocks = 64;
 
+// Three layers of SmolLM2-135M, with a part of its vocabulary: widths that are odd multiples of 32,
+// three query heads a kv head.
+DecoderShape smollm2_shape() {
+  DecoderShape shape;
+  shape.layers = 3;
+  shape.width = 576;
+  shape.feed_forward_width = 1536;
+  shape.query_heads = 9;
+  shape.kv_heads = 3;
+  shape.head_width = 64;
+  shape.vocabulary = 12'288;
+  shape.context_max = 256;
+  shape.norm_epsilon = 1e-5f;
+  shape.head_is_embedding = true;
+  shape.inverse_frequencies = local::cuda::plain_frequencies(shape.head_width, 100'000.0);
+  return shape;
+}
+
 DecoderShape small_shape(const std::string& kind) {
+  if (kind == "smollm2") return smollm2_shape();
   DecoderShape shape;
   shape.layers = 3;
   shape.width = 192;
@@ -126,7 +145,7 @@ TEST_P(Architectures, ChunksAndDecodesMatchTheReference) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Architectures, testing::Values("llama", "qwen2", "qwen3"));
+INSTANTIATE_TEST_SUITE_P(All, Architectures, testing::Values("llama", "qwen2", "qwen3", "smollm2"));
 
 // Decodes, a fresh prompt and a prompt's second chunk in one step.
 TEST(CudaExecutor, MixedStepsMatchTheReference) {
