@@ -25,6 +25,8 @@ def test_siblings_do_not_meet():
     assert messages(tidy.check_walls, "config/load.cpp", '#include "gateway/receipt.h"\n')
     assert messages(tidy.check_walls, "gateway/pipeline.cpp", '#include "backends/cloud/cloud_backend.h"\n')
     assert not messages(tidy.check_walls, "gateway/gateway.cpp", '#include "backends/cloud/cloud_backend.h"\n')
+    assert messages(tidy.check_walls, "gateway/simulate/trace.cpp", '#include "gateway/policy/router.h"\n')
+    assert not messages(tidy.check_walls, "gateway/simulate/cloud.h", '#include "backends/simulated/profile.h"\n')
 
 
 def test_nothing_is_built_inside_co_await():

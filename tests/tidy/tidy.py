@@ -28,6 +28,7 @@ HEAVY = {
         "backends/local/loader/", "backends/local/tokenizer/", "backends/local/template/",
     ],
     r"prometheus/": ["gateway/telemetry/"],
+    r"zlib\.h": ["gateway/simulate/"],
 }
 
 # room → the rooms of this project that it may include (longest prefix wins; itself is always allowed).
@@ -45,6 +46,7 @@ WALLS = {
     "gateway/telemetry/": [CONTRACT, "config/settings.h", "gateway/receipt.h"],
     "gateway/admin/": [CONTRACT, "config/", "gateway/http/", "gateway/receipt.h"],
     "gateway/provider/": [CONTRACT, "config/", "gateway/http/", "backends/simulated/"],
+    "gateway/simulate/": [CONTRACT, "config/settings.h", "backends/simulated/"],
     "gateway/": [CONTRACT, "config/", "gateway/"],
 }
 COMPOSITION = ["gateway/gateway.cpp", "gateway/gateway.h", "gateway/fleet.cpp", "gateway/fleet.h"]
