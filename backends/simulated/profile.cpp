@@ -21,7 +21,6 @@ constexpr std::array<Row, 3> kArticle = {{
 constexpr std::string_view kInstant = "instant";
 
 constexpr double kFirstTokenShare = 0.4;  // Of the response's mean.
-constexpr int kReferenceOutput = 128;
 
 Profile profile_of(const Row& row) {
   const double mean = row.response_mean_ms / 1'000.0;
@@ -29,7 +28,8 @@ Profile profile_of(const Row& row) {
   profile.name = row.name;
   profile.latency.first_token_mean = kFirstTokenShare * mean;
   profile.latency.first_token_sigma = 0.5;
-  profile.latency.per_token_mean = (1.0 - kFirstTokenShare) * mean / kReferenceOutput;
+  profile.latency.per_token_mean =
+      (1.0 - kFirstTokenShare) * mean / profile.latency.reference_output;
   profile.latency.per_token_sigma = 0.2;
   profile.limit = RateLimit{1'500.0, 3'000'000.0, 256};
   profile.price = config::Price{row.per_million, row.per_million, row.per_million};
@@ -38,6 +38,13 @@ Profile profile_of(const Row& row) {
 }
 
 }  // namespace
+
+LatencyLaw LatencyLaw::with_response_mean(double seconds) const {
+  LatencyLaw law = *this;
+  law.first_token_mean *= seconds / response_mean();
+  law.per_token_mean *= seconds / response_mean();
+  return law;
+}
 
 std::optional<Profile> find_profile(std::string_view name) {
   for (const Row& row : kArticle) {

@@ -19,8 +19,15 @@ struct LatencyLaw {
   double first_token_sigma = 0.0;
   double per_token_mean = 0.0;  // Seconds.
   double per_token_sigma = 0.0;
-  int reference_input = 512;  // Tokens.
+  int reference_input = 512;   // Tokens.
+  int reference_output = 128;  // Tokens; what a response's mean is stated at.
   double input_tokens_per_second = 20'000.0;
+
+  // At reference_input and reference_output.
+  double response_mean() const { return first_token_mean + reference_output * per_token_mean; }
+
+  // The same law, slower or faster; the reading time of longer prompts stays.
+  LatencyLaw with_response_mean(double seconds) const;
 };
 
 // What a provider's account may do; 0 is no limit. Buckets hold ten seconds' worth.

@@ -74,6 +74,17 @@ TEST(SimulatedProfile, SlowIsAFactor) {
   EXPECT_DOUBLE_EQ(slow.per_token_seconds, 3.0 * normal.per_token_seconds);
 }
 
+TEST(SimulatedProfile, AnotherMeanKeepsTheLaw) {
+  Profile profile = *find_profile("ai-hub");
+  EXPECT_DOUBLE_EQ(profile.latency.response_mean(), 0.98);
+  profile.latency = profile.latency.with_response_mean(3.2);
+  EXPECT_DOUBLE_EQ(profile.latency.response_mean(), 3.2);
+  const Means means = measure(profile, Script{}, 512);
+  EXPECT_NEAR(means.response, 3.2, 0.015 * 3.2);
+  EXPECT_NEAR(means.first_token, 0.4 * 3.2, 0.015 * 3.2);
+  EXPECT_NEAR(measure(profile, Script{}, 10'512).first_token - means.first_token, 0.5, 1e-9);
+}
+
 TEST(SimulatedProfile, InstantAnswersAtOnce) {
   const Performance one = perform(*find_profile("instant"), Script{}, kSeed, 1, 5'000);
   EXPECT_EQ(one.first_token_seconds, 0.0);

@@ -1,0 +1,107 @@
+#include "gateway/simulate/cloud.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace spillway::simulate {
+
+namespace {
+
+constexpr double kOverloadBegins = 0.4;  // Of the trace's length.
+constexpr double kOverloadEnds = 0.6;
+constexpr double kRounding = 1e-6;  // The limiter counts nanoseconds: a retry must not be early.
+
+simulated::Script script_of(const CloudRules& rules, double failure_share) {
+  simulated::Fault error;
+  error.kind = simulated::FaultKind::error;
+  error.share = failure_share / 2.0;
+  error.after_seconds = rules.error_after;
+  simulated::Fault silence;
+  silence.kind = simulated::FaultKind::silence;
+  silence.share = failure_share / 2.0;
+  silence.after_seconds = rules.timeout;
+  return {.faults = {error, silence}};
+}
+
+TimePoint at_time(double seconds) { return TimePoint{} + from_seconds(seconds); }
+
+// FNV-1a: the same on every machine, which std::hash does not promise.
+std::uint64_t hash_of(std::string_view text) {
+  std::uint64_t hash = 0xcbf29ce484222325ULL;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+  return hash;
+}
+
+}  // namespace
+
+CloudProvider::CloudProvider(simulated::Profile profile, CloudRules rules, std::uint64_t seed)
+    : profile_(std::move(profile)),
+      rules_(std::move(rules)),
+      seed_(seed),
+      overloaded_profile_(profile_),
+      script_(script_of(rules_, rules_.failure_share)),
+      limiter_(profile_.limit, TimePoint{}) {
+  if (!rules_.overload) return;
+  overloaded_script_ = script_of(rules_, rules_.overload->failure_share);
+  overloaded_profile_.latency = profile_.latency.with_response_mean(rules_.overload->response_mean);
+}
+
+CloudReply CloudProvider::ask(const CloudRequest& request, double now) {
+  if (const auto wait = refuse(request, now)) {
+    return {.outcome = CloudOutcome::limited, .finish = now, .retry_after = *wait};
+  }
+  const bool slow = overloaded(now);
+  const simulated::Performance performance =
+      simulated::perform(slow ? overloaded_profile_ : profile_, slow ? overloaded_script_ : script_,
+                         seed_of(request.attempt), request.id, request.prompt_tokens);
+  CloudReply reply;
+  if (performance.fault) {
+    const bool silent = performance.fault->kind == simulated::FaultKind::silence;
+    reply.outcome = silent ? CloudOutcome::timeout : CloudOutcome::error;
+    reply.finish = now + performance.fault->after_seconds;
+  } else {
+    const int further = std::max(0, request.completion_tokens - 1);
+    reply.first_token = now + performance.first_token_seconds;
+    reply.finish = reply.first_token + further * performance.per_token_seconds;
+  }
+  finishes_.push(reply.finish);
+  return reply;
+}
+
+int CloudProvider::in_flight(double now) {
+  while (!finishes_.empty() && finishes_.top() <= now) finishes_.pop();
+  return static_cast<int>(finishes_.size());
+}
+
+bool CloudProvider::overloaded(double now) const {
+  return rules_.overload && rules_.overload->begins <= now && now < rules_.overload->ends;
+}
+
+std::uint64_t CloudProvider::seed_of(int attempt) const {
+  const std::uint64_t of_provider = seed_ ^ hash_of(profile_.name);
+  return of_provider + static_cast<std::uint64_t>(attempt) * 0xd1342543de82ef95ULL;
+}
+
+// Seconds to wait, if the account's limits do not let the request in.
+std::optional<double> CloudProvider::refuse(const CloudRequest& request, double now) {
+  const int most = profile_.limit.concurrency_max;
+  if (most > 0 && in_flight(now) >= most) return finishes_.top() - now;
+  const int tokens = request.prompt_tokens + request.completion_tokens;
+  auto wait = limiter_.refuse(tokens, at_time(now));
+  if (wait) *wait += kRounding;
+  return wait;
+}
+
+std::vector<CloudProvider> reference_clouds(double length, std::uint64_t seed, bool overload) {
+  std::vector<CloudProvider> clouds;
+  for (const char* name : {"ai-hub", "openmodel", "cloudbrain"}) {
+    CloudRules rules;
+    if (overload && clouds.empty()) {
+      rules.overload = Overload{kOverloadBegins * length, kOverloadEnds * length};
+    }
+    clouds.emplace_back(*simulated::find_profile(name), rules, seed);
+  }
+  return clouds;
+}
+
+}  // namespace spillway::simulate
