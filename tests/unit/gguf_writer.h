@@ -1,6 +1,7 @@
-// Writes small GGUF files for tests: metadata and fp32 tensors.
+// Writes small GGUF files for tests: metadata, and tensors of fp32 or bf16.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <fstream>
 #include <string>
@@ -23,15 +24,19 @@ class GgufWriter {
     put(entries_, value);
   }
 
-  // `shape` is outermost first. Requires: as many values as the shape has places.
+  // `shape` is outermost first. Requires: as many values as the shape has places, and, for bf16,
+  // such as it holds exactly.
   void tensor(const std::string& name, const std::vector<std::uint64_t>& shape,
-              const std::vector<float>& values) {
+              const std::vector<float>& values, bool bf16 = false) {
     put_text(tensors_, name);
     put(tensors_, static_cast<std::uint32_t>(shape.size()));
     for (auto size = shape.rbegin(); size != shape.rend(); ++size) put(tensors_, *size);
-    put(tensors_, std::uint32_t{0});  // fp32
+    put(tensors_, std::uint32_t{bf16 ? 30U : 0U});
     put(tensors_, static_cast<std::uint64_t>(data_.size()));
-    for (const float value : values) put(data_, value);
+    for (const float value : values) {
+      const auto bits = std::bit_cast<std::uint32_t>(value);
+      bf16 ? put(data_, static_cast<std::uint16_t>(bits >> 16)) : put(data_, bits);
+    }
     pad(data_);
     ++tensor_count_;
   }

@@ -6,10 +6,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <mutex>
 #include <unistd.h>
 
 namespace spillway::local::cuda {
@@ -23,6 +25,17 @@ float from_bf16(std::uint16_t bits) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
 }
 
+// One a thread.
+struct Buffers {
+  Buffers(int count, std::size_t elements)
+      : memory(static_cast<std::size_t>(count), std::vector<std::uint16_t>(elements)) {
+    for (auto& buffer : memory) spans.emplace_back(buffer);
+  }
+
+  std::vector<std::vector<std::uint16_t>> memory;
+  std::vector<std::span<std::uint16_t>> spans;
+};
+
 class FileWeights : public testing::Test {
  protected:
   loader::GgufFile open(const TinyModel& model) {
@@ -31,20 +44,35 @@ class FileWeights : public testing::Test {
     return std::move(*file);
   }
 
-  // All rooms as the sink saw them; parts must follow one another.
-  Result<Rooms> read(const TinyModel& model, std::int64_t part_elements_max) {
+  // All rooms as the sink saw them: every element once, in whatever order.
+  Result<Rooms> read(const TinyModel& model, std::size_t part_elements_max, int threads = 3) {
     const auto file = open(model);
     const auto spec = read_arch_spec(file);
     if (!spec) return spec.error();
-    Rooms rooms;
-    const auto done = read_weights(file, *spec, part_elements_max, [&](const RoomPart& part) {
-      auto& room = rooms[std::string(part.room)];
-      EXPECT_EQ(part.first, static_cast<std::int64_t>(room.size())) << part.room;
+    const Buffers buffers(threads, part_elements_max);
+    std::mutex mutex;
+    std::map<std::string, std::map<std::int64_t, float>> seen;
+    const auto done = read_weights(file, *spec, buffers.spans, [&](const RoomPart& part) {
+      EXPECT_EQ(part.values.data(), buffers.spans.at(part.buffer).data());
+      const std::lock_guard lock(mutex);
       longest_part_ = std::max(longest_part_, part.values.size());
-      for (const auto bits : part.values) room.push_back(from_bf16(bits));
+      auto& room = seen[std::string(part.room)];
+      std::int64_t at = part.first;
+      for (const auto bits : part.values) {
+        EXPECT_TRUE(room.emplace(at++, from_bf16(bits)).second) << part.room;
+      }
       return Result<void>();
     });
     if (!done) return done.error();
+    return without_holes(seen);
+  }
+
+  static Rooms without_holes(const std::map<std::string, std::map<std::int64_t, float>>& seen) {
+    Rooms rooms;
+    for (const auto& [name, elements] : seen) {
+      EXPECT_EQ(elements.rbegin()->first + 1, static_cast<std::int64_t>(elements.size())) << name;
+      for (const auto& [at, value] : elements) rooms[name].push_back(value);
+    }
     return rooms;
   }
 
@@ -145,15 +173,31 @@ TEST_F(FileWeights, EveryRoomOfTheDecoderIsFilled) {
   }
 }
 
-TEST_F(FileWeights, PartsAreBoundedAndMakeNoDifference) {
+TEST_F(FileWeights, PartsAndThreadsMakeNoDifference) {
+  constexpr std::size_t kLongestRow = 128;
   const TinyModel model("llama");
-  for (const std::int64_t part : {1, 100, 4096}) {
-    longest_part_ = 0;
-    const auto rooms = read(model, part);
+  for (const std::size_t part : {kLongestRow, std::size_t{200}, std::size_t{4096}}) {
+    for (const int threads : {1, 2, 7}) {
+      longest_part_ = 0;
+      const auto rooms = read(model, part, threads);
+      ASSERT_TRUE(rooms) << rooms.error().message;
+      EXPECT_EQ(*rooms, expected_rooms(model));
+      EXPECT_LE(longest_part_, part);
+    }
+  }
+  const auto rooms = read(model, kLongestRow - 1);
+  ASSERT_FALSE(rooms);
+  EXPECT_THAT(rooms.error().message, HasSubstr("blk.0.attn_output.weight has rows too long"));
+}
+
+// Rows of bf16 are copied, not converted.
+TEST_F(FileWeights, RowsOfBf16AreTaken) {
+  for (const std::string architecture : {"llama", "qwen2"}) {
+    TinyModel model(architecture);
+    model.bf16 = true;
+    const auto rooms = read(model, 1000);
     ASSERT_TRUE(rooms) << rooms.error().message;
     EXPECT_EQ(*rooms, expected_rooms(model));
-    constexpr std::size_t kLongestRow = 128;
-    EXPECT_LE(longest_part_, std::max<std::size_t>(kLongestRow, static_cast<std::size_t>(part)));
   }
 }
 
@@ -170,15 +214,18 @@ TEST_F(FileWeights, ErrorsNameTheTensor) {
 
 TEST_F(FileWeights, StopsAtTheFirstErrorOfTheSink) {
   const auto file = open(TinyModel("llama"));
-  int calls = 0;
-  const auto done =
-      read_weights(file, *read_arch_spec(file), 1000, [&](const RoomPart&) -> Result<void> {
-        ++calls;
-        return Error{Errc::backend_unavailable, "full", "", std::nullopt};
-      });
-  ASSERT_FALSE(done);
-  EXPECT_EQ(done.error().message, "full");
-  EXPECT_EQ(calls, 1);
+  for (const int threads : {1, 3}) {
+    const Buffers buffers(threads, 1000);
+    std::atomic<int> calls = 0;
+    const auto done = read_weights(file, *read_arch_spec(file), buffers.spans,
+                                   [&](const RoomPart&) -> Result<void> {
+                                     ++calls;
+                                     return Error{Errc::backend_unavailable, "full"};
+                                   });
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().message, "full");
+    EXPECT_LE(calls, threads);
+  }
 }
 
 TEST(ToBf16, RoundsToTheNearestEven) {

@@ -59,12 +59,13 @@ struct TinyModel {
     file.integer(prefix + "attention.key_length", kHeadWidth);
     file.number(prefix + "attention.layer_norm_rms_epsilon", 1e-5f);
     file.number(prefix + "rope.freq_base", 10'000.0f);
-    for (const auto& [name, shape] : shapes) file.tensor(name, shape, as_stored(name));
+    for (const auto& [name, shape] : shapes) file.tensor(name, shape, as_stored(name), bf16);
     file.write(path);
     return path;
   }
 
   std::string architecture;
+  bool bf16 = false;  // How the file stores its tensors.
   std::map<std::string, std::vector<std::uint64_t>> shapes;
   std::map<std::string, std::vector<float>> checkpoint;
   std::mt19937 random{7};

@@ -4,9 +4,15 @@
 #include "backends/local/loader/dequantize.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
+#include <cstring>
+#include <mutex>
+#include <optional>
 #include <set>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 namespace spillway::local::cuda {
@@ -122,65 +128,121 @@ Result<loader::Tensor> tensor_of(const loader::GgufFile& file, const Source& sou
   return tensor;
 }
 
-class Reader {
- public:
-  Reader(const loader::GgufFile& file, std::int64_t part_elements_max, const PartSink& sink)
-      : file_(file), part_elements_max_(part_elements_max), sink_(sink) {}
+// Rows of a source that fit a buffer, and where in the room they belong.
+struct Part {
+  std::string_view room;
+  std::int64_t first = 0;
+  const Source* source = nullptr;
+  loader::Tensor tensor;
+  std::int64_t row = 0;
+  std::int64_t rows = 0;
+};
 
-  Result<void> read(const Room& room) {
+Result<std::vector<Part>> parts_of(const loader::GgufFile& file, const std::vector<Room>& rooms,
+                                   std::int64_t elements_max) {
+  std::vector<Part> parts;
+  for (const Room& room : rooms) {
     std::int64_t first = 0;
     for (const Source& source : room.sources) {
-      const auto tensor = tensor_of(file_, source);
+      const auto tensor = tensor_of(file, source);
       if (!tensor) return tensor.error();
-      const std::int64_t rows_max = std::max<std::int64_t>(1, part_elements_max_ / source.columns);
+      const std::int64_t rows_max = elements_max / source.columns;
+      if (rows_max == 0) return wrong(source.tensor, " has rows too long for executor: cuda");
       for (std::int64_t row = 0; row < source.rows; row += rows_max) {
         const std::int64_t rows = std::min(rows_max, source.rows - row);
-        if (auto read = read_rows(*tensor, source, row, rows); !read) return read;
-        if (auto taken = sink_({room.name, first, rounded()}); !taken) return taken;
+        parts.push_back({room.name, first, &source, *tensor, row, rows});
         first += rows * source.columns;
+      }
+    }
+  }
+  return parts;
+}
+
+// What one thread needs to turn rows into bf16.
+class Converter {
+ public:
+  Result<void> convert(const Part& part, std::span<std::uint16_t> out) {
+    const auto& order = part.source->row_order;
+    if (order.empty()) return rows(part.tensor, part.row, part.rows, out);
+    const auto columns = static_cast<std::size_t>(part.source->columns);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(part.rows); ++i) {
+      const std::int64_t from = order[static_cast<std::size_t>(part.row) + i];
+      if (auto read = rows(part.tensor, from, 1, out.subspan(i * columns, columns)); !read) {
+        return read;
       }
     }
     return {};
   }
 
  private:
-  Result<void> read_rows(const loader::Tensor& tensor, const Source& source, std::int64_t row,
-                         std::int64_t rows) {
-    floats_.resize(static_cast<std::size_t>(rows * source.columns));
-    if (source.row_order.empty()) return loader::dequantize(tensor, row, rows, floats_);
-    const auto columns = static_cast<std::size_t>(source.columns);
-    for (std::size_t i = 0; i < static_cast<std::size_t>(rows); ++i) {
-      const std::int64_t from = source.row_order[static_cast<std::size_t>(row) + i];
-      const auto to = std::span(floats_).subspan(i * columns, columns);
-      if (auto read = loader::dequantize(tensor, from, 1, to); !read) return read;
+  Result<void> rows(const loader::Tensor& tensor, std::int64_t first, std::int64_t count,
+                    std::span<std::uint16_t> out) {
+    if (tensor.type == loader::TensorType::bf16) {
+      const auto offset = static_cast<std::size_t>(first * tensor.row_bytes());
+      std::memcpy(out.data(), tensor.bytes.data() + offset, out.size_bytes());
+      return {};
     }
+    floats_.resize(out.size());
+    if (auto read = loader::dequantize(tensor, first, count, floats_); !read) return read;
+    std::transform(floats_.begin(), floats_.end(), out.begin(), to_bf16);
     return {};
   }
 
-  std::span<const std::uint16_t> rounded() {
-    rounded_.resize(floats_.size());
-    std::transform(floats_.begin(), floats_.end(), rounded_.begin(), to_bf16);
-    return rounded_;
+  std::vector<float> floats_;
+};
+
+// The threads take one part after the other, until there is none left or one has failed.
+class Reading {
+ public:
+  Reading(std::vector<Part> parts, const PartSink& sink) : parts_(std::move(parts)), sink_(sink) {}
+
+  Result<void> run(std::span<const std::span<std::uint16_t>> buffers) {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < buffers.size(); ++i) {
+      threads.emplace_back([this, i, buffer = buffers[i]] { work(i, buffer); });
+    }
+    threads.clear();
+    if (problem_) return *problem_;
+    return {};
   }
 
-  const loader::GgufFile& file_;
-  const std::int64_t part_elements_max_;
+ private:
+  void work(std::size_t index, std::span<std::uint16_t> buffer) {
+    Converter converter;
+    for (std::size_t next = next_++; next < parts_.size() && !failed_; next = next_++) {
+      const Part& part = parts_[next];
+      const auto values = buffer.first(static_cast<std::size_t>(part.rows * part.source->columns));
+      auto done = converter.convert(part, values);
+      if (done) done = sink_({part.room, part.first, values, index});
+      if (!done) fail(done.error());
+    }
+  }
+
+  void fail(const Error& error) {
+    const std::lock_guard lock(mutex_);
+    if (!problem_) problem_ = error;
+    failed_ = true;
+  }
+
+  const std::vector<Part> parts_;
   const PartSink& sink_;
-  std::vector<float> floats_;
-  std::vector<std::uint16_t> rounded_;
+  std::atomic<std::size_t> next_ = 0;
+  std::atomic<bool> failed_ = false;
+  std::mutex mutex_;
+  std::optional<Error> problem_;
 };
 
 }  // namespace
 
 Result<void> read_weights(const loader::GgufFile& file, const ArchSpec& spec,
-                          std::int64_t part_elements_max, const PartSink& sink) {
+                          std::span<const std::span<std::uint16_t>> buffers, const PartSink& sink) {
   const auto rooms = plan(spec);
   if (auto known = expect_no_other_tensors(file, rooms); !known) return known;
-  Reader reader(file, part_elements_max, sink);
-  for (const Room& room : rooms) {
-    if (auto read = reader.read(room); !read) return read;
-  }
-  return {};
+  std::size_t elements_max = buffers.empty() ? 0 : buffers.front().size();
+  for (const auto& buffer : buffers) elements_max = std::min(elements_max, buffer.size());
+  auto parts = parts_of(file, rooms, static_cast<std::int64_t>(elements_max));
+  if (!parts) return parts.error();
+  return Reading(std::move(*parts), sink).run(buffers);
 }
 
 std::uint16_t to_bf16(float value) {

@@ -1,13 +1,15 @@
 // A model file's tensors as the GPU decoder wants them: bf16, rows of q, k and v in one room and of
 // gate and up in another, and the rows of a head in the order in which halves are rotated.
 //
-// Needs no GPU: who takes the parts is the caller's business. Start-up only, any thread.
+// Needs no GPU: who takes the parts is the caller's business. Start-up only, any thread; has
+// threads of its own during the call.
 #pragma once
 
 #include "backends/contract/error.h"
 #include "backends/local/arch/arch_spec.h"
 #include "backends/local/loader/gguf.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -19,16 +21,19 @@ namespace spillway::local::cuda {
 struct RoomPart {
   std::string_view room;
   std::int64_t first = 0;                 // Element of the room that the part begins with.
-  std::span<const std::uint16_t> values;  // Bits of bf16.
+  std::span<const std::uint16_t> values;  // Bits of bf16, at the front of a buffer…
+  std::size_t buffer = 0;                 // …of this index, which is in use until the call ends.
 };
 
 using PartSink = std::function<Result<void>(const RoomPart&)>;
 
-// Gives every element of every room to `sink` once, in parts of at most `part_elements_max` (or one
-// row, if that is more). Stops at the sink's first error. invalid_request names a tensor that is
-// missing, has another shape than the file's metadata say, or is none that this decoder reads.
+// Gives every element of every room to `sink` once, in parts that fill a buffer at most. Each
+// buffer has a thread, so parts come in any order and the sink is called by several at once. Stops
+// at the sink's first error. invalid_request names a tensor that is missing, has another shape than
+// the file's metadata say, has rows that no buffer holds, or is none that this decoder reads; the
+// sink is not called then.
 Result<void> read_weights(const loader::GgufFile& file, const ArchSpec& spec,
-                          std::int64_t part_elements_max, const PartSink& sink);
+                          std::span<const std::span<std::uint16_t>> buffers, const PartSink& sink);
 
 // The nearest bf16, even among equals; NaN stays NaN.
 std::uint16_t to_bf16(float value);

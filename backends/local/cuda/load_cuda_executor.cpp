@@ -6,14 +6,18 @@
 #include <cstdint>
 #include <cuda_runtime_api.h>
 #include <limits>
+#include <span>
 #include <string>
+#include <thread>
+#include <vector>
 
 namespace spillway::local::cuda {
 
 namespace {
 
-constexpr std::int64_t kPartElements = 4 << 20;  // 8 MiB of bf16 on their way to the device.
+constexpr std::size_t kPartElements = 4 << 20;  // 8 MiB of bf16 on their way to the device.
 constexpr int kElementBytes = 2;
+constexpr unsigned kThreadsMax = 8;  // Together they copy faster than the bus carries.
 
 // Page tables and the table of angles are as long as the context, so it never exceeds what the
 // pages hold.
@@ -23,30 +27,64 @@ int usable_context(int context_max, int kv_blocks) {
   return static_cast<int>(std::min(memory, asked));
 }
 
-Result<void> copy_part(const RoomPart& part, const DecoderWeights& weights) {
-  const WeightRoom* room = weights.find(part.room);
-  const auto count = static_cast<std::int64_t>(part.values.size());
-  if (room == nullptr || part.first + count > room->elements) {
-    return Error{Errc::internal, "GPU: no room for weights " + std::string(part.room), "",
-                 std::nullopt};
+// Pinned buffers and a stream for each: while one part is on the bus, other threads convert theirs.
+class Upload {
+ public:
+  explicit Upload(const DecoderWeights& weights) : weights_(weights) {}
+  Upload(const Upload&) = delete;
+  ~Upload() {
+    for (CUstream_st* stream : streams_) cudaStreamDestroy(stream);
   }
-  char* to = static_cast<char*>(room->data) + part.first * kElementBytes;
-  FirstError errors;
-  errors.note(cudaMemcpy(to, part.values.data(), part.values.size_bytes(), cudaMemcpyHostToDevice),
-              "copying weights");
-  return errors.result();
-}
+
+  Result<void> prepare(std::size_t threads) {
+    auto memory = allocate_pinned(threads * kPartElements * kElementBytes);
+    if (!memory) return memory.error();
+    memory_ = std::move(*memory);
+    streams_.resize(threads);
+    FirstError errors;
+    for (std::size_t i = 0; i < threads; ++i) {
+      buffers_.emplace_back(memory_.get<std::uint16_t>() + i * kPartElements, kPartElements);
+      errors.note(cudaStreamCreateWithFlags(&streams_[i], cudaStreamNonBlocking), "making streams");
+    }
+    return errors.result();
+  }
+
+  const std::vector<std::span<std::uint16_t>>& buffers() const { return buffers_; }
+
+  // Any thread, one at a time for a buffer.
+  Result<void> copy(const RoomPart& part) const {
+    const std::string name(part.room);
+    const WeightRoom* room = weights_.find(name);
+    const auto count = static_cast<std::int64_t>(part.values.size());
+    if (room == nullptr || part.first + count > room->elements) {
+      return Error{Errc::internal, "GPU: no room for weights " + name, "", std::nullopt};
+    }
+    char* to = static_cast<char*>(room->data) + part.first * kElementBytes;
+    CUstream_st* stream = streams_[part.buffer];
+    int error = cudaMemcpyAsync(to, part.values.data(), part.values.size_bytes(),
+                                cudaMemcpyHostToDevice, stream);
+    if (error == 0) error = cudaStreamSynchronize(stream);
+    if (error != 0) return device_error(error, ("copying weights " + name).c_str());
+    return {};
+  }
+
+ private:
+  const DecoderWeights& weights_;
+  PinnedMemory memory_;
+  std::vector<std::span<std::uint16_t>> buffers_;
+  std::vector<CUstream_st*> streams_;
+};
 
 Result<std::unique_ptr<DecoderWeights>> load_weights(const loader::GgufFile& file,
                                                      const ArchSpec& spec,
                                                      const DecoderShape& shape) {
   auto weights = DecoderWeights::allocate(shape);
   if (!weights) return weights;
-  const auto copy = [&](const RoomPart& part) { return copy_part(part, **weights); };
-  if (auto read = read_weights(file, spec, kPartElements, copy); !read) return read.error();
-  FirstError errors;
-  errors.note(cudaDeviceSynchronize(), "copying weights");
-  if (!errors.none()) return errors.result().error();
+  Upload upload(**weights);
+  const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 2U, kThreadsMax);
+  if (auto prepared = upload.prepare(threads); !prepared) return prepared.error();
+  const auto copy = [&](const RoomPart& part) { return upload.copy(part); };
+  if (auto read = read_weights(file, spec, upload.buffers(), copy); !read) return read.error();
   return weights;
 }
 
