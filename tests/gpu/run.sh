@@ -3,16 +3,18 @@
 # not run again; delete its file to repeat it. Every measured line ends with the clock and the power seen right after it.
 #
 # usage: tests/gpu/run.sh [STAGE…]   all of them if none is named:
-#   check  sanitize  logits  kernels  model:NAME[:eager]  aten:NAME  serve
+#   check  sanitize  logits  kernels  model:NAME[:eager]  aten:NAME  serve[:NAME]
 #   BUILD=build/gpu        where the programs are, or are built if they are not there yet
 #   RESULTS=build/gpu-run  one file a stage
-#   BINARY, MODEL          for serve: the gateway, built with SPILLWAY_CUDA, and the model file it serves
+#   BINARY, MODEL          for serve: the gateway, built with SPILLWAY_CUDA, and the model file it serves; with a NAME
+#                          random weights of its shape, in SCRATCH=/dev/shm (r1-qwen-7b: 16 GB)
 set -u -o pipefail
 cd "$(dirname "$0")/../.."
 BUILD=${BUILD:-build/gpu}
 RESULTS=${RESULTS:-build/gpu-run}
 BINARY=${BINARY:-build/cuda/spillway}
 MODEL=${MODEL:-models/SmolLM2-135M-Instruct.Q4_1.gguf}
+SCRATCH=${SCRATCH:-/dev/shm}
 PROGRAMS=$BUILD/gpu
 SMALL='*EdgesOfPages*:*SmallestK*:*PaddingRows*:*EveryTokenCount*:*WholePrompts*:*Patch*:*Equals*:*Itself*'
 mkdir -p "$RESULTS"
@@ -55,7 +57,19 @@ model() {
   "$PROGRAMS/gpu_decode_bench" "$1" --batches 1,8,32,128,256 "${flags[@]}" | with_clock
 }
 
-serve() { python3 tests/gpu/serve.py "$BINARY" "$MODEL"; }
+serve() {
+  if [ $# -eq 0 ]; then
+    python3 tests/gpu/serve.py "$BINARY" "$MODEL" | with_clock
+    return
+  fi
+  local model=$SCRATCH/spillway-$1.gguf status
+  python3 tests/gpu/random_model.py "$1" "$model" &&
+    python3 tests/gpu/serve.py "$BINARY" "$model" --skip-agreement --sequences 256 --kv-tokens 262144 \
+      --step-tokens 1280,2048 --prompt-tokens 512 --out 128 --concurrency 1,128,256 --rounds 6 | with_clock
+  status=$?
+  rm -f "$model"
+  return $status
+}
 
 aten() { python3 tests/gpu/aten_eager.py "$1" | with_clock; }
 
@@ -80,8 +94,8 @@ stage() {
 }
 
 [ $# -gt 0 ] || set -- check sanitize logits kernels model:qwen3-0.6b model:qwen3-0.6b:eager \
-  model:r1-qwen-7b model:r1-qwen-7b:eager aten:qwen3-0.6b aten:r1-qwen-7b serve
-[ "$*" = serve ] || build || exit 1
+  model:r1-qwen-7b model:r1-qwen-7b:eager aten:qwen3-0.6b aten:r1-qwen-7b serve serve:r1-qwen-7b serve:qwen3-0.6b
+[[ "$*" =~ ^serve[^\ ]*$ ]] || build || exit 1
 failed=0
 for name in "$@"; do stage "$name"; done
 exit $failed
