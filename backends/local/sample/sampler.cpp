@@ -77,14 +77,17 @@ std::int32_t SequenceSampler::choose(std::span<const float> logits, SamplerScrat
 }
 
 void SequenceSampler::record(std::int32_t token) {
-  ++counts_[token];
+  if (penalizes()) ++counts_[token];
   ++generated_;
 }
 
-bool SequenceSampler::alters_logits() const {
+bool SequenceSampler::penalizes() const {
   return sampling_.repetition_penalty != 1.0 || sampling_.frequency_penalty != 0.0 ||
-         sampling_.presence_penalty != 0.0 ||
-         (generated_ < sampling_.tokens_min && !banned_at_first_.empty());
+         sampling_.presence_penalty != 0.0;
+}
+
+bool SequenceSampler::alters_logits() const {
+  return penalizes() || (generated_ < sampling_.tokens_min && !banned_at_first_.empty());
 }
 
 void SequenceSampler::alter_logits(std::span<float> logits) const {

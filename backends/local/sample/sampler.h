@@ -40,6 +40,7 @@ class SequenceSampler {
   std::uint64_t seed() const { return seed_; }
 
  private:
+  bool penalizes() const;
   bool alters_logits() const;
   void alter_logits(std::span<float> logits) const;
   bool cuts_candidates() const;
@@ -52,7 +53,7 @@ class SequenceSampler {
   const std::uint64_t seed_;
   std::vector<std::int32_t>
       prompt_ids_;  // Distinct; only filled where repetition_penalty needs it.
-  std::unordered_map<std::int32_t, int> counts_;  // Of generated tokens.
+  std::unordered_map<std::int32_t, int> counts_;  // Of generated tokens, where penalties need them.
   int generated_ = 0;
 };
 
