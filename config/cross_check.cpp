@@ -154,7 +154,7 @@ class CrossCheck {
         if (asked) check_provider_keeps(one.sla, provider, path + ".sla");
       }
     }
-    if (one.spill == Spill::always || !one.sla.per_token) return;
+    if (one.spill >= Spill::cheapest_before_deadline || !one.sla.per_token) return;
     for (const LocalTarget& local : settings_.local) {
       const double alone_ms = local.step_prior.base_ms + local.step_prior.per_sequence_ms;
       if (alone_ms <= static_cast<double>(one.sla.per_token->count())) continue;

@@ -114,6 +114,10 @@ class References {
 
   void check_class(const RequestClass& one) {
     const std::string path = "classes." + one.name;
+    if (one.spill == Spill::cheapest_before_deadline && !one.sla.deadline) {
+      reader_.report(path + ".spill",
+                     "cheapest_before_deadline needs a deadline: add `sla: {deadline: 15m}`");
+    }
     for (std::size_t i = 0; i < one.providers.size(); ++i) {
       check_provider(one.providers[i], item(path + ".providers", i));
     }

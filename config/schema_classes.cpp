@@ -11,9 +11,10 @@ constexpr double kMillisecond = 1e6;
 constexpr double kSecond = 1e9;
 constexpr double kHour = 3600e9;
 
-constexpr std::array<std::pair<Spill, std::string_view>, 3> kSpills{{
+constexpr std::array<std::pair<Spill, std::string_view>, 4> kSpills{{
     {Spill::never, "never"},
     {Spill::when_sla_at_risk, "when_sla_at_risk"},
+    {Spill::cheapest_before_deadline, "cheapest_before_deadline"},
     {Spill::always, "always"},
 }};
 constexpr std::array<std::pair<Prefer, std::string_view>, 3> kPrefers{{
@@ -73,7 +74,9 @@ const std::vector<Row<RequestClass>> kClassRows = {
       .kind = Kind::word,
       .words = words_of(kSpills),
       .sentence = "never: stays on this machine. when_sla_at_risk: local while the predicted "
-                  "times meet the SLA. always: to providers."},
+                  "times meet the SLA. cheapest_before_deadline: held until the engine has room to "
+                  "spare, or sent to a provider just in time for sla.deadline, which it needs. "
+                  "always: to providers."},
      field<&RequestClass::spill>()},
     {{.key = "prefer",
       .kind = Kind::word,

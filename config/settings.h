@@ -88,7 +88,8 @@ struct LocalTarget {
   std::string precision = "int8";  // int8 | bf16 | fp32
   int threads = 0;                 // 0: all cores.
   int sequences_max = 8;
-  int step_tokens_max = 256;  // Budget of one step; bounds how long a prompt holds up decoding.
+  int step_tokens_max = 256;      // Budget of one step; bounds how long a prompt holds up decoding.
+  Milliseconds step_time_max{0};  // Prompts are cut so that steps stay within it; 0: not by time.
   int kv_tokens_max = 32'768;
   int context_max = 0;   // 0: the model's own.
   int waiting_max = 64;  // The hard queue-depth limit.
@@ -114,6 +115,13 @@ struct Breaker {
   bool operator==(const Breaker&) const = default;
 };
 
+// What the account with a provider allows.
+struct RateLimit {
+  int requests_per_minute = 0;  // 0: unknown.
+  int tokens_per_minute = 0;    // Prompt and completion.
+  bool operator==(const RateLimit&) const = default;
+};
+
 // What the catalogue knows of a provider before anything has been measured here.
 struct Measured {
   Milliseconds ttft_p50{500};
@@ -134,6 +142,7 @@ struct ProviderTarget {
   Measured measured;
   ProviderTimeouts timeouts;
   Breaker breaker;
+  RateLimit rate_limit;
   int concurrency_max = 256;
   std::string ca_file;  // Extra CA bundle; TLS verification itself cannot be switched off.
   bool operator==(const ProviderTarget&) const = default;
@@ -149,6 +158,8 @@ struct Sla {
 enum class Spill {
   never,             // Stays local.
   when_sla_at_risk,  // Local while its predicted TTFT and time per token meet the SLA.
+  // Held until the engine has room to spare; to a provider just in time for its deadline.
+  cheapest_before_deadline,
   always,  // To providers; local only when none of them can take it and the class allows it.
 };
 

@@ -3,7 +3,7 @@
 from engine import configuration, engine, process
 from latency import latency, now
 from panels import Board
-from routing import breakers, decisions, targets
+from routing import breakers, decisions, held, targets
 
 
 def board():
@@ -12,6 +12,6 @@ def board():
         "Spillway: latency and routing",
         "How fast answers are, where requests go and why, and how the local engine does.",
     )
-    for part in (now, latency, decisions, breakers, targets, engine, process, configuration):
+    for part in (now, latency, decisions, held, breakers, targets, engine, process, configuration):
         part(overview)
     return overview

@@ -66,6 +66,28 @@ def decisions(board):
     )
 
 
+def held(board):
+    board.row("Work that may wait")
+    board.add(
+        12,
+        8,
+        lines(
+            "Held requests",
+            "none",
+            "Requests that may wait and are held for the engine's idle time"
+            " (spillway_held_requests).",
+            query(summed(series("spillway_held_requests")), "held"),
+        ),
+        lines(
+            "Pressure of held work",
+            "none",
+            "Engine time that the held requests need before their deadlines, by what will be free"
+            " for them (spillway_held_pressure_ratio). Above 1 some leave for the providers.",
+            query(summed(series("spillway_held_pressure_ratio")), "pressure"),
+        ),
+    )
+
+
 def breakers(board):
     board.row("Targets")
     board.add(

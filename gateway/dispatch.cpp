@@ -81,8 +81,8 @@ Async<Opened> Dispatcher::open(const policy::Candidate& candidate, const Edition
     if (!opened.visit) co_return Error{Errc::overloaded, "not to be asked now", "", std::nullopt};
   }
 
-  auto stream = co_await backend_of(candidate, edition)
-                    ->open(request, std::string(candidate.model), deadline);
+  Terms terms{std::string(candidate.model), deadline, candidate.lane};
+  auto stream = co_await backend_of(candidate, edition)->open(request, std::move(terms));
   if (!stream) {
     if (opened.visit) opened.visit->failed(stream.error());
     co_return stream.error();

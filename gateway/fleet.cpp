@@ -37,64 +37,46 @@ void FleetVisit::failed(const Error& error) {
 
 void Fleet::adopt(const config::Settings& settings) {
   std::lock_guard lock(mutex_);
-  std::map<std::string, Provider, std::less<>> adopted;
-  for (const config::ProviderTarget& target : settings.providers) {
-    const auto known = providers_.find(target.name);
-    if (known != providers_.end() && known->second.settings == target) {
-      adopted.insert(*known);
-    } else {
-      auto health = std::make_shared<policy::Health>(target, SteadyClock::now());
-      adopted.emplace(target.name, Provider{target, std::move(health)});
-    }
-  }
-  providers_ = std::move(adopted);
+  state_.adopt(settings, SteadyClock::now());
 }
 
 policy::FleetFacts Fleet::facts(const EngineStatus* engine) const {
-  policy::FleetFacts facts;
-  facts.now = SteadyClock::now();
-  facts.local = engine;
   std::lock_guard lock(mutex_);
-  facts.ttft_correction = correction_.factor(facts.now);
-  facts.completion_tokens_typical = length_.typical();
-  facts.providers.reserve(providers_.size());
-  for (const auto& [name, provider] : providers_)
-    facts.providers.push_back(provider.health->facts(facts.now));
-  return facts;
+  return state_.facts(engine, SteadyClock::now());
 }
 
 std::optional<FleetVisit> Fleet::visit(std::string_view name) {
   std::lock_guard lock(mutex_);
-  const auto provider = providers_.find(name);
-  if (provider == providers_.end()) return std::nullopt;
-  auto visit = provider->second.health->enter(SteadyClock::now());
+  auto health = state_.health(name);
+  if (!health) return std::nullopt;
+  auto visit = health->enter(SteadyClock::now());
   if (!visit) return std::nullopt;
-  return FleetVisit(*this, provider->second.health, *visit);
+  return FleetVisit(*this, std::move(health), *visit);
 }
 
 void Fleet::local_first_token(double predicted, double model, double seconds) {
   std::lock_guard lock(mutex_);
-  correction_.observe(predicted, model, seconds, SteadyClock::now());
+  state_.local_first_token(predicted, model, seconds, SteadyClock::now());
 }
 
-void Fleet::completed(int completion_tokens) {
+void Fleet::completed(std::string_view request_class, int prompt_tokens, int completion_tokens) {
   std::lock_guard lock(mutex_);
-  length_.observe(completion_tokens);
+  state_.completed(request_class, prompt_tokens, completion_tokens);
 }
 
 std::vector<ProviderGauges> Fleet::gauges() const {
   const TimePoint now = SteadyClock::now();
-  std::lock_guard lock(mutex_);
   std::vector<ProviderGauges> gauges;
-  for (const auto& [name, provider] : providers_) {
-    gauges.push_back(ProviderGauges{provider.health->facts(now), provider.health->times_opened()});
-  }
+  std::lock_guard lock(mutex_);
+  state_.each_provider([&](const policy::Health& health) {
+    gauges.push_back(ProviderGauges{health.facts(now), health.times_opened()});
+  });
   return gauges;
 }
 
 double Fleet::prediction_error(double quantile) const {
   std::lock_guard lock(mutex_);
-  return correction_.relative_error(quantile);
+  return state_.prediction_error(quantile);
 }
 
 }  // namespace spillway

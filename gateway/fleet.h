@@ -1,6 +1,5 @@
-// What is known of the targets as it changes: each provider's health, the local engine's
-// punctuality, how long answers have been of late. The policy's pure state machines under one
-// mutex, held for microseconds.
+// What is known of the targets as it changes (policy::FleetState), with a clock, under one mutex
+// that is held for microseconds.
 //
 // Thread-safe. A FleetVisit is one attempt at one provider, from just before it is sent until its
 // stream is over or dropped; it belongs to the request's coroutine and may outlive a reload, not
@@ -10,16 +9,11 @@
 #include "backends/contract/deadline.h"
 #include "backends/contract/error.h"
 #include "config/settings.h"
-#include "gateway/policy/correction.h"
-#include "gateway/policy/facts.h"
-#include "gateway/policy/health.h"
-#include "gateway/policy/length.h"
+#include "gateway/policy/fleet_state.h"
 
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -66,30 +60,19 @@ class Fleet {
   // candidate.
   std::optional<FleetVisit> visit(std::string_view provider);
 
-  // The local engine's first token came `seconds` after a decision that predicted `predicted`, or
-  // `model` by the step model alone (policy::Prediction::ttft and ttft_model).
+  // See policy::FleetState.
   void local_first_token(double predicted, double model, double seconds);
-
-  // A whole answer came, from wherever.
-  void completed(int completion_tokens);
+  void completed(std::string_view request_class, int prompt_tokens, int completion_tokens);
 
   std::vector<ProviderGauges> gauges() const;
 
-  // Quantile of |predicted − observed| ÷ observed TTFT of the local engine over the last minutes.
   double prediction_error(double quantile) const;
 
  private:
   friend class FleetVisit;
 
-  struct Provider {
-    config::ProviderTarget settings;
-    std::shared_ptr<policy::Health> health;
-  };
-
   mutable std::mutex mutex_;
-  std::map<std::string, Provider, std::less<>> providers_;
-  policy::Correction correction_;
-  policy::AnswerLength length_;
+  policy::FleetState state_;
 };
 
 }  // namespace spillway

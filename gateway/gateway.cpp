@@ -118,6 +118,7 @@ class Gateway::House {
   cloud::CloudThread cloud_;
   std::unique_ptr<EngineTarget> engine_;
   Fleet fleet_;
+  WaitingRoom waiting_{fleet_};
   policy::Admission admission_;
   CurrentEdition editions_;
   std::optional<Pipeline> pipeline_;
@@ -154,7 +155,7 @@ Result<void> Gateway::House::open() {
   auto loaded = load_engine();
   if (!loaded) return loaded.error();
 
-  pipeline_.emplace(Pipeline::Doors{editions_, admission_, fleet_, engine_.get(),
+  pipeline_.emplace(Pipeline::Doors{editions_, admission_, fleet_, waiting_, engine_.get(),
                                     std::bind_front(&House::tell, this)});
   listening = api_.start();
   if (!listening) return listening.error();
@@ -175,11 +176,13 @@ Result<void> Gateway::House::load_engine() {
   auto engine = local::make_local_backend(target);
   if (!engine) return engine.error();
   engine_ = std::make_unique<EngineTarget>(std::move(*engine));
+  waiting_.watch(*engine_);
   return {};
 }
 
 void Gateway::House::adopt(std::shared_ptr<const config::Settings> settings) {
   fleet_.adopt(*settings);
+  waiting_.adopt(settings);
   admission_.limit(settings->server.limits.in_flight_max);
   log_.set_level(telemetry::level_of(settings->log.level).value_or(Level::info));
   editions_.set(std::make_shared<const Edition>(settings, providers_for(*settings)));
@@ -232,6 +235,7 @@ void Gateway::House::stop(const std::function<bool()>& hurry) {
   log_.event(Level::info, "draining", {{"seconds", static_cast<double>(drain.count()) / 1e3}});
   watcher_.reset();
   api_.begin_drain();
+  waiting_.stop();
   while (!api_.wait_idle(std::min(deadline, SteadyClock::now() + milliseconds(50)))) {
     if (SteadyClock::now() >= deadline || hurry()) break;
   }
@@ -252,6 +256,8 @@ void Gateway::House::tell(const Receipt& receipt) {
 telemetry::LiveState Gateway::House::live_state() const {
   telemetry::LiveState state;
   state.admitted = admission_.in_flight();
+  state.held = waiting_.size();
+  state.held_pressure = waiting_.pressure();
   for (const ProviderGauges& provider : fleet_.gauges())
     state.targets.push_back(target_state(provider));
   if (phase_ != Phase::loading && engine_) {  // Until it serves, `engine_` is still being made.

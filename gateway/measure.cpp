@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <optional>
 
 namespace spillway {
@@ -10,6 +11,7 @@ namespace {
 constexpr int kBytesPerToken = 4;
 constexpr int kTokensPerMessage = 4;
 constexpr double kClientTimeoutMaxSeconds = 24 * 3600.0;
+constexpr std::chrono::milliseconds kOwnLimitMax = std::chrono::hours(24);
 
 // What the SDKs send of their own read timeout: seconds, perhaps with a fraction. Nonsense counts
 // as absent.
@@ -24,6 +26,17 @@ std::optional<std::chrono::milliseconds> client_timeout(const http::Request& raw
   return std::chrono::milliseconds(std::lround(seconds * 1000.0));
 }
 
+// A request's own promise, as a whole number of milliseconds. Nonsense counts as absent.
+std::optional<std::chrono::milliseconds> own_limit(const http::Request& raw,
+                                                   std::string_view name) {
+  const std::string_view text = raw.header(name);
+  std::int64_t count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  if (!whole || count <= 0 || count > kOwnLimitMax.count()) return std::nullopt;
+  return std::chrono::milliseconds(count);
+}
+
 }  // namespace
 
 policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& caller,
@@ -36,6 +49,9 @@ policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& ca
   facts.key = caller.key;
   facts.local_only = raw.header("x-spillway-local-only") == "true";
   facts.completion_tokens_max = request.sampling.tokens_max;
+  facts.arrived = raw.arrived;
+  facts.ttft_max = own_limit(raw, "x-spillway-ttft-ms");
+  facts.deadline = own_limit(raw, "x-spillway-deadline-ms");
   facts.needs_tools = request.needs_tools;
   facts.text_only = request.text_only;
   // For a stream the SDKs' read timeout is the longest silence they bear, not the time for all of

@@ -52,7 +52,8 @@ void note(const policy::Plan& plan, const policy::RequestFacts& facts,
   receipt.sla_ttft = seconds(plan.sla.ttft);
   receipt.sla_per_token = seconds(plan.sla.per_token);
   receipt.usage.prompt_tokens = facts.prompt_tokens;
-  if (plan.candidates.front().local && plan.local) {
+  if (!plan.wait && plan.local && plan.candidates.front().local &&
+      plan.candidates.front().lane == Lane::foreground) {
     receipt.predicted_ttft = plan.local->ttft;
     receipt.predicted_ttft_model = plan.local->ttft_model;
   }

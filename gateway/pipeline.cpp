@@ -41,7 +41,9 @@ Async<void> Pipeline::answer(const Edition& edition, http::Request& raw, http::R
   if (!request) co_return request.error();
   note(**request, receipt);
 
-  auto plan = decide(edition, measure(edition, raw, *caller, *request), receipt);
+  const policy::RequestFacts facts = measure(edition, raw, *caller, *request);
+  auto plan = decide(edition, facts, policy::Turn::unknown, receipt);
+  if (plan && plan->wait) plan = co_await wait_and_decide(edition, facts, *plan->wait, receipt);
   if (!plan) co_return plan.error();
   const Deadline deadline = receipt.arrived + time_for(*plan);
 
@@ -68,21 +70,36 @@ policy::RequestFacts Pipeline::measure(const Edition& edition, const http::Reque
 }
 
 Result<policy::Plan> Pipeline::decide(const Edition& edition, const policy::RequestFacts& facts,
-                                      Receipt& receipt) const {
+                                      policy::Turn turn, Receipt& receipt) const {
   EngineStatus engine;
   if (doors_.local != nullptr) engine = doors_.local->status();
   const policy::FleetFacts fleet = doors_.fleet.facts(doors_.local != nullptr ? &engine : nullptr);
-  auto plan = edition.router.plan(facts, fleet);
+  auto plan = edition.router.plan(facts, fleet, turn);
   receipt.decided = SteadyClock::now();
-  if (plan) note(*plan, facts, fleet, receipt);
+  if (!plan) return plan;
+  note(*plan, facts, fleet, receipt);
+  const bool keeps_engine_busy = !plan->wait && plan->candidates.front().local;
+  if (keeps_engine_busy && plan->candidates.front().lane == Lane::foreground)
+    doors_.waiting.foreground(facts.prompt_tokens, plan->completion_tokens, engine);
   return plan;
+}
+
+Async<policy::Plan> Pipeline::wait_and_decide(const Edition& edition,
+                                              const policy::RequestFacts& facts,
+                                              const policy::Wait& wait, Receipt& receipt) const {
+  const TimePoint since = SteadyClock::now();
+  const auto turn = co_await doors_.waiting.turn(wait);
+  receipt.held_seconds = seconds_between(since, SteadyClock::now());
+  if (!turn) co_return turn.error();
+  co_return decide(edition, facts, *turn, receipt);
 }
 
 void Pipeline::account(const Edition& edition, Receipt receipt) {
   receipt.ended = SteadyClock::now();
   price(*edition.settings, receipt);
   const int answered_tokens = receipt.error ? 0 : receipt.usage.completion_tokens;
-  if (answered_tokens > 0) doors_.fleet.completed(answered_tokens);
+  if (answered_tokens > 0)
+    doors_.fleet.completed(receipt.request_class, receipt.usage.prompt_tokens, answered_tokens);
   if (receipt.predicted_ttft && receipt.served_locally && receipt.first_token) {
     const double seconds = seconds_between(receipt.decided, *receipt.first_token);
     doors_.fleet.local_first_token(*receipt.predicted_ttft, receipt.predicted_ttft_model, seconds);

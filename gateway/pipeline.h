@@ -13,6 +13,7 @@
 #include "gateway/local_target.h"
 #include "gateway/policy/admission.h"
 #include "gateway/receipt.h"
+#include "gateway/waiting.h"
 
 #include <functional>
 #include <memory>
@@ -25,6 +26,7 @@ class Pipeline {
     const CurrentEdition& editions;
     policy::Admission& admission;
     Fleet& fleet;
+    WaitingRoom& waiting;
     LocalTarget* local;  // Null without a local target.
     std::function<void(const Receipt&)>
         tell;  // Metrics, log, decisions: once a request, on its worker.
@@ -44,7 +46,9 @@ class Pipeline {
                                const policy::Caller& caller,
                                const std::shared_ptr<const ChatRequest>& request) const;
   Result<policy::Plan> decide(const Edition& edition, const policy::RequestFacts& facts,
-                              Receipt& receipt) const;
+                              policy::Turn turn, Receipt& receipt) const;
+  Async<policy::Plan> wait_and_decide(const Edition& edition, const policy::RequestFacts& facts,
+                                      const policy::Wait& wait, Receipt& receipt) const;
 
   const Doors doors_;
   Dispatcher dispatcher_;

@@ -51,6 +51,7 @@ struct Receipt {
 
   TimePoint arrived{};                  // Head and body read.
   TimePoint decided{};                  // The plan was made.
+  double held_seconds = 0.0;            // Of the time before that, in the waiting room.
   std::optional<TimePoint> dispatched;  // Handed to the target that served.
   std::optional<TimePoint> first_token;
   TimePoint ended{};

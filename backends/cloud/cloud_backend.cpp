@@ -43,9 +43,9 @@ class CloudBackend final : public Backend {
 
   // The deadline is kept by the stream's consumer, who drops it when it passes.
   Async<std::unique_ptr<TokenStream>> open(std::shared_ptr<const ChatRequest> request,
-                                           std::string model, Deadline) override {
+                                           Terms terms) override {
     const auto consumer = co_await net::this_coro::executor;
-    co_return begin(std::move(request), model, consumer);
+    co_return begin(std::move(request), terms.model, consumer);
   }
 
  private:

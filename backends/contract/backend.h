@@ -10,6 +10,7 @@
 #include "backends/contract/chat.h"
 #include "backends/contract/deadline.h"
 #include "backends/contract/error.h"
+#include "backends/contract/status.h"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -37,6 +38,13 @@ class TokenStream {
   virtual bool ready() = 0;
 };
 
+// How a request is to be answered.
+struct Terms {
+  std::string model;  // The backend's own name for it.
+  Deadline deadline{};
+  Lane lane = Lane::foreground;  // What the local engine serves first.
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -44,13 +52,13 @@ class Backend {
   // The target's name in the configuration ("local", "ai-hub").
   virtual const std::string& name() const = 0;
 
-  // Begins to answer `request` with the backend's model `model`. Returns as soon as the work is
+  // Begins to answer `request`. Returns as soon as the work is
   // handed over; what the provider or engine says comes from the stream. Refuses at once with
   // rate_limited or overloaded when full, with context_too_long or invalid_request when this
   // backend can never answer it. Requires: `request` stays unchanged; it is kept alive by the
   // stream.
   virtual Async<std::unique_ptr<TokenStream>> open(std::shared_ptr<const ChatRequest> request,
-                                                   std::string model, Deadline deadline) = 0;
+                                                   Terms terms) = 0;
 };
 
 }  // namespace spillway

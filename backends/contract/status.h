@@ -2,10 +2,14 @@
 // Asio.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
 namespace spillway {
+
+// Who is served first: somebody waits for the foreground; the background takes what that leaves.
+enum class Lane { foreground, background };
 
 // Time of one engine step, fitted online to measured steps (recursive least squares with
 // forgetting):
@@ -25,25 +29,52 @@ struct StepModel {
   }
 };
 
-// One sequence that is in the batch or waits for it. Order in EngineStatus is the order of service.
+// How much goes into a step: a token for every sequence that decodes, the rest for prompt chunks.
+// The engine plans by it and predictions assume it.
+struct StepBudget {
+  int tokens_max = 0;
+  // Chunks are cut so that a step stays within this time; 0: the tokens alone count.
+  double seconds_max = 0.0;
+  int chunk_tokens_min = 64;  // However slow the steps, prompts get on by so many tokens each.
+
+  // The prompt tokens that fit beside `sequences` decodes over `context_tokens` in sum.
+  int prompt_tokens(const StepModel& step, int sequences, double context_tokens) const {
+    const int by_tokens = std::max(0, tokens_max - sequences);
+    if (seconds_max <= 0.0 || step.per_prefill_token <= 0.0) return by_tokens;
+    const double spare = seconds_max - step.seconds(sequences, context_tokens, 0.0);
+    const double by_time = std::clamp(spare / step.per_prefill_token, 0.0, 1.0 * tokens_max);
+    return std::min(by_tokens, std::max(chunk_tokens_min, static_cast<int>(by_time)));
+  }
+};
+
+// One sequence that is in the batch or waits for it.
 struct SequenceStatus {
   int prefill_left = 0;    // Prompt tokens not yet in the KV cache.
   int context_tokens = 0;  // Tokens in the KV cache.
   int generated = 0;
   int tokens_max = 0;  // It ends at this many generated tokens at the latest.
+  Lane lane = Lane::foreground;
 };
+
+// Puts a sequence behind all others of its lane.
+inline void queue_up(std::vector<SequenceStatus>& row, const SequenceStatus& sequence) {
+  const auto later = [&](const SequenceStatus& other) { return other.lane > sequence.lane; };
+  row.insert(std::find_if(row.begin(), row.end(), later), sequence);
+}
 
 struct EngineStatus {
   bool ready = false;  // Model loaded, engine thread alive.
-  std::vector<SequenceStatus>
-      running;  // Hold KV blocks: decoding, or in the middle of their prompt.
-  std::vector<SequenceStatus>
-      waiting;  // Not admitted yet, oldest first; includes what was handed in a moment ago.
-  int sequences_max = 0;    // Most sequences in a batch.
-  int step_tokens_max = 0;  // Token budget of a step: decodes first, the rest for prompt chunks.
-  int waiting_max = 0;      // Hard limit of `waiting`; past it the engine refuses.
+  // Both in the order of service: the foreground first, and in a lane the oldest. `running` hold KV
+  // blocks, decoding or in the middle of their prompt; `waiting` includes what was handed in a
+  // moment ago.
+  std::vector<SequenceStatus> running;
+  std::vector<SequenceStatus> waiting;
+  int sequences_max = 0;  // Most sequences in a batch.
+  StepBudget budget;
+  int waiting_max = 0;  // Hard limit of `waiting`; past it the engine refuses.
   int kv_tokens_total = 0;
   int kv_tokens_free = 0;
+  bool kv_reserved = false;   // An admitted sequence holds KV for its whole answer from the start.
   int context_max = 0;        // Longest prompt + completion the model takes.
   double step_elapsed = 0.0;  // Seconds since the step in progress began; 0 when idle.
   StepModel step;

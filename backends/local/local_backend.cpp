@@ -19,7 +19,8 @@ EngineLimits limits_of(const config::LocalTarget& target, Calibrate calibrate) {
   EngineLimits limits;
   limits.calibrate = calibrate == Calibrate::yes;
   limits.sequences_max = target.sequences_max;
-  limits.step_tokens_max = target.step_tokens_max;
+  limits.step.tokens_max = target.step_tokens_max;
+  limits.step.seconds_max = std::chrono::duration<double>(target.step_time_max).count();
   limits.waiting_max = target.waiting_max;
   limits.context_max = target.context_max;
   return limits;
@@ -63,13 +64,14 @@ LocalBackend::~LocalBackend() = default;
 const std::string& LocalBackend::name() const { return name_; }
 
 Async<std::unique_ptr<TokenStream>> LocalBackend::open(std::shared_ptr<const ChatRequest> request,
-                                                       std::string, Deadline) {
+                                                       Terms terms) {
   auto prompt = encode(request);
   if (!prompt) co_return prompt.error();
 
   Ask ask;
   ask.prompt = *prompt;
   ask.sampling = request->sampling;
+  ask.lane = terms.lane;
   ask.tokens_max = completion_tokens_max(*request, static_cast<int>((*prompt)->size()));
   auto consumer = co_await net::this_coro::executor;
   auto bridge = engine_->submit(std::move(ask), std::move(consumer));

@@ -39,7 +39,7 @@ class LocalBackend final : public Backend {
   // before. context_too_long: prompt and asked completion exceed the context. overloaded: the
   // waiting room is full. backend_unavailable: the engine has stopped or failed.
   Async<std::unique_ptr<TokenStream>> open(std::shared_ptr<const ChatRequest> request,
-                                           std::string model, Deadline deadline) override;
+                                           Terms terms) override;
 
   // The exact prompt tokens of the request, kept for `open` as long as the request lives.
   // invalid_request (not text, template refuses it), context_too_long. Takes microseconds to a

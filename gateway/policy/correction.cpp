@@ -10,8 +10,10 @@ namespace {
 // slow engine.
 constexpr double kGrain = 0.010;
 constexpr double kLogClip = 2.0794415416798357;  // ln 8
-constexpr int kMemory = 12;                      // Answers.
-constexpr double kHalfLife = 30.0;               // Seconds without news.
+constexpr int kMemory = 30;                      // Answers.
+// What comes this soon counts half: promises are broken by what comes late.
+constexpr double kShort = 0.2;
+constexpr double kHalfLife = 30.0;  // Seconds without news.
 
 }  // namespace
 
@@ -21,7 +23,8 @@ void Correction::observe(double predicted, double model, double observed, TimePo
   log_ratio_ = std::log(factor(now));
   last_ = now;
   seen_ = std::min(seen_ + 1, kMemory);
-  log_ratio_ += (news - log_ratio_) / seen_;
+  const double weight = std::max(observed, model) / (std::max(observed, model) + kShort);
+  log_ratio_ += weight * (news - log_ratio_) / seen_;
   if (observed > 0.0) errors_.add(std::abs(predicted - observed) / observed, now);
 }
 

@@ -20,16 +20,36 @@ Reason spill_reason(Verdict verdict) {
   }
 }
 
+bool is_background(const config::RequestClass& request_class) {
+  return request_class.spill == config::Spill::cheapest_before_deadline;
+}
+
+// The built-in class stands behind those that are configured.
+std::size_t place_of(const config::RequestClass& request_class, const config::Settings& settings) {
+  const auto& classes = settings.policy.classes;
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    if (&classes[i] == &request_class) return i;
+  }
+  return classes.size();
+}
+
 }  // namespace
 
 Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route& route,
                    const config::RequestClass& request_class, const RequestFacts& request,
-                   const FleetFacts& fleet)
-    : settings_(*settings), route_(route), class_(request_class), request_(request), fleet_(fleet) {
+                   const FleetFacts& fleet, Turn turn)
+    : settings_(*settings),
+      route_(route),
+      class_(request_class),
+      request_(request),
+      fleet_(fleet),
+      turn_(turn) {
   plan_.settings = std::move(settings);
   plan_.request_class = &request_class;
   plan_.sla = sla_of(request_class, request);
-  work_ = work_of(plan_.sla, request, fleet);
+  work_ = work_of(plan_.sla, place_of(request_class, settings_), request, fleet);
+  plan_.completion_tokens = work_.completion_tokens;
+  if (is_background(request_class)) work_.lane = Lane::background;
 }
 
 Result<Plan> Decision::make() {
@@ -38,6 +58,7 @@ Result<Plan> Decision::make() {
   judge_providers();
   if (!route_.local) return go(route_.fixed() ? Reason::model_fixed : Reason::not_served_locally);
   if (class_.spill == config::Spill::always) return go(Reason::class_always_cloud);
+  if (may_wait()) return take_turn();
   return weigh();
 }
 
@@ -61,6 +82,30 @@ Result<Plan> Decision::go(Reason reason) {
   if (!local_may_rescue()) return refusal();
   push_local();
   return finished(Reason::last_resort);
+}
+
+// Where the engine could never answer it there is nothing to wait for.
+bool Decision::may_wait() const {
+  if (!is_background(class_)) return false;
+  return can_take(local_.verdict) || local_.verdict == Verdict::queue_full;
+}
+
+Result<Plan> Decision::take_turn() {
+  if (turn_ == Turn::unknown) return hold();
+  if (turn_ == Turn::cloud || !can_take(local_.verdict)) return go(Reason::spill_due);
+  return local_then_providers(Reason::engine_has_room);
+}
+
+Result<Plan> Decision::hold() {
+  Wait wait{.deadline = request_.arrived + *plan_.sla.deadline,
+            .prompt_tokens = request_.prompt_tokens,
+            .completion_tokens = work_.completion_tokens};
+  for (std::size_t i = 0; i < providers_.size(); ++i) {
+    const config::NanoUsd cost = providers_[i].judged.expected_cost;
+    wait.cloud_cost = i == 0 ? cost : std::min(wait.cloud_cost, cost);
+  }
+  plan_.wait = wait;
+  return finished(Reason::waits);
 }
 
 // Local while it meets the SLA; else to those who do; if nobody does, to whoever is least late.
@@ -146,6 +191,7 @@ void Decision::push_local() {
                               .model = route_.local->model,
                               .served_as = route_.local->served_as,
                               .local = true,
+                              .lane = work_.lane,
                               .ttft = local_.ttft_typical});
 }
 

@@ -18,7 +18,7 @@ class Decision {
  public:
   Decision(std::shared_ptr<const config::Settings> settings, const Route& route,
            const config::RequestClass& request_class, const RequestFacts& request,
-           const FleetFacts& fleet);
+           const FleetFacts& fleet, Turn turn);
 
   // As Router::plan, once the class and the route are known. Call once.
   Result<Plan> make();
@@ -28,6 +28,9 @@ class Decision {
   Result<Plan> stay(Reason reason);
   Result<Plan> go(Reason reason);
   Result<Plan> weigh();
+  bool may_wait() const;
+  Result<Plan> take_turn();
+  Result<Plan> hold();
   Result<Plan> local_then_providers(Reason reason);
   Result<Plan> providers_then_local(Reason reason);
   Error refusal() const;
@@ -46,6 +49,7 @@ class Decision {
   const config::RequestClass& class_;
   const RequestFacts& request_;
   const FleetFacts& fleet_;
+  const Turn turn_;
   Plan plan_;
   Work work_;
   Judged local_;  // Judged only if the route has the local engine.

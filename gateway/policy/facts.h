@@ -6,6 +6,7 @@
 #include "backends/contract/deadline.h"
 #include "backends/contract/status.h"
 #include "config/settings.h"
+#include "gateway/policy/length.h"
 
 #include <chrono>
 #include <optional>
@@ -23,12 +24,17 @@ struct RequestFacts {
   const config::Key* key = nullptr;  // nullptr: no keys are configured.
   bool local_only = false;           // The request asks to stay; its key may demand it, too.
   int prompt_tokens = 0;
+  int cached_tokens = 0;  // Of these, what the local engine need not read again.
   std::optional<int>
       completion_tokens_max;  // What the client allows; empty: as long as the model likes.
   std::optional<double> completion_tokens_expected;  // Empty: what has been typical of late.
   bool needs_tools = false;
   bool text_only = true;
   std::optional<std::chrono::milliseconds> client_timeout;  // Tightens the class's deadline.
+  // In place of the class's own.
+  std::optional<std::chrono::milliseconds> ttft_max;
+  std::optional<std::chrono::milliseconds> deadline;
+  TimePoint arrived{};
 };
 
 // Whether a provider's circuit breaker lets a request through.
@@ -55,6 +61,7 @@ struct FleetFacts {
   const EngineStatus* local = nullptr;     // nullptr: no local target.
   double ttft_correction = 1.0;            // Observed ÷ predicted of late; see correction.h.
   double completion_tokens_typical = 0.0;  // Length of answers of late; 0: nothing seen yet.
+  AnswerLength answer_length;              // …and of answers to requests like this one.
   std::vector<ProviderFacts>
       providers;  // A provider without facts counts as closed and as its catalogue says.
 };

@@ -20,9 +20,9 @@ ProviderFacts Health::facts(TimePoint now) const {
   facts.open_until = breaker_.open_until();
   if (limited_until_ && now < *limited_until_) facts.limited_until = limited_until_;
   facts.in_flight = in_flight_;
-  facts.ttft_p50 = tracker_.ttft_p50();
-  facts.ttft_p90 = tracker_.ttft_p90();
-  facts.ttft_p99 = tracker_.ttft_p99();
+  facts.ttft_p50 = tracker_.ttft_p50(now);
+  facts.ttft_p90 = tracker_.ttft_p90(now);
+  facts.ttft_p99 = tracker_.ttft_p99(now);
   facts.tokens_per_second = tracker_.tokens_per_second();
   return facts;
 }
@@ -57,7 +57,8 @@ void Health::failed(Visit& visit, const Error& error, TimePoint now) {
     limited_until_ = now + error.retry_after.value_or(kDefaultRetryAfter);
     return;
   }
-  const bool overdue = !visit.first_token && seconds_between(visit.sent, now) > tracker_.ttft_p99();
+  const bool overdue =
+      !visit.first_token && seconds_between(visit.sent, now) > tracker_.ttft_p99(now);
   const bool at_fault =
       error.code == Errc::backend_unavailable || (error.code == Errc::deadline_exceeded && overdue);
   if (!at_fault) return;

@@ -69,9 +69,11 @@ double horizon_of(const Work& work) {
   return std::isfinite(work.ttft_max) ? kHorizonTtfts * work.ttft_max : kHorizonSeconds;
 }
 
-double expected_tokens(const RequestFacts& request, const FleetFacts& fleet) {
-  const double guess =
-      fleet.completion_tokens_typical > 0.0 ? fleet.completion_tokens_typical : kAnswerTokens;
+double expected_tokens(std::size_t request_class, const RequestFacts& request,
+                       const FleetFacts& fleet) {
+  double guess = fleet.answer_length.expected(request_class, request.prompt_tokens);
+  if (guess <= 0.0) guess = fleet.completion_tokens_typical;
+  if (guess <= 0.0) guess = kAnswerTokens;
   const double most = request.completion_tokens_max.value_or(kCompletionTokensAssumed);
   return std::max(1.0, std::min(request.completion_tokens_expected.value_or(guess), most));
 }
@@ -80,18 +82,23 @@ double expected_tokens(const RequestFacts& request, const FleetFacts& fleet) {
 
 config::Sla sla_of(const config::RequestClass& request_class, const RequestFacts& request) {
   config::Sla sla = request_class.sla;
+  if (request.ttft_max) sla.ttft = *request.ttft_max;
+  if (request.deadline) sla.deadline = *request.deadline;
   if (!request.client_timeout) return sla;
   sla.deadline =
       sla.deadline ? std::min(*sla.deadline, *request.client_timeout) : *request.client_timeout;
   return sla;
 }
 
-Work work_of(const config::Sla& sla, const RequestFacts& request, const FleetFacts& fleet) {
+Work work_of(const config::Sla& sla, std::size_t request_class, const RequestFacts& request,
+             const FleetFacts& fleet) {
   Work work;
   work.prompt_tokens = request.prompt_tokens;
+  work.cached_tokens = request.cached_tokens;
   work.completion_tokens_max = request.completion_tokens_max;
-  work.completion_tokens = expected_tokens(request, fleet);
+  work.completion_tokens = expected_tokens(request_class, request, fleet);
   work.typical_tokens = fleet.completion_tokens_typical;
+  work.remaining = fleet.answer_length.remaining();
   work.plain = request.text_only && !request.needs_tools;
   work.ttft_max = seconds(sla.ttft);
   work.per_token_max = seconds(sla.per_token);
@@ -103,7 +110,8 @@ Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom, S
   Judged judged;
   judged.verdict = obstacle(fleet.local, work);
   if (!can_take(judged.verdict)) return judged;
-  const Ask ask{work.prompt_tokens, work.completion_tokens, work.typical_tokens};
+  const Ask ask{work.prompt_tokens - work.cached_tokens, work.completion_tokens,
+                work.typical_tokens, work.lane, work.remaining};
   const double horizon = sight == Sight::to_the_end ? kNoHorizon : horizon_of(work);
   judged.prediction = predict(*fleet.local, ask, fleet.ttft_correction, horizon);
   judged.ttft = judged.ttft_typical = judged.prediction->ttft;
@@ -139,9 +147,9 @@ ProviderFacts facts_of(const config::ProviderTarget& provider, std::size_t at,
   const Tracker catalogue(provider.measured, fleet.now);
   ProviderFacts facts;
   facts.name = provider.name;
-  facts.ttft_p50 = catalogue.ttft_p50();
-  facts.ttft_p90 = catalogue.ttft_p90();
-  facts.ttft_p99 = catalogue.ttft_p99();
+  facts.ttft_p50 = catalogue.ttft_p50(fleet.now);
+  facts.ttft_p90 = catalogue.ttft_p90(fleet.now);
+  facts.ttft_p99 = catalogue.ttft_p99(fleet.now);
   facts.tokens_per_second = catalogue.tokens_per_second();
   return facts;
 }

@@ -15,19 +15,25 @@ namespace spillway::policy {
 // What is asked, in the numbers that matter, the SLA's as seconds (infinite where it has none).
 struct Work {
   int prompt_tokens = 0;
+  int cached_tokens = 0;
   std::optional<int> completion_tokens_max;
   double completion_tokens = 1.0;  // Expected.
   double typical_tokens = 0.0;     // Of other answers of late; 0: unknown.
-  bool plain = true;               // Text in, text out, no tools.
+  Lane lane = Lane::foreground;
+  Remaining remaining;
+  bool plain = true;  // Text in, text out, no tools.
   double ttft_max = kNoHorizon;
   double per_token_max = kNoHorizon;
   double finish_max = kNoHorizon;
 };
 
-// The request's deadline and its class's, whichever is shorter.
+// The class's, with the request's own limits in its place; the client's timeout shortens the
+// deadline.
 config::Sla sla_of(const config::RequestClass& request_class, const RequestFacts& request);
 
-Work work_of(const config::Sla& sla, const RequestFacts& request, const FleetFacts& fleet);
+// `request_class` is the class's place in Policy::classes.
+Work work_of(const config::Sla& sla, std::size_t request_class, const RequestFacts& request,
+             const FleetFacts& fleet);
 
 struct Judged {
   Verdict verdict = Verdict::fits;

@@ -31,6 +31,24 @@ enum class Reason {
   not_served_locally,  // The local engine does not serve the model asked for.
   least_late,          // Nobody can meet the SLA; this one is expected to miss it by least.
   last_resort,         // No provider can take it now; the local engine does its best.
+  waits,               // It may wait: held until the engine has room, or until its time comes.
+  engine_has_room,     // …the engine has,
+  spill_due,           // …or it had to leave to be in time.
+};
+
+// Whose turn it is among the work that may wait (held_work.h).
+enum class Turn {
+  unknown,  // Not held yet.
+  local,    // The engine has room for it.
+  cloud,    // It has to leave.
+};
+
+// What is known of a request that is to be held.
+struct Wait {
+  TimePoint deadline{};  // Of its whole answer.
+  int prompt_tokens = 0;
+  double completion_tokens = 0.0;  // Expected.
+  config::NanoUsd cloud_cost = 0;  // Expected, at the cheapest provider that may take it.
 };
 
 // The reason's snake_case name, as in x-spillway-reason, logs and metrics; static storage.
@@ -62,6 +80,7 @@ struct Candidate {
   std::string_view model;      // The target's own name for the model.
   std::string_view served_as;  // The name it is served under here.
   bool local = false;
+  Lane lane = Lane::foreground;         // On the local engine.
   double ttft = 0.0;                    // Seconds; local: predicted, provider: median of late.
   config::NanoUsd worst_case_cost = 0;  // 0 on the local engine.
   config::NanoUsd expected_cost = 0;
@@ -101,12 +120,14 @@ struct Plan {
   const config::RequestClass* request_class = nullptr;  // Never null.
   config::Sla sla;  // The class's, tightened by the client's timeout.
   Reason reason = Reason::local_meets_sla;
-  ShortList<Candidate> candidates;      // In the order to try; at least one. A target may come
-                                        // again for a retry.
+  ShortList<Candidate> candidates;      // In the order to try; at least one unless it waits. A
+                                        // target may come again for a retry.
   ShortList<Alternative> considered;    // For explain(): the local engine first.
   std::optional<Prediction> local;      // What the local engine would have taken, chosen or not;
                                         // empty: it was not asked, or it cannot.
   config::NanoUsd worst_case_cost = 0;  // The most that any of the candidates can cost.
+  double completion_tokens = 0.0;       // Expected.
+  std::optional<Wait> wait;             // It is to be held first: there are no candidates yet.
 };
 
 // One line for the log: the class and its SLA, what was chosen and why, the engine's state, and

@@ -1,10 +1,13 @@
 #include "gateway/policy/predict.h"
 
+#include "gateway/policy/prompt_line.h"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory_resource>
 #include <vector>
 
@@ -13,6 +16,7 @@ namespace {
 
 // KV room is given out in blocks of so many tokens.
 constexpr double kBlockTokens = 16.0;
+constexpr std::int64_t kNoEnd = std::numeric_limits<std::int64_t>::max();
 
 double whole_blocks(double tokens) { return std::ceil(tokens / kBlockTokens) * kBlockTokens; }
 
@@ -27,17 +31,29 @@ struct Ending {
 
 bool ends_later(const Ending& a, const Ending& b) { return a.after_step > b.after_step; }
 
+// What is left of an answer is about exponential: these are the quantiles at the middles of 32
+// equal shares. They are dealt to a batch in turn, so that it ends one by one as a real one does,
+// and not all of it at its mean.
+constexpr std::array kSpread = {
+    0.0157, 0.0480, 0.0813, 0.1158, 0.1515, 0.1886, 0.2271, 0.2671, 0.3087, 0.3522, 0.3977,
+    0.4453, 0.4953, 0.5480, 0.6035, 0.6624, 0.7249, 0.7916, 0.8630, 0.9400, 1.0234, 1.1144,
+    1.2144, 1.3257, 1.4508, 1.5939, 1.7610, 1.9617, 2.2130, 2.5494, 3.0603, 4.1589,
+};
+constexpr std::size_t kSpreadStep = 13;  // Neighbours get far ones.
+
 // Steps until a sequence ends: its limit if nothing is known of answers' length, else what is
 // typical. One that has outlived most of that is expected to go on for half of it, as lengths have
 // a long tail.
-std::int64_t tokens_left(const SequenceStatus& sequence, double typical) {
+std::int64_t tokens_left(const SequenceStatus& sequence, const Ask& ask, std::size_t place) {
+  const double typical = ask.typical_tokens;
   const double most = sequence.tokens_max - sequence.generated;
-  const double likely = std::max(typical - sequence.generated, typical / 2.0);
+  const double mean = ask.remaining.tokens(sequence.generated);
+  const double likely = mean > 0.0 ? mean * kSpread[(place * kSpreadStep) % kSpread.size()]
+                                   : std::max(typical - sequence.generated, typical / 2.0);
   return std::max<std::int64_t>(1, rounded(typical > 0.0 ? std::min(most, likely) : most));
 }
 
-// The engine's future. Sequences still in their prompt form one line: the running ones, then the
-// waiting ones, then the request itself; `head_` is served, those before `admitted_` hold a slot.
+// The engine's future: one line of prompts a lane, the sequences that decode, and what is free.
 class Simulation {
  public:
   Simulation(const EngineStatus& engine, const Ask& ask, double horizon);
@@ -45,38 +61,36 @@ class Simulation {
   Prediction run();
 
  private:
-  std::size_t line_size() const { return engine_.running.size() + engine_.waiting.size() + 1; }
-  SequenceStatus in_line(std::size_t at) const;
-  bool decodes(std::size_t at) const;
-  void skip_decoding();
+  PromptLine& line(Lane lane) { return lane == Lane::foreground ? foreground_ : background_; }
+  PromptLine& own_line() { return line(ask_.lane); }
+  int prompt_budget() const;
 
   void finish_step_in_progress();
-  bool admit_next();
-  bool advance();
-  void advance_whole_steps(std::int64_t steps, int prompt_tokens);
+  bool can_read(PromptLine& line);
+  bool admit_next(PromptLine& line);
+  std::int64_t advance(std::int64_t steps_max);
+  std::int64_t advance_whole_steps(std::int64_t steps, PromptLine* line, int prompt_tokens);
   void step_with_prompts(int budget, bool newcomers);
+  int read_some(PromptLine& line, int budget, bool newcomers);
   void begin_decoding(const SequenceStatus& sequence);
   void pass(std::int64_t steps, double prefill_tokens);
   void end_sequences();
   std::int64_t steps_to_next_ending() const;
   std::int64_t tokens_after_first() const;
   double seconds_of_step(double prefill_tokens) const;
-
-  struct Backlog {
-    double prompt_tokens = 0.0;
-    double answer_tokens = 0.0;
-  };
-  Backlog count_backlog() const;
   void extrapolate();
   void run_to_finish();
 
   const EngineStatus& engine_;
   const Ask& ask_;
   const double horizon_;
+  PromptLine foreground_;
+  PromptLine background_;
 
-  std::array<std::byte, 512 * sizeof(Ending)> memory_;
+  std::array<std::byte, 640 * sizeof(Ending)> memory_;
   std::pmr::monotonic_buffer_resource pool_{memory_.data(), memory_.size()};
-  std::pmr::vector<Ending> endings_{&pool_};  // A heap, the earliest first.
+  std::pmr::vector<Ending> endings_{&pool_};       // A heap, the earliest first.
+  std::pmr::vector<SequenceStatus> read_{&pool_};  // Whose prompts ended in the step under way.
 
   double now_ = 0.0;
   std::int64_t step_ = 0;
@@ -84,20 +98,25 @@ class Simulation {
   double context_ = 0.0;  // Of the decoding sequences.
   int slots_free_ = 0;
   double kv_free_ = 0.0;
-
-  std::size_t head_ = 0;
-  int head_done_ = 0;  // Prompt tokens of the head that are through.
-  std::size_t admitted_ = 0;
+  std::size_t begun_ = 0;
   Prediction result_;
 };
 
+int own_tokens(const Ask& ask, Lane lane) {
+  return ask.lane == lane ? std::max(1, ask.prompt_tokens) : 0;
+}
+
 Simulation::Simulation(const EngineStatus& engine, const Ask& ask, double horizon)
-    : engine_(engine), ask_(ask), horizon_(horizon) {
+    : engine_(engine),
+      ask_(ask),
+      horizon_(horizon),
+      foreground_(engine, Lane::foreground, own_tokens(ask, Lane::foreground)),
+      background_(engine, Lane::background, own_tokens(ask, Lane::background)) {
   endings_.reserve(std::max<std::size_t>(
       engine.running.size() + 1, static_cast<std::size_t>(std::max(1, engine.sequences_max))));
   for (const SequenceStatus& sequence : engine.running) {
     if (sequence.prefill_left > 0) continue;
-    const std::int64_t left = tokens_left(sequence, ask.typical_tokens);
+    const std::int64_t left = tokens_left(sequence, ask, endings_.size());
     endings_.push_back({left, static_cast<double>(sequence.context_tokens + left)});
     context_ += sequence.context_tokens;
     ++decoding_;
@@ -105,23 +124,6 @@ Simulation::Simulation(const EngineStatus& engine, const Ask& ask, double horizo
   std::make_heap(endings_.begin(), endings_.end(), ends_later);
   slots_free_ = engine.sequences_max - static_cast<int>(engine.running.size());
   kv_free_ = engine.kv_tokens_free;
-  admitted_ = engine.running.size();
-  skip_decoding();
-}
-
-SequenceStatus Simulation::in_line(std::size_t at) const {
-  const std::size_t running = engine_.running.size();
-  if (at < running) return engine_.running[at];
-  if (at - running < engine_.waiting.size()) return engine_.waiting[at - running];
-  return {.prefill_left = std::max(1, ask_.prompt_tokens)};
-}
-
-bool Simulation::decodes(std::size_t at) const {
-  return at < engine_.running.size() && engine_.running[at].prefill_left <= 0;
-}
-
-void Simulation::skip_decoding() {
-  while (decodes(head_)) ++head_;
 }
 
 Prediction Simulation::run() {
@@ -130,8 +132,8 @@ Prediction Simulation::run() {
     return result_;
   }
   finish_step_in_progress();
-  while (head_ < line_size()) {
-    if (advance() && now_ <= horizon_) continue;
+  while (!own_line().done()) {
+    if (advance(kNoEnd) > 0 && now_ <= horizon_) continue;
     extrapolate();
     return result_;
   }
@@ -140,83 +142,104 @@ Prediction Simulation::run() {
   return result_;
 }
 
+// A decoding sequence's own new token is part of the context that it looks at.
+int Simulation::prompt_budget() const {
+  return engine_.budget.prompt_tokens(engine_.step, decoding_, context_ + decoding_);
+}
+
 // The step under way was made before the newcomers came; only what is left of its time still
 // passes.
 void Simulation::finish_step_in_progress() {
   if (engine_.running.empty() || engine_.step_elapsed <= 0.0) return;
-  const int budget = std::max(0, engine_.step_tokens_max - decoding_);
-  step_with_prompts(budget, false);
+  step_with_prompts(prompt_budget(), false);
   now_ = std::max(0.0, now_ - engine_.step_elapsed);
 }
 
-// The next in line gets a slot, if there is one and KV room for it and for a block more for
-// everybody who runs.
-bool Simulation::admit_next() {
-  if (admitted_ == line_size() || slots_free_ <= 0) return false;
-  const double room = whole_blocks(in_line(admitted_).prefill_left);
+bool Simulation::can_read(PromptLine& line) {
+  return !line.done() && (line.head_is_admitted() || admit_next(line));
+}
+
+// The next in line gets a slot, if there is one, KV room for it and for a block more for everybody
+// who runs, and nobody of the lane before it waits.
+bool Simulation::admit_next(PromptLine& line) {
+  if (line.all_admitted() || slots_free_ <= 0) return false;
+  if (&line == &background_ && !foreground_.all_admitted()) return false;
+  const bool is_own = line.next_is_own();
+  const double answer = is_own ? ask_.completion_tokens : ask_.typical_tokens;
+  const double reserved = engine_.kv_reserved ? answer : 0.0;
+  const double room = whole_blocks(line.next_to_admit().prefill_left + reserved);
   const int running = engine_.sequences_max - slots_free_;
   if (room + running * kBlockTokens > kv_free_) return false;
   kv_free_ -= room;
   --slots_free_;
-  if (admitted_ == engine_.running.size()) result_.queue_moves = now_;
-  ++admitted_;
-  if (admitted_ == line_size()) result_.queue = now_;
+  const bool is_own_line = &line == &own_line();
+  if (is_own_line && line.none_admitted_yet()) result_.queue_moves = now_;
+  line.admit();
+  if (is_own_line && line.all_admitted()) result_.queue = now_;
   return true;
 }
 
-// On to the next moment at which something changes. False: nothing ever will.
-bool Simulation::advance() {
-  const int budget = std::max(0, engine_.step_tokens_max - decoding_);
-  const bool prompts = budget > 0 && (head_ < admitted_ || admit_next());
-  if (!prompts) {
-    if (endings_.empty()) return false;
-    advance_whole_steps(steps_to_next_ending(), 0);
-    return true;
+// On to the next moment at which something changes, or by `steps_max`. The steps it took; 0 if
+// nothing will ever change.
+std::int64_t Simulation::advance(std::int64_t steps_max) {
+  const int budget = prompt_budget();
+  PromptLine* reading = nullptr;
+  if (budget > 0 && can_read(foreground_)) reading = &foreground_;
+  if (budget > 0 && reading == nullptr && can_read(background_)) reading = &background_;
+  if (reading == nullptr) {
+    if (endings_.empty() && steps_max == kNoEnd) return 0;
+    return advance_whole_steps(steps_max, nullptr, 0);
   }
-  const int left = in_line(head_).prefill_left - head_done_;
+  const int left = reading->head_left();
   if (left <= budget) {
     step_with_prompts(budget, true);
-    return true;
+    return 1;
   }
-  std::int64_t whole = (left - 1) / budget;
-  if (!endings_.empty()) whole = std::min(whole, steps_to_next_ending());
-  advance_whole_steps(whole, budget);
-  return true;
+  // A budget in time changes with every step's context.
+  const std::int64_t whole = engine_.budget.seconds_max > 0.0 ? 1 : (left - 1) / budget;
+  return advance_whole_steps(std::min(whole, steps_max), reading, budget);
 }
 
-void Simulation::advance_whole_steps(std::int64_t steps, int prompt_tokens) {
-  head_done_ += static_cast<int>(steps * prompt_tokens);
+std::int64_t Simulation::advance_whole_steps(std::int64_t steps, PromptLine* line,
+                                             int prompt_tokens) {
+  if (!endings_.empty()) steps = std::min(steps, steps_to_next_ending());
+  if (line != nullptr) line->read(static_cast<int>(steps * prompt_tokens));
   pass(steps, prompt_tokens);
   end_sequences();
+  return steps;
 }
 
 // One step in which at least one prompt ends, or in which the budget is spread over several.
 void Simulation::step_with_prompts(int budget, bool newcomers) {
-  const std::size_t first = head_;
+  read_.clear();
+  int tokens = read_some(foreground_, budget, newcomers);
+  if (tokens == 0) tokens = read_some(background_, budget, newcomers);
+  pass(1, tokens);
+  for (const SequenceStatus& sequence : read_) begin_decoding(sequence);
+  end_sequences();
+}
+
+// The tokens that were read.
+int Simulation::read_some(PromptLine& line, int budget, bool newcomers) {
   int spent = 0;
-  while (spent < budget && (head_ < admitted_ || (newcomers && admit_next()))) {
-    const int left = in_line(head_).prefill_left - head_done_;
+  while (spent < budget && !line.done()) {
+    if (!line.head_is_admitted() && !(newcomers && admit_next(line))) break;
+    const int left = line.head_left();
     const int chunk = std::min(left, budget - spent);
     spent += chunk;
-    head_done_ += chunk;
+    line.read(chunk);
     if (chunk < left) break;
-    ++head_;
-    head_done_ = 0;
-    skip_decoding();
+    if (!line.head_is_own()) read_.push_back(line.head());
+    line.pass_head();
   }
-  pass(1, spent);
-  const std::size_t others_end = std::min(head_, line_size() - 1);
-  for (std::size_t i = first; i < others_end; ++i) {
-    if (!decodes(i)) begin_decoding(in_line(i));
-  }
-  end_sequences();
+  return spent;
 }
 
 void Simulation::begin_decoding(const SequenceStatus& sequence) {
   SequenceStatus begun = sequence;
   begun.context_tokens += sequence.prefill_left;
   // Its prompt's last step has just given it a token.
-  const std::int64_t left = tokens_left(begun, ask_.typical_tokens) - 1;
+  const std::int64_t left = tokens_left(begun, ask_, begun_++) - 1;
   endings_.push_back({step_ + left, static_cast<double>(begun.context_tokens + left)});
   std::push_heap(endings_.begin(), endings_.end(), ends_later);
   context_ += begun.context_tokens;
@@ -230,7 +253,7 @@ void Simulation::pass(std::int64_t steps, double prefill_tokens) {
   const double grown = decoding_ * n * (n - 1.0) / 2.0;
   now_ += n * seconds_of_step(prefill_tokens) + engine_.step.per_context_token * grown;
   context_ += n * decoding_;
-  kv_free_ -= n * decoding_;
+  if (!engine_.kv_reserved) kv_free_ -= n * decoding_;
   step_ += steps;
 }
 
@@ -254,7 +277,6 @@ std::int64_t Simulation::tokens_after_first() const {
   return rounded(std::max(1.0, ask_.completion_tokens)) - 1;
 }
 
-// A decoding sequence's own new token is part of the context that it looks at.
 double Simulation::seconds_of_step(double prefill_tokens) const {
   return engine_.step.seconds(decoding_, context_ + decoding_, prefill_tokens);
 }
@@ -263,8 +285,13 @@ double Simulation::seconds_of_step(double prefill_tokens) const {
 // the slots.
 void Simulation::extrapolate() {
   result_.exact = false;
-  const Backlog backlog = count_backlog();
-  const double budget = std::max(1, engine_.step_tokens_max - decoding_);
+  PromptLine::Backlog backlog = own_line().backlog(ask_.typical_tokens);
+  if (ask_.lane == Lane::background) {
+    const PromptLine::Backlog ahead = foreground_.backlog(ask_.typical_tokens);
+    backlog.prompt_tokens += ahead.prompt_tokens;
+    backlog.answer_tokens += ahead.answer_tokens;
+  }
+  const double budget = std::max(1, prompt_budget());
   const double by_budget = backlog.prompt_tokens / budget;
   const double by_slots = backlog.answer_tokens / std::max(1, engine_.sequences_max);
   const double steps = std::max({1.0, by_budget, by_slots});
@@ -273,45 +300,20 @@ void Simulation::extrapolate() {
   result_.ttft_model = now_ + steps * step_time;
   result_.per_token = seconds_of_step(0.0);
   result_.finish = static_cast<double>(tokens_after_first()) * result_.per_token;
-  if (admitted_ == line_size()) return;
+  if (own_line().all_admitted()) return;
   result_.queue = std::max(now_, result_.ttft_model - own_steps * step_time);
   if (result_.queue_moves == 0.0) result_.queue_moves = now_;
 }
 
-// What is in the way: prompt tokens of the line, and answers of those who have no slot yet.
-Simulation::Backlog Simulation::count_backlog() const {
-  Backlog backlog;
-  backlog.prompt_tokens = std::max(1, ask_.prompt_tokens) - head_done_;
-  const std::size_t running = engine_.running.size();
-  for (std::size_t i = head_; i < running; ++i) {
-    backlog.prompt_tokens += engine_.running[i].prefill_left;
-  }
-  const double typical = ask_.typical_tokens > 0.0 ? ask_.typical_tokens : kNoHorizon;
-  const std::size_t first = std::max(head_, running) - running;
-  const std::size_t first_without_slot = admitted_ - running;
-  for (std::size_t i = first; i < engine_.waiting.size(); ++i) {
-    const SequenceStatus& sequence = engine_.waiting[i];
-    backlog.prompt_tokens += sequence.prefill_left;
-    if (i < first_without_slot) continue;
-    const double most = sequence.tokens_max - sequence.generated;
-    backlog.answer_tokens += std::min(most, typical);
-  }
-  return backlog;
-}
-
-// After its first token nobody is left in its way; the batch shrinks as others end.
+// After its first token only the other lane's prompts are still read beside it; the batch shrinks
+// as others end.
 void Simulation::run_to_finish() {
   const double first_token = now_;
   const std::int64_t further = tokens_after_first();
   ++decoding_;
   context_ += ask_.prompt_tokens;
   std::int64_t left = std::max<std::int64_t>(1, further);
-  while (left > 0) {
-    const std::int64_t steps = endings_.empty() ? left : std::min(left, steps_to_next_ending());
-    pass(steps, 0.0);
-    end_sequences();
-    left -= steps;
-  }
+  while (left > 0) left -= advance(left);
   const double decoding_time = now_ - first_token;
   result_.per_token = decoding_time / static_cast<double>(std::max<std::int64_t>(1, further));
   result_.finish = further > 0 ? decoding_time : 0.0;

@@ -3,17 +3,19 @@
 // Pure; any thread.
 //
 // The scheduler as modelled (backends/local/sched is the original): each step gives every decoding
-// sequence one token, and what is left of step_tokens_max to prompt chunks in the order of service;
-// while budget is left a waiting sequence is admitted, first come first served, if a slot and KV
-// room for its prompt are free; a prompt's first token comes at the end of the step that finishes
-// it. Nobody overtakes, so what arrives after the request cannot delay its first token. Not
-// modelled: sequences that give up their KV blocks when the cache runs out.
+// sequence one token, and what StepBudget leaves to prompt chunks of the foreground or, if
+// that has none, of the background; while budget is left a waiting sequence is admitted, first come
+// first served, if a slot and KV room for its prompt are free; a prompt's first token comes at the
+// end of the step that finishes it. Nobody overtakes in the foreground, so what arrives after the
+// request cannot delay its first token. Not modelled: sequences that give up their KV blocks when
+// the cache runs out.
 //
 // Runs of equal steps are summed in closed form: the cost grows with the sequences that start or
 // end before the request does, not with tokens or steps. No allocation up to 512 running sequences.
 #pragma once
 
 #include "backends/contract/status.h"
+#include "gateway/policy/length.h"
 
 #include <limits>
 
@@ -23,6 +25,8 @@ struct Ask {
   int prompt_tokens = 0;
   double completion_tokens = 1.0;  // Expected length of its answer.
   double typical_tokens = 0.0;     // Expected of the others; 0: they use up their tokens_max.
+  Lane lane = Lane::foreground;
+  Remaining remaining;  // Of those that have begun; where it does not know, typical_tokens counts.
 };
 
 // All in seconds from now; `ttft` and `finish` are corrected, `ttft_model` is what the model alone

@@ -35,7 +35,9 @@ class Router {
   // classes.h; a model that the key may not reach; a request that its only target cannot answer),
   // context_too_long, overloaded (all full, with retry_after from the prediction or the providers'
   // limits), no_route (nothing left that may be asked).
-  Result<Plan> plan(const RequestFacts& request, const FleetFacts& fleet) const;
+  // `turn`: a request whose class lets it wait is held first (Plan::wait), then asked about again.
+  Result<Plan> plan(const RequestFacts& request, const FleetFacts& fleet,
+                    Turn turn = Turn::unknown) const;
 
   // Every model name that a client may ask for: aliases first, then served models in the order of
   // the configuration.

@@ -16,6 +16,8 @@ constexpr std::array kNormal = {0.0627, 0.1891, 0.3186, 0.4538, 0.5978,
 constexpr double kNormal90 = 1.2816;
 constexpr double kNormal99 = 2.3263;
 
+constexpr double kHalfLife = 60.0;  // Seconds without news.
+
 constexpr int kShortestStream = 8;
 constexpr double kRateNews = 0.1;
 
@@ -32,16 +34,21 @@ Tracker::Tracker(const config::Measured& measured, TimePoint now)
     ttft_.add(p50 * std::exp(-sigma * z), now, weight);
   }
   // A lognormal law through the catalogue's two points, exact until the first real answer.
-  p50_ = p50;
-  p90_ = p50 * std::exp(sigma * kNormal90);
-  p99_ = std::max(p99, p50);
+  catalogue_ = {p50, p50 * std::exp(sigma * kNormal90), std::max(p99, p50)};
+  seen_ = catalogue_;
+  news_ = now;
 }
 
 void Tracker::first_token(double seconds, TimePoint now) {
   ttft_.add(seconds, now);
-  p50_ = ttft_.quantile(0.50);
-  p90_ = ttft_.quantile(0.90);
-  p99_ = ttft_.quantile(0.99);
+  seen_ = {ttft_.quantile(0.50), ttft_.quantile(0.90), ttft_.quantile(0.99)};
+  news_ = now;
+}
+
+double Tracker::faded(TimePoint now, double Quantile::* which) const {
+  const double idle = std::max(0.0, seconds_between(news_, now));
+  const double left = std::exp2(-idle / kHalfLife);
+  return catalogue_.*which + left * (seen_.*which - catalogue_.*which);
 }
 
 void Tracker::streamed(int tokens, double seconds) {

@@ -1,6 +1,6 @@
 // How fast a provider has been of late: TTFT quantiles and token rate with decay. It starts at what
-// the catalogue says
-// (`measured`), which real answers soon outweigh..
+// the catalogue says (`measured`), which real answers soon outweigh, and falls back to it without
+// news: a provider that gets no requests cannot prove that it has recovered.
 #pragma once
 
 #include "backends/contract/deadline.h"
@@ -20,15 +20,22 @@ class Tracker {
   // tell nothing.
   void streamed(int tokens, double seconds);
 
-  double ttft_p50() const { return p50_; }  // Seconds.
-  double ttft_p90() const { return p90_; }
-  double ttft_p99() const { return p99_; }
+  double ttft_p50(TimePoint now) const { return faded(now, &Quantile::p50); }  // Seconds.
+  double ttft_p90(TimePoint now) const { return faded(now, &Quantile::p90); }
+  double ttft_p99(TimePoint now) const { return faded(now, &Quantile::p99); }
   double tokens_per_second() const { return tokens_per_second_; }
 
  private:
+  struct Quantile {
+    double p50 = 0.0, p90 = 0.0, p99 = 0.0;
+  };
+
+  double faded(TimePoint now, double Quantile::* which) const;
+
   Quantiles ttft_;
-  double p50_ = 0.0, p90_ = 0.0,
-         p99_ = 0.0;  // Kept ready: they are read far more often than they change.
+  Quantile catalogue_;
+  Quantile seen_;  // Kept ready: they are read far more often than they change.
+  TimePoint news_{};
   double tokens_per_second_;
 };
 

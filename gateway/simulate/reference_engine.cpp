@@ -7,6 +7,12 @@
 
 namespace spillway::simulate {
 
+namespace {
+
+constexpr double kPaceNews = 0.02;  // Of a step, in the pace that is told.
+
+}  // namespace
+
 ReferenceEngine::ReferenceEngine(const ReferenceEngineParams& params)
     : params_(params),
       cache_(params.prefix_cache_tokens / params.block_tokens),
@@ -121,6 +127,7 @@ bool ReferenceEngine::admit(Lane& lane) {
 void ReferenceEngine::end_step() {
   ++step_;
   in_step_ = false;
+  pace_ += kPaceNews * (params_.slowdown - pace_);
   context_ += decoding();
   end_decoding();
   for (Lane& lane : lanes_) end_prompts(lane);
@@ -169,8 +176,7 @@ void ReferenceEngine::begin_decoding(const EngineRequest& request) {
   context_ += request.prompt_tokens + 1;
 }
 
-void ReferenceEngine::status(double now, View view, EngineStatus& status) const {
-  const bool all = view == View::everything;
+void ReferenceEngine::status(double now, EngineStatus& status) const {
   status.ready = true;
   status.running.clear();
   status.waiting.clear();
@@ -180,29 +186,33 @@ void ReferenceEngine::status(double now, View view, EngineStatus& status) const 
                               .generated = generated,
                               .tokens_max = one.completion_cap});
   }
-  list(lanes_[0], status);
-  if (all) list(lanes_[1], status);
-  status.sequences_max = params_.sequences_max - (all ? 0 : lanes_[1].admitted);
-  status.step_tokens_max = decoding() + prompt_budget();
-  status.waiting_max = std::numeric_limits<int>::max();
+  list(lanes_[0], spillway::Lane::foreground, status);
+  list(lanes_[1], spillway::Lane::background, status);
+  status.sequences_max = params_.sequences_max;
+  status.budget = {.tokens_max = params_.kv_tokens,
+                   .seconds_max = params_.step_budget,
+                   .chunk_tokens_min = params_.chunk_min};
+  status.waiting_max = 1'000'000;
   status.kv_tokens_total = params_.kv_tokens;
   status.kv_tokens_free = kv_free_;
+  status.kv_reserved = true;
   status.context_max = params_.kv_tokens;
   status.step_elapsed = in_step_ ? now - step_begins_ : 0.0;
-  status.step = {.base = params_.step_base,
-                 .per_sequence = params_.step_per_sequence,
-                 .per_context_token = params_.step_per_context_token,
-                 .per_prefill_token = 1.0 / params_.prompt_tokens_per_second,
+  status.step = {.base = pace_ * params_.step_base,
+                 .per_sequence = pace_ * params_.step_per_sequence,
+                 .per_context_token = pace_ * params_.step_per_context_token,
+                 .per_prefill_token = pace_ / params_.prompt_tokens_per_second,
                  .steps_seen = step_};
 }
 
-void ReferenceEngine::list(const Lane& lane, EngineStatus& status) const {
+void ReferenceEngine::list(const Lane& lane, spillway::Lane name, EngineStatus& status) const {
   for (int i = 0; i < static_cast<int>(lane.line.size()); ++i) {
     const Prompt& prompt = lane.line[static_cast<std::size_t>(i)];
     auto& list = i < lane.admitted ? status.running : status.waiting;
     list.push_back({.prefill_left = prompt.left,
                     .context_tokens = prompt.request.prompt_tokens - prompt.left,
-                    .tokens_max = prompt.request.completion_cap});
+                    .tokens_max = prompt.request.completion_cap,
+                    .lane = name});
   }
 }
 

@@ -47,7 +47,7 @@ struct ReferenceEngineParams {
   int prefix_cache_tokens = 0;  // 0: no cache. It takes nothing from kv_tokens.
   int block_tokens = 512;
   // Factor on all times: 1.25 is an engine a fifth slower than its profile. It keeps its steps
-  // within step_budget as they really are; status() goes on telling the profile's times.
+  // within step_budget as they really are; what status() tells is fitted to the steps as they come.
   double slowdown = 1.0;
 };
 
@@ -66,11 +66,6 @@ struct EngineEvent {
   EngineEventKind kind = EngineEventKind::step_ended;
   std::uint64_t id = 0;  // 0 for step_ended.
   double at = 0.0;
-};
-
-enum class View {
-  everything,
-  ahead_of_interactive,  // Without the batch prompts that an interactive newcomer would overtake.
 };
 
 class ReferenceEngine {
@@ -110,10 +105,9 @@ class ReferenceEngine {
   int cached_tokens(std::span<const std::uint64_t> prefix_ids, int prompt_tokens) const;
 
   // The state as the local engine publishes it, written into `status` so that its memory is
-  // reused. As of the beginning of the step in progress; costs O(sequences seen). step_tokens_max
-  // is the decoding sequences and the prompt budget of a step of now. An omitted batch sequence
-  // lowers sequences_max, as its slot is gone.
-  void status(double now, View view, EngineStatus& status) const;
+  // reused. As of the beginning of the step in progress; costs O(sequences). Sequences that decode
+  // all count as foreground, which makes no difference to what follows.
+  void status(double now, EngineStatus& status) const;
 
  private:
   struct Prompt {
@@ -149,7 +143,7 @@ class ReferenceEngine {
   void end_decoding();
   void end_prompts(Lane& lane);
   void begin_decoding(const EngineRequest& request);
-  void list(const Lane& lane, EngineStatus& status) const;
+  void list(const Lane& lane, spillway::Lane name, EngineStatus& status) const;
 
   const ReferenceEngineParams params_;
   PrefixCache cache_;
@@ -157,6 +151,7 @@ class ReferenceEngine {
   std::vector<Decoding> decoding_;  // A heap, the earliest end first.
   std::int64_t context_ = 0;
   int kv_free_ = 0;
+  double pace_ = 1.0;       // Of the steps of late, times the profile.
   std::uint64_t step_ = 0;  // Steps ended.
   std::uint64_t begun_ = 0;
   bool in_step_ = false;

@@ -129,6 +129,11 @@ constexpr SeriesRow kCatalogue[] = {
      "Requests that wait for a target now."},
     {Series::admitted, "spillway_admitted_requests", G, kLive, kNone,
      "Requests inside the gateway now."},
+    {Series::held, "spillway_held_requests", G, kLive, kNone,
+     "Requests that may wait and are held at the gateway now."},
+    {Series::held_pressure, "spillway_held_pressure_ratio", G, kLive, kNone,
+     "Engine time that the held requests need before their deadlines, by what will be free for "
+     "them; above 1 some must leave."},
     {Series::backend_up, "spillway_backend_up", G, kLive, kTargetLabels,
      "1 if a target takes requests: engine ready, or breaker not open."},
     {Series::circuit_state, "spillway_circuit_state", G, kLive, kTargetLabels,

@@ -44,6 +44,8 @@ enum class Series : std::uint8_t {
   in_flight,
   queue_depth,
   admitted,
+  held,
+  held_pressure,
   backend_up,
   circuit_state,
   backend_ejections,

@@ -52,7 +52,7 @@ std::optional<Shed> refusal_of(const Receipt& receipt) {
 
 std::optional<double> seconds_to_decide(const Receipt& receipt) {
   if (receipt.decided < receipt.arrived || receipt.decided == TimePoint{}) return std::nullopt;
-  return seconds_between(receipt.arrived, receipt.decided);
+  return seconds_between(receipt.arrived, receipt.decided) - receipt.held_seconds;
 }
 
 std::optional<double> seconds_to_dispatch(const Receipt& receipt) {

@@ -84,6 +84,8 @@ void add_listener(Samples& samples, const ListenerState& listener) {
 std::vector<LiveSample> samples_of(const LiveState& state) {
   Samples samples;
   samples.push_back({Series::admitted, {}, static_cast<double>(state.admitted), {}});
+  samples.push_back({Series::held, {}, static_cast<double>(state.held), {}});
+  samples.push_back({Series::held_pressure, {}, state.held_pressure, {}});
   samples.push_back({Series::log_dropped, {}, static_cast<double>(state.log_dropped), {}});
   for (const TargetState& target : state.targets) add_target(samples, target);
   for (const EngineState& engine : state.engines) add_engine(samples, engine);

@@ -41,7 +41,9 @@ struct ListenerState {
 };
 
 struct LiveState {
-  int admitted = 0;  // Requests inside the gateway.
+  int admitted = 0;            // Requests inside the gateway.
+  int held = 0;                // Of these, in the waiting room.
+  double held_pressure = 0.0;  // See policy::HeldWork.
   std::vector<TargetState> targets;
   std::vector<EngineState> engines;
   std::vector<ListenerState> listeners;

@@ -105,6 +105,7 @@ void add_times(JsonLine& line, const Receipt& receipt) {
   add_milliseconds(line, "predicted_ttft_ms", receipt.predicted_ttft);
   if (receipt.first_token) line.decimal("ttft_ms", receipt.seconds_to_first_token() * 1e3);
   add_milliseconds(line, "per_token_ms", seconds_per_token(receipt));
+  if (receipt.held_seconds > 0.0) line.decimal("held_ms", receipt.held_seconds * 1e3);
   line.decimal("total_ms", receipt.seconds_total() * 1e3);
   line.decimal("overhead_us", own_seconds(receipt) * 1e6);
 }

@@ -57,7 +57,7 @@ EngineStatus gpu(int running, int waiting) {
   EngineStatus engine;
   engine.ready = true;
   engine.sequences_max = 192;
-  engine.step_tokens_max = 1'140;
+  engine.budget.tokens_max = 1'140;
   engine.waiting_max = 4'096;
   engine.kv_tokens_total = 430'000;
   engine.context_max = 32'768;
@@ -74,7 +74,7 @@ EngineStatus gpu(int running, int waiting) {
 EngineStatus cpu(int running, int waiting) {
   EngineStatus engine = gpu(running, waiting);
   engine.sequences_max = 8;
-  engine.step_tokens_max = 64;
+  engine.budget.tokens_max = 64;
   engine.kv_tokens_total = 32'768;
   engine.kv_tokens_free = engine.kv_tokens_total - running * 800;
   engine.context_max = 8'192;

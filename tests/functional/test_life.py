@@ -125,7 +125,7 @@ def test_check_reports_every_problem_at_once(tmp_path):
 
 
 def test_the_shipped_configurations_are_good():
-    for name in ("config/spillway.yaml", "config/policies/article.yaml"):
+    for name in ("config/spillway.yaml", "config/policies/article.yaml", "config/policies/gpu-node.yaml"):
         run = subprocess.run([BINARY, "check", name], capture_output=True, text=True, check=False,
                              cwd=BINARY.parents[2], env={"SPILLWAY_DEMO_KEY": "sk-spillway-demo"})
         assert run.returncode == 0, run.stdout + run.stderr

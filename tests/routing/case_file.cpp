@@ -32,7 +32,7 @@ EngineStatus idle_engine(const config::Settings& settings) {
   const config::LocalTarget& local = settings.local.front();
   engine.ready = true;
   engine.sequences_max = local.sequences_max;
-  engine.step_tokens_max = local.step_tokens_max;
+  engine.budget.tokens_max = local.step_tokens_max;
   engine.waiting_max = local.waiting_max;
   engine.kv_tokens_total = engine.kv_tokens_free = local.kv_tokens_max;
   engine.context_max = local.context_max > 0 ? local.context_max : 8'192;
@@ -81,6 +81,7 @@ class Words {
     const std::string unit = text.substr(end);
     if (unit == "ms") return milliseconds(static_cast<int>(value));
     if (unit == "s") return milliseconds(static_cast<int>(value * 1'000.0));
+    if (unit == "m") return milliseconds(static_cast<int>(value * 60'000.0));
     fail("not a time: " + text);
   }
 
@@ -168,6 +169,13 @@ void read_error(Words& words, Case& one) {
   }
 }
 
+policy::Turn turn_of(Words& words) {
+  const std::string word = words.word();
+  if (word == "local") return policy::Turn::local;
+  if (word == "cloud") return policy::Turn::cloud;
+  words.fail("a turn is local or cloud");
+}
+
 using Reader = std::function<void(Words&, Case&)>;
 
 const std::map<std::string, Reader>& readers() {
@@ -184,6 +192,10 @@ const std::map<std::string, Reader>& readers() {
       {"answer", [](Words& w, Case& c) { c.request.completion_tokens_max = w.count(); }},
       {"expected_tokens",
        [](Words& w, Case& c) { c.request.completion_tokens_expected = w.number(); }},
+      {"deadline", [](Words& w, Case& c) { c.request.deadline = w.time(); }},
+      {"ttft_max", [](Words& w, Case& c) { c.request.ttft_max = w.time(); }},
+      {"turn", [](Words& w, Case& c) { c.turn = turn_of(w); }},
+      {"waits", [](Words& w, Case& c) { c.waits = w.time(); }},
       {"timeout", [](Words& w, Case& c) { c.request.client_timeout = w.time(); }},
       {"running", [](Words& w, Case& c) { read_running(w, c.engine); }},
       {"waiting", [](Words& w, Case& c) { read_waiting(w, c.engine); }},

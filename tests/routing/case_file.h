@@ -6,6 +6,7 @@
 #include "backends/contract/status.h"
 #include "config/settings.h"
 #include "gateway/policy/facts.h"
+#include "gateway/policy/plan.h"
 
 #include <chrono>
 #include <memory>
@@ -39,8 +40,11 @@ struct Case {
   double correction = 1.0, typical = 0.0;
   std::vector<ProviderWords> providers;
 
-  std::vector<std::string> targets;  // Expected order; empty if an error is expected.
-  std::vector<std::string> models;   // Their own names for the model; empty: not looked at.
+  policy::Turn turn = policy::Turn::unknown;
+
+  std::vector<std::string> targets;  // Expected order; empty if an error or a wait is expected.
+  std::optional<std::chrono::milliseconds> waits;  // Held, with this deadline.
+  std::vector<std::string> models;  // Their own names for the model; empty: not looked at.
   std::string reason, request_class, param;
   std::string error;
   std::optional<std::chrono::milliseconds> retry_after;

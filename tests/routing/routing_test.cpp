@@ -63,6 +63,7 @@ class Situation {
     request_.service_tier = one.service_tier;
     request_.class_header = one.class_header;
     request_.endpoint = one.endpoint;
+    request_.arrived = kNow;
     for (const config::Key& key : one.settings->keys) {
       if (key.name == one.key) request_.key = &key;
     }
@@ -112,6 +113,10 @@ void check_plan(const Case& one, const policy::Plan& plan, const std::string& ex
     EXPECT_LE(candidate.worst_case_cost, plan.worst_case_cost);
   }
   EXPECT_EQ(targets, one.targets) << explained;
+  ASSERT_EQ(plan.wait.has_value(), one.waits.has_value()) << explained;
+  if (one.waits) {
+    EXPECT_EQ(plan.wait->deadline, kNow + *one.waits);
+  }
   EXPECT_EQ(policy::name_of(plan.reason), one.reason) << explained;
   if (!one.models.empty()) {
     EXPECT_EQ(models, one.models) << explained;
@@ -126,10 +131,11 @@ class Routing : public testing::TestWithParam<Case> {};
 
 TEST_P(Routing, GoesWhereItShould) {
   const Case& one = GetParam();
-  ASSERT_NE(one.targets.empty(), one.error.empty()) << one.place << ": expects nothing, or both";
+  const int expected = !one.targets.empty() + !one.error.empty() + one.waits.has_value();
+  ASSERT_EQ(expected, 1) << one.place << ": expects nothing, or several things";
   const Situation situation(one);
   const policy::Router router(one.settings);
-  const auto plan = router.plan(situation.request(), situation.fleet());
+  const auto plan = router.plan(situation.request(), situation.fleet(), one.turn);
   if (!plan) {
     check_error(one, plan.error());
     return;

@@ -69,9 +69,8 @@ class Asking {
   }
 
   boost::asio::awaitable<void> open(Backend& backend, std::shared_ptr<const ChatRequest> request) {
-    std::string model = "model";
-    const Deadline deadline = SteadyClock::now() + kPatience;
-    auto stream = co_await backend.open(std::move(request), std::move(model), deadline);
+    Terms terms{"model", SteadyClock::now() + kPatience};
+    auto stream = co_await backend.open(std::move(request), std::move(terms));
     if (stream) {
       stream_ = std::move(*stream);
     } else {

@@ -96,7 +96,8 @@ const std::vector<BadFile> kBadFiles = {
      kLocal +
          "log: {level: warning}\nclasses:\n  a: {spill: sometimes, local_as_last_resort: yes}\n",
      {"3:14: log.level: 'warning' is not one of: debug, info, warn, error, did you mean `warn`?",
-      "5:14: classes.a.spill: 'sometimes' is not one of: never, when_sla_at_risk, always",
+      "5:14: classes.a.spill: 'sometimes' is not one of: never, when_sla_at_risk, "
+      "cheapest_before_deadline, always",
       "5:47: classes.a.local_as_last_resort: 'yes' is not true or false"}},
     {"word_with_a_slip",
      kLocal + "classes:\n  a: {prefer: cheepest}\n",

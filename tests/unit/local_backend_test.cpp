@@ -70,8 +70,8 @@ class LocalBackendTest : public ::testing::Test {
                                         std::shared_ptr<const ChatRequest> request,
                                         std::unique_ptr<TokenStream>& opened,
                                         std::optional<Error>* error) {
-    std::string model = "letters";
-    auto result = co_await backend.open(std::move(request), std::move(model), soon());
+    Terms terms{"letters", soon()};
+    auto result = co_await backend.open(std::move(request), std::move(terms));
     if (result) {
       opened = std::move(*result);
     } else if (error != nullptr) {
@@ -292,8 +292,8 @@ class Crowd {
   }
 
   net::awaitable<void> client(std::shared_ptr<const ChatRequest> request, int patience) {
-    std::string model = "letters";
-    auto stream = co_await backend_.open(request, std::move(model), soon());
+    Terms terms{"letters", soon()};
+    auto stream = co_await backend_.open(request, std::move(terms));
     if (!stream) {
       ++refused;
       co_return;

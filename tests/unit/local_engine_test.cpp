@@ -108,8 +108,8 @@ TEST(SyntheticBackend, KeepsItsPaceAndEndsByItself) {
   int tokens = 0;
   auto consume = [](Backend& on, std::shared_ptr<const ChatRequest> asked,
                     int& count) -> net::awaitable<void> {
-    std::string model = "any";
-    auto stream = co_await on.open(asked, std::move(model), soon());
+    Terms terms{"letters", soon()};
+    auto stream = co_await on.open(asked, std::move(terms));
     if (!stream) co_return;
     while (true) {
       auto delta = co_await (*stream)->next(soon());

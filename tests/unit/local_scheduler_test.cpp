@@ -38,7 +38,7 @@ TEST(BlockPool, GrowsOnlyWhenABlockIsFull) {
 
 TEST(Scheduler, DecodesComeFirstAndPromptsShareTheRest) {
   BlockPool pool(100, kBlock);
-  Scheduler scheduler({4, 32}, pool);
+  Scheduler scheduler({4, {32}}, pool);
   scheduler.add(1, 10);
   scheduler.commit(scheduler.plan());  // 1 has its prompt and one token more.
   scheduler.add(2, 40);
@@ -57,7 +57,7 @@ TEST(Scheduler, DecodesComeFirstAndPromptsShareTheRest) {
 
 TEST(Scheduler, PausedSequencesSitOut) {
   BlockPool pool(100, kBlock);
-  Scheduler scheduler({4, 32}, pool);
+  Scheduler scheduler({4, {32}}, pool);
   scheduler.add(1, 4);
   scheduler.commit(scheduler.plan());
   scheduler.pause(1, true);
@@ -68,7 +68,7 @@ TEST(Scheduler, PausedSequencesSitOut) {
 
 TEST(Scheduler, TheYoungestGivesUpItsBlocksAndIsRecomputed) {
   BlockPool pool(4, kBlock);
-  Scheduler scheduler({2, 64}, pool);
+  Scheduler scheduler({2, {64}}, pool);
   scheduler.add(1, 16);
   scheduler.add(2, 16);
   scheduler.commit(scheduler.plan());  // Both hold one block and need a second now.
@@ -90,7 +90,7 @@ TEST(Scheduler, TheYoungestGivesUpItsBlocksAndIsRecomputed) {
 
 TEST(Scheduler, APreemptedSequenceComesBeforeThoseThatNeverRan) {
   BlockPool pool(4, kBlock);
-  Scheduler scheduler({3, 64}, pool);
+  Scheduler scheduler({3, {64}}, pool);
   scheduler.add(1, 16);
   scheduler.commit(scheduler.plan());
   scheduler.add(2, 1);
@@ -103,12 +103,65 @@ TEST(Scheduler, APreemptedSequenceComesBeforeThoseThatNeverRan) {
   EXPECT_EQ(plan[0].sequence, 2u);
 }
 
+TEST(Scheduler, TheForegroundGoesFirstAlsoInTheMiddleOfAPrompt) {
+  BlockPool pool(100, kBlock);
+  Scheduler scheduler({4, {32}}, pool);
+  scheduler.add(1, 40, Lane::background);
+  scheduler.commit(scheduler.plan());
+  scheduler.add(2, 20, Lane::background);
+  scheduler.add(3, 30, Lane::foreground);
+  const auto plan = scheduler.plan();
+  ASSERT_EQ(plan.size(), 1u);
+  EXPECT_EQ(plan[0].sequence, 3u);
+  EXPECT_EQ(plan[0].tokens, 30);
+  scheduler.commit(plan);
+  EXPECT_EQ(scheduler.plan()[1].sequence, 1u);
+}
+
+TEST(Scheduler, TheBackgroundIsNotLetInBeforeAForegroundThatWaits) {
+  BlockPool pool(4, kBlock);
+  Scheduler scheduler({4, {64}}, pool);
+  scheduler.add(1, 32, Lane::foreground);
+  scheduler.commit(scheduler.plan());
+  scheduler.add(2, 33, Lane::foreground);  // Needs three blocks; one is free.
+  scheduler.add(3, 1, Lane::background);
+  EXPECT_EQ(scheduler.plan().size(), 1u);
+  EXPECT_EQ(scheduler.waiting(), 2);
+}
+
+TEST(Scheduler, TheBackgroundGivesUpItsBlocksFirst) {
+  BlockPool pool(2, kBlock);
+  Scheduler scheduler({2, {64}}, pool);
+  scheduler.add(1, 10, Lane::background);
+  scheduler.commit(scheduler.plan());
+  scheduler.add(2, 15, Lane::foreground);
+  while (scheduler.preemptions() == 0) scheduler.commit(scheduler.plan());
+  const auto plan = scheduler.plan();
+  ASSERT_EQ(plan.size(), 1u);
+  EXPECT_EQ(plan[0].sequence, 2u);
+}
+
+TEST(Scheduler, PromptsAreCutToTheTimeOfAStep) {
+  BlockPool pool(1'000, kBlock);
+  Scheduler scheduler({4, {.tokens_max = 1'000, .seconds_max = 0.050, .chunk_tokens_min = 8}},
+                      pool);
+  const StepModel pace{.base = 0.010, .per_sequence = 0.020, .per_prefill_token = 0.001};
+  scheduler.add(1, 40);
+  EXPECT_EQ(scheduler.plan(pace).front().tokens, 40);
+  scheduler.commit(scheduler.plan(pace));
+  scheduler.add(2, 400);
+  EXPECT_EQ(scheduler.plan(pace).back().tokens, 20) << "50 ms less 10, less 20 for the decode";
+  scheduler.commit(scheduler.plan(pace));
+  const StepModel slow{.base = 0.060, .per_sequence = 0.020, .per_prefill_token = 0.001};
+  EXPECT_EQ(scheduler.plan(slow).back().tokens, 8);
+}
+
 // A world that checks every promise of the scheduler at every step of a random schedule.
 class RandomWorld {
  public:
   explicit RandomWorld(unsigned seed)
-      : random_(seed), pool_(pick(4, 24), kBlock), limits_{pick(1, 6), 0} {
-    limits_.step_tokens_max = limits_.sequences_max + pick(0, 40);
+      : random_(seed), pool_(pick(4, 24), kBlock), limits_{pick(1, 6), {}} {
+    limits_.step.tokens_max = limits_.sequences_max + pick(0, 40);
     scheduler_ = std::make_unique<Scheduler>(limits_, pool_);
   }
 
@@ -143,7 +196,7 @@ class RandomWorld {
     const int capacity = pool_.blocks_total() * kBlock;
     const int prompt = pick(1, capacity - 1);
     lives_[++last_id_] = {prompt, 0, pick(prompt + 1, capacity), false};
-    scheduler_->add(last_id_, prompt);
+    scheduler_->add(last_id_, prompt, pick(0, 1) == 0 ? Lane::foreground : Lane::background);
   }
 
   SequenceId any() {
@@ -201,7 +254,7 @@ class RandomWorld {
       ASSERT_EQ(slice.yields_token, end == life.length);
       ASSERT_GE(static_cast<int>(scheduler_->blocks(slice.sequence).size()) * kBlock, end);
     }
-    ASSERT_LE(tokens, limits_.step_tokens_max);
+    ASSERT_LE(tokens, limits_.step.tokens_max);
     ASSERT_LE(scheduler_->running(), limits_.sequences_max);
     check_blocks();
   }
@@ -237,7 +290,7 @@ TEST(Scheduler, KeepsItsPromisesOverRandomSchedules) {
 
 TEST(Scheduler, ServesInOrderOfArrival) {
   BlockPool pool(64, kBlock);
-  Scheduler scheduler({2, 8}, pool);
+  Scheduler scheduler({2, {8}}, pool);
   for (SequenceId id = 1; id <= 5; ++id) scheduler.add(id, 8);
   std::vector<SequenceId> first_tokens;
   std::map<SequenceId, int> generated;

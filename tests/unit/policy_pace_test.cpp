@@ -64,14 +64,23 @@ TEST(Quantiles, TakeWhatIsOutOfRangeAsTheNearestEnd) {
 
 TEST(Tracker, StartsAtTheCatalogueAndFollowsWhatIsMeasured) {
   Tracker tracker({.ttft_p50 = milliseconds(500), .ttft_p99 = milliseconds(1'500)}, kStart);
-  EXPECT_DOUBLE_EQ(tracker.ttft_p50(), 0.5);
-  EXPECT_DOUBLE_EQ(tracker.ttft_p99(), 1.5);
-  EXPECT_NEAR(tracker.ttft_p90(), 0.5 * std::exp(1.2816 * std::log(3.0) / 2.3263), 1e-9);
+  EXPECT_DOUBLE_EQ(tracker.ttft_p50(kStart), 0.5);
+  EXPECT_DOUBLE_EQ(tracker.ttft_p99(kStart), 1.5);
+  EXPECT_NEAR(tracker.ttft_p90(kStart), 0.5 * std::exp(1.2816 * std::log(3.0) / 2.3263), 1e-9);
   tracker.first_token(0.5, kStart);
-  EXPECT_NEAR(tracker.ttft_p50(), 0.5, 0.02);
-  EXPECT_NEAR(tracker.ttft_p90(), 0.92, 0.1) << "one answer does not outweigh the catalogue";
+  EXPECT_NEAR(tracker.ttft_p50(kStart), 0.5, 0.02);
+  EXPECT_NEAR(tracker.ttft_p90(kStart), 0.92, 0.1) << "one answer does not outweigh the catalogue";
   for (int i = 0; i < 400; ++i) tracker.first_token(3.2, kStart + seconds(i));
-  EXPECT_NEAR(tracker.ttft_p50(), 3.2, 0.1);
+  EXPECT_NEAR(tracker.ttft_p50(kStart + seconds(399)), 3.2, 0.1);
+}
+
+TEST(Tracker, FallsBackToTheCatalogueWithoutNewsAndRemembersAtTheNext) {
+  Tracker tracker({.ttft_p50 = milliseconds(500), .ttft_p99 = milliseconds(1'500)}, kStart);
+  for (int i = 0; i < 400; ++i) tracker.first_token(3.2, kStart);
+  EXPECT_NEAR(tracker.ttft_p50(kStart + seconds(60)), (3.2 + 0.5) / 2.0, 0.1);
+  EXPECT_NEAR(tracker.ttft_p99(kStart + seconds(1'200)), 1.5, 0.01);
+  tracker.first_token(3.2, kStart + seconds(300));
+  EXPECT_NEAR(tracker.ttft_p50(kStart + seconds(300)), 3.2, 0.1);
 }
 
 TEST(Tracker, ShortStreamsTellNothingOfTheRate) {
@@ -124,17 +133,29 @@ TEST(Correction, OneOddAnswerIsClipped) {
   Correction correction;
   for (int i = 0; i < 40; ++i) correction.observe(1.0, 1.0, 1.0, kStart);
   correction.observe(1.0, 1.0, 1e6, kStart);
-  EXPECT_NEAR(correction.factor(kStart), std::pow(8.0, 1.0 / 12.0), 0.01);
+  EXPECT_NEAR(correction.factor(kStart), std::pow(8.0, 1.0 / 30.0), 0.01);
 }
 
 TEST(AnswerLength, IsTheMeanThatForgets) {
   AnswerLength length;
   EXPECT_EQ(length.typical(), 0.0);
-  length.observe(100);
-  length.observe(50);
+  length.observe(0, 10, 100);
+  length.observe(0, 10, 50);
   EXPECT_DOUBLE_EQ(length.typical(), 75.0);
-  for (int i = 0; i < 400; ++i) length.observe(20);
+  for (int i = 0; i < 400; ++i) length.observe(0, 10, 20);
   EXPECT_NEAR(length.typical(), 20.0, 0.1);
+}
+
+TEST(AnswerLength, IsExpectedByClassAndSizeOnceEnoughWasSeen) {
+  AnswerLength length;
+  for (int i = 0; i < 4; ++i) length.observe(1, 1'000, 300);
+  length.observe(0, 1'000, 10);
+  EXPECT_NEAR(length.expected(1, 1'000), 242.0, 0.1) << "four are too few: the mean of all";
+  length.observe(1, 600, 300);
+  EXPECT_NEAR(length.expected(1, 1'000), 300.0, 0.1) << "512 to 1,023 are of a size";
+  EXPECT_LT(length.expected(1, 1'024), 290.0);
+  EXPECT_LT(length.expected(0, 1'000), 290.0);
+  EXPECT_GT(length.expected(77, 1 << 30), 0.0) << "what is beyond the table shares its last places";
 }
 
 }  // namespace

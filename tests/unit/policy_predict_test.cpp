@@ -24,23 +24,23 @@ constexpr int kBlockTokens = 16;
 // The engine thread's loop around the real scheduler, on a clock of step times.
 class SteppedEngine {
  public:
-  SteppedEngine(int sequences_max, int step_tokens_max, int kv_blocks, StepModel step)
+  SteppedEngine(int sequences_max, StepBudget budget, int kv_blocks, StepModel step)
       : pool_(kv_blocks, kBlockTokens),
-        scheduler_({sequences_max, step_tokens_max}, pool_),
+        scheduler_({sequences_max, budget}, pool_),
         step_(step),
         sequences_max_(sequences_max),
-        step_tokens_max_(step_tokens_max) {}
+        budget_(budget) {}
 
-  SequenceId add(int prompt_tokens, int tokens_max) {
+  SequenceId add(int prompt_tokens, int tokens_max, Lane lane) {
     const SequenceId id = next_id_++;
-    scheduler_.add(id, prompt_tokens);
+    scheduler_.add(id, prompt_tokens, lane);
     limits_[id] = {prompt_tokens, tokens_max};
     return id;
   }
 
   // Plans a step without running it: the engine's state while the step is under way.
   bool begin_step() {
-    plan_ = scheduler_.plan();
+    plan_ = scheduler_.plan(step_);
     return !plan_.empty();
   }
 
@@ -73,7 +73,7 @@ class SteppedEngine {
     EngineStatus status;
     status.ready = true;
     status.sequences_max = sequences_max_;
-    status.step_tokens_max = step_tokens_max_;
+    status.budget = budget_;
     status.waiting_max = 1'000'000;
     status.kv_tokens_total = pool_.blocks_total() * kBlockTokens;
     status.kv_tokens_free = pool_.blocks_free() * kBlockTokens;
@@ -83,7 +83,7 @@ class SteppedEngine {
       const int left = progress.length - progress.computed;
       const int made = generated(progress.sequence);
       const SequenceStatus sequence{left == 1 && made > 0 ? 0 : left, progress.computed, made,
-                                    limits_.at(progress.sequence).tokens_max};
+                                    limits_.at(progress.sequence).tokens_max, progress.lane};
       (progress.running ? status.running : status.waiting).push_back(sequence);
     }
     return status;
@@ -110,7 +110,7 @@ class SteppedEngine {
   Scheduler scheduler_;
   StepModel step_;
   int sequences_max_;
-  int step_tokens_max_;
+  StepBudget budget_;
   SequenceId next_id_ = 1;
   std::map<SequenceId, Limit> limits_;
   std::map<SequenceId, double> first_token_;
@@ -121,12 +121,13 @@ class SteppedEngine {
 
 struct Scenario {
   int sequences_max;
-  int step_tokens_max;
+  StepBudget budget;
   int kv_blocks;
   int arrivals;
   int steps;
   int prompt_max;
   int answer_max;
+  double background;  // Share of the sequences.
 };
 
 class Dice {
@@ -142,12 +143,15 @@ class Dice {
 Scenario roll(Dice& dice) {
   Scenario scenario;
   scenario.sequences_max = dice.in(1, 24);
-  scenario.step_tokens_max = dice.in(scenario.sequences_max, 512);
+  scenario.budget.tokens_max = dice.in(scenario.sequences_max, 512);
+  if (dice.share() < 0.5) scenario.budget.seconds_max = 0.1 * dice.share();
+  scenario.budget.chunk_tokens_min = dice.in(1, 64);
   scenario.kv_blocks = dice.in(400, 4'000);
   scenario.arrivals = dice.in(0, 60);
   scenario.steps = dice.in(0, 80);
   scenario.prompt_max = dice.in(1, 600);
   scenario.answer_max = dice.in(1, 120);
+  scenario.background = dice.share() < 0.5 ? 0.0 : dice.share();
   return scenario;
 }
 
@@ -162,9 +166,12 @@ void compare_once(unsigned seed, int& compared) {
   Dice dice(seed);
   const Scenario scenario = roll(dice);
   const StepModel step = roll_step_model(dice);
-  SteppedEngine engine(scenario.sequences_max, scenario.step_tokens_max, scenario.kv_blocks, step);
+  SteppedEngine engine(scenario.sequences_max, scenario.budget, scenario.kv_blocks, step);
+  const auto roll_lane = [&] {
+    return dice.share() < scenario.background ? Lane::background : Lane::foreground;
+  };
   for (int i = 0; i < scenario.arrivals; ++i) {
-    engine.add(dice.in(1, scenario.prompt_max), dice.in(1, scenario.answer_max));
+    engine.add(dice.in(1, scenario.prompt_max), dice.in(1, scenario.answer_max), roll_lane());
     if (dice.share() < 0.3 && engine.begin_step()) engine.end_step();
   }
   for (int i = 0; i < scenario.steps && engine.begin_step(); ++i) engine.end_step();
@@ -174,8 +181,10 @@ void compare_once(unsigned seed, int& compared) {
   const double elapsed = in_step ? dice.share() * engine.step_seconds() : 0.0;
   status.step_elapsed = elapsed;
   const double asked_at = engine.now() + elapsed;
-  const Ask ask{dice.in(1, scenario.prompt_max), 1.0 * dice.in(1, scenario.answer_max), 0.0};
-  const SequenceId own = engine.add(ask.prompt_tokens, static_cast<int>(ask.completion_tokens));
+  const Ask ask{dice.in(1, scenario.prompt_max), 1.0 * dice.in(1, scenario.answer_max), 0.0,
+                roll_lane()};
+  const SequenceId own =
+      engine.add(ask.prompt_tokens, static_cast<int>(ask.completion_tokens), ask.lane);
   if (in_step) engine.end_step();
   while (!engine.finished(own) && engine.begin_step()) engine.end_step();
   if (engine.preemptions() > 0) return;
@@ -201,7 +210,7 @@ EngineStatus idle_engine() {
   EngineStatus engine;
   engine.ready = true;
   engine.sequences_max = 4;
-  engine.step_tokens_max = 100;
+  engine.budget.tokens_max = 100;
   engine.waiting_max = 64;
   engine.kv_tokens_total = engine.kv_tokens_free = 16'000;
   engine.context_max = 4'000;

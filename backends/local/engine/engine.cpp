@@ -24,7 +24,7 @@ EngineStatus initial_status(const EngineLimits& limits, const ExecutorShape& sha
   EngineStatus status;
   status.ready = true;
   status.sequences_max = limits.sequences_max;
-  status.step_tokens_max = limits.step_tokens_max;
+  status.budget = limits.step;
   status.waiting_max = limits.waiting_max;
   status.kv_tokens_total = shape.kv_blocks * kBlockTokens;
   status.kv_tokens_free = status.kv_tokens_total;
@@ -35,7 +35,7 @@ EngineStatus initial_status(const EngineLimits& limits, const ExecutorShape& sha
 
 EngineLimits consistent(EngineLimits limits) {
   limits.sequences_max = std::max(limits.sequences_max, 1);
-  limits.step_tokens_max = std::max(limits.step_tokens_max, limits.sequences_max);
+  limits.step.tokens_max = std::max(limits.step.tokens_max, limits.sequences_max);
   return limits;
 }
 
@@ -61,7 +61,7 @@ Engine::Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
       context_max_(usable_context(limits_, executor_->shape())),
       inbox_(std::make_shared<Inbox>(initial_status(limits_, executor_->shape(), prior))),
       pool_(executor_->shape().kv_blocks, kBlockTokens),
-      scheduler_({limits_.sequences_max, limits_.step_tokens_max}, pool_),
+      scheduler_({limits_.sequences_max, limits_.step}, pool_),
       fit_(prior),
       seed_(std::random_device{}()),
       thread_([this] { run(); }) {
@@ -76,6 +76,7 @@ Result<std::shared_ptr<Bridge>> Engine::submit(Ask ask, boost::asio::any_io_exec
   sequence.prompt = std::move(ask.prompt);
   sequence.sampling = std::move(ask.sampling);
   sequence.tokens_max = ask.tokens_max;
+  sequence.lane = ask.lane;
   auto ring = [inbox = inbox_, id = sequence.id] { inbox->ring(id); };
   sequence.bridge = std::make_shared<Bridge>(std::move(consumer), limits_.bridge_capacity, ring);
   auto bridge = sequence.bridge;
@@ -94,7 +95,7 @@ void Engine::run() {
   pthread_setname_np(pthread_self(), "engine");
   Result<void> calibrated;
   if (limits_.calibrate) {
-    calibrated = calibrate(*executor_, limits_.sequences_max, limits_.step_tokens_max, fit_);
+    calibrated = calibrate(*executor_, limits_.sequences_max, limits_.step.tokens_max, fit_);
     inbox_->end_step(fit_.model());
   }
   calibrated_.set_value();
@@ -113,7 +114,7 @@ void Engine::serve() {
       return fail_all(stopped());
     }
 
-    const auto plan = scheduler_.plan();
+    const auto plan = scheduler_.plan(fit_.model());
     publish();
     wait_until.reset();
     if (plan.empty()) {
@@ -128,7 +129,7 @@ void Engine::admit(std::vector<NewSequence> arrivals) {
   for (NewSequence& arrival : arrivals) {
     const SequenceId id = arrival.id;
     auto sequence = std::make_unique<Sequence>(std::move(arrival), codec_, seed_ + id);
-    scheduler_.add(id, sequence->prompt_tokens());
+    scheduler_.add(id, sequence->prompt_tokens(), sequence->lane());
     sequences_.emplace(id, std::move(sequence));
   }
 }
@@ -271,8 +272,8 @@ void Engine::publish() {
     const int left = progress.length - progress.computed;
     const bool decodes = left == 1 && sequence.generated() > 0;
     (progress.running ? running : waiting)
-        .push_back(
-            {decodes ? 0 : left, progress.computed, sequence.generated(), sequence.tokens_max()});
+        .push_back({decodes ? 0 : left, progress.computed, sequence.generated(),
+                    sequence.tokens_max(), progress.lane});
   }
   inbox_->publish(std::move(running), std::move(waiting), pool_.blocks_free() * kBlockTokens);
 }

@@ -33,7 +33,7 @@ namespace spillway::local {
 
 struct EngineLimits {
   int sequences_max = 8;
-  int step_tokens_max = 256;
+  StepBudget step{.tokens_max = 256};
   int waiting_max = 64;
   int context_max = 0;                            // 0: the model's own.
   bool calibrate = false;                         // See calibration.h.
@@ -45,6 +45,7 @@ struct Ask {
   std::shared_ptr<const std::vector<std::int32_t>> prompt;
   Sampling sampling;
   int tokens_max = 0;
+  Lane lane = Lane::foreground;
 };
 
 class Engine {

@@ -12,7 +12,7 @@ Error unavailable() {
 }
 
 SequenceStatus status_of(const NewSequence& sequence) {
-  return {static_cast<int>(sequence.prompt->size()), 0, 0, sequence.tokens_max};
+  return {static_cast<int>(sequence.prompt->size()), 0, 0, sequence.tokens_max, sequence.lane};
 }
 
 }  // namespace
@@ -29,7 +29,7 @@ Result<void> Inbox::submit(NewSequence sequence) {
     return Error{Errc::overloaded, "the local engine's waiting room is full", "", soon};
   }
   ++counters_.accepted;
-  status_.waiting.push_back(status_of(sequence));
+  queue_up(status_.waiting, status_of(sequence));
   arrivals_.push_back(std::move(sequence));
   news_ = true;
   changed_.notify_one();
@@ -73,7 +73,7 @@ Mail Inbox::take(std::optional<Deadline> wait_until) {
 void Inbox::publish(std::vector<SequenceStatus> running, std::vector<SequenceStatus> waiting,
                     int kv_tokens_free) {
   std::lock_guard lock(mutex_);
-  for (const NewSequence& arrival : arrivals_) waiting.push_back(status_of(arrival));
+  for (const NewSequence& arrival : arrivals_) queue_up(waiting, status_of(arrival));
   status_.running = std::move(running);
   status_.waiting = std::move(waiting);
   status_.kv_tokens_free = kv_tokens_free;

@@ -28,6 +28,7 @@ struct NewSequence {
   std::shared_ptr<const std::vector<std::int32_t>> prompt;
   Sampling sampling;
   int tokens_max = 0;  // At least 1.
+  Lane lane = Lane::foreground;
   std::shared_ptr<Bridge> bridge;
 };
 
@@ -58,7 +59,7 @@ class Inbox {
   Mail take(std::optional<Deadline> wait_until);
 
   // Engine thread. Puts the sequences that the engine knows of in place of the last picture; what
-  // has been handed in since `take` stays at the end of `waiting`.
+  // has been handed in since `take` stays behind those of its lane.
   void publish(std::vector<SequenceStatus> running, std::vector<SequenceStatus> waiting,
                int kv_tokens_free);
   void begin_step();

@@ -26,6 +26,7 @@ class Sequence {
   int prompt_tokens() const { return static_cast<int>(asked_.prompt->size()); }
   int generated() const { return sampler_.generated(); }
   int tokens_max() const { return asked_.tokens_max; }
+  Lane lane() const { return asked_.lane; }
 
   // Prompt and what was generated, in order.
   std::span<const std::int32_t> tokens() const { return tokens_; }

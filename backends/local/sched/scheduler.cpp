@@ -6,27 +6,54 @@
 
 namespace spillway::local {
 
-Scheduler::Scheduler(SchedulerLimits limits, BlockPool& pool) : limits_(limits), pool_(pool) {
-  assert(limits_.step_tokens_max >= limits_.sequences_max);
+namespace {
+
+// Where a lane ends in a row that is ordered by lanes.
+template <class Row>
+auto end_of(Lane lane, Row& row) {
+  return std::find_if(row.begin(), row.end(),
+                      [lane](const auto* sequence) { return sequence->lane > lane; });
 }
 
-void Scheduler::add(SequenceId sequence, int prompt_tokens) {
+template <class Row>
+auto begin_of(Lane lane, Row& row) {
+  return std::find_if(row.begin(), row.end(),
+                      [lane](const auto* sequence) { return sequence->lane >= lane; });
+}
+
+}  // namespace
+
+Scheduler::Scheduler(SchedulerLimits limits, BlockPool& pool) : limits_(limits), pool_(pool) {
+  assert(limits_.step.tokens_max >= limits_.sequences_max);
+}
+
+void Scheduler::add(SequenceId sequence, int prompt_tokens, Lane lane) {
   assert(prompt_tokens >= 1 && fits(prompt_tokens));
   auto entry = std::make_unique<Sequence>();
   entry->id = sequence;
+  entry->lane = lane;
+  entry->prompt = prompt_tokens;
   entry->length = prompt_tokens;
-  waiting_.push_back(entry.get());
+  waiting_.insert(end_of(lane, waiting_), entry.get());
   const bool added = sequences_.emplace(sequence, std::move(entry)).second;
   assert(added);
   (void)added;
 }
 
-std::vector<ScheduledSlice> Scheduler::plan() {
+std::vector<ScheduledSlice> Scheduler::plan(const StepModel& pace) {
   std::vector<ScheduledSlice> plan;
-  int budget = limits_.step_tokens_max;
-  plan_decodes(plan, budget);
-  plan_prompts(plan, budget);
-  while (budget > 0 && admit_next()) plan_chunk(*running_.back(), plan, budget);
+  const double context_tokens = plan_decodes(plan);
+  int budget = limits_.step.prompt_tokens(pace, static_cast<int>(plan.size()), context_tokens);
+  for (const Lane lane : {Lane::foreground, Lane::background}) {
+    const int before = budget;
+    plan_prompts(lane, plan, budget);
+    while (budget > 0) {
+      const Sequence* const admitted = admit_next(lane);
+      if (admitted == nullptr) break;
+      plan_chunk(*admitted, plan, budget);
+    }
+    if (budget < before) break;  // Who waits for this lane's first tokens waits for nothing else.
+  }
   return plan;
 }
 
@@ -60,28 +87,31 @@ std::vector<SequenceProgress> Scheduler::progress() const {
   std::vector<SequenceProgress> all;
   all.reserve(running_.size() + waiting_.size());
   for (const Sequence* sequence : running_) {
-    all.push_back({sequence->id, sequence->length, sequence->computed, true});
+    all.push_back({sequence->id, sequence->length, sequence->computed, true, sequence->lane});
   }
   for (const Sequence* sequence : waiting_) {
-    all.push_back({sequence->id, sequence->length, sequence->computed, false});
+    all.push_back({sequence->id, sequence->length, sequence->computed, false, sequence->lane});
   }
   return all;
 }
 
-void Scheduler::plan_decodes(std::vector<ScheduledSlice>& plan, int& budget) {
+// The context that the planned decodes look at, in sum.
+double Scheduler::plan_decodes(std::vector<ScheduledSlice>& plan) {
+  double context_tokens = 0.0;
   // Preemption shortens running_ from its end, so the index stays good.
   for (std::size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
     if (sequence.paused || !decodes(sequence)) continue;
-    if (!grow_or_preempt(sequence)) return;
+    if (!grow_or_preempt(sequence)) break;
     plan.push_back({sequence.id, sequence.computed, 1, true});
-    --budget;
+    context_tokens += sequence.length;
   }
+  return context_tokens;
 }
 
-void Scheduler::plan_prompts(std::vector<ScheduledSlice>& plan, int& budget) {
+void Scheduler::plan_prompts(Lane lane, std::vector<ScheduledSlice>& plan, int& budget) {
   for (Sequence* sequence : running_) {
-    if (sequence->paused || decodes(*sequence)) continue;
+    if (sequence->lane != lane || sequence->paused || decodes(*sequence)) continue;
     plan_chunk(*sequence, plan, budget);
   }
 }
@@ -95,37 +125,39 @@ void Scheduler::plan_chunk(const Sequence& sequence, std::vector<ScheduledSlice>
   budget -= tokens;
 }
 
-bool Scheduler::admit_next() {
-  if (running() >= limits_.sequences_max) return false;
+// The next of the lane gets a place in the batch; null if it finds none, or if somebody of a lane
+// before it still waits.
+Scheduler::Sequence* Scheduler::admit_next(Lane lane) {
+  if (running() >= limits_.sequences_max) return nullptr;
   const auto next = std::find_if(waiting_.begin(), waiting_.end(),
                                  [](const Sequence* sequence) { return !sequence->paused; });
-  if (next == waiting_.end()) return false;
+  if (next == waiting_.end() || (*next)->lane != lane) return nullptr;
   Sequence* const sequence = *next;
   // One block in hand for each sequence that runs: else the newcomer would be preempted at once.
-  if (pool_.blocks_for(sequence->length) + running() > pool_.blocks_free()) return false;
+  if (pool_.blocks_for(sequence->length) + running() > pool_.blocks_free()) return nullptr;
   const bool grown = pool_.grow(sequence->blocks, sequence->length);
   assert(grown);
   (void)grown;
   waiting_.erase(next);
-  running_.push_back(sequence);
-  return true;
+  running_.insert(end_of(lane, running_), sequence);
+  return sequence;
 }
 
 bool Scheduler::grow_or_preempt(Sequence& sequence) {
   while (!pool_.grow(sequence.blocks, sequence.length)) {
     const bool itself = running_.back() == &sequence;
-    preempt_youngest();
+    preempt_last();
     if (itself) return false;
   }
   return true;
 }
 
-void Scheduler::preempt_youngest() {
-  Sequence* const youngest = running_.back();
+void Scheduler::preempt_last() {
+  Sequence* const last = running_.back();
   running_.pop_back();
-  pool_.release(youngest->blocks);
-  youngest->computed = 0;
-  waiting_.push_front(youngest);
+  pool_.release(last->blocks);
+  last->computed = 0;
+  waiting_.insert(begin_of(last->lane, waiting_), last);
   ++preemptions_;
 }
 

@@ -1,13 +1,15 @@
 // Who runs in the next step, and how much of it: continuous batching under a token budget.
 //
-// Pure bookkeeping without torch, clock or threads; used by the engine thread alone. Sequences
-// are served first come, first served. A step gives one token to every sequence that decodes, then
-// the rest of its budget to prompts, oldest first, in chunks. Admission takes KV blocks for the
-// whole prompt; decoding takes blocks as it grows, and when none is left the youngest running
-// sequence gives up its own, returns to the front of the waiting room and is recomputed later. The
-// oldest always gets on, so there is no deadlock as long as one sequence alone fits (`fits`).
+// Pure bookkeeping without torch, clock or threads; used by the engine thread alone. The foreground
+// comes before the background, also in the middle of a prompt; within a lane, first come, first
+// served. A step gives one token to every sequence that decodes, then the rest of its budget to
+// the prompts of one lane, in chunks. Admission takes KV blocks for the whole prompt; decoding
+// takes blocks as it grows, and when none is left the last in the order of service gives up its
+// own, returns to the front of its lane and is recomputed later. The first always gets on, so there
+// is no deadlock as long as one sequence alone fits (`fits`).
 #pragma once
 
+#include "backends/contract/status.h"
 #include "backends/local/kv/block_pool.h"
 
 #include <cstdint>
@@ -22,7 +24,7 @@ using SequenceId = std::uint64_t;
 
 struct SchedulerLimits {
   int sequences_max = 8;
-  int step_tokens_max = 256;
+  StepBudget step{.tokens_max = 256};
 };
 
 // `tokens` tokens of the sequence from `first_position` on. `yields_token`: the step reaches the
@@ -39,22 +41,24 @@ struct SequenceProgress {
   int length = 0;    // Prompt and what was generated so far.
   int computed = 0;  // Of these, how many are in the KV blocks.
   bool running = false;
+  Lane lane = Lane::foreground;
 };
 
 class Scheduler {
  public:
-  // `pool` must outlive the scheduler. Requires: step_tokens_max ≥ sequences_max.
+  // `pool` must outlive the scheduler. Requires: step.tokens_max ≥ sequences_max.
   Scheduler(SchedulerLimits limits, BlockPool& pool);
 
   // True if a sequence that grows to `tokens` tokens fits when it is alone.
   bool fits(int tokens) const { return pool_.blocks_for(tokens) <= pool_.blocks_total(); }
 
-  // Puts a sequence at the end of the waiting room. Requires: a new id, prompt_tokens ≥ 1, and that
-  // the sequence is ended before it outgrows fits().
-  void add(SequenceId sequence, int prompt_tokens);
+  // Puts a sequence at the end of its lane's waiting room. Requires: a new id, prompt_tokens ≥ 1,
+  // and that the sequence is ended before it outgrows fits().
+  void add(SequenceId sequence, int prompt_tokens, Lane lane = Lane::foreground);
 
-  // Chooses the next step; empty if nobody can run. Every slice has its blocks.
-  std::vector<ScheduledSlice> plan();
+  // Chooses the next step; empty if nobody can run. Every slice has its blocks. `pace` is what a
+  // budget in time is reckoned with.
+  std::vector<ScheduledSlice> plan(const StepModel& pace = {});
 
   // The planned step has run; each yielding slice gets one more token, which the next step
   // computes.
@@ -78,25 +82,29 @@ class Scheduler {
  private:
   struct Sequence {
     SequenceId id = 0;
+    Lane lane = Lane::foreground;
+    int prompt = 0;
     int length = 0;
     int computed = 0;
     bool paused = false;
     std::vector<std::int32_t> blocks;
   };
 
-  bool decodes(const Sequence& sequence) const { return sequence.computed + 1 == sequence.length; }
-  void plan_decodes(std::vector<ScheduledSlice>& plan, int& budget);
-  void plan_prompts(std::vector<ScheduledSlice>& plan, int& budget);
+  static bool decodes(const Sequence& sequence) {
+    return sequence.computed + 1 == sequence.length && sequence.length > sequence.prompt;
+  }
+  double plan_decodes(std::vector<ScheduledSlice>& plan);
+  void plan_prompts(Lane lane, std::vector<ScheduledSlice>& plan, int& budget);
   static void plan_chunk(const Sequence& sequence, std::vector<ScheduledSlice>& plan, int& budget);
-  bool admit_next();
+  Sequence* admit_next(Lane lane);
   bool grow_or_preempt(Sequence& sequence);
-  void preempt_youngest();
+  void preempt_last();
 
   const SchedulerLimits limits_;
   BlockPool& pool_;
   std::unordered_map<SequenceId, std::unique_ptr<Sequence>> sequences_;
-  std::vector<Sequence*> running_;  // In order of admission: oldest first.
-  std::deque<Sequence*> waiting_;
+  std::vector<Sequence*> running_;  // In the order of service: by lane, then by admission.
+  std::deque<Sequence*> waiting_;   // By lane, then by arrival.
   std::uint64_t preemptions_ = 0;
 };
 

@@ -1,0 +1,56 @@
+#include "gateway/policy/fleet_state.h"
+
+#include <utility>
+
+namespace spillway::policy {
+
+void FleetState::adopt(const config::Settings& settings, TimePoint now) {
+  std::map<std::string, Provider, std::less<>> adopted;
+  for (const config::ProviderTarget& target : settings.providers) {
+    const auto known = providers_.find(target.name);
+    if (known != providers_.end() && known->second.settings == target) {
+      adopted.insert(*known);
+    } else {
+      adopted.emplace(target.name, Provider{target, std::make_shared<Health>(target, now)});
+    }
+  }
+  providers_ = std::move(adopted);
+
+  std::map<std::string, std::size_t, std::less<>> classes;
+  for (const config::RequestClass& one : settings.policy.classes) {
+    classes.emplace(one.name, classes.size());
+  }
+  if (classes != classes_) length_ = AnswerLength();
+  classes_ = std::move(classes);
+}
+
+FleetFacts FleetState::facts(const EngineStatus* engine, TimePoint now) const {
+  FleetFacts facts;
+  facts.now = now;
+  facts.local = engine;
+  facts.ttft_correction = correction_.factor(now);
+  facts.completion_tokens_typical = length_.typical();
+  facts.answer_length = length_;
+  facts.providers.reserve(providers_.size());
+  for (const auto& [name, provider] : providers_)
+    facts.providers.push_back(provider.health->facts(now));
+  return facts;
+}
+
+std::shared_ptr<Health> FleetState::health(std::string_view provider) const {
+  const auto found = providers_.find(provider);
+  return found == providers_.end() ? nullptr : found->second.health;
+}
+
+void FleetState::local_first_token(double predicted, double model, double seconds, TimePoint now) {
+  correction_.observe(predicted, model, seconds, now);
+}
+
+void FleetState::completed(std::string_view request_class, int prompt_tokens,
+                           int completion_tokens) {
+  const auto known = classes_.find(request_class);
+  const std::size_t place = known == classes_.end() ? classes_.size() : known->second;
+  length_.observe(place, prompt_tokens, completion_tokens);
+}
+
+}  // namespace spillway::policy

@@ -1,0 +1,59 @@
+// What is known of the targets as it changes: each provider's health, the local engine's
+// punctuality, how long answers have been of late. Pure state: time is passed in. Not thread-safe:
+// the gateway's Fleet guards it with a mutex and a clock; the simulation runs it on a virtual one.
+#pragma once
+
+#include "backends/contract/deadline.h"
+#include "config/settings.h"
+#include "gateway/policy/correction.h"
+#include "gateway/policy/facts.h"
+#include "gateway/policy/health.h"
+#include "gateway/policy/length.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace spillway::policy {
+
+class FleetState {
+ public:
+  // Takes on the providers of `settings`; those whose settings stayed the same keep what is known
+  // of them.
+  void adopt(const config::Settings& settings, TimePoint now);
+
+  // The facts at this moment; `engine` (null without a local target) must live as long as they do.
+  FleetFacts facts(const EngineStatus* engine, TimePoint now) const;
+
+  // Null for a provider that the settings do not have. It may be kept over the next adopt().
+  std::shared_ptr<Health> health(std::string_view provider) const;
+
+  // The local engine's first token came `seconds` after a decision that predicted `predicted`, or
+  // `model` by the step model alone (Prediction::ttft and ttft_model).
+  void local_first_token(double predicted, double model, double seconds, TimePoint now);
+
+  // A whole answer came, from wherever.
+  void completed(std::string_view request_class, int prompt_tokens, int completion_tokens);
+
+  // Quantile of |predicted − observed| ÷ observed TTFT of the local engine over the last minutes.
+  double prediction_error(double quantile) const { return correction_.relative_error(quantile); }
+
+  template <class See>
+  void each_provider(See see) const {
+    for (const auto& [name, provider] : providers_) see(*provider.health);
+  }
+
+ private:
+  struct Provider {
+    config::ProviderTarget settings;
+    std::shared_ptr<Health> health;
+  };
+
+  std::map<std::string, Provider, std::less<>> providers_;
+  std::map<std::string, std::size_t, std::less<>> classes_;  // Name → place in Policy::classes.
+  Correction correction_;
+  AnswerLength length_;
+};
+
+}  // namespace spillway::policy

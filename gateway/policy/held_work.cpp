@@ -1,0 +1,219 @@
+#include "gateway/policy/held_work.h"
+
+#include "gateway/policy/judge.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+namespace spillway::policy {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr double kReckonEvery = 1.0;  // Seconds between two looks at the whole.
+constexpr double kDueBefore = 20.0;   // So long before its deadline a request leaves at last,
+constexpr double kDueShare = 0.5;     // …but not before this share of its time is over.
+constexpr double kMemory = 20.0;      // Time constant of the foreground's share, seconds.
+constexpr double kFillLeast = 0.25;   // Fill at no pressure…
+constexpr double kFillSpan = 0.55;    // …and what a pressure of 1 adds.
+constexpr double kSlotsLeast = 0.15;  // The same for places in the batch.
+constexpr double kSlotsSpan = 0.75;
+constexpr double kDenseFrom = 0.4;     // Pressure from which the densest go first.
+constexpr double kKvFill = 0.8;        // Of the KV cache, before more is pulled in.
+constexpr double kSendAtMost = 0.9;    // Of the providers' rates, for the surplus.
+constexpr double kSendStart = 0.2;     // Sending begins when it takes this share of the time left,
+constexpr double kSendWithin = 0.8;    // …and is to be done within this share.
+constexpr double kSupplyLeast = 0.02;  // The foreground never leaves less than this, in plans.
+constexpr double kNano = 1e-9;
+
+double as_seconds(config::Milliseconds duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+// Demand is kept by deadline in slots of so many seconds.
+constexpr std::int64_t kDemandSlot = 5;
+
+std::int64_t slot_of(TimePoint when) {
+  return std::chrono::floor<seconds>(when.time_since_epoch()).count() / kDemandSlot;
+}
+
+double seconds_until_slot(std::int64_t slot, TimePoint now) {
+  return seconds_between(now, TimePoint(seconds(slot * kDemandSlot)));
+}
+
+double rate_of(const config::ProviderTarget& provider, const ProviderFacts& facts, double tokens) {
+  if (provider.rate_limit.requests_per_minute > 0)
+    return provider.rate_limit.requests_per_minute / 60.0;
+  const double pace = facts.tokens_per_second > 0.0 ? tokens / facts.tokens_per_second : 0.0;
+  return provider.concurrency_max / std::max(0.01, facts.ttft_p50 + pace);
+}
+
+}  // namespace
+
+CloudRoom cloud_room(const config::Settings& settings, const FleetFacts& fleet) {
+  CloudRoom room;
+  for (std::size_t i = 0; i < settings.providers.size(); ++i) {
+    const config::ProviderTarget& provider = settings.providers[i];
+    const ProviderFacts facts = facts_of(provider, i, fleet);
+    if (facts.permission != Permission::closed) continue;
+    const double requests = rate_of(provider, facts, fleet.completion_tokens_typical);
+    const double tokens = provider.rate_limit.tokens_per_minute / 60.0;
+    room.requests_per_second += requests;
+    room.tokens_per_second += tokens > 0.0 ? tokens : requests * 1e6;
+  }
+  return room;
+}
+
+double gpu_seconds(const EngineStatus& engine, int prompt_tokens, double completion_tokens) {
+  const StepModel& step = engine.step;
+  const double context = prompt_tokens + completion_tokens / 2.0;
+  const double per_token = step.per_sequence + step.per_context_token * context;
+  return prompt_tokens * step.per_prefill_token + completion_tokens * per_token;
+}
+
+void HeldWork::adopt(const config::Settings& settings) {
+  per_token_limit_ = 0.0;
+  for (const config::RequestClass& one : settings.policy.classes) {
+    const bool in_foreground =
+        one.spill == config::Spill::when_sla_at_risk || one.spill == config::Spill::never;
+    if (!in_foreground || !one.sla.per_token) continue;
+    const double limit = as_seconds(*one.sla.per_token);
+    per_token_limit_ = per_token_limit_ > 0.0 ? std::min(per_token_limit_, limit) : limit;
+  }
+}
+
+void HeldWork::hold(std::uint64_t id, const Wait& wait, const EngineStatus& engine, TimePoint now) {
+  const double time = seconds_between(now, wait.deadline);
+  Held held;
+  held.due = wait.deadline - from_seconds(std::min(kDueBefore, kDueShare * std::max(0.0, time)));
+  held.gpu_seconds =
+      std::max(kNano, gpu_seconds(engine, wait.prompt_tokens, wait.completion_tokens));
+  held.tokens = wait.prompt_tokens + wait.completion_tokens;
+  held.density = static_cast<double>(wait.cloud_cost) / held.gpu_seconds;
+  by_due_.emplace(held.due, id);
+  by_density_.emplace(held.density, id);
+  demand_[slot_of(held.due)] += held.gpu_seconds;
+  total_seconds_ += held.gpu_seconds;
+  total_tokens_ += held.tokens;
+  held_.emplace(id, held);
+}
+
+void HeldWork::drop(std::uint64_t id) {
+  const auto found = held_.find(id);
+  if (found != held_.end()) release(found, Turn::local);
+}
+
+bool HeldWork::reckoning_due(TimePoint now) const {
+  return !held_.empty() && (!reckoned_ || seconds_between(*reckoned_, now) >= kReckonEvery);
+}
+
+std::optional<Release> HeldWork::next(const EngineStatus& engine, TimePoint now) {
+  if (held_.empty()) return std::nullopt;
+  const auto [due, first] = *by_due_.begin();
+  if (due <= now) return release(held_.find(first), Turn::cloud);
+  if (send_credit_ >= 1.0) {
+    send_credit_ -= 1.0;
+    return release(held_.find(by_density_.begin()->second), Turn::cloud);
+  }
+  if (!has_room(engine)) return std::nullopt;
+  return release(best_for_engine(), Turn::local);
+}
+
+void HeldWork::foreground(double gpu_seconds, TimePoint now) {
+  const double passed = std::max(0.0, seconds_between(foreground_at_, now));
+  foreground_seconds_ = foreground_seconds_ * std::exp(-passed / kMemory) + gpu_seconds;
+  foreground_at_ = now;
+}
+
+double HeldWork::foreground_share(TimePoint now) const {
+  const double passed = std::max(0.0, seconds_between(foreground_at_, now));
+  return foreground_seconds_ * std::exp(-passed / kMemory) / kMemory;
+}
+
+void HeldWork::reckon(const EngineStatus& engine, const CloudRoom& cloud, TimePoint now) {
+  const double elapsed = reckoned_ ? seconds_between(*reckoned_, now) : 0.0;
+  reckoned_ = now;
+  double supply = engine.ready ? 1.0 - foreground_share(now) : 0.0;
+  if (supply > 0.0 && per_token_limit_ > 0.0) supply -= engine.step.base / per_token_limit_;
+  supply = std::max(kSupplyLeast, supply);
+
+  pressure_ = 0.0;
+  double surplus = 0.0, surplus_left = 0.0, demand = 0.0;
+  for (const auto& [slot, held_seconds] : demand_) {
+    demand += held_seconds;
+    const double left = std::max(1.0, seconds_until_slot(slot, now));
+    pressure_ = std::max(pressure_, demand / (supply * left));
+    if (demand - supply * left <= surplus) continue;
+    surplus = demand - supply * left;
+    surplus_left = left;
+  }
+  fill_ = kFillLeast + kFillSpan * std::min(1.0, pressure_);
+  places_ = kSlotsLeast + kSlotsSpan * std::min(1.0, pressure_);
+  ration_surplus(surplus, surplus_left, cloud, elapsed);
+}
+
+void HeldWork::ration_surplus(double surplus_seconds, double time_left, const CloudRoom& cloud,
+                              double elapsed) {
+  const double count = static_cast<double>(held_.size());
+  const double requests = surplus_seconds / (total_seconds_ / count);
+  const double tokens = requests * total_tokens_ / count;
+  const double by_requests = requests / std::max(kNano, cloud.requests_per_second);
+  const double by_tokens = tokens / std::max(kNano, cloud.tokens_per_second);
+  const double takes = std::max(by_requests, by_tokens);  // At the providers' full rates.
+  if (surplus_seconds <= 0.0 || takes <= kSendStart * time_left) {
+    send_credit_ = 0.0;
+    return;
+  }
+  const double rate =
+      std::min(requests / (kSendWithin * time_left), kSendAtMost * requests / takes);
+  send_credit_ = std::min(requests, send_credit_ + rate * elapsed);
+}
+
+// Somebody in the foreground whose prompt is not read yet, or a prompt's worth of the background's
+// own, would be held up.
+bool HeldWork::has_room(const EngineStatus& engine) const {
+  if (!engine.ready) return false;
+  if (engine.running.empty() && engine.waiting.empty()) return true;  // However slow its steps are.
+  int decoding = 0;
+  double context = 0.0;
+  std::int64_t prompts = 0;
+  const auto see = [&](const SequenceStatus& sequence) {
+    const bool reads = sequence.prefill_left > 0;
+    if (reads && sequence.lane == Lane::foreground) return false;
+    prompts += sequence.prefill_left;
+    decoding += reads ? 0 : 1;
+    context += reads ? 0 : sequence.context_tokens;
+    return true;
+  };
+  for (const auto* row : {&engine.running, &engine.waiting}) {
+    if (!std::all_of(row->begin(), row->end(), see)) return false;
+  }
+  const double step = engine.step.seconds(decoding, context, 0.0);
+  if (per_token_limit_ > 0.0 && step > fill_ * per_token_limit_) return false;
+  if (prompts >= engine.budget.prompt_tokens(engine.step, decoding, context)) return false;
+  const double places = std::ceil(places_ * engine.sequences_max);
+  if (static_cast<double>(engine.running.size() + engine.waiting.size()) >= places) return false;
+  return engine.kv_tokens_total - engine.kv_tokens_free < kKvFill * engine.kv_tokens_total;
+}
+
+HeldWork::Entry HeldWork::best_for_engine() {
+  const bool by_worth = pressure_ > kDenseFrom;
+  return held_.find(by_worth ? by_density_.rbegin()->second : by_due_.begin()->second);
+}
+
+Release HeldWork::release(Entry entry, Turn turn) {
+  const auto& [id, held] = *entry;
+  const Release released{id, turn};
+  by_due_.erase({held.due, id});
+  by_density_.erase({held.density, id});
+  const auto slot = demand_.find(slot_of(held.due));
+  slot->second -= held.gpu_seconds;
+  if (slot->second <= kNano) demand_.erase(slot);
+  total_seconds_ -= held.gpu_seconds;
+  total_tokens_ -= held.tokens;
+  held_.erase(entry);
+  return released;
+}
+
+}  // namespace spillway::policy

@@ -1,0 +1,107 @@
+// Work that may wait: requests of classes that spill `cheapest_before_deadline`. They stand at the
+// gateway, not in the engine's queue, until the engine has room that nobody in the foreground
+// wants, or until it is time to send them to a provider. Pure: time is passed in. Not thread-safe.
+//
+// Pressure x is the processor demand of earliest-deadline-first scheduling: the largest, over all
+// deadlines, of the GPU seconds held up to it over the GPU seconds that the foreground will leave
+// until then. While it is small the earliest deadline goes first and the engine is filled lightly;
+// the nearer it comes to 1, the fuller the engine is filled; from kDenseFrom on those go first that
+// a provider would charge most for each GPU second (a fractional knapsack), and above 1 what is
+// too much leaves for the providers, the least worth keeping first, as late as their rates allow.
+#pragma once
+
+#include "backends/contract/deadline.h"
+#include "backends/contract/status.h"
+#include "config/settings.h"
+#include "gateway/policy/facts.h"
+#include "gateway/policy/plan.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <unordered_map>
+#include <utility>
+
+namespace spillway::policy {
+
+// What the providers together take of new work.
+struct CloudRoom {
+  double requests_per_second = 0.0;
+  double tokens_per_second = 0.0;
+};
+
+// From the providers' rate limits, or their concurrency where no limit is configured; those that
+// may not be asked now count for nothing.
+CloudRoom cloud_room(const config::Settings& settings, const FleetFacts& fleet);
+
+// Engine time that an answer costs, in seconds: its prompt, and what it adds to the steps in which
+// it decodes.
+double gpu_seconds(const EngineStatus& engine, int prompt_tokens, double completion_tokens);
+
+struct Release {
+  std::uint64_t id = 0;
+  Turn turn = Turn::local;
+};
+
+class HeldWork {
+ public:
+  // Takes over the promises that bound how full the engine may be made.
+  void adopt(const config::Settings& settings);
+
+  // `wait` is what Router::plan said of it; `engine` is the engine now. Requires: a new id.
+  void hold(std::uint64_t id, const Wait& wait, const EngineStatus& engine, TimePoint now);
+
+  // Its client has left.
+  void drop(std::uint64_t id);
+
+  // Looks at the whole, which is due about once a second: how much is held against what the engine
+  // and the providers can take.
+  bool reckoning_due(TimePoint now) const;
+  void reckon(const EngineStatus& engine, const CloudRoom& cloud, TimePoint now);
+
+  // The next that may go, which is held no longer; empty if nobody may go now. Call it again until
+  // it is empty, with the engine's new state after each that went there.
+  std::optional<Release> next(const EngineStatus& engine, TimePoint now);
+
+  // The foreground gave the engine so much to do.
+  void foreground(double gpu_seconds, TimePoint now);
+
+  std::size_t size() const { return held_.size(); }
+  double pressure() const { return held_.empty() ? 0.0 : pressure_; }
+
+ private:
+  struct Held {
+    TimePoint due{};  // When it leaves at the latest: some time before its deadline.
+    double gpu_seconds = 0.0;
+    double tokens = 0.0;
+    double density = 0.0;  // What a provider would ask, nano-USD a GPU second.
+  };
+  using Entry = std::unordered_map<std::uint64_t, Held>::iterator;
+
+  void ration_surplus(double surplus_seconds, double time_left, const CloudRoom& cloud,
+                      double elapsed);
+  bool has_room(const EngineStatus& engine) const;
+  Entry best_for_engine();
+  Release release(Entry entry, Turn turn);
+  double foreground_share(TimePoint now) const;
+
+  double per_token_limit_ = 0.0;  // Seconds; the tightest promise of the foreground. 0: none.
+  std::unordered_map<std::uint64_t, Held> held_;
+  std::set<std::pair<TimePoint, std::uint64_t>> by_due_;
+  std::set<std::pair<double, std::uint64_t>> by_density_;
+  std::map<std::int64_t, double> demand_;  // GPU seconds by due time, in slots of it.
+  double total_seconds_ = 0.0;
+  double total_tokens_ = 0.0;
+
+  std::optional<TimePoint> reckoned_;
+  double pressure_ = 0.0;
+  double fill_ = 0.0;         // How long the engine's steps may be made, as a share of the promise.
+  double places_ = 0.0;       // How many of its places may be taken, as a share.
+  double send_credit_ = 0.0;  // Requests of the surplus that may leave now.
+
+  double foreground_seconds_ = 0.0;  // With exponential decay.
+  TimePoint foreground_at_{};
+};
+
+}  // namespace spillway::policy

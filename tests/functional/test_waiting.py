@@ -1,0 +1,122 @@
+"""Work that may wait: held until the engine has room, sent to a provider in time for its deadline."""
+import asyncio
+import concurrent.futures
+import time
+
+import openai
+
+import configs
+from processes import wait_until
+
+WORDS = [{"role": "user", "content": "word " * 40}]
+
+
+def house(start_provider, start_gateway, deadline="60s", **engine):
+    cloud = start_provider("instant")
+    targets = {"local": configs.synthetic_engine(**engine), "ai-hub": configs.provider(cloud.base_url, "ai-hub")}
+    classes = {"interactive": {"sla": {"ttft": "1s", "per_token": "500ms"}, "spill": "when_sla_at_risk"},
+               "batch": {"match": {"service_tier": "flex"}, "sla": {"deadline": deadline},
+                         "spill": "cheapest_before_deadline"}}
+    return start_gateway(configs.gateway(targets, classes=classes)), cloud
+
+
+def ask(client, tokens=20, **settings):
+    """Sends one request; its target, its reason and when it was whole."""
+    raw = client.chat.completions.with_raw_response.create(
+        model="auto", messages=WORDS, max_tokens=tokens, stream=True, extra_body={"ignore_eos": True}, **settings)
+    for _ in raw.parse():
+        pass
+    return raw.headers["x-spillway-target"], raw.headers["x-spillway-reason"], time.monotonic()
+
+
+def held(gateway):
+    return gateway.metric("spillway_held_requests")
+
+
+def test_an_idle_engine_takes_it_at_once(start_provider, start_gateway, client_of):
+    gateway, cloud = house(start_provider, start_gateway)
+    began = time.monotonic()
+    target, reason, ended = ask(client_of(gateway), service_tier="flex")
+    assert (target, reason) == ("local", "engine_has_room")
+    assert ended - began < 5
+    assert cloud.stats()["requests"] == 0
+
+
+def test_it_waits_while_somebody_is_served_and_costs_nothing(start_provider, start_gateway, client_of):
+    """Steps of 60 ms are more than a quarter of 200 ms promised: no room until the interactive answers are through."""
+    cloud = start_provider("instant")
+    targets = {"local": configs.synthetic_engine(base="60ms"), "ai-hub": configs.provider(cloud.base_url, "ai-hub")}
+    classes = {"interactive": {"sla": {"ttft": "5s", "per_token": "200ms"}, "spill": "when_sla_at_risk"},
+               "batch": {"match": {"service_tier": "flex"}, "sla": {"deadline": "120s"},
+                         "spill": "cheapest_before_deadline"}}
+    gateway = start_gateway(configs.gateway(targets, classes=classes))
+    client = client_of(gateway)
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        served = [pool.submit(ask, client, 40) for _ in range(2)]
+        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 2, what="two running answers")
+        batch = [pool.submit(ask, client, 5, service_tier="flex") for _ in range(3)]
+        wait_until(lambda: held(gateway) == 3, what="three held requests")
+        first_served = min(one.result()[2] for one in served)
+        done = [one.result() for one in batch]
+    assert {(target, reason) for target, reason, _ in done} == {("local", "engine_has_room")}
+    assert min(ended for *_, ended in done) > first_served
+    assert cloud.stats()["requests"] == 0
+
+
+def test_what_must_leave_to_be_in_time_leaves(start_provider, start_gateway, client_of):
+    gateway, _ = house(start_provider, start_gateway, deadline="4s", base="150ms", sequences_max=1)
+    client = client_of(gateway)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        busy = pool.submit(ask, client, 60)
+        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 1, what="a busy engine")
+        began = time.monotonic()
+        target, reason, ended = ask(client, 5, service_tier="flex")
+        busy.result()
+    assert (target, reason) == ("ai-hub", "spill_due")
+    assert 1.5 < ended - began < 4
+
+
+def test_a_deadline_of_its_own_is_kept(start_provider, start_gateway, client_of):
+    gateway, _ = house(start_provider, start_gateway, base="150ms", sequences_max=1)
+    client = client_of(gateway)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        busy = pool.submit(ask, client, 60)
+        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 1, what="a busy engine")
+        began = time.monotonic()
+        target, _, ended = ask(client, 5, service_tier="flex", extra_headers={"x-spillway-deadline-ms": "3000"})
+        busy.result()
+    assert target == "ai-hub" and ended - began < 3
+
+
+async def ask_and_leave(gateway):
+    async with openai.AsyncOpenAI(base_url=gateway.api, api_key=gateway.key, max_retries=0) as client:
+        work = asyncio.create_task(client.chat.completions.create(model="auto", messages=WORDS, service_tier="flex"))
+        while held(gateway) == 0:
+            await asyncio.sleep(0.02)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+
+def test_a_client_that_leaves_is_held_no_longer(start_provider, start_gateway, client_of):
+    gateway, cloud = house(start_provider, start_gateway, base="150ms", sequences_max=1)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(ask, client_of(gateway), 60)
+        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 1, what="a busy engine")
+        asyncio.run(ask_and_leave(gateway))
+        wait_until(lambda: held(gateway) == 0, what="an empty waiting room")
+        busy.result()
+    assert cloud.stats()["requests"] == 0
+    wait_until(lambda: 499 in [d["status"] for d in gateway.decisions()], what="the log of it")
+
+
+def test_a_term_sends_everybody_who_waits_to_a_provider(start_provider, start_gateway, client_of):
+    gateway, _ = house(start_provider, start_gateway, base="150ms", sequences_max=1)
+    client = client_of(gateway)
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        busy = pool.submit(ask, client, 30)
+        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 1, what="a busy engine")
+        batch = [pool.submit(ask, client, 5, service_tier="flex") for _ in range(4)]
+        wait_until(lambda: held(gateway) == 4, what="four held requests")
+        assert gateway.terminate(30) == 0
+        assert {one.result()[:2] for one in batch} == {("ai-hub", "spill_due")}
+        assert busy.result()[0] == "local"

@@ -1,0 +1,205 @@
+// Who of those that may wait goes when, and where.
+#include "config/load.h"
+#include "gateway/policy/held_work.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+#include <set>
+
+namespace spillway::policy {
+namespace {
+
+using std::chrono::seconds;
+
+const TimePoint kNow{std::chrono::hours(1)};
+
+EngineStatus idle_engine() {
+  EngineStatus engine;
+  engine.ready = true;
+  engine.sequences_max = 40;
+  engine.budget = {.tokens_max = 1'000};
+  engine.waiting_max = 100;
+  engine.kv_tokens_total = engine.kv_tokens_free = 100'000;
+  engine.step = {.base = 0.005, .per_sequence = 0.001, .per_prefill_token = 0.0001};
+  return engine;
+}
+
+config::Settings settings_with(std::chrono::milliseconds per_token) {
+  config::Settings settings;
+  config::RequestClass interactive;
+  interactive.sla.per_token = per_token;
+  settings.policy.classes.push_back(interactive);
+  return settings;
+}
+
+Wait wait(seconds time, int prompt = 1'000, double answer = 100.0, config::NanoUsd cost = 1'000) {
+  return {.deadline = kNow + time,
+          .prompt_tokens = prompt,
+          .completion_tokens = answer,
+          .cloud_cost = cost};
+}
+
+class HeldWorkTest : public testing::Test {
+ protected:
+  HeldWorkTest() { held_.adopt(settings_with(std::chrono::milliseconds(50))); }
+
+  void hold(std::uint64_t id, const Wait& one) { held_.hold(id, one, engine_, kNow); }
+
+  // "7 local", "7 cloud" or "".
+  std::string next(TimePoint now = kNow) {
+    if (held_.reckoning_due(now)) held_.reckon(engine_, cloud_, now);
+    const auto released = held_.next(engine_, now);
+    if (!released) return "";
+    return std::to_string(released->id) + (released->turn == Turn::local ? " local" : " cloud");
+  }
+
+  EngineStatus engine_ = idle_engine();
+  CloudRoom cloud_{100.0, 1e6};
+  HeldWork held_;
+};
+
+TEST_F(HeldWorkTest, AnIdleEngineTakesTheEarliestDeadlineFirst) {
+  hold(1, wait(seconds(900)));
+  hold(2, wait(seconds(300)));
+  hold(3, wait(seconds(600)));
+  EXPECT_EQ(next(), "2 local");
+  EXPECT_EQ(next(), "3 local");
+  EXPECT_EQ(next(), "1 local");
+  EXPECT_EQ(next(), "");
+  EXPECT_EQ(held_.size(), 0u);
+}
+
+TEST_F(HeldWorkTest, WhatIsDueLeavesThoughTheEngineIsIdle) {
+  hold(1, wait(seconds(60)));
+  EXPECT_EQ(next(kNow + seconds(40)), "1 cloud") << "20 s are left";
+}
+
+TEST_F(HeldWorkTest, AShortDeadlineIsHalfWaitedFor) {
+  engine_.ready = false;
+  hold(1, wait(seconds(10)));
+  EXPECT_EQ(next(kNow + std::chrono::milliseconds(4'900)), "");
+  EXPECT_EQ(next(kNow + seconds(5)), "1 cloud");
+}
+
+TEST_F(HeldWorkTest, NobodyOvertakesAPromptOfTheForeground) {
+  hold(1, wait(seconds(900)));
+  engine_.waiting.push_back({.prefill_left = 10, .tokens_max = 10});
+  EXPECT_EQ(next(), "");
+  engine_.running = std::exchange(engine_.waiting, {});
+  EXPECT_EQ(next(), "");
+  engine_.running[0].prefill_left = 0;
+  EXPECT_EQ(next(), "1 local");
+}
+
+TEST_F(HeldWorkTest, OneStepsWorthOfPromptsIsPulledAtATime) {
+  hold(1, wait(seconds(900)));
+  engine_.waiting.push_back({.prefill_left = 1'000, .tokens_max = 10, .lane = Lane::background});
+  EXPECT_EQ(next(), "");
+  engine_.waiting[0].prefill_left = 999;
+  EXPECT_EQ(next(), "1 local");
+}
+
+TEST_F(HeldWorkTest, StepsStayFarBelowThePromiseWhileThereIsTime) {
+  hold(1, wait(seconds(900)));
+  // 25 % of 50 ms are 12.5 ms: the base of 5 and seven sequences, and not an eighth.
+  engine_.running.assign(8, {.context_tokens = 10, .generated = 1, .tokens_max = 10});
+  EXPECT_EQ(next(), "");
+  engine_.running.pop_back();
+  engine_.sequences_max = 400;
+  EXPECT_EQ(next(), "1 local");
+}
+
+TEST_F(HeldWorkTest, AnEngineThatIsAlwaysTooSlowStillFillsItsIdleTime) {
+  hold(1, wait(seconds(900)));
+  engine_.step.base = 0.2;
+  engine_.running.push_back({.context_tokens = 10, .generated = 1, .tokens_max = 10});
+  EXPECT_EQ(next(), "");
+  engine_.running.clear();
+  EXPECT_EQ(next(), "1 local");
+}
+
+TEST_F(HeldWorkTest, PlacesAndKeyValueRoomAreLeftToTheForeground) {
+  hold(1, wait(seconds(900)));
+  engine_.sequences_max = 10;  // 15 %, rounded up: two.
+  engine_.running.assign(2, {.context_tokens = 10, .generated = 1, .tokens_max = 10});
+  EXPECT_EQ(next(), "");
+  engine_.sequences_max = 40;
+  engine_.kv_tokens_free = 20'000;
+  EXPECT_EQ(next(), "") << "80 % are in use";
+  engine_.kv_tokens_free = 20'001;
+  EXPECT_EQ(next(), "1 local");
+}
+
+TEST_F(HeldWorkTest, UnderPressureTheDearestAtAProviderStays) {
+  // Each takes 0.2 s of the engine; 300 of them before one deadline are 60 s of the 80 it has.
+  for (std::uint64_t id = 0; id < 300; ++id)
+    hold(id, wait(seconds(100), 1'000, 100.0, id == 77 ? 9'000 : 1'000));
+  EXPECT_EQ(next(), "77 local");
+  EXPECT_GT(held_.pressure(), 0.4);
+  EXPECT_LT(held_.pressure(), 1.0);
+}
+
+TEST_F(HeldWorkTest, WhatIsTooMuchLeavesAtTheProvidersPaceTheLeastWorthFirst) {
+  cloud_ = {10.0, 1e9};
+  // 1,600 of 0.2 s are far more than the 72 s there are; at ten a second sending takes long.
+  for (std::uint64_t id = 0; id < 1'600; ++id)
+    hold(id, wait(seconds(100), 1'000, 100.0, id == 5 ? 10 : 1'000));
+  engine_.running.push_back({.prefill_left = 10, .tokens_max = 10});  // No room there.
+  EXPECT_EQ(next(), "") << "nothing is known yet of how fast time passes";
+  EXPECT_EQ(next(kNow + seconds(1)), "5 cloud");
+  int sent = 1;
+  while (!next(kNow + seconds(1)).empty()) ++sent;
+  EXPECT_EQ(sent, 9) << "nine tenths of what the providers allow";
+  EXPECT_GT(held_.pressure(), 1.0);
+}
+
+TEST_F(HeldWorkTest, TheForegroundsShareIsNotPlannedWith) {
+  for (std::uint64_t id = 0; id < 100; ++id) hold(id, wait(seconds(100)));
+  (void)next();
+  const double alone = held_.pressure();
+  for (int i = 0; i < 200; ++i) held_.foreground(0.05, kNow);  // Half of the memory of 20 s.
+  held_.reckon(engine_, cloud_, kNow);
+  EXPECT_NEAR(held_.pressure() / alone, 0.9 / 0.4, 0.1);
+}
+
+TEST_F(HeldWorkTest, AClientThatLeavesIsForgotten) {
+  hold(1, wait(seconds(900)));
+  hold(2, wait(seconds(900)));
+  held_.drop(1);
+  held_.drop(99);
+  EXPECT_EQ(next(), "2 local");
+  EXPECT_EQ(next(), "");
+}
+
+TEST_F(HeldWorkTest, NobodyIsLostOrDoubledOverRandomSchedules) {
+  std::mt19937 random(3);
+  const auto pick = [&](int most) { return std::uniform_int_distribution(1, most)(random); };
+  std::set<std::uint64_t> inside;
+  std::uint64_t last = 0;
+  TimePoint now = kNow;
+  for (int turn = 0; turn < 20'000; ++turn) {
+    now += std::chrono::milliseconds(pick(200));
+    if (turn < 15'000 && pick(2) == 1) {
+      held_.hold(++last, {now + seconds(pick(600)), pick(3'000), 1.0 * pick(500), pick(9'999)},
+                 engine_, now);
+      inside.insert(last);
+    }
+    engine_.ready = pick(50) > 1;
+    engine_.running.assign(static_cast<std::size_t>(pick(12)) - 1,
+                           {.context_tokens = 10, .generated = 1, .tokens_max = 10});
+    if (held_.reckoning_due(now)) held_.reckon(engine_, cloud_, now);
+    if (const auto released = held_.next(engine_, now)) {
+      ASSERT_EQ(inside.erase(released->id), 1u);
+    }
+    ASSERT_EQ(held_.size(), inside.size());
+    ASSERT_GE(held_.pressure(), 0.0);
+  }
+  while (held_.next(engine_, now + seconds(1'000))) {
+  }
+  EXPECT_EQ(held_.size(), 0u);
+}
+
+}  // namespace
+}  // namespace spillway::policy
