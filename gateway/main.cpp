@@ -23,6 +23,8 @@ constexpr Verb kVerbs[] = {
      "print what may be configured, or what is in force", spillway::verbs::config},
     {"provider", "provider --profile NAME --listen HOST:PORT", "simulate a provider over HTTP",
      spillway::verbs::provider},
+    {"simulate", "simulate --policy FILE --trace FILE", "replay a trace through a policy",
+     spillway::verbs::simulate},
 };
 
 void print_help(std::FILE* to) {

@@ -13,5 +13,6 @@ int serve(const Arguments& arguments);
 int check(const Arguments& arguments);
 int config(const Arguments& arguments);
 int provider(const Arguments& arguments);
+int simulate(const Arguments& arguments);
 
 }  // namespace spillway::verbs

@@ -1,0 +1,359 @@
+#include "gateway/simulation.h"
+
+#include "gateway/policy/fleet_state.h"
+#include "gateway/policy/held_work.h"
+#include "gateway/policy/price.h"
+#include "gateway/policy/router.h"
+#include "gateway/simulate/cloud.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <optional>
+#include <queue>
+#include <span>
+#include <unordered_map>
+#include <utility>
+
+namespace spillway {
+namespace {
+
+using policy::Turn;
+using simulate::CloudOutcome;
+using simulate::CloudReply;
+using simulate::EngineEvent;
+using simulate::EngineEventKind;
+using simulate::TraceRequest;
+
+constexpr double kNever = std::numeric_limits<double>::infinity();
+constexpr double kLookEvery = 0.5;  // Seconds, at what is held while nothing else happens.
+
+// The clock begins away from zero, which means "never" in some places.
+TimePoint at_time(double seconds) { return TimePoint{} + from_seconds(1'000.0 + seconds); }
+
+config::Milliseconds milliseconds(double seconds) {
+  return config::Milliseconds(std::llround(seconds * 1e3));
+}
+
+// A request on its way through the candidates of its plan.
+struct Flight {
+  policy::Plan plan;
+  std::size_t next = 0;  // Candidate.
+  std::shared_ptr<policy::Health> health;
+  policy::Visit visit;
+  CloudReply reply;
+};
+
+enum class Moment { first_token, finished, failed };
+
+struct Coming {
+  double at = 0.0;
+  std::uint64_t order = 0;  // Of those at the same time, the first to be known comes first.
+  Moment moment = Moment::failed;
+  std::size_t request = 0;
+
+  bool operator>(const Coming& other) const {
+    return std::pair(at, order) > std::pair(other.at, other.order);
+  }
+};
+
+class World {
+ public:
+  World(const SimulationSetup& setup, const simulate::Replay& replay)
+      : setup_(setup),
+        replay_(replay),
+        router_(setup.settings),
+        engine_(setup.engine),
+        answers_(replay.requests.size()) {
+    fleet_.adopt(*setup.settings, at_time(0.0));
+    held_.adopt(*setup.settings);
+  }
+
+  Result<void> open();
+  std::vector<SimulatedAnswer> run();
+
+ private:
+  double next_moment();
+  void happen(const EngineEvent& event);
+  void happen(const Coming& coming);
+  void arrive(std::size_t request);
+  void release_held();
+
+  policy::RequestFacts facts_of(std::size_t request) const;
+  policy::FleetFacts look();
+  void take(std::size_t request, Result<policy::Plan> plan);
+  void hand_to_engine(std::size_t request, const policy::Plan& plan, bool first);
+  void try_next(std::size_t request);
+  bool ask_provider(std::size_t request, Flight& flight, const policy::Candidate& candidate);
+  void expect(double at, Moment moment, std::size_t request);
+  void completed(std::size_t request);
+
+  TimePoint now() const { return at_time(now_); }
+  const TraceRequest& asked(std::size_t request) const { return replay_.requests[request]; }
+
+  const SimulationSetup& setup_;
+  const simulate::Replay& replay_;
+  const policy::Router router_;
+  policy::FleetState fleet_;
+  policy::HeldWork held_;
+  simulate::ReferenceEngine engine_;
+  EngineStatus status_;
+  std::vector<simulate::CloudProvider> clouds_;
+  std::map<std::string, std::size_t, std::less<>> cloud_of_;  // By provider.
+  std::map<std::string, int, std::less<>> place_of_;          // In Settings::providers.
+  std::vector<SimulatedAnswer> answers_;
+  std::unordered_map<std::size_t, Flight> flights_;
+  std::unordered_map<std::size_t, policy::Prediction> predictions_;  // Until the first token.
+  std::priority_queue<Coming, std::vector<Coming>, std::greater<>> coming_;
+  std::uint64_t order_ = 0;
+  std::size_t arrivals_ = 0;
+  double now_ = 0.0;
+  double looked_ = -kLookEvery;
+};
+
+Result<void> World::open() {
+  clouds_ = simulate::reference_clouds(replay_.length, setup_.seed, setup_.overload);
+  for (std::size_t i = 0; i < clouds_.size(); ++i) cloud_of_[clouds_[i].profile().name] = i;
+  const auto& providers = setup_.settings->providers;
+  for (std::size_t i = 0; i < providers.size(); ++i) {
+    place_of_[providers[i].name] = static_cast<int>(i);
+    if (cloud_of_.contains(providers[i].name)) continue;
+    return Error{Errc::invalid_request,
+                 "the provider `" + providers[i].name +
+                     "` is not simulated: name them ai-hub, openmodel or cloudbrain",
+                 "", std::nullopt};
+  }
+  const auto& classes = setup_.settings->policy.classes;
+  const bool known = std::any_of(classes.begin(), classes.end(), [&](const auto& one) {
+    return one.name == setup_.batch_class;
+  });
+  if (!known) {
+    return Error{Errc::invalid_request,
+                 "the policy has no class `" + setup_.batch_class +
+                     "` for the trace's batch requests: name one with --batch-class",
+                 "", std::nullopt};
+  }
+  engine_.status(0.0, status_);
+  for (const bool batch : {false, true}) {
+    policy::RequestFacts facts{.model = setup_.model,
+                               .endpoint = "/v1/chat/completions",
+                               .class_header = batch ? setup_.batch_class : std::string_view(),
+                               .prompt_tokens = 1};
+    auto plan = router_.plan(facts, look());
+    if (!plan) return plan.error();
+  }
+  return {};
+}
+
+std::vector<SimulatedAnswer> World::run() {
+  while (true) {
+    const double at = next_moment();
+    if (at == kNever) return std::move(answers_);
+    now_ = at;
+    bool news = false;
+    for (const EngineEvent& event : engine_.advance(now_)) {
+      happen(event);
+      news = true;
+    }
+    while (!coming_.empty() && coming_.top().at <= now_) {
+      const Coming coming = coming_.top();
+      coming_.pop();
+      happen(coming);
+    }
+    while (arrivals_ < replay_.requests.size() && asked(arrivals_).at <= now_) {
+      arrive(arrivals_++);
+      news = true;
+    }
+    if (news || now_ >= looked_ + kLookEvery) release_held();
+  }
+}
+
+double World::next_moment() {
+  double at = std::min(engine_.next_event(), coming_.empty() ? kNever : coming_.top().at);
+  if (arrivals_ < replay_.requests.size()) at = std::min(at, asked(arrivals_).at);
+  if (held_.size() > 0) at = std::min(at, std::max(now_, looked_ + kLookEvery));
+  return at;
+}
+
+void World::happen(const EngineEvent& event) {
+  if (event.kind == EngineEventKind::step_ended) return;
+  SimulatedAnswer& answer = answers_[event.id];
+  if (event.kind == EngineEventKind::finished) {
+    answer.finish = event.at;
+    return completed(event.id);
+  }
+  answer.first_token = event.at;
+  const auto predicted = predictions_.find(event.id);
+  if (predicted == predictions_.end()) return;
+  const double took = event.at - asked(event.id).at;
+  fleet_.local_first_token(predicted->second.ttft, predicted->second.ttft_model, took, now());
+  predictions_.erase(predicted);
+}
+
+void World::happen(const Coming& coming) {
+  Flight& flight = flights_.at(coming.request);
+  SimulatedAnswer& answer = answers_[coming.request];
+  if (coming.moment == Moment::first_token) {
+    answer.first_token = coming.at;
+    return flight.health->answered(flight.visit, now());
+  }
+  if (coming.moment == Moment::failed) {
+    const Error error{Errc::backend_unavailable, "", "", std::nullopt};
+    flight.health->failed(flight.visit, error, now());
+    flight.health->leave(flight.visit);
+    return try_next(coming.request);
+  }
+  answer.finish = coming.at;
+  flight.health->finished(flight.visit, asked(coming.request).completion_tokens, now());
+  flight.health->leave(flight.visit);
+  flights_.erase(coming.request);
+  completed(coming.request);
+}
+
+void World::arrive(std::size_t request) { take(request, router_.plan(facts_of(request), look())); }
+
+// As WaitingRoom does it, at every step of the engine.
+void World::release_held() {
+  if (held_.size() == 0) return;
+  looked_ = now_;
+  engine_.status(now_, status_);
+  if (held_.reckoning_due(now())) {
+    held_.reckon(status_, policy::cloud_room(*setup_.settings, fleet_.facts(&status_, now())),
+                 now());
+  }
+  while (const auto released = held_.next(status_, now())) {
+    take(released->id, router_.plan(facts_of(released->id), look(), released->turn));
+    engine_.status(now_, status_);
+  }
+}
+
+policy::RequestFacts World::facts_of(std::size_t request) const {
+  const TraceRequest& one = asked(request);
+  policy::RequestFacts facts;
+  facts.model = setup_.model;
+  facts.endpoint = "/v1/chat/completions";
+  facts.prompt_tokens = one.prompt_tokens;
+  facts.cached_tokens = engine_.cached_tokens(replay_.prefix_of(one), one.prompt_tokens);
+  facts.arrived = at_time(one.at);
+  if (one.batch) {
+    facts.class_header = setup_.batch_class;
+    facts.deadline = milliseconds(one.deadline - one.at);
+  } else {
+    facts.ttft_max = milliseconds(one.ttft_slo);
+  }
+  return facts;
+}
+
+policy::FleetFacts World::look() {
+  engine_.status(now_, status_);
+  return fleet_.facts(&status_, now());
+}
+
+void World::take(std::size_t request, Result<policy::Plan> plan) {
+  SimulatedAnswer& answer = answers_[request];
+  if (!plan) {
+    answer.failed = true;
+    return;
+  }
+  answer.reason = plan->reason;
+  if (plan->wait) return held_.hold(request, *plan->wait, status_, now());
+  if (plan->candidates.front().local) return hand_to_engine(request, *plan, true);
+  flights_[request].plan = std::move(*plan);
+  try_next(request);
+}
+
+void World::hand_to_engine(std::size_t request, const policy::Plan& plan, bool first) {
+  const TraceRequest& one = asked(request);
+  const auto local =
+      std::find_if(plan.candidates.begin(), plan.candidates.end(),
+                   [](const policy::Candidate& candidate) { return candidate.local; });
+  const bool background = local->lane == Lane::background;
+  if (!background) {
+    held_.foreground(policy::gpu_seconds(status_, one.prompt_tokens, plan.completion_tokens),
+                     now());
+    if (first && plan.local) {
+      answers_[request].predicted_ttft = plan.local->ttft;
+      predictions_[request] = *plan.local;
+    }
+  }
+  answers_[request].sent = now_;
+  engine_.hand_in({.id = request,
+                   .prompt_tokens = one.prompt_tokens,
+                   .completion_tokens = one.completion_tokens,
+                   .completion_cap = policy::kCompletionTokensAssumed,
+                   .batch = background,
+                   .prefix_ids = replay_.prefix_of(one)},
+                  now_);
+}
+
+// As Dispatcher::open_first: the candidates in order, until one answers.
+void World::try_next(std::size_t request) {
+  Flight& flight = flights_.at(request);
+  while (flight.next < flight.plan.candidates.size()) {
+    const policy::Candidate& candidate = flight.plan.candidates[flight.next++];
+    if (candidate.local) {
+      hand_to_engine(request, flight.plan, false);
+      flights_.erase(request);
+      return;
+    }
+    if (ask_provider(request, flight, candidate)) return;
+  }
+  answers_[request].failed = true;
+  flights_.erase(request);
+}
+
+// False: it could not be asked, or refused at once.
+bool World::ask_provider(std::size_t request, Flight& flight, const policy::Candidate& candidate) {
+  flight.health = fleet_.health(candidate.target);
+  auto visit = flight.health->enter(now());
+  if (!visit) return false;
+  flight.visit = *visit;
+  const TraceRequest& one = asked(request);
+  SimulatedAnswer& answer = answers_[request];
+  const simulate::CloudRequest ask{one.id, answer.attempts++, one.prompt_tokens,
+                                   one.completion_tokens};
+  flight.reply = clouds_[cloud_of_.find(candidate.target)->second].ask(ask, now_);
+  if (flight.reply.outcome == CloudOutcome::limited) {
+    const Error error{Errc::rate_limited, "", "", milliseconds(flight.reply.retry_after)};
+    flight.health->failed(flight.visit, error, now());
+    flight.health->leave(flight.visit);
+    return false;
+  }
+  if (flight.reply.outcome != CloudOutcome::answered) {
+    expect(flight.reply.finish, Moment::failed, request);
+    return true;
+  }
+  answer.sent = now_;
+  answer.provider = place_of_.find(candidate.target)->second;
+  Usage usage;
+  usage.prompt_tokens = one.prompt_tokens;
+  usage.completion_tokens = one.completion_tokens;
+  const auto at = static_cast<std::size_t>(answer.provider);
+  answer.cost = policy::cost_of(setup_.settings->providers[at].price, usage);
+  expect(flight.reply.first_token, Moment::first_token, request);
+  expect(flight.reply.finish, Moment::finished, request);
+  return true;
+}
+
+void World::expect(double at, Moment moment, std::size_t request) {
+  coming_.push({at, order_++, moment, request});
+}
+
+void World::completed(std::size_t request) {
+  const TraceRequest& one = asked(request);
+  const std::string& name = one.batch ? setup_.batch_class : setup_.settings->policy.default_class;
+  fleet_.completed(name, one.prompt_tokens, one.completion_tokens);
+}
+
+}  // namespace
+
+Result<std::vector<SimulatedAnswer>> simulate_replay(const SimulationSetup& setup,
+                                                     const simulate::Replay& replay) {
+  World world(setup, replay);
+  auto opened = world.open();
+  if (!opened) return opened.error();
+  return world.run();
+}
+
+}  // namespace spillway

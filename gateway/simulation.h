@@ -1,0 +1,48 @@
+// A replay of a trace through the real policy on a virtual clock: the router, the held work and the
+// fleet's memory are those that serve; only the engine and the providers are models
+// (gateway/simulate), and time is passed in.
+//
+// Deterministic: the same setup gives the same outcomes. No decision sees anything that lies after
+// it; the length of an answer is known to nobody before its end. One thread.
+#pragma once
+
+#include "config/settings.h"
+#include "gateway/policy/plan.h"
+#include "gateway/simulate/reference_engine.h"
+#include "gateway/simulate/trace.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace spillway {
+
+struct SimulationSetup {
+  std::shared_ptr<const config::Settings> settings;
+  simulate::ReferenceEngineParams engine;
+  std::uint64_t seed = 1;
+  bool overload = true;  // The cheapest provider's episode; see simulate/cloud.h.
+  std::string model = "auto";
+  std::string batch_class = "batch";  // The class that batch rows ask for by name.
+};
+
+// What became of one request. Times in seconds from the trace's start.
+struct SimulatedAnswer {
+  double sent = 0.0;  // To the target that answered.
+  double first_token = 0.0;
+  double finish = 0.0;
+  int provider = -1;  // In Settings::providers; -1: the local engine.
+  policy::Reason reason = policy::Reason::local_meets_sla;
+  config::NanoUsd cost = 0;
+  int attempts = 0;             // At providers.
+  double predicted_ttft = 0.0;  // Local, in the foreground.
+  bool failed = false;          // Nobody answered.
+};
+
+// In the order of the replay's requests. invalid_request: the policy has no such class or model, or
+// names a provider that is not simulated.
+Result<std::vector<SimulatedAnswer>> simulate_replay(const SimulationSetup& setup,
+                                                     const simulate::Replay& replay);
+
+}  // namespace spillway

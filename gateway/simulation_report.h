@@ -1,0 +1,49 @@
+// The figures of a simulated replay: promises kept, response times, money, and where the requests
+// went. Pure.
+#pragma once
+
+#include "gateway/simulation.h"
+
+#include <cstdio>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace spillway {
+
+struct Quantiles3 {
+  double p50 = 0.0, p90 = 0.0, p99 = 0.0;
+};
+
+struct SimulationFigures {
+  std::size_t interactive = 0;
+  std::size_t batch = 0;
+  std::size_t failed = 0;
+  double attainment = 0.0;  // Percent of interactive requests within TTFT and time per token.
+  double in_time = 0.0;     // Percent of batch requests done by their deadline.
+  Quantiles3 ttft;          // Seconds, interactive.
+  Quantiles3 response;      // Seconds from arrival to the last token, interactive.
+  double response_mean = 0.0;
+  double cloud_usd = 0.0;
+  double node_usd = 0.0;
+  double usd_per_million = 0.0;   // Of all tokens answered, prompt and completion.
+  double prediction_error = 0.0;  // Median of |predicted − observed| ÷ observed local TTFT.
+  struct Share {
+    int requests = 0;
+    int broken = 0;  // Promises.
+  };
+  std::map<std::string, Share> targets;  // "local", or the provider's name.
+  std::map<std::string, Share> reasons;
+};
+
+// `per_token` is the promise that interactive answers are held to, in seconds.
+SimulationFigures figures_of(const SimulationSetup& setup, const simulate::Replay& replay,
+                             const std::vector<SimulatedAnswer>& answers);
+
+void print_figures(const SimulationFigures& figures, std::FILE* out);
+
+// CSV `id,at_ms,target`: when each request was sent where.
+bool write_decisions(const std::string& path, const SimulationSetup& setup,
+                     const simulate::Replay& replay, const std::vector<SimulatedAnswer>& answers);
+
+}  // namespace spillway

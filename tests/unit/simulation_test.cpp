@@ -1,0 +1,141 @@
+// The replay through the real policy: deterministic, blind to the future, and with figures of its
+// own.
+#include "gateway/simulation.h"
+
+#include "config/load.h"
+#include "gateway/simulation_report.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace spillway {
+namespace {
+
+const std::string kRoot = SPILLWAY_SOURCE_DIR;
+
+SimulationSetup setup_with(const std::string& policy) {
+  const config::Loaded loaded = config::load_file(kRoot + policy, [](const std::string&) {
+    return std::optional<std::string>("not-needed-to-simulate");
+  });
+  SimulationSetup setup;
+  setup.settings = loaded.settings;
+  return setup;
+}
+
+SimulationSetup gpu_node() { return setup_with("/config/policies/gpu-node.yaml"); }
+
+simulate::RecordedTrace azure() {
+  const std::string folder = kRoot + "/tests/data/traces/azure_llm_2023_";
+  const std::vector<std::string> files = {folder + "conv.csv.gz", folder + "code.csv.gz"};
+  auto trace = simulate::read_trace(files);
+  EXPECT_TRUE(trace) << trace.error().message;
+  return std::move(*trace);
+}
+
+simulate::Replay azure_at(double load) {
+  const simulate::RecordedTrace trace = azure();
+  simulate::ReplayRules rules;
+  rules.scale = load * *simulate::reference_saturation("azure1h") / simulate::rate_of(trace, rules);
+  return simulate::replay(trace, rules);
+}
+
+bool same(const SimulatedAnswer& a, const SimulatedAnswer& b) {
+  return a.sent == b.sent && a.first_token == b.first_token && a.finish == b.finish &&
+         a.provider == b.provider && a.reason == b.reason && a.cost == b.cost;
+}
+
+TEST(Simulation, IsTheSameEveryTime) {
+  const simulate::Replay replay = azure_at(1.5);
+  const SimulationSetup setup = gpu_node();
+  const auto first = simulate_replay(setup, replay);
+  const auto second = simulate_replay(setup, replay);
+  ASSERT_TRUE(first && second);
+  EXPECT_TRUE(std::equal(first->begin(), first->end(), second->begin(), second->end(), same));
+}
+
+TEST(Simulation, NoDecisionKnowsTheFuture) {
+  const simulate::Replay replay = azure_at(1.5);
+  constexpr double kFork = 1'200.0;
+  simulate::Replay other = replay;
+  for (simulate::TraceRequest& request : other.requests) {
+    if (request.at <= kFork) continue;
+    request.prompt_tokens = 1 + request.prompt_tokens / 3;
+    request.completion_tokens = 2'000 - std::min(1'999, request.completion_tokens);
+  }
+  const SimulationSetup setup = gpu_node();
+  const auto one = simulate_replay(setup, replay);
+  const auto two = simulate_replay(setup, other);
+  ASSERT_TRUE(one && two);
+  int decided = 0, differ = 0;
+  for (std::size_t i = 0; i < one->size(); ++i) {
+    const bool before = (*one)[i].sent > 0.0 && std::min((*one)[i].sent, (*two)[i].sent) <= kFork;
+    if (replay.requests[i].at > kFork) {
+      differ += same((*one)[i], (*two)[i]) ? 0 : 1;
+    } else if (before) {
+      ++decided;
+      EXPECT_EQ((*one)[i].sent, (*two)[i].sent) << i;
+      EXPECT_EQ((*one)[i].provider, (*two)[i].provider) << i;
+    }
+  }
+  EXPECT_GT(decided, 10'000);
+  EXPECT_GT(differ, 10'000) << "the futures must really be different ones";
+}
+
+TEST(Simulation, EverybodyIsAnsweredOnceAndNobodyBeforeAsking) {
+  const simulate::Replay replay = azure_at(1.5);
+  const auto answers = simulate_replay(gpu_node(), replay);
+  ASSERT_TRUE(answers);
+  for (std::size_t i = 0; i < answers->size(); ++i) {
+    const SimulatedAnswer& answer = (*answers)[i];
+    ASSERT_FALSE(answer.failed);
+    ASSERT_GE(answer.sent, replay.requests[i].at);
+    ASSERT_GT(answer.first_token, answer.sent);
+    ASSERT_GE(answer.finish, answer.first_token);
+    ASSERT_EQ(answer.cost > 0, answer.provider >= 0);
+  }
+}
+
+// What this policy reaches; the reference optimiser's figures stand beside it in
+// tests/bench/routing.py.
+TEST(Simulation, KeepsItsPromisesAtTheLowestPrice) {
+  struct Goal {
+    double load, attainment, usd_per_million;
+  };
+  for (const Goal& goal : {Goal{0.8, 99.5, 0.113}, Goal{1.5, 99.0, 0.71}}) {
+    const simulate::Replay replay = azure_at(goal.load);
+    const SimulationSetup setup = gpu_node();
+    const auto answers = simulate_replay(setup, replay);
+    ASSERT_TRUE(answers);
+    const SimulationFigures figures = figures_of(setup, replay, *answers);
+    std::printf("azure1h at %.0f %%:\n", 100.0 * goal.load);
+    print_figures(figures, stdout);
+    EXPECT_GE(figures.attainment, goal.attainment);
+    EXPECT_LE(figures.usd_per_million, goal.usd_per_million);
+    EXPECT_GE(figures.in_time, 99.9);
+    EXPECT_EQ(figures.failed, 0u);
+    EXPECT_LE(figures.prediction_error, 0.05);
+  }
+}
+
+TEST(Simulation, AProviderThatIsNotSimulatedIsNamed) {
+  auto setup = gpu_node();
+  auto settings = std::make_shared<config::Settings>(*setup.settings);
+  settings->providers[0].name = "elsewhere";
+  setup.settings = settings;
+  const auto answers = simulate_replay(setup, azure_at(0.1));
+  ASSERT_FALSE(answers);
+  EXPECT_EQ(answers.error().message,
+            "the provider `elsewhere` is not simulated: name them ai-hub, openmodel or cloudbrain");
+}
+
+TEST(Simulation, AClassThatThePolicyDoesNotHaveIsNamed) {
+  auto setup = gpu_node();
+  setup.batch_class = "nightly";
+  const auto answers = simulate_replay(setup, azure_at(0.1));
+  ASSERT_FALSE(answers);
+  EXPECT_NE(answers.error().message.find("nightly"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace spillway
