@@ -80,6 +80,12 @@ const std::vector<Row<Settings>> kSettingsRows = {
       .range = {1, 1'000'000},
       .sentence = "Requests being answered at once, all classes; more get 503 with retry-after."},
      field<&Settings::server, &Server::limits, &ServerLimits::in_flight_max>()},
+    {{.key = "limits.held_max",
+      .kind = Kind::count,
+      .range = {0, 1'000'000},
+      .sentence = "Requests that may wait, held at once; each takes a place of in_flight_max. "
+                  "More go to the providers at once."},
+     field<&Settings::server, &Server::limits, &ServerLimits::held_max>()},
     {{.key = "limits.request_timeout",
       .kind = Kind::duration,
       .range = {kMillisecond, 24 * kHour},

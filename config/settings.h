@@ -32,6 +32,7 @@ struct ServerLimits {
   Milliseconds body_timeout{60'000};
   Milliseconds idle_timeout{75'000};   // A kept-alive connection without a request.
   Milliseconds write_timeout{30'000};  // A client that does not read for so long is a slow client.
+  int held_max = 512;                  // Requests that may wait, held at once; more leave at once.
   Milliseconds request_timeout{600'000};  // The deadline of a request whose class has none.
   bool operator==(const ServerLimits&) const = default;
 };

@@ -22,6 +22,12 @@ bool ends_the_search(const policy::Candidate& candidate, Errc code) {
   return code == Errc::invalid_request || code == Errc::cancelled || code == Errc::slow_client;
 }
 
+// In the background the engine may never come to it: half of the time is left for the others.
+Deadline patience_with(const policy::Candidate& candidate, TimePoint now, Deadline deadline) {
+  if (candidate.lane == Lane::foreground || now >= deadline) return deadline;
+  return now + (deadline - now) / 2;
+}
+
 bool is_full(Errc code) { return code == Errc::rate_limited || code == Errc::overloaded; }
 
 // What the client is told once every candidate has failed.
@@ -54,7 +60,9 @@ Async<Opened> Dispatcher::open_first(const policy::Plan& plan, const Edition& ed
   std::vector<Error> failures;
   for (const policy::Candidate& candidate : plan.candidates) {
     const TimePoint sent = SteadyClock::now();
-    auto opened = co_await open(candidate, edition, request, deadline);
+    const bool is_last = &candidate + 1 == plan.candidates.end();
+    const Deadline patience = is_last ? deadline : patience_with(candidate, sent, deadline);
+    auto opened = co_await open(candidate, edition, request, patience);
     Attempt attempt{std::string(candidate.target), std::nullopt, "",
                     seconds_between(sent, SteadyClock::now())};
     if (opened) {

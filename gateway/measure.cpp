@@ -1,5 +1,6 @@
 #include "gateway/measure.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -56,7 +57,7 @@ policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& ca
   facts.text_only = request.text_only;
   // For a stream the SDKs' read timeout is the longest silence they bear, not the time for all of
   // it.
-  if (!request.stream) facts.client_timeout = client_timeout(raw);
+  (request.stream ? facts.silence_max : facts.client_timeout) = client_timeout(raw);
   return facts;
 }
 
@@ -68,7 +69,9 @@ int estimated_prompt_tokens(const ChatRequest& request) {
 }
 
 std::chrono::milliseconds time_for(const policy::Plan& plan) {
-  return plan.sla.deadline.value_or(plan.settings->server.limits.request_timeout);
+  const auto usual = plan.settings->server.limits.request_timeout;
+  if (plan.request_class->sla.deadline) return *plan.sla.deadline;
+  return std::min(usual, plan.sla.deadline.value_or(usual));
 }
 
 }  // namespace spillway

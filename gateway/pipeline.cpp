@@ -14,6 +14,12 @@
 namespace spillway {
 namespace net = boost::asio;
 
+namespace {
+
+constexpr std::chrono::milliseconds kAskAgain{250};
+
+}  // namespace
+
 net::awaitable<void> Pipeline::chat(http::Request raw, http::ResponseWriter& out) {
   // A vanished client is a value, so that account() always runs.
   co_await net::this_coro::throw_if_cancelled(false);
@@ -73,7 +79,8 @@ Result<policy::Plan> Pipeline::decide(const Edition& edition, const policy::Requ
                                       policy::Turn turn, Receipt& receipt) const {
   EngineStatus engine;
   if (doors_.local != nullptr) engine = doors_.local->status();
-  const policy::FleetFacts fleet = doors_.fleet.facts(doors_.local != nullptr ? &engine : nullptr);
+  policy::FleetFacts fleet = doors_.fleet.facts(doors_.local != nullptr ? &engine : nullptr);
+  fleet.gpu_second_worth = doors_.waiting.gpu_second_worth();
   auto plan = edition.router.plan(facts, fleet, turn);
   receipt.decided = SteadyClock::now();
   if (!plan) return plan;
@@ -89,9 +96,18 @@ Async<policy::Plan> Pipeline::wait_and_decide(const Edition& edition,
                                               const policy::Wait& wait, Receipt& receipt) const {
   const TimePoint since = SteadyClock::now();
   const auto turn = co_await doors_.waiting.turn(wait);
-  receipt.held_seconds = seconds_between(since, SteadyClock::now());
+  receipt.decided = SteadyClock::now();
+  receipt.held_seconds = seconds_between(since, receipt.decided);
   if (!turn) co_return turn.error();
-  co_return decide(edition, facts, *turn, receipt);
+  auto plan = decide(edition, facts, *turn, receipt);
+  // Everybody is busy: there is time to ask again.
+  while (!plan && plan.error().code == Errc::overloaded && SteadyClock::now() < wait.deadline) {
+    const auto rested = co_await doors_.waiting.rest(kAskAgain);
+    receipt.held_seconds = seconds_between(since, SteadyClock::now());
+    if (!rested) co_return rested.error();
+    plan = decide(edition, facts, *turn, receipt);
+  }
+  co_return plan;
 }
 
 void Pipeline::account(const Edition& edition, Receipt receipt) {

@@ -125,9 +125,8 @@ Result<void> World::open() {
                  "", std::nullopt};
   }
   const auto& classes = setup_.settings->policy.classes;
-  const bool known = std::any_of(classes.begin(), classes.end(), [&](const auto& one) {
-    return one.name == setup_.batch_class;
-  });
+  const bool known = std::any_of(classes.begin(), classes.end(),
+                                 [&](const auto& one) { return one.name == setup_.batch_class; });
   if (!known) {
     return Error{Errc::invalid_request,
                  "the policy has no class `" + setup_.batch_class +
@@ -247,7 +246,9 @@ policy::RequestFacts World::facts_of(std::size_t request) const {
 
 policy::FleetFacts World::look() {
   engine_.status(now_, status_);
-  return fleet_.facts(&status_, now());
+  policy::FleetFacts facts = fleet_.facts(&status_, now());
+  facts.gpu_second_worth = held_.gpu_second_worth();
+  return facts;
 }
 
 void World::take(std::size_t request, Result<policy::Plan> plan) {
@@ -278,6 +279,10 @@ void World::hand_to_engine(std::size_t request, const policy::Plan& plan, bool f
     }
   }
   answers_[request].sent = now_;
+  if (!engine_.fits(one.prompt_tokens, one.completion_tokens)) {
+    answers_[request].failed = true;
+    return;
+  }
   engine_.hand_in({.id = request,
                    .prompt_tokens = one.prompt_tokens,
                    .completion_tokens = one.completion_tokens,

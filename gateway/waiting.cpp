@@ -18,6 +18,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kLookEvery{5};
 
+Error client_has_left() { return {Errc::cancelled, "the client has left", "", std::nullopt}; }
+
 }  // namespace
 
 // One who waits. The timer never runs out; it is how the coroutine is woken, on its own executor.
@@ -28,6 +30,28 @@ struct WaitingRoom::Place {
   std::uint64_t id = 0;
   net::steady_timer bell;
   std::optional<policy::Turn> turn;  // Guarded by the room's mutex.
+};
+
+// Who leaves before being called gives up the place.
+class WaitingRoom::Stay {
+ public:
+  Stay(WaitingRoom& room, std::shared_ptr<Place> place) : room_(room), place_(std::move(place)) {}
+  Stay(const Stay&) = delete;
+  ~Stay() {
+    std::lock_guard lock(room_.mutex_);
+    if (place_->turn) return;
+    room_.held_.drop(place_->id);
+    room_.places_.erase(place_->id);
+  }
+
+  std::optional<policy::Turn> turn() const {
+    std::lock_guard lock(room_.mutex_);
+    return place_->turn;
+  }
+
+ private:
+  WaitingRoom& room_;
+  const std::shared_ptr<Place> place_;
 };
 
 WaitingRoom::WaitingRoom(Fleet& fleet) : fleet_(fleet), thread_([this] { run(); }) {}
@@ -49,19 +73,26 @@ Async<policy::Turn> WaitingRoom::turn(const policy::Wait& wait) {
   auto executor = co_await net::this_coro::executor;
   const auto place = enter(wait, std::move(executor));
   if (!place) co_return policy::Turn::cloud;
+  const Stay stay(*this, place);
   (void)co_await place->bell.async_wait(net::as_tuple(net::use_awaitable));
-  std::lock_guard lock(mutex_);
-  if (place->turn) co_return *place->turn;
-  held_.drop(place->id);
-  places_.erase(place->id);
-  co_return Error{Errc::cancelled, "the client has left", "", std::nullopt};
+  if (const auto turn = stay.turn()) co_return *turn;
+  co_return client_has_left();
 }
 
-// Null once nobody is held any more.
+Async<void> WaitingRoom::rest(std::chrono::milliseconds time) {
+  auto executor = co_await net::this_coro::executor;
+  net::steady_timer timer(executor, time);
+  const auto [failed] = co_await timer.async_wait(net::as_tuple(net::use_awaitable));
+  if (failed) co_return client_has_left();
+  co_return Result<void>();
+}
+
+// Null if it cannot be held: no room, no engine, or the house is closing.
 std::shared_ptr<WaitingRoom::Place> WaitingRoom::enter(const policy::Wait& wait,
                                                        net::any_io_executor executor) {
   std::lock_guard lock(mutex_);
-  if (stopped_ || local_ == nullptr) return nullptr;
+  const bool full = places_.size() >= static_cast<std::size_t>(settings_->server.limits.held_max);
+  if (stopped_ || local_ == nullptr || full) return nullptr;
   auto place = std::make_shared<Place>(std::move(executor));
   place->id = next_id_++;
   held_.hold(place->id, wait, local_->status(), SteadyClock::now());
@@ -87,6 +118,11 @@ double WaitingRoom::pressure() const {
   return held_.pressure();
 }
 
+double WaitingRoom::gpu_second_worth() const {
+  std::lock_guard lock(mutex_);
+  return held_.gpu_second_worth();
+}
+
 void WaitingRoom::stop() {
   {
     std::lock_guard lock(mutex_);
@@ -109,17 +145,18 @@ void WaitingRoom::run() {
   }
 }
 
-// Wakes at most one a look: by the next look the engine's state shows it.
+// Wakes all who must leave, but for the engine at most one: by the next look its state shows it.
 void WaitingRoom::call_next() {
   const EngineStatus engine = local_->status();
   const TimePoint now = SteadyClock::now();
   if (held_.reckoning_due(now))
     held_.reckon(engine, policy::cloud_room(*settings_, fleet_.facts(&engine)), now);
-  const auto released = held_.next(engine, now);
-  if (!released) return;
-  const auto place = places_.find(released->id);
-  ring(place->second, released->turn);
-  places_.erase(place);
+  while (const auto released = held_.next(engine, now)) {
+    const auto place = places_.find(released->id);
+    ring(place->second, released->turn);
+    places_.erase(place);
+    if (released->turn == policy::Turn::local) return;
+  }
 }
 
 // Requires: the mutex is held.

@@ -13,6 +13,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -33,8 +34,12 @@ class WaitingRoom {
   // The engine that may have room; until it is known nobody is held. It must live until stop().
   void watch(LocalTarget& local);
 
-  // Waits for the request's turn. cancelled: its client has left.
+  // Waits for the request's turn; where it cannot be held (limits.held_max) that is the providers'.
+  // cancelled: its client has left.
   Async<policy::Turn> turn(const policy::Wait& wait);
+
+  // Lets time pass before another try. cancelled: the client has left.
+  Async<void> rest(std::chrono::milliseconds time);
 
   // The foreground gave the engine so much to do.
   void foreground(int prompt_tokens, double completion_tokens, const EngineStatus& engine);
@@ -43,11 +48,15 @@ class WaitingRoom {
   int size() const;
   double pressure() const;
 
+  // See policy::HeldWork.
+  double gpu_second_worth() const;
+
   // Everybody leaves for the providers, now and from now on; ends the thread.
   void stop();
 
  private:
   struct Place;
+  class Stay;
 
   std::shared_ptr<Place> enter(const policy::Wait& wait, boost::asio::any_io_executor executor);
   static void ring(const std::shared_ptr<Place>& place, policy::Turn turn);

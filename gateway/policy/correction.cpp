@@ -10,7 +10,7 @@ namespace {
 // slow engine.
 constexpr double kGrain = 0.010;
 constexpr double kLogClip = 2.0794415416798357;  // ln 8
-constexpr int kMemory = 30;                      // Answers.
+constexpr int kMemory = 12;                      // Answers.
 // What comes this soon counts half: promises are broken by what comes late.
 constexpr double kShort = 0.2;
 constexpr double kHalfLife = 30.0;  // Seconds without news.

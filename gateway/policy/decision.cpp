@@ -1,5 +1,6 @@
 #include "gateway/policy/decision.h"
 
+#include "gateway/policy/held_work.h"
 #include "gateway/policy/refusal.h"
 
 #include <algorithm>
@@ -7,6 +8,10 @@
 
 namespace spillway::policy {
 namespace {
+
+// So much of what the engine's time is worth must a provider's price stay below: both are
+// estimates.
+constexpr double kSurely = 0.85;
 
 Reason spill_reason(Verdict verdict) {
   switch (verdict) {
@@ -54,7 +59,10 @@ Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route
 
 Result<Plan> Decision::make() {
   judge_engine();
-  if (const auto reason = must_stay()) return stay(*reason);
+  if (const auto reason = must_stay()) {
+    if (turn_ == Turn::unknown && route_.local && may_wait()) return hold();
+    return stay(*reason);
+  }
   judge_providers();
   if (!route_.local) return go(route_.fixed() ? Reason::model_fixed : Reason::not_served_locally);
   if (class_.spill == config::Spill::always) return go(Reason::class_always_cloud);
@@ -84,6 +92,16 @@ Result<Plan> Decision::go(Reason reason) {
   return finished(Reason::last_resort);
 }
 
+// The engine's time earns more with held work that would have to leave, and the provider is as good
+// for the client.
+bool Decision::worth_more_elsewhere() const {
+  if (fleet_.gpu_second_worth <= 0.0 || providers_.empty()) return false;
+  const Judged& best = providers_.front().judged;
+  if (best.verdict != Verdict::fits) return false;
+  const double seconds = gpu_seconds(*fleet_.local, work_.prompt_tokens, work_.completion_tokens);
+  return static_cast<double>(best.expected_cost) < kSurely * fleet_.gpu_second_worth * seconds;
+}
+
 // Where the engine could never answer it there is nothing to wait for.
 bool Decision::may_wait() const {
   if (!is_background(class_)) return false;
@@ -92,7 +110,10 @@ bool Decision::may_wait() const {
 
 Result<Plan> Decision::take_turn() {
   if (turn_ == Turn::unknown) return hold();
-  if (turn_ == Turn::cloud || !can_take(local_.verdict)) return go(Reason::spill_due);
+  if (turn_ == Turn::cloud) return go(Reason::spill_due);
+  const bool late = local_.verdict == Verdict::misses_deadline && !providers_.empty() &&
+                    providers_.front().judged.verdict == Verdict::fits;
+  if (late || !can_take(local_.verdict)) return go(spill_reason(local_.verdict));
   return local_then_providers(Reason::engine_has_room);
 }
 
@@ -100,9 +121,13 @@ Result<Plan> Decision::hold() {
   Wait wait{.deadline = request_.arrived + *plan_.sla.deadline,
             .prompt_tokens = request_.prompt_tokens,
             .completion_tokens = work_.completion_tokens};
+  if (request_.silence_max)
+    wait.deadline = std::min(wait.deadline, request_.arrived + *request_.silence_max);
   for (std::size_t i = 0; i < providers_.size(); ++i) {
-    const config::NanoUsd cost = providers_[i].judged.expected_cost;
-    wait.cloud_cost = i == 0 ? cost : std::min(wait.cloud_cost, cost);
+    const Judged& judged = providers_[i].judged;
+    wait.cloud_cost =
+        i == 0 ? judged.expected_cost : std::min(wait.cloud_cost, judged.expected_cost);
+    wait.cloud_seconds = i == 0 ? judged.finish : std::min(wait.cloud_seconds, judged.finish);
   }
   plan_.wait = wait;
   return finished(Reason::waits);
@@ -110,7 +135,10 @@ Result<Plan> Decision::hold() {
 
 // Local while it meets the SLA; else to those who do; if nobody does, to whoever is least late.
 Result<Plan> Decision::weigh() {
-  if (local_.verdict == Verdict::fits) return local_then_providers(Reason::local_meets_sla);
+  if (local_.verdict == Verdict::fits) {
+    if (worth_more_elsewhere()) return go(Reason::spill_worth);
+    return local_then_providers(Reason::local_meets_sla);
+  }
   const Reason reason = spill_reason(local_.verdict);
   if (!can_take(local_.verdict) || providers_.empty()) return go(reason);
   const Judged& best = providers_.front().judged;

@@ -28,6 +28,7 @@ class Decision {
   Result<Plan> stay(Reason reason);
   Result<Plan> go(Reason reason);
   Result<Plan> weigh();
+  bool worth_more_elsewhere() const;
   bool may_wait() const;
   Result<Plan> take_turn();
   Result<Plan> hold();

@@ -33,7 +33,7 @@ void append_request(std::string& line, const Plan& plan, const RequestFacts& req
 }
 
 void append_choice(std::string& line, const Plan& plan) {
-  line += " → ";
+  line += plan.wait ? " → held" : " → ";
   for (std::size_t i = 0; i < plan.candidates.size(); ++i) {
     if (i > 0) line += ", then ";
     line += plan.candidates[i].target;

@@ -31,9 +31,9 @@ struct RequestFacts {
   bool needs_tools = false;
   bool text_only = true;
   std::optional<std::chrono::milliseconds> client_timeout;  // Tightens the class's deadline.
-  // In place of the class's own.
-  std::optional<std::chrono::milliseconds> ttft_max;
-  std::optional<std::chrono::milliseconds> deadline;
+  std::optional<std::chrono::milliseconds> ttft_max;     // Its own promises: they may only tighten
+  std::optional<std::chrono::milliseconds> deadline;     // those of its class.
+  std::optional<std::chrono::milliseconds> silence_max;  // How long it bears to hear nothing.
   TimePoint arrived{};
 };
 
@@ -59,6 +59,7 @@ struct ProviderFacts {
 struct FleetFacts {
   TimePoint now{};
   const EngineStatus* local = nullptr;     // nullptr: no local target.
+  double gpu_second_worth = 0.0;           // Nano-USD; see HeldWork.
   double ttft_correction = 1.0;            // Observed ÷ predicted of late; see correction.h.
   double completion_tokens_typical = 0.0;  // Length of answers of late; 0: nothing seen yet.
   AnswerLength answer_length;              // …and of answers to requests like this one.

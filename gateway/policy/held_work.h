@@ -8,6 +8,8 @@
 // the nearer it comes to 1, the fuller the engine is filled; from kDenseFrom on those go first that
 // a provider would charge most for each GPU second (a fractional knapsack), and above 1 what is
 // too much leaves for the providers, the least worth keeping first, as late as their rates allow.
+// What those pay for a GPU second is then what it is worth to anybody: a request of the foreground
+// that would cost less elsewhere makes room.
 #pragma once
 
 #include "backends/contract/deadline.h"
@@ -67,6 +69,10 @@ class HeldWork {
   // The foreground gave the engine so much to do.
   void foreground(double gpu_seconds, TimePoint now);
 
+  // What a GPU second is worth, in nano-USD: what providers are paid for each that the held work
+  // has no room for. 0 while all of it has.
+  double gpu_second_worth() const { return pressure_ > 1.0 && !held_.empty() ? worth_ : 0.0; }
+
   std::size_t size() const { return held_.size(); }
   double pressure() const { return held_.empty() ? 0.0 : pressure_; }
 
@@ -76,6 +82,10 @@ class HeldWork {
     double gpu_seconds = 0.0;
     double tokens = 0.0;
     double density = 0.0;  // What a provider would ask, nano-USD a GPU second.
+  };
+  struct Slot {
+    double seconds = 0.0;
+    int count = 0;
   };
   using Entry = std::unordered_map<std::uint64_t, Held>::iterator;
 
@@ -90,7 +100,7 @@ class HeldWork {
   std::unordered_map<std::uint64_t, Held> held_;
   std::set<std::pair<TimePoint, std::uint64_t>> by_due_;
   std::set<std::pair<double, std::uint64_t>> by_density_;
-  std::map<std::int64_t, double> demand_;  // GPU seconds by due time, in slots of it.
+  std::map<std::int64_t, Slot> demand_;  // GPU seconds by due time, in slots of it.
   double total_seconds_ = 0.0;
   double total_tokens_ = 0.0;
 
@@ -98,6 +108,7 @@ class HeldWork {
   double pressure_ = 0.0;
   double fill_ = 0.0;         // How long the engine's steps may be made, as a share of the promise.
   double places_ = 0.0;       // How many of its places may be taken, as a share.
+  double worth_ = 0.0;        // Of the GPU seconds that left of late.
   double send_credit_ = 0.0;  // Requests of the surplus that may leave now.
 
   double foreground_seconds_ = 0.0;  // With exponential decay.

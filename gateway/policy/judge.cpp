@@ -69,6 +69,11 @@ double horizon_of(const Work& work) {
   return std::isfinite(work.ttft_max) ? kHorizonTtfts * work.ttft_max : kHorizonSeconds;
 }
 
+void tighten(std::optional<config::Milliseconds>& limit,
+             const std::optional<config::Milliseconds>& own) {
+  if (own) limit = limit ? std::min(*limit, *own) : *own;
+}
+
 double expected_tokens(std::size_t request_class, const RequestFacts& request,
                        const FleetFacts& fleet) {
   double guess = fleet.answer_length.expected(request_class, request.prompt_tokens);
@@ -82,11 +87,9 @@ double expected_tokens(std::size_t request_class, const RequestFacts& request,
 
 config::Sla sla_of(const config::RequestClass& request_class, const RequestFacts& request) {
   config::Sla sla = request_class.sla;
-  if (request.ttft_max) sla.ttft = *request.ttft_max;
-  if (request.deadline) sla.deadline = *request.deadline;
-  if (!request.client_timeout) return sla;
-  sla.deadline =
-      sla.deadline ? std::min(*sla.deadline, *request.client_timeout) : *request.client_timeout;
+  tighten(sla.ttft, request.ttft_max);
+  tighten(sla.deadline, request.deadline);
+  tighten(sla.deadline, request.client_timeout);
   return sla;
 }
 
@@ -103,6 +106,9 @@ Work work_of(const config::Sla& sla, std::size_t request_class, const RequestFac
   work.ttft_max = seconds(sla.ttft);
   work.per_token_max = seconds(sla.per_token);
   work.finish_max = seconds(sla.deadline);
+  // What a request was held for is gone.
+  if (request.arrived != TimePoint{})
+    work.finish_max -= seconds_between(request.arrived, fleet.now);
   return work;
 }
 

@@ -27,8 +27,7 @@ struct Work {
   double finish_max = kNoHorizon;
 };
 
-// The class's, with the request's own limits in its place; the client's timeout shortens the
-// deadline.
+// The class's, tightened by the request's own limits and the client's timeout.
 config::Sla sla_of(const config::RequestClass& request_class, const RequestFacts& request);
 
 // `request_class` is the class's place in Policy::classes.

@@ -18,6 +18,7 @@ std::string_view name_of(Reason reason) {
     case Reason::not_served_locally: return "not_served_locally";
     case Reason::least_late: return "least_late";
     case Reason::last_resort: return "last_resort";
+    case Reason::spill_worth: return "spill_worth";
     case Reason::waits: return "waits";
     case Reason::engine_has_room: return "engine_has_room";
     case Reason::spill_due: return "spill_due";

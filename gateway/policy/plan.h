@@ -31,6 +31,7 @@ enum class Reason {
   not_served_locally,  // The local engine does not serve the model asked for.
   least_late,          // Nobody can meet the SLA; this one is expected to miss it by least.
   last_resort,         // No provider can take it now; the local engine does its best.
+  spill_worth,         // The engine's time earns more with work that would have to leave.
   waits,               // It may wait: held until the engine has room, or until its time comes.
   engine_has_room,     // …the engine has,
   spill_due,           // …or it had to leave to be in time.
@@ -48,6 +49,7 @@ struct Wait {
   TimePoint deadline{};  // Of its whole answer.
   int prompt_tokens = 0;
   double completion_tokens = 0.0;  // Expected.
+  double cloud_seconds = 0.0;      // Expected of the quickest provider that may take it.
   config::NanoUsd cloud_cost = 0;  // Expected, at the cheapest provider that may take it.
 };
 

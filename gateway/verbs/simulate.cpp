@@ -35,16 +35,23 @@ Options declared() {
   return options;
 }
 
-std::optional<double> number(const Options& options, const std::string& name, double otherwise) {
+struct Range {
+  double least, most;
+};
+
+std::optional<double> number(const Options& options, const std::string& name, double otherwise,
+                             Range range) {
   if (!options.has(name)) return otherwise;
   const std::string text = options.get(name);
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
-  if (!text.empty() && *end == '\0' && value > 0.0) return value;
-  std::fprintf(stderr, "spillway simulate: %s wants a number above 0, not '%s'\n", name.c_str(),
-               text.c_str());
+  if (!text.empty() && *end == '\0' && value >= range.least && value <= range.most) return value;
+  std::fprintf(stderr, "spillway simulate: %s wants a number from %g to %g, not '%s'\n",
+               name.c_str(), range.least, range.most, text.c_str());
   return std::nullopt;
 }
+
+constexpr Range kScales{1e-3, 1e3};  // Factors on a trace's rate.
 
 std::vector<std::string> split(const std::string& list) {
   std::vector<std::string> parts;
@@ -58,12 +65,30 @@ std::vector<std::string> split(const std::string& list) {
 
 // The factor on the trace's own rate.
 std::optional<double> scale_of(const Options& options, double own_rate) {
-  const auto load = number(options, "--load", 1.0);
+  const auto load = number(options, "--load", 1.0, kScales);
   if (!load || !options.has("--saturation")) return load;
   const auto named = simulate::reference_saturation(options.get("--saturation"));
-  const auto saturation = named ? named : number(options, "--saturation", 1.0);
+  const auto saturation = named ? named : number(options, "--saturation", 1.0, {1e-3, 1e6});
   if (!saturation) return std::nullopt;
-  return *load * *saturation / own_rate;
+  const double scale = *load * *saturation / own_rate;
+  if (scale >= kScales.least && scale <= kScales.most) return scale;
+  std::fprintf(stderr,
+               "spillway simulate: that is %g times the trace's own rate; give --load and "
+               "--saturation for %g to %g times\n",
+               scale, kScales.least, kScales.most);
+  return std::nullopt;
+}
+
+// The trace's rows bring promises of their own: they count in place of the classes'.
+std::shared_ptr<const config::Settings> settings_for_a_trace(const config::Settings& settings,
+                                                             const std::string& batch_class) {
+  auto own = std::make_shared<config::Settings>(settings);
+  for (config::RequestClass& one : own->policy.classes) {
+    if (one.name == batch_class && one.sla.deadline)
+      one.sla.deadline = std::chrono::hours(24 * 365);
+    if (one.name == own->policy.default_class && one.sla.ttft) one.sla.ttft = std::chrono::hours(1);
+  }
+  return own;
 }
 
 int fail(const Error& error) {
@@ -95,19 +120,19 @@ int simulate(const Arguments& arguments) {
 
   simulate::ReplayRules rules;
   const auto scale = scale_of(options, simulate::rate_of(*trace, rules));
-  const auto slowdown = number(options, "--slowdown", 1.0);
-  const auto cache = number(options, "--prefix-cache", 1.0);
-  const auto seed = number(options, "--seed", 1.0);
+  const auto slowdown = number(options, "--slowdown", 1.0, {0.01, 100.0});
+  const auto cache = number(options, "--prefix-cache", 1.0, {1.0, 1e9});
+  const auto seed = number(options, "--seed", 1.0, {0.0, 1e15});
   if (!scale || !slowdown || !cache || !seed) return 2;
   rules.scale = *scale;
   const simulate::Replay replay = simulate::replay(*trace, rules);
 
   SimulationSetup setup;
-  setup.settings = loaded.settings;
   setup.engine.slowdown = *slowdown;
   if (options.has("--prefix-cache")) setup.engine.prefix_cache_tokens = static_cast<int>(*cache);
   setup.batch_class = options.get("--batch-class", setup.batch_class);
   setup.model = options.get("--model", setup.model);
+  setup.settings = settings_for_a_trace(*loaded.settings, setup.batch_class);
   setup.seed = static_cast<std::uint64_t>(*seed);
   setup.overload = !options.has("--no-overload");
   const auto answers = simulate_replay(setup, replay);

@@ -11,13 +11,14 @@ from processes import wait_until
 WORDS = [{"role": "user", "content": "word " * 40}]
 
 
-def house(start_provider, start_gateway, deadline="60s", **engine):
+def house(start_provider, start_gateway, deadline="60s", limits=None, provider=None, **engine):
     cloud = start_provider("instant")
-    targets = {"local": configs.synthetic_engine(**engine), "ai-hub": configs.provider(cloud.base_url, "ai-hub")}
+    targets = {"local": configs.synthetic_engine(**engine),
+               "ai-hub": configs.provider(cloud.base_url, "ai-hub", **(provider or {}))}
     classes = {"interactive": {"sla": {"ttft": "1s", "per_token": "500ms"}, "spill": "when_sla_at_risk"},
                "batch": {"match": {"service_tier": "flex"}, "sla": {"deadline": deadline},
                          "spill": "cheapest_before_deadline"}}
-    return start_gateway(configs.gateway(targets, classes=classes)), cloud
+    return start_gateway(configs.gateway(targets, classes=classes, limits=limits or {})), cloud
 
 
 def ask(client, tokens=20, **settings):
@@ -120,3 +121,58 @@ def test_a_term_sends_everybody_who_waits_to_a_provider(start_provider, start_ga
         assert gateway.terminate(30) == 0
         assert {one.result()[:2] for one in batch} == {("ai-hub", "spill_due")}
         assert busy.result()[0] == "local"
+
+
+def test_what_finds_no_place_leaves_at_once(start_provider, start_gateway, client_of):
+    """Held requests never take all places of in_flight_max: who comes to be served is still let in."""
+    gateway, _ = house(start_provider, start_gateway, limits={"held_max": 2}, base="150ms", sequences_max=1)
+    client = client_of(gateway)
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        busy = pool.submit(ask, client, 60)
+        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 1, what="a busy engine")
+        batch = [pool.submit(ask, client, 5, service_tier="flex") for _ in range(2)]
+        wait_until(lambda: held(gateway) == 2, what="two held requests")
+        assert ask(client, 5, service_tier="flex")[:2] == ("ai-hub", "spill_due")
+        assert busy.result()[0] == "local"
+        assert {one.result()[0] for one in batch} == {"local"}
+
+
+def test_a_burst_that_is_due_together_is_in_time(start_provider, start_gateway, client_of):
+    gateway, cloud = house(start_provider, start_gateway, deadline="4s", base="150ms", sequences_max=1)
+    client = client_of(gateway)
+    with concurrent.futures.ThreadPoolExecutor(61) as pool:
+        busy = pool.submit(ask, client, 40)
+        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 1, what="a busy engine")
+        batch = list(pool.map(lambda _: ask(client, 5, service_tier="flex"), range(60)))
+        busy.result()
+    assert {one[0] for one in batch} == {"ai-hub"}
+    assert cloud.stats()["requests"] == 60
+
+
+def test_busy_providers_are_asked_again_while_there_is_time(start_provider, start_gateway, client_of):
+    gateway, _ = house(start_provider, start_gateway, deadline="8s", provider={"concurrency_max": 1}, base="150ms",
+                       sequences_max=1, waiting_max=0)
+    client = client_of(gateway)
+    with concurrent.futures.ThreadPoolExecutor(9) as pool:
+        busy = pool.submit(ask, client, 60)
+        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 1, what="a busy engine")
+        batch = list(pool.map(lambda _: ask(client, 5, service_tier="flex"), range(8)))
+        busy.result()
+    assert {one[0] for one in batch} == {"ai-hub"}
+
+
+def test_work_that_the_engine_cannot_end_in_time_goes_to_a_provider(start_provider, start_gateway, client_of):
+    gateway, _ = house(start_provider, start_gateway, deadline="4s", base="100ms")
+    assert ask(client_of(gateway), 100, service_tier="flex")[:2] == ("ai-hub", "spill_deadline")
+
+
+def test_a_stream_is_not_held_longer_than_its_client_bears_silence(start_provider, start_gateway, client_of):
+    gateway, _ = house(start_provider, start_gateway, base="150ms", sequences_max=1)
+    client = client_of(gateway)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        busy = pool.submit(ask, client, 60)
+        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 1, what="a busy engine")
+        began = time.monotonic()
+        target, _, ended = ask(client_of(gateway, timeout=3), 5, service_tier="flex")
+        assert target == "ai-hub" and ended - began < 3
+        busy.result()

@@ -38,6 +38,7 @@ struct Case {
   EngineStatus engine;
   double speed = 1.0;  // Of the engine, measured against its usual step times.
   double correction = 1.0, typical = 0.0;
+  double gpu_second_worth = 0.0;
   std::vector<ProviderWords> providers;
 
   policy::Turn turn = policy::Turn::unknown;

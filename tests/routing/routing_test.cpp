@@ -77,6 +77,7 @@ class Situation {
     fleet_.local = one.has_engine ? &engine_ : nullptr;
     fleet_.ttft_correction = one.correction;
     fleet_.completion_tokens_typical = one.typical;
+    fleet_.gpu_second_worth = one.gpu_second_worth;
     for (const ProviderWords& words : one.providers) {
       fleet_.providers.push_back(facts_of(words, *one.settings));
     }

@@ -77,6 +77,28 @@ TEST_F(ArchSpecOfAFile, OtherArchitecturesAreNamed) {
   EXPECT_THAT(spec.error().message, HasSubstr("architecture mamba is not supported: llama, qwen2"));
 }
 
+TEST_F(ArchSpecOfAFile, SizesThatNoModelHasAreRefusedBeforeAnythingIsMadeOfThem) {
+  TinyModel model("llama");
+  for (const std::uint32_t layers : {0u, 0x7FFFFFFFu}) {
+    model.layers_claimed = layers;
+    const auto spec = read_arch_spec(open(model));
+    ASSERT_FALSE(spec);
+    EXPECT_THAT(spec.error().message, HasSubstr("llama.block_count is " + std::to_string(layers)));
+  }
+  model.layers_claimed = 5'000;
+  EXPECT_THAT(read_arch_spec(open(model)).error().message, HasSubstr("at most 4096 layers"));
+  model.layers_claimed = 2;
+  model.heads_claimed = 1 << 15;
+  EXPECT_THAT(read_arch_spec(open(model)).error().message, HasSubstr("too wide together"));
+}
+
+TEST_F(ArchSpecOfAFile, FactorsMustBeAboveZero) {
+  TinyModel model("llama");
+  model.add("rope_freqs.weight", {32});
+  model.checkpoint["rope_freqs.weight"].assign(32, 0.0f);
+  EXPECT_THAT(read_arch_spec(open(model)).error().message, HasSubstr("not above 0"));
+}
+
 TEST_F(ArchSpecOfAFile, TensorsMustBeThereAndFit) {
   const auto file = open(TinyModel("llama"));
   const auto found = model_tensor(file, "blk.0.attn_q.weight", 128, 32);

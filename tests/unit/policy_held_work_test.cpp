@@ -164,6 +164,34 @@ TEST_F(HeldWorkTest, TheForegroundsShareIsNotPlannedWith) {
   EXPECT_NEAR(held_.pressure() / alone, 0.9 / 0.4, 0.1);
 }
 
+TEST_F(HeldWorkTest, WorkThatCostsNothingIsCountedAllTheSame) {
+  engine_.step = {};
+  hold(1, wait(seconds(900)));
+  hold(2, wait(seconds(900)));
+  EXPECT_EQ(next(), "1 local");
+  EXPECT_EQ(next(), "2 local");
+  EXPECT_EQ(next(), "");
+}
+
+TEST_F(HeldWorkTest, ASlowProviderIsAskedInTime) {
+  engine_.ready = false;
+  Wait slow = wait(seconds(100));
+  slow.cloud_seconds = 40.0;
+  hold(1, slow);
+  EXPECT_EQ(next(kNow + seconds(39)), "");
+  EXPECT_EQ(next(kNow + seconds(40)), "1 cloud") << "60 s are one and a half times 40";
+}
+
+TEST_F(HeldWorkTest, WhatLeavesTellsWhatAGpuSecondIsWorth) {
+  EXPECT_EQ(held_.gpu_second_worth(), 0.0);
+  engine_.ready = false;
+  for (std::uint64_t id = 0; id < 2'000; ++id)
+    hold(id, wait(seconds(100), 1'000, 100.0, 1'000));  // 0.2 s each: 5,000 a second.
+  while (held_.size() > 500) (void)next(kNow + seconds(80));
+  EXPECT_GT(held_.pressure(), 1.0);
+  EXPECT_NEAR(held_.gpu_second_worth(), 5'000.0, 50.0);
+}
+
 TEST_F(HeldWorkTest, AClientThatLeavesIsForgotten) {
   hold(1, wait(seconds(900)));
   hold(2, wait(seconds(900)));
@@ -182,8 +210,9 @@ TEST_F(HeldWorkTest, NobodyIsLostOrDoubledOverRandomSchedules) {
   for (int turn = 0; turn < 20'000; ++turn) {
     now += std::chrono::milliseconds(pick(200));
     if (turn < 15'000 && pick(2) == 1) {
-      held_.hold(++last, {now + seconds(pick(600)), pick(3'000), 1.0 * pick(500), pick(9'999)},
-                 engine_, now);
+      Wait one = wait(seconds(0), pick(3'000), 1.0 * pick(500), pick(9'999));
+      one.deadline = now + seconds(pick(600));
+      held_.hold(++last, one, engine_, now);
       inside.insert(last);
     }
     engine_.ready = pick(50) > 1;

@@ -133,7 +133,7 @@ TEST(Correction, OneOddAnswerIsClipped) {
   Correction correction;
   for (int i = 0; i < 40; ++i) correction.observe(1.0, 1.0, 1.0, kStart);
   correction.observe(1.0, 1.0, 1e6, kStart);
-  EXPECT_NEAR(correction.factor(kStart), std::pow(8.0, 1.0 / 30.0), 0.01);
+  EXPECT_NEAR(correction.factor(kStart), std::pow(8.0, 1.0 / 12.0), 0.01);
 }
 
 TEST(AnswerLength, IsTheMeanThatForgets) {

@@ -50,11 +50,11 @@ struct TinyModel {
     GgufWriter file;
     const std::string prefix = architecture + ".";
     file.text("general.architecture", architecture);
-    file.integer(prefix + "block_count", kLayers);
+    file.integer(prefix + "block_count", layers_claimed);
     file.integer(prefix + "context_length", 4096);
     file.integer(prefix + "embedding_length", kWidth);
     file.integer(prefix + "feed_forward_length", kInner);
-    file.integer(prefix + "attention.head_count", kQueryHeads);
+    file.integer(prefix + "attention.head_count", heads_claimed);
     file.integer(prefix + "attention.head_count_kv", kKvHeads);
     file.integer(prefix + "attention.key_length", kHeadWidth);
     file.number(prefix + "attention.layer_norm_rms_epsilon", 1e-5f);
@@ -65,6 +65,8 @@ struct TinyModel {
   }
 
   std::string architecture;
+  std::uint32_t layers_claimed = kLayers;
+  std::uint32_t heads_claimed = kQueryHeads;
   bool bf16 = false;  // How the file stores its tensors.
   std::map<std::string, std::vector<std::uint64_t>> shapes;
   std::map<std::string, std::vector<float>> checkpoint;

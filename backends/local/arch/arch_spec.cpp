@@ -4,11 +4,18 @@
 #include "backends/local/loader/dequantize.h"
 
 #include <cmath>
+#include <cstdint>
+#include <string>
 #include <utility>
 
 namespace spillway::local {
 
 namespace {
+
+// A file that claims more is damaged or means harm: nothing is made of such sizes.
+constexpr std::int64_t kSizeMax = 1 << 24;
+constexpr int kLayersMax = 4'096;
+constexpr std::int64_t kHeadsWidthMax = 1 << 20;
 
 Error unsupported(const std::string& what) {
   return {Errc::invalid_request, "model file: " + what, "", std::nullopt};
@@ -23,7 +30,12 @@ class Keys {
   int integer(const std::string& key, std::optional<std::int64_t> fallback = {}) {
     const auto value = metadata_.integer(prefix_ + key, fallback);
     if (!value) keep(value.error());
-    return value ? static_cast<int>(*value) : 0;
+    if (value && (*value < 1 || *value > kSizeMax)) {
+      keep(unsupported(prefix_ + key + " is " + std::to_string(*value) +
+                       ", which is no size: from 1 to " + std::to_string(kSizeMax) + " are read"));
+      return 1;
+    }
+    return value ? static_cast<int>(*value) : 1;
   }
 
   double number(const std::string& key, std::optional<double> fallback = {}) {
@@ -72,7 +84,11 @@ Result<void> divide_by_factors(const loader::GgufFile& file, std::vector<double>
   std::vector<float> factors(frequencies.size());
   const auto read = loader::dequantize(**tensor, factors);
   if (!read) return read.error();
-  for (std::size_t i = 0; i < factors.size(); ++i) frequencies[i] /= factors[i];
+  for (std::size_t i = 0; i < factors.size(); ++i) {
+    if (!(factors[i] > 0.0F) || !std::isfinite(factors[i]))
+      return unsupported(name + " has factors that are not above 0");
+    frequencies[i] /= factors[i];
+  }
   return {};
 }
 
@@ -111,13 +127,17 @@ Result<ArchSpec> read_arch_spec(const loader::GgufFile& file) {
   spec.norm_epsilon = keys.number("attention.layer_norm_rms_epsilon");
   const double base = keys.number("rope.freq_base", 10'000.0);
   if (keys.problem()) return *keys.problem();
-  if (spec.query_heads <= 0 || spec.kv_heads <= 0 || spec.query_heads % spec.kv_heads != 0) {
-    return unsupported("head counts do not divide");
+  if (spec.query_heads % spec.kv_heads != 0) return unsupported("head counts do not divide");
+  if (spec.layers > kLayersMax) {
+    return unsupported("block_count is " + std::to_string(spec.layers) + ": at most " +
+                       std::to_string(kLayersMax) + " layers are read");
   }
   spec.head_width = keys.integer("attention.key_length", spec.width / spec.query_heads);
   const int rotated = keys.integer("rope.dimension_count", spec.head_width);
   if (keys.problem()) return *keys.problem();
   if (rotated != spec.head_width) return unsupported("partial rope is not supported");
+  if (std::int64_t{spec.query_heads} * spec.head_width > kHeadsWidthMax)
+    return unsupported("the heads are too wide together");
 
   auto frequencies = read_frequencies(file, spec.head_width, spec.name + ".", base);
   if (!frequencies) return frequencies.error();
