@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every test, on a machine that may have nothing installed: packages and model, the release build with its tests, then
-# the same tests under ASan+UBSan and under TSan. The last line counts what ran.
+# Every test, on a machine that may have nothing installed: packages and model, the release build with its tests, the
+# quickstart's demonstration, then the same tests under ASan+UBSan and under TSan. The last line counts what ran.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -66,9 +66,20 @@ run_suite() {
     sed -n 's/^[[:space:]]*[0-9]* - \([^ ]*\) (.*/\1/p' "$log")
 }
 
+# What the README promises a newcomer, on the ports it promises: an answer, a burst, the table.
+run_quickstart() {
+  step "quickstart --once"
+  if deploy/quickstart.sh --once; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1)) failures+=("quickstart --once")
+  fi
+}
+
 step "Test tools"; install_test_tools || exit 1
 eval "$("$SPILLWAY_VENV/bin/python" -c 'import torch; print("export CMAKE_PREFIX_PATH=" + torch.utils.cmake_prefix_path)')"
 run_suite release "$label"
+[ -n "$label" ] || run_quickstart
 if [ $fast -eq 0 ]; then
   run_suite asan "${label:-unit|routing|functional}"
   run_suite tsan "${label:-unit|routing|functional}"
