@@ -10,7 +10,7 @@ namespace {
 // slow engine.
 constexpr double kGrain = 0.010;
 constexpr double kLogClip = 2.0794415416798357;  // ln 8
-constexpr int kMemory = 12;                      // Answers.
+constexpr double kMemory = 12.0;                 // Answers.
 // What comes this soon counts half: promises are broken by what comes late.
 constexpr double kShort = 0.2;
 constexpr double kHalfLife = 30.0;  // Seconds without news.
@@ -22,14 +22,15 @@ void Correction::observe(double predicted, double model, double observed, TimePo
   const double news = std::clamp(std::log(ratio), -kLogClip, kLogClip);
   log_ratio_ = std::log(factor(now));
   last_ = now;
-  seen_ = std::min(seen_ + 1, kMemory);
-  const double weight = std::max(observed, model) / (std::max(observed, model) + kShort);
+  const double late = std::max(observed, model) + kGrain;
+  const double weight = late / (late + kShort);
+  seen_ = std::min(seen_ + weight, kMemory);
   log_ratio_ += weight * (news - log_ratio_) / seen_;
   if (observed > 0.0) errors_.add(std::abs(predicted - observed) / observed, now);
 }
 
 double Correction::factor(TimePoint now) const {
-  if (seen_ == 0) return 1.0;
+  if (seen_ <= 0.0) return 1.0;
   const double idle = std::max(0.0, seconds_between(last_, now));
   return std::exp(log_ratio_ * std::exp2(-idle / kHalfLife));
 }

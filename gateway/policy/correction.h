@@ -26,7 +26,7 @@ class Correction {
  private:
   double log_ratio_ = 0.0;
   TimePoint last_{};
-  int seen_ = 0;
+  double seen_ = 0.0;  // Weight of the answers seen.
   Quantiles errors_;
 };
 

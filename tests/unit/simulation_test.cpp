@@ -46,7 +46,7 @@ bool same(const SimulatedAnswer& a, const SimulatedAnswer& b) {
 }
 
 TEST(Simulation, IsTheSameEveryTime) {
-  const simulate::Replay replay = azure_at(1.5);
+  const simulate::Replay replay = azure_at(0.8);
   const SimulationSetup setup = gpu_node();
   const auto first = simulate_replay(setup, replay);
   const auto second = simulate_replay(setup, replay);
@@ -83,7 +83,7 @@ TEST(Simulation, NoDecisionKnowsTheFuture) {
 }
 
 TEST(Simulation, EverybodyIsAnsweredOnceAndNobodyBeforeAsking) {
-  const simulate::Replay replay = azure_at(1.5);
+  const simulate::Replay replay = azure_at(0.8);
   const auto answers = simulate_replay(gpu_node(), replay);
   ASSERT_TRUE(answers);
   for (std::size_t i = 0; i < answers->size(); ++i) {
