@@ -42,7 +42,6 @@ struct Flight {
   std::size_t next = 0;  // Candidate.
   std::shared_ptr<policy::Health> health;
   policy::Visit visit;
-  CloudReply reply;
 };
 
 enum class Moment { first_token, finished, failed };
@@ -318,15 +317,15 @@ bool World::ask_provider(std::size_t request, Flight& flight, const policy::Cand
   SimulatedAnswer& answer = answers_[request];
   const simulate::CloudRequest ask{one.id, answer.attempts++, one.prompt_tokens,
                                    one.completion_tokens};
-  flight.reply = clouds_[cloud_of_.find(candidate.target)->second].ask(ask, now_);
-  if (flight.reply.outcome == CloudOutcome::limited) {
-    const Error error{Errc::rate_limited, "", "", milliseconds(flight.reply.retry_after)};
+  const CloudReply reply = clouds_[cloud_of_.find(candidate.target)->second].ask(ask, now_);
+  if (reply.outcome == CloudOutcome::limited) {
+    const Error error{Errc::rate_limited, "", "", milliseconds(reply.retry_after)};
     flight.health->failed(flight.visit, error, now());
     flight.health->leave(flight.visit);
     return false;
   }
-  if (flight.reply.outcome != CloudOutcome::answered) {
-    expect(flight.reply.finish, Moment::failed, request);
+  if (reply.outcome != CloudOutcome::answered) {
+    expect(reply.finish, Moment::failed, request);
     return true;
   }
   answer.sent = now_;
@@ -336,8 +335,8 @@ bool World::ask_provider(std::size_t request, Flight& flight, const policy::Cand
   usage.completion_tokens = one.completion_tokens;
   const auto at = static_cast<std::size_t>(answer.provider);
   answer.cost = policy::cost_of(setup_.settings->providers[at].price, usage);
-  expect(flight.reply.first_token, Moment::first_token, request);
-  expect(flight.reply.finish, Moment::finished, request);
+  expect(reply.first_token, Moment::first_token, request);
+  expect(reply.finish, Moment::finished, request);
   return true;
 }
 

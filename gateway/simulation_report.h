@@ -36,7 +36,7 @@ struct SimulationFigures {
   std::map<std::string, Share> reasons;
 };
 
-// `per_token` is the promise that interactive answers are held to, in seconds.
+// Interactive answers are held to their own TTFT limit and the default class's sla.per_token.
 SimulationFigures figures_of(const SimulationSetup& setup, const simulate::Replay& replay,
                              const std::vector<SimulatedAnswer>& answers);
 

@@ -1,6 +1,7 @@
 """Work that may wait: held until the engine has room, sent to a provider in time for its deadline."""
 import asyncio
 import concurrent.futures
+import contextlib
 import time
 
 import openai
@@ -28,6 +29,16 @@ def ask(client, tokens=20, **settings):
     for _ in raw.parse():
         pass
     return raw.headers["x-spillway-target"], raw.headers["x-spillway-reason"], time.monotonic()
+
+
+@contextlib.contextmanager
+def busy_engine(gateway, client, tokens=60):
+    """While one interactive answer of so many tokens runs, which is whole at the end; its ask() as a future."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        work = pool.submit(ask, client, tokens)
+        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 1, what="a busy engine")
+        yield work
+        work.result()
 
 
 def held(gateway):
@@ -67,12 +78,9 @@ def test_it_waits_while_somebody_is_served_and_costs_nothing(start_provider, sta
 def test_what_must_leave_to_be_in_time_leaves(start_provider, start_gateway, client_of):
     gateway, _ = house(start_provider, start_gateway, deadline="4s", base="150ms", sequences_max=1)
     client = client_of(gateway)
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        busy = pool.submit(ask, client, 60)
-        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 1, what="a busy engine")
+    with busy_engine(gateway, client):
         began = time.monotonic()
         target, reason, ended = ask(client, 5, service_tier="flex")
-        busy.result()
     assert (target, reason) == ("ai-hub", "spill_due")
     assert 1.5 < ended - began < 4
 
@@ -80,12 +88,9 @@ def test_what_must_leave_to_be_in_time_leaves(start_provider, start_gateway, cli
 def test_a_deadline_of_its_own_is_kept(start_provider, start_gateway, client_of):
     gateway, _ = house(start_provider, start_gateway, base="150ms", sequences_max=1)
     client = client_of(gateway)
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        busy = pool.submit(ask, client, 60)
-        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 1, what="a busy engine")
+    with busy_engine(gateway, client):
         began = time.monotonic()
         target, _, ended = ask(client, 5, service_tier="flex", extra_headers={"x-spillway-deadline-ms": "3000"})
-        busy.result()
     assert target == "ai-hub" and ended - began < 3
 
 
@@ -100,12 +105,9 @@ async def ask_and_leave(gateway):
 
 def test_a_client_that_leaves_is_held_no_longer(start_provider, start_gateway, client_of):
     gateway, cloud = house(start_provider, start_gateway, base="150ms", sequences_max=1)
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        busy = pool.submit(ask, client_of(gateway), 60)
-        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 1, what="a busy engine")
+    with busy_engine(gateway, client_of(gateway)):
         asyncio.run(ask_and_leave(gateway))
         wait_until(lambda: held(gateway) == 0, what="an empty waiting room")
-        busy.result()
     assert cloud.stats()["requests"] == 0
     wait_until(lambda: 499 in [d["status"] for d in gateway.decisions()], what="the log of it")
 
@@ -113,9 +115,7 @@ def test_a_client_that_leaves_is_held_no_longer(start_provider, start_gateway, c
 def test_a_term_sends_everybody_who_waits_to_a_provider(start_provider, start_gateway, client_of):
     gateway, _ = house(start_provider, start_gateway, base="150ms", sequences_max=1)
     client = client_of(gateway)
-    with concurrent.futures.ThreadPoolExecutor(5) as pool:
-        busy = pool.submit(ask, client, 30)
-        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 1, what="a busy engine")
+    with busy_engine(gateway, client, 30) as busy, concurrent.futures.ThreadPoolExecutor(4) as pool:
         batch = [pool.submit(ask, client, 5, service_tier="flex") for _ in range(4)]
         wait_until(lambda: held(gateway) == 4, what="four held requests")
         assert gateway.terminate(30) == 0
@@ -127,9 +127,7 @@ def test_what_finds_no_place_leaves_at_once(start_provider, start_gateway, clien
     """Held requests never take all places of in_flight_max: who comes to be served is still let in."""
     gateway, _ = house(start_provider, start_gateway, limits={"held_max": 2}, base="150ms", sequences_max=1)
     client = client_of(gateway)
-    with concurrent.futures.ThreadPoolExecutor(5) as pool:
-        busy = pool.submit(ask, client, 60)
-        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 1, what="a busy engine")
+    with busy_engine(gateway, client) as busy, concurrent.futures.ThreadPoolExecutor(4) as pool:
         batch = [pool.submit(ask, client, 5, service_tier="flex") for _ in range(2)]
         wait_until(lambda: held(gateway) == 2, what="two held requests")
         assert ask(client, 5, service_tier="flex")[:2] == ("ai-hub", "spill_due")
@@ -140,11 +138,8 @@ def test_what_finds_no_place_leaves_at_once(start_provider, start_gateway, clien
 def test_a_burst_that_is_due_together_is_in_time(start_provider, start_gateway, client_of):
     gateway, cloud = house(start_provider, start_gateway, deadline="4s", base="150ms", sequences_max=1)
     client = client_of(gateway)
-    with concurrent.futures.ThreadPoolExecutor(61) as pool:
-        busy = pool.submit(ask, client, 40)
-        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 1, what="a busy engine")
+    with busy_engine(gateway, client, 40), concurrent.futures.ThreadPoolExecutor(60) as pool:
         batch = list(pool.map(lambda _: ask(client, 5, service_tier="flex"), range(60)))
-        busy.result()
     assert {one[0] for one in batch} == {"ai-hub"}
     assert cloud.stats()["requests"] == 60
 
@@ -153,11 +148,8 @@ def test_busy_providers_are_asked_again_while_there_is_time(start_provider, star
     gateway, _ = house(start_provider, start_gateway, deadline="8s", provider={"concurrency_max": 1}, base="150ms",
                        sequences_max=1, waiting_max=0)
     client = client_of(gateway)
-    with concurrent.futures.ThreadPoolExecutor(9) as pool:
-        busy = pool.submit(ask, client, 60)
-        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 1, what="a busy engine")
+    with busy_engine(gateway, client), concurrent.futures.ThreadPoolExecutor(8) as pool:
         batch = list(pool.map(lambda _: ask(client, 5, service_tier="flex"), range(8)))
-        busy.result()
     assert {one[0] for one in batch} == {"ai-hub"}
 
 
@@ -169,10 +161,7 @@ def test_work_that_the_engine_cannot_end_in_time_goes_to_a_provider(start_provid
 def test_a_stream_is_not_held_longer_than_its_client_bears_silence(start_provider, start_gateway, client_of):
     gateway, _ = house(start_provider, start_gateway, base="150ms", sequences_max=1)
     client = client_of(gateway)
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        busy = pool.submit(ask, client, 60)
-        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 1, what="a busy engine")
+    with busy_engine(gateway, client):
         began = time.monotonic()
         target, _, ended = ask(client_of(gateway, timeout=3), 5, service_tier="flex")
         assert target == "ai-hub" and ended - began < 3
-        busy.result()
