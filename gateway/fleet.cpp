@@ -54,14 +54,16 @@ std::optional<FleetVisit> Fleet::visit(std::string_view name) {
   return FleetVisit(*this, std::move(health), *visit);
 }
 
-void Fleet::local_first_token(double predicted, double model, double seconds) {
+void Fleet::local_first_token(const policy::Prediction& predicted, const StepModel& step,
+                              double seconds) {
   std::lock_guard lock(mutex_);
-  state_.local_first_token(predicted, model, seconds, SteadyClock::now());
+  state_.local_first_token(predicted, step, seconds, SteadyClock::now());
 }
 
-void Fleet::completed(std::string_view request_class, int prompt_tokens, int completion_tokens) {
+void Fleet::completed(std::string_view request_class, int prompt_tokens, int completion_tokens,
+                      bool cut) {
   std::lock_guard lock(mutex_);
-  state_.completed(request_class, prompt_tokens, completion_tokens);
+  state_.completed(request_class, prompt_tokens, completion_tokens, cut);
 }
 
 std::vector<ProviderGauges> Fleet::gauges() const {

@@ -61,8 +61,10 @@ class Fleet {
   std::optional<FleetVisit> visit(std::string_view provider);
 
   // See policy::FleetState.
-  void local_first_token(double predicted, double model, double seconds);
-  void completed(std::string_view request_class, int prompt_tokens, int completion_tokens);
+  void local_first_token(const policy::Prediction& predicted, const StepModel& step,
+                         double seconds);
+  void completed(std::string_view request_class, int prompt_tokens, int completion_tokens,
+                 bool cut);
 
   std::vector<ProviderGauges> gauges() const;
 

@@ -54,8 +54,7 @@ void note(const policy::Plan& plan, const policy::RequestFacts& facts,
   receipt.usage.prompt_tokens = facts.prompt_tokens;
   if (!plan.wait && plan.local && plan.candidates.front().local &&
       plan.candidates.front().lane == Lane::foreground) {
-    receipt.predicted_ttft = plan.local->ttft;
-    receipt.predicted_ttft_model = plan.local->ttft_model;
+    receipt.predicted = plan.local;
   }
 }
 

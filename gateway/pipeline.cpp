@@ -115,10 +115,11 @@ void Pipeline::account(const Edition& edition, Receipt receipt) {
   price(*edition.settings, receipt);
   const int answered_tokens = receipt.error ? 0 : receipt.usage.completion_tokens;
   if (answered_tokens > 0)
-    doors_.fleet.completed(receipt.request_class, receipt.usage.prompt_tokens, answered_tokens);
-  if (receipt.predicted_ttft && receipt.served_locally && receipt.first_token) {
+    doors_.fleet.completed(receipt.request_class, receipt.usage.prompt_tokens, answered_tokens,
+                           receipt.cut_by_limit);
+  if (receipt.predicted && receipt.served_locally && receipt.first_token) {
     const double seconds = seconds_between(receipt.decided, *receipt.first_token);
-    doors_.fleet.local_first_token(*receipt.predicted_ttft, receipt.predicted_ttft_model, seconds);
+    doors_.fleet.local_first_token(*receipt.predicted, doors_.local->status().step, seconds);
   }
   doors_.tell(receipt);
 }

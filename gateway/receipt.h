@@ -6,6 +6,7 @@
 #include "backends/contract/chat.h"
 #include "backends/contract/deadline.h"
 #include "backends/contract/error.h"
+#include "gateway/policy/predict.h"
 
 #include <cstdint>
 #include <optional>
@@ -35,13 +36,12 @@ struct Receipt {
   std::string target;  // Who served it; empty if nobody did.
   std::string model_served;
   bool served_locally = false;
-  std::string reason;       // The policy's reason: policy::name_of(Reason).
-  std::string explanation;  // Facts and alternatives of the decision, one line.
-  std::optional<double>
-      predicted_ttft;                 // Seconds from the decision; local target chosen first only.
-  double predicted_ttft_model = 0.0;  // The same by the engine's step model alone, uncorrected.
-  std::optional<double> sla_ttft;     // Seconds.
-  std::optional<double> sla_per_token;  // Seconds.
+  std::string reason;                           // The policy's reason: policy::name_of(Reason).
+  std::string explanation;                      // Facts and alternatives of the decision, one line.
+  std::optional<policy::Prediction> predicted;  // From the decision on; local target chosen first
+                                                // only.
+  std::optional<double> sla_ttft;               // Seconds.
+  std::optional<double> sla_per_token;          // Seconds.
   std::vector<Attempt> attempts;
 
   Usage usage;
@@ -55,6 +55,7 @@ struct Receipt {
   std::optional<TimePoint> dispatched;  // Handed to the target that served.
   std::optional<TimePoint> first_token;
   TimePoint ended{};
+  bool cut_by_limit = false;         // The answer ended at its limit of tokens.
   bool usage_told = false;           // By the target; else it is counted as it passes.
   std::size_t completion_bytes = 0;  // Of text and reasoning.
   int completion_pieces = 0;  // Deltas with text: for time between tokens where tokens are unknown.

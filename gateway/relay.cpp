@@ -29,6 +29,7 @@ openai::ChatAnswerInfo answer_info(const ChatRequest& request, const Receipt& re
 void count(const Delta& delta, Receipt& receipt) {
   if (!delta.text.empty() || !delta.reasoning.empty() || !delta.extra.empty())
     ++receipt.completion_pieces;
+  if (delta.finish) receipt.cut_by_limit = *delta.finish == FinishReason::length;
   receipt.completion_bytes += delta.text.size() + delta.reasoning.size();
   if (delta.usage) {
     receipt.usage = *delta.usage;

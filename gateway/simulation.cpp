@@ -185,7 +185,7 @@ void World::happen(const EngineEvent& event) {
   const auto predicted = predictions_.find(event.id);
   if (predicted == predictions_.end()) return;
   const double took = event.at - asked(event.id).at;
-  fleet_.local_first_token(predicted->second.ttft, predicted->second.ttft_model, took, now());
+  fleet_.local_first_token(predicted->second, status_.step, took, now());
   predictions_.erase(predicted);
 }
 
@@ -347,7 +347,7 @@ void World::expect(double at, Moment moment, std::size_t request) {
 void World::completed(std::size_t request) {
   const TraceRequest& one = asked(request);
   const std::string& name = one.batch ? setup_.batch_class : setup_.settings->policy.default_class;
-  fleet_.completed(name, one.prompt_tokens, one.completion_tokens);
+  fleet_.completed(name, one.prompt_tokens, one.completion_tokens, false);
 }
 
 }  // namespace

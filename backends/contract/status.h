@@ -16,6 +16,19 @@ enum class Lane { foreground, background };
 //   step = base + per_sequence·b + per_context_token·K + per_prefill_token·p        [seconds]
 // with b sequences decoding over K tokens of context in sum, and p prompt tokens prefilled in the
 // step.
+// What several steps cost is linear in these.
+struct StepSums {
+  double steps = 0.0;
+  double sequences = 0.0;
+  double context_tokens = 0.0;
+  double prefill_tokens = 0.0;
+
+  StepSums operator+(const StepSums& more) const {
+    return {steps + more.steps, sequences + more.sequences, context_tokens + more.context_tokens,
+            prefill_tokens + more.prefill_tokens};
+  }
+};
+
 struct StepModel {
   double base = 0.0;
   double per_sequence = 0.0;
@@ -26,6 +39,11 @@ struct StepModel {
   double seconds(double sequences, double context_tokens, double prefill_tokens) const {
     return base + per_sequence * sequences + per_context_token * context_tokens +
            per_prefill_token * prefill_tokens;
+  }
+
+  double seconds(const StepSums& sums) const {
+    return base * sums.steps + per_sequence * sums.sequences +
+           per_context_token * sums.context_tokens + per_prefill_token * sums.prefill_tokens;
   }
 };
 

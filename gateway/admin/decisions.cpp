@@ -22,7 +22,7 @@ void fill(Decision& decision, const Receipt& receipt) {
   }
   decision.cost_nano_usd = receipt.cost_nano_usd;
   decision.avoided_nano_usd = receipt.avoided_nano_usd;
-  decision.predicted_ttft = receipt.predicted_ttft;
+  if (receipt.predicted) decision.predicted_ttft = receipt.predicted->ttft;
   decision.ttft.reset();
   if (receipt.first_token) decision.ttft = seconds_between(receipt.decided, *receipt.first_token);
   decision.total = receipt.seconds_total();

@@ -11,6 +11,8 @@ namespace {
 constexpr double kGrain = 0.010;
 constexpr double kLogClip = 2.0794415416798357;  // ln 8
 constexpr double kMemory = 12.0;                 // Answers.
+// That the model is right weighs as much as so many answers.
+constexpr double kPrior = 2.0;
 // What comes this soon counts half: promises are broken by what comes late.
 constexpr double kShort = 0.2;
 constexpr double kHalfLife = 30.0;  // Seconds without news.
@@ -25,7 +27,7 @@ void Correction::observe(double predicted, double model, double observed, TimePo
   const double late = std::max(observed, model) + kGrain;
   const double weight = late / (late + kShort);
   seen_ = std::min(seen_ + weight, kMemory);
-  log_ratio_ += weight * (news - log_ratio_) / seen_;
+  log_ratio_ += weight * (news - log_ratio_) / (seen_ + kPrior);
   if (observed > 0.0) errors_.add(std::abs(predicted - observed) / observed, now);
 }
 

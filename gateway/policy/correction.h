@@ -11,7 +11,8 @@ namespace spillway::policy {
 class Correction {
  public:
   // One request that the local engine served: `predicted` is Prediction::ttft (what was decided
-  // on), `model` its ttft_model (what the factor corrects), `observed` what it took; seconds.
+  // on), `model` its ttft_by the step model as it is by then (what that has learnt meanwhile must
+  // not be learnt twice), `observed` what it took; seconds.
   void observe(double predicted, double model, double observed, TimePoint now);
 
   // Observed ÷ predicted: an exponentially weighted mean of the logarithms, each clipped to 1/8..8.

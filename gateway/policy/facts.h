@@ -58,11 +58,10 @@ struct ProviderFacts {
 
 struct FleetFacts {
   TimePoint now{};
-  const EngineStatus* local = nullptr;     // nullptr: no local target.
-  double gpu_second_worth = 0.0;           // Nano-USD; see HeldWork.
-  double ttft_correction = 1.0;            // Observed ÷ predicted of late; see correction.h.
-  double completion_tokens_typical = 0.0;  // Length of answers of late; 0: nothing seen yet.
-  AnswerLength answer_length;              // …and of answers to requests like this one.
+  const EngineStatus* local = nullptr;  // nullptr: no local target.
+  double gpu_second_worth = 0.0;        // Nano-USD; see HeldWork.
+  double ttft_correction = 1.0;         // Observed ÷ predicted of late; see correction.h.
+  AnswerLength answer_length;           // Of late.
   std::vector<ProviderFacts>
       providers;  // A provider without facts counts as closed and as its catalogue says.
 };

@@ -29,7 +29,6 @@ FleetFacts FleetState::facts(const EngineStatus* engine, TimePoint now) const {
   facts.now = now;
   facts.local = engine;
   facts.ttft_correction = correction_.factor(now);
-  facts.completion_tokens_typical = length_.typical();
   facts.answer_length = length_;
   facts.providers.reserve(providers_.size());
   for (const auto& [name, provider] : providers_)
@@ -42,15 +41,16 @@ std::shared_ptr<Health> FleetState::health(std::string_view provider) const {
   return found == providers_.end() ? nullptr : found->second.health;
 }
 
-void FleetState::local_first_token(double predicted, double model, double seconds, TimePoint now) {
-  correction_.observe(predicted, model, seconds, now);
+void FleetState::local_first_token(const Prediction& predicted, const StepModel& step,
+                                   double seconds, TimePoint now) {
+  correction_.observe(predicted.ttft, predicted.ttft_by(step), seconds, now);
 }
 
-void FleetState::completed(std::string_view request_class, int prompt_tokens,
-                           int completion_tokens) {
+void FleetState::completed(std::string_view request_class, int prompt_tokens, int completion_tokens,
+                           bool cut) {
   const auto known = classes_.find(request_class);
   const std::size_t place = known == classes_.end() ? classes_.size() : known->second;
-  length_.observe(place, prompt_tokens, completion_tokens);
+  length_.observe(place, prompt_tokens, completion_tokens, cut);
 }
 
 }  // namespace spillway::policy

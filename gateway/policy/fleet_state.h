@@ -9,6 +9,7 @@
 #include "gateway/policy/facts.h"
 #include "gateway/policy/health.h"
 #include "gateway/policy/length.h"
+#include "gateway/policy/predict.h"
 
 #include <map>
 #include <memory>
@@ -29,12 +30,14 @@ class FleetState {
   // Null for a provider that the settings do not have. It may be kept over the next adopt().
   std::shared_ptr<Health> health(std::string_view provider) const;
 
-  // The local engine's first token came `seconds` after a decision that predicted `predicted`, or
-  // `model` by the step model alone (Prediction::ttft and ttft_model).
-  void local_first_token(double predicted, double model, double seconds, TimePoint now);
+  // The local engine's first token came `seconds` after a decision that predicted `predicted`;
+  // `step` is what a step costs by now.
+  void local_first_token(const Prediction& predicted, const StepModel& step, double seconds,
+                         TimePoint now);
 
-  // A whole answer came, from wherever.
-  void completed(std::string_view request_class, int prompt_tokens, int completion_tokens);
+  // A whole answer came, from wherever; `cut` if its limit of tokens ended it.
+  void completed(std::string_view request_class, int prompt_tokens, int completion_tokens,
+                 bool cut);
 
   // Quantile of |predicted − observed| ÷ observed TTFT of the local engine over the last minutes.
   double prediction_error(double quantile) const { return correction_.relative_error(quantile); }

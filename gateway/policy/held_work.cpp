@@ -61,7 +61,7 @@ CloudRoom cloud_room(const config::Settings& settings, const FleetFacts& fleet) 
     const config::ProviderTarget& provider = settings.providers[i];
     const ProviderFacts facts = facts_of(provider, i, fleet);
     if (facts.permission != Permission::closed) continue;
-    const double requests = rate_of(provider, facts, fleet.completion_tokens_typical);
+    const double requests = rate_of(provider, facts, fleet.answer_length.typical());
     const double tokens = provider.rate_limit.tokens_per_minute / 60.0;
     room.requests_per_second += requests;
     room.tokens_per_second += tokens > 0.0 ? tokens : requests * 1e6;

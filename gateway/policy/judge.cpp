@@ -77,7 +77,6 @@ void tighten(std::optional<config::Milliseconds>& limit,
 double expected_tokens(std::size_t request_class, const RequestFacts& request,
                        const FleetFacts& fleet) {
   double guess = fleet.answer_length.expected(request_class, request.prompt_tokens);
-  if (guess <= 0.0) guess = fleet.completion_tokens_typical;
   if (guess <= 0.0) guess = kAnswerTokens;
   const double most = request.completion_tokens_max.value_or(kCompletionTokensAssumed);
   return std::max(1.0, std::min(request.completion_tokens_expected.value_or(guess), most));
@@ -100,7 +99,7 @@ Work work_of(const config::Sla& sla, std::size_t request_class, const RequestFac
   work.cached_tokens = request.cached_tokens;
   work.completion_tokens_max = request.completion_tokens_max;
   work.completion_tokens = expected_tokens(request_class, request, fleet);
-  work.typical_tokens = fleet.completion_tokens_typical;
+  work.typical_tokens = fleet.answer_length.typical();
   work.remaining = fleet.answer_length.remaining();
   work.plain = request.text_only && !request.needs_tools;
   work.ttft_max = seconds(sla.ttft);
@@ -116,8 +115,12 @@ Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom, S
   Judged judged;
   judged.verdict = obstacle(fleet.local, work);
   if (!can_take(judged.verdict)) return judged;
-  const Ask ask{work.prompt_tokens - work.cached_tokens, work.completion_tokens,
-                work.typical_tokens, work.lane, work.remaining};
+  const Ask ask{work.prompt_tokens - work.cached_tokens,
+                work.completion_tokens,
+                work.typical_tokens,
+                work.lane,
+                work.remaining,
+                !fleet.local->waiting.empty()};
   const double horizon = sight == Sight::to_the_end ? kNoHorizon : horizon_of(work);
   judged.prediction = predict(*fleet.local, ask, fleet.ttft_correction, horizon);
   judged.ttft = judged.ttft_typical = judged.prediction->ttft;

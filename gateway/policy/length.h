@@ -7,24 +7,26 @@
 
 namespace spillway::policy {
 
-// How many tokens an answer that has come so far will still get: the mean over those of late that
-// were longer. Lengths have long tails, so the longer it has been, the longer it goes on.
+// How many tokens an answer that has come so far will still get, by how often answers of late ended
+// at each length. Lengths have long tails, so the longer it has been, the longer it goes on.
 class Remaining {
  public:
   static constexpr std::size_t kSizes =
       18;  // Answers of 2^i … 2^(i+1) − 1 tokens; longer: the last.
 
-  // 0 while too little is known.
-  double tokens(int generated) const;
+  // The quantile at share 1 − e^−exposure: 0.69 is the median. Infinite if nothing is known.
+  double tokens(int generated, double exposure) const;
 
-  std::array<float, kSizes> mean{};  // Beyond 2^i tokens; 0: unknown.
+  // How often an answer that has come so far ends with its next token, by its size.
+  std::array<float, kSizes> hazard{};
 };
 
 class AnswerLength {
  public:
-  // A whole answer of so many completion tokens. `request_class` is its class's place in
-  // Policy::classes.
-  void observe(std::size_t request_class, int prompt_tokens, int completion_tokens);
+  // A whole answer of so many completion tokens; `cut` if its limit ended it, so that all it tells
+  // is that it was not shorter. `request_class` is its class's place in Policy::classes.
+  void observe(std::size_t request_class, int prompt_tokens, int completion_tokens,
+               bool cut = false);
 
   // Exponentially weighted mean over about 50 answers of any kind; 0 before the first.
   double typical() const { return all_.mean; }
@@ -32,6 +34,8 @@ class AnswerLength {
   // The same of answers like this one; where there were too few, of all. 0 before the first.
   double expected(std::size_t request_class, int prompt_tokens) const;
 
+  // Piecewise exponential: ends ÷ tokens seen, size by size (occurrence over exposure), with a few
+  // imaginary answers of a chat's usual lengths that count until there are real ones.
   Remaining remaining() const;
 
  private:
@@ -48,7 +52,10 @@ class AnswerLength {
   static std::size_t cell_of(std::size_t request_class, int prompt_tokens);
 
   Mean all_;
-  std::array<float, Remaining::kSizes> sizes_{};  // How many of each, with exponential decay.
+  // By size, with exponential decay: how many ended there by themselves, and how many passed
+  // through it, those that ended in it by the part they reached.
+  std::array<float, Remaining::kSizes> ends_{};
+  std::array<float, Remaining::kSizes> passed_{};
   std::array<Mean, kClasses * kSizes> cells_{};
 };
 

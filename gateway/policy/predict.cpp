@@ -31,26 +31,23 @@ struct Ending {
 
 bool ends_later(const Ending& a, const Ending& b) { return a.after_step > b.after_step; }
 
-// What is left of an answer is about exponential: these are the quantiles at the middles of 32
-// equal shares. They are dealt to a batch in turn, so that it ends one by one as a real one does,
-// and not all of it at its mean.
+// How long the answers of a batch last: quantiles at the middles of 32 equal shares, as exposures
+// of Remaining. They are dealt to a batch in turn, the middle first, so that it ends one by one as
+// a real one does, and not all of it at its median.
 constexpr std::array kSpread = {
     0.0157, 0.0480, 0.0813, 0.1158, 0.1515, 0.1886, 0.2271, 0.2671, 0.3087, 0.3522, 0.3977,
     0.4453, 0.4953, 0.5480, 0.6035, 0.6624, 0.7249, 0.7916, 0.8630, 0.9400, 1.0234, 1.1144,
     1.2144, 1.3257, 1.4508, 1.5939, 1.7610, 1.9617, 2.2130, 2.5494, 3.0603, 4.1589,
 };
+constexpr std::size_t kSpreadFirst = 16;
 constexpr std::size_t kSpreadStep = 13;  // Neighbours get far ones.
 
-// Steps until a sequence ends: its limit if nothing is known of answers' length, else what is
-// typical. One that has outlived most of that is expected to go on for half of it, as lengths have
-// a long tail.
+// Steps until a sequence ends, at its limit at the latest.
 std::int64_t tokens_left(const SequenceStatus& sequence, const Ask& ask, std::size_t place) {
-  const double typical = ask.typical_tokens;
   const double most = sequence.tokens_max - sequence.generated;
-  const double mean = ask.remaining.tokens(sequence.generated);
-  const double likely = mean > 0.0 ? mean * kSpread[(place * kSpreadStep) % kSpread.size()]
-                                   : std::max(typical - sequence.generated, typical / 2.0);
-  return std::max<std::int64_t>(1, rounded(typical > 0.0 ? std::min(most, likely) : most));
+  const double exposure = kSpread[(kSpreadFirst + place * kSpreadStep) % kSpread.size()];
+  const double likely = ask.remaining.tokens(sequence.generated, exposure);
+  return std::max<std::int64_t>(1, rounded(std::min(most, likely)));
 }
 
 // The engine's future: one line of prompts a lane, the sequences that decode, and what is free.
@@ -93,6 +90,7 @@ class Simulation {
   std::pmr::vector<SequenceStatus> read_{&pool_};  // Whose prompts ended in the step under way.
 
   double now_ = 0.0;
+  StepSums steps_;  // Passed so far.
   std::int64_t step_ = 0;
   int decoding_ = 0;
   double context_ = 0.0;  // Of the decoding sequences.
@@ -138,6 +136,7 @@ Prediction Simulation::run() {
     return result_;
   }
   result_.ttft_model = now_;
+  result_.steps = steps_;
   run_to_finish();
   return result_;
 }
@@ -152,7 +151,8 @@ int Simulation::prompt_budget() const {
 void Simulation::finish_step_in_progress() {
   if (engine_.running.empty() || engine_.step_elapsed <= 0.0) return;
   step_with_prompts(prompt_budget(), false);
-  now_ = std::max(0.0, now_ - engine_.step_elapsed);
+  result_.underway = std::min(now_, engine_.step_elapsed);
+  now_ -= result_.underway;
 }
 
 bool Simulation::can_read(PromptLine& line) {
@@ -214,6 +214,7 @@ void Simulation::step_with_prompts(int budget, bool newcomers) {
   read_.clear();
   int tokens = read_some(foreground_, budget, newcomers);
   if (tokens == 0) tokens = read_some(background_, budget, newcomers);
+  if (ask_.followed && own_line().done()) tokens = budget;
   pass(1, tokens);
   for (const SequenceStatus& sequence : read_) begin_decoding(sequence);
   end_sequences();
@@ -251,7 +252,9 @@ void Simulation::begin_decoding(const SequenceStatus& sequence) {
 void Simulation::pass(std::int64_t steps, double prefill_tokens) {
   const double n = static_cast<double>(steps);
   const double grown = decoding_ * n * (n - 1.0) / 2.0;
-  now_ += n * seconds_of_step(prefill_tokens) + engine_.step.per_context_token * grown;
+  const StepSums sums{n, n * decoding_, n * (context_ + decoding_) + grown, n * prefill_tokens};
+  now_ += engine_.step.seconds(sums);
+  steps_ = steps_ + sums;
   context_ += n * decoding_;
   if (!engine_.kv_reserved) kv_free_ -= n * decoding_;
   step_ += steps;
@@ -298,6 +301,8 @@ void Simulation::extrapolate() {
   const double step_time = seconds_of_step(backlog.prompt_tokens / steps);
   const double own_steps = std::max(1.0, ask_.prompt_tokens / budget);
   result_.ttft_model = now_ + steps * step_time;
+  result_.steps = steps_ + StepSums{steps, steps * decoding_, steps * (context_ + decoding_),
+                                    backlog.prompt_tokens};
   result_.per_token = seconds_of_step(0.0);
   result_.finish = static_cast<double>(tokens_after_first()) * result_.per_token;
   if (own_line().all_admitted()) return;

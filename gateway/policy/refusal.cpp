@@ -24,7 +24,8 @@ milliseconds until(TimePoint when, TimePoint now) {
 
 // When the first of those who wait is admitted, there is room behind them.
 milliseconds until_queue_moves(const RequestFacts& request, const FleetFacts& fleet) {
-  const Ask ask{request.prompt_tokens, 1.0, fleet.completion_tokens_typical};
+  const Ask ask{request.prompt_tokens, 1.0, fleet.answer_length.typical(), Lane::foreground,
+                fleet.answer_length.remaining()};
   const Prediction prediction = predict(*fleet.local, ask, fleet.ttft_correction,
                                         std::chrono::duration<double>(kLatest).count());
   if (!std::isfinite(prediction.queue_moves)) return kLatest;

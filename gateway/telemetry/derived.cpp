@@ -89,9 +89,9 @@ std::optional<bool> per_token_kept(const Receipt& receipt) {
 }
 
 std::optional<JudgedPrediction> judged_prediction(const Receipt& receipt) {
-  if (!receipt.predicted_ttft || !receipt.first_token || receipt.attempts.size() > 1)
+  if (!receipt.predicted || !receipt.first_token || receipt.attempts.size() > 1)
     return std::nullopt;
-  return JudgedPrediction{*receipt.predicted_ttft,
+  return JudgedPrediction{receipt.predicted->ttft,
                           seconds_between(receipt.decided, *receipt.first_token)};
 }
 

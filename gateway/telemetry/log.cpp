@@ -102,7 +102,7 @@ void add_work(JsonLine& line, const Receipt& receipt) {
 }
 
 void add_times(JsonLine& line, const Receipt& receipt) {
-  add_milliseconds(line, "predicted_ttft_ms", receipt.predicted_ttft);
+  if (receipt.predicted) line.decimal("predicted_ttft_ms", receipt.predicted->ttft * 1e3);
   if (receipt.first_token) line.decimal("ttft_ms", receipt.seconds_to_first_token() * 1e3);
   add_milliseconds(line, "per_token_ms", seconds_per_token(receipt));
   if (receipt.held_seconds > 0.0) line.decimal("held_ms", receipt.held_seconds * 1e3);

@@ -86,7 +86,7 @@ void measure(const char* name, const Router& router, const EngineStatus& engine)
   FleetFacts fleet;
   fleet.now = TimePoint(std::chrono::hours(1));
   fleet.local = &engine;
-  fleet.completion_tokens_typical = 150.0;
+  for (int i = 0; i < 100; ++i) fleet.answer_length.observe(0, 500, 50 + 2 * i);
   for (const config::ProviderTarget& provider : router.settings()->providers) {
     ProviderFacts facts;
     facts.name = provider.name;

@@ -37,7 +37,8 @@ struct Case {
   bool has_engine = true;
   EngineStatus engine;
   double speed = 1.0;  // Of the engine, measured against its usual step times.
-  double correction = 1.0, typical = 0.0;
+  double correction = 1.0;
+  int typical = 0;
   double gpu_second_worth = 0.0;
   std::vector<ProviderWords> providers;
 

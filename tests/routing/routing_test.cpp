@@ -19,6 +19,7 @@ using policy::RequestFacts;
 
 const std::string kRoot = SPILLWAY_SOURCE_DIR;
 const TimePoint kNow{std::chrono::hours(1)};
+constexpr int kAnswersOfLate = 50;
 
 std::vector<Case> all_cases() {
   std::vector<fs::path> files;
@@ -76,7 +77,8 @@ class Situation {
     fleet_.now = kNow;
     fleet_.local = one.has_engine ? &engine_ : nullptr;
     fleet_.ttft_correction = one.correction;
-    fleet_.completion_tokens_typical = one.typical;
+    for (int i = 0; i < kAnswersOfLate && one.typical > 0; ++i)
+      fleet_.answer_length.observe(0, request_.prompt_tokens, one.typical);
     fleet_.gpu_second_worth = one.gpu_second_worth;
     for (const ProviderWords& words : one.providers) {
       fleet_.providers.push_back(facts_of(words, *one.settings));

@@ -23,7 +23,7 @@ Receipt receipt_of(int number) {
   receipt.target = "ai-hub";
   receipt.reason = "spill_ttft";
   receipt.explanation = "local 900 ms > 500 ms; ai-hub 300 ms";
-  receipt.predicted_ttft = 0.3;
+  receipt.predicted = policy::Prediction{.ttft = 0.3};
   receipt.attempts = {{"cloudbrain", Errc::backend_unavailable, "", 0.0}, {"ai-hub", {}, "", 0.0}};
   receipt.arrived = arrived;
   receipt.decided = arrived + std::chrono::milliseconds(1);

@@ -94,7 +94,7 @@ TEST(Tracker, ShortStreamsTellNothingOfTheRate) {
 TEST(Correction, SettlesAtTheRatioOfObservedToPredicted) {
   Correction correction;
   EXPECT_DOUBLE_EQ(correction.factor(kStart), 1.0);
-  for (int i = 0; i < 40; ++i) correction.observe(1.0, 1.0, 2.0, kStart);
+  for (int i = 0; i < 80; ++i) correction.observe(1.0, 1.0, 2.0, kStart);
   EXPECT_NEAR(correction.factor(kStart), 2.0, 0.02);
   EXPECT_NEAR(correction.relative_error(0.5), 0.5, 0.02);
 }
@@ -133,7 +133,7 @@ TEST(Correction, OneOddAnswerIsClipped) {
   Correction correction;
   for (int i = 0; i < 40; ++i) correction.observe(1.0, 1.0, 1.0, kStart);
   correction.observe(1.0, 1.0, 1e6, kStart);
-  EXPECT_NEAR(correction.factor(kStart), std::pow(8.0, 1.0 / 12.0), 0.01);
+  EXPECT_NEAR(correction.factor(kStart), std::pow(8.0, 1.0 / 14.0), 0.01);
 }
 
 TEST(AnswerLength, IsTheMeanThatForgets) {
@@ -156,6 +156,39 @@ TEST(AnswerLength, IsExpectedByClassAndSizeOnceEnoughWasSeen) {
   EXPECT_LT(length.expected(1, 1'024), 290.0);
   EXPECT_LT(length.expected(0, 1'000), 290.0);
   EXPECT_GT(length.expected(77, 1 << 30), 0.0) << "what is beyond the table shares its last places";
+}
+
+double median(const AnswerLength& length, int generated) {
+  return length.remaining().tokens(generated, std::log(2.0));
+}
+
+TEST(Remaining, FollowsAKnownLaw) {
+  AnswerLength length;
+  std::mt19937 random(3);
+  std::exponential_distribution<double> law(1.0 / 200.0);
+  for (int i = 0; i < 2'000; ++i) length.observe(0, 50, 1 + static_cast<int>(law(random)));
+  for (const int generated : {1, 10, 100, 300}) {
+    EXPECT_NEAR(median(length, generated), 200.0 * std::log(2.0), 35.0)
+        << "an exponential law has no memory, after " << generated;
+  }
+}
+
+TEST(Remaining, AnAnswerThatItsLimitCutWasNotShorterAndThatIsAll) {
+  AnswerLength whole, cut;
+  for (int i = 0; i < 50; ++i) {
+    whole.observe(0, 50, 48);
+    cut.observe(0, 50, 48, true);
+  }
+  EXPECT_LT(median(whole, 1), 64.0);
+  EXPECT_GT(median(cut, 1), 64.0);
+  EXPECT_GT(cut.remaining().tokens(1, 0.05), 46.0) << "hardly one in twenty ends before";
+}
+
+TEST(Remaining, ExpectsAChatsAnswersBeforeTheFirstAndLongerOnesTheLongerOneHasBeen) {
+  const AnswerLength length;
+  EXPECT_NEAR(median(length, 1), 160.0, 40.0);
+  EXPECT_GT(median(length, 2'000), median(length, 200));
+  EXPECT_TRUE(std::isinf(Remaining().tokens(1, 0.5))) << "nothing known at all";
 }
 
 }  // namespace

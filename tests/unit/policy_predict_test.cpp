@@ -196,6 +196,7 @@ void compare_once(unsigned seed, int& compared) {
   EXPECT_TRUE(prediction.exact);
   EXPECT_NEAR(prediction.ttft, ttft, 1e-9 + 1e-6 * ttft);
   EXPECT_NEAR(prediction.finish, finish, 1e-9 + 1e-6 * finish);
+  EXPECT_NEAR(prediction.ttft_by(status.step), prediction.ttft_model, 1e-9 + 1e-6 * ttft);
 }
 
 TEST(Predict, AgreesWithTheSchedulerOnRandomStates) {
@@ -227,6 +228,18 @@ TEST(Predict, AnIdleEngineReadsThePromptInChunks) {
   EXPECT_EQ(prediction.queue, 0.0);
 }
 
+TEST(Predict, WhoComeBehindItFillUpItsLastStep) {
+  Ask ask{250, 1.0};
+  ask.followed = true;
+  EXPECT_NEAR(predict(idle_engine(), ask).ttft, 3 * 0.010 + 300 * 0.0001, 1e-12);
+}
+
+TEST(Predict, CanTellWhatItsStepsWouldCostByAnotherModel) {
+  StepModel slower = idle_engine().step;
+  slower.per_prefill_token *= 3.0;
+  EXPECT_NEAR(predict(idle_engine(), {250, 10.0}).ttft_by(slower), 3 * 0.010 + 250 * 0.0003, 1e-12);
+}
+
 TEST(Predict, TheStepUnderWayIsWaitedForAndNotJoined) {
   EngineStatus engine = idle_engine();
   engine.running.push_back(
@@ -255,15 +268,19 @@ TEST(Predict, AFullBatchIsWaitedForUntilAnAnswerEnds) {
   EXPECT_EQ(prediction.queue_moves, prediction.queue);
 }
 
-TEST(Predict, AnswersAreExpectedToBeOfTypicalLength) {
+TEST(Predict, AnswersAreExpectedToEndAsThoseOfLateDid) {
   EngineStatus engine = idle_engine();
   for (int i = 0; i < 4; ++i) {
     engine.running.push_back({.context_tokens = 50, .generated = 10, .tokens_max = 1'000});
   }
-  EXPECT_NEAR(predict(engine, {100, 1.0, 0.0}).queue, 990 * 0.014, 1e-9);
-  EXPECT_NEAR(predict(engine, {100, 1.0, 50.0}).queue, 40 * 0.014, 1e-9);
-  // Past their typical length: half of it more.
-  EXPECT_NEAR(predict(engine, {100, 1.0, 8.0}).queue, 4 * 0.014, 1e-9);
+  AnswerLength length;
+  for (int i = 0; i < 100; ++i) length.observe(0, 50, 30 + i % 40);
+  Ask ask{100, 1.0};
+  EXPECT_NEAR(predict(engine, ask).queue, 990 * 0.014, 1e-9) << "nothing is known: the limit";
+  ask.remaining = length.remaining();
+  const double queue = predict(engine, ask).queue;
+  EXPECT_GT(queue, 5 * 0.014) << "none ended before 30 tokens, the first of four soon after";
+  EXPECT_LT(queue, 40 * 0.014);
 }
 
 TEST(Predict, TheCorrectionScalesTheFirstTokenOnly) {

@@ -38,7 +38,7 @@ inline Receipt example_receipt() {
   receipt.served_locally = true;
   receipt.reason = "local_meets_sla";
   receipt.explanation = "interactive: local 100 ms of 500 ms";
-  receipt.predicted_ttft = 0.125;
+  receipt.predicted = policy::Prediction{.ttft = 0.125};
   receipt.sla_ttft = 0.5;
   receipt.sla_per_token = 0.05;
   receipt.attempts = {{"local", std::nullopt, "", 0.1}};
