@@ -247,6 +247,12 @@ const std::vector<Row<ProviderTarget>> kProviderRows = {
       .range = {1, 100'000},
       .sentence = "Requests open there at once."},
      field<&ProviderTarget::concurrency_max>()},
+    {{.key = "continues",
+      .kind = Kind::word,
+      .words = {"no", "prefix", "continue_final_message"},
+      .sentence = "How it is asked to go on with an answer that broke off elsewhere: `prefix` "
+                  "(DeepSeek, Mistral), `continue_final_message` (vLLM, SGLang)."},
+     field<&ProviderTarget::continues>()},
     {{.key = "ca_file",
       .kind = Kind::text,
       .fallback_sentence = "the system's certificates",

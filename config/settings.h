@@ -145,7 +145,8 @@ struct ProviderTarget {
   Breaker breaker;
   RateLimit rate_limit;
   int concurrency_max = 256;
-  std::string ca_file;  // Extra CA bundle; TLS verification itself cannot be switched off.
+  std::string continues = "no";  // How it is asked to go on with an answer begun elsewhere.
+  std::string ca_file;           // Extra CA bundle; TLS verification itself cannot be switched off.
   bool operator==(const ProviderTarget&) const = default;
 };
 

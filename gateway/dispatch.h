@@ -1,8 +1,7 @@
-// Opens the plan's candidates in order until one gives its first piece: what fails before that is
-// replaced by the next, and the client sees nothing of it.
+// Opens one candidate of a plan and waits for its first piece.
 //
-// Runs on the request's coroutine. Cancelling it drops the stream being opened. Each attempt is
-// written into the receipt and told to the fleet (breaker, rate limit, latency).
+// Runs on the request's coroutine. Cancelling it drops the stream being opened. Providers' answers
+// and failures are told to the fleet (breaker, rate limit, latency).
 #pragma once
 
 #include "backends/contract/backend.h"
@@ -10,7 +9,6 @@
 #include "gateway/fleet.h"
 #include "gateway/local_target.h"
 #include "gateway/policy/plan.h"
-#include "gateway/receipt.h"
 
 #include <memory>
 #include <optional>
@@ -29,17 +27,12 @@ class Dispatcher {
  public:
   Dispatcher(LocalTarget* local, Fleet& fleet) : local_(local), fleet_(fleet) {}
 
-  // The first candidate that answers. Fails with the client's own fault at once (invalid_request,
-  // context_too_long), with cancelled or deadline_exceeded when there is no use in going on, else
-  // with what the candidates said: rate_limited or overloaded if all are full for now,
-  // backend_unavailable otherwise.
-  Async<Opened> open_first(const policy::Plan& plan, const Edition& edition,
-                           std::shared_ptr<const ChatRequest> request, Deadline deadline,
-                           Receipt& receipt);
-
- private:
+  // Fails with what the candidate said, or with overloaded if its breaker or its limits keep it
+  // from being asked now.
   Async<Opened> open(const policy::Candidate& candidate, const Edition& edition,
                      std::shared_ptr<const ChatRequest> request, Deadline deadline);
+
+ private:
   Backend* backend_of(const policy::Candidate& candidate, const Edition& edition) const;
 
   LocalTarget* const local_;  // Null without a local target.

@@ -18,7 +18,12 @@ void note(const policy::Caller& caller, Receipt& receipt);
 void note(const ChatRequest& request, Receipt& receipt);
 void note(const policy::Plan& plan, const policy::RequestFacts& facts,
           const policy::FleetFacts& fleet, Receipt& receipt);
+// A target begins to answer, or goes on where another broke off.
 void note(const policy::Candidate& served_by, Receipt& receipt);
+
+// What passes of a part, and what all parts come to.
+void count(const Delta& delta, Part& part);
+void add_up(Receipt& receipt);
 
 // The headers by which a client sees where its answer came from and why: x-spillway-target,
 // -reason, -class.

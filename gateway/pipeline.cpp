@@ -1,5 +1,6 @@
 #include "gateway/pipeline.h"
 
+#include "gateway/course.h"
 #include "gateway/measure.h"
 #include "gateway/notes.h"
 #include "gateway/openai/chat_request.h"
@@ -53,13 +54,13 @@ Async<void> Pipeline::answer(const Edition& edition, http::Request& raw, http::R
   if (!plan) co_return plan.error();
   const Deadline deadline = receipt.arrived + time_for(*plan);
 
-  auto opened = co_await dispatcher_.open_first(*plan, edition, *request, deadline, receipt);
+  Course course(dispatcher_, *plan, edition, *request, deadline, receipt);
+  auto opened = co_await course.first();
   if (!opened) co_return opened.error();
-  note(opened->candidate, receipt);
   describe(receipt, out);
 
   // Dropping the stream, on return, ends what is left of the work.
-  co_return co_await relay(*opened, **request, out, deadline, receipt);
+  co_return co_await relay(*opened, course, out);
 }
 
 policy::RequestFacts Pipeline::measure(const Edition& edition, const http::Request& raw,

@@ -23,6 +23,19 @@ struct Attempt {
   double seconds = 0.0;         // Until its first token, or until it failed.
 };
 
+// What one target gave of an answer. There are several where a stream broke and another target went
+// on with it.
+struct Part {
+  std::string target;
+  bool local = false;
+  Usage usage;                       // As the target bills it.
+  bool usage_told = false;           // By the target; else it is counted as it passes.
+  std::size_t completion_bytes = 0;  // Of text and reasoning.
+  int completion_pieces = 0;         // Deltas with text.
+  int repeated_tokens = 0;           // What it said again that the client had already.
+  bool lost = false;                 // The client got nothing of it.
+};
+
 struct Receipt {
   std::string request_id;
   std::string client_request_id;  // X-Client-Request-Id, at most 512 ASCII characters.
@@ -33,7 +46,7 @@ struct Receipt {
   bool stream = false;
 
   std::string request_class;
-  std::string target;  // Who served it; empty if nobody did.
+  std::string target;  // Who gave its first token; empty if nobody did.
   std::string model_served;
   bool served_locally = false;
   std::string reason;                           // The policy's reason: policy::name_of(Reason).
@@ -43,8 +56,9 @@ struct Receipt {
   std::optional<double> sla_ttft;               // Seconds.
   std::optional<double> sla_per_token;          // Seconds.
   std::vector<Attempt> attempts;
+  std::vector<Part> parts;
 
-  Usage usage;
+  Usage usage;  // Of the answer that the client got, whoever gave it.
   std::int64_t cost_nano_usd = 0;
   std::int64_t avoided_nano_usd =
       0;  // What the cheapest provider would have asked for a request served locally.
@@ -55,9 +69,7 @@ struct Receipt {
   std::optional<TimePoint> dispatched;  // Handed to the target that served.
   std::optional<TimePoint> first_token;
   TimePoint ended{};
-  bool cut_by_limit = false;         // The answer ended at its limit of tokens.
-  bool usage_told = false;           // By the target; else it is counted as it passes.
-  std::size_t completion_bytes = 0;  // Of text and reasoning.
+  bool cut_by_limit = false;  // The answer ended at its limit of tokens.
   int completion_pieces = 0;  // Deltas with text: for time between tokens where tokens are unknown.
 
   std::optional<Error> error;  // Empty: the client got a whole answer.

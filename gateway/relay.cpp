@@ -1,9 +1,9 @@
 #include "gateway/relay.h"
 
 #include "gateway/http/response_writer.h"
+#include "gateway/notes.h"
 #include "gateway/openai/chat_response.h"
 
-#include <algorithm>
 #include <chrono>
 #include <string>
 #include <utility>
@@ -26,103 +26,141 @@ openai::ChatAnswerInfo answer_info(const ChatRequest& request, const Receipt& re
   return info;
 }
 
-void count(const Delta& delta, Receipt& receipt) {
-  if (!delta.text.empty() || !delta.reasoning.empty() || !delta.extra.empty())
-    ++receipt.completion_pieces;
-  if (delta.finish) receipt.cut_by_limit = *delta.finish == FinishReason::length;
-  receipt.completion_bytes += delta.text.size() + delta.reasoning.size();
-  if (delta.usage) {
-    receipt.usage = *delta.usage;
-    receipt.usage_told = true;
-  } else {
-    receipt.usage.completion_tokens += delta.tokens;
-  }
-}
-
-// What a provider cut off in the middle, or one that keeps its count to itself, is booked with:
-// what has passed, at one token a piece or four bytes a token, whichever is more.
-void settle_usage(Receipt& receipt) {
-  if (receipt.usage_told || receipt.served_locally) return;
-  const int by_bytes = static_cast<int>((receipt.completion_bytes + 3) / 4);
-  receipt.usage.completion_tokens = std::max(receipt.completion_pieces, by_bytes);
-}
-
 // The next piece. A stream that ends before its finish reason has been cut, however politely it was
-// closed.
+// closed; one that breaks after it is whole.
 Async<std::optional<Delta>> next_piece(TokenStream& stream, bool finished, Deadline deadline) {
   auto piece = co_await stream.next(deadline);
-  if (piece && !*piece && !finished) {
+  if (piece && !*piece && !finished)
     co_return Error{Errc::backend_unavailable, "the answer was cut off", "", std::nullopt};
-  }
+  if (!piece && finished && piece.error().code != Errc::cancelled) co_return std::nullopt;
   co_return piece;
 }
 
-Async<void> relay_stream(Opened& opened, const ChatRequest& request, http::ResponseWriter& out,
-                         Deadline deadline, Receipt& receipt) {
-  const openai::ChatWriter writer(answer_info(request, receipt));
-  auto begun = co_await out.begin_stream();
-  if (!begun) co_return begun.error();
+class StreamRelay {
+ public:
+  StreamRelay(Opened& opened, Course& course, http::ResponseWriter& out)
+      : opened_(opened),
+        course_(course),
+        out_(out),
+        writer_(answer_info(course.request(), course.receipt())) {}
 
-  std::string events = writer.first_chunk();
-  std::optional<FinishReason> finish;
-  std::optional<Delta> piece = std::move(opened.first);
-  while (piece) {
-    count(*piece, receipt);
-    events += writer.delta(*piece);
-    if (piece->finish) finish = piece->finish;
-    if (!finish && (!opened.stream->ready() || events.size() > kWriteBytesMax)) {
-      auto written = co_await out.write(std::exchange(events, std::string()));
+  Async<void> run() {
+    auto begun = co_await out_.begin_stream();
+    if (!begun) co_return begun.error();
+    events_ = writer_.first_chunk();
+    std::optional<Delta> piece = std::move(opened_.first);
+    while (piece) {
+      pass(*piece);
+      const bool idle = !opened_.stream->ready() || events_.size() > kWriteBytesMax;
+      if (!finish_ && idle) {
+        auto written = co_await flush();
+        if (!written) co_return written.error();
+      }
+      auto next = co_await next_piece(*opened_.stream, finish_.has_value(), course_.deadline());
+      if (next) {
+        piece = std::move(*next);
+        continue;
+      }
+      const Error cause = next.error();
+      auto successors = co_await go_on(cause);
+      if (!successors) co_return successors.error();
+      piece = std::move(*successors);
+    }
+    add_up(course_.receipt());
+    events_ += writer_.finish(*finish_);
+    events_ += writer_.usage(course_.receipt().usage);
+    events_ += openai::ChatWriter::done();
+    co_return co_await out_.end(std::move(events_));
+  }
+
+ private:
+  void pass(const Delta& piece) {
+    count(piece, course_.receipt().parts.back());
+    delivered_.add(piece);
+    events_ += writer_.delta(piece);
+    if (piece.finish) finish(*piece.finish);
+  }
+
+  void finish(FinishReason reason) {
+    finish_ = reason;
+    course_.receipt().cut_by_limit = reason == FinishReason::length;
+  }
+
+  Async<void> flush() { co_return co_await out_.write(std::exchange(events_, std::string())); }
+
+  // The stream broke. What is there goes out first: it may take a while until somebody goes on.
+  Async<std::optional<Delta>> go_on(const Error& cause) {
+    if (!events_.empty()) {
+      auto written = co_await flush();
       if (!written) co_return written.error();
     }
-    auto next = co_await next_piece(*opened.stream, finish.has_value(), deadline);
-    if (!next) {
-      if (!events.empty()) (void)co_await out.write(std::move(events));
-      co_return next.error();
+    if (course_.at_the_limit(delivered_)) {
+      finish(FinishReason::length);
+      co_return std::nullopt;
     }
-    piece = std::move(*next);
+    auto successor = co_await course_.after(opened_, cause, delivered_);
+    if (!successor) co_return successor.error();
+    opened_ = std::move(*successor);
+    co_return std::move(opened_.first);
   }
-  settle_usage(receipt);
-  events += writer.finish(*finish);
-  events += writer.usage(receipt.usage);
-  events += openai::ChatWriter::done();
-  co_return co_await out.end(std::move(events));
-}
 
-Async<void> relay_whole(Opened& opened, const ChatRequest& request, http::ResponseWriter& out,
-                        Deadline deadline, Receipt& receipt) {
+  Opened& opened_;
+  Course& course_;
+  http::ResponseWriter& out_;
+  const openai::ChatWriter writer_;
+  std::string events_;  // Not written yet.
+  Delivered delivered_;
+  std::optional<FinishReason> finish_;
+};
+
+// Nothing is out before the whole is there: if it breaks, another target answers afresh.
+Async<void> relay_whole(Opened& opened, Course& course, http::ResponseWriter& out) {
+  const Delivered nothing;
+  Receipt& receipt = course.receipt();
   openai::ChatAnswer answer;
   bool finished = false;
   std::optional<Delta> piece = std::move(opened.first);
   while (piece) {
-    count(*piece, receipt);
+    count(*piece, receipt.parts.back());
     answer.add(*piece);
+    if (piece->finish) receipt.cut_by_limit = *piece->finish == FinishReason::length;
     finished = finished || piece->finish.has_value();
-    auto next = co_await next_piece(*opened.stream, finished, deadline);
-    if (!next) co_return next.error();
-    piece = std::move(*next);
+    auto next = co_await next_piece(*opened.stream, finished, course.deadline());
+    if (next) {
+      piece = std::move(*next);
+      continue;
+    }
+    const Error cause = next.error();
+    auto successor = co_await course.after(opened, cause, nothing);
+    if (!successor) co_return successor.error();
+    opened = std::move(*successor);
+    answer = {};
+    piece = std::move(opened.first);
   }
-  settle_usage(receipt);
+  add_up(receipt);
   Delta last;
   last.usage = receipt.usage;
   answer.add(last);
-  co_return co_await out.send(200, "application/json", answer.body(answer_info(request, receipt)));
+  const openai::ChatAnswerInfo info = answer_info(course.request(), receipt);
+  co_return co_await out.send(200, "application/json", answer.body(info));
 }
 
 }  // namespace
 
-Async<void> relay(Opened& opened, const ChatRequest& request, http::ResponseWriter& out,
-                  Deadline deadline, Receipt& receipt) {
+Async<void> relay(Opened& opened, Course& course, http::ResponseWriter& out) {
+  Receipt& receipt = course.receipt();
   receipt.first_token = SteadyClock::now();
   Result<void> outcome;
-  if (request.stream) {
-    outcome = co_await relay_stream(opened, request, out, deadline, receipt);
+  if (course.request().stream) {
+    StreamRelay stream(opened, course, out);
+    outcome = co_await stream.run();
   } else {
-    outcome = co_await relay_whole(opened, request, out, deadline, receipt);
+    outcome = co_await relay_whole(opened, course, out);
   }
-  settle_usage(receipt);
+  add_up(receipt);
   if (!opened.visit) co_return outcome;
   if (outcome) {
-    opened.visit->finished(receipt.usage.completion_tokens);
+    opened.visit->finished(receipt.parts.back().usage.completion_tokens);
   } else {
     opened.visit->failed(outcome.error());
   }

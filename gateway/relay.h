@@ -2,13 +2,13 @@
 // as it goes.
 //
 // Runs on the request's coroutine; dropping the stream (on return) cancels what is left of the
-// work. What the client has read is never taken back: a stream that breaks is ended with an error
+// work. What the client has read is never taken back. A stream that breaks is gone on with by
+// another target where that can be honest (course.h); where it cannot, it is ended with an error
 // event, never with [DONE].
 #pragma once
 
 #include "backends/contract/backend.h"
-#include "gateway/dispatch.h"
-#include "gateway/receipt.h"
+#include "gateway/course.h"
 
 namespace spillway::http {
 class ResponseWriter;
@@ -16,9 +16,8 @@ class ResponseWriter;
 
 namespace spillway {
 
-// Fails with what the stream or the client's connection failed with; usage, first token and finish
-// are in the receipt either way.
-Async<void> relay(Opened& opened, const ChatRequest& request, http::ResponseWriter& out,
-                  Deadline deadline, Receipt& receipt);
+// Fails with what the stream that broke first, or the client's connection, failed with; usage,
+// first token and finish are in the receipt either way.
+Async<void> relay(Opened& opened, Course& course, http::ResponseWriter& out);
 
 }  // namespace spillway

@@ -30,6 +30,7 @@ std::shared_ptr<Upstream> upstream_of(const config::ProviderTarget& target) {
   upstream->timeouts = target.timeouts;
   upstream->tokens_per_second = target.measured.tokens_per_second;
   upstream->concurrency_max = target.concurrency_max;
+  upstream->continues = target.continues;
   upstream->idle.push_back(Transfer::make_handle(*upstream));  // What fails here fails at start-up.
   return upstream;
 }
@@ -57,7 +58,7 @@ class CloudBackend final : public Backend {
       return Error{Errc::overloaded, name_ + ": as many requests as it may take are under way", "",
                    std::nullopt};
     }
-    auto body = openai::request_body(*request, model);
+    auto body = openai::request_body(*request, model, upstream_->continues);
     if (!body) return body.error();
 
     const TransferId id = loop_.next_id();

@@ -24,6 +24,7 @@ struct Upstream {
   config::ProviderTimeouts timeouts;
   double tokens_per_second = 0.0;
   int concurrency_max = 0;
+  std::string continues;  // As ProviderTarget::continues.
 
   std::atomic<int> under_way{0};
   std::vector<std::unique_ptr<Easy>> idle;

@@ -49,6 +49,9 @@ struct ChatRequest {
   bool needs_tools = false;    // Has tools, functions or a non-trivial response_format.
   bool text_only = true;       // All messages are text.
   std::string body;  // The client's JSON, byte for byte: what a provider's dialect forwards.
+  // The answer as far as another target gave it before it broke off: to be gone on with, not to be
+  // said again. `sampling.tokens_max` is then what is left.
+  std::string begun;
 };
 
 enum class FinishReason { stop, length, tool_calls, content_filter };

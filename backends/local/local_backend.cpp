@@ -82,7 +82,7 @@ Async<std::unique_ptr<TokenStream>> LocalBackend::open(std::shared_ptr<const Cha
 Result<Prompt> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& request) {
   if (Prompt known = prompts_->find(request)) return known;
   if (!request->text_only) return not_text();
-  auto tokens = codec_->encode(request->messages);
+  auto tokens = codec_->encode(request->messages, request->begun);
   if (!tokens) return tokens.error();
   const int prompt_tokens = static_cast<int>(tokens->size());
   const int asked = request->sampling.tokens_max.value_or(1);

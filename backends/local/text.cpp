@@ -101,10 +101,14 @@ TextModel::TextModel(TextModel&&) noexcept = default;
 TextModel& TextModel::operator=(TextModel&&) noexcept = default;
 TextModel::~TextModel() = default;
 
-Result<std::vector<TokenId>> TextModel::encode_chat(const std::vector<Message>& messages) const {
+Result<std::vector<TokenId>> TextModel::encode_chat(const std::vector<Message>& messages,
+                                                    std::string_view begun) const {
   const auto text = parts_->chat_template.render(messages, std::chrono::system_clock::now());
   if (!text) return text.error();
-  return parts_->tokenizer.encode(segments_of(*text));
+  std::vector<TokenId> ids = parts_->tokenizer.encode(segments_of(*text));
+  const std::vector<TokenId> more = parts_->tokenizer.encode(begun);
+  ids.insert(ids.end(), more.begin(), more.end());
+  return ids;
 }
 
 std::vector<TokenId> TextModel::encode(std::string_view text) const {

@@ -35,9 +35,11 @@ class TextModel {
   TextModel& operator=(TextModel&&) noexcept;
   ~TextModel();
 
-  // The prompt for the assistant's next turn. Errors: invalid_request with the template's own words
-  // where it refuses the conversation (roles out of order, say) or a limit is met.
-  Result<std::vector<TokenId>> encode_chat(const std::vector<Message>& messages) const;
+  // The prompt for the assistant's next turn, which may have `begun`: that is text, whatever it
+  // contains. Errors: invalid_request with the template's own words where it refuses the
+  // conversation (roles out of order, say) or a limit is met.
+  Result<std::vector<TokenId>> encode_chat(const std::vector<Message>& messages,
+                                           std::string_view begun = {}) const;
 
   // Plain text without a template, after the model's begin token if it has one; special tokens in
   // it are text.

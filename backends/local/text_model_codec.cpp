@@ -2,6 +2,7 @@
 
 #include "backends/local/text.h"
 
+#include <string_view>
 #include <utility>
 
 namespace spillway::local {
@@ -23,8 +24,9 @@ class TextModelCodec final : public TextCodec {
  public:
   explicit TextModelCodec(TextModel model) : model_(std::move(model)) {}
 
-  Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages) const override {
-    return model_.encode_chat(messages);
+  Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages,
+                                           std::string_view begun) const override {
+    return model_.encode_chat(messages, begun);
   }
   std::unique_ptr<TextStream> open_stream() const override {
     return std::make_unique<DetokenizerStream>(model_.make_detokenizer());

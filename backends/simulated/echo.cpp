@@ -29,10 +29,20 @@ std::string Echo::token(std::size_t index) const {
   return index == 0 ? word : ' ' + word;
 }
 
-std::string Echo::text(std::size_t count) const {
+std::string Echo::text(std::size_t count, std::size_t first) const {
   std::string text;
-  for (std::size_t index = 0; index < count; ++index) text += token(index);
+  for (std::size_t index = first; index < first + count; ++index) text += token(index);
   return text;
+}
+
+std::size_t Echo::tokens_in(std::string_view text) const {
+  std::size_t count = 0;
+  for (std::string_view rest = text; !rest.empty(); ++count) {
+    const std::string next = token(count);
+    if (!rest.starts_with(next)) return 1 + std::count(text.begin(), text.end(), ' ');
+    rest.remove_prefix(next.size());
+  }
+  return count;
 }
 
 }  // namespace spillway::simulated

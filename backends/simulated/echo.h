@@ -22,8 +22,12 @@ class Echo {
   // The token at `index`; all but the first begin with a space.
   std::string token(std::size_t index) const;
 
-  // The tokens from 0 to `count` in one string.
-  std::string text(std::size_t count) const;
+  // `count` tokens from `first` on in one string.
+  std::string text(std::size_t count, std::size_t first = 0) const;
+
+  // How many tokens `text` is from the first on; of a text of somebody else's, as many as it has
+  // words.
+  std::size_t tokens_in(std::string_view text) const;
 
  private:
   std::vector<std::string> words_;  // Never empty.

@@ -219,6 +219,7 @@ void Decision::push_local() {
                               .model = route_.local->model,
                               .served_as = route_.local->served_as,
                               .local = true,
+                              .continues = true,
                               .lane = work_.lane,
                               .ttft = local_.ttft_typical});
 }
@@ -226,9 +227,11 @@ void Decision::push_local() {
 void Decision::push_providers(std::size_t at_most) {
   for (std::size_t i = 0; i < std::min(at_most, providers_.size()); ++i) {
     const auto& [offer, judged, first, second] = providers_[i];
-    plan_.candidates.push_back({.target = settings_.providers[offer.provider].name,
+    const config::ProviderTarget& provider = settings_.providers[offer.provider];
+    plan_.candidates.push_back({.target = provider.name,
                                 .model = offer.model,
                                 .served_as = offer.served_as,
+                                .continues = provider.continues != "no",
                                 .ttft = judged.ttft_typical,
                                 .worst_case_cost = judged.worst_case_cost,
                                 .expected_cost = judged.expected_cost});

@@ -82,6 +82,7 @@ struct Candidate {
   std::string_view model;      // The target's own name for the model.
   std::string_view served_as;  // The name it is served under here.
   bool local = false;
+  bool continues = false;               // Can go on with an answer that another began.
   Lane lane = Lane::foreground;         // On the local engine.
   double ttft = 0.0;                    // Seconds; local: predicted, provider: median of late.
   config::NanoUsd worst_case_cost = 0;  // 0 on the local engine.

@@ -38,6 +38,13 @@ bool flag(const Json& object, const char* name) {
   return found != object.end() && found->is_boolean() && found->get<bool>();
 }
 
+// As DeepSeek ("prefix" in the last message) and vLLM ("continue_final_message") ask for it.
+std::string begun_in(const Json& body, const Json& last) {
+  if (last.value("role", "") != "assistant") return {};
+  const bool asked = flag(last, "prefix") || flag(body, "continue_final_message");
+  return asked ? text_of(last) : std::string();
+}
+
 void read_length(const Json& body, Asked& asked) {
   asked.completion_tokens = kTokensUnasked;
   for (const char* name : {"max_tokens", "max_completion_tokens"}) {
@@ -69,6 +76,7 @@ Result<Asked> parse_asked(std::string_view text) try {
     asked.prompt_tokens += kTokensPerMessage + simulated::count_tokens(content);
     if (message.value("role", "") == "user") asked.prompt = content;
   }
+  asked.begun = begun_in(body, messages->back());
   read_length(body, asked);
   return asked;
 } catch (const Json::exception&) {

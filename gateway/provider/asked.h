@@ -13,6 +13,7 @@ namespace spillway::provider {
 struct Asked {
   std::string model;
   std::string prompt;  // The last user message's text: what is echoed.
+  std::string begun;   // The answer so far, if it is to be gone on with.
   bool stream = false;
   bool include_usage = false;
   int prompt_tokens = 0;

@@ -52,6 +52,7 @@ class Serving {
       : asked_(std::move(asked)),
         performance_(performance),
         echo_(asked_.prompt),
+        begun_(echo_.tokens_in(asked_.begun)),
         wire_(id, asked_),
         out_(out),
         first_token_at_(SteadyClock::now() + from_seconds(performance.first_token_seconds)) {}
@@ -81,7 +82,7 @@ class Serving {
     const bool here = co_await rest_until(time_of(asked_.completion_tokens - 1));
     if (!here) co_return Outcome::left;
     tokens_sent_ = asked_.completion_tokens;
-    std::string body = wire_.whole(echo_.text(asked_.completion_tokens));
+    std::string body = wire_.whole(echo_.text(asked_.completion_tokens, begun_));
     co_return co_await send(200, kJson, std::move(body), Outcome::answered);
   }
 
@@ -105,7 +106,7 @@ class Serving {
         const bool here = co_await rest_until(due);
         if (!written || !here) co_return false;
       }
-      unsent += wire_.text_event(echo_.token(index), index == 0);
+      unsent += wire_.text_event(echo_.token(begun_ + index), index == 0);
       ++tokens_sent_;
     }
     co_return true;
@@ -187,6 +188,7 @@ class Serving {
   const Asked asked_;
   const Performance performance_;
   const simulated::Echo echo_;
+  const std::size_t begun_;  // Tokens that the answer has already.
   const Wire wire_;
   http::ResponseWriter& out_;
   const TimePoint first_token_at_;

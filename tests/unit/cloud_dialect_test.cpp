@@ -54,6 +54,20 @@ TEST(OpenAiRequest, RefusesWhatIsNoObject) {
   }
 }
 
+TEST(OpenAiRequest, AsksToGoOnWithABegunAnswer) {
+  ChatRequest request;
+  request.body = R"({"max_tokens":12,"messages":[{"role":"user","content":"]"} ],"n":1})";
+  request.begun = "He said \"no\n";
+  request.sampling.tokens_max = 9;
+  EXPECT_EQ(*request_body(request, "m", "prefix"),
+            R"({"model":"m","max_tokens":9,"messages":[{"role":"user","content":"]"} ,)"
+            R"({"role":"assistant","content":"He said \"no\n","prefix":true}],"n":1})");
+  EXPECT_EQ(*request_body(request, "m", "continue_final_message"),
+            R"({"model":"m","max_tokens":9,"messages":[{"role":"user","content":"]"} ,)"
+            R"({"role":"assistant","content":"He said \"no\n"}],"n":1,)"
+            R"("continue_final_message":true,"add_generation_prompt":false})");
+}
+
 TEST(OpenAiRequest, QuotesTheModel) {
   ChatRequest request;
   request.body = "{}";

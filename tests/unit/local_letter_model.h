@@ -33,10 +33,12 @@ bool eventually(Condition condition) {
 // Says the letters a, b, c … one id each; encodes a message to one id a byte. 'z' ends an answer.
 class LetterCodec final : public TextCodec {
  public:
-  Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages) const override {
+  Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages,
+                                           std::string_view begun) const override {
     ++encoded;
     std::vector<std::int32_t> ids;
     for (const Message& message : messages) ids.insert(ids.end(), message.content.size(), 0);
+    for (const char letter : begun) ids.push_back(letter - 'a');
     return ids;
   }
   std::unique_ptr<TextStream> open_stream() const override {

@@ -164,5 +164,12 @@ TEST(SimulatedEcho, RepeatsThePrompt) {
   EXPECT_EQ(count_tokens("12345678"), 2);
 }
 
+TEST(SimulatedEcho, KnowsHowFarAnAnswerHasCome) {
+  const Echo echo("two words here");
+  for (std::size_t count : {0, 1, 2, 3, 7}) EXPECT_EQ(echo.tokens_in(echo.text(count)), count);
+  EXPECT_EQ(echo.text(2, 2), " here two");
+  EXPECT_EQ(echo.tokens_in("not of this house"), 4U);
+}
+
 }  // namespace
 }  // namespace spillway::simulated

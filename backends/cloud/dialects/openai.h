@@ -16,8 +16,11 @@ namespace spillway::cloud::openai {
 // The body to send for `request` with the provider's `model`: the client's own JSON, each value
 // byte for byte, less what the provider does not take (fields of ours, of vLLM, nulls, and
 // service_tier, which names a class of ours and would buy a dearer one there). A stream always asks
-// for its usage. Fails with invalid_request if the client's body is no JSON object.
-Result<std::string> request_body(const ChatRequest& request, std::string_view model);
+// for its usage. What is to be gone on with (ChatRequest::begun) is asked for as `continues` says,
+// a word of config::ProviderTarget::continues. Fails with invalid_request if the client's body is
+// no JSON object.
+Result<std::string> request_body(const ChatRequest& request, std::string_view model,
+                                 std::string_view continues = "no");
 
 // What a provider says is wrong.
 struct Complaint {

@@ -69,9 +69,30 @@ Result<Values> forwarded_values(std::string_view body) {
   return Error{Errc::invalid_request, "the request body must be a JSON object", "", std::nullopt};
 }
 
+// The messages with the answer so far behind them, for a provider that goes on with its last one.
+void append_begun(std::string_view messages, std::string_view begun, std::string_view continues,
+                  std::string& body) {
+  body.append(messages.substr(0, messages.rfind(']')));
+  body.append(R"(,{"role":"assistant","content":)").append(quoted(begun));
+  body.append(continues == "prefix" ? R"(,"prefix":true}])" : "}]");
+}
+
+// A member of a request that is to be gone on with.
+void append_continued(std::string_view key, std::string_view value, const ChatRequest& request,
+                      std::string_view continues, std::string& body) {
+  const bool is_limit = key == "max_tokens" || key == "max_completion_tokens";
+  if (key == "messages") return append_begun(value, request.begun, continues, body);
+  if (is_limit && request.sampling.tokens_max) {
+    body.append(std::to_string(*request.sampling.tokens_max));
+    return;
+  }
+  body.append(value);
+}
+
 }  // namespace
 
-Result<std::string> request_body(const ChatRequest& request, std::string_view model) {
+Result<std::string> request_body(const ChatRequest& request, std::string_view model,
+                                 std::string_view continues) {
   const auto values = forwarded_values(request.body);
   if (!values) return values.error();
 
@@ -82,8 +103,15 @@ Result<std::string> request_body(const ChatRequest& request, std::string_view mo
   for (std::size_t i = 0; i < kForwarded.size(); ++i) {
     const std::string_view value = (*values)[i];
     if (value.empty()) continue;
-    body.append(",\"").append(kForwarded[i]).append("\":").append(value);
+    body.append(",\"").append(kForwarded[i]).append("\":");
+    if (request.begun.empty()) {
+      body.append(value);
+    } else {
+      append_continued(kForwarded[i], value, request, continues, body);
+    }
   }
+  if (!request.begun.empty() && continues == "continue_final_message")
+    body.append(R"(,"continue_final_message":true,"add_generation_prompt":false)");
   body.push_back('}');
   return body;
 }

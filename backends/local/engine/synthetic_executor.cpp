@@ -27,7 +27,8 @@ class SyntheticStream final : public TextStream {
 
 class SyntheticCodec final : public TextCodec {
  public:
-  Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages) const override {
+  Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages,
+                                           std::string_view begun) const override {
     std::vector<std::int32_t> ids;
     for (const Message& message : messages) {
       ids.insert(ids.end(), kTokensPerMessage, 1);
@@ -36,6 +37,9 @@ class SyntheticCodec final : public TextCodec {
       }
     }
     ids.push_back(1);
+    for (std::size_t at = 0; at < begun.size(); at += kBytesPerToken) {
+      ids.push_back(static_cast<unsigned char>(begun[at]));
+    }
     return ids;
   }
 

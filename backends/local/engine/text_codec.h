@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace spillway::local {
@@ -31,9 +32,10 @@ class TextCodec {
  public:
   virtual ~TextCodec() = default;
 
-  // The exact prompt of the conversation, with the header of the answer. invalid_request if the
-  // model's template refuses it.
-  virtual Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages) const = 0;
+  // The exact prompt of the conversation, with the header of the answer and what it has said so
+  // far. invalid_request if the model's template refuses it.
+  virtual Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages,
+                                                   std::string_view begun) const = 0;
 
   virtual std::unique_ptr<TextStream> open_stream() const = 0;
 

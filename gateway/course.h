@@ -1,0 +1,79 @@
+// The way of one request through its plan's candidates: the first that answers, and, where a stream
+// breaks in the middle, one that goes on with it.
+//
+// What the client has read is never taken back and never said twice. A candidate that can go on
+// with a begun answer is asked to; one that cannot says it all again, if the request leaves it no
+// choice of words (temperature 0, or a seed), and what the client has is held back, as long as it
+// is the same to the byte; any other is passed over. On the request's coroutine. Each attempt and
+// each part of the answer is written into the receipt.
+#pragma once
+
+#include "gateway/dispatch.h"
+#include "gateway/edition.h"
+#include "gateway/policy/plan.h"
+#include "gateway/receipt.h"
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+namespace spillway {
+
+// What the client has of the answer.
+struct Delivered {
+  std::string text;
+  int tokens = 0;     // At least so many.
+  bool plain = true;  // Nothing but text, of one choice: what others can go on with.
+
+  void add(const Delta& delta);
+  bool nothing() const { return plain && text.empty(); }
+};
+
+class Course {
+ public:
+  // All that is referred to must outlive it.
+  Course(Dispatcher& dispatcher, const policy::Plan& plan, const Edition& edition,
+         std::shared_ptr<const ChatRequest> request, Deadline deadline, Receipt& receipt)
+      : dispatcher_(dispatcher),
+        plan_(plan),
+        edition_(edition),
+        request_(std::move(request)),
+        deadline_(deadline),
+        receipt_(receipt) {}
+
+  // The first candidate that answers. Fails with the client's own fault at once (invalid_request,
+  // context_too_long), with cancelled or deadline_exceeded when there is no use in going on, else
+  // with what the candidates said: rate_limited or overloaded if all are full for now,
+  // backend_unavailable otherwise.
+  Async<Opened> first();
+
+  // `broken` failed with `cause` when the client had `delivered`: who goes on. Fails with `cause`,
+  // whatever those said that were asked since.
+  Async<Opened> after(Opened& broken, const Error& cause, const Delivered& delivered);
+
+  // All tokens that the request allows are out: only the word that the answer has ended is missing.
+  bool at_the_limit(const Delivered& delivered) const;
+
+  const ChatRequest& request() const { return *request_; }
+  Deadline deadline() const { return deadline_; }
+  Receipt& receipt() { return receipt_; }
+
+ private:
+  enum class Way { afresh, go_on, say_again, none };
+
+  Way way_of(const policy::Candidate& candidate, const Delivered& delivered) const;
+  std::shared_ptr<const ChatRequest> continued(const Delivered& delivered) const;
+  Async<Opened> next(const Delivered& delivered);
+  Async<Opened> attempt(const policy::Candidate& candidate, Way way, const Delivered& delivered);
+  Async<void> catch_up(Opened& opened, const Delivered& delivered);
+
+  Dispatcher& dispatcher_;
+  const policy::Plan& plan_;
+  const Edition& edition_;
+  const std::shared_ptr<const ChatRequest> request_;
+  const Deadline deadline_;
+  Receipt& receipt_;
+  std::size_t at_ = 0;  // The candidate to be tried next.
+};
+
+}  // namespace spillway

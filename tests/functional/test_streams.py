@@ -1,0 +1,188 @@
+"""Streams that break in the middle, at every place, on both sides: the client gets the whole answer or an honest error."""
+import http.server
+import json
+import threading
+
+import openai
+import pytest
+
+import configs
+from processes import wait_until
+
+WORDS = "one two three four five six seven"
+TOKENS = 12
+WHOLE = (WORDS + " one two three four five")
+ORDER = {"batch": {"spill": "always", "prefer": "ordered", "providers": ["ai-hub", "openmodel"], "local_as_last_resort": False}}
+EACH_BREAK = ["cut", "stall", "malformed", "error_event"]
+
+
+def house(start_provider, start_gateway, classes=None, local=None, **second):
+    """ai-hub, which will break, and openmodel behind it."""
+    providers = {name: start_provider("instant") for name in ("ai-hub", "openmodel")}
+    for provider in providers.values():
+        provider.script(faults=[{"kind": "error", "share": 0.0}])
+    timeouts = {"first_token": "1s", "between_tokens": "300ms"}
+    targets = {"ai-hub": configs.provider(providers["ai-hub"].base_url, "ai-hub", timeouts=timeouts),
+               "openmodel": configs.provider(providers["openmodel"].base_url, "openmodel", timeouts=timeouts, **second)}
+    if local:
+        targets["local"] = local
+    settings = {"limits": {"attempts_max": 3}}
+    gateway = start_gateway(configs.gateway(targets, classes=classes or ORDER, default_class="batch", **settings))
+    return gateway, providers
+
+
+def breaks(provider, kind, after_tokens):
+    provider.script(faults=[{"kind": kind, "share": 1.0, "after_tokens": after_tokens}])
+
+
+def stream(client, **more):
+    """What a client sees: the text, the finish reason, the usage."""
+    text, finish, usage = "", None, None
+    for chunk in client.chat.completions.create(
+            model="auto", stream=True, stream_options={"include_usage": True}, max_tokens=TOKENS,
+            messages=[{"role": "user", "content": WORDS}], **more):
+        usage = chunk.usage or usage
+        for choice in chunk.choices:
+            text += choice.delta.content or ""
+            finish = choice.finish_reason or finish
+    return text, finish, usage
+
+
+def last_decision(gateway):
+    return wait_until(lambda: gateway.decisions(1), what="the decision")[0]
+
+
+@pytest.mark.parametrize("way", ["prefix", "continue_final_message"])
+def test_another_goes_on_wherever_it_is_cut(start_provider, start_gateway, client_of, way):
+    gateway, providers = house(start_provider, start_gateway, continues=way)
+    client = client_of(gateway)
+    unbroken = stream(client)
+    assert unbroken[:2] == (WHOLE, "length")
+    for after in range(TOKENS + 1):
+        breaks(providers["ai-hub"], "cut", after)
+        text, finish, usage = stream(client)
+        assert (text, finish) == (WHOLE, "length"), f"cut after {after} tokens"
+        assert usage.completion_tokens == TOKENS, f"cut after {after} tokens"
+        assert abs(usage.prompt_tokens - unbroken[2].prompt_tokens) <= 2, "who broke off did not tell: an estimate"
+
+
+@pytest.mark.parametrize("kind", EACH_BREAK)
+def test_every_kind_of_break_is_mended(start_provider, start_gateway, client_of, kind):
+    gateway, providers = house(start_provider, start_gateway, continues="prefix")
+    breaks(providers["ai-hub"], kind, 5)
+    assert stream(client_of(gateway))[:2] == (WHOLE, "length")
+    decision = last_decision(gateway)
+    assert [attempt["target"] for attempt in decision["attempts"]] == ["ai-hub", "openmodel"]
+    assert decision["status"] == 200 and decision["target"] == "ai-hub"
+    assert gateway.metric("spillway_fallbacks_total", **{"from": "ai-hub", "to": "openmodel"}) == 1
+
+
+def test_both_parts_are_paid_for(start_provider, start_gateway, client_of):
+    gateway, providers = house(start_provider, start_gateway, continues="prefix")
+    client = client_of(gateway)
+    prompt = stream(client)[2].prompt_tokens
+    breaks(providers["ai-hub"], "cut", 5)
+    stream(client)
+    begun = len(" ".join(WHOLE.split()[:5]))
+    message = 4 + (begun + 3) // 4  # The answer so far, as the second provider counts it.
+    dollars = (1.98 * (prompt + 5) + 2.10 * (prompt + message + TOKENS - 5)) / 1e6
+    assert last_decision(gateway)["cost_nano_usd"] == pytest.approx(dollars * 1e9, rel=0.12)
+
+
+def test_after_the_finish_nothing_is_missing(start_provider, start_gateway, client_of):
+    gateway, providers = house(start_provider, start_gateway)
+    breaks(providers["ai-hub"], "no_done", 0)
+    assert stream(client_of(gateway))[:2] == (WHOLE, "length")
+    assert [attempt["target"] for attempt in last_decision(gateway)["attempts"]] == ["ai-hub"]
+
+
+@pytest.mark.parametrize("more", [{"temperature": 0}, {"seed": 7}])
+def test_who_cannot_go_on_says_it_again_and_the_client_hears_it_once(start_provider, start_gateway, client_of, more):
+    gateway, providers = house(start_provider, start_gateway)
+    client = client_of(gateway)
+    for after in range(1, TOKENS):
+        breaks(providers["ai-hub"], "cut", after)
+        text, finish, usage = stream(client, **more)
+        assert (text, finish, usage.completion_tokens) == (WHOLE, "length", TOKENS), f"cut after {after} tokens"
+
+
+def test_nobody_says_again_what_would_come_out_otherwise(start_provider, start_gateway, client_of):
+    gateway, providers = house(start_provider, start_gateway)
+    breaks(providers["ai-hub"], "cut", 5)
+    with pytest.raises(openai.APIError):
+        stream(client_of(gateway), temperature=1)
+    assert providers["openmodel"].stats()["requests"] == 0
+
+
+class Stranger(http.server.BaseHTTPRequestHandler):
+    """A provider that answers anything with the same few words."""
+    def do_POST(self):  # pylint: disable=invalid-name
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        for text in ("one", " two", " something", " else"):
+            chunk = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m",
+                     "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+            self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+        chunk["choices"][0] = {"index": 0, "delta": {}, "finish_reason": "stop"}
+        self.wfile.write(f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n".encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def test_another_answer_is_not_put_behind_the_begun_one(start_provider, start_gateway, client_of):
+    provider = start_provider("instant")
+    stranger = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger)
+    threading.Thread(target=stranger.serve_forever, daemon=True).start()
+    targets = {"ai-hub": configs.provider(provider.base_url, "ai-hub"),
+               "openmodel": configs.provider(f"http://127.0.0.1:{stranger.server_port}/v1", "openmodel")}
+    gateway = start_gateway(configs.gateway(targets, classes=ORDER, default_class="batch", limits={"attempts_max": 2}))
+    client = client_of(gateway)
+    breaks(provider, "cut", 2)
+    assert stream(client, temperature=0)[0] == "one two something else", "the same so far: it may go on"
+    breaks(provider, "error_event", 5)
+    with pytest.raises(openai.APIError) as caught:
+        stream(client, temperature=0)
+    assert "server had an error" in str(caught.value), "the first cause, not what came of the attempt to mend it"
+    stranger.shutdown()
+
+
+def test_the_local_engine_goes_on(start_provider, start_gateway, client_of):
+    classes = {"batch": {**ORDER["batch"], "providers": ["ai-hub"], "local_as_last_resort": True}}
+    gateway, providers = house(start_provider, start_gateway, classes=classes, local=configs.engine())
+    breaks(providers["ai-hub"], "cut", 5)
+    text, finish, usage = stream(client_of(gateway), extra_body={"ignore_eos": True})
+    assert text.startswith(" ".join(WHOLE.split()[:5])) and len(text) > len(" ".join(WHOLE.split()[:5]))
+    assert finish == "length" and usage.completion_tokens == TOKENS
+    decision = last_decision(gateway)
+    assert [attempt["target"] for attempt in decision["attempts"]][-1] == "local"
+    assert decision["cost_nano_usd"] > 0
+
+
+@pytest.mark.parametrize("kind", ["cut", "malformed", "error_event"])
+def test_a_whole_answer_that_breaks_comes_from_another(start_provider, start_gateway, client_of, kind):
+    gateway, providers = house(start_provider, start_gateway)
+    breaks(providers["ai-hub"], kind, 5)
+    answer = client_of(gateway).chat.completions.create(
+        model="auto", max_tokens=TOKENS, messages=[{"role": "user", "content": WORDS}])
+    assert answer.choices[0].message.content == WHOLE
+    assert answer.usage.completion_tokens == TOKENS
+
+
+def test_a_client_that_leaves_anywhere_stops_the_work(start_provider, start_gateway, client_of):
+    gateway, providers = house(start_provider, start_gateway)
+    provider = providers["ai-hub"]
+    provider.script(slow=1, faults=[{"kind": "stall", "share": 1.0, "after_tokens": 7}])
+    client = client_of(gateway)
+    for chunks in range(1, 8):
+        answer = client.chat.completions.create(
+            model="auto", stream=True, max_tokens=TOKENS, messages=[{"role": "user", "content": WORDS}])
+        for _ in range(chunks):
+            next(answer)
+        answer.close()
+        wait_until(lambda: provider.stats()["open_streams"] == 0, what=f"the provider to be left after {chunks} chunks")
+        decision = wait_until(lambda n=chunks: len(gateway.decisions(n)) == n and gateway.decisions(1)[0], what="the decision")
+        assert decision["status"] == 499 and decision["cost_nano_usd"] > 0
+        assert [attempt["target"] for attempt in decision["attempts"]] == ["ai-hub"]
