@@ -6,6 +6,7 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <exception>
 #include <optional>
 #include <sstream>
@@ -30,7 +31,13 @@ Problem problem_at(const YAML::Mark& mark, std::string message) {
 // Builds the tree from yaml-cpp's events. An open container waits on the stack until its end.
 class TreeBuilder : public YAML::EventHandler {
  public:
-  explicit TreeBuilder(Document& document) : document_(document) {}
+  TreeBuilder(std::string_view text, Document& document) : text_(text), document_(document) {
+    for (std::size_t at = 0; at != std::string_view::npos && at < text.size();) {
+      line_starts_.push_back(at);
+      at = text.find('\n', at);
+      if (at != std::string_view::npos) ++at;
+    }
+  }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (++documents_ > 1) throw Refused{problem_at(mark, "a second document: only one is read")};
@@ -49,6 +56,7 @@ class TreeBuilder : public YAML::EventHandler {
                 const std::string& value) override {
     Node node = make(Node::Shape::scalar, mark, anchor);
     node.text = value;
+    node.text_column = text_column(mark, value);
     complete(std::move(node));
   }
 
@@ -83,6 +91,17 @@ class TreeBuilder : public YAML::EventHandler {
     node.line = mark.line + 1;
     node.column = mark.column + 1;
     return node;
+  }
+
+  // Behind the quote, if there is one.
+  int text_column(const YAML::Mark& mark, const std::string& value) const {
+    const auto line = static_cast<std::size_t>(mark.line);
+    if (value.empty() || mark.line < 0 || line >= line_starts_.size()) return 0;
+    const std::string_view rest = text_.substr(
+        std::min(line_starts_[line] + static_cast<std::size_t>(mark.column), text_.size()));
+    const int quote = rest.starts_with('"') || rest.starts_with('\'') ? 1 : 0;
+    const bool verbatim = rest.substr(std::min<std::size_t>(quote, rest.size())).starts_with(value);
+    return verbatim ? mark.column + 1 + quote : 0;
   }
 
   void open(Node node) {
@@ -136,6 +155,8 @@ class TreeBuilder : public YAML::EventHandler {
     parent.node.entries.push_back(std::move(entry));
   }
 
+  std::string_view text_;
+  std::vector<std::size_t> line_starts_;
   Document& document_;
   std::vector<Open> stack_;
   int nodes_ = 0;
@@ -199,7 +220,7 @@ Document parse_document(std::string_view text) {
   try {
     std::istringstream in{std::string(text)};
     YAML::Parser parser(in);
-    TreeBuilder builder(document);
+    TreeBuilder builder(text, document);
     while (parser.HandleNextDocument(builder)) continue;
   } catch (const Refused& refused) {
     document.problems.push_back(refused.problem);

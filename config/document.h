@@ -20,6 +20,7 @@ struct Node {
   int line = 1;  // Both from 1.
   int column = 1;
   std::string text;            // scalar
+  int text_column = 0;         // …where its text begins if it stands in one line as it is; else 0.
   std::vector<Node> items;     // sequence
   std::vector<Entry> entries;  // mapping, in the order of the file
 

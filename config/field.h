@@ -31,6 +31,9 @@ inline Value to_value(Milliseconds field) {
 inline Value to_value(const std::optional<Milliseconds>& field) {
   return field ? to_value(*field) : Value();
 }
+inline Value to_value(const std::optional<NanoUsd>& field) {
+  return field ? Value(*field) : Value();
+}
 Value to_value(const Endpoint& field);
 Value to_value(const std::vector<ServedModel>& field);
 Value to_value(Spill field);
@@ -51,6 +54,9 @@ inline void assign(Milliseconds& field, const Value& value) {
 }
 inline void assign(std::optional<Milliseconds>& field, const Value& value) {
   assign(field.emplace(), value);
+}
+inline void assign(std::optional<NanoUsd>& field, const Value& value) {
+  field = std::get<std::int64_t>(value);
 }
 void assign(Endpoint& field, const Value& value);
 void assign(std::vector<ServedModel>& field, const Value& value);

@@ -126,7 +126,7 @@ std::string no_inner(const RowText&, int) { return "{}"; }
 const Section& section(std::size_t index) { return sections().at(index); }
 
 // In the order of sections().
-enum { kFile, kKey, kLocal, kProvider, kClass, kMatch };
+enum { kFile, kKey, kLocal, kProvider, kClass, kMatch, kRule, kTest };
 
 std::string named_entries(const std::string& entry, std::string_view sentence, int depth) {
   return Block(depth)
@@ -182,8 +182,26 @@ std::string models_of(const RowText& row, int depth) {
       .close();
 }
 
+std::string given_of(const RowText& row, int depth) {
+  return Block(depth)
+      .add("description", text(row.sentence))
+      .add("type", R"(["object", "null"])")
+      .add("additionalProperties", R"({"type": ["string", "number", "boolean"]})")
+      .close();
+}
+
+std::string list_of(const RowText& row, std::size_t index, int depth) {
+  return Block(depth)
+      .add("description", text(row.sentence))
+      .add("type", R"(["array", "null"])")
+      .add("items", object_of(section(index).rows, "", depth + 1, given_of))
+      .close();
+}
+
 std::string top_block(const RowText& row, int depth) {
   if (row.key == "models") return models_of(row, depth);
+  if (row.key == "rules") return list_of(row, kRule, depth);
+  if (row.key == "tests") return list_of(row, kTest, depth);
   std::string entry;
   if (row.key == "keys") entry = object_of(section(kKey).rows, "", depth + 1, no_inner);
   if (row.key == "targets") entry = target_of(depth + 1);

@@ -1,8 +1,10 @@
 #include "config/load.h"
 
 #include "config/bounded_file.h"
+#include "config/check_rules.h"
 #include "config/cross_check.h"
 #include "config/document.h"
+#include "config/load_rules.h"
 #include "config/reader.h"
 #include "config/references.h"
 #include "config/schema.h"
@@ -41,6 +43,8 @@ class Loading {
       declared_.classes.insert(entry.key);
       read_class(entry, path, settings);
     });
+    read_rules(root_, settings, reader_);
+    read_tests(root_, settings, reader_);
   }
 
   Reader& reader() { return reader_; }
@@ -219,7 +223,11 @@ Loaded load_text(std::string_view text, const std::string& source, const Environ
   settle_classes(settings->policy);
   settings->source = source;
   settings->sha256 = sha256_hex(text);
+  settings->origins.lines = loading.reader().places().lines();
   loaded.warnings = cross_check(*settings, loading.reader().places());
+  std::vector<Problem> doubts = check_rules(*settings, loading.reader().places());
+  loaded.warnings.insert(loaded.warnings.end(), doubts.begin(), doubts.end());
+  sort_and_bound(loaded.warnings);
   loaded.settings = std::move(settings);
   return loaded;
 }

@@ -55,6 +55,12 @@ Place Places::of(std::string path) const {
   }
 }
 
+std::map<std::string, int> Places::lines() const {
+  std::map<std::string, int> lines;
+  for (const auto& [path, place] : places_) lines.emplace(path, place.line);
+  return lines;
+}
+
 std::string Reader::join(const std::string& path, const std::string& key) {
   return path.empty() ? key : path + "." + key;
 }

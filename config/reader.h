@@ -23,6 +23,7 @@ class Places {
  public:
   void note(const std::string& path, Place place) { places_.emplace(path, place); }
   Place of(std::string path) const;
+  std::map<std::string, int> lines() const;  // Of all that was noted.
 
  private:
   std::map<std::string, Place> places_;

@@ -57,6 +57,18 @@ const std::vector<Section>& sections() {
       {"Who belongs to a class", "classes.NAME.match",
        "Every matcher given must fit; each takes one value or a list of which one fits.",
        texts(match_rows())},
+      {"A rule", "rules[N]",
+       "Rules stand in a list and are looked at in its order, before the request's class decides: "
+       "the first whose condition holds does. A rule chooses among what class and key allow: "
+       "`spill: never`, `local_only` and the class's `providers` hold whatever it says.",
+       texts(rule_rows())},
+      {"A policy's test", "tests[N]",
+       "What the policy should make of a situation: Monday noon, an idle engine and healthy "
+       "providers "
+       "at their catalogue's figures, but for what is given. `spillway check` runs them, and a "
+       "file whose "
+       "tests fail is not loaded.",
+       texts(test_rows())},
   };
   return all;
 }

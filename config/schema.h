@@ -10,6 +10,7 @@
 #include "config/value.h"
 
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +51,8 @@ const std::vector<Row<LocalTarget>>& local_rows();        // targets.NAME.* with
 const std::vector<Row<ProviderTarget>>& provider_rows();  // targets.NAME.* with kind: provider
 const std::vector<Row<RequestClass>>& class_rows();       // classes.NAME.*
 const std::vector<Row<ClassMatch>>& match_rows();         // classes.NAME.match.*
+const std::vector<Row<Rule>>& rule_rows();                // rules[N].*
+const std::vector<Row<PolicyTest>>& test_rows();          // tests[N].*
 
 // The blocks of the file in reading order, for the reference page and the JSON schema.
 struct Section {
@@ -62,6 +65,10 @@ const std::vector<Section>& sections();
 
 std::string_view name_of(Spill spill);
 std::string_view name_of(Prefer prefer);
+
+// What `route` may say besides the name of a target: "local_only" and its like.
+const Names& route_words();
+std::optional<RouteKind> route_kind(std::string_view word);
 
 // "between 1 and 256", "at least 1ms"; empty where nothing bounds the row but zero.
 std::string describe(Kind kind, const Range& range);

@@ -115,6 +115,15 @@ const std::vector<Row<Settings>> kSettingsRows = {
       .fallback_sentence = "one class `default`",
       .sentence = "Kinds of requests by name, each with its promise. The first whose `match` "
                   "fits takes the request."}},
+    {{.key = "rules",
+      .kind = Kind::block,
+      .fallback_sentence = "none: the class decides",
+      .sentence = "A list of rules that are looked at before the class; the first whose condition "
+                  "holds decides."}},
+    {{.key = "tests",
+      .kind = Kind::block,
+      .fallback_sentence = "none",
+      .sentence = "A list of situations and of what the policy should make of them."}},
     {{.key = "default_class",
       .kind = Kind::text,
       .fallback_sentence = "the only class, where there is one",

@@ -5,6 +5,8 @@
 // and sentence, and takes the default from here.
 #pragma once
 
+#include "config/language/program.h"
+
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -199,8 +201,63 @@ struct Alias {
   bool operator==(const Alias&) const = default;
 };
 
+// Where something stands in the file; no part of what it says.
+struct Origin {
+  int line = 0;  // From 1; 0: unknown.
+  int column = 0;
+  bool operator==(const Origin&) const { return true; }
+};
+
+enum class RouteKind {
+  target,      // Rule::route names it; the others behind it.
+  local,       // The local target, the providers behind it.
+  local_only,  // The local target or nobody.
+  cloud,       // Providers, as the class prefers.
+  cheapest,
+  cheapest_meeting_sla,
+  fastest,
+  by_class,  // `route: class`: as if there were no rules.
+  refuse,
+};
+
+// Looked at before the class decides; the first whose condition holds does.
+struct Rule {
+  std::string name;           // As given, else rule-N.
+  std::string condition;      // As written; empty: always.
+  language::Program program;  // …compiled.
+  std::string route;          // As written.
+  RouteKind kind = RouteKind::by_class;
+  std::vector<std::string> among;    // Targets to choose from; empty: all providers.
+  std::optional<NanoUsd> max_price;  // Of the request.
+  std::string message;               // Of `refuse`.
+  Origin at;
+  bool operator==(const Rule&) const = default;
+};
+
+// A fact that a policy's test gives, in the canonical unit of its type.
+struct GivenFact {
+  language::FactRef fact;
+  double number = 0.0;
+  std::string text;  // Texts as they are; all others as written.
+  Origin at;
+  bool operator==(const GivenFact&) const = default;
+};
+
+// What the policy should make of a situation; what is empty is not looked at.
+struct PolicyTest {
+  std::string name;  // As given, else test-N.
+  std::vector<GivenFact> given;
+  std::string route;  // A target, `held` or `refused`.
+  std::string reason;
+  std::string rule;  // Its name, or `none`.
+  Origin at;         // Of what is expected.
+  bool operator==(const PolicyTest&) const = default;
+};
+
 struct Policy {
   std::vector<RequestClass> classes;  // First match wins.
+  std::vector<Rule> rules;            // First match wins.
+  std::vector<PolicyTest> tests;
   std::string default_class;
   std::vector<Alias> aliases;
   int attempts_max = 4;  // Targets tried for one request before its first token.
@@ -212,6 +269,12 @@ struct Log {
   bool operator==(const Log&) const = default;
 };
 
+// Dotted path → line, of every key that the file gives; no part of what it says.
+struct Origins {
+  std::map<std::string, int> lines;
+  bool operator==(const Origins&) const { return true; }
+};
+
 struct Settings {
   Server server;
   std::vector<Key> keys;           // Empty: every caller is accepted as tenant "anonymous".
@@ -219,6 +282,7 @@ struct Settings {
   std::vector<ProviderTarget> providers;
   Policy policy;
   Log log;
+  Origins origins;
   std::string source;  // Path it was read from.
   std::string sha256;  // Of the file's bytes: /config and spillway_config_version_info.
   bool operator==(const Settings&) const = default;

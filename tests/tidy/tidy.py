@@ -35,13 +35,14 @@ HEAVY = {
 CONTRACT = "backends/contract/"
 WALLS = {
     "config/": [],
+    "config/language/": [],
     "backends/contract/": [],
     "backends/local/": [CONTRACT, "config/"],
     "backends/cloud/": [CONTRACT, "config/"],
     "backends/simulated/": [CONTRACT, "config/"],
     "gateway/http/": [CONTRACT, "config/"],
     "gateway/openai/": [CONTRACT, "config/"],
-    "gateway/policy/": [CONTRACT, "config/settings.h"],
+    "gateway/policy/": [CONTRACT, "config/settings.h", "config/problem.h", "config/language/"],
     "gateway/account/": [CONTRACT, "config/settings.h", "gateway/receipt.h"],
     "gateway/telemetry/": [CONTRACT, "config/settings.h", "gateway/receipt.h"],
     "gateway/admin/": [CONTRACT, "config/", "gateway/http/", "gateway/receipt.h"],

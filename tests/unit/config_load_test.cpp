@@ -224,6 +224,8 @@ TEST(ConfigWarnings, PromisesThatNoTargetKeeps) {
                   "token: it has 10 tokens_per_second",
                   "14:37: classes.fast.sla.per_token: target `here` takes longer for a token "
                   "than 50ms even alone, by its step_prior",
+                  "14:37: classes.fast.sla.per_token: no target can keep it: the quickest token "
+                  "that is known of takes 61ms",
                   "14:53: classes.fast.sla.deadline: target `far` has no token by then more "
                   "often than not: its ttft_p50 is 2s"));
 }

@@ -1,0 +1,143 @@
+#include "config/check_rules.h"
+
+#include "config/given.h"
+#include "config/language/implies.h"
+#include "config/nearest.h"
+#include "config/value.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
+
+namespace spillway::config {
+namespace {
+
+using language::Fact;
+using language::Tree;
+
+const Names kWeekdays{"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
+
+template <class Owner>
+Names names_of(const std::vector<Owner>& all) {
+  Names names;
+  for (const Owner& one : all) names.push_back(one.name);
+  return names;
+}
+
+std::string show(double milliseconds) {
+  return format_value(Kind::duration, Value(static_cast<std::int64_t>(milliseconds * 1e6)));
+}
+
+class RuleCheck {
+ public:
+  RuleCheck(const Settings& settings, const Places& places)
+      : settings_(settings), places_(places), targets_(fact_targets(settings)) {}
+
+  std::vector<Problem> run() {
+    const auto& rules = settings_.policy.rules;
+    for (std::size_t i = 0; i < rules.size(); ++i)
+      check_rule(i, "rules[" + std::to_string(i) + "]");
+    for (const RequestClass& one : settings_.policy.classes) check_promises(one);
+    return std::move(warnings_);
+  }
+
+ private:
+  void warn(const std::string& path, std::string message) {
+    const Place place = places_.of(path);
+    warnings_.push_back({place.line, place.column, path, std::move(message)});
+  }
+
+  static std::string called(const Rule& rule) {
+    return "rule `" + rule.name + "` (line " + std::to_string(rule.at.line) + ")";
+  }
+
+  // `true` where a rule has no condition.
+  Tree tree_of(const Rule& rule) const {
+    auto tree = language::parse(rule.condition.empty() ? "true" : rule.condition, targets_);
+    return std::get<Tree>(std::move(tree));
+  }
+
+  void check_rule(std::size_t index, const std::string& path) {
+    const Rule& rule = settings_.policy.rules[index];
+    trees_.push_back(tree_of(rule));
+    const Tree& tree = trees_.back();
+    check_names(tree, path + ".if");
+    const auto constant = language::constant(tree);
+    if (constant == false) {
+      warn(path + ".if", "is never true: nothing reaches the rule");
+      return;
+    }
+    if (constant == true && !rule.condition.empty())
+      warn(path + ".if", "is always true: leave `if` out if that is meant");
+    for (std::size_t i = 0; i < index; ++i) {
+      const Rule& earlier = settings_.policy.rules[i];
+      const bool always = language::constant(trees_[i]) == true;
+      if (!always && !language::implies(tree, trees_[i])) continue;
+      warn(path, "nothing reaches it: " + called(earlier) +
+                     (always ? " always decides" : " decides whenever its condition holds"));
+      return;
+    }
+  }
+
+  void check_names(const Tree& tree, const std::string& path) {
+    for (const auto& [fact, text] : language::texts_compared(tree)) {
+      const Names known = known_names(fact);
+      if (known.empty() || std::find(known.begin(), known.end(), text) != known.end()) continue;
+      warn(path, "there is no " + std::string(language::row_of(fact).word) + " " + in_quotes(text) +
+                     suggestion(text, known));
+    }
+  }
+
+  // Empty: anything may stand there.
+  Names known_names(Fact fact) const {
+    if (fact == Fact::weekday) return kWeekdays;
+    if (fact == Fact::request_class) return names_of(settings_.policy.classes);
+    if (fact == Fact::key && !settings_.keys.empty()) return names_of(settings_.keys);
+    return {};
+  }
+
+  void check_promises(const RequestClass& one) {
+    const std::string path = "classes." + one.name + ".sla";
+    double ttft = std::numeric_limits<double>::infinity();
+    double per_token = ttft;
+    for (const ProviderTarget& provider : settings_.providers) {
+      const auto& listed = one.providers;
+      const bool asked =
+          listed.empty() || std::find(listed.begin(), listed.end(), provider.name) != listed.end();
+      if (!asked || one.spill == Spill::never) continue;
+      ttft = std::min(ttft, static_cast<double>(provider.measured.ttft_p50.count()));
+      per_token = std::min(per_token, 1'000.0 / provider.measured.tokens_per_second);
+    }
+    for (const LocalTarget& local : settings_.local) {
+      const double alone = local.step_prior.base_ms + local.step_prior.per_sequence_ms;
+      ttft = std::min(ttft, local.step_prior.base_ms);
+      per_token = std::min(per_token, alone);
+    }
+    tell(one.sla.ttft, ttft, path + ".ttft", "first token");
+    tell(one.sla.per_token, per_token, path + ".per_token", "token");
+  }
+
+  void tell(const std::optional<Milliseconds>& promised, double best, const std::string& path,
+            const std::string& what) {
+    if (!promised || static_cast<double>(promised->count()) >= best) return;
+    const bool nobody = best == std::numeric_limits<double>::infinity();
+    if (nobody) return;  // Told elsewhere: no target may take the class.
+    warn(path,
+         "no target can keep it: the quickest " + what + " that is known of takes " + show(best));
+  }
+
+  const Settings& settings_;
+  const Places& places_;
+  const language::Targets targets_;
+  std::vector<Tree> trees_;
+  std::vector<Problem> warnings_;
+};
+
+}  // namespace
+
+std::vector<Problem> check_rules(const Settings& settings, const Places& places) {
+  return RuleCheck(settings, places).run();
+}
+
+}  // namespace spillway::config

@@ -1,0 +1,213 @@
+#include "config/language/implies.h"
+
+#include "config/language/program.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace spillway::language {
+namespace {
+
+constexpr std::size_t kNodesMax = 400;
+constexpr double kInfinite = std::numeric_limits<double>::infinity();
+
+bool has_facts(const Tree& tree, int at) {
+  const Node& node = tree[at];
+  if (node.op == Op::fact) return true;
+  return (node.left >= 0 && has_facts(tree, node.left)) ||
+         (node.right >= 0 && has_facts(tree, node.right));
+}
+
+class NoFacts final : public FactSource {
+ public:
+  double number(const FactRef&) const override { return 0.0; }
+  std::string_view text(const FactRef&) const override { return ""; }
+};
+
+// The values of a fact for which an atom holds: a range, its ends belonging to it or not.
+struct Range {
+  FactRef fact;
+  double low = 0.0, high = kInfinite;
+  bool with_low = true, with_high = true;
+
+  bool empty() const { return low > high || (low == high && !(with_low && with_high)); }
+  bool within(const Range& other) const {
+    const bool above = low > other.low || (low == other.low && (other.with_low || !with_low));
+    const bool below = high < other.high || (high == other.high && (other.with_high || !with_high));
+    return above && below;
+  }
+};
+
+Range domain_of(const FactRef& fact) {
+  if (fact.fact == Fact::kv_free || fact.fact == Fact::quality) return {fact, 0.0, 1.0};
+  if (fact.fact == Fact::time) return {fact, 0.0, 86'400.0, true, false};
+  // Time may have run out.
+  if (fact.fact == Fact::deadline_left) return {fact, -kInfinite, kInfinite};
+  return {fact};
+}
+
+Op mirrored(Op op) {
+  switch (op) {
+    case Op::less: return Op::greater;
+    case Op::less_equal: return Op::greater_equal;
+    case Op::greater: return Op::less;
+    case Op::greater_equal: return Op::less_equal;
+    default: return op;
+  }
+}
+
+// The range of `fact < value` and its like.
+std::optional<Range> range_of(const Tree& tree, int at) {
+  const Node& node = tree[at];
+  if (node.op < Op::less || node.op > Op::equal) return std::nullopt;
+  const bool turned = tree[node.left].op == Op::literal;
+  const Node& asked = tree[turned ? node.right : node.left];
+  const Node& value = tree[turned ? node.left : node.right];
+  if (asked.op != Op::fact || value.op != Op::literal) return std::nullopt;
+  if (value.type == Type::text || value.type == Type::boolean) return std::nullopt;
+  Range range = domain_of(asked.fact);
+  const Op op = turned ? mirrored(node.op) : node.op;
+  const bool from_above = op == Op::less || op == Op::less_equal || op == Op::equal;
+  const bool from_below = op == Op::greater || op == Op::greater_equal || op == Op::equal;
+  if (from_above && value.number <= range.high) {
+    range.high = value.number;
+    range.with_high = op != Op::less;
+  }
+  if (from_below && value.number >= range.low) {
+    range.low = value.number;
+    range.with_low = op != Op::greater;
+  }
+  return range;
+}
+
+// The texts of `fact == 'a'` or `fact in ['a', 'b']`.
+struct Choice {
+  FactRef fact;
+  std::vector<std::string> texts;
+};
+
+std::optional<Choice> choice_of(const Tree& tree, int at) {
+  const Node& node = tree[at];
+  if (node.op != Op::equal && node.op != Op::not_equal && node.op != Op::in) return std::nullopt;
+  const bool turned = tree[node.left].op == Op::literal && node.op != Op::in;
+  const Node& asked = tree[turned ? node.right : node.left];
+  if (asked.op != Op::fact || asked.type != Type::text) return std::nullopt;
+  Choice choice{asked.fact, {}};
+  for (const int item : node.items) choice.texts.push_back(tree[item].text);
+  if (node.op == Op::in) return choice;
+  const Node& value = tree[turned ? node.left : node.right];
+  if (value.op != Op::literal) return std::nullopt;
+  choice.texts.push_back(value.text);
+  return choice;
+}
+
+bool atom_implies(const Tree& one, int a, const Tree& other, int b) {
+  if (canonical(one, a) == canonical(other, b)) return true;
+  const auto narrow = range_of(one, a);
+  const auto wide = range_of(other, b);
+  if (narrow && wide && narrow->fact == wide->fact) return narrow->within(*wide);
+  if (one[a].op == Op::not_equal || other[b].op == Op::not_equal) return false;
+  const auto few = choice_of(one, a);
+  const auto many = choice_of(other, b);
+  if (!few || !many || few->fact != many->fact) return false;
+  return std::all_of(few->texts.begin(), few->texts.end(), [&](const std::string& text) {
+    return std::find(many->texts.begin(), many->texts.end(), text) != many->texts.end();
+  });
+}
+
+bool implies_at(const Tree& one, int a, const Tree& other, int b) {
+  const Node& from = one[a];
+  const Node& to = other[b];
+  if (from.op == Op::either)
+    return implies_at(one, from.left, other, b) && implies_at(one, from.right, other, b);
+  if (to.op == Op::both)
+    return implies_at(one, a, other, to.left) && implies_at(one, a, other, to.right);
+  if (from.op == Op::both &&
+      (implies_at(one, from.left, other, b) || implies_at(one, from.right, other, b)))
+    return true;
+  if (to.op == Op::either)
+    return implies_at(one, a, other, to.left) || implies_at(one, a, other, to.right);
+  return from.op != Op::both && atom_implies(one, a, other, b);
+}
+
+// The atoms of a conjunction, whose ranges may leave nothing between them.
+void collect_ranges(const Tree& tree, int at, std::vector<Range>& ranges) {
+  if (tree[at].op == Op::both) {
+    collect_ranges(tree, tree[at].left, ranges);
+    collect_ranges(tree, tree[at].right, ranges);
+  } else if (const auto range = range_of(tree, at)) {
+    ranges.push_back(*range);
+  }
+}
+
+bool contradicts_itself(const Tree& tree, int at) {
+  std::vector<Range> ranges;
+  collect_ranges(tree, at, ranges);
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    Range common = ranges[i];
+    for (const Range& other : ranges) {
+      if (other.fact != common.fact) continue;
+      if (!common.within({common.fact, other.low, kInfinite, other.with_low, true})) {
+        common.low = other.low;
+        common.with_low = other.with_low;
+      }
+      if (!common.within({common.fact, -kInfinite, other.high, true, other.with_high})) {
+        common.high = other.high;
+        common.with_high = other.with_high;
+      }
+    }
+    if (common.empty()) return true;
+  }
+  return false;
+}
+
+std::optional<bool> constant_at(const Tree& tree, int at) {
+  const Node& node = tree[at];
+  if (node.op == Op::both || node.op == Op::either) {
+    const bool ends_it = node.op == Op::either;
+    const auto left = constant_at(tree, node.left);
+    const auto right = constant_at(tree, node.right);
+    if (left == ends_it || right == ends_it) return ends_it;
+    if (left && right) return !ends_it;
+    if (node.op == Op::both && contradicts_itself(tree, at)) return false;
+    return std::nullopt;
+  }
+  if (node.op == Op::not_) {
+    const auto inner = constant_at(tree, node.left);
+    return inner ? std::optional(!*inner) : std::nullopt;
+  }
+  if (!has_facts(tree, at)) {
+    const Tree part{{tree.nodes.begin(), tree.nodes.begin() + at + 1}};
+    return holds(compile(part), NoFacts());
+  }
+  const auto range = range_of(tree, at);
+  if (range && range->empty()) return false;
+  if (range && domain_of(range->fact).within(*range)) return true;
+  return std::nullopt;
+}
+
+int root_of(const Tree& tree) { return static_cast<int>(tree.nodes.size()) - 1; }
+
+}  // namespace
+
+std::optional<bool> constant(const Tree& tree) {
+  if (tree.nodes.size() > kNodesMax) return std::nullopt;
+  return constant_at(tree, root_of(tree));
+}
+
+bool implies(const Tree& one, const Tree& other) {
+  if (one.nodes.size() > kNodesMax || other.nodes.size() > kNodesMax) return false;
+  return implies_at(one, root_of(one), other, root_of(other));
+}
+
+std::vector<Compared> texts_compared(const Tree& tree) {
+  std::vector<Compared> compared;
+  for (int at = 0; at <= root_of(tree); ++at) {
+    const auto choice = choice_of(tree, at);
+    if (!choice) continue;
+    for (const std::string& text : choice->texts) compared.push_back({choice->fact.fact, text});
+  }
+  return compared;
+}
+
+}  // namespace spillway::language
