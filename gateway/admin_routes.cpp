@@ -30,6 +30,9 @@ void add_admin_routes(const admin::Admin& admin, http::Routes& routes) {
   routes.add("GET", "/decisions", [&admin](http::Request request, http::ResponseWriter& out) {
     return send(admin.decisions(request.query), out);
   });
+  routes.add("GET", "/explain/{id}", [&admin](http::Request request, http::ResponseWriter& out) {
+    return send(admin.explain(request.tail), out);
+  });
 }
 
 }  // namespace spillway

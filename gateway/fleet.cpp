@@ -1,8 +1,20 @@
 #include "gateway/fleet.h"
 
+#include <ctime>
 #include <utility>
 
 namespace spillway {
+namespace {
+
+policy::WallClock wall_clock() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  return {(local.tm_wday + 6) % 7,  // Theirs begins on Sunday.
+          3'600.0 * local.tm_hour + 60.0 * local.tm_min + local.tm_sec};
+}
+
+}  // namespace
 
 FleetVisit::FleetVisit(FleetVisit&& other) noexcept
     : fleet_(other.fleet_), health_(std::move(other.health_)), visit_(other.visit_) {}
@@ -41,8 +53,11 @@ void Fleet::adopt(const config::Settings& settings) {
 }
 
 policy::FleetFacts Fleet::facts(const EngineStatus* engine) const {
+  const policy::WallClock clock = wall_clock();
   std::lock_guard lock(mutex_);
-  return state_.facts(engine, SteadyClock::now());
+  policy::FleetFacts facts = state_.facts(engine, SteadyClock::now());
+  facts.clock = clock;
+  return facts;
 }
 
 std::optional<FleetVisit> Fleet::visit(std::string_view name) {

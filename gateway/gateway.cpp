@@ -4,7 +4,6 @@
 #include "backends/cloud/cloud_thread.h"
 #include "backends/local/local_backend.h"
 #include "config/effective.h"
-#include "config/load.h"
 #include "config/reload.h"
 #include "config/watch.h"
 #include "gateway/admin/admin.h"
@@ -17,6 +16,7 @@
 #include "gateway/live_state.h"
 #include "gateway/models.h"
 #include "gateway/pipeline.h"
+#include "gateway/policy_file.h"
 #include "gateway/refusal.h"
 #include "gateway/telemetry/log.h"
 #include "gateway/telemetry/metrics.h"
@@ -209,7 +209,7 @@ Providers Gateway::House::providers_for(const config::Settings& settings) {
 Result<void> Gateway::House::reload() {
   std::lock_guard lock(reloading_);
   const auto before = editions_.get()->settings;
-  const config::Loaded loaded = config::load_file(before->source);
+  const config::Loaded loaded = load_policy(before->source);
   if (!loaded.settings) {
     metrics_.config_refused();
     for (const config::Problem& problem : loaded.problems) {
@@ -305,6 +305,7 @@ admin::Sources Gateway::House::sources() {
   sources.vllm_metrics = std::bind_front(&telemetry::Metrics::vllm_text, &metrics_);
   sources.config = [this] { return config::effective_yaml(*editions_.get()->settings); };
   sources.decisions = std::bind_front(&admin::Decisions::last, &decisions_);
+  sources.decision = std::bind_front(&admin::Decisions::find, &decisions_);
   sources.reload = std::bind_front(&House::reload, this);
   return sources;
 }

@@ -39,7 +39,7 @@ telemetry::TargetState target_state(std::string_view local_name, const EngineSta
 
 telemetry::ClosedSets label_sets(const config::Settings& settings) {
   telemetry::ClosedSets sets = telemetry::closed_sets(settings);
-  for (int i = 0; i <= static_cast<int>(policy::Reason::spill_due); ++i) {
+  for (int i = 0; i <= static_cast<int>(policy::Reason::rule); ++i) {
     const std::string_view reason = policy::name_of(static_cast<policy::Reason>(i));
     sets.reasons.emplace_back(reason);
     if (reason.starts_with("spill_")) sets.spill_reasons.emplace_back(reason);

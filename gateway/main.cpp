@@ -25,6 +25,10 @@ constexpr Verb kVerbs[] = {
      spillway::verbs::provider},
     {"simulate", "simulate --policy FILE --trace FILE", "replay a trace through a policy",
      spillway::verbs::simulate},
+    {"diff", "diff OLD NEW --trace FILE", "replay a trace through two policies and compare",
+     spillway::verbs::diff},
+    {"explain", "explain REQUEST-ID | --config FILE --request FILE",
+     "tell why a request goes where it goes", spillway::verbs::explain},
 };
 
 void print_help(std::FILE* to) {
@@ -34,9 +38,9 @@ void print_help(std::FILE* to) {
       "and carries the rest to cloud providers at the lowest price.\n\nUsage:\n",
       SPILLWAY_VERSION);
   for (const Verb& verb : kVerbs) {
-    std::fprintf(to, "  spillway %-46s %s\n", verb.synopsis.data(), verb.sentence.data());
+    std::fprintf(to, "  spillway %-52s %s\n", verb.synopsis.data(), verb.sentence.data());
   }
-  std::fprintf(to, "  spillway %-46s %s\n", "--version | --help", "");
+  std::fprintf(to, "  spillway %-52s %s\n", "--version | --help", "");
   std::fprintf(to, "\n`spillway VERB --help` explains a verb.\n");
 }
 

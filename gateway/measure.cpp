@@ -47,6 +47,8 @@ policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& ca
   facts.service_tier = request.service_tier;
   facts.endpoint = raw.path;
   facts.class_header = raw.header("x-spillway-class");
+  facts.label = raw.header("x-spillway-label");
+  facts.streaming = request.stream;
   facts.key = caller.key;
   facts.local_only = raw.header("x-spillway-local-only") == "true";
   facts.completion_tokens_max = request.sampling.tokens_max;

@@ -48,7 +48,17 @@ void note(const policy::Plan& plan, const policy::RequestFacts& facts,
           const policy::FleetFacts& fleet, Receipt& receipt) {
   receipt.request_class = plan.request_class->name;
   receipt.reason = policy::name_of(plan.reason);
+  receipt.rule = plan.rule;
   receipt.explanation = policy::explain(plan, facts, fleet);
+  receipt.considered.clear();
+  for (const policy::Alternative& one : plan.considered) {
+    receipt.considered.push_back({.target = std::string(one.target),
+                                  .verdict = policy::sentence_of(one.verdict),
+                                  .fits = one.verdict == policy::Verdict::fits,
+                                  .ttft = one.ttft,
+                                  .finish = one.finish,
+                                  .cost_nano_usd = one.expected_cost});
+  }
   receipt.sla_ttft = seconds(plan.sla.ttft);
   receipt.sla_per_token = seconds(plan.sla.per_token);
   receipt.usage.prompt_tokens = facts.prompt_tokens;
@@ -120,6 +130,7 @@ void describe(const Receipt& receipt, http::ResponseWriter& out) {
   out.set_header("x-spillway-target", receipt.target);
   out.set_header("x-spillway-reason", receipt.reason);
   out.set_header("x-spillway-class", receipt.request_class);
+  if (!receipt.rule.empty()) out.set_header("x-spillway-rule", receipt.rule);
 }
 
 void price(const config::Settings& settings, Receipt& receipt) {

@@ -26,7 +26,7 @@ void count(const Delta& delta, Part& part);
 void add_up(Receipt& receipt);
 
 // The headers by which a client sees where its answer came from and why: x-spillway-target,
-// -reason, -class.
+// -reason, -class, and -rule where one decided.
 void describe(const Receipt& receipt, http::ResponseWriter& out);
 
 // What the answer cost, or what it would have cost elsewhere, by the prices of `settings`.

@@ -84,7 +84,10 @@ Result<policy::Plan> Pipeline::decide(const Edition& edition, const policy::Requ
   fleet.gpu_second_worth = doors_.waiting.gpu_second_worth();
   auto plan = edition.router.plan(facts, fleet, turn);
   receipt.decided = SteadyClock::now();
-  if (!plan) return plan;
+  if (!plan) {
+    receipt.explanation = plan.error().message;
+    return plan;
+  }
   note(*plan, facts, fleet, receipt);
   const bool keeps_engine_busy = !plan->wait && plan->candidates.front().local;
   if (keeps_engine_busy && plan->candidates.front().lane == Lane::foreground)

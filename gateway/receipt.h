@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace spillway {
@@ -36,6 +37,16 @@ struct Part {
   bool lost = false;                 // The client got nothing of it.
 };
 
+// A target as the policy judged it, chosen or not.
+struct ConsideredTarget {
+  std::string target;
+  std::string_view verdict;  // In a few words.
+  bool fits = false;         // It could keep the promises.
+  double ttft = 0.0;         // Expected, in seconds; 0: unknown.
+  double finish = 0.0;
+  std::int64_t cost_nano_usd = 0;
+};
+
 struct Receipt {
   std::string request_id;
   std::string client_request_id;  // X-Client-Request-Id, at most 512 ASCII characters.
@@ -49,8 +60,10 @@ struct Receipt {
   std::string target;  // Who gave its first token; empty if nobody did.
   std::string model_served;
   bool served_locally = false;
-  std::string reason;                           // The policy's reason: policy::name_of(Reason).
-  std::string explanation;                      // Facts and alternatives of the decision, one line.
+  std::string reason;       // The policy's reason: policy::name_of(Reason).
+  std::string rule;         // The policy's rule that decided; empty: its class did.
+  std::string explanation;  // Facts and alternatives of the decision, one line.
+  std::vector<ConsideredTarget> considered;
   std::optional<policy::Prediction> predicted;  // From the decision on; local target chosen first
                                                 // only.
   std::optional<double> sla_ttft;               // Seconds.

@@ -32,6 +32,13 @@ constexpr double kLookEvery = 0.5;  // Seconds, at what is held while nothing el
 // The clock begins away from zero, which means "never" in some places.
 TimePoint at_time(double seconds) { return TimePoint{} + from_seconds(1'000.0 + seconds); }
 
+// A trace begins on a Monday at midnight.
+policy::WallClock wall_clock_at(double seconds) {
+  constexpr double kDay = 86'400.0;
+  const double days = std::floor(seconds / kDay);
+  return {static_cast<int>(days) % 7, seconds - days * kDay};
+}
+
 config::Milliseconds milliseconds(double seconds) {
   return config::Milliseconds(std::llround(seconds * 1e3));
 }
@@ -138,8 +145,10 @@ Result<void> World::open() {
                                .endpoint = "/v1/chat/completions",
                                .class_header = batch ? setup_.batch_class : std::string_view(),
                                .prompt_tokens = 1};
-    auto plan = router_.plan(facts, look());
-    if (!plan) return plan.error();
+    const auto plan = router_.plan(facts, look());
+    const bool asked_wrongly = !plan && (plan.error().code == Errc::invalid_request ||
+                                         plan.error().code == Errc::model_not_found);
+    if (asked_wrongly) return plan.error();
   }
   return {};
 }
@@ -247,6 +256,7 @@ policy::FleetFacts World::look() {
   engine_.status(now_, status_);
   policy::FleetFacts facts = fleet_.facts(&status_, now());
   facts.gpu_second_worth = held_.gpu_second_worth();
+  facts.clock = wall_clock_at(now_);
   return facts;
 }
 

@@ -30,13 +30,6 @@ double per_token_promise(const config::Settings& settings) {
   return std::numeric_limits<double>::infinity();
 }
 
-std::string target_of(const SimulationSetup& setup, const SimulatedAnswer& answer) {
-  if (answer.failed) return "nobody";
-  if (answer.provider >= 0)
-    return setup.settings->providers[static_cast<std::size_t>(answer.provider)].name;
-  return "local";
-}
-
 bool kept(const simulate::TraceRequest& request, const SimulatedAnswer& answer, double per_token) {
   if (answer.failed) return false;
   if (request.batch) return answer.finish <= request.deadline;
@@ -62,6 +55,13 @@ double percent(std::size_t part, std::size_t whole) {
 }
 
 }  // namespace
+
+std::string target_of(const SimulationSetup& setup, const SimulatedAnswer& answer) {
+  if (answer.failed) return "nobody";
+  if (answer.provider >= 0)
+    return setup.settings->providers[static_cast<std::size_t>(answer.provider)].name;
+  return "local";
+}
 
 SimulationFigures figures_of(const SimulationSetup& setup, const simulate::Replay& replay,
                              const std::vector<SimulatedAnswer>& answers) {

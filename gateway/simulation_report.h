@@ -40,6 +40,9 @@ struct SimulationFigures {
 SimulationFigures figures_of(const SimulationSetup& setup, const simulate::Replay& replay,
                              const std::vector<SimulatedAnswer>& answers);
 
+// Who answered: "local", the provider's name, or "nobody".
+std::string target_of(const SimulationSetup& setup, const SimulatedAnswer& answer);
+
 void print_figures(const SimulationFigures& figures, std::FILE* out);
 
 // CSV `id,at_ms,target`: when each request was sent where.

@@ -1,5 +1,7 @@
 #include "gateway/admin/admin.h"
 
+#include "gateway/admin/decision_text.h"
+
 #include <nlohmann/json.hpp>
 
 #include <charconv>
@@ -64,6 +66,18 @@ ordered_json to_json(const std::vector<DecisionAttempt>& attempts) {
   return list;
 }
 
+ordered_json to_json(const std::vector<ConsideredTarget>& considered) {
+  ordered_json list = ordered_json::array();
+  for (const ConsideredTarget& one : considered) {
+    list.push_back({{"target", one.target},
+                    {"verdict", one.verdict},
+                    {"ttft_ms", milliseconds(one.ttft)},
+                    {"finish_ms", milliseconds(one.finish)},
+                    {"cost_nano_usd", one.cost_nano_usd}});
+  }
+  return list;
+}
+
 ordered_json to_json(const Decision& decision) {
   return {{"at", rfc3339(decision.at)},
           {"id", decision.id},
@@ -71,7 +85,9 @@ ordered_json to_json(const Decision& decision) {
           {"class", decision.request_class},
           {"target", decision.target},
           {"reason", decision.reason},
+          {"rule", decision.rule.empty() ? ordered_json(nullptr) : ordered_json(decision.rule)},
           {"explanation", decision.explanation},
+          {"considered", to_json(decision.considered)},
           {"attempts", to_json(decision.attempts)},
           {"predicted_ttft_ms", milliseconds(decision.predicted_ttft)},
           {"ttft_ms", milliseconds(decision.ttft)},
@@ -104,6 +120,12 @@ Answer Admin::decisions(std::string_view query) const {
   ordered_json list = ordered_json::array();
   for (const Decision& decision : sources_.decisions(*count)) list.push_back(to_json(decision));
   return in_json(200, {{"decisions", std::move(list)}});
+}
+
+Answer Admin::explain(std::string_view id) const {
+  const auto decision = sources_.decision(id);
+  if (decision) return {200, kPlain, told(*decision)};
+  return {404, kPlain, "that request is not among the last that were decided\n"};
 }
 
 Answer Admin::reload() const {

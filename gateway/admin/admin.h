@@ -31,6 +31,7 @@ struct Sources {
   std::function<std::string()> vllm_metrics;  // The same format.
   std::function<std::string()> config;        // Effective YAML, secrets masked.
   std::function<std::vector<Decision>(std::size_t)> decisions;
+  std::function<std::optional<Decision>(std::string_view)> decision;
   std::function<Result<void>()> reload;
 };
 
@@ -51,6 +52,9 @@ class Admin {
   // The last `n` decisions, newest first, as JSON. `query` is what came after '?': "n=20"; 400 if n
   // is no number from 1 to 1000. Without n: 50.
   Answer decisions(std::string_view query) const;
+
+  // Why the request of that id went where it went, as text; 404 if it is not among the last.
+  Answer explain(std::string_view id) const;
 
   // 200, or 422 with everything that is wrong with the file; the configuration in force stays then.
   Answer reload() const;

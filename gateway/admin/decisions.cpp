@@ -15,7 +15,9 @@ void fill(Decision& decision, const Receipt& receipt) {
   decision.request_class = receipt.request_class;
   decision.target = receipt.target;
   decision.reason = receipt.reason;
+  decision.rule = receipt.rule;
   decision.explanation = receipt.explanation;
+  decision.considered = receipt.considered;
   decision.attempts.clear();
   for (const Attempt& attempt : receipt.attempts) {
     decision.attempts.push_back({attempt.target, attempt.failure});
@@ -34,7 +36,7 @@ void fill(Decision& decision, const Receipt& receipt) {
 Decisions::Decisions(std::size_t capacity) : ring_(std::max<std::size_t>(capacity, 1)) {}
 
 void Decisions::record(const Receipt& receipt) {
-  if (receipt.reason.empty()) return;
+  if (receipt.reason.empty() && receipt.explanation.empty()) return;
   const std::lock_guard lock(mutex_);
   fill(ring_[recorded_ % ring_.size()], receipt);
   ++recorded_;
@@ -49,6 +51,16 @@ std::vector<Decision> Decisions::last(std::size_t count) const {
     decisions.push_back(ring_[(recorded_ - back) % ring_.size()]);
   }
   return decisions;
+}
+
+std::optional<Decision> Decisions::find(std::string_view id) const {
+  const std::lock_guard lock(mutex_);
+  const std::size_t known = std::min(recorded_, ring_.size());
+  for (std::size_t back = 1; back <= known; ++back) {
+    const Decision& one = ring_[(recorded_ - back) % ring_.size()];
+    if (one.id == id) return one;
+  }
+  return std::nullopt;
 }
 
 }  // namespace spillway::admin

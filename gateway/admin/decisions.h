@@ -12,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace spillway::admin {
@@ -28,7 +29,9 @@ struct Decision {
   std::string request_class;
   std::string target;  // Who served it; empty if nobody did.
   std::string reason;
+  std::string rule;
   std::string explanation;
+  std::vector<ConsideredTarget> considered;
   std::vector<DecisionAttempt> attempts;  // In the order the targets were asked.
   std::optional<double> predicted_ttft;   // Seconds, of the target chosen first.
   std::optional<double> ttft;             // Seconds from the plan to the first token.
@@ -42,11 +45,14 @@ class Decisions {
  public:
   explicit Decisions(std::size_t capacity);
 
-  // A finished request; ignored if the policy never decided about it.
+  // A finished request; ignored if the policy never saw it.
   void record(const Receipt& receipt);
 
   // The last `count`, newest first.
   std::vector<Decision> last(std::size_t count) const;
+
+  // The decision of that request; empty if it is none, or forgotten.
+  std::optional<Decision> find(std::string_view id) const;
 
  private:
   mutable std::mutex mutex_;

@@ -48,7 +48,8 @@ Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route
       class_(request_class),
       request_(request),
       fleet_(fleet),
-      turn_(turn) {
+      turn_(turn),
+      rescue_(request_class.local_as_last_resort) {
   plan_.settings = std::move(settings);
   plan_.request_class = &request_class;
   plan_.sla = sla_of(request_class, request);
@@ -59,11 +60,17 @@ Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route
 
 Result<Plan> Decision::make() {
   judge_engine();
-  if (const auto reason = must_stay()) {
-    if (turn_ == Turn::unknown && route_.local && may_wait()) return hold();
-    return stay(*reason);
+  const auto stays = must_stay();
+  if (!stays) judge_providers();
+  if (const config::Rule* const rule = first_that_holds()) {
+    const bool refuses = rule->kind == config::RouteKind::refuse;
+    if (refuses || !stays) plan_.rule = rule->name;
+    if (refuses || (!stays && rule->kind != config::RouteKind::by_class)) return obey(*rule);
   }
-  judge_providers();
+  if (stays) {
+    if (turn_ == Turn::unknown && route_.local && may_wait()) return hold();
+    return stay(*stays);
+  }
   if (!route_.local) return go(route_.fixed() ? Reason::model_fixed : Reason::not_served_locally);
   if (class_.spill == config::Spill::always) return go(Reason::class_always_cloud);
   if (may_wait()) return take_turn();
@@ -171,8 +178,10 @@ void Decision::judge_engine() {
   if (!route_.local) return;
   local_ = judge_local(fleet_, work_, class_.ttft_headroom);
   plan_.local = local_.prediction;
-  plan_.considered.push_back(
-      {.target = settings_.local.front().name, .verdict = local_.verdict, .ttft = local_.ttft});
+  plan_.considered.push_back({.target = settings_.local.front().name,
+                              .verdict = local_.verdict,
+                              .ttft = local_.ttft,
+                              .finish = local_.finish});
 }
 
 void Decision::judge_providers() {
@@ -192,12 +201,13 @@ void Decision::judge_providers() {
     plan_.considered.push_back({.target = provider.name,
                                 .verdict = judged.verdict,
                                 .ttft = judged.ttft,
+                                .finish = judged.finish,
                                 .expected_cost = judged.expected_cost});
   }
 }
 
 bool Decision::local_may_rescue() const {
-  return route_.local && can_take(local_.verdict) && class_.local_as_last_resort;
+  return route_.local && can_take(local_.verdict) && rescue_;
 }
 
 std::size_t Decision::attempts_max() const {

@@ -9,6 +9,7 @@
 #include "gateway/policy/plan.h"
 #include "gateway/policy/ranking.h"
 #include "gateway/policy/route.h"
+#include "gateway/policy/rule_facts.h"
 
 #include <memory>
 
@@ -23,6 +24,9 @@ class Decision {
   // As Router::plan, once the class and the route are known. Call once.
   Result<Plan> make();
 
+  // Instead of make(): what the rules ask for and say.
+  RuleReport report();
+
  private:
   std::optional<Reason> must_stay() const;
   Result<Plan> stay(Reason reason);
@@ -35,6 +39,14 @@ class Decision {
   Result<Plan> local_then_providers(Reason reason);
   Result<Plan> providers_then_local(Reason reason);
   Error refusal() const;
+
+  // decision_rules.cpp: the rules of the policy.
+  RuleFacts rule_facts() const;
+  const config::Rule* first_that_holds() const;
+  Result<Plan> obey(const config::Rule& rule);
+  Result<Plan> choose(const config::Rule& rule);
+  void narrow(const config::Rule& rule);
+  bool local_comes_first(const config::Rule& rule) const;
 
   void judge_engine();
   void judge_providers();
@@ -55,6 +67,7 @@ class Decision {
   Work work_;
   Judged local_;  // Judged only if the route has the local engine.
   Ranking providers_;
+  bool rescue_;  // The local engine stands behind the providers.
 };
 
 }  // namespace spillway::policy

@@ -40,6 +40,10 @@ void append_choice(std::string& line, const Plan& plan) {
   }
   line += " (";
   line += name_of(plan.reason);
+  if (!plan.rule.empty()) {
+    line += " ";
+    line += plan.rule;
+  }
   line += ")";
 }
 

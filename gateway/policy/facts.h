@@ -21,6 +21,7 @@ struct RequestFacts {
   std::string_view service_tier;     // Empty if not given.
   std::string_view endpoint;         // "/v1/chat/completions"
   std::string_view class_header;     // x-spillway-class; empty if not given.
+  std::string_view label;            // x-spillway-label; empty if not given.
   const config::Key* key = nullptr;  // nullptr: no keys are configured.
   bool local_only = false;           // The request asks to stay; its key may demand it, too.
   int prompt_tokens = 0;
@@ -28,6 +29,7 @@ struct RequestFacts {
   std::optional<int>
       completion_tokens_max;  // What the client allows; empty: as long as the model likes.
   std::optional<double> completion_tokens_expected;  // Empty: what has been typical of late.
+  bool streaming = false;
   bool needs_tools = false;
   bool text_only = true;
   std::optional<std::chrono::milliseconds> client_timeout;  // Tightens the class's deadline.
@@ -56,8 +58,15 @@ struct ProviderFacts {
   double tokens_per_second = 0.0;  // Of one stream, after its first token.
 };
 
+// What the clock on the wall says.
+struct WallClock {
+  int weekday = 0;       // 0: Monday.
+  double seconds = 0.0;  // Since midnight.
+};
+
 struct FleetFacts {
   TimePoint now{};
+  WallClock clock;
   const EngineStatus* local = nullptr;  // nullptr: no local target.
   double gpu_second_worth = 0.0;        // Nano-USD; see HeldWork.
   double ttft_correction = 1.0;         // Observed ÷ predicted of late; see correction.h.

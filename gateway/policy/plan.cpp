@@ -22,6 +22,7 @@ std::string_view name_of(Reason reason) {
     case Reason::waits: return "waits";
     case Reason::engine_has_room: return "engine_has_room";
     case Reason::spill_due: return "spill_due";
+    case Reason::rule: return "rule";
   }
   return "";
 }
@@ -40,6 +41,8 @@ std::string_view sentence_of(Verdict verdict) {
     case Verdict::too_long: return "longer than its context";
     case Verdict::incapable: return "takes plain text only";
     case Verdict::not_in_class: return "not for this class";
+    case Verdict::not_in_rule: return "not among the rule's targets";
+    case Verdict::too_dear: return "above the rule's max_price";
   }
   return "";
 }

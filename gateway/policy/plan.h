@@ -35,6 +35,7 @@ enum class Reason {
   waits,               // It may wait: held until the engine has room, or until its time comes.
   engine_has_room,     // …the engine has,
   spill_due,           // …or it had to leave to be in time.
+  rule,                // A rule of the policy says so: Plan::rule.
 };
 
 // Whose turn it is among the work that may wait (held_work.h).
@@ -70,6 +71,8 @@ enum class Verdict {
   too_long,          // Prompt and answer are longer than the engine's context.
   incapable,         // The engine cannot answer this kind of request.
   not_in_class,      // The class does not use this provider.
+  not_in_rule,       // The rule that decides chooses among others,
+  too_dear,          // …or pays less.
 };
 
 inline bool can_take(Verdict verdict) { return verdict <= Verdict::misses_deadline; }
@@ -94,6 +97,7 @@ struct Alternative {
   std::string_view target;
   Verdict verdict = Verdict::fits;
   double ttft = 0.0;  // Seconds; local: predicted, provider: P90 of late. 0: not judged.
+  double finish = 0.0;
   config::NanoUsd expected_cost = 0;
 };
 
@@ -110,6 +114,8 @@ class ShortList {
   bool empty() const { return size_ == 0; }
   const T& operator[](std::size_t i) const { return items_[i]; }
   const T& front() const { return items_[0]; }
+  T* begin() { return items_.data(); }
+  T* end() { return items_.data() + size_; }
   const T* begin() const { return items_.data(); }
   const T* end() const { return items_.data() + size_; }
 
@@ -123,6 +129,7 @@ struct Plan {
   const config::RequestClass* request_class = nullptr;  // Never null.
   config::Sla sla;  // The class's, tightened by the client's timeout.
   Reason reason = Reason::local_meets_sla;
+  std::string_view rule;                // The rule that decided; empty: the class did.
   ShortList<Candidate> candidates;      // In the order to try; at least one unless it waits. A
                                         // target may come again for a retry.
   ShortList<Alternative> considered;    // For explain(): the local engine first.

@@ -46,4 +46,10 @@ void Ranking::add(const Offer& offer, const Judged& judged, config::Prefer prefe
   items_[at] = contender;
 }
 
+void Ranking::put_first(std::size_t i) {
+  const Contender first = items_[i];
+  for (; i > 0; --i) items_[i] = items_[i - 1];
+  items_[0] = first;
+}
+
 }  // namespace spillway::policy

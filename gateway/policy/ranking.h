@@ -26,6 +26,9 @@ class Ranking {
   // `place` is the provider's position in the class's list.
   void add(const Offer& offer, const Judged& judged, config::Prefer prefer, std::size_t place);
 
+  // Number i comes before all others, whose order stays.
+  void put_first(std::size_t i);
+
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   const Contender& operator[](std::size_t i) const { return items_[i]; }

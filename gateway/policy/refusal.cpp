@@ -54,7 +54,8 @@ bool is_full(Verdict verdict) {
 // No waiting helps against these.
 bool is_final(Verdict verdict) {
   return verdict == Verdict::too_long || verdict == Verdict::incapable ||
-         verdict == Verdict::not_in_class || can_take(verdict);
+         verdict == Verdict::not_in_class || verdict == Verdict::not_in_rule ||
+         verdict == Verdict::too_dear || can_take(verdict);
 }
 
 Error unfit(const Plan& plan, const RequestFacts& request, const FleetFacts& fleet) {
@@ -76,7 +77,9 @@ Error unfit(const Plan& plan, const RequestFacts& request, const FleetFacts& fle
                  .param = request.text_only ? "tools" : "messages"};
   }
   return Error{.code = Errc::no_route,
-               .message = "The policy leaves no target for this request's class."};
+               .message = plan.rule.empty()
+                              ? "The policy leaves no target for this request's class."
+                              : "The policy's rules leave no target for this request."};
 }
 
 }  // namespace

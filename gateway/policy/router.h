@@ -16,6 +16,7 @@
 #include "gateway/policy/facts.h"
 #include "gateway/policy/plan.h"
 #include "gateway/policy/route.h"
+#include "gateway/policy/rule_facts.h"
 
 #include <cstddef>
 #include <memory>
@@ -38,6 +39,10 @@ class Router {
   // `turn`: a request whose class lets it wait is held first (Plan::wait), then asked about again.
   Result<Plan> plan(const RequestFacts& request, const FleetFacts& fleet,
                     Turn turn = Turn::unknown) const;
+
+  // What the policy's rules ask for and say in this situation: for people who ask why. Errors: as
+  // plan(), of class and model.
+  Result<RuleReport> report(const RequestFacts& request, const FleetFacts& fleet) const;
 
   // Every model name that a client may ask for: aliases first, then served models in the order of
   // the configuration.

@@ -90,6 +90,7 @@ void add_route(JsonLine& line, const Receipt& receipt) {
   add_given(line, "class", receipt.request_class);
   add_given(line, "target", receipt.target);
   add_given(line, "reason", receipt.reason);
+  add_given(line, "rule", receipt.rule);
   add_given(line, "explanation", receipt.explanation);
 }
 

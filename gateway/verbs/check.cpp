@@ -1,5 +1,6 @@
-// `spillway check`: everything that is wrong with a configuration file, without running it.
-#include "config/load.h"
+// `spillway check`: everything that is wrong with a configuration file, its policy's own tests
+// included, without serving it.
+#include "gateway/policy_file.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/print_problems.h"
 #include "gateway/verbs/verbs.h"
@@ -17,12 +18,14 @@ int check(const Arguments& arguments) {
     return 2;
   }
   const std::string& path = options.words_given().front();
-  const config::Loaded loaded = config::load_file(path);
+  const config::Loaded loaded = load_policy(path);
   print_problems(path, loaded);
   if (!loaded.settings || (options.has("--strict") && !loaded.warnings.empty())) return 1;
-  std::printf("%s: good: %zu targets, %zu classes, %zu keys\n", path.c_str(),
-              loaded.settings->local.size() + loaded.settings->providers.size(),
-              loaded.settings->policy.classes.size(), loaded.settings->keys.size());
+  const config::Settings& settings = *loaded.settings;
+  std::printf("%s: good: %zu targets, %zu classes, %zu keys, %zu rules; %zu tests hold\n",
+              path.c_str(), settings.local.size() + settings.providers.size(),
+              settings.policy.classes.size(), settings.keys.size(), settings.policy.rules.size(),
+              settings.policy.tests.size());
   return 0;
 }
 

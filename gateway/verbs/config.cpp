@@ -12,7 +12,8 @@ namespace spillway::verbs {
 
 int config(const Arguments& arguments) {
   Options options;
-  options.words("reference | schema | show FILE", 2);
+  options.words("reference | schema | show FILE", 2)
+      .flag("--effective", "with show: every value in force and where it came from (as without)");
   if (!options.read(arguments, "spillway config")) return options.exit_status();
   const Arguments& words = options.words_given();
   const std::string what = words.empty() ? "" : words.front();

@@ -1,6 +1,6 @@
 // `spillway serve`: runs the gateway until SIGTERM or SIGINT; SIGHUP reads the configuration again.
-#include "config/load.h"
 #include "gateway/gateway.h"
+#include "gateway/policy_file.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/print_problems.h"
 #include "gateway/verbs/verbs.h"
@@ -64,7 +64,7 @@ int serve(const Arguments& arguments) {
   const std::string path = options.get("--config", "config/spillway.yaml");
 
   std::signal(SIGPIPE, SIG_IGN);
-  auto loaded = config::load_file(path);
+  auto loaded = load_policy(path);
   print_problems(path, loaded);
   if (!loaded.settings) return 1;
 

@@ -44,6 +44,7 @@ class AdminAnswers : public testing::Test {
                 .vllm_metrics = [] { return std::string("vllm:a 1\n"); },
                 .config = [] { return std::string("server:\n  key: \"***\"\n"); },
                 .decisions = [this](std::size_t count) { return ring_.last(count); },
+                .decision = [this](std::string_view id) { return ring_.find(id); },
                 .reload = [this] { return reloaded_; }}};
 };
 
@@ -102,8 +103,41 @@ TEST_F(AdminAnswers, TheRingForgetsTheOldest) {
 TEST_F(AdminAnswers, WhatWasNeverDecidedIsNoDecision) {
   Receipt refused = receipt_of(1);
   refused.reason.clear();
+  refused.explanation.clear();
   ring_.record(refused);
   EXPECT_EQ(json::parse(admin_.decisions("").body)["decisions"].size(), 0u);
+}
+
+TEST_F(AdminAnswers, ExplainsADecisionWithItsAlternatives) {
+  Receipt receipt = receipt_of(7);
+  receipt.rule = "nights";
+  receipt.considered = {{"local", "first token too late", false, 0.9, 4.0, 0},
+                        {"ai-hub", "meets the SLA", true, 0.3, 1.5, 40},
+                        {"openmodel", "meets the SLA", true, 0.4, 1.8, 50}};
+  ring_.record(receipt);
+  const Answer answer = admin_.explain("req_7");
+  EXPECT_EQ(answer.status, 200);
+  for (const std::string part :
+       {"went to     ai-hub, reason spill_ttft, by rule `nights` (status 200)",
+        "attempts    cloudbrain (backend_unavailable), then ai-hub",
+        "first token predicted 0.300 s, came after 0.320 s",
+        "last token  predicted 1.500 s, came after 0.900 s", "first token too late",
+        "meets the SLA: taken", "meets the SLA, but costs more"})
+    EXPECT_NE(answer.body.find(part), std::string::npos) << part << "\n" << answer.body;
+  EXPECT_EQ(json::parse(admin_.decisions("").body)["decisions"][0]["rule"], "nights");
+  EXPECT_EQ(admin_.explain("req_8").status, 404);
+}
+
+TEST_F(AdminAnswers, ExplainsWhatThePolicyRefused) {
+  Receipt refused = receipt_of(9);
+  refused.reason.clear();
+  refused.target.clear();
+  refused.http_status = 403;
+  refused.explanation = "The policy refuses this request.";
+  ring_.record(refused);
+  EXPECT_NE(admin_.explain("req_9").body.find("went to     nobody (status 403)\n"),
+            std::string::npos)
+      << admin_.explain("req_9").body;
 }
 
 TEST_F(AdminAnswers, AStrangeNumberOfDecisionsIsRefused) {

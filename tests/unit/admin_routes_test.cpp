@@ -74,6 +74,12 @@ class AdminRoutes : public testing::Test {
                        .vllm_metrics = [] { return std::string("vllm:a 1\n"); },
                        .config = [] { return std::string("server: {}\n"); },
                        .decisions = [](std::size_t) { return std::vector<admin::Decision>(1); },
+                       .decision =
+                           [](std::string_view id) {
+                             std::optional<admin::Decision> found;
+                             if (id == "req_1") found.emplace().target = "ai-hub";
+                             return found;
+                           },
                        .reload = [this]() -> Result<void> {
                          ++reloads_;
                          return {};
@@ -96,6 +102,8 @@ TEST_F(AdminRoutes, EachPathHasItsAnswer) {
 }
 
 TEST_F(AdminRoutes, OnlyAPostReloads) {
+  EXPECT_TRUE(has(get("/explain/req_1"), "went to     ai-hub"));
+  EXPECT_TRUE(has(get("/explain/req_2"), "HTTP/1.1 404"));
   EXPECT_TRUE(has(get("/reload"), "HTTP/1.1 405"));
   EXPECT_EQ(reloads_, 0);
   EXPECT_TRUE(has(ask(server_->port(), "POST", "/reload"), "HTTP/1.1 200"));

@@ -1,0 +1,16 @@
+// A decision told to a person: where the request went and why, what was expected of each target
+// beside what came, and why the others were not taken. Pure.
+#pragma once
+
+#include "gateway/admin/decisions.h"
+
+#include <string>
+
+namespace spillway::admin {
+
+std::string told(const Decision& decision);
+
+// The table of the targets alone.
+std::string told(const std::vector<ConsideredTarget>& considered, std::string_view taken);
+
+}  // namespace spillway::admin

@@ -1,0 +1,15 @@
+// A configuration whose policy has stood its own tests: what may be served, simulated or put in the
+// place of another. Blocks on the disk; any thread.
+#pragma once
+
+#include "config/load.h"
+
+#include <string>
+
+namespace spillway {
+
+// As config::load_file; a test that fails is a problem like any other.
+config::Loaded load_policy(const std::string& path,
+                           const config::Environment& environment = config::process_environment());
+
+}  // namespace spillway

@@ -1,0 +1,44 @@
+// `spillway diff`: what another policy would change, on a trace, by the policies' own code.
+#include "gateway/simulation_difference.h"
+#include "gateway/verbs/options.h"
+#include "gateway/verbs/replay_setup.h"
+#include "gateway/verbs/verbs.h"
+
+#include <charconv>
+#include <cstdio>
+#include <string>
+
+namespace spillway::verbs {
+
+int diff(const Arguments& arguments) {
+  Options options;
+  options.words("OLD NEW", 2);
+  declare_replay(options);
+  options.value("--examples", "N", "so many of the requests that moved are shown (default 5)");
+  if (!options.read(arguments, "spillway diff OLD NEW --trace FILE")) return options.exit_status();
+  if (options.words_given().size() < 2 || !options.has("--trace")) {
+    std::fprintf(stderr, "spillway diff: give OLD, NEW and --trace FILE (try --help)\n");
+    return 2;
+  }
+  const std::string examples = options.get("--examples", "5");
+  int count = 0;
+  const char* const end = examples.data() + examples.size();
+  const auto [stop, error] = std::from_chars(examples.data(), end, count);
+  if (error != std::errc() || stop != end || count < 0) {
+    std::fprintf(stderr, "spillway diff: --examples wants a number, not '%s'\n", examples.c_str());
+    return 2;
+  }
+  const auto world = read_replay(options);
+  if (!world) return 2;
+  const auto before = with_policy(*world, options.words_given()[0]);
+  const auto after = with_policy(*world, options.words_given()[1]);
+  if (!before || !after) return 1;
+  const auto answers_before = simulated(*before, world->replay);
+  const auto answers_after = simulated(*after, world->replay);
+  if (!answers_before || !answers_after) return 1;
+  print_difference(world->replay, {*before, *answers_before}, {*after, *answers_after}, count,
+                   stdout);
+  return 0;
+}
+
+}  // namespace spillway::verbs

@@ -1,0 +1,142 @@
+// `spillway explain`: why a request goes where it goes, of one that a running gateway decided
+// about, or of one in a file, in a situation that is given.
+#include "backends/contract/error.h"
+#include "config/given.h"
+#include "config/value.h"
+#include "gateway/admin/decision_text.h"
+#include "gateway/measure.h"
+#include "gateway/notes.h"
+#include "gateway/openai/chat_request.h"
+#include "gateway/policy/router.h"
+#include "gateway/policy/situation.h"
+#include "gateway/policy_file.h"
+#include "gateway/verbs/ask_admin.h"
+#include "gateway/verbs/options.h"
+#include "gateway/verbs/print_problems.h"
+#include "gateway/verbs/verbs.h"
+
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+
+namespace spillway::verbs {
+namespace {
+
+int fail(const std::string& message, int status = 1) {
+  std::fprintf(stderr, "spillway explain: %s\n", message.c_str());
+  return status;
+}
+
+// Of the configuration if one is given, else the usual.
+std::optional<config::Endpoint> admin_of(const Options& options) {
+  if (options.has("--admin")) {
+    const auto parsed = config::parse_value(config::Kind::endpoint, options.get("--admin"));
+    if (const auto* mistake = std::get_if<config::Mistake>(&parsed)) {
+      fail("--admin: " + mistake->message, 2);
+      return std::nullopt;
+    }
+    const auto [host, port] = config::split_endpoint(options.get("--admin"));
+    return config::Endpoint{host, port};
+  }
+  if (!options.has("--config")) return config::Endpoint{"127.0.0.1", 9090};
+  const std::string path = options.get("--config");
+  const auto loaded = config::load_file(path);
+  if (loaded.settings) return loaded.settings->server.admin;
+  print_problems(path, loaded);
+  return std::nullopt;
+}
+
+int explain_decided(const Options& options) {
+  const auto admin = admin_of(options);
+  if (!admin) return 2;
+  const auto answer = ask_admin(*admin, "/explain/" + options.words_given().front());
+  if (!answer) return fail(answer.error().message);
+  if (answer->status != 200) return fail(answer->body.substr(0, answer->body.find('\n')));
+  std::fputs(answer->body.c_str(), stdout);
+  return 0;
+}
+
+void print_rules(const policy::RuleReport& report, const config::Settings& settings) {
+  if (!report.facts.empty()) std::printf("\nfacts that the rules ask for\n");
+  for (const policy::ToldFact& fact : report.facts)
+    std::printf("  %-34s %s\n", fact.name.c_str(), fact.value.c_str());
+  if (!report.rules.empty()) std::printf("\nrules\n");
+  bool decided = false;
+  for (std::size_t i = 0; i < report.rules.size(); ++i) {
+    const config::Rule& rule = settings.policy.rules[i];
+    const bool holds = report.rules[i].holds;
+    const char* const says = !holds ? "does not hold" : decided ? "holds, but later" : "decides";
+    decided = decided || holds;
+    std::printf("  %-20s %-17s %s → %s (line %d)\n", rule.name.c_str(), says,
+                rule.condition.empty() ? "always" : rule.condition.c_str(), rule.route.c_str(),
+                rule.at.line);
+  }
+  if (!report.rules.empty() && !decided) std::printf("  none holds: the class decides\n");
+}
+
+int print_decision(const policy::Router& router, const policy::Situation& situation) {
+  const auto report = router.report(situation.request(), situation.fleet());
+  const auto plan = router.plan(situation.request(), situation.fleet());
+  if (!plan) {
+    std::printf("refused     %s: %s\n", std::string(name_of(plan.error().code)).c_str(),
+                plan.error().message.c_str());
+  } else {
+    Receipt receipt;
+    note(*plan, situation.request(), situation.fleet(), receipt);
+    const std::string target =
+        plan->wait ? std::string() : std::string(plan->candidates.front().target);
+    std::printf("goes to     %s, reason %s%s\ndecision    %s\n\n%s",
+                plan->wait ? "nobody yet: it is held" : target.c_str(), receipt.reason.c_str(),
+                plan->rule.empty() ? "" : (", by rule `" + receipt.rule + "`").c_str(),
+                receipt.explanation.c_str(), admin::told(receipt.considered, target).c_str());
+  }
+  if (report) print_rules(*report, *router.settings());
+  return 0;
+}
+
+int explain_file(const Options& options) {
+  const std::string path = options.get("--config");
+  const auto loaded = load_policy(
+      path, [](const std::string&) { return std::optional<std::string>("not-needed-to-explain"); });
+  if (!loaded.settings) {
+    print_problems(path, loaded);
+    return 1;
+  }
+  std::ifstream file(options.get("--request"));
+  if (!file) return fail("cannot read " + options.get("--request"));
+  std::ostringstream body;
+  body << file.rdbuf();
+  const auto request = openai::parse_chat(body.str());
+  if (!request) return fail(options.get("--request") + ": " + request.error().message);
+  const auto given = config::parse_given(options.get("--given"), *loaded.settings);
+  for (const config::Problem& problem : given.problems) fail("--given: " + problem.message);
+  if (!given.problems.empty()) return 2;
+
+  http::Request raw;
+  raw.path = "/v1/chat/completions";
+  policy::RequestFacts facts = facts_of(raw, policy::Caller{}, **request);
+  facts.prompt_tokens = estimated_prompt_tokens(**request);
+  const policy::Router router(loaded.settings);
+  const policy::Situation situation(loaded.settings, facts, given.facts);
+  return print_decision(router, situation);
+}
+
+}  // namespace
+
+int explain(const Arguments& arguments) {
+  Options options;
+  options.words("[REQUEST-ID]", 1)
+      .value("--admin", "HOST:PORT",
+             "where the running gateway's admin listens (default: of --config, or 127.0.0.1:9090)")
+      .value("--config", "FILE", "with --request: whose policy decides")
+      .value("--request", "FILE", "a chat request as a client would send it, JSON")
+      .value("--given", "FACTS",
+             "with --request: \"class: batch, queue.tokens: 90000, predicted_ttft(local): 2s\"; "
+             "the rest is Monday noon, an idle engine and healthy providers");
+  if (!options.read(arguments, "spillway explain")) return options.exit_status();
+  if (!options.words_given().empty()) return explain_decided(options);
+  if (options.has("--config") && options.has("--request")) return explain_file(options);
+  return fail("give a request's id, or --config FILE and --request FILE (try --help)", 2);
+}
+
+}  // namespace spillway::verbs

@@ -1,0 +1,136 @@
+#include "gateway/verbs/replay_setup.h"
+
+#include "gateway/policy_file.h"
+#include "gateway/verbs/print_problems.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+namespace spillway::verbs {
+namespace {
+
+struct Range {
+  double least, most;
+};
+
+std::optional<double> number(const Options& options, const std::string& name, double otherwise,
+                             Range range) {
+  if (!options.has(name)) return otherwise;
+  const std::string text = options.get(name);
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (!text.empty() && *end == '\0' && value >= range.least && value <= range.most) return value;
+  std::fprintf(stderr, "spillway: %s wants a number from %g to %g, not '%s'\n", name.c_str(),
+               range.least, range.most, text.c_str());
+  return std::nullopt;
+}
+
+constexpr Range kScales{1e-3, 1e3};  // Factors on a trace's rate.
+
+std::vector<std::string> split(const std::string& list) {
+  std::vector<std::string> parts;
+  for (std::size_t from = 0; from <= list.size();) {
+    const std::size_t comma = std::min(list.find(',', from), list.size());
+    parts.push_back(list.substr(from, comma - from));
+    from = comma + 1;
+  }
+  return parts;
+}
+
+// The factor on the trace's own rate.
+std::optional<double> scale_of(const Options& options, double own_rate) {
+  const auto load = number(options, "--load", 1.0, kScales);
+  if (!load || !options.has("--saturation")) return load;
+  const auto named = simulate::reference_saturation(options.get("--saturation"));
+  const auto saturation = named ? named : number(options, "--saturation", 1.0, {1e-3, 1e6});
+  if (!saturation) return std::nullopt;
+  const double scale = *load * *saturation / own_rate;
+  if (scale >= kScales.least && scale <= kScales.most) return scale;
+  std::fprintf(stderr,
+               "spillway: that is %g times the trace's own rate; give --load and "
+               "--saturation for %g to %g times\n",
+               scale, kScales.least, kScales.most);
+  return std::nullopt;
+}
+
+// The trace's rows bring promises of their own: they count in place of the classes'.
+std::shared_ptr<const config::Settings> settings_for_a_trace(const config::Settings& settings,
+                                                             const std::string& batch_class) {
+  auto own = std::make_shared<config::Settings>(settings);
+  for (config::RequestClass& one : own->policy.classes) {
+    if (one.name == batch_class && one.sla.deadline)
+      one.sla.deadline = std::chrono::hours(24 * 365);
+    if (one.name == own->policy.default_class && one.sla.ttft) one.sla.ttft = std::chrono::hours(1);
+  }
+  return own;
+}
+
+}  // namespace
+
+void declare_replay(Options& options) {
+  options
+      .value("--trace", "FILE[,FILE]",
+             "what is asked: Azure, Mooncake or ServeGen format, or CSV "
+             "id,t_ms,in_tokens,out_tokens,class,deadline_ms; .gz or plain")
+      .value("--load", "X", "times the trace's own rate, or of --saturation (default 1)")
+      .value("--saturation", "RATE",
+             "requests a second that the node takes at most: a number, or azure1h, servegen_day, "
+             "mooncake, reason_day")
+      .value("--slowdown", "X", "the engine takes so many times its profile (default 1)")
+      .value("--prefix-cache", "TOKENS", "the engine keeps prefixes of so many tokens (default 0)")
+      .value("--seed", "N", "of the providers' latencies and failures (default 1)")
+      .value("--batch-class", "NAME", "the class of batch requests (default batch)")
+      .value("--model", "NAME", "the model that is asked for (default auto)")
+      .flag("--no-overload", "leave out the cheapest provider's episode of failing and slowness");
+}
+
+std::optional<ReplaySetup> read_replay(const Options& options) {
+  const auto trace = simulate::read_trace(split(options.get("--trace")));
+  if (!trace) {
+    std::fprintf(stderr, "spillway: %s\n", trace.error().message.c_str());
+    return std::nullopt;
+  }
+  simulate::ReplayRules rules;
+  const auto scale = scale_of(options, simulate::rate_of(*trace, rules));
+  const auto slowdown = number(options, "--slowdown", 1.0, {0.01, 100.0});
+  const auto cache = number(options, "--prefix-cache", 1.0, {1.0, 1e9});
+  const auto seed = number(options, "--seed", 1.0, {0.0, 1e15});
+  if (!scale || !slowdown || !cache || !seed) return std::nullopt;
+  rules.scale = *scale;
+
+  ReplaySetup replay{simulate::replay(*trace, rules), {}};
+  SimulationSetup& setup = replay.setup;
+  setup.engine.slowdown = *slowdown;
+  if (options.has("--prefix-cache")) setup.engine.prefix_cache_tokens = static_cast<int>(*cache);
+  setup.batch_class = options.get("--batch-class", setup.batch_class);
+  setup.model = options.get("--model", setup.model);
+  setup.seed = static_cast<std::uint64_t>(*seed);
+  setup.overload = !options.has("--no-overload");
+  return replay;
+}
+
+std::optional<SimulationSetup> with_policy(const ReplaySetup& replay, const std::string& path) {
+  // Nobody is asked for a key here.
+  const auto loaded = load_policy(path, [](const std::string&) {
+    return std::optional<std::string>("not-needed-to-simulate");
+  });
+  if (!loaded.settings) {
+    print_problems(path, loaded);
+    return std::nullopt;
+  }
+  SimulationSetup setup = replay.setup;
+  setup.settings = settings_for_a_trace(*loaded.settings, setup.batch_class);
+  return setup;
+}
+
+std::optional<std::vector<SimulatedAnswer>> simulated(const SimulationSetup& setup,
+                                                      const simulate::Replay& replay) {
+  auto answers = simulate_replay(setup, replay);
+  if (answers) return std::move(*answers);
+  std::fprintf(stderr, "spillway: %s\n", answers.error().message.c_str());
+  return std::nullopt;
+}
+
+}  // namespace spillway::verbs

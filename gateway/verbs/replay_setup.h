@@ -1,0 +1,28 @@
+// A trace and the world it is replayed in, from a verb's options: what `simulate` and `diff` have
+// in common. Mistakes are printed to stderr.
+#pragma once
+
+#include "gateway/simulation.h"
+#include "gateway/verbs/options.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace spillway::verbs {
+
+struct ReplaySetup {
+  simulate::Replay replay;
+  SimulationSetup setup;  // Without a policy.
+};
+
+void declare_replay(Options& options);
+std::optional<ReplaySetup> read_replay(const Options& options);
+
+// The policy of that file, made ready for a trace's own promises.
+std::optional<SimulationSetup> with_policy(const ReplaySetup& replay, const std::string& path);
+
+std::optional<std::vector<SimulatedAnswer>> simulated(const SimulationSetup& setup,
+                                                      const simulate::Replay& replay);
+
+}  // namespace spillway::verbs

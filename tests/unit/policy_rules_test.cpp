@@ -1,0 +1,155 @@
+// A policy's own tests, and that what they give is what the rules then see.
+#include "config/load.h"
+#include "gateway/policy/policy_tests.h"
+#include "gateway/policy/router.h"
+#include "gateway/policy/situation.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+namespace spillway::policy {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+const std::string kHouse = R"(targets:
+  local: {kind: local, executor: synthetic, serves: tiny}
+  ai-hub: {kind: provider, base_url: 'http://127.0.0.1:1/v1', serves: m, price_per_million: {input: 1usd, output: 1usd}}
+models: {auto: policy, other: policy}
+classes:
+  chat: {match: {service_tier: fast}, sla: {ttft: 1s}}
+  batch: {match: {service_tier: flex}, sla: {deadline: 10m}, spill: cheapest_before_deadline}
+default_class: chat
+)";  // Eight lines.
+
+std::shared_ptr<const config::Settings> settings_of(const std::string& rest) {
+  const config::Loaded loaded = config::load_text(kHouse + rest, "test");
+  if (!loaded.settings) ADD_FAILURE() << to_string(loaded.problems.front());
+  return loaded.settings;
+}
+
+std::vector<std::string> failures(const std::string& rest) {
+  std::vector<std::string> lines;
+  for (const config::Problem& problem : failed_tests(settings_of(rest)))
+    lines.push_back(to_string(problem));
+  return lines;
+}
+
+TEST(PolicyTests, HoldOrSayWhatCameInstead) {
+  EXPECT_THAT(
+      failures(R"(rules:
+  - {name: much, if: queue.tokens > 5000, route: ai-hub}
+  - {name: never, if: label == 'no', route: refuse, message: Not here.}
+tests:
+  - {expect: {route: local, reason: local_meets_sla, rule: none}}
+  - {given: {queue.tokens: 90000}, expect: {route: ai-hub, reason: rule, rule: much}}
+  - {given: {label: 'no'}, expect: {route: refused, reason: forbidden, rule: never}}
+  - {given: {class: batch}, expect: {route: held, reason: waits}}
+  - {given: {queue.tokens: 5000}, expect: {rule: much}}
+  - name: wrong
+    given: {label: 'no'}
+    expect: {route: local, reason: waits, rule: much}
+  - {given: {class: nobody}, expect: {route: local}}
+)"),
+      ElementsAre(
+          HasSubstr("17:35: tests[4]: test `test-5` fails: expected rule much, but it is rule none "
+                    "(class chat"),
+          "20:5: tests[5]: test `wrong` fails: expected route local, reason waits, "
+          "rule much, but it is route refused, reason forbidden, rule never (Not "
+          "here.)",
+          HasSubstr("it is route refused (x-spillway-class names no class")));
+}
+
+TEST(PolicyTests, ShippedPolicyStandsItsOwn) {
+  const config::Loaded loaded =
+      config::load_file(std::string(SPILLWAY_SOURCE_DIR) + "/config/policies/rules.yaml",
+                        [](const std::string&) { return std::optional<std::string>("key"); });
+  ASSERT_NE(loaded.settings, nullptr);
+  EXPECT_GE(loaded.settings->policy.tests.size(), 10u);
+  EXPECT_THAT(failed_tests(loaded.settings), IsEmpty());
+}
+
+// Every fact that can be given is seen by a condition that asks for just that value.
+TEST(PolicySituation, WhatIsGivenIsSeen) {
+  for (const std::string given : {"class: batch",
+                                  "model: other",
+                                  "label: x",
+                                  "service_tier: fast",
+                                  "streaming: true",
+                                  "prompt_tokens: 4321",
+                                  "max_tokens: 77",
+                                  "expected_tokens: 55",
+                                  "queue.requests: 7",
+                                  "queue.tokens: 4321",
+                                  "running.requests: 3",
+                                  "time: 23:30",
+                                  "weekday: sun",
+                                  "available(local): false",
+                                  "available(ai-hub): false",
+                                  "predicted_ttft(ai-hub): 3s",
+                                  "ttft_p50(ai-hub): 3s",
+                                  "ttft_p99(ai-hub): 3s",
+                                  "tokens_per_second(ai-hub): 33",
+                                  "in_flight(ai-hub): 9",
+                                  "deadline_left: 5s"}) {
+    const auto colon = given.find(": ");
+    const std::string fact = given.substr(0, colon), value = given.substr(colon + 2);
+    const bool bare = value == "true" || value == "false" || std::isdigit(value[0]) != 0;
+    std::string condition = fact + " == " + (bare ? value : "'" + value + "'");
+    if (value == "true" || value == "false") condition = (value == "true" ? "" : "not ") + fact;
+    const std::string text = "rules:\n  - {name: seen, if: \"" + condition +
+                             "\", route: class}\ntests:\n  - {given: {" + given +
+                             "}, expect: {rule: seen}}\n";
+    EXPECT_THAT(failures(text), IsEmpty());
+    EXPECT_THAT(failures("rules:\n  - {name: seen, if: \"" + condition +
+                         "\", route: class}\ntests:\n  - {expect: {rule: none}}\n"),
+                IsEmpty());
+  }
+}
+
+// The engine's pace is made to fit, whatever else is given.
+TEST(PolicySituation, PredictionsComeOutAsGiven) {
+  for (const std::string rest :
+       {"", ", queue.tokens: 20000", ", queue.requests: 12", ", running.requests: 8",
+        ", prompt_tokens: 9000", ", expected_tokens: 700", ", kv.free: 10%", ", class: batch"}) {
+    for (const std::string ttft : {"20ms", "700ms", "30s"}) {
+      const auto settings = settings_of("rules:\n  - {if: \"predicted_ttft(local) < " + ttft +
+                                        " and predicted_finish(local) < 1s and price(ai-hub) > "
+                                        "0usd\", route: local}\ntests:\n  - {given: "
+                                        "{predicted_ttft(local): " +
+                                        ttft + ", predicted_finish(local): 40s" + rest +
+                                        "}, expect: {route: local}}\n");
+      const Situation situation(settings, usual_request(*settings),
+                                settings->policy.tests[0].given);
+      const auto report = Router(settings).report(situation.request(), situation.fleet());
+      ASSERT_TRUE(report);
+      for (const ToldFact& fact : report->facts) {
+        const std::string told = ttft == "30s" ? "30.0s" : ttft;
+        if (fact.name == "predicted_ttft(local)") {
+          EXPECT_EQ(fact.value, told) << rest;
+        }
+      }
+    }
+  }
+}
+
+TEST(PolicySituation, AFinishIsMetByBothKindsOfTargets) {
+  const std::string rules = R"(rules:
+  - name: near
+    if: "predicted_finish(local) > 8.9s and predicted_finish(local) < 9.1s and predicted_finish(ai-hub) > 4.9s and predicted_finish(ai-hub) < 5.1s and predicted_ttft(local) < 410ms"
+    route: class
+tests:
+  - given: {predicted_ttft(local): 400ms, predicted_finish(local): 9s, predicted_finish(ai-hub): 5s}
+    expect: {rule: near}
+)";
+  EXPECT_THAT(failures(rules), IsEmpty());
+}
+
+}  // namespace
+}  // namespace spillway::policy
