@@ -68,6 +68,18 @@ void note(const policy::Plan& plan, const policy::RequestFacts& facts,
   }
 }
 
+void note(const policy::RuleReport& rules, Receipt& receipt) {
+  receipt.rule_facts.clear();
+  for (const policy::ToldFact& fact : rules.facts) {
+    if (!receipt.rule_facts.empty()) receipt.rule_facts += ", ";
+    receipt.rule_facts += fact.name + " = " + fact.value;
+  }
+  if (!receipt.reason.empty()) return;  // The plan has said which of them decided.
+  const auto holds = [](const policy::ToldRule& rule) { return rule.holds; };
+  const auto first = std::find_if(rules.rules.begin(), rules.rules.end(), holds);
+  if (first != rules.rules.end()) receipt.rule = first->name;
+}
+
 void note(const policy::Candidate& served_by, Receipt& receipt) {
   receipt.parts.push_back({.target = std::string(served_by.target), .local = served_by.local});
   receipt.parts.back().usage.prompt_tokens = receipt.usage.prompt_tokens;

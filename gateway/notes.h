@@ -8,6 +8,7 @@
 #include "gateway/http/response_writer.h"
 #include "gateway/policy/auth.h"
 #include "gateway/policy/plan.h"
+#include "gateway/policy/rule_facts.h"
 #include "gateway/receipt.h"
 
 namespace spillway {
@@ -18,6 +19,8 @@ void note(const policy::Caller& caller, Receipt& receipt);
 void note(const ChatRequest& request, Receipt& receipt);
 void note(const policy::Plan& plan, const policy::RequestFacts& facts,
           const policy::FleetFacts& fleet, Receipt& receipt);
+void note(const policy::RuleReport& rules, Receipt& receipt);
+
 // A target begins to answer, or goes on where another broke off.
 void note(const policy::Candidate& served_by, Receipt& receipt);
 

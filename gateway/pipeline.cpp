@@ -84,11 +84,12 @@ Result<policy::Plan> Pipeline::decide(const Edition& edition, const policy::Requ
   fleet.gpu_second_worth = doors_.waiting.gpu_second_worth();
   auto plan = edition.router.plan(facts, fleet, turn);
   receipt.decided = SteadyClock::now();
-  if (!plan) {
-    receipt.explanation = plan.error().message;
-    return plan;
+  if (plan) note(*plan, facts, fleet, receipt);
+  if (!plan) receipt.explanation = plan.error().message;
+  if (!edition.settings->policy.rules.empty()) {
+    if (const auto rules = edition.router.report(facts, fleet)) note(*rules, receipt);
   }
-  note(*plan, facts, fleet, receipt);
+  if (!plan) return plan;
   const bool keeps_engine_busy = !plan->wait && plan->candidates.front().local;
   if (keeps_engine_busy && plan->candidates.front().lane == Lane::foreground)
     doors_.waiting.foreground(facts.prompt_tokens, plan->completion_tokens, engine);

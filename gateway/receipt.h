@@ -63,6 +63,7 @@ struct Receipt {
   std::string reason;       // The policy's reason: policy::name_of(Reason).
   std::string rule;         // The policy's rule that decided; empty: its class did.
   std::string explanation;  // Facts and alternatives of the decision, one line.
+  std::string rule_facts;   // What the rules' conditions saw; empty without rules.
   std::vector<ConsideredTarget> considered;
   std::optional<policy::Prediction> predicted;  // From the decision on; local target chosen first
                                                 // only.

@@ -86,6 +86,7 @@ ordered_json to_json(const Decision& decision) {
           {"target", decision.target},
           {"reason", decision.reason},
           {"rule", decision.rule.empty() ? ordered_json(nullptr) : ordered_json(decision.rule)},
+          {"rule_facts", decision.rule_facts},
           {"explanation", decision.explanation},
           {"considered", to_json(decision.considered)},
           {"attempts", to_json(decision.attempts)},

@@ -70,6 +70,7 @@ std::string told(const Decision& decision) {
   append(text, " (status %d)\n", decision.status);
   append_attempts(text, decision.attempts);
   text += "decision    " + decision.explanation + "\n";
+  if (!decision.rule_facts.empty()) text += "rules saw   " + decision.rule_facts + "\n";
   if (decision.predicted_ttft || decision.ttft)
     append(text, "first token predicted %s, came after %s\n",
            seconds(decision.predicted_ttft.value_or(0.0)).c_str(),

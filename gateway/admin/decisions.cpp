@@ -16,6 +16,7 @@ void fill(Decision& decision, const Receipt& receipt) {
   decision.target = receipt.target;
   decision.reason = receipt.reason;
   decision.rule = receipt.rule;
+  decision.rule_facts = receipt.rule_facts;
   decision.explanation = receipt.explanation;
   decision.considered = receipt.considered;
   decision.attempts.clear();

@@ -30,6 +30,7 @@ struct Decision {
   std::string target;  // Who served it; empty if nobody did.
   std::string reason;
   std::string rule;
+  std::string rule_facts;
   std::string explanation;
   std::vector<ConsideredTarget> considered;
   std::vector<DecisionAttempt> attempts;  // In the order the targets were asked.

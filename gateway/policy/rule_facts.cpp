@@ -79,7 +79,9 @@ double RuleFacts::of_engine(Fact fact) const {
   if (engine == nullptr) return 0.0;
   switch (fact) {
     case Fact::queue_requests: return static_cast<double>(engine->waiting.size());
-    case Fact::queue_tokens: return prompt_tokens_unread(*engine);
+    case Fact::queue_tokens:
+      if (unread_ < 0.0) unread_ = prompt_tokens_unread(*engine);
+      return unread_;
     case Fact::running_requests: return static_cast<double>(engine->running.size());
     default: break;
   }

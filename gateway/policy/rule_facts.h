@@ -1,6 +1,6 @@
 // The values of a policy's facts at one decision, in the units of config/language: what the rules'
-// conditions are evaluated over. Looks up what is asked for, and a provider only once. Pure; does
-// not allocate.
+// conditions are evaluated over. Looks up what is asked for, and only once what takes time. Pure;
+// does not allocate.
 #pragma once
 
 #include "config/language/program.h"
@@ -56,6 +56,7 @@ class RuleFacts final : public language::FactSource {
   mutable std::array<Seen, kRemembered> seen_;  // Where `known_` has a bit.
   mutable std::uint32_t known_ = 0;
   mutable Seen further_;
+  mutable double unread_ = -1.0;  // Prompt tokens, once they were summed.
 };
 
 // "mon"…"sun", from 0 for Monday.

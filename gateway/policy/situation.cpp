@@ -121,7 +121,8 @@ void Situation::give(const GivenFact& given) {
                              {.context_tokens = 100, .generated = 1, .tokens_max = kUsualTokens});
       return;
     case Fact::kv_free:
-      engine_.kv_tokens_free = static_cast<int>(given.number * engine_.kv_tokens_total);
+      engine_.kv_tokens_free =
+          static_cast<int>(std::min(given.number, 1.0) * engine_.kv_tokens_total);
       return;
     default: break;
   }
