@@ -31,9 +31,10 @@ struct Case {
   std::string place;  // "spill.case:12"
   std::shared_ptr<const config::Settings> settings;
 
-  std::string model = "auto", service_tier, class_header, key;
+  std::string model = "auto", service_tier, class_header, label, key;
   std::string endpoint = "/v1/chat/completions";
   policy::RequestFacts request;  // Its views are set when the case runs.
+  std::optional<policy::WallClock> clock;
   bool has_engine = true;
   EngineStatus engine;
   double speed = 1.0;  // Of the engine, measured against its usual step times.
@@ -47,7 +48,7 @@ struct Case {
   std::vector<std::string> targets;  // Expected order; empty if an error or a wait is expected.
   std::optional<std::chrono::milliseconds> waits;  // Held, with this deadline.
   std::vector<std::string> models;  // Their own names for the model; empty: not looked at.
-  std::string reason, request_class, param;
+  std::string reason, rule, request_class, param;
   std::string error;
   std::optional<std::chrono::milliseconds> retry_after;
   std::vector<std::string> explained;  // Must occur in the explanation or the error's message.

@@ -63,6 +63,7 @@ class Situation {
     request_.model = one.model;
     request_.service_tier = one.service_tier;
     request_.class_header = one.class_header;
+    request_.label = one.label;
     request_.endpoint = one.endpoint;
     request_.arrived = kNow;
     for (const config::Key& key : one.settings->keys) {
@@ -75,6 +76,7 @@ class Situation {
       *part /= one.speed;
     }
     fleet_.now = kNow;
+    fleet_.clock = one.clock.value_or(policy::WallClock{});
     fleet_.local = one.has_engine ? &engine_ : nullptr;
     fleet_.ttft_correction = one.correction;
     for (int i = 0; i < kAnswersOfLate && one.typical > 0; ++i)
@@ -121,6 +123,7 @@ void check_plan(const Case& one, const policy::Plan& plan, const std::string& ex
     EXPECT_EQ(plan.wait->deadline, kNow + *one.waits);
   }
   EXPECT_EQ(policy::name_of(plan.reason), one.reason) << explained;
+  EXPECT_EQ(plan.rule, one.rule) << explained;
   if (!one.models.empty()) {
     EXPECT_EQ(models, one.models) << explained;
   }
