@@ -1,5 +1,5 @@
 // What a routing decision costs: nanoseconds and allocations of Router::plan at ten providers, for
-// engines in several states. Prints a table; needs nothing.
+// engines in several states, without rules and with ten. Prints a table; needs nothing.
 #include "gateway/policy/router.h"
 
 #include <algorithm>
@@ -32,9 +32,10 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr int kProviders = 10;
+constexpr int kRules = 10;
 constexpr int kRuns = 20'000;
 
-std::shared_ptr<const config::Settings> settings_with_ten_providers() {
+std::shared_ptr<config::Settings> settings_with_ten_providers() {
   auto settings = std::make_shared<config::Settings>();
   settings->local.push_back({.name = "local", .serves = {{"small", "small"}}});
   for (int i = 0; i < kProviders; ++i) {
@@ -48,6 +49,27 @@ std::shared_ptr<const config::Settings> settings_with_ten_providers() {
   settings->policy.classes.push_back(
       {.name = "interactive", .sla = {.ttft = milliseconds(1'000), .per_token = milliseconds(50)}});
   settings->policy.default_class = "interactive";
+  return settings;
+}
+
+// Ten rules, of which the last one holds, that look at texts, the queue and every provider.
+std::shared_ptr<const config::Settings> settings_with_ten_rules() {
+  const auto settings = settings_with_ten_providers();
+  language::Targets targets{"local", {}};
+  for (const config::ProviderTarget& provider : settings->providers)
+    targets.providers.push_back(provider.name);
+  for (int i = 0; i < kRules; ++i) {
+    const std::string provider = "provider-" + std::to_string(i);
+    const bool last = i == kRules - 1;
+    std::string condition = "class == 'interactive' and queue.tokens >= 0 and price(" + provider +
+                            ") < 1usd and predicted_finish(" + provider + ") < 1h and label ";
+    condition += last ? "== ''" : "in ['a', 'b']";
+    config::Rule rule{.name = "rule-" + std::to_string(i + 1), .condition = condition};
+    rule.program = std::get<language::Program>(language::compile(condition, targets));
+    rule.kind = config::RouteKind::cheapest_meeting_sla;
+    rule.among = {"local", "provider-2", "provider-7"};
+    settings->policy.rules.push_back(std::move(rule));
+  }
   return settings;
 }
 
@@ -121,9 +143,10 @@ void measure(const char* name, const Router& router, const EngineStatus& engine)
 }  // namespace
 }  // namespace spillway::policy
 
-int main() {
+namespace {
+
+void measure_all(const spillway::policy::Router& router) {
   using namespace spillway::policy;
-  const Router router(settings_with_ten_providers());
   std::printf("%-34s %10s %10s %8s  %s\n", "engine", "median ns", "p99 ns", "allocs", "decision");
   measure("idle", router, gpu(0, 0));
   measure("GPU, 100 running", router, gpu(100, 0));
@@ -131,5 +154,15 @@ int main() {
   measure("GPU, 192 running, 1,000 waiting", router, gpu(192, 1'000));
   measure("GPU, 0 running, 1,000 waiting", router, gpu(0, 1'000));
   measure("CPU, 8 running, 1,000 waiting", router, cpu(8, 1'000));
+}
+
+}  // namespace
+
+int main() {
+  using namespace spillway::policy;
+  std::printf("without rules\n");
+  measure_all(Router(settings_with_ten_providers()));
+  std::printf("\nten rules, the last one holds\n");
+  measure_all(Router(settings_with_ten_rules()));
   return 0;
 }
