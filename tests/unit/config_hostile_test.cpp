@@ -16,11 +16,13 @@ namespace {
 
 std::optional<std::string> test_environment(const std::string&) { return "a-secret"; }
 
-std::string default_file() {
+std::string file(const std::string& name) {
   std::stringstream text;
-  text << std::ifstream(std::string(SPILLWAY_SOURCE_DIR) + "/config/spillway.yaml").rdbuf();
+  text << std::ifstream(std::string(SPILLWAY_SOURCE_DIR) + "/config/" + name).rdbuf();
   return text.str();
 }
+
+std::string default_file() { return file("spillway.yaml"); }
 
 // Settings or problems, never both and never neither; what loads can be dumped and loaded again.
 void expect_settled(const std::string& text) {
@@ -93,6 +95,16 @@ TEST(ConfigHostile, MutationsOfTheDefaultFile) {
   for (unsigned seed = 0; seed < 400; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     expect_settled(Mutations(seed).of(original));
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(ConfigHostile, MutationsOfRulesAndTests) {
+  const std::string original = file("policies/rules.yaml");
+  const auto rules = original.find("\nrules:");
+  for (unsigned seed = 0; seed < 400; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    expect_settled(original.substr(0, rules) + Mutations(seed).of(original.substr(rules)));
     if (HasFatalFailure()) return;
   }
 }

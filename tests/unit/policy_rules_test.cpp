@@ -7,7 +7,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
+#include <map>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -142,13 +143,53 @@ TEST(PolicySituation, PredictionsComeOutAsGiven) {
 TEST(PolicySituation, AFinishIsMetByBothKindsOfTargets) {
   const std::string rules = R"(rules:
   - name: near
-    if: "predicted_finish(local) > 8.9s and predicted_finish(local) < 9.1s and predicted_finish(ai-hub) > 4.9s and predicted_finish(ai-hub) < 5.1s and predicted_ttft(local) < 410ms"
+    if: >-
+      predicted_finish(local) > 8.9s and predicted_finish(local) < 9.1s and
+      predicted_finish(ai-hub) > 4.9s and predicted_finish(ai-hub) < 5.1s and
+      predicted_ttft(local) < 410ms
     route: class
 tests:
   - given: {predicted_ttft(local): 400ms, predicted_finish(local): 9s, predicted_finish(ai-hub): 5s}
     expect: {rule: near}
 )";
   EXPECT_THAT(failures(rules), IsEmpty());
+}
+
+// Whatever is given, there is an answer, and every fact can be asked for.
+TEST(PolicySituation, AnythingMayBeGiven) {
+  std::string rules = "rules:\n";
+  for (const language::FactRow& row : language::fact_rows()) {
+    const std::string word(row.word);
+    const std::string fact = row.of == language::Of::nothing ? word : word + "(ai-hub)";
+    const std::string condition =
+        row.type == language::Type::boolean ? "not " + fact + " and false" : fact + " != " + fact;
+    rules += "  - {if: \"" + condition + "\", route: local}\n";
+  }
+  std::mt19937 random(3);
+  const std::vector<std::string> numbers{"0", "1", "0.5", "77", "32768", "10000000"};
+  const std::vector<std::string> words{"chat", "batch", "nobody", "''", "tiny", "auto"};
+  std::string tests = "tests:\n";
+  for (int i = 0; i < 500; ++i) {
+    std::map<std::string, std::string> given;
+    for (int j = 0; j < 6; ++j) {
+      const auto rows = language::fact_rows();
+      const language::FactRow& row = rows[random() % rows.size()];
+      if (!row.givable) continue;
+      const std::string target =
+          random() % 2 == 0 && row.of == language::Of::target ? "local" : "ai-hub";
+      const std::string word(row.word);
+      std::string value = numbers[random() % numbers.size()];
+      if (row.type == language::Type::duration) value += "s";
+      if (row.type == language::Type::text) value = words[random() % words.size()];
+      if (row.type == language::Type::boolean) value = random() % 2 == 0 ? "true" : "false";
+      if (row.type == language::Type::time_of_day) value = "23:59";
+      given[row.of == language::Of::nothing ? word : word + "(" + target + ")"] = value;
+    }
+    tests += "  - {given: {";
+    for (const auto& [fact, value] : given) tests += fact + ": " + value + ", ";
+    tests += "}, expect: {route: nowhere}}\n";
+  }
+  EXPECT_EQ(failures(rules + tests).size(), 500u);
 }
 
 }  // namespace

@@ -1,0 +1,206 @@
+"""A policy's rules and tests, and the verbs that explain and compare policies."""
+import copy
+import json
+import re
+import subprocess
+
+import openai
+import pytest
+
+import configs
+from processes import BINARY, ROOT, get, wait_until
+
+MESSAGES = [{"role": "user", "content": "Why here?"}]
+RULES = [
+    {"name": "restricted", "if": "label == 'restricted'", "route": "local_only"},
+    {"name": "never", "if": "label == 'no' and not streaming", "route": "refuse", "message": "Not from here."},
+    {"name": "long", "if": "max_tokens > 500 and predicted_ttft(local) < 1h", "route": "cheapest", "among": ["ai-hub"]},
+]
+TESTS = [
+    {"given": {"label": "restricted"}, "expect": {"route": "local", "rule": "restricted"}},
+    {"given": {"max_tokens": 501}, "expect": {"route": "ai-hub", "reason": "rule"}},
+    {"given": {"max_tokens": 64, "predicted_ttft(local)": "5s"},
+     "expect": {"route": "ai-hub", "reason": "spill_ttft", "rule": "none"}},
+]
+
+
+def spillway(*words):
+    """Runs a verb; its status, stdout and stderr."""
+    done = subprocess.run([str(BINARY), *map(str, words)], capture_output=True, text=True, timeout=60, check=False,
+                          env={"SPILLWAY_TEST_KEY": "key", "SPILLWAY_DEMO_KEY": "key"})
+    return done.returncode, done.stdout, done.stderr
+
+
+def ruled(base_url="http://127.0.0.1:9/v1", **settings):
+    targets = {"local": configs.synthetic_engine(), "ai-hub": configs.provider(base_url, "ai-hub")}
+    return configs.gateway(targets, **{"rules": RULES, "tests": copy.deepcopy(TESTS), **settings})
+
+
+@pytest.fixture
+def house(start_provider, start_gateway):
+    return start_gateway(ruled(start_provider("instant").base_url))
+
+
+def ask(client, label="", **settings):
+    raw = client.chat.completions.with_raw_response.create(
+        model="auto", messages=MESSAGES, extra_headers={"x-spillway-label": label}, **{"max_tokens": 5, **settings})
+    return raw.headers
+
+
+def test_rules_decide_and_say_so(house, client_of):
+    client = client_of(house)
+    long = ask(client, max_tokens=501)
+    assert (long["x-spillway-target"], long["x-spillway-reason"], long["x-spillway-rule"]) == ("ai-hub", "rule", "long")
+    assert ask(client, "restricted", max_tokens=501)["x-spillway-target"] == "local"
+    usual = ask(client)
+    assert usual["x-spillway-reason"] == "local_meets_sla" and "x-spillway-rule" not in usual
+    with pytest.raises(openai.PermissionDeniedError, match="Not from here."):
+        ask(client, "no")
+    assert house.metric("spillway_route_decisions_total", reason="rule") == 2
+    logged = wait_until(lambda: [line for line in house.log() if line.get("rule")], what="the rule in the log")
+    assert logged[0]["rule"] == "long"
+
+
+def test_explains_what_it_decided(house, client_of):
+    client = client_of(house)
+    identity = ask(client, max_tokens=501)["x-request-id"]
+    wait_until(lambda: house.decisions(1), what="the decision")
+    admin = house.admin.removeprefix("http://")
+    status, told, _ = spillway("explain", identity, "--admin", admin)
+    assert status == 0
+    assert re.search(r"went to +ai-hub, reason rule, by rule `long` \(status 200\)", told)
+    assert re.search(r"last token +predicted [\d.]+ s, came after [\d.]+ s", told)
+    assert re.search(r"local .* not among the rule's targets", told)
+    with pytest.raises(openai.PermissionDeniedError) as refused:
+        ask(client, "no")
+    _, told, _ = spillway("explain", refused.value.response.headers["x-request-id"], "--admin", admin)
+    assert "nobody, by rule `never` (status 403)" in told and "Not from here." in told
+    assert "label = 'no'" in told and "streaming = false" in told
+    status, _, error = spillway("explain", "req_unknown", "--admin", admin)
+    assert status == 1 and "not among the last" in error
+    status, _, error = spillway("explain", "req_unknown", "--admin", "127.0.0.1:1")
+    assert status == 1 and "no gateway answers" in error
+
+
+def test_a_reload_whose_tests_fail_is_refused(house, client_of):
+    client = client_of(house)
+    config = ruled(house_provider(house))
+    config["rules"] = [{"name": "all-away", "route": "cloud"}]
+    configs.write(house.config_path, config)
+    wait_until(lambda: house.metric("spillway_config_reloads_total", result="refused") == 1, what="the refusal")
+    assert ask(client)["x-spillway-target"] == "local"
+    problem = wait_until(lambda: [line for line in house.log() if "problem" in line], what="the reason")[0]["problem"]
+    assert re.match(r"\d+:\d+: tests\[0\]: test `test-1` fails: expected route local, rule restricted, but it is "
+                    r"route ai-hub, rule all-away", problem)
+    config["tests"] = []
+    configs.write(house.config_path, config)
+    wait_until(lambda: ask(client)["x-spillway-target"] == "ai-hub", what="the mended policy")
+    assert get(house.admin + "/config")[1].count("route: cloud  # line") == 1
+
+
+def house_provider(house):
+    return json.loads(house.config_path.read_text(encoding="utf-8"))["targets"]["ai-hub"]["base_url"]
+
+
+def test_check_runs_the_tests(tmp_path):
+    path = configs.write(tmp_path / "good.yaml", ruled())
+    status, out, _ = spillway("check", path)
+    assert status == 0 and "3 rules; 3 tests hold" in out
+    config = ruled()
+    config["tests"][1]["expect"]["route"] = "local"
+    path = configs.write(tmp_path / "bad.yaml", config)
+    before = path.read_text(encoding="utf-8").split('"expect"')[:2]
+    line = '"expect"'.join(before).count("\n") + 1
+    status, _, error = spillway("check", path)
+    assert status == 1
+    assert re.search(rf"bad.yaml:{line}:\d+: tests\[1\]: test `test-2` fails: expected route local, but it is route "
+                     r"ai-hub \(class interactive", error)
+
+
+def test_check_names_place_and_nearest_fact(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("targets: {local: {kind: local, executor: synthetic, serves: m}}\nrules:\n"
+                    "  - if: queue.tokns > 9000\n    route: local\n", encoding="utf-8")
+    status, _, error = spillway("check", path)
+    assert status == 1
+    assert error.endswith("bad.yaml:3:9: rules[0].if: there is no fact 'queue.tokns', did you mean `queue.tokens`?\n")
+
+
+def test_check_warns_of_rules_that_nothing_reaches(tmp_path):
+    rules = [{"name": "all", "route": "class"}, {"name": "late", "if": "streaming", "route": "local"}]
+    path = configs.write(tmp_path / "late.yaml", ruled(rules=rules, tests=[]))
+    status, _, error = spillway("check", path)
+    assert status == 0 and re.search(r"rules\[1\]: nothing reaches it: rule `all` \(line \d+\) always decides", error)
+    assert spillway("check", "--strict", path)[0] == 1
+
+
+def test_explains_a_request_in_a_file(tmp_path):
+    path = configs.write(tmp_path / "policy.yaml", ruled())
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps({"model": "auto", "messages": MESSAGES, "max_tokens": 600}), encoding="utf-8")
+    words = ("explain", "--config", path, "--request", request)
+    status, told, _ = spillway(*words)
+    assert status == 0
+    assert re.search(r"goes to +ai-hub, reason rule, by rule `long`", told)
+    assert re.search(r"restricted +does not hold", told) and re.search(r"long +decides", told)
+    _, told, _ = spillway(*words, "--given", "label: restricted, available(local): false")
+    assert re.search(r"refused +no_route", told) and re.search(r"label +'restricted'", told)
+    assert re.search(r"long +does not hold", told)
+    _, told, _ = spillway(*words, "--given", "max_tokens: 9, predicted_ttft(local): 7s")
+    assert re.search(r"local +7.000 s .* first token too late", told)
+    status, _, error = spillway(*words, "--given", "qeue.tokens: 9")
+    assert status == 2 and "did you mean `queue.tokens`?" in error
+
+
+def test_diff_says_what_moves(tmp_path):
+    """Requests of 2,000 prompt tokens and more move from the engine to a provider."""
+    trace = tmp_path / "trace.csv"
+    rows = [f"{i},{i * 500},{3000 if i % 4 == 0 else 200},50,interactive," for i in range(200)]
+    trace.write_text("id,t_ms,in_tokens,out_tokens,class,deadline_ms\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    old = ROOT / "config/policies/gpu-node.yaml"
+    new = tmp_path / "new.yaml"
+    new.write_text(old.read_text(encoding="utf-8") + "rules: [{name: long, if: prompt_tokens >= 2000, route: ai-hub}]\n",
+                   encoding="utf-8")
+    status, out, error = spillway("diff", old, new, "--trace", trace, "--examples", "2", "--no-overload")
+    assert status == 0, error
+    moved = int(re.search(r"moved +(\d+) of 200 requests", out).group(1))
+    assert 25 <= moved <= 50
+    assert sum(int(count) for count in re.findall(r"^  local +\S+ +(\d+) ", out, flags=re.M)) == moved
+    assert len(re.findall(r"local \(local_meets_sla\) → \S+ \(rule\)", out)) == 2
+    assert re.search(r"spend at providers +0.0000 +0\.\d+ +\+0\.\d+ usd", out)
+    status, out, _ = spillway("diff", old, old, "--trace", trace)
+    assert status == 0 and "moved        0 of 200 requests" in out
+
+
+def test_the_effective_configuration_says_where_it_came_from(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text("targets:\n  local: {kind: local, executor: synthetic, serves: m}\nrules:\n"
+                    "  - if: streaming\n    route: local\n", encoding="utf-8")
+    status, out, _ = spillway("config", "show", path, "--effective")
+    assert status == 0
+    for line in ("executor: synthetic  # line 2", "drain: 30s  # default", "if: streaming  # line 4",
+                 "route: local  # line 5"):
+        assert line in out
+
+
+def test_every_verb_explains_itself():
+    _, out, _ = spillway("--help")
+    for verb in ("serve", "check", "config", "provider", "simulate", "diff", "explain"):
+        assert f"spillway {verb}" in out
+        status, told, _ = spillway(verb, "--help")
+        assert status == 0 and told.startswith(f"Usage: spillway {verb}")
+
+
+def test_the_shipped_policies_hold():
+    for path in sorted((ROOT / "config").glob("**/*.yaml")):
+        status, _, error = spillway("check", path)
+        assert status == 0, error
+
+
+def test_the_readmes_rules_hold(tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rules = re.search(r"```yaml\n(rules:\n.*?)```", readme, flags=re.S).group(1)
+    path = tmp_path / "readme.yaml"
+    path.write_text((ROOT / "config/spillway.yaml").read_text(encoding="utf-8") + "\n" + rules, encoding="utf-8")
+    status, out, error = spillway("check", path)
+    assert status == 0 and "3 rules; 1 tests hold" in out, error
