@@ -23,6 +23,13 @@ std::string seconds(double value) {
   return text;
 }
 
+// Clients write some of it: no line of theirs may look like one of ours.
+std::string in_one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 127; }, '?');
+  return text;
+}
+
 std::string why_not(const ConsideredTarget& one, const ConsideredTarget* taken) {
   if (!one.fits || taken == nullptr) return std::string(one.verdict);
   std::string why(one.verdict);
@@ -42,13 +49,32 @@ void append_attempts(std::string& text, const std::vector<DecisionAttempt>& atte
   text += "\n";
 }
 
+const ConsideredTarget* find(const std::vector<ConsideredTarget>& all, std::string_view target) {
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.target == target; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+// What was predicted beside what came.
+void append_outcome(std::string& text, const Decision& decision) {
+  const ConsideredTarget* const taken = find(decision.considered, decision.target);
+  if (taken == nullptr) return;
+  const double ttft = decision.predicted_ttft.value_or(taken->ttft);
+  if (decision.ttft)
+    append(text, "first token predicted %s, came after %s\n", seconds(ttft).c_str(),
+           seconds(*decision.ttft).c_str());
+  append(text, "last token  predicted %s, came after %s\n", seconds(taken->finish).c_str(),
+         seconds(decision.total).c_str());
+  append(text, "price       predicted %.6fusd, was %.6fusd\n",
+         static_cast<double>(taken->cost_nano_usd) * 1e-9,
+         static_cast<double>(decision.cost_nano_usd) * 1e-9);
+}
+
 }  // namespace
 
 std::string told(const std::vector<ConsideredTarget>& considered, std::string_view taken) {
   std::string text;
-  const auto found = std::find_if(considered.begin(), considered.end(),
-                                  [&](const auto& one) { return one.target == taken; });
-  const ConsideredTarget* const chosen = found == considered.end() ? nullptr : &*found;
+  const ConsideredTarget* const chosen = find(considered, taken);
   append(text, "%-20s %12s %12s %14s\n", "target", "first token", "finish", "price");
   for (const ConsideredTarget& one : considered) {
     const bool is_taken = one.target == taken;
@@ -62,29 +88,20 @@ std::string told(const std::vector<ConsideredTarget>& considered, std::string_vi
 
 std::string told(const Decision& decision) {
   std::string text;
-  append(text, "request     %s, model %s, class %s\n", decision.id.c_str(), decision.model.c_str(),
+  append(text, "request     %s, model %s, class %s\n", decision.id.c_str(),
+         in_one_line(decision.model).c_str(),
          decision.request_class.empty() ? "-" : decision.request_class.c_str());
   append(text, "went to     %s", decision.target.empty() ? "nobody" : decision.target.c_str());
   if (!decision.reason.empty()) append(text, ", reason %s", decision.reason.c_str());
   if (!decision.rule.empty()) append(text, ", by rule `%s`", decision.rule.c_str());
   append(text, " (status %d)\n", decision.status);
   append_attempts(text, decision.attempts);
-  text += "decision    " + decision.explanation + "\n";
-  if (!decision.rule_facts.empty()) text += "rules saw   " + decision.rule_facts + "\n";
-  if (decision.predicted_ttft || decision.ttft)
-    append(text, "first token predicted %s, came after %s\n",
-           seconds(decision.predicted_ttft.value_or(0.0)).c_str(),
-           seconds(decision.ttft.value_or(0.0)).c_str());
-  const auto chosen = std::find_if(decision.considered.begin(), decision.considered.end(),
-                                   [&](const auto& one) { return one.target == decision.target; });
-  if (chosen != decision.considered.end())
-    append(text,
-           "last token  predicted %s, came after %s\nprice       predicted %.6fusd, was %.6fusd\n",
-           seconds(chosen->finish).c_str(), seconds(decision.total).c_str(),
-           static_cast<double>(chosen->cost_nano_usd) * 1e-9,
-           static_cast<double>(decision.cost_nano_usd) * 1e-9);
-  if (decision.considered.empty()) return text;
-  return text + "\n" + told(decision.considered, decision.target);
+  text += "decision    " + in_one_line(decision.explanation) + "\n";
+  if (!decision.rule_facts.empty())
+    text += "rules saw   " + in_one_line(decision.rule_facts) + "\n";
+  append_outcome(text, decision);
+  if (!decision.considered.empty()) text += "\n" + told(decision.considered, decision.target);
+  return text;
 }
 
 }  // namespace spillway::admin

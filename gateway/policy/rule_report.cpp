@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
 namespace spillway::policy {
 namespace {
@@ -33,6 +34,13 @@ std::string show(Type type, double value) {
   }
 }
 
+// What clients write is cut short.
+std::string show(std::string_view text) {
+  constexpr std::size_t kBytesMax = 64;
+  const bool whole = text.size() <= kBytesMax;
+  return "'" + std::string(text.substr(0, kBytesMax)) + (whole ? "'" : "…'");
+}
+
 std::string name_of(const FactRef& fact, const config::Settings& settings) {
   std::string name(language::row_of(fact.fact).word);
   if (fact.target < 0) return name;
@@ -53,9 +61,9 @@ RuleReport report_of(const config::Settings& settings, const RuleFacts& facts) {
       if (std::find(asked.begin(), asked.end(), fact) != asked.end()) continue;
       asked.push_back(fact);
       const Type type = language::row_of(fact.fact).type;
-      report.facts.push_back(
-          {name_of(fact, settings), type == Type::text ? "'" + std::string(facts.text(fact)) + "'"
-                                                       : show(type, facts.number(fact))});
+      std::string value =
+          type == Type::text ? show(facts.text(fact)) : show(type, facts.number(fact));
+      report.facts.push_back({name_of(fact, settings), std::move(value)});
     }
   }
   return report;

@@ -128,6 +128,16 @@ TEST_F(AdminAnswers, ExplainsADecisionWithItsAlternatives) {
   EXPECT_EQ(admin_.explain("req_8").status, 404);
 }
 
+TEST_F(AdminAnswers, NoClientWritesALineOfAnExplanation) {
+  Receipt odd = receipt_of(3);
+  odd.model_requested = "auto\nwent to     nobody";
+  odd.rule_facts = "label = 'a\rb'";
+  ring_.record(odd);
+  const std::string told = admin_.explain("req_3").body;
+  EXPECT_NE(told.find("model auto?went to     nobody, class"), std::string::npos) << told;
+  EXPECT_NE(told.find("rules saw   label = 'a?b'\n"), std::string::npos) << told;
+}
+
 TEST_F(AdminAnswers, ExplainsWhatThePolicyRefused) {
   Receipt refused = receipt_of(9);
   refused.reason.clear();
