@@ -43,6 +43,11 @@ class RuleCheck {
   }
 
  private:
+  struct Known {
+    language::Outline condition;
+    std::optional<bool> constant;
+  };
+
   void warn(const std::string& path, std::string message) {
     const Place place = places_.of(path);
     warnings_.push_back({place.line, place.column, path, std::move(message)});
@@ -60,20 +65,20 @@ class RuleCheck {
 
   void check_rule(std::size_t index, const std::string& path) {
     const Rule& rule = settings_.policy.rules[index];
-    trees_.push_back(tree_of(rule));
-    const Tree& tree = trees_.back();
+    const Tree tree = tree_of(rule);
+    known_.push_back({language::Outline(tree), language::constant(tree)});
+    const Known& own = known_.back();
     check_names(tree, path + ".if");
-    const auto constant = language::constant(tree);
-    if (constant == false) {
+    if (own.constant == false) {
       warn(path + ".if", "is never true: nothing reaches the rule");
       return;
     }
-    if (constant == true && !rule.condition.empty())
+    if (own.constant == true && !rule.condition.empty())
       warn(path + ".if", "is always true: leave `if` out if that is meant");
     for (std::size_t i = 0; i < index; ++i) {
       const Rule& earlier = settings_.policy.rules[i];
-      const bool always = language::constant(trees_[i]) == true;
-      if (!always && !language::implies(tree, trees_[i])) continue;
+      const bool always = known_[i].constant == true;
+      if (!always && !own.condition.implies(known_[i].condition)) continue;
       warn(path, "nothing reaches it: " + called(earlier) +
                      (always ? " always decides" : " decides whenever its condition holds"));
       return;
@@ -81,11 +86,13 @@ class RuleCheck {
   }
 
   void check_names(const Tree& tree, const std::string& path) {
-    for (const auto& [fact, text] : language::texts_compared(tree)) {
-      const Names known = known_names(fact);
-      if (known.empty() || std::find(known.begin(), known.end(), text) != known.end()) continue;
-      warn(path, "there is no " + std::string(language::row_of(fact).word) + " " + in_quotes(text) +
-                     suggestion(text, known));
+    for (const language::Choice& choice : language::choices(tree)) {
+      const Names known = known_names(choice.fact.fact);
+      for (const std::string& text : choice.texts) {
+        if (known.empty() || std::find(known.begin(), known.end(), text) != known.end()) continue;
+        warn(path, "there is no " + std::string(language::row_of(choice.fact.fact).word) + " " +
+                       in_quotes(text) + suggestion(text, known));
+      }
     }
   }
 
@@ -130,7 +137,7 @@ class RuleCheck {
   const Settings& settings_;
   const Places& places_;
   const language::Targets targets_;
-  std::vector<Tree> trees_;
+  std::vector<Known> known_;  // Of the rules so far.
   std::vector<Problem> warnings_;
 };
 

@@ -32,11 +32,10 @@ constexpr double kLookEvery = 0.5;  // Seconds, at what is held while nothing el
 // The clock begins away from zero, which means "never" in some places.
 TimePoint at_time(double seconds) { return TimePoint{} + from_seconds(1'000.0 + seconds); }
 
-// A trace begins on a Monday at midnight.
-policy::WallClock wall_clock_at(double seconds) {
+policy::WallClock later(const policy::WallClock& clock, double seconds) {
   constexpr double kDay = 86'400.0;
-  const double days = std::floor(seconds / kDay);
-  return {static_cast<int>(days) % 7, seconds - days * kDay};
+  const double days = std::floor((clock.seconds + seconds) / kDay);
+  return {(clock.weekday + static_cast<int>(days)) % 7, clock.seconds + seconds - days * kDay};
 }
 
 config::Milliseconds milliseconds(double seconds) {
@@ -256,7 +255,7 @@ policy::FleetFacts World::look() {
   engine_.status(now_, status_);
   policy::FleetFacts facts = fleet_.facts(&status_, now());
   facts.gpu_second_worth = held_.gpu_second_worth();
-  facts.clock = wall_clock_at(now_);
+  facts.clock = later(setup_.starts, now_);
   return facts;
 }
 

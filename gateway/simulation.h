@@ -7,6 +7,7 @@
 #pragma once
 
 #include "config/settings.h"
+#include "gateway/policy/facts.h"
 #include "gateway/policy/plan.h"
 #include "gateway/simulate/reference_engine.h"
 #include "gateway/simulate/trace.h"
@@ -22,7 +23,8 @@ struct SimulationSetup {
   std::shared_ptr<const config::Settings> settings;
   simulate::ReferenceEngineParams engine;
   std::uint64_t seed = 1;
-  bool overload = true;  // The cheapest provider's episode; see simulate/cloud.h.
+  bool overload = true;      // The cheapest provider's episode; see simulate/cloud.h.
+  policy::WallClock starts;  // What the clock on the wall says when the trace begins.
   std::string model = "auto";
   std::string batch_class = "batch";  // The class that batch rows ask for by name.
 };

@@ -3,12 +3,12 @@
 #include "config/language/program.h"
 
 #include <algorithm>
-#include <limits>
+#include <utility>
 
 namespace spillway::language {
 namespace {
 
-constexpr std::size_t kNodesMax = 400;
+constexpr std::size_t kNodesMax = 120;  // Thirty comparisons: two hundred rules take a second.
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
 bool has_facts(const Tree& tree, int at) {
@@ -22,20 +22,6 @@ class NoFacts final : public FactSource {
  public:
   double number(const FactRef&) const override { return 0.0; }
   std::string_view text(const FactRef&) const override { return ""; }
-};
-
-// The values of a fact for which an atom holds: a range, its ends belonging to it or not.
-struct Range {
-  FactRef fact;
-  double low = 0.0, high = kInfinite;
-  bool with_low = true, with_high = true;
-
-  bool empty() const { return low > high || (low == high && !(with_low && with_high)); }
-  bool within(const Range& other) const {
-    const bool above = low > other.low || (low == other.low && (other.with_low || !with_low));
-    const bool below = high < other.high || (high == other.high && (other.with_high || !with_high));
-    return above && below;
-  }
 };
 
 Range domain_of(const FactRef& fact) {
@@ -80,54 +66,19 @@ std::optional<Range> range_of(const Tree& tree, int at) {
   return range;
 }
 
-// The texts of `fact == 'a'` or `fact in ['a', 'b']`.
-struct Choice {
-  FactRef fact;
-  std::vector<std::string> texts;
-};
-
 std::optional<Choice> choice_of(const Tree& tree, int at) {
   const Node& node = tree[at];
   if (node.op != Op::equal && node.op != Op::not_equal && node.op != Op::in) return std::nullopt;
   const bool turned = tree[node.left].op == Op::literal && node.op != Op::in;
   const Node& asked = tree[turned ? node.right : node.left];
   if (asked.op != Op::fact || asked.type != Type::text) return std::nullopt;
-  Choice choice{asked.fact, {}};
+  Choice choice{.fact = asked.fact, .texts = {}, .not_ = node.op == Op::not_equal};
   for (const int item : node.items) choice.texts.push_back(tree[item].text);
   if (node.op == Op::in) return choice;
   const Node& value = tree[turned ? node.left : node.right];
   if (value.op != Op::literal) return std::nullopt;
   choice.texts.push_back(value.text);
   return choice;
-}
-
-bool atom_implies(const Tree& one, int a, const Tree& other, int b) {
-  if (canonical(one, a) == canonical(other, b)) return true;
-  const auto narrow = range_of(one, a);
-  const auto wide = range_of(other, b);
-  if (narrow && wide && narrow->fact == wide->fact) return narrow->within(*wide);
-  if (one[a].op == Op::not_equal || other[b].op == Op::not_equal) return false;
-  const auto few = choice_of(one, a);
-  const auto many = choice_of(other, b);
-  if (!few || !many || few->fact != many->fact) return false;
-  return std::all_of(few->texts.begin(), few->texts.end(), [&](const std::string& text) {
-    return std::find(many->texts.begin(), many->texts.end(), text) != many->texts.end();
-  });
-}
-
-bool implies_at(const Tree& one, int a, const Tree& other, int b) {
-  const Node& from = one[a];
-  const Node& to = other[b];
-  if (from.op == Op::either)
-    return implies_at(one, from.left, other, b) && implies_at(one, from.right, other, b);
-  if (to.op == Op::both)
-    return implies_at(one, a, other, to.left) && implies_at(one, a, other, to.right);
-  if (from.op == Op::both &&
-      (implies_at(one, from.left, other, b) || implies_at(one, from.right, other, b)))
-    return true;
-  if (to.op == Op::either)
-    return implies_at(one, a, other, to.left) || implies_at(one, a, other, to.right);
-  return from.op != Op::both && atom_implies(one, a, other, b);
 }
 
 // The atoms of a conjunction, whose ranges may leave nothing between them.
@@ -190,24 +141,64 @@ int root_of(const Tree& tree) { return static_cast<int>(tree.nodes.size()) - 1; 
 
 }  // namespace
 
+bool Range::within(const Range& other) const {
+  const bool above = low > other.low || (low == other.low && (other.with_low || !with_low));
+  const bool below = high < other.high || (high == other.high && (other.with_high || !with_high));
+  return above && below;
+}
+
 std::optional<bool> constant(const Tree& tree) {
   if (tree.nodes.size() > kNodesMax) return std::nullopt;
   return constant_at(tree, root_of(tree));
 }
 
-bool implies(const Tree& one, const Tree& other) {
-  if (one.nodes.size() > kNodesMax || other.nodes.size() > kNodesMax) return false;
-  return implies_at(one, root_of(one), other, root_of(other));
+Outline::Outline(Tree tree) : tree_(std::move(tree)) {
+  if (tree_.nodes.size() > kNodesMax) return;
+  for (int at = 0; at <= root_of(tree_); ++at)
+    parts_.push_back({canonical(tree_, at), range_of(tree_, at), choice_of(tree_, at)});
 }
 
-std::vector<Compared> texts_compared(const Tree& tree) {
-  std::vector<Compared> compared;
+bool Outline::implies(const Outline& other) const {
+  if (parts_.empty() || other.parts_.empty()) return false;
+  return implies_at(*this, root_of(tree_), other, root_of(other.tree_));
+}
+
+bool Outline::implies_at(const Outline& one, int a, const Outline& other, int b) {
+  const Node& from = one.tree_[a];
+  const Node& to = other.tree_[b];
+  if (from.op == Op::either)
+    return implies_at(one, from.left, other, b) && implies_at(one, from.right, other, b);
+  if (to.op == Op::both)
+    return implies_at(one, a, other, to.left) && implies_at(one, a, other, to.right);
+  if (from.op == Op::both &&
+      (implies_at(one, from.left, other, b) || implies_at(one, from.right, other, b)))
+    return true;
+  if (to.op == Op::either)
+    return implies_at(one, a, other, to.left) || implies_at(one, a, other, to.right);
+  const auto& parts = other.parts_;
+  return from.op != Op::both &&
+         part_implies(one.parts_[static_cast<std::size_t>(a)], parts[static_cast<std::size_t>(b)]);
+}
+
+bool Outline::part_implies(const Part& one, const Part& other) {
+  if (one.canonical == other.canonical) return true;
+  if (one.range && other.range && one.range->fact == other.range->fact)
+    return one.range->within(*other.range);
+  if (!one.choice || !other.choice || one.choice->fact != other.choice->fact) return false;
+  if (one.choice->not_ || other.choice->not_) return false;
+  const auto& many = other.choice->texts;
+  return std::all_of(one.choice->texts.begin(), one.choice->texts.end(),
+                     [&](const std::string& text) {
+                       return std::find(many.begin(), many.end(), text) != many.end();
+                     });
+}
+
+std::vector<Choice> choices(const Tree& tree) {
+  std::vector<Choice> all;
   for (int at = 0; at <= root_of(tree); ++at) {
-    const auto choice = choice_of(tree, at);
-    if (!choice) continue;
-    for (const std::string& text : choice->texts) compared.push_back({choice->fact.fact, text});
+    if (auto choice = choice_of(tree, at)) all.push_back(std::move(*choice));
   }
-  return compared;
+  return all;
 }
 
 }  // namespace spillway::language

@@ -4,21 +4,57 @@
 
 #include "config/language/tree.h"
 
+#include <limits>
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace spillway::language {
 
 // Always true, always false, or empty: it depends.
 std::optional<bool> constant(const Tree& tree);
 
-// Whenever `one` holds, `other` does.
-bool implies(const Tree& one, const Tree& other);
+// The values of a fact for which a comparison holds: from one end to the other, which belong to it
+// or not.
+struct Range {
+  FactRef fact;
+  double low = 0.0, high = std::numeric_limits<double>::infinity();
+  bool with_low = true, with_high = true;
 
-// A text that a fact is compared with: class == 'batch'.
-struct Compared {
-  Fact fact = Fact::request_class;
-  std::string text;
+  bool empty() const { return low > high || (low == high && !(with_low && with_high)); }
+  bool within(const Range& other) const;
 };
-std::vector<Compared> texts_compared(const Tree& tree);
+
+// The texts of `fact == 'a'` or `fact in ['a', 'b']`; `not_` those of `fact != 'a'`.
+struct Choice {
+  FactRef fact;
+  std::vector<std::string> texts;
+  bool not_ = false;
+};
+
+// A condition made ready to be held against many others.
+class Outline {
+ public:
+  explicit Outline(Tree tree);
+
+  // Whenever this holds, `other` does.
+  bool implies(const Outline& other) const;
+
+ private:
+  struct Part {
+    std::string canonical;
+    std::optional<Range> range;
+    std::optional<Choice> choice;
+  };
+
+  static bool implies_at(const Outline& one, int a, const Outline& other, int b);
+  static bool part_implies(const Part& one, const Part& other);
+
+  Tree tree_;
+  std::vector<Part> parts_;  // By node; empty: too long to look into.
+};
+
+// Every text that a fact is compared with: class == 'batch'.
+std::vector<Choice> choices(const Tree& tree);
 
 }  // namespace spillway::language

@@ -1,5 +1,7 @@
 #include "gateway/verbs/replay_setup.h"
 
+#include "config/language/tree.h"
+#include "gateway/policy/rule_facts.h"
 #include "gateway/policy_file.h"
 #include "gateway/verbs/print_problems.h"
 
@@ -55,6 +57,25 @@ std::optional<double> scale_of(const Options& options, double own_rate) {
   return std::nullopt;
 }
 
+// "sat 22:30"
+std::optional<policy::WallClock> clock_of(const std::string& text) {
+  const std::size_t space = std::min(text.find(' '), text.size());
+  policy::WallClock clock;
+  while (clock.weekday < 7 && policy::name_of_weekday(clock.weekday) != text.substr(0, space))
+    ++clock.weekday;
+  const std::string time = text.substr(std::min(space + 1, text.size()));
+  const auto parsed = language::parse_literal(time, language::Type::time_of_day);
+  const auto* const literal = std::get_if<language::Node>(&parsed);
+  if (clock.weekday < 7 && literal != nullptr) {
+    clock.seconds = literal->number;
+    return clock;
+  }
+  std::fprintf(stderr,
+               "spillway: --starts wants a day and a time such as \"sat 22:30\", not '%s'\n",
+               text.c_str());
+  return std::nullopt;
+}
+
 // The trace's rows bring promises of their own: they count in place of the classes'.
 std::shared_ptr<const config::Settings> settings_for_a_trace(const config::Settings& settings,
                                                              const std::string& batch_class) {
@@ -83,6 +104,9 @@ void declare_replay(Options& options) {
       .value("--seed", "N", "of the providers' latencies and failures (default 1)")
       .value("--batch-class", "NAME", "the class of batch requests (default batch)")
       .value("--model", "NAME", "the model that is asked for (default auto)")
+      .value("--starts", "DAY HH:MM",
+             "the clock on the wall when the trace begins, for rules that ask for it (default "
+             "\"mon 00:00\")")
       .flag("--no-overload", "leave out the cheapest provider's episode of failing and slowness");
 }
 
@@ -97,7 +121,8 @@ std::optional<ReplaySetup> read_replay(const Options& options) {
   const auto slowdown = number(options, "--slowdown", 1.0, {0.01, 100.0});
   const auto cache = number(options, "--prefix-cache", 1.0, {1.0, 1e9});
   const auto seed = number(options, "--seed", 1.0, {0.0, 1e15});
-  if (!scale || !slowdown || !cache || !seed) return std::nullopt;
+  const auto starts = clock_of(options.get("--starts", "mon 00:00"));
+  if (!scale || !slowdown || !cache || !seed || !starts) return std::nullopt;
   rules.scale = *scale;
 
   ReplaySetup replay{simulate::replay(*trace, rules), {}};
@@ -107,6 +132,7 @@ std::optional<ReplaySetup> read_replay(const Options& options) {
   setup.batch_class = options.get("--batch-class", setup.batch_class);
   setup.model = options.get("--model", setup.model);
   setup.seed = static_cast<std::uint64_t>(*seed);
+  setup.starts = *starts;
   setup.overload = !options.has("--no-overload");
   return replay;
 }

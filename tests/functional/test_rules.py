@@ -172,6 +172,22 @@ def test_diff_says_what_moves(tmp_path):
     assert status == 0 and "moved        0 of 200 requests" in out
 
 
+def test_diff_at_the_hour_that_a_rule_asks_for(tmp_path):
+    trace = tmp_path / "trace.csv"
+    trace.write_text("id,t_ms,in_tokens,out_tokens,class,deadline_ms\n" +
+                     "".join(f"{i},{i * 60000},200,50,interactive,\n" for i in range(60)), encoding="utf-8")
+    old = ROOT / "config/policies/gpu-node.yaml"
+    new = tmp_path / "new.yaml"
+    new.write_text(old.read_text(encoding="utf-8") + """rules:
+  - {name: night, if: "time >= 22:00 and weekday in ['sat', 'sun']", route: cloud}
+""", encoding="utf-8")
+    words = ("diff", old, new, "--trace", trace, "--no-overload")
+    for starts, moved in (("mon 21:30", 0), ("sat 21:30", 30), ("fri 23:30", 0), ("sun 23:30", 30)):
+        status, out, error = spillway(*words, "--starts", starts)
+        assert status == 0 and f"moved        {moved} of 60 requests" in out, (starts, out, error)
+    assert spillway(*words, "--starts", "someday")[0] == 2
+
+
 def test_the_effective_configuration_says_where_it_came_from(tmp_path):
     path = tmp_path / "small.yaml"
     path.write_text("targets:\n  local: {kind: local, executor: synthetic, serves: m}\nrules:\n"

@@ -109,6 +109,24 @@ TEST(ConfigHostile, MutationsOfRulesAndTests) {
   }
 }
 
+TEST(ConfigHostile, AsManyAndAsLongRulesAsAllowedAreCheckedInTime) {
+  for (const int atoms : {30, 150}) {
+    std::string rules = "\nrules:\n";
+    for (int i = 0; i < 200; ++i) {
+      std::string condition;
+      for (int j = 0; j < atoms; ++j) {
+        condition += j == 0 ? "" : j % 7 == 0 ? " or " : " and ";
+        condition += "label != \"" + std::to_string(i * 1'000 + j) + "\"";
+      }
+      rules += "  - {route: local, if: '" + condition + "'}\n";
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_EQ(first_problem(default_file() + rules), "");
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    EXPECT_LT(took.count(), 10.0) << atoms;
+  }
+}
+
 TEST(ConfigHostile, EveryPrefixOfTheDefaultFile) {
   const std::string original = default_file();
   for (std::size_t length = 0; length < original.size(); length += 37) {
