@@ -63,6 +63,14 @@ def decisions(board):
             " spilled too soon.",
             sides,
         ),
+        lines(
+            "Decisions by rule",
+            "reqps",
+            "Requests that a rule of the policy decided about (spillway_rule_decisions_total); one"
+            " that stays at zero never does.",
+            query(summed(rate("spillway_rule_decisions_total"), "rule"), "{{rule}}"),
+            stacked=True,
+        ),
     )
 
 

@@ -74,10 +74,7 @@ void note(const policy::RuleReport& rules, Receipt& receipt) {
     if (!receipt.rule_facts.empty()) receipt.rule_facts += ", ";
     receipt.rule_facts += fact.name + " = " + fact.value;
   }
-  if (!receipt.reason.empty()) return;  // The plan has said which of them decided.
-  const auto holds = [](const policy::ToldRule& rule) { return rule.holds; };
-  const auto first = std::find_if(rules.rules.begin(), rules.rules.end(), holds);
-  if (first != rules.rules.end()) receipt.rule = first->name;
+  receipt.rule = rules.decider;
 }
 
 void note(const policy::Candidate& served_by, Receipt& receipt) {

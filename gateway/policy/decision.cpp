@@ -62,10 +62,9 @@ Result<Plan> Decision::make() {
   judge_engine();
   const auto stays = must_stay();
   if (!stays) judge_providers();
-  if (const config::Rule* const rule = first_that_holds()) {
-    const bool refuses = rule->kind == config::RouteKind::refuse;
-    if (refuses || !stays) plan_.rule = rule->name;
-    if (refuses || (!stays && rule->kind != config::RouteKind::by_class)) return obey(*rule);
+  if (const config::Rule* const rule = deciding_rule(stays.has_value())) {
+    plan_.rule = rule->name;
+    if (rule->kind != config::RouteKind::by_class) return obey(*rule);
   }
   if (stays) {
     if (turn_ == Turn::unknown && route_.local && may_wait()) return hold();

@@ -42,7 +42,7 @@ class Decision {
 
   // decision_rules.cpp: the rules of the policy.
   RuleFacts rule_facts() const;
-  const config::Rule* first_that_holds() const;
+  const config::Rule* deciding_rule(bool stays) const;
   Result<Plan> obey(const config::Rule& rule);
   Result<Plan> choose(const config::Rule& rule);
   void narrow(const config::Rule& rule);

@@ -30,19 +30,24 @@ RuleFacts Decision::rule_facts() const {
   return RuleFacts({settings_, class_, request_, fleet_, route_, work_, local_});
 }
 
-const Rule* Decision::first_that_holds() const {
+// The first that holds. Of what has to stay it can only say that it is refused.
+const Rule* Decision::deciding_rule(bool stays) const {
   const auto& rules = settings_.policy.rules;
   if (rules.empty()) return nullptr;
   const RuleFacts facts = rule_facts();
-  for (const Rule& rule : rules) {
-    if (language::holds(rule.program, facts)) return &rule;
-  }
-  return nullptr;
+  const auto first = std::find_if(rules.begin(), rules.end(), [&](const Rule& rule) {
+    return language::holds(rule.program, facts);
+  });
+  if (first == rules.end() || (stays && first->kind != RouteKind::refuse)) return nullptr;
+  return &*first;
 }
 
 RuleReport Decision::report() {
   judge_engine();
-  return report_of(settings_, rule_facts());
+  RuleReport report = report_of(settings_, rule_facts());
+  const Rule* const rule = deciding_rule(must_stay().has_value());
+  if (rule != nullptr) report.decider = rule->name;
+  return report;
 }
 
 Result<Plan> Decision::obey(const Rule& rule) {

@@ -16,11 +16,7 @@ struct Outcome {
 
 std::string decided_by(const Router& router, const Situation& situation) {
   const auto report = router.report(situation.request(), situation.fleet());
-  if (!report) return "none";
-  for (const ToldRule& rule : report->rules) {
-    if (rule.holds) return std::string(rule.name);
-  }
-  return "none";
+  return report && !report->decider.empty() ? std::string(report->decider) : "none";
 }
 
 Outcome outcome_of(const Router& router, const Situation& situation) {

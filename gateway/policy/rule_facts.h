@@ -76,7 +76,8 @@ struct ToldRule {
 // What the rules ask for and say.
 struct RuleReport {
   std::vector<ToldFact> facts;  // Each that any rule asks for.
-  std::vector<ToldRule> rules;  // In their order; the first that holds decides.
+  std::vector<ToldRule> rules;  // In their order.
+  std::string_view decider;     // The rule that decides; empty: none.
 };
 
 RuleReport report_of(const config::Settings& settings, const RuleFacts& facts);

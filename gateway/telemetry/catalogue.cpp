@@ -37,6 +37,7 @@ constexpr Label kWaitLabels[] = {{"cls", Words::request_class}, {"be", Words::ta
 constexpr Label kDecisionLabels[] = {
     {"cls", Words::request_class}, {"be", Words::target}, {"reason", Words::reason}};
 constexpr Label kReasonLabels[] = {{"reason", Words::reason}};
+constexpr Label kRuleLabels[] = {{"rule", Words::rule}};
 constexpr Label kShedLabels[] = {{"reason", Words::shed}};
 constexpr Label kFallbackLabels[] = {
     {"from", Words::target}, {"to", Words::target}, {"reason", Words::error}};
@@ -99,6 +100,8 @@ constexpr SeriesRow kCatalogue[] = {
      "Where the policy sent requests first, and why."},
     {Series::spill, "spillway_spill_total", C, kCounted, kReasonLabels,
      "Requests that wanted to stay local and went to a provider."},
+    {Series::rule_decisions, "spillway_rule_decisions_total", C, kCounted, kRuleLabels,
+     "Requests that a rule of the policy decided about, refused ones included; 0: it never has."},
     {Series::fallbacks, "spillway_fallbacks_total", C, kCounted, kFallbackLabels,
      "Targets that failed before their first token and were replaced."},
     {Series::retries, "spillway_retries_total", C, kCounted, kRetryLabels,

@@ -31,6 +31,7 @@ enum class Series : std::uint8_t {
   shed,
   route_decisions,
   spill,
+  rule_decisions,
   fallbacks,
   retries,
   slo_attained,

@@ -26,6 +26,7 @@ ClosedSets closed_sets(const config::Settings& settings) {
 
   sets.tenants.push_back("anonymous");
   for (const auto& key : settings.keys) sets.tenants.push_back(key.tenant);
+  for (const auto& rule : settings.policy.rules) sets.rules.push_back(rule.name);
   return sets;
 }
 

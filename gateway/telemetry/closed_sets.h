@@ -13,11 +13,13 @@ struct ClosedSets {
   std::vector<std::string> targets;
   std::vector<std::string> models;  // Names that clients ask for and names that targets use.
   std::vector<std::string> tenants;
+  std::vector<std::string> rules;
   std::vector<std::string> reasons;        // Every reason of the policy.
   std::vector<std::string> spill_reasons;  // Those that say: wanted to stay local, could not.
 };
 
-// Classes, targets, models and tenants of `settings`; the reasons are the policy's and stay empty.
+// Classes, targets, models, tenants and rules of `settings`; the reasons are the policy's and stay
+// empty.
 ClosedSets closed_sets(const config::Settings& settings);
 
 }  // namespace spillway::telemetry

@@ -99,6 +99,8 @@ class Counting {
   }
 
   void decision() {
+    if (!receipt_.rule.empty())
+      add(Series::rule_decisions, {known(Words::rule, receipt_.rule, Folded::rule)}, 1.0);
     if (receipt_.reason.empty()) return;
     const Word reason = known(Words::reason, receipt_.reason, Folded::reason);
     const Word first = receipt_.attempts.empty()
@@ -185,6 +187,7 @@ void start_at_zero(const Vocabulary& words, SeriesStore& store) {
   each(Words::reason, [&](Word reason) {
     if (words.is_spill(reason)) start(Series::spill, {reason});
   });
+  each(Words::rule, [&](Word rule) { start(Series::rule_decisions, {rule}); });
   each(Words::request_class, [&](Word name) {
     start(Series::cost_avoided, {name, word(Saving::local)});
     each(Words::objective, [&](Word objective) {

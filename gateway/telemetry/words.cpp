@@ -25,8 +25,8 @@ constexpr std::string_view kLocalities[] = {"local", "cloud"};
 constexpr std::string_view kSavings[] = {"local"};
 constexpr std::string_view kStages[] = {"before_first_token", "streaming"};
 constexpr std::string_view kSheds[] = {"rate", "budget", "overload", "deadline", "no_route"};
-constexpr std::string_view kFolds[] = {"class",  "target", "model",
-                                       "tenant", "reason", "series_max"};
+constexpr std::string_view kFolds[] = {"class",  "target", "model",     "tenant",
+                                       "reason", "rule",   "series_max"};
 
 constexpr std::size_t kErrors = static_cast<std::size_t>(Errc::internal) + 1;
 
@@ -65,6 +65,7 @@ Vocabulary::Vocabulary(const Vocabulary& before, const ClosedSets& sets) {
   add(Words::model, sets.models);
   add(Words::tenant, sets.tenants);
   add(Words::reason, sets.reasons);
+  add(Words::rule, sets.rules);
   // Only now: growing the vectors moves the strings that the tables point to.
   for (Set& set : configured_) {
     for (std::size_t i = 0; i < set.texts.size(); ++i) {

@@ -30,6 +30,7 @@ enum class Words : std::uint8_t {
   model,
   tenant,
   reason,
+  rule,
   // Fixed.
   operation,
   error,
@@ -47,7 +48,7 @@ enum class Words : std::uint8_t {
   // The value is given at scrape time by the gateway itself (a listener, a version, a hash).
   given,
 };
-constexpr std::size_t kConfiguredVocabularies = 5;
+constexpr std::size_t kConfiguredVocabularies = 6;
 
 // Fixed words, in the order of their vocabularies.
 enum class Operation { chat, completion, embeddings, messages, responses };
@@ -59,7 +60,7 @@ enum class Locality { local, cloud };
 enum class Saving { local };
 enum class Stage { before_first_token, streaming };
 enum class Shed { rate, budget, overload, deadline, no_route };
-enum class Folded { request_class, target, model, tenant, reason, series_max };
+enum class Folded { request_class, target, model, tenant, reason, rule, series_max };
 
 template <class Enumerator>
 constexpr Word word(Enumerator value) {

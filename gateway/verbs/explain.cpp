@@ -61,17 +61,19 @@ void print_rules(const policy::RuleReport& report, const config::Settings& setti
   for (const policy::ToldFact& fact : report.facts)
     std::printf("  %-34s %s\n", fact.name.c_str(), fact.value.c_str());
   if (!report.rules.empty()) std::printf("\nrules\n");
-  bool decided = false;
   for (std::size_t i = 0; i < report.rules.size(); ++i) {
     const config::Rule& rule = settings.policy.rules[i];
     const bool holds = report.rules[i].holds;
-    const char* const says = !holds ? "does not hold" : decided ? "holds, but later" : "decides";
-    decided = decided || holds;
+    const char* const says = rule.name == report.decider ? "decides"
+                             : !holds                    ? "does not hold"
+                             : report.decider.empty()    ? "may not decide"
+                                                         : "holds, but later";
     std::printf("  %-20s %-17s %s → %s (line %d)\n", rule.name.c_str(), says,
                 rule.condition.empty() ? "always" : rule.condition.c_str(), rule.route.c_str(),
                 rule.at.line);
   }
-  if (!report.rules.empty() && !decided) std::printf("  none holds: the class decides\n");
+  if (!report.rules.empty() && report.decider.empty())
+    std::printf("  none of them decides: class, key or model do\n");
 }
 
 int print_decision(const policy::Router& router, const policy::Situation& situation) {

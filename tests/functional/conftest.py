@@ -52,8 +52,9 @@ def model():
 
 @pytest.fixture
 def gateway(start_provider, start_gateway, model):
-    """The whole house: the real engine and the three providers, answering fast."""
+    """The whole house: the real engine, the three providers, answering fast, and a rule for what nobody here asks."""
     targets = {"local": configs.engine()}
     for name in ("cloudbrain", "ai-hub", "openmodel"):
         targets[name] = configs.provider(start_provider("instant").base_url, name)
-    return start_gateway(configs.gateway(targets))
+    rules = [{"name": "too-long", "if": "prompt_tokens > 1000000", "route": "refuse"}]
+    return start_gateway(configs.gateway(targets, rules=rules))

@@ -57,8 +57,14 @@ def test_rules_decide_and_say_so(house, client_of):
     with pytest.raises(openai.PermissionDeniedError, match="Not from here."):
         ask(client, "no")
     assert house.metric("spillway_route_decisions_total", reason="rule") == 2
+    assert [house.metric("spillway_rule_decisions_total", rule=rule["name"]) for rule in RULES] == [1, 1, 1]
     logged = wait_until(lambda: [line for line in house.log() if line.get("rule")], what="the rule in the log")
     assert logged[0]["rule"] == "long"
+
+
+def test_a_rule_that_never_decides_is_seen(house):
+    assert {series: value for series, value in house.metrics().items() if "rule_decisions" in series} == {
+        f'spillway_rule_decisions_total{{rule="{rule["name"]}"}}': 0 for rule in RULES}
 
 
 def test_explains_what_it_decided(house, client_of):

@@ -67,6 +67,20 @@ tests:
           HasSubstr("it is route refused (x-spillway-class names no class")));
 }
 
+// A rule that holds and may not decide is not said to.
+TEST(PolicyTests, WhatHasToStayIsNoRulesDoing) {
+  EXPECT_THAT(failures(R"(rules:
+  - {name: away, if: label != 'no', route: cloud}
+  - {name: never, route: refuse}
+tests:
+  - {given: {model: tiny}, expect: {route: local, reason: model_fixed, rule: none}}
+  - given: {model: tiny, available(local): false}
+    expect: {route: refused, reason: no_route, rule: none}
+  - {given: {model: tiny, label: 'no'}, expect: {route: refused, reason: forbidden, rule: never}}
+)"),
+              IsEmpty());
+}
+
 TEST(PolicyTests, ShippedPolicyStandsItsOwn) {
   const config::Loaded loaded =
       config::load_file(std::string(SPILLWAY_SOURCE_DIR) + "/config/policies/rules.yaml",
