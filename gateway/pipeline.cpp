@@ -82,13 +82,12 @@ Result<policy::Plan> Pipeline::decide(const Edition& edition, const policy::Requ
   if (doors_.local != nullptr) engine = doors_.local->status();
   policy::FleetFacts fleet = doors_.fleet.facts(doors_.local != nullptr ? &engine : nullptr);
   fleet.gpu_second_worth = doors_.waiting.gpu_second_worth();
-  auto plan = edition.router.plan(facts, fleet, turn);
+  policy::RuleReport rules;
+  auto plan = edition.router.plan(facts, fleet, turn, &rules);
   receipt.decided = SteadyClock::now();
   if (plan) note(*plan, facts, fleet, receipt);
   if (!plan) receipt.explanation = plan.error().message;
-  if (!edition.settings->policy.rules.empty()) {
-    if (const auto rules = edition.router.report(facts, fleet)) note(*rules, receipt);
-  }
+  note(rules, receipt);
   if (!plan) return plan;
   const bool keeps_engine_busy = !plan->wait && plan->candidates.front().local;
   if (keeps_engine_busy && plan->candidates.front().lane == Lane::foreground)

@@ -58,11 +58,11 @@ Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route
   if (is_background(request_class)) work_.lane = Lane::background;
 }
 
-Result<Plan> Decision::make() {
+Result<Plan> Decision::make(RuleReport* report) {
   judge_engine();
   const auto stays = must_stay();
   if (!stays) judge_providers();
-  if (const config::Rule* const rule = deciding_rule(stays.has_value())) {
+  if (const config::Rule* const rule = deciding_rule(stays.has_value(), report)) {
     plan_.rule = rule->name;
     if (rule->kind != config::RouteKind::by_class) return obey(*rule);
   }

@@ -22,10 +22,7 @@ class Decision {
            const FleetFacts& fleet, Turn turn);
 
   // As Router::plan, once the class and the route are known. Call once.
-  Result<Plan> make();
-
-  // Instead of make(): what the rules ask for and say.
-  RuleReport report();
+  Result<Plan> make(RuleReport* report);
 
  private:
   std::optional<Reason> must_stay() const;
@@ -41,8 +38,7 @@ class Decision {
   Error refusal() const;
 
   // decision_rules.cpp: the rules of the policy.
-  RuleFacts rule_facts() const;
-  const config::Rule* deciding_rule(bool stays) const;
+  const config::Rule* deciding_rule(bool stays, RuleReport* report) const;
   Result<Plan> obey(const config::Rule& rule);
   Result<Plan> choose(const config::Rule& rule);
   void narrow(const config::Rule& rule);

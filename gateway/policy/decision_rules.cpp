@@ -26,28 +26,17 @@ bool is_late(const Judged& judged) { return judged.verdict != Verdict::fits; }
 
 }  // namespace
 
-RuleFacts Decision::rule_facts() const {
-  return RuleFacts({settings_, class_, request_, fleet_, route_, work_, local_});
-}
-
 // The first that holds. Of what has to stay it can only say that it is refused.
-const Rule* Decision::deciding_rule(bool stays) const {
+const Rule* Decision::deciding_rule(bool stays, RuleReport* report) const {
   const auto& rules = settings_.policy.rules;
   if (rules.empty()) return nullptr;
-  const RuleFacts facts = rule_facts();
+  const RuleFacts facts({settings_, class_, request_, fleet_, route_, work_, local_});
   const auto first = std::find_if(rules.begin(), rules.end(), [&](const Rule& rule) {
     return language::holds(rule.program, facts);
   });
-  if (first == rules.end() || (stays && first->kind != RouteKind::refuse)) return nullptr;
-  return &*first;
-}
-
-RuleReport Decision::report() {
-  judge_engine();
-  RuleReport report = report_of(settings_, rule_facts());
-  const Rule* const rule = deciding_rule(must_stay().has_value());
-  if (rule != nullptr) report.decider = rule->name;
-  return report;
+  const bool decides = first != rules.end() && (!stays || first->kind == RouteKind::refuse);
+  if (report != nullptr) *report = report_of(settings_, facts, decides ? &*first : nullptr);
+  return decides ? &*first : nullptr;
 }
 
 Result<Plan> Decision::obey(const Rule& rule) {

@@ -14,20 +14,14 @@ struct Outcome {
   std::string route, reason, rule, why;
 };
 
-std::string decided_by(const Router& router, const Situation& situation) {
-  const auto report = router.report(situation.request(), situation.fleet());
-  return report && !report->decider.empty() ? std::string(report->decider) : "none";
-}
-
 Outcome outcome_of(const Router& router, const Situation& situation) {
-  const auto plan = router.plan(situation.request(), situation.fleet());
-  if (!plan) {
-    const Error& error = plan.error();
-    return {"refused", std::string(name_of(error.code)), decided_by(router, situation),
-            error.message};
-  }
+  RuleReport rules;
+  const auto plan = router.plan(situation.request(), situation.fleet(), Turn::unknown, &rules);
+  const std::string rule(rules.decider.empty() ? "none" : rules.decider);
+  if (!plan)
+    return {"refused", std::string(name_of(plan.error().code)), rule, plan.error().message};
   return {plan->wait ? "held" : std::string(plan->candidates.front().target),
-          std::string(name_of(plan->reason)), plan->rule.empty() ? "none" : std::string(plan->rule),
+          std::string(name_of(plan->reason)), rule,
           explain(*plan, situation.request(), situation.fleet())};
 }
 

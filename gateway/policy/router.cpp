@@ -37,21 +37,13 @@ Router::Router(std::shared_ptr<const config::Settings> settings) : settings_(std
   }
 }
 
-Result<Plan> Router::plan(const RequestFacts& request, const FleetFacts& fleet, Turn turn) const {
+Result<Plan> Router::plan(const RequestFacts& request, const FleetFacts& fleet, Turn turn,
+                          RuleReport* report) const {
   const auto route = routes_.find(request.model);
   if (route == routes_.end()) return no_such_model(request.model);
   const auto request_class = class_of(*settings_, request);
   if (!request_class) return request_class.error();
-  return Decision(settings_, route->second, **request_class, request, fleet, turn).make();
-}
-
-Result<RuleReport> Router::report(const RequestFacts& request, const FleetFacts& fleet) const {
-  const auto route = routes_.find(request.model);
-  if (route == routes_.end()) return no_such_model(request.model);
-  const auto request_class = class_of(*settings_, request);
-  if (!request_class) return request_class.error();
-  return Decision(settings_, route->second, **request_class, request, fleet, Turn::unknown)
-      .report();
+  return Decision(settings_, route->second, **request_class, request, fleet, turn).make(report);
 }
 
 Error Router::no_such_model(std::string_view asked) const {

@@ -37,12 +37,10 @@ class Router {
   // context_too_long, overloaded (all full, with retry_after from the prediction or the providers'
   // limits), no_route (nothing left that may be asked).
   // `turn`: a request whose class lets it wait is held first (Plan::wait), then asked about again.
-  Result<Plan> plan(const RequestFacts& request, const FleetFacts& fleet,
-                    Turn turn = Turn::unknown) const;
-
-  // What the policy's rules ask for and say in this situation: for people who ask why. Errors: as
-  // plan(), of class and model.
-  Result<RuleReport> report(const RequestFacts& request, const FleetFacts& fleet) const;
+  // `report` is filled with what the policy's rules saw and said, whatever comes of it; that
+  // allocates.
+  Result<Plan> plan(const RequestFacts& request, const FleetFacts& fleet, Turn turn = Turn::unknown,
+                    RuleReport* report = nullptr) const;
 
   // Every model name that a client may ask for: aliases first, then served models in the order of
   // the configuration.

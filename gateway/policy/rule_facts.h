@@ -80,6 +80,8 @@ struct RuleReport {
   std::string_view decider;     // The rule that decides; empty: none.
 };
 
-RuleReport report_of(const config::Settings& settings, const RuleFacts& facts);
+// `decider` may be null.
+RuleReport report_of(const config::Settings& settings, const RuleFacts& facts,
+                     const config::Rule* decider);
 
 }  // namespace spillway::policy

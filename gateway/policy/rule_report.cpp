@@ -52,8 +52,10 @@ std::string name_of(const FactRef& fact, const config::Settings& settings) {
 
 }  // namespace
 
-RuleReport report_of(const config::Settings& settings, const RuleFacts& facts) {
+RuleReport report_of(const config::Settings& settings, const RuleFacts& facts,
+                     const config::Rule* decider) {
   RuleReport report;
+  if (decider != nullptr) report.decider = decider->name;
   std::vector<FactRef> asked;
   for (const config::Rule& rule : settings.policy.rules) {
     report.rules.push_back({rule.name, language::holds(rule.program, facts)});

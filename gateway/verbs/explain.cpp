@@ -77,8 +77,9 @@ void print_rules(const policy::RuleReport& report, const config::Settings& setti
 }
 
 int print_decision(const policy::Router& router, const policy::Situation& situation) {
-  const auto report = router.report(situation.request(), situation.fleet());
-  const auto plan = router.plan(situation.request(), situation.fleet());
+  policy::RuleReport rules;
+  const auto plan =
+      router.plan(situation.request(), situation.fleet(), policy::Turn::unknown, &rules);
   if (!plan) {
     std::printf("refused     %s: %s\n", std::string(name_of(plan.error().code)).c_str(),
                 plan.error().message.c_str());
@@ -92,7 +93,7 @@ int print_decision(const policy::Router& router, const policy::Situation& situat
                 plan->rule.empty() ? "" : (", by rule `" + receipt.rule + "`").c_str(),
                 receipt.explanation.c_str(), admin::told(receipt.considered, target).c_str());
   }
-  if (report) print_rules(*report, *router.settings());
+  print_rules(rules, *router.settings());
   return 0;
 }
 

@@ -80,8 +80,9 @@ class PolicyFacts : public testing::Test {
   std::map<std::string, std::string> facts() {
     fleet_.providers = {provider_};
     std::map<std::string, std::string> all;
-    const auto report = Router(loaded_.settings).report(request_, fleet_);
-    for (const ToldFact& fact : report->facts) all[fact.name] = fact.value;
+    RuleReport report;
+    (void)Router(loaded_.settings).plan(request_, fleet_, Turn::unknown, &report);
+    for (const ToldFact& fact : report.facts) all[fact.name] = fact.value;
     return all;
   }
 
