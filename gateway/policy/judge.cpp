@@ -65,6 +65,19 @@ Usage expected_usage(const Work& work) {
   return usage;
 }
 
+// Prompts that will have come by the time its own is read: about as much as stands in line now with
+// its own, if they keep coming as they have (Little's law). More than a step takes makes no
+// difference.
+int tokens_behind(const EngineStatus& engine, const Work& work) {
+  if (engine.waiting.empty()) return 0;
+  int tokens = work.prompt_tokens;
+  for (const SequenceStatus& sequence : engine.waiting) {
+    if (sequence.lane == work.lane) tokens += sequence.prefill_left;
+    if (tokens >= engine.budget.tokens_max) break;
+  }
+  return tokens;
+}
+
 double horizon_of(const Work& work) {
   return std::isfinite(work.ttft_max) ? kHorizonTtfts * work.ttft_max : kHorizonSeconds;
 }
@@ -120,7 +133,7 @@ Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom, S
                 work.typical_tokens,
                 work.lane,
                 work.remaining,
-                !fleet.local->waiting.empty()};
+                tokens_behind(*fleet.local, work)};
   const double horizon = sight == Sight::to_the_end ? kNoHorizon : horizon_of(work);
   judged.prediction = predict(*fleet.local, ask, fleet.ttft_correction, horizon);
   judged.ttft = judged.ttft_typical = judged.prediction->ttft;

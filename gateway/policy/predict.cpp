@@ -214,7 +214,7 @@ void Simulation::step_with_prompts(int budget, bool newcomers) {
   read_.clear();
   int tokens = read_some(foreground_, budget, newcomers);
   if (tokens == 0) tokens = read_some(background_, budget, newcomers);
-  if (ask_.followed && own_line().done()) tokens = budget;
+  if (own_line().done()) tokens = std::min(budget, tokens + ask_.following_tokens);
   pass(1, tokens);
   for (const SequenceStatus& sequence : read_) begin_decoding(sequence);
   end_sequences();

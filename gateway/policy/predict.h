@@ -7,8 +7,8 @@
 // that has none, of the background; while budget is left a waiting sequence is admitted, first come
 // first served, if a slot and KV room for its prompt are free; a prompt's first token comes at the
 // end of the step that finishes it. Nobody overtakes in the foreground, so what arrives after the
-// request delays its first token by no more than that step (Ask::followed). Not modelled: sequences
-// that give up their KV blocks when the cache runs out.
+// request delays its first token by no more than that step (Ask::following_tokens). Not modelled:
+// sequences that give up their KV blocks when the cache runs out.
 //
 // Runs of equal steps are summed in closed form: the cost grows with the sequences that start or
 // end before the request does, not with tokens or steps. No allocation up to 512 running sequences.
@@ -27,9 +27,9 @@ struct Ask {
   double completion_tokens = 1.0;  // Expected length of its answer.
   double typical_tokens = 0.0;     // Expected of those who wait; 0: they use up their tokens_max.
   Lane lane = Lane::foreground;
-  Remaining remaining;  // Of those that have begun; unknown: they use up their tokens_max.
-  // Others come behind it, and their prompts fill up the step in which its own ends.
-  bool followed = false;
+  Remaining remaining;       // Of those that have begun; unknown: they use up their tokens_max.
+  int following_tokens = 0;  // Prompts that come behind it: they fill up the step in which its own
+                             // ends.
 };
 
 // All in seconds from now; `ttft` and `finish` are corrected, `ttft_model` is what the model alone

@@ -230,7 +230,9 @@ TEST(Predict, AnIdleEngineReadsThePromptInChunks) {
 
 TEST(Predict, WhoComeBehindItFillUpItsLastStep) {
   Ask ask{250, 1.0};
-  ask.followed = true;
+  ask.following_tokens = 20;
+  EXPECT_NEAR(predict(idle_engine(), ask).ttft, 3 * 0.010 + 270 * 0.0001, 1e-12);
+  ask.following_tokens = 500;
   EXPECT_NEAR(predict(idle_engine(), ask).ttft, 3 * 0.010 + 300 * 0.0001, 1e-12);
 }
 
