@@ -27,12 +27,13 @@ Scheduler::Scheduler(SchedulerLimits limits, BlockPool& pool) : limits_(limits),
   assert(limits_.step.tokens_max >= limits_.sequences_max);
 }
 
-void Scheduler::add(SequenceId sequence, int prompt_tokens, Lane lane) {
+void Scheduler::add(SequenceId sequence, int prompt_tokens, Lane lane, int tokens_max) {
   assert(prompt_tokens >= 1 && fits(prompt_tokens));
   auto entry = std::make_unique<Sequence>();
   entry->id = sequence;
   entry->lane = lane;
   entry->prompt = prompt_tokens;
+  entry->tokens_max = tokens_max;
   entry->length = prompt_tokens;
   waiting_.insert(end_of(lane, waiting_), entry.get());
   const bool added = sequences_.emplace(sequence, std::move(entry)).second;
@@ -57,19 +58,31 @@ std::vector<ScheduledSlice> Scheduler::plan(const StepModel& pace) {
   return plan;
 }
 
-void Scheduler::commit(const std::vector<ScheduledSlice>& plan) {
+void Scheduler::begin(const std::vector<ScheduledSlice>& plan) {
+  ++steps_begun_;
   for (const ScheduledSlice& slice : plan) {
     Sequence& sequence = *sequences_.at(slice.sequence);
     sequence.computed += slice.tokens;
+    sequence.last_step = steps_begun_;
     if (slice.yields_token) ++sequence.length;
   }
+}
+
+void Scheduler::finish() {
+  assert(steps_finished_ < steps_begun_);
+  ++steps_finished_;
+  std::erase_if(retired_, [this](Retired& retired) {
+    if (retired.last_step > steps_finished_) return false;
+    pool_.release(retired.blocks);
+    return true;
+  });
 }
 
 void Scheduler::remove(SequenceId id) {
   const auto found = sequences_.find(id);
   if (found == sequences_.end()) return;
   Sequence* const sequence = found->second.get();
-  pool_.release(sequence->blocks);
+  give_back(*sequence);
   std::erase(running_, sequence);
   std::erase(waiting_, sequence);
   sequences_.erase(found);
@@ -101,7 +114,7 @@ double Scheduler::plan_decodes(std::vector<ScheduledSlice>& plan) {
   // Preemption shortens running_ from its end, so the index stays good.
   for (std::size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
-    if (sequence.paused || !decodes(sequence)) continue;
+    if (sequence.paused || complete(sequence) || !decodes(sequence)) continue;
     if (!grow_or_preempt(sequence)) break;
     plan.push_back({sequence.id, sequence.computed, 1, true});
     context_tokens += sequence.length;
@@ -135,6 +148,7 @@ Scheduler::Sequence* Scheduler::admit_next(Lane lane) {
   Sequence* const sequence = *next;
   // One block in hand for each sequence that runs: else the newcomer would be preempted at once.
   if (pool_.blocks_for(sequence->length) + running() > pool_.blocks_free()) return nullptr;
+  assert(!under_way(*sequence));  // Whoever was just evicted left no block free.
   const bool grown = pool_.grow(sequence->blocks, sequence->length);
   assert(grown);
   (void)grown;
@@ -145,6 +159,7 @@ Scheduler::Sequence* Scheduler::admit_next(Lane lane) {
 
 bool Scheduler::grow_or_preempt(Sequence& sequence) {
   while (!pool_.grow(sequence.blocks, sequence.length)) {
+    if (!retired_.empty()) return false;  // Some come with the end of a step under way.
     const bool itself = running_.back() == &sequence;
     preempt_last();
     if (itself) return false;
@@ -155,10 +170,19 @@ bool Scheduler::grow_or_preempt(Sequence& sequence) {
 void Scheduler::preempt_last() {
   Sequence* const last = running_.back();
   running_.pop_back();
-  pool_.release(last->blocks);
+  give_back(*last);
   last->computed = 0;
   waiting_.insert(begin_of(last->lane, waiting_), last);
   ++preemptions_;
+}
+
+void Scheduler::give_back(Sequence& sequence) {
+  if (!under_way(sequence)) {
+    pool_.release(sequence.blocks);
+  } else {
+    retired_.push_back({sequence.last_step, std::move(sequence.blocks)});
+    sequence.blocks.clear();
+  }
 }
 
 }  // namespace spillway::local

@@ -1,6 +1,8 @@
 // Who runs in the next step, and how much of it: continuous batching under a token budget.
 //
-// Pure bookkeeping without torch, clock or threads; used by the engine thread alone. The foreground
+// Pure bookkeeping without torch, clock or threads; used by the engine thread alone. A step can be
+// planned while the one before still runs: what has begun counts as done, but blocks that a step
+// under way may write are not given to anybody else before it is finished. The foreground
 // comes before the background, also in the middle of a prompt; within a lane, first come, first
 // served. A step gives one token to every sequence that decodes, then the rest of its budget to
 // the prompts of one lane, in chunks. Admission takes KV blocks for the whole prompt; decoding
@@ -14,6 +16,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -38,7 +41,7 @@ struct ScheduledSlice {
 
 struct SequenceProgress {
   SequenceId sequence = 0;
-  int length = 0;    // Prompt and what was generated so far.
+  int length = 0;    // Prompt and what was generated so far, steps under way included.
   int computed = 0;  // Of these, how many are in the KV blocks.
   bool running = false;
   Lane lane = Lane::foreground;
@@ -52,19 +55,31 @@ class Scheduler {
   // True if a sequence that grows to `tokens` tokens fits when it is alone.
   bool fits(int tokens) const { return pool_.blocks_for(tokens) <= pool_.blocks_total(); }
 
-  // Puts a sequence at the end of its lane's waiting room. Requires: a new id, prompt_tokens ≥ 1,
+  // Puts a sequence at the end of its lane's waiting room. It is planned no more once the step that
+  // gives it its last token, the `tokens_max`th, has begun. Requires: a new id, prompt_tokens ≥ 1,
   // and that the sequence is ended before it outgrows fits().
-  void add(SequenceId sequence, int prompt_tokens, Lane lane = Lane::foreground);
+  void add(SequenceId sequence, int prompt_tokens, Lane lane = Lane::foreground,
+           int tokens_max = kNoLimit);
 
   // Chooses the next step; empty if nobody can run. Every slice has its blocks. `pace` is what a
   // budget in time is reckoned with.
   std::vector<ScheduledSlice> plan(const StepModel& pace = {});
 
-  // The planned step has run; each yielding slice gets one more token, which the next step
-  // computes.
-  void commit(const std::vector<ScheduledSlice>& plan);
+  // The planned step runs from now on; each yielding slice gets one more token, known or not, which
+  // the next step computes.
+  void begin(const std::vector<ScheduledSlice>& plan);
 
-  // The sequence is over (finished, failed or cancelled): its blocks are free at once.
+  // The oldest step that has begun is finished. Requires: there is one.
+  void finish();
+
+  // Both at once.
+  void commit(const std::vector<ScheduledSlice>& plan) {
+    begin(plan);
+    finish();
+  }
+
+  // The sequence is over (finished, failed or cancelled): its blocks are free as soon as no step
+  // under way has it.
   void remove(SequenceId sequence);
 
   // A paused sequence keeps its place and its blocks but is left out of steps.
@@ -80,31 +95,50 @@ class Scheduler {
   std::uint64_t preemptions() const { return preemptions_; }
 
  private:
+  static constexpr int kNoLimit = std::numeric_limits<int>::max();
+
   struct Sequence {
     SequenceId id = 0;
     Lane lane = Lane::foreground;
     int prompt = 0;
+    int tokens_max = 0;
     int length = 0;
     int computed = 0;
     bool paused = false;
+    std::uint64_t last_step = 0;  // That has begun with it.
+    std::vector<std::int32_t> blocks;
+  };
+
+  // Blocks that nobody owns any more, but a step under way may still write.
+  struct Retired {
+    std::uint64_t last_step = 0;
     std::vector<std::int32_t> blocks;
   };
 
   static bool decodes(const Sequence& sequence) {
     return sequence.computed + 1 == sequence.length && sequence.length > sequence.prompt;
   }
+  // Its last token is there, or will be.
+  static bool complete(const Sequence& sequence) {
+    return sequence.length - sequence.prompt >= sequence.tokens_max;
+  }
+  bool under_way(const Sequence& sequence) const { return sequence.last_step > steps_finished_; }
   double plan_decodes(std::vector<ScheduledSlice>& plan);
   void plan_prompts(Lane lane, std::vector<ScheduledSlice>& plan, int& budget);
   static void plan_chunk(const Sequence& sequence, std::vector<ScheduledSlice>& plan, int& budget);
   Sequence* admit_next(Lane lane);
   bool grow_or_preempt(Sequence& sequence);
   void preempt_last();
+  void give_back(Sequence& sequence);
 
   const SchedulerLimits limits_;
   BlockPool& pool_;
   std::unordered_map<SequenceId, std::unique_ptr<Sequence>> sequences_;
   std::vector<Sequence*> running_;  // In the order of service: by lane, then by admission.
   std::deque<Sequence*> waiting_;   // By lane, then by arrival.
+  std::vector<Retired> retired_;
+  std::uint64_t steps_begun_ = 0;
+  std::uint64_t steps_finished_ = 0;
   std::uint64_t preemptions_ = 0;
 };
 
