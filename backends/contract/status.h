@@ -94,7 +94,9 @@ struct EngineStatus {
   int kv_tokens_free = 0;
   bool kv_reserved = false;   // An admitted sequence holds KV for its whole answer from the start.
   int context_max = 0;        // Longest prompt + completion the model takes.
-  double step_elapsed = 0.0;  // Seconds since the step in progress began; 0 when idle.
+  // Seconds since the step in progress began; 0 when idle. Negative: the next step, too, is made
+  // already, and begins in so long; `running` is then what it begins with.
+  double step_elapsed = 0.0;
   StepModel step;
 };
 

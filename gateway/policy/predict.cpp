@@ -149,7 +149,7 @@ int Simulation::prompt_budget() const {
 // The step under way was made before the newcomers came; only what is left of its time still
 // passes.
 void Simulation::finish_step_in_progress() {
-  if (engine_.running.empty() || engine_.step_elapsed <= 0.0) return;
+  if (engine_.running.empty() || engine_.step_elapsed == 0.0) return;
   step_with_prompts(prompt_budget(), false);
   result_.underway = std::min(now_, engine_.step_elapsed);
   now_ -= result_.underway;

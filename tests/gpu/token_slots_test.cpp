@@ -18,6 +18,17 @@ TEST(TokenSlots, TheDeviceHoldsWhatItDrew) {
   EXPECT_EQ(slots.id_for(8, 42), 42);
 }
 
+TEST(TokenSlots, ATokenThatNobodyHasSeenYetIsNamedByItsSlot) {
+  TokenSlots slots(2);
+  const int slot = slots.slot_for(7);
+  slots.end_step();
+  EXPECT_EQ(slots.id_for(7, kTokenUnderWay), ~slot);
+  EXPECT_EQ(slots.slot_for(7), slot);
+  slots.end_step();
+  slots.record(7, 42);  // Of the step before the one under way.
+  EXPECT_EQ(slots.id_for(7, kTokenUnderWay), ~slot);
+}
+
 TEST(TokenSlots, AStepWithoutTheSequenceFreesItsSlot) {
   TokenSlots slots(2);
   const int first = slots.slot_for(1);

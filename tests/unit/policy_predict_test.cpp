@@ -252,6 +252,16 @@ TEST(Predict, TheStepUnderWayIsWaitedForAndNotJoined) {
   EXPECT_NEAR(prediction.ttft, 0.007 + 0.011 + 40 * 0.0001, 1e-12);
 }
 
+TEST(Predict, AStepThatIsMadeAndBeginsLaterIsWaitedForWhole) {
+  EngineStatus engine = idle_engine();
+  engine.running.push_back(
+      {.prefill_left = 0, .context_tokens = 50, .generated = 1, .tokens_max = 90});
+  engine.step_elapsed = -0.002;
+  const Prediction prediction = predict(engine, {40, 1.0});
+  EXPECT_NEAR(prediction.queue, 0.002 + 0.011, 1e-12);
+  EXPECT_NEAR(prediction.ttft, 0.013 + 0.011 + 40 * 0.0001, 1e-12);
+}
+
 TEST(Predict, AStepThatTakesLongerThanItsModelEndsNow) {
   EngineStatus engine = idle_engine();
   engine.running.push_back(

@@ -3,7 +3,9 @@
 #include "backends/local/cuda/decode_graphs.h"
 #include "backends/local/cuda/step_layout.h"
 
+#include <array>
 #include <cuda_runtime_api.h>
+#include <deque>
 
 namespace spillway::local::cuda {
 
@@ -21,14 +23,21 @@ class CudaExecutor final : public Executor {
     return {shape_.vocabulary, shape_.context_max, options_.kv_blocks};
   }
   Result<StepResult> run(std::span<const Slice> slices) override;
+  Result<NextStep> begin(std::span<const Slice> slices) override;
+  Result<StepResult> finish() override;
 
  private:
+  // Of a step: where its tokens go, and the mark that they are there. Two take turns.
+  struct Outcome {
+    PinnedMemory tokens;  // Written by the sampler itself, over the bus.
+    CUevent_st* done = nullptr;
+  };
   Result<void> tune_prompts();
   Result<void> capture_graphs();
   Result<void> enqueue(const StepLayout& layout);
-  Result<void> draw(const StepLayout& layout);
-  Result<StepResult> collect(const StepLayout& layout);
-  Result<void> wait(const char* what);
+  Result<void> prepare_outcomes();
+  Result<void> draw(const StepLayout& layout, const Outcome& outcome);
+  Result<StepResult> read_logits(std::size_t rows);
 
   const DecoderShape shape_;
   const CudaExecutorOptions options_;
@@ -37,13 +46,17 @@ class CudaExecutor final : public Executor {
   std::unique_ptr<Decoder> decoder_;
   std::unique_ptr<DecodeGraphs> graphs_;
   TokenSlots slots_;
-  PinnedMemory tokens_;  // Written by the sampler itself, over the bus.
+  std::array<Outcome, 2> outcomes_;
+  std::deque<StepLayout> begun_;  // And not finished.
+  std::uint64_t steps_begun_ = 0;
+  std::uint64_t steps_finished_ = 0;
   std::vector<float> logits_;
 };
 
 CudaExecutor::~CudaExecutor() {
   if (stream_ == nullptr) return;
   cudaStreamSynchronize(stream_);
+  for (const Outcome& outcome : outcomes_) cudaEventDestroy(outcome.done);
   graphs_.reset();
   cudaStreamDestroy(stream_);
 }
@@ -66,13 +79,22 @@ Result<void> CudaExecutor::prepare(std::unique_ptr<DecoderWeights> weights) {
   auto decoder = Decoder::create(shape_, decoder_options, std::move(weights), *state_, stream_);
   if (!decoder) return decoder.error();
   decoder_ = std::move(*decoder);
-  auto tokens =
-      allocate_pinned(static_cast<std::size_t>(limits.logit_rows_max) * sizeof(std::int32_t));
-  if (!tokens) return tokens.error();
-  tokens_ = std::move(*tokens);
+  if (auto prepared = prepare_outcomes(); !prepared) return prepared;
   if (auto tuned = tune_prompts(); !tuned) return tuned;
   graphs_ = std::make_unique<DecodeGraphs>(*decoder_, *state_, stream_, options_.sequences_max);
   return options_.graphs ? capture_graphs() : Result<void>();
+}
+
+Result<void> CudaExecutor::prepare_outcomes() {
+  const auto rows = static_cast<std::size_t>(options_.sequences_max);
+  Allocations allocations;
+  FirstError errors;
+  for (Outcome& outcome : outcomes_) {
+    allocations.pinned(outcome.tokens, rows * sizeof(std::int32_t));
+    errors.note(cudaEventCreateWithFlags(&outcome.done, cudaEventDisableTiming), "making an event");
+  }
+  if (auto allocated = allocations.result(); !allocated) return allocated;
+  return errors.result();
 }
 
 // Steps with prompts come in all sizes, which the products round up.
@@ -110,14 +132,14 @@ Result<void> CudaExecutor::enqueue(const StepLayout& layout) {
   return errors.result();
 }
 
-Result<void> CudaExecutor::draw(const StepLayout& layout) {
+Result<void> CudaExecutor::draw(const StepLayout& layout, const Outcome& outcome) {
   const bool greedy = layout.drawing == Drawing::greedy;
   const StepState& state = *state_;
   // The draw of a decode is keyed by its advanced position, which is what `counter` holds in any
   // other step.
   const auto counter = layout.rows.decodes_only ? StepState::positions : StepState::counter;
   kernels::Sample args = {};
-  args.token = tokens_.get<std::int32_t>();
+  args.token = outcome.tokens.get<std::int32_t>();
   args.logits = decoder_->logits();
   args.temperature =
       greedy ? nullptr : reinterpret_cast<const float*>(state.device(StepState::temperature));
@@ -134,42 +156,57 @@ Result<void> CudaExecutor::draw(const StepLayout& layout) {
   return errors.result();
 }
 
-Result<void> CudaExecutor::wait(const char* what) {
+// Of the last step enqueued.
+Result<StepResult> CudaExecutor::read_logits(std::size_t rows) {
+  logits_.resize(rows * static_cast<std::size_t>(shape_.vocabulary));
   FirstError errors;
-  errors.note(cudaStreamSynchronize(stream_), what);
-  return errors.result();
+  errors.note(cudaMemcpyAsync(logits_.data(), decoder_->logits(), logits_.size() * sizeof(float),
+                              cudaMemcpyDeviceToHost, stream_),
+              "reading logits");
+  errors.note(cudaStreamSynchronize(stream_), "step");
+  if (!errors.none()) return errors.result().error();
+  StepResult result;
+  result.logits = logits_;
+  return result;
 }
 
-Result<StepResult> CudaExecutor::collect(const StepLayout& layout) {
-  const std::size_t rows = layout.logit_sequences.size();
-  StepResult result;
-  if (layout.drawing == Drawing::on_host) {
-    logits_.resize(rows * static_cast<std::size_t>(shape_.vocabulary));
-    FirstError errors;
-    errors.note(cudaMemcpyAsync(logits_.data(), decoder_->logits(), logits_.size() * sizeof(float),
-                                cudaMemcpyDeviceToHost, stream_),
-                "reading logits");
-    if (!errors.none()) return errors.result().error();
-    result.logits = logits_;
+Result<NextStep> CudaExecutor::begin(std::span<const Slice> slices) {
+  const Outcome& outcome = outcomes_[steps_begun_++ % outcomes_.size()];
+  StepWriter writer(*state_, slots_);
+  const auto bucket_for = [this](int decodes) { return graphs_->bucket_for(decodes); };
+  StepLayout layout = writer.write(slices, bucket_for);
+  if (auto enqueued = enqueue(layout); !enqueued) return enqueued.error();
+  const bool on_host = layout.drawing == Drawing::on_host;
+  if (!on_host && !layout.logit_sequences.empty()) {
+    if (auto drawn = draw(layout, outcome); !drawn) return drawn.error();
   }
-  if (auto waited = wait("step"); !waited) return waited.error();
-  if (layout.drawing == Drawing::on_host) return result;
-  result.sampled = {tokens_.get<std::int32_t>(), rows};
+  slots_.end_step();
+  FirstError errors;
+  errors.note(cudaEventRecord(outcome.done, stream_), "step");
+  if (!errors.none()) return errors.result().error();
+  begun_.push_back(std::move(layout));
+  return on_host ? NextStep::after_finish : NextStep::at_once;
+}
+
+Result<StepResult> CudaExecutor::finish() {
+  const Outcome& outcome = outcomes_[steps_finished_++ % outcomes_.size()];
+  const StepLayout layout = std::move(begun_.front());
+  begun_.pop_front();
+  const std::size_t rows = layout.logit_sequences.size();
+  if (layout.drawing == Drawing::on_host) return read_logits(rows);
+  FirstError errors;
+  errors.note(cudaEventSynchronize(outcome.done), "step");
+  if (!errors.none()) return errors.result().error();
+  StepResult result;
+  result.sampled = {outcome.tokens.get<std::int32_t>(), rows};
   for (std::size_t row = 0; row < rows; ++row)
     slots_.record(layout.logit_sequences[row], result.sampled[row]);
   return result;
 }
 
 Result<StepResult> CudaExecutor::run(std::span<const Slice> slices) {
-  StepWriter writer(*state_, slots_);
-  const auto bucket_for = [this](int decodes) { return graphs_->bucket_for(decodes); };
-  const StepLayout layout = writer.write(slices, bucket_for);
-  if (auto enqueued = enqueue(layout); !enqueued) return enqueued.error();
-  if (layout.drawing != Drawing::on_host && !layout.logit_sequences.empty()) {
-    if (auto drawn = draw(layout); !drawn) return drawn.error();
-  }
-  slots_.end_step();
-  return collect(layout);
+  if (auto begun = begin(slices); !begun) return begun.error();
+  return finish();
 }
 
 }  // namespace

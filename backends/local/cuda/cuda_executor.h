@@ -2,7 +2,7 @@
 //
 // See Executor for threads and lifetimes. A step of decodes alone is one captured graph; any other
 // is enqueued kernel by kernel. Next tokens are drawn on the device if every row allows it (no
-// penalties, no min_p), else logits come back.
+// penalties, no min_p), and the next step can be enqueued at once; else logits come back.
 #pragma once
 
 #include "backends/local/cuda/decoder_weights.h"

@@ -1,5 +1,7 @@
 #include "backends/local/cuda/token_slots.h"
 
+#include <cassert>
+
 namespace spillway::local::cuda {
 
 TokenSlots::TokenSlots(int slots) {
@@ -8,7 +10,9 @@ TokenSlots::TokenSlots(int slots) {
 
 std::int32_t TokenSlots::id_for(SequenceId sequence, std::int32_t token) const {
   const auto it = held_.find(sequence);
-  return it != held_.end() && it->second.token == token ? ~it->second.slot : token;
+  assert(it != held_.end() || token != kTokenUnderWay);
+  if (it == held_.end()) return token;
+  return token == kTokenUnderWay || it->second.token == token ? ~it->second.slot : token;
 }
 
 int TokenSlots::slot_for(SequenceId sequence) {

@@ -17,13 +17,13 @@ class TokenSlots {
   explicit TokenSlots(int slots);
 
   // What `ids` must hold for this token of the sequence: ~slot if the device has it, else the
-  // token.
+  // token. Requires: for kTokenUnderWay, a slot since the step that draws it.
   std::int32_t id_for(SequenceId sequence, std::int32_t token) const;
 
   // The slot into which the next token of the sequence goes; -1 if none is free.
   int slot_for(SequenceId sequence);
 
-  // After the step: the sequence drew this token.
+  // After the step, whatever has begun since: the sequence drew this token.
   void record(SequenceId sequence, std::int32_t token);
 
   // Frees the slots of sequences for which slot_for was not called since the last end_step.

@@ -106,7 +106,9 @@ void Engine::run() {
 void Engine::serve() {
   std::optional<Deadline> wait_until;
   while (true) {
+    await_planning_time();
     Mail mail = inbox_->take(wait_until);
+    woke_ = SteadyClock::now();
     admit(std::move(mail.arrivals));
     heed(mail.rings);
     drop_slow_clients();
@@ -114,14 +116,14 @@ void Engine::serve() {
       return fail_all(stopped());
     }
 
-    const auto plan = scheduler_.plan(fit_.model());
-    publish();
+    auto plan = scheduler_.plan(fit_.model());
+    publish(plan.empty() && !steps_.empty() ? &steps_.front() : nullptr);
     wait_until.reset();
-    if (plan.empty()) {
+    if (plan.empty() && steps_.empty()) {
       wait_until = next_wake(mail.drain_until);
       continue;
     }
-    if (auto ran = run_step(plan); !ran) return fail_all(broken(ran.error()));
+    if (auto ran = advance(std::move(plan)); !ran) return fail_all(broken(ran.error()));
   }
 }
 
@@ -129,7 +131,7 @@ void Engine::admit(std::vector<NewSequence> arrivals) {
   for (NewSequence& arrival : arrivals) {
     const SequenceId id = arrival.id;
     auto sequence = std::make_unique<Sequence>(std::move(arrival), codec_, seed_ + id);
-    scheduler_.add(id, sequence->prompt_tokens(), sequence->lane());
+    scheduler_.add(id, sequence->prompt_tokens(), sequence->lane(), sequence->tokens_max());
     sequences_.emplace(id, std::move(sequence));
   }
 }
@@ -176,43 +178,105 @@ Deadline Engine::next_wake(std::optional<Deadline> drain_until) const {
   return wake;
 }
 
-Result<void> Engine::run_step(const std::vector<ScheduledSlice>& plan) {
+// While a step is under way, the next one is planned when its end is near: late enough for those
+// who still come, early enough that the device does not wait should the step be shorter.
+void Engine::await_planning_time() const {
+  constexpr double kEarly = 0.2;  // Of the step's expected time.
+  constexpr std::chrono::microseconds kNapMin(200);
+  if (steps_.empty()) return;
+  const double late_by = seconds_expected(steps_.front()) * (1.0 - kEarly) - planning_seconds_;
+  const TimePoint planning = steps_.front().began + from_seconds(late_by);
+  if (planning - SteadyClock::now() > kNapMin) std::this_thread::sleep_until(planning);
+}
+
+// Begins the planned step and finishes those before it, and itself too if nothing may overlap it.
+Result<void> Engine::advance(std::vector<ScheduledSlice> plan) {
+  std::size_t stay = 0;
+  if (!plan.empty()) {
+    const auto next = begin_step(std::move(plan));
+    if (!next) return next.error();
+    if (*next == NextStep::at_once) stay = 1;
+  }
+  while (steps_.size() > stay) {
+    if (auto finished = finish_step(); !finished) return finished;
+  }
+  return {};
+}
+
+Slice Engine::slice_of(const ScheduledSlice& scheduled) const {
+  static constexpr std::int32_t kUnderWay[] = {kTokenUnderWay};
+  const Sequence& sequence = *sequences_.at(scheduled.sequence);
+  const auto known = sequence.tokens();
+  const auto first = static_cast<std::size_t>(scheduled.first_position);
+  const auto count = static_cast<std::size_t>(scheduled.tokens);
+  Slice slice;
+  slice.sequence = scheduled.sequence;
+  slice.tokens = first < known.size() ? known.subspan(first, count) : std::span(kUnderWay);
+  slice.first_position = scheduled.first_position;
+  slice.blocks = scheduler_.blocks(scheduled.sequence);
+  slice.logits_rows = scheduled.yields_token ? 1 : 0;
+  slice.sampler = &sequence.sampler();
+  return slice;
+}
+
+Result<NextStep> Engine::begin_step(std::vector<ScheduledSlice> plan) {
   slices_.clear();
-  for (const ScheduledSlice& scheduled : plan) {
-    const Sequence& sequence = *sequences_.at(scheduled.sequence);
-    const auto first = static_cast<std::size_t>(scheduled.first_position);
-    const auto count = static_cast<std::size_t>(scheduled.tokens);
-    slices_.push_back({scheduled.sequence, sequence.tokens().subspan(first, count),
-                       scheduled.first_position, scheduler_.blocks(scheduled.sequence),
-                       scheduled.yields_token ? 1 : 0, &sequence.sampler()});
+  for (const ScheduledSlice& scheduled : plan) slices_.push_back(slice_of(scheduled));
+  Step step{std::move(plan), {}, SteadyClock::now()};
+  step.work = work_of(step.plan);
+  if (!steps_.empty()) {
+    const Step& before = steps_.back();
+    step.began = std::max(step.began, before.began + from_seconds(seconds_expected(before)));
   }
   ++steps_begun_;
-  inbox_->begin_step();
-  const TimePoint began = SteadyClock::now();
-  auto result = executor_->run(slices_);
-  if (!result) return result.error();
+  inbox_->begin_step(step.began);
+  auto next = executor_->begin(slices_);
+  if (!next) return next;
+  scheduler_.begin(step.plan);
+  steps_.push_back(std::move(step));
+  planning_seconds_ = std::max(0.9 * planning_seconds_, seconds_between(woke_, SteadyClock::now()));
+  return next;
+}
 
-  const Work work = work_of(plan);
-  scheduler_.commit(plan);
-  hand_out(plan, *result);
-  publish();
-  const double seconds = seconds_between(began, SteadyClock::now());
-  fit_.observe(work.sequences, work.context_tokens, work.prefill_tokens, seconds);
+// A step lasts until its tokens are out; or, if the next runs already, until the device is done
+// with it.
+Result<void> Engine::finish_step() {
+  auto result = executor_->finish();
+  if (!result) return result.error();
+  TimePoint ended = SteadyClock::now();
+  const Step step = std::move(steps_.front());
+  steps_.pop_front();
+  scheduler_.finish();
+  hand_out(step.plan, *result);
+  publish(steps_.empty() ? nullptr : &steps_.front());
+  if (steps_.empty()) {
+    ended = SteadyClock::now();
+  } else {
+    steps_.front().began = ended;
+  }
+  const double seconds = seconds_between(step.began, ended);
+  fit_.observe(step.work.sequences, step.work.context_tokens, step.work.prefill_tokens, seconds);
   inbox_->count([&](EngineCounters& counters) {
     ++counters.steps;
-    counters.prompt_tokens += static_cast<std::uint64_t>(work.prefill_tokens);
+    counters.prompt_tokens += static_cast<std::uint64_t>(step.work.prefill_tokens);
     counters.preemptions = scheduler_.preemptions();
     counters.step_seconds.observe(seconds);
-    counters.batch_size.observe(static_cast<double>(plan.size()));
+    counters.batch_size.observe(static_cast<double>(step.plan.size()));
   });
-  inbox_->end_step(fit_.model());
+  inbox_->end_step(fit_.model(), steps_.empty() ? std::nullopt : std::optional(ended));
   return {};
+}
+
+double Engine::seconds_expected(const Step& step) const {
+  return fit_.model().seconds(step.work.sequences, step.work.context_tokens,
+                              step.work.prefill_tokens);
 }
 
 Engine::Work Engine::work_of(const std::vector<ScheduledSlice>& plan) const {
   Work work;
   for (const ScheduledSlice& slice : plan) {
-    if (slice.tokens > 1 || sequences_.at(slice.sequence)->generated() == 0) {
+    const int prompt = sequences_.at(slice.sequence)->prompt_tokens();
+    if (slice.tokens > 1 || slice.first_position < prompt) {
       work.prefill_tokens += slice.tokens;
       continue;
     }
@@ -229,12 +293,14 @@ void Engine::hand_out(const std::vector<ScheduledSlice>& plan, const StepResult&
   std::uint64_t finished = 0;
   for (const ScheduledSlice& slice : plan) {
     if (!slice.yields_token) continue;
-    Sequence& sequence = *sequences_.at(slice.sequence);
+    const std::size_t at = row++;
+    const auto found = sequences_.find(slice.sequence);
+    if (found == sequences_.end()) continue;  // It was over when the step had begun.
+    Sequence& sequence = *found->second;
     const std::int32_t token =
         result.sampled.empty() ? sequence.sampler().choose(
-                                     result.logits.subspan(row * vocabulary, vocabulary), scratch_)
-                               : result.sampled[row];
-    ++row;
+                                     result.logits.subspan(at * vocabulary, vocabulary), scratch_)
+                               : result.sampled[at];
     ++generated;
     if (sequence.accept(token)) {
       ++finished;
@@ -262,18 +328,31 @@ void Engine::fail_all(const Error& error) {
   const std::uint64_t failed = arrivals.size() + sequences_.size();
   inbox_->count([failed](EngineCounters& counters) { counters.failed += failed; });
   while (!sequences_.empty()) end(sequences_.begin()->first);
+  steps_.clear();
 }
 
-void Engine::publish() {
+// What there is before the next step begins; or, if one is given, before that one, which is under
+// way, began.
+void Engine::publish(const Step* under_way) {
+  std::unordered_map<SequenceId, const ScheduledSlice*> begun;
+  if (under_way != nullptr) {
+    for (const ScheduledSlice& slice : under_way->plan) begun.emplace(slice.sequence, &slice);
+  }
   std::vector<SequenceStatus> running;
   std::vector<SequenceStatus> waiting;
-  for (const SequenceProgress& progress : scheduler_.progress()) {
+  for (SequenceProgress progress : scheduler_.progress()) {
+    const auto slice = begun.find(progress.sequence);
+    if (slice != begun.end() && progress.running) {
+      progress.computed -= slice->second->tokens;
+      progress.length -= slice->second->yields_token ? 1 : 0;
+    }
     const Sequence& sequence = *sequences_.at(progress.sequence);
     const int left = progress.length - progress.computed;
-    const bool decodes = left == 1 && sequence.generated() > 0;
+    const int generated = progress.length - sequence.prompt_tokens();
+    const bool decodes = left == 1 && generated > 0;
     (progress.running ? running : waiting)
-        .push_back({decodes ? 0 : left, progress.computed, sequence.generated(),
-                    sequence.tokens_max(), progress.lane});
+        .push_back({decodes ? 0 : left, progress.computed, generated, sequence.tokens_max(),
+                    progress.lane});
   }
   inbox_->publish(std::move(running), std::move(waiting), pool_.blocks_free() * kBlockTokens);
 }

@@ -2,9 +2,13 @@
 //
 // submit, status, counters, stop: any thread. All else happens on the engine thread, which between
 // two steps takes in what has arrived, drops whose consumer left, parks whose client does not read,
-// asks the scheduler for the next step, runs it, and pushes each new token's text into its Bridge.
-// It never waits for a client: a full Bridge only leaves its sequence out of the batch. When the
-// executor fails, every stream fails with backend_unavailable and the engine is no longer ready.
+// asks the scheduler for the next step, begins it, and pushes each new token's text into its
+// Bridge. Where the executor allows it, the next step begins before the one under way is finished,
+// so that the device never waits for this thread; it is planned late, when the end of that one is
+// near, so that who comes is in it. A sequence that turns out to be over has then begun a token too
+// many, which nobody sees. It never waits for a client: a full Bridge only leaves its sequence out
+// of the batch. When the executor fails, every stream fails with backend_unavailable and the engine
+// is no longer ready.
 #pragma once
 
 #include "backends/contract/engine_counters.h"
@@ -21,6 +25,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -81,18 +86,30 @@ class Engine {
     double prefill_tokens = 0;
   };
 
+  // A step that is under way, or about to be.
+  struct Step {
+    std::vector<ScheduledSlice> plan;
+    Work work;
+    TimePoint began;  // Behind another: when that is expected to end, until it has.
+  };
+
   void run();
   void serve();
   void admit(std::vector<NewSequence> arrivals);
   void heed(const std::vector<Ring>& rings);
   void drop_slow_clients();
   Deadline next_wake(std::optional<Deadline> drain_until) const;
-  Result<void> run_step(const std::vector<ScheduledSlice>& plan);
+  void await_planning_time() const;
+  Result<void> advance(std::vector<ScheduledSlice> plan);
+  Result<NextStep> begin_step(std::vector<ScheduledSlice> plan);
+  Result<void> finish_step();
+  Slice slice_of(const ScheduledSlice& scheduled) const;
   Work work_of(const std::vector<ScheduledSlice>& plan) const;
+  double seconds_expected(const Step& step) const;
   void hand_out(const std::vector<ScheduledSlice>& plan, const StepResult& result);
   void end(SequenceId id);
   void fail_all(const Error& error);
-  void publish();
+  void publish(const Step* under_way);
 
   const EngineLimits limits_;
   const TextCodec& codec_;
@@ -108,6 +125,9 @@ class Engine {
   const std::uint64_t seed_;  // Of answers that were asked for without one.
   SamplerScratch scratch_;
   std::vector<Slice> slices_;
+  std::deque<Step> steps_;         // Begun and not finished: at most two.
+  TimePoint woke_;                 // Began to plan.
+  double planning_seconds_ = 0.0;  // What that takes until the step has begun, at worst of late.
   std::uint64_t steps_begun_ = 0;
 
   std::promise<void> calibrated_;

@@ -79,15 +79,15 @@ void Inbox::publish(std::vector<SequenceStatus> running, std::vector<SequenceSta
   status_.kv_tokens_free = kv_tokens_free;
 }
 
-void Inbox::begin_step() {
+void Inbox::begin_step(TimePoint starts) {
   std::lock_guard lock(mutex_);
   ++steps_begun_;
-  step_began_ = SteadyClock::now();
+  step_began_ = starts;
 }
 
-void Inbox::end_step(const StepModel& model) {
+void Inbox::end_step(const StepModel& model, std::optional<TimePoint> next_began) {
   std::lock_guard lock(mutex_);
-  step_began_.reset();
+  step_began_ = next_began;
   status_.step = model;
 }
 

@@ -62,8 +62,10 @@ class Inbox {
   // has been handed in since `take` stays behind those of its lane.
   void publish(std::vector<SequenceStatus> running, std::vector<SequenceStatus> waiting,
                int kv_tokens_free);
-  void begin_step();
-  void end_step(const StepModel& model);
+  // Behind another step: `starts` is when that is expected to end.
+  void begin_step(TimePoint starts);
+  // `next_began`: when the step that is now under way began, if there is one.
+  void end_step(const StepModel& model, std::optional<TimePoint> next_began = {});
 
   // Engine thread. Changes the counters under the lock.
   template <class Change>
