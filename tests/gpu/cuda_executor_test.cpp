@@ -242,6 +242,58 @@ TEST(CudaExecutor, DrawnTokensContinueOnTheDevice) {
   }
 }
 
+// What five sequences draw that join one by one. With `ahead`, each step is begun before the one
+// before it is finished, and names tokens that the host has not seen.
+std::vector<std::vector<std::int32_t>> drawn_by(Executor& executor, bool ahead, SequenceId first) {
+  static constexpr std::int32_t kUnderWay[] = {kTokenUnderWay};
+  auto free = shuffled_blocks();
+  std::vector<Running> sequences;
+  std::vector<SequenceSampler> samplers;
+  for (int i = 0; i < 5; ++i) {
+    sequences.emplace_back(first + i, 10 + i, 512, free);
+    Sampling sampling;
+    sampling.temperature = i % 2 == 0 ? 0.0 : 0.8;
+    sampling.seed = 1000 + i;
+    samplers.emplace_back(sampling, std::span<const std::int32_t>(), std::vector<std::int32_t>(),
+                          7);
+  }
+  for (int step = 0; step < 14; ++step) {
+    std::vector<Slice> slices;
+    for (int i = 0; i <= std::min(step, 4); ++i) {
+      Running& s = sequences[i];
+      const bool unseen = s.done >= static_cast<int>(s.all.size());
+      if (unseen) s.all.push_back(0);  // Stands for the token until it is seen.
+      slices.push_back(s.next(static_cast<int>(s.all.size()) - s.done, 1, &samplers[i]));
+      if (unseen) slices.back().tokens = kUnderWay;
+    }
+    const auto next = executor.begin(slices);
+    EXPECT_TRUE(next && *next == NextStep::at_once);
+    const auto take = [&](int of_step) {
+      const auto result = executor.finish();
+      ASSERT_TRUE(result);
+      for (int i = 0; i <= std::min(of_step, 4); ++i) {
+        const std::size_t at = 10 + i + static_cast<std::size_t>(of_step - i);
+        if (sequences[i].all.size() == at) sequences[i].all.push_back(0);
+        sequences[i].all[at] = result->sampled[i];
+      }
+    };
+    if (!ahead) take(step);
+    if (ahead && step > 0) take(step - 1);
+    if (ahead && step == 13) take(step);
+  }
+  std::vector<std::vector<std::int32_t>> all;
+  for (const Running& sequence : sequences) all.push_back(sequence.all);
+  return all;
+}
+
+TEST(CudaExecutor, StepsBegunAheadDrawTheSameTokens) {
+  Pair pair("llama");
+  const auto seed = generator();
+  const auto one_by_one = drawn_by(*pair.executor, false, 1);
+  generator() = seed;
+  EXPECT_EQ(drawn_by(*pair.executor, true, 101), one_by_one);
+}
+
 TEST(CudaExecutor, PenaltiesBringLogitsBack) {
   Pair pair("llama");
   auto free = shuffled_blocks();
