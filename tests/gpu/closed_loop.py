@@ -18,9 +18,9 @@ import gguf_header
 
 PROCESSES_MAX = 6
 SILENCE_MAX = 60  # Seconds without a byte for any client.
-TEXT = re.compile(rb'"content":"((?:[^"\\\\]|\\\\.)*)"')
-FIRST_TEXT = re.compile(rb'"content":"[^"]')
-COMPLETION, PROMPT = re.compile(rb'"completion_tokens":(\d+)'), re.compile(rb'"prompt_tokens":(\d+)')
+TEXT = re.compile(rb'"(?:content|text)": ?"((?:[^"\\\\]|\\\\.)*)"')
+FIRST_TEXT = re.compile(rb'"(?:content|text)": ?"[^"]')
+COMPLETION, PROMPT = re.compile(rb'"completion_tokens": ?(\d+)'), re.compile(rb'"prompt_tokens": ?(\d+)')
 WORDS = ("river mountain window garden letter winter number silver answer people music table yellow paper stone bread "
          "morning island teacher ocean simple engine color forest metal doctor camera bridge village summer").split()
 
@@ -42,6 +42,14 @@ class Loop(NamedTuple):
     busy: float  # Share of its time that the busiest process was on a core.
 
 
+def post(path, question):
+    """A whole request for a greedy answer of exactly max_tokens, streamed."""
+    body = json.dumps(question | {"stream": True, "stream_options": {"include_usage": True}, "temperature": 0,
+                                  "ignore_eos": True}).encode()
+    return (f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\nconnection: close\r\n"
+            f"content-length: {len(body)}\r\n\r\n").encode() + body
+
+
 class Prompts:
     """Texts of a given number of tokens, each with words of its own that are one token each."""
 
@@ -53,12 +61,8 @@ class Prompts:
     def request(self, seed, out_tokens):
         rng = random.Random(seed)
         text = f"Story {seed:09d}:" + "".join(" " + rng.choice(self.words) for _ in range(self.count))
-        body = json.dumps({"model": "model", "messages": [{"role": "user", "content": text}], "stream": True,
-                           "stream_options": {"include_usage": True}, "max_tokens": out_tokens, "temperature": 0,
-                           "ignore_eos": True}).encode()
-        head = (f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
-                f"connection: close\r\ncontent-length: {len(body)}\r\n\r\n")
-        return head.encode() + body
+        return post("/v1/chat/completions", {"model": "model", "messages": [{"role": "user", "content": text}],
+                                             "max_tokens": out_tokens})
 
     def fit(self, port, tokens):
         """Finds the number of words that makes `tokens` tokens with the template's."""

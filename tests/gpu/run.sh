@@ -3,11 +3,12 @@
 # not run again; delete its file to repeat it. Every measured line ends with the clock and the power seen right after it.
 #
 # usage: tests/gpu/run.sh [STAGE…]   all of them if none is named:
-#   check  sanitize  logits  kernels  model:NAME[:eager]  aten:NAME  serve[:NAME]
+#   check  sanitize  logits  kernels  model:NAME[:eager]  aten:NAME  serve[:NAME]  vllm:NAME[:fp8]
 #   BUILD=build/gpu        where the programs are, or are built if they are not there yet
 #   RESULTS=build/gpu-run  one file a stage
 #   BINARY, MODEL          for serve: the gateway, built with SPILLWAY_CUDA, and the model file it serves; with a NAME
 #                          random weights of its shape, in SCRATCH=/dev/shm (r1-qwen-7b: 16 GB)
+#   VLLM                   for vllm: see serve_vllm.py; the same load on the same card, to stand beside serve:NAME
 set -u -o pipefail
 cd "$(dirname "$0")/../.."
 BUILD=${BUILD:-build/gpu}
@@ -59,16 +60,21 @@ model() {
 
 serve() {
   if [ $# -eq 0 ]; then
-    python3 tests/gpu/serve.py "$BINARY" "$MODEL" | with_clock
+    python3 tests/gpu/serve.py "$BINARY" "$MODEL"
     return
   fi
   local model=$SCRATCH/spillway-$1.gguf status
   python3 tests/gpu/random_model.py "$1" "$model" &&
     python3 tests/gpu/serve.py "$BINARY" "$model" --skip-agreement --sequences 256 --kv-tokens 262144 \
-      --step-tokens 1280,2048 --prompt-tokens 512 --out 128 --concurrency 1,128,256 --rounds 6 | with_clock
+      --step-tokens 1280,2048 --prompt-tokens 512 --out 128 --concurrency 1,128,256 --rounds 6
   status=$?
   rm -f "$model"
   return $status
+}
+
+vllm() {
+  python3 tests/gpu/serve_vllm.py "$1" ${2:+--quantization "$2"} --prompt-tokens 512 --out 128 --concurrency 1,128,256 \
+    --rounds 6
 }
 
 aten() { python3 tests/gpu/aten_eager.py "$1" | with_clock; }
@@ -94,8 +100,9 @@ stage() {
 }
 
 [ $# -gt 0 ] || set -- check sanitize logits kernels model:qwen3-0.6b model:qwen3-0.6b:eager \
-  model:r1-qwen-7b model:r1-qwen-7b:eager aten:qwen3-0.6b aten:r1-qwen-7b serve serve:r1-qwen-7b serve:qwen3-0.6b
-[[ "$*" =~ ^serve[^\ ]*$ ]] || build || exit 1
+  model:r1-qwen-7b model:r1-qwen-7b:eager aten:qwen3-0.6b aten:r1-qwen-7b serve serve:r1-qwen-7b vllm:r1-qwen-7b \
+  serve:qwen3-0.6b vllm:qwen3-0.6b
+[[ "$*" =~ ^(serve|vllm)[^\ ]*$ ]] || build || exit 1
 failed=0
 for name in "$@"; do stage "$name"; done
 exit $failed

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import agreement
 import closed_loop
+from clock_log import ClockLog
 
 START_MAX = 120
 
@@ -84,20 +85,21 @@ def in_ms(values):
     return f"P50 {statistics.median(values):.1f} P99 {quantile(values, 0.99):.1f} ms"
 
 
-def speed(port, prompts, options, concurrency, step_tokens):
-    loop = closed_loop.run(port, prompts, concurrency, options.rounds, options.out, options.seconds)
+def speed(port, prompts, options, concurrency, label):
+    with ClockLog() as clock:
+        loop = closed_loop.run(port, prompts, concurrency, options.rounds, options.out, options.seconds)
     rows, later = loop.rows, [row.ttft for row in loop.rows if row.client_round > 0]
     tokens = sum(row.out_tokens for row in rows)
     if {row.out_tokens for row in rows} != {options.out}:
         raise RuntimeError(f"answers are of {sorted({row.out_tokens for row in rows})} tokens, not {options.out}")
-    print(f"serve c{concurrency} step {step_tokens}: {tokens / loop.seconds:.0f} out tok/s, "
+    print(f"{label} c{concurrency}: {tokens / loop.seconds:.0f} out tok/s, "
           f"{len(rows) / loop.seconds:.2f} req/s, TTFT {in_ms(row.ttft for row in rows)}"
           f"{', after the first ' + in_ms(later) if later else ''}, "
           f"TPOT P50 {1e3 * statistics.median(row.tpot for row in rows):.3f} "
           f"P99 {1e3 * quantile([row.tpot for row in rows], 0.99):.3f} ms; {len(rows)} requests of "
           f"{statistics.mean(row.prompt_tokens for row in rows):.1f} in {options.out} out, {loop.seconds:.1f} s, "
           f"{len({row.text for row in rows})} different answers of {statistics.mean(row.pieces for row in rows):.0f} pieces, "
-          f"load generator busy {100 * loop.busy:.0f} %", flush=True)
+          f"load generator busy {100 * loop.busy:.0f} %{clock}", flush=True)
 
 
 def measure(port, options, step_tokens, began):
@@ -112,7 +114,7 @@ def measure(port, options, step_tokens, began):
     # Meets sizes of steps for the first time.
     closed_loop.run(port, prompts, max(levels), 1, min(8, options.out), options.seconds)
     for concurrency in levels:
-        speed(port, prompts, options, concurrency, step_tokens)
+        speed(port, prompts, options, concurrency, f"serve step {step_tokens}")
     return good
 
 
@@ -134,6 +136,14 @@ def serve(options, step_tokens):
     return good
 
 
+def add_load_arguments(parser):
+    parser.add_argument("--prompt-tokens", type=int, default=204)
+    parser.add_argument("--out", type=int, default=128, help="tokens of each answer")
+    parser.add_argument("--concurrency", default="1,32,128", help="comma-separated")
+    parser.add_argument("--rounds", type=int, default=10, help="requests of each client")
+    parser.add_argument("--seconds", type=float, default=60, help="no request of a loop is begun later")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary", type=Path)
@@ -142,11 +152,7 @@ def main():
     parser.add_argument("--sequences", type=int, default=128, help="sequences_max")
     parser.add_argument("--kv-tokens", type=int, default=65536, help="kv_tokens_max")
     parser.add_argument("--step-tokens", default="1024", help="step_tokens_max; comma-separated, one gateway each")
-    parser.add_argument("--prompt-tokens", type=int, default=204)
-    parser.add_argument("--out", type=int, default=128, help="tokens of each answer")
-    parser.add_argument("--concurrency", default="1,32,128", help="comma-separated")
-    parser.add_argument("--rounds", type=int, default=10, help="requests of each client")
-    parser.add_argument("--seconds", type=float, default=60, help="no request of a loop is begun later")
+    add_load_arguments(parser)
     parser.add_argument("--skip-agreement", action="store_true", help="for models other than SmolLM2-135M-Instruct")
     options = parser.parse_args()
     good = [serve(options, step_tokens) for step_tokens in map(int, options.step_tokens.split(","))]

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""vLLM beside the gateway: the closed loops of serve.py, by the same clients, on a model of the same shape with random weights.
+
+usage: serve_vllm.py SHAPE [--quantization fp8] [--concurrency 1,128,256] [--rounds 6] …
+Prompts are ids of tokens for /v1/completions, so vLLM has nothing to tokenize; no prefix is kept. VLLM=FOLDER holds vx/ and
+site/, what python3 needs on its path to import vllm; without it, and with no vllm installed, it says so and ends with 0.
+"""
+import argparse
+import importlib.util
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import closed_loop
+import random_model
+import serve
+
+START_MAX = 300
+ARCHITECTURES = {"qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM"}
+ORDINARY_FIRST = 300  # Ids below are single bytes.
+
+
+class TokenPrompts:
+    """Requests of exactly `tokens` random ids each."""
+
+    def __init__(self, vocabulary, tokens):
+        self.vocabulary, self.tokens = vocabulary, tokens
+
+    def request(self, seed, out_tokens):
+        rng = random.Random(seed)
+        ids = [rng.randrange(ORDINARY_FIRST, self.vocabulary) for _ in range(self.tokens)]
+        return closed_loop.post("/v1/completions", {"model": "model", "prompt": ids, "max_tokens": out_tokens})
+
+
+def write_model(shape, folder):
+    """A model folder as transformers knows it, without weights; its tokens are letters and words of numbers."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # pylint: disable=import-outside-toplevel
+    config = {"architectures": [ARCHITECTURES[shape.architecture]], "model_type": shape.architecture,
+              "hidden_size": shape.width, "intermediate_size": shape.inner, "num_hidden_layers": shape.layers,
+              "num_attention_heads": shape.query_heads, "num_key_value_heads": shape.kv_heads, "head_dim": shape.head_width,
+              "max_position_embeddings": 16384, "rope_theta": shape.rope_base, "rms_norm_eps": shape.epsilon,
+              "vocab_size": shape.vocabulary, "tie_word_embeddings": shape.tied, "hidden_act": "silu",
+              "torch_dtype": "bfloat16", "bos_token_id": 0, "eos_token_id": 1, "initializer_range": 0.02}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = {letter: index for index, letter in enumerate(letters)}
+    words.update({f"\u0120w{index}": index for index in range(len(words), shape.vocabulary)})
+    tokenizer = Tokenizer(models.BPE(vocab=words, merges=[]))
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps(
+        {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": letters[0], "eos_token": letters[1],
+         "model_max_length": 16384}), encoding="utf-8")
+
+
+def environment():
+    """vLLM's, or nothing if there is no vLLM."""
+    settings = {"VLLM_USE_FLASHINFER_SAMPLER": "0", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1",
+                "VLLM_LOGGING_LEVEL": "WARNING"}
+    folder = os.environ.get("VLLM")
+    if folder and (Path(folder) / "vx" / "vllm").is_dir():
+        return os.environ | settings | {"PYTHONPATH": f"{folder}/vx:{folder}/site"}
+    return os.environ | settings if importlib.util.find_spec("vllm") else None
+
+
+def command(folder, port, options):
+    arguments = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder), "--served-model-name",
+                 "model", "--load-format", "dummy", "--max-model-len", "8192", "--max-num-seqs", str(options.sequences),
+                 "--no-enable-prefix-caching", "--port", str(port), "--host", "127.0.0.1", "--no-enable-log-requests",
+                 "--attention-backend", "FLASH_ATTN"]
+    return arguments + (["--quantization", options.quantization] if options.quantization else [])
+
+
+def wait_until_ready(child, port, log):
+    end = time.monotonic() + START_MAX
+    while time.monotonic() < end and child.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.3)
+    log.seek(0)
+    raise RuntimeError(f"vLLM does not listen: {log.read()[-4000:]}")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def measure(folder, options, log):
+    port, began = free_port(), time.monotonic()
+    child = subprocess.Popen(command(folder, port, options), stdout=log, stderr=subprocess.STDOUT, env=environment())
+    label = "vllm" + (f" {options.quantization}" if options.quantization else "")
+    try:
+        wait_until_ready(child, port, log)
+        print(f"{label} {options.shape} ready after {time.monotonic() - began:.1f} s", flush=True)
+        prompts = TokenPrompts(random_model.SHAPES[options.shape].vocabulary, options.prompt_tokens)
+        levels = [int(level) for level in options.concurrency.split(",")]
+        closed_loop.run(port, prompts, max(levels), 1, min(8, options.out), options.seconds)
+        for concurrency in levels:
+            serve.speed(port, prompts, options, concurrency, label)
+    finally:
+        child.terminate()
+        try:
+            child.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("shape", choices=random_model.SHAPES)
+    parser.add_argument("--quantization", default="", help="fp8: weights and activations")
+    parser.add_argument("--sequences", type=int, default=256, help="max_num_seqs")
+    serve.add_load_arguments(parser)
+    options = parser.parse_args()
+    if environment() is None:
+        print("vllm: not on this machine, nothing is measured (VLLM=FOLDER brings it along)")
+        return 0
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as log:
+        write_model(random_model.SHAPES[options.shape], Path(folder))
+        measure(Path(folder), options, log)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
