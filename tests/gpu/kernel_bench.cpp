@@ -56,14 +56,15 @@ struct LinearShape {
   bool norm;
 };
 
-void bench_skinny(GraphTimer& timer, const LinearShape& shape, int tokens) {
+// In bf16, or E4M3: the same memory read as twice as many weights.
+void bench_skinny(GraphTimer& timer, const LinearShape& shape, int tokens, bool e4m3) {
   const std::size_t rows = std::size_t(shape.n) * (shape.epilogue == kSiluMul ? 2 : 1);
-  const std::size_t elements = rows * shape.k;
+  const std::size_t elements = rows * shape.k / (e4m3 ? 2 : 1);  // Of two bytes.
   const int copies = static_cast<int>(std::max<std::size_t>(1, kRotation / (elements * 2)));
   auto& weight = noise(elements * copies);
   DeviceArray<Bf16> x(random_bf16(std::size_t(tokens) * shape.k));
   DeviceArray<Bf16> norm(random_bf16(shape.k, 0.1f, 1.0f));
-  DeviceArray<float> out(std::size_t(tokens) * shape.n);
+  DeviceArray<float> out(std::size_t(tokens) * shape.n), scales(std::vector<float>(rows, 1e-3f));
   check(cudaMemset(out.get(), 0, out.bytes()), "clear");
   const double us = timer.microseconds(std::max(copies, 8), [&](int i) {
     const SkinnyLinear args = {out.get(),
@@ -74,11 +75,13 @@ void bench_skinny(GraphTimer& timer, const LinearShape& shape, int tokens) {
                                shape.n,
                                shape.k,
                                1e-6f,
-                               shape.epilogue};
+                               shape.epilogue,
+                               e4m3 ? scales.get() : nullptr};
     check(spillway_skinny_linear(&args, timer.stream()), shape.name);
   });
-  report(std::string("skinny ") + shape.name + " M=" + std::to_string(tokens), us, elements * 2.0,
-         0);
+  report(
+      std::string(e4m3 ? "fp8 skinny " : "skinny ") + shape.name + " M=" + std::to_string(tokens),
+      us, elements * 2.0, 0);
 }
 
 void bench_all_skinny(GraphTimer& timer) {
@@ -97,7 +100,8 @@ void bench_all_skinny(GraphTimer& timer) {
       {"0.6b head 151936x1024 norm float", 151936, 1024, kStoreFloat, true},
   };
   for (const auto& shape : shapes) {
-    for (const int tokens : {1, 2, 4, 8}) bench_skinny(timer, shape, tokens);
+    for (const int tokens : {1, 2, 4, 8}) bench_skinny(timer, shape, tokens, false);
+    for (const int tokens : {1, 8}) bench_skinny(timer, shape, tokens, true);
   }
 }
 

@@ -44,7 +44,8 @@ extern "C" int spillway_embed(const Embed* args, Stream stream);
 
 // s = x[row_index ? row_index[r] : r] (+ residual[same row], written back in bf16 if residual is
 // given); out[r] = s / sqrt(mean(s²) + epsilon) · weight. Sums in fp32. Requires: width % 8 == 0,
-// width ≤ 16384; x is bf16 [*, width], out bf16 [rows, width].
+// width ≤ 16384; x is bf16 [*, width], out bf16 [rows, width]. With `scales`, out is E4M3 as of
+// spillway_quantize_rows.
 struct RmsNorm {
   void* out;
   const void* x;
@@ -54,6 +55,10 @@ struct RmsNorm {
   int rows;
   int width;
   float epsilon;
+  float* scales;  // [rows] or null
+  // Or null: x[r][i] counts times x_scales[r] · column_scales[i]. Requires then: a residual.
+  const float* x_scales;  // Of the same row; may be `scales`.
+  const float* column_scales;
 };
 extern "C" int spillway_rms_norm(const RmsNorm* args, Stream stream);
 
@@ -65,6 +70,22 @@ struct SiluMul {
   int width;
 };
 extern "C" int spillway_silu_mul(const SiluMul* args, Stream stream);
+
+// Bytes of E4M3 (four bits of exponent, three of mantissa): out[r][i] · scales[r] is nearly
+// v[r][i], where scales[r] = max |v[r]| / 448 and v[r] is x[r], or silu(x[r][i]) · x[r][width + i]
+// with `silu_mul`. With `x_scales`, x[r][i] counts times x_scales[r] · column_scales[i]: a product
+// of E4M3 that is not scaled yet. Requires: width % 8 == 0, width ≤ 32768.
+struct QuantizeRows {
+  void* out;      // [rows, width], 16-byte aligned
+  float* scales;  // [rows]
+  const void* x;  // bf16 [rows, width or 2·width]
+  int rows;
+  int width;
+  int silu_mul;
+  const float* x_scales;       // [rows] or null; may be `scales`
+  const float* column_scales;  // [width or 2·width]
+};
+extern "C" int spillway_quantize_rows(const QuantizeRows* args, Stream stream);
 
 // ---- linear layers of few tokens
 // ------------------------------------------------------------------
@@ -78,17 +99,19 @@ enum SkinnyEpilogue : int {
 
 // out[t][i] = Σ_k x[t][k] · weight[i][k], accumulated in fp32 on the tensor cores, weights streamed
 // once. With norm_weight, x is replaced by x / sqrt(mean(x²) + epsilon) · norm_weight on the way
-// in. Requires: 1 ≤ tokens ≤ kSkinnyTokensMax, n % 16 == 0, k % 32 == 0.
+// in. With `scales` the weights are E4M3, as of spillway_quantize_rows, and x stays bf16. Requires:
+// 1 ≤ tokens ≤ kSkinnyTokensMax, n % 16 == 0, k % 32 == 0, for E4M3 k % 64 == 0.
 struct SkinnyLinear {
   void* out;  // [tokens, n], row stride n
   const void* x;
-  const void* weight;       // bf16 [n or 2·n, k]
+  const void* weight;       // bf16 or E4M3 [n or 2·n, k]
   const void* norm_weight;  // bf16 [k] or null
   int tokens;
   int n;
   int k;
   float epsilon;
   int epilogue;
+  const float* scales;  // [n or 2·n] or null
 };
 extern "C" int spillway_skinny_linear(const SkinnyLinear* args, Stream stream);
 

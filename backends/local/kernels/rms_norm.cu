@@ -1,6 +1,6 @@
 // RMS norm of bf16 rows, with the residual add before it; one block a row, which stays in
-// registers.
-#include "backends/local/kernels/device.cuh"
+// registers; in bf16, or in E4M3 with a scale.
+#include "backends/local/kernels/fp8_rows.cuh"
 #include "backends/local/kernels/kernels.h"
 
 namespace spillway::kernels {
@@ -75,15 +75,21 @@ __global__ void __launch_bounds__(kThreadsMax) rms_norm(RmsNorm args) {
     const int at = threadIdx.x + i * blockDim.x;
     if (at >= vectors) continue;
     v[i] = x[at];
+    if (args.x_scales) v[i] = scaled_by(v[i], args.x_scales[row], args.column_scales + at * 8);
     if (residual) add_residual(v[i], residual + begin + at);
     sum += sum_of_squares(v[i]);
   }
   const float scale = rsqrtf(block_sum(sum) / args.width + args.epsilon);
-  auto* out = static_cast<Bf16x8*>(args.out) + int64_t{blockIdx.x} * vectors;
+  const int64_t to = int64_t{blockIdx.x} * vectors;
 #pragma unroll
   for (int i = 0; i < kVectorsMax; ++i) {
     const int at = threadIdx.x + i * blockDim.x;
-    if (at < vectors) out[at] = scaled(v[i], scale, w[i]);
+    if (at >= vectors) continue;
+    v[i] = scaled(v[i], scale, w[i]);
+    if (!args.scales) static_cast<Bf16x8*>(args.out)[to + at] = v[i];
+  }
+  if (args.scales) {
+    store_e4m3_row(v, vectors, static_cast<E4m3x8*>(args.out) + to, args.scales + blockIdx.x);
   }
 }
 

@@ -5,14 +5,18 @@
 // 16 bytes of x: nothing passes through shared memory on its way to the tensor cores. A block owns
 // 16 or 32 rows and deals their k to its warps, whose sums meet in shared memory once. The first
 // weights are on their way before the kernel waits for its input.
+//
+// Weights of E4M3 become bf16 by moving bits: exponent and mantissa land where bf16 has them, which
+// makes every weight 2^-120 of what it is. x is multiplied by 2^60 on the way in, so that products
+// stay far from the ends of fp32, and the scale of the row by 2^60 at the end.
 #include "backends/local/kernels/device.cuh"
 #include "backends/local/kernels/kernels.h"
 
 namespace spillway::kernels {
 namespace {
 
-constexpr int kChunk = 32;  // k that one warp takes with one 16-byte load a lane
-constexpr int kRows = 16;   // of an mma tile
+constexpr int kChunkBytes = 64;  // of a row of weights that one warp takes with one load a lane
+constexpr int kRows = 16;        // of an mma tile
 constexpr int kScratchStride = kSkinnyTokensMax + 1;  // Spreads the rows of a tile over the banks.
 
 struct Slice {
@@ -37,18 +41,40 @@ __device__ float weigh(Bf16x8& v, const Bf16x8& weight) {
   return squares;
 }
 
+// Four weights of E4M3 as bf16, 2^-120 of their size.
+__device__ void unpack_e4m3(uint32_t four, uint32_t (&pair)[2]) {
+  constexpr uint32_t kSigns = 0x80008000u;
+  constexpr uint32_t kMagnitudes = 0x07f007f0u;
+  const uint32_t low = __byte_perm(four, 0, 0x1404);
+  const uint32_t high = __byte_perm(four, 0, 0x3424);
+  pair[0] = (low & kSigns) | (low >> 4 & kMagnitudes);
+  pair[1] = (high & kSigns) | (high >> 4 & kMagnitudes);
+}
+
+// v · 2^60.
+__device__ void lift(Bf16x8& v) {
+  const __nv_bfloat162 factor = __float2bfloat162_rn(0x1p60f);
+#pragma unroll
+  for (uint32_t& pair : v.pair) {
+    const __nv_bfloat162 product = __hmul2(reinterpret_cast<__nv_bfloat162&>(pair), factor);
+    pair = reinterpret_cast<const uint32_t&>(product);
+  }
+}
+
 // One warp's share of k: streams rows of W and multiplies them with all tokens. Lane 4g + t holds
 // rows g and g + 8 of every tile, and x of token g. Where a norm is asked for, x is multiplied by
 // its weight here and by 1/rms at the very end, so that one pass over x is enough.
-template <int Tiles, int Loads, int LoadsX>
+template <int Tiles, int Loads, int LoadsX, bool E4m3>
 class RowStream {
  public:
-  static constexpr int kAhead = Loads / (2 * Tiles);  // Chunks of W under way.
-  static constexpr int kAheadX = LoadsX;              // Of x, which comes from the L2 or nearer.
+  static constexpr int kChunk = E4m3 ? kChunkBytes : kChunkBytes / 2;  // k of it
+  static constexpr int kVectorsX = E4m3 ? 2 : 1;                       // of x that a lane takes
+  static constexpr int kAhead = Loads / (2 * Tiles);                   // Chunks of W under way.
+  static constexpr int kAheadX = LoadsX / kVectorsX;  // Of x, which comes from the L2 or nearer.
 
   // Asks for the first weights.
   __device__ RowStream(const SkinnyLinear& args, const int (&first_row)[Tiles], Slice slice)
-      : slice_(slice), row_bytes_(int64_t{args.k} * 2) {
+      : slice_(slice), row_bytes_(int64_t{args.k} * (E4m3 ? 1 : 2)) {
     const int lane = threadIdx.x % kWarp;
 #pragma unroll
     for (int tile = 0; tile < Tiles; ++tile) {
@@ -62,9 +88,12 @@ class RowStream {
   __device__ void run(const SkinnyLinear& args) {
     const int lane = threadIdx.x % kWarp;
     if (lane / 4 < args.tokens) {
-      x_from_ = static_cast<const char*>(args.x) + lane / 4 * row_bytes_ + lane % 4 * 16;
+      x_from_ = static_cast<const Bf16x8*>(args.x) + int64_t{lane / 4} * (args.k / 8) +
+                lane % 4 * kVectorsX;
     }
-    if (args.norm_weight) norm_from_ = static_cast<const char*>(args.norm_weight) + lane % 4 * 16;
+    if (args.norm_weight) {
+      norm_from_ = static_cast<const Bf16x8*>(args.norm_weight) + lane % 4 * kVectorsX;
+    }
 #pragma unroll
     for (int u = 0; u < kAheadX; ++u) fetch_x(u, slice_.begin + u);
     for (int chunk = slice_.begin; chunk < slice_.end; chunk += kAhead) {
@@ -88,42 +117,66 @@ class RowStream {
     if (chunk >= slice_.end) return;
 #pragma unroll
     for (int tile = 0; tile < Tiles; ++tile) {
-      const char* at = from_[tile] + chunk * (kChunk * 2);
+      const char* at = from_[tile] + chunk * kChunkBytes;
       w_[slot][tile][0] = load_weights(at);
       w_[slot][tile][1] = load_weights(at + 8 * row_bytes_);
     }
   }
 
   __device__ void fetch_x(int slot, int chunk) {
-    x_[slot] = {};
-    if (chunk >= slice_.end) return;
-    if (x_from_) x_[slot] = *reinterpret_cast<const Bf16x8*>(x_from_ + chunk * (kChunk * 2));
-    if (norm_from_)
-      norm_[slot] = *reinterpret_cast<const Bf16x8*>(norm_from_ + chunk * (kChunk * 2));
+#pragma unroll
+    for (int i = 0; i < kVectorsX; ++i) {
+      x_[slot][i] = {};
+      if (chunk >= slice_.end) continue;
+      if (x_from_) x_[slot][i] = x_from_[chunk * (kChunk / 8) + i];
+      if (norm_from_) norm_[slot][i] = norm_from_[chunk * (kChunk / 8) + i];
+    }
   }
 
   __device__ void multiply(int slot) {
-    Bf16x8 b = x_[slot % kAheadX];
-    if (norm_from_) squares += weigh(b, norm_[slot % kAheadX]);
+    Bf16x8 b[kVectorsX];
+#pragma unroll
+    for (int i = 0; i < kVectorsX; ++i) {
+      b[i] = x_[slot % kAheadX][i];
+      if (norm_from_) squares += weigh(b[i], norm_[slot % kAheadX][i]);
+      if (E4m3) lift(b[i]);
+    }
 #pragma unroll
     for (int tile = 0; tile < Tiles; ++tile) {
       const Bf16x8& low = w_[slot][tile][0];
       const Bf16x8& high = w_[slot][tile][1];
-      mma_16x8x16(sum[tile], low.pair[0], high.pair[0], low.pair[1], high.pair[1], b.pair[0],
-                  b.pair[1]);
-      mma_16x8x16(sum[tile], low.pair[2], high.pair[2], low.pair[3], high.pair[3], b.pair[2],
-                  b.pair[3]);
+      if constexpr (E4m3) {
+        multiply_e4m3(sum[tile], low, high, b);
+      } else {
+        mma_16x8x16(sum[tile], low.pair[0], high.pair[0], low.pair[1], high.pair[1], b[0].pair[0],
+                    b[0].pair[1]);
+        mma_16x8x16(sum[tile], low.pair[2], high.pair[2], low.pair[3], high.pair[3], b[0].pair[2],
+                    b[0].pair[3]);
+      }
+    }
+  }
+
+  // The words of `low` and `high` hold four weights each.
+  static __device__ void multiply_e4m3(float (&d)[4], const Bf16x8& low, const Bf16x8& high,
+                                       const Bf16x8 (&x)[kVectorsX]) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      uint32_t a[2], c[2];
+      unpack_e4m3(low.pair[i], a);
+      unpack_e4m3(high.pair[i], c);
+      const uint32_t* pair = x[i / 2].pair + i % 2 * 2;
+      mma_16x8x16(d, a[0], c[0], a[1], c[1], pair[0], pair[1]);
     }
   }
 
   const Slice slice_;
   const int64_t row_bytes_;
   const char* from_[Tiles];
-  const char* x_from_ = nullptr;
-  const char* norm_from_ = nullptr;
+  const Bf16x8* x_from_ = nullptr;
+  const Bf16x8* norm_from_ = nullptr;
   Bf16x8 w_[kAhead][Tiles][2];
-  Bf16x8 x_[kAheadX];
-  Bf16x8 norm_[kAheadX];
+  Bf16x8 x_[kAheadX][kVectorsX];
+  Bf16x8 norm_[kAheadX][kVectorsX];
 };
 
 // Where the sums of the warps meet.
@@ -181,6 +234,11 @@ __device__ float before(const SkinnyLinear& args, const Outputs<Tiles>& outputs,
   return __bfloat162float(static_cast<const __nv_bfloat16*>(args.out)[outputs.at(args, i)]);
 }
 
+// What the sums of a row of weights are multiplied by.
+__device__ float scale_of(const SkinnyLinear& args, int64_t row) {
+  return args.scales ? args.scales[row] * 0x1p60f : 1.0f;
+}
+
 // `addend` is what lies in place of this thread's first output.
 template <int Tiles, int Warps>
 __device__ void finish(const SkinnyLinear& args, const Scratch<Tiles, Warps>& scratch,
@@ -189,9 +247,11 @@ __device__ void finish(const SkinnyLinear& args, const Scratch<Tiles, Warps>& sc
     const int token = i / outputs.rows;
     const int row = i % outputs.rows;
     const float scale = args.norm_weight ? scratch.inverse_rms(args, token) : 1.0f;
-    float value = scale * scratch.total(row, token);
+    const int64_t weight_row = int64_t{blockIdx.x} * outputs.rows + row;
+    float value = scale * scale_of(args, weight_row) * scratch.total(row, token);
     if (args.epilogue == kSiluMul) {
-      value = value / (1.0f + __expf(-value)) * scale * scratch.total(row + kRows, token);
+      const float up = scale_of(args, args.n + weight_row) * scratch.total(row + kRows, token);
+      value = value / (1.0f + __expf(-value)) * scale * up;
     }
     value += i == threadIdx.x ? addend : before(args, outputs, i);
     const int64_t at = outputs.at(args, i);
@@ -203,7 +263,7 @@ __device__ void finish(const SkinnyLinear& args, const Scratch<Tiles, Warps>& sc
   }
 }
 
-template <int Tiles, int Warps, int Loads, int LoadsX, int Blocks>
+template <int Tiles, int Warps, int Loads, int LoadsX, int Blocks, bool E4m3>
 __global__ void __launch_bounds__(Warps* kWarp, Blocks) skinny_linear(SkinnyLinear args) {
   __shared__ Scratch<Tiles, Warps> scratch;
   let_next_kernel_start();
@@ -214,8 +274,9 @@ __global__ void __launch_bounds__(Warps* kWarp, Blocks) skinny_linear(SkinnyLine
     first_row[tile] =
         silu ? blockIdx.x * kRows + tile * args.n : (blockIdx.x * Tiles + tile) * kRows;
   }
-  const Slice slice = slice_of(args.k / kChunk, threadIdx.x / kWarp, Warps);
-  RowStream<Tiles, Loads, LoadsX> stream(args, first_row, slice);
+  using Rows = RowStream<Tiles, Loads, LoadsX, E4m3>;
+  const Slice slice = slice_of(args.k / Rows::kChunk, threadIdx.x / kWarp, Warps);
+  Rows stream(args, first_row, slice);
   wait_for_earlier_kernels();
   const Outputs<Tiles> outputs(args);
   const float addend = before(args, outputs, threadIdx.x);
@@ -227,33 +288,52 @@ __global__ void __launch_bounds__(Warps* kWarp, Blocks) skinny_linear(SkinnyLine
 
 // `Loads` 16-byte loads of W in flight a lane and `LoadsX` of x, `Blocks` blocks on a
 // multiprocessor.
-template <int Tiles, int Warps, int Loads, int LoadsX, int Blocks>
+template <int Tiles, int Warps, int Loads, int LoadsX, int Blocks, bool E4m3>
 int enqueue(const SkinnyLinear& args, Stream stream) {
   const int rows = args.epilogue == kSiluMul ? kRows : Tiles * kRows;
   LaunchShape shape;
   shape.grid = dim3(args.n / rows);
   shape.block = dim3(Warps * kWarp);
-  return launch(skinny_linear<Tiles, Warps, Loads, LoadsX, Blocks>, shape, stream, args);
+  return launch(skinny_linear<Tiles, Warps, Loads, LoadsX, Blocks, E4m3>, shape, stream, args);
+}
+
+constexpr int kMultiprocessors = 132;
+constexpr int kLong = 2048;  // k that gives every warp more chunks than it asks for at once.
+
+// Which block shape streams fastest was measured for each kind of layer: PERFORMANCE.md.
+int enqueue_bf16(const SkinnyLinear& args, Stream stream) {
+  constexpr int kManyRows = 12'000;  // A vocabulary: several waves of blocks with two tiles each.
+  const bool is_long = args.k >= kLong;
+  if (args.epilogue == kSiluMul && !is_long) return enqueue<2, 8, 16, 2, 2, false>(args, stream);
+  const bool many = args.n >= kManyRows && args.n % (2 * kRows) == 0;
+  if (args.epilogue == kSiluMul || many) return enqueue<2, 4, 16, 4, 4, false>(args, stream);
+  const int blocks = args.n / kRows;
+  if (blocks <= kMultiprocessors) return enqueue<1, 16, 8, 2, 1, false>(args, stream);
+  if (blocks > 2 * kMultiprocessors) return enqueue<1, 8, 8, 2, 3, false>(args, stream);
+  return is_long ? enqueue<1, 8, 16, 4, 2, false>(args, stream)
+                 : enqueue<1, 8, 16, 2, 2, false>(args, stream);
+}
+
+int enqueue_e4m3(const SkinnyLinear& args, Stream stream) {
+  if (args.epilogue == kSiluMul) {
+    return args.k >= kLong ? enqueue<2, 4, 8, 4, 5, true>(args, stream)
+                           : enqueue<2, 8, 8, 4, 2, true>(args, stream);
+  }
+  if (args.n / kRows <= kMultiprocessors) return enqueue<1, 16, 8, 4, 1, true>(args, stream);
+  if (args.n % (2 * kRows) != 0) return enqueue<1, 8, 8, 8, 2, true>(args, stream);
+  const bool one_wave = args.n / (2 * kRows) <= kMultiprocessors;
+  return one_wave ? enqueue<2, 8, 16, 8, 1, true>(args, stream)
+                  : enqueue<2, 8, 8, 4, 2, true>(args, stream);
 }
 
 }  // namespace
 
-// Which block shape streams fastest was measured for each kind of layer: PERFORMANCE.md.
 extern "C" int spillway_skinny_linear(const SkinnyLinear* args, Stream stream) {
-  constexpr int kMultiprocessors = 132;
-  constexpr int kManyRows = 12'000;  // A vocabulary: several waves of blocks with two tiles each.
-  constexpr int kLong = 2048;  // k that gives every warp more chunks than it asks for at once.
+  const int chunk = args->scales ? kChunkBytes : kChunkBytes / 2;
   const bool supported = args->tokens >= 1 && args->tokens <= kSkinnyTokensMax &&
-                         args->n % kRows == 0 && args->k % kChunk == 0;
+                         args->n % kRows == 0 && args->k % chunk == 0;
   if (!supported) return cudaErrorInvalidValue;
-  const bool is_long = args->k >= kLong;
-  if (args->epilogue == kSiluMul && !is_long) return enqueue<2, 8, 16, 2, 2>(*args, stream);
-  const bool many = args->n >= kManyRows && args->n % (2 * kRows) == 0;
-  if (args->epilogue == kSiluMul || many) return enqueue<2, 4, 16, 4, 4>(*args, stream);
-  const int blocks = args->n / kRows;
-  if (blocks <= kMultiprocessors) return enqueue<1, 16, 8, 2, 1>(*args, stream);
-  if (blocks > 2 * kMultiprocessors) return enqueue<1, 8, 8, 2, 3>(*args, stream);
-  return is_long ? enqueue<1, 8, 16, 4, 2>(*args, stream) : enqueue<1, 8, 16, 2, 2>(*args, stream);
+  return args->scales ? enqueue_e4m3(*args, stream) : enqueue_bf16(*args, stream);
 }
 
 }  // namespace spillway::kernels

@@ -1,0 +1,83 @@
+// Rows of E4M3 with one scale each: the largest value of a row becomes 448, the largest of E4M3.
+#pragma once
+
+#include "backends/local/kernels/device.cuh"
+
+namespace spillway::kernels {
+
+inline constexpr float kE4m3Max = 448.0f;
+
+struct alignas(8) E4m3x8 {
+  uint32_t word[2];
+};
+
+__device__ inline float largest_of(const Bf16x8& v) {
+  float largest = 0.0f;
+#pragma unroll
+  for (int p = 0; p < 4; ++p) {
+    const float2 a = unpack(v.pair[p]);
+    largest = fmaxf(largest, fmaxf(fabsf(a.x), fabsf(a.y)));
+  }
+  return largest;
+}
+
+// v · row_scale · columns, of the 8 columns from there.
+__device__ inline Bf16x8 scaled_by(const Bf16x8& v, float row_scale, const float* columns) {
+  Bf16x8 out;
+#pragma unroll
+  for (int p = 0; p < 4; ++p) {
+    const float2 a = unpack(v.pair[p]);
+    const float2 c = reinterpret_cast<const float2*>(columns)[p];
+    out.pair[p] = pack(a.x * row_scale * c.x, a.y * row_scale * c.y);
+  }
+  return out;
+}
+
+// The lower half of the result is of the lower argument. Nearest, even among equals; saturates.
+__device__ inline uint32_t to_e4m3_pair(float low, float high) {
+  uint16_t both;
+  asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(both) : "f"(high), "f"(low));
+  return both;
+}
+
+__device__ inline E4m3x8 to_e4m3(const Bf16x8& v, float inverse_scale) {
+  uint32_t half[4];
+#pragma unroll
+  for (int p = 0; p < 4; ++p) {
+    const float2 a = unpack(v.pair[p]);
+    half[p] = to_e4m3_pair(a.x * inverse_scale, a.y * inverse_scale);
+  }
+  return {{half[0] | half[1] << 16, half[2] | half[3] << 16}};
+}
+
+// Of all threads of a block, which has at most 32 warps; called once by each.
+__device__ inline float block_max(float value) {
+  __shared__ float partial[kWarp];
+  const int warps = (blockDim.x + kWarp - 1) / kWarp;
+  value = warp_max(value);
+  if (threadIdx.x % kWarp == 0) partial[threadIdx.x / kWarp] = value;
+  __syncthreads();
+  value = threadIdx.x % kWarp < warps ? partial[threadIdx.x % kWarp] : 0.0f;
+  return warp_max(value);
+}
+
+// Puts the row's vectors, of which each thread of the block holds every blockDim.x-th, and its
+// scale.
+template <int Count>
+__device__ void store_e4m3_row(const Bf16x8 (&v)[Count], int vectors, E4m3x8* out, float* scale) {
+  float largest = 0.0f;
+#pragma unroll
+  for (int i = 0; i < Count; ++i) {
+    if (threadIdx.x + i * blockDim.x < vectors) largest = fmaxf(largest, largest_of(v[i]));
+  }
+  largest = block_max(largest);
+  const float inverse = largest > 0.0f ? kE4m3Max / largest : 0.0f;
+#pragma unroll
+  for (int i = 0; i < Count; ++i) {
+    const int at = threadIdx.x + i * blockDim.x;
+    if (at < vectors) out[at] = to_e4m3(v[i], inverse);
+  }
+  if (threadIdx.x == 0) *scale = largest / kE4m3Max;
+}
+
+}  // namespace spillway::kernels

@@ -1,0 +1,60 @@
+// Rows to E4M3 with a scale each, as they are or through silu(gate) · up; one block a row, which
+// stays in registers.
+#include "backends/local/kernels/fp8_rows.cuh"
+#include "backends/local/kernels/kernels.h"
+
+namespace spillway::kernels {
+namespace {
+
+constexpr int kThreadsMax = 1024;
+constexpr int kVectorsMax = 4;  // A thread holds up to this many vectors of 8.
+
+__device__ float silu(float x) { return x / (1.0f + __expf(-x)); }
+
+__device__ Bf16x8 silu_mul(const Bf16x8& gate, const Bf16x8& up) {
+  Bf16x8 out;
+#pragma unroll
+  for (int p = 0; p < 4; ++p) {
+    const float2 a = unpack(gate.pair[p]);
+    const float2 b = unpack(up.pair[p]);
+    out.pair[p] = pack(silu(a.x) * b.x, silu(a.y) * b.y);
+  }
+  return out;
+}
+
+__global__ void __launch_bounds__(kThreadsMax) quantize_rows(QuantizeRows args) {
+  let_next_kernel_start();
+  wait_for_earlier_kernels();
+  const int vectors = args.width / 8;
+  const int64_t row = blockIdx.x;
+  const auto* x = static_cast<const Bf16x8*>(args.x) + row * vectors * (args.silu_mul ? 2 : 1);
+  const float* scale = args.x_scales ? args.x_scales + row : nullptr;
+  Bf16x8 v[kVectorsMax];
+#pragma unroll
+  for (int i = 0; i < kVectorsMax; ++i) {
+    const int at = threadIdx.x + i * blockDim.x;
+    if (at >= vectors) continue;
+    v[i] = x[at];
+    if (scale) v[i] = scaled_by(v[i], *scale, args.column_scales + at * 8);
+    if (!args.silu_mul) continue;
+    Bf16x8 up = x[vectors + at];
+    if (scale) up = scaled_by(up, *scale, args.column_scales + (vectors + at) * 8);
+    v[i] = silu_mul(v[i], up);
+  }
+  store_e4m3_row(v, vectors, static_cast<E4m3x8*>(args.out) + row * vectors, args.scales + row);
+}
+
+}  // namespace
+
+extern "C" int spillway_quantize_rows(const QuantizeRows* args, Stream stream) {
+  const int vectors = args->width / 8;
+  if (args->width % 8 != 0 || vectors > kThreadsMax * kVectorsMax) return cudaErrorInvalidValue;
+  if (args->rows == 0) return cudaSuccess;
+  const int warps = (vectors + kWarp - 1) / kWarp;
+  LaunchShape shape;
+  shape.grid = dim3(args->rows);
+  shape.block = dim3(warps * kWarp < kThreadsMax ? warps * kWarp : kThreadsMax);
+  return launch(quantize_rows, shape, stream, *args);
+}
+
+}  // namespace spillway::kernels
