@@ -42,11 +42,12 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
      field<&LocalTarget::serves>()},
     {{.key = "precision",
       .kind = Kind::word,
-      .words = {"bf16", "fp32", "int8"},
+      .words = {"bf16", "fp8", "fp32", "int8"},
       .reload = Reload::restart,
       .sentence =
           "Of executor: torch. int8: the file's own 4 or 8 bits, by our kernels; bf16, fp32: "
-          "by LibTorch's."},
+          "by LibTorch's. Of executor: cuda. fp8: the layers' matrices in 8 bits, half the memory; "
+          "anything else: bf16."},
      field<&LocalTarget::precision>()},
     {{.key = "threads",
       .kind = Kind::count,

@@ -88,7 +88,7 @@ struct LocalTarget {
   std::string executor = "torch";
   std::string model_path;  // A GGUF file (Hugging Face folders come with a later version).
   std::vector<ServedModel> serves;
-  std::string precision = "int8";  // int8 | bf16 | fp32
+  std::string precision = "int8";  // int8 | bf16 | fp32 | fp8
   int threads = 0;                 // 0: all cores.
   int sequences_max = 8;
   int step_tokens_max = 256;      // Budget of one step; bounds how long a prompt holds up decoding.

@@ -63,6 +63,7 @@ Result<std::unique_ptr<Executor>> load_on_cuda(const config::LocalTarget& target
   options.kv_blocks = kv_blocks_of(target);
   options.sequences_max = target.sequences_max;
   options.step_tokens_max = std::max(target.step_tokens_max, target.sequences_max);
+  options.e4m3 = target.precision == "fp8";
   return cuda::load_cuda_executor(file, options, target.context_max);
 }
 constexpr Load kCuda = load_on_cuda;

@@ -2,8 +2,8 @@
 // included: prompts, decodes by batch size, and prompts beside decodes. One line each, with the
 // share of the card's ceilings.
 //
-// usage: gpu_decode_bench MODEL [--eager] [--skinny ROWS] [--batches 1,32,128] [--profile CHUNK];
-// MODEL is qwen3-0.6b or r1-qwen-7b
+// usage: gpu_decode_bench MODEL [--fp8] [--eager] [--skinny ROWS] [--batches 1,32,128] [--profile
+// CHUNK]; MODEL is qwen3-0.6b or r1-qwen-7b
 #include "backends/local/cuda/cuda_executor.h"
 #include "backends/local/sample/sampler.h"
 #include "tests/gpu/device_array.h"
@@ -61,6 +61,7 @@ struct Arguments {
   std::vector<int> batches = {1, 32, 128};
   int skinny = 8;
   bool graphs = true;
+  bool e4m3 = false;
   int profile = -1;  // For a profiler: marks the last step beside a prompt of so many tokens.
 };
 
@@ -89,6 +90,8 @@ class Bench {
     options.kv_blocks = options.sequences_max * kBlocksEach;
     options.step_tokens_max = 8 * kPrompt;
     options.graphs = arguments.graphs;
+    options.e4m3 = arguments.e4m3;
+    weight_bytes_ = body_bytes_ * (arguments.e4m3 ? 0.5 : 1.0) + head_bytes_;
     options.skinny_rows_max = arguments.skinny;
     auto executor = make_cuda_executor(shape_, options, std::move(*weights));
     if (!executor) {
@@ -115,7 +118,10 @@ class Bench {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
         .count();
   }
-  const char* mode() const { return arguments_.graphs ? "graphs" : "eager"; }
+  const char* mode() const {
+    if (arguments_.e4m3) return arguments_.graphs ? "fp8 graphs" : "fp8 eager";
+    return arguments_.graphs ? "graphs" : "eager";
+  }
 
   Sequence fresh() {
     Sequence sequence;
@@ -189,8 +195,8 @@ class Bench {
       if (repeat > 0) seconds.push_back(took);
     }
     const double tokens = double(prompts) * kPrompt;
-    report("prefill " + std::to_string(prompts) + " x 512", median(seconds), tokens,
-           body_bytes_ + head_bytes_, operations(tokens, prompts, tokens * (kPrompt + 1) / 2));
+    report("prefill " + std::to_string(prompts) + " x 512", median(seconds), tokens, weight_bytes_,
+           operations(tokens, prompts, tokens * (kPrompt + 1) / 2));
   }
 
   std::vector<Sequence> prompted(int batch) {
@@ -230,7 +236,7 @@ class Bench {
     const double keys =
         kv_bytes(sequences) / (4.0 * shape_.layers * shape_.kv_heads * shape_.head_width);
     report("decode " + std::to_string(batch), median(seconds), batch,
-           body_bytes_ + head_bytes_ + kv_bytes(sequences), operations(batch, batch, keys));
+           weight_bytes_ + kv_bytes(sequences), operations(batch, batch, keys));
   }
 
   // `chunk` tokens of prompts beside the decodes of a full batch.
@@ -252,7 +258,7 @@ class Bench {
     const double keys =
         kv_bytes(sequences) / (4.0 * shape_.layers * shape_.kv_heads * shape_.head_width);
     report(std::to_string(batch) + " beside prompt of " + std::to_string(chunk), median(seconds),
-           batch + chunk, body_bytes_ + head_bytes_ + kv_bytes(sequences),
+           batch + chunk, weight_bytes_ + kv_bytes(sequences),
            operations(batch + chunk, batch, keys + chunk * (chunk + 1) / 2.0));
   }
 
@@ -262,6 +268,7 @@ class Bench {
   std::unique_ptr<Executor> executor_;
   double body_bytes_ = 0;  // Of the weights of all layers: also the operations a token takes there.
   double head_bytes_ = 0;
+  double weight_bytes_ = 0;  // That a step reads.
   SequenceId last_id_ = 0;
 };
 
@@ -271,6 +278,8 @@ Arguments parse(int argc, char** argv) {
     const std::string word = argv[i];
     if (word == "--eager") {
       arguments.graphs = false;
+    } else if (word == "--fp8") {
+      arguments.e4m3 = true;
     } else if (word == "--profile" && i + 1 < argc) {
       arguments.profile = std::atoi(argv[++i]);
     } else if (word == "--skinny" && i + 1 < argc) {

@@ -30,6 +30,11 @@ class DecoderReference {
     if (shape.head_is_embedding) tensors_["head"] = tensors_["embedding"];
   }
 
+  // Other values for a tensor.
+  void replace(const std::string& name, std::vector<Bf16> values) {
+    tensors_.at(name) = std::move(values);
+  }
+
   // Logits after every token of the sequence: [tokens, vocabulary].
   std::vector<double> logits(const std::vector<std::int32_t>& tokens) const {
     std::vector<Row> hidden;

@@ -15,29 +15,33 @@ namespace {
 constexpr double kShareMin = 0.95;
 constexpr float kShortfallMax = 1.0f;
 
-CudaExecutorOptions options_for(int skinny_rows_max) {
+constexpr double kShareMinE4m3 = 0.85;
+
+CudaExecutorOptions options_for(int skinny_rows_max, bool e4m3 = false) {
   CudaExecutorOptions options;
+  options.e4m3 = e4m3;
   options.kv_blocks = 64;
   options.skinny_rows_max = skinny_rows_max;
   return options;
 }
 
-// With the kernel for few tokens, and with cuBLASLt alone.
+// With the kernel for few tokens, and with cuBLASLt alone; in bf16, and in 8 bits.
 TEST(ModelFile, AgreesWithTransformers) {
   if (!std::filesystem::exists(model_path())) GTEST_SKIP() << "no model at " << model_path();
   const auto cases = oracle();
   ASSERT_EQ(cases.size(), 20U);
   const auto file = loader::GgufFile::open(model_path());
   ASSERT_TRUE(file) << file.error().message;
-  for (const int skinny_rows_max : {8, 0}) {
-    const auto executor = load_cuda_executor(*file, options_for(skinny_rows_max), 0);
+  for (const auto& [skinny_rows_max, e4m3] :
+       {std::pair{8, false}, {0, false}, {8, true}, {0, true}}) {
+    const auto executor = load_cuda_executor(*file, options_for(skinny_rows_max, e4m3), 0);
     ASSERT_TRUE(executor) << executor.error().message;
     const auto found = agreement(**executor, cases);
     ASSERT_TRUE(found) << found.error().message;
-    std::cout << "top-1 agreement: " << 100 * found->share << " %, at most " << found->shortfall
-              << " behind\n";
-    EXPECT_GE(found->share, kShareMin);
-    EXPECT_LE(found->shortfall, kShortfallMax);
+    std::cout << (e4m3 ? "E4M3 " : "bf16 ") << "top-1 agreement: " << 100 * found->share
+              << " %, at most " << found->shortfall << " behind\n";
+    EXPECT_GE(found->share, e4m3 ? kShareMinE4m3 : kShareMin);
+    EXPECT_LE(found->shortfall, e4m3 ? 4 * kShortfallMax : kShortfallMax);
   }
 }
 

@@ -3,7 +3,7 @@
 # not run again; delete its file to repeat it. Every measured line ends with the clock and the power seen right after it.
 #
 # usage: tests/gpu/run.sh [STAGE…]   all of them if none is named:
-#   check  sanitize  logits  kernels  model:NAME[:eager]  aten:NAME  serve[:NAME]  vllm:NAME[:fp8]
+#   check  sanitize  logits  kernels  model:NAME[:eager|:fp8]  aten:NAME  serve[:NAME[:fp8]]  vllm:NAME[:fp8]
 #   BUILD=build/gpu        where the programs are, or are built if they are not there yet
 #   RESULTS=build/gpu-run  one file a stage
 #   BINARY, MODEL          for serve: the gateway, built with SPILLWAY_CUDA, and the model file it serves; with a NAME
@@ -54,7 +54,7 @@ kernels() { "$PROGRAMS/gpu_kernel_bench" | with_clock; }
 
 model() {
   local flags=()
-  [ "${2:-}" = eager ] && flags=(--eager)
+  [ -n "${2:-}" ] && flags=("--$2")
   "$PROGRAMS/gpu_decode_bench" "$1" --batches 1,8,32,128,256 "${flags[@]}" | with_clock
 }
 
@@ -65,7 +65,7 @@ serve() {
   fi
   local model=$SCRATCH/spillway-$1.gguf status
   python3 tests/gpu/random_model.py "$1" "$model" &&
-    python3 tests/gpu/serve.py "$BINARY" "$model" --skip-agreement --sequences 256 --kv-tokens 262144 \
+    python3 tests/gpu/serve.py "$BINARY" "$model" --precision "${2:-bf16}" --skip-agreement --sequences 256 --kv-tokens 262144 \
       --step-tokens 1280,2048 --prompt-tokens 512 --out 128 --concurrency 1,128,256 --rounds 6
   status=$?
   rm -f "$model"
@@ -101,7 +101,7 @@ stage() {
 
 [ $# -gt 0 ] || set -- check sanitize logits kernels model:qwen3-0.6b model:qwen3-0.6b:eager \
   model:r1-qwen-7b model:r1-qwen-7b:eager aten:qwen3-0.6b aten:r1-qwen-7b serve serve:r1-qwen-7b vllm:r1-qwen-7b \
-  serve:qwen3-0.6b vllm:qwen3-0.6b
+  serve:qwen3-0.6b vllm:qwen3-0.6b model:r1-qwen-7b:fp8 serve:r1-qwen-7b:fp8 vllm:r1-qwen-7b:fp8
 [[ "$*" =~ ^(serve|vllm)[^\ ]*$ ]] || build || exit 1
 failed=0
 for name in "$@"; do stage "$name"; done

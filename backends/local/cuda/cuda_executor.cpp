@@ -11,6 +11,17 @@ namespace spillway::local::cuda {
 
 namespace {
 
+// A warp takes 64 weights of a row at once.
+bool takes_e4m3(const DecoderShape& shape) {
+  return shape.width % 64 == 0 && shape.query_width() % 64 == 0 &&
+         shape.feed_forward_width % 64 == 0;
+}
+
+Error no_e4m3() {
+  return {Errc::invalid_request,
+          "precision: fp8 takes widths that are multiples of 64: choose bf16", "", std::nullopt};
+}
+
 class CudaExecutor final : public Executor {
  public:
   CudaExecutor(const DecoderShape& shape, const CudaExecutorOptions& options)
@@ -73,6 +84,12 @@ Result<void> CudaExecutor::prepare(std::unique_ptr<DecoderWeights> weights) {
   auto state = StepState::create(limits, stream_);
   if (!state) return state.error();
   state_ = std::move(*state);
+  if (options_.e4m3) {
+    if (!takes_e4m3(shape_)) return no_e4m3();
+    auto smaller = weights->in_e4m3(shape_);
+    if (!smaller) return smaller.error();
+    weights = std::move(*smaller);
+  }
   DecoderOptions decoder_options;
   decoder_options.kv_blocks = options_.kv_blocks;
   decoder_options.skinny_rows_max = options_.skinny_rows_max;

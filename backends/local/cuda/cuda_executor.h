@@ -18,10 +18,11 @@ struct CudaExecutorOptions {
   int step_tokens_max = 512;  // In a step, decodes included.
   int skinny_rows_max = 8;    // See DecoderOptions.
   bool graphs = true;
+  bool e4m3 = false;  // The layers' matrices in 8 bits.
 };
 
-// Takes memory, tunes the products and captures the graphs. backend_unavailable: no usable GPU, or
-// too little memory.
+// Takes memory, tunes the products and captures the graphs. `weights` are bf16.
+// backend_unavailable: no usable GPU, or too little memory.
 Result<std::unique_ptr<Executor>> make_cuda_executor(const DecoderShape& shape,
                                                      const CudaExecutorOptions& options,
                                                      std::unique_ptr<DecoderWeights> weights);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cuda_runtime_api.h>
+#include <utility>
 
 namespace spillway::local::cuda {
 
@@ -60,6 +61,12 @@ Result<void> Decoder::allocate() {
   allocations.zeroed(mixed_, bytes_of(rows, shape_.query_width()));
   allocations.zeroed(gate_up_, bytes_of(rows, 2 * shape_.feed_forward_width));
   allocations.zeroed(gated_, bytes_of(rows, shape_.feed_forward_width));
+  if (e4m3()) {
+    const int widest = std::max({shape_.width, shape_.query_width(), shape_.feed_forward_width});
+    allocations.zeroed(quantized_, static_cast<std::size_t>(rows) * widest);
+    allocations.zeroed(row_scales_, static_cast<std::size_t>(rows) * sizeof(float));
+    allocations.zeroed(product_, bytes_of(rows, shape_.width));
+  }
   allocations.zeroed(logits_, bytes_of(logit_rows, 2 * shape_.vocabulary));
   allocations.device(
       angles_, static_cast<std::size_t>(shape_.context_max) * shape_.head_width * sizeof(float));
@@ -82,53 +89,90 @@ Result<void> Decoder::upload_angles() {
   return errors.result();
 }
 
-void Decoder::norm(const void* weight, void* out, int rows, const std::int32_t* row_index) {
-  const kernels::RmsNorm args = {out,       hidden_.get(), nullptr,      weight,
-                                 row_index, rows,          shape_.width, shape_.norm_epsilon};
+// Of the residual stream, which first gets what it lacks; as bf16 or, for a product, as E4M3.
+void Decoder::norm(const void* weight, int rows, const std::int32_t* row_index, bool e4m3) {
+  kernels::RmsNorm args = {normed_.get(), hidden_.get(), nullptr,      weight,
+                           row_index,     rows,          shape_.width, shape_.norm_epsilon};
+  if (lacking_ != nullptr) {
+    args.x = product_.get();
+    args.residual = hidden_.get();
+    args.x_scales = row_scales_.get<float>();
+    args.column_scales = std::exchange(lacking_, nullptr);
+  }
+  if (e4m3) {
+    args.out = quantized_.get();
+    args.scales = row_scales_.get<float>();
+  }
   errors_.note(spillway_rms_norm(&args, stream_), "norm");
 }
 
-void Decoder::skinny(void* out, const void* x, const void* weight, const void* norm_weight,
+void Decoder::quantize(const DeviceMemory& x, int width, int rows) {
+  const kernels::QuantizeRows args = {quantized_.get(), row_scales_.get<float>(), x.get(), rows,
+                                      width};
+  errors_.note(spillway_quantize_rows(&args, stream_), "quantizing");
+}
+
+void Decoder::gate(int index, int rows) {
+  if (!e4m3()) {
+    const kernels::SiluMul silu = {gated_.get(), gate_up_.get(), rows, shape_.feed_forward_width};
+    errors_.note(spillway_silu_mul(&silu, stream_), "silu");
+    return;
+  }
+  float* const scales = row_scales_.get<float>();
+  const kernels::QuantizeRows args = {
+      quantized_.get(),          scales, gate_up_.get(), rows,
+      shape_.feed_forward_width, 1,      scales,         weights_->layers()[index].gate_up.scales};
+  errors_.note(spillway_quantize_rows(&args, stream_), "silu");
+}
+
+void Decoder::skinny(void* out, const void* x, const Matrix& weight, const void* norm_weight,
                      int rows, int n, int k, int epilogue) {
-  const kernels::SkinnyLinear args = {
-      out, x, weight, norm_weight, rows, n, k, shape_.norm_epsilon, epilogue};
+  const kernels::SkinnyLinear args = {out, x, weight.data,         norm_weight, rows,
+                                      n,   k, shape_.norm_epsilon, epilogue,    weight.scales};
   errors_.note(spillway_skinny_linear(&args, stream_), "skinny linear");
 }
 
 void Decoder::linear(const LinearCall& call) { errors_.note(linear_->run(call), "linear"); }
 
+// What is added to the residual stream comes to it with the next norm, if the weight is E4M3.
+LinearCall Decoder::layer_call(LinearCall call, const Matrix& weight) const {
+  call.weight = weight.data;
+  if (weight.scales == nullptr) return call;
+  call.x = quantized_.get();
+  call.e4m3 = true;
+  if (call.kind == LinearOut::add_bf16) {
+    call.out = product_.get();
+    call.kind = LinearOut::bf16;
+  }
+  return call;
+}
+
 LinearCall Decoder::qkv_call(int layer, int rows) const {
-  return {qkv_.get(), normed_.get(),      weights_->layers()[layer].qkv,
-          rows,       shape_.qkv_width(), shape_.width};
+  const Matrix& weight = weights_->layers()[layer].qkv;
+  LinearCall call = layer_call(
+      {qkv_.get(), normed_.get(), nullptr, rows, shape_.qkv_width(), shape_.width}, weight);
+  if (!call.e4m3) return call;
+  call.x_scales = row_scales_.get<float>();
+  call.weight_scales = weight.scales;
+  return call;
 }
 
 LinearCall Decoder::attention_out_call(int layer, int rows) const {
-  return {hidden_.get(),
-          mixed_.get(),
-          weights_->layers()[layer].attention_out,
-          rows,
-          shape_.width,
-          shape_.query_width(),
-          LinearOut::add_bf16};
+  return layer_call({hidden_.get(), mixed_.get(), nullptr, rows, shape_.width, shape_.query_width(),
+                     LinearOut::add_bf16},
+                    weights_->layers()[layer].attention_out);
 }
 
 LinearCall Decoder::gate_up_call(int layer, int rows) const {
-  return {gate_up_.get(),
-          normed_.get(),
-          weights_->layers()[layer].gate_up,
-          rows,
-          2 * shape_.feed_forward_width,
-          shape_.width};
+  return layer_call(
+      {gate_up_.get(), normed_.get(), nullptr, rows, 2 * shape_.feed_forward_width, shape_.width},
+      weights_->layers()[layer].gate_up);
 }
 
 LinearCall Decoder::down_call(int layer, int rows) const {
-  return {hidden_.get(),
-          gated_.get(),
-          weights_->layers()[layer].down,
-          rows,
-          shape_.width,
-          shape_.feed_forward_width,
-          LinearOut::add_bf16};
+  return layer_call({hidden_.get(), gated_.get(), nullptr, rows, shape_.width,
+                     shape_.feed_forward_width, LinearOut::add_bf16},
+                    weights_->layers()[layer].down);
 }
 
 LinearCall Decoder::head_call(int rows) const {
@@ -246,10 +290,12 @@ void Decoder::attention(int index, const StepRows& rows) {
            shape_.query_width(), kernels::kAddBf16);
     return;
   }
-  norm(layer.attention_norm, normed_.get(), all);
+  norm(layer.attention_norm, all, nullptr, e4m3());
   linear(qkv_call(index, all));
   attend(index, rows);
+  if (e4m3()) quantize(mixed_, shape_.query_width(), all);
   linear(attention_out_call(index, all));
+  lacking_ = layer.attention_out.scales;
 }
 
 void Decoder::feed_forward(int index, const StepRows& rows) {
@@ -262,27 +308,28 @@ void Decoder::feed_forward(int index, const StepRows& rows) {
            shape_.feed_forward_width, kernels::kAddBf16);
     return;
   }
-  norm(layer.feed_forward_norm, normed_.get(), all);
+  norm(layer.feed_forward_norm, all, nullptr, e4m3());
   linear(gate_up_call(index, all));
-  const kernels::SiluMul silu = {gated_.get(), gate_up_.get(), all, shape_.feed_forward_width};
-  errors_.note(spillway_silu_mul(&silu, stream_), "silu");
+  gate(index, all);
   linear(down_call(index, all));
+  lacking_ = layer.down.scales;
 }
 
 void Decoder::head(const StepRows& rows) {
   if (rows.logits == 0) return;
   const std::int32_t* row_index = rows.decodes_only ? nullptr : state_.device(StepState::logit_row);
   if (rows.decodes_only && is_skinny(rows.logits)) {
-    skinny(logits_.get(), hidden_.get(), weights_->head(), weights_->last_norm(), rows.logits,
+    skinny(logits_.get(), hidden_.get(), {weights_->head()}, weights_->last_norm(), rows.logits,
            shape_.vocabulary, shape_.width, kernels::kStoreFloat);
     return;
   }
-  norm(weights_->last_norm(), normed_.get(), rows.logits, row_index);
+  norm(weights_->last_norm(), rows.logits, row_index, false);
   linear(head_call(rows.logits));
 }
 
 Result<void> Decoder::enqueue(const StepRows& rows) {
   errors_ = {};
+  lacking_ = nullptr;
   const kernels::Embed embed = {hidden_.get(),
                                 weights_->embedding(),
                                 state_.device(StepState::ids),
@@ -308,6 +355,7 @@ void Decoder::fill_activations(int rows) {
   fill(normed_, shape_.width);
   fill(mixed_, shape_.query_width());
   fill(gated_, shape_.feed_forward_width);
+  if (e4m3()) quantize(gated_, shape_.feed_forward_width, rows);
 }
 
 Result<void> Decoder::tune(int rows) {

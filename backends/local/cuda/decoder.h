@@ -69,11 +69,15 @@ class Decoder {
   float score_scale() const;
   void head(const StepRows& rows);
   void fill_activations(int rows);
-  void norm(const void* weight, void* out, int rows, const std::int32_t* row_index = nullptr);
-  void skinny(void* out, const void* x, const void* weight, const void* norm_weight, int rows,
+  void norm(const void* weight, int rows, const std::int32_t* row_index, bool e4m3);
+  void quantize(const DeviceMemory& x, int width, int rows);
+  void gate(int index, int rows);
+  void skinny(void* out, const void* x, const Matrix& weight, const void* norm_weight, int rows,
               int n, int k, int epilogue);
   void linear(const LinearCall& call);
+  bool e4m3() const { return weights_->layers().front().qkv.scales != nullptr; }
   bool is_skinny(int rows) const { return rows <= skinny_rows_max_; }
+  LinearCall layer_call(LinearCall call, const Matrix& weight) const;
   LinearCall qkv_call(int layer, int rows) const;
   LinearCall attention_out_call(int layer, int rows) const;
   LinearCall gate_up_call(int layer, int rows) const;
@@ -89,12 +93,16 @@ class Decoder {
   std::unique_ptr<Linear> linear_;
   FirstError errors_;
 
-  DeviceMemory hidden_;   // [rows, width] the residual stream
-  DeviceMemory normed_;   // [rows, width]
-  DeviceMemory qkv_;      // [rows, qkv_width]
-  DeviceMemory mixed_;    // [rows, query_width] what attention yields
-  DeviceMemory gate_up_;  // [rows, 2 · feed_forward_width]
-  DeviceMemory gated_;    // [rows, feed_forward_width]
+  DeviceMemory hidden_;             // [rows, width] the residual stream
+  DeviceMemory normed_;             // [rows, width]
+  DeviceMemory qkv_;                // [rows, qkv_width]
+  DeviceMemory mixed_;              // [rows, query_width] what attention yields
+  DeviceMemory gate_up_;            // [rows, 2 · feed_forward_width]
+  DeviceMemory gated_;              // [rows, feed_forward_width]
+  DeviceMemory quantized_;          // [rows, the widest of these] E4M3: what a product takes
+  DeviceMemory row_scales_;         // [rows] of quantized_, until the product of it is scaled
+  DeviceMemory product_;            // [rows, width] what hidden_ lacks, not scaled yet
+  const float* lacking_ = nullptr;  // Its columns' scales, while hidden_ lacks it.
   DeviceMemory logits_;
   DeviceMemory angles_;  // [context_max, head_width / 2, 2]
   DeviceMemory pages_;   // Per layer keys, then values.

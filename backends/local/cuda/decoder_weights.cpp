@@ -11,9 +11,14 @@ namespace spillway::local::cuda {
 namespace {
 
 constexpr std::int64_t kAlignment = 256;
+constexpr std::int64_t kBf16Bytes = 2;
 
-std::int64_t bytes_of(const RoomShape& room) {
-  return (room.rows * room.columns * 2 + kAlignment - 1) / kAlignment * kAlignment;
+std::int64_t aligned(std::int64_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+bool is_matrix_of_layer(const RoomShape& room) {
+  return room.name.starts_with("layers.") && room.rows > 1 && room.columns > 1;
 }
 
 }  // namespace
@@ -29,6 +34,11 @@ void* DecoderWeights::at(const std::string& name) const {
   return room == nullptr ? nullptr : room->data;
 }
 
+Matrix DecoderWeights::matrix_at(const std::string& name) const {
+  const WeightRoom* room = find(name);
+  return room == nullptr ? Matrix() : Matrix{room->data, room->scales};
+}
+
 // Points to the rooms by their names; those that the shape does not have stay null.
 void DecoderWeights::furnish(const DecoderShape& shape) {
   embedding_ = at("embedding");
@@ -36,14 +46,14 @@ void DecoderWeights::furnish(const DecoderShape& shape) {
     const std::string prefix = "layers." + std::to_string(i) + ".";
     LayerWeights layer;
     layer.attention_norm = at(prefix + "attention_norm");
-    layer.qkv = at(prefix + "qkv");
+    layer.qkv = matrix_at(prefix + "qkv");
     layer.qkv_bias = at(prefix + "qkv_bias");
     layer.q_norm = at(prefix + "q_norm");
     layer.k_norm = at(prefix + "k_norm");
-    layer.attention_out = at(prefix + "attention_out");
+    layer.attention_out = matrix_at(prefix + "attention_out");
     layer.feed_forward_norm = at(prefix + "feed_forward_norm");
-    layer.gate_up = at(prefix + "gate_up");
-    layer.down = at(prefix + "down");
+    layer.gate_up = matrix_at(prefix + "gate_up");
+    layer.down = matrix_at(prefix + "down");
     layers_.push_back(layer);
   }
   last_norm_ = at("last_norm");
@@ -51,18 +61,56 @@ void DecoderWeights::furnish(const DecoderShape& shape) {
 }
 
 Result<std::unique_ptr<DecoderWeights>> DecoderWeights::allocate(const DecoderShape& shape) {
+  return allocate(shape, Layers::bf16);
+}
+
+// Scales lie behind their matrix.
+Result<std::unique_ptr<DecoderWeights>> DecoderWeights::allocate(const DecoderShape& shape,
+                                                                 Layers layers) {
   std::unique_ptr<DecoderWeights> weights(new DecoderWeights);
-  const auto rooms = rooms_of(shape);
-  for (const RoomShape& room : rooms) weights->bytes_ += bytes_of(room);
+  std::vector<std::int64_t> offsets;
+  for (const RoomShape& room : rooms_of(shape)) {
+    const bool e4m3 = layers == Layers::e4m3 && is_matrix_of_layer(room);
+    const std::int64_t elements = room.rows * room.columns;
+    offsets.push_back(weights->bytes_);
+    weights->rooms_.push_back({room.name, nullptr, elements, room.columns, nullptr});
+    weights->bytes_ += aligned(elements * (e4m3 ? 1 : kBf16Bytes));
+    offsets.push_back(e4m3 ? weights->bytes_ : -1);
+    if (e4m3) weights->bytes_ += aligned(room.rows * std::int64_t{sizeof(float)});
+  }
   auto memory = allocate_device(static_cast<std::size_t>(weights->bytes_));
   if (!memory) return memory.error();
   weights->memory_ = std::move(*memory);
-  char* data = weights->memory_.get<char>();
-  for (const RoomShape& room : rooms) {
-    weights->rooms_.push_back({room.name, data, room.rows * room.columns, room.columns});
-    data += bytes_of(room);
+  char* const data = weights->memory_.get<char>();
+  auto offset = offsets.begin();
+  for (WeightRoom& room : weights->rooms_) {
+    room.data = data + *offset++;
+    const std::int64_t scales = *offset++;
+    if (scales >= 0) room.scales = reinterpret_cast<float*>(data + scales);
   }
   weights->furnish(shape);
+  return weights;
+}
+
+Result<std::unique_ptr<DecoderWeights>> DecoderWeights::in_e4m3(const DecoderShape& shape) const {
+  auto weights = allocate(shape, Layers::e4m3);
+  if (!weights) return weights;
+  FirstError errors;
+  for (const WeightRoom& to : (*weights)->rooms_) {
+    const WeightRoom& from = *find(to.name);
+    if (to.scales == nullptr) {
+      errors.note(
+          cudaMemcpyAsync(to.data, from.data, static_cast<std::size_t>(to.elements * kBf16Bytes),
+                          cudaMemcpyDeviceToDevice, nullptr),
+          "copying weights");
+      continue;
+    }
+    const kernels::QuantizeRows args = {
+        to.data, to.scales, from.data, static_cast<int>(to.elements / to.columns), to.columns, 0};
+    errors.note(spillway_quantize_rows(&args, nullptr), "quantizing weights");
+  }
+  errors.note(cudaDeviceSynchronize(), "quantizing weights");
+  if (!errors.none()) return errors.result().error();
   return weights;
 }
 

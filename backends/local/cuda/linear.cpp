@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kWorkspaceBytes = std::size_t(64) << 20;
 constexpr int kCandidates = 12;
+constexpr std::int8_t kFast = 1;  // Sums of E4M3 as the tensor cores keep them.
 constexpr int kNoAlgorithm = 15;  // CUBLAS_STATUS_NOT_SUPPORTED, as an int.
 
 }  // namespace
@@ -27,15 +28,16 @@ struct Linear::Library {
 struct Linear::Plan {
   Plan(const LinearCall& call, int rows) {
     const cudaDataType_t out_type = call.kind == LinearOut::fp32 ? CUDA_R_32F : CUDA_R_16BF;
-    const cublasOperation_t transposed = CUBLAS_OP_T;
     cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F);
-    cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
-                                   sizeof(transposed));
+    set(CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T);
+    const cudaDataType_t in_type = call.e4m3 ? CUDA_R_8F_E4M3 : CUDA_R_16BF;
+    if (call.e4m3) set(CUBLASLT_MATMUL_DESC_FAST_ACCUM, kFast);
+    if (call.x_scales != nullptr) scale_rows(call);
     const auto n = static_cast<std::uint64_t>(call.n);
     const auto k = static_cast<std::uint64_t>(call.k);
     const auto m = static_cast<std::uint64_t>(rows);
-    cublasLtMatrixLayoutCreate(&weight, CUDA_R_16BF, k, n, call.k);
-    cublasLtMatrixLayoutCreate(&x, CUDA_R_16BF, k, m, call.k);
+    cublasLtMatrixLayoutCreate(&weight, in_type, k, n, call.k);
+    cublasLtMatrixLayoutCreate(&x, in_type, k, m, call.k);
     cublasLtMatrixLayoutCreate(&out, out_type, n, m, call.n);
     beta = call.kind == LinearOut::add_bf16 ? 1.0f : 0.0f;
   }
@@ -46,6 +48,24 @@ struct Linear::Plan {
     cublasLtMatmulDescDestroy(operation);
   }
   Plan(const Plan&) = delete;
+
+  // The library looks for a kernel only once it knows the scales.
+  void scale_rows(const LinearCall& call) const {
+    const cublasLtMatmulMatrixScale_t by_row = CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
+    set(CUBLASLT_MATMUL_DESC_A_SCALE_MODE, by_row);
+    set(CUBLASLT_MATMUL_DESC_B_SCALE_MODE, by_row);
+    point_to_scales(call);
+  }
+
+  void point_to_scales(const LinearCall& call) const {
+    set(CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, call.weight_scales);
+    set(CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, call.x_scales);
+  }
+
+  template <class Value>
+  void set(cublasLtMatmulDescAttributes_t attribute, const Value& value) const {
+    cublasLtMatmulDescSetAttribute(operation, attribute, &value, sizeof(value));
+  }
 
   cublasLtMatmulDesc_t operation = nullptr;
   cublasLtMatrixLayout_t weight = nullptr;
@@ -99,10 +119,10 @@ void Linear::ask_library(Plan& plan) {
 
 // A tuned plan of the same matrix with a few more rows, if there is one.
 const Linear::Plan* Linear::tuned_neighbour(const Key& key) const {
-  const auto& [n, k, kind, rows] = key;
+  const auto& [n, k, kind, form, rows] = key;
   for (auto it = plans_.upper_bound(key); it != plans_.end(); ++it) {
-    const auto& [other_n, other_k, other_kind, other_rows] = it->first;
-    const bool same = other_n == n && other_k == k && other_kind == kind;
+    const auto& [other_n, other_k, other_kind, other_form, other_rows] = it->first;
+    const bool same = other_n == n && other_k == k && other_kind == kind && other_form == form;
     if (!same || other_rows > rows + rows / 2) return nullptr;
     if (it->second->tuned) return it->second.get();
   }
@@ -110,7 +130,8 @@ const Linear::Plan* Linear::tuned_neighbour(const Key& key) const {
 }
 
 Linear::Plan* Linear::plan_for(const LinearCall& call) {
-  const Key key = {call.n, call.k, call.kind, padded_rows(call.rows)};
+  const int form = (call.e4m3 ? 1 : 0) + (call.x_scales != nullptr ? 1 : 0);
+  const Key key = {call.n, call.k, call.kind, form, padded_rows(call.rows)};
   if (const auto it = plans_.find(key); it != plans_.end()) return it->second.get();
   auto plan = std::make_unique<Plan>(call, padded_rows(call.rows));
   if (const Plan* neighbour = tuned_neighbour(key)) {
@@ -129,6 +150,7 @@ Linear::Plan* Linear::plan_for(const LinearCall& call) {
 int Linear::run_plan(const Plan& plan, const LinearCall& call) {
   if (plan.candidates.empty()) return kNoAlgorithm;
   const float alpha = 1.0f;
+  if (call.x_scales != nullptr) plan.point_to_scales(call);
   return cublasLtMatmul(library_->handle, plan.operation, &alpha, call.weight, plan.weight, call.x,
                         plan.x, &plan.beta, call.out, plan.out, call.out, plan.out,
                         &plan.candidates[plan.chosen], workspace_.get(), kWorkspaceBytes, stream_);

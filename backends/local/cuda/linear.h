@@ -1,4 +1,5 @@
-// Matrix products of activations and weights through cuBLASLt, for any number of rows.
+// Matrix products of activations and weights through cuBLASLt, for any number of rows, in bf16 or
+// of E4M3.
 //
 // Engine thread only, on one stream. Keeps a plan (layouts and algorithm) for every shape it has
 // met. A plan can be timed against its rivals beforehand (tune), never while a graph is captured;
@@ -27,6 +28,11 @@ struct LinearCall {
   int n = 0;
   int k = 0;
   LinearOut kind = LinearOut::bf16;
+  bool e4m3 = false;  // x and weight are.
+  // Both or none, of E4M3: for each row of x, padded ones too, and of the weight. The library
+  // scales so with one of its kernels alone, which is slow for large k.
+  const float* x_scales = nullptr;
+  const float* weight_scales = nullptr;
 };
 
 class Linear {
@@ -47,7 +53,8 @@ class Linear {
  private:
   struct Plan;
   struct Library;
-  using Key = std::tuple<int, int, LinearOut, int>;  // n, k, kind, padded rows
+  // n, k, kind, form of the inputs, padded rows
+  using Key = std::tuple<int, int, LinearOut, int, int>;
 
   explicit Linear(CUstream_st* stream);
   Result<void> open();
