@@ -1,0 +1,148 @@
+// How the engine's steps begin and finish, and what they are for those who wait and those who
+// predict.
+#include "backends/local/engine/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace spillway::local {
+
+// While a step is under way, the next one is planned when its end is near: late enough for those
+// who still come, early enough that the device does not wait should the step be shorter.
+void Engine::await_planning_time() const {
+  constexpr double kEarly = 0.2;  // Of the step's expected time.
+  constexpr std::chrono::microseconds kNapMin(200);
+  if (steps_.empty()) return;
+  const double late_by = seconds_expected(steps_.front()) * (1.0 - kEarly) - planning_seconds_;
+  const TimePoint planning = steps_.front().began + from_seconds(late_by);
+  if (planning - SteadyClock::now() > kNapMin) std::this_thread::sleep_until(planning);
+}
+
+// Begins the planned step and finishes those before it, and itself too if nothing may overlap it.
+Result<void> Engine::advance(std::vector<ScheduledSlice> plan) {
+  std::size_t stay = 0;
+  if (!plan.empty()) {
+    const auto next = begin_step(std::move(plan));
+    if (!next) return next.error();
+    if (*next == NextStep::at_once) stay = 1;
+  }
+  while (steps_.size() > stay) {
+    if (auto finished = finish_step(); !finished) return finished;
+  }
+  return {};
+}
+
+Slice Engine::slice_of(const ScheduledSlice& scheduled) const {
+  static constexpr std::int32_t kUnderWay[] = {kTokenUnderWay};
+  const Sequence& sequence = *sequences_.at(scheduled.sequence);
+  const auto known = sequence.tokens();
+  const auto first = static_cast<std::size_t>(scheduled.first_position);
+  const auto count = static_cast<std::size_t>(scheduled.tokens);
+  Slice slice;
+  slice.sequence = scheduled.sequence;
+  slice.tokens = first < known.size() ? known.subspan(first, count) : std::span(kUnderWay);
+  slice.first_position = scheduled.first_position;
+  slice.blocks = scheduler_.blocks(scheduled.sequence);
+  slice.logits_rows = scheduled.yields_token ? 1 : 0;
+  slice.sampler = &sequence.sampler();
+  return slice;
+}
+
+Result<NextStep> Engine::begin_step(std::vector<ScheduledSlice> plan) {
+  slices_.clear();
+  for (const ScheduledSlice& scheduled : plan) slices_.push_back(slice_of(scheduled));
+  Step step{std::move(plan), {}, SteadyClock::now()};
+  step.work = work_of(step.plan);
+  if (!steps_.empty()) {
+    const Step& before = steps_.back();
+    step.began = std::max(step.began, before.began + from_seconds(seconds_expected(before)));
+  }
+  ++steps_begun_;
+  inbox_->begin_step(step.began);
+  auto next = executor_->begin(slices_);
+  if (!next) return next;
+  scheduler_.begin(step.plan);
+  steps_.push_back(std::move(step));
+  planning_seconds_ = std::max(0.9 * planning_seconds_, seconds_between(woke_, SteadyClock::now()));
+  return next;
+}
+
+// A step lasts until its tokens are out; or, if the next runs already, until the device is done
+// with it.
+Result<void> Engine::finish_step() {
+  auto result = executor_->finish();
+  if (!result) return result.error();
+  TimePoint ended = SteadyClock::now();
+  const Step step = std::move(steps_.front());
+  steps_.pop_front();
+  scheduler_.finish();
+  hand_out(step.plan, *result);
+  publish(steps_.empty() ? nullptr : &steps_.front());
+  if (steps_.empty()) {
+    ended = SteadyClock::now();
+  } else {
+    steps_.front().began = ended;
+  }
+  const double seconds = seconds_between(step.began, ended);
+  fit_.observe(step.work.sequences, step.work.context_tokens, step.work.prefill_tokens, seconds);
+  inbox_->count([&](EngineCounters& counters) {
+    ++counters.steps;
+    counters.prompt_tokens += static_cast<std::uint64_t>(step.work.prefill_tokens);
+    counters.preemptions = scheduler_.preemptions();
+    counters.step_seconds.observe(seconds);
+    counters.batch_size.observe(static_cast<double>(step.plan.size()));
+  });
+  inbox_->end_step(fit_.model(), steps_.empty() ? std::nullopt : std::optional(ended));
+  return {};
+}
+
+double Engine::seconds_expected(const Step& step) const {
+  return fit_.model().seconds(step.work.sequences, step.work.context_tokens,
+                              step.work.prefill_tokens);
+}
+
+Engine::Work Engine::work_of(const std::vector<ScheduledSlice>& plan) const {
+  Work work;
+  for (const ScheduledSlice& slice : plan) {
+    const int prompt = sequences_.at(slice.sequence)->prompt_tokens();
+    if (slice.tokens > 1 || slice.first_position < prompt) {
+      work.prefill_tokens += slice.tokens;
+      continue;
+    }
+    work.sequences += 1;
+    work.context_tokens += slice.first_position + 1;
+  }
+  return work;
+}
+
+void Engine::hand_out(const std::vector<ScheduledSlice>& plan, const StepResult& result) {
+  const auto vocabulary = static_cast<std::size_t>(executor_->shape().vocabulary);
+  std::size_t row = 0;
+  std::uint64_t generated = 0;
+  std::uint64_t finished = 0;
+  for (const ScheduledSlice& slice : plan) {
+    if (!slice.yields_token) continue;
+    const std::size_t at = row++;
+    const auto found = sequences_.find(slice.sequence);
+    if (found == sequences_.end()) continue;  // It was over when the step had begun.
+    Sequence& sequence = *found->second;
+    const std::int32_t token =
+        result.sampled.empty() ? sequence.sampler().choose(
+                                     result.logits.subspan(at * vocabulary, vocabulary), scratch_)
+                               : result.sampled[at];
+    ++generated;
+    if (sequence.accept(token)) {
+      ++finished;
+      end(slice.sequence);
+    } else if (sequence.bridge_full()) {
+      sequence.parked_since = SteadyClock::now();
+      scheduler_.pause(slice.sequence, true);
+    }
+  }
+  inbox_->count([&](EngineCounters& counters) {
+    counters.generated_tokens += generated;
+    counters.finished += finished;
+  });
+}
+
+}  // namespace spillway::local
