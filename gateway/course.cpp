@@ -14,10 +14,12 @@ bool is_its_own_limit(const policy::Candidate& candidate, Errc code) {
   return code == Errc::context_too_long || (candidate.local && code == Errc::invalid_request);
 }
 
+bool nobody_waits(Errc code) { return code == Errc::cancelled || code == Errc::slow_client; }
+
 // Trying elsewhere cannot help: the request itself is at fault, or nobody waits any more.
 bool ends_the_search(const policy::Candidate& candidate, Errc code) {
   if (is_its_own_limit(candidate, code)) return false;
-  return code == Errc::invalid_request || code == Errc::cancelled || code == Errc::slow_client;
+  return code == Errc::invalid_request || nobody_waits(code);
 }
 
 // In the background the engine may never come to it: half of the time is left for the others.
@@ -58,6 +60,19 @@ Error another_answer() {
   return {Errc::backend_unavailable, "its answer is not the one that had begun", "", std::nullopt};
 }
 
+bool is_plain(const Delta& delta) {
+  return delta.reasoning.empty() && delta.extra.empty() && delta.choice == 0;
+}
+
+// Longer answers are not gone on with: the text is kept for as long as its stream lives.
+constexpr std::size_t kContinuedBytesMax = 1 << 20;
+
+// Shorter beginnings may well come again in what follows.
+constexpr std::size_t kRepetitionBytesMin = 12;
+
+// Tokens that a target may be over the limit beside twice of it, since they are not told apart.
+constexpr int kOverrun = 8;
+
 // The same request gets the same words.
 bool leaves_no_choice(const Sampling& sampling) {
   return sampling.temperature == 0.0 || sampling.seed.has_value();
@@ -66,9 +81,9 @@ bool leaves_no_choice(const Sampling& sampling) {
 }  // namespace
 
 void Delivered::add(const Delta& delta) {
-  if (!delta.reasoning.empty() || !delta.extra.empty() || delta.choice != 0) plain = false;
-  text += delta.text;
-  tokens += delta.tokens > 0 || delta.text.empty() ? delta.tokens : 1;
+  if (!delta.reasoning.empty() || !delta.extra.empty()) plain = false;
+  if (text.size() + delta.text.size() > kContinuedBytesMax) plain = false;
+  if (plain) text += delta.text;
 }
 
 Async<Opened> Course::first() {
@@ -76,21 +91,39 @@ Async<Opened> Course::first() {
   co_return co_await next(nothing);
 }
 
-Async<Opened> Course::after(Opened& broken, const Error& cause, const Delivered& delivered) {
-  if (broken.visit) broken.visit->failed(cause);
-  broken.visit.reset();
+void Course::broke(Opened& opened, const Error& cause) {
+  if (opened.visit) opened.visit->failed(cause);
+  opened.visit.reset();
   receipt_.attempts.back().failure = cause.code;
   receipt_.attempts.back().cause = cause.message;
-  if (!is_the_targets_fault(cause.code) || SteadyClock::now() >= deadline_) co_return cause;
-  if (delivered.nothing()) receipt_.parts.back().lost = true;
-  auto opened = co_await next(delivered);
-  if (!opened) co_return cause;
-  co_return std::move(*opened);
+  if (!first_cause_ || nobody_waits(cause.code)) first_cause_ = cause;
 }
 
-bool Course::at_the_limit(const Delivered& delivered) const {
+Async<Opened> Course::after(const Delivered& delivered) {
+  const Errc code = *receipt_.attempts.back().failure;
+  if (!is_the_targets_fault(code) || SteadyClock::now() >= deadline_) co_return *first_cause_;
+  if (delivered.nothing()) receipt_.parts.back().lost = true;
+  auto opened = co_await next(delivered);
+  if (opened) co_return std::move(*opened);
+  co_return nobody_waits(opened.error().code) ? opened.error() : *first_cause_;
+}
+
+int Course::tokens_out() const {
+  int tokens = 0;
+  for (const Part& part : receipt_.parts) {
+    if (!part.lost) tokens += std::max(0, tokens_passed(part) - part.repeated_tokens);
+  }
+  return tokens;
+}
+
+bool Course::at_the_limit() const {
   const auto& most = request_->sampling.tokens_max;
-  return delivered.plain && most && delivered.tokens >= *most;
+  return most && tokens_out() >= *most;
+}
+
+bool Course::past_the_limit() const {
+  const auto& most = request_->sampling.tokens_max;
+  return most && tokens_out() / 2 > *most + kOverrun;
 }
 
 Course::Way Course::way_of(const policy::Candidate& candidate, const Delivered& delivered) const {
@@ -104,9 +137,9 @@ std::shared_ptr<const ChatRequest> Course::continued(const Delivered& delivered)
   auto request = std::make_shared<ChatRequest>(*request_);
   request->begun = delivered.text;
   Sampling& sampling = request->sampling;
-  if (sampling.tokens_max)
-    sampling.tokens_max = std::max(1, *sampling.tokens_max - delivered.tokens);
-  sampling.tokens_min = std::max(0, sampling.tokens_min - delivered.tokens);
+  const int tokens = tokens_out();
+  if (sampling.tokens_max) sampling.tokens_max = std::max(1, *sampling.tokens_max - tokens);
+  sampling.tokens_min = std::max(0, sampling.tokens_min - tokens);
   return request;
 }
 
@@ -140,39 +173,75 @@ Async<Opened> Course::attempt(const policy::Candidate& candidate, Way way,
   const TimePoint now = SteadyClock::now();
   const Deadline patience = is_last ? deadline_ : patience_with(candidate, now, deadline_);
   const auto request = way == Way::go_on ? continued(delivered) : request_;
+  const int tokens = tokens_out();
   auto opened = co_await dispatcher_.open(candidate, edition_, request, patience);
   if (!opened) co_return opened.error();
   note(candidate, receipt_);
-  if (way == Way::go_on) receipt_.parts.back().usage.prompt_tokens += delivered.tokens;
+  if (way == Way::afresh) co_return std::move(*opened);
+
+  Part& part = receipt_.parts.back();
+  Result<bool> fits = true;
   if (way == Way::say_again) {
-    auto caught_up = co_await catch_up(*opened, delivered);
-    if (!caught_up) co_return caught_up.error();
+    part.repeated_tokens = tokens;
+    fits = co_await catch_up(*opened, delivered);
+  } else {
+    part.usage.prompt_tokens += tokens;
+    fits = co_await drop_repetition(*opened, delivered);
   }
-  co_return std::move(*opened);
+  if (fits && *fits) co_return std::move(*opened);
+  part.lost = true;
+  if (fits) co_return another_answer();  // Not its fault.
+  if (opened->visit) opened->visit->failed(fits.error());
+  co_return fits.error();
 }
 
 // Passes over what the client has. The first piece is then what comes after it.
-Async<void> Course::catch_up(Opened& opened, const Delivered& delivered) {
-  Part& part = receipt_.parts.back();
-  part.repeated_tokens = delivered.tokens;
-  std::string said;
+Async<bool> Course::catch_up(Opened& opened, const Delivered& delivered) {
+  std::size_t said = 0;  // Of what the client has.
   while (true) {
-    said += opened.first.text;
-    const std::size_t both = std::min(said.size(), delivered.text.size());
-    if (said.compare(0, both, delivered.text, 0, both) != 0) break;
-    if (said.size() > delivered.text.size() || (opened.first.finish && both == said.size())) {
-      if (both < delivered.text.size()) break;
-      opened.first.text = said.substr(both);
-      co_return Result<void>();
+    Delta& piece = opened.first;
+    const std::size_t both = std::min(piece.text.size(), delivered.text.size() - said);
+    if (!is_plain(piece) || delivered.text.compare(said, both, piece.text, 0, both) != 0)
+      co_return false;
+    said += both;
+    const bool ends = piece.finish.has_value();
+    if (said == delivered.text.size() && (both < piece.text.size() || ends)) {
+      piece.text.erase(0, both);
+      co_return true;
     }
-    count(opened.first, part);
-    auto piece = co_await opened.stream->next(deadline_);
-    if (!piece) co_return piece.error();
-    if (!*piece) break;
-    opened.first = std::move(**piece);
+    if (ends) co_return false;
+    count(piece, receipt_.parts.back());
+    auto next = co_await opened.stream->next(deadline_);
+    if (!next) co_return next.error();
+    if (!*next) co_return false;
+    opened.first = std::move(**next);
   }
-  part.lost = true;
-  co_return another_answer();
+}
+
+// Some providers take `continues` for a message like any other and begin again: what is word for
+// word the beginning that the client has is not said twice.
+Async<bool> Course::drop_repetition(Opened& opened, const Delivered& delivered) {
+  Part& part = receipt_.parts.back();
+  std::string held;
+  while (delivered.text.size() >= kRepetitionBytesMin && is_plain(opened.first)) {
+    held += opened.first.text;
+    if (!delivered.text.starts_with(held) || opened.first.finish) break;
+    count(opened.first, part);
+    if (held.size() == delivered.text.size()) {
+      part.repeated_tokens = tokens_passed(part);
+      opened.first = {};
+      co_return true;
+    }
+    auto next = co_await opened.stream->next(deadline_);
+    if (!next) co_return next.error();
+    if (!*next) co_return false;
+    opened.first = std::move(**next);
+  }
+  // It was none after all: what was held back is told with this piece, and counted once.
+  if (held.empty()) co_return true;
+  part.bytes -= held.size() - opened.first.text.size();
+  opened.first.text = std::move(held);
+  co_return true;
 }
 
 }  // namespace spillway

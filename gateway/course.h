@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace spillway {
@@ -22,8 +23,7 @@ namespace spillway {
 // What the client has of the answer.
 struct Delivered {
   std::string text;
-  int tokens = 0;     // At least so many.
-  bool plain = true;  // Nothing but text, of one choice: what others can go on with.
+  bool plain = true;  // Nothing but text, and not too long: what others can go on with.
 
   void add(const Delta& delta);
   bool nothing() const { return plain && text.empty(); }
@@ -47,12 +47,18 @@ class Course {
   // backend_unavailable otherwise.
   Async<Opened> first();
 
-  // `broken` failed with `cause` when the client had `delivered`: who goes on. Fails with `cause`,
-  // whatever those said that were asked since.
-  Async<Opened> after(Opened& broken, const Error& cause, const Delivered& delivered);
+  // The stream broke: its target and its part are told so.
+  void broke(Opened& opened, const Error& cause);
+
+  // After that, with `delivered` out: who goes on. Fails with the first cause of all, whatever was
+  // said since; with cancelled or slow_client if nobody waits any more.
+  Async<Opened> after(const Delivered& delivered);
 
   // All tokens that the request allows are out: only the word that the answer has ended is missing.
-  bool at_the_limit(const Delivered& delivered) const;
+  bool at_the_limit() const;
+
+  // Far more are out: this target does not keep the limit.
+  bool past_the_limit() const;
 
   const ChatRequest& request() const { return *request_; }
   Deadline deadline() const { return deadline_; }
@@ -65,7 +71,9 @@ class Course {
   std::shared_ptr<const ChatRequest> continued(const Delivered& delivered) const;
   Async<Opened> next(const Delivered& delivered);
   Async<Opened> attempt(const policy::Candidate& candidate, Way way, const Delivered& delivered);
-  Async<void> catch_up(Opened& opened, const Delivered& delivered);
+  Async<bool> catch_up(Opened& opened, const Delivered& delivered);
+  Async<bool> drop_repetition(Opened& opened, const Delivered& delivered);
+  int tokens_out() const;
 
   Dispatcher& dispatcher_;
   const policy::Plan& plan_;
@@ -73,7 +81,8 @@ class Course {
   const std::shared_ptr<const ChatRequest> request_;
   const Deadline deadline_;
   Receipt& receipt_;
-  std::size_t at_ = 0;  // The candidate to be tried next.
+  std::size_t at_ = 0;                // The candidate to be tried next.
+  std::optional<Error> first_cause_;  // Why the first stream broke; or that nobody waits.
 };
 
 }  // namespace spillway

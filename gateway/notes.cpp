@@ -78,61 +78,25 @@ void note(const policy::RuleReport& rules, Receipt& receipt) {
 }
 
 void note(const policy::Candidate& served_by, Receipt& receipt) {
-  receipt.parts.push_back({.target = std::string(served_by.target), .local = served_by.local});
+  const bool is_first = std::all_of(receipt.parts.begin(), receipt.parts.end(),
+                                    [](const Part& part) { return part.lost; });
+  receipt.parts.push_back({.target = std::string(served_by.target),
+                           .model = std::string(served_by.model),
+                           .local = served_by.local});
   receipt.parts.back().usage.prompt_tokens = receipt.usage.prompt_tokens;
-  if (receipt.parts.size() > 1) return;
+  if (!is_first) return;
   receipt.target = served_by.target;
   receipt.model_served = served_by.model;
   receipt.served_locally = served_by.local;
 }
 
-void count(const Delta& delta, Part& part) {
-  if (!delta.text.empty() || !delta.reasoning.empty() || !delta.extra.empty())
-    ++part.completion_pieces;
-  part.completion_bytes += delta.text.size() + delta.reasoning.size();
-  if (delta.usage) {
-    part.usage = *delta.usage;
-    part.usage_told = true;
-  } else {
-    part.usage.completion_tokens += delta.tokens;
-  }
-}
-
-namespace {
-
-// What a provider cut off in the middle, or one that keeps its count to itself, is booked with:
-// what has passed, at one token a piece or four bytes a token, whichever is more.
-void settle(Part& part) {
-  if (part.usage_told || part.local) return;
-  const int by_bytes = static_cast<int>((part.completion_bytes + 3) / 4);
-  part.usage.completion_tokens = std::max(part.completion_pieces, by_bytes);
-}
-
-// What the client got of it. Where a target broke off without a count, others go on from what they
-// are told, so that the sum is the answer's: a token a piece.
-int delivered_tokens(const Part& part, bool is_last) {
-  if (part.lost) return 0;
-  const bool counted = part.usage_told || part.local || is_last;
-  const int tokens = counted ? part.usage.completion_tokens : part.completion_pieces;
-  return std::max(0, tokens - part.repeated_tokens);
-}
-
-}  // namespace
-
 void add_up(Receipt& receipt) {
   receipt.completion_pieces = 0;
-  Usage answer;
   for (Part& part : receipt.parts) {
     settle(part);
-    if (&part == &receipt.parts.front()) {
-      answer.prompt_tokens = part.usage.prompt_tokens;
-      answer.cached_tokens = part.usage.cached_tokens;
-    }
-    answer.completion_tokens += delivered_tokens(part, &part == &receipt.parts.back());
-    answer.reasoning_tokens += part.usage.reasoning_tokens;
-    receipt.completion_pieces += part.completion_pieces;
+    receipt.completion_pieces += part.lost ? 0 : part.pieces;
   }
-  receipt.usage = answer;
+  if (!receipt.parts.empty()) receipt.usage = answer_of(receipt.parts);
 }
 
 void describe(const Receipt& receipt, http::ResponseWriter& out) {
@@ -143,15 +107,16 @@ void describe(const Receipt& receipt, http::ResponseWriter& out) {
 }
 
 void price(const config::Settings& settings, Receipt& receipt) {
-  for (const Part& part : receipt.parts) {
+  for (Part& part : receipt.parts) {
     if (part.local) {
       receipt.avoided_nano_usd += policy::avoided_cost(settings.providers, part.usage);
       continue;
     }
     for (const config::ProviderTarget& provider : settings.providers) {
       if (provider.name == part.target)
-        receipt.cost_nano_usd += policy::cost_of(provider.price, part.usage);
+        part.cost_nano_usd = policy::cost_of(provider.price, part.usage);
     }
+    receipt.cost_nano_usd += part.cost_nano_usd;
   }
 }
 

@@ -24,8 +24,7 @@ void note(const policy::RuleReport& rules, Receipt& receipt);
 // A target begins to answer, or goes on where another broke off.
 void note(const policy::Candidate& served_by, Receipt& receipt);
 
-// What passes of a part, and what all parts come to.
-void count(const Delta& delta, Part& part);
+// No more comes: what the client got, whoever gave it.
 void add_up(Receipt& receipt);
 
 // The headers by which a client sees where its answer came from and why: x-spillway-target,

@@ -10,6 +10,7 @@
 
 #include <boost/asio/this_coro.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace spillway {
@@ -18,6 +19,15 @@ namespace net = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds kAskAgain{250};
+
+// The length of a whole answer, to be learnt from: never more than has passed, whatever is told.
+int tokens_seen(const Receipt& receipt) {
+  if (receipt.error) return 0;
+  std::size_t bytes = 0;
+  for (const Part& part : receipt.parts) bytes += part.lost ? 0 : part.bytes;
+  const auto most = static_cast<std::size_t>(std::max(0, receipt.usage.completion_tokens));
+  return static_cast<int>(std::min(most, std::max<std::size_t>(bytes, receipt.parts.size())));
+}
 
 }  // namespace
 
@@ -57,7 +67,6 @@ Async<void> Pipeline::answer(const Edition& edition, http::Request& raw, http::R
   Course course(dispatcher_, *plan, edition, *request, deadline, receipt);
   auto opened = co_await course.first();
   if (!opened) co_return opened.error();
-  describe(receipt, out);
 
   // Dropping the stream, on return, ends what is left of the work.
   co_return co_await relay(*opened, course, out);
@@ -117,9 +126,8 @@ Async<policy::Plan> Pipeline::wait_and_decide(const Edition& edition,
 void Pipeline::account(const Edition& edition, Receipt receipt) {
   receipt.ended = SteadyClock::now();
   price(*edition.settings, receipt);
-  const int answered_tokens = receipt.error ? 0 : receipt.usage.completion_tokens;
-  if (answered_tokens > 0)
-    doors_.fleet.completed(receipt.request_class, receipt.usage.prompt_tokens, answered_tokens,
+  if (const int tokens = tokens_seen(receipt); tokens > 0)
+    doors_.fleet.completed(receipt.request_class, receipt.usage.prompt_tokens, tokens,
                            receipt.cut_by_limit);
   if (receipt.predicted && receipt.served_locally && receipt.first_token) {
     const double seconds = seconds_between(receipt.decided, *receipt.first_token);

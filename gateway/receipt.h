@@ -6,6 +6,7 @@
 #include "backends/contract/chat.h"
 #include "backends/contract/deadline.h"
 #include "backends/contract/error.h"
+#include "gateway/parts.h"
 #include "gateway/policy/predict.h"
 
 #include <cstdint>
@@ -22,19 +23,6 @@ struct Attempt {
   std::optional<Errc> failure;  // Empty: it answered.
   std::string cause;            // What the target said when it failed.
   double seconds = 0.0;         // Until its first token, or until it failed.
-};
-
-// What one target gave of an answer. There are several where a stream broke and another target went
-// on with it.
-struct Part {
-  std::string target;
-  bool local = false;
-  Usage usage;                       // As the target bills it.
-  bool usage_told = false;           // By the target; else it is counted as it passes.
-  std::size_t completion_bytes = 0;  // Of text and reasoning.
-  int completion_pieces = 0;         // Deltas with text.
-  int repeated_tokens = 0;           // What it said again that the client had already.
-  bool lost = false;                 // The client got nothing of it.
 };
 
 // A target as the policy judged it, chosen or not.
@@ -57,7 +45,7 @@ struct Receipt {
   bool stream = false;
 
   std::string request_class;
-  std::string target;  // Who gave its first token; empty if nobody did.
+  std::string target;  // Who gave the client its first token; empty if nobody did.
   std::string model_served;
   bool served_locally = false;
   std::string reason;       // The policy's reason: policy::name_of(Reason).

@@ -36,6 +36,9 @@ Async<std::optional<Delta>> next_piece(TokenStream& stream, bool finished, Deadl
   co_return piece;
 }
 
+// What of it is for the client: one choice is all that can be asked for.
+bool is_answer(const Delta& piece) { return piece.choice == 0; }
+
 class StreamRelay {
  public:
   StreamRelay(Opened& opened, Course& course, http::ResponseWriter& out)
@@ -45,12 +48,14 @@ class StreamRelay {
         writer_(answer_info(course.request(), course.receipt())) {}
 
   Async<void> run() {
+    describe(course_.receipt(), out_);
     auto begun = co_await out_.begin_stream();
     if (!begun) co_return begun.error();
     events_ = writer_.first_chunk();
     std::optional<Delta> piece = std::move(opened_.first);
     while (piece) {
       pass(*piece);
+      if (!finish_ && course_.past_the_limit()) break;
       const bool idle = !opened_.stream->ready() || events_.size() > kWriteBytesMax;
       if (!finish_ && idle) {
         auto written = co_await flush();
@@ -66,24 +71,16 @@ class StreamRelay {
       if (!successors) co_return successors.error();
       piece = std::move(*successors);
     }
-    add_up(course_.receipt());
-    events_ += writer_.finish(*finish_);
-    events_ += writer_.usage(course_.receipt().usage);
-    events_ += openai::ChatWriter::done();
-    co_return co_await out_.end(std::move(events_));
+    co_return co_await end();
   }
 
  private:
   void pass(const Delta& piece) {
     count(piece, course_.receipt().parts.back());
+    if (!is_answer(piece)) return;
     delivered_.add(piece);
     events_ += writer_.delta(piece);
-    if (piece.finish) finish(*piece.finish);
-  }
-
-  void finish(FinishReason reason) {
-    finish_ = reason;
-    course_.receipt().cut_by_limit = reason == FinishReason::length;
+    if (piece.finish) finish_ = piece.finish;
   }
 
   Async<void> flush() { co_return co_await out_.write(std::exchange(events_, std::string())); }
@@ -94,14 +91,23 @@ class StreamRelay {
       auto written = co_await flush();
       if (!written) co_return written.error();
     }
-    if (course_.at_the_limit(delivered_)) {
-      finish(FinishReason::length);
-      co_return std::nullopt;
-    }
-    auto successor = co_await course_.after(opened_, cause, delivered_);
+    course_.broke(opened_, cause);
+    if (course_.at_the_limit()) co_return std::nullopt;
+    auto successor = co_await course_.after(delivered_);
     if (!successor) co_return successor.error();
     opened_ = std::move(*successor);
     co_return std::move(opened_.first);
+  }
+
+  Async<void> end() {
+    Receipt& receipt = course_.receipt();
+    const FinishReason reason = finish_.value_or(FinishReason::length);
+    receipt.cut_by_limit = reason == FinishReason::length;
+    add_up(receipt);
+    events_ += writer_.finish(reason);
+    events_ += writer_.usage(receipt.usage);
+    events_ += openai::ChatWriter::done();
+    co_return co_await out_.end(std::move(events_));
   }
 
   Opened& opened_;
@@ -118,29 +124,33 @@ Async<void> relay_whole(Opened& opened, Course& course, http::ResponseWriter& ou
   const Delivered nothing;
   Receipt& receipt = course.receipt();
   openai::ChatAnswer answer;
-  bool finished = false;
+  std::optional<FinishReason> finish;
   std::optional<Delta> piece = std::move(opened.first);
   while (piece) {
     count(*piece, receipt.parts.back());
-    answer.add(*piece);
-    if (piece->finish) receipt.cut_by_limit = *piece->finish == FinishReason::length;
-    finished = finished || piece->finish.has_value();
-    auto next = co_await next_piece(*opened.stream, finished, course.deadline());
+    if (is_answer(*piece)) {
+      answer.add(*piece);
+      if (piece->finish) finish = piece->finish;
+    }
+    auto next = co_await next_piece(*opened.stream, finish.has_value(), course.deadline());
     if (next) {
       piece = std::move(*next);
       continue;
     }
     const Error cause = next.error();
-    auto successor = co_await course.after(opened, cause, nothing);
+    course.broke(opened, cause);
+    auto successor = co_await course.after(nothing);
     if (!successor) co_return successor.error();
     opened = std::move(*successor);
     answer = {};
     piece = std::move(opened.first);
   }
+  receipt.cut_by_limit = finish == FinishReason::length;
   add_up(receipt);
   Delta last;
   last.usage = receipt.usage;
   answer.add(last);
+  describe(receipt, out);
   const openai::ChatAnswerInfo info = answer_info(course.request(), receipt);
   co_return co_await out.send(200, "application/json", answer.body(info));
 }

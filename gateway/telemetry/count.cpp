@@ -47,12 +47,11 @@ class Counting {
   }
 
   LabelKey answer_key(Word last = kNothing) const {
-    return {operation_of(receipt_.endpoint),
-            target_,
-            model_requested_,
-            model_served_,
-            model_served_,
-            last};
+    return answer_key(target_, model_served_, last);
+  }
+
+  LabelKey answer_key(Word target, Word model, Word last) const {
+    return {operation_of(receipt_.endpoint), target, model_requested_, model, model, last};
   }
 
   void outcome() {
@@ -76,14 +75,22 @@ class Counting {
     }
   }
 
+  // As each target bills them, where several gave a part.
   void tokens() {
-    const Usage& usage = receipt_.usage;
+    if (receipt_.parts.size() < 2) return tokens(receipt_.usage, target_, model_served_);
+    for (const Part& part : receipt_.parts) {
+      tokens(part.usage, words_.find(Words::target, part.target),
+             words_.find(Words::model, part.model));
+    }
+  }
+
+  void tokens(const Usage& usage, Word target, Word model) {
     const std::pair<Token, int> counts[] = {{Token::input, usage.prompt_tokens},
                                             {Token::output, usage.completion_tokens},
                                             {Token::cached_input, usage.cached_tokens},
                                             {Token::reasoning, usage.reasoning_tokens}};
     for (const auto& [type, count] : counts) {
-      if (count > 0) add(Series::token_usage, answer_key(word(type)), count);
+      if (count > 0) add(Series::token_usage, answer_key(target, model, word(type)), count);
     }
   }
 
@@ -146,11 +153,14 @@ class Counting {
   }
 
   void money() {
-    if (receipt_.cost_nano_usd > 0) {
-      const Word tenant = known(Words::tenant, receipt_.tenant, Folded::tenant);
-      const Locality where = receipt_.served_locally ? Locality::local : Locality::cloud;
-      add(Series::cost, {tenant, model_served_, target_, word(where)},
-          static_cast<double>(receipt_.cost_nano_usd) / kNanoUsdPerUsd);
+    const Word tenant = known(Words::tenant, receipt_.tenant, Folded::tenant);
+    for (const Part& part : receipt_.parts) {
+      if (part.cost_nano_usd <= 0) continue;
+      const Locality where = part.local ? Locality::local : Locality::cloud;
+      add(Series::cost,
+          {tenant, words_.find(Words::model, part.model), words_.find(Words::target, part.target),
+           word(where)},
+          static_cast<double>(part.cost_nano_usd) / kNanoUsdPerUsd);
     }
     if (receipt_.avoided_nano_usd > 0) {
       add(Series::cost_avoided, {class_, word(Saving::local)},

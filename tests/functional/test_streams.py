@@ -16,12 +16,12 @@ ORDER = {"batch": {"spill": "always", "prefer": "ordered", "providers": ["ai-hub
 EACH_BREAK = ["cut", "stall", "malformed", "error_event"]
 
 
-def house(start_provider, start_gateway, classes=None, local=None, **second):
+def house(start_provider, start_gateway, classes=None, local=None, between_tokens="300ms", **second):
     """ai-hub, which will break, and openmodel behind it."""
     providers = {name: start_provider("instant") for name in ("ai-hub", "openmodel")}
     for provider in providers.values():
         provider.script(faults=[{"kind": "error", "share": 0.0}])
-    timeouts = {"first_token": "1s", "between_tokens": "300ms"}
+    timeouts = {"first_token": "1s", "between_tokens": between_tokens}
     targets = {"ai-hub": configs.provider(providers["ai-hub"].base_url, "ai-hub", timeouts=timeouts),
                "openmodel": configs.provider(providers["openmodel"].base_url, "openmodel", timeouts=timeouts, **second)}
     if local:
@@ -114,39 +114,156 @@ def test_nobody_says_again_what_would_come_out_otherwise(start_provider, start_g
     assert providers["openmodel"].stats()["requests"] == 0
 
 
-class Stranger(http.server.BaseHTTPRequestHandler):
-    """A provider that answers anything with the same few words."""
-    def do_POST(self):  # pylint: disable=invalid-name
-        self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(200)
-        self.send_header("content-type", "text/event-stream")
-        self.end_headers()
-        for text in ("one", " two", " something", " else"):
-            chunk = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m",
-                     "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
-            self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
-        chunk["choices"][0] = {"index": 0, "delta": {}, "finish_reason": "stop"}
-        self.wfile.write(f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n".encode())
-
-    def log_message(self, *_):
-        pass
+def text(words):
+    return {"content": words}
 
 
-def test_another_answer_is_not_put_behind_the_begun_one(start_provider, start_gateway, client_of):
-    provider = start_provider("instant")
-    stranger = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger)
-    threading.Thread(target=stranger.serve_forever, daemon=True).start()
-    targets = {"ai-hub": configs.provider(provider.base_url, "ai-hub"),
-               "openmodel": configs.provider(f"http://127.0.0.1:{stranger.server_port}/v1", "openmodel")}
-    gateway = start_gateway(configs.gateway(targets, classes=ORDER, default_class="batch", limits={"attempts_max": 2}))
-    client = client_of(gateway)
-    breaks(provider, "cut", 2)
-    assert stream(client, temperature=0)[0] == "one two something else", "the same so far: it may go on"
-    breaks(provider, "error_event", 5)
+def said(*deltas, finish=None):
+    """The events of a stream: a chunk a delta, and the end if there is one."""
+    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    if finish:
+        choices.append({"index": 0, "delta": {}, "finish_reason": finish})
+    events = [f"data: {json.dumps({'id': 'x', 'object': 'chat.completion.chunk', 'created': 1, 'model': 'm', 'choices': [c]})}\n\n"
+              for c in choices]
+    return events + (["data: [DONE]\n\n"] if finish else [])
+
+
+@pytest.fixture
+def start_stranger():
+    """A provider that answers its first request with the first list of events given, and so on; the last one for ever."""
+    servers = []
+
+    def start(*answers):
+        class Stranger(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):  # pylint: disable=invalid-name
+                self.rfile.read(int(self.headers["content-length"]))
+                asked = self.server.asked
+                self.server.asked += 1
+                self.send_response(200)
+                self.send_header("content-type", "text/event-stream")
+                self.end_headers()
+                try:
+                    for event in answers[min(asked, len(answers) - 1)]:
+                        self.wfile.write(event.encode())
+                except OSError:
+                    self.server.left += 1
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger)
+        server.asked = server.left = 0
+        server.base_url = f"http://127.0.0.1:{server.server_port}/v1"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return server
+    yield start
+    for server in servers:
+        server.shutdown()
+
+
+def strangers(start_gateway, first, second, attempts_max=2, breaker=None, **more):
+    more["breaker"] = breaker or {"failures_min": 100}
+    targets = {"ai-hub": configs.provider(first.base_url, "ai-hub", breaker=more["breaker"]),
+               "openmodel": configs.provider(second.base_url, "openmodel", **more)}
+    return start_gateway(configs.gateway(targets, classes=ORDER, default_class="batch", limits={"attempts_max": attempts_max}))
+
+
+def test_another_answer_is_not_put_behind_the_begun_one(start_stranger, start_gateway, client_of):
+    words = [text("one"), text(" two"), text(" something"), text(" else")]
+    first = start_stranger(said(*words[:2]), said(text("one"), text(" three")))
+    gateway = strangers(start_gateway, first, start_stranger(said(*words, finish="stop")))
+    assert stream(client_of(gateway), temperature=0)[0] == "one two something else", "the same so far: it may go on"
     with pytest.raises(openai.APIError) as caught:
-        stream(client, temperature=0)
-    assert "server had an error" in str(caught.value), "the first cause, not what came of the attempt to mend it"
-    stranger.shutdown()
+        stream(client_of(gateway), temperature=0)
+    assert "ended without [DONE]" in str(caught.value), "the first cause, not what came of the attempt to mend it"
+
+
+def test_letters_are_not_taken_for_tokens(start_stranger, start_gateway, client_of):
+    """Twelve deltas are out, and twelve tokens allowed: but these are letters."""
+    first = start_stranger(said(*map(text, "Hello world!")))
+    second = start_stranger(said(text(" And more"), finish="stop"))
+    gateway = strangers(start_gateway, first, second, continues="prefix")
+    assert stream(client_of(gateway))[:2] == ("Hello world! And more", "stop")
+
+
+def test_a_call_is_not_lost_on_the_way_to_where_it_broke(start_stranger, start_gateway, client_of):
+    call = {"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}
+    first = start_stranger(said(text("one"), text(" two")))
+    second = start_stranger(said(text("one"), call, text(" two three"), finish="tool_calls"))
+    gateway = strangers(start_gateway, first, second)
+    with pytest.raises(openai.APIError):
+        stream(client_of(gateway), temperature=0)
+
+
+def test_who_always_breaks_on_the_way_is_left_alone(start_stranger, start_gateway, client_of):
+    first = start_stranger(said(text("one"), text(" two"), text(" three")))
+    second = start_stranger(said(text("one")))
+    gateway = strangers(start_gateway, first, second, breaker={"failures_min": 3, "open_for": "60s"})
+    for _ in range(12):
+        with pytest.raises(openai.APIError):
+            stream(client_of(gateway), temperature=0)
+    assert second.asked <= 4 and first.asked <= 4, "each breaker opens"
+
+
+def test_a_beginning_said_again_is_dropped(start_stranger, start_gateway, client_of):
+    first = start_stranger(said(text("one two three"), text(" four")))
+    second = start_stranger(said(text("one two"), text(" three four"), text(" five"), finish="stop"),
+                            said(text("one twofold"), finish="stop"))
+    gateway = strangers(start_gateway, first, second, continues="prefix")
+    assert stream(client_of(gateway))[0] == "one two three four five"
+    assert stream(client_of(gateway))[0] == "one two three fourone twofold", "another word: no repetition"
+
+
+def test_the_first_cause_is_told(start_stranger, start_gateway, client_of):
+    def broken(message):
+        return [f"data: {json.dumps({'error': {'message': message, 'type': 'server_error'}})}\n\n"]
+    first = start_stranger(said(text("one two")) + broken("FIRST"))
+    second = start_stranger(said(text(" three")) + broken("SECOND"))
+    gateway = strangers(start_gateway, first, second, attempts_max=3, continues="prefix")
+    with pytest.raises(openai.APIError) as caught:
+        stream(client_of(gateway))
+    assert "FIRST" in str(caught.value) and "SECOND" not in str(caught.value)
+
+
+def test_who_does_not_keep_the_limit_is_stopped(start_stranger, start_gateway, client_of):
+    first = start_stranger(said(*[text(f" word{number}") for number in range(50_000)], finish="stop"))
+    gateway = strangers(start_gateway, first, first)
+    words, finish, _ = stream(client_of(gateway))
+    assert finish == "length" and len(words.split()) < 200
+    wait_until(lambda: first.left == 1, what="the provider to be left")
+
+
+def test_where_a_whole_answer_came_from_is_told(start_provider, start_gateway, client_of):
+    gateway, providers = house(start_provider, start_gateway)
+    breaks(providers["ai-hub"], "cut", 5)
+    raw = client_of(gateway).chat.completions.with_raw_response.create(
+        model="auto", max_tokens=TOKENS, messages=[{"role": "user", "content": WORDS}])
+    assert raw.headers["x-spillway-target"] == "openmodel"
+    assert last_decision(gateway)["target"] == "openmodel"
+
+
+def test_each_target_has_its_own_costs(start_provider, start_gateway, client_of):
+    gateway, providers = house(start_provider, start_gateway, continues="prefix")
+    breaks(providers["ai-hub"], "cut", 5)
+    stream(client_of(gateway))
+    paid = {name: gateway.metric("spillway_cost_usd_total", be=name) for name in ("ai-hub", "openmodel")}
+    assert all(paid.values()) and sum(paid.values()) * 1e9 == pytest.approx(last_decision(gateway)["cost_nano_usd"])
+
+
+@pytest.mark.parametrize("silent", ["silence", "stall"])
+def test_a_client_that_leaves_while_somebody_goes_on_has_left(start_provider, start_gateway, client_of, silent):
+    gateway, providers = house(start_provider, start_gateway, between_tokens="20s", continues="prefix")
+    breaks(providers["ai-hub"], "cut", 3)
+    providers["openmodel"].script(faults=[{"kind": silent, "share": 1.0, "after_tokens": 2}])
+    answer = client_of(gateway).chat.completions.create(
+        model="auto", stream=True, max_tokens=TOKENS, messages=[{"role": "user", "content": WORDS}])
+    for _ in range(2):
+        next(answer)
+    wait_until(lambda: providers["openmodel"].stats()["open_streams"] == 1, what="somebody to go on")
+    answer.close()
+    assert wait_until(lambda: gateway.decisions(1), what="the decision")[0]["status"] == 499
+    wait_until(lambda: providers["openmodel"].stats()["open_streams"] == 0, what="the provider to be left")
 
 
 def test_the_local_engine_goes_on(start_provider, start_gateway, client_of):

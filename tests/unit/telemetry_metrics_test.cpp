@@ -145,12 +145,29 @@ TEST_F(Counted, MoneyIsInDollars) {
   paid.served_locally = false;
   paid.model_served = "brain-large";
   paid.avoided_nano_usd = 0;
-  paid.cost_nano_usd = 1'500'000'000;
+  paid.parts = {{.target = "ai-hub", .model = "brain-large", .cost_nano_usd = 1'500'000'000}};
   count(paid);
   EXPECT_EQ(value("spillway_cost_usd_total{locality=\"cloud\",m=\"brain-large\",be=\"ai-"
                   "hub\",tenant=\"acme\"}"),
             "1.5");
   EXPECT_EQ(value("spillway_cost_avoided_usd_total{cls=\"interactive\",reason=\"local\"}"), "2");
+}
+
+TEST_F(Counted, EachTargetsPartIsItsOwn) {
+  Receipt mended = example_receipt();
+  mended.target = "ai-hub";
+  mended.parts = {{.target = "ai-hub",
+                   .model = "brain-large",
+                   .usage = {.prompt_tokens = 12, .completion_tokens = 5},
+                   .cost_nano_usd = 500'000'000},
+                  {.target = "cloudbrain",
+                   .model = "brain-large",
+                   .usage = {.prompt_tokens = 17, .completion_tokens = 16},
+                   .cost_nano_usd = 2'000'000'000}};
+  count(mended);
+  const std::string cost = "spillway_cost_usd_total{locality=\"cloud\",m=\"brain-large\",";
+  EXPECT_EQ(value(cost + "be=\"ai-hub\",tenant=\"acme\"}"), "0.5");
+  EXPECT_EQ(value(cost + "be=\"cloudbrain\",tenant=\"acme\"}"), "2");
 }
 
 TEST_F(Counted, TheConfigurationInForceAndRefusedOnes) {

@@ -1,0 +1,67 @@
+#include "gateway/parts.h"
+
+#include <algorithm>
+
+namespace spillway {
+namespace {
+
+constexpr int kTokensMax = 10'000'000;  // No answer and no prompt has more.
+constexpr std::size_t kBytesPerToken = 4;
+constexpr std::size_t kBytesPerPieceMin = 2;
+
+bool is_plausible(const Usage& usage) {
+  const auto within = [](int tokens) { return tokens >= 0 && tokens <= kTokensMax; };
+  return within(usage.prompt_tokens) && within(usage.completion_tokens) &&
+         within(usage.cached_tokens) && within(usage.reasoning_tokens);
+}
+
+int by_bytes(std::size_t bytes) {
+  return static_cast<int>(std::min<std::size_t>(bytes / kBytesPerToken, kTokensMax));
+}
+
+// Where a target broke off without a count, others go on from what they are told, so that the sum
+// is the answer's.
+int delivered_tokens(const Part& part, bool is_last) {
+  const bool counted = part.usage_told || part.local || is_last;
+  const int tokens = counted ? part.usage.completion_tokens : tokens_passed(part);
+  return std::max(0, tokens - part.repeated_tokens);
+}
+
+}  // namespace
+
+void count(const Delta& delta, Part& part) {
+  if (!delta.text.empty() || !delta.reasoning.empty() || !delta.extra.empty()) ++part.pieces;
+  part.bytes += delta.text.size() + delta.reasoning.size() + delta.extra.size();
+  part.tokens = std::min(kTokensMax, part.tokens + std::clamp(delta.tokens, 0, kTokensMax));
+  if (delta.usage && is_plausible(*delta.usage)) {
+    part.usage = *delta.usage;
+    part.usage_told = true;
+  }
+  if (!part.usage_told) part.usage.completion_tokens = part.tokens;
+}
+
+int tokens_passed(const Part& part) {
+  if (part.tokens > 0) return part.tokens;
+  const bool are_letters = part.bytes < kBytesPerPieceMin * static_cast<std::size_t>(part.pieces);
+  return are_letters ? by_bytes(part.bytes) : part.pieces;
+}
+
+void settle(Part& part) {
+  if (part.usage_told || part.local) return;
+  part.usage.completion_tokens = std::max(part.pieces, by_bytes(part.bytes + kBytesPerToken - 1));
+}
+
+Usage answer_of(const std::vector<Part>& parts) {
+  Usage answer;
+  if (parts.empty()) return answer;
+  answer.prompt_tokens = parts.front().usage.prompt_tokens;
+  answer.cached_tokens = parts.front().usage.cached_tokens;
+  for (const Part& part : parts) {
+    if (part.lost) continue;
+    answer.completion_tokens += delivered_tokens(part, &part == &parts.back());
+    answer.reasoning_tokens += part.usage.reasoning_tokens;
+  }
+  return answer;
+}
+
+}  // namespace spillway

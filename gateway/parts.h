@@ -1,0 +1,45 @@
+// What the targets gave of one answer, each its part, and what that comes to. There are several
+// parts where a stream broke and another target went on with it.
+//
+// Targets are believed in what they bill, within reason; what the client got is counted here. Pure
+// values of the request's coroutine.
+#pragma once
+
+#include "backends/contract/chat.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace spillway {
+
+struct Part {
+  std::string target;
+  std::string model;  // The target's own name for it.
+  bool local = false;
+  Usage usage;              // As the target bills it.
+  bool usage_told = false;  // By the target; else it is counted as it passes.
+  std::size_t bytes = 0;    // Of text, reasoning and calls.
+  int pieces = 0;           // Deltas with text.
+  int tokens = 0;           // Of pieces that say how many they are.
+  int repeated_tokens = 0;  // What it said again that the client had already.
+  bool lost = false;        // The client got nothing of it.
+  std::int64_t cost_nano_usd = 0;
+};
+
+// A piece passes. A count of tokens that no model could give is not believed.
+void count(const Delta& delta, Part& part);
+
+// Exact where the target counts them. Else a piece is a token, unless the pieces are so short that
+// they must be letters; then four bytes are one.
+int tokens_passed(const Part& part);
+
+// The part has ended, or broken: what the target did not tell is booked by what passed, a token a
+// piece or four bytes a token, whichever is more.
+void settle(Part& part);
+
+// What the client got, once all are settled.
+Usage answer_of(const std::vector<Part>& parts);
+
+}  // namespace spillway

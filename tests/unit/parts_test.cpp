@@ -1,0 +1,60 @@
+#include "gateway/parts.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace spillway {
+namespace {
+
+Part passed(const std::vector<std::string>& texts, int tokens_each = 0) {
+  Part part{.target = "a"};
+  for (const std::string& text : texts) count({.text = text, .tokens = tokens_each}, part);
+  return part;
+}
+
+TEST(Parts, WhatIsNotToldIsBookedByWhatPassed) {
+  Part pieces = passed({"a", "b", "c"});
+  settle(pieces);
+  EXPECT_EQ(pieces.usage.completion_tokens, 3);
+  Part bytes = passed({std::string(41, 'x')});
+  settle(bytes);
+  EXPECT_EQ(bytes.usage.completion_tokens, 11);
+}
+
+TEST(Parts, TokensPassedAreExactWhereTheyAreToldAndLettersAreNone) {
+  EXPECT_EQ(tokens_passed(passed({"H", "i", "!"}, 1)), 3);
+  EXPECT_EQ(tokens_passed(passed({"H", "i", "!"})), 0) << "letter by letter may be one token";
+  EXPECT_EQ(tokens_passed(passed({"several words at once"})), 1);
+}
+
+TEST(Parts, AUsageThatNoModelCouldHaveIsNotBelieved) {
+  for (const int lie : {std::numeric_limits<int>::max(), 10'000'001, -1}) {
+    Part part = passed({"one", " two"});
+    count({.usage = Usage{.prompt_tokens = 5, .completion_tokens = lie}}, part);
+    settle(part);
+    EXPECT_EQ(part.usage.completion_tokens, 2) << lie;
+  }
+}
+
+TEST(Parts, TheClientsUsageCountsWhatItGotOnce) {
+  Part broken = passed({"one", " two"});
+  Part lost = passed({"else"});
+  lost.lost = true;
+  Part last = passed({"one", " two", " three"});
+  last.repeated_tokens = 2;
+  count({.usage = Usage{.prompt_tokens = 9, .completion_tokens = 3, .reasoning_tokens = 1}}, last);
+  broken.usage.prompt_tokens = 8;
+  lost.usage.reasoning_tokens = 70;
+  std::vector<Part> parts{broken, lost, last};
+  for (Part& part : parts) settle(part);
+  const Usage answer = answer_of(parts);
+  EXPECT_EQ(answer.prompt_tokens, 8);
+  EXPECT_EQ(answer.completion_tokens, 3);
+  EXPECT_EQ(answer.reasoning_tokens, 1);
+}
+
+}  // namespace
+}  // namespace spillway
