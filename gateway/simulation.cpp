@@ -283,6 +283,7 @@ void World::hand_to_engine(std::size_t request, const policy::Plan& plan, bool f
                      now());
     if (first && plan.local) {
       answers_[request].predicted_ttft = plan.local->ttft;
+      answers_[request].ttft_bound = plan.local->ttft_bound;
       predictions_[request] = *plan.local;
     }
   }

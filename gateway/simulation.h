@@ -38,7 +38,8 @@ struct SimulatedAnswer {
   policy::Reason reason = policy::Reason::local_meets_sla;
   config::NanoUsd cost = 0;
   int attempts = 0;             // At providers.
-  double predicted_ttft = 0.0;  // Local, in the foreground.
+  double predicted_ttft = 0.0;  // Local, in the foreground…
+  double ttft_bound = 0.0;      // …and what 95 of 100 should stay within.
   bool failed = false;          // Nobody answered.
 };
 

@@ -68,7 +68,7 @@ SimulationFigures figures_of(const SimulationSetup& setup, const simulate::Repla
   const double per_token = per_token_promise(*setup.settings);
   SimulationFigures figures;
   std::vector<double> ttft, response, errors;
-  std::size_t attained = 0, in_time = 0;
+  std::size_t attained = 0, in_time = 0, within = 0;
   double tokens = 0.0, last = replay.length, response_sum = 0.0;
   for (std::size_t i = 0; i < answers.size(); ++i) {
     const simulate::TraceRequest& request = replay.requests[i];
@@ -87,8 +87,9 @@ SimulationFigures figures_of(const SimulationSetup& setup, const simulate::Repla
     ttft.push_back(answer.first_token - request.at);
     response.push_back(answer.finish - request.at);
     response_sum += response.back();
-    if (answer.predicted_ttft > 0.0)
-      errors.push_back(std::abs(answer.predicted_ttft - ttft.back()) / ttft.back());
+    if (answer.predicted_ttft <= 0.0) continue;
+    errors.push_back(std::abs(answer.predicted_ttft - ttft.back()) / ttft.back());
+    within += ttft.back() <= answer.ttft_bound ? 1 : 0;
   }
   figures.attainment = percent(attained, figures.interactive);
   figures.in_time = percent(in_time, figures.batch);
@@ -98,6 +99,7 @@ SimulationFigures figures_of(const SimulationSetup& setup, const simulate::Repla
       response.empty() ? 0.0 : response_sum / static_cast<double>(response.size());
   figures.node_usd = simulate::NodeCost{}.usd_per_hour() * last / 3'600.0;
   figures.usd_per_million = (figures.cloud_usd + figures.node_usd) / tokens * 1e6;
+  figures.bound_kept = percent(within, errors.size());
   figures.prediction_error = quantile(errors, 0.5);
   return figures;
 }
@@ -114,8 +116,10 @@ void print_figures(const SimulationFigures& figures, std::FILE* out) {
                figures.response.p99);
   std::fprintf(out, "spend        $%.2f to providers, $%.2f for the node: $%.4f per M tokens\n",
                figures.cloud_usd, figures.node_usd, figures.usd_per_million);
-  std::fprintf(out, "prediction   median |predicted - observed| local TTFT %.1f %%\n",
-               100.0 * figures.prediction_error);
+  std::fprintf(out,
+               "prediction   median |predicted - observed| local TTFT %.1f %%, 95 %% bound held "
+               "%.1f %%\n",
+               100.0 * figures.prediction_error, figures.bound_kept);
   print_shares("target", figures.targets, out);
   print_shares("reason", figures.reasons, out);
 }

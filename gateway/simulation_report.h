@@ -28,6 +28,7 @@ struct SimulationFigures {
   double node_usd = 0.0;
   double usd_per_million = 0.0;   // Of all tokens answered, prompt and completion.
   double prediction_error = 0.0;  // Median of |predicted − observed| ÷ observed local TTFT.
+  double bound_kept = 0.0;        // Percent of these within the bound for 95 of 100.
   struct Share {
     int requests = 0;
     int broken = 0;  // Promises.

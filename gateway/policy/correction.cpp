@@ -17,6 +17,10 @@ constexpr double kPrior = 2.0;
 constexpr double kShort = 0.2;
 constexpr double kHalfLife = 30.0;  // Seconds without news.
 
+constexpr double kBroken = 0.05;  // The share of answers that may be beyond the bound.
+constexpr double kBoundNews = 0.03;
+constexpr double kBoundMax = 1.4;  // Of its logarithm: four times the prediction.
+
 }  // namespace
 
 void Correction::observe(double predicted, double model, double observed, TimePoint now) {
@@ -30,6 +34,13 @@ void Correction::observe(double predicted, double model, double observed, TimePo
   log_ratio_ += weight * (news - log_ratio_) / (seen_ + kPrior);
   if (observed > 0.0) errors_.add(std::abs(predicted - observed) / observed, now);
 }
+
+void Correction::judge_bound(bool kept) {
+  log_bound_ += kBoundNews * ((kept ? 0.0 : 1.0) - kBroken);
+  log_bound_ = std::clamp(log_bound_, 0.0, kBoundMax);
+}
+
+double Correction::bound() const { return std::exp(log_bound_); }
 
 double Correction::factor(TimePoint now) const {
   if (seen_ <= 0.0) return 1.0;

@@ -20,6 +20,13 @@ class Correction {
   // requests cannot prove it has recovered.
   double factor(TimePoint now) const;
 
+  // What was told as the bound for 95 of 100 was kept, or not.
+  void judge_bound(bool kept);
+
+  // Observed ÷ predicted stays below this for 95 of 100 answers, whatever their law: adaptive
+  // conformal inference (Gibbs and Candès, 2021), which moves it by how often it was not kept.
+  double bound() const;
+
   // Quantile q of |predicted − observed| ÷ observed over the last minutes; 0 before the first
   // observation.
   double relative_error(double q) const { return errors_.quantile(q); }
@@ -28,6 +35,7 @@ class Correction {
   double log_ratio_ = 0.0;
   TimePoint last_{};
   double seen_ = 0.0;  // Weight of the answers seen.
+  double log_bound_ = 0.1;
   Quantiles errors_;
 };
 

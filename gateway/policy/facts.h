@@ -69,6 +69,7 @@ struct FleetFacts {
   WallClock clock;
   const EngineStatus* local = nullptr;  // nullptr: no local target.
   double gpu_second_worth = 0.0;        // Nano-USD; see HeldWork.
+  double ttft_bound = 1.0;              // × predicted: 95 of 100 come sooner; see correction.h.
   double ttft_correction = 1.0;         // Observed ÷ predicted of late; see correction.h.
   AnswerLength answer_length;           // Of late.
   std::vector<ProviderFacts>

@@ -29,6 +29,7 @@ FleetFacts FleetState::facts(const EngineStatus* engine, TimePoint now) const {
   facts.now = now;
   facts.local = engine;
   facts.ttft_correction = correction_.factor(now);
+  facts.ttft_bound = correction_.bound();
   facts.answer_length = length_;
   facts.providers.reserve(providers_.size());
   for (const auto& [name, provider] : providers_)
@@ -44,6 +45,7 @@ std::shared_ptr<Health> FleetState::health(std::string_view provider) const {
 void FleetState::local_first_token(const Prediction& predicted, const StepModel& step,
                                    double seconds, TimePoint now) {
   correction_.observe(predicted.ttft, predicted.ttft_by(step), seconds, now);
+  correction_.judge_bound(seconds <= predicted.ttft_bound);
 }
 
 void FleetState::completed(std::string_view request_class, int prompt_tokens, int completion_tokens,

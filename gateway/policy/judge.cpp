@@ -136,6 +136,7 @@ Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom, S
                 tokens_behind(*fleet.local, work)};
   const double horizon = sight == Sight::to_the_end ? kNoHorizon : horizon_of(work);
   judged.prediction = predict(*fleet.local, ask, fleet.ttft_correction, horizon);
+  judged.prediction->ttft_bound = judged.prediction->ttft * fleet.ttft_bound;
   judged.ttft = judged.ttft_typical = judged.prediction->ttft;
   judged.per_token = judged.prediction->per_token;
   judged.finish = judged.prediction->finish;

@@ -35,8 +35,9 @@ struct Ask {
 // All in seconds from now; `ttft` and `finish` are corrected, `ttft_model` is what the model alone
 // says.
 struct Prediction {
-  double queue = 0.0;  // Until it leaves the waiting queue.
-  double ttft = 0.0;   // Until its first token.
+  double queue = 0.0;       // Until it leaves the waiting queue.
+  double ttft = 0.0;        // Until its first token.
+  double ttft_bound = 0.0;  // 95 of 100 come sooner; the caller's, who knows how exact it has been.
   double ttft_model = 0.0;
   StepSums steps;          // Whose time ttft_model is…
   double underway = 0.0;   // …but for what had passed of the first.

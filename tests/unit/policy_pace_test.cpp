@@ -136,6 +136,22 @@ TEST(Correction, OneOddAnswerIsClipped) {
   EXPECT_NEAR(correction.factor(kStart), std::pow(8.0, 1.0 / 14.0), 0.01);
 }
 
+TEST(Correction, ItsBoundIsKeptByNineteenOfTwentyWhateverTheLaw) {
+  Correction correction;
+  std::mt19937 random(11);
+  std::lognormal_distribution<double> calm(0.0, 0.05), rough(0.1, 0.4);
+  int kept = 0;
+  constexpr int kAnswers = 4'000;
+  for (int i = 0; i < kAnswers; ++i) {
+    const double ratio = i < kAnswers / 2 ? calm(random) : rough(random);
+    const bool within = ratio <= correction.bound();
+    kept += within ? 1 : 0;
+    correction.judge_bound(within);
+  }
+  EXPECT_NEAR(100.0 * kept / kAnswers, 95.0, 1.0);
+  EXPECT_GT(correction.bound(), 1.5) << "wide by now";
+}
+
 TEST(AnswerLength, IsTheMeanThatForgets) {
   AnswerLength length;
   EXPECT_EQ(length.typical(), 0.0);
