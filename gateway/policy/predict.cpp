@@ -25,8 +25,8 @@ std::int64_t rounded(double value) { return static_cast<std::int64_t>(value + 0.
 
 // A decoding sequence, by the step after which it is gone.
 struct Ending {
-  std::int64_t after_step = 0;
-  double context_then = 0.0;
+  std::int32_t after_step = 0;
+  std::int32_t context_then = 0;
 };
 
 bool ends_later(const Ending& a, const Ending& b) { return a.after_step > b.after_step; }
@@ -43,11 +43,11 @@ constexpr std::size_t kSpreadFirst = 16;
 constexpr std::size_t kSpreadStep = 13;  // Neighbours get far ones.
 
 // Steps until a sequence ends, at its limit at the latest.
-std::int64_t tokens_left(const SequenceStatus& sequence, const Ask& ask, std::size_t place) {
+std::int32_t tokens_left(const SequenceStatus& sequence, const Ask& ask, std::size_t place) {
   const double most = sequence.tokens_max - sequence.generated;
   const double exposure = kSpread[(kSpreadFirst + place * kSpreadStep) % kSpread.size()];
   const double likely = ask.remaining.tokens(sequence.generated, exposure);
-  return std::max<std::int64_t>(1, rounded(std::min(most, likely)));
+  return std::max(1, static_cast<std::int32_t>(std::min(most, likely) + 0.5));
 }
 
 // The engine's future: one line of prompts a lane, the sequences that decode, and what is free.
@@ -114,8 +114,8 @@ Simulation::Simulation(const EngineStatus& engine, const Ask& ask, double horizo
       engine.running.size() + 1, static_cast<std::size_t>(std::max(1, engine.sequences_max))));
   for (const SequenceStatus& sequence : engine.running) {
     if (sequence.prefill_left > 0) continue;
-    const std::int64_t left = tokens_left(sequence, ask, endings_.size());
-    endings_.push_back({left, static_cast<double>(sequence.context_tokens + left)});
+    const std::int32_t left = tokens_left(sequence, ask, endings_.size());
+    endings_.push_back({left, sequence.context_tokens + left});
     context_ += sequence.context_tokens;
     ++decoding_;
   }
@@ -240,8 +240,9 @@ void Simulation::begin_decoding(const SequenceStatus& sequence) {
   SequenceStatus begun = sequence;
   begun.context_tokens += sequence.prefill_left;
   // Its prompt's last step has just given it a token.
-  const std::int64_t left = tokens_left(begun, ask_, begun_++) - 1;
-  endings_.push_back({step_ + left, static_cast<double>(begun.context_tokens + left)});
+  const std::int32_t left = tokens_left(begun, ask_, begun_++) - 1;
+  const auto last = static_cast<std::int32_t>(step_) + left;
+  endings_.push_back({last, begun.context_tokens + left});
   std::push_heap(endings_.begin(), endings_.end(), ends_later);
   context_ += begun.context_tokens;
   ++decoding_;

@@ -34,13 +34,19 @@ void PromptLine::pass_head() {
 
 PromptLine::Backlog PromptLine::backlog(double typical) const {
   Backlog backlog;
-  for (std::size_t i = head_; i < size(); ++i) {
-    const SequenceStatus sequence = at(i);
+  const auto from = [](std::span<const SequenceStatus> row, std::size_t first) {
+    return row.subspan(std::min(first, row.size()));
+  };
+  const std::size_t ahead = running_.size();
+  for (const SequenceStatus& sequence : from(running_, head_))
     backlog.prompt_tokens += sequence.prefill_left;
-    if (i < admitted_ || (has_own_ && i + 1 == size())) continue;
+  for (const SequenceStatus& sequence : from(waiting_, head_ > ahead ? head_ - ahead : 0))
+    backlog.prompt_tokens += sequence.prefill_left;
+  for (const SequenceStatus& sequence : from(waiting_, std::max(head_, admitted_) - ahead)) {
     const double most = sequence.tokens_max - sequence.generated;
     backlog.answer_tokens += typical > 0.0 ? std::min(most, typical) : most;
   }
+  if (has_own_) backlog.prompt_tokens += own_.prefill_left;
   backlog.prompt_tokens -= head_done_;
   return backlog;
 }
