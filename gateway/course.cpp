@@ -94,6 +94,7 @@ Async<Opened> Course::first() {
 void Course::broke(Opened& opened, const Error& cause) {
   if (opened.visit) opened.visit->failed(cause);
   opened.visit.reset();
+  receipt_.parts.back().broken = true;
   receipt_.attempts.back().failure = cause.code;
   receipt_.attempts.back().cause = cause.message;
   if (!first_cause_ || nobody_waits(cause.code)) first_cause_ = cause;

@@ -21,8 +21,8 @@ int by_bytes(std::size_t bytes) {
 
 // Where a target broke off without a count, others go on from what they are told, so that the sum
 // is the answer's.
-int delivered_tokens(const Part& part, bool is_last) {
-  const bool counted = part.usage_told || part.local || is_last;
+int delivered_tokens(const Part& part) {
+  const bool counted = part.usage_told || part.local || !part.broken;
   const int tokens = counted ? part.usage.completion_tokens : tokens_passed(part);
   return std::max(0, tokens - part.repeated_tokens);
 }
@@ -58,7 +58,7 @@ Usage answer_of(const std::vector<Part>& parts) {
   answer.cached_tokens = parts.front().usage.cached_tokens;
   for (const Part& part : parts) {
     if (part.lost) continue;
-    answer.completion_tokens += delivered_tokens(part, &part == &parts.back());
+    answer.completion_tokens += delivered_tokens(part);
     answer.reasoning_tokens += part.usage.reasoning_tokens;
   }
   return answer;

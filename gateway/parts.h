@@ -24,6 +24,7 @@ struct Part {
   int pieces = 0;           // Deltas with text.
   int tokens = 0;           // Of pieces that say how many they are.
   int repeated_tokens = 0;  // What it said again that the client had already.
+  bool broken = false;      // It ended before its time.
   bool lost = false;        // The client got nothing of it.
   std::int64_t cost_nano_usd = 0;
 };

@@ -22,7 +22,8 @@ def house(start_provider, start_gateway, classes=None, local=None, between_token
     for provider in providers.values():
         provider.script(faults=[{"kind": "error", "share": 0.0}])
     timeouts = {"first_token": "1s", "between_tokens": between_tokens}
-    targets = {"ai-hub": configs.provider(providers["ai-hub"].base_url, "ai-hub", timeouts=timeouts),
+    targets = {"ai-hub": configs.provider(providers["ai-hub"].base_url, "ai-hub", timeouts=timeouts,
+                                          breaker={"failures_min": 10_000}),
                "openmodel": configs.provider(providers["openmodel"].base_url, "openmodel", timeouts=timeouts, **second)}
     if local:
         targets["local"] = local
@@ -63,6 +64,7 @@ def test_another_goes_on_wherever_it_is_cut(start_provider, start_gateway, clien
         text, finish, usage = stream(client)
         assert (text, finish) == (WHOLE, "length"), f"cut after {after} tokens"
         assert usage.completion_tokens == TOKENS, f"cut after {after} tokens"
+        assert last_decision(gateway)["attempts"][0] == {"target": "ai-hub", "failure": "backend_unavailable"}
         assert abs(usage.prompt_tokens - unbroken[2].prompt_tokens) <= 2, "who broke off did not tell: an estimate"
 
 
@@ -232,6 +234,17 @@ def test_who_does_not_keep_the_limit_is_stopped(start_stranger, start_gateway, c
     words, finish, _ = stream(client_of(gateway))
     assert finish == "length" and len(words.split()) < 200
     wait_until(lambda: first.left == 1, what="the provider to be left")
+
+
+def test_a_whole_answer_begun_in_vain_is_somebody_elses(start_stranger, start_provider, start_gateway, client_of):
+    """A provider that streams though it was not asked to, and breaks off."""
+    first = start_stranger(said(text("one"), text(" two")))
+    gateway = strangers(start_gateway, first, start_provider("instant"))
+    raw = client_of(gateway).chat.completions.with_raw_response.create(
+        model="auto", max_tokens=TOKENS, messages=[{"role": "user", "content": WORDS}])
+    answer = raw.parse()
+    assert raw.headers["x-spillway-target"] == "openmodel" and "two" not in answer.choices[0].message.content
+    assert answer.usage.completion_tokens == len(answer.choices[0].message.content.split())
 
 
 def test_where_a_whole_answer_came_from_is_told(start_provider, start_gateway, client_of):

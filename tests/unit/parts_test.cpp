@@ -41,6 +41,7 @@ TEST(Parts, AUsageThatNoModelCouldHaveIsNotBelieved) {
 
 TEST(Parts, TheClientsUsageCountsWhatItGotOnce) {
   Part broken = passed({"one", " two"});
+  broken.broken = true;
   Part lost = passed({"else"});
   lost.lost = true;
   Part last = passed({"one", " two", " three"});
