@@ -261,6 +261,7 @@ policy::FleetFacts World::look() {
 
 void World::take(std::size_t request, Result<policy::Plan> plan) {
   SimulatedAnswer& answer = answers_[request];
+  answer.decided = now_;
   if (!plan) {
     answer.failed = true;
     return;
@@ -268,6 +269,9 @@ void World::take(std::size_t request, Result<policy::Plan> plan) {
   answer.reason = plan->reason;
   if (plan->wait) return held_.hold(request, *plan->wait, status_, now());
   if (plan->candidates.front().local) return hand_to_engine(request, *plan, true);
+  for (const policy::Candidate& candidate : plan->candidates)
+    answer.order.push_back(
+        static_cast<std::int8_t>(candidate.local ? -1 : place_of_.find(candidate.target)->second));
   flights_[request].plan = std::move(*plan);
   try_next(request);
 }

@@ -31,7 +31,8 @@ struct SimulationSetup {
 
 // What became of one request. Times in seconds from the trace's start.
 struct SimulatedAnswer {
-  double sent = 0.0;  // To the target that answered.
+  double decided = 0.0;  // For good: where it was held, when it was let go.
+  double sent = 0.0;     // To the target that answered.
   double first_token = 0.0;
   double finish = 0.0;
   int provider = -1;  // In Settings::providers; -1: the local engine.
@@ -41,6 +42,9 @@ struct SimulatedAnswer {
   double predicted_ttft = 0.0;  // Local, in the foreground…
   double ttft_bound = 0.0;      // …and what 95 of 100 should stay within.
   bool failed = false;          // Nobody answered.
+  // Whom its plan would have tried one after the other, if a provider came first: each as
+  // `provider` above, used or not.
+  policy::ShortList<std::int8_t> order;
 };
 
 // In the order of the replay's requests. invalid_request: the policy has no such class or model, or

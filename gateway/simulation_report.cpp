@@ -50,6 +50,10 @@ void print_shares(const char* title, const std::map<std::string, SimulationFigur
     std::fprintf(out, "  %-22s %9d %9d\n", name.c_str(), share.requests, share.broken);
 }
 
+std::string target_at(const SimulationSetup& setup, int place) {
+  return place < 0 ? "local" : setup.settings->providers[static_cast<std::size_t>(place)].name;
+}
+
 double percent(std::size_t part, std::size_t whole) {
   return whole == 0 ? 100.0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
 }
@@ -57,10 +61,7 @@ double percent(std::size_t part, std::size_t whole) {
 }  // namespace
 
 std::string target_of(const SimulationSetup& setup, const SimulatedAnswer& answer) {
-  if (answer.failed) return "nobody";
-  if (answer.provider >= 0)
-    return setup.settings->providers[static_cast<std::size_t>(answer.provider)].name;
-  return "local";
+  return answer.failed ? "nobody" : target_at(setup, answer.provider);
 }
 
 SimulationFigures figures_of(const SimulationSetup& setup, const simulate::Replay& replay,
@@ -130,11 +131,14 @@ bool write_decisions(const std::string& path, const SimulationSetup& setup,
   if (file == nullptr) return false;
   std::fprintf(file, "id,at_ms,target\n");
   for (std::size_t i = 0; i < answers.size(); ++i) {
-    const simulate::TraceRequest& request = replay.requests[i];
-    const std::string target = target_of(setup, answers[i]);
-    const bool lane = target == "local" && request.batch;
-    std::fprintf(file, "%llu,%.3f,%s\n", static_cast<unsigned long long>(request.id),
-                 1e3 * answers[i].sent, lane ? "local-batch" : target.c_str());
+    const SimulatedAnswer& answer = answers[i];
+    const auto row = [&, &request = replay.requests[i]](std::string target) {
+      if (target == "local" && request.batch) target = "local-batch";
+      std::fprintf(file, "%llu,%.3f,%s\n", static_cast<unsigned long long>(request.id),
+                   1e3 * answer.decided, target.c_str());
+    };
+    if (answer.order.empty()) row(target_of(setup, answer));
+    for (const std::int8_t place : answer.order) row(target_at(setup, place));
   }
   return std::fclose(file) == 0;
 }

@@ -46,7 +46,9 @@ std::string target_of(const SimulationSetup& setup, const SimulatedAnswer& answe
 
 void print_figures(const SimulationFigures& figures, std::FILE* out);
 
-// CSV `id,at_ms,target`: when each request was sent where.
+// CSV `id,at_ms,target`: when it was decided where each request goes: `local`, `local-batch`, a
+// provider's name, or `nobody`. After a provider the others that would be tried follow as further
+// rows of its id, in their order and used or not: another simulator may draw other failures.
 bool write_decisions(const std::string& path, const SimulationSetup& setup,
                      const simulate::Replay& replay, const std::vector<SimulatedAnswer>& answers);
 

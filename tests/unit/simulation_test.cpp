@@ -8,6 +8,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <map>
+#include <set>
 
 namespace spillway {
 namespace {
@@ -117,6 +121,49 @@ TEST(Simulation, KeepsItsPromisesAtTheLowestPrice) {
     EXPECT_LE(figures.prediction_error, 0.05);
     EXPECT_NEAR(figures.bound_kept, 95.0, 2.0);
   }
+}
+
+TEST(Simulation, DecisionsHoldTheWholeFailoverOrder) {
+  const simulate::Replay replay = azure_at(1.5);
+  const SimulationSetup setup = gpu_node();
+  const auto answers = simulate_replay(setup, replay);
+  ASSERT_TRUE(answers);
+  const std::string path = testing::TempDir() + "decisions.csv";
+  ASSERT_TRUE(write_decisions(path, setup, replay, *answers));
+  std::map<std::uint64_t, std::vector<std::pair<double, std::string>>> rows;
+  std::ifstream file(path);
+  std::string line;
+  ASSERT_TRUE(std::getline(file, line) && line == "id,at_ms,target");
+  while (std::getline(file, line)) {
+    const std::size_t at = line.find(',') + 1, target = line.find(',', at) + 1;
+    rows[std::stoull(line)].emplace_back(std::stod(line.substr(at)), line.substr(target));
+  }
+  std::remove(path.c_str());
+  ASSERT_EQ(rows.size(), replay.requests.size());
+
+  const std::set<std::string> providers = {"ai-hub", "openmodel", "cloudbrain"};
+  int second_choices = 0;
+  for (std::size_t i = 0; i < answers->size(); ++i) {
+    const SimulatedAnswer& answer = (*answers)[i];
+    const auto& order = rows.at(replay.requests[i].id);
+    const std::string local = replay.requests[i].batch ? "local-batch" : "local";
+    if (!providers.contains(order.front().second)) {
+      ASSERT_EQ(order.size(), 1u);
+      ASSERT_EQ(order.front().second, local);
+      continue;
+    }
+    ASSERT_EQ(order.size(), static_cast<std::size_t>(setup.settings->policy.attempts_max));
+    const std::string answered = answer.provider < 0 ? local : target_of(setup, answer);
+    bool among = false;
+    for (const auto& [at_ms, target] : order) {
+      ASSERT_EQ(at_ms, order.front().first) << "all are decided at once";
+      ASSERT_LE(at_ms, 1e3 * answer.sent + 1.0);
+      among |= target == answered;
+    }
+    ASSERT_TRUE(among);
+    second_choices += answered == order.front().second ? 0 : 1;
+  }
+  EXPECT_GT(second_choices, 10) << "the cheapest provider fails for a fifth of the time";
 }
 
 TEST(Simulation, AProviderThatIsNotSimulatedIsNamed) {
