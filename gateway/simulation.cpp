@@ -86,6 +86,7 @@ class World {
   void release_held();
 
   policy::RequestFacts facts_of(std::size_t request) const;
+  void see_engine();
   policy::FleetFacts look();
   void take(std::size_t request, Result<policy::Plan> plan);
   void hand_to_engine(std::size_t request, const policy::Plan& plan, bool first);
@@ -104,6 +105,7 @@ class World {
   policy::HeldWork held_;
   simulate::ReferenceEngine engine_;
   EngineStatus status_;
+  StepModel profile_;  // What a step costs before any was run.
   std::vector<simulate::CloudProvider> clouds_;
   std::map<std::string, std::size_t, std::less<>> cloud_of_;  // By provider.
   std::map<std::string, int, std::less<>> place_of_;          // In Settings::providers.
@@ -139,6 +141,7 @@ Result<void> World::open() {
                  "", std::nullopt};
   }
   engine_.status(0.0, status_);
+  profile_ = status_.step;
   for (const bool batch : {false, true}) {
     policy::RequestFacts facts{.model = setup_.model,
                                .endpoint = "/v1/chat/completions",
@@ -223,14 +226,14 @@ void World::arrive(std::size_t request) { take(request, router_.plan(facts_of(re
 void World::release_held() {
   if (held_.size() == 0) return;
   looked_ = now_;
-  engine_.status(now_, status_);
+  see_engine();
   if (held_.reckoning_due(now())) {
     held_.reckon(status_, policy::cloud_room(*setup_.settings, fleet_.facts(&status_, now())),
                  now());
   }
   while (const auto released = held_.next(status_, now())) {
     take(released->id, router_.plan(facts_of(released->id), look(), released->turn));
-    engine_.status(now_, status_);
+    see_engine();
   }
 }
 
@@ -251,10 +254,16 @@ policy::RequestFacts World::facts_of(std::size_t request) const {
   return facts;
 }
 
-policy::FleetFacts World::look() {
+void World::see_engine() {
   engine_.status(now_, status_);
+  if (setup_.without_drift) status_.step = profile_;
+}
+
+policy::FleetFacts World::look() {
+  see_engine();
   policy::FleetFacts facts = fleet_.facts(&status_, now());
-  facts.gpu_second_worth = held_.gpu_second_worth();
+  if (setup_.without_drift) facts.ttft_correction = 1.0;
+  if (!setup_.without_worth) facts.gpu_second_worth = held_.gpu_second_worth();
   facts.clock = later(setup_.starts, now_);
   return facts;
 }

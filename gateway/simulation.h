@@ -27,6 +27,9 @@ struct SimulationSetup {
   policy::WallClock starts;  // What the clock on the wall says when the trace begins.
   std::string model = "auto";
   std::string batch_class = "batch";  // The class that batch rows ask for by name.
+  // What is left out of the policy's knowledge, to see what it is good for.
+  bool without_drift = false;  // An engine's pace is its profile's, whatever it was of late.
+  bool without_worth = false;  // Held work does not tell what a GPU second is worth.
 };
 
 // What became of one request. Times in seconds from the trace's start.

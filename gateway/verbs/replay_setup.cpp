@@ -99,6 +99,8 @@ void declare_replay(Options& options) {
       .value("--saturation", "RATE",
              "requests a second that the node takes at most: a number, or azure1h, servegen_day, "
              "mooncake, reason_day")
+      .value("--speed", "X",
+             "replay so many times faster (default 8 for traces of 12 h and more, else 1)")
       .value("--slowdown", "X", "the engine takes so many times its profile (default 1)")
       .value("--prefix-cache", "TOKENS", "the engine keeps prefixes of so many tokens (default 0)")
       .value("--seed", "N", "of the providers' latencies and failures (default 1)")
@@ -107,6 +109,9 @@ void declare_replay(Options& options) {
       .value("--starts", "DAY HH:MM",
              "the clock on the wall when the trace begins, for rules that ask for it (default "
              "\"mon 00:00\")")
+      .value("--without", "drift|worth",
+             "leave this out of what the policy knows: how the engine's pace differs from its "
+             "profile; what held work makes a GPU second worth")
       .flag("--no-overload", "leave out the cheapest provider's episode of failing and slowness");
 }
 
@@ -117,10 +122,18 @@ std::optional<ReplaySetup> read_replay(const Options& options) {
     return std::nullopt;
   }
   simulate::ReplayRules rules;
+  const auto speed = number(options, "--speed", 1.0, {1e-2, 1e3});
+  if (!speed) return std::nullopt;
+  if (options.has("--speed")) rules.speed = *speed;
   const auto scale = scale_of(options, simulate::rate_of(*trace, rules));
   const auto slowdown = number(options, "--slowdown", 1.0, {0.01, 100.0});
   const auto cache = number(options, "--prefix-cache", 1.0, {1.0, 1e9});
   const auto seed = number(options, "--seed", 1.0, {0.0, 1e15});
+  const std::string without = options.get("--without");
+  if (options.has("--without") && without != "drift" && without != "worth") {
+    std::fprintf(stderr, "spillway: --without wants drift or worth, not '%s'\n", without.c_str());
+    return std::nullopt;
+  }
   const auto starts = clock_of(options.get("--starts", "mon 00:00"));
   if (!scale || !slowdown || !cache || !seed || !starts) return std::nullopt;
   rules.scale = *scale;
@@ -133,6 +146,8 @@ std::optional<ReplaySetup> read_replay(const Options& options) {
   setup.model = options.get("--model", setup.model);
   setup.seed = static_cast<std::uint64_t>(*seed);
   setup.starts = *starts;
+  setup.without_drift = without == "drift";
+  setup.without_worth = without == "worth";
   setup.overload = !options.has("--no-overload");
   return replay;
 }

@@ -166,6 +166,20 @@ TEST(Simulation, DecisionsHoldTheWholeFailoverOrder) {
   EXPECT_GT(second_choices, 10) << "the cheapest provider fails for a fifth of the time";
 }
 
+TEST(Simulation, WhatIsLeftOutIsMissed) {
+  const simulate::Replay replay = azure_at(0.8);
+  SimulationSetup setup = gpu_node();
+  setup.engine.slowdown = 1.25;
+  const auto kept = [&] {
+    const auto answers = simulate_replay(setup, replay);
+    return answers ? figures_of(setup, replay, *answers).attainment : 0.0;
+  };
+  const double with_all = kept();
+  setup.without_drift = true;
+  EXPECT_GT(with_all, 99.0);
+  EXPECT_LT(kept(), 90.0);
+}
+
 TEST(Simulation, AProviderThatIsNotSimulatedIsNamed) {
   auto setup = gpu_node();
   auto settings = std::make_shared<config::Settings>(*setup.settings);
