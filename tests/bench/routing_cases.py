@@ -18,6 +18,7 @@ OURS = ROOT / "config/policies/gpu-node.yaml"
 TRACES = ROOT / "tests/data/traces"
 CHEAPEST_USD = 1.98  # Per million tokens, in and out.
 LOADS = [0.4, 0.8, 1.5]
+SECONDS_MAX = 300  # Of one simulation.
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ BASELINES = [
     Policy("queue threshold, provider chosen as ours", "queue-threshold",
            each(DEPTHS, CLOUD="cheapest_meeting_sla"), letter="H"),
     Policy("max in flight, best of 7", "in-flight", each((8, 16, 32, 64, 96, 128, 192), CLOUD="ai-hub"), letter="I"),
-    Policy("queued tokens, then refused; best of 7", "queued-tokens",
+    Policy("reactive: queued tokens, best of 7", "queued-tokens",
            each((2000, 5000, 10000, 15000, 20000, 25000, 30000), CLOUD="ai-hub"), letter="J"),
     Policy("predicted TTFT, batch not held", "predicted", letter="K"),
 ]
@@ -124,10 +125,15 @@ def figures(text):
 
 
 def simulate(policy_file, trace, load, options=(), seed=1):
+    """None: given up. A queue that grows without end is looked at by every decision."""
     began = time.monotonic()
-    run = subprocess.run([BINARY, "simulate", "--policy", policy_file, "--trace", ",".join(trace.files),
-                          "--saturation", trace.saturation, "--load", str(load), "--seed", str(seed),
-                          *trace.options, *options], capture_output=True, text=True, check=True)
+    try:
+        run = subprocess.run([BINARY, "simulate", "--policy", policy_file, "--trace", ",".join(trace.files),
+                              "--saturation", trace.saturation, "--load", str(load), "--seed", str(seed),
+                              *trace.options, *options], capture_output=True, text=True, check=True,
+                             timeout=SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        return None
     return {**figures(run.stdout), "seconds": time.monotonic() - began}
 
 
@@ -164,7 +170,7 @@ class Bench:
         return self.once(f"bound {trace.name} {load}", lambda: lower_bound(trace, load))
 
     def run(self, policy, trace, load, seed=1, more=()):
-        """The policy's best: the most promises kept and, where that is the same to a tenth, the cheapest."""
+        """The policy's best: the most promises kept and, where that is the same to a tenth, the cheapest. None: given up."""
         runs = []
         for values in policy.values:
             text = " ".join(f"{name}={value}" for name, value in values.items())
@@ -173,7 +179,11 @@ class Bench:
             def make(values=values):
                 path = write_policy(policy, values, trace.batch_ttft, self.folder)
                 return simulate(path, trace, load, (*policy.options, *more), seed)
-            runs.append({**self.once(key, make), "N": values.get("N")})
+            made = self.once(key, make)
+            if made is not None:
+                runs.append({**made, "N": values.get("N")})
+        if not runs:
+            return None
         best = dict(min(runs, key=lambda run: (-round(run["attainment"], 1), run["usd"])))
         if not policy.node:
             best["usd"] *= best["cloud"] / (best["cloud"] + best["node"])

@@ -55,6 +55,7 @@ def apart(points):
                 push = (least - distance) / (2 * distance) if distance else 1
                 places[i][0] += push * apart_x
                 places[i][1] += push * apart_y + (0 if distance else 1 if i > j else -1)
+                places[i][1] = min(max(places[i][1], TOP), HEIGHT - BOTTOM)
     return places
 
 
