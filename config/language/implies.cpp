@@ -3,12 +3,13 @@
 #include "config/language/program.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 namespace spillway::language {
 namespace {
 
-constexpr std::size_t kNodesMax = 120;  // Thirty comparisons: two hundred rules take a second.
+constexpr std::size_t kNodesMax = 120;  // Thirty comparisons.
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
 bool has_facts(const Tree& tree, int at) {
@@ -158,39 +159,71 @@ Outline::Outline(Tree tree) : tree_(std::move(tree)) {
     parts_.push_back({canonical(tree_, at), range_of(tree_, at), choice_of(tree_, at)});
 }
 
+// One outline held against another: no pair of their parts is looked at twice.
+class Outline::Proof {
+ public:
+  Proof(const Outline& one, const Outline& other, std::size_t& steps_left)
+      : one_(one),
+        other_(other),
+        steps_left_(steps_left),
+        known_(one.parts_.size() * other.parts_.size(), Known::nothing) {}
+
+  bool implies(int a, int b) {
+    Known& known =
+        known_[static_cast<std::size_t>(a) * other_.parts_.size() + static_cast<std::size_t>(b)];
+    if (known == Known::nothing) known = look_at(a, b) ? Known::yes : Known::no;
+    return known == Known::yes;
+  }
+
+ private:
+  enum class Known : std::uint8_t { nothing, no, yes };
+
+  bool spend(std::size_t steps) {
+    const bool enough = steps <= steps_left_;
+    steps_left_ -= std::min(steps, steps_left_);
+    return enough;
+  }
+
+  bool look_at(int a, int b) {
+    if (!spend(1)) return false;
+    const Node& from = one_.tree_[a];
+    const Node& to = other_.tree_[b];
+    if (from.op == Op::either) return implies(from.left, b) && implies(from.right, b);
+    if (to.op == Op::both) return implies(a, to.left) && implies(a, to.right);
+    if (from.op == Op::both && (implies(from.left, b) || implies(from.right, b))) return true;
+    if (to.op == Op::either) return implies(a, to.left) || implies(a, to.right);
+    return from.op != Op::both && part_implies(one_.parts_[static_cast<std::size_t>(a)],
+                                               other_.parts_[static_cast<std::size_t>(b)]);
+  }
+
+  bool part_implies(const Part& one, const Part& other) {
+    if (one.canonical == other.canonical) return true;
+    if (one.range && other.range && one.range->fact == other.range->fact)
+      return one.range->within(*other.range);
+    if (!one.choice || !other.choice || one.choice->fact != other.choice->fact) return false;
+    if (one.choice->not_ || other.choice->not_) return false;
+    const auto& few = one.choice->texts;
+    const auto& many = other.choice->texts;
+    if (!spend(few.size() * many.size())) return false;
+    return std::all_of(few.begin(), few.end(), [&](const std::string& text) {
+      return std::find(many.begin(), many.end(), text) != many.end();
+    });
+  }
+
+  const Outline& one_;
+  const Outline& other_;
+  std::size_t& steps_left_;
+  std::vector<Known> known_;  // Of each pair of parts.
+};
+
+bool Outline::implies(const Outline& other, std::size_t& steps_left) const {
+  if (parts_.empty() || other.parts_.empty() || steps_left == 0) return false;
+  return Proof(*this, other, steps_left).implies(root_of(tree_), root_of(other.tree_));
+}
+
 bool Outline::implies(const Outline& other) const {
-  if (parts_.empty() || other.parts_.empty()) return false;
-  return implies_at(*this, root_of(tree_), other, root_of(other.tree_));
-}
-
-bool Outline::implies_at(const Outline& one, int a, const Outline& other, int b) {
-  const Node& from = one.tree_[a];
-  const Node& to = other.tree_[b];
-  if (from.op == Op::either)
-    return implies_at(one, from.left, other, b) && implies_at(one, from.right, other, b);
-  if (to.op == Op::both)
-    return implies_at(one, a, other, to.left) && implies_at(one, a, other, to.right);
-  if (from.op == Op::both &&
-      (implies_at(one, from.left, other, b) || implies_at(one, from.right, other, b)))
-    return true;
-  if (to.op == Op::either)
-    return implies_at(one, a, other, to.left) || implies_at(one, a, other, to.right);
-  const auto& parts = other.parts_;
-  return from.op != Op::both &&
-         part_implies(one.parts_[static_cast<std::size_t>(a)], parts[static_cast<std::size_t>(b)]);
-}
-
-bool Outline::part_implies(const Part& one, const Part& other) {
-  if (one.canonical == other.canonical) return true;
-  if (one.range && other.range && one.range->fact == other.range->fact)
-    return one.range->within(*other.range);
-  if (!one.choice || !other.choice || one.choice->fact != other.choice->fact) return false;
-  if (one.choice->not_ || other.choice->not_) return false;
-  const auto& many = other.choice->texts;
-  return std::all_of(one.choice->texts.begin(), one.choice->texts.end(),
-                     [&](const std::string& text) {
-                       return std::find(many.begin(), many.end(), text) != many.end();
-                     });
+  std::size_t enough = std::numeric_limits<std::size_t>::max();
+  return implies(other, enough);
 }
 
 std::vector<Choice> choices(const Tree& tree) {

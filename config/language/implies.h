@@ -4,6 +4,7 @@
 
 #include "config/language/tree.h"
 
+#include <cstddef>
 #include <limits>
 #include <optional>
 #include <string>
@@ -37,7 +38,9 @@ class Outline {
  public:
   explicit Outline(Tree tree);
 
-  // Whenever this holds, `other` does.
+  // Whenever this holds, `other` does. Costs the product of their lengths at most; every step is
+  // taken from `steps_left`, and once they are spent nothing is sure any more.
+  bool implies(const Outline& other, std::size_t& steps_left) const;
   bool implies(const Outline& other) const;
 
  private:
@@ -47,8 +50,7 @@ class Outline {
     std::optional<Choice> choice;
   };
 
-  static bool implies_at(const Outline& one, int a, const Outline& other, int b);
-  static bool part_implies(const Part& one, const Part& other);
+  class Proof;
 
   Tree tree_;
   std::vector<Part> parts_;  // By node; empty: too long to look into.

@@ -148,6 +148,18 @@ TEST(ConfigRules, WhatNothingReaches) {
           "13:5: rules[4]: nothing reaches it: rule `always` (line 12) always decides"));
 }
 
+// Fifteen terms against fifteen, two hundred times: would take hours if every way were gone.
+TEST(ConfigRules, LookingForThemHasAnEnd) {
+  std::string one, other, rules = "rules:\n";
+  for (int i = 0; i < 15; ++i) {
+    one += std::string(i == 0 ? "" : " or ") + "(prompt_tokens + 2 > 5 and streaming)";
+    other += std::string(i == 0 ? "" : " and ") + "(prompt_tokens + 1 > 5 or streaming)";
+  }
+  for (int i = 0; i < 200; ++i)
+    rules += "  - {if: \"" + (i % 2 == 0 ? one : other) + "\", route: local}\n";
+  EXPECT_THAT(warnings_of(rules), testing::Contains(HasSubstr("nothing reaches it")));
+}
+
 TEST(ConfigRules, NamesThatNobodyHas) {
   EXPECT_THAT(warnings_of(R"(rules:
   - {if: "class == 'bach' or weekday in ['sat', 'sunday']", route: local}

@@ -116,5 +116,32 @@ TEST(LanguageImplies, WhatIsSaidHoldsForRandomFacts) {
   EXPECT_GT(constants, 100);
 }
 
+// An `or` of `and`s held against an `and` of `or`s: no pair of parts is looked at twice.
+TEST(LanguageImplies, CostsTheProductOfTheLengths) {
+  std::string one, other;
+  for (int i = 0; i < 15; ++i) {
+    const std::string n = std::to_string(i);
+    one += (i == 0 ? "" : " or ") + ("queue.tokens == " + n + " and kv.free < 0." + n);
+    other +=
+        (i == 0 ? "" : " and ") + ("(queue.requests == " + n + " or prompt_tokens < " + n + ")");
+  }
+  const Outline a(tree_of(one)), b(tree_of(other));
+  for (const auto& [from, to] : {std::pair(&a, &b), std::pair(&b, &a)}) {
+    std::size_t left = 120 * 120;
+    EXPECT_FALSE(from->implies(*to, left));
+    EXPECT_GT(left, 0U);
+  }
+}
+
+TEST(LanguageImplies, NothingIsSureOnceTheStepsAreSpent) {
+  const Outline one(tree_of("streaming and class in ['a', 'b']"));
+  const Outline other(tree_of("class in ['a', 'b', 'c']"));
+  std::size_t enough = 9, too_few = 8, none = 0;
+  EXPECT_TRUE(one.implies(other, enough));
+  EXPECT_EQ(enough, 0U);
+  EXPECT_FALSE(one.implies(other, too_few));
+  EXPECT_FALSE(one.implies(other, none));
+}
+
 }  // namespace
 }  // namespace spillway::language
