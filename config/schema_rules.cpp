@@ -36,7 +36,9 @@ const std::vector<Row<Rule>> kRuleRows = {
       .required = true,
       .sentence =
           "Where to. The name of a target: it, the others behind it. local: the local target, the "
-          "providers behind it. local_only: the local target or nobody. cloud: the providers as "
+          "providers behind it. (Where that target does not serve the model, or the class does not "
+          "use it, the class decides.) local_only: the local target or nobody. cloud: the "
+          "providers as "
           "the class prefers. cheapest: whoever asks least for this request, in time or not. "
           "cheapest_meeting_sla: the same among those expected to keep the class's promises, the "
           "least late where nobody is. fastest: the earliest last token. class: as if there were "

@@ -39,7 +39,9 @@ class Decision {
 
   // decision_rules.cpp: the rules of the policy.
   const config::Rule* deciding_rule(bool stays, RuleReport* report) const;
+  bool can_obey(const config::Rule& rule) const;
   Result<Plan> obey(const config::Rule& rule);
+  Result<Plan> stay_by_rule();
   Result<Plan> choose(const config::Rule& rule);
   void narrow(const config::Rule& rule);
   bool local_comes_first(const config::Rule& rule) const;

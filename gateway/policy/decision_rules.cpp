@@ -26,6 +26,15 @@ bool is_late(const Judged& judged) { return judged.verdict != Verdict::fits; }
 
 }  // namespace
 
+// A target that does not serve the model, or that the class does not use, is no place to go to.
+bool Decision::can_obey(const Rule& rule) const {
+  if (rule.kind == RouteKind::local) return route_.local.has_value();
+  if (rule.kind != RouteKind::target) return true;
+  return std::any_of(plan_.considered.begin(), plan_.considered.end(), [&](const Alternative& one) {
+    return one.target == rule.route && one.verdict != Verdict::not_in_class;
+  });
+}
+
 // The first that holds. Of what has to stay it can only say that it is refused.
 const Rule* Decision::deciding_rule(bool stays, RuleReport* report) const {
   const auto& rules = settings_.policy.rules;
@@ -34,7 +43,8 @@ const Rule* Decision::deciding_rule(bool stays, RuleReport* report) const {
   const auto first = std::find_if(rules.begin(), rules.end(), [&](const Rule& rule) {
     return language::holds(rule.program, facts);
   });
-  const bool decides = first != rules.end() && (!stays || first->kind == RouteKind::refuse);
+  const bool decides =
+      first != rules.end() && (stays ? first->kind == RouteKind::refuse : can_obey(*first));
   if (report != nullptr) *report = report_of(settings_, facts, decides ? &*first : nullptr);
   return decides ? &*first : nullptr;
 }
@@ -45,7 +55,7 @@ Result<Plan> Decision::obey(const Rule& rule) {
       return Error{
           .code = Errc::forbidden,
           .message = rule.message.empty() ? "The policy refuses this request." : rule.message};
-    case RouteKind::local_only: return stay(Reason::rule);
+    case RouteKind::local_only: return stay_by_rule();
     case RouteKind::local:
       if (!route_.local || !can_take(local_.verdict)) return go(Reason::rule);
       return local_then_providers(Reason::rule);
@@ -57,6 +67,13 @@ Result<Plan> Decision::obey(const Rule& rule) {
       return go(Reason::rule);
     default: return choose(rule);
   }
+}
+
+// As where the request asks for it: work that may wait is held, with nowhere to go but here.
+Result<Plan> Decision::stay_by_rule() {
+  providers_ = Ranking();
+  if (turn_ == Turn::unknown && route_.local && may_wait()) return hold();
+  return stay(Reason::rule);
 }
 
 Result<Plan> Decision::choose(const Rule& rule) {
