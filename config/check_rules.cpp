@@ -20,8 +20,6 @@ using language::Tree;
 // rules of ten comparisons stay below; further ones are not looked into.
 constexpr std::size_t kStepsMax = 10'000'000;
 
-const Names kWeekdays{"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
-
 template <class Owner>
 Names names_of(const std::vector<Owner>& all) {
   Names names;
@@ -102,7 +100,7 @@ class RuleCheck {
 
   // Empty: anything may stand there.
   Names known_names(Fact fact) const {
-    if (fact == Fact::weekday) return kWeekdays;
+    if (fact == Fact::weekday) return weekdays();
     if (fact == Fact::request_class) return names_of(settings_.policy.classes);
     if (fact == Fact::key && !settings_.keys.empty()) return names_of(settings_.keys);
     return {};

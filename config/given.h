@@ -1,5 +1,6 @@
 // Facts that are given: `queue.tokens: 90000, predicted_ttft(local): 2s`, in a policy's tests or on
-// the command line. Names and types are checked by the language's table. Pure; any thread.
+// the command line. Names and types are checked by the language's table; what could never be is
+// refused. Pure; any thread.
 #pragma once
 
 #include "config/document.h"
@@ -21,9 +22,12 @@ struct GivenFacts {
 // The entries of a block, without its braces.
 GivenFacts parse_given(std::string_view text, const Settings& settings);
 
-// The same from a block of a file.
-void read_given(const Node& node, const std::string& path, const language::Targets& targets,
+// The same from a block of a file. Requires: all but rules and tests is in `settings`.
+void read_given(const Node& node, const std::string& path, const Settings& settings,
                 std::vector<GivenFact>& given, Reader& reader);
+
+// As the fact `weekday` names them, from Monday.
+const Names& weekdays();
 
 // The targets as facts name them; in the order of Settings::providers.
 language::Targets fact_targets(const Settings& settings);

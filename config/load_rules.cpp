@@ -5,6 +5,7 @@
 #include "config/schema.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace spillway::config {
@@ -12,6 +13,9 @@ namespace {
 
 constexpr std::size_t kRulesMax = 200;
 constexpr std::size_t kTestsMax = 1'000;
+
+// What a test expects of where no rule decides, or of where nobody answers yet.
+constexpr std::array<std::string_view, 3> kReserved{"none", "held", "refused"};
 
 // The entries of a list of blocks under `name`.
 const std::vector<Node>& items_of(const Node& root, const std::string& name, std::size_t most,
@@ -57,7 +61,9 @@ class RuleReading {
   void settle(const Node& node) {
     if (!rule_.route.empty()) settle_route();
     for (std::size_t i = 0; i < rule_.among.size(); ++i) {
-      if (targets_.number_of(rule_.among[i])) continue;
+      const auto target = targets_.number_of(rule_.among[i]);
+      if (target == 0) rule_.among[i] = targets_.local;
+      if (target) continue;
       reader_.report(path_ + ".among[" + std::to_string(i) + "]",
                      "there is no target " + in_quotes(rule_.among[i]) +
                          suggestion(rule_.among[i], targets_.names()));
@@ -126,18 +132,21 @@ void read_rules(const Node& root, Settings& settings, Reader& reader) {
     reader.read_rows(items[i], path, rule_rows(), rule);
     RuleReading(rule, targets, path, reader).settle(items[i]);
     settle_name(settings.policy.rules, "rule", path, reader);
+    if (std::find(kReserved.begin(), kReserved.end(), rule.name) != kReserved.end())
+      reader.report(path + ".name", in_quotes(rule.name) +
+                                        " has a meaning of its own in tests: "
+                                        "give the rule another name");
   }
 }
 
 void read_tests(const Node& root, Settings& settings, Reader& reader) {
-  const language::Targets targets = fact_targets(settings);
   const std::vector<Node>& items = items_of(root, "tests", kTestsMax, reader);
   for (std::size_t i = 0; i < items.size(); ++i) {
     const std::string path = item_path("tests", i, items[i], reader);
     PolicyTest& test = settings.policy.tests.emplace_back();
     reader.read_rows(items[i], path, test_rows(), test);
     const Node* const given = items[i].find("given");
-    if (given != nullptr) read_given(*given, path + ".given", targets, test.given, reader);
+    if (given != nullptr) read_given(*given, path + ".given", settings, test.given, reader);
     settle_name(settings.policy.tests, "test", path, reader);
     if (test.route.empty() && test.reason.empty() && test.rule.empty())
       reader.report(path + ".expect", "expects nothing: give route, reason or rule");

@@ -110,8 +110,8 @@ const FactRow* find_fact(std::string_view word) {
 std::optional<int> Targets::number_of(std::string_view name) const {
   if (!local.empty() && name == local) return 0;
   const auto found = std::find(providers.begin(), providers.end(), name);
-  if (found == providers.end()) return std::nullopt;
-  return static_cast<int>(found - providers.begin()) + 1;
+  if (found != providers.end()) return static_cast<int>(found - providers.begin()) + 1;
+  return !local.empty() && name == "local" ? std::optional(0) : std::nullopt;
 }
 
 std::vector<std::string> Targets::names() const {

@@ -73,7 +73,7 @@ const FactRow& row_of(Fact fact);
 const FactRow* find_fact(std::string_view word);
 
 // The targets that facts may be asked of. Targets are numbered: 0 is the local engine, n + 1 is
-// provider n.
+// provider n. The engine also answers to `local`, unless a provider is called so.
 struct Targets {
   std::string local;  // Empty: there is none.
   std::vector<std::string> providers;

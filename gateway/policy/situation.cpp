@@ -16,8 +16,8 @@ using language::Fact;
 const TimePoint kNow{std::chrono::hours(1)};
 constexpr double kNoon = 43'200.0;
 constexpr double kPromptTokens = 1'000.0;  // Of each that waits, where only their sum is given.
-constexpr double kRequestsMax = 100'000.0;
-constexpr int kUsualTokens = 200;  // Of the answers of those that run or wait.
+constexpr double kRequestsMax = 10'000.0;  // As config/given.cpp lets through.
+constexpr int kUsualTokens = 200;          // Of the answers of those that run or wait.
 
 EngineStatus idle(const config::LocalTarget& local) {
   EngineStatus engine;

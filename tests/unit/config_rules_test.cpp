@@ -107,6 +107,47 @@ TEST(ConfigRules, TestsGiveFactsOfTheRightTypeAndExpectSomething) {
           "14:13: tests[5].given: expected a block `fact: value`"));
 }
 
+TEST(ConfigRules, WhatCanNeverBeCannotBeGiven) {
+  const std::string tests = R"(keys: {a: {secret: 'env:A', tenant: t}}
+tests:
+  - {given: {weekday: funday}, expect: {route: local}}
+  - {given: {key: b}, expect: {route: local}}
+  - {given: {tenant: u, class: bach}, expect: {route: local}}
+  - {given: {kv.free: 900%}, expect: {route: local}}
+  - {given: {prompt_tokens: 1.9, expected_tokens: 1.9}, expect: {route: local}}
+  - {given: {deadline_left: 5h}, expect: {route: local}}
+  - {given: {predicted_finish(local): 1s, predicted_ttft(local): 2s}, expect: {route: local}}
+  - {given: {predicted_finish(local): 1s, predicted_ttft(ai-hub): 2s}, expect: {route: local}}
+  - {given: {queue.requests: 10000, kv.free: 100%, deadline_left: 10m}, expect: {route: local}}
+  - {given: {queue.requests: 10001}, expect: {route: local}}
+)";
+  const Loaded loaded = load_text(
+      kHouse + tests, "test", [](const std::string&) { return std::optional<std::string>("key"); });
+  EXPECT_THAT(
+      told(loaded.problems),
+      ElementsAre(
+          "10:14: tests[0].given.weekday: 'funday' is no weekday; valid here: mon, tue, wed, thu, "
+          "fri, sat, sun",
+          "11:14: tests[1].given.key: 'b' is no key, did you mean `a`?",
+          "12:14: tests[2].given.tenant: 'u' is no tenant, did you mean `t`?",
+          "12:25: tests[2].given.class: 'bach' is no class, did you mean `batch`?",
+          "13:14: tests[3].given.kv.free: '900%' is more than all: write a share up to 100%",
+          "14:14: tests[4].given.prompt_tokens: '1.9' is not a whole number",
+          "15:14: tests[5].given.deadline_left: '5h' is above limits.request_timeout",
+          "16:14: tests[6].given: predicted_finish 1s is before predicted_ttft 2s",
+          "19:14: tests[9].given.queue.requests: '10001' is more than the 10000 requests that can "
+          "be given"));
+}
+
+TEST(ConfigRules, NamesThatTestsGiveAMeaning) {
+  EXPECT_THAT(
+      problems_of("rules:\n  - {name: none, route: local}\n"
+                  "  - {name: held, route: local}\n  - {name: refused, route: local}\n"
+                  "  - {name: nothing, route: local}\n"),
+      ElementsAre(HasSubstr("9:12: rules[0].name: 'none' has a meaning of its own in tests"),
+                  HasSubstr("'held'"), HasSubstr("'refused'")));
+}
+
 TEST(ConfigRules, ListsAreListsAndBounded) {
   EXPECT_THAT(problems_of("rules: {}\ntests: 5\n"),
               ElementsAre("8:1: rules: expected a list: each entry begins with `-`",
