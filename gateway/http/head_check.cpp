@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <vector>
 
 namespace spillway::http {
 namespace {
@@ -53,6 +54,12 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
+// Each steers this gateway by its first value: a second would be passed over in silence.
+bool is_said_once(std::string_view name) {
+  constexpr std::string_view kOurs = "x-spillway-";
+  return name.size() > kOurs.size() && equals(name.substr(0, kOurs.size()), kOurs);
+}
+
 bool is_underscore_twin(std::string_view name) {
   if (name.find('_') == std::string_view::npos) return false;
   const auto matches = [name](std::string_view guarded) {
@@ -83,7 +90,10 @@ class HeadChecker {
   Check content_length(std::string_view value);
   Check transfer_encoding(std::string_view value);
 
+  Check once(std::string_view name);
+
   HeadFacts facts_;
+  std::vector<std::string_view> said_;  // Names of ours.
   bool http_1_1_ = false;
   int fields_ = 0;
   int hosts_ = 0;
@@ -127,7 +137,19 @@ Check HeadChecker::field(std::string_view line) {
   if (is_underscore_twin(name)) {
     return Refused{Reject::confusing_name, "a header name has '_' where its standard name has '-'"};
   }
-  return framing(name, value);
+  return is_said_once(name) ? once(name) : framing(name, value);
+}
+
+Check HeadChecker::once(std::string_view name) {
+  const auto same = [&](std::string_view other) {
+    return std::equal(name.begin(), name.end(), other.begin(), other.end(),
+                      [](char a, char b) { return lower(a) == lower(b); });
+  };
+  if (std::any_of(said_.begin(), said_.end(), same)) {
+    return Refused{Reject::confusing_name, "an x-spillway-* header is given twice: give it once"};
+  }
+  said_.push_back(name);
+  return std::nullopt;
 }
 
 Check HeadChecker::framing(std::string_view name, std::string_view value) {

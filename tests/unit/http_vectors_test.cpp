@@ -88,6 +88,8 @@ const std::vector<Vector> kVectors = {
     {"underscore twin of content-length", post("Content_Length: 5\r\n", ""), R::confusing_name},
     {"underscore twin of transfer-encoding", post("Transfer_Encoding: chunked\r\n", ""),
      R::confusing_name},
+    {"one of ours twice", get("Host: a\r\nX-Spillway-Label: b\r\nx-spillway-label: b\r\n"),
+     R::confusing_name},
     {"non-ASCII header name", get("Host: a\r\nX-\xC3\xA9: b\r\n"), R::malformed_line},
     // Host and the request line.
     {"missing host", get("X-A: b\r\n"), R::bad_host},
@@ -122,6 +124,9 @@ const std::vector<Vector> kVectors = {
     {"long line without a chunk", chunked(std::string(100, '0') + "\r\n"), R::bad_chunk},
     // What must pass.
     {"plain GET", get("Host: a\r\n"), std::nullopt},
+    {"two of ours, and another's twice",
+     get("Host: a\r\nX-Spillway-Label: b\r\nX-Spillway-Class: b\r\nX-A: b\r\nX-A: b\r\n"),
+     std::nullopt},
     {"content-length body", post("Content-Length: 5\r\n", "hello"), std::nullopt},
     {"chunked body", chunked("5\r\nhello\r\n0\r\n\r\n"), std::nullopt},
     {"chunked in capitals", post("Transfer-Encoding: CHUNKED\r\n", "5\r\nhello\r\n0\r\n\r\n"),
