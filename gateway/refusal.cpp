@@ -16,6 +16,7 @@ boost::asio::awaitable<void> refuse(const Error& error, http::ResponseWriter& ou
   }
   openai::ErrorReply reply = openai::to_wire(error);
   for (const auto& [name, value] : reply.headers) out.set_header(name, value);
+  if (!error.rule.empty()) out.set_header("x-spillway-rule", error.rule);
   (void)co_await out.send(reply.status, "application/json", std::move(reply.body));
 }
 

@@ -273,9 +273,12 @@ void World::take(std::size_t request, Result<policy::Plan> plan) {
   answer.decided = now_;
   if (!plan) {
     answer.failed = true;
+    answer.refusal = plan.error().code;
+    answer.rule = plan.error().rule;
     return;
   }
   answer.reason = plan->reason;
+  answer.rule = plan->rule;
   if (plan->wait) return held_.hold(request, *plan->wait, status_, now());
   if (plan->candidates.front().local) return hand_to_engine(request, *plan, true);
   for (const policy::Candidate& candidate : plan->candidates)
@@ -314,7 +317,7 @@ void World::hand_to_engine(std::size_t request, const policy::Plan& plan, bool f
                   now_);
 }
 
-// As Dispatcher::open_first: the candidates in order, until one answers.
+// As Course does it before anything is read: the candidates in order, until one answers.
 void World::try_next(std::size_t request) {
   Flight& flight = flights_.at(request);
   while (flight.next < flight.plan.candidates.size()) {

@@ -6,6 +6,7 @@
 // it; the length of an answer is known to nobody before its end. One thread.
 #pragma once
 
+#include "backends/contract/error.h"
 #include "config/settings.h"
 #include "gateway/policy/facts.h"
 #include "gateway/policy/plan.h"
@@ -14,6 +15,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +42,8 @@ struct SimulatedAnswer {
   double finish = 0.0;
   int provider = -1;  // In Settings::providers; -1: the local engine.
   policy::Reason reason = policy::Reason::local_meets_sla;
+  std::optional<Errc> refusal;  // The policy refused it: `reason` says nothing.
+  std::string rule;             // That decided or refused; empty: none did.
   config::NanoUsd cost = 0;
   int attempts = 0;             // At providers.
   double predicted_ttft = 0.0;  // Local, in the foreground…

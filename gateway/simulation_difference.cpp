@@ -45,8 +45,9 @@ void print_both(const SimulationFigures& before, const SimulationFigures& after,
 void print_example(const simulate::TraceRequest& request, const SimulatedSide& before,
                    const SimulatedSide& after, std::size_t i, std::FILE* out) {
   const auto side = [&](const SimulatedSide& one) {
-    return target_of(one.setup, one.answers[i]) + " (" +
-           std::string(policy::name_of(one.answers[i].reason)) + ")";
+    const SimulatedAnswer& answer = one.answers[i];
+    const std::string rule = answer.rule.empty() ? "" : ": " + answer.rule;
+    return target_of(one.setup, answer) + " (" + reason_of(answer) + rule + ")";
   };
   std::fprintf(out, "  %8llu %10.3f s %6d + %5d tokens  %s → %s\n",
                static_cast<unsigned long long>(request.id), request.at, request.prompt_tokens,

@@ -64,6 +64,10 @@ std::string target_of(const SimulationSetup& setup, const SimulatedAnswer& answe
   return answer.failed ? "nobody" : target_at(setup, answer.provider);
 }
 
+std::string reason_of(const SimulatedAnswer& answer) {
+  return std::string(answer.refusal ? name_of(*answer.refusal) : policy::name_of(answer.reason));
+}
+
 SimulationFigures figures_of(const SimulationSetup& setup, const simulate::Replay& replay,
                              const std::vector<SimulatedAnswer>& answers) {
   const double per_token = per_token_promise(*setup.settings);
@@ -77,7 +81,7 @@ SimulationFigures figures_of(const SimulationSetup& setup, const simulate::Repla
     ++(request.batch ? figures.batch : figures.interactive);
     const bool well = kept(request, answer, per_token);
     count(figures.targets[target_of(setup, answer)], well);
-    count(figures.reasons[std::string(policy::name_of(answer.reason))], well);
+    count(figures.reasons[reason_of(answer)], well);
     figures.failed += answer.failed ? 1 : 0;
     (request.batch ? in_time : attained) += well ? 1 : 0;
     if (answer.failed) continue;

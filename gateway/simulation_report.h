@@ -44,6 +44,9 @@ SimulationFigures figures_of(const SimulationSetup& setup, const simulate::Repla
 // Who answered: "local", the provider's name, or "nobody".
 std::string target_of(const SimulationSetup& setup, const SimulatedAnswer& answer);
 
+// As in x-spillway-reason; of what is refused the error's code.
+std::string reason_of(const SimulatedAnswer& answer);
+
 void print_figures(const SimulationFigures& figures, std::FILE* out);
 
 // CSV `id,at_ms,target`: when it was decided where each request goes: `local`, `local-batch`, a

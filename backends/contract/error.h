@@ -46,6 +46,7 @@ struct Error {
   std::string message;                                   // For the client: says what to change.
   std::string param;                                     // The request field at fault, or empty.
   std::optional<std::chrono::milliseconds> retry_after;  // When trying again can help.
+  std::string rule = {};                                 // The policy's rule that refused it.
 };
 
 template <class T>

@@ -48,6 +48,9 @@ Row row_of(Errc code) {
   return {500, kServer, "", Retry::default_};
 }
 
+// Of those that have no code of their own.
+bool by_rule(const Error& error) { return error.code == Errc::forbidden && !error.rule.empty(); }
+
 std::string body_of(const Error& error) {
   const Row row = row_of(error.code);
   std::string body = R"({"error":{"message":)";
@@ -57,7 +60,7 @@ std::string body_of(const Error& error) {
   body += R"(,"param":)";
   append_json_string_or_null(body, error.param);
   body += R"(,"code":)";
-  append_json_string_or_null(body, row.code);
+  append_json_string_or_null(body, by_rule(error) ? "refused_by_policy" : row.code);
   body += "}}";
   return body;
 }

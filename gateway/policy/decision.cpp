@@ -64,7 +64,7 @@ Result<Plan> Decision::make(RuleReport* report) {
   if (!stays) judge_providers();
   if (const config::Rule* const rule = deciding_rule(stays.has_value(), report)) {
     plan_.rule = rule->name;
-    if (rule->kind != config::RouteKind::by_class) return obey(*rule);
+    if (rule->kind != config::RouteKind::by_class) return named(obey(*rule), *rule);
   }
   if (stays) {
     if (turn_ == Turn::unknown && route_.local && may_wait()) return hold();
@@ -169,6 +169,13 @@ Result<Plan> Decision::providers_then_local(Reason reason) {
     push_providers(attempts_max() - plan_.candidates.size());
   }
   return finished(reason);
+}
+
+Result<Plan> Decision::named(Result<Plan> plan, const config::Rule& rule) {
+  if (plan) return plan;
+  Error error = plan.error();
+  error.rule = rule.name;
+  return error;
 }
 
 Error Decision::refusal() const { return refusal_of(settings_, plan_, request_, fleet_); }

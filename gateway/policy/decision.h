@@ -40,6 +40,7 @@ class Decision {
   // decision_rules.cpp: the rules of the policy.
   const config::Rule* deciding_rule(bool stays, RuleReport* report) const;
   bool can_obey(const config::Rule& rule) const;
+  static Result<Plan> named(Result<Plan> plan, const config::Rule& rule);
   Result<Plan> obey(const config::Rule& rule);
   Result<Plan> stay_by_rule();
   Result<Plan> choose(const config::Rule& rule);
