@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t kBytesMax = 4'096;
 constexpr int kLevelsMax = 16;
+constexpr std::string_view kTooDeep = "nested too deep: at most 16 levels";
 
 struct Spelled {
   std::string_view symbol;
@@ -101,7 +102,31 @@ class Parser {
   int fail_at_next(std::string message) {
     const Token& token = peek();
     if (token.kind == TokenKind::end) return fail(token.at, message + ", but it ends here");
+    if (const std::string number = without_commas(); !number.empty())
+      return fail(tokens_[next_ - 1].at, "write the number as " + number);
     return fail(token.at, message + ", found " + quote(token.text));
+  }
+
+  // The number meant by 50,000 where the comma is the next token; or nothing.
+  std::string without_commas() const {
+    if (next_ == 0 || tokens_[next_ - 1].kind != TokenKind::literal) return {};
+    std::string number(tokens_[next_ - 1].text);
+    const std::size_t digits = number.size();
+    for (std::size_t i = next_; i + 1 < tokens_.size() && tokens_[i].text == ","; i += 2) {
+      const Token& group = tokens_[i + 1];
+      const bool joined = tokens_[i - 1].end == tokens_[i].at && tokens_[i].end == group.at;
+      if (!joined || group.type != Type::number || group.text.size() != 3) break;
+      number += group.text;
+    }
+    return number.size() > digits ? number : std::string();
+  }
+
+  // `class == batch`: the text on its right has lost its quotes.
+  bool lacks_quotes() const {
+    if (next_ < 2 || (tokens_[next_ - 1].text != "==" && tokens_[next_ - 1].text != "!="))
+      return false;
+    const FactRow* const asked = find_fact(tokens_[next_ - 2].text);
+    return asked != nullptr && asked->type == Type::text;
   }
 
   int add(Node node) {
@@ -138,7 +163,7 @@ class Parser {
 
   int negation() {
     if (!is_word("not")) return comparison();
-    if (++levels_ > kLevelsMax) return fail(peek().at, "nested too deep");
+    if (++levels_ > kLevelsMax) return fail(peek().at, std::string(kTooDeep));
     ++next_;
     const std::size_t at = peek().at;
     const int inner = condition(negation(), at, "not");
@@ -213,7 +238,7 @@ class Parser {
 
   int negative() {
     if (!is_symbol("-")) return operand();
-    if (++levels_ > kLevelsMax) return fail(peek().at, "nested too deep");
+    if (++levels_ > kLevelsMax) return fail(peek().at, std::string(kTooDeep));
     const std::size_t at = peek().at;
     ++next_;
     const int inner = negative();
@@ -230,7 +255,7 @@ class Parser {
     if (is_word("true") || is_word("false")) return literal();
     if (peek().kind == TokenKind::word) return fact();
     if (!is_symbol("(")) return fail_at_next("expected a fact or a value");
-    if (++levels_ > kLevelsMax) return fail(peek().at, "nested too deep");
+    if (++levels_ > kLevelsMax) return fail(peek().at, std::string(kTooDeep));
     ++next_;
     const int inner = either();
     --levels_;
@@ -267,6 +292,8 @@ class Parser {
 
   int unknown_fact(const Token& token) {
     if (token.kind != TokenKind::word) return fail_at_next("expected a fact");
+    if (lacks_quotes())
+      return fail(token.at, "a text stands in quotes: write " + quote(token.text));
     fail(token.at, "there is no fact " + quote(token.text));
     if (mistake_->unknown.empty() && mistake_->at == token.at) {
       mistake_->unknown = token.text;

@@ -16,7 +16,8 @@
 
 namespace spillway::language {
 
-// Who knows the values of facts. Called at most once for each fact that an evaluation comes by.
+// Who knows the values of facts. Called each time that an evaluation comes by one: the same fact
+// has the same value until its end.
 class FactSource {
  public:
   virtual double number(const FactRef& fact) const = 0;  // Of all types but text.

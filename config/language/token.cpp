@@ -12,8 +12,27 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
+constexpr std::array<std::string_view, 6> kKeywords{"and", "or", "not", "in", "true", "false"};
+
 bool is_keyword(std::string_view word) {
   return word == "and" || word == "or" || word == "not" || word == "in";
+}
+
+// The keyword that is shouted here: AND.
+std::string_view shouted(std::string_view word) {
+  const auto same = [](char c, char small) { return c == small - 'a' + 'A'; };
+  for (const std::string_view keyword : kKeywords) {
+    if (std::equal(word.begin(), word.end(), keyword.begin(), keyword.end(), same)) return keyword;
+  }
+  return {};
+}
+
+// 50000, without exponent or needless digits.
+std::string plain(double number) {
+  std::array<char, 400> text{};
+  const auto end =
+      std::to_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed).ptr;
+  return {text.data(), end};
 }
 
 // Where a unit is a part of another it divides, which rounds but once: 700ms is 0.7.
@@ -35,8 +54,15 @@ constexpr std::string_view kUnitRule =
     "after a number may stand %, ms, s, m, h (also us, ns) or usd";
 
 // Symbols that other languages have, and what is written here.
-constexpr std::array<std::array<std::string_view, 2>, 4> kForeign{
-    {{"&&", "and"}, {"||", "or"}, {"!", "not"}, {"=", "=="}}};
+constexpr std::array<std::array<std::string_view, 2>, 9> kForeign{{{"&&", "and"},
+                                                                   {"||", "or"},
+                                                                   {"!", "not"},
+                                                                   {"=", "=="},
+                                                                   {"≥", ">="},
+                                                                   {"≤", "<="},
+                                                                   {"≠", "!="},
+                                                                   {"×", "*"},
+                                                                   {"÷", "/"}}};
 constexpr std::array<std::string_view, 15> kSymbols{"<=", ">=", "==", "!=", "(", ")", "[", "]",
                                                     ",",  "+",  "-",  "*",  "/", "<", ">"};
 
@@ -101,6 +127,9 @@ class Cutter {
   std::optional<Token> word() {
     const std::size_t end =
         end_of(at_, [](char c) { return is_letter(c) || is_digit(c) || c == '.'; });
+    const std::string_view written = text_.substr(at_, end - at_);
+    if (const auto keyword = shouted(written); !keyword.empty())
+      return fail(at_, "'" + std::string(written) + "': write `" + std::string(keyword) + "`");
     return token(TokenKind::word, end);
   }
 
@@ -122,7 +151,24 @@ class Cutter {
       literal.number = value * unit.factor / unit.divisor;
       return literal;
     }
+    if (const auto meant = spelled_out(at_, digits, value); !meant.empty())
+      return fail(at_, "write the number as " + meant);
     return fail(digits, "'" + std::string(name) + "' is no unit: " + std::string(kUnitRule));
+  }
+
+  // What is meant by 50_000, 50k, 5M or 5e4, whose value up to `digits` is known; or nothing.
+  std::string spelled_out(std::size_t from, std::size_t digits, double value) const {
+    const std::size_t end = end_of(digits, [](char c) { return is_letter(c) || is_digit(c); });
+    const std::string_view name = text_.substr(digits, end - digits);
+    if (name.empty() || value > 1e9) return {};
+    if (name == "k" || name == "K") return plain(1e3 * value);
+    if (name == "M") return plain(1e6 * value);
+    std::string whole(text_.substr(from, end - from));
+    std::erase(whole, '_');
+    const bool begins = name.front() == '_' || name.front() == 'e' || name.front() == 'E';
+    const auto [stop, error] = std::from_chars(whole.data(), whole.data() + whole.size(), value);
+    const bool all = error == std::errc() && stop == whole.data() + whole.size();
+    return begins && all && value < 1e15 ? plain(value) : std::string();
   }
 
   std::optional<Token> time_of_day() {
@@ -159,9 +205,16 @@ class Cutter {
       if (rest.starts_with(theirs))
         return fail(at_, "'" + std::string(theirs) + "': write `" + std::string(ours) + "`");
     }
-    const bool plain = rest.front() > ' ' && rest.front() < 127;
-    return fail(at_, plain ? "'" + std::string(rest.substr(0, 1)) + "' means nothing here"
-                           : "a character that means nothing here");
+    if (rest.front() == '%') return fail(at_, "write % right behind its number: 20%");
+    if (rest.front() == '$') return fail(at_, "'$': write an amount as " + dollars(at_ + 1));
+    const bool readable = rest.front() > ' ' && rest.front() < 127;
+    return fail(at_, readable ? "'" + std::string(rest.substr(0, 1)) + "' means nothing here"
+                              : "a character that means nothing here");
+  }
+
+  std::string dollars(std::size_t from) const {
+    const std::size_t end = end_of(from, [](char c) { return is_digit(c) || c == '.'; });
+    return end == from ? "0.10usd" : std::string(text_.substr(from, end - from)) + "usd";
   }
 
   std::string_view text_;
