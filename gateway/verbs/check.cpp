@@ -3,6 +3,7 @@
 #include "gateway/policy_file.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/print_problems.h"
+#include "gateway/verbs/unset_keys.h"
 #include "gateway/verbs/verbs.h"
 
 #include <cstdio>
@@ -18,7 +19,9 @@ int check(const Arguments& arguments) {
     return 2;
   }
   const std::string& path = options.words_given().front();
-  const config::Loaded loaded = load_policy(path);
+  UnsetKeys unset;
+  config::Loaded loaded = load_policy(path, unset.environment());
+  unset.warn(loaded);
   print_problems(path, loaded);
   if (!loaded.settings || (options.has("--strict") && !loaded.warnings.empty())) return 1;
   const config::Settings& settings = *loaded.settings;

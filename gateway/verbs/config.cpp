@@ -4,6 +4,7 @@
 #include "config/reference.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/print_problems.h"
+#include "gateway/verbs/unset_keys.h"
 #include "gateway/verbs/verbs.h"
 
 #include <cstdio>
@@ -29,7 +30,9 @@ int config(const Arguments& arguments) {
     std::fprintf(stderr, "spillway config: what? reference, schema, or show FILE (try --help)\n");
     return 2;
   }
-  const auto loaded = spillway::config::load_file(words[1]);
+  UnsetKeys unset;
+  auto loaded = spillway::config::load_file(words[1], unset.environment());
+  unset.warn(loaded);
   print_problems(words[1], loaded);
   if (!loaded.settings) return 1;
   std::fputs(spillway::config::effective_yaml(*loaded.settings).c_str(), stdout);

@@ -12,10 +12,10 @@ namespace spillway::verbs {
 
 int diff(const Arguments& arguments) {
   Options options;
-  options.words("OLD NEW", 2);
+  options.words("OLD NEW --trace FILE", 2);
   declare_replay(options);
   options.value("--examples", "N", "so many of the requests that moved are shown (default 5)");
-  if (!options.read(arguments, "spillway diff OLD NEW --trace FILE")) return options.exit_status();
+  if (!options.read(arguments, "spillway diff")) return options.exit_status();
   if (options.words_given().size() < 2 || !options.has("--trace")) {
     std::fprintf(stderr, "spillway diff: give OLD, NEW and --trace FILE (try --help)\n");
     return 2;

@@ -13,6 +13,7 @@
 #include "gateway/verbs/ask_admin.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/print_problems.h"
+#include "gateway/verbs/unset_keys.h"
 #include "gateway/verbs/verbs.h"
 
 #include <cstdio>
@@ -40,7 +41,8 @@ std::optional<config::Endpoint> admin_of(const Options& options) {
   }
   if (!options.has("--config")) return config::Endpoint{"127.0.0.1", 9090};
   const std::string path = options.get("--config");
-  const auto loaded = config::load_file(path);
+  UnsetKeys unset;  // Only the address is wanted.
+  const auto loaded = config::load_file(path, unset.environment());
   if (loaded.settings) return loaded.settings->server.admin;
   print_problems(path, loaded);
   return std::nullopt;

@@ -1,5 +1,7 @@
 """A policy's rules and tests, and the verbs that explain and compare policies."""
+import contextlib
 import copy
+import http.client
 import json
 import re
 import subprocess
@@ -8,7 +10,7 @@ import openai
 import pytest
 
 import configs
-from processes import BINARY, ROOT, get, wait_until
+from processes import BINARY, KEY, ROOT, get, wait_until
 
 MESSAGES = [{"role": "user", "content": "Why here?"}]
 RULES = [
@@ -54,12 +56,28 @@ def test_rules_decide_and_say_so(house, client_of):
     assert ask(client, "restricted", max_tokens=501)["x-spillway-target"] == "local"
     usual = ask(client)
     assert usual["x-spillway-reason"] == "local_meets_sla" and "x-spillway-rule" not in usual
-    with pytest.raises(openai.PermissionDeniedError, match="Not from here."):
+    with pytest.raises(openai.PermissionDeniedError, match="Not from here.") as refused:
         ask(client, "no")
+    assert refused.value.code == "refused_by_policy"
+    assert refused.value.response.headers["x-spillway-rule"] == "never"
     assert house.metric("spillway_route_decisions_total", reason="rule") == 2
     assert [house.metric("spillway_rule_decisions_total", rule=rule["name"]) for rule in RULES] == [1, 1, 1]
     logged = wait_until(lambda: [line for line in house.log() if line.get("rule")], what="the rule in the log")
     assert logged[0]["rule"] == "long"
+
+
+def test_a_second_label_is_refused(house):
+    """Whatever stands in front may add headers of its own: which one counts is nobody's guess."""
+    for labels, status in ((("restricted",), 200), (("open", "restricted"), 400)):
+        with contextlib.closing(http.client.HTTPConnection(house.api.split("/")[2], timeout=20)) as connection:
+            connection.putrequest("GET", "/v1/models")
+            connection.putheader("authorization", "Bearer " + KEY)
+            for label in labels:
+                connection.putheader("x-spillway-label", label)
+            connection.endheaders()
+            answer = connection.getresponse()
+            assert answer.status == status
+            assert (b"an x-spillway-* header is given twice" in answer.read()) == (status == 400)
 
 
 def test_a_rule_that_never_decides_is_seen(house):
@@ -132,6 +150,19 @@ def test_check_names_place_and_nearest_fact(tmp_path):
     assert error.endswith("bad.yaml:3:9: rules[0].if: there is no fact 'queue.tokns', did you mean `queue.tokens`?\n")
 
 
+def test_only_serving_needs_the_keys(tmp_path):
+    path = configs.write(tmp_path / "good.yaml", ruled())
+    for words in (("check", path), ("config", "show", path)):
+        done = subprocess.run([str(BINARY), *map(str, words)], capture_output=True, text=True, timeout=60, check=False,
+                              env={})
+        assert done.returncode == 0 and done.stdout, done.stderr
+        assert f"{path}: environment variable SPILLWAY_TEST_KEY is not set" in done.stderr
+    done = subprocess.run([str(BINARY), "check", "--strict", str(path)], capture_output=True, timeout=60, check=False,
+                          env={})
+    assert done.returncode == 1
+    assert spillway("check", tmp_path / "none.yaml")[2].startswith(f"{tmp_path}/none.yaml: cannot read")
+
+
 def test_check_warns_of_rules_that_nothing_reaches(tmp_path):
     rules = [{"name": "all", "route": "class"}, {"name": "late", "if": "streaming", "route": "local"}]
     path = configs.write(tmp_path / "late.yaml", ruled(rules=rules, tests=[]))
@@ -172,10 +203,21 @@ def test_diff_says_what_moves(tmp_path):
     moved = int(re.search(r"moved +(\d+) of 200 requests", out).group(1))
     assert 25 <= moved <= 50
     assert sum(int(count) for count in re.findall(r"^  local +\S+ +(\d+) ", out, flags=re.M)) == moved
-    assert len(re.findall(r"local \(local_meets_sla\) → \S+ \(rule\)", out)) == 2
+    assert len(re.findall(r"local \(local_meets_sla\) → \S+ \(rule: long\)", out)) == 2
     assert re.search(r"spend at providers +0.0000 +0\.\d+ +\+0\.\d+ usd", out)
     status, out, _ = spillway("diff", old, old, "--trace", trace)
     assert status == 0 and "moved        0 of 200 requests" in out
+
+
+def test_diff_says_who_refuses(tmp_path):
+    trace = tmp_path / "trace.csv"
+    trace.write_text("id,t_ms,in_tokens,out_tokens,class,deadline_ms\n1,0,200,50,interactive,\n", encoding="utf-8")
+    old = ROOT / "config/policies/gpu-node.yaml"
+    new = tmp_path / "new.yaml"
+    new.write_text(old.read_text(encoding="utf-8") + "rules: [{name: never, route: refuse}]\n", encoding="utf-8")
+    status, out, error = spillway("diff", old, new, "--trace", trace, "--no-overload")
+    assert status == 0, error
+    assert "local (local_meets_sla) → nobody (forbidden: never)" in out
 
 
 def test_diff_at_the_hour_that_a_rule_asks_for(tmp_path):
@@ -210,7 +252,7 @@ def test_every_verb_explains_itself():
     for verb in ("serve", "check", "config", "provider", "simulate", "diff", "explain"):
         assert f"spillway {verb}" in out
         status, told, _ = spillway(verb, "--help")
-        assert status == 0 and told.startswith(f"Usage: spillway {verb}")
+        assert status == 0 and told.startswith(f"Usage: spillway {verb}") and told.count("OLD NEW") <= 1
 
 
 def test_the_shipped_policies_hold():
