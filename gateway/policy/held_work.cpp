@@ -205,8 +205,10 @@ bool HeldWork::has_room(const EngineStatus& engine) const {
   return engine.kv_tokens_total - engine.kv_tokens_free < kKvFill * engine.kv_tokens_total;
 }
 
+// Where a provider would ask the same for all, or none is there to ask, their deadlines decide.
 HeldWork::Entry HeldWork::best_for_engine() {
-  const bool by_worth = pressure_ > kDenseFrom;
+  const bool differ = by_density_.begin()->first < by_density_.rbegin()->first;
+  const bool by_worth = pressure_ > kDenseFrom && differ;
   return held_.find(by_worth ? by_density_.rbegin()->second : by_due_.begin()->second);
 }
 

@@ -141,6 +141,17 @@ TEST_F(HeldWorkTest, UnderPressureTheDearestAtAProviderStays) {
   EXPECT_LT(held_.pressure(), 1.0);
 }
 
+TEST_F(HeldWorkTest, UnderPressureWithoutAProviderTheEarliestDeadlineGoesFirst) {
+  cloud_ = {};
+  for (std::uint64_t id = 1; id <= 100; ++id)
+    hold(id, wait(seconds(60 + static_cast<int>(id % 7)), 1'000, 1'000.0, 0));
+  held_.reckon(engine_, cloud_, kNow);
+  ASSERT_GT(held_.pressure(), 1.0);
+  engine_.sequences_max = 1'000;
+  EXPECT_EQ(next(), "7 local");
+  EXPECT_EQ(next(), "14 local");
+}
+
 TEST_F(HeldWorkTest, WhatIsTooMuchLeavesAtTheProvidersPaceTheLeastWorthFirst) {
   cloud_ = {10.0, 1e9};
   // 1,600 of 0.2 s are far more than the 72 s there are; at ten a second sending takes long.
