@@ -57,12 +57,13 @@ class Prompts:
         known = set(gguf_header.tokens(model))
         self.words = [word for word in WORDS if "\u0120" + word in known]
         self.count = 0
+        self.more = {}  # What each question has besides.
 
     def request(self, seed, out_tokens):
         rng = random.Random(seed)
         text = f"Story {seed:09d}:" + "".join(" " + rng.choice(self.words) for _ in range(self.count))
         return post("/v1/chat/completions", {"model": "model", "messages": [{"role": "user", "content": text}],
-                                             "max_tokens": out_tokens})
+                                             "max_tokens": out_tokens} | self.more)
 
     def fit(self, port, tokens):
         """Finds the number of words that makes `tokens` tokens with the template's."""

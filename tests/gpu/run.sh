@@ -4,11 +4,13 @@
 #
 # usage: tests/gpu/run.sh [STAGE…]   all of them if none is named:
 #   check  sanitize  logits  kernels  model:NAME[:eager|:fp8]  aten:NAME  serve[:NAME[:fp8]]  vllm:NAME[:fp8]
+#   goodput:NAME
 #   BUILD=build/gpu        where the programs are, or are built if they are not there yet
 #   RESULTS=build/gpu-run  one file a stage
 #   BINARY, MODEL          for serve: the gateway, built with SPILLWAY_CUDA, and the model file it serves; with a NAME
 #                          random weights of its shape, in SCRATCH=/dev/shm (r1-qwen-7b: 16 GB)
-#   VLLM                   for vllm: see serve_vllm.py; the same load on the same card, to stand beside serve:NAME
+#   VLLM                   for vllm and goodput: see serve_vllm.py; the same load on the same card, beside serve:NAME
+#   SIDES, UNTIL           for goodput: see goodput.py
 set -u -o pipefail
 cd "$(dirname "$0")/../.."
 BUILD=${BUILD:-build/gpu}
@@ -72,6 +74,15 @@ serve() {
   return $status
 }
 
+goodput() {
+  local model=$SCRATCH/spillway-$1.gguf status
+  [ -e "$model" ] || python3 tests/gpu/random_model.py "$1" "$model" &&
+    python3 tests/gpu/goodput.py "$1" --binary "$BINARY" --model "$model" ${SIDES:+--sides "$SIDES"} ${UNTIL:+--until "$UNTIL"}
+  status=$?
+  rm -f "$model"
+  return $status
+}
+
 vllm() {
   python3 tests/gpu/serve_vllm.py "$1" ${2:+--quantization "$2"} --prompt-tokens 512 --out 128 --concurrency 1,128,256 \
     --rounds 6
@@ -101,8 +112,9 @@ stage() {
 
 [ $# -gt 0 ] || set -- check sanitize logits kernels model:qwen3-0.6b model:qwen3-0.6b:eager \
   model:r1-qwen-7b model:r1-qwen-7b:eager aten:qwen3-0.6b aten:r1-qwen-7b serve serve:r1-qwen-7b vllm:r1-qwen-7b \
-  serve:qwen3-0.6b vllm:qwen3-0.6b model:r1-qwen-7b:fp8 serve:r1-qwen-7b:fp8 vllm:r1-qwen-7b:fp8
-[[ "$*" =~ ^(serve|vllm)[^\ ]*$ ]] || build || exit 1
+  serve:qwen3-0.6b vllm:qwen3-0.6b model:r1-qwen-7b:fp8 serve:r1-qwen-7b:fp8 vllm:r1-qwen-7b:fp8 \
+  goodput:r1-qwen-7b
+[[ "$*" =~ ^(serve|vllm|goodput)[^\ ]*$ ]] || build || exit 1
 failed=0
 for name in "$@"; do stage "$name"; done
 exit $failed

@@ -31,13 +31,14 @@ ORDINARY_FIRST = 300  # Ids below are single bytes.
 class TokenPrompts:
     """Requests of exactly `tokens` random ids each."""
 
-    def __init__(self, vocabulary, tokens):
-        self.vocabulary, self.tokens = vocabulary, tokens
+    def __init__(self, vocabulary, tokens, more=None):
+        self.vocabulary, self.tokens, self.more = vocabulary, tokens, more or {}
 
     def request(self, seed, out_tokens):
         rng = random.Random(seed)
         ids = [rng.randrange(ORDINARY_FIRST, self.vocabulary) for _ in range(self.tokens)]
-        return closed_loop.post("/v1/completions", {"model": "model", "prompt": ids, "max_tokens": out_tokens})
+        return closed_loop.post("/v1/completions",
+                                {"model": "model", "prompt": ids, "max_tokens": out_tokens} | self.more)
 
 
 def write_model(shape, folder):
