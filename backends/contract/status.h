@@ -92,8 +92,8 @@ struct EngineStatus {
   int waiting_max = 0;  // Hard limit of `waiting`; past it the engine refuses.
   int kv_tokens_total = 0;
   int kv_tokens_free = 0;
-  bool kv_reserved = false;   // An admitted sequence holds KV for its whole answer from the start.
-  int context_max = 0;        // Longest prompt + completion the model takes.
+  bool kv_reserved = false;  // An admitted sequence holds KV for its whole answer from the start.
+  int context_max = 0;       // Longest prompt + completion the model takes.
   // Seconds since the step in progress began; 0 when idle. Negative: the next step, too, is made
   // already, and begins in so long; `running` is then what it begins with.
   double step_elapsed = 0.0;

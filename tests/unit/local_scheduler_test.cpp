@@ -180,7 +180,7 @@ TEST(Scheduler, WhoIsEvictedUnderWayReturnsWhenItsTokenIsKnown) {
   scheduler.commit(scheduler.plan());
   std::vector<std::int32_t> taken;
   ASSERT_TRUE(pool.grow(taken, kBlock));  // The last block.
-  scheduler.commit(scheduler.plan());  // 1 wants a second block now.
+  scheduler.commit(scheduler.plan());     // 1 wants a second block now.
   scheduler.pause(1, true);
   scheduler.begin(scheduler.plan());
   scheduler.pause(1, false);
