@@ -1,5 +1,5 @@
-// What all kernels share: launching with early start, 16-byte vectors of bf16, warp reductions,
-// mma.
+// What kernels share: launching with early start, 16-byte vectors of bf16, silu(gate) · up, warp
+// reductions, mma.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 namespace spillway::kernels {
 
 inline constexpr int kWarp = 32;
+inline constexpr int kBlockThreadsMax = 1024;
 inline constexpr unsigned kAllLanes = 0xffffffffu;
 
 // Everything enqueued before this kernel is done and visible. Every kernel calls it exactly once in
@@ -70,6 +71,19 @@ __device__ inline float warp_max(float v) {
   return v;
 }
 
+__device__ inline float silu(float x) { return x / (1.0f + __expf(-x)); }
+
+__device__ inline Bf16x8 silu_mul(const Bf16x8& gate, const Bf16x8& up) {
+  Bf16x8 out;
+#pragma unroll
+  for (int p = 0; p < 4; ++p) {
+    const float2 a = unpack(gate.pair[p]);
+    const float2 b = unpack(up.pair[p]);
+    out.pair[p] = pack(silu(a.x) * b.x, silu(a.y) * b.y);
+  }
+  return out;
+}
+
 // d[16×8] += a[16×16] · b[16×8], bf16 in, fp32 out, one warp. Lane 4g + t holds
 // a: rows g, g+8, g, g+8 at k = 2t, 2t, 2t+8, 2t+8 (pairs); b: column g at k = 2t, 2t+8; d: (g,
 // 2t), (g, 2t+1), (g+8, 2t), (g+8, 2t+1).
@@ -107,6 +121,21 @@ int launch(void (*kernel)(Params...), const LaunchShape& shape, CUstream_st* str
   const bool clustered = shape.cluster.x * shape.cluster.y * shape.cluster.z > 1;
   config.numAttrs = clustered ? 2 : 1;
   return static_cast<int>(cudaLaunchKernelEx(&config, kernel, args...));
+}
+
+// For kernels with a block a row, whose threads hold up to `thread_vectors` vectors of 8 each;
+// cudaErrorInvalidValue if a row does not fit.
+template <typename Args>
+int launch_rows(void (*kernel)(Args), int rows, int width, int thread_vectors, CUstream_st* stream,
+                const Args& args) {
+  const int vectors = width / 8;
+  if (width % 8 != 0 || vectors > kBlockThreadsMax * thread_vectors) return cudaErrorInvalidValue;
+  if (rows == 0) return cudaSuccess;
+  const int threads = (vectors + kWarp - 1) / kWarp * kWarp;
+  LaunchShape shape;
+  shape.grid = dim3(rows);
+  shape.block = dim3(threads < kBlockThreadsMax ? threads : kBlockThreadsMax);
+  return launch(kernel, shape, stream, args);
 }
 
 // Raises a kernel's limit of dynamic shared memory; cheap enough to repeat, and needed once a

@@ -19,9 +19,7 @@ __global__ void __launch_bounds__(kThreads) embed(Embed args) {
   for (int i = threadIdx.x; i < vectors; i += kThreads) to[i] = from[i];
 }
 
-__device__ float silu(float x) { return x / (1.0f + __expf(-x)); }
-
-__global__ void __launch_bounds__(kThreads) silu_mul(SiluMul args) {
+__global__ void __launch_bounds__(kThreads) silu_mul_rows(SiluMul args) {
   let_next_kernel_start();
   wait_for_earlier_kernels();
   const int vectors = args.width / 8;
@@ -30,14 +28,7 @@ __global__ void __launch_bounds__(kThreads) silu_mul(SiluMul args) {
   const auto* gate = static_cast<const Bf16x8*>(args.gate_up) + int64_t{blockIdx.y} * 2 * vectors;
   const Bf16x8 g = gate[at];
   const Bf16x8 u = gate[vectors + at];
-  Bf16x8 out;
-#pragma unroll
-  for (int p = 0; p < 4; ++p) {
-    const float2 a = unpack(g.pair[p]);
-    const float2 b = unpack(u.pair[p]);
-    out.pair[p] = pack(silu(a.x) * b.x, silu(a.y) * b.y);
-  }
-  static_cast<Bf16x8*>(args.out)[int64_t{blockIdx.y} * vectors + at] = out;
+  static_cast<Bf16x8*>(args.out)[int64_t{blockIdx.y} * vectors + at] = silu_mul(g, u);
 }
 
 __global__ void __launch_bounds__(kThreads) advance(int32_t* positions, int rows) {
@@ -81,7 +72,7 @@ extern "C" int spillway_silu_mul(const SiluMul* args, Stream stream) {
   LaunchShape shape;
   shape.grid = dim3((args->width / 8 + kThreads - 1) / kThreads, args->rows);
   shape.block = dim3(kThreads);
-  return launch(silu_mul, shape, stream, *args);
+  return launch(silu_mul_rows, shape, stream, *args);
 }
 
 extern "C" int spillway_advance(std::int32_t* positions, int rows, Stream stream) {

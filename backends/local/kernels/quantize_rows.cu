@@ -6,23 +6,9 @@
 namespace spillway::kernels {
 namespace {
 
-constexpr int kThreadsMax = 1024;
 constexpr int kVectorsMax = 4;  // A thread holds up to this many vectors of 8.
 
-__device__ float silu(float x) { return x / (1.0f + __expf(-x)); }
-
-__device__ Bf16x8 silu_mul(const Bf16x8& gate, const Bf16x8& up) {
-  Bf16x8 out;
-#pragma unroll
-  for (int p = 0; p < 4; ++p) {
-    const float2 a = unpack(gate.pair[p]);
-    const float2 b = unpack(up.pair[p]);
-    out.pair[p] = pack(silu(a.x) * b.x, silu(a.y) * b.y);
-  }
-  return out;
-}
-
-__global__ void __launch_bounds__(kThreadsMax) quantize_rows(QuantizeRows args) {
+__global__ void __launch_bounds__(kBlockThreadsMax) quantize_rows(QuantizeRows args) {
   let_next_kernel_start();
   wait_for_earlier_kernels();
   const int vectors = args.width / 8;
@@ -47,14 +33,7 @@ __global__ void __launch_bounds__(kThreadsMax) quantize_rows(QuantizeRows args) 
 }  // namespace
 
 extern "C" int spillway_quantize_rows(const QuantizeRows* args, Stream stream) {
-  const int vectors = args->width / 8;
-  if (args->width % 8 != 0 || vectors > kThreadsMax * kVectorsMax) return cudaErrorInvalidValue;
-  if (args->rows == 0) return cudaSuccess;
-  const int warps = (vectors + kWarp - 1) / kWarp;
-  LaunchShape shape;
-  shape.grid = dim3(args->rows);
-  shape.block = dim3(warps * kWarp < kThreadsMax ? warps * kWarp : kThreadsMax);
-  return launch(quantize_rows, shape, stream, *args);
+  return launch_rows(quantize_rows, args->rows, args->width, kVectorsMax, stream, *args);
 }
 
 }  // namespace spillway::kernels

@@ -6,11 +6,10 @@
 namespace spillway::kernels {
 namespace {
 
-constexpr int kThreadsMax = 1024;
 constexpr int kVectorsMax = 2;  // A thread holds up to this many vectors of 8.
 
 __device__ float block_sum(float value) {
-  __shared__ float partial[kThreadsMax / kWarp];
+  __shared__ float partial[kBlockThreadsMax / kWarp];
   const int warps = (blockDim.x + kWarp - 1) / kWarp;
   value = warp_sum(value);
   if (threadIdx.x % kWarp == 0) partial[threadIdx.x / kWarp] = value;
@@ -53,7 +52,7 @@ __device__ Bf16x8 scaled(const Bf16x8& v, float scale, const Bf16x8& weight) {
   return out;
 }
 
-__global__ void __launch_bounds__(kThreadsMax) rms_norm(RmsNorm args) {
+__global__ void __launch_bounds__(kBlockThreadsMax) rms_norm(RmsNorm args) {
   let_next_kernel_start();
   const int vectors = args.width / 8;
   const auto* weight = static_cast<const Bf16x8*>(args.weight);
@@ -96,14 +95,7 @@ __global__ void __launch_bounds__(kThreadsMax) rms_norm(RmsNorm args) {
 }  // namespace
 
 extern "C" int spillway_rms_norm(const RmsNorm* args, Stream stream) {
-  const int vectors = args->width / 8;
-  if (args->width % 8 != 0 || vectors > kThreadsMax * kVectorsMax) return cudaErrorInvalidValue;
-  if (args->rows == 0) return cudaSuccess;
-  const int warps = (vectors + kWarp - 1) / kWarp;
-  LaunchShape shape;
-  shape.grid = dim3(args->rows);
-  shape.block = dim3(warps * kWarp < kThreadsMax ? warps * kWarp : kThreadsMax);
-  return launch(rms_norm, shape, stream, *args);
+  return launch_rows(rms_norm, args->rows, args->width, kVectorsMax, stream, *args);
 }
 
 }  // namespace spillway::kernels
