@@ -153,6 +153,14 @@ class Counting {
   }
 
   void money() {
+    if (receipt_.cost_nano_usd > 0) costs();
+    if (receipt_.avoided_nano_usd > 0) {
+      add(Series::cost_avoided, {class_, word(Saving::local)},
+          static_cast<double>(receipt_.avoided_nano_usd) / kNanoUsdPerUsd);
+    }
+  }
+
+  void costs() {
     const Word tenant = known(Words::tenant, receipt_.tenant, Folded::tenant);
     for (const Part& part : receipt_.parts) {
       if (part.cost_nano_usd <= 0) continue;
@@ -161,10 +169,6 @@ class Counting {
           {tenant, words_.find(Words::model, part.model), words_.find(Words::target, part.target),
            word(where)},
           static_cast<double>(part.cost_nano_usd) / kNanoUsdPerUsd);
-    }
-    if (receipt_.avoided_nano_usd > 0) {
-      add(Series::cost_avoided, {class_, word(Saving::local)},
-          static_cast<double>(receipt_.avoided_nano_usd) / kNanoUsdPerUsd);
     }
   }
 

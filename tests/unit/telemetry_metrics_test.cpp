@@ -145,6 +145,7 @@ TEST_F(Counted, MoneyIsInDollars) {
   paid.served_locally = false;
   paid.model_served = "brain-large";
   paid.avoided_nano_usd = 0;
+  paid.cost_nano_usd = 1'500'000'000;
   paid.parts = {{.target = "ai-hub", .model = "brain-large", .cost_nano_usd = 1'500'000'000}};
   count(paid);
   EXPECT_EQ(value("spillway_cost_usd_total{locality=\"cloud\",m=\"brain-large\",be=\"ai-"
@@ -156,6 +157,7 @@ TEST_F(Counted, MoneyIsInDollars) {
 TEST_F(Counted, EachTargetsPartIsItsOwn) {
   Receipt mended = example_receipt();
   mended.target = "ai-hub";
+  mended.cost_nano_usd = 2'500'000'000;
   mended.parts = {{.target = "ai-hub",
                    .model = "brain-large",
                    .usage = {.prompt_tokens = 12, .completion_tokens = 5},

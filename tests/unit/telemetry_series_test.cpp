@@ -81,6 +81,7 @@ TEST(Catalogue, PromtoolFindsNothing) {
     return state;
   });
   Receipt receipt = example_receipt();
+  receipt.cost_nano_usd = 1;
   receipt.parts = {{.target = "ai-hub", .cost_nano_usd = 1}};
   receipt.attempts = {{"ai-hub", Errc::backend_unavailable, "", 0.0}, {"local", {}, "", 0.0}};
   metrics.count(receipt);
@@ -103,6 +104,7 @@ Receipt strange_receipt(int number) {
   receipt.request_class = name;
   receipt.reason = name;
   receipt.endpoint = "/v1/" + name;
+  receipt.cost_nano_usd = 2;
   receipt.parts = {{.target = name, .model = name, .cost_nano_usd = 1},
                    {.target = name + "b", .model = name, .cost_nano_usd = 1}};
   receipt.attempts = {{name, Errc::backend_unavailable, name, 0.0}, {name + "b", {}, "", 0.0}};
