@@ -100,7 +100,7 @@ class RuleCheck {
 
   // Empty: anything may stand there.
   Names known_names(Fact fact) const {
-    if (fact == Fact::weekday) return weekdays();
+    if (fact == Fact::weekday) return {language::weekdays().begin(), language::weekdays().end()};
     if (fact == Fact::request_class) return names_of(settings_.policy.classes);
     if (fact == Fact::key && !settings_.keys.empty()) return names_of(settings_.keys);
     return {};
@@ -111,10 +111,7 @@ class RuleCheck {
     double ttft = std::numeric_limits<double>::infinity();
     double per_token = ttft;
     for (const ProviderTarget& provider : settings_.providers) {
-      const auto& listed = one.providers;
-      const bool asked =
-          listed.empty() || std::find(listed.begin(), listed.end(), provider.name) != listed.end();
-      if (!asked || one.spill == Spill::never) continue;
+      if (!one.uses(provider.name) || one.spill == Spill::never) continue;
       ttft = std::min(ttft, static_cast<double>(provider.measured.ttft_p50.count()));
       per_token = std::min(per_token, 1'000.0 / provider.measured.tokens_per_second);
     }

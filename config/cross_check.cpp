@@ -148,10 +148,7 @@ class CrossCheck {
       }
     } else {
       for (const ProviderTarget& provider : settings_.providers) {
-        const auto& named = one.providers;
-        const bool asked =
-            named.empty() || std::find(named.begin(), named.end(), provider.name) != named.end();
-        if (asked) check_provider_keeps(one.sla, provider, path + ".sla");
+        if (one.uses(provider.name)) check_provider_keeps(one.sla, provider, path + ".sla");
       }
     }
     if (one.spill >= Spill::cheapest_before_deadline || !one.sla.per_token) return;

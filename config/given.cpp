@@ -29,7 +29,7 @@ Names names_of(const std::vector<Owner>& all, std::string Owner::* name = &Owner
 // Empty: anything may be said.
 Names known_texts(Fact fact, const Settings& settings) {
   switch (fact) {
-    case Fact::weekday: return weekdays();
+    case Fact::weekday: return {language::weekdays().begin(), language::weekdays().end()};
     case Fact::request_class: return names_of(settings.policy.classes);
     case Fact::key: return names_of(settings.keys);
     case Fact::tenant: return names_of(settings.keys, &Key::tenant);
@@ -127,11 +127,6 @@ class GivenReading {
 };
 
 }  // namespace
-
-const Names& weekdays() {
-  static const Names names{"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
-  return names;
-}
 
 language::Targets fact_targets(const Settings& settings) {
   language::Targets targets;

@@ -26,9 +26,6 @@ GivenFacts parse_given(std::string_view text, const Settings& settings);
 void read_given(const Node& node, const std::string& path, const Settings& settings,
                 std::vector<GivenFact>& given, Reader& reader);
 
-// As the fact `weekday` names them, from Monday.
-const Names& weekdays();
-
 // The targets as facts name them; in the order of Settings::providers.
 language::Targets fact_targets(const Settings& settings);
 

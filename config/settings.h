@@ -7,11 +7,13 @@
 
 #include "config/language/program.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace spillway::config {
@@ -190,6 +192,11 @@ struct RequestClass {
   std::vector<std::string> providers;  // Who may take it, in rank order for `ordered`; empty: all.
   double ttft_headroom = 0.9;          // Local only if predicted TTFT ≤ headroom × SLA.
   bool local_as_last_resort = true;    // When no provider can take it.
+
+  bool uses(std::string_view provider) const {
+    return providers.empty() ||
+           std::find(providers.begin(), providers.end(), provider) != providers.end();
+  }
   bool operator==(const RequestClass&) const = default;
 };
 

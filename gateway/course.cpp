@@ -81,7 +81,7 @@ bool leaves_no_choice(const Sampling& sampling) {
 }  // namespace
 
 void Delivered::add(const Delta& delta) {
-  if (!delta.reasoning.empty() || !delta.extra.empty()) plain = false;
+  if (!is_plain(delta)) plain = false;
   if (text.size() + delta.text.size() > kContinuedBytesMax) plain = false;
   if (plain) text += delta.text;
 }

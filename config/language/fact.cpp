@@ -99,6 +99,19 @@ std::string_view name_of(Type type) {
 
 std::span<const FactRow> fact_rows() { return kRows; }
 
+std::span<const std::string_view> weekdays() {
+  static constexpr std::array<std::string_view, 7> kNames{"mon", "tue", "wed", "thu",
+                                                          "fri", "sat", "sun"};
+  return kNames;
+}
+
+std::optional<int> weekday_named(std::string_view name) {
+  const auto names = weekdays();
+  const auto found = std::find(names.begin(), names.end(), name);
+  return found == names.end() ? std::nullopt
+                              : std::optional(static_cast<int>(found - names.begin()));
+}
+
 const FactRow& row_of(Fact fact) { return kRows[static_cast<std::size_t>(fact)]; }
 
 const FactRow* find_fact(std::string_view word) {

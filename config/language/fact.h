@@ -67,6 +67,10 @@ struct FactRow {
 
 // In the order of the enumerators.
 std::span<const FactRow> fact_rows();
+
+// What the fact `weekday` may be, from Monday.
+std::span<const std::string_view> weekdays();
+std::optional<int> weekday_named(std::string_view name);
 const FactRow& row_of(Fact fact);
 
 // "queue.tokens", or null.

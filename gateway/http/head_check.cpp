@@ -43,9 +43,10 @@ bool is_value_char(char c) {
   return c == '\t' || (byte >= 0x20 && byte != 0x7f);
 }
 
-bool equals(std::string_view text, std::string_view lower_case) {
-  return std::equal(text.begin(), text.end(), lower_case.begin(), lower_case.end(),
-                    [](char a, char b) { return lower(a) == b; });
+// But for the case of letters.
+bool equals(std::string_view one, std::string_view other) {
+  return std::equal(one.begin(), one.end(), other.begin(), other.end(),
+                    [](char a, char b) { return lower(a) == lower(b); });
 }
 
 std::string_view trim(std::string_view text) {
@@ -141,10 +142,7 @@ Check HeadChecker::field(std::string_view line) {
 }
 
 Check HeadChecker::once(std::string_view name) {
-  const auto same = [&](std::string_view other) {
-    return std::equal(name.begin(), name.end(), other.begin(), other.end(),
-                      [](char a, char b) { return lower(a) == lower(b); });
-  };
+  const auto same = [name](std::string_view other) { return equals(name, other); };
   if (std::any_of(said_.begin(), said_.end(), same)) {
     return Refused{Reject::confusing_name, "an x-spillway-* header is given twice: give it once"};
   }

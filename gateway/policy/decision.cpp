@@ -25,10 +25,6 @@ Reason spill_reason(Verdict verdict) {
   }
 }
 
-bool is_background(const config::RequestClass& request_class) {
-  return request_class.spill == config::Spill::cheapest_before_deadline;
-}
-
 // The built-in class stands behind those that are configured.
 std::size_t place_of(const config::RequestClass& request_class, const config::Settings& settings) {
   const auto& classes = settings.policy.classes;
@@ -55,7 +51,7 @@ Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route
   plan_.sla = sla_of(request_class, request);
   work_ = work_of(plan_.sla, place_of(request_class, settings_), request, fleet);
   plan_.completion_tokens = work_.completion_tokens;
-  if (is_background(request_class)) work_.lane = Lane::background;
+  work_.lane = lane_of(request_class);
 }
 
 Result<Plan> Decision::make(RuleReport* report) {
@@ -110,7 +106,7 @@ bool Decision::worth_more_elsewhere() const {
 
 // Where the engine could never answer it there is nothing to wait for.
 bool Decision::may_wait() const {
-  if (!is_background(class_)) return false;
+  if (work_.lane == Lane::foreground) return false;
   return can_take(local_.verdict) || local_.verdict == Verdict::queue_full;
 }
 

@@ -105,6 +105,11 @@ config::Sla sla_of(const config::RequestClass& request_class, const RequestFacts
   return sla;
 }
 
+Lane lane_of(const config::RequestClass& request_class) {
+  const bool waits = request_class.spill == config::Spill::cheapest_before_deadline;
+  return waits ? Lane::background : Lane::foreground;
+}
+
 Work work_of(const config::Sla& sla, std::size_t request_class, const RequestFacts& request,
              const FleetFacts& fleet) {
   Work work;

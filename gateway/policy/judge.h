@@ -30,6 +30,9 @@ struct Work {
 // The class's, tightened by the request's own limits and the client's timeout.
 config::Sla sla_of(const config::RequestClass& request_class, const RequestFacts& request);
 
+// Work of a class that may wait stands behind what somebody waits for.
+Lane lane_of(const config::RequestClass& request_class);
+
 // `request_class` is the class's place in Policy::classes.
 Work work_of(const config::Sla& sla, std::size_t request_class, const RequestFacts& request,
              const FleetFacts& fleet);

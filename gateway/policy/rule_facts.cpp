@@ -10,8 +10,6 @@ using language::Fact;
 using language::FactRef;
 
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
-constexpr std::array<std::string_view, 7> kWeekdays{"mon", "tue", "wed", "thu",
-                                                    "fri", "sat", "sun"};
 
 double prompt_tokens_unread(const EngineStatus& engine) {
   std::int64_t tokens = 0;
@@ -26,10 +24,6 @@ double per_thousand(config::NanoUsd per_million) {
 
 }  // namespace
 
-std::string_view name_of_weekday(int weekday) {
-  return kWeekdays[static_cast<std::size_t>(weekday) % kWeekdays.size()];
-}
-
 std::string_view RuleFacts::text(const FactRef& fact) const {
   const RequestFacts& request = sight_.request;
   switch (fact.fact) {
@@ -39,7 +33,8 @@ std::string_view RuleFacts::text(const FactRef& fact) const {
     case Fact::key: return request.key ? std::string_view(request.key->name) : "";
     case Fact::label: return request.label;
     case Fact::service_tier: return request.service_tier;
-    case Fact::weekday: return name_of_weekday(sight_.fleet.clock.weekday);
+    case Fact::weekday:
+      return language::weekdays()[static_cast<std::size_t>(sight_.fleet.clock.weekday)];
     default: return "";
   }
 }

@@ -59,9 +59,6 @@ class RuleFacts final : public language::FactSource {
   mutable double unread_ = -1.0;  // Prompt tokens, once they were summed.
 };
 
-// "mon"…"sun", from 0 for Monday.
-std::string_view name_of_weekday(int weekday);
-
 // One fact with its value as people read it: "queue.tokens", "predicted_ttft(ai-hub)".
 struct ToldFact {
   std::string name;

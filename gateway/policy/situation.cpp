@@ -111,8 +111,7 @@ void Situation::give(const GivenFact& given) {
     case Fact::deadline_left: request_.deadline = milliseconds(given.number); return;
     case Fact::time: fleet_.clock.seconds = given.number; return;
     case Fact::weekday:
-      while (fleet_.clock.weekday < 6 && name_of_weekday(fleet_.clock.weekday) != given.text)
-        ++fleet_.clock.weekday;
+      fleet_.clock.weekday = language::weekday_named(given.text).value_or(6);
       return;
     case Fact::queue_requests: queue_requests_ = std::min(given.number, kRequestsMax); return;
     case Fact::queue_tokens: queue_tokens_ = given.number; return;
@@ -202,7 +201,7 @@ Judged Situation::judged_local() const {
   const config::RequestClass& request_class = **class_of(*settings_, request_);
   Work work =
       work_of(sla_of(request_class, request_), settings_->policy.classes.size(), request_, fleet_);
-  if (request_class.spill == config::Spill::cheapest_before_deadline) work.lane = Lane::background;
+  work.lane = lane_of(request_class);
   return judge_local(fleet_, work, request_class.ttft_headroom);
 }
 

@@ -60,16 +60,11 @@ std::optional<double> scale_of(const Options& options, double own_rate) {
 // "sat 22:30"
 std::optional<policy::WallClock> clock_of(const std::string& text) {
   const std::size_t space = std::min(text.find(' '), text.size());
-  policy::WallClock clock;
-  while (clock.weekday < 7 && policy::name_of_weekday(clock.weekday) != text.substr(0, space))
-    ++clock.weekday;
+  const auto weekday = language::weekday_named(text.substr(0, space));
   const std::string time = text.substr(std::min(space + 1, text.size()));
   const auto parsed = language::parse_literal(time, language::Type::time_of_day);
   const auto* const literal = std::get_if<language::Node>(&parsed);
-  if (clock.weekday < 7 && literal != nullptr) {
-    clock.seconds = literal->number;
-    return clock;
-  }
+  if (weekday && literal != nullptr) return policy::WallClock{*weekday, literal->number};
   std::fprintf(stderr,
                "spillway: --starts wants a day and a time such as \"sat 22:30\", not '%s'\n",
                text.c_str());
