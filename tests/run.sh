@@ -56,7 +56,7 @@ run_suite() {
   NINJA_STATUS='[%f/%t %es] ' ninja -C "build/$preset" -j "$jobs" >"build/$preset-build.log" 2>&1 ||
     { tail -60 "build/$preset-build.log"; failed=$((failed + 1)); failures+=("$preset build"); return; }
   step "$preset: tests"
-  ctest --test-dir "build/$preset" --output-on-failure ${labels:+-L "$labels"} 2>&1 | tee "$log"
+  ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure ${labels:+-L "$labels"} 2>&1 | tee "$log"
   local total bad
   bad=$(sed -n 's/^[0-9]*% tests passed, \([0-9]*\) tests\? failed out of .*/\1/p' "$log")
   total=$(sed -n 's/^[0-9]*% tests passed, .* failed out of \([0-9]*\)/\1/p' "$log")
