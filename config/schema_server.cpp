@@ -28,6 +28,12 @@ const std::vector<Row<Settings>> kSettingsRows = {
       .reload = Reload::restart,
       .sentence = "Threads that serve connections; 0 is one per two cores, at least one."},
      field<&Settings::server, &Server::workers>()},
+    {{.key = "server.state",
+      .kind = Kind::text,
+      .reload = Reload::restart,
+      .sentence = "The directory for what must survive a restart (ledger, keys, files, batches, "
+                  "stored answers). Without it they are kept until the process ends."},
+     field<&Settings::server, &Server::state>()},
     {{.key = "server.drain",
       .kind = Kind::duration,
       .range = {0, kHour},

@@ -42,9 +42,10 @@ struct ServerLimits {
 };
 
 struct Server {
-  Endpoint listen;  // The OpenAI-compatible API.
-  Endpoint admin;   // /livez /readyz /metrics /config
-  int workers = 0;  // Threads that serve connections; 0: one per two cores, at least one.
+  Endpoint listen;    // The OpenAI-compatible API.
+  Endpoint admin;     // /livez /readyz /metrics /config
+  int workers = 0;    // Threads that serve connections; 0: one per two cores, at least one.
+  std::string state;  // Directory of what survives a restart; empty: a temporary one.
   Milliseconds drain{30'000};  // On SIGTERM, how long running streams may go on.
   ServerLimits limits;
   bool operator==(const Server&) const = default;

@@ -29,6 +29,7 @@ HEAVY = {
     ],
     r"prometheus/": ["gateway/telemetry/"],
     r"zlib\.h": ["gateway/simulate/"],
+    r"sqlite3\.h": ["gateway/store/"],
 }
 
 # room → the rooms of this project that it may include (longest prefix wins; itself is always allowed).
@@ -41,6 +42,7 @@ WALLS = {
     "backends/cloud/": [CONTRACT, "config/"],
     "backends/simulated/": [CONTRACT, "config/"],
     "gateway/http/": [CONTRACT, "config/"],
+    "gateway/store/": [CONTRACT],
     "gateway/openai/": [CONTRACT, "config/"],
     "gateway/policy/": [CONTRACT, "config/settings.h", "config/problem.h", "config/language/"],
     "gateway/account/": [CONTRACT, "config/settings.h", "gateway/receipt.h"],
