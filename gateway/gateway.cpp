@@ -142,7 +142,8 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
       api_routes_(api_routes()),
       admin_({settings->server.admin, 1, settings->server.limits, "admin"},
              std::bind_front(&http::Routes::serve, &admin_routes_), protocol_reply),
-      api_({settings->server.listen, workers_of(settings->server), settings->server.limits, "api"},
+      api_({settings->server.listen, workers_of(settings->server), settings->server.limits, "api",
+            std::bind_front(&http::Routes::streamed_body_max, &api_routes_)},
            std::bind_front(&http::Routes::serve, &api_routes_), protocol_reply) {
   metrics_.watch(std::bind_front(&House::live_state, this));
 }

@@ -56,6 +56,9 @@ class Connection {
   // For the sweep: ends the wait or the write that has lasted too long.
   void expire_if_due(TimePoint now);
 
+  // The client was seen to have left in the middle of a request.
+  void leave() { lose(Health::client_gone); }
+
   // Ends the connection now, cancelling whatever runs. Safe at any time on the worker's thread.
   void abort();
 

@@ -32,13 +32,16 @@ std::string_view view(beast::string_view text) { return {text.data(), text.size(
 // Beast's parser writing straight into a Request, so that no header is stored twice.
 class RequestReader::Parser final : public beast::http::basic_parser<true> {
  public:
-  explicit Parser(std::uint64_t body_bytes_max) : body_bytes_max_(body_bytes_max) {
+  Parser() {
     body_limit(boost::none);  // Ours answer with their own errors.
     header_limit(1 << 30);
     request_.headers.reserve(16);
   }
 
-  Request take() { return std::move(request_); }
+  const Request& request() const { return request_; }
+  Request take() { return std::exchange(request_, Request()); }
+  std::string take_piece() { return std::exchange(request_.body, std::string()); }
+  void limit(std::uint64_t body_bytes_max) { body_bytes_max_ = body_bytes_max; }
   bool body_too_large() const { return body_too_large_; }
   bool target_refused() const { return target_refused_; }
   bool http_1_0() const { return version_ < 11; }
@@ -78,8 +81,7 @@ class RequestReader::Parser final : public beast::http::basic_parser<true> {
   void on_body_init_impl(const boost::optional<std::uint64_t>&, beast::error_code&) override {}
 
   std::size_t on_body_impl(beast::string_view body, beast::error_code&) override {
-    request_.body.append(body.data(), body.size());
-    return body.size();
+    return receive(body);
   }
 
   void on_chunk_header_impl(std::uint64_t size, beast::string_view extensions,
@@ -88,19 +90,25 @@ class RequestReader::Parser final : public beast::http::basic_parser<true> {
       ec = beast::http::error::bad_chunk_extension;
       return;
     }
-    body_too_large_ = size > body_bytes_max_ - request_.body.size();
+    body_too_large_ = size > body_bytes_max_ - received_;
     if (body_too_large_) ec = beast::http::error::body_limit;
   }
 
   std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view body,
                                  beast::error_code&) override {
-    request_.body.append(body.data(), body.size());
-    return body.size();
+    return receive(body);
   }
 
   void on_finish_impl(beast::error_code&) override {}
 
-  const std::uint64_t body_bytes_max_;
+  std::size_t receive(beast::string_view body) {
+    request_.body.append(body.data(), body.size());
+    received_ += body.size();
+    return body.size();
+  }
+
+  std::uint64_t body_bytes_max_ = 0;
+  std::uint64_t received_ = 0;
   Request request_;
   int version_ = 11;
   bool head_done_ = false;
@@ -108,11 +116,13 @@ class RequestReader::Parser final : public beast::http::basic_parser<true> {
   bool target_refused_ = false;
 };
 
-RequestReader::RequestReader(const config::ServerLimits& limits) : limits_(limits) {}
+RequestReader::RequestReader(const config::ServerLimits& limits, StreamedBodyMax streamed_body_max)
+    : limits_(limits), streamed_body_max_(std::move(streamed_body_max)) {}
 RequestReader::~RequestReader() = default;
 
 bool RequestReader::in_request() const { return in_head_ || in_body_; }
 bool RequestReader::in_body() const { return in_body_; }
+bool RequestReader::streams() const { return streams_; }
 bool RequestReader::expects_continue() const { return facts_.expects_continue && !http_1_0_; }
 bool RequestReader::http_1_0() const { return http_1_0_; }
 bool RequestReader::keep_alive() const { return keep_alive_; }
@@ -155,21 +165,25 @@ RequestReader::Step RequestReader::accept_head(std::string_view head) {
                   verdict.why);
   }
   facts_ = verdict.facts;
-  const auto body_bytes_max = static_cast<std::uint64_t>(limits_.body_bytes_max);
-  if (facts_.content_length.value_or(0) > body_bytes_max) return reject_body_size();
-  parser_ = std::make_unique<Parser>(body_bytes_max);
+  parser_ = std::make_unique<Parser>();
   beast::error_code ec;
   parser_->put(boost::asio::buffer(head), ec);
   if (parser_->target_refused()) {
     return reject(Reject::bad_target, Errc::invalid_request, "the request target is not a path");
   }
   if (ec) return reject(Reject::malformed_line, Errc::invalid_request, "the request is not HTTP");
+  std::optional<std::uint64_t> streamed_max;
+  if (streamed_body_max_) streamed_max = streamed_body_max_(parser_->request());
+  streams_ = streamed_max.has_value();
+  body_bytes_max_ = streamed_max.value_or(static_cast<std::uint64_t>(limits_.body_bytes_max));
+  if (facts_.content_length.value_or(0) > body_bytes_max_) return reject_body_size();
+  parser_->limit(body_bytes_max_);
   http_1_0_ = parser_->http_1_0();
   keep_alive_ = parser_->keep_alive();
   scanner_.reset();
   in_head_ = false;
-  in_body_ = true;
-  parser_->reserve_body(facts_.content_length.value_or(0));
+  in_body_ = !streams_ || !parser_->is_done();
+  if (!streams_) parser_->reserve_body(facts_.content_length.value_or(0));
   return parser_->is_done() ? Step::complete : Step::head;
 }
 
@@ -183,13 +197,17 @@ RequestReader::Step RequestReader::feed_body(std::string_view bytes, std::size_t
     if (ec)
       return reject(Reject::bad_chunk, Errc::invalid_request, "the chunked body is malformed");
   }
-  return parser_->is_done() ? Step::complete : Step::more;
+  if (!parser_->is_done()) return Step::more;
+  in_body_ = !streams_;
+  return Step::complete;
 }
 
 Request RequestReader::take() {
-  in_body_ = false;
+  if (!streams_) in_body_ = false;
   return parser_->take();
 }
+
+std::string RequestReader::take_piece() { return parser_->take_piece(); }
 
 RequestReader::Step RequestReader::reject(Reject reason, Errc code, std::string_view why) {
   rejection_ = {reason, Error{code, std::string(why), "", std::nullopt}};
@@ -197,7 +215,7 @@ RequestReader::Step RequestReader::reject(Reject reason, Errc code, std::string_
 }
 
 RequestReader::Step RequestReader::reject_body_size() {
-  const auto limit = std::to_string(limits_.body_bytes_max);
+  const auto limit = std::to_string(body_bytes_max_);
   return reject(Reject::body_too_large, Errc::payload_too_large,
                 "the request body is larger than " + limit + " bytes");
 }

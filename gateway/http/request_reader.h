@@ -11,7 +11,10 @@
 #include "gateway/http/message.h"
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 namespace spillway::http {
@@ -30,7 +33,12 @@ class RequestReader {
     Error error;
   };
 
-  explicit RequestReader(const config::ServerLimits& limits);
+  // The most bytes of a body that its route takes piece by piece; nothing: bodies are held, up to
+  // the server's limit. `head` is a request without its body.
+  using StreamedBodyMax = std::function<std::optional<std::uint64_t>(const Request& head)>;
+
+  explicit RequestReader(const config::ServerLimits& limits,
+                         StreamedBodyMax streamed_body_max = {});
   ~RequestReader();
 
   // Looks at `bytes`, the unread bytes of the connection, and sets `taken` to how many of them are
@@ -41,6 +49,9 @@ class RequestReader {
   bool in_request() const;
   // The head is read and the body is not.
   bool in_body() const;
+  // The body of the request in hand comes piece by piece: take() once the head is there, and
+  // take_piece() after each feed() until in_body() is false.
+  bool streams() const;
   // The client waits for "100 Continue". Requires: feed() returned head.
   bool expects_continue() const;
   // The request was HTTP/1.0: no chunked answer.
@@ -49,8 +60,12 @@ class RequestReader {
   bool keep_alive() const;
 
   // The request without id, peer and arrival; the reader is ready for the next one, and the facts
-  // above stay until its head is there. Requires: feed() returned complete.
+  // above stay until its head is there. Requires: feed() returned complete, or head of one that
+  // streams().
   Request take();
+
+  // What has come of the body since the last call. Requires: streams().
+  std::string take_piece();
 
   const Rejection& rejection() const { return rejection_; }
 
@@ -64,6 +79,9 @@ class RequestReader {
   Step reject_body_size();
 
   const config::ServerLimits limits_;
+  const StreamedBodyMax streamed_body_max_;
+  std::uint64_t body_bytes_max_ = 0;
+  bool streams_ = false;
   HeadScanner scanner_;
   HeadFacts facts_;
   std::unique_ptr<Parser> parser_;

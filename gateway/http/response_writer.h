@@ -1,17 +1,18 @@
-// How a handler answers: once with `send`, or piece by piece with `begin_stream`, `write`… and
-// `end`.
+// How a handler answers: once with `send`, or piece by piece with `begin_stream` or `begin_file`,
+// `write`… and `end`.
 //
 // Belongs to the session; valid while the handler runs and only on its thread; one call at a time.
 // Each answer carries `x-request-id` and the right `connection` and framing headers by itself. When
 // the client hangs up, the call in progress and all later ones return Errc::cancelled; when it does
 // not take a byte for the write timeout they return Errc::slow_client. After either the connection
 // is closed when the handler returns. A handler that returns without an answer makes the session
-// answer 500; one that returns between `begin_stream` and `end` makes it close the connection
-// without the final chunk, which clients see as a cut stream.
+// answer 500; one that returns before its `end` makes it close the connection without the final
+// chunk, which clients see as a cut stream.
 #pragma once
 
 #include "backends/contract/backend.h"
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -32,11 +33,14 @@ class ResponseWriter {
   // first write.
   virtual Async<void> begin_stream() = 0;
 
-  // One or more whole events, sent in one piece; an empty string is not sent.
-  virtual Async<void> write(std::string whole_events) = 0;
+  // Prepares 200 with a body of exactly so many bytes, which follow in pieces of any size.
+  virtual Async<void> begin_file(std::string content_type, std::uint64_t bytes) = 0;
 
-  // The last events (may be empty) and the final chunk, in one write.
-  virtual Async<void> end(std::string last_events) = 0;
+  // One or more whole events, or a piece of a file, sent in one piece; an empty string is not sent.
+  virtual Async<void> write(std::string piece) = 0;
+
+  // The last events or piece (may be empty) and the final chunk, in one write.
+  virtual Async<void> end(std::string last_piece) = 0;
 
   // True once an answer was begun: errors must now go into the stream.
   virtual bool head_sent() const = 0;

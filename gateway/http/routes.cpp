@@ -26,9 +26,10 @@ net::awaitable<void> answer_options(std::string allow, ResponseWriter& out) {
 Routes::Routes(ErrorFormatter format_error) : format_error_(std::move(format_error)) {}
 
 void Routes::add(std::string_view method, std::string_view pattern, Handler handler) {
+  const std::string whole(pattern);
   const bool takes_tail = pattern.ends_with(kTail);
   if (takes_tail) pattern.remove_suffix(kTail.size());
-  Route route{std::string(method), std::string(pattern), takes_tail, std::move(handler)};
+  Route route{std::string(method), whole, std::string(pattern), takes_tail, std::move(handler)};
   // Exact paths and longer prefixes come first, so that the first match is the closest.
   const auto closer = [](const Route& a, const Route& b) {
     if (a.takes_tail != b.takes_tail) return b.takes_tail;
@@ -37,20 +38,40 @@ void Routes::add(std::string_view method, std::string_view pattern, Handler hand
   routes_.insert(std::upper_bound(routes_.begin(), routes_.end(), route, closer), std::move(route));
 }
 
+void Routes::add_streamed(std::string_view method, std::string_view pattern,
+                          std::uint64_t body_bytes_max, Handler handler) {
+  add(method, pattern, std::move(handler));
+  for (Route& route : routes_) {
+    if (route.method == method && route.pattern == pattern)
+      route.streamed_body_max = body_bytes_max;
+  }
+}
+
+std::optional<std::uint64_t> Routes::streamed_body_max(const Request& head) const {
+  const Route* route = find(head.method, head.path);
+  return route != nullptr ? route->streamed_body_max : std::nullopt;
+}
+
+const Routes::Route* Routes::find(std::string_view method, std::string_view path) const {
+  const std::string_view handled = method == "HEAD" ? "GET" : method;
+  for (const Route& route : routes_) {
+    if (route.method == handled && route.matches(path)) return &route;
+  }
+  return nullptr;
+}
+
 bool Routes::Route::matches(std::string_view asked) const {
   if (!takes_tail) return asked == path;
   return asked.size() > path.size() && asked.starts_with(path);
 }
 
 net::awaitable<void> Routes::serve(Request request, ResponseWriter& out) const {
-  const std::string method = request.method == "HEAD" ? "GET" : request.method;
-  for (const Route& route : routes_) {
-    if (route.method != method || !route.matches(request.path)) continue;
-    if (route.takes_tail) request.tail = request.path.substr(route.path.size());
-    return route.handler(std::move(request), out);
+  if (const Route* route = find(request.method, request.path)) {
+    if (route->takes_tail) request.tail = request.path.substr(route->path.size());
+    return route->handler(std::move(request), out);
   }
   std::string allow = allowed(request.path);
-  if (method == "OPTIONS" && !allow.empty()) return answer_options(std::move(allow), out);
+  if (request.method == "OPTIONS" && !allow.empty()) return answer_options(std::move(allow), out);
   const Errc code = allow.empty() ? Errc::not_found : Errc::method_not_allowed;
   std::string why = allow.empty() ? "there is nothing at " + request.path
                                   : request.path + " takes " + allow + ", not " + request.method;

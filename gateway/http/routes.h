@@ -8,6 +8,8 @@
 
 #include "gateway/http/server.h"
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,19 +25,29 @@ class Routes {
   // empty, and comes in Request::tail. Exact paths win over tails.
   void add(std::string_view method, std::string_view pattern, Handler handler);
 
+  // The same for a body that comes piece by piece (Request::incoming), of at most so many bytes.
+  void add_streamed(std::string_view method, std::string_view pattern, std::uint64_t body_bytes_max,
+                    Handler handler);
+
+  // ServerOptions::streamed_body_max. Requires: this outlives the server.
+  std::optional<std::uint64_t> streamed_body_max(const Request& head) const;
+
   // The Handler for a Server. Requires: this outlives the server.
   boost::asio::awaitable<void> serve(Request request, ResponseWriter& out) const;
 
  private:
   struct Route {
     std::string method;
+    std::string pattern;
     std::string path;  // Without "{id}".
     bool takes_tail = false;
     Handler handler;
+    std::optional<std::uint64_t> streamed_body_max = {};
 
     bool matches(std::string_view asked) const;
   };
 
+  const Route* find(std::string_view method, std::string_view path) const;
   std::string allowed(
       std::string_view path) const;  // "GET, HEAD, OPTIONS", or empty if the path is unknown.
 

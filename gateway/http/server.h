@@ -21,8 +21,10 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,6 +51,9 @@ struct ServerOptions {
   int workers = 1;
   config::ServerLimits limits;
   std::string name = "http";  // Names the threads: "http-0", "http-1"…
+  // Which requests take their body piece by piece (Request::incoming), and at most how many bytes;
+  // nothing: all are held. Called on any worker with a request's head.
+  std::function<std::optional<std::uint64_t>(const Request& head)> streamed_body_max = {};
 };
 
 class Server {

@@ -28,7 +28,7 @@ Session::Session(ServerContext& context, const std::string& date, net::ip::tcp::
       date_(date),
       peer_(std::move(peer)),
       connection_(std::move(socket), context.options.limits),
-      reader_(context.options.limits) {}
+      reader_(context.options.limits, context.options.streamed_body_max) {}
 
 net::awaitable<void> Session::run() {
   co_await net::this_coro::throw_if_cancelled(false);
@@ -63,6 +63,7 @@ net::awaitable<Session::Received> Session::receive() {
       reject(reader_.rejection().reason, reader_.rejection().error);
       co_return Received::rejected;
     }
+    if (step == RequestReader::Step::head && reader_.streams()) co_return Received::request;
     if (step == RequestReader::Step::head) {
       deadline_ = SteadyClock::now() + context_.options.limits.body_timeout;
       begun = true;
@@ -102,22 +103,32 @@ net::awaitable<bool> Session::answer(Request request) {
   rules.http_1_0 = reader_.http_1_0();
   rules.keep_alive = reader_.keep_alive();
   const std::string id = request.id;
-  SessionWriter out(connection_, rules, id, date_, context_.draining);
+  SessionBody body(connection_, reader_, context_);
+  if (reader_.streams()) request.incoming = &body;
+  SessionWriter out(connection_, rules, id, date_, context_.draining, &body);
   if (draining) {
     count_one(context_.counters.drained);
     Error error{Errc::overloaded, "the gateway is shutting down", "", std::chrono::seconds(1)};
     co_await send_error(std::move(error), out);
     co_return false;
   }
-  connection_.watch(true);
+  co_await handle_or_excuse(std::move(request), out);
+  count_loss();
+  const bool good = connection_.health() == Connection::Health::good;
+  if (good && out.finished() && body.pending())
+    co_await connection_.linger(SteadyClock::now() + kLinger);
+  co_return good&& out.finished() && out.keep_alive();
+}
+
+net::awaitable<void> Session::handle_or_excuse(Request request, SessionWriter& out) {
+  // A body that is still to come shows by itself whether its client is there.
+  connection_.watch(!reader_.in_body());
   const bool whole = co_await handle(std::move(request), out);
   if (!whole && connection_.health() == Connection::Health::good && !out.head_sent()) {
     Error error{Errc::internal, "the gateway failed to answer", "", std::nullopt};
     co_await send_error(std::move(error), out);
   }
   connection_.watch(false);
-  count_loss();
-  co_return connection_.health() == Connection::Health::good&& out.finished() && out.keep_alive();
 }
 
 // True if the handler gave a whole answer.
@@ -140,7 +151,7 @@ net::awaitable<void> Session::refuse(Error error) {
   AnswerRules rules;
   rules.keep_alive = false;
   const std::string id = next_request_id();
-  SessionWriter out(connection_, rules, id, date_, context_.draining);
+  SessionWriter out(connection_, rules, id, date_, context_.draining, nullptr);
   co_await send_error(std::move(error), out);
   co_await connection_.linger(SteadyClock::now() + kLinger);
 }

@@ -7,6 +7,7 @@
 #include "gateway/http/connection.h"
 #include "gateway/http/request_reader.h"
 #include "gateway/http/server_context.h"
+#include "gateway/http/session_body.h"
 #include "gateway/http/session_writer.h"
 
 #include <boost/asio/awaitable.hpp>
@@ -39,6 +40,7 @@ class Session {
   boost::asio::awaitable<Received> receive();
   boost::asio::awaitable<bool> wait_for_more(bool begun);
   boost::asio::awaitable<bool> answer(Request request);
+  boost::asio::awaitable<void> handle_or_excuse(Request request, SessionWriter& out);
   boost::asio::awaitable<bool> handle(Request request, SessionWriter& out);
   boost::asio::awaitable<void> refuse(Error error);
   boost::asio::awaitable<void> send_error(Error error, SessionWriter& out);

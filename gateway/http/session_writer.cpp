@@ -2,6 +2,7 @@
 
 #include <boost/beast/http/status.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <charconv>
@@ -37,12 +38,14 @@ struct ChunkSize {
 }  // namespace
 
 SessionWriter::SessionWriter(Connection& connection, AnswerRules rules, std::string_view request_id,
-                             std::string_view date, const std::atomic<bool>& draining)
+                             std::string_view date, const std::atomic<bool>& draining,
+                             const SessionBody* body)
     : connection_(connection),
       rules_(rules),
       request_id_(request_id),
       date_(date),
-      draining_(draining) {}
+      draining_(draining),
+      body_(body) {}
 
 void SessionWriter::set_header(std::string_view name, std::string_view value) {
   assert(!head_sent());
@@ -69,6 +72,7 @@ void SessionWriter::begin_head(int status, std::string_view content_type) {
 
 void SessionWriter::end_head() {
   if (draining_.load(std::memory_order_relaxed)) rules_.keep_alive = false;
+  if (body_ != nullptr && body_->pending()) rules_.keep_alive = false;
   if (!rules_.keep_alive) {
     head_.append("connection: close\r\n");
   } else if (rules_.http_1_0) {
@@ -96,34 +100,45 @@ Async<void> SessionWriter::begin_stream() {
   if (rules_.http_1_0) rules_.keep_alive = false;
   begin_head(200, "text/event-stream");
   head_.append("cache-control: no-cache\r\n");
+  chunked_ = !rules_.http_1_0 && !rules_.head_only;
   if (!rules_.http_1_0) head_.append("transfer-encoding: chunked\r\n");
   end_head();
   state_ = State::streaming;
   co_return Result<void>();
 }
 
-Async<void> SessionWriter::write(std::string whole_events) {
-  assert(state_ == State::streaming);
-  if (whole_events.empty() && head_.empty()) co_return Result<void>();
-  co_return co_await write_events(whole_events, kChunkEnd);
+Async<void> SessionWriter::begin_file(std::string content_type, std::uint64_t bytes) {
+  assert(!head_sent());
+  begin_head(200, content_type);
+  head_.append("content-length: ").append(std::to_string(bytes)).append("\r\n");
+  end_head();
+  bytes_left_ = bytes;
+  state_ = State::streaming;
+  co_return Result<void>();
 }
 
-Async<void> SessionWriter::end(std::string last_events) {
+Async<void> SessionWriter::write(std::string piece) {
+  assert(state_ == State::streaming);
+  if (piece.empty() && head_.empty()) co_return Result<void>();
+  co_return co_await write_piece(piece, kChunkEnd);
+}
+
+Async<void> SessionWriter::end(std::string last_piece) {
   assert(state_ == State::streaming);
   const auto sent =
-      co_await write_events(last_events, last_events.empty() ? kLastChunk : kChunkEndAndLast);
-  if (sent) state_ = State::finished;
+      co_await write_piece(last_piece, last_piece.empty() ? kLastChunk : kChunkEndAndLast);
+  if (sent && bytes_left_ == 0) state_ = State::finished;
   co_return sent;
 }
 
-Async<void> SessionWriter::write_events(std::string_view events, std::string_view tail) {
+Async<void> SessionWriter::write_piece(std::string_view bytes, std::string_view tail) {
   const std::string head = std::exchange(head_, std::string());
-  const bool chunked = !rules_.http_1_0 && !rules_.head_only;
-  const ChunkSize size(events.size());
-  const bool sized = chunked && !events.empty();
-  const bool ended = chunked && (sized || tail == kLastChunk);
+  const ChunkSize size(bytes.size());
+  const bool sized = chunked_ && !bytes.empty();
+  const bool ended = chunked_ && (sized || tail == kLastChunk);
+  bytes_left_ -= std::min<std::uint64_t>(bytes_left_, bytes.size());
   const Connection::Pieces pieces = {piece(head), piece(sized ? size.view() : std::string_view()),
-                                     piece(rules_.head_only ? std::string_view() : events),
+                                     piece(rules_.head_only ? std::string_view() : bytes),
                                      piece(ended ? tail : std::string_view())};
   co_return co_await connection_.write(pieces);
 }

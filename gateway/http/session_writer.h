@@ -5,8 +5,10 @@
 
 #include "gateway/http/connection.h"
 #include "gateway/http/response_writer.h"
+#include "gateway/http/session_body.h"
 
 #include <atomic>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -21,15 +23,17 @@ struct AnswerRules {
 class SessionWriter final : public ResponseWriter {
  public:
   // `date` is the Date header's value; a server that is draining when the head is made closes the
-  // connection behind the answer. Everything must outlive the writer.
+  // connection behind the answer, and so does one whose `body` (null: none) is not read by then.
+  // Everything must outlive the writer.
   SessionWriter(Connection& connection, AnswerRules rules, std::string_view request_id,
-                std::string_view date, const std::atomic<bool>& draining);
+                std::string_view date, const std::atomic<bool>& draining, const SessionBody* body);
 
   void set_header(std::string_view name, std::string_view value) override;
   Async<void> send(int status, std::string content_type, std::string body) override;
   Async<void> begin_stream() override;
-  Async<void> write(std::string whole_events) override;
-  Async<void> end(std::string last_events) override;
+  Async<void> begin_file(std::string content_type, std::uint64_t bytes) override;
+  Async<void> write(std::string piece) override;
+  Async<void> end(std::string last_piece) override;
   bool head_sent() const override { return status_ != 0; }
   int status() const override { return status_; }
 
@@ -43,15 +47,18 @@ class SessionWriter final : public ResponseWriter {
 
   void begin_head(int status, std::string_view content_type);
   void end_head();
-  Async<void> write_events(std::string_view events, std::string_view tail);
+  Async<void> write_piece(std::string_view bytes, std::string_view tail);
 
   Connection& connection_;
   AnswerRules rules_;
   const std::string_view request_id_;
   const std::string_view date_;
   const std::atomic<bool>& draining_;
+  const SessionBody* const body_;
   State state_ = State::nothing;
   int status_ = 0;
+  bool chunked_ = false;
+  std::uint64_t bytes_left_ = 0;  // Of a file.
   std::string extra_headers_;
   std::string head_;  // Not sent yet: it leaves with the first bytes behind it.
 };
