@@ -1,0 +1,72 @@
+// A thread for what waits for the disk, so that no connection's worker does.
+//
+// Any thread may ask; the work is done one after the other in the order of asking, and may use what
+// belongs to this thread (a Database, files) without locks. Nothing that takes more than a few tens
+// of milliseconds: who has more to do asks again, and others come between.
+//
+// Cancel: work that was asked for is done, whoever still waits for it.
+#pragma once
+
+#include "backends/contract/backend.h"
+
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+
+namespace spillway::store {
+
+class DiskThread {
+ public:
+  explicit DiskThread(std::string name);
+  ~DiskThread();  // stop()s.
+  DiskThread(const DiskThread&) = delete;
+  DiskThread& operator=(const DiskThread&) = delete;
+
+  // Does `work` there; the asking coroutine goes on with what it returned.
+  template <class T>
+  Async<T> run(std::function<Result<T>()> work);
+
+  // The same where nobody waits.
+  void post(std::function<void()> work);
+
+  // Does what was asked for, then ends; what is asked for from now on is done by the asker.
+  void stop();
+
+ private:
+  void serve();
+
+  const std::string name_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> asked_;
+  bool stopped_ = false;
+  std::thread thread_;  // Last: it uses all of the above.
+};
+
+template <class T>
+Async<T> DiskThread::run(std::function<Result<T>()> work) {
+  namespace net = boost::asio;
+  const auto initiate = [this](auto handler, std::function<Result<T>()> asked) {
+    const auto executor = net::get_associated_executor(handler);
+    // A std::function copies what it holds; a handler cannot be copied.
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    post([executor, shared, asked = std::move(asked)] {
+      auto result = std::make_shared<Result<T>>(asked());
+      net::post(executor, [shared, result] { (*shared)(std::move(*result)); });
+    });
+  };
+  return net::async_initiate<const net::use_awaitable_t<>, void(Result<T>)>(
+      initiate, net::use_awaitable, std::move(work));
+}
+
+}  // namespace spillway::store

@@ -1,0 +1,108 @@
+// The thread that waits for the disk, and files on it.
+#include "gateway/store/directory.h"
+#include "gateway/store/disk_file.h"
+#include "gateway/store/disk_thread.h"
+#include "gateway/store/fresh_id.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <set>
+#include <string>
+#include <sys/resource.h>
+#include <thread>
+
+namespace spillway::store {
+namespace {
+
+namespace net = boost::asio;
+
+struct Told {
+  std::thread::id asker, doer, after;
+  int answer = 0;
+};
+
+net::awaitable<void> ask(DiskThread& disk, Told& told) {
+  told.asker = std::this_thread::get_id();
+  const std::function<Result<int>()> work = [&told]() -> Result<int> {
+    told.doer = std::this_thread::get_id();
+    return 42;
+  };
+  const auto answer = co_await disk.run(work);
+  told.after = std::this_thread::get_id();
+  told.answer = answer ? *answer : -1;
+}
+
+TEST(DiskThread, DoesTheWorkElsewhereAndComesBack) {
+  DiskThread disk("disk");
+  net::io_context io(1);
+  Told told;
+  net::co_spawn(io, ask(disk, told), net::detached);
+  const auto work = net::make_work_guard(io);
+  while (told.answer == 0) io.run_one();
+  EXPECT_EQ(told.answer, 42);
+  EXPECT_NE(told.doer, told.asker);
+  EXPECT_EQ(told.after, told.asker);
+}
+
+TEST(DiskThread, DoesAllThatWasAskedInOrderBeforeItEnds) {
+  std::string done;
+  DiskThread disk("disk");
+  for (char letter = 'a'; letter <= 'z'; ++letter) disk.post([&done, letter] { done += letter; });
+  disk.stop();
+  EXPECT_EQ(done, "abcdefghijklmnopqrstuvwxyz");
+  disk.post([&done] { done += "!"; });
+  EXPECT_EQ(done.back(), '!');
+}
+
+class Disk : public ::testing::Test {
+ protected:
+  Directory scratch_ = *Directory::open("");
+};
+
+TEST_F(Disk, KeepsWhatWasWritten) {
+  const std::string path = scratch_.file("a");
+  {
+    DiskFile file = *DiskFile::create(path);
+    ASSERT_TRUE(file.write("hello ").has_value());
+    ASSERT_TRUE(file.write(std::string_view("w\0rld", 5)).has_value());
+    ASSERT_TRUE(file.sync().has_value());
+  }
+  DiskFile again = *DiskFile::append(path);
+  EXPECT_EQ(*again.read_at(6, 100), std::string("w\0rld", 5));
+  ASSERT_TRUE(again.cut(5).has_value());
+  ASSERT_TRUE(again.write("!").has_value());
+  EXPECT_EQ(*again.size(), 6u);
+  ASSERT_TRUE(rename_durably(path, scratch_.file("b")).has_value());
+  EXPECT_EQ(*DiskFile::read(scratch_.file("b"))->read_at(0, 10), "hello!");
+  EXPECT_FALSE(DiskFile::read(path).has_value());
+}
+
+TEST_F(Disk, AFullDiskIsAnErrorThatMayPass) {
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit small{8, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &small);
+  DiskFile file = *DiskFile::create(scratch_.file("a"));
+  EXPECT_TRUE(file.write("12345678").has_value());
+  const auto full = file.write("9");
+  setrlimit(RLIMIT_FSIZE, &before);
+  ASSERT_FALSE(full.has_value());
+  EXPECT_EQ(full.error().code, Errc::overloaded);
+  EXPECT_EQ(full.error().message, "the gateway's disk is full");
+}
+
+TEST(FreshId, IsNeverTheSame) {
+  std::set<std::string> ids;
+  for (int i = 0; i < 1'000; ++i) ids.insert(fresh_id("file-"));
+  EXPECT_EQ(ids.size(), 1'000u);
+  EXPECT_EQ(ids.begin()->size(), 29u);
+  EXPECT_TRUE(ids.begin()->starts_with("file-"));
+}
+
+}  // namespace
+}  // namespace spillway::store
