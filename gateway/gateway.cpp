@@ -9,6 +9,7 @@
 #include "gateway/admin/admin.h"
 #include "gateway/admin/decisions.h"
 #include "gateway/admin_routes.h"
+#include "gateway/api.h"
 #include "gateway/edition.h"
 #include "gateway/fleet.h"
 #include "gateway/http/routes.h"
@@ -68,12 +69,6 @@ std::int64_t unix_seconds() {
   return std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count();
 }
 
-// GET /health: without a key, for load balancers that know no other way to ask.
-boost::asio::awaitable<void> healthy(http::Request, http::ResponseWriter& out) {
-  std::string body = R"({"status":"ok"})";
-  (void)co_await out.send(200, "application/json", std::move(body));
-}
-
 std::string at(const config::Endpoint& endpoint, std::uint16_t port) {
   return endpoint.host + ":" + std::to_string(port);
 }
@@ -104,7 +99,6 @@ class Gateway::House {
   telemetry::LiveState live_state() const;
   std::vector<std::string> unready() const;
   admin::Sources sources();
-  http::Routes api_routes();
   http::Routes admin_routes();
 
   const std::shared_ptr<const config::Settings> started_with_;
@@ -123,6 +117,7 @@ class Gateway::House {
   CurrentEdition editions_;
   std::optional<Pipeline> pipeline_;
   Models models_;
+  Api surface_{pipeline_, models_};
   admin::Admin operations_;
   http::Routes admin_routes_;
   http::Routes api_routes_;
@@ -139,7 +134,7 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
       models_(editions_, unix_seconds()),
       operations_(sources()),
       admin_routes_(admin_routes()),
-      api_routes_(api_routes()),
+      api_routes_(surface_.routes()),
       admin_({settings->server.admin, 1, settings->server.limits, "admin"},
              std::bind_front(&http::Routes::serve, &admin_routes_), protocol_reply),
       api_({settings->server.listen, workers_of(settings->server), settings->server.limits, "api",
@@ -280,17 +275,6 @@ std::vector<std::string> Gateway::House::unready() const {
     case Phase::serving: return {};
   }
   return {};
-}
-
-http::Routes Gateway::House::api_routes() {
-  http::Routes routes(protocol_reply);
-  routes.add("POST", "/v1/chat/completions", [this](http::Request raw, http::ResponseWriter& out) {
-    return pipeline_->chat(std::move(raw), out);
-  });
-  routes.add("GET", "/health", healthy);
-  routes.add("GET", "/v1/models", std::bind_front(&Models::list, &models_));
-  routes.add("GET", "/v1/models/{id}", std::bind_front(&Models::retrieve, &models_));
-  return routes;
 }
 
 http::Routes Gateway::House::admin_routes() {

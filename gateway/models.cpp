@@ -32,7 +32,7 @@ std::string owner_of(const config::Settings& settings, const std::string& model)
 
 net::awaitable<void> Models::list(http::Request raw, http::ResponseWriter& out) const {
   const auto edition = editions_.get();
-  auto caller = edition->keys.identify(raw.bearer_token());
+  auto caller = edition->keys.identify(raw.api_key());
   if (!caller) {
     co_await refuse(caller.error(), out);
     co_return;
@@ -46,7 +46,7 @@ net::awaitable<void> Models::list(http::Request raw, http::ResponseWriter& out) 
 
 net::awaitable<void> Models::retrieve(http::Request raw, http::ResponseWriter& out) const {
   const auto edition = editions_.get();
-  auto caller = edition->keys.identify(raw.bearer_token());
+  auto caller = edition->keys.identify(raw.api_key());
   if (!caller) {
     co_await refuse(caller.error(), out);
     co_return;

@@ -3,8 +3,6 @@
 #include "gateway/course.h"
 #include "gateway/measure.h"
 #include "gateway/notes.h"
-#include "gateway/openai/chat_request.h"
-#include "gateway/openai/errors.h"
 #include "gateway/refusal.h"
 #include "gateway/relay.h"
 
@@ -29,47 +27,92 @@ int tokens_seen(const Receipt& receipt) {
   return static_cast<int>(std::min(most, std::max<std::size_t>(bytes, receipt.parts.size())));
 }
 
-}  // namespace
-
-net::awaitable<void> Pipeline::chat(http::Request raw, http::ResponseWriter& out) {
-  // A vanished client is a value, so that account() always runs.
-  co_await net::this_coro::throw_if_cancelled(false);
-  const auto edition = doors_.editions.get();
-  Receipt receipt = open_receipt(raw);
-  auto outcome = co_await answer(*edition, raw, out, receipt);
-  if (!outcome) {
-    receipt.error = outcome.error();
-    co_await refuse(outcome.error(), out);
-  }
-  receipt.http_status = receipt.error ? openai::status_of(receipt.error->code) : out.status();
-  account(*edition, std::move(receipt));
+// What a protocol may know of a request. The body is moved out of it.
+wire::Call call_of(http::Request& raw, const policy::Caller& caller) {
+  const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+  const auto now = std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count();
+  return {raw.id, std::string(caller.tenant()), now, std::move(raw.body)};
 }
 
-Async<void> Pipeline::answer(const Edition& edition, http::Request& raw, http::ResponseWriter& out,
-                             Receipt& receipt) {
-  auto caller = edition.keys.identify(raw.bearer_token());
+}  // namespace
+
+// One request and its answer.
+struct Pipeline::Exchange {
+  Exchange(const CurrentEdition& editions, const wire::Protocol& spoken, http::Request request,
+           http::ResponseWriter& writer)
+      : edition(editions.get()),
+        protocol(spoken),
+        raw(std::move(request)),
+        out(writer),
+        receipt(open_receipt(raw)) {}
+
+  const std::shared_ptr<const Edition> edition;
+  const wire::Protocol& protocol;
+  http::Request raw;
+  http::ResponseWriter& out;
+  Receipt receipt;
+  wire::Asked asked;  // Once the body has been understood.
+};
+
+net::awaitable<void> Pipeline::serve(const wire::Protocol& protocol, http::Request raw,
+                                     http::ResponseWriter& out) {
+  // A vanished client is a value, so that account() always runs.
+  co_await net::this_coro::throw_if_cancelled(false);
+  Exchange exchange(doors_.editions, protocol, std::move(raw), out);
+  const auto caller = exchange.edition->keys.identify(exchange.raw.api_key());
+  co_await serve(exchange, caller);
+}
+
+net::awaitable<void> Pipeline::serve_as(std::string key_name, const wire::Protocol& protocol,
+                                        http::Request raw, http::ResponseWriter& out) {
+  // A vanished client is a value, so that account() always runs.
+  co_await net::this_coro::throw_if_cancelled(false);
+  Exchange exchange(doors_.editions, protocol, std::move(raw), out);
+  const auto caller = exchange.edition->keys.named(key_name);
+  co_await serve(exchange, caller);
+}
+
+net::awaitable<void> Pipeline::serve(Exchange& exchange, const Result<policy::Caller>& caller) {
+  Receipt& receipt = exchange.receipt;
+  auto outcome = co_await answer(exchange, caller);
+  if (!outcome) {
+    receipt.error = outcome.error();
+    const auto reply = exchange.protocol.error(outcome.error(), receipt.request_id);
+    co_await refuse(outcome.error(), reply, exchange.asked.writer.get(), exchange.out);
+  }
+  receipt.http_status =
+      receipt.error ? wire::status_of(receipt.error->code) : exchange.out.status();
+  account(*exchange.edition, std::move(receipt));
+}
+
+Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& caller) {
+  const Edition& edition = *exchange.edition;
+  Receipt& receipt = exchange.receipt;
   if (!caller) co_return caller.error();
   note(*caller, receipt);
 
   auto permit = doors_.admission.enter();  // Gives its place back when it goes out of scope.
   if (!permit) co_return permit.error();
 
-  auto request = openai::parse_chat(std::move(raw.body));
-  if (!request) co_return request.error();
-  note(**request, receipt);
+  wire::Call call = call_of(exchange.raw, *caller);
+  auto asked = co_await exchange.protocol.parse(std::move(call));
+  if (!asked) co_return asked.error();
+  exchange.asked = std::move(*asked);
+  const auto& request = exchange.asked.chat;
+  note(*request, receipt);
 
-  const policy::RequestFacts facts = measure(edition, raw, *caller, *request);
+  const policy::RequestFacts facts = measure(edition, exchange.raw, *caller, request);
   auto plan = decide(edition, facts, policy::Turn::unknown, receipt);
   if (plan && plan->wait) plan = co_await wait_and_decide(edition, facts, *plan->wait, receipt);
   if (!plan) co_return plan.error();
   const Deadline deadline = receipt.arrived + time_for(*plan);
 
-  Course course(dispatcher_, *plan, edition, *request, deadline, receipt);
+  Course course(dispatcher_, *plan, edition, request, deadline, receipt);
   auto opened = co_await course.first();
   if (!opened) co_return opened.error();
 
   // Dropping the stream, on return, ends what is left of the work.
-  co_return co_await relay(*opened, course, out);
+  co_return co_await relay(*opened, course, *exchange.asked.writer, exchange.out);
 }
 
 policy::RequestFacts Pipeline::measure(const Edition& edition, const http::Request& raw,

@@ -1,8 +1,8 @@
-// THE REQUEST: every stage of POST /v1/chat/completions in order, and the accounting that runs
+// THE REQUEST: every stage in order, whatever protocol it came in, and the accounting that runs
 // whatever happened.
 //
-// One Pipeline for all workers; `chat` is the handler of one request and runs as its coroutine. All
-// it holds are references to doors that gateway.cpp owns and that outlive it.
+// One Pipeline for all workers; a request's stages run as its coroutine. All it holds are
+// references to doors that gateway.cpp owns and that outlive it.
 #pragma once
 
 #include "gateway/dispatch.h"
@@ -14,9 +14,11 @@
 #include "gateway/policy/admission.h"
 #include "gateway/receipt.h"
 #include "gateway/waiting.h"
+#include "gateway/wire/protocol.h"
 
 #include <functional>
 #include <memory>
+#include <string>
 
 namespace spillway {
 
@@ -35,11 +37,20 @@ class Pipeline {
   explicit Pipeline(Doors doors)
       : doors_(std::move(doors)), dispatcher_(doors_.local, doors_.fleet) {}
 
-  boost::asio::awaitable<void> chat(http::Request raw, http::ResponseWriter& out);
+  // One request of a client, who says in its head who it is.
+  boost::asio::awaitable<void> serve(const wire::Protocol& protocol, http::Request raw,
+                                     http::ResponseWriter& out);
+
+  // The same for work that the gateway does on somebody's behalf (a batch's line, an answer in the
+  // background): on the account of the key of that name, "anonymous" where no keys are configured.
+  boost::asio::awaitable<void> serve_as(std::string key_name, const wire::Protocol& protocol,
+                                        http::Request raw, http::ResponseWriter& out);
 
  private:
-  Async<void> answer(const Edition& edition, http::Request& raw, http::ResponseWriter& out,
-                     Receipt& receipt);
+  struct Exchange;
+
+  boost::asio::awaitable<void> serve(Exchange& exchange, const Result<policy::Caller>& caller);
+  Async<void> answer(Exchange& exchange, const Result<policy::Caller>& caller);
   void account(const Edition& edition, Receipt receipt);
 
   policy::RequestFacts measure(const Edition& edition, const http::Request& raw,

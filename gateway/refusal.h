@@ -1,13 +1,19 @@
-// How an error reaches the client: as plain JSON while the head is still ours to choose, as an
-// error event once the stream has begun, not at all when nobody listens any more.
+// How an error reaches the client, in its protocol's words: as JSON while the head is still ours to
+// choose, as an error event once the stream has begun, not at all when nobody listens any more.
 #pragma once
 
 #include "backends/contract/error.h"
 #include "gateway/http/response_writer.h"
 #include "gateway/http/server.h"
+#include "gateway/wire/protocol.h"
 
 namespace spillway {
 
+// `writer` says it inside a stream that has begun. It may be null where none can have.
+boost::asio::awaitable<void> refuse(const Error& error, const wire::ErrorReply& reply,
+                                    wire::AnswerWriter* writer, http::ResponseWriter& out);
+
+// The same where nothing has begun and OpenAI's words are spoken.
 boost::asio::awaitable<void> refuse(const Error& error, http::ResponseWriter& out);
 
 // The same for what the HTTP layer refuses before any handler runs.

@@ -39,6 +39,12 @@ struct Sampling {
   bool ignore_eos = false;
 };
 
+// What a client said in another protocol than chat completions.
+struct Original {
+  std::string protocol;  // "messages", "responses", "completions"
+  std::string body;      // Byte for byte: for a target that speaks it, too.
+};
+
 struct ChatRequest {
   std::string model;  // As the client wrote it.
   std::vector<Message> messages;
@@ -48,7 +54,10 @@ struct ChatRequest {
   std::string service_tier;    // Empty if not given.
   bool needs_tools = false;    // Has tools, functions or a non-trivial response_format.
   bool text_only = true;       // All messages are text.
-  std::string body;  // The client's JSON, byte for byte: what a provider's dialect forwards.
+  // A chat completion's JSON, the client's own byte for byte where it spoke this protocol: what a
+  // provider's dialect forwards.
+  std::string body;
+  std::optional<Original> original;  // Empty where `body` is what the client said.
   // The answer as far as another target gave it before it broke off: to be gone on with, not to be
   // said again. `sampling.tokens_max` is then what is left.
   std::string begun;

@@ -2,7 +2,7 @@
 // them.
 //
 // Everything expected is a value of this type; exceptions are for start-up and programmer errors.
-// Copyable, thread-compatible, compiles without Asio. gateway/openai/errors.cpp maps each code to
+// Copyable, thread-compatible, compiles without Asio. gateway/wire/errors.cpp maps each code to
 // the wire.
 #pragma once
 

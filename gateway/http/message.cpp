@@ -30,4 +30,11 @@ std::string_view Request::bearer_token() const {
   return value;
 }
 
+std::string_view Request::api_key() const {
+  for (std::string_view key : {bearer_token(), header("x-api-key"), header("api-key")}) {
+    if (!key.empty()) return key;
+  }
+  return {};
+}
+
 }  // namespace spillway::http

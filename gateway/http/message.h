@@ -38,6 +38,9 @@ struct Request {
   // The key in `Authorization: Bearer KEY` (scheme in any case; the key may contain spaces), or an
   // empty view.
   std::string_view bearer_token() const;
+
+  // The bearer token, else what `x-api-key` (Anthropic's clients) or `api-key` (Azure's) says.
+  std::string_view api_key() const;
 };
 
 }  // namespace spillway::http

@@ -26,14 +26,16 @@ net::awaitable<void> answer_options(std::string allow, ResponseWriter& out) {
 Routes::Routes(ErrorFormatter format_error) : format_error_(std::move(format_error)) {}
 
 void Routes::add(std::string_view method, std::string_view pattern, Handler handler) {
-  const std::string whole(pattern);
-  const bool takes_tail = pattern.ends_with(kTail);
-  if (takes_tail) pattern.remove_suffix(kTail.size());
-  Route route{std::string(method), whole, std::string(pattern), takes_tail, std::move(handler)};
+  const auto tail = pattern.find(kTail);
+  const bool takes_tail = tail != pattern.npos;
+  const std::string_view behind = takes_tail ? pattern.substr(tail + kTail.size()) : "";
+  Route route{std::string(method), std::string(pattern), std::string(pattern.substr(0, tail)),
+              std::string(behind), takes_tail,           std::move(handler)};
   // Exact paths and longer prefixes come first, so that the first match is the closest.
   const auto closer = [](const Route& a, const Route& b) {
     if (a.takes_tail != b.takes_tail) return b.takes_tail;
-    return a.path.size() > b.path.size();
+    if (a.path.size() != b.path.size()) return a.path.size() > b.path.size();
+    return a.behind.size() > b.behind.size();
   };
   routes_.insert(std::upper_bound(routes_.begin(), routes_.end(), route, closer), std::move(route));
 }
@@ -62,12 +64,17 @@ const Routes::Route* Routes::find(std::string_view method, std::string_view path
 
 bool Routes::Route::matches(std::string_view asked) const {
   if (!takes_tail) return asked == path;
-  return asked.size() > path.size() && asked.starts_with(path);
+  if (asked.size() <= path.size() + behind.size()) return false;
+  return asked.starts_with(path) && asked.ends_with(behind);
+}
+
+std::string Routes::Route::tail_of(const std::string& asked) const {
+  return asked.substr(path.size(), asked.size() - path.size() - behind.size());
 }
 
 net::awaitable<void> Routes::serve(Request request, ResponseWriter& out) const {
   if (const Route* route = find(request.method, request.path)) {
-    if (route->takes_tail) request.tail = request.path.substr(route->path.size());
+    if (route->takes_tail) request.tail = route->tail_of(request.path);
     return route->handler(std::move(request), out);
   }
   std::string allow = allowed(request.path);

@@ -20,9 +20,10 @@ class Routes {
  public:
   explicit Routes(ErrorFormatter format_error);
 
-  // `pattern` is a whole path ("/v1/models") or one that ends in "/{id}" ("/v1/models/{id}"): the
-  // tail is everything behind the slash, may itself contain slashes (also sent as %2F), is not
-  // empty, and comes in Request::tail. Exact paths win over tails.
+  // `pattern` is a whole path ("/v1/models") or has an "{id}" ("/v1/models/{id}",
+  // "/v1/batches/{id}/cancel"), which comes in Request::tail: not empty, and at the pattern's end
+  // it may itself contain slashes (also sent as %2F). Exact paths win over those, and what has
+  // something behind its "{id}" wins over what has not.
   void add(std::string_view method, std::string_view pattern, Handler handler);
 
   // The same for a body that comes piece by piece (Request::incoming), of at most so many bytes.
@@ -39,12 +40,14 @@ class Routes {
   struct Route {
     std::string method;
     std::string pattern;
-    std::string path;  // Without "{id}".
+    std::string path;    // What stands before "{id}".
+    std::string behind;  // What stands after it.
     bool takes_tail = false;
     Handler handler;
     std::optional<std::uint64_t> streamed_body_max = {};
 
     bool matches(std::string_view asked) const;
+    std::string tail_of(const std::string& asked) const;
   };
 
   const Route* find(std::string_view method, std::string_view path) const;

@@ -1,6 +1,6 @@
 #include "gateway/openai/chat_response.h"
-#include "gateway/openai/json_text.h"
 #include "gateway/openai/usage_text.h"
+#include "gateway/wire/json_text.h"
 
 #include <nlohmann/json.hpp>
 
@@ -64,7 +64,7 @@ void append_members(std::string& out, const Json& members) {
   for (const auto& [name, value] : members.items()) {
     if (name == "role" || name == "content" || name == "refusal") continue;
     out += ",";
-    append_json_string(out, name);
+    wire::append_json_string(out, name);
     out += ":" + value.dump(-1, ' ', false, Json::error_handler_t::replace);
   }
 }
@@ -85,15 +85,16 @@ void ChatAnswer::append_message(std::string& out) const {
   if (text_.empty() && extra.contains("tool_calls")) {
     out += "null";
   } else {
-    append_json_string(out, text_);
+    wire::append_json_string(out, text_);
   }
   out += R"(,"refusal":)";
   const auto refusal = extra.find("refusal");
   const bool refused = refusal != extra.end() && refusal->is_string();
-  append_json_string_or_null(out, refused ? refusal->get_ref<const std::string&>() : std::string());
+  wire::append_json_string_or_null(
+      out, refused ? refusal->get_ref<const std::string&>() : std::string());
   if (!reasoning_.empty()) {
     out += R"(,"reasoning_content":)";
-    append_json_string(out, reasoning_);
+    wire::append_json_string(out, reasoning_);
   }
   append_members(out, extra);
   out += "}";
@@ -103,19 +104,19 @@ std::string ChatAnswer::body(const ChatAnswerInfo& info) const {
   std::string out;
   out.reserve(text_.size() + reasoning_.size() + 640);
   out += R"({"id":)";
-  append_json_string(out, info.id);
+  wire::append_json_string(out, info.id);
   out += R"(,"object":"chat.completion","created":)";
-  append_json_number(out, info.created);
+  wire::append_json_number(out, info.created);
   out += R"(,"model":)";
-  append_json_string(out, info.model);
+  wire::append_json_string(out, info.model);
   if (!info.service_tier.empty()) {
     out += R"(,"service_tier":)";
-    append_json_string(out, info.service_tier);
+    wire::append_json_string(out, info.service_tier);
   }
   out += R"(,"choices":[{"index":0,"message":)";
   append_message(out);
   out += R"(,"logprobs":null,"finish_reason":)";
-  append_json_string(out, name_of(finish_));
+  wire::append_json_string(out, name_of(finish_));
   out += R"(}],"usage":)";
   append_usage(out, usage_);
   out += "}";

@@ -1,9 +1,11 @@
 #include "gateway/openai/chat_request.h"
 
-#include "gateway/openai/fields_internal.h"
-#include "gateway/openai/json_depth.h"
-#include "gateway/openai/messages_internal.h"
-#include "gateway/openai/tools_internal.h"
+#include "gateway/openai/messages.h"
+#include "gateway/openai/tools.h"
+#include "gateway/wire/fields.h"
+#include "gateway/wire/json_object.h"
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <limits>
@@ -12,7 +14,9 @@
 namespace spillway::openai {
 namespace {
 
-constexpr int kDepthMax = 64;
+using wire::Fields;
+using wire::Json;
+
 constexpr int kIntMax = std::numeric_limits<int>::max();
 // top_p: 0 means "only the most likely token", which a share just above none of the probability
 // says as well.
@@ -20,26 +24,6 @@ constexpr double kTopPMin = 1e-9;
 constexpr std::size_t kStopsMax = 4;
 constexpr std::size_t kIdentifierMax = 64;
 constexpr std::size_t kMetadataPairsMax = 16, kMetadataKeyMax = 64, kMetadataValueMax = 512;
-
-Error invalid(std::string message, std::string param = "") {
-  return Error{Errc::invalid_request, std::move(message), std::move(param), std::nullopt};
-}
-
-Result<Json> parse_json(const std::string& body) {
-  if (nests_deeper_than(body, kDepthMax)) {
-    return invalid("the request body nests more than " + std::to_string(kDepthMax) +
-                   " levels deep");
-  }
-  try {
-    Json json = Json::parse(body.data(), body.data() + body.size());
-    if (!json.is_object()) return invalid("the request body must be a JSON object");
-    return Result<Json>(boost::system::in_place_value, std::move(json));
-  } catch (const Json::parse_error& error) {
-    return invalid("the request body is not valid JSON at byte " + std::to_string(error.byte));
-  } catch (const Json::exception&) {
-    return invalid("the request body has a number that is too large");
-  }
-}
 
 std::vector<std::string> read_stop(Fields& request) {
   const Json* stop = request.any("stop");
@@ -130,7 +114,7 @@ void check_the_rest(Fields& request) {
 }  // namespace
 
 Result<std::shared_ptr<const ChatRequest>> parse_chat(std::string body) {
-  auto json = parse_json(body);
+  auto json = wire::parse_object(body);
   if (!json) return json.error();
   std::optional<Error> error;
   Fields request(*json, "", error);

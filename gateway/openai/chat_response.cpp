@@ -1,7 +1,7 @@
 #include "gateway/openai/chat_response.h"
 
-#include "gateway/openai/json_text.h"
 #include "gateway/openai/usage_text.h"
+#include "gateway/wire/json_text.h"
 
 #include <algorithm>
 
@@ -21,7 +21,7 @@ void append_member(std::string& out, std::string_view name, std::string_view tex
   if (text.empty()) return;
   if (!out.empty()) out += ",";
   out.append(name);
-  append_json_string(out, text);
+  wire::append_json_string(out, text);
 }
 
 }  // namespace
@@ -34,14 +34,14 @@ std::string chat_completion_id(std::string_view request_id) {
 
 ChatWriter::ChatWriter(const ChatAnswerInfo& info) : include_usage_(info.include_usage) {
   head_ = R"(data: {"id":)";
-  append_json_string(head_, info.id);
+  wire::append_json_string(head_, info.id);
   head_ += R"(,"object":"chat.completion.chunk","created":)";
-  append_json_number(head_, info.created);
+  wire::append_json_number(head_, info.created);
   head_ += R"(,"model":)";
-  append_json_string(head_, info.model);
+  wire::append_json_string(head_, info.model);
   if (!info.service_tier.empty()) {
     head_ += R"(,"service_tier":)";
-    append_json_string(head_, info.service_tier);
+    wire::append_json_string(head_, info.service_tier);
   }
   prefix_ = head_ + R"(,"choices":[{"index":)";
   suffix_ = include_usage_ ? "}],\"usage\":null}\n\n" : "}]}\n\n";
@@ -52,11 +52,11 @@ std::string ChatWriter::chunk(int choice, std::string_view delta_members,
   std::string out;
   out.reserve(prefix_.size() + suffix_.size() + delta_members.size() + 64);
   out += prefix_;
-  append_json_number(out, choice);
+  wire::append_json_number(out, choice);
   out += R"(,"delta":{)";
   out += delta_members;
   out += R"(},"logprobs":null,"finish_reason":)";
-  append_json_string_or_null(out, finish_reason);
+  wire::append_json_string_or_null(out, finish_reason);
   out += suffix_;
   return out;
 }

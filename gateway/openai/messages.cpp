@@ -1,10 +1,15 @@
-#include "gateway/openai/messages_internal.h"
+#include "gateway/openai/messages.h"
+
+#include <nlohmann/json.hpp>
 
 #include <cstddef>
 #include <utility>
 
 namespace spillway::openai {
 namespace {
+
+using wire::Fields;
+using wire::Json;
 
 constexpr std::size_t kMessagesMax = 100'000;
 

@@ -1,16 +1,16 @@
 #include "gateway/openai/models.h"
 
-#include "gateway/openai/json_text.h"
+#include "gateway/wire/json_text.h"
 
 namespace spillway::openai {
 
 std::string model_object(const ModelCard& model) {
   std::string out = R"({"id":)";
-  append_json_string(out, model.id);
+  wire::append_json_string(out, model.id);
   out += R"(,"object":"model","created":)";
-  append_json_number(out, model.created);
+  wire::append_json_number(out, model.created);
   out += R"(,"owned_by":)";
-  append_json_string(out, model.owned_by);
+  wire::append_json_string(out, model.owned_by);
   out += "}";
   return out;
 }

@@ -1,10 +1,15 @@
-#include "gateway/openai/tools_internal.h"
+#include "gateway/openai/tools.h"
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cstddef>
 
 namespace spillway::openai {
 namespace {
+
+using wire::Fields;
+using wire::Json;
 
 constexpr std::size_t kToolsMax = 128;
 constexpr std::size_t kToolNameMax = 64;

@@ -1,20 +1,20 @@
 #include "gateway/openai/usage_text.h"
 
-#include "gateway/openai/json_text.h"
+#include "gateway/wire/json_text.h"
 
 namespace spillway::openai {
 
 void append_usage(std::string& out, const Usage& usage) {
   out += R"({"prompt_tokens":)";
-  append_json_number(out, usage.prompt_tokens);
+  wire::append_json_number(out, usage.prompt_tokens);
   out += R"(,"completion_tokens":)";
-  append_json_number(out, usage.completion_tokens);
+  wire::append_json_number(out, usage.completion_tokens);
   out += R"(,"total_tokens":)";
-  append_json_number(out, std::int64_t{usage.prompt_tokens} + usage.completion_tokens);
+  wire::append_json_number(out, std::int64_t{usage.prompt_tokens} + usage.completion_tokens);
   out += R"(,"prompt_tokens_details":{"cached_tokens":)";
-  append_json_number(out, usage.cached_tokens);
+  wire::append_json_number(out, usage.cached_tokens);
   out += R"(},"completion_tokens_details":{"reasoning_tokens":)";
-  append_json_number(out, usage.reasoning_tokens);
+  wire::append_json_number(out, usage.reasoning_tokens);
   out += "}}";
 }
 

@@ -38,4 +38,12 @@ Result<Caller> KeyTable::identify(std::string_view bearer) const {
   return caller;
 }
 
+Result<Caller> KeyTable::named(std::string_view key_name) const {
+  if (settings_->keys.empty()) return Caller{};
+  for (const config::Key& key : settings_->keys) {
+    if (key.name == key_name) return Caller{&key};
+  }
+  return unauthenticated("The API key that this was sent with is not known here any more.");
+}
+
 }  // namespace spillway::policy

@@ -25,6 +25,10 @@ class KeyTable {
   // Takes the same time for every key of a length: each configured key is compared to its end.
   Result<Caller> identify(std::string_view bearer) const;
 
+  // On whose account work is done that was taken in earlier: the caller with the key of that name,
+  // or `unauthenticated` if it has been taken away since.
+  Result<Caller> named(std::string_view key_name) const;
+
  private:
   std::shared_ptr<const config::Settings> settings_;
 };

@@ -23,8 +23,8 @@ HEAVY = {
     r"curl/": ["backends/cloud/"],
     r"boost/beast": ["gateway/http/"],
     r"(torch|ATen|c10)/": ["backends/local/ops/", "backends/local/model/"],
-    r"nlohmann/": [
-        "gateway/openai/", "gateway/admin/", "gateway/provider/", "gateway/telemetry/", "backends/cloud/dialects/",
+    r"nlohmann/(?!json_fwd)": [
+        "gateway/wire/", "gateway/openai/", "gateway/admin/", "gateway/provider/", "gateway/telemetry/", "backends/cloud/dialects/",
         "backends/local/loader/", "backends/local/tokenizer/", "backends/local/template/",
     ],
     r"prometheus/": ["gateway/telemetry/"],
@@ -43,7 +43,10 @@ WALLS = {
     "backends/simulated/": [CONTRACT, "config/"],
     "gateway/http/": [CONTRACT, "config/"],
     "gateway/store/": [CONTRACT],
-    "gateway/openai/": [CONTRACT, "config/"],
+    "gateway/wire/": [CONTRACT, "config/"],
+    "gateway/openai/": [CONTRACT, "config/", "gateway/wire/"],
+    "gateway/anthropic/": [CONTRACT, "config/", "gateway/wire/"],
+    "gateway/responses/": [CONTRACT, "config/", "gateway/wire/"],
     "gateway/policy/": [CONTRACT, "config/settings.h", "config/problem.h", "config/language/"],
     "gateway/account/": [CONTRACT, "config/settings.h", "gateway/receipt.h"],
     "gateway/telemetry/": [CONTRACT, "config/settings.h", "gateway/receipt.h"],

@@ -54,6 +54,7 @@ TEST(RequestReader, HandsOverTheWholeRequest) {
   EXPECT_EQ(request.header("x-mixed-case"), "two words");
   EXPECT_EQ(request.header("absent"), "");
   EXPECT_EQ(request.bearer_token(), "My API Key");
+  EXPECT_EQ(request.api_key(), "My API Key");
   EXPECT_EQ(request.body, "hello");
   EXPECT_TRUE(reader.keep_alive());
 }
@@ -65,6 +66,17 @@ TEST(RequestReader, BearerTokenNeedsTheScheme) {
   EXPECT_EQ(request.bearer_token(), "");
   request.headers = {{"authorization", "Bearer "}};
   EXPECT_EQ(request.bearer_token(), "");
+}
+
+TEST(RequestReader, TheKeyMayComeAsOtherClientsSendIt) {
+  Request request;
+  EXPECT_EQ(request.api_key(), "");
+  request.headers = {{"api-key", "azure"}};
+  EXPECT_EQ(request.api_key(), "azure");
+  request.headers.push_back({"x-api-key", "anthropic"});
+  EXPECT_EQ(request.api_key(), "anthropic");
+  request.headers.push_back({"authorization", "Bearer openai"});
+  EXPECT_EQ(request.api_key(), "openai");
 }
 
 TEST(RequestReader, HeadersUpToTheLimit) {

@@ -60,6 +60,7 @@ Routes all_routes() {
   routes.add("POST", "/echo", echo);
   routes.add("GET", "/echo", echo);
   routes.add("GET", "/models/{id}", echo);
+  routes.add("POST", "/models/{id}/cancel", echo);
   routes.add("GET", "/stream", stream);
   routes.add("GET", "/cut", cut_stream);
   routes.add("GET", "/silent", silent);
@@ -183,6 +184,11 @@ TEST_F(HttpServer, RoutesByPathTailAndMethod) {
   Client client(server_->port());
   client.send(get("/models/org%2Fname%2Fv1"));
   EXPECT_EQ(client.read().body, "GET /models/org/name/v1 org/name/v1 ");
+  client.send("POST /models/org%2Fname/cancel HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(client.read().body, "POST /models/org/name/cancel org/name ");
+  client.send("POST /models//cancel HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(client.read().status,
+            405);  // A model by the name of "/cancel", which is not posted to.
   client.send(get("/models/"));
   EXPECT_EQ(client.read().status, 404);
   client.send("DELETE /echo HTTP/1.1\r\nHost: a\r\n\r\n");

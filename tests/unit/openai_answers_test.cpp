@@ -1,8 +1,11 @@
 // What a client reads: every error, the chunks of a stream, a whole answer, the models.
+#include "gateway/openai/chat_protocol.h"
 #include "gateway/openai/chat_response.h"
-#include "gateway/openai/errors.h"
 #include "gateway/openai/models.h"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -16,6 +19,7 @@ namespace {
 
 using Json = nlohmann::json;
 using namespace std::chrono_literals;
+using wire::ErrorReply;
 
 ChatAnswerInfo info(bool include_usage = false) {
   return {"chatcmpl-1", "m", 1'700'000'000, "", include_usage};
@@ -33,11 +37,11 @@ TEST(Errors, TheWholeTableIsTheGoldenFile) {
   std::ostringstream table;
   for (int code = 0; code <= static_cast<int>(Errc::internal); ++code) {
     const Error error{static_cast<Errc>(code), "m", "", std::nullopt};
-    const ErrorReply reply = to_wire(error);
+    const ErrorReply reply = wire::error_reply(error);
     table << name_of(error.code) << " | " << reply.status << " | " << reply.body;
     for (const auto& [name, value] : reply.headers) table << " | " << name << ": " << value;
     table << "\n";
-    EXPECT_EQ(status_of(error.code), reply.status);
+    EXPECT_EQ(wire::status_of(error.code), reply.status);
   }
   std::ifstream file(SPILLWAY_SOURCE_DIR "/tests/golden/openai_errors.txt");
   const std::string golden{std::istreambuf_iterator<char>(file), {}};
@@ -46,16 +50,15 @@ TEST(Errors, TheWholeTableIsTheGoldenFile) {
 
 TEST(Errors, CarryParamAndRetryAdvice) {
   const Error error{Errc::rate_limited, "say \"less\"\n", "messages[0]", 1'200ms};
-  const ErrorReply reply = to_wire(error);
+  const ErrorReply reply = wire::error_reply(error);
   const Json body = Json::parse(reply.body).at("error");
   EXPECT_EQ(body.at("message"), "say \"less\"\n");
   EXPECT_EQ(body.at("param"), "messages[0]");
   const std::vector<std::pair<std::string, std::string>> headers = {{"retry-after", "2"},
                                                                     {"retry-after-ms", "1200"}};
   EXPECT_EQ(reply.headers, headers);
-  EXPECT_EQ(event(stream_error_event(error)).at("error"), body);
   const Error upstream{Errc::backend_unavailable, "m", "", 500ms};
-  EXPECT_EQ(to_wire(upstream).headers.at(0).second, "1");
+  EXPECT_EQ(wire::error_reply(upstream).headers.at(0).second, "1");
 }
 
 TEST(ChatWriter, WritesTheChunksClientsExpect) {
@@ -187,6 +190,64 @@ TEST(ChatAnswer, ReasoningAndRefusal) {
   const Json message = Json::parse(answer.body(info())).at("choices").at(0).at("message");
   EXPECT_EQ(message.at("reasoning_content"), "thinking");
   EXPECT_EQ(message.at("refusal"), "I cannot");
+}
+
+wire::Asked ask(std::string members) {
+  const ChatProtocol protocol;
+  wire::Call call{"req_12ab", "team", 1'700'000'000,
+                  R"({"model":"m","messages":[{"role":"user","content":"hi"}])" + members + "}"};
+  boost::asio::io_context io;
+  auto asked = boost::asio::co_spawn(io, protocol.parse(std::move(call)), boost::asio::use_future);
+  io.run();
+  return std::move(asked.get().value());
+}
+
+// The events of `text`.
+std::vector<std::string> events(const std::string& text) {
+  std::vector<std::string> all;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = text.find("\n\n", at) + 2;
+    all.push_back(text.substr(at, end - at));
+    at = end;
+  }
+  return all;
+}
+
+TEST(ChatProtocol, SaysAStream) {
+  const auto asked = ask(R"(,"stream":true,"stream_options":{"include_usage":true})");
+  wire::AnswerWriter& writer = *asked.writer;
+  const Json first = event(writer.begin({"default"}));
+  EXPECT_EQ(first.at("id"), "chatcmpl-12ab");
+  EXPECT_EQ(first.at("created"), 1'700'000'000);
+  EXPECT_EQ(first.at("service_tier"), "default");
+  Delta delta;
+  delta.text = "so";
+  delta.finish = FinishReason::stop;
+  EXPECT_EQ(event(writer.piece(delta)).at("choices").at(0).at("finish_reason"), nullptr);
+  const auto last = events(writer.end({{FinishReason::stop}, {3, 2, 0, 0}}));
+  ASSERT_EQ(last.size(), 3u);
+  EXPECT_EQ(event(last[0]).at("choices").at(0).at("finish_reason"), "stop");
+  EXPECT_EQ(event(last[1]).at("usage").at("total_tokens"), 5);
+  EXPECT_EQ(last[2], "data: [DONE]\n\n");
+  const Error error{Errc::rate_limited, "m", "", std::nullopt};
+  EXPECT_EQ(event(writer.failed(error)), Json::parse(wire::error_object(error)));
+}
+
+TEST(ChatProtocol, SaysAWholeAnswerOfTheLastTargetAlone) {
+  const auto asked = ask("");
+  wire::AnswerWriter& writer = *asked.writer;
+  EXPECT_EQ(writer.begin({"flex"}), "");
+  Delta delta;
+  delta.text = "lost";
+  EXPECT_EQ(writer.piece(delta), "");
+  writer.afresh();
+  delta.text = "kept";
+  EXPECT_EQ(writer.piece(delta), "");
+  const Json body = Json::parse(writer.end({{FinishReason::length}, {3, 2, 0, 0}}));
+  EXPECT_EQ(body.at("service_tier"), "flex");
+  EXPECT_EQ(body.at("choices").at(0).at("message").at("content"), "kept");
+  EXPECT_EQ(body.at("choices").at(0).at("finish_reason"), "length");
+  EXPECT_EQ(body.at("usage").at("total_tokens"), 5);
 }
 
 TEST(ChatIds, ComeFromTheRequest) { EXPECT_EQ(chat_completion_id("req_12ab"), "chatcmpl-12ab"); }

@@ -39,6 +39,17 @@ TEST(KeyTable, RefusesWhatItDoesNotKnowAndDoesNotRepeatIt) {
   }
 }
 
+TEST(KeyTable, FindsTheKeyOfEarlierWork) {
+  const KeyTable keys(with_keys());
+  const auto caller = keys.named("other");
+  ASSERT_TRUE(caller);
+  EXPECT_EQ(caller->tenant(), "team-b");
+  const auto gone = keys.named("sk-spillway-dem2");
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().code, Errc::unauthenticated);
+  EXPECT_EQ(KeyTable(std::make_shared<config::Settings>()).named("any")->name(), "anonymous");
+}
+
 TEST(KeyTable, AMissingKeyIsNotTheKeyWithoutASecret) {
   const KeyTable keys(with_keys());
   const auto caller = keys.identify("");

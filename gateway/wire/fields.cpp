@@ -1,10 +1,12 @@
-#include "gateway/openai/fields_internal.h"
+#include "gateway/wire/fields.h"
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
-namespace spillway::openai {
+namespace spillway::wire {
 namespace {
 
 std::string text_of(double number) {
@@ -154,4 +156,4 @@ void Fields::fail_type(std::string_view name, std::string_view wanted, const Jso
   fail(name, "must be " + std::string(wanted) + ", not " + found.type_name());
 }
 
-}  // namespace spillway::openai
+}  // namespace spillway::wire

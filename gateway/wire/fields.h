@@ -5,7 +5,7 @@
 
 #include "backends/contract/error.h"
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
 #include <initializer_list>
@@ -14,7 +14,7 @@
 #include <string>
 #include <string_view>
 
-namespace spillway::openai {
+namespace spillway::wire {
 
 using Json = nlohmann::json;
 
@@ -68,4 +68,4 @@ class Fields {
   std::optional<Error>& error_;
 };
 
-}  // namespace spillway::openai
+}  // namespace spillway::wire

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace spillway::openai {
+namespace spillway::wire {
 
 // Appends `text` as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD each.
 void append_json_string(std::string& out, std::string_view text);
@@ -15,4 +15,4 @@ void append_json_string_or_null(std::string& out, std::string_view text);
 
 void append_json_number(std::string& out, std::int64_t number);
 
-}  // namespace spillway::openai
+}  // namespace spillway::wire

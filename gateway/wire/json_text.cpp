@@ -1,10 +1,10 @@
-#include "gateway/openai/json_text.h"
+#include "gateway/wire/json_text.h"
 
 #include <array>
 #include <charconv>
 #include <cstddef>
 
-namespace spillway::openai {
+namespace spillway::wire {
 namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
@@ -90,4 +90,4 @@ void append_json_number(std::string& out, std::int64_t number) {
   out.append(digits.data(), end);
 }
 
-}  // namespace spillway::openai
+}  // namespace spillway::wire

@@ -3,9 +3,9 @@
 
 #include <string_view>
 
-namespace spillway::openai {
+namespace spillway::wire {
 
 // True if arrays and objects nest more than `depth_max` deep; `text` need not be valid JSON.
 bool nests_deeper_than(std::string_view text, int depth_max);
 
-}  // namespace spillway::openai
+}  // namespace spillway::wire

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "backends/contract/chat.h"
-#include "gateway/openai/fields_internal.h"
+#include "gateway/wire/fields.h"
 
 #include <optional>
 #include <vector>
@@ -10,6 +10,6 @@
 namespace spillway::openai {
 
 // Empty with an error in `error` if something is wrong.
-std::vector<Message> read_messages(Fields& request, std::optional<Error>& error);
+std::vector<Message> read_messages(wire::Fields& request, std::optional<Error>& error);
 
 }  // namespace spillway::openai

@@ -1,11 +1,11 @@
-#include "gateway/openai/errors.h"
+#include "gateway/wire/errors.h"
 
-#include "gateway/openai/json_text.h"
+#include "gateway/wire/json_text.h"
 
 #include <algorithm>
 #include <chrono>
 
-namespace spillway::openai {
+namespace spillway::wire {
 namespace {
 
 enum class Retry {
@@ -48,43 +48,46 @@ Row row_of(Errc code) {
   return {500, kServer, "", Retry::default_};
 }
 
-// Of those that have no code of their own.
-bool by_rule(const Error& error) { return error.code == Errc::forbidden && !error.rule.empty(); }
-
-std::string body_of(const Error& error) {
-  const Row row = row_of(error.code);
-  std::string body = R"({"error":{"message":)";
-  append_json_string(body, error.message);
-  body += R"(,"type":)";
-  append_json_string(body, row.type);
-  body += R"(,"param":)";
-  append_json_string_or_null(body, error.param);
-  body += R"(,"code":)";
-  append_json_string_or_null(body, by_rule(error) ? "refused_by_policy" : row.code);
-  body += "}}";
-  return body;
-}
-
 }  // namespace
 
 int status_of(Errc code) { return row_of(code).status; }
 
 std::string_view type_of(Errc code) { return row_of(code).type; }
 
-ErrorReply to_wire(const Error& error) {
-  using namespace std::chrono_literals;
-  const Row row = row_of(error.code);
-  ErrorReply reply{row.status, body_of(error), {}};
-  if (row.retry == Retry::never) reply.headers.emplace_back("x-should-retry", "false");
-  if (row.retry == Retry::later || error.retry_after) {
-    const auto wait = std::max(error.retry_after.value_or(1'000ms), 1ms);
-    const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait);
-    reply.headers.emplace_back("retry-after", std::to_string(seconds.count()));
-    reply.headers.emplace_back("retry-after-ms", std::to_string(wait.count()));
-  }
-  return reply;
+std::string_view code_of(const Error& error) {
+  const bool by_rule = error.code == Errc::forbidden && !error.rule.empty();
+  return by_rule ? "refused_by_policy" : row_of(error.code).code;
 }
 
-std::string stream_error_event(const Error& error) { return "data: " + body_of(error) + "\n\n"; }
+std::string error_object(const Error& error) {
+  std::string body = R"({"error":{"message":)";
+  append_json_string(body, error.message);
+  body += R"(,"type":)";
+  append_json_string(body, type_of(error.code));
+  body += R"(,"param":)";
+  append_json_string_or_null(body, error.param);
+  body += R"(,"code":)";
+  append_json_string_or_null(body, code_of(error));
+  body += "}}";
+  return body;
+}
 
-}  // namespace spillway::openai
+Headers retry_advice(const Error& error) {
+  using namespace std::chrono_literals;
+  const Retry retry = row_of(error.code).retry;
+  Headers headers;
+  if (retry == Retry::never) headers.emplace_back("x-should-retry", "false");
+  if (retry == Retry::later || error.retry_after) {
+    const auto wait = std::max(error.retry_after.value_or(1'000ms), 1ms);
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait);
+    headers.emplace_back("retry-after", std::to_string(seconds.count()));
+    headers.emplace_back("retry-after-ms", std::to_string(wait.count()));
+  }
+  return headers;
+}
+
+ErrorReply error_reply(const Error& error) {
+  return {status_of(error.code), error_object(error), retry_advice(error)};
+}
+
+}  // namespace spillway::wire

@@ -1,0 +1,32 @@
+// What the API's listener serves: which path speaks which protocol.
+//
+// Made by the composition root, which outlives it; its handlers run on any worker.
+#pragma once
+
+#include "gateway/http/routes.h"
+#include "gateway/models.h"
+#include "gateway/openai/chat_protocol.h"
+#include "gateway/pipeline.h"
+
+#include <optional>
+
+namespace spillway {
+
+class Api {
+ public:
+  // `pipeline` may still be empty, until the listener starts.
+  Api(std::optional<Pipeline>& pipeline, const Models& models)
+      : pipeline_(pipeline), models_(models) {}
+
+  // Requires: this outlives the routes.
+  http::Routes routes() const;
+
+ private:
+  http::Handler speak(const wire::Protocol& protocol) const;
+
+  std::optional<Pipeline>& pipeline_;
+  const Models& models_;
+  const openai::ChatProtocol chat_;
+};
+
+}  // namespace spillway
