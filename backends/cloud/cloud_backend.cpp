@@ -1,6 +1,5 @@
 #include "backends/cloud/cloud_backend.h"
 
-#include "backends/cloud/dialects/openai.h"
 #include "backends/cloud/transfer_loop.h"
 
 #include <boost/asio/this_coro.hpp>
@@ -16,7 +15,8 @@ namespace {
 constexpr std::size_t kBridgeCapacity = 64;  // Deltas: about what one read from a socket brings.
 
 std::shared_ptr<Upstream> upstream_of(const config::ProviderTarget& target) {
-  if (target.dialect != "openai") {
+  const Dialect* dialect = dialect_named(target.dialect);
+  if (dialect == nullptr) {
     throw std::invalid_argument(target.name + ": there is no dialect '" + target.dialect + "'");
   }
   const std::string& base = target.base_url;
@@ -25,7 +25,8 @@ std::shared_ptr<Upstream> upstream_of(const config::ProviderTarget& target) {
   }
   auto upstream = std::make_shared<Upstream>();
   upstream->teller = Teller{target.name, target.key};
-  upstream->url = base + (base.ends_with('/') ? "" : "/") + "chat/completions";
+  upstream->dialect = dialect;
+  upstream->url = base + (base.ends_with('/') ? "" : "/") + std::string(dialect->path());
   upstream->ca_file = target.ca_file;
   upstream->timeouts = target.timeouts;
   upstream->tokens_per_second = target.measured.tokens_per_second;
@@ -58,13 +59,17 @@ class CloudBackend final : public Backend {
       return Error{Errc::overloaded, name_ + ": as many requests as it may take are under way", "",
                    std::nullopt};
     }
-    auto body = openai::request_body(*request, model, upstream_->continues);
+    auto body = upstream_->dialect->request_body(*request, model, upstream_->continues);
     if (!body) return body.error();
 
     const TransferId id = loop_.next_id();
     auto look = [inbox = loop_.inbox(), id] { inbox->look_at(id); };
     auto bridge = std::make_shared<Bridge>(consumer, kBridgeCapacity, std::move(look));
-    TransferPlan plan{id, upstream_, std::move(*body), request->stream,
+    TransferPlan plan{id,
+                      upstream_,
+                      std::move(*body),
+                      upstream_->dialect->reader(*request),
+                      request->stream,
                       request->sampling.tokens_max};
     auto transfer = std::make_unique<Transfer>(std::move(plan), bridge, std::move(*place));
     if (!loop_.inbox()->start(std::move(transfer))) {

@@ -52,7 +52,7 @@ void Easy::set_up(const Upstream& upstream) {
   add_header("Content-Type: application/json");
   add_header("Accept: application/json, text/event-stream");
   add_header("Expect:");  // No 100-continue round trip for large prompts.
-  if (!upstream.teller.key.empty()) add_header("Authorization: Bearer " + upstream.teller.key);
+  for (const std::string& line : upstream.dialect->headers(upstream.teller.key)) add_header(line);
   set(handle_, CURLOPT_HTTPHEADER, headers_);
   set(handle_, CURLOPT_URL, upstream.url.c_str());
   set(handle_, CURLOPT_USERAGENT, "spillway");

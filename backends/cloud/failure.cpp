@@ -32,17 +32,17 @@ std::string said(const Teller& teller, std::string_view what, const std::string&
   return words.empty() ? std::string(what) : std::string(what) + ": " + words;
 }
 
-bool is_spent(const openai::Complaint& complaint) {
+bool is_spent(const Complaint& complaint) {
   return complaint.type == "insufficient_quota" || complaint.code == "insufficient_quota";
 }
 
-Error client_fault(const Teller& teller, const openai::Complaint& complaint) {
+Error client_fault(const Teller& teller, const Complaint& complaint) {
   const bool too_long = complaint.code == "context_length_exceeded";
   return tell(teller, too_long ? Errc::context_too_long : Errc::invalid_request,
               said(teller, "it refused the request", complaint.message));
 }
 
-Error too_many(const Teller& teller, const ResponseHead& head, const openai::Complaint& complaint) {
+Error too_many(const Teller& teller, const ResponseHead& head, const Complaint& complaint) {
   if (is_spent(complaint)) return unavailable(teller, "the gateway's account there has no credit");
   Error error = tell(teller, Errc::rate_limited, "its rate limit is reached");
   error.retry_after = head.retry_after();
@@ -58,8 +58,8 @@ Error unavailable(const Teller& teller, std::string_view cause) {
 Error refusal(const Teller& teller, const ResponseHead& head, std::string_view body) {
   const int status = head.status();
   const std::string answered = "it answered " + std::to_string(status);
-  const auto complaint = openai::parse_complaint(body);
-  if (status == 429) return too_many(teller, head, complaint.value_or(openai::Complaint{}));
+  const auto complaint = parse_complaint(body);
+  if (status == 429) return too_many(teller, head, complaint.value_or(Complaint{}));
   if (status >= 300 && status < 400) {
     return unavailable(teller, answered + ", and redirects are not followed");
   }
@@ -74,7 +74,7 @@ Error refusal(const Teller& teller, const ResponseHead& head, std::string_view b
   return unavailable(teller, said(teller, answered, complaint->message));
 }
 
-Error complaint_error(const Teller& teller, const openai::Complaint& complaint) {
+Error complaint_error(const Teller& teller, const Complaint& complaint) {
   if (is_spent(complaint)) return unavailable(teller, "the gateway's account there has no credit");
   if (has(complaint.type, "rate_limit") || has(complaint.code, "rate_limit") ||
       complaint.code == "429") {

@@ -4,7 +4,7 @@
 // provider's key nor a host name in it.
 #pragma once
 
-#include "backends/cloud/dialects/openai.h"
+#include "backends/cloud/dialects/dialect.h"
 #include "backends/cloud/response_head.h"
 #include "backends/contract/error.h"
 
@@ -26,6 +26,6 @@ Error unavailable(const Teller& teller, std::string_view cause);
 Error refusal(const Teller& teller, const ResponseHead& head, std::string_view body);
 
 // An error object where an answer should be: after 200, or in the middle of a stream.
-Error complaint_error(const Teller& teller, const openai::Complaint& complaint);
+Error complaint_error(const Teller& teller, const Complaint& complaint);
 
 }  // namespace spillway::cloud

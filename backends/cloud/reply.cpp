@@ -12,8 +12,13 @@ constexpr std::size_t kRefusalBytesMax = 64 << 10;
 
 }  // namespace
 
-Reply::Reply(const Teller& teller, std::shared_ptr<Bridge> bridge, Place place)
-    : teller_(teller), bridge_(std::move(bridge)), place_(std::move(place)) {}
+Reply::Reply(const Upstream& upstream, std::unique_ptr<AnswerReader> reader,
+             std::shared_ptr<Bridge> bridge, Place place)
+    : teller_(upstream.teller),
+      dialect_(*upstream.dialect),
+      reader_(std::move(reader)),
+      bridge_(std::move(bridge)),
+      place_(std::move(place)) {}
 
 bool Reply::take_header(std::string_view line) {
   if (head_.take(line)) return true;
@@ -50,22 +55,17 @@ bool Reply::collect(std::string_view bytes, std::size_t bytes_max) {
 }
 
 bool Reply::take_event(std::string_view type, std::string_view data) {
-  using Kind = openai::Parsed::Kind;
-  if (type == "error") {
-    return settle(
-        complaint_error(teller_, openai::parse_complaint(data).value_or(openai::Complaint{})));
-  }
-  openai::Parsed parsed = openai::parse_chunk(data);
+  using Kind = Parsed::Kind;
+  if (type == "error")
+    return settle(complaint_error(teller_, parse_complaint(data).value_or(Complaint{})));
+  Parsed parsed = reader_->event(type, data);
   if (parsed.kind == Kind::complaint) return settle(complaint_error(teller_, parsed.complaint));
   if (parsed.kind == Kind::garbage) {
     return settle(unavailable(teller_, "its stream has a malformed event"));
   }
-  if (parsed.kind == Kind::done) {
-    finish_stream();
-    return true;
-  }
   if (parsed.usage) usage_ = parsed.usage;
   for (Delta& delta : parsed.deltas) push(std::move(delta));
+  if (parsed.kind == Kind::done) finish_stream();
   return true;
 }
 
@@ -92,14 +92,14 @@ void Reply::finish_stream() {
 }
 
 void Reply::finish_whole() {
-  using Kind = openai::Parsed::Kind;
-  openai::Parsed parsed = openai::parse_answer(body_);
+  using Kind = Parsed::Kind;
+  Parsed parsed = reader_->answer(body_);
   if (parsed.kind == Kind::complaint) {
     settle(complaint_error(teller_, parsed.complaint));
     return;
   }
   if (parsed.kind != Kind::pieces) {
-    settle(unavailable(teller_, "its answer is not a chat completion"));
+    settle(unavailable(teller_, "its answer is not " + std::string(dialect_.answer_name())));
     return;
   }
   parsed.deltas.back().usage = parsed.usage;
@@ -112,7 +112,7 @@ void Reply::end() {
   if (!head_.ok()) {
     settle(refusal(teller_, head_, body_));
   } else if (is_stream()) {
-    settle(unavailable(teller_, "its stream ended without [DONE]"));
+    settle(unavailable(teller_, "its stream ended without " + std::string(dialect_.last_event())));
   } else {
     finish_whole();
   }

@@ -1,8 +1,8 @@
 // What a provider says to one request, from its first header to its last byte, turned into Deltas.
 //
 // No curl in here: bytes in, pieces into the Bridge. Belongs to the cloud thread. An answer counts
-// as whole only if each of its choices has a finish_reason and, streamed, if [DONE] came; anything
-// else fails. Settles once, by finish or failure; what comes afterwards is ignored.
+// as whole only if each of its choices has a finish reason and, streamed, if its last event came;
+// anything else fails. Settles once, by finish or failure; what comes afterwards is ignored.
 #pragma once
 
 #include "backends/cloud/failure.h"
@@ -22,7 +22,8 @@ namespace spillway::cloud {
 class Reply {
  public:
   // `place` is given back when the reply settles.
-  Reply(const Teller& teller, std::shared_ptr<Bridge> bridge, Place place);
+  Reply(const Upstream& upstream, std::unique_ptr<AnswerReader> reader,
+        std::shared_ptr<Bridge> bridge, Place place);
 
   // Each takes what came; false if the transfer should be ended for it.
   [[nodiscard]] bool take_header(std::string_view line);
@@ -51,6 +52,8 @@ class Reply {
   void settle();
 
   const Teller& teller_;
+  const Dialect& dialect_;
+  const std::unique_ptr<AnswerReader> reader_;
   std::shared_ptr<Bridge> bridge_;
   Place place_;
   ResponseHead head_;

@@ -39,7 +39,8 @@ std::string cause_of(CURLcode code, bool answering) {
 }  // namespace
 
 Transfer::Transfer(TransferPlan plan, std::shared_ptr<Bridge> bridge, Place place)
-    : plan_(std::move(plan)), reply_(plan_.upstream->teller, std::move(bridge), std::move(place)) {}
+    : plan_(std::move(plan)),
+      reply_(*plan_.upstream, std::move(plan_.reader), std::move(bridge), std::move(place)) {}
 
 Transfer::~Transfer() {
   if (easy_) plan_.upstream->idle.push_back(std::move(easy_));

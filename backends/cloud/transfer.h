@@ -21,6 +21,7 @@ struct TransferPlan {
   std::uint64_t id = 0;
   std::shared_ptr<Upstream> upstream;
   std::string body;
+  std::unique_ptr<AnswerReader> reader;
   bool stream = false;
   // Completion tokens at most, if the client said; bounds how long a whole answer may take.
   std::optional<int> tokens_max;

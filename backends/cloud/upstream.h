@@ -4,6 +4,7 @@
 // only).
 #pragma once
 
+#include "backends/cloud/dialects/dialect.h"
 #include "backends/cloud/easy.h"
 #include "backends/cloud/failure.h"
 #include "config/settings.h"
@@ -19,8 +20,9 @@ namespace spillway::cloud {
 
 struct Upstream {
   Teller teller;
-  std::string url;      // Of chat completions.
-  std::string ca_file;  // Empty: the system's certificates only.
+  const Dialect* dialect = nullptr;  // Of all time.
+  std::string url;                   // Of what it asks.
+  std::string ca_file;               // Empty: the system's certificates only.
   config::ProviderTimeouts timeouts;
   double tokens_per_second = 0.0;
   int concurrency_max = 0;

@@ -3,13 +3,10 @@
 // Pure functions, any thread: strings in, values out. Untrusted bytes in, so everything is checked.
 #pragma once
 
-#include "backends/contract/chat.h"
-#include "backends/contract/error.h"
+#include "backends/cloud/dialects/dialect.h"
 
-#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace spillway::cloud::openai {
 
@@ -22,33 +19,10 @@ namespace spillway::cloud::openai {
 Result<std::string> request_body(const ChatRequest& request, std::string_view model,
                                  std::string_view continues = "no");
 
-// What a provider says is wrong.
-struct Complaint {
-  std::string message;
-  std::string type;
-  std::string code;
-};
-
-struct Parsed {
-  enum class Kind {
-    pieces,     // `deltas`, possibly none.
-    done,       // The [DONE] that ends a stream.
-    complaint,  // An error object instead of an answer, or a finish_reason that means failure.
-    garbage,    // Not of this dialect.
-  };
-  Kind kind = Kind::pieces;
-  std::vector<Delta> deltas;
-  std::optional<Usage> usage;
-  Complaint complaint;
-};
-
 // One event's data.
 Parsed parse_chunk(std::string_view data);
 
 // A whole answer: one Delta with `finish` for each choice.
 Parsed parse_answer(std::string_view body);
-
-// The error object in a body, in the shapes that providers use; nullopt if there is none.
-std::optional<Complaint> parse_complaint(std::string_view body);
 
 }  // namespace spillway::cloud::openai

@@ -1,8 +1,8 @@
-#include "backends/cloud/dialects/openai.h"
+#include "backends/cloud/dialects/dialect.h"
 
 #include <nlohmann/json.hpp>
 
-namespace spillway::cloud::openai {
+namespace spillway::cloud {
 
 namespace {
 
@@ -34,4 +34,4 @@ std::optional<Complaint> parse_complaint(std::string_view body) {
   return std::nullopt;
 }
 
-}  // namespace spillway::cloud::openai
+}  // namespace spillway::cloud

@@ -1,0 +1,80 @@
+// How one kind of provider writes a request and says its answer: where to post, who one is, the
+// body, and what comes back.
+//
+// A Dialect has no state and serves any thread; an AnswerReader belongs to one answer and to the
+// cloud thread. Untrusted bytes in, so everything is checked.
+#pragma once
+
+#include "backends/contract/chat.h"
+#include "backends/contract/error.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace spillway::cloud {
+
+// What a provider says is wrong.
+struct Complaint {
+  std::string message;
+  std::string type;
+  std::string code;
+};
+
+struct Parsed {
+  enum class Kind {
+    pieces,     // `deltas`, possibly none.
+    done,       // What ends a stream; `deltas` may come with it.
+    complaint,  // An error object instead of an answer, or a finish reason that means failure.
+    garbage,    // Not of this dialect.
+  };
+  Kind kind = Kind::pieces;
+  std::vector<Delta> deltas;
+  std::optional<Usage> usage;
+  Complaint complaint;
+};
+
+class AnswerReader {
+ public:
+  virtual ~AnswerReader() = default;
+
+  // One event of a stream.
+  virtual Parsed event(std::string_view type, std::string_view data) = 0;
+
+  // A whole answer: one Delta with `finish` for each choice.
+  virtual Parsed answer(std::string_view body) = 0;
+};
+
+class Dialect {
+ public:
+  virtual ~Dialect() = default;
+
+  // Behind base_url and a slash.
+  virtual std::string_view path() const = 0;
+
+  // Header lines that say who asks; `key` may be empty.
+  virtual std::vector<std::string> headers(const std::string& key) const = 0;
+
+  // The body to send for `request` with the provider's `model`. What is to be gone on with
+  // (ChatRequest::begun) is asked for as `continues` says, a word of
+  // config::ProviderTarget::continues. Fails with invalid_request if the client's body is no JSON
+  // object.
+  virtual Result<std::string> request_body(const ChatRequest& request, std::string_view model,
+                                           std::string_view continues) const = 0;
+
+  virtual std::unique_ptr<AnswerReader> reader(const ChatRequest& request) const = 0;
+
+  // What a whole answer and a stream's last event are called, for complaints.
+  virtual std::string_view answer_name() const = 0;
+  virtual std::string_view last_event() const = 0;
+};
+
+// Null if this room knows none of that name.
+const Dialect* dialect_named(std::string_view name);
+
+// The error object in a body, in the shapes that providers use; nullopt if there is none.
+std::optional<Complaint> parse_complaint(std::string_view body);
+
+}  // namespace spillway::cloud
