@@ -105,6 +105,20 @@ void emit_keys(YAML::Emitter& out, const std::vector<Key>& keys, const Sources& 
   out << YAML::EndMap;
 }
 
+void emit_tenants(YAML::Emitter& out, const Settings& settings, const Sources& sources) {
+  if (!settings.tenants.empty()) {
+    begin(out, "tenants");
+    for (const Tenant& tenant : settings.tenants)
+      emit_named(out, tenant_rows(), tenant, sources, "tenants");
+    out << YAML::EndMap;
+  }
+  if (settings.model_limits.empty()) return;
+  begin(out, "model_limits");
+  for (const ModelLimits& model : settings.model_limits)
+    emit_named(out, model_limit_rows(), model, sources, "model_limits");
+  out << YAML::EndMap;
+}
+
 void emit_targets(YAML::Emitter& out, const Settings& settings, const Sources& sources) {
   begin(out, "targets");
   for (const LocalTarget& local : settings.local)
@@ -202,6 +216,7 @@ std::string effective_yaml(const Settings& settings) {
   out << YAML::BeginMap;
   emit_rows(out, settings_rows(), settings, sources, "");
   emit_keys(out, settings.keys, sources);
+  emit_tenants(out, settings, sources);
   emit_targets(out, settings, sources);
   emit_aliases(out, settings.policy.aliases, sources);
   emit_classes(out, settings.policy.classes, sources);

@@ -126,7 +126,7 @@ std::string no_inner(const RowText&, int) { return "{}"; }
 const Section& section(std::size_t index) { return sections().at(index); }
 
 // In the order of sections().
-enum { kFile, kKey, kLocal, kProvider, kClass, kMatch, kRule, kTest };
+enum { kFile, kKey, kTenant, kModelLimits, kLocal, kProvider, kClass, kMatch, kRule, kTest };
 
 std::string named_entries(const std::string& entry, std::string_view sentence, int depth) {
   return Block(depth)
@@ -182,6 +182,15 @@ std::string models_of(const RowText& row, int depth) {
       .close();
 }
 
+// Models' names hold more than other names do.
+std::string model_limits_of(const RowText& row, int depth) {
+  return Block(depth)
+      .add("description", text(row.sentence))
+      .add("type", R"(["object", "null"])")
+      .add("additionalProperties", object_of(section(kModelLimits).rows, "", depth + 1, no_inner))
+      .close();
+}
+
 std::string given_of(const RowText& row, int depth) {
   return Block(depth)
       .add("description", text(row.sentence))
@@ -202,7 +211,9 @@ std::string top_block(const RowText& row, int depth) {
   if (row.key == "models") return models_of(row, depth);
   if (row.key == "rules") return list_of(row, kRule, depth);
   if (row.key == "tests") return list_of(row, kTest, depth);
+  if (row.key == "model_limits") return model_limits_of(row, depth);
   std::string entry;
+  if (row.key == "tenants") entry = object_of(section(kTenant).rows, "", depth + 1, no_inner);
   if (row.key == "keys") entry = object_of(section(kKey).rows, "", depth + 1, no_inner);
   if (row.key == "targets") entry = target_of(depth + 1);
   if (row.key == "classes") entry = object_of(section(kClass).rows, "", depth + 1, match_of);

@@ -34,11 +34,23 @@ class Loading {
       declared_.keys.insert(entry.key);
       read_key(entry, path, settings);
     });
+    each("tenants", [&](const Entry& entry, const std::string& path) {
+      Tenant& tenant = settings.tenants.emplace_back();
+      tenant.name = entry.key;
+      reader_.read_rows(entry.value, path, tenant_rows(), tenant);
+    });
+    each_model("model_limits", [&](const Entry& entry, const std::string& path) {
+      ModelLimits& model = settings.model_limits.emplace_back();
+      model.name = entry.key;
+      reader_.read_rows(entry.value, path, model_limit_rows(), model);
+    });
     each("targets", [&](const Entry& entry, const std::string& path) {
       declared_.targets.insert(entry.key);
       read_target(entry, path, settings);
     });
-    read_aliases(settings);
+    each_model("models", [&](const Entry& entry, const std::string& path) {
+      read_alias(entry, path, settings.policy.aliases.emplace_back());
+    });
     each("classes", [&](const Entry& entry, const std::string& path) {
       declared_.classes.insert(entry.key);
       read_class(entry, path, settings);
@@ -89,22 +101,24 @@ class Loading {
     if (!cached_given) target.price.cached_input_per_million = target.price.input_per_million;
   }
 
-  // `name: policy`, or `name: {target: model}`. A model's name may hold more than other names do.
-  void read_aliases(Settings& settings) {
-    const Node* block = root_.find("models");
-    if (block == nullptr || block->shape == Node::Shape::nothing) return;
-    if (block->shape != Node::Shape::mapping) {
-      reader_.report("models", "expected a block `name: policy` for each one");
+  // A block by names of models, which may hold more than other names do.
+  template <class Read>
+  void each_model(const std::string& block, const Read& read) {
+    const Node* node = root_.find(block);
+    if (node == nullptr || node->shape == Node::Shape::nothing) return;
+    if (node->shape != Node::Shape::mapping) {
+      reader_.report(block, "expected a block with an entry for each name");
       return;
     }
-    for (const Entry& entry : block->entries) {
-      const std::string path = "models." + shown(entry.key);
+    for (const Entry& entry : node->entries) {
+      const std::string path = block + "." + shown(entry.key);
       reader_.places().note(path, {entry.line, entry.column});
       if (!is_model_name(entry.key)) reader_.report(path, std::string(kModelNameRule));
-      read_alias(entry, path, settings.policy.aliases.emplace_back());
+      read(entry, path);
     }
   }
 
+  // `name: policy`, or `name: {target: model}`.
   void read_alias(const Entry& entry, const std::string& path, Alias& alias) {
     alias.name = entry.key;
     const Node& value = entry.value;

@@ -35,6 +35,7 @@ class References {
     check_server();
     check_targets();
     for (const Key& key : settings_.keys) check_key(key);
+    for (const ModelLimits& model : settings_.model_limits) check_model_limits(model);
     for (const Alias& alias : settings_.policy.aliases) check_alias(alias);
     for (const RequestClass& one : settings_.policy.classes) check_class(one);
     check_default_class();
@@ -79,12 +80,22 @@ class References {
 
   void check_key(const Key& key) {
     const std::string path = "keys." + key.name;
+    if (!is_name(key.tenant)) reader_.report(path + ".tenant", std::string(kNameRule));
+    if (!key.project.empty() && !is_name(key.project))
+      reader_.report(path + ".project", std::string(kNameRule));
+    for (std::size_t i = 0; models_known_ && i < key.models.size(); ++i)
+      expect(models_, key.models[i], item(path + ".models", i), "model");
     if (!key.default_class.empty()) {
       expect(declared_.classes, key.default_class, path + ".class", "class");
     }
     for (std::size_t i = 0; i < key.classes.size(); ++i) {
       expect(declared_.classes, key.classes[i], item(path + ".may_name", i), "class");
     }
+  }
+
+  // A limit on what nobody can ask for is a slip.
+  void check_model_limits(const ModelLimits& model) {
+    if (models_known_) expect(models_, model.name, "model_limits." + shown(model.name), "model");
   }
 
   void check_alias(const Alias& alias) {
@@ -192,6 +203,8 @@ void check_references(const Settings& settings, const Declared& declared, Reader
 }
 
 void read_secrets(Settings& settings, const Environment& environment, Reader& reader) {
+  read_one(settings.server.admin_key_source, settings.server.admin_key, "server.admin_key",
+           environment, reader);
   for (Key& key : settings.keys) {
     read_one(key.secret_source, key.secret, "keys." + key.name + ".secret", environment, reader);
   }

@@ -48,6 +48,9 @@ const std::vector<Section>& sections() {
   static const std::vector<Section> all = {
       {"The file", "", "What stands at its top level.", texts(settings_rows())},
       {"A client's key", "keys.NAME", "Who may call.", texts(key_rows())},
+      {"A tenant", "tenants.NAME", "What those who pay may use and spend.", texts(tenant_rows())},
+      {"A model's limits", "model_limits.NAME", "What all callers together may use of it.",
+       texts(model_limit_rows())},
       {"The local target", "targets.NAME", "The engine in this process; at most one.",
        texts(local_rows())},
       {"A provider", "targets.NAME", "An OpenAI-compatible service reached over HTTP.",

@@ -47,6 +47,8 @@ struct Row {
 
 const std::vector<Row<Settings>>& settings_rows();        // The top level of the file.
 const std::vector<Row<Key>>& key_rows();                  // keys.NAME.*
+const std::vector<Row<Tenant>>& tenant_rows();            // tenants.NAME.*
+const std::vector<Row<ModelLimits>>& model_limit_rows();  // model_limits.NAME.*
 const std::vector<Row<LocalTarget>>& local_rows();        // targets.NAME.* with kind: local
 const std::vector<Row<ProviderTarget>>& provider_rows();  // targets.NAME.* with kind: provider
 const std::vector<Row<RequestClass>>& class_rows();       // classes.NAME.*

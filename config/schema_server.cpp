@@ -1,4 +1,4 @@
-// The rows of the top level (server, limits, log…) and of `keys`.
+// The rows of the top level: server, limits, log and the blocks.
 #include "config/schema.h"
 
 namespace spillway::config {
@@ -34,6 +34,15 @@ const std::vector<Row<Settings>> kSettingsRows = {
       .sentence = "The directory for what must survive a restart (ledger, keys, files, batches, "
                   "stored answers). Without it they are kept until the process ends."},
      field<&Settings::server, &Server::state>()},
+    {{.key = "server.admin_key",
+      .kind = Kind::secret,
+      .fallback_sentence = "none: /config, /decisions and the like need none, what changes keys is "
+                           "refused",
+      .reload = Reload::restart,
+      .sentence =
+          "The operators' key, `Authorization: Bearer …`, for all of the admin listener but "
+          "/livez, /readyz and /metrics: env:NAME or file:PATH."},
+     field<&Settings::server, &Server::admin_key_source>()},
     {{.key = "server.drain",
       .kind = Kind::duration,
       .range = {0, kHour},
@@ -106,6 +115,26 @@ const std::vector<Row<Settings>> kSettingsRows = {
       .kind = Kind::block,
       .fallback_sentence = "every caller is accepted as `anonymous`",
       .sentence = "Client keys by name."}},
+    {{.key = "tenants",
+      .kind = Kind::block,
+      .fallback_sentence = "none has limits or budgets",
+      .sentence = "Limits and budgets of those who pay, by the names that keys give as `tenant`."}},
+    {{.key = "model_limits",
+      .kind = Kind::block,
+      .fallback_sentence = "none",
+      .sentence = "What all callers together may use of a model, by the name they ask for."}},
+    {{.key = "ledger.enabled",
+      .kind = Kind::flag,
+      .reload = Reload::restart,
+      .sentence = "Keep the book of what was used and what it cost, in server.state. Budgets "
+                  "need it."},
+     field<&Settings::ledger, &Ledger::enabled>()},
+    {{.key = "ledger.on_failure",
+      .kind = Kind::word,
+      .words = {"fail_closed", "local_only"},
+      .sentence = "While it cannot be written (a full disk): `fail_closed` refuses what would cost "
+                  "money with 503, `local_only` answers all it can on the local engine."},
+     field<&Settings::ledger, &Ledger::on_failure>()},
     {{.key = "targets",
       .kind = Kind::block,
       .required = true,
@@ -142,36 +171,8 @@ const std::vector<Row<Settings>> kSettingsRows = {
      field<&Settings::log, &Log::level>()},
 };
 
-const std::vector<Row<Key>> kKeyRows = {
-    {{.key = "secret",
-      .kind = Kind::secret,
-      .required = true,
-      .sentence = "What the client sends as its API key: env:NAME or file:PATH, never the key."},
-     field<&Key::secret_source>()},
-    {{.key = "tenant",
-      .kind = Kind::text,
-      .fallback_sentence = "the key's name",
-      .sentence = "Who is charged in cost metrics and logs."},
-     field<&Key::tenant>()},
-    {{.key = "class",
-      .kind = Kind::text,
-      .fallback_sentence = "the matchers of the classes decide",
-      .sentence = "The class of this key's requests that name none themselves."},
-     field<&Key::default_class>()},
-    {{.key = "may_name",
-      .kind = Kind::names,
-      .fallback_sentence = "all classes",
-      .sentence = "The classes that this key's x-spillway-class header may name."},
-     field<&Key::classes>()},
-    {{.key = "local_only",
-      .kind = Kind::flag,
-      .sentence = "This key's requests never leave the machine, whatever their class says."},
-     field<&Key::local_only>()},
-};
-
 }  // namespace
 
 const std::vector<Row<Settings>>& settings_rows() { return kSettingsRows; }
-const std::vector<Row<Key>>& key_rows() { return kKeyRows; }
 
 }  // namespace spillway::config

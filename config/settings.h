@@ -42,13 +42,54 @@ struct ServerLimits {
 };
 
 struct Server {
-  Endpoint listen;    // The OpenAI-compatible API.
-  Endpoint admin;     // /livez /readyz /metrics /config
-  int workers = 0;    // Threads that serve connections; 0: one per two cores, at least one.
-  std::string state;  // Directory of what survives a restart; empty: a temporary one.
-  Milliseconds drain{30'000};  // On SIGTERM, how long running streams may go on.
+  Endpoint listen;        // The OpenAI-compatible API.
+  Endpoint admin;         // /livez /readyz /metrics /config
+  int workers = 0;        // Threads that serve connections; 0: one per two cores, at least one.
+  std::string state;      // Directory of what survives a restart; empty: a temporary one.
+  std::string admin_key;  // Resolved from its source; empty: whoever reaches `admin` reads.
+  std::string admin_key_source;  // "env:NAME" or "file:PATH", as written.
+  Milliseconds drain{30'000};    // On SIGTERM, how long running streams may go on.
   ServerLimits limits;
   bool operator==(const Server&) const = default;
+};
+
+// What somebody may use. 0: as much as there is.
+struct Limits {
+  int requests_per_minute = 0;
+  int tokens_per_minute = 0;  // Prompt and completion.
+  int concurrency = 0;        // Requests at once.
+  bool operator==(const Limits&) const = default;
+};
+
+// What somebody may spend, in days and months of UTC.
+struct Budget {
+  std::optional<NanoUsd> day;
+  std::optional<NanoUsd> month;
+  double warn_at = 0.8;  // The share from which answers carry a warning.
+  bool hard = false;     // Never past the limit, even if a stream has to be cut for it.
+  bool operator==(const Budget&) const = default;
+};
+
+// Who pays: keys belong to tenants.
+struct Tenant {
+  std::string name;
+  Limits limits;
+  Budget budget;
+  bool operator==(const Tenant&) const = default;
+};
+
+// What all callers together may use of one model.
+struct ModelLimits {
+  std::string name;  // As clients ask for it.
+  Limits limits;
+  bool operator==(const ModelLimits&) const = default;
+};
+
+// The book of what was used and what it cost.
+struct Ledger {
+  bool enabled = true;
+  std::string on_failure = "fail_closed";  // While it cannot be written: fail_closed | local_only
+  bool operator==(const Ledger&) const = default;
 };
 
 // A client's key. The secret is read from its source at load; `spillway check` never prints it.
@@ -60,6 +101,10 @@ struct Key {
   std::string default_class;         // Empty: the class rules decide.
   std::vector<std::string> classes;  // Those its x-spillway-class header may name; empty: any.
   bool local_only = false;           // Its requests never leave the machine.
+  std::string project;               // What its costs are for, in reports.
+  std::vector<std::string> models;   // Those it may ask for; empty: any.
+  Limits limits;
+  Budget budget;
   bool operator==(const Key&) const = default;
 };
 
@@ -285,7 +330,10 @@ struct Origins {
 
 struct Settings {
   Server server;
-  std::vector<Key> keys;           // Empty: every caller is accepted as tenant "anonymous".
+  std::vector<Key> keys;        // Empty: every caller is accepted as tenant "anonymous".
+  std::vector<Tenant> tenants;  // Those with limits or budgets of their own.
+  std::vector<ModelLimits> model_limits;
+  Ledger ledger;
   std::vector<LocalTarget> local;  // At most one for now.
   std::vector<ProviderTarget> providers;
   Policy policy;

@@ -25,6 +25,7 @@ ClosedSets closed_sets(const config::Settings& settings) {
   for (const auto& alias : settings.policy.aliases) sets.models.push_back(alias.name);
 
   sets.tenants.push_back("anonymous");
+  for (const auto& tenant : settings.tenants) sets.tenants.push_back(tenant.name);
   for (const auto& key : settings.keys) sets.tenants.push_back(key.tenant);
   for (const auto& rule : settings.policy.rules) sets.rules.push_back(rule.name);
   return sets;

@@ -62,7 +62,8 @@ const std::vector<BadFile> kBadFiles = {
      "sever: {listen: 127.0.0.1:1}\n" + kLocal + "server:\n  lisen: 127.0.0.1:1\n  colour: red\n",
      {"1:1: sever: unknown key, did you mean `server`?",
       "5:3: server.lisen: unknown key, did you mean `listen`?",
-      "6:3: server.colour: unknown key; valid here: listen, admin, workers, drain, "
+      "6:3: server.colour: unknown key; valid here: listen, admin, workers, state, admin_key, "
+      "drain, "
       "connections_max, body_max, headers_max, header_timeout, body_timeout, idle_timeout, "
       "write_timeout"}},
     {"right_word_wrong_level",
