@@ -1,0 +1,107 @@
+// Who pays for what: every request holds what it may cost before it costs anything, and when it is
+// over what it did cost is booked, once.
+//
+// Thread-safe. Nothing here waits: holds and posts are memory (ledger.h says when they are safe,
+// purse.h how money is put aside). A Hold belongs to its request's coroutine; one that goes out of
+// scope unposted cost nothing.
+#pragma once
+
+#include "backends/contract/error.h"
+#include "gateway/account/ledger.h"
+#include "gateway/account/purse.h"
+#include "gateway/store/directory.h"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace spillway::account {
+
+// On whose account. The budgets may be null: none. All is kept alive by the caller while the Hold
+// lives.
+struct Payer {
+  std::string_view tenant;
+  std::string_view key;
+  std::string_view project;
+  const config::Budget* tenant_budget = nullptr;
+  const config::Budget* key_budget = nullptr;
+};
+
+class Account;
+
+class Hold {
+ public:
+  Hold() = default;
+  Hold(Hold&& other) noexcept { *this = std::move(other); }
+  Hold& operator=(Hold&& other) noexcept;
+  ~Hold();
+
+  // What the request may cost; less than was wanted where a hard budget ends.
+  NanoUsd granted() const { return granted_; }
+
+  // Another target is to be paid besides: true if all of `amount` is granted now.
+  bool raise(NanoUsd amount);
+
+  // What it did cost. Once.
+  void post(const Posting& posting);
+
+  bool open() const { return account_ != nullptr; }
+
+ private:
+  friend class Account;
+  void close(const Posting& posting);
+
+  Account* account_ = nullptr;
+  Outbox::Index index_ = 0;
+  Payer payer_;
+  Purse* tenant_ = nullptr;
+  Purse* key_ = nullptr;
+  NanoUsd granted_ = 0;
+};
+
+// A payer's money as metrics show it.
+struct PurseGauge {
+  std::string tenant;
+  Purse::State state;
+};
+
+class Account {
+ public:
+  // `requests_max` may be under way at once.
+  static Result<std::unique_ptr<Account>> open(const store::Directory& directory, int requests_max);
+
+  // Puts aside what `id` may cost: `wanted`, or at least `least` where a hard budget has no more.
+  // over_budget: it is spent; rate_limited: running requests hold the rest; overloaded: the ledger
+  // is too far behind.
+  Result<Hold> hold(std::string_view id, const Payer& payer, NanoUsd least, NanoUsd wanted);
+
+  // In a few words, if the payer is near the end of a budget; else empty.
+  std::string warning(const Payer& payer);
+
+  // False while the ledger cannot be written: nothing that costs money should be begun.
+  bool writable() const { return ledger_->writable(); }
+
+  LedgerCounters ledger() const { return ledger_->counters(); }
+  std::vector<PurseGauge> tenants() const;
+  bool flush(std::chrono::milliseconds limit) { return ledger_->flush(limit); }
+
+ private:
+  friend class Hold;
+  using Purses = std::map<std::string, std::unique_ptr<Purse>, std::less<>>;
+
+  Account() = default;
+  void take_back(const Slot& slot);
+  Purse& purse(Purses& purses, std::string_view name);
+  std::optional<Error> put_aside(Hold& hold, NanoUsd least, NanoUsd wanted);
+
+  mutable std::shared_mutex mutex_;  // Of the tables; a purse, once there, stays.
+  Purses tenants_;
+  Purses keys_;
+  std::unique_ptr<Ledger> ledger_;  // Last: its thread uses all of the above.
+};
+
+}  // namespace spillway::account

@@ -1,0 +1,70 @@
+#include "gateway/account/audit.h"
+
+#include <utility>
+
+namespace spillway::account {
+namespace {
+
+// A sentence about the book, and the query that counts what speaks against it.
+struct Invariant {
+  const char* sentence;
+  const char* query;
+};
+
+constexpr Invariant kInvariants[] = {
+    {"debits and credits are the same", "SELECT total(debits) <> total(credits) FROM balances"},
+    {"each account's balance is the sum of its entries",
+     "SELECT count(*) FROM (SELECT account, sum(debits) AS debits, sum(credits) AS credits FROM ("
+     "SELECT account, debits, credits FROM balances UNION ALL "
+     "SELECT 'tenant:' || tenant, -amount, 0 FROM entries WHERE phase = 1 UNION ALL "
+     "SELECT 'target:' || target, 0, -amount FROM entries WHERE phase = 1) GROUP BY account) "
+     "WHERE debits <> 0 OR credits <> 0"},
+    {"the hours are the sum of their entries",
+     "SELECT count(*) FROM (SELECT hour, tenant, key, target, sum(amount) AS amount, "
+     "sum(requests) AS requests, sum(prompt) AS prompt, sum(completion) AS completion FROM ("
+     "SELECT hour, tenant, key, target, amount, requests, prompt, completion FROM usage UNION ALL "
+     "SELECT at / 3600000, tenant, key, target, -amount, -(leg = 0), -prompt, -completion "
+     "FROM entries WHERE phase = 1) GROUP BY hour, tenant, key, target) "
+     "WHERE amount <> 0 OR requests <> 0 OR prompt <> 0 OR completion <> 0"},
+    {"what is void costs nothing", "SELECT count(*) FROM entries WHERE phase <> 1 AND amount <> 0"},
+    {"what is over is held no more",
+     "SELECT count(*) FROM holds JOIN entries USING(id) WHERE phase = 1"},
+    {"each leg follows the one before it",
+     "SELECT count(*) FROM entries AS one WHERE phase = 1 AND leg > 0 AND NOT EXISTS ("
+     "SELECT 1 FROM entries AS before WHERE before.id = one.id AND before.phase = 1 "
+     "AND before.leg = one.leg - 1)"},
+};
+
+Result<std::int64_t> number(store::Database& book, const char* query) {
+  auto asked = book.prepare(query);
+  if (!asked) return asked.error();
+  auto row = asked->step();
+  if (!row) return row.error();
+  return asked->integer(0);
+}
+
+}  // namespace
+
+Result<Audit> audit(store::Database& book) {
+  Audit audit;
+  const std::pair<const char*, std::int64_t*> figures[] = {
+      {"SELECT count(*) FROM entries WHERE phase = 1", &audit.entries},
+      {"SELECT count(*) FROM entries WHERE phase = 1 AND leg = 0", &audit.requests},
+      {"SELECT count(*) FROM entries WHERE phase = 2", &audit.in_doubt},
+      {"SELECT coalesce(sum(held), 0) FROM entries WHERE phase = 2", &audit.in_doubt_amount},
+      {"SELECT coalesce(sum(amount), 0) FROM entries", &audit.amount},
+  };
+  for (const auto& [query, figure] : figures) {
+    auto found = number(book, query);
+    if (!found) return found.error();
+    *figure = *found;
+  }
+  for (const Invariant& invariant : kInvariants) {
+    auto against = number(book, invariant.query);
+    if (!against) return against.error();
+    if (*against != 0) audit.broken.emplace_back(invariant.sentence);
+  }
+  return audit;
+}
+
+}  // namespace spillway::account

@@ -1,0 +1,26 @@
+// Whether the book adds up: everything that must hold of it whatever happened, looked at row by
+// row. Reads only; takes as long as reading the book.
+#pragma once
+
+#include "backends/contract/error.h"
+#include "gateway/account/slot.h"
+#include "gateway/store/database.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace spillway::account {
+
+struct Audit {
+  std::int64_t entries = 0;
+  std::int64_t requests = 0;
+  std::int64_t in_doubt = 0;    // Requests whose gateway died under them…
+  NanoUsd in_doubt_amount = 0;  // …and what they may have cost at most.
+  NanoUsd amount = 0;
+  std::vector<std::string> broken;  // What does not hold; empty: all does.
+};
+
+Result<Audit> audit(store::Database& book);
+
+}  // namespace spillway::account

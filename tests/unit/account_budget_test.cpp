@@ -1,0 +1,185 @@
+// Budgets: money is put aside before it is spent; windows open anew; hard ones give what is left.
+#include "gateway/account/account.h"
+#include "gateway/account/calendar.h"
+#include "tests/unit/account_book.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+namespace spillway::account {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::int64_t kNoon = 1'795'694'400'000 / 86'400'000 * 86'400'000 + 43'200'000;
+constexpr std::int64_t kDay = 86'400'000;
+
+config::Budget budget(std::optional<NanoUsd> day, std::optional<NanoUsd> month) {
+  config::Budget made;
+  made.day = day;
+  made.month = month;
+  return made;
+}
+
+TEST(Purse, GrantsUpToTheLimitAndNotPastIt) {
+  Purse purse;
+  const config::Budget day = budget(1'000, std::nullopt);
+  EXPECT_FALSE(purse.put_aside(day, 600, 600, kNoon).refusal);
+  EXPECT_FALSE(purse.put_aside(day, 400, 400, kNoon).refusal);
+  const auto refused = purse.put_aside(day, 1, 1, kNoon);
+  ASSERT_TRUE(refused.refusal);
+  EXPECT_FALSE(refused.refusal->for_good);  // Nothing is spent yet.
+  purse.settle(day, 600, 600, kNoon);
+  purse.settle(day, 400, 400, kNoon);
+  ASSERT_TRUE(purse.put_aside(day, 1, 1, kNoon).refusal);
+  EXPECT_TRUE(purse.put_aside(day, 1, 1, kNoon).refusal->for_good);
+  EXPECT_FALSE(purse.put_aside(day, 0, 0, kNoon).refusal);  // What costs nothing goes on.
+}
+
+TEST(Purse, WhatWasNotNeededIsThereAgain) {
+  Purse purse;
+  const config::Budget day = budget(1'000, std::nullopt);
+  EXPECT_EQ(purse.put_aside(day, 1'000, 1'000, kNoon).granted, 1'000);
+  purse.settle(day, 1'000, 10, kNoon);
+  EXPECT_EQ(purse.put_aside(day, 990, 990, kNoon).granted, 990);
+}
+
+TEST(Purse, GivesWhatIsLeftWhereLessWillDo) {
+  Purse purse;
+  const config::Budget month = budget(std::nullopt, 1'000);
+  EXPECT_EQ(purse.put_aside(month, 100, 700, kNoon).granted, 700);
+  EXPECT_EQ(purse.put_aside(month, 100, 700, kNoon).granted, 300);
+  EXPECT_TRUE(purse.put_aside(month, 100, 700, kNoon).refusal);
+}
+
+TEST(Purse, TheDayOpensAnewAndTheMonthDoesNot) {
+  Purse purse;
+  const config::Budget both = budget(1'000, 1'500);
+  purse.settle(both, 0, 1'000, kNoon);
+  EXPECT_TRUE(purse.put_aside(both, 1, 1, kNoon + kDay / 2 - 1).refusal);
+  EXPECT_EQ(purse.put_aside(both, 500, 500, kNoon + kDay / 2).granted, 500);
+  const auto refused = purse.put_aside(both, 1, 1, kNoon + kDay);
+  ASSERT_TRUE(refused.refusal);
+  EXPECT_EQ(refused.refusal->window, Window::month);
+  EXPECT_FALSE(purse.put_aside(both, 500, 500, next_month(kNoon)).refusal);
+}
+
+TEST(Purse, AClockSetBackOpensNoWindow) {
+  Purse purse;
+  const config::Budget day = budget(1'000, std::nullopt);
+  purse.settle(day, 0, 1'000, kNoon);
+  EXPECT_TRUE(purse.put_aside(day, 1, 1, kNoon - 3 * kDay).refusal);
+}
+
+TEST(Purse, TellsWhatWentPastTheLimit) {
+  Purse purse;
+  const config::Budget day = budget(1'000, std::nullopt);
+  purse.settle(day, 0, 1'010, kNoon);
+  EXPECT_EQ(purse.state(kNoon).overshoot, 10);
+  purse.settle(day, 0, 5, kNoon);
+  EXPECT_EQ(purse.state(kNoon).overshoot, 15);
+}
+
+TEST(Purse, WarnsFromItsShareOn) {
+  Purse purse;
+  config::Budget day = budget(1'000, std::nullopt);
+  purse.settle(day, 0, 799, kNoon);
+  EXPECT_FALSE(purse.nearly_spent(day, kNoon));
+  EXPECT_FALSE(purse.put_aside(day, 1, 1, kNoon).refusal);
+  EXPECT_EQ(purse.nearly_spent(day, kNoon), Window::day);
+}
+
+TEST(Calendar, MonthsOfAllLengths) {
+  const std::int64_t december = next_month(kNoon);
+  EXPECT_EQ(date_of(kNoon), "2026-11-26");
+  EXPECT_EQ(date_of(december), "2026-12-01");
+  EXPECT_EQ(date_of(next_month(december)), "2027-01-01");
+  EXPECT_EQ(date_of(next_day(december - 1)), "2026-12-01");
+}
+
+class AccountTest : public ::testing::Test {
+ protected:
+  void reopen() {
+    account_.reset();
+    account_ = std::move(*Account::open(directory_, 16));
+  }
+
+  Payer payer() const { return {"acme", "demo", "", &tenant_, &key_}; }
+
+  store::Directory directory_ = *store::Directory::open("");
+  config::Budget tenant_ = budget(std::nullopt, 10'000);
+  config::Budget key_ = budget(5'000, std::nullopt);
+  std::unique_ptr<Account> account_ = std::move(*Account::open(directory_, 16));
+};
+
+TEST_F(AccountTest, BothPursesMustBearIt) {
+  auto first = account_->hold("req_1", payer(), 4'000, 4'000);
+  ASSERT_TRUE(first);
+  const auto second = account_->hold("req_2", payer(), 4'000, 4'000);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Errc::rate_limited);  // The first may turn out cheaper.
+  first->post(cloud_posting(4'000));
+  const auto third = account_->hold("req_3", payer(), 4'000, 4'000);
+  ASSERT_FALSE(third);
+  EXPECT_EQ(third.error().code, Errc::over_budget);
+  EXPECT_NE(third.error().message.find("budget of key 'demo'"), std::string::npos);
+  EXPECT_EQ(account_->tenants().front().state.held, 0);  // Nothing of the refused stayed.
+  EXPECT_EQ(account_->tenants().front().state.month, 4'000);
+}
+
+TEST_F(AccountTest, AHoldThatIsDroppedCostNothing) {
+  {
+    auto hold = account_->hold("req_1", payer(), 5'000, 5'000);
+  }
+  EXPECT_TRUE(account_->hold("req_2", payer(), 5'000, 5'000));
+}
+
+TEST_F(AccountTest, ARaiseNeedsRoom) {
+  auto hold = account_->hold("req_1", payer(), 3'000, 3'000);
+  EXPECT_TRUE(hold->raise(5'000));
+  EXPECT_EQ(hold->granted(), 5'000);
+  EXPECT_FALSE(hold->raise(5'001));
+  EXPECT_EQ(hold->granted(), 5'000);
+}
+
+TEST_F(AccountTest, WhatWasSpentIsRememberedOverARestart) {
+  auto hold = account_->hold("req_1", payer(), 5'000, 5'000);
+  hold->post(cloud_posting(4'500));
+  reopen();
+  EXPECT_FALSE(account_->hold("req_2", payer(), 501, 501));
+  EXPECT_TRUE(account_->hold("req_3", payer(), 500, 500));
+}
+
+TEST_F(AccountTest, WhatWasInTheBookBeforeIsNotSpentAgain) {
+  account_->hold("batch_1:1", payer(), 0, 0)->post(cloud_posting(3'000));
+  ASSERT_TRUE(account_->flush(5s));
+  account_->hold("batch_1:1", payer(), 0, 0)->post(cloud_posting(3'000));
+  ASSERT_TRUE(account_->flush(5s));
+  for (int i = 0; i < 500 && account_->tenants().front().state.month != 3'000; ++i)
+    std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(account_->tenants().front().state.month, 3'000);
+}
+
+TEST_F(AccountTest, BurstsOfManyNeverSpendMoreThanThereIs) {
+  constexpr int kThreads = 4;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([this, t] {
+      for (int i = 0; i < 500; ++i) {
+        const std::string id = std::to_string(t) + ":" + std::to_string(i);
+        auto hold = account_->hold(id, payer(), 70, 70);
+        if (hold) hold->post(cloud_posting(i % 2 == 0 ? 70 : 35));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const Purse::State state = account_->tenants().front().state;
+  EXPECT_LE(state.month, 5'000);
+  EXPECT_GT(state.month, 5'000 - 70);
+  EXPECT_EQ(state.overshoot, 0);
+  EXPECT_EQ(state.held, 0);
+}
+
+}  // namespace
+}  // namespace spillway::account
