@@ -48,7 +48,7 @@ WALLS = {
     "gateway/anthropic/": [CONTRACT, "config/", "gateway/wire/"],
     "gateway/responses/": [CONTRACT, "config/", "gateway/wire/"],
     "gateway/policy/": [CONTRACT, "config/settings.h", "config/problem.h", "config/language/"],
-    "gateway/account/": [CONTRACT, "config/settings.h", "gateway/store/"],
+    "gateway/account/": [CONTRACT, "config/settings.h", "gateway/store/", "gateway/policy/gcra.h"],
     "gateway/telemetry/": [CONTRACT, "config/settings.h", "gateway/receipt.h"],
     "gateway/admin/": [CONTRACT, "config/", "gateway/http/", "gateway/receipt.h"],
     "gateway/provider/": [CONTRACT, "config/", "gateway/http/", "backends/simulated/"],

@@ -1,0 +1,168 @@
+#include "gateway/account/limiter.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace spillway::account {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kAskAgain{1'000};  // Somebody's answer ends, nobody knows when.
+constexpr std::string_view kWhose[] = {"key", "tenant", "model"};
+constexpr LimitKind kKinds[] = {LimitKind::requests, LimitKind::tokens, LimitKind::concurrency};
+
+int limit_of(const config::Limits& limits, LimitKind kind) {
+  switch (kind) {
+    case LimitKind::requests: return limits.requests_per_minute;
+    case LimitKind::tokens: return limits.tokens_per_minute;
+    case LimitKind::concurrency: return limits.concurrency;
+  }
+  return 0;
+}
+
+Error refused(std::size_t whose, const Subject& subject, LimitKind kind, int amount,
+              milliseconds retry_after) {
+  const int limit = limit_of(*subject.limits, kind);
+  std::string message = "The " + std::string(kWhose[whose]) + " '" + std::string(subject.name) +
+                        "' may use " + std::to_string(limit);
+  switch (kind) {
+    case LimitKind::requests: message += " requests a minute."; break;
+    case LimitKind::tokens:
+      message += " tokens a minute; this request may come to " + std::to_string(amount) + ".";
+      break;
+    case LimitKind::concurrency: message += " requests at once."; break;
+  }
+  return {Errc::rate_limited, std::move(message), "", retry_after};
+}
+
+void narrow(std::optional<Standing::Line>& line, std::int64_t limit,
+            const policy::Bucket::Answer& answer) {
+  if (line && line->remaining * limit <= answer.remaining * line->limit) return;
+  line = {limit, answer.remaining, answer.reset};
+}
+
+}  // namespace
+
+std::string_view name_of(LimitKind kind) {
+  switch (kind) {
+    case LimitKind::requests: return "requests";
+    case LimitKind::tokens: return "tokens";
+    case LimitKind::concurrency: return "concurrency";
+  }
+  return "";
+}
+
+struct State {
+  policy::Bucket requests;
+  policy::Bucket tokens;
+  std::atomic<int> under_way{0};
+};
+
+Pass& Pass::operator=(Pass&& other) noexcept {
+  if (this == &other) return *this;
+  leave();
+  places_ = std::exchange(other.places_, {});
+  counted_ = other.counted_;
+  return *this;
+}
+
+void Pass::leave() {
+  for (const Place& place : places_) {
+    if (place.state) place.state->under_way.fetch_sub(1, std::memory_order_relaxed);
+  }
+  places_ = {};
+}
+
+void Pass::used(int tokens) {
+  for (const Place& place : places_) {
+    if (!place.state || place.limits->tokens_per_minute == 0) continue;
+    place.state->tokens.correct(place.limits->tokens_per_minute, tokens - counted_);
+  }
+  counted_ = tokens;
+}
+
+Limiter::Limiter() = default;
+Limiter::~Limiter() = default;
+
+State& Limiter::state(Limited whose, std::string_view name) {
+  States& states = states_[static_cast<std::size_t>(whose)];
+  {
+    const std::shared_lock lock(mutex_);
+    const auto found = states.find(name);
+    if (found != states.end()) return *found->second;
+  }
+  const std::lock_guard lock(mutex_);
+  std::unique_ptr<State>& made = states[std::string(name)];
+  if (!made) made = std::make_unique<State>();
+  return *made;
+}
+
+// Of one kind from all subjects, or from none.
+std::optional<Error> Limiter::take(Pass& pass, LimitKind kind, const Subjects& subjects,
+                                   int amount, TimePoint now, Standing& standing) {
+  const bool by_tokens = kind == LimitKind::tokens;
+  const auto bucket = [by_tokens](State& state) -> policy::Bucket& {
+    return by_tokens ? state.tokens : state.requests;
+  };
+  for (std::size_t i = 0; i < subjects.size(); ++i) {
+    if (!pass.places_[i].state) continue;
+    const int limit = limit_of(*subjects[i].limits, kind);
+    if (limit == 0) continue;
+    const auto answer = bucket(*pass.places_[i].state).take(limit, amount, now);
+    narrow(by_tokens ? standing.tokens : standing.requests, limit, answer);
+    if (answer.taken) continue;
+    for (std::size_t before = 0; before < i; ++before) {
+      State* taken_from = pass.places_[before].state;
+      if (!taken_from) continue;
+      const int rate = limit_of(*subjects[before].limits, kind);
+      if (rate > 0) bucket(*taken_from).correct(rate, -std::min(amount, rate));
+    }
+    return refused(i, subjects[i], kind, amount,
+                   std::chrono::ceil<milliseconds>(answer.retry_after));
+  }
+  return std::nullopt;
+}
+
+Result<Pass> Limiter::enter(const Subjects& subjects, int tokens, TimePoint now,
+                            Standing& standing) {
+  Pass pass;
+  std::optional<Error> refusal;
+  LimitKind at = LimitKind::concurrency;
+  for (std::size_t i = 0; i < subjects.size(); ++i) {
+    if (!subjects[i].limits || *subjects[i].limits == config::Limits{}) continue;
+    State& state = this->state(static_cast<Limited>(i), subjects[i].name);
+    const int others = state.under_way.fetch_add(1, std::memory_order_relaxed);
+    pass.places_[i] = {&state, subjects[i].limits};
+    const int limit = subjects[i].limits->concurrency;
+    if (limit > 0 && others >= limit && !refusal)
+      refusal = refused(i, subjects[i], LimitKind::concurrency, 1, kAskAgain);
+  }
+  if (!refusal) {
+    at = LimitKind::requests;
+    refusal = take(pass, at, subjects, 1, now, standing);
+  }
+  if (!refusal) {
+    at = LimitKind::tokens;
+    refusal = take(pass, at, subjects, tokens, now, standing);
+  }
+  if (refusal) {
+    refused_[static_cast<std::size_t>(at)].fetch_add(1, std::memory_order_relaxed);
+    return std::move(*refusal);
+  }
+  for (auto& allowed : allowed_) allowed.fetch_add(1, std::memory_order_relaxed);
+  pass.counted_ = tokens;
+  return pass;
+}
+
+std::array<Limiter::Check, kLimitKinds> Limiter::checks() const {
+  std::array<Check, kLimitKinds> all{};
+  for (std::size_t i = 0; i < kLimitKinds; ++i) {
+    all[i] = {kKinds[i], allowed_[i].load(std::memory_order_relaxed),
+              refused_[i].load(std::memory_order_relaxed)};
+  }
+  return all;
+}
+
+}  // namespace spillway::account

@@ -1,0 +1,104 @@
+// How much each key, tenant and model may be used: requests and tokens a minute, and requests at
+// once.
+//
+// Thread-safe; a check takes some hundred nanoseconds. A Pass belongs to its request and gives its
+// places back when it goes out of scope; the Limiter must outlive it. Time is given.
+#pragma once
+
+#include "backends/contract/deadline.h"
+#include "backends/contract/error.h"
+#include "config/settings.h"
+#include "gateway/policy/gcra.h"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+
+namespace spillway::account {
+
+enum class Limited { key, tenant, model };
+enum class LimitKind { requests, tokens, concurrency };
+constexpr std::size_t kLimitKinds = 3;
+std::string_view name_of(LimitKind kind);
+
+// Whose limits count for a request. Null: none of that kind. Kept alive by the caller while the
+// Pass lives.
+struct Subject {
+  std::string_view name;
+  const config::Limits* limits = nullptr;
+};
+using Subjects = std::array<Subject, 3>;  // By Limited.
+
+// The narrowest of the limits that a client is under, for its headers.
+struct Standing {
+  struct Line {
+    std::int64_t limit = 0;
+    std::int64_t remaining = 0;
+    std::chrono::nanoseconds reset{};
+  };
+  std::optional<Line> requests;
+  std::optional<Line> tokens;
+};
+
+class Limiter;
+
+class Pass {
+ public:
+  Pass() = default;
+  Pass(Pass&& other) noexcept { *this = std::move(other); }
+  Pass& operator=(Pass&& other) noexcept;
+  ~Pass() { leave(); }
+
+  // How many tokens it came to in the end. Once.
+  void used(int tokens);
+
+ private:
+  friend class Limiter;
+  struct Place {
+    struct State* state = nullptr;
+    const config::Limits* limits = nullptr;
+  };
+  void leave();
+
+  std::array<Place, 3> places_{};
+  int counted_ = 0;
+};
+
+class Limiter {
+ public:
+  struct Check {
+    LimitKind kind;
+    std::uint64_t allowed = 0;
+    std::uint64_t refused = 0;
+  };
+
+  Limiter();
+  ~Limiter();
+
+  // A request of so many tokens, as far as is known. rate_limited, with the exact time after which
+  // it can help to ask again, if any of the limits is reached; then nothing is counted. `standing`
+  // is told either way.
+  Result<Pass> enter(const Subjects& subjects, int tokens, TimePoint now, Standing& standing);
+
+  std::array<Check, kLimitKinds> checks() const;
+
+ private:
+  using States = std::map<std::string, std::unique_ptr<struct State>, std::less<>>;
+  State& state(Limited whose, std::string_view name);
+  std::optional<Error> take(Pass& pass, LimitKind kind, const Subjects& subjects, int amount,
+                            TimePoint now, Standing& standing);
+
+  mutable std::shared_mutex mutex_;  // Of the tables; a state, once there, stays.
+  std::array<States, 3> states_;
+  std::array<std::atomic<std::uint64_t>, kLimitKinds> allowed_{};
+  std::array<std::atomic<std::uint64_t>, kLimitKinds> refused_{};
+};
+
+}  // namespace spillway::account

@@ -1,0 +1,144 @@
+// Rates and places: exactly as many as allowed, exactly as late as told.
+#include "gateway/account/limiter.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+#include <vector>
+
+namespace spillway::account {
+namespace {
+
+using namespace std::chrono_literals;
+
+const TimePoint kStart{std::chrono::hours(1)};
+
+TEST(Gcra, AMinutesWorthAtOnceAndThenEvenly) {
+  policy::Bucket bucket;
+  for (int i = 0; i < 6; ++i) {
+    const auto answer = bucket.take(6, 1, kStart);
+    EXPECT_TRUE(answer.taken);
+    EXPECT_EQ(answer.remaining, 5 - i);
+    EXPECT_EQ(answer.reset, (i + 1) * 10s);
+  }
+  const auto refused = bucket.take(6, 1, kStart);
+  EXPECT_FALSE(refused.taken);
+  EXPECT_EQ(refused.retry_after, 10s);
+  EXPECT_FALSE(bucket.take(6, 1, kStart + 10s - 1ns).taken);
+  EXPECT_TRUE(bucket.take(6, 1, kStart + 10s).taken);
+  EXPECT_FALSE(bucket.take(6, 1, kStart + 10s).taken);
+}
+
+TEST(Gcra, TheToldTimeIsExact) {
+  for (const std::int64_t rate : {1, 7, 60, 999, 100'000, 2'000'000'000}) {
+    policy::Bucket bucket;
+    EXPECT_TRUE(bucket.take(rate, rate, kStart).taken) << rate;
+    const auto refused = bucket.take(rate, 1, kStart);
+    ASSERT_FALSE(refused.taken) << rate;
+    EXPECT_FALSE(bucket.take(rate, 1, kStart + refused.retry_after - 1ns).taken) << rate;
+    EXPECT_TRUE(bucket.take(rate, 1, kStart + refused.retry_after).taken) << rate;
+  }
+}
+
+TEST(Gcra, MoreThanAMinutesWorthNeedsAllOfIt) {
+  policy::Bucket bucket;
+  EXPECT_TRUE(bucket.take(100, 1'000, kStart).taken);
+  EXPECT_EQ(bucket.take(100, 1'000, kStart).retry_after, 60s);
+}
+
+TEST(Gcra, ACorrectionCountsBothWays) {
+  policy::Bucket bucket;
+  EXPECT_TRUE(bucket.take(60, 30, kStart).taken);
+  bucket.correct(60, -20);
+  EXPECT_EQ(bucket.take(60, 0, kStart).remaining, 50);
+  bucket.correct(60, 60);
+  EXPECT_EQ(bucket.take(60, 1, kStart).retry_after, 11s);
+}
+
+class LimiterTest : public ::testing::Test {
+ protected:
+  Result<Pass> enter(int tokens = 0, TimePoint now = kStart) {
+    standing_ = {};
+    return limiter_.enter({{{"demo", &key_}, {"acme", &tenant_}, {"auto", &model_}}}, tokens, now,
+                          standing_);
+  }
+
+  config::Limits key_, tenant_, model_;
+  Standing standing_;
+  Limiter limiter_;
+};
+
+TEST_F(LimiterTest, NoLimitsSayNothing) {
+  EXPECT_TRUE(enter(1'000'000));
+  EXPECT_FALSE(standing_.requests);
+  EXPECT_FALSE(standing_.tokens);
+}
+
+TEST_F(LimiterTest, TheNarrowestIsTold) {
+  key_.requests_per_minute = 100;
+  tenant_.requests_per_minute = 2;
+  model_.tokens_per_minute = 1'000;
+  EXPECT_TRUE(enter(400));
+  ASSERT_TRUE(standing_.requests && standing_.tokens);
+  EXPECT_EQ(standing_.requests->limit, 2);
+  EXPECT_EQ(standing_.requests->remaining, 1);
+  EXPECT_EQ(standing_.tokens->remaining, 600);
+  EXPECT_TRUE(enter());
+  const auto refused = enter();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::rate_limited);
+  EXPECT_EQ(*refused.error().retry_after, 30s);
+  EXPECT_NE(refused.error().message.find("tenant 'acme'"), std::string::npos);
+}
+
+TEST_F(LimiterTest, WhatIsRefusedCountsNowhere) {
+  key_.requests_per_minute = 100;
+  tenant_.requests_per_minute = 1;
+  EXPECT_TRUE(enter());
+  for (int i = 0; i < 50; ++i) EXPECT_FALSE(enter());
+  tenant_.requests_per_minute = 0;
+  EXPECT_TRUE(enter());
+  EXPECT_EQ(standing_.requests->remaining, 98);
+}
+
+TEST_F(LimiterTest, TokensAreCorrectedWhenTheyAreKnown) {
+  key_.tokens_per_minute = 1'000;
+  {
+    auto pass = enter(900);
+    ASSERT_TRUE(pass);
+    pass->used(100);
+  }
+  EXPECT_TRUE(enter(900));
+  EXPECT_FALSE(enter(1));
+}
+
+TEST_F(LimiterTest, PlacesComeBack) {
+  key_.concurrency = 2;
+  {
+    auto first = enter();
+    auto second = enter();
+    ASSERT_TRUE(first && second);
+    EXPECT_FALSE(enter());
+  }
+  EXPECT_TRUE(enter());
+  EXPECT_EQ(limiter_.checks()[2].refused, 1U);
+}
+
+TEST_F(LimiterTest, ThreadsTogetherGetWhatIsAllowedAndNoMore) {
+  key_.requests_per_minute = 1'000;
+  std::atomic<int> passed{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([this, &passed] {
+      for (int i = 0; i < 500; ++i) {
+        Standing standing;
+        if (limiter_.enter({{{"demo", &key_}, {}, {}}}, 0, kStart, standing)) ++passed;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(passed, 1'000);
+}
+
+}  // namespace
+}  // namespace spillway::account
