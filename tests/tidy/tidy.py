@@ -24,7 +24,7 @@ HEAVY = {
     r"boost/beast": ["gateway/http/"],
     r"(torch|ATen|c10)/": ["backends/local/ops/", "backends/local/model/"],
     r"nlohmann/(?!json_fwd)": [
-        "gateway/wire/", "gateway/openai/", "gateway/admin/", "gateway/provider/", "gateway/telemetry/", "backends/cloud/dialects/",
+        "gateway/wire/", "gateway/files/", "gateway/batch/", "gateway/openai/", "gateway/admin/", "gateway/provider/", "gateway/telemetry/", "backends/cloud/dialects/",
         "backends/local/loader/", "backends/local/tokenizer/", "backends/local/template/",
     ],
     r"prometheus/": ["gateway/telemetry/"],
@@ -44,6 +44,8 @@ WALLS = {
     "gateway/http/": [CONTRACT, "config/"],
     "gateway/store/": [CONTRACT],
     "gateway/wire/": [CONTRACT, "config/"],
+    "gateway/files/": [CONTRACT, "gateway/store/", "gateway/wire/"],
+    "gateway/batch/": [CONTRACT, "gateway/store/", "gateway/wire/"],
     "gateway/openai/": [CONTRACT, "config/", "gateway/wire/"],
     "gateway/anthropic/": [CONTRACT, "config/", "gateway/wire/"],
     "gateway/responses/": [CONTRACT, "config/", "gateway/wire/"],

@@ -1,0 +1,32 @@
+#include "gateway/files/draft.h"
+
+#include <unistd.h>
+
+namespace spillway::files {
+
+Result<Draft> Draft::create(std::string path, std::uint64_t bytes_max, Error excuse) {
+  auto file = store::DiskFile::create(path);
+  if (!file) return file.error();
+  return Draft(std::move(*file), std::move(path), bytes_max, std::move(excuse));
+}
+
+Draft::~Draft() {
+  if (!path_.text.empty()) ::unlink(path_.text.c_str());
+}
+
+Result<void> Draft::write(std::string_view bytes) {
+  if (bytes.size() > bytes_max_ - bytes_) return excuse_;
+  auto written = file_.write(bytes);
+  if (written) bytes_ += bytes.size();
+  return written;
+}
+
+Result<void> Draft::keep(const std::string& path) {
+  auto synced = file_.sync();
+  if (!synced) return synced;
+  auto renamed = store::rename_durably(path_.text, path);
+  if (renamed) path_.text.clear();
+  return renamed;
+}
+
+}  // namespace spillway::files

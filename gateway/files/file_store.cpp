@@ -1,0 +1,142 @@
+#include "gateway/files/file_store.h"
+
+#include "gateway/store/fresh_id.h"
+
+#include <limits>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+namespace spillway::files {
+namespace {
+
+constexpr const char* kColumns = "id, tenant, name, purpose, bytes, created, expires";
+
+Error invalid(Errc code, std::string why, std::string param) {
+  return Error{code, std::move(why), std::move(param), std::nullopt};
+}
+
+File file_in(const store::Statement& row) {
+  File file{std::string(row.text(0)),
+            std::string(row.text(1)),
+            std::string(row.text(2)),
+            std::string(row.text(3)),
+            static_cast<std::uint64_t>(row.integer(4)),
+            row.integer(5),
+            std::nullopt};
+  if (!row.is_null(6)) file.expires = row.integer(6);
+  return file;
+}
+
+}  // namespace
+
+Result<Draft> FileStore::begin(std::string_view tenant) {
+  return shelf_.draft(tenant, shelf_.limits().file_max);
+}
+
+Result<File> FileStore::keep(Draft& draft, File file) {
+  if (file.purpose == "batch" && draft.bytes() > shelf_.limits().batch_input_max) {
+    return invalid(
+        Errc::payload_too_large,
+        "a batch's input may have " + std::to_string(shelf_.limits().batch_input_max) + " bytes",
+        "file");
+  }
+  file.id = store::fresh_id("file-");
+  file.bytes = draft.bytes();
+  auto kept = draft.keep(path_of(file));
+  if (kept) kept = insert(file);
+  if (!kept) return kept.error();
+  return file;
+}
+
+Result<void> FileStore::adopt(const File& file, const std::string& path) {
+  if (::access(path.c_str(), F_OK) == 0) {
+    auto renamed = store::rename_durably(path, path_of(file));
+    if (!renamed) return renamed;
+  }
+  return insert(file);
+}
+
+Result<void> FileStore::insert(const File& file) {
+  auto row = shelf_.database().prepare(
+      "INSERT OR IGNORE INTO files(id, tenant, name, purpose, bytes, created, expires) "
+      "VALUES(?, ?, ?, ?, ?, ?, ?)");
+  if (!row) return row.error();
+  row->bind(0, file.id).bind(1, file.tenant).bind(2, file.name).bind(3, file.purpose);
+  row->bind(4, static_cast<std::int64_t>(file.bytes)).bind(5, file.created);
+  file.expires ? row->bind(6, *file.expires) : row->bind_null(6);
+  auto inserted = row->run();
+  if (!inserted) return inserted;
+  return shelf_.count();
+}
+
+Result<File> FileStore::find(std::string_view tenant, std::string_view id, Seconds now) {
+  auto row = shelf_.database().prepare(std::string("SELECT ") + kColumns +
+                                       " FROM files WHERE id = ? AND tenant = ? AND "
+                                       "(expires IS NULL OR expires > ?)");
+  if (!row) return row.error();
+  auto found = row->bind(0, id).bind(1, tenant).bind(2, now).step();
+  if (!found) return found.error();
+  if (!*found) return invalid(Errc::not_found, "there is no file '" + std::string(id) + "'", "id");
+  return file_in(*row);
+}
+
+Result<std::int64_t> FileStore::position_of(std::string_view tenant, std::string_view id) {
+  auto row = shelf_.database().prepare("SELECT seq FROM files WHERE id = ? AND tenant = ?");
+  if (!row) return row.error();
+  auto found = row->bind(0, id).bind(1, tenant).step();
+  if (!found) return found.error();
+  if (!*found) return invalid(Errc::invalid_request, "'after' names no file", "after");
+  return row->integer(0);
+}
+
+Result<FilePage> FileStore::list(std::string_view tenant, const ListQuery& query, Seconds now) {
+  using Limits = std::numeric_limits<std::int64_t>;
+  std::int64_t from = query.newest_first ? Limits::max() : 0;
+  if (!query.after.empty()) {
+    const auto after = position_of(tenant, query.after);
+    if (!after) return after.error();
+    from = *after;
+  }
+  const std::string order =
+      query.newest_first ? "seq < ?3 ORDER BY seq DESC" : "seq > ?3 ORDER BY seq";
+  auto rows =
+      shelf_.database().prepare(std::string("SELECT ") + kColumns +
+                                " FROM files WHERE tenant = ?1 AND (?2 = '' OR purpose = ?2) AND "
+                                "(expires IS NULL OR expires > ?4) AND " +
+                                order + " LIMIT ?5");
+  if (!rows) return rows.error();
+  rows->bind(0, tenant).bind(1, query.purpose).bind(2, from).bind(3, now);
+  rows->bind(4, std::int64_t{query.limit} + 1);
+  FilePage page;
+  auto row = rows->step();
+  for (; row && *row; row = rows->step()) page.files.push_back(file_in(*rows));
+  if (!row) return row.error();
+  page.has_more = page.files.size() > static_cast<std::size_t>(query.limit);
+  if (page.has_more) page.files.pop_back();
+  return page;
+}
+
+Result<void> FileStore::remove(std::string_view tenant, std::string_view id, Seconds now) {
+  const auto file = find(tenant, id, now);
+  if (!file) return file.error();
+  auto row = shelf_.database().prepare("DELETE FROM files WHERE id = ?");
+  if (!row) return row.error();
+  auto removed = row->bind(0, id).run();
+  if (!removed) return removed;
+  shelf_.drop(id);
+  return shelf_.count();
+}
+
+Result<void> FileStore::expire(Seconds now) {
+  auto rows = shelf_.database().prepare("DELETE FROM files WHERE expires <= ? RETURNING id");
+  if (!rows) return rows.error();
+  std::vector<std::string> gone;
+  auto row = rows->bind(0, now).step();
+  for (; row && *row; row = rows->step()) gone.emplace_back(rows->text(0));
+  if (!row) return row.error();
+  for (const std::string& id : gone) shelf_.drop(id);
+  return gone.empty() ? Result<void>() : shelf_.count();
+}
+
+}  // namespace spillway::files

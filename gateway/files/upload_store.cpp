@@ -1,0 +1,221 @@
+#include "gateway/files/upload_store.h"
+
+#include "gateway/store/fresh_id.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace spillway::files {
+namespace {
+
+// So much is copied at a time: a few milliseconds.
+constexpr std::size_t kStepBytes = 4 << 20;
+
+Error invalid(std::string why, std::string param) {
+  return Error{Errc::invalid_request, std::move(why), std::move(param), std::nullopt};
+}
+
+std::string in_lower_case(std::string text) {
+  for (char& c : text) c = c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
+  return text;
+}
+
+}  // namespace
+
+std::string_view name_of(UploadState state) {
+  switch (state) {
+    case UploadState::pending: return "pending";
+    case UploadState::completed: return "completed";
+    case UploadState::cancelled: return "cancelled";
+    case UploadState::expired: return "expired";
+  }
+  return "";
+}
+
+Result<Upload> UploadStore::create(Upload upload) {
+  const std::uint64_t most =
+      upload.purpose == "batch" ? shelf_.limits().batch_input_max : shelf_.limits().file_max;
+  if (upload.bytes > most)
+    return invalid("must be at most " + std::to_string(most) + " for this purpose", "bytes");
+  upload.id = store::fresh_id("upload_");
+  upload.expires = upload.created + kUploadLifetime;
+  auto row = shelf_.database().prepare(
+      "INSERT INTO uploads(id, tenant, name, purpose, bytes, mime_type, created, expires, state, "
+      "file_expires_after) VALUES(?, ?, ?, ?, ?, ?, ?, ?, 0, ?)");
+  if (!row) return row.error();
+  row->bind(0, upload.id).bind(1, upload.tenant).bind(2, upload.name).bind(3, upload.purpose);
+  row->bind(4, static_cast<std::int64_t>(upload.bytes)).bind(5, upload.mime_type);
+  row->bind(6, upload.created).bind(7, upload.expires);
+  upload.file_expires_after ? row->bind(8, *upload.file_expires_after) : row->bind_null(8);
+  const auto inserted = row->run();
+  if (!inserted) return inserted.error();
+  return upload;
+}
+
+Result<Upload> UploadStore::find(std::string_view tenant, std::string_view id) {
+  auto row = shelf_.database().prepare(
+      "SELECT name, purpose, bytes, mime_type, created, expires, state, file_expires_after, file "
+      "FROM uploads WHERE id = ? AND tenant = ?");
+  if (!row) return row.error();
+  const auto found = row->bind(0, id).bind(1, tenant).step();
+  if (!found) return found.error();
+  if (!*found) {
+    return Error{Errc::not_found, "there is no upload '" + std::string(id) + "'", "id",
+                 std::nullopt};
+  }
+  Upload upload{.id = std::string(id),
+                .tenant = std::string(tenant),
+                .name = std::string(row->text(0)),
+                .purpose = std::string(row->text(1)),
+                .bytes = static_cast<std::uint64_t>(row->integer(2)),
+                .mime_type = std::string(row->text(3)),
+                .created = row->integer(4),
+                .expires = row->integer(5),
+                .state = static_cast<UploadState>(row->integer(6))};
+  if (!row->is_null(7)) upload.file_expires_after = row->integer(7);
+  return upload;
+}
+
+Result<Upload> UploadStore::pending(std::string_view tenant, std::string_view id, Seconds now) {
+  auto upload = find(tenant, id);
+  if (!upload) return upload;
+  if (upload->state == UploadState::pending && upload->expires <= now)
+    upload->state = UploadState::expired;
+  if (upload->state == UploadState::pending) return upload;
+  return invalid("the upload is " + std::string(name_of(upload->state)) + ": begin another", "id");
+}
+
+Result<Draft> UploadStore::begin_part(std::string_view tenant, std::string_view id, Seconds now) {
+  const auto upload = pending(tenant, id, now);
+  if (!upload) return upload.error();
+  return shelf_.draft(tenant, shelf_.limits().part_max);
+}
+
+Result<PartOfUpload> UploadStore::keep_part(Draft& draft, std::string_view tenant,
+                                            std::string_view id, Seconds now) {
+  const auto upload = pending(tenant, id, now);
+  if (!upload) return upload.error();
+  const PartOfUpload part{store::fresh_id("part_"), std::string(id), draft.bytes(), now};
+  const auto kept = draft.keep(shelf_.path_of(part.id));
+  if (!kept) return kept.error();
+  auto row = shelf_.database().prepare(
+      "INSERT INTO parts(id, upload, tenant, bytes, created) VALUES(?, ?, ?, ?, ?)");
+  if (!row) return row.error();
+  row->bind(0, part.id).bind(1, id).bind(2, tenant);
+  auto inserted = row->bind(3, static_cast<std::int64_t>(part.bytes)).bind(4, now).run();
+  if (inserted) inserted = shelf_.count();
+  if (!inserted) return inserted.error();
+  return part;
+}
+
+Result<Upload> UploadStore::cancel(std::string_view tenant, std::string_view id, Seconds now) {
+  auto upload = pending(tenant, id, now);
+  if (!upload) return upload;
+  const auto ended = end(*upload, UploadState::cancelled);
+  if (!ended) return ended.error();
+  upload->state = UploadState::cancelled;
+  return upload;
+}
+
+// The row first: parts that a kill leaves behind are swept at the next start.
+Result<void> UploadStore::end(const Upload& upload, UploadState state) {
+  auto row = shelf_.database().prepare(
+      "UPDATE uploads SET state = ?, file = ? WHERE id = ? AND state = 0");
+  if (!row) return row.error();
+  row->bind(0, static_cast<std::int64_t>(state));
+  upload.file ? row->bind(1, upload.file->id) : row->bind_null(1);
+  auto ended = row->bind(2, upload.id).run();
+  if (ended) ended = drop_parts(upload.id);
+  return ended;
+}
+
+Result<void> UploadStore::drop_parts(std::string_view id) {
+  auto rows = shelf_.database().prepare("DELETE FROM parts WHERE upload = ? RETURNING id");
+  if (!rows) return rows.error();
+  std::vector<std::string> gone;
+  auto row = rows->bind(0, id).step();
+  for (; row && *row; row = rows->step()) gone.emplace_back(rows->text(0));
+  if (!row) return row.error();
+  for (const std::string& part : gone) shelf_.drop(part);
+  return shelf_.count();
+}
+
+Result<void> UploadStore::expire(Seconds now) {
+  auto rows = shelf_.database().prepare("SELECT id FROM uploads WHERE state = 0 AND expires <= ?");
+  if (!rows) return rows.error();
+  std::vector<Upload> late;
+  auto row = rows->bind(0, now).step();
+  for (; row && *row; row = rows->step()) late.push_back({.id = std::string(rows->text(0))});
+  if (!row) return row.error();
+  for (const Upload& upload : late) {
+    auto ended = end(upload, UploadState::expired);
+    if (!ended) return ended;
+  }
+  return {};
+}
+
+Result<UploadStore::Assembly> UploadStore::assemble(std::string_view tenant, std::string_view id,
+                                                    const std::vector<std::string>& part_ids,
+                                                    std::string md5, Seconds now) {
+  auto upload = pending(tenant, id, now);
+  if (!upload) return upload.error();
+  auto part = shelf_.database().prepare("SELECT bytes FROM parts WHERE id = ? AND upload = ?");
+  if (!part) return part.error();
+  std::uint64_t bytes = 0;
+  for (const std::string& part_id : part_ids) {
+    auto found = part->bind(0, part_id).bind(1, id).step();
+    if (!found) return found.error();
+    if (!*found) return invalid("'" + part_id + "' is no part of this upload", "part_ids");
+    bytes += static_cast<std::uint64_t>(part->integer(0));
+    found = part->step();
+    if (!found) return found.error();
+  }
+  if (bytes != upload->bytes) {
+    return invalid("the parts have " + std::to_string(bytes) + " bytes together, " +
+                       std::to_string(upload->bytes) + " were announced",
+                   "part_ids");
+  }
+  // Its bytes were counted as parts.
+  auto draft = Draft::create(shelf_.path_of(store::fresh_id("")) + ".draft", bytes,
+                             invalid("the parts have changed", "part_ids"));
+  if (!draft) return draft.error();
+  Assembly assembly(*this, std::move(*upload), std::move(*draft), in_lower_case(std::move(md5)));
+  assembly.parts_ = part_ids;
+  return assembly;
+}
+
+Result<bool> UploadStore::Assembly::step() {
+  if (at_ == parts_.size()) return true;
+  const auto file = store::DiskFile::read(store_.shelf_.path_of(parts_[at_]));
+  if (!file) return file.error();
+  const auto bytes = file->read_at(offset_, kStepBytes);
+  if (!bytes) return bytes.error();
+  const auto written = draft_.write(*bytes);
+  if (!written) return written.error();
+  md5_.add(*bytes);
+  offset_ += bytes->size();
+  if (bytes->size() < kStepBytes) {
+    ++at_;
+    offset_ = 0;
+  }
+  return at_ == parts_.size();
+}
+
+Result<Upload> UploadStore::Assembly::finish(Seconds now) {
+  // Another call may have ended it while this one copied.
+  const auto still = store_.pending(upload_.tenant, upload_.id, now);
+  if (!still) return still.error();
+  if (!wanted_.empty() && md5_.hex() != wanted_)
+    return invalid("the parts do not have this MD5 together", "md5");
+  File file{"", upload_.tenant, upload_.name, upload_.purpose, 0, now, std::nullopt};
+  if (upload_.file_expires_after) file.expires = now + *upload_.file_expires_after;
+  auto kept = store_.files_.keep(draft_, std::move(file));
+  if (!kept) return kept.error();
+  upload_.file = std::move(*kept);
+  upload_.state = UploadState::completed;
+  const auto ended = store_.end(upload_, UploadState::completed);
+  if (!ended) return ended.error();
+  return upload_;
+}
+
+}  // namespace spillway::files
