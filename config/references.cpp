@@ -39,6 +39,7 @@ class References {
     for (const Alias& alias : settings_.policy.aliases) check_alias(alias);
     for (const RequestClass& one : settings_.policy.classes) check_class(one);
     check_default_class();
+    check_batch_class();
   }
 
  private:
@@ -163,6 +164,11 @@ class References {
       reader_.report(item(path + ".endpoint", i),
                      in_quotes(match.endpoints[i]) + " is not a path such as /v1/chat/completions");
     }
+  }
+
+  void check_batch_class() {
+    const std::string& name = settings_.batch.request_class;
+    if (!name.empty()) expect(declared_.classes, name, "batch.class", "class");
   }
 
   void check_default_class() {

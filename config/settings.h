@@ -92,6 +92,22 @@ struct Ledger {
   bool operator==(const Ledger&) const = default;
 };
 
+// What clients may store. All in bytes.
+struct Files {
+  std::int64_t file_max = 512LL << 20;
+  std::int64_t batch_input_max = 200LL << 20;
+  std::int64_t tenant_max = 10LL << 30;
+  bool operator==(const Files&) const = default;
+};
+
+// How the lines of batches are run.
+struct Batches {
+  std::string request_class;            // Empty: as each line's own words have it.
+  int concurrency = 32;                 // Lines at once, all batches together.
+  Milliseconds window{24 * 3'600'000};  // A batch's time, whatever window its client names.
+  bool operator==(const Batches&) const = default;
+};
+
 // A client's key. The secret is read from its source at load; `spillway check` never prints it.
 struct Key {
   std::string name;
@@ -334,6 +350,8 @@ struct Settings {
   std::vector<Tenant> tenants;  // Those with limits or budgets of their own.
   std::vector<ModelLimits> model_limits;
   Ledger ledger;
+  Files files;
+  Batches batch;
   std::vector<LocalTarget> local;  // At most one for now.
   std::vector<ProviderTarget> providers;
   Policy policy;

@@ -11,6 +11,8 @@
 #include "gateway/admin_routes.h"
 #include "gateway/api.h"
 #include "gateway/edition.h"
+#include "gateway/file_api.h"
+#include "gateway/files/cabinet.h"
 #include "gateway/fleet.h"
 #include "gateway/http/routes.h"
 #include "gateway/http/server.h"
@@ -19,8 +21,11 @@
 #include "gateway/pipeline.h"
 #include "gateway/policy_file.h"
 #include "gateway/refusal.h"
+#include "gateway/store/directory.h"
+#include "gateway/store/disk_thread.h"
 #include "gateway/telemetry/log.h"
 #include "gateway/telemetry/metrics.h"
+#include "gateway/wall_clock.h"
 
 #include <algorithm>
 #include <atomic>
@@ -64,9 +69,12 @@ int workers_of(const config::Server& server) {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / 2);
 }
 
-std::int64_t unix_seconds() {
-  const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count();
+files::Limits limits_of(const config::Files& settings) {
+  files::Limits limits;
+  limits.file_max = static_cast<std::uint64_t>(settings.file_max);
+  limits.batch_input_max = static_cast<std::uint64_t>(settings.batch_input_max);
+  limits.tenant_max = static_cast<std::uint64_t>(settings.tenant_max);
+  return limits;
 }
 
 std::string at(const config::Endpoint& endpoint, std::uint16_t port) {
@@ -92,6 +100,7 @@ class Gateway::House {
  private:
   enum class Phase { loading, serving, draining };
 
+  Result<void> open_state();
   Result<void> load_engine();
   void adopt(std::shared_ptr<const config::Settings> settings);
   Providers providers_for(const config::Settings& settings);
@@ -99,6 +108,7 @@ class Gateway::House {
   telemetry::LiveState live_state() const;
   std::vector<std::string> unready() const;
   admin::Sources sources();
+  http::Routes api_routes();
   http::Routes admin_routes();
 
   const std::shared_ptr<const config::Settings> started_with_;
@@ -107,6 +117,7 @@ class Gateway::House {
 
   // In the order of starting; what is declared first is gone last.
   telemetry::Log log_;
+  std::optional<store::Directory> state_;
   telemetry::Metrics metrics_;
   admin::Decisions decisions_{kDecisionsKept};
   cloud::CloudThread cloud_;
@@ -115,9 +126,12 @@ class Gateway::House {
   WaitingRoom waiting_{fleet_};
   policy::Admission admission_;
   CurrentEdition editions_;
+  std::unique_ptr<files::Cabinet> cabinet_;
+  store::DiskThread disk_{"disk"};
   std::optional<Pipeline> pipeline_;
   Models models_;
   Api surface_{pipeline_, models_};
+  FileApi file_api_;
   admin::Admin operations_;
   http::Routes admin_routes_;
   http::Routes api_routes_;
@@ -132,9 +146,10 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
       metrics_(label_sets(*settings), SPILLWAY_VERSION),
       admission_(settings->server.limits.in_flight_max),
       models_(editions_, unix_seconds()),
+      file_api_(editions_, disk_, cabinet_, limits_of(settings->files)),
       operations_(sources()),
       admin_routes_(admin_routes()),
-      api_routes_(surface_.routes()),
+      api_routes_(api_routes()),
       admin_({settings->server.admin, 1, settings->server.limits, "admin"},
              std::bind_front(&http::Routes::serve, &admin_routes_), protocol_reply),
       api_({settings->server.listen, workers_of(settings->server), settings->server.limits, "api",
@@ -148,7 +163,8 @@ Result<void> Gateway::House::open() {
   auto listening = admin_.start();
   if (!listening) return listening.error();
 
-  auto loaded = load_engine();
+  auto loaded = open_state();
+  if (loaded) loaded = load_engine();
   if (!loaded) return loaded.error();
 
   pipeline_.emplace(Pipeline::Doors{editions_, admission_, fleet_, waiting_, engine_.get(),
@@ -162,6 +178,16 @@ Result<void> Gateway::House::open() {
   log_.event(Level::info, "serving",
              {{"api", at(started_with_->server.listen, api_.port())},
               {"admin", at(started_with_->server.admin, admin_.port())}});
+  return {};
+}
+
+Result<void> Gateway::House::open_state() {
+  auto state = store::Directory::open(started_with_->server.state);
+  if (!state) return state.error();
+  state_.emplace(std::move(*state));
+  auto cabinet = files::Cabinet::open(*state_, limits_of(started_with_->files));
+  if (!cabinet) return cabinet.error();
+  cabinet_ = std::move(*cabinet);
   return {};
 }
 
@@ -236,6 +262,7 @@ void Gateway::House::stop(const std::function<bool()>& hurry) {
     if (SteadyClock::now() >= deadline || hurry()) break;
   }
   api_.stop();
+  disk_.stop();
   cloud_.stop();
   if (engine_) engine_->stop(SteadyClock::now());
   admin_.stop();
@@ -275,6 +302,12 @@ std::vector<std::string> Gateway::House::unready() const {
     case Phase::serving: return {};
   }
   return {};
+}
+
+http::Routes Gateway::House::api_routes() {
+  http::Routes routes = surface_.routes();
+  file_api_.add_to(routes);
+  return routes;
 }
 
 http::Routes Gateway::House::admin_routes() {

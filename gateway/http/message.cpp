@@ -1,5 +1,7 @@
 #include "gateway/http/message.h"
 
+#include "gateway/http/target.h"
+
 #include <algorithm>
 #include <cstddef>
 
@@ -28,6 +30,17 @@ std::string_view Request::bearer_token() const {
   value.remove_prefix(kBearer.size());
   value.remove_prefix(std::min(value.find_first_not_of(' '), value.size()));
   return value;
+}
+
+std::string Request::parameter(std::string_view name) const {
+  std::string_view rest = query;
+  while (!rest.empty()) {
+    const std::string_view pair = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(std::min(pair.size() + 1, rest.size()));
+    if (!pair.starts_with(name) || !pair.substr(name.size()).starts_with('=')) continue;
+    return percent_decode(pair.substr(name.size() + 1)).value_or("");
+  }
+  return {};
 }
 
 std::string_view Request::api_key() const {

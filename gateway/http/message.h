@@ -39,6 +39,10 @@ struct Request {
   // empty view.
   std::string_view bearer_token() const;
 
+  // The value in the query of `name=value`, percent-decoded; empty where there is none, or none
+  // that decodes.
+  std::string parameter(std::string_view name) const;
+
   // The bearer token, else what `x-api-key` (Anthropic's clients) or `api-key` (Azure's) says.
   std::string_view api_key() const;
 };

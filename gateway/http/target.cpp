@@ -13,6 +13,15 @@ std::optional<int> hex_digit(char c) {
   return std::nullopt;
 }
 
+std::string_view without_authority(std::string_view target) {
+  const auto scheme_end = target.find("://");
+  if (!target.starts_with("http") || scheme_end == std::string_view::npos) return target;
+  const auto path = target.find('/', scheme_end + 3);
+  return path == std::string_view::npos ? "/" : target.substr(path);
+}
+
+}  // namespace
+
 std::optional<std::string> percent_decode(std::string_view text) {
   std::string decoded;
   decoded.reserve(text.size());
@@ -30,15 +39,6 @@ std::optional<std::string> percent_decode(std::string_view text) {
   }
   return decoded;
 }
-
-std::string_view without_authority(std::string_view target) {
-  const auto scheme_end = target.find("://");
-  if (!target.starts_with("http") || scheme_end == std::string_view::npos) return target;
-  const auto path = target.find('/', scheme_end + 3);
-  return path == std::string_view::npos ? "/" : target.substr(path);
-}
-
-}  // namespace
 
 std::optional<Target> parse_target(std::string_view target) {
   target = without_authority(target);

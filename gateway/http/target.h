@@ -17,4 +17,7 @@ struct Target {
 // ("http://host/path") loses its scheme and authority.
 std::optional<Target> parse_target(std::string_view target);
 
+// Nothing for a broken %XX or a control character.
+std::optional<std::string> percent_decode(std::string_view text);
+
 }  // namespace spillway::http

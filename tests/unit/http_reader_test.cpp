@@ -51,6 +51,8 @@ TEST(RequestReader, HandsOverTheWholeRequest) {
   EXPECT_EQ(request.method, "POST");
   EXPECT_EQ(request.path, "/v1/models/org/name");
   EXPECT_EQ(request.query, "x=%31");
+  EXPECT_EQ(request.parameter("x"), "1");
+  EXPECT_EQ(request.parameter("y"), "");
   EXPECT_EQ(request.header("x-mixed-case"), "two words");
   EXPECT_EQ(request.header("absent"), "");
   EXPECT_EQ(request.bearer_token(), "My API Key");

@@ -1,0 +1,249 @@
+"""Files and uploads as the official client uses them, and as raw sockets misuse them."""
+import hashlib
+import http.client
+import io
+import json
+import os
+import resource
+import subprocess
+import urllib.parse
+
+import openai
+import pytest
+
+import configs
+from processes import BINARY, KEY, Gateway, wait_until
+
+OTHER = "sk-spillway-other"
+AWKWARD = b"\r\n--boundary\r\n--" + bytes(range(256)) * 50 + b"\r\n--boundary--\r\n--"
+
+
+def settings(start_provider, **more):
+    targets = {"ai-hub": configs.provider(start_provider("instant").base_url, "ai-hub")}
+    keys = {"test": {"secret": "env:SPILLWAY_TEST_KEY", "tenant": "acme"},
+            "colleague": {"secret": "env:SPILLWAY_COLLEAGUE_KEY", "tenant": "acme"},
+            "other": {"secret": "env:SPILLWAY_OTHER_KEY", "tenant": "rival"}}
+    return configs.gateway(targets, keys=keys, **more)
+
+
+KEYS = {"SPILLWAY_OTHER_KEY": OTHER, "SPILLWAY_COLLEAGUE_KEY": "sk-spillway-colleague"}
+
+
+@pytest.fixture
+def house(start_provider, start_gateway):
+    return start_gateway(settings(start_provider), **KEYS)
+
+
+@pytest.fixture
+def client(house, client_of):
+    return client_of(house)
+
+
+def raw(gateway, method, path, body=b"", **headers):
+    """A request as it stands; status, headers and JSON of the answer."""
+    at = urllib.parse.urlsplit(gateway.api)
+    connection = http.client.HTTPConnection(at.hostname, at.port, timeout=10)
+    connection.request(method, "/v1" + path, body, {"Authorization": f"Bearer {KEY}", **headers})
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    return answer.status, answer.headers, json.loads(text) if text else None
+
+
+def form(content, boundary, name="x.bin", purpose="user_data", field="file"):
+    head = f'--{boundary}\r\ncontent-disposition: form-data; name="purpose"\r\n\r\n{purpose}\r\n' \
+           f'--{boundary}\r\ncontent-disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'
+    return head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+
+
+def test_a_file_comes_back_byte_for_byte(client):
+    file = client.files.create(file=("Grüße \"日本\".bin", AWKWARD), purpose="user_data")
+    assert file.filename == 'Grüße "日本".bin'
+    assert (file.object, file.bytes, file.purpose, file.status) == ("file", len(AWKWARD), "user_data", "processed")
+    assert client.files.retrieve(file.id) == file
+    assert client.files.content(file.id).read() == AWKWARD
+    deleted = client.files.delete(file.id)
+    assert (deleted.id, deleted.deleted) == (file.id, True)
+    with pytest.raises(openai.NotFoundError) as error:
+        client.files.retrieve(file.id)
+    assert error.value.param == "id"
+
+
+def test_content_that_looks_like_its_boundary(house, client):
+    """A boundary that the content nearly has: with other letters behind it, or without its line end."""
+    content = b"--near\r\n--nearly\r\n--near -\n--near--\r\n--nea\r\n"
+    status, _, file = raw(house, "POST", "/files", form(content, "near"),
+                          **{"Content-Type": "multipart/form-data; boundary=near"})
+    assert status == 200 and client.files.content(file["id"]).read() == content
+
+
+def test_empty_and_large_files(house, client):
+    empty = client.files.create(file=("empty", b""), purpose="evals")
+    assert client.files.content(empty.id).read() == b""
+    large = os.urandom(1 << 20) * 40
+    file = client.files.create(file=("large", io.BytesIO(large)), purpose="evals")
+    assert hashlib.sha256(client.files.content(file.id).read()).digest() == hashlib.sha256(large).digest()
+    with open(f"/proc/{house.child.pid}/status", encoding="utf-8") as status:
+        peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    print(f"peak memory after 40 MiB up and down: {peak // 1024} MiB")
+    assert "san" in str(BINARY) or peak < 60 << 10
+
+
+def test_lists_are_pages_that_iterators_walk(client):
+    ids = [client.files.create(file=(f"{n}", b"x"), purpose="evals" if n % 2 else "batch").id for n in range(7)]
+    assert [file.id for file in client.files.list(limit=3)] == ids[::-1]
+    assert [file.id for file in client.files.list(limit=2, order="asc")] == ids
+    assert [file.id for file in client.files.list(purpose="batch", limit=1)] == ids[::-2]
+    page = client.files.list(limit=3, after=ids[5])
+    assert (page.data[0].id, page.has_more) == (ids[4], True)
+    assert client.files.list().has_more is False
+    for bad in ({"limit": 0}, {"limit": 10_001}, {"order": "up"}, {"after": "file-none"}):
+        with pytest.raises(openai.BadRequestError) as error:
+            client.files.list(**bad)
+        assert error.value.param == list(bad)[0]
+
+
+def test_a_file_is_its_tenants_alone(house, client, client_of):
+    file = client.files.create(file=("mine", b"secret"), purpose="evals")
+    assert client_of(house, api_key=KEYS["SPILLWAY_COLLEAGUE_KEY"]).files.content(file.id).read() == b"secret"
+    rival = client_of(house, api_key=OTHER)
+    assert list(rival.files.list()) == []
+    for ask in (rival.files.retrieve, rival.files.content, rival.files.delete):
+        with pytest.raises(openai.NotFoundError):
+            ask(file.id)
+    with pytest.raises(openai.AuthenticationError):
+        client_of(house, api_key="sk-none").files.list()
+
+
+def test_what_is_refused(house, client):
+    for sent in ({"purpose": "fun"}, {"purpose": "evals", "expires_after": {"anchor": "created_at", "seconds": 60}}):
+        with pytest.raises(openai.BadRequestError):
+            client.files.create(file=("x", b"x"), **sent)
+    for body, kind in ((b"{}", "application/json"), (b"x", "multipart/form-data; boundary=b"),
+                       (form(b"x", "b", field="data"), "multipart/form-data; boundary=b")):
+        status, headers, answer = raw(house, "POST", "/files", body, **{"Content-Type": kind})
+        assert status == 400 and answer["error"]["type"] == "invalid_request_error"
+        assert headers["x-request-id"].startswith("req_")
+    file = client.files.create(file=("x", b"x"), purpose="evals",
+                               expires_after={"anchor": "created_at", "seconds": 3600})
+    assert file.expires_at == file.created_at + 3600
+
+
+def test_too_large_is_refused_before_it_is_read(house):
+    at = urllib.parse.urlsplit(house.api)
+    connection = http.client.HTTPConnection(at.hostname, at.port, timeout=10)
+    connection.putrequest("POST", "/v1/files")
+    connection.putheader("content-length", str(600 << 20))
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert answer.status == 413 and json.load(answer)["error"]["code"] == "request_too_large"
+
+
+def test_limits_of_files_batches_and_tenants(start_provider, start_gateway, client_of):
+    limits = {"file_max": "64KiB", "batch_input_max": "32KiB", "tenant_max": "100KiB"}
+    client = client_of(start_gateway(settings(start_provider, files=limits), **KEYS))
+    with pytest.raises(openai.APIStatusError) as error:
+        client.files.create(file=("x", b"x" * (64 * 1024 + 1)), purpose="evals")
+    assert error.value.status_code == 413
+    with pytest.raises(openai.APIStatusError) as error:
+        client.files.create(file=("x", b"x" * (32 * 1024 + 1)), purpose="batch")
+    assert error.value.status_code == 413 and "batch" in error.value.message
+    first = client.files.create(file=("x", b"x" * (64 * 1024)), purpose="evals")
+    with pytest.raises(openai.APIStatusError) as error:
+        client.files.create(file=("x", b"x" * (36 * 1024 + 1)), purpose="evals")
+    assert error.value.status_code == 413 and "delete some" in error.value.message
+    client.files.delete(first.id)
+    client.files.create(file=("x", b"x" * (36 * 1024 + 1)), purpose="evals")
+
+
+def test_uploads_in_parts(client):
+    content = os.urandom(300_000)
+    upload = client.uploads.create(filename="weiß.bin", purpose="user_data", bytes=len(content), mime_type="x/y")
+    assert (upload.status, upload.expires_at - upload.created_at) == ("pending", 3600)
+    second = client.uploads.parts.create(upload.id, data=content[100_000:])
+    first = client.uploads.parts.create(upload.id, data=content[:100_000])
+    assert (first.object, first.upload_id) == ("upload.part", upload.id)
+    with pytest.raises(openai.BadRequestError):
+        client.uploads.complete(upload.id, part_ids=[first.id, second.id], md5="0" * 32)
+    with pytest.raises(openai.BadRequestError):
+        client.uploads.complete(upload.id, part_ids=[first.id])
+    done = client.uploads.complete(upload.id, part_ids=[first.id, second.id], md5=hashlib.md5(content).hexdigest())
+    assert (done.status, done.file.filename, done.file.bytes) == ("completed", "weiß.bin", len(content))
+    assert client.files.content(done.file.id).read() == content
+    with pytest.raises(openai.BadRequestError):
+        client.uploads.cancel(upload.id)
+
+
+def test_uploads_by_the_sdks_helper_and_cancelled(client, tmp_path):
+    path = tmp_path / "chunks.bin"
+    path.write_bytes(os.urandom(200_000))
+    done = client.uploads.upload_file_chunked(file=path, mime_type="x/y", purpose="user_data", part_size=64_000)
+    assert client.files.content(done.file.id).read() == path.read_bytes()
+    upload = client.uploads.create(filename="x", purpose="evals", bytes=5, mime_type="x/y")
+    client.uploads.parts.create(upload.id, data=b"hello")
+    assert client.uploads.cancel(upload.id).status == "cancelled"
+    with pytest.raises(openai.BadRequestError) as error:
+        client.uploads.parts.create(upload.id, data=b"hello")
+    assert "cancelled" in error.value.message
+
+
+def test_files_survive_a_kill_and_half_of_one_does_not(start_provider, processes, client_of, tmp_path):
+    config = settings(start_provider)
+    config["server"]["state"] = str(tmp_path / "state")
+    path = configs.write(tmp_path / "spillway.yaml", config)
+    processes.append(Gateway(path, KEYS))
+    first = processes[-1]
+    file = client_of(first).files.create(file=("kept", AWKWARD), purpose="evals")
+    at = urllib.parse.urlsplit(first.api)
+    connection = http.client.HTTPConnection(at.hostname, at.port, timeout=10)
+    connection.putrequest("POST", "/v1/files")
+    for name, value in (("authorization", f"Bearer {KEY}"), ("content-length", "9000000"),
+                        ("content-type", "multipart/form-data; boundary=b")):
+        connection.putheader(name, value)
+    connection.endheaders(form(b"x" * 3_000_000, "b")[:3_000_000])
+    folder = tmp_path / "state" / "files"
+    wait_until(lambda: sum(one.stat().st_size for one in folder.glob("*.draft")) > 1_000_000, what="half a file")
+    first.end()
+    processes.append(Gateway(path, KEYS))
+    client = client_of(processes[-1])
+    assert [one.id for one in client.files.list()] == [file.id]
+    assert client.files.content(file.id).read() == AWKWARD
+    assert [one.name for one in folder.iterdir()] == [file.id]
+
+
+def test_a_client_that_leaves_in_the_middle_leaves_nothing(house, client, start_provider):
+    at = urllib.parse.urlsplit(house.api)
+    connection = http.client.HTTPConnection(at.hostname, at.port, timeout=10)
+    connection.putrequest("POST", "/v1/files")
+    for name, value in (("authorization", f"Bearer {KEY}"), ("content-length", "9000000"),
+                        ("content-type", "multipart/form-data; boundary=b")):
+        connection.putheader(name, value)
+    connection.endheaders(form(b"x" * 3_000_000, "b")[:3_000_000])
+    connection.close()
+    wait_until(lambda: house.metric("spillway_open_connections", listener="api") == 0, what="a closed connection")
+    assert list(client.files.list()) == []
+
+
+def test_a_full_disk_is_told_and_passes(start_provider, processes, client_of, tmp_path):
+    """The file size limit stands in for a full disk: writes past it fail in the same place."""
+    path = configs.write(tmp_path / "spillway.yaml", settings(start_provider))
+    processes.append(Gateway(path, KEYS))
+    client = client_of(processes[-1])
+    pid = processes[-1].child.pid
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (500_000, resource.RLIM_INFINITY))
+    with pytest.raises(openai.InternalServerError) as error:
+        client.files.create(file=("x", b"x" * 600_000), purpose="evals")
+    assert error.value.status_code == 503 and "disk is full" in error.value.message
+    assert list(client.files.list()) == []
+    client.files.create(file=("x", b"x" * 400_000), purpose="evals")
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    client.files.create(file=("x", b"x" * 600_000), purpose="evals")
+
+
+def test_curl_uploads(house, tmp_path):
+    path = tmp_path / "ü.txt"
+    path.write_bytes(AWKWARD)
+    run = subprocess.run(["curl", "-s", f"{house.api}/files", "-H", f"Authorization: Bearer {KEY}", "-F", "purpose=evals",
+                          "-F", f"file=@{path}"], capture_output=True, check=True)
+    file = json.loads(run.stdout)
+    assert (file["filename"], file["bytes"]) == ("ü.txt", len(AWKWARD))
