@@ -9,9 +9,11 @@
 namespace spillway {
 namespace {
 
-// A limit of this one target: too short a context, a chat template that refuses the conversation.
+// A limit of this one target: too short a context, a chat template that refuses the conversation,
+// a protocol that has no words for it.
 bool is_its_own_limit(const policy::Candidate& candidate, Errc code) {
-  return code == Errc::context_too_long || (candidate.local && code == Errc::invalid_request);
+  return code == Errc::context_too_long || code == Errc::unsupported ||
+         (candidate.local && code == Errc::invalid_request);
 }
 
 bool nobody_waits(Errc code) { return code == Errc::cancelled || code == Errc::slow_client; }
@@ -40,7 +42,8 @@ Error verdict(const std::vector<Error>& failures) {
                 std::nullopt};
   if (failures.empty()) return verdict;
   const auto fault = [](const Error& e) {
-    return e.code == Errc::context_too_long || e.code == Errc::invalid_request;
+    return e.code == Errc::context_too_long || e.code == Errc::unsupported ||
+           e.code == Errc::invalid_request;
   };
   if (std::all_of(failures.begin(), failures.end(), fault)) return failures.front();
   if (std::all_of(failures.begin(), failures.end(),
@@ -129,13 +132,18 @@ bool Course::past_the_limit() const {
 
 Course::Way Course::way_of(const policy::Candidate& candidate, const Delivered& delivered) const {
   if (delivered.nothing()) return Way::afresh;
-  if (!delivered.plain) return Way::none;
+  const bool chat_can_say_it = !request_->original || request_->original->only.empty();
+  if (!delivered.plain || !chat_can_say_it) return Way::none;
   if (candidate.continues) return Way::go_on;
   return leaves_no_choice(request_->sampling) ? Way::say_again : Way::none;
 }
 
-std::shared_ptr<const ChatRequest> Course::continued(const Delivered& delivered) const {
+// A begun answer is gone on with in chat's words: nobody continues another target's own bytes.
+std::shared_ptr<const ChatRequest> Course::asked(Way way, const Delivered& delivered) const {
+  if (way == Way::afresh || (way == Way::say_again && !request_->original)) return request_;
   auto request = std::make_shared<ChatRequest>(*request_);
+  request->original.reset();
+  if (way == Way::say_again) return request;
   request->begun = delivered.text;
   Sampling& sampling = request->sampling;
   const int tokens = tokens_out();
@@ -173,7 +181,7 @@ Async<Opened> Course::attempt(const policy::Candidate& candidate, Way way,
   const bool is_last = at_ == plan_.candidates.size();
   const TimePoint now = SteadyClock::now();
   const Deadline patience = is_last ? deadline_ : patience_with(candidate, now, deadline_);
-  const auto request = way == Way::go_on ? continued(delivered) : request_;
+  const auto request = asked(way, delivered);
   const int tokens = tokens_out();
   auto opened = co_await dispatcher_.open(candidate, edition_, request, patience);
   if (!opened) co_return opened.error();

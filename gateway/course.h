@@ -68,7 +68,7 @@ class Course {
   enum class Way { afresh, go_on, say_again, none };
 
   Way way_of(const policy::Candidate& candidate, const Delivered& delivered) const;
-  std::shared_ptr<const ChatRequest> continued(const Delivered& delivered) const;
+  std::shared_ptr<const ChatRequest> asked(Way way, const Delivered& delivered) const;
   Async<Opened> next(const Delivered& delivered);
   Async<Opened> attempt(const policy::Candidate& candidate, Way way, const Delivered& delivered);
   Async<bool> catch_up(Opened& opened, const Delivered& delivered);

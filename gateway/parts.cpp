@@ -12,7 +12,8 @@ constexpr std::size_t kBytesPerPieceMin = 2;
 bool is_plausible(const Usage& usage) {
   const auto within = [](int tokens) { return tokens >= 0 && tokens <= kTokensMax; };
   return within(usage.prompt_tokens) && within(usage.completion_tokens) &&
-         within(usage.cached_tokens) && within(usage.reasoning_tokens);
+         within(usage.cached_tokens) && within(usage.reasoning_tokens) &&
+         within(usage.cache_written_tokens);
 }
 
 int by_bytes(std::size_t bytes) {
@@ -56,6 +57,7 @@ Usage answer_of(const std::vector<Part>& parts) {
   if (parts.empty()) return answer;
   answer.prompt_tokens = parts.front().usage.prompt_tokens;
   answer.cached_tokens = parts.front().usage.cached_tokens;
+  answer.cache_written_tokens = parts.front().usage.cache_written_tokens;
   for (const Part& part : parts) {
     if (part.lost) continue;
     answer.completion_tokens += delivered_tokens(part);

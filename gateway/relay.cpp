@@ -62,7 +62,8 @@ class Relay {
 
  private:
   Async<void> begin() {
-    const wire::Opening opening;
+    wire::Opening opening;
+    opening.prompt_tokens = course_.receipt().usage.prompt_tokens;
     events_ = writer_.begin(opening);
     if (!streams_) co_return Result<void>();
     describe(course_.receipt(), out_);

@@ -43,6 +43,7 @@ struct Sampling {
 struct Original {
   std::string protocol;  // "messages", "responses", "completions"
   std::string body;      // Byte for byte: for a target that speaks it, too.
+  std::string only;      // What of it chat completions cannot say: only such a target can answer.
 };
 
 struct ChatRequest {
@@ -68,8 +69,9 @@ enum class FinishReason { stop, length, tool_calls, content_filter };
 struct Usage {
   int prompt_tokens = 0;
   int completion_tokens = 0;
-  int cached_tokens = 0;     // Part of prompt_tokens that a prefix cache supplied.
-  int reasoning_tokens = 0;  // Part of completion_tokens.
+  int cached_tokens = 0;         // Part of prompt_tokens that a prefix cache supplied.
+  int reasoning_tokens = 0;      // Part of completion_tokens.
+  int cache_written_tokens = 0;  // Part of prompt_tokens that the target put into its cache.
 };
 
 // One piece of an answer. Every field may be empty; a stream ends after the Delta with `finish`
@@ -81,7 +83,11 @@ struct Delta {
   std::string extra;  // A JSON object of further `delta` members (tool_calls, refusal…), or empty.
   int tokens = 0;     // Completion tokens this piece stands for; 0 if the backend cannot tell.
   std::optional<FinishReason> finish;
+  std::string stopped_by;  // The stop sequence that ended it, where the target says so.
   std::optional<Usage> usage;
+  // The target's own bytes, of this piece and what came before it, where it speaks the protocol
+  // that the client spoke (ChatRequest::original).
+  std::string original;
 };
 
 }  // namespace spillway

@@ -8,6 +8,7 @@ std::string_view name_of(Errc code) {
   switch (code) {
     case Errc::invalid_request: return "invalid_request";
     case Errc::context_too_long: return "context_too_long";
+    case Errc::unsupported: return "unsupported";
     case Errc::unauthenticated: return "unauthenticated";
     case Errc::forbidden: return "forbidden";
     case Errc::model_not_found: return "model_not_found";

@@ -19,6 +19,7 @@ namespace spillway {
 enum class Errc {
   invalid_request,      // The client's request is malformed; `param` names the field.
   context_too_long,     // Prompt plus asked completion exceed the model's context.
+  unsupported,          // A target has no words for what is asked; another may have.
   unauthenticated,      // No key, or one that is not known.
   forbidden,            // A known key that may not do this.
   model_not_found,      // No target serves the model asked for.

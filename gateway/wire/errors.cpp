@@ -27,6 +27,7 @@ Row row_of(Errc code) {
   switch (code) {
     case Errc::invalid_request: return {400, kRequest, "", Retry::never};
     case Errc::context_too_long: return {400, kRequest, "context_length_exceeded", Retry::never};
+    case Errc::unsupported: return {400, kRequest, "unsupported_parameter", Retry::never};
     case Errc::unauthenticated: return {401, kRequest, "invalid_api_key", Retry::never};
     case Errc::forbidden: return {403, "permission_error", "", Retry::never};
     case Errc::model_not_found: return {404, kRequest, "model_not_found", Retry::never};

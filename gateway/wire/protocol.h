@@ -29,6 +29,7 @@ struct Call {
 // What is known when the answer begins.
 struct Opening {
   std::string service_tier;  // The tier that serves; empty: not to be told.
+  int prompt_tokens = 0;     // As counted here.
 };
 
 // What is known when it is whole.
