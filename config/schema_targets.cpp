@@ -137,8 +137,9 @@ const std::vector<Row<ProviderTarget>> kProviderRows = {
     kind_row<ProviderTarget>(),
     {{.key = "dialect",
       .kind = Kind::word,
-      .words = {"openai"},
-      .sentence = "How the provider wants requests written."},
+      .words = {"anthropic", "openai"},
+      .sentence = "How the provider wants requests written: openai, chat completions; anthropic, "
+                  "messages."},
      field<&ProviderTarget::dialect>()},
     {{.key = "base_url",
       .kind = Kind::url,

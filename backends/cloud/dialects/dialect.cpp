@@ -1,5 +1,6 @@
 #include "backends/cloud/dialects/dialect.h"
 
+#include "backends/cloud/dialects/anthropic.h"
 #include "backends/cloud/dialects/openai.h"
 
 namespace spillway::cloud {
@@ -24,6 +25,12 @@ class OpenAi final : public Dialect {
 
   Result<std::string> request_body(const ChatRequest& request, std::string_view model,
                                    std::string_view continues) const override {
+    if (request.original && !request.original->only.empty()) {
+      return Error{Errc::unsupported,
+                   request.original->only + " can be taken only by a provider that speaks " +
+                       request.original->protocol,
+                   "", std::nullopt};
+    }
     return openai::request_body(request, model, continues);
   }
 
@@ -39,6 +46,7 @@ class OpenAi final : public Dialect {
 
 const Dialect* dialect_named(std::string_view name) {
   static const OpenAi openai;
+  if (name == "anthropic") return &anthropic::dialect();
   return name == "openai" ? &openai : nullptr;
 }
 

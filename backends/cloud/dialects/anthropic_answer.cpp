@@ -1,0 +1,212 @@
+#include "backends/cloud/dialects/anthropic.h"
+#include "backends/cloud/dialects/json_check.h"
+#include "backends/cloud/dialects/members.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <utility>
+
+namespace spillway::cloud::anthropic {
+
+namespace {
+
+constexpr int kBlocksMax = 10'000;
+
+// A count between 0 and what an int holds, whatever the token says.
+int count_of(std::string_view token) {
+  double value = 0.0;
+  std::from_chars(token.data(), token.data() + token.size(), value);
+  constexpr double kMost = std::numeric_limits<int>::max();
+  return static_cast<int>(std::clamp(value, 0.0, kMost));
+}
+
+std::string_view member(std::string_view object, std::string_view name) {
+  std::string_view value;
+  MemberReader reader(object);
+  while (const auto one = reader.next()) {
+    if (one->is(name)) value = one->value;
+  }
+  return value == "null" ? std::string_view() : value;
+}
+
+std::string text_in(std::string_view object, std::string_view name) {
+  return text_of(member(object, name)).value_or("");
+}
+
+// What Anthropic counts apart: the prompt is the sum.
+class Counts {
+ public:
+  void take(std::string_view object) {
+    MemberReader reader(object);
+    while (const auto one = reader.next()) {
+      if (one->value == "null") continue;
+      if (one->is("input_tokens")) fresh_ = count_of(one->value);
+      if (one->is("cache_read_input_tokens")) read_ = count_of(one->value);
+      if (one->is("cache_creation_input_tokens")) written_ = count_of(one->value);
+      if (one->is("output_tokens")) answer_ = count_of(one->value);
+      if (one->is("output_tokens_details"))
+        thinking_ = count_of(member(one->value, "thinking_tokens"));
+    }
+  }
+
+  Usage usage() const {
+    Usage usage;
+    const std::int64_t prompt = std::int64_t{fresh_} + read_ + written_;
+    usage.prompt_tokens = static_cast<int>(std::min<std::int64_t>(prompt, kMost));
+    usage.cached_tokens = std::min(read_, usage.prompt_tokens);
+    usage.cache_written_tokens = std::min(written_, usage.prompt_tokens - usage.cached_tokens);
+    usage.completion_tokens = answer_;
+    usage.reasoning_tokens = std::min(thinking_, answer_);
+    return usage;
+  }
+
+ private:
+  static constexpr int kMost = std::numeric_limits<int>::max();
+  int fresh_ = 0, read_ = 0, written_ = 0, answer_ = 0, thinking_ = 0;
+};
+
+std::optional<FinishReason> finish_reason_of(std::string_view name) {
+  if (name == "end_turn" || name == "stop_sequence" || name == "pause_turn")
+    return FinishReason::stop;
+  if (name == "max_tokens" || name == "model_context_window_exceeded") return FinishReason::length;
+  if (name == "tool_use") return FinishReason::tool_calls;
+  if (name == "refusal") return FinishReason::content_filter;
+  return std::nullopt;
+}
+
+Parsed garbage() { return Parsed{.kind = Parsed::Kind::garbage}; }
+
+Parsed complain(Complaint complaint) {
+  return Parsed{.kind = Parsed::Kind::complaint, .complaint = std::move(complaint)};
+}
+
+nlohmann::json piece_of_call(int index, std::string arguments) {
+  return {{"index", index}, {"function", {{"arguments", std::move(arguments)}}}};
+}
+
+std::string extra_of(nlohmann::json calls) {
+  const nlohmann::json extra = {{"tool_calls", std::move(calls)}};
+  return extra.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+// The end of an answer into `delta`; false if it ended as no answer does.
+bool finish(std::string_view holder, Delta& delta) {
+  delta.finish = finish_reason_of(text_in(holder, "stop_reason"));
+  delta.stopped_by = text_in(holder, "stop_sequence");
+  return delta.finish.has_value();
+}
+
+class Reader final : public AnswerReader {
+ public:
+  explicit Reader(bool original) : original_(original) {}
+
+  Parsed event(std::string_view, std::string_view data) override {
+    if (!is_json(data)) return garbage();
+    const std::string type = text_in(data, "type");
+    if (type.empty()) return garbage();
+    if (type == "error") return complain(parse_complaint(data).value_or(Complaint{}));
+    Delta delta;
+    Parsed parsed = understand(type, data, delta);
+    if (parsed.kind != Parsed::Kind::pieces && parsed.kind != Parsed::Kind::done) return parsed;
+    if (original_)
+      held_.append("event: ").append(type).append("\ndata: ").append(data).append("\n\n");
+    const bool says = !delta.text.empty() || !delta.reasoning.empty() || !delta.extra.empty() ||
+                      delta.finish.has_value();
+    begun_ |= says;
+    // What comes before the first word goes out with it: until then, another target may answer.
+    if (says || (begun_ && original_)) {
+      delta.original = std::exchange(held_, {});
+      parsed.deltas.push_back(std::move(delta));
+    }
+    return parsed;
+  }
+
+  Parsed answer(std::string_view body) override {
+    if (!is_json(body)) return garbage();
+    const std::string type = text_in(body, "type");
+    if (type == "error") return complain(parse_complaint(body).value_or(Complaint{}));
+    if (type != "message") return garbage();
+    Delta delta;
+    nlohmann::json calls = nlohmann::json::array();
+    ElementReader blocks(member(body, "content"));
+    while (const auto block = blocks.next()) read_block(*block, delta, calls);
+    if (!calls.empty()) delta.extra = extra_of(std::move(calls));
+    if (!finish(body, delta))
+      return complain({"the answer ended with " + text_in(body, "stop_reason"), "", ""});
+    counts_.take(member(body, "usage"));
+    if (original_) delta.original = body;
+    Parsed parsed;
+    parsed.usage = counts_.usage();
+    parsed.deltas.push_back(std::move(delta));
+    return parsed;
+  }
+
+ private:
+  Parsed understand(std::string_view type, std::string_view data, Delta& delta) {
+    Parsed parsed;
+    if (type == "message_start") counts_.take(member(member(data, "message"), "usage"));
+    if (type == "content_block_start") start_block(member(data, "content_block"), delta);
+    if (type == "content_block_delta") grow_block(member(data, "delta"), delta);
+    if (type == "message_delta") {
+      counts_.take(member(data, "usage"));
+      const std::string_view end = member(data, "delta");
+      if (!member(end, "stop_reason").empty() && !finish(end, delta))
+        return complain({"the answer ended with " + text_in(end, "stop_reason"), "", ""});
+      parsed.usage = counts_.usage();
+    }
+    if (type == "message_stop") parsed.kind = Parsed::Kind::done;
+    return parsed;
+  }
+
+  void start_block(std::string_view block, Delta& delta) {
+    const std::string type = text_in(block, "type");
+    delta.text = type == "text" ? text_in(block, "text") : "";
+    delta.reasoning = type == "thinking" ? text_in(block, "thinking") : "";
+    in_call_ = type == "tool_use";
+    if (!in_call_ || calls_ >= kBlocksMax) return;
+    nlohmann::json call = piece_of_call(calls_++, "");
+    call["id"] = text_in(block, "id");
+    call["type"] = "function";
+    call["function"]["name"] = text_in(block, "name");
+    delta.extra = extra_of(nlohmann::json::array({std::move(call)}));
+  }
+
+  void grow_block(std::string_view piece, Delta& delta) {
+    const std::string type = text_in(piece, "type");
+    if (type == "text_delta") delta.text = text_in(piece, "text");
+    if (type == "thinking_delta") delta.reasoning = text_in(piece, "thinking");
+    if (type != "input_json_delta" || !in_call_) return;
+    std::string arguments = text_in(piece, "partial_json");
+    if (arguments.empty()) return;
+    nlohmann::json call = piece_of_call(calls_ - 1, std::move(arguments));
+    delta.extra = extra_of(nlohmann::json::array({std::move(call)}));
+  }
+
+  void read_block(std::string_view block, Delta& delta, nlohmann::json& calls) {
+    const std::string type = text_in(block, "type");
+    if (type == "text") delta.text += text_in(block, "text");
+    if (type == "thinking") delta.reasoning += text_in(block, "thinking");
+    if (type != "tool_use" || calls_ >= kBlocksMax) return;
+    nlohmann::json call = piece_of_call(calls_++, std::string(member(block, "input")));
+    call["id"] = text_in(block, "id");
+    call["type"] = "function";
+    call["function"]["name"] = text_in(block, "name");
+    calls.push_back(std::move(call));
+  }
+
+  const bool original_;
+  Counts counts_;
+  std::string held_;      // Events that have not gone out.
+  bool begun_ = false;    // Some of the answer has.
+  bool in_call_ = false;  // The block that is open is a tool_use.
+  int calls_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<AnswerReader> reader(bool original) { return std::make_unique<Reader>(original); }
+
+}  // namespace spillway::cloud::anthropic

@@ -1,0 +1,168 @@
+#include "backends/cloud/dialects/anthropic.h"
+#include "backends/cloud/dialects/anthropic_turns.h"
+#include "backends/cloud/dialects/members.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace spillway::cloud::anthropic {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr int kTokensUnasked = 8'192;  // This protocol wants a limit; chat completions need none.
+
+// Fields that would change the answer and that messages do not have.
+constexpr std::array<std::string_view, 11> kUnsayable = {
+    "audio",      "function_call", "functions",    "logit_bias",         "modalities", "moderation",
+    "prediction", "seed",          "top_logprobs", "web_search_options", "verbosity"};
+
+Error refuse(std::string_view what) {
+  return Error{Errc::unsupported,
+               "a provider that speaks Anthropic's messages cannot take " + std::string(what), "",
+               std::nullopt};
+}
+
+std::string quoted(std::string_view text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+Result<std::string> forwarded(std::string_view said, std::string_view model) {
+  std::string body = R"({"model":)" + quoted(model);
+  body.reserve(said.size() + model.size() + 16);
+  MemberReader reader(said);
+  while (const auto member = reader.next()) {
+    if (member->is("model")) continue;
+    body.append(",\"").append(member->key).append("\":").append(member->value);
+  }
+  body.push_back('}');
+  if (reader.complete()) return body;
+  return Error{Errc::invalid_request, "the request body must be a JSON object", "", std::nullopt};
+}
+
+bool is_given(const ordered_json& chat, std::string_view name) {
+  const auto found = chat.find(name);
+  return found != chat.end() && !found->is_null();
+}
+
+bool is(const ordered_json& chat, std::string_view name, const ordered_json& value) {
+  return is_given(chat, name) && chat[std::string(name)] == value;
+}
+
+// The first thing that messages have no words for, or nothing.
+std::string unsayable(const ordered_json& chat) {
+  for (const std::string_view name : kUnsayable) {
+    if (is_given(chat, name) && !chat[std::string(name)].empty()) return std::string(name);
+  }
+  for (const char* name : {"frequency_penalty", "presence_penalty"}) {
+    if (is_given(chat, name) && chat[name] != 0) return name;
+  }
+  if (is_given(chat, "n") && chat["n"] != 1) return "n";
+  return is(chat, "logprobs", true) ? "logprobs" : "";
+}
+
+void write_sampling(const ChatRequest& request, const ordered_json& chat, ordered_json& out) {
+  out["max_tokens"] = request.sampling.tokens_max.value_or(kTokensUnasked);
+  if (request.stream) out["stream"] = true;
+  // Chat completions go up to 2, where messages end at 1.
+  if (is_given(chat, "temperature"))
+    out["temperature"] = std::min(1.0, request.sampling.temperature);
+  if (is_given(chat, "top_p")) out["top_p"] = chat["top_p"];
+  if (request.sampling.top_k > 0) out["top_k"] = request.sampling.top_k;
+  if (!request.sampling.stop.empty()) out["stop_sequences"] = request.sampling.stop;
+  for (const char* name : {"safety_identifier", "user"}) {
+    if (is_given(chat, name)) out["metadata"] = {{"user_id", chat[name]}};
+  }
+}
+
+std::string write_effort(const ordered_json& chat, ordered_json& out) {
+  if (is_given(chat, "thinking")) out["thinking"] = chat["thinking"];
+  if (!is_given(chat, "reasoning_effort") || chat["reasoning_effort"] == "none") return {};
+  const bool least = chat["reasoning_effort"] == "minimal";
+  out["output_config"]["effort"] = least ? ordered_json("low") : chat["reasoning_effort"];
+  return {};
+}
+
+std::string write_format(const ordered_json& chat, ordered_json& out) {
+  if (!is_given(chat, "response_format")) return {};
+  const ordered_json& format = chat["response_format"];
+  const std::string type = format.value("type", "");
+  if (type == "text") return {};
+  if (type != "json_schema") return "response_format '" + type + "'";
+  out["output_config"]["format"] = {
+      {"type", "json_schema"},
+      {"schema", format["json_schema"].value("schema", ordered_json::object())}};
+  return {};
+}
+
+std::string write_tools(const ordered_json& chat, ordered_json& out) {
+  if (!is_given(chat, "tools")) return {};
+  for (const ordered_json& tool : chat["tools"]) {
+    const std::string type = tool.value("type", "");
+    if (type != "function") return "a tool of type '" + type + "'";
+    const ordered_json& function = tool["function"];
+    ordered_json own = {{"name", function["name"]}};
+    if (is_given(function, "description")) own["description"] = function["description"];
+    own["input_schema"] = is_given(function, "parameters")
+                              ? function["parameters"]
+                              : ordered_json({{"type", "object"}, {"properties", {}}});
+    if (is(function, "strict", true)) own["strict"] = true;
+    out["tools"].push_back(std::move(own));
+  }
+  return {};
+}
+
+std::string write_choice(const ordered_json& chat, ordered_json& out) {
+  ordered_json choice;
+  if (is_given(chat, "tool_choice")) {
+    const ordered_json& said = chat["tool_choice"];
+    if (said == "required") choice["type"] = "any";
+    if (said == "auto" || said == "none") choice["type"] = said;
+    if (said.is_object()) {
+      if (said.value("type", "") != "function") return "this tool_choice";
+      choice = {{"type", "tool"}, {"name", said["function"]["name"]}};
+    }
+  }
+  if (is(chat, "parallel_tool_calls", false) && is_given(chat, "tools")) {
+    if (choice.is_null()) choice["type"] = "auto";
+    if (choice["type"] != "none") choice["disable_parallel_tool_use"] = true;
+  }
+  if (!choice.is_null()) out["tool_choice"] = std::move(choice);
+  return {};
+}
+
+Result<std::string> translated(const ChatRequest& request, std::string_view model) {
+  const ordered_json chat = ordered_json::parse(request.body);
+  std::string cannot = unsayable(chat);
+  ordered_json out = {{"model", model}};
+  write_sampling(request, chat, out);
+  for (const auto write : {write_effort, write_format, write_tools, write_choice}) {
+    if (cannot.empty()) cannot = write(chat, out);
+  }
+  if (cannot.empty()) cannot = write_turns(chat["messages"], out);
+  if (!cannot.empty()) return refuse(cannot);
+  if (!request.begun.empty())
+    out["messages"].push_back({{"role", "assistant"}, {"content", request.begun}});
+  return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+}  // namespace
+
+bool is_forwarded(const ChatRequest& request) {
+  return request.original && request.original->protocol == "messages" && request.begun.empty();
+}
+
+Result<std::string> request_body(const ChatRequest& request, std::string_view model) {
+  if (is_forwarded(request)) return forwarded(request.original->body, model);
+  try {
+    return translated(request, model);
+  } catch (const ordered_json::exception&) {
+    return refuse("a field of this type");
+  }
+}
+
+}  // namespace spillway::cloud::anthropic

@@ -1,0 +1,124 @@
+#include "backends/cloud/dialects/anthropic_turns.h"
+
+#include <nlohmann/json.hpp>
+
+#include <string_view>
+#include <utility>
+
+namespace spillway::cloud::anthropic {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json text_block(const std::string& text) { return {{"type", "text"}, {"text", text}}; }
+
+// "data:image/png;base64,…" or an address.
+ordered_json source_of(const std::string& url) {
+  constexpr std::string_view kData = "data:", kBase64 = ";base64,";
+  const auto mark = url.find(kBase64);
+  if (!url.starts_with(kData) || mark == url.npos) return {{"type", "url"}, {"url", url}};
+  return {{"type", "base64"},
+          {"media_type", url.substr(kData.size(), mark - kData.size())},
+          {"data", url.substr(mark + kBase64.size())}};
+}
+
+class Turns {
+ public:
+  void add(const ordered_json& message) {
+    const std::string role = message.value("role", "");
+    if (role == "system" || role == "developer") return add_system(message);
+    if (role == "tool") return add_result(message);
+    if (role == "assistant") return add_answer(message);
+    if (role != "user") return fail("a message of role '" + role + "'");
+    for (ordered_json& block : blocks_of(message)) append("user", std::move(block));
+  }
+
+  std::string write(ordered_json& out) {
+    if (!system_.empty()) out["system"] = std::move(system_);
+    out["messages"] = std::move(turns_);
+    return cannot_;
+  }
+
+ private:
+  void fail(std::string what) {
+    if (cannot_.empty()) cannot_ = std::move(what);
+  }
+
+  // Turns of one role are one turn here: results of parallel calls must stand together.
+  void append(std::string_view role, ordered_json block) {
+    if (turns_.empty() || turns_.back()["role"] != role)
+      turns_.push_back({{"role", role}, {"content", ordered_json::array()}});
+    turns_.back()["content"].push_back(std::move(block));
+  }
+
+  void add_system(const ordered_json& message) {
+    for (ordered_json& block : blocks_of(message)) {
+      if (block["type"] != "text") return fail("a system message that is not text");
+      system_.push_back(std::move(block));
+    }
+  }
+
+  void add_result(const ordered_json& message) {
+    append("user", {{"type", "tool_result"},
+                    {"tool_use_id", message.at("tool_call_id")},
+                    {"content", blocks_of(message)}});
+  }
+
+  void add_answer(const ordered_json& message) {
+    for (ordered_json& block : blocks_of(message)) append("assistant", std::move(block));
+    const auto calls = message.find("tool_calls");
+    if (calls == message.end() || calls->is_null()) return;
+    for (const ordered_json& call : *calls) {
+      if (call.value("type", "function") != "function") return fail("a call of a custom tool");
+      const auto& written = call.at("function").at("arguments").get_ref<const std::string&>();
+      ordered_json input = ordered_json::parse(written.empty() ? "{}" : written, nullptr, false);
+      if (!input.is_object()) input = {{"arguments", written}};
+      append("assistant", {{"type", "tool_use"},
+                           {"id", call.at("id")},
+                           {"name", call.at("function").at("name")},
+                           {"input", std::move(input)}});
+    }
+  }
+
+  ordered_json blocks_of(const ordered_json& message) {
+    ordered_json blocks = ordered_json::array();
+    const auto content = message.find("content");
+    if (content == message.end() || content->is_null()) return blocks;
+    if (content->is_string()) {
+      if (*content != "") blocks.push_back(text_block(content->get<std::string>()));
+      return blocks;
+    }
+    for (const ordered_json& part : *content) add_part(part, blocks);
+    return blocks;
+  }
+
+  void add_part(const ordered_json& part, ordered_json& blocks) {
+    const std::string type = part.value("type", "");
+    if (type == "text" || type == "refusal") {
+      blocks.push_back(text_block(part.at(type).get<std::string>()));
+    } else if (type == "image_url") {
+      const auto& url = part.at("image_url").at("url").get_ref<const std::string&>();
+      blocks.push_back({{"type", "image"}, {"source", source_of(url)}});
+    } else if (type == "file" && part.at("file").contains("file_data")) {
+      const auto& data = part["file"]["file_data"].get_ref<const std::string&>();
+      blocks.push_back({{"type", "document"}, {"source", source_of(data)}});
+    } else {
+      fail("a content part of type '" + type + "'");
+    }
+  }
+
+  ordered_json system_ = ordered_json::array();
+  ordered_json turns_ = ordered_json::array();
+  std::string cannot_;
+};
+
+}  // namespace
+
+std::string write_turns(const ordered_json& messages, ordered_json& out) {
+  Turns turns;
+  for (const ordered_json& message : messages) turns.add(message);
+  return turns.write(out);
+}
+
+}  // namespace spillway::cloud::anthropic
