@@ -16,6 +16,7 @@ constexpr int kTokensUnasked = 128;
 constexpr int kTokensMax = 16'384;
 constexpr int kTokensAtAGlance = 16;
 constexpr int kTokensPerMessage = 4;  // Role and separators.
+constexpr int kThoughts = 2;
 
 Error refuse(std::string message, std::string param) {
   return Error{Errc::invalid_request, std::move(message), std::move(param), std::nullopt};
@@ -56,32 +57,76 @@ void read_length(const Json& body, Asked& asked) {
   }
 }
 
-}  // namespace
+// The tool that `choice` leaves no way around, unless its result has just come.
+std::string forced_tool(const Json& body, const Json& last, std::string_view any) {
+  const auto choice = body.find("tool_choice");
+  const auto tools = body.find("tools");
+  if (choice == body.end() || tools == body.end() || tools->empty()) return {};
+  if (last.value("role", "") == "tool" || last.dump().find("\"tool_result\"") != std::string::npos)
+    return {};
+  const bool is_any = *choice == any || (choice->is_object() && choice->value("type", "") == any);
+  const Json& named = is_any ? tools->front() : *choice;
+  if (!named.is_object()) return {};
+  const auto function = named.find("function");
+  return function == named.end() ? named.value("name", "") : function->value("name", "");
+}
 
-Result<Asked> parse_asked(std::string_view text) try {
+void read_messages(const Json& messages, Asked& asked) {
+  for (const Json& message : messages) {
+    const std::string content = text_of(message);
+    asked.prompt_tokens += kTokensPerMessage + simulated::count_tokens(content);
+    if (message.value("role", "") == "user" && !content.empty()) asked.prompt = content;
+  }
+}
+
+Result<Asked> parse(std::string_view text, void (*read)(const Json&, Asked&)) try {
   const Json body = Json::parse(text, nullptr, false);
   if (!body.is_object()) return refuse("the body must be a JSON object", "");
   const auto messages = body.find("messages");
   if (messages == body.end() || !messages->is_array() || messages->empty()) {
     return refuse("messages must be a list that is not empty", "messages");
   }
+  for (const Json& message : *messages) {
+    if (!message.is_object()) return refuse("each message must be an object", "messages");
+  }
   Asked asked;
   asked.model = body.value("model", "");
   asked.stream = flag(body, "stream");
-  const auto options = body.find("stream_options");
-  if (options != body.end()) asked.include_usage = flag(*options, "include_usage");
-  for (const Json& message : *messages) {
-    if (!message.is_object()) return refuse("each message must be an object", "messages");
-    const std::string content = text_of(message);
-    asked.prompt_tokens += kTokensPerMessage + simulated::count_tokens(content);
-    if (message.value("role", "") == "user") asked.prompt = content;
-  }
-  asked.begun = begun_in(body, messages->back());
+  read_messages(*messages, asked);
   read_length(body, asked);
+  read(body, asked);
+  asked.thoughts = std::min(asked.thoughts, asked.completion_tokens - 1);
   return asked;
 } catch (const Json::exception&) {
   return refuse("a field of the body has the wrong type", "");
 }
+
+void read_chat(const Json& body, Asked& asked) {
+  const Json& last = body["messages"].back();
+  const auto options = body.find("stream_options");
+  if (options != body.end()) asked.include_usage = flag(*options, "include_usage");
+  asked.begun = begun_in(body, last);
+  if (body.contains("reasoning_effort") && body["reasoning_effort"] != "none")
+    asked.thoughts = kThoughts;
+  asked.tool = forced_tool(body, last, "required");
+}
+
+void read_anthropic(const Json& body, Asked& asked) {
+  const Json& last = body["messages"].back();
+  const auto system = body.find("system");
+  if (system != body.end()) asked.prompt_tokens += simulated::count_tokens(system->dump());
+  if (last.value("role", "") == "assistant") asked.begun = text_of(last);
+  const auto thinking = body.find("thinking");
+  if (thinking != body.end() && thinking->value("type", "") == "enabled")
+    asked.thoughts = kThoughts;
+  asked.tool = forced_tool(body, last, "any");
+}
+
+}  // namespace
+
+Result<Asked> parse_asked(std::string_view body) { return parse(body, &read_chat); }
+
+Result<Asked> parse_messages_asked(std::string_view body) { return parse(body, &read_anthropic); }
 
 Asked glance(std::string_view body) {
   constexpr std::string_view kStream = "\"stream\":";

@@ -19,12 +19,17 @@ struct Asked {
   int prompt_tokens = 0;
   int completion_tokens = 0;  // How many the answer will have.
   bool limited = false;       // By the client's max_tokens.
+  int thoughts = 0;           // Of these, how many are thinking.
+  std::string tool;           // The tool that the answer must call, its argument what is echoed.
 };
 
 // Reads a chat completion request; invalid_request says what is wrong with it.
 Result<Asked> parse_asked(std::string_view body);
 
-// The same for the instant profile, without parsing: streaming or not, and the prompt's size.
+// The same of Anthropic's messages.
+Result<Asked> parse_messages_asked(std::string_view body);
+
+// As parse_asked for the instant profile, without parsing: streaming or not, and the prompt's size.
 Asked glance(std::string_view body);
 
 }  // namespace spillway::provider

@@ -22,7 +22,7 @@ namespace {
 
 constexpr const char* kJson = "application/json";
 
-http::ErrorReply write_refusal(const Error& error) {
+http::ErrorReply write_refusal(const Error& error, const http::RefusedRequest&) {
   int status = 500;
   if (error.code == Errc::not_found) status = 404;
   if (error.code == Errc::method_not_allowed) status = 405;
@@ -117,7 +117,10 @@ class Provider::Impl {
     using Request = http::Request;
     using Writer = http::ResponseWriter;
     routes_.add("POST", "/v1/chat/completions", [this](Request request, Writer& out) {
-      return serve_chat(house_, std::move(request), out);
+      return provider::serve(house_, chat_protocol(), std::move(request), out);
+    });
+    routes_.add("POST", "/v1/messages", [this](Request request, Writer& out) {
+      return provider::serve(house_, messages_protocol(), std::move(request), out);
     });
     routes_.add("GET", "/v1/models", [this](Request, Writer& out) {
       const std::string model = model_object(house_.profile().name);
@@ -135,7 +138,7 @@ class Provider::Impl {
 
   net::awaitable<void> serve(http::Request request, http::ResponseWriter& out) {
     const bool guarded = !house_.key().empty() && request.path.starts_with("/v1/");
-    if (!guarded || request.bearer_token() == house_.key()) {
+    if (!guarded || request.api_key() == house_.key()) {
       return routes_.serve(std::move(request), out);
     }
     ++house_.counts().unauthorized;

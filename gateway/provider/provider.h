@@ -1,6 +1,7 @@
-// `spillway provider`: a simulated provider over real HTTP, in OpenAI's dialect.
+// `spillway provider`: a simulated provider over real HTTP, in OpenAI's and Anthropic's dialects.
 //
 //   POST /v1/chat/completions   whole and streamed, at the profile's pace, with the script's faults
+//   POST /v1/messages           the same in Anthropic's words
 //   GET  /v1/models[/{id}]      every model name is served; the list has the profile's
 //   GET  /stats                 ProviderStats as JSON
 //   POST /script                replaces the script: {"slow":1,"dead":false,"faults":[{"kind":
@@ -30,7 +31,7 @@ struct ProviderOptions {
 };
 
 struct ProviderStats {
-  std::uint64_t requests = 0;      // Chat completions asked for.
+  std::uint64_t requests = 0;      // Answers asked for.
   std::uint64_t answered = 0;      // To the end, without a fault.
   std::uint64_t failures = 0;      // Faults injected.
   std::uint64_t rate_limited = 0;  // Refused by the profile's limits.

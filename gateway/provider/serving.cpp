@@ -20,6 +20,7 @@ using simulated::Performance;
 
 constexpr const char* kJson = "application/json";
 constexpr std::chrono::hours kForever{24};
+constexpr const char* kBroken = "The server had an error";
 
 enum class Outcome { answered, failed, left };
 
@@ -47,13 +48,14 @@ class UnderWay {
 
 class Serving {
  public:
-  Serving(Asked asked, const Performance& performance, std::string_view id,
-          http::ResponseWriter& out)
-      : asked_(std::move(asked)),
+  Serving(const Protocol& protocol, Asked asked, const Performance& performance,
+          std::string_view id, http::ResponseWriter& out)
+      : protocol_(protocol),
+        asked_(std::move(asked)),
         performance_(performance),
         echo_(asked_.prompt),
         begun_(echo_.tokens_in(asked_.begun)),
-        wire_(id, asked_),
+        speech_(protocol.speech(id, asked_)),
         out_(out),
         first_token_at_(SteadyClock::now() + from_seconds(performance.first_token_seconds)) {}
 
@@ -82,7 +84,7 @@ class Serving {
     const bool here = co_await rest_until(time_of(asked_.completion_tokens - 1));
     if (!here) co_return Outcome::left;
     tokens_sent_ = asked_.completion_tokens;
-    std::string body = wire_.whole(echo_.text(asked_.completion_tokens, begun_));
+    std::string body = whole_of(asked_.completion_tokens);
     co_return co_await send(200, kJson, std::move(body), Outcome::answered);
   }
 
@@ -90,7 +92,7 @@ class Serving {
     std::string last;
     const bool here = co_await stream_tokens(asked_.completion_tokens, last);
     if (!here) co_return Outcome::left;
-    last.append(wire_.last_events()).append(kDoneEvent);
+    last.append(speech_->last_events()).append(speech_->end_event());
     const auto ended = co_await out_.end(std::move(last));
     co_return ended ? Outcome::answered : Outcome::left;
   }
@@ -106,7 +108,7 @@ class Serving {
         const bool here = co_await rest_until(due);
         if (!written || !here) co_return false;
       }
-      unsent += wire_.text_event(echo_.token(begun_ + index), index == 0);
+      unsent += speech_->piece(echo_.token(begun_ + index), index);
       ++tokens_sent_;
     }
     co_return true;
@@ -120,11 +122,11 @@ class Serving {
       co_return co_await send(200, "text/html", std::move(page), Outcome::failed);
     }
     if (fault.kind == FaultKind::error) {
-      std::string body = error_body("The server had an error", "server_error", "");
+      std::string body = error(fault.status, kBroken);
       co_return co_await send(fault.status, kJson, std::move(body), Outcome::failed);
     }
     out_.set_header("retry-after-ms", std::to_string(std::lround(fault.retry_after_seconds * 1e3)));
-    std::string body = error_body("Rate limit reached", "rate_limit_error", "rate_limit_exceeded");
+    std::string body = error(429, "Rate limit reached");
     co_return co_await send(429, kJson, std::move(body), Outcome::failed);
   }
 
@@ -148,11 +150,9 @@ class Serving {
                                 : std::min(fault.after_tokens, asked_.completion_tokens);
     const bool here = co_await stream_tokens(count, events);
     if (!here) co_return Outcome::left;
-    if (fault.kind == FaultKind::malformed) events += "data: {\"id\":\"chatcmpl-\",\"choi\n\n";
-    if (fault.kind == FaultKind::error_event) {
-      events += "data: " + error_body("The server had an error", "server_error", "") + "\n\n";
-    }
-    if (after_all) events += wire_.last_events();
+    if (fault.kind == FaultKind::malformed) events += speech_->malformed_event();
+    if (fault.kind == FaultKind::error_event) events += speech_->error_event(kBroken);
+    if (after_all) events += speech_->last_events();
     if (fault.kind != FaultKind::cut && fault.kind != FaultKind::stall) {
       co_await out_.end(std::move(events));
       co_return Outcome::failed;
@@ -170,9 +170,8 @@ class Serving {
       co_await out_.begin_stream();
       co_return Outcome::failed;
     }
-    std::string body = fault.kind == FaultKind::error_event
-                           ? error_body("The server had an error", "server_error", "")
-                           : wire_.whole(echo_.text(1)).substr(0, 100);
+    std::string body =
+        fault.kind == FaultKind::error_event ? error(500, kBroken) : whole_of(1).substr(0, 100);
     co_return co_await send(200, kJson, std::move(body), Outcome::failed);
   }
 
@@ -181,15 +180,27 @@ class Serving {
     co_return sent ? then : Outcome::left;
   }
 
+  std::string whole_of(int tokens) const {
+    const auto thoughts = static_cast<std::size_t>(std::min(asked_.thoughts, tokens));
+    const auto all = static_cast<std::size_t>(tokens);
+    return speech_->whole(echo_.text(thoughts, begun_),
+                          echo_.text(all - thoughts, begun_ + thoughts));
+  }
+
+  std::string error(int status, const char* message) const {
+    return protocol_.error(status, {Errc::internal, message, "", std::nullopt});
+  }
+
   TimePoint time_of(int token) const {
     return first_token_at_ + from_seconds(performance_.per_token_seconds * token);
   }
 
+  const Protocol& protocol_;
   const Asked asked_;
   const Performance performance_;
   const simulated::Echo echo_;
   const std::size_t begun_;  // Tokens that the answer has already.
-  const Wire wire_;
+  const std::unique_ptr<Speech> speech_;
   http::ResponseWriter& out_;
   const TimePoint first_token_at_;
   int tokens_sent_ = 0;
@@ -202,22 +213,31 @@ void count(Counts& counts, Outcome outcome, bool faulty, const Serving& serving)
   if (faulty) ++counts.failures;
 }
 
-net::awaitable<void> refuse_over_limit(double wait, http::ResponseWriter& out) {
+net::awaitable<void> refuse_over_limit(const Protocol& protocol, double wait,
+                                       http::ResponseWriter& out) {
   out.set_header("retry-after-ms", std::to_string(std::lround(std::ceil(wait * 1e3))));
-  std::string body = error_body("Rate limit reached", "rate_limit_error", "rate_limit_exceeded");
+  std::string body = protocol.error(429, {Errc::rate_limited, "Rate limit reached", "", {}});
   std::string type = kJson;
   co_await out.send(429, std::move(type), std::move(body));
 }
 
-net::awaitable<void> refuse_request(Error error, http::ResponseWriter& out) {
-  std::string body = error_body(error.message, "invalid_request_error", "", error.param);
+net::awaitable<void> refuse_request(const Protocol& protocol, Error error,
+                                    http::ResponseWriter& out) {
+  std::string body = protocol.error(400, error);
   std::string type = kJson;
   co_await out.send(400, std::move(type), std::move(body));
 }
 
+// Tools and thinking are seen by parsing only.
+bool wants_a_close_look(const Protocol& protocol, std::string_view body) {
+  return &protocol != &chat_protocol() || body.find("\"tool_choice\"") != body.npos ||
+         body.find("\"reasoning_effort\"") != body.npos;
+}
+
 }  // namespace
 
-net::awaitable<void> serve_chat(House& house, http::Request request, http::ResponseWriter& out) {
+net::awaitable<void> serve(House& house, const Protocol& protocol, http::Request request,
+                           http::ResponseWriter& out) {
   co_await net::this_coro::throw_if_cancelled(false);
   Counts& counts = house.counts();
   ++counts.requests;
@@ -229,16 +249,17 @@ net::awaitable<void> serve_chat(House& house, http::Request request, http::Respo
     ++counts.failures;
     co_return;
   }
-  auto asked = house.instant(*script) ? glance(request.body) : parse_asked(request.body);
-  if (!asked) co_return co_await refuse_request(asked.error(), out);
+  const bool closely = !house.instant(*script) || wants_a_close_look(protocol, request.body);
+  auto asked = closely ? protocol.ask(request.body) : glance(request.body);
+  if (!asked) co_return co_await refuse_request(protocol, asked.error(), out);
   const auto wait = house.over_limit(asked->prompt_tokens + asked->completion_tokens);
   if (wait) {
     ++counts.rate_limited;
-    co_return co_await refuse_over_limit(*wait, out);
+    co_return co_await refuse_over_limit(protocol, *wait, out);
   }
   counts.prompt_tokens += static_cast<std::uint64_t>(asked->prompt_tokens);
   const Performance performance = house.perform(*script, asked->prompt_tokens);
-  Serving serving(std::move(*asked), performance, request.id, out);
+  Serving serving(protocol, std::move(*asked), performance, request.id, out);
   const Outcome outcome = co_await serving.serve();
   count(counts, outcome, performance.fault.has_value(), serving);
 }
