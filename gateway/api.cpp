@@ -1,5 +1,6 @@
 #include "gateway/api.h"
 
+#include "gateway/openai/chat_request.h"
 #include "gateway/refusal.h"
 
 #include <functional>
@@ -15,11 +16,29 @@ boost::asio::awaitable<void> healthy(http::Request, http::ResponseWriter& out) {
   (void)co_await out.send(200, "application/json", std::move(body));
 }
 
+// Anthropic's clients look for the request's id under their own name.
+http::Handler with_request_id(http::Handler handler) {
+  return [handler = std::move(handler)](http::Request raw, http::ResponseWriter& out) {
+    out.set_header("request-id", raw.id);
+    return handler(std::move(raw), out);
+  };
+}
+
 }  // namespace
+
+Api::Api(std::optional<Pipeline>& pipeline, const Models& models)
+    : pipeline_(pipeline),
+      models_(models),
+      messages_(openai::parse_chat),
+      prompts_(openai::parse_chat, anthropic::Limit::none),
+      count_tokens_(pipeline, prompts_) {}
 
 http::Routes Api::routes() const {
   http::Routes routes(protocol_reply);
   routes.add("POST", "/v1/chat/completions", speak(chat_));
+  routes.add("POST", "/v1/messages", with_request_id(speak(messages_)));
+  routes.add("POST", "/v1/messages/count_tokens",
+             with_request_id(std::bind_front(&CountTokens::answer, &count_tokens_)));
   routes.add("GET", "/health", healthy);
   routes.add("GET", "/v1/models", std::bind_front(&Models::list, &models_));
   routes.add("GET", "/v1/models/{id}", std::bind_front(&Models::retrieve, &models_));

@@ -3,6 +3,8 @@
 // Made by the composition root, which outlives it; its handlers run on any worker.
 #pragma once
 
+#include "gateway/anthropic/messages_protocol.h"
+#include "gateway/count_tokens.h"
 #include "gateway/http/routes.h"
 #include "gateway/models.h"
 #include "gateway/openai/chat_protocol.h"
@@ -15,8 +17,7 @@ namespace spillway {
 class Api {
  public:
   // `pipeline` may still be empty, until the listener starts.
-  Api(std::optional<Pipeline>& pipeline, const Models& models)
-      : pipeline_(pipeline), models_(models) {}
+  Api(std::optional<Pipeline>& pipeline, const Models& models);
 
   // Requires: this outlives the routes.
   http::Routes routes() const;
@@ -27,6 +28,9 @@ class Api {
   std::optional<Pipeline>& pipeline_;
   const Models& models_;
   const openai::ChatProtocol chat_;
+  const anthropic::MessagesProtocol messages_;
+  const anthropic::MessagesProtocol prompts_;
+  const CountTokens count_tokens_;
 };
 
 }  // namespace spillway

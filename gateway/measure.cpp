@@ -70,6 +70,14 @@ int estimated_prompt_tokens(const ChatRequest& request) {
   return static_cast<int>(tokens);
 }
 
+int prompt_tokens(const Edition& edition, LocalTarget* local,
+                  const std::shared_ptr<const ChatRequest>& request) {
+  if (local == nullptr || !edition.may_be_local(request->model))
+    return estimated_prompt_tokens(*request);
+  const auto counted = local->prompt_tokens(request);
+  return counted ? *counted : estimated_prompt_tokens(*request);
+}
+
 std::chrono::milliseconds time_for(const policy::Plan& plan) {
   const auto usual = plan.settings->server.limits.request_timeout;
   if (plan.request_class->sla.deadline) return *plan.sla.deadline;

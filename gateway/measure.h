@@ -1,13 +1,16 @@
-// Between the request and the policy: what the router is told of a request. Pure; any thread.
+// Between the request and the policy: what the router is told of a request. Any thread.
 #pragma once
 
 #include "backends/contract/chat.h"
+#include "gateway/edition.h"
 #include "gateway/http/message.h"
+#include "gateway/local_target.h"
 #include "gateway/policy/auth.h"
 #include "gateway/policy/facts.h"
 #include "gateway/policy/plan.h"
 
 #include <chrono>
+#include <memory>
 
 namespace spillway {
 
@@ -18,6 +21,11 @@ policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& ca
 // Prompt tokens of a request that no local tokenizer reads: four bytes of text a token and four
 // tokens a message, the rule of thumb of OpenAI's documentation for English text.
 int estimated_prompt_tokens(const ChatRequest& request);
+
+// As the local engine counts them, if it may be asked and can read them; else estimated: the router
+// leaves that engine out by its capabilities.
+int prompt_tokens(const Edition& edition, LocalTarget* local,
+                  const std::shared_ptr<const ChatRequest>& request);
 
 // How long the request may take from its arrival: the class's deadline, the client's own timeout,
 // the server's limit, whichever is shortest.

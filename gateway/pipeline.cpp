@@ -75,13 +75,13 @@ net::awaitable<void> Pipeline::serve_as(std::string key_name, const wire::Protoc
 net::awaitable<void> Pipeline::serve(Exchange& exchange, const Result<policy::Caller>& caller) {
   Receipt& receipt = exchange.receipt;
   auto outcome = co_await answer(exchange, caller);
+  receipt.http_status = exchange.out.status();
   if (!outcome) {
     receipt.error = outcome.error();
     const auto reply = exchange.protocol.error(outcome.error(), receipt.request_id);
+    receipt.http_status = reply.status;
     co_await refuse(outcome.error(), reply, exchange.asked.writer.get(), exchange.out);
   }
-  receipt.http_status =
-      receipt.error ? wire::status_of(receipt.error->code) : exchange.out.status();
   account(*exchange.edition, std::move(receipt));
 }
 
@@ -101,7 +101,8 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   const auto& request = exchange.asked.chat;
   note(*request, receipt);
 
-  const policy::RequestFacts facts = measure(edition, exchange.raw, *caller, request);
+  policy::RequestFacts facts = facts_of(exchange.raw, *caller, *request);
+  facts.prompt_tokens = prompt_tokens(edition, doors_.local, request);
   auto plan = decide(edition, facts, policy::Turn::unknown, receipt);
   if (plan && plan->wait) plan = co_await wait_and_decide(edition, facts, *plan->wait, receipt);
   if (!plan) co_return plan.error();
@@ -113,19 +114,6 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
 
   // Dropping the stream, on return, ends what is left of the work.
   co_return co_await relay(*opened, course, *exchange.asked.writer, exchange.out);
-}
-
-policy::RequestFacts Pipeline::measure(const Edition& edition, const http::Request& raw,
-                                       const policy::Caller& caller,
-                                       const std::shared_ptr<const ChatRequest>& request) const {
-  policy::RequestFacts facts = facts_of(raw, caller, *request);
-  const bool may_be_local = doors_.local != nullptr && edition.may_be_local(request->model);
-  Result<int> tokens = estimated_prompt_tokens(*request);
-  if (may_be_local) tokens = doors_.local->prompt_tokens(request);
-  // What the local engine cannot read stays an estimate: the router leaves that engine out by its
-  // capabilities.
-  facts.prompt_tokens = tokens ? *tokens : estimated_prompt_tokens(*request);
-  return facts;
 }
 
 Result<policy::Plan> Pipeline::decide(const Edition& edition, const policy::RequestFacts& facts,

@@ -37,6 +37,8 @@ class Pipeline {
   explicit Pipeline(Doors doors)
       : doors_(std::move(doors)), dispatcher_(doors_.local, doors_.fleet) {}
 
+  const Doors& doors() const { return doors_; }
+
   // One request of a client, who says in its head who it is.
   boost::asio::awaitable<void> serve(const wire::Protocol& protocol, http::Request raw,
                                      http::ResponseWriter& out);
@@ -53,9 +55,6 @@ class Pipeline {
   Async<void> answer(Exchange& exchange, const Result<policy::Caller>& caller);
   void account(const Edition& edition, Receipt receipt);
 
-  policy::RequestFacts measure(const Edition& edition, const http::Request& raw,
-                               const policy::Caller& caller,
-                               const std::shared_ptr<const ChatRequest>& request) const;
   Result<policy::Plan> decide(const Edition& edition, const policy::RequestFacts& facts,
                               policy::Turn turn, Receipt& receipt) const;
   Async<policy::Plan> wait_and_decide(const Edition& edition, const policy::RequestFacts& facts,

@@ -1,11 +1,18 @@
 #include "gateway/refusal.h"
 
+#include "gateway/anthropic/errors.h"
+
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace spillway {
 
 namespace net = boost::asio;
+
+namespace {
+constexpr std::string_view kMessages = "/v1/messages";
+}  // namespace
 
 net::awaitable<void> refuse(const Error& error, const wire::ErrorReply& reply,
                             wire::AnswerWriter* writer, http::ResponseWriter& out) {
@@ -25,8 +32,11 @@ net::awaitable<void> refuse(const Error& error, http::ResponseWriter& out) {
   co_await refuse(error, reply, nullptr, out);
 }
 
-http::ErrorReply protocol_reply(const Error& error) {
-  wire::ErrorReply wire = wire::error_reply(error);
+http::ErrorReply protocol_reply(const Error& error, const http::RefusedRequest& refused) {
+  const bool anthropic = refused.path.starts_with(kMessages);
+  wire::ErrorReply wire =
+      anthropic ? anthropic::error_reply(error, refused.id) : wire::error_reply(error);
+  if (anthropic) wire.headers.emplace_back("request-id", refused.id);
   http::ErrorReply reply;
   reply.status = wire.status;
   reply.body = std::move(wire.body);

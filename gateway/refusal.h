@@ -16,7 +16,8 @@ boost::asio::awaitable<void> refuse(const Error& error, const wire::ErrorReply& 
 // The same where nothing has begun and OpenAI's words are spoken.
 boost::asio::awaitable<void> refuse(const Error& error, http::ResponseWriter& out);
 
-// The same for what the HTTP layer refuses before any handler runs.
-http::ErrorReply protocol_reply(const Error& error);
+// The same for what the HTTP layer refuses before any handler runs, in the words that its path
+// speaks.
+http::ErrorReply protocol_reply(const Error& error, const http::RefusedRequest& refused);
 
 }  // namespace spillway

@@ -126,7 +126,7 @@ void Listener::hand_over(tcp::socket socket, Worker& worker, const tcp::endpoint
 void Listener::refuse(tcp::socket socket) {
   context_.counters.connections_refused.fetch_add(1, std::memory_order_relaxed);
   const Error error{Errc::overloaded, "too many connections are open", "", std::chrono::seconds(1)};
-  const ErrorReply reply = context_.format_error(error);
+  const ErrorReply reply = context_.format_error(error, {});
   std::string answer = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-type: " +
                        reply.content_type + "\r\n";
   for (const auto& [name, value] : reply.headers) answer.append(name + ": " + value + "\r\n");

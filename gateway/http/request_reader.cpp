@@ -139,6 +139,7 @@ RequestReader::Step RequestReader::feed_head(std::string_view bytes, std::size_t
     bytes.remove_prefix(2);
   }
   if (bytes.empty() || (!in_head_ && bytes == "\r")) return Step::more;
+  if (!in_head_) path_.clear();
   in_head_ = true;
   const auto state = scanner_.scan(bytes);
   if (state == HeadScanner::State::bare_line_end) {
@@ -172,6 +173,7 @@ RequestReader::Step RequestReader::accept_head(std::string_view head) {
     return reject(Reject::bad_target, Errc::invalid_request, "the request target is not a path");
   }
   if (ec) return reject(Reject::malformed_line, Errc::invalid_request, "the request is not HTTP");
+  path_ = parser_->request().path;
   std::optional<std::uint64_t> streamed_max;
   if (streamed_body_max_) streamed_max = streamed_body_max_(parser_->request());
   streams_ = streamed_max.has_value();

@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace spillway::http {
@@ -69,6 +70,9 @@ class RequestReader {
 
   const Rejection& rejection() const { return rejection_; }
 
+  // Of the last request whose head was read; empty while that of another one is.
+  const std::string& path() const { return path_; }
+
  private:
   class Parser;
 
@@ -86,6 +90,7 @@ class RequestReader {
   HeadFacts facts_;
   std::unique_ptr<Parser> parser_;
   Rejection rejection_;
+  std::string path_;
   bool in_head_ = false;
   bool in_body_ = false;
   bool http_1_0_ = false;

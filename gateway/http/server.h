@@ -26,6 +26,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -42,9 +43,15 @@ struct ErrorReply {
   std::vector<std::pair<std::string, std::string>> headers;  // Names in lower case.
 };
 
+// A request that is refused, as far as it is known.
+struct RefusedRequest {
+  std::string_view path;  // Empty if its head could not be read.
+  std::string_view id;    // Empty if it never got one.
+};
+
 // Writes refusals in the language of the API served, so that this room need not know it. Called on
 // any worker.
-using ErrorFormatter = std::function<ErrorReply(const Error&)>;
+using ErrorFormatter = std::function<ErrorReply(const Error&, const RefusedRequest&)>;
 
 struct ServerOptions {
   config::Endpoint listen;

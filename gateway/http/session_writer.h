@@ -36,6 +36,7 @@ class SessionWriter final : public ResponseWriter {
   Async<void> end(std::string last_piece) override;
   bool head_sent() const override { return status_ != 0; }
   int status() const override { return status_; }
+  std::string_view request_id() const { return request_id_; }
 
   // The answer is complete.
   bool finished() const { return state_ == State::finished; }

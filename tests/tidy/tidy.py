@@ -24,7 +24,8 @@ HEAVY = {
     r"boost/beast": ["gateway/http/"],
     r"(torch|ATen|c10)/": ["backends/local/ops/", "backends/local/model/"],
     r"nlohmann/(?!json_fwd)": [
-        "gateway/wire/", "gateway/files/", "gateway/batch/", "gateway/openai/", "gateway/admin/", "gateway/provider/", "gateway/telemetry/", "backends/cloud/dialects/",
+        "gateway/wire/", "gateway/files/", "gateway/batch/", "gateway/openai/", "gateway/anthropic/",
+        "gateway/responses/", "gateway/admin/", "gateway/provider/", "gateway/telemetry/", "backends/cloud/dialects/",
         "backends/local/loader/", "backends/local/tokenizer/", "backends/local/template/",
     ],
     r"prometheus/": ["gateway/telemetry/"],

@@ -41,7 +41,7 @@ bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-http::ErrorReply plain(const Error& error) {
+http::ErrorReply plain(const Error& error, const http::RefusedRequest&) {
   const int status = error.code == Errc::method_not_allowed ? 405 : 404;
   return {status, "text/plain", std::string(name_of(error.code)), {}};
 }

@@ -147,7 +147,7 @@ bool eventually(const std::function<bool()>& condition) {
   return false;
 }
 
-ErrorReply plain_error(const Error& error) {
+ErrorReply plain_error(const Error& error, const RefusedRequest& refused) {
   ErrorReply reply;
   switch (error.code) {
     case Errc::not_found: reply.status = 404; break;
@@ -160,6 +160,7 @@ ErrorReply plain_error(const Error& error) {
     default: reply.status = 400; break;
   }
   reply.body = "{\"error\":\"" + error.message + "\"}";
+  reply.headers.emplace_back("refused-path", refused.path);
   return reply;
 }
 

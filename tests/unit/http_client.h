@@ -53,7 +53,7 @@ std::string post(std::string_view path, std::string_view body, std::string_view 
 // Waits until `condition` holds; false after ten seconds.
 bool eventually(const std::function<bool()>& condition);
 
-ErrorReply plain_error(const Error& error);
+ErrorReply plain_error(const Error& error, const RefusedRequest& refused);
 
 ServerOptions options_for_test();
 

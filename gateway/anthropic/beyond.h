@@ -1,0 +1,18 @@
+// What of a messages request goes beyond a plain chat. Pure.
+#pragma once
+
+#include <string>
+#include <utility>
+
+namespace spillway::anthropic {
+
+struct Beyond {
+  std::string words;   // The first thing that chat completions have no words for, or empty.
+  bool tools = false;  // Tools, or calls and results of earlier ones.
+
+  void add(std::string what) {
+    if (words.empty()) words = std::move(what);
+  }
+};
+
+}  // namespace spillway::anthropic

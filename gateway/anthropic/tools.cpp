@@ -1,0 +1,91 @@
+#include "gateway/anthropic/tools.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <string>
+#include <utility>
+
+namespace spillway::anthropic {
+namespace {
+
+using nlohmann::ordered_json;
+using wire::Fields;
+using wire::Json;
+
+constexpr std::size_t kToolsMax = 1'000;
+constexpr std::size_t kToolNameMax = 128, kChatNameMax = 64;
+
+// Sorted. The others change what a call may be, and chat completions do not know them.
+constexpr std::array<std::string_view, 7> kUnderstood = {
+    "cache_control", "description", "eager_input_streaming", "input_schema", "name",
+    "strict",        "type"};
+
+bool is_own(const ordered_json& tool) {
+  const auto type = tool.find("type");
+  return type == tool.end() || type->is_null() || *type == "custom";
+}
+
+bool is_tool_name(std::string_view name) {
+  const auto allowed = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           c == '-';
+  };
+  return !name.empty() && name.size() <= kToolNameMax &&
+         std::all_of(name.begin(), name.end(), allowed);
+}
+
+void read_tool(Fields tool, const ordered_json& said, ordered_json& tools, Beyond& beyond) {
+  if (!is_own(said)) return beyond.add("the tool '" + tool.required_string("type") + "'");
+  ordered_json function;
+  const std::string name = tool.required_string("name");
+  if (!is_tool_name(name)) tool.fail("name", "must be 1 to 128 letters, digits, '_' or '-'");
+  function["name"] = name;
+  if (auto description = tool.string("description")) function["description"] = *description;
+  if (tool.object("input_schema") == nullptr) return tool.fail("input_schema", "is required");
+  function["parameters"] = said["input_schema"];
+  if (const auto strict = tool.boolean("strict")) function["strict"] = *strict;
+  for (const auto& [key, value] : said.items()) {
+    if (!value.is_null() && !std::binary_search(kUnderstood.begin(), kUnderstood.end(), key))
+      beyond.add("a tool's '" + key + "'");
+  }
+  if (name.size() > kChatNameMax) return beyond.add("a tool's name of more than 64 characters");
+  tools.push_back({{"type", "function"}, {"function", std::move(function)}});
+}
+
+void read_choice(Fields& request, std::optional<Error>& error, ordered_json& chat) {
+  Json* choice = request.object("tool_choice");
+  if (choice == nullptr) return;
+  Fields fields(*choice, "tool_choice.", error);
+  if (fields.any("type") == nullptr) fields.fail("type", "is required");
+  const std::string type = fields.one_of("type", {"auto", "any", "tool", "none"}).value_or("");
+  if (fields.boolean("disable_parallel_tool_use").value_or(false))
+    chat["parallel_tool_calls"] = false;
+  if (type == "tool") {
+    chat["tool_choice"] = {{"type", "function"},
+                           {"function", {{"name", fields.required_string("name")}}}};
+  } else {
+    chat["tool_choice"] = type == "any" ? "required" : type;
+  }
+}
+
+}  // namespace
+
+void read_tools(Fields& request, const ordered_json& said, std::optional<Error>& error,
+                ordered_json& chat, Beyond& beyond) {
+  Json* array = request.array("tools", kToolsMax);
+  ordered_json tools = ordered_json::array();
+  for (std::size_t i = 0; array != nullptr && i < array->size() && !error; ++i) {
+    Json* tool = request.element(*array, "tools", i);
+    if (tool == nullptr) return;
+    Fields fields(*tool, Fields::element_name("tools", i) + ".", error);
+    read_tool(std::move(fields), said["tools"][i], tools, beyond);
+  }
+  beyond.tools |= array != nullptr && !array->empty();
+  if (!tools.empty()) chat["tools"] = std::move(tools);
+  read_choice(request, error, chat);
+}
+
+}  // namespace spillway::anthropic

@@ -1,0 +1,30 @@
+// Answers how long a prompt is, without asking anybody for more: POST /v1/messages/count_tokens.
+//
+// Exact where the local engine may serve the model, an estimate elsewhere. Any worker thread.
+#pragma once
+
+#include "gateway/http/message.h"
+#include "gateway/http/response_writer.h"
+#include "gateway/pipeline.h"
+#include "gateway/wire/protocol.h"
+
+#include <optional>
+
+namespace spillway {
+
+class CountTokens {
+ public:
+  // `protocol` reads the request and says what is wrong with it. Both must outlive this.
+  CountTokens(std::optional<Pipeline>& pipeline, const wire::Protocol& protocol)
+      : pipeline_(pipeline), protocol_(protocol) {}
+
+  boost::asio::awaitable<void> answer(http::Request raw, http::ResponseWriter& out) const;
+
+ private:
+  Async<int> count(http::Request raw) const;
+
+  std::optional<Pipeline>& pipeline_;
+  const wire::Protocol& protocol_;
+};
+
+}  // namespace spillway

@@ -1,0 +1,163 @@
+"""/v1/messages as Anthropic's own client sees it, answered by the local engine and by providers of chat completions."""
+import json
+import socket
+import urllib.request
+
+import anthropic
+import pytest
+
+import configs
+from processes import KEY, get, wait_until
+
+ASK = [{"role": "user", "content": "one two three four five"}]
+
+
+@pytest.fixture
+def messages_of():
+    clients = []
+
+    def make(gateway, **settings):
+        clients.append(anthropic.Anthropic(**{"base_url": gateway.root, "api_key": KEY, "max_retries": 0, **settings}))
+        return clients[-1].messages
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def house(start_provider, start_gateway):
+    """The local engine, and a provider that speaks chat completions."""
+    provider = configs.provider(start_provider("instant").base_url, "cloudbrain")
+    return start_gateway(configs.gateway({"local": configs.synthetic_engine(), "cloudbrain": provider}))
+
+
+def raw_events(gateway, body, key=KEY):
+    """(event, data) of a stream, as it stands on the wire."""
+    request = urllib.request.Request(gateway.api + "/messages", json.dumps({**body, "stream": True}).encode(),
+                                     {"content-type": "application/json", "x-api-key": key})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        blocks = answer.read().decode().split("\n\n")
+    assert blocks.pop() == ""
+    pairs = [block.split("\n") for block in blocks]
+    return [(kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for kind, data in pairs]
+
+
+@pytest.mark.parametrize("model", ["smollm2", "cloudbrain"])
+def test_a_whole_message(house, messages_of, model):
+    answer = messages_of(house).create(model=model, max_tokens=6, messages=ASK, system="be kind")
+    assert answer.type == "message" and answer.role == "assistant" and answer.model == model
+    assert [block.type for block in answer.content] == ["text"] and answer.content[0].text.strip()
+    assert answer.usage.input_tokens > 0 and answer.usage.output_tokens > 0
+    assert answer.id.startswith("msg_") and answer._request_id.startswith("req_")
+
+
+@pytest.mark.parametrize("model", ["smollm2", "cloudbrain"])
+def test_a_streamed_message_is_the_gathered_one(house, messages_of, model):
+    with messages_of(house).stream(model=model, max_tokens=6, messages=ASK) as stream:
+        text = "".join(stream.text_stream)
+        final = stream.get_final_message()
+    assert text == final.content[0].text and text.strip()
+    assert final.usage.output_tokens > 0 and final.usage.input_tokens > 0
+
+
+def test_a_limit_is_max_tokens(house, messages_of):
+    answer = messages_of(house).create(model="smollm2", max_tokens=3, messages=ASK)
+    assert answer.stop_reason == "max_tokens" and answer.usage.output_tokens == 3
+
+
+def test_events_stand_in_order_and_name_their_type(house):
+    events = raw_events(house, {"model": "smollm2", "max_tokens": 3, "messages": ASK})
+    assert all(kind == data["type"] for kind, data in events)
+    kinds = [kind for kind, _ in events]
+    assert kinds[:3] == ["message_start", "ping", "content_block_start"]
+    assert set(kinds[3:-3]) == {"content_block_delta"}
+    assert kinds[-3:] == ["content_block_stop", "message_delta", "message_stop"]
+    assert events[0][1]["message"]["usage"]["input_tokens"] == events[-2][1]["usage"]["input_tokens"] > 0
+
+
+def test_a_bearer_key_serves_too(house):
+    client = anthropic.Anthropic(base_url=house.root, api_key=None, auth_token=KEY, max_retries=0)
+    assert client.messages.create(model="smollm2", max_tokens=2, messages=ASK).content
+
+
+def test_prompts_are_counted(house, messages_of):
+    messages = messages_of(house)
+    short = messages.count_tokens(model="smollm2", messages=ASK).input_tokens
+    long = messages.count_tokens(model="smollm2", messages=ASK * 3, system="x " * 50).input_tokens
+    assert 0 < short < long
+    assert messages.create(model="smollm2", max_tokens=2, messages=ASK).usage.input_tokens == short
+
+
+@pytest.mark.parametrize("change, error, kind", [
+    ({"max_tokens": 0}, anthropic.BadRequestError, "invalid_request_error"),
+    ({"messages": []}, anthropic.BadRequestError, "invalid_request_error"),
+    ({"model": "nobody"}, anthropic.NotFoundError, "not_found_error"),
+    ({"tools": [{"name": "look", "input_schema": {"type": "object"}}]}, anthropic.BadRequestError,
+     "invalid_request_error"),
+    ({"model": "cloudbrain", "extra_body": {"container": "c"}}, anthropic.BadRequestError, "invalid_request_error"),
+])
+def test_errors_have_anthropics_shape(house, messages_of, change, error, kind):
+    with pytest.raises(error) as raised:
+        messages_of(house).create(**{"model": "smollm2", "max_tokens": 4, "messages": ASK, **change})
+    body = raised.value.body
+    assert body["type"] == "error" and body["error"]["type"] == kind and body["error"]["message"]
+    assert raised.value.request_id == body["request_id"] != ""
+    assert raised.value.response.headers["x-should-retry"] == "false"
+
+
+def test_an_unknown_key_is_told_before_the_body_is_read(house):
+    client = anthropic.Anthropic(base_url=house.root, api_key="sk-wrong", max_retries=0)
+    with pytest.raises(anthropic.AuthenticationError) as raised:
+        client.messages.create(model="", max_tokens=0, messages=[])
+    assert raised.value.body["error"]["type"] == "authentication_error" and "sk-wrong" not in str(raised.value)
+
+
+def test_what_is_refused_before_any_handler_has_the_shape_too(start_gateway):
+    gateway = start_gateway(configs.gateway({"local": configs.synthetic_engine()}, server={
+        "listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "body_max": "2KiB"}))
+    client = anthropic.Anthropic(base_url=gateway.root, api_key=KEY, max_retries=0)
+    with pytest.raises(anthropic.RequestTooLargeError) as raised:
+        client.messages.create(model="smollm2", max_tokens=4, messages=[{"role": "user", "content": "x" * 3000}])
+    assert raised.value.body["error"]["type"] == "request_too_large"
+    assert raised.value.request_id == raised.value.body["request_id"] != ""
+    for path, status in [("/messages", 405), ("/messages/nothing", 404)]:
+        code, text = get(gateway.api + path)
+        assert code == status and json.loads(text)["type"] == "error"
+
+
+def test_what_is_full_is_529(start_provider, start_gateway, messages_of):
+    provider = start_provider("instant")
+    provider.script(faults=[{"kind": "rate_limited", "share": 1.0}])
+    gateway = start_gateway(configs.gateway({"cloudbrain": configs.provider(provider.base_url, "cloudbrain")}))
+    with pytest.raises(anthropic.APIStatusError) as raised:
+        messages_of(gateway).create(model="cloudbrain", max_tokens=4, messages=ASK)
+    assert raised.value.status_code == 529 and raised.value.body["error"]["type"] == "overloaded_error"
+    assert int(raised.value.response.headers["retry-after"]) >= 1
+    assert [record["status"] for record in gateway.decisions()] == [529]
+
+
+def test_a_stream_that_breaks_ends_in_an_error_event(start_provider, start_gateway):
+    provider = start_provider("instant")
+    provider.script(faults=[{"kind": "cut", "share": 1.0, "after_tokens": 2}])
+    gateway = start_gateway(configs.gateway({"cloudbrain": configs.provider(provider.base_url, "cloudbrain")}))
+    events = raw_events(gateway, {"model": "cloudbrain", "max_tokens": 9, "messages": ASK})
+    assert events[-1][0] == "error" and events[-1][1]["error"]["type"] == "api_error"
+    assert "message_stop" not in [kind for kind, _ in events]
+
+
+@pytest.mark.parametrize("stream, tokens", [(False, 0), (True, 0), (True, 2)])
+def test_a_client_that_leaves_stops_the_work(start_provider, start_gateway, stream, tokens):
+    provider = start_provider("openmodel")
+    gateway = start_gateway(configs.gateway({"openmodel": configs.provider(provider.base_url, "openmodel")}))
+    body = json.dumps({"model": "openmodel", "max_tokens": 5000, "messages": ASK, "stream": stream})
+    host, port = gateway.root.removeprefix("http://").split(":")
+    client = socket.create_connection((host, int(port)))
+    client.sendall((f"POST /v1/messages HTTP/1.1\r\nhost: a\r\nx-api-key: {KEY}\r\ncontent-type: application/json\r\n"
+                    f"content-length: {len(body)}\r\n\r\n{body}").encode())
+    wait_until(lambda: provider.stats()["open_streams"] == 1, what="the request's arrival")
+    read = b""
+    while read.count(b"text_delta") < tokens:
+        read += client.recv(4096)
+    client.close()
+    wait_until(lambda: provider.stats()["disconnects"] == 1, what="the provider's client leaving")
+    wait_until(lambda: [r["status"] for r in gateway.decisions()] == [499], what="the account of it")
