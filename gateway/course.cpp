@@ -125,7 +125,8 @@ bool Course::at_the_limit() const {
   return most && tokens_out() >= *most;
 }
 
-bool Course::past_the_limit() const {
+bool Course::past_the_limit() {
+  if (!tab_.may_go_on(tokens_out())) return true;
   const auto& most = request_->sampling.tokens_max;
   return most && tokens_out() / 2 > *most + kOverrun;
 }
@@ -154,10 +155,17 @@ std::shared_ptr<const ChatRequest> Course::asked(Way way, const Delivered& deliv
 
 Async<Opened> Course::next(const Delivered& delivered) {
   std::vector<Error> failures;
+  std::optional<Error> unpaid;  // Why the payer cannot have one.
   while (at_ < plan_.candidates.size()) {
     const policy::Candidate& candidate = plan_.candidates[at_++];
     const Way way = way_of(candidate, delivered);
     if (way == Way::none) continue;
+    const int again = way == Way::say_again ? tokens_out() : 0;
+    auto covered = tab_.cover(candidate, tokens_out(), again, receipt_);
+    if (!covered) {
+      if (!unpaid) unpaid = covered.error();
+      continue;
+    }
     const TimePoint sent = SteadyClock::now();
     receipt_.attempts.push_back({.target = std::string(candidate.target)});
     auto opened = co_await attempt(candidate, way, delivered);
@@ -173,7 +181,7 @@ Async<Opened> Course::next(const Delivered& delivered) {
     if (is_over || ends_the_search(candidate, opened.error().code)) co_return opened.error();
     failures.push_back(opened.error());
   }
-  co_return verdict(failures);
+  co_return failures.empty() && unpaid ? *unpaid : verdict(failures);
 }
 
 Async<Opened> Course::attempt(const policy::Candidate& candidate, Way way,
@@ -181,7 +189,7 @@ Async<Opened> Course::attempt(const policy::Candidate& candidate, Way way,
   const bool is_last = at_ == plan_.candidates.size();
   const TimePoint now = SteadyClock::now();
   const Deadline patience = is_last ? deadline_ : patience_with(candidate, now, deadline_);
-  const auto request = asked(way, delivered);
+  const auto request = tab_.affordable(asked(way, delivered));
   const int tokens = tokens_out();
   auto opened = co_await dispatcher_.open(candidate, edition_, request, patience);
   if (!opened) co_return opened.error();

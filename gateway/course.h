@@ -12,6 +12,7 @@
 #include "gateway/edition.h"
 #include "gateway/policy/plan.h"
 #include "gateway/receipt.h"
+#include "gateway/tab.h"
 
 #include <cstddef>
 #include <memory>
@@ -33,18 +34,19 @@ class Course {
  public:
   // All that is referred to must outlive it.
   Course(Dispatcher& dispatcher, const policy::Plan& plan, const Edition& edition,
-         std::shared_ptr<const ChatRequest> request, Deadline deadline, Receipt& receipt)
+         std::shared_ptr<const ChatRequest> request, Deadline deadline, Tab& tab, Receipt& receipt)
       : dispatcher_(dispatcher),
         plan_(plan),
         edition_(edition),
         request_(std::move(request)),
         deadline_(deadline),
+        tab_(tab),
         receipt_(receipt) {}
 
   // The first candidate that answers. Fails with the client's own fault at once (invalid_request,
   // context_too_long), with cancelled or deadline_exceeded when there is no use in going on, else
-  // with what the candidates said: rate_limited or overloaded if all are full for now,
-  // backend_unavailable otherwise.
+  // with what the candidates said: rate_limited or overloaded if all are full for now, what the tab
+  // says if the payer cannot bear any, backend_unavailable otherwise.
   Async<Opened> first();
 
   // The stream broke: its target and its part are told so.
@@ -57,8 +59,12 @@ class Course {
   // All tokens that the request allows are out: only the word that the answer has ended is missing.
   bool at_the_limit() const;
 
-  // Far more are out: this target does not keep the limit.
-  bool past_the_limit() const;
+  // Far more are out: this target does not keep the limit. Or all that the payer's hard budget
+  // bears.
+  bool past_the_limit();
+
+  // No more comes: what the answer cost is booked. Before the client has the last of it.
+  void settle() { tab_.settle(receipt_); }
 
   const ChatRequest& request() const { return *request_; }
   Deadline deadline() const { return deadline_; }
@@ -80,6 +86,7 @@ class Course {
   const Edition& edition_;
   const std::shared_ptr<const ChatRequest> request_;
   const Deadline deadline_;
+  Tab& tab_;
   Receipt& receipt_;
   std::size_t at_ = 0;                // The candidate to be tried next.
   std::optional<Error> first_cause_;  // Why the first stream broke; or that nobody waits.

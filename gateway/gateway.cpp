@@ -6,6 +6,8 @@
 #include "config/effective.h"
 #include "config/reload.h"
 #include "config/watch.h"
+#include "gateway/account/account.h"
+#include "gateway/account/limiter.h"
 #include "gateway/admin/admin.h"
 #include "gateway/admin/decisions.h"
 #include "gateway/admin_routes.h"
@@ -43,6 +45,7 @@ using std::chrono::milliseconds;
 using telemetry::Level;
 
 constexpr std::size_t kDecisionsKept = 1'000;
+constexpr milliseconds kBookWithin{5'000};  // Of what was settled, when stopping.
 
 // The in-process engine as the pipeline knows it.
 class EngineTarget final : public LocalTarget {
@@ -101,6 +104,7 @@ class Gateway::House {
   enum class Phase { loading, serving, draining };
 
   Result<void> open_state();
+  Result<void> open_account();
   Result<void> load_engine();
   void adopt(std::shared_ptr<const config::Settings> settings);
   Providers providers_for(const config::Settings& settings);
@@ -118,6 +122,8 @@ class Gateway::House {
   // In the order of starting; what is declared first is gone last.
   telemetry::Log log_;
   std::optional<store::Directory> state_;
+  std::unique_ptr<account::Account> account_;  // Null where no ledger is kept.
+  account::Limiter limiter_;
   telemetry::Metrics metrics_;
   admin::Decisions decisions_{kDecisionsKept};
   cloud::CloudThread cloud_;
@@ -159,16 +165,17 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
 }
 
 Result<void> Gateway::House::open() {
+  auto opened = open_state();
+  if (!opened) return opened.error();
   adopt(started_with_);
   auto listening = admin_.start();
   if (!listening) return listening.error();
 
-  auto loaded = open_state();
-  if (loaded) loaded = load_engine();
+  auto loaded = load_engine();
   if (!loaded) return loaded.error();
 
   pipeline_.emplace(Pipeline::Doors{editions_, admission_, fleet_, waiting_, engine_.get(),
-                                    std::bind_front(&House::tell, this)});
+                                    limiter_, account_.get(), std::bind_front(&House::tell, this)});
   listening = api_.start();
   if (!listening) return listening.error();
 
@@ -185,9 +192,22 @@ Result<void> Gateway::House::open_state() {
   auto state = store::Directory::open(started_with_->server.state);
   if (!state) return state.error();
   state_.emplace(std::move(*state));
+  if (state_->temporary())
+    log_.event(Level::warn, "no server.state: what is kept ends with this process");
   auto cabinet = files::Cabinet::open(*state_, limits_of(started_with_->files));
   if (!cabinet) return cabinet.error();
   cabinet_ = std::move(*cabinet);
+  return open_account();
+}
+
+Result<void> Gateway::House::open_account() {
+  if (!started_with_->ledger.enabled) return {};
+  auto account = account::Account::open(*state_, started_with_->server.limits.in_flight_max);
+  if (!account) return account.error();
+  account_ = std::move(*account);
+  if (const auto lost = account_->ledger().in_doubt; lost > 0)
+    log_.event(Level::warn, "requests were running when the process before ended: in doubt",
+               {{"requests", static_cast<std::int64_t>(lost)}});
   return {};
 }
 
@@ -266,6 +286,8 @@ void Gateway::House::stop(const std::function<bool()>& hurry) {
   cloud_.stop();
   if (engine_) engine_->stop(SteadyClock::now());
   admin_.stop();
+  if (account_ && !account_->flush(kBookWithin))
+    log_.event(Level::error, "the ledger cannot be written: the rest is booked at the next start");
   log_.event(Level::info, "stopped");
   log_.flush(milliseconds(2'000));
 }

@@ -1,7 +1,5 @@
 #include "gateway/notes.h"
 
-#include "gateway/policy/price.h"
-
 #include <algorithm>
 #include <string>
 
@@ -37,6 +35,7 @@ Receipt open_receipt(const http::Request& raw) {
 void note(const policy::Caller& caller, Receipt& receipt) {
   receipt.tenant = caller.tenant();
   receipt.key_name = caller.name();
+  if (caller.key) receipt.project = caller.key->project;
 }
 
 void note(const ChatRequest& request, Receipt& receipt) {
@@ -104,20 +103,16 @@ void describe(const Receipt& receipt, http::ResponseWriter& out) {
   out.set_header("x-spillway-reason", receipt.reason);
   out.set_header("x-spillway-class", receipt.request_class);
   if (!receipt.rule.empty()) out.set_header("x-spillway-rule", receipt.rule);
+  if (!receipt.budget_warning.empty())
+    out.set_header("x-spillway-budget-warning", receipt.budget_warning);
 }
 
-void price(const config::Settings& settings, Receipt& receipt) {
-  for (Part& part : receipt.parts) {
-    if (part.local) {
-      receipt.avoided_nano_usd += policy::avoided_cost(settings.providers, part.usage);
-      continue;
-    }
-    for (const config::ProviderTarget& provider : settings.providers) {
-      if (provider.name == part.target)
-        part.cost_nano_usd = policy::cost_of(provider.price, part.usage);
-    }
-    receipt.cost_nano_usd += part.cost_nano_usd;
-  }
+int tokens_seen(const Receipt& receipt) {
+  if (receipt.error) return 0;
+  std::size_t bytes = 0;
+  for (const Part& part : receipt.parts) bytes += part.lost ? 0 : part.bytes;
+  const auto most = static_cast<std::size_t>(std::max(0, receipt.usage.completion_tokens));
+  return static_cast<int>(std::min(most, std::max<std::size_t>(bytes, receipt.parts.size())));
 }
 
 }  // namespace spillway

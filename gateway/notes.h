@@ -28,10 +28,10 @@ void note(const policy::Candidate& served_by, Receipt& receipt);
 void add_up(Receipt& receipt);
 
 // The headers by which a client sees where its answer came from and why: x-spillway-target,
-// -reason, -class, and -rule where one decided.
+// -reason, -class, -rule where one decided, and -budget-warning near the end of a budget.
 void describe(const Receipt& receipt, http::ResponseWriter& out);
 
-// What the answer cost, or what it would have cost elsewhere, by the prices of `settings`.
-void price(const config::Settings& settings, Receipt& receipt);
+// The length of a whole answer, to be learnt from: never more than has passed, whatever is told.
+int tokens_seen(const Receipt& receipt);
 
 }  // namespace spillway

@@ -52,6 +52,12 @@ void settle(Part& part) {
   part.usage.completion_tokens = std::max(part.pieces, by_bytes(part.bytes + kBytesPerToken - 1));
 }
 
+int tokens_of(const std::vector<Part>& parts) {
+  std::int64_t tokens = 0;
+  for (const Part& part : parts) tokens += part.usage.prompt_tokens + part.usage.completion_tokens;
+  return static_cast<int>(std::min<std::int64_t>(tokens, kTokensMax));
+}
+
 Usage answer_of(const std::vector<Part>& parts) {
   Usage answer;
   if (parts.empty()) return answer;

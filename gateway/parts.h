@@ -40,6 +40,9 @@ int tokens_passed(const Part& part);
 // piece or four bytes a token, whichever is more.
 void settle(Part& part);
 
+// What all of them read and wrote, once all are settled.
+int tokens_of(const std::vector<Part>& parts);
+
 // What the client got, once all are settled.
 Usage answer_of(const std::vector<Part>& parts);
 

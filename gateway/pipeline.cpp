@@ -1,8 +1,10 @@
 #include "gateway/pipeline.h"
 
+#include "gateway/allowance.h"
 #include "gateway/course.h"
 #include "gateway/measure.h"
 #include "gateway/notes.h"
+#include "gateway/policy/price.h"
 #include "gateway/refusal.h"
 #include "gateway/relay.h"
 
@@ -17,15 +19,6 @@ namespace net = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds kAskAgain{250};
-
-// The length of a whole answer, to be learnt from: never more than has passed, whatever is told.
-int tokens_seen(const Receipt& receipt) {
-  if (receipt.error) return 0;
-  std::size_t bytes = 0;
-  for (const Part& part : receipt.parts) bytes += part.lost ? 0 : part.bytes;
-  const auto most = static_cast<std::size_t>(std::max(0, receipt.usage.completion_tokens));
-  return static_cast<int>(std::min(most, std::max<std::size_t>(bytes, receipt.parts.size())));
-}
 
 // What a protocol may know of a request. The body is moved out of it.
 wire::Call call_of(http::Request& raw, const policy::Caller& caller) {
@@ -51,7 +44,10 @@ struct Pipeline::Exchange {
   http::Request raw;
   http::ResponseWriter& out;
   Receipt receipt;
+  policy::Caller caller;
   wire::Asked asked;  // Once the body has been understood.
+  account::Pass pass;
+  std::optional<Tab> tab;
 };
 
 net::awaitable<void> Pipeline::serve(const wire::Protocol& protocol, http::Request raw,
@@ -82,13 +78,14 @@ net::awaitable<void> Pipeline::serve(Exchange& exchange, const Result<policy::Ca
     receipt.http_status = reply.status;
     co_await refuse(outcome.error(), reply, exchange.asked.writer.get(), exchange.out);
   }
-  account(*exchange.edition, std::move(receipt));
+  account(exchange);
 }
 
 Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& caller) {
   const Edition& edition = *exchange.edition;
   Receipt& receipt = exchange.receipt;
   if (!caller) co_return caller.error();
+  exchange.caller = *caller;
   note(*caller, receipt);
 
   auto permit = doors_.admission.enter();  // Gives its place back when it goes out of scope.
@@ -101,15 +98,24 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   const auto& request = exchange.asked.chat;
   note(*request, receipt);
 
-  policy::RequestFacts facts = facts_of(exchange.raw, *caller, *request);
+  policy::RequestFacts facts = facts_of(exchange.raw, exchange.caller, *request);
   facts.prompt_tokens = prompt_tokens(edition, doors_.local, request);
+  if (stays_here(doors_.account, *edition.settings)) facts.local_only = true;
+  auto pass = admit(doors_.limiter, *edition.settings, exchange.caller, facts, exchange.out);
+  if (!pass) co_return pass.error();
+  exchange.pass = std::move(*pass);  // Gives its places back when the exchange is over.
+
   auto plan = decide(edition, facts, policy::Turn::unknown, receipt);
   if (plan && plan->wait) plan = co_await wait_and_decide(edition, facts, *plan->wait, receipt);
   if (!plan) co_return plan.error();
   const Deadline deadline = receipt.arrived + time_for(*plan);
 
-  Course course(dispatcher_, *plan, edition, request, deadline, receipt);
+  // What it may cost is held from its first target on; account() posts what it did cost.
+  Tab& tab = exchange.tab.emplace(doors_.account, *edition.settings, exchange.caller);
+  tab.order(*request, facts.prompt_tokens);
+  Course course(dispatcher_, *plan, edition, request, deadline, tab, receipt);
   auto opened = co_await course.first();
+  receipt.budget_warning = tab.warning();
   if (!opened) co_return opened.error();
 
   // Dropping the stream, on return, ends what is left of the work.
@@ -120,6 +126,9 @@ Result<policy::Plan> Pipeline::decide(const Edition& edition, const policy::Requ
                                       policy::Turn turn, Receipt& receipt) const {
   EngineStatus engine;
   if (doors_.local != nullptr) engine = doors_.local->status();
+  const auto& local = edition.settings->local;
+  if (!local.empty())
+    receipt.local_price = policy::local_price(local.front().cost_per_hour, engine);
   policy::FleetFacts fleet = doors_.fleet.facts(doors_.local != nullptr ? &engine : nullptr);
   fleet.gpu_second_worth = doors_.waiting.gpu_second_worth();
   policy::RuleReport rules;
@@ -154,9 +163,11 @@ Async<policy::Plan> Pipeline::wait_and_decide(const Edition& edition,
   co_return plan;
 }
 
-void Pipeline::account(const Edition& edition, Receipt receipt) {
+void Pipeline::account(Exchange& exchange) {
+  Receipt& receipt = exchange.receipt;
   receipt.ended = SteadyClock::now();
-  price(*edition.settings, receipt);
+  if (exchange.tab) exchange.tab->settle(receipt);
+  exchange.pass.used(tokens_of(receipt.parts));
   if (const int tokens = tokens_seen(receipt); tokens > 0)
     doors_.fleet.completed(receipt.request_class, receipt.usage.prompt_tokens, tokens,
                            receipt.cut_by_limit);

@@ -5,6 +5,8 @@
 // references to doors that gateway.cpp owns and that outlive it.
 #pragma once
 
+#include "gateway/account/account.h"
+#include "gateway/account/limiter.h"
 #include "gateway/dispatch.h"
 #include "gateway/edition.h"
 #include "gateway/fleet.h"
@@ -30,6 +32,8 @@ class Pipeline {
     Fleet& fleet;
     WaitingRoom& waiting;
     LocalTarget* local;  // Null without a local target.
+    account::Limiter& limiter;
+    account::Account* account;  // Null where no ledger is kept.
     std::function<void(const Receipt&)>
         tell;  // Metrics, log, decisions: once a request, on its worker.
   };
@@ -53,7 +57,7 @@ class Pipeline {
 
   boost::asio::awaitable<void> serve(Exchange& exchange, const Result<policy::Caller>& caller);
   Async<void> answer(Exchange& exchange, const Result<policy::Caller>& caller);
-  void account(const Edition& edition, Receipt receipt);
+  void account(Exchange& exchange);
 
   Result<policy::Plan> decide(const Edition& edition, const policy::RequestFacts& facts,
                               policy::Turn turn, Receipt& receipt) const;

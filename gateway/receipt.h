@@ -6,6 +6,7 @@
 #include "backends/contract/chat.h"
 #include "backends/contract/deadline.h"
 #include "backends/contract/error.h"
+#include "config/settings.h"
 #include "gateway/parts.h"
 #include "gateway/policy/predict.h"
 
@@ -41,6 +42,7 @@ struct Receipt {
   std::string endpoint;           // "/v1/chat/completions"
   std::string tenant;             // "anonymous" where no keys are configured
   std::string key_name;
+  std::string project;
   std::string model_requested;
   bool stream = false;
 
@@ -60,7 +62,9 @@ struct Receipt {
   std::vector<Attempt> attempts;
   std::vector<Part> parts;
 
-  Usage usage;  // Of the answer that the client got, whoever gave it.
+  Usage usage;                 // Of the answer that the client got, whoever gave it.
+  config::Price local_price;   // Of the local engine's tokens, at the decision.
+  std::string budget_warning;  // For the client; empty: none.
   std::int64_t cost_nano_usd = 0;
   std::int64_t avoided_nano_usd =
       0;  // What the cheapest provider would have asked for a request served locally.

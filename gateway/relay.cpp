@@ -101,7 +101,7 @@ class Relay {
     wire::Ending ending;
     ending.finishes = {finish_.value_or(FinishReason::length)};
     receipt.cut_by_limit = ending.finishes.front() == FinishReason::length;
-    add_up(receipt);
+    course_.settle();
     ending.usage = receipt.usage;
     events_ += writer_.end(ending);
     auto kept = co_await writer_.keep();

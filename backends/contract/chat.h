@@ -62,6 +62,8 @@ struct ChatRequest {
   // The answer as far as another target gave it before it broke off: to be gone on with, not to be
   // said again. `sampling.tokens_max` is then what is left.
   std::string begun;
+  // `sampling.tokens_max` is ours, less than the client's: what the target is told in its place.
+  bool cut_short = false;
 };
 
 enum class FinishReason { stop, length, tool_calls, content_filter };

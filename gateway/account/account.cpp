@@ -70,12 +70,13 @@ void Hold::close(const Posting& posting) {
   account_ = nullptr;
 }
 
-bool Hold::raise(NanoUsd amount) {
-  if (!account_ || amount <= granted_) return true;
-  const NanoUsd more = amount - granted_;
-  if (account_->put_aside(*this, more, more)) return false;
+Result<void> Hold::raise(NanoUsd least, NanoUsd wanted) {
+  if (!account_ || wanted <= granted_) return {};
+  const NanoUsd needed = std::max<NanoUsd>(0, least - granted_);
+  auto refusal = account_->put_aside(*this, needed, wanted - granted_);
+  if (refusal) return std::move(*refusal);
   account_->ledger_->raise(index_, granted_);
-  return true;
+  return {};
 }
 
 Result<std::unique_ptr<Account>> Account::open(const store::Directory& directory,

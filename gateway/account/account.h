@@ -43,8 +43,9 @@ class Hold {
   // What the request may cost; less than was wanted where a hard budget ends.
   NanoUsd granted() const { return granted_; }
 
-  // Another target is to be paid besides: true if all of `amount` is granted now.
-  bool raise(NanoUsd amount);
+  // It may cost more than was thought: at least `least`, `wanted` in all. Fails as `hold` does, and
+  // leaves what was granted.
+  Result<void> raise(NanoUsd least, NanoUsd wanted);
 
   // What it did cost. Once.
   void post(const Posting& posting);

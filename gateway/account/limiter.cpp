@@ -100,8 +100,8 @@ State& Limiter::state(Limited whose, std::string_view name) {
 }
 
 // Of one kind from all subjects, or from none.
-std::optional<Error> Limiter::take(Pass& pass, LimitKind kind, const Subjects& subjects,
-                                   int amount, TimePoint now, Standing& standing) {
+std::optional<Error> Limiter::take(Pass& pass, LimitKind kind, const Subjects& subjects, int amount,
+                                   TimePoint now, Standing& standing) {
   const bool by_tokens = kind == LimitKind::tokens;
   const auto bucket = [by_tokens](State& state) -> policy::Bucket& {
     return by_tokens ? state.tokens : state.requests;

@@ -14,8 +14,7 @@ std::int64_t time_for(std::int64_t cost, std::int64_t per_minute) {
   return static_cast<std::int64_t>((time + (cost > 0 ? per_minute - 1 : 0)) / per_minute);
 }
 
-Bucket::Answer answer(bool taken, std::int64_t full_at, std::int64_t now,
-                      std::int64_t per_minute) {
+Bucket::Answer answer(bool taken, std::int64_t full_at, std::int64_t now, std::int64_t per_minute) {
   using Wide = __int128;
   const std::int64_t reset = std::max<std::int64_t>(0, full_at - now);
   const std::int64_t room = std::max<std::int64_t>(0, kMinute - reset);
@@ -27,7 +26,8 @@ Bucket::Answer answer(bool taken, std::int64_t full_at, std::int64_t now,
 
 Bucket::Answer Bucket::take(std::int64_t per_minute, std::int64_t cost, TimePoint now) {
   const std::int64_t at = now.time_since_epoch().count();
-  const std::int64_t needed = std::min(kMinute, time_for(std::max<std::int64_t>(0, cost), per_minute));
+  const std::int64_t asked = time_for(std::max<std::int64_t>(0, cost), per_minute);
+  const std::int64_t needed = std::min(kMinute, asked);
   std::int64_t full_at = full_at_.load(std::memory_order_relaxed);
   while (true) {
     const std::int64_t after = std::max(full_at, at) + needed;

@@ -35,6 +35,17 @@ config::NanoUsd worst_case_cost(const config::Price& price, int prompt_tokens,
   return rounded_up(part(prompt_tokens, input) + part(completion_tokens, price.output_per_million));
 }
 
+config::Price local_price(config::NanoUsd per_hour, const EngineStatus& engine) {
+  const double running = std::max<double>(1.0, static_cast<double>(engine.running.size()));
+  const double token_seconds = engine.step.base / running + engine.step.per_sequence;
+  const auto per_million = [per_hour](double seconds) {
+    return static_cast<config::NanoUsd>(static_cast<double>(per_hour) / 3'600.0 * seconds * 1e6);
+  };
+  return {.input_per_million = per_million(engine.step.per_prefill_token),
+          .output_per_million = per_million(token_seconds),
+          .cached_input_per_million = 0};
+}
+
 config::NanoUsd avoided_cost(const std::vector<config::ProviderTarget>& providers,
                              const Usage& usage) {
   Usage uncached = usage;

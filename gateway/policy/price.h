@@ -4,6 +4,7 @@
 #pragma once
 
 #include "backends/contract/chat.h"
+#include "backends/contract/status.h"
 #include "config/settings.h"
 
 #include <optional>
@@ -20,6 +21,11 @@ config::NanoUsd cost_of(const config::Price& price, const Usage& usage);
 // The most that a request can cost: nothing cached, the answer as long as it may be.
 config::NanoUsd worst_case_cost(const config::Price& price, int prompt_tokens,
                                 std::optional<int> completion_tokens_max);
+
+// What the local engine's tokens cost now, from what it costs an hour and how fast it is: prompt
+// tokens their time alone, answer tokens their share of the steps that they are made in. The hour's
+// idle time is nobody's.
+config::Price local_price(config::NanoUsd per_hour, const EngineStatus& engine);
 
 // What the cheapest provider would have asked for this usage, had it not been served locally; 0
 // without providers. Cached tokens are the local engine's luck: the provider is assumed to have

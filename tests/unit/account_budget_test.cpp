@@ -137,9 +137,11 @@ TEST_F(AccountTest, AHoldThatIsDroppedCostNothing) {
 
 TEST_F(AccountTest, ARaiseNeedsRoom) {
   auto hold = account_->hold("req_1", payer(), 3'000, 3'000);
-  EXPECT_TRUE(hold->raise(5'000));
+  EXPECT_TRUE(hold->raise(4'000, 4'000));
+  EXPECT_EQ(hold->granted(), 4'000);
+  EXPECT_TRUE(hold->raise(4'500, 9'000));
   EXPECT_EQ(hold->granted(), 5'000);
-  EXPECT_FALSE(hold->raise(5'001));
+  EXPECT_FALSE(hold->raise(5'001, 5'001));
   EXPECT_EQ(hold->granted(), 5'000);
 }
 

@@ -77,12 +77,16 @@ void append_begun(std::string_view messages, std::string_view begun, std::string
   body.append(continues == "prefix" ? R"(,"prefix":true}])" : "}]");
 }
 
-// A member of a request that is to be gone on with.
-void append_continued(std::string_view key, std::string_view value, const ChatRequest& request,
-                      std::string_view continues, std::string& body) {
-  const bool is_limit = key == "max_tokens" || key == "max_completion_tokens";
-  if (key == "messages") return append_begun(value, request.begun, continues, body);
-  if (is_limit && request.sampling.tokens_max) {
+bool is_limit(std::string_view key) {
+  return key == "max_tokens" || key == "max_completion_tokens";
+}
+
+// A member of a request that is to be gone on with, or to end sooner than the client said.
+void append_changed(std::string_view key, std::string_view value, const ChatRequest& request,
+                    std::string_view continues, std::string& body) {
+  if (key == "messages" && !request.begun.empty())
+    return append_begun(value, request.begun, continues, body);
+  if (is_limit(key) && request.sampling.tokens_max) {
     body.append(std::to_string(*request.sampling.tokens_max));
     return;
   }
@@ -100,16 +104,21 @@ Result<std::string> request_body(const ChatRequest& request, std::string_view mo
   body.reserve(request.body.size() + model.size() + 96);
   body.append(R"({"model":)").append(quoted(model));
   if (request.stream) body.append(R"(,"stream":true,"stream_options":{"include_usage":true})");
+  bool limited = !request.cut_short;
   for (std::size_t i = 0; i < kForwarded.size(); ++i) {
     const std::string_view value = (*values)[i];
     if (value.empty()) continue;
+    limited = limited || is_limit(kForwarded[i]);
     body.append(",\"").append(kForwarded[i]).append("\":");
-    if (request.begun.empty()) {
+    if (request.begun.empty() && !request.cut_short) {
       body.append(value);
     } else {
-      append_continued(kForwarded[i], value, request, continues, body);
+      append_changed(kForwarded[i], value, request, continues, body);
     }
   }
+  if (!limited)
+    body.append(R"(,"max_tokens":)")
+        .append(std::to_string(request.sampling.tokens_max.value_or(1)));
   if (!request.begun.empty() && continues == "continue_final_message")
     body.append(R"(,"continue_final_message":true,"add_generation_prompt":false)");
   body.push_back('}');

@@ -1,0 +1,71 @@
+#include "gateway/allowance.h"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+namespace spillway {
+namespace {
+
+using std::chrono::ceil;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using std::chrono::seconds;
+
+// As OpenAI writes it: "12ms", "1s", "6m0s".
+std::string duration(nanoseconds time) {
+  if (time < seconds(1)) return std::to_string(ceil<milliseconds>(time).count()) + "ms";
+  const auto whole = ceil<seconds>(time).count();
+  if (whole < 60) return std::to_string(whole) + "s";
+  return std::to_string(whole / 60) + "m" + std::to_string(whole % 60) + "s";
+}
+
+void tell(const std::optional<account::Standing::Line>& line, const std::string& what,
+          http::ResponseWriter& out) {
+  if (!line) return;
+  out.set_header("x-ratelimit-limit-" + what, std::to_string(line->limit));
+  out.set_header("x-ratelimit-remaining-" + what, std::to_string(line->remaining));
+  out.set_header("x-ratelimit-reset-" + what, duration(line->reset));
+}
+
+template <class Named>
+const config::Limits* limits_of(const std::vector<Named>& all, std::string_view name) {
+  const auto found =
+      std::find_if(all.begin(), all.end(), [name](const Named& one) { return one.name == name; });
+  return found == all.end() ? nullptr : &found->limits;
+}
+
+bool may_ask(const policy::Caller& caller, std::string_view model) {
+  if (!caller.key || caller.key->models.empty()) return true;
+  const auto& models = caller.key->models;
+  return std::find(models.begin(), models.end(), model) != models.end();
+}
+
+}  // namespace
+
+Result<account::Pass> admit(account::Limiter& limiter, const config::Settings& settings,
+                            const policy::Caller& caller, const policy::RequestFacts& facts,
+                            http::ResponseWriter& out) {
+  if (!may_ask(caller, facts.model)) {
+    return Error{Errc::forbidden,
+                 "This key may not ask for the model '" + std::string(facts.model) + "'.", "model",
+                 std::nullopt};
+  }
+  const account::Subjects subjects = {{
+      {caller.name(), caller.key ? &caller.key->limits : nullptr},
+      {caller.tenant(), limits_of(settings.tenants, caller.tenant())},
+      {facts.model, limits_of(settings.model_limits, facts.model)},
+  }};
+  const int tokens = facts.prompt_tokens + facts.completion_tokens_max.value_or(0);
+  account::Standing standing;
+  auto pass = limiter.enter(subjects, tokens, SteadyClock::now(), standing);
+  tell(standing.requests, "requests", out);
+  tell(standing.tokens, "tokens", out);
+  return pass;
+}
+
+bool stays_here(const account::Account* account, const config::Settings& settings) {
+  return account && !account->writable() && settings.ledger.on_failure == "local_only";
+}
+
+}  // namespace spillway

@@ -1,0 +1,25 @@
+// Whether a caller may ask this now: the models of its key, and the limits of key, tenant and
+// model.
+//
+// On the request's coroutine; never waits.
+#pragma once
+
+#include "config/settings.h"
+#include "gateway/account/account.h"
+#include "gateway/account/limiter.h"
+#include "gateway/http/response_writer.h"
+#include "gateway/policy/auth.h"
+#include "gateway/policy/facts.h"
+
+namespace spillway {
+
+// forbidden: not this model; rate_limited: not now. The limits are told in x-ratelimit-* headers
+// either way. What the arguments point to outlives the Pass.
+Result<account::Pass> admit(account::Limiter& limiter, const config::Settings& settings,
+                            const policy::Caller& caller, const policy::RequestFacts& facts,
+                            http::ResponseWriter& out);
+
+// Nothing may cost money now, for it could not be booked, and the operator wants it done here.
+bool stays_here(const account::Account* account, const config::Settings& settings);
+
+}  // namespace spillway

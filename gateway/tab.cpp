@@ -1,0 +1,177 @@
+#include "gateway/tab.h"
+
+#include "gateway/notes.h"
+#include "gateway/policy/price.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+namespace spillway {
+namespace {
+
+using config::NanoUsd;
+
+constexpr int kTokensLeast = 1;         // An answer shorter than this is none.
+constexpr int kTokensPerPart = 20'000;  // What a picture or a sound may come to, at most.
+constexpr std::chrono::milliseconds kAskAgain{1'000};
+
+bool is_hard(const config::Budget* budget) {
+  return budget && budget->hard && (budget->day || budget->month);
+}
+
+const config::Budget* budget_of(const config::Settings& settings, std::string_view tenant) {
+  for (const config::Tenant& one : settings.tenants) {
+    if (one.name == tenant) return &one.budget;
+  }
+  return nullptr;
+}
+
+// No tokenizer makes more tokens than there are bytes.
+int most_prompt_tokens(const ChatRequest& request) {
+  const auto several = [](const Message& message) { return !message.text_only; };
+  const auto parts = std::count_if(request.messages.begin(), request.messages.end(), several);
+  const std::size_t most = request.body.size() + static_cast<std::size_t>(parts) * kTokensPerPart;
+  return static_cast<int>(std::min<std::size_t>(most, std::numeric_limits<int>::max()));
+}
+
+NanoUsd cost(const config::Price& price, int prompt_tokens, int completion_tokens) {
+  return policy::worst_case_cost(price, prompt_tokens, completion_tokens);
+}
+
+// How many answer tokens so much money buys.
+int tokens_for(NanoUsd amount, const config::Price& price) {
+  constexpr NanoUsd kMost = 1'000'000'000;
+  if (price.output_per_million <= 0) return static_cast<int>(kMost);
+  using Wide = __int128;
+  const Wide tokens =
+      static_cast<Wide>(std::max<NanoUsd>(0, amount)) * 1'000'000 / price.output_per_million;
+  return static_cast<int>(std::min<Wide>(tokens, kMost));
+}
+
+account::Posting posting_of(const Receipt& receipt) {
+  account::Posting posting{receipt.request_class,
+                           receipt.endpoint,
+                           receipt.model_requested,
+                           receipt.avoided_nano_usd,
+                           {}};
+  for (const Part& part : receipt.parts) {
+    const bool estimated = !part.usage_told && !part.local;
+    posting.legs.push_back(
+        {part.target, part.model, part.local, estimated, part.usage, part.cost_nano_usd});
+  }
+  return posting;
+}
+
+}  // namespace
+
+Tab::Tab(account::Account* account, const config::Settings& settings, const policy::Caller& caller)
+    : account_(account),
+      settings_(settings),
+      caller_(caller),
+      tenant_budget_(budget_of(settings, caller.tenant())),
+      hard_(is_hard(tenant_budget_) || (caller.key && is_hard(&caller.key->budget))) {}
+
+void Tab::order(const ChatRequest& request, int prompt_tokens) {
+  prompt_tokens_ = hard_ ? most_prompt_tokens(request) : prompt_tokens;
+  completion_tokens_max_ = request.sampling.tokens_max;
+}
+
+account::Payer Tab::payer() const {
+  account::Payer payer{caller_.tenant(), caller_.name(), {}, tenant_budget_, nullptr};
+  if (!caller_.key) return payer;
+  payer.project = caller_.key->project;
+  payer.key_budget = &caller_.key->budget;
+  return payer;
+}
+
+config::Price Tab::price_of(std::string_view target, bool local, const Receipt& receipt) const {
+  if (local) return receipt.local_price;
+  for (const config::ProviderTarget& provider : settings_.providers) {
+    if (provider.name == target) return provider.price;
+  }
+  return {};
+}
+
+NanoUsd Tab::spent(const Receipt& receipt) const {
+  NanoUsd sum = 0;
+  for (const Part& part : receipt.parts) {
+    Part so_far = part;
+    spillway::settle(so_far);
+    sum += policy::cost_of(price_of(part.target, part.local, receipt), so_far.usage);
+  }
+  return sum;
+}
+
+Result<void> Tab::cover(const policy::Candidate& candidate, int tokens_out, int again,
+                        const Receipt& receipt) {
+  if (!account_) return {};
+  if (!candidate.local && !account_->writable())
+    return Error{Errc::overloaded,
+                 "What this would cost cannot be booked at present. Try again later.", "",
+                 kAskAgain};
+  price_ = price_of(candidate.target, candidate.local, receipt);
+  out_before_ = tokens_out;
+  before_ = spent(receipt) + cost(price_, prompt_tokens_ + tokens_out, again);
+  const int most = completion_tokens_max_.value_or(policy::kCompletionTokensAssumed);
+  const int left = std::max(kTokensLeast, most - tokens_out);
+  const NanoUsd wanted = before_ + cost(price_, 0, left);
+  const NanoUsd least = hard_ ? before_ + cost(price_, 0, kTokensLeast) : wanted;
+  auto granted = put_aside(receipt.request_id, least, wanted);
+  if (!granted) return granted.error();
+  affordable_.reset();
+  if (hard_) affordable_ = std::min(left, tokens_for(hold_.granted() - before_, price_));
+  return {};
+}
+
+Result<void> Tab::put_aside(const std::string& id, NanoUsd least, NanoUsd wanted) {
+  if (hold_.open()) return hold_.raise(least, wanted);
+  auto hold = account_->hold(id, payer(), least, wanted);
+  if (!hold) return hold.error();
+  hold_ = std::move(*hold);
+  return {};
+}
+
+std::shared_ptr<const ChatRequest> Tab::affordable(
+    std::shared_ptr<const ChatRequest> request) const {
+  const auto& asked = request->sampling.tokens_max;
+  if (!affordable_ || *affordable_ >= asked.value_or(policy::kCompletionTokensAssumed))
+    return request;
+  auto shorter = std::make_shared<ChatRequest>(*request);
+  shorter->sampling.tokens_max = *affordable_;
+  shorter->cut_short = true;
+  return shorter;
+}
+
+bool Tab::may_go_on(int tokens_out) {
+  const int answered = tokens_out - out_before_;
+  if (!affordable_ || answered < *affordable_) return true;
+  // Who was told the limit ends there by itself, and then tells its usage.
+  const bool is_told = completion_tokens_max_ || *affordable_ < policy::kCompletionTokensAssumed;
+  if (is_told) return answered == *affordable_;
+  const int more = answered + policy::kCompletionTokensAssumed;
+  const NanoUsd least = before_ + cost(price_, 0, answered + kTokensLeast);
+  if (!hold_.raise(least, before_ + cost(price_, 0, more))) return false;
+  affordable_ = std::min(more, tokens_for(hold_.granted() - before_, price_));
+  return true;
+}
+
+std::string Tab::warning() { return account_ ? account_->warning(payer()) : std::string(); }
+
+void Tab::price(Receipt& receipt) const {
+  for (Part& part : receipt.parts) {
+    part.cost_nano_usd = policy::cost_of(price_of(part.target, part.local, receipt), part.usage);
+    receipt.cost_nano_usd += part.cost_nano_usd;
+    if (part.local)
+      receipt.avoided_nano_usd += policy::avoided_cost(settings_.providers, part.usage);
+  }
+}
+
+void Tab::settle(Receipt& receipt) {
+  if (std::exchange(settled_, true)) return;
+  add_up(receipt);
+  price(receipt);
+  hold_.post(posting_of(receipt));
+}
+
+}  // namespace spillway

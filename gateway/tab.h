@@ -1,0 +1,73 @@
+// What one request may cost and what it did cost: a hold before its first target is asked, raised
+// before each further one, and the post before the client has the end of its answer.
+//
+// A Tab belongs to its request's coroutine and never waits. Without an account (no ledger is kept)
+// it only adds up. A hard budget is never spent past its end: the prompt is taken for as many
+// tokens as its body has bytes, and the answer ends where the money does.
+#pragma once
+
+#include "backends/contract/chat.h"
+#include "backends/contract/error.h"
+#include "config/settings.h"
+#include "gateway/account/account.h"
+#include "gateway/policy/auth.h"
+#include "gateway/policy/plan.h"
+#include "gateway/receipt.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace spillway {
+
+class Tab {
+ public:
+  // `settings` and what `caller` points to outlive it; `account` may be null.
+  Tab(account::Account* account, const config::Settings& settings, const policy::Caller& caller);
+
+  // What is asked: from then on it can be paid for.
+  void order(const ChatRequest& request, int prompt_tokens);
+
+  // `candidate` is about to be asked, after all that `receipt` tells and with `tokens_out` of the
+  // answer out, of which it will say `again` so many. over_budget, rate_limited: see Account::hold;
+  // overloaded: the ledger cannot be written, so that nothing may cost money.
+  Result<void> cover(const policy::Candidate& candidate, int tokens_out, int again,
+                     const Receipt& receipt);
+
+  // The request as that candidate may be asked it: shorter, where a hard budget ends before the
+  // client's limit.
+  std::shared_ptr<const ChatRequest> affordable(std::shared_ptr<const ChatRequest> request) const;
+
+  // With so many tokens out: false where a hard budget has no more.
+  bool may_go_on(int tokens_out);
+
+  // A few words for a payer near the end of a budget; else empty.
+  std::string warning();
+
+  // No more comes: what it cost is in `receipt` and in the ledger. Later calls do nothing.
+  void settle(Receipt& receipt);
+
+ private:
+  account::Payer payer() const;
+  config::Price price_of(std::string_view target, bool local, const Receipt& receipt) const;
+  config::NanoUsd spent(const Receipt& receipt) const;
+  Result<void> put_aside(const std::string& id, config::NanoUsd least, config::NanoUsd wanted);
+  void price(Receipt& receipt) const;
+
+  account::Account* const account_;
+  const config::Settings& settings_;
+  const policy::Caller& caller_;
+  const config::Budget* tenant_budget_ = nullptr;
+  bool hard_ = false;
+  int prompt_tokens_ = 0;
+  std::optional<int> completion_tokens_max_;
+
+  account::Hold hold_;
+  config::Price price_;            // Of who is asked at present,
+  config::NanoUsd before_ = 0;     // …what is owed for all but its answer,
+  int out_before_ = 0;             // …and the tokens that were out before.
+  std::optional<int> affordable_;  // Tokens of its answer; empty: as many as there are.
+  bool settled_ = false;
+};
+
+}  // namespace spillway

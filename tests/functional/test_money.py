@@ -1,0 +1,191 @@
+"""Money: booked once, whatever happens; budgets and limits that hold; all of it with the official client."""
+import concurrent.futures
+import signal
+import sqlite3
+
+import openai
+import pytest
+
+import configs
+from played import PlayedProvider, chunk, events
+from processes import wait_until
+
+HELLO = [{"role": "user", "content": "Hello there."}]
+PRICE = 2.0  # USD a million tokens, both ways.
+
+
+def cloud(start_provider, tmp_path, *profile, **settings):
+    """One quick provider, and a ledger that outlives the gateway."""
+    provider = start_provider(*(profile or ("ai-hub", "--slow", "0.01")))
+    targets = {"cloud": configs.provider(provider.base_url, "cloud")}
+    config = configs.gateway(targets, classes={"all": {"spill": "always"}}, default_class="all", **settings)
+    config["server"]["state"] = str(tmp_path / "state")
+    return config, provider
+
+
+def book(tmp_path, query, *values):
+    with sqlite3.connect(f"file:{tmp_path}/state/ledger.sqlite?mode=ro", uri=True) as database:
+        return database.execute(query, values).fetchall()
+
+
+def ask(client, tokens=8, stream=False, **more):
+    return client.chat.completions.create(model="auto", messages=HELLO, max_tokens=tokens, stream=stream, **more)
+
+
+def test_each_answer_is_booked_once_at_the_providers_own_count(start_provider, start_gateway, client_of, tmp_path):
+    config, provider = cloud(start_provider, tmp_path)
+    gateway = start_gateway(config)
+    client = client_of(gateway)
+    usages = [ask(client, tokens).usage for tokens in (1, 7, 40)]
+    wait_until(lambda: len(book(tmp_path, "SELECT * FROM entries")) == 3, what="three entries")
+    for usage in usages:
+        cost = round((usage.prompt_tokens + usage.completion_tokens) * PRICE * 1000)
+        rows = book(tmp_path, "SELECT amount, tenant, key, target, estimated FROM entries WHERE completion = ?",
+                    usage.completion_tokens)
+        assert rows == [(cost, "test", "test", "cloud", 0)]
+    debits, credits = book(tmp_path, "SELECT sum(debits), sum(credits) FROM balances")[0]
+    assert debits == credits > 0
+
+
+def test_a_client_that_leaves_is_billed_for_what_it_got(start_provider, start_gateway, client_of, tmp_path):
+    config, provider = cloud(start_provider, tmp_path)
+    provider.script(slow=2)
+    gateway = start_gateway(config)
+    stream = ask(client_of(gateway), 2000, stream=True)
+    for _, chunk in zip(range(5), stream):
+        assert chunk
+    stream.close()
+    rows = wait_until(lambda: book(tmp_path, "SELECT completion, amount, estimated FROM entries"), what="the entry")
+    completion, amount, estimated = rows[0]
+    assert 3 <= completion < 500 and amount > 0 and estimated == 1
+
+
+def test_a_budget_refuses_and_does_not_ask_to_retry(start_provider, start_gateway, client_of, tmp_path):
+    config, provider = cloud(start_provider, tmp_path, tenants={"test": {"budget": {"month": "0.0001usd"}}})
+    gateway = start_gateway(config)
+    client = client_of(gateway, max_retries=2)
+    asked = 0
+    with pytest.raises(openai.RateLimitError) as refused:
+        for asked in range(100):
+            ask(client)
+    assert refused.value.code == "insufficient_quota"
+    assert refused.value.response.headers["x-should-retry"] == "false"
+    assert "budget of tenant 'test'" in str(refused.value)
+    assert asked > 0 and provider.stats()["requests"] == asked
+    spent = book(tmp_path, "SELECT sum(amount) FROM entries")[0][0]
+    assert spent <= 100_000
+
+
+def test_near_its_end_a_budget_warns(start_provider, start_gateway, client_of, tmp_path):
+    config, _ = cloud(start_provider, tmp_path, tenants={"test": {"budget": {"day": "0.001usd", "warn_at": 0.05}}})
+    client = client_of(start_gateway(config))
+    first = client.chat.completions.with_raw_response.create(model="auto", messages=HELLO, max_tokens=1)
+    assert "x-spillway-budget-warning" not in first.headers
+    last = [client.chat.completions.with_raw_response.create(model="auto", messages=HELLO, max_tokens=8)
+            for _ in range(5)][-1]
+    assert last.headers["x-spillway-budget-warning"].startswith("tenant test: ")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_hard_budget_cuts_the_answer_and_is_never_overspent(start_provider, start_gateway, client_of, tmp_path, stream):
+    config, _ = cloud(start_provider, tmp_path, tenants={"test": {"budget": {"month": "0.0006usd", "hard": True}}})
+    client = client_of(start_gateway(config))
+    if stream:
+        chunks = list(ask(client, 1000, stream=True))
+        finish = [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1]
+    else:
+        finish = ask(client, 1000).choices[0].finish_reason
+    assert finish == "length"
+    rows = wait_until(lambda: book(tmp_path, "SELECT amount, estimated, completion FROM entries"), what="the entry")
+    assert 300_000 < rows[0][0] <= 600_000 and rows[0][1] == 0 and rows[0][2] < 300
+
+
+def test_a_hard_budget_stops_a_provider_that_does_not(start_gateway, client_of, processes, tmp_path):
+    """It is told a limit and goes on: the answer is cut here."""
+    processes.append(PlayedProvider(events(*[chunk("word ")] * 3000, chunk(finish="stop"))))
+    config = configs.gateway({"cloud": configs.provider(processes[-1].base_url, "cloud")}, classes={"all": {"spill": "always"}},
+                             default_class="all", tenants={"test": {"budget": {"month": "0.0006usd", "hard": True}}})
+    config["server"]["state"] = str(tmp_path / "state")
+    chunks = list(ask(client_of(start_gateway(config)), 1000, stream=True))
+    told = processes[0].asked[0]["max_tokens"]
+    assert told < 300
+    assert sum(1 for each in chunks if each.choices and each.choices[0].delta.content) == told + 1
+    assert [each.choices[0].finish_reason for each in chunks if each.choices][-1] == "length"
+    rows = wait_until(lambda: book(tmp_path, "SELECT amount FROM entries"), what="the entry")
+    assert 300_000 < rows[0][0] <= 600_000
+
+
+def test_limits_are_told_and_kept_to_the_millisecond(start_provider, start_gateway, client_of, tmp_path):
+    keys = {"test": {"secret": "env:SPILLWAY_TEST_KEY", "limits": {"requests_per_minute": 60}}}
+    config, _ = cloud(start_provider, tmp_path, keys=keys)
+    client = client_of(start_gateway(config))
+    first = client.chat.completions.with_raw_response.create(model="auto", messages=HELLO, max_tokens=1)
+    assert first.headers["x-ratelimit-limit-requests"] == "60"
+    assert first.headers["x-ratelimit-remaining-requests"] == "59"
+    assert first.headers["x-ratelimit-reset-requests"] == "1s"
+    with pytest.raises(openai.RateLimitError) as refused:
+        for _ in range(70):
+            ask(client, 1)
+    assert refused.value.code == "rate_limit_exceeded"
+    wait = int(refused.value.response.headers["retry-after-ms"])
+    assert 0 < wait <= 1000
+    assert refused.value.response.headers["x-ratelimit-remaining-requests"] == "0"
+    assert ask(client.with_options(max_retries=3), 1)  # The SDK waits as long as it is told, and gets through.
+
+
+def test_tokens_and_places_are_limited(start_provider, start_gateway, client_of, tmp_path):
+    config, provider = cloud(start_provider, tmp_path, model_limits={"auto": {"tokens_per_minute": 1000}},
+                             tenants={"test": {"limits": {"concurrency": 1}}})
+    client = client_of(start_gateway(config))
+    with pytest.raises(openai.RateLimitError, match="tokens a minute"):
+        for _ in range(10):
+            ask(client, 400)
+    provider.script(slow=5)
+    stream = ask(client, 50, stream=True)
+    next(iter(stream))
+    with pytest.raises(openai.RateLimitError, match="at once"):
+        ask(client, 1)
+    stream.close()
+
+
+def test_a_key_asks_only_for_its_models(start_provider, start_gateway, client_of, tmp_path):
+    config, _ = cloud(start_provider, tmp_path,
+                      keys={"test": {"secret": "env:SPILLWAY_TEST_KEY", "models": "cloud"}})
+    client = client_of(start_gateway(config))
+    assert client.chat.completions.create(model="cloud", messages=HELLO, max_tokens=1)
+    with pytest.raises(openai.PermissionDeniedError):
+        ask(client)
+
+
+def test_killed_again_and_again_under_load(start_provider, start_gateway, client_of, tmp_path):
+    """Three times kill -9: every answer that a client has the end of is in the book, once."""
+    config, _ = cloud(start_provider, tmp_path, "instant")
+    acknowledged = []
+
+    def worker(client):
+        while True:
+            try:
+                raw = client.chat.completions.with_raw_response.create(model="auto", messages=HELLO, max_tokens=2)
+                raw.parse()
+            except openai.APIError:
+                return
+            acknowledged.append(raw.headers["x-request-id"])
+
+    for _ in range(3):
+        gateway = start_gateway(config)
+        before = len(acknowledged)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            done = [pool.submit(worker, client_of(gateway)) for _ in range(8)]
+            wait_until(lambda: len(acknowledged) > before + 150, what="answers")
+            gateway.child.send_signal(signal.SIGKILL)
+            gateway.child.wait(timeout=10)
+            concurrent.futures.wait(done, timeout=20)
+    start_gateway(config).terminate()
+    booked = [row[0] for row in book(tmp_path, "SELECT id FROM entries WHERE phase = 1")]
+    assert len(booked) == len(set(booked))
+    lost = set(acknowledged) - set(booked)
+    print(f"\n3 kills, {len(acknowledged)} acknowledged, {len(booked)} booked, {len(lost)} lost")
+    assert not lost
+    debits, credits, amount = book(
+        tmp_path, "SELECT (SELECT sum(debits) FROM balances), (SELECT sum(credits) FROM balances), sum(amount) FROM entries")[0]
+    assert debits == credits == amount
