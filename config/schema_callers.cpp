@@ -43,6 +43,12 @@ const std::vector<Row<Key>> kKeyRows = {
       .fallback_sentence = "all models",
       .sentence = "The models that this key may ask for."},
      field<&Key::models>()},
+    {{.key = "scopes",
+      .kind = Kind::names,
+      .fallback_sentence = "everything",
+      .sentence = "What this key may call, by the word behind /v1/: chat, responses, messages, "
+                  "embeddings, files, batches, models…"},
+     field<&Key::scopes>()},
     {{.key = "limits.requests_per_minute",
       .kind = Kind::count,
       .range = {0, kRequestsMax},

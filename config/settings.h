@@ -119,6 +119,7 @@ struct Key {
   bool local_only = false;           // Its requests never leave the machine.
   std::string project;               // What its costs are for, in reports.
   std::vector<std::string> models;   // Those it may ask for; empty: any.
+  std::vector<std::string> scopes;   // What it may call: "chat", "files"; empty: everything.
   Limits limits;
   Budget budget;
   bool operator==(const Key&) const = default;

@@ -1,6 +1,18 @@
 """What it costs: spent, saved, and for what."""
 
-from panels import Board, lines, or_zero, query, rate, ratio, series, stat, summed, table
+from panels import (
+    Board,
+    lines,
+    or_zero,
+    quantile,
+    query,
+    rate,
+    ratio,
+    series,
+    stat,
+    summed,
+    table,
+)
 
 COST = "spillway_cost_usd_total"
 AVOIDED = "spillway_cost_avoided_usd_total"
@@ -147,12 +159,97 @@ def work(board):
     )
 
 
+def budgets(board):
+    spent, limit = "spillway_budget_spent_usd", "spillway_budget_limit_usd"
+    held, over = "spillway_budget_held_usd", "spillway_budget_overshoot_usd_total"
+    checks = "spillway_ratelimit_checks_total"
+    board.row("Budgets and limits")
+    board.add(
+        12,
+        8,
+        lines(
+            "Budget used",
+            "percentunit",
+            "Spent of the day's and the month's budget (spillway_budget_spent_usd,"
+            " spillway_budget_limit_usd). At 100 % requests are refused with insufficient_quota.",
+            query(
+                ratio(
+                    f"max by (tenant, window) ({series(spent)})",
+                    f"max by (tenant, window) ({series(limit)})",
+                ),
+                "{{tenant}} {{window}}",
+            ),
+        ),
+        lines(
+            "Held by running requests",
+            "currencyUSD",
+            "What they may still cost at worst (spillway_budget_held_usd).",
+            query(summed(series(held), "tenant"), "{{tenant}}"),
+        ),
+        lines(
+            "Spent past a budget",
+            "currencyUSD",
+            "Where a provider billed more than was held (spillway_budget_overshoot_usd_total);"
+            " `hard: true` keeps it at zero.",
+            query(f"sum by (tenant) (increase({series(over)}[$__range]))", "{{tenant}}"),
+        ),
+        lines(
+            "Held against limits",
+            "reqps",
+            "Requests a second by what came of it (spillway_ratelimit_checks_total).",
+            query(summed(rate(checks), "kind", "result"), "{{kind}} {{result}}"),
+        ),
+    )
+
+
+def ledger(board):
+    append = "spillway_ledger_append_seconds"
+    board.row("Ledger")
+    board.add(
+        8,
+        7,
+        lines(
+            "Group commit",
+            "s",
+            "Time of one (spillway_ledger_append_seconds). Rises with the disk's fsync.",
+            [query(quantile(share, append), f"P{round(share * 100)}") for share in (0.5, 0.99)],
+        ),
+        lines(
+            "Booked",
+            "short",
+            "Entries a second (spillway_ledger_entries_total).",
+            query(summed(rate("spillway_ledger_entries_total")), "entries"),
+        ),
+        lines(
+            "Waiting to be booked",
+            "short",
+            "Settled, and safe from a crash, but not on the disk yet (spillway_ledger_lag_entries)."
+            " Grows while the disk is full.",
+            query(summed(series("spillway_ledger_lag_entries")), "entries"),
+        ),
+        lines(
+            "Failed commits",
+            "short",
+            "A second (spillway_ledger_errors_total). While there are any, nothing that costs money"
+            " is begun: look at the disk of server.state.",
+            query(summed(rate("spillway_ledger_errors_total")), "failures"),
+        ),
+        lines(
+            "In doubt",
+            "short",
+            "Requests that ran when a process died (spillway_ledger_in_doubt_requests): reconcile"
+            " with the provider's export, `spillway report --reconcile`.",
+            query(summed(series("spillway_ledger_in_doubt_requests")), "requests"),
+        ),
+    )
+
+
 def board():
     cost = Board(
         "spillway-cost",
         "Spillway: cost",
         "What answers cost, what was saved by serving them here, and for what.",
     )
-    for part in (totals, money, work):
+    for part in (totals, money, work, budgets, ledger):
         part(cost)
     return cost

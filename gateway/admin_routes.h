@@ -1,13 +1,30 @@
 // Puts the answers of the admin room on a listener's routes.
+//
+// With an `admin_key` all of them want it as `Authorization: Bearer …` but those that probes and
+// Prometheus ask. Without one they are open to whoever reaches the listener, as far as they only
+// read; what makes or takes away keys is refused.
 #pragma once
 
 #include "gateway/admin/admin.h"
+#include "gateway/admin/key_answers.h"
+#include "gateway/admin/usage_answers.h"
 #include "gateway/http/routes.h"
+
+#include <string>
 
 namespace spillway {
 
 // GET /livez /readyz /metrics /metrics/vllm /config /decisions, POST /reload.
-// Requires: `admin` outlives the server that serves `routes`.
-void add_admin_routes(const admin::Admin& admin, http::Routes& routes);
+// Requires: `admin` outlives the server that serves `routes`. So do those below.
+void add_admin_routes(const admin::Admin& admin, const std::string& admin_key,
+                      http::Routes& routes);
+
+// POST and GET /keys; GET, DELETE /keys/ID; POST /keys/ID/rotate.
+void add_key_routes(const admin::KeyAnswers& keys, const std::string& admin_key,
+                    http::Routes& routes);
+
+// GET /v1/organization/usage/completions, /v1/organization/costs, /audit.
+void add_usage_routes(admin::UsageAnswers& usage, const std::string& admin_key,
+                      http::Routes& routes);
 
 }  // namespace spillway

@@ -21,8 +21,9 @@ namespace spillway {
 using Providers = std::map<std::string, std::shared_ptr<Backend>, std::less<>>;
 
 struct Edition {
-  Edition(std::shared_ptr<const config::Settings> from, Providers backends)
-      : settings(from), router(from), keys(from), providers(std::move(backends)) {}
+  Edition(std::shared_ptr<const config::Settings> from, Providers backends,
+          const policy::MadeKeys* made_keys = nullptr)
+      : settings(from), router(from), keys(from, made_keys), providers(std::move(backends)) {}
 
   // Whether the policy may send a request for this model to the local engine: then its prompt is
   // worth counting exactly.

@@ -7,9 +7,12 @@
 #include "config/reload.h"
 #include "config/watch.h"
 #include "gateway/account/account.h"
+#include "gateway/account/key_ring.h"
 #include "gateway/account/limiter.h"
 #include "gateway/admin/admin.h"
 #include "gateway/admin/decisions.h"
+#include "gateway/admin/key_answers.h"
+#include "gateway/admin/usage_answers.h"
 #include "gateway/admin_routes.h"
 #include "gateway/api.h"
 #include "gateway/edition.h"
@@ -23,6 +26,7 @@
 #include "gateway/pipeline.h"
 #include "gateway/policy_file.h"
 #include "gateway/refusal.h"
+#include "gateway/store/database.h"
 #include "gateway/store/directory.h"
 #include "gateway/store/disk_thread.h"
 #include "gateway/telemetry/log.h"
@@ -124,6 +128,9 @@ class Gateway::House {
   std::optional<store::Directory> state_;
   std::unique_ptr<account::Account> account_;  // Null where no ledger is kept.
   account::Limiter limiter_;
+  std::unique_ptr<account::KeyRing> keys_;
+  std::optional<admin::KeyAnswers> key_answers_;
+  std::optional<admin::UsageAnswers> usage_answers_;
   telemetry::Metrics metrics_;
   admin::Decisions decisions_{kDecisionsKept};
   cloud::CloudThread cloud_;
@@ -197,6 +204,10 @@ Result<void> Gateway::House::open_state() {
   auto cabinet = files::Cabinet::open(*state_, limits_of(started_with_->files));
   if (!cabinet) return cabinet.error();
   cabinet_ = std::move(*cabinet);
+  auto keys = account::KeyRing::open(state_->file("keys.sqlite"));
+  if (!keys) return keys.error();
+  keys_ = std::move(*keys);
+  add_key_routes(key_answers_.emplace(*keys_), started_with_->server.admin_key, admin_routes_);
   return open_account();
 }
 
@@ -208,6 +219,10 @@ Result<void> Gateway::House::open_account() {
   if (const auto lost = account_->ledger().in_doubt; lost > 0)
     log_.event(Level::warn, "requests were running when the process before ended: in doubt",
                {{"requests", static_cast<std::int64_t>(lost)}});
+  auto book = store::Database::open(state_->file("ledger.sqlite"), account::journal_versions());
+  if (!book) return book.error();
+  add_usage_routes(usage_answers_.emplace(std::move(*book)), started_with_->server.admin_key,
+                   admin_routes_);
   return {};
 }
 
@@ -227,7 +242,7 @@ void Gateway::House::adopt(std::shared_ptr<const config::Settings> settings) {
   waiting_.adopt(settings);
   admission_.limit(settings->server.limits.in_flight_max);
   log_.set_level(telemetry::level_of(settings->log.level).value_or(Level::info));
-  editions_.set(std::make_shared<const Edition>(settings, providers_for(*settings)));
+  editions_.set(std::make_shared<const Edition>(settings, providers_for(*settings), keys_.get()));
   metrics_.config_loaded(label_sets(*settings), settings->sha256);
 }
 
@@ -314,6 +329,11 @@ telemetry::LiveState Gateway::House::live_state() const {
   state.listeners = {listener_state("api", api_.counters()),
                      listener_state("admin", admin_.counters())};
   state.log_dropped = log_.dropped();
+  state.limits = limit_states(limiter_);
+  if (!account_) return state;
+  state.ledger = ledger_state(account_->ledger());
+  if (const auto edition = editions_.get())
+    state.budgets = budget_states(*edition->settings, account_->tenants());
   return state;
 }
 
@@ -334,7 +354,7 @@ http::Routes Gateway::House::api_routes() {
 
 http::Routes Gateway::House::admin_routes() {
   http::Routes routes(protocol_reply);
-  add_admin_routes(operations_, routes);
+  add_admin_routes(operations_, started_with_->server.admin_key, routes);
   return routes;
 }
 

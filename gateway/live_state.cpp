@@ -16,6 +16,8 @@ telemetry::Circuit circuit_of(policy::Permission permission) {
   return telemetry::Circuit::open;
 }
 
+double in_usd(config::NanoUsd amount) { return static_cast<double>(amount) / 1e9; }
+
 }  // namespace
 
 telemetry::TargetState target_state(const ProviderGauges& provider) {
@@ -45,6 +47,46 @@ telemetry::ClosedSets label_sets(const config::Settings& settings) {
     if (reason.starts_with("spill_")) sets.spill_reasons.emplace_back(reason);
   }
   return sets;
+}
+
+telemetry::LedgerState ledger_state(const account::LedgerCounters& counters) {
+  telemetry::LedgerState state;
+  state.store = "sqlite";
+  state.append_seconds = telemetry::distribution_of(counters.append_seconds);
+  state.entries = counters.entries;
+  state.lag = counters.lag;
+  state.errors = counters.errors;
+  state.in_doubt = counters.in_doubt;
+  return state;
+}
+
+std::vector<telemetry::BudgetState> budget_states(const config::Settings& settings,
+                                                  const std::vector<account::PurseGauge>& purses) {
+  std::vector<telemetry::BudgetState> states;
+  for (const config::Tenant& tenant : settings.tenants) {
+    if (!tenant.budget.day && !tenant.budget.month) continue;
+    account::Purse::State purse;
+    for (const account::PurseGauge& one : purses) {
+      if (one.tenant == tenant.name) purse = one.state;
+    }
+    telemetry::BudgetState state;
+    state.tenant = tenant.name;
+    if (tenant.budget.day)
+      state.windows.push_back({"day", in_usd(*tenant.budget.day), in_usd(purse.day)});
+    if (tenant.budget.month)
+      state.windows.push_back({"month", in_usd(*tenant.budget.month), in_usd(purse.month)});
+    state.held = in_usd(purse.held);
+    state.overshoot = in_usd(purse.overshoot);
+    states.push_back(std::move(state));
+  }
+  return states;
+}
+
+std::vector<telemetry::LimitState> limit_states(const account::Limiter& limiter) {
+  std::vector<telemetry::LimitState> states;
+  for (const account::Limiter::Check& check : limiter.checks())
+    states.push_back({std::string(account::name_of(check.kind)), check.allowed, check.refused});
+  return states;
 }
 
 telemetry::ListenerState listener_state(std::string_view name, const http::Counters& counters) {

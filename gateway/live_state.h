@@ -4,6 +4,8 @@
 
 #include "backends/contract/engine_counters.h"
 #include "backends/contract/status.h"
+#include "gateway/account/account.h"
+#include "gateway/account/limiter.h"
 #include "gateway/fleet.h"
 #include "gateway/http/counters.h"
 #include "gateway/telemetry/closed_sets.h"
@@ -18,6 +20,13 @@ telemetry::TargetState target_state(const ProviderGauges& provider);
 telemetry::TargetState target_state(std::string_view local_name, const EngineStatus& engine);
 // The values that labels may take: what the configuration names, and the policy's reasons.
 telemetry::ClosedSets label_sets(const config::Settings& settings);
+
+telemetry::LedgerState ledger_state(const account::LedgerCounters& counters);
+
+// Of the tenants that have budgets.
+std::vector<telemetry::BudgetState> budget_states(const config::Settings& settings,
+                                                  const std::vector<account::PurseGauge>& purses);
+std::vector<telemetry::LimitState> limit_states(const account::Limiter& limiter);
 
 telemetry::ListenerState listener_state(std::string_view name, const http::Counters& counters);
 

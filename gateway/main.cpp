@@ -29,6 +29,12 @@ constexpr Verb kVerbs[] = {
      spillway::verbs::diff},
     {"explain", "explain REQUEST-ID | --config FILE --request FILE",
      "tell why a request goes where it goes", spillway::verbs::explain},
+    {"import", "import litellm FILE", "turn another gateway's configuration into one of ours",
+     spillway::verbs::import},
+    {"keys", "keys create|list|show|rotate|revoke …", "give clients keys, and take them away",
+     spillway::verbs::keys},
+    {"report", "report --config FILE", "tell what was used, spent and saved",
+     spillway::verbs::report},
 };
 
 void print_help(std::FILE* to) {

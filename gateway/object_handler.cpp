@@ -33,6 +33,9 @@ Result<Visitor> visitor_of(const CurrentEdition& editions, const http::Request& 
   const auto edition = editions.get();
   const auto caller = edition->keys.identify(raw.api_key());
   if (!caller) return caller.error();
+  if (caller->key && !policy::may_call(*caller->key, raw.path))
+    return Error{Errc::forbidden, "This key may not call " + raw.path + ": not in its scopes.", "",
+                 std::nullopt};
   return Visitor{std::string(caller->tenant()), std::string(caller->name())};
 }
 

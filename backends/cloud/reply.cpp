@@ -83,12 +83,16 @@ void Reply::finish_stream() {
     settle(unavailable(teller_, "its stream ended before the answer did"));
     return;
   }
-  if (usage_) {
-    Delta last;
-    last.usage = usage_;
-    push(std::move(last));
-  }
+  tell_usage();
   settle();
+}
+
+// Also of a stream that breaks off: what it has told until then is what it bills.
+void Reply::tell_usage() {
+  if (!usage_ || pieces_ == 0) return;
+  Delta last;
+  last.usage = std::exchange(usage_, std::nullopt);
+  push(std::move(last));
 }
 
 void Reply::finish_whole() {
@@ -112,6 +116,7 @@ void Reply::end() {
   if (!head_.ok()) {
     settle(refusal(teller_, head_, body_));
   } else if (is_stream()) {
+    tell_usage();
     settle(unavailable(teller_, "its stream ended without " + std::string(dialect_.last_event())));
   } else {
     finish_whole();
@@ -119,7 +124,9 @@ void Reply::end() {
 }
 
 void Reply::fail(std::string_view cause) {
-  if (!settled_) settle(unavailable(teller_, cause));
+  if (settled_) return;
+  tell_usage();
+  settle(unavailable(teller_, cause));
 }
 
 bool Reply::settle(Error error) {

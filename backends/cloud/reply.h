@@ -47,6 +47,7 @@ class Reply {
   bool collect(std::string_view bytes, std::size_t bytes_max);
   void push(Delta delta);
   void finish_stream();
+  void tell_usage();
   void finish_whole();
   bool settle(Error error);
   void settle();

@@ -28,10 +28,11 @@ constexpr Invariant kInvariants[] = {
      "WHERE amount <> 0 OR requests <> 0 OR prompt <> 0 OR completion <> 0"},
     {"what is void costs nothing", "SELECT count(*) FROM entries WHERE phase <> 1 AND amount <> 0"},
     {"what is over is held no more",
-     "SELECT count(*) FROM holds JOIN entries USING(id) WHERE phase = 1"},
+     "SELECT count(*) FROM holds JOIN entries USING(began, id) WHERE phase = 1"},
     {"each leg follows the one before it",
      "SELECT count(*) FROM entries AS one WHERE phase = 1 AND leg > 0 AND NOT EXISTS ("
-     "SELECT 1 FROM entries AS before WHERE before.id = one.id AND before.phase = 1 "
+     "SELECT 1 FROM entries AS before WHERE before.began = one.began AND before.id = one.id "
+     "AND before.phase = 1 "
      "AND before.leg = one.leg - 1)"},
 };
 

@@ -12,26 +12,36 @@ namespace {
 constexpr std::int64_t kPost = 1;  // 2: void.
 
 constexpr const char* kInsert =
-    "INSERT INTO entries(id, phase, leg, at, tenant, key, project, class, endpoint, model, target, "
+    "INSERT INTO entries(began, id, phase, leg, at, tenant, key, project, class, endpoint, model, "
+    "target, "
     "served, local, estimated, prompt, cached, completion, reasoning, amount, held, avoided) "
-    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING";
+    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING";
 
 // What was written ahead is booked as void: nobody knows what it cost.
 constexpr const char* kLost =
-    "INSERT INTO entries(id, phase, leg, at, tenant, key, project, class, endpoint, model, target, "
+    "INSERT INTO entries(began, id, phase, leg, at, tenant, key, project, class, endpoint, model, "
+    "target, "
     "served, local, estimated, prompt, cached, completion, reasoning, amount, held, avoided) "
-    "SELECT id, 2, 0, ?, tenant, key, project, '', '', '', '', '', 0, 1, 0, 0, 0, 0, 0, held, 0 "
+    "SELECT began, id, 2, 0, ?, tenant, key, project, '', '', '', '', '', 0, 1, 0, 0, 0, 0, 0, "
+    "held, 0 "
     "FROM holds WHERE true ON CONFLICT DO NOTHING";
+
+// Requests stand in the book in the order of their time, so that a group of them touches few pages.
+// Their ids are never given twice; what may be asked again under the same id (a batch's line after
+// a crash) has no time, and so is found whenever it was.
+std::int64_t began(const Slot& slot) {
+  return slot.id.view().starts_with("req_") ? slot.held_at : 0;
+}
 
 void bind_payer(store::Statement& statement, const Slot& slot, std::int64_t phase, std::int64_t leg,
                 std::int64_t at) {
-  statement.bind(0, slot.id.view()).bind(1, phase).bind(2, leg).bind(3, at);
-  statement.bind(4, slot.tenant.view()).bind(5, slot.key.view()).bind(6, slot.project.view());
+  statement.bind(0, began(slot)).bind(1, slot.id.view()).bind(2, phase).bind(3, leg).bind(4, at);
+  statement.bind(5, slot.tenant.view()).bind(6, slot.key.view()).bind(7, slot.project.view());
 }
 
 void bind_work(store::Statement& statement, const Slot& slot, const Leg& leg) {
-  statement.bind(7, slot.request_class.view()).bind(8, slot.endpoint.view());
-  statement.bind(9, slot.model.view()).bind(10, leg.target.view()).bind(11, leg.model.view());
+  statement.bind(8, slot.request_class.view()).bind(9, slot.endpoint.view());
+  statement.bind(10, slot.model.view()).bind(11, leg.target.view()).bind(12, leg.model.view());
   const std::int64_t numbers[] = {leg.local,
                                   leg.estimated,
                                   leg.usage.prompt_tokens,
@@ -40,7 +50,7 @@ void bind_work(store::Statement& statement, const Slot& slot, const Leg& leg) {
                                   leg.usage.reasoning_tokens,
                                   leg.amount,
                                   slot.held.load(std::memory_order_relaxed)};
-  int column = 12;
+  int column = 13;
   for (const std::int64_t number : numbers) statement.bind(column++, number);
 }
 
@@ -55,14 +65,17 @@ struct Journal::Statements {
 
 const std::vector<std::string>& journal_versions() {
   static const std::vector<std::string> kVersions = {
-      "CREATE TABLE entries(id TEXT NOT NULL, phase INTEGER NOT NULL, leg INTEGER NOT NULL, "
+      "CREATE TABLE entries(began INTEGER NOT NULL, id TEXT NOT NULL, phase INTEGER NOT NULL, leg "
+      "INTEGER NOT NULL, "
       "at INTEGER NOT NULL, tenant TEXT NOT NULL, key TEXT NOT NULL, project TEXT NOT NULL, "
       "class TEXT NOT NULL, endpoint TEXT NOT NULL, model TEXT NOT NULL, target TEXT NOT NULL, "
       "served TEXT NOT NULL, local INTEGER NOT NULL, estimated INTEGER NOT NULL, "
       "prompt INTEGER NOT NULL, cached INTEGER NOT NULL, completion INTEGER NOT NULL, "
       "reasoning INTEGER NOT NULL, amount INTEGER NOT NULL CHECK(amount >= 0), "
-      "held INTEGER NOT NULL, avoided INTEGER NOT NULL, PRIMARY KEY(id, phase, leg)) WITHOUT ROWID;"
-      "CREATE TABLE holds(id TEXT PRIMARY KEY, tenant TEXT NOT NULL, key TEXT NOT NULL, "
+      "held INTEGER NOT NULL, avoided INTEGER NOT NULL, PRIMARY KEY(began, id, phase, leg)) "
+      "WITHOUT ROWID;"
+      "CREATE TABLE holds(id TEXT PRIMARY KEY, began INTEGER NOT NULL, tenant TEXT NOT NULL, key "
+      "TEXT NOT NULL, "
       "project TEXT NOT NULL, held INTEGER NOT NULL) WITHOUT ROWID;"
       "CREATE TABLE balances(account TEXT PRIMARY KEY, debits INTEGER NOT NULL, "
       "credits INTEGER NOT NULL) WITHOUT ROWID;"
@@ -81,7 +94,7 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::string& path) {
   if (!database) return database.error();
   auto insert = database->prepare(kInsert);
   auto write_hold = database->prepare(
-      "INSERT INTO holds(id, tenant, key, project, held) VALUES(?,?,?,?,?) "
+      "INSERT INTO holds(id, began, tenant, key, project, held) VALUES(?,?,?,?,?,?) "
       "ON CONFLICT(id) DO UPDATE SET held = excluded.held");
   auto end_hold = database->prepare("DELETE FROM holds WHERE id = ?");
   auto sums = SumStatements::prepare(*database);
@@ -109,7 +122,7 @@ Result<Booked> Journal::book(const std::vector<Due>& settled) {
     for (std::size_t i = 0; i < slot->legs_used; ++i) {
       bind_payer(insert, *slot, kPost, static_cast<std::int64_t>(i), slot->settled_at);
       bind_work(insert, *slot, slot->legs[i]);
-      auto done = insert.bind(20, i == 0 ? slot->avoided : 0).run();
+      auto done = insert.bind(21, i == 0 ? slot->avoided : 0).run();
       if (!done) return done.error();
       if (database_.changed() == 0) {
         booked.repeated.push_back(slot);
@@ -134,8 +147,9 @@ Result<void> Journal::write_holds(const std::vector<const Slot*>& held) {
   if (!transaction) return transaction.error();
   for (const Slot* slot : held) {
     store::Statement& write = statements_->write_hold;
-    write.bind(0, slot->id.view()).bind(1, slot->tenant.view()).bind(2, slot->key.view());
-    write.bind(3, slot->project.view()).bind(4, slot->held.load(std::memory_order_relaxed));
+    write.bind(0, slot->id.view()).bind(1, began(*slot)).bind(2, slot->tenant.view());
+    write.bind(3, slot->key.view()).bind(4, slot->project.view());
+    write.bind(5, slot->held.load(std::memory_order_relaxed));
     auto done = write.run();
     if (!done) return done.error();
   }

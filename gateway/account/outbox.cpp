@@ -49,7 +49,7 @@ std::uint64_t checksum_of(const Slot& slot) {
        {slot.id.view(), slot.tenant.view(), slot.key.view(), slot.project.view(),
         slot.request_class.view(), slot.endpoint.view(), slot.model.view()})
     sum = mixed(sum, text);
-  const std::int64_t numbers[] = {slot.settled_at, slot.avoided, slot.legs_used};
+  const std::int64_t numbers[] = {slot.held_at, slot.settled_at, slot.avoided, slot.legs_used};
   sum = mixed(sum, numbers, sizeof numbers);
   for (std::size_t i = 0; i < std::min<std::size_t>(slot.legs_used, kLegsMax); ++i) {
     const Leg& leg = slot.legs[i];

@@ -1,5 +1,6 @@
 #include "gateway/policy/auth.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace spillway::policy {
@@ -22,11 +23,23 @@ Error unauthenticated(std::string message) {
 
 }  // namespace
 
-KeyTable::KeyTable(std::shared_ptr<const config::Settings> settings)
-    : settings_(std::move(settings)) {}
+bool may_call(const config::Key& key, std::string_view path) {
+  constexpr std::string_view kVersion = "/v1/";
+  if (key.scopes.empty() || !path.starts_with(kVersion)) return true;
+  path.remove_prefix(kVersion.size());
+  const std::string_view scope = path.substr(0, path.find('/'));
+  return std::find(key.scopes.begin(), key.scopes.end(), scope) != key.scopes.end();
+}
+
+KeyTable::KeyTable(std::shared_ptr<const config::Settings> settings, const MadeKeys* made)
+    : settings_(std::move(settings)), made_(made) {}
+
+bool KeyTable::open_to_all() const {
+  return settings_->keys.empty() && (made_ == nullptr || !made_->any());
+}
 
 Result<Caller> KeyTable::identify(std::string_view bearer) const {
-  if (settings_->keys.empty()) return Caller{};
+  if (open_to_all()) return Caller{};
   if (bearer.empty()) {
     return unauthenticated("No API key given. Send it as `Authorization: Bearer <key>`.");
   }
@@ -34,15 +47,19 @@ Result<Caller> KeyTable::identify(std::string_view bearer) const {
   for (const config::Key& key : settings_->keys) {
     if (equal_in_constant_time(key.secret, bearer)) caller.key = &key;
   }
-  if (!caller.key) return unauthenticated("The API key is not known here.");
-  return caller;
+  if (caller.key) return caller;
+  if (made_ == nullptr) return unauthenticated("The API key is not known here.");
+  auto made = made_->find(bearer);
+  if (!made) return made.error();
+  return Caller{made->get(), *made};
 }
 
 Result<Caller> KeyTable::named(std::string_view key_name) const {
-  if (settings_->keys.empty()) return Caller{};
+  if (open_to_all()) return Caller{};
   for (const config::Key& key : settings_->keys) {
-    if (key.name == key_name) return Caller{&key};
+    if (key.name == key_name) return Caller{&key, nullptr};
   }
+  if (const auto made = made_ ? made_->named(key_name) : nullptr) return Caller{made.get(), made};
   return unauthenticated("The API key that this was sent with is not known here any more.");
 }
 

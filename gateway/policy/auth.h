@@ -11,14 +11,34 @@ namespace spillway::policy {
 
 struct Caller {
   const config::Key* key =
-      nullptr;  // nullptr: no keys are configured, everybody is let in. Owned by Settings.
+      nullptr;  // nullptr: there are no keys, everybody is let in. Owned by Settings or `made`.
+  std::shared_ptr<const config::Key> made;
   std::string_view name() const { return key ? std::string_view(key->name) : "anonymous"; }
   std::string_view tenant() const { return key ? std::string_view(key->tenant) : "anonymous"; }
 };
 
+// Keys that are made and taken away while the gateway runs. Any thread.
+class MadeKeys {
+ public:
+  virtual ~MadeKeys() = default;
+
+  virtual bool any() const = 0;
+
+  // Whose secret `bearer` is; or `unauthenticated`: unknown, revoked, expired.
+  virtual Result<std::shared_ptr<const config::Key>> find(std::string_view bearer) const = 0;
+
+  // Null: there is none of that name.
+  virtual std::shared_ptr<const config::Key> named(std::string_view name) const = 0;
+};
+
+// Whether it may call what stands at `path`: "/v1/chat/completions" needs the scope `chat`.
+bool may_call(const config::Key& key, std::string_view path);
+
 class KeyTable {
  public:
-  explicit KeyTable(std::shared_ptr<const config::Settings> settings);
+  // `made` may be null; it outlives the table.
+  explicit KeyTable(std::shared_ptr<const config::Settings> settings,
+                    const MadeKeys* made = nullptr);
 
   // The caller whose secret `bearer` is, or `unauthenticated` (whose text never repeats what was
   // sent). `bearer` is what follows "Bearer " in the Authorization header; empty if there was none.
@@ -30,7 +50,10 @@ class KeyTable {
   Result<Caller> named(std::string_view key_name) const;
 
  private:
+  bool open_to_all() const;
+
   std::shared_ptr<const config::Settings> settings_;
+  const MadeKeys* made_;
 };
 
 }  // namespace spillway::policy

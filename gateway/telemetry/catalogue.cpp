@@ -60,6 +60,10 @@ constexpr Label kTermLabels[] = {{"be"}, {"term"}};
 constexpr Label kListenerLabels[] = {{"listener"}};
 constexpr Label kRejectLabels[] = {{"listener"}, {"reason"}};
 constexpr Label kResultLabels[] = {{"result"}};
+constexpr Label kStoreLabels[] = {{"store"}};
+constexpr Label kTenantLabels[] = {{"tenant"}};
+constexpr Label kWindowLabels[] = {{"tenant"}, {"window"}};
+constexpr Label kCheckLabels[] = {{"kind"}, {"result"}};
 constexpr Label kShaLabels[] = {{"sha"}};
 constexpr Label kBuildLabels[] = {{"version"}, {"compiler"}};
 constexpr Label kServedModelLabels[] = {{"model_name"}};
@@ -177,6 +181,28 @@ constexpr SeriesRow kCatalogue[] = {
      "Connections that could not be accepted."},
     {Series::log_dropped, "spillway_log_dropped_total", C, kLive, kNone,
      "Log lines dropped because the log's reader was too slow."},
+
+    {Series::ledger_append, "spillway_ledger_append_seconds", H, kLive, kStoreLabels,
+     "Time of a group commit of the ledger."},
+    {Series::ledger_entries, "spillway_ledger_entries_total", C, kLive, kStoreLabels,
+     "Entries booked."},
+    {Series::ledger_lag, "spillway_ledger_lag_entries", G, kLive, kStoreLabels,
+     "Requests that are settled and not booked on the disk yet."},
+    {Series::ledger_errors, "spillway_ledger_errors_total", C, kLive, kStoreLabels,
+     "Group commits that failed and are tried again; while they do, nothing that costs money is "
+     "begun."},
+    {Series::ledger_in_doubt, "spillway_ledger_in_doubt_requests", G, kLive, kStoreLabels,
+     "Requests that were running when the process before this one died: nobody knows their cost."},
+    {Series::budget_limit, "spillway_budget_limit_usd", G, kLive, kWindowLabels,
+     "Budget of a tenant for the day or the month."},
+    {Series::budget_spent, "spillway_budget_spent_usd", G, kLive, kWindowLabels,
+     "Spent of it since the day or the month began, UTC."},
+    {Series::budget_held, "spillway_budget_held_usd", G, kLive, kTenantLabels,
+     "What the tenant's running requests may still cost."},
+    {Series::budget_overshoot, "spillway_budget_overshoot_usd_total", C, kLive, kTenantLabels,
+     "Spent past a budget's end."},
+    {Series::ratelimit_checks, "spillway_ratelimit_checks_total", C, kLive, kCheckLabels,
+     "Requests that were held against the limits of key, tenant and model."},
 
     {Series::config_reloads, "spillway_config_reloads_total", C, kLive, kResultLabels,
      "Configurations read since the start, the first one included."},

@@ -5,13 +5,6 @@ namespace {
 
 using Samples = std::vector<LiveSample>;
 
-template <std::size_t N>
-Distribution distribution_of(const StepHistogram<N>& histogram) {
-  return {.bounds = {histogram.bounds.begin(), histogram.bounds.end()},
-          .cumulative = {histogram.buckets.begin(), histogram.buckets.end()},
-          .sum = histogram.sum};
-}
-
 double kv_used(const EngineStatus& status) {
   if (status.kv_tokens_total <= 0) return 0.0;
   return 1.0 - static_cast<double>(status.kv_tokens_free) / status.kv_tokens_total;
@@ -79,6 +72,37 @@ void add_listener(Samples& samples, const ListenerState& listener) {
   }
 }
 
+void add_ledger(Samples& samples, const LedgerState& ledger) {
+  const std::vector<std::string> store{ledger.store};
+  const auto add = [&](Series series, double value) {
+    samples.push_back({series, store, value, {}});
+  };
+  samples.push_back({Series::ledger_append, store, 0.0, ledger.append_seconds});
+  add(Series::ledger_entries, static_cast<double>(ledger.entries));
+  add(Series::ledger_lag, static_cast<double>(ledger.lag));
+  add(Series::ledger_errors, static_cast<double>(ledger.errors));
+  add(Series::ledger_in_doubt, static_cast<double>(ledger.in_doubt));
+}
+
+void add_budget(Samples& samples, const BudgetState& budget) {
+  for (const BudgetState::Window& window : budget.windows) {
+    const std::vector<std::string> labels{budget.tenant, window.name};
+    samples.push_back({Series::budget_limit, labels, window.limit, {}});
+    samples.push_back({Series::budget_spent, labels, window.spent, {}});
+  }
+  samples.push_back({Series::budget_held, {budget.tenant}, budget.held, {}});
+  samples.push_back({Series::budget_overshoot, {budget.tenant}, budget.overshoot, {}});
+}
+
+void add_limit(Samples& samples, const LimitState& limit) {
+  const auto add = [&](const char* result, std::uint64_t count) {
+    samples.push_back(
+        {Series::ratelimit_checks, {limit.kind, result}, static_cast<double>(count), {}});
+  };
+  add("allowed", limit.allowed);
+  add("refused", limit.refused);
+}
+
 }  // namespace
 
 std::vector<LiveSample> samples_of(const LiveState& state) {
@@ -90,6 +114,9 @@ std::vector<LiveSample> samples_of(const LiveState& state) {
   for (const TargetState& target : state.targets) add_target(samples, target);
   for (const EngineState& engine : state.engines) add_engine(samples, engine);
   for (const ListenerState& listener : state.listeners) add_listener(samples, listener);
+  if (state.ledger) add_ledger(samples, *state.ledger);
+  for (const BudgetState& budget : state.budgets) add_budget(samples, budget);
+  for (const LimitState& limit : state.limits) add_limit(samples, limit);
   return samples;
 }
 

@@ -14,6 +14,13 @@
 
 namespace spillway::telemetry {
 
+template <std::size_t N>
+Distribution distribution_of(const StepHistogram<N>& histogram) {
+  return {.bounds = {histogram.bounds.begin(), histogram.bounds.end()},
+          .cumulative = {histogram.buckets.begin(), histogram.buckets.end()},
+          .sum = histogram.sum};
+}
+
 enum class Circuit { closed = 0, half_open = 1, open = 2 };
 
 struct TargetState {
@@ -40,6 +47,34 @@ struct ListenerState {
   std::vector<std::pair<std::string, std::uint64_t>> parse_rejects;  // By reason, all of them.
 };
 
+struct LedgerState {
+  std::string store;  // "sqlite"
+  Distribution append_seconds;
+  std::uint64_t entries = 0;
+  std::int64_t lag = 0;
+  std::uint64_t errors = 0;
+  std::uint64_t in_doubt = 0;
+};
+
+// A tenant with a budget. Amounts in USD.
+struct BudgetState {
+  struct Window {
+    std::string name;  // "day", "month"
+    double limit = 0.0;
+    double spent = 0.0;
+  };
+  std::string tenant;
+  std::vector<Window> windows;
+  double held = 0.0;
+  double overshoot = 0.0;
+};
+
+struct LimitState {
+  std::string kind;  // "requests", "tokens", "concurrency"
+  std::uint64_t allowed = 0;
+  std::uint64_t refused = 0;
+};
+
 struct LiveState {
   int admitted = 0;            // Requests inside the gateway.
   int held = 0;                // Of these, in the waiting room.
@@ -48,6 +83,9 @@ struct LiveState {
   std::vector<EngineState> engines;
   std::vector<ListenerState> listeners;
   std::uint64_t log_dropped = 0;  // Lines.
+  std::optional<LedgerState> ledger;
+  std::vector<BudgetState> budgets;
+  std::vector<LimitState> limits;
 };
 
 // The samples of the `live` rows that `state` speaks of.

@@ -1,19 +1,83 @@
 #include "gateway/verbs/ask_admin.h"
 
+#include "config/load.h"
+#include "config/secret.h"
+#include "config/value.h"
+#include "gateway/verbs/print_problems.h"
+#include "gateway/verbs/unset_keys.h"
+
 #include <boost/asio/ip/tcp.hpp>
 
 #include <chrono>
+#include <cstdio>
 #include <sstream>
+#include <utility>
+#include <variant>
 
 namespace spillway::verbs {
+namespace {
 
-Result<AdminAnswer> ask_admin(const config::Endpoint& admin, const std::string& path) {
-  const std::string where = admin.host + ":" + std::to_string(admin.port);
+// Reads what `source` names; prints what is wrong with it.
+bool read_key(const std::string& source, const std::string& verb, std::string& key) {
+  const auto parsed = config::parse_value(config::Kind::secret, source);
+  const auto* mistake = std::get_if<config::Mistake>(&parsed);
+  auto secret = mistake ? std::variant<std::string, config::Mistake>(*mistake)
+                        : config::read_secret(source, config::process_environment());
+  mistake = std::get_if<config::Mistake>(&secret);
+  if (mistake) {
+    std::fprintf(stderr, "%s: the admin key: %s\n", verb.c_str(), mistake->message.c_str());
+    return false;
+  }
+  key = std::get<std::string>(std::move(secret));
+  return true;
+}
+
+}  // namespace
+
+void add_admin_options(Options& options) {
+  options
+      .value("--admin", "HOST:PORT",
+             "where the running gateway's admin listens (default: of --config, or 127.0.0.1:9090)")
+      .value("--admin-key", "SOURCE", "its key: env:NAME or file:PATH (default: of --config)")
+      .value("--config", "FILE", "the running gateway's configuration");
+}
+
+std::optional<AdminDoor> admin_door(const Options& options, const std::string& verb) {
+  AdminDoor door;
+  std::string source = options.get("--admin-key");
+  if (options.has("--config")) {
+    const std::string path = options.get("--config");
+    UnsetKeys unset;  // Only where it listens, and with which key, is wanted.
+    const auto loaded = config::load_file(path, unset.environment());
+    if (!loaded.settings) {
+      print_problems(path, loaded);
+      return std::nullopt;
+    }
+    door.at = loaded.settings->server.admin;
+    if (source.empty()) source = loaded.settings->server.admin_key_source;
+  }
+  if (options.has("--admin")) {
+    const auto parsed = config::parse_value(config::Kind::endpoint, options.get("--admin"));
+    if (const auto* mistake = std::get_if<config::Mistake>(&parsed)) {
+      std::fprintf(stderr, "%s: --admin: %s\n", verb.c_str(), mistake->message.c_str());
+      return std::nullopt;
+    }
+    std::tie(door.at.host, door.at.port) = config::split_endpoint(options.get("--admin"));
+  }
+  if (!source.empty() && !read_key(source, verb, door.key)) return std::nullopt;
+  return door;
+}
+
+Result<AdminAnswer> ask_admin(const AdminDoor& door, const std::string& method,
+                              const std::string& path, const std::string& body) {
+  const std::string where = door.at.host + ":" + std::to_string(door.at.port);
   boost::asio::ip::tcp::iostream stream;
   stream.expires_after(std::chrono::seconds(5));
-  stream.connect(admin.host, std::to_string(admin.port));
-  stream << "GET " << path << " HTTP/1.1\r\nhost: " << where << "\r\nconnection: close\r\n\r\n"
-         << std::flush;
+  stream.connect(door.at.host, std::to_string(door.at.port));
+  stream << method << " " << path << " HTTP/1.1\r\nhost: " << where << "\r\nconnection: close\r\n";
+  if (!door.key.empty()) stream << "authorization: Bearer " << door.key << "\r\n";
+  if (method != "GET") stream << "content-length: " << body.size() << "\r\n";
+  stream << "\r\n" << body << std::flush;
   std::string version;
   AdminAnswer answer;
   stream >> version >> answer.status;
@@ -21,9 +85,9 @@ Result<AdminAnswer> ask_admin(const config::Endpoint& admin, const std::string& 
     return Error{Errc::backend_unavailable, "no gateway answers at " + where, "", std::nullopt};
   }
   for (std::string line; std::getline(stream, line) && line != "\r";) continue;
-  std::ostringstream body;
-  body << stream.rdbuf();
-  answer.body = body.str();
+  std::ostringstream text;
+  text << stream.rdbuf();
+  answer.body = text.str();
   return answer;
 }
 

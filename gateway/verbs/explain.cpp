@@ -28,30 +28,10 @@ int fail(const std::string& message, int status = 1) {
   return status;
 }
 
-// Of the configuration if one is given, else the usual.
-std::optional<config::Endpoint> admin_of(const Options& options) {
-  if (options.has("--admin")) {
-    const auto parsed = config::parse_value(config::Kind::endpoint, options.get("--admin"));
-    if (const auto* mistake = std::get_if<config::Mistake>(&parsed)) {
-      fail("--admin: " + mistake->message, 2);
-      return std::nullopt;
-    }
-    const auto [host, port] = config::split_endpoint(options.get("--admin"));
-    return config::Endpoint{host, port};
-  }
-  if (!options.has("--config")) return config::Endpoint{"127.0.0.1", 9090};
-  const std::string path = options.get("--config");
-  UnsetKeys unset;  // Only the address is wanted.
-  const auto loaded = config::load_file(path, unset.environment());
-  if (loaded.settings) return loaded.settings->server.admin;
-  print_problems(path, loaded);
-  return std::nullopt;
-}
-
 int explain_decided(const Options& options) {
-  const auto admin = admin_of(options);
-  if (!admin) return 2;
-  const auto answer = ask_admin(*admin, "/explain/" + options.words_given().front());
+  const auto door = admin_door(options, "spillway explain");
+  if (!door) return 2;
+  const auto answer = ask_admin(*door, "GET", "/explain/" + options.words_given().front());
   if (!answer) return fail(answer.error().message);
   if (answer->status != 200) return fail(answer->body.substr(0, answer->body.find('\n')));
   std::fputs(answer->body.c_str(), stdout);
@@ -130,10 +110,8 @@ int explain_file(const Options& options) {
 
 int explain(const Arguments& arguments) {
   Options options;
+  add_admin_options(options);
   options.words("[REQUEST-ID]", 1)
-      .value("--admin", "HOST:PORT",
-             "where the running gateway's admin listens (default: of --config, or 127.0.0.1:9090)")
-      .value("--config", "FILE", "with --request: whose policy decides")
       .value("--request", "FILE", "a chat request as a client would send it, JSON")
       .value("--given", "FACTS",
              "with --request: \"class: batch, queue.tokens: 90000, predicted_ttft(local): 2s\"; "

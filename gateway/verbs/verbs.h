@@ -16,5 +16,8 @@ int provider(const Arguments& arguments);
 int simulate(const Arguments& arguments);
 int explain(const Arguments& arguments);
 int diff(const Arguments& arguments);
+int import(const Arguments& arguments);
+int keys(const Arguments& arguments);
+int report(const Arguments& arguments);
 
 }  // namespace spillway::verbs

@@ -271,7 +271,9 @@ TEST_F(LedgerTest, TheAuditFindsWhatDoesNotAddUp) {
       {"UPDATE usage SET requests = requests + 1", "the hours are the sum of their entries"},
       {"UPDATE usage SET prompt = prompt - 1", "the hours are the sum of their entries"},
       {"UPDATE entries SET phase = 2 WHERE id = 'req_2'", "what is void costs nothing"},
-      {"INSERT INTO holds VALUES('req_0', 'acme', 'demo', '', 5)", "what is over is held no more"},
+      {"INSERT INTO holds SELECT id, began, tenant, key, project, 5 FROM entries WHERE id = "
+       "'req_0'",
+       "what is over is held no more"},
       {"UPDATE entries SET leg = 2 WHERE id = 'req_0'", "each leg follows the one before it"},
   };
   for (const auto& [bug, sentence] : planted) {

@@ -49,7 +49,7 @@ http::ErrorReply plain(const Error& error, const http::RefusedRequest&) {
 class AdminRoutes : public testing::Test {
  protected:
   AdminRoutes() {
-    add_admin_routes(admin_, routes_);
+    add_admin_routes(admin_, "", routes_);
     server_ = std::make_unique<http::Server>(
         http::ServerOptions{
             .listen = {"127.0.0.1", 0}, .workers = 1, .limits = {}, .name = "admin"},

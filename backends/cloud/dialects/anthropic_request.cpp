@@ -153,7 +153,9 @@ Result<std::string> translated(const ChatRequest& request, std::string_view mode
 }  // namespace
 
 bool is_forwarded(const ChatRequest& request) {
-  return request.original && request.original->protocol == "messages" && request.begun.empty();
+  if (!request.original || request.original->protocol != "messages") return false;
+  // What is to end sooner is said anew, where that loses nothing.
+  return request.begun.empty() && (!request.cut_short || !request.original->only.empty());
 }
 
 Result<std::string> request_body(const ChatRequest& request, std::string_view model) {

@@ -1,0 +1,206 @@
+#include "config/import_litellm.h"
+
+#include "config/document.h"
+#include "config/value.h"
+
+#include <cctype>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <optional>
+
+namespace spillway::config {
+namespace {
+
+constexpr std::string_view kEnvironment = "os.environ/";
+
+struct Address {
+  std::string_view provider;
+  std::string_view base_url;
+};
+
+// LiteLLM's prefixes of those who speak OpenAI's protocol.
+constexpr Address kAddresses[] = {
+    {"openai", "https://api.openai.com/v1"},
+    {"deepseek", "https://api.deepseek.com/v1"},
+    {"mistral", "https://api.mistral.ai/v1"},
+    {"groq", "https://api.groq.com/openai/v1"},
+    {"together_ai", "https://api.together.xyz/v1"},
+    {"fireworks_ai", "https://api.fireworks.ai/inference/v1"},
+    {"openrouter", "https://openrouter.ai/api/v1"},
+    {"xai", "https://api.x.ai/v1"},
+    {"gemini", "https://generativelanguage.googleapis.com/v1beta/openai"},
+    {"ollama", "http://127.0.0.1:11434/v1"},
+    {"ollama_chat", "http://127.0.0.1:11434/v1"},
+    {"hosted_vllm", ""},  // Wherever its api_base says.
+    {"custom_openai", ""},
+};
+
+std::string text_at(const Node* node, std::string_view key) {
+  const Node* found = node ? node->find(key) : nullptr;
+  return found && found->shape == Node::Shape::scalar ? found->text : "";
+}
+
+// A name as targets have it.
+std::string name_of(const std::string& text) {
+  std::string name;
+  for (const char c : text) name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '-';
+  while (!name.empty() && name.front() == '-') name.erase(0, 1);
+  return name.empty() ? "target" : name.substr(0, 60);
+}
+
+std::string upper(std::string text) {
+  for (char& c : text) c = c == '-' ? '_' : static_cast<char>(std::toupper(c));
+  return text;
+}
+
+// "1.5e-07" a token → "0.15usd" a million.
+std::optional<std::string> per_million(const std::string& per_token) {
+  char* end = nullptr;
+  const double usd = std::strtod(per_token.c_str(), &end) * 1e6;
+  if (per_token.empty() || *end != '\0' || !(usd >= 0.0) || usd > 1e9) return std::nullopt;
+  char text[64];
+  std::snprintf(text, sizeof text, "%.9f", usd);
+  std::string amount(text);
+  while (amount.back() == '0') amount.pop_back();
+  if (amount.back() == '.') amount.pop_back();
+  return amount + "usd";
+}
+
+class Importing {
+ public:
+  Imported run(const Node& root) {
+    const Node* models = root.find("model_list");
+    if (!models || models->shape != Node::Shape::sequence) {
+      imported_.problems.push_back(
+          {root.line, root.column, "model_list", "is missing: this is no LiteLLM configuration"});
+      return std::move(imported_);
+    }
+    std::string targets;
+    for (const Node& model : models->items) targets += target_of(model);
+    imported_.yaml = "# Made from a LiteLLM configuration: read it, then `spillway check` it.\n" +
+                     keys_of(root) + "targets:\n" + targets;
+    note_rest(root);
+    return std::move(imported_);
+  }
+
+ private:
+  void note(std::string sentence) { imported_.notes.push_back(std::move(sentence)); }
+
+  std::string unique(const std::string& model) {
+    const std::string name = name_of(model);
+    const int before = names_[name]++;
+    return before == 0 ? name : name + "-" + std::to_string(before + 1);
+  }
+
+  // "env:NAME" of "os.environ/NAME"; what stands there in clear stays there.
+  std::string secret(const std::string& given, const std::string& variable) {
+    if (given.starts_with(kEnvironment)) return "env:" + given.substr(kEnvironment.size());
+    note(variable + ": a key stood in the file itself; put it into this environment variable");
+    return "env:" + variable;
+  }
+
+  std::string target_of(const Node& model) {
+    const Node* params = model.find("litellm_params");
+    const std::string served = text_at(&model, "model_name");
+    const std::string path = text_at(params, "model");
+    const auto slash = path.find('/');
+    const std::string provider = slash == std::string::npos ? "openai" : path.substr(0, slash);
+    const std::string upstream = slash == std::string::npos ? path : path.substr(slash + 1);
+    if (served.empty() || upstream.empty()) return "";
+    std::string base = text_at(params, "api_base");
+    bool known = false;
+    for (const Address& address : kAddresses) {
+      if (address.provider != provider) continue;
+      known = true;
+      if (base.empty()) base = address.base_url;
+    }
+    if (!known || base.empty()) {
+      note(served + ": `" + provider +
+           "` does not speak OpenAI's protocol, or has no api_base: left out");
+      return "";
+    }
+    const std::string name = unique(served);
+    std::string yaml = "  " + name + ":\n    kind: provider\n    base_url: " + base + "\n";
+    if (const std::string key = text_at(params, "api_key"); !key.empty())
+      yaml += "    key: " + secret(key, upper(name) + "_KEY") + "\n";
+    yaml += "    serves: {\"" + served + "\": \"" + upstream + "\"}\n";
+    return yaml + price_of(model, *params, name) + limits_of(model, *params);
+  }
+
+  // In litellm_params or in model_info.
+  static std::string either(const Node& model, const Node& params, std::string_view key) {
+    const std::string found = text_at(&params, key);
+    return found.empty() ? text_at(model.find("model_info"), key) : found;
+  }
+
+  std::string price_of(const Node& model, const Node& params, const std::string& name) {
+    const auto input = per_million(either(model, params, "input_cost_per_token"));
+    const auto output = per_million(either(model, params, "output_cost_per_token"));
+    const auto cached = per_million(either(model, params, "cache_read_input_token_cost"));
+    if (!input || !output) {
+      note(name + ": its price is not in the file; an unknown price is refused, so look it up");
+      return "    # price_per_million: {input: usd, output: usd}\n";
+    }
+    return "    price_per_million: {input: " + *input + ", output: " + *output +
+           (cached ? ", cached_input: " + *cached : "") + "}\n";
+  }
+
+  static std::string limits_of(const Node& model, const Node& params) {
+    const std::string requests = either(model, params, "rpm");
+    const std::string tokens = either(model, params, "tpm");
+    std::string limits;
+    if (!requests.empty()) limits = "requests_per_minute: " + requests;
+    if (!tokens.empty()) limits += (limits.empty() ? "" : ", ") + ("tokens_per_minute: " + tokens);
+    std::string yaml = limits.empty() ? "" : "    rate_limit: {" + limits + "}\n";
+    if (const std::string timeout = text_at(&params, "timeout"); !timeout.empty())
+      yaml += "    timeouts: {total: " + timeout + "s}\n";
+    return yaml;
+  }
+
+  std::string keys_of(const Node& root) {
+    const Node* general = root.find("general_settings");
+    const std::string master = text_at(general, "master_key");
+    if (master.empty()) return "";
+    return "keys:\n  litellm: {secret: " + secret(master, "LITELLM_MASTER_KEY") + "}\n" +
+           budget_of(root);
+  }
+
+  std::string budget_of(const Node& root) {
+    const Node* settings = root.find("litellm_settings");
+    const std::string most = text_at(settings, "max_budget");
+    const std::string window = text_at(settings, "budget_duration");
+    if (most.empty()) return "";
+    const bool monthly = window == "30d" || window == "1mo";
+    if (!monthly && window != "1d" && window != "24h") {
+      note("litellm_settings.max_budget: budgets are for a day or a month here; it is left out");
+      return "";
+    }
+    return std::string("tenants:\n  litellm: {budget: {") + (monthly ? "month" : "day") + ": " +
+           most + "usd, hard: true}}\n";
+  }
+
+  void note_rest(const Node& root) {
+    for (const Entry& entry : root.entries) {
+      if (entry.key == "model_list" || entry.key == "general_settings") continue;
+      note(entry.key +
+           ": only a budget is taken over of it; retries, fallbacks and routing are what "
+           "`classes` and `rules` say");
+    }
+  }
+
+  Imported imported_;
+  std::map<std::string, int> names_;
+};
+
+}  // namespace
+
+Imported import_litellm(std::string_view text) {
+  Document document = parse_document(text);
+  if (document.problems.empty()) return Importing().run(document.root);
+  Imported failed;
+  failed.problems = std::move(document.problems);
+  return failed;
+}
+
+}  // namespace spillway::config

@@ -1,0 +1,36 @@
+// What operators ask of keys: make one, list, show, rotate and revoke them, as JSON.
+//
+// For the administrating thread: it may wait for the disk. The answer that makes a secret is the
+// only one that shows it. Who may ask is the routes' affair (gateway/admin_routes.h).
+#pragma once
+
+#include "gateway/account/key_ring.h"
+#include "gateway/admin/admin.h"
+
+#include <string>
+#include <string_view>
+
+namespace spillway::admin {
+
+class KeyAnswers {
+ public:
+  explicit KeyAnswers(account::KeyRing& keys) : keys_(keys) {}
+
+  // 201 with the key and its secret, or 400 saying which member is wrong. `name` is needed, all
+  // else may be left out: tenant, project, class, classes, models, scopes, local_only, expires_in
+  // ("720h"), limits {requests_per_minute, tokens_per_minute, concurrency}, budget {day, month
+  // ("100usd"), warn_at, hard}.
+  Answer make(std::string_view body) const;
+
+  // A new secret; `{"overlap": "24h"}`: for so long the old one is good as well, else not.
+  Answer rotate(std::string_view id, std::string_view body) const;
+
+  Answer list() const;
+  Answer show(std::string_view id) const;
+  Answer revoke(std::string_view id) const;
+
+ private:
+  account::KeyRing& keys_;
+};
+
+}  // namespace spillway::admin

@@ -1,0 +1,28 @@
+// What was used and what it cost, in the words of OpenAI's organization API, and whether the book
+// adds up. For the administrating thread: it may wait for the disk.
+#pragma once
+
+#include "gateway/admin/admin.h"
+#include "gateway/store/database.h"
+
+#include <string_view>
+
+namespace spillway::admin {
+
+class UsageAnswers {
+ public:
+  explicit UsageAnswers(store::Database book) : book_(std::move(book)) {}
+
+  // Pages of buckets. `query` is what came after '?': start_time (needed), end_time, bucket_width
+  // (1h or 1d), group_by (project_id, api_key_id, model; and our tenant, class, target), limit,
+  // page. Costs come by the day.
+  Answer completions(std::string_view query);
+  Answer costs(std::string_view query);
+
+  Answer audit();
+
+ private:
+  store::Database book_;
+};
+
+}  // namespace spillway::admin

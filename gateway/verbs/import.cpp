@@ -1,0 +1,41 @@
+// `spillway import litellm FILE`: another gateway's configuration as one of ours, on stdout; what
+// somebody must look at, on stderr.
+#include "config/bounded_file.h"
+#include "config/import_litellm.h"
+#include "gateway/verbs/options.h"
+#include "gateway/verbs/verbs.h"
+
+#include <cstdio>
+
+namespace spillway::verbs {
+namespace {
+
+constexpr std::size_t kFileBytesMax = 1 << 20;
+
+}  // namespace
+
+int import(const Arguments& arguments) {
+  Options options;
+  options.words("litellm FILE", 2);
+  if (!options.read(arguments, "spillway import")) return options.exit_status();
+  const auto& words = options.words_given();
+  if (words.size() != 2 || words.front() != "litellm") {
+    std::fprintf(stderr, "spillway import: litellm FILE? (try --help)\n");
+    return 2;
+  }
+  auto bytes = config::read_bounded(words.back(), kFileBytesMax);
+  if (const auto* unreadable = std::get_if<config::Unreadable>(&bytes)) {
+    std::fprintf(stderr, "spillway import: cannot read %s: %s\n", words.back().c_str(),
+                 unreadable->reason.c_str());
+    return 1;
+  }
+  const config::Imported imported = config::import_litellm(std::get<std::string>(bytes));
+  for (const config::Problem& problem : imported.problems)
+    std::fprintf(stderr, "%s:%s\n", words.back().c_str(), config::to_string(problem).c_str());
+  for (const std::string& sentence : imported.notes)
+    std::fprintf(stderr, "look at %s\n", sentence.c_str());
+  std::fputs(imported.yaml.c_str(), stdout);
+  return imported.yaml.empty() ? 1 : 0;
+}
+
+}  // namespace spillway::verbs

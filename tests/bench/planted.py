@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""One planted bug for each invariant of the ledger, budgets and limits: every one must turn a test red.
+
+planted.py BUILD_DIRECTORY    plants each in turn, builds and runs its test, and puts the source back
+"""
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# What must hold; the file, what stands there, what is planted; the test that must notice.
+PLANTED = [
+    ("an id is booked once", "account/journal.cpp", "if (database_.changed() == 0) {", "if (false) {", "account_ledger"),
+    ("debits are credits", "account/sums.cpp", ".credits += leg.amount;", ".credits += leg.amount + 1;", "account_ledger"),
+    ("hours are the sum of entries", "account/sums.cpp", "hour.requests += index == 0 ? 1 : 0;", "hour.requests += 1;",
+     "account_ledger"),
+    ("what was acknowledged is booked after a kill", "account/ledger.cpp", "if (whole) settled.push_back({&slot, true});", "",
+     "account_ledger"),
+    ("acknowledged is what stands in the outbox", "account/ledger.cpp",
+     "slot.state.store(SlotState::settled, std::memory_order_release);\n  const",
+     "if (lag_ < 0) slot.state.store(SlotState::settled, std::memory_order_release);\n  const", "account_ledger"),
+    ("half a slot is no entry", "account/ledger.cpp", "&& slot.checksum == checksum_of(slot);", ";", "account_ledger"),
+    ("a place is free again", "account/ledger.cpp", "outbox_->give_back(due_[i]);", "", "account_ledger"),
+    ("a full disk is tried again", "account/ledger.cpp", "if (!booked) return;", "if (!booked) { due_.clear(); return; }",
+     "account_ledger"),
+    ("a long hold leaves a trace", "account/ledger.cpp", "    write_old_holds();\n", "", "account_ledger"),
+    ("what is in doubt costs nothing", "account/journal.cpp", "0, 0, 0, 0, 0, held, 0", "0, 0, 0, 0, held, held, 0", "account_ledger"),
+    ("money is put aside", "account/purse.cpp", "room - state_.held", "room", "account_budget"),
+    ("what was put aside comes back", "account/purse.cpp", "state_.held -= aside;", "", "account_budget"),
+    ("what was spent stays spent over a restart", "account/account.cpp", "purse(account->tenants_, spent.tenant).correct(spent.day",
+     "purse(account->tenants_, spent.tenant).correct(0 * spent.day", "account_budget"),
+    ("the key's budget counts", "account/account.cpp", "hold.key_->put_aside(of_key, least,", "hold.key_->put_aside(kNoBudget, least,",
+     "account_budget"),
+    ("a month is no day", "account/purse.cpp", "if (now >= month_ends_) {", "if (now >= day_ends_ - 1) {", "account_budget"),
+    ("a repeated entry is not spent", "account/account.cpp", "amount -= slot.legs[i].amount;", "", "account_budget"),
+    ("the told time is exact", "policy/gcra.cpp", "Nanoseconds(after - at - kMinute)", "Nanoseconds(after - at - kMinute - 1)",
+     "account_limiter"),
+    ("what is refused counts nowhere", "account/limiter.cpp", "correct(rate, -std::min(amount, rate));", "correct(rate, 0);",
+     "account_limiter"),
+    ("places come back", "account/limiter.cpp", "place.state->under_way.fetch_sub(1", "place.state->under_way.fetch_sub(0",
+     "account_limiter"),
+]
+
+
+def is_red(build, test):
+    made = subprocess.run(["ninja", "-C", str(build), f"{test}_test"], capture_output=True, text=True, check=False)
+    if made.returncode:
+        return "does not compile: " + made.stdout[-2000:]
+    try:
+        ran = subprocess.run([build / f"tests/unit/{test}_test"], capture_output=True, text=True, check=False, timeout=120)
+    except subprocess.TimeoutExpired:
+        return True
+    return ran.returncode != 0
+
+
+def plant(build, invariant, name, old, new, test):
+    path = ROOT / "gateway" / name
+    source = path.read_text(encoding="utf-8")
+    if source.count(old) != 1:
+        return f"stands {source.count(old)} times in {name}: {old}"
+    try:
+        path.write_text(source.replace(old, new), encoding="utf-8")
+        return is_red(build, test)
+    finally:
+        path.write_text(source, encoding="utf-8")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build", type=Path)
+    build = parser.parse_args().build.resolve()
+    missed = 0
+    for invariant, name, old, new, test in PLANTED:
+        verdict = plant(build, invariant, name, old, new, test)
+        print(f"{'red' if verdict is True else 'MISSED' if verdict is False else verdict:8} {invariant}", flush=True)
+        missed += verdict is not True
+    for test in sorted({test for *_, test in PLANTED}):
+        assert is_red(build, test) is False, f"{test} is red without a bug"
+    print(f"{len(PLANTED)} planted, {missed} missed")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

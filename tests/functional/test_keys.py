@@ -1,0 +1,181 @@
+"""Keys that operators make while it runs: shown once, scoped, rotated with overlap, revoked at once; and what they cost."""
+import json
+import subprocess
+import time
+import urllib.request
+
+import openai
+import pytest
+
+import configs
+from processes import BINARY, get, wait_until
+
+HELLO = [{"role": "user", "content": "Hello there."}]
+ADMIN = "operators-only"
+
+
+@pytest.fixture
+def house(start_provider, start_gateway, tmp_path):
+    targets = {"cloud": configs.provider(start_provider("ai-hub", "--slow", "0.01").base_url, "cloud")}
+    config = configs.gateway(targets, classes={"all": {"spill": "always"}}, default_class="all")
+    config["server"] |= {"state": str(tmp_path / "state"), "admin_key": "env:SPILLWAY_TEST_ADMIN"}
+    gateway = start_gateway(config, SPILLWAY_TEST_ADMIN=ADMIN)
+    gateway.start_again = lambda: start_gateway(config, SPILLWAY_TEST_ADMIN=ADMIN)
+    gateway.state = tmp_path / "state"
+    return gateway
+
+
+def keys(gateway, *words, admin=ADMIN, status=0):
+    done = subprocess.run(
+        [BINARY, "keys", *words, "--admin", gateway.admin.removeprefix("http://"), "--admin-key", "env:SPILLWAY_ADMIN"],
+        capture_output=True, text=True, timeout=20, env={"SPILLWAY_ADMIN": admin})
+    assert done.returncode == status, done.stdout + done.stderr
+    return json.loads(done.stdout or done.stderr)
+
+
+def ask(client, model="auto"):
+    return client.chat.completions.create(model=model, messages=HELLO, max_tokens=4)
+
+
+def test_a_key_lives_from_its_making_to_its_end(house, client_of):
+    made = keys(house, "create", "--name", "search", "--tenant", "acme", "--project", "crawler", "--models", "cloud,auto")
+    assert made["key"].startswith(f"sk-spw-{made['id']}-") and len(made["key"].rsplit("-", 1)[1]) == 64
+    assert ask(client_of(house, api_key=made["key"]))
+    shown = keys(house, "show", made["id"])
+    assert "key" not in shown and shown["tenant"] == "acme" and shown["revoked_at"] is None
+    assert [each["name"] for each in keys(house, "list")["keys"]] == ["search"]
+    stored = b"".join(path.read_bytes() for path in house.state.iterdir() if path.name.startswith("keys.sqlite"))
+    assert made["key"].encode() not in stored and made["key"].rsplit("-", 1)[1].encode() not in stored
+
+    again = keys(house, "rotate", made["id"], "--overlap", "1s")
+    assert ask(client_of(house, api_key=made["key"])) and ask(client_of(house, api_key=again["key"]))
+
+    def refused(key):
+        try:
+            ask(client_of(house, api_key=key))
+        except openai.AuthenticationError as error:
+            return str(error)
+        return ""
+
+    wait_until(lambda: refused(made["key"]), what="the end of the overlap")
+    keys(house, "revoke", made["id"])
+    assert "revoked" in refused(again["key"])
+    assert "crawler" in json.dumps(keys(house, "show", made["id"]))
+
+
+def test_it_outlives_a_restart_and_expires(house, client_of):
+    made = keys(house, "create", "--name", "short", "--expires-in", "3s")
+    born = time.time()
+    assert house.terminate() == 0
+    gateway = house.start_again()
+    if time.time() < born + 2:
+        assert ask(client_of(gateway, api_key=made["key"]))
+
+    def expired():
+        with pytest.raises(openai.AuthenticationError) as refused:
+            ask(client_of(gateway, api_key=made["key"]))
+        return "expired" in str(refused.value)
+
+    wait_until(lambda: time.time() > born + 3.5, what="its end")
+    assert expired()
+
+
+@pytest.mark.parametrize("key", ["sk-spw-000000000000-" + "0" * 64, "sk-spw-", "sk-spw-x", "sk-spw-a-b-c", "nonsense"])
+def test_no_other_key_opens(house, client_of, key):
+    keys(house, "create", "--name", "only")
+    with pytest.raises(openai.AuthenticationError, match="not known"):
+        ask(client_of(house, api_key=key))
+
+
+def test_models_scopes_limits_and_budget_hold(house, client_of):
+    narrow = keys(house, "create", "--name", "narrow", "--models", "cloud", "--scopes", "chat",
+                  "--requests-per-minute", "3", "--month", "1usd", "--hard")
+    client = client_of(house, api_key=narrow["key"])
+    with pytest.raises(openai.PermissionDeniedError, match="model 'auto'"):
+        ask(client)
+    with pytest.raises(openai.PermissionDeniedError, match="scopes"):
+        client.files.list()
+    with pytest.raises(openai.RateLimitError):
+        for _ in range(5):
+            ask(client, "cloud")
+    poor = keys(house, "create", "--name", "poor", "--day", "0.000001usd")
+    with pytest.raises(openai.RateLimitError, match="budget of key 'poor'"):
+        ask(client_of(house, api_key=poor["key"]))
+
+
+def test_without_the_admin_key_nothing_is_told_or_changed(house, start_gateway, start_provider):
+    assert "admin key" in keys(house, "create", "--name", "mine", admin="wrong", status=1)["error"]
+    for path in ("/keys", "/config", "/decisions", "/v1/organization/costs?start_time=0", "/audit"):
+        assert get(house.admin + path)[0] == 401, path
+    for path in ("/livez", "/readyz", "/metrics"):
+        assert get(house.admin + path)[0] == 200, path
+    open_house = start_gateway(configs.gateway({"cloud": configs.provider(start_provider("instant").base_url, "cloud")}))
+    assert "server.admin_key" in keys(open_house, "create", "--name", "mine", status=1)["error"]
+
+
+@pytest.mark.parametrize("words, wrong", [
+    (["--tenant", "acme"], "name"), (["--name", "a b"], "name"), (["--name", "x", "--month", "lots"], "budget.month"),
+    (["--name", "x", "--expires-in", "soon"], "expires_in"), (["--name", "x", "--warn-at", "7"], "budget.warn_at")])
+def test_what_is_wrong_is_named(house, words, wrong):
+    assert keys(house, "create", *words, status=1)["error"].startswith(wrong + ":")
+
+
+def test_usage_and_costs_as_openai_tells_them(house, client_of):
+    made = keys(house, "create", "--name", "search", "--tenant", "acme", "--project", "crawler")
+    client = client_of(house, api_key=made["key"])
+    usages = [ask(client).usage for _ in range(3)]
+    admin = openai.OpenAI(base_url=house.admin + "/v1", api_key=ADMIN, max_retries=0)
+    start = int(time.time()) - 3600
+
+    def told(path, **query):
+        return admin.get(path, cast_to=object, options={"params": {"start_time": start, **query}})
+
+    def all_there():
+        page = told("/organization/usage/completions", bucket_width="1h", group_by=["project_id", "model"])
+        results = [result for bucket in page["data"] for result in bucket["results"]]
+        return results if sum(result["num_model_requests"] for result in results) == 3 else None
+
+    results = wait_until(all_there, what="three requests in the usage")
+    assert {result["project_id"] for result in results} == {"crawler"} and results[0]["model"] == "auto"
+    assert sum(result["input_tokens"] for result in results) == sum(usage.prompt_tokens for usage in usages)
+    assert sum(result["output_tokens"] for result in results) == sum(usage.completion_tokens for usage in usages)
+    costs = told("/organization/costs", group_by=["api_key_id"])
+    results = [result for bucket in costs["data"] for result in bucket["results"]]
+    tokens = sum(usage.total_tokens for usage in usages)
+    assert [result["api_key_id"] for result in results] == ["search"]
+    assert sum(result["amount"]["value"] for result in results) == pytest.approx(tokens * 2e-6)
+    with pytest.raises(openai.BadRequestError, match="group_by"):
+        told("/organization/costs", group_by=["colour"])
+    assert json.loads(get_with_key(house.admin + "/audit"))["sound"]
+
+
+def get_with_key(url):
+    request = urllib.request.Request(url, headers={"authorization": f"Bearer {ADMIN}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return answer.read().decode()
+
+
+def test_the_report_tells_and_reconciles(house, client_of, tmp_path):
+    usage = ask(client_of(house)).usage
+    assert house.terminate() == 0
+
+    def report(*words):
+        done = subprocess.run([BINARY, "report", "--state", str(house.state), *words], capture_output=True, text=True, timeout=20)
+        return done.returncode, done.stdout + done.stderr
+
+    status, text = report("--by", "tenant,target", "--node", "15000usd")
+    assert status == 0 and "spent" in text and "test" in text and "never, at this pace" in text
+    row = json.loads(report("--format", "json", "--by", "model")[1])
+    assert row["model"] == "auto" and row["input_tokens"] == usage.prompt_tokens and row["requests"] == 1
+    assert report("--format", "csv", "--by", "day")[1].splitlines()[0].startswith("day,requests,")
+    assert report("--audit") == (0, report("--audit")[1]) and "adds up" in report("--audit")[1]
+    export = tmp_path / "export.csv"
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    line = f"{day},cloud,{usage.prompt_tokens},{usage.completion_tokens}\n"
+    export.write_text("date,model,input_tokens,output_tokens\n" + line)
+    assert report("--reconcile", str(export), "--target", "cloud") == (0, "1 days and models at cloud, 0 differ\n")
+    export.write_text("date,model,input_tokens,output_tokens\n" + line + line)
+    status, text = report("--reconcile", str(export), "--target", "cloud")
+    assert status == 1 and "1 differ" in text
+    status, text = report("--article")
+    assert status == 0 and "6.43 months" in text and "does not add up" in text

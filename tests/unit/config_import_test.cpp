@@ -1,0 +1,88 @@
+// LiteLLM's configuration as one of ours: nothing secret carried over, nothing dropped silently,
+// and what comes out can be loaded.
+#include "config/import_litellm.h"
+#include "config/load.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace spillway::config {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr std::string_view kProxy = R"(
+model_list:
+  - model_name: gpt-4o
+    litellm_params:
+      model: openai/gpt-4o
+      api_key: os.environ/OPENAI_API_KEY
+      rpm: 100
+      input_cost_per_token: 2.5e-06
+      output_cost_per_token: 0.00001
+      cache_read_input_token_cost: 1.25e-06
+  - model_name: gpt-4o
+    litellm_params: {model: openai/gpt-4o, api_base: "https://eu.example/v1", api_key: "sk-proj-abcdefabcdefabcdef0123", timeout: 30}
+    model_info: {input_cost_per_token: 0.0000025, output_cost_per_token: 0.00001}
+  - model_name: unpriced
+    litellm_params: {model: deepseek/deepseek-chat, api_key: os.environ/DEEPSEEK_API_KEY}
+  - model_name: claude
+    litellm_params: {model: bedrock/anthropic.claude-3}
+litellm_settings: {max_budget: 100, budget_duration: 30d, num_retries: 3}
+router_settings: {routing_strategy: least-busy}
+general_settings: {master_key: os.environ/LITELLM_MASTER_KEY}
+)";
+
+Environment everything() {
+  return [](const std::string& name) { return std::optional<std::string>("value-of-" + name); };
+}
+
+TEST(ImportLiteLlm, CarriesOverWhatCanBeSaid) {
+  const Imported imported = import_litellm(kProxy);
+  ASSERT_TRUE(imported.problems.empty());
+  EXPECT_THAT(imported.yaml, HasSubstr("key: env:OPENAI_API_KEY"));
+  EXPECT_THAT(
+      imported.yaml,
+      HasSubstr("price_per_million: {input: 2.5usd, output: 10usd, cached_input: 1.25usd}"));
+  EXPECT_THAT(imported.yaml, HasSubstr("base_url: https://eu.example/v1"));
+  EXPECT_THAT(imported.yaml, HasSubstr("litellm: {budget: {month: 100usd, hard: true}}"));
+}
+
+TEST(ImportLiteLlm, NeverCarriesASecret) {
+  const Imported imported = import_litellm(kProxy);
+  EXPECT_THAT(imported.yaml, Not(HasSubstr("sk-proj")));
+  EXPECT_THAT(imported.yaml, HasSubstr("key: env:GPT_4O_2_KEY"));
+  EXPECT_THAT(imported.notes, Contains(HasSubstr("GPT_4O_2_KEY")));
+}
+
+TEST(ImportLiteLlm, TellsWhatItLeavesOut) {
+  const Imported imported = import_litellm(kProxy);
+  EXPECT_THAT(imported.notes, Contains(HasSubstr("claude: `bedrock`")));
+  EXPECT_THAT(imported.notes, Contains(HasSubstr("router_settings")));
+  EXPECT_THAT(imported.notes, Contains(HasSubstr("unpriced: its price")));
+}
+
+TEST(ImportLiteLlm, AnUnknownPriceIsRefusedUntilItIsLookedUp) {
+  std::string yaml = import_litellm(kProxy).yaml;
+  const Loaded refused = load_text(yaml, "imported.yaml", everything());
+  ASSERT_FALSE(refused.settings);
+  for (const Problem& problem : refused.problems)
+    EXPECT_THAT(problem.path, HasSubstr("targets.unpriced.price_per_million"));
+  const std::string missing = "# price_per_million: {input: usd, output: usd}";
+  yaml.replace(yaml.find(missing), missing.size(),
+               "price_per_million: {input: 1usd, output: 2usd}");
+  const Loaded loaded = load_text(yaml, "imported.yaml", everything());
+  ASSERT_TRUE(loaded.settings) << to_string(loaded.problems.front());
+  EXPECT_EQ(loaded.settings->providers.size(), 3U);
+  EXPECT_EQ(loaded.settings->providers[1].price.output_per_million, 10'000'000'000);
+}
+
+TEST(ImportLiteLlm, SaysWhatIsNoneAtAll) {
+  EXPECT_FALSE(import_litellm("targets: {}").problems.empty());
+  EXPECT_FALSE(import_litellm("model_list: [").problems.empty());
+}
+
+}  // namespace
+}  // namespace spillway::config
