@@ -1,18 +1,54 @@
 // `spillway check`: everything that is wrong with a configuration file, its policy's own tests
 // included, without serving it.
+#include "config/value.h"
 #include "gateway/policy_file.h"
+#include "gateway/verbs/fits.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/print_problems.h"
 #include "gateway/verbs/unset_keys.h"
 #include "gateway/verbs/verbs.h"
 
+#include <cstdint>
 #include <cstdio>
+#include <optional>
 
 namespace spillway::verbs {
 
+namespace {
+
+// How much memory the local model may take: the machine's, or the GPU's if it is said. Nothing: it
+// is not known, or what was said is no size (printed).
+std::optional<std::int64_t> memory_for(const config::LocalTarget& target, const Options& options) {
+  if (target.executor != "cuda") return machine_memory();
+  if (!options.has("--gpu-memory")) return std::nullopt;
+  const auto parsed = config::parse_value(config::Kind::bytes, options.get("--gpu-memory"));
+  if (const auto* mistake = std::get_if<config::Mistake>(&parsed)) {
+    std::fprintf(stderr, "spillway check: --gpu-memory: %s\n", mistake->message.c_str());
+    return std::nullopt;
+  }
+  return std::get<std::int64_t>(std::get<config::Value>(parsed));
+}
+
+// A model file that is not there, or that nobody can read, is told elsewhere.
+bool local_fits(const std::string& path, const config::LocalTarget& target,
+                const Options& options) {
+  if (target.executor == "synthetic") return true;
+  const auto need = memory_need(target);
+  const auto memory = memory_for(target, options);
+  if (!need || !memory) return true;
+  const auto refusal = does_not_fit(target, *need, *memory);
+  if (!refusal) return true;
+  std::fprintf(stderr, "%s: targets.%s: %s\n", path.c_str(), target.name.c_str(), refusal->c_str());
+  return false;
+}
+
+}  // namespace
+
 int check(const Arguments& arguments) {
   Options options;
-  options.words("FILE", 1).flag("--strict", "warnings fail, too");
+  options.words("FILE", 1)
+      .flag("--strict", "warnings fail, too")
+      .value("--gpu-memory", "SIZE", "executor cuda: refuse a model that cannot fit, 80GiB");
   if (!options.read(arguments, "spillway check")) return options.exit_status();
   if (options.words_given().empty()) {
     std::fprintf(stderr, "spillway check: which file? (spillway check config/spillway.yaml)\n");
@@ -25,6 +61,9 @@ int check(const Arguments& arguments) {
   print_problems(path, loaded);
   if (!loaded.settings || (options.has("--strict") && !loaded.warnings.empty())) return 1;
   const config::Settings& settings = *loaded.settings;
+  for (const config::LocalTarget& target : settings.local) {
+    if (!local_fits(path, target, options)) return 1;
+  }
   std::printf("%s: good: %zu targets, %zu classes, %zu keys, %zu rules; %zu tests hold\n",
               path.c_str(), settings.local.size() + settings.providers.size(),
               settings.policy.classes.size(), settings.keys.size(), settings.policy.rules.size(),

@@ -52,9 +52,11 @@ def model():
 
 @pytest.fixture
 def gateway(start_provider, start_gateway, model):
-    """The whole house: the real engine, the three providers, answering fast, and a rule for what nobody here asks."""
+    """The whole house: the real engine, the three providers, answering fast, a rule for what nobody here asks, and a
+    budget that nobody here spends."""
     targets = {"local": configs.engine()}
     for name in ("cloudbrain", "ai-hub", "openmodel"):
         targets[name] = configs.provider(start_provider("instant").base_url, name)
     rules = [{"name": "too-long", "if": "prompt_tokens > 1000000", "route": "refuse"}]
-    return start_gateway(configs.gateway(targets, rules=rules))
+    tenants = {"test": {"budget": {"day": "1000usd", "month": "10000usd"}}}
+    return start_gateway(configs.gateway(targets, rules=rules, tenants=tenants))

@@ -1,0 +1,109 @@
+#include "gateway/verbs/fits.h"
+
+#include "backends/local/arch/arch_spec.h"
+#include "backends/local/loader/gguf.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <limits>
+#include <string_view>
+
+namespace spillway::verbs {
+namespace {
+
+constexpr double kGiB = 1 << 30;
+constexpr std::int64_t kKvBytesPerValue = 2;       // At the least; the CPU keeps them wider.
+constexpr double kArticleBytesPerParameter = 4.5;  // "About 45 GB for 10 B parameters".
+
+struct Precision {
+  std::string_view name;
+  double bytes;  // A parameter.
+};
+constexpr Precision kPrecisions[] = {{"fp32", 4.0}, {"bf16", 2.0}, {"int8", 1.0}, {"fp8", 1.0}};
+
+double bytes_of(std::string_view precision) {
+  for (const Precision& one : kPrecisions) {
+    if (one.name == precision) return one.bytes;
+  }
+  return 1.0;
+}
+
+std::string in_gib(double bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f GiB", bytes / kGiB);
+  return text;
+}
+
+// A number in a file of the kernel's; the most there is where it says "max" or is not there.
+std::int64_t number_in(const char* path, std::string_view label) {
+  std::ifstream file(path);
+  std::string word;
+  while (!label.empty() && file >> word && word != label) continue;
+  std::int64_t number = 0;
+  return file >> number ? number : std::numeric_limits<std::int64_t>::max();
+}
+
+std::string what_would_fit(const MemoryNeed& need, const std::string& precision,
+                           std::int64_t bytes) {
+  std::string options;
+  const double per_parameter = bytes_of(precision);
+  const double kv = static_cast<double>(need.kv_token_bytes * need.kv_tokens);
+  for (const Precision& one : kPrecisions) {
+    const double needed = one.bytes * static_cast<double>(need.parameters) + kv;
+    if (one.bytes >= per_parameter || one.name == "fp8" || needed > static_cast<double>(bytes))
+      continue;
+    options = "precision " + std::string(one.name) + " (" + in_gib(needed) + ")";
+    break;
+  }
+  const std::int64_t room = bytes - need.weight_bytes;
+  if (room > 0 && need.kv_token_bytes > 0) {
+    const std::int64_t tokens = room / need.kv_token_bytes;
+    options += (options.empty() ? "" : ", or ") + ("kv_tokens_max: " + std::to_string(tokens));
+  }
+  const auto parameters =
+      static_cast<std::int64_t>((static_cast<double>(bytes) - kv) / per_parameter);
+  options += (options.empty() ? "" : ", or ") +
+             ("a model of at most " +
+              std::to_string(std::max<std::int64_t>(0, parameters / 1'000'000)) + " M parameters");
+  return options;
+}
+
+}  // namespace
+
+Result<MemoryNeed> memory_need(const config::LocalTarget& target) {
+  const auto file = loader::GgufFile::open(target.model_path);
+  if (!file) return file.error();
+  const auto arch = local::read_arch_spec(*file);
+  if (!arch) return arch.error();
+  MemoryNeed need;
+  for (const loader::Tensor& tensor : file->tensors())
+    need.parameters += tensor.rows() * tensor.columns();
+  need.weight_bytes =
+      static_cast<std::int64_t>(bytes_of(target.precision) * static_cast<double>(need.parameters));
+  need.kv_token_bytes =
+      std::int64_t{2} * arch->layers * arch->kv_heads * arch->head_width * kKvBytesPerValue;
+  need.kv_tokens = target.kv_tokens_max;
+  return need;
+}
+
+std::int64_t machine_memory() {
+  const std::int64_t machine = number_in("/proc/meminfo", "MemTotal:");
+  const std::int64_t group = number_in("/sys/fs/cgroup/memory.max", "");
+  const bool known = machine < std::numeric_limits<std::int64_t>::max() / 1'024;
+  return std::min(known ? machine * 1'024 : machine, group);
+}
+
+std::optional<std::string> does_not_fit(const config::LocalTarget& target, const MemoryNeed& need,
+                                        std::int64_t bytes) {
+  if (need.bytes() <= bytes) return std::nullopt;
+  const double article = kArticleBytesPerParameter * static_cast<double>(need.parameters);
+  return "cannot fit: " + in_gib(static_cast<double>(need.weight_bytes)) + " of weights as " +
+         target.precision + " and " +
+         in_gib(static_cast<double>(need.kv_token_bytes * need.kv_tokens)) + " of KV cache for " +
+         std::to_string(need.kv_tokens) + " tokens, of " + in_gib(static_cast<double>(bytes)) +
+         " (the rule of 45 GB for 10 B parameters: " + in_gib(article) +
+         "). What would: " + what_would_fit(need, target.precision, bytes);
+}
+
+}  // namespace spillway::verbs

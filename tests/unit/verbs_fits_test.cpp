@@ -1,0 +1,49 @@
+// A model that cannot fit is refused with what would fit; one that just fits is not.
+#include "gateway/verbs/fits.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace spillway::verbs {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::int64_t kGiB = 1LL << 30;
+
+// The article's: 10 B parameters. Half precision takes 20 GB of them, not 45.
+MemoryNeed ten_billion(double bytes_each) {
+  return {10'000'000'000, static_cast<std::int64_t>(10e9 * bytes_each), 131'072, 32'768};
+}
+
+TEST(Fits, AtTheLimitAndPastIt) {
+  config::LocalTarget target;
+  target.precision = "bf16";
+  const MemoryNeed need = ten_billion(2.0);
+  EXPECT_FALSE(does_not_fit(target, need, need.bytes()));
+  EXPECT_TRUE(does_not_fit(target, need, need.bytes() - 1));
+}
+
+TEST(Fits, SaysWhatWould) {
+  config::LocalTarget target;
+  target.precision = "bf16";
+  const auto refusal = does_not_fit(target, ten_billion(2.0), 20 * kGiB);
+  ASSERT_TRUE(refusal);
+  EXPECT_THAT(*refusal, HasSubstr("18.6 GiB of weights as bf16"));
+  EXPECT_THAT(*refusal, HasSubstr("the rule of 45 GB for 10 B parameters: 41.9 GiB"));
+  EXPECT_THAT(*refusal, HasSubstr("precision int8 (13.3 GiB)"));
+  EXPECT_THAT(*refusal, HasSubstr("kv_tokens_max: 11"));
+}
+
+TEST(Fits, NothingButASmallerModelWhereWeightsAloneAreTooMuch) {
+  config::LocalTarget target;
+  target.precision = "int8";
+  const auto refusal = does_not_fit(target, ten_billion(1.0), 8 * kGiB);
+  ASSERT_TRUE(refusal);
+  EXPECT_THAT(*refusal, HasSubstr("What would: a model of at most 4294 M parameters"));
+}
+
+TEST(Fits, TheMachineHasMemory) { EXPECT_GT(machine_memory(), 64LL << 20); }
+
+}  // namespace
+}  // namespace spillway::verbs
