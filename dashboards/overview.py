@@ -1,5 +1,6 @@
 """The overview: is it fast, where does it send and why, how do engine and process do."""
 
+from batches import batches
 from engine import configuration, engine, process
 from latency import latency, now
 from panels import Board
@@ -12,6 +13,17 @@ def board():
         "Spillway: latency and routing",
         "How fast answers are, where requests go and why, and how the local engine does.",
     )
-    for part in (now, latency, decisions, held, breakers, targets, engine, process, configuration):
+    for part in (
+        now,
+        latency,
+        decisions,
+        held,
+        batches,
+        breakers,
+        targets,
+        engine,
+        process,
+        configuration,
+    ):
         part(overview)
     return overview

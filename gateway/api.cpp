@@ -45,6 +45,14 @@ http::Routes Api::routes() const {
   return routes;
 }
 
+Errands Api::errands() const { return {{"/v1/chat/completions", speak_for(chat_)}}; }
+
+Errand Api::speak_for(const wire::Protocol& protocol) const {
+  return [this, &protocol](std::string key_name, http::Request raw, http::ResponseWriter& out) {
+    return pipeline_->serve_as(std::move(key_name), protocol, std::move(raw), out);
+  };
+}
+
 http::Handler Api::speak(const wire::Protocol& protocol) const {
   return [this, &protocol](http::Request raw, http::ResponseWriter& out) {
     return pipeline_->serve(protocol, std::move(raw), out);

@@ -5,6 +5,7 @@
 
 #include "gateway/anthropic/messages_protocol.h"
 #include "gateway/count_tokens.h"
+#include "gateway/errand.h"
 #include "gateway/http/routes.h"
 #include "gateway/models.h"
 #include "gateway/openai/chat_protocol.h"
@@ -22,8 +23,12 @@ class Api {
   // Requires: this outlives the routes.
   http::Routes routes() const;
 
+  // What may be asked for on somebody's behalf, too. Requires: this outlives them.
+  Errands errands() const;
+
  private:
   http::Handler speak(const wire::Protocol& protocol) const;
+  Errand speak_for(const wire::Protocol& protocol) const;
 
   std::optional<Pipeline>& pipeline_;
   const Models& models_;

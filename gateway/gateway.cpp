@@ -15,6 +15,9 @@
 #include "gateway/admin/usage_answers.h"
 #include "gateway/admin_routes.h"
 #include "gateway/api.h"
+#include "gateway/batch/batch_store.h"
+#include "gateway/batch_api.h"
+#include "gateway/batch_runner.h"
 #include "gateway/edition.h"
 #include "gateway/file_api.h"
 #include "gateway/files/cabinet.h"
@@ -50,6 +53,7 @@ using telemetry::Level;
 
 constexpr std::size_t kDecisionsKept = 1'000;
 constexpr milliseconds kBookWithin{5'000};  // Of what was settled, when stopping.
+constexpr std::chrono::seconds kSweep{30};  // Between looks for what has expired.
 
 // The in-process engine as the pipeline knows it.
 class EngineTarget final : public LocalTarget {
@@ -74,6 +78,12 @@ class EngineTarget final : public LocalTarget {
 int workers_of(const config::Server& server) {
   if (server.workers > 0) return server.workers;
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / 2);
+}
+
+std::vector<std::string> names_of(const Errands& errands) {
+  std::vector<std::string> names;
+  for (const auto& [path, errand] : errands) names.push_back(path);
+  return names;
 }
 
 files::Limits limits_of(const config::Files& settings) {
@@ -108,11 +118,13 @@ class Gateway::House {
   enum class Phase { loading, serving, draining };
 
   Result<void> open_state();
+  Result<void> open_batches();
   Result<void> open_account();
   Result<void> load_engine();
   void adopt(std::shared_ptr<const config::Settings> settings);
   Providers providers_for(const config::Settings& settings);
   void tell(const Receipt& receipt);
+  void complain(const std::string& why);
   telemetry::LiveState live_state() const;
   std::vector<std::string> unready() const;
   admin::Sources sources();
@@ -145,6 +157,9 @@ class Gateway::House {
   Models models_;
   Api surface_{pipeline_, models_};
   FileApi file_api_;
+  std::unique_ptr<batch::BatchStore> batches_;
+  std::optional<BatchRunner> runner_;
+  BatchApi batch_api_;
   admin::Admin operations_;
   http::Routes admin_routes_;
   http::Routes api_routes_;
@@ -160,6 +175,7 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
       admission_(settings->server.limits.in_flight_max),
       models_(editions_, unix_seconds()),
       file_api_(editions_, disk_, cabinet_, limits_of(settings->files)),
+      batch_api_({editions_, disk_, cabinet_, batches_, runner_}, names_of(surface_.errands())),
       operations_(sources()),
       admin_routes_(admin_routes()),
       api_routes_(api_routes()),
@@ -183,11 +199,15 @@ Result<void> Gateway::House::open() {
 
   pipeline_.emplace(Pipeline::Doors{editions_, admission_, fleet_, waiting_, engine_.get(),
                                     limiter_, account_.get(), std::bind_front(&House::tell, this)});
+  runner_.emplace(BatchRunner::Doors{editions_, admission_, disk_, *cabinet_, *batches_,
+                                     surface_.errands(), std::bind_front(&House::complain, this)},
+                  started_with_->batch.concurrency);
   listening = api_.start();
   if (!listening) return listening.error();
 
   watcher_ = std::make_unique<config::FileWatcher>(started_with_->source, started_with_->sha256,
                                                    [this] { (void)reload(); });
+  runner_->start();
   phase_ = Phase::serving;
   log_.event(Level::info, "serving",
              {{"api", at(started_with_->server.listen, api_.port())},
@@ -204,11 +224,24 @@ Result<void> Gateway::House::open_state() {
   auto cabinet = files::Cabinet::open(*state_, limits_of(started_with_->files));
   if (!cabinet) return cabinet.error();
   cabinet_ = std::move(*cabinet);
+  const auto batches = open_batches();
+  if (!batches) return batches.error();
   auto keys = account::KeyRing::open(state_->file("keys.sqlite"));
   if (!keys) return keys.error();
   keys_ = std::move(*keys);
   add_key_routes(key_answers_.emplace(*keys_), started_with_->server.admin_key, admin_routes_);
   return open_account();
+}
+
+Result<void> Gateway::House::open_batches() {
+  disk_.repeat(kSweep, [this] {
+    (void)cabinet_->files.expire(unix_seconds());
+    (void)cabinet_->uploads.expire(unix_seconds());
+  });
+  auto batches = batch::BatchStore::open(*state_);
+  if (!batches) return batches.error();
+  batches_ = std::move(*batches);
+  return {};
 }
 
 Result<void> Gateway::House::open_account() {
@@ -293,10 +326,15 @@ void Gateway::House::stop(const std::function<bool()>& hurry) {
   watcher_.reset();
   api_.begin_drain();
   waiting_.stop();
-  while (!api_.wait_idle(std::min(deadline, SteadyClock::now() + milliseconds(50)))) {
+  if (runner_) runner_->begin_drain();
+  const auto idle = [this](Deadline until) {
+    return api_.wait_idle(until) && (!runner_ || runner_->wait_idle(until));
+  };
+  while (!idle(std::min(deadline, SteadyClock::now() + milliseconds(50)))) {
     if (SteadyClock::now() >= deadline || hurry()) break;
   }
   api_.stop();
+  if (runner_) runner_->stop();
   disk_.stop();
   cloud_.stop();
   if (engine_) engine_->stop(SteadyClock::now());
@@ -313,11 +351,16 @@ void Gateway::House::tell(const Receipt& receipt) {
   decisions_.record(receipt);
 }
 
+void Gateway::House::complain(const std::string& why) {
+  log_.event(Level::error, "batches are held up", {{"cause", why}});
+}
+
 telemetry::LiveState Gateway::House::live_state() const {
   telemetry::LiveState state;
   state.admitted = admission_.in_flight();
   state.held = waiting_.size();
   state.held_pressure = waiting_.pressure();
+  if (phase_ != Phase::loading) add_stored(*cabinet_->shelf, batches_->gauges(), state);
   for (const ProviderGauges& provider : fleet_.gauges())
     state.targets.push_back(target_state(provider));
   if (phase_ != Phase::loading && engine_) {  // Until it serves, `engine_` is still being made.
@@ -349,6 +392,7 @@ std::vector<std::string> Gateway::House::unready() const {
 http::Routes Gateway::House::api_routes() {
   http::Routes routes = surface_.routes();
   file_api_.add_to(routes);
+  batch_api_.add_to(routes);
   return routes;
 }
 

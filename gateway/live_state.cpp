@@ -3,6 +3,7 @@
 #include "gateway/policy/plan.h"
 
 #include <string>
+#include <utility>
 
 namespace spillway {
 namespace {
@@ -87,6 +88,20 @@ std::vector<telemetry::LimitState> limit_states(const account::Limiter& limiter)
   for (const account::Limiter::Check& check : limiter.checks())
     states.push_back({std::string(account::name_of(check.kind)), check.allowed, check.refused});
   return states;
+}
+
+void add_stored(const files::Shelf& shelf, const batch::Gauges& batches,
+                telemetry::LiveState& state) {
+  telemetry::StoredState stored;
+  for (std::size_t i = 0; i < batch::kStates; ++i) {
+    stored.batches.emplace_back(batch::name_of(static_cast<batch::State>(i)),
+                                batches.batches[i].load(std::memory_order_relaxed));
+  }
+  stored.lines_waiting = batches.lines_waiting.load(std::memory_order_relaxed);
+  stored.lines_completed = batches.lines_completed.load(std::memory_order_relaxed);
+  stored.lines_failed = batches.lines_failed.load(std::memory_order_relaxed);
+  stored.file_bytes = shelf.bytes();
+  state.stored = std::move(stored);
 }
 
 telemetry::ListenerState listener_state(std::string_view name, const http::Counters& counters) {

@@ -6,6 +6,8 @@
 #include "backends/contract/status.h"
 #include "gateway/account/account.h"
 #include "gateway/account/limiter.h"
+#include "gateway/batch/batch_store.h"
+#include "gateway/files/shelf.h"
 #include "gateway/fleet.h"
 #include "gateway/http/counters.h"
 #include "gateway/telemetry/closed_sets.h"
@@ -27,6 +29,9 @@ telemetry::LedgerState ledger_state(const account::LedgerCounters& counters);
 std::vector<telemetry::BudgetState> budget_states(const config::Settings& settings,
                                                   const std::vector<account::PurseGauge>& purses);
 std::vector<telemetry::LimitState> limit_states(const account::Limiter& limiter);
+// What clients have stored.
+void add_stored(const files::Shelf& shelf, const batch::Gauges& batches,
+                telemetry::LiveState& state);
 
 telemetry::ListenerState listener_state(std::string_view name, const http::Counters& counters);
 

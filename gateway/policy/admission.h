@@ -35,6 +35,9 @@ class Admission {
   Result<Permit> enter();
 
   void limit(int in_flight_max) { max_.store(in_flight_max, std::memory_order_relaxed); }
+  // Three quarters of the places are taken: what can wait should.
+  bool crowded() const { return 4LL * in_flight() >= 3LL * max_.load(std::memory_order_relaxed); }
+
   int in_flight() const { return in_flight_.load(std::memory_order_relaxed); }
 
  private:

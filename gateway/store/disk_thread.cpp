@@ -30,18 +30,33 @@ void DiskThread::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+void DiskThread::repeat(std::chrono::milliseconds interval, std::function<void()> work) {
+  const std::lock_guard lock(mutex_);
+  interval_ = interval;
+  repeated_ = std::move(work);
+  changed_.notify_one();
+}
+
 void DiskThread::serve() {
   pthread_setname_np(pthread_self(), name_.c_str());
+  while (const auto work = next()) work();
+}
+
+// What is to be done; empty at the end.
+std::function<void()> DiskThread::next() {
   std::unique_lock lock(mutex_);
-  while (true) {
-    changed_.wait(lock, [this] { return stopped_ || !asked_.empty(); });
-    if (asked_.empty()) return;
-    const auto work = std::move(asked_.front());
-    asked_.pop_front();
-    lock.unlock();
-    work();
-    lock.lock();
+  const auto due = [this] { return stopped_ || !asked_.empty(); };
+  while (!due()) {
+    if (!repeated_) {
+      changed_.wait(lock);
+    } else if (!changed_.wait_for(lock, interval_, due)) {
+      return repeated_;
+    }
   }
+  if (asked_.empty()) return {};
+  auto work = std::move(asked_.front());
+  asked_.pop_front();
+  return work;
 }
 
 }  // namespace spillway::store

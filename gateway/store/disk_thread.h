@@ -14,6 +14,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -39,16 +40,22 @@ class DiskThread {
   // The same where nobody waits.
   void post(std::function<void()> work);
 
+  // Does this in between, after every `interval`. Once, before anything is asked for.
+  void repeat(std::chrono::milliseconds interval, std::function<void()> work);
+
   // Does what was asked for, then ends; what is asked for from now on is done by the asker.
   void stop();
 
  private:
   void serve();
+  std::function<void()> next();
 
   const std::string name_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::function<void()>> asked_;
+  std::chrono::milliseconds interval_{0};  // 0: nothing is to be repeated.
+  std::function<void()> repeated_;
   bool stopped_ = false;
   std::thread thread_;  // Last: it uses all of the above.
 };

@@ -57,6 +57,8 @@ constexpr Label kTargetLabels[] = {{"be"}};
 constexpr Label kTokenKindLabels[] = {{"be"}, {"kind"}};
 constexpr Label kOutcomeLabels[] = {{"be"}, {"outcome"}};
 constexpr Label kTermLabels[] = {{"be"}, {"term"}};
+constexpr Label kStateLabels[] = {{"state"}};
+constexpr Label kLineLabels[] = {{"outcome"}};
 constexpr Label kListenerLabels[] = {{"listener"}};
 constexpr Label kRejectLabels[] = {{"listener"}, {"reason"}};
 constexpr Label kResultLabels[] = {{"result"}};
@@ -170,6 +172,14 @@ constexpr SeriesRow kCatalogue[] = {
     {Series::engine_step_model, "spillway_engine_step_model_seconds", G, kLive, kTermLabels,
      "Learned step time: a fixed base, and what each sequence, context token and prefill token "
      "adds."},
+
+    {Series::batches, "spillway_batches", G, kLive, kStateLabels, "Batches by their state."},
+    {Series::batch_lines_waiting, "spillway_batch_lines_waiting", G, kLive, kNone,
+     "Lines of batches that have no result yet."},
+    {Series::batch_lines, "spillway_batch_lines_total", C, kLive, kLineLabels,
+     "Lines of batches that have one, by how they ended: completed or failed."},
+    {Series::file_bytes, "spillway_file_bytes", G, kLive, kNone,
+     "Files, and parts of uploads, of all tenants."},
 
     {Series::open_connections, "spillway_open_connections", G, kLive, kListenerLabels,
      "Open connections."},

@@ -103,6 +103,18 @@ void add_limit(Samples& samples, const LimitState& limit) {
   add("refused", limit.refused);
 }
 
+void add_stored(Samples& samples, const StoredState& stored) {
+  for (const auto& [state, count] : stored.batches)
+    samples.push_back({Series::batches, {state}, static_cast<double>(count), {}});
+  samples.push_back(
+      {Series::batch_lines_waiting, {}, static_cast<double>(stored.lines_waiting), {}});
+  samples.push_back(
+      {Series::batch_lines, {"completed"}, static_cast<double>(stored.lines_completed), {}});
+  samples.push_back(
+      {Series::batch_lines, {"failed"}, static_cast<double>(stored.lines_failed), {}});
+  samples.push_back({Series::file_bytes, {}, static_cast<double>(stored.file_bytes), {}});
+}
+
 }  // namespace
 
 std::vector<LiveSample> samples_of(const LiveState& state) {
@@ -111,6 +123,7 @@ std::vector<LiveSample> samples_of(const LiveState& state) {
   samples.push_back({Series::held, {}, static_cast<double>(state.held), {}});
   samples.push_back({Series::held_pressure, {}, state.held_pressure, {}});
   samples.push_back({Series::log_dropped, {}, static_cast<double>(state.log_dropped), {}});
+  if (state.stored) add_stored(samples, *state.stored);
   for (const TargetState& target : state.targets) add_target(samples, target);
   for (const EngineState& engine : state.engines) add_engine(samples, engine);
   for (const ListenerState& listener : state.listeners) add_listener(samples, listener);

@@ -75,10 +75,20 @@ struct LimitState {
   std::uint64_t refused = 0;
 };
 
+// What clients have stored.
+struct StoredState {
+  std::vector<std::pair<std::string, std::int64_t>> batches;  // By state, all of them.
+  std::int64_t lines_waiting = 0;                             // Of batches.
+  std::uint64_t lines_completed = 0;                          // Since the start.
+  std::uint64_t lines_failed = 0;
+  std::uint64_t file_bytes = 0;
+};
+
 struct LiveState {
   int admitted = 0;            // Requests inside the gateway.
   int held = 0;                // Of these, in the waiting room.
   double held_pressure = 0.0;  // See policy::HeldWork.
+  std::optional<StoredState> stored;
   std::vector<TargetState> targets;
   std::vector<EngineState> engines;
   std::vector<ListenerState> listeners;

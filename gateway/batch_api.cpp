@@ -1,0 +1,121 @@
+#include "gateway/batch_api.h"
+
+#include "gateway/batch/batch_json.h"
+#include "gateway/wall_clock.h"
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+#include <utility>
+
+namespace spillway {
+namespace {
+
+constexpr int kPage = 20;
+constexpr int kPageMax = 100;
+
+Error invalid(Errc code, std::string why, std::string param) {
+  return Error{code, std::move(why), std::move(param), std::nullopt};
+}
+
+Result<int> limit_of(const http::Request& raw) {
+  const std::string text = raw.parameter("limit");
+  if (text.empty()) return kPage;
+  int limit = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  if (!whole || limit < 1 || limit > kPageMax)
+    return invalid(Errc::invalid_request, "must be between 1 and 100", "limit");
+  return limit;
+}
+
+}  // namespace
+
+void BatchApi::add_to(http::Routes& routes) const {
+  routes.add("POST", "/v1/batches", handle(&BatchApi::create));
+  routes.add("GET", "/v1/batches", handle(&BatchApi::list));
+  routes.add("GET", "/v1/batches/{id}", handle(&BatchApi::retrieve));
+  routes.add("POST", "/v1/batches/{id}/cancel", handle(&BatchApi::cancel));
+}
+
+http::Handler BatchApi::handle(Work work) const {
+  return object_handler(doors_.editions, std::bind_front(work, this));
+}
+
+Async<std::string> BatchApi::create(http::Request& raw, const Visitor& visitor) const {
+  const auto allowed = check_class(visitor);
+  if (!allowed) co_return allowed.error();
+  auto asked = batch::read_batch(raw.body, endpoints_);
+  if (!asked) co_return asked.error();
+  asked->tenant = visitor.tenant;
+  asked->key_name = visitor.key_name;
+  asked->created = unix_seconds();
+  const auto window = doors_.editions.get()->settings->batch.window;
+  asked->expires = asked->created + std::chrono::ceil<std::chrono::seconds>(window).count();
+  const std::function<Result<batch::Batch>()> work = [&] { return keep(*asked); };
+  auto made = co_await doors_.disk.run(work);
+  if (!made) co_return made.error();
+  std::string told = batch::batch_object(*made);
+  doors_.runner->take(std::move(*made));
+  co_return told;
+}
+
+// A key may be kept from batches by leaving their class out of those it may name.
+Result<void> BatchApi::check_class(const Visitor& visitor) const {
+  const auto edition = doors_.editions.get();
+  const std::string& name = edition->settings->batch.request_class;
+  const auto caller = edition->keys.named(visitor.key_name);
+  if (!caller || caller->key == nullptr || name.empty()) return {};
+  const auto& classes = caller->key->classes;
+  if (classes.empty() || std::find(classes.begin(), classes.end(), name) != classes.end())
+    return {};
+  return invalid(Errc::forbidden, "this key may not choose the class of batches, " + name, "");
+}
+
+// On the disk's thread.
+Result<batch::Batch> BatchApi::keep(batch::Batch asked) const {
+  auto& files = doors_.cabinet->files;
+  const auto input = files.find(asked.tenant, asked.input_file, asked.created);
+  if (!input && input.error().code == Errc::not_found)
+    return invalid(Errc::not_found, input.error().message, "input_file_id");
+  if (!input) return input.error();
+  if (input->purpose != "batch") {
+    return invalid(Errc::invalid_request,
+                   "the file has the purpose " + input->purpose + ", not batch", "input_file_id");
+  }
+  return doors_.batches->create(std::move(asked), files.path_of(*input));
+}
+
+Async<std::string> BatchApi::list(http::Request& raw, const Visitor& visitor) const {
+  const auto limit = limit_of(raw);
+  if (!limit) co_return limit.error();
+  const std::string after = raw.parameter("after");
+  const std::function<Result<std::string>()> read = [&]() -> Result<std::string> {
+    const auto page = doors_.batches->list(visitor.tenant, *limit, after);
+    if (!page) return page.error();
+    return batch::batch_page(*page);
+  };
+  co_return co_await doors_.disk.run(read);
+}
+
+Async<std::string> BatchApi::retrieve(http::Request& raw, const Visitor& visitor) const {
+  const std::function<Result<std::string>()> read = [&]() -> Result<std::string> {
+    const auto batch = doors_.batches->find(visitor.tenant, raw.tail);
+    if (!batch) return batch.error();
+    return batch::batch_object(*batch);
+  };
+  co_return co_await doors_.disk.run(read);
+}
+
+Async<std::string> BatchApi::cancel(http::Request& raw, const Visitor& visitor) const {
+  const std::function<Result<std::string>()> work = [&]() -> Result<std::string> {
+    const auto batch = doors_.batches->cancel(visitor.tenant, raw.tail, unix_seconds());
+    if (!batch) return batch.error();
+    return batch::batch_object(*batch);
+  };
+  auto told = co_await doors_.disk.run(work);
+  if (told) doors_.runner->cancel(raw.tail);
+  co_return told;
+}
+
+}  // namespace spillway

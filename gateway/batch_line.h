@@ -1,0 +1,54 @@
+// One line of a batch as a request, and its answer as something to write down or to try again.
+//
+// On the thread of the batches.
+#pragma once
+
+#include "gateway/batch/batch.h"
+#include "gateway/batch/line.h"
+#include "gateway/http/message.h"
+#include "gateway/http/response_writer.h"
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace spillway {
+
+// How a line is asked.
+struct LineTerms {
+  std::string request_class;  // Empty: as its own words have it.
+  std::chrono::milliseconds deadline{};
+  int attempt = 0;
+};
+
+// The id is made of batch, line and attempt: what is asked again after a kill is booked once.
+http::Request request_of(const batch::Batch& batch, const batch::LineRef& line,
+                         std::string_view text, const LineTerms& terms);
+
+// Takes what a connection's client would get.
+class LineWriter final : public http::ResponseWriter {
+ public:
+  void set_header(std::string_view name, std::string_view value) override;
+  Async<void> send(int status, std::string content_type, std::string body) override;
+  Async<void> begin_stream() override;
+  Async<void> begin_file(std::string content_type, std::uint64_t bytes) override;
+  Async<void> write(std::string piece) override;
+  Async<void> end(std::string last_piece) override;
+  bool head_sent() const override { return status_ != 0; }
+  int status() const override { return status_; }
+
+  // How long to wait before the line is asked once more, after so many times; nothing: this is its
+  // answer. A lack of capacity may last, so it is borne for as long as the batch has time.
+  std::optional<std::chrono::milliseconds> again_in(int attempts) const;
+
+  batch::Answer take(std::string request_id);
+
+ private:
+  int status_ = 0;
+  std::string body_;
+  bool never_again_ = false;
+  std::chrono::milliseconds retry_after_{0};
+};
+
+}  // namespace spillway

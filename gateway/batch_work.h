@@ -1,0 +1,40 @@
+// One batch while it runs. On the thread of the batches.
+#pragma once
+
+#include "gateway/batch/batch.h"
+#include "gateway/batch_runner.h"
+#include "gateway/bell.h"
+#include "gateway/wall_clock.h"
+
+#include <boost/asio/cancellation_signal.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <list>
+#include <vector>
+
+namespace spillway {
+
+struct BatchRunner::Work {
+  batch::Batch about;
+  bool cancelled = false;  // Its client wants no more of it.
+  Bell given_up;           // Rings when it is, or the gateway stops.
+
+  int alive = 0;                                        // Lines that were begun and have not ended.
+  Bell changed;                                         // Rings when one ends.
+  std::list<boost::asio::cancellation_signal> running;  // Reaches them.
+
+  std::vector<batch::LineResult> results;  // Not written yet.
+  std::uint64_t queued = 0;                // Results so far…
+  std::uint64_t recorded = 0;              // …and those of them that are safe.
+  bool recording = false;
+  Bell written;
+
+  Deadline expiry() const {
+    const auto left = std::max<std::int64_t>(0, about.expires - unix_seconds());
+    return SteadyClock::now() + std::chrono::seconds(left);
+  }
+};
+
+}  // namespace spillway
