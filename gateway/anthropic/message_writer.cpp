@@ -18,6 +18,7 @@ using nlohmann::ordered_json;
 
 constexpr std::string_view kStart = "event: content_block_start\n";
 constexpr std::string_view kStop = "event: content_block_stop\n";
+constexpr std::string_view kLast = "event: message_stop\n";
 
 int count_of(std::string_view events, std::string_view what) {
   int count = 0;
@@ -40,19 +41,23 @@ class EventWriter final : public wire::AnswerWriter, private BlockSink {
   std::string piece(const Delta& delta) override {
     if (!delta.stopped_by.empty()) stopped_by_ = delta.stopped_by;
     if (!delta.original.empty()) return pass(delta);
-    if (passing_) take_over();
+    const bool silent = delta.text.empty() && delta.reasoning.empty() && delta.extra.empty();
+    if (silent) return {};
+    take_over();
     start();
     blocks_.add(delta);
     return std::exchange(out_, {});
   }
 
   std::string end(const wire::Ending& ending) override {
-    if (passing_) return {};
+    take_over();
     start();
-    blocks_.end();
-    event("message_delta", R"("delta":{)" + stop_text(ending.finishes.front(), stopped_by_) +
-                               R"(},"usage":)" + usage_text(ending.usage));
-    event("message_stop", "");
+    if (!end_told_) {
+      blocks_.end();
+      event("message_delta", R"("delta":{)" + stop_text(ending.finishes.front(), stopped_by_) +
+                                 R"(},"usage":)" + usage_text(ending.usage));
+    }
+    if (!stop_told_) event("message_stop", "");
     return std::exchange(out_, {});
   }
 
@@ -67,12 +72,14 @@ class EventWriter final : public wire::AnswerWriter, private BlockSink {
     passing_ = started_ = true;
     opened_ += count_of(delta.original, kStart);
     closed_ += count_of(delta.original, kStop);
+    end_told_ |= delta.finish.has_value();
+    stop_told_ |= count_of(delta.original, kLast) > 0;
     return delta.original;
   }
 
-  // The target that spoke messages broke off in the middle of a text, and another goes on.
+  // The target that spoke messages says no more; if in the middle of a text, that goes on here.
   void take_over() {
-    passing_ = false;
+    if (!std::exchange(passing_, false)) return;
     if (opened_ > closed_) blocks_.resume(BlockKind::text);
   }
 
@@ -127,7 +134,8 @@ class EventWriter final : public wire::AnswerWriter, private BlockSink {
   std::string stopped_by_;
   std::string out_;
   bool started_ = false;
-  bool passing_ = false;  // The target's own events go out.
+  bool passing_ = false;                       // The target's own events go out.
+  bool end_told_ = false, stop_told_ = false;  // By these.
   int opened_ = 0, closed_ = 0;
 };
 

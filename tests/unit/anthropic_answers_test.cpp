@@ -75,8 +75,14 @@ TEST(AnthropicEvents, ATargetsOwnBytesGoOutAsTheyCame) {
   const std::string first = "event: message_start\ndata: {\"x\":1}\n\n";
   EXPECT_EQ(writer->begin({}), "");
   EXPECT_EQ(writer->piece(own(first, "a")), first);
+  Delta end = own("event: message_delta\ndata: {}\n\n");
+  end.finish = FinishReason::stop;
+  EXPECT_EQ(writer->piece(end), end.original);
   EXPECT_EQ(writer->piece(own("event: message_stop\ndata: {}\n\n")),
             "event: message_stop\ndata: {}\n\n");
+  Delta usage;
+  usage.usage = Usage{};
+  EXPECT_EQ(writer->piece(usage), "");
   EXPECT_EQ(writer->end(ending(FinishReason::stop)), "");
 }
 

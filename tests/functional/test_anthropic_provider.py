@@ -1,0 +1,158 @@
+"""A provider that speaks Anthropic's messages, asked by clients of either protocol."""
+import json
+import urllib.request
+
+import anthropic
+import openai
+import pytest
+
+import configs
+from processes import KEY
+
+ASK = [{"role": "user", "content": "one two three four five"}]
+LOOK = {"name": "look", "description": "looks", "input_schema": {"type": "object", "properties": {"text": {}}}}
+
+
+@pytest.fixture
+def provider(start_provider, monkeypatch):
+    monkeypatch.setenv("UPSTREAM_KEY", "sk-upstream")
+    return start_provider("instant", "--key-env", "UPSTREAM_KEY")
+
+
+@pytest.fixture
+def other(start_provider):
+    """Reads what it is asked, as every provider does that a script could make fail."""
+    made = start_provider("instant")
+    made.script(faults=[{"kind": "error", "share": 0.0}])
+    return made
+
+
+@pytest.fixture
+def house(provider, start_gateway, other):
+    """claude speaks messages; cloudbrain, a dearer one, chat completions."""
+    settings = {"dialect": "anthropic", "key": "env:UPSTREAM_KEY", "serves": {"claude": "claude-upstream", "any": "x"}}
+    targets = {"claude": configs.provider(provider.base_url, "claude", **settings),
+               "cloudbrain": configs.provider(other.base_url, "cloudbrain", serves=["cloudbrain", "any"])}
+    targets["claude"]["price_per_million"] = {"input": "1usd", "output": "1usd"}
+    return start_gateway(configs.gateway(targets))
+
+
+@pytest.fixture
+def messages(house):
+    with anthropic.Anthropic(base_url=house.root, api_key=KEY, max_retries=0) as client:
+        yield client.messages
+
+
+def post(url, body, key):
+    request = urllib.request.Request(url, json.dumps(body).encode(),
+                                     {"content-type": "application/json", "x-api-key": key})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return answer.read()
+
+
+def test_chat_whole_and_streamed(house, client_of):
+    chat = client_of(house).chat.completions
+    whole = chat.create(model="claude", max_tokens=6, messages=[{"role": "system", "content": "be kind"}, *ASK])
+    assert whole.choices[0].finish_reason == "length" and whole.choices[0].message.content == "one two three four five one"
+    assert whole.usage.completion_tokens == 6 and whole.usage.prompt_tokens > 9
+    stream = chat.create(model="claude", max_tokens=6, messages=ASK, stream=True,
+                         stream_options={"include_usage": True})
+    chunks = list(stream)
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "one two three four five one"
+    assert chunks[-1].usage.completion_tokens == 6
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_chat_calls_tools_and_sends_results(house, client_of, stream):
+    chat = client_of(house).chat.completions
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
+    asked = {"model": "claude", "max_tokens": 5, "messages": ASK, "tools": tools, "tool_choice": "required"}
+    if stream:
+        with chat.stream(**asked) as events:
+            list(events)
+            choice = events.get_final_completion().choices[0]
+    else:
+        choice = chat.create(**asked).choices[0]
+    call = choice.message.tool_calls[0]
+    assert choice.finish_reason == "tool_calls" and call.function.name == "look" and call.id == "toolu_1"
+    assert json.loads(call.function.arguments) == {"text": "one two three four five"}
+    turns = [*ASK, choice.message.model_dump(exclude_none=True),
+             {"role": "tool", "tool_call_id": call.id, "content": "seen"}]
+    assert chat.create(**{**asked, "messages": turns}).choices[0].message.content
+
+
+def test_messages_come_back_byte_for_byte(provider, house):
+    body = {"model": "claude", "max_tokens": 5, "messages": ASK, "thinking": {"type": "enabled", "budget_tokens": 1024}}
+    body["max_tokens"] = 2000
+    body["stream"] = True
+    direct = post(provider.base_url + "/messages", {**body, "model": "claude-upstream"}, "sk-upstream")
+    through = post(house.api + "/messages", body, KEY)
+
+    def without_id(text):
+        return [line for line in text.split(b"\n") if b"message_start" not in line]
+    assert without_id(through) == without_id(direct) and b"signature_delta" in through
+    assert b'"model":"claude-upstream"' in through
+
+
+def test_messages_whole_tools_and_cache_usage(house, messages):
+    answer = messages.create(model="claude", max_tokens=5, messages=ASK * 4, tools=[LOOK], tool_choice={"type": "any"})
+    assert answer.stop_reason == "tool_use" and answer.content[0].input == {"text": "one two three four five"}
+    assert answer.usage.cache_read_input_tokens > 0
+    with messages.stream(model="claude", max_tokens=5, messages=ASK, tools=[LOOK], tool_choice={"type": "any"}) as stream:
+        assert stream.get_final_message().content[0].input == {"text": "one two three four five"}
+
+
+def test_thinking_is_reasoning_for_chat(house, client_of):
+    thinking = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
+    whole = client_of(house).chat.completions.create(model="claude", max_tokens=6, messages=ASK, extra_body=thinking)
+    assert whole.choices[0].message.reasoning_content == "one two"
+    assert whole.choices[0].message.content == " three four five one"
+
+
+def test_what_only_messages_can_say_goes_there(house, messages):
+    document = [{"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "d"}}]
+    asked = {"max_tokens": 5, "messages": [{"role": "user", "content": [*document, *[{"type": "text", "text": "hi"}]]}]}
+    assert messages.create(model="any", **asked).model == "x"
+    with pytest.raises(anthropic.BadRequestError, match="document"):
+        messages.create(model="cloudbrain", **asked)
+
+
+def test_what_messages_cannot_say_goes_elsewhere(house, client_of):
+    chat = client_of(house).chat.completions
+    assert chat.with_raw_response.create(model="any", messages=ASK, max_tokens=4).headers["x-spillway-target"] == "claude"
+    raw = chat.with_raw_response.create(model="any", messages=ASK, max_tokens=4, presence_penalty=1)
+    assert raw.headers["x-spillway-target"] == "cloudbrain"
+    with pytest.raises(openai.BadRequestError, match="presence_penalty"):
+        chat.create(model="claude", messages=ASK, max_tokens=4, presence_penalty=1)
+
+
+@pytest.mark.parametrize("fault", [{"kind": "error", "status": 529}, {"kind": "rate_limited"},
+                                   {"kind": "error", "status": 500}, {"kind": "malformed"}, {"kind": "garbage"}])
+def test_another_target_answers_for_one_that_fails(provider, house, client_of, fault):
+    provider.script(faults=[{"share": 1.0, **fault}])
+    raw = client_of(house).chat.completions.with_raw_response.create(model="any", messages=ASK, max_tokens=4)
+    assert raw.headers["x-spillway-target"] == "cloudbrain" and raw.parse().choices[0].message.content
+
+
+@pytest.mark.parametrize("kind", ["cut", "error_event"])
+def test_a_broken_stream_is_no_whole_message(provider, house, messages, kind):
+    provider.script(faults=[{"kind": kind, "share": 1.0, "after_tokens": 2}])
+    with pytest.raises((anthropic.APIStatusError, anthropic.APIConnectionError)):
+        with messages.stream(model="claude", max_tokens=6, messages=ASK) as stream:
+            stream.get_final_message()
+
+
+def test_a_stream_that_ends_without_its_last_event_gets_it_here(provider, house, messages):
+    provider.script(faults=[{"kind": "no_done", "share": 1.0}])
+    with messages.stream(model="claude", max_tokens=6, messages=ASK) as stream:
+        kinds = [event.type for event in stream]
+    assert kinds[-2:] == ["message_delta", "message_stop"] and kinds.count("message_stop") == 1
+
+
+def test_another_goes_on_in_the_same_block(provider, house, messages):
+    provider.script(faults=[{"kind": "cut", "share": 1.0, "after_tokens": 2}])
+    with messages.stream(model="any", max_tokens=6, messages=ASK,
+                         extra_body={"temperature": 0.0}) as stream:
+        final = stream.get_final_message()
+    assert [block.text for block in final.content] == ["one two three four five one"]
+    assert final.stop_reason == "max_tokens"
