@@ -97,6 +97,7 @@ class GivenReading {
         if (number > kRequestsMax) return " is more than the 10000 requests that can be given";
         [[fallthrough]];
       case Fact::prompt_tokens:
+      case Fact::cached_tokens:
       case Fact::max_tokens:
       case Fact::queue_tokens: return number == std::floor(number) ? "" : " is not a whole number";
       case Fact::kv_free: return number <= 1.0 ? "" : " is more than all: write a share up to 100%";

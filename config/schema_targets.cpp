@@ -87,6 +87,12 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
       .reload = Reload::restart,
       .sentence = "Longest prompt and answer together; 0 is the model's own limit."},
      field<&LocalTarget::context_max>()},
+    {{.key = "prefix_cache",
+      .kind = Kind::flag,
+      .reload = Reload::restart,
+      .sentence = "What a prompt has in common with earlier ones of the same tenant is not read "
+                  "again, as long as the KV cache has room for it."},
+     field<&LocalTarget::prefix_cache>()},
     {{.key = "waiting_max",
       .kind = Kind::count,
       .range = {0, 100'000},

@@ -159,7 +159,8 @@ struct LocalTarget {
   int step_tokens_max = 256;      // Budget of one step; bounds how long a prompt holds up decoding.
   Milliseconds step_time_max{0};  // Prompts are cut so that steps stay within it; 0: not by time.
   int kv_tokens_max = 32'768;
-  int context_max = 0;   // 0: the model's own.
+  int context_max = 0;  // 0: the model's own.
+  bool prefix_cache = true;
   int waiting_max = 64;  // The hard queue-depth limit.
   StepPrior step_prior;
   double synthetic_slowdown = 1.0;  // The synthetic executor takes so many times its prior.

@@ -6,6 +6,27 @@ STEP = "spillway_engine_step_seconds"
 BATCH = "spillway_engine_batch_size"
 
 
+def kv_cache():
+    return lines(
+        "KV cache",
+        "percentunit",
+        "Share of its blocks in use (spillway_engine_kv_blocks_used_ratio); at 100 % sequences "
+        "are preempted: raise kv_tokens_max. And the share of prompt tokens that were found in "
+        "it (spillway_engine_prefix_hits_total of spillway_engine_prefix_queries_total).",
+        [
+            query(f"max by (be) ({series('spillway_engine_kv_blocks_used_ratio')})", "{{be}}"),
+            query(
+                ratio(
+                    summed(rate("spillway_engine_prefix_hits_total")),
+                    summed(rate("spillway_engine_prefix_queries_total")),
+                ),
+                "prefixes found",
+            ),
+        ],
+        max=1,
+    )
+
+
 def engine(board):
     mean_batch = ratio(summed(rate(f"{BATCH}_sum"), "be"), summed(rate(f"{BATCH}_count"), "be"))
     board.row("Local engine")
@@ -23,14 +44,7 @@ def engine(board):
                 query(summed(series("spillway_engine_waiting_sequences"), "be"), "{{be}} waiting"),
             ],
         ),
-        lines(
-            "KV cache in use",
-            "percentunit",
-            "Share of the KV cache's blocks in use (spillway_engine_kv_blocks_used_ratio). "
-            "At 100 % sequences are preempted: raise kv_tokens_max.",
-            query(f"max by (be) ({series('spillway_engine_kv_blocks_used_ratio')})", "{{be}}"),
-            max=1,
-        ),
+        kv_cache(),
         lines(
             "Step time",
             "s",

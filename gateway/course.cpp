@@ -191,7 +191,7 @@ Async<Opened> Course::attempt(const policy::Candidate& candidate, Way way,
   const Deadline patience = is_last ? deadline_ : patience_with(candidate, now, deadline_);
   const auto request = tab_.affordable(asked(way, delivered));
   const int tokens = tokens_out();
-  auto opened = co_await dispatcher_.open(candidate, edition_, request, patience);
+  auto opened = co_await dispatcher_.open(candidate, edition_, request, receipt_.tenant, patience);
   if (!opened) co_return opened.error();
   note(candidate, receipt_);
   if (way == Way::afresh) co_return std::move(*opened);

@@ -13,7 +13,8 @@ bool is_empty(const Delta& delta) {
 }  // namespace
 
 Async<Opened> Dispatcher::open(const policy::Candidate& candidate, const Edition& edition,
-                               std::shared_ptr<const ChatRequest> request, Deadline deadline) {
+                               std::shared_ptr<const ChatRequest> request, std::string_view tenant,
+                               Deadline deadline) {
   Opened opened;
   opened.candidate = candidate;
   if (!candidate.local) {
@@ -21,7 +22,7 @@ Async<Opened> Dispatcher::open(const policy::Candidate& candidate, const Edition
     if (!opened.visit) co_return Error{Errc::overloaded, "not to be asked now", "", std::nullopt};
   }
 
-  Terms terms{std::string(candidate.model), deadline, candidate.lane};
+  Terms terms{std::string(candidate.model), deadline, candidate.lane, std::string(tenant)};
   auto stream = co_await backend_of(candidate, edition)->open(request, std::move(terms));
   if (!stream) {
     if (opened.visit) opened.visit->failed(stream.error());

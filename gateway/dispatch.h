@@ -12,6 +12,7 @@
 
 #include <memory>
 #include <optional>
+#include <string_view>
 
 namespace spillway {
 
@@ -30,7 +31,8 @@ class Dispatcher {
   // Fails with what the candidate said, or with overloaded if its breaker or its limits keep it
   // from being asked now.
   Async<Opened> open(const policy::Candidate& candidate, const Edition& edition,
-                     std::shared_ptr<const ChatRequest> request, Deadline deadline);
+                     std::shared_ptr<const ChatRequest> request, std::string_view tenant,
+                     Deadline deadline);
 
  private:
   Backend* backend_of(const policy::Candidate& candidate, const Edition& edition) const;

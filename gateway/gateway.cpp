@@ -66,6 +66,11 @@ class EngineTarget final : public LocalTarget {
     if (!prompt) return prompt.error();
     return static_cast<int>((*prompt)->size());
   }
+  int cached_tokens(const std::shared_ptr<const ChatRequest>& request,
+                    std::string_view tenant) override {
+    const auto prompt = engine_->encode(request);
+    return prompt ? engine_->cached_tokens(tenant, *prompt) : 0;
+  }
   EngineStatus status() const override { return engine_->status(); }
 
   EngineCounters counters() const { return engine_->counters(); }

@@ -20,6 +20,11 @@ class LocalTarget {
   // Exact prompt tokens; the tokens are kept for the engine, so that nothing is tokenised twice.
   virtual Result<int> prompt_tokens(const std::shared_ptr<const ChatRequest>& request) = 0;
 
+  // Of these, what the engine has read before for this tenant and need not read again. 0 if it
+  // cannot read the request.
+  virtual int cached_tokens(const std::shared_ptr<const ChatRequest>& request,
+                            std::string_view tenant) = 0;
+
   virtual EngineStatus status() const = 0;
 };
 

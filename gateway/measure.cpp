@@ -78,6 +78,12 @@ int prompt_tokens(const Edition& edition, LocalTarget* local,
   return counted ? *counted : estimated_prompt_tokens(*request);
 }
 
+int cached_tokens(const Edition& edition, LocalTarget* local,
+                  const std::shared_ptr<const ChatRequest>& request, std::string_view tenant) {
+  if (local == nullptr || !edition.may_be_local(request->model)) return 0;
+  return local->cached_tokens(request, tenant);
+}
+
 std::chrono::milliseconds time_for(const policy::Plan& plan) {
   const auto usual = plan.settings->server.limits.request_timeout;
   if (plan.request_class->sla.deadline) return *plan.sla.deadline;

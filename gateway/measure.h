@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <memory>
+#include <string_view>
 
 namespace spillway {
 
@@ -26,6 +27,10 @@ int estimated_prompt_tokens(const ChatRequest& request);
 // leaves that engine out by its capabilities.
 int prompt_tokens(const Edition& edition, LocalTarget* local,
                   const std::shared_ptr<const ChatRequest>& request);
+
+// Of these, what the local engine has read before for this tenant and need not read again.
+int cached_tokens(const Edition& edition, LocalTarget* local,
+                  const std::shared_ptr<const ChatRequest>& request, std::string_view tenant);
 
 // How long the request may take from its arrival: the class's deadline, the client's own timeout,
 // the server's limit, whichever is shortest.

@@ -100,6 +100,7 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
 
   policy::RequestFacts facts = facts_of(exchange.raw, exchange.caller, *request);
   facts.prompt_tokens = prompt_tokens(edition, doors_.local, request);
+  facts.cached_tokens = cached_tokens(edition, doors_.local, request, receipt.tenant);
   if (stays_here(doors_.account, *edition.settings)) facts.local_only = true;
   auto pass = admit(doors_.limiter, *edition.settings, exchange.caller, facts, exchange.out);
   if (!pass) co_return pass.error();

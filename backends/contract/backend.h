@@ -43,6 +43,7 @@ struct Terms {
   std::string model;  // The backend's own name for it.
   Deadline deadline{};
   Lane lane = Lane::foreground;  // What the local engine serves first.
+  std::string tenant;            // Whose prompts it may be compared with.
 };
 
 class Backend {

@@ -27,11 +27,13 @@ struct EngineCounters {
   std::uint64_t steps = 0;
   std::uint64_t prompt_tokens = 0;  // Run through the model, recomputation included.
   std::uint64_t generated_tokens = 0;
-  std::uint64_t accepted = 0;     // Sequences taken in.
-  std::uint64_t finished = 0;     // Ended by themselves.
-  std::uint64_t cancelled = 0;    // Their consumer left.
-  std::uint64_t failed = 0;       // Ended by the engine: slow_client, stopped, executor failed.
-  std::uint64_t refused = 0;      // Not taken in: the waiting room was full.
+  std::uint64_t prefix_queries = 0;  // Prompt tokens looked up in the prefix cache…
+  std::uint64_t prefix_hits = 0;     // …and found there: not run through the model.
+  std::uint64_t accepted = 0;        // Sequences taken in.
+  std::uint64_t finished = 0;        // Ended by themselves.
+  std::uint64_t cancelled = 0;       // Their consumer left.
+  std::uint64_t failed = 0;          // Ended by the engine: slow_client, stopped, executor failed.
+  std::uint64_t refused = 0;         // Not taken in: the waiting room was full.
   std::uint64_t preemptions = 0;  // Lost their KV blocks to an older sequence and were recomputed.
   std::uint64_t cancel_steps_max =
       0;  // Most steps that began after a consumer left and still held its sequence.

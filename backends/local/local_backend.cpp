@@ -23,6 +23,7 @@ EngineLimits limits_of(const config::LocalTarget& target, Calibrate calibrate) {
   limits.step.seconds_max = std::chrono::duration<double>(target.step_time_max).count();
   limits.waiting_max = target.waiting_max;
   limits.context_max = target.context_max;
+  limits.prefix_cache = target.prefix_cache;
   return limits;
 }
 
@@ -72,6 +73,7 @@ Async<std::unique_ptr<TokenStream>> LocalBackend::open(std::shared_ptr<const Cha
   ask.prompt = *prompt;
   ask.sampling = request->sampling;
   ask.lane = terms.lane;
+  ask.owner = std::move(terms.tenant);
   ask.tokens_max = completion_tokens_max(*request, static_cast<int>((*prompt)->size()));
   auto consumer = co_await net::this_coro::executor;
   auto bridge = engine_->submit(std::move(ask), std::move(consumer));
@@ -92,6 +94,10 @@ Result<Prompt> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& re
   auto prompt = std::make_shared<const std::vector<std::int32_t>>(std::move(*tokens));
   prompts_->keep(request, prompt);
   return prompt;
+}
+
+int LocalBackend::cached_tokens(std::string_view tenant, const Prompt& prompt) const {
+  return engine_->cached_tokens(tenant, *prompt);
 }
 
 int LocalBackend::completion_tokens_max(const ChatRequest& request, int prompt_tokens) const {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace spillway::local {
@@ -45,6 +46,9 @@ class LocalBackend final : public Backend {
   // invalid_request (not text, template refuses it), context_too_long. Takes microseconds to a
   // millisecond; meant for the worker that will decide where the request goes.
   Result<Prompt> encode(const std::shared_ptr<const ChatRequest>& request);
+
+  // What of a prompt of `tenant` is in the engine's prefix cache now.
+  int cached_tokens(std::string_view tenant, const Prompt& prompt) const;
 
   // The most completion tokens this request can get here: what was asked for, or what the context
   // leaves beside `prompt_tokens`.

@@ -24,6 +24,9 @@ constexpr std::array kRows{
     FactRow{Fact::prompt_tokens, "prompt_tokens", Type::number, Of::nothing, true,
             "Tokens of the prompt: exact where the local engine may serve the model, else an "
             "estimate."},
+    FactRow{Fact::cached_tokens, "cached_tokens", Type::number, Of::nothing, true,
+            "Of these, what the local engine has read before for the same tenant and need not read "
+            "again."},
     FactRow{Fact::max_tokens, "max_tokens", Type::number, Of::nothing, true,
             "The longest answer that the request allows; infinite if it does not say."},
     FactRow{Fact::expected_tokens, "expected_tokens", Type::number, Of::nothing, true,

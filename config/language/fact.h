@@ -31,6 +31,7 @@ enum class Fact : std::uint8_t {
   service_tier,
   streaming,
   prompt_tokens,
+  cached_tokens,
   max_tokens,
   expected_tokens,
   deadline_left,

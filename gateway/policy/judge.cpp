@@ -133,7 +133,7 @@ Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom, S
   Judged judged;
   judged.verdict = obstacle(fleet.local, work);
   if (!can_take(judged.verdict)) return judged;
-  const Ask ask{work.prompt_tokens - work.cached_tokens,
+  const Ask ask{std::max(1, work.prompt_tokens - work.cached_tokens),
                 work.completion_tokens,
                 work.typical_tokens,
                 work.lane,

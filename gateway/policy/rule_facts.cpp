@@ -44,6 +44,7 @@ double RuleFacts::number(const FactRef& fact) const {
   switch (fact.fact) {
     case Fact::streaming: return sight_.request.streaming;
     case Fact::prompt_tokens: return work.prompt_tokens;
+    case Fact::cached_tokens: return work.cached_tokens;
     case Fact::max_tokens:
       return work.completion_tokens_max ? *work.completion_tokens_max : kInfinite;
     case Fact::expected_tokens: return work.completion_tokens;

@@ -106,6 +106,7 @@ void Situation::give(const GivenFact& given) {
       return;
     case Fact::streaming: request_.streaming = given.number != 0.0; return;
     case Fact::prompt_tokens: request_.prompt_tokens = static_cast<int>(given.number); return;
+    case Fact::cached_tokens: request_.cached_tokens = static_cast<int>(given.number); return;
     case Fact::max_tokens: request_.completion_tokens_max = static_cast<int>(given.number); return;
     case Fact::expected_tokens: request_.completion_tokens_expected = given.number; return;
     case Fact::deadline_left: request_.deadline = milliseconds(given.number); return;

@@ -162,6 +162,10 @@ constexpr SeriesRow kCatalogue[] = {
      "Duration of a step."},
     {Series::engine_tokens, "spillway_engine_tokens_total", C, kLive, kTokenKindLabels,
      "Tokens that went through the model, prefill or decode."},
+    {Series::engine_prefix_queries, "spillway_engine_prefix_queries_total", C, kLive, kTargetLabels,
+     "Prompt tokens looked up in the prefix cache."},
+    {Series::engine_prefix_hits, "spillway_engine_prefix_hits_total", C, kLive, kTargetLabels,
+     "Prompt tokens that had not to be read, as the same tenant's were before."},
     {Series::engine_preemptions, "spillway_engine_preemptions_total", C, kLive, kTargetLabels,
      "Sequences that lost their KV blocks to others and start again."},
     {Series::engine_sequences, "spillway_engine_sequences_total", C, kLive, kOutcomeLabels,
@@ -240,6 +244,10 @@ constexpr SeriesRow kCatalogue[] = {
      "Sequences that wait."},
     {Series::vllm_kv_usage, "vllm:kv_cache_usage_perc", G, kAlias, kServedModelLabels,
      "Share of the KV cache in use, 0 to 1."},
+    {Series::vllm_prefix_queries, "vllm:prefix_cache_queries_total", C, kAlias, kServedModelLabels,
+     "Prompt tokens looked up in the prefix cache."},
+    {Series::vllm_prefix_hits, "vllm:prefix_cache_hits_total", C, kAlias, kServedModelLabels,
+     "Prompt tokens found there."},
 };
 static_assert(std::size(kCatalogue) == kSeriesCount);
 

@@ -56,6 +56,8 @@ enum class Series : std::uint8_t {
   engine_batch_size,
   engine_step,
   engine_tokens,
+  engine_prefix_queries,
+  engine_prefix_hits,
   engine_preemptions,
   engine_sequences,
   engine_cancel_steps,
@@ -93,8 +95,10 @@ enum class Series : std::uint8_t {
   vllm_running,
   vllm_waiting,
   vllm_kv_usage,
+  vllm_prefix_queries,
+  vllm_prefix_hits,
 };
-constexpr std::size_t kSeriesCount = static_cast<std::size_t>(Series::vllm_kv_usage) + 1;
+constexpr std::size_t kSeriesCount = static_cast<std::size_t>(Series::vllm_prefix_hits) + 1;
 constexpr std::size_t kLabelsMax = 6;
 
 struct Label {

@@ -31,6 +31,10 @@ void add_engine(Samples& samples, const EngineState& engine) {
   samples.push_back({Series::engine_batch_size, name, 0.0, distribution_of(counters.batch_size)});
   samples.push_back({Series::engine_step, name, 0.0, distribution_of(counters.step_seconds)});
   samples.push_back(
+      {Series::engine_prefix_queries, name, static_cast<double>(counters.prefix_queries), {}});
+  samples.push_back(
+      {Series::engine_prefix_hits, name, static_cast<double>(counters.prefix_hits), {}});
+  samples.push_back(
       {Series::engine_preemptions, name, static_cast<double>(counters.preemptions), {}});
 
   const auto tokens = [&](const char* kind, std::uint64_t count) {
@@ -143,6 +147,12 @@ std::vector<LiveSample> alias_samples_of(const LiveState& state) {
     samples.push_back(
         {Series::vllm_waiting, model, static_cast<double>(status.waiting.size()), {}});
     samples.push_back({Series::vllm_kv_usage, model, kv_used(status), {}});
+    samples.push_back({Series::vllm_prefix_queries,
+                       model,
+                       static_cast<double>(engine.counters.prefix_queries),
+                       {}});
+    samples.push_back(
+        {Series::vllm_prefix_hits, model, static_cast<double>(engine.counters.prefix_hits), {}});
   }
   return samples;
 }

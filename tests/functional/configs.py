@@ -15,11 +15,14 @@ def engine(**settings):
 
 
 def synthetic_engine(base="5ms", per_sequence="1ms", per_prefill_token="0.1ms", **settings):
-    """The engine without a model: filler tokens at a given pace, so that the gateway around it can be tested anywhere."""
+    """The engine without a model: filler tokens at a given pace, so that the gateway around it can be tested anywhere.
+
+    Tests say the same prompt again and again and want it read each time.
+    """
     prior = {"base": base, "per_sequence": per_sequence, "per_context_token": "0ms",
              "per_prefill_token": per_prefill_token}
     return {"kind": "local", "executor": "synthetic", "serves": ["smollm2"], "sequences_max": 8, "step_prior": prior,
-            **settings}
+            "prefix_cache": False, **settings}
 
 
 def provider(base_url, name, **settings):

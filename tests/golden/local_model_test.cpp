@@ -20,6 +20,7 @@ namespace spillway::local {
 namespace {
 
 constexpr int kBlocks = 256;
+constexpr int kAnswerTokensMax = 64;
 
 std::unique_ptr<Executor> load(const std::string& precision) {
   const auto file = loader::GgufFile::open(model_path());
@@ -34,15 +35,27 @@ std::unique_ptr<Executor> load(const std::string& precision) {
   return executor ? std::move(*executor) : nullptr;
 }
 
-// All prompts at once, joining and leaving as the scheduler says.
+class Text final : public SequenceText {
+ public:
+  explicit Text(const std::vector<std::int32_t>& tokens) : tokens_(tokens) {}
+  std::span<const std::int32_t> tokens() const override { return tokens_; }
+  std::string_view owner() const override { return "golden"; }
+
+ private:
+  const std::vector<std::int32_t>& tokens_;
+};
+
+// All prompts at once, joining and leaving as the scheduler says. What `pool` has of them is not
+// computed again.
 std::vector<std::vector<std::int32_t>> generate(Executor& executor, const std::vector<Case>& cases,
-                                                SchedulerLimits limits) {
-  BlockPool pool(kBlocks, kBlockTokens);
+                                                SchedulerLimits limits, BlockPool& pool) {
   Scheduler scheduler(limits, pool);
   std::vector<std::vector<std::int32_t>> tokens;
-  for (const Case& one : cases) {
-    scheduler.add(tokens.size(), static_cast<int>(one.prompt.size()));
-    tokens.push_back(one.prompt);
+  for (const Case& one : cases) tokens.push_back(one.prompt);
+  const std::vector<Text> texts(tokens.begin(), tokens.end());
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    scheduler.add(i, static_cast<int>(tokens[i].size()), Lane::foreground, kAnswerTokensMax,
+                  &texts[i]);
   }
   const auto vocabulary = static_cast<std::size_t>(executor.shape().vocabulary);
   for (auto plan = scheduler.plan(); !plan.empty(); plan = scheduler.plan()) {
@@ -76,6 +89,18 @@ std::vector<std::vector<std::int32_t>> generate(Executor& executor, const std::v
   return tokens;
 }
 
+std::vector<std::vector<std::int32_t>> generate(Executor& executor, const std::vector<Case>& cases,
+                                                SchedulerLimits limits) {
+  BlockPool pool(kBlocks, kBlockTokens);
+  return generate(executor, cases, limits, pool);
+}
+
+// As served, one after the other: made once.
+const std::vector<std::vector<std::int32_t>>& answers_alone(Executor& executor) {
+  static const auto answers = generate(executor, oracle(), {1, 512});
+  return answers;
+}
+
 TEST(LocalModel, GreedyTokensInFp32AreThoseOfTransformers) {
   const auto cases = oracle();
   ASSERT_EQ(cases.size(), 20u);
@@ -104,10 +129,26 @@ TEST(LocalModel, BatchAndChunksMakeNoDifferenceAsServed) {
   const auto cases = oracle();
   const auto executor = load("int8");
   ASSERT_NE(executor, nullptr);
-  const auto alone = generate(*executor, cases, {1, 512});
+  const auto& alone = answers_alone(*executor);
   ASSERT_EQ(alone.size(), cases.size());
   for (const SchedulerLimits limits : {SchedulerLimits{8, 17}, {20, 96}}) {
     EXPECT_EQ(generate(*executor, cases, limits), alone) << limits.sequences_max << " sequences";
+  }
+}
+
+// Whether a prompt is read, or found as it was read before; with room for all, and with so little
+// that sequences lose their blocks and find some of them again.
+TEST(LocalModel, ThePrefixCacheMakesNoDifferenceAsServed) {
+  const auto cases = oracle();
+  const auto executor = load("int8");
+  ASSERT_NE(executor, nullptr);
+  const auto& alone = answers_alone(*executor);
+  ASSERT_EQ(alone.size(), cases.size());
+  for (const int blocks : {kBlocks, 24}) {
+    BlockPool pool(blocks, kBlockTokens);
+    for (const char* round : {"read", "found"})
+      EXPECT_EQ(generate(*executor, cases, {8, 96}, pool), alone) << blocks << " blocks, " << round;
+    EXPECT_GT(pool.prefixes().cached_tokens("golden", cases.back().prompt), 0);
   }
 }
 

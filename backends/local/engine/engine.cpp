@@ -77,12 +77,18 @@ Result<std::shared_ptr<Bridge>> Engine::submit(Ask ask, boost::asio::any_io_exec
   sequence.sampling = std::move(ask.sampling);
   sequence.tokens_max = ask.tokens_max;
   sequence.lane = ask.lane;
+  sequence.cached_tokens = cached_tokens(ask.owner, *sequence.prompt);
+  sequence.owner = std::move(ask.owner);
   auto ring = [inbox = inbox_, id = sequence.id] { inbox->ring(id); };
   sequence.bridge = std::make_shared<Bridge>(std::move(consumer), limits_.bridge_capacity, ring);
   auto bridge = sequence.bridge;
   auto submitted = inbox_->submit(std::move(sequence));
   if (!submitted) return submitted.error();
   return bridge;
+}
+
+int Engine::cached_tokens(std::string_view owner, std::span<const std::int32_t> prompt) const {
+  return limits_.prefix_cache ? pool_.prefixes().cached_tokens(owner, prompt) : 0;
 }
 
 void Engine::stop(Deadline drain_until) {
@@ -131,7 +137,8 @@ void Engine::admit(std::vector<NewSequence> arrivals) {
   for (NewSequence& arrival : arrivals) {
     const SequenceId id = arrival.id;
     auto sequence = std::make_unique<Sequence>(std::move(arrival), codec_, seed_ + id);
-    scheduler_.add(id, sequence->prompt_tokens(), sequence->lane(), sequence->tokens_max());
+    scheduler_.add(id, sequence->prompt_tokens(), sequence->lane(), sequence->tokens_max(),
+                   limits_.prefix_cache ? sequence.get() : nullptr);
     sequences_.emplace(id, std::move(sequence));
   }
 }

@@ -30,6 +30,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -42,6 +45,7 @@ struct EngineLimits {
   int waiting_max = 64;
   int context_max = 0;                            // 0: the model's own.
   bool calibrate = false;                         // See calibration.h.
+  bool prefix_cache = true;                       // What was read before is not read again.
   std::size_t bridge_capacity = 256;              // Deltas a client may be behind.
   std::chrono::milliseconds slow_client{10'000};  // A client that is behind for so long is dropped.
 };
@@ -51,6 +55,7 @@ struct Ask {
   Sampling sampling;
   int tokens_max = 0;
   Lane lane = Lane::foreground;
+  std::string owner;  // The tenant: prompts of one are not compared with those of another.
 };
 
 class Engine {
@@ -71,6 +76,9 @@ class Engine {
   // Longest prompt + completion it takes: the model's context or the whole KV memory, if that is
   // less.
   int context_max() const { return context_max_; }
+
+  // What of the prompt would not have to be read again if it came now.
+  int cached_tokens(std::string_view owner, std::span<const std::int32_t> prompt) const;
 
   EngineStatus status() const { return inbox_->status(); }
   EngineCounters counters() const { return inbox_->counters(); }

@@ -120,6 +120,8 @@ void Engine::hand_out(const std::vector<ScheduledSlice>& plan, const StepResult&
   std::size_t row = 0;
   std::uint64_t generated = 0;
   std::uint64_t finished = 0;
+  std::uint64_t prompts = 0;
+  std::uint64_t reused = 0;
   for (const ScheduledSlice& slice : plan) {
     if (!slice.yields_token) continue;
     const std::size_t at = row++;
@@ -131,6 +133,11 @@ void Engine::hand_out(const std::vector<ScheduledSlice>& plan, const StepResult&
                                      result.logits.subspan(at * vocabulary, vocabulary), scratch_)
                                : result.sampled[at];
     ++generated;
+    if (limits_.prefix_cache && sequence.generated() == 0) {
+      sequence.reused = scheduler_.reused(slice.sequence);
+      prompts += static_cast<std::uint64_t>(sequence.prompt_tokens());
+      reused += static_cast<std::uint64_t>(sequence.reused);
+    }
     if (sequence.accept(token)) {
       ++finished;
       end(slice.sequence);
@@ -142,6 +149,8 @@ void Engine::hand_out(const std::vector<ScheduledSlice>& plan, const StepResult&
   inbox_->count([&](EngineCounters& counters) {
     counters.generated_tokens += generated;
     counters.finished += finished;
+    counters.prefix_queries += prompts;
+    counters.prefix_hits += reused;
   });
 }
 

@@ -12,7 +12,8 @@ Error unavailable() {
 }
 
 SequenceStatus status_of(const NewSequence& sequence) {
-  return {static_cast<int>(sequence.prompt->size()), 0, 0, sequence.tokens_max, sequence.lane};
+  const int left = static_cast<int>(sequence.prompt->size()) - sequence.cached_tokens;
+  return {left, sequence.cached_tokens, 0, sequence.tokens_max, sequence.lane};
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace spillway::local {
@@ -29,6 +30,8 @@ struct NewSequence {
   Sampling sampling;
   int tokens_max = 0;  // At least 1.
   Lane lane = Lane::foreground;
+  std::string owner;      // Whose it is: of the same owner, what was read before is not read again.
+  int cached_tokens = 0;  // What of the prompt that is, as far as could be told when it came.
   std::shared_ptr<Bridge> bridge;
 };
 

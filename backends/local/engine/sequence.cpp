@@ -53,7 +53,7 @@ void Sequence::push_end(std::string text, FinishReason reason) {
   delta.text = std::move(text);
   delta.tokens = std::exchange(unreported_, 0);
   delta.finish = reason;
-  delta.usage = Usage{prompt_tokens(), generated(), 0, 0};
+  delta.usage = Usage{prompt_tokens(), generated(), reused, 0};
   asked_.bridge->push(std::move(delta));
   asked_.bridge->finish();
 }

@@ -8,6 +8,7 @@
 #include "backends/local/engine/text_codec.h"
 #include "backends/local/sample/sampler.h"
 #include "backends/local/sample/stop_matcher.h"
+#include "backends/local/sched/scheduler.h"
 
 #include <cstdint>
 #include <memory>
@@ -17,7 +18,7 @@
 
 namespace spillway::local {
 
-class Sequence {
+class Sequence final : public SequenceText {
  public:
   // `codec` must outlive the sequence. `seed` is used where the request gives none.
   Sequence(NewSequence asked, const TextCodec& codec, std::uint64_t seed);
@@ -29,7 +30,8 @@ class Sequence {
   Lane lane() const { return asked_.lane; }
 
   // Prompt and what was generated, in order.
-  std::span<const std::int32_t> tokens() const { return tokens_; }
+  std::span<const std::int32_t> tokens() const override { return tokens_; }
+  std::string_view owner() const override { return asked_.owner; }
   const SequenceSampler& sampler() const { return sampler_; }
 
   // Takes the next token: pushes its text, and the end of the answer if this is it. True if it was.
@@ -40,6 +42,8 @@ class Sequence {
 
   bool abandoned() const { return asked_.bridge->abandoned(); }
   bool bridge_full() { return asked_.bridge->full(); }
+
+  int reused = 0;  // Tokens of its prompt that had not to be read; the engine sets it.
 
   // Since when it waits for its client to read; the engine sets it.
   std::optional<TimePoint> parked_since;

@@ -27,7 +27,8 @@ Scheduler::Scheduler(SchedulerLimits limits, BlockPool& pool) : limits_(limits),
   assert(limits_.step.tokens_max >= limits_.sequences_max);
 }
 
-void Scheduler::add(SequenceId sequence, int prompt_tokens, Lane lane, int tokens_max) {
+void Scheduler::add(SequenceId sequence, int prompt_tokens, Lane lane, int tokens_max,
+                    const SequenceText* text) {
   assert(prompt_tokens >= 1 && fits(prompt_tokens));
   auto entry = std::make_unique<Sequence>();
   entry->id = sequence;
@@ -35,6 +36,8 @@ void Scheduler::add(SequenceId sequence, int prompt_tokens, Lane lane, int token
   entry->prompt = prompt_tokens;
   entry->tokens_max = tokens_max;
   entry->length = prompt_tokens;
+  entry->text = text;
+  if (text) entry->findable = pool_.prefixes().cached_tokens(text->owner(), text->tokens());
   waiting_.insert(end_of(lane, waiting_), entry.get());
   const bool added = sequences_.emplace(sequence, std::move(entry)).second;
   assert(added);
@@ -65,7 +68,16 @@ void Scheduler::begin(const std::vector<ScheduledSlice>& plan) {
     sequence.computed += slice.tokens;
     sequence.last_step = steps_begun_;
     if (slice.yields_token) ++sequence.length;
+    remember(sequence);
   }
+}
+
+// Steps run in the order in which they begin: what this one writes is there for the next.
+void Scheduler::remember(Sequence& sequence) {
+  if (sequence.text == nullptr) return;
+  const auto known = sequence.text->tokens();
+  const auto there = std::min(known.size(), static_cast<std::size_t>(sequence.computed));
+  pool_.remember(sequence.text->owner(), known.first(there), sequence.blocks, sequence.prefix);
 }
 
 void Scheduler::finish() {
@@ -82,6 +94,7 @@ void Scheduler::remove(SequenceId id) {
   const auto found = sequences_.find(id);
   if (found == sequences_.end()) return;
   Sequence* const sequence = found->second.get();
+  remember(*sequence);
   give_back(*sequence);
   std::erase(running_, sequence);
   std::erase(waiting_, sequence);
@@ -103,7 +116,7 @@ std::vector<SequenceProgress> Scheduler::progress() const {
     all.push_back({sequence->id, sequence->length, sequence->computed, true, sequence->lane});
   }
   for (const Sequence* sequence : waiting_) {
-    all.push_back({sequence->id, sequence->length, sequence->computed, false, sequence->lane});
+    all.push_back({sequence->id, sequence->length, sequence->findable, false, sequence->lane});
   }
   return all;
 }
@@ -146,15 +159,30 @@ Scheduler::Sequence* Scheduler::admit_next(Lane lane) {
                                  [](const Sequence* sequence) { return !sequence->paused; });
   if (next == waiting_.end() || (*next)->lane != lane) return nullptr;
   Sequence* const sequence = *next;
-  // One block in hand for each sequence that runs: else the newcomer would be preempted at once.
-  if (pool_.blocks_for(sequence->length) + running() > pool_.blocks_free()) return nullptr;
-  assert(!under_way(*sequence));  // Whoever was just evicted left no block free.
-  const bool grown = pool_.grow(sequence->blocks, sequence->length);
-  assert(grown);
-  (void)grown;
+  if (!take_blocks(*sequence)) return nullptr;
   waiting_.erase(next);
   running_.insert(end_of(lane, running_), sequence);
   return sequence;
+}
+
+// Those that hold its beginning already, and empty ones for the rest; or none.
+bool Scheduler::take_blocks(Sequence& sequence) {
+  if (sequence.text)
+    sequence.prefix = pool_.reuse(sequence.text->owner(), sequence.text->tokens(), sequence.blocks);
+  const int found = sequence.prefix.blocks;
+  sequence.findable = found * pool_.block_tokens();
+  // One block in hand for each sequence that runs: else the newcomer would be preempted at once.
+  if (pool_.blocks_for(sequence.length) - found + running() > pool_.blocks_free()) {
+    pool_.release(sequence.blocks);
+    return false;
+  }
+  assert(!under_way(sequence));  // Whoever was just evicted left no block free.
+  const bool grown = pool_.grow(sequence.blocks, sequence.length);
+  assert(grown);
+  (void)grown;
+  sequence.computed = sequence.findable;
+  if (!std::exchange(sequence.admitted_before, true)) sequence.reused = sequence.computed;
+  return true;
 }
 
 bool Scheduler::grow_or_preempt(Sequence& sequence) {

@@ -7,8 +7,9 @@
 // served. A step gives one token to every sequence that decodes, then the rest of its budget to
 // the prompts of one lane, in chunks. Admission takes KV blocks for the whole prompt; decoding
 // takes blocks as it grows, and when none is left the last in the order of service gives up its
-// own, returns to the front of its lane and is recomputed later. The first always gets on, so there
-// is no deadlock as long as one sequence alone fits (`fits`).
+// own, returns to the front of its lane and is recomputed later. What has been computed before, of
+// the same text for the same owner, is found in the pool and skipped. The first always gets on, so
+// there is no deadlock as long as one sequence alone fits (`fits`).
 #pragma once
 
 #include "backends/contract/status.h"
@@ -18,12 +19,26 @@
 #include <deque>
 #include <limits>
 #include <memory>
+#include <span>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
 namespace spillway::local {
 
 using SequenceId = std::uint64_t;
+
+// What a sequence says: by it, blocks that hold its beginning are found.
+class SequenceText {
+ public:
+  virtual ~SequenceText() = default;
+
+  // Prompt and what was generated, as far as it is known, in order.
+  virtual std::span<const std::int32_t> tokens() const = 0;
+
+  // Whose it is: blocks are shared among texts of one owner only.
+  virtual std::string_view owner() const = 0;
+};
 
 struct SchedulerLimits {
   int sequences_max = 8;
@@ -42,7 +57,7 @@ struct ScheduledSlice {
 struct SequenceProgress {
   SequenceId sequence = 0;
   int length = 0;    // Prompt and what was generated so far, steps under way included.
-  int computed = 0;  // Of these, how many are in the KV blocks.
+  int computed = 0;  // Of these, how many are in the KV blocks, or wait to be found there.
   bool running = false;
   Lane lane = Lane::foreground;
 };
@@ -56,10 +71,11 @@ class Scheduler {
   bool fits(int tokens) const { return pool_.blocks_for(tokens) <= pool_.blocks_total(); }
 
   // Puts a sequence at the end of its lane's waiting room. It is planned no more once the step that
-  // gives it its last token, the `tokens_max`th, has begun. Requires: a new id, prompt_tokens ≥ 1,
-  // and that the sequence is ended before it outgrows fits().
+  // gives it its last token, the `tokens_max`th, has begun. Without `text` everything is computed;
+  // with it, it must outlive the sequence. Requires: a new id, prompt_tokens ≥ 1, and that the
+  // sequence is ended before it outgrows fits().
   void add(SequenceId sequence, int prompt_tokens, Lane lane = Lane::foreground,
-           int tokens_max = kNoLimit);
+           int tokens_max = kNoLimit, const SequenceText* text = nullptr);
 
   // Chooses the next step; empty if nobody can run. Every slice has its blocks. `pace` is what a
   // budget in time is reckoned with.
@@ -88,6 +104,9 @@ class Scheduler {
   const std::vector<std::int32_t>& blocks(SequenceId sequence) const;
   int length(SequenceId sequence) const { return sequences_.at(sequence)->length; }
 
+  // Tokens of its prompt that were found computed when it was admitted first.
+  int reused(SequenceId sequence) const { return sequences_.at(sequence)->reused; }
+
   // All sequences in the order of service: the running ones first.
   std::vector<SequenceProgress> progress() const;
   int running() const { return static_cast<int>(running_.size()); }
@@ -104,9 +123,14 @@ class Scheduler {
     int tokens_max = 0;
     int length = 0;
     int computed = 0;
+    int reused = 0;
+    int findable = 0;  // While it waits: what of it was in the pool when last looked for.
+    bool admitted_before = false;
     bool paused = false;
     std::uint64_t last_step = 0;  // That has begun with it.
     std::vector<std::int32_t> blocks;
+    const SequenceText* text = nullptr;
+    PrefixPosition prefix;
   };
 
   // Blocks that nobody owns any more, but a step under way may still write.
@@ -127,6 +151,8 @@ class Scheduler {
   void plan_prompts(Lane lane, std::vector<ScheduledSlice>& plan, int& budget);
   static void plan_chunk(const Sequence& sequence, std::vector<ScheduledSlice>& plan, int& budget);
   Sequence* admit_next(Lane lane);
+  bool take_blocks(Sequence& sequence);
+  void remember(Sequence& sequence);
   bool grow_or_preempt(Sequence& sequence);
   void preempt_last();
   void give_back(Sequence& sequence);
