@@ -148,7 +148,7 @@ net::awaitable<void> BatchRunner::finish(Work& work) {
     return {};
   };
   bool going = co_await insist(begin);
-  bool left = work.about.ends_as == State::expired;
+  bool left = work.about.ends_as == State::expired && work.about.lines > 0;
   const Disk expire = [&]() -> Result<void> {
     const auto lines = doors_.batches.undone(work.about.id, 0, kLinesExpired);
     if (!lines) return lines.error();

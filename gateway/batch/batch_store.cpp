@@ -3,7 +3,6 @@
 #include "gateway/store/disk_file.h"
 #include "gateway/store/fresh_id.h"
 
-#include <cerrno>
 #include <filesystem>
 #include <limits>
 #include <unistd.h>
@@ -148,8 +147,9 @@ Result<Batch> BatchStore::create(Batch batch, const std::string& path) {
   batch.id = store::fresh_id("batch_");
   batch.output_file = store::fresh_id("file-");
   batch.error_file = store::fresh_id("file-");
-  // A second name for the same content: whoever deletes the file does not disturb the batch.
-  if (::link(path.c_str(), input_path(batch.id).c_str()) != 0) return store::disk_failure();
+  // Whoever deletes the file does not disturb the batch.
+  const auto linked = store::link_durably(path, input_path(batch.id));
+  if (!linked) return linked.error();
   auto row = database_.prepare(
       "INSERT INTO batches(id, tenant, key_name, endpoint, input_file, output_file, error_file, "
       "metadata, created, expires, output_expires_after) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");

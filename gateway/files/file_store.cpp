@@ -49,12 +49,11 @@ Result<File> FileStore::keep(Draft& draft, File file) {
   return file;
 }
 
+// The row first: content that no row knows of is swept at the next start.
 Result<void> FileStore::adopt(const File& file, const std::string& path) {
-  if (::access(path.c_str(), F_OK) == 0) {
-    auto renamed = store::rename_durably(path, path_of(file));
-    if (!renamed) return renamed;
-  }
-  return insert(file);
+  auto adopted = insert(file);
+  if (!adopted || ::access(path.c_str(), F_OK) != 0) return adopted;
+  return store::rename_durably(path, path_of(file));
 }
 
 Result<void> FileStore::insert(const File& file) {

@@ -16,6 +16,17 @@ constexpr std::chrono::seconds kRoomLater{30};
 
 std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
 
+// So that the names in it survive a power cut.
+Result<void> sync_folder(const std::string& path) {
+  const int folder = ::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return disk_failure();
+  const bool synced = ::fsync(folder) == 0;
+  const Error error = disk_failure();
+  ::close(folder);
+  if (!synced) return error;
+  return {};
+}
+
 }  // namespace
 
 Error disk_failure() {
@@ -96,13 +107,12 @@ Result<void> DiskFile::sync() {
 
 Result<void> rename_durably(const std::string& from, const std::string& to) {
   if (std::rename(from.c_str(), to.c_str()) != 0) return disk_failure();
-  const int folder = ::open(folder_of(to).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return disk_failure();
-  const bool synced = ::fsync(folder) == 0;
-  const Error error = disk_failure();
-  ::close(folder);
-  if (!synced) return error;
-  return {};
+  return sync_folder(to);
+}
+
+Result<void> link_durably(const std::string& from, const std::string& to) {
+  if (::link(from.c_str(), to.c_str()) != 0) return disk_failure();
+  return sync_folder(to);
 }
 
 }  // namespace spillway::store

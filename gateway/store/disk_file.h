@@ -42,6 +42,9 @@ class DiskFile {
 // survive a power cut.
 Result<void> rename_durably(const std::string& from, const std::string& to);
 
+// A second name for the same content, as durable; whoever deletes one leaves the other.
+Result<void> link_durably(const std::string& from, const std::string& to);
+
 // The error of a failed system call, from errno.
 Error disk_failure();
 

@@ -146,9 +146,14 @@ TEST_F(Files, WhatAKillLeavesIsSwept) {
 
 TEST_F(Files, AreAdoptedOnce) {
   const std::string path = directory_.file("results");
-  std::ofstream(path) << "results";
   const File file{"file-made", "acme", "n", "batch_output", 7, kNow, {}};
-  for (int i = 0; i < 2; ++i) ASSERT_TRUE(files_->adopt(file, path).has_value());
+  // Killed before the content was moved: nothing of it may be swept.
+  ASSERT_TRUE(files_->adopt(file, path).has_value());
+  std::ofstream(path) << "results";
+  for (int i = 0; i < 2; ++i) {
+    reopen();
+    ASSERT_TRUE(files_->adopt(file, path).has_value());
+  }
   EXPECT_EQ(files_->list("acme", {}, kNow)->files.size(), 1u);
   EXPECT_EQ(content(file), "results");
 }

@@ -9,7 +9,9 @@
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <csignal>
+#include <future>
 #include <set>
 #include <string>
 #include <sys/resource.h>
@@ -56,6 +58,16 @@ TEST(DiskThread, DoesAllThatWasAskedInOrderBeforeItEnds) {
   EXPECT_EQ(done, "abcdefghijklmnopqrstuvwxyz");
   disk.post([&done] { done += "!"; });
   EXPECT_EQ(done.back(), '!');
+}
+
+TEST(DiskThread, RepeatsInBetween) {
+  std::promise<void> thrice;
+  int times = 0;
+  DiskThread disk("disk");
+  disk.repeat(std::chrono::milliseconds(1), [&] {
+    if (++times == 3) thrice.set_value();
+  });
+  EXPECT_EQ(thrice.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
 }
 
 class Disk : public ::testing::Test {
