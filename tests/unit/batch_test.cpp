@@ -127,22 +127,24 @@ TEST_F(Batches, ALineWithoutAnEndIsNotHeldInMemory) {
 }
 
 TEST_F(Batches, AResultThatDidNotCountIsCutOff) {
-  const Batch batch = make(line_of("a") + "\n" + line_of("b"));
+  const Batch batch = make(line_of("a") + "\n" + line_of("b") + "\n" + line_of("c"));
   ASSERT_TRUE(store_->record(batch.id, {done(1)}).has_value());
   // Killed after the file was written, before the line counted.
-  std::ofstream(store_->output_path(batch.id), std::ios::app) << "result 2\nresu";
+  std::ofstream(store_->output_path(batch.id), std::ios::app) << "another result 2\nresu";
   store_.reset();
   store_ = *BatchStore::open(directory_);
-  EXPECT_EQ(store_->undone(batch.id, 0, 10)->size(), 1u);
-  ASSERT_TRUE(store_->record(batch.id, {done(2, false)}).has_value());
+  EXPECT_EQ(store_->undone(batch.id, 0, 10)->size(), 2u);
+  ASSERT_TRUE(store_->record(batch.id, {done(2), done(3, false)}).has_value());
+  EXPECT_EQ(read(store_->output_path(batch.id)), "result 1\nresult 2\n");
+  EXPECT_EQ(read(store_->error_path(batch.id)), "result 3\n");
   const Batch now = *store_->find(batch.id);
-  ASSERT_TRUE(store_->trim(now).has_value());
-  EXPECT_EQ(read(store_->output_path(batch.id)), "result 1\n");
-  EXPECT_EQ(read(store_->error_path(batch.id)), "result 2\n");
-  EXPECT_EQ(now.lines_completed, 1);
+  EXPECT_EQ(now.lines_completed, 2);
   EXPECT_EQ(now.lines_failed, 1);
-  EXPECT_EQ(now.tokens.output, 4);
+  EXPECT_EQ(now.tokens.output, 6);
   EXPECT_EQ(now.lines_left(), 0);
+  std::ofstream(store_->output_path(batch.id), std::ios::app) << "more";
+  ASSERT_TRUE(store_->trim(now).has_value());
+  EXPECT_EQ(read(store_->output_path(batch.id)), "result 1\nresult 2\n");
 }
 
 TEST_F(Batches, EndOnce) {

@@ -149,6 +149,7 @@ TEST_F(Files, AreAdoptedOnce) {
   const File file{"file-made", "acme", "n", "batch_output", 7, kNow, {}};
   // Killed before the content was moved: nothing of it may be swept.
   ASSERT_TRUE(files_->adopt(file, path).has_value());
+  EXPECT_TRUE(files_->find("acme", file.id, kNow).has_value());
   std::ofstream(path) << "results";
   for (int i = 0; i < 2; ++i) {
     reopen();
