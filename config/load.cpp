@@ -1,6 +1,7 @@
 #include "config/load.h"
 
 #include "config/bounded_file.h"
+#include "config/catalogue.h"
 #include "config/check_rules.h"
 #include "config/cross_check.h"
 #include "config/document.h"
@@ -11,6 +12,8 @@
 #include "config/sha256.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cstdio>
 #include <utility>
 
 namespace spillway::config {
@@ -18,6 +21,15 @@ namespace {
 
 constexpr std::size_t kFileBytesMax = 1 << 20;
 constexpr std::size_t kProblemsMax = 100;
+std::string today() {
+  const auto now = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
+  const std::chrono::year_month_day date{now};
+  char text[32];
+  std::snprintf(text, sizeof text, "%04d-%02u-%02u", static_cast<int>(date.year()),
+                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()));
+  return text;
+}
+
 constexpr std::string_view kByName = "by_name";
 constexpr std::string_view kPolicy = "policy";
 
@@ -225,22 +237,27 @@ Loaded load_text(std::string_view text, const std::string& source, const Environ
   }
 
   auto settings = std::make_shared<Settings>();
+  Catalogued catalogued = add_catalogue(document.root, source, today());
   Loading loading(document.root);
   loading.read(*settings);
   check_references(*settings, loading.declared(), loading.reader());
   read_secrets(*settings, environment, loading.reader());
   std::vector<Problem>& found = loading.reader().problems();
   loaded.problems.insert(loaded.problems.end(), found.begin(), found.end());
+  loaded.problems.insert(loaded.problems.end(), catalogued.problems.begin(),
+                         catalogued.problems.end());
   sort_and_bound(loaded.problems);
   if (!loaded.problems.empty()) return loaded;
 
   settle_classes(settings->policy);
   settings->source = source;
-  settings->sha256 = sha256_hex(text);
+  settings->sha256 = sha256_hex(std::string(text) + catalogued.bytes);
   settings->origins.lines = loading.reader().places().lines();
   loaded.warnings = cross_check(*settings, loading.reader().places());
   std::vector<Problem> doubts = check_rules(*settings, loading.reader().places());
   loaded.warnings.insert(loaded.warnings.end(), doubts.begin(), doubts.end());
+  loaded.warnings.insert(loaded.warnings.end(), catalogued.warnings.begin(),
+                         catalogued.warnings.end());
   sort_and_bound(loaded.warnings);
   loaded.settings = std::move(settings);
   return loaded;

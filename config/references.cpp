@@ -12,6 +12,8 @@ std::string item(const std::string& path, std::size_t index) {
   return path + "[" + std::to_string(index) + "]";
 }
 
+bool has_limit(const Budget& budget) { return budget.day || budget.month; }
+
 Names list_of(const std::set<std::string>& names) { return {names.begin(), names.end()}; }
 
 class References {
@@ -33,6 +35,7 @@ class References {
 
   void check() {
     check_server();
+    check_budgets();
     check_targets();
     for (const Key& key : settings_.keys) check_key(key);
     for (const ModelLimits& model : settings_.model_limits) check_model_limits(model);
@@ -59,6 +62,17 @@ class References {
     if (server.listen == server.admin && server.listen.port != 0) {
       reader_.report("server.admin", "is the same as server.listen: they need a port each");
     }
+  }
+
+  // A budget that nobody keeps would be worse than none.
+  void check_budgets() {
+    const bool any = std::any_of(settings_.tenants.begin(), settings_.tenants.end(),
+                                 [](const Tenant& tenant) { return has_limit(tenant.budget); }) ||
+                     std::any_of(settings_.keys.begin(), settings_.keys.end(),
+                                 [](const Key& key) { return has_limit(key.budget); });
+    if (any && !settings_.ledger.enabled)
+      reader_.report("ledger.enabled",
+                     "must be true: there are budgets, and the ledger keeps them");
   }
 
   void check_targets() {

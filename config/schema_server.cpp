@@ -171,6 +171,12 @@ const std::vector<Row<Settings>> kSettingsRows = {
       .sentence = "How long a batch may take, whatever `completion_window` its client names; what "
                   "has not run by then expires."},
      field<&Settings::batch, &Batches::window>()},
+    {{.key = "catalogue",
+      .kind = Kind::text,
+      .fallback_sentence = "none",
+      .sentence = "A file of prices and measurements (config/prices.yaml shows one): targets that "
+                  "give none of their own take theirs from it. A path from this file's folder."},
+     field<&Settings::catalogue>()},
     {{.key = "targets",
       .kind = Kind::block,
       .required = true,

@@ -129,6 +129,7 @@ struct Price {  // Nano-USD per million tokens.
   NanoUsd input_per_million = 0;
   NanoUsd output_per_million = 0;
   NanoUsd cached_input_per_million = 0;
+  NanoUsd per_request = 0;  // Nano-USD, besides.
   bool operator==(const Price&) const = default;
 };
 
@@ -213,6 +214,7 @@ struct ProviderTarget {
   Breaker breaker;
   RateLimit rate_limit;
   int concurrency_max = 256;
+  std::string catalogued_as;     // Its name in the price catalogue; empty: its own.
   std::string continues = "no";  // How it is asked to go on with an answer begun elsewhere.
   std::string ca_file;           // Extra CA bundle; TLS verification itself cannot be switched off.
   bool operator==(const ProviderTarget&) const = default;
@@ -352,6 +354,7 @@ struct Settings {
   std::vector<Tenant> tenants;  // Those with limits or budgets of their own.
   std::vector<ModelLimits> model_limits;
   Ledger ledger;
+  std::string catalogue;  // Path of the price catalogue, as written; empty: there is none.
   Files files;
   Batches batch;
   std::vector<LocalTarget> local;  // At most one for now.

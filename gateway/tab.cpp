@@ -39,6 +39,12 @@ NanoUsd cost(const config::Price& price, int prompt_tokens, int completion_token
   return policy::worst_case_cost(price, prompt_tokens, completion_tokens);
 }
 
+// What so many more answer tokens add.
+NanoUsd cost_of_answer(config::Price price, int tokens) {
+  price.per_request = 0;
+  return policy::worst_case_cost(price, 0, tokens);
+}
+
 // How many answer tokens so much money buys.
 int tokens_for(NanoUsd amount, const config::Price& price) {
   constexpr NanoUsd kMost = 1'000'000'000;
@@ -115,8 +121,8 @@ Result<void> Tab::cover(const policy::Candidate& candidate, int tokens_out, int 
   before_ = spent(receipt) + cost(price_, prompt_tokens_ + tokens_out, again);
   const int most = completion_tokens_max_.value_or(policy::kCompletionTokensAssumed);
   const int left = std::max(kTokensLeast, most - tokens_out);
-  const NanoUsd wanted = before_ + cost(price_, 0, left);
-  const NanoUsd least = hard_ ? before_ + cost(price_, 0, kTokensLeast) : wanted;
+  const NanoUsd wanted = before_ + cost_of_answer(price_, left);
+  const NanoUsd least = hard_ ? before_ + cost_of_answer(price_, kTokensLeast) : wanted;
   auto granted = put_aside(receipt.request_id, least, wanted);
   if (!granted) return granted.error();
   affordable_.reset();
@@ -150,8 +156,8 @@ bool Tab::may_go_on(int tokens_out) {
   const bool is_told = completion_tokens_max_ || *affordable_ < policy::kCompletionTokensAssumed;
   if (is_told) return answered == *affordable_;
   const int more = answered + policy::kCompletionTokensAssumed;
-  const NanoUsd least = before_ + cost(price_, 0, answered + kTokensLeast);
-  if (!hold_.raise(least, before_ + cost(price_, 0, more))) return false;
+  const NanoUsd least = before_ + cost_of_answer(price_, answered + kTokensLeast);
+  if (!hold_.raise(least, before_ + cost_of_answer(price_, more))) return false;
   affordable_ = std::min(more, tokens_for(hold_.granted() - before_, price_));
   return true;
 }

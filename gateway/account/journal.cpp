@@ -13,18 +13,15 @@ constexpr std::int64_t kPost = 1;  // 2: void.
 
 constexpr const char* kInsert =
     "INSERT INTO entries(began, id, phase, leg, at, tenant, key, project, class, endpoint, model, "
-    "target, "
-    "served, local, estimated, prompt, cached, completion, reasoning, amount, held, avoided) "
-    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING";
+    "target, served, local, estimated, prompt, cached, completion, reasoning, amount, held, "
+    "avoided) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING";
 
 // What was written ahead is booked as void: nobody knows what it cost.
 constexpr const char* kLost =
     "INSERT INTO entries(began, id, phase, leg, at, tenant, key, project, class, endpoint, model, "
-    "target, "
-    "served, local, estimated, prompt, cached, completion, reasoning, amount, held, avoided) "
-    "SELECT began, id, 2, 0, ?, tenant, key, project, '', '', '', '', '', 0, 1, 0, 0, 0, 0, 0, "
-    "held, 0 "
-    "FROM holds WHERE true ON CONFLICT DO NOTHING";
+    "target, served, local, estimated, prompt, cached, completion, reasoning, amount, held, "
+    "avoided) SELECT began, id, 2, 0, ?, tenant, key, project, '', '', '', '', '', 0, "
+    "1, 0, 0, 0, 0, 0, held, 0 FROM holds WHERE true ON CONFLICT DO NOTHING";
 
 // Requests stand in the book in the order of their time, so that a group of them touches few pages.
 // Their ids are never given twice; what may be asked again under the same id (a batch's line after

@@ -12,6 +12,10 @@ Wide part(int tokens, config::NanoUsd per_million) {
   return static_cast<Wide>(std::max(tokens, 0)) * std::max<config::NanoUsd>(per_million, 0);
 }
 
+Wide whole(config::NanoUsd nano_usd) {
+  return static_cast<Wide>(std::max<config::NanoUsd>(nano_usd, 0)) * 1'000'000;
+}
+
 config::NanoUsd rounded_up(Wide nano_usd_millionths) {
   constexpr Wide kMillion = 1'000'000;
   const Wide whole = (nano_usd_millionths + kMillion - 1) / kMillion;
@@ -25,14 +29,16 @@ config::NanoUsd cost_of(const config::Price& price, const Usage& usage) {
   const int cached = std::clamp(usage.cached_tokens, 0, std::max(usage.prompt_tokens, 0));
   return rounded_up(part(usage.prompt_tokens - cached, price.input_per_million) +
                     part(cached, price.cached_input_per_million) +
-                    part(usage.completion_tokens, price.output_per_million));
+                    part(usage.completion_tokens, price.output_per_million) +
+                    whole(price.per_request));
 }
 
 config::NanoUsd worst_case_cost(const config::Price& price, int prompt_tokens,
                                 std::optional<int> completion_tokens_max) {
   const auto input = std::max(price.input_per_million, price.cached_input_per_million);
   const int completion_tokens = completion_tokens_max.value_or(kCompletionTokensAssumed);
-  return rounded_up(part(prompt_tokens, input) + part(completion_tokens, price.output_per_million));
+  return rounded_up(part(prompt_tokens, input) + part(completion_tokens, price.output_per_million) +
+                    whole(price.per_request));
 }
 
 config::Price local_price(config::NanoUsd per_hour, const EngineStatus& engine) {

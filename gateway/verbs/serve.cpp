@@ -66,6 +66,7 @@ int serve(const Arguments& arguments) {
   const std::string path = options.get("--config", "config/spillway.yaml");
 
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // A file that may not grow is an error like any other.
   auto loaded = load_policy(path);
   print_problems(path, loaded);
   if (!loaded.settings) return 1;

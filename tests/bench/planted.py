@@ -26,7 +26,7 @@ PLANTED = [
     ("a full disk is tried again", "account/ledger.cpp", "if (!booked) return;", "if (!booked) { due_.clear(); return; }",
      "account_ledger"),
     ("a long hold leaves a trace", "account/ledger.cpp", "    write_old_holds();\n", "", "account_ledger"),
-    ("what is in doubt costs nothing", "account/journal.cpp", "0, 0, 0, 0, 0, held, 0", "0, 0, 0, 0, held, held, 0", "account_ledger"),
+    ("what is in doubt costs nothing", "account/journal.cpp", "1, 0, 0, 0, 0, 0, held, 0", "1, 0, 0, 0, 0, held, held, 0", "account_ledger"),
     ("money is put aside", "account/purse.cpp", "room - state_.held", "room", "account_budget"),
     ("what was put aside comes back", "account/purse.cpp", "state_.held -= aside;", "", "account_budget"),
     ("what was spent stays spent over a restart", "account/account.cpp", "purse(account->tenants_, spent.tenant).correct(spent.day",

@@ -1,5 +1,6 @@
 """Money: booked once, whatever happens; budgets and limits that hold; all of it with the official client."""
 import concurrent.futures
+import resource
 import signal
 import sqlite3
 
@@ -155,6 +156,34 @@ def test_a_key_asks_only_for_its_models(start_provider, start_gateway, client_of
     assert client.chat.completions.create(model="cloud", messages=HELLO, max_tokens=1)
     with pytest.raises(openai.PermissionDeniedError):
         ask(client)
+
+
+@pytest.mark.parametrize("on_failure", ["fail_closed", "local_only"])
+def test_while_the_disk_is_full_nothing_costs_money(start_provider, start_gateway, client_of, tmp_path, on_failure):
+    config, provider = cloud(start_provider, tmp_path, ledger={"on_failure": on_failure})
+    config["targets"]["local"] = configs.synthetic_engine()
+    gateway = start_gateway(config)
+    client = client_of(gateway)
+    ask(client)
+    _, most = resource.prlimit(gateway.child.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(gateway.child.pid, resource.RLIMIT_FSIZE, (1, most))  # No file of its may grow.
+    ask(client)  # Answered: that nothing can be booked shows only now.
+    wait_until(lambda: gateway.metric("spillway_ledger_errors_total") > 0, what="the failure")
+    asked = provider.stats()["requests"]
+    if on_failure == "local_only":
+        raw = client.chat.completions.with_raw_response.create(model="auto", messages=HELLO, max_tokens=4)
+        assert raw.headers["x-spillway-target"] == "local"
+    else:
+        with pytest.raises(openai.InternalServerError, match="booked") as refused:
+            ask(client)
+        assert refused.value.status_code == 503
+    assert provider.stats()["requests"] == asked
+    resource.prlimit(gateway.child.pid, resource.RLIMIT_FSIZE, (most, most))
+    wait_until(lambda: gateway.metric("spillway_ledger_lag_entries") == 0, what="the rest to be booked")
+    ask(client)
+    assert gateway.terminate() == 0
+    booked = book(tmp_path, "SELECT count(*) FROM entries WHERE target = 'cloud'")[0][0]
+    assert booked == 3
 
 
 def test_killed_again_and_again_under_load(start_provider, start_gateway, client_of, tmp_path):

@@ -104,6 +104,9 @@ const std::vector<BadFile> kBadFiles = {
      kLocal + "classes:\n  a: {prefer: cheepest}\n",
      {"4:15: classes.a.prefer: 'cheepest' is not one of: cheapest, fastest, ordered, did you mean "
       "`cheapest`?"}},
+    {"budgets_without_a_ledger",
+     kLocal + "ledger: {enabled: false}\ntenants:\n  a: {budget: {day: 1usd}}\n",
+     {"3:19: ledger.enabled: must be true: there are budgets, and the ledger keeps them"}},
     {"endpoints_and_urls",
      "server: {listen: 8080, admin: 'localhost:99999'}\ntargets:\n  p:\n    kind: provider\n"
      "    base_url: api.example.com/v1\n    serves: m\n"

@@ -27,6 +27,22 @@ TEST(Price, AYearOfTheArticlesDaysIsExact) {
   EXPECT_EQ(call * 100'000 * 365, 46'252'800'000'000);
 }
 
+TEST(Price, ARequestMayCostSomethingBesides) {
+  const config::Price price{.per_request = kUsd};
+  EXPECT_EQ(cost_of(price, Usage{}), kUsd);
+  EXPECT_EQ(worst_case_cost(price, 1'000'000, 1'000'000), kUsd);
+}
+
+TEST(Price, LocalTokensCostTheirShareOfTheHour) {
+  EngineStatus engine;
+  engine.step = {.base = 0.008, .per_sequence = 0.002, .per_prefill_token = 0.001};
+  engine.running.resize(4);
+  const config::Price price = local_price(3'600 * kUsd, engine);  // A dollar a second.
+  EXPECT_NEAR(static_cast<double>(price.input_per_million), 1e6 * 0.001 * 1e9, 1e3);
+  EXPECT_NEAR(static_cast<double>(price.output_per_million), 1e6 * 0.004 * 1e9, 1e3);
+  EXPECT_EQ(local_price(0, engine), config::Price{});
+}
+
 TEST(Price, CachedTokensHaveTheirOwnPrice) {
   const config::Price price{4 * kUsd, 8 * kUsd, 1 * kUsd};
   const Usage usage{.prompt_tokens = 1'000, .completion_tokens = 10, .cached_tokens = 600};
