@@ -181,7 +181,10 @@ void Ledger::book() {
       outbox_->give_back(due_[i]);
     }
     due_.resize(first);
-    lag_.fetch_sub(static_cast<std::int64_t>(group.size()), std::memory_order_acq_rel);
+    {
+      const std::lock_guard lock(mutex_);  // So that nobody is between its look and its wait.
+      lag_.fetch_sub(static_cast<std::int64_t>(group.size()), std::memory_order_acq_rel);
+    }
     booked_.notify_all();
   }
 }

@@ -77,8 +77,8 @@ void Pass::leave() {
 
 void Pass::used(int tokens) {
   for (const Place& place : places_) {
-    if (!place.state || place.limits->tokens_per_minute == 0) continue;
-    place.state->tokens.correct(place.limits->tokens_per_minute, tokens - counted_);
+    const int rate = place.state ? place.limits->tokens_per_minute : 0;
+    if (rate > 0) place.state->tokens.correct(rate, tokens - std::min(counted_, rate));
   }
   counted_ = tokens;
 }
@@ -99,26 +99,31 @@ State& Limiter::state(Limited whose, std::string_view name) {
   return *made;
 }
 
+policy::Bucket& bucket_of(State& state, LimitKind kind) {
+  return kind == LimitKind::tokens ? state.tokens : state.requests;
+}
+
+// What the first `count` of a request's subjects gave.
+void Limiter::give_back(const Pass& pass, LimitKind kind, std::size_t count, int amount) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const Pass::Place& place = pass.places_[i];
+    const int rate = place.state ? limit_of(*place.limits, kind) : 0;
+    if (rate > 0) bucket_of(*place.state, kind).correct(rate, -std::min(amount, rate));
+  }
+}
+
 // Of one kind from all subjects, or from none.
 std::optional<Error> Limiter::take(Pass& pass, LimitKind kind, const Subjects& subjects, int amount,
                                    TimePoint now, Standing& standing) {
   const bool by_tokens = kind == LimitKind::tokens;
-  const auto bucket = [by_tokens](State& state) -> policy::Bucket& {
-    return by_tokens ? state.tokens : state.requests;
-  };
   for (std::size_t i = 0; i < subjects.size(); ++i) {
     if (!pass.places_[i].state) continue;
     const int limit = limit_of(*subjects[i].limits, kind);
     if (limit == 0) continue;
-    const auto answer = bucket(*pass.places_[i].state).take(limit, amount, now);
+    const auto answer = bucket_of(*pass.places_[i].state, kind).take(limit, amount, now);
     narrow(by_tokens ? standing.tokens : standing.requests, limit, answer);
     if (answer.taken) continue;
-    for (std::size_t before = 0; before < i; ++before) {
-      State* taken_from = pass.places_[before].state;
-      if (!taken_from) continue;
-      const int rate = limit_of(*subjects[before].limits, kind);
-      if (rate > 0) bucket(*taken_from).correct(rate, -std::min(amount, rate));
-    }
+    give_back(pass, kind, i, amount);
     return refused(i, subjects[i], kind, amount,
                    std::chrono::ceil<milliseconds>(answer.retry_after));
   }
@@ -146,6 +151,7 @@ Result<Pass> Limiter::enter(const Subjects& subjects, int tokens, TimePoint now,
   if (!refusal) {
     at = LimitKind::tokens;
     refusal = take(pass, at, subjects, tokens, now, standing);
+    if (refusal) give_back(pass, LimitKind::requests, subjects.size(), 1);
   }
   if (refusal) {
     refused_[static_cast<std::size_t>(at)].fetch_add(1, std::memory_order_relaxed);

@@ -92,6 +92,7 @@ class Limiter {
  private:
   using States = std::map<std::string, std::unique_ptr<struct State>, std::less<>>;
   State& state(Limited whose, std::string_view name);
+  static void give_back(const Pass& pass, LimitKind kind, std::size_t count, int amount);
   std::optional<Error> take(Pass& pass, LimitKind kind, const Subjects& subjects, int amount,
                             TimePoint now, Standing& standing);
 

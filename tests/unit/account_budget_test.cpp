@@ -151,6 +151,9 @@ TEST_F(AccountTest, WhatWasSpentIsRememberedOverARestart) {
   reopen();
   EXPECT_FALSE(account_->hold("req_2", payer(), 501, 501));
   EXPECT_TRUE(account_->hold("req_3", payer(), 500, 500));
+  const Payer other{"acme", "other", "", &tenant_, nullptr};
+  EXPECT_FALSE(account_->hold("req_4", other, 5'501, 5'501));
+  EXPECT_TRUE(account_->hold("req_5", other, 5'500, 5'500));
 }
 
 TEST_F(AccountTest, WhatWasInTheBookBeforeIsNotSpentAgain) {

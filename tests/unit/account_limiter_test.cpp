@@ -101,6 +101,15 @@ TEST_F(LimiterTest, WhatIsRefusedCountsNowhere) {
   EXPECT_EQ(standing_.requests->remaining, 98);
 }
 
+TEST_F(LimiterTest, WhatIsRefusedForItsTokensIsNoRequestEither) {
+  key_.requests_per_minute = 3;
+  tenant_.tokens_per_minute = 100;
+  EXPECT_TRUE(enter(100));
+  for (int i = 0; i < 5; ++i) EXPECT_FALSE(enter(50));
+  EXPECT_TRUE(enter(0));
+  EXPECT_TRUE(enter(0));
+}
+
 TEST_F(LimiterTest, TokensAreCorrectedWhenTheyAreKnown) {
   key_.tokens_per_minute = 1'000;
   {
@@ -110,6 +119,17 @@ TEST_F(LimiterTest, TokensAreCorrectedWhenTheyAreKnown) {
   }
   EXPECT_TRUE(enter(900));
   EXPECT_FALSE(enter(1));
+}
+
+TEST_F(LimiterTest, MoreThanAMinutesWorthIsCorrectedFromWhatWasTaken) {
+  key_.tokens_per_minute = 1'000;
+  {
+    auto pass = enter(5'000);
+    ASSERT_TRUE(pass);
+    pass->used(600);
+  }
+  EXPECT_FALSE(enter(401));
+  EXPECT_TRUE(enter(400));
 }
 
 TEST_F(LimiterTest, PlacesComeBack) {
