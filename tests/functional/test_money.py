@@ -161,10 +161,12 @@ def test_a_key_asks_only_for_its_models(start_provider, start_gateway, client_of
 @pytest.mark.parametrize("on_failure", ["fail_closed", "local_only"])
 def test_while_the_disk_is_full_nothing_costs_money(start_provider, start_gateway, client_of, tmp_path, on_failure):
     config, provider = cloud(start_provider, tmp_path, ledger={"on_failure": on_failure})
-    config["targets"]["local"] = configs.synthetic_engine()
+    if on_failure == "local_only":
+        config["targets"]["local"] = configs.synthetic_engine()
     gateway = start_gateway(config)
     client = client_of(gateway)
     ask(client)
+    wait_until(lambda: gateway.metric("spillway_ledger_entries_total") == 1, what="the first entry")
     _, most = resource.prlimit(gateway.child.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(gateway.child.pid, resource.RLIMIT_FSIZE, (1, most))  # No file of its may grow.
     ask(client)  # Answered: that nothing can be booked shows only now.
