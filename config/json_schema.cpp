@@ -63,6 +63,12 @@ std::string list(const Names& words) {
   return "[" + json + "]";
 }
 
+std::string one_or_many_of(const Names& words) {
+  const std::string word = R"({"enum": )" + list(words) + "}";
+  return R"("anyOf": [)" + word + R"(, {"type": "array", "items": )" + word +
+         R"(, "minItems": 1, "uniqueItems": true}])";
+}
+
 const std::string kOneOrMany =
     R"("anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, )"
     R"("minItems": 1, "uniqueItems": true}])";
@@ -79,7 +85,7 @@ std::string type_of(const RowText& row) {
     case Kind::endpoint: return pattern(R"(^.+:[0-9]{1,5}$)");
     case Kind::url: return pattern(R"(^https?://[^?#@]+$)");
     case Kind::secret: return pattern(R"(^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$)");
-    case Kind::names: return kOneOrMany;
+    case Kind::names: return row.words.empty() ? kOneOrMany : one_or_many_of(row.words);
     case Kind::served:
       return kOneOrMany.substr(0, kOneOrMany.size() - 1) +
              R"(, {"type": "object", "additionalProperties": {"type": ["string", "null"]}}])";

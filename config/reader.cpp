@@ -196,7 +196,8 @@ std::optional<std::string> Reader::read_name(const Node& node, const std::string
     report_at(place_of(node), path, "expected a name, found " + found(node));
     return std::nullopt;
   }
-  const auto parsed = parse_value(Kind::text, node.text, row.words);
+  const Kind kind = row.words.empty() ? Kind::text : Kind::word;
+  const auto parsed = parse_value(kind, node.text, row.words);
   if (const auto* mistake = std::get_if<Mistake>(&parsed)) {
     report_at(place_of(node), path, mistake->message);
     return std::nullopt;

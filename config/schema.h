@@ -30,7 +30,7 @@ struct RowText {
   std::string_view key;  // Dotted, within its block: "sla.ttft".
   Kind kind = Kind::text;
   Range range = {};
-  Names words = {};  // Kind::word: what may be written.
+  Names words = {};  // Kind::word, and names if any: what may be written.
   bool required = false;
   std::string fallback = {};  // In force if not given, where the struct has no default.
   std::string_view fallback_sentence =

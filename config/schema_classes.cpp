@@ -99,6 +99,11 @@ const std::vector<Row<RequestClass>> kClassRows = {
       .kind = Kind::flag,
       .sentence = "When no provider can take a request, the local target does, SLA or not."},
      field<&RequestClass::local_as_last_resort>()},
+    {{.key = "price_max",
+      .kind = Kind::money,
+      .fallback_sentence = "no limit",
+      .sentence = "Providers at which a request is expected to cost more are not asked."},
+     field<&RequestClass::price_max>()},
 };
 
 const std::vector<Row<ClassMatch>> kMatchRows = {

@@ -66,6 +66,13 @@ const std::vector<Row<Settings>> kSettingsRows = {
       .reload = Reload::restart,
       .sentence = "Largest request head; a larger one is answered with 431."},
      field<&Settings::server, &Server::limits, &ServerLimits::header_bytes_max>()},
+    {{.key = "server.keep_alive",
+      .kind = Kind::duration,
+      .range = {10 * kMillisecond, kHour},
+      .sentence =
+          "A stream that has had nothing to say for so long, its first token included, gets "
+          "a comment, lest somebody on the way takes it for dead."},
+     field<&Settings::server, &Server::limits, &ServerLimits::keep_alive>()},
     {{.key = "server.header_timeout",
       .kind = Kind::duration,
       .range = {kMillisecond, kHour},

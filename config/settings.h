@@ -36,6 +36,7 @@ struct ServerLimits {
   Milliseconds body_timeout{60'000};
   Milliseconds idle_timeout{75'000};   // A kept-alive connection without a request.
   Milliseconds write_timeout{30'000};  // A client that does not read for so long is a slow client.
+  Milliseconds keep_alive{15'000};     // A stream that has been silent so long gets a comment.
   int held_max = 512;                  // Requests that may wait, held at once; more leave at once.
   Milliseconds request_timeout{600'000};  // The deadline of a request whose class has none.
   bool operator==(const ServerLimits&) const = default;
@@ -215,6 +216,10 @@ struct ProviderTarget {
   RateLimit rate_limit;
   int concurrency_max = 256;
   std::string catalogued_as;     // Its name in the price catalogue; empty: its own.
+  std::vector<std::string> endpoints = {"chat"};  // What it is asked for, names of Endpoint.
+  std::vector<std::string> takes;                 // Names of Need; empty: all.
+  std::vector<std::string> forward_fields;        // Beside those of its dialect; "*": all.
+  std::string api_version;                        // Azure's; empty: none is sent.
   std::string continues = "no";  // How it is asked to go on with an answer begun elsewhere.
   std::string ca_file;           // Extra CA bundle; TLS verification itself cannot be switched off.
   bool operator==(const ProviderTarget&) const = default;
@@ -258,6 +263,7 @@ struct RequestClass {
   std::vector<std::string> providers;  // Who may take it, in rank order for `ordered`; empty: all.
   double ttft_headroom = 0.9;          // Local only if predicted TTFT ≤ headroom × SLA.
   bool local_as_last_resort = true;    // When no provider can take it.
+  std::optional<NanoUsd> price_max;    // Dearer providers are not asked for a request of it.
 
   bool uses(std::string_view provider) const {
     return providers.empty() ||

@@ -26,9 +26,13 @@ http::Handler with_request_id(http::Handler handler) {
 
 }  // namespace
 
-Api::Api(std::optional<Pipeline>& pipeline, const Models& models)
+Api::Api(const CurrentEdition& editions, std::optional<Pipeline>& pipeline, const Models& models,
+         StoredChats& chats)
     : pipeline_(pipeline),
       models_(models),
+      chats_(chats),
+      tokens_(editions, pipeline),
+      chat_(&chats),
       messages_(openai::parse_chat),
       prompts_(openai::parse_chat, anthropic::Limit::none),
       count_tokens_(pipeline, prompts_) {}
@@ -36,16 +40,29 @@ Api::Api(std::optional<Pipeline>& pipeline, const Models& models)
 http::Routes Api::routes() const {
   http::Routes routes(protocol_reply);
   routes.add("POST", "/v1/chat/completions", speak(chat_));
+  chats_.add_to(routes);
   routes.add("POST", "/v1/messages", with_request_id(speak(messages_)));
   routes.add("POST", "/v1/messages/count_tokens",
              with_request_id(std::bind_front(&CountTokens::answer, &count_tokens_)));
+  routes.add("POST", "/v1/completions", speak(completions_));
+  routes.add("POST", "/v1/embeddings", speak(embeddings_));
+  routes.add("POST", "/v1/moderations", speak(moderations_));
+  for (const char* path : {"/v1/rerank", "/v2/rerank", "/rerank"})
+    routes.add("POST", path, speak(rerank_));
+  routes.add("POST", "/tokenize", std::bind_front(&Tokens::tokenize, &tokens_));
+  routes.add("POST", "/detokenize", std::bind_front(&Tokens::detokenize, &tokens_));
   routes.add("GET", "/health", healthy);
   routes.add("GET", "/v1/models", std::bind_front(&Models::list, &models_));
   routes.add("GET", "/v1/models/{id}", std::bind_front(&Models::retrieve, &models_));
   return routes;
 }
 
-Errands Api::errands() const { return {{"/v1/chat/completions", speak_for(chat_)}}; }
+Errands Api::errands() const {
+  return {{"/v1/chat/completions", speak_for(chat_)},
+          {"/v1/completions", speak_for(completions_)},
+          {"/v1/embeddings", speak_for(embeddings_)},
+          {"/v1/moderations", speak_for(moderations_)}};
+}
 
 Errand Api::speak_for(const wire::Protocol& protocol) const {
   return [this, &protocol](std::string key_name, http::Request raw, http::ResponseWriter& out) {

@@ -9,7 +9,11 @@
 #include "gateway/http/routes.h"
 #include "gateway/models.h"
 #include "gateway/openai/chat_protocol.h"
+#include "gateway/openai/completion_protocol.h"
+#include "gateway/openai/object_protocol.h"
 #include "gateway/pipeline.h"
+#include "gateway/stored_chats.h"
+#include "gateway/tokens.h"
 
 #include <optional>
 
@@ -18,7 +22,8 @@ namespace spillway {
 class Api {
  public:
   // `pipeline` may still be empty, until the listener starts.
-  Api(std::optional<Pipeline>& pipeline, const Models& models);
+  Api(const CurrentEdition& editions, std::optional<Pipeline>& pipeline, const Models& models,
+      StoredChats& chats);
 
   // Requires: this outlives the routes.
   http::Routes routes() const;
@@ -32,10 +37,16 @@ class Api {
 
   std::optional<Pipeline>& pipeline_;
   const Models& models_;
+  const StoredChats& chats_;
+  const Tokens tokens_;
   const openai::ChatProtocol chat_;
   const anthropic::MessagesProtocol messages_;
   const anthropic::MessagesProtocol prompts_;
   const CountTokens count_tokens_;
+  const openai::CompletionProtocol completions_;
+  const openai::ObjectProtocol embeddings_{Endpoint::embeddings};
+  const openai::ObjectProtocol moderations_{Endpoint::moderations};
+  const openai::ObjectProtocol rerank_{Endpoint::rerank};
 };
 
 }  // namespace spillway

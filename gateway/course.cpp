@@ -120,21 +120,27 @@ int Course::tokens_out() const {
   return tokens;
 }
 
-bool Course::at_the_limit() const {
+std::optional<std::int64_t> Course::limit() const {
   const auto& most = request_->sampling.tokens_max;
+  if (!most) return std::nullopt;
+  return std::int64_t{*most} * request_->choices;
+}
+
+bool Course::at_the_limit() const {
+  const auto most = limit();
   return most && tokens_out() >= *most;
 }
 
 bool Course::past_the_limit() {
   if (!tab_.may_go_on(tokens_out())) return true;
-  const auto& most = request_->sampling.tokens_max;
+  const auto most = limit();
   return most && tokens_out() / 2 > *most + kOverrun;
 }
 
 Course::Way Course::way_of(const policy::Candidate& candidate, const Delivered& delivered) const {
   if (delivered.nothing()) return Way::afresh;
   const bool chat_can_say_it = !request_->original || request_->original->only.empty();
-  if (!delivered.plain || !chat_can_say_it) return Way::none;
+  if (!delivered.plain || !chat_can_say_it || request_->choices > 1) return Way::none;
   if (candidate.continues) return Way::go_on;
   return leaves_no_choice(request_->sampling) ? Way::say_again : Way::none;
 }

@@ -15,6 +15,7 @@
 #include "gateway/tab.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -80,6 +81,7 @@ class Course {
   Async<bool> catch_up(Opened& opened, const Delivered& delivered);
   Async<bool> drop_repetition(Opened& opened, const Delivered& delivered);
   int tokens_out() const;
+  std::optional<std::int64_t> limit() const;  // Of all choices together.
 
   Dispatcher& dispatcher_;
   const policy::Plan& plan_;

@@ -7,7 +7,8 @@ namespace spillway {
 namespace {
 
 bool is_empty(const Delta& delta) {
-  return delta.text.empty() && delta.reasoning.empty() && delta.extra.empty() && !delta.finish;
+  return delta.text.empty() && delta.reasoning.empty() && delta.extra.empty() &&
+         delta.logprobs.empty() && !delta.finish;
 }
 
 }  // namespace

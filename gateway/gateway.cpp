@@ -71,6 +71,15 @@ class EngineTarget final : public LocalTarget {
     const auto prompt = engine_->encode(request);
     return prompt ? engine_->cached_tokens(tenant, *prompt) : 0;
   }
+  Result<std::string> detokenize(const std::vector<std::int32_t>& tokens) const override {
+    return engine_->detokenize(tokens);
+  }
+  Result<std::vector<std::int32_t>> prompt(
+      const std::shared_ptr<const ChatRequest>& request) override {
+    auto prompt = engine_->encode(request);
+    if (!prompt) return prompt.error();
+    return **prompt;
+  }
   EngineStatus status() const override { return engine_->status(); }
 
   EngineCounters counters() const { return engine_->counters(); }
@@ -160,7 +169,9 @@ class Gateway::House {
   store::DiskThread disk_{"disk"};
   std::optional<Pipeline> pipeline_;
   Models models_;
-  Api surface_{pipeline_, models_};
+  std::unique_ptr<stored::ChatStore> chat_store_;
+  StoredChats stored_chats_{editions_, disk_, chat_store_};
+  Api surface_{editions_, pipeline_, models_, stored_chats_};
   FileApi file_api_;
   std::unique_ptr<batch::BatchStore> batches_;
   std::optional<BatchRunner> runner_;
@@ -231,6 +242,9 @@ Result<void> Gateway::House::open_state() {
   cabinet_ = std::move(*cabinet);
   const auto batches = open_batches();
   if (!batches) return batches.error();
+  auto chats = stored::ChatStore::open(state_->file("chats.db"));
+  if (!chats) return chats.error();
+  chat_store_ = std::move(*chats);
   auto keys = account::KeyRing::open(state_->file("keys.sqlite"));
   if (!keys) return keys.error();
   keys_ = std::move(*keys);

@@ -6,8 +6,11 @@
 #include "backends/contract/backend.h"
 #include "backends/contract/status.h"
 
+#include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace spillway {
 
@@ -24,6 +27,13 @@ class LocalTarget {
   // cannot read the request.
   virtual int cached_tokens(const std::shared_ptr<const ChatRequest>& request,
                             std::string_view tenant) = 0;
+
+  // What these tokens say; invalid_request if there is no such token.
+  virtual Result<std::string> detokenize(const std::vector<std::int32_t>& tokens) const = 0;
+
+  // As the engine will see the request's prompt.
+  virtual Result<std::vector<std::int32_t>> prompt(
+      const std::shared_ptr<const ChatRequest>& request) = 0;
 
   virtual EngineStatus status() const = 0;
 };

@@ -55,8 +55,10 @@ policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& ca
   facts.arrived = raw.arrived;
   facts.ttft_max = own_limit(raw, "x-spillway-ttft-ms");
   facts.deadline = own_limit(raw, "x-spillway-deadline-ms");
-  facts.needs_tools = request.needs_tools;
-  facts.text_only = request.text_only;
+  facts.asks = request.endpoint;
+  facts.choices = request.choices;
+  if (!writes(request.endpoint)) facts.completion_tokens_max = 0;
+  facts.needs = request.needs;
   // For a stream the SDKs' read timeout is the longest silence they bear, not the time for all of
   // it.
   (request.stream ? facts.silence_max : facts.client_timeout) = client_timeout(raw);
@@ -64,7 +66,7 @@ policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& ca
 }
 
 int estimated_prompt_tokens(const ChatRequest& request) {
-  std::size_t tokens = 0;
+  std::size_t tokens = request.prompt_tokens.size() + request.prompt.size() / kBytesPerToken;
   for (const Message& message : request.messages)
     tokens += kTokensPerMessage + message.content.size() / kBytesPerToken;
   return static_cast<int>(tokens);

@@ -1,6 +1,9 @@
 #include "gateway/notes.h"
 
+#include "gateway/policy/classes.h"
+
 #include <algorithm>
+#include <chrono>
 #include <string>
 
 namespace spillway {
@@ -46,6 +49,7 @@ void note(const ChatRequest& request, Receipt& receipt) {
 void note(const policy::Plan& plan, const policy::RequestFacts& facts,
           const policy::FleetFacts& fleet, Receipt& receipt) {
   receipt.request_class = plan.request_class->name;
+  receipt.service_tier = policy::tier_served(*plan.request_class, facts.service_tier);
   receipt.reason = policy::name_of(plan.reason);
   receipt.rule = plan.rule;
   receipt.explanation = policy::explain(plan, facts, fleet);
@@ -98,7 +102,17 @@ void add_up(Receipt& receipt) {
   if (!receipt.parts.empty()) receipt.usage = answer_of(receipt.parts);
 }
 
+void describe_serving(const Receipt& receipt, http::ResponseWriter& out) {
+  if (out.head_sent()) return;
+  const auto spent = SteadyClock::now() - receipt.arrived;
+  const auto spent_ms = std::chrono::duration_cast<std::chrono::milliseconds>(spent).count();
+  out.set_header("openai-processing-ms", std::to_string(spent_ms));
+  out.set_header("openai-version", "2020-10-01");
+}
+
 void describe(const Receipt& receipt, http::ResponseWriter& out) {
+  if (out.head_sent()) return;
+  describe_serving(receipt, out);
   out.set_header("x-spillway-target", receipt.target);
   out.set_header("x-spillway-reason", receipt.reason);
   out.set_header("x-spillway-class", receipt.request_class);

@@ -27,8 +27,13 @@ void note(const policy::Candidate& served_by, Receipt& receipt);
 // No more comes: what the client got, whoever gave it.
 void add_up(Receipt& receipt);
 
-// The headers by which a client sees where its answer came from and why: x-spillway-target,
-// -reason, -class, -rule where one decided, and -budget-warning near the end of a budget.
+// The headers of every answer, errors too: openai-processing-ms, openai-version. Nothing once a
+// head is out, here and below.
+void describe_serving(const Receipt& receipt, http::ResponseWriter& out);
+
+// The same and the headers by which a client sees where its answer came from and why:
+// x-spillway-target, -reason, -class, -rule where one decided, and -budget-warning near the end of
+// a budget.
 void describe(const Receipt& receipt, http::ResponseWriter& out);
 
 // The length of a whole answer, to be learnt from: never more than has passed, whatever is told.

@@ -73,10 +73,13 @@ net::awaitable<void> Pipeline::serve(Exchange& exchange, const Result<policy::Ca
   auto outcome = co_await answer(exchange, caller);
   receipt.http_status = exchange.out.status();
   if (!outcome) {
-    receipt.error = outcome.error();
-    const auto reply = exchange.protocol.error(outcome.error(), receipt.request_id);
+    const wire::Asked& asked = exchange.asked;
+    const Error error = told_to(asked.chat ? asked.chat->service_tier : "", outcome.error());
+    receipt.error = error;
+    describe_serving(receipt, exchange.out);
+    const auto reply = exchange.protocol.error(error, receipt.request_id);
     receipt.http_status = reply.status;
-    co_await refuse(outcome.error(), reply, exchange.asked.writer.get(), exchange.out);
+    co_await refuse(error, reply, asked.writer.get(), exchange.out);
   }
   account(exchange);
 }
@@ -91,12 +94,14 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   auto permit = doors_.admission.enter();  // Gives its place back when it goes out of scope.
   if (!permit) co_return permit.error();
 
+  if (!exchange.raw.may_be_json()) co_return not_json();
   wire::Call call = call_of(exchange.raw, *caller);
   auto asked = co_await exchange.protocol.parse(std::move(call));
   if (!asked) co_return asked.error();
   exchange.asked = std::move(*asked);
   const auto& request = exchange.asked.chat;
   note(*request, receipt);
+  if (request->stream) exchange.out.keep_alive(edition.settings->server.limits.keep_alive);
 
   policy::RequestFacts facts = facts_of(exchange.raw, exchange.caller, *request);
   facts.prompt_tokens = prompt_tokens(edition, doors_.local, request);

@@ -47,7 +47,8 @@ struct Receipt {
   bool stream = false;
 
   std::string request_class;
-  std::string target;  // Who gave the client its first token; empty if nobody did.
+  std::string service_tier;  // That served it; empty if none was asked for.
+  std::string target;        // Who gave the client its first token; empty if nobody did.
   std::string model_served;
   bool served_locally = false;
   std::string reason;       // The policy's reason: policy::name_of(Reason).

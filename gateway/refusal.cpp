@@ -14,6 +14,21 @@ namespace {
 constexpr std::string_view kMessages = "/v1/messages";
 }  // namespace
 
+Error told_to(std::string_view service_tier, const Error& error) {
+  const bool full = error.code == Errc::overloaded || error.code == Errc::no_route ||
+                    error.code == Errc::rate_limited;
+  if (service_tier != "flex" || !full) return error;
+  Error told = error;
+  told.code = Errc::resource_unavailable;
+  told.message = "There is nothing free for service_tier flex now. Try again later, or without it.";
+  return told;
+}
+
+Error not_json() {
+  return {Errc::unsupported_media,
+          "the body must be JSON: send it with `content-type: application/json`", "", std::nullopt};
+}
+
 net::awaitable<void> refuse(const Error& error, const wire::ErrorReply& reply,
                             wire::AnswerWriter* writer, http::ResponseWriter& out) {
   if (error.code == Errc::cancelled || error.code == Errc::slow_client) co_return;

@@ -7,7 +7,16 @@
 #include "gateway/http/server.h"
 #include "gateway/wire/protocol.h"
 
+#include <string_view>
+
 namespace spillway {
+
+// What the client of a request is told of a failure: who asked to be served only if that is cheap
+// (service_tier: flex) learns from a full house that nothing was free for it.
+Error told_to(std::string_view service_tier, const Error& error);
+
+// What is sent with a body that is no JSON.
+Error not_json();
 
 // `writer` says it inside a stream that has begun. It may be null where none can have.
 boost::asio::awaitable<void> refuse(const Error& error, const wire::ErrorReply& reply,

@@ -3,8 +3,11 @@
 #include "gateway/http/response_writer.h"
 #include "gateway/notes.h"
 
+#include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace spillway {
 namespace {
@@ -23,8 +26,35 @@ Async<std::optional<Delta>> next_piece(TokenStream& stream, bool finished, Deadl
   co_return piece;
 }
 
-// What of it is for the client: one choice is all that can be asked for.
-bool is_answer(const Delta& piece) { return piece.choice == 0; }
+// The choices of an answer, and how each of them ended.
+class Finishes {
+ public:
+  explicit Finishes(int choices) : reasons_(static_cast<std::size_t>(choices)) {}
+
+  // Whether the piece belongs to a choice that was asked for.
+  bool take(const Delta& piece) {
+    if (piece.choice < 0 || static_cast<std::size_t>(piece.choice) >= reasons_.size()) return false;
+    auto& reason = reasons_[static_cast<std::size_t>(piece.choice)];
+    if (piece.finish) reason = piece.finish;
+    return true;
+  }
+
+  bool all() const {
+    return std::all_of(reasons_.begin(), reasons_.end(), [](const auto& one) { return one; });
+  }
+
+  void forget() { std::fill(reasons_.begin(), reasons_.end(), std::nullopt); }
+
+  // What has no reason of its own ended at its limit.
+  std::vector<FinishReason> reasons() const {
+    std::vector<FinishReason> all;
+    for (const auto& one : reasons_) all.push_back(one.value_or(FinishReason::length));
+    return all;
+  }
+
+ private:
+  std::vector<std::optional<FinishReason>> reasons_;
+};
 
 class Relay {
  public:
@@ -33,7 +63,8 @@ class Relay {
         course_(course),
         writer_(writer),
         out_(out),
-        streams_(course.request().stream) {}
+        streams_(course.request().stream),
+        finishes_(course.request().choices) {}
 
   Async<void> run() {
     auto begun = co_await begin();
@@ -41,13 +72,13 @@ class Relay {
     std::optional<Delta> piece = std::move(opened_.first);
     while (piece) {
       pass(*piece);
-      if (!finish_ && course_.past_the_limit()) break;
+      if (!finishes_.all() && course_.past_the_limit()) break;
       const bool idle = !opened_.stream->ready() || events_.size() > kWriteBytesMax;
-      if (!finish_ && idle) {
+      if (!finishes_.all() && idle) {
         auto written = co_await flush();
         if (!written) co_return written.error();
       }
-      auto next = co_await next_piece(*opened_.stream, finish_.has_value(), course_.deadline());
+      auto next = co_await next_piece(*opened_.stream, finishes_.all(), course_.deadline());
       if (next) {
         piece = std::move(*next);
         continue;
@@ -64,6 +95,7 @@ class Relay {
   Async<void> begin() {
     wire::Opening opening;
     opening.prompt_tokens = course_.receipt().usage.prompt_tokens;
+    opening.service_tier = course_.receipt().service_tier;
     events_ = writer_.begin(opening);
     if (!streams_) co_return Result<void>();
     describe(course_.receipt(), out_);
@@ -72,10 +104,9 @@ class Relay {
 
   void pass(const Delta& piece) {
     count(piece, course_.receipt().parts.back());
-    if (!is_answer(piece)) return;
+    if (!finishes_.take(piece)) return;
     if (streams_) delivered_.add(piece);
     events_ += writer_.piece(piece);
-    if (piece.finish) finish_ = piece.finish;
   }
 
   Async<void> flush() {
@@ -91,7 +122,10 @@ class Relay {
     if (course_.at_the_limit()) co_return std::nullopt;
     auto successor = co_await course_.after(delivered_);
     if (!successor) co_return successor.error();
-    if (!streams_) writer_.afresh();
+    if (!streams_) {
+      writer_.afresh();
+      finishes_.forget();
+    }
     opened_ = std::move(*successor);
     co_return std::move(opened_.first);
   }
@@ -99,7 +133,7 @@ class Relay {
   Async<void> end() {
     Receipt& receipt = course_.receipt();
     wire::Ending ending;
-    ending.finishes = {finish_.value_or(FinishReason::length)};
+    ending.finishes = finishes_.reasons();
     receipt.cut_by_limit = ending.finishes.front() == FinishReason::length;
     course_.settle();
     ending.usage = receipt.usage;
@@ -118,7 +152,7 @@ class Relay {
   const bool streams_;
   std::string events_;   // Not written yet; in the end, the whole body.
   Delivered delivered_;  // Nothing, as long as the answer is to be whole.
-  std::optional<FinishReason> finish_;
+  Finishes finishes_;
 };
 
 }  // namespace

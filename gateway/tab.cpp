@@ -4,6 +4,7 @@
 #include "gateway/policy/price.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
 #include <utility>
 
@@ -33,6 +34,16 @@ int most_prompt_tokens(const ChatRequest& request) {
   const auto parts = std::count_if(request.messages.begin(), request.messages.end(), several);
   const std::size_t most = request.body.size() + static_cast<std::size_t>(parts) * kTokensPerPart;
   return static_cast<int>(std::min<std::size_t>(most, std::numeric_limits<int>::max()));
+}
+
+// The tokens that all choices together may have; nobody knows where the client does not say.
+std::optional<int> limit_of(const ChatRequest& request) {
+  if (!writes(request.endpoint)) return 0;
+  const auto& each = request.sampling.tokens_max;
+  if (request.choices == 1) return each;
+  const std::int64_t all =
+      std::int64_t{each.value_or(policy::kCompletionTokensAssumed)} * request.choices;
+  return static_cast<int>(std::min<std::int64_t>(all, std::numeric_limits<int>::max()));
 }
 
 NanoUsd cost(const config::Price& price, int prompt_tokens, int completion_tokens) {
@@ -80,7 +91,8 @@ Tab::Tab(account::Account* account, const config::Settings& settings, const poli
 
 void Tab::order(const ChatRequest& request, int prompt_tokens) {
   prompt_tokens_ = hard_ ? most_prompt_tokens(request) : prompt_tokens;
-  completion_tokens_max_ = request.sampling.tokens_max;
+  choices_ = request.choices;
+  completion_tokens_max_ = limit_of(request);
 }
 
 account::Payer Tab::payer() const {
@@ -140,11 +152,10 @@ Result<void> Tab::put_aside(const std::string& id, NanoUsd least, NanoUsd wanted
 
 std::shared_ptr<const ChatRequest> Tab::affordable(
     std::shared_ptr<const ChatRequest> request) const {
-  const auto& asked = request->sampling.tokens_max;
-  if (!affordable_ || *affordable_ >= asked.value_or(policy::kCompletionTokensAssumed))
-    return request;
+  const int asked = completion_tokens_max_.value_or(policy::kCompletionTokensAssumed);
+  if (!affordable_ || *affordable_ >= asked) return request;
   auto shorter = std::make_shared<ChatRequest>(*request);
-  shorter->sampling.tokens_max = *affordable_;
+  shorter->sampling.tokens_max = std::max(1, *affordable_ / choices_);
   shorter->cut_short = true;
   return shorter;
 }

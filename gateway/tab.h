@@ -60,7 +60,8 @@ class Tab {
   const config::Budget* tenant_budget_ = nullptr;
   bool hard_ = false;
   int prompt_tokens_ = 0;
-  std::optional<int> completion_tokens_max_;
+  std::optional<int> completion_tokens_max_;  // Of all choices.
+  int choices_ = 1;
 
   account::Hold hold_;
   config::Price price_;            // Of who is asked at present,

@@ -26,12 +26,11 @@ std::shared_ptr<Upstream> upstream_of(const config::ProviderTarget& target) {
   auto upstream = std::make_shared<Upstream>();
   upstream->teller = Teller{target.name, target.key};
   upstream->dialect = dialect;
-  upstream->url = base + (base.ends_with('/') ? "" : "/") + std::string(dialect->path());
+  upstream->manner = {base, target.api_version, target.forward_fields, target.continues};
   upstream->ca_file = target.ca_file;
   upstream->timeouts = target.timeouts;
   upstream->tokens_per_second = target.measured.tokens_per_second;
   upstream->concurrency_max = target.concurrency_max;
-  upstream->continues = target.continues;
   upstream->idle.push_back(Transfer::make_handle(*upstream));  // What fails here fails at start-up.
   return upstream;
 }
@@ -59,7 +58,7 @@ class CloudBackend final : public Backend {
       return Error{Errc::overloaded, name_ + ": as many requests as it may take are under way", "",
                    std::nullopt};
     }
-    auto body = upstream_->dialect->request_body(*request, model, upstream_->continues);
+    auto body = upstream_->dialect->request_body(*request, model, upstream_->manner);
     if (!body) return body.error();
 
     const TransferId id = loop_.next_id();
@@ -67,6 +66,7 @@ class CloudBackend final : public Backend {
     auto bridge = std::make_shared<Bridge>(consumer, kBridgeCapacity, std::move(look));
     TransferPlan plan{id,
                       upstream_,
+                      upstream_->dialect->url(*request, model, upstream_->manner),
                       std::move(*body),
                       upstream_->dialect->reader(*request),
                       request->stream,

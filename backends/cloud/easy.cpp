@@ -29,7 +29,7 @@ void set_security(void* handle, const Upstream& upstream) {
   // The system's folder of certificates stays in force beside it.
   if (!upstream.ca_file.empty()) set(handle, CURLOPT_CAINFO, upstream.ca_file.c_str());
   // A proxy of the environment may tunnel https; over plain http it would read the key.
-  if (upstream.url.starts_with("http://")) set(handle, CURLOPT_PROXY, "");
+  if (upstream.manner.base_url.starts_with("http://")) set(handle, CURLOPT_PROXY, "");
 }
 
 }  // namespace
@@ -54,7 +54,6 @@ void Easy::set_up(const Upstream& upstream) {
   add_header("Expect:");  // No 100-continue round trip for large prompts.
   for (const std::string& line : upstream.dialect->headers(upstream.teller.key)) add_header(line);
   set(handle_, CURLOPT_HTTPHEADER, headers_);
-  set(handle_, CURLOPT_URL, upstream.url.c_str());
   set(handle_, CURLOPT_USERAGENT, "spillway");
   set(handle_, CURLOPT_POST, 1L);
   // Not HTTP/2: there a client that reads slowly would hold up the others on its connection.
@@ -71,7 +70,8 @@ void Easy::add_header(const std::string& line) {
   headers_ = longer;
 }
 
-void Easy::arm(const std::string& body, void* self) {
+void Easy::arm(const std::string& url, const std::string& body, void* self) {
+  set(handle_, CURLOPT_URL, url.c_str());
   set(handle_, CURLOPT_POSTFIELDS, body.c_str());
   set(handle_, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
   set(handle_, CURLOPT_HEADERDATA, self);

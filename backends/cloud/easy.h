@@ -24,9 +24,9 @@ class Easy {
   Easy(const Easy&) = delete;
   Easy& operator=(const Easy&) = delete;
 
-  // Gets ready to POST `body`, which must stay until the transfer is over; `self` goes to the
-  // callbacks and comes back as CURLINFO_PRIVATE.
-  void arm(const std::string& body, void* self);
+  // Gets ready to POST `body` to `url`; the body must stay until the transfer is over; `self` goes
+  // to the callbacks and comes back as CURLINFO_PRIVATE.
+  void arm(const std::string& url, const std::string& body, void* self);
 
   void* handle() const { return handle_; }
 

@@ -20,6 +20,7 @@ namespace spillway::cloud {
 struct TransferPlan {
   std::uint64_t id = 0;
   std::shared_ptr<Upstream> upstream;
+  std::string url;
   std::string body;
   std::unique_ptr<AnswerReader> reader;
   bool stream = false;

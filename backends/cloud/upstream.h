@@ -21,12 +21,11 @@ namespace spillway::cloud {
 struct Upstream {
   Teller teller;
   const Dialect* dialect = nullptr;  // Of all time.
-  std::string url;                   // Of what it asks.
-  std::string ca_file;               // Empty: the system's certificates only.
+  Manner manner;
+  std::string ca_file;  // Empty: the system's certificates only.
   config::ProviderTimeouts timeouts;
   double tokens_per_second = 0.0;
   int concurrency_max = 0;
-  std::string continues;  // As ProviderTarget::continues.
 
   std::atomic<int> under_way{0};
   std::vector<std::unique_ptr<Easy>> idle;

@@ -5,6 +5,8 @@
 // (`std::shared_ptr<const ChatRequest>`) by everybody who works on the request, on any thread.
 #pragma once
 
+#include "backends/contract/need.h"
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -39,9 +41,9 @@ struct Sampling {
   bool ignore_eos = false;
 };
 
-// What a client said in another protocol than chat completions.
+// What a client said where it was not in the words of `ChatRequest::endpoint`.
 struct Original {
-  std::string protocol;  // "messages", "responses", "completions"
+  std::string protocol;  // "messages", "responses"
   std::string body;      // Byte for byte: for a target that speaks it, too.
   std::string only;      // What of it chat completions cannot say: only such a target can answer.
 };
@@ -51,14 +53,19 @@ struct ChatRequest {
   std::vector<Message> messages;
   Sampling sampling;
   bool stream = false;
-  bool include_usage = false;  // stream_options.include_usage
-  std::string service_tier;    // Empty if not given.
-  bool needs_tools = false;    // Has tools, functions or a non-trivial response_format.
-  bool text_only = true;       // All messages are text.
-  // A chat completion's JSON, the client's own byte for byte where it spoke this protocol: what a
-  // provider's dialect forwards.
+  bool include_usage = false;          // stream_options.include_usage
+  std::string service_tier;            // Empty if not given.
+  Endpoint endpoint = Endpoint::chat;  // What has to answer it.
+  Need needs = Need::nothing;          // What a target must be able to do beside text for text.
+  int choices = 1;                     // n
+  bool store = false;                  // The answer is to be found again.
+  // The JSON of a request to `endpoint`, the client's own byte for byte where it spoke this
+  // protocol: what a provider's dialect forwards.
   std::string body;
   std::optional<Original> original;  // Empty where `body` is what the client said.
+  // Of a completion: what it goes on from, as text or as tokens of the target's own.
+  std::string prompt;
+  std::vector<std::int32_t> prompt_tokens;
   // The answer as far as another target gave it before it broke off: to be gone on with, not to be
   // said again. `sampling.tokens_max` is then what is left.
   std::string begun;
@@ -83,7 +90,9 @@ struct Delta {
   std::string text;
   std::string reasoning;  // DeepSeek's reasoning_content
   std::string extra;  // A JSON object of further `delta` members (tool_calls, refusal…), or empty.
-  int tokens = 0;     // Completion tokens this piece stands for; 0 if the backend cannot tell.
+  std::string logprobs;  // The choice's `logprobs` as a JSON object, or empty.
+  std::string object;    // The whole answer of an endpoint that does not converse: its JSON.
+  int tokens = 0;        // Completion tokens this piece stands for; 0 if the backend cannot tell.
   std::optional<FinishReason> finish;
   std::string stopped_by;  // The stop sequence that ended it, where the target says so.
   std::optional<Usage> usage;

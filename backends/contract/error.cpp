@@ -15,9 +15,11 @@ std::string_view name_of(Errc code) {
     case Errc::not_found: return "not_found";
     case Errc::method_not_allowed: return "method_not_allowed";
     case Errc::payload_too_large: return "payload_too_large";
+    case Errc::unsupported_media: return "unsupported_media";
     case Errc::headers_too_large: return "headers_too_large";
     case Errc::request_timeout: return "request_timeout";
     case Errc::over_budget: return "over_budget";
+    case Errc::resource_unavailable: return "resource_unavailable";
     case Errc::rate_limited: return "rate_limited";
     case Errc::overloaded: return "overloaded";
     case Errc::no_route: return "no_route";

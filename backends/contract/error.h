@@ -17,26 +17,28 @@
 namespace spillway {
 
 enum class Errc {
-  invalid_request,      // The client's request is malformed; `param` names the field.
-  context_too_long,     // Prompt plus asked completion exceed the model's context.
-  unsupported,          // A target has no words for what is asked; another may have.
-  unauthenticated,      // No key, or one that is not known.
-  forbidden,            // A known key that may not do this.
-  model_not_found,      // No target serves the model asked for.
-  not_found,            // No such path or object.
-  method_not_allowed,   // The path exists; this method does not.
-  payload_too_large,    // Body over the limit.
-  headers_too_large,    // Header block over the limit.
-  request_timeout,      // The client did not finish sending its request in time.
-  over_budget,          // The tenant's money is spent.
-  rate_limited,         // Too many requests or tokens; `retry_after` says when.
-  overloaded,           // The gateway or the engine refuses more work for now.
-  no_route,             // The policy leaves no target for this request.
-  backend_unavailable,  // The targets tried all failed.
-  deadline_exceeded,    // The request's deadline passed.
-  slow_client,          // The client reads too slowly; its stream was ended.
-  cancelled,            // The client went away.
-  internal,             // A fault of ours.
+  invalid_request,       // The client's request is malformed; `param` names the field.
+  context_too_long,      // Prompt plus asked completion exceed the model's context.
+  unsupported,           // A target has no words for what is asked; another may have.
+  unauthenticated,       // No key, or one that is not known.
+  forbidden,             // A known key that may not do this.
+  model_not_found,       // No target serves the model asked for.
+  not_found,             // No such path or object.
+  method_not_allowed,    // The path exists; this method does not.
+  payload_too_large,     // Body over the limit.
+  unsupported_media,     // The body is of a type that is not read here.
+  headers_too_large,     // Header block over the limit.
+  request_timeout,       // The client did not finish sending its request in time.
+  over_budget,           // The tenant's money is spent.
+  resource_unavailable,  // Nobody is free who is cheap enough for what may wait.
+  rate_limited,          // Too many requests or tokens; `retry_after` says when.
+  overloaded,            // The gateway or the engine refuses more work for now.
+  no_route,              // The policy leaves no target for this request.
+  backend_unavailable,   // The targets tried all failed.
+  deadline_exceeded,     // The request's deadline passed.
+  slow_client,           // The client reads too slowly; its stream was ended.
+  cancelled,             // The client went away.
+  internal,              // A fault of ours.
 };
 
 // The code's snake_case name, as used in logs and metrics; static storage.
@@ -48,6 +50,7 @@ struct Error {
   std::string param;                                     // The request field at fault, or empty.
   std::optional<std::chrono::milliseconds> retry_after;  // When trying again can help.
   std::string rule = {};                                 // The policy's rule that refused it.
+  std::string_view kind = {};  // A finer word for `code` on the wire; static storage.
 };
 
 template <class T>

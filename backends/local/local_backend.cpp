@@ -37,7 +37,13 @@ Error too_long(int prompt_tokens, int completion_tokens, int context_max) {
 }
 
 Error not_text() {
-  return {Errc::invalid_request, "This model takes text only.", "messages", std::nullopt};
+  return {Errc::invalid_request, "This model takes text only, and writes nothing else.", "messages",
+          std::nullopt};
+}
+
+Error no_such_token(std::int32_t token, std::string param) {
+  return {Errc::invalid_request, "This model has no token " + std::to_string(token) + ".",
+          std::move(param), std::nullopt};
 }
 
 }  // namespace
@@ -83,8 +89,8 @@ Async<std::unique_ptr<TokenStream>> LocalBackend::open(std::shared_ptr<const Cha
 
 Result<Prompt> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& request) {
   if (Prompt known = prompts_->find(request)) return known;
-  if (!request->text_only) return not_text();
-  auto tokens = codec_->encode(request->messages, request->begun);
+  if (request->needs != Need::nothing) return not_text();
+  auto tokens = tokens_of(*request);
   if (!tokens) return tokens.error();
   const int prompt_tokens = static_cast<int>(tokens->size());
   const int asked = request->sampling.tokens_max.value_or(1);
@@ -98,6 +104,31 @@ Result<Prompt> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& re
 
 int LocalBackend::cached_tokens(std::string_view tenant, const Prompt& prompt) const {
   return engine_->cached_tokens(tenant, *prompt);
+}
+
+Result<std::vector<std::int32_t>> LocalBackend::tokens_of(const ChatRequest& request) const {
+  if (request.endpoint == Endpoint::chat) return codec_->encode(request.messages, request.begun);
+  if (request.endpoint != Endpoint::completions) return not_text();
+  std::vector<std::int32_t> tokens = request.prompt_tokens;
+  for (const std::int32_t token : tokens) {
+    if (token < 0 || token >= codec_->vocabulary_size()) return no_such_token(token, "prompt");
+  }
+  if (tokens.empty()) return codec_->encode_text(request.prompt + request.begun);
+  if (!request.begun.empty()) {
+    const auto begun = codec_->encode_text(request.begun);
+    tokens.insert(tokens.end(), begun.begin(), begun.end());
+  }
+  return tokens;
+}
+
+Result<std::string> LocalBackend::detokenize(const std::vector<std::int32_t>& tokens) const {
+  const auto stream = codec_->open_stream();
+  std::string text;
+  for (const std::int32_t token : tokens) {
+    if (token < 0 || token >= codec_->vocabulary_size()) return no_such_token(token, "tokens");
+    text += stream->push(token);
+  }
+  return text + stream->finish();
 }
 
 int LocalBackend::completion_tokens_max(const ChatRequest& request, int prompt_tokens) const {

@@ -50,6 +50,9 @@ class LocalBackend final : public Backend {
   // What of a prompt of `tenant` is in the engine's prefix cache now.
   int cached_tokens(std::string_view tenant, const Prompt& prompt) const;
 
+  // What these tokens say; invalid_request if there is no such token.
+  Result<std::string> detokenize(const std::vector<std::int32_t>& tokens) const;
+
   // The most completion tokens this request can get here: what was asked for, or what the context
   // leaves beside `prompt_tokens`.
   int completion_tokens_max(const ChatRequest& request, int prompt_tokens) const;
@@ -62,6 +65,8 @@ class LocalBackend final : public Backend {
   void stop(Deadline drain_until);
 
  private:
+  Result<std::vector<std::int32_t>> tokens_of(const ChatRequest& request) const;
+
   const std::string name_;
   const std::unique_ptr<TextCodec> codec_;
   const std::unique_ptr<PromptCache> prompts_;

@@ -28,6 +28,10 @@ class TextModelCodec final : public TextCodec {
                                            std::string_view begun) const override {
     return model_.encode_chat(messages, begun);
   }
+  std::vector<std::int32_t> encode_text(std::string_view text) const override {
+    return model_.encode(text);
+  }
+  int vocabulary_size() const override { return model_.vocabulary_size(); }
   std::unique_ptr<TextStream> open_stream() const override {
     return std::make_unique<DetokenizerStream>(model_.make_detokenizer());
   }

@@ -13,7 +13,7 @@ Async<wire::Asked> MessagesProtocol::parse(wire::Call call) const {
   auto plain = read_chat_(std::move(read->chat));
   if (!plain) co_return plain.error();
   auto chat = std::make_shared<ChatRequest>(**plain);
-  chat->needs_tools |= read->beyond.tools || !read->beyond.words.empty();
+  if (read->beyond.tools || !read->beyond.words.empty()) chat->needs |= Need::tools;
   chat->original = Original{"messages", std::move(call.body), std::move(read->beyond.words)};
   MessageInfo info{std::move(call.request_id), chat->model};
   wire::Asked asked;

@@ -154,6 +154,12 @@ Async<void> Connection::write(Pieces pieces) {
   co_return Result<void>();
 }
 
+std::size_t Connection::write_now(std::string_view bytes) {
+  if (writing_ || health_ != Health::good) return 0;
+  boost::system::error_code ignored;  // What is wrong with it the next read or write tells.
+  return socket_.write_some(net::buffer(bytes.data(), bytes.size()), ignored);
+}
+
 Async<void> Connection::write_rest(Pieces pieces) {
   writing_ = true;
   bool left = true;

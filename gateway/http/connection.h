@@ -51,6 +51,9 @@ class Connection {
   // useless.
   Async<void> write(Pieces pieces);
 
+  // What of it the kernel takes at once, without waiting; nothing while a write is under way.
+  std::size_t write_now(std::string_view bytes);
+
   Health health() const { return health_; }
 
   // For the sweep: ends the wait or the write that has lasted too long.

@@ -43,6 +43,12 @@ std::string Request::parameter(std::string_view name) const {
   return {};
 }
 
+bool Request::may_be_json() const {
+  std::string type(header("content-type"));
+  std::transform(type.begin(), type.end(), type.begin(), lower);
+  return type.empty() || type.find("json") != type.npos;
+}
+
 std::string_view Request::api_key() const {
   for (std::string_view key : {bearer_token(), header("x-api-key"), header("api-key")}) {
     if (!key.empty()) return key;

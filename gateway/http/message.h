@@ -43,6 +43,9 @@ struct Request {
   // that decodes.
   std::string parameter(std::string_view name) const;
 
+  // Whether the body may be JSON: its content-type says so, or there is none.
+  bool may_be_json() const;
+
   // The bearer token, else what `x-api-key` (Anthropic's clients) or `api-key` (Azure's) says.
   std::string_view api_key() const;
 };

@@ -12,6 +12,7 @@
 
 #include "backends/contract/backend.h"
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -41,6 +42,10 @@ class ResponseWriter {
 
   // The last events or piece (may be empty) and the final chunk, in one write.
   virtual Async<void> end(std::string last_piece) = 0;
+
+  // From now on an event stream that is silent for `quiet` gets a comment, which all clients skip.
+  // If the answer has not begun by then it begins as a stream, with the headers set so far.
+  virtual void keep_alive(std::chrono::milliseconds quiet) { (void)quiet; }
 
   // True once an answer was begun: errors must now go into the stream.
   virtual bool head_sent() const = 0;

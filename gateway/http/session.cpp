@@ -1,5 +1,6 @@
 #include "gateway/http/session.h"
 
+#include "gateway/http/gzip.h"
 #include "gateway/http/request_id.h"
 
 #include <boost/asio/this_coro.hpp>
@@ -102,6 +103,7 @@ net::awaitable<bool> Session::answer(Request request) {
   rules.head_only = request.method == "HEAD";
   rules.http_1_0 = reader_.http_1_0();
   rules.keep_alive = reader_.keep_alive();
+  rules.gzip = takes_gzip(request.header("accept-encoding"));
   const std::string id = request.id;
   SessionBody body(connection_, reader_, context_);
   if (reader_.streams()) request.incoming = &body;
@@ -112,7 +114,9 @@ net::awaitable<bool> Session::answer(Request request) {
     co_await send_error(std::move(error), out);
     co_return false;
   }
+  answering_ = &out;
   co_await handle_or_excuse(std::move(request), out);
+  answering_ = nullptr;
   count_loss();
   const bool good = connection_.health() == Connection::Health::good;
   if (good && out.finished() && body.pending())

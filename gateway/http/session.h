@@ -27,7 +27,10 @@ class Session {
   boost::asio::awaitable<void> run();
 
   // From the worker's thread, between the session's own steps.
-  void expire_if_due(TimePoint now) { connection_.expire_if_due(now); }
+  void expire_if_due(TimePoint now) {
+    connection_.expire_if_due(now);
+    if (answering_ != nullptr) answering_->speak_if_due(now);
+  }
   void drain();  // Closes if no request has begun.
   void abort();  // Cancels the handler, closes.
 
@@ -52,9 +55,10 @@ class Session {
   const std::string peer_;
   Connection connection_;
   RequestReader reader_;
-  Error refusal_;        // Why the request in hand was rejected.
-  Deadline deadline_{};  // Of the part of a request being read.
-  bool idle_ = false;    // Waits for the first byte of a request.
+  SessionWriter* answering_ = nullptr;  // While a handler runs.
+  Error refusal_;                       // Why the request in hand was rejected.
+  Deadline deadline_{};                 // Of the part of a request being read.
+  bool idle_ = false;                   // Waits for the first byte of a request.
 };
 
 }  // namespace spillway::http

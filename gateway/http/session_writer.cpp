@@ -1,5 +1,7 @@
 #include "gateway/http/session_writer.h"
 
+#include "gateway/http/gzip.h"
+
 #include <boost/beast/http/status.hpp>
 
 #include <algorithm>
@@ -13,6 +15,9 @@ namespace net = boost::asio;
 
 namespace {
 
+constexpr std::string_view kCommentChunk = "e\r\n: keep-alive\n\n\r\n";
+// Below it there is little to gain.
+constexpr std::size_t kGzipBytesMin = 1 << 10;
 constexpr std::string_view kChunkEnd = "\r\n";
 constexpr std::string_view kLastChunk = "0\r\n\r\n";
 constexpr std::string_view kChunkEndAndLast = "\r\n0\r\n\r\n";
@@ -83,6 +88,13 @@ void SessionWriter::end_head() {
 
 Async<void> SessionWriter::send(int status, std::string content_type, std::string body) {
   assert(!head_sent());
+  if (rules_.gzip && body.size() > kGzipBytesMin && content_type == "application/json") {
+    if (std::string packed = gzipped(body); !packed.empty()) {
+      body = std::move(packed);
+      set_header("content-encoding", "gzip");
+      set_header("vary", "accept-encoding");
+    }
+  }
   begin_head(status, has_no_body(status) ? std::string_view() : content_type);
   if (!has_no_body(status)) {
     head_.append("content-length: ").append(std::to_string(body.size())).append("\r\n");
@@ -96,6 +108,11 @@ Async<void> SessionWriter::send(int status, std::string content_type, std::strin
 }
 
 Async<void> SessionWriter::begin_stream() {
+  if (state_ != State::streaming) begin_events();  // Else a comment has begun it.
+  co_return Result<void>();
+}
+
+void SessionWriter::begin_events() {
   assert(!head_sent());
   if (rules_.http_1_0) rules_.keep_alive = false;
   begin_head(200, "text/event-stream");
@@ -104,7 +121,21 @@ Async<void> SessionWriter::begin_stream() {
   if (!rules_.http_1_0) head_.append("transfer-encoding: chunked\r\n");
   end_head();
   state_ = State::streaming;
-  co_return Result<void>();
+}
+
+void SessionWriter::keep_alive(std::chrono::milliseconds quiet) {
+  if (rules_.head_only || rules_.http_1_0) return;
+  quiet_ = quiet;
+  speak_by_ = SteadyClock::now() + quiet;
+}
+
+void SessionWriter::speak_if_due(TimePoint now) {
+  const bool whole = state_ == State::nothing && head_sent();
+  if (now < speak_by_ || state_ == State::finished || whole) return;
+  speak_by_ = now + quiet_;
+  if (state_ == State::nothing) begin_events();
+  if (!head_.ends_with(kCommentChunk)) head_ += kCommentChunk;
+  head_.erase(0, connection_.write_now(head_));
 }
 
 Async<void> SessionWriter::begin_file(std::string content_type, std::uint64_t bytes) {
@@ -113,6 +144,7 @@ Async<void> SessionWriter::begin_file(std::string content_type, std::uint64_t by
   head_.append("content-length: ").append(std::to_string(bytes)).append("\r\n");
   end_head();
   bytes_left_ = bytes;
+  speak_by_ = TimePoint::max();
   state_ = State::streaming;
   co_return Result<void>();
 }
@@ -133,6 +165,7 @@ Async<void> SessionWriter::end(std::string last_piece) {
 
 Async<void> SessionWriter::write_piece(std::string_view bytes, std::string_view tail) {
   const std::string head = std::exchange(head_, std::string());
+  if (quiet_.count() > 0) speak_by_ = SteadyClock::now() + quiet_;
   const ChunkSize size(bytes.size());
   const bool sized = chunked_ && !bytes.empty();
   const bool ended = chunked_ && (sized || tail == kLastChunk);

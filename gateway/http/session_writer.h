@@ -18,6 +18,7 @@ struct AnswerRules {
   bool head_only = false;  // The request was HEAD.
   bool http_1_0 = false;   // No chunked framing.
   bool keep_alive = true;  // As far as the client is concerned.
+  bool gzip = false;       // The client takes it.
 };
 
 class SessionWriter final : public ResponseWriter {
@@ -34,9 +35,13 @@ class SessionWriter final : public ResponseWriter {
   Async<void> begin_file(std::string content_type, std::uint64_t bytes) override;
   Async<void> write(std::string piece) override;
   Async<void> end(std::string last_piece) override;
+  void keep_alive(std::chrono::milliseconds quiet) override;
   bool head_sent() const override { return status_ != 0; }
   int status() const override { return status_; }
   std::string_view request_id() const { return request_id_; }
+
+  // For the sweep, between the handler's own steps: a comment, if nothing was said for too long.
+  void speak_if_due(TimePoint now);
 
   // The answer is complete.
   bool finished() const { return state_ == State::finished; }
@@ -46,6 +51,7 @@ class SessionWriter final : public ResponseWriter {
  private:
   enum class State { nothing, streaming, finished };
 
+  void begin_events();
   void begin_head(int status, std::string_view content_type);
   void end_head();
   Async<void> write_piece(std::string_view bytes, std::string_view tail);
@@ -60,6 +66,8 @@ class SessionWriter final : public ResponseWriter {
   int status_ = 0;
   bool chunked_ = false;
   std::uint64_t bytes_left_ = 0;  // Of a file.
+  std::chrono::milliseconds quiet_{0};
+  TimePoint speak_by_ = TimePoint::max();
   std::string extra_headers_;
   std::string head_;  // Not sent yet: it leaves with the first bytes behind it.
 };

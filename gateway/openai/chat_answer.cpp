@@ -60,6 +60,26 @@ Json merged(const std::vector<std::string>& extras) {
   return message;
 }
 
+// {"content":[…],"refusal":[…]} out of its pieces.
+std::string joined(const std::vector<std::string>& pieces) {
+  if (pieces.empty()) return "null";
+  if (pieces.size() == 1) return pieces.front();
+  Json whole = Json::object();
+  for (const std::string& text : pieces) {
+    const Json piece = Json::parse(text, nullptr, false);
+    if (!piece.is_object()) continue;
+    for (const auto& [name, value] : piece.items()) {
+      Json& list = whole[name];
+      if (value.is_array() && list.is_array()) {
+        list.insert(list.end(), value.begin(), value.end());
+      } else if (list.is_null()) {
+        list = value;
+      }
+    }
+  }
+  return whole.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 void append_members(std::string& out, const Json& members) {
   for (const auto& [name, value] : members.items()) {
     if (name == "role" || name == "content" || name == "refusal") continue;
@@ -72,37 +92,51 @@ void append_members(std::string& out, const Json& members) {
 }  // namespace
 
 void ChatAnswer::add(const Delta& delta) {
-  text_ += delta.text;
-  reasoning_ += delta.reasoning;
-  if (!delta.extra.empty()) extras_.push_back(delta.extra);
-  if (delta.finish) finish_ = *delta.finish;
+  const auto at = static_cast<std::size_t>(delta.choice);
+  if (at >= choices_.size()) choices_.resize(at + 1);
+  Choice& choice = choices_[at];
+  choice.text += delta.text;
+  choice.reasoning += delta.reasoning;
+  if (!delta.extra.empty()) choice.extras.push_back(delta.extra);
+  if (!delta.logprobs.empty()) choice.logprobs.push_back(delta.logprobs);
+  if (delta.finish) choice.finish = *delta.finish;
   if (delta.usage) usage_ = *delta.usage;
 }
 
-void ChatAnswer::append_message(std::string& out) const {
-  const Json extra = merged(extras_);
+void ChatAnswer::append_message(const Choice& choice, std::string& out) {
+  const Json extra = merged(choice.extras);
   out += R"({"role":"assistant","content":)";
-  if (text_.empty() && extra.contains("tool_calls")) {
+  if (choice.text.empty() && extra.contains("tool_calls")) {
     out += "null";
   } else {
-    wire::append_json_string(out, text_);
+    wire::append_json_string(out, choice.text);
   }
   out += R"(,"refusal":)";
   const auto refusal = extra.find("refusal");
   const bool refused = refusal != extra.end() && refusal->is_string();
   wire::append_json_string_or_null(
       out, refused ? refusal->get_ref<const std::string&>() : std::string());
-  if (!reasoning_.empty()) {
+  if (!choice.reasoning.empty()) {
     out += R"(,"reasoning_content":)";
-    wire::append_json_string(out, reasoning_);
+    wire::append_json_string(out, choice.reasoning);
   }
   append_members(out, extra);
   out += "}";
 }
 
+void ChatAnswer::append_choice(const Choice& choice, std::size_t index, std::string& out) {
+  out += R"({"index":)";
+  wire::append_json_number(out, static_cast<std::int64_t>(index));
+  out += R"(,"message":)";
+  append_message(choice, out);
+  out += R"(,"logprobs":)" + joined(choice.logprobs) + R"(,"finish_reason":)";
+  wire::append_json_string(out, name_of(choice.finish));
+  out += "}";
+}
+
 std::string ChatAnswer::body(const ChatAnswerInfo& info) const {
   std::string out;
-  out.reserve(text_.size() + reasoning_.size() + 640);
+  out.reserve(choices_.front().text.size() + choices_.front().reasoning.size() + 640);
   out += R"({"id":)";
   wire::append_json_string(out, info.id);
   out += R"(,"object":"chat.completion","created":)";
@@ -113,11 +147,12 @@ std::string ChatAnswer::body(const ChatAnswerInfo& info) const {
     out += R"(,"service_tier":)";
     wire::append_json_string(out, info.service_tier);
   }
-  out += R"(,"choices":[{"index":0,"message":)";
-  append_message(out);
-  out += R"(,"logprobs":null,"finish_reason":)";
-  wire::append_json_string(out, name_of(finish_));
-  out += R"(}],"usage":)";
+  out += R"(,"choices":[)";
+  for (std::size_t i = 0; i < choices_.size(); ++i) {
+    if (i > 0) out += ",";
+    append_choice(choices_[i], i, out);
+  }
+  out += R"(],"usage":)";
   append_usage(out, usage_);
   out += "}";
   return out;

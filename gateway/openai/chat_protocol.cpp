@@ -2,7 +2,9 @@
 
 #include "gateway/openai/chat_request.h"
 #include "gateway/openai/chat_response.h"
+#include "gateway/openai/stored_chat.h"
 
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -16,7 +18,7 @@ class EventWriter final : public wire::AnswerWriter {
   std::string begin(const wire::Opening& opening) override {
     info_.service_tier = opening.service_tier;
     writer_.emplace(info_);
-    return writer_->first_chunk();
+    return writer_->first_chunks();
   }
 
   std::string piece(const Delta& delta) override { return writer_->delta(delta); }
@@ -39,12 +41,38 @@ class EventWriter final : public wire::AnswerWriter {
   std::optional<ChatWriter> writer_;  // Once it is known what all chunks say.
 };
 
+// The whole answer out of its pieces.
+class Gathered {
+ public:
+  explicit Gathered(ChatAnswerInfo info) : info_(std::move(info)) {}
+
+  void begin(const wire::Opening& opening) { info_.service_tier = opening.service_tier; }
+  void add(const Delta& delta) { answer_.add(delta); }
+  void forget() { answer_ = {}; }
+
+  std::string body(const wire::Ending& ending) {
+    int choice = 0;
+    for (const FinishReason reason : ending.finishes) {
+      Delta last;
+      last.choice = choice++;
+      last.finish = reason;
+      last.usage = ending.usage;
+      answer_.add(last);
+    }
+    return answer_.body(info_);
+  }
+
+ private:
+  ChatAnswerInfo info_;
+  ChatAnswer answer_;
+};
+
 class BodyWriter final : public wire::AnswerWriter {
  public:
-  explicit BodyWriter(ChatAnswerInfo info) : info_(std::move(info)) {}
+  explicit BodyWriter(ChatAnswerInfo info) : answer_(std::move(info)) {}
 
   std::string begin(const wire::Opening& opening) override {
-    info_.service_tier = opening.service_tier;
+    answer_.begin(opening);
     return {};
   }
 
@@ -53,22 +81,59 @@ class BodyWriter final : public wire::AnswerWriter {
     return {};
   }
 
-  std::string end(const wire::Ending& ending) override {
-    Delta last;
-    last.finish = ending.finishes.front();
-    last.usage = ending.usage;
-    answer_.add(last);
-    return answer_.body(info_);
-  }
+  std::string end(const wire::Ending& ending) override { return answer_.body(ending); }
 
   std::string failed(const Error& error) override { return wire::error_object(error); }
 
-  void afresh() override { answer_ = {}; }
+  void afresh() override { answer_.forget(); }
 
  private:
-  ChatAnswerInfo info_;
-  ChatAnswer answer_;
+  Gathered answer_;
 };
+
+// Says what another writer says, and puts the whole of it on the shelf.
+class KeepingWriter final : public wire::AnswerWriter {
+ public:
+  KeepingWriter(std::unique_ptr<wire::AnswerWriter> said, ChatAnswerInfo info, wire::KeptChat chat,
+                wire::ChatShelf& shelf)
+      : said_(std::move(said)), answer_(std::move(info)), chat_(std::move(chat)), shelf_(shelf) {}
+
+  std::string begin(const wire::Opening& opening) override {
+    answer_.begin(opening);
+    return said_->begin(opening);
+  }
+
+  std::string piece(const Delta& delta) override {
+    answer_.add(delta);
+    return said_->piece(delta);
+  }
+
+  std::string end(const wire::Ending& ending) override {
+    chat_.body = answer_.body(ending);
+    return said_->end(ending);
+  }
+
+  std::string failed(const Error& error) override { return said_->failed(error); }
+
+  void afresh() override {
+    answer_.forget();
+    said_->afresh();
+  }
+
+  Async<void> keep() override { co_return co_await shelf_.put(std::move(chat_)); }
+
+ private:
+  const std::unique_ptr<wire::AnswerWriter> said_;
+  Gathered answer_;
+  wire::KeptChat chat_;
+  wire::ChatShelf& shelf_;
+};
+
+std::unique_ptr<wire::AnswerWriter> writer_for(const ChatRequest& request,
+                                               const ChatAnswerInfo& info) {
+  if (request.stream) return std::make_unique<EventWriter>(info);
+  return std::make_unique<BodyWriter>(info);
+}
 
 }  // namespace
 
@@ -80,11 +145,17 @@ Async<wire::Asked> ChatProtocol::parse(wire::Call call) const {
   info.model = (*chat)->model;
   info.created = call.created;
   info.include_usage = (*chat)->include_usage;
+  info.choices = (*chat)->choices;
   wire::Asked asked;
-  if ((*chat)->stream) {
-    asked.writer = std::make_unique<EventWriter>(std::move(info));
-  } else {
-    asked.writer = std::make_unique<BodyWriter>(std::move(info));
+  asked.writer = writer_for(**chat, info);
+  if ((*chat)->store && shelf_ != nullptr) {
+    wire::KeptChat kept{.id = info.id,
+                        .tenant = std::move(call.tenant),
+                        .model = info.model,
+                        .created = info.created};
+    keep_request((*chat)->body, kept);
+    asked.writer = std::make_unique<KeepingWriter>(std::move(asked.writer), std::move(info),
+                                                   std::move(kept), *shelf_);
   }
   asked.chat = std::move(*chat);
   co_return std::move(asked);

@@ -1,14 +1,13 @@
 #include "gateway/openai/chat_request.h"
 
 #include "gateway/openai/messages.h"
+#include "gateway/openai/sampling.h"
 #include "gateway/openai/tools.h"
 #include "gateway/wire/fields.h"
 #include "gateway/wire/json_object.h"
 
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
-#include <limits>
 #include <utility>
 
 namespace spillway::openai {
@@ -17,65 +16,46 @@ namespace {
 using wire::Fields;
 using wire::Json;
 
-constexpr int kIntMax = std::numeric_limits<int>::max();
-// top_p: 0 means "only the most likely token", which a share just above none of the probability
-// says as well.
-constexpr double kTopPMin = 1e-9;
-constexpr std::size_t kStopsMax = 4;
+constexpr int kChoicesMax = 128;
 constexpr std::size_t kIdentifierMax = 64;
 constexpr std::size_t kMetadataPairsMax = 16, kMetadataKeyMax = 64, kMetadataValueMax = 512;
 
-std::vector<std::string> read_stop(Fields& request) {
-  const Json* stop = request.any("stop");
-  if (stop == nullptr) return {};
-  std::vector<std::string> texts;
-  const bool one = stop->is_string();
-  if (one) texts.push_back(stop->get<std::string>());
-  if (!one && !stop->is_array()) request.fail("stop", "must be a string or an array of strings");
-  for (std::size_t i = 0; stop->is_array() && i < stop->size(); ++i) {
-    if ((*stop)[i].is_string()) {
-      texts.push_back((*stop)[i].get<std::string>());
-    } else {
-      request.fail("stop[" + std::to_string(i) + "]", "must be a string");
-    }
-  }
-  if (texts.size() > kStopsMax) request.fail("stop", "must have at most 4 strings");
-  const auto empty = [](const std::string& text) { return text.empty(); };
-  if (std::any_of(texts.begin(), texts.end(), empty)) request.fail("stop", "has an empty string");
-  return texts;
+void read_logprobs(Fields& request, Need& needs) {
+  const bool wanted = request.boolean("logprobs").value_or(false);
+  const auto top = request.integer("top_logprobs", 0, 20);
+  if (top && !wanted) request.fail("top_logprobs", "is allowed only with 'logprobs': true");
+  if (wanted) needs |= Need::logprobs;
 }
 
-Sampling read_sampling(Fields& request) {
-  Sampling sampling;
-  sampling.temperature = request.number("temperature", {0, 2}).value_or(1.0);
-  sampling.top_p = std::max(request.number("top_p", {0, 1}).value_or(1.0), kTopPMin);
-  sampling.top_k = std::max(request.integer("top_k", -1, kIntMax).value_or(0), 0);
-  sampling.min_p = request.number("min_p", {0, 1}).value_or(0.0);
-  sampling.frequency_penalty = request.number("frequency_penalty", {-2, 2}).value_or(0.0);
-  sampling.presence_penalty = request.number("presence_penalty", {-2, 2}).value_or(0.0);
-  sampling.repetition_penalty = request.number("repetition_penalty", {0, 100, true}).value_or(1.0);
-  sampling.seed = request.seed("seed");
-  sampling.stop = read_stop(request);
-  const auto old_limit = request.integer("max_tokens", 1, kIntMax);
-  const auto new_limit = request.integer("max_completion_tokens", 1, kIntMax);
-  sampling.tokens_max = new_limit ? new_limit : old_limit;
-  sampling.tokens_min = request.integer("min_tokens", 0, kIntMax).value_or(0);
-  sampling.ignore_eos = request.boolean("ignore_eos").value_or(false);
-  if (sampling.tokens_max && sampling.tokens_min > *sampling.tokens_max) {
-    request.fail("min_tokens", "must not be larger than max_tokens");
+// Words and audio come back from few.
+void read_modalities(Fields& request, Need& needs) {
+  const Json* modalities = request.array("modalities", 8);
+  for (std::size_t i = 0; modalities != nullptr && i < modalities->size(); ++i) {
+    if ((*modalities)[i] == "audio") needs |= Need::audio;
   }
-  return sampling;
 }
 
-void read_stream_options(Fields& request, ChatRequest& chat, std::optional<Error>& error) {
-  chat.stream = request.boolean("stream").value_or(false);
-  Json* options = request.object("stream_options");
-  if (options == nullptr) return;
-  if (!chat.stream) request.fail("stream_options", "is allowed only with 'stream': true");
-  Fields fields(*options, "stream_options.", error);
-  chat.include_usage = fields.boolean("include_usage").value_or(false);
-  fields.boolean("include_obfuscation");
+void read_needs(Fields& request, ChatRequest& chat, std::optional<Error>& error) {
+  chat.needs |= read_tools(request, error);
+  chat.choices = request.integer("n", 1, kChoicesMax).value_or(1);
+  if (chat.choices > 1) chat.needs |= Need::choices;
+  read_logprobs(request, chat.needs);
+  read_modalities(request, chat.needs);
+  const Json* bias = request.object("logit_bias");
+  if (bias != nullptr && !bias->empty()) chat.needs |= Need::logit_bias;
 }
+
+// Fields that no code here acts on are still checked, so that a request fails the same way on every
+// target.
+void check_the_rest(Fields& request) {
+  check_metadata(request);
+  request.one_of("reasoning_effort", {"none", "minimal", "low", "medium", "high", "xhigh", "max"});
+  request.string("user");
+  request.string("prompt_cache_key");
+  request.string("safety_identifier", kIdentifierMax);
+}
+
+}  // namespace
 
 void check_metadata(Fields& request) {
   const Json* metadata = request.object("metadata");
@@ -89,30 +69,6 @@ void check_metadata(Fields& request) {
   }
 }
 
-void check_logprobs(Fields& request) {
-  const bool wanted = request.boolean("logprobs").value_or(false);
-  const auto top = request.integer("top_logprobs", 0, 20);
-  if (top && !wanted) request.fail("top_logprobs", "is allowed only with 'logprobs': true");
-}
-
-// Fields that no code here acts on are still checked, so that a request fails the same way on every
-// target.
-void check_the_rest(Fields& request) {
-  if (request.integer("n", 1, 128).value_or(1) > 1) {
-    request.fail("n", "larger than 1 is not supported: send the request several times");
-  }
-  check_logprobs(request);
-  check_metadata(request);
-  request.one_of("reasoning_effort", {"none", "minimal", "low", "medium", "high", "xhigh", "max"});
-  request.object("logit_bias");
-  request.boolean("store");
-  request.string("user");
-  request.string("prompt_cache_key");
-  request.string("safety_identifier", kIdentifierMax);
-}
-
-}  // namespace
-
 Result<std::shared_ptr<const ChatRequest>> parse_chat(std::string body) {
   auto json = wire::parse_object(body);
   if (!json) return json.error();
@@ -121,18 +77,17 @@ Result<std::shared_ptr<const ChatRequest>> parse_chat(std::string body) {
   auto chat = std::make_shared<ChatRequest>();
   chat->model = request.required_string("model");
   if (chat->model.empty()) request.fail("model", "must not be empty");
-  chat->messages = read_messages(request, error);
+  chat->messages = read_messages(request, chat->needs, error);
   chat->sampling = read_sampling(request);
   read_stream_options(request, *chat, error);
   chat->service_tier = request
                            .one_of("service_tier", {"auto", "default", "flex", "scale", "priority",
                                                     "fast", "ultrafast"})
                            .value_or("");
-  chat->needs_tools = read_tools(request, error);
+  read_needs(request, *chat, error);
+  chat->store = request.boolean("store").value_or(false);
   check_the_rest(request);
   if (error) return *error;
-  chat->text_only = std::all_of(chat->messages.begin(), chat->messages.end(),
-                                [](const Message& message) { return message.text_only; });
   chat->body = std::move(body);
   return std::shared_ptr<const ChatRequest>(std::move(chat));
 }

@@ -32,7 +32,8 @@ std::string chat_completion_id(std::string_view request_id) {
   return "chatcmpl-" + std::string(request_id.substr(start));
 }
 
-ChatWriter::ChatWriter(const ChatAnswerInfo& info) : include_usage_(info.include_usage) {
+ChatWriter::ChatWriter(const ChatAnswerInfo& info)
+    : include_usage_(info.include_usage), choices_(info.choices) {
   head_ = R"(data: {"id":)";
   wire::append_json_string(head_, info.id);
   head_ += R"(,"object":"chat.completion.chunk","created":)";
@@ -48,20 +49,26 @@ ChatWriter::ChatWriter(const ChatAnswerInfo& info) : include_usage_(info.include
 }
 
 std::string ChatWriter::chunk(int choice, std::string_view delta_members,
-                              std::string_view finish_reason) const {
+                              std::string_view finish_reason, std::string_view logprobs) const {
   std::string out;
-  out.reserve(prefix_.size() + suffix_.size() + delta_members.size() + 64);
+  out.reserve(prefix_.size() + suffix_.size() + delta_members.size() + logprobs.size() + 64);
   out += prefix_;
   wire::append_json_number(out, choice);
   out += R"(,"delta":{)";
   out += delta_members;
-  out += R"(},"logprobs":null,"finish_reason":)";
+  out += R"(},"logprobs":)";
+  out += logprobs.empty() ? std::string_view("null") : logprobs;
+  out += R"(,"finish_reason":)";
   wire::append_json_string_or_null(out, finish_reason);
   out += suffix_;
   return out;
 }
 
-std::string ChatWriter::first_chunk() const { return chunk(0, kRoleMembers, ""); }
+std::string ChatWriter::first_chunks() const {
+  std::string chunks;
+  for (int choice = 0; choice < choices_; ++choice) chunks += chunk(choice, kRoleMembers, "");
+  return chunks;
+}
 
 std::string ChatWriter::delta(const Delta& delta) const {
   std::string members;
@@ -70,7 +77,8 @@ std::string ChatWriter::delta(const Delta& delta) const {
   const std::string_view extra = members_of(delta.extra);
   if (!extra.empty() && !members.empty()) members += ",";
   members += extra;
-  return members.empty() ? members : chunk(delta.choice, members, "");
+  if (members.empty() && delta.logprobs.empty()) return members;
+  return chunk(delta.choice, members, "", delta.logprobs);
 }
 
 std::string ChatWriter::finish(FinishReason reason, int choice) const {

@@ -8,6 +8,7 @@
 
 #include "backends/contract/chat.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@ struct ChatAnswerInfo {
   std::int64_t created = 0;    // Unix seconds.
   std::string service_tier;    // The tier that served it; left out of the answer if empty.
   bool include_usage = false;  // stream_options.include_usage
+  int choices = 1;             // n
 };
 
 // "chatcmpl-" and the part of the request's id after its first '_'.
@@ -32,11 +34,11 @@ class ChatWriter {
  public:
   explicit ChatWriter(const ChatAnswerInfo& info);
 
-  // The role chunk, with empty content: before any other.
-  std::string first_chunk() const;
+  // The role chunk of each choice, with empty content: before any other.
+  std::string first_chunks() const;
 
-  // Text, reasoning and extra members of a Delta; empty if it has none. Its `finish` and `usage`
-  // are not written.
+  // Text, reasoning, extra members and logprobs of a Delta; empty if it has none. Its `finish` and
+  // `usage` are not written.
   std::string delta(const Delta& delta) const;
 
   // The finish chunk, one a choice.
@@ -52,13 +54,14 @@ class ChatWriter {
   static std::string_view keep_alive();
 
  private:
-  std::string chunk(int choice, std::string_view delta_members,
-                    std::string_view finish_reason) const;
+  std::string chunk(int choice, std::string_view delta_members, std::string_view finish_reason,
+                    std::string_view logprobs = {}) const;
 
   std::string prefix_;  // "data: {"id":…" up to and with `"choices":[{"index":`
   std::string suffix_;  // What closes a chunk after its choice.
   std::string head_;    // As prefix_, without the choices: for the usage chunk.
   bool include_usage_;
+  int choices_;
 };
 
 // Gathers a whole answer from its Deltas.
@@ -70,12 +73,18 @@ class ChatAnswer {
   std::string body(const ChatAnswerInfo& info) const;
 
  private:
-  void append_message(std::string& out) const;
+  struct Choice {
+    std::string text;
+    std::string reasoning;
+    std::vector<std::string> extras;    // Each a JSON object of message members; merged at the end.
+    std::vector<std::string> logprobs;  // Each a JSON object of lists; joined at the end.
+    FinishReason finish = FinishReason::stop;
+  };
 
-  std::string text_;
-  std::string reasoning_;
-  std::vector<std::string> extras_;  // Each a JSON object of message members; merged at the end.
-  FinishReason finish_ = FinishReason::stop;
+  static void append_message(const Choice& choice, std::string& out);
+  static void append_choice(const Choice& choice, std::size_t index, std::string& out);
+
+  std::vector<Choice> choices_{1};
   Usage usage_;
 };
 

@@ -21,20 +21,28 @@ Role role_of(std::string_view name) {
   return Role::user;
 }
 
-void read_part(Fields fields, Message& message) {
+Need need_of(std::string_view type) {
+  if (type == "image_url") return Need::images;
+  if (type == "input_audio") return Need::audio;
+  return Need::files;
+}
+
+void read_part(Fields fields, Message& message, Need& needs) {
   const std::string type = fields.required_string("type");
   if (type == "text" || type == "refusal") {
     message.content += fields.required_string(type);
   } else {
     message.text_only = false;
+    needs |= need_of(type);
   }
 }
 
 // A string, an array of parts, or, where an assistant only called tools, nothing.
-void read_content(Fields& fields, Message& message, std::optional<Error>& error) {
+void read_content(Fields& fields, Message& message, Need& needs, std::optional<Error>& error) {
   Json* content = fields.any("content");
   if (content == nullptr) {
-    if (message.role != Role::assistant) fields.fail("content", "is required");
+    if (message.role != Role::assistant)
+      fields.fail_missing("content", "a string or an array of parts");
     return;
   }
   if (content->is_string()) {
@@ -42,30 +50,30 @@ void read_content(Fields& fields, Message& message, std::optional<Error>& error)
     return;
   }
   if (!content->is_array()) {
-    fields.fail("content", "must be a string or an array of parts");
+    fields.fail("content", "must be a string or an array of parts", "invalid_type");
     return;
   }
   for (std::size_t i = 0; i < content->size() && !error; ++i) {
     Json* part = fields.element(*content, "content", i);
     const std::string path = fields.path_of(Fields::element_name("content", i)) + ".";
-    if (part != nullptr) read_part(Fields(*part, path, error), message);
+    if (part != nullptr) read_part(Fields(*part, path, error), message, needs);
   }
 }
 
-Message read_message(Fields fields, std::optional<Error>& error) {
+Message read_message(Fields fields, Need& needs, std::optional<Error>& error) {
   Message message;
-  if (fields.any("role") == nullptr) fields.fail("role", "is required");
+  if (fields.any("role") == nullptr) fields.fail_missing("role", "a string");
   const auto role =
       fields.one_of("role", {"system", "developer", "user", "assistant", "tool", "function"});
   message.role = role_of(role.value_or(""));
   message.name = fields.string("name").value_or("");
-  read_content(fields, message, error);
+  read_content(fields, message, needs, error);
   return message;
 }
 
 }  // namespace
 
-std::vector<Message> read_messages(Fields& request, std::optional<Error>& error) {
+std::vector<Message> read_messages(Fields& request, Need& needs, std::optional<Error>& error) {
   std::vector<Message> messages;
   Json* array = request.required_array("messages", kMessagesMax);
   if (array == nullptr) return messages;
@@ -74,7 +82,8 @@ std::vector<Message> read_messages(Fields& request, std::optional<Error>& error)
   for (std::size_t i = 0; i < array->size() && !error; ++i) {
     Json* message = request.element(*array, "messages", i);
     const std::string path = Fields::element_name("messages", i) + ".";
-    if (message != nullptr) messages.push_back(read_message(Fields(*message, path, error), error));
+    if (message != nullptr)
+      messages.push_back(read_message(Fields(*message, path, error), needs, error));
   }
   return messages;
 }

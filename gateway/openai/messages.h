@@ -1,4 +1,4 @@
-// The `messages` array of a chat request. Pure.
+// The `messages` array of a chat request, and what it asks for beside text. Pure.
 #pragma once
 
 #include "backends/contract/chat.h"
@@ -10,6 +10,6 @@
 namespace spillway::openai {
 
 // Empty with an error in `error` if something is wrong.
-std::vector<Message> read_messages(wire::Fields& request, std::optional<Error>& error);
+std::vector<Message> read_messages(wire::Fields& request, Need& needs, std::optional<Error>& error);
 
 }  // namespace spillway::openai

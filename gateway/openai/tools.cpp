@@ -28,45 +28,48 @@ void read_name(Fields& fields) {
   if (!is_tool_name(name)) fields.fail("name", "must be 1 to 64 letters, digits, '_' or '-'");
 }
 
+void read_named_object(Fields& fields, std::string_view name, std::optional<Error>& error) {
+  Json* object = fields.object(name);
+  if (object == nullptr) return fields.fail_missing(name, "an object");
+  Fields named(*object, fields.path_of(name) + ".", error);
+  read_name(named);
+}
+
 void read_tool(Fields fields, std::optional<Error>& error) {
   const std::string type = fields.required_string("type");
   if (type != "function" && type != "custom") return;  // Providers have kinds of their own.
-  Json* described = fields.object(type);
-  if (described == nullptr) {
-    fields.fail(type, "is required and must be an object");
+  read_named_object(fields, type, error);
+}
+
+Need read_response_format(Fields& request, std::optional<Error>& error) {
+  Json* format = request.object("response_format");
+  if (format == nullptr) return Need::nothing;
+  Fields fields(*format, request.path_of("response_format."), error);
+  if (fields.any("type") == nullptr) fields.fail_missing("type", "a string");
+  const auto type = fields.one_of("type", {"text", "json_object", "json_schema"});
+  if (type == "json_schema") read_named_object(fields, "json_schema", error);
+  return type == "text" ? Need::nothing : Need::formats;
+}
+
+// A word, a tool by its name, or a choice among some of them.
+void read_tool_choice(Fields& request, bool has_tools, std::optional<Error>& error) {
+  Json* choice = request.any("tool_choice");
+  if (choice == nullptr) return;
+  if (!choice->is_object()) {
+    const auto word = request.one_of("tool_choice", {"none", "auto", "required"});
+    if (word == "required" && !has_tools) request.fail("tool_choice", "is allowed only with tools");
     return;
   }
-  Fields description(*described, fields.path_of(type) + ".", error);
-  read_name(description);
-}
-
-bool read_response_format(Fields& request, std::optional<Error>& error) {
-  Json* format = request.object("response_format");
-  if (format == nullptr) return false;
-  Fields fields(*format, request.path_of("response_format."), error);
-  if (fields.any("type") == nullptr) fields.fail("type", "is required");
-  const auto type = fields.one_of("type", {"text", "json_object", "json_schema"});
-  if (type != "json_schema") return type == "json_object";
-  Json* schema = fields.object("json_schema");
-  if (schema == nullptr) {
-    fields.fail("json_schema", "is required and must be an object");
-    return true;
-  }
-  Fields named(*schema, request.path_of("response_format.json_schema."), error);
-  read_name(named);
-  return true;
-}
-
-void read_tool_choice(Fields& request) {
-  const Json* choice = request.any("tool_choice");
-  if (choice == nullptr || choice->is_object()) return;
-  request.one_of("tool_choice", {"none", "auto", "required"});
+  if (!has_tools) request.fail("tool_choice", "is allowed only with tools");
+  Fields fields(*choice, request.path_of("tool_choice."), error);
+  const std::string type = fields.required_string("type");
+  if (type == "function" || type == "custom") read_named_object(fields, type, error);
 }
 
 }  // namespace
 
-bool read_tools(Fields& request, std::optional<Error>& error) {
-  const bool formatted = read_response_format(request, error);
+Need read_tools(Fields& request, std::optional<Error>& error) {
+  Need needs = read_response_format(request, error);
   Json* tools = request.array("tools", kToolsMax);
   for (std::size_t i = 0; tools != nullptr && i < tools->size() && !error; ++i) {
     Json* tool = request.element(*tools, "tools", i);
@@ -74,10 +77,11 @@ bool read_tools(Fields& request, std::optional<Error>& error) {
     if (tool != nullptr) read_tool(Fields(*tool, path, error), error);
   }
   const Json* functions = request.array("functions", kToolsMax);
-  read_tool_choice(request);
-  request.boolean("parallel_tool_calls");
   const bool has_tools = tools != nullptr && !tools->empty();
-  return formatted || has_tools || (functions != nullptr && !functions->empty());
+  read_tool_choice(request, has_tools, error);
+  request.boolean("parallel_tool_calls");
+  if (has_tools || (functions != nullptr && !functions->empty())) needs |= Need::tools;
+  return needs;
 }
 
 }  // namespace spillway::openai

@@ -2,13 +2,14 @@
 // kept: a provider gets the client's body as it is. Pure.
 #pragma once
 
+#include "backends/contract/need.h"
 #include "gateway/wire/fields.h"
 
 #include <optional>
 
 namespace spillway::openai {
 
-// True if the request needs a target that can do such things.
-bool read_tools(wire::Fields& request, std::optional<Error>& error);
+// What of it a target must be able to do.
+Need read_tools(wire::Fields& request, std::optional<Error>& error);
 
 }  // namespace spillway::openai

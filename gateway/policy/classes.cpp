@@ -18,12 +18,19 @@ bool fits(const std::vector<std::string>& wanted, std::string_view value) {
   return wanted.empty() || lists(wanted, value);
 }
 
+// "fast" is another name of "priority".
+bool fits_tier(const std::vector<std::string>& wanted, std::string_view tier) {
+  if (fits(wanted, tier)) return true;
+  return (tier == "fast" && lists(wanted, "priority")) ||
+         (tier == "priority" && lists(wanted, "fast"));
+}
+
 bool matches(const ClassMatch& match, const RequestFacts& request) {
   const bool asks_nothing = match.keys.empty() && match.service_tiers.empty() &&
                             match.models.empty() && match.endpoints.empty();
   if (asks_nothing) return false;
   const std::string_view key_name = request.key ? std::string_view(request.key->name) : "";
-  return fits(match.keys, key_name) && fits(match.service_tiers, request.service_tier) &&
+  return fits(match.keys, key_name) && fits_tier(match.service_tiers, request.service_tier) &&
          fits(match.models, request.model) && fits(match.endpoints, request.endpoint);
 }
 
@@ -75,6 +82,16 @@ Result<const RequestClass*> class_of(const config::Settings& settings,
   }
   const RequestClass* fallback = find(settings, settings.policy.default_class);
   return fallback ? fallback : &built_in_class();
+}
+
+std::string_view tier_served(const RequestClass& request_class, std::string_view asked) {
+  if (asked.empty()) return {};
+  const auto grants = [asked](const ClassMatch& match) {
+    return !match.service_tiers.empty() && fits_tier(match.service_tiers, asked);
+  };
+  const auto& match = request_class.match;
+  if (asked == "auto" || std::none_of(match.begin(), match.end(), grants)) return "default";
+  return asked == "fast" ? "priority" : asked;
 }
 
 }  // namespace spillway::policy

@@ -6,6 +6,8 @@
 #include "config/settings.h"
 #include "gateway/policy/facts.h"
 
+#include <string_view>
+
 namespace spillway::policy {
 
 // Fails with invalid_request (param x-spillway-class) if the header names no class, and with
@@ -13,5 +15,10 @@ namespace spillway::policy {
 // or is the built-in one ("default": no SLA, local while it can) where no class is configured.
 Result<const config::RequestClass*> class_of(const config::Settings& settings,
                                              const RequestFacts& request);
+
+// The service_tier that an answer of this class names: the one asked for if the class is for it,
+// else "default"; empty if none was asked for. "fast" is told as "priority". Views into `asked` or
+// static storage.
+std::string_view tier_served(const config::RequestClass& request_class, std::string_view asked);
 
 }  // namespace spillway::policy

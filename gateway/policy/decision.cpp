@@ -196,6 +196,8 @@ void Decision::judge_providers() {
     if (in_class) {
       const ProviderFacts facts = facts_of(provider, offer.provider, fleet_);
       judged = judge_provider(provider, facts, work_, fleet_.now);
+      if (class_.price_max && judged.expected_cost > *class_.price_max && can_take(judged.verdict))
+        judged.verdict = Verdict::too_dear;
     }
     const auto rank =
         listed.empty() ? offer.provider : static_cast<std::size_t>(place - listed.begin());

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "backends/contract/deadline.h"
+#include "backends/contract/need.h"
 #include "backends/contract/status.h"
 #include "config/settings.h"
 #include "gateway/policy/length.h"
@@ -25,13 +26,14 @@ struct RequestFacts {
   const config::Key* key = nullptr;  // nullptr: no keys are configured.
   bool local_only = false;           // The request asks to stay; its key may demand it, too.
   int prompt_tokens = 0;
-  int cached_tokens = 0;  // Of these, what the local engine need not read again.
-  std::optional<int>
-      completion_tokens_max;  // What the client allows; empty: as long as the model likes.
+  int cached_tokens = 0;                     // Of these, what the local engine need not read again.
+  std::optional<int> completion_tokens_max;  // Of one choice: what the client allows; empty: as
+                                             // long as the model likes.
   std::optional<double> completion_tokens_expected;  // Empty: what has been typical of late.
+  int choices = 1;
   bool streaming = false;
-  bool needs_tools = false;
-  bool text_only = true;
+  Endpoint asks = Endpoint::chat;                           // What a target must serve,
+  Need needs = Need::nothing;                               // …and be able to do.
   std::optional<std::chrono::milliseconds> client_timeout;  // Tightens the class's deadline.
   std::optional<std::chrono::milliseconds> ttft_max;     // Its own promises: they may only tighten
   std::optional<std::chrono::milliseconds> deadline;     // those of its class.

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <limits>
 
 namespace spillway::policy {
 namespace {
@@ -40,7 +42,7 @@ bool is_full(const EngineStatus& engine) {
 }
 
 Verdict obstacle(const EngineStatus* engine, const Work& work) {
-  if (!work.plain) return Verdict::incapable;
+  if (!writes(work.asks) || work.needs != Need::nothing) return Verdict::incapable;
   if (!engine || !engine->ready) return Verdict::not_ready;
   // One token at least; an answer without a limit is as long as the context allows.
   const std::int64_t tokens =
@@ -50,18 +52,39 @@ Verdict obstacle(const EngineStatus* engine, const Work& work) {
   return is_full(*engine) ? Verdict::queue_full : Verdict::fits;
 }
 
+bool lists(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool is_capable(const config::ProviderTarget& provider, const Work& work) {
+  if (!lists(provider.endpoints, name_of(work.asks))) return false;
+  if (work.needs == Need::nothing || provider.takes.empty()) return true;
+  return std::all_of(kNeeds.begin(), kNeeds.end(), [&](const NeedWords& words) {
+    return !has(work.needs, words.need) || lists(provider.takes, words.name);
+  });
+}
+
 Verdict obstacle(const config::ProviderTarget& provider, const ProviderFacts& facts,
-                 TimePoint now) {
+                 const Work& work, TimePoint now) {
+  if (!is_capable(provider, work)) return Verdict::incapable;
   if (facts.permission == Permission::open) return Verdict::breaker_open;
   if (facts.limited_until && now < *facts.limited_until) return Verdict::rate_limited;
   if (facts.in_flight >= provider.concurrency_max) return Verdict::busy;
   return Verdict::fits;
 }
 
+// What all choices together may take.
+std::optional<int> all_choices(const Work& work) {
+  if (work.choices == 1) return work.completion_tokens_max;
+  const std::int64_t each = work.completion_tokens_max.value_or(kCompletionTokensAssumed);
+  return static_cast<int>(
+      std::min<std::int64_t>(each * work.choices, std::numeric_limits<int>::max()));
+}
+
 Usage expected_usage(const Work& work) {
   Usage usage;
   usage.prompt_tokens = work.prompt_tokens;
-  usage.completion_tokens = static_cast<int>(std::lround(work.completion_tokens));
+  usage.completion_tokens = static_cast<int>(std::lround(work.completion_tokens * work.choices));
   return usage;
 }
 
@@ -119,7 +142,9 @@ Work work_of(const config::Sla& sla, std::size_t request_class, const RequestFac
   work.completion_tokens = expected_tokens(request_class, request, fleet);
   work.typical_tokens = fleet.answer_length.typical();
   work.remaining = fleet.answer_length.remaining();
-  work.plain = request.text_only && !request.needs_tools;
+  work.asks = request.asks;
+  work.choices = request.choices;
+  work.needs = request.needs;
   work.ttft_max = seconds(sla.ttft);
   work.per_token_max = seconds(sla.per_token);
   work.finish_max = seconds(sla.deadline);
@@ -157,9 +182,8 @@ Judged judge_provider(const config::ProviderTarget& provider, const ProviderFact
   judged.per_token = facts.tokens_per_second > 0.0 ? 1.0 / facts.tokens_per_second : 0.0;
   judged.finish = judged.ttft + judged.per_token * (work.completion_tokens - 1.0);
   judged.expected_cost = cost_of(provider.price, expected_usage(work));
-  judged.worst_case_cost =
-      worst_case_cost(provider.price, work.prompt_tokens, work.completion_tokens_max);
-  judged.verdict = obstacle(provider, facts, now);
+  judged.worst_case_cost = worst_case_cost(provider.price, work.prompt_tokens, all_choices(work));
+  judged.verdict = obstacle(provider, facts, work, now);
   if (can_take(judged.verdict)) compare(judged, work, work.ttft_max);
   return judged;
 }

@@ -18,10 +18,12 @@ struct Work {
   int cached_tokens = 0;
   std::optional<int> completion_tokens_max;
   double completion_tokens = 1.0;  // Expected.
+  int choices = 1;                 // So many answers, each of that length.
   double typical_tokens = 0.0;     // Of other answers of late; 0: unknown.
   Lane lane = Lane::foreground;
   Remaining remaining;
-  bool plain = true;  // Text in, text out, no tools.
+  Endpoint asks = Endpoint::chat;
+  Need needs = Need::nothing;
   double ttft_max = kNoHorizon;
   double per_token_max = kNoHorizon;
   double finish_max = kNoHorizon;

@@ -58,6 +58,18 @@ bool is_final(Verdict verdict) {
          verdict == Verdict::too_dear || can_take(verdict);
 }
 
+Error incapable(const RequestFacts& request) {
+  Error error{.code = Errc::invalid_request, .message = "", .param = "model"};
+  for (const NeedWords& words : kNeeds) {
+    if (!has(request.needs, words.need)) continue;
+    error.message = "Nobody who serves this model here takes " + std::string(words.name) + ".";
+    error.param = words.field;
+    return error;
+  }
+  error.message = "Nobody serves this model for " + std::string(name_of(request.asks)) + " here.";
+  return error;
+}
+
 Error unfit(const Plan& plan, const RequestFacts& request, const FleetFacts& fleet) {
   const Verdict verdict = plan.considered.empty() ? Verdict::fits : plan.considered.front().verdict;
   if (verdict == Verdict::too_long) {
@@ -71,11 +83,7 @@ Error unfit(const Plan& plan, const RequestFacts& request, const FleetFacts& fle
                             std::to_string(request.completion_tokens_max.value_or(1)) + " more.",
                  .param = "messages"};
   }
-  if (verdict == Verdict::incapable) {
-    return Error{.code = Errc::invalid_request,
-                 .message = "The local model takes plain text only, without tools or formats.",
-                 .param = request.text_only ? "tools" : "messages"};
-  }
+  if (verdict == Verdict::incapable) return incapable(request);
   return Error{.code = Errc::no_route,
                .message = plan.rule.empty()
                               ? "The policy leaves no target for this request's class."

@@ -42,6 +42,7 @@ std::optional<Shed> refusal_of(const Receipt& receipt) {
   if (!receipt.error || receipt.dispatched) return std::nullopt;
   switch (receipt.error->code) {
     case Errc::rate_limited: return Shed::rate;
+    case Errc::resource_unavailable: return Shed::overload;
     case Errc::over_budget: return Shed::budget;
     case Errc::overloaded: return Shed::overload;
     case Errc::deadline_exceeded: return Shed::deadline;

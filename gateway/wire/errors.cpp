@@ -34,9 +34,12 @@ Row row_of(Errc code) {
     case Errc::not_found: return {404, kRequest, "", Retry::never};
     case Errc::method_not_allowed: return {405, kRequest, "method_not_allowed", Retry::never};
     case Errc::payload_too_large: return {413, kRequest, "request_too_large", Retry::never};
+    case Errc::unsupported_media: return {415, kRequest, "unsupported_media_type", Retry::never};
     case Errc::headers_too_large: return {431, kRequest, "headers_too_large", Retry::never};
     case Errc::request_timeout: return {408, kRequest, "request_timeout", Retry::default_};
     case Errc::over_budget: return {429, "insufficient_quota", "insufficient_quota", Retry::never};
+    case Errc::resource_unavailable:
+      return {429, "rate_limit_error", "resource_unavailable", Retry::later};
     case Errc::rate_limited: return {429, "rate_limit_error", "rate_limit_exceeded", Retry::later};
     case Errc::overloaded: return {503, kBusy, "server_is_overloaded", Retry::later};
     case Errc::no_route: return {503, kBusy, "no_route", Retry::later};
@@ -56,6 +59,7 @@ int status_of(Errc code) { return row_of(code).status; }
 std::string_view type_of(Errc code) { return row_of(code).type; }
 
 std::string_view code_of(const Error& error) {
+  if (!error.kind.empty()) return error.kind;
   const bool by_rule = error.code == Errc::forbidden && !error.rule.empty();
   return by_rule ? "refused_by_policy" : row_of(error.code).code;
 }

@@ -136,24 +136,31 @@ std::optional<std::string> Fields::one_of(std::string_view name,
 
 std::string Fields::required_string(std::string_view name) {
   const bool missing = any(name) == nullptr;
-  if (missing) fail(name, "is required and must be a string");
+  if (missing) fail_missing(name, "a string");
   return missing ? std::string() : string(name).value_or(std::string());
 }
 
 Json* Fields::required_array(std::string_view name, std::size_t size_max) {
-  if (any(name) == nullptr) fail(name, "is required and must be an array");
+  if (any(name) == nullptr) fail_missing(name, "an array");
   return array(name, size_max);
 }
 
-void Fields::fail(std::string_view name, std::string why) {
+void Fields::fail(std::string_view name, std::string why, std::string_view kind) {
   if (error_) return;
   std::string param = path_of(name);
   std::string message = "'" + param + "' " + std::move(why);
-  error_ = Error{Errc::invalid_request, std::move(message), std::move(param), std::nullopt};
+  error_ = Error{.code = Errc::invalid_request,
+                 .message = std::move(message),
+                 .param = std::move(param),
+                 .kind = kind};
+}
+
+void Fields::fail_missing(std::string_view name, std::string_view wanted) {
+  fail(name, "is required and must be " + std::string(wanted), "missing_required_parameter");
 }
 
 void Fields::fail_type(std::string_view name, std::string_view wanted, const Json& found) {
-  fail(name, "must be " + std::string(wanted) + ", not " + found.type_name());
+  fail(name, "must be " + std::string(wanted) + ", not " + found.type_name(), "invalid_type");
 }
 
 }  // namespace spillway::wire

@@ -53,8 +53,9 @@ class Fields {
   std::string required_string(std::string_view name);
   Json* required_array(std::string_view name, std::size_t size_max);
 
-  // Records "path.name: why" unless something was wrong before.
-  void fail(std::string_view name, std::string why);
+  // Records "path.name: why" unless something was wrong before; `kind` is OpenAI's word for it.
+  void fail(std::string_view name, std::string why, std::string_view kind = "invalid_value");
+  void fail_missing(std::string_view name, std::string_view wanted);
 
   std::string path_of(std::string_view name) const { return path_ + std::string(name); }
 

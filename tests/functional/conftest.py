@@ -4,6 +4,7 @@ import pytest
 
 import configs
 from processes import KEY, MODEL, Gateway, Provider
+from upstream import Upstream
 
 
 @pytest.fixture
@@ -19,6 +20,15 @@ def processes():
 def start_provider(processes):
     def start(profile="instant", *flags):
         processes.append(Provider(profile, *flags))
+        return processes[-1]
+    return start
+
+
+@pytest.fixture
+def start_upstream(processes):
+    """Providers of the tests' own making (upstream.py)."""
+    def start(answer):
+        processes.append(Upstream(answer))
         return processes[-1]
     return start
 

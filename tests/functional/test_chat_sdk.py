@@ -162,7 +162,7 @@ def test_health_needs_no_key(gateway):
 
 
 def test_every_refusal_is_json(gateway):
-    for path in ("/", "/v1/nothing", "/v1/chat/completions"):
+    for path in ("/", "/v1/nothing", "/v1/embeddings"):
         status, body = get(gateway.root + path)
         assert status in (404, 405)
         assert set(json.loads(body)["error"]) == {"message", "type", "param", "code"}

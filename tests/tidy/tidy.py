@@ -29,7 +29,7 @@ HEAVY = {
         "backends/local/loader/", "backends/local/tokenizer/", "backends/local/template/",
     ],
     r"prometheus/": ["gateway/telemetry/"],
-    r"zlib\.h": ["gateway/simulate/"],
+    r"zlib\.h": ["gateway/simulate/", "gateway/http/"],
     r"sqlite3\.h": ["gateway/store/"],
 }
 
@@ -45,6 +45,7 @@ WALLS = {
     "gateway/http/": [CONTRACT, "config/"],
     "gateway/store/": [CONTRACT],
     "gateway/wire/": [CONTRACT, "config/"],
+    "gateway/stored/": [CONTRACT, "gateway/store/", "gateway/wire/"],
     "gateway/files/": [CONTRACT, "gateway/store/", "gateway/wire/"],
     "gateway/batch/": [CONTRACT, "gateway/store/", "gateway/wire/"],
     "gateway/openai/": [CONTRACT, "config/", "gateway/wire/"],

@@ -1,20 +1,32 @@
+#include "backends/cloud/dialects/dialect.h"
 #include "backends/cloud/dialects/members.h"
 #include "backends/cloud/dialects/openai.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace spillway::cloud::openai {
 namespace {
 
 using Kind = Parsed::Kind;
 
-std::string body_of(const std::string& client_body, bool stream = false) {
+const Ways& ways_of(std::string_view name) {
+  for (const Ways& ways : all_ways()) {
+    if (ways.name == name) return ways;
+  }
+  ADD_FAILURE() << name;
+  return all_ways().front();
+}
+
+std::string body_of(const std::string& client_body, bool stream = false,
+                    std::string_view ways = "openai", const Manner& manner = {}) {
   ChatRequest request;
   request.body = client_body;
   request.stream = stream;
-  const auto body = request_body(request, "up/stream");
+  const auto body = request_body(request, "up/stream", ways_of(ways), manner);
   return body ? *body : std::string(name_of(body.error().code));
 }
 
@@ -22,7 +34,7 @@ TEST(OpenAiRequest, ForwardsValuesByteForByte) {
   EXPECT_EQ(
       body_of(
           R"( { "seed" : 18446744073709551615 , "messages":[ {"role":"user","content":"a\"}]\u00e9"}], "stop":["\\"],"temperature":1e-1 } )"),
-      R"({"model":"up/stream","messages":[ {"role":"user","content":"a\"}]\u00e9"}],"seed":18446744073709551615,"stop":["\\"],"temperature":1e-1})");
+      R"({"model":"up/stream","seed":18446744073709551615,"messages":[ {"role":"user","content":"a\"}]\u00e9"}],"stop":["\\"],"temperature":1e-1})");
 }
 
 TEST(OpenAiRequest, ReplacesModelAndStreamAndAsksForUsage) {
@@ -38,6 +50,84 @@ TEST(OpenAiRequest, DropsWhatTheProviderDoesNotTake) {
   EXPECT_EQ(body_of(R"({"top_k":5,"min_p":0.1,"ignore_eos":true,"service_tier":"priority",)"
                     R"("x_spillway":{"a":[1]},"user":null,"messages":[],"thinking":{"type":"x"}})"),
             R"({"model":"up/stream","messages":[],"thinking":{"type":"x"}})");
+}
+
+TEST(OpenAiRequest, ForwardsWhatTheOperatorOrTheDialectNames) {
+  const std::string client = R"({"top_k":5,"guided_json":{"a":1},"x":[1],"messages":[]})";
+  const std::vector<std::pair<Manner, std::string>> cases = {
+      {{}, R"({"model":"up/stream","messages":[]})"},
+      {{.forward_fields = {"x"}}, R"({"model":"up/stream","x":[1],"messages":[]})"},
+      {{.forward_fields = {"*"}},
+       R"({"model":"up/stream","top_k":5,"guided_json":{"a":1},"x":[1],"messages":[]})"}};
+  for (const auto& [manner, body] : cases)
+    EXPECT_EQ(body_of(client, false, "openai", manner), body);
+  EXPECT_EQ(body_of(client, false, "vllm"),
+            R"({"model":"up/stream","top_k":5,"guided_json":{"a":1},"messages":[]})");
+  // Never what would change who pays, or what was not asked for.
+  EXPECT_EQ(body_of(R"({"service_tier":"priority","model":"x"})", false, "openai",
+                    {.forward_fields = {"*"}}),
+            R"({"model":"up/stream"})");
+}
+
+TEST(OpenAiRequest, NamesTheLimitAsTheDialectDoes) {
+  ChatRequest request;
+  request.body = R"({"max_tokens":3,"max_completion_tokens":7,"store":true,"messages":[]})";
+  request.sampling.tokens_max = 7;
+  EXPECT_EQ(*request_body(request, "m", ways_of("deepseek"), {}),
+            R"({"model":"m","messages":[],"max_tokens":7})");
+  EXPECT_EQ(*request_body(request, "m", ways_of("openai"), {}),
+            R"({"model":"m","max_tokens":3,"max_completion_tokens":7,"store":true,"messages":[]})");
+}
+
+TEST(OpenAiRequest, OtherEndpointsGetWhatIsTheirs) {
+  ChatRequest request;
+  request.body = R"({"model":"e","input":["a"],"encoding_format":"base64","truncate":"END"})";
+  request.endpoint = Endpoint::embeddings;
+  EXPECT_EQ(*request_body(request, "m", ways_of("openai"), {}),
+            R"({"model":"m","input":["a"],"encoding_format":"base64","truncate":"END"})");
+  request.body = R"({"prompt":[1,2],"suffix":"x","echo":true,"best_of":2,"input":1})";
+  request.endpoint = Endpoint::completions;
+  EXPECT_EQ(*request_body(request, "m", ways_of("openai"), {}),
+            R"({"model":"m","prompt":[1,2],"suffix":"x","best_of":2})");
+  request.needs = Need::echo;
+  EXPECT_EQ(*request_body(request, "m", ways_of("openai"), {}),
+            R"({"model":"m","prompt":[1,2],"suffix":"x","echo":true,"best_of":2})");
+}
+
+TEST(OpenAiUrls, AreWhereTheServiceHasThem) {
+  ChatRequest chat, completion, embedding, begun;
+  completion.endpoint = Endpoint::completions;
+  embedding.endpoint = Endpoint::embeddings;
+  begun.begun = "a";
+  const Manner plain{.base_url = "https://a/v1/"}, azure{"https://b", "2024-10-21"},
+      deepseek{"https://c/v1"};
+  EXPECT_EQ(dialect_named("openai")->url(chat, "m", plain), "https://a/v1/chat/completions");
+  EXPECT_EQ(dialect_named("openai")->url(embedding, "m", plain), "https://a/v1/embeddings");
+  EXPECT_EQ(dialect_named("azure")->url(completion, "dep", azure),
+            "https://b/openai/deployments/dep/completions?api-version=2024-10-21");
+  EXPECT_EQ(dialect_named("azure")->headers("k"), std::vector<std::string>{"api-key: k"});
+  EXPECT_EQ(dialect_named("deepseek")->url(chat, "m", deepseek), "https://c/v1/chat/completions");
+  EXPECT_EQ(dialect_named("deepseek")->url(completion, "m", deepseek),
+            "https://c/beta/completions");
+  EXPECT_EQ(dialect_named("deepseek")->url(begun, "m", {"https://c/beta"}),
+            "https://c/beta/chat/completions");
+}
+
+TEST(OpenAiAnswer, CompletionsObjectsAndLogprobs) {
+  const Parsed chunk = parse_chunk(
+      R"({"choices":[{"index":1,"text":"a","logprobs":{"tokens":["a"]},"finish_reason":null}]})");
+  ASSERT_EQ(chunk.deltas.size(), 1u);
+  EXPECT_EQ(chunk.deltas[0].text, "a");
+  EXPECT_EQ(chunk.deltas[0].choice, 1);
+  EXPECT_EQ(chunk.deltas[0].logprobs, R"({"tokens":["a"]})");
+  const std::string body = R"({"data":[],"usage":{"total_tokens":9}})";
+  const Parsed object = parse_object(body);
+  ASSERT_EQ(object.deltas.size(), 1u);
+  EXPECT_EQ(object.deltas[0].object, body);
+  EXPECT_EQ(object.usage->prompt_tokens, 9);
+  EXPECT_EQ(parse_object(R"({"error":{"message":"m"}})").kind, Kind::complaint);
+  EXPECT_EQ(parse_object("<html>").kind, Kind::garbage);
+  EXPECT_EQ(parse_complaint(R"([{"error":{"code":400,"message":"m"}}])")->message, "m");
 }
 
 // Otherwise a request could say one thing to the checks here and another to the provider.
@@ -59,10 +149,10 @@ TEST(OpenAiRequest, AsksToGoOnWithABegunAnswer) {
   request.body = R"({"max_tokens":12,"messages":[{"role":"user","content":"]"} ],"n":1})";
   request.begun = "He said \"no\n";
   request.sampling.tokens_max = 9;
-  EXPECT_EQ(*request_body(request, "m", "prefix"),
+  EXPECT_EQ(*request_body(request, "m", ways_of("openai"), {.continues = "prefix"}),
             R"({"model":"m","max_tokens":9,"messages":[{"role":"user","content":"]"} ,)"
             R"({"role":"assistant","content":"He said \"no\n","prefix":true}],"n":1})");
-  EXPECT_EQ(*request_body(request, "m", "continue_final_message"),
+  EXPECT_EQ(*request_body(request, "m", ways_of("openai"), {.continues = "continue_final_message"}),
             R"({"model":"m","max_tokens":9,"messages":[{"role":"user","content":"]"} ,)"
             R"({"role":"assistant","content":"He said \"no\n"}],"n":1,)"
             R"("continue_final_message":true,"add_generation_prompt":false})");
@@ -71,7 +161,7 @@ TEST(OpenAiRequest, AsksToGoOnWithABegunAnswer) {
 TEST(OpenAiRequest, QuotesTheModel) {
   ChatRequest request;
   request.body = "{}";
-  EXPECT_EQ(*request_body(request, "a\"b\\"), R"({"model":"a\"b\\"})");
+  EXPECT_EQ(*request_body(request, "a\"b\\", ways_of("openai"), {}), R"({"model":"a\"b\\"})");
 }
 
 TEST(MemberReader, SkipsNestedValuesWhole) {

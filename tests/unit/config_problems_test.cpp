@@ -64,7 +64,8 @@ const std::vector<BadFile> kBadFiles = {
       "5:3: server.lisen: unknown key, did you mean `listen`?",
       "6:3: server.colour: unknown key; valid here: listen, admin, workers, state, admin_key, "
       "drain, "
-      "connections_max, body_max, headers_max, header_timeout, body_timeout, idle_timeout, "
+      "connections_max, body_max, headers_max, keep_alive, header_timeout, body_timeout, "
+      "idle_timeout, "
       "write_timeout"}},
     {"right_word_wrong_level",
      "targets:\n  p:\n    kind: provider\n    base_url: http://127.0.0.1/v1\n    serves: m\n"

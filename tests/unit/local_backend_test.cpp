@@ -36,7 +36,7 @@ class LocalBackendTest : public ::testing::Test {
 
   static std::shared_ptr<ChatRequest> request(std::size_t prompt_tokens, int tokens_max) {
     auto request = std::make_shared<ChatRequest>();
-    request->messages = {{Role::user, std::string(prompt_tokens, 'x'), "", true}};
+    request->messages = {{Role::user, std::string(prompt_tokens, 'x'), ""}};
     request->sampling.temperature = 0;
     request->sampling.tokens_max = tokens_max;
     return request;
@@ -168,7 +168,7 @@ TEST_F(LocalBackendTest, RefusesWhatCanNeverFit) {
   EXPECT_EQ(ask(request(510, 3)).error->code, Errc::context_too_long);
   EXPECT_EQ(ask(request(510, 2)).text, "ab");
   auto picture = request(3, 3);
-  picture->text_only = false;
+  picture->needs = Need::images;
   EXPECT_EQ(ask(picture).error->code, Errc::invalid_request);
 }
 
@@ -285,7 +285,7 @@ class Crowd {
  private:
   std::shared_ptr<const ChatRequest> request() {
     auto request = std::make_shared<ChatRequest>();
-    request->messages = {{Role::user, std::string(1 + random_() % 200, 'x'), "", true}};
+    request->messages = {{Role::user, std::string(1 + random_() % 200, 'x'), ""}};
     request->sampling.temperature = 0;
     request->sampling.tokens_max = static_cast<int>(1 + random_() % 24);
     return request;

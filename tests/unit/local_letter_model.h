@@ -41,6 +41,12 @@ class LetterCodec final : public TextCodec {
     for (const char letter : begun) ids.push_back(letter - 'a');
     return ids;
   }
+  std::vector<std::int32_t> encode_text(std::string_view text) const override {
+    std::vector<std::int32_t> ids;
+    for (const char letter : text) ids.push_back(letter - 'a');
+    return ids;
+  }
+  int vocabulary_size() const override { return 26; }
   std::unique_ptr<TextStream> open_stream() const override {
     class Stream final : public TextStream {
       std::string push(std::int32_t id) override { return {static_cast<char>('a' + id)}; }

@@ -63,7 +63,7 @@ TEST(Errors, CarryParamAndRetryAdvice) {
 
 TEST(ChatWriter, WritesTheChunksClientsExpect) {
   const ChatWriter writer(info());
-  const Json first = event(writer.first_chunk());
+  const Json first = event(writer.first_chunks());
   EXPECT_EQ(first.at("object"), "chat.completion.chunk");
   EXPECT_EQ(first.at("id"), "chatcmpl-1");
   EXPECT_EQ(first.at("model"), "m");
@@ -94,7 +94,7 @@ TEST(ChatWriter, UsageIsNullUntilItsOwnChunk) {
   auto asked = info(true);
   asked.service_tier = "default";
   const ChatWriter writer(asked);
-  for (const std::string& text : {writer.first_chunk(), writer.finish(FinishReason::stop)}) {
+  for (const std::string& text : {writer.first_chunks(), writer.finish(FinishReason::stop)}) {
     EXPECT_TRUE(event(text).at("usage").is_null());
     EXPECT_EQ(event(text).at("service_tier"), "default");
   }
@@ -248,6 +248,33 @@ TEST(ChatProtocol, SaysAWholeAnswerOfTheLastTargetAlone) {
   EXPECT_EQ(body.at("choices").at(0).at("message").at("content"), "kept");
   EXPECT_EQ(body.at("choices").at(0).at("finish_reason"), "length");
   EXPECT_EQ(body.at("usage").at("total_tokens"), 5);
+}
+
+TEST(ChatProtocol, SaysEachChoiceAndItsLogprobs) {
+  const auto streamed = ask(R"(,"n":2,"stream":true,"logprobs":true)");
+  const auto whole = ask(R"(,"n":2,"logprobs":true)");
+  EXPECT_EQ(events(streamed.writer->begin({})).size(), 2u);
+  for (const auto& [choice, text] : {std::pair(1, "b"), {0, "a"}, {1, "c"}}) {
+    Delta delta;
+    delta.choice = choice;
+    delta.text = text;
+    delta.logprobs = R"({"content":[{"token":")" + delta.text + R"("}],"refusal":null})";
+    const Json said = event(streamed.writer->piece(delta)).at("choices").at(0);
+    EXPECT_EQ(said.at("index"), choice);
+    EXPECT_EQ(said.at("logprobs"), Json::parse(delta.logprobs));
+    whole.writer->piece(delta);
+  }
+  const wire::Ending ending{{FinishReason::length, FinishReason::stop}, {3, 2, 0, 0}};
+  const auto last = events(streamed.writer->end(ending));
+  ASSERT_EQ(last.size(), 3u);
+  EXPECT_EQ(event(last[0]).at("choices").at(0).at("finish_reason"), "length");
+  EXPECT_EQ(event(last[1]).at("choices").at(0).at("index"), 1);
+  const Json choices = Json::parse(whole.writer->end(ending)).at("choices");
+  ASSERT_EQ(choices.size(), 2u);
+  EXPECT_EQ(choices[1].at("message").at("content"), "bc");
+  EXPECT_EQ(choices[1].at("finish_reason"), "stop");
+  EXPECT_EQ(choices[1].at("logprobs"),
+            Json::parse(R"({"content":[{"token":"b"},{"token":"c"}],"refusal":null})"));
 }
 
 TEST(ChatIds, ComeFromTheRequest) { EXPECT_EQ(chat_completion_id("req_12ab"), "chatcmpl-12ab"); }

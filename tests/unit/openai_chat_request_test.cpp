@@ -66,8 +66,7 @@ TEST(ParseChat, ReadsWhatItIsGiven) {
   EXPECT_TRUE(chat->stream);
   EXPECT_TRUE(chat->include_usage);
   EXPECT_EQ(chat->service_tier, "flex");
-  EXPECT_TRUE(chat->text_only);
-  EXPECT_FALSE(chat->needs_tools);
+  EXPECT_EQ(chat->needs, Need::nothing);
   EXPECT_EQ(chat->body, body);
 }
 
@@ -126,8 +125,7 @@ TEST(ParseChat, RangesAtTheLimitAndPastIt) {
       {"presence_penalty", "2", "2.1"},
       {"repetition_penalty", "0.1", "0"},
       {"n", "1", "0"},
-      {"n", "1", "2"},
-      {"n", "1", "129"},
+      {"n", "128", "129"},
       {"max_tokens", "1", "0"},
       {"max_completion_tokens", "1", "-1"},
       {"max_tokens", "2147483647", "2147483648"},
@@ -181,21 +179,55 @@ TEST(ParseChat, MissingFieldsAndBrokenMessages) {
 TEST(ParseChat, KnowsWhatNeedsMoreThanText) {
   const auto image = accepted(
       R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]})");
-  EXPECT_FALSE(image->text_only);
-  EXPECT_FALSE(image->messages[0].text_only);
-  EXPECT_TRUE(
-      accepted(
-          request(
-              R"("tools":[{"type":"function","function":{"name":"get_it-2"}}],"tool_choice":"auto",)"))
-          ->needs_tools);
-  EXPECT_TRUE(accepted(request(R"("response_format":{"type":"json_object"},)"))->needs_tools);
-  EXPECT_FALSE(accepted(request(R"("response_format":{"type":"text"},"tools":[],)"))->needs_tools);
+  EXPECT_EQ(image->needs, Need::images);
+  const std::vector<std::pair<std::string, Need>> cases = {
+      {R"("tools":[{"type":"function","function":{"name":"get_it-2"}}],"tool_choice":"auto",)",
+       Need::tools},
+      {R"("functions":[{"name":"f"}],)", Need::tools},
+      {R"("response_format":{"type":"json_object"},)", Need::formats},
+      {R"("response_format":{"type":"text"},"tools":[],)", Need::nothing},
+      {R"("n":1,"logit_bias":{},"logprobs":false,"modalities":["text"],)", Need::nothing},
+      {R"("n":2,)", Need::choices},
+      {R"("logprobs":true,)", Need::logprobs},
+      {R"("logit_bias":{"5":-100},)", Need::logit_bias},
+      {R"("modalities":["text","audio"],)", Need::audio},
+      {R"("n":128,"logprobs":true,)", Need::choices | Need::logprobs}};
+  for (const auto& [members, needs] : cases) EXPECT_EQ(accepted(request(members))->needs, needs);
+  EXPECT_EQ(accepted(request(R"("n":128,)"))->choices, 128);
+  const std::vector<std::pair<std::string, Need>> parts = {
+      {"input_audio", Need::audio}, {"file", Need::files}, {"new_kind", Need::files}};
+  for (const auto& [type, need] : parts) {
+    const auto chat = accepted(R"({"model":"m","messages":[{"role":"user","content":[{"type":")" +
+                               type + R"("}]}]})");
+    EXPECT_EQ(chat->needs, need);
+  }
   EXPECT_EQ(
       refused(request(R"("tools":[{"type":"function","function":{"name":"no way"}}],)")).param,
       "tools[0].function.name");
   EXPECT_EQ(refused(request(R"("tools":[{"type":"function"}],)")).param, "tools[0].function");
   EXPECT_EQ(refused(request(R"("response_format":{"type":"json_schema","json_schema":{}},)")).param,
             "response_format.json_schema.name");
+}
+
+TEST(ParseChat, SaysInOpenAisWordsWhatIsWrong) {
+  EXPECT_EQ(refused(R"({"messages":[{"role":"user","content":"a"}]})").kind,
+            "missing_required_parameter");
+  EXPECT_EQ(refused(R"({"model":"m"})").kind, "missing_required_parameter");
+  EXPECT_EQ(refused(request(R"("temperature":"hot",)")).kind, "invalid_type");
+  EXPECT_EQ(refused(request(R"("temperature":3,)")).kind, "invalid_value");
+  EXPECT_EQ(refused("{").kind, "");
+}
+
+TEST(ParseChat, ToolChoiceNamesWhatIsThere) {
+  const std::string tools = R"("tools":[{"type":"function","function":{"name":"f"}},)"
+                            R"({"type":"custom","custom":{"name":"c"}}],"tool_choice":)";
+  accepted(request(tools + R"({"type":"function","function":{"name":"f"}},)"));
+  accepted(request(tools + R"({"type":"custom","custom":{"name":"c"}},)"));
+  accepted(request(tools + R"({"type":"allowed_tools","allowed_tools":{}},)"));
+  EXPECT_EQ(refused(request(tools + R"({"type":"function"},)")).param, "tool_choice.function");
+  EXPECT_EQ(refused(request(tools + R"({"function":{}},)")).param, "tool_choice.type");
+  EXPECT_EQ(refused(request(R"("tool_choice":"required",)")).param, "tool_choice");
+  accepted(request(R"("tool_choice":"none",)"));
 }
 
 TEST(ParseChat, FieldsThatNeedEachOther) {

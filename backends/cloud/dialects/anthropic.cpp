@@ -7,7 +7,9 @@ constexpr std::string_view kVersion = "anthropic-version: 2023-06-01";
 
 class Anthropic final : public Dialect {
  public:
-  std::string_view path() const override { return "messages"; }
+  std::string url(const ChatRequest&, std::string_view, const Manner& manner) const override {
+    return manner.base_url + (manner.base_url.ends_with('/') ? "" : "/") + "messages";
+  }
 
   std::vector<std::string> headers(const std::string& key) const override {
     std::vector<std::string> lines = {std::string(kVersion)};
@@ -16,7 +18,7 @@ class Anthropic final : public Dialect {
   }
 
   Result<std::string> request_body(const ChatRequest& request, std::string_view model,
-                                   std::string_view) const override {
+                                   const Manner&) const override {
     return anthropic::request_body(request, model);
   }
 

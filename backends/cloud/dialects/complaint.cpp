@@ -18,7 +18,10 @@ std::string word_of(const Json& object, const char* name) {
 }  // namespace
 
 std::optional<Complaint> parse_complaint(std::string_view body) {
-  const Json answer = Json::parse(body, nullptr, false);
+  const Json parsed = Json::parse(body, nullptr, false);
+  // Gemini's endpoint puts its error object into a list.
+  const bool in_list = parsed.is_array() && !parsed.empty();
+  const Json& answer = in_list ? parsed.front() : parsed;
   if (!answer.is_object()) return std::nullopt;
   const auto error = answer.find("error");
   if (error != answer.end() && error->is_string()) {

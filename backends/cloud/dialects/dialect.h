@@ -36,6 +36,14 @@ struct Parsed {
   Complaint complaint;
 };
 
+// What the operator says of one provider, as far as its dialect minds.
+struct Manner {
+  std::string base_url;
+  std::string api_version;                  // Azure's; empty: none.
+  std::vector<std::string> forward_fields;  // Beside the dialect's own; "*": all.
+  std::string continues = "no";             // As config::ProviderTarget::continues.
+};
+
 class AnswerReader {
  public:
   virtual ~AnswerReader() = default;
@@ -51,18 +59,17 @@ class Dialect {
  public:
   virtual ~Dialect() = default;
 
-  // Behind base_url and a slash.
-  virtual std::string_view path() const = 0;
+  // Where to post `request` for the provider's `model`.
+  virtual std::string url(const ChatRequest& request, std::string_view model,
+                          const Manner& manner) const = 0;
 
   // Header lines that say who asks; `key` may be empty.
   virtual std::vector<std::string> headers(const std::string& key) const = 0;
 
-  // The body to send for `request` with the provider's `model`. What is to be gone on with
-  // (ChatRequest::begun) is asked for as `continues` says, a word of
-  // config::ProviderTarget::continues. Fails with invalid_request if the client's body is no JSON
-  // object.
+  // The body to send for it. What is to be gone on with (ChatRequest::begun) is asked for as
+  // `manner.continues` says. Fails with invalid_request if the client's body is no JSON object.
   virtual Result<std::string> request_body(const ChatRequest& request, std::string_view model,
-                                           std::string_view continues) const = 0;
+                                           const Manner& manner) const = 0;
 
   virtual std::unique_ptr<AnswerReader> reader(const ChatRequest& request) const = 0;
 

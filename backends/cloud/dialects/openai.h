@@ -1,9 +1,10 @@
-// How a provider that speaks OpenAI's chat completions writes a request and says its answer.
+// How a provider that speaks OpenAI's protocol writes a request and says its answer.
 //
 // Pure functions, any thread: strings in, values out. Untrusted bytes in, so everything is checked.
 #pragma once
 
 #include "backends/cloud/dialects/dialect.h"
+#include "backends/cloud/dialects/openai_ways.h"
 
 #include <string>
 #include <string_view>
@@ -11,18 +12,22 @@
 namespace spillway::cloud::openai {
 
 // The body to send for `request` with the provider's `model`: the client's own JSON, each value
-// byte for byte, less what the provider does not take (fields of ours, of vLLM, nulls, and
-// service_tier, which names a class of ours and would buy a dearer one there). A stream always asks
-// for its usage. What is to be gone on with (ChatRequest::begun) is asked for as `continues` says,
-// a word of config::ProviderTarget::continues. Fails with invalid_request if the client's body is
-// no JSON object.
+// byte for byte and in its order, less nulls and what the provider does not take (fields of ours,
+// of other providers, and service_tier, which names a class of ours and would buy a dearer one
+// there); embeddings, moderations and rankings lose nothing else. A stream always asks for its
+// usage. What is to be gone on with (ChatRequest::begun) is asked for as `manner.continues` says.
+// Fails with invalid_request if the client's body is no JSON object.
 Result<std::string> request_body(const ChatRequest& request, std::string_view model,
-                                 std::string_view continues = "no");
+                                 const Ways& ways, const Manner& manner);
 
-// One event's data.
+// One event's data, of a chat or a completion.
 Parsed parse_chunk(std::string_view data);
 
 // A whole answer: one Delta with `finish` for each choice.
 Parsed parse_answer(std::string_view body);
+
+// An answer that is no conversation (embeddings, moderations, rankings): one Delta with the body as
+// its `object`.
+Parsed parse_object(std::string_view body);
 
 }  // namespace spillway::cloud::openai

@@ -49,6 +49,9 @@ std::optional<Usage> usage_of(std::string_view object) {
       usage.reasoning_tokens = count_in(member->value, "reasoning_tokens");
     }
   }
+  // Of what has no completion some tell the sum alone.
+  if (usage.prompt_tokens == 0 && usage.completion_tokens == 0)
+    usage.prompt_tokens = count_in(object, "total_tokens");
   usage.cached_tokens = std::min(usage.cached_tokens, usage.prompt_tokens);
   usage.reasoning_tokens = std::min(usage.reasoning_tokens, usage.completion_tokens);
   return usage;
@@ -97,23 +100,28 @@ bool read_message(std::string_view message, Delta& delta) {
 void read_choice(std::string_view choice, std::string_view message_name, Parsed& parsed) {
   Delta delta;
   std::string_view message;
+  std::string_view text;  // Of a completion, which has no message.
   std::string_view reason;
   MemberReader reader(choice);
   while (const auto member = reader.next()) {
     if (member->is("index")) delta.choice = count_of(member->value);
     if (member->is(message_name)) message = member->value;
+    if (member->is("text")) text = member->value;
     if (member->is("finish_reason")) reason = member->value;
+    if (member->is("logprobs") && member->value.starts_with('{')) delta.logprobs = member->value;
   }
   const bool readable = reader.complete() && delta.choice < kChoicesMax &&
                         (is_null(message) || read_message(message, delta));
   if (!readable) return void(parsed = garbage());
+  if (is_null(message) && !is_null(text)) delta.text = text_of(text).value_or("");
   if (!is_null(reason)) {
     const std::string name = text_of(reason).value_or("");
     delta.finish = finish_reason_of(name);
     // Such as DeepSeek's insufficient_system_resource: the answer is cut, however well formed.
     if (!delta.finish) return void(parsed = complain({"the answer ended with " + name, "", ""}));
   }
-  const bool says_nothing = delta.text.empty() && delta.reasoning.empty() && delta.extra.empty();
+  const bool says_nothing = delta.text.empty() && delta.reasoning.empty() && delta.extra.empty() &&
+                            delta.logprobs.empty();
   if (!says_nothing || delta.finish) parsed.deltas.push_back(std::move(delta));
 }
 
@@ -152,6 +160,23 @@ Parsed parse_answer(std::string_view body) {
   const auto finished = [](const Delta& delta) { return delta.finish.has_value(); };
   const bool whole = std::all_of(parsed.deltas.begin(), parsed.deltas.end(), finished);
   return whole && !parsed.deltas.empty() ? parsed : garbage();
+}
+
+Parsed parse_object(std::string_view body) {
+  if (!is_json(body) || !body.starts_with('{')) return garbage();
+  Parsed parsed;
+  std::string_view error;
+  MemberReader reader(body);
+  while (const auto member = reader.next()) {
+    if (member->is("usage")) parsed.usage = usage_of(member->value);
+    if (member->is("error")) error = member->value;
+  }
+  if (!is_null(error)) return complain(parse_complaint(body).value_or(Complaint{}));
+  Delta delta;
+  delta.object = body;
+  delta.finish = FinishReason::stop;
+  parsed.deltas.push_back(std::move(delta));
+  return parsed;
 }
 
 }  // namespace spillway::cloud::openai

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
+#include <vector>
 
 namespace spillway::cloud::openai {
 
@@ -52,20 +54,56 @@ std::string quoted(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-using Values = std::array<std::string_view, kForwarded.size()>;
+constexpr std::array<std::string_view, 4> kOfCompletions = {"best_of", "echo", "prompt", "suffix"};
+constexpr std::array<std::string_view, 4> kOurs = {"model", "stream", "stream_options",
+                                                   "service_tier"};
+
+template <class List>
+bool lists(const List& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool is_limit(std::string_view key) {
+  return key == "max_tokens" || key == "max_completion_tokens";
+}
+
+// Whether the provider gets this field of a request.
+bool takes(const ChatRequest& request, const Ways& ways, const Manner& manner,
+           std::string_view key) {
+  if (lists(kOurs, key)) return false;
+  if (!writes(request.endpoint)) return true;
+  if (is_limit(key)) return ways.limit_field.empty();
+  if (lists(ways.lacks, key)) return false;
+  if (std::binary_search(kForwarded.begin(), kForwarded.end(), key)) return true;
+  if (request.endpoint == Endpoint::completions && lists(kOfCompletions, key))
+    return key != "echo" || has(request.needs, Need::echo);
+  if (lists(ways.adds, key) || lists(manner.forward_fields, key)) return true;
+  return lists(manner.forward_fields, std::string_view("*"));
+}
+
+struct Field {
+  std::string key;
+  std::string_view value;
+};
 
 // Of a key given twice the last value counts, as for the parser that read the request here: so the
 // provider cannot be made to see another request than the one that was checked.
-Result<Values> forwarded_values(std::string_view body) {
-  Values values;
-  MemberReader reader(body);
+Result<std::vector<Field>> fields_for(const ChatRequest& request, const Ways& ways,
+                                      const Manner& manner) {
+  std::vector<Field> fields;
+  MemberReader reader(request.body);
   while (const auto member = reader.next()) {
-    const std::string key = text_of_key(member->key);
-    const auto* place = std::lower_bound(kForwarded.begin(), kForwarded.end(), key);
-    if (place == kForwarded.end() || *place != key) continue;
-    values[place - kForwarded.begin()] = member->value == "null" ? "" : member->value;
+    std::string key = text_of_key(member->key);
+    if (!takes(request, ways, manner, key)) continue;
+    const auto known = std::find_if(fields.begin(), fields.end(),
+                                    [&](const Field& field) { return field.key == key; });
+    if (known == fields.end()) {
+      fields.push_back({std::move(key), member->value});
+    } else {
+      known->value = member->value;
+    }
   }
-  if (reader.complete()) return values;
+  if (reader.complete()) return fields;
   return Error{Errc::invalid_request, "the request body must be a JSON object", "", std::nullopt};
 }
 
@@ -77,49 +115,46 @@ void append_begun(std::string_view messages, std::string_view begun, std::string
   body.append(continues == "prefix" ? R"(,"prefix":true}])" : "}]");
 }
 
-bool is_limit(std::string_view key) {
-  return key == "max_tokens" || key == "max_completion_tokens";
-}
-
-// A member of a request that is to be gone on with, or to end sooner than the client said.
-void append_changed(std::string_view key, std::string_view value, const ChatRequest& request,
-                    std::string_view continues, std::string& body) {
-  if (key == "messages" && !request.begun.empty())
-    return append_begun(value, request.begun, continues, body);
-  if (is_limit(key) && request.sampling.tokens_max) {
+// Of a request that is to be gone on with, or to end sooner than the client said, some change.
+void append_value(const Field& field, const ChatRequest& request, const Manner& manner,
+                  std::string& body) {
+  const bool goes_on = !request.begun.empty();
+  const bool limited = (goes_on || request.cut_short) && request.sampling.tokens_max;
+  if (goes_on && field.key == "messages") {
+    append_begun(field.value, request.begun, manner.continues, body);
+  } else if (limited && is_limit(field.key)) {
     body.append(std::to_string(*request.sampling.tokens_max));
-    return;
+  } else {
+    body.append(field.value);
   }
-  body.append(value);
 }
 
 }  // namespace
 
 Result<std::string> request_body(const ChatRequest& request, std::string_view model,
-                                 std::string_view continues) {
-  const auto values = forwarded_values(request.body);
-  if (!values) return values.error();
+                                 const Ways& ways, const Manner& manner) {
+  const auto fields = fields_for(request, ways, manner);
+  if (!fields) return fields.error();
 
   std::string body;
   body.reserve(request.body.size() + model.size() + 96);
   body.append(R"({"model":)").append(quoted(model));
   if (request.stream) body.append(R"(,"stream":true,"stream_options":{"include_usage":true})");
-  bool limited = !request.cut_short;
-  for (std::size_t i = 0; i < kForwarded.size(); ++i) {
-    const std::string_view value = (*values)[i];
-    if (value.empty()) continue;
-    limited = limited || is_limit(kForwarded[i]);
-    body.append(",\"").append(kForwarded[i]).append("\":");
-    if (request.begun.empty() && !request.cut_short) {
-      body.append(value);
-    } else {
-      append_changed(kForwarded[i], value, request, continues, body);
-    }
+  bool limited = !request.cut_short || !writes(request.endpoint);
+  for (const Field& field : *fields) {
+    if (field.value == "null") continue;
+    limited = limited || is_limit(field.key);
+    body.append(",").append(quoted(std::string_view(field.key))).append(":");
+    append_value(field, request, manner, body);
   }
-  if (!limited)
-    body.append(R"(,"max_tokens":)")
+  const bool renamed =
+      !ways.limit_field.empty() && request.sampling.tokens_max && writes(request.endpoint);
+  if (renamed || !limited)
+    body.append(",\"")
+        .append(renamed ? ways.limit_field : "max_tokens")
+        .append("\":")
         .append(std::to_string(request.sampling.tokens_max.value_or(1)));
-  if (!request.begun.empty() && continues == "continue_final_message")
+  if (!request.begun.empty() && manner.continues == "continue_final_message")
     body.append(R"(,"continue_final_message":true,"add_generation_prompt":false)");
   body.push_back('}');
   return body;

@@ -32,16 +32,20 @@ class SyntheticCodec final : public TextCodec {
     std::vector<std::int32_t> ids;
     for (const Message& message : messages) {
       ids.insert(ids.end(), kTokensPerMessage, 1);
-      for (std::size_t at = 0; at < message.content.size(); at += kBytesPerToken) {
-        ids.push_back(static_cast<unsigned char>(message.content[at]));
-      }
+      append(message.content, ids);
     }
     ids.push_back(1);
-    for (std::size_t at = 0; at < begun.size(); at += kBytesPerToken) {
-      ids.push_back(static_cast<unsigned char>(begun[at]));
-    }
+    append(begun, ids);
     return ids;
   }
+
+  std::vector<std::int32_t> encode_text(std::string_view text) const override {
+    std::vector<std::int32_t> ids;
+    append(text, ids);
+    return ids;
+  }
+
+  int vocabulary_size() const override { return kSyntheticVocabulary; }
 
   std::unique_ptr<TextStream> open_stream() const override {
     return std::make_unique<SyntheticStream>();
@@ -50,6 +54,11 @@ class SyntheticCodec final : public TextCodec {
   const std::vector<std::int32_t>& end_ids() const override { return end_ids_; }
 
  private:
+  static void append(std::string_view text, std::vector<std::int32_t>& ids) {
+    for (std::size_t at = 0; at < text.size(); at += kBytesPerToken)
+      ids.push_back(static_cast<unsigned char>(text[at]));
+  }
+
   const std::vector<std::int32_t> end_ids_{kEnd};
 };
 

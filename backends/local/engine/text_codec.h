@@ -37,7 +37,13 @@ class TextCodec {
   virtual Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages,
                                                    std::string_view begun) const = 0;
 
+  // Plain text, without a template.
+  virtual std::vector<std::int32_t> encode_text(std::string_view text) const = 0;
+
   virtual std::unique_ptr<TextStream> open_stream() const = 0;
+
+  // Ids are below it.
+  virtual int vocabulary_size() const = 0;
 
   // The ids with which the model ends an answer, sorted; they have no text.
   virtual const std::vector<std::int32_t>& end_ids() const = 0;

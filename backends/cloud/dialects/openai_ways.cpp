@@ -1,0 +1,87 @@
+#include "backends/cloud/dialects/openai_ways.h"
+
+#include <array>
+
+namespace spillway::cloud::openai {
+
+namespace {
+
+using Fields = std::string_view;
+
+constexpr std::string_view kBearer = "Authorization: Bearer ";
+
+// What only tells the provider who asks, or what it may do better: leaving it out changes no
+// answer.
+constexpr std::array kHints = {Fields("metadata"),
+                               Fields("parallel_tool_calls"),
+                               Fields("prediction"),
+                               Fields("prompt_cache_key"),
+                               Fields("prompt_cache_options"),
+                               Fields("prompt_cache_retention"),
+                               Fields("safety_identifier"),
+                               Fields("store"),
+                               Fields("user"),
+                               Fields("verbosity")};
+constexpr std::array kGeminiAdds = {Fields("extra_body")};
+constexpr std::array kMistralAdds = {Fields("prompt_mode"), Fields("random_seed"),
+                                     Fields("safe_prompt")};
+constexpr std::array kOllamaAdds = {Fields("keep_alive"), Fields("options"), Fields("think")};
+constexpr std::array kServerAdds = {Fields("add_generation_prompt"),
+                                    Fields("chat_template_kwargs"),
+                                    Fields("continue_final_message"),
+                                    Fields("ebnf"),
+                                    Fields("guided_choice"),
+                                    Fields("guided_grammar"),
+                                    Fields("guided_json"),
+                                    Fields("guided_regex"),
+                                    Fields("ignore_eos"),
+                                    Fields("include_stop_str_in_output"),
+                                    Fields("length_penalty"),
+                                    Fields("min_p"),
+                                    Fields("min_tokens"),
+                                    Fields("regex"),
+                                    Fields("repetition_penalty"),
+                                    Fields("separate_reasoning"),
+                                    Fields("skip_special_tokens"),
+                                    Fields("stop_token_ids"),
+                                    Fields("structured_outputs"),
+                                    Fields("top_k")};
+
+constexpr std::array kWays = {
+    Ways{"openai", kBearer, "", {}, {}, ""},
+    Ways{"azure", "api-key: ", "", {}, {}, ""},
+    Ways{"deepseek", kBearer, "max_tokens", {}, kHints, "beta"},
+    Ways{"gemini", kBearer, "", kGeminiAdds, kHints, ""},
+    Ways{"mistral", kBearer, "max_tokens", kMistralAdds, {}, ""},
+    Ways{"ollama", kBearer, "max_tokens", kOllamaAdds, {}, ""},
+    Ways{"sglang", kBearer, "", kServerAdds, {}, ""},
+    Ways{"vllm", kBearer, "", kServerAdds, {}, ""},
+};
+
+std::string with_slash(std::string_view base_url) {
+  std::string url(base_url);
+  if (!url.ends_with('/')) url.push_back('/');
+  return url;
+}
+
+}  // namespace
+
+std::span<const Ways> all_ways() { return kWays; }
+
+std::string url_of(std::string_view base_url, std::string_view path, std::string_view model,
+                   std::string_view api_version) {
+  std::string url = with_slash(base_url);
+  if (api_version.empty()) return url.append(path);
+  url.append("openai/deployments/").append(model).append("/").append(path);
+  return url.append("?api-version=").append(api_version);
+}
+
+std::string beta_url_of(std::string_view base_url, std::string_view beta, std::string_view path) {
+  while (base_url.ends_with('/')) base_url.remove_suffix(1);
+  if (base_url.ends_with("/v1")) base_url.remove_suffix(3);
+  std::string url(base_url);
+  if (!url.ends_with(beta)) url.append("/").append(beta);
+  return url.append("/").append(path);
+}
+
+}  // namespace spillway::cloud::openai

@@ -1,0 +1,35 @@
+// How the services that speak OpenAI's protocol differ: one row each.
+//
+// Pure data; any thread.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace spillway::cloud::openai {
+
+struct Ways {
+  std::string_view name;         // As in the configuration.
+  std::string_view key_header;   // Before the key: "Authorization: Bearer ".
+  std::string_view limit_field;  // What it calls the limit of tokens; empty: as the client does.
+  // Fields that it takes beside OpenAI's, and fields of OpenAI's that it refuses.
+  std::span<const std::string_view> adds;
+  std::span<const std::string_view> lacks;
+  // Where it does what is asked for by `prefix` and `suffix`, in place of the last part of
+  // base_url; empty: nowhere else.
+  std::string_view beta;
+};
+
+// All of them, in no order.
+std::span<const Ways> all_ways();
+
+// Where `path` ("chat/completions") of `model` is, behind `base_url`. With an `api_version` the
+// model is a deployment in the path, as Azure has it.
+std::string url_of(std::string_view base_url, std::string_view path, std::string_view model,
+                   std::string_view api_version);
+
+// The same for what is under `beta`.
+std::string beta_url_of(std::string_view base_url, std::string_view beta, std::string_view path);
+
+}  // namespace spillway::cloud::openai

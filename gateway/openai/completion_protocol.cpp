@@ -1,0 +1,172 @@
+#include "gateway/openai/completion_protocol.h"
+
+#include "gateway/openai/completion_request.h"
+#include "gateway/openai/usage_text.h"
+#include "gateway/wire/json_text.h"
+
+#include <nlohmann/json.hpp>
+
+#include <utility>
+
+namespace spillway::openai {
+namespace {
+
+using Json = nlohmann::json;
+
+// The members that all events and the whole answer begin with.
+std::string head_of(const wire::Call& call, const std::string& model) {
+  const auto mark = call.request_id.find('_');
+  std::string head = R"({"id":)";
+  wire::append_json_string(head, "cmpl-" + call.request_id.substr(mark + 1));
+  head += R"(,"object":"text_completion","created":)";
+  wire::append_json_number(head, call.created);
+  head += R"(,"model":)";
+  wire::append_json_string(head, model);
+  return head;
+}
+
+void append_choice(std::string& out, int index, std::string_view text, std::string_view logprobs,
+                   std::string_view finish) {
+  out += R"({"index":)";
+  wire::append_json_number(out, index);
+  out += R"(,"text":)";
+  wire::append_json_string(out, text);
+  out += R"(,"logprobs":)";
+  out += logprobs.empty() ? std::string_view("null") : logprobs;
+  out += R"(,"finish_reason":)";
+  wire::append_json_string_or_null(out, finish);
+  out += "}";
+}
+
+class CompletionEvents final : public wire::AnswerWriter {
+ public:
+  CompletionEvents(std::string head, std::vector<std::string> echoes, bool include_usage)
+      : head_("data: " + head), echoes_(std::move(echoes)), include_usage_(include_usage) {}
+
+  std::string begin(const wire::Opening&) override {
+    std::string events;
+    for (std::size_t i = 0; i < echoes_.size(); ++i)
+      events += event(static_cast<int>(i), echoes_[i], "", "");
+    return events;
+  }
+
+  std::string piece(const Delta& delta) override {
+    if (delta.text.empty() && delta.logprobs.empty()) return {};
+    return event(delta.choice, delta.text, delta.logprobs, "");
+  }
+
+  std::string end(const wire::Ending& ending) override {
+    std::string events;
+    int choice = 0;
+    for (const FinishReason reason : ending.finishes)
+      events += event(choice++, "", "", name_of(reason));
+    if (include_usage_) {
+      events += head_ + R"(,"choices":[],"usage":)";
+      append_usage(events, ending.usage);
+      events += "}\n\n";
+    }
+    return events + "data: [DONE]\n\n";
+  }
+
+  std::string failed(const Error& error) override {
+    return "data: " + wire::error_object(error) + "\n\n";
+  }
+
+  void afresh() override {}
+
+ private:
+  std::string event(int choice, std::string_view text, std::string_view logprobs,
+                    std::string_view finish) const {
+    std::string out = head_ + R"(,"choices":[)";
+    append_choice(out, choice, text, logprobs, finish);
+    out += include_usage_ ? R"(],"usage":null})" : "]}";
+    return out + "\n\n";
+  }
+
+  const std::string head_;
+  const std::vector<std::string> echoes_;
+  const bool include_usage_;
+};
+
+// Logprobs of a completion are lists side by side: those of the pieces follow each other.
+void join(Json& whole, const std::string& text) {
+  const Json piece = Json::parse(text, nullptr, false);
+  if (!piece.is_object()) return;
+  for (const auto& [name, value] : piece.items()) {
+    if (value.is_array() && whole[name].is_array()) {
+      whole[name].insert(whole[name].end(), value.begin(), value.end());
+    } else if (whole[name].is_null()) {
+      whole[name] = value;
+    }
+  }
+}
+
+class CompletionBody final : public wire::AnswerWriter {
+ public:
+  CompletionBody(std::string head, std::vector<std::string> echoes)
+      : head_(std::move(head)), echoes_(std::move(echoes)) {}
+
+  std::string begin(const wire::Opening&) override { return {}; }
+
+  std::string piece(const Delta& delta) override {
+    const auto at = static_cast<std::size_t>(delta.choice);
+    if (at >= choices_.size()) choices_.resize(at + 1);
+    choices_[at].text += delta.text;
+    if (!delta.logprobs.empty()) join(choices_[at].logprobs, delta.logprobs);
+    return {};
+  }
+
+  std::string end(const wire::Ending& ending) override {
+    choices_.resize(ending.finishes.size());
+    std::string out = head_ + R"(,"choices":[)";
+    for (std::size_t i = 0; i < choices_.size(); ++i) {
+      if (i > 0) out += ",";
+      const Json& logprobs = choices_[i].logprobs;
+      const std::string echo = i < echoes_.size() ? echoes_[i] : std::string();
+      append_choice(out, static_cast<int>(i), echo + choices_[i].text,
+                    logprobs.is_null() ? std::string() : logprobs.dump(),
+                    name_of(ending.finishes[i]));
+    }
+    out += R"(],"usage":)";
+    append_usage(out, ending.usage);
+    return out + "}";
+  }
+
+  std::string failed(const Error& error) override { return wire::error_object(error); }
+
+  void afresh() override { choices_.clear(); }
+
+ private:
+  struct Choice {
+    std::string text;
+    Json logprobs;
+  };
+
+  const std::string head_;
+  const std::vector<std::string> echoes_;
+  std::vector<Choice> choices_;
+};
+
+}  // namespace
+
+Async<wire::Asked> CompletionProtocol::parse(wire::Call call) const {
+  auto completion = parse_completion(std::move(call.body));
+  if (!completion) co_return completion.error();
+  const ChatRequest& request = *completion->request;
+  std::string head = head_of(call, request.model);
+  wire::Asked asked;
+  if (request.stream) {
+    asked.writer = std::make_unique<CompletionEvents>(
+        std::move(head), std::move(completion->echoes), request.include_usage);
+  } else {
+    asked.writer = std::make_unique<CompletionBody>(std::move(head), std::move(completion->echoes));
+  }
+  asked.chat = std::move(completion->request);
+  co_return std::move(asked);
+}
+
+wire::ErrorReply CompletionProtocol::error(const Error& error, std::string_view) const {
+  return wire::error_reply(error);
+}
+
+}  // namespace spillway::openai

@@ -1,0 +1,115 @@
+#include "gateway/openai/completion_request.h"
+
+#include "gateway/openai/sampling.h"
+#include "gateway/wire/fields.h"
+#include "gateway/wire/json_object.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+namespace spillway::openai {
+namespace {
+
+using wire::Fields;
+using wire::Json;
+
+constexpr int kChoicesMax = 128;
+constexpr int kLogprobsMax = 5;
+constexpr int kTokensUnasked = 16;  // OpenAI's.
+constexpr std::size_t kPromptsMax = 2048;
+
+bool is_token(const Json& value) {
+  return value.is_number_unsigned() &&
+         value.get<std::uint64_t>() <= std::numeric_limits<std::int32_t>::max();
+}
+
+bool is_tokens(const Json& value) {
+  return value.is_array() && !value.empty() && std::all_of(value.begin(), value.end(), is_token);
+}
+
+// One prompt or several: texts, or lists of token ids. How many there are.
+int read_prompt(Fields& request, ChatRequest& chat, std::vector<std::string>& texts) {
+  const Json* prompt = request.any("prompt");
+  if (prompt == nullptr) {
+    request.fail_missing("prompt", "a string, a list of strings or of token ids");
+    return 1;
+  }
+  const bool one = prompt->is_string() || is_tokens(*prompt);
+  const Json list = one ? Json::array({*prompt}) : *prompt;
+  const bool good = list.is_array() && !list.empty() && list.size() <= kPromptsMax &&
+                    std::all_of(list.begin(), list.end(), [](const Json& each) {
+                      return each.is_string() || is_tokens(each);
+                    });
+  if (!good) {
+    request.fail("prompt", "must be a string, or a list of strings or of token ids, not empty");
+    return 1;
+  }
+  for (const Json& each : list) {
+    if (each.is_string()) {
+      texts.push_back(each.get<std::string>());
+      chat.prompt += texts.back();
+    } else {
+      for (const Json& token : each) chat.prompt_tokens.push_back(token.get<std::int32_t>());
+    }
+  }
+  return static_cast<int>(list.size());
+}
+
+void read_needs(Fields& request, ChatRequest& chat, std::optional<Error>& error) {
+  const int each = request.integer("n", 1, kChoicesMax).value_or(1);
+  const int best_of = request.integer("best_of", 1, 20).value_or(1);
+  chat.choices *= each;
+  if (chat.choices > kChoicesMax) request.fail("n", "times the prompts must be at most 128");
+  if (chat.choices > 1 || best_of > 1) chat.needs |= Need::choices;
+  if (request.integer("logprobs", 0, kLogprobsMax)) chat.needs |= Need::logprobs;
+  if (!request.string("suffix").value_or("").empty()) chat.needs |= Need::infill;
+  const Json* bias = request.object("logit_bias");
+  if (bias != nullptr && !bias->empty()) chat.needs |= Need::logit_bias;
+  read_stream_options(request, chat, error);
+}
+
+// Texts are repeated here. Who alone counts their tokens, or knows what they say, must do it else.
+void read_echo(Fields& request, CompletionAsked& asked, ChatRequest& chat,
+               std::vector<std::string> texts, int each) {
+  if (!request.boolean("echo").value_or(false)) return;
+  if (has(chat.needs, Need::logprobs) || !chat.prompt_tokens.empty()) {
+    chat.needs |= Need::echo;
+    return;
+  }
+  for (std::string& text : texts) {
+    for (int i = 1; i < each; ++i) asked.echoes.push_back(text);
+    asked.echoes.push_back(std::move(text));
+  }
+}
+
+}  // namespace
+
+Result<CompletionAsked> parse_completion(std::string body) {
+  auto json = wire::parse_object(body);
+  if (!json) return json.error();
+  std::optional<Error> error;
+  Fields request(*json, "", error);
+  CompletionAsked asked;
+  auto chat = std::make_shared<ChatRequest>();
+  std::vector<std::string> texts;
+  chat->endpoint = Endpoint::completions;
+  chat->model = request.required_string("model");
+  if (chat->model.empty()) request.fail("model", "must not be empty");
+  const int prompts = read_prompt(request, *chat, texts);
+  chat->choices = prompts;
+  chat->sampling = read_sampling(request);
+  if (!chat->sampling.tokens_max) chat->sampling.tokens_max = kTokensUnasked;
+  read_needs(request, *chat, error);
+  read_echo(request, asked, *chat, std::move(texts), chat->choices / std::max(1, prompts));
+  chat->service_tier = request.string("service_tier").value_or("");
+  request.string("user");
+  if (error) return *error;
+  chat->body = std::move(body);
+  asked.request = std::move(chat);
+  return asked;
+}
+
+}  // namespace spillway::openai

@@ -1,0 +1,76 @@
+#include "gateway/openai/sampling.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace spillway::openai {
+namespace {
+
+using wire::Fields;
+using wire::Json;
+
+constexpr int kIntMax = std::numeric_limits<int>::max();
+// top_p: 0 means "only the most likely token", which a share just above none of the probability
+// says as well.
+constexpr double kTopPMin = 1e-9;
+constexpr std::size_t kStopsMax = 4;
+
+std::vector<std::string> read_stop(Fields& request) {
+  const Json* stop = request.any("stop");
+  if (stop == nullptr) return {};
+  std::vector<std::string> texts;
+  const bool one = stop->is_string();
+  if (one) texts.push_back(stop->get<std::string>());
+  if (!one && !stop->is_array()) request.fail("stop", "must be a string or an array of strings");
+  for (std::size_t i = 0; stop->is_array() && i < stop->size(); ++i) {
+    if ((*stop)[i].is_string()) {
+      texts.push_back((*stop)[i].get<std::string>());
+    } else {
+      request.fail("stop[" + std::to_string(i) + "]", "must be a string");
+    }
+  }
+  if (texts.size() > kStopsMax) request.fail("stop", "must have at most 4 strings");
+  const auto empty = [](const std::string& text) { return text.empty(); };
+  if (std::any_of(texts.begin(), texts.end(), empty)) request.fail("stop", "has an empty string");
+  return texts;
+}
+
+}  // namespace
+
+Sampling read_sampling(Fields& request) {
+  Sampling sampling;
+  sampling.temperature = request.number("temperature", {0, 2}).value_or(1.0);
+  sampling.top_p = std::max(request.number("top_p", {0, 1}).value_or(1.0), kTopPMin);
+  sampling.top_k = std::max(request.integer("top_k", -1, kIntMax).value_or(0), 0);
+  sampling.min_p = request.number("min_p", {0, 1}).value_or(0.0);
+  sampling.frequency_penalty = request.number("frequency_penalty", {-2, 2}).value_or(0.0);
+  sampling.presence_penalty = request.number("presence_penalty", {-2, 2}).value_or(0.0);
+  sampling.repetition_penalty = request.number("repetition_penalty", {0, 100, true}).value_or(1.0);
+  sampling.seed = request.seed("seed");
+  sampling.stop = read_stop(request);
+  const auto old_limit = request.integer("max_tokens", 1, kIntMax);
+  const auto new_limit = request.integer("max_completion_tokens", 1, kIntMax);
+  sampling.tokens_max = new_limit ? new_limit : old_limit;
+  sampling.tokens_min = request.integer("min_tokens", 0, kIntMax).value_or(0);
+  sampling.ignore_eos = request.boolean("ignore_eos").value_or(false);
+  if (sampling.tokens_max && sampling.tokens_min > *sampling.tokens_max) {
+    request.fail("min_tokens", "must not be larger than max_tokens");
+  }
+  return sampling;
+}
+
+void read_stream_options(Fields& request, ChatRequest& chat, std::optional<Error>& error) {
+  chat.stream = request.boolean("stream").value_or(false);
+  Json* options = request.object("stream_options");
+  if (options == nullptr) return;
+  if (!chat.stream) request.fail("stream_options", "is allowed only with 'stream': true");
+  Fields fields(*options, "stream_options.", error);
+  chat.include_usage = fields.boolean("include_usage").value_or(false);
+  fields.boolean("include_obfuscation");
+}
+
+}  // namespace spillway::openai

@@ -1,0 +1,15 @@
+// What chat and completions ask alike: how to sample, and whether to stream. Pure.
+#pragma once
+
+#include "backends/contract/chat.h"
+#include "gateway/wire/fields.h"
+
+#include <optional>
+
+namespace spillway::openai {
+
+Sampling read_sampling(wire::Fields& request);
+
+void read_stream_options(wire::Fields& request, ChatRequest& chat, std::optional<Error>& error);
+
+}  // namespace spillway::openai

@@ -1,0 +1,114 @@
+#include "gateway/stored/chat_store.h"
+
+#include <algorithm>
+
+namespace spillway::stored {
+namespace {
+
+constexpr std::int64_t kKeptSeconds = 30LL * 24 * 3600;
+
+const std::vector<std::string> kVersions = {
+    "CREATE TABLE chats (place INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, "
+    "model TEXT NOT NULL, created INTEGER NOT NULL, metadata TEXT NOT NULL, messages TEXT NOT "
+    "NULL, "
+    "body TEXT NOT NULL);"
+    "CREATE INDEX chats_of_tenant ON chats (tenant, place);"
+    "CREATE INDEX chats_by_age ON chats (created);"};
+
+constexpr std::string_view kColumns =
+    "SELECT id, tenant, model, created, metadata, messages, body FROM chats ";
+
+wire::KeptChat chat_of(const store::Statement& row) {
+  return {std::string(row.text(0)), std::string(row.text(1)), std::string(row.text(2)),
+          row.integer(3),           std::string(row.text(4)), std::string(row.text(5)),
+          std::string(row.text(6))};
+}
+
+Error no_such(const std::string& id) {
+  return {Errc::not_found, "there is no stored completion '" + id + "'", "completion_id",
+          std::nullopt};
+}
+
+// A key as a path of SQLite's json_extract, where quotes cannot be told: such a key is never found.
+std::string path_of(const std::string& key) { return "$.\"" + key + "\""; }
+
+}  // namespace
+
+Result<std::unique_ptr<ChatStore>> ChatStore::open(const std::string& path) {
+  auto database = store::Database::open(path, kVersions);
+  if (!database) return database.error();
+  return std::unique_ptr<ChatStore>(new ChatStore(std::move(*database)));
+}
+
+Result<void> ChatStore::put(const wire::KeptChat& chat, std::int64_t now) {
+  auto old = database_.prepare("DELETE FROM chats WHERE created < ?");
+  if (!old) return old.error();
+  auto forgotten = old->bind(0, now - kKeptSeconds).run();
+  if (!forgotten) return forgotten.error();
+  auto insert = database_.prepare(
+      "INSERT INTO chats (id, tenant, model, created, metadata, messages, body) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?)");
+  if (!insert) return insert.error();
+  insert->bind(0, chat.id).bind(1, chat.tenant).bind(2, chat.model).bind(3, chat.created);
+  return insert->bind(4, chat.metadata).bind(5, chat.messages).bind(6, chat.body).run();
+}
+
+Result<wire::KeptChat> ChatStore::find(const std::string& tenant, const std::string& id) {
+  auto select = database_.prepare(std::string(kColumns) + "WHERE tenant = ? AND id = ?");
+  if (!select) return select.error();
+  const auto there = select->bind(0, tenant).bind(1, id).step();
+  if (!there) return there.error();
+  if (!*there) return no_such(id);
+  return chat_of(*select);
+}
+
+Result<void> ChatStore::remove(const std::string& tenant, const std::string& id) {
+  auto statement = database_.prepare("DELETE FROM chats WHERE tenant = ? AND id = ?");
+  if (!statement) return statement.error();
+  const auto done = statement->bind(0, tenant).bind(1, id).run();
+  if (!done) return done.error();
+  if (database_.changed() == 0) return no_such(id);
+  return {};
+}
+
+Result<void> ChatStore::set_metadata(const std::string& tenant, const std::string& id,
+                                     const std::string& metadata) {
+  auto statement = database_.prepare("UPDATE chats SET metadata = ? WHERE tenant = ? AND id = ?");
+  if (!statement) return statement.error();
+  const auto done = statement->bind(0, metadata).bind(1, tenant).bind(2, id).run();
+  if (!done) return done.error();
+  if (database_.changed() == 0) return no_such(id);
+  return {};
+}
+
+Result<ChatPage> ChatStore::list(const std::string& tenant, const ChatQuery& query) {
+  const std::string beyond = query.newest_first ? "<" : ">";
+  std::string sql = std::string(kColumns) + "WHERE tenant = ?1 AND (?2 = '' OR place " + beyond +
+                    " (SELECT place FROM chats WHERE tenant = ?1 AND id = ?2)) "
+                    "AND (?3 = '' OR model = ?3)";
+  for (std::size_t i = 0; i < query.metadata.size(); ++i) {
+    const std::string key = std::to_string(2 * i + 5), value = std::to_string(2 * i + 6);
+    sql += " AND json_extract(metadata, ?" + key + ") = ?" + value;
+  }
+  sql += query.newest_first ? " ORDER BY place DESC LIMIT ?4" : " ORDER BY place LIMIT ?4";
+  auto select = database_.prepare(sql);
+  if (!select) return select.error();
+  select->bind(0, tenant).bind(1, query.after).bind(2, query.model).bind(3, query.limit + 1);
+  for (std::size_t i = 0; i < query.metadata.size(); ++i) {
+    const int place = static_cast<int>(2 * i + 4);
+    select->bind(place, path_of(query.metadata[i].first)).bind(place + 1, query.metadata[i].second);
+  }
+  ChatPage page;
+  while (true) {
+    const auto there = select->step();
+    if (!there) return there.error();
+    if (!*there) return page;
+    if (static_cast<int>(page.chats.size()) == query.limit) {
+      page.has_more = true;
+      return page;
+    }
+    page.chats.push_back(chat_of(*select));
+  }
+}
+
+}  // namespace spillway::stored

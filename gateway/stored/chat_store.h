@@ -1,0 +1,51 @@
+// The stored chat completions, in a database of their own.
+//
+// On the disk's thread once opened. Each tenant sees its own; what is older than 30 days is gone.
+#pragma once
+
+#include "gateway/store/database.h"
+#include "gateway/wire/kept_chat.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace spillway::stored {
+
+struct ChatQuery {
+  std::string after;  // The id of the last one seen; empty: from the beginning.
+  std::string model;  // Empty: any.
+  std::vector<std::pair<std::string, std::string>> metadata;  // All of these.
+  bool newest_first = false;
+  int limit = 20;
+};
+
+struct ChatPage {
+  std::vector<wire::KeptChat> chats;
+  bool has_more = false;
+};
+
+class ChatStore {
+ public:
+  // Of the file, created if it is not there.
+  static Result<std::unique_ptr<ChatStore>> open(const std::string& path);
+
+  Result<void> put(const wire::KeptChat& chat, std::int64_t now);
+
+  // not_found if the tenant has none of that id.
+  Result<wire::KeptChat> find(const std::string& tenant, const std::string& id);
+  Result<void> remove(const std::string& tenant, const std::string& id);
+  Result<void> set_metadata(const std::string& tenant, const std::string& id,
+                            const std::string& metadata);
+
+  Result<ChatPage> list(const std::string& tenant, const ChatQuery& query);
+
+ private:
+  explicit ChatStore(store::Database database) : database_(std::move(database)) {}
+
+  store::Database database_;
+};
+
+}  // namespace spillway::stored

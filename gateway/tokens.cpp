@@ -1,0 +1,57 @@
+#include "gateway/tokens.h"
+
+#include "gateway/openai/token_text.h"
+#include "gateway/refusal.h"
+
+#include <utility>
+
+namespace spillway {
+namespace net = boost::asio;
+
+namespace {
+
+net::awaitable<void> tell(const Result<std::string>& answer, http::ResponseWriter& out) {
+  if (!answer) co_return co_await refuse(answer.error(), out);
+  (void)co_await out.send(200, "application/json", *answer);
+}
+
+}  // namespace
+
+net::awaitable<void> Tokens::tokenize(http::Request raw, http::ResponseWriter& out) const {
+  const auto answer = tokens_of(raw);
+  co_await tell(answer, out);
+}
+
+net::awaitable<void> Tokens::detokenize(http::Request raw, http::ResponseWriter& out) const {
+  const auto answer = text_of(raw);
+  co_await tell(answer, out);
+}
+
+Result<LocalTarget*> Tokens::asked(const http::Request& raw) const {
+  const auto caller = editions_.get()->keys.identify(raw.api_key());
+  if (!caller) return caller.error();
+  if (LocalTarget* const local = pipeline_->doors().local) return local;
+  return Error{Errc::model_not_found, "no model is served on this machine", "model", std::nullopt};
+}
+
+Result<std::string> Tokens::tokens_of(http::Request& raw) const {
+  const auto local = asked(raw);
+  if (!local) return local.error();
+  auto request = openai::parse_tokenize(std::move(raw.body));
+  if (!request) return request.error();
+  const auto tokens = (*local)->prompt(*request);
+  if (!tokens) return tokens.error();
+  return openai::tokenize_answer(*tokens, (*local)->status().context_max);
+}
+
+Result<std::string> Tokens::text_of(const http::Request& raw) const {
+  const auto local = asked(raw);
+  if (!local) return local.error();
+  const auto tokens = openai::parse_detokenize(raw.body);
+  if (!tokens) return tokens.error();
+  const auto text = (*local)->detokenize(*tokens);
+  if (!text) return text.error();
+  return openai::detokenize_answer(*text);
+}
+
+}  // namespace spillway

@@ -1,0 +1,177 @@
+"""Completions, embeddings, moderations, rankings and tokens: what is asked, what the provider gets, what comes back."""
+import base64
+import json
+import struct
+import urllib.request
+
+import openai
+import pytest
+
+import configs
+from processes import KEY, wait_until
+from upstream import USAGE
+
+VECTOR = [0.5, -0.25, 1.0]
+PACKED = base64.b64encode(struct.pack("<3f", *VECTOR)).decode()
+
+
+def embeddings(vector):
+    return {"object": "list", "model": "up-e", "data": [{"object": "embedding", "index": 0, "embedding": vector}],
+            "usage": {"prompt_tokens": 3, "total_tokens": 3}}
+
+
+def completion(*texts):
+    choices = [{"index": i, "text": text, "logprobs": None, "finish_reason": "stop"} for i, text in enumerate(texts)]
+    return {"id": "x", "object": "text_completion", "created": 1, "model": "up", "choices": choices,
+            "usage": {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}}
+
+
+@pytest.fixture
+def house(start_gateway, start_upstream, client_of):
+    def start(answer, endpoints, **settings):
+        upstream = start_upstream(answer)
+        provider = configs.provider(upstream.base_url, "up", endpoints=endpoints, **{"serves": {"m": "up"}, **settings})
+        gateway = start_gateway(configs.gateway({"local": configs.synthetic_engine(), "up": provider}))
+        return gateway, upstream, client_of(gateway)
+    return start
+
+
+def post(gateway, path, value):
+    request = urllib.request.Request(gateway.root + path, data=json.dumps(value).encode(), method="POST", headers={
+        "authorization": f"Bearer {KEY}", "content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.loads(answer.read())
+
+
+@pytest.mark.parametrize("upstream_says", [VECTOR, PACKED], ids=["numbers", "base64"])
+def test_embeddings_come_as_they_were_asked_for(house, upstream_says):
+    gateway, upstream, client = house(lambda asked: embeddings(upstream_says), "embeddings")
+    ask = {"model": "m", "input": "a"}
+    plain = client.embeddings.create(**ask)  # The SDK asks for base64 and unpacks it.
+    assert upstream.asked[-1].json == {"model": "up", "input": "a", "encoding_format": "base64"}
+    assert upstream.asked[-1].path == "/v1/embeddings"
+    assert plain.data[0].embedding == VECTOR and plain.model == "m" and plain.usage.prompt_tokens == 3
+    assert post(gateway, "/v1/embeddings", ask)["data"][0]["embedding"] == VECTOR
+    assert post(gateway, "/v1/embeddings", {**ask, "encoding_format": "float"})["data"][0]["embedding"] == VECTOR
+    assert post(gateway, "/v1/embeddings", {**ask, "encoding_format": "base64"})["data"][0]["embedding"] == PACKED
+
+
+def test_all_forms_of_input_and_their_limits(house):
+    _, upstream, client = house(lambda asked: embeddings(VECTOR), "embeddings")
+    for given in ("a", ["a", "b"], [1, 2], [[1, 2], [3]], ["a"] * 2048, [1] * 8192):
+        client.embeddings.create(model="m", input=given, dimensions=2, encoding_format="float")
+        assert upstream.asked[-1].json["input"] == given and upstream.asked[-1].json["dimensions"] == 2
+    for given in ("", [], [""], ["a"] * 2049, [1] * 8193, [[1] * 8192] * 37, [[]], {"a": 1}, [-1]):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.embeddings.create(model="m", input=given)
+        assert refused.value.param.startswith("input"), given
+    assert len(upstream.asked) == 6
+
+
+def test_embeddings_fail_over_and_are_priced_by_what_they_used(house, start_upstream, start_gateway, client_of):
+    broken = start_upstream(lambda asked: (500, {"error": {"message": "no"}}))
+    good = start_upstream(lambda asked: {**embeddings(VECTOR), "usage": {"prompt_tokens": 1000, "total_tokens": 1000}})
+    targets = {name: configs.provider(up.base_url, name, serves=["m"], endpoints=["chat", "embeddings"])
+               for name, up in (("broken", broken), ("good", good))}
+    targets["broken"]["price_per_million"] = {"input": "1usd", "output": "1usd"}
+    gateway = start_gateway(configs.gateway(targets))
+    raw = client_of(gateway).embeddings.with_raw_response.create(model="m", input="x" * 400)
+    assert raw.headers["x-spillway-target"] == "good" and raw.parse().data[0].embedding == VECTOR
+    assert len(broken.asked) == 1
+    lines = wait_until(lambda: [line for line in gateway.log() if line.get("target") == "good"], what="the log line")
+    assert lines[0]["prompt_tokens"] == 1000 and lines[0]["completion_tokens"] == 0
+    assert lines[0]["cost_nano_usd"] == 2_000_000
+
+
+def test_who_serves_no_embeddings_is_not_asked_for_them(house):
+    _, upstream, client = house(lambda asked: embeddings(VECTOR), "chat")
+    for model in ("m", "smollm2", "auto"):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.embeddings.create(model=model, input="a")
+        assert "embeddings" in refused.value.message
+    assert not upstream.asked
+
+
+def test_moderations_and_rankings_are_handed_on(house):
+    def answer(asked):
+        if asked.path == "/v1/rerank":
+            return {"results": [{"index": 1, "relevance_score": 0.9}], "model": "up", "usage": {"total_tokens": 7}}
+        return {"id": "modr-1", "model": "up", "results": [{"flagged": False, "categories": {}, "category_scores": {}}]}
+    gateway, upstream, client = house(answer, ["moderations", "rerank"],
+                                      serves={"m": "up", "omni-moderation-latest": "omni"})
+    assert client.moderations.create(input=["a", "b"]).results[0].flagged is False
+    assert upstream.asked[-1].json == {"model": "omni", "input": ["a", "b"]}
+    ask = {"model": "m", "query": "q", "documents": ["a", {"text": "b"}], "top_n": 1, "return_documents": True}
+    for path in ("/v1/rerank", "/rerank", "/v2/rerank"):
+        assert post(gateway, path, ask)["results"][0]["index"] == 1
+        assert upstream.asked[-1].json == {**ask, "model": "up"}
+    for wrong, param in (({"documents": []}, "documents"), ({"query": None}, "query"), ({"top_n": 0}, "top_n")):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            post(gateway, "/v1/rerank", {**ask, **wrong})
+        assert json.loads(refused.value.read())["error"]["param"] == param
+
+
+def test_completions_at_a_provider(house):
+    def answer(asked):
+        if asked.json.get("stream"):
+            return [{**completion(), "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": end}]}
+                    for text, end in (("one ", None), ("two", None), ("", "length"))] + [{**USAGE, "choices": []}]
+        return completion("one two", "three")
+    _, upstream, client = house(answer, ["completions"])
+    whole = client.completions.create(model="m", prompt=["a", "b"], suffix="!", max_tokens=5, seed=3)
+    assert [c.text for c in whole.choices] == ["one two", "three"] and whole.id.startswith("cmpl-")
+    assert whole.object == "text_completion" and whole.usage.total_tokens == 6
+    assert upstream.asked[0].json == {"model": "up", "prompt": ["a", "b"], "suffix": "!", "max_tokens": 5, "seed": 3}
+    chunks = list(client.completions.create(model="m", prompt="a", stream=True, echo=True,
+                                            stream_options={"include_usage": True}))
+    assert "".join(c.choices[0].text for c in chunks if c.choices) == "aone two"
+    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "length"
+    assert chunks[-1].choices == [] and chunks[-1].usage.completion_tokens == 2
+    assert "echo" not in upstream.asked[1].json  # Repeated here.
+    client.completions.create(model="m", prompt=[[1, 2], [3]], echo=True)
+    assert upstream.asked[2].json["echo"] is True and upstream.asked[2].json["prompt"] == [[1, 2], [3]]
+
+
+def test_completions_of_the_local_model(house):
+    _, upstream, client = house(lambda asked: completion("x"), ["chat"])
+    whole = client.completions.create(model="smollm2", prompt="The dam", max_tokens=3, echo=True)
+    assert whole.choices[0].text.startswith("The dam ") and whole.choices[0].finish_reason == "length"
+    assert whole.usage.prompt_tokens == 2 and whole.usage.completion_tokens == 3
+    ids = client.completions.create(model="smollm2", prompt=[1, 2, 3], max_tokens=2)
+    assert ids.usage.prompt_tokens == 3
+    assert client.completions.create(model="smollm2", prompt="a").usage.completion_tokens == 16  # OpenAI's default.
+    for fields, param in (({"suffix": "x"}, "suffix"), ({"prompt": ["a", "b"]}, "n"), ({"logprobs": 1}, "logprobs"),
+                          ({"prompt": [10**9]}, "prompt"), ({"prompt": []}, "prompt"), ({"prompt": [1], "echo": True}, "echo")):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.completions.create(**{"model": "smollm2", "prompt": "a", "max_tokens": 2, **fields})
+        assert refused.value.param == param, fields
+    assert not upstream.asked
+
+
+def test_deepseek_completes_the_middle_under_beta(house):
+    _, upstream, client = house(lambda asked: completion("x"), ["completions"], dialect="deepseek")
+    client.completions.create(model="m", prompt="def f(", suffix="return 1", max_tokens=4)
+    assert upstream.asked[0].path == "/beta/completions" and upstream.asked[0].json["suffix"] == "return 1"
+
+
+def test_azure_names_the_deployment_in_the_path(start_upstream, start_gateway, client_of):
+    upstream = start_upstream(lambda asked: embeddings(VECTOR))
+    provider = configs.provider(upstream.url, "up", serves={"m": "dep"}, dialect="azure", api_version="2024-10-21",
+                                endpoints=["embeddings"], key="env:SPILLWAY_TEST_KEY")
+    client_of(start_gateway(configs.gateway({"up": provider}))).embeddings.create(model="m", input="a")
+    assert upstream.asked[0].path == "/openai/deployments/dep/embeddings?api-version=2024-10-21"
+    assert upstream.asked[0].headers["api-key"] == KEY and "authorization" not in {
+        name.lower() for name in upstream.asked[0].headers}
+
+
+def test_tokens_of_the_local_model(house):
+    gateway, _, _ = house(lambda asked: completion("x"), ["chat"])
+    tokens = post(gateway, "/tokenize", {"model": "smollm2", "prompt": "The dam rises"})
+    assert tokens["count"] == len(tokens["tokens"]) == 4 and tokens["max_model_len"] > 0
+    chat = post(gateway, "/tokenize", {"messages": [{"role": "user", "content": "The dam rises"}]})
+    assert chat["count"] > tokens["count"]
+    assert isinstance(post(gateway, "/detokenize", {"tokens": tokens["tokens"]})["prompt"], str)
+    for path, body in (("/tokenize", {}), ("/detokenize", {"tokens": [10**9]}), ("/detokenize", {"tokens": "a"})):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            post(gateway, path, body)
+        assert refused.value.code == 400
