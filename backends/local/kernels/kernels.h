@@ -102,7 +102,7 @@ enum SkinnyEpilogue : int {
 // in. With `scales` the weights are E4M3, as of spillway_quantize_rows, and x stays bf16. Requires:
 // 1 ≤ tokens ≤ kSkinnyTokensMax, n % 16 == 0, k % 32 == 0, for E4M3 k % 64 == 0.
 struct SkinnyLinear {
-  void* out;  // [tokens, n], row stride n
+  void* out;  // [tokens, n]
   const void* x;
   const void* weight;       // bf16 or E4M3 [n or 2·n, k]
   const void* norm_weight;  // bf16 [k] or null
@@ -112,6 +112,7 @@ struct SkinnyLinear {
   float epsilon;
   int epilogue;
   const float* scales;  // [n or 2·n] or null
+  int out_stride;       // Of a row of out; 0: n.
 };
 extern "C" int spillway_skinny_linear(const SkinnyLinear* args, Stream stream);
 
@@ -244,6 +245,68 @@ extern "C" int spillway_patch(std::int32_t* words, const Patch* patches, int cou
 // The state of the next decode step, on the device: positions[r] += 1 for rows that are not
 // padding.
 extern "C" int spillway_advance(std::int32_t* positions, int rows, Stream stream);
+
+// ---- several GPUs
+// -----------------------------------------------------------------------------------
+
+// Ranks that compute each layer together, one GPU each, reach each other's memory by plain
+// pointers. A pass has a fixed number of exchanges, which all ranks enqueue in the same order; an
+// exchange waits on the device until every rank has come to it. A rank that waits for longer than
+// kPeerPatience gives up and takes its CUDA context with it.
+inline constexpr int kRanksMax = 8;
+inline constexpr int kPeerBlocksMax = 396;               // Of one exchange.
+inline constexpr int kPeerSignals = kPeerBlocksMax + 1;  // The last: tokens have been handed out.
+
+struct PeerGroup {
+  int rank;
+  int ranks;
+  std::uint32_t* signals[kRanksMax];  // Of each rank: [kRanksMax, kPeerSignals], zeros at first.
+  std::uint32_t* pass;                // Of this rank: passes begun, 1 at first.
+  std::uint32_t exchanges;            // In a pass.
+};
+
+// residual[t][i] += Σ_ranks x[t][i], in the order of the ranks, for few tokens: what arrives says
+// itself that it has. Two exchanges in turn have different `index % 2`. Requires: tokens ≤
+// kSkinnyTokensMax, width % 2 == 0.
+struct PeerSumFew {
+  PeerGroup group;
+  std::uint32_t index;     // Of the exchange in its pass.
+  void* inbox[kRanksMax];  // Of each rank: [2, ranks, kSkinnyTokensMax · width / 2] of 16 bytes,
+                           // zeros at first.
+  void* residual;          // bf16 [tokens, width]
+  const float* x;          // [tokens, width] of this rank
+  int tokens;
+  int width;
+};
+extern "C" int spillway_peer_sum_few(const PeerSumFew* args, Stream stream);
+
+// As spillway_rms_norm with a residual, where x is the sum of all ranks' x. The ranks' x of two
+// exchanges in turn lie in different memory. Requires: width % 8 == 0, width ≤ 16384.
+struct PeerNorm {
+  PeerGroup group;
+  std::uint32_t index;
+  const void* x[kRanksMax];  // bf16 [*, width] of each rank
+  void* out;
+  void* residual;
+  const void* weight;
+  const std::int32_t* row_index;  // or null
+  int rows;
+  int width;
+  float epsilon;
+};
+extern "C" int spillway_peer_norm(const PeerNorm* args, Stream stream);
+
+// The last exchange of a pass: once it is over, all that any rank enqueued before is done, and
+// seen by all. Counts the pass.
+extern "C" int spillway_peer_meet(const PeerGroup* group, std::uint32_t index, Stream stream);
+
+// After a pass: rank 0 gives its words to all others, who wait for them.
+struct PeerWords {
+  PeerGroup group;
+  std::int32_t* words[kRanksMax];  // Of each rank.
+  int count;
+};
+extern "C" int spillway_peer_hand_out(const PeerWords* args, Stream stream);
 
 // ---- benches
 // ----------------------------------------------------------------------------------------------

@@ -2,55 +2,12 @@
 // registers; in bf16, or in E4M3 with a scale.
 #include "backends/local/kernels/fp8_rows.cuh"
 #include "backends/local/kernels/kernels.h"
+#include "backends/local/kernels/norm_rows.cuh"
 
 namespace spillway::kernels {
 namespace {
 
 constexpr int kVectorsMax = 2;  // A thread holds up to this many vectors of 8.
-
-__device__ float block_sum(float value) {
-  __shared__ float partial[kBlockThreadsMax / kWarp];
-  const int warps = (blockDim.x + kWarp - 1) / kWarp;
-  value = warp_sum(value);
-  if (threadIdx.x % kWarp == 0) partial[threadIdx.x / kWarp] = value;
-  __syncthreads();
-  value = threadIdx.x % kWarp < warps ? partial[threadIdx.x % kWarp] : 0.0f;
-  return warp_sum(value);
-}
-
-// v += residual in bf16 (the rounding that a stored residual stream has), and the stream is
-// rewritten.
-__device__ void add_residual(Bf16x8& v, Bf16x8* residual) {
-  const Bf16x8 old = *residual;
-#pragma unroll
-  for (int p = 0; p < 4; ++p) {
-    const float2 a = unpack(v.pair[p]);
-    const float2 b = unpack(old.pair[p]);
-    v.pair[p] = pack(a.x + b.x, a.y + b.y);
-  }
-  *residual = v;
-}
-
-__device__ float sum_of_squares(const Bf16x8& v) {
-  float sum = 0.0f;
-#pragma unroll
-  for (int p = 0; p < 4; ++p) {
-    const float2 a = unpack(v.pair[p]);
-    sum += a.x * a.x + a.y * a.y;
-  }
-  return sum;
-}
-
-__device__ Bf16x8 scaled(const Bf16x8& v, float scale, const Bf16x8& weight) {
-  Bf16x8 out;
-#pragma unroll
-  for (int p = 0; p < 4; ++p) {
-    const float2 a = unpack(v.pair[p]);
-    const float2 w = unpack(weight.pair[p]);
-    out.pair[p] = pack(a.x * scale * w.x, a.y * scale * w.y);
-  }
-  return out;
-}
 
 __global__ void __launch_bounds__(kBlockThreadsMax) rms_norm(RmsNorm args) {
   let_next_kernel_start();

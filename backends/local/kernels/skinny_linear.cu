@@ -221,7 +221,7 @@ struct Outputs {
   __device__ explicit Outputs(const SkinnyLinear& args)
       : rows(args.epilogue == kSiluMul ? kRows : Tiles * kRows), count(rows * args.tokens) {}
   __device__ int64_t at(const SkinnyLinear& args, int i) const {
-    return int64_t{i / rows} * args.n + blockIdx.x * rows + i % rows;
+    return int64_t{i / rows} * args.out_stride + blockIdx.x * rows + i % rows;
   }
   int rows;
   int count;
@@ -333,7 +333,9 @@ extern "C" int spillway_skinny_linear(const SkinnyLinear* args, Stream stream) {
   const bool supported = args->tokens >= 1 && args->tokens <= kSkinnyTokensMax &&
                          args->n % kRows == 0 && args->k % chunk == 0;
   if (!supported) return cudaErrorInvalidValue;
-  return args->scales ? enqueue_e4m3(*args, stream) : enqueue_bf16(*args, stream);
+  SkinnyLinear whole = *args;
+  if (whole.out_stride == 0) whole.out_stride = whole.n;
+  return whole.scales ? enqueue_e4m3(whole, stream) : enqueue_bf16(whole, stream);
 }
 
 }  // namespace spillway::kernels

@@ -1,0 +1,207 @@
+// Sums over the GPUs that share a layer, through each other's memory.
+//
+// Few tokens: every rank writes what it has into the inboxes of all, each word beside the ticket
+// that says it is new, and adds up what has arrived in its own: one way over the link. Many: the
+// ranks meet, then each reads the rows of all others and norms the sum on the way, so that the
+// exchange takes the place of a kernel that had to be there.
+#include "backends/local/kernels/norm_rows.cuh"
+#include "backends/local/kernels/peers.cuh"
+
+namespace spillway::kernels {
+namespace {
+
+constexpr int kFewThreads = 256;
+constexpr int kRowThreadsMax = 512;
+constexpr int kMultiprocessors = 132;
+
+// Of rows, on a multiprocessor. All blocks of an exchange must run at once, since they wait.
+constexpr int blocks_each(int vectors) { return vectors == 1 ? 3 : vectors == 2 ? 2 : 1; }
+static_assert(blocks_each(1) * kMultiprocessors <= kPeerBlocksMax);
+
+// Half of it comes whole: a word that has its ticket is the word that was sent with it.
+struct alignas(16) Packet {
+  uint32_t word[4];  // value, ticket, value, ticket
+};
+
+__device__ void send(Packet* to, float2 v, uint32_t ticket) {
+  asm volatile("st.volatile.global.v4.u32 [%0], {%1, %2, %3, %2};" ::"l"(to),
+               "r"(__float_as_uint(v.x)), "r"(ticket), "r"(__float_as_uint(v.y))
+               : "memory");
+}
+
+__device__ float2 receive(const Packet* from, uint32_t ticket) {
+  Patience patience;
+  for (;;) {
+    Packet p;
+    asm volatile("ld.volatile.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(p.word[0]), "=r"(p.word[1]), "=r"(p.word[2]), "=r"(p.word[3])
+                 : "l"(from)
+                 : "memory");
+    if (p.word[1] == ticket && p.word[3] == ticket) {
+      return make_float2(__uint_as_float(p.word[0]), __uint_as_float(p.word[2]));
+    }
+    patience.spend();
+  }
+}
+
+__global__ void __launch_bounds__(kFewThreads) sum_few(PeerSumFew args) {
+  let_next_kernel_start();
+  wait_for_earlier_kernels();
+  const PeerGroup& group = args.group;
+  const int at = blockIdx.x * kFewThreads + threadIdx.x;
+  if (at >= args.tokens * args.width / 2) return;
+  const uint32_t ticket = ticket_of(group, args.index);
+  const int64_t each = int64_t{kSkinnyTokensMax} * args.width / 2;
+  const int64_t first = int64_t{args.index % 2} * group.ranks * each + at;
+  const float2 mine = reinterpret_cast<const float2*>(args.x)[at];
+  for (int to = 0; to < group.ranks; ++to) {
+    if (to == group.rank) continue;
+    send(static_cast<Packet*>(args.inbox[to]) + first + group.rank * each, mine, ticket);
+  }
+  auto* residual = static_cast<uint32_t*>(args.residual) + at;
+  float2 sum = unpack(*residual);
+  const auto* inbox = static_cast<const Packet*>(args.inbox[group.rank]) + first;
+  for (int from = 0; from < group.ranks; ++from) {
+    const float2 v = from == group.rank ? mine : receive(inbox + from * each, ticket);
+    sum.x += v.x;
+    sum.y += v.y;
+  }
+  *residual = pack(sum.x, sum.y);
+}
+
+__device__ void add(float2 (&sum)[4], const Bf16x8& v) {
+#pragma unroll
+  for (int p = 0; p < 4; ++p) {
+    const float2 a = unpack(v.pair[p]);
+    sum[p].x += a.x;
+    sum[p].y += a.y;
+  }
+}
+
+// old + what the ranks have at this place, in their order, rounded once. Two are asked at a time.
+__device__ Bf16x8 sum_of_ranks(const PeerNorm& args, const Bf16x8& old, int64_t at) {
+  float2 sum[4] = {};
+  add(sum, old);
+  for (int rank = 0; rank < args.group.ranks; rank += 2) {
+    const bool both = rank + 1 < args.group.ranks;
+    Bf16x8 second = {};
+    const Bf16x8 first = load_peer(static_cast<const Bf16x8*>(args.x[rank]) + at);
+    if (both) second = load_peer(static_cast<const Bf16x8*>(args.x[rank + 1]) + at);
+    add(sum, first);
+    add(sum, second);
+  }
+  Bf16x8 out;
+#pragma unroll
+  for (int p = 0; p < 4; ++p) out.pair[p] = pack(sum[p].x, sum[p].y);
+  return out;
+}
+
+// Each block takes every gridDim.x-th row; a thread holds `Vectors` vectors of 8 of it.
+template <int Vectors>
+__global__ void __launch_bounds__(kRowThreadsMax, blocks_each(Vectors)) norm_sum(PeerNorm args) {
+  let_next_kernel_start();
+  const int vectors = args.width / 8;
+  const auto* weight = static_cast<const Bf16x8*>(args.weight);
+  Bf16x8 w[Vectors];
+#pragma unroll
+  for (int i = 0; i < Vectors; ++i) {
+    const int at = threadIdx.x + i * blockDim.x;
+    if (at < vectors) w[i] = weight[at];
+  }
+  wait_for_earlier_kernels();
+  meet_peers(args.group, ticket_of(args.group, args.index), blockIdx.x);
+  for (int out_row = blockIdx.x; out_row < args.rows; out_row += gridDim.x) {
+    const int row = args.row_index ? args.row_index[out_row] : out_row;
+    const int64_t begin = int64_t{row} * vectors;
+    auto* residual = static_cast<Bf16x8*>(args.residual) + begin;
+    Bf16x8 v[Vectors];
+    float sum = 0.0f;
+#pragma unroll
+    for (int i = 0; i < Vectors; ++i) {
+      const int at = threadIdx.x + i * blockDim.x;
+      if (at >= vectors) continue;
+      v[i] = sum_of_ranks(args, residual[at], begin + at);
+      residual[at] = v[i];
+      sum += sum_of_squares(v[i]);
+    }
+    const float scale = rsqrtf(block_sum(sum) / args.width + args.epsilon);
+    auto* out = static_cast<Bf16x8*>(args.out) + int64_t{out_row} * vectors;
+#pragma unroll
+    for (int i = 0; i < Vectors; ++i) {
+      const int at = threadIdx.x + i * blockDim.x;
+      if (at < vectors) out[at] = scaled(v[i], scale, w[i]);
+    }
+    __syncthreads();  // The block's sums are read before the next row's are written.
+  }
+}
+
+__global__ void __launch_bounds__(kWarp) meet(PeerGroup group, uint32_t index) {
+  let_next_kernel_start();
+  wait_for_earlier_kernels();
+  meet_peers(group, ticket_of(group, index), 0);
+  if (threadIdx.x == 0) *group.pass += 1;
+}
+
+__global__ void __launch_bounds__(kFewThreads) hand_out(PeerWords args) {
+  let_next_kernel_start();
+  wait_for_earlier_kernels();
+  const PeerGroup& group = args.group;
+  const uint32_t ticket = ticket_of(group, 0);
+  if (group.rank != 0) {
+    if (threadIdx.x == 0) await(signal_of(group, group.rank, 0, kPeerBlocksMax), ticket);
+    return;
+  }
+  for (int to = 1; to < group.ranks; ++to) {
+    for (int i = threadIdx.x; i < args.count; i += kFewThreads)
+      args.words[to][i] = args.words[0][i];
+  }
+  __threadfence_system();
+  __syncthreads();
+  const int to = threadIdx.x;
+  if (to > 0 && to < group.ranks) signal(signal_of(group, to, 0, kPeerBlocksMax), ticket);
+}
+
+template <int Vectors>
+int enqueue(const PeerNorm& args, Stream stream) {
+  const int lanes = (args.width / 8 + Vectors - 1) / Vectors;
+  constexpr int kBlocks = blocks_each(Vectors) * kMultiprocessors;
+  LaunchShape shape;
+  shape.grid = dim3(args.rows < kBlocks ? args.rows : kBlocks);
+  shape.block = dim3((lanes + kWarp - 1) / kWarp * kWarp);
+  return launch(norm_sum<Vectors>, shape, stream, args);
+}
+
+}  // namespace
+
+extern "C" int spillway_peer_sum_few(const PeerSumFew* args, Stream stream) {
+  if (args->tokens > kSkinnyTokensMax || args->width % 2 != 0) return cudaErrorInvalidValue;
+  if (args->tokens == 0) return cudaSuccess;
+  LaunchShape shape;
+  shape.grid = dim3((args->tokens * args->width / 2 + kFewThreads - 1) / kFewThreads);
+  shape.block = dim3(kFewThreads);
+  return launch(sum_few, shape, stream, *args);
+}
+
+extern "C" int spillway_peer_norm(const PeerNorm* args, Stream stream) {
+  constexpr int kStep = 8 * kRowThreadsMax;  // Elements of a vector a thread.
+  if (args->width % 8 != 0 || args->width > 4 * kStep) return cudaErrorInvalidValue;
+  if (args->rows == 0) return cudaSuccess;
+  if (args->width <= kStep) return enqueue<1>(*args, stream);
+  return args->width <= 2 * kStep ? enqueue<2>(*args, stream) : enqueue<4>(*args, stream);
+}
+
+extern "C" int spillway_peer_meet(const PeerGroup* group, std::uint32_t index, Stream stream) {
+  LaunchShape shape;
+  shape.grid = dim3(1);
+  shape.block = dim3(kWarp);
+  return launch(meet, shape, stream, *group, index);
+}
+
+extern "C" int spillway_peer_hand_out(const PeerWords* args, Stream stream) {
+  LaunchShape shape;
+  shape.grid = dim3(1);
+  shape.block = dim3(kFewThreads);
+  return launch(hand_out, shape, stream, *args);
+}
+
+}  // namespace spillway::kernels
