@@ -57,6 +57,16 @@ Result<DecoderShape> shape_of(const ArchSpec& spec, int context_max) {
   return shape;
 }
 
+Extent dealt(int total, int unit, Share share) {
+  const std::int64_t units = total / unit;
+  const auto before = [&](int rank) {
+    return rank == share.ranks ? total : static_cast<int>(units * rank / share.ranks) * unit;
+  };
+  return {before(share.rank), before(share.rank + 1) - before(share.rank)};
+}
+
+Extent DecoderShape::head_rows() const { return dealt(vocabulary, kDealtUnit, share); }
+
 std::vector<double> plain_frequencies(int head_width, double base) {
   std::vector<double> frequencies(static_cast<std::size_t>(head_width / 2));
   for (std::size_t i = 0; i < frequencies.size(); ++i) {
@@ -72,7 +82,7 @@ std::vector<RoomShape> rooms_of(const DecoderShape& shape) {
     const std::string prefix = "layers." + std::to_string(i) + ".";
     rooms.push_back({prefix + "attention_norm", 1, shape.width});
     rooms.push_back({prefix + "qkv", shape.qkv_width(), shape.width});
-    if (shape.qkv_bias) rooms.push_back({prefix + "qkv_bias", 1, shape.qkv_width()});
+    if (shape.qkv_bias) rooms.push_back({prefix + "qkv_bias", shape.qkv_width(), 1});
     if (shape.head_norms) {
       rooms.push_back({prefix + "q_norm", 1, shape.head_width});
       rooms.push_back({prefix + "k_norm", 1, shape.head_width});
@@ -83,7 +93,7 @@ std::vector<RoomShape> rooms_of(const DecoderShape& shape) {
     rooms.push_back({prefix + "down", shape.width, shape.feed_forward_width});
   }
   rooms.push_back({"last_norm", 1, shape.width});
-  if (!shape.head_is_embedding) rooms.push_back({"head", shape.vocabulary, shape.width});
+  if (!shape.head_is_embedding) rooms.push_back({"head", shape.head_rows().count, shape.width});
   return rooms;
 }
 

@@ -11,6 +11,18 @@
 
 namespace spillway::local::cuda {
 
+// Which of the GPUs that compute each layer together.
+struct Share {
+  int rank = 0;
+  int ranks = 1;
+};
+
+// Consecutive heads, rows or columns.
+struct Extent {
+  int first = 0;
+  int count = 0;
+};
+
 struct DecoderShape {
   int layers = 0;
   int width = 0;  // Of the residual stream.
@@ -28,14 +40,24 @@ struct DecoderShape {
   // by `rope_gain` (yarn). Pairs are (i, i + size), half the rotated width apart.
   std::vector<double> inverse_frequencies;
   double rope_gain = 1.0;
+  Share share;  // Heads and feed forward are its own alone, and so are rows of the head.
 
   int query_width() const { return query_heads * head_width; }
   int qkv_width() const { return (query_heads + 2 * kv_heads) * head_width; }
+  Extent head_rows() const;  // Of the vocabulary, of which this share makes logits.
 };
 
 // Of a model file, for sequences of at most `context_max` tokens. invalid_request: the kernels do
 // not take such a model; the message names what they would take.
 Result<DecoderShape> shape_of(const ArchSpec& spec, int context_max);
+
+// The share's part of `total` things that are dealt in whole `unit`s, as evenly as that goes; what
+// is no whole unit is the last one's.
+Extent dealt(int total, int unit, Share share);
+
+// Rows and columns are dealt in such pieces where they are many: what the kernels take at once, and
+// where they like memory to begin.
+inline constexpr int kDealtUnit = 64;
 
 // Unscaled rotary frequencies of a head: base^(-2i / head_width).
 std::vector<double> plain_frequencies(int head_width, double base);
