@@ -2,11 +2,12 @@
 // included: prompts, decodes by batch size, and prompts beside decodes. One line each, with the
 // share of the card's ceilings.
 //
-// usage: gpu_decode_bench MODEL [--fp8] [--eager] [--skinny ROWS] [--batches 1,32,128] [--profile
-// CHUNK]; MODEL is qwen3-0.6b or r1-qwen-7b
+// usage: gpu_decode_bench MODEL [--gpus N] [--fp8] [--eager] [--skinny ROWS] [--batches 1,32,128]
+// [--profile CHUNK]; MODEL is qwen3-0.6b or r1-qwen-7b
 #include "backends/local/cuda/cuda_executor.h"
 #include "backends/local/sample/sampler.h"
-#include "tests/gpu/device_array.h"
+#include "tests/gpu/model_shapes.h"
+#include "tests/gpu/rank_weights.h"
 
 #include <chrono>
 #include <cstring>
@@ -30,38 +31,13 @@ constexpr int kSteps = 48;
 constexpr int kMixedFrom = 128;  // Batches that are also measured beside prompts.
 constexpr int kBlocksEach = (kPrompt + 3 * kSteps + kBlockTokens) / kBlockTokens;
 
-DecoderShape shape_of(const std::string& model) {
-  DecoderShape shape;
-  shape.layers = 28;
-  shape.head_width = 128;
-  shape.context_max = 16384;
-  if (model == "r1-qwen-7b") {
-    shape.width = 3584;
-    shape.feed_forward_width = 18944;
-    shape.query_heads = 28;
-    shape.kv_heads = 4;
-    shape.vocabulary = 152064;
-    shape.qkv_bias = true;
-    shape.inverse_frequencies = local::cuda::plain_frequencies(128, 1e4);
-    return shape;
-  }
-  shape.width = 1024;
-  shape.feed_forward_width = 3072;
-  shape.query_heads = 16;
-  shape.kv_heads = 8;
-  shape.vocabulary = 151936;
-  shape.head_norms = true;
-  shape.head_is_embedding = true;
-  shape.inverse_frequencies = local::cuda::plain_frequencies(128, 1e6);
-  return shape;
-}
-
 struct Arguments {
   std::string model;
   std::vector<int> batches = {1, 32, 128};
   int skinny = 8;
   bool graphs = true;
   bool e4m3 = false;
+  int gpus = 1;      // That compute together; shares are of one.
   int profile = -1;  // For a profiler: marks the last step beside a prompt of so many tokens.
 };
 
@@ -93,13 +69,21 @@ class Bench {
     options.e4m3 = arguments.e4m3;
     weight_bytes_ = body_bytes_ * (arguments.e4m3 ? 0.5 : 1.0) + head_bytes_;
     options.skinny_rows_max = arguments.skinny;
-    auto executor = make_cuda_executor(shape_, options, std::move(*weights));
+    auto executor = make_executor(options, std::move(*weights));
     if (!executor) {
       std::fprintf(stderr, "%s\n", executor.error().message.c_str());
       std::abort();
     }
     executor_ = std::move(*executor);
     std::printf("%s %s: ready in %.2f s\n", arguments.model.c_str(), mode(), now() - begin);
+  }
+
+  Result<std::unique_ptr<Executor>> make_executor(const CudaExecutorOptions& options,
+                                                  std::unique_ptr<DecoderWeights> weights) {
+    if (arguments_.gpus == 1) return make_cuda_executor(shape_, options, std::move(weights));
+    auto shares = rank_weights(shape_, *weights, arguments_.gpus);
+    weights.reset();
+    return make_cuda_executor(shape_, options, std::move(shares));
   }
 
   void run() {
@@ -119,6 +103,8 @@ class Bench {
         .count();
   }
   const char* mode() const {
+    if (arguments_.gpus > 1)
+      return arguments_.graphs ? "on several GPUs" : "on several GPUs, eager";
     if (arguments_.e4m3) return arguments_.graphs ? "fp8 graphs" : "fp8 eager";
     return arguments_.graphs ? "graphs" : "eager";
   }
@@ -280,6 +266,8 @@ Arguments parse(int argc, char** argv) {
       arguments.graphs = false;
     } else if (word == "--fp8") {
       arguments.e4m3 = true;
+    } else if (word == "--gpus" && i + 1 < argc) {
+      arguments.gpus = std::atoi(argv[++i]);
     } else if (word == "--profile" && i + 1 < argc) {
       arguments.profile = std::atoi(argv[++i]);
     } else if (word == "--skinny" && i + 1 < argc) {

@@ -4,13 +4,14 @@
 #
 # usage: tests/gpu/run.sh [STAGE…]   all of them if none is named:
 #   check  sanitize  logits  kernels  model:NAME[:eager|:fp8]  aten:NAME  serve[:NAME[:fp8]]  vllm:NAME[:fp8]
-#   goodput:NAME
+#   goodput:NAME  parallel:NAME
 #   BUILD=build/gpu        where the programs are, or are built if they are not there yet
 #   RESULTS=build/gpu-run  one file a stage
 #   BINARY, MODEL          for serve: the gateway, built with SPILLWAY_CUDA, and the model file it serves; with a NAME
 #                          random weights of its shape, in SCRATCH=/dev/shm (r1-qwen-7b: 16 GB)
 #   VLLM                   for vllm and goodput: see serve_vllm.py; the same load on the same card, beside serve:NAME
 #   SIDES, UNTIL           for goodput: see goodput.py
+#   GPUS=2, NCCL           for parallel: how many compute together, and a libnccl.so.2 to compare with
 set -u -o pipefail
 cd "$(dirname "$0")/../.."
 BUILD=${BUILD:-build/gpu}
@@ -86,6 +87,20 @@ goodput() {
 vllm() {
   python3 tests/gpu/serve_vllm.py "$1" ${2:+--quantization "$2"} --prompt-tokens 512 --out 128 --concurrency 1,128,256 \
     --rounds 6
+}
+
+# Sums over GPUs, the tokens of one GPU, whole steps, then over HTTP beside vLLM on as many.
+parallel() {
+  local model=$SCRATCH/spillway-$1.gguf status
+  local load=(--gpus "${GPUS:-2}" --prompt-tokens 512 --out 128 --concurrency 1,128,256 --rounds 6)
+  "$PROGRAMS/gpu_peer_bench" "${GPUS:-2}" ${NCCL:+"$NCCL"} && "$PROGRAMS/gpu_parallel_agreement" "$1" "${GPUS:-2}" &&
+    "$PROGRAMS/gpu_decode_bench" "$1" --gpus "${GPUS:-2}" --batches 1,8,32,128,256 | with_clock || return 1
+  [ -e "$model" ] || python3 tests/gpu/random_model.py "$1" "$model" &&
+    python3 tests/gpu/serve.py "$BINARY" "$model" --precision bf16 --skip-agreement --sequences 256 --kv-tokens 262144 \
+      --step-tokens 1280 "${load[@]}" && python3 tests/gpu/serve_vllm.py "$1" "${load[@]}"
+  status=$?
+  rm -f "$model"
+  return $status
 }
 
 aten() { python3 tests/gpu/aten_eager.py "$1" | with_clock; }

@@ -70,7 +70,7 @@ class Gateway:
 def configuration(options, step_tokens):
     target = {"kind": "local", "executor": options.executor, "precision": options.precision, "serves": ["model"],
               "model": str(options.model.resolve()), "sequences_max": options.sequences, "step_tokens_max": step_tokens,
-              "kv_tokens_max": options.kv_tokens, "waiting_max": 512}
+              "kv_tokens_max": options.kv_tokens, "waiting_max": 512, "tensor_parallel": options.gpus}
     return {"server": {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "drain": "1s"}, "targets": {"local": target},
             "log": {"level": "info"}, "classes": {"all": {"spill": "never"}}}
 
@@ -114,7 +114,8 @@ def measure(port, options, step_tokens, began):
     # Meets sizes of steps for the first time.
     closed_loop.run(port, prompts, max(levels), 1, min(8, options.out), options.seconds)
     for concurrency in levels:
-        speed(port, prompts, options, concurrency, f"serve {options.precision} step {step_tokens}")
+        gpus = f" on {options.gpus} GPUs" if options.gpus > 1 else ""
+        speed(port, prompts, options, concurrency, f"serve {options.precision}{gpus} step {step_tokens}")
     return good
 
 
@@ -150,6 +151,7 @@ def main():
     parser.add_argument("model", type=Path)
     parser.add_argument("--executor", default="cuda")
     parser.add_argument("--precision", default="bf16", help="bf16 or fp8")
+    parser.add_argument("--gpus", type=int, default=1, help="tensor_parallel")
     parser.add_argument("--sequences", type=int, default=128, help="sequences_max")
     parser.add_argument("--kv-tokens", type=int, default=65536, help="kv_tokens_max")
     parser.add_argument("--step-tokens", default="1024", help="step_tokens_max; comma-separated, one gateway each")

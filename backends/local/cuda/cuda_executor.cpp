@@ -1,7 +1,8 @@
 #include "backends/local/cuda/cuda_executor.h"
 
-#include "backends/local/cuda/decode_graphs.h"
-#include "backends/local/cuda/step_layout.h"
+#include "backends/local/cuda/decoder_division.h"
+#include "backends/local/cuda/gpu_rank.h"
+#include "backends/local/cuda/rank_threads.h"
 
 #include <array>
 #include <cuda_runtime_api.h>
@@ -11,24 +12,22 @@ namespace spillway::local::cuda {
 
 namespace {
 
-// A warp takes 64 weights of a row at once.
-bool takes_e4m3(const DecoderShape& shape) {
-  return shape.width % 64 == 0 && shape.query_width() % 64 == 0 &&
-         shape.feed_forward_width % 64 == 0;
-}
-
-Error no_e4m3() {
+Error no_parallel_e4m3() {
   return {Errc::invalid_request,
-          "precision: fp8 takes widths that are multiples of 64: choose bf16", "", std::nullopt};
+          "precision: fp8 runs on one GPU: choose bf16, or tensor_parallel: 1", "", std::nullopt};
 }
 
 class CudaExecutor final : public Executor {
  public:
-  CudaExecutor(const DecoderShape& shape, const CudaExecutorOptions& options)
-      : shape_(shape), options_(options), slots_(2 * options.sequences_max) {}
+  CudaExecutor(const DecoderShape& shape, const CudaExecutorOptions& options, int ranks)
+      : shape_(shape),
+        options_(options),
+        threads_(ranks),
+        ranks_(static_cast<std::size_t>(ranks)),
+        slots_(2 * options.sequences_max) {}
   ~CudaExecutor() override;
 
-  Result<void> prepare(std::unique_ptr<DecoderWeights> weights);
+  Result<void> prepare(RankWeights weights);
 
   ExecutorShape shape() const override {
     return {shape_.vocabulary, shape_.context_max, options_.kv_blocks};
@@ -43,19 +42,14 @@ class CudaExecutor final : public Executor {
     PinnedMemory tokens;  // Written by the sampler itself, over the bus.
     CUevent_st* done = nullptr;
   };
-  Result<void> tune_prompts();
-  Result<void> capture_graphs();
-  Result<void> enqueue(const StepLayout& layout);
+  GpuRank& rank(int index) { return *ranks_[static_cast<std::size_t>(index)]; }
   Result<void> prepare_outcomes();
-  Result<void> draw(const StepLayout& layout, const Outcome& outcome);
   Result<StepResult> read_logits(std::size_t rows);
 
-  const DecoderShape shape_;
+  const DecoderShape shape_;  // Whole.
   const CudaExecutorOptions options_;
-  CUstream_st* stream_ = nullptr;
-  std::unique_ptr<StepState> state_;
-  std::unique_ptr<Decoder> decoder_;
-  std::unique_ptr<DecodeGraphs> graphs_;
+  RankThreads threads_;
+  std::vector<std::unique_ptr<GpuRank>> ranks_;
   TokenSlots slots_;
   std::array<Outcome, 2> outcomes_;
   std::deque<StepLayout> begun_;  // And not finished.
@@ -65,41 +59,32 @@ class CudaExecutor final : public Executor {
 };
 
 CudaExecutor::~CudaExecutor() {
-  if (stream_ == nullptr) return;
-  cudaStreamSynchronize(stream_);
+  (void)threads_.run([this](int index) {
+    ranks_[static_cast<std::size_t>(index)].reset();
+    return Result<void>();
+  });
   for (const Outcome& outcome : outcomes_) cudaEventDestroy(outcome.done);
-  graphs_.reset();
-  cudaStreamDestroy(stream_);
 }
 
-Result<void> CudaExecutor::prepare(std::unique_ptr<DecoderWeights> weights) {
-  FirstError errors;
-  errors.note(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
-  if (!errors.none()) return errors.result();
-  StepLimits limits;
-  limits.rows_max = options_.step_tokens_max;
-  limits.sequences_max = options_.sequences_max;
-  limits.pages_max = (shape_.context_max + kBlockTokens - 1) / kBlockTokens;
-  limits.logit_rows_max = options_.sequences_max;
-  auto state = StepState::create(limits, stream_);
-  if (!state) return state.error();
-  state_ = std::move(*state);
-  if (options_.e4m3) {
-    if (!takes_e4m3(shape_)) return no_e4m3();
-    auto smaller = weights->in_e4m3(shape_);
-    if (!smaller) return smaller.error();
-    weights = std::move(*smaller);
+Result<void> CudaExecutor::prepare(RankWeights weights) {
+  const int ranks = threads_.ranks();
+  if (ranks > 1 && options_.e4m3) return no_parallel_e4m3();
+  if (auto divides = check_division(shape_, ranks); !divides) return divides;
+  auto created = threads_.run([&](int index) -> Result<void> {
+    const auto at = static_cast<std::size_t>(index);
+    if (auto device = use_device(index); !device) return device;
+    auto rank = GpuRank::create(shape_of(shape_, {index, ranks}), options_, std::move(weights[at]));
+    if (!rank) return rank.error();
+    ranks_[at] = std::move(*rank);
+    return {};
+  });
+  if (!created) return created;
+  if (auto joined = threads_.run([&](int index) { return rank(index).join(ranks_); }); !joined) {
+    return joined;
   }
-  DecoderOptions decoder_options;
-  decoder_options.kv_blocks = options_.kv_blocks;
-  decoder_options.skinny_rows_max = options_.skinny_rows_max;
-  auto decoder = Decoder::create(shape_, decoder_options, std::move(weights), *state_, stream_);
-  if (!decoder) return decoder.error();
-  decoder_ = std::move(*decoder);
   if (auto prepared = prepare_outcomes(); !prepared) return prepared;
-  if (auto tuned = tune_prompts(); !tuned) return tuned;
-  graphs_ = std::make_unique<DecodeGraphs>(*decoder_, *state_, stream_, options_.sequences_max);
-  return options_.graphs ? capture_graphs() : Result<void>();
+  if (!options_.graphs) return {};
+  return threads_.run([&](int index) { return rank(index).capture_graphs(); });
 }
 
 Result<void> CudaExecutor::prepare_outcomes() {
@@ -114,74 +99,10 @@ Result<void> CudaExecutor::prepare_outcomes() {
   return errors.result();
 }
 
-// Steps with prompts come in all sizes, which the products round up.
-Result<void> CudaExecutor::tune_prompts() {
-  constexpr int kFirst = 256;  // Smaller ones take over what is found for it, or for a graph.
-  for (int rows = kFirst; rows <= options_.step_tokens_max; rows += 128) {
-    if (auto tuned = decoder_->tune(rows); !tuned) return tuned;
-  }
-  return {};
-}
-
-Result<void> CudaExecutor::capture_graphs() {
-  for (int row = 0; row < options_.sequences_max; ++row) state_->set(StepState::positions, row, -1);
-  FirstError errors;
-  errors.note(state_->flush(), "step state");
-  if (!errors.none()) return errors.result();
-  for (const int bucket : graphs_->buckets()) {
-    if (auto captured = graphs_->capture(bucket); !captured) return captured;
-  }
-  return {};
-}
-
-Result<void> CudaExecutor::enqueue(const StepLayout& layout) {
-  FirstError errors;
-  errors.note(state_->flush(), "step state");
-  if (!errors.none()) return errors.result();
-  if (!layout.rows.decodes_only) return decoder_->enqueue(layout.rows);
-  const int bucket = layout.rows.decodes;
-  if (graphs_->captured(bucket)) {
-    errors.note(graphs_->launch(bucket), "decode graph");
-  } else if (auto enqueued = graphs_->enqueue_eagerly(bucket); !enqueued) {
-    return enqueued;
-  }
-  state_->advanced(bucket);
-  return errors.result();
-}
-
-Result<void> CudaExecutor::draw(const StepLayout& layout, const Outcome& outcome) {
-  const bool greedy = layout.drawing == Drawing::greedy;
-  const StepState& state = *state_;
-  // The draw of a decode is keyed by its advanced position, which is what `counter` holds in any
-  // other step.
-  const auto counter = layout.rows.decodes_only ? StepState::positions : StepState::counter;
-  kernels::Sample args = {};
-  args.token = outcome.tokens.get<std::int32_t>();
-  args.logits = decoder_->logits();
-  args.temperature =
-      greedy ? nullptr : reinterpret_cast<const float*>(state.device(StepState::temperature));
-  args.top_k = state.device(StepState::top_k);
-  args.top_p = reinterpret_cast<const float*>(state.device(StepState::top_p));
-  args.seed = reinterpret_cast<const std::uint64_t*>(state.device(StepState::seed));
-  args.counter = state.device(counter);
-  args.slot = state.device(StepState::slot);
-  args.last_token = state.device(StepState::last_token);
-  args.rows = static_cast<int>(layout.logit_sequences.size());
-  args.vocabulary = shape_.vocabulary;
-  FirstError errors;
-  errors.note(spillway_sample(&args, stream_), "sampling");
-  return errors.result();
-}
-
 // Of the last step enqueued.
 Result<StepResult> CudaExecutor::read_logits(std::size_t rows) {
   logits_.resize(rows * static_cast<std::size_t>(shape_.vocabulary));
-  FirstError errors;
-  errors.note(cudaMemcpyAsync(logits_.data(), decoder_->logits(), logits_.size() * sizeof(float),
-                              cudaMemcpyDeviceToHost, stream_),
-              "reading logits");
-  errors.note(cudaStreamSynchronize(stream_), "step");
-  if (!errors.none()) return errors.result().error();
+  if (auto read = rank(0).read_logits(logits_); !read) return read.error();
   StepResult result;
   result.logits = logits_;
   return result;
@@ -189,18 +110,21 @@ Result<StepResult> CudaExecutor::read_logits(std::size_t rows) {
 
 Result<NextStep> CudaExecutor::begin(std::span<const Slice> slices) {
   const Outcome& outcome = outcomes_[steps_begun_++ % outcomes_.size()];
-  StepWriter writer(*state_, slots_);
-  const auto bucket_for = [this](int decodes) { return graphs_->bucket_for(decodes); };
+  StepWriter writer(rank(0).state(), slots_);
+  const auto bucket_for = [this](int decodes) { return rank(0).graphs().bucket_for(decodes); };
   StepLayout layout = writer.write(slices, bucket_for);
-  if (auto enqueued = enqueue(layout); !enqueued) return enqueued.error();
-  const bool on_host = layout.drawing == Drawing::on_host;
-  if (!on_host && !layout.logit_sequences.empty()) {
-    if (auto drawn = draw(layout, outcome); !drawn) return drawn.error();
+  for (int index = 1; index < threads_.ranks(); ++index) {
+    rank(index).state().follow(rank(0).state());
   }
+  auto* const tokens = outcome.tokens.get<std::int32_t>();
+  const auto enqueued =
+      threads_.run([&](int index) { return rank(index).enqueue(layout, tokens); });
+  if (!enqueued) return enqueued.error();
   slots_.end_step();
   FirstError errors;
-  errors.note(cudaEventRecord(outcome.done, stream_), "step");
+  errors.note(cudaEventRecord(outcome.done, rank(0).stream()), "step");
   if (!errors.none()) return errors.result().error();
+  const bool on_host = layout.drawing == Drawing::on_host;
   begun_.push_back(std::move(layout));
   return on_host ? NextStep::after_finish : NextStep::at_once;
 }
@@ -230,10 +154,19 @@ Result<StepResult> CudaExecutor::run(std::span<const Slice> slices) {
 
 Result<std::unique_ptr<Executor>> make_cuda_executor(const DecoderShape& shape,
                                                      const CudaExecutorOptions& options,
-                                                     std::unique_ptr<DecoderWeights> weights) {
-  auto executor = std::make_unique<CudaExecutor>(shape, options);
+                                                     RankWeights weights) {
+  const int ranks = static_cast<int>(weights.size());
+  auto executor = std::make_unique<CudaExecutor>(shape, options, ranks);
   if (auto prepared = executor->prepare(std::move(weights)); !prepared) return prepared.error();
   return std::unique_ptr<Executor>(std::move(executor));
+}
+
+Result<std::unique_ptr<Executor>> make_cuda_executor(const DecoderShape& shape,
+                                                     const CudaExecutorOptions& options,
+                                                     std::unique_ptr<DecoderWeights> weights) {
+  RankWeights one;
+  one.push_back(std::move(weights));
+  return make_cuda_executor(shape, options, std::move(one));
 }
 
 }  // namespace spillway::local::cuda

@@ -1,14 +1,17 @@
-// Runs batch steps on one GPU: the Executor of the engine over the CUDA kernels.
+// Runs batch steps on one GPU, or on several that compute each layer together: the Executor of the
+// engine over the CUDA kernels.
 //
-// See Executor for threads and lifetimes. A step of decodes alone is one captured graph; any other
-// is enqueued kernel by kernel. Next tokens are drawn on the device if every row allows it (no
-// penalties, no min_p), and the next step can be enqueued at once; else logits come back.
+// See Executor for threads and lifetimes; every GPU but the first has a thread of its own. A step
+// of decodes alone is one captured graph; any other is enqueued kernel by kernel. Next tokens are
+// drawn on the device if every row allows it (no penalties, no min_p), and the next step can be
+// enqueued at once; else logits come back.
 #pragma once
 
 #include "backends/local/cuda/decoder_weights.h"
 #include "backends/local/engine/executor.h"
 
 #include <memory>
+#include <vector>
 
 namespace spillway::local::cuda {
 
@@ -21,8 +24,17 @@ struct CudaExecutorOptions {
   bool e4m3 = false;  // The layers' matrices in 8 bits.
 };
 
-// Takes memory, tunes the products and captures the graphs. `weights` are bf16.
-// backend_unavailable: no usable GPU, or too little memory.
+// The weights of each rank's share, in its GPU's memory: rank r is on GPU r.
+using RankWeights = std::vector<std::unique_ptr<DecoderWeights>>;
+
+// Takes memory, tunes the products and captures the graphs. `weights` are bf16, of one rank for
+// each GPU. backend_unavailable: no usable GPU, or too little memory. invalid_request: so many
+// ranks cannot share the model.
+Result<std::unique_ptr<Executor>> make_cuda_executor(const DecoderShape& shape,
+                                                     const CudaExecutorOptions& options,
+                                                     RankWeights weights);
+
+// On the first GPU alone.
 Result<std::unique_ptr<Executor>> make_cuda_executor(const DecoderShape& shape,
                                                      const CudaExecutorOptions& options,
                                                      std::unique_ptr<DecoderWeights> weights);

@@ -44,6 +44,12 @@ Result<std::unique_ptr<Decoder>> Decoder::create(const DecoderShape& shape,
   decoder->linear_ = std::move(*linear);
   if (auto result = decoder->allocate(); !result) return result.error();
   if (auto result = decoder->upload_angles(); !result) return result.error();
+  if (shape.share.ranks == 1) return decoder;
+  auto exchange =
+      PeerExchange::create(shape, state.limits().rows_max, state.device(StepState::last_token),
+                           decoder->logits_.get<float>(), stream);
+  if (!exchange) return exchange.error();
+  decoder->exchange_ = std::move(*exchange);
   return decoder;
 }
 
@@ -194,8 +200,7 @@ void Decoder::attention(int index, const StepRows& rows) {
     skinny(qkv_.get(), hidden_.get(), layer.qkv, layer.attention_norm, all, shape_.qkv_width(),
            shape_.width, kernels::kStoreBf16);
     attend(index, rows);
-    skinny(hidden_.get(), mixed_.get(), layer.attention_out, nullptr, all, shape_.width,
-           shape_.query_width(), kernels::kAddBf16);
+    add_skinny(mixed_.get(), layer.attention_out, all, shape_.query_width());
     return;
   }
   norm(layer.attention_norm, all, nullptr, e4m3());
@@ -203,7 +208,7 @@ void Decoder::attention(int index, const StepRows& rows) {
   attend(index, rows);
   if (e4m3()) quantize(mixed_, shape_.query_width(), all);
   linear(attention_out_call(index, all));
-  lacking_ = layer.attention_out.scales;
+  leave_sum_to_norm(layer.attention_out);
 }
 
 void Decoder::feed_forward(int index, const StepRows& rows) {
@@ -212,32 +217,21 @@ void Decoder::feed_forward(int index, const StepRows& rows) {
   if (is_skinny(all)) {
     skinny(gated_.get(), hidden_.get(), layer.gate_up, layer.feed_forward_norm, all,
            shape_.feed_forward_width, shape_.width, kernels::kSiluMul);
-    skinny(hidden_.get(), gated_.get(), layer.down, nullptr, all, shape_.width,
-           shape_.feed_forward_width, kernels::kAddBf16);
+    add_skinny(gated_.get(), layer.down, all, shape_.feed_forward_width);
     return;
   }
   norm(layer.feed_forward_norm, all, nullptr, e4m3());
   linear(gate_up_call(index, all));
   gate(index, all);
   linear(down_call(index, all));
-  lacking_ = layer.down.scales;
-}
-
-void Decoder::head(const StepRows& rows) {
-  if (rows.logits == 0) return;
-  const std::int32_t* row_index = rows.decodes_only ? nullptr : state_.device(StepState::logit_row);
-  if (rows.decodes_only && is_skinny(rows.logits)) {
-    skinny(logits_.get(), hidden_.get(), {weights_->head()}, weights_->last_norm(), rows.logits,
-           shape_.vocabulary, shape_.width, kernels::kStoreFloat);
-    return;
-  }
-  norm(weights_->last_norm(), rows.logits, row_index, false);
-  linear(head_call(rows.logits));
+  leave_sum_to_norm(layer.down);
 }
 
 Result<void> Decoder::enqueue(const StepRows& rows) {
   errors_ = {};
   lacking_ = nullptr;
+  lacks_ranks_ = false;
+  if (exchange_) exchange_->begin_pass();
   const kernels::Embed embed = {hidden_.get(),
                                 weights_->embedding(),
                                 state_.device(StepState::ids),
@@ -250,6 +244,7 @@ Result<void> Decoder::enqueue(const StepRows& rows) {
     feed_forward(i, rows);
   }
   head(rows);
+  if (exchange_) errors_.note(exchange_->meet(), "meeting other GPUs");
   return errors_.result();
 }
 

@@ -1,12 +1,13 @@
 // The forward pass of a dense decoder: which kernels run in which order, enqueued on one stream.
 //
-// Engine thread only. Owns the activations and the KV pages; reads the weights and the step's
-// state. It enqueues and returns: nothing is waited for, so a whole pass can be captured in a
-// graph.
+// The thread of its GPU only. Owns the activations and the KV pages; reads the weights and the
+// step's state. It enqueues and returns: nothing is waited for, so a whole pass can be captured in
+// a graph. A shape that is one of several ranks' share computes that, and sums with the others.
 #pragma once
 
 #include "backends/local/cuda/decoder_weights.h"
 #include "backends/local/cuda/linear.h"
+#include "backends/local/cuda/peer_exchange.h"
 #include "backends/local/cuda/step_state.h"
 
 #include <memory>
@@ -45,8 +46,11 @@ class Decoder {
   // nothing.
   Result<void> enqueue(const StepRows& rows);
 
-  // [logit rows, vocabulary] fp32, of the last pass.
-  float* logits() const { return logits_.get<float>(); }
+  // [logit rows, vocabulary] fp32, of the last pass; of several ranks, on the first.
+  float* logits() const { return exchange_ ? exchange_->logits() : logits_.get<float>(); }
+
+  // Null unless the shape is one of several ranks' share.
+  PeerExchange* exchange() const { return exchange_.get(); }
 
   // Finds the fastest products for steps of so many rows, overwriting the activations. Waits for
   // the stream.
@@ -72,12 +76,14 @@ class Decoder {
   void norm(const void* weight, int rows, const std::int32_t* row_index, bool e4m3);
   void quantize(const DeviceMemory& x, int width, int rows);
   void gate(int index, int rows);
+  void add_skinny(const void* x, const Matrix& weight, int rows, int k);
   void skinny(void* out, const void* x, const Matrix& weight, const void* norm_weight, int rows,
-              int n, int k, int epilogue);
+              int n, int k, int epilogue, int out_stride = 0);
   void linear(const LinearCall& call);
   bool e4m3() const { return weights_->layers().front().qkv.scales != nullptr; }
   bool is_skinny(int rows) const { return rows <= skinny_rows_max_; }
   LinearCall layer_call(LinearCall call, const Matrix& weight) const;
+  void leave_sum_to_norm(const Matrix& weight);
   LinearCall qkv_call(int layer, int rows) const;
   LinearCall attention_out_call(int layer, int rows) const;
   LinearCall gate_up_call(int layer, int rows) const;
@@ -103,6 +109,8 @@ class Decoder {
   DeviceMemory row_scales_;         // [rows] of quantized_, until the product of it is scaled
   DeviceMemory product_;            // [rows, width] what hidden_ lacks, not scaled yet
   const float* lacking_ = nullptr;  // Its columns' scales, while hidden_ lacks it.
+  bool lacks_ranks_ = false;        // While hidden_ lacks the ranks' products.
+  std::unique_ptr<PeerExchange> exchange_;
   DeviceMemory logits_;
   DeviceMemory angles_;  // [context_max, head_width / 2, 2]
   DeviceMemory pages_;   // Per layer keys, then values.

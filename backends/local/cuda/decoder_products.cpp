@@ -1,4 +1,5 @@
-// The products of the forward pass, and what makes their inputs: norms, silu, rows of E4M3.
+// The products of the forward pass, and what makes their inputs: norms, silu, rows of E4M3, sums
+// over ranks.
 #include "backends/local/cuda/decoder.h"
 
 #include <utility>
@@ -9,6 +10,11 @@ namespace spillway::local::cuda {
 void Decoder::norm(const void* weight, int rows, const std::int32_t* row_index, bool e4m3) {
   kernels::RmsNorm args = {normed_.get(), hidden_.get(), nullptr,      weight,
                            row_index,     rows,          shape_.width, shape_.norm_epsilon};
+  if (std::exchange(lacks_ranks_, false)) {
+    args.residual = hidden_.get();
+    errors_.note(exchange_->norm_sum(args), "sum over GPUs");
+    return;
+  }
   if (lacking_ != nullptr) {
     args.x = product_.get();
     args.residual = hidden_.get();
@@ -42,17 +48,53 @@ void Decoder::gate(int index, int rows) {
 }
 
 void Decoder::skinny(void* out, const void* x, const Matrix& weight, const void* norm_weight,
-                     int rows, int n, int k, int epilogue) {
-  const kernels::SkinnyLinear args = {out, x, weight.data,         norm_weight, rows,
-                                      n,   k, shape_.norm_epsilon, epilogue,    weight.scales};
+                     int rows, int n, int k, int epilogue, int out_stride) {
+  const kernels::SkinnyLinear args = {out,       x, weight.data,         norm_weight, rows,
+                                      n,         k, shape_.norm_epsilon, epilogue,    weight.scales,
+                                      out_stride};
   errors_.note(spillway_skinny_linear(&args, stream_), "skinny linear");
+}
+
+// hidden_ += x · weightᵀ.
+void Decoder::add_skinny(const void* x, const Matrix& weight, int rows, int k) {
+  if (exchange_ == nullptr) {
+    skinny(hidden_.get(), x, weight, nullptr, rows, shape_.width, k, kernels::kAddBf16);
+    return;
+  }
+  skinny(exchange_->few_product(), x, weight, nullptr, rows, shape_.width, k, kernels::kStoreFloat);
+  errors_.note(exchange_->sum_few(hidden_.get(), rows), "sum over GPUs");
+}
+
+// The product with this weight is where the next norm finds it, if it is not in hidden_ already.
+void Decoder::leave_sum_to_norm(const Matrix& weight) {
+  lacking_ = weight.scales;
+  lacks_ranks_ = exchange_ != nullptr;
+}
+
+// This rank's part of the vocabulary.
+void Decoder::head(const StepRows& rows) {
+  if (rows.logits == 0) return;
+  const std::int32_t* row_index = rows.decodes_only ? nullptr : state_.device(StepState::logit_row);
+  if (rows.decodes_only && is_skinny(rows.logits)) {
+    const Extent part = shape_.head_rows();
+    skinny(logits() + part.first, hidden_.get(), {weights_->head()}, weights_->last_norm(),
+           rows.logits, part.count, shape_.width, kernels::kStoreFloat, shape_.vocabulary);
+    return;
+  }
+  norm(weights_->last_norm(), rows.logits, row_index, false);
+  linear(head_call(rows.logits));
 }
 
 void Decoder::linear(const LinearCall& call) { errors_.note(linear_->run(call), "linear"); }
 
-// What is added to the residual stream comes to it with the next norm, if the weight is E4M3.
+// What is added to the residual stream comes to it with the next norm, if the weight is E4M3 or
+// other ranks have their part of it.
 LinearCall Decoder::layer_call(LinearCall call, const Matrix& weight) const {
   call.weight = weight.data;
+  if (exchange_ && call.kind == LinearOut::add_bf16) {
+    call.out = exchange_->product();
+    call.kind = LinearOut::bf16;
+  }
   if (weight.scales == nullptr) return call;
   call.x = quantized_.get();
   call.e4m3 = true;
@@ -92,8 +134,11 @@ LinearCall Decoder::down_call(int layer, int rows) const {
 }
 
 LinearCall Decoder::head_call(int rows) const {
-  return {logits_.get(),     normed_.get(), weights_->head(), rows,
-          shape_.vocabulary, shape_.width,  LinearOut::fp32};
+  const Extent part = shape_.head_rows();
+  LinearCall call = {logits() + part.first, normed_.get(),  weights_->head(), rows, part.count,
+                     shape_.width,          LinearOut::fp32};
+  call.out_stride = shape_.vocabulary;
+  return call;
 }
 
 }  // namespace spillway::local::cuda

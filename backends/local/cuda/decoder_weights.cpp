@@ -57,7 +57,10 @@ void DecoderWeights::furnish(const DecoderShape& shape) {
     layers_.push_back(layer);
   }
   last_norm_ = at("last_norm");
-  head_ = shape.head_is_embedding ? embedding_ : at("head");
+  head_ = at("head");
+  if (!shape.head_is_embedding) return;
+  const std::int64_t skipped = std::int64_t{shape.head_rows().first} * shape.width;
+  head_ = static_cast<char*>(embedding_) + skipped * kBf16Bytes;
 }
 
 Result<std::unique_ptr<DecoderWeights>> DecoderWeights::allocate(const DecoderShape& shape) {

@@ -55,7 +55,7 @@ class DecoderWeights {
   const std::vector<LayerWeights>& layers() const { return layers_; }
   const void* embedding() const { return embedding_; }  // [vocabulary, width]
   const void* last_norm() const { return last_norm_; }
-  const void* head() const { return head_; }  // [vocabulary, width], bf16
+  const void* head() const { return head_; }  // [head_rows, width], bf16
   std::int64_t bytes() const { return bytes_; }
 
   // Null if there is no such room.

@@ -19,6 +19,30 @@ Error no_memory(int code, const char* kind, std::size_t bytes) {
           std::nullopt};
 }
 
+Result<void> check_capability(int device) {
+  constexpr int kMajor = 9;  // kernels/CMakeLists.txt compiles for sm_90a, which nothing else runs.
+  int major = 0;
+  int minor = 0;
+  FirstError errors;
+  errors.note(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "device");
+  errors.note(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "device");
+  if (!errors.none()) return errors.result();
+  if (major == kMajor && minor == 0) return {};
+  return unavailable("the device has compute capability " + std::to_string(major) + "." +
+                     std::to_string(minor) + ", and the kernels are built for 9.0 (H100, H200)");
+}
+
+Result<void> check_reach(int from, int to) {
+  if (from == to) return {};
+  int can = 0;
+  FirstError errors;
+  errors.note(cudaDeviceCanAccessPeer(&can, from, to), "device");
+  if (!errors.none()) return errors.result();
+  if (can != 0) return {};
+  return unavailable("device " + std::to_string(from) + " does not reach the memory of device " +
+                     std::to_string(to) + ": choose tensor_parallel: 1");
+}
+
 }  // namespace
 
 Error device_error(int code, const char* what) {
@@ -26,24 +50,46 @@ Error device_error(int code, const char* what) {
   return unavailable(std::string(what) + ": " + name);
 }
 
-Result<void> check_device() {
-  constexpr int kMajor = 9;  // kernels/CMakeLists.txt compiles for sm_90a, which nothing else runs.
-  int count = 0;
-  const int found = cudaGetDeviceCount(&count);
-  if (found != 0 || count == 0) {
-    const char* why = found == 0 ? "none" : cudaGetErrorString(static_cast<cudaError_t>(found));
+Result<void> check_devices(int count) {
+  int found = 0;
+  const int error = cudaGetDeviceCount(&found);
+  if (error != 0 || found == 0) {
+    const char* why = error == 0 ? "none" : cudaGetErrorString(static_cast<cudaError_t>(error));
     return unavailable(std::string("looking for a device: ") + why +
                        ": run nvidia-smi, or choose executor: torch");
   }
-  int major = 0;
-  int minor = 0;
+  if (found < count) {
+    return unavailable("there are " + std::to_string(found) + " devices: lower tensor_parallel");
+  }
+  for (int device = 0; device < count; ++device) {
+    if (auto fits = check_capability(device); !fits) return fits;
+    for (int other = 0; other < count; ++other) {
+      if (auto reached = check_reach(device, other); !reached) return reached;
+    }
+  }
+  return {};
+}
+
+Result<void> use_device(int device) {
   FirstError errors;
-  errors.note(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), "device");
-  errors.note(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0), "device");
-  if (!errors.none()) return errors.result();
-  if (major == kMajor && minor == 0) return {};
-  return unavailable("the device has compute capability " + std::to_string(major) + "." +
-                     std::to_string(minor) + ", and the kernels are built for 9.0 (H100, H200)");
+  errors.note(cudaSetDevice(device), "choosing a device");
+  return errors.result();
+}
+
+Result<void> reach_devices(int count) {
+  int own = 0;
+  FirstError errors;
+  errors.note(cudaGetDevice(&own), "device");
+  for (int other = 0; other < count; ++other) {
+    if (other == own) continue;
+    const cudaError_t error = cudaDeviceEnablePeerAccess(other, 0);
+    if (error == cudaErrorPeerAccessAlreadyEnabled) {
+      cudaGetLastError();  // It is no failure, and must not be found by whoever looks next.
+      continue;
+    }
+    errors.note(error, "reaching another device's memory");
+  }
+  return errors.result();
 }
 
 Result<void> FirstError::result() const {

@@ -16,8 +16,15 @@ namespace spillway::local::cuda {
 // backend_unavailable: the device cannot be used any more. `what` says what was being done.
 Error device_error(int code, const char* what);
 
-// backend_unavailable: there is no GPU, or the first one is none that the kernels are built for.
-Result<void> check_device();
+// backend_unavailable: there are fewer GPUs, or one of the first `count` is none that the kernels
+// are built for, or they do not reach each other's memory.
+Result<void> check_devices(int count);
+
+// The calling thread speaks to this GPU from now on.
+Result<void> use_device(int device);
+
+// Kernels on this thread's GPU may use the memory of the first `count`. Requires: check_devices.
+Result<void> reach_devices(int count);
 
 // The first of a series of launches that failed; a step is enqueued whole and looked at once.
 class FirstError {

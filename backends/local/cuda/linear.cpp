@@ -15,6 +15,8 @@ constexpr int kCandidates = 12;
 constexpr std::int8_t kFast = 1;  // Sums of E4M3 as the tensor cores keep them.
 constexpr int kNoAlgorithm = 15;  // CUBLAS_STATUS_NOT_SUPPORTED, as an int.
 
+int stride_of(const LinearCall& call) { return call.out_stride > 0 ? call.out_stride : call.n; }
+
 }  // namespace
 
 struct Linear::Library {
@@ -38,7 +40,7 @@ struct Linear::Plan {
     const auto m = static_cast<std::uint64_t>(rows);
     cublasLtMatrixLayoutCreate(&weight, in_type, k, n, call.k);
     cublasLtMatrixLayoutCreate(&x, in_type, k, m, call.k);
-    cublasLtMatrixLayoutCreate(&out, out_type, n, m, call.n);
+    cublasLtMatrixLayoutCreate(&out, out_type, n, m, stride_of(call));
     beta = call.kind == LinearOut::add_bf16 ? 1.0f : 0.0f;
   }
   ~Plan() {
@@ -119,10 +121,11 @@ void Linear::ask_library(Plan& plan) {
 
 // A tuned plan of the same matrix with a few more rows, if there is one.
 const Linear::Plan* Linear::tuned_neighbour(const Key& key) const {
-  const auto& [n, k, kind, form, rows] = key;
+  const auto& [n, stride, k, kind, form, rows] = key;
+  const auto matrix = std::tie(n, stride, k, kind, form);
   for (auto it = plans_.upper_bound(key); it != plans_.end(); ++it) {
-    const auto& [other_n, other_k, other_kind, other_form, other_rows] = it->first;
-    const bool same = other_n == n && other_k == k && other_kind == kind && other_form == form;
+    const auto& [other_n, other_stride, other_k, other_kind, other_form, other_rows] = it->first;
+    const bool same = matrix == std::tie(other_n, other_stride, other_k, other_kind, other_form);
     if (!same || other_rows > rows + rows / 2) return nullptr;
     if (it->second->tuned) return it->second.get();
   }
@@ -131,7 +134,7 @@ const Linear::Plan* Linear::tuned_neighbour(const Key& key) const {
 
 Linear::Plan* Linear::plan_for(const LinearCall& call) {
   const int form = (call.e4m3 ? 1 : 0) + (call.x_scales != nullptr ? 1 : 0);
-  const Key key = {call.n, call.k, call.kind, form, padded_rows(call.rows)};
+  const Key key = {call.n, stride_of(call), call.k, call.kind, form, padded_rows(call.rows)};
   if (const auto it = plans_.find(key); it != plans_.end()) return it->second.get();
   auto plan = std::make_unique<Plan>(call, padded_rows(call.rows));
   if (const Plan* neighbour = tuned_neighbour(key)) {

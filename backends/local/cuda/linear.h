@@ -33,6 +33,7 @@ struct LinearCall {
   // scales so with one of its kernels alone, which is slow for large k.
   const float* x_scales = nullptr;
   const float* weight_scales = nullptr;
+  int out_stride = 0;  // Of a row of out; 0: n.
 };
 
 class Linear {
@@ -53,8 +54,8 @@ class Linear {
  private:
   struct Plan;
   struct Library;
-  // n, k, kind, form of the inputs, padded rows
-  using Key = std::tuple<int, int, LinearOut, int, int>;
+  // n, out's stride, k, kind, form of the inputs, padded rows
+  using Key = std::tuple<int, int, int, LinearOut, int, int>;
 
   explicit Linear(CUstream_st* stream);
   Result<void> open();

@@ -1,11 +1,14 @@
 #include "backends/local/cuda/load_cuda_executor.h"
 
+#include "backends/local/cuda/decoder_division.h"
 #include "backends/local/cuda/file_weights.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <cuda_runtime_api.h>
+#include <functional>
 #include <limits>
+#include <map>
 #include <span>
 #include <string>
 #include <thread>
@@ -27,10 +30,25 @@ int usable_context(int context_max, int kv_blocks) {
   return static_cast<int>(std::min(memory, asked));
 }
 
-// Pinned buffers and a stream for each: while one part is on the bus, other threads convert theirs.
+// One after the other; the thread speaks to the first again afterwards.
+template <class Work>
+Result<void> on_each_device(int devices, Work work) {
+  Result<void> result;
+  for (int device = 0; device < devices && result; ++device) {
+    result = use_device(device);
+    if (result) result = work(device);
+  }
+  const Result<void> back = use_device(0);
+  return result ? back : result;
+}
+
+// Pinned buffers, and for each a stream to every GPU: while one part is on the bus, other threads
+// convert theirs.
 class Upload {
  public:
-  explicit Upload(const DecoderWeights& weights) : weights_(weights) {}
+  Upload(const DecoderShape& whole, const RankWeights& weights) : whole_(whole), weights_(weights) {
+    for (RoomShape& room : rooms_of(whole)) rooms_.emplace(room.name, room);
+  }
   Upload(const Upload&) = delete;
   ~Upload() {
     for (CUstream_st* stream : streams_) cudaStreamDestroy(stream);
@@ -40,47 +58,97 @@ class Upload {
     auto memory = allocate_pinned(threads * kPartElements * kElementBytes);
     if (!memory) return memory.error();
     memory_ = std::move(*memory);
-    streams_.resize(threads);
-    FirstError errors;
     for (std::size_t i = 0; i < threads; ++i) {
       buffers_.emplace_back(memory_.get<std::uint16_t>() + i * kPartElements, kPartElements);
-      errors.note(cudaStreamCreateWithFlags(&streams_[i], cudaStreamNonBlocking), "making streams");
     }
-    return errors.result();
+    return on_each_device(ranks(), [&](int) {
+      FirstError errors;
+      for (std::size_t i = 0; i < threads; ++i) {
+        streams_.push_back(nullptr);
+        errors.note(cudaStreamCreateWithFlags(&streams_.back(), cudaStreamNonBlocking),
+                    "making streams");
+      }
+      return errors.result();
+    });
   }
 
   const std::vector<std::span<std::uint16_t>>& buffers() const { return buffers_; }
 
   // Any thread, one at a time for a buffer.
   Result<void> copy(const RoomPart& part) const {
-    const std::string name(part.room);
-    const WeightRoom* room = weights_.find(name);
-    const auto count = static_cast<std::int64_t>(part.values.size());
-    if (room == nullptr || part.first + count > room->elements) {
-      return Error{Errc::internal, "GPU: no room for weights " + name, "", std::nullopt};
+    const auto room = rooms_.find(part.room);
+    if (room == rooms_.end()) return no_room(part);
+    for (int rank = 0; rank < ranks(); ++rank) {
+      for (const Cut& cut : cuts_of(whole_, room->second, {rank, ranks()})) {
+        if (auto copied = copy_cut(part, room->second, cut, rank); !copied) return copied;
+      }
     }
-    char* to = static_cast<char*>(room->data) + part.first * kElementBytes;
-    CUstream_st* stream = streams_[part.buffer];
-    int error = cudaMemcpyAsync(to, part.values.data(), part.values.size_bytes(),
-                                cudaMemcpyHostToDevice, stream);
-    if (error == 0) error = cudaStreamSynchronize(stream);
-    if (error != 0) return device_error(error, ("copying weights " + name).c_str());
-    return {};
+    FirstError errors;
+    for (int rank = 0; rank < ranks(); ++rank) {
+      errors.note(cudaStreamSynchronize(stream(rank, part)), "copying weights");
+    }
+    return errors.result();
   }
 
  private:
-  const DecoderWeights& weights_;
+  int ranks() const { return static_cast<int>(weights_.size()); }
+
+  CUstream_st* stream(int rank, const RoomPart& part) const {
+    return streams_[static_cast<std::size_t>(rank) * buffers_.size() + part.buffer];
+  }
+
+  static Error no_room(const RoomPart& part) {
+    return {Errc::internal, "GPU: no room for weights " + std::string(part.room), "", std::nullopt};
+  }
+
+  // What of the part, which is of whole rows, is in the cut.
+  Result<void> copy_cut(const RoomPart& part, const RoomShape& room, const Cut& cut,
+                        int rank) const {
+    const std::int64_t first = part.first / room.columns;
+    const std::int64_t end = first + static_cast<std::int64_t>(part.values.size()) / room.columns;
+    const std::int64_t begin = std::max(first, cut.first_row);
+    const std::int64_t rows = std::min(end, cut.first_row + cut.rows) - begin;
+    if (rows <= 0) return {};
+    const WeightRoom* to = weights_[static_cast<std::size_t>(rank)]->find(room.name);
+    const std::int64_t to_element = (cut.to_row + begin - cut.first_row) * cut.columns;
+    if (to == nullptr || to_element + rows * cut.columns > to->elements) return no_room(part);
+    const std::int64_t from_element = (begin - first) * room.columns + cut.first_column;
+    const bool in_one = cut.columns == room.columns;  // Whole rows lie one behind the other.
+    const std::int64_t lines = in_one ? 1 : rows;
+    const std::size_t line_bytes = bytes_of(rows * cut.columns / lines);
+    FirstError errors;
+    errors.note(cudaMemcpy2DAsync(static_cast<char*>(to->data) + to_element * kElementBytes,
+                                  line_bytes, part.values.data() + from_element,
+                                  in_one ? line_bytes : bytes_of(room.columns), line_bytes,
+                                  static_cast<std::size_t>(lines), cudaMemcpyHostToDevice,
+                                  stream(rank, part)),
+                "copying weights");
+    return errors.result();
+  }
+
+  static std::size_t bytes_of(std::int64_t elements) {
+    return static_cast<std::size_t>(elements) * kElementBytes;
+  }
+
+  const DecoderShape& whole_;
+  const RankWeights& weights_;
+  std::map<std::string, RoomShape, std::less<>> rooms_;
   PinnedMemory memory_;
   std::vector<std::span<std::uint16_t>> buffers_;
-  std::vector<CUstream_st*> streams_;
+  std::vector<CUstream_st*> streams_;  // Of each rank, of each buffer.
 };
 
-Result<std::unique_ptr<DecoderWeights>> load_weights(const loader::GgufFile& file,
-                                                     const ArchSpec& spec,
-                                                     const DecoderShape& shape) {
-  auto weights = DecoderWeights::allocate(shape);
-  if (!weights) return weights;
-  Upload upload(**weights);
+Result<RankWeights> load_weights(const loader::GgufFile& file, const ArchSpec& spec,
+                                 const DecoderShape& shape, int ranks) {
+  RankWeights weights;
+  auto allocated = on_each_device(ranks, [&](int rank) -> Result<void> {
+    auto own = DecoderWeights::allocate(shape_of(shape, {rank, ranks}));
+    if (!own) return own.error();
+    weights.push_back(std::move(*own));
+    return {};
+  });
+  if (!allocated) return allocated.error();
+  Upload upload(shape, weights);
   const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 2U, kThreadsMax);
   if (auto prepared = upload.prepare(threads); !prepared) return prepared.error();
   const auto copy = [&](const RoomPart& part) { return upload.copy(part); };
@@ -92,13 +160,14 @@ Result<std::unique_ptr<DecoderWeights>> load_weights(const loader::GgufFile& fil
 
 Result<std::unique_ptr<Executor>> load_cuda_executor(const loader::GgufFile& file,
                                                      const CudaExecutorOptions& options,
-                                                     int context_max) {
+                                                     int context_max, int gpus) {
   const auto spec = read_arch_spec(file);
   if (!spec) return spec.error();
   const auto shape = shape_of(*spec, usable_context(context_max, options.kv_blocks));
   if (!shape) return shape.error();
-  if (auto device = check_device(); !device) return device.error();
-  auto weights = load_weights(file, *spec, *shape);
+  if (auto divides = check_division(*shape, gpus); !divides) return divides.error();
+  if (auto devices = check_devices(gpus); !devices) return devices.error();
+  auto weights = load_weights(file, *spec, *shape, gpus);
   if (!weights) return weights.error();
   return make_cuda_executor(*shape, options, std::move(*weights));
 }

@@ -57,6 +57,10 @@ class StepState {
   // The first pages of a page table row.
   void set_pages(int sequence, std::span<const std::int32_t> pages);
 
+  // Also sends, with the next flush, what the other is about to: the state of one rank follows that
+  // of another, and nothing is set here.
+  void follow(const StepState& other) { pending_ = other.pending_; }
+
   // Enqueues what was set since the last flush. Status of CUDA.
   int flush();
 

@@ -1,0 +1,80 @@
+// The sums of a pass over the GPUs that share its layers: what a rank has that the others reach,
+// and the exchanges enqueued on its stream.
+//
+// The rank's own thread only. Until `join`, a rank is alone and sums over itself, so that kernels
+// can be tried out before anyone waits for anyone. All ranks enqueue the same exchanges in the
+// same order. Functions with an int return a status of CUDA.
+#pragma once
+
+#include "backends/local/cuda/decoder_shape.h"
+#include "backends/local/cuda/device.h"
+#include "backends/local/kernels/kernels.h"
+
+#include <memory>
+#include <vector>
+
+namespace spillway::local::cuda {
+
+class PeerExchange {
+ public:
+  // What the others write to and read from.
+  struct Addresses {
+    std::uint32_t* signals = nullptr;
+    void* inbox = nullptr;
+    void* products[2] = {};
+    std::int32_t* last_token = nullptr;
+    float* logits = nullptr;
+  };
+
+  // For passes of so many rows, that end in these logits. Takes memory.
+  static Result<std::unique_ptr<PeerExchange>> create(const DecoderShape& shape, int rows_max,
+                                                      std::int32_t* last_token, float* logits,
+                                                      CUstream_st* stream);
+
+  const Addresses& own() const { return own_; }
+
+  // Of all ranks, in their order, this one among them. Waits for the device; the others must have
+  // joined before anything is enqueued. Requires: they can reach each other's memory.
+  Result<void> join(std::vector<Addresses> all);
+
+  // Where the ranks' logits meet: rank 0's.
+  float* logits() const { return all_.front().logits; }
+
+  void begin_pass() { index_ = 0; }
+
+  // Where this rank's product for the next sum goes: bf16 [rows, width], or fp32 for sum_few.
+  void* product() const { return own_.products[index_ % 2]; }
+  float* few_product() const { return few_.get<float>(); }
+
+  // hidden += the ranks' few products. Requires: at most kSkinnyTokensMax rows.
+  int sum_few(void* hidden, int rows);
+
+  // A norm of hidden after the ranks' products are added to it; `norm` has no x.
+  int norm_sum(const kernels::RmsNorm& norm);
+
+  // Last in every pass: what all ranks have enqueued is done.
+  int meet();
+
+  // After a pass, so many words of rank 0's last_token go to all.
+  int hand_out_tokens(int count);
+
+ private:
+  PeerExchange(const DecoderShape& shape, CUstream_st* stream);
+  Result<void> allocate(int rows_max);
+  kernels::PeerGroup group() const;
+
+  const Share share_;
+  const int width_;
+  const std::uint32_t exchanges_;
+  CUstream_st* const stream_;
+  DeviceMemory signals_;
+  DeviceMemory inbox_;
+  DeviceMemory products_;
+  DeviceMemory few_;
+  DeviceMemory pass_;
+  Addresses own_;
+  std::vector<Addresses> all_;  // Itself alone until it has joined.
+  std::uint32_t index_ = 0;     // Of the next exchange.
+};
+
+}  // namespace spillway::local::cuda

@@ -1,0 +1,37 @@
+// Shapes that people compare, for random weights.
+#pragma once
+
+#include "backends/local/cuda/decoder_shape.h"
+
+#include <string>
+
+namespace spillway::gpu_test {
+
+// qwen3-0.6b or r1-qwen-7b (DeepSeek-R1-Distill-Qwen-7B).
+inline local::cuda::DecoderShape shape_of(const std::string& model) {
+  local::cuda::DecoderShape shape;
+  shape.layers = 28;
+  shape.head_width = 128;
+  shape.context_max = 16384;
+  if (model == "r1-qwen-7b") {
+    shape.width = 3584;
+    shape.feed_forward_width = 18944;
+    shape.query_heads = 28;
+    shape.kv_heads = 4;
+    shape.vocabulary = 152064;
+    shape.qkv_bias = true;
+    shape.inverse_frequencies = local::cuda::plain_frequencies(128, 1e4);
+    return shape;
+  }
+  shape.width = 1024;
+  shape.feed_forward_width = 3072;
+  shape.query_heads = 16;
+  shape.kv_heads = 8;
+  shape.vocabulary = 151936;
+  shape.head_norms = true;
+  shape.head_is_embedding = true;
+  shape.inverse_frequencies = local::cuda::plain_frequencies(128, 1e6);
+  return shape;
+}
+
+}  // namespace spillway::gpu_test

@@ -1,0 +1,188 @@
+// Decoders shared by two GPUs, through the Executor door: the reference's logits, and the tokens of
+// one GPU. Skipped where there is one.
+#include "backends/local/sample/sampler.h"
+#include "tests/gpu/rank_weights.h"
+#include "tests/gpu/small_decoder.h"
+
+#include <gtest/gtest.h>
+
+namespace spillway::gpu_test {
+namespace {
+
+using namespace local;
+using local::cuda::CudaExecutorOptions;
+using local::cuda::make_cuda_executor;
+
+// Two key heads at least, and a feed forward that two ranks share unevenly.
+DecoderShape shared_shape(const std::string& kind) {
+  DecoderShape shape = small_shape(kind);
+  if (kind == "qwen2") shape.query_heads = 14;
+  if (kind == "qwen2") shape.kv_heads = 2;
+  return shape;
+}
+
+CudaExecutorOptions options_of(bool graphs, int skinny_rows_max) {
+  CudaExecutorOptions options;
+  options.kv_blocks = kBlocks;
+  options.sequences_max = 24;
+  options.step_tokens_max = 128;
+  options.skinny_rows_max = skinny_rows_max;
+  options.graphs = graphs;
+  return options;
+}
+
+// The same random weights on two GPUs and on one.
+struct Shared {
+  explicit Shared(const std::string& kind, bool graphs = true, int skinny_rows_max = 8)
+      : shape(shared_shape(kind)) {
+    auto whole = DecoderWeights::allocate(shape);
+    EXPECT_TRUE(whole);
+    reference = std::make_unique<DecoderReference>(shape, **whole);
+    const auto options = options_of(graphs, skinny_rows_max);
+    auto both = make_cuda_executor(shape, options, rank_weights(shape, **whole, 2));
+    EXPECT_TRUE(both) << (both ? "" : both.error().message);
+    on_two = std::move(*both);
+    auto alone = make_cuda_executor(shape, options, std::move(*whole));
+    EXPECT_TRUE(alone) << (alone ? "" : alone.error().message);
+    on_one = std::move(*alone);
+  }
+
+  DecoderShape shape;
+  std::unique_ptr<DecoderReference> reference;
+  std::unique_ptr<Executor> on_two;
+  std::unique_ptr<Executor> on_one;
+};
+
+class SharedDecoders : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (device_count() < 2) GTEST_SKIP() << "takes two GPUs";
+  }
+};
+
+// A prompt in chunks, then token by token, with few tokens at a time and with many.
+TEST_P(SharedDecoders, ChunksAndDecodesMatchTheReference) {
+  for (const int skinny : {0, 8}) {
+    Shared shared(GetParam(), true, skinny);
+    auto free = shuffled_blocks();
+    Running sequence(1, 75, shared.shape.vocabulary, free);
+    const auto expected = shared.reference->logits(sequence.all);
+    for (const int tokens : {20, 17, 24, 2, 1, 1, 1, 1, 8}) {
+      const std::size_t from = std::size_t(sequence.done) * shared.shape.vocabulary;
+      const Slice slice = sequence.next(tokens, tokens);
+      const auto result = shared.on_two->run(std::span(&slice, 1));
+      ASSERT_TRUE(result) << result.error().message;
+      expect_rows(result->logits,
+                  std::span(expected).subspan(from, std::size_t(tokens) * shared.shape.vocabulary),
+                  shared.shape.vocabulary, GetParam());
+    }
+  }
+}
+
+// What six sequences draw that join one by one, each step begun before the one before it is
+// finished; greedy, or with one seed each.
+std::vector<std::vector<std::int32_t>> drawn_by(Executor& executor, int vocabulary, bool greedy) {
+  static constexpr std::int32_t kUnderWay[] = {kTokenUnderWay};
+  constexpr int kSequences = 6;
+  constexpr int kSteps = 24;
+  auto free = shuffled_blocks();
+  std::vector<Running> sequences;
+  std::vector<SequenceSampler> samplers;
+  for (int i = 0; i < kSequences; ++i) {
+    sequences.emplace_back(i + 1, 10 + 3 * i, vocabulary, free);
+    for (int extra = 0; extra < 2; ++extra) {
+      sequences.back().blocks.push_back(free.back());
+      free.pop_back();
+    }
+    Sampling sampling;
+    sampling.temperature = greedy ? 0.0 : 0.3;
+    sampling.seed = 1000 + i;
+    samplers.emplace_back(sampling, std::span<const std::int32_t>(), std::vector<std::int32_t>(),
+                          7);
+  }
+  std::vector<std::vector<std::int32_t>> drawn(kSequences);
+  const auto take = [&](int of_step) {
+    const auto result = executor.finish();
+    ASSERT_TRUE(result) << result.error().message;
+    for (int i = 0; i <= std::min(of_step, kSequences - 1); ++i)
+      drawn[i].push_back(result->sampled[i]);
+  };
+  for (int step = 0; step < kSteps; ++step) {
+    std::vector<Slice> slices;
+    for (int i = 0; i <= std::min(step, kSequences - 1); ++i) {
+      Running& s = sequences[i];
+      const bool unseen = s.done >= static_cast<int>(s.all.size());
+      if (unseen) s.all.push_back(0);
+      slices.push_back(s.next(static_cast<int>(s.all.size()) - s.done, 1, &samplers[i]));
+      if (unseen) slices.back().tokens = kUnderWay;
+    }
+    const auto next = executor.begin(slices);
+    EXPECT_TRUE(next && *next == NextStep::at_once);
+    if (step > 0) take(step - 1);
+  }
+  take(kSteps - 1);
+  return drawn;
+}
+
+// Sums in another order may turn a near tie, after which texts differ: most are the same to the
+// end, and every first token is.
+TEST_P(SharedDecoders, DrawTheTokensOfOneGpu) {
+  for (const bool greedy : {true, false}) {
+    Shared shared(GetParam());
+    const auto seed = generator();
+    const auto on_one = drawn_by(*shared.on_one, shared.shape.vocabulary, greedy);
+    generator() = seed;
+    const auto on_two = drawn_by(*shared.on_two, shared.shape.vocabulary, greedy);
+    int same = 0;
+    int all = 0;
+    for (std::size_t i = 0; i < on_one.size(); ++i) {
+      const auto end = std::mismatch(on_one[i].begin(), on_one[i].end(), on_two[i].begin());
+      same += static_cast<int>(end.first - on_one[i].begin());
+      all += static_cast<int>(on_one[i].size());
+    }
+    std::printf("%s %s: %d of %d tokens before the first that differs\n", GetParam(),
+                greedy ? "greedy" : "drawn", same, all);
+    EXPECT_GT(same, all / 2);
+  }
+}
+
+TEST_P(SharedDecoders, GraphsEqualEagerPasses) {
+  const auto seed = generator();
+  std::vector<std::vector<std::int32_t>> runs[2];
+  for (const bool graphs : {false, true}) {
+    generator() = seed;
+    Shared shared(GetParam(), graphs);
+    runs[graphs] = drawn_by(*shared.on_two, shared.shape.vocabulary, true);
+  }
+  EXPECT_EQ(runs[0], runs[1]);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SharedDecoders, testing::Values("llama", "qwen2", "qwen3"));
+
+TEST(SharedDecoder, HeadsThatAreNotDividedAreRefused) {
+  const DecoderShape shape = small_shape("smollm2");
+  local::cuda::RankWeights none(2);
+  const auto made = make_cuda_executor(shape, options_of(true, 8), std::move(none));
+  ASSERT_FALSE(made);
+  EXPECT_NE(made.error().message.find("this model takes 1, 3"), std::string::npos)
+      << made.error().message;
+}
+
+TEST(SharedDecoder, PenaltiesBringLogitsBack) {
+  if (device_count() < 2) GTEST_SKIP() << "takes two GPUs";
+  Shared shared("llama");
+  auto free = shuffled_blocks();
+  Running sequence(1, 6, 512, free);
+  Sampling sampling;
+  sampling.frequency_penalty = 0.5;
+  const SequenceSampler sampler(sampling, sequence.all, {}, 7);
+  for (const int tokens : {5, 1}) {
+    const Slice slice = sequence.next(tokens, 1, &sampler);
+    const auto result = shared.on_two->run(std::span(&slice, 1));
+    ASSERT_TRUE(result);
+    EXPECT_EQ(result->logits.size(), 512u);
+  }
+}
+
+}  // namespace
+}  // namespace spillway::gpu_test

@@ -1,0 +1,175 @@
+// Sums over ranks against double precision, bit for bit the same on all of them, through several
+// passes.
+#include "tests/gpu/peer_group.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+namespace spillway::gpu_test {
+namespace {
+
+constexpr double kTolerance = 8e-3;  // bf16, once a sum and once for what is normed.
+constexpr float kEpsilon = 1e-6f;
+
+struct Case {
+  int ranks;
+  int width;
+  std::vector<int> rows;  // Of each exchange; up to 8 as few tokens.
+};
+
+std::ostream& operator<<(std::ostream& out, const Case& one) {
+  return out << one.ranks << " ranks, width " << one.width << ", " << one.rows.size() << " sums";
+}
+
+class PeerSums : public testing::TestWithParam<Case> {
+ protected:
+  using Rows = std::vector<double>;
+
+  // Every rank's hidden rows, and beside them what they are.
+  void begin(int rows_max) {
+    const auto& [ranks, width, rows] = GetParam();
+    group_ = std::make_unique<PeerRanks>(ranks, width, rows_max, static_cast<int>(rows.size()));
+    const auto start = random_bf16(std::size_t(rows_max) * width);
+    hidden_.assign(start.begin(), start.end());
+    weight_ = random_bf16(width, 0.3f, 1.0f);
+    for (int rank = 0; rank < ranks; ++rank) {
+      group_->choose(rank);
+      device_hidden_.push_back(std::make_unique<DeviceArray<Bf16>>(start));
+      device_weight_.push_back(std::make_unique<DeviceArray<Bf16>>(weight_));
+      out_.push_back(std::make_unique<DeviceArray<Bf16>>(start.size()));
+    }
+  }
+
+  // Once all ranks have what they add, all add it.
+  void add_few(int rows) {
+    const int count = rows * GetParam().width;
+    on_ranks([&](int rank) {
+      std::normal_distribution<float> normal;
+      std::vector<float> x(count);
+      for (int i = 0; i < count; ++i) hidden_[i] += x[i] = normal(generator());
+      check(cudaMemcpy(group_->exchange(rank).few_product(), x.data(), count * sizeof(float),
+                       cudaMemcpyHostToDevice),
+            "few");
+    });
+    on_ranks([&](int rank) {
+      check(group_->exchange(rank).sum_few(device_hidden_[rank]->get(), rows), "sum of few");
+    });
+  }
+
+  void add_rows(int rows) {
+    const int width = GetParam().width;
+    on_ranks([&](int rank) {
+      const auto x = random_bf16(std::size_t(rows) * width);
+      for (std::size_t i = 0; i < x.size(); ++i) hidden_[i] += x[i];
+      check(cudaMemcpy(group_->exchange(rank).product(), x.data(), x.size() * sizeof(Bf16),
+                       cudaMemcpyHostToDevice),
+            "rows");
+    });
+    on_ranks([&](int rank) {
+      const kernels::RmsNorm norm = {out_[rank]->get(),
+                                     nullptr,
+                                     device_hidden_[rank]->get(),
+                                     device_weight_[rank]->get(),
+                                     nullptr,
+                                     rows,
+                                     width,
+                                     kEpsilon};
+      check(group_->exchange(rank).norm_sum(norm), "sum of rows");
+    });
+  }
+
+  template <class Work>
+  void on_ranks(Work work) {
+    for (int rank = 0; rank < group_->size(); ++rank) {
+      group_->choose(rank);
+      work(rank);
+    }
+  }
+
+  Rows normed(int rows) const {
+    const int width = GetParam().width;
+    Rows out;
+    for (int row = 0; row < rows; ++row) {
+      const auto begin = hidden_.begin() + long(row) * width;
+      const double squares = std::inner_product(begin, begin + width, begin, 0.0);
+      for (int i = 0; i < width; ++i) {
+        out.push_back(begin[i] / std::sqrt(squares / width + kEpsilon) * weight_[i]);
+      }
+    }
+    return out;
+  }
+
+  // The same bits on every rank, and nearly the reference.
+  void expect(std::vector<std::unique_ptr<DeviceArray<Bf16>>>& got, const Rows& expected,
+              const std::string& what) {
+    std::vector<Bf16> first;
+    for (int rank = 0; rank < group_->size(); ++rank) {
+      group_->choose(rank);
+      auto values = got[rank]->download();
+      values.resize(expected.size());
+      EXPECT_LT(worst_row_error(values, expected, GetParam().width), kTolerance)
+          << what << " of rank " << rank;
+      if (rank == 0) first = values;
+      const auto same = [](Bf16 a, Bf16 b) { return a.bits == b.bits; };
+      EXPECT_TRUE(std::equal(values.begin(), values.end(), first.begin(), same)) << what;
+    }
+  }
+
+  std::unique_ptr<PeerRanks> group_;
+  Rows hidden_;
+  std::vector<Bf16> weight_;
+  std::vector<std::unique_ptr<DeviceArray<Bf16>>> device_hidden_, device_weight_, out_;
+};
+
+TEST_P(PeerSums, AreTheReferenceOnEveryRank) {
+  constexpr int kPasses = 3;
+  constexpr int kSharedRowsMax = 100;  // Of a GPU: all blocks of all its ranks must run at once.
+  const auto& sums = GetParam().rows;
+  const int rows_max = *std::max_element(sums.begin(), sums.end());
+  begin(rows_max);
+  if (group_->share_a_device() && rows_max > kSharedRowsMax) GTEST_SKIP() << "takes more GPUs";
+  for (int pass = 0; pass < kPasses; ++pass) {
+    for (int rank = 0; rank < group_->size(); ++rank) group_->exchange(rank).begin_pass();
+    for (const int rows : sums) {
+      const bool few = rows <= kernels::kSkinnyTokensMax;
+      few ? add_few(rows) : add_rows(rows);
+      expect(device_hidden_, hidden_, "hidden");
+      if (!few) expect(out_, normed(rows), "normed");
+    }
+    for (int rank = 0; rank < group_->size(); ++rank) {
+      group_->choose(rank);
+      check(group_->exchange(rank).meet(), "meeting");
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, PeerSums,
+                         testing::Values(Case{2, 192, {1, 8}}, Case{2, 3584, {8, 3, 40, 17}},
+                                         Case{2, 8192, {9, 30}}, Case{2, 16384, {20, 5}},
+                                         Case{3, 1024, {2, 21, 64, 1}},
+                                         Case{4, 3584, {1, 30, 30, 4}},
+                                         Case{2, 3584, {1300, 640}}));
+
+TEST(PeerExchange, TokensOfTheFirstRankReachAll) {
+  PeerRanks group(3, 64, 16, 2);
+  for (int round = 0; round < 3; ++round) {
+    std::vector<std::int32_t> tokens(PeerRanks::kTokens);
+    for (auto& token : tokens) token = random_int(0, 1 << 20);
+    group.choose(0);
+    check(cudaMemcpy(group.last_token(0), tokens.data(), tokens.size() * 4, cudaMemcpyHostToDevice),
+          "tokens");
+    for (int rank = group.size() - 1; rank >= 0; --rank) {
+      group.choose(rank);
+      check(group.exchange(rank).meet(), "meeting");
+      check(group.exchange(rank).hand_out_tokens(PeerRanks::kTokens), "handing out");
+    }
+    for (int rank = 0; rank < group.size(); ++rank) {
+      group.choose(rank);
+      EXPECT_EQ(group.last_tokens(rank), tokens) << rank;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace spillway::gpu_test
