@@ -84,6 +84,7 @@ class References {
                      "is a second local target: one engine runs in this process");
     }
     for (const LocalTarget& local : settings_.local) {
+      check_parallel(local);
       if (local.executor == "synthetic" || !local.model_path.empty()) continue;
       const std::string path = "targets." + local.name + ".model";
       const auto& problems = reader_.problems();
@@ -91,6 +92,13 @@ class References {
                                     [&](const Problem& problem) { return problem.path == path; });
       if (!told) reader_.report(path, "is missing: the model's GGUF file");
     }
+  }
+
+  void check_parallel(const LocalTarget& local) {
+    if (local.tensor_parallel == 1) return;
+    const std::string path = "targets." + local.name + ".tensor_parallel";
+    if (local.executor != "cuda") reader_.report(path, "takes executor: cuda");
+    if (local.precision == "fp8") reader_.report(path, "takes precision: bf16, not fp8 yet");
   }
 
   void check_key(const Key& key) {

@@ -25,8 +25,8 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
       .kind = Kind::word,
       .words = {"torch", "cuda", "synthetic"},
       .reload = Reload::restart,
-      .sentence = "torch runs the model on the CPU, cuda on the first GPU, in bf16 (builds with "
-                  "SPILLWAY_CUDA); synthetic answers filler at step_prior's pace, for "
+      .sentence = "torch runs the model on the CPU, cuda on the first GPU or GPUs, in bf16 (builds "
+                  "with SPILLWAY_CUDA); synthetic answers filler at step_prior's pace, for "
                   "rehearsals."},
      field<&LocalTarget::executor>()},
     {{.key = "model",
@@ -55,6 +55,13 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
       .reload = Reload::restart,
       .sentence = "Threads of a forward pass of executor: torch; 0 is all cores."},
      field<&LocalTarget::threads>()},
+    {{.key = "tensor_parallel",
+      .kind = Kind::count,
+      .range = {1, 8},
+      .reload = Reload::restart,
+      .sentence = "GPUs of this host that compute each layer together, for executor: cuda in bf16. "
+                  "The model's query heads and key heads must both be multiples of it."},
+     field<&LocalTarget::tensor_parallel>()},
     {{.key = "sequences_max",
       .kind = Kind::count,
       .range = {1, 4096},

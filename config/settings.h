@@ -157,6 +157,7 @@ struct LocalTarget {
   std::vector<ServedModel> serves;
   std::string precision = "int8";  // int8 | bf16 | fp32 | fp8
   int threads = 0;                 // 0: all cores.
+  int tensor_parallel = 1;         // GPUs that compute each layer together.
   int sequences_max = 8;
   int step_tokens_max = 256;      // Budget of one step; bounds how long a prompt holds up decoding.
   Milliseconds step_time_max{0};  // Prompts are cut so that steps stay within it; 0: not by time.

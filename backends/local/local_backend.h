@@ -76,6 +76,10 @@ class LocalBackend final : public Backend {
 // The prior in the units of StepModel.
 StepModel step_model_of(const config::StepPrior& prior);
 
+// What can be said of the target's model file without loading it: whether tensor_parallel GPUs can
+// share it. invalid_request names the numbers that can. Requires: the file can be read.
+Result<void> check_local_target(const config::LocalTarget& target);
+
 // Loads the model and starts the engine thread; blocks for as long as that takes.
 // invalid_request names what is wrong with the target (file, executor, precision).
 Result<std::unique_ptr<LocalBackend>> make_local_backend(const config::LocalTarget& target);

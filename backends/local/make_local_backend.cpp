@@ -1,3 +1,4 @@
+#include "backends/local/cuda/decoder_division.h"
 #include "backends/local/engine/synthetic_executor.h"
 #include "backends/local/loader/gguf.h"
 #include "backends/local/local_backend.h"
@@ -64,7 +65,7 @@ Result<std::unique_ptr<Executor>> load_on_cuda(const config::LocalTarget& target
   options.sequences_max = target.sequences_max;
   options.step_tokens_max = std::max(target.step_tokens_max, target.sequences_max);
   options.e4m3 = target.precision == "fp8";
-  return cuda::load_cuda_executor(file, options, target.context_max);
+  return cuda::load_cuda_executor(file, options, target.context_max, target.tensor_parallel);
 }
 constexpr Load kCuda = load_on_cuda;
 #else
@@ -100,6 +101,21 @@ Error not_built(const config::LocalTarget& target, const FileExecutor& executor)
 }
 
 }  // namespace
+
+Result<void> check_local_target(const config::LocalTarget& target) {
+  if (target.tensor_parallel == 1) return {};
+  const auto divides = [&]() -> Result<void> {
+    const auto file = loader::GgufFile::open(target.model_path);
+    if (!file) return file.error();
+    const auto spec = read_arch_spec(*file);
+    if (!spec) return spec.error();
+    const auto shape = cuda::shape_of(*spec, spec->context_max);
+    if (!shape) return shape.error();
+    return cuda::check_division(*shape, target.tensor_parallel);
+  }();
+  if (divides) return divides;
+  return wrong_target(target, divides.error().message);
+}
 
 Result<std::unique_ptr<LocalBackend>> make_local_backend(const config::LocalTarget& target) {
   if (target.executor == "synthetic") return make_synthetic(target);

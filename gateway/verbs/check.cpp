@@ -1,5 +1,6 @@
 // `spillway check`: everything that is wrong with a configuration file, its policy's own tests
 // included, without serving it.
+#include "backends/local/local_backend.h"
 #include "config/value.h"
 #include "gateway/policy_file.h"
 #include "gateway/verbs/fits.h"
@@ -16,8 +17,8 @@ namespace spillway::verbs {
 
 namespace {
 
-// How much memory the local model may take: the machine's, or the GPU's if it is said. Nothing: it
-// is not known, or what was said is no size (printed).
+// How much memory the local model may take: the machine's, or that of its GPUs if that of one is
+// said. Nothing: it is not known, or what was said is no size (printed).
 std::optional<std::int64_t> memory_for(const config::LocalTarget& target, const Options& options) {
   if (target.executor != "cuda") return machine_memory();
   if (!options.has("--gpu-memory")) return std::nullopt;
@@ -26,7 +27,7 @@ std::optional<std::int64_t> memory_for(const config::LocalTarget& target, const 
     std::fprintf(stderr, "spillway check: --gpu-memory: %s\n", mistake->message.c_str());
     return std::nullopt;
   }
-  return std::get<std::int64_t>(std::get<config::Value>(parsed));
+  return std::get<std::int64_t>(std::get<config::Value>(parsed)) * target.tensor_parallel;
 }
 
 // A model file that is not there, or that nobody can read, is told elsewhere.
@@ -34,6 +35,11 @@ bool local_fits(const std::string& path, const config::LocalTarget& target,
                 const Options& options) {
   if (target.executor == "synthetic") return true;
   const auto need = memory_need(target);
+  const auto shared = need ? local::check_local_target(target) : Result<void>();
+  if (!shared) {
+    std::fprintf(stderr, "%s: %s\n", path.c_str(), shared.error().message.c_str());
+    return false;
+  }
   const auto memory = memory_for(target, options);
   if (!need || !memory) return true;
   const auto refusal = does_not_fit(target, *need, *memory);

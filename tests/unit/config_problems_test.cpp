@@ -146,6 +146,17 @@ const std::vector<BadFile> kBadFiles = {
     {"a_gpu_without_a_model",
      "targets:\n  local: {kind: local, executor: cuda, serves: m}\n",
      {"2:3: targets.local.model: is missing: the model's GGUF file"}},
+    {"several_gpus",
+     "targets:\n  local: {kind: local, model: m.gguf, serves: m, tensor_parallel: 2}\n",
+     {"2:67: targets.local.tensor_parallel: takes executor: cuda"}},
+    {"several_gpus_in_eight_bits",
+     "targets:\n  local: {kind: local, model: m.gguf, serves: m, executor: cuda, precision: fp8, "
+     "tensor_parallel: 2}\n",
+     {"2:99: targets.local.tensor_parallel: takes precision: bf16, not fp8 yet"}},
+    {"too_many_gpus",
+     "targets:\n  local: {kind: local, model: m.gguf, serves: m, executor: cuda, "
+     "tensor_parallel: 9}\n",
+     {"2:83: targets.local.tensor_parallel: '9' is out of range: between 1 and 8"}},
     {"names",
      "targets:\n  my engine: {kind: local}\n  local: {kind: local, model: m.gguf, serves: [a, a]}\n"
      "  '': {kind: local}\n",
