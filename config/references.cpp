@@ -95,10 +95,8 @@ class References {
   }
 
   void check_parallel(const LocalTarget& local) {
-    if (local.tensor_parallel == 1) return;
-    const std::string path = "targets." + local.name + ".tensor_parallel";
-    if (local.executor != "cuda") reader_.report(path, "takes executor: cuda");
-    if (local.precision == "fp8") reader_.report(path, "takes precision: bf16, not fp8 yet");
+    if (local.tensor_parallel == 1 || local.executor == "cuda") return;
+    reader_.report("targets." + local.name + ".tensor_parallel", "takes executor: cuda");
   }
 
   void check_key(const Key& key) {

@@ -59,8 +59,8 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
       .kind = Kind::count,
       .range = {1, 8},
       .reload = Reload::restart,
-      .sentence = "GPUs of this host that compute each layer together, for executor: cuda in bf16. "
-                  "The model's query heads and key heads must both be multiples of it."},
+      .sentence = "GPUs of this host that compute each layer together, for executor: cuda. The "
+                  "model's query heads and key heads must both be multiples of it."},
      field<&LocalTarget::tensor_parallel>()},
     {{.key = "sequences_max",
       .kind = Kind::count,

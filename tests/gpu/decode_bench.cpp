@@ -75,7 +75,7 @@ class Bench {
       std::abort();
     }
     executor_ = std::move(*executor);
-    std::printf("%s %s: ready in %.2f s\n", arguments.model.c_str(), mode(), now() - begin);
+    std::printf("%s %s: ready in %.2f s\n", arguments.model.c_str(), mode().c_str(), now() - begin);
   }
 
   Result<std::unique_ptr<Executor>> make_executor(const CudaExecutorOptions& options,
@@ -102,11 +102,9 @@ class Bench {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
         .count();
   }
-  const char* mode() const {
-    if (arguments_.gpus > 1)
-      return arguments_.graphs ? "on several GPUs" : "on several GPUs, eager";
-    if (arguments_.e4m3) return arguments_.graphs ? "fp8 graphs" : "fp8 eager";
-    return arguments_.graphs ? "graphs" : "eager";
+  std::string mode() const {
+    const std::string gpus = arguments_.gpus > 1 ? std::to_string(arguments_.gpus) + " GPUs " : "";
+    return gpus + (arguments_.e4m3 ? "fp8 " : "") + (arguments_.graphs ? "graphs" : "eager");
   }
 
   Sequence fresh() {
@@ -161,8 +159,9 @@ class Bench {
   void report(const std::string& what, double seconds, double tokens, double bytes,
               double ops) const {
     std::printf("%s %s %-26s %8.3f ms %9.0f tok/s  copy %5.1f %%  matmul %5.1f %%\n",
-                arguments_.model.c_str(), mode(), what.c_str(), seconds * 1e3, tokens / seconds,
-                bytes / seconds / kCopyBytes * 100, ops / seconds / kMatmul * 100);
+                arguments_.model.c_str(), mode().c_str(), what.c_str(), seconds * 1e3,
+                tokens / seconds, bytes / seconds / kCopyBytes * 100,
+                ops / seconds / kMatmul * 100);
     std::fflush(stdout);
   }
 

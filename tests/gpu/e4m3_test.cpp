@@ -100,6 +100,23 @@ TEST(E4m3, ProductsAreScaledOnTheWay) {
       1e-3);
 }
 
+TEST(E4m3, ProductsAreScaledInPlace) {
+  constexpr int kRows = 5;
+  for (const int width : {8, 3584}) {
+    const auto x = random_bf16(kRows * width, 1e4f);
+    const auto rows = random_scales(kRows, 1e-2f), columns = random_scales(width, 1e-2f);
+    std::vector<double> expected;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      expected.push_back(double(x[i]) * rows[i / width] * columns[i % width]);
+    }
+    DeviceArray<Bf16> d_x(x);
+    DeviceArray<float> d_rows(rows), d_columns(columns);
+    const kernels::ScaleRows args = {d_x.get(), d_rows.get(), d_columns.get(), kRows, width};
+    ASSERT_EQ(spillway_scale_rows(&args, nullptr), 0);
+    EXPECT_LT(worst_row_error(d_x.download(), expected, width), 4e-3);
+  }
+}
+
 TEST(E4m3, ANormCanPutItsRowsSo) {
   constexpr int kRows = 5;
   constexpr int kWidth = 3584;

@@ -21,8 +21,9 @@ DecoderShape shared_shape(const std::string& kind) {
   return shape;
 }
 
-CudaExecutorOptions options_of(bool graphs, int skinny_rows_max) {
+CudaExecutorOptions options_of(bool graphs, int skinny_rows_max, bool e4m3 = false) {
   CudaExecutorOptions options;
+  options.e4m3 = e4m3;
   options.kv_blocks = kBlocks;
   options.sequences_max = 24;
   options.step_tokens_max = 128;
@@ -33,12 +34,13 @@ CudaExecutorOptions options_of(bool graphs, int skinny_rows_max) {
 
 // The same random weights on two GPUs and on one.
 struct Shared {
-  explicit Shared(const std::string& kind, bool graphs = true, int skinny_rows_max = 8)
+  explicit Shared(const std::string& kind, bool graphs = true, int skinny_rows_max = 8,
+                  bool e4m3 = false)
       : shape(shared_shape(kind)) {
     auto whole = DecoderWeights::allocate(shape);
     EXPECT_TRUE(whole);
     reference = std::make_unique<DecoderReference>(shape, **whole);
-    const auto options = options_of(graphs, skinny_rows_max);
+    const auto options = options_of(graphs, skinny_rows_max, e4m3);
     auto both = make_cuda_executor(shape, options, rank_weights(shape, **whole, 2));
     EXPECT_TRUE(both) << (both ? "" : both.error().message);
     on_two = std::move(*both);
@@ -155,6 +157,37 @@ TEST_P(SharedDecoders, GraphsEqualEagerPasses) {
     runs[graphs] = drawn_by(*shared.on_two, shared.shape.vocabulary, true);
   }
   EXPECT_EQ(runs[0], runs[1]);
+}
+
+// Worst relative error of a row of logits, over a sequence in chunks of so many tokens.
+double worst_error(Executor& executor, const std::vector<double>& expected, int vocabulary,
+                   Running sequence, const std::vector<int>& chunks) {
+  double worst = 0.0;
+  for (const int tokens : chunks) {
+    const auto from = expected.begin() + long(sequence.done) * vocabulary;
+    const std::vector<double> rows(from, from + long(tokens) * vocabulary);
+    const Slice slice = sequence.next(tokens, tokens);
+    const auto result = executor.run(std::span(&slice, 1));
+    if (!result) return 1.0;
+    const std::vector<float> got(result->logits.begin(), result->logits.end());
+    worst = std::max(worst, worst_row_error(got, rows, vocabulary));
+  }
+  return worst;
+}
+
+// In 8 bits every rank has scales of its own: no further from the truth than one GPU is, by much.
+TEST_P(SharedDecoders, EightBitsAreAsGoodAsOnOneGpu) {
+  Shared shared(GetParam(), true, 8, true);
+  const int vocabulary = shared.shape.vocabulary;
+  auto free = shuffled_blocks();
+  const Running sequence(1, 66, vocabulary, free);
+  const auto expected = shared.reference->logits(sequence.all);
+  for (const auto& chunks : {std::vector{24, 20, 1, 17}, std::vector{8, 7, 1, 1, 8, 3}}) {
+    const double two = worst_error(*shared.on_two, expected, vocabulary, sequence, chunks);
+    const double one = worst_error(*shared.on_one, expected, vocabulary, sequence, chunks);
+    std::printf("%s in E4M3: %.4f on two, %.4f on one\n", GetParam(), two, one);
+    EXPECT_LT(two, 1.3 * one);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SharedDecoders, testing::Values("llama", "qwen2", "qwen3"));

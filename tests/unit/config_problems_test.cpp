@@ -149,10 +149,6 @@ const std::vector<BadFile> kBadFiles = {
     {"several_gpus",
      "targets:\n  local: {kind: local, model: m.gguf, serves: m, tensor_parallel: 2}\n",
      {"2:67: targets.local.tensor_parallel: takes executor: cuda"}},
-    {"several_gpus_in_eight_bits",
-     "targets:\n  local: {kind: local, model: m.gguf, serves: m, executor: cuda, precision: fp8, "
-     "tensor_parallel: 2}\n",
-     {"2:99: targets.local.tensor_parallel: takes precision: bf16, not fp8 yet"}},
     {"too_many_gpus",
      "targets:\n  local: {kind: local, model: m.gguf, serves: m, executor: cuda, "
      "tensor_parallel: 9}\n",

@@ -12,11 +12,6 @@ namespace spillway::local::cuda {
 
 namespace {
 
-Error no_parallel_e4m3() {
-  return {Errc::invalid_request,
-          "precision: fp8 runs on one GPU: choose bf16, or tensor_parallel: 1", "", std::nullopt};
-}
-
 class CudaExecutor final : public Executor {
  public:
   CudaExecutor(const DecoderShape& shape, const CudaExecutorOptions& options, int ranks)
@@ -68,7 +63,6 @@ CudaExecutor::~CudaExecutor() {
 
 Result<void> CudaExecutor::prepare(RankWeights weights) {
   const int ranks = threads_.ranks();
-  if (ranks > 1 && options_.e4m3) return no_parallel_e4m3();
   if (auto divides = check_division(shape_, ranks); !divides) return divides;
   auto created = threads_.run([&](int index) -> Result<void> {
     const auto at = static_cast<std::size_t>(index);

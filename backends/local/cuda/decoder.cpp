@@ -208,7 +208,7 @@ void Decoder::attention(int index, const StepRows& rows) {
   attend(index, rows);
   if (e4m3()) quantize(mixed_, shape_.query_width(), all);
   linear(attention_out_call(index, all));
-  leave_sum_to_norm(layer.attention_out);
+  leave_sum_to_norm(layer.attention_out, all);
 }
 
 void Decoder::feed_forward(int index, const StepRows& rows) {
@@ -224,7 +224,7 @@ void Decoder::feed_forward(int index, const StepRows& rows) {
   linear(gate_up_call(index, all));
   gate(index, all);
   linear(down_call(index, all));
-  leave_sum_to_norm(layer.down);
+  leave_sum_to_norm(layer.down, all);
 }
 
 Result<void> Decoder::enqueue(const StepRows& rows) {

@@ -83,7 +83,7 @@ class Decoder {
   bool e4m3() const { return weights_->layers().front().qkv.scales != nullptr; }
   bool is_skinny(int rows) const { return rows <= skinny_rows_max_; }
   LinearCall layer_call(LinearCall call, const Matrix& weight) const;
-  void leave_sum_to_norm(const Matrix& weight);
+  void leave_sum_to_norm(const Matrix& weight, int rows);
   LinearCall qkv_call(int layer, int rows) const;
   LinearCall attention_out_call(int layer, int rows) const;
   LinearCall gate_up_call(int layer, int rows) const;

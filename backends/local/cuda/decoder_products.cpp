@@ -10,6 +10,10 @@ namespace spillway::local::cuda {
 void Decoder::norm(const void* weight, int rows, const std::int32_t* row_index, bool e4m3) {
   kernels::RmsNorm args = {normed_.get(), hidden_.get(), nullptr,      weight,
                            row_index,     rows,          shape_.width, shape_.norm_epsilon};
+  if (e4m3) {
+    args.out = quantized_.get();
+    args.scales = row_scales_.get<float>();
+  }
   if (std::exchange(lacks_ranks_, false)) {
     args.residual = hidden_.get();
     errors_.note(exchange_->norm_sum(args), "sum over GPUs");
@@ -20,10 +24,6 @@ void Decoder::norm(const void* weight, int rows, const std::int32_t* row_index, 
     args.residual = hidden_.get();
     args.x_scales = row_scales_.get<float>();
     args.column_scales = std::exchange(lacking_, nullptr);
-  }
-  if (e4m3) {
-    args.out = quantized_.get();
-    args.scales = row_scales_.get<float>();
   }
   errors_.note(spillway_rms_norm(&args, stream_), "norm");
 }
@@ -66,9 +66,14 @@ void Decoder::add_skinny(const void* x, const Matrix& weight, int rows, int k) {
 }
 
 // The product with this weight is where the next norm finds it, if it is not in hidden_ already.
-void Decoder::leave_sum_to_norm(const Matrix& weight) {
-  lacking_ = weight.scales;
+// What ranks add up must be scaled before, by each for itself.
+void Decoder::leave_sum_to_norm(const Matrix& weight, int rows) {
   lacks_ranks_ = exchange_ != nullptr;
+  lacking_ = lacks_ranks_ ? nullptr : weight.scales;
+  if (!lacks_ranks_ || weight.scales == nullptr) return;
+  const kernels::ScaleRows args = {exchange_->product(), row_scales_.get<float>(), weight.scales,
+                                   rows, shape_.width};
+  errors_.note(spillway_scale_rows(&args, stream_), "scaling");
 }
 
 // This rank's part of the vocabulary.

@@ -86,6 +86,7 @@ int PeerExchange::norm_sum(const kernels::RmsNorm& norm) {
   args.rows = norm.rows;
   args.width = norm.width;
   args.epsilon = norm.epsilon;
+  args.scales = norm.scales;
   return spillway_peer_norm(&args, stream_);
 }
 

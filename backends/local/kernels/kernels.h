@@ -87,6 +87,17 @@ struct QuantizeRows {
 };
 extern "C" int spillway_quantize_rows(const QuantizeRows* args, Stream stream);
 
+// x[r][i] times row_scales[r] · column_scales[i], in place: a product of E4M3 that others add up.
+// Requires: width % 8 == 0.
+struct ScaleRows {
+  void* x;  // bf16 [rows, width]
+  const float* row_scales;
+  const float* column_scales;
+  int rows;
+  int width;
+};
+extern "C" int spillway_scale_rows(const ScaleRows* args, Stream stream);
+
 // ---- linear layers of few tokens
 // ------------------------------------------------------------------
 
@@ -293,6 +304,7 @@ struct PeerNorm {
   int rows;
   int width;
   float epsilon;
+  float* scales;  // [rows] or null
 };
 extern "C" int spillway_peer_norm(const PeerNorm* args, Stream stream);
 

@@ -4,6 +4,7 @@
 // that says it is new, and adds up what has arrived in its own: one way over the link. Many: the
 // ranks meet, then each reads the rows of all others and norms the sum on the way, so that the
 // exchange takes the place of a kernel that had to be there.
+#include "backends/local/kernels/fp8_rows.cuh"
 #include "backends/local/kernels/norm_rows.cuh"
 #include "backends/local/kernels/peers.cuh"
 
@@ -125,11 +126,16 @@ __global__ void __launch_bounds__(kRowThreadsMax, blocks_each(Vectors)) norm_sum
       sum += sum_of_squares(v[i]);
     }
     const float scale = rsqrtf(block_sum(sum) / args.width + args.epsilon);
-    auto* out = static_cast<Bf16x8*>(args.out) + int64_t{out_row} * vectors;
+    const int64_t to = int64_t{out_row} * vectors;
 #pragma unroll
     for (int i = 0; i < Vectors; ++i) {
       const int at = threadIdx.x + i * blockDim.x;
-      if (at < vectors) out[at] = scaled(v[i], scale, w[i]);
+      if (at >= vectors) continue;
+      v[i] = scaled(v[i], scale, w[i]);
+      if (!args.scales) static_cast<Bf16x8*>(args.out)[to + at] = v[i];
+    }
+    if (args.scales) {
+      store_e4m3_row(v, vectors, static_cast<E4m3x8*>(args.out) + to, args.scales + out_row);
     }
     __syncthreads();  // The block's sums are read before the next row's are written.
   }

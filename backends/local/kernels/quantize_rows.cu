@@ -30,10 +30,25 @@ __global__ void __launch_bounds__(kBlockThreadsMax) quantize_rows(QuantizeRows a
   store_e4m3_row(v, vectors, static_cast<E4m3x8*>(args.out) + row * vectors, args.scales + row);
 }
 
+__global__ void __launch_bounds__(kBlockThreadsMax) scale_rows(ScaleRows args) {
+  let_next_kernel_start();
+  wait_for_earlier_kernels();
+  const int vectors = args.width / 8;
+  auto* x = static_cast<Bf16x8*>(args.x) + int64_t{blockIdx.x} * vectors;
+  const float scale = args.row_scales[blockIdx.x];
+  for (int at = threadIdx.x; at < vectors; at += blockDim.x) {
+    x[at] = scaled_by(x[at], scale, args.column_scales + at * 8);
+  }
+}
+
 }  // namespace
 
 extern "C" int spillway_quantize_rows(const QuantizeRows* args, Stream stream) {
   return launch_rows(quantize_rows, args->rows, args->width, kVectorsMax, stream, *args);
+}
+
+extern "C" int spillway_scale_rows(const ScaleRows* args, Stream stream) {
+  return launch_rows(scale_rows, args->rows, args->width, kVectorsMax, stream, *args);
 }
 
 }  // namespace spillway::kernels
