@@ -256,7 +256,7 @@ def test_every_verb_explains_itself():
 
 
 def test_the_shipped_policies_hold():
-    for path in sorted((ROOT / "config").glob("**/*.yaml")):
+    for path in [ROOT / "config/spillway.yaml", *sorted((ROOT / "config/policies").glob("*.yaml"))]:
         status, _, error = spillway("check", path)
         assert status == 0, error
 
