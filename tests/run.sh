@@ -12,7 +12,7 @@ Usage: tests/run.sh [--fast] [--label NAME]
   --label NAME    only tests of this label: unit, routing, golden, functional, tidy, bench
   --help          this text
 
-From nothing about 25 minutes on 2 cores; with a warm ccache (kept in $CCACHE_DIR, default ~/.cache/ccache) under 10.
+From nothing about 40 minutes on 2 cores; less with a warm ccache (kept in $CCACHE_DIR, default ~/.cache/ccache).
 HELP
 }
 
