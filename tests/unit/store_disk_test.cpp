@@ -39,8 +39,8 @@ net::awaitable<void> ask(DiskThread& disk, Told& told) {
 }
 
 TEST(DiskThread, DoesTheWorkElsewhereAndComesBack) {
-  DiskThread disk("disk");
   net::io_context io(1);
+  DiskThread disk("disk");  // Ends first: it posts to `io`.
   Told told;
   net::co_spawn(io, ask(disk, told), net::detached);
   const auto work = net::make_work_guard(io);
