@@ -47,13 +47,6 @@ Result<bool> Statement::step() {
   return false;
 }
 
-Result<void> Statement::run() {
-  auto row = step();
-  while (row && *row) row = step();
-  if (!row) return row.error();
-  return {};
-}
-
 std::int64_t Statement::integer(int column) const {
   return sqlite3_column_int64(statement_.get(), column);
 }

@@ -34,8 +34,19 @@ class Statement {
   // True: there is a row. False: it is done and reset.
   Result<bool> step();
 
+  // Steps to the end; `take()` reads each row.
+  template <class Take>
+  Result<void> each(Take take) {
+    auto row = step();
+    for (; row && *row; row = step()) take();
+    if (!row) return row.error();
+    return {};
+  }
+
   // For statements without rows.
-  Result<void> run();
+  Result<void> run() {
+    return each([] {});
+  }
 
   // Of the row that `step` found; views hold until the next call of `step`.
   std::int64_t integer(int column) const;

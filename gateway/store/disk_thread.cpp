@@ -34,6 +34,7 @@ void DiskThread::repeat(std::chrono::milliseconds interval, std::function<void()
   const std::lock_guard lock(mutex_);
   interval_ = interval;
   repeated_ = std::move(work);
+  due_ = std::chrono::steady_clock::now() + interval;
   changed_.notify_one();
 }
 
@@ -42,15 +43,21 @@ void DiskThread::serve() {
   while (const auto work = next()) work();
 }
 
-// What is to be done; empty at the end.
+// What is to be done; empty at the end. What is due to be repeated comes before what was asked for:
+// somebody may always ask.
 std::function<void()> DiskThread::next() {
   std::unique_lock lock(mutex_);
-  const auto due = [this] { return stopped_ || !asked_.empty(); };
-  while (!due()) {
-    if (!repeated_) {
-      changed_.wait(lock);
-    } else if (!changed_.wait_for(lock, interval_, due)) {
+  while (!stopped_) {
+    const auto now = std::chrono::steady_clock::now();
+    if (repeated_ && now >= due_) {
+      due_ = now + interval_;
       return repeated_;
+    }
+    if (!asked_.empty()) break;
+    if (repeated_) {
+      changed_.wait_until(lock, due_);
+    } else {
+      changed_.wait(lock);
     }
   }
   if (asked_.empty()) return {};

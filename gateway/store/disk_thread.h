@@ -54,8 +54,9 @@ class DiskThread {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::function<void()>> asked_;
-  std::chrono::milliseconds interval_{0};  // 0: nothing is to be repeated.
-  std::function<void()> repeated_;
+  std::chrono::milliseconds interval_{0};
+  std::function<void()> repeated_;  // Empty: nothing is to be repeated.
+  std::chrono::steady_clock::time_point due_;
   bool stopped_ = false;
   std::thread thread_;  // Last: it uses all of the above.
 };

@@ -9,6 +9,7 @@
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <future>
@@ -68,6 +69,23 @@ TEST(DiskThread, RepeatsInBetween) {
     if (++times == 3) thrice.set_value();
   });
   EXPECT_EQ(thrice.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
+}
+
+TEST(DiskThread, RepeatsThoughSomebodyAlwaysAsks) {
+  std::promise<void> twice;
+  std::atomic<bool> enough = false;
+  int times = 0;
+  DiskThread disk("disk");
+  std::function<void()> again = [&] {
+    if (!enough) disk.post(again);
+  };
+  disk.repeat(std::chrono::milliseconds(1), [&] {
+    if (++times == 2) twice.set_value();
+  });
+  disk.post(again);
+  EXPECT_EQ(twice.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  enough = true;
+  disk.stop();
 }
 
 class Disk : public ::testing::Test {
