@@ -252,6 +252,7 @@ Loaded load_text(std::string_view text, const std::string& source, const Environ
   settle_classes(settings->policy);
   settings->source = source;
   settings->sha256 = sha256_hex(std::string(text) + catalogued.bytes);
+  settings->origins.sha256 = sha256_hex(text);
   settings->origins.lines = loading.reader().places().lines();
   loaded.warnings = cross_check(*settings, loading.reader().places());
   std::vector<Problem> doubts = check_rules(*settings, loading.reader().places());

@@ -12,8 +12,6 @@ std::string item(const std::string& path, std::size_t index) {
   return path + "[" + std::to_string(index) + "]";
 }
 
-bool has_limit(const Budget& budget) { return budget.day || budget.month; }
-
 Names list_of(const std::set<std::string>& names) { return {names.begin(), names.end()}; }
 
 class References {
@@ -67,9 +65,9 @@ class References {
   // A budget that nobody keeps would be worse than none.
   void check_budgets() {
     const bool any = std::any_of(settings_.tenants.begin(), settings_.tenants.end(),
-                                 [](const Tenant& tenant) { return has_limit(tenant.budget); }) ||
+                                 [](const Tenant& tenant) { return tenant.budget.limited(); }) ||
                      std::any_of(settings_.keys.begin(), settings_.keys.end(),
-                                 [](const Key& key) { return has_limit(key.budget); });
+                                 [](const Key& key) { return key.budget.limited(); });
     if (any && !settings_.ledger.enabled)
       reader_.report("ledger.enabled",
                      "must be true: there are budgets, and the ledger keeps them");

@@ -68,6 +68,8 @@ struct Budget {
   std::optional<NanoUsd> month;
   double warn_at = 0.8;  // The share from which answers carry a warning.
   bool hard = false;     // Never past the limit, even if a stream has to be cut for it.
+
+  bool limited() const { return day || month; }
   bool operator==(const Budget&) const = default;
 };
 
@@ -349,9 +351,10 @@ struct Log {
   bool operator==(const Log&) const = default;
 };
 
-// Dotted path → line, of every key that the file gives; no part of what it says.
+// Of the file itself; no part of what it says.
 struct Origins {
-  std::map<std::string, int> lines;
+  std::map<std::string, int> lines;  // Dotted path → line, of every key that it gives.
+  std::string sha256;                // Of its bytes alone, without its catalogue's.
   bool operator==(const Origins&) const { return true; }
 };
 
@@ -370,7 +373,7 @@ struct Settings {
   Log log;
   Origins origins;
   std::string source;  // Path it was read from.
-  std::string sha256;  // Of the file's bytes: /config and spillway_config_version_info.
+  std::string sha256;  // Of its bytes and its catalogue's: /config, spillway_config_version_info.
   bool operator==(const Settings&) const = default;
 };
 

@@ -20,8 +20,8 @@ struct WatchOptions {
 
 class FileWatcher {
  public:
-  // `sha256_in_force`: Settings::sha256 of what was loaded, so that nothing is missed in between.
-  // A file that is gone or unreadable is not reported until it is back with other bytes.
+  // `sha256_in_force`: Origins::sha256 of what was loaded, so that nothing is missed in
+  // between. A file that is gone or unreadable is not reported until it is back with other bytes.
   FileWatcher(std::string path, std::string sha256_in_force, std::function<void()> changed,
               WatchOptions options = {});
   ~FileWatcher();

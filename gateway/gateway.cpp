@@ -221,8 +221,8 @@ Result<void> Gateway::House::open() {
   listening = api_.start();
   if (!listening) return listening.error();
 
-  watcher_ = std::make_unique<config::FileWatcher>(started_with_->source, started_with_->sha256,
-                                                   [this] { (void)reload(); });
+  watcher_ = std::make_unique<config::FileWatcher>(
+      started_with_->source, started_with_->origins.sha256, [this] { (void)reload(); });
   runner_->start();
   phase_ = Phase::serving;
   log_.event(Level::info, "serving",

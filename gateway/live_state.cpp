@@ -65,7 +65,7 @@ std::vector<telemetry::BudgetState> budget_states(const config::Settings& settin
                                                   const std::vector<account::PurseGauge>& purses) {
   std::vector<telemetry::BudgetState> states;
   for (const config::Tenant& tenant : settings.tenants) {
-    if (!tenant.budget.day && !tenant.budget.month) continue;
+    if (!tenant.budget.limited()) continue;
     account::Purse::State purse;
     for (const account::PurseGauge& one : purses) {
       if (one.tenant == tenant.name) purse = one.state;
