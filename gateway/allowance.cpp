@@ -46,11 +46,8 @@ bool may_ask(const policy::Caller& caller, std::string_view model) {
 Result<account::Pass> admit(account::Limiter& limiter, const config::Settings& settings,
                             const policy::Caller& caller, const policy::RequestFacts& facts,
                             http::ResponseWriter& out) {
-  if (caller.key && !policy::may_call(*caller.key, facts.endpoint)) {
-    return Error{Errc::forbidden,
-                 "This key may not call " + std::string(facts.endpoint) + ": not in its scopes.",
-                 "", std::nullopt};
-  }
+  auto in_scope = policy::check_scope(caller, facts.endpoint);
+  if (!in_scope) return in_scope.error();
   if (!may_ask(caller, facts.model)) {
     return Error{Errc::forbidden,
                  "This key may not ask for the model '" + std::string(facts.model) + "'.", "model",

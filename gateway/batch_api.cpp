@@ -4,7 +4,6 @@
 #include "gateway/wall_clock.h"
 
 #include <algorithm>
-#include <charconv>
 #include <functional>
 #include <utility>
 
@@ -16,17 +15,6 @@ constexpr int kPageMax = 100;
 
 Error invalid(Errc code, std::string why, std::string param) {
   return Error{code, std::move(why), std::move(param), std::nullopt};
-}
-
-Result<int> limit_of(const http::Request& raw) {
-  const std::string text = raw.parameter("limit");
-  if (text.empty()) return kPage;
-  int limit = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
-  const bool whole = error == std::errc() && end == text.data() + text.size();
-  if (!whole || limit < 1 || limit > kPageMax)
-    return invalid(Errc::invalid_request, "must be between 1 and 100", "limit");
-  return limit;
 }
 
 }  // namespace
@@ -87,7 +75,7 @@ Result<batch::Batch> BatchApi::keep(batch::Batch asked) const {
 }
 
 Async<std::string> BatchApi::list(http::Request& raw, const Visitor& visitor) const {
-  const auto limit = limit_of(raw);
+  const auto limit = page_limit(raw, kPage, kPageMax);
   if (!limit) co_return limit.error();
   const std::string after = raw.parameter("after");
   const std::function<Result<std::string>()> read = [&]() -> Result<std::string> {

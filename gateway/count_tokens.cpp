@@ -1,6 +1,7 @@
 #include "gateway/count_tokens.h"
 
 #include "gateway/measure.h"
+#include "gateway/object_handler.h"
 #include "gateway/refusal.h"
 
 #include <string>
@@ -24,7 +25,7 @@ net::awaitable<void> CountTokens::answer(http::Request raw, http::ResponseWriter
 
 Async<int> CountTokens::count(http::Request raw) const {
   const auto edition = pipeline_->doors().editions.get();
-  const auto caller = edition->keys.identify(raw.api_key());
+  const auto caller = caller_of(*edition, raw);
   if (!caller) co_return caller.error();
   wire::Call call;
   call.request_id = raw.id;

@@ -8,7 +8,6 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 namespace spillway {
@@ -21,23 +20,16 @@ constexpr std::uint64_t kFormBytesMax = 1 << 20;
 constexpr std::size_t kPieceBytes = 256 << 10;
 constexpr int kPageMax = 10'000;
 
-Error invalid(std::string why, std::string param) {
-  return Error{Errc::invalid_request, std::move(why), std::move(param), std::nullopt};
-}
-
 Result<files::ListQuery> list_query(const http::Request& raw) {
   files::ListQuery query;
   query.after = raw.parameter("after");
   query.purpose = raw.parameter("purpose");
-  const std::string order = raw.parameter("order"), limit = raw.parameter("limit");
-  if (!order.empty() && order != "asc" && order != "desc")
-    return invalid("must be asc or desc", "order");
-  query.newest_first = order != "asc";
-  if (limit.empty()) return query;
-  const auto [end, error] = std::from_chars(limit.data(), limit.data() + limit.size(), query.limit);
-  const bool whole = error == std::errc() && end == limit.data() + limit.size();
-  if (!whole || query.limit < 1 || query.limit > kPageMax)
-    return invalid("must be between 1 and 10000", "limit");
+  const auto newest = newest_first(raw, true);
+  if (!newest) return newest.error();
+  query.newest_first = *newest;
+  const auto limit = page_limit(raw, kPageMax, kPageMax);
+  if (!limit) return limit.error();
+  query.limit = *limit;
   return query;
 }
 

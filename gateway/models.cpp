@@ -1,5 +1,6 @@
 #include "gateway/models.h"
 
+#include "gateway/object_handler.h"
 #include "gateway/openai/models.h"
 #include "gateway/refusal.h"
 
@@ -32,7 +33,7 @@ std::string owner_of(const config::Settings& settings, const std::string& model)
 
 net::awaitable<void> Models::list(http::Request raw, http::ResponseWriter& out) const {
   const auto edition = editions_.get();
-  auto caller = edition->keys.identify(raw.api_key());
+  auto caller = caller_of(*edition, raw);
   if (!caller) {
     co_await refuse(caller.error(), out);
     co_return;
@@ -46,7 +47,7 @@ net::awaitable<void> Models::list(http::Request raw, http::ResponseWriter& out) 
 
 net::awaitable<void> Models::retrieve(http::Request raw, http::ResponseWriter& out) const {
   const auto edition = editions_.get();
-  auto caller = edition->keys.identify(raw.api_key());
+  auto caller = caller_of(*edition, raw);
   if (!caller) {
     co_await refuse(caller.error(), out);
     co_return;

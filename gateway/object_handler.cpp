@@ -4,6 +4,7 @@
 
 #include <boost/asio/this_coro.hpp>
 
+#include <charconv>
 #include <utility>
 
 namespace spillway {
@@ -29,14 +30,37 @@ net::awaitable<void> answer(const CurrentEdition& editions, const ObjectWork& wo
 
 }  // namespace
 
+Result<policy::Caller> caller_of(const Edition& edition, const http::Request& raw) {
+  auto caller = edition.keys.identify(raw.api_key());
+  if (!caller) return caller;
+  auto in_scope = policy::check_scope(*caller, raw.path);
+  if (!in_scope) return in_scope.error();
+  return caller;
+}
+
 Result<Visitor> visitor_of(const CurrentEdition& editions, const http::Request& raw) {
   const auto edition = editions.get();
-  const auto caller = edition->keys.identify(raw.api_key());
+  const auto caller = caller_of(*edition, raw);
   if (!caller) return caller.error();
-  if (caller->key && !policy::may_call(*caller->key, raw.path))
-    return Error{Errc::forbidden, "This key may not call " + raw.path + ": not in its scopes.", "",
-                 std::nullopt};
   return Visitor{std::string(caller->tenant()), std::string(caller->name())};
+}
+
+Result<int> page_limit(const http::Request& raw, int usual, int most) {
+  const std::string text = raw.parameter("limit");
+  if (text.empty()) return usual;
+  int limit = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  if (whole && limit >= 1 && limit <= most) return limit;
+  return Error{Errc::invalid_request, "must be between 1 and " + std::to_string(most), "limit",
+               std::nullopt};
+}
+
+Result<bool> newest_first(const http::Request& raw, bool usual) {
+  const std::string order = raw.parameter("order");
+  if (order.empty()) return usual;
+  if (order == "asc" || order == "desc") return order == "desc";
+  return Error{Errc::invalid_request, "must be asc or desc", "order", std::nullopt};
 }
 
 http::Handler object_handler(const CurrentEdition& editions, ObjectWork work) {

@@ -17,7 +17,15 @@ struct Visitor {
   std::string key_name;
 };
 
+// Whose key the request carries, if that may call its path.
+Result<policy::Caller> caller_of(const Edition& edition, const http::Request& raw);
+
 Result<Visitor> visitor_of(const CurrentEdition& editions, const http::Request& raw);
+
+// The parameters of a page: how many are asked for, `usual` if the client does not say, `most` at
+// most; and in which order.
+Result<int> page_limit(const http::Request& raw, int usual, int most);
+Result<bool> newest_first(const http::Request& raw, bool usual);
 
 // Makes the answer's JSON; both arguments live until it has.
 using ObjectWork = std::function<Async<std::string>(http::Request&, const Visitor&)>;

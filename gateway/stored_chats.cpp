@@ -4,7 +4,7 @@
 #include "gateway/openai/stored_chat.h"
 #include "gateway/wall_clock.h"
 
-#include <charconv>
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -12,10 +12,6 @@ namespace spillway {
 namespace {
 
 constexpr int kPageMax = 100;
-
-Error invalid(std::string why, std::string param) {
-  return Error{Errc::invalid_request, std::move(why), std::move(param), std::nullopt};
-}
 
 // metadata[key]=value, as often as there are.
 std::vector<std::pair<std::string, std::string>> metadata_in(std::string_view query) {
@@ -39,15 +35,12 @@ Result<stored::ChatQuery> query_of(const http::Request& raw) {
   query.after = raw.parameter("after");
   query.model = raw.parameter("model");
   query.metadata = metadata_in(raw.query);
-  const std::string order = raw.parameter("order"), limit = raw.parameter("limit");
-  if (!order.empty() && order != "asc" && order != "desc")
-    return invalid("must be asc or desc", "order");
-  query.newest_first = order == "desc";
-  if (limit.empty()) return query;
-  const auto [end, error] = std::from_chars(limit.data(), limit.data() + limit.size(), query.limit);
-  const bool whole = error == std::errc() && end == limit.data() + limit.size();
-  if (!whole || query.limit < 1 || query.limit > kPageMax)
-    return invalid("must be between 1 and 100", "limit");
+  const auto newest = newest_first(raw, false);
+  if (!newest) return newest.error();
+  query.newest_first = *newest;
+  const auto limit = page_limit(raw, query.limit, kPageMax);
+  if (!limit) return limit.error();
+  query.limit = *limit;
   return query;
 }
 

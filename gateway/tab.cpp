@@ -17,9 +17,7 @@ constexpr int kTokensLeast = 1;         // An answer shorter than this is none.
 constexpr int kTokensPerPart = 20'000;  // What a picture or a sound may come to, at most.
 constexpr std::chrono::milliseconds kAskAgain{1'000};
 
-bool is_hard(const config::Budget* budget) {
-  return budget && budget->hard && (budget->day || budget->month);
-}
+bool is_hard(const config::Budget* budget) { return budget && budget->hard && budget->limited(); }
 
 const config::Budget* budget_of(const config::Settings& settings, std::string_view tenant) {
   for (const config::Tenant& one : settings.tenants) {
@@ -39,15 +37,7 @@ int most_prompt_tokens(const ChatRequest& request) {
 // The tokens that all choices together may have; nobody knows where the client does not say.
 std::optional<int> limit_of(const ChatRequest& request) {
   if (!writes(request.endpoint)) return 0;
-  const auto& each = request.sampling.tokens_max;
-  if (request.choices == 1) return each;
-  const std::int64_t all =
-      std::int64_t{each.value_or(policy::kCompletionTokensAssumed)} * request.choices;
-  return static_cast<int>(std::min<std::int64_t>(all, std::numeric_limits<int>::max()));
-}
-
-NanoUsd cost(const config::Price& price, int prompt_tokens, int completion_tokens) {
-  return policy::worst_case_cost(price, prompt_tokens, completion_tokens);
+  return policy::tokens_of_all(request.sampling.tokens_max, request.choices);
 }
 
 // What so many more answer tokens add.
@@ -130,7 +120,7 @@ Result<void> Tab::cover(const policy::Candidate& candidate, int tokens_out, int 
                  kAskAgain};
   price_ = price_of(candidate.target, candidate.local, receipt);
   out_before_ = tokens_out;
-  before_ = spent(receipt) + cost(price_, prompt_tokens_ + tokens_out, again);
+  before_ = spent(receipt) + policy::worst_case_cost(price_, prompt_tokens_ + tokens_out, again);
   const int most = completion_tokens_max_.value_or(policy::kCompletionTokensAssumed);
   const int left = std::max(kTokensLeast, most - tokens_out);
   const NanoUsd wanted = before_ + cost_of_answer(price_, left);

@@ -1,5 +1,6 @@
 #include "gateway/tokens.h"
 
+#include "gateway/object_handler.h"
 #include "gateway/openai/token_text.h"
 #include "gateway/refusal.h"
 
@@ -28,7 +29,7 @@ net::awaitable<void> Tokens::detokenize(http::Request raw, http::ResponseWriter&
 }
 
 Result<LocalTarget*> Tokens::asked(const http::Request& raw) const {
-  const auto caller = editions_.get()->keys.identify(raw.api_key());
+  const auto caller = caller_of(*editions_.get(), raw);
   if (!caller) return caller.error();
   if (LocalTarget* const local = pipeline_->doors().local) return local;
   return Error{Errc::model_not_found, "no model is served on this machine", "model", std::nullopt};

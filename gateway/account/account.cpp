@@ -154,9 +154,11 @@ Result<Hold> Account::hold(std::string_view id, const Payer& payer, NanoUsd leas
 
 std::string Account::warning(const Payer& payer) {
   const std::int64_t now = wall_milliseconds();
-  const auto told = [now](std::string_view whose, std::string_view name, Purse& purse,
-                          const config::Budget* budget) -> std::string {
-    const auto window = budget ? purse.nearly_spent(*budget, now) : std::nullopt;
+  const auto told = [this, now](std::string_view whose, std::string_view name, Purses& purses,
+                                const config::Budget* budget) -> std::string {
+    if (!budget || !budget->limited()) return {};
+    Purse& purse = this->purse(purses, name);
+    const auto window = purse.nearly_spent(*budget, now);
     if (!window) return {};
     const Purse::State state = purse.state(now);
     const bool daily = *window == Window::day;
@@ -164,9 +166,8 @@ std::string Account::warning(const Payer& payer) {
            in_usd((daily ? state.day : state.month) + state.held) + " of this " +
            std::string(name_of(*window)) + "'s " + in_usd(daily ? *budget->day : *budget->month);
   };
-  std::string text =
-      told("tenant", payer.tenant, purse(tenants_, payer.tenant), payer.tenant_budget);
-  if (text.empty()) text = told("key", payer.key, purse(keys_, payer.key), payer.key_budget);
+  std::string text = told("tenant", payer.tenant, tenants_, payer.tenant_budget);
+  if (text.empty()) text = told("key", payer.key, keys_, payer.key_budget);
   return text;
 }
 

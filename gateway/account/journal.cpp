@@ -178,11 +178,11 @@ Result<std::vector<Spent>> Journal::spent(std::int64_t now) {
   if (!asked) return asked.error();
   asked->bind(0, first_hour_of_day(now)).bind(1, first_hour_of_month(now));
   std::vector<Spent> all;
-  auto row = asked->step();
-  for (; row && *row; row = asked->step())
+  auto read = asked->each([&] {
     all.push_back({std::string(asked->text(0)), std::string(asked->text(1)), asked->integer(2),
                    asked->integer(3)});
-  if (!row) return row.error();
+  });
+  if (!read) return read.error();
   return all;
 }
 

@@ -33,13 +33,6 @@ std::string random_hex(std::size_t bytes) {
   return hex;
 }
 
-bool same_hash(std::string_view one, std::string_view other) {
-  unsigned difference = one.size() == other.size() ? 0U : 1U;
-  for (std::size_t i = 0; i < std::min(one.size(), other.size()); ++i)
-    difference |= static_cast<unsigned char>(one[i] ^ other[i]);
-  return difference == 0U;
-}
-
 Error unauthenticated(std::string message) {
   return {Errc::unauthenticated, std::move(message), "", std::nullopt};
 }
@@ -113,8 +106,9 @@ Result<std::shared_ptr<const config::Key>> KeyRing::find(std::string_view bearer
   const MadeKey& made = found == keys->end() ? kNobody : *found->second;
   const std::string hash = config::sha256_hex(bearer.substr(dash + 1));
   const std::int64_t now = seconds_now();
-  const bool is_it = same_hash(made.hash, hash);
-  const bool was_it = same_hash(made.hash_before, hash) && now < made.before_until;
+  const bool is_it = policy::equal_in_constant_time(made.hash, hash);
+  const bool was_it =
+      policy::equal_in_constant_time(made.hash_before, hash) && now < made.before_until;
   if ((!is_it && !was_it) || made.id.empty())
     return unauthenticated("The API key is not known here.");
   if (made.revoked) return unauthenticated("The API key has been revoked.");

@@ -83,9 +83,8 @@ Result<std::vector<MadeKey>> read_keys(store::Database& database) {
   auto asked = database.prepare("SELECT * FROM keys");
   if (!asked) return asked.error();
   std::vector<MadeKey> keys;
-  auto row = asked->step();
-  for (; row && *row; row = asked->step()) keys.push_back(made_of(*asked));
-  if (!row) return row.error();
+  auto read = asked->each([&] { keys.push_back(made_of(*asked)); });
+  if (!read) return read.error();
   return keys;
 }
 

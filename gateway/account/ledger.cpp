@@ -20,6 +20,17 @@ constexpr int kLastTries = 5;               // When stopping.
 constexpr std::int64_t kLongLived = 1'000;  // Milliseconds after which a hold is written down.
 constexpr milliseconds kHousekeeping{500};
 
+// What more targets gave is booked with the last one.
+void add(const PostedLeg& more, Leg& leg) {
+  leg.estimated = leg.estimated || more.estimated;
+  leg.usage.prompt_tokens += more.usage.prompt_tokens;
+  leg.usage.completion_tokens += more.usage.completion_tokens;
+  leg.usage.cached_tokens += more.usage.cached_tokens;
+  leg.usage.reasoning_tokens += more.usage.reasoning_tokens;
+  leg.usage.cache_written_tokens += more.usage.cache_written_tokens;
+  leg.amount += std::max<NanoUsd>(0, more.amount);
+}
+
 void write(const Posting& posting, Slot& slot) {
   slot.settled_at = wall_milliseconds();
   slot.request_class = posting.request_class;
@@ -28,8 +39,8 @@ void write(const Posting& posting, Slot& slot) {
   slot.avoided = posting.avoided;
   slot.legs_used = 0;
   for (const PostedLeg& posted : posting.legs) {
-    if (slot.legs_used == kLegsMax) {  // What more targets gave is booked with the last one.
-      slot.legs[kLegsMax - 1].amount += posted.amount;
+    if (slot.legs_used == kLegsMax) {
+      add(posted, slot.legs[kLegsMax - 1]);
       continue;
     }
     Leg& leg = slot.legs[slot.legs_used++];
@@ -133,7 +144,8 @@ void Ledger::settle(Outbox::Index hold, const Posting& posting) {
 
 void Ledger::run() {
   int tries = 0;
-  while (gather()) {
+  while (true) {
+    gather();
     book();
     write_old_holds();
     const std::lock_guard lock(mutex_);
@@ -141,17 +153,16 @@ void Ledger::run() {
   }
 }
 
-// Waits until there is a group to book. Always true: `run` knows when to stop.
-bool Ledger::gather() {
+// Waits until there is a group to book.
+void Ledger::gather() {
   std::unique_lock lock(mutex_);
   if (!writable_) {
     arrived_.wait_for(lock, kTryAgain, [this] { return stopping_; });
-    return true;
+    return;
   }
   const bool some =
       arrived_.wait_for(lock, kHousekeeping, [this] { return lag_ > 0 || stopping_; });
   if (some) arrived_.wait_for(lock, kGather, [this] { return lag_ >= kGroup || stopping_; });
-  return true;
 }
 
 void Ledger::book() {

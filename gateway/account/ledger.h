@@ -97,7 +97,7 @@ class Ledger {
          std::function<void(const Slot& slot)> repeated);
   Result<void> recover();
   void run();
-  bool gather();
+  void gather();
   void book();
   void write_old_holds();
 

@@ -59,8 +59,7 @@ Result<std::vector<UsageRow>> usage(store::Database& book, const UsageQuestion& 
   if (!asked) return asked.error();
   asked->bind(0, question.from).bind(1, question.until);
   std::vector<UsageRow> rows;
-  auto row = asked->step();
-  for (; row && *row; row = asked->step()) {
+  auto read = asked->each([&] {
     UsageRow& one = rows.emplace_back();
     int column = 0;
     for (; column < static_cast<int>(question.by.size()); ++column)
@@ -69,8 +68,8 @@ Result<std::vector<UsageRow>> usage(store::Database& book, const UsageQuestion& 
          {&one.requests, &one.estimated, &one.prompt_tokens, &one.cached_tokens,
           &one.completion_tokens, &one.reasoning_tokens, &one.cost, &one.local_cost, &one.avoided})
       *sum = asked->integer(column++);
-  }
-  if (!row) return row.error();
+  });
+  if (!read) return read.error();
   return rows;
 }
 

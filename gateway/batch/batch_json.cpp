@@ -16,12 +16,6 @@ using wire::append_json_number;
 using wire::append_json_string;
 using wire::Json;
 
-constexpr int kExpiryMin = 3'600;
-constexpr int kExpiryMax = 2'592'000;
-constexpr std::size_t kMetadataPairsMax = 16;
-constexpr std::size_t kMetadataKeyMax = 64;
-constexpr std::size_t kMetadataValueMax = 512;
-
 void key(std::string& out, std::string_view name) { out.append(",\"").append(name).append("\":"); }
 
 void add(std::string& out, std::string_view name, std::string_view text) {
@@ -66,19 +60,6 @@ void add_usage(std::string& out, const Tokens& tokens) {
 bool has_ended(const Batch& batch) {
   return batch.state == State::completed || batch.state == State::expired ||
          batch.state == State::cancelled;
-}
-
-void read_metadata(wire::Fields& request, Batch& batch) {
-  const Json* metadata = request.object("metadata");
-  if (metadata == nullptr) return;
-  if (metadata->size() > kMetadataPairsMax) request.fail("metadata", "must have at most 16 pairs");
-  for (const auto& [name, value] : metadata->items()) {
-    if (name.size() > kMetadataKeyMax) request.fail("metadata", "has a key longer than 64 bytes");
-    const bool fits =
-        value.is_string() && value.get_ref<const std::string&>().size() <= kMetadataValueMax;
-    if (!fits) request.fail("metadata." + name, "must be a string of at most 512 bytes");
-  }
-  batch.metadata = metadata->dump();
 }
 
 }  // namespace
@@ -139,14 +120,8 @@ Result<Batch> read_batch(std::string_view body, const std::vector<std::string>& 
   }
   if (request.required_string("completion_window") != "24h")
     request.fail("completion_window", "must be 24h");
-  if (Json* expiry = request.object("output_expires_after")) {
-    wire::Fields fields(*expiry, "output_expires_after.", error);
-    fields.one_of("anchor", {"created_at"});
-    const auto seconds = fields.integer("seconds", kExpiryMin, kExpiryMax);
-    if (!seconds) fields.fail("seconds", "is required");
-    batch.output_expires_after = seconds;
-  }
-  read_metadata(request, batch);
+  batch.output_expires_after = request.lifetime("output_expires_after");
+  if (const Json* metadata = request.metadata()) batch.metadata = metadata->dump();
   if (error) return *error;
   return batch;
 }

@@ -93,9 +93,8 @@ Result<Batch> one(store::Statement& statement, std::string_view id) {
 
 Result<std::vector<Batch>> all(store::Statement& statement) {
   std::vector<Batch> batches;
-  auto row = statement.step();
-  for (; row && *row; row = statement.step()) batches.push_back(batch_in(statement));
-  if (!row) return row.error();
+  auto read = statement.each([&] { batches.push_back(batch_in(statement)); });
+  if (!read) return read.error();
   return batches;
 }
 
@@ -235,13 +234,12 @@ Result<std::vector<LineRef>> BatchStore::undone(std::string_view id, int after, 
   if (!rows) return rows.error();
   rows->bind(0, std::int64_t{after}).bind(1, id).bind(2, std::int64_t{limit});
   std::vector<LineRef> lines;
-  auto row = rows->step();
-  for (; row && *row; row = rows->step()) {
+  auto read = rows->each([&] {
     lines.push_back({static_cast<int>(rows->integer(0)),
                      static_cast<std::uint64_t>(rows->integer(1)),
                      static_cast<std::size_t>(rows->integer(2)), std::string(rows->text(3))});
-  }
-  if (!row) return row.error();
+  });
+  if (!read) return read.error();
   return lines;
 }
 

@@ -135,13 +135,7 @@ Result<Upload> read_upload(std::string_view body) {
   const auto bytes = request.number("bytes", {0, 1e15});
   if (!bytes) request.fail("bytes", "is required");
   upload.bytes = static_cast<std::uint64_t>(bytes.value_or(0));
-  if (Json* expiry = request.object("expires_after")) {
-    wire::Fields fields(*expiry, "expires_after.", error);
-    fields.one_of("anchor", {"created_at"});
-    const auto seconds = fields.integer("seconds", kExpiryMin, kExpiryMax);
-    if (!seconds) fields.fail("seconds", "is required");
-    upload.file_expires_after = seconds;
-  }
+  upload.file_expires_after = request.lifetime("expires_after");
   if (error) return *error;
   const auto known = check_purpose(upload.purpose);
   if (!known) return known.error();

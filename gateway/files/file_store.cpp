@@ -108,9 +108,8 @@ Result<FilePage> FileStore::list(std::string_view tenant, const ListQuery& query
   rows->bind(0, tenant).bind(1, query.purpose).bind(2, from).bind(3, now);
   rows->bind(4, std::int64_t{query.limit} + 1);
   FilePage page;
-  auto row = rows->step();
-  for (; row && *row; row = rows->step()) page.files.push_back(file_in(*rows));
-  if (!row) return row.error();
+  auto read = rows->each([&] { page.files.push_back(file_in(*rows)); });
+  if (!read) return read.error();
   page.has_more = page.files.size() > static_cast<std::size_t>(query.limit);
   if (page.has_more) page.files.pop_back();
   return page;
@@ -131,9 +130,8 @@ Result<void> FileStore::expire(Seconds now) {
   auto rows = shelf_.database().prepare("DELETE FROM files WHERE expires <= ? RETURNING id");
   if (!rows) return rows.error();
   std::vector<std::string> gone;
-  auto row = rows->bind(0, now).step();
-  for (; row && *row; row = rows->step()) gone.emplace_back(rows->text(0));
-  if (!row) return row.error();
+  auto read = rows->bind(0, now).each([&] { gone.emplace_back(rows->text(0)); });
+  if (!read) return read;
   for (const std::string& id : gone) shelf_.drop(id);
   return gone.empty() ? Result<void>() : shelf_.count();
 }

@@ -133,9 +133,8 @@ Result<void> UploadStore::drop_parts(std::string_view id) {
   auto rows = shelf_.database().prepare("DELETE FROM parts WHERE upload = ? RETURNING id");
   if (!rows) return rows.error();
   std::vector<std::string> gone;
-  auto row = rows->bind(0, id).step();
-  for (; row && *row; row = rows->step()) gone.emplace_back(rows->text(0));
-  if (!row) return row.error();
+  auto read = rows->bind(0, id).each([&] { gone.emplace_back(rows->text(0)); });
+  if (!read) return read;
   for (const std::string& part : gone) shelf_.drop(part);
   return shelf_.count();
 }
@@ -144,9 +143,8 @@ Result<void> UploadStore::expire(Seconds now) {
   auto rows = shelf_.database().prepare("SELECT id FROM uploads WHERE state = 0 AND expires <= ?");
   if (!rows) return rows.error();
   std::vector<Upload> late;
-  auto row = rows->bind(0, now).step();
-  for (; row && *row; row = rows->step()) late.push_back({.id = std::string(rows->text(0))});
-  if (!row) return row.error();
+  auto read = rows->bind(0, now).each([&] { late.push_back({.id = std::string(rows->text(0))}); });
+  if (!read) return read;
   for (const Upload& upload : late) {
     auto ended = end(upload, UploadState::expired);
     if (!ended) return ended;

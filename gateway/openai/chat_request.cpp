@@ -18,7 +18,6 @@ using wire::Json;
 
 constexpr int kChoicesMax = 128;
 constexpr std::size_t kIdentifierMax = 64;
-constexpr std::size_t kMetadataPairsMax = 16, kMetadataKeyMax = 64, kMetadataValueMax = 512;
 
 void read_logprobs(Fields& request, Need& needs) {
   const bool wanted = request.boolean("logprobs").value_or(false);
@@ -48,7 +47,7 @@ void read_needs(Fields& request, ChatRequest& chat, std::optional<Error>& error)
 // Fields that no code here acts on are still checked, so that a request fails the same way on every
 // target.
 void check_the_rest(Fields& request) {
-  check_metadata(request);
+  request.metadata();
   request.one_of("reasoning_effort", {"none", "minimal", "low", "medium", "high", "xhigh", "max"});
   request.string("user");
   request.string("prompt_cache_key");
@@ -56,18 +55,6 @@ void check_the_rest(Fields& request) {
 }
 
 }  // namespace
-
-void check_metadata(Fields& request) {
-  const Json* metadata = request.object("metadata");
-  if (metadata == nullptr) return;
-  if (metadata->size() > kMetadataPairsMax) request.fail("metadata", "must have at most 16 pairs");
-  for (const auto& [key, value] : metadata->items()) {
-    if (key.size() > kMetadataKeyMax) request.fail("metadata", "has a key longer than 64 bytes");
-    const bool fits =
-        value.is_string() && value.get_ref<const std::string&>().size() <= kMetadataValueMax;
-    if (!fits) request.fail("metadata." + key, "must be a string of at most 512 bytes");
-  }
-}
 
 Result<std::shared_ptr<const ChatRequest>> parse_chat(std::string body) {
   auto json = wire::parse_object(body);

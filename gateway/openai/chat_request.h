@@ -7,7 +7,6 @@
 
 #include "backends/contract/chat.h"
 #include "backends/contract/error.h"
-#include "gateway/wire/fields.h"
 
 #include <memory>
 #include <string>
@@ -16,8 +15,5 @@ namespace spillway::openai {
 
 // Requires: `body` is at most the server's body limit; it is parsed once and kept in the result.
 Result<std::shared_ptr<const ChatRequest>> parse_chat(std::string body);
-
-// At most 16 pairs of short strings, or null.
-void check_metadata(wire::Fields& request);
 
 }  // namespace spillway::openai

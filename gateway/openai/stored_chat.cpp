@@ -91,7 +91,7 @@ Result<std::string> parse_metadata(std::string_view body) {
   std::optional<Error> error;
   wire::Fields request(*json, "", error);
   if (json->find("metadata") == json->end()) request.fail_missing("metadata", "an object or null");
-  check_metadata(request);
+  request.metadata();
   if (error) return *error;
   return text_of((*json)["metadata"]);
 }

@@ -6,8 +6,22 @@
 namespace spillway::policy {
 namespace {
 
-// Looks at every character whatever the first difference; only the length of the secret shows in
-// the time it takes.
+Error unauthenticated(std::string message) {
+  return Error{.code = Errc::unauthenticated, .message = std::move(message)};
+}
+
+// The first word of the path, behind its version if it has one.
+std::string_view scope_of(std::string_view path) {
+  for (const std::string_view version : {"/v1/", "/v2/", "/"}) {
+    if (!path.starts_with(version)) continue;
+    path.remove_prefix(version.size());
+    break;
+  }
+  return path.substr(0, path.find('/'));
+}
+
+}  // namespace
+
 bool equal_in_constant_time(std::string_view secret, std::string_view given) {
   unsigned difference = secret.size() == given.size() ? 0U : 1U;
   for (std::size_t i = 0; i < secret.size(); ++i) {
@@ -17,18 +31,14 @@ bool equal_in_constant_time(std::string_view secret, std::string_view given) {
   return difference == 0U;
 }
 
-Error unauthenticated(std::string message) {
-  return Error{.code = Errc::unauthenticated, .message = std::move(message)};
-}
-
-}  // namespace
-
-bool may_call(const config::Key& key, std::string_view path) {
-  constexpr std::string_view kVersion = "/v1/";
-  if (key.scopes.empty() || !path.starts_with(kVersion)) return true;
-  path.remove_prefix(kVersion.size());
-  const std::string_view scope = path.substr(0, path.find('/'));
-  return std::find(key.scopes.begin(), key.scopes.end(), scope) != key.scopes.end();
+Result<void> check_scope(const Caller& caller, std::string_view path) {
+  if (!caller.key || caller.key->scopes.empty()) return {};
+  const auto& scopes = caller.key->scopes;
+  const std::string_view scope = scope_of(path);
+  const bool is_free = scope == "tokenize" || scope == "detokenize";
+  if (is_free || std::find(scopes.begin(), scopes.end(), scope) != scopes.end()) return {};
+  return Error{.code = Errc::forbidden,
+               .message = "This key may not call " + std::string(path) + ": not in its scopes."};
 }
 
 KeyTable::KeyTable(std::shared_ptr<const config::Settings> settings, const MadeKeys* made)

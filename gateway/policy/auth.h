@@ -31,8 +31,14 @@ class MadeKeys {
   virtual std::shared_ptr<const config::Key> named(std::string_view name) const = 0;
 };
 
-// Whether it may call what stands at `path`: "/v1/chat/completions" needs the scope `chat`.
-bool may_call(const config::Key& key, std::string_view path);
+// `forbidden` if the caller's key has scopes and that of `path` is not among them:
+// "/v1/chat/completions" needs `chat`, "/rerank" and "/v2/rerank" need `rerank`. Counting tokens
+// here (/tokenize, /detokenize) is free.
+Result<void> check_scope(const Caller& caller, std::string_view path);
+
+// Looks at every character whatever the first difference; only the length of the secret shows in
+// the time it takes.
+bool equal_in_constant_time(std::string_view secret, std::string_view given);
 
 class KeyTable {
  public:

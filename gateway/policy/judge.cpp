@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <limits>
 
 namespace spillway::policy {
 namespace {
@@ -71,14 +70,6 @@ Verdict obstacle(const config::ProviderTarget& provider, const ProviderFacts& fa
   if (facts.limited_until && now < *facts.limited_until) return Verdict::rate_limited;
   if (facts.in_flight >= provider.concurrency_max) return Verdict::busy;
   return Verdict::fits;
-}
-
-// What all choices together may take.
-std::optional<int> all_choices(const Work& work) {
-  if (work.choices == 1) return work.completion_tokens_max;
-  const std::int64_t each = work.completion_tokens_max.value_or(kCompletionTokensAssumed);
-  return static_cast<int>(
-      std::min<std::int64_t>(each * work.choices, std::numeric_limits<int>::max()));
 }
 
 Usage expected_usage(const Work& work) {
@@ -182,7 +173,8 @@ Judged judge_provider(const config::ProviderTarget& provider, const ProviderFact
   judged.per_token = facts.tokens_per_second > 0.0 ? 1.0 / facts.tokens_per_second : 0.0;
   judged.finish = judged.ttft + judged.per_token * (work.completion_tokens - 1.0);
   judged.expected_cost = cost_of(provider.price, expected_usage(work));
-  judged.worst_case_cost = worst_case_cost(provider.price, work.prompt_tokens, all_choices(work));
+  judged.worst_case_cost = worst_case_cost(provider.price, work.prompt_tokens,
+                                           tokens_of_all(work.completion_tokens_max, work.choices));
   judged.verdict = obstacle(provider, facts, work, now);
   if (can_take(judged.verdict)) compare(judged, work, work.ttft_max);
   return judged;

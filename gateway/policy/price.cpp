@@ -25,6 +25,12 @@ config::NanoUsd rounded_up(Wide nano_usd_millionths) {
 
 }  // namespace
 
+std::optional<int> tokens_of_all(std::optional<int> each_max, int choices) {
+  if (choices == 1) return each_max;
+  const std::int64_t all = std::int64_t{each_max.value_or(kCompletionTokensAssumed)} * choices;
+  return static_cast<int>(std::min<std::int64_t>(all, std::numeric_limits<int>::max()));
+}
+
 config::NanoUsd cost_of(const config::Price& price, const Usage& usage) {
   const int cached = std::clamp(usage.cached_tokens, 0, std::max(usage.prompt_tokens, 0));
   return rounded_up(part(usage.prompt_tokens - cached, price.input_per_million) +

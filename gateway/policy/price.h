@@ -15,6 +15,10 @@ namespace spillway::policy {
 // Taken for the longest answer where neither the client nor the target says how long it may get.
 constexpr int kCompletionTokensAssumed = 4096;
 
+// The tokens that all choices of an answer together may have, each with its limit. Nothing: one
+// choice without a limit.
+std::optional<int> tokens_of_all(std::optional<int> each_max, int choices);
+
 // The price of what was used; cached tokens are part of the prompt and cost their own price.
 config::NanoUsd cost_of(const config::Price& price, const Usage& usage);
 

@@ -29,9 +29,6 @@ Error no_such(const std::string& id) {
           std::nullopt};
 }
 
-// A key as a path of SQLite's json_extract, where quotes cannot be told: such a key is never found.
-std::string path_of(const std::string& key) { return "$.\"" + key + "\""; }
-
 }  // namespace
 
 Result<std::unique_ptr<ChatStore>> ChatStore::open(const std::string& path) {
@@ -88,7 +85,8 @@ Result<ChatPage> ChatStore::list(const std::string& tenant, const ChatQuery& que
                     "AND (?3 = '' OR model = ?3)";
   for (std::size_t i = 0; i < query.metadata.size(); ++i) {
     const std::string key = std::to_string(2 * i + 5), value = std::to_string(2 * i + 6);
-    sql += " AND json_extract(metadata, ?" + key + ") = ?" + value;
+    sql += " AND EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ?" + key + " AND value = ?" +
+           value + ")";
   }
   sql += query.newest_first ? " ORDER BY place DESC LIMIT ?4" : " ORDER BY place LIMIT ?4";
   auto select = database_.prepare(sql);
@@ -96,7 +94,7 @@ Result<ChatPage> ChatStore::list(const std::string& tenant, const ChatQuery& que
   select->bind(0, tenant).bind(1, query.after).bind(2, query.model).bind(3, query.limit + 1);
   for (std::size_t i = 0; i < query.metadata.size(); ++i) {
     const int place = static_cast<int>(2 * i + 4);
-    select->bind(place, path_of(query.metadata[i].first)).bind(place + 1, query.metadata[i].second);
+    select->bind(place, query.metadata[i].first).bind(place + 1, query.metadata[i].second);
   }
   ChatPage page;
   while (true) {

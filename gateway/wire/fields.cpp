@@ -163,4 +163,28 @@ void Fields::fail_type(std::string_view name, std::string_view wanted, const Jso
   fail(name, "must be " + std::string(wanted) + ", not " + found.type_name(), "invalid_type");
 }
 
+Json* Fields::metadata() {
+  constexpr std::size_t kPairsMax = 16, kNameMax = 64, kValueMax = 512;
+  Json* metadata = object("metadata");
+  if (metadata == nullptr) return nullptr;
+  if (metadata->size() > kPairsMax) fail("metadata", "must have at most 16 pairs");
+  for (const auto& [name, value] : metadata->items()) {
+    if (name.size() > kNameMax) fail("metadata", "has a key longer than 64 bytes");
+    const bool fits = value.is_string() && value.get_ref<const std::string&>().size() <= kValueMax;
+    if (!fits) fail("metadata." + name, "must be a string of at most 512 bytes");
+  }
+  return metadata;
+}
+
+std::optional<int> Fields::lifetime(std::string_view name) {
+  constexpr int kSecondsMin = 3'600, kSecondsMax = 2'592'000;
+  Json* expiry = object(name);
+  if (expiry == nullptr) return std::nullopt;
+  Fields fields(*expiry, path_of(name) + ".", error_);
+  fields.one_of("anchor", {"created_at"});
+  const auto seconds = fields.integer("seconds", kSecondsMin, kSecondsMax);
+  if (!seconds) fields.fail("seconds", "is required");
+  return seconds;
+}
+
 }  // namespace spillway::wire

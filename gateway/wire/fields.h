@@ -36,6 +36,13 @@ class Fields {
   Json* object(std::string_view name);
   Json* array(std::string_view name, std::size_t size_max);
 
+  // The object `metadata`, if it has at most 16 texts of 512 bytes under names of 64.
+  Json* metadata();
+
+  // The seconds of an object that says how long after its creation something expires: between an
+  // hour and 30 days. Nothing if the object is absent.
+  std::optional<int> lifetime(std::string_view name);
+
   // Element `at` of the array `name`; null with an error if it is not an object.
   Json* element(Json& array, std::string_view name, std::size_t at);
   static std::string element_name(std::string_view name, std::size_t at);  // "name[at]"

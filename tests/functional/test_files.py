@@ -192,6 +192,18 @@ def test_uploads_by_the_sdks_helper_and_cancelled(client, tmp_path):
     assert "cancelled" in error.value.message
 
 
+def half_a_file(gateway):
+    """A connection on which a third of a file has been sent."""
+    at = urllib.parse.urlsplit(gateway.api)
+    connection = http.client.HTTPConnection(at.hostname, at.port, timeout=10)
+    connection.putrequest("POST", "/v1/files")
+    for name, value in (("authorization", f"Bearer {KEY}"), ("content-length", "9000000"),
+                        ("content-type", "multipart/form-data; boundary=b")):
+        connection.putheader(name, value)
+    connection.endheaders(form(b"x" * 3_000_000, "b")[:3_000_000])
+    return connection
+
+
 def test_files_survive_a_kill_and_half_of_one_does_not(start_provider, processes, client_of, tmp_path):
     config = settings(start_provider)
     config["server"]["state"] = str(tmp_path / "state")
@@ -199,16 +211,11 @@ def test_files_survive_a_kill_and_half_of_one_does_not(start_provider, processes
     processes.append(Gateway(path, KEYS))
     first = processes[-1]
     file = client_of(first).files.create(file=("kept", AWKWARD), purpose="evals")
-    at = urllib.parse.urlsplit(first.api)
-    connection = http.client.HTTPConnection(at.hostname, at.port, timeout=10)
-    connection.putrequest("POST", "/v1/files")
-    for name, value in (("authorization", f"Bearer {KEY}"), ("content-length", "9000000"),
-                        ("content-type", "multipart/form-data; boundary=b")):
-        connection.putheader(name, value)
-    connection.endheaders(form(b"x" * 3_000_000, "b")[:3_000_000])
+    connection = half_a_file(first)
     folder = tmp_path / "state" / "files"
     wait_until(lambda: sum(one.stat().st_size for one in folder.glob("*.draft")) > 1_000_000, what="half a file")
     first.end()
+    connection.close()
     processes.append(Gateway(path, KEYS))
     client = client_of(processes[-1])
     assert [one.id for one in client.files.list()] == [file.id]
@@ -216,17 +223,17 @@ def test_files_survive_a_kill_and_half_of_one_does_not(start_provider, processes
     assert [one.name for one in folder.iterdir()] == [file.id]
 
 
-def test_a_client_that_leaves_in_the_middle_leaves_nothing(house, client, start_provider):
-    at = urllib.parse.urlsplit(house.api)
-    connection = http.client.HTTPConnection(at.hostname, at.port, timeout=10)
-    connection.putrequest("POST", "/v1/files")
-    for name, value in (("authorization", f"Bearer {KEY}"), ("content-length", "9000000"),
-                        ("content-type", "multipart/form-data; boundary=b")):
-        connection.putheader(name, value)
-    connection.endheaders(form(b"x" * 3_000_000, "b")[:3_000_000])
+def test_a_client_that_leaves_in_the_middle_leaves_nothing(start_provider, start_gateway, client_of, tmp_path):
+    config = settings(start_provider)
+    config["server"]["state"] = str(tmp_path / "state")
+    gateway = start_gateway(config, **KEYS)
+    folder = tmp_path / "state" / "files"
+    connection = half_a_file(gateway)
+    wait_until(lambda: list(folder.glob("*.draft")), what="half a file")
     connection.close()
-    wait_until(lambda: house.metric("spillway_open_connections", listener="api") == 0, what="a closed connection")
-    assert list(client.files.list()) == []
+    wait_until(lambda: gateway.metric("spillway_open_connections", listener="api") == 0, what="a closed connection")
+    wait_until(lambda: not list(folder.iterdir()), what="an empty folder")
+    assert list(client_of(gateway).files.list()) == []
 
 
 def test_a_full_disk_is_told_and_passes(start_provider, processes, client_of, tmp_path):

@@ -51,6 +51,7 @@ def test_lists_messages_metadata_and_deletion(config, start_gateway, client_of):
     assert [one.id for one in completions.list(order="desc", limit=3)] == ids[::-1]
     assert [one.id for one in completions.list(metadata={"i": "3", "all": "yes"})] == [ids[3]]
     assert not list(completions.list(metadata={"i": "' OR 1"})) and not list(completions.list(model="else"))
+    assert not list(completions.list(metadata={'all"x': "yes"}))
     changed = completions.update(ids[0], metadata={"new": "x"})
     assert changed.id == ids[0] and changed.metadata == completions.retrieve(ids[0]).metadata == {"new": "x"}
     asked = list(completions.messages.list(ids[1]))
