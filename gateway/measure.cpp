@@ -38,6 +38,14 @@ std::optional<std::chrono::milliseconds> own_limit(const http::Request& raw,
   return std::chrono::milliseconds(count);
 }
 
+// By the local engine; nothing if it may not be asked or cannot read it.
+std::optional<int> counted(const Edition& edition, LocalTarget* local,
+                           const std::shared_ptr<const ChatRequest>& request) {
+  if (local == nullptr || !edition.may_be_local(request->model)) return std::nullopt;
+  const auto tokens = local->prompt_tokens(request);
+  return tokens ? std::optional(*tokens) : std::nullopt;
+}
+
 }  // namespace
 
 policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& caller,
@@ -74,16 +82,15 @@ int estimated_prompt_tokens(const ChatRequest& request) {
 
 int prompt_tokens(const Edition& edition, LocalTarget* local,
                   const std::shared_ptr<const ChatRequest>& request) {
-  if (local == nullptr || !edition.may_be_local(request->model))
-    return estimated_prompt_tokens(*request);
-  const auto counted = local->prompt_tokens(request);
-  return counted ? *counted : estimated_prompt_tokens(*request);
+  return counted(edition, local, request).value_or(estimated_prompt_tokens(*request));
 }
 
-int cached_tokens(const Edition& edition, LocalTarget* local,
-                  const std::shared_ptr<const ChatRequest>& request, std::string_view tenant) {
-  if (local == nullptr || !edition.may_be_local(request->model)) return 0;
-  return local->cached_tokens(request, tenant);
+void measure_prompt(const Edition& edition, LocalTarget* local,
+                    const std::shared_ptr<const ChatRequest>& request, std::string_view tenant,
+                    policy::RequestFacts& facts) {
+  const auto tokens = counted(edition, local, request);
+  facts.prompt_tokens = tokens.value_or(estimated_prompt_tokens(*request));
+  facts.cached_tokens = tokens ? local->cached_tokens(request, tenant) : 0;
 }
 
 std::chrono::milliseconds time_for(const policy::Plan& plan) {

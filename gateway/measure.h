@@ -15,7 +15,7 @@
 
 namespace spillway {
 
-// The facts of a chat request, but for its prompt tokens. Views point into the arguments.
+// The facts of a chat request, but for those of its prompt. Views point into the arguments.
 policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& caller,
                               const ChatRequest& request);
 
@@ -28,9 +28,10 @@ int estimated_prompt_tokens(const ChatRequest& request);
 int prompt_tokens(const Edition& edition, LocalTarget* local,
                   const std::shared_ptr<const ChatRequest>& request);
 
-// Of these, what the local engine has read before for this tenant and need not read again.
-int cached_tokens(const Edition& edition, LocalTarget* local,
-                  const std::shared_ptr<const ChatRequest>& request, std::string_view tenant);
+// That, and what of it the local engine has read before for this tenant.
+void measure_prompt(const Edition& edition, LocalTarget* local,
+                    const std::shared_ptr<const ChatRequest>& request, std::string_view tenant,
+                    policy::RequestFacts& facts);
 
 // How long the request may take from its arrival: the class's deadline, the client's own timeout,
 // the server's limit, whichever is shortest.

@@ -7,10 +7,10 @@
 #include "gateway/policy/price.h"
 #include "gateway/refusal.h"
 #include "gateway/relay.h"
+#include "gateway/wall_clock.h"
 
 #include <boost/asio/this_coro.hpp>
 
-#include <algorithm>
 #include <utility>
 
 namespace spillway {
@@ -22,9 +22,7 @@ constexpr std::chrono::milliseconds kAskAgain{250};
 
 // What a protocol may know of a request. The body is moved out of it.
 wire::Call call_of(http::Request& raw, const policy::Caller& caller) {
-  const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
-  const auto now = std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count();
-  return {raw.id, std::string(caller.tenant()), now, std::move(raw.body)};
+  return {raw.id, std::string(caller.tenant()), unix_seconds(), std::move(raw.body)};
 }
 
 }  // namespace
@@ -104,8 +102,7 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   if (request->stream) exchange.out.keep_alive(edition.settings->server.limits.keep_alive);
 
   policy::RequestFacts facts = facts_of(exchange.raw, exchange.caller, *request);
-  facts.prompt_tokens = prompt_tokens(edition, doors_.local, request);
-  facts.cached_tokens = cached_tokens(edition, doors_.local, request, receipt.tenant);
+  measure_prompt(edition, doors_.local, request, receipt.tenant, facts);
   if (stays_here(doors_.account, *edition.settings)) facts.local_only = true;
   auto pass = admit(doors_.limiter, *edition.settings, exchange.caller, facts, exchange.out);
   if (!pass) co_return pass.error();

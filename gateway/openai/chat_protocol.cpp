@@ -42,15 +42,21 @@ class EventWriter final : public wire::AnswerWriter {
 };
 
 // The whole answer out of its pieces.
-class Gathered {
+class BodyWriter final : public wire::AnswerWriter {
  public:
-  explicit Gathered(ChatAnswerInfo info) : info_(std::move(info)) {}
+  explicit BodyWriter(ChatAnswerInfo info) : info_(std::move(info)) {}
 
-  void begin(const wire::Opening& opening) { info_.service_tier = opening.service_tier; }
-  void add(const Delta& delta) { answer_.add(delta); }
-  void forget() { answer_ = {}; }
+  std::string begin(const wire::Opening& opening) override {
+    info_.service_tier = opening.service_tier;
+    return {};
+  }
 
-  std::string body(const wire::Ending& ending) {
+  std::string piece(const Delta& delta) override {
+    answer_.add(delta);
+    return {};
+  }
+
+  std::string end(const wire::Ending& ending) override {
     int choice = 0;
     for (const FinishReason reason : ending.finishes) {
       Delta last;
@@ -62,78 +68,55 @@ class Gathered {
     return answer_.body(info_);
   }
 
+  std::string failed(const Error& error) override { return wire::error_object(error); }
+
+  void afresh() override { answer_ = {}; }
+
  private:
   ChatAnswerInfo info_;
   ChatAnswer answer_;
 };
 
-class BodyWriter final : public wire::AnswerWriter {
- public:
-  explicit BodyWriter(ChatAnswerInfo info) : answer_(std::move(info)) {}
-
-  std::string begin(const wire::Opening& opening) override {
-    answer_.begin(opening);
-    return {};
-  }
-
-  std::string piece(const Delta& delta) override {
-    answer_.add(delta);
-    return {};
-  }
-
-  std::string end(const wire::Ending& ending) override { return answer_.body(ending); }
-
-  std::string failed(const Error& error) override { return wire::error_object(error); }
-
-  void afresh() override { answer_.forget(); }
-
- private:
-  Gathered answer_;
-};
-
-// Says what another writer says, and puts the whole of it on the shelf.
+// Puts the whole answer on the shelf, beside what it says.
 class KeepingWriter final : public wire::AnswerWriter {
  public:
-  KeepingWriter(std::unique_ptr<wire::AnswerWriter> said, ChatAnswerInfo info, wire::KeptChat chat,
-                wire::ChatShelf& shelf)
-      : said_(std::move(said)), answer_(std::move(info)), chat_(std::move(chat)), shelf_(shelf) {}
+  // `events` is null where the whole is what is said.
+  KeepingWriter(std::unique_ptr<wire::AnswerWriter> events, ChatAnswerInfo info,
+                wire::KeptChat chat, wire::ChatShelf& shelf)
+      : events_(std::move(events)),
+        whole_(std::move(info)),
+        chat_(std::move(chat)),
+        shelf_(shelf) {}
 
   std::string begin(const wire::Opening& opening) override {
-    answer_.begin(opening);
-    return said_->begin(opening);
+    (void)whole_.begin(opening);
+    return events_ ? events_->begin(opening) : std::string();
   }
 
   std::string piece(const Delta& delta) override {
-    answer_.add(delta);
-    return said_->piece(delta);
+    (void)whole_.piece(delta);
+    return events_ ? events_->piece(delta) : std::string();
   }
 
   std::string end(const wire::Ending& ending) override {
-    chat_.body = answer_.body(ending);
-    return said_->end(ending);
+    chat_.body = whole_.end(ending);
+    return events_ ? events_->end(ending) : chat_.body;
   }
 
-  std::string failed(const Error& error) override { return said_->failed(error); }
-
-  void afresh() override {
-    answer_.forget();
-    said_->afresh();
+  std::string failed(const Error& error) override {
+    return events_ ? events_->failed(error) : whole_.failed(error);
   }
+
+  void afresh() override { whole_.afresh(); }
 
   Async<void> keep() override { co_return co_await shelf_.put(std::move(chat_)); }
 
  private:
-  const std::unique_ptr<wire::AnswerWriter> said_;
-  Gathered answer_;
+  const std::unique_ptr<wire::AnswerWriter> events_;
+  BodyWriter whole_;
   wire::KeptChat chat_;
   wire::ChatShelf& shelf_;
 };
-
-std::unique_ptr<wire::AnswerWriter> writer_for(const ChatRequest& request,
-                                               const ChatAnswerInfo& info) {
-  if (request.stream) return std::make_unique<EventWriter>(info);
-  return std::make_unique<BodyWriter>(info);
-}
 
 }  // namespace
 
@@ -147,7 +130,7 @@ Async<wire::Asked> ChatProtocol::parse(wire::Call call) const {
   info.include_usage = (*chat)->include_usage;
   info.choices = (*chat)->choices;
   wire::Asked asked;
-  asked.writer = writer_for(**chat, info);
+  if ((*chat)->stream) asked.writer = std::make_unique<EventWriter>(info);
   if ((*chat)->store && shelf_ != nullptr) {
     wire::KeptChat kept{.id = info.id,
                         .tenant = std::move(call.tenant),
@@ -157,6 +140,7 @@ Async<wire::Asked> ChatProtocol::parse(wire::Call call) const {
     asked.writer = std::make_unique<KeepingWriter>(std::move(asked.writer), std::move(info),
                                                    std::move(kept), *shelf_);
   }
+  if (!asked.writer) asked.writer = std::make_unique<BodyWriter>(std::move(info));
   asked.chat = std::move(*chat);
   co_return std::move(asked);
 }

@@ -17,22 +17,30 @@ namespace spillway::verbs {
 
 namespace {
 
-// How much memory the local model may take: the machine's, or that of its GPUs if that of one is
-// said. Nothing: it is not known, or what was said is no size (printed).
-std::optional<std::int64_t> memory_for(const config::LocalTarget& target, const Options& options) {
-  if (target.executor != "cuda") return machine_memory();
-  if (!options.has("--gpu-memory")) return std::nullopt;
+// What one GPU has, as far as is said. False: that is no size (printed).
+bool read_gpu_memory(const Options& options, std::optional<std::int64_t>& memory) {
+  if (!options.has("--gpu-memory")) return true;
   const auto parsed = config::parse_value(config::Kind::bytes, options.get("--gpu-memory"));
   if (const auto* mistake = std::get_if<config::Mistake>(&parsed)) {
     std::fprintf(stderr, "spillway check: --gpu-memory: %s\n", mistake->message.c_str());
-    return std::nullopt;
+    return false;
   }
-  return std::get<std::int64_t>(std::get<config::Value>(parsed)) * target.tensor_parallel;
+  memory = std::get<std::int64_t>(std::get<config::Value>(parsed));
+  return true;
+}
+
+// How much memory the local model may take: the machine's, or that of its GPUs. Nothing: it is not
+// known.
+std::optional<std::int64_t> memory_for(const config::LocalTarget& target,
+                                       std::optional<std::int64_t> gpu_memory) {
+  if (target.executor != "cuda") return machine_memory();
+  if (!gpu_memory) return std::nullopt;
+  return *gpu_memory * target.tensor_parallel;
 }
 
 // A model file that is not there, or that nobody can read, is told elsewhere.
 bool local_fits(const std::string& path, const config::LocalTarget& target,
-                const Options& options) {
+                std::optional<std::int64_t> gpu_memory) {
   if (target.executor == "synthetic") return true;
   const auto need = memory_need(target);
   const auto shared = need ? local::check_local_target(target) : Result<void>();
@@ -40,7 +48,7 @@ bool local_fits(const std::string& path, const config::LocalTarget& target,
     std::fprintf(stderr, "%s: %s\n", path.c_str(), shared.error().message.c_str());
     return false;
   }
-  const auto memory = memory_for(target, options);
+  const auto memory = memory_for(target, gpu_memory);
   if (!need || !memory) return true;
   const auto refusal = does_not_fit(target, *need, *memory);
   if (!refusal) return true;
@@ -60,6 +68,8 @@ int check(const Arguments& arguments) {
     std::fprintf(stderr, "spillway check: which file? (spillway check config/spillway.yaml)\n");
     return 2;
   }
+  std::optional<std::int64_t> gpu_memory;
+  if (!read_gpu_memory(options, gpu_memory)) return 2;
   const std::string& path = options.words_given().front();
   UnsetKeys unset;
   config::Loaded loaded = load_policy(path, unset.environment());
@@ -68,7 +78,7 @@ int check(const Arguments& arguments) {
   if (!loaded.settings || (options.has("--strict") && !loaded.warnings.empty())) return 1;
   const config::Settings& settings = *loaded.settings;
   for (const config::LocalTarget& target : settings.local) {
-    if (!local_fits(path, target, options)) return 1;
+    if (!local_fits(path, target, gpu_memory)) return 1;
   }
   std::printf("%s: good: %zu targets, %zu classes, %zu keys, %zu rules; %zu tests hold\n",
               path.c_str(), settings.local.size() + settings.providers.size(),

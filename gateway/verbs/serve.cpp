@@ -58,8 +58,6 @@ class Signals {
 }  // namespace
 
 int serve(const Arguments& arguments) {
-  // A file larger than the system lets us write is an error of that write.
-  std::signal(SIGXFSZ, SIG_IGN);
   Options options;
   options.value("--config", "FILE", "what to serve, and for whom (default: config/spillway.yaml)");
   if (!options.read(arguments, "spillway serve")) return options.exit_status();

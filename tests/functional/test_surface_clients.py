@@ -86,9 +86,9 @@ def test_curl(house):
     big = json.dumps({"model": "up", "messages": [{"role": "user", "content": "x" * 1_500_000}]}).encode()
     for more in ((), ("-H", "transfer-encoding: chunked")):
         head, text = curl(house, "-H", "content-type: application/json", "--data-binary", "@-", *more, data=big)
-        assert " 200 " in head.splitlines()[0] or " 200 " in head, head
+        assert " 200 " in head, head
         assert json.loads(text)["usage"]["total_tokens"] == 11
     head, text = curl(house, "-H", "content-type: application/json", "-H", "accept-encoding: gzip", "-N", "-d",
                       json.dumps({**json.loads(body), "stream": True}))
-    assert text.endswith(b"data: [DONE]\n\n") or b"data: [DONE]" in text
+    assert text.endswith(b"data: [DONE]\n\n")
     wait_until(lambda: len([line for line in house.log() if line.get("target") == "up"]) == 4, what="four log lines")

@@ -83,6 +83,7 @@ bool takes(const ChatRequest& request, const Ways& ways, const Manner& manner,
 
 struct Field {
   std::string key;
+  std::string_view written;  // The key as the client spelled it, in JSON.
   std::string_view value;
 };
 
@@ -98,7 +99,7 @@ Result<std::vector<Field>> fields_for(const ChatRequest& request, const Ways& wa
     const auto known = std::find_if(fields.begin(), fields.end(),
                                     [&](const Field& field) { return field.key == key; });
     if (known == fields.end()) {
-      fields.push_back({std::move(key), member->value});
+      fields.push_back({std::move(key), member->key, member->value});
     } else {
       known->value = member->value;
     }
@@ -144,7 +145,7 @@ Result<std::string> request_body(const ChatRequest& request, std::string_view mo
   for (const Field& field : *fields) {
     if (field.value == "null") continue;
     limited = limited || is_limit(field.key);
-    body.append(",").append(quoted(std::string_view(field.key))).append(":");
+    body.append(",\"").append(field.written).append("\":");
     append_value(field, request, manner, body);
   }
   const bool renamed =

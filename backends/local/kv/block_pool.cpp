@@ -51,16 +51,11 @@ void BlockPool::release(std::vector<std::int32_t>& table) {
 PrefixPosition BlockPool::reuse(std::string_view owner, std::span<const std::int32_t> tokens,
                                 std::vector<std::int32_t>& table) {
   assert(table.empty());
-  const auto whole = static_cast<std::size_t>(block_tokens_);
   PrefixPosition position;
-  PrefixTree::NodeId above = prefixes_.root(owner);
-  for (std::size_t at = 0; above != 0 && at + whole < tokens.size(); at += whole) {
-    const auto node = prefixes_.find(above, tokens.subspan(at, whole));
-    if (!node) break;
-    share(node->block);
-    table.push_back(node->block);
-    above = node->id;
-    position = {node->id, position.blocks + 1};
+  for (const PrefixTree::Node& node : prefixes_.path(owner, tokens)) {
+    share(node.block);
+    table.push_back(node.block);
+    position = {node.id, position.blocks + 1};
   }
   return position;
 }

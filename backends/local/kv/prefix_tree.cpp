@@ -35,17 +35,6 @@ PrefixTree::PrefixTree(int blocks, int block_tokens)
   nodes_.max_load_factor(1.0F);  // Iterators stay good: there are never more nodes than blocks.
 }
 
-PrefixTree::NodeId PrefixTree::root(std::string_view owner) const {
-  std::lock_guard lock(mutex_);
-  return root_unlocked(owner);
-}
-
-std::optional<PrefixTree::Node> PrefixTree::find(NodeId parent,
-                                                 std::span<const std::int32_t> tokens) const {
-  std::lock_guard lock(mutex_);
-  return find_unlocked(parent, tokens);
-}
-
 PrefixTree::Node PrefixTree::insert(std::string_view owner, NodeId parent,
                                     std::span<const std::int32_t> tokens, std::int32_t block) {
   assert(tokens.size() == block_tokens_ && !holds(block));
@@ -53,7 +42,7 @@ PrefixTree::Node PrefixTree::insert(std::string_view owner, NodeId parent,
   auto root = roots_.find(owner);
   if (root == roots_.end()) root = roots_.emplace(owner, Root{++last_id_, 0}).first;
   const NodeId above = parent != 0 ? parent : root->second.id;
-  if (const auto known = find_unlocked(above, tokens)) return *known;
+  if (const auto known = find(above, tokens)) return *known;
   Key key{above, {tokens.begin(), tokens.end()}};
   const Place place{{++last_id_, block}, root};
   places_[static_cast<std::size_t>(block)] = nodes_.emplace(std::move(key), place).first;
@@ -71,26 +60,28 @@ void PrefixTree::erase(std::int32_t block) {
   place.reset();
 }
 
-int PrefixTree::cached_tokens(std::string_view owner, std::span<const std::int32_t> tokens) const {
+std::vector<PrefixTree::Node> PrefixTree::path(std::string_view owner,
+                                               std::span<const std::int32_t> tokens) const {
   std::lock_guard lock(mutex_);
-  NodeId above = root_unlocked(owner);
-  std::size_t at = 0;
-  while (above != 0 && at + block_tokens_ < tokens.size()) {
-    const auto node = find_unlocked(above, tokens.subspan(at, block_tokens_));
+  std::vector<Node> path;
+  const auto root = roots_.find(owner);
+  if (root == roots_.end()) return path;
+  NodeId above = root->second.id;
+  for (std::size_t at = 0; at + block_tokens_ < tokens.size(); at += block_tokens_) {
+    const auto node = find(above, tokens.subspan(at, block_tokens_));
     if (!node) break;
+    path.push_back(*node);
     above = node->id;
-    at += block_tokens_;
   }
-  return static_cast<int>(at);
+  return path;
 }
 
-PrefixTree::NodeId PrefixTree::root_unlocked(std::string_view owner) const {
-  const auto found = roots_.find(owner);
-  return found == roots_.end() ? 0 : found->second.id;
+int PrefixTree::cached_tokens(std::string_view owner, std::span<const std::int32_t> tokens) const {
+  return static_cast<int>(path(owner, tokens).size() * block_tokens_);
 }
 
-std::optional<PrefixTree::Node> PrefixTree::find_unlocked(
-    NodeId parent, std::span<const std::int32_t> tokens) const {
+std::optional<PrefixTree::Node> PrefixTree::find(NodeId parent,
+                                                 std::span<const std::int32_t> tokens) const {
   const auto found = nodes_.find(KeyView(parent, tokens));
   if (found == nodes_.end()) return std::nullopt;
   return found->second.node;

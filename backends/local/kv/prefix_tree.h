@@ -32,11 +32,9 @@ class PrefixTree {
   // `blocks` blocks of `block_tokens` tokens.
   PrefixTree(int blocks, int block_tokens);
 
-  // Above everything that `owner` has; 0 as long as that is nothing.
-  NodeId root(std::string_view owner) const;
-
-  // The block of `tokens` behind `parent`.
-  std::optional<Node> find(NodeId parent, std::span<const std::int32_t> tokens) const;
+  // The blocks that hold the beginning of `tokens`, as far as `owner` has it, and not the last
+  // token: that is always to be computed.
+  std::vector<Node> path(std::string_view owner, std::span<const std::int32_t> tokens) const;
 
   // Puts `block` there, unless another is: then that one's node is returned. `parent` is 0 for a
   // first block. Requires: block_tokens tokens, and a block that has no node.
@@ -50,8 +48,7 @@ class PrefixTree {
     return places_[static_cast<std::size_t>(block)].has_value();
   }
 
-  // Tokens at the beginning of `tokens` whose blocks are here, less than all of them: the last is
-  // always to be computed.
+  // How many tokens they hold.
   int cached_tokens(std::string_view owner, std::span<const std::int32_t> tokens) const;
 
  private:
@@ -86,8 +83,7 @@ class PrefixTree {
   };
   using Places = std::unordered_map<Key, Place, Hash, Equal>;
 
-  NodeId root_unlocked(std::string_view owner) const;
-  std::optional<Node> find_unlocked(NodeId parent, std::span<const std::int32_t> tokens) const;
+  std::optional<Node> find(NodeId parent, std::span<const std::int32_t> tokens) const;
 
   const std::size_t block_tokens_;
   mutable std::mutex mutex_;
