@@ -31,6 +31,7 @@ HEAVY = {
     r"prometheus/": ["gateway/telemetry/"],
     r"zlib\.h": ["gateway/simulate/", "gateway/http/"],
     r"sqlite3\.h": ["gateway/store/"],
+    r"simdjson": ["gateway/wire/"],
 }
 
 # room → the rooms of this project that it may include (longest prefix wins; itself is always allowed).
