@@ -64,7 +64,7 @@ def model():
 def gateway(start_provider, start_gateway, model):
     """The whole house: the real engine, the three providers, answering fast, a rule for what nobody here asks, and a
     budget that nobody here spends."""
-    targets = {"local": configs.engine()}
+    targets = {"local": configs.engine(prefix_cache=True)}
     for name in ("cloudbrain", "ai-hub", "openmodel"):
         targets[name] = configs.provider(start_provider("instant").base_url, name)
     rules = [{"name": "too-long", "if": "prompt_tokens > 1000000", "route": "refuse"}]
