@@ -26,7 +26,10 @@ Error invalid(std::string message) {
 Json copy_of(const dom::element& value) {
   switch (value.type()) {
     case dom::element_type::STRING: return std::string(std::string_view(value));
-    case dom::element_type::INT64: return std::int64_t(value);
+    case dom::element_type::INT64: {
+      const std::int64_t number(value);
+      return number < 0 ? Json(number) : Json(static_cast<std::uint64_t>(number));
+    }
     case dom::element_type::UINT64: return std::uint64_t(value);
     case dom::element_type::DOUBLE: return double(value);
     case dom::element_type::BOOL: return bool(value);
