@@ -100,6 +100,7 @@ class GivenReading {
       case Fact::cached_tokens:
       case Fact::max_tokens:
       case Fact::queue_tokens: return number == std::floor(number) ? "" : " is not a whole number";
+      case Fact::budget_left:
       case Fact::kv_free: return number <= 1.0 ? "" : " is more than all: write a share up to 100%";
       case Fact::deadline_left: {
         const std::chrono::duration<double> most = settings_.server.limits.request_timeout;

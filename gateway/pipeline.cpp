@@ -114,7 +114,7 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   const Deadline deadline = receipt.arrived + time_for(*plan);
 
   // What it may cost is held from its first target on; account() posts what it did cost.
-  Tab& tab = exchange.tab.emplace(doors_.account, *edition.settings, exchange.caller);
+  Tab& tab = exchange.tab.emplace(doors_.account, *edition.settings, exchange.caller.key);
   tab.order(*request, facts.prompt_tokens);
   Course course(dispatcher_, *plan, edition, request, deadline, tab, receipt);
   auto opened = co_await course.first();
@@ -125,8 +125,10 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   co_return co_await relay(*opened, course, *exchange.asked.writer, exchange.out);
 }
 
-Result<policy::Plan> Pipeline::decide(const Edition& edition, const policy::RequestFacts& facts,
+Result<policy::Plan> Pipeline::decide(const Edition& edition, policy::RequestFacts& facts,
                                       policy::Turn turn, Receipt& receipt) const {
+  if (doors_.account)
+    facts.budget_left = doors_.account->left(payer_of(*edition.settings, facts.key));
   EngineStatus engine;
   if (doors_.local != nullptr) engine = doors_.local->status();
   const auto& local = edition.settings->local;
@@ -147,8 +149,7 @@ Result<policy::Plan> Pipeline::decide(const Edition& edition, const policy::Requ
   return plan;
 }
 
-Async<policy::Plan> Pipeline::wait_and_decide(const Edition& edition,
-                                              const policy::RequestFacts& facts,
+Async<policy::Plan> Pipeline::wait_and_decide(const Edition& edition, policy::RequestFacts& facts,
                                               const policy::Wait& wait, Receipt& receipt) const {
   const TimePoint since = SteadyClock::now();
   const auto turn = co_await doors_.waiting.turn(wait);

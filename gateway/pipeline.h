@@ -59,9 +59,9 @@ class Pipeline {
   Async<void> answer(Exchange& exchange, const Result<policy::Caller>& caller);
   void account(Exchange& exchange);
 
-  Result<policy::Plan> decide(const Edition& edition, const policy::RequestFacts& facts,
+  Result<policy::Plan> decide(const Edition& edition, policy::RequestFacts& facts,
                               policy::Turn turn, Receipt& receipt) const;
-  Async<policy::Plan> wait_and_decide(const Edition& edition, const policy::RequestFacts& facts,
+  Async<policy::Plan> wait_and_decide(const Edition& edition, policy::RequestFacts& facts,
                                       const policy::Wait& wait, Receipt& receipt) const;
 
   const Doors doors_;

@@ -1,6 +1,7 @@
 #include "gateway/tab.h"
 
 #include "gateway/notes.h"
+#include "gateway/policy/auth.h"
 #include "gateway/policy/price.h"
 
 #include <algorithm>
@@ -72,25 +73,26 @@ account::Posting posting_of(const Receipt& receipt) {
 
 }  // namespace
 
-Tab::Tab(account::Account* account, const config::Settings& settings, const policy::Caller& caller)
+account::Payer payer_of(const config::Settings& settings, const config::Key* key) {
+  const policy::Caller caller{key, nullptr};
+  account::Payer payer{
+      caller.tenant(), caller.name(), {}, budget_of(settings, caller.tenant()), nullptr};
+  if (!key) return payer;
+  payer.project = key->project;
+  payer.key_budget = &key->budget;
+  return payer;
+}
+
+Tab::Tab(account::Account* account, const config::Settings& settings, const config::Key* key)
     : account_(account),
       settings_(settings),
-      caller_(caller),
-      tenant_budget_(budget_of(settings, caller.tenant())),
-      hard_(is_hard(tenant_budget_) || (caller.key && is_hard(&caller.key->budget))) {}
+      payer_(payer_of(settings, key)),
+      hard_(is_hard(payer_.tenant_budget) || is_hard(payer_.key_budget)) {}
 
 void Tab::order(const ChatRequest& request, int prompt_tokens) {
   prompt_tokens_ = hard_ ? most_prompt_tokens(request) : prompt_tokens;
   choices_ = request.choices;
   completion_tokens_max_ = limit_of(request);
-}
-
-account::Payer Tab::payer() const {
-  account::Payer payer{caller_.tenant(), caller_.name(), {}, tenant_budget_, nullptr};
-  if (!caller_.key) return payer;
-  payer.project = caller_.key->project;
-  payer.key_budget = &caller_.key->budget;
-  return payer;
 }
 
 config::Price Tab::price_of(std::string_view target, bool local, const Receipt& receipt) const {
@@ -134,7 +136,7 @@ Result<void> Tab::cover(const policy::Candidate& candidate, int tokens_out, int 
 
 Result<void> Tab::put_aside(const std::string& id, NanoUsd least, NanoUsd wanted) {
   if (hold_.open()) return hold_.raise(least, wanted);
-  auto hold = account_->hold(id, payer(), least, wanted);
+  auto hold = account_->hold(id, payer_, least, wanted);
   if (!hold) return hold.error();
   hold_ = std::move(*hold);
   return {};
@@ -163,7 +165,7 @@ bool Tab::may_go_on(int tokens_out) {
   return true;
 }
 
-std::string Tab::warning() { return account_ ? account_->warning(payer()) : std::string(); }
+std::string Tab::warning() { return account_ ? account_->warning(payer_) : std::string(); }
 
 void Tab::price(Receipt& receipt) const {
   for (Part& part : receipt.parts) {

@@ -10,7 +10,6 @@
 #include "backends/contract/error.h"
 #include "config/settings.h"
 #include "gateway/account/account.h"
-#include "gateway/policy/auth.h"
 #include "gateway/policy/plan.h"
 #include "gateway/receipt.h"
 
@@ -20,10 +19,13 @@
 
 namespace spillway {
 
+// On whose account a request with that key is; null: there are no keys. Points into both.
+account::Payer payer_of(const config::Settings& settings, const config::Key* key);
+
 class Tab {
  public:
-  // `settings` and what `caller` points to outlive it; `account` may be null.
-  Tab(account::Account* account, const config::Settings& settings, const policy::Caller& caller);
+  // `settings` and `key` outlive it; `account` and `key` may be null.
+  Tab(account::Account* account, const config::Settings& settings, const config::Key* key);
 
   // What is asked: from then on it can be paid for.
   void order(const ChatRequest& request, int prompt_tokens);
@@ -48,7 +50,6 @@ class Tab {
   void settle(Receipt& receipt);
 
  private:
-  account::Payer payer() const;
   config::Price price_of(std::string_view target, bool local, const Receipt& receipt) const;
   config::NanoUsd spent(const Receipt& receipt) const;
   Result<void> put_aside(const std::string& id, config::NanoUsd least, config::NanoUsd wanted);
@@ -56,9 +57,8 @@ class Tab {
 
   account::Account* const account_;
   const config::Settings& settings_;
-  const policy::Caller& caller_;
-  const config::Budget* tenant_budget_ = nullptr;
-  bool hard_ = false;
+  const account::Payer payer_;
+  const bool hard_;
   int prompt_tokens_ = 0;
   std::optional<int> completion_tokens_max_;  // Of all choices.
   int choices_ = 1;

@@ -34,6 +34,10 @@ constexpr std::array kRows{
     FactRow{Fact::deadline_left, "deadline_left", Type::duration, Of::nothing, true,
             "Time until the answer must be complete: sla.deadline, the request's own, or "
             "limits.request_timeout, less what has passed."},
+    FactRow{
+        Fact::budget_left, "budget_left", Type::number, Of::nothing, true,
+        "The share of the budgets of tenant and key, by day and by month, that is neither spent "
+        "nor held by running requests, 0 to 1: the smallest of them; 1 without budgets."},
     FactRow{Fact::sla_ttft, "sla.ttft", Type::duration, Of::nothing, false,
             "The promised time to the first token; infinite without a promise."},
     FactRow{Fact::sla_per_token, "sla.per_token", Type::duration, Of::nothing, false,

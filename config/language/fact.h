@@ -35,6 +35,7 @@ enum class Fact : std::uint8_t {
   max_tokens,
   expected_tokens,
   deadline_left,
+  budget_left,
   sla_ttft,
   sla_per_token,
   queue_requests,

@@ -171,6 +171,15 @@ std::string Account::warning(const Payer& payer) {
   return text;
 }
 
+double Account::left(const Payer& payer) {
+  const std::int64_t now = wall_milliseconds();
+  const auto of = [this, now](Purses& purses, std::string_view name, const config::Budget* budget) {
+    return budget && budget->limited() ? purse(purses, name).left(*budget, now) : 1.0;
+  };
+  return std::min(of(tenants_, payer.tenant, payer.tenant_budget),
+                  of(keys_, payer.key, payer.key_budget));
+}
+
 std::vector<PurseGauge> Account::tenants() const {
   const std::shared_lock lock(mutex_);
   const std::int64_t now = wall_milliseconds();

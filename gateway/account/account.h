@@ -83,6 +83,9 @@ class Account {
   // In a few words, if the payer is near the end of a budget; else empty.
   std::string warning(const Payer& payer);
 
+  // Purse::left, of tenant and key the smaller.
+  double left(const Payer& payer);
+
   // False while the ledger cannot be written: nothing that costs money should be begun.
   bool writable() const { return ledger_->writable(); }
 

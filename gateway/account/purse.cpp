@@ -88,6 +88,20 @@ std::optional<Window> Purse::nearly_spent(const config::Budget& budget, std::int
   return std::nullopt;
 }
 
+double Purse::left(const config::Budget& budget, std::int64_t now) {
+  const std::lock_guard lock(mutex_);
+  turn_the_page(now);
+  double least = 1.0;
+  const Bounds bounds = bounds_of(budget, state_);
+  for (const Bound& bound : {bounds.day, bounds.month}) {
+    if (!bound.limit) continue;
+    const NanoUsd room = std::max<NanoUsd>(0, *bound.limit - bound.spent - state_.held);
+    least = std::min(
+        least, room == 0 ? 0.0 : static_cast<double>(room) / static_cast<double>(*bound.limit));
+  }
+  return least;
+}
+
 Purse::State Purse::state(std::int64_t now) {
   const std::lock_guard lock(mutex_);
   turn_the_page(now);

@@ -53,6 +53,9 @@ class Purse {
   // The first window of which `warn_at` is spent or held, if any.
   std::optional<Window> nearly_spent(const config::Budget& budget, std::int64_t now);
 
+  // The share that is neither spent nor held, of the window where that is least; 1 without limits.
+  double left(const config::Budget& budget, std::int64_t now);
+
   State state(std::int64_t now);
 
  private:

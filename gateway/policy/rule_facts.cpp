@@ -49,6 +49,7 @@ double RuleFacts::number(const FactRef& fact) const {
       return work.completion_tokens_max ? *work.completion_tokens_max : kInfinite;
     case Fact::expected_tokens: return work.completion_tokens;
     case Fact::deadline_left: return deadline_left();
+    case Fact::budget_left: return sight_.request.budget_left;
     case Fact::sla_ttft: return work.ttft_max;
     case Fact::sla_per_token: return work.per_token_max;
     case Fact::queue_requests:

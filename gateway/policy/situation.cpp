@@ -110,6 +110,7 @@ void Situation::give(const GivenFact& given) {
     case Fact::max_tokens: request_.completion_tokens_max = static_cast<int>(given.number); return;
     case Fact::expected_tokens: request_.completion_tokens_expected = given.number; return;
     case Fact::deadline_left: request_.deadline = milliseconds(given.number); return;
+    case Fact::budget_left: request_.budget_left = given.number; return;
     case Fact::time: fleet_.clock.seconds = given.number; return;
     case Fact::weekday:
       fleet_.clock.weekday = language::weekday_named(given.text).value_or(6);

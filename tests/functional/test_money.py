@@ -87,6 +87,20 @@ def test_near_its_end_a_budget_warns(start_provider, start_gateway, client_of, t
     assert last.headers["x-spillway-budget-warning"].startswith("tenant test: ")
 
 
+def test_a_rule_sees_how_much_of_a_budget_is_left(start_provider, start_gateway, client_of, tmp_path):
+    config, _ = cloud(start_provider, tmp_path, tenants={"test": {"budget": {"day": "0.0001usd"}}},
+                      rules=[{"name": "thrift", "if": "budget_left <= 0.5", "route": "refuse", "message": "Half is spent."}],
+                      tests=[{"given": {"budget_left": "50%"}, "expect": {"rule": "thrift"}},
+                             {"expect": {"rule": "none"}}])
+    client = client_of(start_gateway(config))
+    with pytest.raises(openai.PermissionDeniedError, match="Half is spent."):
+        for _ in range(20):
+            ask(client)
+    spent = lambda: book(tmp_path, "SELECT coalesce(sum(amount), 0) FROM entries")[0][0]
+    wait_until(lambda: spent() >= 50_000, what="half of it in the book")
+    assert spent() <= 80_000
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_hard_budget_cuts_the_answer_and_is_never_overspent(start_provider, start_gateway, client_of, tmp_path, stream):
     config, _ = cloud(start_provider, tmp_path, tenants={"test": {"budget": {"month": "0.0006usd", "hard": True}}})

@@ -53,6 +53,21 @@ TEST(Purse, GivesWhatIsLeftWhereLessWillDo) {
   EXPECT_TRUE(purse.put_aside(month, 100, 700, kNoon).refusal);
 }
 
+TEST(Purse, TellsTheShareThatIsLeftOfTheTighterWindow) {
+  Purse purse;
+  const config::Budget both = budget(1'000, 10'000);
+  EXPECT_EQ(purse.left(both, kNoon), 1.0);
+  EXPECT_EQ(purse.left(budget(std::nullopt, std::nullopt), kNoon), 1.0);
+  purse.settle(both, 0, 500, kNoon);
+  EXPECT_FALSE(purse.put_aside(both, 250, 250, kNoon).refusal);
+  EXPECT_EQ(purse.left(both, kNoon), 0.25);
+  EXPECT_EQ(purse.left(budget(std::nullopt, 1'000), kNoon + kDay), 0.25);
+  EXPECT_EQ(purse.left(both, kNoon + kDay), 0.75) << "what is held is held over midnight";
+  purse.settle(both, 0, 5'000, kNoon + kDay);
+  EXPECT_EQ(purse.left(both, kNoon + kDay), 0.0);
+  EXPECT_EQ(purse.left(budget(0, std::nullopt), kNoon), 0.0);
+}
+
 TEST(Purse, TheDayOpensAnewAndTheMonthDoesNot) {
   Purse purse;
   const config::Budget both = budget(1'000, 1'500);

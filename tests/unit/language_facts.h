@@ -49,7 +49,8 @@ inline TestFacts random_facts(std::mt19937& random) {
       if (row.type == Type::boolean) value = below(2);
       if (row.type == Type::money) value *= 1e9;
       if (row.type == Type::time_of_day) value *= 3'600.0;
-      if (row.fact == Fact::kv_free || row.fact == Fact::quality) value /= 8.0;
+      if (row.fact == Fact::kv_free || row.fact == Fact::budget_left || row.fact == Fact::quality)
+        value /= 8.0;
       facts.set(row.fact, value, target);
     }
     if (row.type == Type::text)

@@ -145,6 +145,7 @@ TEST(PolicySituation, WhatIsGivenIsSeen) {
                                   "ttft_p99(ai-hub): 3s",
                                   "tokens_per_second(ai-hub): 33",
                                   "in_flight(ai-hub): 9",
+                                  "budget_left: 0.25",
                                   "deadline_left: 5s"}) {
     const auto colon = given.find(": ");
     const std::string fact = given.substr(0, colon), value = given.substr(colon + 2);
