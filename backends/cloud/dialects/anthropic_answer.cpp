@@ -4,8 +4,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
-#include <charconv>
 #include <limits>
 #include <utility>
 
@@ -15,25 +13,8 @@ namespace {
 
 constexpr int kBlocksMax = 10'000;
 
-// A count between 0 and what an int holds, whatever the token says.
-int count_of(std::string_view token) {
-  double value = 0.0;
-  std::from_chars(token.data(), token.data() + token.size(), value);
-  constexpr double kMost = std::numeric_limits<int>::max();
-  return static_cast<int>(std::clamp(value, 0.0, kMost));
-}
-
-std::string_view member(std::string_view object, std::string_view name) {
-  std::string_view value;
-  MemberReader reader(object);
-  while (const auto one = reader.next()) {
-    if (one->is(name)) value = one->value;
-  }
-  return value == "null" ? std::string_view() : value;
-}
-
 std::string text_in(std::string_view object, std::string_view name) {
-  return text_of(member(object, name)).value_or("");
+  return text_of(member_of(object, name)).value_or("");
 }
 
 // What Anthropic counts apart: the prompt is the sum.
@@ -48,7 +29,7 @@ class Counts {
       if (one->is("cache_creation_input_tokens")) written_ = count_of(one->value);
       if (one->is("output_tokens")) answer_ = count_of(one->value);
       if (one->is("output_tokens_details"))
-        thinking_ = count_of(member(one->value, "thinking_tokens"));
+        thinking_ = count_of(member_of(one->value, "thinking_tokens"));
     }
   }
 
@@ -77,12 +58,6 @@ std::optional<FinishReason> finish_reason_of(std::string_view name) {
   return std::nullopt;
 }
 
-Parsed garbage() { return Parsed{.kind = Parsed::Kind::garbage}; }
-
-Parsed complain(Complaint complaint) {
-  return Parsed{.kind = Parsed::Kind::complaint, .complaint = std::move(complaint)};
-}
-
 nlohmann::json piece_of_call(int index, std::string arguments) {
   return {{"index", index}, {"function", {{"arguments", std::move(arguments)}}}};
 }
@@ -104,10 +79,10 @@ class Reader final : public AnswerReader {
   explicit Reader(bool original) : original_(original) {}
 
   Parsed event(std::string_view, std::string_view data) override {
-    if (!is_json(data)) return garbage();
+    if (!is_json(data)) return Parsed::garbage();
     const std::string type = text_in(data, "type");
-    if (type.empty()) return garbage();
-    if (type == "error") return complain(parse_complaint(data).value_or(Complaint{}));
+    if (type.empty()) return Parsed::garbage();
+    if (type == "error") return Parsed::complain(parse_complaint(data).value_or(Complaint{}));
     Delta delta;
     Parsed parsed = understand(type, data, delta);
     if (parsed.kind != Parsed::Kind::pieces && parsed.kind != Parsed::Kind::done) return parsed;
@@ -125,18 +100,18 @@ class Reader final : public AnswerReader {
   }
 
   Parsed answer(std::string_view body) override {
-    if (!is_json(body)) return garbage();
+    if (!is_json(body)) return Parsed::garbage();
     const std::string type = text_in(body, "type");
-    if (type == "error") return complain(parse_complaint(body).value_or(Complaint{}));
-    if (type != "message") return garbage();
+    if (type == "error") return Parsed::complain(parse_complaint(body).value_or(Complaint{}));
+    if (type != "message") return Parsed::garbage();
     Delta delta;
     nlohmann::json calls = nlohmann::json::array();
-    ElementReader blocks(member(body, "content"));
+    ElementReader blocks(member_of(body, "content"));
     while (const auto block = blocks.next()) read_block(*block, delta, calls);
     if (!calls.empty()) delta.extra = extra_of(std::move(calls));
     if (!finish(body, delta))
-      return complain({"the answer ended with " + text_in(body, "stop_reason"), "", ""});
-    counts_.take(member(body, "usage"));
+      return Parsed::complain({"the answer ended with " + text_in(body, "stop_reason"), "", ""});
+    counts_.take(member_of(body, "usage"));
     if (original_) delta.original = body;
     Parsed parsed;
     parsed.usage = counts_.usage();
@@ -147,14 +122,14 @@ class Reader final : public AnswerReader {
  private:
   Parsed understand(std::string_view type, std::string_view data, Delta& delta) {
     Parsed parsed;
-    if (type == "message_start") counts_.take(member(member(data, "message"), "usage"));
-    if (type == "content_block_start") start_block(member(data, "content_block"), delta);
-    if (type == "content_block_delta") grow_block(member(data, "delta"), delta);
+    if (type == "message_start") counts_.take(member_of(member_of(data, "message"), "usage"));
+    if (type == "content_block_start") start_block(member_of(data, "content_block"), delta);
+    if (type == "content_block_delta") grow_block(member_of(data, "delta"), delta);
     if (type == "message_delta") {
-      counts_.take(member(data, "usage"));
-      const std::string_view end = member(data, "delta");
-      if (!member(end, "stop_reason").empty() && !finish(end, delta))
-        return complain({"the answer ended with " + text_in(end, "stop_reason"), "", ""});
+      counts_.take(member_of(data, "usage"));
+      const std::string_view end = member_of(data, "delta");
+      if (!member_of(end, "stop_reason").empty() && !finish(end, delta))
+        return Parsed::complain({"the answer ended with " + text_in(end, "stop_reason"), "", ""});
       parsed.usage = counts_.usage();
     }
     if (type == "message_stop") parsed.kind = Parsed::Kind::done;
@@ -190,7 +165,7 @@ class Reader final : public AnswerReader {
     if (type == "text") delta.text += text_in(block, "text");
     if (type == "thinking") delta.reasoning += text_in(block, "thinking");
     if (type != "tool_use" || calls_ >= kBlocksMax) return;
-    nlohmann::json call = piece_of_call(calls_++, std::string(member(block, "input")));
+    nlohmann::json call = piece_of_call(calls_++, std::string(member_of(block, "input")));
     call["id"] = text_in(block, "id");
     call["type"] = "function";
     call["function"]["name"] = text_in(block, "name");

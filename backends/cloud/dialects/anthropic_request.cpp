@@ -27,10 +27,6 @@ Error refuse(std::string_view what) {
                std::nullopt};
 }
 
-std::string quoted(std::string_view text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 Result<std::string> forwarded(std::string_view said, std::string_view model) {
   std::string body = R"({"model":)" + quoted(model);
   body.reserve(said.size() + model.size() + 16);

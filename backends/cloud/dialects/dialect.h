@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace spillway::cloud {
@@ -30,6 +31,12 @@ struct Parsed {
     complaint,  // An error object instead of an answer, or a finish reason that means failure.
     garbage,    // Not of this dialect.
   };
+
+  static Parsed garbage() { return {.kind = Kind::garbage}; }
+  static Parsed complain(Complaint complaint) {
+    return {.kind = Kind::complaint, .complaint = std::move(complaint)};
+  }
+
   Kind kind = Kind::pieces;
   std::vector<Delta> deltas;
   std::optional<Usage> usage;

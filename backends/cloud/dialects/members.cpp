@@ -2,7 +2,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <charconv>
 #include <cstddef>
+#include <limits>
 
 namespace spillway::cloud {
 
@@ -114,6 +117,22 @@ std::optional<std::string_view> ElementReader::next() {
   return take_value(rest_);
 }
 
+std::string_view member_of(std::string_view object, std::string_view name) {
+  std::string_view value;
+  MemberReader reader(object);
+  while (const auto one = reader.next()) {
+    if (one->is(name)) value = one->value;
+  }
+  return value == "null" ? std::string_view() : value;
+}
+
+int count_of(std::string_view token) {
+  double value = 0.0;
+  std::from_chars(token.data(), token.data() + token.size(), value);
+  constexpr double kMost = std::numeric_limits<int>::max();
+  return static_cast<int>(std::clamp(value, 0.0, kMost));
+}
+
 std::optional<std::string> text_of(std::string_view token) {
   if (!token.starts_with('"')) return std::nullopt;
   if (token.find('\\') == kNowhere) return std::string(token.substr(1, token.size() - 2));
@@ -124,6 +143,10 @@ std::optional<std::string> text_of(std::string_view token) {
 std::string text_of_key(std::string_view key) {
   if (key.find('\\') == kNowhere) return std::string(key);
   return text_of('"' + std::string(key) + '"').value_or("");
+}
+
+std::string quoted(std::string_view text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace spillway::cloud

@@ -47,10 +47,19 @@ class ElementReader {
   bool first_ = true;
 };
 
+// The raw token of an object's member of this name; empty if it is absent or null.
+std::string_view member_of(std::string_view object, std::string_view name);
+
+// A count between 0 and what an int holds, whatever the token says.
+int count_of(std::string_view token);
+
 // What a string token says; nullopt for other tokens, and for text that is no Unicode.
 std::optional<std::string> text_of(std::string_view token);
 
 // What a key says, escapes resolved; empty if it is no Unicode.
 std::string text_of_key(std::string_view key);
+
+// `text` as a string token; what is no Unicode in it is replaced.
+std::string quoted(std::string_view text);
 
 }  // namespace spillway::cloud

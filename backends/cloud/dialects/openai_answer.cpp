@@ -3,8 +3,6 @@
 #include "backends/cloud/dialects/openai.h"
 
 #include <algorithm>
-#include <charconv>
-#include <limits>
 #include <utility>
 
 namespace spillway::cloud::openai {
@@ -14,23 +12,6 @@ namespace {
 constexpr int kChoicesMax = 128;  // OpenAI's limit of `n`.
 
 bool is_null(std::string_view token) { return token.empty() || token == "null"; }
-
-// A count between 0 and what an int holds, whatever the token says.
-int count_of(std::string_view token) {
-  double value = 0.0;
-  std::from_chars(token.data(), token.data() + token.size(), value);
-  constexpr double kMost = std::numeric_limits<int>::max();
-  return static_cast<int>(std::clamp(value, 0.0, kMost));
-}
-
-int count_in(std::string_view object, std::string_view name) {
-  int count = 0;
-  MemberReader reader(object);
-  while (const auto member = reader.next()) {
-    if (member->is(name)) count = count_of(member->value);
-  }
-  return count;
-}
 
 std::optional<Usage> usage_of(std::string_view object) {
   if (!object.starts_with('{')) return std::nullopt;
@@ -42,16 +23,16 @@ std::optional<Usage> usage_of(std::string_view object) {
     // DeepSeek's name for OpenAI's prompt_tokens_details.cached_tokens.
     if (member->is("prompt_cache_hit_tokens")) usage.cached_tokens = count_of(member->value);
     if (member->is("prompt_tokens_details")) {
-      const int cached = count_in(member->value, "cached_tokens");
+      const int cached = count_of(member_of(member->value, "cached_tokens"));
       usage.cached_tokens = std::max(usage.cached_tokens, cached);
     }
     if (member->is("completion_tokens_details")) {
-      usage.reasoning_tokens = count_in(member->value, "reasoning_tokens");
+      usage.reasoning_tokens = count_of(member_of(member->value, "reasoning_tokens"));
     }
   }
   // Of what has no completion some tell the sum alone.
   if (usage.prompt_tokens == 0 && usage.completion_tokens == 0)
-    usage.prompt_tokens = count_in(object, "total_tokens");
+    usage.prompt_tokens = count_of(member_of(object, "total_tokens"));
   usage.cached_tokens = std::min(usage.cached_tokens, usage.prompt_tokens);
   usage.reasoning_tokens = std::min(usage.reasoning_tokens, usage.completion_tokens);
   return usage;
@@ -63,12 +44,6 @@ std::optional<FinishReason> finish_reason_of(std::string_view name) {
   if (name == "tool_calls" || name == "function_call") return FinishReason::tool_calls;
   if (name == "content_filter") return FinishReason::content_filter;
   return std::nullopt;
-}
-
-Parsed garbage() { return Parsed{.kind = Parsed::Kind::garbage}; }
-
-Parsed complain(Complaint complaint) {
-  return Parsed{.kind = Parsed::Kind::complaint, .complaint = std::move(complaint)};
 }
 
 void add_extra(const Member& member, std::string& extra) {
@@ -112,13 +87,14 @@ void read_choice(std::string_view choice, std::string_view message_name, Parsed&
   }
   const bool readable = reader.complete() && delta.choice < kChoicesMax &&
                         (is_null(message) || read_message(message, delta));
-  if (!readable) return void(parsed = garbage());
+  if (!readable) return void(parsed = Parsed::garbage());
   if (is_null(message) && !is_null(text)) delta.text = text_of(text).value_or("");
   if (!is_null(reason)) {
     const std::string name = text_of(reason).value_or("");
     delta.finish = finish_reason_of(name);
     // Such as DeepSeek's insufficient_system_resource: the answer is cut, however well formed.
-    if (!delta.finish) return void(parsed = complain({"the answer ended with " + name, "", ""}));
+    if (!delta.finish)
+      return void(parsed = Parsed::complain({"the answer ended with " + name, "", ""}));
   }
   const bool says_nothing = delta.text.empty() && delta.reasoning.empty() && delta.extra.empty() &&
                             delta.logprobs.empty();
@@ -126,7 +102,7 @@ void read_choice(std::string_view choice, std::string_view message_name, Parsed&
 }
 
 Parsed parse_choices(std::string_view text, std::string_view message_name) {
-  if (!is_json(text)) return garbage();
+  if (!is_json(text)) return Parsed::garbage();
   Parsed parsed;
   std::string_view choices;
   std::string_view error;
@@ -136,9 +112,9 @@ Parsed parse_choices(std::string_view text, std::string_view message_name) {
     if (member->is("usage")) parsed.usage = usage_of(member->value);
     if (member->is("error")) error = member->value;
   }
-  if (!reader.complete()) return garbage();
-  if (!is_null(error)) return complain(parse_complaint(text).value_or(Complaint{}));
-  if (!choices.starts_with('[')) return parsed.usage ? parsed : garbage();
+  if (!reader.complete()) return Parsed::garbage();
+  if (!is_null(error)) return Parsed::complain(parse_complaint(text).value_or(Complaint{}));
+  if (!choices.starts_with('[')) return parsed.usage ? parsed : Parsed::garbage();
   ElementReader elements(choices);
   while (const auto choice = elements.next()) {
     read_choice(*choice, message_name, parsed);
@@ -159,11 +135,11 @@ Parsed parse_answer(std::string_view body) {
   if (parsed.kind != Parsed::Kind::pieces) return parsed;
   const auto finished = [](const Delta& delta) { return delta.finish.has_value(); };
   const bool whole = std::all_of(parsed.deltas.begin(), parsed.deltas.end(), finished);
-  return whole && !parsed.deltas.empty() ? parsed : garbage();
+  return whole && !parsed.deltas.empty() ? parsed : Parsed::garbage();
 }
 
 Parsed parse_object(std::string_view body) {
-  if (!is_json(body) || !body.starts_with('{')) return garbage();
+  if (!is_json(body) || !body.starts_with('{')) return Parsed::garbage();
   Parsed parsed;
   std::string_view error;
   MemberReader reader(body);
@@ -171,7 +147,7 @@ Parsed parse_object(std::string_view body) {
     if (member->is("usage")) parsed.usage = usage_of(member->value);
     if (member->is("error")) error = member->value;
   }
-  if (!is_null(error)) return complain(parse_complaint(body).value_or(Complaint{}));
+  if (!is_null(error)) return Parsed::complain(parse_complaint(body).value_or(Complaint{}));
   Delta delta;
   delta.object = body;
   delta.finish = FinishReason::stop;

@@ -50,10 +50,6 @@ constexpr std::array<std::string_view, 34> kForwarded = {
     "web_search_options",
 };
 
-std::string quoted(std::string_view text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 constexpr std::array<std::string_view, 4> kOfCompletions = {"best_of", "echo", "prompt", "suffix"};
 constexpr std::array<std::string_view, 4> kOurs = {"model", "stream", "stream_options",
                                                    "service_tier"};
