@@ -4,12 +4,12 @@
 #include "config/catalogue.h"
 #include "config/check_rules.h"
 #include "config/cross_check.h"
+#include "config/digest.h"
 #include "config/document.h"
 #include "config/load_rules.h"
 #include "config/reader.h"
 #include "config/references.h"
 #include "config/schema.h"
-#include "config/sha256.h"
 
 #include <algorithm>
 #include <chrono>

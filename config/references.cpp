@@ -60,6 +60,18 @@ class References {
     if (server.listen == server.admin && server.listen.port != 0) {
       reader_.report("server.admin", "is the same as server.listen: they need a port each");
     }
+    for (std::size_t i = 0; i < server.cors_origins.size(); ++i)
+      check_origin(server.cors_origins[i], item("server.cors_origins", i));
+  }
+
+  // What a browser sends as `origin`: a slash at its end would never match.
+  void check_origin(const std::string& origin, const std::string& path) {
+    const auto host = origin.find("://");
+    const bool is_one = (origin.starts_with("https://") || origin.starts_with("http://")) &&
+                        origin.size() > host + 3 && origin.find('/', host + 3) == origin.npos;
+    if (origin != "*" && !is_one)
+      reader_.report(path, in_quotes(origin) + " is no origin: write https://host, or " +
+                               "https://host:port, without a path, or \"*\"");
   }
 
   // A budget that nobody keeps would be worse than none.

@@ -70,6 +70,9 @@ std::string_view name_of(Prefer prefer);
 
 // What `route` may say besides the name of a target: "local_only" and its like.
 const Names& route_words();
+
+// What a key may be restricted to: the first word of a path behind its version.
+const Names& key_scopes();
 std::optional<RouteKind> route_kind(std::string_view word);
 
 // "between 1 and 256", "at least 1ms"; empty where nothing bounds the row but zero.

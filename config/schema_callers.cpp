@@ -45,9 +45,9 @@ const std::vector<Row<Key>> kKeyRows = {
      field<&Key::models>()},
     {{.key = "scopes",
       .kind = Kind::names,
+      .words = key_scopes(),
       .fallback_sentence = "everything",
-      .sentence = "What this key may call, by the word behind /v1/: chat, responses, messages, "
-                  "embeddings, files, batches, models…"},
+      .sentence = "What this key may call, by the word behind /v1/."},
      field<&Key::scopes>()},
     {{.key = "limits.requests_per_minute",
       .kind = Kind::count,
@@ -154,5 +154,12 @@ const std::vector<Row<ModelLimits>> kModelLimitRows = {
 const std::vector<Row<Key>>& key_rows() { return kKeyRows; }
 const std::vector<Row<Tenant>>& tenant_rows() { return kTenantRows; }
 const std::vector<Row<ModelLimits>>& model_limit_rows() { return kModelLimitRows; }
+
+const Names& key_scopes() {
+  static const Names words = {"batches", "chat",      "completions", "embeddings",
+                              "files",   "messages",  "models",      "moderations",
+                              "rerank",  "responses", "uploads"};
+  return words;
+}
 
 }  // namespace spillway::config

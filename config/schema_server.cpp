@@ -43,6 +43,13 @@ const std::vector<Row<Settings>> kSettingsRows = {
           "The operators' key, `Authorization: Bearer …`, for all of the admin listener but "
           "/livez, /readyz and /metrics: env:NAME or file:PATH."},
      field<&Settings::server, &Server::admin_key_source>()},
+    {{.key = "server.cors_origins",
+      .kind = Kind::names,
+      .fallback_sentence = "none: browsers keep pages of other hosts from the API",
+      .reload = Reload::restart,
+      .sentence = "Whose pages may ask from a browser: origins such as https://chat.example, or "
+                  "\"*\" for all."},
+     field<&Settings::server, &Server::cors_origins>()},
     {{.key = "server.drain",
       .kind = Kind::duration,
       .range = {0, kHour},

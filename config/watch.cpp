@@ -1,7 +1,7 @@
 #include "config/watch.h"
 
 #include "config/bounded_file.h"
-#include "config/sha256.h"
+#include "config/digest.h"
 
 #include <array>
 #include <cerrno>

@@ -1,6 +1,6 @@
 #include "gateway/batch_line.h"
 
-#include "config/sha256.h"
+#include "config/digest.h"
 
 #include <algorithm>
 #include <charconv>

@@ -1,6 +1,6 @@
 #include "gateway/account/key_ring.h"
 
-#include "config/sha256.h"
+#include "config/digest.h"
 #include "gateway/account/calendar.h"
 #include "gateway/account/key_rows.h"
 
@@ -89,11 +89,7 @@ Result<void> KeyRing::keep(std::shared_ptr<const MadeKey> made) {
   return {};
 }
 
-bool KeyRing::any() const {
-  const auto keys = table();
-  return std::any_of(keys->begin(), keys->end(),
-                     [](const auto& entry) { return !entry.second->revoked; });
-}
+bool KeyRing::any() const { return !table()->empty(); }
 
 // An id that is not known takes the same time as a secret that is wrong.
 Result<std::shared_ptr<const config::Key>> KeyRing::find(std::string_view bearer) const {
@@ -117,18 +113,33 @@ Result<std::shared_ptr<const config::Key>> KeyRing::find(std::string_view bearer
 }
 
 std::shared_ptr<const config::Key> KeyRing::named(std::string_view name) const {
+  const std::int64_t now = seconds_now();
   for (const auto& [id, made] : *table()) {
-    if (!made->revoked && made->key.name == name)
+    const bool is_good = !made->revoked && (!made->expires || now < *made->expires);
+    if (is_good && made->key.name == name)
       return std::shared_ptr<const config::Key>(made, &made->key);
   }
   return nullptr;
 }
 
-Result<ShownKey> KeyRing::make(config::Key key, std::optional<std::int64_t> expires) {
-  if (named(key.name))
-    return Error{Errc::invalid_request,
-                 "there is a key '" + key.name + "'; revoke it, or rotate it", "name",
+// Work that was taken in, and money that was spent, go by a key's name: nobody else inherits it.
+Result<void> KeyRing::check_name(const config::Key& key) const {
+  const auto taken = [&key](std::string why) {
+    return Error{Errc::invalid_request, "there is a key '" + key.name + "'" + why, "name",
                  std::nullopt};
+  };
+  for (const auto& [id, made] : *table()) {
+    if (made->key.name != key.name) continue;
+    if (!made->revoked) return taken("; revoke it, or rotate it");
+    if (made->key.tenant != key.tenant)
+      return taken(" that was revoked, of another tenant; take another name");
+  }
+  return {};
+}
+
+Result<ShownKey> KeyRing::make(config::Key key, std::optional<std::int64_t> expires) {
+  auto free = check_name(key);
+  if (!free) return free.error();
   auto made = std::make_shared<MadeKey>();
   const std::string secret = random_hex(kSecretBytes);
   made->id = random_hex(kIdBytes);

@@ -47,7 +47,7 @@ class KeyRing final : public policy::MadeKeys {
   Result<std::shared_ptr<const config::Key>> find(std::string_view bearer) const override;
   std::shared_ptr<const config::Key> named(std::string_view name) const override;
 
-  // Names are those of one key that is not revoked.
+  // Names are those of one key that is not revoked, and stay their tenant's when it is.
   Result<ShownKey> make(config::Key key, std::optional<std::int64_t> expires);
 
   // A new secret; the one before is good for so many seconds more.
@@ -63,6 +63,7 @@ class KeyRing final : public policy::MadeKeys {
 
   explicit KeyRing(store::Database database) : database_(std::move(database)) {}
   Result<void> load();
+  Result<void> check_name(const config::Key& key) const;
   Result<void> keep(std::shared_ptr<const MadeKey> made);
   std::shared_ptr<const Table> table() const;
 

@@ -132,6 +132,7 @@ Result<Upload> read_upload(std::string_view body) {
   if (upload.name.size() > kNameMax) request.fail("filename", "must have at most 512 bytes");
   upload.purpose = request.required_string("purpose");
   upload.mime_type = request.required_string("mime_type");
+  if (upload.mime_type.size() > kNameMax) request.fail("mime_type", "must have at most 512 bytes");
   const auto bytes = request.number("bytes", {0, 1e15});
   if (!bytes) request.fail("bytes", "is required");
   upload.bytes = static_cast<std::uint64_t>(bytes.value_or(0));

@@ -41,6 +41,12 @@ Result<File> FileStore::keep(Draft& draft, File file) {
         "a batch's input may have " + std::to_string(shelf_.limits().batch_input_max) + " bytes",
         "file");
   }
+  const auto fits = shelf_.check_room(file.tenant, draft.bytes());
+  if (!fits) return fits.error();
+  return keep_counted(draft, std::move(file));
+}
+
+Result<File> FileStore::keep_counted(Draft& draft, File file) {
   file.id = store::fresh_id("file-");
   file.bytes = draft.bytes();
   auto kept = draft.keep(path_of(file));

@@ -39,6 +39,9 @@ class FileStore {
   // input past its limit.
   Result<File> keep(Draft& draft, File file);
 
+  // The same for what is the tenant's already, as parts of an upload.
+  Result<File> keep_counted(Draft& draft, File file);
+
   // A file that was made here, whole and at `path`: takes it over. Once for each id, however often
   // it is called.
   Result<void> adopt(const File& file, const std::string& path);

@@ -37,6 +37,10 @@ Error too_large(std::string why) {
   return Error{Errc::payload_too_large, std::move(why), "file", std::nullopt};
 }
 
+std::string left(std::uint64_t bytes) {
+  return "there is room for " + std::to_string(bytes) + " more bytes of files: delete some first";
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Shelf>> Shelf::open(const store::Directory& directory, Limits limits) {
@@ -80,13 +84,19 @@ Result<std::uint64_t> Shelf::room_for(std::string_view tenant) {
          std::min(limits_.tenant_max, static_cast<std::uint64_t>(used->integer(0)));
 }
 
+Result<void> Shelf::check_room(std::string_view tenant, std::uint64_t bytes) {
+  const auto room = room_for(tenant);
+  if (!room) return room.error();
+  if (*room >= bytes) return {};
+  return too_large(left(*room));
+}
+
 Result<Draft> Shelf::draft(std::string_view tenant, std::uint64_t bytes_max) {
   const auto room = room_for(tenant);
   if (!room) return room.error();
   Error excuse = too_large("it may have at most " + std::to_string(bytes_max) + " bytes");
   if (*room < bytes_max) {
-    excuse = too_large("there is room for " + std::to_string(*room) +
-                       " more bytes of files: delete some first");
+    excuse = too_large(left(*room));
   }
   std::string path = path_of(store::fresh_id("")) + std::string(kDraftEnding);
   return Draft::create(std::move(path), std::min(bytes_max, *room), std::move(excuse));

@@ -29,6 +29,10 @@ class Shelf {
   // A draft of at most so many bytes, and no more than the tenant has room for.
   Result<Draft> draft(std::string_view tenant, std::uint64_t bytes_max);
 
+  // Whether the tenant has room for that much more now: others may have been kept since the draft
+  // was begun.
+  Result<void> check_room(std::string_view tenant, std::uint64_t bytes);
+
   // Deletes the content; its row is gone already.
   void drop(std::string_view id) const;
 

@@ -3,6 +3,7 @@
 #include "gateway/store/fresh_id.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace spillway::files {
@@ -10,6 +11,8 @@ namespace {
 
 // So much is copied at a time: a few milliseconds.
 constexpr std::size_t kStepBytes = 4 << 20;
+constexpr std::int64_t kPendingMax = 1'000;  // Of one tenant.
+constexpr Seconds kRemembered = 86'400;      // After it has ended.
 
 Error invalid(std::string why, std::string param) {
   return Error{Errc::invalid_request, std::move(why), std::move(param), std::nullopt};
@@ -37,6 +40,17 @@ Result<Upload> UploadStore::create(Upload upload) {
       upload.purpose == "batch" ? shelf_.limits().batch_input_max : shelf_.limits().file_max;
   if (upload.bytes > most)
     return invalid("must be at most " + std::to_string(most) + " for this purpose", "bytes");
+  auto begun = shelf_.database().prepare(
+      "SELECT count(*) FROM uploads WHERE tenant = ? AND state = 0 AND expires > ?");
+  if (!begun) return begun.error();
+  const auto counted = begun->bind(0, upload.tenant).bind(1, upload.created).step();
+  if (!counted) return counted.error();
+  if (begun->integer(0) >= kPendingMax) {
+    return Error{
+        Errc::rate_limited,
+        "there are " + std::to_string(kPendingMax) + " uploads under way: complete or cancel some",
+        "", std::chrono::minutes(1)};
+  }
   upload.id = store::fresh_id("upload_");
   upload.expires = upload.created + kUploadLifetime;
   auto row = shelf_.database().prepare(
@@ -95,6 +109,8 @@ Result<PartOfUpload> UploadStore::keep_part(Draft& draft, std::string_view tenan
                                             std::string_view id, Seconds now) {
   const auto upload = pending(tenant, id, now);
   if (!upload) return upload.error();
+  const auto fits = shelf_.check_room(tenant, draft.bytes());
+  if (!fits) return fits.error();
   const PartOfUpload part{store::fresh_id("part_"), std::string(id), draft.bytes(), now};
   const auto kept = draft.keep(shelf_.path_of(part.id));
   if (!kept) return kept.error();
@@ -149,7 +165,9 @@ Result<void> UploadStore::expire(Seconds now) {
     auto ended = end(upload, UploadState::expired);
     if (!ended) return ended;
   }
-  return {};
+  auto forget = shelf_.database().prepare("DELETE FROM uploads WHERE state != 0 AND expires <= ?");
+  if (!forget) return forget.error();
+  return forget->bind(0, now - kRemembered).run();
 }
 
 Result<UploadStore::Assembly> UploadStore::assemble(std::string_view tenant, std::string_view id,
@@ -160,7 +178,10 @@ Result<UploadStore::Assembly> UploadStore::assemble(std::string_view tenant, std
   auto part = shelf_.database().prepare("SELECT bytes FROM parts WHERE id = ? AND upload = ?");
   if (!part) return part.error();
   std::uint64_t bytes = 0;
+  std::set<std::string_view> named;
   for (const std::string& part_id : part_ids) {
+    if (!named.insert(part_id).second)
+      return invalid("'" + part_id + "' is named twice", "part_ids");
     auto found = part->bind(0, part_id).bind(1, id).step();
     if (!found) return found.error();
     if (!*found) return invalid("'" + part_id + "' is no part of this upload", "part_ids");
@@ -207,7 +228,7 @@ Result<Upload> UploadStore::Assembly::finish(Seconds now) {
     return invalid("the parts do not have this MD5 together", "md5");
   File file{"", upload_.tenant, upload_.name, upload_.purpose, 0, now, std::nullopt};
   if (upload_.file_expires_after) file.expires = now + *upload_.file_expires_after;
-  auto kept = store_.files_.keep(draft_, std::move(file));
+  auto kept = store_.files_.keep_counted(draft_, std::move(file));
   if (!kept) return kept.error();
   upload_.file = std::move(*kept);
   upload_.state = UploadState::completed;

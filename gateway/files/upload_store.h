@@ -4,9 +4,9 @@
 // takes a while: Assembly does it in steps, between which others use the thread.
 #pragma once
 
+#include "config/digest.h"
 #include "gateway/files/draft.h"
 #include "gateway/files/file_store.h"
-#include "gateway/files/md5.h"
 #include "gateway/files/shelf.h"
 
 #include <optional>
@@ -73,7 +73,7 @@ class UploadStore::Assembly {
   Upload upload_;
   Draft draft_;
   const std::string wanted_;
-  Md5 md5_;
+  config::Md5 md5_;
   std::vector<std::string> parts_;
   std::size_t at_ = 0;  // The part being copied.
   std::uint64_t offset_ = 0;

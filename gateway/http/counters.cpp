@@ -16,6 +16,7 @@ std::string_view name_of(Reject reason) {
     case Reject::headers_too_large: return "headers_too_large";
     case Reject::body_too_large: return "body_too_large";
     case Reject::timeout: return "timeout";
+    case Reject::unwelcome: return "unwelcome";
     case Reject::kCount: break;
   }
   return "unknown";

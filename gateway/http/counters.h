@@ -24,7 +24,8 @@ enum class Reject {
   bad_expectation,        // Expect other than 100-continue.
   headers_too_large,
   body_too_large,
-  timeout,  // Head or body did not arrive in time.
+  timeout,    // Head or body did not arrive in time.
+  unwelcome,  // Of nobody that is known, and large.
   kCount,
 };
 

@@ -7,6 +7,7 @@
 #include <boost/beast/http/error.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -20,6 +21,8 @@ namespace {
 constexpr std::size_t kChunkLineMax = 64;
 // Trusted from a Content-Length before the bytes are there.
 constexpr std::size_t kBodyReserveMax = 256 << 10;
+constexpr std::uint64_t kSmallBody = 64 << 10;
+constexpr std::uint64_t kUnknown = std::numeric_limits<std::uint64_t>::max();
 
 void append_lower(std::string& out, std::string_view text) {
   for (char c : text) out.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
@@ -116,8 +119,11 @@ class RequestReader::Parser final : public beast::http::basic_parser<true> {
   bool target_refused_ = false;
 };
 
-RequestReader::RequestReader(const config::ServerLimits& limits, StreamedBodyMax streamed_body_max)
-    : limits_(limits), streamed_body_max_(std::move(streamed_body_max)) {}
+RequestReader::RequestReader(const config::ServerLimits& limits, StreamedBodyMax streamed_body_max,
+                             TurnAway turn_away)
+    : limits_(limits),
+      streamed_body_max_(std::move(streamed_body_max)),
+      turn_away_(std::move(turn_away)) {}
 RequestReader::~RequestReader() = default;
 
 bool RequestReader::in_request() const { return in_head_ || in_body_; }
@@ -179,6 +185,7 @@ RequestReader::Step RequestReader::accept_head(std::string_view head) {
   streams_ = streamed_max.has_value();
   body_bytes_max_ = streamed_max.value_or(static_cast<std::uint64_t>(limits_.body_bytes_max));
   if (facts_.content_length.value_or(0) > body_bytes_max_) return reject_body_size();
+  if (is_unwelcome()) return Step::rejected;
   parser_->limit(body_bytes_max_);
   http_1_0_ = parser_->http_1_0();
   keep_alive_ = parser_->keep_alive();
@@ -187,6 +194,15 @@ RequestReader::Step RequestReader::accept_head(std::string_view head) {
   in_body_ = !streams_ || !parser_->is_done();
   if (!streams_) parser_->reserve_body(facts_.content_length.value_or(0));
   return parser_->is_done() ? Step::complete : Step::head;
+}
+
+// Routes that take a body piece by piece look for themselves, and small ones are no burden.
+bool RequestReader::is_unwelcome() {
+  const bool large = !parser_->is_done() && facts_.content_length.value_or(kUnknown) > kSmallBody;
+  if (streams_ || !large || !turn_away_) return false;
+  auto why = turn_away_(parser_->request());
+  if (why) rejection_ = {Reject::unwelcome, std::move(*why)};
+  return why.has_value();
 }
 
 RequestReader::Step RequestReader::feed_body(std::string_view bytes, std::size_t& taken) {

@@ -38,8 +38,12 @@ class RequestReader {
   // the server's limit. `head` is a request without its body.
   using StreamedBodyMax = std::function<std::optional<std::uint64_t>(const Request& head)>;
 
-  explicit RequestReader(const config::ServerLimits& limits,
-                         StreamedBodyMax streamed_body_max = {});
+  // Why nobody wants a request with this head; nothing: it is welcome. Asked before a large body is
+  // taken.
+  using TurnAway = std::function<std::optional<Error>(const Request& head)>;
+
+  explicit RequestReader(const config::ServerLimits& limits, StreamedBodyMax streamed_body_max = {},
+                         TurnAway turn_away = {});
   ~RequestReader();
 
   // Looks at `bytes`, the unread bytes of the connection, and sets `taken` to how many of them are
@@ -81,9 +85,11 @@ class RequestReader {
   Step accept_head(std::string_view head);
   Step reject(Reject reason, Errc code, std::string_view why);
   Step reject_body_size();
+  bool is_unwelcome();
 
   const config::ServerLimits limits_;
   const StreamedBodyMax streamed_body_max_;
+  const TurnAway turn_away_;
   std::uint64_t body_bytes_max_ = 0;
   bool streams_ = false;
   HeadScanner scanner_;

@@ -61,6 +61,9 @@ struct ServerOptions {
   // Which requests take their body piece by piece (Request::incoming), and at most how many bytes;
   // nothing: all are held. Called on any worker with a request's head.
   std::function<std::optional<std::uint64_t>(const Request& head)> streamed_body_max = {};
+  // Why nobody wants a request with this head and a large body, which is then not read; nothing: it
+  // is welcome. Called on any worker.
+  std::function<std::optional<Error>(const Request& head)> turn_away = {};
 };
 
 class Server {

@@ -29,7 +29,8 @@ Session::Session(ServerContext& context, const std::string& date, net::ip::tcp::
       date_(date),
       peer_(std::move(peer)),
       connection_(std::move(socket), context.options.limits),
-      reader_(context.options.limits, context.options.streamed_body_max) {}
+      reader_(context.options.limits, context.options.streamed_body_max,
+              context.options.turn_away) {}
 
 net::awaitable<void> Session::run() {
   co_await net::this_coro::throw_if_cancelled(false);

@@ -32,6 +32,7 @@ HEAVY = {
     r"zlib\.h": ["gateway/simulate/", "gateway/http/"],
     r"sqlite3\.h": ["gateway/store/"],
     r"simdjson": ["gateway/wire/"],
+    r"openssl/": ["config/"],
 }
 
 # room → the rooms of this project that it may include (longest prefix wins; itself is always allowed).
@@ -47,13 +48,13 @@ WALLS = {
     "gateway/store/": [CONTRACT],
     "gateway/wire/": [CONTRACT, "config/"],
     "gateway/stored/": [CONTRACT, "gateway/store/", "gateway/wire/"],
-    "gateway/files/": [CONTRACT, "gateway/store/", "gateway/wire/"],
+    "gateway/files/": [CONTRACT, "config/digest.h", "gateway/store/", "gateway/wire/"],
     "gateway/batch/": [CONTRACT, "gateway/store/", "gateway/wire/"],
     "gateway/openai/": [CONTRACT, "config/", "gateway/wire/"],
     "gateway/anthropic/": [CONTRACT, "config/", "gateway/wire/"],
     "gateway/responses/": [CONTRACT, "config/", "gateway/wire/"],
     "gateway/policy/": [CONTRACT, "config/settings.h", "config/problem.h", "config/language/"],
-    "gateway/account/": [CONTRACT, "config/settings.h", "config/sha256.h", "gateway/store/",
+    "gateway/account/": [CONTRACT, "config/settings.h", "config/digest.h", "gateway/store/",
                          "gateway/policy/auth.h", "gateway/policy/gcra.h"],
     "gateway/telemetry/": [CONTRACT, "config/settings.h", "gateway/receipt.h"],
     "gateway/admin/": [CONTRACT, "config/", "gateway/http/", "gateway/account/", "gateway/store/",

@@ -1,6 +1,6 @@
 // Values with units: exact, never rounded, and written back as they were.
+#include "config/digest.h"
 #include "config/nearest.h"
-#include "config/sha256.h"
 #include "config/value.h"
 
 #include <gtest/gtest.h>
@@ -129,6 +129,21 @@ TEST(ConfigValue, Sha256) {
             "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
   EXPECT_EQ(sha256_hex(std::string(1'000'000, 'a')),
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+std::string md5_of(std::string_view text, std::size_t piece) {
+  Md5 md5;
+  for (std::size_t at = 0; at < text.size(); at += piece) md5.add(text.substr(at, piece));
+  return md5.hex();
+}
+
+TEST(ConfigValue, Md5IsTheRfcs) {
+  EXPECT_EQ(md5_of("", 1), "d41d8cd98f00b204e9800998ecf8427e");
+  EXPECT_EQ(md5_of("abc", 1), "900150983cd24fb0d6963f7d28e17f72");
+  const std::string digits =
+      "12345678901234567890123456789012345678901234567890123456789012345678901234567890";
+  for (const std::size_t piece : {1, 7, 63, 64, 65, 100})
+    EXPECT_EQ(md5_of(digits, piece), "57edf4a22be3c955ac49da2e2107b67a");
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // The watcher sees every way in which a file gets other bytes, on a real folder.
-#include "config/sha256.h"
+#include "config/digest.h"
 #include "config/watch.h"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,5 @@
 // Forms as clients write them, cut at every byte: names, look-alikes of boundaries, what is broken.
 #include "gateway/files/form.h"
-#include "gateway/files/md5.h"
 #include "gateway/files/multipart.h"
 
 #include <gtest/gtest.h>
@@ -88,21 +87,6 @@ TEST(MultipartBoundary, IsNamedByTheContentType) {
   EXPECT_FALSE(boundary_of("application/json").has_value());
   EXPECT_FALSE(boundary_of("multipart/form-data").has_value());
   EXPECT_FALSE(boundary_of("multipart/form-data; boundary=" + std::string(71, 'x')).has_value());
-}
-
-std::string md5_of(std::string_view text, std::size_t piece) {
-  Md5 md5;
-  for (std::size_t at = 0; at < text.size(); at += piece) md5.add(text.substr(at, piece));
-  return md5.hex();
-}
-
-TEST(Md5Sum, IsTheRfcs) {
-  EXPECT_EQ(md5_of("", 1), "d41d8cd98f00b204e9800998ecf8427e");
-  EXPECT_EQ(md5_of("abc", 1), "900150983cd24fb0d6963f7d28e17f72");
-  const std::string digits =
-      "12345678901234567890123456789012345678901234567890123456789012345678901234567890";
-  for (const std::size_t piece : {1, 7, 63, 64, 65, 100})
-    EXPECT_EQ(md5_of(digits, piece), "57edf4a22be3c955ac49da2e2107b67a");
 }
 
 }  // namespace

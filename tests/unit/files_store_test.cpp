@@ -121,6 +121,44 @@ TEST_F(Files, HaveLimits) {
   EXPECT_TRUE(files_->begin("other")->write(std::string(100, 'x')).has_value());
 }
 
+TEST_F(Files, WhatComesAtOnceHasTheRoomOfOne) {
+  std::vector<Draft> drafts;
+  for (int i = 0; i < 4; ++i) {
+    drafts.push_back(*files_->begin("acme"));
+    EXPECT_TRUE(drafts.back().write(std::string(100, 'x')).has_value());
+  }
+  int kept = 0;
+  for (Draft& draft : drafts)
+    kept += files_->keep(draft, {"", "acme", "n", "user_data", 0, kNow, {}}).has_value() ? 1 : 0;
+  EXPECT_EQ(kept, 2);
+  const Upload upload = announce(60);
+  Draft part = *uploads_->begin_part("acme", upload.id, kNow);
+  EXPECT_TRUE(part.write(std::string(50, 'x')).has_value());
+  Draft other = *uploads_->begin_part("acme", upload.id, kNow);
+  EXPECT_TRUE(other.write(std::string(10, 'x')).has_value());
+  EXPECT_TRUE(uploads_->keep_part(part, "acme", upload.id, kNow).has_value());
+  EXPECT_EQ(uploads_->keep_part(other, "acme", upload.id, kNow).error().code,
+            Errc::payload_too_large);
+}
+
+TEST_F(Files, NoPartIsUsedTwice) {
+  const Upload upload = announce(10);
+  const std::string part = add_part(upload, "hello");
+  const auto twice = complete(upload, {part, part});
+  ASSERT_FALSE(twice.has_value());
+  EXPECT_NE(twice.error().message.find("twice"), std::string::npos);
+}
+
+TEST_F(Files, ATenantHasSoManyUploadsUnderWay) {
+  for (int i = 0; i < 1'000; ++i) announce(1);
+  const Upload more{.tenant = "acme", .purpose = "evals", .bytes = 1, .created = kNow};
+  EXPECT_EQ(uploads_->create(more).error().code, Errc::rate_limited);
+  const Upload others{.tenant = "other", .purpose = "evals", .bytes = 1, .created = kNow};
+  EXPECT_TRUE(uploads_->create(others).has_value());
+  ASSERT_TRUE(uploads_->expire(kNow + kUploadLifetime).has_value());
+  EXPECT_TRUE(uploads_->create(more).has_value());
+}
+
 TEST_F(Files, Expire) {
   const File file = add("acme", "hello", kNow + 10);
   EXPECT_TRUE(files_->find("acme", file.id, kNow + 9).has_value());
