@@ -65,8 +65,8 @@ Errands Api::errands() const {
 }
 
 Errand Api::speak_for(const wire::Protocol& protocol) const {
-  return [this, &protocol](std::string key_name, http::Request raw, http::ResponseWriter& out) {
-    return pipeline_->serve_as(std::move(key_name), protocol, std::move(raw), out);
+  return [this, &protocol](OnBehalf whose, http::Request raw, http::ResponseWriter& out) {
+    return pipeline_->serve_as(std::move(whose), protocol, std::move(raw), out);
   };
 }
 

@@ -52,7 +52,7 @@ Async<std::string> BatchApi::create(http::Request& raw, const Visitor& visitor) 
 Result<void> BatchApi::check_class(const Visitor& visitor) const {
   const auto edition = doors_.editions.get();
   const std::string& name = edition->settings->batch.request_class;
-  const auto caller = edition->keys.named(visitor.key_name);
+  const auto caller = edition->keys.named(visitor.key_name, visitor.tenant);
   if (!caller || caller->key == nullptr || name.empty()) return {};
   const auto& classes = caller->key->classes;
   if (classes.empty() || std::find(classes.begin(), classes.end(), name) != classes.end())

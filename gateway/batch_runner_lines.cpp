@@ -8,6 +8,9 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
+#include <iterator>
+#include <set>
+#include <string_view>
 #include <utility>
 
 namespace spillway {
@@ -108,7 +111,8 @@ net::awaitable<void> BatchRunner::run_line(std::shared_ptr<Work> work, batch::Li
     LineWriter answer;
     http::Request raw = request_of(work->about, line, text, terms);
     std::string id = raw.id;
-    auto asking = ask(work->about.key_name, std::move(raw), answer);
+    OnBehalf whose{work->about.tenant, work->about.key_name};
+    auto asking = ask(std::move(whose), std::move(raw), answer);
     co_await std::move(asking);
     if (answer.status() != 200 && over(*work)) co_return;
     const auto wait = answer.again_in(attempt + 1);
@@ -138,14 +142,20 @@ net::awaitable<void> BatchRunner::record(Work& work, batch::LineResult result) {
   work.written.ring();
 }
 
-// A line's share of the batch's time: as much as lets all lines that wait be run, a few at once,
-// one group after the other. Little work may wait long for the engine's idle time; much may not.
+// A line's share of the batch's time: as much as lets all lines of its tenant that wait be run, a
+// few at once, one group after the other, while other tenants take their turns. Little work may
+// wait long for the engine's idle time; much may not.
 milliseconds BatchRunner::time_for_a_line(const Work& work) const {
   const auto left =
       milliseconds(std::max<std::int64_t>(1, work.about.expires - unix_seconds()) * 1'000);
-  const auto lines = std::max<std::int64_t>(
-      1, doors_.batches.gauges().lines_waiting.load(std::memory_order_relaxed));
-  const milliseconds share = left * concurrency_ / lines;
+  std::int64_t lines = 0;
+  std::set<std::string_view> tenants;
+  for (const auto& [id, other] : works_) {
+    tenants.insert(other->about.tenant);
+    if (other->about.tenant == work.about.tenant) lines += other->lines_waiting();
+  }
+  const auto at_once = std::max<std::int64_t>(1, concurrency_ / std::ssize(tenants));
+  const milliseconds share = left * at_once / std::max<std::int64_t>(1, lines);
   return std::clamp(share, std::min(kLineTimeLeast, left), left);
 }
 

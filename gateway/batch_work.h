@@ -31,6 +31,10 @@ struct BatchRunner::Work {
   bool recording = false;
   Bell written;
 
+  std::int64_t lines_waiting() const {
+    return std::max<std::int64_t>(0, about.lines_left() - static_cast<std::int64_t>(recorded));
+  }
+
   Deadline expiry() const {
     const auto left = std::max<std::int64_t>(0, about.expires - unix_seconds());
     return SteadyClock::now() + std::chrono::seconds(left);

@@ -1,5 +1,5 @@
 // Work that the gateway does on somebody's behalf, without a connection: through the same pipeline
-// and on the account of the key of that name, the answer into a writer of the caller's.
+// and on that tenant's and key's account, the answer into a writer of the caller's.
 #pragma once
 
 #include "gateway/http/message.h"
@@ -13,8 +13,13 @@
 
 namespace spillway {
 
-using Errand = std::function<boost::asio::awaitable<void>(std::string key_name, http::Request,
-                                                          http::ResponseWriter&)>;
+struct OnBehalf {
+  std::string tenant;
+  std::string key_name;
+};
+
+using Errand =
+    std::function<boost::asio::awaitable<void>(OnBehalf, http::Request, http::ResponseWriter&)>;
 
 // By path: "/v1/chat/completions".
 using Errands = std::map<std::string, Errand, std::less<>>;

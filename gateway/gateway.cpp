@@ -22,6 +22,7 @@
 #include "gateway/file_api.h"
 #include "gateway/files/cabinet.h"
 #include "gateway/fleet.h"
+#include "gateway/http/cross_origin.h"
 #include "gateway/http/routes.h"
 #include "gateway/http/server.h"
 #include "gateway/live_state.h"
@@ -112,6 +113,12 @@ std::string at(const config::Endpoint& endpoint, std::uint16_t port) {
   return endpoint.host + ":" + std::to_string(port);
 }
 
+// Who has no key is told so before a large body is taken.
+std::optional<Error> stranger(const CurrentEdition& editions, const http::Request& head) {
+  const auto caller = editions.get()->keys.identify(head.api_key());
+  return caller ? std::nullopt : std::optional(caller.error());
+}
+
 }  // namespace
 
 class Gateway::House {
@@ -198,8 +205,11 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
       admin_({settings->server.admin, 1, settings->server.limits, "admin"},
              std::bind_front(&http::Routes::serve, &admin_routes_), protocol_reply),
       api_({settings->server.listen, workers_of(settings->server), settings->server.limits, "api",
-            std::bind_front(&http::Routes::streamed_body_max, &api_routes_)},
-           std::bind_front(&http::Routes::serve, &api_routes_), protocol_reply) {
+            std::bind_front(&http::Routes::streamed_body_max, &api_routes_),
+            [this](const http::Request& head) { return stranger(editions_, head); }},
+           http::allow_origins(settings->server.cors_origins,
+                               std::bind_front(&http::Routes::serve, &api_routes_)),
+           protocol_reply) {
   metrics_.watch(std::bind_front(&House::live_state, this));
 }
 
@@ -248,7 +258,9 @@ Result<void> Gateway::House::open_state() {
   auto keys = account::KeyRing::open(state_->file("keys.sqlite"));
   if (!keys) return keys.error();
   keys_ = std::move(*keys);
-  add_key_routes(key_answers_.emplace(*keys_), started_with_->server.admin_key, admin_routes_);
+  const auto settings = [this] { return editions_.get()->settings; };
+  key_answers_.emplace(*keys_, settings);
+  add_key_routes(*key_answers_, started_with_->server.admin_key, admin_routes_);
   return open_account();
 }
 

@@ -11,6 +11,7 @@
 
 #include <boost/asio/this_coro.hpp>
 
+#include <exception>
 #include <utility>
 
 namespace spillway {
@@ -57,18 +58,18 @@ net::awaitable<void> Pipeline::serve(const wire::Protocol& protocol, http::Reque
   co_await serve(exchange, caller);
 }
 
-net::awaitable<void> Pipeline::serve_as(std::string key_name, const wire::Protocol& protocol,
+net::awaitable<void> Pipeline::serve_as(OnBehalf whose, const wire::Protocol& protocol,
                                         http::Request raw, http::ResponseWriter& out) {
   // A vanished client is a value, so that account() always runs.
   co_await net::this_coro::throw_if_cancelled(false);
   Exchange exchange(doors_.editions, protocol, std::move(raw), out);
-  const auto caller = exchange.edition->keys.named(key_name);
+  const auto caller = exchange.edition->keys.named(whose.key_name, whose.tenant);
   co_await serve(exchange, caller);
 }
 
 net::awaitable<void> Pipeline::serve(Exchange& exchange, const Result<policy::Caller>& caller) {
   Receipt& receipt = exchange.receipt;
-  auto outcome = co_await answer(exchange, caller);
+  auto outcome = co_await answer_or_excuse(exchange, caller);
   receipt.http_status = exchange.out.status();
   if (!outcome) {
     const wire::Asked& asked = exchange.asked;
@@ -80,6 +81,15 @@ net::awaitable<void> Pipeline::serve(Exchange& exchange, const Result<policy::Ca
     co_await refuse(error, reply, asked.writer.get(), exchange.out);
   }
   account(exchange);
+}
+
+// What is thrown is a bug, and still has its account.
+Async<void> Pipeline::answer_or_excuse(Exchange& exchange, const Result<policy::Caller>& caller) {
+  try {
+    co_return co_await answer(exchange, caller);
+  } catch (const std::exception&) {
+    co_return Error{Errc::internal, "the gateway failed to answer", "", std::nullopt};
+  }
 }
 
 Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& caller) {

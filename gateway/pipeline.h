@@ -9,6 +9,7 @@
 #include "gateway/account/limiter.h"
 #include "gateway/dispatch.h"
 #include "gateway/edition.h"
+#include "gateway/errand.h"
 #include "gateway/fleet.h"
 #include "gateway/http/message.h"
 #include "gateway/http/response_writer.h"
@@ -48,14 +49,15 @@ class Pipeline {
                                      http::ResponseWriter& out);
 
   // The same for work that the gateway does on somebody's behalf (a batch's line, an answer in the
-  // background): on the account of the key of that name, "anonymous" where no keys are configured.
-  boost::asio::awaitable<void> serve_as(std::string key_name, const wire::Protocol& protocol,
+  // background): "anonymous" where no keys are configured.
+  boost::asio::awaitable<void> serve_as(OnBehalf whose, const wire::Protocol& protocol,
                                         http::Request raw, http::ResponseWriter& out);
 
  private:
   struct Exchange;
 
   boost::asio::awaitable<void> serve(Exchange& exchange, const Result<policy::Caller>& caller);
+  Async<void> answer_or_excuse(Exchange& exchange, const Result<policy::Caller>& caller);
   Async<void> answer(Exchange& exchange, const Result<policy::Caller>& caller);
   void account(Exchange& exchange);
 

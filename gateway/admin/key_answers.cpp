@@ -2,6 +2,7 @@
 
 #include "config/value.h"
 #include "gateway/account/calendar.h"
+#include "gateway/admin/key_names.h"
 
 #include <nlohmann/json.hpp>
 
@@ -222,6 +223,7 @@ Answer shown(int status, const Result<account::ShownKey>& shown) {
 Answer KeyAnswers::make(std::string_view body) const {
   auto wanted = wanted_of(body);
   if (!wanted) return refusal(wanted.error());
+  if (const auto mistake = unknown_name(wanted->key, *settings_())) return refusal(*mistake);
   return shown(201, keys_.make(std::move(wanted->key), wanted->expires));
 }
 

@@ -7,14 +7,20 @@
 #include "gateway/account/key_ring.h"
 #include "gateway/admin/admin.h"
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace spillway::admin {
 
 class KeyAnswers {
  public:
-  explicit KeyAnswers(account::KeyRing& keys) : keys_(keys) {}
+  // `settings` gives those in force, in which the names that keys mention must be.
+  KeyAnswers(account::KeyRing& keys,
+             std::function<std::shared_ptr<const config::Settings>()> settings)
+      : keys_(keys), settings_(std::move(settings)) {}
 
   // 201 with the key and its secret, or 400 saying which member is wrong. `name` is needed, all
   // else may be left out: tenant, project, class, classes, models, scopes, local_only, expires_in
@@ -31,6 +37,7 @@ class KeyAnswers {
 
  private:
   account::KeyRing& keys_;
+  std::function<std::shared_ptr<const config::Settings>()> settings_;
 };
 
 }  // namespace spillway::admin

@@ -69,7 +69,7 @@ std::string batch_object(const Batch& batch) {
   append_json_string(out, batch.id);
   add(out, "object", "batch");
   add(out, "endpoint", batch.endpoint);
-  add(out, "model", batch.model);
+  if (!batch.model.empty()) add(out, "model", batch.model);
   add_faults(out, batch);
   add(out, "input_file_id", batch.input_file);
   add(out, "completion_window", "24h");

@@ -333,15 +333,19 @@ Result<Batch> BatchStore::end(std::string_view id, Seconds now) {
   if (!transaction) return transaction.error();
   auto ended =
       change("UPDATE batches SET state = ends_as, " + column + " = ? WHERE id = ?", id, now);
-  auto lines =
-      database_.prepare("DELETE FROM lines WHERE batch = (SELECT seq FROM batches WHERE id = ?)");
-  if (!lines) return lines.error();
-  if (ended) ended = lines->bind(0, id).run();
+  if (ended) ended = drop_lines(id);
   if (ended) ended = transaction->commit();
   if (ended) ended = count();
   if (!ended) return ended.error();
   ::unlink(input_path(id).c_str());
   return find(id);
+}
+
+Result<void> BatchStore::drop_lines(std::string_view id) {
+  auto lines =
+      database_.prepare("DELETE FROM lines WHERE batch = (SELECT seq FROM batches WHERE id = ?)");
+  if (!lines) return lines.error();
+  return lines->bind(0, id).run();
 }
 
 Result<void> BatchStore::count() {

@@ -78,6 +78,7 @@ class BatchStore {
   std::string input_path(std::string_view id) const { return path_of(id, ".input"); }
   Result<void> sweep();
   Result<void> count();
+  Result<void> drop_lines(std::string_view id);
   Result<void> change(std::string_view sql, std::string_view id, std::int64_t value);
   Result<void> mark_done(const Batch& batch, const std::vector<LineResult>& results,
                          std::uint64_t output_bytes, std::uint64_t error_bytes);

@@ -16,6 +16,7 @@ using wire::append_json_string;
 
 constexpr int kDepthMax = 64;
 constexpr std::size_t kCustomIdMax = 512;
+constexpr std::uint64_t kTokensMax = 10'000'000;  // No answer and no prompt has more.
 
 Fault fault(std::string code, std::string message, std::string param = "") {
   return {std::move(code), std::move(message), std::move(param), 0};
@@ -33,7 +34,7 @@ std::optional<Fault> fault_of_body(const Json& body, Line& line) {
     return fault("missing_required_parameter", "the body needs a 'model'", "body.model");
   line.model = *model;
   const auto stream = body.find("stream");
-  if (stream != body.end() && *stream == true)
+  if (stream != body.end() && !stream->is_null() && *stream != false)
     return fault("invalid_value", "a batch's answers cannot be streamed", "body.stream");
   return std::nullopt;
 }
@@ -57,9 +58,13 @@ std::optional<Fault> fault_of(const Json& json, std::string_view endpoint, Line&
   return fault_of_body(*body, line);
 }
 
+// A count that an answer may have; the sum of a batch's holds them all.
 std::int64_t number_at(const Json& object, const char* name) {
   const auto found = object.find(name);
-  return found != object.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
+  if (found == object.end() || !found->is_number_integer()) return 0;
+  if (found->is_number_unsigned())
+    return static_cast<std::int64_t>(std::min(found->get<std::uint64_t>(), kTokensMax));
+  return 0;
 }
 
 std::int64_t number_in(const Json& object, const char* part, const char* name) {
@@ -103,6 +108,12 @@ std::size_t past_string(std::string_view text, std::size_t at) {
   return at + 1;
 }
 
+// As JSON means it: "b\u006fdy" is "body".
+bool is_body(std::string_view name) {
+  if (name.find('\\') == std::string_view::npos) return name == "body";
+  return Json::parse('"' + std::string(name) + '"', nullptr, false) == "body";
+}
+
 std::size_t past_blanks(std::string_view text, std::size_t at) {
   return std::min(text.find_first_not_of(" \t\r\n,:", at), text.size());
 }
@@ -137,7 +148,8 @@ std::string_view name_of(State state) {
 
 Judged judge(std::string_view text, std::string_view endpoint) {
   Judged judged;
-  const bool sane = !wire::nests_deeper_than(text, kDepthMax);
+  const bool sane =
+      !wire::nests_deeper_than(text, kDepthMax) && text.find('\0') == std::string_view::npos;
   const Json json = sane ? Json::parse(text, nullptr, false) : Json(Json::value_t::discarded);
   if (!json.is_object()) {
     judged.fault = fault("invalid_json_line", "this line is not a JSON object");
@@ -154,7 +166,7 @@ std::string_view body_of(std::string_view text) {
     const auto name_end = past_string(text, at);
     const std::string_view name = text.substr(at + 1, name_end - at - 2);
     const auto value = past_blanks(text, name_end), value_end = past_value(text, value);
-    if (name == "body") body = text.substr(value, value_end - value);
+    if (is_body(name)) body = text.substr(value, value_end - value);
     at = past_blanks(text, value_end);
   }
   return body;

@@ -1,6 +1,7 @@
 #include "gateway/batch/validation.h"
 
 #include <algorithm>
+#include <unistd.h>
 #include <utility>
 
 namespace spillway::batch {
@@ -126,7 +127,10 @@ Result<void> Validation::finish(Seconds now) {
   row->bind(0, std::int64_t{std::min(requests_, kLinesMax)}).bind(1, batch_.model).bind(2, now);
   row->bind(3, batch_.id);
   if (!good) row->bind(4, faults_text(batch_.faults));
-  return row->run();
+  auto written = row->run();
+  if (good || !written) return written;
+  ::unlink(store_.input_path(batch_.id).c_str());
+  return store_.drop_lines(batch_.id);
 }
 
 }  // namespace spillway::batch

@@ -64,12 +64,13 @@ Result<Caller> KeyTable::identify(std::string_view bearer) const {
   return Caller{made->get(), *made};
 }
 
-Result<Caller> KeyTable::named(std::string_view key_name) const {
+Result<Caller> KeyTable::named(std::string_view key_name, std::string_view tenant) const {
   if (open_to_all()) return Caller{};
   for (const config::Key& key : settings_->keys) {
-    if (key.name == key_name) return Caller{&key, nullptr};
+    if (key.name == key_name && key.tenant == tenant) return Caller{&key, nullptr};
   }
-  if (const auto made = made_ ? made_->named(key_name) : nullptr) return Caller{made.get(), made};
+  const auto made = made_ ? made_->named(key_name) : nullptr;
+  if (made && made->tenant == tenant) return Caller{made.get(), made};
   return unauthenticated("The API key that this was sent with is not known here any more.");
 }
 

@@ -22,12 +22,13 @@ class MadeKeys {
  public:
   virtual ~MadeKeys() = default;
 
+  // True from the first key on, also when all have been revoked: what was closed stays closed.
   virtual bool any() const = 0;
 
   // Whose secret `bearer` is; or `unauthenticated`: unknown, revoked, expired.
   virtual Result<std::shared_ptr<const config::Key>> find(std::string_view bearer) const = 0;
 
-  // Null: there is none of that name.
+  // Null: there is none of that name, or it has expired.
   virtual std::shared_ptr<const config::Key> named(std::string_view name) const = 0;
 };
 
@@ -51,9 +52,9 @@ class KeyTable {
   // Takes the same time for every key of a length: each configured key is compared to its end.
   Result<Caller> identify(std::string_view bearer) const;
 
-  // On whose account work is done that was taken in earlier: the caller with the key of that name,
-  // or `unauthenticated` if it has been taken away since.
-  Result<Caller> named(std::string_view key_name) const;
+  // On whose account work is done that was taken in earlier: the caller of that tenant with the key
+  // of that name, or `unauthenticated` if it has been taken away since.
+  Result<Caller> named(std::string_view key_name, std::string_view tenant) const;
 
  private:
   bool open_to_all() const;

@@ -87,6 +87,22 @@ def test_no_other_key_opens(house, client_of, key):
         ask(client_of(house, api_key=key))
 
 
+def test_the_last_key_that_goes_leaves_the_door_shut(start_provider, start_gateway, client_of, tmp_path):
+    config = configs.gateway({"cloud": configs.provider(start_provider("instant").base_url, "cloud")})
+    del config["keys"]
+    config["server"] |= {"state": str(tmp_path / "state"), "admin_key": "env:SPILLWAY_TEST_ADMIN"}
+    gateway = start_gateway(config, SPILLWAY_TEST_ADMIN=ADMIN)
+    assert ask(client_of(gateway, api_key="nobody in particular"))
+    made = keys(gateway, "create", "--name", "one", "--tenant", "acme")
+    keys(gateway, "revoke", made["id"])
+    for key in (made["key"], "nobody in particular"):
+        with pytest.raises(openai.AuthenticationError):
+            ask(client_of(gateway, api_key=key))
+    assert "another tenant" in keys(gateway, "create", "--name", "one", "--tenant", "rival", status=1)["error"]
+    again = keys(gateway, "create", "--name", "one", "--tenant", "acme")
+    assert ask(client_of(gateway, api_key=again["key"]))
+
+
 def test_models_scopes_limits_and_budget_hold(house, client_of):
     narrow = keys(house, "create", "--name", "narrow", "--models", "cloud", "--scopes", "chat",
                   "--requests-per-minute", "3", "--month", "1usd", "--hard")
@@ -115,7 +131,9 @@ def test_without_the_admin_key_nothing_is_told_or_changed(house, start_gateway, 
 
 @pytest.mark.parametrize("words, wrong", [
     (["--tenant", "acme"], "name"), (["--name", "a b"], "name"), (["--name", "x", "--month", "lots"], "budget.month"),
-    (["--name", "x", "--expires-in", "soon"], "expires_in"), (["--name", "x", "--warn-at", "7"], "budget.warn_at")])
+    (["--name", "x", "--expires-in", "soon"], "expires_in"), (["--name", "x", "--warn-at", "7"], "budget.warn_at"),
+    (["--name", "test"], "name"), (["--name", "x", "--class", "nosuch"], "class"),
+    (["--name", "x", "--models", "cloud,nosuch"], "models"), (["--name", "x", "--scopes", "chat,nosuch"], "scopes")])
 def test_what_is_wrong_is_named(house, words, wrong):
     assert keys(house, "create", *words, status=1)["error"].startswith(wrong + ":")
 

@@ -9,6 +9,7 @@
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -30,6 +31,8 @@ TEST(BatchLine, GivesItsBodyByteForByte) {
   EXPECT_EQ(body_of(line_of("a", body)), body);
   EXPECT_EQ(body_of(R"( { "body":{} , "x" : [1,{"body":2}] } )"), "{} ");
   EXPECT_EQ(body_of(R"({"x":"body","body":{"body":1}})"), R"({"body":1})");
+  // What is run is what was judged: the last of that name, however it is spelled.
+  EXPECT_EQ(body_of(R"({"body":{"model":"a"},"b\u006fdy":{"model":"b"}})"), R"({"model":"b"})");
 }
 
 TEST(BatchLine, IsJudged) {
@@ -43,6 +46,12 @@ TEST(BatchLine, IsJudged) {
   EXPECT_EQ(judge(std::string(100'000, '['), "/v1/x").fault->code, "invalid_json_line");
   EXPECT_EQ(judge("{\"custom_id\":\"\xff\"}", "/v1/x").fault->code, "invalid_json_line");
   EXPECT_EQ(judge(R"({"custom_id":1e400})", "/v1/x").fault->code, "invalid_json_line");
+  EXPECT_EQ(judge(line_of("a") + '\0', "/v1/x").fault->code, "invalid_json_line");
+  for (const char* stream : {"true", "1", "\"no\""}) {
+    const std::string body = R"({"model":"m","stream":)" + std::string(stream) + "}";
+    EXPECT_EQ(judge(line_of("a", body), "/v1/x").fault->param, "body.stream") << stream;
+  }
+  EXPECT_FALSE(judge(line_of("a", R"({"model":"m","stream":false})"), "/v1/x").fault);
 }
 
 TEST(BatchLine, ResultsAreOneLineEach) {
@@ -106,6 +115,14 @@ TEST_F(Batches, KnowWhereTheirLinesStand) {
   EXPECT_EQ(*store_->read(batch.id, lines[2]), line_of("c"));
   EXPECT_EQ(store_->undone(batch.id, 1, 1)->at(0).number, 3);
   EXPECT_EQ(store_->gauges().lines_waiting, 3);
+}
+
+TEST_F(Batches, LeaveNothingWhenTheyFail) {
+  const Batch batch = make(line_of("a") + "\n{");
+  EXPECT_EQ(batch.state, State::failed);
+  EXPECT_TRUE(store_->undone(batch.id, 0, 10)->empty());
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory_.path()))
+    EXPECT_NE(entry.path().extension(), ".input") << entry.path();
 }
 
 TEST_F(Batches, LinesOfManyBlocks) {

@@ -41,13 +41,17 @@ TEST(KeyTable, RefusesWhatItDoesNotKnowAndDoesNotRepeatIt) {
 
 TEST(KeyTable, FindsTheKeyOfEarlierWork) {
   const KeyTable keys(with_keys());
-  const auto caller = keys.named("other");
+  const auto caller = keys.named("other", "team-b");
   ASSERT_TRUE(caller);
   EXPECT_EQ(caller->tenant(), "team-b");
-  const auto gone = keys.named("sk-spillway-dem2");
-  ASSERT_FALSE(gone);
-  EXPECT_EQ(gone.error().code, Errc::unauthenticated);
-  EXPECT_EQ(KeyTable(std::make_shared<config::Settings>()).named("any")->name(), "anonymous");
+  for (const auto& [name, tenant] :
+       {std::pair("sk-spillway-dem2", "team-b"), {"other", "team-a"}}) {
+    const auto gone = keys.named(name, tenant);
+    ASSERT_FALSE(gone);
+    EXPECT_EQ(gone.error().code, Errc::unauthenticated);
+  }
+  const KeyTable open(std::make_shared<config::Settings>());
+  EXPECT_EQ(open.named("any", "any")->name(), "anonymous");
 }
 
 TEST(KeyTable, AMissingKeyIsNotTheKeyWithoutASecret) {
