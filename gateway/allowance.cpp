@@ -1,7 +1,10 @@
 #include "gateway/allowance.h"
 
+#include "gateway/policy/price.h"
+
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 namespace spillway {
@@ -41,6 +44,14 @@ bool may_ask(const policy::Caller& caller, std::string_view model) {
   return std::find(models.begin(), models.end(), model) != models.end();
 }
 
+// What all choices may come to; as budgets reckon where the client sets no limit. It is corrected
+// when the answer has ended.
+int answer_tokens(const policy::RequestFacts& facts) {
+  if (!writes(facts.asks)) return 0;
+  return policy::tokens_of_all(facts.completion_tokens_max, facts.choices)
+      .value_or(policy::kCompletionTokensAssumed);
+}
+
 }  // namespace
 
 Result<account::Pass> admit(account::Limiter& limiter, const config::Settings& settings,
@@ -58,7 +69,7 @@ Result<account::Pass> admit(account::Limiter& limiter, const config::Settings& s
       {caller.tenant(), limits_of(settings.tenants, caller.tenant())},
       {facts.model, limits_of(settings.model_limits, facts.model)},
   }};
-  const int tokens = facts.prompt_tokens + facts.completion_tokens_max.value_or(0);
+  const std::int64_t tokens = std::int64_t{facts.prompt_tokens} + answer_tokens(facts);
   account::Standing standing;
   auto pass = limiter.enter(subjects, tokens, SteadyClock::now(), standing);
   tell(standing.requests, "requests", out);

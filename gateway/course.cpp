@@ -75,6 +75,8 @@ constexpr std::size_t kRepetitionBytesMin = 12;
 
 // Tokens that a target may be over the limit beside twice of it, since they are not told apart.
 constexpr int kOverrun = 8;
+constexpr std::size_t kBytesPerTokenMost = 32;
+constexpr std::size_t kWholeAnswerMax = 32 << 20;  // Of one that is not streamed.
 
 // The same request gets the same words.
 bool leaves_no_choice(const Sampling& sampling) {
@@ -131,10 +133,19 @@ bool Course::at_the_limit() const {
   return most && tokens_out() >= *most;
 }
 
+std::size_t Course::bytes_out() const {
+  std::size_t bytes = 0;
+  for (const Part& part : receipt_.parts) bytes += part.lost ? 0 : part.bytes;
+  return bytes;
+}
+
 bool Course::past_the_limit() {
-  if (!tab_.may_go_on(tokens_out())) return true;
+  if (!receipt_.parts.empty() && !tab_.may_go_on(receipt_.parts.back())) return true;
+  const std::size_t bytes = bytes_out();
+  if (!request_->stream && bytes > kWholeAnswerMax) return true;
   const auto most = limit();
-  return most && tokens_out() / 2 > *most + kOverrun;
+  const auto out = std::max<std::int64_t>(tokens_out(), bytes / kBytesPerTokenMost);
+  return most && out / 2 > *most + kOverrun;
 }
 
 Course::Way Course::way_of(const policy::Candidate& candidate, const Delivered& delivered) const {

@@ -81,6 +81,7 @@ class Course {
   Async<bool> catch_up(Opened& opened, const Delivered& delivered);
   Async<bool> drop_repetition(Opened& opened, const Delivered& delivered);
   int tokens_out() const;
+  std::size_t bytes_out() const;
   std::optional<std::int64_t> limit() const;  // Of all choices together.
 
   Dispatcher& dispatcher_;

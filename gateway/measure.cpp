@@ -64,7 +64,7 @@ policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& ca
   facts.ttft_max = own_limit(raw, "x-spillway-ttft-ms");
   facts.deadline = own_limit(raw, "x-spillway-deadline-ms");
   facts.asks = request.endpoint;
-  facts.choices = request.choices;
+  facts.choices = request.answers();
   if (!writes(request.endpoint)) facts.completion_tokens_max = 0;
   facts.needs = request.needs;
   // For a stream the SDKs' read timeout is the longest silence they bear, not the time for all of

@@ -16,6 +16,7 @@ using config::NanoUsd;
 
 constexpr int kTokensLeast = 1;         // An answer shorter than this is none.
 constexpr int kTokensPerPart = 20'000;  // What a picture or a sound may come to, at most.
+constexpr std::size_t kBytesOfLongWord = 8;
 constexpr std::chrono::milliseconds kAskAgain{1'000};
 
 bool is_hard(const config::Budget* budget) { return budget && budget->hard && budget->limited(); }
@@ -29,16 +30,15 @@ const config::Budget* budget_of(const config::Settings& settings, std::string_vi
 
 // No tokenizer makes more tokens than there are bytes.
 int most_prompt_tokens(const ChatRequest& request) {
-  const auto several = [](const Message& message) { return !message.text_only; };
-  const auto parts = std::count_if(request.messages.begin(), request.messages.end(), several);
-  const std::size_t most = request.body.size() + static_cast<std::size_t>(parts) * kTokensPerPart;
+  const std::size_t most = std::max(request.body.size(), request.prompt_bytes) +
+                           static_cast<std::size_t>(request.media) * kTokensPerPart;
   return static_cast<int>(std::min<std::size_t>(most, std::numeric_limits<int>::max()));
 }
 
 // The tokens that all choices together may have; nobody knows where the client does not say.
 std::optional<int> limit_of(const ChatRequest& request) {
   if (!writes(request.endpoint)) return 0;
-  return policy::tokens_of_all(request.sampling.tokens_max, request.choices);
+  return policy::tokens_of_all(request.sampling.tokens_max, request.answers());
 }
 
 // What so many more answer tokens add.
@@ -91,7 +91,7 @@ Tab::Tab(account::Account* account, const config::Settings& settings, const conf
 
 void Tab::order(const ChatRequest& request, int prompt_tokens) {
   prompt_tokens_ = hard_ ? most_prompt_tokens(request) : prompt_tokens;
-  choices_ = request.choices;
+  answers_ = request.answers();
   completion_tokens_max_ = limit_of(request);
 }
 
@@ -121,12 +121,12 @@ Result<void> Tab::cover(const policy::Candidate& candidate, int tokens_out, int 
                  "What this would cost cannot be booked at present. Try again later.", "",
                  kAskAgain};
   price_ = price_of(candidate.target, candidate.local, receipt);
-  out_before_ = tokens_out;
   before_ = spent(receipt) + policy::worst_case_cost(price_, prompt_tokens_ + tokens_out, again);
   const int most = completion_tokens_max_.value_or(policy::kCompletionTokensAssumed);
-  const int left = std::max(kTokensLeast, most - tokens_out);
+  const int least_tokens = completion_tokens_max_ == 0 ? 0 : answers_ * kTokensLeast;
+  const int left = std::max(least_tokens, most - tokens_out);
   const NanoUsd wanted = before_ + cost_of_answer(price_, left);
-  const NanoUsd least = hard_ ? before_ + cost_of_answer(price_, kTokensLeast) : wanted;
+  const NanoUsd least = hard_ ? before_ + cost_of_answer(price_, least_tokens) : wanted;
   auto granted = put_aside(receipt.request_id, least, wanted);
   if (!granted) return granted.error();
   affordable_.reset();
@@ -144,25 +144,19 @@ Result<void> Tab::put_aside(const std::string& id, NanoUsd least, NanoUsd wanted
 
 std::shared_ptr<const ChatRequest> Tab::affordable(
     std::shared_ptr<const ChatRequest> request) const {
-  const int asked = completion_tokens_max_.value_or(policy::kCompletionTokensAssumed);
-  if (!affordable_ || *affordable_ >= asked) return request;
+  const bool enough =
+      affordable_ && completion_tokens_max_ && *affordable_ >= *completion_tokens_max_;
+  if (!affordable_ || enough) return request;
   auto shorter = std::make_shared<ChatRequest>(*request);
-  shorter->sampling.tokens_max = std::max(1, *affordable_ / choices_);
+  shorter->sampling.tokens_max = std::max(kTokensLeast, *affordable_ / answers_);
   shorter->cut_short = true;
   return shorter;
 }
 
-bool Tab::may_go_on(int tokens_out) {
-  const int answered = tokens_out - out_before_;
-  if (!affordable_ || answered < *affordable_) return true;
-  // Who was told the limit ends there by itself, and then tells its usage.
-  const bool is_told = completion_tokens_max_ || *affordable_ < policy::kCompletionTokensAssumed;
-  if (is_told) return answered == *affordable_;
-  const int more = answered + policy::kCompletionTokensAssumed;
-  const NanoUsd least = before_ + cost_of_answer(price_, answered + kTokensLeast);
-  if (!hold_.raise(least, before_ + cost_of_answer(price_, more))) return false;
-  affordable_ = std::min(more, tokens_for(hold_.granted() - before_, price_));
-  return true;
+// Who keeps to what it was told ends by itself, and tells its usage: it is not cut for long words.
+bool Tab::may_go_on(const Part& part) const {
+  const int passed = std::max(tokens_passed(part), static_cast<int>(part.bytes / kBytesOfLongWord));
+  return !affordable_ || passed - part.repeated_tokens <= *affordable_;
 }
 
 std::string Tab::warning() { return account_ ? account_->warning(payer_) : std::string(); }

@@ -3,7 +3,8 @@
 //
 // A Tab belongs to its request's coroutine and never waits. Without an account (no ledger is kept)
 // it only adds up. A hard budget is never spent past its end: the prompt is taken for as many
-// tokens as its body has bytes, and the answer ends where the money does.
+// tokens as its body has bytes, the target is told a limit in any case, and an answer that does not
+// end there is cut.
 #pragma once
 
 #include "backends/contract/chat.h"
@@ -36,12 +37,12 @@ class Tab {
   Result<void> cover(const policy::Candidate& candidate, int tokens_out, int again,
                      const Receipt& receipt);
 
-  // The request as that candidate may be asked it: shorter, where a hard budget ends before the
-  // client's limit.
+  // The request as that candidate may be asked it: with a limit, or a lower one, where a hard
+  // budget needs it.
   std::shared_ptr<const ChatRequest> affordable(std::shared_ptr<const ChatRequest> request) const;
 
-  // With so many tokens out: false where a hard budget has no more.
-  bool may_go_on(int tokens_out);
+  // With that much of the candidate's answer: false where a hard budget has no more.
+  bool may_go_on(const Part& part) const;
 
   // A few words for a payer near the end of a budget; else empty.
   std::string warning();
@@ -61,12 +62,11 @@ class Tab {
   const bool hard_;
   int prompt_tokens_ = 0;
   std::optional<int> completion_tokens_max_;  // Of all choices.
-  int choices_ = 1;
+  int answers_ = 1;
 
   account::Hold hold_;
   config::Price price_;            // Of who is asked at present,
-  config::NanoUsd before_ = 0;     // …what is owed for all but its answer,
-  int out_before_ = 0;             // …and the tokens that were out before.
+  config::NanoUsd before_ = 0;     // …and what is owed for all but its answer.
   std::optional<int> affordable_;  // Tokens of its answer; empty: as many as there are.
   bool settled_ = false;
 };

@@ -7,6 +7,8 @@
 
 #include "backends/contract/need.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -57,7 +59,10 @@ struct ChatRequest {
   std::string service_tier;            // Empty if not given.
   Endpoint endpoint = Endpoint::chat;  // What has to answer it.
   Need needs = Need::nothing;          // What a target must be able to do beside text for text.
-  int choices = 1;                     // n
+  int choices = 1;                     // n, times the prompts.
+  int drafts = 0;                      // Written for the best `choices` of them; 0: no more.
+  int media = 0;                       // Pictures, sounds and files in its messages.
+  std::size_t prompt_bytes = 0;        // What a provider may count; 0: the body.
   bool store = false;                  // The answer is to be found again.
   // The JSON of a request to `endpoint`, the client's own byte for byte where it spoke this
   // protocol: what a provider's dialect forwards.
@@ -71,6 +76,9 @@ struct ChatRequest {
   std::string begun;
   // `sampling.tokens_max` is ours, less than the client's: what the target is told in its place.
   bool cut_short = false;
+
+  // Answers that are paid for.
+  int answers() const { return std::max(choices, drafts); }
 };
 
 enum class FinishReason { stop, length, tool_calls, content_filter };

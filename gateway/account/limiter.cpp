@@ -22,7 +22,7 @@ int limit_of(const config::Limits& limits, LimitKind kind) {
   return 0;
 }
 
-Error refused(std::size_t whose, const Subject& subject, LimitKind kind, int amount,
+Error refused(std::size_t whose, const Subject& subject, LimitKind kind, std::int64_t amount,
               milliseconds retry_after) {
   const int limit = limit_of(*subject.limits, kind);
   std::string message = "The " + std::string(kWhose[whose]) + " '" + std::string(subject.name) +
@@ -75,9 +75,9 @@ void Pass::leave() {
   places_ = {};
 }
 
-void Pass::used(int tokens) {
+void Pass::used(std::int64_t tokens) {
   for (const Place& place : places_) {
-    const int rate = place.state ? place.limits->tokens_per_minute : 0;
+    const std::int64_t rate = place.state ? place.limits->tokens_per_minute : 0;
     if (rate > 0) place.state->tokens.correct(rate, tokens - std::min(counted_, rate));
   }
   counted_ = tokens;
@@ -104,17 +104,17 @@ policy::Bucket& bucket_of(State& state, LimitKind kind) {
 }
 
 // What the first `count` of a request's subjects gave.
-void Limiter::give_back(const Pass& pass, LimitKind kind, std::size_t count, int amount) {
+void Limiter::give_back(const Pass& pass, LimitKind kind, std::size_t count, std::int64_t amount) {
   for (std::size_t i = 0; i < count; ++i) {
     const Pass::Place& place = pass.places_[i];
-    const int rate = place.state ? limit_of(*place.limits, kind) : 0;
+    const std::int64_t rate = place.state ? limit_of(*place.limits, kind) : 0;
     if (rate > 0) bucket_of(*place.state, kind).correct(rate, -std::min(amount, rate));
   }
 }
 
 // Of one kind from all subjects, or from none.
-std::optional<Error> Limiter::take(Pass& pass, LimitKind kind, const Subjects& subjects, int amount,
-                                   TimePoint now, Standing& standing) {
+std::optional<Error> Limiter::take(Pass& pass, LimitKind kind, const Subjects& subjects,
+                                   std::int64_t amount, TimePoint now, Standing& standing) {
   const bool by_tokens = kind == LimitKind::tokens;
   for (std::size_t i = 0; i < subjects.size(); ++i) {
     if (!pass.places_[i].state) continue;
@@ -130,7 +130,7 @@ std::optional<Error> Limiter::take(Pass& pass, LimitKind kind, const Subjects& s
   return std::nullopt;
 }
 
-Result<Pass> Limiter::enter(const Subjects& subjects, int tokens, TimePoint now,
+Result<Pass> Limiter::enter(const Subjects& subjects, std::int64_t tokens, TimePoint now,
                             Standing& standing) {
   Pass pass;
   std::optional<Error> refusal;

@@ -57,7 +57,7 @@ class Pass {
   ~Pass() { leave(); }
 
   // How many tokens it came to in the end. Once.
-  void used(int tokens);
+  void used(std::int64_t tokens);
 
  private:
   friend class Limiter;
@@ -68,7 +68,7 @@ class Pass {
   void leave();
 
   std::array<Place, 3> places_{};
-  int counted_ = 0;
+  std::int64_t counted_ = 0;
 };
 
 class Limiter {
@@ -85,16 +85,17 @@ class Limiter {
   // A request of so many tokens, as far as is known. rate_limited, with the exact time after which
   // it can help to ask again, if any of the limits is reached; then nothing is counted. `standing`
   // is told either way.
-  Result<Pass> enter(const Subjects& subjects, int tokens, TimePoint now, Standing& standing);
+  Result<Pass> enter(const Subjects& subjects, std::int64_t tokens, TimePoint now,
+                     Standing& standing);
 
   std::array<Check, kLimitKinds> checks() const;
 
  private:
   using States = std::map<std::string, std::unique_ptr<struct State>, std::less<>>;
   State& state(Limited whose, std::string_view name);
-  static void give_back(const Pass& pass, LimitKind kind, std::size_t count, int amount);
-  std::optional<Error> take(Pass& pass, LimitKind kind, const Subjects& subjects, int amount,
-                            TimePoint now, Standing& standing);
+  static void give_back(const Pass& pass, LimitKind kind, std::size_t count, std::int64_t amount);
+  std::optional<Error> take(Pass& pass, LimitKind kind, const Subjects& subjects,
+                            std::int64_t amount, TimePoint now, Standing& standing);
 
   mutable std::shared_mutex mutex_;  // Of the tables; a state, once there, stays.
   std::array<States, 3> states_;

@@ -135,8 +135,7 @@ Result<MessagesRequest> parse_messages(std::string_view body, Limit limit) {
   Fields request(*json, "", error);
   MessagesRequest read;
   ordered_json chat;
-  read.model = request.required_string("model");
-  if (read.model.empty()) request.fail("model", "must not be empty");
+  read.model = request.model();
   chat["model"] = read.model;
   find_unknown(said, read.beyond);
   read_conversation(request, said, error, chat, read.beyond);

@@ -20,7 +20,7 @@ void merge_call(Json& call, const Json& piece) {
       if (!call[name].is_object()) call[name] = Json::object();
       merge_call(call[name], value);
     } else if (value.is_string() && (name == "arguments" || name == "input") &&
-               call.contains(name)) {
+               call.contains(name) && call[name].is_string()) {
       call[name] = call[name].get<std::string>() + value.get<std::string>();
     } else {
       call[name] = value;

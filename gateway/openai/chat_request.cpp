@@ -62,9 +62,8 @@ Result<std::shared_ptr<const ChatRequest>> parse_chat(std::string body) {
   std::optional<Error> error;
   Fields request(*json, "", error);
   auto chat = std::make_shared<ChatRequest>();
-  chat->model = request.required_string("model");
-  if (chat->model.empty()) request.fail("model", "must not be empty");
-  chat->messages = read_messages(request, chat->needs, error);
+  chat->model = request.model();
+  read_messages(request, *chat, error);
   chat->sampling = read_sampling(request);
   read_stream_options(request, *chat, error);
   chat->service_tier = request

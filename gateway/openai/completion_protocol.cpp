@@ -38,15 +38,34 @@ void append_choice(std::string& out, int index, std::string_view text, std::stri
   out += "}";
 }
 
+// The prompts that an answer repeats.
+class Echoes {
+ public:
+  Echoes(std::vector<std::string> prompts, int choices)
+      : prompts_(std::move(prompts)),
+        each_(std::max<std::size_t>(
+            1, static_cast<std::size_t>(choices) / std::max<std::size_t>(1, prompts_.size()))) {}
+
+  std::size_t choices() const { return prompts_.size() * each_; }
+  std::string_view of(std::size_t choice) const {
+    const std::size_t at = choice / each_;
+    return at < prompts_.size() ? std::string_view(prompts_[at]) : std::string_view();
+  }
+
+ private:
+  const std::vector<std::string> prompts_;
+  const std::size_t each_;  // Choices of one prompt.
+};
+
 class CompletionEvents final : public wire::AnswerWriter {
  public:
-  CompletionEvents(std::string head, std::vector<std::string> echoes, bool include_usage)
+  CompletionEvents(std::string head, Echoes echoes, bool include_usage)
       : head_("data: " + head), echoes_(std::move(echoes)), include_usage_(include_usage) {}
 
   std::string begin(const wire::Opening&) override {
     std::string events;
-    for (std::size_t i = 0; i < echoes_.size(); ++i)
-      events += event(static_cast<int>(i), echoes_[i], "", "");
+    for (std::size_t i = 0; i < echoes_.choices(); ++i)
+      events += event(static_cast<int>(i), echoes_.of(i), "", "");
     return events;
   }
 
@@ -84,7 +103,7 @@ class CompletionEvents final : public wire::AnswerWriter {
   }
 
   const std::string head_;
-  const std::vector<std::string> echoes_;
+  const Echoes echoes_;
   const bool include_usage_;
 };
 
@@ -103,7 +122,7 @@ void join(Json& whole, const std::string& text) {
 
 class CompletionBody final : public wire::AnswerWriter {
  public:
-  CompletionBody(std::string head, std::vector<std::string> echoes)
+  CompletionBody(std::string head, Echoes echoes)
       : head_(std::move(head)), echoes_(std::move(echoes)) {}
 
   std::string begin(const wire::Opening&) override { return {}; }
@@ -122,8 +141,7 @@ class CompletionBody final : public wire::AnswerWriter {
     for (std::size_t i = 0; i < choices_.size(); ++i) {
       if (i > 0) out += ",";
       const Json& logprobs = choices_[i].logprobs;
-      const std::string echo = i < echoes_.size() ? echoes_[i] : std::string();
-      append_choice(out, static_cast<int>(i), echo + choices_[i].text,
+      append_choice(out, static_cast<int>(i), std::string(echoes_.of(i)) + choices_[i].text,
                     logprobs.is_null() ? std::string() : logprobs.dump(),
                     name_of(ending.finishes[i]));
     }
@@ -143,7 +161,7 @@ class CompletionBody final : public wire::AnswerWriter {
   };
 
   const std::string head_;
-  const std::vector<std::string> echoes_;
+  const Echoes echoes_;
   std::vector<Choice> choices_;
 };
 
@@ -155,11 +173,12 @@ Async<wire::Asked> CompletionProtocol::parse(wire::Call call) const {
   const ChatRequest& request = *completion->request;
   std::string head = head_of(call, request.model);
   wire::Asked asked;
+  Echoes echoes(std::move(completion->echoes), request.choices);
   if (request.stream) {
-    asked.writer = std::make_unique<CompletionEvents>(
-        std::move(head), std::move(completion->echoes), request.include_usage);
+    asked.writer = std::make_unique<CompletionEvents>(std::move(head), std::move(echoes),
+                                                      request.include_usage);
   } else {
-    asked.writer = std::make_unique<CompletionBody>(std::move(head), std::move(completion->echoes));
+    asked.writer = std::make_unique<CompletionBody>(std::move(head), std::move(echoes));
   }
   asked.chat = std::move(completion->request);
   co_return std::move(asked);

@@ -20,6 +20,7 @@ constexpr int kChoicesMax = 128;
 constexpr int kLogprobsMax = 5;
 constexpr int kTokensUnasked = 16;  // OpenAI's.
 constexpr std::size_t kPromptsMax = 2048;
+constexpr std::size_t kEchoBytesMax = 32 << 20;
 
 bool is_token(const Json& value) {
   return value.is_number_unsigned() &&
@@ -61,7 +62,9 @@ int read_prompt(Fields& request, ChatRequest& chat, std::vector<std::string>& te
 void read_needs(Fields& request, ChatRequest& chat, std::optional<Error>& error) {
   const int each = request.integer("n", 1, kChoicesMax).value_or(1);
   const int best_of = request.integer("best_of", 1, 20).value_or(1);
+  const int prompts = chat.choices;
   chat.choices *= each;
+  chat.drafts = prompts * best_of;
   if (chat.choices > kChoicesMax) request.fail("n", "times the prompts must be at most 128");
   if (chat.choices > 1 || best_of > 1) chat.needs |= Need::choices;
   if (request.integer("logprobs", 0, kLogprobsMax)) chat.needs |= Need::logprobs;
@@ -73,16 +76,18 @@ void read_needs(Fields& request, ChatRequest& chat, std::optional<Error>& error)
 
 // Texts are repeated here. Who alone counts their tokens, or knows what they say, must do it else.
 void read_echo(Fields& request, CompletionAsked& asked, ChatRequest& chat,
-               std::vector<std::string> texts, int each) {
+               std::vector<std::string> texts) {
   if (!request.boolean("echo").value_or(false)) return;
   if (has(chat.needs, Need::logprobs) || !chat.prompt_tokens.empty()) {
     chat.needs |= Need::echo;
     return;
   }
-  for (std::string& text : texts) {
-    for (int i = 1; i < each; ++i) asked.echoes.push_back(text);
-    asked.echoes.push_back(std::move(text));
-  }
+  std::size_t bytes = 0;
+  for (const std::string& text : texts) bytes += text.size();
+  const auto each = static_cast<std::size_t>(chat.choices) / std::max<std::size_t>(1, texts.size());
+  if (bytes * each > kEchoBytesMax)
+    request.fail("echo", "would repeat more than 32 MiB: ask for fewer choices");
+  asked.echoes = std::move(texts);
 }
 
 }  // namespace
@@ -96,14 +101,12 @@ Result<CompletionAsked> parse_completion(std::string body) {
   auto chat = std::make_shared<ChatRequest>();
   std::vector<std::string> texts;
   chat->endpoint = Endpoint::completions;
-  chat->model = request.required_string("model");
-  if (chat->model.empty()) request.fail("model", "must not be empty");
-  const int prompts = read_prompt(request, *chat, texts);
-  chat->choices = prompts;
+  chat->model = request.model();
+  chat->choices = read_prompt(request, *chat, texts);
   chat->sampling = read_sampling(request);
   if (!chat->sampling.tokens_max) chat->sampling.tokens_max = kTokensUnasked;
   read_needs(request, *chat, error);
-  read_echo(request, asked, *chat, std::move(texts), chat->choices / std::max(1, prompts));
+  read_echo(request, asked, *chat, std::move(texts));
   chat->service_tier = request.string("service_tier").value_or("");
   request.string("user");
   if (error) return *error;

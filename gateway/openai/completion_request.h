@@ -14,7 +14,8 @@ namespace spillway::openai {
 
 struct CompletionAsked {
   std::shared_ptr<const ChatRequest> request;
-  // What each choice begins with: the prompts, where they are to be repeated and nobody else does.
+  // What choices begin with, as many of them with each: the prompts, where they are to be repeated
+  // and nobody else does.
   std::vector<std::string> echoes;
 };
 

@@ -27,18 +27,20 @@ Need need_of(std::string_view type) {
   return Need::files;
 }
 
-void read_part(Fields fields, Message& message, Need& needs) {
+void read_part(Fields fields, Message& message, ChatRequest& chat) {
   const std::string type = fields.required_string("type");
   if (type == "text" || type == "refusal") {
     message.content += fields.required_string(type);
   } else {
     message.text_only = false;
-    needs |= need_of(type);
+    chat.needs |= need_of(type);
+    ++chat.media;
   }
 }
 
 // A string, an array of parts, or, where an assistant only called tools, nothing.
-void read_content(Fields& fields, Message& message, Need& needs, std::optional<Error>& error) {
+void read_content(Fields& fields, Message& message, ChatRequest& chat,
+                  std::optional<Error>& error) {
   Json* content = fields.any("content");
   if (content == nullptr) {
     if (message.role != Role::assistant)
@@ -56,36 +58,34 @@ void read_content(Fields& fields, Message& message, Need& needs, std::optional<E
   for (std::size_t i = 0; i < content->size() && !error; ++i) {
     Json* part = fields.element(*content, "content", i);
     const std::string path = fields.path_of(Fields::element_name("content", i)) + ".";
-    if (part != nullptr) read_part(Fields(*part, path, error), message, needs);
+    if (part != nullptr) read_part(Fields(*part, path, error), message, chat);
   }
 }
 
-Message read_message(Fields fields, Need& needs, std::optional<Error>& error) {
+Message read_message(Fields fields, ChatRequest& chat, std::optional<Error>& error) {
   Message message;
   if (fields.any("role") == nullptr) fields.fail_missing("role", "a string");
   const auto role =
       fields.one_of("role", {"system", "developer", "user", "assistant", "tool", "function"});
   message.role = role_of(role.value_or(""));
   message.name = fields.string("name").value_or("");
-  read_content(fields, message, needs, error);
+  read_content(fields, message, chat, error);
   return message;
 }
 
 }  // namespace
 
-std::vector<Message> read_messages(Fields& request, Need& needs, std::optional<Error>& error) {
-  std::vector<Message> messages;
+void read_messages(Fields& request, ChatRequest& chat, std::optional<Error>& error) {
   Json* array = request.required_array("messages", kMessagesMax);
-  if (array == nullptr) return messages;
+  if (array == nullptr) return;
   if (array->empty()) request.fail("messages", "must have at least one message");
-  messages.reserve(array->size());
+  chat.messages.reserve(array->size());
   for (std::size_t i = 0; i < array->size() && !error; ++i) {
     Json* message = request.element(*array, "messages", i);
     const std::string path = Fields::element_name("messages", i) + ".";
     if (message != nullptr)
-      messages.push_back(read_message(Fields(*message, path, error), needs, error));
+      chat.messages.push_back(read_message(Fields(*message, path, error), chat, error));
   }
-  return messages;
 }
 
 }  // namespace spillway::openai

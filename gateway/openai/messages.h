@@ -1,15 +1,15 @@
-// The `messages` array of a chat request, and what it asks for beside text. Pure.
+// The `messages` array of a chat request. Pure.
 #pragma once
 
 #include "backends/contract/chat.h"
 #include "gateway/wire/fields.h"
 
 #include <optional>
-#include <vector>
 
 namespace spillway::openai {
 
-// Empty with an error in `error` if something is wrong.
-std::vector<Message> read_messages(wire::Fields& request, Need& needs, std::optional<Error>& error);
+// Into chat.messages, and what they ask for beside text into its `needs` and `media`. The first
+// thing that is wrong goes into `error`.
+void read_messages(wire::Fields& request, ChatRequest& chat, std::optional<Error>& error);
 
 }  // namespace spillway::openai

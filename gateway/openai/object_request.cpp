@@ -79,13 +79,15 @@ void read_moderations(Fields& request, ChatRequest& chat) {
     if (each.is_string()) add_text(each, chat);
     if (each.is_object() && each.contains("text") && each["text"].is_string())
       add_text(each["text"], chat);
-    if (each.is_object() && each.value("type", "") == "image_url") chat.needs |= Need::images;
+    const auto type = each.is_object() ? each.find("type") : each.end();
+    if (type != each.end() && *type == "image_url") chat.needs |= Need::images;
   }
 }
 
 void read_rerank(Fields& request, ChatRequest& chat) {
   const Json query(request.required_string("query"));
   add_text(query, chat);
+  const std::size_t query_bytes = query.get_ref<const std::string&>().size();
   const Json* documents = request.required_array("documents", kDocumentsMax);
   if (documents == nullptr) return;
   if (documents->empty()) return request.fail("documents", "must not be empty");
@@ -99,6 +101,9 @@ void read_rerank(Fields& request, ChatRequest& chat) {
     }
   }
   request.integer("top_n", 1, 1 << 30);
+  // Each document is read beside the query.
+  for (const Message& text : chat.messages) chat.prompt_bytes += text.content.size();
+  chat.prompt_bytes += query_bytes * documents->size();
 }
 
 }  // namespace
@@ -112,7 +117,7 @@ Result<Question> parse_object_request(Endpoint endpoint, std::string body) {
   auto chat = std::make_shared<ChatRequest>();
   chat->endpoint = endpoint;
   const bool may_be_unnamed = endpoint == Endpoint::moderations && request.any("model") == nullptr;
-  chat->model = may_be_unnamed ? std::string(kModerationModel) : request.required_string("model");
+  chat->model = may_be_unnamed ? std::string(kModerationModel) : request.model();
   if (endpoint == Endpoint::embeddings) read_embeddings(request, question, *chat);
   if (endpoint == Endpoint::moderations) read_moderations(request, *chat);
   if (endpoint == Endpoint::rerank) read_rerank(request, *chat);

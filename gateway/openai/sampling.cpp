@@ -54,6 +54,8 @@ Sampling read_sampling(Fields& request) {
   sampling.stop = read_stop(request);
   const auto old_limit = request.integer("max_tokens", 1, kIntMax);
   const auto new_limit = request.integer("max_completion_tokens", 1, kIntMax);
+  if (new_limit && old_limit && *new_limit != *old_limit)
+    request.fail("max_tokens", "says another limit than max_completion_tokens: give one of them");
   sampling.tokens_max = new_limit ? new_limit : old_limit;
   sampling.tokens_min = request.integer("min_tokens", 0, kIntMax).value_or(0);
   sampling.ignore_eos = request.boolean("ignore_eos").value_or(false);

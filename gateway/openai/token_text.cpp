@@ -25,7 +25,7 @@ Result<std::shared_ptr<const ChatRequest>> parse_tokenize(std::string body) {
   auto chat = std::make_shared<ChatRequest>();
   chat->model = request.string("model").value_or("");
   if (request.any("messages") != nullptr) {
-    chat->messages = read_messages(request, chat->needs, error);
+    read_messages(request, *chat, error);
   } else {
     chat->endpoint = Endpoint::completions;
     chat->prompt = request.required_string("prompt");

@@ -140,6 +140,15 @@ std::string Fields::required_string(std::string_view name) {
   return missing ? std::string() : string(name).value_or(std::string());
 }
 
+std::string Fields::model() {
+  constexpr std::size_t kBytesMax = 256;
+  std::string name = required_string("model");
+  if (name.empty()) fail("model", "must not be empty");
+  if (name.size() <= kBytesMax) return name;
+  fail("model", "must be at most 256 bytes long");
+  return {};
+}
+
 Json* Fields::required_array(std::string_view name, std::size_t size_max) {
   if (any(name) == nullptr) fail_missing(name, "an array");
   return array(name, size_max);

@@ -58,6 +58,9 @@ class Fields {
 
   // As `string` and `array`, but absence is an error.
   std::string required_string(std::string_view name);
+
+  // The member `model`: a name of 1 to 256 bytes.
+  std::string model();
   Json* required_array(std::string_view name, std::size_t size_max);
 
   // Records "path.name: why" unless something was wrong before; `kind` is OpenAI's word for it.

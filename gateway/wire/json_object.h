@@ -9,8 +9,8 @@
 
 namespace spillway::wire {
 
-// invalid_request for what is no JSON object, nests as only an attacker would, or has a number that
-// no double holds.
+// invalid_request for what is no JSON object, nests or has as many values as only an attacker would
+// write, or has a number that no double holds.
 Result<nlohmann::json> parse_object(std::string_view body);
 
 }  // namespace spillway::wire

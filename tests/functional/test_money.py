@@ -130,6 +130,21 @@ def test_a_hard_budget_stops_a_provider_that_does_not(start_gateway, client_of, 
     assert 300_000 < rows[0][0] <= 600_000
 
 
+@pytest.mark.parametrize("body", [{"n": 3}, {"max_tokens": None}, {"max_tokens": 10**6}], ids=str)
+def test_a_hard_budget_holds_against_a_provider_that_packs_its_words(start_gateway, client_of, processes, tmp_path, body):
+    """Each event has as many words as a budget can pay, and nobody tells a usage: it is cut at the first of them."""
+    processes.append(PlayedProvider(events(*[chunk("word " * 500)] * 3000)))
+    provider = configs.provider(processes[-1].base_url, "cloud")
+    config = configs.gateway({"cloud": provider}, classes={"all": {"spill": "always"}}, default_class="all",
+                             tenants={"test": {"budget": {"month": "0.002usd", "hard": True}}})
+    config["server"]["state"] = str(tmp_path / "state")
+    client = client_of(start_gateway(config))
+    list(client.chat.completions.create(model="auto", messages=HELLO, stream=True, **body))
+    assert processes[0].asked[0]["max_tokens"] <= 1000
+    rows = wait_until(lambda: book(tmp_path, "SELECT amount FROM entries"), what="the entry")
+    assert rows[0][0] <= 4_000_000  # Two events, at most, were booked of three thousand.
+
+
 def test_limits_are_told_and_kept_to_the_millisecond(start_provider, start_gateway, client_of, tmp_path):
     keys = {"test": {"secret": "env:SPILLWAY_TEST_KEY", "limits": {"requests_per_minute": 60}}}
     config, _ = cloud(start_provider, tmp_path, keys=keys)

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <thread>
 #include <vector>
 
@@ -57,7 +58,7 @@ TEST(Gcra, ACorrectionCountsBothWays) {
 
 class LimiterTest : public ::testing::Test {
  protected:
-  Result<Pass> enter(int tokens = 0, TimePoint now = kStart) {
+  Result<Pass> enter(std::int64_t tokens = 0, TimePoint now = kStart) {
     standing_ = {};
     return limiter_.enter({{{"demo", &key_}, {"acme", &tenant_}, {"auto", &model_}}}, tokens, now,
                           standing_);
@@ -130,6 +131,19 @@ TEST_F(LimiterTest, MoreThanAMinutesWorthIsCorrectedFromWhatWasTaken) {
   }
   EXPECT_FALSE(enter(401));
   EXPECT_TRUE(enter(400));
+}
+
+TEST_F(LimiterTest, NoNumberIsSoLargeThatItGivesBack) {
+  key_.tokens_per_minute = 1'000;
+  constexpr std::int64_t kMost = std::numeric_limits<int>::max();
+  {
+    auto pass = enter(2 * kMost);
+    ASSERT_TRUE(pass);
+    EXPECT_EQ(standing_.tokens->remaining, 0);
+    pass->used(900);
+  }
+  EXPECT_FALSE(enter(101));
+  EXPECT_TRUE(enter(100));
 }
 
 TEST_F(LimiterTest, PlacesComeBack) {

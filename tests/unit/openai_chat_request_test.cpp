@@ -236,8 +236,10 @@ TEST(ParseChat, FieldsThatNeedEachOther) {
   EXPECT_EQ(refused(request(R"("top_logprobs":2,)")).param, "top_logprobs");
   accepted(request(R"("logprobs":true,"top_logprobs":20,)"));
   EXPECT_EQ(refused(request(R"("max_tokens":2,"min_tokens":3,)")).param, "min_tokens");
-  const auto both = accepted(request(R"("max_tokens":5,"max_completion_tokens":6,)"));
+  const auto both = accepted(request(R"("max_tokens":6,"max_completion_tokens":6,)"));
   EXPECT_EQ(both->sampling.tokens_max, 6);
+  // A provider that knows only one of them would do another thing than was reckoned with.
+  EXPECT_EQ(refused(request(R"("max_tokens":5,"max_completion_tokens":6,)")).param, "max_tokens");
 }
 
 TEST(ParseChat, Metadata) {
