@@ -1,0 +1,120 @@
+"""What somebody sends who means harm, with a key or without: none of it costs others time, memory, money or data."""
+import http.client
+import json
+import urllib.parse
+
+import pytest
+
+import configs
+from processes import KEY, get, wait_until
+from upstream import chat
+
+HELLO = [{"role": "user", "content": "Hi"}]
+
+
+@pytest.fixture
+def house(start_gateway, start_upstream):
+    def start(answer=lambda asked: chat(), endpoints="chat", **settings):
+        upstream = start_upstream(answer)
+        provider = configs.provider(upstream.base_url, "up", endpoints=endpoints)
+        return start_gateway(configs.gateway({"local": configs.synthetic_engine(), "up": provider}, **settings)), upstream
+    return start
+
+
+def ask(gateway, path, body, key=KEY):
+    """Status and JSON."""
+    at = urllib.parse.urlsplit(gateway.api)
+    connection = http.client.HTTPConnection(at.hostname, at.port, timeout=20)
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    connection.request("POST", "/v1" + path, data, {"authorization": f"Bearer {key}", "content-type": "application/json"})
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    return answer.status, json.loads(text)
+
+
+def memory_kib(gateway):
+    with open(f"/proc/{gateway.child.pid}/status", encoding="utf-8") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+
+def test_a_long_model_name_is_neither_kept_nor_repeated(house):
+    gateway, _ = house()
+    ask(gateway, "/chat/completions", {"model": "m" * 256, "messages": HELLO})
+    before = memory_kib(gateway)
+    for _ in range(5):
+        status, answer = ask(gateway, "/chat/completions", {"model": "m" * (8 << 20), "messages": HELLO})
+        assert (status, answer["error"]["param"]) == (400, "model") and len(str(answer)) < 1000
+    assert memory_kib(gateway) - before < 40 << 10
+    assert len(get(f"{gateway.admin}/decisions?n=100")[1]) < 10_000
+
+
+@pytest.mark.parametrize("path, member", [("/chat/completions", "x"), ("/embeddings", "x"), ("/messages", "metadata"),
+                                          ("/messages/count_tokens", "metadata")])
+def test_an_object_of_many_members_is_refused(house, path, member):
+    gateway, _ = house(endpoints=["chat", "embeddings"])
+    many = {f"k{i}": 1 for i in range(3_000)}
+    body = {"model": "up", "messages": HELLO, **({"input": "a"} if path == "/embeddings" else {"max_tokens": 1})}
+    for hostile in ({**body, **many}, {**body, member: many}, {**body, member: [[]] * 1_000_001}):
+        status, answer = ask(gateway, path, hostile)
+        assert status == 400 and "members in one object" in answer["error"]["message"]
+
+
+def test_a_stranger_is_told_before_a_large_body_is_taken(house):
+    gateway, _ = house()
+    at = urllib.parse.urlsplit(gateway.api)
+    for framing in ({"content-length": str(32 << 20)}, {"transfer-encoding": "chunked"}):
+        connection = http.client.HTTPConnection(at.hostname, at.port, timeout=5)
+        connection.putrequest("POST", "/v1/chat/completions")
+        for name, value in {**framing, "authorization": "Bearer nobody", "content-type": "application/json"}.items():
+            connection.putheader(name, value)
+        connection.endheaders()  # Nothing of the body is sent.
+        answer = connection.getresponse()
+        assert answer.status == 401 and json.loads(answer.read())["error"]["code"] == "invalid_api_key"
+        connection.close()
+
+
+def test_limits_count_what_was_asked_for_however_much(house):
+    limits = {"up": {"tokens_per_minute": 1_000_000}}
+    gateway, _ = house(model_limits=limits)
+    ask(gateway, "/chat/completions", {"model": "up", "messages": [{"role": "user", "content": " " * 8_000}],
+                                       "max_tokens": 2**31 - 1})
+    assert ask(gateway, "/chat/completions", {"model": "up", "messages": HELLO, "max_tokens": 5})[0] == 200
+
+
+def test_choices_count_against_the_limit_of_tokens(house):
+    gateway, upstream = house(model_limits={"up": {"tokens_per_minute": 1_000}})
+    upstream.answer = lambda asked: lambda handler: handler.wait_until_left()
+    at = urllib.parse.urlsplit(gateway.api)
+    first = http.client.HTTPConnection(at.hostname, at.port, timeout=20)
+    body = {"model": "up", "messages": HELLO, "max_tokens": 100, "n": 8}
+    first.request("POST", "/v1/chat/completions", json.dumps(body), {
+        "authorization": f"Bearer {KEY}", "content-type": "application/json"})
+    wait_until(lambda: upstream.asked, what="the first of them")
+    assert ask(gateway, "/chat/completions", body)[0] == 429
+    first.close()
+
+
+@pytest.mark.parametrize("path, body", [
+    ("/moderations", {"input": [{"type": 5}]}), ("/moderations", {"input": [{"type": {}}]}),
+    ("/chat/completions", {"model": "up", "messages": HELLO, "max_tokens": 100_000, "max_completion_tokens": 5}),
+    ("/completions", {"model": "up", "prompt": "a" * (1 << 20), "n": 128, "echo": True})])
+def test_it_is_refused_with_a_reason(house, path, body):
+    gateway, _ = house(endpoints=["chat", "moderations", "completions"])
+    status, answer = ask(gateway, path, body)
+    assert 400 <= status < 500 and answer["error"]["message"]
+
+
+def test_a_provider_that_says_nonsense_still_has_its_account(house):
+    """Pieces of a call whose arguments are a number are no reason to lose the request."""
+    calls = [{"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": 5}},
+             {"index": 0, "function": {"arguments": "x"}}]
+
+    def answer(asked):
+        return [{"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "up",
+                 "choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}]} for call in calls] + [
+            {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "up",
+             "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}]
+    gateway, _ = house(answer)
+    ask(gateway, "/chat/completions", {"model": "up", "messages": HELLO})
+    wait_until(lambda: gateway.decisions(1), what="the decision")
