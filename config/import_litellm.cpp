@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <map>
 #include <optional>
+#include <utility>
 
 namespace spillway::config {
 namespace {
@@ -16,25 +17,43 @@ constexpr std::string_view kEnvironment = "os.environ/";
 
 struct Address {
   std::string_view provider;
-  std::string_view base_url;
+  std::string_view base_url;  // Empty: wherever its api_base says.
+  std::string_view dialect;   // Empty: OpenAI's own.
 };
 
-// LiteLLM's prefixes of those who speak OpenAI's protocol.
+// LiteLLM's prefixes, and whose protocol that is.
 constexpr Address kAddresses[] = {
-    {"openai", "https://api.openai.com/v1"},
-    {"deepseek", "https://api.deepseek.com/v1"},
-    {"mistral", "https://api.mistral.ai/v1"},
-    {"groq", "https://api.groq.com/openai/v1"},
-    {"together_ai", "https://api.together.xyz/v1"},
-    {"fireworks_ai", "https://api.fireworks.ai/inference/v1"},
-    {"openrouter", "https://openrouter.ai/api/v1"},
-    {"xai", "https://api.x.ai/v1"},
-    {"gemini", "https://generativelanguage.googleapis.com/v1beta/openai"},
-    {"ollama", "http://127.0.0.1:11434/v1"},
-    {"ollama_chat", "http://127.0.0.1:11434/v1"},
-    {"hosted_vllm", ""},  // Wherever its api_base says.
-    {"custom_openai", ""},
+    {"openai", "https://api.openai.com/v1", ""},
+    {"anthropic", "https://api.anthropic.com/v1", "anthropic"},
+    {"azure", "", "azure"},
+    {"deepseek", "https://api.deepseek.com/v1", "deepseek"},
+    {"mistral", "https://api.mistral.ai/v1", "mistral"},
+    {"groq", "https://api.groq.com/openai/v1", ""},
+    {"together_ai", "https://api.together.xyz/v1", ""},
+    {"fireworks_ai", "https://api.fireworks.ai/inference/v1", ""},
+    {"openrouter", "https://openrouter.ai/api/v1", ""},
+    {"xai", "https://api.x.ai/v1", ""},
+    {"gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "gemini"},
+    {"ollama", "http://127.0.0.1:11434/v1", "ollama"},
+    {"ollama_chat", "http://127.0.0.1:11434/v1", "ollama"},
+    {"hosted_vllm", "", "vllm"},
+    {"custom_openai", "", ""},
 };
+
+// What LiteLLM calls a mode, and the endpoint of ours.
+constexpr std::pair<std::string_view, std::string_view> kModes[] = {
+    {"embedding", "embeddings"},
+    {"completion", "completions"},
+    {"moderation", "moderations"},
+    {"rerank", "rerank"},
+};
+
+const Address* address_of(std::string_view provider) {
+  for (const Address& address : kAddresses) {
+    if (address.provider == provider) return &address;
+  }
+  return nullptr;
+}
 
 std::string text_at(const Node* node, std::string_view key) {
   const Node* found = node ? node->find(key) : nullptr;
@@ -109,23 +128,33 @@ class Importing {
     const std::string upstream = slash == std::string::npos ? path : path.substr(slash + 1);
     if (served.empty() || upstream.empty()) return "";
     std::string base = text_at(params, "api_base");
-    bool known = false;
-    for (const Address& address : kAddresses) {
-      if (address.provider != provider) continue;
-      known = true;
-      if (base.empty()) base = address.base_url;
-    }
-    if (!known || base.empty()) {
+    const Address* address = address_of(provider);
+    if (address && base.empty()) base = address->base_url;
+    if (!address || base.empty()) {
       note(served + ": `" + provider +
-           "` does not speak OpenAI's protocol, or has no api_base: left out");
+           "` speaks a protocol that is not known here, or has no api_base: left out");
       return "";
     }
     const std::string name = unique(served);
     std::string yaml = "  " + name + ":\n    kind: provider\n    base_url: " + base + "\n";
+    yaml += manner_of(model, *params, *address);
     if (const std::string key = text_at(params, "api_key"); !key.empty())
       yaml += "    key: " + secret(key, upper(name) + "_KEY") + "\n";
     yaml += "    serves: {\"" + served + "\": \"" + upstream + "\"}\n";
     return yaml + price_of(model, *params, name) + limits_of(model, *params);
+  }
+
+  // How it is spoken to, and what it answers where that is not chat.
+  static std::string manner_of(const Node& model, const Node& params, const Address& address) {
+    std::string yaml;
+    if (!address.dialect.empty()) yaml = "    dialect: " + std::string(address.dialect) + "\n";
+    if (const std::string version = text_at(&params, "api_version"); !version.empty())
+      yaml += "    api_version: " + version + "\n";
+    const std::string mode = text_at(model.find("model_info"), "mode");
+    for (const auto& [name, endpoint] : kModes) {
+      if (name == mode) yaml += "    endpoints: " + std::string(endpoint) + "\n";
+    }
+    return yaml;
   }
 
   // In litellm_params or in model_info.

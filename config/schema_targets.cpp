@@ -4,6 +4,7 @@
 namespace spillway::config {
 namespace {
 
+constexpr double kPriceMost = 1e13;  // 10,000 usd: sums of millions of answers stay numbers.
 constexpr double kMillisecond = 1e6;
 constexpr double kSecond = 1e9;
 constexpr double kHour = 3600e9;
@@ -142,6 +143,7 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
      field<&LocalTarget::synthetic_slowdown>()},
     {{.key = "cost_per_hour",
       .kind = Kind::money,
+      .range = {0, kPriceMost},
       .sentence = "Hardware, power and care; for reports, it does not steer."},
      field<&LocalTarget::cost_per_hour>()},
 };
@@ -174,21 +176,25 @@ const std::vector<Row<ProviderTarget>> kProviderRows = {
      field<&ProviderTarget::serves>()},
     {{.key = "price_per_million.input",
       .kind = Kind::money,
+      .range = {0, kPriceMost},
       .required = true,
       .sentence = "For a million prompt tokens."},
      field<&ProviderTarget::price, &Price::input_per_million>()},
     {{.key = "price_per_million.output",
       .kind = Kind::money,
+      .range = {0, kPriceMost},
       .required = true,
       .sentence = "For a million completion tokens."},
      field<&ProviderTarget::price, &Price::output_per_million>()},
     {{.key = "price_per_million.cached_input",
       .kind = Kind::money,
+      .range = {0, kPriceMost},
       .fallback_sentence = "price_per_million.input",
       .sentence = "For a million prompt tokens that the provider's cache supplied."},
      field<&ProviderTarget::price, &Price::cached_input_per_million>()},
     {{.key = "price_per_request",
       .kind = Kind::money,
+      .range = {0, kPriceMost},
       .sentence = "For a request, besides its tokens."},
      field<&ProviderTarget::price, &Price::per_request>()},
     {{.key = "catalogued_as",

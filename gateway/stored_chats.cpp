@@ -12,6 +12,7 @@ namespace spillway {
 namespace {
 
 constexpr int kPageMax = 100;
+constexpr std::size_t kMetadataMax = 16;  // Pairs that a completion may have.
 
 // metadata[key]=value, as often as there are.
 std::vector<std::pair<std::string, std::string>> metadata_in(std::string_view query) {
@@ -35,6 +36,11 @@ Result<stored::ChatQuery> query_of(const http::Request& raw) {
   query.after = raw.parameter("after");
   query.model = raw.parameter("model");
   query.metadata = metadata_in(raw.query);
+  if (query.metadata.size() > kMetadataMax) {
+    return Error{Errc::invalid_request,
+                 "may be filtered by at most " + std::to_string(kMetadataMax) + " pairs",
+                 "metadata", std::nullopt};
+  }
   const auto newest = newest_first(raw, false);
   if (!newest) return newest.error();
   query.newest_first = *newest;

@@ -74,8 +74,13 @@ Result<std::unique_ptr<Outbox>> Outbox::open(const std::string& path, std::size_
   const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
   if (file < 0) return failure(path, std::strerror(errno));
   Head head{};
-  const bool is_new = pread(file, &head, sizeof head, 0) != sizeof head || head.magic != kMagic ||
-                      head.slot_bytes != sizeof(Slot);
+  const bool is_new = pread(file, &head, sizeof head, 0) != sizeof head || head.magic == 0;
+  if (!is_new && (head.magic != kMagic || head.slot_bytes != sizeof(Slot))) {
+    ::close(file);
+    return failure(path,
+                   "is of another version: let that one book what it holds (start it, and "
+                   "stop it with SIGTERM), then remove the file");
+  }
   auto mapping = std::make_unique<Mapping>();
   mapping->slots = is_new ? slots : head.slots;
   mapping->bytes = kHeadBytes + mapping->slots * sizeof(Slot);

@@ -96,7 +96,7 @@ std::optional<int> Fields::integer(std::string_view name, int min, int max) {
   }
   const double number = value->get<double>();  // Exact wherever it matters: the range is an int's.
   if (number >= min && number <= max) return static_cast<int>(number);
-  const bool open_ended = max == std::numeric_limits<int>::max();
+  const bool open_ended = max == std::numeric_limits<int>::max() && number < min;
   fail(name, open_ended ? "must be at least " + std::to_string(min)
                         : "must be between " + std::to_string(min) + " and " + std::to_string(max));
   return std::nullopt;

@@ -50,6 +50,29 @@ TEST(ImportLiteLlm, CarriesOverWhatCanBeSaid) {
   EXPECT_THAT(imported.yaml, HasSubstr("litellm: {budget: {month: 100usd, hard: true}}"));
 }
 
+TEST(ImportLiteLlm, NamesTheDialectAndTheEndpoint) {
+  const std::string yaml = import_litellm(R"(
+model_list:
+  - model_name: claude
+    litellm_params: {model: anthropic/claude-x, api_key: os.environ/A}
+    model_info: {input_cost_per_token: 3e-06, output_cost_per_token: 1.5e-05}
+  - model_name: eu
+    litellm_params: {model: azure/gpt, api_base: "https://x.example", api_version: "2025-01-01"}
+    model_info: {input_cost_per_token: 1e-06, output_cost_per_token: 1e-06}
+  - model_name: vectors
+    litellm_params: {model: openai/e, api_key: os.environ/A}
+    model_info: {mode: embedding, input_cost_per_token: 1e-08, output_cost_per_token: 0}
+)")
+                               .yaml;
+  const Loaded loaded = load_text(yaml, "imported.yaml", everything());
+  ASSERT_TRUE(loaded.settings) << to_string(loaded.problems.front());
+  const auto& providers = loaded.settings->providers;
+  EXPECT_EQ(providers[0].dialect, "anthropic");
+  EXPECT_EQ(providers[1].dialect, "azure");
+  EXPECT_EQ(providers[1].api_version, "2025-01-01");
+  EXPECT_THAT(yaml, HasSubstr("endpoints: embeddings"));
+}
+
 TEST(ImportLiteLlm, NeverCarriesASecret) {
   const Imported imported = import_litellm(kProxy);
   EXPECT_THAT(imported.yaml, Not(HasSubstr("sk-proj")));
