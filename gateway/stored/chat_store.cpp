@@ -6,6 +6,7 @@ namespace spillway::stored {
 namespace {
 
 constexpr std::int64_t kKeptSeconds = 30LL * 24 * 3600;
+constexpr std::int64_t kPageBytes = 32 << 20;  // From which on a page ends early.
 
 const std::vector<std::string> kVersions = {
     "CREATE TABLE chats (place INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, "
@@ -13,7 +14,10 @@ const std::vector<std::string> kVersions = {
     "NULL, "
     "body TEXT NOT NULL);"
     "CREATE INDEX chats_of_tenant ON chats (tenant, place);"
-    "CREATE INDEX chats_by_age ON chats (created);"};
+    "CREATE INDEX chats_by_age ON chats (created);",
+    "ALTER TABLE chats ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE chats SET bytes = length(messages) + length(body);"
+    "CREATE INDEX bytes_of_tenant ON chats (tenant, place, bytes);"};
 
 constexpr std::string_view kColumns =
     "SELECT id, tenant, model, created, metadata, messages, body FROM chats ";
@@ -24,6 +28,10 @@ wire::KeptChat chat_of(const store::Statement& row) {
           std::string(row.text(6))};
 }
 
+std::int64_t bytes_of(const wire::KeptChat& chat) {
+  return static_cast<std::int64_t>(chat.messages.size() + chat.body.size());
+}
+
 Error no_such(const std::string& id) {
   return {Errc::not_found, "there is no stored completion '" + id + "'", "completion_id",
           std::nullopt};
@@ -31,10 +39,11 @@ Error no_such(const std::string& id) {
 
 }  // namespace
 
-Result<std::unique_ptr<ChatStore>> ChatStore::open(const std::string& path) {
+Result<std::unique_ptr<ChatStore>> ChatStore::open(const std::string& path,
+                                                   std::int64_t tenant_max) {
   auto database = store::Database::open(path, kVersions);
   if (!database) return database.error();
-  return std::unique_ptr<ChatStore>(new ChatStore(std::move(*database)));
+  return std::unique_ptr<ChatStore>(new ChatStore(std::move(*database), tenant_max));
 }
 
 Result<void> ChatStore::put(const wire::KeptChat& chat, std::int64_t now) {
@@ -43,11 +52,23 @@ Result<void> ChatStore::put(const wire::KeptChat& chat, std::int64_t now) {
   auto forgotten = old->bind(0, now - kKeptSeconds).run();
   if (!forgotten) return forgotten.error();
   auto insert = database_.prepare(
-      "INSERT INTO chats (id, tenant, model, created, metadata, messages, body) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?)");
+      "INSERT INTO chats (id, tenant, model, created, metadata, messages, body, bytes) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
   if (!insert) return insert.error();
   insert->bind(0, chat.id).bind(1, chat.tenant).bind(2, chat.model).bind(3, chat.created);
-  return insert->bind(4, chat.metadata).bind(5, chat.messages).bind(6, chat.body).run();
+  insert->bind(4, chat.metadata).bind(5, chat.messages).bind(6, chat.body);
+  const auto inserted = insert->bind(7, bytes_of(chat)).run();
+  return inserted ? make_room(chat.tenant) : inserted;
+}
+
+// The oldest go.
+Result<void> ChatStore::make_room(const std::string& tenant) {
+  auto old = database_.prepare(
+      "DELETE FROM chats WHERE place IN (SELECT place FROM (SELECT place, sum(bytes) OVER (ORDER "
+      "BY "
+      "place DESC) AS newer FROM chats WHERE tenant = ?1) WHERE newer > ?2)");
+  if (!old) return old.error();
+  return old->bind(0, tenant).bind(1, tenant_max_).run();
 }
 
 Result<wire::KeptChat> ChatStore::find(const std::string& tenant, const std::string& id) {
@@ -97,15 +118,18 @@ Result<ChatPage> ChatStore::list(const std::string& tenant, const ChatQuery& que
     select->bind(place, query.metadata[i].first).bind(place + 1, query.metadata[i].second);
   }
   ChatPage page;
+  std::int64_t bytes = 0;
   while (true) {
     const auto there = select->step();
     if (!there) return there.error();
     if (!*there) return page;
-    if (static_cast<int>(page.chats.size()) == query.limit) {
+    const bool full = static_cast<int>(page.chats.size()) == query.limit || bytes > kPageBytes;
+    if (full) {
       page.has_more = true;
       return page;
     }
     page.chats.push_back(chat_of(*select));
+    bytes += bytes_of(page.chats.back());
   }
 }
 

@@ -1,6 +1,7 @@
 // The stored chat completions, in a database of their own.
 //
-// On the disk's thread once opened. Each tenant sees its own; what is older than 30 days is gone.
+// On the disk's thread once opened. Each tenant sees its own; what is older than 30 days is gone,
+// and the oldest of a tenant that has more than it may.
 #pragma once
 
 #include "gateway/store/database.h"
@@ -29,8 +30,9 @@ struct ChatPage {
 
 class ChatStore {
  public:
-  // Of the file, created if it is not there.
-  static Result<std::unique_ptr<ChatStore>> open(const std::string& path);
+  // Of the file, created if it is not there. `tenant_max`: bytes of one tenant's.
+  static Result<std::unique_ptr<ChatStore>> open(const std::string& path,
+                                                 std::int64_t tenant_max = 256LL << 20);
 
   Result<void> put(const wire::KeptChat& chat, std::int64_t now);
 
@@ -43,9 +45,13 @@ class ChatStore {
   Result<ChatPage> list(const std::string& tenant, const ChatQuery& query);
 
  private:
-  explicit ChatStore(store::Database database) : database_(std::move(database)) {}
+  ChatStore(store::Database database, std::int64_t tenant_max)
+      : database_(std::move(database)), tenant_max_(tenant_max) {}
+
+  Result<void> make_room(const std::string& tenant);
 
   store::Database database_;
+  const std::int64_t tenant_max_;
 };
 
 }  // namespace spillway::stored
