@@ -94,7 +94,7 @@ class References {
                      "is a second local target: one engine runs in this process");
     }
     for (const LocalTarget& local : settings_.local) {
-      check_parallel(local);
+      check_executor(local);
       if (local.executor == "synthetic" || !local.model_path.empty()) continue;
       const std::string path = "targets." + local.name + ".model";
       const auto& problems = reader_.problems();
@@ -104,9 +104,23 @@ class References {
     }
   }
 
-  void check_parallel(const LocalTarget& local) {
-    if (local.tensor_parallel == 1 || local.executor == "cuda") return;
-    reader_.report("targets." + local.name + ".tensor_parallel", "takes executor: cuda");
+  // What an executor does not do.
+  void check_executor(const LocalTarget& local) {
+    const auto refuse = [&](const char* key, const char* what) {
+      reader_.report("targets." + local.name + "." + key, what);
+    };
+    const std::string& precision = local.precision;
+    if (local.executor == "cuda") {
+      const bool integer = precision == "int8" || precision == "int4";
+      if (precision == "fp32") refuse("precision", "takes executor: torch");
+      if (integer && local.tensor_parallel != 1) {
+        refuse("tensor_parallel", "takes precision: bf16 or fp8; int8 and int4 run on one GPU");
+      }
+      return;
+    }
+    if (precision == "fp8" || precision == "int4") refuse("precision", "takes executor: cuda");
+    if (local.tensor_parallel != 1) refuse("tensor_parallel", "takes executor: cuda");
+    if (local.kv_cache != "bf16") refuse("kv_cache", "takes executor: cuda");
   }
 
   void check_key(const Key& key) {

@@ -43,13 +43,25 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
      field<&LocalTarget::serves>()},
     {{.key = "precision",
       .kind = Kind::word,
-      .words = {"bf16", "fp8", "fp32", "int8"},
+      .words = {"auto", "bf16", "fp32", "fp8", "int4", "int8"},
       .reload = Reload::restart,
       .sentence =
-          "Of executor: torch. int8: the file's own 4 or 8 bits, by our kernels; bf16, fp32: "
-          "by LibTorch's. Of executor: cuda. fp8: the layers' matrices in 8 bits, half the memory; "
-          "anything else: bf16."},
+          "Of executor: torch. int8 (auto): the file's own 4 or 8 bits, by our kernels; bf16, "
+          "fp32: "
+          "by LibTorch's. Of executor: cuda, the layers' matrices, made at start of what the file "
+          "has: bf16 (auto); fp8, int8: half the memory; int4, a scale for each 128 weights: a "
+          "quarter. fp8 is the fastest for many requests at once, int4 for few; int8 and int4 run "
+          "on one GPU. `spillway quantize --report` says what each costs in memory and answers."},
      field<&LocalTarget::precision>()},
+    {{.key = "kv_cache",
+      .kind = Kind::word,
+      .words = {"bf16", "fp8"},
+      .reload = Reload::restart,
+      .sentence =
+          "Of executor: cuda, how keys and values are kept. fp8: in half the memory, with a "
+          "scale for each head of a token, and read twice as fast; executor: torch keeps 16 "
+          "bits."},
+     field<&LocalTarget::kv_cache>()},
     {{.key = "threads",
       .kind = Kind::count,
       .range = {0, 1024},

@@ -158,7 +158,8 @@ struct LocalTarget {
   std::string executor = "torch";
   std::string model_path;  // A GGUF file (Hugging Face folders come with a later version).
   std::vector<ServedModel> serves;
-  std::string precision = "int8";  // int8 | bf16 | fp32 | fp8
+  std::string precision = "auto";  // auto | fp32 | bf16 | fp8 | int8 | int4
+  std::string kv_cache = "bf16";   // bf16 | fp8
   int threads = 0;                 // 0: all cores.
   int tensor_parallel = 1;         // GPUs that compute each layer together.
   int sequences_max = 8;

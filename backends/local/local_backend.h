@@ -8,6 +8,7 @@
 #include "backends/contract/backend.h"
 #include "backends/contract/engine_counters.h"
 #include "backends/contract/status.h"
+#include "backends/local/quantize/precision.h"
 #include "config/settings.h"
 
 #include <cstdint>
@@ -75,6 +76,9 @@ class LocalBackend final : public Backend {
 
 // The prior in the units of StepModel.
 StepModel step_model_of(const config::StepPrior& prior);
+
+// Of its weights: what `precision` says, or what its executor does best.
+Precision precision_of(const config::LocalTarget& target);
 
 // What can be said of the target's model file without loading it: whether tensor_parallel GPUs can
 // share it. invalid_request names the numbers that can. Requires: the file can be read.

@@ -50,7 +50,8 @@ Result<std::unique_ptr<Executor>> load_on_torch(const config::LocalTarget& targe
                                                 const loader::GgufFile& file) {
   const auto cores = static_cast<int>(std::thread::hardware_concurrency());
   const int threads = target.threads > 0 ? target.threads : std::max(1, cores);
-  return load_executor(file, {target.precision, threads, kv_blocks_of(target)});
+  const std::string precision(name_of(precision_of(target)));
+  return load_executor(file, {precision, threads, kv_blocks_of(target)});
 }
 constexpr Load kTorch = load_on_torch;
 #else
@@ -64,7 +65,8 @@ Result<std::unique_ptr<Executor>> load_on_cuda(const config::LocalTarget& target
   options.kv_blocks = kv_blocks_of(target);
   options.sequences_max = target.sequences_max;
   options.step_tokens_max = std::max(target.step_tokens_max, target.sequences_max);
-  options.e4m3 = target.precision == "fp8";
+  options.precision = precision_of(target);
+  options.kv_e4m3 = target.kv_cache == "fp8";
   return cuda::load_cuda_executor(file, options, target.context_max, target.tensor_parallel);
 }
 constexpr Load kCuda = load_on_cuda;
@@ -101,6 +103,11 @@ Error not_built(const config::LocalTarget& target, const FileExecutor& executor)
 }
 
 }  // namespace
+
+Precision precision_of(const config::LocalTarget& target) {
+  const Precision usual = target.executor == "cuda" ? Precision::bf16 : Precision::int8;
+  return precision_named(target.precision).value_or(usual);
+}
 
 Result<void> check_local_target(const config::LocalTarget& target) {
   if (target.tensor_parallel == 1) return {};

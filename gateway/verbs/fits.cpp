@@ -13,20 +13,31 @@ namespace spillway::verbs {
 namespace {
 
 constexpr double kGiB = 1 << 30;
-constexpr std::int64_t kKvBytesPerValue = 2;       // At the least; the CPU keeps them wider.
 constexpr double kArticleBytesPerParameter = 4.5;  // "About 45 GB for 10 B parameters".
 
 struct Precision {
   std::string_view name;
   double bytes;  // A parameter.
 };
-constexpr Precision kPrecisions[] = {{"fp32", 4.0}, {"bf16", 2.0}, {"int8", 1.0}, {"fp8", 1.0}};
+constexpr Precision kPrecisions[] = {
+    {"fp32", 4.0}, {"bf16", 2.0}, {"int8", 1.0}, {"fp8", 1.0}, {"int4", 0.52}};
 
 double bytes_of(std::string_view precision) {
   for (const Precision& one : kPrecisions) {
     if (one.name == precision) return one.bytes;
   }
   return 1.0;
+}
+
+// What `precision` says, or what the executor makes of "auto".
+std::string_view precision_in(const config::LocalTarget& target) {
+  if (target.precision != "auto") return target.precision;
+  return target.executor == "cuda" ? "bf16" : "int8";
+}
+
+// A head's key or value of one token, at the least; the CPU keeps them wider.
+std::int64_t kv_line_bytes(const config::LocalTarget& target, int head_width) {
+  return target.kv_cache == "fp8" ? head_width + 4 : 2 * head_width;
 }
 
 std::string in_gib(double bytes) {
@@ -44,15 +55,15 @@ std::int64_t number_in(const char* path, std::string_view label) {
   return file >> number ? number : std::numeric_limits<std::int64_t>::max();
 }
 
-std::string what_would_fit(const MemoryNeed& need, const std::string& precision,
+std::string what_would_fit(const config::LocalTarget& target, const MemoryNeed& need,
                            std::int64_t bytes) {
   std::string options;
-  const double per_parameter = bytes_of(precision);
+  const double per_parameter = bytes_of(precision_in(target));
   const double kv = static_cast<double>(need.kv_token_bytes * need.kv_tokens);
   for (const Precision& one : kPrecisions) {
     const double needed = one.bytes * static_cast<double>(need.parameters) + kv;
-    if (one.bytes >= per_parameter || one.name == "fp8" || needed > static_cast<double>(bytes))
-      continue;
+    const bool taken = one.name != "fp8" && (one.name != "int4" || target.executor == "cuda");
+    if (!taken || one.bytes >= per_parameter || needed > static_cast<double>(bytes)) continue;
     options = "precision " + std::string(one.name) + " (" + in_gib(needed) + ")";
     break;
   }
@@ -79,10 +90,9 @@ Result<MemoryNeed> memory_need(const config::LocalTarget& target) {
   MemoryNeed need;
   for (const loader::Tensor& tensor : file->tensors())
     need.parameters += tensor.rows() * tensor.columns();
-  need.weight_bytes =
-      static_cast<std::int64_t>(bytes_of(target.precision) * static_cast<double>(need.parameters));
-  need.kv_token_bytes =
-      std::int64_t{2} * arch->layers * arch->kv_heads * arch->head_width * kKvBytesPerValue;
+  need.weight_bytes = static_cast<std::int64_t>(bytes_of(precision_in(target)) *
+                                                static_cast<double>(need.parameters));
+  need.kv_token_bytes = 2 * arch->layers * arch->kv_heads * kv_line_bytes(target, arch->head_width);
   need.kv_tokens = target.kv_tokens_max;
   return need;
 }
@@ -99,11 +109,11 @@ std::optional<std::string> does_not_fit(const config::LocalTarget& target, const
   if (need.bytes() <= bytes) return std::nullopt;
   const double article = kArticleBytesPerParameter * static_cast<double>(need.parameters);
   return "cannot fit: " + in_gib(static_cast<double>(need.weight_bytes)) + " of weights as " +
-         target.precision + " and " +
+         std::string(precision_in(target)) + " and " +
          in_gib(static_cast<double>(need.kv_token_bytes * need.kv_tokens)) + " of KV cache for " +
          std::to_string(need.kv_tokens) + " tokens, of " + in_gib(static_cast<double>(bytes)) +
          " (the rule of 45 GB for 10 B parameters: " + in_gib(article) +
-         "). What would: " + what_would_fit(need, target.precision, bytes);
+         "). What would: " + what_would_fit(target, need, bytes);
 }
 
 }  // namespace spillway::verbs

@@ -59,9 +59,10 @@ class Prompts:
         self.count = 0
         self.more = {}  # What each question has besides.
 
-    def request(self, seed, out_tokens):
+    def request(self, seed, out_tokens, ending=""):
+        """Two of one seed differ in their endings alone."""
         rng = random.Random(seed)
-        text = f"Story {seed:09d}:" + "".join(" " + rng.choice(self.words) for _ in range(self.count))
+        text = f"Story {seed:09d}:" + "".join(" " + rng.choice(self.words) for _ in range(self.count)) + ending
         return post("/v1/chat/completions", {"model": "model", "messages": [{"role": "user", "content": text}],
                                              "max_tokens": out_tokens} | self.more)
 

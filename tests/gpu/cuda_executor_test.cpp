@@ -17,7 +17,8 @@ using local::cuda::CudaExecutorOptions;
 
 // An executor and the reference with the same random weights.
 struct Pair {
-  explicit Pair(const std::string& kind, bool graphs = true, int skinny_rows_max = 4)
+  explicit Pair(const std::string& kind, bool graphs = true, int skinny_rows_max = 4,
+                bool kv_e4m3 = false)
       : shape(small_shape(kind)) {
     auto weights = DecoderWeights::allocate(shape);
     EXPECT_TRUE(weights);
@@ -28,6 +29,7 @@ struct Pair {
     options.step_tokens_max = 128;
     options.skinny_rows_max = skinny_rows_max;
     options.graphs = graphs;
+    options.kv_e4m3 = kv_e4m3;
     auto made = make_cuda_executor(shape, options, std::move(*weights));
     EXPECT_TRUE(made) << (made ? "" : made.error().message);
     executor = std::move(*made);
@@ -41,21 +43,32 @@ struct Pair {
 class Architectures : public testing::TestWithParam<const char*> {};
 
 // A prompt in chunks, then token by token: every row of logits is the reference's.
+void expect_chunks_and_decodes(Pair pair, double tolerance, const char* what) {
+  auto free = shuffled_blocks();
+  Running sequence(1, 75, pair.shape.vocabulary, free);
+  const auto expected = pair.reference->logits(sequence.all);
+  for (const int tokens : {20, 17, 24, 2, 1, 1, 1, 1, 8}) {
+    const std::size_t from = std::size_t(sequence.done) * pair.shape.vocabulary;
+    const Slice slice = sequence.next(tokens, tokens);
+    const auto result = pair.executor->run(std::span(&slice, 1));
+    ASSERT_TRUE(result) << result.error().message;
+    expect_rows(result->logits,
+                std::span(expected).subspan(from, std::size_t(tokens) * pair.shape.vocabulary),
+                pair.shape.vocabulary, what, tolerance);
+  }
+}
+
 TEST_P(Architectures, ChunksAndDecodesMatchTheReference) {
   for (const int skinny : {0, 16}) {
-    Pair pair(GetParam(), true, skinny);
-    auto free = shuffled_blocks();
-    Running sequence(1, 75, pair.shape.vocabulary, free);
-    const auto expected = pair.reference->logits(sequence.all);
-    for (const int tokens : {20, 17, 24, 2, 1, 1, 1, 1, 8}) {
-      const std::size_t from = std::size_t(sequence.done) * pair.shape.vocabulary;
-      const Slice slice = sequence.next(tokens, tokens);
-      const auto result = pair.executor->run(std::span(&slice, 1));
-      ASSERT_TRUE(result) << result.error().message;
-      expect_rows(result->logits,
-                  std::span(expected).subspan(from, std::size_t(tokens) * pair.shape.vocabulary),
-                  pair.shape.vocabulary, GetParam());
-    }
+    expect_chunks_and_decodes(Pair(GetParam(), true, skinny), kLogitTolerance, GetParam());
+  }
+}
+
+// The reference keeps keys and values in full.
+TEST_P(Architectures, ChunksAndDecodesOverPagesOfE4m3AreNearTheReference) {
+  for (const int skinny : {0, 16}) {
+    expect_chunks_and_decodes(Pair(GetParam(), true, skinny, true), 8 * kLogitTolerance,
+                              GetParam());
   }
 }
 

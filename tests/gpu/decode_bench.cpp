@@ -2,7 +2,8 @@
 // included: prompts, decodes by batch size, and prompts beside decodes. One line each, with the
 // share of the card's ceilings.
 //
-// usage: gpu_decode_bench MODEL [--gpus N] [--fp8] [--eager] [--skinny ROWS] [--batches 1,32,128]
+// usage: gpu_decode_bench MODEL [--gpus N] [--fp8 | --int8 | --int4] [--kv-fp8] [--eager] [--skinny
+// ROWS] [--batches 1,32,128]
 // [--profile CHUNK]; MODEL is qwen3-0.6b or r1-qwen-7b
 #include "backends/local/cuda/cuda_executor.h"
 #include "backends/local/sample/sampler.h"
@@ -36,7 +37,8 @@ struct Arguments {
   std::vector<int> batches = {1, 32, 128};
   int skinny = 8;
   bool graphs = true;
-  bool e4m3 = false;
+  local::Precision precision = local::Precision::bf16;
+  bool kv_e4m3 = false;
   int gpus = 1;      // That compute together; shares are of one.
   int profile = -1;  // For a profiler: marks the last step beside a prompt of so many tokens.
 };
@@ -66,8 +68,9 @@ class Bench {
     options.kv_blocks = options.sequences_max * kBlocksEach;
     options.step_tokens_max = 8 * kPrompt;
     options.graphs = arguments.graphs;
-    options.e4m3 = arguments.e4m3;
-    weight_bytes_ = body_bytes_ * (arguments.e4m3 ? 0.5 : 1.0) + head_bytes_;
+    options.precision = arguments.precision;
+    options.kv_e4m3 = arguments.kv_e4m3;
+    weight_bytes_ = body_bytes_ / 2 * bytes_each(arguments.precision) + head_bytes_;
     options.skinny_rows_max = arguments.skinny;
     auto executor = make_executor(options, std::move(*weights));
     if (!executor) {
@@ -98,13 +101,21 @@ class Bench {
   }
 
  private:
+  // Of a weight; the scales of rows do not count.
+  static double bytes_each(Precision precision) {
+    return double(matrix_bytes(precision, 1, 1 << 20)) / (1 << 20);
+  }
   static double now() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
         .count();
   }
   std::string mode() const {
     const std::string gpus = arguments_.gpus > 1 ? std::to_string(arguments_.gpus) + " GPUs " : "";
-    return gpus + (arguments_.e4m3 ? "fp8 " : "") + (arguments_.graphs ? "graphs" : "eager");
+    return gpus +
+           (arguments_.precision != Precision::bf16
+                ? std::string(name_of(arguments_.precision)) + " "
+                : "") +
+           (arguments_.kv_e4m3 ? "kv fp8 " : "") + (arguments_.graphs ? "graphs" : "eager");
   }
 
   Sequence fresh() {
@@ -205,10 +216,17 @@ class Bench {
     return step(who, slices);
   }
 
-  double kv_bytes(const std::vector<Sequence>& sequences) const {
+  static double keys_of(const std::vector<Sequence>& sequences) {
     double keys = 0;
     for (const Sequence& sequence : sequences) keys += sequence.done;
-    return keys * 4.0 * shape_.layers * shape_.kv_heads * shape_.head_width;
+    return keys;
+  }
+
+  double kv_bytes(const std::vector<Sequence>& sequences) const {
+    const double keys = keys_of(sequences);
+    const double width = shape_.head_width;
+    const double line = arguments_.kv_e4m3 ? width + sizeof(float) : 2.0 * width;
+    return keys * 2.0 * shape_.layers * shape_.kv_heads * line;
   }
 
   void decode(int batch) {
@@ -218,8 +236,7 @@ class Bench {
       const double took = decode_step(sequences, nullptr, 0);
       if (i >= 4) seconds.push_back(took);
     }
-    const double keys =
-        kv_bytes(sequences) / (4.0 * shape_.layers * shape_.kv_heads * shape_.head_width);
+    const double keys = keys_of(sequences);
     report("decode " + std::to_string(batch), median(seconds), batch,
            weight_bytes_ + kv_bytes(sequences), operations(batch, batch, keys));
   }
@@ -240,8 +257,7 @@ class Bench {
       if (marked) check(cudaProfilerStop(), "profiler");
       if (i >= 2) seconds.push_back(took);
     }
-    const double keys =
-        kv_bytes(sequences) / (4.0 * shape_.layers * shape_.kv_heads * shape_.head_width);
+    const double keys = keys_of(sequences);
     report(std::to_string(batch) + " beside prompt of " + std::to_string(chunk), median(seconds),
            batch + chunk, weight_bytes_ + kv_bytes(sequences),
            operations(batch + chunk, batch, keys + chunk * (chunk + 1) / 2.0));
@@ -263,8 +279,10 @@ Arguments parse(int argc, char** argv) {
     const std::string word = argv[i];
     if (word == "--eager") {
       arguments.graphs = false;
-    } else if (word == "--fp8") {
-      arguments.e4m3 = true;
+    } else if (word == "--fp8" || word == "--int8" || word == "--int4") {
+      arguments.precision = *local::precision_named(word.substr(2));
+    } else if (word == "--kv-fp8") {
+      arguments.kv_e4m3 = true;
     } else if (word == "--gpus" && i + 1 < argc) {
       arguments.gpus = std::atoi(argv[++i]);
     } else if (word == "--profile" && i + 1 < argc) {

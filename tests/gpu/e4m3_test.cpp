@@ -168,9 +168,18 @@ void expect_skinny(int tokens, int n, int k, int epilogue, bool norm, float x_si
   DeviceArray<float> d_float(std::size_t(tokens) * n);
   if (epilogue != kAddBf16) check(cudaMemset(d_out.get(), 0xff, d_out.bytes()), "poison");
   void* out = epilogue == kStoreFloat ? static_cast<void*>(d_float.get()) : d_out.get();
-  const SkinnyLinear args = {
-      out,  d_x.get(), weights.d_bytes.get(), norm ? d_norm.get() : nullptr, tokens, n, k,
-      0.0f, epilogue,  weights.d_scales.get()};
+  const SkinnyLinear args = {out,
+                             d_x.get(),
+                             weights.d_bytes.get(),
+                             norm ? d_norm.get() : nullptr,
+                             tokens,
+                             n,
+                             k,
+                             0.0f,
+                             epilogue,
+                             weights.d_scales.get(),
+                             0,
+                             kE4m3};
   ASSERT_EQ(spillway_skinny_linear(&args, nullptr), 0);
   std::vector<double> expected;
   for (int t = 0; t < tokens; ++t) {
@@ -306,7 +315,7 @@ double worst_error(bool qwen3, const std::vector<int>& chunks) {
   auto weights = DecoderWeights::allocate(shape);
   EXPECT_TRUE(weights);
   DecoderReference reference(shape, **weights);
-  const auto smaller = (*weights)->in_e4m3(shape);
+  const auto smaller = (*weights)->packed(shape, local::Precision::fp8);
   EXPECT_TRUE(smaller);
   EXPECT_LT((*smaller)->bytes(), (*weights)->bytes());
   take_quantized(reference, **smaller);
@@ -314,7 +323,7 @@ double worst_error(bool qwen3, const std::vector<int>& chunks) {
   options.kv_blocks = 16;
   options.sequences_max = 64;  // As many rows of logits.
   options.step_tokens_max = 128;
-  options.e4m3 = true;
+  options.precision = local::Precision::fp8;
   auto executor = make_cuda_executor(shape, options, std::move(*weights));
   EXPECT_TRUE(executor);
   std::vector<std::int32_t> tokens;

@@ -56,15 +56,24 @@ struct LinearShape {
   bool norm;
 };
 
-// In bf16, or E4M3: the same memory read as twice as many weights.
-void bench_skinny(GraphTimer& timer, const LinearShape& shape, int tokens, bool e4m3) {
+struct BenchFormat {
+  WeightFormat format;
+  const char* name;
+  int weights;  // In two bytes.
+};
+
+// The same memory read as more or fewer weights.
+void bench_skinny(GraphTimer& timer, const LinearShape& shape, int tokens,
+                  const BenchFormat& format) {
   const std::size_t rows = std::size_t(shape.n) * (shape.epilogue == kSiluMul ? 2 : 1);
-  const std::size_t elements = rows * shape.k / (e4m3 ? 2 : 1);  // Of two bytes.
+  const std::size_t elements = rows * shape.k / format.weights;  // Of two bytes.
   const int copies = static_cast<int>(std::max<std::size_t>(1, kRotation / (elements * 2)));
   auto& weight = noise(elements * copies);
   DeviceArray<Bf16> x(random_bf16(std::size_t(tokens) * shape.k));
   DeviceArray<Bf16> norm(random_bf16(shape.k, 0.1f, 1.0f));
-  DeviceArray<float> out(std::size_t(tokens) * shape.n), scales(std::vector<float>(rows, 1e-3f));
+  const std::size_t groups = format.format == kInt4 ? (shape.k + 127) / 128 : 1;
+  DeviceArray<float> out(std::size_t(tokens) * shape.n);
+  DeviceArray<float> scales(std::vector<float>(rows * groups, 1e-3f));
   check(cudaMemset(out.get(), 0, out.bytes()), "clear");
   const double us = timer.microseconds(std::max(copies, 8), [&](int i) {
     const SkinnyLinear args = {out.get(),
@@ -76,12 +85,13 @@ void bench_skinny(GraphTimer& timer, const LinearShape& shape, int tokens, bool 
                                shape.k,
                                1e-6f,
                                shape.epilogue,
-                               e4m3 ? scales.get() : nullptr};
+                               format.format == kBf16 ? nullptr : scales.get(),
+                               0,
+                               format.format};
     check(spillway_skinny_linear(&args, timer.stream()), shape.name);
   });
-  report(
-      std::string(e4m3 ? "fp8 skinny " : "skinny ") + shape.name + " M=" + std::to_string(tokens),
-      us, elements * 2.0, 0);
+  report(std::string(format.name) + "skinny " + shape.name + " M=" + std::to_string(tokens), us,
+         elements * 2.0, 0);
 }
 
 void bench_all_skinny(GraphTimer& timer) {
@@ -100,8 +110,12 @@ void bench_all_skinny(GraphTimer& timer) {
       {"0.6b head 151936x1024 norm float", 151936, 1024, kStoreFloat, true},
   };
   for (const auto& shape : shapes) {
-    for (const int tokens : {1, 2, 4, 8}) bench_skinny(timer, shape, tokens, false);
-    for (const int tokens : {1, 8}) bench_skinny(timer, shape, tokens, true);
+    for (const int tokens : {1, 2, 4, 8}) bench_skinny(timer, shape, tokens, {kBf16, "", 1});
+    for (const int tokens : {1, 8}) {
+      bench_skinny(timer, shape, tokens, {kE4m3, "fp8 ", 2});
+      bench_skinny(timer, shape, tokens, {kInt8, "int8 ", 2});
+      bench_skinny(timer, shape, tokens, {kInt4, "int4 ", 4});
+    }
   }
 }
 

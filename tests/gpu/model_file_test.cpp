@@ -19,7 +19,7 @@ constexpr double kShareMinE4m3 = 0.85;
 
 CudaExecutorOptions options_for(int skinny_rows_max, bool e4m3 = false) {
   CudaExecutorOptions options;
-  options.e4m3 = e4m3;
+  options.precision = e4m3 ? local::Precision::fp8 : local::Precision::bf16;
   options.kv_blocks = 64;
   options.skinny_rows_max = skinny_rows_max;
   return options;

@@ -58,12 +58,21 @@ class PagedCache {
 
   // Softmax(q · K) · V over the first `count` keys of a sequence.
   std::vector<double> attend(const Bf16* q, int sequence, int head, int count) const {
+    return attend(
+        q, sequence, head, count, [this](std::size_t i) { return double(keys[i]); },
+        [this](std::size_t i) { return double(values[i]); });
+  }
+
+  // The same where keys and values are what these say of an element.
+  template <class Key, class Value>
+  std::vector<double> attend(const Bf16* q, int sequence, int head, int count, Key key_of,
+                             Value value_of) const {
     const int kv_head = head / (shape_.q_heads / shape_.kv_heads);
     std::vector<double> scores(count);
     for (int key = 0; key < count; ++key) {
-      const Bf16* k = keys.data() + at(sequence, key, kv_head);
+      const std::size_t from = at(sequence, key, kv_head);
       double dot = 0.0;
-      for (int i = 0; i < shape_.width; ++i) dot += double(q[i]) * double(k[i]);
+      for (int i = 0; i < shape_.width; ++i) dot += double(q[i]) * key_of(from + i);
       scores[key] = dot * shape_.scale();
     }
     const double top = *std::max_element(scores.begin(), scores.end());
@@ -71,8 +80,8 @@ class PagedCache {
     std::vector<double> out(shape_.width, 0.0);
     for (int key = 0; key < count; ++key) {
       const double weight = std::exp(scores[key] - top);
-      const Bf16* v = values.data() + at(sequence, key, kv_head);
-      for (int i = 0; i < shape_.width; ++i) out[i] += weight * double(v[i]);
+      const std::size_t from = at(sequence, key, kv_head);
+      for (int i = 0; i < shape_.width; ++i) out[i] += weight * value_of(from + i);
       sum += weight;
     }
     for (double& value : out) value /= sum;

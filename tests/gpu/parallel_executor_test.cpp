@@ -23,7 +23,7 @@ DecoderShape shared_shape(const std::string& kind) {
 
 CudaExecutorOptions options_of(bool graphs, int skinny_rows_max, bool e4m3 = false) {
   CudaExecutorOptions options;
-  options.e4m3 = e4m3;
+  options.precision = e4m3 ? Precision::fp8 : Precision::bf16;
   options.kv_blocks = kBlocks;
   options.sequences_max = 24;
   options.step_tokens_max = 128;

@@ -3,11 +3,12 @@
 # not run again; delete its file to repeat it. Every measured line ends with the clock and the power seen right after it.
 #
 # usage: tests/gpu/run.sh [STAGE…]   all of them if none is named:
-#   check  sanitize  logits  kernels  model:NAME[:eager|:fp8]  aten:NAME  serve[:NAME[:fp8]]  vllm:NAME[:fp8]
+#   check  sanitize  logits  kernels  model:NAME[:eager|:fp8|:int8|:int4|:kv-fp8]  aten:NAME  report
+#   serve[:NAME[:PRECISION[:KV]]]  vllm:NAME[:fp8[:KV]]
 #   goodput:NAME  parallel:NAME[:fp8]
 #   BUILD=build/gpu        where the programs are, or are built if they are not there yet
 #   RESULTS=build/gpu-run  one file a stage
-#   BINARY, MODEL          for serve: the gateway, built with SPILLWAY_CUDA, and the model file it serves; with a NAME
+#   BINARY, MODEL          for serve and report: the gateway, built with SPILLWAY_CUDA, and the model file it serves; with a NAME
 #                          random weights of its shape, in SCRATCH=/dev/shm (r1-qwen-7b: 16 GB)
 #   VLLM                   for vllm and goodput: see serve_vllm.py; the same load on the same card, beside serve:NAME
 #   SIDES, UNTIL           for goodput: see goodput.py
@@ -20,7 +21,7 @@ BINARY=${BINARY:-build/cuda/spillway}
 MODEL=${MODEL:-models/SmolLM2-135M-Instruct.Q4_1.gguf}
 SCRATCH=${SCRATCH:-/dev/shm}
 PROGRAMS=$BUILD/gpu
-SMALL='*EdgesOfPages*:*SmallestK*:*PaddingRows*:*EveryTokenCount*:*WholePrompts*:*Patch*:*Equals*:*Itself*'
+SMALL='*EdgesOfPages*:*ArePacked*:KvE4m3.Rope*:*SmallestK*:*PaddingRows*:*EveryTokenCount*:*WholePrompts*:*Patch*:*Equals*:*Itself*'
 mkdir -p "$RESULTS"
 toolkit=$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")
 export LD_LIBRARY_PATH=$toolkit/lib64:$toolkit/targets/x86_64-linux/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
@@ -69,8 +70,8 @@ serve() {
   fi
   local model=$SCRATCH/spillway-$1.gguf status
   python3 tests/gpu/random_model.py "$1" "$model" &&
-    python3 tests/gpu/serve.py "$BINARY" "$model" --precision "${2:-bf16}" --skip-agreement --sequences 256 --kv-tokens 262144 \
-      --step-tokens 1280,2048 --prompt-tokens 512 --out 128 --concurrency 1,128,256 --rounds 6
+    python3 tests/gpu/serve.py "$BINARY" "$model" --precision "${2:-bf16}" --kv-cache "${3:-bf16}" --skip-agreement --sequences 256 \
+      --kv-tokens 262144 --step-tokens 1280,2048 --prefixes 16 --prompt-tokens 512 --out 128 --concurrency 1,128,256 --rounds 6
   status=$?
   rm -f "$model"
   return $status
@@ -86,7 +87,8 @@ goodput() {
 }
 
 vllm() {
-  python3 tests/gpu/serve_vllm.py "$1" ${2:+--quantization "$2"} --prompt-tokens 512 --out 128 --concurrency 1,128,256 \
+  local precision=${2:-bf16}
+  python3 tests/gpu/serve_vllm.py "$1" --quantization "${precision#bf16}" --kv-cache "${3:-}" --prompt-tokens 512 --out 128 --concurrency 1,128,256 \
     --rounds 6
 }
 
@@ -103,6 +105,9 @@ parallel() {
   rm -f "$model"
   return $status
 }
+
+# What fewer bits cost the model.
+report() { "$BINARY" quantize --report "$MODEL"; }
 
 aten() { python3 tests/gpu/aten_eager.py "$1" | with_clock; }
 
@@ -130,7 +135,7 @@ stage() {
   model:r1-qwen-7b model:r1-qwen-7b:eager aten:qwen3-0.6b aten:r1-qwen-7b serve serve:r1-qwen-7b vllm:r1-qwen-7b \
   serve:qwen3-0.6b vllm:qwen3-0.6b model:r1-qwen-7b:fp8 serve:r1-qwen-7b:fp8 vllm:r1-qwen-7b:fp8 \
   goodput:r1-qwen-7b
-[[ "$*" =~ ^(serve|vllm|goodput)[^\ ]*$ ]] || build || exit 1
+[[ "$*" =~ ^(serve|vllm|goodput|report)[^\ ]*$ ]] || build || exit 1
 failed=0
 for name in "$@"; do stage "$name"; done
 exit $failed

@@ -68,9 +68,10 @@ class Gateway:
 
 
 def configuration(options, step_tokens):
-    target = {"kind": "local", "executor": options.executor, "precision": options.precision, "serves": ["model"],
-              "model": str(options.model.resolve()), "sequences_max": options.sequences, "step_tokens_max": step_tokens,
-              "kv_tokens_max": options.kv_tokens, "waiting_max": 512, "tensor_parallel": options.gpus}
+    target = {"kind": "local", "executor": options.executor, "precision": options.precision, "kv_cache": options.kv_cache,
+              "serves": ["model"], "model": str(options.model.resolve()), "sequences_max": options.sequences,
+              "step_tokens_max": step_tokens, "kv_tokens_max": options.kv_tokens, "waiting_max": 512,
+              "tensor_parallel": options.gpus}
     return {"server": {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "drain": "1s"}, "targets": {"local": target},
             "log": {"level": "info"}, "classes": {"all": {"spill": "never"}}}
 
@@ -102,6 +103,16 @@ def speed(port, prompts, options, concurrency, label):
           f"load generator busy {100 * loop.busy:.0f} %{clock}", flush=True)
 
 
+def known_prefixes(port, prompts, pairs):
+    """First tokens of prompts that are new, and of prompts that begin as one before did."""
+    new, known = [], []
+    for seed in range(2_000_000, 2_000_000 + pairs):
+        new.append(closed_loop.once(port, prompts.request(seed, 1, " Why?")).ttft)
+        known.append(closed_loop.once(port, prompts.request(seed, 1, " How?")).ttft)
+    print(f"serve prompts of {prompts.count} words, one at a time: TTFT of new ones {in_ms(new)}; of others that begin so "
+          f"{in_ms(known)}", flush=True)
+
+
 def measure(port, options, step_tokens, began):
     prompts = closed_loop.Prompts(options.model)
     prompts.count = options.prompt_tokens * 3 // 4
@@ -110,12 +121,15 @@ def measure(port, options, step_tokens, began):
           f"{1e3 * first.ttft:.1f} ms of {first.prompt_tokens} prompt tokens", flush=True)
     good = options.skip_agreement or agreement.agrees(port, options.model)
     prompts.fit(port, options.prompt_tokens)
+    if options.prefixes:
+        known_prefixes(port, prompts, options.prefixes)
     levels = [int(level) for level in options.concurrency.split(",")]
     # Meets sizes of steps for the first time.
     closed_loop.run(port, prompts, max(levels), 1, min(8, options.out), options.seconds)
     for concurrency in levels:
         gpus = f" on {options.gpus} GPUs" if options.gpus > 1 else ""
-        speed(port, prompts, options, concurrency, f"serve {options.precision}{gpus} step {step_tokens}")
+        kept = "" if options.kv_cache == "bf16" else f" kv {options.kv_cache}"
+        speed(port, prompts, options, concurrency, f"serve {options.precision}{kept}{gpus} step {step_tokens}")
     return good
 
 
@@ -151,11 +165,13 @@ def main():
     parser.add_argument("model", type=Path)
     parser.add_argument("--executor", default="cuda")
     parser.add_argument("--precision", default="bf16", help="bf16 or fp8")
+    parser.add_argument("--kv-cache", default="bf16", help="bf16 or fp8")
     parser.add_argument("--gpus", type=int, default=1, help="tensor_parallel")
     parser.add_argument("--sequences", type=int, default=128, help="sequences_max")
     parser.add_argument("--kv-tokens", type=int, default=65536, help="kv_tokens_max")
     parser.add_argument("--step-tokens", default="1024", help="step_tokens_max; comma-separated, one gateway each")
     add_load_arguments(parser)
+    parser.add_argument("--prefixes", type=int, default=0, help="pairs of prompts that begin alike, asked before the load")
     parser.add_argument("--skip-agreement", action="store_true", help="for models other than SmolLM2-135M-Instruct")
     options = parser.parse_args()
     good = [serve(options, step_tokens) for step_tokens in map(int, options.step_tokens.split(","))]

@@ -77,6 +77,8 @@ def command(folder, port, options):
                  "model", "--load-format", "dummy", "--max-model-len", "8192", "--max-num-seqs", str(options.sequences),
                  "--no-enable-prefix-caching", "--port", str(port), "--host", "127.0.0.1", "--no-enable-log-requests",
                  "--attention-backend", "FLASH_ATTN", "--tensor-parallel-size", str(options.gpus)]
+    if options.kv_cache:
+        arguments += ["--kv-cache-dtype", options.kv_cache]
     return arguments + (["--quantization", options.quantization] if options.quantization else [])
 
 
@@ -102,6 +104,7 @@ def measure(folder, options, log):
     port, began = free_port(), time.monotonic()
     child = subprocess.Popen(command(folder, port, options), stdout=log, stderr=subprocess.STDOUT, env=environment())
     label = "vllm" + (f" {options.quantization}" if options.quantization else "")
+    label += f" kv {options.kv_cache}" if options.kv_cache else ""
     label += f" on {options.gpus} GPUs" if options.gpus > 1 else ""
     try:
         wait_until_ready(child, port, log)
@@ -124,6 +127,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shape", choices=random_model.SHAPES)
     parser.add_argument("--quantization", default="", help="fp8: weights and activations")
+    parser.add_argument("--kv-cache", default="", help="fp8: keys and values in 8 bits")
     parser.add_argument("--gpus", type=int, default=1, help="tensor_parallel_size")
     parser.add_argument("--sequences", type=int, default=256, help="max_num_seqs")
     serve.add_load_arguments(parser)

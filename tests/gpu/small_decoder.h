@@ -91,11 +91,10 @@ inline std::vector<std::int32_t> shuffled_blocks() {
 }
 
 inline void expect_rows(std::span<const float> got, std::span<const double> expected, int width,
-                        const char* what) {
+                        const char* what, double tolerance = kLogitTolerance) {
   ASSERT_EQ(got.size(), expected.size()) << what;
   for (std::size_t at = 0; at < got.size(); at += width) {
-    EXPECT_LT(relative_error<float>(got.subspan(at, width), expected.subspan(at, width)),
-              kLogitTolerance)
+    EXPECT_LT(relative_error<float>(got.subspan(at, width), expected.subspan(at, width)), tolerance)
         << what << " row " << at / width;
   }
 }

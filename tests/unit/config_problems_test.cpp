@@ -149,6 +149,18 @@ const std::vector<BadFile> kBadFiles = {
     {"several_gpus",
      "targets:\n  local: {kind: local, model: m.gguf, serves: m, tensor_parallel: 2}\n",
      {"2:67: targets.local.tensor_parallel: takes executor: cuda"}},
+    {"a_gpus_kv_cache_elsewhere",
+     "targets:\n  local: {kind: local, model: m.gguf, serves: m, kv_cache: fp8}\n",
+     {"2:60: targets.local.kv_cache: takes executor: cuda"}},
+    {"integers_on_several_gpus",
+     "targets:\n  local: {kind: local, model: m.gguf, serves: m, executor: cuda, precision: int4, "
+     "tensor_parallel: 2}\n",
+     {"2:100: targets.local.tensor_parallel: takes precision: bf16 or fp8; int8 and int4 run on "
+      "one "
+      "GPU"}},
+    {"a_gpus_precision_elsewhere",
+     "targets:\n  local: {kind: local, model: m.gguf, serves: m, precision: int4}\n",
+     {"2:61: targets.local.precision: takes executor: cuda"}},
     {"too_many_gpus",
      "targets:\n  local: {kind: local, model: m.gguf, serves: m, executor: cuda, "
      "tensor_parallel: 9}\n",

@@ -8,6 +8,7 @@ namespace spillway::verbs {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr std::int64_t kGiB = 1LL << 30;
 
@@ -33,6 +34,23 @@ TEST(Fits, SaysWhatWould) {
   EXPECT_THAT(*refusal, HasSubstr("the rule of 45 GB for 10 B parameters: 41.9 GiB"));
   EXPECT_THAT(*refusal, HasSubstr("precision int8 (13.3 GiB)"));
   EXPECT_THAT(*refusal, HasSubstr("kv_tokens_max: 11"));
+}
+
+TEST(Fits, OnlyAGpuIsOffered4Bits) {
+  config::LocalTarget target;
+  target.precision = "int8";
+  const MemoryNeed need = ten_billion(1.0);
+  const std::int64_t bytes = need.bytes() - 1;
+  EXPECT_THAT(*does_not_fit(target, need, bytes), Not(HasSubstr("int4")));
+  target.executor = "cuda";
+  EXPECT_THAT(*does_not_fit(target, need, bytes), HasSubstr("precision int4 (8.8 GiB)"));
+}
+
+TEST(Fits, AutoIsWhatTheExecutorDoes) {
+  config::LocalTarget target;
+  EXPECT_THAT(*does_not_fit(target, ten_billion(1.0), kGiB), HasSubstr("of weights as int8"));
+  target.executor = "cuda";
+  EXPECT_THAT(*does_not_fit(target, ten_billion(2.0), kGiB), HasSubstr("of weights as bf16"));
 }
 
 TEST(Fits, NothingButASmallerModelWhereWeightsAloneAreTooMuch) {

@@ -21,7 +21,8 @@ struct CudaExecutorOptions {
   int step_tokens_max = 512;  // In a step, decodes included.
   int skinny_rows_max = 8;    // See DecoderOptions.
   bool graphs = true;
-  bool e4m3 = false;  // The layers' matrices in 8 bits.
+  Precision precision = Precision::bf16;  // Of the layers' matrices; fp32 is none.
+  bool kv_e4m3 = false;                   // Keys and values in 8 bits.
 };
 
 // The weights of each rank's share, in its GPU's memory: rank r is on GPU r.

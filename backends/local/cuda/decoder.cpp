@@ -15,6 +15,12 @@ std::size_t bytes_of(std::int64_t rows, std::int64_t width) {
   return static_cast<std::size_t>(rows * width * kElementBytes);
 }
 
+int few_rows_max(const DecoderOptions& options, const DecoderWeights& weights) {
+  constexpr int kPasses = 4;  // Over integers, rather than making bf16 of them.
+  const int few = std::min(options.skinny_rows_max, kernels::kSkinnyTokensMax);
+  return weights.layers().front().qkv.integer() ? kPasses * few : few;
+}
+
 }  // namespace
 
 int decode_splits(int sequences, int kv_heads) {
@@ -29,7 +35,7 @@ Decoder::Decoder(const DecoderShape& shape, const DecoderOptions& options,
                  CUstream_st* stream)
     : shape_(shape),
       options_(options),
-      skinny_rows_max_(std::min(options.skinny_rows_max, kernels::kSkinnyTokensMax)),
+      skinny_rows_max_(few_rows_max(options, *weights)),
       weights_(std::move(weights)),
       state_(state),
       stream_(stream) {}
@@ -57,8 +63,7 @@ Result<void> Decoder::allocate() {
   const StepLimits& limits = state_.limits();
   const int rows = Linear::padded_rows(limits.rows_max);
   const int logit_rows = Linear::padded_rows(limits.logit_rows_max);
-  kv_bytes_ = std::int64_t{2} * shape_.layers * options_.kv_blocks * kernels::kPageTokens *
-              shape_.kv_heads * shape_.head_width * kElementBytes;
+  kv_bytes_ = 2 * shape_.layers * kv_lines() * kv_line_bytes();
   Allocations allocations;
   allocations.zeroed(hidden_, bytes_of(rows, shape_.width));
   allocations.zeroed(normed_, bytes_of(std::max(rows, logit_rows), shape_.width));
@@ -71,6 +76,14 @@ Result<void> Decoder::allocate() {
     allocations.zeroed(quantized_, static_cast<std::size_t>(rows) * widest);
     allocations.zeroed(row_scales_, static_cast<std::size_t>(rows) * sizeof(float));
     allocations.zeroed(product_, bytes_of(rows, shape_.width));
+  }
+  if (weights_->layers().front().qkv.integer()) {
+    std::int64_t widest = 0;
+    for (const LinearCall& call : {qkv_call(0, rows), attention_out_call(0, rows),
+                                   gate_up_call(0, rows), down_call(0, rows)}) {
+      widest = std::max(widest, std::int64_t{slice_rows(call)} * call.k);
+    }
+    allocations.zeroed(widened_, bytes_of(widest, 1));
   }
   allocations.zeroed(logits_, bytes_of(logit_rows, 2 * shape_.vocabulary));
   allocations.device(
@@ -94,13 +107,26 @@ Result<void> Decoder::upload_angles() {
   return errors.result();
 }
 
-// Keys, then values, of one layer.
-void* Decoder::keys_of(int layer) const {
-  return pages_.get<char>() + layer * (kv_bytes_ / shape_.layers);
+// Of keys, or of values, in a layer.
+std::int64_t Decoder::kv_lines() const {
+  return std::int64_t{options_.kv_blocks} * kernels::kPageTokens * shape_.kv_heads;
 }
 
-void* Decoder::values_of(int layer) const {
-  return static_cast<char*>(keys_of(layer)) + kv_bytes_ / shape_.layers / 2;
+// One head of a token, with its scale.
+std::int64_t Decoder::kv_line_bytes() const {
+  if (!options_.kv_e4m3) return std::int64_t{shape_.head_width} * kElementBytes;
+  return shape_.head_width + std::int64_t{sizeof(float)};
+}
+
+KvPages Decoder::pages_of(int layer) const {
+  char* const begin = pages_.get<char>() + layer * (kv_bytes_ / shape_.layers);
+  const std::int64_t bytes =
+      kv_lines() * shape_.head_width * (options_.kv_e4m3 ? 1 : kElementBytes);
+  KvPages pages = {begin, begin + bytes};
+  if (!options_.kv_e4m3) return pages;
+  pages.key_scales = reinterpret_cast<float*>(begin + 2 * bytes);
+  pages.value_scales = pages.key_scales + kv_lines();
+  return pages;
 }
 
 float Decoder::score_scale() const {
@@ -116,6 +142,7 @@ bool Decoder::decodes_rope_themselves(const StepRows& rows) const {
 
 void Decoder::rope_rows(int index, const StepRows& rows) {
   const LayerWeights& layer = weights_->layers()[index];
+  const KvPages pages = pages_of(index);
   const std::int64_t skip = decodes_rope_themselves(rows) ? rows.decodes : 0;
   const kernels::RopeAppend rope = {qkv_.get<char>() + skip * shape_.qkv_width() * kElementBytes,
                                     layer.qkv_bias,
@@ -125,8 +152,8 @@ void Decoder::rope_rows(int index, const StepRows& rows) {
                                     state_.device(StepState::positions) + skip,
                                     state_.device(StepState::row_sequence) + skip,
                                     state_.device(StepState::page_table),
-                                    keys_of(index),
-                                    values_of(index),
+                                    pages.keys,
+                                    pages.values,
                                     static_cast<int>(rows.all() - skip),
                                     state_.limits().pages_max,
                                     shape_.query_heads,
@@ -134,19 +161,22 @@ void Decoder::rope_rows(int index, const StepRows& rows) {
                                     shape_.head_width,
                                     shape_.head_width,
                                     0,
-                                    shape_.norm_epsilon};
+                                    shape_.norm_epsilon,
+                                    pages.key_scales,
+                                    pages.value_scales};
   errors_.note(spillway_rope_append(&rope, stream_), "rope");
 }
 
 // The chunks' rows come after those of the decodes.
 void Decoder::attend_chunks(int index, const StepRows& rows) {
   const std::int64_t skip = rows.decodes;
+  const KvPages pages = pages_of(index);
   const kernels::PrefillAttention prefill = {
       mixed_.get<char>() + skip * shape_.query_width() * kElementBytes,
       qkv_.get<char>() + skip * shape_.qkv_width() * kElementBytes,
       shape_.qkv_width(),
-      keys_of(index),
-      values_of(index),
+      pages.keys,
+      pages.values,
       state_.device(StepState::page_table),
       state_.device(StepState::chunk_sequence),
       state_.device(StepState::chunk_start),
@@ -157,18 +187,21 @@ void Decoder::attend_chunks(int index, const StepRows& rows) {
       shape_.query_heads,
       shape_.kv_heads,
       shape_.head_width,
-      score_scale()};
+      score_scale(),
+      pages.key_scales,
+      pages.value_scales};
   errors_.note(spillway_prefill_attention(&prefill, stream_), "prefill attention");
 }
 
 void Decoder::attend_decodes(int index, const StepRows& rows) {
   const LayerWeights& layer = weights_->layers()[index];
+  const KvPages pages = pages_of(index);
   const kernels::DecodeAttention decode = {
       mixed_.get(),
       qkv_.get(),
       shape_.qkv_width(),
-      keys_of(index),
-      values_of(index),
+      pages.keys,
+      pages.values,
       state_.device(StepState::page_table),
       state_.device(StepState::positions),
       decodes_rope_themselves(rows) ? angles_.get<float>() : nullptr,
@@ -183,7 +216,9 @@ void Decoder::attend_decodes(int index, const StepRows& rows) {
       decode_splits(rows.decodes, shape_.kv_heads),
       score_scale(),
       shape_.norm_epsilon,
-      rows.chunks > 0 ? 1 : 0};
+      rows.chunks > 0 ? 1 : 0,
+      pages.key_scales,
+      pages.value_scales};
   errors_.note(spillway_decode_attention(&decode, stream_), "decode attention");
 }
 
@@ -204,10 +239,10 @@ void Decoder::attention(int index, const StepRows& rows) {
     return;
   }
   norm(layer.attention_norm, all, nullptr, e4m3());
-  linear(qkv_call(index, all));
+  linear(qkv_call(index, all), layer.qkv);
   attend(index, rows);
   if (e4m3()) quantize(mixed_, shape_.query_width(), all);
-  linear(attention_out_call(index, all));
+  linear(attention_out_call(index, all), layer.attention_out);
   leave_sum_to_norm(layer.attention_out, all);
 }
 
@@ -221,9 +256,9 @@ void Decoder::feed_forward(int index, const StepRows& rows) {
     return;
   }
   norm(layer.feed_forward_norm, all, nullptr, e4m3());
-  linear(gate_up_call(index, all));
+  linear(gate_up_call(index, all), layer.gate_up);
   gate(index, all);
-  linear(down_call(index, all));
+  linear(down_call(index, all), layer.down);
   leave_sum_to_norm(layer.down, all);
 }
 
@@ -269,15 +304,16 @@ Result<void> Decoder::tune(int rows) {
   // Products of few rows read their weights once, from memory: they are timed over more layers than
   // the L2 holds.
   const int layers = std::min(shape_.layers, rows <= 256 ? 12 : rows <= 1024 ? 6 : 2);
-  const auto over_layers = [&](auto call_of) {
+  const LayerWeights& kind = weights_->layers().front();
+  const auto over_layers = [&](auto call_of, const Matrix& weight) {
     std::vector<LinearCall> calls;
-    for (int i = 0; i < layers; ++i) calls.push_back(call_of(i));
-    return linear_->tune(calls);
+    for (int i = 0; i < layers; ++i) calls.push_back((this->*call_of)(i, rows));
+    return tune_product(std::move(calls), weight);
   };
-  if (auto r = over_layers([&](int i) { return qkv_call(i, rows); }); !r) return r;
-  if (auto r = over_layers([&](int i) { return attention_out_call(i, rows); }); !r) return r;
-  if (auto r = over_layers([&](int i) { return gate_up_call(i, rows); }); !r) return r;
-  if (auto r = over_layers([&](int i) { return down_call(i, rows); }); !r) return r;
+  if (auto r = over_layers(&Decoder::qkv_call, kind.qkv); !r) return r;
+  if (auto r = over_layers(&Decoder::attention_out_call, kind.attention_out); !r) return r;
+  if (auto r = over_layers(&Decoder::gate_up_call, kind.gate_up); !r) return r;
+  if (auto r = over_layers(&Decoder::down_call, kind.down); !r) return r;
   if (rows > state_.limits().logit_rows_max) return {};
   return linear_->tune(std::vector<LinearCall>(3, head_call(rows)));
 }

@@ -28,7 +28,18 @@ struct StepRows {
 
 struct DecoderOptions {
   int kv_blocks = 0;
-  int skinny_rows_max = 8;  // Up to here the skinny kernel multiplies, beyond it cuBLASLt.
+  bool kv_e4m3 = false;  // Keys and values in 8 bits, with a scale for each head of a token.
+  // Up to here the skinny kernel multiplies, beyond it cuBLASLt; with weights of integers, which
+  // cuBLASLt takes as bf16 only, up to four times as many.
+  int skinny_rows_max = 8;
+};
+
+// Where the keys and values of one layer lie; without scales they are bf16.
+struct KvPages {
+  void* keys = nullptr;
+  void* values = nullptr;
+  float* key_scales = nullptr;
+  float* value_scales = nullptr;
 };
 
 class Decoder {
@@ -68,8 +79,9 @@ class Decoder {
   bool decodes_rope_themselves(const StepRows& rows) const;
   void attend_chunks(int index, const StepRows& rows);
   void attend_decodes(int index, const StepRows& rows);
-  void* keys_of(int layer) const;
-  void* values_of(int layer) const;
+  std::int64_t kv_lines() const;
+  std::int64_t kv_line_bytes() const;
+  KvPages pages_of(int layer) const;
   float score_scale() const;
   void head(const StepRows& rows);
   void fill_activations(int rows);
@@ -79,8 +91,10 @@ class Decoder {
   void add_skinny(const void* x, const Matrix& weight, int rows, int k);
   void skinny(void* out, const void* x, const Matrix& weight, const void* norm_weight, int rows,
               int n, int k, int epilogue, int out_stride = 0);
-  void linear(const LinearCall& call);
-  bool e4m3() const { return weights_->layers().front().qkv.scales != nullptr; }
+  void linear(const LinearCall& call, const Matrix& weight);
+  Result<void> tune_product(std::vector<LinearCall> calls, const Matrix& weight);
+  static int slice_rows(const LinearCall& call);
+  bool e4m3() const { return weights_->layers().front().qkv.e4m3(); }
   bool is_skinny(int rows) const { return rows <= skinny_rows_max_; }
   LinearCall layer_call(LinearCall call, const Matrix& weight) const;
   void leave_sum_to_norm(const Matrix& weight, int rows);
@@ -108,12 +122,13 @@ class Decoder {
   DeviceMemory quantized_;          // [rows, the widest of these] E4M3: what a product takes
   DeviceMemory row_scales_;         // [rows] of quantized_, until the product of it is scaled
   DeviceMemory product_;            // [rows, width] what hidden_ lacks, not scaled yet
+  DeviceMemory widened_;            // Rows of an integer matrix in bf16.
   const float* lacking_ = nullptr;  // Its columns' scales, while hidden_ lacks it.
   bool lacks_ranks_ = false;        // While hidden_ lacks the ranks' products.
   std::unique_ptr<PeerExchange> exchange_;
   DeviceMemory logits_;
   DeviceMemory angles_;  // [context_max, head_width / 2, 2]
-  DeviceMemory pages_;   // Per layer keys, then values.
+  DeviceMemory pages_;   // Per layer keys, then values, then their scales if they have any.
   std::int64_t kv_bytes_ = 0;
 };
 

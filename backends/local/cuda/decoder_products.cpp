@@ -2,9 +2,16 @@
 // over ranks.
 #include "backends/local/cuda/decoder.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace spillway::local::cuda {
+
+namespace {
+
+constexpr std::int64_t kBf16Bytes = 2;
+
+}  // namespace
 
 // Of the residual stream, which first gets what it lacks; as bf16 or, for a product, as E4M3.
 void Decoder::norm(const void* weight, int rows, const std::int32_t* row_index, bool e4m3) {
@@ -42,17 +49,38 @@ void Decoder::gate(int index, int rows) {
   }
   float* const scales = row_scales_.get<float>();
   const kernels::QuantizeRows args = {
-      quantized_.get(),          scales, gate_up_.get(), rows,
-      shape_.feed_forward_width, 1,      scales,         weights_->layers()[index].gate_up.scales};
+      quantized_.get(),
+      scales,
+      gate_up_.get(),
+      rows,
+      shape_.feed_forward_width,
+      1,
+      scales,
+      static_cast<const float*>(weights_->layers()[index].gate_up.scales)};
   errors_.note(spillway_quantize_rows(&args, stream_), "silu");
 }
 
+// As many tokens at once as the kernel takes.
 void Decoder::skinny(void* out, const void* x, const Matrix& weight, const void* norm_weight,
                      int rows, int n, int k, int epilogue, int out_stride) {
-  const kernels::SkinnyLinear args = {out,       x, weight.data,         norm_weight, rows,
-                                      n,         k, shape_.norm_epsilon, epilogue,    weight.scales,
-                                      out_stride};
-  errors_.note(spillway_skinny_linear(&args, stream_), "skinny linear");
+  const std::int64_t stride = out_stride > 0 ? out_stride : n;
+  const std::int64_t out_bytes = stride * (epilogue == kernels::kStoreFloat ? 4 : kBf16Bytes);
+  for (int row = 0; row < rows; row += kernels::kSkinnyTokensMax) {
+    const kernels::SkinnyLinear args = {
+        static_cast<char*>(out) + row * out_bytes,
+        static_cast<const char*>(x) + std::int64_t{row} * k * kBf16Bytes,
+        weight.data,
+        norm_weight,
+        std::min(rows - row, kernels::kSkinnyTokensMax),
+        n,
+        k,
+        shape_.norm_epsilon,
+        epilogue,
+        weight.scales,
+        out_stride,
+        format_of(weight.precision)};
+    errors_.note(spillway_skinny_linear(&args, stream_), "skinny linear");
+  }
 }
 
 // hidden_ += x · weightᵀ.
@@ -68,11 +96,12 @@ void Decoder::add_skinny(const void* x, const Matrix& weight, int rows, int k) {
 // The product with this weight is where the next norm finds it, if it is not in hidden_ already.
 // What ranks add up must be scaled before, by each for itself.
 void Decoder::leave_sum_to_norm(const Matrix& weight, int rows) {
+  const auto* scales = weight.e4m3() ? static_cast<const float*>(weight.scales) : nullptr;
   lacks_ranks_ = exchange_ != nullptr;
-  lacking_ = lacks_ranks_ ? nullptr : weight.scales;
-  if (!lacks_ranks_ || weight.scales == nullptr) return;
-  const kernels::ScaleRows args = {exchange_->product(), row_scales_.get<float>(), weight.scales,
-                                   rows, shape_.width};
+  lacking_ = lacks_ranks_ ? nullptr : scales;
+  if (!lacks_ranks_ || scales == nullptr) return;
+  const kernels::ScaleRows args = {exchange_->product(), row_scales_.get<float>(), scales, rows,
+                                   shape_.width};
   errors_.note(spillway_scale_rows(&args, stream_), "scaling");
 }
 
@@ -80,27 +109,69 @@ void Decoder::leave_sum_to_norm(const Matrix& weight, int rows) {
 void Decoder::head(const StepRows& rows) {
   if (rows.logits == 0) return;
   const std::int32_t* row_index = rows.decodes_only ? nullptr : state_.device(StepState::logit_row);
-  if (rows.decodes_only && is_skinny(rows.logits)) {
+  const bool few = is_skinny(rows.logits) && rows.logits <= kernels::kSkinnyTokensMax;
+  if (rows.decodes_only && few) {
     const Extent part = shape_.head_rows();
     skinny(logits() + part.first, hidden_.get(), {weights_->head()}, weights_->last_norm(),
            rows.logits, part.count, shape_.width, kernels::kStoreFloat, shape_.vocabulary);
     return;
   }
   norm(weights_->last_norm(), rows.logits, row_index, false);
-  linear(head_call(rows.logits));
+  linear(head_call(rows.logits), {});
 }
 
-void Decoder::linear(const LinearCall& call) { errors_.note(linear_->run(call), "linear"); }
+// Rows of an integer matrix that become bf16 at once: few enough for the product to find them in
+// the L2, and enough of them to fill the device.
+int Decoder::slice_rows(const LinearCall& call) {
+  constexpr std::int64_t kSliceBytes = 24 << 20;
+  constexpr std::int64_t kRowsMin = 1792;
+  constexpr int kTileRows = 128;
+  const std::int64_t fit = std::max(kRowsMin, kSliceBytes / (call.k * kBf16Bytes));
+  const auto slices = static_cast<int>((call.n + fit - 1) / fit);
+  const int even = (call.n + slices - 1) / slices;
+  return std::min(call.n, (even + kTileRows - 1) / kTileRows * kTileRows);
+}
+
+void Decoder::linear(const LinearCall& call, const Matrix& weight) {
+  if (!weight.integer()) {
+    errors_.note(linear_->run(call), "linear");
+    return;
+  }
+  const std::int64_t element = call.kind == LinearOut::fp32 ? 4 : kBf16Bytes;
+  const int rows = slice_rows(call);
+  for (int row = 0; row < call.n; row += rows) {
+    LinearCall slice = call;
+    slice.n = std::min(rows, call.n - row);
+    slice.out = static_cast<char*>(call.out) + row * element;
+    slice.out_stride = call.n;
+    const kernels::WidenWeights args = {
+        widened_.get(), weight.data, weight.scales, row,
+        slice.n,        call.n,      call.k,        format_of(weight.precision)};
+    errors_.note(spillway_widen_weights(&args, stream_), "widening weights");
+    errors_.note(linear_->run(slice), "linear");
+  }
+}
+
+// `calls` differ in their weights alone, which are of this matrix' kind.
+Result<void> Decoder::tune_product(std::vector<LinearCall> calls, const Matrix& weight) {
+  if (weight.integer()) {
+    for (LinearCall& call : calls) {
+      call.out_stride = call.n;
+      call.n = slice_rows(call);
+    }
+  }
+  return linear_->tune(calls);
+}
 
 // What is added to the residual stream comes to it with the next norm, if the weight is E4M3 or
 // other ranks have their part of it.
 LinearCall Decoder::layer_call(LinearCall call, const Matrix& weight) const {
-  call.weight = weight.data;
+  call.weight = weight.integer() ? widened_.get() : weight.data;
   if (exchange_ && call.kind == LinearOut::add_bf16) {
     call.out = exchange_->product();
     call.kind = LinearOut::bf16;
   }
-  if (weight.scales == nullptr) return call;
+  if (!weight.e4m3()) return call;
   call.x = quantized_.get();
   call.e4m3 = true;
   if (call.kind == LinearOut::add_bf16) {
@@ -116,7 +187,7 @@ LinearCall Decoder::qkv_call(int layer, int rows) const {
       {qkv_.get(), normed_.get(), nullptr, rows, shape_.qkv_width(), shape_.width}, weight);
   if (!call.e4m3) return call;
   call.x_scales = row_scales_.get<float>();
-  call.weight_scales = weight.scales;
+  call.weight_scales = static_cast<const float*>(weight.scales);
   return call;
 }
 

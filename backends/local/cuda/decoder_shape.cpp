@@ -75,6 +75,10 @@ std::vector<double> plain_frequencies(int head_width, double base) {
   return frequencies;
 }
 
+bool is_matrix_of_layer(const RoomShape& room) {
+  return room.name.starts_with("layers.") && room.rows > 1 && room.columns > 1;
+}
+
 std::vector<RoomShape> rooms_of(const DecoderShape& shape) {
   std::vector<RoomShape> rooms;
   rooms.push_back({"embedding", shape.vocabulary, shape.width});

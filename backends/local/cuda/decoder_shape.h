@@ -69,6 +69,9 @@ struct RoomShape {
   int columns = 0;
 };
 
+// Whether it may be kept in fewer bits.
+bool is_matrix_of_layer(const RoomShape& room);
+
 // All of them, in the order in which they lie in memory.
 std::vector<RoomShape> rooms_of(const DecoderShape& shape);
 

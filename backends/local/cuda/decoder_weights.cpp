@@ -17,11 +17,35 @@ std::int64_t aligned(std::int64_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
-bool is_matrix_of_layer(const RoomShape& room) {
-  return room.name.starts_with("layers.") && room.rows > 1 && room.columns > 1;
+// Enqueues on the default stream.
+void pack(const WeightRoom& from, const WeightRoom& to, FirstError& errors) {
+  const int rows = static_cast<int>(to.elements / to.columns);
+  if (to.precision == Precision::bf16) {
+    errors.note(
+        cudaMemcpyAsync(to.data, from.data, static_cast<std::size_t>(to.elements * kBf16Bytes),
+                        cudaMemcpyDeviceToDevice, nullptr),
+        "copying weights");
+  } else if (to.precision == Precision::fp8) {
+    const kernels::QuantizeRows args = {
+        to.data, static_cast<float*>(to.scales), from.data, rows, to.columns, 0};
+    errors.note(spillway_quantize_rows(&args, nullptr), "packing weights");
+  } else {
+    const kernels::PackWeights args = {to.data, to.scales,  from.data,
+                                       rows,    to.columns, format_of(to.precision)};
+    errors.note(spillway_pack_weights(&args, nullptr), "packing weights");
+  }
 }
 
 }  // namespace
+
+int format_of(Precision precision) {
+  switch (precision) {
+    case Precision::fp8: return kernels::kE4m3;
+    case Precision::int8: return kernels::kInt8;
+    case Precision::int4: return kernels::kInt4;
+    default: return kernels::kBf16;
+  }
+}
 
 const WeightRoom* DecoderWeights::find(std::string_view name) const {
   const auto named = [&](const WeightRoom& room) { return room.name == name; };
@@ -36,7 +60,7 @@ void* DecoderWeights::at(const std::string& name) const {
 
 Matrix DecoderWeights::matrix_at(const std::string& name) const {
   const WeightRoom* room = find(name);
-  return room == nullptr ? Matrix() : Matrix{room->data, room->scales};
+  return room == nullptr ? Matrix() : Matrix{room->data, room->scales, room->precision};
 }
 
 // Points to the rooms by their names; those that the shape does not have stay null.
@@ -64,22 +88,23 @@ void DecoderWeights::furnish(const DecoderShape& shape) {
 }
 
 Result<std::unique_ptr<DecoderWeights>> DecoderWeights::allocate(const DecoderShape& shape) {
-  return allocate(shape, Layers::bf16);
+  return allocate(shape, Precision::bf16);
 }
 
 // Scales lie behind their matrix.
 Result<std::unique_ptr<DecoderWeights>> DecoderWeights::allocate(const DecoderShape& shape,
-                                                                 Layers layers) {
+                                                                 Precision layers) {
   std::unique_ptr<DecoderWeights> weights(new DecoderWeights);
   std::vector<std::int64_t> offsets;
   for (const RoomShape& room : rooms_of(shape)) {
-    const bool e4m3 = layers == Layers::e4m3 && is_matrix_of_layer(room);
-    const std::int64_t elements = room.rows * room.columns;
+    const Precision precision = is_matrix_of_layer(room) ? layers : Precision::bf16;
+    weights->rooms_.push_back(
+        {room.name, nullptr, room.rows * room.columns, room.columns, nullptr, precision});
+    const std::int64_t scales = scale_bytes(precision, room.rows, room.columns);
     offsets.push_back(weights->bytes_);
-    weights->rooms_.push_back({room.name, nullptr, elements, room.columns, nullptr});
-    weights->bytes_ += aligned(elements * (e4m3 ? 1 : kBf16Bytes));
-    offsets.push_back(e4m3 ? weights->bytes_ : -1);
-    if (e4m3) weights->bytes_ += aligned(room.rows * std::int64_t{sizeof(float)});
+    weights->bytes_ += aligned(matrix_bytes(precision, room.rows, room.columns) - scales);
+    offsets.push_back(scales > 0 ? weights->bytes_ : -1);
+    weights->bytes_ += aligned(scales);
   }
   auto memory = allocate_device(static_cast<std::size_t>(weights->bytes_));
   if (!memory) return memory.error();
@@ -89,30 +114,19 @@ Result<std::unique_ptr<DecoderWeights>> DecoderWeights::allocate(const DecoderSh
   for (WeightRoom& room : weights->rooms_) {
     room.data = data + *offset++;
     const std::int64_t scales = *offset++;
-    if (scales >= 0) room.scales = reinterpret_cast<float*>(data + scales);
+    if (scales >= 0) room.scales = data + scales;
   }
   weights->furnish(shape);
   return weights;
 }
 
-Result<std::unique_ptr<DecoderWeights>> DecoderWeights::in_e4m3(const DecoderShape& shape) const {
-  auto weights = allocate(shape, Layers::e4m3);
+Result<std::unique_ptr<DecoderWeights>> DecoderWeights::packed(const DecoderShape& shape,
+                                                               Precision precision) const {
+  auto weights = allocate(shape, precision);
   if (!weights) return weights;
   FirstError errors;
-  for (const WeightRoom& to : (*weights)->rooms_) {
-    const WeightRoom& from = *find(to.name);
-    if (to.scales == nullptr) {
-      errors.note(
-          cudaMemcpyAsync(to.data, from.data, static_cast<std::size_t>(to.elements * kBf16Bytes),
-                          cudaMemcpyDeviceToDevice, nullptr),
-          "copying weights");
-      continue;
-    }
-    const kernels::QuantizeRows args = {
-        to.data, to.scales, from.data, static_cast<int>(to.elements / to.columns), to.columns, 0};
-    errors.note(spillway_quantize_rows(&args, nullptr), "quantizing weights");
-  }
-  errors.note(cudaDeviceSynchronize(), "quantizing weights");
+  for (const WeightRoom& to : (*weights)->rooms_) pack(*find(to.name), to, errors);
+  errors.note(cudaDeviceSynchronize(), "packing weights");
   if (!errors.none()) return errors.result().error();
   return weights;
 }

@@ -1,11 +1,12 @@
 // The weights of a decoder on the device, and the names by which a loader finds room for them.
 //
-// Filled once with bf16, before the first step, and turned into E4M3 if that is wanted; read-only
-// afterwards.
+// Filled once with bf16, before the first step, and packed into fewer bits if that is wanted;
+// read-only afterwards.
 #pragma once
 
 #include "backends/local/cuda/decoder_shape.h"
 #include "backends/local/cuda/device.h"
+#include "backends/local/quantize/precision.h"
 
 #include <cstdint>
 #include <memory>
@@ -15,11 +16,18 @@
 
 namespace spillway::local::cuda {
 
-// bf16, or E4M3 with a scale for each row.
+// As kernels::WeightFormat says of its precision.
 struct Matrix {
   const void* data = nullptr;
-  const float* scales = nullptr;  // null: bf16
+  const void* scales = nullptr;  // null: bf16
+  Precision precision = Precision::bf16;
+
+  bool e4m3() const { return precision == Precision::fp8; }
+  bool integer() const { return precision == Precision::int8 || precision == Precision::int4; }
 };
+
+// A kernels::WeightFormat.
+int format_of(Precision precision);
 
 struct LayerWeights {
   void* attention_norm = nullptr;  // [width]
@@ -39,7 +47,8 @@ struct WeightRoom {
   void* data = nullptr;
   std::int64_t elements = 0;
   int columns = 0;
-  float* scales = nullptr;  // One a row where it holds E4M3; null: bf16.
+  void* scales = nullptr;  // null: bf16
+  Precision precision = Precision::bf16;
 };
 
 class DecoderWeights {
@@ -47,9 +56,10 @@ class DecoderWeights {
   // Takes memory for bf16, undefined at first.
   static Result<std::unique_ptr<DecoderWeights>> allocate(const DecoderShape& shape);
 
-  // The same weights with the layers' matrices as E4M3; embedding, head, norms and biases stay
-  // bf16. Takes its own memory and waits for the device. Requires: filled with bf16.
-  Result<std::unique_ptr<DecoderWeights>> in_e4m3(const DecoderShape& shape) const;
+  // The same weights with the layers' matrices in fp8, int8 or int4; embedding, head, norms and
+  // biases stay bf16. Takes its own memory and waits for the device. Requires: filled with bf16.
+  Result<std::unique_ptr<DecoderWeights>> packed(const DecoderShape& shape,
+                                                 Precision precision) const;
 
   const std::vector<WeightRoom>& rooms() const { return rooms_; }
   const std::vector<LayerWeights>& layers() const { return layers_; }
@@ -65,10 +75,9 @@ class DecoderWeights {
   Result<void> fill_random(std::uint64_t seed);
 
  private:
-  enum class Layers { bf16, e4m3 };
-
   DecoderWeights() = default;
-  static Result<std::unique_ptr<DecoderWeights>> allocate(const DecoderShape& shape, Layers layers);
+  static Result<std::unique_ptr<DecoderWeights>> allocate(const DecoderShape& shape,
+                                                          Precision layers);
   void* at(const std::string& name) const;
   Matrix matrix_at(const std::string& name) const;
   void furnish(const DecoderShape& shape);

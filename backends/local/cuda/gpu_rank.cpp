@@ -6,15 +6,24 @@ namespace spillway::local::cuda {
 
 namespace {
 
-// A warp takes 64 weights of a row at once.
-bool takes_e4m3(const DecoderShape& shape) {
-  return shape.width % 64 == 0 && shape.query_width() % 64 == 0 &&
-         shape.feed_forward_width % 64 == 0;
+// A warp takes 64 bytes of weights of a row at once; int4 is filled up to that.
+bool takes(const DecoderShape& shape, Precision precision) {
+  const bool bytes = precision == Precision::fp8 || precision == Precision::int8;
+  return !bytes || (shape.width % 64 == 0 && shape.query_width() % 64 == 0 &&
+                    shape.feed_forward_width % 64 == 0);
 }
 
-Error no_e4m3() {
+Error not_taken(Precision precision) {
   return {Errc::invalid_request,
-          "precision: fp8 takes widths that are multiples of 64: choose bf16", "", std::nullopt};
+          "precision: " + std::string(name_of(precision)) +
+              " takes widths that are multiples of 64: choose bf16 or int4",
+          "", std::nullopt};
+}
+
+Error several_gpus() {
+  return {Errc::invalid_request,
+          "precision: int8 and int4 run on one GPU: choose bf16 or fp8, or tensor_parallel: 1", "",
+          std::nullopt};
 }
 
 constexpr int kFirstTuned = 256;  // Smaller steps take over what is found for it, or for a graph.
@@ -38,14 +47,18 @@ GpuRank::~GpuRank() {
 
 Result<void> GpuRank::prepare(std::unique_ptr<DecoderWeights> weights) {
   if (auto state = prepare_state(); !state) return state;
-  if (options_.e4m3) {
-    if (!takes_e4m3(shape_)) return no_e4m3();
-    auto smaller = weights->in_e4m3(shape_);
+  if (options_.precision != Precision::bf16) {
+    const bool integer =
+        options_.precision == Precision::int8 || options_.precision == Precision::int4;
+    if (integer && shape_.share.ranks > 1) return several_gpus();
+    if (!takes(shape_, options_.precision)) return not_taken(options_.precision);
+    auto smaller = weights->packed(shape_, options_.precision);
     if (!smaller) return smaller.error();
     weights = std::move(*smaller);
   }
   DecoderOptions decoder_options;
   decoder_options.kv_blocks = options_.kv_blocks;
+  decoder_options.kv_e4m3 = options_.kv_e4m3;
   decoder_options.skinny_rows_max = options_.skinny_rows_max;
   auto decoder = Decoder::create(shape_, decoder_options, std::move(weights), *state_, stream_);
   if (!decoder) return decoder.error();

@@ -1,25 +1,9 @@
 // Rows of E4M3 with one scale each: the largest value of a row becomes 448, the largest of E4M3.
 #pragma once
 
-#include "backends/local/kernels/device.cuh"
+#include "backends/local/kernels/e4m3.cuh"
 
 namespace spillway::kernels {
-
-inline constexpr float kE4m3Max = 448.0f;
-
-struct alignas(8) E4m3x8 {
-  uint32_t word[2];
-};
-
-__device__ inline float largest_of(const Bf16x8& v) {
-  float largest = 0.0f;
-#pragma unroll
-  for (int p = 0; p < 4; ++p) {
-    const float2 a = unpack(v.pair[p]);
-    largest = fmaxf(largest, fmaxf(fabsf(a.x), fabsf(a.y)));
-  }
-  return largest;
-}
 
 // v · row_scale · columns, of the 8 columns from there.
 __device__ inline Bf16x8 scaled_by(const Bf16x8& v, float row_scale, const float* columns) {
@@ -31,23 +15,6 @@ __device__ inline Bf16x8 scaled_by(const Bf16x8& v, float row_scale, const float
     out.pair[p] = pack(a.x * row_scale * c.x, a.y * row_scale * c.y);
   }
   return out;
-}
-
-// The lower half of the result is of the lower argument. Nearest, even among equals; saturates.
-__device__ inline uint32_t to_e4m3_pair(float low, float high) {
-  uint16_t both;
-  asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(both) : "f"(high), "f"(low));
-  return both;
-}
-
-__device__ inline E4m3x8 to_e4m3(const Bf16x8& v, float inverse_scale) {
-  uint32_t half[4];
-#pragma unroll
-  for (int p = 0; p < 4; ++p) {
-    const float2 a = unpack(v.pair[p]);
-    half[p] = to_e4m3_pair(a.x * inverse_scale, a.y * inverse_scale);
-  }
-  return {{half[0] | half[1] << 16, half[2] | half[3] << 16}};
 }
 
 // Of all threads of a block, which has at most 32 warps; called once by each.
@@ -71,7 +38,7 @@ __device__ void store_e4m3_row(const Bf16x8 (&v)[Count], int vectors, E4m3x8* ou
     if (threadIdx.x + i * blockDim.x < vectors) largest = fmaxf(largest, largest_of(v[i]));
   }
   largest = block_max(largest);
-  const float inverse = largest > 0.0f ? kE4m3Max / largest : 0.0f;
+  const float inverse = inverse_scale_of(largest);
 #pragma unroll
   for (int i = 0; i < Count; ++i) {
     const int at = threadIdx.x + i * blockDim.x;

@@ -11,9 +11,10 @@
 // only after, everything enqueued before it on the stream is done. Weights must therefore not be
 // written by the kernel just before on the same stream.
 //
-// KV pages of one layer: keys and values each [pages, kv_heads, kPageTokens, head_width] bf16;
-// position p of the sequence with page table row b lies in page page_table[b · page_stride + p /
-// kPageTokens].
+// KV pages of one layer: keys and values each [pages, kv_heads, kPageTokens, head_width], bf16, or
+// E4M3 with `key_scales` and `value_scales`, one for each head of each token: fp32 [pages,
+// kv_heads, kPageTokens]. Position p of the sequence with page table row b lies in page
+// page_table[b · page_stride + p / kPageTokens].
 #pragma once
 
 #include <cstdint>
@@ -98,6 +99,44 @@ struct ScaleRows {
 };
 extern "C" int spillway_scale_rows(const ScaleRows* args, Stream stream);
 
+// ---- weights in fewer bits
+// ------------------------------------------------------------------------
+
+// How a matrix [rows, k] of weights lies in memory.
+enum WeightFormat : int {
+  kBf16 = 0,
+  kE4m3 = 1,  // Bytes and a scale a row, as of spillway_quantize_rows.
+  kInt8 = 2,  // Bytes and a float a row.
+  kInt4 = 3,  // [rows, groups, 64 bytes] and bf16 [groups, rows]: groups of 128 columns, the last
+              // filled up with zeros. The eight codes of a word are of columns 0, 2, 4, 6, 1, 3, 5,
+              // 7, the lowest bits first.
+};
+
+// int8 or int4 of bf16 weights, by the rule of backends/local/quantize/integer_codes.h. Requires:
+// columns % 8 == 0.
+struct PackWeights {
+  void* out;
+  void* scales;
+  const void* weights;  // bf16 [rows, columns]
+  int rows;
+  int columns;
+  int format;
+};
+extern "C" int spillway_pack_weights(const PackWeights* args, Stream stream);
+
+// The other way: bf16 of `rows` rows from first_row on, of a matrix that has rows_in_all.
+struct WidenWeights {
+  void* out;  // bf16 [rows, columns]
+  const void* weights;
+  const void* scales;
+  int first_row;
+  int rows;
+  int rows_in_all;
+  int columns;
+  int format;
+};
+extern "C" int spillway_widen_weights(const WidenWeights* args, Stream stream);
+
 // ---- linear layers of few tokens
 // ------------------------------------------------------------------
 
@@ -110,20 +149,21 @@ enum SkinnyEpilogue : int {
 
 // out[t][i] = Σ_k x[t][k] · weight[i][k], accumulated in fp32 on the tensor cores, weights streamed
 // once. With norm_weight, x is replaced by x / sqrt(mean(x²) + epsilon) · norm_weight on the way
-// in. With `scales` the weights are E4M3, as of spillway_quantize_rows, and x stays bf16. Requires:
-// 1 ≤ tokens ≤ kSkinnyTokensMax, n % 16 == 0, k % 32 == 0, for E4M3 k % 64 == 0.
+// in. Weights may be of any format; x stays bf16. Requires: 1 ≤ tokens ≤ kSkinnyTokensMax, n % 16
+// == 0, k % 32 == 0, for bytes k % 64 == 0.
 struct SkinnyLinear {
   void* out;  // [tokens, n]
   const void* x;
-  const void* weight;       // bf16 or E4M3 [n or 2·n, k]
+  const void* weight;       // [n or 2·n, k]
   const void* norm_weight;  // bf16 [k] or null
   int tokens;
   int n;
   int k;
   float epsilon;
   int epilogue;
-  const float* scales;  // [n or 2·n] or null
-  int out_stride;       // Of a row of out; 0: n.
+  const void* scales;  // Of the weights; null for bf16.
+  int out_stride;      // Of a row of out; 0: n.
+  int format;          // WeightFormat
 };
 extern "C" int spillway_skinny_linear(const SkinnyLinear* args, Stream stream);
 
@@ -155,6 +195,8 @@ struct RopeAppend {
   int rotary_width;
   int interleaved;  // 0: pairs (i, i + rotary_width/2); 1: pairs (2i, 2i + 1)
   float norm_epsilon;
+  float* key_scales;  // Both or none. Requires then: interleaved 0 and the whole width rotated.
+  float* value_scales;
 };
 extern "C" int spillway_rope_append(const RopeAppend* args, Stream stream);
 
@@ -189,6 +231,8 @@ struct DecodeAttention {
   float scale;
   float norm_epsilon;
   int beside_earlier;
+  float* key_scales;  // Both or none.
+  float* value_scales;
 };
 extern "C" int spillway_decode_attention(const DecodeAttention* args, Stream stream);
 
@@ -213,6 +257,8 @@ struct PrefillAttention {
   int kv_heads;
   int head_width;
   float scale;
+  const float* key_scales;  // Both or none.
+  const float* value_scales;
 };
 extern "C" int spillway_prefill_attention(const PrefillAttention* args, Stream stream);
 

@@ -3,44 +3,12 @@
 // The query heads that share a kv head are packed into the rows of one matrix, row r being token r
 // / ratio and head r % ratio, so that short chunks fill tiles too. A block owns 64 such rows (16 a
 // warp) and walks the keys in tiles of 64, two stages deep. Blocks with the most keys start first.
-#include "backends/local/kernels/device.cuh"
-#include "backends/local/kernels/kernels.h"
+#include "backends/local/kernels/key_tiles.cuh"
 
 namespace spillway::kernels {
 namespace {
 
-constexpr int kWarps = 4;
-constexpr int kThreads = kWarps * kWarp;
-constexpr int kRows = 16 * kWarps;
-constexpr int kKeys = 64;
-constexpr int kStages = 2;
 constexpr float kLog2E = 1.4426950408889634f;
-
-template <int Width>
-struct Tile {
-  __nv_bfloat16 data[64 * Width];
-};
-
-template <int Width>
-struct Shared {
-  Tile<Width> q;
-  Tile<Width> k[kStages];
-  Tile<Width> v[kStages];
-};
-
-// 16-byte pieces of a row are permuted by the row, so that 8 rows of one column lie in 8 different
-// bank groups.
-template <int Width>
-__device__ uint32_t piece_address(const Tile<Width>& tile, int row, int piece) {
-  const int at = row * (Width / 8) + (piece ^ (row % 8));
-  return static_cast<uint32_t>(__cvta_generic_to_shared(tile.data + at * 8));
-}
-
-__device__ void copy_async(uint32_t to, const void* from, bool exists) {
-  const int bytes = exists ? 16 : 0;  // The rest is filled with zeros.
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes)
-               : "memory");
-}
 
 __device__ void load_matrices(uint32_t (&r)[4], uint32_t address) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
@@ -56,77 +24,31 @@ __device__ void load_matrices_transposed(uint32_t (&r)[4], uint32_t address) {
                : "memory");
 }
 
-// What this block computes: 64 packed rows of one chunk and kv head.
-struct Work {
-  int row_start;       // of the chunk
-  int first_position;  // of the chunk
-  int packed;          // rows in the chunk × ratio
-  int begin;           // first packed row
-  int ratio;
-  int kv_head;
-  int keys;  // that the last row sees
-
-  __device__ int token(int row) const { return (begin + row) / ratio; }
-  __device__ int head(int row) const { return kv_head * ratio + (begin + row) % ratio; }
-  __device__ bool exists(int row) const { return begin + row < packed; }
+// The scales of a tile of E4M3.
+struct KeyScales {
+  const float* keys;
+  const float* values;
 };
 
-__device__ Work work_of_block(const PrefillAttention& args) {
-  Work work;
-  const int chunk = blockIdx.z;
-  work.row_start = args.row_start[chunk];
-  work.first_position = args.first_position[chunk];
-  work.ratio = args.q_heads / args.kv_heads;
-  work.packed = (args.row_start[chunk + 1] - work.row_start) * work.ratio;
-  work.begin = (gridDim.x - 1 - blockIdx.x) * kRows;
-  work.kv_head = blockIdx.y;
-  work.keys = work.first_position + work.token(min(kRows, work.packed - work.begin) - 1) + 1;
-  return work;
+template <int Width>
+__device__ KeyScales scales_of(const Shared<Width, true>& shared, int tile) {
+  const PackedKeyTiles<Width>& packed = shared.packed[tile % kStages];
+  return {packed.k.scale, packed.v.scale};
 }
 
 template <int Width>
-__device__ void copy_queries(const PrefillAttention& args, const Work& work, Tile<Width>& to) {
-  for (int i = threadIdx.x; i < kRows * Width / 8; i += kThreads) {
-    const int row = i / (Width / 8);
-    const int piece = i % (Width / 8);
-    const bool exists = work.exists(row);
-    const int64_t from = (work.row_start + (exists ? work.token(row) : 0)) * args.q_stride +
-                         (exists ? work.head(row) : 0) * Width + piece * 8;
-    copy_async(piece_address(to, row, piece), static_cast<const __nv_bfloat16*>(args.q) + from,
-               exists);
-  }
+__device__ KeyScales scales_of(const Shared<Width, false>&, int) {
+  return {};
 }
 
-template <int Width>
-__device__ void copy_keys(const PrefillAttention& args, const Work& work, int tile, Tile<Width>& k,
-                          Tile<Width>& v) {
-  const int sequence =
-      args.chunk_sequence ? args.chunk_sequence[blockIdx.z] : static_cast<int>(blockIdx.z);
-  const int32_t* table = args.page_table + int64_t{sequence} * args.page_stride;
-#pragma unroll
-  for (int j = 0; j < kKeys * Width / 8 / kThreads; ++j) {
-    const int i = threadIdx.x + j * kThreads;
-    const int row = i / (Width / 8);
-    const int piece = i % (Width / 8);
-    const int key = tile * kKeys + row;
-    const bool exists = key < work.keys;
-    const int64_t page = exists ? table[key / kPageTokens] : 0;
-    const int64_t at =
-        ((page * args.kv_heads + work.kv_head) * kPageTokens + key % kPageTokens) * Width +
-        piece * 8;
-    copy_async(piece_address(k, row, piece), static_cast<const __nv_bfloat16*>(args.keys) + at,
-               exists);
-    copy_async(piece_address(v, row, piece), static_cast<const __nv_bfloat16*>(args.values) + at,
-               exists);
-  }
-}
-
-// One warp's 16 rows. Lane 4g + t holds rows g and g + 8.
-template <int Width>
+// One warp's 16 rows. Lane 4g + t holds rows g and g + 8. Numbers of E4M3 are 2^-120 of their size:
+// factors of 2^60 on queries and on P, and again on what comes out, make that good.
+template <int Width, bool E4m3>
 class RowBlock {
  public:
   static constexpr int kSteps = Width / 16;  // of 16 dimensions, for Q·Kᵀ
   static constexpr int kTiles = Width / 8;   // of 8 dimensions, for P·V
+  static constexpr float kUnlift = E4m3 ? 0x1p60f : 1.0f;
 
   __device__ void load_queries(const Tile<Width>& tile) {
     const int lane = threadIdx.x % kWarp;
@@ -134,17 +56,23 @@ class RowBlock {
 #pragma unroll
     for (int step = 0; step < kSteps; ++step)
       load_matrices(q_[step], piece_address(tile, row, step * 2 + lane / 16));
+    if constexpr (E4m3) {
+#pragma unroll
+      for (int step = 0; step < kSteps; ++step) lift(q_[step]);
+    }
   }
 
   // `last_key[h]`: the last key that row g + 8h sees; `first_key` is the tile's.
-  __device__ void take(const Tile<Width>& k, const Tile<Width>& v, const int (&last_key)[2],
-                       int first_key, float scale) {
+  __device__ void take(const KeyTiles<Width>& tiles, const KeyScales& scales,
+                       const int (&last_key)[2], int first_key, float scale) {
     float s[kKeys / 8][4] = {};
-    score(k, s);
+    score(tiles.k, s);
+    if constexpr (E4m3) scale_keys(s, scales.keys);
     const bool masked = first_key + kKeys - 1 > min(last_key[0], last_key[1]);
     if (masked) mask(s, last_key, first_key);
     soften(s, scale);
-    accumulate(v, s);
+    if constexpr (E4m3) scale_keys(s, scales.values);
+    accumulate(tiles.v, s);
   }
 
   __device__ void finish() {
@@ -153,7 +81,7 @@ class RowBlock {
       float& sum = denominator_[half];
       sum += __shfl_xor_sync(kAllLanes, sum, 1);
       sum += __shfl_xor_sync(kAllLanes, sum, 2);
-      const float scale = sum > 0.0f ? 1.0f / sum : 0.0f;
+      const float scale = sum > 0.0f ? kUnlift / sum : 0.0f;
 #pragma unroll
       for (int tile = 0; tile < kTiles; ++tile) {
         out[tile][2 * half] *= scale;
@@ -179,6 +107,16 @@ class RowBlock {
         mma_16x8x16(s[2 * pair + 1], q_[step][0], q_[step][1], q_[step][2], q_[step][3], b[2],
                     b[3]);
       }
+    }
+  }
+
+  // Each key's column times its scale, and by what the product lacks or will lack.
+  __device__ static void scale_keys(float (&s)[kKeys / 8][4], const float* scales) {
+#pragma unroll
+    for (int tile = 0; tile < kKeys / 8; ++tile) {
+      const auto scale = *reinterpret_cast<const float2*>(scales + tile * 8 + threadIdx.x % 4 * 2);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) s[tile][i] *= (i % 2 == 0 ? scale.x : scale.y) * kUnlift;
     }
   }
 
@@ -248,9 +186,9 @@ class RowBlock {
   float denominator_[2] = {};
 };
 
-template <int Width>
+template <int Width, bool E4m3>
 __device__ void store_rows(const PrefillAttention& args, const Work& work,
-                           const RowBlock<Width>& rows) {
+                           const RowBlock<Width, E4m3>& rows) {
   const int lane = threadIdx.x % kWarp;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
@@ -260,16 +198,16 @@ __device__ void store_rows(const PrefillAttention& args, const Work& work,
         (int64_t{work.row_start + work.token(row)} * args.q_heads + work.head(row)) * Width;
     auto* to = reinterpret_cast<uint32_t*>(static_cast<__nv_bfloat16*>(args.out) + at) + lane % 4;
 #pragma unroll
-    for (int tile = 0; tile < RowBlock<Width>::kTiles; ++tile) {
+    for (int tile = 0; tile < rows.kTiles; ++tile) {
       to[tile * 4] = pack(rows.out[tile][2 * half], rows.out[tile][2 * half + 1]);
     }
   }
 }
 
-template <int Width>
+template <int Width, bool E4m3>
 __global__ void __launch_bounds__(kThreads) prefill_attention(PrefillAttention args) {
   extern __shared__ __align__(128) unsigned char raw[];
-  auto& shared = *reinterpret_cast<Shared<Width>*>(raw);
+  auto& shared = *reinterpret_cast<Shared<Width, E4m3>*>(raw);
   wait_for_earlier_kernels();
   let_next_kernel_start();  // Only now: decode attention may start with what this kernel had to
                             // wait for.
@@ -277,38 +215,37 @@ __global__ void __launch_bounds__(kThreads) prefill_attention(PrefillAttention a
   if (work.begin >= work.packed) return;
   const int tiles = (work.keys + kKeys - 1) / kKeys;
   copy_queries(args, work, shared.q);
-  copy_keys(args, work, 0, shared.k[0], shared.v[0]);
+  copy_keys(args, work, 0, stage_of(shared, 0));
   asm volatile("cp.async.commit_group;" ::: "memory");
 
   const int g = threadIdx.x / kWarp * 16 + threadIdx.x % kWarp / 4;
   const int last_key[2] = {work.first_position + work.token(g),
                            work.first_position + work.token(g + 8)};
-  RowBlock<Width> rows;
+  RowBlock<Width, E4m3> rows;
   for (int tile = 0; tile < tiles; ++tile) {
     asm volatile("cp.async.wait_group 0;" ::: "memory");
     __syncthreads();  // The tile is there, and nobody reads the other stage any more.
     if (tile + 1 < tiles) {
-      copy_keys(args, work, tile + 1, shared.k[(tile + 1) % kStages],
-                shared.v[(tile + 1) % kStages]);
+      copy_keys(args, work, tile + 1, stage_of(shared, tile + 1));
       asm volatile("cp.async.commit_group;" ::: "memory");
     }
     if (tile == 0) rows.load_queries(shared.q);
-    rows.take(shared.k[tile % kStages], shared.v[tile % kStages], last_key, tile * kKeys,
-              args.scale * kLog2E);
+    const KeyTiles<Width>& keys = tile_of(shared, tile);
+    rows.take(keys, scales_of(shared, tile), last_key, tile * kKeys, args.scale * kLog2E);
   }
   rows.finish();
   store_rows(args, work, rows);
 }
 
-template <int Width>
+template <int Width, bool E4m3>
 int enqueue(const PrefillAttention& args, Stream stream) {
   const int ratio = args.q_heads / args.kv_heads;
   LaunchShape shape;
   shape.grid = dim3((args.rows_max * ratio + kRows - 1) / kRows, args.kv_heads, args.chunks);
   shape.block = dim3(kThreads);
-  shape.shared_bytes = sizeof(Shared<Width>);
-  const int error = allow_shared(prefill_attention<Width>, shape.shared_bytes);
-  return error ? error : launch(prefill_attention<Width>, shape, stream, args);
+  shape.shared_bytes = sizeof(Shared<Width, E4m3>);
+  const int error = allow_shared(prefill_attention<Width, E4m3>, shape.shared_bytes);
+  return error ? error : launch(prefill_attention<Width, E4m3>, shape, stream, args);
 }
 
 }  // namespace
@@ -318,7 +255,12 @@ extern "C" int spillway_prefill_attention(const PrefillAttention* args, Stream s
       (args->head_width == 64 || args->head_width == 128) && args->q_heads % args->kv_heads == 0;
   if (!supported) return cudaErrorInvalidValue;
   if (args->chunks == 0 || args->rows_max == 0) return cudaSuccess;
-  return args->head_width == 64 ? enqueue<64>(*args, stream) : enqueue<128>(*args, stream);
+  if (args->key_scales) {
+    return args->head_width == 64 ? enqueue<64, true>(*args, stream)
+                                  : enqueue<128, true>(*args, stream);
+  }
+  return args->head_width == 64 ? enqueue<64, false>(*args, stream)
+                                : enqueue<128, false>(*args, stream);
 }
 
 }  // namespace spillway::kernels

@@ -1,9 +1,11 @@
 // Bias, head norm, rotation and append for any convention of pairs and any rotary width: one warp a
-// head, element by element. The usual convention has a faster way: rope_append.cu.
+// head, element by element, into pages of bf16. The usual convention has a faster way:
+// rope_append.cu.
 #pragma once
 
 #include "backends/local/kernels/device.cuh"
 #include "backends/local/kernels/kernels.h"
+#include "backends/local/kernels/kv_pages.cuh"
 
 namespace spillway::kernels {
 namespace {
@@ -11,13 +13,17 @@ namespace {
 constexpr int kRopeWarps = 4;
 
 // Where a row's key or value goes.
-__device__ __nv_bfloat16* cache_row(const RopeAppend& args, void* cache, int row, int kv_head,
-                                    int position) {
+__device__ int64_t line_of(const RopeAppend& args, int row, int kv_head, int position) {
   const int sequence = args.row_sequence ? args.row_sequence[row] : row;
   const int64_t page =
       args.page_table[int64_t{sequence} * args.page_stride + position / kPageTokens];
-  const int64_t line = (page * args.kv_heads + kv_head) * kPageTokens + position % kPageTokens;
-  return static_cast<__nv_bfloat16*>(cache) + line * args.head_width;
+  return page_line(page, args.kv_heads, kv_head, position);
+}
+
+__device__ __nv_bfloat16* cache_row(const RopeAppend& args, void* cache, int row, int kv_head,
+                                    int position) {
+  return static_cast<__nv_bfloat16*>(cache) +
+         line_of(args, row, kv_head, position) * args.head_width;
 }
 
 // Lane l owns the pairs l · Pairs … of a head; a pair is the two elements that a rotation mixes.

@@ -5,6 +5,7 @@
 #include "backends/local/kernels/device.cuh"
 #include "backends/local/kernels/head_pieces.cuh"
 #include "backends/local/kernels/kernels.h"
+#include "backends/local/kernels/kv_pages.cuh"
 #include "backends/local/kernels/rope_any.cuh"
 
 namespace spillway::kernels {
@@ -33,14 +34,20 @@ __device__ void prepare(const RopeAppend& args, HeadPieces<Width>& h, int head, 
   if (kind != HeadKind::value) rotate<Width>(h, args.cos_sin, position);
 }
 
+// Queries go back to where they came from, keys and values to their pages.
 template <int Width>
-__device__ __nv_bfloat16* destination(const RopeAppend& args, __nv_bfloat16* row_begin, int row,
-                                      int head, int position) {
+__device__ void store(const RopeAppend& args, const HeadPieces<Width>& h, float largest,
+                      __nv_bfloat16* row_begin, int row, int head, int position) {
   const int kv_head = head - args.q_heads;
   switch (kind_of(args, head)) {
-    case HeadKind::query: return row_begin + head * Width;
-    case HeadKind::key: return cache_row(args, args.keys, row, kv_head, position);
-    default: return cache_row(args, args.values, row, kv_head - args.kv_heads, position);
+    case HeadKind::query: store_head<Width>(h, row_begin + head * Width); return;
+    case HeadKind::key:
+      store_line<Width>(h, largest, args.keys, args.key_scales,
+                        line_of(args, row, kv_head, position));
+      return;
+    case HeadKind::value:
+      store_line<Width>(h, largest, args.values, args.value_scales,
+                        line_of(args, row, kv_head - args.kv_heads, position));
   }
 }
 
@@ -61,8 +68,8 @@ __global__ void __launch_bounds__(kRopeWarps* kWarp) rope_append(RopeAppend args
   auto* row_begin = static_cast<__nv_bfloat16*>(args.qkv) + int64_t{row} * heads * Width;
   HeadPieces<Width> h = load_head<Width>(row_begin, head);
   prepare<Width>(args, h, head, position);
-  if (wanted < heads)
-    store_head<Width>(h, destination<Width>(args, row_begin, row, head, position));
+  const float largest = args.key_scales ? largest_of_head<Width>(h) : 0.0f;
+  if (wanted < heads) store<Width>(args, h, largest, row_begin, row, head, position);
 }
 
 template <int Width>
@@ -71,6 +78,7 @@ int enqueue(const RopeAppend& args, Stream stream) {
   LaunchShape shape;
   shape.block = dim3(kRopeWarps * kWarp);
   if (args.interleaved || args.rotary_width != Width) {
+    if (args.key_scales) return cudaErrorInvalidValue;
     shape.grid = dim3(args.rows, (heads + kRopeWarps - 1) / kRopeWarps);
     return launch(rope_any<Width>, shape, stream, args);
   }
