@@ -35,6 +35,8 @@ constexpr Verb kVerbs[] = {
      spillway::verbs::keys},
     {"report", "report --config FILE", "tell what was used, spent and saved",
      spillway::verbs::report},
+    {"quantize", "quantize --report MODEL", "tell what fewer bits cost in memory and quality",
+     spillway::verbs::quantize},
 };
 
 void print_help(std::FILE* to) {

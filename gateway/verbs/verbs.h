@@ -19,5 +19,6 @@ int diff(const Arguments& arguments);
 int import(const Arguments& arguments);
 int keys(const Arguments& arguments);
 int report(const Arguments& arguments);
+int quantize(const Arguments& arguments);
 
 }  // namespace spillway::verbs

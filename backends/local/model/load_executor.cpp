@@ -12,7 +12,9 @@ namespace spillway::local {
 namespace {
 
 Result<std::unique_ptr<ops::Ops>> make_ops(const ExecutorOptions& options) {
-  if (options.precision == "fp32") return ops::make_aten_ops(at::kFloat);
+  if (options.precision == "fp32") {
+    return ops::make_aten_ops(at::kFloat, {options.layers, options.kv_e4m3});
+  }
   if (options.precision == "bf16") return ops::make_aten_ops(at::kBFloat16);
   if (options.precision == "int8") return ops::make_packed_ops(options.threads);
   return Error{Errc::invalid_request, "executor: torch has no precision " + options.precision, "",

@@ -6,6 +6,7 @@
 #include "backends/contract/error.h"
 #include "backends/local/engine/executor.h"
 #include "backends/local/loader/gguf.h"
+#include "backends/local/quantize/precision.h"
 
 #include <memory>
 #include <string>
@@ -18,6 +19,9 @@ struct ExecutorOptions {
   std::string precision = "int8";
   int threads = 1;  // That compute a step, the engine's own included.
   int kv_blocks = 0;
+  // Of fp32: what weights and KV cache would lose elsewhere (ops::Losses).
+  Precision layers = Precision::fp32;
+  bool kv_e4m3 = false;
 };
 
 // Packs the file's weights; the file may be closed afterwards. invalid_request says what is wrong

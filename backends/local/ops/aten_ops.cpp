@@ -2,6 +2,7 @@
 
 #include "backends/local/engine/executor.h"
 #include "backends/local/loader/dequantize.h"
+#include "backends/local/quantize/round_trip.h"
 
 #include <ATen/ATen.h>
 
@@ -27,12 +28,24 @@ const at::Tensor& weight_of(const Matrix& matrix) {
   return static_cast<const AtenMatrix&>(matrix).weight();
 }
 
-at::Tensor read(const MatrixSource& source) {
+// Each row through the precision, in place. Requires: contiguous floats.
+void round_rows(Precision precision, at::Tensor& values) {
+  const auto columns = static_cast<std::size_t>(values.size(-1));
+  auto* row = values.data_ptr<float>();
+  for (std::int64_t left = values.numel(); left > 0; left -= values.size(-1), row += columns) {
+    quantize::round_trip(precision, {row, columns});
+  }
+}
+
+bool is_of_layer(const loader::Tensor& tensor) { return tensor.name.starts_with("blk."); }
+
+at::Tensor read(const MatrixSource& source, Precision layers) {
   const loader::Tensor& tensor = *source.tensor;
   auto values = at::empty({tensor.rows(), tensor.columns()}, at::kFloat);
   const auto count = static_cast<std::size_t>(values.numel());
   const auto done = loader::dequantize(tensor, {values.data_ptr<float>(), count});
   if (!done) throw std::runtime_error(done.error().message);
+  if (is_of_layer(tensor)) round_rows(layers, values);
   if (source.row_order.empty()) return values;
   return values.index_select(0, at::tensor(source.row_order, at::kLong));
 }
@@ -46,7 +59,7 @@ at::Tensor gather_pages(const at::Tensor& pages, const at::Tensor& blocks, std::
 
 class AtenOps final : public Ops {
  public:
-  explicit AtenOps(at::ScalarType type) : type_(type) {}
+  AtenOps(at::ScalarType type, const Losses& losses) : type_(type), losses_(losses) {}
 
   at::Device device() const override { return at::kCPU; }
   at::ScalarType activation_type() const override { return type_; }
@@ -54,7 +67,8 @@ class AtenOps final : public Ops {
 
   std::unique_ptr<Matrix> pack(const std::vector<MatrixSource>& sources) override {
     std::vector<at::Tensor> parts;
-    for (const MatrixSource& source : sources) parts.push_back(read(source).to(type_));
+    for (const MatrixSource& source : sources)
+      parts.push_back(read(source, losses_.layers).to(type_));
     return std::make_unique<AtenMatrix>(parts.size() == 1 ? parts[0] : at::cat(parts, 0));
   }
 
@@ -112,8 +126,10 @@ class AtenOps final : public Ops {
     const auto block = at::floor_divide(step.slots, kBlockTokens).to(at::kLong);
     const auto offset = at::remainder(step.slots, kBlockTokens).to(at::kLong);
     const auto every = at::indexing::Slice();
-    kv.keys.index_put_({block, every, offset}, heads.narrow(1, shape.query_heads, shape.kv_heads));
-    kv.values.index_put_({block, every, offset}, heads.narrow(1, rotated_heads, shape.kv_heads));
+    const auto keys = heads.narrow(1, shape.query_heads, shape.kv_heads);
+    kv.keys.index_put_({block, every, offset}, kept(keys));
+    kv.values.index_put_({block, every, offset},
+                         kept(heads.narrow(1, rotated_heads, shape.kv_heads)));
   }
 
   void attend(const at::Tensor& qkv, const AttentionShape& shape, const StepTensors& step,
@@ -129,6 +145,14 @@ class AtenOps final : public Ops {
   }
 
  private:
+  // What the pages give back of these heads.
+  at::Tensor kept(const at::Tensor& heads) const {
+    if (!losses_.kv_e4m3) return heads;
+    auto values = heads.to(at::kFloat, false, /*copy=*/true).contiguous();
+    round_rows(Precision::fp8, values);
+    return values.to(type_);
+  }
+
   at::Tensor normed(const at::Tensor& residual, const Norm& norm) const {
     const auto mean = residual.pow(2).mean(-1, /*keepdim=*/true);
     return (residual * at::rsqrt(mean + norm.epsilon) * norm.weight).to(type_);
@@ -159,10 +183,13 @@ class AtenOps final : public Ops {
   }
 
   const at::ScalarType type_;
+  const Losses losses_;
 };
 
 }  // namespace
 
-std::unique_ptr<Ops> make_aten_ops(at::ScalarType type) { return std::make_unique<AtenOps>(type); }
+std::unique_ptr<Ops> make_aten_ops(at::ScalarType type, const Losses& losses) {
+  return std::make_unique<AtenOps>(type, losses);
+}
 
 }  // namespace spillway::local::ops

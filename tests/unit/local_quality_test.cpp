@@ -1,0 +1,68 @@
+// What each storage of a model takes, from its file alone, and what is said where nothing computes.
+#include "backends/local/quality.h"
+#include "tests/unit/tiny_model.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <unistd.h>
+#include <vector>
+
+namespace spillway::local {
+namespace {
+
+class Quality : public testing::Test {
+ protected:
+  Quality() { model_.write(path_); }
+  ~Quality() override { std::filesystem::remove(path_); }
+
+  Cost memory(const Storage& storage) const {
+    const auto cost = memory_cost(path_, storage);
+    EXPECT_TRUE(cost);
+    return cost ? *cost : Cost();
+  }
+
+  const TinyModel model_{"llama"};
+  const std::string path_ = (std::filesystem::temp_directory_path() /
+                             ("spillway-quality-" + std::to_string(getpid()) + ".gguf"))
+                                .string();
+};
+
+// Two layers of qkv 256 × 32, out 32 × 128, gate and up 128 × 32, down 32 × 64.
+constexpr std::int64_t kMatrixWeights = 2 * 18'432;
+constexpr std::int64_t kRows = 2 * (256 + 32 + 128 + 32);
+// An embedding of 48 × 32, two norms a layer and a last one.
+constexpr std::int64_t kOthers = 48 * 32 + 5 * 32;
+
+TEST_F(Quality, MemoryIsCountedWithScales) {
+  EXPECT_EQ(memory({Precision::fp32}).matrix_bytes, 4 * kMatrixWeights);
+  EXPECT_EQ(memory({Precision::fp32}).weight_bytes, 4 * (kMatrixWeights + kOthers));
+  EXPECT_EQ(memory({Precision::bf16}).weight_bytes, 2 * (kMatrixWeights + kOthers));
+  EXPECT_EQ(memory({Precision::int8}).weight_bytes, kMatrixWeights + 4 * kRows + 2 * kOthers);
+  // Every row is one group of 128, most of them filled up.
+  EXPECT_EQ(memory({Precision::int4}).matrix_bytes, kRows * 66);
+}
+
+TEST_F(Quality, KeysAndValuesTakeHalfAndAScaleInFp8) {
+  EXPECT_EQ(memory({Precision::fp32}).kv_token_bytes, 2 * 2 * 64 * 4);
+  EXPECT_EQ(memory({Precision::int4}).kv_token_bytes, 2 * 2 * 64 * 2);
+  EXPECT_EQ(memory({Precision::int4, true}).kv_token_bytes, 2 * 2 * (64 + 4));
+}
+
+TEST_F(Quality, WithoutAnExecutorThereIsMemoryAlone) {
+  std::vector<Cost> costs;
+  ASSERT_TRUE(measure_costs(path_, "", [&](const Cost& cost) { costs.push_back(cost); }));
+  ASSERT_EQ(costs.size(), 8u);
+  for (const Cost& cost : costs) EXPECT_FALSE(cost.drift);
+  EXPECT_EQ(costs.front().storage.weights, Precision::fp32);
+}
+
+TEST_F(Quality, SaysWhatIsWrong) {
+  const auto ignore = [](const Cost&) {};
+  EXPECT_FALSE(measure_costs(path_, "abacus", ignore));
+  EXPECT_FALSE(measure_costs("/nowhere.gguf", "", ignore));
+  EXPECT_FALSE(memory_cost("/nowhere.gguf", {}));
+}
+
+}  // namespace
+}  // namespace spillway::local
