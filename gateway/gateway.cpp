@@ -6,8 +6,6 @@
 #include "config/effective.h"
 #include "config/reload.h"
 #include "config/watch.h"
-#include "gateway/account/account.h"
-#include "gateway/account/key_ring.h"
 #include "gateway/account/limiter.h"
 #include "gateway/admin/admin.h"
 #include "gateway/admin/decisions.h"
@@ -15,7 +13,6 @@
 #include "gateway/admin/usage_answers.h"
 #include "gateway/admin_routes.h"
 #include "gateway/api.h"
-#include "gateway/batch/batch_store.h"
 #include "gateway/batch_api.h"
 #include "gateway/batch_runner.h"
 #include "gateway/edition.h"
@@ -25,13 +22,13 @@
 #include "gateway/http/cross_origin.h"
 #include "gateway/http/routes.h"
 #include "gateway/http/server.h"
+#include "gateway/kept_state.h"
 #include "gateway/live_state.h"
 #include "gateway/models.h"
 #include "gateway/pipeline.h"
 #include "gateway/policy_file.h"
 #include "gateway/refusal.h"
 #include "gateway/store/database.h"
-#include "gateway/store/directory.h"
 #include "gateway/store/disk_thread.h"
 #include "gateway/telemetry/log.h"
 #include "gateway/telemetry/metrics.h"
@@ -101,14 +98,6 @@ std::vector<std::string> names_of(const Errands& errands) {
   return names;
 }
 
-files::Limits limits_of(const config::Files& settings) {
-  files::Limits limits;
-  limits.file_max = static_cast<std::uint64_t>(settings.file_max);
-  limits.batch_input_max = static_cast<std::uint64_t>(settings.batch_input_max);
-  limits.tenant_max = static_cast<std::uint64_t>(settings.tenant_max);
-  return limits;
-}
-
 std::string at(const config::Endpoint& endpoint, std::uint16_t port) {
   return endpoint.host + ":" + std::to_string(port);
 }
@@ -139,8 +128,7 @@ class Gateway::House {
   enum class Phase { loading, serving, draining };
 
   Result<void> open_state();
-  Result<void> open_batches();
-  Result<void> open_account();
+  Result<void> open_book();
   Result<void> load_engine();
   void adopt(std::shared_ptr<const config::Settings> settings);
   Providers providers_for(const config::Settings& settings);
@@ -158,10 +146,8 @@ class Gateway::House {
 
   // In the order of starting; what is declared first is gone last.
   telemetry::Log log_;
-  std::optional<store::Directory> state_;
-  std::unique_ptr<account::Account> account_;  // Null where no ledger is kept.
+  KeptState kept_;
   account::Limiter limiter_;
-  std::unique_ptr<account::KeyRing> keys_;
   std::optional<admin::KeyAnswers> key_answers_;
   std::optional<admin::UsageAnswers> usage_answers_;
   telemetry::Metrics metrics_;
@@ -172,15 +158,12 @@ class Gateway::House {
   WaitingRoom waiting_{fleet_};
   policy::Admission admission_;
   CurrentEdition editions_;
-  std::unique_ptr<files::Cabinet> cabinet_;
   store::DiskThread disk_{"disk"};
   std::optional<Pipeline> pipeline_;
   Models models_;
-  std::unique_ptr<stored::ChatStore> chat_store_;
-  StoredChats stored_chats_{editions_, disk_, chat_store_};
+  StoredChats stored_chats_{editions_, disk_, kept_.chats};
   Api surface_{editions_, pipeline_, models_, stored_chats_};
   FileApi file_api_;
-  std::unique_ptr<batch::BatchStore> batches_;
   std::optional<BatchRunner> runner_;
   BatchApi batch_api_;
   admin::Admin operations_;
@@ -197,8 +180,9 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
       metrics_(label_sets(*settings), SPILLWAY_VERSION),
       admission_(settings->server.limits.in_flight_max),
       models_(editions_, unix_seconds()),
-      file_api_(editions_, disk_, cabinet_, limits_of(settings->files)),
-      batch_api_({editions_, disk_, cabinet_, batches_, runner_}, names_of(surface_.errands())),
+      file_api_(editions_, disk_, kept_.cabinet, files_limits(settings->files)),
+      batch_api_({editions_, disk_, kept_.cabinet, kept_.batches, runner_},
+                 names_of(surface_.errands())),
       operations_(sources()),
       admin_routes_(admin_routes()),
       api_routes_(api_routes()),
@@ -224,8 +208,9 @@ Result<void> Gateway::House::open() {
   if (!loaded) return loaded.error();
 
   pipeline_.emplace(Pipeline::Doors{editions_, admission_, fleet_, waiting_, engine_.get(),
-                                    limiter_, account_.get(), std::bind_front(&House::tell, this)});
-  runner_.emplace(BatchRunner::Doors{editions_, admission_, disk_, *cabinet_, *batches_,
+                                    limiter_, kept_.account.get(),
+                                    std::bind_front(&House::tell, this)});
+  runner_.emplace(BatchRunner::Doors{editions_, admission_, disk_, *kept_.cabinet, *kept_.batches,
                                      surface_.errands(), std::bind_front(&House::complain, this)},
                   started_with_->batch.concurrency);
   listening = api_.start();
@@ -242,48 +227,27 @@ Result<void> Gateway::House::open() {
 }
 
 Result<void> Gateway::House::open_state() {
-  auto state = store::Directory::open(started_with_->server.state);
-  if (!state) return state.error();
-  state_.emplace(std::move(*state));
-  if (state_->temporary())
+  auto opened = kept_.open(*started_with_);
+  if (!opened) return opened.error();
+  if (kept_.directory->temporary())
     log_.event(Level::warn, "no server.state: what is kept ends with this process");
-  auto cabinet = files::Cabinet::open(*state_, limits_of(started_with_->files));
-  if (!cabinet) return cabinet.error();
-  cabinet_ = std::move(*cabinet);
-  const auto batches = open_batches();
-  if (!batches) return batches.error();
-  auto chats = stored::ChatStore::open(state_->file("chats.db"));
-  if (!chats) return chats.error();
-  chat_store_ = std::move(*chats);
-  auto keys = account::KeyRing::open(state_->file("keys.sqlite"));
-  if (!keys) return keys.error();
-  keys_ = std::move(*keys);
-  const auto settings = [this] { return editions_.get()->settings; };
-  key_answers_.emplace(*keys_, settings);
-  add_key_routes(*key_answers_, started_with_->server.admin_key, admin_routes_);
-  return open_account();
-}
-
-Result<void> Gateway::House::open_batches() {
   disk_.repeat(kSweep, [this] {
-    (void)cabinet_->files.expire(unix_seconds());
-    (void)cabinet_->uploads.expire(unix_seconds());
+    (void)kept_.cabinet->files.expire(unix_seconds());
+    (void)kept_.cabinet->uploads.expire(unix_seconds());
   });
-  auto batches = batch::BatchStore::open(*state_);
-  if (!batches) return batches.error();
-  batches_ = std::move(*batches);
-  return {};
+  const auto settings = [this] { return editions_.get()->settings; };
+  key_answers_.emplace(*kept_.keys, settings);
+  add_key_routes(*key_answers_, started_with_->server.admin_key, admin_routes_);
+  return open_book();
 }
 
-Result<void> Gateway::House::open_account() {
-  if (!started_with_->ledger.enabled) return {};
-  auto account = account::Account::open(*state_, started_with_->server.limits.in_flight_max);
-  if (!account) return account.error();
-  account_ = std::move(*account);
-  if (const auto lost = account_->ledger().in_doubt; lost > 0)
+Result<void> Gateway::House::open_book() {
+  if (!kept_.account) return {};
+  if (const auto lost = kept_.account->ledger().in_doubt; lost > 0)
     log_.event(Level::warn, "requests were running when the process before ended: in doubt",
                {{"requests", static_cast<std::int64_t>(lost)}});
-  auto book = store::Database::open(state_->file("ledger.sqlite"), account::journal_versions());
+  auto book =
+      store::Database::open(kept_.directory->file("ledger.sqlite"), account::journal_versions());
   if (!book) return book.error();
   add_usage_routes(usage_answers_.emplace(std::move(*book)), started_with_->server.admin_key,
                    admin_routes_);
@@ -306,7 +270,8 @@ void Gateway::House::adopt(std::shared_ptr<const config::Settings> settings) {
   waiting_.adopt(settings);
   admission_.limit(settings->server.limits.in_flight_max);
   log_.set_level(telemetry::level_of(settings->log.level).value_or(Level::info));
-  editions_.set(std::make_shared<const Edition>(settings, providers_for(*settings), keys_.get()));
+  editions_.set(
+      std::make_shared<const Edition>(settings, providers_for(*settings), kept_.keys.get()));
   metrics_.config_loaded(label_sets(*settings), settings->sha256);
 }
 
@@ -370,7 +335,7 @@ void Gateway::House::stop(const std::function<bool()>& hurry) {
   cloud_.stop();
   if (engine_) engine_->stop(SteadyClock::now());
   admin_.stop();
-  if (account_ && !account_->flush(kBookWithin))
+  if (kept_.account && !kept_.account->flush(kBookWithin))
     log_.event(Level::error, "the ledger cannot be written: the rest is booked at the next start");
   log_.event(Level::info, "stopped");
   log_.flush(milliseconds(2'000));
@@ -391,7 +356,7 @@ telemetry::LiveState Gateway::House::live_state() const {
   state.admitted = admission_.in_flight();
   state.held = waiting_.size();
   state.held_pressure = waiting_.pressure();
-  if (phase_ != Phase::loading) add_stored(*cabinet_->shelf, batches_->gauges(), state);
+  if (phase_ != Phase::loading) add_stored(*kept_.cabinet->shelf, kept_.batches->gauges(), state);
   for (const ProviderGauges& provider : fleet_.gauges())
     state.targets.push_back(target_state(provider));
   if (phase_ != Phase::loading && engine_) {  // Until it serves, `engine_` is still being made.
@@ -404,10 +369,10 @@ telemetry::LiveState Gateway::House::live_state() const {
                      listener_state("admin", admin_.counters())};
   state.log_dropped = log_.dropped();
   state.limits = limit_states(limiter_);
-  if (!account_) return state;
-  state.ledger = ledger_state(account_->ledger());
+  if (!kept_.account) return state;
+  state.ledger = ledger_state(kept_.account->ledger());
   if (const auto edition = editions_.get())
-    state.budgets = budget_states(*edition->settings, account_->tenants());
+    state.budgets = budget_states(*edition->settings, kept_.account->tenants());
   return state;
 }
 

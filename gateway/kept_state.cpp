@@ -1,0 +1,36 @@
+#include "gateway/kept_state.h"
+
+#include <utility>
+
+namespace spillway {
+namespace {
+
+// Puts what has been opened where it belongs.
+template <typename Part>
+Result<void> take(Result<Part> opened, auto& place) {
+  if (!opened) return opened.error();
+  place = std::move(*opened);
+  return {};
+}
+
+}  // namespace
+
+files::Limits files_limits(const config::Files& settings) {
+  files::Limits limits;
+  limits.file_max = static_cast<std::uint64_t>(settings.file_max);
+  limits.batch_input_max = static_cast<std::uint64_t>(settings.batch_input_max);
+  limits.tenant_max = static_cast<std::uint64_t>(settings.tenant_max);
+  return limits;
+}
+
+Result<void> KeptState::open(const config::Settings& settings) {
+  auto done = take(store::Directory::open(settings.server.state), directory);
+  if (done) done = take(files::Cabinet::open(*directory, files_limits(settings.files)), cabinet);
+  if (done) done = take(batch::BatchStore::open(*directory), batches);
+  if (done) done = take(stored::ChatStore::open(directory->file("chats.db")), chats);
+  if (done) done = take(account::KeyRing::open(directory->file("keys.sqlite")), keys);
+  if (!done || !settings.ledger.enabled) return done;
+  return take(account::Account::open(*directory, settings.server.limits.in_flight_max), account);
+}
+
+}  // namespace spillway

@@ -1,0 +1,36 @@
+// What outlives the process: the state directory and everything that is kept in it, opened in one
+// go.
+//
+// Belongs to the composition root, which declares it before whatever uses it. All is null until
+// `open`; which thread may call a part says its own header.
+#pragma once
+
+#include "config/settings.h"
+#include "gateway/account/account.h"
+#include "gateway/account/key_ring.h"
+#include "gateway/batch/batch_store.h"
+#include "gateway/files/cabinet.h"
+#include "gateway/store/directory.h"
+#include "gateway/stored/chat_store.h"
+
+#include <memory>
+#include <optional>
+
+namespace spillway {
+
+struct KeptState {
+  // Fails with what to change.
+  Result<void> open(const config::Settings& settings);
+
+  std::optional<store::Directory> directory;
+  std::unique_ptr<account::Account> account;  // Null where no ledger is kept.
+  std::unique_ptr<account::KeyRing> keys;
+  std::unique_ptr<files::Cabinet> cabinet;
+  std::unique_ptr<batch::BatchStore> batches;
+  std::unique_ptr<stored::ChatStore> chats;
+};
+
+// The limits of files as their room has them.
+files::Limits files_limits(const config::Files& settings);
+
+}  // namespace spillway
