@@ -96,6 +96,13 @@ struct Ledger {
   bool operator==(const Ledger&) const = default;
 };
 
+// What the responses protocol keeps.
+struct Responses {
+  Milliseconds ttl{std::chrono::hours(30 * 24)};
+  std::int64_t size_max = 1LL << 30;  // Bytes.
+  bool operator==(const Responses&) const = default;
+};
+
 // What clients may store. All in bytes.
 struct Files {
   std::int64_t file_max = 512LL << 20;
@@ -368,6 +375,7 @@ struct Settings {
   Ledger ledger;
   std::string catalogue;  // Path of the price catalogue, as written; empty: there is none.
   Files files;
+  Responses responses;
   Batches batch;
   std::vector<LocalTarget> local;  // At most one for now.
   std::vector<ProviderTarget> providers;

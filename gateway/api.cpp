@@ -1,5 +1,6 @@
 #include "gateway/api.h"
 
+#include "gateway/measure.h"
 #include "gateway/openai/chat_request.h"
 #include "gateway/refusal.h"
 
@@ -26,16 +27,19 @@ http::Handler with_request_id(http::Handler handler) {
 
 }  // namespace
 
-Api::Api(const CurrentEdition& editions, std::optional<Pipeline>& pipeline, const Models& models,
-         StoredChats& chats)
-    : pipeline_(pipeline),
-      models_(models),
-      chats_(chats),
-      tokens_(editions, pipeline),
-      chat_(&chats),
+Api::Api(Doors doors)
+    : pipeline_(doors.pipeline),
+      models_(doors.models),
+      chats_(doors.chats),
+      tokens_(doors.editions, doors.pipeline),
+      chat_(&doors.chats),
       messages_(openai::parse_chat),
       prompts_(openai::parse_chat, anthropic::Limit::none),
-      count_tokens_(pipeline, prompts_) {}
+      count_tokens_(doors.pipeline, prompts_),
+      archive_(doors.disk, doors.shelf),
+      responses_(openai::parse_chat, archive_),
+      response_api_({doors.editions, archive_, responses_, speak(responses_), speak_for(responses_),
+                     std::bind_front(&Api::count, this)}) {}
 
 http::Routes Api::routes() const {
   http::Routes routes(protocol_reply);
@@ -54,6 +58,7 @@ http::Routes Api::routes() const {
   routes.add("GET", "/health", healthy);
   routes.add("GET", "/v1/models", std::bind_front(&Models::list, &models_));
   routes.add("GET", "/v1/models/{id}", std::bind_front(&Models::retrieve, &models_));
+  response_api_.add_to(routes);
   return routes;
 }
 
@@ -61,7 +66,13 @@ Errands Api::errands() const {
   return {{"/v1/chat/completions", speak_for(chat_)},
           {"/v1/completions", speak_for(completions_)},
           {"/v1/embeddings", speak_for(embeddings_)},
-          {"/v1/moderations", speak_for(moderations_)}};
+          {"/v1/moderations", speak_for(moderations_)},
+          {"/v1/responses", speak_for(responses_)}};
+}
+
+Result<int> Api::count(const std::shared_ptr<const ChatRequest>& chat) const {
+  const auto edition = pipeline_->doors().editions.get();
+  return prompt_tokens(*edition, pipeline_->doors().local, chat);
 }
 
 Errand Api::speak_for(const wire::Protocol& protocol) const {

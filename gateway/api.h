@@ -12,18 +12,28 @@
 #include "gateway/openai/completion_protocol.h"
 #include "gateway/openai/object_protocol.h"
 #include "gateway/pipeline.h"
+#include "gateway/response_api.h"
 #include "gateway/stored_chats.h"
 #include "gateway/tokens.h"
 
+#include <memory>
 #include <optional>
 
 namespace spillway {
 
 class Api {
  public:
-  // `pipeline` may still be empty, until the listener starts.
-  Api(const CurrentEdition& editions, std::optional<Pipeline>& pipeline, const Models& models,
-      StoredChats& chats);
+  // All must outlive it. `pipeline` and `shelf` may still be empty, until the listener starts.
+  struct Doors {
+    const CurrentEdition& editions;
+    std::optional<Pipeline>& pipeline;
+    const Models& models;
+    StoredChats& chats;
+    store::DiskThread& disk;
+    std::unique_ptr<responses::Shelf>& shelf;
+  };
+
+  explicit Api(Doors doors);
 
   // Requires: this outlives the routes.
   http::Routes routes() const;
@@ -31,9 +41,13 @@ class Api {
   // What may be asked for on somebody's behalf, too. Requires: this outlives them.
   Errands errands() const;
 
+  // Responses in the background, which no connection waits for.
+  ResponseApi& responses() { return response_api_; }
+
  private:
-  http::Handler speak(const wire::Protocol& protocol) const;
   Errand speak_for(const wire::Protocol& protocol) const;
+  Result<int> count(const std::shared_ptr<const ChatRequest>& chat) const;
+  http::Handler speak(const wire::Protocol& protocol) const;
 
   std::optional<Pipeline>& pipeline_;
   const Models& models_;
@@ -47,6 +61,9 @@ class Api {
   const openai::ObjectProtocol embeddings_{Endpoint::embeddings};
   const openai::ObjectProtocol moderations_{Endpoint::moderations};
   const openai::ObjectProtocol rerank_{Endpoint::rerank};
+  const responses::Archive archive_;
+  const responses::ResponsesProtocol responses_;
+  ResponseApi response_api_;
 };
 
 }  // namespace spillway

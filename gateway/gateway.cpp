@@ -162,7 +162,7 @@ class Gateway::House {
   std::optional<Pipeline> pipeline_;
   Models models_;
   StoredChats stored_chats_{editions_, disk_, kept_.chats};
-  Api surface_{editions_, pipeline_, models_, stored_chats_};
+  Api surface_{Api::Doors{editions_, pipeline_, models_, stored_chats_, disk_, kept_.responses}};
   FileApi file_api_;
   std::optional<BatchRunner> runner_;
   BatchApi batch_api_;
@@ -324,11 +324,13 @@ void Gateway::House::stop(const std::function<bool()>& hurry) {
   waiting_.stop();
   if (runner_) runner_->begin_drain();
   const auto idle = [this](Deadline until) {
-    return api_.wait_idle(until) && (!runner_ || runner_->wait_idle(until));
+    return api_.wait_idle(until) && surface_.responses().wait_idle(until) &&
+           (!runner_ || runner_->wait_idle(until));
   };
   while (!idle(std::min(deadline, SteadyClock::now() + milliseconds(50)))) {
     if (SteadyClock::now() >= deadline || hurry()) break;
   }
+  surface_.responses().stop();
   api_.stop();
   if (runner_) runner_->stop();
   disk_.stop();

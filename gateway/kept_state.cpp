@@ -1,9 +1,20 @@
 #include "gateway/kept_state.h"
 
+#include "gateway/wall_clock.h"
+
+#include <chrono>
 #include <utility>
 
 namespace spillway {
 namespace {
+
+Result<std::unique_ptr<responses::Shelf>> open_responses(const store::Directory& directory,
+                                                         const config::Responses& settings) {
+  const responses::ShelfLimits limits{settings.ttl / std::chrono::seconds(1), settings.size_max};
+  auto shelf = responses::Shelf::open(directory.file("responses.sqlite"), limits, unix_seconds());
+  if (!shelf) return shelf.error();
+  return std::make_unique<responses::Shelf>(std::move(*shelf));
+}
 
 // Puts what has been opened where it belongs.
 template <typename Part>
@@ -28,6 +39,7 @@ Result<void> KeptState::open(const config::Settings& settings) {
   if (done) done = take(files::Cabinet::open(*directory, files_limits(settings.files)), cabinet);
   if (done) done = take(batch::BatchStore::open(*directory), batches);
   if (done) done = take(stored::ChatStore::open(directory->file("chats.db")), chats);
+  if (done) done = take(open_responses(*directory, settings.responses), responses);
   if (done) done = take(account::KeyRing::open(directory->file("keys.sqlite")), keys);
   if (!done || !settings.ledger.enabled) return done;
   return take(account::Account::open(*directory, settings.server.limits.in_flight_max), account);

@@ -10,6 +10,7 @@
 #include "gateway/account/key_ring.h"
 #include "gateway/batch/batch_store.h"
 #include "gateway/files/cabinet.h"
+#include "gateway/responses/shelf.h"
 #include "gateway/store/directory.h"
 #include "gateway/stored/chat_store.h"
 
@@ -28,6 +29,7 @@ struct KeptState {
   std::unique_ptr<files::Cabinet> cabinet;
   std::unique_ptr<batch::BatchStore> batches;
   std::unique_ptr<stored::ChatStore> chats;
+  std::unique_ptr<responses::Shelf> responses;
 };
 
 // The limits of files as their room has them.

@@ -55,8 +55,8 @@ def text_of(lines):
 
 def begin(client, lines, **more):
     file = client.files.create(file=("input.jsonl", text_of(lines).encode()), purpose="batch")
-    return client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h",
-                                 **more)
+    asked = {"endpoint": "/v1/chat/completions", "completion_window": "24h", **more}
+    return client.batches.create(input_file_id=file.id, **asked)
 
 
 def end_of(client, batch, seconds=30):

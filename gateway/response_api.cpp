@@ -1,0 +1,281 @@
+#include "gateway/response_api.h"
+
+#include "gateway/refusal.h"
+#include "gateway/responses/response_object.h"
+#include "gateway/responses/stored.h"
+#include "gateway/running_response.h"
+#include "gateway/wall_clock.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <charconv>
+#include <utility>
+
+namespace spillway {
+namespace net = boost::asio;
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kLookAgain{10};
+constexpr milliseconds kCancelMax{5'000};
+constexpr int kPageMax = 100;
+
+Error invalid(std::string why, std::string param) {
+  return Error{Errc::invalid_request, std::move(why), std::move(param), std::nullopt};
+}
+
+net::awaitable<void> rest() {
+  net::steady_timer timer(co_await net::this_coro::executor);
+  timer.expires_after(kLookAgain);
+  co_await timer.async_wait(net::as_tuple(net::use_awaitable));
+}
+
+// The number of the first event that is wanted.
+Result<std::size_t> first_event(const http::Request& raw) {
+  const std::string after = raw.parameter("starting_after");
+  if (after.empty()) return std::size_t{0};
+  std::size_t number = 0;
+  const auto [end, error] = std::from_chars(after.data(), after.data() + after.size(), number);
+  if (error != std::errc() || end != after.data() + after.size())
+    return invalid("'starting_after' must be an event's number", "starting_after");
+  return number + 1;
+}
+
+Result<responses::Page> page_of(const http::Request& raw) {
+  responses::Page page;
+  page.after = raw.parameter("after");
+  const auto newest = newest_first(raw, true);
+  if (!newest) return newest.error();
+  page.newest_first = *newest;
+  const auto limit = page_limit(raw, page.limit, kPageMax);
+  if (!limit) return limit.error();
+  page.limit = *limit;
+  return page;
+}
+
+wire::Call call_of(const http::Request& raw, const Visitor& visitor) {
+  return {raw.id, visitor.tenant, unix_seconds(), raw.body};
+}
+
+void ask_to_stop(Background& background, const std::shared_ptr<RunningResponse>& running) {
+  background.post([running] { running->cancel.emit(net::cancellation_type::terminal); });
+}
+
+}  // namespace
+
+ResponseApi::ResponseApi(Doors doors)
+    : doors_(std::move(doors)),
+      row_(std::make_unique<Row>()),
+      background_(std::make_unique<Background>("responses")) {}
+
+ResponseApi::~ResponseApi() { stop(); }
+
+void ResponseApi::add_to(http::Routes& routes) const {
+  routes.add("POST", "/v1/responses", std::bind_front(&ResponseApi::create, this));
+  routes.add("GET", "/v1/responses/{id}", std::bind_front(&ResponseApi::retrieve, this));
+  routes.add("DELETE", "/v1/responses/{id}", handle(&ResponseApi::remove));
+  routes.add("POST", "/v1/responses/{id}/cancel", handle(&ResponseApi::cancel));
+  routes.add("GET", "/v1/responses/{id}/input_items", handle(&ResponseApi::input_items));
+  routes.add("POST", "/v1/responses/input_tokens", handle(&ResponseApi::input_tokens));
+}
+
+http::Handler ResponseApi::handle(Work work) const {
+  return object_handler(doors_.editions, std::bind_front(work, this));
+}
+
+void ResponseApi::stop() {
+  {
+    const std::lock_guard lock(row_->mutex);
+    for (const auto& [id, running] : row_->by_id) ask_to_stop(*background_, running);
+  }
+  (void)background_->wait_idle(SteadyClock::now() + kCancelMax);
+  background_->stop();
+}
+
+ResponseApi::Running ResponseApi::running(const std::string& id) const {
+  const std::lock_guard lock(row_->mutex);
+  const auto found = row_->by_id.find(id);
+  return found == row_->by_id.end() ? nullptr : found->second;
+}
+
+net::awaitable<void> ResponseApi::create(http::Request raw, http::ResponseWriter& out) const {
+  co_await net::this_coro::throw_if_cancelled(false);
+  if (!responses::asks_for_background(raw.body)) {
+    co_await doors_.speak(std::move(raw), out);
+    co_return;
+  }
+  const auto visitor = visitor_of(doors_.editions, raw);
+  if (!visitor) {
+    co_await refuse(visitor.error(), out);
+    co_return;
+  }
+  auto begun = co_await begin(raw, *visitor);
+  if (!begun) {
+    co_await refuse(begun.error(), out);
+    co_return;
+  }
+  if ((*begun)->streams) {
+    co_await follow(*begun, 0, out);
+    co_return;
+  }
+  const auto kept = co_await doors_.archive.find(visitor->tenant, (*begun)->id);
+  if (!kept) co_return co_await refuse(kept.error(), out);
+  (void)co_await out.send(200, "application/json", kept->body);
+}
+
+Async<ResponseApi::Running> ResponseApi::begin(http::Request& raw, const Visitor& visitor) const {
+  const wire::Call call = call_of(raw, visitor);
+  auto understood = co_await doors_.protocol.understand(call);
+  if (!understood) co_return understood.error();
+  auto running = std::make_shared<RunningResponse>(understood->info.id, visitor.tenant,
+                                                   understood->request.stream);
+  std::string body = responses::begun_text(understood->info, "queued");
+  auto kept = responses::kept_of(*understood, visitor.tenant, std::move(body), false);
+  auto put = co_await doors_.archive.put(std::move(kept));
+  if (!put) co_return put.error();
+  {
+    const std::lock_guard lock(row_->mutex);
+    row_->by_id.emplace(running->id, running);
+  }
+  const auto ended = [row = row_.get(), running] {
+    running->ended = true;
+    const std::lock_guard lock(row->mutex);
+    row->by_id.erase(running->id);
+  };
+  background_->start(run(running, visitor.key_name, std::move(raw)), ended, running->cancel.slot());
+  co_return running;
+}
+
+net::awaitable<void> ResponseApi::run(Running running, std::string key_name,
+                                      http::Request raw) const {
+  co_await net::this_coro::throw_if_cancelled(false);
+  OnBehalf whose{running->tenant, std::move(key_name)};
+  co_await doors_.errand(std::move(whose), std::move(raw), *running);
+  co_await settle(running);
+}
+
+// What ended without an answer says so from now on.
+net::awaitable<void> ResponseApi::settle(const Running& running) const {
+  auto kept = co_await doors_.archive.find(running->tenant, running->id);
+  if (!kept || kept->ended) co_return;
+  const std::string refused = running->refused(), last = running->last_object();
+  if (running->cancelled) {
+    kept->body = responses::with_status(kept->body, "cancelled");
+  } else if (!last.empty()) {
+    kept->body = last;
+  } else {
+    const std::string why = refused.empty() ? "the gateway stopped before this response was done"
+                                            : responses::message_in(refused);
+    kept->body = responses::with_failure(kept->body, "server_error", why);
+  }
+  kept->ended = true;
+  (void)co_await doors_.archive.put(std::move(*kept));
+}
+
+net::awaitable<void> ResponseApi::follow(const Running& running, std::size_t from,
+                                         http::ResponseWriter& out) const {
+  (void)co_await out.begin_stream();
+  std::size_t next = from;
+  while (true) {
+    const bool ended = running->ended;
+    std::string events = running->events_from(next);
+    if (ended && next == from && events.empty()) {
+      // It was refused before its first word.
+      const auto kept = co_await doors_.archive.find(running->tenant, running->id);
+      if (kept) events = responses::events_after(kept->body, from);
+    }
+    if (ended) {
+      (void)co_await out.end(std::move(events));
+      co_return;
+    }
+    const auto written = co_await out.write(std::move(events));
+    if (!written) co_return;
+    co_await rest();
+    const auto state = co_await net::this_coro::cancellation_state;
+    if (state.cancelled() != net::cancellation_type::none) co_return;
+  }
+}
+
+Async<responses::Kept> ResponseApi::find(const http::Request& raw, const Visitor& visitor) const {
+  co_return co_await doors_.archive.find(visitor.tenant, raw.tail);
+}
+
+net::awaitable<void> ResponseApi::retrieve(http::Request raw, http::ResponseWriter& out) const {
+  co_await net::this_coro::throw_if_cancelled(false);
+  const auto visitor = visitor_of(doors_.editions, raw);
+  if (!visitor) co_return co_await refuse(visitor.error(), out);
+  const auto from = first_event(raw);
+  if (!from) co_return co_await refuse(from.error(), out);
+  const Running running = this->running(raw.tail);
+  const auto kept = co_await find(raw, *visitor);
+  if (!kept) co_return co_await refuse(kept.error(), out);
+  if (raw.parameter("stream") != "true") {
+    std::string body = kept->ended ? kept->body : responses::with_status(kept->body, "in_progress");
+    (void)co_await out.send(200, "application/json", std::move(body));
+    co_return;
+  }
+  if (running && running->streams) co_return co_await follow(running, *from, out);
+  if (!kept->ended) {
+    const Error silent = invalid("this response was not asked for as a stream", "stream");
+    co_return co_await refuse(silent, out);
+  }
+  (void)co_await out.begin_stream();
+  (void)co_await out.end(responses::events_after(kept->body, *from));
+}
+
+Async<std::string> ResponseApi::cancel(http::Request& raw, const Visitor& visitor) const {
+  auto kept = co_await find(raw, visitor);
+  if (!kept) co_return kept.error();
+  if (!responses::is_background(kept->body))
+    co_return invalid("only a response in the background can be cancelled", "");
+  if (const Running running = this->running(raw.tail)) {
+    running->cancelled = true;
+    ask_to_stop(*background_, running);
+    const Deadline deadline = SteadyClock::now() + kCancelMax;
+    while (!running->ended && SteadyClock::now() < deadline) co_await rest();
+    kept = co_await find(raw, visitor);
+    if (!kept) co_return kept.error();
+  }
+  co_return std::move(kept->body);
+}
+
+Async<std::string> ResponseApi::remove(http::Request& raw, const Visitor& visitor) const {
+  const auto kept = co_await find(raw, visitor);
+  if (!kept) co_return kept.error();
+  if (this->running(raw.tail) != nullptr) {
+    auto cancelled = co_await cancel(raw, visitor);
+    if (!cancelled) co_return cancelled.error();
+  }
+  auto removed = co_await doors_.archive.remove(visitor.tenant, raw.tail);
+  if (!removed) co_return removed.error();
+  co_return responses::deleted_text(raw.tail);
+}
+
+Async<std::string> ResponseApi::input_items(http::Request& raw, const Visitor& visitor) const {
+  const auto page = page_of(raw);
+  if (!page) co_return page.error();
+  auto kept = co_await find(raw, visitor);
+  if (!kept) co_return kept.error();
+  std::vector<std::string> none;
+  auto past = co_await doors_.archive.past(visitor.tenant, kept->previous, std::move(none));
+  std::vector<std::string> lists;
+  if (past) lists = std::move(past->turns);
+  lists.push_back(std::move(kept->input));
+  co_return responses::items_page(lists, *page);
+}
+
+Async<std::string> ResponseApi::input_tokens(http::Request& raw, const Visitor& visitor) const {
+  const wire::Call call = call_of(raw, visitor);
+  const auto understood = co_await doors_.protocol.understand(call);
+  if (!understood) co_return understood.error();
+  const auto tokens = doors_.count_tokens(understood->chat);
+  if (!tokens) co_return tokens.error();
+  co_return R"({"object":"response.input_tokens","input_tokens":)" + std::to_string(*tokens) + "}";
+}
+
+}  // namespace spillway

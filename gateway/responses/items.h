@@ -1,0 +1,56 @@
+// Input items of the responses protocol: read from a request, and said as chat messages. Pure.
+#pragma once
+
+#include "gateway/wire/fields.h"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace spillway::responses {
+
+// `input` as a list of items, each with an id: of a text, one user message. `references` takes the
+// ids of items that are only named.
+std::string read_input(wire::Fields& request, const nlohmann::ordered_json& said,
+                       std::string_view turn, std::optional<Error>& error,
+                       std::vector<std::string>& references);
+
+// Gathers chat messages from items: calls join the assistant's message before them, and reasoning
+// goes with the one behind it.
+class Messages {
+ public:
+  Messages();
+  ~Messages();
+
+  void instructions(const nlohmann::ordered_json& text);
+
+  // `path` names the item where it is at fault.
+  void add(const nlohmann::ordered_json& item, const std::string& path);
+
+  const std::optional<Error>& error() const { return error_; }
+  bool tools() const { return tools_; }
+  nlohmann::ordered_json take();
+
+ private:
+  struct Said;
+
+  void add_message(const nlohmann::ordered_json& item, const std::string& path);
+  void add_call(const nlohmann::ordered_json& item, bool custom);
+  void add_result(const nlohmann::ordered_json& item, const std::string& path);
+  void add_reasoning(const nlohmann::ordered_json& item);
+  nlohmann::ordered_json& assistant();
+  nlohmann::ordered_json parts_of(const nlohmann::ordered_json& content, const std::string& path);
+  nlohmann::ordered_json part_of(const nlohmann::ordered_json& part, const std::string& path);
+  void fail(const std::string& path, std::string why);
+
+  std::unique_ptr<Said> said_;
+  std::string reasoning_;  // For the assistant's next message.
+  std::optional<Error> error_;
+  bool tools_ = false;
+};
+
+}  // namespace spillway::responses

@@ -1,0 +1,240 @@
+#include "gateway/responses/request.h"
+
+#include "gateway/responses/items.h"
+#include "gateway/responses/tools.h"
+#include "gateway/wire/fields.h"
+#include "gateway/wire/json_object.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <optional>
+#include <utility>
+
+namespace spillway::responses {
+namespace {
+
+using nlohmann::ordered_json;
+using wire::Fields;
+using wire::Json;
+
+constexpr int kTokensMin = 16;
+constexpr int kIntMax = std::numeric_limits<int>::max();
+constexpr std::size_t kIncludesMax = 32;
+
+// What nobody here can do: said, not dropped.
+constexpr std::array<std::string_view, 8> kUnserved = {
+    "conversation",       "prompt",        "moderation",
+    "access_programs",    "image",         "context_management",
+    "background_options", "max_tool_calls"};
+
+// Sorted. Fields that are read here; all others are chat's own and go into it as they are.
+constexpr std::array<std::string_view, 21> kRead = {"background",
+                                                    "include",
+                                                    "input",
+                                                    "instructions",
+                                                    "max_output_tokens",
+                                                    "max_tool_calls",
+                                                    "metadata",
+                                                    "model",
+                                                    "parallel_tool_calls",
+                                                    "previous_response_id",
+                                                    "reasoning",
+                                                    "service_tier",
+                                                    "store",
+                                                    "stream",
+                                                    "stream_options",
+                                                    "temperature",
+                                                    "text",
+                                                    "tool_choice",
+                                                    "tools",
+                                                    "top_logprobs",
+                                                    "truncation"};
+
+class Reader {
+ public:
+  Reader(Json& json, const ordered_json& said) : said_(said), request_(json, "", error_) {}
+
+  ResponseRequest read(std::string_view turn) {
+    read_flags();
+    read_limits();
+    read_text();
+    read_reasoning();
+    read_includes();
+    read_context();
+    refuse_the_unserved();
+    read_tools(request_, said_, error_, chat_, settings_);
+    pass_the_rest();
+    read_.input = read_input(request_, said_, turn, error_, read_.references);
+    settings_["instructions"] = value("instructions", nullptr);
+    read_.settings = settings_.dump();
+    read_.chat = chat_.dump();
+    return std::move(read_);
+  }
+
+  const std::optional<Error>& error() const { return error_; }
+
+ private:
+  ordered_json value(const char* name, ordered_json otherwise) const {
+    const auto found = said_.find(name);
+    return found == said_.end() || found->is_null() ? std::move(otherwise) : *found;
+  }
+
+  void read_flags() {
+    read_.model = request_.model();
+    chat_["model"] = read_.model;
+    read_.stream = request_.boolean("stream").value_or(false);
+    read_.store = request_.boolean("store").value_or(true);
+    read_.background = request_.boolean("background").value_or(false);
+    if (read_.background && !read_.store)
+      request_.fail("background", "needs \"store\": true, to be found again");
+    settings_["background"] = read_.background;
+    settings_["store"] = read_.store;
+    if (read_.stream) chat_["stream"] = true;
+    Json* options = request_.object("stream_options");
+    if (options == nullptr) return;
+    if (!read_.stream) request_.fail("stream_options", "is allowed only with 'stream': true");
+    Fields(*options, "stream_options.", error_).boolean("include_obfuscation");
+  }
+
+  void read_limits() {
+    const auto most = request_.integer("max_output_tokens", kTokensMin, kIntMax);
+    if (most) chat_["max_completion_tokens"] = *most;
+    settings_["max_output_tokens"] = value("max_output_tokens", nullptr);
+    settings_["max_tool_calls"] = nullptr;
+    request_.number("temperature", {0, 2});
+    request_.number("top_p", {0, 1});
+    for (const char* name : {"temperature", "top_p"}) {
+      settings_[name] = value(name, 1.0);
+      if (said_.contains(name) && !said_[name].is_null()) chat_[name] = said_[name];
+    }
+    for (const char* name : {"frequency_penalty", "presence_penalty"})
+      settings_[name] = value(name, 0.0);
+    const auto top = request_.integer("top_logprobs", 0, 20);
+    if (top.value_or(0) > 0) request_.fail("top_logprobs", "is not supported: leave it out");
+    settings_["top_logprobs"] = 0;
+  }
+
+  void read_text() {
+    settings_["text"] = {{"format", {{"type", "text"}}}, {"verbosity", "medium"}};
+    Json* text = request_.object("text");
+    if (text == nullptr) return;
+    Fields fields(*text, "text.", error_);
+    if (const auto words = fields.one_of("verbosity", {"low", "medium", "high"})) {
+      settings_["text"]["verbosity"] = *words;
+      chat_["verbosity"] = *words;
+    }
+    Json* format = fields.object("format");
+    if (format == nullptr) return;
+    settings_["text"]["format"] = said_["text"]["format"];
+    Fields shape(*format, "text.format.", error_);
+    if (shape.any("type") == nullptr) shape.fail("type", "is required");
+    const auto type = shape.one_of("type", {"text", "json_object", "json_schema"});
+    if (type == "json_object") chat_["response_format"] = {{"type", "json_object"}};
+    if (type != "json_schema") return;
+    shape.required_string("name");
+    if (shape.object("schema") == nullptr) return shape.fail("schema", "is required");
+    ordered_json schema = said_["text"]["format"];
+    schema.erase("type");
+    chat_["response_format"] = {{"type", "json_schema"}, {"json_schema", std::move(schema)}};
+  }
+
+  void read_reasoning() {
+    settings_["reasoning"] = {{"effort", nullptr}, {"summary", nullptr}};
+    Json* reasoning = request_.object("reasoning");
+    if (reasoning == nullptr) return;
+    Fields fields(*reasoning, "reasoning.", error_);
+    const auto effort =
+        fields.one_of("effort", {"none", "minimal", "low", "medium", "high", "xhigh", "max"});
+    if (effort) settings_["reasoning"]["effort"] = chat_["reasoning_effort"] = *effort;
+    const auto summary = fields.one_of("summary", {"auto", "concise", "detailed"});
+    if (summary) settings_["reasoning"]["summary"] = *summary;
+    read_.summary = summary.has_value();
+  }
+
+  void read_includes() {
+    const Json* include = request_.array("include", kIncludesMax);
+    for (std::size_t i = 0; include != nullptr && i < include->size(); ++i) {
+      // Reasoning comes in clear; nothing is encrypted that would have to be asked for.
+      if ((*include)[i] != "reasoning.encrypted_content")
+        request_.fail(Fields::element_name("include", i), "cannot be included here");
+    }
+  }
+
+  void read_context() {
+    read_.previous = request_.string("previous_response_id").value_or("");
+    settings_["previous_response_id"] = value("previous_response_id", nullptr);
+    request_.one_of("truncation", {"auto", "disabled"});
+    settings_["truncation"] = value("truncation", "disabled");
+    request_.object("metadata");
+    settings_["metadata"] = value("metadata", ordered_json::object());
+    if (said_.contains("metadata")) chat_["metadata"] = said_["metadata"];
+    settings_["service_tier"] = value("service_tier", "auto");
+    if (said_.contains("service_tier")) chat_["service_tier"] = said_["service_tier"];
+    for (const char* name :
+         {"prompt_cache_key", "prompt_cache_retention", "safety_identifier", "user"})
+      settings_[name] = value(name, nullptr);
+    const auto instructions = request_.string("instructions");
+    if (instructions) chat_["instructions"] = *instructions;
+  }
+
+  void refuse_the_unserved() {
+    for (const std::string_view name : kUnserved) {
+      if (request_.any(name) != nullptr) request_.fail(name, "is not supported: leave it out");
+    }
+  }
+
+  void pass_the_rest() {
+    for (const auto& [name, value] : said_.items()) {
+      if (!std::binary_search(kRead.begin(), kRead.end(), name) && !chat_.contains(name))
+        chat_[name] = value;
+    }
+  }
+
+  const ordered_json& said_;
+  std::optional<Error> error_;
+  Fields request_;
+  ResponseRequest read_;
+  ordered_json settings_;
+  ordered_json chat_;
+};
+
+}  // namespace
+
+Result<ResponseRequest> parse_response_request(std::string_view body, std::string_view turn) {
+  auto json = wire::parse_object(body);
+  if (!json) return json.error();
+  const ordered_json said = ordered_json::parse(body);
+  Reader reader(*json, said);
+  ResponseRequest read = reader.read(turn);
+  if (reader.error()) return *reader.error();
+  return read;
+}
+
+Result<ChatBody> chat_body(const ResponseRequest& request, const std::vector<std::string>& before,
+                           const std::vector<std::string>& referenced) {
+  ordered_json chat = ordered_json::parse(request.chat);
+  Messages messages;
+  if (const auto said = chat.find("instructions"); said != chat.end()) {
+    messages.instructions(*said);
+    chat.erase("instructions");
+  }
+  for (const std::string& turn : before) {
+    for (const ordered_json& item : ordered_json::parse(turn)) messages.add(item, "input");
+  }
+  std::size_t next = 0;
+  std::size_t at = 0;
+  for (const ordered_json& item : ordered_json::parse(request.input)) {
+    const bool by_name = item.value("type", "") == "item_reference" && next < referenced.size();
+    messages.add(by_name ? ordered_json::parse(referenced[next++]) : item,
+                 Fields::element_name("input", at++));
+  }
+  if (const auto& wrong = messages.error()) return *wrong;
+  const bool tools = chat.contains("tools") || messages.tools();
+  chat["messages"] = messages.take();
+  return ChatBody{chat.dump(-1, ' ', false, ordered_json::error_handler_t::replace), tools};
+}
+
+}  // namespace spillway::responses

@@ -1,0 +1,40 @@
+// Reads the body of POST /v1/responses: its settings, which every answer repeats, and its input,
+// which is said as chat messages behind those of the turns before it.
+//
+// Pure; any thread. JSON goes in and out as text.
+#pragma once
+
+#include "backends/contract/error.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace spillway::responses {
+
+struct ResponseRequest {
+  std::string model;
+  bool stream = false;
+  bool store = true;
+  bool background = false;
+  bool summary = false;                 // Reasoning is to be told as a summary.
+  std::string previous;                 // previous_response_id, or empty.
+  std::string settings;                 // An object of all that the answer repeats.
+  std::string input;                    // A list of items, each with an id.
+  std::vector<std::string> references;  // Ids of items of earlier turns that the input names.
+  std::string chat;                     // The chat completion's JSON, without its messages.
+};
+
+// `turn` makes the ids of items that come without: the part of a response's id behind "resp_".
+Result<ResponseRequest> parse_response_request(std::string_view body, std::string_view turn);
+
+// The chat completion's JSON. `before` are the lists of items of earlier turns, the oldest first;
+// `referenced` are items that the input names by their ids.
+struct ChatBody {
+  std::string json;
+  bool tools = false;  // Has tools, or calls and results of earlier ones.
+};
+Result<ChatBody> chat_body(const ResponseRequest& request, const std::vector<std::string>& before,
+                           const std::vector<std::string>& referenced);
+
+}  // namespace spillway::responses

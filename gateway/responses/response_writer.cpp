@@ -1,0 +1,85 @@
+#include "gateway/responses/response_writer.h"
+
+#include "gateway/responses/output.h"
+
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <utility>
+
+namespace spillway::responses {
+namespace {
+
+using nlohmann::ordered_json;
+
+std::int64_t unix_seconds() {
+  const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count();
+}
+
+class ResponseWriter final : public wire::AnswerWriter {
+ public:
+  ResponseWriter(const Understood& understood, std::string tenant, const Archive& archive)
+      : understood_(understood),
+        tenant_(std::move(tenant)),
+        archive_(archive),
+        events_(understood.request.stream),
+        output_(events_, understood.info.turn, understood.request.summary),
+        object_(begun_response(understood.info, "in_progress")) {}
+
+  std::string begin(const wire::Opening& opening) override {
+    if (!opening.service_tier.empty()) object_["service_tier"] = opening.service_tier;
+    tell("response.created");
+    tell("response.in_progress");
+    return events_.take();
+  }
+
+  std::string piece(const Delta& delta) override {
+    output_.add(delta);
+    return events_.take();
+  }
+
+  std::string end(const wire::Ending& ending) override {
+    const FinishReason finish = ending.finishes.front();
+    const bool cut = finish == FinishReason::length || finish == FinishReason::content_filter;
+    output_.end(!cut);
+    complete(object_, output_.items(), finish, ending.usage, unix_seconds());
+    tell(cut ? "response.incomplete" : "response.completed");
+    return understood_.request.stream ? events_.take() : text_of(object_);
+  }
+
+  std::string failed(const Error& error) override {
+    fail(object_, failure_code(error), error.message);
+    tell("response.failed");
+    return events_.take();
+  }
+
+  void afresh() override { output_.clear(); }
+
+  Async<void> keep() override {
+    if (!understood_.request.store) co_return Result<void>();
+    Kept kept = kept_of(understood_, tenant_, text_of(object_), true);
+    co_return co_await archive_.put(std::move(kept));
+  }
+
+ private:
+  void tell(std::string_view type) {
+    if (understood_.request.stream) events_.add(type, R"("response":)" + text_of(object_));
+  }
+
+  const Understood understood_;
+  const std::string tenant_;
+  const Archive& archive_;
+  Events events_;
+  Output output_;
+  ordered_json object_;
+};
+
+}  // namespace
+
+std::unique_ptr<wire::AnswerWriter> response_writer(const Understood& understood,
+                                                    std::string tenant, const Archive& archive) {
+  return std::make_unique<ResponseWriter>(understood, std::move(tenant), archive);
+}
+
+}  // namespace spillway::responses

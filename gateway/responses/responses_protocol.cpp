@@ -1,0 +1,61 @@
+#include "gateway/responses/responses_protocol.h"
+
+#include "gateway/responses/response_writer.h"
+
+#include <utility>
+
+namespace spillway::responses {
+
+Async<wire::Asked> ResponsesProtocol::parse(wire::Call call) const {
+  auto understood = co_await understand(call);
+  if (!understood) co_return understood.error();
+  wire::Asked asked;
+  asked.writer = response_writer(*understood, std::move(call.tenant), archive_);
+  asked.chat = std::move(understood->chat);
+  co_return std::move(asked);
+}
+
+Async<Understood> ResponsesProtocol::understand(const wire::Call& call) const {
+  Understood understood;
+  understood.info.turn = turn_of(call.request_id);
+  auto request = parse_response_request(call.body, understood.info.turn);
+  if (!request) co_return request.error();
+  Archive::Past past;
+  if (!request->previous.empty() || !request->references.empty()) {
+    auto found = co_await archive_.past(call.tenant, request->previous, request->references);
+    if (!found) co_return found.error();
+    past = std::move(*found);
+  }
+  auto body = chat_body(*request, past.turns, past.referenced);
+  if (!body) co_return body.error();
+  auto plain = read_chat_(std::move(body->json));
+  if (!plain) co_return plain.error();
+  auto chat = std::make_shared<ChatRequest>(**plain);
+  if (body->tools) chat->needs |= Need::tools;
+  chat->original = Original{"responses", call.body, ""};
+  understood.info.id = response_id(understood.info.turn);
+  understood.info.model = request->model;
+  understood.info.created = call.created;
+  understood.info.settings = request->settings;
+  understood.request = std::move(*request);
+  understood.chat = std::move(chat);
+  co_return std::move(understood);
+}
+
+wire::ErrorReply ResponsesProtocol::error(const Error& error, std::string_view) const {
+  return wire::error_reply(error);
+}
+
+Kept kept_of(const Understood& understood, std::string tenant, std::string body, bool ended) {
+  Kept kept;
+  kept.id = understood.info.id;
+  kept.tenant = std::move(tenant);
+  kept.created = understood.info.created;
+  kept.previous = understood.request.previous;
+  kept.body = std::move(body);
+  kept.input = understood.request.input;
+  kept.ended = ended;
+  return kept;
+}
+
+}  // namespace spillway::responses

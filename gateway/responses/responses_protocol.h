@@ -1,0 +1,45 @@
+// POST /v1/responses as a Protocol: what came before is fetched from the archive, what is answered
+// is kept there.
+#pragma once
+
+#include "gateway/responses/archive.h"
+#include "gateway/responses/request.h"
+#include "gateway/responses/response_object.h"
+#include "gateway/wire/protocol.h"
+
+#include <memory>
+#include <string>
+
+namespace spillway::responses {
+
+// Reads a chat completion's body; what openai::parse_chat does.
+using ReadChat = Result<std::shared_ptr<const ChatRequest>> (*)(std::string body);
+
+// A request understood, before anybody has answered it.
+struct Understood {
+  ResponseRequest request;
+  ResponseInfo info;
+  std::shared_ptr<const ChatRequest> chat;
+};
+
+class ResponsesProtocol final : public wire::Protocol {
+ public:
+  // `archive` must outlive it.
+  ResponsesProtocol(ReadChat read_chat, const Archive& archive)
+      : read_chat_(read_chat), archive_(archive) {}
+
+  Async<wire::Asked> parse(wire::Call call) const override;
+  wire::ErrorReply error(const Error& error, std::string_view request_id) const override;
+
+  // All of `parse` but the writer.
+  Async<Understood> understand(const wire::Call& call) const;
+
+ private:
+  const ReadChat read_chat_;
+  const Archive& archive_;
+};
+
+// The response as it is kept. `ended`: no more comes.
+Kept kept_of(const Understood& understood, std::string tenant, std::string body, bool ended);
+
+}  // namespace spillway::responses

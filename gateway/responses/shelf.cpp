@@ -1,0 +1,159 @@
+#include "gateway/responses/shelf.h"
+
+#include "gateway/responses/response_object.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace spillway::responses {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr std::size_t kTurnsMax = 10'000;
+
+const std::vector<std::string> kVersions = {
+    "CREATE TABLE responses(id TEXT PRIMARY KEY, tenant TEXT NOT NULL, created INTEGER NOT NULL,"
+    " previous TEXT NOT NULL, body TEXT NOT NULL, input TEXT NOT NULL, ended INTEGER NOT NULL,"
+    " bytes INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX by_age ON responses(created)"};
+
+Error missing(std::string_view id) {
+  return Error{Errc::not_found, "Response with id '" + std::string(id) + "' not found.", "",
+               std::nullopt};
+}
+
+std::int64_t size_of(const Kept& response) {
+  return static_cast<std::int64_t>(response.body.size() + response.input.size());
+}
+
+// Input and output of one turn as one list.
+std::string items_of(const Kept& turn) {
+  ordered_json items = ordered_json::parse(turn.input);
+  const ordered_json body = ordered_json::parse(turn.body);
+  for (const ordered_json& item : body["output"]) items.push_back(item);
+  return text_of(items);
+}
+
+}  // namespace
+
+Result<Shelf> Shelf::open(const std::string& path, ShelfLimits limits, std::int64_t now) {
+  auto database = store::Database::open(path, kVersions);
+  if (!database) return database.error();
+  Shelf shelf(std::move(*database), limits);
+  auto done = shelf.fail_unended();
+  if (done) done = shelf.make_room(now);
+  if (!done) return done.error();
+  return shelf;
+}
+
+Result<void> Shelf::fail_unended() {
+  auto asked = database_.prepare("SELECT id, body FROM responses WHERE ended = 0");
+  if (!asked) return asked.error();
+  std::vector<std::pair<std::string, std::string>> found;
+  auto row = asked->step();
+  for (; row && *row; row = asked->step()) found.emplace_back(asked->text(0), asked->text(1));
+  if (!row) return row.error();
+  auto update = database_.prepare("UPDATE responses SET body = ?, ended = 1 WHERE id = ?");
+  if (!update) return update.error();
+  for (const auto& [id, body] : found) {
+    ordered_json object = ordered_json::parse(body);
+    fail(object, "server_error",
+         "the gateway was restarted before this response was done: ask again");
+    auto done = update->bind(0, text_of(object)).bind(1, id).run();
+    if (!done) return done.error();
+  }
+  return {};
+}
+
+Result<std::int64_t> Shelf::bytes() {
+  auto sum = database_.prepare("SELECT COALESCE(SUM(bytes), 0) FROM responses");
+  if (!sum) return sum.error();
+  auto row = sum->step();
+  if (!row) return row.error();
+  return sum->integer(0);
+}
+
+Result<void> Shelf::make_room(std::int64_t now) {
+  auto old = database_.prepare("DELETE FROM responses WHERE created <= ?");
+  if (!old) return old.error();
+  auto done = old->bind(0, now - limits_.ttl_seconds).run();
+  if (!done) return done.error();
+  auto used = bytes();
+  if (!used) return used.error();
+  auto oldest = database_.prepare(
+      "DELETE FROM responses WHERE id = (SELECT id FROM responses WHERE ended = 1 "
+      "ORDER BY created, id LIMIT 1)");
+  if (!oldest) return oldest.error();
+  while (*used > limits_.bytes_max) {
+    done = oldest->run();
+    if (!done) return done.error();
+    if (database_.changed() == 0) return {};
+    used = bytes();
+    if (!used) return used.error();
+  }
+  return {};
+}
+
+Result<void> Shelf::put(const Kept& response, std::int64_t now) {
+  auto insert =
+      database_.prepare("INSERT OR REPLACE INTO responses VALUES(?, ?, ?, ?, ?, ?, ?, ?)");
+  if (!insert) return insert.error();
+  auto done = insert->bind(0, response.id)
+                  .bind(1, response.tenant)
+                  .bind(2, response.created)
+                  .bind(3, response.previous)
+                  .bind(4, response.body)
+                  .bind(5, response.input)
+                  .bind(6, std::int64_t{response.ended})
+                  .bind(7, size_of(response))
+                  .run();
+  if (!done) return done.error();
+  return make_room(now);
+}
+
+Result<Kept> Shelf::find(std::string_view tenant, std::string_view id, std::int64_t now) {
+  auto asked = database_.prepare(
+      "SELECT created, previous, body, input, ended FROM responses "
+      "WHERE id = ? AND tenant = ? AND created > ?");
+  if (!asked) return asked.error();
+  auto row = asked->bind(0, id).bind(1, tenant).bind(2, now - limits_.ttl_seconds).step();
+  if (!row) return row.error();
+  if (!*row) return missing(id);
+  Kept found;
+  found.id = id;
+  found.tenant = tenant;
+  found.created = asked->integer(0);
+  found.previous = asked->text(1);
+  found.body = asked->text(2);
+  found.input = asked->text(3);
+  found.ended = asked->integer(4) != 0;
+  return found;
+}
+
+Result<void> Shelf::remove(std::string_view tenant, std::string_view id) {
+  auto gone = database_.prepare("DELETE FROM responses WHERE id = ? AND tenant = ?");
+  if (!gone) return gone.error();
+  auto done = gone->bind(0, id).bind(1, tenant).run();
+  if (!done) return done.error();
+  if (database_.changed() == 0) return missing(id);
+  return {};
+}
+
+Result<std::vector<std::string>> Shelf::turns(std::string_view tenant, std::string_view id,
+                                              std::int64_t now) {
+  std::vector<std::string> turns;
+  std::string at(id);
+  while (!at.empty() && turns.size() < kTurnsMax) {
+    auto turn = find(tenant, at, now);
+    if (!turn) return turn.error();
+    turns.push_back(items_of(*turn));
+    at = turn->previous;
+  }
+  std::reverse(turns.begin(), turns.end());
+  return turns;
+}
+
+}  // namespace spillway::responses

@@ -1,0 +1,60 @@
+// Responses that are to be found again: by their id, and as the turns before another one.
+//
+// Belongs to the disk's thread: a call may wait for the disk. What is older than the time to live
+// is gone; the oldest go when all together are larger than allowed.
+#pragma once
+
+#include "backends/contract/error.h"
+#include "gateway/store/database.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace spillway::responses {
+
+struct Kept {
+  std::string id;
+  std::string tenant;
+  std::int64_t created = 0;  // Unix seconds.
+  std::string previous;      // The response before it, or empty.
+  std::string body;          // The response object.
+  std::string input;         // Its own items, a list.
+  bool ended = true;
+};
+
+struct ShelfLimits {
+  std::int64_t ttl_seconds = 30LL * 24 * 3600;
+  std::int64_t bytes_max = 1LL << 30;
+};
+
+class Shelf {
+ public:
+  // What had not ended when the file was closed has failed.
+  static Result<Shelf> open(const std::string& path, ShelfLimits limits, std::int64_t now);
+
+  // Replaces the one of the same id.
+  Result<void> put(const Kept& response, std::int64_t now);
+
+  // not_found if the tenant has none of that id.
+  Result<Kept> find(std::string_view tenant, std::string_view id, std::int64_t now);
+  Result<void> remove(std::string_view tenant, std::string_view id);
+
+  // The items of all turns up to that response, lists, the oldest first. Fails as `find`.
+  Result<std::vector<std::string>> turns(std::string_view tenant, std::string_view id,
+                                         std::int64_t now);
+
+ private:
+  Shelf(store::Database database, ShelfLimits limits)
+      : database_(std::move(database)), limits_(limits) {}
+
+  Result<void> fail_unended();
+  Result<void> make_room(std::int64_t now);
+  Result<std::int64_t> bytes();
+
+  store::Database database_;
+  ShelfLimits limits_;
+};
+
+}  // namespace spillway::responses

@@ -1,0 +1,156 @@
+#include "gateway/responses/stored.h"
+
+#include "gateway/responses/output.h"
+#include "gateway/responses/response_object.h"
+#include "gateway/wire/json_object.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace spillway::responses {
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string texts_in(const ordered_json& parts, const char* name) {
+  std::string all;
+  for (const ordered_json& part : parts) all += part.value(name, "");
+  return all;
+}
+
+// A piece that makes the item anew.
+Delta piece_of(const ordered_json& item, int index) {
+  Delta delta;
+  const std::string type = item.value("type", "");
+  if (type == "reasoning") {
+    const bool summarised = item.contains("summary") && !item["summary"].empty();
+    delta.reasoning = texts_in(item[summarised ? "summary" : "content"], "text");
+  } else if (type == "message") {
+    delta.text = texts_in(item["content"], "text");
+    const std::string refusal = texts_in(item["content"], "refusal");
+    if (!refusal.empty()) delta.extra = text_of(ordered_json{{"refusal", refusal}});
+  } else {
+    const bool custom = type == "custom_tool_call";
+    const char* kind = custom ? "custom" : "function";
+    const char* argument = custom ? "input" : "arguments";
+    ordered_json call = {{"index", index}, {"id", item["call_id"]}, {"type", kind}};
+    call[kind] = {{"name", item["name"]}, {argument, item[argument]}};
+    delta.extra = text_of(ordered_json{{"tool_calls", ordered_json::array({call})}});
+  }
+  return delta;
+}
+
+std::vector<std::string> split(const std::string& events) {
+  std::vector<std::string> all;
+  std::size_t from = 0;
+  for (auto at = events.find("\n\n"); at != events.npos; at = events.find("\n\n", from)) {
+    all.push_back(events.substr(from, at + 2 - from));
+    from = at + 2;
+  }
+  return all;
+}
+
+bool is_summarised(const ordered_json& object) {
+  const auto reasoning = object.find("reasoning");
+  return reasoning != object.end() && reasoning->is_object() && reasoning->contains("summary") &&
+         !(*reasoning)["summary"].is_null();
+}
+
+}  // namespace
+
+std::vector<std::string> events_of(const std::string& body) {
+  const ordered_json object = ordered_json::parse(body);
+  Events events(true);
+  Output output(events, turn_of(object.value("id", "")), is_summarised(object));
+  ordered_json begun = object;
+  begun["status"] = "in_progress";
+  begun["output"] = ordered_json::array();
+  for (const char* name : {"completed_at", "error", "incomplete_details", "usage"})
+    begun[name] = nullptr;
+  for (const char* type : {"response.created", "response.in_progress"})
+    events.add(type, R"("response":)" + text_of(begun));
+  int index = 0;
+  for (const ordered_json& item : object["output"]) output.add(piece_of(item, index++));
+  const std::string status = object.value("status", "");
+  output.end(status == "completed");
+  if (status != "cancelled") events.add("response." + status, R"("response":)" + body);
+  return split(events.take());
+}
+
+std::string events_after(const std::string& body, std::size_t from) {
+  std::string text;
+  const auto events = events_of(body);
+  for (std::size_t i = from; i < events.size(); ++i) text += events[i];
+  return text;
+}
+
+std::string items_page(const std::vector<std::string>& lists, const Page& page) {
+  ordered_json all = ordered_json::array();
+  for (const std::string& list : lists) {
+    for (ordered_json& item : ordered_json::parse(list)) all.push_back(std::move(item));
+  }
+  if (page.newest_first) std::reverse(all.begin(), all.end());
+  const auto is_after = [&page](const ordered_json& item) {
+    return item.value("id", "") == page.after;
+  };
+  auto from = all.begin();
+  if (!page.after.empty()) {
+    from = std::find_if(all.begin(), all.end(), is_after);
+    if (from != all.end()) ++from;
+  }
+  const auto count = std::min<std::ptrdiff_t>(page.limit, all.end() - from);
+  ordered_json data = ordered_json::array();
+  for (auto at = from; at != from + count; ++at) data.push_back(*at);
+  const bool more = from + count != all.end();
+  const ordered_json none = nullptr;
+  ordered_json answer = {{"object", "list"}, {"data", data}};
+  answer["first_id"] = data.empty() ? none : data.front()["id"];
+  answer["last_id"] = data.empty() ? none : data.back()["id"];
+  answer["has_more"] = more;
+  return text_of(answer);
+}
+
+std::string with_status(const std::string& body, std::string_view status) {
+  ordered_json object = ordered_json::parse(body);
+  object["status"] = status;
+  return text_of(object);
+}
+
+std::string with_failure(const std::string& body, std::string_view code, std::string_view message) {
+  ordered_json object = ordered_json::parse(body);
+  fail(object, code, message);
+  return text_of(object);
+}
+
+bool is_background(const std::string& body) {
+  return ordered_json::parse(body).value("background", false);
+}
+
+bool asks_for_background(const std::string& body) {
+  if (body.find("\"background\"") == body.npos) return false;
+  const auto said = wire::parse_object(body);
+  if (!said) return false;
+  const auto found = said->find("background");
+  return found != said->end() && *found == true;
+}
+
+std::string object_in(const std::string& event) {
+  const auto at = event.find("data: ");
+  if (at == event.npos) return {};
+  const ordered_json data = ordered_json::parse(event.substr(at + 6), nullptr, false);
+  return data.is_object() && data.contains("response") ? text_of(data["response"]) : std::string();
+}
+
+std::string message_in(const std::string& error_body) {
+  const ordered_json answer = ordered_json::parse(error_body, nullptr, false);
+  const bool told = answer.is_object() && answer.contains("error");
+  return told ? answer["error"].value("message", "") : "the answer failed";
+}
+
+std::string deleted_text(std::string_view id) {
+  return text_of(ordered_json{{"id", id}, {"object", "response"}, {"deleted", true}});
+}
+
+}  // namespace spillway::responses

@@ -1,0 +1,44 @@
+// What is made of a kept response: its events again, pages of its input, its end for other reasons
+// than an answer. Pure; JSON goes in and out as text.
+#pragma once
+
+#include "backends/contract/error.h"
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace spillway::responses {
+
+// The events of a stream that would have told `body`, one each; their number is their place.
+std::vector<std::string> events_of(const std::string& body);
+
+// Those from that number on, as they are sent.
+std::string events_after(const std::string& body, std::size_t from);
+
+// A page of `lists` of items, in their order or turned round.
+struct Page {
+  int limit = 20;
+  bool newest_first = true;
+  std::string after;  // The id of the item before the first; empty: from the start.
+};
+std::string items_page(const std::vector<std::string>& lists, const Page& page);
+
+// `body` with another status.
+std::string with_status(const std::string& body, std::string_view status);
+std::string with_failure(const std::string& body, std::string_view code, std::string_view message);
+bool is_background(const std::string& body);
+
+// Whether a client's body, valid or not, asks for an answer in the background.
+bool asks_for_background(const std::string& body);
+
+// The response object that the last of a stream's events tells, or nothing.
+std::string object_in(const std::string& event);
+
+// The message of an error's object, as a client would read it.
+std::string message_in(const std::string& error_body);
+
+std::string deleted_text(std::string_view id);
+
+}  // namespace spillway::responses

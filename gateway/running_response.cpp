@@ -1,0 +1,59 @@
+#include "gateway/running_response.h"
+
+#include "gateway/responses/stored.h"
+
+namespace spillway {
+
+Async<void> RunningResponse::send(int status, std::string, std::string body) {
+  const std::lock_guard lock(mutex_);
+  status_ = status;
+  if (status >= 400) refused_ = std::move(body);
+  co_return Result<void>();
+}
+
+Async<void> RunningResponse::begin_stream() {
+  status_ = 200;
+  co_return Result<void>();
+}
+
+Async<void> RunningResponse::begin_file(std::string, std::uint64_t) {
+  co_return Error{Errc::internal, "a response is no file", "", std::nullopt};
+}
+
+Async<void> RunningResponse::write(std::string piece) {
+  take(piece);
+  co_return Result<void>();
+}
+
+Async<void> RunningResponse::end(std::string last_piece) {
+  take(last_piece);
+  co_return Result<void>();
+}
+
+void RunningResponse::take(const std::string& events) {
+  const std::lock_guard lock(mutex_);
+  std::size_t from = 0;
+  for (auto at = events.find("\n\n"); at != events.npos; at = events.find("\n\n", from)) {
+    events_.push_back(events.substr(from, at + 2 - from));
+    from = at + 2;
+  }
+}
+
+std::string RunningResponse::last_object() const {
+  const std::lock_guard lock(mutex_);
+  return events_.empty() ? std::string() : responses::object_in(events_.back());
+}
+
+std::string RunningResponse::refused() const {
+  const std::lock_guard lock(mutex_);
+  return refused_;
+}
+
+std::string RunningResponse::events_from(std::size_t& next) const {
+  const std::lock_guard lock(mutex_);
+  std::string text;
+  for (; next < events_.size(); ++next) text += events_[next];
+  return text;
+}
+
+}  // namespace spillway

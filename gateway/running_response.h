@@ -1,0 +1,59 @@
+// A response in the background while it runs: what it has said so far, for those who follow it.
+//
+// Written by the coroutine that runs it, read by any thread.
+#pragma once
+
+#include "gateway/http/response_writer.h"
+
+#include <boost/asio/cancellation_signal.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace spillway {
+
+// Takes an answer as a connection would.
+class RunningResponse final : public http::ResponseWriter {
+ public:
+  RunningResponse(std::string id, std::string tenant, bool streams)
+      : id(std::move(id)), tenant(std::move(tenant)), streams(streams) {}
+
+  void set_header(std::string_view, std::string_view) override {}
+  Async<void> send(int status, std::string content_type, std::string body) override;
+  Async<void> begin_stream() override;
+  Async<void> begin_file(std::string content_type, std::uint64_t bytes) override;
+  Async<void> write(std::string piece) override;
+  Async<void> end(std::string last_piece) override;
+  bool head_sent() const override { return status_ != 0; }
+  int status() const override { return status_; }
+
+  // The body of a refusal; empty if it was answered.
+  std::string refused() const;
+
+  // The events from that number on.
+  std::string events_from(std::size_t& next) const;
+
+  // The response object of the last event, if it tells one.
+  std::string last_object() const;
+
+  const std::string id;
+  const std::string tenant;
+  const bool streams;
+  std::atomic<bool> ended = false;          // And what it came to is kept.
+  std::atomic<bool> cancelled = false;      // By its client.
+  boost::asio::cancellation_signal cancel;  // On the background's thread only.
+
+ private:
+  void take(const std::string& events);
+
+  mutable std::mutex mutex_;
+  std::vector<std::string> events_;
+  std::string refused_;
+  std::atomic<int> status_ = 0;
+};
+
+}  // namespace spillway

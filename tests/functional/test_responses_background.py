@@ -1,0 +1,118 @@
+"""Responses in the background: polled, followed, cancelled, and what a restart leaves of them."""
+import json
+import socket
+import time
+
+import openai
+import pytest
+
+import configs
+from processes import KEY, wait_until
+
+ASK = "one two three four five"
+
+
+@pytest.fixture
+def slow(start_provider):
+    return start_provider("openmodel")
+
+
+@pytest.fixture
+def house(slow, start_gateway, tmp_path):
+    targets = {"openmodel": configs.provider(slow.base_url, "openmodel")}
+    settings = configs.gateway(targets)
+    settings["server"]["state"] = str(tmp_path / "state")
+    return start_gateway(settings)
+
+
+@pytest.fixture
+def responses(house, client_of):
+    return client_of(house).responses
+
+
+def ended(responses, made):
+    return wait_until(lambda: (now := responses.retrieve(made.id)).status not in ("queued", "in_progress") and now,
+                      what="its end")
+
+
+def test_it_is_polled_until_it_has_ended(responses):
+    made = responses.create(model="openmodel", input=ASK, max_output_tokens=20, background=True)
+    assert made.status == "queued" and made.background is True and made.output == []
+    done = ended(responses, made)
+    assert done.status == "incomplete" and done.usage.output_tokens == 20 and done.output_text
+    assert done.id == made.id and done.created_at == made.created_at
+    follow_up = responses.create(model="openmodel", input="on", max_output_tokens=16, previous_response_id=made.id)
+    assert follow_up.usage.input_tokens > 20
+
+
+def test_it_survives_its_client(house, slow, responses):
+    body = json.dumps({"model": "openmodel", "input": ASK, "max_output_tokens": 60, "background": True, "stream": True})
+    host, port = house.root.removeprefix("http://").split(":")
+    client = socket.create_connection((host, int(port)))
+    client.sendall((f"POST /v1/responses HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {KEY}\r\n"
+                    f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}").encode())
+    read = b""
+    while b"output_text.delta" not in read:
+        read += client.recv(65536)
+    client.close()
+    first = json.loads(next(line for line in read.decode().split("\n") if line.startswith("data: "))[6:])
+    name = first["response"]["id"]
+    events = list(responses.retrieve(name, stream=True, starting_after=1))
+    assert [event.sequence_number for event in events] == list(range(2, 2 + len(events)))
+    assert events[-1].type == "response.incomplete"
+    assert slow.stats()["disconnects"] == 0
+    done = responses.retrieve(name)
+    assert done.usage.output_tokens == 60
+    assert done.output_text == "".join(e.delta for e in events if e.type == "response.output_text.delta")
+
+
+def test_a_cancelled_one_stops_the_work(slow, house, responses):
+    made = responses.create(model="openmodel", input=ASK, max_output_tokens=5000, background=True)
+    wait_until(lambda: slow.stats()["open_streams"] == 1, what="its start")
+    assert responses.retrieve(made.id).status == "in_progress"
+    assert responses.cancel(made.id).status == "cancelled"
+    wait_until(lambda: slow.stats()["disconnects"] == 1, what="the provider's client leaving")
+    assert responses.retrieve(made.id).status == "cancelled" == responses.cancel(made.id).status
+    wait_until(lambda: [r["status"] for r in house.decisions()] == [499], what="the account of it")
+
+
+def test_only_what_runs_in_the_background_is_cancelled(responses):
+    made = responses.create(model="openmodel", input=ASK, max_output_tokens=16)
+    with pytest.raises(openai.BadRequestError, match="background"):
+        responses.cancel(made.id)
+
+
+def test_a_deleted_one_stops_and_is_gone(slow, responses):
+    made = responses.create(model="openmodel", input=ASK, max_output_tokens=5000, background=True)
+    wait_until(lambda: slow.stats()["open_streams"] == 1, what="its start")
+    responses.delete(made.id)
+    wait_until(lambda: slow.stats()["disconnects"] == 1, what="the provider's client leaving")
+    with pytest.raises(openai.NotFoundError):
+        responses.retrieve(made.id)
+
+
+def test_a_failed_one_says_why(slow, responses):
+    slow.script(faults=[{"kind": "error", "share": 1.0, "status": 500}])
+    failed = ended(responses, responses.create(model="openmodel", input=ASK, background=True))
+    assert failed.status == "failed" and failed.error.code == "server_error" and failed.error.message
+    streamed = list(responses.create(model="openmodel", input=ASK, background=True, stream=True))
+    assert streamed[-1].type == "response.failed"
+
+
+@pytest.mark.parametrize("gently", [False, True])
+def test_after_a_restart_it_has_failed_and_says_so(slow, house, start_gateway, client_of, responses, gently):
+    made = responses.create(model="openmodel", input=ASK, max_output_tokens=5000, background=True)
+    kept = responses.create(model="openmodel", input=ASK, max_output_tokens=16)
+    wait_until(lambda: slow.stats()["open_streams"] == 1, what="its start")
+    if gently:
+        house.child.terminate()
+        time.sleep(0)
+        house.child.terminate()
+        house.child.wait(timeout=20)
+    else:
+        house.end()
+    settings = json.loads(house.config_path.read_text(encoding="utf-8"))
+    again = client_of(start_gateway(settings)).responses
+    failed = again.retrieve(made.id)
+    assert failed.status == "failed" and "gateway" in failed.error.message
+    assert again.retrieve(kept.id).output_text == kept.output_text
