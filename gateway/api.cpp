@@ -39,7 +39,8 @@ Api::Api(Doors doors)
       archive_(doors.disk, doors.shelf),
       responses_(openai::parse_chat, archive_),
       response_api_({doors.editions, archive_, responses_, speak(responses_), speak_for(responses_),
-                     std::bind_front(&Api::count, this)}) {}
+                     std::bind_front(&Api::count, this)}),
+      response_socket_(doors.editions, speak(responses_)) {}
 
 http::Routes Api::routes() const {
   http::Routes routes(protocol_reply);
@@ -59,6 +60,7 @@ http::Routes Api::routes() const {
   routes.add("GET", "/v1/models", std::bind_front(&Models::list, &models_));
   routes.add("GET", "/v1/models/{id}", std::bind_front(&Models::retrieve, &models_));
   response_api_.add_to(routes);
+  routes.add("GET", "/v1/responses", std::bind_front(&ResponseSocket::serve, &response_socket_));
   return routes;
 }
 

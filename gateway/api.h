@@ -13,6 +13,7 @@
 #include "gateway/openai/object_protocol.h"
 #include "gateway/pipeline.h"
 #include "gateway/response_api.h"
+#include "gateway/response_socket.h"
 #include "gateway/stored_chats.h"
 #include "gateway/tokens.h"
 
@@ -64,6 +65,7 @@ class Api {
   const responses::Archive archive_;
   const responses::ResponsesProtocol responses_;
   ResponseApi response_api_;
+  const ResponseSocket response_socket_;
 };
 
 }  // namespace spillway

@@ -1,5 +1,6 @@
 #include "gateway/running_response.h"
 
+#include "gateway/responses/events.h"
 #include "gateway/responses/stored.h"
 
 namespace spillway {
@@ -32,11 +33,7 @@ Async<void> RunningResponse::end(std::string last_piece) {
 
 void RunningResponse::take(const std::string& events) {
   const std::lock_guard lock(mutex_);
-  std::size_t from = 0;
-  for (auto at = events.find("\n\n"); at != events.npos; at = events.find("\n\n", from)) {
-    events_.push_back(events.substr(from, at + 2 - from));
-    from = at + 2;
-  }
+  for (std::string& event : responses::split_events(events)) events_.push_back(std::move(event));
 }
 
 std::string RunningResponse::last_object() const {

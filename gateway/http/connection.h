@@ -13,6 +13,7 @@
 #include "backends/contract/deadline.h"
 #include "config/settings.h"
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -23,6 +24,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace spillway::http {
 
@@ -74,6 +76,11 @@ class Connection {
   boost::asio::awaitable<void> close();
 
   boost::asio::cancellation_signal& cancellation() { return cancellation_; }
+
+  // Gives the socket away, to speak another protocol; nothing is sent or read here from then on.
+  // Requires: no read is under way, that is, nobody has watched since the last byte came.
+  boost::asio::ip::tcp::socket release() { return std::move(socket_); }
+  boost::asio::any_io_executor executor() { return socket_.get_executor(); }
 
  private:
   struct OnRead;

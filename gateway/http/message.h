@@ -1,8 +1,8 @@
 // One HTTP request, whole: head checked, body read, ready for a handler.
 //
 // A plain value that belongs to the handler's coroutine; nothing in it points into the connection,
-// so it may outlive it, but for `incoming`, which is valid as long as the handler runs. Made by the
-// session on the connection's worker thread.
+// so it may outlive it, but for `incoming` and `web_socket`, valid as long as the handler runs.
+// Made by the session on the connection's worker thread.
 #pragma once
 
 #include "backends/contract/deadline.h"
@@ -14,6 +14,7 @@
 namespace spillway::http {
 
 class BodyReader;
+class WebSocket;
 
 struct Header {
   std::string name;  // Lower case.
@@ -28,8 +29,9 @@ struct Request {
   std::string query;   // After '?', as sent.
   std::vector<Header> headers;
   std::string body;
-  BodyReader* incoming = nullptr;  // Routes that take their body piece by piece: `body` is empty.
-  std::string peer;                // "127.0.0.1:50412"
+  BodyReader* incoming = nullptr;   // Routes that take their body piece by piece: `body` is empty.
+  WebSocket* web_socket = nullptr;  // Where the client asks to go on with one.
+  std::string peer;                 // "127.0.0.1:50412"
   TimePoint arrived{};  // Head and body were read; of the former, where the body is `incoming`.
 
   // The first header of that name (given in lower case), or an empty view.

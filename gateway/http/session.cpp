@@ -2,11 +2,13 @@
 
 #include "gateway/http/gzip.h"
 #include "gateway/http/request_id.h"
+#include "gateway/http/session_socket.h"
 
 #include <boost/asio/this_coro.hpp>
 
 #include <chrono>
 #include <exception>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -115,10 +117,20 @@ net::awaitable<bool> Session::answer(Request request) {
     co_await send_error(std::move(error), out);
     co_return false;
   }
+  std::optional<SessionSocket> socket;
+  if (SessionSocket::wanted_by(request)) {
+    request.web_socket = talking_ = &socket.emplace(connection_, request, context_);
+  }
   answering_ = &out;
   co_await handle_or_excuse(std::move(request), out);
   answering_ = nullptr;
   count_loss();
+  if (socket && socket->accepted()) {
+    co_await socket->finish();
+    talking_ = nullptr;
+    co_return false;
+  }
+  talking_ = nullptr;
   const bool good = connection_.health() == Connection::Health::good;
   if (good && out.finished() && body.pending())
     co_await connection_.linger(SteadyClock::now() + kLinger);
@@ -126,8 +138,9 @@ net::awaitable<bool> Session::answer(Request request) {
 }
 
 net::awaitable<void> Session::handle_or_excuse(Request request, SessionWriter& out) {
-  // A body that is still to come shows by itself whether its client is there.
-  connection_.watch(!reader_.in_body());
+  // A body that is still to come shows by itself whether its client is there, and so does a
+  // WebSocket.
+  connection_.watch(!reader_.in_body() && talking_ == nullptr);
   const bool whole = co_await handle(std::move(request), out);
   if (!whole && connection_.health() == Connection::Health::good && !out.head_sent()) {
     Error error{Errc::internal, "the gateway failed to answer", "", std::nullopt};
@@ -149,7 +162,7 @@ net::awaitable<bool> Session::handle(Request request, SessionWriter& out) {
     count_one(counters.handler_faults);
   }
   counters.in_flight.fetch_sub(1, std::memory_order_relaxed);
-  co_return out.finished();
+  co_return out.finished() || (talking_ != nullptr && talking_->accepted());
 }
 
 net::awaitable<void> Session::refuse(Error error) {
@@ -184,8 +197,12 @@ void Session::count_loss() {
 
 void Session::drain() {
   if (idle_ && connection_.unread().empty()) connection_.abort();
+  if (talking_ != nullptr) talking_->drain();
 }
 
-void Session::abort() { connection_.abort(); }
+void Session::abort() {
+  connection_.abort();
+  if (talking_ != nullptr) talking_->abort();
+}
 
 }  // namespace spillway::http

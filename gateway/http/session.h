@@ -18,6 +18,8 @@
 
 namespace spillway::http {
 
+class SessionSocket;
+
 class Session {
  public:
   // `date` is the worker's current Date header value; it and the context outlive the session.
@@ -31,7 +33,7 @@ class Session {
     connection_.expire_if_due(now);
     if (answering_ != nullptr) answering_->speak_if_due(now);
   }
-  void drain();  // Closes if no request has begun.
+  void drain();  // Closes if no request has begun, nor a turn on a WebSocket.
   void abort();  // Cancels the handler, closes.
 
   boost::asio::cancellation_slot cancellation_slot() { return connection_.cancellation().slot(); }
@@ -56,6 +58,7 @@ class Session {
   Connection connection_;
   RequestReader reader_;
   SessionWriter* answering_ = nullptr;  // While a handler runs.
+  SessionSocket* talking_ = nullptr;    // The same, where its client wants a WebSocket.
   Error refusal_;                       // Why the request in hand was rejected.
   Deadline deadline_{};                 // Of the part of a request being read.
   bool idle_ = false;                   // Waits for the first byte of a request.

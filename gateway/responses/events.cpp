@@ -5,6 +5,10 @@
 #include <utility>
 
 namespace spillway::responses {
+namespace {
+constexpr std::string_view kData = "data: ";
+constexpr std::string_view kEnd = "\n\n";
+}  // namespace
 
 void Events::add(std::string_view type, std::string_view members) {
   if (!told_) return;
@@ -15,5 +19,21 @@ void Events::add(std::string_view type, std::string_view members) {
 }
 
 std::string Events::take() { return std::exchange(text_, {}); }
+
+std::vector<std::string> split_events(std::string_view text) {
+  std::vector<std::string> all;
+  for (auto end = text.find(kEnd); end != text.npos; end = text.find(kEnd)) {
+    all.emplace_back(text.substr(0, end + kEnd.size()));
+    text.remove_prefix(end + kEnd.size());
+  }
+  return all;
+}
+
+std::string_view data_of(std::string_view event) {
+  const auto at = event.find(kData);
+  if (at == event.npos) return {};
+  event.remove_prefix(at + kData.size());
+  return event.substr(0, event.find(kEnd));
+}
 
 }  // namespace spillway::responses

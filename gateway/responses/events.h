@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace spillway::responses {
 
@@ -23,5 +24,9 @@ class Events {
   std::int64_t next_ = 0;
   std::string text_;
 };
+
+// One or more whole events, as they are sent: each by itself, and what one of them says.
+std::vector<std::string> split_events(std::string_view text);
+std::string_view data_of(std::string_view event);
 
 }  // namespace spillway::responses

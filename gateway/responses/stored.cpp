@@ -42,16 +42,6 @@ Delta piece_of(const ordered_json& item, int index) {
   return delta;
 }
 
-std::vector<std::string> split(const std::string& events) {
-  std::vector<std::string> all;
-  std::size_t from = 0;
-  for (auto at = events.find("\n\n"); at != events.npos; at = events.find("\n\n", from)) {
-    all.push_back(events.substr(from, at + 2 - from));
-    from = at + 2;
-  }
-  return all;
-}
-
 bool is_summarised(const ordered_json& object) {
   const auto reasoning = object.find("reasoning");
   return reasoning != object.end() && reasoning->is_object() && reasoning->contains("summary") &&
@@ -76,7 +66,7 @@ std::vector<std::string> events_of(const std::string& body) {
   const std::string status = object.value("status", "");
   output.end(status == "completed");
   if (status != "cancelled") events.add("response." + status, R"("response":)" + body);
-  return split(events.take());
+  return split_events(events.take());
 }
 
 std::string events_after(const std::string& body, std::size_t from) {
@@ -137,9 +127,7 @@ bool asks_for_background(const std::string& body) {
 }
 
 std::string object_in(const std::string& event) {
-  const auto at = event.find("data: ");
-  if (at == event.npos) return {};
-  const ordered_json data = ordered_json::parse(event.substr(at + 6), nullptr, false);
+  const ordered_json data = ordered_json::parse(data_of(event), nullptr, false);
   return data.is_object() && data.contains("response") ? text_of(data["response"]) : std::string();
 }
 

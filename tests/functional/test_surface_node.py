@@ -38,6 +38,7 @@ def test_responses(house, model):
     got = run("responses.mjs", house, model)
     sixteen = " ".join([ECHO] * 3) + " one"
     assert got["sdk"] == {"whole": sixteen, "streamed": sixteen, "final": sixteen, "previous": True}
+    assert got["socket"]["previous"] and got["socket"]["streamed"].startswith(sixteen)
     vercel = got["vercel"]
     assert vercel["errors"] == [] and vercel["whole"] == vercel["streamed"] == sixteen and vercel["tokens"] > 16
     assert vercel["call"]["text"].startswith(ECHO) and vercel["steps"] == 2 and vercel["last"]

@@ -3,6 +3,7 @@
 import { createOpenAI } from '@ai-sdk/openai'
 import { generateText, isStepCount, streamText, tool } from 'ai'
 import OpenAI from 'openai'
+import { ResponsesWS } from 'openai/resources/responses/ws'
 import { z } from 'zod'
 
 const baseURL = process.env.SPILLWAY_URL
@@ -21,6 +22,22 @@ async function sdk() {
   const left = await client.responses.create({ model, input, stream: true })
   for await (const _ of left) break
   return { whole: whole.output_text, streamed, final: final.output_text, previous: next.previous_response_id === whole.id }
+}
+
+// The same over a WebSocket: one turn, and one that goes on from it.
+async function socket() {
+  const connection = new ResponsesWS(new OpenAI({ baseURL, apiKey }))
+  const turn = (more) => new Promise((resolve, reject) => {
+    connection.once('response.incomplete', (event) => resolve(event.response))
+    connection.once('error', reject)
+    connection.send({ type: 'response.create', model, max_output_tokens: 16, ...more })
+  })
+  let streamed = ''
+  connection.on('response.output_text.delta', (event) => { streamed += event.delta })
+  const first = await turn({ input })
+  const second = await turn({ input: 'on', previous_response_id: first.id })
+  connection.close()
+  return { streamed, previous: second.previous_response_id === first.id }
 }
 
 async function vercel() {
@@ -42,4 +59,4 @@ async function vercel() {
     call: steps[0].toolCalls[0]?.input, last: steps.at(-1).text, errors, kinds: [...new Set(kinds)] }
 }
 
-console.log(JSON.stringify({ sdk: await sdk(), vercel: await vercel() }))
+console.log(JSON.stringify({ sdk: await sdk(), socket: await socket(), vercel: await vercel() }))

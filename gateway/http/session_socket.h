@@ -1,0 +1,68 @@
+// The WebSocket of one request: Beast's, on the connection's socket.
+//
+// Lives in the session's frame while the handler runs, on the connection's thread. One read is
+// always under way, so that pings and a client that leaves are noticed while a turn is answered.
+#pragma once
+
+#include "gateway/http/connection.h"
+#include "gateway/http/message.h"
+#include "gateway/http/server_context.h"
+#include "gateway/http/web_socket.h"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <string>
+
+namespace spillway::http {
+
+class SessionSocket final : public WebSocket {
+ public:
+  // Whether the request asks for one.
+  static bool wanted_by(const Request& request);
+
+  // Both must outlive it. Requires: wanted_by(request).
+  SessionSocket(Connection& connection, const Request& request, const ServerContext& context);
+  ~SessionSocket();
+
+  Async<void> accept() override;
+  Async<std::string> receive(Deadline until) override;
+  Async<void> send(std::string text) override;
+  void close_with(CloseCode code, std::string why) override;
+
+  // The connection speaks HTTP no more.
+  bool accepted() const { return accepted_; }
+
+  void drain();  // Whoever waits for a message is told to go.
+  void abort();  // Ends it now, cancelling the handler.
+
+  // Says goodbye, as far as there is somebody to say it to. Must be awaited before destruction.
+  boost::asio::awaitable<void> finish();
+
+ private:
+  struct Stream;
+  struct OnRead;
+
+  void prepare();
+  void arm_read();
+  void on_read(boost::system::error_code error);
+  void take_message();
+  void lose();
+
+  Connection& connection_;
+  const ServerContext& context_;
+  const std::unique_ptr<Stream> stream_;
+  boost::asio::steady_timer wake_;  // Cancelled to wake the session's coroutine.
+  std::deque<std::string> messages_;
+  std::size_t waiting_bytes_ = 0;  // Of `messages_`.
+  CloseCode code_ = CloseCode::normal;
+  std::string why_;
+  bool accepted_ = false;
+  bool reading_ = false;
+  bool lost_ = false;  // Nothing more is read or said.
+};
+
+}  // namespace spillway::http
