@@ -40,7 +40,8 @@ Api::Api(Doors doors)
       responses_(openai::parse_chat, archive_),
       response_api_({doors.editions, archive_, responses_, speak(responses_), speak_for(responses_),
                      std::bind_front(&Api::count, this)}),
-      response_socket_(doors.editions, speak(responses_)) {}
+      response_socket_({doors.editions, archive_, responses_, std::bind_front(&Api::speak, this)}) {
+}
 
 http::Routes Api::routes() const {
   http::Routes routes(protocol_reply);

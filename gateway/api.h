@@ -62,7 +62,7 @@ class Api {
   const openai::ObjectProtocol embeddings_{Endpoint::embeddings};
   const openai::ObjectProtocol moderations_{Endpoint::moderations};
   const openai::ObjectProtocol rerank_{Endpoint::rerank};
-  const responses::Archive archive_;
+  responses::Archive archive_;
   const responses::ResponsesProtocol responses_;
   ResponseApi response_api_;
   const ResponseSocket response_socket_;

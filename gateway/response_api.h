@@ -28,7 +28,7 @@ class ResponseApi {
   // All must outlive it; `speak` answers a client, `errand` whoever asks on its behalf.
   struct Doors {
     const CurrentEdition& editions;
-    const responses::Archive& archive;
+    responses::Archive& archive;
     const responses::ResponsesProtocol& protocol;
     http::Handler speak;
     Errand errand;

@@ -5,6 +5,7 @@
 #include "gateway/object_handler.h"
 #include "gateway/refusal.h"
 #include "gateway/responses/events.h"
+#include "gateway/responses/last_turn.h"
 #include "gateway/responses/turn_message.h"
 
 #include <boost/asio/this_coro.hpp>
@@ -62,6 +63,28 @@ class TurnWriter final : public http::ResponseWriter {
   int status_ = 0;
 };
 
+// `raw` is the handshake, which says who it is.
+Async<void> take_turn(const http::Request& raw, std::string message, const http::Handler& speak) {
+  http::WebSocket& socket = *raw.web_socket;
+  auto body = responses::body_of_turn(message);
+  if (!body) {
+    const auto reply = wire::error_reply(body.error());
+    co_return co_await socket.send(responses::error_message(reply.status, reply.body));
+  }
+  http::Request turn = raw;
+  turn.id = http::next_request_id();
+  turn.method = "POST";
+  turn.arrived = SteadyClock::now();
+  turn.web_socket = nullptr;
+  turn.body = std::move(*body);
+  TurnWriter out(socket);
+  co_await speak(std::move(turn), out);
+  const auto state = co_await net::this_coro::cancellation_state;
+  if (state.cancelled() != net::cancellation_type::none)
+    co_return Error{Errc::cancelled, "the client went away", "", std::nullopt};
+  co_return Result<void>();
+}
+
 }  // namespace
 
 net::awaitable<void> ResponseSocket::serve(http::Request raw, http::ResponseWriter& out) const {
@@ -81,7 +104,7 @@ net::awaitable<void> ResponseSocket::serve(http::Request raw, http::ResponseWrit
 }
 
 Result<void> ResponseSocket::admit(const http::Request& raw) const {
-  const auto visitor = visitor_of(editions_, raw);
+  const auto visitor = visitor_of(doors_.editions, raw);
   if (!visitor) return visitor.error();
   if (raw.web_socket == nullptr) {
     return Error{Errc::method_not_allowed,
@@ -97,36 +120,18 @@ Result<void> ResponseSocket::admit(const http::Request& raw) const {
 
 net::awaitable<void> ResponseSocket::converse(const http::Request& raw) const {
   http::WebSocket& socket = *raw.web_socket;
+  responses::LastTurn archive(doors_.archive);
+  const auto protocol = doors_.protocol.with(archive);
+  const http::Handler speak = doors_.speak(protocol);
   const Deadline until = raw.arrived + kLifeMax;
   while (true) {
     auto message = co_await socket.receive(until);
     if (!message && message.error().code == Errc::deadline_exceeded)
       (void)co_await socket.send(responses::too_old_message());
     if (!message) co_return;
-    const auto taken = co_await take_turn(raw, std::move(*message));
+    const auto taken = co_await take_turn(raw, std::move(*message), speak);
     if (!taken) co_return;
   }
-}
-
-Async<void> ResponseSocket::take_turn(const http::Request& raw, std::string message) const {
-  http::WebSocket& socket = *raw.web_socket;
-  auto body = responses::body_of_turn(message);
-  if (!body) {
-    const auto reply = wire::error_reply(body.error());
-    co_return co_await socket.send(responses::error_message(reply.status, reply.body));
-  }
-  http::Request turn = raw;
-  turn.id = http::next_request_id();
-  turn.method = "POST";
-  turn.arrived = SteadyClock::now();
-  turn.web_socket = nullptr;
-  turn.body = std::move(*body);
-  TurnWriter out(socket);
-  co_await speak_(std::move(turn), out);
-  const auto state = co_await net::this_coro::cancellation_state;
-  if (state.cancelled() != net::cancellation_type::none)
-    co_return Error{Errc::cancelled, "the client went away", "", std::nullopt};
-  co_return Result<void>();
 }
 
 }  // namespace spillway

@@ -6,28 +6,34 @@
 
 #include "gateway/edition.h"
 #include "gateway/http/server.h"
+#include "gateway/responses/responses_protocol.h"
 
 #include <boost/asio/awaitable.hpp>
 
+#include <functional>
 #include <utility>
 
 namespace spillway {
 
 class ResponseSocket {
  public:
-  // `editions` must outlive it; `speak` answers a client's POST.
-  ResponseSocket(const CurrentEdition& editions, http::Handler speak)
-      : editions_(editions), speak_(std::move(speak)) {}
+  // All must outlive it; `speak` answers a client's POST in a protocol.
+  struct Doors {
+    const CurrentEdition& editions;
+    const responses::Archive& archive;
+    const responses::ResponsesProtocol& protocol;
+    std::function<http::Handler(const wire::Protocol&)> speak;
+  };
+
+  explicit ResponseSocket(Doors doors) : doors_(std::move(doors)) {}
 
   boost::asio::awaitable<void> serve(http::Request raw, http::ResponseWriter& out) const;
 
  private:
   Result<void> admit(const http::Request& raw) const;
   boost::asio::awaitable<void> converse(const http::Request& raw) const;
-  Async<void> take_turn(const http::Request& raw, std::string message) const;
 
-  const CurrentEdition& editions_;
-  const http::Handler speak_;
+  const Doors doors_;
 };
 
 }  // namespace spillway

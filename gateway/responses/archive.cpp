@@ -62,7 +62,8 @@ Async<void> Archive::remove(std::string tenant, std::string id) const {
 }
 
 Async<Archive::Past> Archive::past(std::string tenant, std::string previous,
-                                   std::vector<std::string> references) const {
+                                   std::vector<std::string> references) {
+  if (previous.empty() && references.empty()) co_return Past();
   std::function<Result<Past>()> work = [shelf = shelf_.get(), tenant, previous,
                                         references]() -> Result<Past> {
     Past past;

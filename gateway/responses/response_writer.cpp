@@ -19,7 +19,7 @@ std::int64_t unix_seconds() {
 
 class ResponseWriter final : public wire::AnswerWriter {
  public:
-  ResponseWriter(const Understood& understood, std::string tenant, const Archive& archive)
+  ResponseWriter(const Understood& understood, std::string tenant, Archive& archive)
       : understood_(understood),
         tenant_(std::move(tenant)),
         archive_(archive),
@@ -57,8 +57,9 @@ class ResponseWriter final : public wire::AnswerWriter {
   void afresh() override { output_.clear(); }
 
   Async<void> keep() override {
-    if (!understood_.request.store) co_return Result<void>();
     Kept kept = kept_of(understood_, tenant_, text_of(object_), true);
+    archive_.ended(kept);
+    if (!understood_.request.store) co_return Result<void>();
     co_return co_await archive_.put(std::move(kept));
   }
 
@@ -69,7 +70,7 @@ class ResponseWriter final : public wire::AnswerWriter {
 
   const Understood understood_;
   const std::string tenant_;
-  const Archive& archive_;
+  Archive& archive_;
   Events events_;
   Output output_;
   ordered_json object_;
@@ -78,7 +79,7 @@ class ResponseWriter final : public wire::AnswerWriter {
 }  // namespace
 
 std::unique_ptr<wire::AnswerWriter> response_writer(const Understood& understood,
-                                                    std::string tenant, const Archive& archive) {
+                                                    std::string tenant, Archive& archive) {
   return std::make_unique<ResponseWriter>(understood, std::move(tenant), archive);
 }
 

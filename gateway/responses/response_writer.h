@@ -12,6 +12,6 @@ namespace spillway::responses {
 
 // Keeps what it wrote in `archive`, for `tenant`, if the request wants it kept.
 std::unique_ptr<wire::AnswerWriter> response_writer(const Understood& understood,
-                                                    std::string tenant, const Archive& archive);
+                                                    std::string tenant, Archive& archive);
 
 }  // namespace spillway::responses

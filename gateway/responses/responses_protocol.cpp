@@ -20,13 +20,9 @@ Async<Understood> ResponsesProtocol::understand(const wire::Call& call) const {
   understood.info.turn = turn_of(call.request_id);
   auto request = parse_response_request(call.body, understood.info.turn);
   if (!request) co_return request.error();
-  Archive::Past past;
-  if (!request->previous.empty() || !request->references.empty()) {
-    auto found = co_await archive_.past(call.tenant, request->previous, request->references);
-    if (!found) co_return found.error();
-    past = std::move(*found);
-  }
-  auto body = chat_body(*request, past.turns, past.referenced);
+  auto past = co_await archive_.past(call.tenant, request->previous, request->references);
+  if (!past) co_return past.error();
+  auto body = chat_body(*request, past->turns, past->referenced);
   if (!body) co_return body.error();
   auto plain = read_chat_(std::move(body->json));
   if (!plain) co_return plain.error();

@@ -25,8 +25,11 @@ struct Understood {
 class ResponsesProtocol final : public wire::Protocol {
  public:
   // `archive` must outlive it.
-  ResponsesProtocol(ReadChat read_chat, const Archive& archive)
+  ResponsesProtocol(ReadChat read_chat, Archive& archive)
       : read_chat_(read_chat), archive_(archive) {}
+
+  // The same with another archive.
+  ResponsesProtocol with(Archive& archive) const { return ResponsesProtocol(read_chat_, archive); }
 
   Async<wire::Asked> parse(wire::Call call) const override;
   wire::ErrorReply error(const Error& error, std::string_view request_id) const override;
@@ -36,7 +39,7 @@ class ResponsesProtocol final : public wire::Protocol {
 
  private:
   const ReadChat read_chat_;
-  const Archive& archive_;
+  Archive& archive_;
 };
 
 // The response as it is kept. `ended`: no more comes.

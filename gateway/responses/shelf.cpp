@@ -29,15 +29,14 @@ std::int64_t size_of(const Kept& response) {
   return static_cast<std::int64_t>(response.body.size() + response.input.size());
 }
 
-// Input and output of one turn as one list.
+}  // namespace
+
 std::string items_of(const Kept& turn) {
   ordered_json items = ordered_json::parse(turn.input);
   const ordered_json body = ordered_json::parse(turn.body);
   for (const ordered_json& item : body["output"]) items.push_back(item);
   return text_of(items);
 }
-
-}  // namespace
 
 Result<Shelf> Shelf::open(const std::string& path, ShelfLimits limits, std::int64_t now) {
   auto database = store::Database::open(path, kVersions);

@@ -24,6 +24,9 @@ struct Kept {
   bool ended = true;
 };
 
+// Its input and its output as one list.
+std::string items_of(const Kept& turn);
+
 struct ShelfLimits {
   std::int64_t ttl_seconds = 30LL * 24 * 3600;
   std::int64_t bytes_max = 1LL << 30;

@@ -7,6 +7,7 @@ import urllib.request
 import openai
 import pydantic
 import pytest
+from openai.types.responses import Response, ResponseStreamEvent
 
 import configs
 from processes import KEY, Gateway, Provider, wait_until
@@ -14,6 +15,8 @@ from test_batches import begin, end_of, results
 from test_money import book
 from upstream import chat
 
+# The SDK itself lets pass what lacks a field; read strictly, its types are OpenAI's specification.
+EVENT = pydantic.TypeAdapter(ResponseStreamEvent)
 ASK = "one two three four five"
 LOOK = {"type": "function", "name": "look", "description": "looks",
         "parameters": {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}}
@@ -75,6 +78,7 @@ def raw_events(text):
         event = json.loads(data.removeprefix("data: "))
         assert kind == "event: " + event["type"]
         events.append(event)
+        EVENT.validate_python(event)
     assert [event["sequence_number"] for event in events] == list(range(events[0]["sequence_number"],
                                                                         events[0]["sequence_number"] + len(events)))
     return events
@@ -83,6 +87,7 @@ def raw_events(text):
 @pytest.mark.parametrize("model", ["smollm2", "cloudbrain", "claude"])
 def test_a_whole_response(responses, model):
     answer = responses.create(model=model, input=ASK, instructions="be kind", max_output_tokens=16)
+    Response.model_validate(answer.to_dict())
     assert answer.object == "response" and answer.model == model and answer.id.startswith("resp_")
     assert answer.output_text.strip() and answer.output[0].role == "assistant"
     assert answer.status == "incomplete" and answer.incomplete_details.reason == "max_output_tokens"

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 
+import openai
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -95,6 +96,23 @@ def test_a_call_and_its_result(plain):
     plain.send(turn(previous_response_id=first["id"], tools=[LOOK], tool_choice="required",
                     input=[{"type": "function_call_output", "call_id": call["call_id"], "output": "seen"}]))
     assert events_of(plain)[-1]["response"]["output"][-1]["type"] == "message"
+
+
+def test_a_turn_that_is_not_kept_can_be_gone_on_from(plain, house, client_of):
+    last = None
+    for words in ("a b", "c d", "e f"):
+        plain.send(turn(input=words, previous_response_id=last, store=False, max_output_tokens=16))
+        last = events_of(plain)[-1]["response"]["id"]
+        plain.send(turn(input=words, store=False, max_output_tokens=16, previous_response_id="resp_x"))
+        assert events_of(plain)[-1]["error"]["code"] == "previous_response_not_found"
+    plain.send(turn(input="g h", previous_response_id=last, max_output_tokens=16))
+    kept = events_of(plain)[-1]["response"]
+    plain.send(turn(input="alone", max_output_tokens=16))
+    alone = events_of(plain)[-1]["response"]["usage"]["input_tokens"]
+    assert kept["usage"]["input_tokens"] > alone + 3 * 16
+    for name in (last, kept["id"]):
+        with pytest.raises(openai.BadRequestError, match="not found"):
+            client_of(house).responses.create(model="cloudbrain", input="x", previous_response_id=name)
 
 
 def test_turns_sent_ahead_are_answered_one_after_the_other(plain, house):

@@ -1,0 +1,28 @@
+// An archive that remembers the last turn of one connection, so that a client which wants nothing
+// kept (`store: false`) can go on from it.
+//
+// Of one connection's coroutine, which has one turn at a time.
+#pragma once
+
+#include "gateway/responses/archive.h"
+
+#include <string>
+#include <vector>
+
+namespace spillway::responses {
+
+class LastTurn final : public Archive {
+ public:
+  explicit LastTurn(const Archive& archive) : Archive(archive) {}
+
+  void ended(const Kept& turn) override;
+  Async<Past> past(std::string tenant, std::string previous,
+                   std::vector<std::string> references) override;
+
+ private:
+  std::string id_;                   // Of the last turn; empty: there was none.
+  std::vector<std::string> turns_;   // Up to it, lists of items, the oldest first.
+  std::vector<std::string> before_;  // Those before the turn that runs.
+};
+
+}  // namespace spillway::responses
