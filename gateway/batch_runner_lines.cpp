@@ -99,7 +99,8 @@ net::awaitable<void> BatchRunner::run_line(std::shared_ptr<Work> work, batch::Li
   const bool known = co_await insist(read);
   if (!known) co_return;
   const Errand& ask = doors_.errands.find(work->about.endpoint)->second;
-  for (int attempt = 0; place; ++attempt) {
+  const Disk count = [&] { return doors_.batches.ask_again(work->about.id, line); };
+  while (place) {
     // Who comes to be served is let in first.
     while (doors_.admission.crowded() && !over(*work))
       co_await work->given_up.wait(SteadyClock::now() + kCrowdedRest);
@@ -107,7 +108,7 @@ net::awaitable<void> BatchRunner::run_line(std::shared_ptr<Work> work, batch::Li
     LineTerms terms;
     terms.request_class = doors_.editions.get()->settings->batch.request_class;
     terms.deadline = time_for_a_line(*work);
-    terms.attempt = attempt;
+    terms.attempt = line.attempt;
     LineWriter answer;
     http::Request raw = request_of(work->about, line, text, terms);
     std::string id = raw.id;
@@ -115,13 +116,15 @@ net::awaitable<void> BatchRunner::run_line(std::shared_ptr<Work> work, batch::Li
     auto asking = ask(std::move(whose), std::move(raw), answer);
     co_await std::move(asking);
     if (answer.status() != 200 && over(*work)) co_return;
-    const auto wait = answer.again_in(attempt + 1);
+    const auto wait = answer.again_in(++line.attempt);
     if (!wait) {
       batch::LineResult result = batch::result_of(line, answer.take(std::move(id)));
       co_await record(*work, std::move(result));
       co_return;
     }
     place = batch::Turns::Place();  // Others may have it meanwhile.
+    const bool counted = co_await insist(count);
+    if (!counted) co_return;
     co_await work->given_up.wait(SteadyClock::now() + *wait);
     place = co_await place_for(*work);
   }

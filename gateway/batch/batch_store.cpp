@@ -33,7 +33,9 @@ CREATE TABLE lines(
   batch INTEGER NOT NULL, line INTEGER NOT NULL, offset INTEGER NOT NULL, bytes INTEGER NOT NULL,
   custom_id TEXT NOT NULL, done INTEGER NOT NULL, PRIMARY KEY(batch, line)) WITHOUT ROWID;
 CREATE UNIQUE INDEX lines_by_custom_id ON lines(batch, custom_id);
-)"};
+)",
+                                            "ALTER TABLE lines ADD COLUMN attempt INTEGER NOT NULL "
+                                            "DEFAULT 0"};
 const std::string kSelect =
     "SELECT id, tenant, key_name, endpoint, input_file, output_file, error_file, metadata, model, "
     "state, ends_as, created, expires, output_expires_after, in_progress, finalizing, completed, "
@@ -229,7 +231,7 @@ Result<Batch> BatchStore::cancel(std::string_view tenant, std::string_view id, S
 
 Result<std::vector<LineRef>> BatchStore::undone(std::string_view id, int after, int limit) {
   auto rows = database_.prepare(
-      "SELECT line, offset, bytes, custom_id FROM lines WHERE done = 0 AND line > ? AND "
+      "SELECT line, offset, bytes, custom_id, attempt FROM lines WHERE done = 0 AND line > ? AND "
       "batch = (SELECT seq FROM batches WHERE id = ?) ORDER BY line LIMIT ?");
   if (!rows) return rows.error();
   rows->bind(0, std::int64_t{after}).bind(1, id).bind(2, std::int64_t{limit});
@@ -237,10 +239,20 @@ Result<std::vector<LineRef>> BatchStore::undone(std::string_view id, int after, 
   auto read = rows->each([&] {
     lines.push_back({static_cast<int>(rows->integer(0)),
                      static_cast<std::uint64_t>(rows->integer(1)),
-                     static_cast<std::size_t>(rows->integer(2)), std::string(rows->text(3))});
+                     static_cast<std::size_t>(rows->integer(2)), std::string(rows->text(3)),
+                     static_cast<int>(rows->integer(4))});
   });
   if (!read) return read.error();
   return lines;
+}
+
+Result<void> BatchStore::ask_again(std::string_view id, const LineRef& line) {
+  auto row = database_.prepare(
+      "UPDATE lines SET attempt = ? WHERE line = ? AND batch = (SELECT seq FROM batches WHERE id = "
+      "?)");
+  if (!row) return row.error();
+  row->bind(0, std::int64_t{line.attempt}).bind(1, std::int64_t{line.number}).bind(2, id);
+  return row->run();
 }
 
 Result<std::string> BatchStore::read(std::string_view id, const LineRef& line) {

@@ -49,6 +49,9 @@ class BatchStore {
 
   // The next lines behind `after` that are not done, at most so many.
   Result<std::vector<LineRef>> undone(std::string_view id, int after, int limit);
+  // `line.attempt` is about to begin: after a kill it is that which is asked again, for the one
+  // before it may have been paid for.
+  Result<void> ask_again(std::string_view id, const LineRef& line);
   Result<std::string> read(std::string_view id, const LineRef& line);
 
   // Adds results to the files and counts their lines as done. All or nothing.

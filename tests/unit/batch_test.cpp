@@ -164,6 +164,18 @@ TEST_F(Batches, AResultThatDidNotCountIsCutOff) {
   EXPECT_EQ(read(store_->output_path(batch.id)), "result 1\nresult 2\n");
 }
 
+TEST_F(Batches, ALineThatIsAskedAgainGoesOnWithThatAttempt) {
+  const Batch batch = make(line_of("a") + "\n" + line_of("b"));
+  LineRef line = store_->undone(batch.id, 1, 1)->at(0);
+  EXPECT_EQ(line.attempt, 0);
+  line.attempt = 3;
+  ASSERT_TRUE(store_->ask_again(batch.id, line).has_value());
+  store_.reset();
+  store_ = *BatchStore::open(directory_);
+  EXPECT_EQ(store_->undone(batch.id, 1, 1)->at(0).attempt, 3);
+  EXPECT_EQ(store_->undone(batch.id, 0, 1)->at(0).attempt, 0);
+}
+
 TEST_F(Batches, EndOnce) {
   const Batch batch = make(line_of("a"));
   EXPECT_EQ(store_->begin_end(batch.id, State::expired, kNow + 1)->state, State::finalizing);
