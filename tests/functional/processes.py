@@ -28,13 +28,21 @@ def wait_until(condition, seconds=20.0, what="the condition"):
     raise AssertionError(f"{what} did not come about within {seconds} s")
 
 
+def send(url, method="GET", body=None, headers=None, timeout=10.0):
+    """Status, headers and bytes of an answer, whatever they are; a `body` that is no bytes is sent as JSON."""
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, method=method, headers=headers or {})
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read()
+
+
 def get(url, timeout=10.0):
     """Status and text of a GET; an error status is an answer, too."""
-    try:
-        with urllib.request.urlopen(url, timeout=timeout) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+    status, _, body = send(url, timeout=timeout)
+    return status, body.decode()
 
 
 def post_json(url, value, timeout=10.0):
@@ -99,6 +107,11 @@ class Provider(Process):
 
     def script(self, **script):
         post_json(self.url + "/script", script)
+
+
+def as_client(content_type="application/json", key=None):
+    """The headers of a client with that key, the tests' own if none is given."""
+    return {"authorization": f"Bearer {key or KEY}", "content-type": content_type}
 
 
 class Gateway(Process):

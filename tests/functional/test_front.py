@@ -6,15 +6,13 @@ import socket
 import ssl
 import subprocess
 import time
-import urllib.error
-import urllib.request
 
 import httpx2
 import openai
 import pytest
 
 import configs
-from processes import KEY, ROOT, Process, wait_until
+from processes import KEY, ROOT, Process, send, wait_until
 
 HELLO = [{"role": "user", "content": "Hello."}]
 ORIGIN = "https://chat.example"
@@ -104,14 +102,8 @@ def test_an_official_client_through_it(front):
 
 
 def ask(url, method="GET", body=None, **headers):
-    """Status and headers, whatever they are."""
-    request = urllib.request.Request(url, data=body, method=method,
-                                     headers={name.replace("_", "-"): value for name, value in headers.items()})
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.status, answer.headers
-    except urllib.error.HTTPError as error:
-        return error.code, error.headers
+    """Status and headers."""
+    return send(url, method, body, {name.replace("_", "-"): value for name, value in headers.items()})[:2]
 
 
 def start_for_browsers(start_gateway, provider, *origins):
@@ -129,7 +121,7 @@ def test_a_page_of_an_allowed_origin_may_ask_and_read(start_gateway, provider):
     assert headers["access-control-allow-origin"] == ORIGIN
     assert headers["access-control-allow-methods"] == "POST"
     assert headers["access-control-allow-headers"] == "authorization,content-type,x-stainless-os"
-    body = json.dumps({"model": "ai-hub", "messages": HELLO, "max_tokens": 4}).encode()
+    body = {"model": "ai-hub", "messages": HELLO, "max_tokens": 4}
     status, headers = ask(url, "POST", body, origin=ORIGIN, content_type="application/json",
                           authorization=f"Bearer {KEY}")
     assert status == 200

@@ -6,7 +6,7 @@ import urllib.parse
 import pytest
 
 import configs
-from processes import KEY, get, wait_until
+from processes import as_client, get, send, wait_until
 from upstream import chat
 
 HELLO = [{"role": "user", "content": "Hi"}]
@@ -21,16 +21,10 @@ def house(start_gateway, start_upstream):
     return start
 
 
-def ask(gateway, path, body, key=KEY):
+def ask(gateway, path, body):
     """Status and JSON."""
-    at = urllib.parse.urlsplit(gateway.api)
-    connection = http.client.HTTPConnection(at.hostname, at.port, timeout=20)
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    connection.request("POST", "/v1" + path, data, {"authorization": f"Bearer {key}", "content-type": "application/json"})
-    answer = connection.getresponse()
-    text = answer.read()
-    connection.close()
-    return answer.status, json.loads(text)
+    status, _, answer = send(gateway.api + path, "POST", body, as_client(), timeout=20)
+    return status, json.loads(answer)
 
 
 def test_a_long_model_name_is_neither_kept_nor_repeated(house):
@@ -81,8 +75,7 @@ def test_choices_count_against_the_limit_of_tokens(house):
     at = urllib.parse.urlsplit(gateway.api)
     first = http.client.HTTPConnection(at.hostname, at.port, timeout=20)
     body = {"model": "up", "messages": HELLO, "max_tokens": 100, "n": 8}
-    first.request("POST", "/v1/chat/completions", json.dumps(body), {
-        "authorization": f"Bearer {KEY}", "content-type": "application/json"})
+    first.request("POST", "/v1/chat/completions", json.dumps(body), as_client())
     wait_until(lambda: upstream.asked, what="the first of them")
     assert ask(gateway, "/chat/completions", body)[0] == 429
     first.close()

@@ -4,13 +4,12 @@ import gzip
 import json
 import socket
 import time
-import urllib.request
 
 import openai
 import pytest
 
 import configs
-from processes import KEY, get, wait_until
+from processes import KEY, as_client, get, send, wait_until
 from upstream import USAGE, chat, chunk
 
 HELLO = [{"role": "user", "content": "Hi"}]
@@ -34,14 +33,7 @@ def house(start_gateway, start_upstream, client_of):
 
 def raw_post(gateway, body, path="/v1/chat/completions", **headers):
     """Status, headers and body, whatever they are."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(gateway.root + path, data=data, method="POST", headers={
-        "authorization": f"Bearer {KEY}", "content-type": "application/json", **headers})
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.status, answer.headers, answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.headers, error.read()
+    return send(gateway.root + path, "POST", body, {**as_client(), **headers})
 
 
 def error_of(body):

@@ -1,13 +1,11 @@
 """Every answer of the API against OpenAI's own schemas (tests/data/openapi): whole ones, chunks, lists, errors."""
 import json
-import urllib.error
-import urllib.request
 
 import jsonschema
 import pytest
 
 import configs
-from processes import KEY, ROOT, get, wait_until
+from processes import ROOT, as_client, get, send, wait_until
 from upstream import USAGE, chat, chunk
 
 DOCUMENT = json.loads((ROOT / "tests/data/openapi/openai.json").read_text(encoding="utf-8"))
@@ -68,16 +66,10 @@ def gateway(start_upstream, start_gateway):
     return start_gateway(configs.gateway(targets))
 
 
-def ask(gateway, method, path, body=None, content_type="application/json", key=KEY):
+def ask(gateway, method, path, body=None, content_type="application/json"):
     """Status and text."""
-    data = json.dumps(body).encode() if isinstance(body, dict) else body
-    request = urllib.request.Request(gateway.api + path, data=data, method=method, headers={
-        "authorization": f"Bearer {key}", "content-type": content_type})
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+    status, _, answer = send(gateway.api + path, method, body, as_client(content_type))
+    return status, answer.decode()
 
 
 def told(gateway, method, path, name, body=None, **more):
