@@ -43,6 +43,7 @@ Result<Shelf> Shelf::open(const std::string& path, ShelfLimits limits, std::int6
   if (!database) return database.error();
   Shelf shelf(std::move(*database), limits);
   auto done = shelf.fail_unended();
+  if (done) done = shelf.count();
   if (done) done = shelf.make_room(now);
   if (!done) return done.error();
   return shelf;
@@ -52,9 +53,8 @@ Result<void> Shelf::fail_unended() {
   auto asked = database_.prepare("SELECT id, body FROM responses WHERE ended = 0");
   if (!asked) return asked.error();
   std::vector<std::pair<std::string, std::string>> found;
-  auto row = asked->step();
-  for (; row && *row; row = asked->step()) found.emplace_back(asked->text(0), asked->text(1));
-  if (!row) return row.error();
+  auto read = asked->each([&] { found.emplace_back(asked->text(0), asked->text(1)); });
+  if (!read) return read;
   auto update = database_.prepare("UPDATE responses SET body = ?, ended = 1 WHERE id = ?");
   if (!update) return update.error();
   for (const auto& [id, body] : found) {
@@ -67,49 +67,61 @@ Result<void> Shelf::fail_unended() {
   return {};
 }
 
-Result<std::int64_t> Shelf::bytes() {
+// Once: every row has its texts in it.
+Result<void> Shelf::count() {
   auto sum = database_.prepare("SELECT COALESCE(SUM(bytes), 0) FROM responses");
   if (!sum) return sum.error();
-  auto row = sum->step();
-  if (!row) return row.error();
-  return sum->integer(0);
+  return sum->each([&] { used_ = sum->integer(0); });
+}
+
+// Runs a statement that takes rows away and tells their bytes; how many they were.
+Result<int> Shelf::forget(store::Statement& gone) {
+  int rows = 0;
+  auto done = gone.each([&] {
+    used_ -= gone.integer(0);
+    ++rows;
+  });
+  if (!done) return done.error();
+  return rows;
 }
 
 Result<void> Shelf::make_room(std::int64_t now) {
-  auto old = database_.prepare("DELETE FROM responses WHERE created <= ?");
+  auto old = database_.prepare("DELETE FROM responses WHERE created <= ? RETURNING bytes");
   if (!old) return old.error();
-  auto done = old->bind(0, now - limits_.ttl_seconds).run();
-  if (!done) return done.error();
-  auto used = bytes();
-  if (!used) return used.error();
+  auto gone = forget(old->bind(0, now - limits_.ttl_seconds));
+  if (!gone) return gone.error();
   auto oldest = database_.prepare(
       "DELETE FROM responses WHERE id = (SELECT id FROM responses WHERE ended = 1 "
-      "ORDER BY created, id LIMIT 1)");
+      "ORDER BY created, id LIMIT 1) RETURNING bytes");
   if (!oldest) return oldest.error();
-  while (*used > limits_.bytes_max) {
-    done = oldest->run();
-    if (!done) return done.error();
-    if (database_.changed() == 0) return {};
-    used = bytes();
-    if (!used) return used.error();
+  while (used_ > limits_.bytes_max) {
+    gone = forget(*oldest);
+    if (!gone) return gone.error();
+    if (*gone == 0) break;  // The rest still runs.
   }
   return {};
 }
 
 Result<void> Shelf::put(const Kept& response, std::int64_t now) {
+  auto before = database_.prepare("SELECT bytes FROM responses WHERE id = ?");
+  if (!before) return before.error();
+  std::int64_t replaced = 0;
+  auto done = before->bind(0, response.id).each([&] { replaced = before->integer(0); });
+  if (!done) return done;
   auto insert =
       database_.prepare("INSERT OR REPLACE INTO responses VALUES(?, ?, ?, ?, ?, ?, ?, ?)");
   if (!insert) return insert.error();
-  auto done = insert->bind(0, response.id)
-                  .bind(1, response.tenant)
-                  .bind(2, response.created)
-                  .bind(3, response.previous)
-                  .bind(4, response.body)
-                  .bind(5, response.input)
-                  .bind(6, std::int64_t{response.ended})
-                  .bind(7, size_of(response))
-                  .run();
-  if (!done) return done.error();
+  done = insert->bind(0, response.id)
+             .bind(1, response.tenant)
+             .bind(2, response.created)
+             .bind(3, response.previous)
+             .bind(4, response.body)
+             .bind(5, response.input)
+             .bind(6, std::int64_t{response.ended})
+             .bind(7, size_of(response))
+             .run();
+  if (!done) return done;
+  used_ += size_of(response) - replaced;
   return make_room(now);
 }
 
@@ -133,11 +145,11 @@ Result<Kept> Shelf::find(std::string_view tenant, std::string_view id, std::int6
 }
 
 Result<void> Shelf::remove(std::string_view tenant, std::string_view id) {
-  auto gone = database_.prepare("DELETE FROM responses WHERE id = ? AND tenant = ?");
+  auto row = database_.prepare("DELETE FROM responses WHERE id = ? AND tenant = ? RETURNING bytes");
+  if (!row) return row.error();
+  const auto gone = forget(row->bind(0, id).bind(1, tenant));
   if (!gone) return gone.error();
-  auto done = gone->bind(0, id).bind(1, tenant).run();
-  if (!done) return done.error();
-  if (database_.changed() == 0) return missing(id);
+  if (*gone == 0) return missing(id);
   return {};
 }
 

@@ -54,10 +54,12 @@ class Shelf {
 
   Result<void> fail_unended();
   Result<void> make_room(std::int64_t now);
-  Result<std::int64_t> bytes();
+  Result<void> count();
+  Result<int> forget(store::Statement& gone);
 
   store::Database database_;
   ShelfLimits limits_;
+  std::int64_t used_ = 0;  // Bytes of all.
 };
 
 }  // namespace spillway::responses

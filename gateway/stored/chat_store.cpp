@@ -17,6 +17,7 @@ const std::vector<std::string> kVersions = {
     "CREATE INDEX chats_by_age ON chats (created);",
     "ALTER TABLE chats ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;"
     "UPDATE chats SET bytes = length(messages) + length(body);"
+    "DROP INDEX chats_of_tenant;"
     "CREATE INDEX bytes_of_tenant ON chats (tenant, place, bytes);"};
 
 constexpr std::string_view kColumns =
@@ -43,13 +44,18 @@ Result<std::unique_ptr<ChatStore>> ChatStore::open(const std::string& path,
                                                    std::int64_t tenant_max) {
   auto database = store::Database::open(path, kVersions);
   if (!database) return database.error();
-  return std::unique_ptr<ChatStore>(new ChatStore(std::move(*database), tenant_max));
+  std::unique_ptr<ChatStore> store(new ChatStore(std::move(*database), tenant_max));
+  auto sums = store->database_.prepare("SELECT tenant, sum(bytes) FROM chats GROUP BY tenant");
+  if (!sums) return sums.error();
+  auto counted = sums->each([&] { store->bytes_[std::string(sums->text(0))] = sums->integer(1); });
+  if (!counted) return counted.error();
+  return store;
 }
 
 Result<void> ChatStore::put(const wire::KeptChat& chat, std::int64_t now) {
-  auto old = database_.prepare("DELETE FROM chats WHERE created < ?");
+  auto old = database_.prepare("DELETE FROM chats WHERE created < ? RETURNING tenant, bytes");
   if (!old) return old.error();
-  auto forgotten = old->bind(0, now - kKeptSeconds).run();
+  const auto forgotten = forget(old->bind(0, now - kKeptSeconds));
   if (!forgotten) return forgotten.error();
   auto insert = database_.prepare(
       "INSERT INTO chats (id, tenant, model, created, metadata, messages, body, bytes) "
@@ -58,17 +64,34 @@ Result<void> ChatStore::put(const wire::KeptChat& chat, std::int64_t now) {
   insert->bind(0, chat.id).bind(1, chat.tenant).bind(2, chat.model).bind(3, chat.created);
   insert->bind(4, chat.metadata).bind(5, chat.messages).bind(6, chat.body);
   const auto inserted = insert->bind(7, bytes_of(chat)).run();
-  return inserted ? make_room(chat.tenant) : inserted;
+  if (!inserted) return inserted;
+  bytes_[chat.tenant] += bytes_of(chat);
+  return make_room(chat.tenant);
 }
 
 // The oldest go.
 Result<void> ChatStore::make_room(const std::string& tenant) {
-  auto old = database_.prepare(
-      "DELETE FROM chats WHERE place IN (SELECT place FROM (SELECT place, sum(bytes) OVER (ORDER "
-      "BY "
-      "place DESC) AS newer FROM chats WHERE tenant = ?1) WHERE newer > ?2)");
-  if (!old) return old.error();
-  return old->bind(0, tenant).bind(1, tenant_max_).run();
+  auto oldest = database_.prepare(
+      "DELETE FROM chats WHERE place = (SELECT min(place) FROM chats WHERE tenant = ?) "
+      "RETURNING tenant, bytes");
+  if (!oldest) return oldest.error();
+  while (bytes_[tenant] > tenant_max_) {
+    const auto gone = forget(oldest->bind(0, tenant));
+    if (!gone) return gone.error();
+    if (*gone == 0) break;
+  }
+  return {};
+}
+
+// Runs a statement that takes rows away and tells whose and their bytes; how many they were.
+Result<int> ChatStore::forget(store::Statement& gone) {
+  int rows = 0;
+  auto done = gone.each([&] {
+    bytes_[std::string(gone.text(0))] -= gone.integer(1);
+    ++rows;
+  });
+  if (!done) return done.error();
+  return rows;
 }
 
 Result<wire::KeptChat> ChatStore::find(const std::string& tenant, const std::string& id) {
@@ -81,11 +104,12 @@ Result<wire::KeptChat> ChatStore::find(const std::string& tenant, const std::str
 }
 
 Result<void> ChatStore::remove(const std::string& tenant, const std::string& id) {
-  auto statement = database_.prepare("DELETE FROM chats WHERE tenant = ? AND id = ?");
+  auto statement =
+      database_.prepare("DELETE FROM chats WHERE tenant = ? AND id = ? RETURNING tenant, bytes");
   if (!statement) return statement.error();
-  const auto done = statement->bind(0, tenant).bind(1, id).run();
-  if (!done) return done.error();
-  if (database_.changed() == 0) return no_such(id);
+  const auto gone = forget(statement->bind(0, tenant).bind(1, id));
+  if (!gone) return gone.error();
+  if (*gone == 0) return no_such(id);
   return {};
 }
 

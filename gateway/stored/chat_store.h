@@ -8,6 +8,7 @@
 #include "gateway/wire/kept_chat.h"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -49,9 +50,11 @@ class ChatStore {
       : database_(std::move(database)), tenant_max_(tenant_max) {}
 
   Result<void> make_room(const std::string& tenant);
+  Result<int> forget(store::Statement& gone);
 
   store::Database database_;
   const std::int64_t tenant_max_;
+  std::map<std::string, std::int64_t> bytes_;  // Of each tenant.
 };
 
 }  // namespace spillway::stored

@@ -65,6 +65,19 @@ TEST(ResponsesShelf, TheOldestGoWhenItIsFull) {
   EXPECT_TRUE(has(shelf, "c"));
 }
 
+TEST(ResponsesShelf, WhatIsReplacedOrTakenAwayMakesRoom) {
+  const Kept one = response("a");
+  const auto size = static_cast<std::int64_t>(one.body.size() + one.input.size());
+  Shelf shelf = shelf_with({.bytes_max = 2 * size});
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(shelf.put(response("a", kNow - 2), kNow));
+  ASSERT_TRUE(shelf.put(response("b", kNow - 1), kNow));
+  EXPECT_TRUE(has(shelf, "a"));
+  ASSERT_TRUE(shelf.remove("t", "b"));
+  ASSERT_TRUE(shelf.put(response("c"), kNow));
+  EXPECT_TRUE(has(shelf, "a"));
+  EXPECT_TRUE(has(shelf, "c"));
+}
+
 TEST(ResponsesShelf, WhatRunsIsNotMadeRoomOf) {
   Shelf shelf = shelf_with({.bytes_max = 1});
   Kept runs = response("a");

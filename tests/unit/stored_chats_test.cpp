@@ -40,6 +40,17 @@ TEST_F(StoredChats, TheOldestMakeRoom) {
   EXPECT_EQ(ids(), "");
 }
 
+TEST_F(StoredChats, WhatIsGoneMakesRoom) {
+  for (const char* id : {"a", "b", "c"}) put(id, 300);
+  ASSERT_TRUE(store_->remove("acme", "c").has_value());
+  put("d", 400);
+  EXPECT_EQ(ids(), "abd");
+  store_.reset();
+  store_ = *ChatStore::open(directory_.file("chats.db"), 1'000);
+  put("e", 2);
+  EXPECT_EQ(ids(), "bde");
+}
+
 TEST_F(StoredChats, APageOfLargeOnesEndsEarly) {
   store_ = *ChatStore::open(directory_.file("large.db"));
   for (const char* id : {"a", "b", "c", "d"}) put(id, 12 << 20);
