@@ -1,21 +1,16 @@
 #include "gateway/responses/archive.h"
 
 #include "gateway/responses/response_object.h"
+#include "gateway/wall_clock.h"
 
 #include <nlohmann/json.hpp>
 
-#include <chrono>
 #include <utility>
 
 namespace spillway::responses {
 namespace {
 
 using nlohmann::ordered_json;
-
-std::int64_t unix_seconds() {
-  const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count();
-}
 
 // An item's id names its response: "msg_" TURN "_0".
 std::string response_of(const std::string& item_id) {

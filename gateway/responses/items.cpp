@@ -1,5 +1,7 @@
 #include "gateway/responses/items.h"
 
+#include "gateway/responses/response_object.h"
+
 #include <nlohmann/json.hpp>
 
 #include <utility>
@@ -12,12 +14,6 @@ using wire::Fields;
 using wire::Json;
 
 constexpr std::size_t kItemsMax = 100'000;
-
-std::string text_in(const ordered_json& object, const char* name) {
-  const auto found = object.is_object() ? object.find(name) : object.end();
-  if (found == object.end() || !found->is_string()) return {};
-  return found->get<std::string>();
-}
 
 std::string type_of(const ordered_json& item) {
   const std::string type = text_in(item, "type");
@@ -68,7 +64,7 @@ std::string read_input(Fields& request, const ordered_json& said, std::string_vi
       item["id"] = "msg_" + std::string(turn) + "_in" + std::to_string(i);
     if (type == "item_reference") references.push_back(text_in(item, "id"));
   }
-  return items.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  return text_of(items);
 }
 
 struct Messages::Said {
@@ -177,7 +173,8 @@ ordered_json Messages::part_of(const ordered_json& part, const std::string& path
     if (!text_in(part, "filename").empty()) file["filename"] = part["filename"];
     return {{"type", "file"}, {"file", std::move(file)}};
   }
-  if (type == "input_audio") return {{"type", "input_audio"}, {"input_audio", part["input_audio"]}};
+  if (type == "input_audio" && part.contains("input_audio"))
+    return {{"type", "input_audio"}, {"input_audio", part["input_audio"]}};
   fail(path, "of type '" + type + "' cannot be read here");
   return nullptr;
 }

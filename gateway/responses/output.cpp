@@ -1,5 +1,6 @@
 #include "gateway/responses/output.h"
 
+#include "gateway/responses/response_object.h"
 #include "gateway/wire/json_text.h"
 
 #include <nlohmann/json.hpp>
@@ -10,16 +11,6 @@ namespace spillway::responses {
 namespace {
 
 using nlohmann::ordered_json;
-
-std::string text_in(const ordered_json& object, const char* name) {
-  const auto found = object.is_object() ? object.find(name) : object.end();
-  if (found == object.end() || !found->is_string()) return {};
-  return found->get<std::string>();
-}
-
-std::string json_of(const ordered_json& value) {
-  return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-}
 
 void append(std::string& members, std::string_view name, std::string_view text) {
   members.append(",\"").append(name).append("\":");
@@ -123,7 +114,7 @@ void Output::open(Kind kind, std::string_view call_id, std::string_view name) {
   id_ = prefix + turn_ + "_" + std::to_string(items_->list.size());
   item["id"] = id_;
   items_->list.push_back(std::move(item));
-  events_.add("response.output_item.added", place() + R"(,"item":)" + json_of(items_->list.back()));
+  events_.add("response.output_item.added", place() + R"(,"item":)" + text_of(items_->list.back()));
   open_part();
 }
 
@@ -196,7 +187,7 @@ void Output::finish_part(ordered_json& item) {
   }
   events_.add(done, members);
   events_.add(in_summary ? "response.reasoning_summary_part.done" : "response.content_part.done",
-              place_in_item() + R"(,"part":)" + json_of(part));
+              place_in_item() + R"(,"part":)" + text_of(part));
   item[in_summary ? "summary" : "content"].push_back(std::move(part));
 }
 
@@ -205,7 +196,7 @@ void Output::close(std::string_view status) {
   close_part();
   ordered_json& item = items_->list.back();
   item["status"] = status;
-  events_.add("response.output_item.done", place() + R"(,"item":)" + json_of(item));
+  events_.add("response.output_item.done", place() + R"(,"item":)" + text_of(item));
   kind_ = Kind::none;
 }
 

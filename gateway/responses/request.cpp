@@ -1,6 +1,7 @@
 #include "gateway/responses/request.h"
 
 #include "gateway/responses/items.h"
+#include "gateway/responses/response_object.h"
 #include "gateway/responses/tools.h"
 #include "gateway/wire/fields.h"
 #include "gateway/wire/json_object.h"
@@ -234,7 +235,7 @@ Result<ChatBody> chat_body(const ResponseRequest& request, const std::vector<std
   if (const auto& wrong = messages.error()) return *wrong;
   const bool tools = chat.contains("tools") || messages.tools();
   chat["messages"] = messages.take();
-  return ChatBody{chat.dump(-1, ' ', false, ordered_json::error_handler_t::replace), tools};
+  return ChatBody{text_of(chat), tools};
 }
 
 }  // namespace spillway::responses

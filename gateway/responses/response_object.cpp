@@ -54,8 +54,6 @@ void fail(ordered_json& object, std::string_view code, std::string_view message)
   object["error"] = {{"code", code}, {"message", message}};
 }
 
-void cancel(ordered_json& object) { object["status"] = "cancelled"; }
-
 std::string_view failure_code(const Error& error) {
   const bool busy = error.code == Errc::rate_limited || error.code == Errc::overloaded;
   if (busy) return "rate_limit_exceeded";
@@ -64,6 +62,12 @@ std::string_view failure_code(const Error& error) {
 
 std::string begun_text(const ResponseInfo& info, std::string_view status) {
   return text_of(begun_response(info, status));
+}
+
+std::string text_in(const ordered_json& object, const char* name) {
+  const auto found = object.is_object() ? object.find(name) : object.end();
+  if (found == object.end() || !found->is_string()) return {};
+  return found->get<std::string>();
 }
 
 std::string text_of(const ordered_json& object) {

@@ -34,12 +34,15 @@ void complete(nlohmann::ordered_json& object, nlohmann::ordered_json output, Fin
 
 // `object` ends without an answer.
 void fail(nlohmann::ordered_json& object, std::string_view code, std::string_view message);
-void cancel(nlohmann::ordered_json& object);
 
 // An error's code as this object has it.
 std::string_view failure_code(const Error& error);
 
 std::string text_of(const nlohmann::ordered_json& object);
+
+// The string member of that name; empty if it is none, or `object` is no object.
+std::string text_in(const nlohmann::ordered_json& object, const char* name);
+
 std::string begun_text(const ResponseInfo& info, std::string_view status);
 
 }  // namespace spillway::responses

@@ -1,21 +1,16 @@
 #include "gateway/responses/response_writer.h"
 
 #include "gateway/responses/output.h"
+#include "gateway/wall_clock.h"
 
 #include <nlohmann/json.hpp>
 
-#include <chrono>
 #include <utility>
 
 namespace spillway::responses {
 namespace {
 
 using nlohmann::ordered_json;
-
-std::int64_t unix_seconds() {
-  const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count();
-}
 
 class ResponseWriter final : public wire::AnswerWriter {
  public:

@@ -1,5 +1,7 @@
 #include "gateway/responses/tools.h"
 
+#include "gateway/responses/response_object.h"
+
 #include <nlohmann/json.hpp>
 
 #include <string>
@@ -53,8 +55,11 @@ ordered_json chosen(Fields& request, const ordered_json& said, std::optional<Err
     fields.required_array("tools", kToolsMax);
     if (error) return nullptr;
     allowed["tools"] = ordered_json::array();
-    for (const ordered_json& tool : said["tool_choice"]["tools"])
-      allowed["tools"].push_back(nested(tool, tool.value("type", "function")));
+    for (const ordered_json& tool : said["tool_choice"]["tools"]) {
+      if (!tool.is_object()) return fields.fail("tools", "must be objects"), nullptr;
+      const std::string kind = text_in(tool, "type");
+      allowed["tools"].push_back(nested(tool, kind.empty() ? "function" : kind));
+    }
     return {{"type", "allowed_tools"}, {"allowed_tools", std::move(allowed)}};
   }
   fields.required_string("name");

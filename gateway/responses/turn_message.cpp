@@ -1,5 +1,6 @@
 #include "gateway/responses/turn_message.h"
 
+#include "gateway/responses/response_object.h"
 #include "gateway/wire/errors.h"
 #include "gateway/wire/fields.h"
 #include "gateway/wire/json_object.h"
@@ -34,7 +35,7 @@ Result<std::string> body_of_turn(std::string_view message) {
   ordered_json body = ordered_json::parse(message);
   for (const char* name : {"type", "generate", "background"}) body.erase(name);
   body["stream"] = true;
-  return body.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  return text_of(body);
 }
 
 std::string error_message(int status, std::string_view error_object) {

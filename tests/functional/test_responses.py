@@ -259,6 +259,8 @@ WRONG = [
     ({"background": True, "store": False}, "background"), ({"previous_response_id": "resp_x"}, "previous_response_id"),
     ({"text": {"format": {"type": "json_schema", "schema": {}}}}, "text.format.name"),
     ({"stream_options": {"include_obfuscation": False}}, "stream_options"), ({"metadata": {"a": "x" * 513}}, "metadata.a"),
+    ({"input": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "input[0].content[0]"),
+    ({"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": ["f"]}}, "tool_choice.tools"),
 ]
 
 
