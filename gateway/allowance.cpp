@@ -47,7 +47,6 @@ bool may_ask(const policy::Caller& caller, std::string_view model) {
 // What all choices may come to; as budgets reckon where the client sets no limit. It is corrected
 // when the answer has ended.
 int answer_tokens(const policy::RequestFacts& facts) {
-  if (!writes(facts.asks)) return 0;
   return policy::tokens_of_all(facts.completion_tokens_max, facts.choices)
       .value_or(policy::kCompletionTokensAssumed);
 }

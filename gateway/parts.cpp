@@ -47,12 +47,10 @@ int tokens_passed(const Part& part) {
   return are_letters ? by_bytes(part.bytes) : part.pieces;
 }
 
-int billed_tokens(const Part& part) {
-  if (part.usage_told || part.local) return part.usage.completion_tokens;
-  return std::max(part.pieces, by_bytes(part.bytes + kBytesPerToken - 1));
+void settle(Part& part) {
+  if (part.usage_told || part.local) return;
+  part.usage.completion_tokens = std::max(part.pieces, by_bytes(part.bytes + kBytesPerToken - 1));
 }
-
-void settle(Part& part) { part.usage.completion_tokens = billed_tokens(part); }
 
 int tokens_of(const std::vector<Part>& parts) {
   std::int64_t tokens = 0;

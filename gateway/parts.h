@@ -36,11 +36,8 @@ void count(const Delta& delta, Part& part);
 // they must be letters; then four bytes are one.
 int tokens_passed(const Part& part);
 
-// The answer tokens that are booked: what the target did not tell counts by what passed, a token a
+// The part has ended, or broken: what the target did not tell is booked by what passed, a token a
 // piece or four bytes a token, whichever is more.
-int billed_tokens(const Part& part);
-
-// The part has ended, or broken: its usage is what is booked.
 void settle(Part& part);
 
 // What all of them read and wrote, once all are settled.
