@@ -51,7 +51,7 @@ const std::vector<Section>& sections() {
       {"A tenant", "tenants.NAME", "What those who pay may use and spend.", texts(tenant_rows())},
       {"A model's limits", "model_limits.NAME", "What all callers together may use of it.",
        texts(model_limit_rows())},
-      {"The local target", "targets.NAME", "The engine in this process; at most one.",
+      {"The local target", "targets.NAME", "The engine on this machine; at most one.",
        texts(local_rows())},
       {"A provider", "targets.NAME", "An OpenAI-compatible service reached over HTTP.",
        texts(provider_rows())},

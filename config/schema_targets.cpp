@@ -17,7 +17,7 @@ Row<Owner> kind_row() {
            .kind = Kind::word,
            .words = {"local", "provider"},
            .required = true,
-           .sentence = "local: the engine in this process. provider: a service over HTTP."}};
+           .sentence = "local: the engine on this machine. provider: a service over HTTP."}};
 }
 
 const std::vector<Row<LocalTarget>> kLocalRows = {
@@ -153,6 +153,36 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
       .sentence = "executor: synthetic takes so many times its step_prior: a machine slower than "
                   "its profile."},
      field<&LocalTarget::synthetic_slowdown>()},
+    {{.key = "isolation",
+      .kind = Kind::word,
+      .words = {"none", "process"},
+      .reload = Reload::restart,
+      .sentence =
+          "none: the engine runs in this process, and takes it along if it crashes. process: in a "
+          "process of its own. When that dies (killed, out of memory, a fault of the GPU) the "
+          "gateway goes on with the providers, running answers are continued there if `continues` "
+          "lets them, and it is started again."},
+     field<&LocalTarget::isolation>()},
+    {{.key = "restart_after",
+      .kind = Kind::duration,
+      .range = {kMillisecond, kHour},
+      .reload = Reload::restart,
+      .sentence = "Of isolation: process. How long after its end the engine is started again; "
+                  "twice as long each time that it does not last."},
+     field<&LocalTarget::isolated, &Isolated::restart_after>()},
+    {{.key = "restart_after_max",
+      .kind = Kind::duration,
+      .range = {kMillisecond, kHour},
+      .reload = Reload::restart,
+      .sentence = "The longest such pause. An engine that served for so long has lasted."},
+     field<&LocalTarget::isolated, &Isolated::restart_after_max>()},
+    {{.key = "hangs_after",
+      .kind = Kind::duration,
+      .range = {100 * kMillisecond, kHour},
+      .reload = Reload::restart,
+      .sentence = "Of isolation: process. An engine that has work and gives no sign of life for "
+                  "so long is killed and started again: longer than its longest step."},
+     field<&LocalTarget::isolated, &Isolated::hangs_after>()},
     {{.key = "cost_per_hour",
       .kind = Kind::money,
       .range = {0, kPriceMost},

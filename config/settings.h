@@ -159,6 +159,14 @@ struct StepPrior {
   bool operator==(const StepPrior&) const = default;
 };
 
+// Of an engine in a process of its own.
+struct Isolated {
+  Milliseconds restart_after{1'000};       // Doubles each time that it does not last…
+  Milliseconds restart_after_max{60'000};  // …up to this, which is also how long it has to last.
+  Milliseconds hangs_after{30'000};        // Without a sign of life while it has work.
+  bool operator==(const Isolated&) const = default;
+};
+
 struct LocalTarget {
   std::string name = "local";
   // torch: on the CPU; cuda: on a GPU; synthetic: filler at the StepPrior's pace, for tests.
@@ -178,7 +186,9 @@ struct LocalTarget {
   int waiting_max = 64;  // The hard queue-depth limit.
   StepPrior step_prior;
   double synthetic_slowdown = 1.0;  // The synthetic executor takes so many times its prior.
-  NanoUsd cost_per_hour = 0;        // Hardware, power and care; used for reports, not for routing.
+  std::string isolation = "none";   // none | process
+  Isolated isolated;
+  NanoUsd cost_per_hour = 0;  // Hardware, power and care; used for reports, not for routing.
   bool operator==(const LocalTarget&) const = default;
 };
 
