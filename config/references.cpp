@@ -255,6 +255,8 @@ void check_references(const Settings& settings, const Declared& declared, Reader
 void read_secrets(Settings& settings, const Environment& environment, Reader& reader) {
   read_one(settings.server.admin_key_source, settings.server.admin_key, "server.admin_key",
            environment, reader);
+  read_one(settings.ledger.postgres_source, settings.ledger.postgres, "ledger.postgres",
+           environment, reader);
   for (Key& key : settings.keys) {
     read_one(key.secret_source, key.secret, "keys." + key.name + ".secret", environment, reader);
   }

@@ -143,10 +143,19 @@ const std::vector<Row<Settings>> kSettingsRows = {
       .sentence = "Keep the book of what was used and what it cost, in server.state. Budgets "
                   "need it."},
      field<&Settings::ledger, &Ledger::enabled>()},
+    {{.key = "ledger.postgres",
+      .kind = Kind::secret,
+      .fallback_sentence = "SQLite in server.state",
+      .reload = Reload::restart,
+      .sentence = "Keep the book in this PostgreSQL database instead: a connection string "
+                  "(postgresql://USER:PASSWORD@HOST/DATABASE) from env:NAME or file:PATH. One "
+                  "gateway writes it at a time."},
+     field<&Settings::ledger, &Ledger::postgres_source>()},
     {{.key = "ledger.on_failure",
       .kind = Kind::word,
       .words = {"fail_closed", "local_only"},
-      .sentence = "While it cannot be written (a full disk): `fail_closed` refuses what would cost "
+      .sentence = "While it cannot be written (a full disk, a database that is away): "
+                  "`fail_closed` refuses what would cost "
                   "money with 503, `local_only` answers all it can on the local engine."},
      field<&Settings::ledger, &Ledger::on_failure>()},
     {{.key = "files.file_max",

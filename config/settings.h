@@ -92,6 +92,8 @@ struct ModelLimits {
 // The book of what was used and what it cost.
 struct Ledger {
   bool enabled = true;
+  std::string postgres;         // Resolved: a connection string; empty: SQLite in server.state.
+  std::string postgres_source;  // "env:NAME" or "file:PATH", as written.
   std::string on_failure = "fail_closed";  // While it cannot be written: fail_closed | local_only
   bool operator==(const Ledger&) const = default;
 };

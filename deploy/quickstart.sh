@@ -44,7 +44,7 @@ die() { echo "quickstart: $*" >&2; exit 1; }
 
 install_packages() {
   local packages=(g++ cmake ninja-build ccache git ca-certificates curl unzip python3 python3-venv
-    libboost1.81-dev libcurl4-openssl-dev libssl-dev libyaml-cpp-dev libsqlite3-dev nlohmann-json3-dev libsimdjson-dev
+    libboost1.81-dev libcurl4-openssl-dev libssl-dev libyaml-cpp-dev libsqlite3-dev libpq-dev nlohmann-json3-dev libsimdjson-dev
     prometheus-cpp-dev zlib1g-dev libgtest-dev libgmock-dev) missing=()
   for package in "${packages[@]}"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")

@@ -7,6 +7,7 @@
 #include "config/reload.h"
 #include "config/watch.h"
 #include "gateway/account/limiter.h"
+#include "gateway/account/stores.h"
 #include "gateway/admin/admin.h"
 #include "gateway/admin/decisions.h"
 #include "gateway/admin/key_answers.h"
@@ -134,6 +135,9 @@ class Gateway::House {
   Providers providers_for(const config::Settings& settings);
   void tell(const Receipt& receipt);
   void complain(const std::string& why);
+  void tell_of_ledger(const std::optional<Error>& why);
+  telemetry::ClosedSets labels(const config::Settings& settings) const;
+  void know_tenants();
   telemetry::LiveState live_state() const;
   std::vector<std::string> unready() const;
   admin::Sources sources();
@@ -227,7 +231,7 @@ Result<void> Gateway::House::open() {
 }
 
 Result<void> Gateway::House::open_state() {
-  auto opened = kept_.open(*started_with_);
+  auto opened = kept_.open(*started_with_, std::bind_front(&House::tell_of_ledger, this));
   if (!opened) return opened.error();
   if (kept_.directory->temporary())
     log_.event(Level::warn, "no server.state: what is kept ends with this process");
@@ -236,7 +240,7 @@ Result<void> Gateway::House::open_state() {
     (void)kept_.cabinet->uploads.expire(unix_seconds());
   });
   const auto settings = [this] { return editions_.get()->settings; };
-  key_answers_.emplace(*kept_.keys, settings);
+  key_answers_.emplace(*kept_.keys, settings, std::bind_front(&House::know_tenants, this));
   add_key_routes(*key_answers_, started_with_->server.admin_key, admin_routes_);
   return open_book();
 }
@@ -246,8 +250,7 @@ Result<void> Gateway::House::open_book() {
   if (const auto lost = kept_.account->ledger().in_doubt; lost > 0)
     log_.event(Level::warn, "requests were running when the process before ended: in doubt",
                {{"requests", static_cast<std::int64_t>(lost)}});
-  auto book =
-      store::Database::open(kept_.directory->file("ledger.sqlite"), account::journal_versions());
+  auto book = account::open_book(started_with_->ledger, kept_.directory->path());
   if (!book) return book.error();
   add_usage_routes(usage_answers_.emplace(std::move(*book)), started_with_->server.admin_key,
                    admin_routes_);
@@ -272,8 +275,17 @@ void Gateway::House::adopt(std::shared_ptr<const config::Settings> settings) {
   log_.set_level(telemetry::level_of(settings->log.level).value_or(Level::info));
   editions_.set(
       std::make_shared<const Edition>(settings, providers_for(*settings), kept_.keys.get()));
-  metrics_.config_loaded(label_sets(*settings), settings->sha256);
+  metrics_.config_loaded(labels(*settings), settings->sha256);
 }
+
+// Tenants are also those of keys that operators made.
+telemetry::ClosedSets Gateway::House::labels(const config::Settings& settings) const {
+  telemetry::ClosedSets sets = label_sets(settings);
+  for (const auto& made : kept_.keys->all()) sets.tenants.push_back(made->key.tenant);
+  return sets;
+}
+
+void Gateway::House::know_tenants() { metrics_.know(labels(*editions_.get()->settings)); }
 
 // A provider whose settings did not change keeps its backend.
 Providers Gateway::House::providers_for(const config::Settings& settings) {
@@ -316,7 +328,8 @@ Result<void> Gateway::House::reload() {
 
 void Gateway::House::stop(const std::function<bool()>& hurry) {
   if (phase_.exchange(Phase::draining) == Phase::draining) return;
-  const auto drain = editions_.get()->settings->server.drain;
+  const auto edition = editions_.get();  // None yet where it could not be opened.
+  const auto drain = (edition ? edition->settings : started_with_)->server.drain;
   const Deadline deadline = SteadyClock::now() + drain;
   log_.event(Level::info, "draining", {{"seconds", static_cast<double>(drain.count()) / 1e3}});
   watcher_.reset();
@@ -353,6 +366,11 @@ void Gateway::House::complain(const std::string& why) {
   log_.event(Level::error, "batches are held up", {{"cause", why}});
 }
 
+void Gateway::House::tell_of_ledger(const std::optional<Error>& why) {
+  if (why) log_.event(Level::error, "the ledger cannot be written", {{"cause", why->message}});
+  if (!why) log_.event(Level::info, "the ledger is written again");
+}
+
 telemetry::LiveState Gateway::House::live_state() const {
   telemetry::LiveState state;
   state.admitted = admission_.in_flight();
@@ -372,7 +390,7 @@ telemetry::LiveState Gateway::House::live_state() const {
   state.log_dropped = log_.dropped();
   state.limits = limit_states(limiter_);
   if (!kept_.account) return state;
-  state.ledger = ledger_state(kept_.account->ledger());
+  state.ledger = ledger_state(kept_.account->store(), kept_.account->ledger());
   if (const auto edition = editions_.get())
     state.budgets = budget_states(*edition->settings, kept_.account->tenants());
   return state;

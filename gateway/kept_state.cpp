@@ -1,5 +1,6 @@
 #include "gateway/kept_state.h"
 
+#include "gateway/account/stores.h"
 #include "gateway/wall_clock.h"
 
 #include <chrono>
@@ -14,6 +15,15 @@ Result<std::unique_ptr<responses::Shelf>> open_responses(const store::Directory&
   auto shelf = responses::Shelf::open(directory.file("responses.sqlite"), limits, unix_seconds());
   if (!shelf) return shelf.error();
   return std::make_unique<responses::Shelf>(std::move(*shelf));
+}
+
+Result<std::unique_ptr<account::Account>> open_account(
+    const store::Directory& directory, const config::Settings& settings,
+    std::function<void(const std::optional<Error>& why)> trouble) {
+  auto journal = account::open_journal(settings.ledger, directory.path());
+  if (!journal) return journal.error();
+  return account::Account::open(directory, std::move(*journal),
+                                settings.server.limits.in_flight_max, std::move(trouble));
 }
 
 // Puts what has been opened where it belongs.
@@ -34,7 +44,8 @@ files::Limits files_limits(const config::Files& settings) {
   return limits;
 }
 
-Result<void> KeptState::open(const config::Settings& settings) {
+Result<void> KeptState::open(const config::Settings& settings,
+                             std::function<void(const std::optional<Error>& why)> trouble) {
   auto done = take(store::Directory::open(settings.server.state), directory);
   if (done) done = take(files::Cabinet::open(*directory, files_limits(settings.files)), cabinet);
   if (done) done = take(batch::BatchStore::open(*directory), batches);
@@ -42,7 +53,7 @@ Result<void> KeptState::open(const config::Settings& settings) {
   if (done) done = take(open_responses(*directory, settings.responses), responses);
   if (done) done = take(account::KeyRing::open(directory->file("keys.sqlite")), keys);
   if (!done || !settings.ledger.enabled) return done;
-  return take(account::Account::open(*directory, settings.server.limits.in_flight_max), account);
+  return take(open_account(*directory, settings, std::move(trouble)), account);
 }
 
 }  // namespace spillway

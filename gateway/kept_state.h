@@ -14,14 +14,16 @@
 #include "gateway/store/directory.h"
 #include "gateway/stored/chat_store.h"
 
+#include <functional>
 #include <memory>
 #include <optional>
 
 namespace spillway {
 
 struct KeptState {
-  // Fails with what to change.
-  Result<void> open(const config::Settings& settings);
+  // Fails with what to change. `trouble` hears of the ledger's (account::LedgerEars).
+  Result<void> open(const config::Settings& settings,
+                    std::function<void(const std::optional<Error>& why)> trouble);
 
   std::optional<store::Directory> directory;
   std::unique_ptr<account::Account> account;  // Null where no ledger is kept.

@@ -50,9 +50,10 @@ telemetry::ClosedSets label_sets(const config::Settings& settings) {
   return sets;
 }
 
-telemetry::LedgerState ledger_state(const account::LedgerCounters& counters) {
+telemetry::LedgerState ledger_state(std::string_view store,
+                                    const account::LedgerCounters& counters) {
   telemetry::LedgerState state;
-  state.store = "sqlite";
+  state.store = store;
   state.append_seconds = telemetry::distribution_of(counters.append_seconds);
   state.entries = counters.entries;
   state.lag = counters.lag;

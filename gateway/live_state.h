@@ -23,7 +23,8 @@ telemetry::TargetState target_state(std::string_view local_name, const EngineSta
 // The values that labels may take: what the configuration names, and the policy's reasons.
 telemetry::ClosedSets label_sets(const config::Settings& settings);
 
-telemetry::LedgerState ledger_state(const account::LedgerCounters& counters);
+telemetry::LedgerState ledger_state(std::string_view store,
+                                    const account::LedgerCounters& counters);
 
 // Of the tenants that have budgets.
 std::vector<telemetry::BudgetState> budget_states(const config::Settings& settings,

@@ -46,7 +46,7 @@ install_clients() {
 }
 
 install_test_tools() {
-  local packages=(prometheus nginx-light wrk) missing=()
+  local packages=(prometheus nginx-light wrk postgresql) missing=()
   for package in "${packages[@]}"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
   done

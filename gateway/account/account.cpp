@@ -79,13 +79,16 @@ Result<void> Hold::raise(NanoUsd least, NanoUsd wanted) {
   return {};
 }
 
-Result<std::unique_ptr<Account>> Account::open(const store::Directory& directory,
-                                               int requests_max) {
+Result<std::unique_ptr<Account>> Account::open(
+    const store::Directory& directory, std::unique_ptr<Journal> journal, int requests_max,
+    std::function<void(const std::optional<Error>& why)> trouble) {
   std::unique_ptr<Account> account(new Account());
   const std::size_t slots =
       std::max(kSlotsLeast, kSlotsPerRequest * static_cast<std::size_t>(requests_max));
-  auto ledger = Ledger::open(directory, slots,
-                             [made = account.get()](const Slot& slot) { made->take_back(slot); });
+  LedgerEars ears;
+  ears.repeated = [made = account.get()](const Slot& slot) { made->take_back(slot); };
+  ears.trouble = std::move(trouble);
+  auto ledger = Ledger::open(directory, std::move(journal), slots, std::move(ears));
   if (!ledger) return ledger.error();
   account->ledger_ = std::move(*ledger);
   const std::int64_t now = wall_milliseconds();

@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
@@ -72,8 +73,11 @@ struct PurseGauge {
 
 class Account {
  public:
-  // `requests_max` may be under way at once.
-  static Result<std::unique_ptr<Account>> open(const store::Directory& directory, int requests_max);
+  // `requests_max` may be under way at once. `trouble`, which may be empty, hears of the ledger's
+  // (LedgerEars), on its thread.
+  static Result<std::unique_ptr<Account>> open(
+      const store::Directory& directory, std::unique_ptr<Journal> journal, int requests_max,
+      std::function<void(const std::optional<Error>& why)> trouble = {});
 
   // Puts aside what `id` may cost: `wanted`, or at least `least` where a hard budget has no more.
   // over_budget: it is spent; rate_limited: running requests hold the rest; overloaded: the ledger
@@ -90,6 +94,7 @@ class Account {
   bool writable() const { return ledger_->writable(); }
 
   LedgerCounters ledger() const { return ledger_->counters(); }
+  std::string_view store() const { return ledger_->store(); }
   std::vector<PurseGauge> tenants() const;
   bool flush(std::chrono::milliseconds limit) { return ledger_->flush(limit); }
 

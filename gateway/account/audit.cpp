@@ -12,19 +12,23 @@ struct Invariant {
 };
 
 constexpr Invariant kInvariants[] = {
-    {"debits and credits are the same", "SELECT total(debits) <> total(credits) FROM balances"},
+    {"debits and credits are the same",
+     "SELECT count(*) FROM (SELECT sum(debits) AS debits, sum(credits) AS credits FROM balances) "
+     "AS both_sides WHERE debits <> credits"},
     {"each account's balance is the sum of its entries",
      "SELECT count(*) FROM (SELECT account, sum(debits) AS debits, sum(credits) AS credits FROM ("
      "SELECT account, debits, credits FROM balances UNION ALL "
      "SELECT 'tenant:' || tenant, -amount, 0 FROM entries WHERE phase = 1 UNION ALL "
-     "SELECT 'target:' || target, 0, -amount FROM entries WHERE phase = 1) GROUP BY account) "
+     "SELECT 'target:' || target, 0, -amount FROM entries WHERE phase = 1) AS parts "
+     "GROUP BY account) AS accounts "
      "WHERE debits <> 0 OR credits <> 0"},
     {"the hours are the sum of their entries",
      "SELECT count(*) FROM (SELECT hour, tenant, key, target, sum(amount) AS amount, "
      "sum(requests) AS requests, sum(prompt) AS prompt, sum(completion) AS completion FROM ("
      "SELECT hour, tenant, key, target, amount, requests, prompt, completion FROM usage UNION ALL "
-     "SELECT at / 3600000, tenant, key, target, -amount, -(leg = 0), -prompt, -completion "
-     "FROM entries WHERE phase = 1) GROUP BY hour, tenant, key, target) "
+     "SELECT at / 3600000, tenant, key, target, -amount, -(CASE leg WHEN 0 THEN 1 ELSE 0 END), "
+     "-prompt, -completion "
+     "FROM entries WHERE phase = 1) AS parts GROUP BY hour, tenant, key, target) AS hours "
      "WHERE amount <> 0 OR requests <> 0 OR prompt <> 0 OR completion <> 0"},
     {"what is void costs nothing", "SELECT count(*) FROM entries WHERE phase <> 1 AND amount <> 0"},
     {"what is over is held no more",
@@ -36,17 +40,15 @@ constexpr Invariant kInvariants[] = {
      "AND before.leg = one.leg - 1)"},
 };
 
-Result<std::int64_t> number(store::Database& book, const char* query) {
-  auto asked = book.prepare(query);
-  if (!asked) return asked.error();
-  auto row = asked->step();
-  if (!row) return row.error();
-  return asked->integer(0);
+Result<std::int64_t> number(BookReader& book, const char* query) {
+  auto rows = book.ask(query);
+  if (!rows) return rows.error();
+  return whole(rows->front().front());
 }
 
 }  // namespace
 
-Result<Audit> audit(store::Database& book) {
+Result<Audit> audit(BookReader& book) {
   Audit audit;
   const std::pair<const char*, std::int64_t*> figures[] = {
       {"SELECT count(*) FROM entries WHERE phase = 1", &audit.entries},

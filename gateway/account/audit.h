@@ -3,8 +3,8 @@
 #pragma once
 
 #include "backends/contract/error.h"
+#include "gateway/account/book_reader.h"
 #include "gateway/account/slot.h"
-#include "gateway/store/database.h"
 
 #include <cstdint>
 #include <string>
@@ -21,6 +21,6 @@ struct Audit {
   std::vector<std::string> broken;  // What does not hold; empty: all does.
 };
 
-Result<Audit> audit(store::Database& book);
+Result<Audit> audit(BookReader& book);
 
 }  // namespace spillway::account

@@ -1,18 +1,17 @@
-// The book on disk: every entry once, and what they come to.
+// The book: every entry once, and what they come to. Whichever store keeps it.
 //
 // `entries` is the truth and is only added to: each debits a tenant and credits a target with the
 // same amount. `usage` (by hour) and `balances` (by account) are sums of it, brought forward in the
-// same transaction. A Journal belongs to one thread at a time and may wait for the disk. What fails
-// leaves the book as it was.
+// same transaction. A Journal belongs to one thread at a time and may wait for its store. What
+// fails leaves the book as it was, or is found to have been done when it is tried again.
 #pragma once
 
 #include "backends/contract/error.h"
 #include "gateway/account/slot.h"
-#include "gateway/store/database.h"
 
 #include <cstdint>
-#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace spillway::account {
@@ -38,30 +37,29 @@ struct Booked {
 
 class Journal {
  public:
-  static Result<std::unique_ptr<Journal>> open(const std::string& path);
-  ~Journal();
+  virtual ~Journal() = default;
 
-  // All of them, in one transaction that is on the disk when this returns.
-  Result<Booked> book(const std::vector<Due>& settled);
+  // All of them, in one transaction that is on the disk when this returns. What failed is to be
+  // given again, in whatever groups, until it is booked.
+  virtual Result<Booked> book(const std::vector<Due>& settled) = 0;
 
   // Writes down who may still cost something, so that a power cut leaves a trace.
-  Result<void> write_holds(const std::vector<const Slot*>& held);
+  virtual Result<void> write_holds(const std::vector<const Slot*>& held) = 0;
 
   // Holds whose process is gone: nobody knows what they cost. They are voided, and told in reports
   // as in doubt. Returns how many there were.
-  Result<std::size_t> end_lost_holds(std::int64_t now);
+  virtual Result<std::size_t> end_lost_holds(std::int64_t now) = 0;
 
-  Result<std::vector<Spent>> spent(std::int64_t now);
+  virtual Result<std::vector<Spent>> spent(std::int64_t now) = 0;
 
- private:
-  struct Statements;
-  Journal(store::Database database, std::unique_ptr<Statements> statements);
-
-  store::Database database_;
-  std::unique_ptr<Statements> statements_;  // After the database: gone before it.
+  // "sqlite", "postgres": for metrics.
+  virtual std::string_view store() const = 0;
 };
 
-// The versions of the book's tables, for those who only read it.
-const std::vector<std::string>& journal_versions();
+// When the request of `slot` stands in the book as begun. Requests stand there in the order of
+// their time, so that a group of them touches few pages. Their ids are never given twice; what may
+// be asked again under the same id (a batch's line after a crash) has no time, and so is found
+// whenever it was.
+std::int64_t began(const Slot& slot);
 
 }  // namespace spillway::account

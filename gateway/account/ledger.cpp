@@ -56,25 +56,23 @@ void write(const Posting& posting, Slot& slot) {
 
 }  // namespace
 
-Result<std::unique_ptr<Ledger>> Ledger::open(const store::Directory& directory, std::size_t slots,
-                                             std::function<void(const Slot& slot)> repeated) {
+Result<std::unique_ptr<Ledger>> Ledger::open(const store::Directory& directory,
+                                             std::unique_ptr<Journal> journal, std::size_t slots,
+                                             LedgerEars ears) {
   auto outbox = Outbox::open(directory.file("ledger.outbox"), slots);
   if (!outbox) return outbox.error();
-  auto journal = Journal::open(directory.file("ledger.sqlite"));
-  if (!journal) return journal.error();
   std::unique_ptr<Ledger> ledger(
-      new Ledger(std::move(*outbox), std::move(*journal), std::move(repeated)));
+      new Ledger(std::move(*outbox), std::move(journal), std::move(ears)));
   auto recovered = ledger->recover();
   if (!recovered) return recovered.error();
   ledger->thread_ = std::thread(&Ledger::run, ledger.get());
   return ledger;
 }
 
-Ledger::Ledger(std::unique_ptr<Outbox> outbox, std::unique_ptr<Journal> journal,
-               std::function<void(const Slot& slot)> repeated)
+Ledger::Ledger(std::unique_ptr<Outbox> outbox, std::unique_ptr<Journal> journal, LedgerEars ears)
     : outbox_(std::move(outbox)),
       journal_(std::move(journal)),
-      repeated_(std::move(repeated)),
+      ears_(std::move(ears)),
       hold_written_(outbox_->size()) {}
 
 Ledger::~Ledger() {
@@ -173,19 +171,11 @@ void Ledger::book() {
     for (std::size_t i = first; i < due_.size(); ++i)
       group.push_back({&outbox_->at(due_[i]), hold_written_[due_[i]]});
     const TimePoint began = SteadyClock::now();
-    auto booked = journal_->book(group);
-    writable_.store(booked.has_value(), std::memory_order_relaxed);
-    {
-      const std::lock_guard lock(mutex_);
-      counters_.errors += booked ? 0 : 1;
-      counters_.commits += booked ? 1 : 0;
-      counters_.entries += booked ? booked->entries : 0;
-      counters_.repeated += booked ? booked->repeated.size() : 0;
-      if (booked) counters_.append_seconds.observe(seconds_between(began, SteadyClock::now()));
-    }
+    const auto booked = journal_->book(group);
+    note(booked, began);
     if (!booked) return;
     for (const Slot* slot : booked->repeated) {
-      if (repeated_) repeated_(*slot);
+      if (ears_.repeated) ears_.repeated(*slot);
     }
     for (std::size_t i = first; i < due_.size(); ++i) {
       hold_written_[due_[i]] = false;
@@ -198,6 +188,21 @@ void Ledger::book() {
     }
     booked_.notify_all();
   }
+}
+
+void Ledger::note(const Result<Booked>& booked, TimePoint began) {
+  const bool was_writable = writable_.exchange(booked.has_value(), std::memory_order_relaxed);
+  if (was_writable != booked.has_value() && ears_.trouble)
+    ears_.trouble(booked ? std::nullopt : std::optional(booked.error()));
+  const std::lock_guard lock(mutex_);
+  if (!booked) {
+    ++counters_.errors;
+    return;
+  }
+  ++counters_.commits;
+  counters_.entries += booked->entries;
+  counters_.repeated += booked->repeated.size();
+  counters_.append_seconds.observe(seconds_between(began, SteadyClock::now()));
 }
 
 void Ledger::write_old_holds() {

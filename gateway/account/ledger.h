@@ -20,6 +20,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -64,12 +65,20 @@ struct LedgerCounters {
   StepHistogram<12> append_seconds{{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}};
 };
 
+// What the ledger's thread tells; any may be empty.
+struct LedgerEars {
+  // What was settled and turned out to be in the book already.
+  std::function<void(const Slot& slot)> repeated;
+  // The journal cannot be written, and why; or, with nothing, it can again.
+  std::function<void(const std::optional<Error>& why)> trouble;
+};
+
 class Ledger {
  public:
-  // Books what an earlier process left in the outbox, then starts the thread. `repeated` is told,
-  // on that thread, what was settled and turned out to be in the book already.
-  static Result<std::unique_ptr<Ledger>> open(const store::Directory& directory, std::size_t slots,
-                                              std::function<void(const Slot& slot)> repeated = {});
+  // Books what an earlier process left in the outbox, then starts the thread.
+  static Result<std::unique_ptr<Ledger>> open(const store::Directory& directory,
+                                              std::unique_ptr<Journal> journal, std::size_t slots,
+                                              LedgerEars ears = {});
 
   // Books what is settled; what cannot be booked stays for the next start.
   ~Ledger();
@@ -86,6 +95,9 @@ class Ledger {
 
   LedgerCounters counters() const;
 
+  // The journal's.
+  std::string_view store() const { return journal_->store(); }
+
   // Waits until all that was settled before is on the disk; false if that took longer.
   bool flush(std::chrono::milliseconds limit);
 
@@ -93,17 +105,17 @@ class Ledger {
   const std::vector<Spent>& spent_before() const { return spent_before_; }
 
  private:
-  Ledger(std::unique_ptr<Outbox> outbox, std::unique_ptr<Journal> journal,
-         std::function<void(const Slot& slot)> repeated);
+  Ledger(std::unique_ptr<Outbox> outbox, std::unique_ptr<Journal> journal, LedgerEars ears);
   Result<void> recover();
   void run();
   void gather();
   void book();
+  void note(const Result<Booked>& booked, TimePoint began);
   void write_old_holds();
 
   const std::unique_ptr<Outbox> outbox_;
   const std::unique_ptr<Journal> journal_;
-  const std::function<void(const Slot& slot)> repeated_;
+  const LedgerEars ears_;
   std::vector<Spent> spent_before_;
   std::atomic<bool> writable_{true};
   std::atomic<std::int64_t> lag_{0};

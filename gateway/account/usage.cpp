@@ -44,32 +44,29 @@ std::optional<Dimension> dimension_of(std::string_view name) {
   return std::nullopt;
 }
 
-Result<std::vector<UsageRow>> usage(store::Database& book, const UsageQuestion& question) {
+Result<std::vector<UsageRow>> usage(BookReader& book, const UsageQuestion& question) {
   std::string columns;
   for (const Dimension dimension : question.by)
     columns += std::string(column_of(dimension).sql) + ", ";
   std::string sql = "SELECT " + columns + std::string(kSums) +
-                    " FROM usage WHERE hour >= ? AND hour < ? HAVING count(*) > 0";
+                    " FROM usage WHERE hour >= $1 AND hour < $2 HAVING count(*) > 0";
   if (!question.by.empty()) {
     columns.resize(columns.size() - 2);
     sql = "SELECT " + columns + ", " + std::string(kSums) +
-          " FROM usage WHERE hour >= ? AND hour < ? GROUP BY " + columns + " ORDER BY " + columns;
+          " FROM usage WHERE hour >= $1 AND hour < $2 GROUP BY " + columns + " ORDER BY " + columns;
   }
-  auto asked = book.prepare(sql);
+  auto asked = book.ask(sql, {question.from, question.until});
   if (!asked) return asked.error();
-  asked->bind(0, question.from).bind(1, question.until);
   std::vector<UsageRow> rows;
-  auto read = asked->each([&] {
+  for (const BookRow& row : *asked) {
     UsageRow& one = rows.emplace_back();
-    int column = 0;
-    for (; column < static_cast<int>(question.by.size()); ++column)
-      one.names.emplace_back(asked->text(column));
+    std::size_t column = 0;
+    for (; column < question.by.size(); ++column) one.names.push_back(row[column]);
     for (std::int64_t* sum :
          {&one.requests, &one.estimated, &one.prompt_tokens, &one.cached_tokens,
           &one.completion_tokens, &one.reasoning_tokens, &one.cost, &one.local_cost, &one.avoided})
-      *sum = asked->integer(column++);
-  });
-  if (!read) return read.error();
+      *sum = whole(row[column++]);
+  }
   return rows;
 }
 

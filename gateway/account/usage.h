@@ -4,8 +4,8 @@
 #pragma once
 
 #include "backends/contract/error.h"
+#include "gateway/account/book_reader.h"
 #include "gateway/account/slot.h"
-#include "gateway/store/database.h"
 
 #include <cstdint>
 #include <optional>
@@ -52,6 +52,6 @@ struct UsageRow {
   NanoUsd avoided = 0;     // What the cheapest provider would have asked for what was served here.
 };
 
-Result<std::vector<UsageRow>> usage(store::Database& book, const UsageQuestion& question);
+Result<std::vector<UsageRow>> usage(BookReader& book, const UsageQuestion& question);
 
 }  // namespace spillway::account

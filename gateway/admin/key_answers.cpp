@@ -224,7 +224,9 @@ Answer KeyAnswers::make(std::string_view body) const {
   auto wanted = wanted_of(body);
   if (!wanted) return refusal(wanted.error());
   if (const auto mistake = unknown_name(wanted->key, *settings_())) return refusal(*mistake);
-  return shown(201, keys_.make(std::move(wanted->key), wanted->expires));
+  const auto made = keys_.make(std::move(wanted->key), wanted->expires);
+  if (made && made_) made_();
+  return shown(201, made);
 }
 
 Answer KeyAnswers::rotate(std::string_view id, std::string_view body) const {

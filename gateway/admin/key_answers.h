@@ -17,10 +17,12 @@ namespace spillway::admin {
 
 class KeyAnswers {
  public:
-  // `settings` gives those in force, in which the names that keys mention must be.
+  // `settings` gives those in force, in which the names that keys mention must be. `made` hears of
+  // each new key, on the calling thread; it may be empty.
   KeyAnswers(account::KeyRing& keys,
-             std::function<std::shared_ptr<const config::Settings>()> settings)
-      : keys_(keys), settings_(std::move(settings)) {}
+             std::function<std::shared_ptr<const config::Settings>()> settings,
+             std::function<void()> made = {})
+      : keys_(keys), settings_(std::move(settings)), made_(std::move(made)) {}
 
   // 201 with the key and its secret, or 400 saying which member is wrong. `name` is needed, all
   // else may be left out: tenant, project, class, classes, models, scopes, local_only, expires_in
@@ -38,6 +40,7 @@ class KeyAnswers {
  private:
   account::KeyRing& keys_;
   std::function<std::shared_ptr<const config::Settings>()> settings_;
+  const std::function<void()> made_;
 };
 
 }  // namespace spillway::admin

@@ -161,7 +161,7 @@ ordered_json cost_result(const UsageRow& row) {
           {"avoided", {{"value", in_usd(row.avoided)}, {"currency", "usd"}}}};
 }
 
-Result<Answer> page_of(store::Database& book, const Asked& asked, ResultOf result_of) {
+Result<Answer> page_of(account::BookReader& book, const Asked& asked, ResultOf result_of) {
   const std::int64_t end = std::min(asked.until, asked.from + asked.limit * asked.width);
   account::UsageQuestion question{asked.from, end, asked.by};
   question.by.insert(question.by.begin(), asked.width == 1 ? Dimension::hour : Dimension::day);
@@ -191,7 +191,7 @@ Result<Answer> page_of(store::Database& book, const Asked& asked, ResultOf resul
                                           : ordered_json(nullptr)}});
 }
 
-Answer page(store::Database& book, const Result<Asked>& asked, ResultOf result_of) {
+Answer page(account::BookReader& book, const Result<Asked>& asked, ResultOf result_of) {
   if (!asked) return refusal(asked.error());
   auto made = page_of(book, *asked, result_of);
   return made ? std::move(*made) : refusal(made.error());
@@ -200,17 +200,17 @@ Answer page(store::Database& book, const Result<Asked>& asked, ResultOf result_o
 }  // namespace
 
 Answer UsageAnswers::completions(std::string_view query) {
-  return page(book_, asked_of(query), usage_result);
+  return page(*book_, asked_of(query), usage_result);
 }
 
 Answer UsageAnswers::costs(std::string_view query) {
   auto asked = asked_of(query);
   if (asked && asked->width != kHoursPerDay) asked = wrong("bucket_width: costs come by 1d");
-  return page(book_, asked, cost_result);
+  return page(*book_, asked, cost_result);
 }
 
 Answer UsageAnswers::audit() {
-  const auto found = account::audit(book_);
+  const auto found = account::audit(*book_);
   if (!found) return refusal(found.error());
   return in_json(200, {{"sound", found->broken.empty()},
                        {"broken", found->broken},

@@ -2,16 +2,18 @@
 // adds up. For the administrating thread: it may wait for the disk.
 #pragma once
 
+#include "gateway/account/book_reader.h"
 #include "gateway/admin/admin.h"
-#include "gateway/store/database.h"
 
+#include <memory>
 #include <string_view>
+#include <utility>
 
 namespace spillway::admin {
 
 class UsageAnswers {
  public:
-  explicit UsageAnswers(store::Database book) : book_(std::move(book)) {}
+  explicit UsageAnswers(std::unique_ptr<account::BookReader> book) : book_(std::move(book)) {}
 
   // Pages of buckets. `query` is what came after '?': start_time (needed), end_time, bucket_width
   // (1h or 1d), group_by (project_id, api_key_id, model; and our tenant, class, target), limit,
@@ -22,7 +24,7 @@ class UsageAnswers {
   Answer audit();
 
  private:
-  store::Database book_;
+  std::unique_ptr<account::BookReader> book_;
 };
 
 }  // namespace spillway::admin

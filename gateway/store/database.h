@@ -53,6 +53,8 @@ class Statement {
   std::string_view text(int column) const;
   bool is_null(int column) const;
 
+  int columns() const;
+
  private:
   friend class Database;
   struct Finalize {

@@ -48,7 +48,7 @@ struct ListenerState {
 };
 
 struct LedgerState {
-  std::string store;  // "sqlite"
+  std::string store;  // "sqlite", "postgres"
   Distribution append_seconds;
   std::uint64_t entries = 0;
   std::int64_t lag = 0;

@@ -88,6 +88,8 @@ void Metrics::config_loaded(const ClosedSets& sets, std::string_view sha256) {
   ++impl_->configs_loaded;
 }
 
+void Metrics::know(const ClosedSets& sets) { impl_->extend(sets); }
+
 void Metrics::config_refused() {
   const std::lock_guard lock(impl_->mutex);
   ++impl_->configs_refused;

@@ -33,6 +33,9 @@ class Metrics {
   // A configuration was taken over: its names join the closed sets (none ever leaves them).
   void config_loaded(const ClosedSets& sets, std::string_view sha256);
 
+  // Names that came up without one.
+  void know(const ClosedSets& sets);
+
   // A configuration was refused; the one before it stays in force.
   void config_refused();
 

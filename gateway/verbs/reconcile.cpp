@@ -92,7 +92,7 @@ Result<Sums> exported(const std::string& csv, bool& has_costs) {
   return sums;
 }
 
-Result<Sums> booked(store::Database& book, const std::string& target) {
+Result<Sums> booked(account::BookReader& book, const std::string& target) {
   const account::UsageQuestion question{
       0,
       std::numeric_limits<std::int64_t>::max(),
@@ -111,7 +111,7 @@ Result<Sums> booked(store::Database& book, const std::string& target) {
 
 }  // namespace
 
-Result<bool> print_reconciled(store::Database& book, const std::string& target,
+Result<bool> print_reconciled(account::BookReader& book, const std::string& target,
                               const std::string& csv) {
   bool has_costs = false;
   auto theirs = exported(csv, has_costs);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "backends/contract/error.h"
-#include "gateway/store/database.h"
+#include "gateway/account/book_reader.h"
 
 #include <string>
 
@@ -11,7 +11,7 @@ namespace spillway::verbs {
 // Reads a CSV export with a header: a day (date, day, start_time), model, input and output tokens,
 // and cost in USD where it has one, by the names that providers give them. Prints each day and
 // model where it and the book differ. True if none do. invalid_request: what the file lacks.
-Result<bool> print_reconciled(store::Database& book, const std::string& target,
+Result<bool> print_reconciled(account::BookReader& book, const std::string& target,
                               const std::string& csv);
 
 }  // namespace spillway::verbs

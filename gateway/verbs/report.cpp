@@ -4,7 +4,7 @@
 #include "config/value.h"
 #include "gateway/account/audit.h"
 #include "gateway/account/calendar.h"
-#include "gateway/account/journal.h"
+#include "gateway/account/stores.h"
 #include "gateway/account/usage.h"
 #include "gateway/telemetry/json_line.h"
 #include "gateway/verbs/options.h"
@@ -18,6 +18,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <optional>
 #include <sstream>
 
@@ -163,7 +164,7 @@ void print_table(const Asked& asked, const std::vector<UsageRow>& rows) {
   }
 }
 
-int print_audit(store::Database& book) {
+int print_audit(account::BookReader& book) {
   const auto found = account::audit(book);
   if (!found) return fail(found.error().message);
   std::printf("%lld requests, %lld entries, %.9f USD; %lld in doubt, up to %.9f USD\n",
@@ -176,7 +177,7 @@ int print_audit(store::Database& book) {
   return found->broken.empty() ? 0 : 1;
 }
 
-int print_report(store::Database& book, const Options& options) {
+int print_report(account::BookReader& book, const Options& options) {
   const auto asked = asked_of(options);
   if (!asked) return 2;
   auto rows = account::usage(book, asked->question);
@@ -199,7 +200,7 @@ int print_report(store::Database& book, const Options& options) {
   return 0;
 }
 
-int reconcile(store::Database& book, const Options& options) {
+int reconcile(account::BookReader& book, const Options& options) {
   std::ifstream file(options.get("--reconcile"));
   if (!file) return fail("cannot read " + options.get("--reconcile"));
   if (!options.has("--target")) return fail("--reconcile needs --target NAME: whose export", 2);
@@ -210,20 +211,36 @@ int reconcile(store::Database& book, const Options& options) {
   return *same ? 0 : 1;
 }
 
-// The state directory that is given, or that of the configuration. Empty: told what is wrong.
-std::string state_of(const Options& options) {
-  if (options.has("--state")) return options.get("--state");
+// Where a book is: a database, or a state directory.
+struct Place {
+  config::Ledger ledger;
+  std::string state;
+};
+
+// The place that is given, or that of the configuration. Nothing: told what is wrong.
+std::optional<Place> place_of(const Options& options) {
+  if (options.has("--state")) return Place{{}, options.get("--state")};
   const std::string path = options.get("--config", "config/spillway.yaml");
-  UnsetKeys unset;  // Only the directory is wanted.
+  UnsetKeys unset;  // Of all secrets only the ledger's is wanted.
   const auto loaded = config::load_file(path, unset.environment());
-  if (!loaded.settings) return print_problems(path, loaded), "";
-  if (loaded.settings->server.state.empty())
-    fail(path + " sets no server.state: its ledger ends with the gateway", 2);
-  return loaded.settings->server.state;
+  if (!loaded.settings) return print_problems(path, loaded), std::nullopt;
+  Place place{loaded.settings->ledger, loaded.settings->server.state};
+  if (place.state.empty() && place.ledger.postgres.empty())
+    return fail(path + " sets no server.state: its ledger ends with the gateway", 2), std::nullopt;
+  return place;
+}
+
+std::unique_ptr<account::BookReader> book_at(const Place& place) {
+  const std::string file = place.state + "/ledger.sqlite";
+  if (place.ledger.postgres.empty() && !std::filesystem::exists(file))
+    return fail("there is no book at " + file), nullptr;
+  auto book = account::open_book(place.ledger, place.state);
+  if (!book) return fail(book.error().message), nullptr;
+  return std::move(*book);
 }
 
 void declare(Options& options) {
-  options.value("--config", "FILE", "whose server.state holds the book")
+  options.value("--config", "FILE", "whose ledger it is")
       .value("--state", "DIRECTORY", "the state directory itself")
       .value("--from", "DAY", "2026-11-01 (default: the first of this month)")
       .value("--until", "DAY", "not included (default: now)")
@@ -245,12 +262,10 @@ int report(const Arguments& arguments) {
   declare(options);
   if (!options.read(arguments, kVerb)) return options.exit_status();
   if (options.has("--article")) return print_article(), 0;
-  const std::string state = state_of(options);
-  if (state.empty()) return 2;
-  const std::string path = state + "/ledger.sqlite";
-  if (!std::filesystem::exists(path)) return fail("there is no book at " + path);
-  auto book = store::Database::open(path, account::journal_versions());
-  if (!book) return fail(book.error().message);
+  const auto place = place_of(options);
+  if (!place) return 2;
+  const auto book = book_at(*place);
+  if (!book) return 1;
   if (options.has("--audit")) return print_audit(*book);
   if (options.has("--reconcile")) return reconcile(*book, options);
   return print_report(*book, options);

@@ -1,6 +1,9 @@
 // What the ledger takes: holds and posts a second by several threads until all are on the disk, and
-// what one costs its caller. Prints a line; fails under the number given as first argument.
+// what one costs its caller. Prints a line; fails under the number given as first argument. A
+// second one is the connection string of a PostgreSQL database that keeps the book instead of
+// SQLite.
 #include "gateway/account/ledger.h"
+#include "gateway/account/stores.h"
 
 #include <algorithm>
 #include <chrono>
@@ -41,9 +44,13 @@ double post_all(Ledger& ledger, int thread) {
   return inside;
 }
 
-int run(double at_least) {
+int run(double at_least, const char* postgres) {
   const auto directory = *store::Directory::open("");
-  auto ledger = std::move(*Ledger::open(directory, 16'384));
+  config::Ledger settings;
+  settings.postgres = postgres;
+  auto journal = open_journal(settings, directory.path());
+  if (!journal) return std::fprintf(stderr, "%s\n", journal.error().message.c_str()), 1;
+  auto ledger = std::move(*Ledger::open(directory, std::move(*journal), 16'384));
   const Clock::time_point began = Clock::now();
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) threads.emplace_back([&ledger, t] { post_all(*ledger, t); });
@@ -79,5 +86,5 @@ int run(double at_least) {
 }  // namespace spillway::account
 
 int main(int argc, char** argv) {
-  return spillway::account::run(argc > 1 ? std::atof(argv[1]) : 0.0);
+  return spillway::account::run(argc > 1 ? std::atof(argv[1]) : 0.0, argc > 2 ? argv[2] : "");
 }

@@ -4,6 +4,7 @@
 money.py kills    kill -9 again and again under load: acknowledged answers lost or doubled, and whether the book adds up
 money.py bursts   many tenants in bursts: how far past its budget the worst one came, with and without `hard`
 money.py cpu      CPU a request with keys, limits, budgets and ledger on, by that with all of it off (needs wrk)
+money.py posts    posts a second in group commit: into SQLite, and into a PostgreSQL of its own
 """
 import argparse
 import concurrent.futures
@@ -12,6 +13,7 @@ import json
 import signal
 import sqlite3
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -21,7 +23,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "functional"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import configs  # noqa: E402
-from processes import KEY, Gateway, Provider  # noqa: E402
+from postgres import Postgres  # noqa: E402
+from processes import BINARY, KEY, Gateway, Provider  # noqa: E402
 
 ADMIN = "operators-only"
 BODY = json.dumps({"model": "auto", "max_tokens": 16, "messages": [{"role": "user", "content": "Hello there, ledger."}]})
@@ -186,9 +189,21 @@ def cpu(options):
     return 0 if on / off <= 1.3 else 1
 
 
+def posts(_):
+    program = Path(BINARY).parent / "tests/bench/ledger_posts"
+    server = Postgres()
+    try:
+        for name, address in (("SQLite", ""), ("PostgreSQL", server.database())):
+            print(f"{name}: ", end="", flush=True)
+            subprocess.run([program, "0", address], check=True)
+    finally:
+        server.end()
+    return 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["kills", "bursts", "cpu"])
+    parser.add_argument("what", choices=["kills", "bursts", "cpu", "posts"])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--rate", type=int, default=200, help="requests a second, kills")
     parser.add_argument("--tenants", type=int, default=250)
@@ -197,7 +212,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=4, help="of each measurement, cpu")
     parser.add_argument("--repeat", type=int, default=3, help="cpu; medians are printed")
     options = parser.parse_args()
-    return {"kills": kills, "bursts": bursts, "cpu": cpu}[options.what](options)
+    return {"kills": kills, "bursts": bursts, "cpu": cpu, "posts": posts}[options.what](options)
 
 
 if __name__ == "__main__":

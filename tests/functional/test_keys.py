@@ -47,6 +47,9 @@ def test_a_key_lives_from_its_making_to_its_end(house, client_of):
     stored = b"".join(path.read_bytes() for path in house.state.iterdir() if path.name.startswith("keys.sqlite"))
     assert made["key"].encode() not in stored and made["key"].rsplit("-", 1)[1].encode() not in stored
 
+    assert house.metric("spillway_cost_usd_total", tenant="acme") > 0
+    assert house.metric("spillway_cost_usd_total", tenant="_other") == 0
+
     again = keys(house, "rotate", made["id"], "--overlap", "4s")
     assert ask(client_of(house, api_key=made["key"])) and ask(client_of(house, api_key=again["key"]))
 

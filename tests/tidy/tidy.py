@@ -31,6 +31,7 @@ HEAVY = {
     r"prometheus/": ["gateway/telemetry/"],
     r"zlib\.h": ["gateway/simulate/", "gateway/http/"],
     r"sqlite3\.h": ["gateway/store/"],
+    r"libpq-fe\.h": ["gateway/store/"],
     r"simdjson": ["gateway/wire/"],
     r"openssl/": ["config/"],
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "gateway/account/audit.h"
-#include "gateway/account/journal.h"
 #include "gateway/account/ledger.h"
+#include "gateway/account/stores.h"
 
 #include <gtest/gtest.h>
 
@@ -17,26 +17,31 @@ inline Posting cloud_posting(NanoUsd amount, std::string_view target = "ai-hub")
   return posting;
 }
 
+inline Result<std::unique_ptr<Ledger>> open_ledger(const store::Directory& directory,
+                                                   std::size_t slots, LedgerEars ears = {}) {
+  auto journal = open_journal({}, directory.path());
+  if (!journal) return journal.error();
+  return Ledger::open(directory, std::move(*journal), slots, std::move(ears));
+}
+
 class Book {
  public:
   explicit Book(const store::Directory& directory)
-      : database_(*store::Database::open(directory.file("ledger.sqlite"), journal_versions())) {}
+      : reader_(std::move(*open_book({}, directory.path()))) {}
 
   std::int64_t number(const std::string& query) {
-    auto asked = *database_.prepare(query);
-    EXPECT_TRUE(asked.step().value());
-    return asked.integer(0);
+    return whole(reader_->ask(query).value().front().front());
   }
 
   void expect_sound() {
-    const Audit found = audit(database_).value();
+    const Audit found = audit(*reader_).value();
     EXPECT_TRUE(found.broken.empty()) << found.broken.front();
   }
 
-  store::Database& database() { return database_; }
+  BookReader& reader() { return *reader_; }
 
  private:
-  store::Database database_;
+  std::unique_ptr<BookReader> reader_;
 };
 
 }  // namespace spillway::account

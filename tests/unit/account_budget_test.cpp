@@ -117,7 +117,11 @@ class AccountTest : public ::testing::Test {
  protected:
   void reopen() {
     account_.reset();
-    account_ = std::move(*Account::open(directory_, 16));
+    account_ = open();
+  }
+  std::unique_ptr<Account> open() const {
+    auto journal = std::move(*open_journal({}, directory_.path()));
+    return std::move(*Account::open(directory_, std::move(journal), 16));
   }
 
   Payer payer() const { return {"acme", "demo", "", &tenant_, &key_}; }
@@ -125,7 +129,7 @@ class AccountTest : public ::testing::Test {
   store::Directory directory_ = *store::Directory::open("");
   config::Budget tenant_ = budget(std::nullopt, 10'000);
   config::Budget key_ = budget(5'000, std::nullopt);
-  std::unique_ptr<Account> account_ = std::move(*Account::open(directory_, 16));
+  std::unique_ptr<Account> account_ = open();
 };
 
 TEST_F(AccountTest, BothPursesMustBearIt) {

@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 class LedgerTest : public ::testing::Test {
  protected:
   std::unique_ptr<Ledger> open(std::size_t slots = 64) {
-    auto ledger = Ledger::open(directory_, slots);
+    auto ledger = open_ledger(directory_, slots);
     EXPECT_TRUE(ledger.has_value()) << (ledger ? "" : ledger.error().message);
     return std::move(*ledger);
   }
@@ -63,9 +63,9 @@ TEST_F(LedgerTest, WhatCostNothingLeavesNothing) {
 
 TEST_F(LedgerTest, AnIdIsBookedOnce) {
   std::vector<std::string> repeated;
-  auto opened = Ledger::open(
-      directory_, 64, [&repeated](const Slot& slot) { repeated.emplace_back(slot.id.view()); });
-  auto ledger = std::move(*opened);
+  LedgerEars ears;
+  ears.repeated = [&repeated](const Slot& slot) { repeated.emplace_back(slot.id.view()); };
+  auto ledger = std::move(*open_ledger(directory_, 64, std::move(ears)));
   post(*ledger, "batch_1:7", 700);
   ASSERT_TRUE(ledger->flush(5s));
   post(*ledger, "batch_1:7", 900);
@@ -130,7 +130,7 @@ TEST_F(LedgerTest, ManyThreadsPostAllOfTheirs) {
 
 // A process that posts as fast as it can and tells each id once it is acknowledged.
 [[noreturn]] void post_until_killed(const store::Directory& directory, int told, int round) {
-  auto ledger = std::move(*Ledger::open(directory, 64));
+  auto ledger = std::move(*open_ledger(directory, 64));
   for (int i = 0;; ++i) {
     const std::string id = std::to_string(round) + ":" + std::to_string(i);
     const auto hold = ledger->hold(terms(id));
@@ -163,8 +163,8 @@ TEST_F(LedgerTest, AKilledProcessLosesNothingAcknowledgedAndDoublesNothing) {
   open();  // Books what the last one left.
   Book book(directory_);
   std::set<std::string> booked;
-  auto all = *book.database().prepare("SELECT id FROM entries WHERE phase = 1");
-  while (*all.step()) booked.emplace(all.text(0));
+  for (const BookRow& row : book.reader().ask("SELECT id FROM entries WHERE phase = 1").value())
+    booked.insert(row[0]);
   int lost = 0;
   for (std::size_t at = 0; at < acknowledged.size();) {
     const std::size_t end = acknowledged.find('\n', at);
@@ -184,7 +184,7 @@ TEST_F(LedgerTest, AKilledProcessLosesNothingAcknowledgedAndDoublesNothing) {
 TEST_F(LedgerTest, WhatWasRunningWhenTheProcessDiedIsInDoubt) {
   const pid_t child = fork();
   if (child == 0) {
-    auto ledger = std::move(*Ledger::open(directory_, 64));
+    auto ledger = std::move(*open_ledger(directory_, 64));
     (void)ledger->hold(terms("req_lost", 4'200));
     raise(SIGKILL);
   }
@@ -192,7 +192,7 @@ TEST_F(LedgerTest, WhatWasRunningWhenTheProcessDiedIsInDoubt) {
   auto ledger = open();
   EXPECT_EQ(ledger->counters().in_doubt, 1U);
   Book book(directory_);
-  const Audit found = audit(book.database()).value();
+  const Audit found = audit(book.reader()).value();
   EXPECT_EQ(found.in_doubt, 1);
   EXPECT_EQ(found.in_doubt_amount, 4'200);
   EXPECT_EQ(found.amount, 0);
@@ -276,9 +276,9 @@ TEST_F(LedgerTest, TheAuditFindsWhatDoesNotAddUp) {
   };
   for (const auto& [bug, sentence] : planted) {
     Book book(directory_);
-    auto transaction = *store::Transaction::begin(book.database());
-    ASSERT_TRUE(book.database().run(bug)) << bug;
-    const Audit found = audit(book.database()).value();
+    ASSERT_TRUE(book.reader().ask("BEGIN IMMEDIATE"));  // Rolled back when the book is closed.
+    ASSERT_TRUE(book.reader().ask(bug)) << bug;
+    const Audit found = audit(book.reader()).value();
     EXPECT_NE(std::find(found.broken.begin(), found.broken.end(), sentence), found.broken.end())
         << bug;
   }

@@ -92,6 +92,18 @@ TEST_F(Catalogue, IsCheckedItself) {
               HasSubstr("targets.hub.price_per_million.input: '1' has no unit"));
 }
 
+// No line of a batch goes through a provider's batch API.
+TEST_F(Catalogue, APriceThatNothingUsesIsRefused) {
+  EXPECT_THAT(told(load(prices_ + "    bad: {price_per_million: {input: 1usd, output: 2usd, "
+                                  "batch_input: 0.5usd}}\n",
+                        "serves: bad")),
+              HasSubstr("targets.hub.price_per_million.batch_input: unknown key"));
+  EXPECT_THAT(told(load(prices_,
+                        "serves: m, price_per_million: {input: 1usd, output: 2usd, "
+                        "batch_output: 1usd}")),
+              HasSubstr("targets.hub.price_per_million.batch_output: unknown key"));
+}
+
 TEST_F(Catalogue, AnotherCatalogueIsAnotherConfiguration) {
   const std::string before = load(prices_, "serves: small-v2").settings->sha256;
   EXPECT_NE(load(prices_ + "# changed\n", "serves: small-v2").settings->sha256, before);

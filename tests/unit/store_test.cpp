@@ -1,6 +1,7 @@
 // The state directory and its databases: what was committed is there again, what was not is not.
 #include "gateway/store/database.h"
 #include "gateway/store/directory.h"
+#include "gateway/store/postgres.h"
 
 #include <gtest/gtest.h>
 
@@ -108,6 +109,30 @@ TEST_F(Store, TemporaryDirectoryGoesWithItsOwner) {
 TEST_F(Store, RefusesAFile) {
   std::ofstream(scratch_.file("state")) << "x";
   EXPECT_FALSE(Directory::open(scratch_.file("state")).has_value());
+}
+
+template <class... Values>
+std::string array_of(Values... values) {
+  PostgresArray array;
+  (array.add(values), ...);
+  return array.text();
+}
+
+TEST(PostgresArray, SaysWhatPostgresReads) {
+  EXPECT_EQ(array_of(), "{}");
+  EXPECT_EQ(array_of(std::int64_t{1}, std::int64_t{-20}), "{1,-20}");
+  EXPECT_EQ(array_of("", "a b", "NULL"), R"({"","a b","NULL"})");
+  EXPECT_EQ(array_of(R"(say "no"\,{})"), R"({"say \"no\"\\,{}"})");
+  EXPECT_EQ(array_of("grün 漢 🙂"), "{\"grün 漢 🙂\"}");
+}
+
+// A name cut off in the middle of a character must not keep its group out of the book for ever.
+TEST(PostgresArray, ReplacesWhatPostgresCannotKeep) {
+  EXPECT_EQ(array_of(std::string_view("a\0b", 3)), "{\"a?b\"}");
+  EXPECT_EQ(array_of("gr\xC3"), "{\"gr?\"}");
+  EXPECT_EQ(array_of("\xE6\xBC"), "{\"??\"}");
+  EXPECT_EQ(array_of("\xC0\x80|\xED\xA0\x80|\xF4\x90\x80\x80|\xFF"), "{\"??|???|????|?\"}");
+  EXPECT_EQ(array_of("\xC3\"x"), "{\"?\\\"x\"}");
 }
 
 }  // namespace
