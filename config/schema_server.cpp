@@ -206,6 +206,20 @@ const std::vector<Row<Settings>> kSettingsRows = {
       .sentence = "How long a batch may take, whatever `completion_window` its client names; what "
                   "has not run by then expires."},
      field<&Settings::batch, &Batches::window>()},
+    {{.key = "idempotency.keep",
+      .kind = Kind::duration,
+      .range = {kMillisecond, 7 * 24 * kHour},
+      .reload = Reload::restart,
+      .sentence = "How long the answer to a request with an idempotency-key is given again to who "
+                  "sends it again; until the process ends at most."},
+     field<&Settings::idempotency, &Idempotency::keep>()},
+    {{.key = "idempotency.bytes_max",
+      .kind = Kind::bytes,
+      .range = {kKiB, 16 * 1024 * kMiB},
+      .reload = Reload::restart,
+      .sentence = "The memory that these answers may take; the oldest go first. One that takes "
+                  "more than a quarter of it is not kept."},
+     field<&Settings::idempotency, &Idempotency::bytes_max>()},
     {{.key = "catalogue",
       .kind = Kind::text,
       .fallback_sentence = "none",

@@ -113,6 +113,13 @@ struct Files {
   bool operator==(const Files&) const = default;
 };
 
+// What is kept for those who ask again under the same idempotency key.
+struct Idempotency {
+  Milliseconds keep{24 * 3'600'000};
+  std::int64_t bytes_max = 64LL << 20;  // All answers together.
+  bool operator==(const Idempotency&) const = default;
+};
+
 // How the lines of batches are run.
 struct Batches {
   std::string request_class;            // Empty: as each line's own words have it.
@@ -389,6 +396,7 @@ struct Settings {
   Files files;
   Responses responses;
   Batches batch;
+  Idempotency idempotency;
   std::vector<LocalTarget> local;  // At most one for now.
   std::vector<ProviderTarget> providers;
   Policy policy;

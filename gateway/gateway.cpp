@@ -29,7 +29,7 @@
 #include "gateway/pipeline.h"
 #include "gateway/policy_file.h"
 #include "gateway/refusal.h"
-#include "gateway/store/database.h"
+#include "gateway/repeats.h"
 #include "gateway/store/disk_thread.h"
 #include "gateway/telemetry/log.h"
 #include "gateway/telemetry/metrics.h"
@@ -97,6 +97,10 @@ std::vector<std::string> names_of(const Errands& errands) {
   std::vector<std::string> names;
   for (const auto& [path, errand] : errands) names.push_back(path);
   return names;
+}
+
+replay::Limits limits_of(const config::Idempotency& settings) {
+  return {static_cast<std::size_t>(settings.bytes_max), settings.keep};
 }
 
 std::string at(const config::Endpoint& endpoint, std::uint16_t port) {
@@ -173,6 +177,7 @@ class Gateway::House {
   admin::Admin operations_;
   http::Routes admin_routes_;
   http::Routes api_routes_;
+  Repeats repeats_;
   http::Server admin_;
   http::Server api_;
   std::unique_ptr<config::FileWatcher> watcher_;
@@ -190,13 +195,15 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
       operations_(sources()),
       admin_routes_(admin_routes()),
       api_routes_(api_routes()),
+      repeats_(editions_, limits_of(settings->idempotency),
+               std::bind_front(&http::Routes::serve, &api_routes_)),
       admin_({settings->server.admin, 1, settings->server.limits, "admin"},
              std::bind_front(&http::Routes::serve, &admin_routes_), protocol_reply),
       api_({settings->server.listen, workers_of(settings->server), settings->server.limits, "api",
             std::bind_front(&http::Routes::streamed_body_max, &api_routes_),
             [this](const http::Request& head) { return stranger(editions_, head); }},
            http::allow_origins(settings->server.cors_origins,
-                               std::bind_front(&http::Routes::serve, &api_routes_)),
+                               std::bind_front(&Repeats::serve, &repeats_)),
            protocol_reply) {
   metrics_.watch(std::bind_front(&House::live_state, this));
 }
@@ -389,6 +396,7 @@ telemetry::LiveState Gateway::House::live_state() const {
                      listener_state("admin", admin_.counters())};
   state.log_dropped = log_.dropped();
   state.limits = limit_states(limiter_);
+  state.repeats = repeat_state(repeats_.counts());
   if (!kept_.account) return state;
   state.ledger = ledger_state(kept_.account->store(), kept_.account->ledger());
   if (const auto edition = editions_.get())

@@ -91,6 +91,10 @@ std::vector<telemetry::LimitState> limit_states(const account::Limiter& limiter)
   return states;
 }
 
+telemetry::RepeatState repeat_state(const Repeats::Counts& counts) {
+  return {counts.first, counts.replayed, counts.refused};
+}
+
 void add_stored(const files::Shelf& shelf, const batch::Gauges& batches,
                 telemetry::LiveState& state) {
   telemetry::StoredState stored;

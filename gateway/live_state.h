@@ -10,6 +10,7 @@
 #include "gateway/files/shelf.h"
 #include "gateway/fleet.h"
 #include "gateway/http/counters.h"
+#include "gateway/repeats.h"
 #include "gateway/telemetry/closed_sets.h"
 #include "gateway/telemetry/live.h"
 
@@ -30,6 +31,7 @@ telemetry::LedgerState ledger_state(std::string_view store,
 std::vector<telemetry::BudgetState> budget_states(const config::Settings& settings,
                                                   const std::vector<account::PurseGauge>& purses);
 std::vector<telemetry::LimitState> limit_states(const account::Limiter& limiter);
+telemetry::RepeatState repeat_state(const Repeats::Counts& counts);
 // What clients have stored.
 void add_stored(const files::Shelf& shelf, const batch::Gauges& batches,
                 telemetry::LiveState& state);

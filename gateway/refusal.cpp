@@ -32,6 +32,7 @@ Error not_json() {
 net::awaitable<void> refuse(const Error& error, const wire::ErrorReply& reply,
                             wire::AnswerWriter* writer, http::ResponseWriter& out) {
   if (error.code == Errc::cancelled || error.code == Errc::slow_client) co_return;
+  out.failing();
   if (out.head_sent()) {
     std::string last = writer != nullptr ? writer->failed(error) : std::string();
     (void)co_await out.end(std::move(last));

@@ -14,6 +14,7 @@ std::string_view name_of(Errc code) {
     case Errc::model_not_found: return "model_not_found";
     case Errc::not_found: return "not_found";
     case Errc::method_not_allowed: return "method_not_allowed";
+    case Errc::conflict: return "conflict";
     case Errc::payload_too_large: return "payload_too_large";
     case Errc::unsupported_media: return "unsupported_media";
     case Errc::headers_too_large: return "headers_too_large";

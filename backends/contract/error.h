@@ -25,6 +25,7 @@ enum class Errc {
   model_not_found,       // No target serves the model asked for.
   not_found,             // No such path or object.
   method_not_allowed,    // The path exists; this method does not.
+  conflict,              // Another request stands in its way; `retry_after` says until when.
   payload_too_large,     // Body over the limit.
   unsupported_media,     // The body is of a type that is not read here.
   headers_too_large,     // Header block over the limit.

@@ -47,6 +47,9 @@ class ResponseWriter {
   // If the answer has not begun by then it begins as a stream, with the headers set so far.
   virtual void keep_alive(std::chrono::milliseconds quiet) { (void)quiet; }
 
+  // What comes from here on tells of a failure: such an answer is not to be given again.
+  virtual void failing() {}
+
   // True once an answer was begun: errors must now go into the stream.
   virtual bool head_sent() const = 0;
 

@@ -217,6 +217,9 @@ constexpr SeriesRow kCatalogue[] = {
      "Spent past a budget's end."},
     {Series::ratelimit_checks, "spillway_ratelimit_checks_total", C, kLive, kCheckLabels,
      "Requests that were held against the limits of key, tenant and model."},
+    {Series::idempotency, "spillway_idempotency_requests_total", C, kLive, kResultLabels,
+     "Requests that brought an idempotency key: the first under it, those that got the first's "
+     "answer again, and those refused, which came too soon or were another request."},
 
     {Series::config_reloads, "spillway_config_reloads_total", C, kLive, kResultLabels,
      "Configurations read since the start, the first one included."},

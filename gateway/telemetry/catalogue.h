@@ -81,6 +81,7 @@ enum class Series : std::uint8_t {
   budget_held,
   budget_overshoot,
   ratelimit_checks,
+  idempotency,
   config_reloads,
   config_version,
   config_last_success,

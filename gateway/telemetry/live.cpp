@@ -107,6 +107,13 @@ void add_limit(Samples& samples, const LimitState& limit) {
   add("refused", limit.refused);
 }
 
+void add_repeats(Samples& samples, const RepeatState& repeats) {
+  for (const auto& [result, count] : {std::pair("first", repeats.first),
+                                      {"replayed", repeats.replayed},
+                                      {"refused", repeats.refused}})
+    samples.push_back({Series::idempotency, {result}, static_cast<double>(count), {}});
+}
+
 void add_stored(Samples& samples, const StoredState& stored) {
   for (const auto& [state, count] : stored.batches)
     samples.push_back({Series::batches, {state}, static_cast<double>(count), {}});
@@ -134,6 +141,7 @@ std::vector<LiveSample> samples_of(const LiveState& state) {
   if (state.ledger) add_ledger(samples, *state.ledger);
   for (const BudgetState& budget : state.budgets) add_budget(samples, budget);
   for (const LimitState& limit : state.limits) add_limit(samples, limit);
+  if (state.repeats) add_repeats(samples, *state.repeats);
   return samples;
 }
 

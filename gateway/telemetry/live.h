@@ -75,6 +75,13 @@ struct LimitState {
   std::uint64_t refused = 0;
 };
 
+// Requests that brought an idempotency key.
+struct RepeatState {
+  std::uint64_t first = 0;
+  std::uint64_t replayed = 0;
+  std::uint64_t refused = 0;
+};
+
 // What clients have stored.
 struct StoredState {
   std::vector<std::pair<std::string, std::int64_t>> batches;  // By state, all of them.
@@ -96,6 +103,7 @@ struct LiveState {
   std::optional<LedgerState> ledger;
   std::vector<BudgetState> budgets;
   std::vector<LimitState> limits;
+  std::optional<RepeatState> repeats;
 };
 
 // The samples of the `live` rows that `state` speaks of.

@@ -33,6 +33,7 @@ Row row_of(Errc code) {
     case Errc::model_not_found: return {404, kRequest, "model_not_found", Retry::never};
     case Errc::not_found: return {404, kRequest, "", Retry::never};
     case Errc::method_not_allowed: return {405, kRequest, "method_not_allowed", Retry::never};
+    case Errc::conflict: return {409, kRequest, "conflict", Retry::later};
     case Errc::payload_too_large: return {413, kRequest, "request_too_large", Retry::never};
     case Errc::unsupported_media: return {415, kRequest, "unsupported_media_type", Retry::never};
     case Errc::headers_too_large: return {431, kRequest, "headers_too_large", Retry::never};

@@ -49,6 +49,7 @@ WALLS = {
     "gateway/store/": [CONTRACT],
     "gateway/wire/": [CONTRACT, "config/"],
     "gateway/stored/": [CONTRACT, "gateway/store/", "gateway/wire/"],
+    "gateway/replay/": [CONTRACT],
     "gateway/files/": [CONTRACT, "config/digest.h", "gateway/store/", "gateway/wire/"],
     "gateway/batch/": [CONTRACT, "gateway/store/", "gateway/wire/"],
     "gateway/openai/": [CONTRACT, "config/", "gateway/wire/"],

@@ -1,0 +1,74 @@
+#include "gateway/replay/first_answers.h"
+
+namespace spillway::replay {
+namespace {
+
+constexpr std::size_t kBytesBeside = 512;  // What an entry takes beside its texts, roughly.
+
+}  // namespace
+
+std::size_t Answer::bytes() const {
+  std::size_t sum = kBytesBeside + body.size() + content_type.size() + request_id.size();
+  for (const auto& [name, value] : headers) sum += name.size() + value.size();
+  return sum;
+}
+
+Claim& Claim::operator=(Claim&& other) noexcept {
+  if (this == &other) return *this;
+  give_up();
+  answers_ = std::exchange(other.answers_, nullptr);
+  name_ = std::move(other.name_);
+  return *this;
+}
+
+void Claim::keep(Answer answer, TimePoint now) {
+  if (answers_ == nullptr) return;
+  std::exchange(answers_, nullptr)->keep(name_, std::move(answer), now);
+}
+
+void Claim::give_up() {
+  if (answers_ != nullptr) std::exchange(answers_, nullptr)->forget(name_);
+}
+
+FirstAnswers::Found FirstAnswers::look(const std::string& name, const std::string& fingerprint,
+                                       TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  forget_old(now);
+  const auto [entry, is_new] = entries_.try_emplace(name, Entry{fingerprint, nullptr, {}});
+  if (is_new) return {State::first, Claim(*this, name), nullptr};
+  if (entry->second.fingerprint != fingerprint) return {State::other, {}, nullptr};
+  if (!entry->second.answer) return {State::busy, {}, nullptr};
+  return {State::answered, {}, entry->second.answer};
+}
+
+void FirstAnswers::keep(const std::string& name, Answer answer, TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  const std::size_t bytes = answer.bytes();
+  if (bytes > answer_bytes_max()) {
+    entries_.erase(name);
+    return;
+  }
+  Entry& entry = entries_[name];
+  entry.answer = std::make_shared<const Answer>(std::move(answer));
+  entry.kept = now;
+  kept_.push_back(name);
+  bytes_ += bytes;
+  forget_old(now);
+}
+
+void FirstAnswers::forget(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  entries_.erase(name);
+}
+
+void FirstAnswers::forget_old(TimePoint now) {
+  while (!kept_.empty()) {
+    const auto oldest = entries_.find(kept_.front());
+    if (bytes_ <= limits_.bytes_max && now - oldest->second.kept < limits_.keep) return;
+    bytes_ -= oldest->second.answer->bytes();
+    entries_.erase(oldest);
+    kept_.pop_front();
+  }
+}
+
+}  // namespace spillway::replay
