@@ -199,6 +199,13 @@ def budgets(board):
             "Requests a second by what came of it (spillway_ratelimit_checks_total).",
             query(summed(rate(checks), "kind", "result"), "{{kind}} {{result}}"),
         ),
+        lines(
+            "Sent again under an idempotency key",
+            "reqps",
+            "Requests a second that brought a key (spillway_idempotency_requests_total): `replayed`"
+            " got the first answer again and cost nothing.",
+            query(summed(rate("spillway_idempotency_requests_total"), "result"), "{{result}}"),
+        ),
     )
 
 
