@@ -38,12 +38,6 @@ const config::Limits* limits_of(const std::vector<Named>& all, std::string_view 
   return found == all.end() ? nullptr : &found->limits;
 }
 
-bool may_ask(const policy::Caller& caller, std::string_view model) {
-  if (!caller.key || caller.key->models.empty()) return true;
-  const auto& models = caller.key->models;
-  return std::find(models.begin(), models.end(), model) != models.end();
-}
-
 // What all choices may come to; as budgets reckon where the client sets no limit. It is corrected
 // when the answer has ended.
 int answer_tokens(const policy::RequestFacts& facts) {
@@ -51,29 +45,37 @@ int answer_tokens(const policy::RequestFacts& facts) {
       .value_or(policy::kCompletionTokensAssumed);
 }
 
-}  // namespace
-
-Result<account::Pass> admit(account::Limiter& limiter, const config::Settings& settings,
-                            const policy::Caller& caller, const policy::RequestFacts& facts,
-                            http::ResponseWriter& out) {
-  auto in_scope = policy::check_scope(caller, facts.endpoint);
-  if (!in_scope) return in_scope.error();
-  if (!may_ask(caller, facts.model)) {
-    return Error{Errc::forbidden,
-                 "This key may not ask for the model '" + std::string(facts.model) + "'.", "model",
-                 std::nullopt};
-  }
+Result<account::Pass> enter(account::Limiter& limiter, const config::Settings& settings,
+                            const policy::Caller& caller, account::Subject model,
+                            std::int64_t tokens, http::ResponseWriter& out) {
   const account::Subjects subjects = {{
       {caller.name(), caller.key ? &caller.key->limits : nullptr},
       {caller.tenant(), limits_of(settings.tenants, caller.tenant())},
-      {facts.model, limits_of(settings.model_limits, facts.model)},
+      model,
   }};
-  const std::int64_t tokens = std::int64_t{facts.prompt_tokens} + answer_tokens(facts);
   account::Standing standing;
   auto pass = limiter.enter(subjects, tokens, SteadyClock::now(), standing);
   tell(standing.requests, "requests", out);
   tell(standing.tokens, "tokens", out);
   return pass;
+}
+
+}  // namespace
+
+Result<account::Pass> admit(account::Limiter& limiter, const config::Settings& settings,
+                            const policy::Caller& caller, const policy::RequestFacts& facts,
+                            http::ResponseWriter& out) {
+  auto allowed = policy::check_scope(caller, facts.endpoint);
+  if (allowed) allowed = policy::check_model(caller, facts.model);
+  if (!allowed) return allowed.error();
+  const account::Subject model{facts.model, limits_of(settings.model_limits, facts.model)};
+  return enter(limiter, settings, caller, model,
+               std::int64_t{facts.prompt_tokens} + answer_tokens(facts), out);
+}
+
+Result<account::Pass> admit_errand(account::Limiter& limiter, const config::Settings& settings,
+                                   const policy::Caller& caller, http::ResponseWriter& out) {
+  return enter(limiter, settings, caller, account::Subject{}, 0, out);
 }
 
 bool stays_here(const account::Account* account, const config::Settings& settings) {

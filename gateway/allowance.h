@@ -19,6 +19,10 @@ Result<account::Pass> admit(account::Limiter& limiter, const config::Settings& s
                             const policy::Caller& caller, const policy::RequestFacts& facts,
                             http::ResponseWriter& out);
 
+// The same for what asks no model: a request of the key and of its tenant.
+Result<account::Pass> admit_errand(account::Limiter& limiter, const config::Settings& settings,
+                                   const policy::Caller& caller, http::ResponseWriter& out);
+
 // Nothing may cost money now, for it could not be booked, and the operator wants it done here.
 bool stays_here(const account::Account* account, const config::Settings& settings);
 

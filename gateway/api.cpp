@@ -31,17 +31,17 @@ Api::Api(Doors doors)
     : pipeline_(doors.pipeline),
       models_(doors.models),
       chats_(doors.chats),
-      tokens_(doors.editions, doors.pipeline),
+      tokens_(doors.reception, doors.pipeline),
       chat_(&doors.chats),
       messages_(openai::parse_chat),
       prompts_(openai::parse_chat, anthropic::Limit::none),
-      count_tokens_(doors.pipeline, prompts_),
+      count_tokens_(doors.reception, doors.pipeline, prompts_),
       archive_(doors.disk, doors.shelf),
       responses_(openai::parse_chat, archive_),
-      response_api_({doors.editions, archive_, responses_, speak(responses_), speak_for(responses_),
-                     std::bind_front(&Api::count, this)}),
-      response_socket_({doors.editions, archive_, responses_, std::bind_front(&Api::speak, this)}) {
-}
+      response_api_({doors.reception, archive_, responses_, speak(responses_),
+                     speak_for(responses_), std::bind_front(&Api::count, this)}),
+      response_socket_(
+          {doors.reception.editions(), archive_, responses_, std::bind_front(&Api::speak, this)}) {}
 
 http::Routes Api::routes() const {
   http::Routes routes(protocol_reply);

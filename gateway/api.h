@@ -26,7 +26,7 @@ class Api {
  public:
   // All must outlive it. `pipeline` and `shelf` may still be empty, until the listener starts.
   struct Doors {
-    const CurrentEdition& editions;
+    const Reception& reception;
     std::optional<Pipeline>& pipeline;
     const Models& models;
     StoredChats& chats;

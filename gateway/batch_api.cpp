@@ -27,7 +27,7 @@ void BatchApi::add_to(http::Routes& routes) const {
 }
 
 http::Handler BatchApi::handle(Work work) const {
-  return object_handler(doors_.editions, std::bind_front(work, this));
+  return object_handler(doors_.reception, std::bind_front(work, this));
 }
 
 Async<std::string> BatchApi::create(http::Request& raw, const Visitor& visitor) const {
@@ -38,7 +38,7 @@ Async<std::string> BatchApi::create(http::Request& raw, const Visitor& visitor) 
   asked->tenant = visitor.tenant;
   asked->key_name = visitor.key_name;
   asked->created = unix_seconds();
-  const auto window = doors_.editions.get()->settings->batch.window;
+  const auto window = visitor.edition->settings->batch.window;
   asked->expires = asked->created + std::chrono::ceil<std::chrono::seconds>(window).count();
   const std::function<Result<batch::Batch>()> work = [&] { return keep(*asked); };
   auto made = co_await doors_.disk.run(work);
@@ -50,11 +50,10 @@ Async<std::string> BatchApi::create(http::Request& raw, const Visitor& visitor) 
 
 // A key may be kept from batches by leaving their class out of those it may name.
 Result<void> BatchApi::check_class(const Visitor& visitor) const {
-  const auto edition = doors_.editions.get();
-  const std::string& name = edition->settings->batch.request_class;
-  const auto caller = edition->keys.named(visitor.key_name, visitor.tenant);
-  if (!caller || caller->key == nullptr || name.empty()) return {};
-  const auto& classes = caller->key->classes;
+  const std::string& name = visitor.edition->settings->batch.request_class;
+  const config::Key* const key = visitor.caller.key;
+  if (key == nullptr || name.empty()) return {};
+  const auto& classes = key->classes;
   if (classes.empty() || std::find(classes.begin(), classes.end(), name) != classes.end())
     return {};
   return invalid(Errc::forbidden, "this key may not choose the class of batches, " + name, "");

@@ -5,7 +5,6 @@
 
 #include "gateway/batch/batch_store.h"
 #include "gateway/batch_runner.h"
-#include "gateway/edition.h"
 #include "gateway/files/cabinet.h"
 #include "gateway/http/routes.h"
 #include "gateway/object_handler.h"
@@ -22,7 +21,7 @@ class BatchApi {
  public:
   // All must outlive it; stores and runner may still be empty until the listener starts.
   struct Doors {
-    const CurrentEdition& editions;
+    const Reception& reception;
     store::DiskThread& disk;
     const std::unique_ptr<files::Cabinet>& cabinet;
     const std::unique_ptr<batch::BatchStore>& batches;

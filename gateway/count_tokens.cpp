@@ -1,7 +1,6 @@
 #include "gateway/count_tokens.h"
 
 #include "gateway/measure.h"
-#include "gateway/object_handler.h"
 #include "gateway/refusal.h"
 
 #include <string>
@@ -13,7 +12,10 @@ namespace net = boost::asio;
 
 net::awaitable<void> CountTokens::answer(http::Request raw, http::ResponseWriter& out) const {
   const std::string id = raw.id;
-  const auto tokens = co_await count(std::move(raw));
+  const auto visitor = reception_.admit(raw, out);
+  Result<int> tokens = 0;
+  if (!visitor) tokens = visitor.error();
+  if (visitor) tokens = co_await count(std::move(raw), *visitor);
   if (!tokens) {
     const auto reply = protocol_.error(tokens.error(), id);
     co_await refuse(tokens.error(), reply, nullptr, out);
@@ -23,17 +25,16 @@ net::awaitable<void> CountTokens::answer(http::Request raw, http::ResponseWriter
   (void)co_await out.send(200, "application/json", std::move(body));
 }
 
-Async<int> CountTokens::count(http::Request raw) const {
-  const auto edition = pipeline_->doors().editions.get();
-  const auto caller = caller_of(*edition, raw);
-  if (!caller) co_return caller.error();
+Async<int> CountTokens::count(http::Request raw, const Visitor& visitor) const {
   wire::Call call;
   call.request_id = raw.id;
-  call.tenant = caller->tenant();
+  call.tenant = visitor.tenant;
   call.body = std::move(raw.body);
   auto asked = co_await protocol_.parse(std::move(call));
   if (!asked) co_return asked.error();
-  co_return prompt_tokens(*edition, pipeline_->doors().local, asked->chat);
+  const auto known = visitor.check_model(asked->chat->model);
+  if (!known) co_return known.error();
+  co_return prompt_tokens(*visitor.edition, pipeline_->doors().local, asked->chat);
 }
 
 }  // namespace spillway

@@ -6,6 +6,7 @@
 #include "gateway/http/message.h"
 #include "gateway/http/response_writer.h"
 #include "gateway/pipeline.h"
+#include "gateway/reception.h"
 #include "gateway/wire/protocol.h"
 
 #include <optional>
@@ -14,15 +15,17 @@ namespace spillway {
 
 class CountTokens {
  public:
-  // `protocol` reads the request and says what is wrong with it. Both must outlive this.
-  CountTokens(std::optional<Pipeline>& pipeline, const wire::Protocol& protocol)
-      : pipeline_(pipeline), protocol_(protocol) {}
+  // `protocol` reads the request and says what is wrong with it. All must outlive this.
+  CountTokens(const Reception& reception, std::optional<Pipeline>& pipeline,
+              const wire::Protocol& protocol)
+      : reception_(reception), pipeline_(pipeline), protocol_(protocol) {}
 
   boost::asio::awaitable<void> answer(http::Request raw, http::ResponseWriter& out) const;
 
  private:
-  Async<int> count(http::Request raw) const;
+  Async<int> count(http::Request raw, const Visitor& visitor) const;
 
+  const Reception& reception_;
   std::optional<Pipeline>& pipeline_;
   const wire::Protocol& protocol_;
 };

@@ -56,7 +56,7 @@ void FileApi::add_to(http::Routes& routes) const {
 }
 
 http::Handler FileApi::handle(Work work) const {
-  return object_handler(editions_, std::bind_front(work, this));
+  return object_handler(reception_, std::bind_front(work, this));
 }
 
 Async<std::string> FileApi::create(http::Request& raw, const Visitor& visitor) const {
@@ -158,7 +158,7 @@ Async<std::string> FileApi::remove(http::Request& raw, const Visitor& visitor) c
 
 net::awaitable<void> FileApi::content(http::Request raw, http::ResponseWriter& out) const {
   co_await net::this_coro::throw_if_cancelled(false);
-  const auto visitor = visitor_of(editions_, raw);
+  const auto visitor = reception_.admit(raw, out);
   const std::function<Result<Opened>()> open = [&]() -> Result<Opened> {
     if (!visitor) return visitor.error();
     auto about = cabinet_->files.find(visitor->tenant, raw.tail, unix_seconds());

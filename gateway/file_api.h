@@ -4,7 +4,6 @@
 // content passes through in pieces both ways.
 #pragma once
 
-#include "gateway/edition.h"
 #include "gateway/files/cabinet.h"
 #include "gateway/files/form.h"
 #include "gateway/http/routes.h"
@@ -20,9 +19,9 @@ namespace spillway {
 class FileApi {
  public:
   // All must outlive it. `cabinet` may still be empty until the listener starts.
-  FileApi(const CurrentEdition& editions, store::DiskThread& disk,
+  FileApi(const Reception& reception, store::DiskThread& disk,
           const std::unique_ptr<files::Cabinet>& cabinet, files::Limits limits)
-      : editions_(editions), disk_(disk), cabinet_(cabinet), limits_(limits) {}
+      : reception_(reception), disk_(disk), cabinet_(cabinet), limits_(limits) {}
 
   // Requires: this outlives the routes.
   void add_to(http::Routes& routes) const;
@@ -47,7 +46,7 @@ class FileApi {
                           const std::function<Result<files::Draft>()>& begin) const;
   Async<SharedDraft> begin_draft(const std::function<Result<files::Draft>()>& begin) const;
 
-  const CurrentEdition& editions_;
+  const Reception& reception_;
   store::DiskThread& disk_;
   const std::unique_ptr<files::Cabinet>& cabinet_;
   const files::Limits limits_;

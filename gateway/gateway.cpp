@@ -169,8 +169,9 @@ class Gateway::House {
   store::DiskThread disk_{"disk"};
   std::optional<Pipeline> pipeline_;
   Models models_;
-  StoredChats stored_chats_{editions_, disk_, kept_.chats};
-  Api surface_{Api::Doors{editions_, pipeline_, models_, stored_chats_, disk_, kept_.responses}};
+  const Reception reception_{editions_, limiter_};
+  StoredChats stored_chats_{reception_, disk_, kept_.chats};
+  Api surface_{Api::Doors{reception_, pipeline_, models_, stored_chats_, disk_, kept_.responses}};
   FileApi file_api_;
   std::optional<BatchRunner> runner_;
   BatchApi batch_api_;
@@ -189,8 +190,8 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
       metrics_(label_sets(*settings), SPILLWAY_VERSION),
       admission_(settings->server.limits.in_flight_max),
       models_(editions_, unix_seconds()),
-      file_api_(editions_, disk_, kept_.cabinet, files_limits(settings->files)),
-      batch_api_({editions_, disk_, kept_.cabinet, kept_.batches, runner_},
+      file_api_(reception_, disk_, kept_.cabinet, files_limits(settings->files)),
+      batch_api_({reception_, disk_, kept_.cabinet, kept_.batches, runner_},
                  names_of(surface_.errands())),
       operations_(sources()),
       admin_routes_(admin_routes()),

@@ -1,7 +1,7 @@
 #include "gateway/models.h"
 
-#include "gateway/object_handler.h"
 #include "gateway/openai/models.h"
+#include "gateway/reception.h"
 #include "gateway/refusal.h"
 
 #include <string>
@@ -32,35 +32,23 @@ std::string owner_of(const config::Settings& settings, const std::string& model)
 }  // namespace
 
 net::awaitable<void> Models::list(http::Request raw, http::ResponseWriter& out) const {
-  const auto edition = editions_.get();
-  auto caller = caller_of(*edition, raw);
-  if (!caller) {
-    co_await refuse(caller.error(), out);
-    co_return;
-  }
+  const auto visitor = visitor_of(editions_, raw);
+  if (!visitor) co_return co_await refuse(visitor.error(), out);
   std::vector<openai::ModelCard> cards;
-  for (const std::string& model : edition->router.models()) {
-    cards.push_back({model, since_, owner_of(*edition->settings, model)});
+  for (const std::string& model : visitor->edition->router.models()) {
+    if (visitor->check_model(model))
+      cards.push_back({model, since_, owner_of(*visitor->edition->settings, model)});
   }
   (void)co_await out.send(200, "application/json", openai::model_list(cards));
 }
 
 net::awaitable<void> Models::retrieve(http::Request raw, http::ResponseWriter& out) const {
-  const auto edition = editions_.get();
-  auto caller = caller_of(*edition, raw);
-  if (!caller) {
-    co_await refuse(caller.error(), out);
-    co_return;
-  }
-  for (const std::string& model : edition->router.models()) {
-    if (model != raw.tail) continue;
-    const openai::ModelCard card{model, since_, owner_of(*edition->settings, model)};
-    (void)co_await out.send(200, "application/json", openai::model_object(card));
-    co_return;
-  }
-  const Error missing{Errc::model_not_found, "the model '" + raw.tail + "' does not exist", "model",
-                      std::nullopt};
-  co_await refuse(missing, out);
+  const auto visitor = visitor_of(editions_, raw);
+  if (!visitor) co_return co_await refuse(visitor.error(), out);
+  const auto known = visitor->check_model(raw.tail);
+  if (!known) co_return co_await refuse(known.error(), out);
+  const openai::ModelCard card{raw.tail, since_, owner_of(*visitor->edition->settings, raw.tail)};
+  (void)co_await out.send(200, "application/json", openai::model_object(card));
 }
 
 }  // namespace spillway

@@ -1,4 +1,4 @@
-// GET /v1/models and GET /v1/models/{id}: what a client may ask for under the edition in force. Any
+// GET /v1/models and GET /v1/models/{id}: what this key may ask for under the edition in force. Any
 // worker thread.
 #pragma once
 

@@ -12,10 +12,10 @@ namespace net = boost::asio;
 
 namespace {
 
-net::awaitable<void> answer(const CurrentEdition& editions, const ObjectWork& work,
-                            http::Request raw, http::ResponseWriter& out) {
+net::awaitable<void> answer(const Reception& reception, const ObjectWork& work, http::Request raw,
+                            http::ResponseWriter& out) {
   co_await net::this_coro::throw_if_cancelled(false);
-  const auto visitor = visitor_of(editions, raw);
+  const auto visitor = reception.admit(raw, out);
   if (!visitor) {
     co_await refuse(visitor.error(), out);
     co_return;
@@ -29,21 +29,6 @@ net::awaitable<void> answer(const CurrentEdition& editions, const ObjectWork& wo
 }
 
 }  // namespace
-
-Result<policy::Caller> caller_of(const Edition& edition, const http::Request& raw) {
-  auto caller = edition.keys.identify(raw.api_key());
-  if (!caller) return caller;
-  auto in_scope = policy::check_scope(*caller, raw.path);
-  if (!in_scope) return in_scope.error();
-  return caller;
-}
-
-Result<Visitor> visitor_of(const CurrentEdition& editions, const http::Request& raw) {
-  const auto edition = editions.get();
-  const auto caller = caller_of(*edition, raw);
-  if (!caller) return caller.error();
-  return Visitor{std::string(caller->tenant()), std::string(caller->name())};
-}
 
 Result<int> page_limit(const http::Request& raw, int usual, int most) {
   const std::string text = raw.parameter("limit");
@@ -63,9 +48,9 @@ Result<bool> newest_first(const http::Request& raw, bool usual) {
   return Error{Errc::invalid_request, "must be asc or desc", "order", std::nullopt};
 }
 
-http::Handler object_handler(const CurrentEdition& editions, ObjectWork work) {
-  return [&editions, work = std::move(work)](http::Request raw, http::ResponseWriter& out) {
-    return answer(editions, work, std::move(raw), out);
+http::Handler object_handler(const Reception& reception, ObjectWork work) {
+  return [&reception, work = std::move(work)](http::Request raw, http::ResponseWriter& out) {
+    return answer(reception, work, std::move(raw), out);
   };
 }
 

@@ -3,24 +3,13 @@
 #pragma once
 
 #include "backends/contract/backend.h"
-#include "gateway/edition.h"
 #include "gateway/http/server.h"
+#include "gateway/reception.h"
 
 #include <functional>
 #include <string>
 
 namespace spillway {
-
-// On whose account a request is.
-struct Visitor {
-  std::string tenant;
-  std::string key_name;
-};
-
-// Whose key the request carries, if that may call its path.
-Result<policy::Caller> caller_of(const Edition& edition, const http::Request& raw);
-
-Result<Visitor> visitor_of(const CurrentEdition& editions, const http::Request& raw);
 
 // The parameters of a page: how many are asked for, `usual` if the client does not say, `most` at
 // most; and in which order.
@@ -30,7 +19,7 @@ Result<bool> newest_first(const http::Request& raw, bool usual);
 // Makes the answer's JSON; both arguments live until it has.
 using ObjectWork = std::function<Async<std::string>(http::Request&, const Visitor&)>;
 
-// Requires: `editions` outlives the handler.
-http::Handler object_handler(const CurrentEdition& editions, ObjectWork work);
+// Requires: `reception` outlives the handler.
+http::Handler object_handler(const Reception& reception, ObjectWork work);
 
 }  // namespace spillway

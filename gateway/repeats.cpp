@@ -1,7 +1,7 @@
 #include "gateway/repeats.h"
 
 #include "config/digest.h"
-#include "gateway/object_handler.h"
+#include "gateway/reception.h"
 #include "gateway/refusal.h"
 
 #include <boost/asio/this_coro.hpp>

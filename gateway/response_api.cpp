@@ -85,7 +85,7 @@ void ResponseApi::add_to(http::Routes& routes) const {
 }
 
 http::Handler ResponseApi::handle(Work work) const {
-  return object_handler(doors_.editions, std::bind_front(work, this));
+  return object_handler(doors_.reception, std::bind_front(work, this));
 }
 
 void ResponseApi::stop() {
@@ -109,7 +109,7 @@ net::awaitable<void> ResponseApi::create(http::Request raw, http::ResponseWriter
     co_await doors_.speak(std::move(raw), out);
     co_return;
   }
-  const auto visitor = visitor_of(doors_.editions, raw);
+  const auto visitor = visitor_of(doors_.reception.editions(), raw);
   if (!visitor) {
     co_await refuse(visitor.error(), out);
     co_return;
@@ -207,7 +207,7 @@ Async<responses::Kept> ResponseApi::find(const http::Request& raw, const Visitor
 
 net::awaitable<void> ResponseApi::retrieve(http::Request raw, http::ResponseWriter& out) const {
   co_await net::this_coro::throw_if_cancelled(false);
-  const auto visitor = visitor_of(doors_.editions, raw);
+  const auto visitor = visitor_of(doors_.reception.editions(), raw);
   if (!visitor) co_return co_await refuse(visitor.error(), out);
   const auto from = first_event(raw);
   if (!from) co_return co_await refuse(from.error(), out);
@@ -273,6 +273,8 @@ Async<std::string> ResponseApi::input_tokens(http::Request& raw, const Visitor& 
   const wire::Call call = call_of(raw, visitor);
   const auto understood = co_await doors_.protocol.understand(call);
   if (!understood) co_return understood.error();
+  const auto known = visitor.check_model(understood->chat->model);
+  if (!known) co_return known.error();
   const auto tokens = doors_.count_tokens(understood->chat);
   if (!tokens) co_return tokens.error();
   co_return R"({"object":"response.input_tokens","input_tokens":)" + std::to_string(*tokens) + "}";

@@ -5,7 +5,6 @@
 #pragma once
 
 #include "gateway/background.h"
-#include "gateway/edition.h"
 #include "gateway/errand.h"
 #include "gateway/http/routes.h"
 #include "gateway/object_handler.h"
@@ -27,7 +26,7 @@ class ResponseApi {
  public:
   // All must outlive it; `speak` answers a client, `errand` whoever asks on its behalf.
   struct Doors {
-    const CurrentEdition& editions;
+    const Reception& reception;
     responses::Archive& archive;
     const responses::ResponsesProtocol& protocol;
     http::Handler speak;

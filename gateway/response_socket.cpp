@@ -2,7 +2,7 @@
 
 #include "gateway/http/request_id.h"
 #include "gateway/http/web_socket.h"
-#include "gateway/object_handler.h"
+#include "gateway/reception.h"
 #include "gateway/refusal.h"
 #include "gateway/responses/events.h"
 #include "gateway/responses/last_turn.h"

@@ -62,7 +62,7 @@ void StoredChats::add_to(http::Routes& routes) const {
 }
 
 http::Handler StoredChats::handle(Work work) const {
-  return object_handler(editions_, std::bind_front(work, this));
+  return object_handler(reception_, std::bind_front(work, this));
 }
 
 Async<void> StoredChats::put(wire::KeptChat chat) {

@@ -4,7 +4,6 @@
 // Its handlers run on any worker; what touches the disk runs on the disk's thread.
 #pragma once
 
-#include "gateway/edition.h"
 #include "gateway/http/routes.h"
 #include "gateway/object_handler.h"
 #include "gateway/store/disk_thread.h"
@@ -18,9 +17,9 @@ namespace spillway {
 class StoredChats final : public wire::ChatShelf {
  public:
   // All must outlive it. `store` may still be empty until the listener starts.
-  StoredChats(const CurrentEdition& editions, store::DiskThread& disk,
+  StoredChats(const Reception& reception, store::DiskThread& disk,
               const std::unique_ptr<stored::ChatStore>& store)
-      : editions_(editions), disk_(disk), store_(store) {}
+      : reception_(reception), disk_(disk), store_(store) {}
 
   // Requires: this outlives the routes.
   void add_to(http::Routes& routes) const;
@@ -39,7 +38,7 @@ class StoredChats final : public wire::ChatShelf {
   http::Handler handle(Work work) const;
   Async<wire::KeptChat> find(const http::Request& raw, const Visitor& visitor) const;
 
-  const CurrentEdition& editions_;
+  const Reception& reception_;
   store::DiskThread& disk_;
   const std::unique_ptr<stored::ChatStore>& store_;
 };

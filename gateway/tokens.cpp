@@ -1,6 +1,5 @@
 #include "gateway/tokens.h"
 
-#include "gateway/object_handler.h"
 #include "gateway/openai/token_text.h"
 #include "gateway/refusal.h"
 
@@ -19,34 +18,39 @@ net::awaitable<void> tell(const Result<std::string>& answer, http::ResponseWrite
 }  // namespace
 
 net::awaitable<void> Tokens::tokenize(http::Request raw, http::ResponseWriter& out) const {
-  const auto answer = tokens_of(raw);
+  const auto answer = tokens_of(raw, out);
   co_await tell(answer, out);
 }
 
 net::awaitable<void> Tokens::detokenize(http::Request raw, http::ResponseWriter& out) const {
-  const auto answer = text_of(raw);
+  const auto answer = text_of(raw, out);
   co_await tell(answer, out);
 }
 
-Result<LocalTarget*> Tokens::asked(const http::Request& raw) const {
-  const auto caller = caller_of(*editions_.get(), raw);
-  if (!caller) return caller.error();
+Result<LocalTarget*> Tokens::local() const {
   if (LocalTarget* const local = pipeline_->doors().local) return local;
   return Error{Errc::model_not_found, "no model is served on this machine", "model", std::nullopt};
 }
 
-Result<std::string> Tokens::tokens_of(http::Request& raw) const {
-  const auto local = asked(raw);
+Result<std::string> Tokens::tokens_of(http::Request& raw, http::ResponseWriter& out) const {
+  const auto visitor = reception_.admit(raw, out);
+  if (!visitor) return visitor.error();
+  const auto local = this->local();
   if (!local) return local.error();
   auto request = openai::parse_tokenize(std::move(raw.body));
   if (!request) return request.error();
+  const std::string& model = (*request)->model;
+  const auto known = model.empty() ? Result<void>() : visitor->check_model(model);
+  if (!known) return known.error();
   const auto tokens = (*local)->prompt(*request);
   if (!tokens) return tokens.error();
   return openai::tokenize_answer(*tokens, (*local)->status().context_max);
 }
 
-Result<std::string> Tokens::text_of(const http::Request& raw) const {
-  const auto local = asked(raw);
+Result<std::string> Tokens::text_of(const http::Request& raw, http::ResponseWriter& out) const {
+  const auto visitor = reception_.admit(raw, out);
+  if (!visitor) return visitor.error();
+  const auto local = this->local();
   if (!local) return local.error();
   const auto tokens = openai::parse_detokenize(raw.body);
   if (!tokens) return tokens.error();

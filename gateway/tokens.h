@@ -2,11 +2,11 @@
 // worker thread.
 #pragma once
 
-#include "gateway/edition.h"
 #include "gateway/http/message.h"
 #include "gateway/http/response_writer.h"
 #include "gateway/local_target.h"
 #include "gateway/pipeline.h"
+#include "gateway/reception.h"
 
 #include <optional>
 #include <string>
@@ -15,21 +15,20 @@ namespace spillway {
 
 class Tokens {
  public:
-  // Without a local target both answer model_not_found. `pipeline` may still be empty, until the
-  // listener starts.
-  Tokens(const CurrentEdition& editions, const std::optional<Pipeline>& pipeline)
-      : editions_(editions), pipeline_(pipeline) {}
+  // Both outlive it. Without a local target both answer model_not_found. `pipeline` may still be
+  // empty, until the listener starts.
+  Tokens(const Reception& reception, const std::optional<Pipeline>& pipeline)
+      : reception_(reception), pipeline_(pipeline) {}
 
   boost::asio::awaitable<void> tokenize(http::Request raw, http::ResponseWriter& out) const;
   boost::asio::awaitable<void> detokenize(http::Request raw, http::ResponseWriter& out) const;
 
  private:
-  Result<std::string> tokens_of(http::Request& raw) const;
-  Result<std::string> text_of(const http::Request& raw) const;
-  // For whom it may ask.
-  Result<LocalTarget*> asked(const http::Request& raw) const;
+  Result<std::string> tokens_of(http::Request& raw, http::ResponseWriter& out) const;
+  Result<std::string> text_of(const http::Request& raw, http::ResponseWriter& out) const;
+  Result<LocalTarget*> local() const;
 
-  const CurrentEdition& editions_;
+  const Reception& reception_;
   const std::optional<Pipeline>& pipeline_;
 };
 

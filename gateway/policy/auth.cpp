@@ -41,6 +41,14 @@ Result<void> check_scope(const Caller& caller, std::string_view path) {
                .message = "This key may not call " + std::string(path) + ": not in its scopes."};
 }
 
+Result<void> check_model(const Caller& caller, std::string_view model) {
+  if (!caller.key || caller.key->models.empty()) return {};
+  const auto& models = caller.key->models;
+  if (std::find(models.begin(), models.end(), model) != models.end()) return {};
+  return Error{Errc::forbidden, "This key may not ask for the model '" + std::string(model) + "'.",
+               "model", std::nullopt};
+}
+
 KeyTable::KeyTable(std::shared_ptr<const config::Settings> settings, const MadeKeys* made)
     : settings_(std::move(settings)), made_(made) {}
 

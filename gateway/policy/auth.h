@@ -37,6 +37,9 @@ class MadeKeys {
 // here (/tokenize, /detokenize) is free.
 Result<void> check_scope(const Caller& caller, std::string_view path);
 
+// `forbidden` if the caller's key names models and this is not among them.
+Result<void> check_model(const Caller& caller, std::string_view model);
+
 // Looks at every character whatever the first difference; only the length of the secret shows in
 // the time it takes.
 bool equal_in_constant_time(std::string_view secret, std::string_view given);

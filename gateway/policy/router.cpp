@@ -46,6 +46,11 @@ Result<Plan> Router::plan(const RequestFacts& request, const FleetFacts& fleet, 
   return Decision(settings_, route->second, **request_class, request, fleet, turn).make(report);
 }
 
+Result<void> Router::check_model(std::string_view asked) const {
+  if (routes_.contains(asked)) return {};
+  return no_such_model(asked);
+}
+
 Error Router::no_such_model(std::string_view asked) const {
   std::string known;
   for (const std::string& model : models_) known += (known.empty() ? "`" : ", `") + model + "`";

@@ -42,6 +42,9 @@ class Router {
   Result<Plan> plan(const RequestFacts& request, const FleetFacts& fleet, Turn turn = Turn::unknown,
                     RuleReport* report = nullptr) const;
 
+  // model_not_found if no client may ask for it; names what exists.
+  Result<void> check_model(std::string_view asked) const;
+
   // Every model name that a client may ask for: aliases first, then served models in the order of
   // the configuration.
   const std::vector<std::string>& models() const { return models_; }

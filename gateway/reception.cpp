@@ -1,0 +1,45 @@
+#include "gateway/reception.h"
+
+#include "gateway/allowance.h"
+
+#include <utility>
+
+namespace spillway {
+namespace {
+
+constexpr std::string_view kCancel = "/cancel";
+
+bool counts(const http::Request& raw) {
+  return raw.method == "POST" && !raw.path.ends_with(kCancel);
+}
+
+}  // namespace
+
+Result<void> Visitor::check_model(std::string_view model) const {
+  const auto allowed = policy::check_model(caller, model);
+  return allowed ? edition->router.check_model(model) : allowed;
+}
+
+Result<Visitor> visitor_of(const CurrentEdition& editions, const http::Request& raw) {
+  Visitor visitor;
+  visitor.edition = editions.get();
+  auto caller = visitor.edition->keys.identify(raw.api_key());
+  if (!caller) return caller.error();
+  const auto in_scope = policy::check_scope(*caller, raw.path);
+  if (!in_scope) return in_scope.error();
+  visitor.caller = std::move(*caller);
+  visitor.tenant = visitor.caller.tenant();
+  visitor.key_name = visitor.caller.name();
+  return visitor;
+}
+
+Result<Visitor> Reception::admit(const http::Request& raw, http::ResponseWriter& out) const {
+  auto visitor = visitor_of(editions_, raw);
+  if (!visitor || !counts(raw)) return visitor;
+  auto pass = admit_errand(limiter_, *visitor->edition->settings, visitor->caller, out);
+  if (!pass) return pass.error();
+  visitor->pass = std::move(*pass);
+  return visitor;
+}
+
+}  // namespace spillway
