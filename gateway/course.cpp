@@ -208,9 +208,15 @@ Async<Opened> Course::attempt(const policy::Candidate& candidate, Way way,
   const Deadline patience = is_last ? deadline_ : patience_with(candidate, now, deadline_);
   const auto request = tab_.affordable(asked(way, delivered));
   const int tokens = tokens_out();
-  auto opened = co_await dispatcher_.open(candidate, edition_, request, receipt_.tenant, patience);
-  if (!opened) co_return opened.error();
+  Unanswered unanswered;
+  auto opened = co_await dispatcher_.open(candidate, edition_, request, receipt_.tenant, patience,
+                                          unanswered);
+  if (!opened) {
+    if (unanswered.at_work) owe(candidate, unanswered);
+    co_return opened.error();
+  }
   note(candidate, receipt_);
+  if (opened->told) bill(*opened->told, receipt_.parts.back());
   if (way == Way::afresh) co_return std::move(*opened);
 
   Part& part = receipt_.parts.back();
@@ -227,6 +233,14 @@ Async<Opened> Course::attempt(const policy::Candidate& candidate, Way way,
   if (fits) co_return another_answer();  // Not its fault.
   if (opened->visit) opened->visit->failed(fits.error());
   co_return fits.error();
+}
+
+// Who was left, or broke off, before its first word bills what it has read.
+void Course::owe(const policy::Candidate& candidate, const Unanswered& unanswered) {
+  Part& part = add_part(candidate, receipt_);
+  part.broken = part.lost = true;
+  if (unanswered.told) return bill(*unanswered.told, part);
+  tab_.suppose(request_->stream, part);
 }
 
 // Passes over what the client has. The first piece is then what comes after it.

@@ -15,7 +15,7 @@ bool is_empty(const Delta& delta) {
 
 Async<Opened> Dispatcher::open(const policy::Candidate& candidate, const Edition& edition,
                                std::shared_ptr<const ChatRequest> request, std::string_view tenant,
-                               Deadline deadline) {
+                               Deadline deadline, Unanswered& unanswered) {
   Opened opened;
   opened.candidate = candidate;
   if (!candidate.local) {
@@ -33,8 +33,10 @@ Async<Opened> Dispatcher::open(const policy::Candidate& candidate, const Edition
 
   while (true) {
     auto piece = co_await opened.stream->next(deadline);
-    if (piece && *piece && is_empty(**piece))
-      continue;  // A provider's role chunk is no answer yet.
+    if (piece && *piece && is_empty(**piece)) {  // A provider's role chunk is no answer yet.
+      if ((*piece)->usage) opened.told = (*piece)->usage;
+      continue;
+    }
     if (piece && *piece) {
       opened.first = std::move(**piece);
       if (opened.visit) opened.visit->answered(request->stream);
@@ -44,6 +46,7 @@ Async<Opened> Dispatcher::open(const policy::Candidate& candidate, const Edition
         piece ? Error{Errc::backend_unavailable, "ended without an answer", "", std::nullopt}
               : piece.error();
     if (opened.visit) opened.visit->failed(error);
+    unanswered = {opened.stream->at_work(), opened.told};
     co_return error;
   }
 }

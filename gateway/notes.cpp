@@ -80,13 +80,18 @@ void note(const policy::RuleReport& rules, Receipt& receipt) {
   receipt.rule = rules.decider;
 }
 
+Part& add_part(const policy::Candidate& asked, Receipt& receipt) {
+  receipt.parts.push_back({.target = std::string(asked.target),
+                           .model = std::string(asked.model),
+                           .local = asked.local});
+  receipt.parts.back().usage.prompt_tokens = receipt.usage.prompt_tokens;
+  return receipt.parts.back();
+}
+
 void note(const policy::Candidate& served_by, Receipt& receipt) {
   const bool is_first = std::all_of(receipt.parts.begin(), receipt.parts.end(),
                                     [](const Part& part) { return part.lost; });
-  receipt.parts.push_back({.target = std::string(served_by.target),
-                           .model = std::string(served_by.model),
-                           .local = served_by.local});
-  receipt.parts.back().usage.prompt_tokens = receipt.usage.prompt_tokens;
+  add_part(served_by, receipt);
   if (!is_first) return;
   receipt.target = served_by.target;
   receipt.model_served = served_by.model;

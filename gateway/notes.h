@@ -21,6 +21,9 @@ void note(const policy::Plan& plan, const policy::RequestFacts& facts,
           const policy::FleetFacts& fleet, Receipt& receipt);
 void note(const policy::RuleReport& rules, Receipt& receipt);
 
+// A target is to be paid, whatever it gave.
+Part& add_part(const policy::Candidate& asked, Receipt& receipt);
+
 // A target begins to answer, or goes on where another broke off.
 void note(const policy::Candidate& served_by, Receipt& receipt);
 

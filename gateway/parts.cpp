@@ -30,14 +30,17 @@ int delivered_tokens(const Part& part) {
 
 }  // namespace
 
+void bill(const Usage& usage, Part& part) {
+  if (!is_plausible(usage)) return;
+  part.usage = usage;
+  part.usage_told = true;
+}
+
 void count(const Delta& delta, Part& part) {
   if (!delta.text.empty() || !delta.reasoning.empty() || !delta.extra.empty()) ++part.pieces;
   part.bytes += delta.text.size() + delta.reasoning.size() + delta.extra.size();
   part.tokens = std::min(kTokensMax, part.tokens + std::clamp(delta.tokens, 0, kTokensMax));
-  if (delta.usage && is_plausible(*delta.usage)) {
-    part.usage = *delta.usage;
-    part.usage_told = true;
-  }
+  if (delta.usage) bill(*delta.usage, part);
   if (!part.usage_told) part.usage.completion_tokens = part.tokens;
 }
 
@@ -49,7 +52,8 @@ int tokens_passed(const Part& part) {
 
 void settle(Part& part) {
   if (part.usage_told || part.local) return;
-  part.usage.completion_tokens = std::max(part.pieces, by_bytes(part.bytes + kBytesPerToken - 1));
+  const int passed = std::max(part.pieces, by_bytes(part.bytes + kBytesPerToken - 1));
+  part.usage.completion_tokens = std::max(part.usage.completion_tokens, passed);
 }
 
 int tokens_of(const std::vector<Part>& parts) {
@@ -61,9 +65,11 @@ int tokens_of(const std::vector<Part>& parts) {
 Usage answer_of(const std::vector<Part>& parts) {
   Usage answer;
   if (parts.empty()) return answer;
-  answer.prompt_tokens = parts.front().usage.prompt_tokens;
-  answer.cached_tokens = parts.front().usage.cached_tokens;
-  answer.cache_written_tokens = parts.front().usage.cache_written_tokens;
+  const auto got = std::find_if(parts.begin(), parts.end(), [](const Part& p) { return !p.lost; });
+  const Usage& first = (got == parts.end() ? parts.front() : *got).usage;
+  answer.prompt_tokens = first.prompt_tokens;
+  answer.cached_tokens = first.cached_tokens;
+  answer.cache_written_tokens = first.cache_written_tokens;
   for (const Part& part : parts) {
     if (part.lost) continue;
     answer.completion_tokens += delivered_tokens(part);

@@ -29,7 +29,10 @@ struct Part {
   std::int64_t cost_nano_usd = 0;
 };
 
-// A piece passes. A count of tokens that no model could give is not believed.
+// What the target says it bills. A count of tokens that no model could give is not believed.
+void bill(const Usage& usage, Part& part);
+
+// A piece passes.
 void count(const Delta& delta, Part& part);
 
 // Exact where the target counts them. Else a piece is a token, unless the pieces are so short that

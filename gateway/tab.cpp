@@ -159,6 +159,12 @@ bool Tab::may_go_on(const Part& part) const {
   return !affordable_ || passed - part.repeated_tokens <= *affordable_;
 }
 
+void Tab::suppose(bool streamed, Part& part) const {
+  if (!hard_) return;
+  part.usage.prompt_tokens = prompt_tokens_;
+  if (!streamed) part.usage.completion_tokens = affordable_.value_or(0);
+}
+
 std::string Tab::warning() { return account_ ? account_->warning(payer_) : std::string(); }
 
 void Tab::price(Receipt& receipt) const {

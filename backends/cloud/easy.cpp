@@ -34,12 +34,12 @@ void set_security(void* handle, const Upstream& upstream) {
 
 }  // namespace
 
-Easy::Easy(const Upstream& upstream, Callback on_header, Callback on_body)
-    : handle_(curl_easy_init()) {
+Easy::Easy(const Upstream& upstream, const Callbacks& callbacks) : handle_(curl_easy_init()) {
   if (handle_ == nullptr) throw std::bad_alloc();
   set_up(upstream);
-  set(handle_, CURLOPT_HEADERFUNCTION, on_header);
-  set(handle_, CURLOPT_WRITEFUNCTION, on_body);
+  set(handle_, CURLOPT_PREREQFUNCTION, callbacks.on_request);
+  set(handle_, CURLOPT_HEADERFUNCTION, callbacks.on_header);
+  set(handle_, CURLOPT_WRITEFUNCTION, callbacks.on_body);
 }
 
 Easy::~Easy() {
@@ -74,6 +74,7 @@ void Easy::arm(const std::string& url, const std::string& body, void* self) {
   set(handle_, CURLOPT_URL, url.c_str());
   set(handle_, CURLOPT_POSTFIELDS, body.c_str());
   set(handle_, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
+  set(handle_, CURLOPT_PREREQDATA, self);
   set(handle_, CURLOPT_HEADERDATA, self);
   set(handle_, CURLOPT_WRITEDATA, self);
   set(handle_, CURLOPT_PRIVATE, self);

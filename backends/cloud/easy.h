@@ -17,9 +17,14 @@ class Easy {
  public:
   // libcurl's shape: bytes, 1, count, the pointer given to `arm`; returns the count taken.
   using Callback = std::size_t (*)(char*, std::size_t, std::size_t, void*);
+  struct Callbacks {
+    int (*on_request)(void*, char*, char*, int, int);  // Connected: the request goes out now.
+    Callback on_header;
+    Callback on_body;
+  };
 
   // Throws std::bad_alloc if libcurl cannot make one, std::runtime_error if it lacks an option.
-  Easy(const Upstream& upstream, Callback on_header, Callback on_body);
+  Easy(const Upstream& upstream, const Callbacks& callbacks);
   ~Easy();
   Easy(const Easy&) = delete;
   Easy& operator=(const Easy&) = delete;

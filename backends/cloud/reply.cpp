@@ -129,8 +129,14 @@ void Reply::fail(std::string_view cause) {
   settle(unavailable(teller_, cause));
 }
 
+void Reply::broke(std::string_view cause) {
+  if (!answering()) bridge_->at_work(false);
+  fail(cause);
+}
+
 bool Reply::settle(Error error) {
   settled_ = true;
+  if (answering() && !head_.ok()) bridge_->at_work(false);
   place_.give_back();
   bridge_->fail(std::move(error));
   return false;

@@ -35,6 +35,11 @@ class Reply {
   // It did not.
   void fail(std::string_view cause);
 
+  // The request goes out: from now on the provider may bill it, unless it refuses it.
+  void sent() { bridge_->at_work(true); }
+  // The connection broke. Where nothing has been answered by then, nothing was begun.
+  void broke(std::string_view cause);
+
   bool settled() const { return settled_; }
   bool answering() const { return head_.status() != 0; }
   std::uint64_t pieces() const { return pieces_; }  // Deltas so far.

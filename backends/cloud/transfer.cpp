@@ -47,7 +47,7 @@ Transfer::~Transfer() {
 }
 
 std::unique_ptr<Easy> Transfer::make_handle(const Upstream& upstream) {
-  return std::make_unique<Easy>(upstream, &on_header, &on_body);
+  return std::make_unique<Easy>(upstream, Easy::Callbacks{&on_request, &on_header, &on_body});
 }
 
 void* Transfer::arm(TimePoint now, TimePoint& earliest_due) {
@@ -77,6 +77,11 @@ bool Transfer::resume(TimePoint now) {
 void Transfer::heard(TimePoint now) {
   heard_at_ = now;
   *earliest_due_ = std::min(*earliest_due_, due());
+}
+
+int Transfer::on_request(void* self, char*, char*, int, int) {
+  static_cast<Transfer*>(self)->reply_.sent();
+  return CURL_PREREQFUNC_OK;
 }
 
 std::size_t Transfer::on_header(char* bytes, std::size_t, std::size_t count, void* self) {
@@ -137,7 +142,7 @@ void Transfer::complete(int code) {
   if (code == CURLE_OPERATION_TIMEDOUT) {
     return reply_.fail(within("no connection", plan_.upstream->timeouts.connect));
   }
-  reply_.fail(cause_of(static_cast<CURLcode>(code), reply_.answering()));
+  reply_.broke(cause_of(static_cast<CURLcode>(code), reply_.answering()));
 }
 
 }  // namespace spillway::cloud

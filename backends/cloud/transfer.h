@@ -63,6 +63,7 @@ class Transfer {
   void fail(std::string_view cause) { reply_.fail(cause); }
 
  private:
+  static int on_request(void* self, char*, char*, int, int);
   static std::size_t on_header(char* bytes, std::size_t, std::size_t count, void* self);
   static std::size_t on_body(char* bytes, std::size_t, std::size_t count, void* self);
   std::size_t take_body(std::string_view bytes);

@@ -36,6 +36,9 @@ class TokenStream {
   // True if `next` would answer without waiting: what lets several pieces share one write to the
   // client.
   virtual bool ready() = 0;
+
+  // The target has the request and has not refused it: who bills may bill it, whatever came back.
+  virtual bool at_work() const = 0;
 };
 
 // How a request is to be answered.

@@ -22,6 +22,7 @@ class BridgeStream final : public TokenStream {
 
   Async<std::optional<Delta>> next(Deadline deadline) override { return bridge_->next(deadline); }
   bool ready() override { return bridge_->ready(); }
+  bool at_work() const override { return bridge_->at_work(); }
 
  private:
   std::shared_ptr<Bridge> bridge_;

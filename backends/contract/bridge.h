@@ -13,6 +13,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <deque>
 #include <functional>
@@ -34,10 +35,12 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
   void fail(Error error);  // As finish, but `next` returns this error.
   bool full();             // True asks for `on_room` once half of the queue has been taken.
   bool abandoned() const;  // The consumer has gone: stop the work.
+  void at_work(bool works) { at_work_.store(works, std::memory_order_relaxed); }
 
   // Consumer side; the executor's thread only.
   Async<std::optional<Delta>> next(Deadline deadline);
-  bool ready();    // `next` would not wait.
+  bool ready();  // `next` would not wait.
+  bool at_work() const { return at_work_.load(std::memory_order_relaxed); }
   void abandon();  // Idempotent.
 
  private:
@@ -53,6 +56,7 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
   const std::size_t capacity_;
   const std::function<void()> on_room_;
 
+  std::atomic<bool> at_work_ = false;
   mutable std::mutex mutex_;
   std::deque<Delta> queue_;
   State state_ = State::open;

@@ -39,6 +39,20 @@ TEST(Parts, AUsageThatNoModelCouldHaveIsNotBelieved) {
   }
 }
 
+TEST(Parts, WhatWasReckonedForAnAnswerThatNeverCameStays) {
+  Part unheard{.target = "a", .usage = {.prompt_tokens = 50, .completion_tokens = 20}};
+  settle(unheard);
+  EXPECT_EQ(unheard.usage.completion_tokens, 20);
+}
+
+TEST(Parts, ThePromptIsThatOfWhoGaveTheAnswer) {
+  Part unheard{.target = "a", .usage = {.prompt_tokens = 50}, .lost = true};
+  Part whole = passed({"one"});
+  whole.usage.prompt_tokens = 48;
+  EXPECT_EQ(answer_of({unheard, whole}).prompt_tokens, 48);
+  EXPECT_EQ(answer_of({unheard}).prompt_tokens, 50);
+}
+
 TEST(Parts, TheClientsUsageCountsWhatItGotOnce) {
   Part broken = passed({"one", " two"});
   broken.broken = true;

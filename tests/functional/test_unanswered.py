@@ -1,0 +1,99 @@
+"""Who has the request bills the prompt, though no word of the answer came: it is booked, and no budget is got around."""
+import http.client
+import json
+import sqlite3
+import time
+import urllib.parse
+
+import openai
+import pytest
+
+import configs
+from processes import KEY, wait_until
+
+PROMPT = "word " * 4000
+PRICE = 2_000  # Nano-USD a token, both ways.
+
+
+def house(start_gateway, tmp_path, urls, budget=None, **timeouts):
+    targets = {name: configs.provider(url, name, **timeouts) for name, url in urls.items()}
+    more = {"tenants": {"test": {"budget": budget}}} if budget else {}
+    config = configs.gateway(targets, classes={"all": {"spill": "always"}}, default_class="all", **more)
+    config["server"]["state"] = str(tmp_path / "state")
+    return start_gateway(config)
+
+
+def book(tmp_path):
+    with sqlite3.connect(f"file:{tmp_path}/state/ledger.sqlite?mode=ro", uri=True) as database:
+        return database.execute("SELECT target, prompt, completion, amount, estimated FROM entries ORDER BY prompt").fetchall()
+
+
+def silent(asked):
+    """It reads the request and says nothing until its client has gone."""
+    return lambda handler: handler.wait_until_left()
+
+
+def ask_and_leave(gateway, upstream, stream):
+    """One request, left when the provider has it."""
+    seen = len(upstream.asked)
+    body = json.dumps({"model": "auto", "stream": stream, "max_tokens": 50, "messages": [{"role": "user", "content": PROMPT}]})
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(gateway.api).netloc)
+    connection.request("POST", "/v1/chat/completions", body,
+                       {"content-type": "application/json", "authorization": f"Bearer {KEY}"})
+    wait_until(lambda: len(upstream.asked) > seen, what="the provider has the request")
+    connection.close()
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_who_leaves_before_the_first_word_pays_for_the_prompt(start_upstream, start_gateway, tmp_path, stream):
+    upstream = start_upstream(silent)
+    gateway = house(start_gateway, tmp_path, {"cloud": upstream.base_url})
+    ask_and_leave(gateway, upstream, stream)
+    target, prompt, completion, amount, estimated = wait_until(lambda: book(tmp_path), what="the entry")[0]
+    assert target == "cloud" and 4000 < prompt < 6000 and completion == 0 and amount == prompt * PRICE and estimated
+
+
+def test_who_is_given_up_is_paid_beside_who_answers(start_upstream, start_gateway, client_of, tmp_path):
+    upstream = start_upstream(silent)
+    quick = start_upstream(lambda asked: {
+        "id": "x", "object": "chat.completion", "created": 1, "model": "up", "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 4009, "completion_tokens": 2, "total_tokens": 4011}})
+    gateway = house(start_gateway, tmp_path, {"slow": upstream.base_url, "quick": quick.base_url},
+                    timeouts={"first_token": "300ms", "total": "300ms"})
+    answer = client_of(gateway).chat.completions.create(model="auto", messages=[{"role": "user", "content": PROMPT}], max_tokens=5)
+    assert answer.choices[0].message.content == "Hello" and answer.usage.prompt_tokens == 4009
+    rows = {row[0]: row[1:] for row in wait_until(lambda: len(book(tmp_path)) == 2 and book(tmp_path), what="two entries")}
+    assert rows["quick"] == (4009, 2, 4011 * PRICE, 0)
+    assert rows["slow"][1] == 0 and rows["slow"][2] == rows["slow"][0] * PRICE and rows["slow"][3] == 1
+
+
+@pytest.mark.parametrize("refusal", [(400, {"error": {"message": "no"}}), (429, {"error": {"message": "later"}}),
+                                     (500, {"error": {"message": "oops"}})], ids=lambda one: str(one[0]))
+def test_who_refuses_or_cannot_be_reached_bills_nothing(start_upstream, start_gateway, client_of, tmp_path, refusal):
+    upstream = start_upstream(lambda asked: refusal)
+    gone = start_upstream(silent)
+    gone.end()
+    gateway = house(start_gateway, tmp_path, {"cloud": upstream.base_url, "gone": gone.base_url})
+    with pytest.raises(openai.APIStatusError):
+        client_of(gateway, max_retries=0).chat.completions.create(
+            model="auto", messages=[{"role": "user", "content": PROMPT}], max_tokens=5)
+    time.sleep(0.2)
+    assert not book(tmp_path)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_leaving_early_does_not_get_past_a_hard_budget(start_upstream, start_gateway, client_of, tmp_path, stream):
+    upstream = start_upstream(silent)
+    gateway = house(start_gateway, tmp_path, {"cloud": upstream.base_url}, budget={"month": "0.15usd", "hard": True})
+    client = client_of(gateway, max_retries=0)
+
+    def refused():
+        with pytest.raises(openai.APIError) as error:
+            client.chat.completions.create(model="auto", messages=[{"role": "user", "content": PROMPT}], max_tokens=50, timeout=0.3)
+        return isinstance(error.value, openai.RateLimitError)
+
+    wait_until(refused, what="the end of the budget")
+    billed = sum(len(asked.json["messages"][0]["content"].split()) for asked in upstream.asked) * PRICE
+    assert 2 <= len(upstream.asked) and billed <= 150_000_000
+    assert stream or billed <= sum(row[3] for row in book(tmp_path)) <= 150_000_000
