@@ -22,12 +22,14 @@ const std::vector<Row<Key>> kKeyRows = {
     {{.key = "class",
       .kind = Kind::text,
       .fallback_sentence = "the matchers of the classes decide",
-      .sentence = "The class of this key's requests that name none themselves."},
+      .sentence = "The class of this key's requests that choose none, by header or service_tier."},
      field<&Key::default_class>()},
     {{.key = "may_name",
       .kind = Kind::names,
       .fallback_sentence = "all classes",
-      .sentence = "The classes that this key's x-spillway-class header may name."},
+      .sentence =
+          "The classes that this key's requests may choose, by their x-spillway-class header or "
+          "their service_tier, beside its own."},
      field<&Key::classes>()},
     {{.key = "local_only",
       .kind = Kind::flag,

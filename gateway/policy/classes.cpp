@@ -41,6 +41,25 @@ const RequestClass* find(const config::Settings& settings, std::string_view name
   return nullptr;
 }
 
+// Whether the client may choose it: what its key names, and the key's own.
+bool may_choose(const RequestFacts& request, const RequestClass& request_class) {
+  const config::Key* const key = request.key;
+  return !key || fits(key->classes, request_class.name) || key->default_class == request_class.name;
+}
+
+// The class that serves the tier asked for; null: none was, or none that this key may choose.
+const RequestClass* of_tier(const config::Settings& settings, const RequestFacts& request) {
+  const std::string_view tier = request.service_tier;
+  if (tier.empty() || tier == "auto" || tier == "default") return nullptr;
+  for (const RequestClass& each : settings.policy.classes) {
+    for (const ClassMatch& match : each.match) {
+      if (!match.service_tiers.empty() && matches(match, request) && may_choose(request, each))
+        return &each;
+    }
+  }
+  return nullptr;
+}
+
 Result<const RequestClass*> named_by_header(const config::Settings& settings,
                                             const RequestFacts& request) {
   const RequestClass* request_class = find(settings, request.class_header);
@@ -53,8 +72,7 @@ Result<const RequestClass*> named_by_header(const config::Settings& settings,
                  .message = "x-spillway-class names no class. There are: " + known + ".",
                  .param = "x-spillway-class"};
   }
-  const bool bounded = request.key && !request.key->classes.empty();
-  if (bounded && !lists(request.key->classes, request.class_header)) {
+  if (!may_choose(request, *request_class)) {
     return Error{.code = Errc::forbidden,
                  .message = "This key may not choose the class " + request_class->name + ".",
                  .param = "x-spillway-class"};
@@ -73,11 +91,14 @@ Result<const RequestClass*> class_of(const config::Settings& settings,
                                      const RequestFacts& request) {
   if (!request.class_header.empty()) return named_by_header(settings, request);
   if (request.key && !request.key->default_class.empty()) {
+    if (const RequestClass* asked = of_tier(settings, request)) return asked;
     if (const RequestClass* own = find(settings, request.key->default_class)) return own;
   }
   for (const RequestClass& request_class : settings.policy.classes) {
     for (const ClassMatch& match : request_class.match) {
-      if (matches(match, request)) return &request_class;
+      const bool by_tier = !match.service_tiers.empty();
+      if (matches(match, request) && (!by_tier || may_choose(request, request_class)))
+        return &request_class;
     }
   }
   const RequestClass* fallback = find(settings, settings.policy.default_class);

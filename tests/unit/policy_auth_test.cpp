@@ -146,10 +146,13 @@ TEST(Classes, TheFirstWhoseMatchersAllFit) {
             "enterprise");
 }
 
-TEST(Classes, AKeysOwnClassBeatsTheMatchersAndTheHeaderBeatsBoth) {
+TEST(Classes, AKeysOwnClassBeatsTheMatchersATierBeatsThatAndTheHeaderBeatsAll) {
   const config::Settings settings = with_classes();
   const config::Key key{.name = "gold", .default_class = "quiet"};
-  EXPECT_EQ(class_name(settings, {.service_tier = "flex", .key = &key}), "quiet");
+  EXPECT_EQ(class_name(settings, {.model = "nightly", .key = &key}), "quiet");
+  for (const char* tier : {"", "auto", "default", "priority"})
+    EXPECT_EQ(class_name(settings, {.service_tier = tier, .key = &key}), "quiet") << tier;
+  EXPECT_EQ(class_name(settings, {.service_tier = "flex", .key = &key}), "batch");
   EXPECT_EQ(
       class_name(settings, {.service_tier = "flex", .class_header = "enterprise", .key = &key}),
       "enterprise");
@@ -165,6 +168,17 @@ TEST(Classes, TheHeaderIsBoundedByTheKey) {
   EXPECT_EQ(unknown.error().code, Errc::invalid_request);
   EXPECT_EQ(unknown.error().param, "x-spillway-class");
   EXPECT_NE(unknown.error().message.find("enterprise, batch"), std::string::npos);
+}
+
+TEST(Classes, ATierIsBoundedByTheKeyAndServedAsIfNoneHadBeenAskedFor) {
+  const config::Settings settings = with_classes();
+  const config::Key bound{.name = "silver", .default_class = "quiet", .classes = {"enterprise"}};
+  EXPECT_EQ(class_name(settings, {.service_tier = "flex", .key = &bound}), "quiet");
+  const config::Key no_own{.name = "silver", .classes = {"enterprise"}};
+  EXPECT_EQ(class_name(settings, {.service_tier = "flex", .key = &no_own}), "interactive");
+  const config::Key its_own{.name = "tin", .default_class = "batch", .classes = {"quiet"}};
+  EXPECT_EQ(class_name(settings, {.service_tier = "flex", .key = &its_own}), "batch");
+  EXPECT_EQ(class_name(settings, {.class_header = "batch", .key = &its_own}), "batch");
 }
 
 TEST(Classes, WithoutAnyConfiguredThereIsABuiltInOne) {
