@@ -124,6 +124,7 @@ struct Idempotency {
 struct Batches {
   std::string request_class;            // Empty: as each line's own words have it.
   int concurrency = 32;                 // Lines at once, all batches together.
+  int pending_max = 100;                // Batches of a tenant that have not ended.
   Milliseconds window{24 * 3'600'000};  // A batch's time, whatever window its client names.
   bool operator==(const Batches&) const = default;
 };

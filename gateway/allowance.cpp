@@ -45,16 +45,17 @@ int answer_tokens(const policy::RequestFacts& facts) {
       .value_or(policy::kCompletionTokensAssumed);
 }
 
-Result<account::Pass> enter(account::Limiter& limiter, const config::Settings& settings,
-                            const policy::Caller& caller, account::Subject model,
-                            std::int64_t tokens, http::ResponseWriter& out) {
+Result<account::Pass> enter(account::Limiter& limiter, account::Pool pool,
+                            const config::Settings& settings, const policy::Caller& caller,
+                            account::Subject model, std::int64_t tokens,
+                            http::ResponseWriter& out) {
   const account::Subjects subjects = {{
       {caller.name(), caller.key ? &caller.key->limits : nullptr},
       {caller.tenant(), limits_of(settings.tenants, caller.tenant())},
       model,
   }};
   account::Standing standing;
-  auto pass = limiter.enter(subjects, tokens, SteadyClock::now(), standing);
+  auto pass = limiter.enter(pool, subjects, tokens, SteadyClock::now(), standing);
   tell(standing.requests, "requests", out);
   tell(standing.tokens, "tokens", out);
   return pass;
@@ -62,20 +63,20 @@ Result<account::Pass> enter(account::Limiter& limiter, const config::Settings& s
 
 }  // namespace
 
-Result<account::Pass> admit(account::Limiter& limiter, const config::Settings& settings,
-                            const policy::Caller& caller, const policy::RequestFacts& facts,
-                            http::ResponseWriter& out) {
+Result<account::Pass> admit(account::Limiter& limiter, account::Pool pool,
+                            const config::Settings& settings, const policy::Caller& caller,
+                            const policy::RequestFacts& facts, http::ResponseWriter& out) {
   auto allowed = policy::check_scope(caller, facts.endpoint);
   if (allowed) allowed = policy::check_model(caller, facts.model);
   if (!allowed) return allowed.error();
   const account::Subject model{facts.model, limits_of(settings.model_limits, facts.model)};
-  return enter(limiter, settings, caller, model,
+  return enter(limiter, pool, settings, caller, model,
                std::int64_t{facts.prompt_tokens} + answer_tokens(facts), out);
 }
 
 Result<account::Pass> admit_errand(account::Limiter& limiter, const config::Settings& settings,
                                    const policy::Caller& caller, http::ResponseWriter& out) {
-  return enter(limiter, settings, caller, account::Subject{}, 0, out);
+  return enter(limiter, account::Pool::waited_for, settings, caller, account::Subject{}, 0, out);
 }
 
 bool stays_here(const account::Account* account, const config::Settings& settings) {

@@ -15,9 +15,9 @@ namespace spillway {
 
 // forbidden: not this model; rate_limited: not now. The limits are told in x-ratelimit-* headers
 // either way. What the arguments point to outlives the Pass.
-Result<account::Pass> admit(account::Limiter& limiter, const config::Settings& settings,
-                            const policy::Caller& caller, const policy::RequestFacts& facts,
-                            http::ResponseWriter& out);
+Result<account::Pass> admit(account::Limiter& limiter, account::Pool pool,
+                            const config::Settings& settings, const policy::Caller& caller,
+                            const policy::RequestFacts& facts, http::ResponseWriter& out);
 
 // The same for what asks no model: a request of the key and of its tenant.
 Result<account::Pass> admit_errand(account::Limiter& limiter, const config::Settings& settings,

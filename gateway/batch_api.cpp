@@ -38,9 +38,12 @@ Async<std::string> BatchApi::create(http::Request& raw, const Visitor& visitor) 
   asked->tenant = visitor.tenant;
   asked->key_name = visitor.key_name;
   asked->created = unix_seconds();
-  const auto window = visitor.edition->settings->batch.window;
-  asked->expires = asked->created + std::chrono::ceil<std::chrono::seconds>(window).count();
-  const std::function<Result<batch::Batch>()> work = [&] { return keep(*asked); };
+  const config::Batches& settings = visitor.edition->settings->batch;
+  asked->expires =
+      asked->created + std::chrono::ceil<std::chrono::seconds>(settings.window).count();
+  const std::function<Result<batch::Batch>()> work = [&] {
+    return keep(*asked, settings.pending_max);
+  };
   auto made = co_await doors_.disk.run(work);
   if (!made) co_return made.error();
   std::string told = batch::batch_object(*made);
@@ -60,7 +63,16 @@ Result<void> BatchApi::check_class(const Visitor& visitor) const {
 }
 
 // On the disk's thread.
-Result<batch::Batch> BatchApi::keep(batch::Batch asked) const {
+Result<batch::Batch> BatchApi::keep(batch::Batch asked, int pending_max) const {
+  const auto pending = doors_.batches->pending(asked.tenant);
+  if (!pending) return pending.error();
+  if (*pending >= pending_max) {
+    return invalid(Errc::rate_limited,
+                   std::to_string(*pending) +
+                       " batches have not ended, as many as may be: wait for "
+                       "one of them or cancel it",
+                   "");
+  }
   auto& files = doors_.cabinet->files;
   const auto input = files.find(asked.tenant, asked.input_file, asked.created);
   if (!input && input.error().code == Errc::not_found)

@@ -45,7 +45,7 @@ class BatchApi {
 
   http::Handler handle(Work work) const;
   Result<void> check_class(const Visitor& visitor) const;
-  Result<batch::Batch> keep(batch::Batch asked) const;
+  Result<batch::Batch> keep(batch::Batch asked, int pending_max) const;
 
   const Doors doors_;
   const std::vector<std::string> endpoints_;

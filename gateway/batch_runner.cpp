@@ -183,6 +183,7 @@ Result<void> BatchRunner::hand_over(const std::string& id) {
   }
   if (!done) return done;
   const auto ended = doors_.batches.end(id, unix_seconds());
+  (void)doors_.cabinet.files.expire(unix_seconds());  // Its input may have waited for this.
   if (!ended) return ended.error();
   return {};
 }

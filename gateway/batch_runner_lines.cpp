@@ -112,7 +112,7 @@ net::awaitable<void> BatchRunner::run_line(std::shared_ptr<Work> work, batch::Li
     LineWriter answer;
     http::Request raw = request_of(work->about, line, text, terms);
     std::string id = raw.id;
-    OnBehalf whose{work->about.tenant, work->about.key_name};
+    OnBehalf whose{work->about.tenant, work->about.key_name, true};
     auto asking = ask(std::move(whose), std::move(raw), answer);
     co_await std::move(asking);
     if (answer.status() != 200 && over(*work)) co_return;

@@ -16,6 +16,7 @@ namespace spillway {
 struct OnBehalf {
   std::string tenant;
   std::string key_name;
+  bool in_a_batch = false;
 };
 
 using Errand =

@@ -34,6 +34,14 @@ Result<void> take(Result<Part> opened, auto& place) {
   return {};
 }
 
+// A batch's input takes its tenant's room until the batch has ended, also if it is deleted before.
+void keep_inputs(batch::BatchStore& batches, files::FileStore& files) {
+  files.keep_while([&batches](std::string_view id) {
+    const auto uses = batches.uses(id);
+    return !uses || *uses;
+  });
+}
+
 }  // namespace
 
 files::Limits files_limits(const config::Files& settings) {
@@ -49,6 +57,7 @@ Result<void> KeptState::open(const config::Settings& settings,
   auto done = take(store::Directory::open(settings.server.state), directory);
   if (done) done = take(files::Cabinet::open(*directory, files_limits(settings.files)), cabinet);
   if (done) done = take(batch::BatchStore::open(*directory), batches);
+  if (done) keep_inputs(*batches, cabinet->files);
   if (done) done = take(stored::ChatStore::open(directory->file("chats.db")), chats);
   if (done) done = take(open_responses(*directory, settings.responses), responses);
   if (done) done = take(account::KeyRing::open(directory->file("keys.sqlite")), keys);

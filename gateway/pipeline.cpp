@@ -45,6 +45,7 @@ struct Pipeline::Exchange {
   Receipt receipt;
   policy::Caller caller;
   wire::Asked asked;  // Once the body has been understood.
+  account::Pool pool = account::Pool::waited_for;
   account::Pass pass;
   std::optional<Tab> tab;
 };
@@ -63,6 +64,7 @@ net::awaitable<void> Pipeline::serve_as(OnBehalf whose, const wire::Protocol& pr
   // A vanished client is a value, so that account() always runs.
   co_await net::this_coro::throw_if_cancelled(false);
   Exchange exchange(doors_.editions, protocol, std::move(raw), out);
+  if (whose.in_a_batch) exchange.pool = account::Pool::batches;
   const auto caller = exchange.edition->keys.named(whose.key_name, whose.tenant);
   co_await serve(exchange, caller);
 }
@@ -114,7 +116,8 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   policy::RequestFacts facts = facts_of(exchange.raw, exchange.caller, *request);
   measure_prompt(edition, doors_.local, request, receipt.tenant, facts);
   if (stays_here(doors_.account, *edition.settings)) facts.local_only = true;
-  auto pass = admit(doors_.limiter, *edition.settings, exchange.caller, facts, exchange.out);
+  auto pass =
+      admit(doors_.limiter, exchange.pool, *edition.settings, exchange.caller, facts, exchange.out);
   if (!pass) co_return pass.error();
   exchange.pass = std::move(*pass);  // Gives its places back when the exchange is over.
 

@@ -86,8 +86,8 @@ void Pass::used(std::int64_t tokens) {
 Limiter::Limiter() = default;
 Limiter::~Limiter() = default;
 
-State& Limiter::state(Limited whose, std::string_view name) {
-  States& states = states_[static_cast<std::size_t>(whose)];
+State& Limiter::state(Pool pool, Limited whose, std::string_view name) {
+  States& states = states_[static_cast<std::size_t>(pool)][static_cast<std::size_t>(whose)];
   {
     const std::shared_lock lock(mutex_);
     const auto found = states.find(name);
@@ -130,14 +130,14 @@ std::optional<Error> Limiter::take(Pass& pass, LimitKind kind, const Subjects& s
   return std::nullopt;
 }
 
-Result<Pass> Limiter::enter(const Subjects& subjects, std::int64_t tokens, TimePoint now,
+Result<Pass> Limiter::enter(Pool pool, const Subjects& subjects, std::int64_t tokens, TimePoint now,
                             Standing& standing) {
   Pass pass;
   std::optional<Error> refusal;
   LimitKind at = LimitKind::concurrency;
   for (std::size_t i = 0; i < subjects.size(); ++i) {
     if (!subjects[i].limits || *subjects[i].limits == config::Limits{}) continue;
-    State& state = this->state(static_cast<Limited>(i), subjects[i].name);
+    State& state = this->state(pool, static_cast<Limited>(i), subjects[i].name);
     const int others = state.under_way.fetch_add(1, std::memory_order_relaxed);
     pass.places_[i] = {&state, subjects[i].limits};
     const int limit = subjects[i].limits->concurrency;

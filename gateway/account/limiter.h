@@ -24,6 +24,9 @@
 namespace spillway::account {
 
 enum class Limited { key, tenant, model };
+// Batches have the same limits as who waits for an answer, and are counted apart from it.
+enum class Pool { waited_for, batches };
+constexpr std::size_t kPools = 2;
 enum class LimitKind { requests, tokens, concurrency };
 constexpr std::size_t kLimitKinds = 3;
 std::string_view name_of(LimitKind kind);
@@ -82,23 +85,23 @@ class Limiter {
   Limiter();
   ~Limiter();
 
-  // A request of so many tokens, as far as is known. rate_limited, with the exact time after which
-  // it can help to ask again, if any of the limits is reached; then nothing is counted. `standing`
-  // is told either way.
-  Result<Pass> enter(const Subjects& subjects, std::int64_t tokens, TimePoint now,
+  // A request of so many tokens, as far as is known, in that pool. rate_limited, with the exact
+  // time after which it can help to ask again, if any of the limits is reached; then nothing is
+  // counted. `standing` is told either way.
+  Result<Pass> enter(Pool pool, const Subjects& subjects, std::int64_t tokens, TimePoint now,
                      Standing& standing);
 
   std::array<Check, kLimitKinds> checks() const;
 
  private:
   using States = std::map<std::string, std::unique_ptr<struct State>, std::less<>>;
-  State& state(Limited whose, std::string_view name);
+  State& state(Pool pool, Limited whose, std::string_view name);
   static void give_back(const Pass& pass, LimitKind kind, std::size_t count, std::int64_t amount);
   std::optional<Error> take(Pass& pass, LimitKind kind, const Subjects& subjects,
                             std::int64_t amount, TimePoint now, Standing& standing);
 
   mutable std::shared_mutex mutex_;  // Of the tables; a state, once there, stays.
-  std::array<States, 3> states_;
+  std::array<std::array<States, 3>, kPools> states_;
   std::array<std::atomic<std::uint64_t>, kLimitKinds> allowed_{};
   std::array<std::atomic<std::uint64_t>, kLimitKinds> refused_{};
 };

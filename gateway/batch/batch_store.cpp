@@ -200,6 +200,22 @@ Result<BatchPage> BatchStore::list(std::string_view tenant, int limit, std::stri
   return page;
 }
 
+Result<int> BatchStore::pending(std::string_view tenant) {
+  auto row = database_.prepare("SELECT count(*) FROM batches WHERE tenant = ? AND " +
+                               std::string(kUnfinished));
+  if (!row) return row.error();
+  const auto counted = row->bind(0, tenant).step();
+  if (!counted) return counted.error();
+  return static_cast<int>(row->integer(0));
+}
+
+Result<bool> BatchStore::uses(std::string_view input_file) {
+  auto row = database_.prepare("SELECT 1 FROM batches WHERE input_file = ? AND " +
+                               std::string(kUnfinished));
+  if (!row) return row.error();
+  return row->bind(0, input_file).step();
+}
+
 Result<std::vector<Batch>> BatchStore::unfinished() {
   auto rows = database_.prepare(kSelect + "WHERE " + kUnfinished + " ORDER BY seq");
   if (!rows) return rows.error();

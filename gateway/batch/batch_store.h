@@ -44,6 +44,10 @@ class BatchStore {
   // That have not ended, in the order of their creation.
   Result<std::vector<Batch>> unfinished();
 
+  // How many of the tenant's have not ended; whether one of these was made of that file.
+  Result<int> pending(std::string_view tenant);
+  Result<bool> uses(std::string_view input_file);
+
   // The batch, cancelling from now on; invalid_request once its end has begun.
   Result<Batch> cancel(std::string_view tenant, std::string_view id, Seconds now);
 

@@ -124,22 +124,28 @@ Result<FilePage> FileStore::list(std::string_view tenant, const ListQuery& query
 Result<void> FileStore::remove(std::string_view tenant, std::string_view id, Seconds now) {
   const auto file = find(tenant, id, now);
   if (!file) return file.error();
-  auto row = shelf_.database().prepare("DELETE FROM files WHERE id = ?");
+  auto row = shelf_.database().prepare("UPDATE files SET expires = ? WHERE id = ?");
   if (!row) return row.error();
-  auto removed = row->bind(0, id).run();
+  auto removed = row->bind(0, now).bind(1, id).run();
   if (!removed) return removed;
-  shelf_.drop(id);
-  return shelf_.count();
+  return expire(now);
 }
 
 Result<void> FileStore::expire(Seconds now) {
-  auto rows = shelf_.database().prepare("DELETE FROM files WHERE expires <= ? RETURNING id");
+  auto rows = shelf_.database().prepare("SELECT id FROM files WHERE expires <= ?");
   if (!rows) return rows.error();
-  std::vector<std::string> gone;
-  auto read = rows->bind(0, now).each([&] { gone.emplace_back(rows->text(0)); });
+  std::vector<std::string> over;
+  auto read = rows->bind(0, now).each([&] { over.emplace_back(rows->text(0)); });
   if (!read) return read;
-  for (const std::string& id : gone) shelf_.drop(id);
-  return gone.empty() ? Result<void>() : shelf_.count();
+  std::erase_if(over, in_use_);
+  for (const std::string& id : over) {
+    auto row = shelf_.database().prepare("DELETE FROM files WHERE id = ?");
+    if (!row) return row.error();
+    auto deleted = row->bind(0, id).run();
+    if (!deleted) return deleted;
+    shelf_.drop(id);
+  }
+  return over.empty() ? Result<void>() : shelf_.count();
 }
 
 }  // namespace spillway::files

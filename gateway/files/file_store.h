@@ -9,8 +9,10 @@
 #include "gateway/files/shelf.h"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace spillway::files {
@@ -48,10 +50,12 @@ class FileStore {
 
   Result<File> find(std::string_view tenant, std::string_view id, Seconds now);
   Result<FilePage> list(std::string_view tenant, const ListQuery& query, Seconds now);
+  // It is gone for its tenant at once; its bytes go, and are counted, as those of expired files.
   Result<void> remove(std::string_view tenant, std::string_view id, Seconds now);
 
-  // Deletes what has expired.
+  // Deletes what has expired, but for what is in use still.
   Result<void> expire(Seconds now);
+  void keep_while(std::function<bool(std::string_view id)> in_use) { in_use_ = std::move(in_use); }
 
   std::string path_of(const File& file) const { return shelf_.path_of(file.id); }
 
@@ -60,6 +64,7 @@ class FileStore {
   Result<std::int64_t> position_of(std::string_view tenant, std::string_view id);
 
   Shelf& shelf_;
+  std::function<bool(std::string_view)> in_use_ = [](std::string_view) { return false; };
 };
 
 }  // namespace spillway::files

@@ -177,6 +177,47 @@ def test_the_input_may_be_deleted_while_it_runs(start_provider, start_gateway, c
     assert end_of(client, batch).request_counts.completed == 12
 
 
+def test_a_deleted_input_takes_its_tenants_room_until_the_batch_has_ended(start_provider, start_gateway, client_of):
+    gateway = start_gateway(settings(slow_cloud(start_provider, 20), files={"tenant_max": "100KiB"}), **KEYS)
+    client = client_of(gateway)
+    batch = begin(client, [line(1, messages=[{"role": "user", "content": "x" * 60_000}])])
+    client.files.delete(batch.input_file_id)
+    with pytest.raises(openai.NotFoundError):
+        client.files.retrieve(batch.input_file_id)
+    with pytest.raises(openai.APIStatusError) as error:
+        client.files.create(file=("x", b"x" * 60_000), purpose="evals")
+    assert error.value.status_code == 413
+    client.batches.cancel(batch.id)
+    end_of(client, batch)
+    assert client.files.create(file=("x", b"x" * 60_000), purpose="evals")
+
+
+def test_a_tenant_has_so_many_batches_at_once(start_provider, start_gateway, client_of):
+    config = settings(slow_cloud(start_provider, 20), batch={"class": "batch", "pending_max": 2})
+    gateway = start_gateway(config, **KEYS)
+    client = client_of(gateway)
+    first, _ = begin(client, [line(1)]), begin(client, [line(2)])
+    with pytest.raises(openai.RateLimitError) as error:
+        begin(client, [line(3)])
+    assert "2 batches" in error.value.message
+    assert begin(client_of(gateway, api_key=OTHER), [line(3)])
+    client.batches.cancel(first.id)
+    end_of(client, first)
+    assert begin(client, [line(3)])
+
+
+def test_a_batch_leaves_its_keys_limit_to_who_waits(start_provider, start_gateway, client_of):
+    config = settings(cloud(start_provider)[1])
+    config["keys"]["test"]["limits"] = {"requests_per_minute": 12}
+    client = client_of(start_gateway(config, **KEYS))
+    batch = begin(client, [line(number) for number in range(10)])
+    assert end_of(client, batch).request_counts.completed == 10
+    for number in range(10):  # Beside two for the file and the batch.
+        assert client.chat.completions.create(**line(number)["body"])
+    with pytest.raises(openai.RateLimitError):
+        client.chat.completions.create(**line(11)["body"])
+
+
 def test_cancel_keeps_what_is_done(start_provider, start_gateway, client_of):
     targets = slow_cloud(start_provider, 0.3)
     gateway = start_gateway(settings(targets, batch={"class": "batch", "concurrency": 4}), **KEYS)

@@ -58,9 +58,10 @@ TEST(Gcra, ACorrectionCountsBothWays) {
 
 class LimiterTest : public ::testing::Test {
  protected:
-  Result<Pass> enter(std::int64_t tokens = 0, TimePoint now = kStart) {
+  Result<Pass> enter(std::int64_t tokens = 0, TimePoint now = kStart,
+                     Pool pool = Pool::waited_for) {
     standing_ = {};
-    return limiter_.enter({{{"demo", &key_}, {"acme", &tenant_}, {"auto", &model_}}}, tokens, now,
+    return limiter_.enter(pool, {{{"demo", &key_}, {"acme", &tenant_}, {"auto", &model_}}}, tokens, now,
                           standing_);
   }
 
@@ -68,6 +69,16 @@ class LimiterTest : public ::testing::Test {
   Standing standing_;
   Limiter limiter_;
 };
+
+TEST_F(LimiterTest, BatchesAreCountedApart) {
+  key_.requests_per_minute = 2;
+  tenant_.concurrency = 2;
+  const auto first = enter(0, kStart, Pool::batches), second = enter(0, kStart, Pool::batches);
+  EXPECT_FALSE(enter(0, kStart, Pool::batches));
+  const auto third = enter(), fourth = enter();
+  EXPECT_TRUE(third && fourth);
+  EXPECT_FALSE(enter());
+}
 
 TEST_F(LimiterTest, NoLimitsSayNothing) {
   EXPECT_TRUE(enter(1'000'000));
@@ -166,7 +177,7 @@ TEST_F(LimiterTest, ThreadsTogetherGetWhatIsAllowedAndNoMore) {
     threads.emplace_back([this, &passed] {
       for (int i = 0; i < 500; ++i) {
         Standing standing;
-        if (limiter_.enter({{{"demo", &key_}, {}, {}}}, 0, kStart, standing)) ++passed;
+        if (limiter_.enter(Pool::waited_for, {{{"demo", &key_}, {}, {}}}, 0, kStart, standing)) ++passed;
       }
     });
   }
