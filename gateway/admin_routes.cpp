@@ -3,6 +3,7 @@
 #include "gateway/policy/auth.h"
 
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -14,6 +15,8 @@ namespace net = boost::asio;
 constexpr std::string_view kRotate = "/rotate";
 
 using Answering = std::function<admin::Answer(const http::Request&)>;
+
+using Work = std::function<Result<admin::Answer>()>;
 
 net::awaitable<void> send(admin::Answer answer, http::ResponseWriter& out) {
   (void)co_await out.send(answer.status, std::move(answer.content_type), std::move(answer.body));
@@ -29,25 +32,49 @@ http::Handler open_to_all(Answering answer) {
   };
 }
 
-http::Handler with_key(const std::string& admin_key, Answering answer) {
-  return open_to_all([admin_key, answer = std::move(answer)](const http::Request& request) {
-    if (policy::equal_in_constant_time(admin_key, request.bearer_token())) return answer(request);
-    return refusal(401, "this needs the admin key: Authorization: Bearer …");
-  });
-}
+// Whether the request has the admin key, where there is one.
+using Gate = std::function<std::optional<admin::Answer>(const http::Request&)>;
 
 // What only reads.
-http::Handler reading(const std::string& admin_key, Answering answer) {
-  return admin_key.empty() ? open_to_all(std::move(answer))
-                           : with_key(admin_key, std::move(answer));
+Gate reading(const std::string& admin_key) {
+  return [admin_key](const http::Request& request) -> std::optional<admin::Answer> {
+    if (admin_key.empty() || policy::equal_in_constant_time(admin_key, request.bearer_token()))
+      return std::nullopt;
+    return refusal(401, "this needs the admin key: Authorization: Bearer …");
+  };
 }
 
 // What changes who may call.
-http::Handler changing(const std::string& admin_key, Answering answer) {
-  if (!admin_key.empty()) return with_key(admin_key, std::move(answer));
-  return open_to_all([](const http::Request&) {
-    return refusal(403, "keys are changed only with an admin key: set server.admin_key");
+Gate changing(const std::string& admin_key) {
+  if (!admin_key.empty()) return reading(admin_key);
+  return [](const http::Request&) {
+    return std::optional(
+        refusal(403, "keys are changed only with an admin key: set server.admin_key"));
+  };
+}
+
+http::Handler behind(Gate gate, Answering answer) {
+  return open_to_all([gate = std::move(gate), answer = std::move(answer)](const auto& request) {
+    auto refused = gate(request);
+    return refused ? std::move(*refused) : answer(request);
   });
+}
+
+// What waits for the disk does so on its thread: who asks whether the gateway lives is answered.
+net::awaitable<void> answer_from_disk(const Gate& gate, const Answering& answer,
+                                      store::DiskThread& disk, http::Request request,
+                                      http::ResponseWriter& out) {
+  if (auto refused = gate(request)) co_return co_await send(std::move(*refused), out);
+  const Work work = [&]() -> Result<admin::Answer> { return answer(request); };
+  auto told = co_await disk.run(work);
+  co_await send(std::move(*told), out);
+}
+
+http::Handler from_disk(store::DiskThread& disk, Gate gate, Answering answer) {
+  return [&disk, gate = std::move(gate), answer = std::move(answer)](http::Request request,
+                                                                     http::ResponseWriter& out) {
+    return answer_from_disk(gate, answer, disk, std::move(request), out);
+  };
 }
 
 // An answer that looks at nothing of the request.
@@ -64,49 +91,48 @@ void add_admin_routes(const admin::Admin& admin, const std::string& admin_key,
   routes.add("GET", "/readyz", open_to_all(plain(admin, &Admin::readyz)));
   routes.add("GET", "/metrics", open_to_all(plain(admin, &Admin::metrics)));
   routes.add("GET", "/metrics/vllm", open_to_all(plain(admin, &Admin::vllm_metrics)));
-  routes.add("GET", "/config", reading(admin_key, plain(admin, &Admin::config)));
-  routes.add("POST", "/reload", reading(admin_key, plain(admin, &Admin::reload)));
-  routes.add("GET", "/decisions", reading(admin_key, [&admin](const http::Request& request) {
+  const Gate gate = reading(admin_key);
+  routes.add("GET", "/config", behind(gate, plain(admin, &Admin::config)));
+  routes.add("POST", "/reload", behind(gate, plain(admin, &Admin::reload)));
+  routes.add("GET", "/decisions", behind(gate, [&admin](const http::Request& request) {
                return admin.decisions(request.query);
              }));
-  routes.add("GET", "/explain/{id}", reading(admin_key, [&admin](const http::Request& request) {
+  routes.add("GET", "/explain/{id}", behind(gate, [&admin](const http::Request& request) {
                return admin.explain(request.tail);
              }));
 }
 
 void add_key_routes(const admin::KeyAnswers& keys, const std::string& admin_key,
-                    http::Routes& routes) {
-  routes.add("GET", "/keys",
-             reading(admin_key, [&keys](const http::Request&) { return keys.list(); }));
-  routes.add("GET", "/keys/{id}", reading(admin_key, [&keys](const http::Request& request) {
-               return keys.show(request.tail);
-             }));
-  routes.add("POST", "/keys", changing(admin_key, [&keys](const http::Request& request) {
-               return keys.make(request.body);
-             }));
-  routes.add("DELETE", "/keys/{id}", changing(admin_key, [&keys](const http::Request& request) {
-               return keys.revoke(request.tail);
-             }));
-  routes.add("POST", "/keys/{id}", changing(admin_key, [&keys](const http::Request& request) {
-               std::string_view id = request.tail;
-               if (!id.ends_with(kRotate)) return refusal(404, "a key can only be rotated");
-               id.remove_suffix(kRotate.size());
-               return keys.rotate(id, request.body);
-             }));
+                    store::DiskThread& disk, http::Routes& routes) {
+  const auto add = [&](const char* method, const char* path, const Gate& gate, Answering answer) {
+    routes.add(method, path, from_disk(disk, gate, std::move(answer)));
+  };
+  const Gate reads = reading(admin_key), changes = changing(admin_key);
+  add("GET", "/keys", reads, [&keys](const http::Request&) { return keys.list(); });
+  add("GET", "/keys/{id}", reads,
+      [&keys](const http::Request& request) { return keys.show(request.tail); });
+  add("POST", "/keys", changes,
+      [&keys](const http::Request& request) { return keys.make(request.body); });
+  add("DELETE", "/keys/{id}", changes,
+      [&keys](const http::Request& request) { return keys.revoke(request.tail); });
+  add("POST", "/keys/{id}", changes, [&keys](const http::Request& request) {
+    std::string_view id = request.tail;
+    if (!id.ends_with(kRotate)) return refusal(404, "a key can only be rotated");
+    id.remove_suffix(kRotate.size());
+    return keys.rotate(id, request.body);
+  });
 }
 
 void add_usage_routes(admin::UsageAnswers& usage, const std::string& admin_key,
-                      http::Routes& routes) {
-  routes.add("GET", "/v1/organization/usage/completions",
-             reading(admin_key, [&usage](const http::Request& request) {
-               return usage.completions(request.query);
-             }));
-  routes.add("GET", "/v1/organization/costs",
-             reading(admin_key, [&usage](const http::Request& request) {
-               return usage.costs(request.query);
-             }));
-  routes.add("GET", "/audit",
-             reading(admin_key, [&usage](const http::Request&) { return usage.audit(); }));
+                      store::DiskThread& disk, http::Routes& routes) {
+  const auto add = [&](const char* path, Answering answer) {
+    routes.add("GET", path, from_disk(disk, reading(admin_key), std::move(answer)));
+  };
+  add("/v1/organization/usage/completions",
+      [&usage](const http::Request& request) { return usage.completions(request.query); });
+  add("/v1/organization/costs",
+      [&usage](const http::Request& request) { return usage.costs(request.query); });
+  add("/audit", [&usage](const http::Request&) { return usage.audit(); });
 }
 
 }  // namespace spillway

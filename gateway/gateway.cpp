@@ -158,6 +158,7 @@ class Gateway::House {
   account::Limiter limiter_;
   std::optional<admin::KeyAnswers> key_answers_;
   std::optional<admin::UsageAnswers> usage_answers_;
+  store::DiskThread books_{"books"};  // What operators ask of keys and money.
   telemetry::Metrics metrics_;
   admin::Decisions decisions_{kDecisionsKept};
   cloud::CloudThread cloud_;
@@ -249,7 +250,7 @@ Result<void> Gateway::House::open_state() {
   });
   const auto settings = [this] { return editions_.get()->settings; };
   key_answers_.emplace(*kept_.keys, settings, std::bind_front(&House::know_tenants, this));
-  add_key_routes(*key_answers_, started_with_->server.admin_key, admin_routes_);
+  add_key_routes(*key_answers_, started_with_->server.admin_key, books_, admin_routes_);
   return open_book();
 }
 
@@ -261,7 +262,7 @@ Result<void> Gateway::House::open_book() {
   auto book = account::open_book(started_with_->ledger, kept_.directory->path());
   if (!book) return book.error();
   add_usage_routes(usage_answers_.emplace(std::move(*book)), started_with_->server.admin_key,
-                   admin_routes_);
+                   books_, admin_routes_);
   return {};
 }
 
@@ -358,6 +359,7 @@ void Gateway::House::stop(const std::function<bool()>& hurry) {
   cloud_.stop();
   if (engine_) engine_->stop(SteadyClock::now());
   admin_.stop();
+  books_.stop();
   if (kept_.account && !kept_.account->flush(kBookWithin))
     log_.event(Level::error, "the ledger cannot be written: the rest is booked at the next start");
   log_.event(Level::info, "stopped");

@@ -1,6 +1,6 @@
 // What operators ask of keys: make one, list, show, rotate and revoke them, as JSON.
 //
-// For the administrating thread: it may wait for the disk. The answer that makes a secret is the
+// For a thread that may wait for the disk, one at a time. The answer that makes a secret is the
 // only one that shows it. Who may ask is the routes' affair (gateway/admin_routes.h).
 #pragma once
 
@@ -18,7 +18,7 @@ namespace spillway::admin {
 class KeyAnswers {
  public:
   // `settings` gives those in force, in which the names that keys mention must be. `made` hears of
-  // each new key, on the calling thread; it may be empty.
+  // each new key, on that thread; it may be empty.
   KeyAnswers(account::KeyRing& keys,
              std::function<std::shared_ptr<const config::Settings>()> settings,
              std::function<void()> made = {})

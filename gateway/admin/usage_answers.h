@@ -1,5 +1,5 @@
 // What was used and what it cost, in the words of OpenAI's organization API, and whether the book
-// adds up. For the administrating thread: it may wait for the disk.
+// adds up. For a thread that may wait for the disk, one at a time.
 #pragma once
 
 #include "gateway/account/book_reader.h"
