@@ -191,14 +191,14 @@ def cpu(options):
 
 def posts(_):
     program = Path(BINARY).parent / "tests/bench/ledger_posts"
-    server = Postgres()
+    server, slow = Postgres(), 0
     try:
         for name, address in (("SQLite", ""), ("PostgreSQL", server.database())):
             print(f"{name}: ", end="", flush=True)
-            subprocess.run([program, "0", address], check=True)
+            slow += subprocess.run([program, "50000", address], check=False).returncode
     finally:
         server.end()
-    return 0
+    return 1 if slow else 0
 
 
 def main():

@@ -2,6 +2,7 @@
 """One planted bug for each invariant of the ledger, budgets and limits: every one must turn a test red.
 
 planted.py BUILD_DIRECTORY    plants each in turn, builds and runs its test, and puts the source back
+planted.py --check            says whether each still has its place in the source
 """
 import argparse
 import subprocess
@@ -12,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # What must hold; the file, what stands there, what is planted; the test that must notice.
 PLANTED = [
-    ("an id is booked once", "account/journal.cpp", "if (database_.changed() == 0) {", "if (false) {", "account_ledger"),
+    ("an id is booked once", "account/sqlite_journal.cpp", "if (database_.changed() == 0) {", "if (false) {", "account_ledger"),
     ("debits are credits", "account/sums.cpp", ".credits += leg.amount;", ".credits += leg.amount + 1;", "account_ledger"),
     ("hours are the sum of entries", "account/sums.cpp", "hour.requests += index == 0 ? 1 : 0;", "hour.requests += 1;",
      "account_ledger"),
@@ -26,7 +27,7 @@ PLANTED = [
     ("a full disk is tried again", "account/ledger.cpp", "if (!booked) return;", "if (!booked) { due_.clear(); return; }",
      "account_ledger"),
     ("a long hold leaves a trace", "account/ledger.cpp", "    write_old_holds();\n", "", "account_ledger"),
-    ("what is in doubt costs nothing", "account/journal.cpp", "1, 0, 0, 0, 0, 0, held, 0", "1, 0, 0, 0, 0, held, held, 0", "account_ledger"),
+    ("what is in doubt costs nothing", "account/sqlite_journal.cpp", "1, 0, 0, 0, 0, 0, held, 0", "1, 0, 0, 0, 0, held, held, 0", "account_ledger"),
     ("money is put aside", "account/purse.cpp", "room - state_.held", "room", "account_budget"),
     ("what was put aside comes back", "account/purse.cpp", "state_.held -= aside;", "state_.held -= 0 * aside;", "account_budget"),
     ("what was spent stays spent over a restart", "account/account.cpp",
@@ -41,7 +42,21 @@ PLANTED = [
      "account_limiter"),
     ("places come back", "account/limiter.cpp", "place.state->under_way.fetch_sub(1", "place.state->under_way.fetch_sub(0",
      "account_limiter"),
+    ("batches are counted apart", "account/limiter.cpp", "states_[static_cast<std::size_t>(pool)]",
+     "states_[0 * static_cast<std::size_t>(pool)]", "account_limiter"),
+    ("who left is billed what had passed", "parts.cpp", "std::max(part.usage.completion_tokens, passed);",
+     "std::max(part.usage.completion_tokens, 0 * passed);", "parts"),
+    ("who comes too soon is told to wait", "replay/first_answers.cpp",
+     "if (!entry->second.answer) return {State::busy, {}, nullptr};", "", "replay"),
+    ("another request does not get the first one's answer", "replay/first_answers.cpp",
+     "if (entry->second.fingerprint != fingerprint)", "if (false)", "replay"),
+    ("a batch's line is in its results once", "batch/batch_store.cpp", "auto written = file->cut(whole);",
+     "Result<void> written;", "batch"),
 ]
+
+
+def places(name, old):
+    return (ROOT / "gateway" / name).read_text(encoding="utf-8").count(old)
 
 
 def is_red(build, test):
@@ -58,8 +73,8 @@ def is_red(build, test):
 def plant(build, invariant, name, old, new, test):
     path = ROOT / "gateway" / name
     source = path.read_text(encoding="utf-8")
-    if source.count(old) != 1:
-        return f"stands {source.count(old)} times in {name}: {old}"
+    if places(name, old) != 1:
+        return f"stands {places(name, old)} times in {name}: {old}"
     try:
         path.write_text(source.replace(old, new), encoding="utf-8")
         return is_red(build, test)
@@ -69,8 +84,16 @@ def plant(build, invariant, name, old, new, test):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("build", type=Path)
-    build = parser.parse_args().build.resolve()
+    parser.add_argument("build", type=Path, nargs="?")
+    parser.add_argument("--check", action="store_true")
+    asked = parser.parse_args()
+    if asked.check:
+        lost = [f"{places(name, old)} times in {name}: {old}" for _, name, old, *_ in PLANTED if places(name, old) != 1]
+        print("\n".join(lost) or f"{len(PLANTED)} bugs have a place")
+        return 1 if lost else 0
+    if asked.build is None:
+        parser.error("which build directory?")
+    build = asked.build.resolve()
     missed = 0
     for invariant, name, old, new, test in PLANTED:
         verdict = plant(build, invariant, name, old, new, test)
