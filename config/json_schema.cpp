@@ -78,7 +78,7 @@ std::string type_of(const RowText& row) {
     case Kind::flag: return R"("type": "boolean")";
     case Kind::count: return R"("type": "integer")" + bounds(row);
     case Kind::decimal: return R"("type": "number")" + bounds(row);
-    case Kind::duration: return pattern(R"(^[0-9]+(\.[0-9]+)?(h|m|s|ms|us|ns)$)");
+    case Kind::duration: return pattern(R"(^[0-9]+(\.[0-9]+)?(d|h|m|s|ms|us|ns)$)");
     case Kind::bytes: return pattern(R"(^[0-9]+(\.[0-9]+)?(B|KiB|MiB|GiB)$)");
     case Kind::money: return pattern(R"(^[0-9]+(\.[0-9]+)?usd$)");
     case Kind::word: return R"("enum": )" + list(row.words);

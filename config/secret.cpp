@@ -10,16 +10,20 @@ namespace {
 
 constexpr std::size_t kSecretBytesMax = 16 << 10;
 
-// A secret travels in an HTTP header: what cannot stand there was not meant to be one.
+// A secret travels in an HTTP header: what cannot stand there, or not at its ends, was not meant to
+// be one.
 bool fits_a_header(const std::string& secret) {
-  return std::all_of(secret.begin(), secret.end(), [](char c) { return c > ' ' && c <= '~'; });
+  return secret.front() != ' ' && secret.back() != ' ' &&
+         std::all_of(secret.begin(), secret.end(), [](char c) { return c >= ' ' && c <= '~'; });
 }
 
 std::variant<std::string, Mistake> checked(std::string secret, const std::string& place) {
   while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r')) secret.pop_back();
   if (secret.empty()) return Mistake{place + " is empty"};
   if (!fits_a_header(secret)) {
-    return Mistake{place + " holds spaces, line ends or other characters that no key has"};
+    return Mistake{
+        place +
+        " begins or ends with a space, or holds line ends or other characters that no key has"};
   }
   return secret;
 }

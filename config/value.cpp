@@ -14,10 +14,12 @@ struct Unit {
   std::int64_t factor;
 };
 
-// Largest first: format_value writes the largest unit that leaves a whole number.
+// Largest first: format_value writes the largest unit that leaves a whole number. Days are read,
+// and written as hours.
 constexpr std::array kDurations{
     Unit{"h", 3'600'000'000'000}, Unit{"m", 60'000'000'000}, Unit{"s", 1'000'000'000},
-    Unit{"ms", 1'000'000},        Unit{"us", 1'000},         Unit{"ns", 1}};
+    Unit{"ms", 1'000'000},        Unit{"us", 1'000},         Unit{"ns", 1},
+    Unit{"d", 86'400'000'000'000}};
 constexpr std::array kSizes{Unit{"GiB", 1LL << 30}, Unit{"MiB", 1LL << 20}, Unit{"KiB", 1LL << 10},
                             Unit{"B", 1}};
 constexpr std::array kMoney{Unit{"usd", 1'000'000'000}};

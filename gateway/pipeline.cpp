@@ -115,6 +115,7 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
 
   policy::RequestFacts facts = facts_of(exchange.raw, exchange.caller, *request);
   measure_prompt(edition, doors_.local, request, receipt.tenant, facts);
+  facts.in_a_batch = exchange.pool == account::Pool::batches;
   if (stays_here(doors_.account, *edition.settings)) facts.local_only = true;
   auto pass =
       admit(doors_.limiter, exchange.pool, *edition.settings, exchange.caller, facts, exchange.out);

@@ -26,7 +26,9 @@ Error told_to(std::string_view service_tier, const Error& error) {
 
 Error not_json() {
   return {Errc::unsupported_media,
-          "the body must be JSON: send it with `content-type: application/json`", "", std::nullopt};
+          "the body must be plain JSON: send it with `content-type: application/json` and not "
+          "compressed",
+          "", std::nullopt};
 }
 
 net::awaitable<void> refuse(const Error& error, const wire::ErrorReply& reply,

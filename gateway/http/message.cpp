@@ -44,6 +44,8 @@ std::string Request::parameter(std::string_view name) const {
 }
 
 bool Request::may_be_json() const {
+  const std::string_view encoding = header("content-encoding");
+  if (!encoding.empty() && encoding != "identity") return false;
   std::string type(header("content-type"));
   std::transform(type.begin(), type.end(), type.begin(), lower);
   return type.empty() || type.find("json") != type.npos;

@@ -1,7 +1,7 @@
-// Which class a request belongs to: the x-spillway-class header; else, for a key with a class of its
-// own, the class for the service tier asked for (priority, flex…; not auto or default), else that
-// own; else the first class whose matchers fit, else `default_class`. A key bounds what header and
-// tier may choose; a tier that it may not have is served as if none had been asked for. Pure.
+// Which class a request belongs to: the x-spillway-class header; else, for a key with a class of
+// its own, the class for the service tier asked for (priority, flex…; not auto or default), else
+// that own; else the first class whose matchers fit, else `default_class`. A key bounds what header
+// and tier may choose; a tier that it may not have is served as if none had been asked for. Pure.
 #pragma once
 
 #include "backends/contract/error.h"

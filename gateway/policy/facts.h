@@ -24,6 +24,7 @@ struct RequestFacts {
   std::string_view class_header;     // x-spillway-class; empty if not given.
   std::string_view label;            // x-spillway-label; empty if not given.
   const config::Key* key = nullptr;  // nullptr: no keys are configured.
+  bool in_a_batch = false;           // Nobody waits for it.
   bool local_only = false;           // The request asks to stay; its key may demand it, too.
   int prompt_tokens = 0;
   int cached_tokens = 0;                     // Of these, what the local engine need not read again.

@@ -63,12 +63,18 @@ bool is_capable(const config::ProviderTarget& provider, const Work& work) {
   });
 }
 
+// A quarter of them, one at least, is not for who can wait.
+int places_for(const Work& work, const config::ProviderTarget& provider) {
+  const int all = provider.concurrency_max;
+  return work.yields && all > 1 ? all - std::max(1, all / 4) : all;
+}
+
 Verdict obstacle(const config::ProviderTarget& provider, const ProviderFacts& facts,
                  const Work& work, TimePoint now) {
   if (!is_capable(provider, work)) return Verdict::incapable;
   if (facts.permission == Permission::open) return Verdict::breaker_open;
   if (facts.limited_until && now < *facts.limited_until) return Verdict::rate_limited;
-  if (facts.in_flight >= provider.concurrency_max) return Verdict::busy;
+  if (facts.in_flight >= places_for(work, provider)) return Verdict::busy;
   return Verdict::fits;
 }
 

@@ -21,6 +21,7 @@ struct Work {
   int choices = 1;                 // So many answers, each of that length.
   double typical_tokens = 0.0;     // Of other answers of late; 0: unknown.
   Lane lane = Lane::foreground;
+  bool yields = false;  // It leaves a provider's last places to who cannot wait.
   Remaining remaining;
   Endpoint asks = Endpoint::chat;
   Need needs = Need::nothing;

@@ -94,7 +94,7 @@ void declare(Options& options) {
       .value("--models", "A,B", "create: the models that it may ask for (default: all)")
       .value("--scopes", "A,B", "create: what it may call: chat, files… (default: everything)")
       .flag("--local-only", "create: its requests never leave the machine")
-      .value("--expires-in", "TIME", "create: 720h (default: never)")
+      .value("--expires-in", "TIME", "create: 30d, 12h (default: never)")
       .value("--requests-per-minute", "N", "create: a limit")
       .value("--tokens-per-minute", "N", "create: a limit")
       .value("--concurrency", "N", "create: a limit")

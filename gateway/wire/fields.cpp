@@ -23,6 +23,14 @@ std::string text_of(const Fields::Range& range) {
          text_of(range.max);
 }
 
+// In characters: the bytes of UTF-8 that begin one.
+bool fits(std::string_view text, std::size_t characters_max) {
+  if (text.size() <= characters_max) return true;
+  const auto begun =
+      std::count_if(text.begin(), text.end(), [](char byte) { return (byte & 0xC0) != 0x80; });
+  return static_cast<std::size_t>(begun) <= characters_max;
+}
+
 }  // namespace
 
 Fields::Fields(Json& object, std::string path, std::optional<Error>& error)
@@ -111,7 +119,7 @@ std::optional<std::uint64_t> Fields::seed(std::string_view name) {
   return std::nullopt;
 }
 
-std::optional<std::string> Fields::string(std::string_view name, std::size_t bytes_max) {
+std::optional<std::string> Fields::string(std::string_view name, std::size_t characters_max) {
   Json* value = any(name);
   if (value == nullptr) return std::nullopt;
   if (!value->is_string()) {
@@ -119,8 +127,8 @@ std::optional<std::string> Fields::string(std::string_view name, std::size_t byt
     return std::nullopt;
   }
   std::string& text = value->get_ref<std::string&>();
-  if (text.size() <= bytes_max) return std::move(text);
-  fail(name, "must be at most " + std::to_string(bytes_max) + " bytes long");
+  if (fits(text, characters_max)) return std::move(text);
+  fail(name, "must be at most " + std::to_string(characters_max) + " characters long");
   return std::nullopt;
 }
 
@@ -178,9 +186,9 @@ Json* Fields::metadata() {
   if (metadata == nullptr) return nullptr;
   if (metadata->size() > kPairsMax) fail("metadata", "must have at most 16 pairs");
   for (const auto& [name, value] : metadata->items()) {
-    if (name.size() > kNameMax) fail("metadata", "has a key longer than 64 bytes");
-    const bool fits = value.is_string() && value.get_ref<const std::string&>().size() <= kValueMax;
-    if (!fits) fail("metadata." + name, "must be a string of at most 512 bytes");
+    if (!fits(name, kNameMax)) fail("metadata", "has a key longer than 64 characters");
+    const bool good = value.is_string() && fits(value.get_ref<const std::string&>(), kValueMax);
+    if (!good) fail("metadata." + name, "must be a string of at most 512 characters");
   }
   return metadata;
 }

@@ -52,7 +52,7 @@ class Fields {
   std::optional<int> integer(std::string_view name, int min, int max);
   std::optional<std::uint64_t> seed(
       std::string_view name);  // 64 bits, two's complement if negative.
-  std::optional<std::string> string(std::string_view name, std::size_t bytes_max = kNoLimit);
+  std::optional<std::string> string(std::string_view name, std::size_t characters_max = kNoLimit);
   std::optional<std::string> one_of(std::string_view name,
                                     std::initializer_list<std::string_view> words);
 

@@ -61,8 +61,8 @@ class LimiterTest : public ::testing::Test {
   Result<Pass> enter(std::int64_t tokens = 0, TimePoint now = kStart,
                      Pool pool = Pool::waited_for) {
     standing_ = {};
-    return limiter_.enter(pool, {{{"demo", &key_}, {"acme", &tenant_}, {"auto", &model_}}}, tokens, now,
-                          standing_);
+    return limiter_.enter(pool, {{{"demo", &key_}, {"acme", &tenant_}, {"auto", &model_}}}, tokens,
+                          now, standing_);
   }
 
   config::Limits key_, tenant_, model_;
@@ -177,7 +177,8 @@ TEST_F(LimiterTest, ThreadsTogetherGetWhatIsAllowedAndNoMore) {
     threads.emplace_back([this, &passed] {
       for (int i = 0; i < 500; ++i) {
         Standing standing;
-        if (limiter_.enter(Pool::waited_for, {{{"demo", &key_}, {}, {}}}, 0, kStart, standing)) ++passed;
+        if (limiter_.enter(Pool::waited_for, {{{"demo", &key_}, {}, {}}}, 0, kStart, standing))
+          ++passed;
       }
     });
   }

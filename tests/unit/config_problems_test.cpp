@@ -25,7 +25,7 @@ std::optional<std::string> test_environment(const std::string& name) {
   if (name == "ONE") return "key-number-one";
   if (name == "SAME") return "key-number-one";
   if (name == "EMPTY") return "";
-  if (name == "SPACED") return "two words";
+  if (name == "SPACED") return " padded";
   return std::nullopt;
 }
 
@@ -222,9 +222,8 @@ const std::vector<BadFile> kBadFiles = {
       "7:15: keys.d.secret: cannot read file /does/not/exist: No such file or directory",
       "8:15: keys.e.secret: a secret is never written into this file: put it into an environment "
       "variable and write env:NAME, or into a file and write file:PATH",
-      "9:15: keys.f.secret: environment variable SPACED holds spaces, line ends or other "
-      "characters "
-      "that no key has",
+      "9:15: keys.f.secret: environment variable SPACED begins or ends with a space, or holds line "
+      "ends or other characters that no key has",
       "10:3: keys.g.secret: is missing: env:NAME or file:PATH"}},
     {"the_same_secret_twice",
      kLocal + "keys:\n  a: {secret: 'env:ONE'}\n  b: {secret: 'env:SAME'}\n",

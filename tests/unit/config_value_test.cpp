@@ -23,9 +23,10 @@ TEST(ConfigValue, DurationsAreNanoseconds) {
   EXPECT_EQ(amount(Kind::duration, "1.5s"), 1'500'000'000);
   EXPECT_EQ(amount(Kind::duration, "5m"), 300'000'000'000);
   EXPECT_EQ(amount(Kind::duration, "2h"), 7'200'000'000'000);
+  EXPECT_EQ(amount(Kind::duration, "30d"), 30LL * 24 * 3'600 * 1'000'000'000);
   EXPECT_EQ(amount(Kind::duration, "0.5us"), 500);
   EXPECT_EQ(amount(Kind::duration, "0s"), 0);
-  for (const char* wrong : {"", "ms", "1 s", "1S", "1e3s", "-1s", "1.s", ".5s", "1.0.0s", "1d",
+  for (const char* wrong : {"", "ms", "1 s", "1S", "1e3s", "-1s", "1.s", ".5s", "1.0.0s", "1w",
                             "0.5ns", "9999999999999h", "1234567890123456789s", "0"}) {
     EXPECT_FALSE(is_read(Kind::duration, wrong)) << wrong;
   }

@@ -1,0 +1,47 @@
+"""What the documents of the API say in passing, and clients run into."""
+import gzip
+import json
+import urllib.error
+import urllib.request
+
+import openai
+import pytest
+
+import configs
+from upstream import chat
+
+HELLO = [{"role": "user", "content": "Hello."}]
+
+
+@pytest.fixture
+def house(start_upstream, start_gateway):
+    upstream = start_upstream(lambda asked: chat())
+    config = configs.gateway({"up": configs.provider(upstream.base_url, "up", serves={"m": "up"})},
+                             classes={"all": {"spill": "always"}}, default_class="all",
+                             keys={"spaced": {"secret": "env:SPILLWAY_SPACED"}})
+    return start_gateway(config, SPILLWAY_SPACED="My API Key")
+
+
+def test_a_key_may_have_spaces(house, client_of):
+    assert client_of(house, api_key="My API Key").chat.completions.create(model="m", messages=HELLO)
+
+
+@pytest.mark.parametrize("metadata, good", [({"é" * 64: "é" * 512}, True), ({"é" * 65: "x"}, False), ({"k": "é" * 513}, False),
+                                            ({str(number): "x" for number in range(17)}, False)], ids=["full", "key", "value", "pairs"])
+def test_metadata_is_measured_in_characters(house, client_of, metadata, good):
+    client = client_of(house, api_key="My API Key")
+    if good:
+        assert client.chat.completions.create(model="m", messages=HELLO, metadata=metadata, safety_identifier="ü" * 64)
+        return
+    with pytest.raises(openai.BadRequestError) as error:
+        client.chat.completions.create(model="m", messages=HELLO, metadata=metadata)
+    assert error.value.param.startswith("metadata")
+
+
+def test_a_compressed_body_is_told_what_to_do(house):
+    body = gzip.compress(json.dumps({"model": "m", "messages": HELLO}).encode())
+    request = urllib.request.Request(house.api + "/chat/completions", body, {
+        "authorization": "Bearer My API Key", "content-type": "application/json", "content-encoding": "gzip"})
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(request, timeout=10)
+    assert error.value.code == 415 and "not compressed" in json.load(error.value)["error"]["message"]
