@@ -52,7 +52,9 @@ def run(command, house, **settings):
 def test_python_clients(house):
     assert CLIENTS.is_file(), "tests/run.sh makes .venv-clients from tests/functional/clients/requirements.txt"
     got = run([CLIENTS, ROOT / "tests/functional/clients/surface.py"], house)
-    assert got["sdk"] == "Hello" and got["instructor"] == "Ulm"
+    assert got["sdk"] == {"chat": "Hello", "response": "Hello", "streamed": "Hello", "previous": True, "file": True,
+                          "batch": ["completed", "1", "Hello"], "embedding": VECTOR, "missing": "model_not_found"}
+    assert got["instructor"] == "Ulm"
     assert got["langchain"] == {"whole": "Hello", "streamed": "Hello", "tokens": 11, "tool": {"name": "Ulm"},
                                 "embedding": VECTOR}
     assert got["llama_index"] == {"whole": "Hello", "streamed": "Hello", "embedding": VECTOR}

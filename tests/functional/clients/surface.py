@@ -2,6 +2,7 @@
 them got goes to standard output as JSON."""
 import json
 import os
+import time
 
 import instructor
 import openai
@@ -18,10 +19,38 @@ class City(BaseModel):
     name: str
 
 
+def ended(client, batch):
+    """The batch once it has ended, as the SDK's users poll for it."""
+    for _ in range(1000):
+        if batch.status not in ("validating", "in_progress", "finalizing"):
+            break
+        time.sleep(0.02)
+        batch = client.batches.retrieve(batch.id)
+    return batch
+
+
 def the_sdk():
-    client = openai.OpenAI(base_url=URL, api_key=KEY)
-    chunks = client.chat.completions.create(model="up", messages=[{"role": "user", "content": "Hi"}], stream=True)
-    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    client = openai.OpenAI(base_url=URL, api_key=KEY, max_retries=0)
+    messages = [{"role": "user", "content": "Hi"}]
+    chunks = client.chat.completions.create(model="up", messages=messages, stream=True)
+    first = client.responses.create(model="up", input="Hi")
+    with client.responses.stream(model="up", input="on", previous_response_id=first.id) as stream:
+        streamed = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
+        final = stream.get_final_response()
+    line = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "up", "messages": messages}}
+    file = client.files.create(file=("in.jsonl", json.dumps(line).encode()), purpose="batch")
+    batch = ended(client, client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions",
+                                                completion_window="24h"))
+    output = json.loads(client.files.content(batch.output_file_id).text)
+    try:
+        client.responses.create(model="nobody", input="Hi")
+    except openai.NotFoundError as error:
+        missing = error.code
+    return {"chat": "".join(chunk.choices[0].delta.content or "" for chunk in chunks), "response": first.output_text,
+            "streamed": streamed, "previous": final.previous_response_id == first.id,
+            "file": client.files.content(file.id).read().decode() == json.dumps(line),
+            "batch": [batch.status, output["custom_id"], output["response"]["body"]["choices"][0]["message"]["content"]],
+            "embedding": client.embeddings.create(model="e", input="a").data[0].embedding, "missing": missing}
 
 
 def langchain():
