@@ -1,0 +1,193 @@
+"""Who comes in, and how often: limits that count every POST, models that only some keys may ask for."""
+import http.client
+import json
+import re
+import urllib.parse
+
+import anthropic
+import openai
+import pytest
+
+import configs
+from processes import Gateway, Provider, as_client, send, wait_until
+from test_batches import begin, end_of, results
+from test_files import form
+from upstream import chat
+
+ASK = [{"role": "user", "content": "Hello there."}]
+FORM = "multipart/form-data; boundary=b"
+COUNTED = {
+    "/v1/files": None,
+    "/v1/batches": {"endpoint": "/v1/chat/completions", "completion_window": "24h"},
+    "/v1/uploads": {"filename": "x", "purpose": "evals", "bytes": 5, "mime_type": "x/y"},
+    "/tokenize": {"model": "smollm2", "prompt": "The dam"},
+    "/detokenize": {"tokens": [1, 2]},
+    "/v1/messages/count_tokens": {"model": "smollm2", "messages": ASK},
+    "/v1/responses/input_tokens": {"model": "smollm2", "input": "The dam"},
+    "/v1/chat/completions": {"model": "cloud", "messages": ASK, "max_tokens": 1},
+    "/v1/messages": {"model": "cloud", "messages": ASK, "max_tokens": 1},
+    "/v1/responses": {"model": "cloud", "input": "The dam", "max_output_tokens": 16},
+}
+NAMES = {path: path.strip("/").replace("/", "-") for path in COUNTED}
+KEYS = {name: {"limits": {"requests_per_minute": 2}} for name in NAMES.values()} | {
+    "maker": {}, "narrow": {"models": "cloud"}, "single": {"limits": {"concurrency": 1}}}
+
+
+def key_of(name):
+    return f"sk-spillway-{name}"
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    """One for all tests: each has a key of its own."""
+    folder = tmp_path_factory.mktemp("house")
+    provider = Provider("instant")
+    variables = {name: "KEY_" + name.replace("-", "_").upper() for name in KEYS}
+    keys = {name: {"secret": "env:" + variables[name], "tenant": "acme", **more} for name, more in KEYS.items()}
+    targets = {"local": configs.synthetic_engine(),
+               "cloud": configs.provider(provider.base_url, "cloud", serves=["cloud", "dear"])}
+    path = configs.write(folder / "spillway.yaml", configs.gateway(targets, keys=keys))
+    try:
+        gateway = Gateway(path, {variable: key_of(name) for name, variable in variables.items()})
+        yield gateway
+        gateway.end()
+    finally:
+        provider.end()
+
+
+@pytest.fixture(scope="module")
+def input_file(house):
+    line = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": COUNTED["/v1/chat/completions"]}
+    with openai.OpenAI(base_url=house.api, api_key=key_of("maker")) as client:
+        return client.files.create(file=("in.jsonl", json.dumps(line).encode()), purpose="batch").id
+
+
+def post(house, path, name, body):
+    """Status, headers and JSON of a POST of that key's."""
+    kind = FORM if body is None else "application/json"
+    status, headers, text = send(house.root + path, "POST", form(b"x", "b") if body is None else body,
+                                 as_client(kind, key_of(name)))
+    return status, headers, json.loads(text)
+
+
+@pytest.mark.parametrize("path", COUNTED)
+def test_every_post_counts_and_no_get_does(house, input_file, path):
+    name, body = NAMES[path], COUNTED[path]
+    if path == "/v1/batches":
+        body = {**body, "input_file_id": input_file}
+    for remaining in ("1", "0"):
+        status, headers, answer = post(house, path, name, body)
+        assert status == 200, answer
+        assert headers["x-ratelimit-limit-requests"] == "2" and headers["x-ratelimit-remaining-requests"] == remaining
+    status, headers, answer = post(house, path, name, body)
+    assert status == 429 and 25 <= int(headers["retry-after"]) <= 30
+    assert int(headers["retry-after"]) * 1000 - 1000 < int(headers["retry-after-ms"]) <= int(headers["retry-after"]) * 1000
+    if path.startswith("/v1/messages"):
+        assert answer["type"] == "error" and answer["error"]["type"] == "rate_limit_error" and answer["request_id"]
+    else:
+        assert answer["error"]["code"] == "rate_limit_exceeded" and answer["error"]["type"] == "rate_limit_error"
+    for read in ("/v1/models", "/v1/files", "/v1/batches", "/v1/files/" + input_file):
+        assert send(house.root + read, headers=as_client(key=key_of(name)))[0] == 200, read
+
+
+def test_an_upload_that_is_under_way_takes_a_place(house):
+    at = urllib.parse.urlsplit(house.api)
+    connection = http.client.HTTPConnection(at.hostname, at.port, timeout=10)
+    connection.putrequest("POST", "/v1/files")
+    for header, value in {**as_client(FORM, key_of("single")), "content-length": "9000"}.items():
+        connection.putheader(header, value)
+    connection.endheaders(form(b"x" * 9000, "b")[:3000])
+    tokens = lambda: post(house, "/tokenize", "single", COUNTED["/tokenize"])
+    status, headers, answer = wait_until(lambda: (got := tokens())[0] == 429 and got, what="a place that is taken")
+    assert "at once" in answer["error"]["message"] and int(headers["retry-after"]) >= 1
+    connection.close()
+    wait_until(lambda: tokens()[0] == 200, what="the place to be given back")
+
+
+def test_a_key_is_told_only_of_its_models(house):
+    with openai.OpenAI(base_url=house.api, api_key=key_of("narrow"), max_retries=0) as client:
+        assert [model.id for model in client.models.list()] == ["cloud"]
+        assert client.models.retrieve("cloud").id == "cloud"
+        with pytest.raises(openai.PermissionDeniedError):
+            client.models.retrieve("dear")
+    with openai.OpenAI(base_url=house.api, api_key=key_of("maker"), max_retries=0) as client:
+        assert {"cloud", "dear", "smollm2"} <= {model.id for model in client.models.list()}
+        with pytest.raises(openai.NotFoundError):
+            client.models.retrieve("nobody")
+
+
+# What a key may not ask for, at every door that takes a model: 403; and what nobody may: 404.
+DOORS = {
+    "/v1/chat/completions": {"messages": ASK}, "/v1/messages": {"messages": ASK, "max_tokens": 1},
+    "/v1/responses": {"input": "a"}, "/v1/completions": {"prompt": "a"}, "/v1/embeddings": {"input": "a"},
+    "/v1/rerank": {"query": "a", "documents": ["b"]}, "/v1/moderations": {"input": "a"},
+    "/v1/messages/count_tokens": {"messages": ASK}, "/v1/responses/input_tokens": {"input": "a"},
+    "/tokenize": {"prompt": "a"},
+}
+
+
+@pytest.mark.parametrize("path", DOORS)
+def test_no_door_opens_to_a_model_that_is_not_the_keys(house, path):
+    status, _, answer = post(house, path, "narrow", {"model": "dear", **DOORS[path]})
+    assert status == 403 and "dear" in answer["error"]["message"]
+    assert answer["error"]["type"] == "permission_error"
+    status, _, answer = post(house, path, "maker", {"model": "nobody", **DOORS[path]})
+    assert status == 404 and "nobody" in answer["error"]["message"]
+
+
+def test_anthropics_client_is_refused_in_its_own_words(house):
+    with anthropic.Anthropic(base_url=house.root, api_key=key_of("narrow"), max_retries=0) as client:
+        with pytest.raises(anthropic.PermissionDeniedError) as refused:
+            client.messages.create(model="dear", messages=ASK, max_tokens=1)
+        assert refused.value.body["error"]["type"] == "permission_error"
+        with pytest.raises(anthropic.PermissionDeniedError):
+            client.messages.count_tokens(model="dear", messages=ASK)
+
+
+def test_a_batchs_line_asks_for_no_more_than_its_key_may(house):
+    line = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions",
+            "body": {"model": "dear", "messages": ASK, "max_tokens": 1}}
+    with openai.OpenAI(base_url=house.api, api_key=key_of("narrow"), max_retries=0) as client:
+        done = end_of(client, begin(client, [line]))
+        assert done.request_counts.failed == 1 and done.output_file_id is None
+        assert results(client, done.error_file_id)[0]["response"]["status_code"] == 403
+
+
+def milliseconds(told):
+    """Of a time as OpenAI writes it; nothing else is taken."""
+    minutes, seconds, thousandths = re.fullmatch(r"(?:(\d+)m(?=\d+s))?(?:(\d+)s)?(?:(\d+)ms)?", told).groups()
+    assert not thousandths or not seconds, told
+    return int(minutes or 0) * 60_000 + int(seconds or 0) * 1000 + int(thousandths or 0)
+
+
+@pytest.mark.parametrize("per_minute, asked, shape", [
+    (10_000_000, 1990, r"1\dms"), (60_000, 1990, r"2s"), (1000, 490, r"\d\ds")])
+def test_tokens_are_told_with_the_time_until_all_are_back(start_upstream, start_gateway, client_of, per_minute, asked,
+                                                          shape):
+    upstream = start_upstream(lambda asked: chat())
+    keys = {"test": {"secret": "env:SPILLWAY_TEST_KEY", "limits": {"tokens_per_minute": per_minute}}}
+    house = start_gateway(configs.gateway({"up": configs.provider(upstream.base_url, "up")}, keys=keys))
+    told = client_of(house).chat.completions.with_raw_response.create(model="up", messages=ASK, max_tokens=asked).headers
+    assert told["x-ratelimit-limit-tokens"] == str(per_minute) and "x-ratelimit-limit-requests" not in told
+    used = per_minute - int(told["x-ratelimit-remaining-tokens"])
+    assert asked < used < asked + 40  # The prompt counts, too.
+    assert re.fullmatch(shape, told["x-ratelimit-reset-tokens"]), told["x-ratelimit-reset-tokens"]
+    step = 1 if "ms" in told["x-ratelimit-reset-tokens"] else 1000
+    assert 0 <= milliseconds(told["x-ratelimit-reset-tokens"]) - used * 60_000 / per_minute <= step
+
+
+def test_what_a_provider_counted_beyond_the_limit_is_waited_for(start_upstream, start_gateway, client_of):
+    usage = {"prompt_tokens": 590, "completion_tokens": 10, "total_tokens": 600}
+    upstream = start_upstream(lambda asked: {**chat(), "usage": usage})
+    keys = {"test": {"secret": "env:SPILLWAY_TEST_KEY", "limits": {"tokens_per_minute": 100}}}
+    client = client_of(start_gateway(configs.gateway({"up": configs.provider(upstream.base_url, "up")}, keys=keys)))
+    client.chat.completions.create(model="up", messages=ASK, max_tokens=10)
+
+    def refused():
+        with pytest.raises(openai.RateLimitError, match="tokens a minute") as refused:
+            client.chat.completions.create(model="up", messages=ASK, max_tokens=10)
+        return refused.value.response.headers
+
+    told = refused()
+    assert re.fullmatch(r"6m0s|5m5\ds", told["x-ratelimit-reset-tokens"]) and told["x-ratelimit-remaining-tokens"] == "0"
+    assert 300 < int(told["retry-after"]) <= 320  # Until there is room for this one.
