@@ -215,6 +215,33 @@ def test_errors_have_their_codes(house):
         assert headers["x-request-id"].startswith("req_") and headers["x-should-retry"] == "false"
 
 
+DOORS = [("/v1/chat/completions", {"messages": HELLO}), ("/v1/messages", {"messages": HELLO, "max_tokens": 9}),
+         ("/v1/responses", {"input": "Hi"}), ("/v1/completions", {"prompt": "Hi"})]
+DOORS = [(path, {**body, "stream": stream}) for path, body in DOORS for stream in (False, True)] + [
+    ("/v1/embeddings", {"input": "Hi"})]
+
+
+def test_a_providers_own_time_to_wait_is_told(start_upstream, start_gateway):
+    def answer(_):
+        def busy(handler):
+            handler.send_response(429)
+            handler.send_header("retry-after", "37")
+            handler.send_header("content-length", "0")
+            handler.end_headers()
+        return busy
+    upstream = start_upstream(answer)
+    endpoints = ["chat", "completions", "embeddings"]
+    gateway = start_gateway(configs.gateway({
+        f"up-{i}": configs.provider(upstream.base_url, f"up-{i}", endpoints=endpoints) for i in range(len(DOORS))}))
+    for i, (path, body) in enumerate(DOORS):
+        status, headers, text = raw_post(gateway, {"model": f"up-{i}", **body}, path)
+        assert status in (429, 503, 529) and len(upstream.asked) == i + 1, text
+        assert (headers["retry-after"], headers["retry-after-ms"]) == ("37", "37000"), path
+        assert headers["x-should-retry"] in (None, "true")
+        _, headers, _ = raw_post(gateway, {"model": f"up-{i}", **body}, path)  # It is not asked again before.
+        assert 30 < int(headers["retry-after"]) <= 37 and len(upstream.asked) == i + 1
+
+
 def test_routes_methods_types_and_sizes_are_refused_in_json(house):
     gateway, _, _ = house(lambda asked: chat(), server={"body_max": "4KiB"})
     body = {"model": "up", "messages": HELLO}

@@ -1,0 +1,107 @@
+"""What a model thought before it called a tool comes back to it with the tool's result, whichever protocol its client
+speaks: DeepSeek's refuses a turn without, others lose their thread."""
+import anthropic
+import pytest
+
+import configs
+from processes import KEY
+from upstream import USAGE, chat, chunk
+
+THOUGHT = "It asks for a place; I look."
+CALL = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"a":1}'}}
+PARAMETERS = {"type": "object", "properties": {"a": {"type": "integer"}}}
+ASK = [{"role": "user", "content": "Where?"}]
+
+
+def answer(asked):
+    """A thought and a call first, then a thought and a text."""
+    seen = any(message["role"] == "tool" for message in asked.json["messages"])
+    if asked.json.get("stream"):
+        rest = [chunk({"content": "There."}), chunk({}, finish="stop")] if seen else [
+            chunk({"tool_calls": [{"index": 0, **CALL}]}), chunk({}, finish="tool_calls")]
+        return [chunk({"role": "assistant", "reasoning_content": piece}) for piece in (THOUGHT[:9], THOUGHT[9:])] + [
+            *rest, USAGE]
+    whole = chat("There.") if seen else chat(None, finish_reason="tool_calls")
+    message = whole["choices"][0]["message"]
+    message["reasoning_content"] = THOUGHT
+    if not seen:
+        message["tool_calls"] = [CALL]
+    return whole
+
+
+@pytest.fixture(params=["openai", "deepseek"])
+def upstream(request, start_upstream):
+    made = start_upstream(answer)
+    made.dialect = request.param
+    return made
+
+
+@pytest.fixture
+def house(upstream, start_gateway):
+    return start_gateway(configs.gateway({"up": configs.provider(upstream.base_url, "up", dialect=upstream.dialect)}))
+
+
+def check_last(upstream):
+    """The provider was told its own thought and call again, and the tool's result."""
+    called, result = upstream.asked[-1].json["messages"][1:3]
+    assert called["reasoning_content"] == THOUGHT and called["role"] == "assistant"
+    assert [call["function"] for call in called["tool_calls"]] == [CALL["function"]]
+    assert result == {"role": "tool", "tool_call_id": called["tool_calls"][0]["id"], "content": "seen"}
+
+
+@pytest.mark.parametrize("summary", [None, "auto"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_through_a_chain_of_responses(house, upstream, client_of, stream, summary):
+    responses = client_of(house).responses
+    ask = dict(model="up", tools=[{"type": "function", "name": "look", "parameters": PARAMETERS, "strict": False}],
+               reasoning={"effort": "low", "summary": summary})
+
+    def turn(**more):
+        answer = responses.create(**ask, **more, stream=stream)
+        return list(answer)[-1].response if stream else answer
+
+    first = turn(input="Where?")
+    thought, call = first.output
+    assert (thought.type, call.type) == ("reasoning", "function_call")
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "seen"}
+    second = turn(input=[result], previous_response_id=first.id)
+    assert second.output_text == "There."
+    check_last(upstream)
+    turn(input=[{"role": "user", "content": "Where?"}, *(item.to_dict() for item in first.output), result])
+    check_last(upstream)
+    third = turn(input="And then?", previous_response_id=second.id)
+    check_last(upstream)  # Two turns ago, still.
+    assert third.output_text == "There."
+    assert [message["role"] for message in upstream.asked[-1].json["messages"]] == [
+        "user", "assistant", "tool", "assistant", "user"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_through_messages(house, upstream, stream):
+    ask = dict(model="up", max_tokens=2000, tools=[{"name": "look", "input_schema": PARAMETERS}],
+               thinking={"type": "enabled", "budget_tokens": 1024})
+
+    with anthropic.Anthropic(base_url=house.root, api_key=KEY, max_retries=0) as client:
+        def turn(messages):
+            if not stream:
+                return client.messages.create(**ask, messages=messages)
+            with client.messages.stream(**ask, messages=messages) as streaming:
+                return streaming.get_final_message()
+
+        first = turn(ASK)
+        assert [block.type for block in first.content] == ["thinking", "tool_use"]
+        assert first.content[0].thinking == THOUGHT and first.stop_reason == "tool_use"
+        result = {"type": "tool_result", "tool_use_id": first.content[1].id, "content": "seen"}
+        second = turn([*ASK, {"role": "assistant", "content": first.content}, {"role": "user", "content": [result]}])
+    assert [block.type for block in second.content] == ["thinking", "text"] and second.content[1].text == "There."
+    check_last(upstream)
+
+
+def test_through_chat(house, upstream, client_of):
+    create = client_of(house).chat.completions.create
+    tools = [{"type": "function", "function": {"name": "look", "parameters": PARAMETERS}}]
+    called = create(model="up", messages=ASK, tools=tools).choices[0].message
+    assert called.reasoning_content == THOUGHT
+    create(model="up", tools=tools, messages=[
+        *ASK, called.to_dict(), {"role": "tool", "tool_call_id": called.tool_calls[0].id, "content": "seen"}])
+    check_last(upstream)
