@@ -4,12 +4,13 @@ import resource
 import signal
 import sqlite3
 
+import anthropic
 import openai
 import pytest
 
 import configs
 from played import PlayedProvider, chunk, events
-from processes import wait_until
+from processes import KEY, wait_until
 
 HELLO = [{"role": "user", "content": "Hello there."}]
 PRICE = 2.0  # USD a million tokens, both ways.
@@ -113,6 +114,31 @@ def test_a_hard_budget_cuts_the_answer_and_is_never_overspent(start_provider, st
     assert finish == "length"
     rows = wait_until(lambda: book(tmp_path, "SELECT amount, estimated, completion FROM entries"), what="the entry")
     assert 300_000 < rows[0][0] <= 600_000 and rows[0][1] == 0 and rows[0][2] < 300
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_hard_budget_cuts_every_protocols_answer(start_provider, start_gateway, client_of, tmp_path, stream):
+    tenants = {name: {"budget": {"month": "0.0006usd", "hard": True}} for name in ("test", "other")}
+    config, _ = cloud(start_provider, tmp_path, tenants=tenants)
+    config["keys"]["other"] = {"secret": "env:SPILLWAY_OTHER_KEY"}
+    gateway = start_gateway(config, SPILLWAY_OTHER_KEY="sk-spillway-other")
+    with anthropic.Anthropic(base_url=gateway.root, api_key=KEY, max_retries=0) as client:
+        ask = dict(model="auto", max_tokens=1000, messages=HELLO)
+        if stream:
+            with client.messages.stream(**ask) as streaming:
+                message = streaming.get_final_message()
+        else:
+            message = client.messages.create(**ask)
+    assert message.stop_reason == "max_tokens" and 0 < message.usage.output_tokens < 300
+    responses = client_of(gateway, api_key="sk-spillway-other").responses
+    answer = responses.create(model="auto", max_output_tokens=1000, input="Hello there.", stream=stream)
+    events = list(answer) if stream else []
+    answer = events[-1].response if stream else answer
+    assert answer.status == "incomplete" and answer.incomplete_details.reason == "max_output_tokens"
+    assert 0 < answer.usage.output_tokens < 300
+    assert not stream or events[-1].type == "response.incomplete"
+    rows = wait_until(lambda: len(rows := book(tmp_path, "SELECT amount FROM entries")) == 2 and rows, what="both entries")
+    assert all(300_000 < amount <= 600_000 for amount, in rows)
 
 
 def test_a_hard_budget_stops_a_provider_that_does_not(start_gateway, client_of, processes, tmp_path):

@@ -2,6 +2,8 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import statistics
+import threading
 import time
 
 import openai
@@ -165,3 +167,37 @@ def test_a_stream_is_not_held_longer_than_its_client_bears_silence(start_provide
         began = time.monotonic()
         target, _, ended = ask(client_of(gateway, timeout=3), 5, service_tier="flex")
         assert target == "ai-hub" and ended - began < 3
+
+
+def timed(client, tier, until):
+    """Asks again and again until `until()`; the seconds of each answer."""
+    took = []
+    while not until():
+        began = time.monotonic()
+        ask(client, 5, service_tier=tier)
+        took.append(time.monotonic() - began)
+    return took
+
+
+def test_who_pays_for_priority_does_not_notice_who_waits(start_provider, start_gateway, client_of):
+    """Eight clients of flex would fill a slow engine four times over; those of priority are as quick as if alone."""
+    classes = {"fast": {"match": {"service_tier": "priority"}, "sla": {"ttft": "2s", "per_token": "120ms"}, "spill": "never"},
+               "slow": {"match": {"service_tier": "flex"}, "sla": {"deadline": "120s"}, "spill": "cheapest_before_deadline"}}
+    targets = {"local": configs.synthetic_engine(base="20ms", sequences_max=2),
+               "ai-hub": configs.provider(start_provider("instant").base_url, "ai-hub", serves=["ai-hub"])}
+    gateway = start_gateway(configs.gateway(targets, classes=classes, default_class="fast"))
+    client = client_of(gateway)
+    alone = statistics.median(timed(client, "priority", iter([False] * 5 + [True]).__next__))
+    done = threading.Event()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        flex = [pool.submit(timed, client, "flex", done.is_set) for _ in range(8)]
+        wait_until(lambda: held(gateway) >= 6, what="clients of flex that wait")
+        began = time.monotonic()
+        loaded = timed(client, "priority", lambda: time.monotonic() > began + 2)
+        waiting = held(gateway)
+        done.set()
+        served = sum((one.result() for one in flex), [])
+    p95 = statistics.quantiles(loaded, n=20)[-1]
+    print(f"priority alone {alone:.2f} s, p95 loaded {p95:.2f} s of {len(loaded)}; flex {max(served):.2f} s at most")
+    assert waiting >= 4 and len(served) >= 8
+    assert p95 < 2 * alone + 0.1 < max(served)
