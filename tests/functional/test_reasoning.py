@@ -4,8 +4,8 @@ import anthropic
 import pytest
 
 import configs
-from processes import KEY
-from upstream import USAGE, chat, chunk
+from processes import KEY, Gateway
+from upstream import USAGE, Upstream, chat, chunk
 
 THOUGHT = "It asks for a place; I look."
 CALL = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"a":1}'}}
@@ -29,16 +29,20 @@ def answer(asked):
     return whole
 
 
-@pytest.fixture(params=["openai", "deepseek"])
-def upstream(request, start_upstream):
-    made = start_upstream(answer)
+@pytest.fixture(scope="module", params=["openai", "deepseek"])
+def upstream(request):
+    made = Upstream(answer)
     made.dialect = request.param
-    return made
+    yield made
+    made.end()
 
 
-@pytest.fixture
-def house(upstream, start_gateway):
-    return start_gateway(configs.gateway({"up": configs.provider(upstream.base_url, "up", dialect=upstream.dialect)}))
+@pytest.fixture(scope="module")
+def house(upstream, tmp_path_factory):
+    config = configs.gateway({"up": configs.provider(upstream.base_url, "up", dialect=upstream.dialect)})
+    gateway = Gateway(configs.write(tmp_path_factory.mktemp("house") / "spillway.yaml", config))
+    yield gateway
+    gateway.end()
 
 
 def check_last(upstream):

@@ -7,30 +7,49 @@ import pytest
 
 import configs
 from processes import BINARY, Gateway, as_client, send, wait_until
-from upstream import chat
+from upstream import Upstream, chat
 
 HELLO = [{"role": "user", "content": "Hi"}]
 MIB = 1 << 20
 
 
-@pytest.fixture
-def upstream(start_upstream):
-    return start_upstream(lambda asked: chat())
+@pytest.fixture(scope="module")
+def gateway_of(tmp_path_factory):
+    """Gateways for all tests, by their targets."""
+    running = []
 
-
-@pytest.fixture
-def house(upstream, start_gateway):
-    return start_gateway(configs.gateway(
-        {"up": configs.provider(upstream.base_url, "up", serves={"up": "up", "org/a-model": "org/upstream"})}))
+    def start(targets):
+        config = configs.write(tmp_path_factory.mktemp("house") / "spillway.yaml", configs.gateway(targets))
+        running.append(Gateway(config))
+        return running[-1]
+    yield start
+    for gateway in running:
+        gateway.end()
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
+def provider():
+    made = Upstream(lambda asked: chat())
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def upstream(provider):
+    """It, as if it had not been asked before."""
+    provider.asked.clear()
+    return provider
+
+
+@pytest.fixture(scope="module")
+def house(provider, gateway_of):
+    return gateway_of({"up": configs.provider(provider.base_url, "up", serves={"up": "up", "org/a-model": "org/upstream"})})
+
+
+@pytest.fixture(scope="module")
+def small(gateway_of):
     """A model of 2048 tokens."""
-    config = configs.gateway({"local": configs.engine(context_max=2048)})
-    gateway = Gateway(configs.write(tmp_path_factory.mktemp("small") / "spillway.yaml", config))
-    yield gateway
-    gateway.end()
+    return gateway_of({"local": configs.engine(context_max=2048)})
 
 
 def post(gateway, body, path="/v1/chat/completions", **headers):
