@@ -30,7 +30,9 @@ COUNTED = {
 }
 NAMES = {path: path.strip("/").replace("/", "-") for path in COUNTED}
 KEYS = {name: {"limits": {"requests_per_minute": 2}} for name in NAMES.values()} | {
-    "maker": {}, "narrow": {"models": "cloud"}, "single": {"limits": {"concurrency": 1}}}
+    "maker": {}, "narrow": {"models": "cloud"}, "single": {"limits": {"concurrency": 1}},
+    "twice": {"limits": {"requests_per_minute": 2}}, "one-of-two": {"tenant": "couple"}, "two-of-two": {"tenant": "couple"}}
+TENANTS = {"couple": {"limits": {"requests_per_minute": 2}}}
 
 
 def key_of(name):
@@ -46,7 +48,7 @@ def house(tmp_path_factory):
     keys = {name: {"secret": "env:" + variables[name], "tenant": "acme", **more} for name, more in KEYS.items()}
     targets = {"local": configs.synthetic_engine(),
                "cloud": configs.provider(provider.base_url, "cloud", serves=["cloud", "dear"])}
-    path = configs.write(folder / "spillway.yaml", configs.gateway(targets, keys=keys))
+    path = configs.write(folder / "spillway.yaml", configs.gateway(targets, keys=keys, tenants=TENANTS))
     try:
         gateway = Gateway(path, {variable: key_of(name) for name, variable in variables.items()})
         yield gateway
@@ -88,6 +90,21 @@ def test_every_post_counts_and_no_get_does(house, input_file, path):
         assert answer["error"]["code"] == "rate_limit_exceeded" and answer["error"]["type"] == "rate_limit_error"
     for read in ("/v1/models", "/v1/files", "/v1/batches", "/v1/files/" + input_file):
         assert send(house.root + read, headers=as_client(key=key_of(name)))[0] == 200, read
+
+
+def test_what_gives_up_is_never_refused(house):
+    _, _, upload = post(house, "/v1/uploads", "twice", COUNTED["/v1/uploads"])
+    _, _, file = post(house, "/v1/files", "twice", None)
+    assert post(house, "/tokenize", "twice", COUNTED["/tokenize"])[0] == 429
+    status, _, answer = post(house, f"/v1/uploads/{upload['id']}/cancel", "twice", {})
+    assert status == 200 and answer["status"] == "cancelled"
+    assert send(f"{house.api}/files/{file['id']}", "DELETE", headers=as_client(key=key_of("twice")))[0] == 200
+
+
+def test_keys_of_a_tenant_share_its_limit(house):
+    for name, status in (("one-of-two", 200), ("two-of-two", 200), ("one-of-two", 429), ("two-of-two", 429)):
+        got, _, answer = post(house, "/tokenize", name, COUNTED["/tokenize"])
+        assert got == status, answer
 
 
 def test_an_upload_that_is_under_way_takes_a_place(house):
