@@ -320,7 +320,8 @@ const std::vector<Row<ProviderTarget>> kProviderRows = {
     {{.key = "concurrency_max",
       .kind = Kind::count,
       .range = {1, 100'000},
-      .sentence = "Requests open there at once; a quarter is not for who can wait: flex, batches, and classes "
+      .sentence = "Requests open there at once; a quarter is not for who can wait: flex, batches, "
+                  "and classes "
                   "that are cheapest_before_deadline."},
      field<&ProviderTarget::concurrency_max>()},
     {{.key = "endpoints",

@@ -29,7 +29,7 @@ struct Endpoint {
 
 struct ServerLimits {
   std::int64_t body_bytes_max = 32LL << 20;
-  int header_bytes_max = 16 << 10;
+  int header_bytes_max = 64 << 10;
   int connections_max = 4096;
   int in_flight_max = 1024;             // Requests being answered at once, all classes.
   Milliseconds header_timeout{10'000};  // From a request's first byte to the end of its headers.

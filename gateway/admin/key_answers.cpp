@@ -72,9 +72,8 @@ class Members {
   void count(const char* name, int& into) {
     const json* value = take(name);
     if (!value) return;
-    const bool is_count = value->is_number_unsigned() && value->get<std::uint64_t>() > 0 &&
-                          value->get<std::uint64_t>() <= kCountMax;
-    if (!is_count) return fail(name, "must be a whole number from 1 to 2000000000");
+    const bool is_count = value->is_number_unsigned() && value->get<std::uint64_t>() <= kCountMax;
+    if (!is_count) return fail(name, "must be a whole number from 0 to 2000000000");
     into = value->get<int>();
   }
 

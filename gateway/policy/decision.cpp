@@ -52,7 +52,8 @@ Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route
   work_ = work_of(plan_.sla, place_of(request_class, settings_), request, fleet);
   plan_.completion_tokens = work_.completion_tokens;
   work_.lane = lane_of(request_class);
-  work_.yields = work_.lane == Lane::background || request.in_a_batch || request.service_tier == "flex";
+  work_.yields =
+      work_.lane == Lane::background || request.in_a_batch || request.service_tier == "flex";
 }
 
 Result<Plan> Decision::make(RuleReport* report) {

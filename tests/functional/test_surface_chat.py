@@ -250,7 +250,7 @@ def test_routes_methods_types_and_sizes_are_refused_in_json(house):
     assert status == 415 and error_of(text)["code"] == "unsupported_media_type" and headers["x-request-id"]
     status, _, text = raw_post(gateway, {**body, "user": "x" * 8000})
     assert status == 413 and error_of(text)["code"] == "request_too_large"
-    status, _, text = raw_post(gateway, body, **{"x-a": "y" * 40_000})
+    status, _, text = raw_post(gateway, body, **{"x-a": "y" * 70_000})
     assert status == 431 and error_of(text)["code"] == "headers_too_large"
     status, _, text = raw_post(gateway, body, path="/v1/nothing/here")
     assert status == 404 and error_of(text)["type"] == "invalid_request_error"

@@ -10,6 +10,7 @@ import openai
 
 import configs
 from processes import wait_until
+from upstream import chat
 
 WORDS = [{"role": "user", "content": "word " * 40}]
 
@@ -201,3 +202,30 @@ def test_who_pays_for_priority_does_not_notice_who_waits(start_provider, start_g
     print(f"priority alone {alone:.2f} s, p95 loaded {p95:.2f} s of {len(loaded)}; flex {max(served):.2f} s at most")
     assert waiting >= 4 and len(served) >= 8
     assert p95 < 2 * alone + 0.1 < max(served)
+
+
+def test_flex_does_not_take_a_providers_last_places(start_upstream, start_gateway, client_of):
+    def answer(_):
+        time.sleep(0.1)
+        return chat()
+    classes = {"fast": {"match": {"service_tier": "priority"}, "spill": "always"},
+               "slow": {"match": {"service_tier": "flex"}, "sla": {"deadline": "60s"}, "spill": "always"}}
+    up = configs.provider(start_upstream(answer).base_url, "up", concurrency_max=4)
+    client = client_of(start_gateway(configs.gateway({"up": up}, classes=classes, default_class="fast")))
+    done = threading.Event()
+
+    def ask(tier, until):
+        refused = []
+        while not until():
+            try:
+                client.chat.completions.create(model="up", messages=WORDS, service_tier=tier)
+            except openai.APIStatusError as error:
+                refused.append(error.status_code)
+        return refused
+
+    with concurrent.futures.ThreadPoolExecutor(13) as pool:
+        flex = [pool.submit(ask, "flex", done.is_set) for _ in range(12)]
+        priority = pool.submit(ask, "priority", iter([False] * 20 + [True]).__next__).result()
+        done.set()
+    assert {status for one in flex for status in one.result()} <= {429}
+    assert priority == []
