@@ -35,9 +35,10 @@ std::string_view precision_in(const config::LocalTarget& target) {
   return target.executor == "cuda" ? "bf16" : "int8";
 }
 
-// A head's key or value of one token, at the least; the CPU keeps them wider.
-std::int64_t kv_line_bytes(const config::LocalTarget& target, int head_width) {
-  return target.kv_cache == "fp8" ? head_width + 4 : 2 * head_width;
+// What the KV cache keeps of one token in a layer, at the least; the CPU keeps it wider.
+std::int64_t kv_token_bytes(const config::LocalTarget& target, const local::ArchSpec& arch) {
+  if (target.kv_cache != "fp8") return 2 * arch.kv_token_width();
+  return 2 * arch.kv_heads * (arch.head_width + 4);
 }
 
 std::string in_gib(double bytes) {
@@ -92,7 +93,7 @@ Result<MemoryNeed> memory_need(const config::LocalTarget& target) {
     need.parameters += tensor.rows() * tensor.columns();
   need.weight_bytes = static_cast<std::int64_t>(bytes_of(precision_in(target)) *
                                                 static_cast<double>(need.parameters));
-  need.kv_token_bytes = 2 * arch->layers * arch->kv_heads * kv_line_bytes(target, arch->head_width);
+  need.kv_token_bytes = arch->layers * kv_token_bytes(target, *arch);
   need.kv_tokens = target.kv_tokens_max;
   return need;
 }

@@ -1,7 +1,7 @@
 // A decoder described by data: everything that differs from one Llama-like model to the next.
 //
 // A plain value read from a model file's metadata, and from which tensors it has. Llama (and
-// Mistral and SmolLM, whose files say the same), Qwen2 and Qwen3.
+// Mistral and SmolLM, whose files say the same), Qwen2, Qwen3, and DeepSeek-V2 and later.
 #pragma once
 
 #include "backends/contract/error.h"
@@ -12,6 +12,36 @@
 #include <vector>
 
 namespace spillway::local {
+
+// DeepSeek's attention (MLA): what keys and values of all heads are made of is one row a token.
+struct LatentAttention {
+  int width = 0;        // Of that row; 0: heads have keys and values of their own.
+  int rope_width = 0;   // Of the rotated part of queries and keys; all heads' keys share theirs.
+  int key_width = 0;    // Of a head's key and query, without the rotated part.
+  int value_width = 0;  // Of a head.
+  int query_width = 0;  // Of the row that queries are made of; 0: the residual stream.
+  double score_gain = 1.0;  // Of scores, beside 1 / sqrt(key_width + rope_width) (yarn).
+
+  bool used() const { return width > 0; }
+  int line_width() const { return width + rope_width; }  // What the KV cache keeps of a token.
+};
+
+// Feed forward layers of which a token takes a few.
+struct Experts {
+  int count = 0;  // 0: every layer is dense.
+  int chosen = 0;
+  int shared = 0;        // Beside the chosen ones, taken by every token.
+  int width = 0;         // Of the feed forward of one.
+  int dense_layers = 0;  // The first.
+  int groups = 1;        // Of which only the best `groups_taken` are chosen from.
+  int groups_taken = 1;
+  bool sigmoid = false;     // Scores are sigmoids, not a softmax.
+  bool biased = false;      // A bias on scores chooses, but does not weigh.
+  bool normalised = false;  // Weights of those chosen add up to 1, before `scale`.
+  double scale = 1.0;
+
+  bool used() const { return count > 0; }
+};
 
 struct ArchSpec {
   std::string name;  // general.architecture
@@ -29,6 +59,15 @@ struct ArchSpec {
   bool interleaved_rope_rows = false;       // Rows of q and k stand as GGUF's llama order them.
   bool qkv_bias = false;                    // Qwen2
   bool head_norms = false;                  // Qwen3: an RMS norm of every q and k head
+  // With it, head_width is that of a head's value, and frequencies are of the rotated part's pairs
+  // (2i, 2i + 1).
+  LatentAttention latent;
+  Experts experts;
+
+  // Numbers that the KV cache keeps of a token in a layer.
+  int kv_token_width() const {
+    return latent.used() ? latent.line_width() : 2 * kv_heads * head_width;
+  }
 };
 
 // invalid_request says which key is missing or not supported.
