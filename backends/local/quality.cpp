@@ -169,9 +169,9 @@ Cost memory_of(const cuda::DecoderShape& shape, const Storage& storage) {
     if (matrix) cost.matrix_bytes += bytes;
   }
   const std::int64_t value = storage.weights == Precision::fp32 ? 4 : 2;
-  const std::int64_t line =
-      storage.kv_fp8 ? shape.head_width + std::int64_t{sizeof(float)} : shape.head_width * value;
-  cost.kv_token_bytes = 2 * line * shape.kv_heads * shape.layers;
+  const std::int64_t line = shape.head_width + std::int64_t{sizeof(float)};
+  cost.kv_token_bytes =
+      shape.layers * (storage.kv_fp8 ? 2 * line * shape.kv_heads : shape.kv_token_width() * value);
   return cost;
 }
 

@@ -44,18 +44,19 @@ class Architectures : public testing::TestWithParam<const char*> {};
 
 // A prompt in chunks, then token by token: every row of logits is the reference's.
 void expect_chunks_and_decodes(Pair pair, double tolerance, const char* what) {
+  const local::Experts& experts = pair.shape.experts;
+  const auto expect = experts.chosen < experts.count ? expect_most_rows : expect_rows;
   auto free = shuffled_blocks();
   Running sequence(1, 75, pair.shape.vocabulary, free);
   const auto expected = pair.reference->logits(sequence.all);
+  std::vector<float> logits;
   for (const int tokens : {20, 17, 24, 2, 1, 1, 1, 1, 8}) {
-    const std::size_t from = std::size_t(sequence.done) * pair.shape.vocabulary;
     const Slice slice = sequence.next(tokens, tokens);
     const auto result = pair.executor->run(std::span(&slice, 1));
     ASSERT_TRUE(result) << result.error().message;
-    expect_rows(result->logits,
-                std::span(expected).subspan(from, std::size_t(tokens) * pair.shape.vocabulary),
-                pair.shape.vocabulary, what, tolerance);
+    logits.insert(logits.end(), result->logits.begin(), result->logits.end());
   }
+  expect(logits, expected, pair.shape.vocabulary, what, tolerance);
 }
 
 TEST_P(Architectures, ChunksAndDecodesMatchTheReference) {
@@ -74,9 +75,23 @@ TEST_P(Architectures, ChunksAndDecodesOverPagesOfE4m3AreNearTheReference) {
 
 INSTANTIATE_TEST_SUITE_P(All, Architectures, testing::Values("llama", "qwen2", "qwen3", "smollm2"));
 
+// Queries, what is mixed and every expert's answer are rounded once more.
+constexpr double kLatentTolerance = 2 * kLogitTolerance;
+
+class Deepseeks : public testing::TestWithParam<const char*> {};
+
+TEST_P(Deepseeks, ChunksAndDecodesMatchTheReference) {
+  for (const int skinny : {0, 8}) {
+    expect_chunks_and_decodes(Pair(GetParam(), true, skinny), kLatentTolerance, GetParam());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Deepseeks,
+                         testing::Values("deepseek2", "deepseek2-all", "deepseek3"));
+
 // Decodes, a fresh prompt and a prompt's second chunk in one step.
-TEST(CudaExecutor, MixedStepsMatchTheReference) {
-  Pair pair("qwen2");
+void expect_mixed_steps(const char* kind) {
+  Pair pair(kind);
   auto free = shuffled_blocks();
   Running a(1, 40, 512, free), b(2, 50, 512, free), c(3, 60, 512, free), d(4, 9, 512, free);
   const Slice first[] = {a.next(30, 1), b.next(20, 0), d.next(8, 1)};
@@ -91,17 +106,21 @@ TEST(CudaExecutor, MixedStepsMatchTheReference) {
     const auto logits = pair.reference->logits(seen);
     expected.insert(expected.end(), logits.end() - 512, logits.end());
   }
-  expect_rows(result->logits, expected, 512, "mixed step");
+  expect_rows(result->logits, expected, 512, kind, kLatentTolerance);
+}
+
+TEST(CudaExecutor, MixedStepsMatchTheReference) {
+  for (const char* kind : {"qwen2", "deepseek2-all"}) expect_mixed_steps(kind);
 }
 
 // The same steps with and without graphs, bit for bit: all of them small enough for the skinny
 // kernel, since products that were tuned may add up in another order.
-TEST(CudaExecutor, GraphsEqualEagerPasses) {
+void expect_graphs_equal_eager(const char* kind) {
   const auto seed = generator();
   std::vector<std::vector<float>> runs[2];
   for (const bool graphs : {false, true}) {
     generator() = seed;
-    Pair pair("qwen3", graphs, spillway::kernels::kSkinnyTokensMax);
+    Pair pair(kind, graphs, spillway::kernels::kSkinnyTokensMax);
     auto free = shuffled_blocks();
     std::vector<Running> sequences;
     for (int i = 0; i < 8; ++i) sequences.emplace_back(i + 1, random_int(14, 30), 512, free);
@@ -117,7 +136,11 @@ TEST(CudaExecutor, GraphsEqualEagerPasses) {
       runs[graphs].emplace_back(result->logits.begin(), result->logits.end());
     }
   }
-  EXPECT_EQ(runs[0], runs[1]);
+  EXPECT_EQ(runs[0], runs[1]) << kind;
+}
+
+TEST(CudaExecutor, GraphsEqualEagerPasses) {
+  for (const char* kind : {"qwen3", "deepseek2"}) expect_graphs_equal_eager(kind);
 }
 
 // How far below the `rank`-th largest logit (from 1) a token's is; at most rounding if it was

@@ -4,13 +4,14 @@
 //
 // usage: gpu_decode_bench MODEL [--gpus N] [--fp8 | --int8 | --int4] [--kv-fp8] [--eager] [--skinny
 // ROWS] [--batches 1,32,128]
-// [--profile CHUNK]; MODEL is qwen3-0.6b or r1-qwen-7b
+// [--profile CHUNK]; MODEL is qwen3-0.6b, r1-qwen-7b or ds-v2-lite
 #include "backends/local/cuda/cuda_executor.h"
 #include "backends/local/sample/sampler.h"
 #include "tests/gpu/model_shapes.h"
 #include "tests/gpu/rank_weights.h"
 
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <cuda_profiler_api.h>
 #include <memory>
@@ -71,6 +72,8 @@ class Bench {
     options.precision = arguments.precision;
     options.kv_e4m3 = arguments.kv_e4m3;
     weight_bytes_ = body_bytes_ / 2 * bytes_each(arguments.precision) + head_bytes_;
+    const local::Experts& experts = shape_.experts;
+    expert_bytes_ = 6.0 * (shape_.layers - experts.dense_layers) * experts.width * shape_.width;
     options.skinny_rows_max = arguments.skinny;
     auto executor = make_executor(options, std::move(*weights));
     if (!executor) {
@@ -104,6 +107,13 @@ class Bench {
   // Of a weight; the scales of rows do not count.
   static double bytes_each(Precision precision) {
     return double(matrix_bytes(precision, 1, 1 << 20)) / (1 << 20);
+  }
+  // Of weights that a step of so many tokens reads, if they choose experts at random.
+  double read_bytes(double tokens) const {
+    const local::Experts& experts = shape_.experts;
+    if (!experts.used()) return weight_bytes_;
+    const double missed = std::pow(1.0 - double(experts.chosen) / experts.count, tokens);
+    return weight_bytes_ - experts.count * missed * expert_bytes_;
   }
   static double now() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
@@ -163,7 +173,8 @@ class Bench {
   // Operations of a step: the products of all tokens, the head's rows, and causal attention over
   // `pairs` of query and key.
   double operations(double tokens, double logits, double pairs) const {
-    return tokens * body_bytes_ + logits * head_bytes_ +
+    const double idle = (shape_.experts.count - shape_.experts.chosen) * expert_bytes_;
+    return tokens * (body_bytes_ - idle) + logits * head_bytes_ +
            4.0 * shape_.layers * shape_.query_width() * pairs;
   }
 
@@ -191,8 +202,8 @@ class Bench {
       if (repeat > 0) seconds.push_back(took);
     }
     const double tokens = double(prompts) * kPrompt;
-    report("prefill " + std::to_string(prompts) + " x 512", median(seconds), tokens, weight_bytes_,
-           operations(tokens, prompts, tokens * (kPrompt + 1) / 2));
+    report("prefill " + std::to_string(prompts) + " x 512", median(seconds), tokens,
+           read_bytes(tokens), operations(tokens, prompts, tokens * (kPrompt + 1) / 2));
   }
 
   std::vector<Sequence> prompted(int batch) {
@@ -223,10 +234,10 @@ class Bench {
   }
 
   double kv_bytes(const std::vector<Sequence>& sequences) const {
-    const double keys = keys_of(sequences);
-    const double width = shape_.head_width;
-    const double line = arguments_.kv_e4m3 ? width + sizeof(float) : 2.0 * width;
-    return keys * 2.0 * shape_.layers * shape_.kv_heads * line;
+    const double heads = 2.0 * shape_.kv_heads;
+    const double token = arguments_.kv_e4m3 ? heads * (shape_.head_width + sizeof(float))
+                                            : 2.0 * shape_.kv_token_width();
+    return keys_of(sequences) * shape_.layers * token;
   }
 
   void decode(int batch) {
@@ -238,7 +249,7 @@ class Bench {
     }
     const double keys = keys_of(sequences);
     report("decode " + std::to_string(batch), median(seconds), batch,
-           weight_bytes_ + kv_bytes(sequences), operations(batch, batch, keys));
+           read_bytes(batch) + kv_bytes(sequences), operations(batch, batch, keys));
   }
 
   // `chunk` tokens of prompts beside the decodes of a full batch.
@@ -259,7 +270,7 @@ class Bench {
     }
     const double keys = keys_of(sequences);
     report(std::to_string(batch) + " beside prompt of " + std::to_string(chunk), median(seconds),
-           batch + chunk, weight_bytes_ + kv_bytes(sequences),
+           batch + chunk, read_bytes(batch + chunk) + kv_bytes(sequences),
            operations(batch + chunk, batch, keys + chunk * (chunk + 1) / 2.0));
   }
 
@@ -269,7 +280,8 @@ class Bench {
   std::unique_ptr<Executor> executor_;
   double body_bytes_ = 0;  // Of the weights of all layers: also the operations a token takes there.
   double head_bytes_ = 0;
-  double weight_bytes_ = 0;  // That a step reads.
+  double weight_bytes_ = 0;  // Of all weights as they are kept.
+  double expert_bytes_ = 0;  // Of an expert, in all layers.
   SequenceId last_id_ = 0;
 };
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <string>
 
 namespace spillway::gpu_test {
@@ -41,8 +42,14 @@ class DecoderReference {
     for (const auto token : tokens) hidden.push_back(row_of(tensors_.at("embedding"), token));
     for (int layer = 0; layer < shape_.layers; ++layer) {
       const std::string prefix = "layers." + std::to_string(layer) + ".";
-      attend(prefix, hidden);
-      for (Row& h : hidden) feed_forward(prefix, h);
+      if (shape_.latent.used()) {
+        attend_latent(prefix, hidden);
+      } else {
+        attend(prefix, hidden);
+      }
+      for (Row& h : hidden) {
+        shape_.has_experts(layer) ? mix_experts(prefix, h) : feed_forward(prefix, h);
+      }
     }
     std::vector<double> all;
     for (const Row& h : hidden) {
@@ -124,20 +131,168 @@ class DecoderReference {
   Row attend_head(const std::vector<std::vector<Row>>& parts, std::size_t position,
                   int head) const {
     const int key_head = shape_.query_heads + head / (shape_.query_heads / shape_.kv_heads);
+    const double scale = 1.0 / std::sqrt(double(shape_.head_width));
+    return weighted(
+        parts[position][head], position, scale,
+        [&](std::size_t k) -> const Row& { return parts[k][key_head]; },
+        [&](std::size_t k) -> const Row& { return parts[k][key_head + shape_.kv_heads]; });
+  }
+
+  // Values up to a position, each by softmax of its key's score.
+  template <class Key, class Value>
+  static Row weighted(const Row& query, std::size_t position, double scale, Key key, Value value) {
     Row weights;
     for (std::size_t k = 0; k <= position; ++k) {
-      double dot = 0.0;
-      for (int i = 0; i < shape_.head_width; ++i)
-        dot += parts[position][head][i] * parts[k][key_head][i];
-      weights.push_back(dot / std::sqrt(double(shape_.head_width)));
+      weights.push_back(scale *
+                        std::inner_product(query.begin(), query.end(), key(k).begin(), 0.0));
     }
     const double top = *std::max_element(weights.begin(), weights.end());
     double sum = 0.0;
     for (double& weight : weights) sum += weight = std::exp(weight - top);
-    Row out(shape_.head_width, 0.0);
+    Row out(value(0).size(), 0.0);
     for (std::size_t k = 0; k <= position; ++k) {
-      const Row& value = parts[k][key_head + shape_.kv_heads];
-      for (int i = 0; i < shape_.head_width; ++i) out[i] += weights[k] / sum * value[i];
+      for (std::size_t i = 0; i < out.size(); ++i) out[i] += weights[k] / sum * value(k)[i];
+    }
+    return out;
+  }
+
+  // Pairs (2i, 2i + 1) of what begins there.
+  void rotate_pairs(Row& row, std::size_t begin, int position) const {
+    for (std::size_t i = 0; i < shape_.inverse_frequencies.size(); ++i) {
+      const double angle = position * shape_.inverse_frequencies[i];
+      double& a = row[begin + 2 * i];
+      double& b = row[begin + 2 * i + 1];
+      const double turned = a * std::cos(angle) - b * std::sin(angle);
+      b = b * std::cos(angle) + a * std::sin(angle);
+      a = turned;
+    }
+  }
+
+  // Keys and values of every head are made of each token's latent row.
+  void attend_latent(const std::string& prefix, std::vector<Row>& hidden) const {
+    const auto& latent = shape_.latent;
+    const int head_width = latent.key_width + latent.rope_width;
+    struct Token {
+      std::vector<Row> queries, keys, values;
+    };
+    std::vector<Token> all(hidden.size());
+    for (std::size_t p = 0; p < hidden.size(); ++p) {
+      const Row row =
+          product(prefix + "qkv",
+                  normed(hidden[p], tensors_.at(prefix + "attention_norm"), 0, shape_.width));
+      const int begin = shape_.query_heads * head_width;
+      const Row c = normed(row, tensors_.at(prefix + "latent_norm"), begin, latent.width);
+      Row shared(row.begin() + begin + latent.width, row.end());
+      rotate_pairs(shared, 0, int(p));
+      const Row values = product(prefix + "value_up", c);
+      for (int head = 0; head < shape_.query_heads; ++head) {
+        Row query(row.begin() + head * head_width, row.begin() + (head + 1) * head_width);
+        rotate_pairs(query, latent.key_width, int(p));
+        Row key = key_of(prefix, c, head);
+        key.insert(key.end(), shared.begin(), shared.end());
+        all[p].queries.push_back(std::move(query));
+        all[p].keys.push_back(std::move(key));
+        all[p].values.emplace_back(values.begin() + head * latent.value_width,
+                                   values.begin() + (head + 1) * latent.value_width);
+      }
+    }
+    const double scale = latent.score_gain / std::sqrt(double(head_width));
+    for (std::size_t p = 0; p < hidden.size(); ++p) {
+      Row mixed;
+      for (int head = 0; head < shape_.query_heads; ++head) {
+        const Row out = weighted(
+            all[p].queries[head], p, scale,
+            [&](std::size_t k) -> const Row& { return all[k].keys[head]; },
+            [&](std::size_t k) -> const Row& { return all[k].values[head]; });
+        mixed.insert(mixed.end(), out.begin(), out.end());
+      }
+      const Row out = product(prefix + "attention_out", mixed);
+      for (int i = 0; i < shape_.width; ++i) hidden[p][i] += out[i];
+    }
+  }
+
+  Row key_of(const std::string& prefix, const Row& c, int head) const {
+    const auto& up = tensors_.at(prefix + "key_up");
+    const std::size_t width = shape_.latent.key_width;
+    Row key(width, 0.0);
+    for (std::size_t l = 0; l < c.size(); ++l) {
+      for (std::size_t i = 0; i < width; ++i) {
+        key[i] += double(up[(head * c.size() + l) * width + i]) * c[l];
+      }
+    }
+    return key;
+  }
+
+  // How much each expert's answer weighs; 0 if it is not taken.
+  Row expert_weights(const std::string& prefix, const Row& x) const {
+    const auto& experts = shape_.experts;
+    const int group_size = experts.count / experts.groups;
+    Row scores = product(prefix + "router", x);
+    double sum = 0.0;
+    for (double& score : scores) {
+      score = experts.sigmoid ? 1.0 / (1.0 + std::exp(-score)) : std::exp(score);
+      sum += score;
+    }
+    Row choice = scores;
+    for (int i = 0; i < experts.count; ++i) {
+      if (!experts.sigmoid) choice[i] = scores[i] /= sum;
+      if (experts.biased) choice[i] += tensors_.at(prefix + "router_bias")[i];
+    }
+    Row groups;
+    for (int g = 0; g < experts.groups; ++g) {
+      Row of(choice.begin() + g * group_size, choice.begin() + (g + 1) * group_size);
+      std::sort(of.rbegin(), of.rend());
+      groups.push_back(experts.biased ? of[0] + of[1] : of[0]);
+    }
+    Row ranked = groups;
+    std::sort(ranked.rbegin(), ranked.rend());
+    std::vector<int> eligible;
+    for (int i = 0; i < experts.count; ++i) {
+      if (groups[i / group_size] >= ranked[experts.groups_taken - 1]) eligible.push_back(i);
+    }
+    std::stable_sort(eligible.begin(), eligible.end(),
+                     [&](int a, int b) { return choice[a] > choice[b]; });
+    eligible.resize(experts.chosen);
+    double chosen = 0.0;
+    for (const int i : eligible) chosen += scores[i];
+    Row weights(experts.count + experts.shared, 0.0);
+    for (const int i : eligible) {
+      weights[i] = scores[i] * experts.scale / (experts.normalised ? chosen : 1.0);
+    }
+    std::fill(weights.begin() + experts.count, weights.end(), 1.0);
+    return weights;
+  }
+
+  // Rows of an expert's part of a room.
+  Row expert_product(const std::string& room, int expert, const Row& x) const {
+    const auto& matrix = tensors_.at(room);
+    const int all = shape_.experts.count + shape_.experts.shared;
+    Row out(matrix.size() / x.size() / all, 0.0);
+    const std::size_t begin = expert * out.size() * x.size();
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      for (std::size_t j = 0; j < x.size(); ++j) {
+        out[i] += double(matrix[begin + i * x.size() + j]) * x[j];
+      }
+    }
+    return out;
+  }
+
+  void mix_experts(const std::string& prefix, Row& hidden) const {
+    const Row x = normed(hidden, tensors_.at(prefix + "feed_forward_norm"), 0, shape_.width);
+    const Row weights = expert_weights(prefix, x);
+    for (std::size_t expert = 0; expert < weights.size(); ++expert) {
+      if (weights[expert] == 0.0) continue;
+      const Row both = expert_product(prefix + "expert_gate_up", int(expert), x);
+      const Row out = expert_product(prefix + "expert_down", int(expert), gated(both));
+      for (int i = 0; i < shape_.width; ++i) hidden[i] += weights[expert] * out[i];
+    }
+  }
+
+  // silu of the first half times the second.
+  static Row gated(const Row& both) {
+    Row out(both.size() / 2);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      out[i] = both[i] / (1.0 + std::exp(-both[i])) * both[out.size() + i];
     }
     return out;
   }
@@ -146,11 +301,7 @@ class DecoderReference {
     const Row both =
         product(prefix + "gate_up",
                 normed(hidden, tensors_.at(prefix + "feed_forward_norm"), 0, shape_.width));
-    Row gated(shape_.feed_forward_width);
-    for (int i = 0; i < shape_.feed_forward_width; ++i) {
-      gated[i] = both[i] / (1.0 + std::exp(-both[i])) * both[shape_.feed_forward_width + i];
-    }
-    const Row out = product(prefix + "down", gated);
+    const Row out = product(prefix + "down", gated(both));
     for (int i = 0; i < shape_.width; ++i) hidden[i] += out[i];
   }
 

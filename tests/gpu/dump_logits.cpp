@@ -32,7 +32,13 @@ Model read_model(const std::string& path) {
   std::size_t frequencies = 0, tokens = 0;
   file >> s.layers >> s.width >> s.feed_forward_width >> s.query_heads >> s.kv_heads >>
       s.head_width >> s.vocabulary;
-  file >> s.norm_epsilon >> bias >> norms >> tied >> s.rope_gain >> frequencies;
+  file >> s.norm_epsilon >> bias >> norms >> tied >> s.rope_gain;
+  auto& latent = s.latent;
+  file >> latent.width >> latent.rope_width >> latent.key_width >> latent.value_width >>
+      latent.score_gain;
+  auto& experts = s.experts;
+  file >> experts.count >> experts.chosen >> experts.shared >> experts.width >>
+      experts.dense_layers >> frequencies;
   s.qkv_bias = bias != 0;
   s.head_norms = norms != 0;
   s.head_is_embedding = tied != 0;

@@ -7,8 +7,33 @@
 
 namespace spillway::gpu_test {
 
-// qwen3-0.6b or r1-qwen-7b (DeepSeek-R1-Distill-Qwen-7B).
+// DeepSeek-V2-Lite.
+inline local::cuda::DecoderShape v2_lite() {
+  local::cuda::DecoderShape shape;
+  shape.layers = 27;
+  shape.width = 2048;
+  shape.feed_forward_width = 10944;
+  shape.query_heads = 16;
+  shape.kv_heads = 1;
+  shape.head_width = 128;
+  shape.vocabulary = 102400;
+  shape.context_max = 16384;
+  shape.latent.width = 512;
+  shape.latent.rope_width = 64;
+  shape.latent.key_width = 128;
+  shape.latent.value_width = 128;
+  shape.experts.count = 64;
+  shape.experts.chosen = 6;
+  shape.experts.shared = 2;
+  shape.experts.width = 1408;
+  shape.experts.dense_layers = 1;
+  shape.inverse_frequencies = local::cuda::plain_frequencies(64, 1e4);
+  return shape;
+}
+
+// qwen3-0.6b, r1-qwen-7b (DeepSeek-R1-Distill-Qwen-7B) or ds-v2-lite.
 inline local::cuda::DecoderShape shape_of(const std::string& model) {
+  if (model == "ds-v2-lite") return v2_lite();
   local::cuda::DecoderShape shape;
   shape.layers = 28;
   shape.head_width = 128;

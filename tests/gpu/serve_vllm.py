@@ -24,7 +24,8 @@ import random_model
 import serve
 
 START_MAX = 300
-ARCHITECTURES = {"qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM"}
+MODEL_TYPES = {"deepseek2": "deepseek_v2"}
+ARCHITECTURES = {"deepseek2": "DeepseekV2ForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM"}
 ORDINARY_FIRST = 300  # Ids below are single bytes.
 
 
@@ -41,15 +42,28 @@ class TokenPrompts:
                                 {"model": "model", "prompt": ids, "max_tokens": out_tokens} | self.more)
 
 
+def deepseek_config(shape):
+    own = shape.deepseek
+    if not own:
+        return {}
+    return {"num_key_value_heads": shape.query_heads, "head_dim": own.rope, "kv_lora_rank": own.latent, "q_lora_rank": None,
+            "qk_rope_head_dim": own.rope, "qk_nope_head_dim": own.key, "v_head_dim": own.value,
+            "n_routed_experts": own.experts, "num_experts_per_tok": own.chosen, "n_shared_experts": own.shared,
+            "moe_intermediate_size": own.inner, "first_k_dense_replace": own.dense, "moe_layer_freq": 1,
+            "routed_scaling_factor": 1.0, "norm_topk_prob": False, "scoring_func": "softmax", "topk_method": "greedy",
+            "n_group": 1, "topk_group": 1, "attention_bias": False}
+
+
 def write_model(shape, folder):
     """A model folder as transformers knows it, without weights; its tokens are letters and words of numbers."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # pylint: disable=import-outside-toplevel
-    config = {"architectures": [ARCHITECTURES[shape.architecture]], "model_type": shape.architecture,
+    config = {"architectures": [ARCHITECTURES[shape.architecture]], "model_type": MODEL_TYPES.get(shape.architecture, shape.architecture),
               "hidden_size": shape.width, "intermediate_size": shape.inner, "num_hidden_layers": shape.layers,
               "num_attention_heads": shape.query_heads, "num_key_value_heads": shape.kv_heads, "head_dim": shape.head_width,
               "max_position_embeddings": 16384, "rope_theta": shape.rope_base, "rms_norm_eps": shape.epsilon,
               "vocab_size": shape.vocabulary, "tie_word_embeddings": shape.tied, "hidden_act": "silu",
               "torch_dtype": "bfloat16", "bos_token_id": 0, "eos_token_id": 1, "initializer_range": 0.02}
+    config.update(deepseek_config(shape))
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     words = {letter: index for index, letter in enumerate(letters)}

@@ -1,6 +1,7 @@
 // What the GPU decoder gets from a model file: every row of the checkpoint, in its room, once.
 #include "backends/local/cuda/decoder_shape.h"
 #include "backends/local/cuda/file_weights.h"
+#include "tests/unit/tiny_deepseek.h"
 #include "tests/unit/tiny_model.h"
 
 #include <gmock/gmock.h>
@@ -13,6 +14,7 @@
 #include <limits>
 #include <mutex>
 #include <unistd.h>
+#include <utility>
 
 namespace spillway::local::cuda {
 namespace {
@@ -38,14 +40,16 @@ struct Buffers {
 
 class FileWeights : public testing::Test {
  protected:
-  loader::GgufFile open(const TinyModel& model) {
+  template <class Model>
+  loader::GgufFile open(const Model& model) {
     auto file = loader::GgufFile::open(model.write(path_));
     if (!file) throw std::runtime_error(file.error().message);
     return std::move(*file);
   }
 
   // All rooms as the sink saw them: every element once, in whatever order.
-  Result<Rooms> read(const TinyModel& model, std::size_t part_elements_max, int threads = 3) {
+  template <class Model>
+  Result<Rooms> read(const Model& model, std::size_t part_elements_max, int threads = 3) {
     const auto file = open(model);
     const auto spec = read_arch_spec(file);
     if (!spec) return spec.error();
@@ -74,6 +78,22 @@ class FileWeights : public testing::Test {
       for (const auto& [at, value] : elements) rooms[name].push_back(value);
     }
     return rooms;
+  }
+
+  // The decoder on the device has exactly the rooms that the file fills.
+  template <class Model>
+  void expect_every_room_filled(const Model& model) {
+    const auto rooms = read(model, 1'000'000);
+    ASSERT_TRUE(rooms) << rooms.error().message;
+    const auto shape = shape_of(*read_arch_spec(open(model)), 512);
+    ASSERT_TRUE(shape) << shape.error().message;
+    const auto wanted = rooms_of(*shape);
+    EXPECT_EQ(wanted.size(), rooms->size());
+    for (const RoomShape& room : wanted) {
+      ASSERT_TRUE(rooms->contains(room.name)) << room.name;
+      EXPECT_EQ(rooms->at(room.name).size(), static_cast<std::size_t>(room.rows * room.columns))
+          << room.name;
+    }
   }
 
   std::string error_of(const TinyModel& model) {
@@ -152,23 +172,46 @@ TEST_F(FileWeights, LlamasBiasesAreReorderedAsItsRows) {
   EXPECT_EQ(std::vector<float>(bias.begin(), bias.begin() + 128), q);
 }
 
-// The decoder on the device has exactly the rooms that the file fills.
 TEST_F(FileWeights, EveryRoomOfTheDecoderIsFilled) {
   for (const std::string architecture : {"llama", "qwen2", "qwen3"}) {
     for (const bool separate_head : {false, true}) {
       SCOPED_TRACE(architecture);
-      const TinyModel model(architecture, separate_head);
-      const auto rooms = read(model, 1'000'000);
-      ASSERT_TRUE(rooms) << rooms.error().message;
-      const auto shape = shape_of(*read_arch_spec(open(model)), 512);
-      ASSERT_TRUE(shape) << shape.error().message;
-      const auto wanted = rooms_of(*shape);
-      EXPECT_EQ(wanted.size(), rooms->size());
-      for (const RoomShape& room : wanted) {
-        ASSERT_TRUE(rooms->contains(room.name)) << room.name;
-        EXPECT_EQ(rooms->at(room.name).size(), static_cast<std::size_t>(room.rows * room.columns))
-            << room.name;
-      }
+      expect_every_room_filled(TinyModel(architecture, separate_head));
+    }
+  }
+  TinyDeepseek deepseek;
+  deepseek.add("blk.1.exp_probs_b.bias", {TinyDeepseek::kExperts});
+  expect_every_room_filled(deepseek);
+}
+
+// Each expert has its gate, then its up; the shared ones are cut out of one feed forward.
+TEST_F(FileWeights, ExpertsLieBehindEachOther) {
+  const TinyDeepseek model;
+  constexpr std::size_t kInner = TinyDeepseek::kExpertInner;
+  constexpr std::size_t kRows = kInner * TinyDeepseek::kWidth;  // Elements of an expert's gate.
+  const auto rooms = read(model, 5'000);
+  ASSERT_TRUE(rooms) << rooms.error().message;
+  const auto& gate_up = rooms->at("layers.1.expert_gate_up");
+  const auto& down = rooms->at("layers.1.expert_down");
+  const auto same = [](const std::vector<float>& room, std::size_t at,
+                       const std::vector<float>& tensor, std::size_t from, std::size_t count) {
+    return std::equal(room.begin() + std::ptrdiff_t(at), room.begin() + std::ptrdiff_t(at + count),
+                      tensor.begin() + std::ptrdiff_t(from));
+  };
+  for (std::size_t e = 0; e < TinyDeepseek::kExperts + TinyDeepseek::kShared; ++e) {
+    const bool shared = e >= TinyDeepseek::kExperts;
+    const std::string kind = shared ? "shexp" : "exps";
+    const std::size_t own = shared ? e - TinyDeepseek::kExperts : e;
+    const auto& gate = model.tensors.at("blk.1.ffn_gate_" + kind + ".weight");
+    const auto& up = model.tensors.at("blk.1.ffn_up_" + kind + ".weight");
+    const auto& out = model.tensors.at("blk.1.ffn_down_" + kind + ".weight");
+    EXPECT_TRUE(same(gate_up, 2 * e * kRows, gate, own * kRows, kRows)) << e;
+    EXPECT_TRUE(same(gate_up, (2 * e + 1) * kRows, up, own * kRows, kRows)) << e;
+    for (std::size_t row = 0; row < TinyDeepseek::kWidth; ++row) {
+      const std::size_t to = (e * TinyDeepseek::kWidth + row) * kInner;
+      const std::size_t from = shared ? row * TinyDeepseek::kShared * kInner + own * kInner
+                                      : (own * TinyDeepseek::kWidth + row) * kInner;
+      EXPECT_TRUE(same(down, to, out, from, kInner)) << e;
     }
   }
 }
@@ -282,6 +325,47 @@ TEST_F(ShapeOfASpec, WhatTheKernelsDoNotTakeIsRefused) {
   spec_.width = 16'384;
   spec_.feed_forward_width = 1552;
   EXPECT_THAT(error(), HasSubstr("the feed forward width is 1552"));
+}
+
+class ShapeOfADeepseek : public ShapeOfASpec {
+ protected:
+  void SetUp() override {
+    spec_.width = 2048;
+    spec_.head_width = spec_.latent.value_width = spec_.latent.key_width = 128;
+    spec_.query_heads = 16;
+    spec_.latent.width = 512;
+    spec_.latent.rope_width = 64;
+    spec_.experts.count = 64;
+    spec_.experts.chosen = 6;
+    spec_.experts.shared = 2;
+    spec_.experts.width = 1408;
+  }
+};
+
+TEST_F(ShapeOfADeepseek, WidthsAreThoseOfTheFusedProjectionAndTheLine) {
+  ASSERT_EQ(error(), "no error");
+  EXPECT_EQ(shape_of(spec_, 4096)->qkv_width(), 16 * 192 + 576);
+  EXPECT_EQ(shape_of(spec_, 4096)->kv_token_width(), 576);
+  EXPECT_TRUE(shape_of(spec_, 4096)->has_experts(0));
+}
+
+TEST_F(ShapeOfADeepseek, WhatTheKernelsDoNotTakeIsRefused) {
+  const auto expect = [&](int& size, int wrong, const std::string& message) {
+    const int right = std::exchange(size, wrong);
+    EXPECT_THAT(error(), HasSubstr(message));
+    size = right;
+    EXPECT_EQ(error(), "no error");
+  };
+  expect(spec_.latent.query_width, 1536, "the rank of queries is 1536");
+  expect(spec_.latent.width, 256, "the latent width is 256");
+  expect(spec_.latent.rope_width, 32, "the rotated width is 32");
+  expect(spec_.latent.key_width, 96, "the width of keys is 96");
+  expect(spec_.latent.value_width, 192, "the width of values is 192");
+  expect(spec_.experts.count, 272, "the number of experts is 272");
+  expect(spec_.experts.chosen, 31, "the number of experts of a token is 33");
+  expect(spec_.experts.groups, 64, "the number of groups is 64");
+  expect(spec_.experts.width, 1440, "the width of experts is 1440");
+  expect(spec_.width, 2112, "the width is 2112");
 }
 
 }  // namespace

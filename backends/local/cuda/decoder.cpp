@@ -50,6 +50,16 @@ Result<std::unique_ptr<Decoder>> Decoder::create(const DecoderShape& shape,
   decoder->linear_ = std::move(*linear);
   if (auto result = decoder->allocate(); !result) return result.error();
   if (auto result = decoder->upload_angles(); !result) return result.error();
+  if (shape.latent.used()) {
+    auto latent = LatentLayer::create(shape, state, stream);
+    if (!latent) return latent.error();
+    decoder->latent_ = std::move(*latent);
+  }
+  if (shape.experts.used()) {
+    auto experts = ExpertLayer::create(shape, state, stream);
+    if (!experts) return experts.error();
+    decoder->experts_ = std::move(*experts);
+  }
   if (shape.share.ranks == 1) return decoder;
   auto exchange =
       PeerExchange::create(shape, state.limits().rows_max, state.device(StepState::last_token),
@@ -63,7 +73,7 @@ Result<void> Decoder::allocate() {
   const StepLimits& limits = state_.limits();
   const int rows = Linear::padded_rows(limits.rows_max);
   const int logit_rows = Linear::padded_rows(limits.logit_rows_max);
-  kv_bytes_ = 2 * shape_.layers * kv_lines() * kv_line_bytes();
+  kv_bytes_ = shape_.layers * kv_layer_bytes();
   Allocations allocations;
   allocations.zeroed(hidden_, bytes_of(rows, shape_.width));
   allocations.zeroed(normed_, bytes_of(std::max(rows, logit_rows), shape_.width));
@@ -86,8 +96,8 @@ Result<void> Decoder::allocate() {
     allocations.zeroed(widened_, bytes_of(widest, 1));
   }
   allocations.zeroed(logits_, bytes_of(logit_rows, 2 * shape_.vocabulary));
-  allocations.device(
-      angles_, static_cast<std::size_t>(shape_.context_max) * shape_.head_width * sizeof(float));
+  allocations.device(angles_, static_cast<std::size_t>(shape_.context_max) * 2 *
+                                  shape_.inverse_frequencies.size() * sizeof(float));
   allocations.zeroed(pages_, static_cast<std::size_t>(kv_bytes_));
   return allocations.result();
 }
@@ -118,8 +128,14 @@ std::int64_t Decoder::kv_line_bytes() const {
   return shape_.head_width + std::int64_t{sizeof(float)};
 }
 
+std::int64_t Decoder::kv_layer_bytes() const {
+  if (!shape_.latent.used()) return 2 * kv_lines() * kv_line_bytes();
+  return std::int64_t{options_.kv_blocks} * kernels::kPageTokens * shape_.kv_token_width() *
+         kElementBytes;
+}
+
 KvPages Decoder::pages_of(int layer) const {
-  char* const begin = pages_.get<char>() + layer * (kv_bytes_ / shape_.layers);
+  char* const begin = pages_.get<char>() + layer * kv_layer_bytes();
   const std::int64_t bytes =
       kv_lines() * shape_.head_width * (options_.kv_e4m3 ? 1 : kElementBytes);
   KvPages pages = {begin, begin + bytes};
@@ -222,7 +238,18 @@ void Decoder::attend_decodes(int index, const StepRows& rows) {
   errors_.note(spillway_decode_attention(&decode, stream_), "decode attention");
 }
 
+void Decoder::attend_latent(int index, const StepRows& rows) {
+  LatentLayer::Call call;
+  call.mixed = mixed_.get();
+  call.projection = qkv_.get();
+  call.pages = pages_of(index).keys;
+  call.angles = angles_.get<float>();
+  call.few = is_skinny(rows.all());
+  latent_->attend(weights_->layers()[index], call, rows, errors_);
+}
+
 void Decoder::attend(int index, const StepRows& rows) {
+  if (latent_) return attend_latent(index, rows);
   rope_rows(index, rows);
   if (rows.chunks > 0) attend_chunks(index, rows);
   if (rows.decodes > 0) attend_decodes(index, rows);
@@ -246,7 +273,24 @@ void Decoder::attention(int index, const StepRows& rows) {
   leave_sum_to_norm(layer.attention_out, all);
 }
 
+void Decoder::mix_experts(int index, int rows) {
+  const LayerWeights& layer = weights_->layers()[index];
+  ExpertLayer::Call call;
+  call.hidden = hidden_.get();
+  call.rows = rows;
+  if (is_skinny(rows)) {
+    skinny(experts_->logits(), hidden_.get(), layer.router, layer.feed_forward_norm, rows,
+           shape_.experts.count, shape_.width, kernels::kStoreFloat);
+  } else {
+    norm(layer.feed_forward_norm, rows, nullptr, false);
+    linear(router_call(index, rows), layer.router);
+    call.normed = normed_.get();
+  }
+  experts_->answer(layer, call, errors_);
+}
+
 void Decoder::feed_forward(int index, const StepRows& rows) {
+  if (shape_.has_experts(index)) return mix_experts(index, rows.all());
   const LayerWeights& layer = weights_->layers()[index];
   const int all = rows.all();
   if (is_skinny(all)) {
@@ -305,15 +349,20 @@ Result<void> Decoder::tune(int rows) {
   // the L2 holds.
   const int layers = std::min(shape_.layers, rows <= 256 ? 12 : rows <= 1024 ? 6 : 2);
   const LayerWeights& kind = weights_->layers().front();
-  const auto over_layers = [&](auto call_of, const Matrix& weight) {
+  const auto over = [&](auto call_of, const Matrix& weight, int begin, int end) -> Result<void> {
     std::vector<LinearCall> calls;
-    for (int i = 0; i < layers; ++i) calls.push_back((this->*call_of)(i, rows));
-    return tune_product(std::move(calls), weight);
+    for (int i = begin; i < std::min(end, begin + layers); ++i) {
+      calls.push_back((this->*call_of)(i, rows));
+    }
+    return calls.empty() ? Result<void>() : tune_product(std::move(calls), weight);
   };
-  if (auto r = over_layers(&Decoder::qkv_call, kind.qkv); !r) return r;
-  if (auto r = over_layers(&Decoder::attention_out_call, kind.attention_out); !r) return r;
-  if (auto r = over_layers(&Decoder::gate_up_call, kind.gate_up); !r) return r;
-  if (auto r = over_layers(&Decoder::down_call, kind.down); !r) return r;
+  const int all = shape_.layers;
+  const int dense = shape_.experts.used() ? shape_.experts.dense_layers : all;
+  if (auto r = over(&Decoder::qkv_call, kind.qkv, 0, all); !r) return r;
+  if (auto r = over(&Decoder::attention_out_call, kind.attention_out, 0, all); !r) return r;
+  if (auto r = over(&Decoder::gate_up_call, kind.gate_up, 0, dense); !r) return r;
+  if (auto r = over(&Decoder::down_call, kind.down, 0, dense); !r) return r;
+  if (auto r = over(&Decoder::router_call, {}, dense, experts_ ? all : dense); !r) return r;
   if (rows > state_.limits().logit_rows_max) return {};
   return linear_->tune(std::vector<LinearCall>(3, head_call(rows)));
 }

@@ -1,4 +1,4 @@
-// The forward pass of a dense decoder: which kernels run in which order, enqueued on one stream.
+// The forward pass of a decoder: which kernels run in which order, enqueued on one stream.
 //
 // The thread of its GPU only. Owns the activations and the KV pages; reads the weights and the
 // step's state. It enqueues and returns: nothing is waited for, so a whole pass can be captured in
@@ -6,25 +6,16 @@
 #pragma once
 
 #include "backends/local/cuda/decoder_weights.h"
+#include "backends/local/cuda/expert_layer.h"
+#include "backends/local/cuda/latent_layer.h"
 #include "backends/local/cuda/linear.h"
 #include "backends/local/cuda/peer_exchange.h"
+#include "backends/local/cuda/step_rows.h"
 #include "backends/local/cuda/step_state.h"
 
 #include <memory>
 
 namespace spillway::local::cuda {
-
-// The rows of a step: first those of sequences that decode, one each, then the chunks of prompts.
-struct StepRows {
-  int decodes = 0;  // Padding included. Row r uses page table row r.
-  int chunks = 0;
-  int chunk_rows = 0;      // Of all chunks together.
-  int chunk_rows_max = 0;  // Of the longest.
-  int logits = 0;  // Rows that want logits: state's logit_row, or all decodes if `decodes_only`.
-  bool decodes_only = false;
-
-  int all() const { return decodes + chunk_rows; }
-};
 
 struct DecoderOptions {
   int kv_blocks = 0;
@@ -74,13 +65,16 @@ class Decoder {
   Result<void> upload_angles();
   void attention(int index, const StepRows& rows);
   void feed_forward(int index, const StepRows& rows);
+  void mix_experts(int index, int rows);
   void attend(int index, const StepRows& rows);
+  void attend_latent(int index, const StepRows& rows);
   void rope_rows(int index, const StepRows& rows);
   bool decodes_rope_themselves(const StepRows& rows) const;
   void attend_chunks(int index, const StepRows& rows);
   void attend_decodes(int index, const StepRows& rows);
   std::int64_t kv_lines() const;
   std::int64_t kv_line_bytes() const;
+  std::int64_t kv_layer_bytes() const;
   KvPages pages_of(int layer) const;
   float score_scale() const;
   void head(const StepRows& rows);
@@ -102,6 +96,7 @@ class Decoder {
   LinearCall attention_out_call(int layer, int rows) const;
   LinearCall gate_up_call(int layer, int rows) const;
   LinearCall down_call(int layer, int rows) const;
+  LinearCall router_call(int layer, int rows) const;
   LinearCall head_call(int rows) const;
 
   const DecoderShape shape_;
@@ -126,13 +121,13 @@ class Decoder {
   const float* lacking_ = nullptr;  // Its columns' scales, while hidden_ lacks it.
   bool lacks_ranks_ = false;        // While hidden_ lacks the ranks' products.
   std::unique_ptr<PeerExchange> exchange_;
+  std::unique_ptr<LatentLayer> latent_;   // Null: heads have keys and values of their own.
+  std::unique_ptr<ExpertLayer> experts_;  // Null: all layers are dense.
   DeviceMemory logits_;
-  DeviceMemory angles_;  // [context_max, head_width / 2, 2]
-  DeviceMemory pages_;   // Per layer keys, then values, then their scales if they have any.
+  DeviceMemory angles_;  // [context_max, rotated width / 2, 2]
+  DeviceMemory pages_;   // Per layer keys, then values, then their scales if they have any; or
+                         // lines of latent rows.
   std::int64_t kv_bytes_ = 0;
 };
-
-// How many parts the keys of a sequence are dealt to, so that few sequences fill the device too.
-int decode_splits(int sequences, int kv_heads);
 
 }  // namespace spillway::local::cuda

@@ -209,6 +209,16 @@ LinearCall Decoder::down_call(int layer, int rows) const {
                     weights_->layers()[layer].down);
 }
 
+LinearCall Decoder::router_call(int layer, int rows) const {
+  return {experts_->logits(),
+          normed_.get(),
+          weights_->layers()[layer].router.data,
+          rows,
+          shape_.experts.count,
+          shape_.width,
+          LinearOut::fp32};
+}
+
 LinearCall Decoder::head_call(int rows) const {
   const Extent part = shape_.head_rows();
   LinearCall call = {logits() + part.first, normed_.get(),  weights_->head(), rows, part.count,

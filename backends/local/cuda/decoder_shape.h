@@ -1,5 +1,5 @@
-// What a dense decoder of the Llama, Qwen2 or Qwen3 kind looks like to the GPU: a plain value, and
-// pure functions of it. Needs no CUDA.
+// What a decoder of the Llama, Qwen2, Qwen3 or DeepSeek kind looks like to the GPU: a plain value,
+// and pure functions of it. Needs no CUDA.
 #pragma once
 
 #include "backends/contract/error.h"
@@ -29,7 +29,7 @@ struct DecoderShape {
   int feed_forward_width = 0;
   int query_heads = 0;
   int kv_heads = 0;
-  int head_width = 0;
+  int head_width = 0;  // With latent rows, of a head's value.
   int vocabulary = 0;
   int context_max = 0;
   float norm_epsilon = 1e-6f;
@@ -40,10 +40,14 @@ struct DecoderShape {
   // by `rope_gain` (yarn). Pairs are (i, i + size), half the rotated width apart.
   std::vector<double> inverse_frequencies;
   double rope_gain = 1.0;
+  LatentAttention latent;  // Pairs are (2i, 2i + 1) then, of the rotated part.
+  Experts experts;
   Share share;  // Heads and feed forward are its own alone, and so are rows of the head.
 
-  int query_width() const { return query_heads * head_width; }
-  int qkv_width() const { return (query_heads + 2 * kv_heads) * head_width; }
+  int query_width() const { return query_heads * head_width; }  // Of what attention yields, too.
+  int qkv_width() const;
+  int kv_token_width() const;  // Numbers that the KV cache keeps of a token in a layer.
+  bool has_experts(int layer) const { return experts.used() && layer >= experts.dense_layers; }
   Extent head_rows() const;  // Of the vocabulary, of which this share makes logits.
 };
 

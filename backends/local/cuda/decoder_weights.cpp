@@ -78,6 +78,13 @@ void DecoderWeights::furnish(const DecoderShape& shape) {
     layer.feed_forward_norm = at(prefix + "feed_forward_norm");
     layer.gate_up = matrix_at(prefix + "gate_up");
     layer.down = matrix_at(prefix + "down");
+    layer.latent_norm = at(prefix + "latent_norm");
+    layer.key_up = at(prefix + "key_up");
+    layer.value_up = at(prefix + "value_up");
+    layer.router = matrix_at(prefix + "router");
+    layer.router_bias = at(prefix + "router_bias");
+    layer.expert_gate_up = at(prefix + "expert_gate_up");
+    layer.expert_down = at(prefix + "expert_down");
     layers_.push_back(layer);
   }
   last_norm_ = at("last_norm");

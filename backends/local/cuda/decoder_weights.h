@@ -39,6 +39,15 @@ struct LayerWeights {
   void* feed_forward_norm = nullptr;  // [width]
   Matrix gate_up;                     // [2 · feed_forward_width, width]: rows of gate, then up
   Matrix down;                        // [width, feed_forward_width]
+  // With latent rows; of each head what turns its query into their terms, and them into its value.
+  void* latent_norm = nullptr;  // [latent width]
+  void* key_up = nullptr;       // [heads, latent width, key width]
+  void* value_up = nullptr;     // [heads, value width, latent width]
+  // With experts, instead of gate_up and down; the shared ones behind those chosen.
+  Matrix router;                   // [experts, width]
+  void* router_bias = nullptr;     // [experts] or null
+  void* expert_gate_up = nullptr;  // [all experts, 2 · their width, width]
+  void* expert_down = nullptr;     // [all experts, width, their width]
 };
 
 // Room for one tensor of rooms_of(shape) on the device.

@@ -25,6 +25,14 @@ struct Source {
   std::int64_t rows = 1;
   std::int64_t columns = 0;
   std::vector<std::int64_t> row_order = {};  // Row i is row row_order[i] of the file; empty: i.
+  // Of a larger tensor only these: its rows from here on, or columns of all its rows.
+  std::int64_t first_row = 0;
+  std::int64_t rows_in_all = 0;  // 0: rows
+  std::int64_t first_column = 0;
+  std::int64_t columns_in_all = 0;  // 0: columns
+
+  std::int64_t tensor_rows() const { return rows_in_all > 0 ? rows_in_all : rows; }
+  std::int64_t tensor_columns() const { return columns_in_all > 0 ? columns_in_all : columns; }
 };
 
 struct Room {
@@ -37,32 +45,102 @@ class LayerPlan {
  public:
   LayerPlan(const ArchSpec& spec, int index)
       : spec_(spec),
+        index_(index),
         theirs_("blk." + std::to_string(index) + "."),
         ours_("layers." + std::to_string(index) + ".") {}
 
   std::vector<Room> rooms() const {
-    const std::int64_t width = spec_.width;
-    const std::int64_t inner = spec_.feed_forward_width;
-    const std::int64_t query_width = std::int64_t{spec_.query_heads} * spec_.head_width;
     std::vector<Room> rooms;
-    rooms.push_back({ours_ + "attention_norm", {{theirs_ + "attn_norm.weight", 1, width}}});
-    rooms.push_back({ours_ + "qkv", qkv(".weight", width)});
+    add_attention(rooms);
+    rooms.push_back({ours_ + "feed_forward_norm", {whole("ffn_norm.weight", 1, spec_.width)}});
+    if (spec_.experts.used() && index_ >= spec_.experts.dense_layers) {
+      add_experts(rooms);
+    } else {
+      add_dense(rooms);
+    }
+    return rooms;
+  }
+
+ private:
+  Source whole(const std::string& tensor, std::int64_t rows, std::int64_t columns) const {
+    return {theirs_ + tensor, rows, columns};
+  }
+
+  void add_attention(std::vector<Room>& rooms) const {
+    const std::int64_t width = spec_.width;
+    const std::int64_t query_width = std::int64_t{spec_.query_heads} * spec_.head_width;
+    rooms.push_back({ours_ + "attention_norm", {whole("attn_norm.weight", 1, width)}});
+    if (spec_.latent.used()) {
+      add_latent(rooms);
+    } else {
+      rooms.push_back({ours_ + "qkv", qkv(".weight", width)});
+    }
     if (spec_.qkv_bias) rooms.push_back({ours_ + "qkv_bias", qkv(".bias", 1)});
     if (spec_.head_norms) {
       rooms.push_back({ours_ + "q_norm", {heads("attn_q_norm.weight", 1, 1)}});
       rooms.push_back({ours_ + "k_norm", {heads("attn_k_norm.weight", 1, 1)}});
     }
-    rooms.push_back(
-        {ours_ + "attention_out", {{theirs_ + "attn_output.weight", width, query_width}}});
-    rooms.push_back({ours_ + "feed_forward_norm", {{theirs_ + "ffn_norm.weight", 1, width}}});
-    rooms.push_back(
-        {ours_ + "gate_up",
-         {{theirs_ + "ffn_gate.weight", inner, width}, {theirs_ + "ffn_up.weight", inner, width}}});
-    rooms.push_back({ours_ + "down", {{theirs_ + "ffn_down.weight", width, inner}}});
-    return rooms;
+    rooms.push_back({ours_ + "attention_out", {whole("attn_output.weight", width, query_width)}});
   }
 
- private:
+  void add_latent(std::vector<Room>& rooms) const {
+    const LatentAttention& latent = spec_.latent;
+    const std::int64_t heads = spec_.query_heads;
+    rooms.push_back(
+        {ours_ + "qkv",
+         {whole("attn_q.weight", heads * (latent.key_width + latent.rope_width), spec_.width),
+          whole("attn_kv_a_mqa.weight", latent.line_width(), spec_.width)}});
+    rooms.push_back({ours_ + "latent_norm", {whole("attn_kv_a_norm.weight", 1, latent.width)}});
+    rooms.push_back(
+        {ours_ + "key_up", {whole("attn_k_b.weight", heads * latent.width, latent.key_width)}});
+    rooms.push_back(
+        {ours_ + "value_up", {whole("attn_v_b.weight", heads * latent.value_width, latent.width)}});
+  }
+
+  void add_dense(std::vector<Room>& rooms) const {
+    const std::int64_t width = spec_.width;
+    const std::int64_t inner = spec_.feed_forward_width;
+    rooms.push_back(
+        {ours_ + "gate_up",
+         {whole("ffn_gate.weight", inner, width), whole("ffn_up.weight", inner, width)}});
+    rooms.push_back({ours_ + "down", {whole("ffn_down.weight", width, inner)}});
+  }
+
+  // Of each expert its gate, then its up. Those that are shared are one feed forward in the file,
+  // which is cut up.
+  void add_experts(std::vector<Room>& rooms) const {
+    const Experts& experts = spec_.experts;
+    const std::int64_t width = spec_.width;
+    const std::int64_t inner = experts.width;
+    Room gate_up{ours_ + "expert_gate_up", {}};
+    Room down{ours_ + "expert_down", {}};
+    const auto add_rows = [&](const std::string& tensor, int expert, int of) {
+      Source rows = whole(tensor, inner, width);
+      rows.first_row = expert * inner;
+      rows.rows_in_all = of * inner;
+      gate_up.sources.push_back(std::move(rows));
+    };
+    for (int i = 0; i < experts.count; ++i) {
+      add_rows("ffn_gate_exps.weight", i, experts.count);
+      add_rows("ffn_up_exps.weight", i, experts.count);
+    }
+    down.sources.push_back(whole("ffn_down_exps.weight", experts.count * width, inner));
+    for (int i = 0; i < experts.shared; ++i) {
+      add_rows("ffn_gate_shexp.weight", i, experts.shared);
+      add_rows("ffn_up_shexp.weight", i, experts.shared);
+      Source columns = whole("ffn_down_shexp.weight", width, inner);
+      columns.first_column = i * inner;
+      columns.columns_in_all = experts.shared * inner;
+      down.sources.push_back(std::move(columns));
+    }
+    rooms.push_back({ours_ + "router", {whole("ffn_gate_inp.weight", experts.count, width)}});
+    if (experts.biased) {
+      rooms.push_back({ours_ + "router_bias", {whole("exp_probs_b.bias", experts.count, 1)}});
+    }
+    rooms.push_back(std::move(gate_up));
+    rooms.push_back(std::move(down));
+  }
+
   std::vector<Source> qkv(const std::string& kind, std::int64_t columns) const {
     Source values{theirs_ + "attn_v" + kind, std::int64_t{spec_.kv_heads} * spec_.head_width,
                   columns};
@@ -78,6 +156,7 @@ class LayerPlan {
   }
 
   const ArchSpec& spec_;
+  const int index_;
   const std::string theirs_;
   const std::string ours_;
 };
@@ -115,8 +194,9 @@ Result<void> expect_no_other_tensors(const loader::GgufFile& file, const std::ve
 // A vector stands in the file as one row; as a source of many rows it is a column.
 Result<loader::Tensor> tensor_of(const loader::GgufFile& file, const Source& source) {
   const bool is_column = source.columns == 1;
-  const auto found = is_column ? model_tensor(file, source.tensor, 1, source.rows)
-                               : model_tensor(file, source.tensor, source.rows, source.columns);
+  const auto found =
+      is_column ? model_tensor(file, source.tensor, 1, source.rows)
+                : model_tensor(file, source.tensor, source.tensor_rows(), source.tensor_columns());
   if (!found) return found.error();
   loader::Tensor tensor = **found;
   if (!is_column) return tensor;
@@ -146,7 +226,7 @@ Result<std::vector<Part>> parts_of(const loader::GgufFile& file, const std::vect
     for (const Source& source : room.sources) {
       const auto tensor = tensor_of(file, source);
       if (!tensor) return tensor.error();
-      const std::int64_t rows_max = elements_max / source.columns;
+      const std::int64_t rows_max = elements_max / source.tensor_columns();
       if (rows_max == 0) return wrong(source.tensor, " has rows too long for executor: cuda");
       for (std::int64_t row = 0; row < source.rows; row += rows_max) {
         const std::int64_t rows = std::min(rows_max, source.rows - row);
@@ -162,9 +242,11 @@ Result<std::vector<Part>> parts_of(const loader::GgufFile& file, const std::vect
 class Converter {
  public:
   Result<void> convert(const Part& part, std::span<std::uint16_t> out) {
-    const auto& order = part.source->row_order;
-    if (order.empty()) return rows(part.tensor, part.row, part.rows, out);
-    const auto columns = static_cast<std::size_t>(part.source->columns);
+    const Source& source = *part.source;
+    const auto& order = source.row_order;
+    if (source.columns_in_all > 0) return some_columns(part, out);
+    if (order.empty()) return rows(part.tensor, source.first_row + part.row, part.rows, out);
+    const auto columns = static_cast<std::size_t>(source.columns);
     for (std::size_t i = 0; i < static_cast<std::size_t>(part.rows); ++i) {
       const std::int64_t from = order[static_cast<std::size_t>(part.row) + i];
       if (auto read = rows(part.tensor, from, 1, out.subspan(i * columns, columns)); !read) {
@@ -188,7 +270,22 @@ class Converter {
     return {};
   }
 
+  Result<void> some_columns(const Part& part, std::span<std::uint16_t> out) {
+    const Source& source = *part.source;
+    const auto columns = static_cast<std::size_t>(source.columns);
+    row_.resize(static_cast<std::size_t>(source.columns_in_all));
+    for (std::size_t i = 0; i < static_cast<std::size_t>(part.rows); ++i) {
+      const std::int64_t from = source.first_row + part.row + static_cast<std::int64_t>(i);
+      if (auto read = rows(part.tensor, from, 1, row_); !read) return read;
+      const auto begin = row_.begin() + source.first_column;
+      std::copy(begin, begin + source.columns,
+                out.begin() + static_cast<std::ptrdiff_t>(i * columns));
+    }
+    return {};
+  }
+
   std::vector<float> floats_;
+  std::vector<std::uint16_t> row_;
 };
 
 // The threads take one part after the other, until there is none left or one has failed.

@@ -1,6 +1,8 @@
 #include "backends/local/cuda/gpu_rank.h"
 
 #include <cuda_runtime_api.h>
+#include <optional>
+#include <string>
 
 namespace spillway::local::cuda {
 
@@ -26,6 +28,20 @@ Error several_gpus() {
           std::nullopt};
 }
 
+// Latent rows and experts have kernels in bf16 alone, on one GPU.
+std::optional<Error> problem_of(const DecoderShape& shape, const CudaExecutorOptions& options) {
+  if (!shape.latent.used() && !shape.experts.used()) return std::nullopt;
+  const auto refused = [](const char* what) {
+    return Error{Errc::invalid_request,
+                 std::string("executor: cuda runs models of experts or latent rows with ") + what,
+                 "", std::nullopt};
+  };
+  if (shape.share.ranks > 1) return refused("tensor_parallel: 1");
+  if (options.precision != Precision::bf16) return refused("precision: bf16");
+  if (options.kv_e4m3) return refused("kv_cache: bf16");
+  return std::nullopt;
+}
+
 constexpr int kFirstTuned = 256;  // Smaller steps take over what is found for it, or for a graph.
 
 }  // namespace
@@ -33,6 +49,7 @@ constexpr int kFirstTuned = 256;  // Smaller steps take over what is found for i
 Result<std::unique_ptr<GpuRank>> GpuRank::create(const DecoderShape& shape,
                                                  const CudaExecutorOptions& options,
                                                  std::unique_ptr<DecoderWeights> weights) {
+  if (auto problem = problem_of(shape, options)) return *problem;
   std::unique_ptr<GpuRank> rank(new GpuRank(shape, options));
   if (auto prepared = rank->prepare(std::move(weights)); !prepared) return prepared.error();
   return rank;

@@ -7,6 +7,7 @@
 
 #include "backends/local/kernels/e4m3.cuh"
 #include "backends/local/kernels/kernels.h"
+#include "backends/local/kernels/matrix_tiles.cuh"
 
 namespace spillway::kernels {
 namespace {
@@ -16,16 +17,6 @@ constexpr int kThreads = kWarps * kWarp;
 constexpr int kRows = 16 * kWarps;
 constexpr int kKeys = 64;
 constexpr int kStages = 2;
-
-// 16-byte pieces of a row are permuted by the row, so that 8 rows of one column lie in 8 different
-// bank groups.
-template <int Width>
-struct Tile {
-  Bf16x8 data[64 * Width / 8];
-
-  __device__ static int at(int row, int piece) { return row * (Width / 8) + (piece ^ (row % 8)); }
-  __device__ Bf16x8& piece(int row, int piece) { return data[at(row, piece)]; }
-};
 
 template <int Width>
 struct KeyTiles {
@@ -61,21 +52,6 @@ struct Shared<Width, true> {
   KeyTiles<Width> keys;
   PackedKeyTiles<Width> packed[kStages];
 };
-
-__device__ uint32_t shared_address(const void* in_shared) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(in_shared));
-}
-
-template <int Width>
-__device__ uint32_t piece_address(const Tile<Width>& tile, int row, int piece) {
-  return shared_address(tile.data + Tile<Width>::at(row, piece));
-}
-
-__device__ void copy_async(uint32_t to, const void* from, bool exists) {
-  const int bytes = exists ? 16 : 0;  // The rest is filled with zeros.
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes)
-               : "memory");
-}
 
 __device__ void copy_word_async(uint32_t to, const void* from, bool exists) {
   const int bytes = exists ? 4 : 0;
