@@ -23,7 +23,7 @@ int by_bytes(std::size_t bytes) {
 // Where a target broke off without a count, others go on from what they are told, so that the sum
 // is the answer's.
 int delivered_tokens(const Part& part) {
-  const bool counted = part.usage_told || part.local || !part.broken;
+  const bool counted = !part.estimated || !part.broken;
   const int tokens = counted ? part.usage.completion_tokens : tokens_passed(part);
   return std::max(0, tokens - part.repeated_tokens);
 }
@@ -34,6 +34,9 @@ void bill(const Usage& usage, Part& part) {
   if (!is_plausible(usage)) return;
   part.usage = usage;
   part.usage_told = true;
+  part.completion_told = usage.completion_tokens;
+  part.bytes_told = part.bytes;
+  part.pieces_told = part.pieces;
 }
 
 void count(const Delta& delta, Part& part) {
@@ -41,6 +44,7 @@ void count(const Delta& delta, Part& part) {
   part.bytes += delta.text.size() + delta.reasoning.size() + delta.extra.size();
   part.tokens = std::min(kTokensMax, part.tokens + std::clamp(delta.tokens, 0, kTokensMax));
   if (delta.usage) bill(*delta.usage, part);
+  if (delta.finish) part.finished = true;
   if (!part.usage_told) part.usage.completion_tokens = part.tokens;
 }
 
@@ -51,9 +55,14 @@ int tokens_passed(const Part& part) {
 }
 
 void settle(Part& part) {
-  if (part.usage_told || part.local) return;
-  const int passed = std::max(part.pieces, by_bytes(part.bytes + kBytesPerToken - 1));
-  part.usage.completion_tokens = std::max(part.usage.completion_tokens, passed);
+  if (part.local || (part.usage_told && part.finished)) return;
+  const int since = std::max(part.pieces - part.pieces_told,
+                             by_bytes(part.bytes - part.bytes_told + kBytesPerToken - 1));
+  // What is told before the first word may have counted that word.
+  const int before = part.pieces_told > 0 ? part.completion_told : 0;
+  const int passed = std::min(kTokensMax, before + since);
+  part.estimated = !part.usage_told || passed > part.completion_told;
+  part.usage.completion_tokens = std::max(passed, part.usage.completion_tokens);
 }
 
 int tokens_of(const std::vector<Part>& parts) {

@@ -18,14 +18,19 @@ struct Part {
   std::string target;
   std::string model;  // The target's own name for it.
   bool local = false;
-  Usage usage;              // As the target bills it.
-  bool usage_told = false;  // By the target; else it is counted as it passes.
-  std::size_t bytes = 0;    // Of text, reasoning and calls.
-  int pieces = 0;           // Deltas with text.
+  Usage usage;                 // As the target bills it.
+  bool usage_told = false;     // By the target; else it is counted as it passes.
+  bool finished = false;       // It said how its answer ended.
+  std::size_t bytes = 0;       // Of text, reasoning and calls.
+  int pieces = 0;              // Deltas with text.
+  int completion_told = 0;     // Tokens of the answer as it told them last,
+  std::size_t bytes_told = 0;  // …and what of bytes and pieces was there then.
+  int pieces_told = 0;
   int tokens = 0;           // Of pieces that say how many they are.
   int repeated_tokens = 0;  // What it said again that the client had already.
   bool broken = false;      // It ended before its time.
   bool lost = false;        // The client got nothing of it.
+  bool estimated = false;   // Settled by what passed, not by what it told.
   std::int64_t cost_nano_usd = 0;
 };
 
@@ -39,8 +44,8 @@ void count(const Delta& delta, Part& part);
 // they must be letters; then four bytes are one.
 int tokens_passed(const Part& part);
 
-// The part has ended, or broken: what the target did not tell is booked by what passed, a token a
-// piece or four bytes a token, whichever is more.
+// The part has ended, or broken: what the target did not tell, or what came after it told for the
+// last time, is booked by what passed, a token a piece or four bytes a token, whichever is more.
 void settle(Part& part);
 
 // What all of them read and wrote, once all are settled.

@@ -64,9 +64,8 @@ account::Posting posting_of(const Receipt& receipt) {
                            receipt.avoided_nano_usd,
                            {}};
   for (const Part& part : receipt.parts) {
-    const bool estimated = !part.usage_told && !part.local;
     posting.legs.push_back(
-        {part.target, part.model, part.local, estimated, part.usage, part.cost_nano_usd});
+        {part.target, part.model, part.local, part.estimated, part.usage, part.cost_nano_usd});
   }
   return posting;
 }

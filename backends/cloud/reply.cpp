@@ -59,14 +59,26 @@ bool Reply::take_event(std::string_view type, std::string_view data) {
   if (type == "error")
     return settle(complaint_error(teller_, parse_complaint(data).value_or(Complaint{})));
   Parsed parsed = reader_->event(type, data);
-  if (parsed.kind == Kind::complaint) return settle(complaint_error(teller_, parsed.complaint));
+  if (parsed.kind == Kind::complaint) {
+    if (parsed.usage) tell(*parsed.usage);
+    return settle(complaint_error(teller_, parsed.complaint));
+  }
   if (parsed.kind == Kind::garbage) {
     return settle(unavailable(teller_, "its stream has a malformed event"));
   }
-  if (parsed.usage) usage_ = parsed.usage;
+  const bool speaks = !parsed.deltas.empty();
+  if (speaks) parsed.deltas.back().usage = parsed.usage;
   for (Delta& delta : parsed.deltas) push(std::move(delta));
+  if (parsed.usage && !speaks) tell(*parsed.usage);
   if (parsed.kind == Kind::done) finish_stream();
   return true;
+}
+
+// At once: what has been told until the stream breaks off, or the client leaves, is what is billed.
+void Reply::tell(const Usage& usage) {
+  Delta told;
+  told.usage = usage;
+  bridge_->push(std::move(told));
 }
 
 void Reply::push(Delta delta) {
@@ -83,16 +95,7 @@ void Reply::finish_stream() {
     settle(unavailable(teller_, "its stream ended before the answer did"));
     return;
   }
-  tell_usage();
   settle();
-}
-
-// Also of a stream that breaks off: what it has told until then is what it bills.
-void Reply::tell_usage() {
-  if (!usage_ || pieces_ == 0) return;
-  Delta last;
-  last.usage = std::exchange(usage_, std::nullopt);
-  push(std::move(last));
 }
 
 void Reply::finish_whole() {
@@ -116,7 +119,6 @@ void Reply::end() {
   if (!head_.ok()) {
     settle(refusal(teller_, head_, body_));
   } else if (is_stream()) {
-    tell_usage();
     settle(unavailable(teller_, "its stream ended without " + std::string(dialect_.last_event())));
   } else {
     finish_whole();
@@ -124,9 +126,7 @@ void Reply::end() {
 }
 
 void Reply::fail(std::string_view cause) {
-  if (settled_) return;
-  tell_usage();
-  settle(unavailable(teller_, cause));
+  if (!settled_) settle(unavailable(teller_, cause));
 }
 
 void Reply::broke(std::string_view cause) {

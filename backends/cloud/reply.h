@@ -52,7 +52,7 @@ class Reply {
   bool collect(std::string_view bytes, std::size_t bytes_max);
   void push(Delta delta);
   void finish_stream();
-  void tell_usage();
+  void tell(const Usage& usage);
   void finish_whole();
   bool settle(Error error);
   void settle();
@@ -66,7 +66,6 @@ class Reply {
   SseParser events_;
   std::string body_;            // Of a whole answer or a refusal.
   std::vector<bool> finished_;  // By choice.
-  std::optional<Usage> usage_;
   std::uint64_t pieces_ = 0;
   bool settled_ = false;
 };

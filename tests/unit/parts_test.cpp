@@ -4,6 +4,7 @@
 
 #include <limits>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace spillway {
@@ -51,6 +52,31 @@ TEST(Parts, ThePromptIsThatOfWhoGaveTheAnswer) {
   whole.usage.prompt_tokens = 48;
   EXPECT_EQ(answer_of({unheard, whole}).prompt_tokens, 48);
   EXPECT_EQ(answer_of({unheard}).prompt_tokens, 50);
+}
+
+TEST(Parts, WhatCameAfterAnUnfinishedTargetLastToldIsCountedHere) {
+  const auto told = [](int completion) {
+    return Delta{.usage = Usage{.prompt_tokens = 70, .completion_tokens = completion}};
+  };
+  Part before = {.target = "a"};  // As Anthropic does, with the first word in it.
+  count(told(1), before);
+  for (const char* word : {"one", " two"}) count({.text = word}, before);
+  Part between = passed({"one", " two"});
+  count(told(5), between);
+  count({.text = " three"}, between);
+  Part with = passed({"one", " two"});
+  count(told(2), with);
+  Part ended = passed({"one", " two", " three"});
+  count(told(1), ended);
+  count({.finish = FinishReason::stop}, ended);
+  const std::vector<std::tuple<Part*, int, bool>> expected = {
+      {&before, 2, true}, {&between, 7, true}, {&with, 2, false}, {&ended, 1, false}};
+  for (const auto& [part, tokens, estimated] : expected) {
+    for (int times = 0; times < 2; ++times) settle(*part);
+    EXPECT_EQ(part->usage.prompt_tokens, 70);
+    EXPECT_EQ(part->usage.completion_tokens, tokens);
+    EXPECT_EQ(part->estimated, estimated) << tokens;
+  }
 }
 
 TEST(Parts, TheClientsUsageCountsWhatItGotOnce) {

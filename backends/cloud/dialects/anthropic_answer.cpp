@@ -122,7 +122,10 @@ class Reader final : public AnswerReader {
  private:
   Parsed understand(std::string_view type, std::string_view data, Delta& delta) {
     Parsed parsed;
-    if (type == "message_start") counts_.take(member_of(member_of(data, "message"), "usage"));
+    if (type == "message_start") {
+      counts_.take(member_of(member_of(data, "message"), "usage"));
+      parsed.usage = counts_.usage();  // The prompt is owed from here on, however it ends.
+    }
     if (type == "content_block_start") start_block(member_of(data, "content_block"), delta);
     if (type == "content_block_delta") grow_block(member_of(data, "delta"), delta);
     if (type == "message_delta") {

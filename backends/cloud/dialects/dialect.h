@@ -28,7 +28,8 @@ struct Parsed {
   enum class Kind {
     pieces,     // `deltas`, possibly none.
     done,       // What ends a stream; `deltas` may come with it.
-    complaint,  // An error object instead of an answer, or a finish reason that means failure.
+    complaint,  // An error object instead of an answer, or a finish reason that means failure;
+                // `usage` may come with it.
     garbage,    // Not of this dialect.
   };
 
