@@ -16,10 +16,12 @@ bool is_null(std::string_view token) { return token.empty() || token == "null"; 
 std::optional<Usage> usage_of(std::string_view object) {
   if (!object.starts_with('{')) return std::nullopt;
   Usage usage;
+  int total = 0;
   MemberReader reader(object);
   while (const auto member = reader.next()) {
     if (member->is("prompt_tokens")) usage.prompt_tokens = count_of(member->value);
     if (member->is("completion_tokens")) usage.completion_tokens = count_of(member->value);
+    if (member->is("total_tokens")) total = count_of(member->value);
     // DeepSeek's name for OpenAI's prompt_tokens_details.cached_tokens.
     if (member->is("prompt_cache_hit_tokens")) usage.cached_tokens = count_of(member->value);
     if (member->is("prompt_tokens_details")) {
@@ -30,9 +32,13 @@ std::optional<Usage> usage_of(std::string_view object) {
       usage.reasoning_tokens = count_of(member_of(member->value, "reasoning_tokens"));
     }
   }
-  // Of what has no completion some tell the sum alone.
-  if (usage.prompt_tokens == 0 && usage.completion_tokens == 0)
-    usage.prompt_tokens = count_of(member_of(object, "total_tokens"));
+  // Of what has no completion some tell the sum alone; Gemini's and xAI's endpoints tell thinking
+  // only in the sum.
+  if (usage.prompt_tokens == 0 && usage.completion_tokens == 0) {
+    usage.prompt_tokens = total;
+  } else {
+    usage.completion_tokens = std::max(usage.completion_tokens, total - usage.prompt_tokens);
+  }
   usage.cached_tokens = std::min(usage.cached_tokens, usage.prompt_tokens);
   usage.reasoning_tokens = std::min(usage.reasoning_tokens, usage.completion_tokens);
   return usage;
@@ -93,8 +99,11 @@ void read_choice(std::string_view choice, std::string_view message_name, Parsed&
     const std::string name = text_of(reason).value_or("");
     delta.finish = finish_reason_of(name);
     // Such as DeepSeek's insufficient_system_resource: the answer is cut, however well formed.
-    if (!delta.finish)
-      return void(parsed = Parsed::complain({"the answer ended with " + name, "", ""}));
+    if (!delta.finish) {
+      parsed.kind = Parsed::Kind::complaint;
+      parsed.complaint = {"the answer ended with " + name, "", ""};
+      return;
+    }
   }
   const bool says_nothing = delta.text.empty() && delta.reasoning.empty() && delta.extra.empty() &&
                             delta.logprobs.empty();
