@@ -167,12 +167,14 @@ class Importing {
     const auto input = per_million(either(model, params, "input_cost_per_token"));
     const auto output = per_million(either(model, params, "output_cost_per_token"));
     const auto cached = per_million(either(model, params, "cache_read_input_token_cost"));
+    const auto written = per_million(either(model, params, "cache_creation_input_token_cost"));
     if (!input || !output) {
       note(name + ": its price is not in the file; an unknown price is refused, so look it up");
       return "    # price_per_million: {input: usd, output: usd}\n";
     }
     return "    price_per_million: {input: " + *input + ", output: " + *output +
-           (cached ? ", cached_input: " + *cached : "") + "}\n";
+           (cached ? ", cached_input: " + *cached : "") +
+           (written ? ", cache_write: " + *written : "") + "}\n";
   }
 
   static std::string limits_of(const Node& model, const Node& params) {

@@ -109,8 +109,11 @@ class Loading {
     target.name = entry.key;
     reader_.read_rows(entry.value, path, provider_rows(), target);
     const Node* price = entry.value.find("price_per_million");
-    const bool cached_given = price != nullptr && price->find("cached_input") != nullptr;
-    if (!cached_given) target.price.cached_input_per_million = target.price.input_per_million;
+    const auto given = [price](const char* key) { return price && price->find(key) != nullptr; };
+    Price& per_million = target.price;
+    if (!given("cached_input"))
+      per_million.cached_input_per_million = per_million.input_per_million;
+    if (!given("cache_write")) per_million.cache_write_per_million = per_million.input_per_million;
   }
 
   // A block by names of models, which may hold more than other names do.

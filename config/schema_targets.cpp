@@ -234,6 +234,13 @@ const std::vector<Row<ProviderTarget>> kProviderRows = {
       .fallback_sentence = "price_per_million.input",
       .sentence = "For a million prompt tokens that the provider's cache supplied."},
      field<&ProviderTarget::price, &Price::cached_input_per_million>()},
+    {{.key = "price_per_million.cache_write",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .fallback_sentence = "price_per_million.input",
+      .sentence = "For a million prompt tokens that the provider put into its cache. Anthropic "
+                  "asks 1.25 times the input's price, or twice for an hour."},
+     field<&ProviderTarget::price, &Price::cache_write_per_million>()},
     {{.key = "price_per_request",
       .kind = Kind::money,
       .range = {0, kPriceMost},

@@ -150,6 +150,7 @@ struct Price {  // Nano-USD per million tokens.
   NanoUsd input_per_million = 0;
   NanoUsd output_per_million = 0;
   NanoUsd cached_input_per_million = 0;
+  NanoUsd cache_write_per_million = 0;
   NanoUsd per_request = 0;  // Nano-USD, besides.
   bool operator==(const Price&) const = default;
 };

@@ -32,7 +32,7 @@ Profile profile_of(const Row& row) {
       (1.0 - kFirstTokenShare) * mean / profile.latency.reference_output;
   profile.latency.per_token_sigma = 0.2;
   profile.limit = RateLimit{1'500.0, 3'000'000.0, 256};
-  profile.price = config::Price{row.per_million, row.per_million, row.per_million};
+  profile.price = config::Price{row.per_million, row.per_million, row.per_million, row.per_million};
   profile.quality = row.quality;
   return profile;
 }

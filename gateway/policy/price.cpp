@@ -32,16 +32,19 @@ std::optional<int> tokens_of_all(std::optional<int> each_max, int choices) {
 }
 
 config::NanoUsd cost_of(const config::Price& price, const Usage& usage) {
-  const int cached = std::clamp(usage.cached_tokens, 0, std::max(usage.prompt_tokens, 0));
-  return rounded_up(part(usage.prompt_tokens - cached, price.input_per_million) +
-                    part(cached, price.cached_input_per_million) +
-                    part(usage.completion_tokens, price.output_per_million) +
-                    whole(price.per_request));
+  const int prompt = std::max(usage.prompt_tokens, 0);
+  const int cached = std::clamp(usage.cached_tokens, 0, prompt);
+  const int written = std::clamp(usage.cache_written_tokens, 0, prompt - cached);
+  return rounded_up(
+      part(prompt - cached - written, price.input_per_million) +
+      part(cached, price.cached_input_per_million) + part(written, price.cache_write_per_million) +
+      part(usage.completion_tokens, price.output_per_million) + whole(price.per_request));
 }
 
 config::NanoUsd worst_case_cost(const config::Price& price, int prompt_tokens,
                                 std::optional<int> completion_tokens_max) {
-  const auto input = std::max(price.input_per_million, price.cached_input_per_million);
+  const auto input = std::max(
+      {price.input_per_million, price.cached_input_per_million, price.cache_write_per_million});
   const int completion_tokens = completion_tokens_max.value_or(kCompletionTokensAssumed);
   return rounded_up(part(prompt_tokens, input) + part(completion_tokens, price.output_per_million) +
                     whole(price.per_request));
@@ -55,13 +58,15 @@ config::Price local_price(config::NanoUsd per_hour, const EngineStatus& engine) 
   };
   return {.input_per_million = per_million(engine.step.per_prefill_token),
           .output_per_million = per_million(token_seconds),
-          .cached_input_per_million = 0};
+          .cached_input_per_million = 0,
+          .cache_write_per_million = 0};
 }
 
 config::NanoUsd avoided_cost(const std::vector<config::ProviderTarget>& providers,
                              const Usage& usage) {
   Usage uncached = usage;
   uncached.cached_tokens = 0;
+  uncached.cache_written_tokens = 0;
   std::optional<config::NanoUsd> cheapest;
   for (const config::ProviderTarget& provider : providers) {
     const config::NanoUsd cost = cost_of(provider.price, uncached);

@@ -19,10 +19,12 @@ constexpr int kCompletionTokensAssumed = 4096;
 // choice without a limit.
 std::optional<int> tokens_of_all(std::optional<int> each_max, int choices);
 
-// The price of what was used; cached tokens are part of the prompt and cost their own price.
+// The price of what was used; tokens from a cache, or written into it, are part of the prompt and
+// cost their own price.
 config::NanoUsd cost_of(const config::Price& price, const Usage& usage);
 
-// The most that a request can cost: nothing cached, the answer as long as it may be.
+// The most that a request can cost: its prompt at the dearest of the three prices, the answer as
+// long as it may be.
 config::NanoUsd worst_case_cost(const config::Price& price, int prompt_tokens,
                                 std::optional<int> completion_tokens_max);
 

@@ -11,8 +11,8 @@ from processes import KEY, wait_until
 from test_money import book
 
 STREAMS = pathlib.Path(__file__).resolve().parents[1] / "data" / "streams"
-INPUT, CACHED, WRITTEN, OUTPUT = 300, 75, 300, 1200  # Nano-USD a token.
-PRICE = {"input": "0.30usd", "cached_input": "0.075usd", "output": "1.20usd"}
+INPUT, CACHED, WRITTEN, OUTPUT = 300, 75, 375, 1200  # Nano-USD a token.
+PRICE = {"input": "0.30usd", "cached_input": "0.075usd", "cache_write": "0.375usd", "output": "1.20usd"}
 ASK = [{"role": "user", "content": "Count to three, please."}]
 BILLS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(STREAMS.glob("*.json"))}
 

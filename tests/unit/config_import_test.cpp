@@ -23,6 +23,7 @@ model_list:
       input_cost_per_token: 2.5e-06
       output_cost_per_token: 0.00001
       cache_read_input_token_cost: 1.25e-06
+      cache_creation_input_token_cost: 3.75e-06
   - model_name: gpt-4o
     litellm_params: {model: openai/gpt-4o, api_base: "https://eu.example/v1", api_key: "sk-proj-abcdefabcdefabcdef0123", timeout: 30}
     model_info: {input_cost_per_token: 0.0000025, output_cost_per_token: 0.00001}
@@ -43,9 +44,9 @@ TEST(ImportLiteLlm, CarriesOverWhatCanBeSaid) {
   const Imported imported = import_litellm(kProxy);
   ASSERT_TRUE(imported.problems.empty());
   EXPECT_THAT(imported.yaml, HasSubstr("key: env:OPENAI_API_KEY"));
-  EXPECT_THAT(
-      imported.yaml,
-      HasSubstr("price_per_million: {input: 2.5usd, output: 10usd, cached_input: 1.25usd}"));
+  EXPECT_THAT(imported.yaml,
+              HasSubstr("price_per_million: {input: 2.5usd, output: 10usd, cached_input: 1.25usd, "
+                        "cache_write: 3.75usd}"));
   EXPECT_THAT(imported.yaml, HasSubstr("base_url: https://eu.example/v1"));
   EXPECT_THAT(imported.yaml, HasSubstr("litellm: {budget: {month: 100usd, hard: true}}"));
 }

@@ -87,7 +87,8 @@ TEST(ConfigLoad, TheDefaultFileSaysWhatTheReadmePromises) {
   ASSERT_EQ(settings.providers.size(), 3u);
   EXPECT_EQ(settings.providers[1].name, "ai-hub");
   EXPECT_EQ(settings.providers[1].base_url, "http://127.0.0.1:9102/v1");
-  EXPECT_EQ(settings.providers[1].price, (Price{1'980'000'000, 1'980'000'000, 1'980'000'000}));
+  EXPECT_EQ(settings.providers[1].price,
+            (Price{1'980'000'000, 1'980'000'000, 1'980'000'000, 1'980'000'000}));
   EXPECT_EQ(settings.providers[1].measured.ttft_p50, Milliseconds(346));
   EXPECT_EQ(settings.policy.default_class, "interactive");
   EXPECT_EQ(class_named(settings, "interactive")->sla.ttft, Milliseconds(1'000));
@@ -133,7 +134,7 @@ targets:
     kind: provider
     base_url: https://api.example.com/v1/
     serves: {gpt-4.1-mini: vendor/gpt-4.1-mini, plain: }
-    price_per_million: {input: 0.15usd, cached_input: 0.075usd, output: 0.60usd}
+    price_per_million: {input: 0.15usd, cached_input: 0.075usd, cache_write: 0.1875usd, output: 0.60usd}
 models: {auto: policy, best: {far: plain}}
 default_class: chat
 classes:
@@ -150,7 +151,8 @@ classes:
   EXPECT_EQ(
       settings->providers[0].serves,
       (std::vector<ServedModel>{{"gpt-4.1-mini", "vendor/gpt-4.1-mini"}, {"plain", "plain"}}));
-  EXPECT_EQ(settings->providers[0].price, (Price{150'000'000, 600'000'000, 75'000'000}));
+  EXPECT_EQ(settings->providers[0].price,
+            (Price{150'000'000, 600'000'000, 75'000'000, 187'500'000}));
   EXPECT_EQ(settings->policy.aliases[1], (Alias{"best", {{"far", "plain"}}}));
   ASSERT_EQ(settings->policy.classes[0].match.size(), 2u);
   EXPECT_EQ(settings->policy.classes[0].match[0].endpoints, Names{"/v1/batches"});

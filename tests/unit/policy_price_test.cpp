@@ -54,6 +54,19 @@ TEST(Price, MoreCachedThanThePromptCountsAsAllOfIt) {
   EXPECT_EQ(cost_of(price, {.prompt_tokens = 10, .cached_tokens = 999}), 10 * 1'000);
 }
 
+TEST(Price, TokensWrittenIntoACacheHaveTheirOwnPrice) {
+  const config::Price price{.input_per_million = 4 * kUsd,
+                            .output_per_million = 8 * kUsd,
+                            .cached_input_per_million = 1 * kUsd,
+                            .cache_write_per_million = 5 * kUsd};
+  Usage usage{.prompt_tokens = 1'000, .completion_tokens = 10, .cached_tokens = 600};
+  usage.cache_written_tokens = 300;
+  EXPECT_EQ(cost_of(price, usage), 100 * 4'000 + 600 * 1'000 + 300 * 5'000 + 10 * 8'000);
+  usage.cache_written_tokens = 999;  // More than there is: what is left of the prompt.
+  EXPECT_EQ(cost_of(price, usage), 600 * 1'000 + 400 * 5'000 + 10 * 8'000);
+  EXPECT_EQ(worst_case_cost(price, 1'000, 10), 1'000 * 5'000 + 10 * 8'000);
+}
+
 TEST(Price, FractionsOfANanoAreRoundedUpOnceForTheSum) {
   const config::Price price{1, 1, 1};
   EXPECT_EQ(cost_of(price, {}), 0);
