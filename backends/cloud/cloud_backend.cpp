@@ -26,7 +26,8 @@ std::shared_ptr<Upstream> upstream_of(const config::ProviderTarget& target) {
   auto upstream = std::make_shared<Upstream>();
   upstream->teller = Teller{target.name, target.key};
   upstream->dialect = dialect;
-  upstream->manner = {base, target.api_version, target.forward_fields, target.continues};
+  upstream->manner = {base, target.api_version, target.forward_fields, target.takes,
+                      target.continues};
   upstream->ca_file = target.ca_file;
   upstream->timeouts = target.timeouts;
   upstream->tokens_per_second = target.measured.tokens_per_second;

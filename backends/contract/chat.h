@@ -59,8 +59,10 @@ struct ChatRequest {
   std::string service_tier;            // Empty if not given.
   Endpoint endpoint = Endpoint::chat;  // What has to answer it.
   Need needs = Need::nothing;          // What a target must be able to do beside text for text.
+  std::vector<FieldNeed> beyond;       // Of these, the fields that not everybody knows.
   int choices = 1;                     // n, times the prompts.
   int drafts = 0;                      // Written for the best `choices` of them; 0: no more.
+  int inputs = 0;                      // Of embeddings: how many there are to be.
   int media = 0;                       // Pictures, sounds and files in its messages.
   std::size_t prompt_bytes = 0;        // What a provider may count; 0: the body.
   bool store = false;                  // The answer is to be found again.

@@ -32,9 +32,14 @@ enum class Need : unsigned {
   files = 16,  // And parts of messages that nobody here knows.
   logprobs = 32,
   logit_bias = 64,
-  choices = 128,  // More than one.
-  echo = 256,     // The prompt with the answer, told by who counts its tokens.
-  infill = 512,   // A completion with a suffix.
+  choices = 128,    // More than one.
+  echo = 256,       // The prompt with the answer, told by who counts its tokens.
+  infill = 512,     // A completion with a suffix.
+  guided = 1024,    // An answer of a given shape, in vLLM's or SGLang's words.
+  sampling = 2048,  // vLLM's ways to draw a token, or to go on.
+  search = 4096,    // Looking things up in the web.
+  prefix = 8192,    // Going on with the last message, which is the answer's beginning.
+  thinking = 16384,
 };
 
 constexpr Need operator|(Need a, Need b) {
@@ -44,6 +49,9 @@ constexpr Need& operator|=(Need& a, Need b) { return a = a | b; }
 constexpr bool has(Need set, Need one) {
   return (static_cast<unsigned>(set) & static_cast<unsigned>(one)) != 0;
 }
+constexpr Need without(Need set, Need some) {
+  return static_cast<Need>(static_cast<unsigned>(set) & ~static_cast<unsigned>(some));
+}
 
 // Each with its name in the configuration and the field of a request that asks for it.
 struct NeedWords {
@@ -52,7 +60,7 @@ struct NeedWords {
   std::string_view field;
 };
 
-inline constexpr std::array<NeedWords, 10> kNeeds = {
+inline constexpr std::array<NeedWords, 15> kNeeds = {
     {{Need::tools, "tools", "tools"},
      {Need::formats, "formats", "response_format"},
      {Need::images, "images", "messages"},
@@ -62,6 +70,37 @@ inline constexpr std::array<NeedWords, 10> kNeeds = {
      {Need::logit_bias, "logit_bias", "logit_bias"},
      {Need::choices, "choices", "n"},
      {Need::echo, "echo", "echo"},
-     {Need::infill, "infill", "suffix"}}};
+     {Need::infill, "infill", "suffix"},
+     {Need::guided, "guided", "guided_json"},
+     {Need::sampling, "sampling", "top_k"},
+     {Need::search, "search", "web_search_options"},
+     {Need::prefix, "prefix", "messages"},
+     {Need::thinking, "thinking", "thinking"}}};
+
+// A field that not all who speak OpenAI's protocol know, and what asking by it asks for.
+struct FieldNeed {
+  std::string_view field;
+  Need need;
+};
+
+inline constexpr std::array<FieldNeed, 14> kFieldNeeds = {{
+    {"guided_choice", Need::guided},
+    {"guided_grammar", Need::guided},
+    {"guided_json", Need::guided},
+    {"guided_regex", Need::guided},
+    {"structured_outputs", Need::guided},
+    {"ebnf", Need::guided},
+    {"regex", Need::guided},
+    {"ignore_eos", Need::sampling},
+    {"min_p", Need::sampling},
+    {"min_tokens", Need::sampling},
+    {"repetition_penalty", Need::sampling},
+    {"top_k", Need::sampling},
+    {"thinking", Need::thinking},
+    {"web_search_options", Need::search},
+}};
+
+// What the engine on this machine can do of all this.
+inline constexpr Need kLocalTakes = Need::sampling;
 
 }  // namespace spillway

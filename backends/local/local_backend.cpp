@@ -89,7 +89,7 @@ Async<std::unique_ptr<TokenStream>> LocalBackend::open(std::shared_ptr<const Cha
 
 Result<Prompt> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& request) {
   if (Prompt known = prompts_->find(request)) return known;
-  if (request->needs != Need::nothing) return not_text();
+  if (without(request->needs, kLocalTakes) != Need::nothing) return not_text();
   auto tokens = tokens_of(*request);
   if (!tokens) return tokens.error();
   const int prompt_tokens = static_cast<int>(tokens->size());

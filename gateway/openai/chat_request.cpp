@@ -71,6 +71,7 @@ Result<std::shared_ptr<const ChatRequest>> parse_chat(std::string body) {
                                                     "fast", "ultrafast"})
                            .value_or("");
   read_needs(request, *chat, error);
+  read_beyond(request, *chat);
   chat->store = request.boolean("store").value_or(false);
   check_the_rest(request);
   if (error) return *error;

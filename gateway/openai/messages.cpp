@@ -62,7 +62,7 @@ void read_content(Fields& fields, Message& message, ChatRequest& chat,
   }
 }
 
-Message read_message(Fields fields, ChatRequest& chat, std::optional<Error>& error) {
+Message read_message(Fields& fields, ChatRequest& chat, std::optional<Error>& error) {
   Message message;
   if (fields.any("role") == nullptr) fields.fail_missing("role", "a string");
   const auto role =
@@ -83,8 +83,11 @@ void read_messages(Fields& request, ChatRequest& chat, std::optional<Error>& err
   for (std::size_t i = 0; i < array->size() && !error; ++i) {
     Json* message = request.element(*array, "messages", i);
     const std::string path = Fields::element_name("messages", i) + ".";
-    if (message != nullptr)
-      chat.messages.push_back(read_message(Fields(*message, path, error), chat, error));
+    if (message == nullptr) return;
+    Fields fields(*message, path, error);
+    chat.messages.push_back(read_message(fields, chat, error));
+    const bool is_prefix = fields.boolean("prefix").value_or(false);
+    if (is_prefix && i + 1 == array->size()) chat.needs |= Need::prefix;
   }
 }
 

@@ -39,6 +39,17 @@ std::vector<std::string> read_stop(Fields& request) {
   return texts;
 }
 
+// Says nothing that its absence would not.
+bool is_idle(std::string_view field, const Json& value, const Sampling& sampling) {
+  if (field == "top_k") return sampling.top_k == 0;
+  if (field == "min_p") return sampling.min_p == 0.0;
+  if (field == "repetition_penalty") return sampling.repetition_penalty == 1.0;
+  if (field == "min_tokens") return sampling.tokens_min == 0;
+  if (field == "ignore_eos") return !sampling.ignore_eos;
+  const auto type = value.is_object() ? value.find("type") : value.end();
+  return field == "thinking" && type != value.end() && *type == "disabled";
+}
+
 }  // namespace
 
 Sampling read_sampling(Fields& request) {
@@ -63,6 +74,15 @@ Sampling read_sampling(Fields& request) {
     request.fail("min_tokens", "must not be larger than max_tokens");
   }
   return sampling;
+}
+
+void read_beyond(Fields& request, ChatRequest& chat) {
+  for (const FieldNeed& one : kFieldNeeds) {
+    const Json* value = request.any(one.field);
+    if (value == nullptr || is_idle(one.field, *value, chat.sampling)) continue;
+    chat.beyond.push_back(one);
+    chat.needs |= one.need;
+  }
 }
 
 void read_stream_options(Fields& request, ChatRequest& chat, std::optional<Error>& error) {

@@ -10,6 +10,10 @@ namespace spillway::openai {
 
 Sampling read_sampling(wire::Fields& request);
 
+// The fields that not everybody knows, and so what a target must be able to do. Requires:
+// chat.sampling has been read.
+void read_beyond(wire::Fields& request, ChatRequest& chat);
+
 void read_stream_options(wire::Fields& request, ChatRequest& chat, std::optional<Error>& error);
 
 }  // namespace spillway::openai

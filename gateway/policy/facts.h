@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,7 @@ struct RequestFacts {
   bool streaming = false;
   Endpoint asks = Endpoint::chat;                           // What a target must serve,
   Need needs = Need::nothing;                               // …and be able to do.
+  std::span<const FieldNeed> beyond;                        // By which fields, where it is told.
   std::optional<std::chrono::milliseconds> client_timeout;  // Tightens the class's deadline.
   std::optional<std::chrono::milliseconds> ttft_max;     // Its own promises: they may only tighten
   std::optional<std::chrono::milliseconds> deadline;     // those of its class.

@@ -1,6 +1,7 @@
 #include "gateway/policy/judge.h"
 
 #include "gateway/policy/price.h"
+#include "gateway/policy/takes.h"
 #include "gateway/policy/tracker.h"
 
 #include <algorithm>
@@ -41,7 +42,8 @@ bool is_full(const EngineStatus& engine) {
 }
 
 Verdict obstacle(const EngineStatus* engine, const Work& work) {
-  if (!writes(work.asks) || work.needs != Need::nothing) return Verdict::incapable;
+  const bool is_able = without(work.needs, kLocalTakes) == Need::nothing;
+  if (!writes(work.asks) || !is_able) return Verdict::incapable;
   if (!engine || !engine->ready) return Verdict::not_ready;
   // One token at least; an answer without a limit is as long as the context allows.
   const std::int64_t tokens =
@@ -51,15 +53,11 @@ Verdict obstacle(const EngineStatus* engine, const Work& work) {
   return is_full(*engine) ? Verdict::queue_full : Verdict::fits;
 }
 
-bool lists(const std::vector<std::string>& names, std::string_view name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
 bool is_capable(const config::ProviderTarget& provider, const Work& work) {
-  if (!lists(provider.endpoints, name_of(work.asks))) return false;
-  if (work.needs == Need::nothing || provider.takes.empty()) return true;
+  if (!serves(provider, work.asks)) return false;
+  if (work.needs == Need::nothing) return true;
   return std::all_of(kNeeds.begin(), kNeeds.end(), [&](const NeedWords& words) {
-    return !has(work.needs, words.need) || lists(provider.takes, words.name);
+    return !has(work.needs, words.need) || takes(provider, words, work.beyond);
   });
 }
 
@@ -142,6 +140,7 @@ Work work_of(const config::Sla& sla, std::size_t request_class, const RequestFac
   work.asks = request.asks;
   work.choices = request.choices;
   work.needs = request.needs;
+  work.beyond = request.beyond;
   work.ttft_max = seconds(sla.ttft);
   work.per_token_max = seconds(sla.per_token);
   work.finish_max = seconds(sla.deadline);

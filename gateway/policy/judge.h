@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
 
 namespace spillway::policy {
 
@@ -25,6 +26,7 @@ struct Work {
   Remaining remaining;
   Endpoint asks = Endpoint::chat;
   Need needs = Need::nothing;
+  std::span<const FieldNeed> beyond;
   double ttft_max = kNoHorizon;
   double per_token_max = kNoHorizon;
   double finish_max = kNoHorizon;

@@ -2,6 +2,7 @@
 
 #include "gateway/policy/judge.h"
 #include "gateway/policy/predict.h"
+#include "gateway/policy/takes.h"
 
 #include <algorithm>
 #include <chrono>
@@ -58,19 +59,46 @@ bool is_final(Verdict verdict) {
          verdict == Verdict::too_dear || can_take(verdict);
 }
 
-Error incapable(const RequestFacts& request) {
+bool meets(const config::Settings& settings, std::string_view target, const RequestFacts& request,
+           const NeedWords& words) {
+  for (const config::ProviderTarget& one : settings.providers) {
+    if (one.name != target) continue;
+    return serves(one, request.asks) && takes(one, words, request.beyond);
+  }
+  return writes(request.asks) && has(kLocalTakes, words.need);
+}
+
+std::string_view field_of(const NeedWords& words, const RequestFacts& request) {
+  for (const FieldNeed& one : request.beyond) {
+    if (one.need == words.need) return one.field;
+  }
+  return words.field;
+}
+
+// The first need that nobody has anything for.
+Error incapable(const config::Settings& settings, const Plan& plan, const RequestFacts& request) {
   Error error{.code = Errc::invalid_request, .message = "", .param = "model"};
   for (const NeedWords& words : kNeeds) {
-    if (!has(request.needs, words.need)) continue;
+    const bool is_met = !has(request.needs, words.need) ||
+                        std::any_of(plan.considered.begin(), plan.considered.end(),
+                                    [&](const Alternative& alternative) {
+                                      return meets(settings, alternative.target, request, words);
+                                    });
+    if (is_met) continue;
     error.message = "Nobody who serves this model here takes " + std::string(words.name) + ".";
-    error.param = words.field;
+    error.param = field_of(words, request);
     return error;
   }
-  error.message = "Nobody serves this model for " + std::string(name_of(request.asks)) + " here.";
+  if (request.needs != Need::nothing) {
+    error.message = "Nobody who serves this model here takes all that is asked for at once.";
+  } else {
+    error.message = "Nobody serves this model for " + std::string(name_of(request.asks)) + " here.";
+  }
   return error;
 }
 
-Error unfit(const Plan& plan, const RequestFacts& request, const FleetFacts& fleet) {
+Error unfit(const config::Settings& settings, const Plan& plan, const RequestFacts& request,
+            const FleetFacts& fleet) {
   const Verdict verdict = plan.considered.empty() ? Verdict::fits : plan.considered.front().verdict;
   if (verdict == Verdict::too_long) {
     const int most = std::min(
@@ -83,7 +111,7 @@ Error unfit(const Plan& plan, const RequestFacts& request, const FleetFacts& fle
                             std::to_string(request.completion_tokens_max.value_or(1)) + " more.",
                  .param = "messages"};
   }
-  if (verdict == Verdict::incapable) return incapable(request);
+  if (verdict == Verdict::incapable) return incapable(settings, plan, request);
   return Error{.code = Errc::no_route,
                .message = plan.rule.empty()
                               ? "The policy leaves no target for this request's class."
@@ -102,7 +130,7 @@ Error refusal_of(const config::Settings& settings, const Plan& plan, const Reque
     wait = wait ? std::min(*wait, own) : own;
     full = full || is_full(alternative.verdict);
   }
-  if (!wait) return unfit(plan, request, fleet);
+  if (!wait) return unfit(settings, plan, request, fleet);
   return Error{.code = full ? Errc::overloaded : Errc::no_route,
                .message = full ? "Everybody who may serve this request is busy. Try again later."
                                : "Nobody who may serve this request is up. Try again later.",

@@ -194,6 +194,10 @@ TEST(ParseChat, KnowsWhatNeedsMoreThanText) {
       {R"("n":128,"logprobs":true,)", Need::choices | Need::logprobs}};
   for (const auto& [members, needs] : cases) EXPECT_EQ(accepted(request(members))->needs, needs);
   EXPECT_EQ(accepted(request(R"("n":128,)"))->choices, 128);
+  const auto beyond = accepted(request(R"("regex":"a","top_k":3,"min_p":0,"ebnf":null,)"));
+  EXPECT_EQ(beyond->needs, Need::guided | Need::sampling);
+  ASSERT_EQ(beyond->beyond.size(), 2u);
+  EXPECT_EQ(beyond->beyond[1].field, "top_k");
   const std::vector<std::pair<std::string, Need>> parts = {
       {"input_audio", Need::audio}, {"file", Need::files}, {"new_kind", Need::files}};
   for (const auto& [type, need] : parts) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <utility>
 
 namespace spillway::cloud::anthropic {
@@ -17,14 +18,14 @@ using nlohmann::ordered_json;
 constexpr int kTokensUnasked = 8'192;  // This protocol wants a limit; chat completions need none.
 
 // Fields that would change the answer and that messages do not have.
-constexpr std::array<std::string_view, 11> kUnsayable = {
-    "audio",      "function_call", "functions",    "logit_bias",         "modalities", "moderation",
-    "prediction", "seed",          "top_logprobs", "web_search_options", "verbosity"};
+constexpr std::array<std::string_view, 10> kUnsayable = {
+    "audio",      "function_call", "functions", "logit_bias",   "modalities",
+    "moderation", "prediction",    "seed",      "top_logprobs", "verbosity"};
 
-Error refuse(std::string_view what) {
+Error refuse(std::string_view what, std::string field = "") {
   return Error{Errc::unsupported,
-               "a provider that speaks Anthropic's messages cannot take " + std::string(what), "",
-               std::nullopt};
+               "a provider that speaks Anthropic's messages cannot take " + std::string(what),
+               std::move(field), std::nullopt};
 }
 
 Result<std::string> forwarded(std::string_view said, std::string_view model) {
@@ -49,8 +50,11 @@ bool is(const ordered_json& chat, std::string_view name, const ordered_json& val
   return is_given(chat, name) && chat[std::string(name)] == value;
 }
 
-// The first thing that messages have no words for, or nothing.
-std::string unsayable(const ordered_json& chat) {
+// The first field that messages have no words for, or nothing.
+std::string unsayable(const ChatRequest& request, const ordered_json& chat) {
+  for (const FieldNeed& one : request.beyond) {
+    if (one.field != "top_k" && one.field != "thinking") return std::string(one.field);
+  }
   for (const std::string_view name : kUnsayable) {
     if (is_given(chat, name) && !chat[std::string(name)].empty()) return std::string(name);
   }
@@ -133,7 +137,9 @@ std::string write_choice(const ordered_json& chat, ordered_json& out) {
 
 Result<std::string> translated(const ChatRequest& request, std::string_view model) {
   const ordered_json chat = ordered_json::parse(request.body);
-  std::string cannot = unsayable(chat);
+  if (const std::string field = unsayable(request, chat); !field.empty())
+    return refuse(field, field);
+  std::string cannot;
   ordered_json out = {{"model", model}};
   write_sampling(request, chat, out);
   for (const auto write : {write_effort, write_format, write_tools, write_choice}) {

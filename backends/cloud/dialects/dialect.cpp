@@ -61,11 +61,11 @@ class OpenAi final : public Dialect {
   std::string_view name() const { return ways_.name; }
 
  private:
-  // A client may ask for a prefix in its last message, too; that a text has the word does no harm.
+  // A client may ask for a prefix in its last message, too.
   bool needs_beta(const ChatRequest& request) const {
     if (ways_.beta.empty() || !writes(request.endpoint)) return false;
     if (request.endpoint == Endpoint::completions || !request.begun.empty()) return true;
-    return request.body.find("\"prefix\"") != std::string::npos;
+    return has(request.needs, Need::prefix);
   }
 
   const openai::Ways& ways_;

@@ -49,6 +49,7 @@ struct Manner {
   std::string base_url;
   std::string api_version;                  // Azure's; empty: none.
   std::vector<std::string> forward_fields;  // Beside the dialect's own; "*": all.
+  std::vector<std::string> takes;           // As config::ProviderTarget::takes.
   std::string continues = "no";             // As config::ProviderTarget::continues.
 };
 
@@ -75,7 +76,8 @@ class Dialect {
   virtual std::vector<std::string> headers(const std::string& key) const = 0;
 
   // The body to send for it. What is to be gone on with (ChatRequest::begun) is asked for as
-  // `manner.continues` says. Fails with invalid_request if the client's body is no JSON object.
+  // `manner.continues` says. Fails with invalid_request if the client's body is no JSON object,
+  // with unsupported if it asks for what this dialect has no words for.
   virtual Result<std::string> request_body(const ChatRequest& request, std::string_view model,
                                            const Manner& manner) const = 0;
 

@@ -16,7 +16,8 @@ namespace spillway::cloud::openai {
 // of other providers, and service_tier, which names a class of ours and would buy a dearer one
 // there); embeddings, moderations and rankings lose nothing else. A stream always asks for its
 // usage. What is to be gone on with (ChatRequest::begun) is asked for as `manner.continues` says.
-// Fails with invalid_request if the client's body is no JSON object.
+// Fails with invalid_request if the client's body is no JSON object, with unsupported if a field
+// that would change the answer is not known to be taken there.
 Result<std::string> request_body(const ChatRequest& request, std::string_view model,
                                  const Ways& ways, const Manner& manner);
 

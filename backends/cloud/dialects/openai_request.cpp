@@ -13,7 +13,7 @@ namespace spillway::cloud::openai {
 namespace {
 
 // Sorted. OpenAI's fields, and DeepSeek's `thinking`, which others ignore.
-constexpr std::array<std::string_view, 34> kForwarded = {
+constexpr std::array<std::string_view, 33> kForwarded = {
     "audio",
     "frequency_penalty",
     "function_call",
@@ -47,7 +47,6 @@ constexpr std::array<std::string_view, 34> kForwarded = {
     "top_p",
     "user",
     "verbosity",
-    "web_search_options",
 };
 
 constexpr std::array<std::string_view, 4> kOfCompletions = {"best_of", "echo", "prompt", "suffix"};
@@ -57,6 +56,17 @@ constexpr std::array<std::string_view, 4> kOurs = {"model", "stream", "stream_op
 template <class List>
 bool lists(const List& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// The need that the field asks for, as `takes` names it; empty: none, or one that all know.
+std::string_view need_by(std::string_view field) {
+  for (const FieldNeed& one : kFieldNeeds) {
+    if (one.field != field) continue;
+    const auto words = std::find_if(kNeeds.begin(), kNeeds.end(),
+                                    [&](const NeedWords& each) { return each.need == one.need; });
+    return words->name;
+  }
+  return {};
 }
 
 bool is_limit(std::string_view key) {
@@ -74,7 +84,27 @@ bool takes(const ChatRequest& request, const Ways& ways, const Manner& manner,
   if (request.endpoint == Endpoint::completions && lists(kOfCompletions, key))
     return key != "echo" || has(request.needs, Need::echo);
   if (lists(ways.adds, key) || lists(manner.forward_fields, key)) return true;
+  if (lists(manner.takes, need_by(key))) return true;
   return lists(manner.forward_fields, std::string_view("*"));
+}
+
+// What would change the answer and cannot be said to the provider; empty: nothing.
+std::string_view unsayable(const ChatRequest& request, const Ways& ways, const Manner& manner) {
+  for (const FieldNeed& one : request.beyond) {
+    if (!takes(request, ways, manner, one.field)) return one.field;
+  }
+  const bool is_prefix = has(request.needs, Need::prefix);
+  const bool knows = ways.prefix || manner.continues == "prefix" || lists(manner.takes, "prefix");
+  return is_prefix && !knows ? "messages" : "";
+}
+
+Error refuse(std::string_view field, const Ways& ways) {
+  const std::string what =
+      field == "messages" ? "a last message that is a prefix" : std::string(field);
+  return {Errc::unsupported,
+          "A provider of the dialect '" + std::string(ways.name) + "' is not known to take " +
+              what + ".",
+          std::string(field), std::nullopt};
 }
 
 struct Field {
@@ -130,6 +160,8 @@ void append_value(const Field& field, const ChatRequest& request, const Manner& 
 
 Result<std::string> request_body(const ChatRequest& request, std::string_view model,
                                  const Ways& ways, const Manner& manner) {
+  const std::string_view cannot = unsayable(request, ways, manner);
+  if (!cannot.empty()) return refuse(cannot, ways);
   const auto fields = fields_for(request, ways, manner);
   if (!fields) return fields.error();
 

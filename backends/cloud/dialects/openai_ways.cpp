@@ -22,6 +22,7 @@ constexpr std::array kHints = {Fields("metadata"),
                                Fields("store"),
                                Fields("user"),
                                Fields("verbosity")};
+constexpr std::array kOpenAiAdds = {Fields("web_search_options")};
 constexpr std::array kGeminiAdds = {Fields("extra_body")};
 constexpr std::array kMistralAdds = {Fields("prompt_mode"), Fields("random_seed"),
                                      Fields("safe_prompt")};
@@ -48,14 +49,14 @@ constexpr std::array kServerAdds = {Fields("add_generation_prompt"),
                                     Fields("top_k")};
 
 constexpr std::array kWays = {
-    Ways{"openai", kBearer, "", {}, {}, ""},
-    Ways{"azure", "api-key: ", "", {}, {}, ""},
-    Ways{"deepseek", kBearer, "max_tokens", {}, kHints, "beta"},
-    Ways{"gemini", kBearer, "", kGeminiAdds, kHints, ""},
-    Ways{"mistral", kBearer, "max_tokens", kMistralAdds, {}, ""},
-    Ways{"ollama", kBearer, "max_tokens", kOllamaAdds, {}, ""},
-    Ways{"sglang", kBearer, "", kServerAdds, {}, ""},
-    Ways{"vllm", kBearer, "", kServerAdds, {}, ""},
+    Ways{"openai", kBearer, "", kOpenAiAdds, {}, "", false},
+    Ways{"azure", "api-key: ", "", {}, {}, "", false},
+    Ways{"deepseek", kBearer, "max_tokens", {}, kHints, "beta", true},
+    Ways{"gemini", kBearer, "", kGeminiAdds, kHints, "", false},
+    Ways{"mistral", kBearer, "max_tokens", kMistralAdds, {}, "", true},
+    Ways{"ollama", kBearer, "max_tokens", kOllamaAdds, {}, "", false},
+    Ways{"sglang", kBearer, "", kServerAdds, {}, "", false},
+    Ways{"vllm", kBearer, "", kServerAdds, {}, "", false},
 };
 
 std::string with_slash(std::string_view base_url) {

@@ -19,6 +19,7 @@ struct Ways {
   // Where it does what is asked for by `prefix` and `suffix`, in place of the last part of
   // base_url; empty: nowhere else.
   std::string_view beta;
+  bool prefix;  // Goes on with a last message that is marked as a `prefix`.
 };
 
 // All of them, in no order.

@@ -1,0 +1,62 @@
+#include "gateway/policy/takes.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace spillway::policy {
+namespace {
+
+// What not all dialects have words for, and those that do; thinking goes to all of them.
+struct Known {
+  Need need;
+  std::string_view dialect;
+  std::string_view field;  // Only this one; empty: all of the need's.
+};
+
+constexpr std::array<Known, 9> kKnown = {{{Need::guided, "vllm", ""},
+                                          {Need::guided, "sglang", ""},
+                                          {Need::sampling, "vllm", ""},
+                                          {Need::sampling, "sglang", ""},
+                                          {Need::sampling, "anthropic", "top_k"},
+                                          {Need::search, "openai", ""},
+                                          {Need::prefix, "anthropic", ""},
+                                          {Need::prefix, "deepseek", ""},
+                                          {Need::prefix, "mistral", ""}}};
+
+bool lists(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool is_known(const config::ProviderTarget& target, Need need, std::string_view field) {
+  const bool is_common = std::none_of(kKnown.begin(), kKnown.end(),
+                                      [need](const Known& one) { return one.need == need; });
+  if (is_common || (need == Need::prefix && target.continues == "prefix")) return true;
+  return std::any_of(kKnown.begin(), kKnown.end(), [&](const Known& one) {
+    return one.need == need && one.dialect == target.dialect &&
+           (one.field.empty() || one.field == field);
+  });
+}
+
+}  // namespace
+
+bool serves(const config::ProviderTarget& target, Endpoint asks) {
+  return lists(target.endpoints, name_of(asks));
+}
+
+bool takes(const config::ProviderTarget& target, const NeedWords& words,
+           std::span<const FieldNeed> beyond) {
+  if (lists(target.takes, words.name)) return true;
+  bool by_field = false;
+  for (const FieldNeed& one : beyond) {
+    if (one.need != words.need) continue;
+    by_field = true;
+    if (lists(target.forward_fields, one.field) || lists(target.forward_fields, "*")) continue;
+    if (!target.takes.empty() || !is_known(target, one.need, one.field)) return false;
+  }
+  return by_field || (target.takes.empty() && is_known(target, words.need, ""));
+}
+
+}  // namespace spillway::policy

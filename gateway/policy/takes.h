@@ -1,0 +1,20 @@
+// Whether a provider can do what a request asks of it. Pure; any thread.
+#pragma once
+
+#include "backends/contract/need.h"
+#include "config/settings.h"
+
+#include <span>
+
+namespace spillway::policy {
+
+// Whether it is asked for answers of this endpoint at all.
+bool serves(const config::ProviderTarget& target, Endpoint asks);
+
+// Beside text for text: by what its `takes` says or, where it says nothing, by what its dialect is
+// known for; a field that its `forward_fields` name is taken in any case. `beyond`: the fields by
+// which the request asks.
+bool takes(const config::ProviderTarget& target, const NeedWords& words,
+           std::span<const FieldNeed> beyond);
+
+}  // namespace spillway::policy
