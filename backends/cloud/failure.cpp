@@ -1,12 +1,14 @@
 #include "backends/cloud/failure.h"
 
 #include <algorithm>
+#include <cctype>
 
 namespace spillway::cloud {
 
 namespace {
 
 constexpr std::size_t kMessageBytesMax = 300;
+constexpr std::size_t kWordBytesMax = 128;
 
 bool has(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
 
@@ -36,10 +38,22 @@ bool is_spent(const Complaint& complaint) {
   return complaint.type == "insufficient_quota" || complaint.code == "insufficient_quota";
 }
 
+// "unsupported_value", "messages[0].content"; nothing where it is no such word.
+std::string word_of(const std::string& text) {
+  const auto fits = [](unsigned char c) { return std::isgraph(c) != 0 && c != '"' && c != '\\'; };
+  const bool is_word = !text.empty() && text.size() <= kWordBytesMax &&
+                       std::isalpha(static_cast<unsigned char>(text.front())) != 0 &&
+                       std::all_of(text.begin(), text.end(), fits);
+  return is_word ? text : "";
+}
+
 Error client_fault(const Teller& teller, const Complaint& complaint) {
   const bool too_long = complaint.code == "context_length_exceeded";
-  return tell(teller, too_long ? Errc::context_too_long : Errc::invalid_request,
-              said(teller, "it refused the request", complaint.message));
+  Error error = tell(teller, too_long ? Errc::context_too_long : Errc::invalid_request,
+                     said(teller, "it refused the request", complaint.message));
+  error.param = word_of(cleaned(teller, complaint.param));
+  error.kind = word_of(cleaned(teller, complaint.code));
+  return error;
 }
 
 Error too_many(const Teller& teller, const ResponseHead& head, const Complaint& complaint) {

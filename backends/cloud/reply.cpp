@@ -60,7 +60,7 @@ bool Reply::take_event(std::string_view type, std::string_view data) {
     return settle(complaint_error(teller_, parse_complaint(data).value_or(Complaint{})));
   Parsed parsed = reader_->event(type, data);
   if (parsed.kind == Kind::complaint) {
-    if (parsed.usage) tell(*parsed.usage);
+    if (parsed.usage) tell(parsed);
     return settle(complaint_error(teller_, parsed.complaint));
   }
   if (parsed.kind == Kind::garbage) {
@@ -69,15 +69,16 @@ bool Reply::take_event(std::string_view type, std::string_view data) {
   const bool speaks = !parsed.deltas.empty();
   if (speaks) parsed.deltas.back().usage = parsed.usage;
   for (Delta& delta : parsed.deltas) push(std::move(delta));
-  if (parsed.usage && !speaks) tell(*parsed.usage);
+  if (parsed.usage && !speaks) tell(parsed);
   if (parsed.kind == Kind::done) finish_stream();
   return true;
 }
 
 // At once: what has been told until the stream breaks off, or the client leaves, is what is billed.
-void Reply::tell(const Usage& usage) {
+void Reply::tell(const Parsed& parsed) {
   Delta told;
-  told.usage = usage;
+  told.usage = parsed.usage;
+  told.beside = parsed.beside;
   bridge_->push(std::move(told));
 }
 

@@ -52,7 +52,7 @@ class Reply {
   bool collect(std::string_view bytes, std::size_t bytes_max);
   void push(Delta delta);
   void finish_stream();
-  void tell(const Usage& usage);
+  void tell(const Parsed& parsed);
   void finish_whole();
   bool settle(Error error);
   void settle();

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -93,6 +94,16 @@ struct Usage {
   int cache_written_tokens = 0;  // Part of prompt_tokens that the target put into its cache.
 };
 
+// What a provider says beside an answer and nobody here acts on: each the members of a JSON object
+// without its braces, or empty.
+struct Beside {
+  std::string answer;              // system_fingerprint, citations…
+  std::string choice;              // content_filter_results, stop_reason…
+  std::string usage;               // prompt_cache_miss_tokens…
+  std::string prompt_details;      // Of usage.prompt_tokens_details,
+  std::string completion_details;  // …and of usage.completion_tokens_details.
+};
+
 // One piece of an answer. Every field may be empty; a stream ends after the Delta with `finish`
 // (and `usage`, which comes with it or in a Delta of its own after it).
 struct Delta {
@@ -109,6 +120,7 @@ struct Delta {
   // The target's own bytes, of this piece and what came before it, where it speaks the protocol
   // that the client spoke (ChatRequest::original).
   std::string original;
+  std::shared_ptr<const Beside> beside;  // Null: nothing.
 };
 
 }  // namespace spillway

@@ -51,7 +51,7 @@ struct Error {
   std::string param;                                     // The request field at fault, or empty.
   std::optional<std::chrono::milliseconds> retry_after;  // When trying again can help.
   std::string rule = {};                                 // The policy's rule that refused it.
-  std::string_view kind = {};  // A finer word for `code` on the wire; static storage.
+  std::string kind = {};                                 // A finer word for `code` on the wire.
 };
 
 template <class T>

@@ -80,7 +80,7 @@ std::string joined(const std::vector<std::string>& pieces) {
   return whole.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-void append_members(std::string& out, const Json& members) {
+void append_extra(std::string& out, const Json& members) {
   for (const auto& [name, value] : members.items()) {
     if (name == "role" || name == "content" || name == "refusal") continue;
     out += ",";
@@ -101,6 +101,7 @@ void ChatAnswer::add(const Delta& delta) {
   if (!delta.logprobs.empty()) choice.logprobs.push_back(delta.logprobs);
   if (delta.finish) choice.finish = *delta.finish;
   if (delta.usage) usage_ = *delta.usage;
+  remarks_.add(delta);
 }
 
 void ChatAnswer::append_message(const Choice& choice, std::string& out) {
@@ -120,17 +121,19 @@ void ChatAnswer::append_message(const Choice& choice, std::string& out) {
     out += R"(,"reasoning_content":)";
     wire::append_json_string(out, choice.reasoning);
   }
-  append_members(out, extra);
+  append_extra(out, extra);
   out += "}";
 }
 
-void ChatAnswer::append_choice(const Choice& choice, std::size_t index, std::string& out) {
+void ChatAnswer::append_choice(std::size_t index, std::string& out) const {
+  const Choice& choice = choices_[index];
   out += R"({"index":)";
   wire::append_json_number(out, static_cast<std::int64_t>(index));
   out += R"(,"message":)";
   append_message(choice, out);
   out += R"(,"logprobs":)" + joined(choice.logprobs) + R"(,"finish_reason":)";
   wire::append_json_string(out, name_of(choice.finish));
+  append_members(out, remarks_.of_choice(index));
   out += "}";
 }
 
@@ -150,10 +153,11 @@ std::string ChatAnswer::body(const ChatAnswerInfo& info) const {
   out += R"(,"choices":[)";
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     if (i > 0) out += ",";
-    append_choice(choices_[i], i, out);
+    append_choice(i, out);
   }
   out += R"(],"usage":)";
-  append_usage(out, usage_);
+  append_usage(out, usage_, remarks_.of_usage());
+  append_members(out, remarks_.of_answer());
   out += "}";
   return out;
 }

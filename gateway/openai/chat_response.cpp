@@ -45,11 +45,12 @@ ChatWriter::ChatWriter(const ChatAnswerInfo& info)
     wire::append_json_string(head_, info.service_tier);
   }
   prefix_ = head_ + R"(,"choices":[{"index":)";
-  suffix_ = include_usage_ ? "}],\"usage\":null}\n\n" : "}]}\n\n";
+  suffix_ = include_usage_ ? ",\"usage\":null}\n\n" : "}\n\n";
 }
 
 std::string ChatWriter::chunk(int choice, std::string_view delta_members,
-                              std::string_view finish_reason, std::string_view logprobs) const {
+                              std::string_view finish_reason, std::string_view logprobs,
+                              const Beside* beside) const {
   std::string out;
   out.reserve(prefix_.size() + suffix_.size() + delta_members.size() + logprobs.size() + 64);
   out += prefix_;
@@ -60,17 +61,22 @@ std::string ChatWriter::chunk(int choice, std::string_view delta_members,
   out += logprobs.empty() ? std::string_view("null") : logprobs;
   out += R"(,"finish_reason":)";
   wire::append_json_string_or_null(out, finish_reason);
+  if (beside != nullptr) append_members(out, beside->choice);
+  out += "}]";
+  if (beside != nullptr) append_members(out, beside->answer);
   out += suffix_;
   return out;
 }
 
 std::string ChatWriter::first_chunks() const {
   std::string chunks;
-  for (int choice = 0; choice < choices_; ++choice) chunks += chunk(choice, kRoleMembers, "");
+  for (int choice = 0; choice < choices_; ++choice)
+    chunks += chunk(choice, kRoleMembers, "", "", nullptr);
   return chunks;
 }
 
-std::string ChatWriter::delta(const Delta& delta) const {
+std::string ChatWriter::delta(const Delta& delta) {
+  remarks_.add(delta);
   std::string members;
   append_member(members, R"("reasoning_content":)", delta.reasoning);
   append_member(members, R"("content":)", delta.text);
@@ -78,17 +84,19 @@ std::string ChatWriter::delta(const Delta& delta) const {
   if (!extra.empty() && !members.empty()) members += ",";
   members += extra;
   if (members.empty() && delta.logprobs.empty()) return members;
-  return chunk(delta.choice, members, "", delta.logprobs);
+  return chunk(delta.choice, members, "", delta.logprobs,
+               delta.finish ? nullptr : delta.beside.get());
 }
 
 std::string ChatWriter::finish(FinishReason reason, int choice) const {
-  return chunk(choice, "", name_of(reason));
+  return chunk(choice, "", name_of(reason), "", &remarks_.of_finish(choice));
 }
 
 std::string ChatWriter::usage(const Usage& usage) const {
   if (!include_usage_) return {};
   std::string out = head_ + R"(,"choices":[],"usage":)";
-  append_usage(out, usage);
+  append_usage(out, usage, remarks_.of_usage());
+  append_members(out, remarks_.of_usage().answer);
   out += "}\n\n";
   return out;
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "backends/contract/chat.h"
+#include "gateway/openai/remarks.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -38,8 +39,8 @@ class ChatWriter {
   std::string first_chunks() const;
 
   // Text, reasoning, extra members and logprobs of a Delta; empty if it has none. Its `finish` and
-  // `usage` are not written.
-  std::string delta(const Delta& delta) const;
+  // `usage` are not written, and what the provider says beside them is kept for their chunks.
+  std::string delta(const Delta& delta);
 
   // The finish chunk, one a choice.
   std::string finish(FinishReason reason, int choice = 0) const;
@@ -55,13 +56,14 @@ class ChatWriter {
 
  private:
   std::string chunk(int choice, std::string_view delta_members, std::string_view finish_reason,
-                    std::string_view logprobs = {}) const;
+                    std::string_view logprobs, const Beside* beside) const;
 
   std::string prefix_;  // "data: {"id":…" up to and with `"choices":[{"index":`
-  std::string suffix_;  // What closes a chunk after its choice.
+  std::string suffix_;  // What closes a chunk after its choices.
   std::string head_;    // As prefix_, without the choices: for the usage chunk.
   bool include_usage_;
   int choices_;
+  LastRemarks remarks_;
 };
 
 // Gathers a whole answer from its Deltas.
@@ -82,10 +84,11 @@ class ChatAnswer {
   };
 
   static void append_message(const Choice& choice, std::string& out);
-  static void append_choice(const Choice& choice, std::size_t index, std::string& out);
+  void append_choice(std::size_t index, std::string& out) const;
 
   std::vector<Choice> choices_{1};
   Usage usage_;
+  AllRemarks remarks_;
 };
 
 }  // namespace spillway::openai

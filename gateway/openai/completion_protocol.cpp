@@ -1,6 +1,7 @@
 #include "gateway/openai/completion_protocol.h"
 
 #include "gateway/openai/completion_request.h"
+#include "gateway/openai/remarks.h"
 #include "gateway/openai/usage_text.h"
 #include "gateway/wire/json_text.h"
 
@@ -26,7 +27,7 @@ std::string head_of(const wire::Call& call, const std::string& model) {
 }
 
 void append_choice(std::string& out, int index, std::string_view text, std::string_view logprobs,
-                   std::string_view finish) {
+                   std::string_view finish, std::string_view beside) {
   out += R"({"index":)";
   wire::append_json_number(out, index);
   out += R"(,"text":)";
@@ -35,6 +36,7 @@ void append_choice(std::string& out, int index, std::string_view text, std::stri
   out += logprobs.empty() ? std::string_view("null") : logprobs;
   out += R"(,"finish_reason":)";
   wire::append_json_string_or_null(out, finish);
+  append_members(out, beside);
   out += "}";
 }
 
@@ -65,23 +67,28 @@ class CompletionEvents final : public wire::AnswerWriter {
   std::string begin(const wire::Opening&) override {
     std::string events;
     for (std::size_t i = 0; i < echoes_.choices(); ++i)
-      events += event(static_cast<int>(i), echoes_.of(i), "", "");
+      events += event(static_cast<int>(i), echoes_.of(i), "", "", {});
     return events;
   }
 
   std::string piece(const Delta& delta) override {
+    remarks_.add(delta);
     if (delta.text.empty() && delta.logprobs.empty()) return {};
-    return event(delta.choice, delta.text, delta.logprobs, "");
+    const bool is_now = delta.beside && !delta.finish;
+    return event(delta.choice, delta.text, delta.logprobs, "", is_now ? *delta.beside : Beside{});
   }
 
   std::string end(const wire::Ending& ending) override {
     std::string events;
     int choice = 0;
-    for (const FinishReason reason : ending.finishes)
-      events += event(choice++, "", "", name_of(reason));
+    for (const FinishReason reason : ending.finishes) {
+      events += event(choice, "", "", name_of(reason), remarks_.of_finish(choice));
+      ++choice;
+    }
     if (include_usage_) {
       events += head_ + R"(,"choices":[],"usage":)";
-      append_usage(events, ending.usage);
+      append_usage(events, ending.usage, remarks_.of_usage());
+      append_members(events, remarks_.of_usage().answer);
       events += "}\n\n";
     }
     return events + "data: [DONE]\n\n";
@@ -95,16 +102,19 @@ class CompletionEvents final : public wire::AnswerWriter {
 
  private:
   std::string event(int choice, std::string_view text, std::string_view logprobs,
-                    std::string_view finish) const {
+                    std::string_view finish, const Beside& beside) const {
     std::string out = head_ + R"(,"choices":[)";
-    append_choice(out, choice, text, logprobs, finish);
-    out += include_usage_ ? R"(],"usage":null})" : "]}";
+    append_choice(out, choice, text, logprobs, finish, beside.choice);
+    out += "]";
+    append_members(out, beside.answer);
+    out += include_usage_ ? R"(,"usage":null})" : "}";
     return out + "\n\n";
   }
 
   const std::string head_;
   const Echoes echoes_;
   const bool include_usage_;
+  LastRemarks remarks_;
 };
 
 // Logprobs of a completion are lists side by side: those of the pieces follow each other.
@@ -131,6 +141,7 @@ class CompletionBody final : public wire::AnswerWriter {
     const auto at = static_cast<std::size_t>(delta.choice);
     if (at >= choices_.size()) choices_.resize(at + 1);
     choices_[at].text += delta.text;
+    remarks_.add(delta);
     if (!delta.logprobs.empty()) join(choices_[at].logprobs, delta.logprobs);
     return {};
   }
@@ -143,16 +154,20 @@ class CompletionBody final : public wire::AnswerWriter {
       const Json& logprobs = choices_[i].logprobs;
       append_choice(out, static_cast<int>(i), std::string(echoes_.of(i)) + choices_[i].text,
                     logprobs.is_null() ? std::string() : logprobs.dump(),
-                    name_of(ending.finishes[i]));
+                    name_of(ending.finishes[i]), remarks_.of_choice(i));
     }
     out += R"(],"usage":)";
-    append_usage(out, ending.usage);
+    append_usage(out, ending.usage, remarks_.of_usage());
+    append_members(out, remarks_.of_answer());
     return out + "}";
   }
 
   std::string failed(const Error& error) override { return wire::error_object(error); }
 
-  void afresh() override { choices_.clear(); }
+  void afresh() override {
+    choices_.clear();
+    remarks_ = {};
+  }
 
  private:
   struct Choice {
@@ -163,6 +178,7 @@ class CompletionBody final : public wire::AnswerWriter {
   const std::string head_;
   const Echoes echoes_;
   std::vector<Choice> choices_;
+  AllRemarks remarks_;
 };
 
 }  // namespace

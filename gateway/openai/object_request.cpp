@@ -46,6 +46,7 @@ void read_input(Fields& request, ChatRequest& chat) {
     return request.fail("input", "must be a string or an array", "invalid_type");
   if (list.empty()) return request.fail("input", "must not be empty");
   if (list.size() > kInputsMax) return request.fail("input", "must have at most 2048 elements");
+  chat.inputs = static_cast<int>(list.size());
   std::size_t tokens = 0;
   for (std::size_t i = 0; i < list.size(); ++i) {
     const std::string name = one ? "input" : Fields::element_name("input", i);

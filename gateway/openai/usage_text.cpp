@@ -1,10 +1,11 @@
 #include "gateway/openai/usage_text.h"
 
+#include "gateway/openai/remarks.h"
 #include "gateway/wire/json_text.h"
 
 namespace spillway::openai {
 
-void append_usage(std::string& out, const Usage& usage) {
+void append_usage(std::string& out, const Usage& usage, const Beside& beside) {
   out += R"({"prompt_tokens":)";
   wire::append_json_number(out, usage.prompt_tokens);
   out += R"(,"completion_tokens":)";
@@ -13,9 +14,13 @@ void append_usage(std::string& out, const Usage& usage) {
   wire::append_json_number(out, std::int64_t{usage.prompt_tokens} + usage.completion_tokens);
   out += R"(,"prompt_tokens_details":{"cached_tokens":)";
   wire::append_json_number(out, usage.cached_tokens);
+  append_members(out, beside.prompt_details);
   out += R"(},"completion_tokens_details":{"reasoning_tokens":)";
   wire::append_json_number(out, usage.reasoning_tokens);
-  out += "}}";
+  append_members(out, beside.completion_details);
+  out += "}";
+  append_members(out, beside.usage);
+  out += "}";
 }
 
 std::string_view name_of(FinishReason reason) {

@@ -8,7 +8,8 @@
 
 namespace spillway::openai {
 
-void append_usage(std::string& out, const Usage& usage);
+// With what the provider counted besides.
+void append_usage(std::string& out, const Usage& usage, const Beside& beside);
 
 std::string_view name_of(FinishReason reason);
 

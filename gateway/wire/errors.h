@@ -34,7 +34,8 @@ Headers retry_advice(const Error& error);
 // 499 for cancelled and slow_client, which no client reads.
 int status_of(Errc code);
 
-// OpenAI's words for it; static storage. The code is empty where OpenAI says null.
+// OpenAI's words for it; static storage, or the error's own. The code is empty where OpenAI says
+// null.
 std::string_view type_of(Errc code);
 std::string_view code_of(const Error& error);
 

@@ -169,7 +169,7 @@ void Fields::fail(std::string_view name, std::string why, std::string_view kind)
   error_ = Error{.code = Errc::invalid_request,
                  .message = std::move(message),
                  .param = std::move(param),
-                 .kind = kind};
+                 .kind = std::string(kind)};
 }
 
 void Fields::fail_missing(std::string_view name, std::string_view wanted) {

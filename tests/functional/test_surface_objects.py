@@ -15,9 +15,9 @@ VECTOR = [0.5, -0.25, 1.0]
 PACKED = base64.b64encode(struct.pack("<3f", *VECTOR)).decode()
 
 
-def embeddings(vector):
-    return {"object": "list", "model": "up-e", "data": [{"object": "embedding", "index": 0, "embedding": vector}],
-            "usage": {"prompt_tokens": 3, "total_tokens": 3}}
+def embeddings(vector, count=1):
+    data = [{"object": "embedding", "index": at, "embedding": vector} for at in range(count)]
+    return {"object": "list", "model": "up-e", "data": data, "usage": {"prompt_tokens": 3, "total_tokens": 3}}
 
 
 def completion(*texts):
@@ -57,7 +57,10 @@ def test_embeddings_come_as_they_were_asked_for(house, upstream_says):
 
 
 def test_all_forms_of_input_and_their_limits(house):
-    _, upstream, client = house(lambda asked: embeddings(VECTOR), "embeddings")
+    def answer(asked):
+        given = asked.json["input"]
+        return embeddings(VECTOR, 1 if isinstance(given, str) or isinstance(given[0], int) else len(given))
+    _, upstream, client = house(answer, "embeddings")
     for given in ("a", ["a", "b"], [1, 2], [[1, 2], [3]], ["a"] * 2048, [1] * 8192):
         client.embeddings.create(model="m", input=given, dimensions=2, encoding_format="float")
         assert upstream.asked[-1].json["input"] == given and upstream.asked[-1].json["dimensions"] == 2
@@ -81,6 +84,22 @@ def test_embeddings_fail_over_and_are_priced_by_what_they_used(house, start_upst
     lines = wait_until(lambda: [line for line in gateway.log() if line.get("target") == "good"], what="the log line")
     assert lines[0]["prompt_tokens"] == 1000 and lines[0]["completion_tokens"] == 0
     assert lines[0]["cost_nano_usd"] == 2_000_000
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_as_many_embeddings_as_inputs_or_another_answers(start_upstream, start_gateway, client_of, count):
+    wrong = start_upstream(lambda asked: embeddings([9.0], count))
+    right = start_upstream(lambda asked: embeddings(VECTOR, 2))
+    targets = {name: configs.provider(up.base_url, name, serves=["m", name], endpoints=["embeddings"])
+               for name, up in (("wrong", wrong), ("right", right))}
+    targets["wrong"]["price_per_million"] = {"input": "1usd", "output": "1usd"}
+    client = client_of(start_gateway(configs.gateway(targets)))
+    raw = client.embeddings.with_raw_response.create(model="m", input=["a", "b"])
+    assert raw.headers["x-spillway-target"] == "right" and [one.embedding for one in raw.parse().data] == [VECTOR] * 2
+    assert len(wrong.asked) == 1
+    with pytest.raises(openai.InternalServerError) as failed:
+        client.embeddings.create(model="wrong", input=["a", "b"])
+    assert failed.value.status_code == 502
 
 
 def test_who_serves_no_embeddings_is_not_asked_for_them(house):

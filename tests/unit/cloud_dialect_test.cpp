@@ -121,12 +121,12 @@ TEST(OpenAiAnswer, CompletionsObjectsAndLogprobs) {
   EXPECT_EQ(chunk.deltas[0].choice, 1);
   EXPECT_EQ(chunk.deltas[0].logprobs, R"({"tokens":["a"]})");
   const std::string body = R"({"data":[],"usage":{"total_tokens":9}})";
-  const Parsed object = parse_object(body);
+  const Parsed object = parse_object(body, 0);
   ASSERT_EQ(object.deltas.size(), 1u);
   EXPECT_EQ(object.deltas[0].object, body);
   EXPECT_EQ(object.usage->prompt_tokens, 9);
-  EXPECT_EQ(parse_object(R"({"error":{"message":"m"}})").kind, Kind::complaint);
-  EXPECT_EQ(parse_object("<html>").kind, Kind::garbage);
+  EXPECT_EQ(parse_object(R"({"error":{"message":"m"}})", 0).kind, Kind::complaint);
+  EXPECT_EQ(parse_object("<html>", 0).kind, Kind::garbage);
   EXPECT_EQ(parse_complaint(R"([{"error":{"code":400,"message":"m"}}])")->message, "m");
 }
 
@@ -231,6 +231,27 @@ TEST(OpenAiChunk, ReadsFinishReasons) {
   EXPECT_EQ(finish("content_filter"), FinishReason::content_filter);
   const Parsed broken = chunk(R"({"delta":{},"finish_reason":"insufficient_system_resource"})");
   EXPECT_EQ(broken.kind, Kind::complaint);
+}
+
+TEST(OpenAiChunk, KeepsWhatIsSaidBesideIt) {
+  const Parsed parsed = parse_chunk(R"({"id":"x","system_fingerprint":"fp","c":[1,
+2],"n":null,"choices":[{"delta":{"content":"a"},"finish_reason":"","stop_reason":7},
+{"index":1,"delta":{"content":"b"},"f":{
+}}],"usage":{"prompt_tokens":3,"completion_tokens":2,"cost":0.5,
+"prompt_tokens_details":{"cached_tokens":1,"audio_tokens":2},
+"completion_tokens_details":{"accepted_prediction_tokens":1}}})");
+  ASSERT_EQ(parsed.deltas.size(), 2u);
+  ASSERT_TRUE(parsed.deltas[0].beside && parsed.deltas[1].beside);
+  EXPECT_EQ(parsed.deltas[0].beside->choice, R"("stop_reason":7)");
+  EXPECT_EQ(parsed.deltas[0].beside->answer, "");
+  EXPECT_FALSE(parsed.deltas[0].finish);
+  const Beside& last = *parsed.deltas[1].beside;
+  EXPECT_EQ(last.choice, R"("f":{ })") << "an event is one line";
+  EXPECT_EQ(last.answer, R"("system_fingerprint":"fp","c":[1, 2])");
+  EXPECT_EQ(last.usage, R"("cost":0.5)");
+  EXPECT_EQ(last.prompt_details, R"("audio_tokens":2)");
+  EXPECT_EQ(last.completion_details, R"("accepted_prediction_tokens":1)");
+  EXPECT_FALSE(delta_of(R"({"delta":{"content":"a"}})").beside) << "nothing costs nothing";
 }
 
 TEST(OpenAiChunk, ReadsUsageOfOpenAiAndDeepSeek) {

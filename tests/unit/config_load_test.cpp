@@ -134,7 +134,8 @@ targets:
     kind: provider
     base_url: https://api.example.com/v1/
     serves: {gpt-4.1-mini: vendor/gpt-4.1-mini, plain: }
-    price_per_million: {input: 0.15usd, cached_input: 0.075usd, cache_write: 0.1875usd, output: 0.60usd}
+    price_per_million: {input: 0.15usd, cached_input: 0.075usd, cache_write: 0.1875usd,
+                        output: 0.60usd}
 models: {auto: policy, best: {far: plain}}
 default_class: chat
 classes:

@@ -62,7 +62,7 @@ TEST(Errors, CarryParamAndRetryAdvice) {
 }
 
 TEST(ChatWriter, WritesTheChunksClientsExpect) {
-  const ChatWriter writer(info());
+  ChatWriter writer(info());
   const Json first = event(writer.first_chunks());
   EXPECT_EQ(first.at("object"), "chat.completion.chunk");
   EXPECT_EQ(first.at("id"), "chatcmpl-1");
@@ -93,7 +93,7 @@ TEST(ChatWriter, WritesTheChunksClientsExpect) {
 TEST(ChatWriter, UsageIsNullUntilItsOwnChunk) {
   auto asked = info(true);
   asked.service_tier = "default";
-  const ChatWriter writer(asked);
+  ChatWriter writer(asked);
   for (const std::string& text : {writer.first_chunks(), writer.finish(FinishReason::stop)}) {
     EXPECT_TRUE(event(text).at("usage").is_null());
     EXPECT_EQ(event(text).at("service_tier"), "default");
@@ -106,7 +106,7 @@ TEST(ChatWriter, UsageIsNullUntilItsOwnChunk) {
 }
 
 TEST(ChatWriter, DeltasOfAllKinds) {
-  const ChatWriter writer(info());
+  ChatWriter writer(info());
   EXPECT_EQ(writer.delta({}), "");
   Delta delta;
   delta.choice = 2;
@@ -127,7 +127,7 @@ TEST(ChatWriter, DeltasOfAllKinds) {
 }
 
 TEST(ChatWriter, BytesThatAreNotUtf8AreReplaced) {
-  const ChatWriter writer(info());
+  ChatWriter writer(info());
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"\xff", "\uFFFD"},           {"a\xE2\x82", "a\uFFFD\uFFFD"},
       {"\xC0\x80", "\uFFFD\uFFFD"}, {"\xED\xA0\x80", "\uFFFD\uFFFD\uFFFD"},

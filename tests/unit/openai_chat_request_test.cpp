@@ -66,7 +66,7 @@ TEST(ParseChat, ReadsWhatItIsGiven) {
   EXPECT_TRUE(chat->stream);
   EXPECT_TRUE(chat->include_usage);
   EXPECT_EQ(chat->service_tier, "flex");
-  EXPECT_EQ(chat->needs, Need::nothing);
+  EXPECT_EQ(chat->needs, Need::sampling | Need::thinking);
   EXPECT_EQ(chat->body, body);
 }
 

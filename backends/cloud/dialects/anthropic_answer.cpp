@@ -110,7 +110,8 @@ class Reader final : public AnswerReader {
     while (const auto block = blocks.next()) read_block(*block, delta, calls);
     if (!calls.empty()) delta.extra = extra_of(std::move(calls));
     if (!finish(body, delta))
-      return Parsed::complain({"the answer ended with " + text_in(body, "stop_reason"), "", ""});
+      return Parsed::complain(
+          {"the answer ended with " + text_in(body, "stop_reason"), "", "", ""});
     counts_.take(member_of(body, "usage"));
     if (original_) delta.original = body;
     Parsed parsed;
@@ -132,7 +133,8 @@ class Reader final : public AnswerReader {
       counts_.take(member_of(data, "usage"));
       const std::string_view end = member_of(data, "delta");
       if (!member_of(end, "stop_reason").empty() && !finish(end, delta))
-        return Parsed::complain({"the answer ended with " + text_in(end, "stop_reason"), "", ""});
+        return Parsed::complain(
+            {"the answer ended with " + text_in(end, "stop_reason"), "", "", ""});
       parsed.usage = counts_.usage();
     }
     if (type == "message_stop") parsed.kind = Parsed::Kind::done;

@@ -25,14 +25,15 @@ std::optional<Complaint> parse_complaint(std::string_view body) {
   if (!answer.is_object()) return std::nullopt;
   const auto error = answer.find("error");
   if (error != answer.end() && error->is_string()) {
-    return Complaint{error->get<std::string>(), "", ""};
+    return Complaint{error->get<std::string>(), "", "", ""};
   }
   if (error != answer.end() && !error->is_null()) {
-    return Complaint{word_of(*error, "message"), word_of(*error, "type"), word_of(*error, "code")};
+    return Complaint{word_of(*error, "message"), word_of(*error, "type"), word_of(*error, "code"),
+                     word_of(*error, "param")};
   }
   // FastAPI's and other frameworks' shapes.
   for (const char* name : {"message", "detail"}) {
-    if (std::string text = word_of(answer, name); !text.empty()) return Complaint{text, "", ""};
+    if (std::string text = word_of(answer, name); !text.empty()) return Complaint{text, "", "", ""};
   }
   return std::nullopt;
 }

@@ -1,6 +1,7 @@
 #include "backends/cloud/dialects/dialect.h"
 
 #include "backends/cloud/dialects/anthropic.h"
+#include "backends/cloud/dialects/members.h"
 #include "backends/cloud/dialects/openai.h"
 
 namespace spillway::cloud {
@@ -8,18 +9,49 @@ namespace {
 
 class OpenAiReader final : public AnswerReader {
  public:
+  // What comes before the first word goes out with it, such as Azure's filter results of the
+  // prompt.
   Parsed event(std::string_view, std::string_view data) override {
-    return openai::parse_chunk(data);
+    Parsed parsed = openai::parse_chunk(data);
+    if (parsed.beside && !parsed.usage) {
+      held_ = held_ ? joined(*held_, *parsed.beside) : std::move(parsed.beside);
+    } else if (held_ && !parsed.deltas.empty()) {
+      auto& first = parsed.deltas.front().beside;
+      first = first ? joined(*held_, *first) : std::move(held_);
+      held_.reset();
+    }
+    return parsed;
   }
+
   Parsed answer(std::string_view body) override { return openai::parse_answer(body); }
+
+ private:
+  // Both, but of what both say about the answer the latter.
+  static std::shared_ptr<const Beside> joined(const Beside& earlier, const Beside& later) {
+    auto both = std::make_shared<Beside>(later);
+    const std::string said = "{" + later.answer + "}";
+    const std::string before = "{" + earlier.answer + "}";
+    MemberReader reader(before);
+    while (const auto member = reader.next()) {
+      if (member_of(said, text_of_key(member->key)).empty()) append_member(*member, both->answer);
+    }
+    return both;
+  }
+
+  std::shared_ptr<const Beside> held_;
 };
 
 class ObjectReader final : public AnswerReader {
  public:
+  explicit ObjectReader(int inputs) : inputs_(inputs) {}
+
   Parsed event(std::string_view, std::string_view) override {
     return Parsed{.kind = Parsed::Kind::garbage};
   }
-  Parsed answer(std::string_view body) override { return openai::parse_object(body); }
+  Parsed answer(std::string_view body) override { return openai::parse_object(body, inputs_); }
+
+ private:
+  const int inputs_;
 };
 
 class OpenAi final : public Dialect {
@@ -52,7 +84,7 @@ class OpenAi final : public Dialect {
 
   std::unique_ptr<AnswerReader> reader(const ChatRequest& request) const override {
     if (writes(request.endpoint)) return std::make_unique<OpenAiReader>();
-    return std::make_unique<ObjectReader>();
+    return std::make_unique<ObjectReader>(request.inputs);
   }
 
   std::string_view answer_name() const override { return "a chat completion"; }

@@ -22,6 +22,7 @@ struct Complaint {
   std::string message;
   std::string type;
   std::string code;
+  std::string param;  // The field of the request that it is about.
 };
 
 struct Parsed {
@@ -41,6 +42,7 @@ struct Parsed {
   Kind kind = Kind::pieces;
   std::vector<Delta> deltas;
   std::optional<Usage> usage;
+  std::shared_ptr<const Beside> beside;  // Of an event without `deltas`.
   Complaint complaint;
 };
 

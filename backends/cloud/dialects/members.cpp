@@ -126,6 +126,15 @@ std::string_view member_of(std::string_view object, std::string_view name) {
   return value == "null" ? std::string_view() : value;
 }
 
+void append_member(const Member& member, std::string& members) {
+  if (member.value == "null") return;
+  members.append(members.empty() ? "\"" : ",\"").append(member.key);
+  members.append("\":").append(member.value);
+  // Between its tokens: an event is one line.
+  const auto value = members.end() - static_cast<std::ptrdiff_t>(member.value.size());
+  std::replace_if(value, members.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+}
+
 int count_of(std::string_view token) {
   double value = 0.0;
   std::from_chars(token.data(), token.data() + token.size(), value);

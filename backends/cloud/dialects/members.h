@@ -50,6 +50,9 @@ class ElementReader {
 // The raw token of an object's member of this name; empty if it is absent or null.
 std::string_view member_of(std::string_view object, std::string_view name);
 
+// Appends `"key":value` to the members of an object, less what is null.
+void append_member(const Member& member, std::string& members);
+
 // A count between 0 and what an int holds, whatever the token says.
 int count_of(std::string_view token);
 

@@ -28,7 +28,7 @@ Parsed parse_chunk(std::string_view data);
 Parsed parse_answer(std::string_view body);
 
 // An answer that is no conversation (embeddings, moderations, rankings): one Delta with the body as
-// its `object`.
-Parsed parse_object(std::string_view body);
+// its `object`. Embeddings must be as many as there were `inputs`; 0: it has none.
+Parsed parse_object(std::string_view body, int inputs);
 
 }  // namespace spillway::cloud::openai

@@ -1,8 +1,13 @@
 #include "backends/cloud/dialects/json_check.h"
 #include "backends/cloud/dialects/members.h"
 #include "backends/cloud/dialects/openai.h"
+#include "backends/cloud/dialects/openai_usage.h"
 
 #include <algorithm>
+#include <array>
+#include <memory>
+#include <span>
+#include <string>
 #include <utility>
 
 namespace spillway::cloud::openai {
@@ -13,48 +18,32 @@ constexpr int kChoicesMax = 128;  // OpenAI's limit of `n`.
 
 bool is_null(std::string_view token) { return token.empty() || token == "null"; }
 
-std::optional<Usage> usage_of(std::string_view object) {
-  if (!object.starts_with('{')) return std::nullopt;
-  Usage usage;
-  int total = 0;
-  MemberReader reader(object);
-  while (const auto member = reader.next()) {
-    if (member->is("prompt_tokens")) usage.prompt_tokens = count_of(member->value);
-    if (member->is("completion_tokens")) usage.completion_tokens = count_of(member->value);
-    if (member->is("total_tokens")) total = count_of(member->value);
-    // DeepSeek's name for OpenAI's prompt_tokens_details.cached_tokens.
-    if (member->is("prompt_cache_hit_tokens")) usage.cached_tokens = count_of(member->value);
-    if (member->is("prompt_tokens_details")) {
-      const int cached = count_of(member_of(member->value, "cached_tokens"));
-      usage.cached_tokens = std::max(usage.cached_tokens, cached);
-    }
-    if (member->is("completion_tokens_details")) {
-      usage.reasoning_tokens = count_of(member_of(member->value, "reasoning_tokens"));
-    }
-  }
-  // Of what has no completion some tell the sum alone; Gemini's and xAI's endpoints tell thinking
-  // only in the sum.
-  if (usage.prompt_tokens == 0 && usage.completion_tokens == 0) {
-    usage.prompt_tokens = total;
-  } else {
-    usage.completion_tokens = std::max(usage.completion_tokens, total - usage.prompt_tokens);
-  }
-  usage.cached_tokens = std::min(usage.cached_tokens, usage.prompt_tokens);
-  usage.reasoning_tokens = std::min(usage.reasoning_tokens, usage.completion_tokens);
-  return usage;
+// Of an answer's members, those that are told in our own words, and padding.
+constexpr std::array<std::string_view, 9> kOfAnswer = {
+    "choices", "usage", "error", "id", "object", "created", "model", "service_tier", "obfuscation"};
+
+// The answer is cut, however well formed: DeepSeek's, vLLM's, OpenRouter's and Z.ai's words.
+constexpr std::array<std::string_view, 4> kCut = {"insufficient_system_resource", "abort", "error",
+                                                  "network_error"};
+
+bool is_one_of(std::span<const std::string_view> names, const Member& member) {
+  if (std::find(names.begin(), names.end(), member.key) != names.end()) return true;
+  return member.key.find('\\') != member.key.npos &&
+         std::any_of(names.begin(), names.end(),
+                     [&](std::string_view name) { return member.is(name); });
 }
 
 std::optional<FinishReason> finish_reason_of(std::string_view name) {
-  if (name == "stop" || name == "eos" || name == "end_turn") return FinishReason::stop;
-  if (name == "length" || name == "max_tokens") return FinishReason::length;
+  if (std::find(kCut.begin(), kCut.end(), name) != kCut.end()) return std::nullopt;
+  if (name == "length" || name == "max_tokens" || name == "model_length")
+    return FinishReason::length;
   if (name == "tool_calls" || name == "function_call") return FinishReason::tool_calls;
   if (name == "content_filter") return FinishReason::content_filter;
-  return std::nullopt;
+  return FinishReason::stop;
 }
 
-void add_extra(const Member& member, std::string& extra) {
-  extra.append(extra.empty() ? "{\"" : ",\"").append(member.key);
-  extra.append("\":").append(member.value);
+bool is_plain_stop(std::string_view name) {
+  return name == "stop" || name == "eos" || name == "end_turn";
 }
 
 // Fills `delta` from a `delta` or `message` object; false if it is none of this dialect.
@@ -66,15 +55,25 @@ bool read_message(std::string_view message, Delta& delta) {
     const bool content = member->is("content");
     const bool reasoning = member->is("reasoning_content") || member->is("reasoning");
     if (!content && !reasoning) {
-      add_extra(*member, delta.extra);
+      append_member(*member, delta.extra);
       continue;
     }
     auto text = text_of(member->value);
     if (!text) return false;
     (content ? delta.text : delta.reasoning) = std::move(*text);
   }
-  if (!delta.extra.empty()) delta.extra.push_back('}');
+  if (!delta.extra.empty()) delta.extra = "{" + delta.extra + "}";
   return true;
+}
+
+// How the answer ended; false if not as an answer does. A reason that nobody here knows is told in
+// the provider's word beside.
+bool read_finish(std::string_view token, Delta& delta, std::string& beside) {
+  const std::string name = text_of(token).value_or("");
+  delta.finish = finish_reason_of(name);
+  if (delta.finish == FinishReason::stop && !is_plain_stop(name))
+    append_member({"native_finish_reason", token}, beside);
+  return delta.finish.has_value();
 }
 
 // Appends the choice to `parsed`, or turns `parsed` into the failure that it tells of.
@@ -83,53 +82,79 @@ void read_choice(std::string_view choice, std::string_view message_name, Parsed&
   std::string_view message;
   std::string_view text;  // Of a completion, which has no message.
   std::string_view reason;
+  std::string beside;
   MemberReader reader(choice);
   while (const auto member = reader.next()) {
-    if (member->is("index")) delta.choice = count_of(member->value);
-    if (member->is(message_name)) message = member->value;
-    if (member->is("text")) text = member->value;
-    if (member->is("finish_reason")) reason = member->value;
-    if (member->is("logprobs") && member->value.starts_with('{')) delta.logprobs = member->value;
+    if (member->is("index")) {
+      delta.choice = count_of(member->value);
+    } else if (member->is(message_name)) {
+      message = member->value;
+    } else if (member->is("text")) {
+      text = member->value;
+    } else if (member->is("finish_reason")) {
+      reason = member->value;
+    } else if (member->is("logprobs")) {
+      if (member->value.starts_with('{')) delta.logprobs = member->value;
+    } else {
+      append_member(*member, beside);
+    }
   }
   const bool readable = reader.complete() && delta.choice < kChoicesMax &&
                         (is_null(message) || read_message(message, delta));
   if (!readable) return void(parsed = Parsed::garbage());
   if (is_null(message) && !is_null(text)) delta.text = text_of(text).value_or("");
-  if (!is_null(reason)) {
-    const std::string name = text_of(reason).value_or("");
-    delta.finish = finish_reason_of(name);
-    // Such as DeepSeek's insufficient_system_resource: the answer is cut, however well formed.
-    if (!delta.finish) {
-      parsed.kind = Parsed::Kind::complaint;
-      parsed.complaint = {"the answer ended with " + name, "", ""};
-      return;
-    }
+  const bool ends = !is_null(reason) && reason != R"("")";
+  if (ends && !read_finish(reason, delta, beside)) {
+    parsed.kind = Parsed::Kind::complaint;
+    parsed.complaint.message = "the answer ended with " + text_of(reason).value_or("");
+    return;
   }
+  if (!beside.empty()) delta.beside = std::make_shared<const Beside>(Beside{.choice = beside});
   const bool says_nothing = delta.text.empty() && delta.reasoning.empty() && delta.extra.empty() &&
                             delta.logprobs.empty();
   if (!says_nothing || delta.finish) parsed.deltas.push_back(std::move(delta));
 }
 
+// What is told of the whole answer goes with the last of its pieces.
+void add_beside(Beside answer, Parsed& parsed) {
+  const bool is_usage =
+      !answer.usage.empty() || !answer.prompt_details.empty() || !answer.completion_details.empty();
+  if (answer.answer.empty() && !is_usage) return;
+  auto& place = parsed.deltas.empty() ? parsed.beside : parsed.deltas.back().beside;
+  if (place) answer.choice = place->choice;
+  place = std::make_shared<const Beside>(std::move(answer));
+}
+
 Parsed parse_choices(std::string_view text, std::string_view message_name) {
   if (!is_json(text)) return Parsed::garbage();
   Parsed parsed;
+  Beside beside;
   std::string_view choices;
   std::string_view error;
   MemberReader reader(text);
   while (const auto member = reader.next()) {
     if (member->is("choices")) choices = member->value;
-    if (member->is("usage")) parsed.usage = usage_of(member->value);
+    if (member->is("usage")) parsed.usage = usage_of(member->value, beside);
     if (member->is("error")) error = member->value;
+    if (!is_one_of(kOfAnswer, *member)) append_member(*member, beside.answer);
   }
   if (!reader.complete()) return Parsed::garbage();
   if (!is_null(error)) return Parsed::complain(parse_complaint(text).value_or(Complaint{}));
-  if (!choices.starts_with('[')) return parsed.usage ? parsed : Parsed::garbage();
+  if (!choices.starts_with('[') && !parsed.usage) return Parsed::garbage();
   ElementReader elements(choices);
   while (const auto choice = elements.next()) {
     read_choice(*choice, message_name, parsed);
     if (parsed.kind != Parsed::Kind::pieces) return parsed;
   }
+  add_beside(std::move(beside), parsed);
   return parsed;
+}
+
+int elements_in(std::string_view list) {
+  int count = 0;
+  ElementReader elements(list);
+  while (elements.next()) ++count;
+  return count;
 }
 
 }  // namespace
@@ -147,16 +172,26 @@ Parsed parse_answer(std::string_view body) {
   return whole && !parsed.deltas.empty() ? parsed : Parsed::garbage();
 }
 
-Parsed parse_object(std::string_view body) {
+Parsed parse_object(std::string_view body, int inputs) {
   if (!is_json(body) || !body.starts_with('{')) return Parsed::garbage();
   Parsed parsed;
+  Beside beside;  // Is in the object.
   std::string_view error;
+  std::string_view data;
   MemberReader reader(body);
   while (const auto member = reader.next()) {
-    if (member->is("usage")) parsed.usage = usage_of(member->value);
+    if (member->is("usage")) parsed.usage = usage_of(member->value, beside);
     if (member->is("error")) error = member->value;
+    if (member->is("data")) data = member->value;
   }
   if (!is_null(error)) return Parsed::complain(parse_complaint(body).value_or(Complaint{}));
+  if (inputs > 0) {
+    const int given = elements_in(data);
+    if (given != inputs)
+      return Parsed::complain({"it gave " + std::to_string(given) + " embeddings of " +
+                                   std::to_string(inputs) + " inputs",
+                               "", "", ""});
+  }
   Delta delta;
   delta.object = body;
   delta.finish = FinishReason::stop;
