@@ -9,6 +9,7 @@
 #pragma once
 
 #include "backends/contract/backend.h"
+#include "backends/contract/outlet.h"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -23,18 +24,18 @@
 
 namespace spillway {
 
-class Bridge : public std::enable_shared_from_this<Bridge> {
+class Bridge final : public Outlet, public std::enable_shared_from_this<Bridge> {
  public:
   // `capacity` is in Deltas. `consumer` must be the executor of the thread that will await `next`.
   Bridge(boost::asio::any_io_executor consumer, std::size_t capacity,
          std::function<void()> on_room);
 
   // Producer side; any thread, one at a time.
-  void push(Delta delta);  // Ignored after finish, fail or abandon.
-  void finish();           // No more Deltas; `next` returns nullopt once the queue is empty.
-  void fail(Error error);  // As finish, but `next` returns this error.
-  bool full();             // True asks for `on_room` once half of the queue has been taken.
-  bool abandoned() const;  // The consumer has gone: stop the work.
+  void push(Delta delta) override;  // Ignored after finish, fail or abandon.
+  void finish() override;  // No more Deltas; `next` returns nullopt once the queue is empty.
+  void fail(Error error) override;  // As finish, but `next` returns this error.
+  bool full() override;  // True asks for `on_room` once half of the queue has been taken.
+  bool abandoned() const override;  // The consumer has gone: stop the work.
   void at_work(bool works) { at_work_.store(works, std::memory_order_relaxed); }
 
   // Consumer side; the executor's thread only.

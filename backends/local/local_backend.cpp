@@ -15,18 +15,6 @@ namespace net = boost::asio;
 
 namespace {
 
-EngineLimits limits_of(const config::LocalTarget& target, Calibrate calibrate) {
-  EngineLimits limits;
-  limits.calibrate = calibrate == Calibrate::yes;
-  limits.sequences_max = target.sequences_max;
-  limits.step.tokens_max = target.step_tokens_max;
-  limits.step.seconds_max = std::chrono::duration<double>(target.step_time_max).count();
-  limits.waiting_max = target.waiting_max;
-  limits.context_max = target.context_max;
-  limits.prefix_cache = target.prefix_cache;
-  return limits;
-}
-
 Error too_long(int prompt_tokens, int completion_tokens, int context_max) {
   return {Errc::context_too_long,
           "This model takes at most " + std::to_string(context_max) +
@@ -48,23 +36,19 @@ Error no_such_token(std::int32_t token, std::string param) {
 
 }  // namespace
 
-StepModel step_model_of(const config::StepPrior& prior) {
-  StepModel model;
-  model.base = prior.base_ms * 1e-3;
-  model.per_sequence = prior.per_sequence_ms * 1e-3;
-  model.per_context_token = prior.per_context_token_us * 1e-6;
-  model.per_prefill_token = prior.per_prefill_token_us * 1e-6;
-  return model;
-}
-
 LocalBackend::LocalBackend(const config::LocalTarget& target, std::unique_ptr<TextCodec> codec,
                            std::unique_ptr<Executor> executor, Calibrate calibrate)
     : name_(target.name),
       codec_(std::move(codec)),
       prompts_(std::make_unique<PromptCache>()),
-      engine_(std::make_unique<Engine>(limits_of(target, calibrate),
-                                       step_model_of(target.step_prior), *codec_,
-                                       std::move(executor))) {}
+      engine_(start_engine(target, *codec_, std::move(executor), calibrate)) {}
+
+LocalBackend::LocalBackend(std::string name, std::unique_ptr<TextCodec> codec,
+                           std::unique_ptr<EngineDoor> engine)
+    : name_(std::move(name)),
+      codec_(std::move(codec)),
+      prompts_(std::make_unique<PromptCache>()),
+      engine_(std::move(engine)) {}
 
 LocalBackend::~LocalBackend() = default;
 

@@ -1,4 +1,4 @@
-// The in-process model as a Backend: prompts in, Deltas out, and an exact account of its queue.
+// The local model as a Backend: prompts in, Deltas out, and an exact account of its queue.
 //
 // Any worker thread may call anything here; the model itself runs on the engine's own thread.
 // A stream that is dropped leaves the batch at the next step. Owns the engine thread; `stop`
@@ -8,6 +8,7 @@
 #include "backends/contract/backend.h"
 #include "backends/contract/engine_counters.h"
 #include "backends/contract/status.h"
+#include "backends/local/local_model.h"
 #include "backends/local/quantize/precision.h"
 #include "config/settings.h"
 
@@ -19,20 +20,18 @@
 
 namespace spillway::local {
 
-class Engine;
-class Executor;
+class EngineDoor;
 class PromptCache;
-class TextCodec;
 
 using Prompt = std::shared_ptr<const std::vector<std::int32_t>>;
-
-// Whether the engine measures itself before its first request (engine/calibration.h).
-enum class Calibrate { no, yes };
 
 class LocalBackend final : public Backend {
  public:
   LocalBackend(const config::LocalTarget& target, std::unique_ptr<TextCodec> codec,
                std::unique_ptr<Executor> executor, Calibrate calibrate = Calibrate::no);
+  // The same with an engine that runs elsewhere, whose text `codec` is.
+  LocalBackend(std::string name, std::unique_ptr<TextCodec> codec,
+               std::unique_ptr<EngineDoor> engine);
   ~LocalBackend() override;
 
   const std::string& name() const override;
@@ -71,11 +70,8 @@ class LocalBackend final : public Backend {
   const std::string name_;
   const std::unique_ptr<TextCodec> codec_;
   const std::unique_ptr<PromptCache> prompts_;
-  const std::unique_ptr<Engine> engine_;
+  const std::unique_ptr<EngineDoor> engine_;
 };
-
-// The prior in the units of StepModel.
-StepModel step_model_of(const config::StepPrior& prior);
 
 // Of its weights: what `precision` says, or what its executor does best.
 Precision precision_of(const config::LocalTarget& target);

@@ -54,13 +54,13 @@ Error too_slow() {
 }  // namespace
 
 Engine::Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
-               std::unique_ptr<Executor> executor)
+               std::unique_ptr<Executor> executor, EngineObserver* observer)
     : limits_(consistent(limits)),
       codec_(codec),
       executor_(std::move(executor)),
       context_max_(usable_context(limits_, executor_->shape())),
-      inbox_(std::make_shared<Inbox>(initial_status(limits_, executor_->shape(), prior))),
-      pool_(executor_->shape().kv_blocks, kBlockTokens),
+      inbox_(std::make_shared<Inbox>(initial_status(limits_, executor_->shape(), prior), observer)),
+      pool_(executor_->shape().kv_blocks, kBlockTokens, observer),
       scheduler_({limits_.sequences_max, limits_.step}, pool_),
       fit_(prior),
       seed_(std::random_device{}()),
@@ -71,6 +71,17 @@ Engine::Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
 Engine::~Engine() { stop(SteadyClock::now()); }
 
 Result<std::shared_ptr<Bridge>> Engine::submit(Ask ask, boost::asio::any_io_executor consumer) {
+  std::shared_ptr<Bridge> bridge;
+  const auto submitted = submit(std::move(ask), [&](std::function<void()> on_room) {
+    bridge =
+        std::make_shared<Bridge>(std::move(consumer), limits_.bridge_capacity, std::move(on_room));
+    return bridge;
+  });
+  if (!submitted) return submitted.error();
+  return bridge;
+}
+
+Result<void> Engine::submit(Ask ask, const MakeOutlet& make_outlet) {
   NewSequence sequence;
   sequence.id = next_id_.fetch_add(1, std::memory_order_relaxed);
   sequence.prompt = std::move(ask.prompt);
@@ -79,12 +90,8 @@ Result<std::shared_ptr<Bridge>> Engine::submit(Ask ask, boost::asio::any_io_exec
   sequence.lane = ask.lane;
   sequence.cached_tokens = cached_tokens(ask.owner, *sequence.prompt);
   sequence.owner = std::move(ask.owner);
-  auto ring = [inbox = inbox_, id = sequence.id] { inbox->ring(id); };
-  sequence.bridge = std::make_shared<Bridge>(std::move(consumer), limits_.bridge_capacity, ring);
-  auto bridge = sequence.bridge;
-  auto submitted = inbox_->submit(std::move(sequence));
-  if (!submitted) return submitted.error();
-  return bridge;
+  sequence.outlet = make_outlet([inbox = inbox_, id = sequence.id] { inbox->ring(id); });
+  return inbox_->submit(std::move(sequence));
 }
 
 int Engine::cached_tokens(std::string_view owner, std::span<const std::int32_t> prompt) const {
@@ -155,7 +162,7 @@ void Engine::heed(const std::vector<Ring>& rings) {
         ++counters.cancelled;
         counters.cancel_steps_max = std::max(counters.cancel_steps_max, steps);
       });
-    } else if (sequence.parked_since && !sequence.bridge_full()) {
+    } else if (sequence.parked_since && !sequence.outlet_full()) {
       sequence.parked_since.reset();
       scheduler_.pause(ring.id, false);
     }
@@ -192,7 +199,7 @@ void Engine::end(SequenceId id) {
 
 void Engine::fail_all(const Error& error) {
   const std::vector<NewSequence> arrivals = inbox_->fail();
-  for (const NewSequence& arrival : arrivals) arrival.bridge->fail(error);
+  for (const NewSequence& arrival : arrivals) arrival.outlet->fail(error);
   for (const auto& [id, sequence] : sequences_) sequence->fail(error);
   const std::uint64_t failed = arrivals.size() + sequences_.size();
   inbox_->count([failed](EngineCounters& counters) { counters.failed += failed; });

@@ -3,16 +3,16 @@
 // submit, status, counters, stop: any thread. All else happens on the engine thread, which between
 // two steps takes in what has arrived, drops whose consumer left, parks whose client does not read,
 // asks the scheduler for the next step, begins it, and pushes each new token's text into its
-// Bridge. Where the executor allows it, the next step begins before the one under way is finished,
+// Outlet. Where the executor allows it, the next step begins before the one under way is finished,
 // so that the device never waits for this thread; it is planned late, when the end of that one is
 // near, so that who comes is in it. A sequence that turns out to be over has then begun a token too
-// many, which nobody sees. It never waits for a client: a full Bridge only leaves its sequence out
+// many, which nobody sees. It never waits for a client: a full Outlet only leaves its sequence out
 // of the batch. When the executor fails, every stream fails with backend_unavailable and the engine
 // is no longer ready.
 #pragma once
 
-#include "backends/contract/engine_counters.h"
-#include "backends/contract/status.h"
+#include "backends/local/engine/engine_door.h"
+#include "backends/local/engine/engine_observer.h"
 #include "backends/local/engine/executor.h"
 #include "backends/local/engine/inbox.h"
 #include "backends/local/engine/sequence.h"
@@ -21,11 +21,10 @@
 #include "backends/local/kv/block_pool.h"
 #include "backends/local/sched/scheduler.h"
 
-#include <boost/asio/any_io_executor.hpp>
-
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -50,41 +49,31 @@ struct EngineLimits {
   std::chrono::milliseconds slow_client{10'000};  // A client that is behind for so long is dropped.
 };
 
-struct Ask {
-  std::shared_ptr<const std::vector<std::int32_t>> prompt;
-  Sampling sampling;
-  int tokens_max = 0;
-  Lane lane = Lane::foreground;
-  std::string owner;  // The tenant: prompts of one are not compared with those of another.
-};
-
-class Engine {
+class Engine final : public EngineDoor {
  public:
-  // Starts the thread and waits for the calibration, if there is one. `codec` must outlive the
-  // engine.
+  // Starts the thread and waits for the calibration, if there is one. `codec` and `observer`, if
+  // there is one, must outlive the engine.
   Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
-         std::unique_ptr<Executor> executor);
-  ~Engine();
+         std::unique_ptr<Executor> executor, EngineObserver* observer = nullptr);
+  ~Engine() override;
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Hands a sequence in; its text comes out of the Bridge, whose consumer runs on `consumer`.
-  // overloaded: the waiting room is full. backend_unavailable: stopped or failed.
-  // Requires: 1 ≤ prompt + tokens_max ≤ context_max().
-  Result<std::shared_ptr<Bridge>> submit(Ask ask, boost::asio::any_io_executor consumer);
+  Result<std::shared_ptr<Bridge>> submit(Ask ask, boost::asio::any_io_executor consumer) override;
 
-  // Longest prompt + completion it takes: the model's context or the whole KV memory, if that is
-  // less.
-  int context_max() const { return context_max_; }
+  // The same with an outlet of the caller's making; `on_room` is to be called when it is no longer
+  // full, and when it is abandoned.
+  using MakeOutlet = std::function<std::shared_ptr<Outlet>(std::function<void()> on_room)>;
+  Result<void> submit(Ask ask, const MakeOutlet& make_outlet);
 
-  // What of the prompt would not have to be read again if it came now.
-  int cached_tokens(std::string_view owner, std::span<const std::int32_t> prompt) const;
+  int context_max() const override { return context_max_; }
+  int cached_tokens(std::string_view owner, std::span<const std::int32_t> prompt) const override;
+  EngineStatus status() const override { return inbox_->status(); }
+  EngineCounters counters() const override { return inbox_->counters(); }
+  void stop(Deadline drain_until) override;
 
-  EngineStatus status() const { return inbox_->status(); }
-  EngineCounters counters() const { return inbox_->counters(); }
-
-  // See LocalBackend::stop.
-  void stop(Deadline drain_until);
+  // Makes the engine thread look around, and tell its observer what it sees.
+  void nudge() { inbox_->ring(0); }
 
  private:
   // What StepModel counts of a step.

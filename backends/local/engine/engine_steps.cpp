@@ -141,7 +141,7 @@ void Engine::hand_out(const std::vector<ScheduledSlice>& plan, const StepResult&
     if (sequence.accept(token)) {
       ++finished;
       end(slice.sequence);
-    } else if (sequence.bridge_full()) {
+    } else if (sequence.outlet_full()) {
       sequence.parked_since = SteadyClock::now();
       scheduler_.pause(slice.sequence, true);
     }

@@ -25,6 +25,7 @@ Result<void> Inbox::submit(NewSequence sequence) {
   const int places = std::max(0, status_.sequences_max - static_cast<int>(status_.running.size()));
   if (static_cast<int>(status_.waiting.size()) >= status_.waiting_max + places) {
     ++counters_.refused;
+    tell();
     // Two steps of a long prompt: by then the picture is another one.
     const auto soon = std::chrono::milliseconds(1'000);
     return Error{Errc::overloaded, "the local engine's waiting room is full", "", soon};
@@ -34,6 +35,7 @@ Result<void> Inbox::submit(NewSequence sequence) {
   arrivals_.push_back(std::move(sequence));
   news_ = true;
   changed_.notify_one();
+  tell();
   return {};
 }
 
@@ -78,18 +80,21 @@ void Inbox::publish(std::vector<SequenceStatus> running, std::vector<SequenceSta
   status_.running = std::move(running);
   status_.waiting = std::move(waiting);
   status_.kv_tokens_free = kv_tokens_free;
+  tell();
 }
 
 void Inbox::begin_step(TimePoint starts) {
   std::lock_guard lock(mutex_);
   ++steps_begun_;
   step_began_ = starts;
+  tell();
 }
 
 void Inbox::end_step(const StepModel& model, std::optional<TimePoint> next_began) {
   std::lock_guard lock(mutex_);
   step_began_ = next_began;
   status_.step = model;
+  tell();
 }
 
 std::vector<NewSequence> Inbox::fail() {
@@ -97,7 +102,12 @@ std::vector<NewSequence> Inbox::fail() {
   status_.ready = false;
   status_.running.clear();
   status_.waiting.clear();
+  tell();
   return std::exchange(arrivals_, {});
+}
+
+void Inbox::tell() const {
+  if (observer_ != nullptr) observer_->changed(status_, step_began_, counters_);
 }
 
 }  // namespace spillway::local

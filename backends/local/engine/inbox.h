@@ -2,15 +2,16 @@
 //
 // Any thread may hand in; the engine thread alone takes out. It also holds the published
 // EngineStatus, so that a sequence is in it from the moment it was handed in: the queue and the
-// picture of it change under one lock. Shared by the engine and the Bridges that ring it, which may
+// picture of it change under one lock. Shared by the engine and the Outlets that ring it, which may
 // outlive it.
 #pragma once
 
-#include "backends/contract/bridge.h"
 #include "backends/contract/chat.h"
 #include "backends/contract/deadline.h"
 #include "backends/contract/engine_counters.h"
+#include "backends/contract/outlet.h"
 #include "backends/contract/status.h"
+#include "backends/local/engine/engine_observer.h"
 
 #include <condition_variable>
 #include <cstdint>
@@ -32,10 +33,10 @@ struct NewSequence {
   Lane lane = Lane::foreground;
   std::string owner;      // Whose it is: of the same owner, what was read before is not read again.
   int cached_tokens = 0;  // What of the prompt that is, as far as could be told when it came.
-  std::shared_ptr<Bridge> bridge;
+  std::shared_ptr<Outlet> outlet;
 };
 
-// A consumer made room in its Bridge or abandoned it. `step` is the number of steps begun by then.
+// A consumer made room in its Outlet or abandoned it. `step` is the number of steps begun by then.
 struct Ring {
   SequenceId id = 0;
   std::uint64_t step = 0;
@@ -49,7 +50,9 @@ struct Mail {
 
 class Inbox {
  public:
-  explicit Inbox(EngineStatus initial) : status_(std::move(initial)) {}
+  // `observer`, if there is one, is told of each change.
+  explicit Inbox(EngineStatus initial, EngineObserver* observer = nullptr)
+      : observer_(observer), status_(std::move(initial)) {}
 
   // Any thread. overloaded past the waiting limit, backend_unavailable after close() or fail().
   Result<void> submit(NewSequence sequence);
@@ -82,6 +85,9 @@ class Inbox {
   std::vector<NewSequence> fail();
 
  private:
+  void tell() const;  // Requires: the mutex is held.
+
+  EngineObserver* const observer_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<NewSequence> arrivals_;

@@ -45,7 +45,7 @@ void Sequence::push_text(std::string text) {
   Delta delta;
   delta.text = std::move(text);
   delta.tokens = std::exchange(unreported_, 0);
-  asked_.bridge->push(std::move(delta));
+  asked_.outlet->push(std::move(delta));
 }
 
 void Sequence::push_end(std::string text, FinishReason reason) {
@@ -54,8 +54,8 @@ void Sequence::push_end(std::string text, FinishReason reason) {
   delta.tokens = std::exchange(unreported_, 0);
   delta.finish = reason;
   delta.usage = Usage{prompt_tokens(), generated(), reused, 0};
-  asked_.bridge->push(std::move(delta));
-  asked_.bridge->finish();
+  asked_.outlet->push(std::move(delta));
+  asked_.outlet->finish();
 }
 
 }  // namespace spillway::local

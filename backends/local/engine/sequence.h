@@ -1,7 +1,7 @@
 // One answer in the making: its tokens, how the next is chosen, and its way out to the client.
 //
 // Engine thread only. Turns ids into Deltas: decodes them to whole characters, holds back what may
-// become a stop string, and knows when the answer is over. Owns its end of the Bridge.
+// become a stop string, and knows when the answer is over. Owns its end of the Outlet.
 #pragma once
 
 #include "backends/local/engine/inbox.h"
@@ -38,10 +38,10 @@ class Sequence final : public SequenceText {
   bool accept(std::int32_t token);
 
   // Ends the answer with an error.
-  void fail(Error error) { asked_.bridge->fail(std::move(error)); }
+  void fail(Error error) { asked_.outlet->fail(std::move(error)); }
 
-  bool abandoned() const { return asked_.bridge->abandoned(); }
-  bool bridge_full() { return asked_.bridge->full(); }
+  bool abandoned() const { return asked_.outlet->abandoned(); }
+  bool outlet_full() { return asked_.outlet->full(); }
 
   int reused = 0;  // Tokens of its prompt that had not to be read; the engine sets it.
 

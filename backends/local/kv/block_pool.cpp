@@ -4,10 +4,10 @@
 
 namespace spillway::local {
 
-BlockPool::BlockPool(int blocks, int block_tokens)
+BlockPool::BlockPool(int blocks, int block_tokens, PrefixObserver* observer)
     : blocks_total_(blocks),
       block_tokens_(block_tokens),
-      prefixes_(blocks, block_tokens),
+      prefixes_(blocks, block_tokens, observer),
       blocks_(static_cast<std::size_t>(blocks)) {
   empty_.reserve(static_cast<std::size_t>(blocks));
   for (int block = blocks - 1; block >= 0; --block) empty_.push_back(block);

@@ -25,8 +25,8 @@ struct PrefixPosition {
 
 class BlockPool {
  public:
-  // `block_tokens` tokens of context to a block.
-  BlockPool(int blocks, int block_tokens);
+  // `block_tokens` tokens of context to a block. `observer` is told of the prefixes.
+  BlockPool(int blocks, int block_tokens, PrefixObserver* observer = nullptr);
 
   int blocks_total() const { return blocks_total_; }
   int blocks_free() const { return static_cast<int>(empty_.size() + unowned_.size()); }

@@ -28,8 +28,9 @@ bool PrefixTree::Equal::operator()(const KeyView& one, const KeyView& other) con
   return one.parent == other.parent && std::ranges::equal(one.tokens, other.tokens);
 }
 
-PrefixTree::PrefixTree(int blocks, int block_tokens)
+PrefixTree::PrefixTree(int blocks, int block_tokens, PrefixObserver* observer)
     : block_tokens_(static_cast<std::size_t>(block_tokens)),
+      observer_(observer),
       nodes_(static_cast<std::size_t>(blocks), Hash{random_seed()}),
       places_(static_cast<std::size_t>(blocks)) {
   nodes_.max_load_factor(1.0F);  // Iterators stay good: there are never more nodes than blocks.
@@ -47,6 +48,7 @@ PrefixTree::Node PrefixTree::insert(std::string_view owner, NodeId parent,
   const Place place{{++last_id_, block}, root};
   places_[static_cast<std::size_t>(block)] = nodes_.emplace(std::move(key), place).first;
   ++root->second.nodes;
+  if (observer_ != nullptr) observer_->inserted(owner, parent, tokens, block);
   return place.node;
 }
 
@@ -58,6 +60,7 @@ void PrefixTree::erase(std::int32_t block) {
   if (--root->second.nodes == 0) roots_.erase(root);
   nodes_.erase(*place);
   place.reset();
+  if (observer_ != nullptr) observer_->erased(block);
 }
 
 std::vector<PrefixTree::Node> PrefixTree::path(std::string_view owner,

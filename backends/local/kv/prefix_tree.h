@@ -7,6 +7,8 @@
 // is the engine thread's. Bounded by the number of blocks.
 #pragma once
 
+#include "backends/local/kv/prefix_observer.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -29,8 +31,8 @@ class PrefixTree {
     std::int32_t block = 0;
   };
 
-  // `blocks` blocks of `block_tokens` tokens.
-  PrefixTree(int blocks, int block_tokens);
+  // `blocks` blocks of `block_tokens` tokens. The observer, if there is one, must outlive it.
+  PrefixTree(int blocks, int block_tokens, PrefixObserver* observer = nullptr);
 
   // The blocks that hold the beginning of `tokens`, as far as `owner` has it, and not the last
   // token: that is always to be computed.
@@ -86,6 +88,7 @@ class PrefixTree {
   std::optional<Node> find(NodeId parent, std::span<const std::int32_t> tokens) const;
 
   const std::size_t block_tokens_;
+  PrefixObserver* const observer_;
   mutable std::mutex mutex_;
   NodeId last_id_ = 0;
   Roots roots_;

@@ -1,4 +1,7 @@
+#include "backends/local/local_model.h"
+
 #include "backends/local/cuda/decoder_division.h"
+#include "backends/local/engine/engine.h"
 #include "backends/local/engine/synthetic_executor.h"
 #include "backends/local/loader/gguf.h"
 #include "backends/local/local_backend.h"
@@ -24,11 +27,18 @@ Error wrong_target(const config::LocalTarget& target, const std::string& what) {
   return {Errc::invalid_request, "local target " + target.name + ": " + what, "", std::nullopt};
 }
 
+// What `cause` says, of this target; a device that is not there stays one.
+Error at_fault(const config::LocalTarget& target, const Error& cause) {
+  Error error = wrong_target(target, cause.message);
+  if (cause.code == Errc::backend_unavailable) error.code = cause.code;
+  return error;
+}
+
 int kv_blocks_of(const config::LocalTarget& target) {
   return std::max(1, target.kv_tokens_max / kBlockTokens);
 }
 
-std::unique_ptr<LocalBackend> make_synthetic(const config::LocalTarget& target) {
+std::unique_ptr<Executor> make_synthetic(const config::LocalTarget& target) {
   const int context = target.context_max > 0 ? target.context_max : kSyntheticContext;
   const ExecutorShape shape{kSyntheticVocabulary, context, kv_blocks_of(target)};
   StepModel pace = step_model_of(target.step_prior);
@@ -36,9 +46,19 @@ std::unique_ptr<LocalBackend> make_synthetic(const config::LocalTarget& target) 
   pace.per_sequence *= target.synthetic_slowdown;
   pace.per_context_token *= target.synthetic_slowdown;
   pace.per_prefill_token *= target.synthetic_slowdown;
-  auto executor = std::make_unique<SyntheticExecutor>(pace, shape);
-  return std::make_unique<LocalBackend>(target, make_synthetic_codec(), std::move(executor),
-                                        Calibrate::yes);
+  return std::make_unique<SyntheticExecutor>(pace, shape);
+}
+
+EngineLimits limits_of(const config::LocalTarget& target, Calibrate calibrate) {
+  EngineLimits limits;
+  limits.calibrate = calibrate == Calibrate::yes;
+  limits.sequences_max = target.sequences_max;
+  limits.step.tokens_max = target.step_tokens_max;
+  limits.step.seconds_max = std::chrono::duration<double>(target.step_time_max).count();
+  limits.waiting_max = target.waiting_max;
+  limits.context_max = target.context_max;
+  limits.prefix_cache = target.prefix_cache;
+  return limits;
 }
 
 // How this build loads a model file.
@@ -74,17 +94,6 @@ constexpr Load kCuda = load_on_cuda;
 constexpr Load kCuda = nullptr;
 #endif
 
-Result<std::unique_ptr<LocalBackend>> make_from_file(const config::LocalTarget& target, Load load) {
-  const auto file = loader::GgufFile::open(target.model_path);
-  if (!file) return wrong_target(target, file.error().message);
-  auto codec = make_text_model_codec(*file);
-  if (!codec) return wrong_target(target, codec.error().message);
-  auto executor = load(target, *file);
-  if (!executor) return wrong_target(target, executor.error().message);
-  return std::make_unique<LocalBackend>(target, std::move(*codec), std::move(*executor),
-                                        Calibrate::yes);
-}
-
 // An executor that needs a library, which a build may lack: `load` is null then.
 struct FileExecutor {
   std::string_view name;
@@ -100,6 +109,15 @@ Error not_built(const config::LocalTarget& target, const FileExecutor& executor)
   return wrong_target(target, "this build has no " + std::string(executor.library) +
                                   ": build with -D" + std::string(executor.option) +
                                   "=ON, or choose another executor");
+}
+
+Result<Load> load_of(const config::LocalTarget& target) {
+  for (const FileExecutor& executor : kFileExecutors) {
+    if (executor.name != target.executor) continue;
+    if (executor.load == nullptr) return not_built(target, executor);
+    return executor.load;
+  }
+  return wrong_target(target, "no executor " + target.executor);
 }
 
 }  // namespace
@@ -124,14 +142,57 @@ Result<void> check_local_target(const config::LocalTarget& target) {
   return wrong_target(target, divides.error().message);
 }
 
+LocalModel::LocalModel(std::unique_ptr<TextCodec> text, std::unique_ptr<Executor> weights)
+    : codec(std::move(text)), executor(std::move(weights)) {}
+LocalModel::LocalModel(LocalModel&&) noexcept = default;
+LocalModel::~LocalModel() = default;
+
+Result<LocalModel> load_local_model(const config::LocalTarget& target) {
+  if (target.executor == "synthetic")
+    return LocalModel(make_synthetic_codec(), make_synthetic(target));
+  const auto load = load_of(target);
+  if (!load) return load.error();
+  const auto file = loader::GgufFile::open(target.model_path);
+  if (!file) return at_fault(target, file.error());
+  auto codec = make_text_model_codec(*file);
+  if (!codec) return at_fault(target, codec.error());
+  auto executor = (*load)(target, *file);
+  if (!executor) return at_fault(target, executor.error());
+  return LocalModel(std::move(*codec), std::move(*executor));
+}
+
+Result<std::unique_ptr<TextCodec>> load_local_text(const config::LocalTarget& target) {
+  if (target.executor == "synthetic") return make_synthetic_codec();
+  const auto load = load_of(target);
+  if (!load) return load.error();
+  const auto file = loader::GgufFile::open(target.model_path);
+  if (!file) return at_fault(target, file.error());
+  auto codec = make_text_model_codec(*file);
+  if (!codec) return at_fault(target, codec.error());
+  return codec;
+}
+
+StepModel step_model_of(const config::StepPrior& prior) {
+  StepModel model;
+  model.base = prior.base_ms * 1e-3;
+  model.per_sequence = prior.per_sequence_ms * 1e-3;
+  model.per_context_token = prior.per_context_token_us * 1e-6;
+  model.per_prefill_token = prior.per_prefill_token_us * 1e-6;
+  return model;
+}
+
+std::unique_ptr<Engine> start_engine(const config::LocalTarget& target, const TextCodec& codec,
+                                     std::unique_ptr<Executor> executor, Calibrate calibrate,
+                                     EngineObserver* observer) {
+  return std::make_unique<Engine>(limits_of(target, calibrate), step_model_of(target.step_prior),
+                                  codec, std::move(executor), observer);
+}
+
 Result<std::unique_ptr<LocalBackend>> make_local_backend(const config::LocalTarget& target) {
-  if (target.executor == "synthetic") return make_synthetic(target);
-  for (const FileExecutor& executor : kFileExecutors) {
-    if (executor.name != target.executor) continue;
-    if (executor.load == nullptr) return not_built(target, executor);
-    return make_from_file(target, executor.load);
-  }
-  return wrong_target(target, "no executor " + target.executor);
+  auto model = load_local_model(target);
+  if (!model) return model.error();
+  return std::make_unique<LocalBackend>(target, std::move(model->codec), std::move(model->executor),
+                                        Calibrate::yes);
 }
 
 }  // namespace spillway::local
