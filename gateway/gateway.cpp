@@ -2,7 +2,6 @@
 
 #include "backends/cloud/cloud_backend.h"
 #include "backends/cloud/cloud_thread.h"
-#include "backends/local/local_backend.h"
 #include "config/effective.h"
 #include "config/reload.h"
 #include "config/watch.h"
@@ -17,6 +16,7 @@
 #include "gateway/batch_api.h"
 #include "gateway/batch_runner.h"
 #include "gateway/edition.h"
+#include "gateway/engine_target.h"
 #include "gateway/file_api.h"
 #include "gateway/files/cabinet.h"
 #include "gateway/fleet.h"
@@ -53,40 +53,6 @@ using telemetry::Level;
 constexpr std::size_t kDecisionsKept = 1'000;
 constexpr milliseconds kBookWithin{5'000};  // Of what was settled, when stopping.
 constexpr std::chrono::seconds kSweep{30};  // Between looks for what has expired.
-
-// The in-process engine as the pipeline knows it.
-class EngineTarget final : public LocalTarget {
- public:
-  explicit EngineTarget(std::unique_ptr<local::LocalBackend> engine) : engine_(std::move(engine)) {}
-
-  Backend& backend() override { return *engine_; }
-  Result<int> prompt_tokens(const std::shared_ptr<const ChatRequest>& request) override {
-    auto prompt = engine_->encode(request);
-    if (!prompt) return prompt.error();
-    return static_cast<int>((*prompt)->size());
-  }
-  int cached_tokens(const std::shared_ptr<const ChatRequest>& request,
-                    std::string_view tenant) override {
-    const auto prompt = engine_->encode(request);
-    return prompt ? engine_->cached_tokens(tenant, *prompt) : 0;
-  }
-  Result<std::string> detokenize(const std::vector<std::int32_t>& tokens) const override {
-    return engine_->detokenize(tokens);
-  }
-  Result<std::vector<std::int32_t>> prompt(
-      const std::shared_ptr<const ChatRequest>& request) override {
-    auto prompt = engine_->encode(request);
-    if (!prompt) return prompt.error();
-    return **prompt;
-  }
-  EngineStatus status() const override { return engine_->status(); }
-
-  EngineCounters counters() const { return engine_->counters(); }
-  void stop(Deadline drain_until) { engine_->stop(drain_until); }
-
- private:
-  std::unique_ptr<local::LocalBackend> engine_;
-};
 
 int workers_of(const config::Server& server) {
   if (server.workers > 0) return server.workers;
@@ -143,6 +109,7 @@ class Gateway::House {
   telemetry::ClosedSets labels(const config::Settings& settings) const;
   void know_tenants();
   telemetry::LiveState live_state() const;
+  void add_engine(telemetry::LiveState& state) const;
   std::vector<std::string> unready() const;
   admin::Sources sources();
   http::Routes api_routes();
@@ -270,10 +237,16 @@ Result<void> Gateway::House::load_engine() {
   if (started_with_->local.empty()) return {};
   const config::LocalTarget& target = started_with_->local.front();
   log_.event(Level::info, "loading the local model", {{"model", target.model_path}});
-  auto engine = local::make_local_backend(target);
-  if (!engine) return engine.error();
-  engine_ = std::make_unique<EngineTarget>(std::move(*engine));
-  waiting_.watch(*engine_);
+  auto engine = EngineTarget::make(target, log_);
+  if (engine) {
+    engine_ = std::move(*engine);
+    waiting_.watch(*engine_);
+    return {};
+  }
+  const bool device_is_missing = engine.error().code == Errc::backend_unavailable;
+  if (!device_is_missing || started_with_->providers.empty()) return engine.error();
+  log_.event(Level::error, "no local engine until the next start: the providers answer everything",
+             {{"cause", engine.error().message}});
   return {};
 }
 
@@ -389,12 +362,7 @@ telemetry::LiveState Gateway::House::live_state() const {
   if (phase_ != Phase::loading) add_stored(*kept_.cabinet->shelf, kept_.batches->gauges(), state);
   for (const ProviderGauges& provider : fleet_.gauges())
     state.targets.push_back(target_state(provider));
-  if (phase_ != Phase::loading && engine_) {  // Until it serves, `engine_` is still being made.
-    const config::LocalTarget& target = started_with_->local.front();
-    const EngineStatus status = engine_->status();
-    state.targets.push_back(target_state(target.name, status));
-    state.engines.push_back({target.name, target.serves.front().name, status, engine_->counters()});
-  }
+  if (phase_ != Phase::loading) add_engine(state);  // Until then `engine_` is still being made.
   state.listeners = {listener_state("api", api_.counters()),
                      listener_state("admin", admin_.counters())};
   state.log_dropped = log_.dropped();
@@ -407,13 +375,23 @@ telemetry::LiveState Gateway::House::live_state() const {
   return state;
 }
 
+void Gateway::House::add_engine(telemetry::LiveState& state) const {
+  if (started_with_->local.empty()) return;
+  const config::LocalTarget& target = started_with_->local.front();
+  const EngineStatus status = engine_ ? engine_->status() : EngineStatus{};
+  state.targets.push_back(target_state(target.name, status));
+  if (!engine_) return;
+  state.engines.push_back(
+      {target.name, target.serves.front().name, status, engine_->counters(), engine_->restarts()});
+}
+
+// Without the engine the providers serve, if there are any.
 std::vector<std::string> Gateway::House::unready() const {
-  switch (phase_.load()) {
-    case Phase::loading: return {"the local model is being loaded"};
-    case Phase::draining: return {"draining"};
-    case Phase::serving: return {};
-  }
-  return {};
+  if (phase_ == Phase::loading) return {"the local model is being loaded"};
+  if (phase_ == Phase::draining) return {"draining"};
+  if (!engine_ || !editions_.get()->settings->providers.empty()) return {};
+  const std::string obstacle = engine_->obstacle();
+  return obstacle.empty() ? std::vector<std::string>() : std::vector{obstacle};
 }
 
 http::Routes Gateway::House::api_routes() {

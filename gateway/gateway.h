@@ -1,5 +1,5 @@
 // The composition root: makes every room, joins them, and knows the order in which they start and
-// stop. No other file names a concrete backend.
+// stop. Beside it only engine_target.h names a concrete backend.
 //
 // All methods are for the owner's thread, except `reload`, which the file watcher and the admin
 // listener call too.

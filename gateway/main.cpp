@@ -39,6 +39,9 @@ constexpr Verb kVerbs[] = {
      spillway::verbs::quantize},
 };
 
+// No verb for people: a gateway starts its engine by it.
+constexpr std::string_view kEngine = "engine-child";
+
 void print_help(std::FILE* to) {
   std::fprintf(
       to,
@@ -64,6 +67,7 @@ int main(int argc, char** argv) try {
     print_help(stdout);
     return 0;
   }
+  if (name == kEngine) return spillway::verbs::engine_child({});
   for (const Verb& verb : kVerbs) {
     if (verb.name == name) return verb.run(Arguments(argv + 2, argv + argc));
   }

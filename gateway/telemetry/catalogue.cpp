@@ -176,6 +176,8 @@ constexpr SeriesRow kCatalogue[] = {
     {Series::engine_step_model, "spillway_engine_step_model_seconds", G, kLive, kTermLabels,
      "Learned step time: a fixed base, and what each sequence, context token and prefill token "
      "adds."},
+    {Series::engine_restarts, "spillway_engine_restarts_total", C, kLive, kTargetLabels,
+     "Times that the engine's own process was started again after it had died."},
 
     {Series::batches, "spillway_batches", G, kLive, kStateLabels, "Batches by their state."},
     {Series::batch_lines_waiting, "spillway_batch_lines_waiting", G, kLive, kNone,

@@ -62,6 +62,7 @@ enum class Series : std::uint8_t {
   engine_sequences,
   engine_cancel_steps,
   engine_step_model,
+  engine_restarts,
   batches,
   batch_lines_waiting,
   batch_lines,

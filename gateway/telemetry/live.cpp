@@ -36,6 +36,7 @@ void add_engine(Samples& samples, const EngineState& engine) {
       {Series::engine_prefix_hits, name, static_cast<double>(counters.prefix_hits), {}});
   samples.push_back(
       {Series::engine_preemptions, name, static_cast<double>(counters.preemptions), {}});
+  samples.push_back({Series::engine_restarts, name, static_cast<double>(engine.restarts), {}});
 
   const auto tokens = [&](const char* kind, std::uint64_t count) {
     samples.push_back(

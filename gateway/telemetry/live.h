@@ -37,6 +37,7 @@ struct EngineState {
   std::string model;  // As served: the label of vLLM's series.
   EngineStatus status;
   EngineCounters counters;
+  std::uint64_t restarts = 0;  // Of its process.
 };
 
 struct ListenerState {

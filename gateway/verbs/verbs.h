@@ -10,6 +10,7 @@ namespace spillway::verbs {
 using Arguments = std::vector<std::string>;
 
 int serve(const Arguments& arguments);
+int engine_child(const Arguments& arguments);  // Of the gateway itself; nobody else says it.
 int check(const Arguments& arguments);
 int config(const Arguments& arguments);
 int provider(const Arguments& arguments);

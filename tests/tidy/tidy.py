@@ -43,6 +43,7 @@ WALLS = {
     "config/language/": [],
     "backends/contract/": [],
     "backends/local/": [CONTRACT, "config/"],
+    "backends/isolated/": [CONTRACT, "backends/local/", "config/"],
     "backends/cloud/": [CONTRACT, "config/"],
     "backends/simulated/": [CONTRACT, "config/"],
     "gateway/http/": [CONTRACT, "config/"],
@@ -65,7 +66,8 @@ WALLS = {
     "gateway/simulate/": [CONTRACT, "config/settings.h", "backends/simulated/"],
     "gateway/": [CONTRACT, "config/", "gateway/"],
 }
-COMPOSITION = ["gateway/gateway.cpp", "gateway/gateway.h", "gateway/fleet.cpp", "gateway/fleet.h"]
+COMPOSITION = ["gateway/gateway.cpp", "gateway/gateway.h", "gateway/engine_target.cpp", "gateway/engine_target.h",
+               "gateway/fleet.cpp", "gateway/fleet.h"]
 PURE_ROOM = "gateway/policy/"
 PURE_FORBIDDEN = re.compile(r"<(boost/(asio|beast)|thread|mutex|fstream|iostream|sys/|curl|nlohmann|yaml)")
 CO_SPAWN_ALLOWED = ["gateway/http/", "gateway/background.cpp", "gateway/gateway.cpp", "tests/"]

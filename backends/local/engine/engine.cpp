@@ -59,6 +59,7 @@ Engine::Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
       codec_(codec),
       executor_(std::move(executor)),
       context_max_(usable_context(limits_, executor_->shape())),
+      observer_(observer),
       inbox_(std::make_shared<Inbox>(initial_status(limits_, executor_->shape(), prior), observer)),
       pool_(executor_->shape().kv_blocks, kBlockTokens, observer),
       scheduler_({limits_.sequences_max, limits_.step}, pool_),
@@ -133,6 +134,7 @@ void Engine::serve() {
     publish(plan.empty() && !steps_.empty() ? &steps_.front() : nullptr);
     wait_until.reset();
     if (plan.empty() && steps_.empty()) {
+      inbox_->show();
       wait_until = next_wake(mail.drain_until);
       continue;
     }
@@ -205,6 +207,7 @@ void Engine::fail_all(const Error& error) {
   inbox_->count([failed](EngineCounters& counters) { counters.failed += failed; });
   while (!sequences_.empty()) end(sequences_.begin()->first);
   steps_.clear();
+  if (observer_ != nullptr) observer_->ended(error);
 }
 
 // What there is before the next step begins; or, if one is given, before that one, which is under

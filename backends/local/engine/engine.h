@@ -112,6 +112,7 @@ class Engine final : public EngineDoor {
   const TextCodec& codec_;
   const std::unique_ptr<Executor> executor_;
   const int context_max_;
+  EngineObserver* const observer_;
   const std::shared_ptr<Inbox> inbox_;
   std::atomic<SequenceId> next_id_{1};
 

@@ -6,6 +6,7 @@
 
 #include "backends/contract/deadline.h"
 #include "backends/contract/engine_counters.h"
+#include "backends/contract/error.h"
 #include "backends/contract/status.h"
 #include "backends/local/kv/prefix_observer.h"
 
@@ -18,6 +19,13 @@ class EngineObserver : public PrefixObserver {
   // `status.step_elapsed` is to be reckoned from `step_began`.
   virtual void changed(const EngineStatus& status, std::optional<TimePoint> step_began,
                        const EngineCounters& counters) = 0;
+
+  // Nothing more changes for now. Where a step is under way that may be so after each change, too;
+  // where none is, another change or this follows at once.
+  virtual void caught_up() = 0;
+
+  // It runs nothing more, and all that it ran has been told so.
+  virtual void ended(const Error& why) = 0;
 };
 
 }  // namespace spillway::local

@@ -18,17 +18,24 @@ SequenceStatus status_of(const NewSequence& sequence) {
 
 }  // namespace
 
+bool is_full(const EngineStatus& engine) {
+  const int places = std::max(0, engine.sequences_max - static_cast<int>(engine.running.size()));
+  return static_cast<int>(engine.waiting.size()) >= engine.waiting_max + places;
+}
+
+Error full_for_now() {
+  // Two steps of a long prompt: by then the picture is another one.
+  const auto soon = std::chrono::milliseconds(1'000);
+  return {Errc::overloaded, "the local engine's waiting room is full", "", soon};
+}
+
 Result<void> Inbox::submit(NewSequence sequence) {
   std::lock_guard lock(mutex_);
   if (!status_.ready) return unavailable();
-  // Places in the batch that are free will be taken at the next step: who goes there does not wait.
-  const int places = std::max(0, status_.sequences_max - static_cast<int>(status_.running.size()));
-  if (static_cast<int>(status_.waiting.size()) >= status_.waiting_max + places) {
+  if (is_full(status_)) {
     ++counters_.refused;
     tell();
-    // Two steps of a long prompt: by then the picture is another one.
-    const auto soon = std::chrono::milliseconds(1'000);
-    return Error{Errc::overloaded, "the local engine's waiting room is full", "", soon};
+    return full_for_now();
   }
   ++counters_.accepted;
   queue_up(status_.waiting, status_of(sequence));
@@ -80,7 +87,6 @@ void Inbox::publish(std::vector<SequenceStatus> running, std::vector<SequenceSta
   status_.running = std::move(running);
   status_.waiting = std::move(waiting);
   status_.kv_tokens_free = kv_tokens_free;
-  tell();
 }
 
 void Inbox::begin_step(TimePoint starts) {
@@ -104,6 +110,13 @@ std::vector<NewSequence> Inbox::fail() {
   status_.waiting.clear();
   tell();
   return std::exchange(arrivals_, {});
+}
+
+void Inbox::show() const {
+  if (observer_ == nullptr) return;
+  std::lock_guard lock(mutex_);
+  tell();
+  observer_->caught_up();
 }
 
 void Inbox::tell() const {

@@ -48,9 +48,13 @@ struct Mail {
   std::optional<Deadline> drain_until;  // Given once the engine is to stop.
 };
 
+// Nobody more may wait: who finds a place in the batch that is free does not.
+bool is_full(const EngineStatus& engine);
+Error full_for_now();
+
 class Inbox {
  public:
-  // `observer`, if there is one, is told of each change.
+  // `observer`, if there is one, is told of what is handed in, and of each step.
   explicit Inbox(EngineStatus initial, EngineObserver* observer = nullptr)
       : observer_(observer), status_(std::move(initial)) {}
 
@@ -68,6 +72,8 @@ class Inbox {
   // has been handed in since `take` stays behind those of its lane.
   void publish(std::vector<SequenceStatus> running, std::vector<SequenceStatus> waiting,
                int kv_tokens_free);
+  // The observer sees what has been published; it does, too, when a step begins or ends.
+  void show() const;
   // Behind another step: `starts` is when that is expected to end.
   void begin_step(TimePoint starts);
   // `next_began`: when the step that is now under way began, if there is one.

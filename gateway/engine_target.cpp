@@ -1,0 +1,66 @@
+#include "gateway/engine_target.h"
+
+#include <utility>
+
+namespace spillway {
+namespace {
+
+using telemetry::Level;
+
+// This program itself; verbs/engine_child.cpp.
+isolated::Program engine_program() { return {"/proc/self/exe", {"engine-child"}}; }
+
+void tell(telemetry::Log& log, const isolated::Notice& notice) {
+  const auto seconds = static_cast<double>(notice.time.count()) / 1e3;
+  const std::int64_t pid = notice.pid;
+  switch (notice.what) {
+    case isolated::Notice::What::starts:
+      return log.event(Level::info, "the local engine's process starts", {{"pid", pid}});
+    case isolated::Notice::What::serves:
+      return log.event(Level::info, "the local engine's process serves",
+                       {{"pid", pid}, {"seconds", seconds}});
+    case isolated::Notice::What::ended:
+      return log.event(Level::error, "the local engine's process ended, and is started again",
+                       {{"cause", notice.text}, {"in_seconds", seconds}});
+    case isolated::Notice::What::prints:
+      return log.event(Level::warn, "the local engine's process prints",
+                       {{"pid", pid}, {"line", notice.text}});
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<EngineTarget>> EngineTarget::make(const config::LocalTarget& target,
+                                                         telemetry::Log& log) {
+  if (target.isolation == "process") {
+    auto made = isolated::make_isolated_backend(
+        target, engine_program(), [&log](const isolated::Notice& notice) { tell(log, notice); });
+    if (!made) return made.error();
+    return std::unique_ptr<EngineTarget>(
+        new EngineTarget(std::move(made->backend), std::move(made->supervisor)));
+  }
+  auto engine = local::make_local_backend(target);
+  if (!engine) return engine.error();
+  return std::unique_ptr<EngineTarget>(new EngineTarget(std::move(*engine), nullptr));
+}
+
+Result<int> EngineTarget::prompt_tokens(const std::shared_ptr<const ChatRequest>& request) {
+  const auto prompt = engine_->encode(request);
+  if (!prompt) return prompt.error();
+  return static_cast<int>((*prompt)->size());
+}
+
+int EngineTarget::cached_tokens(const std::shared_ptr<const ChatRequest>& request,
+                                std::string_view tenant) {
+  const auto prompt = engine_->encode(request);
+  return prompt ? engine_->cached_tokens(tenant, *prompt) : 0;
+}
+
+Result<std::vector<std::int32_t>> EngineTarget::prompt(
+    const std::shared_ptr<const ChatRequest>& request) {
+  const auto prompt = engine_->encode(request);
+  if (!prompt) return prompt.error();
+  return **prompt;
+}
+
+}  // namespace spillway
