@@ -16,7 +16,7 @@ HELLO = [{"role": "user", "content": "Hello there."}]
 
 def simple(base_url):
     return configs.gateway({"local": configs.synthetic_engine(base="20ms"),
-                            "ai-hub": configs.provider(base_url, "ai-hub")})
+                            "ai-hub": configs.provider(base_url, "ai-hub", forward_fields=["ignore_eos"])})
 
 
 def test_term_under_load_lets_streams_finish_and_exits_0(start_provider, start_gateway, client_of):

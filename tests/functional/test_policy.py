@@ -12,7 +12,8 @@ from processes import wait_until
 
 def house(start_provider, start_gateway, **engine):
     cloud = start_provider("instant")
-    targets = {"local": configs.synthetic_engine(**engine), "ai-hub": configs.provider(cloud.base_url, "ai-hub")}
+    targets = {"local": configs.synthetic_engine(**engine),
+               "ai-hub": configs.provider(cloud.base_url, "ai-hub", forward_fields=["ignore_eos"])}
     classes = {"interactive": {"sla": {"ttft": "1s", "per_token": "500ms"}, "spill": "when_sla_at_risk"},
                "private": {"match": {"service_tier": "scale"}, "spill": "never"},
                "batch": {"match": {"service_tier": "flex"}, "spill": "always"}}

@@ -23,7 +23,7 @@ def house(start_provider, start_gateway, classes=None, local=None, between_token
         provider.script(faults=[{"kind": "error", "share": 0.0}])
     timeouts = {"first_token": "1s", "between_tokens": between_tokens}
     targets = {"ai-hub": configs.provider(providers["ai-hub"].base_url, "ai-hub", timeouts=timeouts,
-                                          breaker={"failures_min": 10_000}),
+                                          breaker={"failures_min": 10_000}, forward_fields=["ignore_eos"]),
                "openmodel": configs.provider(providers["openmodel"].base_url, "openmodel", timeouts=timeouts, **second)}
     if local:
         targets["local"] = local

@@ -18,7 +18,7 @@ WORDS = [{"role": "user", "content": "word " * 40}]
 def house(start_provider, start_gateway, deadline="60s", limits=None, provider=None, **engine):
     cloud = start_provider("instant")
     targets = {"local": configs.synthetic_engine(**engine),
-               "ai-hub": configs.provider(cloud.base_url, "ai-hub", **(provider or {}))}
+               "ai-hub": configs.provider(cloud.base_url, "ai-hub", forward_fields=["ignore_eos"], **(provider or {}))}
     classes = {"interactive": {"sla": {"ttft": "1s", "per_token": "500ms"}, "spill": "when_sla_at_risk"},
                "batch": {"match": {"service_tier": "flex"}, "sla": {"deadline": deadline},
                          "spill": "cheapest_before_deadline"}}
@@ -60,7 +60,8 @@ def test_an_idle_engine_takes_it_at_once(start_provider, start_gateway, client_o
 def test_it_waits_while_somebody_is_served_and_costs_nothing(start_provider, start_gateway, client_of):
     """Steps of 60 ms are more than a quarter of 200 ms promised: no room until the interactive answers are through."""
     cloud = start_provider("instant")
-    targets = {"local": configs.synthetic_engine(base="60ms"), "ai-hub": configs.provider(cloud.base_url, "ai-hub")}
+    targets = {"local": configs.synthetic_engine(base="60ms"),
+               "ai-hub": configs.provider(cloud.base_url, "ai-hub", forward_fields=["ignore_eos"])}
     classes = {"interactive": {"sla": {"ttft": "5s", "per_token": "200ms"}, "spill": "when_sla_at_risk"},
                "batch": {"match": {"service_tier": "flex"}, "sla": {"deadline": "120s"},
                          "spill": "cheapest_before_deadline"}}
