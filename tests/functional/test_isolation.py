@@ -52,7 +52,8 @@ def slow(**settings):
 
 def with_provider(start_provider, start_gateway, **settings):
     """A slow engine, and a provider that can go on with what it began."""
-    provider = configs.provider(start_provider("instant").base_url, "ai-hub", continues="prefix")
+    provider = configs.provider(start_provider("instant").base_url, "ai-hub", continues="prefix",
+                                forward_fields=["ignore_eos"])
     targets = {"local": slow(**settings), "ai-hub": provider}
     rules = [{"name": "here-first", "if": "available(local)", "route": "local"}]
     return start_gateway(configs.gateway(targets, rules=rules))
