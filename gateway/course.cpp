@@ -212,7 +212,8 @@ Async<Opened> Course::attempt(const policy::Candidate& candidate, Way way,
   auto opened = co_await dispatcher_.open(candidate, edition_, request, receipt_.tenant, patience,
                                           unanswered);
   if (!opened) {
-    if (unanswered.at_work) owe(candidate, unanswered);
+    const int begun = way == Way::go_on ? tokens : 0;
+    if (unanswered.at_work) owe(candidate, unanswered, begun);
     co_return opened.error();
   }
   note(candidate, receipt_);
@@ -225,7 +226,7 @@ Async<Opened> Course::attempt(const policy::Candidate& candidate, Way way,
     part.repeated_tokens = tokens;
     fits = co_await catch_up(*opened, delivered);
   } else {
-    part.usage.prompt_tokens += tokens;
+    if (!part.usage_told) part.usage.prompt_tokens += tokens;
     fits = co_await drop_repetition(*opened, delivered);
   }
   if (fits && *fits) co_return std::move(*opened);
@@ -235,12 +236,14 @@ Async<Opened> Course::attempt(const policy::Candidate& candidate, Way way,
   co_return fits.error();
 }
 
-// Who was left, or broke off, before its first word bills what it has read.
-void Course::owe(const policy::Candidate& candidate, const Unanswered& unanswered) {
+// Who was left, or broke off, before its first word bills what it has read, what had begun of the
+// answer as well.
+void Course::owe(const policy::Candidate& candidate, const Unanswered& unanswered, int begun) {
   Part& part = add_part(candidate, receipt_);
   part.broken = part.lost = true;
   if (unanswered.told) return bill(*unanswered.told, part);
   tab_.suppose(request_->stream, part);
+  part.usage.prompt_tokens += begun;
 }
 
 // Passes over what the client has. The first piece is then what comes after it.

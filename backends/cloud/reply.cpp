@@ -56,12 +56,11 @@ bool Reply::collect(std::string_view bytes, std::size_t bytes_max) {
 
 bool Reply::take_event(std::string_view type, std::string_view data) {
   using Kind = Parsed::Kind;
-  if (type == "error")
-    return settle(complaint_error(teller_, parse_complaint(data).value_or(Complaint{})));
+  if (type == "error") return refuse(parse_complaint(data).value_or(Complaint{}));
   Parsed parsed = reader_->event(type, data);
   if (parsed.kind == Kind::complaint) {
     if (parsed.usage) tell(parsed);
-    return settle(complaint_error(teller_, parsed.complaint));
+    return refuse(parsed.complaint);
   }
   if (parsed.kind == Kind::garbage) {
     return settle(unavailable(teller_, "its stream has a malformed event"));
@@ -74,11 +73,18 @@ bool Reply::take_event(std::string_view type, std::string_view data) {
   return true;
 }
 
+// Who complains before a word, and before telling what it bills, has not begun.
+bool Reply::refuse(const Complaint& complaint) {
+  if (pieces_ == 0 && !told_) bridge_->at_work(false);
+  return settle(complaint_error(teller_, complaint));
+}
+
 // At once: what has been told until the stream breaks off, or the client leaves, is what is billed.
 void Reply::tell(const Parsed& parsed) {
   Delta told;
   told.usage = parsed.usage;
   told.beside = parsed.beside;
+  told_ = true;
   bridge_->push(std::move(told));
 }
 
@@ -103,7 +109,8 @@ void Reply::finish_whole() {
   using Kind = Parsed::Kind;
   Parsed parsed = reader_->answer(body_);
   if (parsed.kind == Kind::complaint) {
-    settle(complaint_error(teller_, parsed.complaint));
+    if (parsed.usage) tell(parsed);
+    refuse(parsed.complaint);
     return;
   }
   if (parsed.kind != Kind::pieces) {

@@ -54,6 +54,7 @@ class Reply {
   void finish_stream();
   void tell(const Parsed& parsed);
   void finish_whole();
+  bool refuse(const Complaint& complaint);
   bool settle(Error error);
   void settle();
 
@@ -67,6 +68,7 @@ class Reply {
   std::string body_;            // Of a whole answer or a refusal.
   std::vector<bool> finished_;  // By choice.
   std::uint64_t pieces_ = 0;
+  bool told_ = false;  // What it bills.
   bool settled_ = false;
 };
 

@@ -69,7 +69,8 @@ def test_who_is_given_up_is_paid_beside_who_answers(start_upstream, start_gatewa
 
 
 @pytest.mark.parametrize("refusal", [(400, {"error": {"message": "no"}}), (429, {"error": {"message": "later"}}),
-                                     (500, {"error": {"message": "oops"}})], ids=lambda one: str(one[0]))
+                                     (500, {"error": {"message": "oops"}}),
+                                     (200, {"error": {"message": "overloaded", "code": 429}})], ids=lambda one: str(one[0]))
 def test_who_refuses_or_cannot_be_reached_bills_nothing(start_upstream, start_gateway, client_of, tmp_path, refusal):
     upstream = start_upstream(lambda asked: refusal)
     gone = start_upstream(silent)
