@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kLineMax = 2'000;
 constexpr std::size_t kLinesAtOnce = 100;
+constexpr int kReadsAtOnce = 16;  // Of 4 KiB.
 
 Error failed(const char* what, int error) {
   return {Errc::internal, std::string(what) + ": " + std::strerror(error), "", std::nullopt};
@@ -116,8 +117,10 @@ std::string ChildProcess::bury() {
 std::vector<std::string> ChildProcess::lines() {
   std::vector<std::string> lines;
   char bytes[4'096];
-  ssize_t count = 0;
-  while (lines.size() < kLinesAtOnce && (count = ::read(output_.get(), bytes, sizeof bytes)) > 0) {
+  ssize_t count = 1;
+  for (int reads = 0; reads < kReadsAtOnce && lines.size() < kLinesAtOnce; ++reads) {
+    count = ::read(output_.get(), bytes, sizeof bytes);
+    if (count <= 0) break;
     for (const char byte : std::string_view(bytes, static_cast<std::size_t>(count))) {
       if (byte != '\n' && line_.size() < kLineMax) line_ += byte;
       if (byte == '\n') lines.push_back(std::exchange(line_, {}));

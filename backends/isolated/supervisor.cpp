@@ -119,12 +119,16 @@ std::string Supervisor::watch(Running& running) {
   std::optional<std::string> fault;
   while (true) {
     const News news = await_news(running, fault.has_value());
-    const auto heard = listen(running);  // Whatever it said before its end, too.
+    if (!fault) {
+      const auto heard = listen(running);  // Whatever it said before its end, too.
+      if (!heard) fault = heard.error().message;
+    }
     if (news.printed || news.ended) pass_on_lines(process);
     if (news.ended) break;
-    if (!fault && !heard) fault = heard.error().message;
     if (!fault) fault = fault_of(running);
-    if (fault) process.kill();
+    if (!fault) continue;
+    board_->disconnect(gone("is killed, as " + *fault));  // Its end may take a while.
+    process.kill();
   }
   std::string end = process.bury();
   if (process.exit_status()) end += meaning_of(*process.exit_status());
@@ -201,7 +205,8 @@ std::optional<Deadline> Supervisor::stopping() const {
 // False if it is to stop meanwhile.
 bool Supervisor::pause(milliseconds time) const {
   pollfd stop{bell_.get(), POLLIN, 0};
-  return ::poll(&stop, 1, static_cast<int>(time.count())) == 0;
+  (void)::poll(&stop, 1, static_cast<int>(time.count()));
+  return !stopping();
 }
 
 void Supervisor::set_obstacle(std::string why) {

@@ -101,7 +101,8 @@ bool Switchboard::serves() const {
 
 bool Switchboard::has_work() const {
   std::lock_guard lock(mutex_);
-  return !streams_.empty();
+  // Whose clients have left it may be stuck with.
+  return !streams_.empty() || !status_.running.empty() || !status_.waiting.empty();
 }
 
 void Switchboard::send(const Order& order) {
