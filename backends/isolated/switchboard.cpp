@@ -94,11 +94,6 @@ void Switchboard::disconnect(const Error& why) {
   for (const auto& [id, stream] : streams) stream.bridge->fail(why);
 }
 
-bool Switchboard::serves() const {
-  std::lock_guard lock(mutex_);
-  return loaded_ && !closed_ && status_.ready;
-}
-
 bool Switchboard::has_work() const {
   std::lock_guard lock(mutex_);
   // Whose clients have left it may be stuck with.

@@ -42,7 +42,6 @@ class Switchboard : public std::enable_shared_from_this<Switchboard> {
   // It has ended: every stream fails with `why`.
   void disconnect(const Error& why);
 
-  bool serves() const;    // The engine is loaded, and neither broken nor stopping.
   bool has_work() const;  // Streams are open.
   void send(const Order& order);
   // Takes no more questions.

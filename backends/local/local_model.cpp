@@ -120,6 +120,19 @@ Result<Load> load_of(const config::LocalTarget& target) {
   return wrong_target(target, "no executor " + target.executor);
 }
 
+struct OpenModel {
+  loader::GgufFile file;
+  std::unique_ptr<TextCodec> codec;
+};
+
+Result<OpenModel> open_model(const config::LocalTarget& target) {
+  auto file = loader::GgufFile::open(target.model_path);
+  if (!file) return at_fault(target, file.error());
+  auto codec = make_text_model_codec(*file);
+  if (!codec) return at_fault(target, codec.error());
+  return OpenModel{std::move(*file), std::move(*codec)};
+}
+
 }  // namespace
 
 Precision precision_of(const config::LocalTarget& target) {
@@ -152,24 +165,20 @@ Result<LocalModel> load_local_model(const config::LocalTarget& target) {
     return LocalModel(make_synthetic_codec(), make_synthetic(target));
   const auto load = load_of(target);
   if (!load) return load.error();
-  const auto file = loader::GgufFile::open(target.model_path);
-  if (!file) return at_fault(target, file.error());
-  auto codec = make_text_model_codec(*file);
-  if (!codec) return at_fault(target, codec.error());
-  auto executor = (*load)(target, *file);
+  auto model = open_model(target);
+  if (!model) return model.error();
+  auto executor = (*load)(target, model->file);
   if (!executor) return at_fault(target, executor.error());
-  return LocalModel(std::move(*codec), std::move(*executor));
+  return LocalModel(std::move(model->codec), std::move(*executor));
 }
 
 Result<std::unique_ptr<TextCodec>> load_local_text(const config::LocalTarget& target) {
   if (target.executor == "synthetic") return make_synthetic_codec();
   const auto load = load_of(target);
   if (!load) return load.error();
-  const auto file = loader::GgufFile::open(target.model_path);
-  if (!file) return at_fault(target, file.error());
-  auto codec = make_text_model_codec(*file);
-  if (!codec) return at_fault(target, codec.error());
-  return codec;
+  auto model = open_model(target);
+  if (!model) return model.error();
+  return std::move(model->codec);
 }
 
 StepModel step_model_of(const config::StepPrior& prior) {

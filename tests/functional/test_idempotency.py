@@ -89,14 +89,20 @@ def test_a_key_has_a_length(house, key, status):
     assert post(gateway, key)[0] == status
 
 
-def test_a_second_is_told_while_the_first_is_answered(house):
-    """…in a way that the SDK comes back by itself."""
+def held():
+    """An answer that waits: how it is given, that it has been asked for, and what lets it go."""
     asked, go_on = threading.Event(), threading.Event()
 
-    def slow(provider, request):
+    def answer(provider, request):
         asked.set()
         assert go_on.wait(20)
         return other_each_time(provider, request)
+    return answer, asked, go_on
+
+
+def test_a_second_is_told_while_the_first_is_answered(house):
+    """…in a way that the SDK comes back by itself."""
+    slow, asked, go_on = held()
     gateway, provider = house(slow)
     with openai.OpenAI(base_url=gateway.api, api_key=KEY, max_retries=5) as client, \
             concurrent.futures.ThreadPoolExecutor(2) as pool:
@@ -115,12 +121,7 @@ def test_a_second_is_told_while_the_first_is_answered(house):
 
 
 def test_how_a_second_is_told(house):
-    asked, go_on = threading.Event(), threading.Event()
-
-    def slow(provider, request):
-        asked.set()
-        assert go_on.wait(20)
-        return other_each_time(provider, request)
+    slow, asked, go_on = held()
     gateway, _ = house(slow)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         first = pool.submit(post, gateway, "once")

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstdint>
 #include <fstream>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -74,5 +75,16 @@ class GgufWriter {
   std::uint64_t entry_count_ = 0;
   std::uint64_t tensor_count_ = 0;
 };
+
+// Values of a tensor: whole numbers that bf16 holds exactly.
+inline std::vector<float> whole_numbers(const std::vector<std::uint64_t>& shape,
+                                        std::mt19937& random) {
+  std::uint64_t count = 1;
+  for (const auto size : shape) count *= size;
+  std::uniform_int_distribution<int> any(-128, 127);
+  std::vector<float> values;
+  for (std::uint64_t i = 0; i < count; ++i) values.push_back(static_cast<float>(any(random)));
+  return values;
+}
 
 }  // namespace spillway::local

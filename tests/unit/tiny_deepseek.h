@@ -56,15 +56,9 @@ struct TinyDeepseek {
     add("blk.1.ffn_down_shexp.weight", {kWidth, kShared * kExpertInner});
   }
 
-  // Whole numbers that bf16 holds exactly.
   void add(const std::string& name, const std::vector<std::uint64_t>& shape) {
-    std::uint64_t count = 1;
-    for (const auto size : shape) count *= size;
-    std::uniform_int_distribution<int> any(-128, 127);
     shapes[name] = shape;
-    auto& values = tensors[name];
-    values.clear();
-    for (std::uint64_t i = 0; i < count; ++i) values.push_back(static_cast<float>(any(random)));
+    tensors[name] = whole_numbers(shape, random);
   }
 
   std::string write(const std::string& path) const {

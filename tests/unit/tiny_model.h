@@ -29,16 +29,9 @@ struct TinyModel {
     for (int i = 0; i < kLayers; ++i) add_layer("blk." + std::to_string(i) + ".");
   }
 
-  // Whole numbers that bf16 holds exactly.
   void add(const std::string& name, const std::vector<std::uint64_t>& shape) {
-    std::uint64_t count = 1;
-    for (const auto size : shape) count *= size;
-    std::uniform_int_distribution<int> any(-128, 127);
     shapes[name] = shape;
-    checkpoint[name].clear();
-    for (std::uint64_t i = 0; i < count; ++i) {
-      checkpoint[name].push_back(static_cast<float>(any(random)));
-    }
+    checkpoint[name] = whole_numbers(shape, random);
   }
 
   void remove(const std::string& name) {
