@@ -3,7 +3,7 @@
 #include "backends/local/cuda/decoder_division.h"
 #include "backends/local/engine/engine.h"
 #include "backends/local/engine/synthetic_executor.h"
-#include "backends/local/loader/gguf.h"
+#include "backends/local/loader/model_file.h"
 #include "backends/local/local_backend.h"
 #include "backends/local/text_model_codec.h"
 #ifdef SPILLWAY_TORCH
@@ -63,11 +63,11 @@ EngineLimits limits_of(const config::LocalTarget& target, Calibrate calibrate) {
 
 // How this build loads a model file.
 using Load = Result<std::unique_ptr<Executor>> (*)(const config::LocalTarget& target,
-                                                   const loader::GgufFile& file);
+                                                   const loader::ModelFile& file);
 
 #ifdef SPILLWAY_TORCH
 Result<std::unique_ptr<Executor>> load_on_torch(const config::LocalTarget& target,
-                                                const loader::GgufFile& file) {
+                                                const loader::ModelFile& file) {
   const auto cores = static_cast<int>(std::thread::hardware_concurrency());
   const int threads = target.threads > 0 ? target.threads : std::max(1, cores);
   const std::string precision(name_of(precision_of(target)));
@@ -80,7 +80,7 @@ constexpr Load kTorch = nullptr;
 
 #ifdef SPILLWAY_CUDA
 Result<std::unique_ptr<Executor>> load_on_cuda(const config::LocalTarget& target,
-                                               const loader::GgufFile& file) {
+                                               const loader::ModelFile& file) {
   cuda::CudaExecutorOptions options;
   options.kv_blocks = kv_blocks_of(target);
   options.sequences_max = target.sequences_max;
@@ -121,12 +121,12 @@ Result<Load> load_of(const config::LocalTarget& target) {
 }
 
 struct OpenModel {
-  loader::GgufFile file;
+  loader::ModelFile file;
   std::unique_ptr<TextCodec> codec;
 };
 
 Result<OpenModel> open_model(const config::LocalTarget& target) {
-  auto file = loader::GgufFile::open(target.model_path);
+  auto file = loader::ModelFile::open(target.model_path);
   if (!file) return at_fault(target, file.error());
   auto codec = make_text_model_codec(*file);
   if (!codec) return at_fault(target, codec.error());
@@ -143,7 +143,7 @@ Precision precision_of(const config::LocalTarget& target) {
 Result<void> check_local_target(const config::LocalTarget& target) {
   if (target.tensor_parallel == 1) return {};
   const auto divides = [&]() -> Result<void> {
-    const auto file = loader::GgufFile::open(target.model_path);
+    const auto file = loader::ModelFile::open(target.model_path);
     if (!file) return file.error();
     const auto spec = read_arch_spec(*file);
     if (!spec) return spec.error();

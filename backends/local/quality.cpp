@@ -3,7 +3,7 @@
 #include "backends/local/arch/arch_spec.h"
 #include "backends/local/cuda/decoder_shape.h"
 #include "backends/local/engine/executor.h"
-#include "backends/local/loader/gguf.h"
+#include "backends/local/loader/model_file.h"
 #include "backends/local/quality_texts.h"
 #include "backends/local/text_model_codec.h"
 #ifdef SPILLWAY_TORCH
@@ -36,7 +36,7 @@ Error no_executor(const std::string& executor) {
   return {Errc::invalid_request, "this build has no executor " + executor, "", std::nullopt};
 }
 
-Loaded load(const loader::GgufFile& file, const std::string& executor, const Storage& storage) {
+Loaded load(const loader::ModelFile& file, const std::string& executor, const Storage& storage) {
 #ifdef SPILLWAY_TORCH
   if (executor == "torch") {
     // LibTorch's threads wait by spinning: on a busy machine, as many as cores hinder each other.
@@ -104,7 +104,7 @@ void add_row(std::span<const float> baseline, std::span<const float> logits, Dri
 // What the texts say in bf16, and how far others are from it.
 class Yardstick {
  public:
-  static Result<Yardstick> make(const loader::GgufFile& file, const std::string& executor) {
+  static Result<Yardstick> make(const loader::ModelFile& file, const std::string& executor) {
     const auto codec = make_text_model_codec(file);
     if (!codec) return codec.error();
     Yardstick yardstick(executor);
@@ -119,7 +119,7 @@ class Yardstick {
     return yardstick;
   }
 
-  Result<Drift> drift(const loader::GgufFile& file, const Storage& storage) const {
+  Result<Drift> drift(const loader::ModelFile& file, const Storage& storage) const {
     const auto logits = answers(file, storage);
     if (!logits) return logits.error();
     Drift drift;
@@ -139,7 +139,7 @@ class Yardstick {
  private:
   explicit Yardstick(std::string executor) : executor_(std::move(executor)) {}
 
-  Result<std::vector<std::vector<float>>> answers(const loader::GgufFile& file,
+  Result<std::vector<std::vector<float>>> answers(const loader::ModelFile& file,
                                                   const Storage& storage) const {
     const auto executor = load(file, executor_, storage);
     if (!executor) return executor.error();
@@ -175,7 +175,7 @@ Cost memory_of(const cuda::DecoderShape& shape, const Storage& storage) {
   return cost;
 }
 
-Result<cuda::DecoderShape> shape_in(const loader::GgufFile& file) {
+Result<cuda::DecoderShape> shape_in(const loader::ModelFile& file) {
   const auto spec = read_arch_spec(file);
   if (!spec) return spec.error();
   return cuda::shape_of(*spec, spec->context_max);
@@ -206,7 +206,7 @@ std::string measuring_executor() {
 }
 
 Result<Cost> memory_cost(const std::string& model_path, const Storage& storage) {
-  const auto file = loader::GgufFile::open(model_path);
+  const auto file = loader::ModelFile::open(model_path);
   if (!file) return file.error();
   const auto shape = shape_in(*file);
   if (!shape) return shape.error();
@@ -215,7 +215,7 @@ Result<Cost> memory_cost(const std::string& model_path, const Storage& storage) 
 
 Result<void> measure_costs(const std::string& model_path, const std::string& executor,
                            const std::function<void(const Cost&)>& each) {
-  const auto file = loader::GgufFile::open(model_path);
+  const auto file = loader::ModelFile::open(model_path);
   if (!file) return file.error();
   const auto shape = shape_in(*file);
   if (!shape) return shape.error();

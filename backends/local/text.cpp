@@ -1,6 +1,6 @@
 #include "backends/local/text.h"
 
-#include "backends/local/loader/gguf.h"
+#include "backends/local/loader/model_file.h"
 #include "backends/local/template/chat_template.h"
 #include "backends/local/tokenizer/gguf_vocabulary.h"
 
@@ -63,7 +63,7 @@ struct TextModel::Parts {
   int context_length = 0;
 };
 
-Result<TextModel> TextModel::from_gguf(const loader::GgufFile& file) {
+Result<TextModel> TextModel::from_file(const loader::ModelFile& file) {
   const Metadata& metadata = file.metadata();
   auto tokens = tokenizer::tokenizer_from(metadata);
   if (!tokens) return tokens.error();

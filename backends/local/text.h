@@ -17,7 +17,7 @@
 #include <vector>
 
 namespace spillway::loader {
-class GgufFile;
+class ModelFile;
 }
 
 namespace spillway::local {
@@ -28,8 +28,8 @@ using tokenizer::TokenId;
 
 class TextModel {
  public:
-  // Reads tokenizer and chat template; errors say which metadata key is missing or not understood.
-  static Result<TextModel> from_gguf(const loader::GgufFile& file);
+  // Reads tokenizer and chat template; errors say which key or file is missing or not understood.
+  static Result<TextModel> from_file(const loader::ModelFile& file);
 
   TextModel(TextModel&&) noexcept;
   TextModel& operator=(TextModel&&) noexcept;

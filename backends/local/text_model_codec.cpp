@@ -43,8 +43,8 @@ class TextModelCodec final : public TextCodec {
 
 }  // namespace
 
-Result<std::unique_ptr<TextCodec>> make_text_model_codec(const loader::GgufFile& file) {
-  auto model = TextModel::from_gguf(file);
+Result<std::unique_ptr<TextCodec>> make_text_model_codec(const loader::ModelFile& file) {
+  auto model = TextModel::from_file(file);
   if (!model) return model.error();
   return std::make_unique<TextModelCodec>(std::move(*model));
 }

@@ -3,13 +3,13 @@
 
 #include "backends/contract/error.h"
 #include "backends/local/engine/text_codec.h"
-#include "backends/local/loader/gguf.h"
+#include "backends/local/loader/model_file.h"
 
 #include <memory>
 
 namespace spillway::local {
 
-// Errors are TextModel::from_gguf's. The file may be closed afterwards.
-Result<std::unique_ptr<TextCodec>> make_text_model_codec(const loader::GgufFile& file);
+// Errors are TextModel::from_file's. The file may be closed afterwards.
+Result<std::unique_ptr<TextCodec>> make_text_model_codec(const loader::ModelFile& file);
 
 }  // namespace spillway::local

@@ -1,7 +1,7 @@
 #include "gateway/verbs/fits.h"
 
 #include "backends/local/arch/arch_spec.h"
-#include "backends/local/loader/gguf.h"
+#include "backends/local/loader/model_file.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -84,7 +84,7 @@ std::string what_would_fit(const config::LocalTarget& target, const MemoryNeed& 
 }  // namespace
 
 Result<MemoryNeed> memory_need(const config::LocalTarget& target) {
-  const auto file = loader::GgufFile::open(target.model_path);
+  const auto file = loader::ModelFile::open(target.model_path);
   if (!file) return file.error();
   const auto arch = local::read_arch_spec(*file);
   if (!arch) return arch.error();

@@ -1,7 +1,7 @@
 // The model as it is built and served, against what transformers says about the same file. Without
 // the file these tests fail.
 #include "backends/local/kv/block_pool.h"
-#include "backends/local/loader/gguf.h"
+#include "backends/local/loader/model_file.h"
 #include "backends/local/model/load_executor.h"
 #include "backends/local/sample/sampler.h"
 #include "backends/local/sched/scheduler.h"
@@ -23,7 +23,7 @@ constexpr int kBlocks = 256;
 constexpr int kAnswerTokensMax = 64;
 
 std::unique_ptr<Executor> load(const std::string& precision) {
-  const auto file = loader::GgufFile::open(model_path());
+  const auto file = loader::ModelFile::open(model_path());
   if (!file) {
     ADD_FAILURE() << file.error().message;
     return nullptr;
@@ -153,7 +153,7 @@ TEST(LocalModel, ThePrefixCacheMakesNoDifferenceAsServed) {
 }
 
 TEST(LocalModel, PromptsAreThoseOfTransformers) {
-  const auto file = loader::GgufFile::open(model_path());
+  const auto file = loader::ModelFile::open(model_path());
   ASSERT_TRUE(file) << file.error().message;
   const auto codec = make_text_model_codec(*file);
   ASSERT_TRUE(codec) << codec.error().message;
@@ -166,7 +166,7 @@ TEST(LocalModel, PromptsAreThoseOfTransformers) {
 
 TEST(LocalModel, LibTorchRunsNoBiases) {
   const std::string path = testing::TempDir() + "qwen2-" + std::to_string(::getpid()) + ".gguf";
-  const auto file = loader::GgufFile::open(TinyModel("qwen2").write(path));
+  const auto file = loader::ModelFile::open(TinyModel("qwen2").write(path));
   ASSERT_TRUE(file) << file.error().message;
   const auto executor = load_executor(*file, {"fp32", 1, 16});
   ASSERT_FALSE(executor);
@@ -175,7 +175,7 @@ TEST(LocalModel, LibTorchRunsNoBiases) {
 }
 
 TEST(LocalModel, SaysWhatIsWrongWithAPrecision) {
-  const auto file = loader::GgufFile::open(model_path());
+  const auto file = loader::ModelFile::open(model_path());
   ASSERT_TRUE(file) << file.error().message;
   const auto executor = load_executor(*file, {"fp3", 1, 16});
   ASSERT_FALSE(executor);

@@ -30,7 +30,7 @@ TEST(ModelFile, AgreesWithTransformers) {
   if (!std::filesystem::exists(model_path())) GTEST_SKIP() << "no model at " << model_path();
   const auto cases = oracle();
   ASSERT_EQ(cases.size(), 20U);
-  const auto file = loader::GgufFile::open(model_path());
+  const auto file = loader::ModelFile::open(model_path());
   ASSERT_TRUE(file) << file.error().message;
   for (const auto& [skinny_rows_max, e4m3] :
        {std::pair{8, false}, {0, false}, {8, true}, {0, true}}) {
@@ -47,7 +47,7 @@ TEST(ModelFile, AgreesWithTransformers) {
 
 TEST(ModelFile, ContextIsWhatTheMemoryHolds) {
   if (!std::filesystem::exists(model_path())) GTEST_SKIP() << "no model at " << model_path();
-  const auto file = loader::GgufFile::open(model_path());
+  const auto file = loader::ModelFile::open(model_path());
   ASSERT_TRUE(file) << file.error().message;
   const auto whole = load_cuda_executor(*file, options_for(8), 0);
   ASSERT_TRUE(whole) << whole.error().message;

@@ -1,6 +1,6 @@
 // The GGUF reader on a file that gguf-py wrote, and on thousands of damaged copies of it.
 #include "backends/local/loader/dequantize.h"
-#include "backends/local/loader/gguf.h"
+#include "backends/local/loader/model_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -31,9 +31,9 @@ std::string read_file(const std::string& path) {
 
 class DamagedFile : public testing::Test {
  protected:
-  Result<GgufFile> open(const std::string& bytes) {
+  Result<ModelFile> open(const std::string& bytes) {
     std::ofstream(path_, std::ios::binary) << bytes;
-    return GgufFile::open(path_);
+    return ModelFile::open(path_);
   }
   std::string error_of(const std::string& bytes) {
     const auto file = open(bytes);
@@ -51,7 +51,7 @@ class DamagedFile : public testing::Test {
 };
 
 TEST(Gguf, ReadsEveryValueType) {
-  const auto file = GgufFile::open(kBlocks);
+  const auto file = ModelFile::open(kBlocks);
   ASSERT_TRUE(file) << file.error().message;
   const Metadata& metadata = file->metadata();
   EXPECT_EQ(*metadata.integer("test.uint8"), 200);
@@ -73,7 +73,7 @@ TEST(Gguf, ReadsEveryValueType) {
 }
 
 TEST(Gguf, AbsentAndMistypedKeysDiffer) {
-  const auto file = GgufFile::open(kBlocks);
+  const auto file = ModelFile::open(kBlocks);
   ASSERT_TRUE(file);
   const Metadata& metadata = file->metadata();
   EXPECT_EQ(*metadata.integer("no.such", 5), 5);
@@ -88,7 +88,7 @@ TEST(Gguf, AbsentAndMistypedKeysDiffer) {
 }
 
 TEST(Gguf, EveryTypeDequantisesBitForBit) {
-  const auto file = GgufFile::open(kBlocks);
+  const auto file = ModelFile::open(kBlocks);
   ASSERT_TRUE(file);
   int types = 0;
   for (const Tensor& tensor : file->tensors()) {
@@ -99,7 +99,7 @@ TEST(Gguf, EveryTypeDequantisesBitForBit) {
     ASSERT_EQ(tensor.shape, expected->shape);
     std::vector<float> got(tensor.rows() * tensor.columns());
     ASSERT_TRUE(dequantize(tensor, got));
-    const auto* want = reinterpret_cast<const float*>(expected->bytes.data());
+    const auto* want = reinterpret_cast<const float*>(expected->row(0).data());
     for (std::size_t i = 0; i < got.size(); ++i) {
       const bool same = std::isnan(want[i]) ? std::isnan(got[i])
                                             : std::bit_cast<std::uint32_t>(got[i]) ==
@@ -114,13 +114,13 @@ TEST(Gguf, EveryTypeDequantisesBitForBit) {
 }
 
 TEST(Gguf, ShapesAreOutermostFirstAndRowsAreReachable) {
-  const auto file = GgufFile::open(kBlocks);
+  const auto file = ModelFile::open(kBlocks);
   ASSERT_TRUE(file);
   const Tensor* tensor = *file->require("Q4_1");
   EXPECT_THAT(tensor->shape, ElementsAre(3, 96));
   EXPECT_EQ(tensor->row_bytes(), 60);
-  EXPECT_EQ(tensor->row(2).data(), tensor->bytes.data() + 120);
-  EXPECT_EQ(tensor->bytes.size(), 180U);
+  EXPECT_EQ(tensor->row(2).data(), tensor->row(0).data() + 120);
+  EXPECT_EQ(tensor->run(0, tensor->rows()).size(), 180U);
   EXPECT_THAT(file->require("nothing").error().message, HasSubstr("nothing"));
 }
 
@@ -142,7 +142,7 @@ TEST_F(DamagedFile, SaysWhatIsWrongAndWhere) {
   EXPECT_THAT(error_of(good_.substr(0, 100)), HasSubstr("at byte"));
   EXPECT_THAT(error_of(good_.substr(0, good_.size() - 40)), HasSubstr("past the end"));
   EXPECT_THAT(error_of(""), HasSubstr("is empty"));
-  EXPECT_THAT(GgufFile::open("/no/such/file").error().message, HasSubstr("/no/such/file"));
+  EXPECT_THAT(ModelFile::open("/no/such/file").error().message, HasSubstr("/no/such/file"));
 }
 
 TEST_F(DamagedFile, LyingTensorEntriesAreErrors) {
@@ -204,7 +204,7 @@ TEST(Gguf, RealModelMatchesTheReference) {
   const std::string path =
       given ? given : SPILLWAY_SOURCE_DIR "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << "no model at " << path;
-  const auto file = GgufFile::open(path);
+  const auto file = ModelFile::open(path);
   ASSERT_TRUE(file) << file.error().message;
 
   constexpr std::int64_t kRows = 8;

@@ -19,8 +19,8 @@ using testing::HasSubstr;
 class ArchSpecOfAFile : public testing::Test {
  protected:
   template <class Model>
-  loader::GgufFile open(const Model& model) {
-    auto file = loader::GgufFile::open(model.write(path_));
+  loader::ModelFile open(const Model& model) {
+    auto file = loader::ModelFile::open(model.write(path_));
     if (!file) throw std::runtime_error(file.error().message);
     return std::move(*file);
   }

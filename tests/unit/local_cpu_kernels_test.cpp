@@ -52,7 +52,7 @@ struct RandomTensor {
     tensor.name = "random";
     tensor.type = type;
     tensor.shape = {rows, columns};
-    tensor.bytes = bytes;
+    tensor.pieces = {bytes};
   }
 
   void put_scales(loader::TensorType type, std::size_t at) {

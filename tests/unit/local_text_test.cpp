@@ -1,5 +1,5 @@
 // Messages to ids and back on SmolLM2's own vocabulary and template.
-#include "backends/local/loader/gguf.h"
+#include "backends/local/loader/model_file.h"
 #include "backends/local/text.h"
 
 #include <gmock/gmock.h>
@@ -18,8 +18,9 @@ using testing::Not;
 
 const TextModel& smollm2() {
   static const TextModel model = [] {
-    const auto file = loader::GgufFile::open(SPILLWAY_SOURCE_DIR "/tests/golden/text/smollm2.gguf");
-    return std::move(TextModel::from_gguf(file.value()).value());
+    const auto file =
+        loader::ModelFile::open(SPILLWAY_SOURCE_DIR "/tests/golden/text/smollm2.gguf");
+    return std::move(TextModel::from_file(file.value()).value());
   }();
   return model;
 }
@@ -91,8 +92,8 @@ TEST(TextModel, ManyThreadsEncodeAtOnce) {
 }
 
 TEST(TextModel, AFileWithoutATokenizerSaysSo) {
-  const auto file = loader::GgufFile::open(SPILLWAY_SOURCE_DIR "/tests/golden/gguf/blocks.gguf");
-  const auto model = TextModel::from_gguf(file.value());
+  const auto file = loader::ModelFile::open(SPILLWAY_SOURCE_DIR "/tests/golden/gguf/blocks.gguf");
+  const auto model = TextModel::from_file(file.value());
   ASSERT_FALSE(model);
   EXPECT_THAT(model.error().message, testing::HasSubstr("tokenizer.ggml.model"));
 }

@@ -89,7 +89,8 @@ struct TinyModel {
     }
   }
 
-  // Row r of a head of d rows is row (r % 2) · d/2 + r / 2 of the checkpoint: see loader/gguf.h.
+  // Row r of a head of d rows is row (r % 2) · d/2 + r / 2 of the checkpoint: see
+  // loader/model_file.h.
   std::vector<float> as_stored(const std::string& name) const {
     const std::vector<float>& values = checkpoint.at(name);
     const bool permuted = architecture == "llama" && (name.find("attn_q.") != std::string::npos ||

@@ -1,6 +1,6 @@
 // The tokenizer against what the `tokenizers` library gives (tests/golden/text), on SmolLM2's own
 // vocabulary.
-#include "backends/local/loader/gguf.h"
+#include "backends/local/loader/model_file.h"
 #include "backends/local/tokenizer/detokenizer.h"
 #include "backends/local/tokenizer/gguf_vocabulary.h"
 
@@ -25,7 +25,7 @@ const std::string kGolden = SPILLWAY_SOURCE_DIR "/tests/golden/text/";
 
 const Tokenizer& smollm2() {
   static const Tokenizer tokenizer = [] {
-    const auto file = loader::GgufFile::open(kGolden + "smollm2.gguf");
+    const auto file = loader::ModelFile::open(kGolden + "smollm2.gguf");
     return std::move(tokenizer_from(file.value().metadata()).value());
   }();
   return tokenizer;

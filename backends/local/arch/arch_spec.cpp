@@ -16,7 +16,8 @@ constexpr int kLayersMax = 4'096;
 constexpr std::int64_t kHeadsWidthMax = 1 << 20;
 
 // What heads with keys and values of their own look like.
-Result<void> read_heads(const loader::GgufFile& file, ArchKeys& keys, double base, ArchSpec& spec) {
+Result<void> read_heads(const loader::ModelFile& file, ArchKeys& keys, double base,
+                        ArchSpec& spec) {
   spec.head_width = keys.size("attention.key_length", spec.width / spec.query_heads);
   const int rotated = keys.size("rope.dimension_count", spec.head_width);
   if (keys.problem()) return *keys.problem();
@@ -34,7 +35,7 @@ bool is_known(const std::string& name) {
 
 }  // namespace
 
-Result<ArchSpec> read_arch_spec(const loader::GgufFile& file) {
+Result<ArchSpec> read_arch_spec(const loader::ModelFile& file) {
   const auto architecture = file.metadata().text("general.architecture");
   if (!architecture) return architecture.error();
   ArchSpec spec;
@@ -43,7 +44,7 @@ Result<ArchSpec> read_arch_spec(const loader::GgufFile& file) {
     return unsupported("architecture " + spec.name +
                        " is not supported: llama, qwen2, qwen3 and deepseek2 are");
   }
-  spec.interleaved_rope_rows = spec.name == "llama";
+  spec.interleaved_rope_rows = file.rope_rows() == loader::RopeRows::pairs;
   spec.qkv_bias = file.find("blk.0.attn_q.bias") != nullptr;
   spec.head_norms = file.find("blk.0.attn_q_norm.weight") != nullptr;
 

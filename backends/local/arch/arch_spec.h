@@ -5,7 +5,7 @@
 #pragma once
 
 #include "backends/contract/error.h"
-#include "backends/local/loader/gguf.h"
+#include "backends/local/loader/model_file.h"
 
 #include <cstdint>
 #include <string>
@@ -71,7 +71,7 @@ struct ArchSpec {
 };
 
 // invalid_request says which key is missing or not supported.
-Result<ArchSpec> read_arch_spec(const loader::GgufFile& file);
+Result<ArchSpec> read_arch_spec(const loader::ModelFile& file);
 
 // Where row i of one head stands in the file if its rows are interleaved: the model rotates halves.
 // `heads` heads of `head_width` rows.

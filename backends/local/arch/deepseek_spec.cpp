@@ -24,7 +24,7 @@ LatentAttention latent_of(ArchKeys& keys) {
   return latent;
 }
 
-Experts experts_of(const loader::GgufFile& file, ArchKeys& keys) {
+Experts experts_of(const loader::ModelFile& file, ArchKeys& keys) {
   Experts experts;
   experts.count = keys.size("expert_count", 0);
   if (experts.count == 0) return experts;
@@ -50,7 +50,7 @@ bool fits(const Experts& experts) {
 
 // Yarn stretches the frequencies, and scores by the square of a gain that the file gives as what it
 // is multiplied by the logarithm of the factor with.
-Result<void> read_rope(const loader::GgufFile& file, ArchKeys& keys, double base, ArchSpec& spec) {
+Result<void> read_rope(const loader::ModelFile& file, ArchKeys& keys, double base, ArchSpec& spec) {
   const std::string prefix = spec.name + ".";
   const auto kind = file.metadata().text(prefix + "rope.scaling.type", "none");
   if (!kind) return kind.error();
@@ -73,7 +73,7 @@ Result<void> read_rope(const loader::GgufFile& file, ArchKeys& keys, double base
 
 }  // namespace
 
-Result<void> read_deepseek(const loader::GgufFile& file, ArchKeys& keys, double base,
+Result<void> read_deepseek(const loader::ModelFile& file, ArchKeys& keys, double base,
                            ArchSpec& spec) {
   if (file.find("blk.0.attn_kv_b.weight") != nullptr) {
     return unsupported(

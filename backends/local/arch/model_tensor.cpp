@@ -16,7 +16,7 @@ Error wrong(const std::string& name, const std::string& what) {
 
 }  // namespace
 
-Result<const loader::Tensor*> model_tensor(const loader::GgufFile& file, const std::string& name,
+Result<const loader::Tensor*> model_tensor(const loader::ModelFile& file, const std::string& name,
                                            std::int64_t rows, std::int64_t columns) {
   const auto found = file.require(name);
   if (!found) return found.error();

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "backends/contract/error.h"
-#include "backends/local/loader/gguf.h"
+#include "backends/local/loader/model_file.h"
 
 #include <cstdint>
 #include <string>
@@ -12,7 +12,7 @@
 namespace spillway::local {
 
 // The tensor lives as long as the file. invalid_request names it and says what it is instead.
-Result<const loader::Tensor*> model_tensor(const loader::GgufFile& file, const std::string& name,
+Result<const loader::Tensor*> model_tensor(const loader::ModelFile& file, const std::string& name,
                                            std::int64_t rows, std::int64_t columns);
 
 }  // namespace spillway::local

@@ -31,7 +31,7 @@ Result<double> linear_rope_factor(const loader::Metadata& metadata, const std::s
 }
 
 // Llama 3.1 and later: the file says by how much each frequency is divided.
-Result<void> divide_by_factors(const loader::GgufFile& file, std::vector<double>& frequencies) {
+Result<void> divide_by_factors(const loader::ModelFile& file, std::vector<double>& frequencies) {
   const std::string name = "rope_freqs.weight";
   if (file.find(name) == nullptr) return {};
   const auto count = static_cast<std::int64_t>(frequencies.size());
@@ -50,7 +50,7 @@ Result<void> divide_by_factors(const loader::GgufFile& file, std::vector<double>
 
 }  // namespace
 
-Result<std::vector<double>> read_frequencies(const loader::GgufFile& file, int width,
+Result<std::vector<double>> read_frequencies(const loader::ModelFile& file, int width,
                                              const std::string& prefix, double base) {
   const auto factor = linear_rope_factor(file.metadata(), prefix);
   if (!factor) return factor.error();

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "backends/contract/error.h"
-#include "backends/local/loader/gguf.h"
+#include "backends/local/loader/model_file.h"
 
 #include <string>
 #include <vector>
@@ -13,7 +13,7 @@ namespace spillway::local {
 
 // Of the pairs of `width` rotated numbers: width / 2 of them, for keys below `prefix`.
 // invalid_request names a scaling that is not read.
-Result<std::vector<double>> read_frequencies(const loader::GgufFile& file, int width,
+Result<std::vector<double>> read_frequencies(const loader::ModelFile& file, int width,
                                              const std::string& prefix, double base);
 
 // Yarn's (Peng et al. 2023): fast pairs stay as they are, slow ones are stretched by `factor`,

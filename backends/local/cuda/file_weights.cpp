@@ -179,7 +179,8 @@ Error wrong(const std::string& tensor, const std::string& what) {
 }
 
 // A tensor that nobody asks for is a part of the model that would silently be left out.
-Result<void> expect_no_other_tensors(const loader::GgufFile& file, const std::vector<Room>& rooms) {
+Result<void> expect_no_other_tensors(const loader::ModelFile& file,
+                                     const std::vector<Room>& rooms) {
   std::set<std::string> known = {"rope_freqs.weight"};  // ArchSpec has read it.
   for (const Room& room : rooms) {
     for (const Source& source : room.sources) known.insert(source.tensor);
@@ -192,7 +193,7 @@ Result<void> expect_no_other_tensors(const loader::GgufFile& file, const std::ve
 }
 
 // A vector stands in the file as one row; as a source of many rows it is a column.
-Result<loader::Tensor> tensor_of(const loader::GgufFile& file, const Source& source) {
+Result<loader::Tensor> tensor_of(const loader::ModelFile& file, const Source& source) {
   const bool is_column = source.columns == 1;
   const auto found =
       is_column ? model_tensor(file, source.tensor, 1, source.rows)
@@ -218,7 +219,7 @@ struct Part {
   std::int64_t rows = 0;
 };
 
-Result<std::vector<Part>> parts_of(const loader::GgufFile& file, const std::vector<Room>& rooms,
+Result<std::vector<Part>> parts_of(const loader::ModelFile& file, const std::vector<Room>& rooms,
                                    std::int64_t elements_max) {
   std::vector<Part> parts;
   for (const Room& room : rooms) {
@@ -260,8 +261,13 @@ class Converter {
   Result<void> rows(const loader::Tensor& tensor, std::int64_t first, std::int64_t count,
                     std::span<std::uint16_t> out) {
     if (tensor.type == loader::TensorType::bf16) {
-      const auto offset = static_cast<std::size_t>(first * tensor.row_bytes());
-      std::memcpy(out.data(), tensor.bytes.data() + offset, out.size_bytes());
+      auto* to = reinterpret_cast<std::byte*>(out.data());
+      for (std::int64_t row = first; row < first + count;) {
+        const auto run = tensor.run(row, first + count - row);
+        std::memcpy(to, run.data(), run.size());
+        to += run.size();
+        row += std::ssize(run) / tensor.row_bytes();
+      }
       return {};
     }
     floats_.resize(out.size());
@@ -331,7 +337,7 @@ class Reading {
 
 }  // namespace
 
-Result<void> read_weights(const loader::GgufFile& file, const ArchSpec& spec,
+Result<void> read_weights(const loader::ModelFile& file, const ArchSpec& spec,
                           std::span<const std::span<std::uint16_t>> buffers, const PartSink& sink) {
   const auto rooms = plan(spec);
   if (auto known = expect_no_other_tensors(file, rooms); !known) return known;

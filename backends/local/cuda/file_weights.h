@@ -7,7 +7,7 @@
 
 #include "backends/contract/error.h"
 #include "backends/local/arch/arch_spec.h"
-#include "backends/local/loader/gguf.h"
+#include "backends/local/loader/model_file.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -32,7 +32,7 @@ using PartSink = std::function<Result<void>(const RoomPart&)>;
 // at the sink's first error. invalid_request names a tensor that is missing, has another shape than
 // the file's metadata say, has rows that no buffer holds, or is none that this decoder reads; the
 // sink is not called then.
-Result<void> read_weights(const loader::GgufFile& file, const ArchSpec& spec,
+Result<void> read_weights(const loader::ModelFile& file, const ArchSpec& spec,
                           std::span<const std::span<std::uint16_t>> buffers, const PartSink& sink);
 
 // The nearest bf16, even among equals; NaN stays NaN.

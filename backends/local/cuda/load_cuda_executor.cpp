@@ -138,7 +138,7 @@ class Upload {
   std::vector<CUstream_st*> streams_;  // Of each rank, of each buffer.
 };
 
-Result<RankWeights> load_weights(const loader::GgufFile& file, const ArchSpec& spec,
+Result<RankWeights> load_weights(const loader::ModelFile& file, const ArchSpec& spec,
                                  const DecoderShape& shape, int ranks) {
   RankWeights weights;
   auto allocated = on_each_device(ranks, [&](int rank) -> Result<void> {
@@ -158,7 +158,7 @@ Result<RankWeights> load_weights(const loader::GgufFile& file, const ArchSpec& s
 
 }  // namespace
 
-Result<std::unique_ptr<Executor>> load_cuda_executor(const loader::GgufFile& file,
+Result<std::unique_ptr<Executor>> load_cuda_executor(const loader::ModelFile& file,
                                                      const CudaExecutorOptions& options,
                                                      int context_max, int gpus) {
   const auto spec = read_arch_spec(file);

@@ -6,7 +6,7 @@
 
 #include "backends/contract/error.h"
 #include "backends/local/cuda/cuda_executor.h"
-#include "backends/local/loader/gguf.h"
+#include "backends/local/loader/model_file.h"
 
 #include <memory>
 
@@ -16,7 +16,7 @@ namespace spillway::local::cuda {
 // closed afterwards. Sequences get as long as the model, `context_max` (0: no limit of its own) and
 // the KV memory allow. backend_unavailable: no such GPUs that the kernels run on, or too little
 // memory. invalid_request says what is wrong with the file, or which numbers of GPUs can share it.
-Result<std::unique_ptr<Executor>> load_cuda_executor(const loader::GgufFile& file,
+Result<std::unique_ptr<Executor>> load_cuda_executor(const loader::ModelFile& file,
                                                      const CudaExecutorOptions& options,
                                                      int context_max, int gpus = 1);
 

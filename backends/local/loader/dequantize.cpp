@@ -196,10 +196,15 @@ Result<void> dequantize(const Tensor& tensor, std::int64_t first_row, std::int64
     return Error{Errc::internal, "tensor \"" + tensor.name + "\": " + std::string(layout.name) +
                                      " values cannot be turned into floats"};
   }
-  const auto* in = reinterpret_cast<Bytes>(tensor.bytes.data()) + first_row * tensor.row_bytes();
-  const std::int64_t blocks = rows * (tensor.columns() / layout.elements);
-  for (std::int64_t b = 0; b < blocks; ++b)
-    function(in + b * layout.bytes, out.data() + b * layout.elements);
+  float* to = out.data();
+  for (std::int64_t row = first_row; row < first_row + rows;) {
+    const auto run = tensor.run(row, first_row + rows - row);
+    const auto* in = reinterpret_cast<Bytes>(run.data());
+    const auto blocks = std::ssize(run) / layout.bytes;
+    for (std::ptrdiff_t b = 0; b < blocks; ++b, to += layout.elements)
+      function(in + b * layout.bytes, to);
+    row += std::ssize(run) / tensor.row_bytes();
+  }
   return {};
 }
 

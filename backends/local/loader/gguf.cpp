@@ -189,8 +189,8 @@ std::string place(TensorEntry& entry, std::span<const std::byte> data, std::uint
            std::to_string(entry.offset) + " go past the end of the data (" +
            std::to_string(data.size()) + " bytes): is the file cut off?";
   }
-  entry.tensor.bytes =
-      data.subspan(static_cast<std::size_t>(entry.offset), static_cast<std::size_t>(entry.size));
+  entry.tensor.pieces = {
+      data.subspan(static_cast<std::size_t>(entry.offset), static_cast<std::size_t>(entry.size))};
   return {};
 }
 
@@ -205,56 +205,47 @@ Result<std::uint64_t> alignment_of(const Metadata& metadata) {
   return static_cast<std::uint64_t>(*alignment);
 }
 
-}  // namespace
-
-Result<GgufFile> GgufFile::open(const std::string& path) {
-  auto mapped = MappedFile::open(path);
-  if (!mapped) return mapped.error();
-  GgufFile file(std::move(*mapped));
-  const auto parsed = file.parse();
-  if (!parsed) return Error{Errc::internal, path + ": " + parsed.error().message};
-  return file;
+// Rows of a head's queries and keys in files of this architecture.
+RopeRows rope_rows_of(const Metadata& metadata) {
+  const auto architecture = metadata.text("general.architecture", "");
+  return architecture && *architecture == "llama" ? RopeRows::pairs : RopeRows::halves;
 }
 
-Result<void> GgufFile::parse() {
-  const std::span<const std::byte> all = file_.bytes();
+Result<void> parse(std::span<const std::byte> all, ModelContents& contents) {
   ByteReader in(all);
   const Header header = read_header(in);
-  if (in.ok()) read_metadata(in, all, header.entries, metadata_);
+  if (in.ok()) read_metadata(in, all, header.entries, contents.metadata);
   std::vector<TensorEntry> entries;
   for (std::uint64_t i = 0; i < header.tensors && in.ok(); ++i)
     entries.push_back(read_tensor_entry(in));
   if (!in.ok()) return Error{Errc::internal, in.failure()};
 
-  const auto alignment = alignment_of(metadata_);
+  const auto alignment = alignment_of(contents.metadata);
   if (!alignment) return alignment.error();
   const std::uint64_t begin = (in.position() + *alignment - 1) / *alignment * *alignment;
   const auto data = begin < all.size() ? all.subspan(static_cast<std::size_t>(begin))
                                        : std::span<const std::byte>{};
 
-  tensors_.reserve(entries.size());
+  contents.tensors.reserve(entries.size());
   for (TensorEntry& entry : entries) {
     const std::string problem = place(entry, data, *alignment);
     if (!problem.empty()) return Error{Errc::internal, problem};
-    tensors_.push_back(std::move(entry.tensor));
+    contents.tensors.push_back(std::move(entry.tensor));
   }
-  for (std::size_t i = 0; i < tensors_.size(); ++i) {
-    if (by_name_.emplace(tensors_[i].name, i).second) continue;
-    return Error{Errc::internal, "tensor \"" + tensors_[i].name + "\" appears twice"};
-  }
+  contents.rope_rows = rope_rows_of(contents.metadata);
   return {};
 }
 
-const Tensor* GgufFile::find(std::string_view name) const {
-  const auto found = by_name_.find(name);
-  return found == by_name_.end() ? nullptr : &tensors_[found->second];
-}
+}  // namespace
 
-Result<const Tensor*> GgufFile::require(std::string_view name) const {
-  const Tensor* tensor = find(name);
-  if (!tensor)
-    return Error{Errc::internal, "the model file has no tensor \"" + std::string(name) + "\""};
-  return tensor;
+Result<ModelContents> read_gguf(const std::string& path) {
+  auto mapped = MappedFile::open(path);
+  if (!mapped) return mapped.error();
+  ModelContents contents;
+  contents.files.push_back(std::move(*mapped));
+  const auto parsed = parse(contents.files.front().bytes(), contents);
+  if (!parsed) return Error{Errc::internal, path + ": " + parsed.error().message};
+  return contents;
 }
 
 }  // namespace spillway::loader

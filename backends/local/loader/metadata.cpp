@@ -76,6 +76,34 @@ bool Metadata::add(std::string_view key, const MetadataValue& value) {
   return values_.emplace(std::string(key), value).second;
 }
 
+bool Metadata::keep(std::string_view key, MetadataValue value, std::span<const std::byte> bytes) {
+  value.payload = kept_.emplace_back(bytes.begin(), bytes.end());
+  return add(key, value);
+}
+
+bool Metadata::add_text(std::string_view key, std::string_view value) {
+  return keep(key, {ValueType::string, ValueType::string, 1, {}}, std::as_bytes(std::span(value)));
+}
+
+bool Metadata::add_integer(std::string_view key, std::int64_t value) {
+  return keep(key, {ValueType::int64, ValueType::int64, 1, {}},
+              std::as_bytes(std::span(&value, 1)));
+}
+
+bool Metadata::add_number(std::string_view key, double value) {
+  return keep(key, {ValueType::float64, ValueType::float64, 1, {}},
+              std::as_bytes(std::span(&value, 1)));
+}
+
+bool Metadata::add_flag(std::string_view key, bool value) {
+  const std::byte byte{value ? std::uint8_t{1} : std::uint8_t{0}};
+  return keep(key, {ValueType::boolean, ValueType::boolean, 1, {}}, std::span(&byte, 1));
+}
+
+bool Metadata::add_integers(std::string_view key, std::span<const std::int64_t> values) {
+  return keep(key, {ValueType::array, ValueType::int64, values.size(), {}}, std::as_bytes(values));
+}
+
 Result<std::string_view> Metadata::text(std::string_view key,
                                         std::optional<std::string_view> fallback) const {
   const MetadataValue* value = find(key);

@@ -1,14 +1,17 @@
-// The key-value part of a GGUF file, read in place.
+// What a model says of itself, by key: the key-value part of a GGUF file, read in place, or the
+// same made of a folder's config.json.
 //
-// Points into the file's mapping and is valid as long as that is. Immutable after the file is
-// opened; any thread. Getters distinguish "absent" from "of another type": an absent key is an
-// error unless a fallback is given, a value of the wrong type always is one. Errors name the key.
+// What was read in place points into the file's mapping and is valid as long as that is. Immutable
+// after the file is opened; any thread. Getters distinguish "absent" from "of another type": an
+// absent key is an error unless a fallback is given, a value of the wrong type always is one.
+// Errors name the key.
 #pragma once
 
 #include "backends/contract/error.h"
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <span>
@@ -65,10 +68,24 @@ class Metadata {
   Result<std::vector<std::int64_t>> integers(std::string_view key) const;
   Result<std::vector<double>> numbers(std::string_view key) const;
 
-  // For the parser: false if the key is already there.
+  // For readers: false if the key is already there.
   bool add(std::string_view key, const MetadataValue& value);
 
+  // The same of values that no file has in this form: kept here.
+  bool add_text(std::string_view key, std::string_view value);
+  bool add_integer(std::string_view key, std::int64_t value);
+  bool add_number(std::string_view key, double value);
+  bool add_flag(std::string_view key, bool value);
+  bool add_integers(std::string_view key, std::span<const std::int64_t> values);
+
+  Metadata() = default;
+  Metadata(Metadata&&) = default;
+  Metadata& operator=(Metadata&&) = default;
+
  private:
+  bool keep(std::string_view key, MetadataValue value, std::span<const std::byte> bytes);
+
+  std::deque<std::vector<std::byte>> kept_;
   std::map<std::string, MetadataValue, std::less<>> values_;
 };
 

@@ -52,10 +52,16 @@ std::int64_t Tensor::row_bytes() const {
   return columns() / layout.elements * layout.bytes;
 }
 
-std::span<const std::byte> Tensor::row(std::int64_t index) const {
-  assert(index >= 0 && index < rows());
-  const auto length = static_cast<std::size_t>(row_bytes());
-  return bytes.subspan(static_cast<std::size_t>(index) * length, length);
+std::span<const std::byte> Tensor::row(std::int64_t index) const { return run(index, 1); }
+
+std::span<const std::byte> Tensor::run(std::int64_t first, std::int64_t count) const {
+  assert(first >= 0 && count > 0 && first + count <= rows());
+  const std::int64_t rows_a_piece = rows() / std::ssize(pieces);
+  const std::int64_t inside = first % rows_a_piece;
+  const std::int64_t taken = std::min(count, rows_a_piece - inside);
+  const auto& piece = pieces[static_cast<std::size_t>(first / rows_a_piece)];
+  return piece.subspan(static_cast<std::size_t>(inside * row_bytes()),
+                       static_cast<std::size_t>(taken * row_bytes()));
 }
 
 }  // namespace spillway::loader

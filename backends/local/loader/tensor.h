@@ -1,7 +1,8 @@
 // A tensor as it lies in a model file: name, type, shape and its raw bytes.
 //
 // A plain value that points into the mapping of the file it came from, which must outlive it. Any
-// thread.
+// thread. Its rows may lie in several pieces: folders keep each expert apart, where GGUF stacks
+// them.
 #pragma once
 
 #include <cstddef>
@@ -50,14 +51,18 @@ BlockLayout layout_of(TensorType type);
 struct Tensor {
   std::string name;
   TensorType type = TensorType::f32;
-  std::vector<std::int64_t> shape;   // Outermost first, as torch writes it: a linear layer is {out,
-                                     // in}. GGUF stores the reverse.
-  std::span<const std::byte> bytes;  // All rows, contiguous; rows() * row_bytes().
+  std::vector<std::int64_t> shape;  // Outermost first, as torch writes it: a linear layer is {out,
+                                    // in}. GGUF stores the reverse.
+  // All rows, in pieces of equally many, each of them contiguous.
+  std::vector<std::span<const std::byte>> pieces;
 
   std::int64_t columns() const { return shape.empty() ? 1 : shape.back(); }  // Values in a row.
   std::int64_t rows() const;  // All outer dimensions together.
   std::int64_t row_bytes() const;
   std::span<const std::byte> row(std::int64_t index) const;  // Requires: 0 <= index < rows().
+  // As many of `count` rows from `first` on as lie one behind the other: one at the least.
+  // Requires: they are rows of this tensor.
+  std::span<const std::byte> run(std::int64_t first, std::int64_t count) const;
 };
 
 }  // namespace spillway::loader

@@ -26,7 +26,7 @@ at::Tensor rope_table(const ArchSpec& spec) {
 // Finds tensors of the shapes that the spec asks for, and remembers the first problem.
 class Shelf {
  public:
-  explicit Shelf(const loader::GgufFile& file) : file_(file) {}
+  explicit Shelf(const loader::ModelFile& file) : file_(file) {}
 
   ops::MatrixSource matrix(const std::string& name, std::int64_t rows, std::int64_t columns,
                            std::vector<std::int64_t> row_order = {}) {
@@ -57,7 +57,7 @@ class Shelf {
     if (!problem_) problem_ = std::move(error);
   }
 
-  const loader::GgufFile& file_;
+  const loader::ModelFile& file_;
   std::optional<Error> problem_;
 };
 
@@ -66,7 +66,7 @@ class Shelf {
 Decoder::Decoder(ArchSpec spec, std::unique_ptr<ops::Ops> ops)
     : spec_(std::move(spec)), ops_(std::move(ops)), attention_(attention_shape(spec_)) {}
 
-Result<std::unique_ptr<Decoder>> Decoder::load(const loader::GgufFile& file, ArchSpec spec,
+Result<std::unique_ptr<Decoder>> Decoder::load(const loader::ModelFile& file, ArchSpec spec,
                                                std::unique_ptr<ops::Ops> ops, int kv_blocks) {
   std::unique_ptr<Decoder> decoder(new Decoder(std::move(spec), std::move(ops)));
   const auto loaded = decoder->load_weights(file);
@@ -78,7 +78,7 @@ Result<std::unique_ptr<Decoder>> Decoder::load(const loader::GgufFile& file, Arc
   return decoder;
 }
 
-Result<void> Decoder::load_weights(const loader::GgufFile& file) {
+Result<void> Decoder::load_weights(const loader::ModelFile& file) {
   Shelf shelf(file);
   const auto embedding = shelf.matrix("token_embd.weight", spec_.vocabulary, spec_.width);
   last_norm_ = shelf.norm("output_norm.weight", spec_.width, spec_.norm_epsilon);
@@ -97,7 +97,7 @@ Result<void> Decoder::load_weights(const loader::GgufFile& file) {
   return {};
 }
 
-Result<Decoder::Layer> Decoder::load_layer(const loader::GgufFile& file,
+Result<Decoder::Layer> Decoder::load_layer(const loader::ModelFile& file,
                                            const std::string& prefix) {
   const auto order = [&](int heads) {
     return spec_.interleaved_rope_rows ? halves_from_pairs(heads, spec_.head_width)

@@ -6,7 +6,7 @@
 
 #include "backends/contract/error.h"
 #include "backends/local/arch/arch_spec.h"
-#include "backends/local/loader/gguf.h"
+#include "backends/local/loader/model_file.h"
 #include "backends/local/ops/ops.h"
 
 #include <ATen/core/Tensor.h>
@@ -19,7 +19,7 @@ namespace spillway::local {
 class Decoder {
  public:
   // Packs the file's weights and takes memory for `kv_blocks` blocks. Errors name the tensor.
-  static Result<std::unique_ptr<Decoder>> load(const loader::GgufFile& file, ArchSpec spec,
+  static Result<std::unique_ptr<Decoder>> load(const loader::ModelFile& file, ArchSpec spec,
                                                std::unique_ptr<ops::Ops> ops, int kv_blocks);
 
   const ArchSpec& spec() const { return spec_; }
@@ -48,8 +48,8 @@ class Decoder {
   };
 
   Decoder(ArchSpec spec, std::unique_ptr<ops::Ops> ops);
-  Result<void> load_weights(const loader::GgufFile& file);
-  Result<Layer> load_layer(const loader::GgufFile& file, const std::string& prefix);
+  Result<void> load_weights(const loader::ModelFile& file);
+  Result<Layer> load_layer(const loader::ModelFile& file, const std::string& prefix);
   void make_room(std::int64_t tokens, std::int64_t rows);
 
   const ArchSpec spec_;

@@ -22,7 +22,7 @@ Result<std::unique_ptr<ops::Ops>> make_ops(const ExecutorOptions& options) {
 }
 
 // The decoder of this room knows no biases, no norms of heads, no latent rows and no experts.
-Result<ArchSpec> read_plain_spec(const loader::GgufFile& file) {
+Result<ArchSpec> read_plain_spec(const loader::ModelFile& file) {
   auto spec = read_arch_spec(file);
   if (!spec) return spec;
   const bool latent_or_experts = spec->latent.used() || spec->experts.used();
@@ -34,7 +34,7 @@ Result<ArchSpec> read_plain_spec(const loader::GgufFile& file) {
 
 }  // namespace
 
-Result<std::unique_ptr<Executor>> load_executor(const loader::GgufFile& file,
+Result<std::unique_ptr<Executor>> load_executor(const loader::ModelFile& file,
                                                 const ExecutorOptions& options) {
   try {
     auto spec = read_plain_spec(file);

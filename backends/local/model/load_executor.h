@@ -5,7 +5,7 @@
 
 #include "backends/contract/error.h"
 #include "backends/local/engine/executor.h"
-#include "backends/local/loader/gguf.h"
+#include "backends/local/loader/model_file.h"
 #include "backends/local/quantize/precision.h"
 
 #include <memory>
@@ -26,7 +26,7 @@ struct ExecutorOptions {
 
 // Packs the file's weights; the file may be closed afterwards. invalid_request says what is wrong
 // with it or with the options.
-Result<std::unique_ptr<Executor>> load_executor(const loader::GgufFile& file,
+Result<std::unique_ptr<Executor>> load_executor(const loader::ModelFile& file,
                                                 const ExecutorOptions& options);
 
 }  // namespace spillway::local
