@@ -81,8 +81,9 @@ class CrossCheck {
   void check_local(const LocalTarget& local) {
     const bool readable = ::access(local.model_path.c_str(), R_OK) == 0;
     if (local.executor == "synthetic" || readable) return;
-    warn("targets." + local.name + ".model",
-         "there is no readable file " + in_quotes(local.model_path) + " as seen from here");
+    warn("targets." + local.name + ".model", "there is no readable file or folder " +
+                                                 in_quotes(local.model_path) +
+                                                 " as seen from here");
   }
 
   void check_provider(const ProviderTarget& provider) {

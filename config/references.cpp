@@ -100,7 +100,7 @@ class References {
       const auto& problems = reader_.problems();
       const bool told = std::any_of(problems.begin(), problems.end(),
                                     [&](const Problem& problem) { return problem.path == path; });
-      if (!told) reader_.report(path, "is missing: the model's GGUF file");
+      if (!told) reader_.report(path, "is missing: the model's GGUF file or folder");
     }
   }
 

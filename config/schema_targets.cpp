@@ -34,7 +34,8 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
       .kind = Kind::text,
       .fallback_sentence = "needed unless executor is synthetic",
       .reload = Reload::restart,
-      .sentence = "A GGUF file, as seen from the working directory."},
+      .sentence = "A GGUF file, or a folder as Hugging Face publishes models (config.json, "
+                  "safetensors, tokenizer.json), as seen from the working directory."},
      field<&LocalTarget::model_path>()},
     {{.key = "serves",
       .kind = Kind::served,

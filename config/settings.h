@@ -182,7 +182,7 @@ struct LocalTarget {
   std::string name = "local";
   // torch: on the CPU; cuda: on a GPU; synthetic: filler at the StepPrior's pace, for tests.
   std::string executor = "torch";
-  std::string model_path;  // A GGUF file (Hugging Face folders come with a later version).
+  std::string model_path;  // A GGUF file, or a Hugging Face folder.
   std::vector<ServedModel> serves;
   std::string precision = "auto";  // auto | fp32 | bf16 | fp8 | int8 | int4
   std::string kv_cache = "bf16";   // bf16 | fp8

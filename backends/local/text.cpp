@@ -2,43 +2,18 @@
 
 #include "backends/local/loader/model_file.h"
 #include "backends/local/template/chat_template.h"
-#include "backends/local/tokenizer/gguf_vocabulary.h"
+#include "backends/local/text_parts_internal.h"
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 
 namespace spillway::local {
 namespace {
 
-using loader::Metadata;
-
-// The id under a key, or nothing if the file does not name one.
-Result<std::optional<TokenId>> token_id(const Metadata& metadata, const std::string& key,
-                                        int size) {
-  if (!metadata.contains(key)) return std::optional<TokenId>();
-  const auto id = metadata.integer(key);
-  if (!id) return id.error();
-  if (*id < 0 || *id >= size) {
-    return Error{Errc::internal, key + " is " + std::to_string(*id) + ", which is no token"};
-  }
-  return std::optional(static_cast<TokenId>(*id));
-}
-
-Result<std::vector<TokenId>> stop_tokens_of(const Metadata& metadata, int size) {
-  std::vector<TokenId> ids;
-  for (const char* name : {"eos", "eot", "eom"}) {  // End of text, of turn, of message.
-    const auto id = token_id(metadata, std::string("tokenizer.ggml.") + name + "_token_id", size);
-    if (!id) return id.error();
-    if (*id) ids.push_back(**id);
-  }
-  if (ids.empty()) return Error{Errc::internal, "tokenizer.ggml.eos_token_id is missing"};
-  std::ranges::sort(ids);
-  const auto doubled = std::ranges::unique(ids);
-  ids.erase(doubled.begin(), doubled.end());
-  return ids;
-}
+constexpr std::int64_t kContextMax = 1 << 24;
 
 // Segments that point into the text.
 std::vector<tokenizer::Segment> segments_of(const templates::MarkedText& text) {
@@ -64,36 +39,25 @@ struct TextModel::Parts {
 };
 
 Result<TextModel> TextModel::from_file(const loader::ModelFile& file) {
-  const Metadata& metadata = file.metadata();
-  auto tokens = tokenizer::tokenizer_from(metadata);
-  if (!tokens) return tokens.error();
-  const int size = tokens->size();
-
-  auto stops = stop_tokens_of(metadata, size);
-  if (!stops) return stops.error();
-  const auto begin = token_id(metadata, "tokenizer.ggml.bos_token_id", size);
-  if (!begin) return begin.error();
-  const auto end = token_id(metadata, "tokenizer.ggml.eos_token_id", size);
-  if (!end) return end.error();
-  const auto adds_begin = metadata.flag("tokenizer.ggml.add_bos_token", false);
-  if (!adds_begin) return adds_begin.error();
-
-  const auto source = metadata.text("tokenizer.chat_template");
-  if (!source) return source.error();
-  templates::SpecialWords words;
-  if (*begin) words.bos_token = tokens->bytes_of(**begin);
-  if (*end) words.eos_token = tokens->bytes_of(**end);
-  auto chat_template = templates::ChatTemplate::compile(*source, std::move(words));
+  const loader::Metadata& metadata = file.metadata();
+  auto parts = file.folder().empty() ? text_of_metadata(metadata) : text_of_folder(file.folder());
+  if (!parts) return parts.error();
+  auto chat_template =
+      templates::ChatTemplate::compile(parts->chat_template, std::move(parts->words));
   if (!chat_template) return chat_template.error();
+  std::vector<TokenId> stops = std::move(parts->stop_tokens);
+  std::ranges::sort(stops);
+  const auto doubled = std::ranges::unique(stops);
+  stops.erase(doubled.begin(), doubled.end());
 
   const auto architecture = metadata.text("general.architecture");
   if (!architecture) return architecture.error();
   const auto context = metadata.integer(std::string(*architecture) + ".context_length");
   if (!context) return context.error();
 
-  return TextModel(std::make_unique<const Parts>(
-      Parts{std::move(*tokens), std::move(*chat_template), std::move(*stops),
-            *adds_begin ? *begin : std::nullopt, static_cast<int>(*context)}));
+  return TextModel(std::make_unique<const Parts>(Parts{
+      std::move(parts->tokenizer), std::move(*chat_template), std::move(stops), parts->begin_token,
+      static_cast<int>(std::clamp<std::int64_t>(*context, 1, kContextMax))}));
 }
 
 TextModel::TextModel(std::unique_ptr<const Parts> parts) : parts_(std::move(parts)) {}

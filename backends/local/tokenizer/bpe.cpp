@@ -16,11 +16,10 @@ bool is_worse(const Bpe::Candidate& a, const Bpe::Candidate& b) {
 void Bpe::encode(std::string_view piece, Scratch& scratch, std::vector<std::int32_t>& out) const {
   scratch.symbols.clear();
   scratch.heap.clear();
-  for (const char c : piece) {
-    const std::int32_t id = byte_ids_[static_cast<unsigned char>(c)];
+  spelling_.each(piece, [&](std::int32_t id) {
     const auto index = static_cast<std::int32_t>(scratch.symbols.size());
-    if (id >= 0) scratch.symbols.push_back({id, index - 1, index + 1});
-  }
+    scratch.symbols.push_back({id, index - 1, index + 1});
+  });
   if (scratch.symbols.empty()) return;
   scratch.symbols.back().right = -1;
 

@@ -4,11 +4,12 @@
 // cost no allocation.
 #pragma once
 
+#include "backends/local/tokenizer/spelling.h"
 #include "backends/local/tokenizer/tables.h"
 
-#include <array>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace spillway::tokenizer {
@@ -31,10 +32,8 @@ class Bpe {
     std::vector<Candidate> heap;
   };
 
-  // `byte_ids`: the token of each single byte, -1 if the vocabulary lacks it (such bytes are left
-  // out, as the reference does when a model names no unknown token).
-  Bpe(const std::array<std::int32_t, 256>& byte_ids, MergeTable merges)
-      : byte_ids_(byte_ids), merges_(std::move(merges)) {}
+  Bpe(Spelling spelling, MergeTable merges)
+      : spelling_(std::move(spelling)), merges_(std::move(merges)) {}
 
   // Appends the piece's tokens: the merge of lowest rank first, the leftmost of equals. O(n log n).
   void encode(std::string_view piece, Scratch& scratch, std::vector<std::int32_t>& out) const;
@@ -43,7 +42,7 @@ class Bpe {
   void consider(std::int32_t position, Scratch& scratch) const;
   void apply(const Candidate& candidate, Scratch& scratch) const;
 
-  std::array<std::int32_t, 256> byte_ids_;
+  Spelling spelling_;
   MergeTable merges_;
 };
 

@@ -11,7 +11,10 @@ std::string Detokenizer::push(TokenId id) {
   if (special_ == SpecialTokens::skip && tokenizer_->is_special(id)) return {};
 
   std::string bytes = std::exchange(pending_, {});
-  bytes += tokenizer_->bytes_of(id);
+  std::string_view more = tokenizer_->bytes_of(id);
+  if (std::exchange(at_start_, at_start_ && more.empty()) && more.starts_with(' '))
+    more.remove_prefix(1);
+  bytes += more;
   std::string out;
   out.reserve(bytes.size());
   std::string_view rest = bytes;
@@ -29,6 +32,7 @@ std::string Detokenizer::push(TokenId id) {
 }
 
 std::string Detokenizer::finish() {
+  at_start_ = tokenizer_->drops_first_space();
   return std::exchange(pending_, {}).empty() ? std::string()
                                              : std::string(local::utf8::kReplacement);
 }

@@ -16,7 +16,7 @@ enum class SpecialTokens { skip, show };
 class Detokenizer {
  public:
   explicit Detokenizer(const Tokenizer& tokenizer, SpecialTokens special = SpecialTokens::skip)
-      : tokenizer_(&tokenizer), special_(special) {}
+      : tokenizer_(&tokenizer), special_(special), at_start_(tokenizer.drops_first_space()) {}
 
   // The text that this token completes; empty while a character is unfinished. Bytes that can no
   // longer become a character turn into U+FFFD, as Rust's and Python's lossy decoding do it. An id
@@ -32,6 +32,7 @@ class Detokenizer {
  private:
   const Tokenizer* tokenizer_;
   SpecialTokens special_;
+  bool at_start_;        // Of an answer whose first space is not shown.
   std::string pending_;  // At most three bytes: the start of a character.
 };
 

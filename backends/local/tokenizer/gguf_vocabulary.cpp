@@ -21,6 +21,7 @@ Result<void> read_split(const loader::Metadata& metadata, Vocabulary& vocabulary
   if (!rules) return unsupported(key, *name);
   vocabulary.split = std::move(*rules);
   vocabulary.ignore_merges = *name == "llama-bpe";
+  vocabulary.composes = *name == "qwen2" || *name == "deepseek-r1-qwen";
   return {};
 }
 

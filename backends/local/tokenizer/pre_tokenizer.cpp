@@ -1,5 +1,6 @@
 #include "backends/local/tokenizer/pre_tokenizer.h"
 
+#include "backends/local/tokenizer/spelling.h"
 #include "backends/local/tokenizer/unicode_classes.h"
 #include "backends/local/utf8.h"
 
@@ -9,11 +10,18 @@
 namespace spillway::tokenizer {
 namespace {
 
+constexpr bool is_ascii_letter(char32_t c) {
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
 constexpr ClassSet ascii_classes(unsigned c) {
-  if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')) return kLetter;
+  if (is_ascii_letter(c)) return kLetter;
   if (c >= '0' && c <= '9') return kNumber | kDigit;
   if (c == ' ' || (c >= '\t' && c <= '\r')) return kSpace;
-  return 0;
+  if (c <= ' ' || c == 127) return 0;
+  return std::string_view("$+<=>^`|~").find(static_cast<char>(c)) == std::string_view::npos
+             ? kPunctuation
+             : kSymbol;
 }
 
 // What the rules ask of ASCII, without the way through the big table.
@@ -107,13 +115,21 @@ std::size_t gpt2_end(std::string_view text, std::size_t begin) {
   return spaces_end(text, begin);
 }
 
-std::size_t llama3_end(std::string_view text, std::size_t begin) {
+// \s*[\r\n]+|\s+(?!\S)|\s+ : the first ends after the run's last newline.
+std::size_t blanks_end(std::string_view text, std::size_t begin) {
+  const std::size_t spaces = run_end(text, begin, kSpace);
+  const std::size_t newline = text.substr(begin, spaces - begin).find_last_of("\r\n");
+  if (newline != std::string_view::npos) return begin + newline + 1;
+  return spaces_end(text, begin);
+}
+
+std::size_t llama3_end(std::string_view text, std::size_t begin, int digits_max) {
   const std::size_t contraction = contraction_end(text, begin, true);
   if (contraction > begin) return contraction;
 
   const Character first = character_at(text, begin);
   if (first.is(kLetter)) return run_end(text, begin, kLetter);
-  if (first.is(kNumber)) return run_end(text, begin, kNumber, 3);
+  if (first.is(kNumber)) return run_end(text, begin, kNumber, digits_max);
   const std::size_t after = begin + first.length;
   if (!first.is_newline() && character_at(text, after).is(kLetter))
     return run_end(text, after, kLetter);
@@ -121,11 +137,7 @@ std::size_t llama3_end(std::string_view text, std::size_t begin) {
   const std::size_t word = text[begin] == ' ' ? begin + 1 : begin;
   if (character_at(text, word).is_other()) return newlines_end(text, other_run_end(text, word));
 
-  const std::size_t spaces =
-      run_end(text, begin, kSpace);  // \s*[\r\n]+ ends after the run's last newline.
-  const std::size_t newline = text.substr(begin, spaces - begin).find_last_of("\r\n");
-  if (newline != std::string_view::npos) return begin + newline + 1;
-  return spaces_end(text, begin);
+  return blanks_end(text, begin);
 }
 
 // Each digit alone; what lies between digits together.
@@ -137,12 +149,88 @@ std::size_t each_digit_end(std::string_view text, std::size_t begin) {
   return at;
 }
 
+// What a rule matches in some places only: where it does, and what lies between, each together.
+template <class Match>
+std::size_t matched_or_between(std::string_view text, std::size_t begin, const Match& match_end) {
+  const std::size_t matched = match_end(text, begin);
+  if (matched > begin) return matched;
+  std::size_t at = begin;
+  while (at < text.size() && match_end(text, at) == at) at += character_at(text, at).length;
+  return at;
+}
+
+std::size_t three_digits_match(std::string_view text, std::size_t begin) {
+  return run_end(text, begin, kNumber, 3);
+}
+
+std::size_t chinese_kana_match(std::string_view text, std::size_t begin) {
+  std::size_t at = begin;
+  for (Character c = character_at(text, at); c.exists(); c = character_at(text, at)) {
+    const bool chinese = c.code >= 0x4E00 && c.code <= 0x9FA5;
+    const bool kana = c.code >= 0x3040 && c.code <= 0x30FF;
+    if (!chinese && !kana) break;
+    at += c.length;
+  }
+  return at;
+}
+
+std::size_t deepseek_words_match(std::string_view text, std::size_t begin) {
+  const Character first = character_at(text, begin);
+  const std::size_t after = begin + first.length;
+  const bool ascii_mark = first.code < 128 && first.is(kPunctuation | kSymbol);
+  if (ascii_mark && after < text.size() &&
+      is_ascii_letter(static_cast<unsigned char>(text[after]))) {
+    std::size_t at = after;
+    while (at < text.size() && is_ascii_letter(static_cast<unsigned char>(text[at]))) ++at;
+    return at;
+  }
+  if (first.is(kLetter | kMark)) return run_end(text, begin, kLetter | kMark);
+  const bool may_lead = !first.is_newline() && !first.is(kPunctuation | kSymbol);
+  if (may_lead && character_at(text, after).is(kLetter | kMark))
+    return run_end(text, after, kLetter | kMark);
+  const std::size_t word = text[begin] == ' ' ? after : begin;
+  if (character_at(text, word).is(kPunctuation | kSymbol))
+    return newlines_end(text, run_end(text, word, kPunctuation | kSymbol));
+  return first.is(kSpace) ? blanks_end(text, begin) : begin;
+}
+
+std::size_t before_marked_space_end(std::string_view text, std::size_t begin) {
+  const std::size_t next = text.find(kMarkedSpace, begin + 1);
+  return next == std::string_view::npos ? text.size() : next;
+}
+
+constexpr std::string_view kLlama3Pattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr std::string_view kQwenPattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr std::string_view kGpt2Pattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+// Its newlines are the characters themselves.
+constexpr std::string_view kDeepseekPattern =
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}"
+    "\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+";
+
 }  // namespace
+
+std::optional<SplitRule> split_rule_of(std::string_view pattern) {
+  if (pattern == kLlama3Pattern) return SplitRule::llama3;
+  if (pattern == kQwenPattern) return SplitRule::qwen;
+  if (pattern == kGpt2Pattern) return SplitRule::gpt2;
+  if (pattern == R"(\p{N}{1,3})") return SplitRule::three_digits;
+  if (pattern == "[一-龥぀-ゟ゠-ヿ]+") return SplitRule::chinese_kana;
+  if (pattern == kDeepseekPattern) return SplitRule::deepseek_words;
+  return std::nullopt;
+}
 
 std::optional<std::vector<SplitRule>> split_rules_of(std::string_view gguf_name) {
   if (gguf_name == "smollm") return std::vector{SplitRule::each_digit, SplitRule::gpt2};
   if (gguf_name == "gpt-2") return std::vector{SplitRule::gpt2};
   if (gguf_name == "llama-bpe") return std::vector{SplitRule::llama3};
+  if (gguf_name == "qwen2") return std::vector{SplitRule::qwen};
+  if (gguf_name == "deepseek-r1-qwen") return std::vector{SplitRule::qwen};
+  if (gguf_name == "deepseek-v3") {
+    return std::vector{SplitRule::three_digits, SplitRule::chinese_kana, SplitRule::deepseek_words};
+  }
   return std::nullopt;
 }
 
@@ -151,7 +239,12 @@ std::size_t piece_end(SplitRule rule, std::string_view text, std::size_t begin) 
   switch (rule) {
     case SplitRule::each_digit: return each_digit_end(text, begin);
     case SplitRule::gpt2: return gpt2_end(text, begin);
-    case SplitRule::llama3: return llama3_end(text, begin);
+    case SplitRule::llama3: return llama3_end(text, begin, 3);
+    case SplitRule::qwen: return llama3_end(text, begin, 1);
+    case SplitRule::three_digits: return matched_or_between(text, begin, three_digits_match);
+    case SplitRule::chinese_kana: return matched_or_between(text, begin, chinese_kana_match);
+    case SplitRule::deepseek_words: return matched_or_between(text, begin, deepseek_words_match);
+    case SplitRule::before_marked_space: return before_marked_space_end(text, begin);
   }
   return text.size();
 }

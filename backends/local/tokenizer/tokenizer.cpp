@@ -1,12 +1,10 @@
 #include "backends/local/tokenizer/tokenizer.h"
 
 #include "backends/local/tokenizer/bpe.h"
-#include "backends/local/tokenizer/byte_alphabet.h"
+#include "backends/local/tokenizer/composed_form.h"
 #include "backends/local/tokenizer/whole_tokens.h"
 
-#include <array>
 #include <cassert>
-#include <optional>
 #include <unordered_map>
 
 namespace spillway::tokenizer {
@@ -17,10 +15,10 @@ using IdByText = std::unordered_map<std::string_view, TokenId>;
 // The bytes of all tokens, one after the other.
 class TokenBytes {
  public:
-  explicit TokenBytes(std::span<const std::string_view> tokens) {
+  TokenBytes(Writing writing, std::span<const std::string_view> tokens) {
     ends_.reserve(tokens.size());
     for (const std::string_view token : tokens) {
-      bytes_ += bytes_from_alphabet(token).value_or(std::string(token));
+      bytes_ += bytes_of_token(writing, token);
       ends_.push_back(bytes_.size());
     }
   }
@@ -55,30 +53,34 @@ Result<MergeTable> merge_table(const Vocabulary& vocabulary, const IdByText& ids
   return table;
 }
 
-std::array<TokenId, 256> byte_ids(const IdByText& ids) {
-  std::array<TokenId, 256> out;
-  for (unsigned byte = 0; byte < 256; ++byte) {
-    const auto found = ids.find(alphabet_character(static_cast<unsigned char>(byte)));
-    out[byte] = found == ids.end() ? -1 : found->second;
-  }
-  return out;
+Spelling spelling_of(const Vocabulary& vocabulary, const IdByText& ids) {
+  const auto id_of = [&](std::string_view text) {
+    const auto found = ids.find(text);
+    return found == ids.end() ? -1 : found->second;
+  };
+  if (vocabulary.writing == Writing::bytes) return Spelling::of_bytes(id_of);
+  return Spelling::of_characters(vocabulary.tokens, id_of, vocabulary.unknown);
 }
 
 }  // namespace
 
 struct Tokenizer::Tables {
   Tables(const Vocabulary& vocabulary, Bpe&& merges)
-      : bytes(vocabulary.tokens),
+      : bytes(vocabulary.writing, vocabulary.tokens),
         special(vocabulary.tokens.size()),
         pieces(vocabulary.tokens.size()),
         bpe(std::move(merges)),
-        split(vocabulary.split) {
+        split(vocabulary.split),
+        writing(vocabulary.writing),
+        leading_space(vocabulary.leading_space),
+        composes(vocabulary.composes),
+        drops_first_space(vocabulary.drops_first_space) {
     for (const TokenId id : vocabulary.special) {
       special[id] = true;
       whole.add(vocabulary.tokens[id], id, true);
     }
     for (const TokenId id : vocabulary.added) whole.add(vocabulary.tokens[id], id, false);
-    fill_pieces(vocabulary);
+    if (writing == Writing::bytes) fill_pieces(vocabulary);
   }
 
   // Most pieces of real text are one token: those that merging would yield are found by one lookup.
@@ -102,16 +104,16 @@ struct Tokenizer::Tables {
   PieceTable pieces;
   Bpe bpe;
   std::vector<SplitRule> split;
+  Writing writing;
+  LeadingSpace leading_space;
+  bool composes;
+  bool drops_first_space;
 };
 
-namespace {
-
 // One call of encode: where control text lies, and the ids so far.
-class Encoding {
+class Tokenizer::Encoding {
  public:
-  Encoding(const WholeTokens& whole, const PieceTable& pieces, const Bpe& bpe,
-           std::span<const SplitRule> split)
-      : whole_(whole), pieces_(pieces), bpe_(bpe), split_(split) {}
+  explicit Encoding(const Tables& tables) : tables_(tables) {}
 
   // A run of segments that are all control text or all plain; `end` counts from the text's start.
   struct Stretch {
@@ -123,55 +125,69 @@ class Encoding {
     ids_.reserve(text.size() / 3 + 4);
     std::size_t plain_begin = 0;
     std::size_t at = 0;
-    for (std::size_t s = 0; s < stretches.size() && !whole_.empty(); ++s) {
+    for (std::size_t s = 0; s < stretches.size() && !tables_.whole.empty(); ++s) {
       while (at < stretches[s].end) {
         const std::size_t control_bytes = stretches[s].control ? stretches[s].end - at : 0;
-        const WholeTokens::Match match = whole_.may_start_with(text[at])
-                                             ? whole_.at(text.substr(at), control_bytes)
+        const WholeTokens::Match match = tables_.whole.may_start_with(text[at])
+                                             ? tables_.whole.at(text.substr(at), control_bytes)
                                              : WholeTokens::Match{};
         if (match.id < 0) {
           ++at;
           continue;
         }
-        split(text.substr(plain_begin, at - plain_begin), 0);
+        stretch(text.substr(plain_begin, at - plain_begin));
         ids_.push_back(match.id);
         at += match.length;
         plain_begin = at;
       }
     }
-    split(text.substr(plain_begin), 0);
+    stretch(text.substr(plain_begin));
     return std::move(ids_);
   }
 
  private:
+  // What lies between two whole tokens.
+  void stretch(std::string_view text) {
+    if (text.empty()) return;
+    std::string composed;
+    if (tables_.composes && needs_composing(text)) {
+      composed = composed_form(text);
+      text = composed;
+    }
+    if (tables_.writing == Writing::bytes) return split(text, 0);
+    const bool spaced = text.front() == ' ' || text.starts_with(kMarkedSpace);
+    const LeadingSpace rule = tables_.leading_space;
+    const bool adds = rule == LeadingSpace::each ||
+                      (rule == LeadingSpace::each_unless && !spaced) ||
+                      (rule == LeadingSpace::first_unless && !spaced && ids_.empty());
+    const std::string marked =
+        (adds ? std::string(kMarkedSpace) : std::string()) + with_marked_spaces(text);
+    split(marked, 0);
+  }
+
   void split(std::string_view text, std::size_t rule) {
     if (text.empty()) return;
-    if (rule == split_.size()) return encode_piece(text);
+    if (rule == tables_.split.size()) return encode_piece(text);
     for (std::size_t at = 0; at < text.size();) {
-      const std::size_t end = piece_end(split_[rule], text, at);
+      const std::size_t end = piece_end(tables_.split[rule], text, at);
       split(text.substr(at, end - at), rule + 1);
       at = end;
     }
   }
 
   void encode_piece(std::string_view piece) {
-    const TokenId id = pieces_.find(piece);
+    const TokenId id = tables_.pieces.find(piece);
     if (id >= 0) {
       ids_.push_back(id);
     } else {
-      bpe_.encode(piece, scratch_, ids_);
+      tables_.bpe.encode(piece, scratch_, ids_);
     }
   }
 
-  const WholeTokens& whole_;
-  const PieceTable& pieces_;
-  const Bpe& bpe_;
-  std::span<const SplitRule> split_;
+  const Tables& tables_;
   Bpe::Scratch scratch_;
   std::vector<TokenId> ids_;
 };
-
-}  // namespace
 
 Result<Tokenizer> Tokenizer::make(const Vocabulary& vocabulary) {
   IdByText ids;
@@ -188,8 +204,8 @@ Result<Tokenizer> Tokenizer::make(const Vocabulary& vocabulary) {
   }
   auto merges = merge_table(vocabulary, ids);
   if (!merges) return merges.error();
-  return Tokenizer(
-      std::make_unique<const Tables>(vocabulary, Bpe(byte_ids(ids), std::move(*merges))));
+  return Tokenizer(std::make_unique<const Tables>(
+      vocabulary, Bpe(spelling_of(vocabulary, ids), std::move(*merges))));
 }
 
 Tokenizer::Tokenizer(std::unique_ptr<const Tables> tables) : tables_(std::move(tables)) {}
@@ -221,8 +237,7 @@ std::vector<TokenId> Tokenizer::encode(std::span<const Segment> segments) const 
       stretches.push_back({end, segment.control});
   }
   const std::string_view text = segments.size() == 1 ? segments[0].text : joined;
-  Encoding encoding(tables_->whole, tables_->pieces, tables_->bpe, tables_->split);
-  return encoding.run(text, stretches);
+  return Encoding(*tables_).run(text, stretches);
 }
 
 int Tokenizer::size() const { return tables_->bytes.size(); }
@@ -236,5 +251,7 @@ bool Tokenizer::is_special(TokenId id) const {
   assert(id >= 0 && id < size());
   return tables_->special[id];
 }
+
+bool Tokenizer::drops_first_space() const { return tables_->drops_first_space; }
 
 }  // namespace spillway::tokenizer

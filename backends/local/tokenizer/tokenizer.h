@@ -1,9 +1,9 @@
-// Byte-level BPE: text to token ids, exactly as the Hugging Face `tokenizers` library does it.
+// BPE: text to token ids, exactly as the Hugging Face `tokenizers` library does it.
 //
 // Immutable once made, so any thread may encode; HTTP workers do, never the engine's thread. Owns
 // its tables. The order of work is that library's: special tokens are cut out first, the rest is
-// split by the pre-tokenizer's pattern, each piece's bytes become the byte-level alphabet, and
-// merges apply in order of rank, leftmost first.
+// normalised and split by the pre-tokenizer's pattern, each piece is spelt (spelling.h), and merges
+// apply in order of rank, leftmost first.
 //
 // Input marking: what a user writes must never become a control token. Callers say for each stretch
 // of text whether it is control text (a template's own words) or plain; special tokens are
@@ -14,6 +14,7 @@
 
 #include "backends/contract/error.h"
 #include "backends/local/tokenizer/pre_tokenizer.h"
+#include "backends/local/tokenizer/spelling.h"
 
 #include <cstdint>
 #include <memory>
@@ -27,14 +28,27 @@ namespace spillway::tokenizer {
 
 using TokenId = std::int32_t;
 
+// Where text gets a space in front that nobody wrote.
+enum class LeadingSpace {
+  none,
+  each,          // Every stretch between whole tokens.
+  each_unless,   // Such a stretch, unless it begins with one.
+  first_unless,  // The first, if no token is before it.
+};
+
 // What a model file says about its tokenizer. Ids are positions in `tokens`.
 struct Vocabulary {
-  std::vector<std::string_view> tokens;  // In the byte-level alphabet, specials literally.
+  std::vector<std::string_view> tokens;  // As their writing has them, specials literally.
   std::vector<std::pair<std::string_view, std::string_view>> merges;  // Best first.
   std::vector<TokenId> special;  // Control tokens: cut out whole, in control text only.
   std::vector<TokenId> added;    // Ordinary words that are cut out whole wherever they are.
   std::vector<SplitRule> split;  // Applied one after the other.
-  bool ignore_merges = false;    // A piece that is a token needs no merges (Llama 3).
+  Writing writing = Writing::bytes;
+  LeadingSpace leading_space = LeadingSpace::none;  // Of characters.
+  TokenId unknown = -1;                             // Of characters.
+  bool composes = false;           // Text is put into Unicode's composed form (NFC) first.
+  bool drops_first_space = false;  // Decoding does not show the one that encoding put in front.
+  bool ignore_merges = false;      // A piece that is a token needs no merges (Llama 3).
 };
 
 struct Segment {
@@ -65,9 +79,11 @@ class Tokenizer {
   // The bytes a token stands for (not always whole UTF-8). Requires: 0 <= id < size().
   std::string_view bytes_of(TokenId id) const;
   bool is_special(TokenId id) const;
+  bool drops_first_space() const;
 
  private:
   struct Tables;
+  class Encoding;
   explicit Tokenizer(std::unique_ptr<const Tables> tables);
 
   std::unique_ptr<const Tables> tables_;

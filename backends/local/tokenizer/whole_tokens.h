@@ -1,13 +1,16 @@
 // Finds the tokens that are cut out of text whole, before anything else is done to it: special
 // tokens and added words.
 //
-// Immutable once filled; any thread. Owns copies of the tokens' texts.
+// Immutable once filled; any thread. Owns copies of the tokens' texts. Gemma has thousands that
+// begin alike: a look takes as many lookups as there are lengths, whatever their number.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace spillway::tokenizer {
@@ -19,25 +22,25 @@ class WholeTokens {
     std::size_t length = 0;
   };
 
-  // `control_only`: never found in plain text.
+  // `control_only`: never found in plain text. The first of two with the same text counts.
   void add(std::string_view text, std::int32_t id, bool control_only);
 
   // The longest token at the start of `text`. One that is control_only must end within the first
   // `control_bytes`.
   Match at(std::string_view text, std::size_t control_bytes) const;
 
-  bool may_start_with(char c) const { return !by_first_[static_cast<unsigned char>(c)].empty(); }
-  bool empty() const { return empty_; }
+  bool may_start_with(char c) const { return !lengths_[static_cast<unsigned char>(c)].empty(); }
+  bool empty() const { return tokens_.empty(); }
 
  private:
-  struct Entry {
-    std::string text;
+  struct Token {
     std::int32_t id;
     bool control_only;
   };
 
-  std::array<std::vector<Entry>, 256> by_first_;  // Longest first.
-  bool empty_ = true;
+  std::array<std::vector<std::size_t>, 256> lengths_;  // By the first byte, longest first.
+  std::deque<std::string> texts_;
+  std::unordered_map<std::string_view, Token> tokens_;
 };
 
 }  // namespace spillway::tokenizer

@@ -1,0 +1,60 @@
+#include "backends/local/text_parts_internal.h"
+#include "backends/local/tokenizer/gguf_vocabulary.h"
+
+#include <utility>
+
+namespace spillway::local {
+namespace {
+
+using loader::Metadata;
+using tokenizer::TokenId;
+
+// The id under a key, or nothing if the file does not name one.
+Result<std::optional<TokenId>> token_id(const Metadata& metadata, const std::string& key,
+                                        int size) {
+  if (!metadata.contains(key)) return std::optional<TokenId>();
+  const auto id = metadata.integer(key);
+  if (!id) return id.error();
+  if (*id < 0 || *id >= size) {
+    return Error{Errc::internal, key + " is " + std::to_string(*id) + ", which is no token"};
+  }
+  return std::optional(static_cast<TokenId>(*id));
+}
+
+Result<std::vector<TokenId>> stop_tokens_of(const Metadata& metadata, int size) {
+  std::vector<TokenId> ids;
+  for (const char* name : {"eos", "eot", "eom"}) {  // End of text, of turn, of message.
+    const auto id = token_id(metadata, std::string("tokenizer.ggml.") + name + "_token_id", size);
+    if (!id) return id.error();
+    if (*id) ids.push_back(**id);
+  }
+  if (ids.empty()) return Error{Errc::internal, "tokenizer.ggml.eos_token_id is missing"};
+  return ids;
+}
+
+}  // namespace
+
+Result<TextParts> text_of_metadata(const Metadata& metadata) {
+  auto tokens = tokenizer::tokenizer_from(metadata);
+  if (!tokens) return tokens.error();
+  const int size = tokens->size();
+
+  auto stops = stop_tokens_of(metadata, size);
+  if (!stops) return stops.error();
+  const auto begin = token_id(metadata, "tokenizer.ggml.bos_token_id", size);
+  if (!begin) return begin.error();
+  const auto end = token_id(metadata, "tokenizer.ggml.eos_token_id", size);
+  if (!end) return end.error();
+  const auto adds_begin = metadata.flag("tokenizer.ggml.add_bos_token", false);
+  if (!adds_begin) return adds_begin.error();
+
+  const auto source = metadata.text("tokenizer.chat_template");
+  if (!source) return source.error();
+  templates::SpecialWords words;
+  if (*begin) words.bos_token = tokens->bytes_of(**begin);
+  if (*end) words.eos_token = tokens->bytes_of(**end);
+  return TextParts{std::move(*tokens), std::string(*source), std::move(words), std::move(*stops),
+                   *adds_begin ? *begin : std::nullopt};
+}
+
+}  // namespace spillway::local

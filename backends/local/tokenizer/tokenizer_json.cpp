@@ -1,0 +1,256 @@
+#include "backends/local/tokenizer/tokenizer_json.h"
+
+#include "backends/local/loader/json_internal.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace spillway::tokenizer {
+namespace {
+
+using loader::at_or_null;
+using loader::Json;
+
+constexpr std::int64_t kIdsMax = 1 << 22;
+
+Error wrong(const std::string& what) { return Error{Errc::internal, "tokenizer.json: " + what}; }
+
+std::string_view text_at(const Json& object, std::string_view key) {
+  const Json& value = at_or_null(object, key);
+  return value.is_string() ? std::string_view(value.get_ref<const std::string&>())
+                           : std::string_view();
+}
+
+bool is_set(const Json& object, std::string_view key) { return at_or_null(object, key) == true; }
+
+// The parts of a Sequence, or the one part itself; none of null.
+std::vector<const Json*> parts_of(const Json& part, std::string_view list) {
+  if (part.is_null()) return {};
+  if (text_at(part, "type") != "Sequence") return {&part};
+  std::vector<const Json*> parts;
+  for (const Json& one : at_or_null(part, list)) parts.push_back(&one);
+  return parts;
+}
+
+std::string_view pattern_of(const Json& part) {
+  const Json& pattern = at_or_null(part, "pattern");
+  const std::string_view regex = text_at(pattern, "Regex");
+  return regex.empty() ? text_at(pattern, "String") : regex;
+}
+
+std::string shown(const Json& part) {
+  return part.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 200);
+}
+
+class JsonReader {
+ public:
+  explicit JsonReader(const Json& json) : json_(json), model_(at_or_null(json, "model")) {}
+
+  Result<JsonTokenizer> read() {
+    for (const auto step :
+         {&JsonReader::read_model, &JsonReader::read_words, &JsonReader::read_added,
+          &JsonReader::read_merges, &JsonReader::read_normalizer, &JsonReader::read_split,
+          &JsonReader::read_decoder}) {
+      const auto done = (this->*step)();
+      if (!done) return done.error();
+    }
+    auto tokenizer = Tokenizer::make(vocabulary_);
+    if (!tokenizer) return tokenizer.error();
+    return JsonTokenizer{std::move(*tokenizer), begin_token()};
+  }
+
+ private:
+  Result<void> read_model() {
+    const std::string_view type = text_at(model_, "type");
+    if (!type.empty() && type != "BPE")
+      return wrong("model.type " + std::string(type) + " is not supported: BPE is");
+    for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"}) {
+      const Json& value = at_or_null(model_, key);
+      if (!value.is_null() && value != "" && value != 0.0)
+        return wrong("model." + std::string(key) + " is not supported");
+    }
+    vocabulary_.ignore_merges = is_set(model_, "ignore_merges");
+    if (is_set(model_, "byte_fallback")) vocabulary_.writing = Writing::characters;
+    return {};
+  }
+
+  Result<void> read_words() {
+    const Json& words = at_or_null(model_, "vocab");
+    if (!words.is_object() || words.empty()) return wrong("model.vocab is missing");
+    for (const auto& [text, id] : words.items()) {
+      const auto put_in = put(text, id);
+      if (!put_in) return put_in;
+    }
+    const std::string_view unknown = text_at(model_, "unk_token");
+    const auto found = unknown.empty() ? words.end() : words.find(unknown);
+    if (found != words.end()) vocabulary_.unknown = found->get<TokenId>();
+    return {};
+  }
+
+  // Nothing but a word's own text may stand under its id.
+  Result<void> put(std::string_view text, const Json& id) {
+    if (!id.is_number_integer() || id < 0 || id >= kIdsMax)
+      return wrong("\"" + std::string(text.substr(0, 64)) + "\" has the id " +
+                   id.dump().substr(0, 32) + ", not a whole number below " +
+                   std::to_string(kIdsMax));
+    const auto index = id.get<std::size_t>();
+    auto& tokens = vocabulary_.tokens;
+    if (index >= tokens.size()) tokens.resize(index + 1);
+    if (!tokens[index].empty() && tokens[index] != text)
+      return wrong("id " + std::to_string(index) + " is \"" +
+                   std::string(tokens[index].substr(0, 64)) + "\" and \"" +
+                   std::string(text.substr(0, 64)) + "\"");
+    tokens[index] = text;
+    return {};
+  }
+
+  Result<void> read_added() {
+    for (const Json& added : at_or_null(json_, "added_tokens")) {
+      const Json& content = at_or_null(added, "content");
+      if (!content.is_string()) return wrong("added_tokens: one has no content");
+      const auto& text = content.get_ref<const std::string&>();
+      for (const char* key : {"single_word", "lstrip", "rstrip"}) {
+        if (is_set(added, key))
+          return wrong("added token " + text.substr(0, 64) + ": " + key + " is not supported");
+      }
+      const auto put_in = put(text, at_or_null(added, "id"));
+      if (!put_in) return put_in;
+      auto& list = is_set(added, "special") ? vocabulary_.special : vocabulary_.added;
+      list.push_back(at_or_null(added, "id").get<TokenId>());
+    }
+    return {};
+  }
+
+  Result<void> read_merges() {
+    const Json& merges = at_or_null(model_, "merges");
+    if (!merges.is_array()) return wrong("model.merges is missing");
+    vocabulary_.merges.reserve(merges.size());
+    for (const Json& merge : merges) {
+      if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
+        vocabulary_.merges.emplace_back(merge[0].get_ref<const std::string&>(),
+                                        merge[1].get_ref<const std::string&>());
+        continue;
+      }
+      const std::string_view both =
+          merge.is_string() ? std::string_view(merge.get_ref<const std::string&>()) : "";
+      const std::size_t space = both.find(' ');  // No token that is merged has one.
+      if (space == std::string_view::npos)
+        return wrong("model.merges has " + shown(merge) + ", not two tokens");
+      vocabulary_.merges.emplace_back(both.substr(0, space), both.substr(space + 1));
+    }
+    return {};
+  }
+
+  Result<void> read_normalizer() {
+    const bool characters = vocabulary_.writing == Writing::characters;
+    for (const Json* part : parts_of(at_or_null(json_, "normalizer"), "normalizers")) {
+      const std::string_view type = text_at(*part, "type");
+      const bool marks_spaces = type == "Replace" && pattern_of(*part) == " " &&
+                                text_at(*part, "content") == kMarkedSpace;
+      if (type == "NFC" && !characters) {
+        vocabulary_.composes = true;
+      } else if (type == "Prepend" && text_at(*part, "prepend") == kMarkedSpace && characters) {
+        vocabulary_.leading_space = LeadingSpace::each;
+      } else if (!marks_spaces || !characters) {
+        return wrong("this normalizer is not supported: " + shown(*part));
+      }
+      marks_spaces_ = marks_spaces_ || marks_spaces;
+    }
+    return {};
+  }
+
+  Result<void> read_split() {
+    for (const Json* part : parts_of(at_or_null(json_, "pre_tokenizer"), "pretokenizers")) {
+      const std::string_view type = text_at(*part, "type");
+      const bool known = type == "Split"       ? read_pattern(*part)
+                         : type == "ByteLevel" ? read_byte_level(*part)
+                         : type == "Metaspace" ? read_metaspace(*part)
+                         : type == "Digits"    ? read_digits(*part)
+                                               : false;
+      if (!known) return wrong("this pre_tokenizer is not supported: " + shown(*part));
+    }
+    const bool characters = vocabulary_.writing == Writing::characters;
+    if (characters && !marks_spaces_)
+      return wrong("byte_fallback without ▁ for spaces is not supported");
+    if (!characters && !byte_level_)
+      return wrong("a model without ByteLevel or byte_fallback is not supported");
+    return {};
+  }
+
+  bool read_pattern(const Json& part) {
+    if (is_set(part, "invert")) return false;
+    const std::string_view pattern = pattern_of(part);
+    if (marks_spaces_ && pattern == " ") return true;  // There are none left by then.
+    if (text_at(part, "behavior") != "Isolated") return false;
+    const auto rule = split_rule_of(pattern);
+    if (rule) vocabulary_.split.push_back(*rule);
+    return rule.has_value();
+  }
+
+  bool read_byte_level(const Json& part) {
+    if (is_set(part, "add_prefix_space") || vocabulary_.writing != Writing::bytes) return false;
+    if (!at_or_null(part, "use_regex").is_boolean() || is_set(part, "use_regex"))
+      vocabulary_.split.push_back(SplitRule::gpt2);
+    byte_level_ = true;
+    return true;
+  }
+
+  bool read_metaspace(const Json& part) {
+    if (vocabulary_.writing != Writing::characters || text_at(part, "replacement") != kMarkedSpace)
+      return false;
+    const std::string_view scheme = text_at(part, "prepend_scheme");
+    if (scheme == "first") vocabulary_.leading_space = LeadingSpace::first_unless;
+    if (scheme == "always") vocabulary_.leading_space = LeadingSpace::each_unless;
+    if (at_or_null(part, "split") != false)
+      vocabulary_.split.push_back(SplitRule::before_marked_space);
+    marks_spaces_ = true;
+    return scheme == "first" || scheme == "always" || scheme == "never";
+  }
+
+  bool read_digits(const Json& part) {
+    vocabulary_.split.push_back(SplitRule::each_digit);
+    return is_set(part, "individual_digits");
+  }
+
+  Result<void> read_decoder() {
+    for (const Json* part : parts_of(at_or_null(json_, "decoder"), "decoders")) {
+      const std::string_view type = text_at(*part, "type");
+      const bool strips = type == "Strip" && text_at(*part, "content") == " " &&
+                          at_or_null(*part, "start") == 1 && at_or_null(*part, "stop") == 0;
+      const bool never = type == "Metaspace" && text_at(*part, "prepend_scheme") != "never";
+      vocabulary_.drops_first_space = vocabulary_.drops_first_space || strips || never;
+      if (type == "Strip" && !strips)
+        return wrong("this decoder is not supported: " + shown(*part));
+    }
+    return {};
+  }
+
+  // TemplateProcessing's first piece, where that is a token.
+  std::string begin_token() const {
+    for (const Json* part : parts_of(at_or_null(json_, "post_processor"), "processors")) {
+      const Json& single = at_or_null(*part, "single");
+      if (text_at(*part, "type") != "TemplateProcessing" || !single.is_array() || single.empty())
+        continue;
+      return std::string(text_at(at_or_null(single[0], "SpecialToken"), "id"));
+    }
+    return {};
+  }
+
+  const Json& json_;
+  const Json& model_;
+  bool marks_spaces_ = false;
+  bool byte_level_ = false;
+  Vocabulary vocabulary_;
+};
+
+}  // namespace
+
+Result<JsonTokenizer> tokenizer_from_json(std::string_view text) {
+  const auto json = loader::parse_json(text, "tokenizer.json");
+  if (!json) return json.error();
+  return JsonReader(*json).read();
+}
+
+}  // namespace spillway::tokenizer

@@ -1,0 +1,92 @@
+// Usage: encode_lines TOKENIZER_JSON < LINES. Each line is a text as a JSON string; the answer to
+// it is a line of JSON: its ids, and the text that they decode to. With --time, how long reading
+// the file takes, and encoding the 512 tokens of the first line.
+#include "backends/local/tokenizer/detokenizer.h"
+#include "backends/local/tokenizer/tokenizer_json.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace spillway::tokenizer {
+namespace {
+
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+std::string decoded(const Tokenizer& tokenizer, std::span<const TokenId> ids) {
+  Detokenizer stream(tokenizer, SpecialTokens::show);
+  std::string text;
+  for (const TokenId id : ids) text += stream.push(id);
+  return text + stream.finish();
+}
+
+// Streamed text is at every step what decoding that far gives.
+bool streams_alike(const Tokenizer& tokenizer, std::span<const TokenId> ids) {
+  Detokenizer stream(tokenizer, SpecialTokens::show);
+  std::string text;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    text += stream.push(ids[i]);
+    Detokenizer ended = stream;
+    if (text + ended.finish() != decoded(tokenizer, ids.first(i + 1))) return false;
+  }
+  return true;
+}
+
+void print_time(const Tokenizer& tokenizer, const std::string& text) {
+  std::vector<double> times;
+  for (int i = 0; i < 50; ++i) {
+    const auto begin = Clock::now();
+    const auto ids = tokenizer.encode(text);
+    times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
+    if (ids.empty()) return;
+  }
+  std::ranges::sort(times);
+  std::printf("{\"tokens\": %zu, \"milliseconds\": %.4f}\n", tokenizer.encode(text).size(),
+              times[times.size() / 2]);
+}
+
+int run(const std::string& path, bool timed) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  const auto begin = Clock::now();
+  const auto read = tokenizer_from_json(text.str());
+  if (!read) {
+    std::cerr << read.error().message << '\n';
+    return 1;
+  }
+  const std::chrono::duration<double> taken = Clock::now() - begin;
+  std::cerr << "read in " << taken.count() << " s\n";
+  const Tokenizer& tokenizer = read->tokenizer;
+  for (std::string line; std::getline(std::cin, line);) {
+    const std::string given = json::parse(line).get<std::string>();
+    if (timed) {
+      print_time(tokenizer, given);
+      continue;
+    }
+    const auto ids = tokenizer.encode_control(given);
+    if (!streams_alike(tokenizer, ids)) {
+      std::cerr << "streamed text differs from the whole: " << line << '\n';
+      return 1;
+    }
+    std::cout << json{{"ids", ids}, {"text", decoded(tokenizer, ids)}}.dump() << '\n';
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace spillway::tokenizer
+
+int main(int count, char** arguments) {
+  const bool timed = count == 3 && std::string(arguments[2]) == "--time";
+  if (count != 2 && !timed) return 2;
+  return spillway::tokenizer::run(arguments[1], timed);
+}
