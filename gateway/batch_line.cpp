@@ -1,6 +1,7 @@
 #include "gateway/batch_line.h"
 
 #include "config/digest.h"
+#include "gateway/wall_clock.h"
 
 #include <algorithm>
 #include <charconv>
@@ -35,6 +36,7 @@ http::Request request_of(const batch::Batch& batch, const batch::LineRef& line,
   raw.body = batch::body_of(text);
   raw.peer = "batch";
   raw.arrived = SteadyClock::now();
+  raw.arrived_at = unix_seconds();
   raw.headers.push_back({"x-client-request-id", batch.id});
   raw.headers.push_back({"x-spillway-deadline-ms", std::to_string(terms.deadline.count())});
   if (!terms.request_class.empty())

@@ -4,7 +4,6 @@
 #include "gateway/responses/response_object.h"
 #include "gateway/responses/stored.h"
 #include "gateway/running_response.h"
-#include "gateway/wall_clock.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -59,7 +58,7 @@ Result<responses::Page> page_of(const http::Request& raw) {
 }
 
 wire::Call call_of(const http::Request& raw, const Visitor& visitor) {
-  return {raw.id, visitor.tenant, unix_seconds(), raw.body};
+  return {raw.id, visitor.tenant, raw.arrived_at, raw.body};
 }
 
 void ask_to_stop(Background& background, const std::shared_ptr<RunningResponse>& running) {

@@ -7,6 +7,7 @@
 #include "gateway/responses/events.h"
 #include "gateway/responses/last_turn.h"
 #include "gateway/responses/turn_message.h"
+#include "gateway/wall_clock.h"
 
 #include <boost/asio/this_coro.hpp>
 
@@ -75,6 +76,7 @@ Async<void> take_turn(const http::Request& raw, std::string message, const http:
   turn.id = http::next_request_id();
   turn.method = "POST";
   turn.arrived = SteadyClock::now();
+  turn.arrived_at = unix_seconds();
   turn.web_socket = nullptr;
   turn.body = std::move(*body);
   TurnWriter out(socket);

@@ -7,6 +7,7 @@
 
 #include "backends/contract/deadline.h"
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,7 @@ struct Request {
   WebSocket* web_socket = nullptr;  // Where the client asks to go on with one.
   std::string peer;                 // "127.0.0.1:50412"
   TimePoint arrived{};  // Head and body were read; of the former, where the body is `incoming`.
+  std::int64_t arrived_at = 0;  // The same in Unix seconds: for what is stored and told.
 
   // The first header of that name (given in lower case), or an empty view.
   std::string_view header(std::string_view name) const;

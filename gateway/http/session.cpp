@@ -3,6 +3,7 @@
 #include "gateway/http/gzip.h"
 #include "gateway/http/request_id.h"
 #include "gateway/http/session_socket.h"
+#include "gateway/wall_clock.h"
 
 #include <boost/asio/this_coro.hpp>
 
@@ -52,6 +53,7 @@ net::awaitable<bool> Session::serve_one() {
   request.id = next_request_id();
   request.peer = peer_;
   request.arrived = SteadyClock::now();
+  request.arrived_at = unix_seconds();
   co_return co_await answer(std::move(request));
 }
 

@@ -8,6 +8,7 @@ import pytest
 
 import configs
 from processes import KEY, wait_until
+from upstream import Upstream, chat
 
 ASK = "one two three four five"
 
@@ -43,6 +44,18 @@ def test_it_is_polled_until_it_has_ended(responses):
     assert done.id == made.id and done.created_at == made.created_at
     follow_up = responses.create(model="openmodel", input="on", max_output_tokens=16, previous_response_id=made.id)
     assert follow_up.usage.input_tokens > 20
+
+
+def test_it_was_created_once_however_late_it_begins(start_upstream, start_gateway, client_of, tmp_path):
+    def late(handler):
+        time.sleep(1.1)  # The clock shows another second.
+        Upstream.say(handler, chat())
+
+    settings = configs.gateway({"openmodel": configs.provider(start_upstream(lambda asked: late).base_url, "openmodel")})
+    settings["server"]["state"] = str(tmp_path / "state")
+    client = client_of(start_gateway(settings)).responses
+    made = client.create(model="openmodel", input=ASK, max_output_tokens=20, background=True)
+    assert ended(client, made).created_at == made.created_at
 
 
 def test_it_survives_its_client(house, slow, responses):

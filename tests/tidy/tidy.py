@@ -46,7 +46,7 @@ WALLS = {
     "backends/isolated/": [CONTRACT, "backends/local/", "config/"],
     "backends/cloud/": [CONTRACT, "config/"],
     "backends/simulated/": [CONTRACT, "config/"],
-    "gateway/http/": [CONTRACT, "config/"],
+    "gateway/http/": [CONTRACT, "config/", "gateway/wall_clock.h"],
     "gateway/store/": [CONTRACT],
     "gateway/wire/": [CONTRACT, "config/"],
     "gateway/stored/": [CONTRACT, "gateway/store/", "gateway/wire/"],
