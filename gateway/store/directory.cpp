@@ -1,6 +1,7 @@
 #include "gateway/store/directory.h"
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
@@ -15,6 +16,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::string_view kTemporaryPrefix = "spillway-";
+constexpr const char* kTemporaryLock = "temporary";  // Tells such a directory from all others.
+constexpr const char* kLock = "lock";
+constexpr std::chrono::minutes kLeftAfter{1};
+
 Error failure(const std::string& path, const std::string& why) {
   return Error{Errc::internal, "server.state: " + path + ": " + why, "", std::nullopt};
 }
@@ -28,9 +34,36 @@ Result<void> make_private(const std::string& path) {
   return {};
 }
 
+// A file that its process holds locked as long as it lives; -1: it cannot be, with errno.
+int lock_file(const std::string& path, int flags) {
+  const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC | flags, S_IRUSR | S_IWUSR);
+  if (file < 0 || flock(file, LOCK_EX | LOCK_NB) == 0) return file;
+  ::close(file);
+  errno = EWOULDBLOCK;
+  return -1;
+}
+
+// What gateways that were killed have left of temporary directories. A younger one may be about to
+// be locked.
+void remove_left(const fs::path& base) {
+  std::error_code error;
+  const auto now = fs::file_time_type::clock::now();
+  for (fs::directory_iterator at(base, error), end; !error && at != end; at.increment(error)) {
+    if (!at->path().filename().string().starts_with(kTemporaryPrefix)) continue;
+    const std::string mark = at->path() / kTemporaryLock;
+    std::error_code gone;
+    if (now - fs::last_write_time(mark, gone) < kLeftAfter || gone) continue;
+    const int lock = lock_file(mark, 0);
+    if (lock < 0) continue;
+    fs::remove_all(at->path(), gone);
+    ::close(lock);
+  }
+}
+
 Result<std::string> make_temporary() {
   const fs::path base = fs::temp_directory_path();
-  std::string path = (base / "spillway-XXXXXX").string();
+  remove_left(base);
+  std::string path = (base / (std::string(kTemporaryPrefix) + "XXXXXX")).string();
   if (mkdtemp(path.data()) == nullptr) return failure(path, std::strerror(errno));
   return path;
 }
@@ -38,25 +71,26 @@ Result<std::string> make_temporary() {
 }  // namespace
 
 Result<Directory> Directory::open(const std::string& path) {
-  if (path.empty()) {
-    auto made = make_temporary();
-    if (!made) return made.error();
-    return Directory(std::move(*made), true);
+  const bool temporary = path.empty();
+  std::string made = path;
+  if (temporary) {
+    auto given = make_temporary();
+    if (!given) return given.error();
+    made = std::move(*given);
+  } else if (auto given = make_private(path); !given) {
+    return given.error();
   }
-  auto made = make_private(path);
-  if (!made) return made.error();
-  Directory directory(path, false);
+  Directory directory(std::move(made), temporary);
   auto locked = directory.lock();
   if (!locked) return locked.error();
   return directory;
 }
 
 Result<void> Directory::lock() {
-  lock_ = ::open(file("lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
-  if (lock_ < 0) return failure(path_, std::string("cannot be written: ") + std::strerror(errno));
-  if (flock(lock_, LOCK_EX | LOCK_NB) != 0)
-    return failure(path_, "another gateway uses it; give each its own");
-  return {};
+  lock_ = lock_file(file(temporary_ ? kTemporaryLock : kLock), O_CREAT);
+  if (lock_ >= 0) return {};
+  if (errno == EWOULDBLOCK) return failure(path_, "another gateway uses it; give each its own");
+  return failure(path_, std::string("cannot be written: ") + std::strerror(errno));
 }
 
 Result<std::string> Directory::folder(std::string_view name) const {
@@ -83,9 +117,9 @@ Directory& Directory::operator=(Directory&& other) noexcept {
 Directory::~Directory() { close(); }
 
 void Directory::close() {
-  if (lock_ >= 0) ::close(lock_);
   std::error_code ignored;
   if (temporary_) fs::remove_all(path_, ignored);
+  if (lock_ >= 0) ::close(lock_);
 }
 
 }  // namespace spillway::store

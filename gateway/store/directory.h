@@ -2,7 +2,8 @@
 //
 // Made at start and kept until the end; any thread may ask for paths. With a path from
 // `server.state` the directory is created (mode 0700) and locked, so that a second gateway cannot
-// write the same ledger; without one it is a temporary directory that goes with the process.
+// write the same ledger; without one it is a temporary directory that goes with the process, or, if
+// that was killed, when the next gateway without a path is started.
 #pragma once
 
 #include "backends/contract/error.h"

@@ -106,6 +106,34 @@ TEST_F(Store, TemporaryDirectoryGoesWithItsOwner) {
   EXPECT_FALSE(fs::exists(path));
 }
 
+TEST_F(Store, WhatAKilledOwnerLeftGoesWhenTheNextOneComes) {
+  const std::string base = scratch_.file("tmp");
+  const auto make = [&](const char* name, const char* mark, bool old) {
+    const fs::path folder = fs::path(base) / name;
+    fs::create_directories(folder);
+    std::ofstream(folder / "ledger.sqlite") << "x";
+    std::ofstream(folder / mark) << "";
+    const auto age = std::chrono::seconds(old ? 61 : 0);
+    fs::last_write_time(folder / mark, fs::file_time_type::clock::now() - age);
+    return folder;
+  };
+  const fs::path left = make("spillway-aaaaaa", "temporary", true);
+  const fs::path young = make("spillway-bbbbbb", "temporary", false);
+  const fs::path state = make("spillway-cccccc", "lock", true);
+  const fs::path other = make("elsewhere", "temporary", true);
+  ASSERT_EQ(setenv("TMPDIR", base.c_str(), 1), 0);
+  const auto alive = Directory::open("");
+  ASSERT_TRUE(alive.has_value());
+  fs::last_write_time(alive->file("temporary"),
+                      fs::file_time_type::clock::now() - std::chrono::seconds(61));
+  const auto next = Directory::open("");
+  unsetenv("TMPDIR");
+  EXPECT_TRUE(next.has_value());
+  EXPECT_FALSE(fs::exists(left));
+  for (const fs::path& kept : {young, state, other, fs::path(alive->path())})
+    EXPECT_TRUE(fs::exists(kept)) << kept;
+}
+
 TEST_F(Store, RefusesAFile) {
   std::ofstream(scratch_.file("state")) << "x";
   EXPECT_FALSE(Directory::open(scratch_.file("state")).has_value());
