@@ -30,7 +30,10 @@ void read_logprobs(Fields& request, Need& needs) {
 void read_modalities(Fields& request, Need& needs) {
   const Json* modalities = request.array("modalities", 8);
   for (std::size_t i = 0; modalities != nullptr && i < modalities->size(); ++i) {
-    if ((*modalities)[i] == "audio") needs |= Need::audio;
+    const Json& one = (*modalities)[i];
+    if (one == "audio") needs |= Need::audio;
+    if (one != "audio" && one != "text")
+      request.fail(Fields::element_name("modalities", i), "must be 'text' or 'audio'");
   }
 }
 
@@ -40,8 +43,7 @@ void read_needs(Fields& request, ChatRequest& chat, std::optional<Error>& error)
   if (chat.choices > 1) chat.needs |= Need::choices;
   read_logprobs(request, chat.needs);
   read_modalities(request, chat.needs);
-  const Json* bias = request.object("logit_bias");
-  if (bias != nullptr && !bias->empty()) chat.needs |= Need::logit_bias;
+  if (read_logit_bias(request)) chat.needs |= Need::logit_bias;
 }
 
 // Fields that no code here acts on are still checked, so that a request fails the same way on every
@@ -49,6 +51,7 @@ void read_needs(Fields& request, ChatRequest& chat, std::optional<Error>& error)
 void check_the_rest(Fields& request) {
   request.metadata();
   request.one_of("reasoning_effort", {"none", "minimal", "low", "medium", "high", "xhigh", "max"});
+  request.one_of("verbosity", {"low", "medium", "high"});
   request.string("user");
   request.string("prompt_cache_key");
   request.string("safety_identifier", kIdentifierMax);

@@ -69,8 +69,7 @@ void read_needs(Fields& request, ChatRequest& chat, std::optional<Error>& error)
   if (chat.choices > 1 || best_of > 1) chat.needs |= Need::choices;
   if (request.integer("logprobs", 0, kLogprobsMax)) chat.needs |= Need::logprobs;
   if (!request.string("suffix").value_or("").empty()) chat.needs |= Need::infill;
-  const Json* bias = request.object("logit_bias");
-  if (bias != nullptr && !bias->empty()) chat.needs |= Need::logit_bias;
+  if (read_logit_bias(request)) chat.needs |= Need::logit_bias;
   read_stream_options(request, chat, error);
 }
 

@@ -76,6 +76,18 @@ Sampling read_sampling(Fields& request) {
   return sampling;
 }
 
+bool read_logit_bias(Fields& request) {
+  const Json* bias = request.object("logit_bias");
+  if (bias == nullptr) return false;
+  for (const auto& [token, by] : bias->items()) {
+    const bool is_token = !token.empty() && token.find_first_not_of("0123456789") == token.npos;
+    if (!is_token) request.fail("logit_bias", "must name tokens by their ids");
+    const bool in_range = by.is_number() && by.get<double>() >= -100 && by.get<double>() <= 100;
+    if (!in_range) request.fail("logit_bias." + token, "must be a number from -100 to 100");
+  }
+  return !bias->empty();
+}
+
 void read_beyond(Fields& request, ChatRequest& chat) {
   for (const FieldNeed& one : kFieldNeeds) {
     const Json* value = request.any(one.field);

@@ -10,6 +10,9 @@ namespace spillway::openai {
 
 Sampling read_sampling(wire::Fields& request);
 
+// Whether `logit_bias` changes anything: an object of token ids and numbers from -100 to 100.
+bool read_logit_bias(wire::Fields& request);
+
 // The fields that not everybody knows, and so what a target must be able to do. Requires:
 // chat.sampling has been read.
 void read_beyond(wire::Fields& request, ChatRequest& chat);
