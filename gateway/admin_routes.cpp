@@ -130,6 +130,10 @@ void add_usage_routes(admin::UsageAnswers& usage, const std::string& admin_key,
   };
   add("/v1/organization/usage/completions",
       [&usage](const http::Request& request) { return usage.completions(request.query); });
+  add("/v1/organization/usage/embeddings",
+      [&usage](const http::Request& request) { return usage.embeddings(request.query); });
+  add("/v1/organization/usage/moderations",
+      [&usage](const http::Request& request) { return usage.moderations(request.query); });
   add("/v1/organization/costs",
       [&usage](const http::Request& request) { return usage.costs(request.query); });
   add("/audit", [&usage](const http::Request&) { return usage.audit(); });

@@ -29,6 +29,17 @@ constexpr std::string_view kSums =
     "sum(requests), sum(estimated), sum(prompt), sum(cached), sum(completion), sum(reasoning), "
     "sum(amount), sum(CASE local WHEN 1 THEN amount ELSE 0 END), sum(avoided)";
 
+std::string_view condition_of(Asked asked) {
+  switch (asked) {
+    case Asked::all: return "";
+    case Asked::answers:
+      return " AND endpoint NOT IN ('/v1/embeddings', '/v1/moderations', '/v1/rerank')";
+    case Asked::embeddings: return " AND endpoint = '/v1/embeddings'";
+    case Asked::moderations: return " AND endpoint = '/v1/moderations'";
+  }
+  return "";
+}
+
 const Column& column_of(Dimension dimension) {
   return kColumns[static_cast<std::size_t>(dimension)];
 }
@@ -49,12 +60,10 @@ Result<std::vector<UsageRow>> usage(BookReader& book, const UsageQuestion& quest
   for (const Dimension dimension : question.by)
     columns += std::string(column_of(dimension).sql) + ", ";
   std::string sql = "SELECT " + columns + std::string(kSums) +
-                    " FROM usage WHERE hour >= $1 AND hour < $2 HAVING count(*) > 0";
-  if (!question.by.empty()) {
-    columns.resize(columns.size() - 2);
-    sql = "SELECT " + columns + ", " + std::string(kSums) +
-          " FROM usage WHERE hour >= $1 AND hour < $2 GROUP BY " + columns + " ORDER BY " + columns;
-  }
+                    " FROM usage WHERE hour >= $1 AND hour < $2" +
+                    std::string(condition_of(question.of));
+  columns.resize(columns.size() - (columns.empty() ? 0 : 2));
+  sql += columns.empty() ? " HAVING count(*) > 0" : " GROUP BY " + columns + " ORDER BY " + columns;
   auto asked = book.ask(sql, {question.from, question.until});
   if (!asked) return asked.error();
   std::vector<UsageRow> rows;

@@ -33,10 +33,14 @@ enum class Dimension {
 std::string_view name_of(Dimension dimension);
 std::optional<Dimension> dimension_of(std::string_view name);
 
+// Of which endpoints.
+enum class Asked { all, answers, embeddings, moderations };
+
 struct UsageQuestion {
   std::int64_t from = 0;
   std::int64_t until = 0;  // Not included.
   std::vector<Dimension> by;
+  Asked of = Asked::all;
 };
 
 struct UsageRow {

@@ -136,20 +136,35 @@ double in_usd(account::NanoUsd amount) { return static_cast<double>(amount) / 1e
 
 using ResultOf = ordered_json (*)(const UsageRow& row);
 
-ordered_json usage_result(const UsageRow& row) {
-  return {{"object", "organization.usage.completions.result"},
-          {"input_tokens", row.prompt_tokens},
-          {"output_tokens", row.completion_tokens},
-          {"input_cached_tokens", row.cached_tokens},
-          {"input_audio_tokens", 0},
-          {"output_audio_tokens", 0},
-          {"num_model_requests", row.requests},
-          {"project_id", nullptr},
-          {"user_id", nullptr},
-          {"api_key_id", nullptr},
-          {"model", nullptr},
-          {"batch", nullptr},
-          {"service_tier", nullptr}};
+// What the results of all kinds of usage end with.
+ordered_json with_whose(ordered_json result, const UsageRow& row) {
+  result["num_model_requests"] = row.requests;
+  for (const char* name : {"project_id", "user_id", "api_key_id", "model"}) result[name] = nullptr;
+  return result;
+}
+
+ordered_json completions_result(const UsageRow& row) {
+  ordered_json result = with_whose({{"object", "organization.usage.completions.result"},
+                                    {"input_tokens", row.prompt_tokens},
+                                    {"output_tokens", row.completion_tokens},
+                                    {"input_cached_tokens", row.cached_tokens},
+                                    {"input_audio_tokens", 0},
+                                    {"output_audio_tokens", 0}},
+                                   row);
+  result["batch"] = result["service_tier"] = nullptr;
+  return result;
+}
+
+ordered_json embeddings_result(const UsageRow& row) {
+  return with_whose(
+      {{"object", "organization.usage.embeddings.result"}, {"input_tokens", row.prompt_tokens}},
+      row);
+}
+
+ordered_json moderations_result(const UsageRow& row) {
+  return with_whose(
+      {{"object", "organization.usage.moderations.result"}, {"input_tokens", row.prompt_tokens}},
+      row);
 }
 
 ordered_json cost_result(const UsageRow& row) {
@@ -161,9 +176,10 @@ ordered_json cost_result(const UsageRow& row) {
           {"avoided", {{"value", in_usd(row.avoided)}, {"currency", "usd"}}}};
 }
 
-Result<Answer> page_of(account::BookReader& book, const Asked& asked, ResultOf result_of) {
+Result<Answer> page_of(account::BookReader& book, const Asked& asked, account::Asked of,
+                       ResultOf result_of) {
   const std::int64_t end = std::min(asked.until, asked.from + asked.limit * asked.width);
-  account::UsageQuestion question{asked.from, end, asked.by};
+  account::UsageQuestion question{asked.from, end, asked.by, of};
   question.by.insert(question.by.begin(), asked.width == 1 ? Dimension::hour : Dimension::day);
   auto rows = account::usage(book, question);
   if (!rows) return rows.error();
@@ -191,22 +207,31 @@ Result<Answer> page_of(account::BookReader& book, const Asked& asked, ResultOf r
                                           : ordered_json(nullptr)}});
 }
 
-Answer page(account::BookReader& book, const Result<Asked>& asked, ResultOf result_of) {
+Answer page(account::BookReader& book, const Result<Asked>& asked, account::Asked of,
+            ResultOf result_of) {
   if (!asked) return refusal(asked.error());
-  auto made = page_of(book, *asked, result_of);
+  auto made = page_of(book, *asked, of, result_of);
   return made ? std::move(*made) : refusal(made.error());
 }
 
 }  // namespace
 
 Answer UsageAnswers::completions(std::string_view query) {
-  return page(*book_, asked_of(query), usage_result);
+  return page(*book_, asked_of(query), account::Asked::answers, completions_result);
+}
+
+Answer UsageAnswers::embeddings(std::string_view query) {
+  return page(*book_, asked_of(query), account::Asked::embeddings, embeddings_result);
+}
+
+Answer UsageAnswers::moderations(std::string_view query) {
+  return page(*book_, asked_of(query), account::Asked::moderations, moderations_result);
 }
 
 Answer UsageAnswers::costs(std::string_view query) {
   auto asked = asked_of(query);
   if (asked && asked->width != kHoursPerDay) asked = wrong("bucket_width: costs come by 1d");
-  return page(*book_, asked, cost_result);
+  return page(*book_, asked, account::Asked::all, cost_result);
 }
 
 Answer UsageAnswers::audit() {

@@ -19,6 +19,8 @@ class UsageAnswers {
   // (1h or 1d), group_by (project_id, api_key_id, model; and our tenant, class, target), limit,
   // page. Costs come by the day.
   Answer completions(std::string_view query);
+  Answer embeddings(std::string_view query);
+  Answer moderations(std::string_view query);
   Answer costs(std::string_view query);
 
   Answer audit();

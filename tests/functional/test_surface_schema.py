@@ -1,5 +1,6 @@
 """Every answer of the API against OpenAI's own schemas (tests/data/openapi): whole ones, chunks, lists, errors."""
 import json
+import time
 
 import jsonschema
 import pytest
@@ -207,10 +208,18 @@ def results(gateway, batch, count):
 
 def test_usage_and_costs(gateway):
     told(gateway, "POST", "/chat/completions", "CreateChatCompletionResponse", {"model": "up", "messages": HELLO})
-    for page in ("usage/completions", "costs"):
-        status, text = get(f"{gateway.admin}/v1/organization/{page}?start_time=0&limit=31")
-        assert status == 200, text
-        expect("UsageResponse", json.loads(text))
+    ask(gateway, "POST", "/embeddings", {"model": "up", "input": "Hi"})
+    ask(gateway, "POST", "/moderations", {"model": "up", "input": "Hi"})
+    today = int(time.time()) // 86_400 * 86_400
+    for page in ("usage/completions", "usage/embeddings", "usage/moderations", "costs"):
+        def counted():
+            status, text = get(f"{gateway.admin}/v1/organization/{page}?start_time={today}")
+            assert status == 200, text
+            expect("UsageResponse", json.loads(text))
+            return [result for bucket in json.loads(text)["data"] for result in bucket["results"]]
+        [result] = wait_until(counted, what="its usage")
+        assert page == "costs" or (result["num_model_requests"] == 1 and result["object"] ==
+                                   f"organization.{page.replace('/', '.')}.result")
 
 
 @pytest.mark.parametrize("method, path, body, status", [
