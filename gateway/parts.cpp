@@ -67,7 +67,8 @@ void settle(Part& part) {
 
 int tokens_of(const std::vector<Part>& parts) {
   std::int64_t tokens = 0;
-  for (const Part& part : parts) tokens += part.usage.prompt_tokens + part.usage.completion_tokens;
+  for (const Part& part : parts)
+    tokens += part.usage.prompt_tokens + part.usage.completion_tokens - part.supposed_tokens;
   return static_cast<int>(std::min<std::int64_t>(tokens, kTokensMax));
 }
 

@@ -28,6 +28,7 @@ struct Part {
   int pieces_told = 0;
   int tokens = 0;           // Of pieces that say how many they are.
   int repeated_tokens = 0;  // What it said again that the client had already.
+  int supposed_tokens = 0;  // Of `usage`, what nobody counted: a hard budget reckons with the most.
   bool broken = false;      // It ended before its time.
   bool lost = false;        // The client got nothing of it.
   bool estimated = false;   // Settled by what passed, not by what it told.
@@ -48,7 +49,7 @@ int tokens_passed(const Part& part);
 // last time, is booked by what passed, a token a piece or four bytes a token, whichever is more.
 void settle(Part& part);
 
-// What all of them read and wrote, once all are settled.
+// What all of them are known to have read and written, once all are settled.
 int tokens_of(const std::vector<Part>& parts);
 
 // What the client got, once all are settled.

@@ -160,8 +160,10 @@ bool Tab::may_go_on(const Part& part) const {
 
 void Tab::suppose(bool streamed, Part& part) const {
   if (!hard_) return;
+  const int counted = part.usage.prompt_tokens;
   part.usage.prompt_tokens = prompt_tokens_;
   if (!streamed) part.usage.completion_tokens = affordable_.value_or(0);
+  part.supposed_tokens = part.usage.completion_tokens + std::max(0, prompt_tokens_ - counted);
 }
 
 std::string Tab::warning() { return account_ ? account_->warning(payer_) : std::string(); }

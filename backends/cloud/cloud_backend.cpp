@@ -30,6 +30,7 @@ std::shared_ptr<Upstream> upstream_of(const config::ProviderTarget& target) {
                       target.continues};
   upstream->ca_file = target.ca_file;
   upstream->timeouts = target.timeouts;
+  upstream->ttft = target.measured.ttft_p50;
   upstream->tokens_per_second = target.measured.tokens_per_second;
   upstream->concurrency_max = target.concurrency_max;
   upstream->idle.push_back(Transfer::make_handle(*upstream));  // What fails here fails at start-up.

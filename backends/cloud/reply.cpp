@@ -137,8 +137,8 @@ void Reply::fail(std::string_view cause) {
   if (!settled_) settle(unavailable(teller_, cause));
 }
 
-void Reply::broke(std::string_view cause) {
-  if (!answering()) bridge_->at_work(false);
+void Reply::broke(std::string_view cause, bool may_have_begun) {
+  if (!answering() && !may_have_begun) bridge_->at_work(false);
   fail(cause);
 }
 

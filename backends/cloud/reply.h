@@ -37,8 +37,9 @@ class Reply {
 
   // The request goes out: from now on the provider may bill it, unless it refuses it.
   void sent() { bridge_->at_work(true); }
-  // The connection broke. Where nothing has been answered by then, nothing was begun.
-  void broke(std::string_view cause);
+  // The connection broke. Where nothing has been answered by then, nothing was begun, unless it had
+  // the request for so long that it `may_have_begun`.
+  void broke(std::string_view cause, bool may_have_begun);
 
   bool settled() const { return settled_; }
   bool answering() const { return head_.status() != 0; }

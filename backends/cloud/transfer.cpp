@@ -80,7 +80,9 @@ void Transfer::heard(TimePoint now) {
 }
 
 int Transfer::on_request(void* self, char*, char*, int, int) {
-  static_cast<Transfer*>(self)->reply_.sent();
+  auto& transfer = *static_cast<Transfer*>(self);
+  transfer.sent_at_ = SteadyClock::now();
+  transfer.reply_.sent();
   return CURL_PREREQFUNC_OK;
 }
 
@@ -139,10 +141,11 @@ void Transfer::expire(TimePoint now) {
 
 void Transfer::complete(int code) {
   if (code == CURLE_OK) return reply_.end();
-  if (code == CURLE_OPERATION_TIMEDOUT) {
-    return reply_.fail(within("no connection", plan_.upstream->timeouts.connect));
-  }
-  reply_.broke(cause_of(static_cast<CURLcode>(code), reply_.answering()));
+  // It may have been sent on a kept connection that the provider had closed: nobody had it.
+  if (code == CURLE_OPERATION_TIMEDOUT)
+    return reply_.broke(within("no connection", plan_.upstream->timeouts.connect), false);
+  const bool had_it_long = sent_at_ && SteadyClock::now() - *sent_at_ >= plan_.upstream->ttft;
+  reply_.broke(cause_of(static_cast<CURLcode>(code), reply_.answering()), had_it_long);
 }
 
 }  // namespace spillway::cloud

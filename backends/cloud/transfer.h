@@ -75,6 +75,7 @@ class Transfer {
   std::unique_ptr<Easy> easy_;
   TimePoint* earliest_due_ = nullptr;
   TimePoint started_{};
+  std::optional<TimePoint> sent_at_;  // On the connection in use.
   TimePoint heard_at_{};  // Of the last piece, or of the last time that reading went on.
   bool paused_ = false;
 };

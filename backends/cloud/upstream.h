@@ -10,6 +10,7 @@
 #include "config/settings.h"
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +25,7 @@ struct Upstream {
   Manner manner;
   std::string ca_file;  // Empty: the system's certificates only.
   config::ProviderTimeouts timeouts;
+  std::chrono::milliseconds ttft{};  // What its first token usually takes.
   double tokens_per_second = 0.0;
   int concurrency_max = 0;
 

@@ -15,10 +15,11 @@ PROMPT = "word " * 4000
 PRICE = 2_000  # Nano-USD a token, both ways.
 
 
-def house(start_gateway, tmp_path, urls, budget=None, **timeouts):
+def house(start_gateway, tmp_path, urls, budget=None, limits=None, **timeouts):
     targets = {name: configs.provider(url, name, **timeouts) for name, url in urls.items()}
-    more = {"tenants": {"test": {"budget": budget}}} if budget else {}
-    config = configs.gateway(targets, classes={"all": {"spill": "always"}}, default_class="all", **more)
+    tenant = {name: value for name, value in (("budget", budget), ("limits", limits)) if value}
+    more = {"tenants": {"test": tenant}} if tenant else {}
+    config = configs.gateway(targets, classes={"all": {"spill": "always"}}, default_class="all", limits={"attempts_max": 2}, **more)
     config["server"]["state"] = str(tmp_path / "state")
     return start_gateway(config)
 
@@ -81,6 +82,46 @@ def test_who_refuses_or_cannot_be_reached_bills_nothing(start_upstream, start_ga
             model="auto", messages=[{"role": "user", "content": PROMPT}], max_tokens=5)
     time.sleep(0.2)
     assert not book(tmp_path)
+
+
+def breaks_off(after):
+    """It reads the request, works on it for so long, and its connection breaks without a word."""
+    def say(handler):
+        time.sleep(after)
+        handler.close_connection = True
+    return lambda asked: say
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("budget", [None, {"month": "100usd", "hard": True}], ids=["free", "hard"])
+def test_who_breaks_off_before_the_head_is_paid_if_it_had_time_to_begin(
+        start_upstream, start_gateway, client_of, tmp_path, stream, budget):
+    soon, late = start_upstream(breaks_off(0)), start_upstream(breaks_off(0.8))
+    gateway = house(start_gateway, tmp_path, {"soon": soon.base_url, "late": late.base_url}, budget=budget)
+    with pytest.raises(openai.APIStatusError):
+        client_of(gateway, max_retries=0).chat.completions.create(
+            model="auto", stream=stream, messages=[{"role": "user", "content": PROMPT}], max_tokens=50)
+    assert soon.asked and late.asked
+    (target, prompt, completion, amount, estimated), = wait_until(lambda: book(tmp_path), what="the entry")
+    assert target == "late" and amount == (prompt + completion) * PRICE and estimated and len(late.asked) == 1
+    if budget:
+        assert prompt > len(PROMPT) and completion == (0 if stream else 50)
+    else:
+        assert 4000 < prompt < 6000 and completion == 0
+
+
+def test_what_a_hard_budget_supposes_takes_no_tokens_of_the_limit(start_upstream, start_gateway, client_of, tmp_path):
+    upstream = start_upstream(breaks_off(0.8))
+    gateway = house(start_gateway, tmp_path, {"cloud": upstream.base_url}, budget={"month": "100usd", "hard": True},
+                    limits={"tokens_per_minute": 100_000})
+    with pytest.raises(openai.APIStatusError) as error:
+        client_of(gateway, max_retries=0).chat.completions.create(
+            model="auto", messages=[{"role": "user", "content": PROMPT}], max_tokens=50)
+    assert error.value.status_code == 502
+    with pytest.raises(openai.APIStatusError) as error:
+        client_of(gateway, max_retries=0).chat.completions.create(
+            model="auto", messages=[{"role": "user", "content": "word"}], max_tokens=50)
+    assert 100_000 - int(error.value.response.headers["x-ratelimit-remaining-tokens"]) < 12_000 < len(PROMPT)
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
