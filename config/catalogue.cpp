@@ -11,7 +11,8 @@ namespace spillway::config {
 namespace {
 
 constexpr std::size_t kFileBytesMax = 1 << 20;
-constexpr std::string_view kTaken[] = {"price_per_million", "price_per_request", "measured"};
+constexpr std::string_view kTaken[] = {"architecture", "batch_discount", "measured",
+                                       "price_per_million", "price_per_request"};
 constexpr std::string_view kDates[] = {"since", "until"};
 
 bool is_date(std::string_view text) {
@@ -97,8 +98,8 @@ class Adding {
       const bool known = dated || std::count(std::begin(kTaken), std::end(kTaken), entry.key) > 0;
       if (!known)
         problem(name + "." + entry.key,
-                "is no such key; valid here: price_per_million, "
-                "price_per_request, measured, since, until");
+                "is no such key; valid here: architecture, batch_discount, measured, "
+                "price_per_million, price_per_request, since, until");
       if (dated && !is_date(entry.value.text))
         problem(name + "." + entry.key, "must be a day such as 2026-11-26");
     }

@@ -99,6 +99,9 @@ class CrossCheck {
       warn(path + ".timeouts.first_token",
            "gives up before measured.ttft_p99, " + show(provider.measured.ttft_p99));
     }
+    if (provider.price.batch_discount > 0.0 && provider.dialect == "anthropic") {
+      warn(path + ".batch_discount", "is never earned: dialect anthropic has no cheaper tier");
+    }
     if (provider.breaker.failures_min > provider.breaker.window) {
       warn(path + ".breaker.failures_min", "is more than `window`: the breaker never opens");
     }
@@ -148,6 +151,7 @@ class CrossCheck {
              "there is no local target: every request of this class will be refused");
       }
     } else {
+      check_architectures(one, path);
       for (const ProviderTarget& provider : settings_.providers) {
         if (one.uses(provider.name)) check_provider_keeps(one.sla, provider, path + ".sla");
       }
@@ -160,6 +164,16 @@ class CrossCheck {
                                         show(*one.sla.per_token) +
                                         " even alone, by its step_prior");
     }
+  }
+
+  void check_architectures(const RequestClass& one, const std::string& path) {
+    const auto& providers = settings_.providers;
+    const bool some =
+        std::any_of(providers.begin(), providers.end(), [&](const ProviderTarget& provider) {
+          return one.uses(provider.name) && one.takes_architecture(provider.architecture);
+        });
+    if (!some && !providers.empty() && !one.architectures.empty())
+      warn(path + ".architectures", "none of the class's providers says that it has one of these");
   }
 
   void check_provider_keeps(const Sla& sla, const ProviderTarget& provider,

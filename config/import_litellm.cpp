@@ -48,6 +48,22 @@ constexpr std::pair<std::string_view, std::string_view> kModes[] = {
     {"rerank", "rerank"},
 };
 
+struct PriceName {
+  std::string_view theirs;
+  std::string_view ours;
+  bool needed = false;
+};
+
+constexpr PriceName kPrices[] = {
+    {"input_cost_per_token", "input", true},
+    {"output_cost_per_token", "output", true},
+    {"cache_read_input_token_cost", "cached_input"},
+    {"cache_creation_input_token_cost", "cache_write"},
+    {"cache_creation_input_token_cost_above_1hr", "cache_write_1h"},
+    {"input_cost_per_audio_token", "audio_input"},
+    {"output_cost_per_audio_token", "audio_output"},
+};
+
 const Address* address_of(std::string_view provider) {
   for (const Address& address : kAddresses) {
     if (address.provider == provider) return &address;
@@ -164,17 +180,15 @@ class Importing {
   }
 
   std::string price_of(const Node& model, const Node& params, const std::string& name) {
-    const auto input = per_million(either(model, params, "input_cost_per_token"));
-    const auto output = per_million(either(model, params, "output_cost_per_token"));
-    const auto cached = per_million(either(model, params, "cache_read_input_token_cost"));
-    const auto written = per_million(either(model, params, "cache_creation_input_token_cost"));
-    if (!input || !output) {
+    std::string prices;
+    for (const PriceName& one : kPrices) {
+      const auto price = per_million(either(model, params, one.theirs));
+      if (price) prices += (prices.empty() ? "" : ", ") + std::string(one.ours) + ": " + *price;
+      if (price || !one.needed) continue;
       note(name + ": its price is not in the file; an unknown price is refused, so look it up");
       return "    # price_per_million: {input: usd, output: usd}\n";
     }
-    return "    price_per_million: {input: " + *input + ", output: " + *output +
-           (cached ? ", cached_input: " + *cached : "") +
-           (written ? ", cache_write: " + *written : "") + "}\n";
+    return "    price_per_million: {" + prices + "}\n";
   }
 
   static std::string limits_of(const Node& model, const Node& params) {

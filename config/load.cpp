@@ -114,6 +114,11 @@ class Loading {
     if (!given("cached_input"))
       per_million.cached_input_per_million = per_million.input_per_million;
     if (!given("cache_write")) per_million.cache_write_per_million = per_million.input_per_million;
+    if (!given("cache_write_1h"))
+      per_million.cache_write_1h_per_million = per_million.cache_write_per_million;
+    if (!given("audio_input")) per_million.audio_input_per_million = per_million.input_per_million;
+    if (!given("audio_output"))
+      per_million.audio_output_per_million = per_million.output_per_million;
   }
 
   // A block by names of models, which may hold more than other names do.

@@ -4,6 +4,18 @@
 namespace spillway::config {
 namespace {
 
+// A limit of 0 was not given.
+template <auto Member, auto... Deeper>
+auto limit() {
+  using Owner = decltype(owner_of(Member));
+  return Field<Owner>{
+      [](const Owner& owner) {
+        const int most = reach<Member, Deeper...>(owner);
+        return most == 0 ? Value() : to_value(most);
+      },
+      [](Owner& owner, const Value& value) { assign(reach<Member, Deeper...>(owner), value); }};
+}
+
 constexpr double kRequestsMax = 100'000'000;
 constexpr double kTokensMax = 2'000'000'000;
 constexpr double kConcurrencyMax = 1'000'000;
@@ -53,22 +65,22 @@ const std::vector<Row<Key>> kKeyRows = {
      field<&Key::scopes>()},
     {{.key = "limits.requests_per_minute",
       .kind = Kind::count,
-      .range = {0, kRequestsMax},
+      .range = {1, kRequestsMax},
       .fallback_sentence = "no limit",
       .sentence = "What this key may ask; more get 429 and are told when."},
-     field<&Key::limits, &Limits::requests_per_minute>()},
+     limit<&Key::limits, &Limits::requests_per_minute>()},
     {{.key = "limits.tokens_per_minute",
       .kind = Kind::count,
-      .range = {0, kTokensMax},
+      .range = {1, kTokensMax},
       .fallback_sentence = "no limit",
       .sentence = "The same for prompt and completion tokens."},
-     field<&Key::limits, &Limits::tokens_per_minute>()},
+     limit<&Key::limits, &Limits::tokens_per_minute>()},
     {{.key = "limits.concurrency",
       .kind = Kind::count,
-      .range = {0, kConcurrencyMax},
+      .range = {1, kConcurrencyMax},
       .fallback_sentence = "no limit",
       .sentence = "Its requests that may be answered at once."},
-     field<&Key::limits, &Limits::concurrency>()},
+     limit<&Key::limits, &Limits::concurrency>()},
     {{.key = "budget.day",
       .kind = Kind::money,
       .fallback_sentence = "no limit",
@@ -93,22 +105,22 @@ const std::vector<Row<Key>> kKeyRows = {
 const std::vector<Row<Tenant>> kTenantRows = {
     {{.key = "limits.requests_per_minute",
       .kind = Kind::count,
-      .range = {0, kRequestsMax},
+      .range = {1, kRequestsMax},
       .fallback_sentence = "no limit",
       .sentence = "What its keys together may ask; more get 429 and are told when."},
-     field<&Tenant::limits, &Limits::requests_per_minute>()},
+     limit<&Tenant::limits, &Limits::requests_per_minute>()},
     {{.key = "limits.tokens_per_minute",
       .kind = Kind::count,
-      .range = {0, kTokensMax},
+      .range = {1, kTokensMax},
       .fallback_sentence = "no limit",
       .sentence = "The same for prompt and completion tokens."},
-     field<&Tenant::limits, &Limits::tokens_per_minute>()},
+     limit<&Tenant::limits, &Limits::tokens_per_minute>()},
     {{.key = "limits.concurrency",
       .kind = Kind::count,
-      .range = {0, kConcurrencyMax},
+      .range = {1, kConcurrencyMax},
       .fallback_sentence = "no limit",
       .sentence = "Its keys' requests that may be answered at once."},
-     field<&Tenant::limits, &Limits::concurrency>()},
+     limit<&Tenant::limits, &Limits::concurrency>()},
     {{.key = "budget.day",
       .kind = Kind::money,
       .fallback_sentence = "no limit",
@@ -133,22 +145,22 @@ const std::vector<Row<Tenant>> kTenantRows = {
 const std::vector<Row<ModelLimits>> kModelLimitRows = {
     {{.key = "requests_per_minute",
       .kind = Kind::count,
-      .range = {0, kRequestsMax},
+      .range = {1, kRequestsMax},
       .fallback_sentence = "no limit",
       .sentence = "Requests for it in a minute; more get 429 and are told when."},
-     field<&ModelLimits::limits, &Limits::requests_per_minute>()},
+     limit<&ModelLimits::limits, &Limits::requests_per_minute>()},
     {{.key = "tokens_per_minute",
       .kind = Kind::count,
-      .range = {0, kTokensMax},
+      .range = {1, kTokensMax},
       .fallback_sentence = "no limit",
       .sentence = "The same for prompt and completion tokens."},
-     field<&ModelLimits::limits, &Limits::tokens_per_minute>()},
+     limit<&ModelLimits::limits, &Limits::tokens_per_minute>()},
     {{.key = "concurrency",
       .kind = Kind::count,
-      .range = {0, kConcurrencyMax},
+      .range = {1, kConcurrencyMax},
       .fallback_sentence = "no limit",
       .sentence = "Requests for it that may be answered at once."},
-     field<&ModelLimits::limits, &Limits::concurrency>()},
+     limit<&ModelLimits::limits, &Limits::concurrency>()},
 };
 
 }  // namespace

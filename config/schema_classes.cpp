@@ -104,6 +104,13 @@ const std::vector<Row<RequestClass>> kClassRows = {
       .fallback_sentence = "no limit",
       .sentence = "Providers at which a request is expected to cost more are not asked."},
      field<&RequestClass::price_max>()},
+    {{.key = "architectures",
+      .kind = Kind::names,
+      .fallback_sentence = "any",
+      .sentence =
+          "Providers whose `architecture` is none of these, or not said, are not asked: for "
+          "work that has to come from one family of models, wherever it is served."},
+     field<&RequestClass::architectures>()},
 };
 
 const std::vector<Row<ClassMatch>> kMatchRows = {

@@ -8,6 +8,8 @@ constexpr double kPriceMost = 1e13;  // 10,000 usd: sums of millions of answers 
 constexpr double kMillisecond = 1e6;
 constexpr double kSecond = 1e9;
 constexpr double kHour = 3600e9;
+constexpr double kDay = 24 * kHour;
+constexpr double kYear = 365 * kDay;
 constexpr std::int64_t kNanosecondsPerMicrosecond = 1'000;
 
 // `kind` tells a local target from a provider before any other row is read; it has no field.
@@ -22,6 +24,12 @@ Row<Owner> kind_row() {
 
 const std::vector<Row<LocalTarget>> kLocalRows = {
     kind_row<LocalTarget>(),
+    {{.key = "architecture",
+      .kind = Kind::text,
+      .fallback_sentence = "not said",
+      .reload = Reload::restart,
+      .sentence = "Of its model, as `architectures` of classes names it: qwen2."},
+     field<&LocalTarget::architecture>()},
     {{.key = "executor",
       .kind = Kind::word,
       .words = {"torch", "cuda", "synthetic"},
@@ -187,8 +195,36 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
     {{.key = "cost_per_hour",
       .kind = Kind::money,
       .range = {0, kPriceMost},
-      .sentence = "Hardware, power and care; for reports, it does not steer."},
+      .sentence =
+          "Rent, care, or all that it costs; for budgets and reports, it does not steer. What "
+          "`node` says comes to it."},
      field<&LocalTarget::cost_per_hour>()},
+    {{.key = "node.price",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .sentence = "Of the hardware, written off over node.lifetime."},
+     field<&LocalTarget::node, &Machine::price>()},
+    {{.key = "node.lifetime",
+      .kind = Kind::duration,
+      .range = {kDay, 20 * kYear},
+      .sentence = "How long the hardware is used."},
+     field<&LocalTarget::node, &Machine::lifetime>()},
+    {{.key = "node.watts",
+      .kind = Kind::decimal,
+      .range = {0, 1e6},
+      .sentence = "Power that it draws at full work."},
+     field<&LocalTarget::node, &Machine::watts>()},
+    {{.key = "node.idle_watts",
+      .kind = Kind::decimal,
+      .range = {0, 1e6},
+      .sentence =
+          "Power that it draws with nothing to do: `spillway report` counts idle hours at it."},
+     field<&LocalTarget::node, &Machine::idle_watts>()},
+    {{.key = "node.per_kwh",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .sentence = "What a kilowatt-hour costs."},
+     field<&LocalTarget::node, &Machine::per_kwh>()},
 };
 
 const std::vector<Row<ProviderTarget>> kProviderRows = {
@@ -217,6 +253,14 @@ const std::vector<Row<ProviderTarget>> kProviderRows = {
       .sentence = "The model names that clients ask for; `name: name at the provider` where "
                   "they differ."},
      field<&ProviderTarget::serves>()},
+    {{.key = "architecture",
+      .kind = Kind::text,
+      .fallback_sentence = "not said",
+      .sentence =
+          "Of its models, as `architectures` of classes names it: qwen2. An answer that broke "
+          "off is not gone on with by another architecture than began it, where both are "
+          "said."},
+     field<&ProviderTarget::architecture>()},
     {{.key = "price_per_million.input",
       .kind = Kind::money,
       .range = {0, kPriceMost},
@@ -240,8 +284,37 @@ const std::vector<Row<ProviderTarget>> kProviderRows = {
       .range = {0, kPriceMost},
       .fallback_sentence = "price_per_million.input",
       .sentence = "For a million prompt tokens that the provider put into its cache. Anthropic "
-                  "asks 1.25 times the input's price, or twice for an hour."},
+                  "asks 1.25 times the input's price."},
      field<&ProviderTarget::price, &Price::cache_write_per_million>()},
+    {{.key = "price_per_million.cache_write_1h",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .fallback_sentence = "price_per_million.cache_write",
+      .sentence =
+          "The same, where it is kept for an hour: Anthropic asks twice the input's price."},
+     field<&ProviderTarget::price, &Price::cache_write_1h_per_million>()},
+    {{.key = "price_per_million.audio_input",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .fallback_sentence = "price_per_million.input",
+      .sentence = "For a million prompt tokens that are sound."},
+     field<&ProviderTarget::price, &Price::audio_input_per_million>()},
+    {{.key = "price_per_million.audio_output",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .fallback_sentence = "price_per_million.output",
+      .sentence = "For a million completion tokens that are sound."},
+     field<&ProviderTarget::price, &Price::audio_output_per_million>()},
+    {{.key = "batch_discount",
+      .kind = Kind::decimal,
+      .range = {0, 1},
+      .fallback_sentence = "it has no cheaper tier",
+      .sentence =
+          "Share of the tokens' price that its cheaper tier saves: 0.5 for OpenAI's flex, which "
+          "costs what its batches do. Lines of batches and requests with service_tier: flex are "
+          "then sent there with service_tier: flex; an answer that does not name that tier is "
+          "booked at the full price."},
+     field<&ProviderTarget::price, &Price::batch_discount>()},
     {{.key = "price_per_request",
       .kind = Kind::money,
       .range = {0, kPriceMost},

@@ -55,7 +55,7 @@ struct Server {
   bool operator==(const Server&) const = default;
 };
 
-// What somebody may use. 0: as much as there is.
+// What somebody may use. 0, which nobody can write: as much as there is.
 struct Limits {
   int requests_per_minute = 0;
   int tokens_per_minute = 0;  // Prompt and completion.
@@ -151,7 +151,11 @@ struct Price {  // Nano-USD per million tokens.
   NanoUsd output_per_million = 0;
   NanoUsd cached_input_per_million = 0;
   NanoUsd cache_write_per_million = 0;
-  NanoUsd per_request = 0;  // Nano-USD, besides.
+  NanoUsd cache_write_1h_per_million = 0;  // Where it is to be kept for an hour.
+  NanoUsd audio_input_per_million = 0;
+  NanoUsd audio_output_per_million = 0;
+  NanoUsd per_request = 0;      // Nano-USD, besides.
+  double batch_discount = 0.0;  // Share of the tokens' price that its batch tier saves.
   bool operator==(const Price&) const = default;
 };
 
@@ -178,6 +182,16 @@ struct Isolated {
   bool operator==(const Isolated&) const = default;
 };
 
+// The machine that the engine runs on, as its owner pays for it.
+struct Machine {
+  NanoUsd price = 0;  // Of the hardware, written off over…
+  Milliseconds lifetime{std::chrono::hours(3 * 365 * 24)};
+  double watts = 0.0;       // Drawn at full work,
+  double idle_watts = 0.0;  // …and without any.
+  NanoUsd per_kwh = 0;
+  bool operator==(const Machine&) const = default;
+};
+
 struct LocalTarget {
   std::string name = "local";
   // torch: on the CPU; cuda: on a GPU; synthetic: filler at the StepPrior's pace, for tests.
@@ -199,7 +213,9 @@ struct LocalTarget {
   double synthetic_slowdown = 1.0;  // The synthetic executor takes so many times its prior.
   std::string isolation = "none";   // none | process
   Isolated isolated;
-  NanoUsd cost_per_hour = 0;  // Hardware, power and care; used for reports, not for routing.
+  std::string architecture;   // "qwen2"; empty: not said.
+  NanoUsd cost_per_hour = 0;  // Rent or care, beside the node's own; for reports.
+  Machine node;
   bool operator==(const LocalTarget&) const = default;
 };
 
@@ -242,6 +258,7 @@ struct ProviderTarget {
   std::string key;         // Resolved; empty sends no Authorization header.
   std::string key_source;  // "env:NAME" or "file:PATH", as written; empty: no key.
   std::vector<ServedModel> serves;
+  std::string architecture;  // Of the models it serves: "qwen2"; empty: not said.
   Price price;
   Measured measured;
   ProviderTimeouts timeouts;
@@ -296,8 +313,13 @@ struct RequestClass {
   std::vector<std::string> providers;  // Who may take it, in rank order for `ordered`; empty: all.
   double ttft_headroom = 0.9;          // Local only if predicted TTFT ≤ headroom × SLA.
   bool local_as_last_resort = true;    // When no provider can take it.
-  std::optional<NanoUsd> price_max;    // Dearer providers are not asked for a request of it.
+  std::optional<NanoUsd> price_max;    // Dearer providers are not asked for a request of it,
+  std::vector<std::string> architectures;  // …nor any of another architecture; empty: of any.
 
+  bool takes_architecture(std::string_view architecture) const {
+    return architectures.empty() || std::find(architectures.begin(), architectures.end(),
+                                              architecture) != architectures.end();
+  }
   bool uses(std::string_view provider) const {
     return providers.empty() ||
            std::find(providers.begin(), providers.end(), provider) != providers.end();

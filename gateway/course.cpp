@@ -83,6 +83,14 @@ bool leaves_no_choice(const Sampling& sampling) {
   return sampling.temperature == 0.0 || sampling.seed.has_value();
 }
 
+std::shared_ptr<const ChatRequest> at_rate(const policy::Candidate& candidate,
+                                           std::shared_ptr<const ChatRequest> request) {
+  if (!candidate.at_batch_rate) return request;
+  auto cheaper = std::make_shared<ChatRequest>(*request);
+  cheaper->at_batch_rate = true;
+  return cheaper;
+}
+
 }  // namespace
 
 void Delivered::add(const Delta& delta) {
@@ -99,6 +107,7 @@ Async<Opened> Course::first() {
 void Course::broke(Opened& opened, const Error& cause) {
   if (opened.visit) opened.visit->failed(cause);
   opened.visit.reset();
+  begun_by_ = opened.candidate.architecture;
   receipt_.parts.back().broken = true;
   receipt_.attempts.back().failure = cause.code;
   receipt_.attempts.back().cause = cause.message;
@@ -150,6 +159,8 @@ bool Course::past_the_limit() {
 
 Course::Way Course::way_of(const policy::Candidate& candidate, const Delivered& delivered) const {
   if (delivered.nothing()) return Way::afresh;
+  const std::string_view other = candidate.architecture;
+  if (!other.empty() && !begun_by_.empty() && other != begun_by_) return Way::none;
   const bool chat_can_say_it = !request_->original || request_->original->only.empty();
   if (!delivered.plain || !chat_can_say_it || request_->choices > 1) return Way::none;
   if (candidate.continues) return Way::go_on;
@@ -206,7 +217,7 @@ Async<Opened> Course::attempt(const policy::Candidate& candidate, Way way,
   const bool is_last = at_ == plan_.candidates.size();
   const TimePoint now = SteadyClock::now();
   const Deadline patience = is_last ? deadline_ : patience_with(candidate, now, deadline_);
-  const auto request = tab_.affordable(asked(way, delivered));
+  const auto request = at_rate(candidate, tab_.affordable(asked(way, delivered)));
   const int tokens = tokens_out();
   Unanswered unanswered;
   auto opened = co_await dispatcher_.open(candidate, edition_, request, receipt_.tenant, patience,

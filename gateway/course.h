@@ -4,7 +4,8 @@
 // What the client has read is never taken back and never said twice. A candidate that can go on
 // with a begun answer is asked to; one that cannot says it all again, if the request leaves it no
 // choice of words (temperature 0, or a seed), and what the client has is held back, as long as it
-// is the same to the byte; any other is passed over. On the request's coroutine. Each attempt and
+// is the same to the byte; any other, and what is said to be of another architecture, is passed
+// over. On the request's coroutine. Each attempt and
 // each part of the answer is written into the receipt.
 #pragma once
 
@@ -93,6 +94,7 @@ class Course {
   Tab& tab_;
   Receipt& receipt_;
   std::size_t at_ = 0;                // The candidate to be tried next.
+  std::string_view begun_by_;         // The architecture of what broke off; empty: not said.
   std::optional<Error> first_cause_;  // Why the first stream broke; or that nobody waits.
 };
 

@@ -7,7 +7,6 @@
 #include "gateway/policy/price.h"
 #include "gateway/refusal.h"
 #include "gateway/relay.h"
-#include "gateway/wall_clock.h"
 
 #include <boost/asio/this_coro.hpp>
 
@@ -23,7 +22,7 @@ constexpr std::chrono::milliseconds kAskAgain{250};
 
 // What a protocol may know of a request. The body is moved out of it.
 wire::Call call_of(http::Request& raw, const policy::Caller& caller) {
-  return {raw.id, std::string(caller.tenant()), unix_seconds(), std::move(raw.body)};
+  return {raw.id, std::string(caller.tenant()), raw.arrived_at, std::move(raw.body)};
 }
 
 }  // namespace
@@ -147,7 +146,7 @@ Result<policy::Plan> Pipeline::decide(const Edition& edition, policy::RequestFac
   if (doors_.local != nullptr) engine = doors_.local->status();
   const auto& local = edition.settings->local;
   if (!local.empty())
-    receipt.local_price = policy::local_price(local.front().cost_per_hour, engine);
+    receipt.local_price = policy::local_price(policy::hourly_cost(local.front()), engine);
   policy::FleetFacts fleet = doors_.fleet.facts(doors_.local != nullptr ? &engine : nullptr);
   fleet.gpu_second_worth = doors_.waiting.gpu_second_worth();
   policy::RuleReport rules;

@@ -79,6 +79,8 @@ struct ChatRequest {
   std::string begun;
   // `sampling.tokens_max` is ours, less than the client's: what the target is told in its place.
   bool cut_short = false;
+  // The target is to answer in its cheaper tier, if it has room there.
+  bool at_batch_rate = false;
 
   // Answers that are paid for.
   int answers() const { return std::max(choices, drafts); }
@@ -89,9 +91,13 @@ enum class FinishReason { stop, length, tool_calls, content_filter };
 struct Usage {
   int prompt_tokens = 0;
   int completion_tokens = 0;
-  int cached_tokens = 0;         // Part of prompt_tokens that a prefix cache supplied.
-  int reasoning_tokens = 0;      // Part of completion_tokens.
-  int cache_written_tokens = 0;  // Part of prompt_tokens that the target put into its cache.
+  int cached_tokens = 0;            // Part of prompt_tokens that a prefix cache supplied.
+  int reasoning_tokens = 0;         // Part of completion_tokens.
+  int cache_written_tokens = 0;     // Part of prompt_tokens that the target put into its cache,
+  int cache_written_1h_tokens = 0;  // …and of these, those to be kept for an hour.
+  int audio_prompt_tokens = 0;      // Part of prompt_tokens,
+  int audio_completion_tokens = 0;  // …and of completion_tokens.
+  bool at_batch_rate = false;       // Served in the provider's cheaper tier.
 };
 
 // What a provider says beside an answer and nobody here acts on: each the members of a JSON object

@@ -72,8 +72,9 @@ class Members {
   void count(const char* name, int& into) {
     const json* value = take(name);
     if (!value) return;
-    const bool is_count = value->is_number_unsigned() && value->get<std::uint64_t>() <= kCountMax;
-    if (!is_count) return fail(name, "must be a whole number from 0 to 2000000000");
+    const auto number = value->is_number_unsigned() ? value->get<std::uint64_t>() : 0;
+    if (number < 1 || number > kCountMax)
+      return fail(name, "must be a whole number from 1 to 2000000000, or left out for no limit");
     into = value->get<int>();
   }
 
@@ -182,6 +183,10 @@ ordered_json in_usd(const std::optional<config::NanoUsd>& amount) {
   return config::format_value(config::Kind::money, config::Value(*amount));
 }
 
+ordered_json limit_in_json(int limit) {
+  return limit > 0 ? ordered_json(limit) : ordered_json(nullptr);
+}
+
 ordered_json or_null(const std::optional<std::int64_t>& time) {
   return time ? ordered_json(*time) : ordered_json(nullptr);
 }
@@ -198,9 +203,9 @@ ordered_json to_json(const MadeKey& made) {
           {"scopes", key.scopes},
           {"local_only", key.local_only},
           {"limits",
-           {{"requests_per_minute", key.limits.requests_per_minute},
-            {"tokens_per_minute", key.limits.tokens_per_minute},
-            {"concurrency", key.limits.concurrency}}},
+           {{"requests_per_minute", limit_in_json(key.limits.requests_per_minute)},
+            {"tokens_per_minute", limit_in_json(key.limits.tokens_per_minute)},
+            {"concurrency", limit_in_json(key.limits.concurrency)}}},
           {"budget",
            {{"day", in_usd(key.budget.day)},
             {"month", in_usd(key.budget.month)},

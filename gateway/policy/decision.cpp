@@ -52,8 +52,8 @@ Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route
   work_ = work_of(plan_.sla, place_of(request_class, settings_), request, fleet);
   plan_.completion_tokens = work_.completion_tokens;
   work_.lane = lane_of(request_class);
-  work_.yields =
-      work_.lane == Lane::background || request.in_a_batch || request.service_tier == "flex";
+  work_.at_batch_rate = request.in_a_batch || request.service_tier == "flex";
+  work_.yields = work_.lane == Lane::background || work_.at_batch_rate;
 }
 
 Result<Plan> Decision::make(RuleReport* report) {
@@ -195,7 +195,9 @@ void Decision::judge_providers() {
     const auto place = std::find(listed.begin(), listed.end(), provider.name);
     const bool in_class = listed.empty() || place != listed.end() || route_.fixed();
     Judged judged{.verdict = Verdict::not_in_class};
-    if (in_class) {
+    if (in_class && !class_.takes_architecture(provider.architecture)) {
+      judged.verdict = Verdict::other_model;
+    } else if (in_class) {
       const ProviderFacts facts = facts_of(provider, offer.provider, fleet_);
       judged = judge_provider(provider, facts, work_, fleet_.now);
       if (class_.price_max && judged.expected_cost > *class_.price_max && can_take(judged.verdict))
@@ -234,6 +236,7 @@ void Decision::push_local() {
   plan_.candidates.push_back({.target = settings_.local.front().name,
                               .model = route_.local->model,
                               .served_as = route_.local->served_as,
+                              .architecture = settings_.local.front().architecture,
                               .local = true,
                               .continues = true,
                               .lane = work_.lane,
@@ -247,7 +250,9 @@ void Decision::push_providers(std::size_t at_most) {
     plan_.candidates.push_back({.target = provider.name,
                                 .model = offer.model,
                                 .served_as = offer.served_as,
+                                .architecture = provider.architecture,
                                 .continues = provider.continues != "no",
+                                .at_batch_rate = costs_less(provider, work_),
                                 .ttft = judged.ttft_typical,
                                 .worst_case_cost = judged.worst_case_cost,
                                 .expected_cost = judged.expected_cost});

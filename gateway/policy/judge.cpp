@@ -170,6 +170,10 @@ Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom, S
   return judged;
 }
 
+bool costs_less(const config::ProviderTarget& provider, const Work& work) {
+  return work.at_batch_rate && provider.price.batch_discount > 0.0;
+}
+
 Judged judge_provider(const config::ProviderTarget& provider, const ProviderFacts& facts,
                       const Work& work, TimePoint now) {
   Judged judged;
@@ -177,7 +181,9 @@ Judged judge_provider(const config::ProviderTarget& provider, const ProviderFact
   judged.ttft_typical = facts.ttft_p50;
   judged.per_token = facts.tokens_per_second > 0.0 ? 1.0 / facts.tokens_per_second : 0.0;
   judged.finish = judged.ttft + judged.per_token * (work.completion_tokens - 1.0);
-  judged.expected_cost = cost_of(provider.price, expected_usage(work));
+  Usage usage = expected_usage(work);
+  usage.at_batch_rate = costs_less(provider, work);
+  judged.expected_cost = cost_of(provider.price, usage);
   judged.worst_case_cost = worst_case_cost(provider.price, work.prompt_tokens,
                                            tokens_of_all(work.completion_tokens_max, work.choices));
   judged.verdict = obstacle(provider, facts, work, now);

@@ -22,7 +22,8 @@ struct Work {
   int choices = 1;                 // So many answers, each of that length.
   double typical_tokens = 0.0;     // Of other answers of late; 0: unknown.
   Lane lane = Lane::foreground;
-  bool yields = false;  // It leaves a provider's last places to who cannot wait.
+  bool yields = false;         // It leaves a provider's last places to who cannot wait.
+  bool at_batch_rate = false;  // It is asked for in providers' cheaper tiers.
   Remaining remaining;
   Endpoint asks = Endpoint::chat;
   Need needs = Need::nothing;
@@ -61,6 +62,9 @@ enum class Sight { to_the_sla, to_the_end };
 // `headroom` is the share of the SLA's TTFT that the prediction may use up.
 Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom,
                    Sight sight = Sight::to_the_sla);
+
+// Whether it is asked for its cheaper tier: it has one, and the work is a batch's or flex.
+bool costs_less(const config::ProviderTarget& provider, const Work& work);
 
 Judged judge_provider(const config::ProviderTarget& provider, const ProviderFacts& facts,
                       const Work& work, TimePoint now);

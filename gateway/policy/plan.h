@@ -70,7 +70,8 @@ enum class Verdict {
   not_ready,         // The engine is down.
   too_long,          // Prompt and answer are longer than the engine's context.
   incapable,         // The engine cannot answer this kind of request.
-  not_in_class,      // The class does not use this provider.
+  not_in_class,      // The class does not use this provider,
+  other_model,       // …or none whose model has this architecture.
   not_in_rule,       // The rule that decides chooses among others,
   too_dear,          // …or pays less.
 };
@@ -81,11 +82,13 @@ inline bool can_take(Verdict verdict) { return verdict <= Verdict::misses_deadli
 std::string_view sentence_of(Verdict verdict);
 
 struct Candidate {
-  std::string_view target;     // "local", "ai-hub"
-  std::string_view model;      // The target's own name for the model.
-  std::string_view served_as;  // The name it is served under here.
+  std::string_view target;        // "local", "ai-hub"
+  std::string_view model;         // The target's own name for the model.
+  std::string_view served_as;     // The name it is served under here.
+  std::string_view architecture;  // Of the model; empty: not said.
   bool local = false;
   bool continues = false;               // Can go on with an answer that another began.
+  bool at_batch_rate = false;           // Asked for its cheaper tier.
   Lane lane = Lane::foreground;         // On the local engine.
   double ttft = 0.0;                    // Seconds; local: predicted, provider: median of late.
   config::NanoUsd worst_case_cost = 0;  // 0 on the local engine.

@@ -1,23 +1,34 @@
 #include "gateway/policy/price.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
 #include <limits>
+#include <ratio>
 
 namespace spillway::policy {
 namespace {
 
 using Wide = __int128;
 
+constexpr Wide kMillion = 1'000'000;
+
 Wide part(int tokens, config::NanoUsd per_million) {
   return static_cast<Wide>(std::max(tokens, 0)) * std::max<config::NanoUsd>(per_million, 0);
 }
 
 Wide whole(config::NanoUsd nano_usd) {
-  return static_cast<Wide>(std::max<config::NanoUsd>(nano_usd, 0)) * 1'000'000;
+  return static_cast<Wide>(std::max<config::NanoUsd>(nano_usd, 0)) * kMillion;
+}
+
+// What is left of it with such a share off.
+Wide less(Wide amount, double share) {
+  const auto millionths = std::clamp<std::int64_t>(std::llround(share * 1e6), 0, 1'000'000);
+  return (amount * (kMillion - millionths) + kMillion - 1) / kMillion;
 }
 
 config::NanoUsd rounded_up(Wide nano_usd_millionths) {
-  constexpr Wide kMillion = 1'000'000;
   const Wide whole = (nano_usd_millionths + kMillion - 1) / kMillion;
   constexpr Wide kMost = std::numeric_limits<config::NanoUsd>::max();
   return static_cast<config::NanoUsd>(std::min(whole, kMost));
@@ -35,19 +46,38 @@ config::NanoUsd cost_of(const config::Price& price, const Usage& usage) {
   const int prompt = std::max(usage.prompt_tokens, 0);
   const int cached = std::clamp(usage.cached_tokens, 0, prompt);
   const int written = std::clamp(usage.cache_written_tokens, 0, prompt - cached);
-  return rounded_up(
-      part(prompt - cached - written, price.input_per_million) +
-      part(cached, price.cached_input_per_million) + part(written, price.cache_write_per_million) +
-      part(usage.completion_tokens, price.output_per_million) + whole(price.per_request));
+  const int for_an_hour = std::clamp(usage.cache_written_1h_tokens, 0, written);
+  const int heard = std::clamp(usage.audio_prompt_tokens, 0, prompt - cached - written);
+  const int answer = std::max(usage.completion_tokens, 0);
+  const int spoken = std::clamp(usage.audio_completion_tokens, 0, answer);
+  Wide tokens = part(prompt - cached - written - heard, price.input_per_million) +
+                part(cached, price.cached_input_per_million) +
+                part(written - for_an_hour, price.cache_write_per_million) +
+                part(for_an_hour, price.cache_write_1h_per_million) +
+                part(heard, price.audio_input_per_million) +
+                part(answer - spoken, price.output_per_million) +
+                part(spoken, price.audio_output_per_million);
+  if (usage.at_batch_rate) tokens = less(tokens, price.batch_discount);
+  return rounded_up(tokens + whole(price.per_request));
 }
 
 config::NanoUsd worst_case_cost(const config::Price& price, int prompt_tokens,
                                 std::optional<int> completion_tokens_max) {
-  const auto input = std::max(
-      {price.input_per_million, price.cached_input_per_million, price.cache_write_per_million});
+  const auto input = std::max({price.input_per_million, price.cached_input_per_million,
+                               price.cache_write_per_million, price.cache_write_1h_per_million,
+                               price.audio_input_per_million});
+  const auto output = std::max(price.output_per_million, price.audio_output_per_million);
   const int completion_tokens = completion_tokens_max.value_or(kCompletionTokensAssumed);
-  return rounded_up(part(prompt_tokens, input) + part(completion_tokens, price.output_per_million) +
+  return rounded_up(part(prompt_tokens, input) + part(completion_tokens, output) +
                     whole(price.per_request));
+}
+
+config::NanoUsd hourly_cost(const config::LocalTarget& target) {
+  const config::Machine& node = target.node;
+  const double hours = std::chrono::duration<double, std::ratio<3600>>(node.lifetime).count();
+  const double hardware = hours > 0.0 ? static_cast<double>(node.price) / hours : 0.0;
+  const double power = node.watts / 1e3 * static_cast<double>(node.per_kwh);
+  return target.cost_per_hour + static_cast<config::NanoUsd>(hardware + power);
 }
 
 config::Price local_price(config::NanoUsd per_hour, const EngineStatus& engine) {
@@ -59,7 +89,10 @@ config::Price local_price(config::NanoUsd per_hour, const EngineStatus& engine) 
   return {.input_per_million = per_million(engine.step.per_prefill_token),
           .output_per_million = per_million(token_seconds),
           .cached_input_per_million = 0,
-          .cache_write_per_million = 0};
+          .cache_write_per_million = 0,
+          .cache_write_1h_per_million = 0,
+          .audio_input_per_million = 0,
+          .audio_output_per_million = 0};
 }
 
 config::NanoUsd avoided_cost(const std::vector<config::ProviderTarget>& providers,

@@ -19,14 +19,18 @@ constexpr int kCompletionTokensAssumed = 4096;
 // choice without a limit.
 std::optional<int> tokens_of_all(std::optional<int> each_max, int choices);
 
-// The price of what was used; tokens from a cache, or written into it, are part of the prompt and
-// cost their own price.
+// The price of what was used; tokens from a cache, or written into it, and sounds are part of the
+// prompt or the answer and cost their own price. A token that is two of them costs the former's.
 config::NanoUsd cost_of(const config::Price& price, const Usage& usage);
 
-// The most that a request can cost: its prompt at the dearest of the three prices, the answer as
-// long as it may be.
+// The most that a request can cost: each token at the dearest price, the answer as long as it may
+// be, and nothing off.
 config::NanoUsd worst_case_cost(const config::Price& price, int prompt_tokens,
                                 std::optional<int> completion_tokens_max);
+
+// What an hour of full work costs its owner: the target's cost_per_hour, its node's price by the
+// hour of its life, and the power.
+config::NanoUsd hourly_cost(const config::LocalTarget& target);
 
 // What the local engine's tokens cost now, from what it costs an hour and how fast it is: prompt
 // tokens their time alone, answer tokens their share of the steps that they are made in. The hour's

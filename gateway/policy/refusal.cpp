@@ -55,8 +55,8 @@ bool is_full(Verdict verdict) {
 // No waiting helps against these.
 bool is_final(Verdict verdict) {
   return verdict == Verdict::too_long || verdict == Verdict::incapable ||
-         verdict == Verdict::not_in_class || verdict == Verdict::not_in_rule ||
-         verdict == Verdict::too_dear || can_take(verdict);
+         verdict == Verdict::not_in_class || verdict == Verdict::other_model ||
+         verdict == Verdict::not_in_rule || verdict == Verdict::too_dear || can_take(verdict);
 }
 
 bool meets(const config::Settings& settings, std::string_view target, const RequestFacts& request,

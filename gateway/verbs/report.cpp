@@ -6,6 +6,7 @@
 #include "gateway/account/calendar.h"
 #include "gateway/account/stores.h"
 #include "gateway/account/usage.h"
+#include "gateway/policy/price.h"
 #include "gateway/telemetry/json_line.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/print_problems.h"
@@ -164,6 +165,14 @@ void print_table(const Asked& asked, const std::vector<UsageRow>& rows) {
   }
 }
 
+// Where a book is: a database, or a state directory. And the node, as far as it is told of.
+struct Place {
+  config::Ledger ledger;
+  std::string state;
+  config::LocalTarget node;
+  config::NanoUsd hourly = 0;  // What an hour of its work is booked at.
+};
+
 int print_audit(account::BookReader& book) {
   const auto found = account::audit(book);
   if (!found) return fail(found.error().message);
@@ -177,7 +186,7 @@ int print_audit(account::BookReader& book) {
   return found->broken.empty() ? 0 : 1;
 }
 
-int print_report(account::BookReader& book, const Options& options) {
+int print_report(account::BookReader& book, const Place& place, const Options& options) {
   const auto asked = asked_of(options);
   if (!asked) return 2;
   auto rows = account::usage(book, asked->question);
@@ -189,14 +198,11 @@ int print_report(account::BookReader& book, const Options& options) {
   const UsageRow all = totals->empty() ? UsageRow{} : totals->front();
   print_totals(*asked, all);
   print_table(*asked, *rows);
-  if (!options.has("--node")) return 0;
-  const auto price = config::parse_value(config::Kind::money, options.get("--node"));
-  if (const auto* mistake = std::get_if<config::Mistake>(&price))
-    return fail("--node: " + mistake->message, 2);
+  if (place.node.node.price == 0) return 0;
   auto days = account::usage(book, {asked->question.from, asked->question.until, {Dimension::day}});
   if (!days) return fail(days.error().message);
-  print_return(std::get<std::int64_t>(std::get<config::Value>(price)), all.avoided, all.local_cost,
-               static_cast<double>(days->size()));
+  print_return(place.node, {all.avoided, all.local_cost, place.hourly,
+                            24.0 * static_cast<double>(days->size())});
   return 0;
 }
 
@@ -211,23 +217,42 @@ int reconcile(account::BookReader& book, const Options& options) {
   return *same ? 0 : 1;
 }
 
-// Where a book is: a database, or a state directory.
-struct Place {
-  config::Ledger ledger;
-  std::string state;
-};
-
 // The place that is given, or that of the configuration. Nothing: told what is wrong.
 std::optional<Place> place_of(const Options& options) {
-  if (options.has("--state")) return Place{{}, options.get("--state")};
+  if (options.has("--state")) return Place{{}, options.get("--state"), {}, 0};
   const std::string path = options.get("--config", "config/spillway.yaml");
   UnsetKeys unset;  // Of all secrets only the ledger's is wanted.
   const auto loaded = config::load_file(path, unset.environment());
   if (!loaded.settings) return print_problems(path, loaded), std::nullopt;
-  Place place{loaded.settings->ledger, loaded.settings->server.state};
+  Place place{loaded.settings->ledger, loaded.settings->server.state, {}, 0};
+  if (loaded.settings->local.empty()) return place;
+  place.node = loaded.settings->local.front();
+  place.hourly = policy::hourly_cost(place.node);
   if (place.state.empty() && place.ledger.postgres.empty())
     return fail(path + " sets no server.state: its ledger ends with the gateway", 2), std::nullopt;
   return place;
+}
+
+// What is said of the node beside the configuration; false: told what is wrong.
+bool add_node(const Options& options, config::LocalTarget& target) {
+  config::Machine& node = target.node;
+  for (const auto& [option, amount] :
+       {std::pair("--node", &node.price), std::pair("--per-kwh", &node.per_kwh)}) {
+    if (!options.has(option)) continue;
+    const auto given = config::parse_value(config::Kind::money, options.get(option));
+    if (const auto* mistake = std::get_if<config::Mistake>(&given))
+      return fail(std::string(option) + ": " + mistake->message, 2), false;
+    *amount = std::get<std::int64_t>(std::get<config::Value>(given));
+  }
+  for (const auto& [option, watts] :
+       {std::pair("--watts", &node.watts), std::pair("--idle-watts", &node.idle_watts)}) {
+    if (!options.has(option)) continue;
+    const auto given = config::parse_value(config::Kind::decimal, options.get(option));
+    if (const auto* mistake = std::get_if<config::Mistake>(&given))
+      return fail(std::string(option) + ": " + mistake->message, 2), false;
+    *watts = std::get<double>(std::get<config::Value>(given));
+  }
+  return true;
 }
 
 std::unique_ptr<account::BookReader> book_at(const Place& place) {
@@ -248,7 +273,11 @@ void declare(Options& options) {
              "hour, day, tenant, key, project, class, endpoint, model, target, served, where "
              "(default: tenant,model,class)")
       .value("--format", "FORMAT", "text, csv or json (one object a line)")
-      .value("--node", "AMOUNT", "what the machine cost: when does it pay? 15000usd")
+      .value("--node", "AMOUNT",
+             "what the machine cost: when does it pay? 15000usd (default: node.price)")
+      .value("--watts", "NUMBER", "with --node: power at full work (default: node.watts)")
+      .value("--idle-watts", "NUMBER", "…and with nothing to do (default: node.idle_watts)")
+      .value("--per-kwh", "AMOUNT", "…and its price: 0.15usd (default: node.per_kwh)")
       .flag("--article", "the arithmetic of the article, and where it does not add up")
       .flag("--audit", "whether the book adds up")
       .value("--reconcile", "CSV", "a provider's export: where it and the book differ")
@@ -262,13 +291,13 @@ int report(const Arguments& arguments) {
   declare(options);
   if (!options.read(arguments, kVerb)) return options.exit_status();
   if (options.has("--article")) return print_article(), 0;
-  const auto place = place_of(options);
-  if (!place) return 2;
+  auto place = place_of(options);
+  if (!place || !add_node(options, place->node)) return 2;
   const auto book = book_at(*place);
   if (!book) return 1;
   if (options.has("--audit")) return print_audit(*book);
   if (options.has("--reconcile")) return reconcile(*book, options);
-  return print_report(*book, options);
+  return print_report(*book, *place, options);
 }
 
 }  // namespace spillway::verbs

@@ -1,35 +1,69 @@
 #include "gateway/verbs/return_on_node.h"
 
+#include <algorithm>
 #include <cstdio>
 
 namespace spillway::verbs {
 namespace {
 
-constexpr double kNano = 1e9;
 constexpr double kDaysPerYear = 365.0;
 constexpr double kMonths = 12.0;
 constexpr double kHoursPerYear = 24.0 * kDaysPerYear;
 
+double in_usd(double nano_usd) { return nano_usd / 1e9; }
+double in_usd(config::NanoUsd amount) { return in_usd(static_cast<double>(amount)); }
+
+// What the node took beside its price.
+struct Running {
+  double worked = 0.0;  // Hours.
+  double energy = 0.0;  // Kilowatt-hours.
+  double power = 0.0;   // USD.
+  double care = 0.0;    // USD.
+};
+
+Running running_of(const config::LocalTarget& target, const NodeWork& work) {
+  const config::Machine& node = target.node;
+  if (work.hourly == 0) return {.care = in_usd(work.booked)};
+  Running running;
+  running.worked = std::min(work.hours, in_usd(work.booked) / in_usd(work.hourly));
+  const double idle = work.hours - running.worked;
+  running.energy = (running.worked * node.watts + idle * node.idle_watts) / 1e3;
+  running.power = running.energy * in_usd(node.per_kwh);
+  running.care = work.hours * in_usd(target.cost_per_hour);
+  return running;
+}
+
 }  // namespace
 
-void print_return(config::NanoUsd price, config::NanoUsd avoided, config::NanoUsd running,
-                  double days) {
-  const double node = static_cast<double>(price) / kNano;
-  const double saved = static_cast<double>(avoided - running) / kNano;
-  const double yearly = days > 0.0 ? saved / days * kDaysPerYear : 0.0;
+void print_return(const config::LocalTarget& target, const NodeWork& work) {
+  const Running running = running_of(target, work);
+  const double avoided = in_usd(work.avoided);
+  const double saved = avoided - running.power - running.care;
+  const double yearly = work.hours > 0.0 ? saved / work.hours * kHoursPerYear : 0.0;
+  const double price = in_usd(target.node.price);
   std::printf("\nReturn on the node\n");
-  std::printf("  price of the node        %12.2f USD\n", node);
-  std::printf("  avoided                  %12.2f USD in %.1f days\n",
-              static_cast<double>(avoided) / kNano, days);
-  std::printf("  its running cost         %12.2f USD (cost_per_hour, where it worked)\n",
-              static_cast<double>(running) / kNano);
+  std::printf("  price of the node        %12.2f USD\n", price);
+  if (work.hourly > 0) {
+    std::printf("  an hour of full work     %12.6f USD (cost_per_hour, node.price, power)\n",
+                in_usd(work.hourly));
+    std::printf("  worked                   %12.2f hours of %.1f: utilisation %.1f %%\n",
+                running.worked, work.hours, 100.0 * running.worked / std::max(work.hours, 1.0));
+    std::printf("  power                    %12.2f USD (%.1f kWh)\n", running.power,
+                running.energy);
+    std::printf("  cost_per_hour            %12.2f USD, idle hours too\n", running.care);
+  } else {
+    std::printf(
+        "  its running cost         %12.2f USD as booked: no configuration tells of idle "
+        "hours and power\n",
+        running.care);
+  }
+  std::printf("  avoided                  %12.2f USD in %.1f days\n", avoided, work.hours / 24.0);
   std::printf("  saved in a year          %12.2f USD at this pace\n", yearly);
   if (yearly > 0.0) {
-    std::printf("  pays for itself in       %12.1f months\n", node / yearly * kMonths);
+    std::printf("  pays for itself in       %12.1f months\n", price / yearly * kMonths);
   } else {
     std::printf("  pays for itself          never, at this pace\n");
   }
-  std::printf("  (cost_per_hour should hold power and care alone here: the price stands above.)\n");
 }
 
 void print_article() {

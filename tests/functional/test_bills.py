@@ -11,8 +11,10 @@ from processes import KEY, wait_until
 from test_money import book
 
 STREAMS = pathlib.Path(__file__).resolve().parents[1] / "data" / "streams"
-INPUT, CACHED, WRITTEN, OUTPUT = 300, 75, 375, 1200  # Nano-USD a token.
-PRICE = {"input": "0.30usd", "cached_input": "0.075usd", "cache_write": "0.375usd", "output": "1.20usd"}
+INPUT, CACHED, WRITTEN, WRITTEN_1H, HEARD, OUTPUT, SPOKEN = 300, 75, 375, 600, 4000, 1200, 8000  # Nano-USD a token.
+PRICE = {"input": "0.30usd", "cached_input": "0.075usd", "cache_write": "0.375usd", "cache_write_1h": "0.60usd",
+         "audio_input": "4usd", "output": "1.20usd", "audio_output": "8usd"}
+BATCH_DISCOUNT = 0.5
 ASK = [{"role": "user", "content": "Count to three, please."}]
 BILLS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(STREAMS.glob("*.json"))}
 
@@ -32,13 +34,17 @@ def play(answer, held=False):
     return lambda asked: say
 
 
+def target_of(name, upstream):
+    dialect = BILLS[name]["dialect"]
+    tier = {} if dialect == "anthropic" else {"batch_discount": BATCH_DISCOUNT}
+    return configs.provider(upstream.base_url, name, dialect=dialect, price_per_million=PRICE, **tier)
+
+
 @pytest.fixture
 def house(start_upstream, start_gateway, tmp_path):
     """A target for each stream, with a model of its name."""
     def start(streams):
-        targets = {f"target{at}": configs.provider(
-            start_upstream(answer).base_url, name, dialect=BILLS[name]["dialect"], price_per_million=PRICE)
-            for at, (name, answer) in enumerate(streams.items())}
+        targets = {f"target{at}": target_of(name, start_upstream(answer)) for at, (name, answer) in enumerate(streams.items())}
         config = configs.gateway(targets)
         config["server"]["state"] = str(tmp_path / "state")
         return start_gateway(config)
@@ -63,8 +69,12 @@ def booked(tmp_path, count):
 
 def bill_of(bill, prompt):
     told = prompt if bill["prompt"] is None else bill["prompt"]  # Not told: as counted here.
-    amount = (told - bill["cached"] - bill["written"]) * INPUT + bill["cached"] * CACHED + \
-        bill["written"] * WRITTEN + bill["completion"] * OUTPUT
+    for_an_hour, heard, spoken = (bill.get(name, 0) for name in ("written_1h", "heard", "spoken"))
+    amount = (told - bill["cached"] - bill["written"] - heard) * INPUT + bill["cached"] * CACHED + heard * HEARD + \
+        (bill["written"] - for_an_hour) * WRITTEN + for_an_hour * WRITTEN_1H + \
+        (bill["completion"] - spoken) * OUTPUT + spoken * SPOKEN
+    if bill.get("batch_rate"):
+        amount = round(amount * (1 - BATCH_DISCOUNT))
     return (told, bill["cached"], bill["completion"], bill["estimated"], amount)
 
 

@@ -64,6 +64,35 @@ def test_the_report_says_when_the_node_pays_for_itself(served, tmp_path):
     assert f"of which {100 * (avoided - running) / avoided:.1f} % were saved" in text
 
 
+def test_the_return_counts_power_and_idle_hours(start_provider, start_gateway, client_of, tmp_path):
+    """By the configuration's node: 24 hours of a day's book, of which it worked a few seconds."""
+    node = {"price": "8760usd", "lifetime": "365d", "watts": 1000, "idle_watts": 400, "per_kwh": "0.25usd"}
+    targets = {"local": configs.synthetic_engine(cost_per_hour="0.50usd", node=node),
+               "cloud": configs.provider(start_provider("instant").base_url, "cloud")}
+    targets["cloud"]["price_per_million"] = {"input": "10000usd", "output": "10000usd"}
+    config = configs.gateway(targets)
+    config["server"]["state"] = str(tmp_path / "state")
+    gateway = start_gateway(config)
+    long = [{"role": "user", "content": "word " * 2500}]
+    usage = client_of(gateway).chat.completions.create(model="smollm2", messages=long, max_tokens=20).usage
+    assert gateway.terminate() == 0
+    words = "report", "--config", str(gateway.config_path)
+    text, _ = verb(*words)
+    booked = json.loads(verb(*words, "--by", "target", "--format", "json")[0])["local_cost_nano_usd"] / 1e9
+    assert told(text, "an hour of full work") == pytest.approx(0.50 + 1.00 + 0.25)
+    worked = booked / 1.75
+    assert 0 < worked < 0.01 and re.search(r"worked +0\.00 hours of 24\.0: utilisation 0\.\d %", text)
+    power, care = (24 * 0.4 + worked * 0.6) * 0.25, 24 * 0.50
+    assert told(text, "power") == pytest.approx(power, abs=0.006) and told(text, "cost_per_hour") == pytest.approx(care)
+    yearly = (usage.total_tokens / 100 - power - care) * DAYS
+    assert told(text, "saved in a year") == pytest.approx(yearly, rel=1e-4)
+    assert told(text, "pays for itself in") == pytest.approx(8760 / yearly * MONTHS, abs=0.06)
+    dearer, _ = verb(*words, "--per-kwh", "2.50usd", "--watts", "2000", "--idle-watts", "800", "--node", "100usd")
+    assert told(dearer, "power") == pytest.approx(20 * power, abs=0.06) and told(dearer, "price of the node") == 100
+    _, mistake = verb(*words, "--watts", "many", status=2)
+    assert mistake.startswith("spillway report: --watts: ")
+
+
 def test_a_node_that_costs_more_than_it_avoids_never_does(served, tmp_path):
     served("3.60usd", "0.01usd")
     text, _ = verb("report", "--state", str(tmp_path / "state"), "--node", "50usd")

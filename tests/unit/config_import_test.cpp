@@ -24,6 +24,8 @@ model_list:
       output_cost_per_token: 0.00001
       cache_read_input_token_cost: 1.25e-06
       cache_creation_input_token_cost: 3.75e-06
+      cache_creation_input_token_cost_above_1hr: 6e-06
+      input_cost_per_audio_token: 0.00004
   - model_name: gpt-4o
     litellm_params: {model: openai/gpt-4o, api_base: "https://eu.example/v1", api_key: "sk-proj-abcdefabcdefabcdef0123", timeout: 30}
     model_info: {input_cost_per_token: 0.0000025, output_cost_per_token: 0.00001}
@@ -46,7 +48,7 @@ TEST(ImportLiteLlm, CarriesOverWhatCanBeSaid) {
   EXPECT_THAT(imported.yaml, HasSubstr("key: env:OPENAI_API_KEY"));
   EXPECT_THAT(imported.yaml,
               HasSubstr("price_per_million: {input: 2.5usd, output: 10usd, cached_input: 1.25usd, "
-                        "cache_write: 3.75usd}"));
+                        "cache_write: 3.75usd, cache_write_1h: 6usd, audio_input: 40usd}"));
   EXPECT_THAT(imported.yaml, HasSubstr("base_url: https://eu.example/v1"));
   EXPECT_THAT(imported.yaml, HasSubstr("litellm: {budget: {month: 100usd, hard: true}}"));
 }

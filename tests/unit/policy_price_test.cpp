@@ -67,6 +67,59 @@ TEST(Price, TokensWrittenIntoACacheHaveTheirOwnPrice) {
   EXPECT_EQ(worst_case_cost(price, 1'000, 10), 1'000 * 5'000 + 10 * 8'000);
 }
 
+TEST(Price, WhatIsKeptForAnHourHasItsOwnPrice) {
+  const config::Price price{.input_per_million = 4 * kUsd,
+                            .cache_write_per_million = 5 * kUsd,
+                            .cache_write_1h_per_million = 8 * kUsd};
+  Usage usage{.prompt_tokens = 1'000};
+  usage.cache_written_tokens = 300;
+  usage.cache_written_1h_tokens = 100;
+  EXPECT_EQ(cost_of(price, usage), 700 * 4'000 + 200 * 5'000 + 100 * 8'000);
+  usage.cache_written_1h_tokens = 999;  // More than was written: all of it.
+  EXPECT_EQ(cost_of(price, usage), 700 * 4'000 + 300 * 8'000);
+  EXPECT_EQ(worst_case_cost(price, 1'000, 0), 1'000 * 8'000);
+}
+
+TEST(Price, SoundHasItsOwnPrice) {
+  const config::Price price{.input_per_million = 4 * kUsd,
+                            .output_per_million = 8 * kUsd,
+                            .cached_input_per_million = 1 * kUsd,
+                            .audio_input_per_million = 40 * kUsd,
+                            .audio_output_per_million = 80 * kUsd};
+  Usage usage{.prompt_tokens = 1'000, .completion_tokens = 100, .cached_tokens = 600};
+  usage.audio_prompt_tokens = 300;
+  usage.audio_completion_tokens = 70;
+  EXPECT_EQ(cost_of(price, usage),
+            100 * 4'000 + 600 * 1'000 + 300 * 40'000 + 30 * 8'000 + 70 * 80'000);
+  usage.audio_prompt_tokens = 999;  // More than is fresh: all of that.
+  EXPECT_EQ(cost_of(price, usage), 600 * 1'000 + 400 * 40'000 + 30 * 8'000 + 70 * 80'000);
+  EXPECT_EQ(worst_case_cost(price, 1'000, 100), 1'000 * 40'000 + 100 * 80'000);
+}
+
+TEST(Price, TheBatchRateIsOffTheTokensAlone) {
+  const config::Price price{.input_per_million = 3 * kUsd,
+                            .output_per_million = 7 * kUsd,
+                            .per_request = 500,
+                            .batch_discount = 0.5};
+  Usage usage{.prompt_tokens = 10, .completion_tokens = 3};
+  EXPECT_EQ(cost_of(price, usage), 10 * 3'000 + 3 * 7'000 + 500);
+  usage.at_batch_rate = true;
+  EXPECT_EQ(cost_of(price, usage), (10 * 3'000 + 3 * 7'000) / 2 + 500);
+  EXPECT_EQ(worst_case_cost(price, 10, 3), 10 * 3'000 + 3 * 7'000 + 500);  // It may be declined.
+}
+
+TEST(Price, AnHourCostsTheHardwareThePowerAndTheCare) {
+  config::LocalTarget target;
+  EXPECT_EQ(hourly_cost(target), 0);
+  target.cost_per_hour = kUsd / 10;
+  target.node = {.price = 26'280 * kUsd,
+                 .lifetime = std::chrono::hours(3 * 365 * 24),
+                 .watts = 700.0,
+                 .idle_watts = 70.0,
+                 .per_kwh = kUsd / 5};
+  EXPECT_EQ(hourly_cost(target), kUsd / 10 + kUsd + kUsd * 7 / 50);
+}
+
 TEST(Price, FractionsOfANanoAreRoundedUpOnceForTheSum) {
   const config::Price price{1, 1, 1};
   EXPECT_EQ(cost_of(price, {}), 0);

@@ -27,6 +27,8 @@ class Counts {
       if (one->is("input_tokens")) fresh_ = count_of(one->value);
       if (one->is("cache_read_input_tokens")) read_ = count_of(one->value);
       if (one->is("cache_creation_input_tokens")) written_ = count_of(one->value);
+      if (one->is("cache_creation"))
+        written_1h_ = count_of(member_of(one->value, "ephemeral_1h_input_tokens"));
       if (one->is("output_tokens")) answer_ = count_of(one->value);
       if (one->is("output_tokens_details"))
         thinking_ = count_of(member_of(one->value, "thinking_tokens"));
@@ -39,6 +41,7 @@ class Counts {
     usage.prompt_tokens = static_cast<int>(std::min<std::int64_t>(prompt, kMost));
     usage.cached_tokens = std::min(read_, usage.prompt_tokens);
     usage.cache_written_tokens = std::min(written_, usage.prompt_tokens - usage.cached_tokens);
+    usage.cache_written_1h_tokens = std::min(written_1h_, usage.cache_written_tokens);
     usage.completion_tokens = answer_;
     usage.reasoning_tokens = std::min(thinking_, answer_);
     return usage;
@@ -46,7 +49,7 @@ class Counts {
 
  private:
   static constexpr int kMost = std::numeric_limits<int>::max();
-  int fresh_ = 0, read_ = 0, written_ = 0, answer_ = 0, thinking_ = 0;
+  int fresh_ = 0, read_ = 0, written_ = 0, written_1h_ = 0, answer_ = 0, thinking_ = 0;
 };
 
 std::optional<FinishReason> finish_reason_of(std::string_view name) {

@@ -11,10 +11,14 @@
 
 namespace spillway::cloud::openai {
 
+// The service_tier that costs what batches do.
+inline constexpr std::string_view kBatchTier = "flex";
+
 // The body to send for `request` with the provider's `model`: the client's own JSON, each value
 // byte for byte and in its order, less nulls and what the provider does not take (fields of ours,
 // of other providers, and service_tier, which names a class of ours and would buy a dearer one
-// there); embeddings, moderations and rankings lose nothing else. A stream always asks for its
+// there: it is `flex` if the request is to be answered at the batch rate, else left out);
+// embeddings, moderations and rankings lose nothing else. A stream always asks for its
 // usage. What is to be gone on with (ChatRequest::begun) is asked for as `manner.continues` says.
 // Fails with invalid_request if the client's body is no JSON object, with unsupported if a field
 // that would change the answer is not known to be taken there.

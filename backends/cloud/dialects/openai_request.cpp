@@ -169,6 +169,7 @@ Result<std::string> request_body(const ChatRequest& request, std::string_view mo
   body.reserve(request.body.size() + model.size() + 96);
   body.append(R"({"model":)").append(quoted(model));
   if (request.stream) body.append(R"(,"stream":true,"stream_options":{"include_usage":true})");
+  if (request.at_batch_rate) body.append(R"(,"service_tier":)").append(quoted(kBatchTier));
   bool limited = !request.cut_short || !writes(request.endpoint);
   for (const Field& field : *fields) {
     if (field.value == "null") continue;

@@ -7,18 +7,25 @@
 namespace spillway::cloud::openai {
 namespace {
 
-// The count `name` out of an object of details.
-int count_in(std::string_view details, std::string_view name, std::string& others) {
-  int count = 0;
-  MemberReader reader(details);
+// The counts `name` and of sound out of an object of details; what it says besides to `others`,
+// with the sound.
+struct Details {
+  int named = 0;
+  int audio = 0;
+};
+
+Details details_of(std::string_view object, std::string_view name, std::string& others) {
+  Details details;
+  MemberReader reader(object);
   while (const auto member = reader.next()) {
     if (member->is(name)) {
-      count = count_of(member->value);
-    } else {
-      append_member(*member, others);
+      details.named = count_of(member->value);
+      continue;
     }
+    if (member->is("audio_tokens")) details.audio = count_of(member->value);
+    append_member(*member, others);
   }
-  return count;
+  return details;
 }
 
 }  // namespace
@@ -26,7 +33,8 @@ int count_in(std::string_view details, std::string_view name, std::string& other
 std::optional<Usage> usage_of(std::string_view object, Beside& beside) {
   if (!object.starts_with('{')) return std::nullopt;
   Usage usage;
-  int total = 0, cached = 0;
+  int total = 0;
+  Details prompt, answer;
   MemberReader reader(object);
   while (const auto member = reader.next()) {
     if (member->is("prompt_tokens")) {
@@ -36,10 +44,9 @@ std::optional<Usage> usage_of(std::string_view object, Beside& beside) {
     } else if (member->is("total_tokens")) {
       total = count_of(member->value);
     } else if (member->is("prompt_tokens_details")) {
-      cached = count_in(member->value, "cached_tokens", beside.prompt_details);
+      prompt = details_of(member->value, "cached_tokens", beside.prompt_details);
     } else if (member->is("completion_tokens_details")) {
-      usage.reasoning_tokens =
-          count_in(member->value, "reasoning_tokens", beside.completion_details);
+      answer = details_of(member->value, "reasoning_tokens", beside.completion_details);
     } else {
       // DeepSeek's name for OpenAI's prompt_tokens_details.cached_tokens.
       if (member->is("prompt_cache_hit_tokens")) usage.cached_tokens = count_of(member->value);
@@ -53,8 +60,10 @@ std::optional<Usage> usage_of(std::string_view object, Beside& beside) {
   } else {
     usage.completion_tokens = std::max(usage.completion_tokens, total - usage.prompt_tokens);
   }
-  usage.cached_tokens = std::min(std::max(usage.cached_tokens, cached), usage.prompt_tokens);
-  usage.reasoning_tokens = std::min(usage.reasoning_tokens, usage.completion_tokens);
+  usage.cached_tokens = std::min(std::max(usage.cached_tokens, prompt.named), usage.prompt_tokens);
+  usage.audio_prompt_tokens = std::min(prompt.audio, usage.prompt_tokens);
+  usage.reasoning_tokens = std::min(answer.named, usage.completion_tokens);
+  usage.audio_completion_tokens = std::min(answer.audio, usage.completion_tokens);
   return usage;
 }
 
