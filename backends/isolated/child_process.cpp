@@ -1,5 +1,6 @@
 #include "backends/isolated/child_process.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -17,6 +18,29 @@ constexpr int kReadsAtOnce = 16;  // Of 4 KiB.
 
 Error failed(const char* what, int error) {
   return {Errc::internal, std::string(what) + ": " + std::strerror(error), "", std::nullopt};
+}
+
+// What of the environment machines, libraries and sanitizers are steered by: a name, or the
+// beginning of many. The keys of providers and clients are in the environment, too.
+constexpr std::string_view kHandedOn[] = {
+    "PATH",    "HOME",     "TMPDIR",  "TZ",     "LANG",  "LC_",    "LD_",   "CUDA_",
+    "CUBLAS_", "NVIDIA_",  "NCCL_",   "OMP_",   "GOMP_", "KMP_",   "MKL_",  "ATEN_",
+    "TORCH_",  "PYTORCH_", "MALLOC_", "GLIBC_", "ASAN_", "UBSAN_", "LSAN_", "TSAN_"};
+
+bool is_handed_on(std::string_view variable) {
+  const std::string_view name = variable.substr(0, variable.find('='));
+  return std::any_of(std::begin(kHandedOn), std::end(kHandedOn), [name](std::string_view one) {
+    return one.ends_with('_') ? name.starts_with(one) : name == one;
+  });
+}
+
+std::vector<char*> environment() {
+  std::vector<char*> variables;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    if (is_handed_on(*variable)) variables.push_back(*variable);
+  }
+  variables.push_back(nullptr);
+  return variables;
 }
 
 // What posix_spawn is to do in the new process.
@@ -77,9 +101,10 @@ Result<ChildProcess> ChildProcess::start(const Program& program,
   for (const std::string& word : program.arguments)
     words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
+  const std::vector<char*> variables = environment();
   pid_t pid = 0;
   if (const int error = ::posix_spawn(&pid, program.path.c_str(), &orders.files, &orders.rest,
-                                      words.data(), environ);
+                                      words.data(), variables.data());
       error != 0)
     return failed("the process does not start", error);
   Descriptor handle(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));

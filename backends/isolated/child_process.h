@@ -24,8 +24,8 @@ struct Program {
 class ChildProcess {
  public:
   // With nothing open but what it prints to and `inherits`: pairs of a descriptor here and its
-  // number there. In a process group of its own: what interrupts the gateway from a terminal lets
-  // it finish.
+  // number there. Of the environment it gets what steers libraries and the machine, no keys. In a
+  // process group of its own: what interrupts the gateway from a terminal lets it finish.
   static Result<ChildProcess> start(const Program& program,
                                     std::span<const std::array<int, 2>> inherits);
   ChildProcess(ChildProcess&&) noexcept = default;

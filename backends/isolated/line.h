@@ -22,7 +22,7 @@ inline constexpr int kGatewayBellNumber = 5;
 inline constexpr int kLifelineNumber = 6;
 
 inline constexpr std::size_t kOrderBytes = 8 << 20;  // A million tokens are a prompt of half of it.
-inline constexpr std::size_t kWordBytes = 1 << 20;
+inline constexpr std::size_t kWordBytes = 4 << 20;  // A picture of the longest queue is half of it.
 
 class Line {
  public:

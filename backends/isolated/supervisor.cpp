@@ -40,9 +40,10 @@ struct Supervisor::Running {
   RingReader words = line.words_in();
   std::string frame = {};
   TimePoint began = SteadyClock::now();
-  TimePoint heard = began;  // From it, or that there was nothing to hear of.
-  bool nudged = false;      // Since.
-  bool served = false;
+  TimePoint heard = began;          // From it, or that there was nothing to hear of.
+  bool nudged = false;              // Since.
+  TimePoint looked = began;         // Last, from here.
+  std::optional<TimePoint> served;  // Since then.
   bool told_to_stop = false;
   std::string farewell = {};
 };
@@ -110,7 +111,7 @@ std::string Supervisor::serve_once(bool& lasted) {
   Running running{**line, *process};
   std::string cause = watch(running);
   board_->disconnect(gone(cause));
-  lasted = running.served && SteadyClock::now() - running.began >= pace_.restart_after_max;
+  lasted = running.served && SteadyClock::now() - *running.served >= pace_.restart_after_max;
   return cause;
 }
 
@@ -119,9 +120,10 @@ std::string Supervisor::watch(Running& running) {
   std::optional<std::string> fault;
   while (true) {
     const News news = await_news(running, fault.has_value());
-    if (!fault) {
-      const auto heard = listen(running);  // Whatever it said before its end, too.
+    while (!fault) {
+      const auto heard = listen(running);
       if (!heard) fault = heard.error().message;
+      if (!heard || !*heard || !news.ended) break;  // All that it said before its end.
     }
     if (news.printed || news.ended) pass_on_lines(process);
     if (news.ended) break;
@@ -136,12 +138,13 @@ std::string Supervisor::watch(Running& running) {
   return fault ? end + ", as " + *fault : end;
 }
 
-// To what it has said since. It is not listened to for ever: others wait, too.
-Result<void> Supervisor::listen(Running& running) {
+// To what it has said since; whether there is more. It is not listened to for ever: others wait,
+// too.
+Result<bool> Supervisor::listen(Running& running) {
   for (int i = 0; i < kWordsAtOnce; ++i) {
     const auto read = running.words.read(running.frame);
     if (!read) return read.error();
-    if (!*read) return {};
+    if (!*read) return false;
     auto word = decode_word(running.frame);
     if (!word) return word.error();
     running.heard = SteadyClock::now();
@@ -149,14 +152,14 @@ Result<void> Supervisor::listen(Running& running) {
     if (const auto* last = std::get_if<Farewell>(&*word)) running.farewell = last->why;
     const bool loaded = std::holds_alternative<Loaded>(*word);
     auto heeded = board_->heed(std::move(*word));
-    if (!heeded) return heeded;
+    if (!heeded) return heeded.error();
     if (!loaded) continue;
-    running.served = true;
+    running.served = running.heard;
     set_obstacle("");
     tell_({Notice::What::serves, running.process.pid(), "",
            std::chrono::duration_cast<milliseconds>(running.heard - running.began)});
   }
-  return {};
+  return true;
 }
 
 // Why it is to be killed.
@@ -168,7 +171,9 @@ std::optional<std::string> Supervisor::fault_of(Running& running) {
     if (now >= *drain_until + kFarewell) return "it did not stop";
     return std::nullopt;
   }
-  if (!board_->has_work()) running.heard = now;
+  // Where this thread did not run either, the machine stood still.
+  const bool was_away = now - std::exchange(running.looked, now) >= pace_.hangs_after / 2;
+  if (was_away || !board_->has_work()) running.heard = now;
   if (now - running.heard >= pace_.hangs_after) return "it had work and gave no sign of life";
   if (now - running.heard >= pace_.hangs_after / 2 && !std::exchange(running.nudged, true))
     board_->send(Nudge{});

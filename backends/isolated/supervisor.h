@@ -59,7 +59,7 @@ class Supervisor {
   void run();
   std::string serve_once(bool& lasted);
   std::string watch(Running& running);
-  Result<void> listen(Running& running);
+  Result<bool> listen(Running& running);
   std::optional<std::string> fault_of(Running& running);
   void pass_on_lines(ChildProcess& process);
   News await_news(Running& running, bool is_over);

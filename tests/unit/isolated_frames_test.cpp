@@ -1,5 +1,6 @@
 // What two processes say to each other: it arrives as it was sent, and what nobody sent is refused.
 #include "backends/isolated/frames.h"
+#include "backends/isolated/line.h"
 
 #include <gtest/gtest.h>
 
@@ -178,6 +179,16 @@ TEST(Frames, HostileBytesHarmNobody) {
     }
   }
   EXPECT_GT(read, 1'000);
+}
+
+TEST(Frames, APictureOfTheLongestQueueHasRoomInTheRing) {
+  EngineStatus status;
+  status.running.resize(4'096);  // sequences_max and waiting_max at their most.
+  status.waiting.resize(100'000);
+  std::string frame;
+  encode(Word(Picture{status, std::nullopt, {}}), frame);
+  EXPECT_LT(frame.size(), kWordBytes);
+  EXPECT_GT(frame.size(), kWordBytes / 4);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstdlib>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@ namespace {
 using std::chrono::milliseconds;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 using What = Notice::What;
 
 class Shell : public testing::Test {
@@ -99,6 +101,19 @@ TEST_F(Shell, TheMemoryCannotBeMadeSmaller) {
   start("truncate -s 0 /proc/$$/fd/3 || echo refused; exec sleep 100");
   const auto lines = await(What::prints, 2);
   EXPECT_EQ(lines.back().text, "refused");
+}
+
+TEST_F(Shell, KeysAreNotHandedOn) {
+  setenv("PROVIDER_KEY", "sk-secret", 1);
+  setenv("OMP_NUM_THREADS", "2", 1);
+  start("env; exit 3");
+  std::string printed;
+  await(What::ended, 1);
+  for (const Notice& line : await(What::prints, 1)) printed += line.text + "\n";
+  unsetenv("PROVIDER_KEY");
+  unsetenv("OMP_NUM_THREADS");
+  EXPECT_THAT(printed, HasSubstr("OMP_NUM_THREADS=2\n"));
+  EXPECT_THAT(printed, Not(HasSubstr("sk-secret")));
 }
 
 TEST_F(Shell, AProgramThatIsNotThereIsSaid) {
