@@ -55,7 +55,8 @@ int tokens_passed(const Part& part) {
 }
 
 void settle(Part& part) {
-  if (part.local || (part.usage_told && part.finished)) return;
+  const bool all_told = part.usage_told && part.pieces == part.pieces_told;
+  if (part.local || (all_told && part.finished)) return;
   const int since = std::max(part.pieces - part.pieces_told,
                              by_bytes(part.bytes - part.bytes_told + kBytesPerToken - 1));
   // What is told before the first word may have counted that word.

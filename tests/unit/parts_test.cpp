@@ -69,14 +69,28 @@ TEST(Parts, WhatCameAfterAnUnfinishedTargetLastToldIsCountedHere) {
   Part ended = passed({"one", " two", " three"});
   count(told(1), ended);
   count({.finish = FinishReason::stop}, ended);
-  const std::vector<std::tuple<Part*, int, bool>> expected = {
-      {&before, 2, true}, {&between, 7, true}, {&with, 2, false}, {&ended, 1, false}};
+  Part early;  // It ended without telling more than it had at the beginning.
+  count(told(1), early);
+  for (const char* word : {"one", " two", " three"}) count({.text = word}, early);
+  count({.finish = FinishReason::stop}, early);
+  const std::vector<std::tuple<Part*, int, bool>> expected = {{&before, 2, true},
+                                                              {&between, 7, true},
+                                                              {&with, 2, false},
+                                                              {&ended, 1, false},
+                                                              {&early, 4, true}};
   for (const auto& [part, tokens, estimated] : expected) {
     for (int times = 0; times < 2; ++times) settle(*part);
     EXPECT_EQ(part->usage.prompt_tokens, 70);
     EXPECT_EQ(part->usage.completion_tokens, tokens);
     EXPECT_EQ(part->estimated, estimated) << tokens;
   }
+}
+
+TEST(Parts, WhatIsOnlySupposedIsNotKnownToBeRead) {
+  Part part;
+  part.usage = {.prompt_tokens = 4'000, .completion_tokens = 50};
+  part.supposed_tokens = 3'050;
+  EXPECT_EQ(tokens_of({part}), 1'000);
 }
 
 TEST(Parts, TheClientsUsageCountsWhatItGotOnce) {
