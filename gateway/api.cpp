@@ -38,6 +38,7 @@ Api::Api(Doors doors)
       count_tokens_(doors.reception, doors.pipeline, prompts_),
       archive_(doors.disk, doors.shelf),
       responses_(openai::parse_chat, archive_),
+      compact_(openai::parse_chat, archive_),
       response_api_({doors.reception, archive_, responses_, speak(responses_),
                      speak_for(responses_), std::bind_front(&Api::count, this)}),
       response_socket_(
@@ -61,6 +62,7 @@ http::Routes Api::routes() const {
   routes.add("GET", "/v1/models", std::bind_front(&Models::list, &models_));
   routes.add("GET", "/v1/models/{id}", std::bind_front(&Models::retrieve, &models_));
   response_api_.add_to(routes);
+  routes.add("POST", "/v1/responses/compact", speak(compact_));
   routes.add("GET", "/v1/responses", std::bind_front(&ResponseSocket::serve, &response_socket_));
   return routes;
 }

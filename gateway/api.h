@@ -14,6 +14,7 @@
 #include "gateway/pipeline.h"
 #include "gateway/response_api.h"
 #include "gateway/response_socket.h"
+#include "gateway/responses/compact_protocol.h"
 #include "gateway/stored_chats.h"
 #include "gateway/tokens.h"
 
@@ -64,6 +65,7 @@ class Api {
   const openai::ObjectProtocol rerank_{Endpoint::rerank};
   responses::Archive archive_;
   const responses::ResponsesProtocol responses_;
+  const responses::CompactProtocol compact_;
   ResponseApi response_api_;
   const ResponseSocket response_socket_;
 };

@@ -1,5 +1,6 @@
 #include "gateway/responses/items.h"
 
+#include "gateway/responses/compaction.h"
 #include "gateway/responses/response_object.h"
 
 #include <nlohmann/json.hpp>
@@ -93,6 +94,7 @@ void Messages::add(const ordered_json& item, const std::string& path) {
   if (type == "function_call_output" || type == "custom_tool_call_output")
     return add_result(item, path);
   if (type == "reasoning") return add_reasoning(item);
+  if (type == "compaction") return add_compaction(item, path);
   if (type == "item_reference") return fail(path + ".id", "names an item that is not kept here");
   fail(path + ".type", "'" + type + "' cannot be read here");
 }
@@ -144,6 +146,12 @@ void Messages::add_reasoning(const ordered_json& item) {
     for (const ordered_json& part : *parts) reasoning_ += text_in(part, "text");
     return;
   }
+}
+
+void Messages::add_compaction(const ordered_json& item, const std::string& path) {
+  auto said = said_of_compaction(item);
+  if (!said) return fail(path + ".encrypted_content", "was not made by this gateway");
+  said_->messages.push_back({{"role", "user"}, {"content", std::move(*said)}});
 }
 
 ordered_json Messages::parts_of(const ordered_json& content, const std::string& path) {

@@ -42,6 +42,7 @@ class Messages {
   void add_call(const nlohmann::ordered_json& item, bool custom);
   void add_result(const nlohmann::ordered_json& item, const std::string& path);
   void add_reasoning(const nlohmann::ordered_json& item);
+  void add_compaction(const nlohmann::ordered_json& item, const std::string& path);
   nlohmann::ordered_json& assistant();
   nlohmann::ordered_json parts_of(const nlohmann::ordered_json& content, const std::string& path);
   nlohmann::ordered_json part_of(const nlohmann::ordered_json& part, const std::string& path);

@@ -40,13 +40,17 @@ void complete(ordered_json& object, ordered_json output, FinishReason finish, co
         {"reason", finish == FinishReason::length ? "max_output_tokens" : "content_filter"}};
   }
   object["output"] = std::move(output);
-  object["usage"] = {{"input_tokens", usage.prompt_tokens},
-                     {"input_tokens_details",
-                      {{"cached_tokens", usage.cached_tokens},
-                       {"cache_write_tokens", usage.cache_written_tokens}}},
-                     {"output_tokens", usage.completion_tokens},
-                     {"output_tokens_details", {{"reasoning_tokens", usage.reasoning_tokens}}},
-                     {"total_tokens", std::int64_t{usage.prompt_tokens} + usage.completion_tokens}};
+  object["usage"] = usage_in_json(usage);
+}
+
+ordered_json usage_in_json(const Usage& usage) {
+  return {{"input_tokens", usage.prompt_tokens},
+          {"input_tokens_details",
+           {{"cached_tokens", usage.cached_tokens},
+            {"cache_write_tokens", usage.cache_written_tokens}}},
+          {"output_tokens", usage.completion_tokens},
+          {"output_tokens_details", {{"reasoning_tokens", usage.reasoning_tokens}}},
+          {"total_tokens", std::int64_t{usage.prompt_tokens} + usage.completion_tokens}};
 }
 
 void fail(ordered_json& object, std::string_view code, std::string_view message) {

@@ -32,6 +32,8 @@ nlohmann::ordered_json begun_response(const ResponseInfo& info, std::string_view
 void complete(nlohmann::ordered_json& object, nlohmann::ordered_json output, FinishReason finish,
               const Usage& usage, std::int64_t completed_at);
 
+nlohmann::ordered_json usage_in_json(const Usage& usage);
+
 // `object` ends without an answer.
 void fail(nlohmann::ordered_json& object, std::string_view code, std::string_view message);
 

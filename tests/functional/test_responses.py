@@ -348,3 +348,39 @@ def test_a_client_that_leaves_stops_the_work(start_provider, start_gateway, stre
     client.close()
     wait_until(lambda: slow.stats()["disconnects"] == 1, what="the provider's client leaving")
     wait_until(lambda: [r["status"] for r in gateway.decisions()] == [499], what="the account of it")
+
+
+def test_a_compacted_conversation_goes_on(start_upstream, start_gateway, client_of, tmp_path):
+    upstream = start_upstream(lambda asked: chat("They want a red bicycle."))
+    settings = configs.gateway({"up": configs.provider(upstream.base_url, "up")})
+    settings["server"]["state"] = str(tmp_path / "state")
+    client = client_of(start_gateway(settings)).responses
+    first = client.create(model="up", input="I want a bicycle.")
+    compacted = client.compact(model="up", previous_response_id=first.id, input=[{"role": "user", "content": "A red one."}])
+    told = upstream.asked[-1].json["messages"]
+    assert [message["content"] for message in told[:3]] == ["I want a bicycle.", "They want a red bicycle.", "A red one."]
+    assert told[3]["role"] == "user" and told[3]["content"].startswith("Summarise") and len(told) == 4
+    *mine, summary = compacted.output
+    assert compacted.object == "response.compaction" and compacted.usage.total_tokens == 11
+    assert [item.content[0].text if not isinstance(item.content, str) else item.content for item in mine] == \
+        ["I want a bicycle.", "A red one."]
+    assert summary.type == "compaction" and "red bicycle" in summary.encrypted_content
+    kept = [item.model_dump(exclude_none=True) for item in compacted.output]
+    client.create(model="up", input=kept + [{"role": "user", "content": "How much?"}])
+    told = [message["content"] for message in upstream.asked[-1].json["messages"]]
+    assert told[:2] == ["I want a bicycle.", "A red one."] and "They want a red bicycle." in told[2] and told[3] == "How much?"
+    booked = wait_until(lambda: len(found := book(tmp_path, "SELECT endpoint FROM entries")) == 3 and found, what="three entries")
+    assert ("/v1/responses/compact",) in booked
+    whole = client.compact(model="up", previous_response_id=first.id)
+    assert [item.type for item in whole.output] == ["message", "compaction"]
+
+
+@pytest.mark.parametrize("path, body, param", [
+    ("/responses", {"input": [{"type": "compaction", "encrypted_content": "gAAAAB"}]}, "input[0].encrypted_content"),
+    ("/responses/compact", {"input": "Hi", "stream": True}, "stream"),
+    ("/responses/compact", {"input": 7}, "input"), ("/responses/compact", {"previous_response_id": "resp_no"}, "previous_response_id"),
+    ("/responses/compact", {"input": "Hi", "background": True}, "background")])
+def test_what_cannot_be_compacted_is_refused_by_name(house, path, body, param):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        post(house, {"model": "cloudbrain", **body}, path)
+    assert refused.value.code == 400 and json.loads(refused.value.read())["error"]["param"] == param

@@ -1,0 +1,110 @@
+#include "gateway/responses/compact_protocol.h"
+
+#include "gateway/responses/compaction.h"
+#include "gateway/responses/request.h"
+#include "gateway/responses/response_object.h"
+#include "gateway/wire/json_object.h"
+
+#include <nlohmann/json.hpp>
+
+#include <utility>
+
+namespace spillway::responses {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr const char* kAsk =
+    "Summarise our conversation so far, so that it can be gone on with from your summary alone. "
+    "Keep what was asked for and decided, names, numbers, code, results of tools, and what is "
+    "still to be done. Answer with the summary only.";
+
+ordered_json message(const ordered_json& text) {
+  return {{"type", "message"},
+          {"role", "user"},
+          {"content", ordered_json::array({{{"type", "input_text"}, {"text", text}}})}};
+}
+
+// The request of a response that is the summary.
+Result<std::string> summary_request(const std::string& body) {
+  const auto json = wire::parse_object(body);
+  if (!json) return json.error();
+  ordered_json asked = ordered_json::parse(body);
+  if (asked.value("stream", ordered_json(false)) == true)
+    return Error{Errc::invalid_request, "'stream' must be false: a compaction comes as a whole",
+                 "stream", std::nullopt};
+  ordered_json& input = asked["input"];
+  if (input.is_null()) input = ordered_json::array();
+  if (input.is_string()) input = ordered_json::array({message(input)});
+  if (input.is_array()) input.push_back(message(kAsk));
+  asked["store"] = false;
+  return text_of(asked);
+}
+
+// The user's own messages of a list of items, each at the end of `all`.
+void add_user_messages(const std::string& items, ordered_json& all) {
+  for (ordered_json& item : ordered_json::parse(items)) {
+    if (text_in(item, "type") == "message" && text_in(item, "role") == "user")
+      all.push_back(std::move(item));
+  }
+}
+
+class CompactionWriter final : public wire::AnswerWriter {
+ public:
+  CompactionWriter(std::string turn, std::int64_t created, ordered_json kept)
+      : turn_(std::move(turn)), created_(created), output_(std::move(kept)) {}
+
+  std::string begin(const wire::Opening&) override { return {}; }
+  std::string piece(const Delta& delta) override {
+    summary_ += delta.text;
+    return {};
+  }
+  std::string end(const wire::Ending& ending) override {
+    output_.push_back(compaction_item("cmp_" + turn_, summary_));
+    return text_of({{"id", response_id(turn_)},
+                    {"object", "response.compaction"},
+                    {"created_at", created_},
+                    {"output", std::move(output_)},
+                    {"usage", usage_in_json(ending.usage)}});
+  }
+  std::string failed(const Error&) override { return {}; }
+  void afresh() override { summary_.clear(); }
+
+ private:
+  const std::string turn_;
+  const std::int64_t created_;
+  ordered_json output_;  // The user's messages.
+  std::string summary_;
+};
+
+}  // namespace
+
+Async<wire::Asked> CompactProtocol::parse(wire::Call call) const {
+  const std::string turn = turn_of(call.request_id);
+  const auto body = summary_request(call.body);
+  if (!body) co_return body.error();
+  auto request = parse_response_request(*body, turn);
+  if (!request) co_return request.error();
+  auto past = co_await archive_.past(call.tenant, request->previous, request->references);
+  if (!past) co_return past.error();
+  auto said = chat_body(*request, past->turns, past->referenced);
+  if (!said) co_return said.error();
+  auto plain = read_chat_(std::move(said->json));
+  if (!plain) co_return plain.error();
+  auto chat = std::make_shared<ChatRequest>(**plain);
+  if (said->tools) chat->needs |= Need::tools;
+  ordered_json kept = ordered_json::array();
+  for (const std::string& before : past->turns) add_user_messages(before, kept);
+  add_user_messages(request->input, kept);
+  kept.erase(kept.size() - 1);  // Ours.
+  wire::Asked asked;
+  asked.writer = std::make_unique<CompactionWriter>(turn, call.created, std::move(kept));
+  asked.chat = std::move(chat);
+  co_return std::move(asked);
+}
+
+wire::ErrorReply CompactProtocol::error(const Error& error, std::string_view) const {
+  return wire::error_reply(error);
+}
+
+}  // namespace spillway::responses
