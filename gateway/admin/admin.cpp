@@ -1,6 +1,7 @@
 #include "gateway/admin/admin.h"
 
 #include "gateway/admin/decision_text.h"
+#include "gateway/admin/json_answer.h"
 
 #include <nlohmann/json.hpp>
 
@@ -19,12 +20,6 @@ constexpr const char* kExposition = "text/plain; version=0.0.4; charset=utf-8";
 constexpr const char* kPlain = "text/plain; charset=utf-8";
 constexpr std::size_t kDecisionsByDefault = 50;
 constexpr std::size_t kDecisionsMax = 1'000;
-
-Answer in_json(int status, const ordered_json& value) {
-  // A client's model name may be no UTF-8: replaced, never thrown at the operator.
-  return {status, "application/json",
-          value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n"};
-}
 
 // "n=20" → 20; the default without n; empty if n is no number in range.
 std::optional<std::size_t> asked_for(std::string_view query) {

@@ -2,6 +2,7 @@
 
 #include "config/value.h"
 #include "gateway/account/calendar.h"
+#include "gateway/admin/json_answer.h"
 #include "gateway/admin/key_names.h"
 
 #include <nlohmann/json.hpp>
@@ -19,11 +20,6 @@ using nlohmann::ordered_json;
 
 constexpr std::int64_t kNanosecondsPerSecond = 1'000'000'000;
 constexpr int kCountMax = 2'000'000'000;
-
-Answer in_json(int status, const ordered_json& value) {
-  return {status, "application/json",
-          value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n"};
-}
 
 Answer refusal(const Error& error) {
   const bool unknown = error.code == Errc::not_found;

@@ -3,6 +3,7 @@
 #include "gateway/account/audit.h"
 #include "gateway/account/calendar.h"
 #include "gateway/account/usage.h"
+#include "gateway/admin/json_answer.h"
 
 #include <nlohmann/json.hpp>
 
@@ -43,11 +44,6 @@ struct Asked {
 
 Error wrong(std::string message) {
   return {Errc::invalid_request, std::move(message), "", std::nullopt};
-}
-
-Answer in_json(int status, const ordered_json& value) {
-  return {status, "application/json",
-          value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n"};
 }
 
 Answer refusal(const Error& error) {

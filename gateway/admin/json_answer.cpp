@@ -1,0 +1,12 @@
+#include "gateway/admin/json_answer.h"
+
+#include <nlohmann/json.hpp>
+
+namespace spillway::admin {
+
+Answer in_json(int status, const nlohmann::ordered_json& value) {
+  constexpr auto kReplace = nlohmann::ordered_json::error_handler_t::replace;
+  return {status, "application/json", value.dump(2, ' ', false, kReplace) + "\n"};
+}
+
+}  // namespace spillway::admin
