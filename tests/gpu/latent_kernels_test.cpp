@@ -106,8 +106,7 @@ TEST(LatentAttention, ChunksSeeWhatCameBeforeThem) {
   const std::vector<int> lengths = {130, 70, 5, 64};
   const std::vector<int> chunks = {40, 70, 1, 3};  // The last rows of each sequence.
   const std::vector<std::int32_t> sequences = {2, 0, 3, 1};
-  for (const auto& [heads, splits] :
-       {std::pair(16, 1), std::pair(20, 1), std::pair(16, 2), std::pair(20, 4)}) {
+  for (const int heads : {16, 20, 3}) {
     std::vector<std::int32_t> starts = {0}, positions;
     for (const int s : sequences) {
       starts.push_back(starts.back() + chunks[s]);
@@ -117,7 +116,7 @@ TEST(LatentAttention, ChunksSeeWhatCameBeforeThem) {
     LatentAttention args = {};
     args.chunks = int(sequences.size());
     args.rows_max = 70;
-    args.splits = splits;
+    args.splits = 1;
     args.scale = 0.07f;
     const auto out = test.run(args, positions, starts, sequences);
     for (std::size_t c = 0; c < sequences.size(); ++c) {
@@ -126,6 +125,54 @@ TEST(LatentAttention, ChunksSeeWhatCameBeforeThem) {
       }
     }
   }
+}
+
+TEST(LatentAttention, DecodesMayRunBesideChunks) {
+  const std::vector<int> lengths = {200, 33, 90, 17};
+  Case test(lengths, 202, 16);  // A chunk of 200 rows, then decodes of the last two sequences.
+  DeviceArray<Bf16> q(test.queries), pages(test.cache.keys);
+  DeviceArray<Bf16> out(test.queries.size() / kLatentLine * kLatentWidth);
+  DeviceArray<std::int32_t> table(test.cache.table), start(std::vector<std::int32_t>{0, 200});
+  DeviceArray<std::int32_t> first(std::vector<std::int32_t>{0});
+  DeviceArray<std::int32_t> positions(std::vector<std::int32_t>{89, 16});
+  LatentAttention chunk = {};
+  chunk.out = out.get();
+  chunk.queries = q.get();
+  chunk.pages = pages.get();
+  chunk.page_table = table.get();
+  chunk.page_stride = test.cache.page_stride;
+  chunk.row_start = start.get();
+  chunk.first_position = first.get();
+  chunk.chunks = 1;
+  chunk.rows_max = 200;
+  chunk.heads = 16;
+  chunk.splits = 1;
+  chunk.scale = 0.08f;
+  LatentAttention decodes = chunk;
+  decodes.out = out.get() + std::size_t(200) * 16 * kLatentWidth;
+  decodes.queries = q.get() + std::size_t(200) * 16 * kLatentLine;
+  decodes.page_table = table.get() + std::size_t(2) * test.cache.page_stride;
+  decodes.row_start = nullptr;
+  decodes.first_position = positions.get();
+  decodes.chunks = 2;
+  decodes.splits = 2;
+  decodes.beside_earlier = 1;
+  check(spillway_latent_attention(&chunk, nullptr), "chunk");
+  check(spillway_latent_attention(&decodes, nullptr), "decodes");
+  const auto got = out.download();
+  for (const int row : {0, 1, 63, 64, 199}) test.expect_row(got, row, 0, row + 1, chunk.scale);
+  test.expect_row(got, 200, 2, 90, chunk.scale);
+  test.expect_row(got, 201, 3, 17, chunk.scale);
+}
+
+TEST(LatentAttention, ChunksRunAloneAndUndivided) {
+  DeviceArray<std::int32_t> start(std::vector<std::int32_t>{0, 4});
+  LatentAttention args = {};
+  args.row_start = start.get();
+  args.splits = 2;
+  EXPECT_NE(spillway_latent_attention(&args, nullptr), 0);
+  args.splits = args.beside_earlier = 1;
+  EXPECT_NE(spillway_latent_attention(&args, nullptr), 0);
 }
 
 TEST(LatentAttention, OtherSplitsAreRefused) {

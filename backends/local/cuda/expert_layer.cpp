@@ -82,6 +82,7 @@ void ExpertLayer::answer(const LayerWeights& layer, const Call& call, FirstError
   product.n = shape_.width;
   product.k = shape_.experts.width;
   product.silu_mul = 0;
+  product.after_same_lists = 1;
   product.x_share = 1;
   product.x_stride = shape_.experts.width;
   product.out_stride = shape_.width;

@@ -1,7 +1,6 @@
 #include "backends/local/cuda/latent_layer.h"
 
 #include "backends/local/cuda/grouped_product.h"
-#include "backends/local/kernels/latent_kernels.h"
 
 #include <cmath>
 
@@ -11,7 +10,6 @@ namespace {
 
 constexpr std::int64_t kBf16Bytes = 2;
 constexpr int kHeadsOfBlock = 16;  // Of decode attention.
-constexpr int kFewChunkRows = 1024;
 
 }  // namespace
 
@@ -54,7 +52,8 @@ void LatentLayer::attend(const LayerWeights& layer, const Call& call, const Step
   product.out_stride = std::int64_t{heads} * latent.line_width();
   product.out_group = latent.line_width();
   errors.note(enqueue_grouped(product, call.few, stream_), "queries of latent rows");
-  attend_lines(call, rows, errors);
+  if (rows.chunks > 0) attend_chunks(call, rows, errors);
+  if (rows.decodes > 0) attend_decodes(call, rows, errors);
   product.out = call.mixed;
   product.x = latent_.get();
   product.weight = layer.value_up;
@@ -85,7 +84,7 @@ void LatentLayer::append(const LayerWeights& layer, const Call& call, int rows,
   errors.note(spillway_latent_append(&args, stream_), "latent rows");
 }
 
-void LatentLayer::attend_lines(const Call& call, const StepRows& rows, FirstError& errors) {
+kernels::LatentAttention LatentLayer::attention_of(const Call& call) const {
   kernels::LatentAttention args = {};
   args.out = latent_.get();
   args.queries = queries_.get();
@@ -94,13 +93,12 @@ void LatentLayer::attend_lines(const Call& call, const StepRows& rows, FirstErro
   args.page_stride = state_.limits().pages_max;
   args.heads = shape_.query_heads;
   args.scale = score_scale();
-  if (rows.decodes > 0) {
-    args.first_position = state_.device(StepState::positions);
-    args.chunks = rows.decodes;
-    args.splits = decode_splits(rows.decodes, (args.heads + kHeadsOfBlock - 1) / kHeadsOfBlock);
-    errors.note(spillway_latent_attention(&args, stream_), "decode attention");
-  }
-  if (rows.chunks == 0) return;
+  return args;
+}
+
+// The chunks' rows come after those of the decodes.
+void LatentLayer::attend_chunks(const Call& call, const StepRows& rows, FirstError& errors) {
+  kernels::LatentAttention args = attention_of(call);
   const std::int64_t before = std::int64_t{rows.decodes} * args.heads * kBf16Bytes;
   args.out = latent_.get<char>() + before * kernels::kLatentWidth;
   args.queries = queries_.get<char>() + before * kernels::kLatentLine;
@@ -109,9 +107,17 @@ void LatentLayer::attend_lines(const Call& call, const StepRows& rows, FirstErro
   args.first_position = state_.device(StepState::chunk_position);
   args.chunks = rows.chunks;
   args.rows_max = rows.chunk_rows_max;
-  // A single prompt has few blocks, and the last of them most to do.
-  args.splits = rows.chunk_rows <= kFewChunkRows ? 2 : 1;
+  args.splits = 1;
   errors.note(spillway_latent_attention(&args, stream_), "prefill attention");
+}
+
+void LatentLayer::attend_decodes(const Call& call, const StepRows& rows, FirstError& errors) {
+  kernels::LatentAttention args = attention_of(call);
+  args.first_position = state_.device(StepState::positions);
+  args.chunks = rows.decodes;
+  args.splits = decode_splits(rows.decodes, (args.heads + kHeadsOfBlock - 1) / kHeadsOfBlock);
+  args.beside_earlier = rows.chunks > 0 ? 1 : 0;
+  errors.note(spillway_latent_attention(&args, stream_), "decode attention");
 }
 
 }  // namespace spillway::local::cuda

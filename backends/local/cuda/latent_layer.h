@@ -7,6 +7,7 @@
 #include "backends/local/cuda/decoder_weights.h"
 #include "backends/local/cuda/step_rows.h"
 #include "backends/local/cuda/step_state.h"
+#include "backends/local/kernels/latent_kernels.h"
 
 #include <memory>
 
@@ -34,7 +35,9 @@ class LatentLayer {
   LatentLayer(const DecoderShape& shape, const StepState& state, CUstream_st* stream)
       : shape_(shape), state_(state), stream_(stream) {}
   void append(const LayerWeights& layer, const Call& call, int rows, FirstError& errors);
-  void attend_lines(const Call& call, const StepRows& rows, FirstError& errors);
+  kernels::LatentAttention attention_of(const Call& call) const;
+  void attend_chunks(const Call& call, const StepRows& rows, FirstError& errors);
+  void attend_decodes(const Call& call, const StepRows& rows, FirstError& errors);
   float score_scale() const;
 
   const DecoderShape shape_;

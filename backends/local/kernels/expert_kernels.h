@@ -46,8 +46,9 @@ extern "C" int spillway_route_tokens(const RouteTokens* args, Stream stream);
 // Products of rows with the weights of their group: out[r] = x[r / x_share] · weight[g]ᵀ for each r
 // that the list of group g names, or without lists for each r < rows, and with `silu_mul`
 // silu(first half) · second half of it. Rows of a group begin at g · …_group, row r of those at
-// r · …_stride, in elements. Sums in fp32. Requires: n % 128 == 0, with silu_mul % 64, k % 64 == 0;
-// groups ≤ kExpertsMax.
+// r · …_stride, in elements. Sums in fp32. With `after_same_lists` the kernel enqueued just before
+// is another such product of the same lists, and weights are read before it ends. Requires: n % 16
+// == 0, k % 64 == 0; x and weights aligned to 16 bytes; groups ≤ kExpertsMax.
 struct GroupedLinear {
   void* out;           // bf16
   const void* x;       // bf16
@@ -63,6 +64,7 @@ struct GroupedLinear {
   const std::int32_t* lists;   // or null
   const std::int32_t* counts;  // With lists.
   int list_stride;
+  int after_same_lists;
   int x_share;  // 1 without lists
   int rows;     // Of a group; with lists at most, and of all groups together: `rows_listed`.
   int rows_listed;

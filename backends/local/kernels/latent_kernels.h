@@ -39,8 +39,10 @@ extern "C" int spillway_latent_append(const LatentAppend* args, Stream stream);
 // what comes out is weighted latent rows. Chunk c owns rows row_start[c] … row_start[c + 1] - 1,
 // its row j stands at first_position[c] + j and sees lines up to its own; without `row_start` chunk
 // c is row c alone, and a negative position is padding and yields zeros. `splits` blocks share the
-// lines of a sequence and merge what they find, always in the same order. Requires: splits 1, 2, 4,
-// 8 or 16.
+// lines of a row and merge what they find, always in the same order. With `beside_earlier` it does
+// not wait for the kernel enqueued just before it, which must be such attention of chunks, only for
+// what that had to wait for: both then run at once. Requires: splits 1, 2, 4, 8 or 16; with
+// row_start splits 1, and no beside_earlier.
 struct LatentAttention {
   void* out;            // bf16 [rows, heads, kLatentWidth]
   const void* queries;  // bf16 [rows, heads, kLatentLine]
@@ -55,6 +57,7 @@ struct LatentAttention {
   int heads;
   int splits;
   float scale;
+  int beside_earlier;
 };
 extern "C" int spillway_latent_attention(const LatentAttention* args, Stream stream);
 

@@ -1,0 +1,188 @@
+// What Hopper adds: barriers in shared memory that count bytes, tiles that the copy engine brings
+// (TMA), and products of a warpgroup (wgmma), whose operands it reads from shared memory.
+//
+// Tiles are rows of 64 bf16, 128 bytes each, whose 16-byte pieces are permuted by the row as
+// Tile<64> of matrix_tiles.cuh does; the copy engine calls that a swizzle of 128 bytes, and wants
+// tiles to begin at multiples of 1,024.
+#pragma once
+
+#include "backends/local/kernels/matrix_tiles.cuh"
+
+#include <cuda.h>
+
+namespace spillway::kernels {
+
+inline constexpr int kWarpgroup = 4 * kWarp;
+inline constexpr int kTileDepth = 64;  // Columns of a tile.
+inline constexpr int kTileRowBytes = kTileDepth * 2;
+inline constexpr int kTileAlignment = 1024;
+
+// ---- barriers
+
+__device__ inline void barrier_init(uint32_t barrier, int arrivals) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
+}
+
+// Other threads and the copy engine see what barrier_init did.
+__device__ inline void publish_barriers() {
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+__device__ inline void barrier_arrive(uint32_t barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+
+// Arrives, and lets the phase end only when the copy engine has written that much.
+__device__ inline void barrier_expect(uint32_t barrier, int bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+               : "memory");
+}
+
+// Arrives when all that this thread has asked copy_async for has come.
+__device__ inline void barrier_arrive_after_copies(uint32_t barrier) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
+}
+
+// Until the phase of that parity has ended.
+__device__ inline void barrier_wait(uint32_t barrier, int parity) {
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "again%=:\n"
+      "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+      "@!done bra again%=;\n"
+      "}\n" ::"r"(barrier),
+      "r"(parity)
+      : "memory");
+}
+
+// ---- the copy engine
+
+// A tile of weights, which are read once. `at` counts from the innermost dimension.
+__device__ inline void copy_tile(uint32_t to, const CUtensorMap& map, uint32_t barrier,
+                                 const int (&at)[5]) {
+  asm volatile(
+      "cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, "
+      "%4, %5, %6, %7}], [%2];" ::"r"(to),
+      "l"(&map), "r"(barrier), "r"(at[0]), "r"(at[1]), "r"(at[2]), "r"(at[3]), "r"(at[4])
+      : "memory");
+}
+
+// ---- registers
+
+// A warpgroup gives up registers, or waits for more: each of its threads has so many then. Each
+// role of warpgroups does so in its own branch of one `if`.
+template <int Registers>
+__device__ void take_fewer_registers() {
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(Registers));
+}
+template <int Registers>
+__device__ void take_more_registers() {
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(Registers));
+}
+
+// ---- products
+
+// What threads wrote to shared memory, and a barrier says is there, may be read by wgmma.
+__device__ inline void let_products_see_copies() {
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+__device__ inline void begin_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+__device__ inline void close_products() {
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+
+// All groups but the youngest `Open` are done.
+template <int Open>
+__device__ void wait_for_products() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Open) : "memory");
+}
+
+// Where wgmma finds rows of a tile; 16 columns further on is kDepthStep more.
+inline constexpr uint64_t kDepthStep = 16 * 2 / 16;
+__device__ inline uint64_t operand_of(uint32_t tile) {
+  constexpr uint64_t kSwizzle128 = uint64_t{1} << 62;
+  constexpr uint64_t kEightRows = uint64_t{8 * kTileRowBytes / 16} << 32;
+  constexpr uint64_t kUnused = uint64_t{1} << 16;
+  return kSwizzle128 | kEightRows | kUnused | ((tile & 0x3ffff) >> 4);
+}
+
+// The same, for rows that are what is summed over, as many bytes before the next 64 columns; 16
+// rows further on is kRowsStep more.
+inline constexpr uint64_t kRowsStep = 16 * kTileRowBytes / 16;
+__device__ inline uint64_t columns_of(uint32_t tile, int next_columns) {
+  constexpr uint64_t kNextColumns = uint64_t{0x3fff} << 16;
+  return (operand_of(tile) & ~kNextColumns) | uint64_t(next_columns / 16) << 16;
+}
+
+// Sums that wgmma has made may be looked at only now that it is done.
+template <int N>
+__device__ void settle(float (&sums)[N]) {
+#pragma unroll
+  for (int i = 0; i < N; ++i) asm volatile("" : "+f"(sums[i])::"memory");
+}
+
+// d[64 × N] (+)= a[64 × 16] · b[N × 16]ᵀ by a warpgroup, N columns in blocks of 8; warp w has rows
+// 16 w …, of a block as mma_16x8x16 has d. Without `add` d begins anew.
+template <int N>
+__device__ void warpgroup_multiply(float (&d)[N / 2], uint64_t a, uint64_t b, bool add);
+
+#define SPILLWAY_SUMS4(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
+#define SPILLWAY_SUMS8(d, i) SPILLWAY_SUMS4(d, i), SPILLWAY_SUMS4(d, i + 4)
+#define SPILLWAY_SUMS16(d, i) SPILLWAY_SUMS8(d, i), SPILLWAY_SUMS8(d, i + 8)
+#define SPILLWAY_SUMS32(d, i) SPILLWAY_SUMS16(d, i), SPILLWAY_SUMS16(d, i + 16)
+#define SPILLWAY_NAMES16 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
+#define SPILLWAY_NAMES32 \
+  SPILLWAY_NAMES16       \
+  ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+#define SPILLWAY_NAMES48 \
+  SPILLWAY_NAMES32       \
+  ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
+#define SPILLWAY_NAMES64 \
+  SPILLWAY_NAMES48       \
+  ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define SPILLWAY_MULTIPLY(n, names, a_name, b_name, add_name, transposed)                      \
+  "{\n.reg .pred add;\nsetp.ne.b32 add, " add_name ", 0;\nwgmma.mma_async.sync.aligned.m64n" n \
+  "k16.f32.bf16.bf16 {" names "}, " a_name ", " b_name ", add, 1, 1, 0, " transposed ";\n}\n"
+
+template <>
+__device__ inline void warpgroup_multiply<32>(float (&d)[16], uint64_t a, uint64_t b, bool add) {
+  asm volatile(SPILLWAY_MULTIPLY("32", SPILLWAY_NAMES16, "%16", "%17", "%18", "0")
+               : SPILLWAY_SUMS16(d, 0)
+               : "l"(a), "l"(b), "r"(int{add}));
+}
+
+template <>
+__device__ inline void warpgroup_multiply<96>(float (&d)[48], uint64_t a, uint64_t b, bool add) {
+  asm volatile(SPILLWAY_MULTIPLY("96", SPILLWAY_NAMES48, "%48", "%49", "%50", "0")
+               : SPILLWAY_SUMS32(d, 0), SPILLWAY_SUMS16(d, 32)
+               : "l"(a), "l"(b), "r"(int{add}));
+}
+
+template <>
+__device__ inline void warpgroup_multiply<128>(float (&d)[64], uint64_t a, uint64_t b, bool add) {
+  asm volatile(SPILLWAY_MULTIPLY("128", SPILLWAY_NAMES64, "%64", "%65", "%66", "0")
+               : SPILLWAY_SUMS32(d, 0), SPILLWAY_SUMS32(d, 32)
+               : "l"(a), "l"(b), "r"(int{add}));
+}
+
+// The same with b[16 × 128], of which a tile's row is 64 columns of one of the 16.
+__device__ inline void warpgroup_multiply_columns(float (&d)[64], uint64_t a, uint64_t b) {
+  asm volatile(SPILLWAY_MULTIPLY("128", SPILLWAY_NAMES64, "%64", "%65", "%66", "1")
+               : SPILLWAY_SUMS32(d, 0), SPILLWAY_SUMS32(d, 32)
+               : "l"(a), "l"(b), "r"(1));
+}
+
+#undef SPILLWAY_MULTIPLY
+#undef SPILLWAY_NAMES64
+#undef SPILLWAY_NAMES48
+#undef SPILLWAY_NAMES32
+#undef SPILLWAY_NAMES16
+#undef SPILLWAY_SUMS32
+#undef SPILLWAY_SUMS16
+#undef SPILLWAY_SUMS8
+#undef SPILLWAY_SUMS4
+
+}  // namespace spillway::kernels

@@ -1,0 +1,44 @@
+#include "backends/local/kernels/weight_map.h"
+
+#include <cudaTypedefs.h>
+#include <cuda_runtime.h>
+
+namespace spillway::kernels {
+namespace {
+
+constexpr int kDriverVersion = 12000;  // Since when it is there.
+constexpr cuuint32_t kColumns = 64;
+constexpr cuuint32_t kRowsTogether = 8;  // Of gate, or of up.
+
+PFN_cuTensorMapEncodeTiled_v12000 encoder() {
+  void* function = nullptr;
+  cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
+  const cudaError_t error = cudaGetDriverEntryPointByVersion(
+      "cuTensorMapEncodeTiled", &function, kDriverVersion, cudaEnableDefault, &found);
+  const bool there = error == cudaSuccess && found == cudaDriverEntryPointSuccess;
+  return there ? reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(function) : nullptr;
+}
+
+}  // namespace
+
+int make_weight_map(CUtensorMap& map, const GroupedLinear& args, int tile_rows) {
+  static const PFN_cuTensorMapEncodeTiled_v12000 encode = encoder();
+  if (encode == nullptr) return cudaErrorNotSupported;
+  const auto row = static_cast<cuuint64_t>(args.k) * 2;
+  const auto rows = static_cast<cuuint64_t>(args.n);
+  const cuuint32_t parts = args.silu_mul ? 2 : 1;
+  // Columns; rows that lie together; gate and up; which rows; the group.
+  const cuuint64_t size[5] = {row / 2, kRowsTogether, parts, rows / kRowsTogether,
+                              static_cast<cuuint64_t>(args.groups)};
+  const cuuint64_t stride[4] = {row, rows * row, kRowsTogether * row, parts * rows * row};
+  const cuuint32_t tile[5] = {kColumns, kRowsTogether, parts,
+                              static_cast<cuuint32_t>(tile_rows) / (parts * kRowsTogether), 1};
+  const cuuint32_t step[5] = {1, 1, 1, 1, 1};
+  const CUresult result =
+      encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 5, const_cast<void*>(args.weight), size,
+             stride, tile, step, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+             CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  return result == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+}  // namespace spillway::kernels
