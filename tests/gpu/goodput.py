@@ -132,7 +132,7 @@ def gateway_side(options, setting):
 
 
 def vllm_command(folder, port, setting):
-    command = serve_vllm.command(folder, port, argparse.Namespace(sequences=256, quantization=""))
+    command = serve_vllm.command(folder, port, argparse.Namespace(shape=options.shape, sequences=256, quantization="", kv_cache="", gpus=1))
     if setting == "default":
         at = command.index("--max-num-seqs")
         return command[:at] + command[at + 2:]

@@ -4,6 +4,7 @@
 usage: serve_vllm.py SHAPE [--quantization fp8] [--concurrency 1,128,256] [--rounds 6] …
 Prompts are ids of tokens for /v1/completions, so vLLM has nothing to tokenize; no prefix is kept. VLLM=FOLDER holds vx/ and
 site/, what python3 needs on its path to import vllm; without it, and with no vllm installed, it says so and ends with 0.
+Of a shape with experts vLLM's weights are drawn as ours are (spread_experts), unless --dummy-experts asks for its own.
 """
 import argparse
 import importlib.util
@@ -27,6 +28,7 @@ START_MAX = 300
 MODEL_TYPES = {"deepseek2": "deepseek_v2"}
 ARCHITECTURES = {"deepseek2": "DeepseekV2ForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM"}
 ORDINARY_FIRST = 300  # Ids below are single bytes.
+SPREAD = Path(__file__).resolve().parent / "spread_experts"
 
 
 class TokenPrompts:
@@ -76,21 +78,25 @@ def write_model(shape, folder):
          "model_max_length": 16384}), encoding="utf-8")
 
 
-def environment():
+def environment(spread=False):
     """vLLM's, or nothing if there is no vLLM."""
     settings = {"VLLM_USE_FLASHINFER_SAMPLER": "0", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1",
                 "VLLM_LOGGING_LEVEL": "WARNING"}
-    folder = os.environ.get("VLLM")
+    folder, path = os.environ.get("VLLM"), [str(SPREAD)] if spread else []
     if folder and (Path(folder) / "vx" / "vllm").is_dir():
-        return os.environ | settings | {"PYTHONPATH": f"{folder}/vx:{folder}/site"}
-    return os.environ | settings if importlib.util.find_spec("vllm") else None
+        path += [f"{folder}/vx", f"{folder}/site"]
+    elif not importlib.util.find_spec("vllm"):
+        return None
+    return os.environ | settings | ({"PYTHONPATH": ":".join(path)} if path else {})
 
 
 def command(folder, port, options):
     arguments = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder), "--served-model-name",
                  "model", "--load-format", "dummy", "--max-model-len", "8192", "--max-num-seqs", str(options.sequences),
                  "--no-enable-prefix-caching", "--port", str(port), "--host", "127.0.0.1", "--no-enable-log-requests",
-                 "--attention-backend", "FLASH_ATTN", "--tensor-parallel-size", str(options.gpus)]
+                 "--tensor-parallel-size", str(options.gpus)]
+    latent = random_model.SHAPES[options.shape].deepseek is not None
+    arguments += ["--trust-remote-code"] if latent else ["--attention-backend", "FLASH_ATTN"]
     if options.kv_cache:
         arguments += ["--kv-cache-dtype", options.kv_cache]
     return arguments + (["--quantization", options.quantization] if options.quantization else [])
@@ -114,10 +120,16 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def spreads(options):
+    return bool(random_model.SHAPES[options.shape].deepseek) and not options.dummy_experts
+
+
 def measure(folder, options, log):
     port, began = free_port(), time.monotonic()
-    child = subprocess.Popen(command(folder, port, options), stdout=log, stderr=subprocess.STDOUT, env=environment())
-    label = "vllm" + (f" {options.quantization}" if options.quantization else "")
+    child = subprocess.Popen(command(folder, port, options), stdout=log, stderr=subprocess.STDOUT,
+                             env=environment(spreads(options)))
+    label = "vllm spread experts" if spreads(options) else "vllm"
+    label += f" {options.quantization}" if options.quantization else ""
     label += f" kv {options.kv_cache}" if options.kv_cache else ""
     label += f" on {options.gpus} GPUs" if options.gpus > 1 else ""
     try:
@@ -144,6 +156,7 @@ def main():
     parser.add_argument("--kv-cache", default="", help="fp8: keys and values in 8 bits")
     parser.add_argument("--gpus", type=int, default=1, help="tensor_parallel_size")
     parser.add_argument("--sequences", type=int, default=256, help="max_num_seqs")
+    parser.add_argument("--dummy-experts", action="store_true", help="all tokens take the same experts")
     serve.add_load_arguments(parser)
     options = parser.parse_args()
     if environment() is None:
