@@ -4,11 +4,11 @@
 #
 # usage: tests/gpu/run.sh [STAGE…]   all of them if none is named:
 #   check  sanitize  logits  kernels  model:NAME[:eager|:fp8|:int8|:int4|:kv-fp8]  aten:NAME  report
-#   serve[:NAME[:PRECISION[:KV]]]  vllm:NAME[:fp8[:KV]]
+#   serve[:NAME[:PRECISION[:KV]]]  vllm:NAME[:fp8[:KV]]  isolated
 #   goodput:NAME  parallel:NAME[:fp8]
 #   BUILD=build/gpu        where the programs are, or are built if they are not there yet
 #   RESULTS=build/gpu-run  one file a stage
-#   BINARY, MODEL          for serve and report: the gateway, built with SPILLWAY_CUDA, and the model file it serves; with a NAME
+#   BINARY, MODEL          for serve, isolated and report: the gateway, built with SPILLWAY_CUDA, and the model file it serves; with a NAME
 #                          random weights of its shape, in SCRATCH=/dev/shm (r1-qwen-7b: 16 GB)
 #   VLLM                   for vllm and goodput: see serve_vllm.py; the same load on the same card, beside serve:NAME
 #   SIDES, UNTIL           for goodput: see goodput.py
@@ -48,6 +48,9 @@ sanitize() {
     compute-sanitizer --tool $tool --error-exitcode 1 "$PROGRAMS/gpu_kernel_test" --gtest_brief=1 \
       --gtest_filter="$SMALL" | tail -1 || return 1
   done
+  # The copy engine and wgmma are not what racecheck follows.
+  compute-sanitizer --error-exitcode 1 "$PROGRAMS/gpu_kernel_test" --gtest_brief=1 \
+    --gtest_filter='GroupedLinear.RowsOf*:GroupedLinear.Without*:*RunBesideChunks*:*ChunksSee*' | tail -1 || return 1
   # Where GPUs reach each other already, that is no failure.
   compute-sanitizer --report-api-errors no --error-exitcode 1 "$PROGRAMS/gpu_executor_test" --gtest_brief=1 \
     --gtest_filter='*Mixed*:*Drawn*:*Peer*/1:*Peer*/5:*SharedDecoders.ChunksAndDecodes*/1' | tail -1
@@ -55,7 +58,7 @@ sanitize() {
 
 logits() { python3 tests/gpu/hf_logits.py "$PROGRAMS/gpu_dump_logits"; }
 
-kernels() { "$PROGRAMS/gpu_kernel_bench" | with_clock; }
+kernels() { { "$PROGRAMS/gpu_kernel_bench" && "$PROGRAMS/gpu_expert_bench"; } | with_clock; }
 
 model() {
   local flags=()
@@ -106,6 +109,8 @@ parallel() {
   return $status
 }
 
+isolated() { python3 tests/gpu/isolated.py "$BINARY" "$MODEL"; }
+
 # What fewer bits cost the model.
 report() { "$BINARY" quantize --report "$MODEL"; }
 
@@ -135,7 +140,7 @@ stage() {
   model:r1-qwen-7b model:r1-qwen-7b:eager aten:qwen3-0.6b aten:r1-qwen-7b serve serve:r1-qwen-7b vllm:r1-qwen-7b \
   serve:qwen3-0.6b vllm:qwen3-0.6b model:r1-qwen-7b:fp8 serve:r1-qwen-7b:fp8 vllm:r1-qwen-7b:fp8 \
   goodput:r1-qwen-7b
-[[ "$*" =~ ^(serve|vllm|goodput|report)[^\ ]*$ ]] || build || exit 1
+[[ "$*" =~ ^(serve|vllm|goodput|isolated|report)[^\ ]*$ ]] || build || exit 1
 failed=0
 for name in "$@"; do stage "$name"; done
 exit $failed
