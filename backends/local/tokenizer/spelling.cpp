@@ -56,7 +56,7 @@ std::string with_marked_spaces(std::string_view text) {
 }
 
 Spelling Spelling::of_bytes(const IdOf& id_of) {
-  Spelling spelling(Writing::bytes, 0);
+  Spelling spelling(Writing::bytes);
   for (unsigned byte = 0; byte < 256; ++byte) {
     spelling.byte_ids_[byte] = id_of(alphabet_character(static_cast<unsigned char>(byte)));
   }
@@ -65,13 +65,13 @@ Spelling Spelling::of_bytes(const IdOf& id_of) {
 
 Spelling Spelling::of_characters(const std::vector<std::string_view>& tokens, const IdOf& id_of,
                                  std::int32_t unknown) {
-  Spelling spelling(Writing::characters, tokens.size());
+  Spelling spelling(Writing::characters);
   spelling.unknown_ = unknown;
   for (unsigned byte = 0; byte < 256; ++byte) spelling.byte_ids_[byte] = id_of(byte_token(byte));
   for (std::size_t id = 0; id < tokens.size(); ++id) {
     const std::string_view token = tokens[id];
     if (!token.empty() && length_of_first(token) == token.size())
-      spelling.characters_.insert(token, static_cast<std::int32_t>(id));
+      spelling.characters_.emplace(packed(token), static_cast<std::int32_t>(id));
   }
   return spelling;
 }
@@ -79,6 +79,12 @@ Spelling Spelling::of_characters(const std::vector<std::string_view>& tokens, co
 std::size_t Spelling::length_of_first(std::string_view text) {
   const auto first = local::utf8::decode(text);
   return first.quality == local::utf8::Quality::whole ? first.length : 1;
+}
+
+std::uint32_t Spelling::packed(std::string_view character) {
+  std::uint32_t bytes = 0;
+  for (const char c : character) bytes = bytes << 8 | static_cast<unsigned char>(c);
+  return bytes;
 }
 
 }  // namespace spillway::tokenizer

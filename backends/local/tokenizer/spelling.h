@@ -7,13 +7,12 @@
 // <0x0A>.
 #pragma once
 
-#include "backends/local/tokenizer/tables.h"
-
 #include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace spillway::tokenizer {
@@ -36,7 +35,7 @@ class Spelling {
   // model names no unknown token.
   static Spelling of_bytes(const IdOf& id_of);
 
-  // Of characters: those tokens that are one, which must outlive this; a byte that has no token
+  // Of characters: those tokens that are one; a byte that has no token
   // either is `unknown`, once for several in a row, or left out if that is -1.
   static Spelling of_characters(const std::vector<std::string_view>& tokens, const IdOf& id_of,
                                 std::int32_t unknown);
@@ -58,9 +57,9 @@ class Spelling {
     };
     while (!piece.empty()) {
       const std::size_t length = length_of_first(piece);
-      const std::int32_t id = characters_.find(piece.substr(0, length));
-      if (id >= 0) {
-        put(id);
+      const auto found = characters_.find(packed(piece.substr(0, length)));
+      if (found != characters_.end()) {
+        put(found->second);
       } else {
         put_bytes(piece.substr(0, length), put);
       }
@@ -69,9 +68,11 @@ class Spelling {
   }
 
  private:
-  Spelling(Writing writing, std::size_t characters) : writing_(writing), characters_(characters) {}
+  explicit Spelling(Writing writing) : writing_(writing) {}
 
   static std::size_t length_of_first(std::string_view text);
+  // The at most four bytes of a character.
+  static std::uint32_t packed(std::string_view character);
 
   // A character is spelt by all its bytes, or is unknown.
   template <class Put>
@@ -85,7 +86,7 @@ class Spelling {
   Writing writing_;
   std::array<std::int32_t, 256> byte_ids_{};
   std::int32_t unknown_ = -1;
-  PieceTable characters_;
+  std::unordered_map<std::uint32_t, std::int32_t> characters_;
 };
 
 }  // namespace spillway::tokenizer
