@@ -4,6 +4,7 @@
 #include "backends/local/tokenizer/unicode_classes.h"
 #include "backends/local/utf8.h"
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 
@@ -195,8 +196,12 @@ std::size_t deepseek_words_match(std::string_view text, std::size_t begin) {
 }
 
 std::size_t before_marked_space_end(std::string_view text, std::size_t begin) {
-  const std::size_t next = text.find(kMarkedSpace, begin + 1);
-  return next == std::string_view::npos ? text.size() : next;
+  return std::min(text.find(kMarkedSpace, begin + 1), text.size());
+}
+
+std::size_t before_marked_spaces_end(std::string_view text, std::size_t begin) {
+  while (text.substr(begin).starts_with(kMarkedSpace)) begin += kMarkedSpace.size();
+  return std::min(text.find(kMarkedSpace, begin), text.size());
 }
 
 constexpr std::string_view kLlama3Pattern =
@@ -245,6 +250,7 @@ std::size_t piece_end(SplitRule rule, std::string_view text, std::size_t begin) 
     case SplitRule::chinese_kana: return matched_or_between(text, begin, chinese_kana_match);
     case SplitRule::deepseek_words: return matched_or_between(text, begin, deepseek_words_match);
     case SplitRule::before_marked_space: return before_marked_space_end(text, begin);
+    case SplitRule::before_marked_spaces: return before_marked_spaces_end(text, begin);
   }
   return text.size();
 }

@@ -4,6 +4,7 @@
 #include "backends/local/tokenizer/composed_form.h"
 #include "backends/local/tokenizer/whole_tokens.h"
 
+#include <algorithm>
 #include <cassert>
 #include <unordered_map>
 
@@ -12,25 +13,26 @@ namespace {
 
 using IdByText = std::unordered_map<std::string_view, TokenId>;
 
-// The bytes of all tokens, one after the other.
-class TokenBytes {
+// A text for each token, one after the other.
+class TokenTexts {
  public:
-  TokenBytes(Writing writing, std::span<const std::string_view> tokens) {
+  template <class TextOf>
+  TokenTexts(std::span<const std::string_view> tokens, const TextOf& text_of) {
     ends_.reserve(tokens.size());
     for (const std::string_view token : tokens) {
-      bytes_ += bytes_of_token(writing, token);
-      ends_.push_back(bytes_.size());
+      texts_ += text_of(token);
+      ends_.push_back(texts_.size());
     }
   }
 
   std::string_view operator[](TokenId id) const {
     const std::size_t begin = id == 0 ? 0 : ends_[id - 1];
-    return std::string_view(bytes_).substr(begin, ends_[id] - begin);
+    return std::string_view(texts_).substr(begin, ends_[id] - begin);
   }
   int size() const { return static_cast<int>(ends_.size()); }
 
  private:
-  std::string bytes_;
+  std::string texts_;
   std::vector<std::size_t> ends_;
 };
 
@@ -62,11 +64,24 @@ Spelling spelling_of(const Vocabulary& vocabulary, const IdByText& ids) {
   return Spelling::of_characters(vocabulary.tokens, id_of, vocabulary.unknown);
 }
 
+// Whether no merge joins the end of a word and the space behind it: then words can be looked up one
+// by one, and ids are the same.
+bool words_stay_apart(const Vocabulary& vocabulary) {
+  return std::ranges::none_of(vocabulary.merges, [](const auto& merge) {
+    return merge.second.starts_with(kMarkedSpace) && !merge.first.ends_with(kMarkedSpace);
+  });
+}
+
 }  // namespace
 
 struct Tokenizer::Tables {
   Tables(const Vocabulary& vocabulary, Bpe&& merges)
-      : bytes(vocabulary.writing, vocabulary.tokens),
+      : bytes(vocabulary.tokens,
+              [&](auto token) { return bytes_of_token(vocabulary.writing, token); }),
+        spelt(vocabulary.tokens,
+              [&](auto token) {
+                return vocabulary.writing == Writing::bytes ? std::string_view() : token;
+              }),
         special(vocabulary.tokens.size()),
         pieces(vocabulary.tokens.size()),
         bpe(std::move(merges)),
@@ -80,7 +95,9 @@ struct Tokenizer::Tables {
       whole.add(vocabulary.tokens[id], id, true);
     }
     for (const TokenId id : vocabulary.added) whole.add(vocabulary.tokens[id], id, false);
-    if (writing == Writing::bytes) fill_pieces(vocabulary);
+    if (writing == Writing::characters && split.empty() && words_stay_apart(vocabulary))
+      split.push_back(SplitRule::before_marked_spaces);
+    if (writing == Writing::bytes || !split.empty()) fill_pieces(vocabulary);
   }
 
   // Most pieces of real text are one token: those that merging would yield are found by one lookup.
@@ -91,14 +108,16 @@ struct Tokenizer::Tables {
     std::vector<TokenId> merged;
     for (TokenId id = 0; id < bytes.size(); ++id) {
       if (skipped[id]) continue;
+      const std::string_view text = writing == Writing::bytes ? bytes[id] : spelt[id];
       merged.clear();
-      if (!vocabulary.ignore_merges) bpe.encode(bytes[id], scratch, merged);
+      if (!vocabulary.ignore_merges) bpe.encode(text, scratch, merged);
       const bool merges_to_itself = merged.size() == 1 && merged[0] == id;
-      if (vocabulary.ignore_merges || merges_to_itself) pieces.insert(bytes[id], id);
+      if (vocabulary.ignore_merges || merges_to_itself) pieces.insert(text, id);
     }
   }
 
-  TokenBytes bytes;
+  TokenTexts bytes;
+  TokenTexts spelt;  // With ▁ for spaces, of characters.
   std::vector<bool> special;
   WholeTokens whole;
   PieceTable pieces;
