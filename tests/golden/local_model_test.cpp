@@ -7,14 +7,11 @@
 #include "backends/local/sched/scheduler.h"
 #include "backends/local/text_model_codec.h"
 #include "tests/golden/smollm2_oracle.h"
-#include "tests/unit/tiny_model.h"
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <iostream>
 #include <map>
-#include <unistd.h>
 
 namespace spillway::local {
 namespace {
@@ -162,16 +159,6 @@ TEST(LocalModel, PromptsAreThoseOfTransformers) {
     ASSERT_TRUE(ids) << ids.error().message;
     EXPECT_EQ(*ids, one.prompt) << one.user;
   }
-}
-
-TEST(LocalModel, LibTorchRunsNoBiases) {
-  const std::string path = testing::TempDir() + "qwen2-" + std::to_string(::getpid()) + ".gguf";
-  const auto file = loader::ModelFile::open(TinyModel("qwen2").write(path));
-  ASSERT_TRUE(file) << file.error().message;
-  const auto executor = load_executor(*file, {"fp32", 1, 16});
-  ASSERT_FALSE(executor);
-  EXPECT_NE(executor.error().message.find("executor: torch runs no qwen2"), std::string::npos);
-  std::filesystem::remove(path);
 }
 
 TEST(LocalModel, SaysWhatIsWrongWithAPrecision) {

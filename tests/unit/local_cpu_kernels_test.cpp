@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <numbers>
 #include <random>
 
 namespace spillway::local::ops {
@@ -172,7 +173,7 @@ TEST(QuantizedRows, NormsAsDefined) {
   }
 }
 
-TEST(Epilogues, SiluOfAnySize) {
+TEST(Epilogues, SiluAndGeluOfAnySize) {
   constexpr float kCases[]{0.0f, 1.0f, -1.0f, 20.0f, -20.0f, -87.5f, -200.0f, 200.0f};
   for (const float x : kCases) {
     alignas(64) float gate[kBlockRows];
@@ -183,11 +184,15 @@ TEST(Epilogues, SiluOfAnySize) {
     silu_mul_tile(gate, up, 1, out, kBlockRows);
     const double expected = 2.0 * x / (1.0 + std::exp(-double{x}));
     EXPECT_NEAR(out[3], expected, 1e-5 * std::abs(expected) + 1e-30);
+    gelu_mul_tile(gate, up, 1, out, kBlockRows);
+    const double bent = std::sqrt(2.0 / std::numbers::pi) * (x + 0.044715 * std::pow(x, 3));
+    const double gelu = x * (1.0 + std::tanh(bent));
+    EXPECT_NEAR(out[3], gelu, 1e-5 * std::abs(gelu) + 1e-7);
   }
 }
 
 // Pages dealt at random, against softmax by definition.
-TEST(PagedAttention, AgreesWithDoublePrecision) {
+void expect_attention(const ScoreRule& rule) {
   constexpr int kWidth = 64;
   constexpr int kHeads = 2;
   constexpr int kContext = 75;
@@ -213,15 +218,18 @@ TEST(PagedAttention, AgreesWithDoublePrecision) {
       positions.push_back(i == 0 ? 0 : kContext - count + i);
     }
     std::vector<float> scores;
-    attend_head(pages, 1, table.data(), 0.125f,
+    attend_head(pages, 1, table.data(), rule,
                 {count, queries.data(), outputs.data(), positions.data()}, scores);
     for (int i = 0; i < count; ++i) {
       std::vector<double> expected(kWidth);
       double total = 0;
-      for (int t = 0; t <= positions[static_cast<std::size_t>(i)]; ++t) {
+      const int last = positions[static_cast<std::size_t>(i)];
+      for (int t = rule.window > 0 ? std::max(0, last + 1 - rule.window) : 0; t <= last; ++t) {
         double score = 0;
         for (int d = 0; d < kWidth; ++d) score += double{q[i * kWidth + d]} * keys[t * kWidth + d];
-        const double weight = std::exp(score * 0.125);
+        score *= rule.scale;
+        if (rule.cap > 0.0f) score = rule.cap * std::tanh(score / rule.cap);
+        const double weight = std::exp(score);
         total += weight;
         for (int d = 0; d < kWidth; ++d) expected[d] += weight * values[t * kWidth + d];
       }
@@ -231,6 +239,14 @@ TEST(PagedAttention, AgreesWithDoublePrecision) {
     }
   }
 }
+
+TEST(PagedAttention, AgreesWithDoublePrecision) { expect_attention({0.125f}); }
+
+TEST(PagedAttention, SeesItsWindowAndNoMore) {
+  for (const int window : {1, 16, 17, 74, 75, 200}) expect_attention({0.125f, window});
+}
+
+TEST(PagedAttention, CapsScores) { expect_attention({0.125f, 20, 1.5f}); }
 
 TEST(PagedAttention, RotatesPairsOfHalves) {
   std::vector<float> head{1, 2, 3, 4};

@@ -2,10 +2,15 @@
 
 #include "backends/local/arch/arch_keys.h"
 #include "backends/local/arch/deepseek_spec.h"
+#include "backends/local/arch/experts_spec.h"
+#include "backends/local/arch/gemma_spec.h"
 #include "backends/local/arch/rope_frequencies.h"
+#include "backends/local/arch/windows_spec.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace spillway::local {
@@ -23,15 +28,36 @@ Result<void> read_heads(const loader::ModelFile& file, ArchKeys& keys, double ba
   if (keys.problem()) return *keys.problem();
   if (spec.head_width < 1) return unsupported("there are more heads than the model is wide");
   if (rotated != spec.head_width) return unsupported("partial rope is not supported");
-  auto frequencies = read_frequencies(file, spec.head_width, spec.name + ".", base);
-  if (!frequencies) return frequencies.error();
-  spec.inverse_frequencies = std::move(*frequencies);
+  auto rope = read_rope(file, spec.head_width, spec.name + ".", base, /*yarn_gains=*/true);
+  if (!rope) return rope.error();
+  spec.inverse_frequencies = std::move(rope->inverse_frequencies);
+  spec.rope_gain = rope->gain;
+  spec.score_width = keys.number("attention.score_width", spec.head_width);
+  if (keys.problem()) return *keys.problem();
+  if (!(spec.score_width > 0.0)) return unsupported("attention.score_width is not above 0");
   return {};
 }
 
-bool is_known(const std::string& name) {
-  return name == "llama" || name == "qwen2" || name == "qwen3" || name == "deepseek2";
+// What only some architectures have.
+Result<void> read_own(const loader::ModelFile& file, ArchKeys& keys, ArchSpec& spec) {
+  auto windows = read_windows(file, keys, spec);
+  if (!windows) return windows.error();
+  spec.windows = std::move(*windows);
+  if (spec.name == "qwen3moe") {
+    const auto experts = read_experts(file, keys, /*normalised=*/true);
+    if (!experts) return experts.error();
+    spec.experts = *experts;
+  }
+  if (spec.name == "gemma2" || spec.name == "gemma3") {
+    const auto gemma = read_gemma(file, keys, spec);
+    if (!gemma) return gemma.error();
+    spec.gemma = *gemma;
+  }
+  return {};
 }
+
+constexpr std::string_view kKnown[] = {"llama",  "qwen2",  "qwen3",    "qwen3moe",
+                                       "gemma2", "gemma3", "deepseek2"};
 
 }  // namespace
 
@@ -40,12 +66,14 @@ Result<ArchSpec> read_arch_spec(const loader::ModelFile& file) {
   if (!architecture) return architecture.error();
   ArchSpec spec;
   spec.name = std::string(*architecture);
-  if (!is_known(spec.name)) {
+  if (std::ranges::count(kKnown, spec.name) == 0) {
     return unsupported("architecture " + spec.name +
-                       " is not supported: llama, qwen2, qwen3 and deepseek2 are");
+                       " is not supported: llama, qwen2, qwen3, qwen3moe, gemma2, gemma3 and "
+                       "deepseek2 are");
   }
   spec.interleaved_rope_rows = file.rope_rows() == loader::RopeRows::pairs;
   spec.qkv_bias = file.find("blk.0.attn_q.bias") != nullptr;
+  spec.attention_out_bias = file.find("blk.0.attn_output.bias") != nullptr;
   spec.head_norms = file.find("blk.0.attn_q_norm.weight") != nullptr;
 
   ArchKeys keys(file.metadata(), spec.name + ".");
@@ -66,6 +94,7 @@ Result<ArchSpec> read_arch_spec(const loader::ModelFile& file) {
   const auto read = spec.name == "deepseek2" ? read_deepseek(file, keys, base, spec)
                                              : read_heads(file, keys, base, spec);
   if (!read) return read.error();
+  if (const auto own = read_own(file, keys, spec); !own) return own.error();
   if (std::int64_t{spec.query_heads} * spec.head_width > kHeadsWidthMax)
     return unsupported("the heads are too wide together");
 

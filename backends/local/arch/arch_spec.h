@@ -1,7 +1,8 @@
 // A decoder described by data: everything that differs from one Llama-like model to the next.
 //
 // A plain value read from a model file's metadata, and from which tensors it has. Llama (and
-// Mistral and SmolLM, whose files say the same), Qwen2, Qwen3, and DeepSeek-V2 and later.
+// Mistral and SmolLM, whose files say the same), Qwen2, Qwen3 with and without experts, Gemma 2 and
+// 3, and DeepSeek-V2 and later.
 #pragma once
 
 #include "backends/contract/error.h"
@@ -43,6 +44,24 @@ struct Experts {
   bool used() const { return count > 0; }
 };
 
+// Layers that see but the last few positions (Mistral, Gemma).
+struct Windows {
+  int width = 0;  // Positions that such a layer sees, its own included; 0: there are none.
+  std::vector<bool> of_layers;              // Which layers are such.
+  std::vector<double> inverse_frequencies;  // Of these layers, where others have their own.
+
+  bool holds(int layer) const { return width > 0 && of_layers[static_cast<std::size_t>(layer)]; }
+};
+
+// What only Gemma does.
+struct Gemma {
+  bool used = false;            // GELU gates, embeddings grow, and what a layer adds is normed.
+  bool norms_less_one = false;  // The file has of each norm's weights what they are more than 1.
+  double embedding_gain = 1.0;
+  double score_cap = 0.0;  // cap · tanh(score / cap); 0: scores are as they are.
+  double logit_cap = 0.0;
+};
+
 struct ArchSpec {
   std::string name;  // general.architecture
   int layers = 0;
@@ -56,9 +75,14 @@ struct ArchSpec {
   double norm_epsilon = 0.0;
   std::vector<double> inverse_frequencies;  // Of rope, head_width / 2 of them, scaling included.
   bool head_is_embedding = false;           // The output matrix is the embedding table.
+  double rope_gain = 1.0;                   // Cosines and sines are multiplied by it (yarn).
   bool interleaved_rope_rows = false;       // Rows of q and k stand as GGUF's llama order them.
   bool qkv_bias = false;                    // Qwen2
+  bool attention_out_bias = false;          // Llamas with attention_bias
   bool head_norms = false;                  // Qwen3: an RMS norm of every q and k head
+  double score_width = 0.0;  // Scores are divided by its root: that of a head, if not Gemma.
+  Windows windows;
+  Gemma gemma;
   // With it, head_width is that of a head's value, and frequencies are of the rotated part's pairs
   // (2i, 2i + 1).
   LatentAttention latent;

@@ -12,26 +12,10 @@ namespace spillway::local {
 
 namespace {
 
-// Angles advance by base^(-2i/D) a position (Su et al. 2021); linear scaling stretches positions.
-std::vector<double> rope_frequencies(int width, double base, double linear_factor) {
-  std::vector<double> frequencies;
-  for (int i = 0; i < width / 2; ++i) {
-    frequencies.push_back(std::pow(base, -2.0 * i / width) / linear_factor);
-  }
-  return frequencies;
-}
+using Frequencies = std::vector<double>;
 
-Result<double> linear_rope_factor(const loader::Metadata& metadata, const std::string& prefix) {
-  const auto kind = metadata.text(prefix + "rope.scaling.type", "none");
-  if (!kind) return kind.error();
-  if (*kind == "none") return 1.0;
-  if (*kind != "linear")
-    return unsupported("rope scaling " + std::string(*kind) + " is not supported");
-  return metadata.number(prefix + "rope.scaling.factor");
-}
-
-// Llama 3.1 and later: the file says by how much each frequency is divided.
-Result<void> divide_by_factors(const loader::ModelFile& file, std::vector<double>& frequencies) {
+// Llama 3.1 and later, as GGUF files have it: by how much each frequency is divided.
+Result<void> divide_by_factors(const loader::ModelFile& file, Frequencies& frequencies) {
   const std::string name = "rope_freqs.weight";
   if (file.find(name) == nullptr) return {};
   const auto count = static_cast<std::int64_t>(frequencies.size());
@@ -48,33 +32,96 @@ Result<void> divide_by_factors(const loader::ModelFile& file, std::vector<double
   return {};
 }
 
-}  // namespace
+// The same as folders have it: waves longer than the first context are stretched by `factor`, short
+// ones stay, those between are blended.
+struct Llama3Scaling {
+  double factor;
+  double low;   // Turns over the first context: fewer are stretched…
+  double high;  // …and more are left alone.
+  double context;
+};
 
-Result<std::vector<double>> read_frequencies(const loader::ModelFile& file, int width,
-                                             const std::string& prefix, double base) {
-  const auto factor = linear_rope_factor(file.metadata(), prefix);
-  if (!factor) return factor.error();
-  auto frequencies = rope_frequencies(width, base, *factor);
-  const auto divided = divide_by_factors(file, frequencies);
-  if (!divided) return divided.error();
-  return frequencies;
+void stretch(const Llama3Scaling& scaling, Frequencies& frequencies) {
+  for (double& frequency : frequencies) {
+    const double turns = scaling.context * frequency / (2.0 * std::numbers::pi);
+    const double kept = std::clamp((turns - scaling.low) / (scaling.high - scaling.low), 0.0, 1.0);
+    frequency *= kept + (1.0 - kept) / scaling.factor;
+  }
 }
 
-std::vector<double> yarn_frequencies(int width, double base, double factor, int context) {
-  constexpr double kFastTurns = 32.0;  // Over the first context: more are left alone…
-  constexpr double kSlowTurns = 1.0;   // …and fewer are stretched.
+// Yarn's (Peng et al. 2023): fast pairs stay as they are, slow ones are stretched by `factor`,
+// those between are blended; `context` is the one that the model was first trained for.
+struct YarnScaling {
+  double factor;
+  double fast;  // Turns over the first context: more are left alone…
+  double slow;  // …and fewer are stretched.
+  double context;
+};
+
+void stretch(const YarnScaling& scaling, double base, Frequencies& frequencies) {
+  const double width = 2.0 * static_cast<double>(frequencies.size());
   const auto pair_of = [&](double turns) {
-    return width * std::log(context / (turns * 2.0 * std::numbers::pi)) / (2.0 * std::log(base));
+    return width * std::log(scaling.context / (turns * 2.0 * std::numbers::pi)) /
+           (2.0 * std::log(base));
   };
-  const double low = std::max(std::floor(pair_of(kFastTurns)), 0.0);
-  const double high = std::min(std::ceil(pair_of(kSlowTurns)), width - 1.0);
-  std::vector<double> frequencies = rope_frequencies(width, base, 1.0);
+  const double low = std::max(std::floor(pair_of(scaling.fast)), 0.0);
+  const double high = std::min(std::ceil(pair_of(scaling.slow)), width - 1.0);
   for (std::size_t i = 0; i < frequencies.size(); ++i) {
     const double along = (static_cast<double>(i) - low) / std::max(high - low, 0.001);
     const double stretched = std::clamp(along, 0.0, 1.0);
-    frequencies[i] *= 1.0 - stretched + stretched / factor;
+    frequencies[i] *= 1.0 - stretched + stretched / scaling.factor;
   }
+}
+
+// What yarn multiplies cosines and sines by.
+double yarn_gain(ArchKeys& keys, double factor, bool yarn_gains) {
+  const double usual = yarn_gains ? 0.1 * std::log(factor) + 1.0 : 1.0;
+  return keys.number("rope.scaling.gain", usual * keys.number("rope.scaling.attn_factor", 1.0));
+}
+
+}  // namespace
+
+std::vector<double> plain_rope(int width, double base) {
+  Frequencies frequencies;
+  for (int i = 0; i < width / 2; ++i) frequencies.push_back(std::pow(base, -2.0 * i / width));
   return frequencies;
+}
+
+Result<Rope> read_rope(const loader::ModelFile& file, int width, const std::string& prefix,
+                       double base, bool yarn_gains) {
+  if (!(base > 1.0) || !std::isfinite(base)) return unsupported("rope.freq_base is not above 1");
+  Rope rope{plain_rope(width, base)};
+  ArchKeys keys(file.metadata(), prefix);
+  const auto kind = file.metadata().text(prefix + "rope.scaling.type", "none");
+  if (!kind) return kind.error();
+  const double factor = *kind == "none" ? 1.0 : keys.number("rope.scaling.factor");
+  if (keys.problem()) return *keys.problem();
+  if (!(factor >= 1.0) || !std::isfinite(factor))
+    return unsupported(prefix + "rope.scaling.factor is below 1");
+  if (*kind == "linear") {
+    for (double& frequency : rope.inverse_frequencies) frequency /= factor;
+  } else if (*kind == "llama3") {
+    const Llama3Scaling scaling{
+        factor, keys.number("rope.scaling.low_freq_factor"),
+        keys.number("rope.scaling.high_freq_factor"),
+        static_cast<double>(keys.size("rope.scaling.original_context_length"))};
+    if (!(scaling.high > scaling.low))
+      return unsupported("high_freq_factor is not above low_freq_factor");
+    stretch(scaling, rope.inverse_frequencies);
+  } else if (*kind == "yarn") {
+    const YarnScaling scaling{
+        factor, keys.number("rope.scaling.yarn_beta_fast", 32.0),
+        keys.number("rope.scaling.yarn_beta_slow", 1.0),
+        static_cast<double>(keys.size("rope.scaling.original_context_length"))};
+    stretch(scaling, base, rope.inverse_frequencies);
+    rope.gain = yarn_gain(keys, factor, yarn_gains);
+  } else if (*kind != "none") {
+    return unsupported("rope scaling " + std::string(*kind) + " is not supported");
+  }
+  if (keys.problem()) return *keys.problem();
+  const auto divided = divide_by_factors(file, rope.inverse_frequencies);
+  if (!divided) return divided.error();
+  return rope;
 }
 
 }  // namespace spillway::local

@@ -11,13 +11,18 @@
 
 namespace spillway::local {
 
-// Of the pairs of `width` rotated numbers: width / 2 of them, for keys below `prefix`.
-// invalid_request names a scaling that is not read.
-Result<std::vector<double>> read_frequencies(const loader::ModelFile& file, int width,
-                                             const std::string& prefix, double base);
+struct Rope {
+  std::vector<double> inverse_frequencies;  // Of the pairs of rotated numbers.
+  double gain = 1.0;                        // What cosines and sines are multiplied by.
+};
 
-// Yarn's (Peng et al. 2023): fast pairs stay as they are, slow ones are stretched by `factor`,
-// those between are blended; `context` is the one that the model was first trained for.
-std::vector<double> yarn_frequencies(int width, double base, double factor, int context);
+// Of pairs of `width` rotated numbers, by the keys below `prefix`: linear, llama3 and yarn scaling.
+// `yarn_gains`: yarn's gain where the file does not say, by the paper; else it is 1.
+// invalid_request names a key, or a scaling that is not read.
+Result<Rope> read_rope(const loader::ModelFile& file, int width, const std::string& prefix,
+                       double base, bool yarn_gains);
+
+// base^(-2i / width) for each pair i (Su et al. 2021).
+std::vector<double> plain_rope(int width, double base);
 
 }  // namespace spillway::local

@@ -64,8 +64,25 @@ std::optional<Error> problem_of_experts(const Experts& experts, int width) {
   return std::nullopt;
 }
 
+// What other decoders do that this one does not.
+std::optional<Error> problem_of_kind(const ArchSpec& spec, int context_max) {
+  const bool has_own_experts = spec.experts.used() && !spec.latent.used();
+  if (spec.gemma.used || has_own_experts || spec.attention_out_bias) {
+    return Error{Errc::invalid_request,
+                 "model file: executor: cuda runs no " + spec.name + "; executor: torch does", "",
+                 std::nullopt};
+  }
+  if (spec.windows.width > 0 && std::min(spec.context_max, context_max) > spec.windows.width) {
+    return refused("the context", std::min(spec.context_max, context_max),
+                   "what the layers' window of " + std::to_string(spec.windows.width) +
+                       " positions holds: set context_max to it");
+  }
+  return std::nullopt;
+}
+
 // What the kernels of kernels.h require.
-std::optional<Error> problem_of(const ArchSpec& spec) {
+std::optional<Error> problem_of(const ArchSpec& spec, int context_max) {
+  if (auto problem = problem_of_kind(spec, context_max)) return problem;
   if (auto problem = problem_of_latent(spec.latent)) return problem;
   if (auto problem = problem_of_experts(spec.experts, spec.width)) return problem;
   if (!spec.latent.used() && spec.head_width != 64 && spec.head_width != 128) {
@@ -86,7 +103,7 @@ std::optional<Error> problem_of(const ArchSpec& spec) {
 }  // namespace
 
 Result<DecoderShape> shape_of(const ArchSpec& spec, int context_max) {
-  if (auto problem = problem_of(spec)) return *problem;
+  if (auto problem = problem_of(spec, context_max)) return *problem;
   DecoderShape shape;
   shape.layers = spec.layers;
   shape.width = spec.width;
@@ -101,6 +118,7 @@ Result<DecoderShape> shape_of(const ArchSpec& spec, int context_max) {
   shape.head_norms = spec.head_norms;
   shape.head_is_embedding = spec.head_is_embedding;
   shape.inverse_frequencies = spec.inverse_frequencies;
+  shape.rope_gain = spec.rope_gain;
   shape.latent = spec.latent;
   shape.experts = spec.experts;
   return shape;

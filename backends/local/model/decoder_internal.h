@@ -7,6 +7,7 @@
 #include "backends/contract/error.h"
 #include "backends/local/arch/arch_spec.h"
 #include "backends/local/loader/model_file.h"
+#include "backends/local/model/layer_internal.h"
 #include "backends/local/ops/ops.h"
 
 #include <ATen/core/Tensor.h>
@@ -29,38 +30,24 @@ class Decoder {
 
  private:
   struct Layer {
-    ops::Norm attention_norm;
-    std::unique_ptr<ops::Matrix> qkv;
-    std::unique_ptr<ops::Matrix> attention_out;
-    ops::Norm feed_forward_norm;
-    std::unique_ptr<ops::Matrix> gate_up;
-    std::unique_ptr<ops::Matrix> down;
-    ops::KvLayer kv;
-  };
-
-  // Activations for up to a certain number of tokens; a step uses the first rows.
-  struct Activations {
-    at::Tensor residual;
-    at::Tensor qkv;
-    at::Tensor mixed;
-    at::Tensor gated;
-    at::Tensor logits;
+    std::unique_ptr<LayerPart> attention;
+    std::unique_ptr<LayerPart> feed_forward;
   };
 
   Decoder(ArchSpec spec, std::unique_ptr<ops::Ops> ops);
-  Result<void> load_weights(const loader::ModelFile& file);
-  Result<Layer> load_layer(const loader::ModelFile& file, const std::string& prefix);
+  Result<void> load_ends(const loader::ModelFile& file);
+  Result<void> load_layers(const loader::ModelFile& file, int kv_blocks);
   void make_room(std::int64_t tokens, std::int64_t rows);
 
   const ArchSpec spec_;
   const std::unique_ptr<ops::Ops> ops_;
-  const ops::AttentionShape attention_;
   std::unique_ptr<ops::Matrix> embedding_;
   std::unique_ptr<ops::Matrix> separate_head_;  // Null: the embedding is the head.
   ops::Norm last_norm_;
   std::vector<Layer> layers_;
-  at::Tensor cos_sin_;  // [context_max, head_width / 2, 2]
-  Activations activations_;
+  Workspace room_;
+  at::Tensor residual_;  // For up to a certain number of tokens; a step uses the first rows.
+  at::Tensor logits_;
 };
 
 }  // namespace spillway::local

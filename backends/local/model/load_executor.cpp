@@ -21,23 +21,12 @@ Result<std::unique_ptr<ops::Ops>> make_ops(const ExecutorOptions& options) {
                std::nullopt};
 }
 
-// The decoder of this room knows no biases, no norms of heads, no latent rows and no experts.
-Result<ArchSpec> read_plain_spec(const loader::ModelFile& file) {
-  auto spec = read_arch_spec(file);
-  if (!spec) return spec;
-  const bool latent_or_experts = spec->latent.used() || spec->experts.used();
-  if (!spec->qkv_bias && !spec->head_norms && !latent_or_experts) return spec;
-  return Error{Errc::invalid_request,
-               "model file: executor: torch runs no " + spec->name + "; executor: cuda does", "",
-               std::nullopt};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Executor>> load_executor(const loader::ModelFile& file,
                                                 const ExecutorOptions& options) {
   try {
-    auto spec = read_plain_spec(file);
+    auto spec = read_arch_spec(file);
     if (!spec) return spec.error();
     auto ops = make_ops(options);
     if (!ops) return ops.error();

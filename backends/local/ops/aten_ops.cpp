@@ -41,9 +41,10 @@ bool is_of_layer(const loader::Tensor& tensor) { return tensor.name.starts_with(
 
 at::Tensor read(const MatrixSource& source, Precision layers) {
   const loader::Tensor& tensor = *source.tensor;
-  auto values = at::empty({tensor.rows(), tensor.columns()}, at::kFloat);
+  auto values = at::empty({source.row_count(), tensor.columns()}, at::kFloat);
   const auto count = static_cast<std::size_t>(values.numel());
-  const auto done = loader::dequantize(tensor, {values.data_ptr<float>(), count});
+  const auto done = loader::dequantize(tensor, source.first_row, source.row_count(),
+                                       {values.data_ptr<float>(), count});
   if (!done) throw std::runtime_error(done.error().message);
   if (is_of_layer(tensor)) round_rows(layers, values);
   if (source.row_order.empty()) return values;
@@ -91,11 +92,16 @@ class AtenOps final : public Ops {
     at::mm_out(out, normed(residual, norm), weight_of(matrix).t());
   }
 
-  void norm_gate_up(const at::Tensor& residual, const Norm& norm, const Matrix& matrix,
+  void norm_gate_up(const at::Tensor& residual, const Norm& norm, const Matrix& matrix, Gate gate,
                     at::Tensor& out) override {
     const auto both = at::mm(normed(residual, norm), weight_of(matrix).t()).to(at::kFloat);
     const auto halves = both.chunk(2, 1);
-    out.copy_(at::silu(halves[0]).mul_(halves[1]));
+    auto gated = gate == Gate::silu ? at::silu(halves[0]) : at::gelu(halves[0], "tanh");
+    out.copy_(gated.mul_(halves[1]));
+  }
+
+  void linear(const at::Tensor& x, const Matrix& matrix, at::Tensor& out) override {
+    out.copy_(at::mm(x, weight_of(matrix).t()));
   }
 
   void linear_add(const at::Tensor& x, const Matrix& matrix, at::Tensor& residual) override {
@@ -173,8 +179,11 @@ class AtenOps final : public Ops {
                        .reshape({shape.kv_heads, group * rows, shape.head_width});
     auto scores = at::bmm(q, keys.transpose(1, 2)).mul_(shape.scale);
     const auto seen_by = at::arange(context - rows, context).unsqueeze(1);
-    const auto hidden = at::arange(context).unsqueeze(0).gt(seen_by).repeat({group, 1});
-    scores.masked_fill_(hidden, -std::numeric_limits<float>::infinity());
+    const auto keys_at = at::arange(context).unsqueeze(0);
+    auto hidden = keys_at.gt(seen_by);
+    if (shape.window > 0) hidden.logical_or_(keys_at.le(seen_by - shape.window));
+    if (shape.score_cap > 0.0) scores.div_(shape.score_cap).tanh_().mul_(shape.score_cap);
+    scores.masked_fill_(hidden.repeat({group, 1}), -std::numeric_limits<float>::infinity());
     const auto mixed = at::bmm(at::softmax(scores, -1), values)
                            .reshape({shape.kv_heads, group, rows, shape.head_width})
                            .permute({2, 0, 1, 3})

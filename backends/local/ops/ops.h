@@ -22,6 +22,19 @@ namespace spillway::local::ops {
 struct MatrixSource {
   const loader::Tensor* tensor = nullptr;
   std::vector<std::int64_t> row_order;  // Row i is the tensor's row row_order[i]; empty: as stored.
+  std::int64_t first_row = 0;           // Of a stack of matrices, one…
+  std::int64_t rows = 0;                // …of so many rows; 0: all there are.
+
+  std::int64_t row_count() const { return rows > 0 ? rows : tensor->rows(); }
+  std::int64_t row(std::int64_t i) const {
+    return row_order.empty() ? first_row + i : row_order[static_cast<std::size_t>(i)];
+  }
+};
+
+// What the gate of a feed forward layer goes through.
+enum class Gate {
+  silu,
+  gelu,  // By its approximation with tanh.
 };
 
 // Weights in the layout and precision that a device multiplies fastest. Made by Ops::pack.
@@ -40,8 +53,10 @@ struct Norm {
 struct AttentionShape {
   int query_heads = 0;
   int kv_heads = 0;
-  int head_width = 0;  // D
-  double scale = 0.0;  // Of a score, before softmax.
+  int head_width = 0;      // D
+  double scale = 0.0;      // Of a score, before softmax.
+  int window = 0;          // A position sees so many, its own included; 0: all before it.
+  double score_cap = 0.0;  // cap · tanh(scaled score / cap); 0: scores are as they are.
 
   int query_width() const { return query_heads * head_width; }
   int kv_width() const { return kv_heads * head_width; }
@@ -93,9 +108,12 @@ class Ops {
   virtual void norm_linear(const at::Tensor& residual, const Norm& norm, const Matrix& matrix,
                            at::Tensor& out) = 0;
 
-  // out[T, f] = silu(gate) · up of norm(residual). Requires: a matrix from pack_gate_up.
+  // out[T, f] = gate(gates) · up of norm(residual). Requires: a matrix from pack_gate_up.
   virtual void norm_gate_up(const at::Tensor& residual, const Norm& norm, const Matrix& matrix,
-                            at::Tensor& out) = 0;
+                            Gate gate, at::Tensor& out) = 0;
+
+  // out[T, rows] (fp32) = x[T, columns] · matrixᵀ
+  virtual void linear(const at::Tensor& x, const Matrix& matrix, at::Tensor& out) = 0;
 
   // residual[T, rows] += x[T, columns] · matrixᵀ
   virtual void linear_add(const at::Tensor& x, const Matrix& matrix, at::Tensor& residual) = 0;

@@ -41,10 +41,9 @@ const PackedMatrix& packed(const Matrix& matrix) {
 
 std::vector<RowSource> rows_of(const std::vector<MatrixSource>& sources) {
   std::vector<RowSource> rows;
-  for (const auto& [tensor, order] : sources) {
-    for (std::int64_t i = 0; i < tensor->rows(); ++i) {
-      rows.push_back({tensor, order.empty() ? i : order[static_cast<std::size_t>(i)]});
-    }
+  for (const MatrixSource& source : sources) {
+    for (std::int64_t i = 0; i < source.row_count(); ++i)
+      rows.push_back({source.tensor, source.row(i)});
   }
   return rows;
 }
@@ -102,24 +101,25 @@ class PackedOps final : public Ops {
     multiply_into(packed(matrix), out);
   }
 
-  void norm_gate_up(const at::Tensor& residual, const Norm& norm, const Matrix& matrix,
+  void norm_gate_up(const at::Tensor& residual, const Norm& norm, const Matrix& matrix, Gate gate,
                     at::Tensor& out) override {
     quantize_normed(residual, nullptr, residual.size(0), norm);
     float* const to = out.data_ptr<float>();
     const auto width = out.size(1);
+    const auto gate_tile = gate == Gate::silu ? silu_mul_tile : gelu_mul_tile;
     multiply<2>(packed(matrix), [&](int block, int first, int rows, const float* tiles) {
       float* const at = to + first * width + block / 2 * kBlockRows;
-      silu_mul_tile(tiles, tiles + kTileRows * kBlockRows, rows, at, width);
+      gate_tile(tiles, tiles + kTileRows * kBlockRows, rows, at, width);
     });
   }
 
+  void linear(const at::Tensor& x, const Matrix& matrix, at::Tensor& out) override {
+    quantize(x);
+    multiply_into(packed(matrix), out);
+  }
+
   void linear_add(const at::Tensor& x, const Matrix& matrix, at::Tensor& residual) override {
-    const float* const from = x.data_ptr<float>();
-    const auto columns = x.size(1);
-    activations_.resize(static_cast<int>(x.size(0)), static_cast<int>(columns));
-    team_.deal(activations_.rows(), kNormShare, [&](int begin, int end) {
-      for (int row = begin; row < end; ++row) activations_.put(row, from + row * columns);
-    });
+    quantize(x);
     float* const to = residual.data_ptr<float>();
     const auto width = residual.size(1);
     multiply<1>(packed(matrix), [&](int block, int first, int rows, const float* tile) {
@@ -186,6 +186,15 @@ class PackedOps final : public Ops {
     return {reinterpret_cast<std::byte*>(kv.keys.data_ptr<std::uint8_t>()),
             reinterpret_cast<std::byte*>(kv.values.data_ptr<std::uint8_t>()), shape.kv_heads,
             shape.head_width};
+  }
+
+  void quantize(const at::Tensor& x) {
+    const float* const from = x.data_ptr<float>();
+    const auto columns = x.size(1);
+    activations_.resize(static_cast<int>(x.size(0)), static_cast<int>(columns));
+    team_.deal(activations_.rows(), kNormShare, [&](int begin, int end) {
+      for (int row = begin; row < end; ++row) activations_.put(row, from + row * columns);
+    });
   }
 
   void quantize_normed(const at::Tensor& residual, const std::int32_t* chosen, std::int64_t count,
@@ -275,7 +284,9 @@ class PackedOps final : public Ops {
     }
     const HeadQueries rows{static_cast<int>(queries.size()), queries.data(), outputs.data(),
                            positions.data()};
-    attend_head(pages, share.head, share.table, static_cast<float>(shape.scale), rows, scores);
+    const ScoreRule rule{static_cast<float>(shape.scale), shape.window,
+                         static_cast<float>(shape.score_cap)};
+    attend_head(pages, share.head, share.table, rule, rows, scores);
   }
 
   Team team_;

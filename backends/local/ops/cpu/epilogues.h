@@ -17,4 +17,7 @@ void add_tile(const float* tile, int rows, int columns, float* out, std::int64_t
 // out[r][i] = silu(gate[r][i]) · up[r][i] for all 16, where silu(x) = x / (1 + e⁻ˣ)
 void silu_mul_tile(const float* gate, const float* up, int rows, float* out, std::int64_t stride);
 
+// The same with gelu(x) = x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))
+void gelu_mul_tile(const float* gate, const float* up, int rows, float* out, std::int64_t stride);
+
 }  // namespace spillway::local::ops

@@ -41,9 +41,10 @@ SPILLWAY_INLINE void score_pages(const Pages& pages, int head, const std::int32_
   }
 }
 
-// Turns a row of `room` scores, of which the first `seen` count, into e^(score − highest); returns
-// one by their sum.
-SPILLWAY_INLINE float soften(float* scores, int seen, int room) {
+// Turns a row of `room` scores, of which those from `first` up to `seen` count, into e^(score −
+// highest); returns one by their sum.
+SPILLWAY_INLINE float soften(float* scores, int first, int seen, int room) {
+  for (int i = 0; i < first; ++i) scores[i] = -INFINITY;
   for (int i = seen; i < room; ++i) scores[i] = -INFINITY;
   Lanes most;
   load(most, scores);
@@ -109,15 +110,19 @@ SPILLWAY_INLINE void weigh_values(const Pages& pages, int head, const std::int32
 }
 
 template <int kCount>
-SPILLWAY_INLINE void attend(const Pages& pages, int head, const std::int32_t* table, float scale,
-                            const HeadQueries& rows, float* scores) {
+SPILLWAY_INLINE void attend(const Pages& pages, int head, const std::int32_t* table,
+                            const ScoreRule& rule, const HeadQueries& rows, float* scores) {
   const int context = *std::max_element(rows.positions, rows.positions + kCount) + 1;
   const int page_count = (context + kPageTokens - 1) / kPageTokens;
   const int room = page_count * kPageTokens;
-  score_pages<kCount>(pages, head, table, page_count, scale, rows.queries, scores, room);
+  score_pages<kCount>(pages, head, table, page_count, rule.scale, rows.queries, scores, room);
   for (int q = 0; q < kCount; ++q) {
     float* const row = scores + q * room;
-    const float factor = soften(row, rows.positions[q] + 1, room);
+    const int seen = rows.positions[q] + 1;
+    for (int i = 0; i < seen && rule.cap > 0.0f; ++i)
+      row[i] = rule.cap * std::tanh(row[i] / rule.cap);
+    const int first = rule.window > 0 ? std::max(0, seen - rule.window) : 0;
+    const float factor = soften(row, first, seen, room);
     scale_weights(pages, head, table, page_count, factor, row);
   }
   int column = 0;
@@ -130,15 +135,15 @@ SPILLWAY_INLINE void attend(const Pages& pages, int head, const std::int32_t* ta
 }
 
 SPILLWAY_VECTOR_CLONES
-void attend_few(const Pages& pages, int head, const std::int32_t* table, float scale,
+void attend_few(const Pages& pages, int head, const std::int32_t* table, const ScoreRule& rule,
                 const HeadQueries& rows, float* scores) {
   switch (rows.count) {
-    case 1: return attend<1>(pages, head, table, scale, rows, scores);
-    case 2: return attend<2>(pages, head, table, scale, rows, scores);
-    case 3: return attend<3>(pages, head, table, scale, rows, scores);
-    case 4: return attend<4>(pages, head, table, scale, rows, scores);
-    case 5: return attend<5>(pages, head, table, scale, rows, scores);
-    default: return attend<6>(pages, head, table, scale, rows, scores);
+    case 1: return attend<1>(pages, head, table, rule, rows, scores);
+    case 2: return attend<2>(pages, head, table, rule, rows, scores);
+    case 3: return attend<3>(pages, head, table, rule, rows, scores);
+    case 4: return attend<4>(pages, head, table, rule, rows, scores);
+    case 5: return attend<5>(pages, head, table, rule, rows, scores);
+    default: return attend<6>(pages, head, table, rule, rows, scores);
   }
 }
 
@@ -196,7 +201,7 @@ void append(const Pages& pages, std::int32_t slot, int head, const float* key, c
   }
 }
 
-void attend_head(const Pages& pages, int head, const std::int32_t* table, float scale,
+void attend_head(const Pages& pages, int head, const std::int32_t* table, const ScoreRule& rule,
                  const HeadQueries& rows, std::vector<float>& scores) {
   for (int first = 0; first < rows.count; first += kQueriesAtOnce) {
     const int count = std::min(kQueriesAtOnce, rows.count - first);
@@ -205,7 +210,7 @@ void attend_head(const Pages& pages, int head, const std::int32_t* table, float 
     const int context = *std::max_element(few.positions, few.positions + count) + 1;
     const auto room = static_cast<std::size_t>(context + kPageTokens);
     if (scores.size() < room * kQueriesAtOnce) scores.resize(room * kQueriesAtOnce);
-    attend_few(pages, head, table, scale, few, scores.data());
+    attend_few(pages, head, table, rule, few, scores.data());
   }
 }
 

@@ -59,8 +59,15 @@ struct HeadQueries {
   const int* positions = nullptr;
 };
 
+// What becomes of a score, and which are left out.
+struct ScoreRule {
+  float scale = 1.0f;
+  int window = 0;    // A query sees so many positions, its own included; 0: all up to its own.
+  float cap = 0.0f;  // cap · tanh(scaled score / cap); 0: scores are as they are.
+};
+
 // `scores` is room to work in, kept by the thread.
-void attend_head(const Pages& pages, int head, const std::int32_t* table, float scale,
+void attend_head(const Pages& pages, int head, const std::int32_t* table, const ScoreRule& rule,
                  const HeadQueries& rows, std::vector<float>& scores);
 
 }  // namespace spillway::local::ops
