@@ -130,6 +130,31 @@ TEST_F(Folder, ATiedHeadIsTheEmbeddingEvenIfItIsStored) {
   EXPECT_EQ(ModelFile::open(folder_.path)->find("output.weight"), nullptr);
 }
 
+// Gemma's published configs say only where they differ.
+TEST_F(Folder, WhatAConfigLeavesOutIsWhatTransformersTakes) {
+  folder_.write("config.json",
+                json{{"model_type", "gemma3"},
+                     {"text_config",
+                      {{"model_type", "gemma3_text"},
+                       {"num_hidden_layers", 7},
+                       {"sliding_window", 1024},
+                       {"rope_scaling", {{"rope_type", "linear"}, {"factor", 8.0}}}}}}
+                    .dump());
+  const auto file = ModelFile::open(folder_.path);
+  ASSERT_TRUE(file) << file.error().message;
+  const Metadata& said = file->metadata();
+  EXPECT_EQ(said.integer("gemma3.attention.head_count").value(), 8);
+  EXPECT_EQ(said.integer("gemma3.attention.key_length").value(), 256);
+  EXPECT_EQ(said.integer("gemma3.attention.sliding_window").value(), 1024);
+  EXPECT_THAT(said.integers("gemma3.attention.sliding_window_pattern").value(),
+              ElementsAre(1, 1, 1, 1, 1, 0, 1));
+  EXPECT_EQ(said.number("gemma3.rope.freq_base").value(), 1'000'000.0);
+  EXPECT_EQ(said.number("gemma3.rope.freq_base_swa").value(), 10'000.0);
+  EXPECT_EQ(said.number("gemma3.rope.scaling.factor").value(), 8.0);
+  EXPECT_EQ(said.number("gemma3.attention.layer_norm_rms_epsilon").value(), 1e-6);
+  EXPECT_TRUE(file->norms_less_one());
+}
+
 TEST_F(Folder, DeepseeksKeysAndValuesAreTakenApart) {
   json config = llama_config();
   config.update({{"model_type", "deepseek_v3"},

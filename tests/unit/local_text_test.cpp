@@ -1,6 +1,7 @@
 // Messages to ids and back on SmolLM2's own vocabulary and template.
 #include "backends/local/loader/model_file.h"
 #include "backends/local/text.h"
+#include "tests/unit/folder_writer.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,8 +13,10 @@
 namespace spillway::local {
 namespace {
 
+using nlohmann::json;
 using testing::Contains;
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::Not;
 
 const TextModel& smollm2() {
@@ -96,6 +99,76 @@ TEST(TextModel, AFileWithoutATokenizerSaysSo) {
   const auto model = TextModel::from_file(file.value());
   ASSERT_FALSE(model);
   EXPECT_THAT(model.error().message, testing::HasSubstr("tokenizer.ggml.model"));
+}
+
+// A folder with ByteLevel BPE over the letters a to z and three whole tokens.
+class TextFolder : public testing::Test {
+ protected:
+  TextFolder() : folder_("local_text_test-") {
+    json words = json::object();
+    for (char letter = 'a'; letter <= 'z'; ++letter) words[std::string(1, letter)] = letter - 'a';
+    const auto whole = [](int id, const char* text) {
+      return json{{"id", id}, {"content", text}, {"special", true}};
+    };
+    tokenizer_ = {{"model", {{"type", "BPE"}, {"vocab", words}, {"merges", json::array()}}},
+                  {"pre_tokenizer", {{"type", "ByteLevel"}, {"use_regex", true}}},
+                  {"added_tokens", {whole(26, "<s>"), whole(27, "</s>"), whole(28, "<eot>")}}};
+    write("tokenizer.json", tokenizer_);
+    write("tokenizer_config.json", {{"bos_token", "<s>"},
+                                    {"eos_token", {{"content", "</s>"}}},
+                                    {"add_bos_token", true},
+                                    {"chat_template", "unused"}});
+    write("generation_config.json", {{"eos_token_id", {28, 27}}});
+    folder_.write("chat_template.jinja", "{{ bos_token }}{{ messages[0].content }}<eot>");
+    write("config.json", {{"model_type", "llama"}, {"max_position_embeddings", 512}});
+    folder_.write_tensors();
+  }
+
+  void write(const std::string& name, const json& value) const {
+    folder_.write(name, value.dump());
+  }
+
+  Result<TextModel> read() const {
+    const auto file = loader::ModelFile::open(folder_.path);
+    if (!file) return file.error();
+    return TextModel::from_file(*file);
+  }
+
+  loader::FolderWriter folder_;
+  json tokenizer_;
+};
+
+TEST_F(TextFolder, HasTokensTemplateAndEnds) {
+  const auto model = read();
+  ASSERT_TRUE(model) << model.error().message;
+  EXPECT_THAT(model->stop_tokens(), ElementsAre(27, 28));
+  EXPECT_EQ(model->context_length(), 512);
+  EXPECT_EQ(model->vocabulary_size(), 29);
+  EXPECT_THAT(model->encode("ab"), ElementsAre(26, 0, 1));
+  const auto chat = model->encode_chat({user("b<eot>")});
+  ASSERT_TRUE(chat) << chat.error().message;
+  EXPECT_THAT(*chat, ElementsAre(26, 1, 4, 14, 19, 28));  // The user's <eot> is letters.
+}
+
+TEST_F(TextFolder, SaysWhichFileLacksWhat) {
+  const auto error = [&] {
+    const auto model = read();
+    return model ? std::string("read") : model.error().message;
+  };
+  folder_.remove("chat_template.jinja");
+  write("tokenizer_config.json", json::object());
+  EXPECT_THAT(error(), HasSubstr("has no chat template: chat_template.jinja"));
+  folder_.write("chat_template.jinja", "{{ messages[0].content }}");
+  EXPECT_EQ(error(), "read");
+  write("generation_config.json", {{"eos_token_id", 29}});
+  EXPECT_THAT(error(), HasSubstr("eos_token_id is 29, which is no token"));
+  write("generation_config.json", json::object());
+  EXPECT_THAT(error(), HasSubstr("nothing would end an answer"));
+  tokenizer_["model"]["type"] = "WordPiece";
+  write("tokenizer.json", tokenizer_);
+  EXPECT_THAT(error(), HasSubstr("tokenizer.json: model.type WordPiece is not supported"));
+  folder_.remove("tokenizer.json");
+  EXPECT_THAT(error(), HasSubstr("has no tokenizer.json"));
 }
 
 }  // namespace

@@ -16,19 +16,33 @@ struct Architecture {
   std::string_view model_type;
   std::string_view name;  // GGUF's
   std::string_view activation;
+  std::string_view unsaid;  // What keys mean that a config leaves out, as transformers has it.
 };
 
+constexpr std::string_view kUsual = R"({})";
+constexpr std::string_view kMistral = R"({"sliding_window": 4096})";
+constexpr std::string_view kQwen = R"({"use_sliding_window": false})";
+constexpr std::string_view kQwen3 = R"({"use_sliding_window": false, "head_dim": 128})";
+constexpr std::string_view kGemma2 = R"({
+  "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "sliding_window": 4096,
+  "query_pre_attn_scalar": 256, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0,
+  "max_position_embeddings": 8192, "tie_word_embeddings": true})";
+constexpr std::string_view kGemma3 = R"({
+  "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "sliding_window": 4096,
+  "query_pre_attn_scalar": 256, "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0,
+  "max_position_embeddings": 131072, "tie_word_embeddings": true})";
+
 constexpr std::array kArchitectures = {
-    Architecture{"llama", "llama", "silu"},
-    Architecture{"mistral", "llama", "silu"},
-    Architecture{"qwen2", "qwen2", "silu"},
-    Architecture{"qwen3", "qwen3", "silu"},
-    Architecture{"qwen3_moe", "qwen3moe", "silu"},
-    Architecture{"gemma2", "gemma2", "gelu_pytorch_tanh"},
-    Architecture{"gemma3", "gemma3", "gelu_pytorch_tanh"},
-    Architecture{"gemma3_text", "gemma3", "gelu_pytorch_tanh"},
-    Architecture{"deepseek_v2", "deepseek2", "silu"},
-    Architecture{"deepseek_v3", "deepseek2", "silu"},
+    Architecture{"llama", "llama", "silu", kUsual},
+    Architecture{"mistral", "llama", "silu", kMistral},
+    Architecture{"qwen2", "qwen2", "silu", kQwen},
+    Architecture{"qwen3", "qwen3", "silu", kQwen3},
+    Architecture{"qwen3_moe", "qwen3moe", "silu", kQwen},
+    Architecture{"gemma2", "gemma2", "gelu_pytorch_tanh", kGemma2},
+    Architecture{"gemma3", "gemma3", "gelu_pytorch_tanh", kGemma3},
+    Architecture{"gemma3_text", "gemma3", "gelu_pytorch_tanh", kGemma3},
+    Architecture{"deepseek_v2", "deepseek2", "silu", kUsual},
+    Architecture{"deepseek_v3", "deepseek2", "silu", kUsual},
 };
 
 // Keys that only change their names, all below the architecture's prefix.
@@ -61,9 +75,12 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kNumbers 
 class ConfigReader {
  public:
   ConfigReader(const Json& config, const Architecture& architecture)
-      : config_(config),
+      : config_(Json::parse(architecture.unsaid)),
         architecture_(architecture),
-        prefix_(std::string(architecture.name) + ".") {}
+        prefix_(std::string(architecture.name) + ".") {
+    config_.update(config);
+    if (!config_.contains("rms_norm_eps")) config_["rms_norm_eps"] = 1e-6;
+  }
 
   Result<Metadata> read() {
     out_.add_text("general.architecture", architecture_.name);
@@ -191,7 +208,7 @@ class ConfigReader {
     if (!problem_) problem_ = Error{Errc::internal, std::string(key) + " " + what};
   }
 
-  const Json& config_;
+  Json config_;
   const Architecture& architecture_;
   const std::string prefix_;
   Metadata out_;

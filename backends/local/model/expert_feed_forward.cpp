@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -106,7 +107,8 @@ class ExpertFeedForward final : public LayerPart {
       experts_.push_back(std::move(*loaded));
     }
     if (experts.shared == 0) return {};
-    const int inner = experts.shared * experts.width;  // One feed forward in the file, too.
+    const std::int64_t inner =
+        std::int64_t{experts.shared} * experts.width;  // One feed forward in the file, too.
     auto shared = pack(shelf, shelf.matrix(source.name("ffn_gate_shexp.weight"), inner, width),
                        shelf.matrix(source.name("ffn_up_shexp.weight"), inner, width),
                        shelf.matrix(source.name("ffn_down_shexp.weight"), width, inner));
