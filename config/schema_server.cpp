@@ -123,7 +123,9 @@ const std::vector<Row<Settings>> kSettingsRows = {
     {{.key = "limits.attempts_max",
       .kind = Kind::count,
       .range = {1, 20},
-      .sentence = "Targets tried for one request before its first token."},
+      .sentence = "Times that targets are asked for one request before its first token: all that "
+                  "may take it, then "
+                  "those again that refused or broke off, but none that had it and was silent."},
      field<&Settings::policy, &Policy::attempts_max>()},
     {{.key = "keys",
       .kind = Kind::block,

@@ -4,7 +4,8 @@
 namespace spillway::config {
 namespace {
 
-constexpr double kPriceMost = 1e13;  // 10,000 usd: sums of millions of answers stay numbers.
+constexpr double kPriceMost = 1e13;      // 10,000 usd: sums of millions of answers stay numbers.
+constexpr double kNodePriceMost = 1e17;  // 100,000,000 usd.
 constexpr double kMillisecond = 1e6;
 constexpr double kSecond = 1e9;
 constexpr double kHour = 3600e9;
@@ -201,7 +202,7 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
      field<&LocalTarget::cost_per_hour>()},
     {{.key = "node.price",
       .kind = Kind::money,
-      .range = {0, kPriceMost},
+      .range = {0, kNodePriceMost},
       .sentence = "Of the hardware, written off over node.lifetime."},
      field<&LocalTarget::node, &Machine::price>()},
     {{.key = "node.lifetime",
@@ -311,9 +312,11 @@ const std::vector<Row<ProviderTarget>> kProviderRows = {
       .fallback_sentence = "it has no cheaper tier",
       .sentence =
           "Share of the tokens' price that its cheaper tier saves: 0.5 for OpenAI's flex, which "
-          "costs what its batches do. Lines of batches and requests with service_tier: flex are "
-          "then sent there with service_tier: flex; an answer that does not name that tier is "
-          "booked at the full price."},
+          "costs what its batches do. Chats of batches and requests that get service_tier: flex "
+          "are "
+          "sent there with service_tier: flex, and given until timeouts.total; where that tier has "
+          "no room they are asked for in the usual one. An answer that does not name the tier is "
+          "booked at the full price. Nothing for dialect: anthropic."},
      field<&ProviderTarget::price, &Price::batch_discount>()},
     {{.key = "price_per_request",
       .kind = Kind::money,

@@ -11,17 +11,19 @@ namespace {
 
 // A limit of this one target: too short a context, a chat template that refuses the conversation,
 // a protocol that has no words for it.
-bool is_its_own_limit(const policy::Candidate& candidate, Errc code) {
-  return code == Errc::context_too_long || code == Errc::unsupported ||
-         (candidate.local && code == Errc::invalid_request);
+bool is_its_own_limit(const policy::Candidate& candidate, const Error& error) {
+  if (error.code == Errc::context_too_long || error.code == Errc::unsupported) return true;
+  // It has no such tier: asked for by us, not by the client.
+  const bool by_us = candidate.at_batch_rate && error.param == "service_tier";
+  return error.code == Errc::invalid_request && (candidate.local || by_us);
 }
 
 bool nobody_waits(Errc code) { return code == Errc::cancelled || code == Errc::slow_client; }
 
 // Trying elsewhere cannot help: the request itself is at fault, or nobody waits any more.
-bool ends_the_search(const policy::Candidate& candidate, Errc code) {
-  if (is_its_own_limit(candidate, code)) return false;
-  return code == Errc::invalid_request || nobody_waits(code);
+bool ends_the_search(const policy::Candidate& candidate, const Error& error) {
+  if (is_its_own_limit(candidate, error)) return false;
+  return error.code == Errc::invalid_request || nobody_waits(error.code);
 }
 
 // In the background the engine may never come to it: half of the time is left for the others.
@@ -187,7 +189,7 @@ Async<Opened> Course::next(const Delivered& delivered) {
   while (at_ < plan_.candidates.size()) {
     const policy::Candidate& candidate = plan_.candidates[at_++];
     const Way way = way_of(candidate, delivered);
-    if (way == Way::none) continue;
+    if (way == Way::none || owes(candidate)) continue;
     const int again = way == Way::say_again ? tokens_out() : 0;
     auto covered = tab_.cover(candidate, tokens_out(), again, receipt_);
     if (!covered) {
@@ -206,7 +208,7 @@ Async<Opened> Course::next(const Delivered& delivered) {
     attempt.failure = opened.error().code;
     attempt.cause = opened.error().message;
     const bool is_over = SteadyClock::now() >= deadline_;
-    if (is_over || ends_the_search(candidate, opened.error().code)) co_return opened.error();
+    if (is_over || ends_the_search(candidate, opened.error())) co_return opened.error();
     failures.push_back(opened.error());
   }
   co_return failures.empty() && unpaid ? *unpaid : verdict(failures);
@@ -247,11 +249,18 @@ Async<Opened> Course::attempt(const policy::Candidate& candidate, Way way,
   co_return fits.error();
 }
 
+// It had the request before, and bills that already: it is not paid twice for keeping silent.
+bool Course::owes(const policy::Candidate& candidate) const {
+  return std::any_of(receipt_.parts.begin(), receipt_.parts.end(), [&](const Part& part) {
+    return part.unanswered && part.target == candidate.target;
+  });
+}
+
 // Who was left, or broke off, before its first word bills what it has read, what had begun of the
 // answer as well.
 void Course::owe(const policy::Candidate& candidate, const Unanswered& unanswered, int begun) {
   Part& part = add_part(candidate, receipt_);
-  part.broken = part.lost = true;
+  part.broken = part.lost = part.unanswered = true;
   if (unanswered.told) return bill(*unanswered.told, part);
   tab_.suppose(request_->stream, part);
   part.usage.prompt_tokens += begun;

@@ -79,6 +79,7 @@ class Course {
   std::shared_ptr<const ChatRequest> asked(Way way, const Delivered& delivered) const;
   Async<Opened> next(const Delivered& delivered);
   Async<Opened> attempt(const policy::Candidate& candidate, Way way, const Delivered& delivered);
+  bool owes(const policy::Candidate& candidate) const;
   void owe(const policy::Candidate& candidate, const Unanswered& unanswered, int begun);
   Async<bool> catch_up(Opened& opened, const Delivered& delivered);
   Async<bool> drop_repetition(Opened& opened, const Delivered& delivered);

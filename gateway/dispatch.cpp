@@ -19,7 +19,8 @@ Async<Opened> Dispatcher::open(const policy::Candidate& candidate, const Edition
   Opened opened;
   opened.candidate = candidate;
   if (!candidate.local) {
-    opened.visit = fleet_.visit(candidate.target);
+    const policy::Asking asking{request->stream, candidate.at_batch_rate};
+    opened.visit = fleet_.visit(candidate.target, asking);
     if (!opened.visit) co_return Error{Errc::overloaded, "not to be asked now", "", std::nullopt};
   }
 
@@ -39,7 +40,7 @@ Async<Opened> Dispatcher::open(const policy::Candidate& candidate, const Edition
     }
     if (piece && *piece) {
       opened.first = std::move(**piece);
-      if (opened.visit) opened.visit->answered(request->stream);
+      if (opened.visit) opened.visit->answered();
       co_return std::move(opened);
     }
     Error error =

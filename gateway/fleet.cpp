@@ -32,9 +32,9 @@ FleetVisit::~FleetVisit() {
   health_->leave(visit_);
 }
 
-void FleetVisit::answered(bool streamed) {
+void FleetVisit::answered() {
   std::lock_guard lock(fleet_->mutex_);
-  health_->answered(visit_, SteadyClock::now(), streamed);
+  health_->answered(visit_, SteadyClock::now());
 }
 
 void FleetVisit::finished(int completion_tokens) {
@@ -60,11 +60,11 @@ policy::FleetFacts Fleet::facts(const EngineStatus* engine) const {
   return facts;
 }
 
-std::optional<FleetVisit> Fleet::visit(std::string_view name) {
+std::optional<FleetVisit> Fleet::visit(std::string_view name, policy::Asking asking) {
   std::lock_guard lock(mutex_);
   auto health = state_.health(name);
   if (!health) return std::nullopt;
-  auto visit = health->enter(SteadyClock::now());
+  auto visit = health->enter(SteadyClock::now(), asking);
   if (!visit) return std::nullopt;
   return FleetVisit(*this, std::move(health), *visit);
 }

@@ -27,7 +27,7 @@ class FleetVisit {
   FleetVisit& operator=(FleetVisit&& other) noexcept;
   ~FleetVisit();  // Gives the place back.
 
-  void answered(bool streamed);          // The first token came, or the whole answer at once.
+  void answered();                       // The first token came, or the whole answer at once.
   void finished(int completion_tokens);  // The stream is complete.
   void failed(const Error& error);       // Before its first token, or in the middle.
 
@@ -58,7 +58,7 @@ class Fleet {
 
   // Begins an attempt; empty if breaker, rate limit or concurrency leave no room: take the next
   // candidate.
-  std::optional<FleetVisit> visit(std::string_view provider);
+  std::optional<FleetVisit> visit(std::string_view provider, policy::Asking asking);
 
   // See policy::FleetState.
   void local_first_token(const policy::Prediction& predicted, const StepModel& step,

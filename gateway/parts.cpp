@@ -31,7 +31,7 @@ int delivered_tokens(const Part& part) {
 }  // namespace
 
 void bill(const Usage& usage, Part& part) {
-  if (!is_plausible(usage)) return;
+  if (!is_plausible(usage) || usage.prompt_tokens + usage.completion_tokens == 0) return;
   part.usage = usage;
   part.usage_told = true;
   part.completion_told = usage.completion_tokens;
@@ -55,7 +55,8 @@ int tokens_passed(const Part& part) {
 }
 
 void settle(Part& part) {
-  const bool all_told = part.usage_told && part.pieces == part.pieces_told;
+  const bool all_told = part.usage_told && part.pieces == part.pieces_told &&
+                        (part.completion_told > 0 || part.pieces == 0);
   if (part.local || (all_told && part.finished)) return;
   const int since = std::max(part.pieces - part.pieces_told,
                              by_bytes(part.bytes - part.bytes_told + kBytesPerToken - 1));

@@ -31,11 +31,13 @@ struct Part {
   int supposed_tokens = 0;  // Of `usage`, what nobody counted: a hard budget reckons with the most.
   bool broken = false;      // It ended before its time.
   bool lost = false;        // The client got nothing of it.
+  bool unanswered = false;  // Not even a first word came.
   bool estimated = false;   // Settled by what passed, not by what it told.
   std::int64_t cost_nano_usd = 0;
 };
 
-// What the target says it bills. A count of tokens that no model could give is not believed.
+// What the target says it bills. A count of tokens that no model could give is not believed, nor
+// that there were none.
 void bill(const Usage& usage, Part& part);
 
 // A piece passes.

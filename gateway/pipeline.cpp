@@ -128,7 +128,7 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
 
   // What it may cost is held from its first target on; account() posts what it did cost.
   Tab& tab = exchange.tab.emplace(doors_.account, *edition.settings, exchange.caller.key);
-  tab.order(*request, facts.prompt_tokens);
+  tab.order(*request, facts.prompt_tokens, plan->at_batch_rate);
   Course course(dispatcher_, *plan, edition, request, deadline, tab, receipt);
   auto opened = co_await course.first();
   receipt.budget_warning = tab.warning();

@@ -16,6 +16,7 @@ using config::NanoUsd;
 
 constexpr int kTokensLeast = 1;         // An answer shorter than this is none.
 constexpr int kTokensPerPart = 20'000;  // What a picture or a sound may come to, at most.
+constexpr int kTokensPerPartUsually = 1'000;
 constexpr std::size_t kBytesOfLongWord = 8;
 constexpr std::chrono::milliseconds kAskAgain{1'000};
 
@@ -50,10 +51,10 @@ NanoUsd cost_of_answer(config::Price price, int tokens) {
 // How many answer tokens so much money buys.
 int tokens_for(NanoUsd amount, const config::Price& price) {
   constexpr NanoUsd kMost = 1'000'000'000;
-  if (price.output_per_million <= 0) return static_cast<int>(kMost);
+  const NanoUsd dearest = std::max(price.output_per_million, price.audio_output_per_million);
+  if (dearest <= 0) return static_cast<int>(kMost);
   using Wide = __int128;
-  const Wide tokens =
-      static_cast<Wide>(std::max<NanoUsd>(0, amount)) * 1'000'000 / price.output_per_million;
+  const Wide tokens = static_cast<Wide>(std::max<NanoUsd>(0, amount)) * 1'000'000 / dearest;
   return static_cast<int>(std::min<Wide>(tokens, kMost));
 }
 
@@ -88,8 +89,12 @@ Tab::Tab(account::Account* account, const config::Settings& settings, const conf
       payer_(payer_of(settings, key)),
       hard_(is_hard(payer_.tenant_budget) || is_hard(payer_.key_budget)) {}
 
-void Tab::order(const ChatRequest& request, int prompt_tokens) {
-  prompt_tokens_ = hard_ ? most_prompt_tokens(request) : prompt_tokens;
+void Tab::order(const ChatRequest& request, int prompt_tokens, bool at_batch_rate) {
+  prompt_tokens_ =
+      hard_ ? most_prompt_tokens(request) : prompt_tokens + request.media * kTokensPerPartUsually;
+  asks_ = request.endpoint;
+  sounds_ = has(request.needs, Need::audio);
+  at_batch_rate_ = at_batch_rate;
   answers_ = request.answers();
   completion_tokens_max_ = limit_of(request);
 }
@@ -100,6 +105,12 @@ config::Price Tab::price_of(std::string_view target, bool local, const Receipt& 
     if (provider.name == target) return provider.price;
   }
   return {};
+}
+
+// What nothing of it can be costs nothing.
+config::Price Tab::price_of_order(config::Price price) const {
+  if (!sounds_) price.audio_input_per_million = price.audio_output_per_million = 0;
+  return price;
 }
 
 NanoUsd Tab::spent(const Receipt& receipt) const {
@@ -119,7 +130,7 @@ Result<void> Tab::cover(const policy::Candidate& candidate, int tokens_out, int 
     return Error{Errc::overloaded,
                  "What this would cost cannot be booked at present. Try again later.", "",
                  kAskAgain};
-  price_ = price_of(candidate.target, candidate.local, receipt);
+  price_ = price_of_order(price_of(candidate.target, candidate.local, receipt));
   before_ = spent(receipt) + policy::worst_case_cost(price_, prompt_tokens_ + tokens_out, again);
   const int most = completion_tokens_max_.value_or(policy::kCompletionTokensAssumed);
   const int least_tokens = completion_tokens_max_ == 0 ? 0 : answers_ * kTokensLeast;
@@ -168,12 +179,18 @@ void Tab::suppose(bool streamed, Part& part) const {
 
 std::string Tab::warning() { return account_ ? account_->warning(payer_) : std::string(); }
 
+// What had to be counted here of what may be sound is taken for sound, which costs more.
 void Tab::price(Receipt& receipt) const {
   for (Part& part : receipt.parts) {
+    if (sounds_ && part.estimated)
+      part.usage.audio_completion_tokens = part.usage.completion_tokens;
+    if (sounds_ && !part.usage_told) part.usage.audio_prompt_tokens = part.usage.prompt_tokens;
     part.cost_nano_usd = policy::cost_of(price_of(part.target, part.local, receipt), part.usage);
     receipt.cost_nano_usd += part.cost_nano_usd;
-    if (part.local)
-      receipt.avoided_nano_usd += policy::avoided_cost(settings_.providers, part.usage);
+    if (!part.local) continue;
+    Usage elsewhere = part.usage;
+    elsewhere.at_batch_rate = at_batch_rate_;
+    receipt.avoided_nano_usd += policy::avoided_cost(settings_.providers, asks_, elsewhere);
   }
 }
 

@@ -28,8 +28,9 @@ class Tab {
   // `settings` and `key` outlive it; `account` and `key` may be null.
   Tab(account::Account* account, const config::Settings& settings, const config::Key* key);
 
-  // What is asked: from then on it can be paid for.
-  void order(const ChatRequest& request, int prompt_tokens);
+  // What is asked: from then on it can be paid for. `at_batch_rate`: providers' cheaper tiers may
+  // answer it.
+  void order(const ChatRequest& request, int prompt_tokens, bool at_batch_rate);
 
   // `candidate` is about to be asked, after all that `receipt` tells and with `tokens_out` of the
   // answer out, of which it will say `again` so many. over_budget, rate_limited: see Account::hold;
@@ -59,6 +60,7 @@ class Tab {
   config::Price price_of(std::string_view target, bool local, const Receipt& receipt) const;
   config::NanoUsd spent(const Receipt& receipt) const;
   Result<void> put_aside(const std::string& id, config::NanoUsd least, config::NanoUsd wanted);
+  config::Price price_of_order(config::Price price) const;
   void price(Receipt& receipt) const;
 
   account::Account* const account_;
@@ -68,6 +70,9 @@ class Tab {
   int prompt_tokens_ = 0;
   std::optional<int> completion_tokens_max_;  // Of all choices.
   int answers_ = 1;
+  Endpoint asks_ = Endpoint::chat;
+  bool sounds_ = false;  // Prompt or answer may be sound.
+  bool at_batch_rate_ = false;
 
   account::Hold hold_;
   config::Price price_;            // Of who is asked at present,

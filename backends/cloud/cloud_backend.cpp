@@ -72,7 +72,8 @@ class CloudBackend final : public Backend {
                       std::move(*body),
                       upstream_->dialect->reader(*request),
                       request->stream,
-                      request->sampling.tokens_max};
+                      request->sampling.tokens_max,
+                      request->at_batch_rate};
     auto transfer = std::make_unique<Transfer>(std::move(plan), bridge, std::move(*place));
     if (!loop_.inbox()->start(std::move(transfer))) {
       return unavailable(upstream_->teller, "the gateway is stopping");

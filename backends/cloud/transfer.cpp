@@ -120,6 +120,7 @@ TimePoint Transfer::due() const {
   const TimePoint total = started_ + timeouts.total;
   if (reply_.settled()) return std::min(heard_at_ + kDrainMax, total);
   if (paused_) return total;  // It is the client who is slow.
+  if (reply_.pieces() == 0 && plan_.at_batch_rate) return total;
   if (!plan_.stream) return started_ + whole_answer_max();
   if (reply_.pieces() == 0) return std::min(started_ + timeouts.first_token, total);
   return std::min(heard_at_ + timeouts.between_tokens, total);

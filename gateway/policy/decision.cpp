@@ -1,5 +1,6 @@
 #include "gateway/policy/decision.h"
 
+#include "gateway/policy/classes.h"
 #include "gateway/policy/held_work.h"
 #include "gateway/policy/refusal.h"
 
@@ -52,7 +53,9 @@ Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route
   work_ = work_of(plan_.sla, place_of(request_class, settings_), request, fleet);
   plan_.completion_tokens = work_.completion_tokens;
   work_.lane = lane_of(request_class);
-  work_.at_batch_rate = request.in_a_batch || request.service_tier == "flex";
+  work_.at_batch_rate =
+      request.in_a_batch || tier_served(request_class, request.service_tier) == "flex";
+  plan_.at_batch_rate = work_.at_batch_rate;
   work_.yields = work_.lane == Lane::background || work_.at_batch_rate;
 }
 
@@ -153,9 +156,7 @@ Result<Plan> Decision::weigh() {
 
 Result<Plan> Decision::local_then_providers(Reason reason) {
   push_local();
-  while (plan_.candidates.size() < attempts_max() && !providers_.empty()) {
-    push_providers(attempts_max() - plan_.candidates.size());
-  }
+  fill_up();
   return finished(reason);
 }
 
@@ -163,9 +164,7 @@ Result<Plan> Decision::providers_then_local(Reason reason) {
   const bool rescue = local_may_rescue() && attempts_max() > 1;
   push_providers(attempts_max() - (rescue ? 1 : 0));
   if (rescue) push_local();
-  while (plan_.candidates.size() < attempts_max()) {
-    push_providers(attempts_max() - plan_.candidates.size());
-  }
+  fill_up();
   return finished(reason);
 }
 
@@ -243,21 +242,39 @@ void Decision::push_local() {
                               .ttft = local_.ttft_typical});
 }
 
+// Who comes again is asked for its usual tier: the cheaper one had no room.
 void Decision::push_providers(std::size_t at_most) {
   for (std::size_t i = 0; i < std::min(at_most, providers_.size()); ++i) {
     const auto& [offer, judged, first, second] = providers_[i];
     const config::ProviderTarget& provider = settings_.providers[offer.provider];
+    const bool again = is_planned(provider.name) && judged.at_batch_rate;
+    const config::NanoUsd cost = again ? judged.full_cost : judged.expected_cost;
+    if (again && class_.price_max && cost > *class_.price_max) continue;
     plan_.candidates.push_back({.target = provider.name,
                                 .model = offer.model,
                                 .served_as = offer.served_as,
                                 .architecture = provider.architecture,
                                 .continues = provider.continues != "no",
-                                .at_batch_rate = costs_less(provider, work_),
+                                .at_batch_rate = judged.at_batch_rate && !again,
                                 .ttft = judged.ttft_typical,
                                 .worst_case_cost = judged.worst_case_cost,
-                                .expected_cost = judged.expected_cost});
+                                .expected_cost = cost});
     plan_.worst_case_cost = std::max(plan_.worst_case_cost, judged.worst_case_cost);
   }
+}
+
+// With the providers once more, the best first.
+void Decision::fill_up() {
+  std::size_t before = attempts_max();
+  while (plan_.candidates.size() < attempts_max() && plan_.candidates.size() != before) {
+    before = plan_.candidates.size();
+    push_providers(attempts_max() - before);
+  }
+}
+
+bool Decision::is_planned(std::string_view target) const {
+  return std::any_of(plan_.candidates.begin(), plan_.candidates.end(),
+                     [target](const Candidate& one) { return one.target == target; });
 }
 
 Result<Plan> Decision::finished(Reason reason) {

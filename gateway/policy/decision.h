@@ -54,6 +54,8 @@ class Decision {
   std::size_t attempts_max() const;
   void push_local();
   void push_providers(std::size_t at_most);
+  void fill_up();
+  bool is_planned(std::string_view target) const;
   Result<Plan> finished(Reason reason);
 
   const config::Settings& settings_;

@@ -55,8 +55,9 @@ enum class Permission {
 struct ProviderFacts {
   std::string name;  // As in Settings::providers.
   Permission permission = Permission::closed;
-  TimePoint open_until{};                  // When an open breaker lets a probe through.
-  std::optional<TimePoint> limited_until;  // It said 429; do not ask before.
+  TimePoint open_until{};                          // When an open breaker lets a probe through.
+  std::optional<TimePoint> limited_until;          // It said 429; do not ask before.
+  std::optional<TimePoint> batch_tier_full_until;  // The same of its cheaper tier.
   int in_flight = 0;
   double ttft_p50 = 0.0;  // Seconds, of late.
   double ttft_p90 = 0.0;

@@ -4,6 +4,9 @@ namespace spillway::policy {
 namespace {
 
 constexpr std::chrono::milliseconds kDefaultRetryAfter{1'000};
+constexpr std::chrono::milliseconds kBatchTierRetryAfter{10'000};
+
+bool tells_pace(const Visit& visit) { return visit.asking.streamed && !visit.asking.at_batch_rate; }
 
 }  // namespace
 
@@ -19,6 +22,8 @@ ProviderFacts Health::facts(TimePoint now) const {
   facts.permission = breaker_.permission(now);
   facts.open_until = breaker_.open_until();
   if (limited_until_ && now < *limited_until_) facts.limited_until = limited_until_;
+  if (batch_tier_full_until_ && now < *batch_tier_full_until_)
+    facts.batch_tier_full_until = batch_tier_full_until_;
   facts.in_flight = in_flight_;
   facts.ttft_p50 = tracker_.ttft_p50(now);
   facts.ttft_p90 = tracker_.ttft_p90(now);
@@ -27,10 +32,13 @@ ProviderFacts Health::facts(TimePoint now) const {
   return facts;
 }
 
-std::optional<Visit> Health::enter(TimePoint now) {
+std::optional<Visit> Health::enter(TimePoint now, Asking asking) {
   if (in_flight_ >= concurrency_max_) return std::nullopt;
   if (limited_until_ && now < *limited_until_) return std::nullopt;
+  if (asking.at_batch_rate && batch_tier_full_until_ && now < *batch_tier_full_until_)
+    return std::nullopt;
   Visit visit;
+  visit.asking = asking;
   visit.pass = breaker_.enter(now);
   if (!visit.pass.allowed) return std::nullopt;
   visit.sent = now;
@@ -38,27 +46,30 @@ std::optional<Visit> Health::enter(TimePoint now) {
   return visit;
 }
 
-void Health::answered(Visit& visit, TimePoint now, bool streamed) {
+void Health::answered(Visit& visit, TimePoint now) {
   if (visit.first_token) return;
   visit.first_token = now;
-  visit.streamed = streamed;
-  if (streamed) tracker_.first_token(seconds_between(visit.sent, now), now);
+  if (tells_pace(visit)) tracker_.first_token(seconds_between(visit.sent, now), now);
   breaker_.succeeded(visit.pass);
   visit.told = true;
 }
 
 void Health::finished(Visit& visit, int completion_tokens, TimePoint now) {
-  if (!visit.first_token || !visit.streamed) return;
+  if (!visit.first_token || !tells_pace(visit)) return;
   tracker_.streamed(completion_tokens - 1, seconds_between(*visit.first_token, now));
 }
 
 void Health::failed(Visit& visit, const Error& error, TimePoint now) {
+  if (error.code == Errc::rate_limited && visit.asking.at_batch_rate) {
+    batch_tier_full_until_ = now + error.retry_after.value_or(kBatchTierRetryAfter);
+    return;
+  }
   if (error.code == Errc::rate_limited) {
     limited_until_ = now + error.retry_after.value_or(kDefaultRetryAfter);
     return;
   }
-  const bool overdue =
-      !visit.first_token && seconds_between(visit.sent, now) > tracker_.ttft_p99(now);
+  const bool overdue = !visit.first_token && tells_pace(visit) &&
+                       seconds_between(visit.sent, now) > tracker_.ttft_p99(now);
   const bool at_fault =
       error.code == Errc::backend_unavailable || (error.code == Errc::deadline_exceeded && overdue);
   if (!at_fault) return;

@@ -15,6 +15,12 @@
 
 namespace spillway::policy {
 
+// How it is asked.
+struct Asking {
+  bool streamed = true;  // Its first token is a moment of its own.
+  bool at_batch_rate = false;
+};
+
 // One attempt at the provider, from just before it is sent until its stream is over or dropped.
 // Told to the Health that gave it, in the order: answered, then finished or failed, each at most
 // once; `leave` comes last, always.
@@ -22,8 +28,8 @@ struct Visit {
   Breaker::Pass pass;
   TimePoint sent{};
   std::optional<TimePoint> first_token;
-  bool streamed = true;  // Its first token is a moment of its own.
-  bool told = false;     // The breaker knows how it went.
+  Asking asking;
+  bool told = false;  // The breaker knows how it went.
 };
 
 class Health {
@@ -34,19 +40,20 @@ class Health {
 
   // Begins an attempt; empty if breaker, rate limit or concurrency leave no room for it: take the
   // next candidate.
-  std::optional<Visit> enter(TimePoint now);
+  std::optional<Visit> enter(TimePoint now, Asking asking = {});
 
-  // The first token came: the attempt counts as a success.
-  // An answer that came whole (`streamed` is false) tells nothing of TTFT and token rate.
-  void answered(Visit& visit, TimePoint now, bool streamed = true);
+  // The first token came: the attempt counts as a success. An answer that came whole, or from the
+  // cheaper tier, tells nothing of TTFT and token rate.
+  void answered(Visit& visit, TimePoint now);
 
   // The stream is complete, with `completion_tokens` as reported.
   void finished(Visit& visit, int completion_tokens, TimePoint now);
 
   // It failed, before or in the middle of its stream. backend_unavailable counts against the
-  // provider; so does a deadline that passed when the first token was overdue by the provider's own
-  // P99. rate_limited closes it until its retry_after (one second if it gave none). What is the
-  // client's fault or wish counts for nothing.
+  // provider; so does a deadline that passed when a stream's first token was overdue by the
+  // provider's own P99. rate_limited closes it until its retry_after (one second if it gave none),
+  // or its cheaper tier alone, if that was asked (ten). What is the client's fault or wish counts
+  // for nothing.
   void failed(Visit& visit, const Error& error, TimePoint now);
 
   // Gives the place back, and the probe if it told nothing.
@@ -60,6 +67,7 @@ class Health {
   Breaker breaker_;
   Tracker tracker_;
   std::optional<TimePoint> limited_until_;
+  std::optional<TimePoint> batch_tier_full_until_;
   int in_flight_ = 0;
 };
 

@@ -170,8 +170,11 @@ Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom, S
   return judged;
 }
 
-bool costs_less(const config::ProviderTarget& provider, const Work& work) {
-  return work.at_batch_rate && provider.price.batch_discount > 0.0;
+bool costs_less(const config::ProviderTarget& provider, const ProviderFacts& facts,
+                const Work& work, TimePoint now) {
+  const bool has_tier = provider.price.batch_discount > 0.0 && provider.dialect != "anthropic";
+  const bool is_full = facts.batch_tier_full_until && now < *facts.batch_tier_full_until;
+  return work.at_batch_rate && work.asks == Endpoint::chat && has_tier && !is_full;
 }
 
 Judged judge_provider(const config::ProviderTarget& provider, const ProviderFacts& facts,
@@ -182,7 +185,9 @@ Judged judge_provider(const config::ProviderTarget& provider, const ProviderFact
   judged.per_token = facts.tokens_per_second > 0.0 ? 1.0 / facts.tokens_per_second : 0.0;
   judged.finish = judged.ttft + judged.per_token * (work.completion_tokens - 1.0);
   Usage usage = expected_usage(work);
-  usage.at_batch_rate = costs_less(provider, work);
+  judged.full_cost = cost_of(provider.price, usage);
+  judged.at_batch_rate = costs_less(provider, facts, work, now);
+  usage.at_batch_rate = judged.at_batch_rate;
   judged.expected_cost = cost_of(provider.price, usage);
   judged.worst_case_cost = worst_case_cost(provider.price, work.prompt_tokens,
                                            tokens_of_all(work.completion_tokens_max, work.choices));

@@ -50,7 +50,9 @@ struct Judged {
   double per_token = 0.0;
   double finish = 0.0;
   double lateness = 0.0;  // The largest of the three over its limit; at most 1 meets the SLA.
+  bool at_batch_rate = false;
   config::NanoUsd expected_cost = 0;
+  config::NanoUsd full_cost = 0;  // The same without what the cheaper tier saves.
   config::NanoUsd worst_case_cost = 0;
   std::optional<Prediction> prediction;  // Local and able to take it only.
 };
@@ -63,8 +65,10 @@ enum class Sight { to_the_sla, to_the_end };
 Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom,
                    Sight sight = Sight::to_the_sla);
 
-// Whether it is asked for its cheaper tier: it has one, and the work is a batch's or flex.
-bool costs_less(const config::ProviderTarget& provider, const Work& work);
+// Whether it is asked for its cheaper tier: it has one, with room as far as anybody knows, and the
+// work is a batch's or flex.
+bool costs_less(const config::ProviderTarget& provider, const ProviderFacts& facts,
+                const Work& work, TimePoint now);
 
 Judged judge_provider(const config::ProviderTarget& provider, const ProviderFacts& facts,
                       const Work& work, TimePoint now);

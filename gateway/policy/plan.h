@@ -140,6 +140,7 @@ struct Plan {
                                         // empty: it was not asked, or it cannot.
   config::NanoUsd worst_case_cost = 0;  // The most that any of the candidates can cost.
   double completion_tokens = 0.0;       // Expected.
+  bool at_batch_rate = false;           // It may be answered in providers' cheaper tiers.
   std::optional<Wait> wait;             // It is to be held first: there are no candidates yet.
 };
 

@@ -1,5 +1,7 @@
 #include "gateway/policy/price.h"
 
+#include "gateway/policy/takes.h"
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -95,13 +97,14 @@ config::Price local_price(config::NanoUsd per_hour, const EngineStatus& engine) 
           .audio_output_per_million = 0};
 }
 
-config::NanoUsd avoided_cost(const std::vector<config::ProviderTarget>& providers,
+config::NanoUsd avoided_cost(const std::vector<config::ProviderTarget>& providers, Endpoint asks,
                              const Usage& usage) {
   Usage uncached = usage;
   uncached.cached_tokens = 0;
   uncached.cache_written_tokens = 0;
   std::optional<config::NanoUsd> cheapest;
   for (const config::ProviderTarget& provider : providers) {
+    if (!serves(provider, asks)) continue;
     const config::NanoUsd cost = cost_of(provider.price, uncached);
     if (!cheapest || cost < *cheapest) cheapest = cost;
   }

@@ -37,10 +37,10 @@ config::NanoUsd hourly_cost(const config::LocalTarget& target);
 // idle time is nobody's.
 config::Price local_price(config::NanoUsd per_hour, const EngineStatus& engine);
 
-// What the cheapest provider would have asked for this usage, had it not been served locally; 0
-// without providers. Cached tokens are the local engine's luck: the provider is assumed to have
-// read the whole prompt.
-config::NanoUsd avoided_cost(const std::vector<config::ProviderTarget>& providers,
+// What the cheapest provider of that endpoint would have asked for this usage, had it not been
+// served locally; 0 without providers. Cached tokens are the local engine's luck: the provider is
+// assumed to have read the whole prompt.
+config::NanoUsd avoided_cost(const std::vector<config::ProviderTarget>& providers, Endpoint asks,
                              const Usage& usage);
 
 }  // namespace spillway::policy

@@ -1,6 +1,7 @@
 """Providers with a cheaper tier: who may wait is sent there, routed by its price, and booked by what the answer names; and
 providers that a class takes by their architecture."""
 import json
+import time
 
 import openai
 import pytest
@@ -68,6 +69,84 @@ def test_lines_of_batches_go_where_the_discount_makes_it_cheapest(house, start_u
     wait_until(lambda: client.batches.retrieve(batch.id).status == "completed", what="the batch")
     assert (len(plain.asked), [asked.json["service_tier"] for asked in tiered.asked]) == (1, ["flex"] * 3)
     assert amounts(tmp_path, 4) == [11 * 1_500] * 3 + [FULL]
+
+
+def full_of_flex(asked):
+    """429 for its cheaper tier, and an answer for the usual one."""
+    if asked.json.get("service_tier") != "flex":
+        return served_as("default")(asked)
+
+    def refuse(handler):
+        handler.send_response(429)
+        handler.send_header("retry-after", "60")
+        handler.send_header("content-length", "2")
+        handler.end_headers()
+        handler.wfile.write(b"{}")
+    return refuse
+
+
+def flex(client, **more):
+    return client.chat.completions.create(model="up", messages=HELLO, max_tokens=5, service_tier="flex", **more)
+
+
+def test_a_tier_without_room_holds_nobody_up(house, start_upstream, client_of, tmp_path):
+    upstream = start_upstream(full_of_flex)
+    client = client_of(house({"up": configs.provider(upstream.base_url, "up", batch_discount=0.5)}), max_retries=0)
+    assert flex(client).choices and client.chat.completions.create(model="up", messages=HELLO, max_tokens=5).choices
+    assert flex(client).choices  # Not asked for it again within the minute.
+    assert [asked.json.get("service_tier") for asked in upstream.asked] == ["flex", None, None, None]
+    assert amounts(tmp_path, 3) == [FULL] * 3
+
+
+def test_who_pays_the_lower_price_alone_is_told_to_come_again(house, start_upstream, client_of):
+    upstream = start_upstream(full_of_flex)
+    patient = {**CLASSES["patient"], "price_max": "0.000015usd"}
+    gateway = house({"up": configs.provider(upstream.base_url, "up", batch_discount=0.9)}, patient=patient)
+    client = client_of(gateway, max_retries=0)
+    with pytest.raises(openai.RateLimitError) as refused:
+        flex(client)
+    assert refused.value.code == "resource_unavailable" and len(upstream.asked) == 1
+    assert client.chat.completions.create(model="up", messages=HELLO, max_tokens=5).choices
+
+
+def test_who_knows_no_tiers_is_asked_without(house, start_upstream, client_of):
+    def strict(asked):
+        if "service_tier" in asked.json:
+            return 400, {"error": {"message": "no such tier", "type": "invalid_request_error", "param": "service_tier"}}
+        return chat()
+    upstream = start_upstream(strict)
+    client = client_of(house({"up": configs.provider(upstream.base_url, "up", batch_discount=0.5)}), max_retries=0)
+    assert flex(client).choices and len(upstream.asked) == 2
+
+
+def test_the_tier_may_take_its_time_and_is_paid_once(house, start_upstream, client_of, tmp_path):
+    def slow(asked):
+        time.sleep(0.8)
+        return served_as(None)(asked)
+    upstream = start_upstream(slow)
+    target = configs.provider(upstream.base_url, "up", batch_discount=0.5, timeouts={"first_token": "300ms"})
+    client = client_of(house({"up": target}), max_retries=0)
+    assert flex(client, stream=False).choices and len(upstream.asked) == 1 and amounts(tmp_path, 1) == [FULL // 2]
+
+
+def test_only_chat_is_asked_for_in_the_tier(house, start_upstream, client_of, tmp_path):
+    upstream = start_upstream(lambda asked: {
+        "object": "list", "model": "up", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
+        "usage": {"prompt_tokens": 3, "total_tokens": 3}})
+    client = client_of(house({"up": configs.provider(upstream.base_url, "up", batch_discount=0.5, endpoints=["embeddings"])}))
+    line = {"custom_id": "1", "method": "POST", "url": "/v1/embeddings", "body": {"model": "up", "input": "Hi"}}
+    file = client.files.create(file=("input.jsonl", json.dumps(line).encode()), purpose="batch")
+    batch = client.batches.create(input_file_id=file.id, endpoint="/v1/embeddings", completion_window="24h")
+    wait_until(lambda: client.batches.retrieve(batch.id).status == "completed", what="the batch")
+    assert "service_tier" not in upstream.asked[0].json and amounts(tmp_path, 1) == [3 * 2_000]
+
+
+def test_who_may_not_name_the_tier_does_not_get_it(start_gateway, start_upstream, client_of):
+    upstream = start_upstream(served_as(None))
+    config = configs.gateway({"up": configs.provider(upstream.base_url, "up", batch_discount=0.5)}, classes=CLASSES)
+    config["keys"]["test"]["may_name"] = ["interactive"]
+    answer = flex(client_of(start_gateway(config)))
+    assert answer.service_tier == "default" and "service_tier" not in upstream.asked[0].json
 
 
 def test_a_class_takes_its_architectures_alone(house, start_upstream, client_of):

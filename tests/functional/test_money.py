@@ -11,6 +11,7 @@ import pytest
 import configs
 from played import PlayedProvider, chunk, events
 from processes import KEY, wait_until
+from upstream import chat
 
 HELLO = [{"role": "user", "content": "Hello there."}]
 PRICE = 2.0  # USD a million tokens, both ways.
@@ -275,3 +276,19 @@ def test_killed_again_and_again_under_load(start_provider, start_gateway, client
     debits, credits, amount = book(
         tmp_path, "SELECT (SELECT sum(debits) FROM balances), (SELECT sum(credits) FROM balances), sum(amount) FROM entries")[0]
     assert debits == credits == amount
+
+
+def test_a_hard_budget_reckons_with_sound(start_upstream, start_gateway, client_of, tmp_path):
+    upstream = start_upstream(lambda asked: {**chat(), "usage": {
+        "prompt_tokens": 9, "completion_tokens": asked.json["max_tokens"], "total_tokens": 9 + asked.json["max_tokens"],
+        "completion_tokens_details": {"audio_tokens": asked.json["max_tokens"]}}})
+    price = {"input": "1usd", "output": "1usd", "audio_output": "80usd"}
+    targets = {"up": configs.provider(upstream.base_url, "up", price_per_million=price)}
+    config = configs.gateway(targets, tenants={"test": {"budget": {"day": "0.02usd", "hard": True}}})
+    config["server"]["state"] = str(tmp_path / "state")
+    client = client_of(start_gateway(config))
+    client.chat.completions.create(model="up", messages=HELLO, max_tokens=4096, modalities=["text", "audio"],
+                                   audio={"voice": "alloy", "format": "wav"})
+    assert 0 < upstream.asked[0].json["max_tokens"] <= 250
+    (amount,), = wait_until(lambda: book(tmp_path, "SELECT amount FROM entries"), what="the entry")
+    assert 0 < amount <= 20_000_000

@@ -19,7 +19,7 @@ def house(start_gateway, tmp_path, urls, budget=None, limits=None, **timeouts):
     targets = {name: configs.provider(url, name, **timeouts) for name, url in urls.items()}
     tenant = {name: value for name, value in (("budget", budget), ("limits", limits)) if value}
     more = {"tenants": {"test": tenant}} if tenant else {}
-    config = configs.gateway(targets, classes={"all": {"spill": "always"}}, default_class="all", limits={"attempts_max": 2}, **more)
+    config = configs.gateway(targets, classes={"all": {"spill": "always"}}, default_class="all", **more)
     config["server"]["state"] = str(tmp_path / "state")
     return start_gateway(config)
 
@@ -103,7 +103,8 @@ def test_who_breaks_off_before_the_head_is_paid_if_it_had_time_to_begin(
             model="auto", stream=stream, messages=[{"role": "user", "content": PROMPT}], max_tokens=50)
     assert soon.asked and late.asked
     (target, prompt, completion, amount, estimated), = wait_until(lambda: book(tmp_path), what="the entry")
-    assert target == "late" and amount == (prompt + completion) * PRICE and estimated and len(late.asked) == 1
+    assert target == "late" and amount == (prompt + completion) * PRICE and estimated
+    assert len(late.asked) == 1 and len(soon.asked) > 1  # Who bills for nothing is not asked again.
     if budget:
         assert prompt > len(PROMPT) and completion == (0 if stream else 50)
     else:
@@ -121,7 +122,7 @@ def test_what_a_hard_budget_supposes_takes_no_tokens_of_the_limit(start_upstream
     with pytest.raises(openai.APIStatusError) as error:
         client_of(gateway, max_retries=0).chat.completions.create(
             model="auto", messages=[{"role": "user", "content": "word"}], max_tokens=50)
-    assert 100_000 - int(error.value.response.headers["x-ratelimit-remaining-tokens"]) < 12_000 < len(PROMPT)
+    assert 100_000 - int(error.value.response.headers["x-ratelimit-remaining-tokens"]) < 7_000 < len(PROMPT)
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])

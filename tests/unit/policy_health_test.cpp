@@ -197,5 +197,33 @@ TEST(Health, LearnsItsPaceFromWhatItServes) {
   EXPECT_NEAR(health.facts(kStart).tokens_per_second, 50.0, 0.5);
 }
 
+TEST(Health, ACheaperTierThatIsFullClosesItselfAlone) {
+  Health health(provider(), kStart);
+  auto patient = health.enter(kStart, {.streamed = true, .at_batch_rate = true});
+  ASSERT_TRUE(patient);
+  Error full{Errc::rate_limited, "", "", std::nullopt};
+  full.retry_after = milliseconds(2'500);
+  health.failed(*patient, full, kStart);
+  health.leave(*patient);
+  EXPECT_FALSE(health.facts(kStart).limited_until);
+  EXPECT_EQ(health.facts(kStart).batch_tier_full_until, kStart + milliseconds(2'500));
+  EXPECT_FALSE(health.enter(kStart, {.streamed = true, .at_batch_rate = true}));
+  EXPECT_TRUE(health.enter(kStart));
+  EXPECT_TRUE(
+      health.enter(kStart + milliseconds(2'500), {.streamed = true, .at_batch_rate = true}));
+}
+
+TEST(Health, AWholeAnswerThatWasNotWaitedForTellsNothing) {
+  Health health(provider(), kStart);
+  for (int i = 0; i < 10; ++i) {
+    auto visit = health.enter(kStart, {.streamed = false});
+    ASSERT_TRUE(visit);
+    health.failed(*visit, Error{Errc::deadline_exceeded, "", "", std::nullopt},
+                  kStart + std::chrono::seconds(20));
+    health.leave(*visit);
+  }
+  EXPECT_EQ(health.facts(kStart).permission, Permission::closed);
+}
+
 }  // namespace
 }  // namespace spillway::policy

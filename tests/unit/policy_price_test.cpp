@@ -158,8 +158,14 @@ TEST(Price, WhatWasAvoidedIsTheCheapestProvidersBill) {
   providers[1].price = kAiHub;
   providers[2].price = {2'100'000'000, 2'100'000'000, 0};
   const Usage usage{.prompt_tokens = 512, .completion_tokens = 128, .cached_tokens = 512};
-  EXPECT_EQ(avoided_cost(providers, usage), 640 * 1'980);
-  EXPECT_EQ(avoided_cost({}, usage), 0);
+  EXPECT_EQ(avoided_cost(providers, Endpoint::chat, usage), 640 * 1'980);
+  EXPECT_EQ(avoided_cost({}, Endpoint::chat, usage), 0);
+  providers.emplace_back().endpoints = {"moderations"};  // For nothing, but not this.
+  EXPECT_EQ(avoided_cost(providers, Endpoint::chat, usage), 640 * 1'980);
+  providers[0].price.batch_discount = 0.5;
+  Usage patient = usage;
+  patient.at_batch_rate = true;
+  EXPECT_EQ(avoided_cost(providers, Endpoint::chat, patient), 640 * 2'750 / 2);
 }
 
 }  // namespace
