@@ -175,7 +175,7 @@ void bench_attention(GraphTimer& timer, int decodes, int context, int prompt) {
     args.row_start = nullptr;
     args.first_position = positions.get();
     args.chunks = decodes;
-    args.splits = decodes <= 128 ? 2 : 1;
+    args.splits = 1;
     check(spillway_latent_attention(&args, timer.stream()), "decodes");
   });
   const double pairs = double(decodes) * context + 0.5 * prompt * prompt;
@@ -200,7 +200,8 @@ int main(int argc, char** argv) {
     bench_heads(timer, "queries of lines", rows, 512, kKey);
     bench_heads(timer, "values of lines", rows, kKey, 512);
   }
-  for (const auto& [decodes, prompt] : {std::pair{128, 0}, {256, 0}, {0, 512}, {128, 512}}) {
+  for (const auto& [decodes, prompt] :
+       {std::pair{128, 0}, {256, 0}, {0, 512}, {128, 512}, {256, 1024}}) {
     bench_attention(timer, decodes, 560, prompt);
   }
   return 0;

@@ -80,7 +80,7 @@ struct Case {
 };
 
 TEST(LatentAttention, DecodesMatchAtTheEdgesOfPagesAndTiles) {
-  const std::vector<int> lengths = {1, 15, 16, 17, 31, 32, 33, 100, 257};
+  const std::vector<int> lengths = {1, 15, 16, 17, 31, 32, 33, 64, 65, 128, 129, 257, 700};
   for (const int heads : {16, 20, 3}) {
     for (const int splits : {1, 2, 8, 16}) {
       Case test(lengths, int(lengths.size()) + 1, heads);

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::int64_t kBf16Bytes = 2;
 constexpr int kHeadsOfBlock = 16;  // Of decode attention.
+constexpr int kManyBlocks = 66;    // More than these fill the device undivided.
 
 }  // namespace
 
@@ -115,7 +116,8 @@ void LatentLayer::attend_decodes(const Call& call, const StepRows& rows, FirstEr
   kernels::LatentAttention args = attention_of(call);
   args.first_position = state_.device(StepState::positions);
   args.chunks = rows.decodes;
-  args.splits = decode_splits(rows.decodes, (args.heads + kHeadsOfBlock - 1) / kHeadsOfBlock);
+  const int blocks = (args.heads + kHeadsOfBlock - 1) / kHeadsOfBlock;
+  args.splits = rows.decodes * blocks > kManyBlocks ? 1 : decode_splits(rows.decodes, blocks);
   args.beside_earlier = rows.chunks > 0 ? 1 : 0;
   errors.note(spillway_latent_attention(&args, stream_), "decode attention");
 }

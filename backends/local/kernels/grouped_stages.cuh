@@ -7,8 +7,8 @@
 #pragma once
 
 #include "backends/local/kernels/grouped_tiles.cuh"
+#include "backends/local/kernels/tensor_maps.h"
 #include "backends/local/kernels/warpgroup.cuh"
-#include "backends/local/kernels/weight_map.h"
 
 namespace spillway::kernels {
 namespace {

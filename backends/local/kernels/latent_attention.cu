@@ -1,11 +1,11 @@
-// Attention of all heads over the lines of latent rows, on mma.sync: a line is key and, but for its
-// rotated end, value of every head, so the heads of a token are the rows of one matrix.
+// Attention of few tokens' heads to the lines of latent rows, on mma.sync: a line is key and, but
+// for its rotated end, value of every head, so the heads of a token are the rows of one matrix.
 //
-// A block owns 16 or 64 rows (token r / heads, head r % heads) and walks the lines in tiles, two
-// stages deep. Its warps share the scores by lines, meet in shared memory over the maxima and P,
-// and share P · V by columns. Blocks that share the lines of a sequence are a cluster and merge
-// through distributed shared memory.
-#include "backends/local/kernels/latent_chunks.h"
+// A block owns 16 heads and walks a part of the lines in tiles, two stages deep. Its warps share
+// the scores by lines, meet in shared memory over the maxima and P, and share P · V by columns. The
+// blocks of a token are a cluster and merge through distributed shared memory. Chunks and many
+// tokens have kernels of their own (latent_forms.h).
+#include "backends/local/kernels/latent_forms.h"
 #include "backends/local/kernels/latent_outputs.cuh"
 
 namespace spillway::kernels {
@@ -53,11 +53,7 @@ __global__ void __launch_bounds__(F::kThreads) latent_attention(LatentAttention 
   __syncthreads();
   scores.leave_denominators(shared);
   __syncthreads();
-  if (args.splits > 1) {
-    share(args, work, shared, outputs, scores, scale);
-  } else {
-    store_whole(args, work, shared, outputs);
-  }
+  share(args, work, shared, outputs, scores, scale);
   if (args.beside_earlier) wait_for_earlier_kernels();
 }
 
@@ -87,7 +83,8 @@ extern "C" int spillway_latent_attention(const LatentAttention* args, Stream str
       power_of_two && args->splits <= kSplitsMax && !(for_decodes && args->row_start);
   if (!supported) return cudaErrorInvalidValue;
   if (args->chunks == 0 || (args->row_start && args->rows_max == 0)) return cudaSuccess;
-  return args->row_start ? enqueue_latent_chunks(*args, stream) : enqueue_decodes(*args, stream);
+  if (args->row_start) return enqueue_latent_chunks(*args, stream);
+  return args->splits == 1 ? enqueue_latent_decodes(*args, stream) : enqueue_decodes(*args, stream);
 }
 
 }  // namespace spillway::kernels

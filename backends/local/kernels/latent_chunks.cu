@@ -3,24 +3,11 @@
 // A block owns 64 rows (token r / heads, head r % heads) and walks the lines in tiles of 64, two
 // stages deep. Its two warpgroups share the scores by lines and P · V by columns; they meet in
 // shared memory over the maxima and P.
-#include "backends/local/kernels/latent_chunks.h"
+#include "backends/local/kernels/latent_forms.h"
 #include "backends/local/kernels/latent_tiles.cuh"
-#include "backends/local/kernels/warpgroup.cuh"
 
 namespace spillway::kernels {
 namespace {
-
-// Rows of 576 numbers as nine tiles of 64 columns.
-struct LineTiles {
-  static constexpr int kRows = 64;
-  static constexpr int kTileBytes = kRows * kTileRowBytes;
-
-  Tile<kTileDepth> columns[kLatentLine / kTileDepth];
-
-  __device__ uint32_t piece(int row, int piece) const {
-    return piece_address(columns[piece / 8], row, piece % 8);
-  }
-};
 
 struct ChunkShared {
   LineTiles q;

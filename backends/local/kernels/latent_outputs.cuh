@@ -95,17 +95,6 @@ __device__ void store_pair(const LatentAttention& args, const Work& work, int ro
   *reinterpret_cast<uint32_t*>(out) = pack(low, high);
 }
 
-template <class F>
-__device__ void store_whole(const LatentAttention& args, const Work& work, const Shared<F>& shared,
-                            const Outputs<F>& outputs) {
-  outputs.for_each_pair([&](int row, int column, float low, float high) {
-    if (!work.exists(row)) return;
-    const float sum = denominator_of(shared, row);
-    const float scale = sum > 0.0f ? 1.0f / sum : 0.0f;
-    store_pair(args, work, row, column, low * scale, high * scale);
-  });
-}
-
 // Each block of the cluster merges a part of the columns.
 template <class F>
 __device__ void merge(const LatentAttention& args, const Work& work, Partial<F>& partial) {

@@ -12,6 +12,7 @@ template <class F>
 class Scores {
  public:
   static constexpr int kTiles = F::kWarpLines / 8;
+  static_assert(kTiles == 1);
 
   __device__ static int first_row() {
     return threadIdx.x / kWarp / kLineWarps * F::kScoreGroups * 16;
@@ -35,25 +36,19 @@ class Scores {
     }
 #pragma unroll 4
     for (int step = 0; step < kSteps; step += kStepsOfLoad) {
-      uint32_t b[4];
-      if constexpr (kTiles == 2) {  // 16 lines at one step of 16 columns
-        const int row = first_line + lane / 16 * 8 + lane % 8;
-        load_matrices(b, piece_address(lines, row, step * 2 + lane / 8 % 2));
-      } else {  // 8 lines at two of them
-        load_matrices(b, piece_address(lines, first_line + lane % 8, step * 2 + lane / 8));
-      }
+      uint32_t b[4];  // 8 lines at two steps of 16 columns
+      load_matrices(b, piece_address(lines, first_line + lane % 8, step * 2 + lane / 8));
 #pragma unroll
       for (int group = 0; group < F::kScoreGroups; ++group) {
         const int row = first_row() + group * 16 + lane % 16;
         uint32_t a[4];
         load_matrices(a, piece_address(q, row, step * 2 + lane / 16));
         multiply(s_[group][0], a, b[0], b[1]);
-        if constexpr (kTiles == 1)
-          load_matrices(a, piece_address(q, row, step * 2 + 2 + lane / 16));
+        load_matrices(a, piece_address(q, row, step * 2 + 2 + lane / 16));
         multiply(s_[group][1], a, b[2], b[3]);
       }
     }
-    if constexpr (kTiles == 1) add_halves();
+    add_halves();
   }
 
   // Two sums are under way at once, also of the same scores.
@@ -138,7 +133,7 @@ class Scores {
   float denominator[F::kScoreGroups][2] = {};
 
  private:
-  static constexpr int kStepsOfLoad = kTiles == 2 ? 1 : 2;
+  static constexpr int kStepsOfLoad = 2;
   float s_[F::kScoreGroups][2][4];
 };
 

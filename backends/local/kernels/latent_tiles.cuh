@@ -3,7 +3,7 @@
 #pragma once
 
 #include "backends/local/kernels/latent_kernels.h"
-#include "backends/local/kernels/matrix_tiles.cuh"
+#include "backends/local/kernels/warpgroup.cuh"
 
 namespace spillway::kernels {
 namespace {
@@ -37,6 +37,18 @@ struct Shared {
   alignas(16) __nv_bfloat16 p[F::kRows * F::kStrideP];
   float maximum[kLineWarps][F::kRows];
   float shrink[F::kRows];
+};
+
+// Rows of 576 numbers as nine tiles of 64 columns.
+struct LineTiles {
+  static constexpr int kRows = 64;
+  static constexpr int kTileBytes = kRows * kTileRowBytes;
+
+  Tile<kTileDepth> columns[kLatentLine / kTileDepth];
+
+  __device__ uint32_t piece(int row, int piece) const {
+    return piece_address(columns[piece / 8], row, piece % 8);
+  }
 };
 
 struct Work {

@@ -69,6 +69,16 @@ __device__ inline void copy_tile(uint32_t to, const CUtensorMap& map, uint32_t b
       : "memory");
 }
 
+// Columns `column` to column + 63 of rows, of a matrix.
+__device__ inline void copy_rows(uint32_t to, const CUtensorMap& map, uint32_t barrier, int column,
+                                 int row) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, "
+      "%4}], [%2];" ::"r"(to),
+      "l"(&map), "r"(barrier), "r"(column), "r"(row)
+      : "memory");
+}
+
 // ---- registers
 
 // A warpgroup gives up registers, or waits for more: each of its threads has so many then. Each
@@ -133,7 +143,8 @@ __device__ void warpgroup_multiply(float (&d)[N / 2], uint64_t a, uint64_t b, bo
 #define SPILLWAY_SUMS8(d, i) SPILLWAY_SUMS4(d, i), SPILLWAY_SUMS4(d, i + 4)
 #define SPILLWAY_SUMS16(d, i) SPILLWAY_SUMS8(d, i), SPILLWAY_SUMS8(d, i + 8)
 #define SPILLWAY_SUMS32(d, i) SPILLWAY_SUMS16(d, i), SPILLWAY_SUMS16(d, i + 16)
-#define SPILLWAY_NAMES16 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
+#define SPILLWAY_NAMES8 "%0, %1, %2, %3, %4, %5, %6, %7"
+#define SPILLWAY_NAMES16 SPILLWAY_NAMES8 ", %8, %9, %10, %11, %12, %13, %14, %15"
 #define SPILLWAY_NAMES32 \
   SPILLWAY_NAMES16       \
   ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
@@ -143,35 +154,50 @@ __device__ void warpgroup_multiply(float (&d)[N / 2], uint64_t a, uint64_t b, bo
 #define SPILLWAY_NAMES64 \
   SPILLWAY_NAMES48       \
   ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
-#define SPILLWAY_MULTIPLY(n, names, a_name, b_name, add_name, transposed)                      \
+#define SPILLWAY_MULTIPLY(n, names, a_name, b_name, add_name, a_transposed, b_transposed)      \
   "{\n.reg .pred add;\nsetp.ne.b32 add, " add_name ", 0;\nwgmma.mma_async.sync.aligned.m64n" n \
-  "k16.f32.bf16.bf16 {" names "}, " a_name ", " b_name ", add, 1, 1, 0, " transposed ";\n}\n"
+  "k16.f32.bf16.bf16 {" names "}, " a_name ", " b_name ", add, 1, 1, " a_transposed            \
+  ", " b_transposed ";\n}\n"
+
+template <>
+__device__ inline void warpgroup_multiply<16>(float (&d)[8], uint64_t a, uint64_t b, bool add) {
+  asm volatile(SPILLWAY_MULTIPLY("16", SPILLWAY_NAMES8, "%8", "%9", "%10", "0", "0")
+               : SPILLWAY_SUMS8(d, 0)
+               : "l"(a), "l"(b), "r"(int{add}));
+}
 
 template <>
 __device__ inline void warpgroup_multiply<32>(float (&d)[16], uint64_t a, uint64_t b, bool add) {
-  asm volatile(SPILLWAY_MULTIPLY("32", SPILLWAY_NAMES16, "%16", "%17", "%18", "0")
+  asm volatile(SPILLWAY_MULTIPLY("32", SPILLWAY_NAMES16, "%16", "%17", "%18", "0", "0")
                : SPILLWAY_SUMS16(d, 0)
                : "l"(a), "l"(b), "r"(int{add}));
 }
 
 template <>
 __device__ inline void warpgroup_multiply<96>(float (&d)[48], uint64_t a, uint64_t b, bool add) {
-  asm volatile(SPILLWAY_MULTIPLY("96", SPILLWAY_NAMES48, "%48", "%49", "%50", "0")
+  asm volatile(SPILLWAY_MULTIPLY("96", SPILLWAY_NAMES48, "%48", "%49", "%50", "0", "0")
                : SPILLWAY_SUMS32(d, 0), SPILLWAY_SUMS16(d, 32)
                : "l"(a), "l"(b), "r"(int{add}));
 }
 
 template <>
 __device__ inline void warpgroup_multiply<128>(float (&d)[64], uint64_t a, uint64_t b, bool add) {
-  asm volatile(SPILLWAY_MULTIPLY("128", SPILLWAY_NAMES64, "%64", "%65", "%66", "0")
+  asm volatile(SPILLWAY_MULTIPLY("128", SPILLWAY_NAMES64, "%64", "%65", "%66", "0", "0")
                : SPILLWAY_SUMS32(d, 0), SPILLWAY_SUMS32(d, 32)
                : "l"(a), "l"(b), "r"(int{add}));
 }
 
 // The same with b[16 × 128], of which a tile's row is 64 columns of one of the 16.
 __device__ inline void warpgroup_multiply_columns(float (&d)[64], uint64_t a, uint64_t b) {
-  asm volatile(SPILLWAY_MULTIPLY("128", SPILLWAY_NAMES64, "%64", "%65", "%66", "1")
+  asm volatile(SPILLWAY_MULTIPLY("128", SPILLWAY_NAMES64, "%64", "%65", "%66", "0", "1")
                : SPILLWAY_SUMS32(d, 0), SPILLWAY_SUMS32(d, 32)
+               : "l"(a), "l"(b), "r"(1));
+}
+
+// d[64 × 16] += a[16 × 64]ᵀ · b[16 × 16]ᵀ, a tile's row of a being 64 columns of one of its 16.
+__device__ inline void warpgroup_multiply_few(float (&d)[8], uint64_t a, uint64_t b) {
+  asm volatile(SPILLWAY_MULTIPLY("16", SPILLWAY_NAMES8, "%8", "%9", "%10", "1", "0")
+               : SPILLWAY_SUMS8(d, 0)
                : "l"(a), "l"(b), "r"(1));
 }
 
@@ -180,6 +206,7 @@ __device__ inline void warpgroup_multiply_columns(float (&d)[64], uint64_t a, ui
 #undef SPILLWAY_NAMES48
 #undef SPILLWAY_NAMES32
 #undef SPILLWAY_NAMES16
+#undef SPILLWAY_NAMES8
 #undef SPILLWAY_SUMS32
 #undef SPILLWAY_SUMS16
 #undef SPILLWAY_SUMS8

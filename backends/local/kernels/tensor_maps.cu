@@ -1,4 +1,5 @@
-#include "backends/local/kernels/weight_map.h"
+#include "backends/local/kernels/latent_kernels.h"
+#include "backends/local/kernels/tensor_maps.h"
 
 #include <cudaTypedefs.h>
 #include <cuda_runtime.h>
@@ -19,11 +20,23 @@ PFN_cuTensorMapEncodeTiled_v12000 encoder() {
   return there ? reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(function) : nullptr;
 }
 
+// The innermost dimension and its tile come first; strides are of the others, in bytes.
+template <int Dimensions>
+int encode(CUtensorMap& map, const void* data, const cuuint64_t (&size)[Dimensions],
+           const cuuint64_t (&stride)[Dimensions - 1], const cuuint32_t (&tile)[Dimensions]) {
+  static const PFN_cuTensorMapEncodeTiled_v12000 function = encoder();
+  if (function == nullptr) return cudaErrorNotSupported;
+  constexpr cuuint32_t kStep[] = {1, 1, 1, 1, 1};
+  const CUresult result =
+      function(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, Dimensions, const_cast<void*>(data), size,
+               stride, tile, kStep, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+               CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  return result == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
+}
+
 }  // namespace
 
 int make_weight_map(CUtensorMap& map, const GroupedLinear& args, int tile_rows) {
-  static const PFN_cuTensorMapEncodeTiled_v12000 encode = encoder();
-  if (encode == nullptr) return cudaErrorNotSupported;
   const auto row = static_cast<cuuint64_t>(args.k) * 2;
   const auto rows = static_cast<cuuint64_t>(args.n);
   const cuuint32_t parts = args.silu_mul ? 2 : 1;
@@ -33,12 +46,15 @@ int make_weight_map(CUtensorMap& map, const GroupedLinear& args, int tile_rows) 
   const cuuint64_t stride[4] = {row, rows * row, kRowsTogether * row, parts * rows * row};
   const cuuint32_t tile[5] = {kColumns, kRowsTogether, parts,
                               static_cast<cuuint32_t>(tile_rows) / (parts * kRowsTogether), 1};
-  const cuuint32_t step[5] = {1, 1, 1, 1, 1};
-  const CUresult result =
-      encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 5, const_cast<void*>(args.weight), size,
-             stride, tile, step, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-             CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  return result == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
+  return encode(map, args.weight, size, stride, tile);
+}
+
+int make_line_map(CUtensorMap& map, const void* pages) {
+  constexpr cuuint64_t kLinesMax = 1u << 31;  // Page tables name none that is not there.
+  const cuuint64_t size[2] = {kLatentLine, kLinesMax};
+  const cuuint64_t stride[1] = {kLatentLine * 2};
+  const cuuint32_t tile[2] = {kColumns, kPageTokens};
+  return encode(map, pages, size, stride, tile);
 }
 
 }  // namespace spillway::kernels

@@ -1,0 +1,19 @@
+// How the copy engine finds rows of matrices in memory: as tiles of 64 columns, permuted as
+// warpgroup.cuh says.
+#pragma once
+
+#include "backends/local/kernels/expert_kernels.h"
+
+#include <cuda.h>
+
+namespace spillway::kernels {
+
+// Weights of groups: tiles of so many rows, which for silu(gate) · up hold 8 rows of gate and the
+// same 8 of up in turn, so that who multiplies has both. What lies beyond the weights is zeros.
+// Host only. Status of CUDA.
+int make_weight_map(CUtensorMap& map, const GroupedLinear& args, int tile_rows);
+
+// Lines of latent rows: tiles of a page's lines. As make_weight_map.
+int make_line_map(CUtensorMap& map, const void* pages);
+
+}  // namespace spillway::kernels
