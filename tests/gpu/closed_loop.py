@@ -21,6 +21,7 @@ SILENCE_MAX = 60  # Seconds without a byte for any client.
 TEXT = re.compile(rb'"(?:content|text)": ?"((?:[^"\\\\]|\\\\.)*)"')
 FIRST_TEXT = re.compile(rb'"(?:content|text)": ?"[^"]')
 COMPLETION, PROMPT = re.compile(rb'"completion_tokens": ?(\d+)'), re.compile(rb'"prompt_tokens": ?(\d+)')
+ORDINARY_FIRST = 300  # Ids below are single bytes.
 WORDS = ("river mountain window garden letter winter number silver answer people music table yellow paper stone bread "
          "morning island teacher ocean simple engine color forest metal doctor camera bridge village summer").split()
 
@@ -74,6 +75,18 @@ class Prompts:
                 return
             self.count = max(0, self.count - excess)
         raise RuntimeError(f"no prompt of {tokens} tokens was found: {self.count} words are {excess} off")
+
+
+class TokenPrompts:
+    """Requests of exactly `tokens` random ids each."""
+
+    def __init__(self, vocabulary, tokens, more=None):
+        self.vocabulary, self.tokens, self.more = vocabulary, tokens, more or {}
+
+    def request(self, seed, out_tokens):
+        rng = random.Random(seed)
+        ids = [rng.randrange(ORDINARY_FIRST, self.vocabulary) for _ in range(self.tokens)]
+        return post("/v1/completions", {"model": "model", "prompt": ids, "max_tokens": out_tokens} | self.more)
 
 
 class Client:

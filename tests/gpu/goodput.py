@@ -142,8 +142,8 @@ def vllm_command(folder, port, setting):
 def vllm_side(options, setting):
     vocabulary = random_model.SHAPES[options.shape].vocabulary
     first, later = ({}, {}) if setting == "default" else ({"priority": 0}, {"priority": 1})
-    kinds = kinds_of(serve_vllm.TokenPrompts(vocabulary, options.in_interactive, first),
-                     serve_vllm.TokenPrompts(vocabulary, options.in_batch, later), options)
+    kinds = kinds_of(closed_loop.TokenPrompts(vocabulary, options.in_interactive, first),
+                     closed_loop.TokenPrompts(vocabulary, options.in_batch, later), options)
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as log:
         serve_vllm.write_model(random_model.SHAPES[options.shape], Path(folder))
         port, began = serve_vllm.free_port(), time.monotonic()

@@ -71,9 +71,10 @@ serve() {
     python3 tests/gpu/serve.py "$BINARY" "$MODEL"
     return
   fi
-  local model=$SCRATCH/spillway-$1.gguf status
+  local model=$SCRATCH/spillway-$1.gguf status ids=()
+  [[ $1 == ds-* ]] && ids=(--token-ids)  # Which experts a step reads depends on its tokens: vLLM's and ours are the same.
   python3 tests/gpu/random_model.py "$1" "$model" &&
-    python3 tests/gpu/serve.py "$BINARY" "$model" --precision "${2:-bf16}" --kv-cache "${3:-bf16}" --skip-agreement --sequences 256 \
+    python3 tests/gpu/serve.py "$BINARY" "$model" "${ids[@]}" --precision "${2:-bf16}" --kv-cache "${3:-bf16}" --skip-agreement --sequences 256 \
       --kv-tokens 262144 --step-tokens 1280,2048 --prefixes 16 --prompt-tokens 512 --out 128 --concurrency 1,128,256 --rounds 6
   status=$?
   rm -f "$model"

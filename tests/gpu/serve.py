@@ -23,6 +23,7 @@ from pathlib import Path
 
 import agreement
 import closed_loop
+import gguf_header
 from clock_log import ClockLog
 
 START_MAX = 120
@@ -123,6 +124,8 @@ def measure(port, options, step_tokens, began):
     prompts.fit(port, options.prompt_tokens)
     if options.prefixes:
         known_prefixes(port, prompts, options.prefixes)
+    if options.token_ids:
+        prompts = closed_loop.TokenPrompts(len(gguf_header.tokens(options.model)), options.prompt_tokens)
     levels = [int(level) for level in options.concurrency.split(",")]
     # Meets sizes of steps for the first time.
     closed_loop.run(port, prompts, max(levels), 1, min(8, options.out), options.seconds)
@@ -172,6 +175,7 @@ def main():
     parser.add_argument("--step-tokens", default="1024", help="step_tokens_max; comma-separated, one gateway each")
     add_load_arguments(parser)
     parser.add_argument("--prefixes", type=int, default=0, help="pairs of prompts that begin alike, asked before the load")
+    parser.add_argument("--token-ids", action="store_true", help="the load's prompts are random ids of tokens, as vLLM's are")
     parser.add_argument("--skip-agreement", action="store_true", help="for models other than SmolLM2-135M-Instruct")
     options = parser.parse_args()
     good = [serve(options, step_tokens) for step_tokens in map(int, options.step_tokens.split(","))]

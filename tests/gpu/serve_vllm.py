@@ -10,7 +10,6 @@ import argparse
 import importlib.util
 import json
 import os
-import random
 import socket
 import subprocess
 import sys
@@ -27,21 +26,7 @@ import serve
 START_MAX = 300
 MODEL_TYPES = {"deepseek2": "deepseek_v2"}
 ARCHITECTURES = {"deepseek2": "DeepseekV2ForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM"}
-ORDINARY_FIRST = 300  # Ids below are single bytes.
 SPREAD = Path(__file__).resolve().parent / "spread_experts"
-
-
-class TokenPrompts:
-    """Requests of exactly `tokens` random ids each."""
-
-    def __init__(self, vocabulary, tokens, more=None):
-        self.vocabulary, self.tokens, self.more = vocabulary, tokens, more or {}
-
-    def request(self, seed, out_tokens):
-        rng = random.Random(seed)
-        ids = [rng.randrange(ORDINARY_FIRST, self.vocabulary) for _ in range(self.tokens)]
-        return closed_loop.post("/v1/completions",
-                                {"model": "model", "prompt": ids, "max_tokens": out_tokens} | self.more)
 
 
 def deepseek_config(shape):
@@ -135,7 +120,7 @@ def measure(folder, options, log):
     try:
         wait_until_ready(child, port, log)
         print(f"{label} {options.shape} ready after {time.monotonic() - began:.1f} s", flush=True)
-        prompts = TokenPrompts(random_model.SHAPES[options.shape].vocabulary, options.prompt_tokens)
+        prompts = closed_loop.TokenPrompts(random_model.SHAPES[options.shape].vocabulary, options.prompt_tokens)
         levels = [int(level) for level in options.concurrency.split(",")]
         closed_loop.run(port, prompts, max(levels), 1, min(8, options.out), options.seconds)
         for concurrency in levels:
