@@ -1,6 +1,7 @@
 // What the GPU decoder gets from a model file: every row of the checkpoint, in its room, once.
 #include "backends/local/cuda/decoder_shape.h"
 #include "backends/local/cuda/file_weights.h"
+#include "tests/unit/deepseek_folder.h"
 #include "tests/unit/tiny_deepseek.h"
 #include "tests/unit/tiny_model.h"
 
@@ -241,6 +242,19 @@ TEST_F(FileWeights, RowsOfBf16AreTaken) {
     const auto rooms = read(model, 1000);
     ASSERT_TRUE(rooms) << rooms.error().message;
     EXPECT_EQ(*rooms, expected_rooms(model));
+  }
+}
+
+// Experts in pieces, and keys and values taken apart, are what a GGUF file has of the same model.
+TEST_F(FileWeights, AFolderGivesWhatItsGgufFileDoes) {
+  const TinyDeepseek model;
+  const DeepseekFolder folder(model);
+  for (const std::size_t elements : {1'000, 20'000}) {
+    const auto expected = read(model, elements);
+    const auto rooms = read(folder, elements);
+    ASSERT_TRUE(expected) << expected.error().message;
+    ASSERT_TRUE(rooms) << rooms.error().message;
+    EXPECT_EQ(*rooms, *expected);
   }
 }
 
