@@ -8,6 +8,7 @@ namespace spillway::anthropic {
 
 struct Beyond {
   std::string words;   // The first thing that chat completions have no words for, or empty.
+  int media = 0;       // Pictures and documents among it.
   bool tools = false;  // Tools, or calls and results of earlier ones.
 
   void add(std::string what) {

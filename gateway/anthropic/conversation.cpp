@@ -114,7 +114,7 @@ class Reader {
       const bool assistant = role == "assistant";
       if (assistant && assistant_block(type, block, said, at, turn)) return;
       if (!assistant && user_block(type, block, turn)) return;
-      beyond_.add("a content block of type '" + type + "'");
+      leave(block, type, "a content block of type '" + type + "'");
     });
     turn.end();
   }
@@ -131,6 +131,17 @@ class Reader {
   }
 
  private:
+  // To who speaks this protocol. What a picture or a document costs there is not told by its bytes.
+  void leave(Fields& block, std::string_view type, std::string what) {
+    if (type == "image" || type == "document") {
+      const Json* source = block.any("source");
+      const bool says = source != nullptr && source->is_object();
+      const Json kind = says ? source->value("type", Json()) : Json();
+      if (kind != "text" && kind != "content") ++beyond_.media;
+    }
+    beyond_.add(std::move(what));
+  }
+
   bool assistant_block(const std::string& type, Fields& block, const ordered_json& said,
                        std::size_t at, Turn& turn) {
     if (type == "text") return turn.text(text_of(block)), true;
@@ -174,7 +185,7 @@ class Reader {
       content(block, "content", [&](Fields& part, std::size_t) {
         const std::string type = part.required_string("type");
         if (type == "text") return void(text += part.required_string("text"));
-        beyond_.add("a tool_result with a block of type '" + type + "'");
+        leave(part, type, "a tool_result with a block of type '" + type + "'");
       });
     }
     turn.result(std::move(id), std::move(text));

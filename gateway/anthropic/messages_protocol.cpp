@@ -14,6 +14,7 @@ Async<wire::Asked> MessagesProtocol::parse(wire::Call call) const {
   if (!plain) co_return plain.error();
   auto chat = std::make_shared<ChatRequest>(**plain);
   if (read->beyond.tools || !read->beyond.words.empty()) chat->needs |= Need::tools;
+  chat->media += read->beyond.media;
   chat->original = Original{"messages", std::move(call.body), std::move(read->beyond.words)};
   MessageInfo info{std::move(call.request_id), chat->model};
   wire::Asked asked;

@@ -7,7 +7,8 @@ import openai
 import pytest
 
 import configs
-from processes import KEY
+from processes import KEY, as_client, send, wait_until
+from test_money import book
 
 ASK = [{"role": "user", "content": "one two three four five"}]
 LOOK = {"name": "look", "description": "looks", "input_schema": {"type": "object", "properties": {"text": {}}}}
@@ -140,6 +141,66 @@ def test_a_broken_stream_is_no_whole_message(provider, house, messages, kind):
     with pytest.raises((anthropic.APIStatusError, anthropic.APIConnectionError)):
         with messages.stream(model="claude", max_tokens=6, messages=ASK) as stream:
             stream.get_final_message()
+
+
+def written(tokens, **message):
+    """A message of so many tokens."""
+    return {"id": "m", "type": "message", "role": "assistant", "model": "x", "stop_reason": "max_tokens", "stop_sequence": None,
+            "content": [{"type": "text", "text": "a"}], "usage": {"input_tokens": 9, "output_tokens": tokens}, **message}
+
+
+@pytest.fixture
+def own(start_upstream, start_gateway, tmp_path):
+    """A gateway before an upstream that writes as many tokens as it may, and where its books are."""
+    def start(budget, **settings):
+        upstream = start_upstream(lambda asked: written(asked.json["max_tokens"]))
+        target = configs.provider(upstream.base_url, "claude", dialect="anthropic", **settings)
+        config = configs.gateway({"claude": target}, tenants={"test": {"budget": {"month": budget, "hard": True}}})
+        config["server"]["state"] = str(tmp_path / "state")
+        return start_gateway(config), upstream
+    return start
+
+
+CACHED = [{"role": "user", "content": [{"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}]}]
+
+
+@pytest.mark.parametrize("more", [{}, {"container": "c"}, {"unheard_of": 1},
+                                  {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+                                  {"messages": [{"role": "user", "content": [
+                                      {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "d"}}]}]}],
+                         ids=str)
+def test_a_hard_budget_holds_whatever_is_asked_for(own, tmp_path, more):
+    gateway, upstream = own("0.002usd")
+    said = {"model": "claude", "messages": CACHED, "max_tokens": 100_000, **more}
+    # The last of a key given twice counts, however it is written.
+    body = json.dumps(said)[:-1] + ', "max_tokens": 99999, "m\\u0061x_tokens": 100000}'
+    status, _, text = send(gateway.root + "/v1/messages", "POST", body.encode(), as_client())
+    assert status == 200, text
+    asked = upstream.asked[0]
+    assert asked.json["max_tokens"] < 1000 and asked.body.count(b"_tokens") == 1
+    assert {**asked.json, "max_tokens": 0} == {**said, "max_tokens": 0}, "all else as it was said"
+    (amount,), = wait_until(lambda: book(tmp_path, "SELECT amount FROM entries"), what="the entry")
+    assert 500_000 < amount <= 2_000_000
+
+
+def test_a_hard_budget_that_does_not_pay_for_thinking_says_so(own):
+    gateway, upstream = own("0.002usd")
+    body = {"model": "claude", "messages": ASK, "max_tokens": 100_000,
+            "thinking": {"type": "enabled", "budget_tokens": 50_000}}
+    status, _, text = send(gateway.root + "/v1/messages", "POST", body, as_client())
+    assert status == 400 and b"left of the budget" in text and not upstream.asked
+
+
+@pytest.mark.parametrize("settings, sent", [({}, {}), ({"forward_fields": ["*"]}, {}),
+                                            ({"forward_fields": ["speed"]}, {"speed": "fast"})], ids=str)
+def test_tiers_are_bought_where_the_operator_says_so(own, settings, sent):
+    body = {"model": "claude", "messages": ASK, "max_tokens": 8, "service_tier": "auto", "speed": "fast"}
+    gateway, upstream = own("1usd", **settings)
+    assert send(gateway.root + "/v1/messages", "POST", body, as_client())[0] == 200
+    asked = upstream.asked[0].json
+    assert {name: asked[name] for name in ("service_tier", "speed") if name in asked} == sent
+    status, _, text = send(gateway.root + "/v1/messages", "POST", {**body, "inference_geo": "us"}, as_client())
+    assert status == 400 and b"inference_geo" in text and len(upstream.asked) == 1
 
 
 def test_a_stream_that_ends_without_its_last_event_gets_it_here(provider, house, messages):

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 
 namespace spillway::anthropic {
 namespace {
@@ -133,6 +134,28 @@ TEST(AnthropicRequest, NamesWhatIsWrong) {
 TEST(AnthropicRequest, CountsPromptsWithoutALimit) {
   const std::string body = R"({"model":"m","messages":[{"role":"user","content":"hi"}]})";
   EXPECT_TRUE(parse_messages(body, Limit::none));
+}
+
+TEST(AnthropicRequest, CountsPicturesAndDocumentsThatChatCannotSay) {
+  const auto media = [](const std::string& block) {
+    const std::string result =
+        R"({"type":"tool_result","tool_use_id":"t","content":[)" + block + "]}";
+    return std::pair(
+        read(kHead + (R"("messages":[{"role":"user","content":[)" + block) + "]}]}").beyond.media,
+        read(kHead + (R"("messages":[{"role":"user","content":[)" + result) + "]}]}").beyond.media);
+  };
+  const auto document = [](const std::string& source) {
+    return R"({"type":"document","source":)" + source + "}";
+  };
+  EXPECT_EQ(media(document(R"({"type":"url","url":"https://a/b"})")), std::pair(1, 1));
+  EXPECT_EQ(media(document(R"({"type":"file","file_id":"f"})")), std::pair(1, 1));
+  EXPECT_EQ(media(document(R"({"type":"base64","data":"QUJD"})")), std::pair(1, 1));
+  EXPECT_EQ(media(document(R"({"type":"text","data":"abc"})")), std::pair(0, 0));
+  EXPECT_EQ(media(R"({"type":"image","source":{"type":"file","file_id":"f"}})"), std::pair(1, 1));
+  EXPECT_EQ(media(R"({"type":"text","text":"a"})"), std::pair(0, 0));
+  // Those that chat says are counted there.
+  EXPECT_EQ(media(R"({"type":"image","source":{"type":"url","url":"https://a"}})"),
+            std::pair(0, 1));
 }
 
 }  // namespace

@@ -18,8 +18,8 @@ class Anthropic final : public Dialect {
   }
 
   Result<std::string> request_body(const ChatRequest& request, std::string_view model,
-                                   const Manner&) const override {
-    return anthropic::request_body(request, model);
+                                   const Manner& manner) const override {
+    return anthropic::request_body(request, model, manner);
   }
 
   std::unique_ptr<AnswerReader> reader(const ChatRequest& request) const override {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -22,18 +23,55 @@ constexpr std::array<std::string_view, 10> kUnsayable = {
     "audio",      "function_call", "functions", "logit_bias",   "modalities",
     "moderation", "prediction",    "seed",      "top_logprobs", "verbosity"};
 
+// What names classes here, and would buy a dearer answer there.
+constexpr std::array<std::string_view, 2> kOurs = {"service_tier", "speed"};
+
+constexpr std::string_view kPlace = "inference_geo";
+
 Error refuse(std::string_view what, std::string field = "") {
   return Error{Errc::unsupported,
                "a provider that speaks Anthropic's messages cannot take " + std::string(what),
                std::move(field), std::nullopt};
 }
 
-Result<std::string> forwarded(std::string_view said, std::string_view model) {
+bool is_one_of(std::span<const std::string_view> names, const Member& member) {
+  return std::any_of(names.begin(), names.end(),
+                     [&](std::string_view name) { return member.is(name); });
+}
+
+// Whether the operator wants the provider to get it, by its own name.
+bool is_named(const Manner& manner, const Member& member) {
+  return std::any_of(manner.forward_fields.begin(), manner.forward_fields.end(),
+                     [&](const std::string& name) { return member.is(name); });
+}
+
+int most_tokens(const ChatRequest& request) { return request.sampling.tokens_max.value_or(1); }
+
+// Thinking that takes more than may be paid for is refused there, in words about another field.
+bool is_thought_dear(const ChatRequest& request) {
+  const auto budget = member_of(member_of(request.original->body, "thinking"), "budget_tokens");
+  return request.cut_short && !budget.empty() && count_of(budget) >= most_tokens(request);
+}
+
+Result<std::string> forwarded(const ChatRequest& request, std::string_view model,
+                              const Manner& manner) {
+  if (is_thought_dear(request))
+    return refuse("'thinking' of more tokens than what is left of the budget pays for", "thinking");
+  const std::string& said = request.original->body;
   std::string body = R"({"model":)" + quoted(model);
-  body.reserve(said.size() + model.size() + 16);
+  body.reserve(said.size() + model.size() + 48);
+  // Of a limit given twice the last counts, as for the parser that read the request here.
+  const std::string limit = request.cut_short ? std::to_string(most_tokens(request))
+                                              : std::string(member_of(said, "max_tokens"));
+  if (!limit.empty()) body.append(",\"max_tokens\":").append(limit);
   MemberReader reader(said);
   while (const auto member = reader.next()) {
-    if (member->is("model")) continue;
+    if (member->is("model") || member->is("max_tokens")) continue;
+    if (!is_named(manner, *member)) {
+      if (is_one_of(kOurs, *member)) continue;
+      if (member->is(kPlace) && member->value != "null")
+        return refuse("'inference_geo', which changes the price", std::string(kPlace));
+    }
     body.append(",\"").append(member->key).append("\":").append(member->value);
   }
   body.push_back('}');
@@ -155,13 +193,12 @@ Result<std::string> translated(const ChatRequest& request, std::string_view mode
 }  // namespace
 
 bool is_forwarded(const ChatRequest& request) {
-  if (!request.original || request.original->protocol != "messages") return false;
-  // What is to end sooner is said anew, where that loses nothing.
-  return request.begun.empty() && (!request.cut_short || !request.original->only.empty());
+  return request.original && request.original->protocol == "messages" && request.begun.empty();
 }
 
-Result<std::string> request_body(const ChatRequest& request, std::string_view model) {
-  if (is_forwarded(request)) return forwarded(request.original->body, model);
+Result<std::string> request_body(const ChatRequest& request, std::string_view model,
+                                 const Manner& manner) {
+  if (is_forwarded(request)) return forwarded(request, model, manner);
   try {
     return translated(request, model);
   } catch (const ordered_json::exception&) {

@@ -1,0 +1,82 @@
+// What a provider that speaks Anthropic's messages is sent of what a client said in them.
+#include "backends/cloud/dialects/dialect.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+
+namespace spillway::cloud {
+namespace {
+
+ChatRequest said(std::string body) {
+  ChatRequest request;
+  request.original = Original{"messages", std::move(body), ""};
+  request.body = R"({"messages":[{"role":"user","content":"translated"}]})";
+  return request;
+}
+
+Result<std::string> sent(const ChatRequest& request, const Manner& manner = {}) {
+  return dialect_named("anthropic")->request_body(request, "up", manner);
+}
+
+ChatRequest cut(std::string body, int tokens_max) {
+  ChatRequest request = said(std::move(body));
+  request.sampling.tokens_max = tokens_max;
+  request.cut_short = true;
+  return request;
+}
+
+TEST(AnthropicForwarded, ByteForByteButForTheModel) {
+  const std::string rest = R"("max_tokens":1e3,"system":[ {"cache_control":{"x":"\u00e9"}} ])";
+  EXPECT_EQ(*sent(said(R"({"model":"m",)" + rest + "}")), R"({"model":"up",)" + rest + "}");
+}
+
+TEST(AnthropicForwarded, CutShortOnlyTheLimitIsAnother) {
+  EXPECT_EQ(*sent(cut(R"({"model":"m","max_tokens":1000,"system":[{"cache_control":{}}],)"
+                      R"("container":"c"})",
+                      30)),
+            R"({"model":"up","max_tokens":30,"system":[{"cache_control":{}}],"container":"c"})");
+  EXPECT_EQ(*sent(cut(R"({"max_tokens":5,"max_tokens":1000,"max\u005ftokens":2000,"a":1})", 30)),
+            R"({"model":"up","max_tokens":30,"a":1})");
+  EXPECT_EQ(*sent(cut(R"({"a":1})", 30)), R"({"model":"up","max_tokens":30,"a":1})");
+  EXPECT_EQ(*sent(said(R"({"max_tokens":5,"a":1,"max\u005ftokens":2000})")),
+            R"({"model":"up","max_tokens":2000,"a":1})");
+  ChatRequest only = cut(R"({"max_tokens":1000})", 30);
+  only.original->only = "'container'";
+  EXPECT_EQ(*sent(only), R"({"model":"up","max_tokens":30})");
+}
+
+TEST(AnthropicForwarded, ThinkingThatIsNotPaidForIsForAnother) {
+  const std::string body =
+      R"({"max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":1024}})";
+  EXPECT_TRUE(sent(said(body)));
+  EXPECT_TRUE(sent(cut(body, 1025)));
+  const auto refused = sent(cut(body, 1024));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::unsupported);
+  EXPECT_EQ(refused.error().param, "thinking");
+}
+
+TEST(AnthropicForwarded, DearerTiersAreNotBoughtUnlessNamed) {
+  const std::string tiers = R"("service_tier":"auto","sp\u0065ed":"fast")";
+  const ChatRequest request = said("{" + tiers + R"(,"a":1})");
+  EXPECT_EQ(*sent(request), R"({"model":"up","a":1})");
+  EXPECT_EQ(*sent(request, {.forward_fields = {"*"}}), R"({"model":"up","a":1})");
+  EXPECT_EQ(*sent(request, {.forward_fields = {"speed", "service_tier"}}),
+            R"({"model":"up",)" + tiers + R"(,"a":1})");
+}
+
+TEST(AnthropicForwarded, APlaceIsAPromise) {
+  const ChatRequest request = said(R"({"inference_geo":"us"})");
+  const auto refused = sent(request, {.forward_fields = {"*"}});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::unsupported);
+  EXPECT_EQ(refused.error().param, "inference_geo");
+  EXPECT_EQ(*sent(request, {.forward_fields = {"inference_geo"}}),
+            R"({"model":"up","inference_geo":"us"})");
+  EXPECT_TRUE(sent(said(R"({"inference_geo":null})")));
+}
+
+}  // namespace
+}  // namespace spillway::cloud
