@@ -416,7 +416,7 @@ const std::vector<Row<ProviderTarget>> kProviderRows = {
     {{.key = "takes",
       .kind = Kind::names,
       .words = {"tools", "formats", "images", "audio", "files", "logprobs", "logit_bias", "choices",
-                "echo", "infill", "guided", "sampling", "search", "prefix", "thinking"},
+                "echo", "infill", "guided", "sampling", "search", "prefix", "thinking", "server"},
       .fallback_sentence = "all that its dialect is known for",
       .sentence = "What it can do beside text for text; other requests go elsewhere."},
      field<&ProviderTarget::takes>()},

@@ -40,6 +40,7 @@ enum class Need : unsigned {
   search = 4096,    // Looking things up in the web.
   prefix = 8192,    // Going on with the last message, which is the answer's beginning.
   thinking = 16384,
+  server = 32768,  // What vLLM and SGLang alone know: chat templates, beams, ids to stop at.
 };
 
 constexpr Need operator|(Need a, Need b) {
@@ -60,7 +61,7 @@ struct NeedWords {
   std::string_view field;
 };
 
-inline constexpr std::array<NeedWords, 15> kNeeds = {
+inline constexpr std::array<NeedWords, 16> kNeeds = {
     {{Need::tools, "tools", "tools"},
      {Need::formats, "formats", "response_format"},
      {Need::images, "images", "messages"},
@@ -75,7 +76,8 @@ inline constexpr std::array<NeedWords, 15> kNeeds = {
      {Need::sampling, "sampling", "top_k"},
      {Need::search, "search", "web_search_options"},
      {Need::prefix, "prefix", "messages"},
-     {Need::thinking, "thinking", "thinking"}}};
+     {Need::thinking, "thinking", "thinking"},
+     {Need::server, "server", "chat_template_kwargs"}}};
 
 // A field that not all who speak OpenAI's protocol know, and what asking by it asks for.
 struct FieldNeed {
@@ -83,7 +85,7 @@ struct FieldNeed {
   Need need;
 };
 
-inline constexpr std::array<FieldNeed, 14> kFieldNeeds = {{
+inline constexpr std::array<FieldNeed, 21> kFieldNeeds = {{
     {"guided_choice", Need::guided},
     {"guided_grammar", Need::guided},
     {"guided_json", Need::guided},
@@ -98,6 +100,13 @@ inline constexpr std::array<FieldNeed, 14> kFieldNeeds = {{
     {"top_k", Need::sampling},
     {"thinking", Need::thinking},
     {"web_search_options", Need::search},
+    {"add_generation_prompt", Need::server},
+    {"best_of", Need::server},  // Of a chat; completions know it.
+    {"chat_template_kwargs", Need::server},
+    {"continue_final_message", Need::server},
+    {"length_penalty", Need::server},
+    {"stop_token_ids", Need::server},
+    {"use_beam_search", Need::server},
 }};
 
 // What the engine on this machine can do of all this.

@@ -17,6 +17,7 @@ using wire::Fields;
 using wire::Json;
 
 constexpr int kChoicesMax = 128;
+constexpr int kDraftsMax = 20;
 constexpr std::size_t kIdentifierMax = 64;
 
 void read_logprobs(Fields& request, Need& needs) {
@@ -40,6 +41,7 @@ void read_modalities(Fields& request, Need& needs) {
 void read_needs(Fields& request, ChatRequest& chat, std::optional<Error>& error) {
   chat.needs |= read_tools(request, error);
   chat.choices = request.integer("n", 1, kChoicesMax).value_or(1);
+  chat.drafts = request.integer("best_of", 1, kDraftsMax).value_or(0);
   if (chat.choices > 1) chat.needs |= Need::choices;
   read_logprobs(request, chat.needs);
   read_modalities(request, chat.needs);
@@ -54,6 +56,7 @@ void check_the_rest(Fields& request) {
   request.one_of("verbosity", {"low", "medium", "high"});
   request.string("user");
   request.string("prompt_cache_key");
+  request.one_of("prompt_cache_retention", {"in_memory", "24h"});
   request.string("safety_identifier", kIdentifierMax);
 }
 

@@ -46,6 +46,10 @@ bool is_idle(std::string_view field, const Json& value, const Sampling& sampling
   if (field == "repetition_penalty") return sampling.repetition_penalty == 1.0;
   if (field == "min_tokens") return sampling.tokens_min == 0;
   if (field == "ignore_eos") return !sampling.ignore_eos;
+  if (field == "add_generation_prompt") return value == true;
+  if (field == "best_of" || field == "length_penalty") return value == 1;
+  if (field == "continue_final_message" || field == "use_beam_search") return value == false;
+  if (field == "chat_template_kwargs" || field == "stop_token_ids") return value.empty();
   const auto type = value.is_object() ? value.find("type") : value.end();
   return field == "thinking" && type != value.end() && *type == "disabled";
 }
@@ -91,6 +95,7 @@ bool read_logit_bias(Fields& request) {
 void read_beyond(Fields& request, ChatRequest& chat) {
   for (const FieldNeed& one : kFieldNeeds) {
     const Json* value = request.any(one.field);
+    if (chat.endpoint == Endpoint::completions && one.field == "best_of") continue;
     if (value == nullptr || is_idle(one.field, *value, chat.sampling)) continue;
     chat.beyond.push_back(one);
     chat.needs |= one.need;

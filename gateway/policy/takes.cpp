@@ -16,15 +16,17 @@ struct Known {
   std::string_view field;  // Only this one; empty: all of the need's.
 };
 
-constexpr std::array<Known, 9> kKnown = {{{Need::guided, "vllm", ""},
-                                          {Need::guided, "sglang", ""},
-                                          {Need::sampling, "vllm", ""},
-                                          {Need::sampling, "sglang", ""},
-                                          {Need::sampling, "anthropic", "top_k"},
-                                          {Need::search, "openai", ""},
-                                          {Need::prefix, "anthropic", ""},
-                                          {Need::prefix, "deepseek", ""},
-                                          {Need::prefix, "mistral", ""}}};
+constexpr std::array<Known, 11> kKnown = {{{Need::guided, "vllm", ""},
+                                           {Need::guided, "sglang", ""},
+                                           {Need::sampling, "vllm", ""},
+                                           {Need::sampling, "sglang", ""},
+                                           {Need::sampling, "anthropic", "top_k"},
+                                           {Need::server, "vllm", ""},
+                                           {Need::server, "sglang", ""},
+                                           {Need::search, "openai", ""},
+                                           {Need::prefix, "anthropic", ""},
+                                           {Need::prefix, "deepseek", ""},
+                                           {Need::prefix, "mistral", ""}}};
 
 bool lists(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();

@@ -16,7 +16,7 @@ MESSAGE = {"id": "m", "type": "message", "role": "assistant", "model": "x", "con
 SETTINGS = {name: {"dialect": name} for name in
             ("openai", "azure", "deepseek", "gemini", "mistral", "ollama", "sglang", "vllm", "anthropic")}
 SETTINGS["tools"] = {"dialect": "vllm", "takes": ["tools"]}
-SETTINGS["told"] = {"takes": ["guided", "sampling", "search", "prefix", "thinking"]}
+SETTINGS["told"] = {"takes": ["guided", "sampling", "search", "prefix", "thinking", "server"]}
 SETTINGS["all"] = {"forward_fields": ["*"]}
 EVERYBODY = {*SETTINGS, "local"}
 
@@ -35,13 +35,21 @@ FIELDS = {
     "repetition_penalty": (1.2, SERVERS | {"local"}),
     "min_tokens": (2, SERVERS | {"local"}),
     "ignore_eos": (True, SERVERS | {"local"}),
+    "stop_token_ids": ([7], SERVERS),
+    "length_penalty": (0.8, SERVERS),
+    "use_beam_search": (True, SERVERS),
+    "best_of": (2, SERVERS),
+    "chat_template_kwargs": ({"enable_thinking": False}, SERVERS),
+    "continue_final_message": (True, SERVERS),
+    "add_generation_prompt": (False, SERVERS),
     "web_search_options": ({}, {"openai", "told", "all"}),
     "thinking": ({"type": "enabled", "budget_tokens": 1024}, EVERYBODY - {"local", "tools"}),
     "messages": (PREFIX, {"anthropic", "deepseek", "mistral", "told"}),
 }
 # Says nothing that its absence would not: everybody answers.
 IDLE = {"top_k": -1, "min_p": 0, "repetition_penalty": 1.0, "min_tokens": 0, "ignore_eos": False,
-        "thinking": {"type": "disabled"}, "guided_json": None, "messages": [*PREFIX, *HELLO]}
+        "stop_token_ids": [], "length_penalty": 1.0, "use_beam_search": False, "best_of": 1, "chat_template_kwargs": {},
+        "continue_final_message": False, "add_generation_prompt": True, "thinking": {"type": "disabled"}, "guided_json": None, "messages": [*PREFIX, *HELLO]}
 
 
 @pytest.fixture
@@ -83,6 +91,35 @@ def test_a_field_that_asks_for_nothing_is_no_matter(house):
         for model in sorted(EVERYBODY):
             status, _, answer = ask(gateway, model, **{field: value})
             assert status == 200, (field, model, answer)
+
+
+@pytest.mark.parametrize("dialect", ["deepseek", "gemini"])
+def test_tools_one_at_a_time_is_no_hint(start_gateway, start_upstream, dialect):
+    lacks, knows = start_upstream(lambda asked: chat()), start_upstream(lambda asked: chat())
+    dearer = {"price_per_million": {"input": "9usd", "output": "9usd"}}
+    gateway = start_gateway(configs.gateway({
+        "lacks": configs.provider(lacks.base_url, "lacks", dialect=dialect),
+        "named": configs.provider(lacks.base_url, "named", dialect=dialect, forward_fields=["parallel_tool_calls"], **dearer),
+        "knows": configs.provider(knows.base_url, "knows", **dearer)}))
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    status, _, answer = ask(gateway, "lacks", tools=tools, parallel_tool_calls=False)
+    assert (status, answer["error"]["param"]) == (400, "parallel_tool_calls") and not lacks.asked
+    assert ask(gateway, "named", tools=tools, parallel_tool_calls=False)[0] == 200
+    assert lacks.asked[0].json["parallel_tool_calls"] is False
+    assert ask(gateway, "knows", tools=tools, parallel_tool_calls=False)[0] == 200
+    assert knows.asked[0].json["parallel_tool_calls"] is False
+    assert ask(gateway, "lacks", tools=tools, parallel_tool_calls=True)[0] == 200
+    assert ask(gateway, "lacks", parallel_tool_calls=False)[0] == 200, "there is nothing to call"
+    assert "parallel_tool_calls" not in lacks.asked[-1].json
+
+
+def test_a_cache_is_kept_for_as_long_as_openai_knows(house):
+    gateway, upstreams = house
+    for value, expected in (("in_memory", 200), ("24h", 200), (None, 200), ("7d", 400), (24, 400)):
+        status, _, answer = ask(gateway, "openai", prompt_cache_retention=value)
+        assert status == expected, (value, answer)
+        assert status == 200 or answer["error"]["param"] == "prompt_cache_retention"
+    assert [one.json.get("prompt_cache_retention") for one in upstreams["openai"].asked] == ["in_memory", "24h", None]
 
 
 def test_what_nobody_takes_is_named_among_what_somebody_does(house):

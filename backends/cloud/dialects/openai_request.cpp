@@ -53,6 +53,8 @@ constexpr std::array<std::string_view, 4> kOfCompletions = {"best_of", "echo", "
 constexpr std::array<std::string_view, 4> kOurs = {"model", "stream", "stream_options",
                                                    "service_tier"};
 
+constexpr std::string_view kParallel = "parallel_tool_calls";
+
 template <class List>
 bool lists(const List& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -79,13 +81,19 @@ bool takes(const ChatRequest& request, const Ways& ways, const Manner& manner,
   if (lists(kOurs, key)) return false;
   if (!writes(request.endpoint)) return true;
   if (is_limit(key)) return ways.limit_field.empty();
+  if (lists(manner.forward_fields, key)) return true;
   if (lists(ways.lacks, key)) return false;
   if (std::binary_search(kForwarded.begin(), kForwarded.end(), key)) return true;
   if (request.endpoint == Endpoint::completions && lists(kOfCompletions, key))
     return key != "echo" || has(request.needs, Need::echo);
-  if (lists(ways.adds, key) || lists(manner.forward_fields, key)) return true;
+  if (lists(ways.adds, key)) return true;
   if (lists(manner.takes, need_by(key))) return true;
   return lists(manner.forward_fields, std::string_view("*"));
+}
+
+// Left out as a hint, it would let several tools be called at once.
+bool forbids_parallel_calls(const ChatRequest& request) {
+  return has(request.needs, Need::tools) && member_of(request.body, kParallel) == "false";
 }
 
 // What would change the answer and cannot be said to the provider; empty: nothing.
@@ -93,6 +101,7 @@ std::string_view unsayable(const ChatRequest& request, const Ways& ways, const M
   for (const FieldNeed& one : request.beyond) {
     if (!takes(request, ways, manner, one.field)) return one.field;
   }
+  if (!takes(request, ways, manner, kParallel) && forbids_parallel_calls(request)) return kParallel;
   const bool is_prefix = has(request.needs, Need::prefix);
   const bool knows = ways.prefix || manner.continues == "prefix" || lists(manner.takes, "prefix");
   return is_prefix && !knows ? "messages" : "";

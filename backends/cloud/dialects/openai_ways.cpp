@@ -28,6 +28,7 @@ constexpr std::array kMistralAdds = {Fields("prompt_mode"), Fields("random_seed"
                                      Fields("safe_prompt")};
 constexpr std::array kOllamaAdds = {Fields("keep_alive"), Fields("options"), Fields("think")};
 constexpr std::array kServerAdds = {Fields("add_generation_prompt"),
+                                    Fields("best_of"),
                                     Fields("chat_template_kwargs"),
                                     Fields("continue_final_message"),
                                     Fields("ebnf"),
@@ -46,7 +47,8 @@ constexpr std::array kServerAdds = {Fields("add_generation_prompt"),
                                     Fields("skip_special_tokens"),
                                     Fields("stop_token_ids"),
                                     Fields("structured_outputs"),
-                                    Fields("top_k")};
+                                    Fields("top_k"),
+                                    Fields("use_beam_search")};
 
 constexpr std::array kWays = {
     Ways{"openai", kBearer, "", kOpenAiAdds, {}, "", false},
