@@ -54,6 +54,14 @@ def test_who_has_no_cheaper_tier_is_not_asked_for_one(house, start_upstream, cli
     assert "service_tier" not in upstream.asked[0].json and amounts(tmp_path, 1) == [FULL]
 
 
+def test_embeddings_have_no_cheaper_tier(house, start_upstream, client_of):
+    upstream = start_upstream(lambda asked: {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [1.0]}],
+                                             "usage": {"prompt_tokens": 3, "total_tokens": 3}})
+    client = client_of(house({"up": configs.provider(upstream.base_url, "up", endpoints=["embeddings"], batch_discount=0.5)}))
+    client.embeddings.create(model="up", input="a", extra_body={"service_tier": "flex"})
+    assert "service_tier" not in upstream.asked[0].json
+
+
 def test_lines_of_batches_go_where_the_discount_makes_it_cheapest(house, start_upstream, client_of, tmp_path):
     plain, tiered = start_upstream(served_as(None)), start_upstream(served_as(None))
     price = {"input": "3usd", "output": "3usd"}

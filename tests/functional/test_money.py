@@ -172,6 +172,16 @@ def test_a_hard_budget_holds_against_a_provider_that_packs_its_words(start_gatew
     assert rows[0][0] <= 4_000_000  # Two events, at most, were booked of three thousand.
 
 
+@pytest.mark.parametrize("dialect, name", [("azure", "max_completion_tokens"), ("openai", "max_tokens")])
+def test_a_limit_of_ours_has_the_name_that_the_provider_takes(start_gateway, start_upstream, client_of, dialect, name):
+    upstream = start_upstream(lambda asked: chat())
+    provider = configs.provider(upstream.base_url, "cloud", dialect=dialect)
+    client = client_of(start_gateway(configs.gateway(
+        {"cloud": provider}, tenants={"test": {"budget": {"month": "0.002usd", "hard": True}}})))
+    client.chat.completions.create(model="cloud", messages=HELLO)
+    assert [key for key in upstream.asked[0].json if key.startswith("max_")] == [name]
+
+
 def test_limits_are_told_and_kept_to_the_millisecond(start_provider, start_gateway, client_of, tmp_path):
     keys = {"test": {"secret": "env:SPILLWAY_TEST_KEY", "limits": {"requests_per_minute": 60}}}
     config, _ = cloud(start_provider, tmp_path, keys=keys)

@@ -79,6 +79,42 @@ TEST(OpenAiRequest, NamesTheLimitAsTheDialectDoes) {
             R"({"model":"m","max_tokens":3,"max_completion_tokens":7,"store":true,"messages":[]})");
 }
 
+std::string limited(const ChatRequest& request, std::string_view ways, std::string base_url) {
+  return *request_body(request, "m", ways_of(ways), {.base_url = std::move(base_url)});
+}
+
+TEST(OpenAiRequest, ALimitOfOursHasTheNameThatReasoningModelsTake) {
+  ChatRequest request;
+  request.body = R"({"max_tokens":null,"messages":[]})";
+  request.sampling.tokens_max = 7;
+  request.cut_short = true;
+  const std::string newer = R"({"model":"m","messages":[],"max_completion_tokens":7})";
+  const std::string older = R"({"model":"m","messages":[],"max_tokens":7})";
+  EXPECT_EQ(limited(request, "azure", "https://x.openai.azure.com"), newer);
+  EXPECT_EQ(limited(request, "openai", "https://api.openai.com/v1"), newer);
+  EXPECT_EQ(limited(request, "openai", "https://eu.api.openai.com:443"), newer);
+  EXPECT_EQ(limited(request, "openai", "https://notapi.openai.com/v1"), older);
+  EXPECT_EQ(limited(request, "openai", "http://gate/api.openai.com"), older);
+  EXPECT_EQ(limited(request, "vllm", "https://api.openai.com/v1"), older);
+  request.body = R"({"max_tokens":9,"messages":[]})";
+  EXPECT_EQ(limited(request, "azure", ""), R"({"model":"m","max_tokens":7,"messages":[]})");
+  request.body = R"({"prompt":"a"})";
+  request.endpoint = Endpoint::completions;
+  EXPECT_EQ(limited(request, "azure", ""), R"({"model":"m","prompt":"a","max_tokens":7})");
+}
+
+TEST(OpenAiRequest, TheCheaperTierIsAskedForInChatsAlone) {
+  ChatRequest request;
+  request.body = "{}";
+  request.at_batch_rate = true;
+  EXPECT_EQ(limited(request, "openai", ""), R"({"model":"m","service_tier":"flex"})");
+  for (const Endpoint endpoint :
+       {Endpoint::completions, Endpoint::embeddings, Endpoint::moderations, Endpoint::rerank}) {
+    request.endpoint = endpoint;
+    EXPECT_EQ(limited(request, "openai", ""), R"({"model":"m"})") << name_of(endpoint);
+  }
+}
+
 TEST(OpenAiRequest, OtherEndpointsGetWhatIsTheirs) {
   ChatRequest request;
   request.body = R"({"model":"e","input":["a"],"encoding_format":"base64","truncate":"END"})";

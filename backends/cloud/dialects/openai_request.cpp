@@ -178,7 +178,9 @@ Result<std::string> request_body(const ChatRequest& request, std::string_view mo
   body.reserve(request.body.size() + model.size() + 96);
   body.append(R"({"model":)").append(quoted(model));
   if (request.stream) body.append(R"(,"stream":true,"stream_options":{"include_usage":true})");
-  if (request.at_batch_rate) body.append(R"(,"service_tier":)").append(quoted(kBatchTier));
+  const bool in_chat = request.endpoint == Endpoint::chat;
+  if (request.at_batch_rate && in_chat)
+    body.append(R"(,"service_tier":)").append(quoted(kBatchTier));
   bool limited = !request.cut_short || !writes(request.endpoint);
   for (const Field& field : *fields) {
     if (field.value == "null") continue;
@@ -188,9 +190,10 @@ Result<std::string> request_body(const ChatRequest& request, std::string_view mo
   }
   const bool renamed =
       !ways.limit_field.empty() && request.sampling.tokens_max && writes(request.endpoint);
+  const auto added = in_chat ? added_limit(ways, manner.base_url) : "max_tokens";
   if (renamed || !limited)
     body.append(",\"")
-        .append(renamed ? ways.limit_field : "max_tokens")
+        .append(renamed ? ways.limit_field : added)
         .append("\":")
         .append(std::to_string(request.sampling.tokens_max.value_or(1)));
   if (!request.begun.empty() && manner.continues == "continue_final_message")

@@ -1,5 +1,6 @@
 #include "backends/cloud/dialects/openai_ways.h"
 
+#include <algorithm>
 #include <array>
 
 namespace spillway::cloud::openai {
@@ -77,6 +78,15 @@ std::string url_of(std::string_view base_url, std::string_view path, std::string
   if (api_version.empty()) return url.append(path);
   url.append("openai/deployments/").append(model).append("/").append(path);
   return url.append("?api-version=").append(api_version);
+}
+
+std::string_view added_limit(const Ways& ways, std::string_view base_url) {
+  std::string_view host = base_url.substr(std::min(base_url.find("//") + 2, base_url.size()));
+  host = host.substr(0, host.find_first_of(":/"));
+  // "eu.api.openai.com" as well.
+  const bool is_openai =
+      ways.name == "openai" && ("." + std::string(host)).ends_with(".api.openai.com");
+  return is_openai || ways.name == "azure" ? "max_completion_tokens" : "max_tokens";
 }
 
 std::string beta_url_of(std::string_view base_url, std::string_view beta, std::string_view path) {

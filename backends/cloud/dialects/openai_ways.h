@@ -22,6 +22,10 @@ struct Ways {
   bool prefix;  // Goes on with a last message that is marked as a `prefix`.
 };
 
+// What a limit of tokens is called in a chat whose client names none. OpenAI's reasoning models
+// refuse `max_tokens`; others who speak its protocol may not know the newer word.
+std::string_view added_limit(const Ways& ways, std::string_view base_url);
+
 // All of them, in no order.
 std::span<const Ways> all_ways();
 
