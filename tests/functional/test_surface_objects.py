@@ -9,6 +9,7 @@ import pytest
 
 import configs
 from processes import KEY, wait_until
+from test_money import book
 from upstream import USAGE
 
 VECTOR = [0.5, -0.25, 1.0]
@@ -100,6 +101,17 @@ def test_as_many_embeddings_as_inputs_or_another_answers(start_upstream, start_g
     with pytest.raises(openai.InternalServerError) as failed:
         client.embeddings.create(model="wrong", input=["a", "b"])
     assert failed.value.status_code == 502
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": 0, "total_tokens": 0}, {"prompt_tokens": -3}], ids=str)
+def test_embeddings_that_are_not_counted_are_estimated(start_upstream, start_gateway, client_of, tmp_path, usage):
+    upstream = start_upstream(lambda asked: {**embeddings(VECTOR), "usage": usage})
+    config = configs.gateway({"up": configs.provider(upstream.base_url, "up", endpoints=["embeddings"])})
+    config["server"]["state"] = str(tmp_path / "state")
+    assert client_of(start_gateway(config)).embeddings.create(model="up", input="one two three four").data
+    (prompt, amount, estimated), = wait_until(
+        lambda: book(tmp_path, "SELECT prompt, amount, estimated FROM entries"), what="the entry")
+    assert prompt > 0 and amount == prompt * 2_000 and estimated == 1
 
 
 def test_who_serves_no_embeddings_is_not_asked_for_them(house):

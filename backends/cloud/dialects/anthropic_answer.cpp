@@ -24,6 +24,7 @@ class Counts {
     MemberReader reader(object);
     while (const auto one = reader.next()) {
       if (one->value == "null") continue;
+      absurd_ = absurd_ || is_negative(one->value);
       if (one->is("input_tokens")) fresh_ = count_of(one->value);
       if (one->is("cache_read_input_tokens")) read_ = count_of(one->value);
       if (one->is("cache_creation_input_tokens")) written_ = count_of(one->value);
@@ -35,10 +36,12 @@ class Counts {
     }
   }
 
-  Usage usage() const {
+  // Nothing, until a prompt has been counted: that is no answer for free.
+  std::optional<Usage> usage() const {
     Usage usage;
     const std::int64_t prompt = std::int64_t{fresh_} + read_ + written_;
     usage.prompt_tokens = static_cast<int>(std::min<std::int64_t>(prompt, kMost));
+    if (absurd_ || prompt == 0) return std::nullopt;
     usage.cached_tokens = std::min(read_, usage.prompt_tokens);
     usage.cache_written_tokens = std::min(written_, usage.prompt_tokens - usage.cached_tokens);
     usage.cache_written_1h_tokens = std::min(written_1h_, usage.cache_written_tokens);
@@ -50,6 +53,7 @@ class Counts {
  private:
   static constexpr int kMost = std::numeric_limits<int>::max();
   int fresh_ = 0, read_ = 0, written_ = 0, written_1h_ = 0, answer_ = 0, thinking_ = 0;
+  bool absurd_ = false;
 };
 
 std::optional<FinishReason> finish_reason_of(std::string_view name) {

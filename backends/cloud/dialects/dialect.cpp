@@ -13,6 +13,7 @@ class OpenAiReader final : public AnswerReader {
   // prompt.
   Parsed event(std::string_view, std::string_view data) override {
     Parsed parsed = openai::parse_chunk(data);
+    note_tier(parsed);
     if (parsed.beside && !parsed.usage) {
       held_ = held_ ? joined(*held_, *parsed.beside) : std::move(parsed.beside);
     } else if (held_ && !parsed.deltas.empty()) {
@@ -26,6 +27,12 @@ class OpenAiReader final : public AnswerReader {
   Parsed answer(std::string_view body) override { return openai::parse_answer(body); }
 
  private:
+  // Some name it with the first words alone, and count after the last.
+  void note_tier(Parsed& parsed) {
+    at_batch_rate_ = parsed.at_batch_rate.value_or(at_batch_rate_);
+    if (parsed.usage) parsed.usage->at_batch_rate = at_batch_rate_;
+  }
+
   // Both, but of what both say about the answer the latter.
   static std::shared_ptr<const Beside> joined(const Beside& earlier, const Beside& later) {
     auto both = std::make_shared<Beside>(later);
@@ -38,6 +45,7 @@ class OpenAiReader final : public AnswerReader {
     return both;
   }
 
+  bool at_batch_rate_ = false;
   std::shared_ptr<const Beside> held_;
 };
 

@@ -43,6 +43,7 @@ struct Parsed {
   std::vector<Delta> deltas;
   std::optional<Usage> usage;
   std::shared_ptr<const Beside> beside;  // Of an event without `deltas`.
+  std::optional<bool> at_batch_rate;     // By the tier that it names, if it names one.
   Complaint complaint;
 };
 

@@ -142,6 +142,8 @@ int count_of(std::string_view token) {
   return static_cast<int>(std::clamp(value, 0.0, kMost));
 }
 
+bool is_negative(std::string_view token) { return token.starts_with('-'); }
+
 std::optional<std::string> text_of(std::string_view token) {
   if (!token.starts_with('"')) return std::nullopt;
   if (token.find('\\') == kNowhere) return std::string(token.substr(1, token.size() - 2));

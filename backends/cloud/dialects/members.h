@@ -56,6 +56,9 @@ void append_member(const Member& member, std::string& members);
 // A count between 0 and what an int holds, whatever the token says.
 int count_of(std::string_view token);
 
+// Such a token counts nothing.
+bool is_negative(std::string_view token);
+
 // What a string token says; nullopt for other tokens, and for text that is no Unicode.
 std::optional<std::string> text_of(std::string_view token);
 

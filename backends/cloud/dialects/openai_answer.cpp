@@ -131,19 +131,21 @@ Parsed parse_choices(std::string_view text, std::string_view message_name) {
   Beside beside;
   std::string_view choices;
   std::string_view error;
-  bool at_batch_rate = false;
+  bool counts = false;
   MemberReader reader(text);
   while (const auto member = reader.next()) {
     if (member->is("choices")) choices = member->value;
     if (member->is("usage")) parsed.usage = usage_of(member->value, beside);
+    if (member->is("usage")) counts = member->value.starts_with('{');
     if (member->is("error")) error = member->value;
-    if (member->is("service_tier")) at_batch_rate = text_of(member->value) == kBatchTier;
+    if (member->is("service_tier") && !is_null(member->value))
+      parsed.at_batch_rate = text_of(member->value) == kBatchTier;
     if (!is_one_of(kOfAnswer, *member)) append_member(*member, beside.answer);
   }
   if (!reader.complete()) return Parsed::garbage();
-  if (parsed.usage) parsed.usage->at_batch_rate = at_batch_rate;
+  if (parsed.usage) parsed.usage->at_batch_rate = parsed.at_batch_rate.value_or(false);
   if (!is_null(error)) return Parsed::complain(parse_complaint(text).value_or(Complaint{}));
-  if (!choices.starts_with('[') && !parsed.usage) return Parsed::garbage();
+  if (!choices.starts_with('[') && !counts) return Parsed::garbage();
   ElementReader elements(choices);
   while (const auto choice = elements.next()) {
     read_choice(*choice, message_name, parsed);

@@ -34,9 +34,11 @@ std::optional<Usage> usage_of(std::string_view object, Beside& beside) {
   if (!object.starts_with('{')) return std::nullopt;
   Usage usage;
   int total = 0;
+  bool absurd = false;
   Details prompt, answer;
   MemberReader reader(object);
   while (const auto member = reader.next()) {
+    absurd = absurd || is_negative(member->value);
     if (member->is("prompt_tokens")) {
       usage.prompt_tokens = count_of(member->value);
     } else if (member->is("completion_tokens")) {
@@ -60,6 +62,7 @@ std::optional<Usage> usage_of(std::string_view object, Beside& beside) {
   } else {
     usage.completion_tokens = std::max(usage.completion_tokens, total - usage.prompt_tokens);
   }
+  if (absurd || usage.prompt_tokens == 0) return std::nullopt;
   usage.cached_tokens = std::min(std::max(usage.cached_tokens, prompt.named), usage.prompt_tokens);
   usage.audio_prompt_tokens = std::min(prompt.audio, usage.prompt_tokens);
   usage.reasoning_tokens = std::min(answer.named, usage.completion_tokens);

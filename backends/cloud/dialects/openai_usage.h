@@ -8,7 +8,8 @@
 
 namespace spillway::cloud::openai {
 
-// Of a `usage` object, which may be null; what is not counted here goes into `beside`.
+// Of a `usage` object, which may be null; what is not counted here goes into `beside`. Nothing
+// where it counts no prompt, or less than nothing: that is no count, and not an answer for free.
 std::optional<Usage> usage_of(std::string_view object, Beside& beside);
 
 }  // namespace spillway::cloud::openai

@@ -1,0 +1,92 @@
+// What answers say that they used, and whether they are what was asked for.
+#include "backends/cloud/dialects/dialect.h"
+#include "backends/cloud/dialects/openai.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace spillway::cloud {
+namespace {
+
+using Kind = Parsed::Kind;
+using openai::parse_chunk;
+using openai::parse_object;
+
+TEST(CloudUsage, AUsageThatCountsNothingIsNone) {
+  for (const char* usage :
+       {"{}", R"({"prompt_tokens":0,"completion_tokens":0,"total_tokens":0})",
+        R"({"prompt_tokens":-5,"completion_tokens":7})",
+        R"({"prompt_tokens":5,"completion_tokens":-7})",
+        R"({"prompt_tokens":null,"completion_tokens":null})", R"({"completion_tokens":7})"}) {
+    const Parsed parsed = parse_chunk(R"({"choices":[],"usage":)" + std::string(usage) + "}");
+    EXPECT_EQ(parsed.kind, Kind::pieces) << usage;
+    EXPECT_FALSE(parsed.usage) << usage;
+    EXPECT_EQ(parse_chunk(R"({"usage":)" + std::string(usage) + "}").kind, Kind::pieces) << usage;
+    const std::string object = R"({"data":[1],"usage":)" + std::string(usage) + "}";
+    EXPECT_FALSE(parse_object(object, 1).usage) << usage;
+  }
+}
+
+// As a reader of a whole stream tells them: whether each usage is at the batch rate.
+std::vector<bool> rates_of(const std::vector<std::string>& tiers) {
+  const auto reader = dialect_named("openai")->reader(ChatRequest{});
+  std::vector<bool> rates;
+  for (const std::string& tier : tiers) {
+    const bool counts = tier.ends_with('#');
+    const std::string named = tier.substr(0, tier.find('#'));
+    const Parsed parsed = reader->event(
+        "", R"({"choices":[{"delta":{"content":"a"}}])" +
+                (named.empty() ? "" : R"(,"service_tier":)" + named) +
+                (counts ? R"(,"usage":{"prompt_tokens":3,"completion_tokens":1}})" : "}"));
+    EXPECT_EQ(parsed.usage.has_value(), counts);
+    if (parsed.usage) rates.push_back(parsed.usage->at_batch_rate);
+  }
+  return rates;
+}
+
+TEST(CloudUsage, TheTierIsRememberedUntilAnotherIsNamed) {
+  using Rates = std::vector<bool>;
+  EXPECT_EQ(rates_of({R"("flex")", "#"}), Rates{true});
+  EXPECT_EQ(rates_of({R"("flex")", "", "null#"}), Rates{true});
+  EXPECT_EQ(rates_of({R"("flex"#)", R"("default"#)", "#"}), (Rates{true, false, false}));
+  EXPECT_EQ(rates_of({R"("auto")", R"("flex"#)"}), Rates{true});
+  EXPECT_EQ(rates_of({"#"}), Rates{false});
+}
+
+Parsed message(const std::string& usage) {
+  return dialect_named("anthropic")
+      ->reader(ChatRequest{})
+      ->answer(
+          R"({"type":"message","content":[{"type":"text","text":"a"}],"stop_reason":"end_turn")" +
+          usage + "}");
+}
+
+TEST(CloudUsage, AMessageThatCountsNoPromptHasNone) {
+  for (const char* usage : {"", R"(,"usage":null)", R"(,"usage":{})",
+                            R"(,"usage":{"input_tokens":0,"output_tokens":0})",
+                            R"(,"usage":{"input_tokens":-1,"output_tokens":5})",
+                            R"(,"usage":{"input_tokens":4,"output_tokens":-5})"}) {
+    const Parsed parsed = message(usage);
+    EXPECT_EQ(parsed.kind, Kind::pieces) << usage;
+    EXPECT_FALSE(parsed.usage) << usage;
+  }
+  const Parsed cached = message(R"(,"usage":{"input_tokens":0,"cache_read_input_tokens":9,)"
+                                R"("output_tokens":1})");
+  ASSERT_TRUE(cached.usage);
+  EXPECT_EQ(cached.usage->prompt_tokens, 9);
+}
+
+TEST(CloudUsage, AStreamedMessageThatCountsNoPromptHasNone) {
+  const auto reader = dialect_named("anthropic")->reader(ChatRequest{});
+  EXPECT_FALSE(reader->event("", R"({"type":"message_start","message":{"usage":null}})").usage);
+  const std::string end = R"({"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":)";
+  EXPECT_FALSE(reader->event("", end + R"({"output_tokens":5}})").usage);
+  const Parsed counted = reader->event("", end + R"({"input_tokens":4,"output_tokens":5}})");
+  ASSERT_TRUE(counted.usage);
+  EXPECT_EQ(counted.usage->completion_tokens, 5);
+}
+
+}  // namespace
+}  // namespace spillway::cloud
