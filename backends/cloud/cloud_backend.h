@@ -20,6 +20,8 @@ namespace spillway::cloud {
 //   rate_limited         429 of the provider, with its retry-after
 //   invalid_request      400, 422 with the provider's reason: another provider would say
 //   context_too_long       the same
+//   unsupported          413, and 403 that is not about the gateway's account: its own limit; and
+//                        answers with fewer choices or embeddings than were asked for
 //   backend_unavailable  everything else, with a cause: no connection, TLS, timeouts, 5xx, refused
 //                        keys and unpaid bills, HTML, cut or malformed answers
 // Throws std::invalid_argument if the dialect or base_url is none that this room knows, and

@@ -1,6 +1,7 @@
 #include "backends/cloud/failure.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 
 namespace spillway::cloud {
@@ -56,6 +57,25 @@ Error client_fault(const Teller& teller, const Complaint& complaint) {
   return error;
 }
 
+// The provider's limit, met by this request: others may have another, and it is well.
+Error own_limit(const Teller& teller, std::string_view answered, const Complaint& complaint,
+                std::string_view kind) {
+  Error error = tell(teller, Errc::unsupported, said(teller, answered, complaint.message));
+  error.kind = word_of(cleaned(teller, complaint.code));
+  if (error.kind.empty()) error.kind = kind;
+  return error;
+}
+
+// Of what it forbids: whether that is about who asks it, and not about what.
+bool is_about_us(const Complaint& complaint) {
+  std::string words = complaint.message + " " + complaint.type + " " + complaint.code;
+  std::transform(words.begin(), words.end(), words.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  constexpr std::array<std::string_view, 8> kOurs = {
+      "key", "auth", "account", "credential", "billing", "credits", "permission", "organization"};
+  return std::any_of(kOurs.begin(), kOurs.end(), [&](auto word) { return has(words, word); });
+}
+
 Error too_many(const Teller& teller, const ResponseHead& head, const Complaint& complaint) {
   if (is_spent(complaint)) return unavailable(teller, "the gateway's account there has no credit");
   Error error = tell(teller, Errc::rate_limited, "its rate limit is reached");
@@ -77,18 +97,26 @@ Error refusal(const Teller& teller, const ResponseHead& head, std::string_view b
   if (status >= 300 && status < 400) {
     return unavailable(teller, answered + ", and redirects are not followed");
   }
+  if (status == 413) {
+    const Complaint tells = complaint.value_or(Complaint{.message = "the request is too large"});
+    return own_limit(teller, answered, tells, "request_too_large");
+  }
+  if (status == 403 && complaint && !is_about_us(*complaint))
+    return own_limit(teller, answered, *complaint, "refused_by_provider");
   // Its words stay here: providers print parts of the key when they refuse it.
   if (status == 401 || status == 402 || status == 403) {
     return unavailable(teller, answered + ": it does not accept the gateway's account");
   }
   if (!complaint) return unavailable(teller, answered + " without a reason");
-  // 404 is a model or address that the operator got wrong, 413 a limit of this provider alone.
+  // 404 is a model or address that the operator got wrong.
   const bool by_client = status == 400 || status == 422;
   if (by_client) return client_fault(teller, *complaint);
   return unavailable(teller, said(teller, answered, complaint->message));
 }
 
 Error complaint_error(const Teller& teller, const Complaint& complaint) {
+  if (complaint.answered)
+    return tell(teller, Errc::unsupported, cleaned(teller, complaint.message));
   if (is_spent(complaint)) return unavailable(teller, "the gateway's account there has no credit");
   if (has(complaint.type, "rate_limit") || has(complaint.code, "rate_limit") ||
       complaint.code == "429") {

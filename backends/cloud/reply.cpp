@@ -73,9 +73,9 @@ bool Reply::take_event(std::string_view type, std::string_view data) {
   return true;
 }
 
-// Who complains before a word, and before telling what it bills, has not begun.
+// Who complains before a word, and before telling what it bills, has not begun; unless it answered.
 bool Reply::refuse(const Complaint& complaint) {
-  if (pieces_ == 0 && !told_) bridge_->at_work(false);
+  if (pieces_ == 0 && !told_ && !complaint.answered) bridge_->at_work(false);
   return settle(complaint_error(teller_, complaint));
 }
 

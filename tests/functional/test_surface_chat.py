@@ -101,7 +101,7 @@ def test_several_choices_streamed_and_whole(house):
 
 def test_a_missing_choice_is_no_whole_answer(house):
     _, _, client = house(lambda asked: chat())
-    with pytest.raises(openai.InternalServerError):
+    with pytest.raises(openai.BadRequestError, match="it gave 1 of 2 choices"):
         client.chat.completions.create(model="up", messages=HELLO, n=2)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import configs
 from processes import KEY, wait_until
+from upstream import USAGE, chat, chunk
 
 PROMPT = "word " * 4000
 PRICE = 2_000  # Nano-USD a token, both ways.
@@ -140,3 +141,51 @@ def test_leaving_early_does_not_get_past_a_hard_budget(start_upstream, start_gat
     billed = sum(len(asked.json["messages"][0]["content"].split()) for asked in upstream.asked) * PRICE
     assert 2 <= len(upstream.asked) and billed <= 150_000_000
     assert stream or billed <= sum(row[3] for row in book(tmp_path)) <= 150_000_000
+
+
+WELL = {"breaker": {"failures_min": 1, "failure_share_max": 0.01}}  # The first failure of its own would close it out.
+
+
+@pytest.mark.parametrize("status, words", [(413, "longer than 9 MB"), (403, "this topic is refused")])
+def test_what_one_request_meets_there_is_no_ill_health(start_gateway, start_upstream, client_of, tmp_path, status, words):
+    def answer(asked):
+        return chat() if asked.json["messages"][0]["content"] == "fits" else (status, {"error": {"message": words}})
+    strict, other = start_upstream(answer), start_upstream(lambda asked: chat("from the other"))
+    gateway = house(start_gateway, tmp_path, {"strict": strict.base_url}, **WELL)
+    client = client_of(gateway, max_retries=0)
+    ask = lambda content: client.chat.completions.create(model="strict", messages=[{"role": "user", "content": content}])
+    for _ in range(2):
+        with pytest.raises(openai.BadRequestError, match=words):
+            ask("does not")
+        assert ask("fits").choices
+    gateway = house(start_gateway, tmp_path / "both", {"strict": strict.base_url, "other": other.base_url}, **WELL)
+    both = client_of(gateway).chat.completions.create(model="auto", messages=[{"role": "user", "content": "does not"}])
+    assert both.choices[0].message.content == "from the other"
+    assert strict.asked[-1].json["messages"][0]["content"] == "does not"
+
+
+def test_a_key_that_is_refused_is_ill_health(start_gateway, start_upstream, client_of, tmp_path):
+    upstream = start_upstream(lambda asked: (403, {"error": {"message": "Your API key sk-a*** may not do this."}}))
+    gateway = house(start_gateway, tmp_path, {"up": upstream.base_url}, **WELL)
+    client = client_of(gateway, max_retries=0)
+    with pytest.raises(openai.InternalServerError) as refused:
+        client.chat.completions.create(model="up", messages=[{"role": "user", "content": "Hi"}])
+    assert "sk-a" not in str(refused.value)
+    with pytest.raises(openai.InternalServerError):
+        client.chat.completions.create(model="up", messages=[{"role": "user", "content": "Hi"}])
+    assert len(upstream.asked) == 1, "it is not asked again at once"
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_fewer_choices_than_asked_for_are_paid_for_and_no_ill_health(start_gateway, start_upstream, client_of, tmp_path, stream):
+    one = [chunk({"content": "a"}), chunk({}, finish="stop"), USAGE] if stream else chat()
+    lacks = start_upstream(lambda asked: one)
+    gateway = house(start_gateway, tmp_path, {"lacks": lacks.base_url}, **WELL)
+    client = client_of(gateway, max_retries=0)
+    for _ in range(2):
+        with pytest.raises(openai.APIError, match="it gave 1 of 2 choices"):
+            answer = client.chat.completions.create(
+                model="lacks", messages=[{"role": "user", "content": "Hi"}], n=2, stream=stream)
+            list(answer)
+    rows = wait_until(lambda: len(rows := book(tmp_path)) >= len(lacks.asked) and rows, what="an entry for each time")
+    assert rows == [("lacks", 9, 2, 11 * PRICE, 0)] * len(lacks.asked)

@@ -70,10 +70,29 @@ TEST(Refusal, SaysWhoseFaultItIs) {
   for (const int status : {400, 422}) {
     EXPECT_EQ(refused(status, "bad").code, Errc::invalid_request) << status;
   }
-  for (const int status : {301, 401, 402, 403, 404, 408, 413, 409, 500, 502, 503, 529}) {
+  for (const int status : {301, 401, 402, 404, 408, 409, 500, 502, 503, 529}) {
     EXPECT_EQ(refused(status, "bad").code, Errc::backend_unavailable) << status;
   }
   EXPECT_EQ(refused(400, "long", "context_length_exceeded").code, Errc::context_too_long);
+}
+
+TEST(Refusal, WhatARequestMeetsThereIsNoIllHealth) {
+  for (const int status : {403, 413}) {
+    const Error error = refused(status, "this topic is too much", "policy_7");
+    EXPECT_EQ(error.code, Errc::unsupported) << status;
+    EXPECT_NE(error.message.find("this topic is too much"), error.message.npos) << status;
+    EXPECT_EQ(error.kind, "policy_7");
+  }
+  EXPECT_EQ(refused(413, "big").kind, "request_too_large");
+  EXPECT_EQ(refused(403, "flagged").kind, "refused_by_provider");
+  EXPECT_EQ(refusal(kTeller, head_of(413), "<html>").code, Errc::unsupported);
+  EXPECT_EQ(refusal(kTeller, head_of(403), "<html>").code, Errc::backend_unavailable);
+  for (const char* words :
+       {"Your API Key sk-a*** may not", "the account is closed", "Unauthorized"})
+    EXPECT_EQ(refused(403, words).code, Errc::backend_unavailable) << words;
+  EXPECT_EQ(refused(403, "no", "authentication_error").code, Errc::backend_unavailable);
+  Complaint short_of{.message = "it gave 1 of 2 choices", .answered = true};
+  EXPECT_EQ(complaint_error(kTeller, short_of).code, Errc::unsupported);
 }
 
 TEST(Refusal, WhatIsNoJsonIsNotTheClientsFault) {

@@ -55,6 +55,33 @@ TEST(CloudUsage, TheTierIsRememberedUntilAnotherIsNamed) {
   EXPECT_EQ(rates_of({"#"}), Rates{false});
 }
 
+std::string choice_of(int index) {
+  return R"({"index":)" + std::to_string(index) +
+         R"(,"message":{"content":"a"},"delta":{"content":"a"},"finish_reason":"stop"})";
+}
+
+TEST(CloudUsage, FewerChoicesThanAskedForAreAmiss) {
+  const std::string usage = R"("usage":{"prompt_tokens":3,"completion_tokens":2})";
+  const std::string two =
+      R"({"choices":[)" + choice_of(0) + "," + choice_of(1) + "]," + usage + "}";
+  for (const int wanted : {1, 2, 3}) {
+    ChatRequest request;
+    request.choices = wanted;
+    const Parsed whole = dialect_named("openai")->reader(request)->answer(two);
+    EXPECT_EQ(whole.complaint.answered, wanted == 3);
+    EXPECT_EQ(whole.kind, wanted == 3 ? Kind::complaint : Kind::pieces);
+    ASSERT_TRUE(whole.usage) << "it is billed";
+    const auto reader = dialect_named("openai")->reader(request);
+    EXPECT_EQ(reader->event("", two).kind, Kind::pieces);
+    EXPECT_EQ(reader->event("", "[DONE]").kind, wanted == 3 ? Kind::complaint : Kind::done);
+  }
+  const Parsed embeddings = parse_object(R"({"data":[1],"usage":{"total_tokens":3}})", 2);
+  EXPECT_TRUE(embeddings.complaint.answered);
+  EXPECT_TRUE(embeddings.deltas.empty());
+  ASSERT_TRUE(embeddings.usage);
+  EXPECT_EQ(embeddings.usage->prompt_tokens, 3);
+}
+
 Parsed message(const std::string& usage) {
   return dialect_named("anthropic")
       ->reader(ChatRequest{})

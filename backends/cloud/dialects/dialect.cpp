@@ -4,16 +4,22 @@
 #include "backends/cloud/dialects/members.h"
 #include "backends/cloud/dialects/openai.h"
 
+#include <algorithm>
+
 namespace spillway::cloud {
 namespace {
 
 class OpenAiReader final : public AnswerReader {
  public:
+  explicit OpenAiReader(int choices) : choices_(static_cast<std::size_t>(choices)) {}
+
   // What comes before the first word goes out with it, such as Azure's filter results of the
   // prompt.
   Parsed event(std::string_view, std::string_view data) override {
     Parsed parsed = openai::parse_chunk(data);
     note_tier(parsed);
+    note_choices(parsed);
+    if (parsed.kind == Parsed::Kind::done && is_short()) return amiss(std::move(parsed));
     if (parsed.beside && !parsed.usage) {
       held_ = held_ ? joined(*held_, *parsed.beside) : std::move(parsed.beside);
     } else if (held_ && !parsed.deltas.empty()) {
@@ -24,13 +30,40 @@ class OpenAiReader final : public AnswerReader {
     return parsed;
   }
 
-  Parsed answer(std::string_view body) override { return openai::parse_answer(body); }
+  Parsed answer(std::string_view body) override {
+    Parsed parsed = openai::parse_answer(body);
+    note_choices(parsed);
+    if (parsed.kind != Parsed::Kind::pieces || !is_short()) return parsed;
+    return amiss(std::move(parsed));
+  }
 
  private:
   // Some name it with the first words alone, and count after the last.
   void note_tier(Parsed& parsed) {
     at_batch_rate_ = parsed.at_batch_rate.value_or(at_batch_rate_);
     if (parsed.usage) parsed.usage->at_batch_rate = at_batch_rate_;
+  }
+
+  void note_choices(const Parsed& parsed) {
+    for (const Delta& delta : parsed.deltas) {
+      const auto at = static_cast<std::size_t>(delta.choice);
+      if (at >= ended_.size()) ended_.resize(at + 1);
+      if (delta.finish) ended_[at] = true;
+    }
+  }
+
+  // Each choice of it has ended, and not as many as were asked for.
+  bool is_short() const {
+    const bool all = std::find(ended_.begin(), ended_.end(), false) == ended_.end();
+    return all && !ended_.empty() && ended_.size() < choices_;
+  }
+
+  Parsed amiss(Parsed parsed) const {
+    parsed.kind = Parsed::Kind::complaint;
+    parsed.deltas.clear();
+    parsed.complaint = answered_amiss("it gave " + std::to_string(ended_.size()) + " of " +
+                                      std::to_string(choices_) + " choices");
+    return parsed;
   }
 
   // Both, but of what both say about the answer the latter.
@@ -45,6 +78,8 @@ class OpenAiReader final : public AnswerReader {
     return both;
   }
 
+  const std::size_t choices_;
+  std::vector<bool> ended_;  // By choice.
   bool at_batch_rate_ = false;
   std::shared_ptr<const Beside> held_;
 };
@@ -91,7 +126,7 @@ class OpenAi final : public Dialect {
   }
 
   std::unique_ptr<AnswerReader> reader(const ChatRequest& request) const override {
-    if (writes(request.endpoint)) return std::make_unique<OpenAiReader>();
+    if (writes(request.endpoint)) return std::make_unique<OpenAiReader>(request.choices);
     return std::make_unique<ObjectReader>(request.inputs);
   }
 

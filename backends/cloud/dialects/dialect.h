@@ -23,7 +23,13 @@ struct Complaint {
   std::string type;
   std::string code;
   std::string param;  // The field of the request that it is about.
+  // It answered, and bills that, but not as this request wants it: others get what they ask for.
+  bool answered = false;
 };
+
+inline Complaint answered_amiss(std::string message) {
+  return {.message = std::move(message), .answered = true};
+}
 
 struct Parsed {
   enum class Kind {

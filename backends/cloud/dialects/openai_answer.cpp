@@ -192,10 +192,12 @@ Parsed parse_object(std::string_view body, int inputs) {
   if (!is_null(error)) return Parsed::complain(parse_complaint(body).value_or(Complaint{}));
   if (inputs > 0) {
     const int given = elements_in(data);
-    if (given != inputs)
-      return Parsed::complain({"it gave " + std::to_string(given) + " embeddings of " +
-                                   std::to_string(inputs) + " inputs",
-                               "", "", ""});
+    if (given != inputs) {
+      parsed.kind = Parsed::Kind::complaint;
+      parsed.complaint = answered_amiss("it gave " + std::to_string(given) + " embeddings of " +
+                                        std::to_string(inputs) + " inputs");
+      return parsed;
+    }
   }
   Delta delta;
   delta.object = body;
