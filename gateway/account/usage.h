@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,14 +34,21 @@ enum class Dimension {
 std::string_view name_of(Dimension dimension);
 std::optional<Dimension> dimension_of(std::string_view name);
 
-// Of which endpoints.
+// Of which endpoints. Answers are what models write: neither vectors, verdicts nor rankings.
 enum class Asked { all, answers, embeddings, moderations };
+
+// Only what has one of these names.
+struct UsageFilter {
+  Dimension dimension = Dimension::tenant;
+  std::set<std::string> names;
+};
 
 struct UsageQuestion {
   std::int64_t from = 0;
   std::int64_t until = 0;  // Not included.
   std::vector<Dimension> by;
   Asked of = Asked::all;
+  std::vector<UsageFilter> only = {};  // All of them hold.
 };
 
 struct UsageRow {

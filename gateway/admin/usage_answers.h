@@ -15,9 +15,7 @@ class UsageAnswers {
  public:
   explicit UsageAnswers(std::unique_ptr<account::BookReader> book) : book_(std::move(book)) {}
 
-  // Pages of buckets. `query` is what came after '?': start_time (needed), end_time, bucket_width
-  // (1h or 1d), group_by (project_id, api_key_id, model; and our tenant, class, target), limit,
-  // page. Costs come by the day.
+  // Pages of buckets. `query` is what came after '?': see usage_query.h.
   Answer completions(std::string_view query);
   Answer embeddings(std::string_view query);
   Answer moderations(std::string_view query);

@@ -165,8 +165,14 @@ def test_usage_and_costs_as_openai_tells_them(house, client_of):
     tokens = sum(usage.total_tokens for usage in usages)
     assert [result["api_key_id"] for result in results] == ["search"]
     assert sum(result["amount"]["value"] for result in results) == pytest.approx(tokens * 2e-6)
-    with pytest.raises(openai.BadRequestError, match="group_by"):
-        told("/organization/costs", group_by=["colour"])
+    for wanted, requests in ((["crawler", "other"], 3), (["other"], 0)):
+        usage = told("/organization/usage/completions", project_ids=wanted, models=["auto"])
+        results = [result for bucket in usage["data"] for result in bucket["results"]]
+        assert sum(result["num_model_requests"] for result in results) == requests
+    for query in ({"group_by": ["colour"]}, {"group_by": ["user_id"]}, {"user_ids": ["somebody"]}):
+        with pytest.raises(openai.BadRequestError) as refused:
+            told("/organization/costs", **query)
+        assert refused.value.param == next(iter(query))
     assert json.loads(get_with_key(house.admin + "/audit"))["sound"]
 
 
