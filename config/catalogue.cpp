@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t kFileBytesMax = 1 << 20;
 constexpr std::string_view kTaken[] = {"architecture", "batch_discount", "measured",
                                        "price_per_million", "price_per_request"};
+constexpr std::string_view kPrice = "price_per_million";
+constexpr std::string_view kWithPrice[] = {"batch_discount", "price_per_request"};
 constexpr std::string_view kDates[] = {"since", "until"};
 
 bool is_date(std::string_view text) {
@@ -105,10 +107,15 @@ class Adding {
     }
   }
 
+  // What belongs to a price is not taken by who has another.
   void take(const Node& model, Entry& target) {
+    const bool has_price = target.value.find(kPrice) != nullptr;
     bool taken = false;
     for (const Entry& entry : model.entries) {
-      const bool wanted = std::count(std::begin(kTaken), std::end(kTaken), entry.key) > 0;
+      const bool with_price =
+          std::count(std::begin(kWithPrice), std::end(kWithPrice), entry.key) > 0;
+      const bool wanted = std::count(std::begin(kTaken), std::end(kTaken), entry.key) > 0 &&
+                          !(has_price && with_price);
       if (!wanted || target.value.find(entry.key)) continue;
       Entry copy = entry;
       copy.line = target.line;

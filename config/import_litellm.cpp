@@ -1,13 +1,13 @@
 #include "config/import_litellm.h"
 
 #include "config/document.h"
+#include "config/litellm_prices.h"
 #include "config/value.h"
 
+#include <algorithm>
 #include <cctype>
-#include <cstdio>
-#include <cstdlib>
+#include <iterator>
 #include <map>
-#include <optional>
 #include <utility>
 
 namespace spillway::config {
@@ -48,20 +48,17 @@ constexpr std::pair<std::string_view, std::string_view> kModes[] = {
     {"rerank", "rerank"},
 };
 
-struct PriceName {
-  std::string_view theirs;
-  std::string_view ours;
-  bool needed = false;
-};
+// What is read of a model's litellm_params beside its prices.
+constexpr std::string_view kRead[] = {"api_base", "api_key", "api_version", "model",
+                                      "rpm",      "timeout", "tpm"};
 
-constexpr PriceName kPrices[] = {
-    {"input_cost_per_token", "input", true},
-    {"output_cost_per_token", "output", true},
-    {"cache_read_input_token_cost", "cached_input"},
-    {"cache_creation_input_token_cost", "cache_write"},
-    {"cache_creation_input_token_cost_above_1hr", "cache_write_1h"},
-    {"input_cost_per_audio_token", "audio_input"},
-    {"output_cost_per_audio_token", "audio_output"},
+// What has no counterpart here, by how the key ends, and what there is instead.
+constexpr std::pair<std::string_view, std::string_view> kInstead[] = {
+    {"weight", "who serves a model is chosen by price and speed, within what `classes` say"},
+    {"max_budget", "a budget is a tenant's or a key's: `tenants`, `keys`"},
+    {"budget_duration", "a budget is for a day or a month of a tenant or a key"},
+    {"_batches", "no line goes through a provider's batch API; a flex tier is `batch_discount`"},
+    {kLiteLlmFlex, "`batch_discount` is one share for all that a request costs"},
 };
 
 const Address* address_of(std::string_view provider) {
@@ -87,19 +84,6 @@ std::string name_of(const std::string& text) {
 std::string upper(std::string text) {
   for (char& c : text) c = c == '-' ? '_' : static_cast<char>(std::toupper(c));
   return text;
-}
-
-// "1.5e-07" a token → "0.15usd" a million.
-std::optional<std::string> per_million(const std::string& per_token) {
-  char* end = nullptr;
-  const double usd = std::strtod(per_token.c_str(), &end) * 1e6;
-  if (per_token.empty() || *end != '\0' || !(usd >= 0.0) || usd > 1e9) return std::nullopt;
-  char text[64];
-  std::snprintf(text, sizeof text, "%.9f", usd);
-  std::string amount(text);
-  while (amount.back() == '0') amount.pop_back();
-  if (amount.back() == '.') amount.pop_back();
-  return amount + "usd";
 }
 
 class Importing {
@@ -180,15 +164,32 @@ class Importing {
   }
 
   std::string price_of(const Node& model, const Node& params, const std::string& name) {
-    std::string prices;
-    for (const PriceName& one : kPrices) {
-      const auto price = per_million(either(model, params, one.theirs));
-      if (price) prices += (prices.empty() ? "" : ", ") + std::string(one.ours) + ": " + *price;
-      if (price || !one.needed) continue;
+    const LiteLlmText text = [&](std::string_view key) { return either(model, params, key); };
+    const std::string prices = litellm_prices(text);
+    const std::string discount = litellm_flex_discount(text);
+    note_unread(name, params, false, !discount.empty());
+    if (const Node* info = model.find("model_info"))
+      note_unread(name, *info, true, !discount.empty());
+    if (prices.empty())
       note(name + ": its price is not in the file; an unknown price is refused, so look it up");
-      return "    # price_per_million: {input: usd, output: usd}\n";
+    const std::string yaml = prices.empty() ? "    # price_per_million: {input: usd, output: usd}\n"
+                                            : "    price_per_million: " + prices + "\n";
+    return yaml + (discount.empty() ? "" : "    batch_discount: " + discount + "\n");
+  }
+
+  // `costs_only`: what else stands there says nothing to us.
+  void note_unread(const std::string& name, const Node& node, bool costs_only, bool with_flex) {
+    for (const Entry& entry : node.entries) {
+      const std::string_view key = entry.key;
+      if (costs_only && key.find("cost") == key.npos) continue;
+      const bool is_read = is_litellm_price(key) || (with_flex && key.ends_with(kLiteLlmFlex)) ||
+                           std::count(std::begin(kRead), std::end(kRead), key) > 0;
+      if (is_read) continue;
+      const auto* instead = std::find_if(std::begin(kInstead), std::end(kInstead),
+                                         [&](const auto& one) { return key.ends_with(one.first); });
+      note(name + ": `" + entry.key + "` is left out" +
+           (instead == std::end(kInstead) ? "" : ": " + std::string(instead->second)));
     }
-    return "    price_per_million: {" + prices + "}\n";
   }
 
   static std::string limits_of(const Node& model, const Node& params) {

@@ -63,6 +63,27 @@ TEST_F(Catalogue, WhatTheTargetSaysWins) {
   EXPECT_EQ(loaded.settings->providers.front().price.input_per_million, 7'000'000'000);
 }
 
+TEST_F(Catalogue, WhatBelongsToAPriceComesWithIt) {
+  const std::string discounted =
+      prices_ + R"(    tiered: {price_per_million: {input: 1usd, output: 2usd},
+      price_per_request: 0.01usd, batch_discount: 0.5, measured: {quality: 0.8}}
+)";
+  const Loaded theirs = load(discounted, "serves: tiered");
+  ASSERT_TRUE(theirs.settings) << told(theirs);
+  EXPECT_EQ(theirs.settings->providers.front().price.batch_discount, 0.5);
+  const Loaded own =
+      load(discounted, "serves: tiered, price_per_million: {input: 7usd, output: 8usd}");
+  ASSERT_TRUE(own.settings) << told(own);
+  const ProviderTarget& hub = own.settings->providers.front();
+  EXPECT_EQ(hub.price.batch_discount, 0.0);
+  EXPECT_EQ(hub.price.per_request, 0);
+  EXPECT_EQ(hub.measured.quality, 0.8);
+  const Loaded both = load(discounted,
+                           "serves: tiered, batch_discount: 0.25, "
+                           "price_per_million: {input: 7usd, output: 8usd}");
+  EXPECT_EQ(both.settings->providers.front().price.batch_discount, 0.25);
+}
+
 TEST_F(Catalogue, AnUnknownPriceIsRefused) {
   EXPECT_THAT(told(load(prices_, "serves: medium")),
               HasSubstr("targets.hub.price_per_million.input: is missing"));

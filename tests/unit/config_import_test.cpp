@@ -6,6 +6,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+#include <vector>
+
 namespace spillway::config {
 namespace {
 
@@ -88,6 +92,68 @@ TEST(ImportLiteLlm, TellsWhatItLeavesOut) {
   EXPECT_THAT(imported.notes, Contains(HasSubstr("claude: `bedrock`")));
   EXPECT_THAT(imported.notes, Contains(HasSubstr("router_settings")));
   EXPECT_THAT(imported.notes, Contains(HasSubstr("unpriced: its price")));
+}
+
+constexpr std::string_view kTiers = R"(
+model_list:
+  - model_name: halved
+    litellm_params:
+      {model: openai/a, api_key: os.environ/A, weight: 3, max_budget: 10, organization: o}
+    model_info:
+      input_cost_per_token: 2e-06
+      output_cost_per_token: 8e-06
+      cache_read_input_token_cost: 5e-07
+      input_cost_per_token_flex: 1e-06
+      output_cost_per_token_flex: 4e-06
+      cache_read_input_token_cost_flex: 2.5e-07
+      input_cost_per_token_batches: 1e-06
+      max_tokens: 4096
+  - model_name: uneven
+    litellm_params: {model: openai/b, api_key: os.environ/A}
+    model_info: {input_cost_per_token: 2e-06, output_cost_per_token: 8e-06,
+      input_cost_per_token_flex: 1e-06, output_cost_per_token_flex: 6e-06}
+  - model_name: cached
+    litellm_params: {model: openai/c, api_key: os.environ/A}
+    model_info: {input_cost_per_token: 2e-06, output_cost_per_token: 8e-06,
+      cache_read_input_token_cost: 5e-07, input_cost_per_token_flex: 1e-06,
+      output_cost_per_token_flex: 4e-06, cache_read_input_token_cost_flex: 5e-07}
+  - model_name: half-told
+    litellm_params: {model: openai/d, api_key: os.environ/A}
+    model_info: {input_cost_per_token: 2e-06, output_cost_per_token: 8e-06,
+      input_cost_per_token_flex: 1e-06}
+  - model_name: vectors
+    litellm_params: {model: openai/e, api_key: os.environ/A}
+    model_info: {mode: embedding, input_cost_per_token: 4e-08, output_cost_per_token: 0,
+      input_cost_per_token_flex: 3e-08, output_cost_per_token_flex: 0}
+  - model_name: dearer
+    litellm_params: {model: openai/f, api_key: os.environ/A}
+    model_info: {input_cost_per_token: 1e-06, output_cost_per_token: 1e-06,
+      input_cost_per_token_flex: 2e-06, output_cost_per_token_flex: 2e-06}
+)";
+
+TEST(ImportLiteLlm, AFlexTierOfOneShareIsADiscount) {
+  const Loaded loaded = load_text(import_litellm(kTiers).yaml, "imported.yaml", everything());
+  ASSERT_TRUE(loaded.settings) << to_string(loaded.problems.front());
+  std::map<std::string, double> discounts;
+  for (const ProviderTarget& target : loaded.settings->providers)
+    discounts[target.name] = target.price.batch_discount;
+  EXPECT_THAT(discounts, testing::UnorderedElementsAre(
+                             testing::Pair("halved", 0.5), testing::Pair("uneven", 0.0),
+                             testing::Pair("cached", 0.0), testing::Pair("half-told", 0.0),
+                             testing::Pair("vectors", 0.25), testing::Pair("dearer", 0.0)));
+}
+
+TEST(ImportLiteLlm, DropsNothingOfAModelSilently) {
+  const std::vector<std::string> notes = import_litellm(kTiers).notes;
+  for (const char* left : {"halved: `weight` is left out: who serves", "halved: `max_budget`",
+                           "halved: `input_cost_per_token_batches` is left out: no line",
+                           "halved: `organization` is left out",
+                           "uneven: `output_cost_per_token_flex` is left out: `batch_discount`",
+                           "half-told: `input_cost_per_token_flex` is left out"})
+    EXPECT_THAT(notes, Contains(HasSubstr(left)));
+  EXPECT_THAT(notes, Not(Contains(HasSubstr("max_tokens"))));
+  EXPECT_THAT(notes, Not(Contains(HasSubstr("halved: `input_cost_per_token_flex`"))));
+  EXPECT_THAT(notes, Not(Contains(HasSubstr("api_key`"))));
 }
 
 TEST(ImportLiteLlm, AnUnknownPriceIsRefusedUntilItIsLookedUp) {
