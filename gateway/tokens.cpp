@@ -1,6 +1,7 @@
 #include "gateway/tokens.h"
 
 #include "gateway/openai/token_text.h"
+#include "gateway/policy/auth.h"
 #include "gateway/refusal.h"
 
 #include <utility>
@@ -13,6 +14,16 @@ namespace {
 net::awaitable<void> tell(const Result<std::string>& answer, http::ResponseWriter& out) {
   if (!answer) co_return co_await refuse(answer.error(), out);
   (void)co_await out.send(200, "application/json", *answer);
+}
+
+// Who may send prompts may count them.
+Result<void> check_scope(const Visitor& visitor, const http::Request& raw) {
+  for (const char* path : {"/v1/chat/completions", "/v1/completions"}) {
+    if (policy::check_scope(visitor.caller, path)) return {};
+  }
+  return Error{.code = Errc::forbidden,
+               .message = "This key may not call " + raw.path +
+                          ": neither chat nor completions is in its scopes."};
 }
 
 }  // namespace
@@ -35,6 +46,8 @@ Result<LocalTarget*> Tokens::local() const {
 Result<std::string> Tokens::tokens_of(http::Request& raw, http::ResponseWriter& out) const {
   const auto visitor = reception_.admit(raw, out);
   if (!visitor) return visitor.error();
+  const auto in_scope = check_scope(*visitor, raw);
+  if (!in_scope) return in_scope.error();
   const auto local = this->local();
   if (!local) return local.error();
   auto request = openai::parse_tokenize(std::move(raw.body));
@@ -50,6 +63,8 @@ Result<std::string> Tokens::tokens_of(http::Request& raw, http::ResponseWriter& 
 Result<std::string> Tokens::text_of(const http::Request& raw, http::ResponseWriter& out) const {
   const auto visitor = reception_.admit(raw, out);
   if (!visitor) return visitor.error();
+  const auto in_scope = check_scope(*visitor, raw);
+  if (!in_scope) return in_scope.error();
   const auto local = this->local();
   if (!local) return local.error();
   const auto tokens = openai::parse_detokenize(raw.body);

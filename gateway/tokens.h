@@ -1,4 +1,5 @@
-// POST /tokenize and POST /detokenize: the local model's own tokenizer, as vLLM offers it. Any
+// POST /tokenize and POST /detokenize: the local model's own tokenizer, as vLLM offers it, to
+// keys that may send it prompts: with the scope chat or completions, or with no scopes at all. Any
 // worker thread.
 #pragma once
 

@@ -30,7 +30,8 @@ COUNTED = {
 }
 NAMES = {path: path.strip("/").replace("/", "-") for path in COUNTED}
 KEYS = {name: {"limits": {"requests_per_minute": 2}} for name in NAMES.values()} | {
-    "maker": {}, "narrow": {"models": "cloud"}, "single": {"limits": {"concurrency": 1}},
+    "maker": {}, "talker": {"scopes": "chat"}, "writer": {"scopes": ["files", "completions"]},
+    "thinker": {"scopes": ["responses", "messages"]}, "narrow": {"models": "cloud"}, "single": {"limits": {"concurrency": 1}},
     "twice": {"limits": {"requests_per_minute": 2}}, "one-of-two": {"tenant": "couple"}, "two-of-two": {"tenant": "couple"}}
 TENANTS = {"couple": {"limits": {"requests_per_minute": 2}}}
 
@@ -150,6 +151,14 @@ def test_no_door_opens_to_a_model_that_is_not_the_keys(house, path):
     assert answer["error"]["type"] == "permission_error"
     status, _, answer = post(house, path, "maker", {"model": "nobody", **DOORS[path]})
     assert status == 404 and "nobody" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/tokenize", "/detokenize"])
+def test_who_may_send_prompts_may_count_them(house, path):
+    for name in ("talker", "writer", "maker"):
+        assert post(house, path, name, COUNTED[path])[0] == 200, name
+    status, _, answer = post(house, path, "thinker", COUNTED[path])
+    assert status == 403 and f"may not call {path}" in answer["error"]["message"]
 
 
 def test_anthropics_client_is_refused_in_its_own_words(house):
