@@ -1,69 +1,123 @@
 #include "gateway/verbs/return_on_node.h"
 
+#include "gateway/account/calendar.h"
+
 #include <algorithm>
 #include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace spillway::verbs {
 namespace {
 
 constexpr double kDaysPerYear = 365.0;
 constexpr double kMonths = 12.0;
-constexpr double kHoursPerYear = 24.0 * kDaysPerYear;
+constexpr double kHoursPerDay = 24.0;
+constexpr double kHoursPerYear = kHoursPerDay * kDaysPerYear;
 
 double in_usd(double nano_usd) { return nano_usd / 1e9; }
 double in_usd(config::NanoUsd amount) { return in_usd(static_cast<double>(amount)); }
 
-// What the node took beside its price.
-struct Running {
-  double worked = 0.0;  // Hours.
-  double energy = 0.0;  // Kilowatt-hours.
-  double power = 0.0;   // USD.
-  double care = 0.0;    // USD.
-};
+void add_running(const config::LocalTarget& target, NodeReturn& node) {
+  const double hours = static_cast<double>(node.work.hours);
+  node.worked_known = node.work.hourly > 0;
+  if (!node.worked_known) {
+    node.care = in_usd(node.work.booked);
+    return;
+  }
+  const config::Machine& machine = target.node;
+  node.worked = std::min(hours, in_usd(node.work.booked) / node.hourly);
+  node.utilisation = hours > 0.0 ? node.worked / hours : 0.0;
+  const double idle = hours - node.worked;
+  node.energy = (node.worked * machine.watts + idle * machine.idle_watts) / 1e3;
+  node.power = node.energy * in_usd(machine.per_kwh);
+  node.care = hours * in_usd(target.cost_per_hour);
+}
 
-Running running_of(const config::LocalTarget& target, const NodeWork& work) {
-  const config::Machine& node = target.node;
-  if (work.hourly == 0) return {.care = in_usd(work.booked)};
-  Running running;
-  running.worked = std::min(work.hours, in_usd(work.booked) / in_usd(work.hourly));
-  const double idle = work.hours - running.worked;
-  running.energy = (running.worked * node.watts + idle * node.idle_watts) / 1e3;
-  running.power = running.energy * in_usd(node.per_kwh);
-  running.care = work.hours * in_usd(target.cost_per_hour);
-  return running;
+std::string decimal(double number) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.9f", number);
+  return text;
+}
+
+// Its names and values; an empty value is not known, or for no number of months.
+using Fields = std::vector<std::pair<std::string, std::string>>;
+
+Fields fields_of(const NodeReturn& node) {
+  const auto if_known = [&](double number) { return node.worked_known ? decimal(number) : ""; };
+  return {{"price_usd", decimal(node.price)},
+          {"hourly_usd", if_known(node.hourly)},
+          {"hours", std::to_string(node.work.hours)},
+          {"worked_hours", if_known(node.worked)},
+          {"utilisation", if_known(node.utilisation)},
+          {"energy_kwh", if_known(node.energy)},
+          {"power_usd", if_known(node.power)},
+          {"care_usd", decimal(node.care)},
+          {"avoided_usd", decimal(node.avoided)},
+          {"yearly_usd", decimal(node.yearly)},
+          {"months", node.months ? decimal(*node.months) : ""}};
 }
 
 }  // namespace
 
-void print_return(const config::LocalTarget& target, const NodeWork& work) {
-  const Running running = running_of(target, work);
-  const double avoided = in_usd(work.avoided);
-  const double saved = avoided - running.power - running.care;
-  const double yearly = work.hours > 0.0 ? saved / work.hours * kHoursPerYear : 0.0;
-  const double price = in_usd(target.node.price);
+NodeReturn return_on(const config::LocalTarget& target, const NodeWork& work) {
+  NodeReturn node{.work = work,
+                  .price = in_usd(target.node.price),
+                  .hourly = in_usd(work.hourly),
+                  .avoided = in_usd(work.avoided)};
+  add_running(target, node);
+  const double saved = node.avoided - node.power - node.care;
+  if (work.hours > 0) node.yearly = saved / static_cast<double>(work.hours) * kHoursPerYear;
+  if (node.yearly > 0.0) node.months = node.price / node.yearly * kMonths;
+  return node;
+}
+
+void print_json(const NodeReturn& node) {
+  std::string object;
+  for (const auto& [name, value] : fields_of(node))
+    object += (object.empty() ? "\"" : ",\"") + name + "\":" + (value.empty() ? "null" : value);
+  std::printf("{\"return_on_node\":{%s}}\n", object.c_str());
+}
+
+void print_csv(const NodeReturn& node) {
+  std::string header, row;
+  for (const auto& [name, value] : fields_of(node)) {
+    header += (header.empty() ? "" : ",") + name;
+    row += (row.empty() ? "" : ",") + value;
+  }
+  std::printf("\n%s\n%s\n", header.c_str(), row.c_str());
+}
+
+void print_text(const NodeReturn& node) {
+  const double hours = static_cast<double>(node.work.hours);
   std::printf("\nReturn on the node\n");
-  std::printf("  price of the node        %12.2f USD\n", price);
-  if (work.hourly > 0) {
+  std::printf("  price of the node        %12.2f USD\n", node.price);
+  if (node.worked_known) {
     std::printf("  an hour of full work     %12.6f USD (cost_per_hour, node.price, power)\n",
-                in_usd(work.hourly));
+                node.hourly);
     std::printf("  worked                   %12.2f hours of %.1f: utilisation %.1f %%\n",
-                running.worked, work.hours, 100.0 * running.worked / std::max(work.hours, 1.0));
-    std::printf("  power                    %12.2f USD (%.1f kWh)\n", running.power,
-                running.energy);
-    std::printf("  cost_per_hour            %12.2f USD, idle hours too\n", running.care);
+                node.worked, hours, 100.0 * node.utilisation);
+    std::printf("  power                    %12.2f USD (%.1f kWh)\n", node.power, node.energy);
+    std::printf("  cost_per_hour            %12.2f USD, idle hours too\n", node.care);
   } else {
     std::printf(
         "  its running cost         %12.2f USD as booked: no configuration tells of idle "
         "hours and power\n",
-        running.care);
+        node.care);
   }
-  std::printf("  avoided                  %12.2f USD in %.1f days\n", avoided, work.hours / 24.0);
-  std::printf("  saved in a year          %12.2f USD at this pace\n", yearly);
-  if (yearly > 0.0) {
-    std::printf("  pays for itself in       %12.1f months\n", price / yearly * kMonths);
-  } else {
+  std::printf("  avoided                  %12.2f USD in %.1f days\n", node.avoided,
+              hours / kHoursPerDay);
+  if (node.work.hours > 0)
+    std::printf(
+        "                                        from %s on, the first day in the book; days "
+        "without requests count\n",
+        account::date_of(node.work.first_hour * account::kMillisecondsPerHour).c_str());
+  std::printf("  saved in a year          %12.2f USD at this pace\n", node.yearly);
+  if (node.months)
+    std::printf("  pays for itself in       %12.1f months\n", *node.months);
+  else
     std::printf("  pays for itself          never, at this pace\n");
-  }
 }
 
 void print_article() {

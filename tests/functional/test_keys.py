@@ -204,5 +204,12 @@ def test_the_report_tells_and_reconciles(house, client_of, tmp_path):
     export.write_text("date,model,input_tokens,output_tokens\n" + line + line)
     status, text = report("--reconcile", str(export), "--target", "cloud")
     assert status == 1 and "1 differ" in text
+    cost = usage.total_tokens * 2e-6
+    assert cost < 0.001
+    for amount, same in ((f"{cost:.6f}", True), (f"{cost:.9f}", True), (f"{cost:.4f}", True),
+                         (f"{cost + 0.000_002:.6f}", False), (f"{cost + 0.009:.4f}", False), ("0", False)):
+        export.write_text(f"date,model,input_tokens,output_tokens,cost_usd\n{line.strip()},{amount}\n")
+        status, text = report("--reconcile", str(export), "--target", "cloud")
+        assert (status == 0) == same and ("0 differ" in text) == same, (amount, text)
     status, text = report("--article")
     assert status == 0 and "6.43 months" in text and "does not add up" in text

@@ -1,6 +1,7 @@
 """What operators run beside the gateway: `report` on when the machine pays for itself, `import` and then `check`."""
 import json
 import re
+import sqlite3
 import subprocess
 import time
 
@@ -46,28 +47,45 @@ def told(text, line):
     return float(re.search(rf"{line}\s+(-?[\d.]+)", text).group(1))
 
 
+def made_older(tmp_path, days):
+    """Makes the book so many days older. What tells the report of these whole days alone, though it looks further back."""
+    with sqlite3.connect(tmp_path / "state/ledger.sqlite") as database:
+        [(hour,)] = database.execute("SELECT max(hour) FROM usage").fetchall()
+        database.execute("UPDATE usage SET hour = hour - ?", (24 * days,))
+    date = lambda day: time.strftime("%Y-%m-%d", time.gmtime(day * 86_400))
+    return "--from", date(hour // 24 - days - 5), "--until", date(hour // 24)
+
+
 def test_the_report_says_when_the_node_pays_for_itself(served, tmp_path):
     usages, hours = served("3.60usd", "1000usd")
-    state = str(tmp_path / "state")
-    row = json.loads(verb("report", "--state", state, "--by", "target", "--format", "json")[0])
+    words = "report", "--state", str(tmp_path / "state"), *made_older(tmp_path, 3)
+    row = json.loads(verb(*words, "--by", "target", "--format", "json")[0])
     avoided = sum(usage.total_tokens for usage in usages) * 1000 / 1e6  # What the cheaper of the two asks.
     assert row["target"] == "local" and row["avoided_nano_usd"] == round(avoided * 1e9)
     running = row["local_cost_nano_usd"] / 1e9
     assert 0 < running <= 3.60 * hours and row["cost_nano_usd"] == row["local_cost_nano_usd"]
-    months = 50 / ((avoided - running) * DAYS) * MONTHS
-    assert months > 10
-    text, _ = verb("report", "--state", state, "--node", "50usd")
+    yearly = (avoided - running) / 3 * DAYS
+    months = 5 / yearly * MONTHS
+    assert months > 1
+    text, _ = verb(*words, "--node", "5usd")
     assert told(text, "pays for itself in") == pytest.approx(months, abs=0.051)
-    assert told(text, "saved in a year") == pytest.approx((avoided - running) * DAYS, abs=0.0051)
-    assert f"{avoided:.6f} USD: what the cheapest provider" in text
+    assert told(text, "saved in a year") == pytest.approx(yearly, abs=0.0051)
+    assert f"{avoided:.6f} USD: what the cheapest provider" in text and "USD in 3.0 days" in text
     assert told(text, "all-cloud") == pytest.approx(avoided, abs=1e-6)
     assert f"of which {100 * (avoided - running) / avoided:.1f} % were saved" in text
+    node = json.loads(verb(*words, "--node", "5usd", "--format", "json")[0].splitlines()[-1])["return_on_node"]
+    assert node["hours"] == 72 and node["months"] == pytest.approx(months) and node["utilisation"] is None
+    for option in ("--watts", "--idle-watts", "--per-kwh"):
+        value = "1usd" if option == "--per-kwh" else "1"
+        assert f"{option} needs --config" in verb(*words, "--node", "5usd", option, value, status=2)[1]
+        assert "--node" in verb(*words, option, value, status=2)[1]
 
 
-def test_the_return_counts_power_and_idle_hours(start_provider, start_gateway, client_of, tmp_path):
-    """By the configuration's node: 24 hours of a day's book, of which it worked a few seconds."""
-    node = {"price": "8760usd", "lifetime": "365d", "watts": 1000, "idle_watts": 400, "per_kwh": "0.25usd"}
-    targets = {"local": configs.synthetic_engine(cost_per_hour="0.50usd", node=node),
+@pytest.fixture
+def counted(start_provider, start_gateway, client_of, tmp_path):
+    """One answer of a node whose price and power are configured: its tokens, and its report's words."""
+    node = {"price": "8760usd", "lifetime": "365d", "watts": 1000, "idle_watts": 200, "per_kwh": "0.10usd"}
+    targets = {"local": configs.synthetic_engine(cost_per_hour="0.10usd", node=node),
                "cloud": configs.provider(start_provider("instant").base_url, "cloud")}
     targets["cloud"]["price_per_million"] = {"input": "10000usd", "output": "10000usd"}
     config = configs.gateway(targets)
@@ -76,21 +94,64 @@ def test_the_return_counts_power_and_idle_hours(start_provider, start_gateway, c
     long = [{"role": "user", "content": "word " * 2500}]
     usage = client_of(gateway).chat.completions.create(model="smollm2", messages=long, max_tokens=20).usage
     assert gateway.terminate() == 0
-    words = "report", "--config", str(gateway.config_path)
+    return usage.total_tokens, ("report", "--config", str(gateway.config_path))
+
+
+def test_the_return_counts_power_and_idle_days(counted, tmp_path):
+    """Three days of which it worked a few seconds, the second and the third without a request."""
+    tokens, words = counted
+    words += made_older(tmp_path, 3)
     text, _ = verb(*words)
-    booked = json.loads(verb(*words, "--by", "target", "--format", "json")[0])["local_cost_nano_usd"] / 1e9
-    assert told(text, "an hour of full work") == pytest.approx(0.50 + 1.00 + 0.25)
-    worked = booked / 1.75
-    assert 0 < worked < 0.01 and re.search(r"worked +0\.00 hours of 24\.0: utilisation 0\.\d %", text)
-    power, care = (24 * 0.4 + worked * 0.6) * 0.25, 24 * 0.50
-    assert told(text, "power") == pytest.approx(power, abs=0.006) and told(text, "cost_per_hour") == pytest.approx(care)
-    yearly = (usage.total_tokens / 100 - power - care) * DAYS
-    assert told(text, "saved in a year") == pytest.approx(yearly, rel=1e-4)
+    row, node = [json.loads(line) for line in verb(*words, "--by", "target", "--format", "json")[0].splitlines()]
+    node = node["return_on_node"]
+    assert told(text, "an hour of full work") == pytest.approx(0.10 + 1.00 + 0.10) == node["hourly_usd"]
+    worked = row["local_cost_nano_usd"] / 1e9 / 1.20
+    assert 0 < worked < 0.01 and re.search(r"worked +0\.00 hours of 72\.0: utilisation 0\.\d %", text)
+    assert node["worked_hours"] == pytest.approx(worked, abs=1e-8) and node["hours"] == 72
+    assert node["utilisation"] == pytest.approx(worked / 72, abs=1e-8)
+    energy, care = 72 * 0.2 + worked * 0.8, 72 * 0.10
+    assert told(text, "power") == pytest.approx(energy * 0.10, abs=0.006) and told(text, "cost_per_hour") == pytest.approx(care)
+    assert (node["energy_kwh"], node["power_usd"], node["care_usd"]) == pytest.approx((energy, energy * 0.10, care))
+    yearly = (tokens / 100 - energy * 0.10 - care) / 3 * DAYS
+    assert told(text, "saved in a year") == pytest.approx(yearly, rel=1e-4) and node["yearly_usd"] == pytest.approx(yearly)
     assert told(text, "pays for itself in") == pytest.approx(8760 / yearly * MONTHS, abs=0.06)
-    dearer, _ = verb(*words, "--per-kwh", "2.50usd", "--watts", "2000", "--idle-watts", "800", "--node", "100usd")
-    assert told(dearer, "power") == pytest.approx(20 * power, abs=0.06) and told(dearer, "price of the node") == 100
-    _, mistake = verb(*words, "--watts", "many", status=2)
-    assert mistake.startswith("spillway report: --watts: ")
+    assert node["months"] == pytest.approx(8760 / yearly * MONTHS) and node["avoided_usd"] == pytest.approx(tokens / 100)
+    dearer, _ = verb(*words, "--per-kwh", "1usd", "--watts", "2000", "--idle-watts", "400", "--node", "100usd")
+    assert told(dearer, "power") == pytest.approx(20 * energy * 0.10, abs=0.06) and told(dearer, "price of the node") == 100
+    for option, value in (("--watts", "many"), ("--watts", "-1"), ("--idle-watts", "-0.5"), ("--node", "-1usd")):
+        assert verb(*words, f"{option}={value}", status=2)[1].startswith(f"spillway report: {option}: ")
+
+
+def test_a_period_that_goes_on_ends_with_this_hour(counted, tmp_path):
+    _, words = counted
+    start = made_older(tmp_path, 2)[:2]
+    now = lambda: int(time.time()) // 3600
+    before = now()
+    [line] = [line for line in verb(*words, *start, "--format", "json")[0].splitlines() if "return_on_node" in line]
+    hours = json.loads(line)["return_on_node"]["hours"]
+    assert before - before // 24 * 24 + 49 <= hours <= now() - before // 24 * 24 + 49
+    future, _ = verb(*words, *start, "--until", "2999-01-01", "--format", "json")
+    assert hours <= json.loads(future.splitlines()[-1])["return_on_node"]["hours"] <= hours + 1
+
+
+def test_a_csv_has_one_table_unless_the_node_is_asked_for(counted):
+    _, words = counted
+    table, _ = verb(*words, "--format", "csv", "--by", "target")
+    assert len(table.splitlines()) == 2
+    both, _ = verb(*words, "--format", "csv", "--by", "target", "--node", "1usd")
+    rows, node = both.split("\n\n")
+    assert rows + "\n" == table
+    header, values = [line.split(",") for line in node.splitlines()]
+    assert len(header) == len(values) and float(dict(zip(header, values))["price_usd"]) == 1
+
+
+def test_the_report_needs_a_place_for_its_book(start_provider, tmp_path):
+    config = configs.gateway({"cloud": configs.provider(start_provider("instant").base_url, "cloud")})
+    path = configs.write(tmp_path / "spillway.yaml", config)
+    assert "sets no server.state" in verb("report", "--config", str(path), status=2)[1]
+    (tmp_path / "empty").mkdir()
+    assert f"no book at {tmp_path}/empty" in verb("report", "--config", str(path), "--state", str(tmp_path / "empty"),
+                                                 status=1)[1]
 
 
 def test_a_node_that_costs_more_than_it_avoids_never_does(served, tmp_path):

@@ -1,0 +1,135 @@
+#include "gateway/verbs/provider_export.h"
+
+#include "gateway/account/calendar.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <initializer_list>
+#include <optional>
+#include <sstream>
+#include <vector>
+
+namespace spillway::verbs {
+namespace {
+
+Error lacks(const std::string& what) {
+  return {Errc::invalid_request, "the export " + what, "", std::nullopt};
+}
+
+std::vector<std::string> fields_of(const std::string& line) {
+  std::vector<std::string> fields(1);
+  bool quoted = false;
+  for (const char c : line) {
+    if (c == '"') {
+      quoted = !quoted;
+    } else if (c == ',' && !quoted) {
+      fields.emplace_back();
+    } else if (c != '\r') {
+      fields.back() += c;
+    }
+  }
+  return fields;
+}
+
+std::optional<std::size_t> column(const std::vector<std::string>& header,
+                                  std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    const auto found = std::find(header.begin(), header.end(), name);
+    if (found != header.end()) return static_cast<std::size_t>(found - header.begin());
+  }
+  return std::nullopt;
+}
+
+// Nothing written is none of it.
+std::optional<std::int64_t> tokens_of(const std::string& text) {
+  if (text.empty()) return 0;
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+struct Amount {
+  double usd = 0.0;
+  double rounding = 0.0;
+};
+
+// "12.34", or "9.9e-05" as programs write small ones.
+std::optional<Amount> amount_of(const std::string& text) {
+  Amount amount;
+  if (text.empty()) return amount;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), amount.usd);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(amount.usd))
+    return std::nullopt;
+  const auto mantissa = std::min(text.find_first_of("eE"), text.size());
+  const auto point = std::min(text.find('.'), mantissa);
+  int decimals = point < mantissa ? static_cast<int>(mantissa - point - 1) : 0;
+  if (mantissa < text.size()) decimals -= std::atoi(text.c_str() + mantissa + 1);
+  if (decimals > 0) amount.rounding = 0.5 * std::pow(10.0, -decimals);
+  return amount;
+}
+
+// "2026-11-26…" as it is; seconds since 1970 as their day.
+std::string day_of(const std::string& text) {
+  if (text.find('-') != std::string::npos) return text.substr(0, 10);
+  return account::date_of(std::strtoll(text.c_str(), nullptr, 10) * 1'000);
+}
+
+struct Columns {
+  std::size_t day, model, input, output;
+  std::optional<std::size_t> cost;
+
+  std::size_t last() const { return std::max({day, model, input, output, cost.value_or(0)}); }
+};
+
+Result<Columns> columns_of(const std::vector<std::string>& header) {
+  const auto day = column(header, {"date", "day", "start_time", "timestamp"});
+  const auto model = column(header, {"model", "snapshot_id", "model_name"});
+  const auto input =
+      column(header, {"input_tokens", "prompt_tokens", "n_context_tokens_total", "tokens_in"});
+  const auto output = column(
+      header, {"output_tokens", "completion_tokens", "n_generated_tokens_total", "tokens_out"});
+  if (!day) return lacks("has no column date, day or start_time");
+  if (!model) return lacks("has no column model");
+  if (!input || !output) return lacks("has no columns input_tokens and output_tokens");
+  const auto cost = column(header, {"cost_usd", "cost", "amount", "amount_value"});
+  return Columns{*day, *model, *input, *output, cost};
+}
+
+// False: something in it is no number.
+bool add(const std::vector<std::string>& fields, const Columns& columns, ProviderExport& to) {
+  const auto input = tokens_of(fields[columns.input]), output = tokens_of(fields[columns.output]);
+  const auto amount = columns.cost ? amount_of(fields[*columns.cost]) : Amount{};
+  if (!input || !output || !amount) return false;
+  ExportedSum& sum = to.sums[{day_of(fields[columns.day]), fields[columns.model]}];
+  sum.input += *input;
+  sum.output += *output;
+  sum.usd += amount->usd;
+  sum.rounding += amount->rounding;
+  return true;
+}
+
+}  // namespace
+
+Result<ProviderExport> read_provider_export(const std::string& csv) {
+  std::istringstream lines(csv);
+  std::string line;
+  std::getline(lines, line);
+  const auto columns = columns_of(fields_of(line));
+  if (!columns) return columns.error();
+  ProviderExport exported;
+  exported.has_costs = columns->cost.has_value();
+  for (int number = 2; std::getline(lines, line); ++number) {
+    if (line.empty() || line == "\r") continue;
+    const auto fields = fields_of(line);
+    const std::string place = " in line " + std::to_string(number);
+    if (fields.size() <= columns->last()) return lacks("is cut off" + place);
+    if (!add(fields, *columns, exported))
+      return lacks("has tokens or a cost" + place + " that is no plain number");
+  }
+  return exported;
+}
+
+}  // namespace spillway::verbs

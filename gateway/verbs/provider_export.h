@@ -1,0 +1,32 @@
+// A provider's own account of what was used, as its CSV export tells it. Pure.
+#pragma once
+
+#include "backends/contract/error.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+
+namespace spillway::verbs {
+
+struct ExportedSum {
+  std::int64_t input = 0;
+  std::int64_t output = 0;
+  double usd = 0.0;
+  // How far `usd` may be from the exact amount: half a unit of the last decimal of each amount that
+  // was added ("0.0099" has 0.00005 of it, "12.34" 0.005); what has no decimals is exact.
+  double rounding = 0.0;
+};
+
+struct ProviderExport {
+  std::map<std::pair<std::string, std::string>, ExportedSum> sums;  // By day and model.
+  bool has_costs = false;
+};
+
+// `csv` has a header: a day (date, day, start_time), model, input and output tokens, and a cost in
+// USD where it has one, by the names that providers give them. invalid_request: what it lacks, or
+// the line with what is no number.
+Result<ProviderExport> read_provider_export(const std::string& csv);
+
+}  // namespace spillway::verbs
