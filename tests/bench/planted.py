@@ -56,7 +56,7 @@ PLANTED = [
     ("another request does not get the first one's answer", "replay/first_answers.cpp",
      "if (entry->second.fingerprint != fingerprint)", "if (false)", "replay"),
     ("a filter leaves others' usage out", "account/usage.cpp", "if (!is_wanted(row, question.by.size(), question.only)) continue;",
-     "", "admin_usage"),
+     "(void)is_wanted(row, question.by.size(), question.only);", "admin_usage"),
     ("what is filtered is added up", "account/usage.cpp", "rows.back().*number += row.*number;", "rows.back().*number = row.*number;",
      "admin_usage"),
     ("a ranking is no answer", "account/usage.cpp", "'/v2/rerank', ", "", "admin_usage"),
