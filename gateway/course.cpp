@@ -12,17 +12,21 @@ namespace {
 // A limit of this one target: too short a context, a chat template that refuses the conversation,
 // a protocol that has no words for it.
 bool is_its_own_limit(const policy::Candidate& candidate, const Error& error) {
-  if (error.code == Errc::context_too_long || error.code == Errc::unsupported) return true;
-  // It has no such tier: asked for by us, not by the client.
-  const bool by_us = candidate.at_batch_rate && error.param == "service_tier";
-  return error.code == Errc::invalid_request && (candidate.local || by_us);
+  return error.code == Errc::context_too_long || error.code == Errc::unsupported ||
+         (candidate.local && error.code == Errc::invalid_request);
+}
+
+// It has no such tier: asked for by us, not by the client.
+bool lacks_tier(const policy::Candidate& candidate, const Error& error) {
+  return candidate.at_batch_rate && error.code == Errc::invalid_request &&
+         error.param == "service_tier";
 }
 
 bool nobody_waits(Errc code) { return code == Errc::cancelled || code == Errc::slow_client; }
 
 // Trying elsewhere cannot help: the request itself is at fault, or nobody waits any more.
 bool ends_the_search(const policy::Candidate& candidate, const Error& error) {
-  if (is_its_own_limit(candidate, error)) return false;
+  if (is_its_own_limit(candidate, error) || lacks_tier(candidate, error)) return false;
   return error.code == Errc::invalid_request || nobody_waits(error.code);
 }
 
@@ -185,11 +189,14 @@ std::shared_ptr<const ChatRequest> Course::asked(Way way, const Delivered& deliv
 
 Async<Opened> Course::next(const Delivered& delivered) {
   std::vector<Error> failures;
-  std::optional<Error> unpaid;  // Why the payer cannot have one.
+  std::vector<std::string_view> unable;  // Targets whose own limit it is: asking again is no use.
+  std::optional<Error> unpaid;           // Why the payer cannot have one.
   while (at_ < plan_.candidates.size()) {
     const policy::Candidate& candidate = plan_.candidates[at_++];
     const Way way = way_of(candidate, delivered);
-    if (way == Way::none || owes(candidate)) continue;
+    const bool is_unable =
+        std::find(unable.begin(), unable.end(), candidate.target) != unable.end();
+    if (way == Way::none || is_unable || owes(candidate)) continue;
     const int again = way == Way::say_again ? tokens_out() : 0;
     auto covered = tab_.cover(candidate, tokens_out(), again, receipt_);
     if (!covered) {
@@ -209,6 +216,7 @@ Async<Opened> Course::next(const Delivered& delivered) {
     attempt.cause = opened.error().message;
     const bool is_over = SteadyClock::now() >= deadline_;
     if (is_over || ends_the_search(candidate, opened.error())) co_return opened.error();
+    if (is_its_own_limit(candidate, opened.error())) unable.push_back(candidate.target);
     failures.push_back(opened.error());
   }
   co_return failures.empty() && unpaid ? *unpaid : verdict(failures);

@@ -85,6 +85,15 @@ def test_who_refuses_or_cannot_be_reached_bills_nothing(start_upstream, start_ga
     assert not book(tmp_path)
 
 
+def test_whose_own_limit_it_is_is_asked_once_and_shut_for_nobody(start_upstream, start_gateway, client_of, tmp_path):
+    upstream = start_upstream(lambda asked: (413, {"error": {"message": "too large for us"}}))
+    client = client_of(house(start_gateway, tmp_path, {"cloud": upstream.base_url}), max_retries=0)
+    for count in range(1, 9):  # More than its breaker bears.
+        with pytest.raises(openai.BadRequestError, match="too large for us"):
+            client.chat.completions.create(model="auto", messages=[{"role": "user", "content": PROMPT}], max_tokens=5)
+        assert len(upstream.asked) == count
+
+
 def breaks_off(after):
     """It reads the request, works on it for so long, and its connection breaks without a word."""
     def say(handler):
