@@ -169,8 +169,7 @@ def test_a_class_takes_its_architectures_alone(house, start_upstream, client_of)
     ask = {"messages": HELLO, "max_tokens": 5, "extra_headers": {"x-spillway-class": "family"}}
     client.chat.completions.create(model="auto", **ask)
     assert (len(other.asked), len(same.asked)) == (0, 1)
-    _, _, text = send(gateway.admin + "/decisions?limit=1")
-    assert b"not of the class's architectures" in text
+    wait_until(lambda: b"not of the class's architectures" in send(gateway.admin + "/decisions")[2], what="the decision")
     with pytest.raises(openai.APIStatusError, match="no target for this request's class"):
         client.chat.completions.create(model="other", **ask)
     assert not other.asked
