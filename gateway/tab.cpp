@@ -139,6 +139,7 @@ Result<void> Tab::cover(const policy::Candidate& candidate, int tokens_out, int 
   const NanoUsd least = hard_ ? before_ + cost_of_answer(price_, least_tokens) : wanted;
   auto granted = put_aside(receipt.request_id, least, wanted);
   if (!granted) return granted.error();
+  again_ = again;
   affordable_.reset();
   if (hard_) affordable_ = std::min(left, tokens_for(hold_.granted() - before_, price_));
   return {};
@@ -158,7 +159,7 @@ std::shared_ptr<const ChatRequest> Tab::affordable(
       affordable_ && completion_tokens_max_ && *affordable_ >= *completion_tokens_max_;
   if (!affordable_ || enough) return request;
   auto shorter = std::make_shared<ChatRequest>(*request);
-  shorter->sampling.tokens_max = std::max(kTokensLeast, *affordable_ / answers_);
+  shorter->sampling.tokens_max = std::max(kTokensLeast, (*affordable_ + again_) / answers_);
   shorter->cut_short = true;
   return shorter;
 }

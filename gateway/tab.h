@@ -77,7 +77,8 @@ class Tab {
   account::Hold hold_;
   config::Price price_;            // Of who is asked at present,
   config::NanoUsd before_ = 0;     // …and what is owed for all but its answer.
-  std::optional<int> affordable_;  // Tokens of its answer; empty: as many as there are.
+  std::optional<int> affordable_;  // Tokens of its answer; empty: as many as there are…
+  int again_ = 0;                  // …beside those that it says again.
   bool settled_ = false;
 };
 

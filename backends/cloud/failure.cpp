@@ -66,14 +66,15 @@ Error own_limit(const Teller& teller, std::string_view answered, const Complaint
   return error;
 }
 
-// Of what it forbids: whether that is about who asks it, and not about what.
-bool is_about_us(const Complaint& complaint) {
+// Of what it forbids: whether that is about what is asked, and not about who asks, or from where.
+bool is_about_the_request(const Complaint& complaint) {
   std::string words = complaint.message + " " + complaint.type + " " + complaint.code;
   std::transform(words.begin(), words.end(), words.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  constexpr std::array<std::string_view, 8> kOurs = {
-      "key", "auth", "account", "credential", "billing", "credits", "permission", "organization"};
-  return std::any_of(kOurs.begin(), kOurs.end(), [&](auto word) { return has(words, word); });
+  constexpr std::array<std::string_view, 6> kOfContent = {"content", "moderat", "flagged",
+                                                          "safety",  "harm",    "guardrail"};
+  return std::any_of(kOfContent.begin(), kOfContent.end(),
+                     [&](auto word) { return has(words, word); });
 }
 
 Error too_many(const Teller& teller, const ResponseHead& head, const Complaint& complaint) {
@@ -101,7 +102,7 @@ Error refusal(const Teller& teller, const ResponseHead& head, std::string_view b
     const Complaint tells = complaint.value_or(Complaint{.message = "the request is too large"});
     return own_limit(teller, answered, tells, "request_too_large");
   }
-  if (status == 403 && complaint && !is_about_us(*complaint))
+  if (status == 403 && complaint && is_about_the_request(*complaint))
     return own_limit(teller, answered, *complaint, "refused_by_provider");
   // Its words stay here: providers print parts of the key when they refuse it.
   if (status == 401 || status == 402 || status == 403) {

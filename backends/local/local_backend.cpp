@@ -91,12 +91,21 @@ int LocalBackend::cached_tokens(std::string_view tenant, const Prompt& prompt) c
 }
 
 Result<std::vector<std::int32_t>> LocalBackend::tokens_of(const ChatRequest& request) const {
+  auto tokens = written_tokens_of(request);
+  if (!tokens) return tokens;
+  // Words of the tokenizer, too, may have no row in the model.
+  for (const std::int32_t token : *tokens) {
+    if (token < 0 || token >= codec_->vocabulary_size())
+      return no_such_token(token, request.endpoint == Endpoint::chat ? "messages" : "prompt");
+  }
+  return tokens;
+}
+
+Result<std::vector<std::int32_t>> LocalBackend::written_tokens_of(
+    const ChatRequest& request) const {
   if (request.endpoint == Endpoint::chat) return codec_->encode(request.messages, request.begun);
   if (request.endpoint != Endpoint::completions) return not_text();
   std::vector<std::int32_t> tokens = request.prompt_tokens;
-  for (const std::int32_t token : tokens) {
-    if (token < 0 || token >= codec_->vocabulary_size()) return no_such_token(token, "prompt");
-  }
   if (tokens.empty()) return codec_->encode_text(request.prompt + request.begun);
   if (!request.begun.empty()) {
     const auto begun = codec_->encode_text(request.begun);

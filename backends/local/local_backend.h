@@ -66,6 +66,7 @@ class LocalBackend final : public Backend {
 
  private:
   Result<std::vector<std::int32_t>> tokens_of(const ChatRequest& request) const;
+  Result<std::vector<std::int32_t>> written_tokens_of(const ChatRequest& request) const;
 
   const std::string name_;
   const std::unique_ptr<TextCodec> codec_;

@@ -36,6 +36,7 @@ struct TextModel::Parts {
   std::vector<TokenId> stop_tokens;
   std::optional<TokenId> begin_token;  // Put before plain text.
   int context_length = 0;
+  int vocabulary = 0;  // Tokens that the model has an embedding of.
 };
 
 Result<TextModel> TextModel::from_file(const loader::ModelFile& file) {
@@ -50,6 +51,14 @@ Result<TextModel> TextModel::from_file(const loader::ModelFile& file) {
   const auto doubled = std::ranges::unique(stops);
   stops.erase(doubled.begin(), doubled.end());
 
+  // Some files name more words than their model has rows for.
+  int vocabulary = parts->tokenizer.size();
+  if (const loader::Tensor* rows = file.find("token_embd.weight"))
+    vocabulary = static_cast<int>(std::min<std::int64_t>(vocabulary, rows->rows()));
+  std::erase_if(stops, [vocabulary](TokenId id) { return id < 0 || id >= vocabulary; });
+  if (parts->begin_token && *parts->begin_token >= vocabulary)
+    return Error{Errc::internal, "the token that texts begin with has no row in token_embd.weight"};
+
   const auto architecture = metadata.text("general.architecture");
   if (!architecture) return architecture.error();
   const auto context = metadata.integer(std::string(*architecture) + ".context_length");
@@ -57,7 +66,7 @@ Result<TextModel> TextModel::from_file(const loader::ModelFile& file) {
 
   return TextModel(std::make_unique<const Parts>(Parts{
       std::move(parts->tokenizer), std::move(*chat_template), std::move(stops), parts->begin_token,
-      static_cast<int>(std::clamp<std::int64_t>(*context, 1, kContextMax))}));
+      static_cast<int>(std::clamp<std::int64_t>(*context, 1, kContextMax)), vocabulary}));
 }
 
 TextModel::TextModel(std::unique_ptr<const Parts> parts) : parts_(std::move(parts)) {}
@@ -85,7 +94,7 @@ Detokenizer TextModel::make_detokenizer(SpecialTokens special) const {
   return Detokenizer(parts_->tokenizer, special);
 }
 
-int TextModel::vocabulary_size() const { return parts_->tokenizer.size(); }
+int TextModel::vocabulary_size() const { return parts_->vocabulary; }
 
 const std::vector<TokenId>& TextModel::stop_tokens() const { return parts_->stop_tokens; }
 

@@ -247,7 +247,7 @@ void Decision::push_providers(std::size_t at_most) {
   for (std::size_t i = 0; i < std::min(at_most, providers_.size()); ++i) {
     const auto& [offer, judged, first, second] = providers_[i];
     const config::ProviderTarget& provider = settings_.providers[offer.provider];
-    const bool again = is_planned(provider.name) && judged.at_batch_rate;
+    const bool again = judged.at_batch_rate && is_planned(provider.name, offer.model);
     const config::NanoUsd cost = again ? judged.full_cost : judged.expected_cost;
     if (again && class_.price_max && cost > *class_.price_max) continue;
     plan_.candidates.push_back({.target = provider.name,
@@ -272,9 +272,10 @@ void Decision::fill_up() {
   }
 }
 
-bool Decision::is_planned(std::string_view target) const {
-  return std::any_of(plan_.candidates.begin(), plan_.candidates.end(),
-                     [target](const Candidate& one) { return one.target == target; });
+bool Decision::is_planned(std::string_view target, std::string_view model) const {
+  return std::any_of(plan_.candidates.begin(), plan_.candidates.end(), [&](const Candidate& one) {
+    return one.target == target && one.model == model;
+  });
 }
 
 Result<Plan> Decision::finished(Reason reason) {

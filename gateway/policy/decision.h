@@ -55,7 +55,7 @@ class Decision {
   void push_local();
   void push_providers(std::size_t at_most);
   void fill_up();
-  bool is_planned(std::string_view target) const;
+  bool is_planned(std::string_view target, std::string_view model) const;
   Result<Plan> finished(Reason reason);
 
   const config::Settings& settings_;

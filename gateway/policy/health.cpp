@@ -35,8 +35,9 @@ ProviderFacts Health::facts(TimePoint now) const {
 std::optional<Visit> Health::enter(TimePoint now, Asking asking) {
   if (in_flight_ >= concurrency_max_) return std::nullopt;
   if (limited_until_ && now < *limited_until_) return std::nullopt;
-  if (asking.at_batch_rate && batch_tier_full_until_ && now < *batch_tier_full_until_)
-    return std::nullopt;
+  const bool tier_is_full = batch_tier_full_until_ && now < *batch_tier_full_until_;
+  const bool is_well = breaker_.permission(now) == Permission::closed;
+  if (asking.at_batch_rate && (tier_is_full || !is_well)) return std::nullopt;
   Visit visit;
   visit.asking = asking;
   visit.pass = breaker_.enter(now);

@@ -174,7 +174,8 @@ bool costs_less(const config::ProviderTarget& provider, const ProviderFacts& fac
                 const Work& work, TimePoint now) {
   const bool has_tier = provider.price.batch_discount > 0.0 && provider.dialect != "anthropic";
   const bool is_full = facts.batch_tier_full_until && now < *facts.batch_tier_full_until;
-  return work.at_batch_rate && work.asks == Endpoint::chat && has_tier && !is_full;
+  const bool is_well = facts.permission == Permission::closed;  // A probe is not to take its time.
+  return work.at_batch_rate && work.asks == Endpoint::chat && has_tier && is_well && !is_full;
 }
 
 Judged judge_provider(const config::ProviderTarget& provider, const ProviderFacts& facts,

@@ -65,8 +65,8 @@ enum class Sight { to_the_sla, to_the_end };
 Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom,
                    Sight sight = Sight::to_the_sla);
 
-// Whether it is asked for its cheaper tier: it has one, with room as far as anybody knows, and the
-// work is a batch's or flex.
+// Whether it is asked for its cheaper tier: it has one, with room as far as anybody knows, it is
+// well, and the work is a batch's or flex.
 bool costs_less(const config::ProviderTarget& provider, const ProviderFacts& facts,
                 const Work& work, TimePoint now);
 

@@ -38,6 +38,8 @@ Result<std::string> summary_request(const std::string& body) {
   if (input.is_string()) input = ordered_json::array({message(input)});
   if (input.is_array()) input.push_back(message(kAsk));
   asked["store"] = false;
+  for (const char* name : {"tools", "tool_choice", "parallel_tool_calls", "text"})
+    asked.erase(name);
   return text_of(asked);
 }
 
@@ -61,11 +63,14 @@ class CompactionWriter final : public wire::AnswerWriter {
   }
   std::string end(const wire::Ending& ending) override {
     output_.push_back(compaction_item("cmp_" + turn_, summary_));
-    return text_of({{"id", response_id(turn_)},
-                    {"object", "response.compaction"},
-                    {"created_at", created_},
-                    {"output", std::move(output_)},
-                    {"usage", usage_in_json(ending.usage)}});
+    ordered_json object = {{"id", response_id(turn_)},
+                           {"object", "response.compaction"},
+                           {"created_at", created_},
+                           {"output", std::move(output_)},
+                           {"usage", usage_in_json(ending.usage)}};
+    const bool whole = ending.finishes.front() == FinishReason::stop && !summary_.empty();
+    if (!whole) object["incomplete_details"] = {{"reason", "the summary is not whole"}};
+    return text_of(object);
   }
   std::string failed(const Error&) override { return {}; }
   void afresh() override { summary_.clear(); }

@@ -8,6 +8,7 @@ import pytest
 
 import configs
 from processes import wait_until
+from upstream import chunk
 
 WORDS = "one two three four five six seven"
 TOKENS = 12
@@ -39,11 +40,11 @@ def breaks(provider, kind, after_tokens):
 def stream(client, **more):
     """What a client sees: the text, the finish reason, the usage."""
     text, finish, usage = "", None, None
-    for chunk in client.chat.completions.create(
+    for piece in client.chat.completions.create(
             model="auto", stream=True, stream_options={"include_usage": True}, max_tokens=TOKENS,
             messages=[{"role": "user", "content": WORDS}], **more):
-        usage = chunk.usage or usage
-        for choice in chunk.choices:
+        usage = piece.usage or usage
+        for choice in piece.choices:
             text += choice.delta.content or ""
             finish = choice.finish_reason or finish
     return text, finish, usage
@@ -169,6 +170,17 @@ def strangers(start_gateway, first, second, attempts_max=2, breaker=None, **more
     targets = {"ai-hub": configs.provider(first.base_url, "ai-hub", breaker=more["breaker"]),
                "openmodel": configs.provider(second.base_url, "openmodel", **more)}
     return start_gateway(configs.gateway(targets, classes=ORDER, default_class="batch", limits={"attempts_max": attempts_max}))
+
+
+def test_a_hard_budget_pays_for_what_is_said_again(start_stranger, start_upstream, start_gateway, client_of):
+    words = ["one", " two", " three", " four"]
+    first = start_stranger(said(*map(text, words[:2])))
+    second = start_upstream(lambda asked: [chunk({"content": word}) for word in words] + [chunk({}, finish="stop")])
+    targets = {"ai-hub": configs.provider(first.base_url, "ai-hub"), "openmodel": configs.provider(second.base_url, "openmodel")}
+    gateway = start_gateway(configs.gateway(targets, classes=ORDER, default_class="batch",
+                                            tenants={"test": {"budget": {"day": "100usd", "hard": True}}}))
+    assert stream(client_of(gateway), temperature=0)[0] == "one two three four"
+    assert second.asked[0].json["max_tokens"] == TOKENS
 
 
 def test_another_answer_is_not_put_behind_the_begun_one(start_stranger, start_gateway, client_of):

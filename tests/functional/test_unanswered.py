@@ -155,7 +155,7 @@ def test_leaving_early_does_not_get_past_a_hard_budget(start_upstream, start_gat
 WELL = {"breaker": {"failures_min": 1, "failure_share_max": 0.01}}  # The first failure of its own would close it out.
 
 
-@pytest.mark.parametrize("status, words", [(413, "longer than 9 MB"), (403, "this topic is refused")])
+@pytest.mark.parametrize("status, words", [(413, "longer than 9 MB"), (403, "this content is refused")])
 def test_what_one_request_meets_there_is_no_ill_health(start_gateway, start_upstream, client_of, tmp_path, status, words):
     def answer(asked):
         return chat() if asked.json["messages"][0]["content"] == "fits" else (status, {"error": {"message": words}})

@@ -78,9 +78,9 @@ TEST(Refusal, SaysWhoseFaultItIs) {
 
 TEST(Refusal, WhatARequestMeetsThereIsNoIllHealth) {
   for (const int status : {403, 413}) {
-    const Error error = refused(status, "this topic is too much", "policy_7");
+    const Error error = refused(status, "this content is too much", "policy_7");
     EXPECT_EQ(error.code, Errc::unsupported) << status;
-    EXPECT_NE(error.message.find("this topic is too much"), error.message.npos) << status;
+    EXPECT_NE(error.message.find("this content is too much"), error.message.npos) << status;
     EXPECT_EQ(error.kind, "policy_7");
   }
   EXPECT_EQ(refused(413, "big").kind, "request_too_large");
@@ -88,7 +88,8 @@ TEST(Refusal, WhatARequestMeetsThereIsNoIllHealth) {
   EXPECT_EQ(refusal(kTeller, head_of(413), "<html>").code, Errc::unsupported);
   EXPECT_EQ(refusal(kTeller, head_of(403), "<html>").code, Errc::backend_unavailable);
   for (const char* words :
-       {"Your API Key sk-a*** may not", "the account is closed", "Unauthorized"})
+       {"Your API Key sk-a*** may not", "the account is closed", "Unauthorized",
+        "Country, region, or territory not supported", "Access denied due to Firewall rules."})
     EXPECT_EQ(refused(403, words).code, Errc::backend_unavailable) << words;
   EXPECT_EQ(refused(403, "no", "authentication_error").code, Errc::backend_unavailable);
   Complaint short_of{.message = "it gave 1 of 2 choices", .answered = true};

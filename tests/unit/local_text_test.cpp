@@ -138,6 +138,16 @@ class TextFolder : public testing::Test {
   json tokenizer_;
 };
 
+TEST_F(TextFolder, KnowsNoMoreTokensThanTheModelHasRows) {
+  loader::FolderWriter& folder = folder_;
+  folder.tensor("model.embed_tokens.weight", {28, 4});  // Of 29 words.
+  folder.write_tensors();
+  const auto model = read();
+  ASSERT_TRUE(model) << model.error().message;
+  EXPECT_EQ(model->vocabulary_size(), 28);
+  EXPECT_THAT(model->stop_tokens(), ElementsAre(27));
+}
+
 TEST_F(TextFolder, HasTokensTemplateAndEnds) {
   const auto model = read();
   ASSERT_TRUE(model) << model.error().message;

@@ -213,6 +213,15 @@ TEST(Health, ACheaperTierThatIsFullClosesItselfAlone) {
       health.enter(kStart + milliseconds(2'500), {.streamed = true, .at_batch_rate = true}));
 }
 
+TEST(Health, AProbeIsNotOfTheCheaperTier) {
+  Health health(provider(), kStart);
+  fail_times(health, 5, Error{.code = Errc::backend_unavailable}, kStart, kStart);
+  const TimePoint later = health.facts(kStart).open_until;
+  ASSERT_EQ(health.facts(later).permission, Permission::probe);
+  EXPECT_FALSE(health.enter(later, {.streamed = true, .at_batch_rate = true}));
+  EXPECT_TRUE(health.enter(later));
+}
+
 TEST(Health, AWholeAnswerThatWasNotWaitedForTellsNothing) {
   Health health(provider(), kStart);
   for (int i = 0; i < 10; ++i) {

@@ -112,6 +112,13 @@ TEST(TokenizerJson, SaysWhatIsNotUnderstood) {
 }
 
 // Whatever byte is changed, the file is read or refused, and what is read encodes any text.
+TEST(TokenizerJson, AFewRulesAreEnough) {
+  json many = characters();
+  const json rule = {{"type", "Digits"}, {"individual_digits", true}};
+  many["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", std::vector<json>(17, rule)}};
+  EXPECT_THAT(error_of(many), HasSubstr("more than 16 parts"));
+}
+
 TEST(TokenizerJson, AnyChangedByteIsReadOrRefused) {
   const std::string good = characters().dump();
   std::mt19937 random(5);

@@ -12,6 +12,7 @@ namespace spillway::cloud::anthropic {
 namespace {
 
 constexpr int kBlocksMax = 10'000;
+constexpr std::size_t kHeldBytesMax = 4 << 20;  // Before the first word.
 
 std::string text_in(std::string_view object, std::string_view name) {
   return text_of(member_of(object, name)).value_or("");
@@ -25,14 +26,14 @@ class Counts {
     while (const auto one = reader.next()) {
       if (one->value == "null") continue;
       absurd_ = absurd_ || is_negative(one->value);
-      if (one->is("input_tokens")) fresh_ = count_of(one->value);
-      if (one->is("cache_read_input_tokens")) read_ = count_of(one->value);
-      if (one->is("cache_creation_input_tokens")) written_ = count_of(one->value);
+      if (one->is("input_tokens")) grow(fresh_, one->value);
+      if (one->is("cache_read_input_tokens")) grow(read_, one->value);
+      if (one->is("cache_creation_input_tokens")) grow(written_, one->value);
       if (one->is("cache_creation"))
-        written_1h_ = count_of(member_of(one->value, "ephemeral_1h_input_tokens"));
-      if (one->is("output_tokens")) answer_ = count_of(one->value);
+        grow(written_1h_, member_of(one->value, "ephemeral_1h_input_tokens"));
+      if (one->is("output_tokens")) grow(answer_, one->value);
       if (one->is("output_tokens_details"))
-        thinking_ = count_of(member_of(one->value, "thinking_tokens"));
+        grow(thinking_, member_of(one->value, "thinking_tokens"));
     }
   }
 
@@ -51,6 +52,9 @@ class Counts {
   }
 
  private:
+  // All are told as they are so far: what is told again as less was left out.
+  static void grow(int& count, std::string_view told) { count = std::max(count, count_of(told)); }
+
   static constexpr int kMost = std::numeric_limits<int>::max();
   int fresh_ = 0, read_ = 0, written_ = 0, written_1h_ = 0, answer_ = 0, thinking_ = 0;
   bool absurd_ = false;
@@ -95,6 +99,7 @@ class Reader final : public AnswerReader {
     if (parsed.kind != Parsed::Kind::pieces && parsed.kind != Parsed::Kind::done) return parsed;
     if (original_)
       held_.append("event: ").append(type).append("\ndata: ").append(data).append("\n\n");
+    if (held_.size() > kHeldBytesMax) return Parsed::garbage();
     const bool says = !delta.text.empty() || !delta.reasoning.empty() || !delta.extra.empty() ||
                       delta.finish.has_value();
     begun_ |= says;

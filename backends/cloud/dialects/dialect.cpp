@@ -9,6 +9,8 @@
 namespace spillway::cloud {
 namespace {
 
+constexpr std::size_t kBesideBytesMax = 16 << 10;
+
 class OpenAiReader final : public AnswerReader {
  public:
   explicit OpenAiReader(int choices) : choices_(static_cast<std::size_t>(choices)) {}
@@ -66,8 +68,11 @@ class OpenAiReader final : public AnswerReader {
     return parsed;
   }
 
-  // Both, but of what both say about the answer the latter.
+  // Both, but of what both say about the answer the latter; alone, where it gets too much to look
+  // through.
   static std::shared_ptr<const Beside> joined(const Beside& earlier, const Beside& later) {
+    if (earlier.answer.size() + later.answer.size() > kBesideBytesMax)
+      return std::make_shared<const Beside>(later);
     auto both = std::make_shared<Beside>(later);
     const std::string said = "{" + later.answer + "}";
     const std::string before = "{" + earlier.answer + "}";

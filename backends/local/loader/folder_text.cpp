@@ -9,7 +9,7 @@
 namespace spillway::loader {
 namespace {
 
-constexpr std::uint64_t kTokenizerBytesMax = 256U << 20;
+constexpr std::uint64_t kTokenizerBytesMax = 64U << 20;
 constexpr std::uint64_t kTemplateBytesMax = 1U << 20;
 
 // A token is named by a text, or by an object that has it.

@@ -11,7 +11,7 @@
 namespace spillway::loader {
 namespace {
 
-constexpr std::uint64_t kTableBytesMax = 100'000'000;  // As the format's own library has it.
+constexpr std::uint64_t kTableBytesMax = 16U << 20;
 constexpr std::size_t kDimensionsMax = 8;
 constexpr std::int64_t kElementsMax = std::int64_t{1} << 48;
 constexpr std::size_t kNameBytesMax = 1'024;

@@ -14,6 +14,7 @@ using loader::at_or_null;
 using loader::Json;
 
 constexpr std::int64_t kIdsMax = 1 << 22;
+constexpr std::size_t kRulesMax = 16;
 
 Error wrong(const std::string& what) { return Error{Errc::internal, "tokenizer.json: " + what}; }
 
@@ -162,7 +163,9 @@ class JsonReader {
   }
 
   Result<void> read_split() {
-    for (const Json* part : parts_of(at_or_null(json_, "pre_tokenizer"), "pretokenizers")) {
+    const auto parts = parts_of(at_or_null(json_, "pre_tokenizer"), "pretokenizers");
+    if (parts.size() > kRulesMax) return wrong("pre_tokenizer has more than 16 parts");
+    for (const Json* part : parts) {
       const std::string_view type = text_at(*part, "type");
       const bool known = type == "Split"       ? read_pattern(*part)
                          : type == "ByteLevel" ? read_byte_level(*part)
