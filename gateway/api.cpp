@@ -38,7 +38,7 @@ Api::Api(Doors doors)
       count_tokens_(doors.reception, doors.pipeline, prompts_),
       archive_(doors.disk, doors.shelf),
       responses_(openai::parse_chat, archive_),
-      compact_(openai::parse_chat, archive_),
+      compact_(responses_),
       response_api_({doors.reception, archive_, responses_, speak(responses_),
                      speak_for(responses_), std::bind_front(&Api::count, this)}),
       response_socket_(

@@ -1,7 +1,7 @@
 #include "gateway/responses/compact_protocol.h"
 
 #include "gateway/responses/compaction.h"
-#include "gateway/responses/request.h"
+#include "gateway/responses/items.h"
 #include "gateway/responses/response_object.h"
 #include "gateway/wire/json_object.h"
 
@@ -19,12 +19,6 @@ constexpr const char* kAsk =
     "Keep what was asked for and decided, names, numbers, code, results of tools, and what is "
     "still to be done. Answer with the summary only.";
 
-ordered_json message(const ordered_json& text) {
-  return {{"type", "message"},
-          {"role", "user"},
-          {"content", ordered_json::array({{{"type", "input_text"}, {"text", text}}})}};
-}
-
 // The request of a response that is the summary.
 Result<std::string> summary_request(const std::string& body) {
   const auto json = wire::parse_object(body);
@@ -35,8 +29,8 @@ Result<std::string> summary_request(const std::string& body) {
                  "stream", std::nullopt};
   ordered_json& input = asked["input"];
   if (input.is_null()) input = ordered_json::array();
-  if (input.is_string()) input = ordered_json::array({message(input)});
-  if (input.is_array()) input.push_back(message(kAsk));
+  if (input.is_string()) input = ordered_json::array({item_of_text(input)});
+  if (input.is_array()) input.push_back(item_of_text(kAsk));
   asked["store"] = false;
   for (const char* name : {"tools", "tool_choice", "parallel_tool_calls", "text"})
     asked.erase(name);
@@ -85,26 +79,19 @@ class CompactionWriter final : public wire::AnswerWriter {
 }  // namespace
 
 Async<wire::Asked> CompactProtocol::parse(wire::Call call) const {
-  const std::string turn = turn_of(call.request_id);
-  const auto body = summary_request(call.body);
+  auto body = summary_request(call.body);
   if (!body) co_return body.error();
-  auto request = parse_response_request(*body, turn);
-  if (!request) co_return request.error();
-  auto past = co_await archive_.past(call.tenant, request->previous, request->references);
-  if (!past) co_return past.error();
-  auto said = chat_body(*request, past->turns, past->referenced);
-  if (!said) co_return said.error();
-  auto plain = read_chat_(std::move(said->json));
-  if (!plain) co_return plain.error();
-  auto chat = std::make_shared<ChatRequest>(**plain);
-  if (said->tools) chat->needs |= Need::tools;
+  call.body = std::move(*body);
+  auto conversation = co_await responses_.converse(call);
+  if (!conversation) co_return conversation.error();
   ordered_json kept = ordered_json::array();
-  for (const std::string& before : past->turns) add_user_messages(before, kept);
-  add_user_messages(request->input, kept);
+  for (const std::string& turn : conversation->before) add_user_messages(turn, kept);
+  add_user_messages(conversation->request.input, kept);
   kept.erase(kept.size() - 1);  // Ours.
   wire::Asked asked;
-  asked.writer = std::make_unique<CompactionWriter>(turn, call.created, std::move(kept));
-  asked.chat = std::move(chat);
+  asked.writer =
+      std::make_unique<CompactionWriter>(turn_of(call.request_id), call.created, std::move(kept));
+  asked.chat = std::move(conversation->chat);
   co_return std::move(asked);
 }
 

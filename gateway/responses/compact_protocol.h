@@ -6,7 +6,6 @@
 // model as what went before.
 #pragma once
 
-#include "gateway/responses/archive.h"
 #include "gateway/responses/responses_protocol.h"
 #include "gateway/wire/protocol.h"
 
@@ -14,16 +13,14 @@ namespace spillway::responses {
 
 class CompactProtocol final : public wire::Protocol {
  public:
-  // `archive` must outlive it.
-  CompactProtocol(ReadChat read_chat, Archive& archive)
-      : read_chat_(read_chat), archive_(archive) {}
+  // `responses` must outlive it.
+  explicit CompactProtocol(const ResponsesProtocol& responses) : responses_(responses) {}
 
   Async<wire::Asked> parse(wire::Call call) const override;
   wire::ErrorReply error(const Error& error, std::string_view request_id) const override;
 
  private:
-  const ReadChat read_chat_;
-  Archive& archive_;
+  const ResponsesProtocol& responses_;
 };
 
 }  // namespace spillway::responses

@@ -21,12 +21,6 @@ std::string type_of(const ordered_json& item) {
   return type.empty() && item.contains("role") ? "message" : type;
 }
 
-ordered_json item_of_text(const ordered_json& text) {
-  return {{"type", "message"},
-          {"role", "user"},
-          {"content", ordered_json::array({{{"type", "input_text"}, {"text", text}}})}};
-}
-
 ordered_json text_part(std::string text) { return {{"type", "text"}, {"text", std::move(text)}}; }
 
 // One text where all parts are text, which every target can read.
@@ -40,6 +34,12 @@ ordered_json simplest(ordered_json parts) {
 }
 
 }  // namespace
+
+ordered_json item_of_text(const ordered_json& text) {
+  return {{"type", "message"},
+          {"role", "user"},
+          {"content", ordered_json::array({{{"type", "input_text"}, {"text", text}}})}};
+}
 
 std::string read_input(Fields& request, const ordered_json& said, std::string_view turn,
                        std::optional<Error>& error, std::vector<std::string>& references) {

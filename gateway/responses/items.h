@@ -19,6 +19,9 @@ std::string read_input(wire::Fields& request, const nlohmann::ordered_json& said
                        std::string_view turn, std::optional<Error>& error,
                        std::vector<std::string>& references);
 
+// A user's message of that text.
+nlohmann::ordered_json item_of_text(const nlohmann::ordered_json& text);
+
 // Gathers chat messages from items: calls join the assistant's message before them, and reasoning
 // goes with the one behind it.
 class Messages {

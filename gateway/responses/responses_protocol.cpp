@@ -15,10 +15,8 @@ Async<wire::Asked> ResponsesProtocol::parse(wire::Call call) const {
   co_return std::move(asked);
 }
 
-Async<Understood> ResponsesProtocol::understand(const wire::Call& call) const {
-  Understood understood;
-  understood.info.turn = turn_of(call.request_id);
-  auto request = parse_response_request(call.body, understood.info.turn);
+Async<Conversation> ResponsesProtocol::converse(const wire::Call& call) const {
+  auto request = parse_response_request(call.body, turn_of(call.request_id));
   if (!request) co_return request.error();
   auto past = co_await archive_.past(call.tenant, request->previous, request->references);
   if (!past) co_return past.error();
@@ -26,15 +24,26 @@ Async<Understood> ResponsesProtocol::understand(const wire::Call& call) const {
   if (!body) co_return body.error();
   auto plain = read_chat_(std::move(body->json));
   if (!plain) co_return plain.error();
-  auto chat = std::make_shared<ChatRequest>(**plain);
-  if (body->tools) chat->needs |= Need::tools;
-  chat->original = Original{"responses", call.body, ""};
+  Conversation conversation;
+  conversation.chat = std::make_shared<ChatRequest>(**plain);
+  if (body->tools) conversation.chat->needs |= Need::tools;
+  conversation.request = std::move(*request);
+  conversation.before = std::move(past->turns);
+  co_return std::move(conversation);
+}
+
+Async<Understood> ResponsesProtocol::understand(const wire::Call& call) const {
+  auto conversation = co_await converse(call);
+  if (!conversation) co_return conversation.error();
+  conversation->chat->original = Original{"responses", call.body, ""};
+  Understood understood;
+  understood.info.turn = turn_of(call.request_id);
   understood.info.id = response_id(understood.info.turn);
-  understood.info.model = request->model;
+  understood.info.model = conversation->request.model;
   understood.info.created = call.created;
-  understood.info.settings = request->settings;
-  understood.request = std::move(*request);
-  understood.chat = std::move(chat);
+  understood.info.settings = conversation->request.settings;
+  understood.request = std::move(conversation->request);
+  understood.chat = std::move(conversation->chat);
   co_return std::move(understood);
 }
 

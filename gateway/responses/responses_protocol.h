@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace spillway::responses {
 
@@ -22,6 +23,13 @@ struct Understood {
   std::shared_ptr<const ChatRequest> chat;
 };
 
+// What is said to the model: the request, and what came before it.
+struct Conversation {
+  ResponseRequest request;
+  std::vector<std::string> before;  // The lists of items of earlier turns, the oldest first.
+  std::shared_ptr<ChatRequest> chat;
+};
+
 class ResponsesProtocol final : public wire::Protocol {
  public:
   // `archive` must outlive it.
@@ -33,6 +41,9 @@ class ResponsesProtocol final : public wire::Protocol {
 
   Async<wire::Asked> parse(wire::Call call) const override;
   wire::ErrorReply error(const Error& error, std::string_view request_id) const override;
+
+  // `call.body` with the turns that it goes on from.
+  Async<Conversation> converse(const wire::Call& call) const;
 
   // All of `parse` but the writer.
   Async<Understood> understand(const wire::Call& call) const;
