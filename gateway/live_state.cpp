@@ -1,5 +1,6 @@
 #include "gateway/live_state.h"
 
+#include "gateway/account/usage.h"
 #include "gateway/policy/plan.h"
 
 #include <string>
@@ -7,6 +8,8 @@
 
 namespace spillway {
 namespace {
+
+using account::in_usd;
 
 telemetry::Circuit circuit_of(policy::Permission permission) {
   switch (permission) {
@@ -16,8 +19,6 @@ telemetry::Circuit circuit_of(policy::Permission permission) {
   }
   return telemetry::Circuit::open;
 }
-
-double in_usd(config::NanoUsd amount) { return static_cast<double>(amount) / 1e9; }
 
 }  // namespace
 

@@ -30,6 +30,9 @@ enum class Dimension {
   where,
 };
 
+// For people and their tools; nothing is reckoned with it.
+inline double in_usd(NanoUsd amount) { return static_cast<double>(amount) / 1e9; }
+
 // "day", "class", "where" (local or cloud)…
 std::string_view name_of(Dimension dimension);
 std::optional<Dimension> dimension_of(std::string_view name);

@@ -15,6 +15,7 @@ namespace spillway::admin {
 namespace {
 
 using account::Dimension;
+using account::in_usd;
 using account::UsageRow;
 using nlohmann::ordered_json;
 
@@ -30,8 +31,6 @@ Answer refusal(const Error& error) {
          {"param", error.param.empty() ? ordered_json(nullptr) : ordered_json(error.param)},
          {"code", nullptr}}}});
 }
-
-double in_usd(account::NanoUsd amount) { return static_cast<double>(amount) / 1e9; }
 
 using ResultOf = ordered_json (*)(const UsageRow& row);
 

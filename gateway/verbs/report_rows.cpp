@@ -11,13 +11,12 @@ namespace spillway::verbs {
 namespace {
 
 using account::Dimension;
+using account::in_usd;
 using account::UsageRow;
 
 std::string date_of_hour(std::int64_t hour) {
   return account::date_of(hour * account::kMillisecondsPerHour);
 }
-
-double in_usd(account::NanoUsd amount) { return static_cast<double>(amount) / 1e9; }
 
 // Hours and days are numbers in the book.
 std::string shown(Dimension dimension, const std::string& name) {

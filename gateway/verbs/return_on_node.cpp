@@ -1,6 +1,7 @@
 #include "gateway/verbs/return_on_node.h"
 
 #include "gateway/account/calendar.h"
+#include "gateway/account/usage.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -11,13 +12,12 @@
 namespace spillway::verbs {
 namespace {
 
+using account::in_usd;
+
 constexpr double kDaysPerYear = 365.0;
 constexpr double kMonths = 12.0;
 constexpr double kHoursPerDay = 24.0;
 constexpr double kHoursPerYear = kHoursPerDay * kDaysPerYear;
-
-double in_usd(double nano_usd) { return nano_usd / 1e9; }
-double in_usd(config::NanoUsd amount) { return in_usd(static_cast<double>(amount)); }
 
 void add_running(const config::LocalTarget& target, NodeReturn& node) {
   const double hours = static_cast<double>(node.work.hours);
