@@ -18,14 +18,14 @@ using local::cuda::CudaExecutorOptions;
 // An executor and the reference with the same random weights.
 struct Pair {
   explicit Pair(const std::string& kind, bool graphs = true, int skinny_rows_max = 4,
-                bool kv_e4m3 = false)
+                bool kv_e4m3 = false, int sequences_max = 24, int kv_blocks = kBlocks)
       : shape(small_shape(kind)) {
     auto weights = DecoderWeights::allocate(shape);
     EXPECT_TRUE(weights);
     reference = std::make_unique<DecoderReference>(shape, **weights);
     CudaExecutorOptions options;
-    options.kv_blocks = kBlocks;
-    options.sequences_max = 24;
+    options.kv_blocks = kv_blocks;
+    options.sequences_max = sequences_max;
     options.step_tokens_max = 128;
     options.skinny_rows_max = skinny_rows_max;
     options.graphs = graphs;
@@ -111,6 +111,43 @@ void expect_mixed_steps(const char* kind) {
 
 TEST(CudaExecutor, MixedStepsMatchTheReference) {
   for (const char* kind : {"qwen2", "deepseek2-all"}) expect_mixed_steps(kind);
+}
+
+// The last row of logits that each sequence should have.
+std::vector<double> last_rows(Pair& pair, const std::vector<Running>& sequences) {
+  std::vector<double> rows;
+  for (const Running& sequence : sequences) {
+    const auto logits =
+        pair.reference->logits({sequence.all.begin(), sequence.all.begin() + sequence.done});
+    rows.insert(rows.end(), logits.end() - pair.shape.vocabulary, logits.end());
+  }
+  return rows;
+}
+
+// More than are divided over blocks: alone, and beside a prompt.
+TEST(CudaExecutor, ManyDecodesOfLatentRowsMatchTheReference) {
+  constexpr int kMany = 40;
+  constexpr int kManyBlocks = 5 * kMany;
+  constexpr const char* kKind = "deepseek2-all";
+  Pair pair(kKind, true, 4, false, kMany + 1, kManyBlocks);
+  auto free = shuffled_blocks(kManyBlocks);
+  std::vector<Running> sequences;
+  for (int i = 0; i < kMany; ++i) sequences.emplace_back(i + 1, random_int(8, 40), 512, free);
+  for (Running& sequence : sequences) {
+    const Slice prompt = sequence.next(static_cast<int>(sequence.all.size()) - 3, 0);
+    ASSERT_TRUE(pair.executor->run(std::span(&prompt, 1)));
+  }
+  const auto step_with = [&](std::vector<Slice> slices) {
+    std::vector<Slice> all;
+    for (int i = 0; i < kMany; ++i) all.push_back(sequences[i].next(1, 1));
+    all.insert(all.end(), slices.begin(), slices.end());
+    const auto result = pair.executor->run(all);
+    ASSERT_TRUE(result) << result.error().message;
+    expect_rows(result->logits, last_rows(pair, sequences), 512, kKind, kLatentTolerance);
+  };
+  step_with({});
+  sequences.emplace_back(kMany + 1, 60, 512, free);
+  step_with({sequences.back().next(60, 1)});
 }
 
 // The same steps with and without graphs, bit for bit: all of them small enough for the skinny

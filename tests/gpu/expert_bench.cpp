@@ -63,36 +63,37 @@ struct Choice {
   std::unique_ptr<DeviceArray<std::int32_t>> counts;
 };
 
+GroupedLinear of_experts(Choice& choice, int tokens, int n, int k) {
+  GroupedLinear product = {};
+  product.groups = kGroups;
+  product.n = n;
+  product.k = k;
+  product.x_share = 1;
+  product.x_stride = k;
+  product.out_stride = n;
+  product.lists = choice.lists.get();
+  product.counts = choice.counts->get();
+  product.list_stride = product.rows = tokens;
+  product.rows_listed = tokens * kSlots;
+  return product;
+}
+
 void bench_experts(GraphTimer& timer, Noise& weights, int tokens) {
   Choice choice(tokens);
   Noise x(std::size_t(tokens) * kWidth);
   Noise gated(std::size_t(tokens) * kSlots * kInner);
   DeviceArray<Bf16> out(std::size_t(tokens) * kSlots * kWidth);
-  GroupedLinear gate_up = {};
+  GroupedLinear gate_up = of_experts(choice, tokens, kInner, kWidth);
   gate_up.out = gated.get();
   gate_up.x = x.get();
   gate_up.weight = weights.get();
-  gate_up.groups = kGroups;
-  gate_up.n = kInner;
-  gate_up.k = kWidth;
   gate_up.silu_mul = 1;
-  gate_up.x_stride = kWidth;
-  gate_up.out_stride = kInner;
-  gate_up.lists = choice.lists.get();
-  gate_up.counts = choice.counts->get();
-  gate_up.list_stride = gate_up.rows = tokens;
   gate_up.x_share = kSlots;
-  gate_up.rows_listed = tokens * kSlots;
-  GroupedLinear down = gate_up;
+  GroupedLinear down = of_experts(choice, tokens, kWidth, kInner);
   down.out = out.get();
   down.x = gated.get();
-  down.n = kWidth;
-  down.k = kInner;
-  down.silu_mul = 0;
+  down.weight = weights.get();
   down.after_same_lists = 1;
-  down.x_share = 1;
-  down.x_stride = kInner;
-  down.out_stride = kWidth;
   const double matrix = 2.0 * kGroups * kInner * kWidth;  // bytes; operations of a row are as many
   const double rows = double(tokens) * kSlots / kGroups;
   const std::string suffix = ", " + std::to_string(tokens) + " tokens";
@@ -193,10 +194,10 @@ int main(int argc, char** argv) {
   Noise weights(std::size_t(kGroups) * 2 * kInner * kWidth);
   for (int i = 1; i < argc; ++i) bench_experts(timer, weights, std::atoi(argv[i]));
   if (argc > 1) return 0;
-  for (const int tokens : {16, 32, 128, 256, 640, 1280, 4096}) {
+  for (const int tokens : {16, 32, 128, 256, 640, 1280, 2112, 4096}) {
     bench_experts(timer, weights, tokens);
   }
-  for (const int rows : {128, 640}) {
+  for (const int rows : {128, 640, 2112}) {
     bench_heads(timer, "queries of lines", rows, 512, kKey);
     bench_heads(timer, "values of lines", rows, kKey, 512);
   }

@@ -169,7 +169,7 @@ Product of_heads(int rows, int groups, int n, int k) {
 }
 
 TEST(GroupedLinear, RowsMeetTheWeightsOfTheirGroup) {
-  for (const int tokens : {9, 60, 150, 400}) {
+  for (const int tokens : {9, 60, 150, 400, 700}) {
     of_experts(tokens, 8, 3, 128, 192, false, false).expect_as_defined(false);
     of_experts(tokens, 8, 3, 192, 64, true, true).expect_as_defined(false);
   }
@@ -189,10 +189,17 @@ TEST(GroupedLinear, ManyTilesOfManyStages) {
   of_experts(300, 66, 8, 512, 704, false, false).expect_as_defined(false);
 }
 
+// So many tokens a group that blocks share weights.
+TEST(GroupedLinear, ManyTilesOfSharedWeights) {
+  of_experts(1700, 20, 3, 1040, 320, false, false).expect_as_defined(false);
+  of_experts(1100, 12, 3, 560, 448, true, true).expect_as_defined(false);
+}
+
 TEST(GroupedLinear, OneMayFollowAnotherOfTheSameLists) {
-  for (const int tokens : {20, 200}) {
-    const Product first = of_experts(tokens, 24, 4, 1408, 512, true, true);
-    Product second = of_experts(tokens, 24, 4, 512, 1408, false, false);
+  for (const int tokens : {20, 200, 700}) {
+    const int groups = tokens < 700 ? 24 : 8;
+    const Product first = of_experts(tokens, groups, 4, 704, 512, true, true);
+    Product second = of_experts(tokens, groups, 4, 512, 704, false, false);
     second.lists = first.lists;
     Product::OnDevice one(first), other(second);
     other.call.x = one.out.get();

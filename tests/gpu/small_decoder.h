@@ -117,8 +117,8 @@ struct Running {
   int done = 0;
 };
 
-inline std::vector<std::int32_t> shuffled_blocks() {
-  std::vector<std::int32_t> blocks(kBlocks);
+inline std::vector<std::int32_t> shuffled_blocks(int count = kBlocks) {
+  std::vector<std::int32_t> blocks(count);
   std::iota(blocks.begin(), blocks.end(), 0);
   std::shuffle(blocks.begin(), blocks.end(), generator());
   return blocks;

@@ -48,7 +48,7 @@ extern "C" int spillway_route_tokens(const RouteTokens* args, Stream stream);
 // silu(first half) · second half of it. Rows of a group begin at g · …_group, row r of those at
 // r · …_stride, in elements. Sums in fp32. With `after_same_lists` the kernel enqueued just before
 // is another such product of the same lists, and weights are read before it ends. Requires: n % 16
-// == 0, k % 64 == 0; x and weights aligned to 16 bytes; groups ≤ kExpertsMax.
+// == 0, k % 64 == 0; rows of x, weights and out aligned to 16 bytes; groups ≤ kExpertsMax.
 struct GroupedLinear {
   void* out;           // bf16
   const void* x;       // bf16

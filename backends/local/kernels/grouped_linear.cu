@@ -1,8 +1,9 @@
 // Products of many groups of rows, each with weights of its own, on wgmma.
 //
-// A tile is 128 or 256 rows of weights by up to 96 or 128 tokens of one group. Two warpgroups
+// A tile is 128 or 256 rows of weights by up to 96, 112 or 128 tokens of one group. Two warpgroups
 // multiply, the third fills stages for them. With silu_mul a tile has 8 rows of gate and 8 of up in
-// turn, which meet in one thread's sums.
+// turn, which meet in one thread's sums. Where groups have many tokens, two blocks are a cluster
+// that has the same weights for different tokens.
 #include "backends/local/kernels/grouped_stages.cuh"
 
 namespace spillway::kernels {
@@ -13,19 +14,19 @@ template <class F, int N>
 class Sums {
  public:
   // Finds where rows of out begin, so that they are known when the sums are.
-  __device__ Sums(const GroupedLinear& args, const Place& place) : args_(args), place_(place) {
-#pragma unroll
-    for (int tile = 0; tile < N / 8; ++tile) {
-      const bool exists = token(tile) < place.tokens;
-      row_[tile] = exists ? row_of(args, place, token(tile)) : -1;
-    }
+  __device__ Sums(const GroupedLinear& args, const Place& place, Leaving& leaving)
+      : args_(args), place_(place), leaving_(leaving) {
+    const int lane = threadIdx.x % kWarp;
+    const int token = lane / kOwn * kLeavingTokens + first_own() + lane % kOwn;
+    row_ = token < place.tokens ? row_of(args, place, token) : 0;
   }
 
   __device__ void multiply(Ring<F>& ring) {
-    const uint32_t own = threadIdx.x / kWarpgroup * F::kSlabs * kSlabRows * kTileRowBytes;
+    const uint32_t own = group() * F::kSlabs * kSlabRows * kTileRowBytes;
     uint32_t done = 0;  // The stage before, which is read until its products are done.
     for (int k = 0; k < args_.k; k += kTileDepth) {
       ring.wait_until_full();
+      let_products_see_copies();
       begin_products();
       const uint64_t a = operand_of(shared_address(&ring.stage().weights) + own);
       const uint64_t b = operand_of(shared_address(&ring.stage().x));
@@ -50,61 +51,85 @@ class Sums {
     for (int slab = 0; slab < F::kSlabs; ++slab) settle(sum_[slab]);
   }
 
-  // Lane 4g + t holds columns g and g + 8 of 16, or gate and up of column g, of tokens 2t and
-  // 2t + 1 of each 8. Neighbours g and g ^ 1 trade, so that each has two columns of one token.
+  // By way of shared memory, so that whole lines of memory are written.
   __device__ void store() const {
 #pragma unroll
-    for (int slab = 0; slab < F::kSlabs; ++slab) store_slab(sum_[slab], slab);
-  }
-
- private:
-  __device__ void store_slab(const float (&sum)[N / 2], int slab) const {
-    const int lane = threadIdx.x % kWarp;
-    const int unit = (threadIdx.x / kWarpgroup * F::kSlabs + slab) * 4 + threadIdx.x / kWarp % 4;
-    const int columns = args_.silu_mul ? 8 : 16;  // Of a warp.
-    const int column = place_.weight_tile * F::columns(args_) + unit * columns + lane / 4 / 2 * 2;
-    auto* const out =
-        static_cast<__nv_bfloat16*>(args_.out) + place_.group * args_.out_group + column;
+    for (int slab = 0; slab < F::kSlabs; ++slab) {
 #pragma unroll
-    for (int tile = 0; tile < N / 8; ++tile) {
-      const float* const d = sum + tile * 4;
-      const bool exists = row_[tile] >= 0 && column < args_.n;
-      auto* const to = out + row_[tile] * args_.out_stride;
-      if (args_.silu_mul) {
-        const uint32_t pair = trade(silu(d[0]) * d[2], silu(d[1]) * d[3]);
-        if (exists) *reinterpret_cast<uint32_t*>(to) = pair;
-      } else {
-        const uint32_t low = trade(d[0], d[1]);
-        const uint32_t high = trade(d[2], d[3]);
-        if (exists) *reinterpret_cast<uint32_t*>(to) = low;
-        if (exists) *reinterpret_cast<uint32_t*>(to + 8) = high;
+      for (int part = 0; part * kLeavingTokens < N; ++part) {
+        leave(sum_[slab], part);
+        meet_warpgroup(1 + group());
+        write_out(group() * F::kSlabs + slab, part);
+        meet_warpgroup(1 + group());
       }
     }
   }
 
-  __device__ static bool odd() { return threadIdx.x / 4 % 2 == 1; }
-  // Which of each 8 this lane stores.
-  __device__ static int token(int tile) { return tile * 8 + threadIdx.x % 4 * 2 + (odd() ? 1 : 0); }
+ private:
+  static constexpr int kOwn = kLeavingTokens / 4;  // Tokens that a warp writes out at a time.
 
-  __device__ static void give_back(uint32_t empty) {
-    if (threadIdx.x % kWarp == 0) barrier_arrive(empty);
+  __device__ static int group() { return threadIdx.x / kWarpgroup; }
+  __device__ static int warp() { return threadIdx.x % kWarpgroup / kWarp; }
+  __device__ static int first_own() { return warp() * kOwn; }
+
+  // Lane 4g + t holds columns g and g + 8 of its warp's 16, or gate and up of column g of 8, of
+  // tokens 2t and 2t + 1 of each 8. Two blocks of 8 tokens at a time.
+  __device__ void leave(const float (&sum)[N / 2], int part) const {
+    const int lane = threadIdx.x % kWarp;
+#pragma unroll
+    for (int at = 0; at < kLeavingTokens / 8; at += 2) {
+      const int block = part * kLeavingTokens / 8 + at;
+      if (block >= N / 8) break;
+      const float* const d = sum + block * 4;
+      if (args_.silu_mul) {
+        const uint32_t address = piece_address(leaving_, at * 8 + lane % 16, warp());
+        store_transposed(address, pack(silu(d[0]) * d[2], silu(d[1]) * d[3]),
+                         pack(silu(d[4]) * d[6], silu(d[5]) * d[7]));
+      } else {
+        const int token = at * 8 + lane / 16 * 8 + lane % 8;
+        store_transposed(piece_address(leaving_, token, warp() * 2 + lane / 8 % 2),
+                         pack(d[0], d[1]), pack(d[2], d[3]), pack(d[4], d[5]), pack(d[6], d[7]));
+      }
+    }
   }
 
-  __device__ static uint32_t trade(float first, float second) {
-    const float own = odd() ? second : first;
-    const float got = __shfl_xor_sync(kAllLanes, odd() ? first : second, 4);
-    return odd() ? pack(got, own) : pack(own, got);
+  __device__ void write_out(int slab, int part) const {
+    const int pieces = args_.silu_mul ? kPieces / 2 : kPieces;
+    const int column = place_.weight_tile * F::columns(args_) + slab * pieces * 8;
+    auto* const out =
+        static_cast<__nv_bfloat16*>(args_.out) + place_.group * args_.out_group + column;
+    for (int i = threadIdx.x % kWarp; i < kOwn * pieces; i += kWarp) {
+      const int own = i / pieces;
+      const int piece = i % pieces;
+      const int64_t row = __shfl_sync(kAllLanes, row_, part * kOwn + own);
+      const bool exists = part * kLeavingTokens + first_own() + own < place_.tokens;
+      if (!exists || column + piece * 8 >= args_.n) continue;
+      *reinterpret_cast<Bf16x8*>(out + row * args_.out_stride + piece * 8) =
+          leaving_.piece(first_own() + own, piece);
+    }
+  }
+
+  // To all who bring weights there.
+  __device__ static void give_back(uint32_t empty) {
+    const int lane = threadIdx.x % kWarp;
+    if constexpr (F::kSharers > 1) {
+      if (lane < F::kSharers) barrier_arrive_at(empty, lane);
+    } else if (lane == 0) {
+      barrier_arrive(empty);
+    }
   }
 
   const GroupedLinear& args_;
   const Place& place_;
-  int row_[N / 8];
+  Leaving& leaving_;
+  int row_;  // Of one token of this warp's.
   float sum_[F::kSlabs][N / 2];
 };
 
 template <class F, int N>
-__device__ void make_tile(const GroupedLinear& args, const Place& place, Ring<F>& ring) {
-  Sums<F, N> sums(args, place);
+__device__ void make_tile(const GroupedLinear& args, const Place& place, Ring<F>& ring,
+                          Leaving& leaving) {
+  Sums<F, N> sums(args, place, leaving);
   sums.multiply(ring);
   sums.store();
 }
@@ -112,10 +137,15 @@ __device__ void make_tile(const GroupedLinear& args, const Place& place, Ring<F>
 template <class F>
 __device__ void multiply_tiles(const GroupedLinear& args, Shared<F>& shared) {
   Ring<F> ring(shared);
-  for_each_tile(args, shared.tiles, [&](const Place& place) {
-    if (place.tokens <= kFewTokens) return make_tile<F, kFewTokens>(args, place, ring);
-    make_tile<F, F::kTokens>(args, place, ring);
-  });
+  Leaving& leaving = shared.leaving[threadIdx.x / kWarpgroup];
+  for (Turns<F> turns(args, shared); turns.left(); turns.next()) {
+    const Place place = turns.place();
+    if (place.tokens <= kFewTokens) {
+      make_tile<F, kFewTokens>(args, place, ring, leaving);
+    } else {
+      make_tile<F, F::kTokens>(args, place, ring, leaving);
+    }
+  }
 }
 
 template <class F>
@@ -130,17 +160,19 @@ __global__ void __launch_bounds__(kThreads, 1)
   // Only now: what follows may rely on lists that were there before this kernel.
   let_next_kernel_start();
   if (threadIdx.x < kWarp) shared.tiles.count(args, F::weight_tiles(args));
-  __syncthreads();
+  meet_sharers<F>();
   if (threadIdx.x < kMultipliers) {
     take_more_registers<216>();
     if (early) wait_for_earlier_kernels();
     multiply_tiles(args, shared);
+    leave_sharers<F>();
   } else {
     take_fewer_registers<72>();
     Filler<F> filler(args, map, shared);
     filler.begin();
     if (early) wait_for_earlier_kernels();
     filler.run();
+    leave_sharers<F>();
   }
 }
 
@@ -149,13 +181,14 @@ constexpr int kMultiprocessors = 132;
 template <class F>
 int enqueue(const GroupedLinear& args, Stream stream) {
   CUtensorMap map;
-  if (const int error = make_weight_map(map, args, F::kRows)) return error;
+  if (const int error = make_weight_map(map, args, F::kRows / F::kSharers)) return error;
   const int of_group = (args.rows + F::kTokens - 1) / F::kTokens;
   const int64_t token_tiles = args.lists ? args.rows_listed : args.groups * of_group;
-  const int64_t tiles = token_tiles * F::weight_tiles(args);
+  const int64_t tiles = token_tiles * F::weight_tiles(args) * F::kSharers;
   LaunchShape shape;
   shape.grid = dim3(static_cast<unsigned>(tiles < kMultiprocessors ? tiles : kMultiprocessors));
   shape.block = dim3(kThreads);
+  shape.cluster = dim3(F::kSharers);
   shape.shared_bytes = sizeof(Shared<F>);
   const int error = allow_shared(grouped_linear<F>, shape.shared_bytes);
   return error ? error : launch(grouped_linear<F>, shape, stream, args, map);
@@ -170,8 +203,10 @@ extern "C" int spillway_grouped_linear(const GroupedLinear* args, Stream stream)
   if (args->rows == 0) return cudaSuccess;
   const int expected = args->lists ? args->rows_listed / args->groups : 0;
   if (expected <= 40) return enqueue<FewTokens>(*args, stream);
-  // Hardly a group has more than 96 then.
-  return expected <= 80 ? enqueue<SomeTokens>(*args, stream) : enqueue<ManyTokens>(*args, stream);
+  if (expected <= 80)
+    return enqueue<SomeTokens>(*args, stream);  // Hardly a group has more than 96.
+  if (expected <= 200) return enqueue<ManyTokens>(*args, stream);
+  return enqueue<SharedTokens>(*args, stream);
 }
 
 }  // namespace spillway::kernels

@@ -3,7 +3,8 @@
 //
 // The filling warpgroup runs ahead by as many stages as there are, over the end of one tile into
 // the next, so that memory is never idle: one thread has the copy engine bring weights, all gather
-// rows.
+// rows. Two blocks may share weights: each brings half of them, to both, and a stage is empty when
+// both have read it.
 #pragma once
 
 #include "backends/local/kernels/grouped_tiles.cuh"
@@ -15,19 +16,20 @@ namespace {
 
 constexpr int kSlabRows = 64;   // Of weights, that a warpgroup multiplies at once.
 constexpr int kFewTokens = 32;  // For which a tile has products of their own.
+constexpr int kLeavingTokens = 64;  // That a warpgroup writes out at a time.
 constexpr int kMultipliers = 2 * kWarpgroup;
 constexpr int kFillers = kWarpgroup;
 constexpr int kThreads = kMultipliers + kFillers;
 constexpr int kPieces = kTileDepth / 8;  // Of a row, 16 bytes each.
 
-// Rows of weights and tokens of a tile, how many stages there are, and in how many of them tokens'
-// rows are under way.
-template <int Rows, int Tokens, int Stages, int UnderWay>
+// Rows of weights and tokens of a tile, how many stages there are, and how many blocks share
+// weights.
+template <int Rows, int Tokens, int Stages, int Sharers>
 struct Form {
   static constexpr int kRows = Rows;
   static constexpr int kTokens = Tokens;
   static constexpr int kStages = Stages;
-  static constexpr int kUnderWay = UnderWay;
+  static constexpr int kSharers = Sharers;
   static constexpr int kSlabs = Rows / (2 * kSlabRows);  // Of a warpgroup.
 
   __host__ __device__ static int columns(const GroupedLinear& args) {  // Of out, in a tile.
@@ -37,10 +39,15 @@ struct Form {
     return (args.n + columns(args) - 1) / columns(args);
   }
 };
-// Few tokens are bound by memory; many by the L2, from which larger tiles ask less.
-using FewTokens = Form<128, 128, 6, 3>;
-using SomeTokens = Form<256, 96, 5, 2>;
-using ManyTokens = Form<256, 128, 4, 2>;
+// Few tokens are bound by memory; many by the L2, from which larger tiles ask less, and those that
+// share less still.
+using FewTokens = Form<128, 128, 6, 1>;
+using SomeTokens = Form<256, 96, 4, 1>;
+using ManyTokens = Form<256, 128, 4, 1>;
+using SharedTokens = Form<256, 112, 4, 2>;
+
+// On its way out: a row for each token, of what 64 rows of weights make of it.
+using Leaving = Tile<kTileDepth, kLeavingTokens>;
 
 template <class F>
 struct Shared {
@@ -49,9 +56,10 @@ struct Shared {
     Tile<kTileDepth, F::kTokens> x;
   };
   Stage stage[F::kStages];
+  Leaving leaving[kMultipliers / kWarpgroup];
   uint64_t full[F::kStages];
   uint64_t empty[F::kStages];
-  TileNumbers<F::kTokens> tiles;
+  TileNumbers<F::kTokens, F::kSharers> tiles;
 };
 
 // The stages, one after the other and round again.
@@ -80,18 +88,42 @@ template <class F>
 __device__ void init_barriers(Shared<F>& shared) {
   for (int i = 0; i < F::kStages; ++i) {
     barrier_init(shared_address(shared.full + i), kFillers + 1);
-    barrier_init(shared_address(shared.empty + i), kMultipliers / kWarp);
+    barrier_init(shared_address(shared.empty + i), F::kSharers * kMultipliers / kWarp);
   }
   publish_barriers();
 }
 
-// Calls `work` with each of the block's tiles. Blocks take tiles in turn, so that those of groups
-// with many tokens are dealt out evenly.
-template <class Tiles, class Work>
-__device__ void for_each_tile(const GroupedLinear& args, const Tiles& tiles, Work work) {
-  for (int tile = blockIdx.x; tile < tiles.first[args.groups]; tile += gridDim.x) {
-    work(tiles.place(args.groups, tile));
+// The tiles of a block. Blocks take tiles in turn, so that those of groups with many tokens are
+// dealt out evenly.
+template <class F>
+class Turns {
+ public:
+  __device__ Turns(const GroupedLinear& args, const Shared<F>& shared)
+      : tiles_(shared.tiles), groups_(args.groups), tile_(blockIdx.x / F::kSharers) {}
+  __device__ bool left() const { return tile_ < tiles_.first[groups_]; }
+  __device__ void next() { tile_ += gridDim.x / F::kSharers; }
+  __device__ Place place() const { return tiles_.place(groups_, tile_, blockIdx.x % F::kSharers); }
+
+ private:
+  const TileNumbers<F::kTokens, F::kSharers>& tiles_;
+  const int groups_;
+  int tile_;
+};
+
+// Whoever shares memory with this block has come as far.
+template <class F>
+__device__ void meet_sharers() {
+  if constexpr (F::kSharers > 1) {
+    meet_cluster();
+  } else {
+    __syncthreads();
   }
+}
+
+// Until then others may write to this block's memory.
+template <class F>
+__device__ void leave_sharers() {
+  if constexpr (F::kSharers > 1) meet_cluster();
 }
 
 // Has the copy engine bring the weights of one stage after the other. One thread of a block does.
@@ -99,36 +131,42 @@ template <class F>
 class Weights {
  public:
   __device__ Weights(const GroupedLinear& args, const CUtensorMap& map, Shared<F>& shared)
-      : args_(args), map_(map), shared_(shared), ring_(shared), tile_(blockIdx.x) {
+      : args_(args), map_(map), ring_(shared), turns_(args, shared) {
     find();
   }
 
-  // Requires: the next stage is empty.
+  // Requires: the next stage is empty, for all who share weights.
   __device__ void bring() {
-    if (tile_ >= shared_.tiles.first[args_.groups]) return;
+    if (!turns_.left()) return;
     barrier_expect(ring_.full(), F::kRows * kTileRowBytes);
-    copy_tile(shared_address(&ring_.stage().weights), map_, ring_.full(),
-              {k_, 0, 0, place_.weight_tile * (F::columns(args_) / 8), place_.group});
+    constexpr int kPart = F::kRows / F::kSharers;
+    const int part = blockIdx.x % F::kSharers;
+    const uint32_t to = shared_address(&ring_.stage().weights) + part * kPart * kTileRowBytes;
+    const int rows =
+        place_.weight_tile * F::columns(args_) + part * F::columns(args_) / F::kSharers;
+    const int at[5] = {k_, 0, 0, rows / 8, place_.group};
+    if constexpr (F::kSharers > 1) {
+      copy_tile_to_all(to, map_, ring_.full(), at, (1 << F::kSharers) - 1);
+    } else {
+      copy_tile(to, map_, ring_.full(), at);
+    }
     ring_.advance();
     k_ += kTileDepth;
     if (k_ < args_.k) return;
     k_ = 0;
-    tile_ += gridDim.x;
+    turns_.next();
     find();
   }
 
  private:
   __device__ void find() {
-    if (tile_ < shared_.tiles.first[args_.groups]) {
-      place_ = shared_.tiles.place(args_.groups, tile_);
-    }
+    if (turns_.left()) place_ = turns_.place();
   }
 
   const GroupedLinear& args_;
   const CUtensorMap& map_;
-  Shared<F>& shared_;
   Ring<F> ring_;
-  int tile_;
+  Turns<F> turns_;
   int k_ = 0;
   Place place_;
 };
@@ -140,9 +178,8 @@ class Filler {
  public:
   __device__ Filler(const GroupedLinear& args, const CUtensorMap& map, Shared<F>& shared)
       : args_(args),
-        shared_(shared),
         ring_(shared),
-        come_(shared),
+        turns_(args, shared),
         weights_(args, map, shared),
         row_((threadIdx.x - kMultipliers) / kPieces),
         piece_(threadIdx.x % kPieces) {}
@@ -154,20 +191,18 @@ class Filler {
   }
 
   __device__ void run() {
-    const int end = shared_.tiles.first[args_.groups];
-    int tile = blockIdx.x;
-    if (tile < end) find(tile);
-    while (tile < end) {
+    bool left = turns_.left();
+    if (left) find();
+    while (left) {
       const int tokens = tokens_;
       const __nv_bfloat16* from[kPasses];
 #pragma unroll
       for (int i = 0; i < kPasses; ++i) from[i] = rows_ + at_[i] / args_.x_share * args_.x_stride;
-      tile += gridDim.x;
-      if (tile < end) find(tile);  // Arrives while this tile's pieces are asked for.
+      turns_.next();
+      left = turns_.left();
+      if (left) find();  // Arrives while this tile's pieces are asked for.
       fill(tokens, from);
     }
-    wait_for_copies<0>();
-    for (int i = min(filled_, F::kUnderWay); i > 0; --i) hand_over();
   }
 
  private:
@@ -178,8 +213,8 @@ class Filler {
   __device__ static bool leads() { return threadIdx.x == kMultipliers; }
   __device__ int token(int pass) const { return row_ + pass * kRowsOfPass; }
 
-  __device__ void find(int tile) {
-    const Place place = shared_.tiles.place(args_.groups, tile);
+  __device__ void find() {
+    const Place place = turns_.place();
     tokens_ = place.tokens;
     rows_ = static_cast<const __nv_bfloat16*>(args_.x) + place.group * args_.x_group + piece_ * 8;
 #pragma unroll
@@ -198,27 +233,15 @@ class Filler {
         if (token(i) < tokens) copy_async(to + i * kRowsOfPass * kTileRowBytes, from[i], true);
         from[i] += kTileDepth;
       }
-      close_copies();
-      if (filled_ >= F::kUnderWay) {
-        wait_for_copies<F::kUnderWay>();
-        hand_over();
-      }
+      barrier_arrive_after_copies(ring_.full());
       ++filled_;
       ring_.advance();
     }
   }
 
-  // The tokens of the oldest stage under way have come, and wgmma may read them.
-  __device__ void hand_over() {
-    let_products_see_copies();
-    barrier_arrive(come_.full());
-    come_.advance();
-  }
-
   const GroupedLinear& args_;
-  Shared<F>& shared_;
   Ring<F> ring_;
-  Ring<F> come_;    // The stages whose tokens have come.
+  Turns<F> turns_;
   int filled_ = 0;  // Stages so far.
   Weights<F> weights_;
   const int row_;

@@ -25,8 +25,9 @@ __device__ inline int row_of(const GroupedLinear& args, const Place& place, int 
 }
 
 // Tiles by group, by rows of weights, by up to `Tokens` tokens: those that share weights follow
-// each other.
-template <int Tokens>
+// each other. As many as share weights at the same time, `Sharers`, count as one, and the tokens of
+// a group are dealt out evenly to them.
+template <int Tokens, int Sharers>
 struct TileNumbers {
   int first[kExpertsMax + 1];  // Of each group.
   int rows[kExpertsMax];
@@ -37,7 +38,7 @@ struct TileNumbers {
     for (int base = 0; base < args.groups; base += kWarp) {
       const int group = base + threadIdx.x;
       const int own = group < args.groups ? rows_of(args, group) : 0;
-      int sum = (own + Tokens - 1) / Tokens * weight_tiles;
+      int sum = token_tiles(own) * weight_tiles;
 #pragma unroll
       for (int offset = 1; offset < kWarp; offset *= 2) {
         const int other = __shfl_up_sync(kAllLanes, sum, offset);
@@ -52,17 +53,29 @@ struct TileNumbers {
     if (threadIdx.x == 0) first[0] = 0;
   }
 
-  __device__ Place place(int groups, int tile) const {
+  __device__ Place place(int groups, int tile, int sharer) const {
     int low = 0;
     int high = groups;  // first[low] ≤ tile < first[high]
     while (high - low > 1) {
       const int middle = (low + high) / 2;
       (first[middle] <= tile ? low : high) = middle;
     }
-    const int token_tiles = (rows[low] + Tokens - 1) / Tokens;
+    const int tiles = token_tiles(rows[low]);
+    const int tokens = tile_tokens(rows[low], tiles);
     const int within = tile - first[low];
-    const int first_token = within % token_tiles * Tokens;
-    return {low, within / token_tiles, first_token, min(rows[low] - first_token, Tokens)};
+    const int first_token = (within % tiles * Sharers + sharer) * tokens;
+    return {low, within / tiles, first_token, max(0, min(rows[low] - first_token, tokens))};
+  }
+
+ private:
+  __device__ static int token_tiles(int rows) {
+    return (rows + Sharers * Tokens - 1) / (Sharers * Tokens);
+  }
+  __device__ static int tile_tokens(int rows, int tiles) {
+    if (Sharers == 1) return Tokens;
+    constexpr int kStep = 8;  // Of tokens that are multiplied.
+    const int parts = tiles * Sharers * kStep;
+    return (rows + parts - 1) / parts * kStep;
   }
 };
 

@@ -56,6 +56,22 @@ __device__ inline void load_matrices_transposed(uint32_t (&r)[4], uint32_t addre
                : "memory");
 }
 
+// 8 × 8 matrices that lie in registers as mma has its results, each a column of 8 rows, two
+// neighbours a register: what was a column comes to lie in a row. Lane 8m + i says where row i of
+// matrix m goes.
+__device__ inline void store_transposed(uint32_t address, uint32_t first, uint32_t second) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x2.trans.shared.b16 [%0], {%1, %2};" ::"r"(address),
+               "r"(first), "r"(second)
+               : "memory");
+}
+__device__ inline void store_transposed(uint32_t address, uint32_t first, uint32_t second,
+                                        uint32_t third, uint32_t fourth) {
+  asm volatile(
+      "stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address),
+      "r"(first), "r"(second), "r"(third), "r"(fourth)
+      : "memory");
+}
+
 // d += a · b, with a fragment of 16 rows and half of one of 16 columns.
 __device__ inline void multiply(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
   mma_16x8x16(d, a[0], a[1], a[2], a[3], b0, b1);

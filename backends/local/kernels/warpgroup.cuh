@@ -33,6 +33,28 @@ __device__ inline void barrier_arrive(uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 
+// Arrives at the same barrier of another block of the cluster, or of this one.
+__device__ inline void barrier_arrive_at(uint32_t barrier, int block) {
+  asm volatile(
+      "{\n"
+      ".reg .b32 there;\n"
+      "mapa.shared::cluster.u32 there, %0, %1;\n"
+      "mbarrier.arrive.shared::cluster.b64 _, [there];\n"
+      "}\n" ::"r"(barrier),
+      "r"(block)
+      : "memory");
+}
+
+// All threads of the cluster have come as far, and see what the others did.
+__device__ inline void meet_cluster() {
+  asm volatile("barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;" ::: "memory");
+}
+
+// All threads of a warpgroup have come as far. `barrier` from 1 to 15.
+__device__ inline void meet_warpgroup(int barrier) {
+  asm volatile("bar.sync %0, %1;" ::"r"(barrier), "n"(kWarpgroup) : "memory");
+}
+
 // Arrives, and lets the phase end only when the copy engine has written that much.
 __device__ inline void barrier_expect(uint32_t barrier, int bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
@@ -66,6 +88,18 @@ __device__ inline void copy_tile(uint32_t to, const CUtensorMap& map, uint32_t b
       "cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, "
       "%4, %5, %6, %7}], [%2];" ::"r"(to),
       "l"(&map), "r"(barrier), "r"(at[0]), "r"(at[1]), "r"(at[2]), "r"(at[3]), "r"(at[4])
+      : "memory");
+}
+
+// The same, to the same place of each block of the cluster that has its bit in `blocks`, where it
+// counts at that block's own barrier.
+__device__ inline void copy_tile_to_all(uint32_t to, const CUtensorMap& map, uint32_t barrier,
+                                        const int (&at)[5], int blocks) {
+  asm volatile(
+      "cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::"
+      "cluster [%0], [%1, {%3, %4, %5, %6, %7}], [%2], %8;" ::"r"(to),
+      "l"(&map), "r"(barrier), "r"(at[0]), "r"(at[1]), "r"(at[2]), "r"(at[3]), "r"(at[4]),
+      "h"(static_cast<uint16_t>(blocks))
       : "memory");
 }
 
@@ -151,6 +185,7 @@ __device__ void warpgroup_multiply(float (&d)[N / 2], uint64_t a, uint64_t b, bo
 #define SPILLWAY_NAMES48 \
   SPILLWAY_NAMES32       \
   ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
+#define SPILLWAY_NAMES56 SPILLWAY_NAMES48 ", %48, %49, %50, %51, %52, %53, %54, %55"
 #define SPILLWAY_NAMES64 \
   SPILLWAY_NAMES48       \
   ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
@@ -181,6 +216,13 @@ __device__ inline void warpgroup_multiply<96>(float (&d)[48], uint64_t a, uint64
 }
 
 template <>
+__device__ inline void warpgroup_multiply<112>(float (&d)[56], uint64_t a, uint64_t b, bool add) {
+  asm volatile(SPILLWAY_MULTIPLY("112", SPILLWAY_NAMES56, "%56", "%57", "%58", "0", "0")
+               : SPILLWAY_SUMS32(d, 0), SPILLWAY_SUMS16(d, 32), SPILLWAY_SUMS8(d, 48)
+               : "l"(a), "l"(b), "r"(int{add}));
+}
+
+template <>
 __device__ inline void warpgroup_multiply<128>(float (&d)[64], uint64_t a, uint64_t b, bool add) {
   asm volatile(SPILLWAY_MULTIPLY("128", SPILLWAY_NAMES64, "%64", "%65", "%66", "0", "0")
                : SPILLWAY_SUMS32(d, 0), SPILLWAY_SUMS32(d, 32)
@@ -203,6 +245,7 @@ __device__ inline void warpgroup_multiply_few(float (&d)[8], uint64_t a, uint64_
 
 #undef SPILLWAY_MULTIPLY
 #undef SPILLWAY_NAMES64
+#undef SPILLWAY_NAMES56
 #undef SPILLWAY_NAMES48
 #undef SPILLWAY_NAMES32
 #undef SPILLWAY_NAMES16
