@@ -24,6 +24,7 @@ import time
 from pathlib import Path
 
 import closed_loop
+import gguf_header
 import mixed_loop
 import random_model
 import serve
@@ -106,7 +107,9 @@ def kinds_of(interactive, batch, options):
             mixed_loop.Kind("batch", options.batch, batch, 128, 384)]
 
 
-def text_prompts(port, options, tokens, tier):
+def prompts_of(port, options, tokens, tier):
+    if random_model.SHAPES[options.shape].deepseek:  # Which experts a step reads depends on its tokens: ours are vLLM's.
+        return closed_loop.TokenPrompts(len(gguf_header.tokens(options.model)), tokens, {"service_tier": tier})
     prompts = closed_loop.Prompts(options.model)
     prompts.more, prompts.count = {"service_tier": tier}, tokens * 3 // 4
     if options.executor != "synthetic":
@@ -122,8 +125,8 @@ def gateway_side(options, setting):
         gateway = serve.Gateway(options.binary, config)
         try:
             port = gateway.wait_for_port(serve.START_MAX)
-            kinds = kinds_of(text_prompts(port, options, options.in_interactive, "priority"),
-                             text_prompts(port, options, options.in_batch, "flex"), options)
+            kinds = kinds_of(prompts_of(port, options, options.in_interactive, "priority"),
+                             prompts_of(port, options, options.in_batch, "flex"), options)
             load(port, kinds, options, f"gateway {setting}")
         finally:
             status = gateway.end()
@@ -131,7 +134,7 @@ def gateway_side(options, setting):
                 print(f"the gateway ended with {status}; its last lines:\n{''.join(gateway.lines[-20:])}", flush=True)
 
 
-def vllm_command(folder, port, setting):
+def vllm_command(folder, port, options, setting):
     command = serve_vllm.command(folder, port, argparse.Namespace(shape=options.shape, sequences=256, quantization="", kv_cache="", gpus=1))
     if setting == "default":
         at = command.index("--max-num-seqs")
@@ -147,8 +150,9 @@ def vllm_side(options, setting):
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as log:
         serve_vllm.write_model(random_model.SHAPES[options.shape], Path(folder))
         port, began = serve_vllm.free_port(), time.monotonic()
-        with subprocess.Popen(vllm_command(folder, port, setting), stdout=log, stderr=subprocess.STDOUT,
-                              env=serve_vllm.environment(), start_new_session=True) as child:
+        with subprocess.Popen(vllm_command(folder, port, options, setting), stdout=log, stderr=subprocess.STDOUT,
+                              env=serve_vllm.environment(bool(random_model.SHAPES[options.shape].deepseek)),
+                              start_new_session=True) as child:
             try:
                 serve_vllm.wait_until_ready(child, port, log)
                 print(f"vllm {setting} ready after {time.monotonic() - began:.1f} s", flush=True)
