@@ -16,6 +16,13 @@ using Wide = __int128;
 
 constexpr Wide kMillion = 1'000'000;
 
+// Rounded up. What fits into 64 bits, as nearly everything does, is divided there.
+Wide millionths(Wide amount) {
+  const Wide up = amount + kMillion - 1;
+  constexpr Wide kNarrow = std::numeric_limits<std::int64_t>::max();
+  return up <= kNarrow ? static_cast<std::int64_t>(up) / 1'000'000 : up / kMillion;
+}
+
 Wide part(int tokens, config::NanoUsd per_million) {
   return static_cast<Wide>(std::max(tokens, 0)) * std::max<config::NanoUsd>(per_million, 0);
 }
@@ -31,7 +38,7 @@ Wide less(Wide amount, double share) {
 }
 
 config::NanoUsd rounded_up(Wide nano_usd_millionths) {
-  const Wide whole = (nano_usd_millionths + kMillion - 1) / kMillion;
+  const Wide whole = millionths(nano_usd_millionths);
   constexpr Wide kMost = std::numeric_limits<config::NanoUsd>::max();
   return static_cast<config::NanoUsd>(std::min(whole, kMost));
 }

@@ -1,18 +1,42 @@
 #include "gateway/policy/prompt_line.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
 
 namespace spillway::policy {
 namespace {
 
 // A lane's part of a row that is ordered by lanes.
 std::span<const SequenceStatus> part_of(const std::vector<SequenceStatus>& row, Lane lane) {
-  const auto begin = std::find_if(row.begin(), row.end(), [lane](const SequenceStatus& sequence) {
-    return sequence.lane >= lane;
-  });
-  const auto end = std::find_if(
-      begin, row.end(), [lane](const SequenceStatus& sequence) { return sequence.lane > lane; });
+  const auto begin =
+      std::partition_point(row.begin(), row.end(),
+                           [lane](const SequenceStatus& sequence) { return sequence.lane < lane; });
+  const auto end = std::partition_point(
+      begin, row.end(), [lane](const SequenceStatus& sequence) { return sequence.lane <= lane; });
   return {begin, end};
+}
+
+std::int64_t prompt_tokens_of(std::span<const SequenceStatus> row) {
+  std::int64_t tokens = 0;
+  for (const SequenceStatus& sequence : row) tokens += sequence.prefill_left;
+  return tokens;
+}
+
+// At most `typical` each; 0: as many as they may. Whole numbers are added up, since there may be a
+// thousand and each sum of fractions waits for the one before it.
+double answer_tokens_of(std::span<const SequenceStatus> row, double typical) {
+  if (typical <= 0.0) typical = std::numeric_limits<std::int32_t>::max();
+  const auto limit = static_cast<std::int32_t>(
+      std::min(std::ceil(typical), 1.0 * std::numeric_limits<std::int32_t>::max()));
+  std::int64_t shorter = 0, longer = 0;
+  for (const SequenceStatus& sequence : row) {
+    const std::int32_t most = sequence.tokens_max - sequence.generated;
+    shorter += most < limit ? most : 0;
+    longer += most < limit ? 0 : 1;
+  }
+  return static_cast<double>(shorter) + static_cast<double>(longer) * typical;
 }
 
 }  // namespace
@@ -38,14 +62,11 @@ PromptLine::Backlog PromptLine::backlog(double typical) const {
     return row.subspan(std::min(first, row.size()));
   };
   const std::size_t ahead = running_.size();
-  for (const SequenceStatus& sequence : from(running_, head_))
-    backlog.prompt_tokens += sequence.prefill_left;
-  for (const SequenceStatus& sequence : from(waiting_, head_ > ahead ? head_ - ahead : 0))
-    backlog.prompt_tokens += sequence.prefill_left;
-  for (const SequenceStatus& sequence : from(waiting_, std::max(head_, admitted_) - ahead)) {
-    const double most = sequence.tokens_max - sequence.generated;
-    backlog.answer_tokens += typical > 0.0 ? std::min(most, typical) : most;
-  }
+  const auto unread = from(waiting_, head_ > ahead ? head_ - ahead : 0);
+  backlog.prompt_tokens =
+      static_cast<double>(prompt_tokens_of(from(running_, head_)) + prompt_tokens_of(unread));
+  backlog.answer_tokens =
+      answer_tokens_of(from(waiting_, std::max(head_, admitted_) - ahead), typical);
   if (has_own_) backlog.prompt_tokens += own_.prefill_left;
   backlog.prompt_tokens -= head_done_;
   return backlog;
