@@ -88,10 +88,12 @@ class CrossCheck {
 
   void check_provider(const ProviderTarget& provider) {
     const std::string path = "targets." + provider.name;
-    const bool in_clear = provider.base_url.starts_with("http://");
-    if (in_clear && !provider.key_source.empty() && !is_loopback(host_of(provider.base_url))) {
+    const auto in_clear = [](const std::string& url) {
+      return url.starts_with("http://") && !is_loopback(host_of(url));
+    };
+    const auto& urls = provider.base_urls;
+    if (!provider.key_source.empty() && std::any_of(urls.begin(), urls.end(), in_clear))
       warn(path + ".base_url", "the key travels in clear: use https://");
-    }
     if (provider.measured.ttft_p99 < provider.measured.ttft_p50) {
       warn(path + ".measured.ttft_p99", "is less than ttft_p50");
     }

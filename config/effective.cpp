@@ -24,6 +24,7 @@ void emit_pairs(YAML::Emitter& out, const Pairs& pairs) {
 
 void emit_value(YAML::Emitter& out, Kind kind, const Value& value) {
   if (const auto* names = std::get_if<Names>(&value)) {
+    if (kind == Kind::urls && names->size() == 1) return void(out << names->front());
     emit_names(out, *names);
   } else if (const auto* pairs = std::get_if<Pairs>(&value)) {
     emit_pairs(out, *pairs);

@@ -69,9 +69,19 @@ std::string one_or_many_of(const Names& words) {
          R"(, "minItems": 1, "uniqueItems": true}])";
 }
 
+constexpr const char* kUrl = R"(^https?://[^?#@]+$)";
+
 const std::string kOneOrMany =
     R"("anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, )"
     R"("minItems": 1, "uniqueItems": true}])";
+
+// One, or a list of as many as the row's range says.
+std::string one_or_list_of(const std::string& one, const RowText& row) {
+  return R"("anyOf": [{)" + one + R"(}, {"type": "array", "items": {)" + one +
+         R"(}, "minItems": )" + std::to_string(static_cast<int>(row.range.min)) +
+         R"(, "maxItems": )" + std::to_string(static_cast<int>(row.range.max)) +
+         R"(, "uniqueItems": true}])";
+}
 
 std::string type_of(const RowText& row) {
   switch (row.kind) {
@@ -83,7 +93,8 @@ std::string type_of(const RowText& row) {
     case Kind::money: return pattern(R"(^[0-9]+(\.[0-9]+)?usd$)");
     case Kind::word: return R"("enum": )" + list(row.words);
     case Kind::endpoint: return pattern(R"(^.+:[0-9]{1,5}$)");
-    case Kind::url: return pattern(R"(^https?://[^?#@]+$)");
+    case Kind::url: return pattern(kUrl);
+    case Kind::urls: return one_or_list_of(pattern(kUrl), row);
     case Kind::secret: return pattern(R"(^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$)");
     case Kind::names: return row.words.empty() ? kOneOrMany : one_or_many_of(row.words);
     case Kind::served:

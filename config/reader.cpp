@@ -160,6 +160,7 @@ Value Reader::fallback_of(const RowText& row) {
 std::optional<Value> Reader::read_value(const Node& node, const std::string& path,
                                         const RowText& row) {
   switch (row.kind) {
+    case Kind::urls: return read_urls(node, path, row);
     case Kind::names: return read_names(node, path, row);
     case Kind::served: return read_served(node, path, row);
     default: return read_scalar(node, path, row);
@@ -230,6 +231,36 @@ std::optional<Value> Reader::read_names(const Node& node, const std::string& pat
     names.push_back(std::move(*name));
   }
   return names;
+}
+
+// A list is as long as its row's range says.
+std::optional<Value> Reader::read_urls(const Node& node, const std::string& path,
+                                       const RowText& row) {
+  RowText one = row;
+  one.kind = Kind::url;
+  one.range = {};
+  if (node.shape != Node::Shape::sequence) {
+    auto url = read_scalar(node, path, one);
+    if (!url) return std::nullopt;
+    return Names{std::get<std::string>(*url)};
+  }
+  if (!within(static_cast<std::int64_t>(node.items.size()), row.range)) {
+    report(path, std::to_string(node.items.size()) +
+                     " of them: " + describe(Kind::count, row.range) + " are possible");
+    return std::nullopt;
+  }
+  Names urls;
+  for (std::size_t i = 0; i < node.items.size(); ++i) {
+    const std::string item_path = path + "[" + std::to_string(i) + "]";
+    places_.note(item_path, place_of(node.items[i]));
+    const auto url = read_scalar(node.items[i], item_path, one);
+    if (!url) continue;
+    const std::string& text = std::get<std::string>(*url);
+    if (std::find(urls.begin(), urls.end(), text) != urls.end())
+      report(item_path, in_quotes(text) + " is named twice");
+    urls.push_back(text);
+  }
+  return urls;
 }
 
 std::optional<Value> Reader::read_served(const Node& node, const std::string& path,

@@ -83,6 +83,7 @@ class Reader {
   std::optional<Value> read_value(const Node& node, const std::string& path, const RowText& row);
   std::optional<Value> read_scalar(const Node& node, const std::string& path, const RowText& row);
   std::optional<Value> read_names(const Node& node, const std::string& path, const RowText& row);
+  std::optional<Value> read_urls(const Node& node, const std::string& path, const RowText& row);
   std::optional<Value> read_served(const Node& node, const std::string& path, const RowText& row);
   // The text of a scalar that is one name of several, or nothing, reported.
   std::optional<std::string> read_name(const Node& node, const std::string& path,

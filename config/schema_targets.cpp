@@ -239,10 +239,15 @@ const std::vector<Row<ProviderTarget>> kProviderRows = {
           "completions, each with its own ways."},
      field<&ProviderTarget::dialect>()},
     {{.key = "base_url",
-      .kind = Kind::url,
+      .kind = Kind::urls,
+      .range = {1, 64},
       .required = true,
-      .sentence = "Where its API begins; usually ends in /v1."},
-     field<&ProviderTarget::base_url>()},
+      .sentence = "Where its API begins; usually ends in /v1. A list: several servers that are "
+                  "alike (vLLM, SGLang), one target for all that is said here but "
+                  "concurrency_max, which is for each. A prompt goes to a server that has had its "
+                  "beginning before, while that is no busier than 1.25 times the average; a server "
+                  "that fails is gone round before another target is asked."},
+     field<&ProviderTarget::base_urls>()},
     {{.key = "key",
       .kind = Kind::secret,
       .fallback_sentence = "no Authorization header",
@@ -404,7 +409,8 @@ const std::vector<Row<ProviderTarget>> kProviderRows = {
     {{.key = "concurrency_max",
       .kind = Kind::count,
       .range = {1, 100'000},
-      .sentence = "Requests open there at once; a quarter is not for who can wait: flex, batches, "
+      .sentence = "Requests open there at once, at each server; a quarter is not for who can wait: "
+                  "flex, batches, "
                   "and classes "
                   "that are cheapest_before_deadline."},
      field<&ProviderTarget::concurrency_max>()},

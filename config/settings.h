@@ -254,9 +254,9 @@ struct Measured {
 struct ProviderTarget {
   std::string name;
   std::string dialect = "openai";
-  std::string base_url;    // Ends in /v1
-  std::string key;         // Resolved; empty sends no Authorization header.
-  std::string key_source;  // "env:NAME" or "file:PATH", as written; empty: no key.
+  std::vector<std::string> base_urls;  // Each ends in /v1; several: servers that are alike.
+  std::string key;                     // Resolved; empty sends no Authorization header.
+  std::string key_source;              // "env:NAME" or "file:PATH", as written; empty: no key.
   std::vector<ServedModel> serves;
   std::string architecture;  // Of the models it serves: "qwen2"; empty: not said.
   Price price;
@@ -292,6 +292,14 @@ enum class Spill {
 
 enum class Prefer { cheapest, fastest, ordered };
 
+// A second target is asked while the first is still silent; who says the first word answers.
+struct Hedge {
+  bool enabled = false;
+  std::optional<Milliseconds> after;  // Of silence; empty: the first target's own P95 of late.
+  double spend_share_max = 0.05;      // Of what the class spends, for answers that nobody got.
+  bool operator==(const Hedge&) const = default;
+};
+
 // Who belongs to a class: any given matcher that does not fit rules it out; a class without
 // matchers is never matched by rules, only named by a key, the x-spillway-class header or
 // `default_class`.
@@ -315,6 +323,7 @@ struct RequestClass {
   bool local_as_last_resort = true;    // When no provider can take it.
   std::optional<NanoUsd> price_max;    // Dearer providers are not asked for a request of it,
   std::vector<std::string> architectures;  // …nor any of another architecture; empty: of any.
+  Hedge hedge;
 
   bool takes_architecture(std::string_view architecture) const {
     return architectures.empty() || std::find(architectures.begin(), architectures.end(),

@@ -230,7 +230,10 @@ std::string format_value(Kind kind, const Value& value) {
   if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
   if (const auto* decimal = std::get_if<double>(&value)) return format_decimal(*decimal);
   if (const auto* text = std::get_if<std::string>(&value)) return *text;
-  if (const auto* names = std::get_if<Names>(&value)) return "[" + join(*names, ", ") + "]";
+  if (const auto* names = std::get_if<Names>(&value)) {
+    const bool alone = kind == Kind::urls && names->size() == 1;
+    return alone ? names->front() : "[" + join(*names, ", ") + "]";
+  }
   if (const auto* pairs = std::get_if<Pairs>(&value)) {
     Names entries;
     for (const auto& [name, upstream] : *pairs) entries.push_back(name + ": " + upstream);
@@ -257,6 +260,7 @@ std::string expectation(Kind kind, const Names& words) {
     case Kind::word: return "one of: " + join(words, ", ");
     case Kind::endpoint: return "HOST:PORT such as 127.0.0.1:8080";
     case Kind::url: return "a URL such as https://api.example.com/v1";
+    case Kind::urls: return expectation(Kind::url) + ", or a list of them";
     case Kind::secret: return "env:NAME or file:PATH";
     case Kind::names: return "a name or a list such as [one, two]";
     case Kind::served: return "a list of model names, or a block `name: name at the target`";

@@ -25,6 +25,7 @@ enum class Kind {
   word,      // one of a row's words               → string
   endpoint,  // 127.0.0.1:8080                     → string
   url,       // https://host/v1                    → string without a slash at its end
+  urls,      // one, or [one, two]                 → Names, each as url
   secret,    // env:NAME | file:PATH               → string as written; config/secret.h reads it
   names,     // one, or [one, two]                 → Names
   served,    // [one, two] or {one: upstream name} → Pairs
@@ -40,7 +41,8 @@ struct Mistake {
   std::string message;  // A sentence without its place: "'30' has no unit: write 30s, …".
 };
 
-// Reads one scalar. `words` is for Kind::word alone. Requires: not Kind::names, served or block.
+// Reads one scalar. `words` is for Kind::word alone. Requires: not Kind::urls, names, served or
+// block.
 std::variant<Value, Mistake> parse_value(Kind kind, const std::string& text,
                                          const std::vector<std::string>& words = {});
 

@@ -4,7 +4,7 @@ from batches import batches
 from engine import configuration, engine, process
 from latency import latency, now
 from panels import Board
-from routing import breakers, decisions, held, targets
+from routing import breakers, decisions, held, servers, targets
 
 
 def board():
@@ -20,6 +20,7 @@ def board():
         held,
         batches,
         breakers,
+        servers,
         targets,
         engine,
         process,

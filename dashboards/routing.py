@@ -141,6 +141,49 @@ def breakers(board):
     )
 
 
+def servers(board):
+    board.add(
+        8,
+        8,
+        lines(
+            "Servers of targets",
+            "none",
+            "In flight at each server of each provider (spillway_server_inflight_requests); one"
+            " that is down has none (spillway_server_up).",
+            [
+                query(
+                    summed(series("spillway_server_inflight_requests"), "be", "server"),
+                    "{{be}} {{server}}",
+                ),
+                query(
+                    f"min by (be, server) ({series('spillway_server_up')})",
+                    "{{be}} {{server}} up",
+                ),
+            ],
+        ),
+        lines(
+            "Prefix affinity",
+            "reqps",
+            "Requests by why their server was chosen (spillway_server_requests_total): affine ones"
+            " find their beginning in its prefix cache; overflow: it was too busy or down.",
+            query(
+                summed(rate("spillway_server_requests_total"), "be", "chosen"), "{{be}} {{chosen}}"
+            ),
+            stacked=True,
+        ),
+        lines(
+            "First token by server",
+            "s",
+            "Median of late (spillway_server_ttft_seconds). One that is slower than its like is"
+            " ill or overloaded.",
+            query(
+                f"max by (be, server) ({series('spillway_server_ttft_seconds')})",
+                "{{be}} {{server}}",
+            ),
+        ),
+    )
+
+
 def targets(board):
     board.add(
         8,

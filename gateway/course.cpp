@@ -9,75 +9,15 @@
 namespace spillway {
 namespace {
 
-// A limit of this one target: too short a context, a chat template that refuses the conversation,
-// a protocol that has no words for it.
-bool is_its_own_limit(const policy::Candidate& candidate, const Error& error) {
-  return error.code == Errc::context_too_long || error.code == Errc::unsupported ||
-         (candidate.local && error.code == Errc::invalid_request);
-}
-
-// It has no such tier: asked for by us, not by the client.
-bool lacks_tier(const policy::Candidate& candidate, const Error& error) {
-  return candidate.at_batch_rate && error.code == Errc::invalid_request &&
-         error.param == "service_tier";
-}
-
-bool nobody_waits(Errc code) { return code == Errc::cancelled || code == Errc::slow_client; }
-
-// Trying elsewhere cannot help: the request itself is at fault, or nobody waits any more.
-bool ends_the_search(const policy::Candidate& candidate, const Error& error) {
-  if (is_its_own_limit(candidate, error) || lacks_tier(candidate, error)) return false;
-  return error.code == Errc::invalid_request || nobody_waits(error.code);
-}
-
 // In the background the engine may never come to it: half of the time is left for the others.
 Deadline patience_with(const policy::Candidate& candidate, TimePoint now, Deadline deadline) {
   if (candidate.lane == Lane::foreground || now >= deadline) return deadline;
   return now + (deadline - now) / 2;
 }
 
-bool is_full(Errc code) { return code == Errc::rate_limited || code == Errc::overloaded; }
-
-bool is_the_targets_fault(Errc code) {
-  return code == Errc::backend_unavailable || code == Errc::deadline_exceeded || is_full(code);
-}
-
-// What the client is told once every candidate has failed.
-Error verdict(const std::vector<Error>& failures) {
-  Error verdict{Errc::backend_unavailable, "none of the targets for this request could answer", "",
-                std::nullopt};
-  if (failures.empty()) return verdict;
-  const auto fault = [](const Error& e) {
-    return e.code == Errc::context_too_long || e.code == Errc::unsupported ||
-           e.code == Errc::invalid_request;
-  };
-  if (std::all_of(failures.begin(), failures.end(), fault)) return failures.front();
-  if (std::all_of(failures.begin(), failures.end(),
-                  [](const Error& e) { return is_full(e.code); })) {
-    verdict.code = Errc::overloaded;
-    verdict.message = "all targets for this request are full";
-  }
-  for (const Error& failure : failures) {
-    if (!failure.retry_after) continue;
-    verdict.retry_after =
-        std::min(verdict.retry_after.value_or(*failure.retry_after), *failure.retry_after);
-  }
-  return verdict;
-}
-
 Error another_answer() {
   return {Errc::backend_unavailable, "its answer is not the one that had begun", "", std::nullopt};
 }
-
-bool is_plain(const Delta& delta) {
-  return delta.reasoning.empty() && delta.extra.empty() && delta.choice == 0;
-}
-
-// Longer answers are not gone on with: the text is kept for as long as its stream lives.
-constexpr std::size_t kContinuedBytesMax = 1 << 20;
-
-// Shorter beginnings may well come again in what follows.
-constexpr std::size_t kRepetitionBytesMin = 12;
 
 // Tokens that a target may be over the limit beside twice of it, since they are not told apart.
 constexpr int kOverrun = 8;
@@ -99,12 +39,6 @@ std::shared_ptr<const ChatRequest> at_rate(const policy::Candidate& candidate,
 
 }  // namespace
 
-void Delivered::add(const Delta& delta) {
-  if (!is_plain(delta)) plain = false;
-  if (text.size() + delta.text.size() > kContinuedBytesMax) plain = false;
-  if (plain) text += delta.text;
-}
-
 Async<Opened> Course::first() {
   const Delivered nothing;
   co_return co_await next(nothing);
@@ -112,6 +46,7 @@ Async<Opened> Course::first() {
 
 void Course::broke(Opened& opened, const Error& cause) {
   if (opened.visit) opened.visit->failed(cause);
+  stay_with_the_others(opened);
   opened.visit.reset();
   begun_by_ = opened.candidate.architecture;
   receipt_.parts.back().broken = true;
@@ -173,6 +108,16 @@ Course::Way Course::way_of(const policy::Candidate& candidate, const Delivered& 
   return leaves_no_choice(request_->sampling) ? Way::say_again : Way::none;
 }
 
+// Those who serve the same model from the next machine are asked before other targets.
+void Course::stay_with_the_others(const Opened& opened) {
+  const policy::Candidate& candidate = opened.candidate;
+  const std::size_t servers = servers_of(candidate, edition_);
+  if (!opened.visit || servers < 2) return;
+  failed_.add(candidate.target, opened.visit->server());
+  const bool is_before = at_ > 0 && plan_.candidates[at_ - 1].target == candidate.target;
+  if (is_before && !failed_.all(candidate.target, servers)) --at_;
+}
+
 // A begun answer is gone on with in chat's words: nobody continues another target's own bytes.
 std::shared_ptr<const ChatRequest> Course::asked(Way way, const Delivered& delivered) const {
   if (way == Way::afresh || (way == Way::say_again && !request_->original)) return request_;
@@ -188,72 +133,86 @@ std::shared_ptr<const ChatRequest> Course::asked(Way way, const Delivered& deliv
 }
 
 Async<Opened> Course::next(const Delivered& delivered) {
-  std::vector<Error> failures;
-  std::vector<std::string_view> unable;  // Targets whose own limit it is: asking again is no use.
-  std::optional<Error> unpaid;           // Why the payer cannot have one.
+  Search search;
   while (at_ < plan_.candidates.size()) {
     const policy::Candidate& candidate = plan_.candidates[at_++];
     const Way way = way_of(candidate, delivered);
-    const bool is_unable =
-        std::find(unable.begin(), unable.end(), candidate.target) != unable.end();
-    if (way == Way::none || is_unable || owes(candidate)) continue;
-    const int again = way == Way::say_again ? tokens_out() : 0;
-    auto covered = tab_.cover(candidate, tokens_out(), again, receipt_);
-    if (!covered) {
-      if (!unpaid) unpaid = covered.error();
-      continue;
-    }
-    const TimePoint sent = SteadyClock::now();
-    receipt_.attempts.push_back({.target = std::string(candidate.target)});
-    auto opened = co_await attempt(candidate, way, delivered);
-    Attempt& attempt = receipt_.attempts.back();
-    attempt.seconds = seconds_between(sent, SteadyClock::now());
-    if (opened) {
-      if (!receipt_.dispatched) receipt_.dispatched = sent;
-      co_return std::move(*opened);
-    }
-    attempt.failure = opened.error().code;
-    attempt.cause = opened.error().message;
-    const bool is_over = SteadyClock::now() >= deadline_;
-    if (is_over || ends_the_search(candidate, opened.error())) co_return opened.error();
-    if (is_its_own_limit(candidate, opened.error())) unable.push_back(candidate.target);
-    failures.push_back(opened.error());
+    if (way == Way::none || search.is_beyond(candidate.target) || owes(candidate)) continue;
+    auto opened = co_await at_any_server(candidate, way, delivered, search);
+    if (opened) co_return std::move(*opened);
+    if (search.is_over() || SteadyClock::now() >= deadline_) co_return opened.error();
   }
-  co_return failures.empty() && unpaid ? *unpaid : verdict(failures);
+  co_return search.verdict();
 }
 
-Async<Opened> Course::attempt(const policy::Candidate& candidate, Way way,
-                              const Delivered& delivered) {
+// A server that fails is gone round before the next target is asked.
+Async<Opened> Course::at_any_server(const policy::Candidate& candidate, Way way,
+                                    const Delivered& delivered, Search& search) {
+  const std::size_t servers = servers_of(candidate, edition_);
+  while (true) {
+    Approach approach;
+    approach.candidate = candidate;
+    if (servers > 1) approach.among = failed_.others(candidate.target, servers);
+    auto opened = co_await attempt(approach, way, delivered, search);
+    if (opened || search.is_over() || SteadyClock::now() >= deadline_) co_return opened;
+    const bool another_may = approach.server && is_the_targets_fault(opened.error().code);
+    if (!another_may) co_return opened;
+    failed_.add(candidate.target, *approach.server);
+    if (failed_.all(candidate.target, servers)) co_return opened;
+  }
+}
+
+Async<Opened> Course::attempt(Approach& approach, Way way, const Delivered& delivered,
+                              Search& search) {
+  const int tokens = tokens_out();
+  auto covered =
+      tab_.cover(approach.candidate, tokens, way == Way::say_again ? tokens : 0, receipt_);
+  if (!covered) {
+    search.unpaid(covered.error());
+    co_return covered.error();
+  }
+  make_ready(approach, way, delivered);
+  auto opened = co_await dispatcher_.open(approach, edition_);
+  if (opened) {
+    note(approach.candidate, receipt_);
+    if (opened->told) bill(*opened->told, receipt_.parts.back());
+    const auto fits = co_await rejoin(*opened, way, delivered);
+    if (!fits) opened = fits.error();
+  } else if (approach.at_work) {
+    owe(approach, way == Way::go_on ? tokens : 0);
+  }
+  std::optional<Error> failure;
+  if (!opened) failure = opened.error();
+  if (failure) search.failed(approach.candidate, *failure);
+  if (!failure && !receipt_.dispatched) receipt_.dispatched = approach.sent;
+  if (approach.was_made()) note(approach, failure, receipt_);
+  co_return opened;
+}
+
+void Course::make_ready(Approach& approach, Way way, const Delivered& delivered) const {
   const bool is_last = at_ == plan_.candidates.size();
   const TimePoint now = SteadyClock::now();
-  const Deadline patience = is_last ? deadline_ : patience_with(candidate, now, deadline_);
-  const auto request = at_rate(candidate, tab_.affordable(asked(way, delivered)));
-  const int tokens = tokens_out();
-  Unanswered unanswered;
-  auto opened = co_await dispatcher_.open(candidate, edition_, request, receipt_.tenant, patience,
-                                          unanswered);
-  if (!opened) {
-    const int begun = way == Way::go_on ? tokens : 0;
-    if (unanswered.at_work) owe(candidate, unanswered, begun);
-    co_return opened.error();
-  }
-  note(candidate, receipt_);
-  if (opened->told) bill(*opened->told, receipt_.parts.back());
-  if (way == Way::afresh) co_return std::move(*opened);
+  approach.patience = is_last ? deadline_ : patience_with(approach.candidate, now, deadline_);
+  approach.request = at_rate(approach.candidate, tab_.affordable(asked(way, delivered)));
+  approach.tenant = receipt_.tenant;
+}
 
+Async<void> Course::rejoin(Opened& opened, Way way, const Delivered& delivered) {
+  if (way == Way::afresh) co_return Result<void>();
   Part& part = receipt_.parts.back();
+  const int tokens = tokens_out();
   Result<bool> fits = true;
   if (way == Way::say_again) {
     part.repeated_tokens = tokens;
-    fits = co_await catch_up(*opened, delivered);
+    fits = co_await catch_up(opened, delivered, deadline_, part);
   } else {
     if (!part.usage_told) part.usage.prompt_tokens += tokens;
-    fits = co_await drop_repetition(*opened, delivered);
+    fits = co_await drop_repetition(opened, delivered, deadline_, part);
   }
-  if (fits && *fits) co_return std::move(*opened);
+  if (fits && *fits) co_return Result<void>();
   part.lost = true;
   if (fits) co_return another_answer();  // Not its fault.
-  if (opened->visit) opened->visit->failed(fits.error());
+  if (opened.visit) opened.visit->failed(fits.error());
   co_return fits.error();
 }
 
@@ -266,61 +225,12 @@ bool Course::owes(const policy::Candidate& candidate) const {
 
 // Who was left, or broke off, before its first word bills what it has read, what had begun of the
 // answer as well.
-void Course::owe(const policy::Candidate& candidate, const Unanswered& unanswered, int begun) {
-  Part& part = add_part(candidate, receipt_);
+void Course::owe(const Approach& approach, int begun) {
+  Part& part = add_part(approach.candidate, receipt_);
   part.broken = part.lost = part.unanswered = true;
-  if (unanswered.told) return bill(*unanswered.told, part);
+  if (approach.told) return bill(*approach.told, part);
   tab_.suppose(request_->stream, part);
   part.usage.prompt_tokens += begun;
-}
-
-// Passes over what the client has. The first piece is then what comes after it.
-Async<bool> Course::catch_up(Opened& opened, const Delivered& delivered) {
-  std::size_t said = 0;  // Of what the client has.
-  while (true) {
-    Delta& piece = opened.first;
-    const std::size_t both = std::min(piece.text.size(), delivered.text.size() - said);
-    if (!is_plain(piece) || delivered.text.compare(said, both, piece.text, 0, both) != 0)
-      co_return false;
-    said += both;
-    const bool ends = piece.finish.has_value();
-    if (said == delivered.text.size() && (both < piece.text.size() || ends)) {
-      piece.text.erase(0, both);
-      co_return true;
-    }
-    if (ends) co_return false;
-    count(piece, receipt_.parts.back());
-    auto next = co_await opened.stream->next(deadline_);
-    if (!next) co_return next.error();
-    if (!*next) co_return false;
-    opened.first = std::move(**next);
-  }
-}
-
-// Some providers take `continues` for a message like any other and begin again: what is word for
-// word the beginning that the client has is not said twice.
-Async<bool> Course::drop_repetition(Opened& opened, const Delivered& delivered) {
-  Part& part = receipt_.parts.back();
-  std::string held;
-  while (delivered.text.size() >= kRepetitionBytesMin && is_plain(opened.first)) {
-    held += opened.first.text;
-    if (!delivered.text.starts_with(held) || opened.first.finish) break;
-    count(opened.first, part);
-    if (held.size() == delivered.text.size()) {
-      part.repeated_tokens = tokens_passed(part);
-      opened.first = {};
-      co_return true;
-    }
-    auto next = co_await opened.stream->next(deadline_);
-    if (!next) co_return next.error();
-    if (!*next) co_return false;
-    opened.first = std::move(**next);
-  }
-  // It was none after all: what was held back is told with this piece, and counted once.
-  if (held.empty()) co_return true;
-  part.bytes -= held.size() - opened.first.text.size();
-  opened.first.text = std::move(held);
-  co_return true;
 }
 
 }  // namespace spillway

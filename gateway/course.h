@@ -13,6 +13,8 @@
 #include "gateway/edition.h"
 #include "gateway/policy/plan.h"
 #include "gateway/receipt.h"
+#include "gateway/rejoin.h"
+#include "gateway/search.h"
 #include "gateway/tab.h"
 
 #include <cstddef>
@@ -22,15 +24,6 @@
 #include <string>
 
 namespace spillway {
-
-// What the client has of the answer.
-struct Delivered {
-  std::string text;
-  bool plain = true;  // Nothing but text, and not too long: what others can go on with.
-
-  void add(const Delta& delta);
-  bool nothing() const { return plain && text.empty(); }
-};
 
 class Course {
  public:
@@ -78,11 +71,14 @@ class Course {
   Way way_of(const policy::Candidate& candidate, const Delivered& delivered) const;
   std::shared_ptr<const ChatRequest> asked(Way way, const Delivered& delivered) const;
   Async<Opened> next(const Delivered& delivered);
-  Async<Opened> attempt(const policy::Candidate& candidate, Way way, const Delivered& delivered);
+  Async<Opened> at_any_server(const policy::Candidate& candidate, Way way,
+                              const Delivered& delivered, Search& search);
+  Async<Opened> attempt(Approach& approach, Way way, const Delivered& delivered, Search& search);
+  void make_ready(Approach& approach, Way way, const Delivered& delivered) const;
+  void stay_with_the_others(const Opened& opened);
+  Async<void> rejoin(Opened& opened, Way way, const Delivered& delivered);
   bool owes(const policy::Candidate& candidate) const;
-  void owe(const policy::Candidate& candidate, const Unanswered& unanswered, int begun);
-  Async<bool> catch_up(Opened& opened, const Delivered& delivered);
-  Async<bool> drop_repetition(Opened& opened, const Delivered& delivered);
+  void owe(const Approach& approach, int begun);
   int tokens_out() const;
   std::size_t bytes_out() const;
   std::optional<std::int64_t> limit() const;  // Of all choices together.
@@ -94,6 +90,7 @@ class Course {
   const Deadline deadline_;
   Tab& tab_;
   Receipt& receipt_;
+  FailedServers failed_;
   std::size_t at_ = 0;                // The candidate to be tried next.
   std::string_view begun_by_;         // The architecture of what broke off; empty: not said.
   std::optional<Error> first_cause_;  // Why the first stream broke; or that nobody waits.

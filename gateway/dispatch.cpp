@@ -13,48 +13,66 @@ bool is_empty(const Delta& delta) {
 
 }  // namespace
 
-Async<Opened> Dispatcher::open(const policy::Candidate& candidate, const Edition& edition,
-                               std::shared_ptr<const ChatRequest> request, std::string_view tenant,
-                               Deadline deadline, Unanswered& unanswered) {
+std::size_t servers_of(const policy::Candidate& candidate, const Edition& edition) {
+  return candidate.local ? 1 : edition.providers.find(candidate.target)->second.size();
+}
+
+Async<Opened> Dispatcher::open(Approach& approach, const Edition& edition) {
+  approach.sent = SteadyClock::now();
+  auto visit = this->visit(approach, edition);
+  if (!visit) co_return visit.error();
+  Backend& backend =
+      *visit ? *edition.providers.find(approach.candidate.target)->second[(*visit)->server()]
+             : local_->backend();
+  auto opened = co_await first_piece(backend, approach);
+  approach.seconds = seconds_between(approach.sent, SteadyClock::now());
+  if (*visit && opened) (*visit)->answered();
+  if (*visit && !opened) (*visit)->failed(opened.error());
+  if (opened) opened->visit = std::move(*visit);
+  co_return opened;
+}
+
+// Which server is asked; none to be chosen for the local target.
+Result<std::optional<FleetVisit>> Dispatcher::visit(Approach& approach, const Edition& edition) {
+  const policy::Candidate& candidate = approach.candidate;
+  if (candidate.local) return std::optional<FleetVisit>();
+  const std::size_t servers = servers_of(candidate, edition);
+  std::optional<policy::PromptMarks> marks;
+  if (servers > 1) marks.emplace(*approach.request, approach.tenant, candidate.model);
+  policy::Call call;
+  call.asking = {approach.request->stream, candidate.at_batch_rate};
+  call.prompt = marks ? &*marks : nullptr;
+  call.among = approach.among & policy::first(servers);  // A reload may have brought more.
+  auto visit = fleet_.visit(candidate.target, call);
+  if (!visit) return Error{Errc::overloaded, "not to be asked now", "", std::nullopt};
+  if (servers > 1) approach.server = visit->server();
+  if (servers > 1) approach.address = visit->address();
+  return visit;
+}
+
+Async<Opened> Dispatcher::first_piece(Backend& backend, Approach& approach) {
   Opened opened;
-  opened.candidate = candidate;
-  if (!candidate.local) {
-    const policy::Asking asking{request->stream, candidate.at_batch_rate};
-    opened.visit = fleet_.visit(candidate.target, asking);
-    if (!opened.visit) co_return Error{Errc::overloaded, "not to be asked now", "", std::nullopt};
-  }
-
-  Terms terms{std::string(candidate.model), deadline, candidate.lane, std::string(tenant)};
-  auto stream = co_await backend_of(candidate, edition)->open(request, std::move(terms));
-  if (!stream) {
-    if (opened.visit) opened.visit->failed(stream.error());
-    co_return stream.error();
-  }
+  opened.candidate = approach.candidate;
+  Terms terms{std::string(opened.candidate.model), approach.patience, opened.candidate.lane,
+              std::string(approach.tenant)};
+  auto stream = co_await backend.open(approach.request, std::move(terms));
+  if (!stream) co_return stream.error();
   opened.stream = std::move(*stream);
-
   while (true) {
-    auto piece = co_await opened.stream->next(deadline);
+    auto piece = co_await opened.stream->next(approach.patience);
     if (piece && *piece && is_empty(**piece)) {  // A provider's role chunk is no answer yet.
       if ((*piece)->usage) opened.told = (*piece)->usage;
       continue;
     }
     if (piece && *piece) {
       opened.first = std::move(**piece);
-      if (opened.visit) opened.visit->answered();
       co_return std::move(opened);
     }
-    Error error =
-        piece ? Error{Errc::backend_unavailable, "ended without an answer", "", std::nullopt}
-              : piece.error();
-    if (opened.visit) opened.visit->failed(error);
-    unanswered = {opened.stream->at_work(), opened.told};
-    co_return error;
+    approach.at_work = opened.stream->at_work();
+    approach.told = opened.told;
+    if (!piece) co_return piece.error();
+    co_return Error{Errc::backend_unavailable, "ended without an answer", "", std::nullopt};
   }
-}
-
-Backend* Dispatcher::backend_of(const policy::Candidate& candidate, const Edition& edition) const {
-  return candidate.local ? &local_->backend()
-                         : edition.providers.find(candidate.target)->second.get();
 }
 
 }  // namespace spillway

@@ -1,4 +1,4 @@
-// Opens one candidate of a plan and waits for its first piece.
+// Asks one candidate of a plan and waits for its first piece.
 //
 // Runs on the request's coroutine. Cancelling it drops the stream being opened. Providers' answers
 // and failures are told to the fleet (breaker, rate limit, latency).
@@ -10,17 +10,13 @@
 #include "gateway/local_target.h"
 #include "gateway/policy/plan.h"
 
+#include <cstddef>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace spillway {
-
-// What a candidate may ask for though none of its answer came.
-struct Unanswered {
-  bool at_work = false;  // It had the request, and had not refused it.
-  std::optional<Usage> told;
-};
 
 // A stream whose first piece has come, and the candidate that gave it.
 struct Opened {
@@ -31,21 +27,42 @@ struct Opened {
   std::optional<FleetVisit> visit;  // Empty for the local target.
 };
 
+// One attempt at a candidate: what it is asked, and what comes of it.
+struct Approach {
+  policy::Candidate candidate;
+  std::shared_ptr<const ChatRequest> request;
+  std::string_view tenant;
+  Deadline patience{};
+  policy::ServerSet among = policy::kAllServers;  // Which of its servers may be asked.
+
+  TimePoint sent{};
+  double seconds = 0.0;               // Until its first piece, or until it failed.
+  std::optional<std::size_t> server;  // Of its several, the one that was asked,
+  std::string address;                // …and where that is.
+  bool at_work = false;               // It failed, but had the request and had not refused it:
+  std::optional<Usage> told;          // …what it may ask for all the same.
+
+  // False: others of its servers have been asked, and none that is left may be.
+  bool was_made() const { return among == policy::kAllServers || server; }
+};
+
 class Dispatcher {
  public:
   Dispatcher(LocalTarget* local, Fleet& fleet) : local_(local), fleet_(fleet) {}
 
-  // Fails with what the candidate said, or with overloaded if its breaker or its limits keep it
-  // from being asked now; `unanswered` says then what it may cost all the same.
-  Async<Opened> open(const policy::Candidate& candidate, const Edition& edition,
-                     std::shared_ptr<const ChatRequest> request, std::string_view tenant,
-                     Deadline deadline, Unanswered& unanswered);
+  // Fails with what the candidate said, or with overloaded if breakers or limits keep it from being
+  // asked now.
+  Async<Opened> open(Approach& approach, const Edition& edition);
 
  private:
-  Backend* backend_of(const policy::Candidate& candidate, const Edition& edition) const;
+  Result<std::optional<FleetVisit>> visit(Approach& approach, const Edition& edition);
+  Async<Opened> first_piece(Backend& backend, Approach& approach);
 
   LocalTarget* const local_;  // Null without a local target.
   Fleet& fleet_;
 };
+
+// How many servers a candidate has.
+std::size_t servers_of(const policy::Candidate& candidate, const Edition& edition);
 
 }  // namespace spillway

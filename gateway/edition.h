@@ -13,12 +13,13 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace spillway {
 
-// The providers' backends by name. A provider whose settings did not change keeps its backend over
-// a reload.
-using Providers = std::map<std::string, std::shared_ptr<Backend>, std::less<>>;
+// The providers' backends by name, one for each of its servers. A provider whose settings did not
+// change keeps them over a reload.
+using Providers = std::map<std::string, std::vector<std::shared_ptr<Backend>>, std::less<>>;
 
 struct Edition {
   Edition(std::shared_ptr<const config::Settings> from, Providers backends,

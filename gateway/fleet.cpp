@@ -17,34 +17,34 @@ policy::WallClock wall_clock() {
 }  // namespace
 
 FleetVisit::FleetVisit(FleetVisit&& other) noexcept
-    : fleet_(other.fleet_), health_(std::move(other.health_)), visit_(other.visit_) {}
+    : fleet_(other.fleet_), servers_(std::move(other.servers_)), visit_(other.visit_) {}
 
 FleetVisit& FleetVisit::operator=(FleetVisit&& other) noexcept {
   std::swap(fleet_, other.fleet_);
-  std::swap(health_, other.health_);
+  std::swap(servers_, other.servers_);
   std::swap(visit_, other.visit_);
   return *this;
 }
 
 FleetVisit::~FleetVisit() {
-  if (!health_) return;
+  if (!servers_) return;
   std::lock_guard lock(fleet_->mutex_);
-  health_->leave(visit_);
+  servers_->leave(visit_);
 }
 
 void FleetVisit::answered() {
   std::lock_guard lock(fleet_->mutex_);
-  health_->answered(visit_, SteadyClock::now());
+  servers_->answered(visit_, SteadyClock::now());
 }
 
 void FleetVisit::finished(int completion_tokens) {
   std::lock_guard lock(fleet_->mutex_);
-  health_->finished(visit_, completion_tokens, SteadyClock::now());
+  servers_->finished(visit_, completion_tokens, SteadyClock::now());
 }
 
 void FleetVisit::failed(const Error& error) {
   std::lock_guard lock(fleet_->mutex_);
-  health_->failed(visit_, error, SteadyClock::now());
+  servers_->failed(visit_, error, SteadyClock::now());
 }
 
 void Fleet::adopt(const config::Settings& settings) {
@@ -60,13 +60,13 @@ policy::FleetFacts Fleet::facts(const EngineStatus* engine) const {
   return facts;
 }
 
-std::optional<FleetVisit> Fleet::visit(std::string_view name, policy::Asking asking) {
+std::optional<FleetVisit> Fleet::visit(std::string_view name, const policy::Call& call) {
   std::lock_guard lock(mutex_);
-  auto health = state_.health(name);
-  if (!health) return std::nullopt;
-  auto visit = health->enter(SteadyClock::now(), asking);
+  auto servers = state_.servers(name);
+  if (!servers) return std::nullopt;
+  auto visit = servers->enter(SteadyClock::now(), call);
   if (!visit) return std::nullopt;
-  return FleetVisit(*this, std::move(health), *visit);
+  return FleetVisit(*this, std::move(servers), *visit);
 }
 
 void Fleet::local_first_token(const policy::Prediction& predicted, const StepModel& step,
@@ -85,8 +85,8 @@ std::vector<ProviderGauges> Fleet::gauges() const {
   const TimePoint now = SteadyClock::now();
   std::vector<ProviderGauges> gauges;
   std::lock_guard lock(mutex_);
-  state_.each_provider([&](const policy::Health& health) {
-    gauges.push_back(ProviderGauges{health.facts(now), health.times_opened()});
+  state_.each_provider([&](const policy::Servers& servers) {
+    gauges.push_back({servers.facts(now), servers.times_opened(), servers.gauges(now)});
   });
   return gauges;
 }

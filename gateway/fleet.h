@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -31,13 +32,17 @@ class FleetVisit {
   void finished(int completion_tokens);  // The stream is complete.
   void failed(const Error& error);       // Before its first token, or in the middle.
 
+  // Which of the provider's it is at, and where that is.
+  std::size_t server() const { return visit_.server; }
+  const std::string& address() const { return servers_->address(visit_.server); }
+
  private:
   friend class Fleet;
-  FleetVisit(Fleet& fleet, std::shared_ptr<policy::Health> health, policy::Visit visit)
-      : fleet_(&fleet), health_(std::move(health)), visit_(visit) {}
+  FleetVisit(Fleet& fleet, std::shared_ptr<policy::Servers> servers, policy::Visit visit)
+      : fleet_(&fleet), servers_(std::move(servers)), visit_(visit) {}
 
   Fleet* fleet_;
-  std::shared_ptr<policy::Health> health_;  // Null once moved from.
+  std::shared_ptr<policy::Servers> servers_;  // Null once moved from.
   policy::Visit visit_;
 };
 
@@ -45,6 +50,7 @@ class FleetVisit {
 struct ProviderGauges {
   policy::ProviderFacts facts;
   int times_opened = 0;
+  std::vector<policy::Servers::Gauge> servers;
 };
 
 class Fleet {
@@ -56,9 +62,9 @@ class Fleet {
   // The facts at this moment; `engine` (null without a local target) must live as long as they do.
   policy::FleetFacts facts(const EngineStatus* engine) const;
 
-  // Begins an attempt; empty if breaker, rate limit or concurrency leave no room: take the next
-  // candidate.
-  std::optional<FleetVisit> visit(std::string_view provider, policy::Asking asking);
+  // Begins an attempt at one of the provider's servers; empty if breakers, rate limits or
+  // concurrency leave no room: take the next candidate.
+  std::optional<FleetVisit> visit(std::string_view provider, const policy::Call& call);
 
   // See policy::FleetState.
   void local_first_token(const policy::Prediction& predicted, const StepModel& step,

@@ -269,7 +269,7 @@ telemetry::ClosedSets Gateway::House::labels(const config::Settings& settings) c
 
 void Gateway::House::know_tenants() { metrics_.know(labels(*editions_.get()->settings)); }
 
-// A provider whose settings did not change keeps its backend.
+// A provider whose settings did not change keeps its backends.
 Providers Gateway::House::providers_for(const config::Settings& settings) {
   const auto before = editions_.get();
   Providers providers;
@@ -280,8 +280,10 @@ Providers Gateway::House::providers_for(const config::Settings& settings) {
         if (old == target) known = &old;
       }
     }
-    providers[target.name] = known ? before->providers.find(target.name)->second
-                                   : std::shared_ptr(cloud::make_cloud_backend(target, cloud_));
+    auto& servers = providers[target.name];
+    if (known) servers = before->providers.find(target.name)->second;
+    while (servers.size() < target.base_urls.size())
+      servers.push_back(cloud::make_cloud_backend(target, cloud_, servers.size()));
   }
   return providers;
 }
@@ -360,8 +362,10 @@ telemetry::LiveState Gateway::House::live_state() const {
   state.held = waiting_.size();
   state.held_pressure = waiting_.pressure();
   if (phase_ != Phase::loading) add_stored(*kept_.cabinet->shelf, kept_.batches->gauges(), state);
-  for (const ProviderGauges& provider : fleet_.gauges())
+  for (const ProviderGauges& provider : fleet_.gauges()) {
     state.targets.push_back(target_state(provider));
+    add_servers(provider, state);
+  }
   if (phase_ != Phase::loading) add_engine(state);  // Until then `engine_` is still being made.
   state.listeners = {listener_state("api", api_.counters()),
                      listener_state("admin", admin_.counters())};

@@ -32,6 +32,22 @@ telemetry::TargetState target_state(const ProviderGauges& provider) {
   return state;
 }
 
+void add_servers(const ProviderGauges& provider, telemetry::LiveState& state) {
+  for (const policy::Servers::Gauge& gauge : provider.servers) {
+    telemetry::ServerState server;
+    server.target = provider.facts.name;
+    server.server = gauge.address;
+    server.in_flight = gauge.facts.in_flight;
+    server.up = gauge.facts.permission != policy::Permission::open;
+    server.ttft_p50 = gauge.facts.ttft_p50;
+    for (std::size_t i = 0; i < policy::kChosen; ++i) {
+      const auto why = policy::name_of(static_cast<policy::Chosen>(i));
+      server.chosen.emplace_back(why, gauge.chosen[i]);
+    }
+    state.servers.push_back(std::move(server));
+  }
+}
+
 telemetry::TargetState target_state(std::string_view local_name, const EngineStatus& engine) {
   telemetry::TargetState state;
   state.name = local_name;

@@ -20,6 +20,7 @@
 namespace spillway {
 
 telemetry::TargetState target_state(const ProviderGauges& provider);
+void add_servers(const ProviderGauges& provider, telemetry::LiveState& state);
 telemetry::TargetState target_state(std::string_view local_name, const EngineStatus& engine);
 // The values that labels may take: what the configuration names, and the policy's reasons.
 telemetry::ClosedSets label_sets(const config::Settings& settings);

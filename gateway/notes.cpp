@@ -98,6 +98,16 @@ void note(const policy::Candidate& served_by, Receipt& receipt) {
   receipt.served_locally = served_by.local;
 }
 
+void note(const Approach& approach, const std::optional<Error>& failure, Receipt& receipt) {
+  Attempt& attempt = receipt.attempts.emplace_back();
+  attempt.target = approach.candidate.target;
+  attempt.server = approach.address;
+  attempt.seconds = approach.seconds;
+  if (!failure) return;
+  attempt.failure = failure->code;
+  attempt.cause = failure->message;
+}
+
 void add_up(Receipt& receipt) {
   receipt.completion_pieces = 0;
   for (Part& part : receipt.parts) {

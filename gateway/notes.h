@@ -4,6 +4,7 @@
 
 #include "backends/contract/chat.h"
 #include "config/settings.h"
+#include "gateway/dispatch.h"
 #include "gateway/http/message.h"
 #include "gateway/http/response_writer.h"
 #include "gateway/policy/auth.h"
@@ -26,6 +27,9 @@ Part& add_part(const policy::Candidate& asked, Receipt& receipt);
 
 // A target begins to answer, or goes on where another broke off.
 void note(const policy::Candidate& served_by, Receipt& receipt);
+
+// A candidate was asked; what it failed with, if it did.
+void note(const Approach& approach, const std::optional<Error>& failure, Receipt& receipt);
 
 // No more comes: what the client got, whoever gave it.
 void add_up(Receipt& receipt);

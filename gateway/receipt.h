@@ -24,6 +24,7 @@ struct Attempt {
   std::optional<Errc> failure;  // Empty: it answered.
   std::string cause;            // What the target said when it failed.
   double seconds = 0.0;         // Until its first token, or until it failed.
+  std::string server;           // Of the target's several: "10.0.0.1:8000"; else empty.
 };
 
 // A target as the policy judged it, chosen or not.

@@ -46,7 +46,7 @@ config::Milliseconds milliseconds(double seconds) {
 struct Flight {
   policy::Plan plan;
   std::size_t next = 0;  // Candidate.
-  std::shared_ptr<policy::Health> health;
+  std::shared_ptr<policy::Servers> servers;
   policy::Visit visit;
 };
 
@@ -205,17 +205,17 @@ void World::happen(const Coming& coming) {
   SimulatedAnswer& answer = answers_[coming.request];
   if (coming.moment == Moment::first_token) {
     answer.first_token = coming.at;
-    return flight.health->answered(flight.visit, now());
+    return flight.servers->answered(flight.visit, now());
   }
   if (coming.moment == Moment::failed) {
     const Error error{Errc::backend_unavailable, "", "", std::nullopt};
-    flight.health->failed(flight.visit, error, now());
-    flight.health->leave(flight.visit);
+    flight.servers->failed(flight.visit, error, now());
+    flight.servers->leave(flight.visit);
     return try_next(coming.request);
   }
   answer.finish = coming.at;
-  flight.health->finished(flight.visit, asked(coming.request).completion_tokens, now());
-  flight.health->leave(flight.visit);
+  flight.servers->finished(flight.visit, asked(coming.request).completion_tokens, now());
+  flight.servers->leave(flight.visit);
   flights_.erase(coming.request);
   completed(coming.request);
 }
@@ -335,8 +335,8 @@ void World::try_next(std::size_t request) {
 
 // False: it could not be asked, or refused at once.
 bool World::ask_provider(std::size_t request, Flight& flight, const policy::Candidate& candidate) {
-  flight.health = fleet_.health(candidate.target);
-  auto visit = flight.health->enter(now());
+  flight.servers = fleet_.servers(candidate.target);
+  auto visit = flight.servers->enter(now());
   if (!visit) return false;
   flight.visit = *visit;
   const TraceRequest& one = asked(request);
@@ -346,8 +346,8 @@ bool World::ask_provider(std::size_t request, Flight& flight, const policy::Cand
   const CloudReply reply = clouds_[cloud_of_.find(candidate.target)->second].ask(ask, now_);
   if (reply.outcome == CloudOutcome::limited) {
     const Error error{Errc::rate_limited, "", "", milliseconds(reply.retry_after)};
-    flight.health->failed(flight.visit, error, now());
-    flight.health->leave(flight.visit);
+    flight.servers->failed(flight.visit, error, now());
+    flight.servers->leave(flight.visit);
     return false;
   }
   if (reply.outcome != CloudOutcome::answered) {

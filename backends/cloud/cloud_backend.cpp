@@ -14,12 +14,12 @@ namespace {
 
 constexpr std::size_t kBridgeCapacity = 64;  // Deltas: about what one read from a socket brings.
 
-std::shared_ptr<Upstream> upstream_of(const config::ProviderTarget& target) {
+std::shared_ptr<Upstream> upstream_of(const config::ProviderTarget& target,
+                                      const std::string& base) {
   const Dialect* dialect = dialect_named(target.dialect);
   if (dialect == nullptr) {
     throw std::invalid_argument(target.name + ": there is no dialect '" + target.dialect + "'");
   }
-  const std::string& base = target.base_url;
   if (!base.starts_with("http://") && !base.starts_with("https://")) {
     throw std::invalid_argument(target.name + ": base_url must begin with http:// or https://");
   }
@@ -39,8 +39,9 @@ std::shared_ptr<Upstream> upstream_of(const config::ProviderTarget& target) {
 
 class CloudBackend final : public Backend {
  public:
-  CloudBackend(const config::ProviderTarget& target, TransferLoop& loop)
-      : name_(target.name), upstream_(upstream_of(target)), loop_(loop) {}
+  CloudBackend(const config::ProviderTarget& target, const std::string& base_url,
+               TransferLoop& loop)
+      : name_(target.name), upstream_(upstream_of(target, base_url)), loop_(loop) {}
 
   const std::string& name() const override { return name_; }
 
@@ -89,8 +90,8 @@ class CloudBackend final : public Backend {
 }  // namespace
 
 std::unique_ptr<Backend> make_cloud_backend(const config::ProviderTarget& target,
-                                            CloudThread& thread) {
-  return std::make_unique<CloudBackend>(target, thread.loop());
+                                            CloudThread& thread, std::size_t server) {
+  return std::make_unique<CloudBackend>(target, target.base_urls.at(server), thread.loop());
 }
 
 }  // namespace spillway::cloud

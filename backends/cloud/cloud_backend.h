@@ -1,22 +1,23 @@
-// A provider over HTTPS as a Backend.
+// A provider's server over HTTPS as a Backend.
 //
 // `open` may be called from any worker thread and never waits: it writes the request body there and
 // hands it to the cloud thread. Dropping the stream removes the transfer and closes its connection
 // at once. Streaming requests go upstream as streams, whole ones as whole ones; both come back as a
-// TokenStream. The key is sent to the provider's own base_url only, and stands in no error text.
+// TokenStream. The key is sent to the provider's own base_urls only, and stands in no error text.
 #pragma once
 
 #include "backends/cloud/cloud_thread.h"
 #include "backends/contract/backend.h"
 #include "config/settings.h"
 
+#include <cstddef>
 #include <memory>
 
 namespace spillway::cloud {
 
-// The backend of `target`. It may go before its streams do; `thread` must outlive it.
-// `open` refuses with overloaded when concurrency_max requests are under way, with invalid_request
-// when the request's body is no JSON object. Its streams fail with
+// The backend of the `server`th of the servers of `target`. It may go before its streams do;
+// `thread` must outlive it. `open` refuses with overloaded when concurrency_max requests are under
+// way, with invalid_request when the request's body is no JSON object. Its streams fail with
 //   rate_limited         429 of the provider, with its retry-after
 //   invalid_request      400, 422 with the provider's reason: another provider would say
 //   context_too_long       the same
@@ -27,6 +28,6 @@ namespace spillway::cloud {
 // Throws std::invalid_argument if the dialect or base_url is none that this room knows, and
 // std::runtime_error if libcurl lacks something that it needs.
 std::unique_ptr<Backend> make_cloud_backend(const config::ProviderTarget& target,
-                                            CloudThread& thread);
+                                            CloudThread& thread, std::size_t server = 0);
 
 }  // namespace spillway::cloud

@@ -55,6 +55,7 @@ ordered_json to_json(const std::vector<DecisionAttempt>& attempts) {
   ordered_json list = ordered_json::array();
   for (const DecisionAttempt& attempt : attempts) {
     ordered_json one = {{"target", attempt.target}};
+    if (!attempt.server.empty()) one["server"] = attempt.server;
     if (attempt.failure) one["failure"] = name_of(*attempt.failure);
     list.push_back(std::move(one));
   }

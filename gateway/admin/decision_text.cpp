@@ -39,11 +39,13 @@ std::string why_not(const ConsideredTarget& one, const ConsideredTarget* taken) 
 }
 
 void append_attempts(std::string& text, const std::vector<DecisionAttempt>& attempts) {
-  if (attempts.size() < 2) return;
+  const bool is_plain = attempts.size() == 1 && attempts.front().server.empty();
+  if (attempts.empty() || is_plain) return;
   text += "attempts    ";
   for (std::size_t i = 0; i < attempts.size(); ++i) {
     if (i > 0) text += ", then ";
     text += attempts[i].target;
+    if (!attempts[i].server.empty()) text += " at " + attempts[i].server;
     if (attempts[i].failure) append(text, " (%s)", name_of(*attempts[i].failure).data());
   }
   text += "\n";

@@ -20,6 +20,7 @@ namespace spillway::admin {
 struct DecisionAttempt {
   std::string target;
   std::optional<Errc> failure;  // Empty: it answered.
+  std::string server;           // Of the target's several; else empty.
 };
 
 struct Decision {

@@ -58,9 +58,11 @@ struct ProviderFacts {
   TimePoint open_until{};                          // When an open breaker lets a probe through.
   std::optional<TimePoint> limited_until;          // It said 429; do not ask before.
   std::optional<TimePoint> batch_tier_full_until;  // The same of its cheaper tier.
-  int in_flight = 0;
-  double ttft_p50 = 0.0;  // Seconds, of late.
+  int in_flight = 0;                               // At all of its servers,
+  int servers = 1;                                 // …of which so many may be asked.
+  double ttft_p50 = 0.0;                           // Seconds, of late.
   double ttft_p90 = 0.0;
+  double ttft_p95 = 0.0;
   double ttft_p99 = 0.0;
   double tokens_per_second = 0.0;  // Of one stream, after its first token.
 };

@@ -11,7 +11,7 @@ void FleetState::adopt(const config::Settings& settings, TimePoint now) {
     if (known != providers_.end() && known->second.settings == target) {
       adopted.insert(*known);
     } else {
-      adopted.emplace(target.name, Provider{target, std::make_shared<Health>(target, now)});
+      adopted.emplace(target.name, Provider{target, std::make_shared<Servers>(target, now)});
     }
   }
   providers_ = std::move(adopted);
@@ -33,13 +33,13 @@ FleetFacts FleetState::facts(const EngineStatus* engine, TimePoint now) const {
   facts.answer_length = length_;
   facts.providers.reserve(providers_.size());
   for (const auto& [name, provider] : providers_)
-    facts.providers.push_back(provider.health->facts(now));
+    facts.providers.push_back(provider.servers->facts(now));
   return facts;
 }
 
-std::shared_ptr<Health> FleetState::health(std::string_view provider) const {
+std::shared_ptr<Servers> FleetState::servers(std::string_view provider) const {
   const auto found = providers_.find(provider);
-  return found == providers_.end() ? nullptr : found->second.health;
+  return found == providers_.end() ? nullptr : found->second.servers;
 }
 
 void FleetState::local_first_token(const Prediction& predicted, const StepModel& step,

@@ -7,9 +7,9 @@
 #include "config/settings.h"
 #include "gateway/policy/correction.h"
 #include "gateway/policy/facts.h"
-#include "gateway/policy/health.h"
 #include "gateway/policy/length.h"
 #include "gateway/policy/predict.h"
+#include "gateway/policy/servers.h"
 
 #include <map>
 #include <memory>
@@ -28,7 +28,7 @@ class FleetState {
   FleetFacts facts(const EngineStatus* engine, TimePoint now) const;
 
   // Null for a provider that the settings do not have. It may be kept over the next adopt().
-  std::shared_ptr<Health> health(std::string_view provider) const;
+  std::shared_ptr<Servers> servers(std::string_view provider) const;
 
   // The local engine's first token came `seconds` after a decision that predicted `predicted`;
   // `step` is what a step costs by now.
@@ -44,13 +44,13 @@ class FleetState {
 
   template <class See>
   void each_provider(See see) const {
-    for (const auto& [name, provider] : providers_) see(*provider.health);
+    for (const auto& [name, provider] : providers_) see(*provider.servers);
   }
 
  private:
   struct Provider {
     config::ProviderTarget settings;
-    std::shared_ptr<Health> health;
+    std::shared_ptr<Servers> servers;
   };
 
   std::map<std::string, Provider, std::less<>> providers_;

@@ -27,21 +27,26 @@ ProviderFacts Health::facts(TimePoint now) const {
   facts.in_flight = in_flight_;
   facts.ttft_p50 = tracker_.ttft_p50(now);
   facts.ttft_p90 = tracker_.ttft_p90(now);
+  facts.ttft_p95 = tracker_.ttft_p95(now);
   facts.ttft_p99 = tracker_.ttft_p99(now);
   facts.tokens_per_second = tracker_.tokens_per_second();
   return facts;
 }
 
-std::optional<Visit> Health::enter(TimePoint now, Asking asking) {
-  if (in_flight_ >= concurrency_max_) return std::nullopt;
-  if (limited_until_ && now < *limited_until_) return std::nullopt;
+bool Health::admits(TimePoint now, Asking asking) const {
+  if (in_flight_ >= concurrency_max_) return false;
+  if (limited_until_ && now < *limited_until_) return false;
   const bool tier_is_full = batch_tier_full_until_ && now < *batch_tier_full_until_;
-  const bool is_well = breaker_.permission(now) == Permission::closed;
-  if (asking.at_batch_rate && (tier_is_full || !is_well)) return std::nullopt;
+  const Permission permission = breaker_.permission(now);
+  if (asking.at_batch_rate && (tier_is_full || permission != Permission::closed)) return false;
+  return permission != Permission::open;
+}
+
+std::optional<Visit> Health::enter(TimePoint now, Asking asking) {
+  if (!admits(now, asking)) return std::nullopt;
   Visit visit;
   visit.asking = asking;
   visit.pass = breaker_.enter(now);
-  if (!visit.pass.allowed) return std::nullopt;
   visit.sent = now;
   ++in_flight_;
   return visit;
@@ -69,8 +74,10 @@ void Health::failed(Visit& visit, const Error& error, TimePoint now) {
     limited_until_ = now + error.retry_after.value_or(kDefaultRetryAfter);
     return;
   }
-  const bool overdue = !visit.first_token && tells_pace(visit) &&
-                       seconds_between(visit.sent, now) > tracker_.ttft_p99(now);
+  const double waited = seconds_between(visit.sent, now);
+  const bool was_silent = !visit.first_token && tells_pace(visit);
+  if (error.code == Errc::cancelled && was_silent) tracker_.silent(waited, now);
+  const bool overdue = was_silent && waited > tracker_.ttft_p99(now);
   const bool at_fault =
       error.code == Errc::backend_unavailable || (error.code == Errc::deadline_exceeded && overdue);
   if (!at_fault) return;

@@ -1,6 +1,6 @@
-// One provider's health as it changes: its breaker, its rate limit, its work in flight and its
-// pace. Pure state: time is passed in. Not thread-safe: whoever shares it between workers guards
-// it.
+// The health of one server of a provider as it changes: its breaker, its rate limit, its work in
+// flight and its pace. Pure state: time is passed in. Not thread-safe: whoever shares it between
+// workers guards it.
 #pragma once
 
 #include "backends/contract/deadline.h"
@@ -29,7 +29,8 @@ struct Visit {
   TimePoint sent{};
   std::optional<TimePoint> first_token;
   Asking asking;
-  bool told = false;  // The breaker knows how it went.
+  bool told = false;       // The breaker knows how it went.
+  std::size_t server = 0;  // Of the target's, which one it is at.
 };
 
 class Health {
@@ -37,6 +38,9 @@ class Health {
   Health(const config::ProviderTarget& provider, TimePoint now);
 
   ProviderFacts facts(TimePoint now) const;
+
+  // Whether `enter` would let an attempt through now.
+  bool admits(TimePoint now, Asking asking) const;
 
   // Begins an attempt; empty if breaker, rate limit or concurrency leave no room for it: take the
   // next candidate.
@@ -53,12 +57,14 @@ class Health {
   // provider; so does a deadline that passed when a stream's first token was overdue by the
   // provider's own P99. rate_limited closes it until its retry_after (one second if it gave none),
   // or its cheaper tier alone, if that was asked (ten). What is the client's fault or wish counts
-  // for nothing.
+  // for nothing; but who was still silent when it was left took at least so long, where that is
+  // long for it.
   void failed(Visit& visit, const Error& error, TimePoint now);
 
   // Gives the place back, and the probe if it told nothing.
   void leave(Visit& visit);
 
+  int in_flight() const { return in_flight_; }
   int times_opened() const { return breaker_.times_opened(); }
 
  private:

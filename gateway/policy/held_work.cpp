@@ -50,7 +50,7 @@ double rate_of(const config::ProviderTarget& provider, const ProviderFacts& fact
   if (provider.rate_limit.requests_per_minute > 0)
     return provider.rate_limit.requests_per_minute / 60.0;
   const double pace = facts.tokens_per_second > 0.0 ? tokens / facts.tokens_per_second : 0.0;
-  return provider.concurrency_max / std::max(0.01, facts.ttft_p50 + pace);
+  return provider.concurrency_max * facts.servers / std::max(0.01, facts.ttft_p50 + pace);
 }
 
 }  // namespace

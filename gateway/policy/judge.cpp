@@ -62,8 +62,9 @@ bool is_capable(const config::ProviderTarget& provider, const Work& work) {
 }
 
 // A quarter of them, one at least, is not for who can wait.
-int places_for(const Work& work, const config::ProviderTarget& provider) {
-  const int all = provider.concurrency_max;
+int places_for(const Work& work, const config::ProviderTarget& provider,
+               const ProviderFacts& facts) {
+  const int all = provider.concurrency_max * facts.servers;
   return work.yields && all > 1 ? all - std::max(1, all / 4) : all;
 }
 
@@ -72,7 +73,7 @@ Verdict obstacle(const config::ProviderTarget& provider, const ProviderFacts& fa
   if (!is_capable(provider, work)) return Verdict::incapable;
   if (facts.permission == Permission::open) return Verdict::breaker_open;
   if (facts.limited_until && now < *facts.limited_until) return Verdict::rate_limited;
-  if (facts.in_flight >= places_for(work, provider)) return Verdict::busy;
+  if (facts.in_flight >= places_for(work, provider, facts)) return Verdict::busy;
   return Verdict::fits;
 }
 
@@ -210,6 +211,7 @@ ProviderFacts facts_of(const config::ProviderTarget& provider, std::size_t at,
   facts.name = provider.name;
   facts.ttft_p50 = catalogue.ttft_p50(fleet.now);
   facts.ttft_p90 = catalogue.ttft_p90(fleet.now);
+  facts.ttft_p95 = catalogue.ttft_p95(fleet.now);
   facts.ttft_p99 = catalogue.ttft_p99(fleet.now);
   facts.tokens_per_second = catalogue.tokens_per_second();
   return facts;

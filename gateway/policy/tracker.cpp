@@ -14,6 +14,7 @@ constexpr double kPriorAnswers = 20.0;
 constexpr std::array kNormal = {0.0627, 0.1891, 0.3186, 0.4538, 0.5978,
                                 0.7554, 0.9346, 1.1503, 1.4395, 1.9600};
 constexpr double kNormal90 = 1.2816;
+constexpr double kNormal95 = 1.6449;
 constexpr double kNormal99 = 2.3263;
 
 constexpr double kHalfLife = 60.0;  // Seconds without news.
@@ -34,15 +35,20 @@ Tracker::Tracker(const config::Measured& measured, TimePoint now)
     ttft_.add(p50 * std::exp(-sigma * z), now, weight);
   }
   // A lognormal law through the catalogue's two points, exact until the first real answer.
-  catalogue_ = {p50, p50 * std::exp(sigma * kNormal90), std::max(p99, p50)};
+  catalogue_ = {p50, p50 * std::exp(sigma * kNormal90), p50 * std::exp(sigma * kNormal95),
+                std::max(p99, p50)};
   seen_ = catalogue_;
   news_ = now;
 }
 
 void Tracker::first_token(double seconds, TimePoint now) {
   ttft_.add(seconds, now);
-  seen_ = {ttft_.quantile(0.50), ttft_.quantile(0.90), ttft_.quantile(0.99)};
+  seen_ = {ttft_.quantile(0.50), ttft_.quantile(0.90), ttft_.quantile(0.95), ttft_.quantile(0.99)};
   news_ = now;
+}
+
+void Tracker::silent(double seconds, TimePoint now) {
+  if (seconds > ttft_p90(now)) first_token(seconds, now);
 }
 
 double Tracker::faded(TimePoint now, double Quantile::* which) const {

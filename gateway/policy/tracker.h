@@ -16,18 +16,23 @@ class Tracker {
   // A first token came `seconds` after the request was sent.
   void first_token(double seconds, TimePoint now);
 
+  // It was left while it was silent, after so many seconds: what it would have taken is longer.
+  // Counts where that is long for it, so that who is never waited for does not look quick.
+  void silent(double seconds, TimePoint now);
+
   // A stream ended: `tokens` after the first came within `seconds`. Streams of fewer than 8 tokens
   // tell nothing.
   void streamed(int tokens, double seconds);
 
   double ttft_p50(TimePoint now) const { return faded(now, &Quantile::p50); }  // Seconds.
   double ttft_p90(TimePoint now) const { return faded(now, &Quantile::p90); }
+  double ttft_p95(TimePoint now) const { return faded(now, &Quantile::p95); }
   double ttft_p99(TimePoint now) const { return faded(now, &Quantile::p99); }
   double tokens_per_second() const { return tokens_per_second_; }
 
  private:
   struct Quantile {
-    double p50 = 0.0, p90 = 0.0, p99 = 0.0;
+    double p50 = 0.0, p90 = 0.0, p95 = 0.0, p99 = 0.0;
   };
 
   double faded(TimePoint now, double Quantile::* which) const;

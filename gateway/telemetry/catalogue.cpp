@@ -54,6 +54,8 @@ constexpr Label kStageLabels[] = {{"stage", Words::stage}};
 constexpr Label kFoldedLabels[] = {{"label", Words::folded}};
 
 constexpr Label kTargetLabels[] = {{"be"}};
+constexpr Label kServerLabels[] = {{"be"}, {"server"}};
+constexpr Label kChosenLabels[] = {{"be"}, {"server"}, {"chosen"}};
 constexpr Label kTokenKindLabels[] = {{"be"}, {"kind"}};
 constexpr Label kOutcomeLabels[] = {{"be"}, {"outcome"}};
 constexpr Label kTermLabels[] = {{"be"}, {"term"}};
@@ -149,6 +151,15 @@ constexpr SeriesRow kCatalogue[] = {
      "Breaker of a target: 0 closed, 1 half open, 2 open."},
     {Series::backend_ejections, "spillway_backend_ejections_total", C, kLive, kTargetLabels,
      "Times that a target's breaker opened."},
+    {Series::server_in_flight, "spillway_server_inflight_requests", G, kLive, kServerLabels,
+     "Requests at one of a target's servers now."},
+    {Series::server_up, "spillway_server_up", G, kLive, kServerLabels,
+     "1 if the server takes requests: its breaker is not open."},
+    {Series::server_ttft, "spillway_server_ttft_seconds", G, kLive, kServerLabels,
+     "Half of the server's first tokens came within this time, of late."},
+    {Series::server_requests, "spillway_server_requests_total", C, kLive, kChosenLabels,
+     "Requests sent to the server, by why it: it has had the prompt's beginning before (affine), "
+     "another has that was too busy or down (overflow), or nobody has (least_busy)."},
 
     {Series::engine_running, "spillway_engine_running_sequences", G, kLive, kTargetLabels,
      "Sequences in the batch now."},

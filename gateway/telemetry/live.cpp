@@ -21,6 +21,19 @@ void add_target(Samples& samples, const TargetState& target) {
       {Series::backend_ejections, name, static_cast<double>(target.times_opened), {}});
 }
 
+void add_server(Samples& samples, const ServerState& server) {
+  const std::vector<std::string> name{server.target, server.server};
+  samples.push_back({Series::server_in_flight, name, static_cast<double>(server.in_flight), {}});
+  samples.push_back({Series::server_up, name, server.up ? 1.0 : 0.0, {}});
+  samples.push_back({Series::server_ttft, name, server.ttft_p50, {}});
+  for (const auto& [why, count] : server.chosen) {
+    samples.push_back({Series::server_requests,
+                       {server.target, server.server, why},
+                       static_cast<double>(count),
+                       {}});
+  }
+}
+
 void add_engine(Samples& samples, const EngineState& engine) {
   const std::vector<std::string> name{engine.target};
   const EngineStatus& status = engine.status;
@@ -137,6 +150,7 @@ std::vector<LiveSample> samples_of(const LiveState& state) {
   samples.push_back({Series::log_dropped, {}, static_cast<double>(state.log_dropped), {}});
   if (state.stored) add_stored(samples, *state.stored);
   for (const TargetState& target : state.targets) add_target(samples, target);
+  for (const ServerState& server : state.servers) add_server(samples, server);
   for (const EngineState& engine : state.engines) add_engine(samples, engine);
   for (const ListenerState& listener : state.listeners) add_listener(samples, listener);
   if (state.ledger) add_ledger(samples, *state.ledger);

@@ -32,6 +32,16 @@ struct TargetState {
   std::uint64_t times_opened = 0;  // Of the breaker.
 };
 
+// One of a provider's servers.
+struct ServerState {
+  std::string target;
+  std::string server;  // "10.0.0.1:8000"
+  int in_flight = 0;
+  bool up = false;
+  double ttft_p50 = 0.0;                                      // Seconds.
+  std::vector<std::pair<std::string, std::uint64_t>> chosen;  // By why, all of them.
+};
+
 struct EngineState {
   std::string target;
   std::string model;  // As served: the label of vLLM's series.
@@ -98,6 +108,7 @@ struct LiveState {
   double held_pressure = 0.0;  // See policy::HeldWork.
   std::optional<StoredState> stored;
   std::vector<TargetState> targets;
+  std::vector<ServerState> servers;
   std::vector<EngineState> engines;
   std::vector<ListenerState> listeners;
   std::uint64_t log_dropped = 0;  // Lines.

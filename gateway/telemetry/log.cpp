@@ -77,6 +77,7 @@ void add_attempts(JsonLine& line, const Receipt& receipt, bool with_causes) {
   for (const Attempt& attempt : receipt.attempts) {
     line.next_object();
     line.text("target", attempt.target);
+    add_given(line, "server", attempt.server);
     if (attempt.failure) line.text("failure", name_of(*attempt.failure));
     if (with_causes) add_given(line, "cause", attempt.cause);
     line.decimal("ms", attempt.seconds * 1e3);

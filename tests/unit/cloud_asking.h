@@ -37,7 +37,7 @@ inline std::shared_ptr<const ChatRequest> chat(bool stream, std::string content 
 inline config::ProviderTarget target_at(const std::string& base_url) {
   config::ProviderTarget target;
   target.name = "hub";
-  target.base_url = base_url;
+  target.base_urls = {base_url};
   target.key = "sk-test-key";
   return target;
 }

@@ -86,7 +86,7 @@ TEST(ConfigLoad, TheDefaultFileSaysWhatTheReadmePromises) {
   EXPECT_EQ(settings.local[0].serves, (std::vector<ServedModel>{{"smollm2", "smollm2"}}));
   ASSERT_EQ(settings.providers.size(), 3u);
   EXPECT_EQ(settings.providers[1].name, "ai-hub");
-  EXPECT_EQ(settings.providers[1].base_url, "http://127.0.0.1:9102/v1");
+  EXPECT_EQ(settings.providers[1].base_urls, Names{"http://127.0.0.1:9102/v1"});
   EXPECT_EQ(settings.providers[1].price,
             (Price{1'980'000'000, 1'980'000'000, 1'980'000'000, 1'980'000'000, 1'980'000'000,
                    1'980'000'000, 1'980'000'000}));

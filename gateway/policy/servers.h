@@ -1,0 +1,92 @@
+// The servers of one provider target: alike, each with a health of its own, and which of them is
+// asked for a prompt. To the policy they are one.
+//
+// A prompt goes to a server that has been sent its beginning before, so that the server's own
+// prefix cache serves it, as long as that server's work is within a bound of what all have on
+// average (consistent hashing with bounded loads: Mirrokni, Thorup and Zadimoghaddam, 2018); else
+// to the one with the least work, of several the one that the prompt's hash names. Pure state: time
+// is passed in. Not thread-safe: whoever shares it between workers guards it.
+#pragma once
+
+#include "gateway/policy/health.h"
+#include "gateway/policy/prefix_table.h"
+#include "gateway/policy/prompt_marks.h"
+#include "gateway/policy/tracker.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace spillway::policy {
+
+// How a server was chosen.
+enum class Chosen : std::uint8_t {
+  affine,      // It has been sent the prompt's beginning,
+  overflow,    // …another has, that is not to be asked or has too much work,
+  least_busy,  // …or nobody has.
+};
+inline constexpr std::size_t kChosen = 3;
+
+std::string_view name_of(Chosen chosen);  // "affine", "overflow", "least_busy"; static storage.
+
+// What is to be asked of a server, and of whom.
+struct Call {
+  Asking asking;
+  const PromptMarks* prompt = nullptr;  // Null: any server will do.
+  ServerSet among = kAllServers;
+};
+
+class Servers {
+ public:
+  Servers(const config::ProviderTarget& provider, TimePoint now);
+
+  // "10.0.0.1:8000"
+  const std::string& address(std::size_t server) const { return servers_[server].address; }
+
+  // As if they were one: it is asked while any of them may be, and its pace is that of all.
+  ProviderFacts facts(TimePoint now) const;
+
+  // Begins an attempt at one of `call.among`; empty if breakers, rate limits or concurrency leave
+  // no room for it: take the next candidate. The visit is told to as Health says.
+  std::optional<Visit> enter(TimePoint now, const Call& call = {});
+  void answered(Visit& visit, TimePoint now);
+  void finished(Visit& visit, int completion_tokens, TimePoint now);
+  void failed(Visit& visit, const Error& error, TimePoint now);
+  void leave(Visit& visit) { servers_[visit.server].health.leave(visit); }
+
+  int times_opened() const;
+
+  // One server at a moment, for gauges.
+  struct Gauge {
+    std::string address;  // "10.0.0.1:8000"
+    ProviderFacts facts;
+    std::array<std::uint64_t, kChosen> chosen{};  // Since the start, by Chosen.
+  };
+  std::vector<Gauge> gauges(TimePoint now) const;
+
+ private:
+  struct Server {
+    std::string address;
+    Health health;
+    std::array<std::uint64_t, kChosen> chosen{};
+  };
+  struct Choice {
+    std::size_t server = 0;
+    Chosen how = Chosen::least_busy;
+  };
+
+  ServerSet open_to(TimePoint now, const Call& call) const;
+  std::optional<Choice> choose(TimePoint now, const Call& call) const;
+  std::optional<std::size_t> least_busy(ServerSet among, std::uint64_t hash) const;
+  ServerSet with_little_work(ServerSet open) const;
+
+  std::vector<Server> servers_;
+  std::optional<Tracker> pace_;          // Of all; empty: there is one, who knows its own.
+  std::optional<PrefixTable> prefixes_;  // Empty: there is one.
+};
+
+}  // namespace spillway::policy
