@@ -111,6 +111,27 @@ const std::vector<Row<RequestClass>> kClassRows = {
           "Providers whose `architecture` is none of these, or not said, are not asked: for "
           "work that has to come from one family of models, wherever it is served."},
      field<&RequestClass::architectures>()},
+    {{.key = "hedge.enabled",
+      .kind = Kind::flag,
+      .sentence =
+          "A stream whose target is silent for long is asked for at the next one as well, the "
+          "local engine too where it can be in time. Who says the first word answers; the other "
+          "is left, and paid for what it has read. Once for a request, and never where a hard "
+          "budget does not hold both."},
+     field<&RequestClass::hedge, &Hedge::enabled>()},
+    {{.key = "hedge.after",
+      .kind = Kind::duration,
+      .range = {kMillisecond, kHour},
+      .fallback_sentence = "the time in which 95 of 100 of the target's own first tokens come",
+      .sentence = "How long the first is waited for alone."},
+     field<&RequestClass::hedge, &Hedge::after>()},
+    {{.key = "hedge.spend_share_max",
+      .kind = Kind::decimal,
+      .range = {0, 1},
+      .sentence = "No more than this share of what the class has spent of late (five minutes ago "
+                  "counts half) goes to targets whose answer nobody got; between targets that "
+                  "cost nothing, of its requests."},
+     field<&RequestClass::hedge, &Hedge::spend_share_max>()},
 };
 
 const std::vector<Row<ClassMatch>> kMatchRows = {

@@ -128,6 +128,20 @@ def breakers(board):
             ],
         ),
         lines(
+            "Hedges",
+            "reqps",
+            "Requests for which a second target was asked since the first was late"
+            " (spillway_hedges_total). Few that are won: hedge.after is too short.",
+            query(summed(rate("spillway_hedges_total"), "cls", "outcome"), "{{cls}} {{outcome}}"),
+        ),
+        lines(
+            "Spent on hedges",
+            "currencyUSD",
+            "A second: paid for what nobody got (spillway_hedge_cost_usd_total); its class's"
+            " hedge.spend_share_max bounds it.",
+            query(summed(rate("spillway_hedge_cost_usd_total"), "cls"), "{{cls}}"),
+        ),
+        lines(
             "Breaker openings",
             "short",
             "Times that a provider's breaker opened in the interval"

@@ -3,6 +3,7 @@
 #include "gateway/notes.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -135,6 +136,8 @@ std::shared_ptr<const ChatRequest> Course::asked(Way way, const Delivered& deliv
 Async<Opened> Course::next(const Delivered& delivered) {
   Search search;
   while (at_ < plan_.candidates.size()) {
+    if (at_ == beside_) ++at_;
+    if (at_ == plan_.candidates.size()) break;
     const policy::Candidate& candidate = plan_.candidates[at_++];
     const Way way = way_of(candidate, delivered);
     if (way == Way::none || search.is_beyond(candidate.target) || owes(candidate)) continue;
@@ -172,7 +175,7 @@ Async<Opened> Course::attempt(Approach& approach, Way way, const Delivered& deli
     co_return covered.error();
   }
   make_ready(approach, way, delivered);
-  auto opened = co_await dispatcher_.open(approach, edition_);
+  auto opened = co_await ask(approach, way, search);
   if (opened) {
     note(approach.candidate, receipt_);
     if (opened->told) bill(*opened->told, receipt_.parts.back());
@@ -187,6 +190,71 @@ Async<Opened> Course::attempt(Approach& approach, Way way, const Delivered& deli
   if (!failure && !receipt_.dispatched) receipt_.dispatched = approach.sent;
   if (approach.was_made()) note(approach, failure, receipt_);
   co_return opened;
+}
+
+// Afterwards `approach` is the one that came to something: perhaps another's.
+Async<Opened> Course::ask(Approach& approach, Way way, Search& search) {
+  const auto late = way == Way::afresh ? hedge_.late(approach) : std::nullopt;
+  if (!late) co_return co_await dispatcher_.open(approach, edition_);
+  Race race(dispatcher_, edition_, approach);
+  const std::function<std::optional<Approach>()> make_second = [this, &race] {
+    return beside(race.first().approach);
+  };
+  co_await race.run(*late, make_second);
+  co_return decided(race, approach, search);
+}
+
+std::optional<Approach> Course::beside(const Approach& first) {
+  beside_ = hedge_.second(first, at_);
+  if (!beside_) return std::nullopt;
+  const Delivered nothing;
+  Approach second;
+  second.candidate = plan_.candidates[*beside_];
+  if (second.candidate.target == first.candidate.target && first.server)
+    second.among = first.among & ~policy::only(*first.server);
+  make_ready(second, Way::afresh, nothing);
+  return second;
+}
+
+Result<Opened> Course::decided(Race& race, Approach& approach, Search& search) {
+  Race::Runner& first = race.first();
+  std::optional<Race::Runner>& second = race.second();
+  if (!second) {
+    approach = std::move(first.approach);
+    return std::move(*first.outcome);
+  }
+  const bool second_won = second->won() && !first.won();
+  Race::Runner& winner = second_won ? *second : first;
+  Race::Runner& left = second_won ? first : *second;
+  receipt_.hedged = second_won ? Hedged::won : first.won() ? Hedged::lost : Hedged::failed;
+  book_left(left, winner, search);
+  approach = std::move(winner.approach);
+  // What it may cost is held already: whose limits count from now on.
+  if (winner.won()) (void)tab_.cover(approach.candidate, 0, 0, receipt_);
+  return std::move(*winner.outcome);
+}
+
+// Who was left bills what it has read, and its first word if that had come.
+void Course::book_left(Race::Runner& left, const Race::Runner& winner, Search& search) {
+  const std::size_t parts = receipt_.parts.size();
+  std::optional<Error> failure;
+  if (left.won()) {
+    Part& part = add_part(left.approach.candidate, receipt_);
+    part.broken = part.lost = true;
+    Opened& opened = **left.outcome;
+    if (opened.told) bill(*opened.told, part);
+    count(opened.first, part);
+  } else {
+    failure = left.outcome->error();
+    if (left.approach.at_work) owe(left.approach, 0);
+    if (!winner.won()) search.failed(left.approach.candidate, *failure);
+  }
+  const bool was_quick = left.won() || failure->code == Errc::cancelled;
+  if (winner.won() && was_quick)
+    failure = Error{Errc::cancelled, "another was quicker", "", std::nullopt};
+  note(left.approach, failure, receipt_);
+  receipt_.attempts.back().beside = winner.won() && was_quick;
+  if (receipt_.parts.size() > parts) receipt_.parts.back().beside = winner.won() && was_quick;
 }
 
 void Course::make_ready(Approach& approach, Way way, const Delivered& delivered) const {

@@ -11,7 +11,9 @@
 
 #include "gateway/dispatch.h"
 #include "gateway/edition.h"
+#include "gateway/hedge.h"
 #include "gateway/policy/plan.h"
+#include "gateway/race.h"
 #include "gateway/receipt.h"
 #include "gateway/rejoin.h"
 #include "gateway/search.h"
@@ -36,7 +38,8 @@ class Course {
         request_(std::move(request)),
         deadline_(deadline),
         tab_(tab),
-        receipt_(receipt) {}
+        receipt_(receipt),
+        hedge_(plan, edition, dispatcher.fleet(), tab, receipt) {}
 
   // The first candidate that answers. Fails with the client's own fault at once (invalid_request,
   // context_too_long), with cancelled or deadline_exceeded when there is no use in going on, else
@@ -75,6 +78,10 @@ class Course {
                               const Delivered& delivered, Search& search);
   Async<Opened> attempt(Approach& approach, Way way, const Delivered& delivered, Search& search);
   void make_ready(Approach& approach, Way way, const Delivered& delivered) const;
+  Async<Opened> ask(Approach& approach, Way way, Search& search);
+  std::optional<Approach> beside(const Approach& first);
+  Result<Opened> decided(Race& race, Approach& approach, Search& search);
+  void book_left(Race::Runner& left, const Race::Runner& other, Search& search);
   void stay_with_the_others(const Opened& opened);
   Async<void> rejoin(Opened& opened, Way way, const Delivered& delivered);
   bool owes(const policy::Candidate& candidate) const;
@@ -90,10 +97,12 @@ class Course {
   const Deadline deadline_;
   Tab& tab_;
   Receipt& receipt_;
+  Hedge hedge_;
   FailedServers failed_;
-  std::size_t at_ = 0;                // The candidate to be tried next.
-  std::string_view begun_by_;         // The architecture of what broke off; empty: not said.
-  std::optional<Error> first_cause_;  // Why the first stream broke; or that nobody waits.
+  std::optional<std::size_t> beside_;  // The candidate that was asked beside another.
+  std::size_t at_ = 0;                 // The candidate to be tried next.
+  std::string_view begun_by_;          // The architecture of what broke off; empty: not said.
+  std::optional<Error> first_cause_;   // Why the first stream broke; or that nobody waits.
 };
 
 }  // namespace spillway

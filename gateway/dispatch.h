@@ -54,6 +54,8 @@ class Dispatcher {
   // asked now.
   Async<Opened> open(Approach& approach, const Edition& edition);
 
+  Fleet& fleet() { return fleet_; }
+
  private:
   Result<std::optional<FleetVisit>> visit(Approach& approach, const Edition& edition);
   Async<Opened> first_piece(Backend& backend, Approach& approach);

@@ -47,6 +47,24 @@ void FleetVisit::failed(const Error& error) {
   servers_->failed(visit_, error, SteadyClock::now());
 }
 
+HedgePass::HedgePass(HedgePass&& other) noexcept
+    : fleet_(std::exchange(other.fleet_, nullptr)),
+      class_(std::move(other.class_)),
+      most_(other.most_) {}
+
+HedgePass& HedgePass::operator=(HedgePass&& other) noexcept {
+  std::swap(fleet_, other.fleet_);
+  std::swap(class_, other.class_);
+  std::swap(most_, other.most_);
+  return *this;
+}
+
+HedgePass::~HedgePass() {
+  if (!fleet_) return;
+  std::lock_guard lock(fleet_->mutex_);
+  fleet_->state_.hedges_of(class_).over(most_);
+}
+
 void Fleet::adopt(const config::Settings& settings) {
   std::lock_guard lock(mutex_);
   state_.adopt(settings, SteadyClock::now());
@@ -79,6 +97,21 @@ void Fleet::completed(std::string_view request_class, int prompt_tokens, int com
                       bool cut) {
   std::lock_guard lock(mutex_);
   state_.completed(request_class, prompt_tokens, completion_tokens, cut);
+}
+
+std::optional<HedgePass> Fleet::hedge(const config::RequestClass& request_class,
+                                      config::NanoUsd most) {
+  std::lock_guard lock(mutex_);
+  const double share = request_class.hedge.spend_share_max;
+  auto& hedges = state_.hedges_of(request_class.name);
+  if (!hedges.begin(most, share, SteadyClock::now())) return std::nullopt;
+  return HedgePass(*this, request_class.name, most);
+}
+
+void Fleet::spent(std::string_view request_class, config::NanoUsd all, config::NanoUsd twice,
+                  bool hedged) {
+  std::lock_guard lock(mutex_);
+  state_.hedges_of(request_class).spent(all, twice, hedged, SteadyClock::now());
 }
 
 std::vector<ProviderGauges> Fleet::gauges() const {

@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace spillway {
@@ -46,6 +47,23 @@ class FleetVisit {
   policy::Visit visit_;
 };
 
+// A hedge that is counted as spent until this goes; see policy::HedgeBudget.
+class HedgePass {
+ public:
+  HedgePass(HedgePass&& other) noexcept;
+  HedgePass& operator=(HedgePass&& other) noexcept;
+  ~HedgePass();
+
+ private:
+  friend class Fleet;
+  HedgePass(Fleet& fleet, std::string request_class, config::NanoUsd most)
+      : fleet_(&fleet), class_(std::move(request_class)), most_(most) {}
+
+  Fleet* fleet_;  // Null once moved from.
+  std::string class_;
+  config::NanoUsd most_;
+};
+
 // One provider at a moment, for gauges.
 struct ProviderGauges {
   policy::ProviderFacts facts;
@@ -72,12 +90,21 @@ class Fleet {
   void completed(std::string_view request_class, int prompt_tokens, int completion_tokens,
                  bool cut);
 
+  // A second target may be asked, which may cost `most` for nothing; empty: the class has spent
+  // what it grants for that.
+  std::optional<HedgePass> hedge(const config::RequestClass& request_class, config::NanoUsd most);
+
+  // A request is over, and cost `all`; of this `twice` for what nobody got.
+  void spent(std::string_view request_class, config::NanoUsd all, config::NanoUsd twice,
+             bool hedged);
+
   std::vector<ProviderGauges> gauges() const;
 
   double prediction_error(double quantile) const;
 
  private:
   friend class FleetVisit;
+  friend class HedgePass;
 
   mutable std::mutex mutex_;
   policy::FleetState state_;

@@ -32,6 +32,7 @@ struct Part {
   bool broken = false;      // It ended before its time.
   bool lost = false;        // The client got nothing of it.
   bool unanswered = false;  // Not even a first word came.
+  bool beside = false;      // …because another, asked beside it, was quicker.
   bool estimated = false;   // Settled by what passed, not by what it told.
   std::int64_t cost_nano_usd = 0;
 };

@@ -185,6 +185,8 @@ void Pipeline::account(Exchange& exchange) {
   receipt.ended = SteadyClock::now();
   if (exchange.tab) exchange.tab->settle(receipt);
   exchange.pass.used(tokens_of(receipt.parts));
+  doors_.fleet.spent(receipt.request_class, receipt.cost_nano_usd, receipt.twice_nano_usd(),
+                     receipt.hedged.has_value());
   if (const int tokens = tokens_seen(receipt); tokens > 0)
     doors_.fleet.completed(receipt.request_class, receipt.usage.prompt_tokens, tokens,
                            receipt.cut_by_limit);

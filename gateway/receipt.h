@@ -25,6 +25,14 @@ struct Attempt {
   std::string cause;            // What the target said when it failed.
   double seconds = 0.0;         // Until its first token, or until it failed.
   std::string server;           // Of the target's several: "10.0.0.1:8000"; else empty.
+  bool beside = false;          // Another was asked beside it, and was quicker.
+};
+
+// A second target was asked because the first was late.
+enum class Hedged {
+  won,     // It answered,
+  lost,    // …the first did all the same,
+  failed,  // …or neither did.
 };
 
 // A target as the policy judged it, chosen or not.
@@ -63,6 +71,7 @@ struct Receipt {
   std::optional<double> sla_per_token;          // Seconds.
   std::vector<Attempt> attempts;
   std::vector<Part> parts;
+  std::optional<Hedged> hedged;
 
   Usage usage;                 // Of the answer that the client got, whoever gave it.
   config::Price local_price;   // Of the local engine's tokens, at the decision.
@@ -83,6 +92,12 @@ struct Receipt {
   std::optional<Error> error;  // Empty: the client got a whole answer.
   int http_status = 0;         // 499: the client went away.
 
+  // What was paid for what nobody got.
+  std::int64_t twice_nano_usd() const {
+    std::int64_t sum = 0;
+    for (const Part& part : parts) sum += part.beside ? part.cost_nano_usd : 0;
+    return sum;
+  }
   double seconds_to_first_token() const {
     return first_token ? seconds_between(arrived, *first_token) : 0.0;
   }

@@ -145,6 +145,21 @@ Result<void> Tab::cover(const policy::Candidate& candidate, int tokens_out, int 
   return {};
 }
 
+Result<void> Tab::cover_beside(const policy::Candidate& second, const Receipt& receipt) {
+  if (!account_) return {};
+  if (!second.local && !account_->writable())
+    return Error{Errc::overloaded, "it cannot be booked at present", "", kAskAgain};
+  const config::Price price = price_of_order(price_of(second.target, second.local, receipt));
+  const int most = completion_tokens_max_.value_or(policy::kCompletionTokensAssumed);
+  const NanoUsd both = hold_.granted() + policy::worst_case_cost(price, prompt_tokens_, most);
+  return put_aside(receipt.request_id, both, both);
+}
+
+NanoUsd Tab::cost_of_prompt(const policy::Candidate& candidate, const Receipt& receipt) const {
+  const config::Price price = price_of_order(price_of(candidate.target, candidate.local, receipt));
+  return policy::worst_case_cost(price, prompt_tokens_, 0);
+}
+
 Result<void> Tab::put_aside(const std::string& id, NanoUsd least, NanoUsd wanted) {
   if (hold_.open()) return hold_.raise(least, wanted);
   auto hold = account_->hold(id, payer_, least, wanted);

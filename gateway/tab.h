@@ -38,6 +38,13 @@ class Tab {
   Result<void> cover(const policy::Candidate& candidate, int tokens_out, int again,
                      const Receipt& receipt);
 
+  // `second` is about to be asked as well, while who was covered last is still silent: both are
+  // held in full, or it fails and nothing changes. Who answers is then covered afresh.
+  Result<void> cover_beside(const policy::Candidate& second, const Receipt& receipt);
+
+  // What the candidate may ask for the prompt alone.
+  config::NanoUsd cost_of_prompt(const policy::Candidate& candidate, const Receipt& receipt) const;
+
   // The request as that candidate may be asked it: with a limit, or a lower one, where a hard
   // budget needs it.
   std::shared_ptr<const ChatRequest> affordable(std::shared_ptr<const ChatRequest> request) const;

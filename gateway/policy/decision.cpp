@@ -239,7 +239,8 @@ void Decision::push_local() {
                               .local = true,
                               .continues = true,
                               .lane = work_.lane,
-                              .ttft = local_.ttft_typical});
+                              .ttft = local_.ttft_typical,
+                              .ttft_p95 = local_.ttft_p95});
 }
 
 // Who comes again is asked for its usual tier: the cheaper one had no room.
@@ -257,6 +258,7 @@ void Decision::push_providers(std::size_t at_most) {
                                 .continues = provider.continues != "no",
                                 .at_batch_rate = judged.at_batch_rate && !again,
                                 .ttft = judged.ttft_typical,
+                                .ttft_p95 = judged.ttft_p95,
                                 .worst_case_cost = judged.worst_case_cost,
                                 .expected_cost = cost});
     plan_.worst_case_cost = std::max(plan_.worst_case_cost, judged.worst_case_cost);

@@ -48,6 +48,12 @@ void FleetState::local_first_token(const Prediction& predicted, const StepModel&
   correction_.judge_bound(seconds <= predicted.ttft_bound);
 }
 
+HedgeBudget& FleetState::hedges_of(std::string_view request_class) {
+  const auto known = hedges_.find(request_class);
+  if (known != hedges_.end()) return known->second;
+  return hedges_[std::string(request_class)];
+}
+
 void FleetState::completed(std::string_view request_class, int prompt_tokens, int completion_tokens,
                            bool cut) {
   const auto known = classes_.find(request_class);

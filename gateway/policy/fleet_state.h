@@ -7,6 +7,7 @@
 #include "config/settings.h"
 #include "gateway/policy/correction.h"
 #include "gateway/policy/facts.h"
+#include "gateway/policy/hedge_budget.h"
 #include "gateway/policy/length.h"
 #include "gateway/policy/predict.h"
 #include "gateway/policy/servers.h"
@@ -39,6 +40,9 @@ class FleetState {
   void completed(std::string_view request_class, int prompt_tokens, int completion_tokens,
                  bool cut);
 
+  // What the class has spent; its own for good.
+  HedgeBudget& hedges_of(std::string_view request_class);
+
   // Quantile of |predicted − observed| ÷ observed TTFT of the local engine over the last minutes.
   double prediction_error(double quantile) const { return correction_.relative_error(quantile); }
 
@@ -55,6 +59,7 @@ class FleetState {
 
   std::map<std::string, Provider, std::less<>> providers_;
   std::map<std::string, std::size_t, std::less<>> classes_;  // Name → place in Policy::classes.
+  std::map<std::string, HedgeBudget, std::less<>> hedges_;   // By class.
   Correction correction_;
   AnswerLength length_;
 };

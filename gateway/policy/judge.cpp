@@ -165,6 +165,7 @@ Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom, S
   judged.prediction = predict(*fleet.local, ask, fleet.ttft_correction, horizon);
   judged.prediction->ttft_bound = judged.prediction->ttft * fleet.ttft_bound;
   judged.ttft = judged.ttft_typical = judged.prediction->ttft;
+  judged.ttft_p95 = judged.prediction->ttft_bound;
   judged.per_token = judged.prediction->per_token;
   judged.finish = judged.prediction->finish;
   compare(judged, work, headroom * work.ttft_max);
@@ -184,6 +185,7 @@ Judged judge_provider(const config::ProviderTarget& provider, const ProviderFact
   Judged judged;
   judged.ttft = facts.ttft_p90;
   judged.ttft_typical = facts.ttft_p50;
+  judged.ttft_p95 = facts.ttft_p95;
   judged.per_token = facts.tokens_per_second > 0.0 ? 1.0 / facts.tokens_per_second : 0.0;
   judged.finish = judged.ttft + judged.per_token * (work.completion_tokens - 1.0);
   Usage usage = expected_usage(work);

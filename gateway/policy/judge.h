@@ -47,6 +47,7 @@ struct Judged {
   Verdict verdict = Verdict::fits;
   double ttft = 0.0;          // Seconds. Local: predicted; provider: its P90 of late.
   double ttft_typical = 0.0;  // Local: predicted; provider: its median of late.
+  double ttft_p95 = 0.0;      // Of 100 first tokens 95 come within this time.
   double per_token = 0.0;
   double finish = 0.0;
   double lateness = 0.0;  // The largest of the three over its limit; at most 1 meets the SLA.

@@ -50,6 +50,8 @@ constexpr Label kCostLabels[] = {{"tenant", Words::tenant},
                                  {"be", Words::target},
                                  {"locality", Words::locality}};
 constexpr Label kSavingLabels[] = {{"cls", Words::request_class}, {"reason", Words::saving}};
+constexpr Label kHedgeLabels[] = {{"cls", Words::request_class}, {"outcome", Words::hedged}};
+constexpr Label kClassLabels[] = {{"cls", Words::request_class}};
 constexpr Label kStageLabels[] = {{"stage", Words::stage}};
 constexpr Label kFoldedLabels[] = {{"label", Words::folded}};
 
@@ -114,6 +116,11 @@ constexpr SeriesRow kCatalogue[] = {
      "Targets that failed before their first token and were replaced."},
     {Series::retries, "spillway_retries_total", C, kCounted, kRetryLabels,
      "Targets that failed before their first token and were asked again."},
+    {Series::hedges, "spillway_hedges_total", C, kCounted, kHedgeLabels,
+     "Requests for which a second target was asked while the first was silent: it answered (won), "
+     "the first did all the same (lost), or neither (failed)."},
+    {Series::hedge_cost, "spillway_hedge_cost_usd_total", C, kCounted, kClassLabels,
+     "What was paid for answers that nobody got, since another target was quicker."},
     {Series::slo_attained, "spillway_slo_attained_total", C, kCounted, kPromiseLabels,
      "Requests that met their class's objective."},
     {Series::slo_missed, "spillway_slo_missed_total", C, kCounted, kPromiseLabels,

@@ -34,6 +34,8 @@ enum class Series : std::uint8_t {
   rule_decisions,
   fallbacks,
   retries,
+  hedges,
+  hedge_cost,
   slo_attained,
   slo_missed,
   prediction_error,

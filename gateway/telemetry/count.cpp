@@ -29,6 +29,7 @@ class Counting {
     own_time();
     decision();
     attempts();
+    hedges();
     promises();
     prediction();
     money();
@@ -121,6 +122,7 @@ class Counting {
   void attempts() {
     for (std::size_t i = 0; i + 1 < receipt_.attempts.size(); ++i) {
       const Attempt& failed = receipt_.attempts[i];
+      if (failed.beside) continue;
       const Attempt& next = receipt_.attempts[i + 1];
       const Word reason = failed.failure ? word(*failed.failure) : kNothing;
       const Word from = words_.find(Words::target, failed.target);
@@ -130,6 +132,13 @@ class Counting {
         add(Series::fallbacks, {from, words_.find(Words::target, next.target), reason}, 1.0);
       }
     }
+  }
+
+  void hedges() {
+    if (!receipt_.hedged) return;
+    add(Series::hedges, {class_, word(*receipt_.hedged)}, 1.0);
+    const auto twice = static_cast<double>(receipt_.twice_nano_usd());
+    add(Series::hedge_cost, {class_}, twice / kNanoUsdPerUsd);
   }
 
   void promises() {
@@ -204,6 +213,8 @@ void start_at_zero(const Vocabulary& words, SeriesStore& store) {
   each(Words::rule, [&](Word rule) { start(Series::rule_decisions, {rule}); });
   each(Words::request_class, [&](Word name) {
     start(Series::cost_avoided, {name, word(Saving::local)});
+    start(Series::hedge_cost, {name});
+    each(Words::hedged, [&](Word outcome) { start(Series::hedges, {name, outcome}); });
     each(Words::objective, [&](Word objective) {
       start(Series::slo_attained, {name, objective});
       start(Series::slo_missed, {name, objective});

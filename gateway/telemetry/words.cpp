@@ -23,6 +23,7 @@ constexpr std::string_view kSides[] = {"early", "late"};
 constexpr std::string_view kTokens[] = {"input", "output", "cached_input", "reasoning"};
 constexpr std::string_view kLocalities[] = {"local", "cloud"};
 constexpr std::string_view kSavings[] = {"local"};
+constexpr std::string_view kHedged[] = {"won", "lost", "failed"};
 constexpr std::string_view kStages[] = {"before_first_token", "streaming"};
 constexpr std::string_view kSheds[] = {"rate", "budget", "overload", "deadline", "no_route"};
 constexpr std::string_view kFolds[] = {"class",  "target", "model",     "tenant",
@@ -41,6 +42,7 @@ Texts fixed_texts(Words words) {
     case Words::token: return kTokens;
     case Words::locality: return kLocalities;
     case Words::saving: return kSavings;
+    case Words::hedged: return kHedged;
     case Words::stage: return kStages;
     case Words::shed: return kSheds;
     case Words::folded: return kFolds;

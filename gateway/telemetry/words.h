@@ -42,6 +42,7 @@ enum class Words : std::uint8_t {
   token,
   locality,
   saving,
+  hedged,
   stage,
   shed,
   folded,
