@@ -4,15 +4,20 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <initializer_list>
 #include <optional>
 #include <sstream>
+#include <string_view>
 #include <vector>
 
 namespace spillway::verbs {
 namespace {
+
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";  // Spreadsheets write one.
 
 Error lacks(const std::string& what) {
   return {Errc::invalid_request, "the export " + what, "", std::nullopt};
@@ -71,10 +76,33 @@ std::optional<Amount> amount_of(const std::string& text) {
   return amount;
 }
 
-// "2026-11-26…" as it is; seconds since 1970 as their day.
-std::string day_of(const std::string& text) {
-  if (text.find('-') != std::string::npos) return text.substr(0, 10);
-  return account::date_of(std::strtoll(text.c_str(), nullptr, 10) * 1'000);
+std::optional<std::string> day_since_1970(const std::string& digits) {
+  constexpr std::size_t kOfMilliseconds = 13, kOfSecondsMin = 9, kOfSecondsMax = 10;
+  if (digits.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
+  const bool is_fine = digits.size() == kOfMilliseconds;
+  if (!is_fine && (digits.size() < kOfSecondsMin || digits.size() > kOfSecondsMax))
+    return std::nullopt;
+  return account::date_of(std::strtoll(digits.c_str(), nullptr, 10) * (is_fine ? 1 : 1'000));
+}
+
+// As "2026-11-26".
+std::optional<std::string> day_of(const std::string& text) {
+  int year = 0, read = 0;
+  unsigned month = 0, day = 0;
+  const auto matches = [&](const char* format, auto*... fields) {
+    return std::sscanf(text.c_str(), format, fields..., &read) == 3;
+  };
+  const bool is_iso = matches("%4d-%2u-%2u%n", &year, &month, &day);
+  const bool is_given = is_iso || matches("%2u/%2u/%4d%n", &month, &day, &year) ||
+                        (text.size() == 8 && matches("%4d%2u%2u%n", &year, &month, &day));
+  if (!is_given) return day_since_1970(text);
+  const auto end = static_cast<std::size_t>(read);
+  const bool has_time = end < text.size() && (text[end] == 'T' || text[end] == ' ');
+  const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(month),
+                                         std::chrono::day(day)};
+  if (!date.ok() || (end < text.size() && !has_time)) return std::nullopt;
+  const std::chrono::sys_days days = date;
+  return account::date_of(std::chrono::milliseconds(days.time_since_epoch()).count());
 }
 
 struct Columns {
@@ -98,17 +126,20 @@ Result<Columns> columns_of(const std::vector<std::string>& header) {
   return Columns{*day, *model, *input, *output, cost};
 }
 
-// False: something in it is no number.
-bool add(const std::vector<std::string>& fields, const Columns& columns, ProviderExport& to) {
+// What is wrong with it; empty: nothing.
+std::string add(const std::vector<std::string>& fields, const Columns& columns,
+                ProviderExport& to) {
+  const auto day = day_of(fields[columns.day]);
+  if (!day) return "has a day that is none such as 2026-11-26 or 11/26/2026";
   const auto input = tokens_of(fields[columns.input]), output = tokens_of(fields[columns.output]);
   const auto amount = columns.cost ? amount_of(fields[*columns.cost]) : Amount{};
-  if (!input || !output || !amount) return false;
-  ExportedSum& sum = to.sums[{day_of(fields[columns.day]), fields[columns.model]}];
+  if (!input || !output || !amount) return "has tokens or a cost that is no plain number";
+  ExportedSum& sum = to.sums[{*day, fields[columns.model]}];
   sum.input += *input;
   sum.output += *output;
   sum.usd += amount->usd;
   sum.rounding += amount->rounding;
-  return true;
+  return "";
 }
 
 }  // namespace
@@ -117,6 +148,7 @@ Result<ProviderExport> read_provider_export(const std::string& csv) {
   std::istringstream lines(csv);
   std::string line;
   std::getline(lines, line);
+  if (line.starts_with(kByteOrderMark)) line.erase(0, kByteOrderMark.size());
   const auto columns = columns_of(fields_of(line));
   if (!columns) return columns.error();
   ProviderExport exported;
@@ -126,8 +158,8 @@ Result<ProviderExport> read_provider_export(const std::string& csv) {
     const auto fields = fields_of(line);
     const std::string place = " in line " + std::to_string(number);
     if (fields.size() <= columns->last()) return lacks("is cut off" + place);
-    if (!add(fields, *columns, exported))
-      return lacks("has tokens or a cost" + place + " that is no plain number");
+    const std::string wrong = add(fields, *columns, exported);
+    if (!wrong.empty()) return lacks(wrong + place);
   }
   return exported;
 }

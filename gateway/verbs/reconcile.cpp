@@ -52,14 +52,26 @@ bool same_cost(const ExportedSum& their, const Sum& our) {
 }  // namespace
 
 Result<bool> print_reconciled(account::BookReader& book, const std::string& target,
-                              const std::string& csv) {
+                              const std::string& csv, const Days& days) {
   auto theirs = read_provider_export(csv);
   if (!theirs) return theirs.error();
+  if (theirs->sums.empty())
+    return Error{.code = Errc::invalid_request, .message = "the export has no line but its header"};
   auto ours = booked(book, target);
   if (!ours) return ours.error();
+  const auto is_asked = [&](const std::string& day) {
+    const bool begun = day >= (days.from.empty() ? theirs->sums.begin()->first.first : days.from);
+    const bool over =
+        days.until.empty() ? day > theirs->sums.rbegin()->first.first : day >= days.until;
+    return begun && !over;
+  };
   std::set<Sums::key_type> all;
-  for (const auto& entry : theirs->sums) all.insert(entry.first);
-  for (const auto& entry : *ours) all.insert(entry.first);
+  for (const auto& entry : theirs->sums) {
+    if (is_asked(entry.first.first)) all.insert(entry.first);
+  }
+  for (const auto& entry : *ours) {
+    if (is_asked(entry.first.first)) all.insert(entry.first);
+  }
   int differ = 0;
   for (const auto& key : all) {
     const ExportedSum their = theirs->sums[key];

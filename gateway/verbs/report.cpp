@@ -142,9 +142,17 @@ int reconcile(account::BookReader& book, const Options& options) {
   std::ifstream file(options.get("--reconcile"));
   if (!file) return fail("cannot read " + options.get("--reconcile"));
   if (!options.has("--target")) return fail("--reconcile needs --target NAME: whose export", 2);
+  Days days;
+  for (const auto& [option, day] :
+       {std::pair("--from", &days.from), std::pair("--until", &days.until)}) {
+    if (!options.has(option)) continue;
+    const auto hour = hour_of(options.get(option));
+    if (!hour) return fail(std::string(option) + ": a day such as 2026-11-01", 2);
+    *day = account::date_of(*hour * account::kMillisecondsPerHour);
+  }
   std::ostringstream csv;
   csv << file.rdbuf();
-  const auto same = print_reconciled(book, options.get("--target"), csv.str());
+  const auto same = print_reconciled(book, options.get("--target"), csv.str(), days);
   if (!same) return fail(same.error().message);
   return *same ? 0 : 1;
 }
@@ -215,8 +223,11 @@ std::unique_ptr<account::BookReader> book_at(const Place& place) {
 void declare(Options& options) {
   options.value("--config", "FILE", "whose ledger it is")
       .value("--state", "DIRECTORY", "the state directory itself, instead of the configuration's")
-      .value("--from", "DAY", "2026-11-01 (default: the first of this month)")
-      .value("--until", "DAY", "not included (default: now)")
+      .value(
+          "--from", "DAY",
+          "2026-11-01 (default: the first of this month; with --reconcile the export's first day)")
+      .value("--until", "DAY",
+             "not included (default: now; with --reconcile the day after the export's last)")
       .value("--by", "A,B",
              "hour, day, tenant, key, project, class, endpoint, model, target, served, where "
              "(default: tenant,model,class)")
