@@ -38,6 +38,8 @@ using Gate = std::function<std::optional<admin::Answer>(const http::Request&)>;
 // What only reads.
 Gate reading(const std::string& admin_key) {
   return [admin_key](const http::Request& request) -> std::optional<admin::Answer> {
+    if (admin_key.empty() && !request.header("origin").empty())
+      return refusal(403, "pages in browsers may ask only with an admin key: set server.admin_key");
     if (admin_key.empty() || policy::equal_in_constant_time(admin_key, request.bearer_token()))
       return std::nullopt;
     return refusal(401, "this needs the admin key: Authorization: Bearer …");

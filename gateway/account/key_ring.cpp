@@ -157,10 +157,17 @@ Result<ShownKey> KeyRing::rotate(std::string_view id, std::int64_t overlap) {
   if (!before) return before.error();
   if ((*before)->revoked)
     return Error{Errc::invalid_request, "the key is revoked: make another", "", std::nullopt};
+  const std::int64_t now = seconds_now();
+  if (overlap > 0 && (*before)->before_until > now)
+    return Error{Errc::conflict,
+                 "the secret before this one is still valid, for " +
+                     std::to_string((*before)->before_until - now) +
+                     " s: wait, or rotate with an overlap of 0s, which ends both at once",
+                 "overlap", std::nullopt};
   auto made = std::make_shared<MadeKey>(**before);
   const std::string secret = random_hex(kSecretBytes);
   made->hash_before = std::exchange(made->hash, config::sha256_hex(secret));
-  made->before_until = seconds_now() + overlap;
+  made->before_until = now + overlap;
   auto kept = keep(made);
   if (!kept) return kept.error();
   return shown(made, secret);

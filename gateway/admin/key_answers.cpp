@@ -155,8 +155,10 @@ Result<Wanted> wanted_of(std::string_view body) {
   members.names("models", key.models);
   members.names("scopes", key.scopes);
   members.flag("local_only", key.local_only);
-  if (const auto time = members.amount("expires_in", config::Kind::duration))
+  if (const auto time = members.amount("expires_in", config::Kind::duration)) {
+    if (*time < kNanosecondsPerSecond) return wrong("expires_in", "must be at least a second");
     wanted.expires = account::wall_milliseconds() / 1'000 + *time / kNanosecondsPerSecond;
+  }
   Members limits = members.inner("limits");
   limits.count("requests_per_minute", key.limits.requests_per_minute);
   limits.count("tokens_per_minute", key.limits.tokens_per_minute);

@@ -45,6 +45,12 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
+bool is_gzip(std::string_view coding) {
+  constexpr std::string_view kName = "gzip";
+  return std::equal(coding.begin(), coding.end(), kName.begin(), kName.end(),
+                    [](char c, char lower) { return (c | 0x20) == lower; });
+}
+
 }  // namespace
 
 bool takes_gzip(std::string_view accept_encoding) {
@@ -55,7 +61,7 @@ bool takes_gzip(std::string_view accept_encoding) {
     const std::string_view weight = trimmed(one.substr(mark));
     const bool refused = weight.starts_with(';') &&
                          weight.find_first_of("123456789", weight.find('=')) == weight.npos;
-    if (trimmed(one.substr(0, mark)) == "gzip") return !refused;
+    if (is_gzip(trimmed(one.substr(0, mark)))) return !refused;
     accept_encoding.remove_prefix(std::min(comma + 1, accept_encoding.size()));
   }
   return false;

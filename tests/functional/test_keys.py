@@ -52,6 +52,8 @@ def test_a_key_lives_from_its_making_to_its_end(house, client_of):
 
     again = keys(house, "rotate", made["id"], "--overlap", "4s")
     assert ask(client_of(house, api_key=made["key"])) and ask(client_of(house, api_key=again["key"]))
+    with pytest.raises(AssertionError, match="still valid"):
+        keys(house, "rotate", made["id"], "--overlap", "1h")
 
     def refused(key):
         try:
@@ -204,6 +206,21 @@ def test_the_report_tells_and_reconciles(house, client_of, tmp_path):
     export.write_text("date,model,input_tokens,output_tokens\n" + line + line)
     status, text = report("--reconcile", str(export), "--target", "cloud")
     assert status == 1 and "1 differ" in text
+    seconds = str(int(time.time()))
+    for written in (time.strftime("%m/%d/%Y", time.gmtime()), day.replace("-", ""), day + "T10:00:00Z", seconds, seconds + "000"):
+        export.write_text("\ufeffdate,model,input_tokens,output_tokens\n" + line.replace(day, written), encoding="utf-8")
+        assert report("--reconcile", str(export), "--target", "cloud")[0] == 0, written
+    for written in ("26/11/2026", "yesterday", "2026-13-01", "7", "2026-11-26x"):
+        export.write_text("date,model,input_tokens,output_tokens\n" + line.replace(day, written))
+        status, text = report("--reconcile", str(export), "--target", "cloud")
+        assert status == 1 and "a day that is none" in text and "in line 2" in text, written
+    export.write_text("date,model,input_tokens,output_tokens\n2020-01-01,cloud,7,7\n" + line)
+    assert "2 days" in report("--reconcile", str(export), "--target", "cloud")[1]
+    assert report("--reconcile", str(export), "--target", "cloud", "--from", "2020-01-02")[0] == 0
+    assert report("--reconcile", str(export), "--target", "cloud", "--until", day)[1].endswith("1 days and models at cloud, 1 differ\n")
+    assert report("--reconcile", str(export), "--target", "cloud", "--from", "soon")[0] == 2
+    export.write_text("date,model,input_tokens,output_tokens\n2020-01-01,cloud,0,0\n")
+    assert report("--reconcile", str(export), "--target", "cloud")[0] == 0, "the book's other days are no matter"
     cost = usage.total_tokens * 2e-6
     assert cost < 0.001
     for amount, same in ((f"{cost:.6f}", True), (f"{cost:.9f}", True), (f"{cost:.4f}", True),
