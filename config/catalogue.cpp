@@ -11,10 +11,12 @@ namespace spillway::config {
 namespace {
 
 constexpr std::size_t kFileBytesMax = 1 << 20;
-constexpr std::string_view kTaken[] = {"architecture", "batch_discount", "measured",
-                                       "price_per_million", "price_per_request"};
+constexpr std::string_view kTaken[] = {"architecture",      "batch_discount",
+                                       "measured",          "price_per_million",
+                                       "price_per_request", "price_per_search"};
 constexpr std::string_view kPrice = "price_per_million";
-constexpr std::string_view kWithPrice[] = {"batch_discount", "price_per_request"};
+constexpr std::string_view kWithPrice[] = {"batch_discount", "price_per_request",
+                                           "price_per_search"};
 constexpr std::string_view kDates[] = {"since", "until"};
 
 bool is_date(std::string_view text) {
@@ -101,7 +103,7 @@ class Adding {
       if (!known)
         problem(name + "." + entry.key,
                 "is no such key; valid here: architecture, batch_discount, measured, "
-                "price_per_million, price_per_request, since, until");
+                "price_per_million, price_per_request, price_per_search, since, until");
       if (dated && !is_date(entry.value.text))
         problem(name + "." + entry.key, "must be a day such as 2026-11-26");
     }

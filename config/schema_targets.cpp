@@ -328,6 +328,12 @@ const std::vector<Row<ProviderTarget>> kProviderRows = {
       .range = {0, kPriceMost},
       .sentence = "For a request, besides its tokens."},
      field<&ProviderTarget::price, &Price::per_request>()},
+    {{.key = "price_per_search",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .sentence = "For each time it looks something up in the web: a search of Anthropic's "
+                  "web_search tool, an answer to `web_search_options`."},
+     field<&ProviderTarget::price, &Price::per_search>()},
     {{.key = "catalogued_as",
       .kind = Kind::text,
       .fallback_sentence = "the target's own name",

@@ -154,7 +154,8 @@ struct Price {  // Nano-USD per million tokens.
   NanoUsd cache_write_1h_per_million = 0;  // Where it is to be kept for an hour.
   NanoUsd audio_input_per_million = 0;
   NanoUsd audio_output_per_million = 0;
-  NanoUsd per_request = 0;      // Nano-USD, besides.
+  NanoUsd per_request = 0;      // Nano-USD, besides,
+  NanoUsd per_search = 0;       // …and for each time it looks something up in the web.
   double batch_discount = 0.0;  // Share of the tokens' price that its batch tier saves.
   bool operator==(const Price&) const = default;
 };

@@ -11,10 +11,23 @@
 namespace spillway {
 namespace {
 
+constexpr std::chrono::milliseconds kAskAgain{1'000};
+
 // GET /health: without a key, for load balancers that know no other way to ask.
 boost::asio::awaitable<void> healthy(http::Request, http::ResponseWriter& out) {
   std::string body = R"({"status":"ok"})";
   (void)co_await out.send(200, "application/json", std::move(body));
+}
+
+boost::asio::awaitable<void> loading(http::Request raw, http::ResponseWriter& out) {
+  if (raw.path == "/health") {
+    std::string body = R"({"status":"loading"})";
+    (void)co_await out.send(503, "application/json", std::move(body));
+    co_return;
+  }
+  const Error error{Errc::overloaded, "The local model is being loaded. Try again soon.", "",
+                    kAskAgain};
+  co_await refuse(error, raw, out);
 }
 
 // Anthropic's clients look for the request's id under their own name.
@@ -27,17 +40,24 @@ http::Handler with_request_id(http::Handler handler) {
 
 }  // namespace
 
+http::Handler once(std::function<bool()> ready, http::Handler handler) {
+  return [ready = std::move(ready), handler = std::move(handler)](http::Request raw,
+                                                                  http::ResponseWriter& out) {
+    return ready() ? handler(std::move(raw), out) : loading(std::move(raw), out);
+  };
+}
+
 Api::Api(Doors doors)
     : pipeline_(doors.pipeline),
       models_(doors.models),
       chats_(doors.chats),
       tokens_(doors.reception, doors.pipeline),
-      chat_(&doors.chats),
+      chat_(&doors.chats, &doors.files),
       messages_(openai::parse_chat),
       prompts_(openai::parse_chat, anthropic::Limit::none),
       count_tokens_(doors.reception, doors.pipeline, prompts_),
       archive_(doors.disk, doors.shelf),
-      responses_(openai::parse_chat, archive_),
+      responses_(openai::parse_chat, archive_, doors.files),
       compact_(responses_),
       response_api_({doors.reception, archive_, responses_, speak(responses_),
                      speak_for(responses_), std::bind_front(&Api::count, this)}),

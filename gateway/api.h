@@ -18,10 +18,14 @@
 #include "gateway/stored_chats.h"
 #include "gateway/tokens.h"
 
+#include <functional>
 #include <memory>
 #include <optional>
 
 namespace spillway {
+
+// `handler` once it is `ready`; until then 503, on GET /health, too.
+http::Handler once(std::function<bool()> ready, http::Handler handler);
 
 class Api {
  public:
@@ -33,6 +37,7 @@ class Api {
     StoredChats& chats;
     store::DiskThread& disk;
     std::unique_ptr<responses::Shelf>& shelf;
+    wire::FileShelf& files;
   };
 
   explicit Api(Doors doors);

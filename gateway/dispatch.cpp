@@ -8,7 +8,7 @@ namespace {
 
 bool is_empty(const Delta& delta) {
   return delta.text.empty() && delta.reasoning.empty() && delta.extra.empty() &&
-         delta.logprobs.empty() && !delta.finish;
+         delta.logprobs.empty() && delta.searches == 0 && !delta.finish;
 }
 
 }  // namespace

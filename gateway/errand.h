@@ -13,10 +13,14 @@
 
 namespace spillway {
 
+// Called once nothing is left to refuse it for but that nobody can answer; an error refuses it.
+using Accept = std::function<Async<void>()>;
+
 struct OnBehalf {
   std::string tenant;
   std::string key_name;
   bool in_a_batch = false;
+  Accept accept = nullptr;
 };
 
 using Errand =

@@ -13,6 +13,7 @@
 #include "gateway/admin/usage_answers.h"
 #include "gateway/admin_routes.h"
 #include "gateway/api.h"
+#include "gateway/attached_files.h"
 #include "gateway/batch_api.h"
 #include "gateway/batch_runner.h"
 #include "gateway/edition.h"
@@ -139,7 +140,9 @@ class Gateway::House {
   Models models_;
   const Reception reception_{editions_, limiter_};
   StoredChats stored_chats_{reception_, disk_, kept_.chats};
-  Api surface_{Api::Doors{reception_, pipeline_, models_, stored_chats_, disk_, kept_.responses}};
+  AttachedFiles attached_;
+  Api surface_{
+      Api::Doors{reception_, pipeline_, models_, stored_chats_, disk_, kept_.responses, attached_}};
   FileApi file_api_;
   std::optional<BatchRunner> runner_;
   BatchApi batch_api_;
@@ -158,6 +161,8 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
       metrics_(label_sets(*settings), SPILLWAY_VERSION),
       admission_(settings->server.limits.in_flight_max),
       models_(editions_, unix_seconds()),
+      attached_(disk_, kept_.cabinet,
+                static_cast<std::size_t>(settings->server.limits.body_bytes_max)),
       file_api_(reception_, disk_, kept_.cabinet, files_limits(settings->files)),
       batch_api_({reception_, disk_, kept_.cabinet, kept_.batches, runner_},
                  names_of(surface_.errands())),
@@ -172,7 +177,8 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
             std::bind_front(&http::Routes::streamed_body_max, &api_routes_),
             [this](const http::Request& head) { return stranger(editions_, head); }},
            http::allow_origins(settings->server.cors_origins,
-                               std::bind_front(&Repeats::serve, &repeats_)),
+                               once([this] { return phase_ != Phase::loading; },
+                                    std::bind_front(&Repeats::serve, &repeats_))),
            protocol_reply) {
   metrics_.watch(std::bind_front(&House::live_state, this));
 }
@@ -181,9 +187,10 @@ Result<void> Gateway::House::open() {
   auto opened = open_state();
   if (!opened) return opened.error();
   adopt(started_with_);
-  auto listening = admin_.start();
-  if (!listening) return listening.error();
-
+  for (http::Server* listener : {&admin_, &api_}) {
+    auto listening = listener->start();
+    if (!listening) return listening.error();
+  }
   auto loaded = load_engine();
   if (!loaded) return loaded.error();
 
@@ -193,9 +200,6 @@ Result<void> Gateway::House::open() {
   runner_.emplace(BatchRunner::Doors{editions_, admission_, disk_, *kept_.cabinet, *kept_.batches,
                                      surface_.errands(), std::bind_front(&House::complain, this)},
                   started_with_->batch.concurrency);
-  listening = api_.start();
-  if (!listening) return listening.error();
-
   watcher_ = std::make_unique<config::FileWatcher>(
       started_with_->source, started_with_->origins.sha256, [this] { (void)reload(); });
   runner_->start();

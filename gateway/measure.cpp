@@ -9,6 +9,7 @@
 namespace spillway {
 namespace {
 
+constexpr std::chrono::milliseconds kQuietMin{100};
 constexpr int kBytesPerToken = 4;
 constexpr int kTokensPerMessage = 4;
 constexpr double kClientTimeoutMaxSeconds = 24 * 3600.0;
@@ -92,6 +93,13 @@ void measure_prompt(const Edition& edition, LocalTarget* local,
   const auto tokens = counted(edition, local, request);
   facts.prompt_tokens = tokens.value_or(estimated_prompt_tokens(*request));
   facts.cached_tokens = tokens ? local->cached_tokens(request, tenant) : 0;
+}
+
+std::chrono::milliseconds quiet_for(const policy::RequestFacts& facts,
+                                    const config::Settings& settings) {
+  const auto usual = settings.server.limits.keep_alive;
+  if (!facts.silence_max) return usual;
+  return std::min(usual, std::max(*facts.silence_max / 2, kQuietMin));
 }
 
 std::chrono::milliseconds time_for(const policy::Plan& plan) {

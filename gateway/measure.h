@@ -33,6 +33,10 @@ void measure_prompt(const Edition& edition, LocalTarget* local,
                     const std::shared_ptr<const ChatRequest>& request, std::string_view tenant,
                     policy::RequestFacts& facts);
 
+// How long a stream may be silent before its client, or somebody between, takes it for dead.
+std::chrono::milliseconds quiet_for(const policy::RequestFacts& facts,
+                                    const config::Settings& settings);
+
 // How long the request may take from its arrival: the class's deadline, the client's own timeout,
 // the server's limit, whichever is shortest.
 std::chrono::milliseconds time_for(const policy::Plan& plan);

@@ -6,6 +6,7 @@ namespace spillway {
 namespace {
 
 constexpr int kTokensMax = 10'000'000;  // No answer and no prompt has more.
+constexpr int kSearchesMax = 100'000;
 constexpr std::size_t kBytesPerToken = 4;
 constexpr std::size_t kBytesPerPieceMin = 2;
 
@@ -13,7 +14,8 @@ bool is_plausible(const Usage& usage) {
   const auto within = [](int tokens) { return tokens >= 0 && tokens <= kTokensMax; };
   return within(usage.prompt_tokens) && within(usage.completion_tokens) &&
          within(usage.cached_tokens) && within(usage.reasoning_tokens) &&
-         within(usage.cache_written_tokens);
+         within(usage.cache_written_tokens) && usage.searches >= 0 &&
+         usage.searches <= kSearchesMax;
 }
 
 int by_bytes(std::size_t bytes) {
@@ -32,7 +34,9 @@ int delivered_tokens(const Part& part) {
 
 void bill(const Usage& usage, Part& part) {
   if (!is_plausible(usage) || usage.prompt_tokens + usage.completion_tokens == 0) return;
+  const int searches = part.usage.searches;
   part.usage = usage;
+  part.usage.searches = std::max(searches, usage.searches);
   part.usage_told = true;
   part.completion_told = usage.completion_tokens;
   part.bytes_told = part.bytes;
@@ -43,6 +47,9 @@ void count(const Delta& delta, Part& part) {
   if (!delta.text.empty() || !delta.reasoning.empty() || !delta.extra.empty()) ++part.pieces;
   part.bytes += delta.text.size() + delta.reasoning.size() + delta.extra.size();
   part.tokens = std::min(kTokensMax, part.tokens + std::clamp(delta.tokens, 0, kTokensMax));
+  part.searches = std::min(kSearchesMax, part.searches + std::max(0, delta.searches));
+  part.usage.searches = std::max(part.usage.searches, part.searches);
+  if (delta.at_batch_rate) part.usage.at_batch_rate = *delta.at_batch_rate;
   if (delta.usage) bill(*delta.usage, part);
   if (delta.finish) part.finished = true;
   if (!part.usage_told) part.usage.completion_tokens = part.tokens;

@@ -1,7 +1,9 @@
 #include "gateway/pipeline.h"
 
 #include "gateway/allowance.h"
+#include "gateway/call.h"
 #include "gateway/course.h"
+#include "gateway/exchange.h"
 #include "gateway/measure.h"
 #include "gateway/notes.h"
 #include "gateway/policy/price.h"
@@ -20,34 +22,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kAskAgain{250};
 
-// What a protocol may know of a request. The body is moved out of it.
-wire::Call call_of(http::Request& raw, const policy::Caller& caller) {
-  return {raw.id, std::string(caller.tenant()), raw.arrived_at, std::move(raw.body)};
-}
-
 }  // namespace
-
-// One request and its answer.
-struct Pipeline::Exchange {
-  Exchange(const CurrentEdition& editions, const wire::Protocol& spoken, http::Request request,
-           http::ResponseWriter& writer)
-      : edition(editions.get()),
-        protocol(spoken),
-        raw(std::move(request)),
-        out(writer),
-        receipt(open_receipt(raw)) {}
-
-  const std::shared_ptr<const Edition> edition;
-  const wire::Protocol& protocol;
-  http::Request raw;
-  http::ResponseWriter& out;
-  Receipt receipt;
-  policy::Caller caller;
-  wire::Asked asked;  // Once the body has been understood.
-  account::Pool pool = account::Pool::waited_for;
-  account::Pass pass;
-  std::optional<Tab> tab;
-};
 
 net::awaitable<void> Pipeline::serve(const wire::Protocol& protocol, http::Request raw,
                                      http::ResponseWriter& out) {
@@ -64,6 +39,7 @@ net::awaitable<void> Pipeline::serve_as(OnBehalf whose, const wire::Protocol& pr
   co_await net::this_coro::throw_if_cancelled(false);
   Exchange exchange(doors_.editions, protocol, std::move(raw), out);
   if (whose.in_a_batch) exchange.pool = account::Pool::batches;
+  exchange.accept = std::move(whose.accept);
   const auto caller = exchange.edition->keys.named(whose.key_name, whose.tenant);
   co_await serve(exchange, caller);
 }
@@ -104,15 +80,14 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   if (!permit) co_return permit.error();
 
   if (!exchange.raw.may_be_json()) co_return not_json();
-  wire::Call call = call_of(exchange.raw, *caller);
+  wire::Call call = call_of(exchange.raw, std::move(exchange.raw.body), *caller);
   auto asked = co_await exchange.protocol.parse(std::move(call));
   if (!asked) co_return asked.error();
   exchange.asked = std::move(*asked);
   const auto& request = exchange.asked.chat;
   note(*request, receipt);
-  if (request->stream) exchange.out.keep_alive(edition.settings->server.limits.keep_alive);
-
   policy::RequestFacts facts = facts_of(exchange.raw, exchange.caller, *request);
+  if (request->stream) exchange.out.keep_alive(quiet_for(facts, *edition.settings));
   measure_prompt(edition, doors_.local, request, receipt.tenant, facts);
   facts.in_a_batch = exchange.pool == account::Pool::batches;
   if (stays_here(doors_.account, *edition.settings)) facts.local_only = true;
@@ -122,6 +97,10 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   exchange.pass = std::move(*pass);  // Gives its places back when the exchange is over.
 
   auto plan = decide(edition, facts, policy::Turn::unknown, receipt);
+  if (plan && exchange.accept) {
+    auto accepted = co_await accept(exchange, *plan, facts.prompt_tokens);
+    if (!accepted) co_return accepted.error();
+  }
   if (plan && plan->wait) plan = co_await wait_and_decide(edition, facts, *plan->wait, receipt);
   if (!plan) co_return plan.error();
   const Deadline deadline = receipt.arrived + time_for(*plan);
@@ -178,6 +157,16 @@ Async<policy::Plan> Pipeline::wait_and_decide(const Edition& edition, policy::Re
     plan = decide(edition, facts, *turn, receipt);
   }
   co_return plan;
+}
+
+// Who is not waited for hears at once that nobody can be paid.
+Async<void> Pipeline::accept(const Exchange& exchange, const policy::Plan& plan,
+                             int prompt_tokens) const {
+  Tab tab(doors_.account, *exchange.edition->settings, exchange.caller.key);
+  tab.order(*exchange.asked.chat, prompt_tokens, plan.at_batch_rate);
+  const auto affordable = tab.afford(plan, exchange.receipt);
+  if (!affordable) co_return affordable.error();
+  co_return co_await exchange.accept();
 }
 
 void Pipeline::account(Exchange& exchange) {

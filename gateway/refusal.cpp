@@ -62,4 +62,14 @@ http::ErrorReply protocol_reply(const Error& error, const http::RefusedRequest& 
   return reply;
 }
 
+net::awaitable<void> refuse(const Error& error, const http::Request& request,
+                            http::ResponseWriter& out) {
+  const http::RefusedRequest refused{request.path, request.id};
+  const http::ErrorReply reply = protocol_reply(error, refused);
+  for (const auto& [name, value] : reply.headers) out.set_header(name, value);
+  std::string type = reply.content_type;
+  std::string body = reply.body;
+  (void)co_await out.send(reply.status, std::move(type), std::move(body));
+}
+
 }  // namespace spillway

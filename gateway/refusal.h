@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backends/contract/error.h"
+#include "gateway/http/message.h"
 #include "gateway/http/response_writer.h"
 #include "gateway/http/server.h"
 #include "gateway/wire/protocol.h"
@@ -24,6 +25,10 @@ boost::asio::awaitable<void> refuse(const Error& error, const wire::ErrorReply& 
 
 // The same where nothing has begun and OpenAI's words are spoken.
 boost::asio::awaitable<void> refuse(const Error& error, http::ResponseWriter& out);
+
+// …and where the request's path says whose words those are.
+boost::asio::awaitable<void> refuse(const Error& error, const http::Request& request,
+                                    http::ResponseWriter& out);
 
 // The same for what the HTTP layer refuses before any handler runs, in the words that its path
 // speaks.

@@ -128,16 +128,6 @@ bool is_key(std::string_view key) {
          std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c < 127; });
 }
 
-net::awaitable<void> say_no(const Error& error, const http::Request& request,
-                            http::ResponseWriter& out) {
-  const http::ErrorReply reply =
-      protocol_reply(error, http::RefusedRequest(request.path, request.id));
-  for (const auto& [name, value] : reply.headers) out.set_header(name, value);
-  std::string type = reply.content_type;
-  std::string body = reply.body;
-  (void)co_await out.send(reply.status, std::move(type), std::move(body));
-}
-
 bool has_key(const http::Request& request) {
   return std::any_of(request.headers.begin(), request.headers.end(),
                      [](const http::Header& header) { return header.name == kHeader; });
@@ -156,7 +146,7 @@ net::awaitable<void> Repeats::serve(http::Request request, http::ResponseWriter&
   const std::string_view key = request.header(kHeader);
   if (!is_key(key)) {
     const Error error = no_key();
-    co_await say_no(error, request, out);
+    co_await refuse(error, request, out);
     co_return;
   }
   const std::string name = visitor->tenant + '\n' + visitor->key_name + '\n' + std::string(key);
@@ -175,7 +165,7 @@ net::awaitable<void> Repeats::serve_once(http::Request request, const std::strin
     co_await handler_(std::move(request), recorder);
   } else {
     const Error error = refusal_of(found.state);
-    co_await say_no(error, request, out);
+    co_await refuse(error, request, out);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "gateway/response_api.h"
 
+#include "gateway/call.h"
 #include "gateway/refusal.h"
 #include "gateway/responses/response_object.h"
 #include "gateway/responses/stored.h"
@@ -23,6 +24,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kLookAgain{10};
 constexpr milliseconds kCancelMax{5'000};
 constexpr int kPageMax = 100;
+constexpr int kTooMany = 429;
 
 Error invalid(std::string why, std::string param) {
   return Error{Errc::invalid_request, std::move(why), std::move(param), std::nullopt};
@@ -57,8 +59,11 @@ Result<responses::Page> page_of(const http::Request& raw) {
   return page;
 }
 
-wire::Call call_of(const http::Request& raw, const Visitor& visitor) {
-  return {raw.id, visitor.tenant, raw.arrived_at, raw.body};
+// The client's patience with its connection, which has its answer at once.
+void forget_patience(http::Request& raw) {
+  std::erase_if(raw.headers, [](const http::Header& header) {
+    return header.name == "x-stainless-read-timeout" || header.name == "x-stainless-timeout";
+  });
 }
 
 void ask_to_stop(Background& background, const std::shared_ptr<RunningResponse>& running) {
@@ -118,6 +123,17 @@ net::awaitable<void> ResponseApi::create(http::Request raw, http::ResponseWriter
     co_await refuse(begun.error(), out);
     co_return;
   }
+  while (!(*begun)->accepted && !(*begun)->ended) {
+    co_await rest();
+    const auto state = co_await net::this_coro::cancellation_state;
+    if (state.cancelled() != net::cancellation_type::none) co_return;
+  }
+  (*begun)->say_head(out);
+  if (!(*begun)->accepted) {
+    std::string refused = (*begun)->refused();
+    (void)co_await out.send((*begun)->status(), "application/json", std::move(refused));
+    co_return;
+  }
   if ((*begun)->streams) {
     co_await follow(*begun, 0, out);
     co_return;
@@ -128,15 +144,14 @@ net::awaitable<void> ResponseApi::create(http::Request raw, http::ResponseWriter
 }
 
 Async<ResponseApi::Running> ResponseApi::begin(http::Request& raw, const Visitor& visitor) const {
-  const wire::Call call = call_of(raw, visitor);
+  const wire::Call call = call_of(raw, raw.body, visitor.caller);
   auto understood = co_await doors_.protocol.understand(call);
   if (!understood) co_return understood.error();
+  forget_patience(raw);
   auto running = std::make_shared<RunningResponse>(understood->info.id, visitor.tenant,
                                                    understood->request.stream);
   std::string body = responses::begun_text(understood->info, "queued");
-  auto kept = responses::kept_of(*understood, visitor.tenant, std::move(body), false);
-  auto put = co_await doors_.archive.put(std::move(kept));
-  if (!put) co_return put.error();
+  running->begun = responses::kept_of(*understood, visitor.tenant, std::move(body), false);
   {
     const std::lock_guard lock(row_->mutex);
     row_->by_id.emplace(running->id, running);
@@ -154,8 +169,17 @@ net::awaitable<void> ResponseApi::run(Running running, std::string key_name,
                                       http::Request raw) const {
   co_await net::this_coro::throw_if_cancelled(false);
   OnBehalf whose{running->tenant, std::move(key_name)};
+  whose.accept = [this, running] { return accept(running); };
   co_await doors_.errand(std::move(whose), std::move(raw), *running);
-  co_await settle(running);
+  if (running->accepted) co_await settle(running);
+}
+
+// From here on it is there for who asks for it.
+Async<void> ResponseApi::accept(Running running) const {
+  auto put = co_await doors_.archive.put(std::move(running->begun));
+  if (!put) co_return put.error();
+  running->accepted = true;
+  co_return Result<void>();
 }
 
 // What ended without an answer says so from now on.
@@ -170,7 +194,9 @@ net::awaitable<void> ResponseApi::settle(const Running& running) const {
   } else {
     const std::string why = refused.empty() ? "the gateway stopped before this response was done"
                                             : responses::message_in(refused);
-    kept->body = responses::with_failure(kept->body, "server_error", why);
+    const bool is_limit = running->status() == kTooMany;
+    kept->body =
+        responses::with_failure(kept->body, is_limit ? "rate_limit_exceeded" : "server_error", why);
   }
   kept->ended = true;
   (void)co_await doors_.archive.put(std::move(*kept));
@@ -269,7 +295,7 @@ Async<std::string> ResponseApi::input_items(http::Request& raw, const Visitor& v
 }
 
 Async<std::string> ResponseApi::input_tokens(http::Request& raw, const Visitor& visitor) const {
-  const wire::Call call = call_of(raw, visitor);
+  const wire::Call call = call_of(raw, raw.body, visitor.caller);
   const auto understood = co_await doors_.protocol.understand(call);
   if (!understood) co_return understood.error();
   const auto known = visitor.check_model(understood->chat->model);

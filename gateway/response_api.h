@@ -59,6 +59,7 @@ class ResponseApi {
 
   Async<Running> begin(http::Request& raw, const Visitor& visitor) const;
   boost::asio::awaitable<void> run(Running running, std::string key_name, http::Request raw) const;
+  Async<void> accept(Running running) const;
   boost::asio::awaitable<void> settle(const Running& running) const;
   boost::asio::awaitable<void> follow(const Running& running, std::size_t from,
                                       http::ResponseWriter& out) const;

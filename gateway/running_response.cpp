@@ -5,6 +5,16 @@
 
 namespace spillway {
 
+void RunningResponse::set_header(std::string_view name, std::string_view value) {
+  const std::lock_guard lock(mutex_);
+  headers_.emplace_back(name, value);
+}
+
+void RunningResponse::say_head(http::ResponseWriter& out) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [name, value] : headers_) out.set_header(name, value);
+}
+
 Async<void> RunningResponse::send(int status, std::string, std::string body) {
   const std::lock_guard lock(mutex_);
   status_ = status;

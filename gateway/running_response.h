@@ -4,6 +4,7 @@
 #pragma once
 
 #include "gateway/http/response_writer.h"
+#include "gateway/responses/shelf.h"
 
 #include <boost/asio/cancellation_signal.hpp>
 
@@ -22,7 +23,7 @@ class RunningResponse final : public http::ResponseWriter {
   RunningResponse(std::string id, std::string tenant, bool streams)
       : id(std::move(id)), tenant(std::move(tenant)), streams(streams) {}
 
-  void set_header(std::string_view, std::string_view) override {}
+  void set_header(std::string_view name, std::string_view value) override;
   Async<void> send(int status, std::string content_type, std::string body) override;
   Async<void> begin_stream() override;
   Async<void> begin_file(std::string content_type, std::uint64_t bytes) override;
@@ -30,6 +31,9 @@ class RunningResponse final : public http::ResponseWriter {
   Async<void> end(std::string last_piece) override;
   bool head_sent() const override { return status_ != 0; }
   int status() const override { return status_; }
+
+  // The headers so far, such as those of limits, to whoever waits until it is accepted.
+  void say_head(http::ResponseWriter& out) const;
 
   // The body of a refusal; empty if it was answered.
   std::string refused() const;
@@ -43,7 +47,9 @@ class RunningResponse final : public http::ResponseWriter {
   const std::string id;
   const std::string tenant;
   const bool streams;
-  std::atomic<bool> ended = false;          // And what it came to is kept.
+  responses::Kept begun;                    // To be kept as soon as it is accepted.
+  std::atomic<bool> accepted = false;       // It is kept, and its client may be told.
+  std::atomic<bool> ended = false;          // And what it came to is kept, if it was accepted.
   std::atomic<bool> cancelled = false;      // By its client.
   boost::asio::cancellation_signal cancel;  // On the background's thread only.
 
@@ -51,6 +57,7 @@ class RunningResponse final : public http::ResponseWriter {
   void take(const std::string& events);
 
   mutable std::mutex mutex_;
+  std::vector<std::pair<std::string, std::string>> headers_;
   std::vector<std::string> events_;
   std::string refused_;
   std::atomic<int> status_ = 0;

@@ -18,6 +18,7 @@ constexpr int kTokensLeast = 1;         // An answer shorter than this is none.
 constexpr int kTokensPerPart = 20'000;  // What a picture or a sound may come to, at most.
 constexpr int kTokensPerPartUsually = 1'000;
 constexpr std::size_t kBytesOfLongWord = 8;
+constexpr int kSearchesUsually = 5;
 constexpr std::chrono::milliseconds kAskAgain{1'000};
 
 bool is_hard(const config::Budget* budget) { return budget && budget->hard && budget->limited(); }
@@ -94,6 +95,8 @@ void Tab::order(const ChatRequest& request, int prompt_tokens, bool at_batch_rat
       hard_ ? most_prompt_tokens(request) : prompt_tokens + request.media * kTokensPerPartUsually;
   asks_ = request.endpoint;
   sounds_ = has(request.needs, Need::audio);
+  looks_up_ = has(request.needs, Need::search);
+  searches_ = request.searches;
   at_batch_rate_ = at_batch_rate;
   answers_ = request.answers();
   completion_tokens_max_ = limit_of(request);
@@ -111,6 +114,15 @@ config::Price Tab::price_of(std::string_view target, bool local, const Receipt& 
 config::Price Tab::price_of_order(config::Price price) const {
   if (!sounds_) price.audio_input_per_million = price.audio_output_per_million = 0;
   return price;
+}
+
+Result<NanoUsd> Tab::cost_of_searches(const config::Price& price) const {
+  if (hard_ && !searches_ && price.per_search > 0)
+    return Error{Errc::unsupported,
+                 "Each web search costs, and this budget has a hard end: say how many there may be "
+                 "(max_uses of the tool).",
+                 "tools", std::nullopt};
+  return searches_.value_or(kSearchesUsually) * price.per_search;
 }
 
 NanoUsd Tab::spent(const Receipt& receipt) const {
@@ -131,7 +143,10 @@ Result<void> Tab::cover(const policy::Candidate& candidate, int tokens_out, int 
                  "What this would cost cannot be booked at present. Try again later.", "",
                  kAskAgain};
   price_ = price_of_order(price_of(candidate.target, candidate.local, receipt));
-  before_ = spent(receipt) + policy::worst_case_cost(price_, prompt_tokens_ + tokens_out, again);
+  const auto searches = cost_of_searches(price_);
+  if (!searches) return searches.error();
+  before_ = spent(receipt) + policy::worst_case_cost(price_, prompt_tokens_ + tokens_out, again) +
+            *searches;
   const int most = completion_tokens_max_.value_or(policy::kCompletionTokensAssumed);
   const int least_tokens = completion_tokens_max_ == 0 ? 0 : answers_ * kTokensLeast;
   const int left = std::max(least_tokens, most - tokens_out);
@@ -151,13 +166,25 @@ Result<void> Tab::cover_beside(const policy::Candidate& second, const Receipt& r
     return Error{Errc::overloaded, "it cannot be booked at present", "", kAskAgain};
   const config::Price price = price_of_order(price_of(second.target, second.local, receipt));
   const int most = completion_tokens_max_.value_or(policy::kCompletionTokensAssumed);
-  const NanoUsd both = hold_.granted() + policy::worst_case_cost(price, prompt_tokens_, most);
+  const auto searches = cost_of_searches(price);
+  if (!searches) return searches.error();
+  const NanoUsd both =
+      hold_.granted() + policy::worst_case_cost(price, prompt_tokens_, most) + *searches;
   return put_aside(receipt.request_id, both, both);
 }
 
 NanoUsd Tab::cost_of_prompt(const policy::Candidate& candidate, const Receipt& receipt) const {
   const config::Price price = price_of_order(price_of(candidate.target, candidate.local, receipt));
   return policy::worst_case_cost(price, prompt_tokens_, 0);
+}
+
+Result<void> Tab::afford(const policy::Plan& plan, const Receipt& receipt) {
+  Result<void> covered;
+  for (const policy::Candidate& candidate : plan.candidates) {
+    covered = cover(candidate, 0, 0, receipt);
+    if (covered) return covered;
+  }
+  return covered;
 }
 
 Result<void> Tab::put_aside(const std::string& id, NanoUsd least, NanoUsd wanted) {
@@ -201,6 +228,7 @@ void Tab::price(Receipt& receipt) const {
     if (sounds_ && part.estimated)
       part.usage.audio_completion_tokens = part.usage.completion_tokens;
     if (sounds_ && !part.usage_told) part.usage.audio_prompt_tokens = part.usage.prompt_tokens;
+    if (looks_up_ && !part.unanswered) part.usage.searches = std::max(part.usage.searches, 1);
     part.cost_nano_usd = policy::cost_of(price_of(part.target, part.local, receipt), part.usage);
     receipt.cost_nano_usd += part.cost_nano_usd;
     if (!part.local) continue;

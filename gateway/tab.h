@@ -34,7 +34,8 @@ class Tab {
 
   // `candidate` is about to be asked, after all that `receipt` tells and with `tokens_out` of the
   // answer out, of which it will say `again` so many. over_budget, rate_limited: see Account::hold;
-  // overloaded: the ledger cannot be written, so that nothing may cost money.
+  // overloaded: the ledger cannot be written, so that nothing may cost money; unsupported: nobody
+  // knows how much it would be, and the budget is hard.
   Result<void> cover(const policy::Candidate& candidate, int tokens_out, int again,
                      const Receipt& receipt);
 
@@ -44,6 +45,9 @@ class Tab {
 
   // What the candidate may ask for the prompt alone.
   config::NanoUsd cost_of_prompt(const policy::Candidate& candidate, const Receipt& receipt) const;
+
+  // Before anybody is asked: fails where none of the plan's candidates can be paid.
+  Result<void> afford(const policy::Plan& plan, const Receipt& receipt);
 
   // The request as that candidate may be asked it: with a limit, or a lower one, where a hard
   // budget needs it.
@@ -65,6 +69,7 @@ class Tab {
 
  private:
   config::Price price_of(std::string_view target, bool local, const Receipt& receipt) const;
+  Result<config::NanoUsd> cost_of_searches(const config::Price& price) const;
   config::NanoUsd spent(const Receipt& receipt) const;
   Result<void> put_aside(const std::string& id, config::NanoUsd least, config::NanoUsd wanted);
   config::Price price_of_order(config::Price price) const;
@@ -78,7 +83,9 @@ class Tab {
   std::optional<int> completion_tokens_max_;  // Of all choices.
   int answers_ = 1;
   Endpoint asks_ = Endpoint::chat;
-  bool sounds_ = false;  // Prompt or answer may be sound.
+  bool sounds_ = false;    // Prompt or answer may be sound.
+  bool looks_up_ = false;  // In the web, once each time it is asked.
+  std::optional<int> searches_ = 0;
   bool at_batch_rate_ = false;
 
   account::Hold hold_;

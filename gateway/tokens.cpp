@@ -67,9 +67,11 @@ Result<std::string> Tokens::text_of(const http::Request& raw, http::ResponseWrit
   if (!in_scope) return in_scope.error();
   const auto local = this->local();
   if (!local) return local.error();
-  const auto tokens = openai::parse_detokenize(raw.body);
-  if (!tokens) return tokens.error();
-  const auto text = (*local)->detokenize(*tokens);
+  const auto asked = openai::parse_detokenize(raw.body);
+  if (!asked) return asked.error();
+  const auto known = asked->model.empty() ? Result<void>() : visitor->check_model(asked->model);
+  if (!known) return known.error();
+  const auto text = (*local)->detokenize(asked->tokens);
   if (!text) return text.error();
   return openai::detokenize_answer(*text);
 }

@@ -65,6 +65,7 @@ struct ChatRequest {
   int drafts = 0;                      // Written for the best `choices` of them; 0: no more.
   int inputs = 0;                      // Of embeddings: how many there are to be.
   int media = 0;                       // Pictures, sounds and files in its messages.
+  std::optional<int> searches = 0;     // In the web, at most; nothing: as many as it likes.
   std::size_t prompt_bytes = 0;        // What a provider may count; 0: the body.
   bool store = false;                  // The answer is to be found again.
   // The JSON of a request to `endpoint`, the client's own byte for byte where it spoke this
@@ -97,6 +98,7 @@ struct Usage {
   int cache_written_1h_tokens = 0;  // …and of these, those to be kept for an hour.
   int audio_prompt_tokens = 0;      // Part of prompt_tokens,
   int audio_completion_tokens = 0;  // …and of completion_tokens.
+  int searches = 0;                 // In the web.
   bool at_batch_rate = false;       // Served in the provider's cheaper tier.
 };
 
@@ -120,6 +122,9 @@ struct Delta {
   std::string logprobs;  // The choice's `logprobs` as a JSON object, or empty.
   std::string object;    // The whole answer of an endpoint that does not converse: its JSON.
   int tokens = 0;        // Completion tokens this piece stands for; 0 if the backend cannot tell.
+  int searches = 0;      // Begun with this piece, which nobody else tells of.
+  // By the tier that it names, where it names one: what Usage::at_batch_rate will be.
+  std::optional<bool> at_batch_rate;
   std::optional<FinishReason> finish;
   std::string stopped_by;  // The stop sequence that ended it, where the target says so.
   std::optional<Usage> usage;

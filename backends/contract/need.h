@@ -85,7 +85,7 @@ struct FieldNeed {
   Need need;
 };
 
-inline constexpr std::array<FieldNeed, 21> kFieldNeeds = {{
+inline constexpr std::array<FieldNeed, 42> kFieldNeeds = {{
     {"guided_choice", Need::guided},
     {"guided_grammar", Need::guided},
     {"guided_json", Need::guided},
@@ -101,11 +101,32 @@ inline constexpr std::array<FieldNeed, 21> kFieldNeeds = {{
     {"thinking", Need::thinking},
     {"web_search_options", Need::search},
     {"add_generation_prompt", Need::server},
+    {"allowed_token_ids", Need::server},
+    {"bad_words", Need::server},
     {"best_of", Need::server},  // Of a chat; completions know it.
+    {"chat_template", Need::server},
     {"chat_template_kwargs", Need::server},
     {"continue_final_message", Need::server},
+    {"custom_logit_processor", Need::server},
+    {"documents", Need::server},
+    {"echo", Need::server},  // Of a chat; completions know it.
+    {"include_reasoning", Need::server},
+    {"include_stop_str_in_output", Need::server},
     {"length_penalty", Need::server},
+    {"logits_processors", Need::server},
+    {"lora_path", Need::server},
+    {"mm_processor_kwargs", Need::server},
+    {"no_stop_trim", Need::server},
+    {"prompt_logprobs", Need::server},
+    {"return_hidden_states", Need::server},
+    {"return_token_ids", Need::server},
+    {"return_tokens_as_token_ids", Need::server},
+    {"separate_reasoning", Need::server},
+    {"skip_special_tokens", Need::server},
+    {"spaces_between_special_tokens", Need::server},
     {"stop_token_ids", Need::server},
+    {"thinking_token_budget", Need::server},
+    {"truncate_prompt_tokens", Need::server},
     {"use_beam_search", Need::server},
 }};
 

@@ -15,6 +15,7 @@ Async<wire::Asked> MessagesProtocol::parse(wire::Call call) const {
   auto chat = std::make_shared<ChatRequest>(**plain);
   if (read->beyond.tools || !read->beyond.words.empty()) chat->needs |= Need::tools;
   chat->media += read->beyond.media;
+  chat->searches = read->beyond.searches;
   chat->original = Original{"messages", std::move(call.body), std::move(read->beyond.words)};
   MessageInfo info{std::move(call.request_id), chat->model};
   wire::Asked asked;

@@ -16,6 +16,7 @@ using wire::Fields;
 using wire::Json;
 
 constexpr std::size_t kToolsMax = 1'000;
+constexpr int kSearchesMax = 100'000;
 constexpr std::size_t kToolNameMax = 128, kChatNameMax = 64;
 
 // Sorted. The others change what a call may be, and chat completions do not know them.
@@ -37,8 +38,18 @@ bool is_tool_name(std::string_view name) {
          std::all_of(name.begin(), name.end(), allowed);
 }
 
+// One that runs at Anthropic: "web_search_20250305".
+void read_hosted(Fields tool, Beyond& beyond) {
+  const std::string type = tool.required_string("type");
+  beyond.add("the tool '" + type + "'");
+  if (!type.starts_with("web_search")) return;
+  const auto most = tool.integer("max_uses", 1, kSearchesMax);
+  if (!most) beyond.searches.reset();
+  if (beyond.searches) *beyond.searches = std::min(kSearchesMax, *beyond.searches + *most);
+}
+
 void read_tool(Fields tool, const ordered_json& said, ordered_json& tools, Beyond& beyond) {
-  if (!is_own(said)) return beyond.add("the tool '" + tool.required_string("type") + "'");
+  if (!is_own(said)) return read_hosted(std::move(tool), beyond);
   ordered_json function;
   const std::string name = tool.required_string("name");
   if (!is_tool_name(name)) tool.fail("name", "must be 1 to 128 letters, digits, '_' or '-'");

@@ -61,7 +61,9 @@ int read_prompt(Fields& request, ChatRequest& chat, std::vector<std::string>& te
 
 void read_needs(Fields& request, ChatRequest& chat, std::optional<Error>& error) {
   const int each = request.integer("n", 1, kChoicesMax).value_or(1);
-  const int best_of = request.integer("best_of", 1, 20).value_or(1);
+  const auto asked_best_of = request.integer("best_of", 1, 20);
+  if (asked_best_of && *asked_best_of < each) request.fail("best_of", "must not be less than n");
+  const int best_of = asked_best_of.value_or(1);
   const int prompts = chat.choices;
   chat.choices *= each;
   chat.drafts = prompts * best_of;

@@ -3,8 +3,10 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace spillway::openai {
@@ -40,16 +42,30 @@ std::vector<std::string> read_stop(Fields& request) {
 }
 
 // Says nothing that its absence would not.
+constexpr std::array<std::string_view, 5> kUsuallyTrue = {
+    "add_generation_prompt", "include_reasoning", "separate_reasoning", "skip_special_tokens",
+    "spaces_between_special_tokens"};
+constexpr std::array<std::string_view, 8> kUsuallyFalse = {
+    "continue_final_message",     "echo",
+    "include_stop_str_in_output", "no_stop_trim",
+    "return_hidden_states",       "return_token_ids",
+    "return_tokens_as_token_ids", "use_beam_search"};
+
+template <std::size_t N>
+bool is_one_of(const std::array<std::string_view, N>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 bool is_idle(std::string_view field, const Json& value, const Sampling& sampling) {
   if (field == "top_k") return sampling.top_k == 0;
   if (field == "min_p") return sampling.min_p == 0.0;
   if (field == "repetition_penalty") return sampling.repetition_penalty == 1.0;
   if (field == "min_tokens") return sampling.tokens_min == 0;
   if (field == "ignore_eos") return !sampling.ignore_eos;
-  if (field == "add_generation_prompt") return value == true;
+  if (is_one_of(kUsuallyTrue, field)) return value == true;
+  if (is_one_of(kUsuallyFalse, field)) return value == false;
   if (field == "best_of" || field == "length_penalty") return value == 1;
-  if (field == "continue_final_message" || field == "use_beam_search") return value == false;
-  if (field == "chat_template_kwargs" || field == "stop_token_ids") return value.empty();
+  if (value.is_array() || field == "chat_template_kwargs") return value.empty();
   const auto type = value.is_object() ? value.find("type") : value.end();
   return field == "thinking" && type != value.end() && *type == "disabled";
 }
@@ -95,10 +111,12 @@ bool read_logit_bias(Fields& request) {
 void read_beyond(Fields& request, ChatRequest& chat) {
   for (const FieldNeed& one : kFieldNeeds) {
     const Json* value = request.any(one.field);
-    if (chat.endpoint == Endpoint::completions && one.field == "best_of") continue;
+    const bool is_common = one.field == "best_of" || one.field == "echo";
+    if (chat.endpoint == Endpoint::completions && is_common) continue;
     if (value == nullptr || is_idle(one.field, *value, chat.sampling)) continue;
     chat.beyond.push_back(one);
     chat.needs |= one.need;
+    if (one.need == Need::search) chat.searches = 1;
   }
 }
 

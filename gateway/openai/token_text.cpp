@@ -34,22 +34,23 @@ Result<std::shared_ptr<const ChatRequest>> parse_tokenize(std::string body) {
   return std::shared_ptr<const ChatRequest>(std::move(chat));
 }
 
-Result<std::vector<std::int32_t>> parse_detokenize(std::string_view body) {
+Result<TokensToRead> parse_detokenize(std::string_view body) {
   auto json = wire::parse_object(body);
   if (!json) return json.error();
   std::optional<Error> error;
   wire::Fields request(*json, "", error);
-  std::vector<std::int32_t> tokens;
+  TokensToRead asked;
+  asked.model = request.string("model").value_or("");
   const wire::Json* list = request.required_array("tokens", kTokensMax);
   for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
     const wire::Json& token = (*list)[i];
     const bool good = token.is_number_unsigned() &&
                       token.get<std::uint64_t>() <= std::numeric_limits<std::int32_t>::max();
     if (!good) request.fail(wire::Fields::element_name("tokens", i), "must be a token id");
-    tokens.push_back(good ? token.get<std::int32_t>() : 0);
+    asked.tokens.push_back(good ? token.get<std::int32_t>() : 0);
   }
   if (error) return *error;
-  return tokens;
+  return asked;
 }
 
 std::string tokenize_answer(const std::vector<std::int32_t>& tokens, int context_max) {

@@ -119,6 +119,7 @@ double expected_tokens(std::size_t request_class, const RequestFacts& request,
 config::Sla sla_of(const config::RequestClass& request_class, const RequestFacts& request) {
   config::Sla sla = request_class.sla;
   tighten(sla.ttft, request.ttft_max);
+  tighten(sla.ttft, request.silence_max);
   tighten(sla.deadline, request.deadline);
   tighten(sla.deadline, request.client_timeout);
   return sla;

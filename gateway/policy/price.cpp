@@ -31,6 +31,10 @@ Wide whole(config::NanoUsd nano_usd) {
   return static_cast<Wide>(std::max<config::NanoUsd>(nano_usd, 0)) * kMillion;
 }
 
+Wide part_of_searches(const Usage& usage, const config::Price& price) {
+  return whole(price.per_search) * std::max(usage.searches, 0);
+}
+
 // What is left of it with such a share off.
 Wide less(Wide amount, double share) {
   const auto millionths = std::clamp<std::int64_t>(std::llround(share * 1e6), 0, 1'000'000);
@@ -67,7 +71,7 @@ config::NanoUsd cost_of(const config::Price& price, const Usage& usage) {
                 part(answer - spoken, price.output_per_million) +
                 part(spoken, price.audio_output_per_million);
   if (usage.at_batch_rate) tokens = less(tokens, price.batch_discount);
-  return rounded_up(tokens + whole(price.per_request));
+  return rounded_up(tokens + whole(price.per_request) + part_of_searches(usage, price));
 }
 
 config::NanoUsd worst_case_cost(const config::Price& price, int prompt_tokens,

@@ -171,13 +171,16 @@ ordered_json Messages::part_of(const ordered_json& part, const std::string& path
       fail(path + "." + name, "must be a string");
     return text_part(text_in(part, name));
   }
-  if (type == "input_image" && !text_in(part, "image_url").empty()) {
-    ordered_json image = {{"url", part["image_url"]}};
+  const bool is_kept = !text_in(part, "file_id").empty();  // As wire::with_files finds it.
+  if (type == "input_image" && (is_kept || !text_in(part, "image_url").empty())) {
+    ordered_json image = is_kept ? ordered_json{{"file_id", part["file_id"]}}
+                                 : ordered_json{{"url", part["image_url"]}};
     if (!text_in(part, "detail").empty()) image["detail"] = part["detail"];
     return {{"type", "image_url"}, {"image_url", std::move(image)}};
   }
-  if (type == "input_file" && !text_in(part, "file_data").empty()) {
-    ordered_json file = {{"file_data", part["file_data"]}};
+  if (type == "input_file" && (is_kept || !text_in(part, "file_data").empty())) {
+    const char* name = is_kept ? "file_id" : "file_data";
+    ordered_json file = {{name, part[name]}};
     if (!text_in(part, "filename").empty()) file["filename"] = part["filename"];
     return {{"type", "file"}, {"file", std::move(file)}};
   }

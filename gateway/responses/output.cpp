@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace spillway::responses {
@@ -17,10 +18,13 @@ void append(std::string& members, std::string_view name, std::string_view text) 
   wire::append_json_string(members, text);
 }
 
+std::string place_of(std::size_t at) { return R"("output_index":)" + std::to_string(at); }
+
 }  // namespace
 
 struct Output::Items {
   ordered_json list = ordered_json::array();
+  ordered_json annotations = ordered_json::array();  // Of the text that grows.
 };
 
 Output::Output(Events& events, std::string turn, bool summary)
@@ -34,75 +38,97 @@ Output::~Output() = default;
 const ordered_json& Output::items() const { return items_->list; }
 
 void Output::clear() {
-  items_->list = ordered_json::array();
-  kind_ = Kind::none;
-  call_ = -1;
+  *items_ = {};
+  growing_.clear();
 }
 
 void Output::add(const Delta& delta) {
-  if (!delta.reasoning.empty()) grow(Kind::reasoning, delta.reasoning);
-  if (!delta.text.empty()) grow(Kind::text, delta.text);
+  if (!delta.reasoning.empty()) say(Kind::reasoning, delta.reasoning);
+  if (!delta.text.empty()) say(Kind::text, delta.text);
   if (!delta.extra.empty()) add_extra(delta.extra);
 }
 
-void Output::end(bool whole) { close(whole ? "completed" : "incomplete"); }
+void Output::end(bool whole) { close_all(whole); }
+
+void Output::say(Kind kind, std::string_view piece) {
+  const bool goes_on = !growing_.empty() && growing_.front().kind == kind;
+  grow(goes_on ? growing_.front() : open(kind), piece);
+}
 
 void Output::add_extra(const std::string& extra) {
   const ordered_json members = ordered_json::parse(extra, nullptr, false);
   const std::string refusal = text_in(members, "refusal");
-  if (!refusal.empty()) grow(Kind::refusal, refusal);
+  if (!refusal.empty()) say(Kind::refusal, refusal);
+  const auto notes = members.is_object() ? members.find("annotations") : members.end();
+  for (std::size_t i = 0; notes != members.end() && notes->is_array() && i < notes->size(); ++i)
+    annotate((*notes)[i]);
   const auto calls = members.is_object() ? members.find("tool_calls") : members.end();
   if (calls == members.end() || !calls->is_array()) return;
   for (const ordered_json& call : *calls) add_call(call);
 }
 
+// Where a text has it from. Chat says it in a member of the type's name.
+void Output::annotate(const ordered_json& said) {
+  const std::string type = text_in(said, "type");
+  const auto inner = said.is_object() ? said.find(type) : said.end();
+  if (type.empty() || inner == said.end() || !inner->is_object()) return;
+  const bool goes_on = !growing_.empty() && growing_.front().kind == Kind::text;
+  const Growing& item = goes_on ? growing_.front() : open(Kind::text);
+  ordered_json annotation = {{"type", type}};
+  annotation.update(*inner);
+  events_.add("response.output_text.annotation.added",
+              place_in(item) + R"(,"annotation_index":)" +
+                  std::to_string(items_->annotations.size()) + R"(,"annotation":)" +
+                  text_of(annotation));
+  items_->annotations.push_back(std::move(annotation));
+}
+
 // The first piece of a call names it; the others go on with its argument.
 void Output::add_call(const ordered_json& piece) {
   if (!piece.is_object()) return;
-  const auto index = piece.find("index");
-  const bool counted = index != piece.end() && index->is_number_integer();
-  const std::int64_t call = counted ? index->get<std::int64_t>() : call_ + 1;
-  const bool goes_on = (kind_ == Kind::call || kind_ == Kind::custom) && call == call_;
   const Kind kind = piece.contains("custom") ? Kind::custom : Kind::call;
   const ordered_json said =
       piece.value(kind == Kind::custom ? "custom" : "function", ordered_json::object());
-  if (!goes_on) {
-    std::string id = text_in(piece, "id");
-    if (id.empty()) id = "call_" + turn_ + "_" + std::to_string(items_->list.size());
-    open(kind, id, text_in(said, "name"));
-    call_ = call;
-  }
-  grow(kind_, text_in(said, kind_ == Kind::custom ? "input" : "arguments"));
+  const auto index = piece.find("index");
+  const bool counted = index != piece.end() && index->is_number_integer();
+  const auto next = static_cast<std::int64_t>(growing_.size());
+  const std::int64_t call = counted ? index->get<std::int64_t>() : next;
+  const auto known = std::find_if(growing_.begin(), growing_.end(), [&](const Growing& item) {
+    return item.is_call() && item.call == call;
+  });
+  if (known != growing_.end())
+    return grow(*known, text_in(said, known->kind == Kind::custom ? "input" : "arguments"));
+  std::string id = text_in(piece, "id");
+  if (id.empty()) id = "call_" + turn_ + "_" + std::to_string(items_->list.size());
+  Growing& item = open(kind, id, text_in(said, "name"));
+  item.call = call;
+  grow(item, text_in(said, kind == Kind::custom ? "input" : "arguments"));
 }
 
-std::string Output::place() const {
-  return R"("output_index":)" + std::to_string(items_->list.size() - 1);
-}
+ordered_json& Output::object_of(const Growing& item) const { return items_->list[item.at]; }
 
-std::string Output::place_in_item() const {
-  std::string members = place();
-  append(members, "item_id", id_);
-  if (kind_ == Kind::call || kind_ == Kind::custom) return members;
-  const bool in_summary = kind_ == Kind::reasoning && summary_;
+std::string Output::place_in(const Growing& item) const {
+  std::string members = place_of(item.at);
+  append(members, "item_id", item.id);
+  if (item.is_call()) return members;
+  const bool in_summary = item.kind == Kind::reasoning && summary_;
   return members + (in_summary ? R"(,"summary_index":0)" : R"(,"content_index":0)");
 }
 
-void Output::open(Kind kind, std::string_view call_id, std::string_view name) {
-  close("completed");
-  kind_ = kind;
-  text_.clear();
-  const char* prefix = "msg_";
+Output::Growing& Output::open(Kind kind, std::string_view call_id, std::string_view name) {
+  Growing opened{.kind = kind, .at = items_->list.size(), .id = "msg_", .text = ""};
+  if (!growing_.empty() && !(opened.is_call() && growing_.back().is_call())) close_all(true);
   ordered_json item = {{"type", "message"}, {"id", ""}, {"status", "in_progress"}};
   if (kind == Kind::reasoning) {
-    prefix = "rs_";
+    opened.id = "rs_";
     item = {{"type", "reasoning"},
             {"id", ""},
             {"summary", ordered_json::array()},
             {"status", "in_progress"}};
     if (!summary_) item["content"] = ordered_json::array();
-  } else if (kind == Kind::call || kind == Kind::custom) {
+  } else if (opened.is_call()) {
     const bool custom = kind == Kind::custom;
-    prefix = custom ? "ctc_" : "fc_";
+    opened.id = custom ? "ctc_" : "fc_";
     item["type"] = custom ? "custom_tool_call" : "function_call";
     item["call_id"] = call_id;
     item["name"] = name;
@@ -111,33 +137,34 @@ void Output::open(Kind kind, std::string_view call_id, std::string_view name) {
     item["role"] = "assistant";
     item["content"] = ordered_json::array();
   }
-  id_ = prefix + turn_ + "_" + std::to_string(items_->list.size());
-  item["id"] = id_;
+  opened.id += turn_ + "_" + std::to_string(opened.at);
+  item["id"] = opened.id;
   items_->list.push_back(std::move(item));
-  events_.add("response.output_item.added", place() + R"(,"item":)" + text_of(items_->list.back()));
-  open_part();
+  events_.add("response.output_item.added",
+              place_of(opened.at) + R"(,"item":)" + text_of(items_->list.back()));
+  open_part(opened);
+  return growing_.emplace_back(std::move(opened));
 }
 
-void Output::open_part() {
-  if (kind_ == Kind::call || kind_ == Kind::custom) return;
-  if (kind_ == Kind::reasoning && summary_) {
+void Output::open_part(const Growing& item) {
+  if (item.is_call()) return;
+  if (item.kind == Kind::reasoning && summary_) {
     events_.add("response.reasoning_summary_part.added",
-                place_in_item() + R"(,"part":{"type":"summary_text","text":""})");
+                place_in(item) + R"(,"part":{"type":"summary_text","text":""})");
     return;
   }
   std::string_view part = R"({"type":"output_text","text":"","annotations":[],"logprobs":[]})";
-  if (kind_ == Kind::refusal) part = R"({"type":"refusal","refusal":""})";
-  if (kind_ == Kind::reasoning) part = R"({"type":"reasoning_text","text":""})";
-  events_.add("response.content_part.added", place_in_item().append(R"(,"part":)").append(part));
+  if (item.kind == Kind::refusal) part = R"({"type":"refusal","refusal":""})";
+  if (item.kind == Kind::reasoning) part = R"({"type":"reasoning_text","text":""})";
+  events_.add("response.content_part.added", place_in(item).append(R"(,"part":)").append(part));
 }
 
-void Output::grow(Kind kind, std::string_view piece) {
-  if (kind_ != kind) open(kind);
+void Output::grow(Growing& item, std::string_view piece) {
   if (piece.empty()) return;
-  text_ += piece;
-  std::string members = place_in_item();
+  item.text += piece;
+  std::string members = place_in(item);
   append(members, "delta", piece);
-  switch (kind) {
+  switch (item.kind) {
     case Kind::text:
       return events_.add("response.output_text.delta", members + R"(,"logprobs":[])");
     case Kind::refusal: return events_.add("response.refusal.delta", members);
@@ -147,57 +174,60 @@ void Output::grow(Kind kind, std::string_view piece) {
       return events_.add(
           summary_ ? "response.reasoning_summary_text.delta" : "response.reasoning_text.delta",
           members);
-    case Kind::none: return;
   }
 }
 
-void Output::close_part() {
-  ordered_json& item = items_->list.back();
-  std::string members = place_in_item();
-  if (kind_ == Kind::call) {
-    append(members, "arguments", text_);
-    append(members, "name", text_in(item, "name"));
-    item["arguments"] = text_;
+void Output::close_part(const Growing& item) {
+  ordered_json& object = object_of(item);
+  std::string members = place_in(item);
+  if (item.kind == Kind::call) {
+    append(members, "arguments", item.text);
+    append(members, "name", text_in(object, "name"));
+    object["arguments"] = item.text;
     return events_.add("response.function_call_arguments.done", members);
   }
-  if (kind_ == Kind::custom) {
-    append(members, "input", text_);
-    item["input"] = text_;
+  if (item.kind == Kind::custom) {
+    append(members, "input", item.text);
+    object["input"] = item.text;
     return events_.add("response.custom_tool_call_input.done", members);
   }
   finish_part(item);
 }
 
-void Output::finish_part(ordered_json& item) {
-  std::string members = place_in_item();
-  append(members, kind_ == Kind::refusal ? "refusal" : "text", text_);
+void Output::finish_part(const Growing& item) {
+  std::string members = place_in(item);
+  append(members, item.kind == Kind::refusal ? "refusal" : "text", item.text);
   ordered_json part = {{"type", "output_text"},
-                       {"text", text_},
-                       {"annotations", ordered_json::array()},
+                       {"text", item.text},
+                       {"annotations", std::exchange(items_->annotations, ordered_json::array())},
                        {"logprobs", ordered_json::array()}};
-  if (kind_ == Kind::refusal) part = {{"type", "refusal"}, {"refusal", text_}};
-  const bool in_summary = kind_ == Kind::reasoning && summary_;
-  if (kind_ == Kind::reasoning)
-    part = {{"type", in_summary ? "summary_text" : "reasoning_text"}, {"text", text_}};
-  if (kind_ == Kind::text) members += R"(,"logprobs":[])";
+  if (item.kind == Kind::refusal) part = {{"type", "refusal"}, {"refusal", item.text}};
+  const bool in_summary = item.kind == Kind::reasoning && summary_;
+  if (item.kind == Kind::reasoning)
+    part = {{"type", in_summary ? "summary_text" : "reasoning_text"}, {"text", item.text}};
+  if (item.kind == Kind::text) members += R"(,"logprobs":[])";
   const char* done = "response.output_text.done";
-  if (kind_ == Kind::refusal) done = "response.refusal.done";
-  if (kind_ == Kind::reasoning) {
+  if (item.kind == Kind::refusal) done = "response.refusal.done";
+  if (item.kind == Kind::reasoning) {
     done = in_summary ? "response.reasoning_summary_text.done" : "response.reasoning_text.done";
   }
   events_.add(done, members);
   events_.add(in_summary ? "response.reasoning_summary_part.done" : "response.content_part.done",
-              place_in_item() + R"(,"part":)" + text_of(part));
-  item[in_summary ? "summary" : "content"].push_back(std::move(part));
+              place_in(item) + R"(,"part":)" + text_of(part));
+  object_of(item)[in_summary ? "summary" : "content"].push_back(std::move(part));
 }
 
-void Output::close(std::string_view status) {
-  if (kind_ == Kind::none) return;
-  close_part();
-  ordered_json& item = items_->list.back();
-  item["status"] = status;
-  events_.add("response.output_item.done", place() + R"(,"item":)" + text_of(item));
-  kind_ = Kind::none;
+// Of calls that were cut together those are whole whose argument is.
+void Output::close_all(bool whole) {
+  for (const Growing& item : growing_) {
+    const bool complete = whole || (item.kind == Kind::call && &item != &growing_.back() &&
+                                    ordered_json::accept(item.text));
+    close_part(item);
+    ordered_json& object = object_of(item);
+    object["status"] = complete ? "completed" : "incomplete";
+    events_.add("response.output_item.done", place_of(item.at) + R"(,"item":)" + text_of(object));
+  }
+  growing_.clear();
 }
 
 }  // namespace spillway::responses

@@ -1,7 +1,8 @@
 // An answer's pieces as output items, one after the other: reasoning, message, function_call,
 // custom_tool_call; each with its events.
 //
-// Of one request's coroutine; no I/O. A new kind of piece, or a new call, ends the item before it.
+// Of one request's coroutine; no I/O. A new kind of piece ends the items before it; calls may grow
+// several at a time, as some targets tell parallel ones, and end together.
 #pragma once
 
 #include "backends/contract/chat.h"
@@ -9,10 +10,12 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace spillway::responses {
 
@@ -33,28 +36,38 @@ class Output {
   void clear();
 
  private:
-  enum class Kind { none, reasoning, text, refusal, call, custom };
+  enum class Kind { reasoning, text, refusal, call, custom };
   struct Items;
 
-  void grow(Kind kind, std::string_view piece);
+  // An item that grows.
+  struct Growing {
+    Kind kind;
+    std::size_t at;  // Its place in the list.
+    std::string id;
+    std::int64_t call = 0;  // Its index, as the target counts calls.
+    std::string text;       // Of its part, or its argument.
+
+    bool is_call() const { return kind == Kind::call || kind == Kind::custom; }
+  };
+
+  void say(Kind kind, std::string_view piece);
   void add_extra(const std::string& extra);
   void add_call(const nlohmann::ordered_json& piece);
-  void open(Kind kind, std::string_view call_id = "", std::string_view name = "");
-  void close(std::string_view status);
-  void open_part();
-  void close_part();
-  void finish_part(nlohmann::ordered_json& item);
-  std::string place() const;
-  std::string place_in_item() const;
+  void annotate(const nlohmann::ordered_json& said);
+  Growing& open(Kind kind, std::string_view call_id = "", std::string_view name = "");
+  void grow(Growing& item, std::string_view piece);
+  void close_all(bool whole);
+  void open_part(const Growing& item);
+  void close_part(const Growing& item);
+  void finish_part(const Growing& item);
+  std::string place_in(const Growing& item) const;
+  nlohmann::ordered_json& object_of(const Growing& item) const;
 
   Events& events_;
   const std::string turn_;
   const bool summary_;
   std::unique_ptr<Items> items_;
-  Kind kind_ = Kind::none;  // Of the item that is open.
-  std::string text_;        // Of its part, or its argument.
-  std::string id_;
-  std::int64_t call_ = -1;  // The index of the call that is open, as the target counts.
+  std::vector<Growing> growing_;  // Calls, or one of another kind.
 };
 
 }  // namespace spillway::responses

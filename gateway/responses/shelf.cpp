@@ -18,7 +18,8 @@ const std::vector<std::string> kVersions = {
     "CREATE TABLE responses(id TEXT PRIMARY KEY, tenant TEXT NOT NULL, created INTEGER NOT NULL,"
     " previous TEXT NOT NULL, body TEXT NOT NULL, input TEXT NOT NULL, ended INTEGER NOT NULL,"
     " bytes INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE INDEX by_age ON responses(created)"};
+    "CREATE INDEX by_age ON responses(created)",
+    "CREATE INDEX of_tenant ON responses(tenant, created, id)"};
 
 Error missing(std::string_view id) {
   return Error{Errc::not_found, "Response with id '" + std::string(id) + "' not found.", "",
@@ -69,16 +70,23 @@ Result<void> Shelf::fail_unended() {
 
 // Once: every row has its texts in it.
 Result<void> Shelf::count() {
-  auto sum = database_.prepare("SELECT COALESCE(SUM(bytes), 0) FROM responses");
+  auto sum = database_.prepare("SELECT tenant, SUM(bytes) FROM responses GROUP BY tenant");
   if (!sum) return sum.error();
-  return sum->each([&] { used_ = sum->integer(0); });
+  return sum->each([&] { add(sum->text(0), sum->integer(1)); });
 }
 
-// Runs a statement that takes rows away and tells their bytes; how many they were.
+void Shelf::add(std::string_view tenant, std::int64_t bytes) {
+  used_ += bytes;
+  const auto known = used_by_.try_emplace(std::string(tenant)).first;
+  known->second += bytes;
+  if (known->second == 0) used_by_.erase(known);
+}
+
+// Runs a statement that takes rows away and tells their bytes and whose they were; how many.
 Result<int> Shelf::forget(store::Statement& gone) {
   int rows = 0;
   auto done = gone.each([&] {
-    used_ -= gone.integer(0);
+    add(gone.text(1), -gone.integer(0));
     ++rows;
   });
   if (!done) return done.error();
@@ -86,20 +94,31 @@ Result<int> Shelf::forget(store::Statement& gone) {
 }
 
 Result<void> Shelf::make_room(std::int64_t now) {
-  auto old = database_.prepare("DELETE FROM responses WHERE created <= ? RETURNING bytes");
+  auto old = database_.prepare("DELETE FROM responses WHERE created <= ? RETURNING bytes, tenant");
   if (!old) return old.error();
   auto gone = forget(old->bind(0, now - limits_.ttl_seconds));
   if (!gone) return gone.error();
   auto oldest = database_.prepare(
-      "DELETE FROM responses WHERE id = (SELECT id FROM responses WHERE ended = 1 "
-      "ORDER BY created, id LIMIT 1) RETURNING bytes");
+      "DELETE FROM responses WHERE id = (SELECT id FROM responses WHERE tenant = ? AND ended = 1 "
+      "ORDER BY created, id LIMIT 1) RETURNING bytes, tenant");
   if (!oldest) return oldest.error();
-  while (used_ > limits_.bytes_max) {
-    gone = forget(*oldest);
+  std::set<std::string> at_work;  // Nothing more of theirs has ended.
+  while (used_ > limits_.bytes_max && at_work.size() < used_by_.size()) {
+    const std::string tenant = largest_but(at_work);
+    gone = forget(oldest->bind(0, tenant));
     if (!gone) return gone.error();
-    if (*gone == 0) break;  // The rest still runs.
+    if (*gone == 0) at_work.insert(tenant);
   }
   return {};
+}
+
+// Who fills the shelf makes room on it: nobody's responses go because of another's.
+std::string Shelf::largest_but(const std::set<std::string>& others) const {
+  const std::pair<const std::string, std::int64_t>* largest = nullptr;
+  for (const auto& one : used_by_) {
+    if (!others.contains(one.first) && (!largest || one.second > largest->second)) largest = &one;
+  }
+  return largest ? largest->first : std::string();
 }
 
 Result<void> Shelf::put(const Kept& response, std::int64_t now) {
@@ -121,7 +140,7 @@ Result<void> Shelf::put(const Kept& response, std::int64_t now) {
              .bind(7, size_of(response))
              .run();
   if (!done) return done;
-  used_ += size_of(response) - replaced;
+  add(response.tenant, size_of(response) - replaced);
   return make_room(now);
 }
 
@@ -145,7 +164,8 @@ Result<Kept> Shelf::find(std::string_view tenant, std::string_view id, std::int6
 }
 
 Result<void> Shelf::remove(std::string_view tenant, std::string_view id) {
-  auto row = database_.prepare("DELETE FROM responses WHERE id = ? AND tenant = ? RETURNING bytes");
+  auto row = database_.prepare(
+      "DELETE FROM responses WHERE id = ? AND tenant = ? RETURNING bytes, tenant");
   if (!row) return row.error();
   const auto gone = forget(row->bind(0, id).bind(1, tenant));
   if (!gone) return gone.error();

@@ -8,6 +8,8 @@
 #include "gateway/store/database.h"
 
 #include <cstdint>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,10 +58,13 @@ class Shelf {
   Result<void> make_room(std::int64_t now);
   Result<void> count();
   Result<int> forget(store::Statement& gone);
+  void add(std::string_view tenant, std::int64_t bytes);
+  std::string largest_but(const std::set<std::string>& others) const;
 
   store::Database database_;
   ShelfLimits limits_;
-  std::int64_t used_ = 0;  // Bytes of all.
+  std::int64_t used_ = 0;                        // Bytes of all,
+  std::map<std::string, std::int64_t> used_by_;  // …and by tenant.
 };
 
 }  // namespace spillway::responses

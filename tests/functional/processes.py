@@ -4,6 +4,7 @@ import os
 import queue
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -26,6 +27,12 @@ def wait_until(condition, seconds=20.0, what="the condition"):
             return value
         time.sleep(0.02)
     raise AssertionError(f"{what} did not come about within {seconds} s")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def send(url, method="GET", body=None, headers=None, timeout=10.0):

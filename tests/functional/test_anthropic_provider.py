@@ -183,6 +183,24 @@ def test_a_hard_budget_holds_whatever_is_asked_for(own, tmp_path, more):
     assert 500_000 < amount <= 2_000_000
 
 
+SEARCHING = {"model": "claude", "messages": ASK, "max_tokens": 8}
+
+
+def search(**more):
+    return {**SEARCHING, "tools": [{"type": "web_search_20250305", "name": "web_search", **more}]}
+
+
+def test_a_hard_budget_reckons_with_searches(own):
+    gateway, upstream = own("0.05usd", price_per_search="0.01usd")
+    url = gateway.root + "/v1/messages"
+    status, _, text = send(url, "POST", search(), as_client())
+    assert status == 400 and b"max_uses" in text
+    status, _, text = send(url, "POST", search(max_uses=5), as_client())
+    assert status == 429 and b"insufficient_quota" in text or b"budget" in text
+    assert not upstream.asked
+    assert send(url, "POST", search(max_uses=4), as_client())[0] == 200
+
+
 def test_a_hard_budget_that_does_not_pay_for_thinking_says_so(own):
     gateway, upstream = own("0.002usd")
     body = {"model": "claude", "messages": ASK, "max_tokens": 100_000,

@@ -12,6 +12,7 @@ from test_money import book
 
 STREAMS = pathlib.Path(__file__).resolve().parents[1] / "data" / "streams"
 INPUT, CACHED, WRITTEN, WRITTEN_1H, HEARD, OUTPUT, SPOKEN = 300, 75, 375, 600, 4000, 1200, 8000  # Nano-USD a token.
+SEARCH = 10_000_000
 PRICE = {"input": "0.30usd", "cached_input": "0.075usd", "cache_write": "0.375usd", "cache_write_1h": "0.60usd",
          "audio_input": "4usd", "output": "1.20usd", "audio_output": "8usd"}
 BATCH_DISCOUNT = 0.5
@@ -37,7 +38,7 @@ def play(answer, held=False):
 def target_of(name, upstream):
     dialect = BILLS[name]["dialect"]
     tier = {} if dialect == "anthropic" else {"batch_discount": BATCH_DISCOUNT}
-    return configs.provider(upstream.base_url, name, dialect=dialect, price_per_million=PRICE, **tier)
+    return configs.provider(upstream.base_url, name, dialect=dialect, price_per_million=PRICE, price_per_search="0.01usd", **tier)
 
 
 @pytest.fixture
@@ -75,6 +76,7 @@ def bill_of(bill, prompt):
         (bill["completion"] - spoken) * OUTPUT + spoken * SPOKEN
     if bill.get("batch_rate"):
         amount = round(amount * (1 - BATCH_DISCOUNT))
+    amount += bill.get("searches", 0) * SEARCH
     return (told, bill["cached"], bill["completion"], bill["estimated"], amount)
 
 

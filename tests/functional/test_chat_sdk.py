@@ -2,12 +2,14 @@
 import asyncio
 import concurrent.futures
 import json
+import os
+import threading
 
 import openai
 import pytest
 
 import configs
-from processes import get, wait_until
+from processes import Gateway, as_client, free_port, get, send, wait_until
 
 HELLO = [{"role": "user", "content": "Say hello."}]
 
@@ -160,6 +162,30 @@ def test_health_needs_no_key(gateway):
     assert get(gateway.root + "/health")[0] == 200
     assert get(gateway.admin + "/livez")[0] == 200
     assert get(gateway.admin + "/readyz")[0] == 200
+
+
+@pytest.mark.skipif(os.environ.get("SPILLWAY_TEST_ENGINE") == "synthetic", reason="it has nothing to load")
+def test_while_the_model_loads_it_says_so(processes, tmp_path, model):
+    port = free_port()
+    config = configs.gateway({"local": configs.engine()})
+    config["server"]["listen"] = f"127.0.0.1:{port}"
+    path = configs.write(tmp_path / "spillway.yaml", config)
+    starting = threading.Thread(target=lambda: processes.append(Gateway(path)))
+    starting.start()
+    told = set()
+
+    def is_up():
+        try:
+            health = get(f"http://127.0.0.1:{port}/health")
+            told.add(health)
+            if health[0] == 503:
+                told.add(send(f"http://127.0.0.1:{port}/v1/models", "GET", None, as_client())[0])
+            return health[0] == 200
+        except OSError:
+            return False
+    wait_until(is_up, what="the model")
+    starting.join()
+    assert (503, '{"status":"loading"}') in told and 503 in told
 
 
 def test_every_refusal_is_json(gateway):

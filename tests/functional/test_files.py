@@ -1,4 +1,5 @@
 """Files and uploads as the official client uses them, and as raw sockets misuse them."""
+import base64
 import hashlib
 import http.client
 import io
@@ -13,13 +14,15 @@ import pytest
 
 import configs
 from processes import BINARY, KEY, Gateway, wait_until
+from upstream import chat
 
 OTHER = "sk-spillway-other"
+TALKER = "sk-spillway-talker"
 AWKWARD = b"\r\n--boundary\r\n--" + bytes(range(256)) * 50 + b"\r\n--boundary--\r\n--"
 
 
-def settings(start_provider, **more):
-    targets = {"ai-hub": configs.provider(start_provider("instant").base_url, "ai-hub")}
+def settings(start_provider, targets=None, **more):
+    targets = targets or {"ai-hub": configs.provider(start_provider("instant").base_url, "ai-hub")}
     keys = {"test": {"secret": "env:SPILLWAY_TEST_KEY", "tenant": "acme"},
             "colleague": {"secret": "env:SPILLWAY_COLLEAGUE_KEY", "tenant": "acme"},
             "other": {"secret": "env:SPILLWAY_OTHER_KEY", "tenant": "rival"}}
@@ -259,3 +262,76 @@ def test_curl_uploads(house, tmp_path):
                           "-F", f"file=@{path}"], capture_output=True, check=True)
     file = json.loads(run.stdout)
     assert (file["filename"], file["bytes"]) == ("ü.txt", len(AWKWARD))
+
+
+def asks_with(part):
+    return [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, part]}]
+
+
+@pytest.fixture
+def reader(start_upstream, start_gateway, client_of):
+    """An upstream that reads files, and a client of a gateway before it."""
+    upstream = start_upstream(lambda asked: chat())
+    targets = {"up": configs.provider(upstream.base_url, "up", takes=["files", "images"])}
+    config = settings(None, targets=targets)
+    config["keys"]["talker"] = {"secret": "env:SPILLWAY_TALKER_KEY", "tenant": "acme", "scopes": ["chat"]}
+    config["server"]["body_max"] = "1MiB"
+    gateway = start_gateway(config, **KEYS, SPILLWAY_TALKER_KEY=TALKER)
+    return upstream, gateway, client_of(gateway)
+
+
+def data_of(url):
+    kind, _, text = url.partition(";base64,")
+    return kind, base64.b64decode(text, validate=True)
+
+
+def test_a_file_of_ours_reaches_the_provider_as_bytes(reader):
+    upstream, _, client = reader
+    paper = client.files.create(file=("Paper.PDF", AWKWARD), purpose="user_data")
+    ask = asks_with({"type": "file", "file": {"file_id": paper.id}})
+    client.chat.completions.create(model="up", messages=ask)
+    file = upstream.asked[-1].json["messages"][0]["content"][1]["file"]
+    assert data_of(file.pop("file_data")) == ("data:application/pdf", AWKWARD) and file == {"filename": "Paper.PDF"}
+    parts = [{"type": "input_text", "text": "What is this?"}, {"type": "input_file", "file_id": paper.id}]
+    first = client.responses.create(model="up", input=[{"role": "user", "content": parts}])
+    assert upstream.asked[-1].json["messages"][0]["content"][1]["file"]["filename"] == "Paper.PDF"
+    client.responses.create(model="up", input="And now?", previous_response_id=first.id)
+    assert data_of(upstream.asked[-1].json["messages"][0]["content"][1]["file"]["file_data"])[1] == AWKWARD
+    picture = client.files.create(file=("dam.png", b"\x89PNG"), purpose="vision")
+    parts = [{"type": "input_image", "file_id": picture.id, "detail": "low"}]
+    client.responses.create(model="up", input=[{"role": "user", "content": parts}])
+    image = upstream.asked[-1].json["messages"][0]["content"][0]["image_url"]
+    assert data_of(image["url"]) == ("data:image/png", b"\x89PNG") and image["detail"] == "low"
+
+
+def test_a_stored_chat_keeps_the_name_of_its_file(reader):
+    upstream, _, client = reader
+    paper = client.files.create(file=("a.txt", b"text"), purpose="user_data")
+    ask = asks_with({"type": "file", "file": {"file_id": paper.id}})
+    kept = client.chat.completions.create(model="up", messages=ask, store=True)
+    message = client.chat.completions.messages.list(kept.id).data[0]
+    assert "file_data" not in json.dumps(message.model_dump()) and b"file_data" in upstream.asked[-1].body
+
+
+def test_only_who_may_read_a_file_may_name_it(reader, client_of):
+    upstream, gateway, client = reader
+    paper = client.files.create(file=("a.txt", b"secret"), purpose="user_data")
+    ask = asks_with({"type": "file", "file": {"file_id": paper.id}})
+    client_of(gateway, api_key=OTHER).chat.completions.create(model="up", messages=ask)
+    assert upstream.asked[-1].json["messages"] == ask, "it is another's: the provider may know one of that name"
+    with pytest.raises(openai.PermissionDeniedError, match="'files' is not in its scopes"):
+        client_of(gateway, api_key=TALKER).chat.completions.create(model="up", messages=ask)
+    parts = [{"type": "input_image", "file_id": "file-nowhere"}]
+    with pytest.raises(openai.BadRequestError, match="No such File object"):
+        client.responses.create(model="up", input=[{"role": "user", "content": parts}])
+
+
+def test_files_come_to_no_more_than_a_request_may(reader):
+    upstream, _, client = reader
+    half = client.files.create(file=("a.txt", b"x" * (400 << 10)), purpose="user_data")
+    part = {"type": "file", "file": {"file_id": half.id}}
+    client.chat.completions.create(model="up", messages=[{"role": "user", "content": [part, part]}])
+    asked = len(upstream.asked)
+    with pytest.raises(openai.APIStatusError, match="larger than a request may be") as refused:
+        client.chat.completions.create(model="up", messages=[{"role": "user", "content": [part] * 3}])
+    assert refused.value.status_code == 413 and len(upstream.asked) == asked

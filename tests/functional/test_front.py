@@ -12,16 +12,10 @@ import openai
 import pytest
 
 import configs
-from processes import KEY, ROOT, Process, send, wait_until
+from processes import KEY, ROOT, Process, free_port, send, wait_until
 
 HELLO = [{"role": "user", "content": "Hello."}]
 ORIGIN = "https://chat.example"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

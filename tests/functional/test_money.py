@@ -75,8 +75,8 @@ def test_a_budget_refuses_and_does_not_ask_to_retry(start_provider, start_gatewa
     assert refused.value.response.headers["x-should-retry"] == "false"
     assert "budget of tenant 'test'" in str(refused.value)
     assert asked > 0 and provider.stats()["requests"] == asked
-    spent = book(tmp_path, "SELECT sum(amount) FROM entries")[0][0]
-    assert spent <= 100_000
+    wait_until(lambda: book(tmp_path, "SELECT count(*) FROM entries") == [(asked,)], what="the entries")
+    assert 0 < book(tmp_path, "SELECT sum(amount) FROM entries")[0][0] <= 100_000
 
 
 def test_near_its_end_a_budget_warns(start_provider, start_gateway, client_of, tmp_path):
@@ -302,3 +302,35 @@ def test_a_hard_budget_reckons_with_sound(start_upstream, start_gateway, client_
     assert 0 < upstream.asked[0].json["max_tokens"] <= 250
     (amount,), = wait_until(lambda: book(tmp_path, "SELECT amount FROM entries"), what="the entry")
     assert 0 < amount <= 20_000_000
+
+
+def test_an_answer_that_looks_things_up_costs_a_search(start_upstream, start_gateway, client_of, tmp_path):
+    """The provider's usage does not tell of it."""
+    upstream = start_upstream(lambda asked: chat())
+    target = configs.provider(upstream.base_url, "cloud", price_per_search="0.01usd")
+    config = configs.gateway({"cloud": target})
+    config["server"]["state"] = str(tmp_path / "state")
+    client = client_of(start_gateway(config))
+    for more in ({}, {"web_search_options": {}}):
+        client.chat.completions.create(model="cloud", messages=HELLO, max_tokens=8, **more)
+    amounts = wait_until(lambda: (found := book(tmp_path, "SELECT amount FROM entries ORDER BY amount")) and
+                         len(found) == 2 and found, what="both entries")
+    assert [amount for amount, in amounts] == [22_000, 10_022_000]
+
+
+def test_a_completion_without_a_limit_is_told_sixteen_tokens(start_upstream, start_gateway, client_of, tmp_path):
+    """Whatever the provider would have taken for it."""
+    def write(asked):
+        tokens = asked.json["max_tokens"] * len(asked.json["prompt"]) * asked.json["n"]
+        return {"id": "x", "object": "text_completion", "created": 1, "model": "up",
+                "choices": [{"index": at, "text": "a", "logprobs": None, "finish_reason": "length"} for at in range(6)],
+                "usage": {"prompt_tokens": 3, "completion_tokens": tokens, "total_tokens": tokens + 3}}
+    upstream = start_upstream(write)
+    targets = {"up": configs.provider(upstream.base_url, "up", endpoints=["completions"])}
+    config = configs.gateway(targets, tenants={"test": {"budget": {"day": "0.002usd", "hard": True}}})
+    config["server"]["state"] = str(tmp_path / "state")
+    client = client_of(start_gateway(config))
+    client.completions.create(model="up", prompt=["a", "b", "c"], n=2)
+    assert upstream.asked[0].json["max_tokens"] == 16
+    (amount,), = wait_until(lambda: book(tmp_path, "SELECT amount FROM entries"), what="the entry")
+    assert amount == (3 + 6 * 16) * 2_000

@@ -153,6 +153,13 @@ def test_no_door_opens_to_a_model_that_is_not_the_keys(house, path):
     assert status == 404 and "nobody" in answer["error"]["message"]
 
 
+def test_a_key_reads_tokens_of_its_own_models_alone(house):
+    for path in ("/tokenize", "/detokenize"):
+        body = {**COUNTED[path], "model": "smollm2"}
+        status, _, answer = post(house, path, "narrow", body)
+        assert status == 403 and answer["error"]["param"] == "model", (path, answer)
+
+
 @pytest.mark.parametrize("path", ["/tokenize", "/detokenize"])
 def test_who_may_send_prompts_may_count_them(house, path):
     for name in ("talker", "writer", "maker"):

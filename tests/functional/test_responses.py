@@ -13,7 +13,7 @@ import configs
 from processes import KEY, Gateway, Provider, wait_until
 from test_batches import begin, end_of, results
 from test_money import book
-from upstream import chat
+from upstream import USAGE, chat, chunk
 
 # The SDK itself lets pass what lacks a field; read strictly, its types are OpenAI's specification.
 EVENT = pydantic.TypeAdapter(ResponseStreamEvent)
@@ -384,3 +384,45 @@ def test_what_cannot_be_compacted_is_refused_by_name(house, path, body, param):
     with pytest.raises(urllib.error.HTTPError) as refused:
         post(house, {"model": "cloudbrain", **body}, path)
     assert refused.value.code == 400 and json.loads(refused.value.read())["error"]["param"] == param
+
+
+def call_piece(index, arguments, **named):
+    function = {"arguments": arguments, **({"name": named.pop("name")} if named else {})}
+    return chunk({"tool_calls": [{"index": index, "function": function, **named}]})
+
+
+def test_calls_told_at_the_same_time_stay_apart(start_upstream, start_gateway):
+    first, second = {"id": "c1", "name": "f", "type": "function"}, {"id": "c2", "name": "g", "type": "function"}
+    pieces = [call_piece(0, "", **first), call_piece(1, "", **second), call_piece(0, '{"a":'), call_piece(1, "{}"),
+              call_piece(0, "1}"), chunk({}, finish="tool_calls"), USAGE]
+    upstream = start_upstream(lambda asked: pieces)
+    house = start_gateway(configs.gateway({"up": configs.provider(upstream.base_url, "up")}))
+    tools = [{**LOOK, "name": name} for name in "fg"]
+    events = raw_events(post(house, {"model": "up", "input": ASK, "stream": True, "tools": tools}))
+    calls = [(item["call_id"], item["name"], item["arguments"], item["status"]) for item in events[-1]["response"]["output"]]
+    assert calls == [("c1", "f", '{"a":1}', "completed"), ("c2", "g", "{}", "completed")]
+    gathered = {}
+    for event in events:
+        if event["type"] == "response.function_call_arguments.delta":
+            gathered[event["output_index"]] = gathered.get(event["output_index"], "") + event["delta"]
+    assert gathered == {0: '{"a":1}', 1: "{}"}
+    done = [event["output_index"] for event in events if event["type"] == "response.output_item.done"]
+    assert done == [0, 1]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_citations_are_kept(start_upstream, start_gateway, stream):
+    cited = {"url": "https://example.com/", "title": "Dams", "start_index": 0, "end_index": 3}
+    notes = [{"type": "url_citation", "url_citation": cited}]
+    whole = chat("Dam")
+    whole["choices"][0]["message"]["annotations"] = notes
+    pieces = [chunk({"content": "Dam"}), chunk({"annotations": notes}), chunk({}, finish="stop"), USAGE]
+    upstream = start_upstream(lambda asked: pieces if asked.json.get("stream") else whole)
+    house = start_gateway(configs.gateway({"up": configs.provider(upstream.base_url, "up")}))
+    answer = post(house, {"model": "up", "input": ASK, "stream": stream})
+    if stream:
+        events = raw_events(answer)
+        assert [event["annotation"] for event in events if event["type"] == "response.output_text.annotation.added"] == \
+            [{"type": "url_citation", **cited}]
+    body = events[-1]["response"] if stream else json.loads(answer)
+    assert body["output"][0]["content"][0]["annotations"] == [{"type": "url_citation", **cited}]

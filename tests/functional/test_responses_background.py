@@ -129,3 +129,53 @@ def test_after_a_restart_it_has_failed_and_says_so(slow, house, start_gateway, c
     failed = again.retrieve(made.id)
     assert failed.status == "failed" and "gateway" in failed.error.message
     assert again.retrieve(kept.id).output_text == kept.output_text
+
+
+@pytest.fixture
+def strict(slow, start_gateway, tmp_path):
+    """A key that may ask once a minute, for one model, and one whose budget a request spends."""
+    keys = {"test": {"secret": "env:SPILLWAY_TEST_KEY"},
+            "once": {"secret": "env:ONCE", "models": "openmodel", "limits": {"requests_per_minute": 1}},
+            "poor": {"secret": "env:POOR", "budget": {"day": "0.00001usd"}}}
+    targets = {"openmodel": configs.provider(slow.base_url, "openmodel", serves=["openmodel", "other"])}
+    settings = configs.gateway(targets, keys=keys)
+    settings["server"]["state"] = str(tmp_path / "state")
+    return start_gateway(settings, ONCE="sk-spillway-once", POOR="sk-spillway-poor")
+
+
+def behind(client, stream=False, **more):
+    return client.responses.create(**{"model": "openmodel", "input": ASK, "background": True, "stream": stream,
+                                      "max_output_tokens": 16, **more})
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_refused_is_refused_at_once(strict, client_of, stream):
+    client, once = client_of(strict), client_of(strict, api_key="sk-spillway-once")
+    with pytest.raises(openai.NotFoundError):
+        behind(client, stream, model="nobody")
+    with pytest.raises(openai.BadRequestError):
+        behind(client, stream, extra_body={"top_k": 5})
+    with pytest.raises(openai.PermissionDeniedError):
+        behind(once, stream, model="other")
+    wait_until(lambda: strict.metric("spillway_requests_total") == 3, what="their account")
+    told = once.responses.with_raw_response.create(model="openmodel", input=ASK, background=True, max_output_tokens=16)
+    assert told.status_code == 200 and told.headers["x-ratelimit-remaining-requests"] == "0"
+    with pytest.raises(openai.RateLimitError) as limited:
+        behind(once, stream)
+    assert int(limited.value.response.headers["retry-after-ms"]) > 50_000
+    poor = client_of(strict, api_key="sk-spillway-poor")
+    with pytest.raises(openai.RateLimitError) as unpaid:
+        behind(poor, stream)
+    assert unpaid.value.code == "insufficient_quota"
+
+
+def test_the_patience_with_the_connection_is_not_that_with_the_answer(start_upstream, start_gateway, client_of, tmp_path):
+    def late(handler):
+        time.sleep(1.0)
+        Upstream.say(handler, chat())
+
+    settings = configs.gateway({"openmodel": configs.provider(start_upstream(lambda asked: late).base_url, "openmodel")})
+    settings["server"]["state"] = str(tmp_path / "state")
+    client = client_of(start_gateway(settings), timeout=0.5)
+    made = client.responses.create(model="openmodel", input=ASK, max_output_tokens=20, background=True)
+    assert ended(client.responses, made).status == "completed"

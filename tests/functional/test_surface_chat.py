@@ -10,7 +10,7 @@ import pytest
 
 import configs
 from processes import KEY, as_client, get, send, wait_until
-from upstream import USAGE, chat, chunk
+from upstream import USAGE, Upstream, chat, chunk
 
 HELLO = [{"role": "user", "content": "Hi"}]
 LOGPROBS = {"content": [{"token": "a", "logprob": -0.1, "bytes": None, "top_logprobs": []}], "refusal": None}
@@ -268,7 +268,7 @@ def test_headers_of_an_answer(house):
     assert status == 200 and headers["openai-version"] == "2020-10-01" and int(headers["openai-processing-ms"]) >= 0
     assert headers["content-encoding"] is None
     wait_until(lambda: any(line.get("client_request_id") == "mine-7" for line in gateway.log()), what="the log line")
-    _, headers, packed = raw_post(gateway, body, **{"accept-encoding": "gzip, deflate"})
+    _, headers, packed = raw_post(gateway, body, **{"accept-encoding": "GZip, deflate"})
     assert headers["content-encoding"] == "gzip" and len(packed) < 1000
     assert json.loads(gzip.decompress(packed))["choices"][0]["message"]["content"] == "x" * 3000
     _, headers, _ = raw_post(gateway, {**body, "messages": []}, **{"accept-encoding": "gzip"})
@@ -279,10 +279,9 @@ def test_a_stream_that_waits_says_so(house):
     def answer(_):
         def slowly(handler):
             time.sleep(0.5)
-            upstream_say(handler, [chunk({"content": "at last"}), chunk({}, finish="stop"), USAGE])
+            Upstream.say(handler, [chunk({"content": "at last"}), chunk({}, finish="stop"), USAGE])
         return slowly
-    from upstream import Upstream
-    upstream_say = Upstream.say
+
     gateway, _, client = house(answer, server={"keep_alive": "100ms"})
     body = {"model": "up", "messages": HELLO, "stream": True}
     status, headers, text = raw_post(gateway, body, **{"accept-encoding": "gzip"})
@@ -342,3 +341,29 @@ def test_the_clients_timeout_is_its_deadline(house):
         status, _, text = raw_post(gateway, {"model": "up", "messages": HELLO}, **{name: "0.5"})
         assert status == 504 and error_of(text)["code"] == "timeout" and time.monotonic() - began < 4
         assert upstream.left.wait(5)
+
+
+def test_a_streams_patience_decides_who_answers(start_gateway, start_upstream, client_of):
+    """The engine here would say its first word after four seconds, the provider at once."""
+    upstream = start_upstream(lambda asked: [chunk({"content": "cloud"}), chunk({}, finish="stop"), USAGE])
+    engine = configs.synthetic_engine(per_prefill_token="20ms", serves=["either"])
+    measured = {"ttft_p50": "50ms", "ttft_p99": "100ms", "tokens_per_second": 100}
+    targets = {"local": engine, "up": configs.provider(upstream.base_url, "either", measured=measured)}
+    gateway = start_gateway(configs.gateway(targets, classes={"std": {"spill": "when_sla_at_risk"}}, default_class="std"))
+    ask = {"model": "auto", "messages": [{"role": "user", "content": "word " * 150}], "max_tokens": 3, "stream": True}
+    for timeout, target in ((2.0, "up"), (60.0, "local")):
+        stream = client_of(gateway, timeout=timeout).chat.completions.with_raw_response.create(**ask)
+        assert stream.headers["x-spillway-target"] == target
+        stream.http_response.close()
+
+
+def test_a_stream_is_never_silent_for_as_long_as_its_client_bears(house):
+    def answer(_):
+        def slowly(handler):
+            time.sleep(1.5)
+            Upstream.say(handler, [chunk({"content": "at last"}), chunk({}, finish="stop"), USAGE])
+        return slowly
+    gateway, _, client = house(answer)
+    assert list(client.with_options(timeout=0.6).chat.completions.create(model="up", messages=HELLO, stream=True))
+    status, _, text = raw_post(gateway, {"model": "up", "messages": HELLO, "stream": True}, **{"x-stainless-read-timeout": "0.6"})
+    assert status == 200 and text.count(b": keep-alive\n\n") >= 3

@@ -37,6 +37,27 @@ FIELDS = {
     "ignore_eos": (True, SERVERS | {"local"}),
     "stop_token_ids": ([7], SERVERS),
     "length_penalty": (0.8, SERVERS),
+    "skip_special_tokens": (False, SERVERS),
+    "include_stop_str_in_output": (True, SERVERS),
+    "separate_reasoning": (False, SERVERS),
+    "allowed_token_ids": ([5], SERVERS),
+    "bad_words": (["dam"], SERVERS),
+    "documents": ([{"text": "A dam."}], SERVERS),
+    "echo": (True, SERVERS),
+    "include_reasoning": (False, SERVERS),
+    "mm_processor_kwargs": ({"num_crops": 4}, SERVERS),
+    "no_stop_trim": (True, SERVERS),
+    "prompt_logprobs": (1, SERVERS),
+    "return_hidden_states": (True, SERVERS),
+    "return_token_ids": (True, SERVERS),
+    "return_tokens_as_token_ids": (True, SERVERS),
+    "spaces_between_special_tokens": (False, SERVERS),
+    "thinking_token_budget": (9, SERVERS),
+    "truncate_prompt_tokens": (9, SERVERS),
+    "chat_template": ("{{ messages }}", {"told", "all"}),
+    "custom_logit_processor": ("x", {"told", "all"}),
+    "logits_processors": (["x"], {"told", "all"}),
+    "lora_path": ("x", {"told", "all"}),
     "use_beam_search": (True, SERVERS),
     "best_of": (2, SERVERS),
     "chat_template_kwargs": ({"enable_thinking": False}, SERVERS),
@@ -49,7 +70,9 @@ FIELDS = {
 # Says nothing that its absence would not: everybody answers.
 IDLE = {"top_k": -1, "min_p": 0, "repetition_penalty": 1.0, "min_tokens": 0, "ignore_eos": False,
         "stop_token_ids": [], "length_penalty": 1.0, "use_beam_search": False, "best_of": 1, "chat_template_kwargs": {},
-        "continue_final_message": False, "add_generation_prompt": True, "thinking": {"type": "disabled"}, "guided_json": None, "messages": [*PREFIX, *HELLO]}
+        "continue_final_message": False, "skip_special_tokens": True, "include_stop_str_in_output": False,
+        "separate_reasoning": True, "echo": False, "include_reasoning": True, "bad_words": [], "documents": [],
+        "return_token_ids": False, "spaces_between_special_tokens": True, "add_generation_prompt": True, "thinking": {"type": "disabled"}, "guided_json": None, "messages": [*PREFIX, *HELLO]}
 
 
 @pytest.fixture

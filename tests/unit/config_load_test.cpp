@@ -154,8 +154,9 @@ classes:
   EXPECT_EQ(
       settings->providers[0].serves,
       (std::vector<ServedModel>{{"gpt-4.1-mini", "vendor/gpt-4.1-mini"}, {"plain", "plain"}}));
-  EXPECT_EQ(settings->providers[0].price, (Price{150'000'000, 600'000'000, 75'000'000, 187'500'000,
-                                                 300'000'000, 150'000'000, 4'800'000'000, 0, 0.5}));
+  EXPECT_EQ(settings->providers[0].price,
+            (Price{150'000'000, 600'000'000, 75'000'000, 187'500'000, 300'000'000, 150'000'000,
+                   4'800'000'000, 0, 0, 0.5}));
   EXPECT_EQ(settings->policy.aliases[1], (Alias{"best", {{"far", "plain"}}}));
   ASSERT_EQ(settings->policy.classes[0].match.size(), 2u);
   EXPECT_EQ(settings->policy.classes[0].match[0].endpoints, Names{"/v1/batches"});

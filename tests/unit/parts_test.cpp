@@ -40,6 +40,34 @@ TEST(Parts, AUsageThatNoModelCouldHaveIsNotBelieved) {
   }
 }
 
+TEST(Parts, SearchesAreWhatIsToldOrWasSeen) {
+  Part part = passed({"one"});
+  count({.searches = 1}, part);
+  count({.searches = 1}, part);
+  EXPECT_EQ(part.usage.searches, 2);
+  Usage told{.prompt_tokens = 5, .completion_tokens = 1};
+  told.searches = 1;
+  count({.usage = told}, part);
+  EXPECT_EQ(part.usage.searches, 2) << "two were seen to begin";
+  told.searches = 3;
+  count({.usage = told}, part);
+  EXPECT_EQ(part.usage.searches, 3);
+  told.searches = -1;
+  count({.usage = told}, part);
+  EXPECT_EQ(part.usage.searches, 3) << "not believed";
+}
+
+TEST(Parts, ABrokenAnswerHasTheTierThatWasNamed) {
+  Part part = passed({"one"});
+  EXPECT_FALSE(part.usage.at_batch_rate);
+  count({.text = "two", .at_batch_rate = true}, part);
+  part.broken = true;
+  settle(part);
+  EXPECT_TRUE(part.usage.at_batch_rate && part.estimated);
+  count({.at_batch_rate = false}, part);
+  EXPECT_FALSE(part.usage.at_batch_rate);
+}
+
 TEST(Parts, WhatWasReckonedForAnAnswerThatNeverCameStays) {
   Part unheard{.target = "a", .usage = {.prompt_tokens = 50, .completion_tokens = 20}};
   settle(unheard);

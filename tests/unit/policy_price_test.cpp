@@ -96,6 +96,16 @@ TEST(Price, SoundHasItsOwnPrice) {
   EXPECT_EQ(worst_case_cost(price, 1'000, 100), 1'000 * 40'000 + 100 * 80'000);
 }
 
+TEST(Price, ASearchIsNeverCheaper) {
+  const config::Price price{
+      .input_per_million = 3 * kUsd, .per_search = 10'000'000, .batch_discount = 0.5};
+  Usage usage{.prompt_tokens = 10};
+  usage.searches = 2;
+  EXPECT_EQ(cost_of(price, usage), 10 * 3'000 + 20'000'000);
+  usage.at_batch_rate = true;
+  EXPECT_EQ(cost_of(price, usage), 10 * 1'500 + 20'000'000);
+}
+
 TEST(Price, TheBatchRateIsOffTheTokensAlone) {
   const config::Price price{.input_per_million = 3 * kUsd,
                             .output_per_million = 7 * kUsd,

@@ -65,6 +65,21 @@ TEST(ResponsesShelf, TheOldestGoWhenItIsFull) {
   EXPECT_TRUE(has(shelf, "c"));
 }
 
+TEST(ResponsesShelf, WhoFillsItMakesRoom) {
+  const Kept one = response("a");
+  const auto size = static_cast<std::int64_t>(one.body.size() + one.input.size());
+  Shelf shelf = shelf_with({.bytes_max = 3 * size});
+  ASSERT_TRUE(shelf.put(response("a", kNow - 9), kNow));
+  for (const char* id : {"b", "c", "d", "e"}) {
+    Kept others = response(id);
+    others.tenant = "greedy";
+    ASSERT_TRUE(shelf.put(others, kNow));
+  }
+  EXPECT_TRUE(has(shelf, "a")) << "the oldest, but another's";
+  EXPECT_TRUE(shelf.find("greedy", "e", kNow) && shelf.find("greedy", "d", kNow));
+  EXPECT_FALSE(shelf.find("greedy", "b", kNow) || shelf.find("greedy", "c", kNow));
+}
+
 TEST(ResponsesShelf, WhatIsReplacedOrTakenAwayMakesRoom) {
   const Kept one = response("a");
   const auto size = static_cast<std::int64_t>(one.body.size() + one.input.size());

@@ -34,6 +34,7 @@ class Counts {
       if (one->is("output_tokens")) grow(answer_, one->value);
       if (one->is("output_tokens_details"))
         grow(thinking_, member_of(one->value, "thinking_tokens"));
+      if (one->is("server_tool_use")) grow(searches_, member_of(one->value, "web_search_requests"));
     }
   }
 
@@ -48,6 +49,7 @@ class Counts {
     usage.cache_written_1h_tokens = std::min(written_1h_, usage.cache_written_tokens);
     usage.completion_tokens = answer_;
     usage.reasoning_tokens = std::min(thinking_, answer_);
+    usage.searches = searches_;
     return usage;
   }
 
@@ -57,6 +59,7 @@ class Counts {
 
   static constexpr int kMost = std::numeric_limits<int>::max();
   int fresh_ = 0, read_ = 0, written_ = 0, written_1h_ = 0, answer_ = 0, thinking_ = 0;
+  int searches_ = 0;
   bool absurd_ = false;
 };
 
@@ -85,6 +88,10 @@ bool finish(std::string_view holder, Delta& delta) {
   return delta.finish.has_value();
 }
 
+bool is_search(std::string_view type, std::string_view block) {
+  return type == "server_tool_use" && text_in(block, "name") == "web_search";
+}
+
 class Reader final : public AnswerReader {
  public:
   explicit Reader(bool original) : original_(original) {}
@@ -101,7 +108,7 @@ class Reader final : public AnswerReader {
       held_.append("event: ").append(type).append("\ndata: ").append(data).append("\n\n");
     if (held_.size() > kHeldBytesMax) return Parsed::garbage();
     const bool says = !delta.text.empty() || !delta.reasoning.empty() || !delta.extra.empty() ||
-                      delta.finish.has_value();
+                      delta.searches > 0 || delta.finish.has_value();
     begun_ |= says;
     // What comes before the first word goes out with it: until then, another target may answer.
     if (says || (begun_ && original_)) {
@@ -157,6 +164,7 @@ class Reader final : public AnswerReader {
     const std::string type = text_in(block, "type");
     delta.text = type == "text" ? text_in(block, "text") : "";
     delta.reasoning = type == "thinking" ? text_in(block, "thinking") : "";
+    delta.searches = is_search(type, block) ? 1 : 0;
     in_call_ = type == "tool_use";
     if (!in_call_ || calls_ >= kBlocksMax) return;
     nlohmann::json call = piece_of_call(calls_++, "");
@@ -179,6 +187,7 @@ class Reader final : public AnswerReader {
 
   void read_block(std::string_view block, Delta& delta, nlohmann::json& calls) {
     const std::string type = text_in(block, "type");
+    if (is_search(type, block)) ++delta.searches;
     if (type == "text") delta.text += text_in(block, "text");
     if (type == "thinking") delta.reasoning += text_in(block, "thinking");
     if (type != "tool_use" || calls_ >= kBlocksMax) return;

@@ -42,8 +42,9 @@ class OpenAiReader final : public AnswerReader {
  private:
   // Some name it with the first words alone, and count after the last.
   void note_tier(Parsed& parsed) {
-    at_batch_rate_ = parsed.at_batch_rate.value_or(at_batch_rate_);
-    if (parsed.usage) parsed.usage->at_batch_rate = at_batch_rate_;
+    if (parsed.at_batch_rate) at_batch_rate_ = parsed.at_batch_rate;
+    if (parsed.usage) parsed.usage->at_batch_rate = at_batch_rate_.value_or(false);
+    for (Delta& delta : parsed.deltas) delta.at_batch_rate = at_batch_rate_;
   }
 
   void note_choices(const Parsed& parsed) {
@@ -85,7 +86,7 @@ class OpenAiReader final : public AnswerReader {
 
   const std::size_t choices_;
   std::vector<bool> ended_;  // By choice.
-  bool at_batch_rate_ = false;
+  std::optional<bool> at_batch_rate_;
   std::shared_ptr<const Beside> held_;
 };
 

@@ -181,7 +181,8 @@ Result<std::string> request_body(const ChatRequest& request, std::string_view mo
   const bool in_chat = request.endpoint == Endpoint::chat;
   if (request.at_batch_rate && in_chat)
     body.append(R"(,"service_tier":)").append(quoted(kBatchTier));
-  bool limited = !request.cut_short || !writes(request.endpoint);
+  // A completion has 16 tokens where its client names no limit; not all who serve them know that.
+  bool limited = !writes(request.endpoint) || (in_chat && !request.cut_short);
   for (const Field& field : *fields) {
     if (field.value == "null") continue;
     limited = limited || is_limit(field.key);

@@ -52,6 +52,8 @@ std::optional<Usage> usage_of(std::string_view object, Beside& beside) {
     } else {
       // DeepSeek's name for OpenAI's prompt_tokens_details.cached_tokens.
       if (member->is("prompt_cache_hit_tokens")) usage.cached_tokens = count_of(member->value);
+      if (member->is("num_search_queries"))
+        usage.searches = count_of(member->value);  // Perplexity's.
       append_member(*member, beside.usage);
     }
   }

@@ -1,0 +1,39 @@
+#include "gateway/attached_files.h"
+
+#include "gateway/wall_clock.h"
+
+#include <fstream>
+#include <utility>
+
+namespace spillway {
+namespace {
+
+using Content = wire::FileShelf::Content;
+
+Result<std::optional<Content>> read_from(files::FileStore& files, const std::string& tenant,
+                                         const std::string& id, std::size_t bytes_max) {
+  const auto file = files.find(tenant, id, unix_seconds());
+  if (!file && file.error().code == Errc::not_found) return std::optional<Content>();
+  if (!file) return file.error();
+  if (file->bytes > bytes_max)
+    return Error{.code = Errc::payload_too_large,
+                 .message = "The files that this request names are larger than a request may be."};
+  Content content{file->name, std::string(file->bytes, '\0')};
+  std::ifstream bytes(files.path_of(*file), std::ios::binary);
+  if (!bytes.read(content.bytes.data(), static_cast<std::streamsize>(content.bytes.size())))
+    return Error{.code = Errc::internal, .message = "the file " + id + " cannot be read"};
+  return std::optional(std::move(content));
+}
+
+}  // namespace
+
+Async<std::optional<Content>> AttachedFiles::read(std::string tenant, std::string id,
+                                                  std::size_t bytes_max) {
+  std::function<Result<std::optional<Content>>()> work = [files = &cabinet_->files, tenant, id,
+                                                          bytes_max] {
+    return read_from(*files, tenant, id, bytes_max);
+  };
+  co_return co_await disk_.run(std::move(work));
+}
+
+}  // namespace spillway

@@ -1,0 +1,45 @@
+// The files that a request names by their ids, put into it as the bytes that providers read: nobody
+// but the gateway knows these ids.
+#pragma once
+
+#include "backends/contract/backend.h"
+#include "backends/contract/chat.h"
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace spillway::wire {
+
+// Whose files a request may name.
+struct Reader {
+  std::string tenant;
+  bool reads_files = true;  // The key may.
+};
+
+// The files of all tenants. Any thread.
+class FileShelf {
+ public:
+  struct Content {
+    std::string name;
+    std::string bytes;
+  };
+
+  virtual ~FileShelf() = default;
+
+  // Nothing: the tenant has no such file. payload_too_large: it has more than `bytes_max`.
+  virtual Async<std::optional<Content>> read(std::string tenant, std::string id,
+                                             std::size_t bytes_max) = 0;
+
+  // As much as a client may send in a request itself.
+  virtual std::size_t bytes_max() const = 0;
+};
+
+// A chat with the bytes of `{"file": {"file_id": …}}` and `{"image_url": {"file_id": …}}` in its
+// messages, as data URLs. The id of a file that is not known here is left to the provider, a
+// picture's is invalid_request. payload_too_large: all together are more than the shelf's most.
+Async<std::shared_ptr<const ChatRequest>> with_files(std::shared_ptr<const ChatRequest> chat,
+                                                     const Reader& reader, FileShelf& shelf);
+
+}  // namespace spillway::wire
