@@ -182,7 +182,8 @@ Result<std::string> request_body(const ChatRequest& request, std::string_view mo
   if (request.at_batch_rate && in_chat)
     body.append(R"(,"service_tier":)").append(quoted(kBatchTier));
   // A completion has 16 tokens where its client names no limit; not all who serve them know that.
-  bool limited = !writes(request.endpoint) || (in_chat && !request.cut_short);
+  const bool wants_limit = request.cut_short || (!in_chat && request.sampling.tokens_max);
+  bool limited = !wants_limit || !writes(request.endpoint);
   for (const Field& field : *fields) {
     if (field.value == "null") continue;
     limited = limited || is_limit(field.key);
