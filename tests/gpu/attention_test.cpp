@@ -45,19 +45,6 @@ double row_distance(const std::vector<Bf16>& got, const std::vector<Bf16>& expec
   return relative_error<Bf16>({got.data() + at, std::size_t(width)}, row);
 }
 
-DecodeAttention decode_args(const AttentionShape& shape, int page_stride, int rows, int splits) {
-  DecodeAttention args = {};
-  args.page_stride = page_stride;
-  args.rows = rows;
-  args.q_heads = shape.q_heads;
-  args.kv_heads = shape.kv_heads;
-  args.head_width = shape.width;
-  args.splits = splits;
-  args.scale = float(shape.scale());
-  args.norm_epsilon = 1e-6f;
-  return args;
-}
-
 void expect_decode(const AttentionShape& shape, const std::vector<int>& lengths, int splits) {
   const int rows = static_cast<int>(lengths.size());
   PagedCache cache(shape, lengths);

@@ -3,7 +3,7 @@
 // share of the card's ceilings.
 //
 // usage: gpu_decode_bench MODEL [--gpus N] [--fp8 | --int8 | --int4] [--kv-fp8] [--eager] [--skinny
-// ROWS] [--batches 1,32,128]
+// ROWS] [--packed ROWS] [--batches 1,32,128]
 // [--profile CHUNK]; MODEL is qwen3-0.6b, r1-qwen-7b or ds-v2-lite
 #include "backends/local/cuda/cuda_executor.h"
 #include "backends/local/sample/sampler.h"
@@ -37,6 +37,7 @@ struct Arguments {
   std::string model;
   std::vector<int> batches = {1, 32, 128};
   int skinny = 8;
+  int packed = 512;
   bool graphs = true;
   local::Precision precision = local::Precision::bf16;
   bool kv_e4m3 = false;
@@ -75,6 +76,7 @@ class Bench {
     const local::Experts& experts = shape_.experts;
     expert_bytes_ = 6.0 * (shape_.layers - experts.dense_layers) * experts.width * shape_.width;
     options.skinny_rows_max = arguments.skinny;
+    options.packed_rows_max = arguments.packed;
     auto executor = make_executor(options, std::move(*weights));
     if (!executor) {
       std::fprintf(stderr, "%s\n", executor.error().message.c_str());
@@ -301,6 +303,8 @@ Arguments parse(int argc, char** argv) {
       arguments.profile = std::atoi(argv[++i]);
     } else if (word == "--skinny" && i + 1 < argc) {
       arguments.skinny = std::atoi(argv[++i]);
+    } else if (word == "--packed" && i + 1 < argc) {
+      arguments.packed = std::atoi(argv[++i]);
     } else if (word == "--batches" && i + 1 < argc) {
       arguments.batches.clear();
       for (const char* at = argv[++i]; at != nullptr; at = std::strchr(at, ',')) {

@@ -241,6 +241,58 @@ TEST(IntegerWeights, FewTokens) {
   for (const int k : {32, 96, 160}) expect_skinny({kInt4, 4, 32, k, kStoreBf16, true});
 }
 
+struct PackedCase {
+  WeightFormat format;
+  int rows;
+  int n;
+  int k;
+  bool add;
+};
+
+void expect_packed(const PackedCase& c) {
+  const auto x = random_bf16(std::size_t(c.rows) * c.k);
+  const auto before = random_bf16(std::size_t(c.rows) * c.n);
+  const HostMatrix host(random_weights(c.n, c.k), c.k, c.format);
+  DeviceMatrix device(host);
+  DeviceArray<Bf16> d_x(x), d_out(before);
+  if (!c.add) check(cudaMemset(d_out.get(), 0xff, d_out.bytes()), "poison");
+  const PackedLinear args = {
+      d_out.get(), d_x.get(), device.bytes.get(), device.scales.get(), c.rows, c.n, c.k,
+      c.format,    c.add};
+  ASSERT_EQ(spillway_packed_linear(&args, nullptr), 0);
+  std::vector<double> expected;
+  for (int t = 0; t < c.rows; ++t) {
+    for (int i = 0; i < c.n; ++i) {
+      double value = c.add ? double(before[std::size_t(t) * c.n + i]) : 0.0;
+      for (int j = 0; j < c.k; ++j) value += double(x[std::size_t(t) * c.k + j]) * host(i, j);
+      expected.push_back(value);
+    }
+  }
+  EXPECT_LT(worst_row_error(d_out.download(), expected, c.n), 6e-3)
+      << "format " << c.format << ", " << c.rows << " rows, n " << c.n << ", k " << c.k;
+}
+
+// Tiles that are full and not, blocks that share one by columns, stages that come round again.
+TEST(IntegerWeights, DozensOfTokens) {
+  for (const WeightFormat format : {kInt8, kInt4}) {
+    for (const int rows : {1, 9, 32, 33, 64, 65, 128, 129, 300}) {
+      expect_packed({format, rows, 136, 192, rows % 2 == 0});
+    }
+    for (const int k : {64, 128, 576, 1536, 9472}) expect_packed({format, 40, 200, k, true});
+    expect_packed({format, 70, 2304, 2048, false});
+    expect_packed({format, 200, 17'024, 64, false});
+  }
+  for (const int k : {8, 72, 200}) expect_packed({kInt4, 20, 64, k, false});
+}
+
+TEST(IntegerWeights, DozensOfTokensRefuseWhatTheyCannotTake) {
+  PackedLinear args = {nullptr, nullptr, nullptr, nullptr, 1, 64, 96, kInt8, 0};
+  EXPECT_NE(spillway_packed_linear(&args, nullptr), 0);
+  args.format = kBf16;
+  args.k = 128;
+  EXPECT_NE(spillway_packed_linear(&args, nullptr), 0);
+}
+
 // What the reference takes: the weights as they are once packed.
 void take_packed(DecoderReference& reference, const DecoderWeights& weights) {
   for (const auto& room : weights.rooms()) {
@@ -254,6 +306,8 @@ void take_packed(DecoderReference& reference, const DecoderWeights& weights) {
     reference.replace(room.name, widened.download());
   }
 }
+
+constexpr int kPackedRowsMax = 32;
 
 void expect_decoder(const char* kind, Precision precision, bool kv_e4m3) {
   const DecoderShape shape = small_shape(kind);
@@ -269,13 +323,14 @@ void expect_decoder(const char* kind, Precision precision, bool kv_e4m3) {
   options.sequences_max = 64;  // As many rows of logits.
   options.step_tokens_max = 128;
   options.precision = precision;
+  options.packed_rows_max = kPackedRowsMax;
   options.kv_e4m3 = kv_e4m3;
   auto executor = make_cuda_executor(shape, options, std::move(*weights));
   ASSERT_TRUE(executor) << executor.error().message;
   auto free = shuffled_blocks();
   Running sequence(1, 150, shape.vocabulary, free);
   const auto expected = reference.logits(sequence.all);
-  // Few tokens, many passes over them, and more than that.
+  // Few tokens, dozens, and more than are multiplied packed.
   for (const int tokens : {1, 7, 8, 9, 20, 32, 33, 38, 1, 1}) {
     const std::size_t from = std::size_t(sequence.done) * shape.vocabulary;
     const Slice slice = sequence.next(tokens, tokens);

@@ -118,4 +118,19 @@ class PagedCache {
   const std::vector<int> lengths_;
 };
 
+// All but where things lie.
+inline kernels::DecodeAttention decode_args(const AttentionShape& shape, int page_stride, int rows,
+                                            int splits) {
+  kernels::DecodeAttention args = {};
+  args.page_stride = page_stride;
+  args.rows = rows;
+  args.q_heads = shape.q_heads;
+  args.kv_heads = shape.kv_heads;
+  args.head_width = shape.width;
+  args.splits = splits;
+  args.scale = float(shape.scale());
+  args.norm_epsilon = 1e-6f;
+  return args;
+}
+
 }  // namespace spillway::gpu_test

@@ -19,7 +19,8 @@ struct CudaExecutorOptions {
   int kv_blocks = 0;
   int sequences_max = 8;      // In a step.
   int step_tokens_max = 512;  // In a step, decodes included.
-  int skinny_rows_max = 8;    // See DecoderOptions.
+  int skinny_rows_max = 8;    // See DecoderOptions, and for the next.
+  int packed_rows_max = 512;
   bool graphs = true;
   Precision precision = Precision::bf16;  // Of the layers' matrices; fp32 is none.
   bool kv_e4m3 = false;                   // Keys and values in 8 bits.

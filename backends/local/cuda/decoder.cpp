@@ -15,12 +15,6 @@ std::size_t bytes_of(std::int64_t rows, std::int64_t width) {
   return static_cast<std::size_t>(rows * width * kElementBytes);
 }
 
-int few_rows_max(const DecoderOptions& options, const DecoderWeights& weights) {
-  constexpr int kPasses = 4;  // Over integers, rather than making bf16 of them.
-  const int few = std::min(options.skinny_rows_max, kernels::kSkinnyTokensMax);
-  return weights.layers().front().qkv.integer() ? kPasses * few : few;
-}
-
 }  // namespace
 
 int decode_splits(int sequences, int kv_heads) {
@@ -35,7 +29,7 @@ Decoder::Decoder(const DecoderShape& shape, const DecoderOptions& options,
                  CUstream_st* stream)
     : shape_(shape),
       options_(options),
-      skinny_rows_max_(few_rows_max(options, *weights)),
+      skinny_rows_max_(std::min(options.skinny_rows_max, kernels::kSkinnyTokensMax)),
       weights_(std::move(weights)),
       state_(state),
       stream_(stream) {}

@@ -20,9 +20,10 @@ namespace spillway::local::cuda {
 struct DecoderOptions {
   int kv_blocks = 0;
   bool kv_e4m3 = false;  // Keys and values in 8 bits, with a scale for each head of a token.
-  // Up to here the skinny kernel multiplies, beyond it cuBLASLt; with weights of integers, which
-  // cuBLASLt takes as bf16 only, up to four times as many.
+  // Up to here the skinny kernel multiplies, beyond it cuBLASLt; weights of integers, which
+  // cuBLASLt takes as bf16 only, have a kernel of their own up to packed_rows_max.
   int skinny_rows_max = 8;
+  int packed_rows_max = 512;
 };
 
 // Where the keys and values of one layer lie; without scales they are bf16.
@@ -86,6 +87,8 @@ class Decoder {
   void skinny(void* out, const void* x, const Matrix& weight, const void* norm_weight, int rows,
               int n, int k, int epilogue, int out_stride = 0);
   void linear(const LinearCall& call, const Matrix& weight);
+  void packed_linear(const LinearCall& call, const Matrix& weight);
+  void widened_linear(const LinearCall& call, const Matrix& weight);
   Result<void> tune_product(std::vector<LinearCall> calls, const Matrix& weight);
   static int slice_rows(const LinearCall& call);
   bool e4m3() const { return weights_->layers().front().qkv.e4m3(); }

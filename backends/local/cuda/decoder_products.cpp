@@ -60,27 +60,15 @@ void Decoder::gate(int index, int rows) {
   errors_.note(spillway_quantize_rows(&args, stream_), "silu");
 }
 
-// As many tokens at once as the kernel takes.
 void Decoder::skinny(void* out, const void* x, const Matrix& weight, const void* norm_weight,
                      int rows, int n, int k, int epilogue, int out_stride) {
-  const std::int64_t stride = out_stride > 0 ? out_stride : n;
-  const std::int64_t out_bytes = stride * (epilogue == kernels::kStoreFloat ? 4 : kBf16Bytes);
-  for (int row = 0; row < rows; row += kernels::kSkinnyTokensMax) {
-    const kernels::SkinnyLinear args = {
-        static_cast<char*>(out) + row * out_bytes,
-        static_cast<const char*>(x) + std::int64_t{row} * k * kBf16Bytes,
-        weight.data,
-        norm_weight,
-        std::min(rows - row, kernels::kSkinnyTokensMax),
-        n,
-        k,
-        shape_.norm_epsilon,
-        epilogue,
-        weight.scales,
-        out_stride,
-        format_of(weight.precision)};
-    errors_.note(spillway_skinny_linear(&args, stream_), "skinny linear");
-  }
+  const kernels::SkinnyLinear args = {out,         x,
+                                      weight.data, norm_weight,
+                                      rows,        n,
+                                      k,           shape_.norm_epsilon,
+                                      epilogue,    weight.scales,
+                                      out_stride,  format_of(weight.precision)};
+  errors_.note(spillway_skinny_linear(&args, stream_), "skinny linear");
 }
 
 // hidden_ += x · weightᵀ.
@@ -109,8 +97,7 @@ void Decoder::leave_sum_to_norm(const Matrix& weight, int rows) {
 void Decoder::head(const StepRows& rows) {
   if (rows.logits == 0) return;
   const std::int32_t* row_index = rows.decodes_only ? nullptr : state_.device(StepState::logit_row);
-  const bool few = is_skinny(rows.logits) && rows.logits <= kernels::kSkinnyTokensMax;
-  if (rows.decodes_only && few) {
+  if (rows.decodes_only && is_skinny(rows.logits)) {
     const Extent part = shape_.head_rows();
     skinny(logits() + part.first, hidden_.get(), {weights_->head()}, weights_->last_norm(),
            rows.logits, part.count, shape_.width, kernels::kStoreFloat, shape_.vocabulary);
@@ -135,14 +122,32 @@ int Decoder::slice_rows(const LinearCall& call) {
 void Decoder::linear(const LinearCall& call, const Matrix& weight) {
   if (!weight.integer()) {
     errors_.note(linear_->run(call), "linear");
-    return;
+  } else if (call.rows <= options_.packed_rows_max) {
+    packed_linear(call, weight);
+  } else {
+    widened_linear(call, weight);
   }
-  const std::int64_t element = call.kind == LinearOut::fp32 ? 4 : kBf16Bytes;
+}
+
+void Decoder::packed_linear(const LinearCall& call, const Matrix& weight) {
+  const kernels::PackedLinear args = {call.out,
+                                      call.x,
+                                      weight.data,
+                                      weight.scales,
+                                      call.rows,
+                                      call.n,
+                                      call.k,
+                                      format_of(weight.precision),
+                                      call.kind == LinearOut::add_bf16 ? 1 : 0};
+  errors_.note(spillway_packed_linear(&args, stream_), "packed linear");
+}
+
+void Decoder::widened_linear(const LinearCall& call, const Matrix& weight) {
   const int rows = slice_rows(call);
   for (int row = 0; row < call.n; row += rows) {
     LinearCall slice = call;
     slice.n = std::min(rows, call.n - row);
-    slice.out = static_cast<char*>(call.out) + row * element;
+    slice.out = static_cast<char*>(call.out) + row * kBf16Bytes;
     slice.out_stride = call.n;
     const kernels::WidenWeights args = {
         widened_.get(), weight.data, weight.scales, row,
@@ -155,6 +160,7 @@ void Decoder::linear(const LinearCall& call, const Matrix& weight) {
 // `calls` differ in their weights alone, which are of this matrix' kind.
 Result<void> Decoder::tune_product(std::vector<LinearCall> calls, const Matrix& weight) {
   if (weight.integer()) {
+    if (calls.front().rows <= options_.packed_rows_max) return {};
     for (LinearCall& call : calls) {
       call.out_stride = call.n;
       call.n = slice_rows(call);

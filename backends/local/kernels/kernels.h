@@ -137,6 +137,23 @@ struct WidenWeights {
 };
 extern "C" int spillway_widen_weights(const WidenWeights* args, Stream stream);
 
+// out[t][i] (+)= Σ_k x[t][k] · weight[i][k] of integers, accumulated in fp32: weights are read
+// packed and become bf16 on the way into the product, those of int4 as spillway_widen_weights makes
+// them. Best up to some hundreds of rows. Requires: n % 8 == 0, k % 8 == 0, of int8 k % 64 == 0; x,
+// weights and out aligned to 16 bytes.
+struct PackedLinear {
+  void* out;           // bf16 [rows, n]
+  const void* x;       // bf16 [rows, k]
+  const void* weight;  // [n, k] of `format`
+  const void* scales;
+  int rows;
+  int n;
+  int k;
+  int format;  // kInt8 or kInt4
+  int add;     // To what is in `out`.
+};
+extern "C" int spillway_packed_linear(const PackedLinear* args, Stream stream);
+
 // ---- linear layers of few tokens
 // ------------------------------------------------------------------
 

@@ -20,17 +20,24 @@ PFN_cuTensorMapEncodeTiled_v12000 encoder() {
   return there ? reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(function) : nullptr;
 }
 
+// What elements are, and how tiles of them are permuted.
+struct Kind {
+  CUtensorMapDataType type = CU_TENSOR_MAP_DATA_TYPE_BFLOAT16;
+  CUtensorMapSwizzle swizzle = CU_TENSOR_MAP_SWIZZLE_128B;
+};
+
 // The innermost dimension and its tile come first; strides are of the others, in bytes.
 template <int Dimensions>
 int encode(CUtensorMap& map, const void* data, const cuuint64_t (&size)[Dimensions],
-           const cuuint64_t (&stride)[Dimensions - 1], const cuuint32_t (&tile)[Dimensions]) {
+           const cuuint64_t (&stride)[Dimensions - 1], const cuuint32_t (&tile)[Dimensions],
+           Kind kind = {}) {
   static const PFN_cuTensorMapEncodeTiled_v12000 function = encoder();
   if (function == nullptr) return cudaErrorNotSupported;
   constexpr cuuint32_t kStep[] = {1, 1, 1, 1, 1};
   const CUresult result =
-      function(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, Dimensions, const_cast<void*>(data), size,
-               stride, tile, kStep, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-               CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+      function(&map, kind.type, Dimensions, const_cast<void*>(data), size, stride, tile, kStep,
+               CU_TENSOR_MAP_INTERLEAVE_NONE, kind.swizzle, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+               CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   return result == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
 }
 
@@ -55,6 +62,21 @@ int make_line_map(CUtensorMap& map, const void* pages) {
   const cuuint64_t stride[1] = {kLatentLine * 2};
   const cuuint32_t tile[2] = {kColumns, kPageTokens};
   return encode(map, pages, size, stride, tile);
+}
+
+int make_row_map(CUtensorMap& map, const void* data, int rows, int columns, int tile_rows) {
+  const cuuint64_t size[2] = {static_cast<cuuint64_t>(columns), static_cast<cuuint64_t>(rows)};
+  const cuuint64_t stride[1] = {static_cast<cuuint64_t>(columns) * 2};
+  const cuuint32_t tile[2] = {kColumns, static_cast<cuuint32_t>(tile_rows)};
+  return encode(map, data, size, stride, tile);
+}
+
+int make_packed_map(CUtensorMap& map, const void* data, int rows, int row_bytes, int tile_rows) {
+  const cuuint64_t size[2] = {static_cast<cuuint64_t>(row_bytes), static_cast<cuuint64_t>(rows)};
+  const cuuint64_t stride[1] = {static_cast<cuuint64_t>(row_bytes)};
+  const cuuint32_t tile[2] = {64, static_cast<cuuint32_t>(tile_rows)};
+  return encode(map, data, size, stride, tile,
+                {CU_TENSOR_MAP_DATA_TYPE_UINT8, CU_TENSOR_MAP_SWIZZLE_64B});
 }
 
 }  // namespace spillway::kernels

@@ -16,4 +16,10 @@ int make_weight_map(CUtensorMap& map, const GroupedLinear& args, int tile_rows);
 // Lines of latent rows: tiles of a page's lines. As make_weight_map.
 int make_line_map(CUtensorMap& map, const void* pages);
 
+// Rows of bf16: tiles of so many rows. What lies beyond them is zeros. As make_weight_map.
+int make_row_map(CUtensorMap& map, const void* data, int rows, int columns, int tile_rows);
+
+// Rows of packed weights: tiles of so many rows of 64 bytes, permuted as packed_fragments.cuh says.
+int make_packed_map(CUtensorMap& map, const void* data, int rows, int row_bytes, int tile_rows);
+
 }  // namespace spillway::kernels

@@ -229,6 +229,46 @@ __device__ inline void warpgroup_multiply<128>(float (&d)[64], uint64_t a, uint6
                : "l"(a), "l"(b), "r"(int{add}));
 }
 
+// The same with a from registers, which stay as they are until the product is done.
+template <int N>
+__device__ void warpgroup_multiply_registers(float (&d)[N / 2], const uint32_t (&a)[4], uint64_t b,
+                                             bool add);
+
+#define SPILLWAY_MULTIPLY_REGISTERS(n, names, a_names, b_name, add_name)                       \
+  "{\n.reg .pred add;\nsetp.ne.b32 add, " add_name ", 0;\nwgmma.mma_async.sync.aligned.m64n" n \
+  "k16.f32.bf16.bf16 {" names "}, {" a_names "}, " b_name ", add, 1, 1, 0;\n}\n"
+#define SPILLWAY_FRAGMENTS(a) "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3])
+
+template <>
+__device__ inline void warpgroup_multiply_registers<32>(float (&d)[16], const uint32_t (&a)[4],
+                                                        uint64_t b, bool add) {
+  asm volatile(
+      SPILLWAY_MULTIPLY_REGISTERS("32", SPILLWAY_NAMES16, "%16, %17, %18, %19", "%20", "%21")
+      : SPILLWAY_SUMS16(d, 0)
+      : SPILLWAY_FRAGMENTS(a), "l"(b), "r"(int{add}));
+}
+
+template <>
+__device__ inline void warpgroup_multiply_registers<64>(float (&d)[32], const uint32_t (&a)[4],
+                                                        uint64_t b, bool add) {
+  asm volatile(
+      SPILLWAY_MULTIPLY_REGISTERS("64", SPILLWAY_NAMES32, "%32, %33, %34, %35", "%36", "%37")
+      : SPILLWAY_SUMS32(d, 0)
+      : SPILLWAY_FRAGMENTS(a), "l"(b), "r"(int{add}));
+}
+
+template <>
+__device__ inline void warpgroup_multiply_registers<128>(float (&d)[64], const uint32_t (&a)[4],
+                                                         uint64_t b, bool add) {
+  asm volatile(
+      SPILLWAY_MULTIPLY_REGISTERS("128", SPILLWAY_NAMES64, "%64, %65, %66, %67", "%68", "%69")
+      : SPILLWAY_SUMS32(d, 0), SPILLWAY_SUMS32(d, 32)
+      : SPILLWAY_FRAGMENTS(a), "l"(b), "r"(int{add}));
+}
+
+#undef SPILLWAY_FRAGMENTS
+#undef SPILLWAY_MULTIPLY_REGISTERS
+
 // The same with b[16 × 128], of which a tile's row is 64 columns of one of the 16.
 __device__ inline void warpgroup_multiply_columns(float (&d)[64], uint64_t a, uint64_t b) {
   asm volatile(SPILLWAY_MULTIPLY("128", SPILLWAY_NAMES64, "%64", "%65", "%66", "0", "1")
