@@ -56,6 +56,7 @@ class CrossCheck {
     for (std::size_t i = 0; i < policy_.classes.size(); ++i) {
       check_reach(i);
       check_promise(policy_.classes[i]);
+      check_hedge(policy_.classes[i]);
     }
     std::stable_sort(warnings_.begin(), warnings_.end(), [](const Problem& a, const Problem& b) {
       return std::pair(a.line, a.column) < std::pair(b.line, b.column);
@@ -107,6 +108,13 @@ class CrossCheck {
     if (provider.breaker.failures_min > provider.breaker.window) {
       warn(path + ".breaker.failures_min", "is more than `window`: the breaker never opens");
     }
+  }
+
+  void check_hedge(const RequestClass& one) {
+    if (one.hedge.enabled && one.spill == Spill::never)
+      warn("classes." + one.name + ".hedge",
+           "is never done: with `spill: never` nobody is asked "
+           "beside the local target");
   }
 
   void check_reach(std::size_t index) {

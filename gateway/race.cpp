@@ -23,6 +23,8 @@ net::awaitable<bool> wait_until(TimePoint when) {
   co_return !error;
 }
 
+Error was_left() { return {Errc::cancelled, "it was left", "", std::nullopt}; }
+
 }  // namespace
 
 net::awaitable<void> Race::run(TimePoint late,
@@ -31,6 +33,9 @@ net::awaitable<void> Race::run(TimePoint late,
   auto leading = lead();
   auto following = follow(late, make_second);
   co_await (std::move(leading) || std::move(following));
+  // Each has an outcome, also where a bug threw it out of its way.
+  if (!first_.outcome) first_.outcome.emplace(was_left());
+  if (second_ && !second_->outcome) second_->outcome.emplace(was_left());
 }
 
 // The race is over when one of the two returns: who has failed waits for the other.

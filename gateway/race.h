@@ -16,7 +16,7 @@ namespace spillway {
 
 class Race {
  public:
-  // One of the two, and what came of it; empty as long as it was not asked, or has not answered.
+  // One of the two, and what came of it; empty as long as it has not answered or failed.
   struct Runner {
     Approach approach;
     std::optional<Result<Opened>> outcome;

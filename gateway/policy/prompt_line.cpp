@@ -24,19 +24,21 @@ std::int64_t prompt_tokens_of(std::span<const SequenceStatus> row) {
   return tokens;
 }
 
-// At most `typical` each; 0: as many as they may. Whole numbers are added up, since there may be a
-// thousand and each sum of fractions waits for the one before it.
-double answer_tokens_of(std::span<const SequenceStatus> row, double typical) {
-  if (typical <= 0.0) typical = std::numeric_limits<std::int32_t>::max();
-  const auto limit = static_cast<std::int32_t>(
-      std::min(std::ceil(typical), 1.0 * std::numeric_limits<std::int32_t>::max()));
-  std::int64_t shorter = 0, longer = 0;
+// Prompts, and answers of at most `typical` tokens each; 0: as many as they may. Whole numbers are
+// added up, since there may be a thousand, and each sum of fractions waits for the one before it.
+PromptLine::Backlog all_of(std::span<const SequenceStatus> row, double typical) {
+  constexpr std::int32_t kMost = std::numeric_limits<std::int32_t>::max();
+  if (typical <= 0.0) typical = kMost;
+  const auto limit = static_cast<std::int32_t>(std::min(std::ceil(typical), 1.0 * kMost));
+  std::int64_t prompts = 0, shorter = 0, longer = 0;
   for (const SequenceStatus& sequence : row) {
     const std::int32_t most = sequence.tokens_max - sequence.generated;
+    prompts += sequence.prefill_left;
     shorter += most < limit ? most : 0;
     longer += most < limit ? 0 : 1;
   }
-  return static_cast<double>(shorter) + static_cast<double>(longer) * typical;
+  return {static_cast<double>(prompts),
+          static_cast<double>(shorter) + static_cast<double>(longer) * typical};
 }
 
 }  // namespace
@@ -57,16 +59,13 @@ void PromptLine::pass_head() {
 }
 
 PromptLine::Backlog PromptLine::backlog(double typical) const {
-  Backlog backlog;
-  const auto from = [](std::span<const SequenceStatus> row, std::size_t first) {
-    return row.subspan(std::min(first, row.size()));
-  };
   const std::size_t ahead = running_.size();
-  const auto unread = from(waiting_, head_ > ahead ? head_ - ahead : 0);
-  backlog.prompt_tokens =
-      static_cast<double>(prompt_tokens_of(from(running_, head_)) + prompt_tokens_of(unread));
-  backlog.answer_tokens =
-      answer_tokens_of(from(waiting_, std::max(head_, admitted_) - ahead), typical);
+  const std::size_t unread = std::min(head_ > ahead ? head_ - ahead : 0, waiting_.size());
+  const std::size_t outside = std::min(std::max(head_, admitted_) - ahead, waiting_.size());
+  Backlog backlog = all_of(waiting_.subspan(outside), typical);
+  const std::int64_t inside = prompt_tokens_of(running_.subspan(std::min(head_, ahead))) +
+                              prompt_tokens_of(waiting_.subspan(unread, outside - unread));
+  backlog.prompt_tokens += static_cast<double>(inside);
   if (has_own_) backlog.prompt_tokens += own_.prefill_left;
   backlog.prompt_tokens -= head_done_;
   return backlog;

@@ -133,7 +133,7 @@ targets:
      step_prior: {base: 1.5ms, per_prefill_token: 0.5us}}
   far:
     kind: provider
-    base_url: https://api.example.com/v1/
+    base_url: [https://api.example.com/v1/, https://eu.example.com/v1]
     serves: {gpt-4.1-mini: vendor/gpt-4.1-mini, plain: }
     price_per_million: {input: 0.15usd, cached_input: 0.075usd, cache_write: 0.1875usd,
                         cache_write_1h: 0.30usd, output: 0.60usd, audio_output: 4.80usd}
@@ -142,7 +142,7 @@ models: {auto: policy, best: {far: plain}}
 default_class: chat
 classes:
   bulk: {match: [{key: app, endpoint: /v1/batches}, {service_tier: [flex]}], sla: {deadline: 1h}}
-  chat: {match: {model: [auto, a]}}
+  chat: {match: {model: [auto, a]}, hedge: {enabled: true, after: 300ms, spend_share_max: 0.1}}
 )");
   EXPECT_EQ(settings->server.listen, (Endpoint{"::1", 0}));
   EXPECT_EQ(settings->server.workers, 2);
@@ -151,6 +151,10 @@ classes:
   EXPECT_EQ(settings->keys[0].classes, (Names{"bulk", "chat"}));
   EXPECT_DOUBLE_EQ(settings->local[0].step_prior.base_ms, 1.5);
   EXPECT_DOUBLE_EQ(settings->local[0].step_prior.per_prefill_token_us, 0.5);
+  EXPECT_EQ(settings->providers[0].base_urls,
+            (Names{"https://api.example.com/v1", "https://eu.example.com/v1"}));
+  EXPECT_EQ(settings->policy.classes[1].hedge, (Hedge{true, Milliseconds(300), 0.1}));
+  EXPECT_FALSE(settings->policy.classes[0].hedge.enabled);
   EXPECT_EQ(
       settings->providers[0].serves,
       (std::vector<ServedModel>{{"gpt-4.1-mini", "vendor/gpt-4.1-mini"}, {"plain", "plain"}}));

@@ -122,6 +122,18 @@ const std::vector<BadFile> kBadFiles = {
      "    price_per_million: {input: 1usd, output: 1usd}\n",
      {"4:15: targets.p.base_url: 'https://me:pw@example.com/v1' has more than scheme, host, port "
       "and path: write a URL such as https://api.example.com/v1; a key goes into `key`"}},
+    {"servers_of_a_target",
+     "targets:\n  p:\n    kind: provider\n"
+     "    base_url: [http://a/v1, http://a/v1/, b]\n    serves: m\n"
+     "    price_per_million: {input: 1usd, output: 1usd}\n"
+     "classes:\n  x: {hedge: {spend_share_max: 1.5}}\n",
+     {"4:29: targets.p.base_url[1]: 'http://a/v1' is named twice",
+      "4:43: targets.p.base_url[2]: 'b' is not a URL such as https://api.example.com/v1",
+      "8:32: classes.x.hedge.spend_share_max: '1.5' is out of range: between 0 and 1"}},
+    {"no_servers_of_a_target",
+     "targets:\n  p:\n    kind: provider\n    base_url: []\n    serves: m\n"
+     "    price_per_million: {input: 1usd, output: 1usd}\n",
+     {"4:15: targets.p.base_url: 0 of them: between 1 and 64 are possible"}},
     {"duplicate_keys",
      kLocal + "log: {level: info}\nlog: {level: warn}\nclasses:\n  a: {spill: never}\n"
               "  a: {spill: always}\n",
