@@ -52,6 +52,7 @@ using std::chrono::milliseconds;
 using telemetry::Level;
 
 constexpr std::size_t kDecisionsKept = 1'000;
+constexpr std::size_t kRehearsed = 500;     // Decisions that a reload is tried on.
 constexpr milliseconds kBookWithin{5'000};  // Of what was settled, when stopping.
 constexpr std::chrono::seconds kSweep{30};  // Between looks for what has expired.
 
@@ -90,7 +91,7 @@ class Gateway::House {
   }
 
   Result<void> open();
-  Result<void> reload();
+  Result<Rehearsed> reload();
   void stop(const std::function<bool()>& hurry);
 
   const http::Server& api() const { return api_; }
@@ -106,6 +107,7 @@ class Gateway::House {
   Providers providers_for(const config::Settings& settings);
   void tell(const Receipt& receipt);
   void complain(const std::string& why);
+  void tell_of_reload(const config::Settings& settings, const Rehearsed& rehearsed);
   void tell_of_ledger(const std::optional<Error>& why);
   telemetry::ClosedSets labels(const config::Settings& settings) const;
   void know_tenants();
@@ -133,6 +135,7 @@ class Gateway::House {
   std::unique_ptr<EngineTarget> engine_;
   Fleet fleet_;
   WaitingRoom waiting_{fleet_};
+  Rehearsal rehearsal_{kRehearsed};
   policy::Admission admission_;
   CurrentEdition editions_;
   store::DiskThread disk_{"disk"};
@@ -195,7 +198,7 @@ Result<void> Gateway::House::open() {
   if (!loaded) return loaded.error();
 
   pipeline_.emplace(Pipeline::Doors{editions_, admission_, fleet_, waiting_, engine_.get(),
-                                    limiter_, kept_.account.get(),
+                                    rehearsal_, limiter_, kept_.account.get(),
                                     std::bind_front(&House::tell, this)});
   runner_.emplace(BatchRunner::Doors{editions_, admission_, disk_, *kept_.cabinet, *kept_.batches,
                                      surface_.errands(), std::bind_front(&House::complain, this)},
@@ -292,7 +295,8 @@ Providers Gateway::House::providers_for(const config::Settings& settings) {
   return providers;
 }
 
-Result<void> Gateway::House::reload() {
+// Parse, check, run the policy's tests, try it on the last decisions, swap.
+Result<Rehearsed> Gateway::House::reload() {
   std::lock_guard lock(reloading_);
   const auto before = editions_.get()->settings;
   const config::Loaded loaded = load_policy(before->source);
@@ -305,13 +309,28 @@ Result<void> Gateway::House::reload() {
     return Error{Errc::invalid_request, config::to_string(loaded.problems.front()), "",
                  std::nullopt};
   }
-  if (*loaded.settings == *before) return {};
+  if (*loaded.settings == *before) return Rehearsed{};
   for (const std::string& key : config::restart_needed(*started_with_, *loaded.settings)) {
     log_.event(Level::warn, "takes effect at the next start", {{"key", key}});
   }
+  const Rehearsed rehearsed =
+      rehearsal_.run(editions_.get()->router, policy::Router(loaded.settings));
   adopt(loaded.settings);
-  log_.event(Level::info, "configuration taken over", {{"sha256", loaded.settings->sha256}});
-  return {};
+  tell_of_reload(*loaded.settings, rehearsed);
+  return rehearsed;
+}
+
+void Gateway::House::tell_of_reload(const config::Settings& settings, const Rehearsed& rehearsed) {
+  log_.event(Level::info, "configuration taken over",
+             {{"sha256", settings.sha256},
+              {"rehearsed", static_cast<std::int64_t>(rehearsed.decisions)},
+              {"moved", static_cast<std::int64_t>(rehearsed.moved)},
+              {"nano_usd_before", rehearsed.cost_before},
+              {"nano_usd_after", rehearsed.cost_after}});
+  if (rehearsed.stranded == 0) return;
+  log_.event(Level::warn, "requests that went somewhere of late may go nowhere now",
+             {{"requests", static_cast<std::int64_t>(rehearsed.stranded)},
+              {"example", rehearsed.example}});
 }
 
 void Gateway::House::stop(const std::function<bool()>& hurry) {
@@ -439,7 +458,11 @@ Result<std::unique_ptr<Gateway>> Gateway::start(std::shared_ptr<const config::Se
 
 std::uint16_t Gateway::api_port() const { return house_->api().port(); }
 std::uint16_t Gateway::admin_port() const { return house_->admin().port(); }
-Result<void> Gateway::reload() { return house_->reload(); }
+Result<void> Gateway::reload() {
+  const auto outcome = house_->reload();
+  if (!outcome) return outcome.error();
+  return {};
+}
 void Gateway::stop(const std::function<bool()>& hurry) { house_->stop(hurry); }
 
 }  // namespace spillway

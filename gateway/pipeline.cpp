@@ -131,11 +131,11 @@ Result<policy::Plan> Pipeline::decide(const Edition& edition, policy::RequestFac
   policy::RuleReport rules;
   auto plan = edition.router.plan(facts, fleet, turn, &rules);
   receipt.decided = SteadyClock::now();
+  doors_.rehearsal.record(facts, fleet, turn);
   if (plan) note(*plan, facts, fleet, receipt);
   if (!plan) receipt.explanation = plan.error().message;
   note(rules, receipt);
-  if (!plan) return plan;
-  const bool keeps_engine_busy = !plan->wait && plan->candidates.front().local;
+  const bool keeps_engine_busy = plan && !plan->wait && plan->candidates.front().local;
   if (keeps_engine_busy && plan->candidates.front().lane == Lane::foreground)
     doors_.waiting.foreground(facts.prompt_tokens, plan->completion_tokens, engine);
   return plan;

@@ -16,6 +16,7 @@
 #include "gateway/local_target.h"
 #include "gateway/policy/admission.h"
 #include "gateway/receipt.h"
+#include "gateway/rehearsal.h"
 #include "gateway/waiting.h"
 #include "gateway/wire/protocol.h"
 
@@ -33,6 +34,7 @@ class Pipeline {
     Fleet& fleet;
     WaitingRoom& waiting;
     LocalTarget* local;  // Null without a local target.
+    Rehearsal& rehearsal;
     account::Limiter& limiter;
     account::Account* account;  // Null where no ledger is kept.
     std::function<void(const Receipt&)>

@@ -62,6 +62,16 @@ ordered_json to_json(const std::vector<DecisionAttempt>& attempts) {
   return list;
 }
 
+ordered_json to_json(const Rehearsed& rehearsed) {
+  ordered_json json = {{"decisions", rehearsed.decisions},
+                       {"moved", rehearsed.moved},
+                       {"stranded", rehearsed.stranded},
+                       {"cost_before_usd", static_cast<double>(rehearsed.cost_before) / 1e9},
+                       {"cost_after_usd", static_cast<double>(rehearsed.cost_after) / 1e9}};
+  if (!rehearsed.example.empty()) json["example"] = rehearsed.example;
+  return json;
+}
+
 ordered_json to_json(const std::vector<ConsideredTarget>& considered) {
   ordered_json list = ordered_json::array();
   for (const ConsideredTarget& one : considered) {
@@ -126,8 +136,8 @@ Answer Admin::explain(std::string_view id) const {
 }
 
 Answer Admin::reload() const {
-  const Result<void> outcome = sources_.reload();
-  if (outcome) return in_json(200, {{"reloaded", true}});
+  const Result<Rehearsed> outcome = sources_.reload();
+  if (outcome) return in_json(200, {{"reloaded", true}, {"rehearsal", to_json(*outcome)}});
   return in_json(422, {{"reloaded", false}, {"error", outcome.error().message}});
 }
 

@@ -8,6 +8,7 @@
 
 #include "backends/contract/error.h"
 #include "gateway/admin/decisions.h"
+#include "gateway/rehearsed.h"
 
 #include <cstddef>
 #include <functional>
@@ -32,7 +33,7 @@ struct Sources {
   std::function<std::string()> config;        // Effective YAML, secrets masked.
   std::function<std::vector<Decision>(std::size_t)> decisions;
   std::function<std::optional<Decision>(std::string_view)> decision;
-  std::function<Result<void>()> reload;
+  std::function<Result<Rehearsed>()> reload;
 };
 
 class Admin {
@@ -56,7 +57,8 @@ class Admin {
   // Why the request of that id went where it went, as text; 404 if it is not among the last.
   Answer explain(std::string_view id) const;
 
-  // 200, or 422 with everything that is wrong with the file; the configuration in force stays then.
+  // 200 with what the last decisions would have been under the new policy, or 422 with what is
+  // wrong with the file; the configuration in force stays then.
   Answer reload() const;
 
  private:

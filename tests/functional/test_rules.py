@@ -122,6 +122,27 @@ def test_a_reload_whose_tests_fail_is_refused(house, client_of):
     assert get(house.admin + "/config")[1].count("route: cloud  # line") == 1
 
 
+def test_a_reload_is_tried_on_the_last_decisions(house, client_of):
+    client = client_of(house)
+    for _ in range(3):
+        assert ask(client)["x-spillway-target"] == "local"
+    config = ruled(house_provider(house))
+    config["tests"] = []
+    config["rules"] = [{"name": "away", "if": "label == 'restricted'", "route": "local_only"},
+                       {"name": "all-away", "route": "cloud"}]
+    configs.write(house.config_path, config)
+    told = wait_until(lambda: [one for one in house.log() if "rehearsed" in one], what="the reload")[0]
+    assert told["rehearsed"] >= 1 and told["moved"] == told["rehearsed"]
+    assert told["nano_usd_before"] == 0 and told["nano_usd_after"] > 0
+    assert not [one for one in house.log() if "example" in one]
+
+    config["rules"] = [{"name": "nobody", "route": "refuse", "message": "Closed today."}]
+    configs.write(house.config_path, config)
+    warned = wait_until(lambda: [one for one in house.log() if "example" in one], what="the warning")[0]
+    assert warned["requests"] >= 1
+    assert re.search(r"class `\w+`: Closed today\. \(rule `nobody`, line \d+\)", warned["example"])
+
+
 def house_provider(house):
     return json.loads(house.config_path.read_text(encoding="utf-8"))["targets"]["ai-hub"]["base_url"]
 

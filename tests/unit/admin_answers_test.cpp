@@ -37,7 +37,7 @@ Receipt receipt_of(int number) {
 class AdminAnswers : public testing::Test {
  protected:
   std::vector<std::string> not_ready_;
-  Result<void> reloaded_;
+  Result<Rehearsed> reloaded_;
   Decisions ring_{4};
   Admin admin_{{.not_ready = [this] { return not_ready_; },
                 .metrics = [] { return std::string("a 1\n"); },
@@ -168,6 +168,11 @@ TEST_F(AdminAnswers, BrokenTextOfAClientStaysJson) {
 
 TEST_F(AdminAnswers, ARefusedReloadSaysWhatIsWrong) {
   EXPECT_EQ(admin_.reload().status, 200);
+  EXPECT_FALSE(json::parse(admin_.reload().body)["rehearsal"].contains("example"));
+  reloaded_ = Rehearsed{40, 7, 2, 30'000'000, 10'000'000, "model `auto`: no"};
+  const json rehearsal = json::parse(admin_.reload().body)["rehearsal"];
+  EXPECT_EQ(rehearsal, json::parse(R"({"decisions": 40, "moved": 7, "stranded": 2,
+      "cost_before_usd": 0.03, "cost_after_usd": 0.01, "example": "model `auto`: no"})"));
   reloaded_ =
       Error{Errc::invalid_request, "line 3: unknown key `prot`, did you mean `port`?", "", {}};
   const Answer answer = admin_.reload();

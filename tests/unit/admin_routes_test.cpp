@@ -80,9 +80,9 @@ class AdminRoutes : public testing::Test {
                              if (id == "req_1") found.emplace().target = "ai-hub";
                              return found;
                            },
-                       .reload = [this]() -> Result<void> {
+                       .reload = [this]() -> Result<Rehearsed> {
                          ++reloads_;
-                         return {};
+                         return Rehearsed{};
                        }}};
   http::Routes routes_{plain};
   std::unique_ptr<http::Server> server_;
