@@ -1,5 +1,7 @@
 #include "backends/cloud/failure.h"
 
+#include "backends/cloud/meaning.h"
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -35,8 +37,12 @@ std::string said(const Teller& teller, std::string_view what, const std::string&
   return words.empty() ? std::string(what) : std::string(what) + ": " + words;
 }
 
-bool is_spent(const Complaint& complaint) {
-  return complaint.type == "insufficient_quota" || complaint.code == "insufficient_quota";
+// What is the operator's affair; empty: it is not. The provider's words stay here: some print parts
+// of the key when they refuse it.
+std::string_view account_fault(Meaning meaning) {
+  if (meaning == Meaning::unpaid) return "the gateway's account there has no credit";
+  if (meaning == Meaning::unwelcome) return "it does not accept the gateway's account";
+  return "";
 }
 
 // "unsupported_value", "messages[0].content"; nothing where it is no such word.
@@ -48,12 +54,15 @@ std::string word_of(const std::string& text) {
   return is_word ? text : "";
 }
 
+// A request that it does not take, unless it is the operator's affair.
 Error client_fault(const Teller& teller, const Complaint& complaint) {
-  const bool too_long = complaint.code == "context_length_exceeded";
+  const Meaning meaning = meaning_of(complaint);
+  if (const auto cause = account_fault(meaning); !cause.empty()) return unavailable(teller, cause);
+  const bool too_long = meaning == Meaning::too_long;
   Error error = tell(teller, too_long ? Errc::context_too_long : Errc::invalid_request,
                      said(teller, "it refused the request", complaint.message));
   error.param = word_of(cleaned(teller, complaint.param));
-  error.kind = word_of(cleaned(teller, complaint.code));
+  if (!too_long) error.kind = word_of(cleaned(teller, complaint.code));
   return error;
 }
 
@@ -78,7 +87,8 @@ bool is_about_the_request(const Complaint& complaint) {
 }
 
 Error too_many(const Teller& teller, const ResponseHead& head, const Complaint& complaint) {
-  if (is_spent(complaint)) return unavailable(teller, "the gateway's account there has no credit");
+  const auto cause = account_fault(meaning_of(complaint));
+  if (!cause.empty()) return unavailable(teller, cause);
   Error error = tell(teller, Errc::rate_limited, "its rate limit is reached");
   error.retry_after = head.retry_after();
   return error;
@@ -104,7 +114,6 @@ Error refusal(const Teller& teller, const ResponseHead& head, std::string_view b
   }
   if (status == 403 && complaint && is_about_the_request(*complaint))
     return own_limit(teller, answered, *complaint, "refused_by_provider");
-  // Its words stay here: providers print parts of the key when they refuse it.
   if (status == 401 || status == 402 || status == 403) {
     return unavailable(teller, answered + ": it does not accept the gateway's account");
   }
@@ -118,7 +127,8 @@ Error refusal(const Teller& teller, const ResponseHead& head, std::string_view b
 Error complaint_error(const Teller& teller, const Complaint& complaint) {
   if (complaint.answered)
     return tell(teller, Errc::unsupported, cleaned(teller, complaint.message));
-  if (is_spent(complaint)) return unavailable(teller, "the gateway's account there has no credit");
+  const auto cause = account_fault(meaning_of(complaint));
+  if (!cause.empty()) return unavailable(teller, cause);
   if (has(complaint.type, "rate_limit") || has(complaint.code, "rate_limit") ||
       complaint.code == "429") {
     return tell(teller, Errc::rate_limited, "its rate limit is reached");

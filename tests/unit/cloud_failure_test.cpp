@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 
@@ -74,6 +75,63 @@ TEST(Refusal, SaysWhoseFaultItIs) {
     EXPECT_EQ(refused(status, "bad").code, Errc::backend_unavailable) << status;
   }
   EXPECT_EQ(refused(400, "long", "context_length_exceeded").code, Errc::context_too_long);
+}
+
+Errc code_of(int status, const std::string& body) {
+  return refusal(kTeller, head_of(status), body).code;
+}
+
+TEST(Refusal, WhatIsTheOperatorsIsNotTheClients) {
+  for (
+      const char* body :
+      {R"({"type":"error","error":{"type":"invalid_request_error","message":
+           "Your credit balance is too low to access the Anthropic API."}})",
+       R"({"error":{"message":"x","type":"invalid_request_error","code":"billing_hard_limit_reached"}})",
+       R"({"error":{"message":"x","type":"billing_not_active","code":"billing_not_active"}})",
+       R"({"error":{"message":"x","code":"insufficient_quota"}})",
+       R"([{"error":{"code":400,"message":"x","status":"INVALID_ARGUMENT",
+           "details":[1,{"@type":"t"},{"reason":"API_KEY_INVALID"}]}}])",
+       R"([{"error":{"code":400,"message":"API key not valid. Please pass a valid API key."}}])",
+       R"([{"error":{"code":400,"message":"x","status":"FAILED_PRECONDITION"}}])",
+       R"({"error":"User location is not supported for the API use."})"}) {
+    EXPECT_EQ(code_of(400, body), Errc::backend_unavailable) << body;
+    EXPECT_EQ(code_of(429, body), Errc::backend_unavailable) << body;
+    EXPECT_EQ(complaint_error(kTeller, *parse_complaint(body)).code, Errc::backend_unavailable);
+  }
+  EXPECT_EQ(code_of(429, R"({"error":{"message":"x","code":429,"status":"RESOURCE_EXHAUSTED"}})"),
+            Errc::rate_limited);
+  // What a client said, told again, shuts nobody out; nor do words beside a code of its own.
+  for (const char* body :
+       {R"({"error":{"message":"'your credit balance is too low' is no role"}})",
+        R"({"error":{"message":"Your credit balance is too low","code":"invalid_value"}})"})
+    EXPECT_EQ(code_of(400, body), Errc::invalid_request) << body;
+}
+
+TEST(Refusal, AContextThatIsTooShortIsKnownInEveryonesWords) {
+  for (
+      const char* error :
+      {R"("message":"x","code":"context_length_exceeded")",
+       R"("message":"This model's maximum context length is 8 tokens. However, you requested 9 tokens",
+           "type":"BadRequestError","code":400)",
+       R"("message":"This model's maximum context length is 8 tokens. However, your request has 9
+           input tokens.","type":"BadRequestError","param":"input_tokens","code":400)",
+       R"("message":"The input (9 tokens) is longer than the model's context length (8 tokens).",
+           "type":"BadRequest","code":400)",
+       R"("message":"This model's maximum context length is 8 tokens.",
+           "type":"invalid_request_error","code":"invalid_request_error")",
+       R"("message":"prompt is too long: 9 tokens > 8 maximum","type":"invalid_request_error")",
+       R"("message":"The input token count (9) exceeds the maximum number of tokens allowed (8).",
+           "code":400,"status":"INVALID_ARGUMENT")"}) {
+    std::string body(error);
+    std::replace(body.begin(), body.end(), '\n', ' ');
+    const Error nested = refusal(kTeller, head_of(400), R"({"error":{)" + body + "}}");
+    EXPECT_EQ(nested.code, Errc::context_too_long) << body;
+    EXPECT_EQ(nested.kind, "") << body;
+    EXPECT_EQ(code_of(400, R"({"object":"error",)" + body + "}"), Errc::context_too_long) << body;
+  }
+  EXPECT_EQ(
+      refused(400, "This model's maximum context length is 8", "string_above_max_length").code,
+      Errc::invalid_request);
 }
 
 TEST(Refusal, WhatARequestMeetsThereIsNoIllHealth) {

@@ -8,11 +8,30 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::string word_of(const Json& object, const char* name) {
+std::string word_of(const Json& object, std::string_view name) {
   const auto found = object.is_object() ? object.find(name) : object.end();
   if (found == object.end()) return {};
   if (found->is_string()) return found->get<std::string>();
   return found->is_number_integer() ? found->dump() : std::string();
+}
+
+// API_KEY_INVALID, which stands in one of Google's details; else FAILED_PRECONDITION.
+std::string reason_of(const Json& error) {
+  const auto details = error.is_object() ? error.find("details") : error.end();
+  if (details != error.end() && details->is_array()) {
+    for (const Json& detail : *details) {
+      if (std::string reason = word_of(detail, "reason"); !reason.empty()) return reason;
+    }
+  }
+  return word_of(error, "status");
+}
+
+Complaint complaint_of(const Json& error, std::string_view text) {
+  return {.message = word_of(error, text),
+          .type = word_of(error, "type"),
+          .code = word_of(error, "code"),
+          .param = word_of(error, "param"),
+          .reason = reason_of(error)};
 }
 
 }  // namespace
@@ -25,15 +44,12 @@ std::optional<Complaint> parse_complaint(std::string_view body) {
   if (!answer.is_object()) return std::nullopt;
   const auto error = answer.find("error");
   if (error != answer.end() && error->is_string()) {
-    return Complaint{error->get<std::string>(), "", "", ""};
+    return Complaint{.message = error->get<std::string>()};
   }
-  if (error != answer.end() && !error->is_null()) {
-    return Complaint{word_of(*error, "message"), word_of(*error, "type"), word_of(*error, "code"),
-                     word_of(*error, "param")};
-  }
-  // FastAPI's and other frameworks' shapes.
-  for (const char* name : {"message", "detail"}) {
-    if (std::string text = word_of(answer, name); !text.empty()) return Complaint{text, "", "", ""};
+  if (error != answer.end() && !error->is_null()) return complaint_of(*error, "message");
+  // vLLM's, SGLang's and FastAPI's shapes.
+  for (const std::string_view name : {"message", "detail"}) {
+    if (!word_of(answer, name).empty()) return complaint_of(answer, name);
   }
   return std::nullopt;
 }

@@ -22,21 +22,27 @@ struct Complaint {
   std::string message;
   std::string type;
   std::string code;
-  std::string param;  // The field of the request that it is about.
+  std::string param;   // The field of the request that it is about.
+  std::string reason;  // Google's finer word, or the status where it has none.
   // It answered, and bills that, but not as this request wants it: others get what they ask for.
   bool answered = false;
+  bool ends = false;  // Its last word, but for what it bills: that may follow.
 };
 
 inline Complaint answered_amiss(std::string message) {
   return {.message = std::move(message), .answered = true};
 }
 
+// A finish reason that no answer has which is to be used.
+inline Complaint ended_amiss(const std::string& reason) {
+  return {.message = "the answer ended with " + reason, .ends = true};
+}
+
 struct Parsed {
   enum class Kind {
     pieces,     // `deltas`, possibly none.
     done,       // What ends a stream; `deltas` may come with it.
-    complaint,  // An error object instead of an answer, or a finish reason that means failure;
-                // `usage` may come with it.
+    complaint,  // An error object instead of an answer, or a finish reason that means failure.
     garbage,    // Not of this dialect.
   };
 
@@ -47,7 +53,7 @@ struct Parsed {
 
   Kind kind = Kind::pieces;
   std::vector<Delta> deltas;
-  std::optional<Usage> usage;
+  std::optional<Usage> usage;            // Whatever came: what it bills is owed.
   std::shared_ptr<const Beside> beside;  // Of an event without `deltas`.
   std::optional<bool> at_batch_rate;     // By the tier that it names, if it names one.
   Complaint complaint;

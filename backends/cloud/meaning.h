@@ -1,0 +1,20 @@
+// What a provider's complaint means, whatever its status: by its codes, and by its words only where
+// it has no code of its own for it.
+//
+// Pure; any thread.
+#pragma once
+
+#include "backends/cloud/dialects/dialect.h"
+
+namespace spillway::cloud {
+
+enum class Meaning {
+  other,
+  unpaid,     // The gateway's account there has no credit.
+  unwelcome,  // Nor may its key, or where it asks from, be used there.
+  too_long,   // Prompt plus asked completion exceed the model's context.
+};
+
+Meaning meaning_of(const Complaint& complaint);
+
+}  // namespace spillway::cloud
