@@ -1,5 +1,7 @@
 #include "backends/cloud/reply.h"
 
+#include "backends/cloud/dialects/json_check.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -58,11 +60,12 @@ bool Reply::take_event(std::string_view type, std::string_view data) {
   using Kind = Parsed::Kind;
   if (type == "error") return refuse(parse_complaint(data).value_or(Complaint{}));
   Parsed parsed = reader_->event(type, data);
+  if (complaint_) return take_last_words(parsed);
   if (parsed.kind == Kind::complaint) {
-    if (parsed.usage) tell(parsed);
-    return refuse(parsed.complaint);
+    return complain(parsed);
   }
   if (parsed.kind == Kind::garbage) {
+    if (parsed.usage) tell(parsed);
     return settle(unavailable(teller_, "its stream has a malformed event"));
   }
   const bool speaks = !parsed.deltas.empty();
@@ -71,6 +74,27 @@ bool Reply::take_event(std::string_view type, std::string_view data) {
   if (parsed.usage && !speaks) tell(parsed);
   if (parsed.kind == Kind::done) finish_stream();
   return true;
+}
+
+// At once, unless what it bills may follow.
+bool Reply::complain(const Parsed& parsed) {
+  if (parsed.usage) tell(parsed);
+  if (parsed.usage || !parsed.complaint.ends) return refuse(parsed.complaint);
+  complaint_ = parsed.complaint;
+  return true;
+}
+
+bool Reply::take_last_words(const Parsed& parsed) {
+  if (parsed.usage) tell(parsed);
+  const bool goes_on = !parsed.usage && parsed.kind == Parsed::Kind::pieces;
+  return goes_on || refuse(*complaint_);
+}
+
+// Its last event, if that lacks nothing but the blank line.
+void Reply::take_uncut() {
+  events_.end([this](std::string_view type, std::string_view data) {
+    return !settled_ && (is_json(data) || data == "[DONE]") && take_event(type, data);
+  });
 }
 
 // Who complains before a word, and before telling what it bills, has not begun; unless it answered.
@@ -108,8 +132,8 @@ void Reply::finish_stream() {
 void Reply::finish_whole() {
   using Kind = Parsed::Kind;
   Parsed parsed = reader_->answer(body_);
+  if (parsed.usage && parsed.kind != Kind::pieces) tell(parsed);
   if (parsed.kind == Kind::complaint) {
-    if (parsed.usage) tell(parsed);
     refuse(parsed.complaint);
     return;
   }
@@ -124,7 +148,11 @@ void Reply::finish_whole() {
 
 void Reply::end() {
   if (settled_) return;
-  if (!head_.ok()) {
+  if (head_.ok() && is_stream()) take_uncut();
+  if (settled_) return;
+  if (complaint_) {
+    refuse(*complaint_);
+  } else if (!head_.ok()) {
     settle(refusal(teller_, head_, body_));
   } else if (is_stream()) {
     settle(unavailable(teller_, "its stream ended without " + std::string(dialect_.last_event())));
@@ -134,7 +162,12 @@ void Reply::end() {
 }
 
 void Reply::fail(std::string_view cause) {
-  if (!settled_) settle(unavailable(teller_, cause));
+  if (settled_) return;
+  if (complaint_) {
+    refuse(*complaint_);
+  } else {
+    settle(unavailable(teller_, cause));
+  }
 }
 
 void Reply::broke(std::string_view cause, bool may_have_begun) {

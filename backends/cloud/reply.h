@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,11 +51,14 @@ class Reply {
  private:
   bool is_stream() const { return head_.media_type() == "text/event-stream"; }
   bool take_event(std::string_view type, std::string_view data);
+  bool take_last_words(const Parsed& parsed);
+  void take_uncut();
   bool collect(std::string_view bytes, std::size_t bytes_max);
   void push(Delta delta);
   void finish_stream();
   void tell(const Parsed& parsed);
   void finish_whole();
+  bool complain(const Parsed& parsed);
   bool refuse(const Complaint& complaint);
   bool settle(Error error);
   void settle();
@@ -66,8 +70,9 @@ class Reply {
   Place place_;
   ResponseHead head_;
   SseParser events_;
-  std::string body_;            // Of a whole answer or a refusal.
-  std::vector<bool> finished_;  // By choice.
+  std::string body_;                    // Of a whole answer or a refusal.
+  std::vector<bool> finished_;          // By choice.
+  std::optional<Complaint> complaint_;  // It ends with this, once it has told what it bills.
   std::uint64_t pieces_ = 0;
   bool told_ = false;  // What it bills.
   bool settled_ = false;

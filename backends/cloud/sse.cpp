@@ -1,5 +1,7 @@
 #include "backends/cloud/sse.h"
 
+#include <utility>
+
 namespace spillway::cloud {
 
 namespace {
@@ -36,6 +38,10 @@ bool SseParser::feed(std::string_view bytes, const OnEvent& on_event) {
     if (!go_on) return false;
   }
   return true;
+}
+
+void SseParser::end(const OnEvent& on_event) {
+  if (line_.empty() || end_line(std::exchange(line_, {}), on_event)) dispatch(on_event);
 }
 
 bool SseParser::end_line(std::string_view line, const OnEvent& on_event) {

@@ -2,7 +2,7 @@
 // events.
 //
 // Pure; one parser a response, one thread. Takes LF, CR and CRLF, comments, several data lines, a
-// leading byte order mark. What the stream ends in the middle of is never delivered.
+// leading byte order mark.
 #pragma once
 
 #include <cstddef>
@@ -23,6 +23,9 @@ class SseParser {
   // Hands each event that `bytes` completes to `on_event`, in order. False once a line or event is
   // over kBytesMax or `on_event` said stop; then the parser must not be fed again.
   [[nodiscard]] bool feed(std::string_view bytes, const OnEvent& on_event);
+
+  // The stream is over: hands on what has no blank line behind it, which may have been cut.
+  void end(const OnEvent& on_event);
 
  private:
   bool end_line(std::string_view line, const OnEvent& on_event);

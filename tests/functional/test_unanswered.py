@@ -198,3 +198,88 @@ def test_fewer_choices_than_asked_for_are_paid_for_and_no_ill_health(start_gatew
             list(answer)
     rows = wait_until(lambda: len(rows := book(tmp_path)) >= len(lacks.asked) and rows, what="an entry for each time")
     assert rows == [("lacks", 9, 2, 11 * PRICE, 0)] * len(lacks.asked)
+
+
+def error(message, **more):
+    return {"error": {"message": message, "type": "invalid_request_error", "param": None, **more}}
+
+
+def refuses(refusal):
+    """An upstream's answer: 400 with this body, be it a list."""
+    body = json.dumps(refusal).encode()
+
+    def say(handler):
+        handler.send_response(400)
+        handler.send_header("content-type", "application/json")
+        handler.send_header("content-length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+    return lambda asked: say
+
+
+def ask_both(start_gateway, start_upstream, client_of, dialect, refusal):
+    """Who answers in the place of a provider that refuses so; and what is said where there is nobody else."""
+    strict, other = start_upstream(refuses(refusal)), start_upstream(lambda asked: chat("from the other"))
+    targets = {name: configs.provider(strict.base_url, name, dialect=dialect) for name in ("strict", "alone")}
+    targets["strict"]["serves"] = {"both": "x"}
+    targets["other"] = configs.provider(other.base_url, "both", price_per_million={"input": "90usd", "output": "90usd"})
+    client = client_of(start_gateway(configs.gateway(targets, classes={"all": {"spill": "always"}}, default_class="all")))
+    hello = [{"role": "user", "content": "Hi"}]
+    raw = client.chat.completions.with_raw_response.create(model="both", messages=hello)
+    assert raw.headers["x-spillway-target"] == "other" and len(strict.asked) == 1
+    with pytest.raises(openai.APIStatusError) as alone:
+        client.chat.completions.create(model="alone", messages=hello)
+    return alone.value
+
+
+@pytest.mark.parametrize("dialect, refusal", [
+    ("anthropic", {"type": "error", **error("Your credit balance is too low to access the Anthropic API.")}),
+    ("openai", error("Billing hard limit has been reached", code="billing_hard_limit_reached")),
+    ("gemini", [error("API key not valid.", code=400, status="INVALID_ARGUMENT", details=[{"reason": "API_KEY_INVALID"}])]),
+    ("gemini", [error("User location is not supported for the API use.", code=400, status="FAILED_PRECONDITION")])],
+    ids=["credit", "limit", "key", "place"])
+def test_what_is_the_operators_fault_is_not_told_as_the_clients(start_gateway, start_upstream, client_of, dialect, refusal):
+    told = ask_both(start_gateway, start_upstream, client_of, dialect, refusal)
+    assert told.status_code == 502 and "API key" not in str(told)
+
+
+@pytest.mark.parametrize("dialect, refusal", [
+    ("vllm", {"object": "error", "message": "This model's maximum context length is 8 tokens. However, you requested 9 tokens",
+              "type": "BadRequestError", "param": None, "code": 400}),
+    ("sglang", {"object": "error", "message": "The input (9 tokens) is longer than the model's context length (8 tokens).",
+                "type": "BadRequest", "param": None, "code": 400}),
+    ("deepseek", error("This model's maximum context length is 8 tokens.", code="invalid_request_error")),
+    ("anthropic", {"type": "error", **error("prompt is too long: 9 tokens > 8 maximum")}),
+    ("gemini", [error("The input token count (9) exceeds the maximum number of tokens allowed (8).", code=400)])],
+    ids=["vllm", "sglang", "deepseek", "anthropic", "gemini"])
+def test_what_is_too_long_for_one_is_asked_of_the_next(start_gateway, start_upstream, client_of, dialect, refusal):
+    told = ask_both(start_gateway, start_upstream, client_of, dialect, refusal)
+    assert told.status_code == 400 and told.code == "context_length_exceeded"
+
+
+NO_FINISH = chat(finish_reason=None)
+UNKNOWN_PARTS = chat([{"type": "hologram"}])
+NO_CHOICES = {**chat(), "choices": []}
+CUT = [chunk({"content": "Hel"}), chunk({}, finish="error"), USAGE]
+
+
+@pytest.mark.parametrize("answer", [NO_CHOICES, NO_FINISH, UNKNOWN_PARTS, CUT], ids=["empty", "endless", "parts", "cut"])
+def test_what_an_answer_of_no_use_bills_is_booked(start_gateway, start_upstream, client_of, tmp_path, answer):
+    upstream = start_upstream(lambda asked: answer)
+    gateway = house(start_gateway, tmp_path, {"up": upstream.base_url})
+    with pytest.raises(openai.APIError):
+        list(client_of(gateway).chat.completions.create(
+            model="up", messages=[{"role": "user", "content": "Hi"}], stream=isinstance(answer, list)))
+    rows = wait_until(lambda: len(rows := book(tmp_path)) >= len(upstream.asked) and rows, what="an entry for each time")
+    assert set(rows) == {("up", 9, 2, 11 * PRICE, 0)}
+
+
+def test_what_a_ranking_read_is_what_its_provider_says(start_gateway, start_upstream, client_of, tmp_path):
+    upstream = start_upstream(lambda asked: {"results": [{"index": 0, "relevance_score": 0.5}], "meta": {
+        "billed_units": {"search_units": 1}, "tokens": {"input_tokens": 33}}})
+    targets = {"up": configs.provider(upstream.base_url, "up", endpoints="rerank")}
+    config = configs.gateway(targets, classes={"all": {"spill": "always"}}, default_class="all")
+    config["server"]["state"] = str(tmp_path / "state")
+    ranked = client_of(start_gateway(config)).post("/rerank", cast_to=object, body={"model": "up", "query": "q", "documents": ["d"]})
+    assert ranked["results"][0]["relevance_score"] == 0.5
+    assert wait_until(lambda: book(tmp_path), what="the entry") == [("up", 33, 0, 33 * PRICE, 0)]

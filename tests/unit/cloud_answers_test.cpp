@@ -201,6 +201,37 @@ TEST_F(CloudAnswers, AnErrorInsideAStreamIsAnError) {
                  Errc::backend_unavailable, "named");
 }
 
+// What it bills is owed, whatever becomes of the answer.
+TEST_F(CloudAnswers, WhatIsBilledIsToldBeforeAFailure) {
+  const std::string hello = kStreamHead + chunked(text_event("Hello"));
+  const auto expect_billed = [](const Answer& answer, const std::string& cause) {
+    expect_failure(answer, Errc::backend_unavailable, cause);
+    ASSERT_TRUE(answer.usage) << cause;
+    EXPECT_EQ(answer.usage->prompt_tokens, 3) << cause;
+  };
+  const std::string error = chunked(event("", R"("error")"));
+  expect_billed(ask_for(hello + error + chunked(kUsage) + chunked(kDone) + kLastChunk, true),
+                "ended with error");
+  expect_failure(ask_for(hello + error + chunked(kDone) + kLastChunk, true),
+                 Errc::backend_unavailable, "ended with error");
+  expect_failure(ask_for(hello + error + kLastChunk, true), Errc::backend_unavailable,
+                 "ended with error");
+  expect_failure(ask_for(hello + error, true), Errc::backend_unavailable, "ended with error");
+  std::string useless = kWholeBody;
+  useless.replace(useless.find("\"stop\""), 6, "null");
+  expect_billed(ask_for(plain(200, "application/json", useless), false), "not a chat completion");
+  // The last event, without the blank line behind it.
+  const std::string cut = kUsage.substr(0, kUsage.size() - 2);
+  for (const char* end : {"", "\n"})
+    expect_billed(ask_for(hello + chunked(kFinish) + chunked(cut + end) + kLastChunk, true),
+                  "without [DONE]");
+  const Answer torn =
+      ask_for(hello + chunked(kFinish) + chunked(cut.substr(0, cut.size() - 1)) + kLastChunk, true);
+  expect_failure(torn, Errc::backend_unavailable, "without [DONE]");
+  EXPECT_FALSE(torn.usage);
+  EXPECT_TRUE(ask_for(hello + chunked(kFinish + "data: [DONE]") + kLastChunk, true).whole);
+}
+
 TEST_F(CloudAnswers, RefusalsSayWhoseFaultTheyAre) {
   const std::string error = R"({"error":{"message":"bad n","code":null}})";
   expect_failure(ask_for(plain(400, "application/json", error), true), Errc::invalid_request,

@@ -231,6 +231,40 @@ TEST(OpenAiChunk, ReadsTextReasoningAndChoice) {
   EXPECT_EQ(delta_of(R"({"delta":{"reasoning":"other name"}})").reasoning, "other name");
 }
 
+TEST(OpenAiChunk, ContentMayBeInParts) {
+  const Delta delta =
+      delta_of(R"({"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"h"},)"
+               R"({"type":"text","text":"m"}],"closed":true},{"type":"text","text":"\u00e9"},)"
+               R"({"type":"reference","reference_ids":[1]},{"type":"text","text":"b"}]}})");
+  EXPECT_EQ(delta.reasoning, "hm");
+  EXPECT_EQ(delta.text, "éb");
+  EXPECT_EQ(delta_of(R"({"delta":{"content":[{"type":"thinking","thinking":"t"}]}})").reasoning,
+            "t");
+  for (const char* part : {R"({"type":"hologram"})", R"({"type":"text"})", "5",
+                           R"({"type":"thinking","thinking":[{"type":"text"}]})"})
+    EXPECT_EQ(chunk(R"({"delta":{"content":[)" + std::string(part) + "]}}").kind, Kind::garbage)
+        << part;
+}
+
+TEST(OpenAiChunk, TheStopSequenceIsToldWhereItIsATextThatWasAskedFor) {
+  ChatRequest request;
+  request.sampling.stop = {"END", "7"};
+  const auto stopped_by = [&](const std::string& member) {
+    const auto reader = dialect_named("vllm")->reader(request);
+    const Parsed parsed =
+        reader->event("", R"({"choices":[{"delta":{},"finish_reason":"stop",)" + member + "}]}");
+    EXPECT_EQ(parsed.deltas.at(0).beside->choice, member) << "visible as it was";
+    const std::string whole =
+        R"({"choices":[{"message":{"content":"a"},"finish_reason":"stop",)" + member + "}]}";
+    EXPECT_EQ(reader->answer(whole).deltas.at(0).stopped_by, parsed.deltas.at(0).stopped_by);
+    return parsed.deltas.at(0).stopped_by;
+  };
+  EXPECT_EQ(stopped_by(R"("stop_reason":"END")"), "END");
+  EXPECT_EQ(stopped_by(R"("matched_stop":"END")"), "END");
+  EXPECT_EQ(stopped_by(R"("stop_reason":7)"), "");
+  EXPECT_EQ(stopped_by(R"("stop_reason":"eos")"), "");
+}
+
 TEST(OpenAiChunk, KeepsOtherMembersAsExtra) {
   const Delta delta = delta_of(
       R"({"index":0,"delta":{"role":"assistant","content":null,"refusal":null,"annotations":[],)"

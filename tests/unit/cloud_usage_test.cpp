@@ -29,6 +29,54 @@ TEST(CloudUsage, AUsageThatCountsNothingIsNone) {
   }
 }
 
+constexpr const char* kUsed = R"("usage":{"prompt_tokens":9,"completion_tokens":200})";
+
+TEST(CloudUsage, WhatAnAnswerOfNoUseBillsIsToldToo) {
+  for (const char* choices :
+       {R"([])", R"([{"message":{"content":"a"},"finish_reason":null}])",
+        R"([{"message":{"content":[{"type":"hologram"}]},"finish_reason":"stop"}])",
+        R"([{"message":{"content":"a"},"finish_reason":"error"}])"}) {
+    const Parsed parsed =
+        openai::parse_answer(R"({"choices":)" + std::string(choices) + "," + kUsed + "}");
+    EXPECT_NE(parsed.kind, Kind::pieces) << choices;
+    ASSERT_TRUE(parsed.usage) << choices;
+    EXPECT_EQ(parsed.usage->completion_tokens, 200) << choices;
+  }
+  const std::string failed = R"({"error":{"message":"m"},)" + std::string(kUsed) + "}";
+  EXPECT_EQ(openai::parse_answer(failed).complaint.message, "m");
+  EXPECT_TRUE(openai::parse_answer(failed).usage);
+  EXPECT_TRUE(parse_object(failed, 0).usage);
+  const auto reader = dialect_named("anthropic")->reader(ChatRequest{});
+  const Parsed message = reader->answer(
+      R"({"type":"message","content":[],"stop_reason":"x","usage":{"input_tokens":4}})");
+  EXPECT_EQ(message.kind, Kind::complaint);
+  ASSERT_TRUE(message.usage);
+  EXPECT_EQ(message.usage->prompt_tokens, 4);
+}
+
+TEST(CloudUsage, ASumAloneCountsOnlyWhereNothingIsWritten) {
+  const std::string sum = R"("usage":{"total_tokens":11}})";
+  EXPECT_FALSE(parse_chunk(R"({"choices":[],)" + sum).usage);
+  EXPECT_FALSE(openai::parse_answer(
+                   R"({"choices":[{"message":{"content":"a"},"finish_reason":"stop"}],)" + sum)
+                   .usage);
+  EXPECT_EQ(parse_object(R"({"data":[],)" + sum, 0).usage->prompt_tokens, 11);
+}
+
+TEST(CloudUsage, CohereCountsBesideItsRanking) {
+  const Parsed ranked = parse_object(
+      R"({"results":[],"meta":{"billed_units":{"search_units":1},"tokens":{"input_tokens":33}}})",
+      0);
+  ASSERT_TRUE(ranked.usage);
+  EXPECT_EQ(ranked.usage->prompt_tokens, 33);
+  EXPECT_EQ(
+      parse_object(R"({"usage":{"prompt_tokens":2},"meta":{"tokens":{"input_tokens":33}}})", 0)
+          .usage->prompt_tokens,
+      2);
+  EXPECT_FALSE(
+      parse_object(R"({"results":[],"meta":{"billed_units":{"search_units":1}}})", 0).usage);
+}
+
 // As a reader of a whole stream tells them: whether each usage is at the batch rate.
 std::vector<bool> rates_of(const std::vector<std::string>& tiers) {
   const auto reader = dialect_named("openai")->reader(ChatRequest{});

@@ -128,13 +128,11 @@ class Reader final : public AnswerReader {
     ElementReader blocks(member_of(body, "content"));
     while (const auto block = blocks.next()) read_block(*block, delta, calls);
     if (!calls.empty()) delta.extra = extra_of(std::move(calls));
-    if (!finish(body, delta))
-      return Parsed::complain(
-          {"the answer ended with " + text_in(body, "stop_reason"), "", "", ""});
     counts_.take(member_of(body, "usage"));
-    if (original_) delta.original = body;
     Parsed parsed;
     parsed.usage = counts_.usage();
+    if (!finish(body, delta)) return amiss(std::move(parsed), body);
+    if (original_) delta.original = body;
     parsed.deltas.push_back(std::move(delta));
     return parsed;
   }
@@ -150,13 +148,18 @@ class Reader final : public AnswerReader {
     if (type == "content_block_delta") grow_block(member_of(data, "delta"), delta);
     if (type == "message_delta") {
       counts_.take(member_of(data, "usage"));
+      parsed.usage = counts_.usage();
       const std::string_view end = member_of(data, "delta");
       if (!member_of(end, "stop_reason").empty() && !finish(end, delta))
-        return Parsed::complain(
-            {"the answer ended with " + text_in(end, "stop_reason"), "", "", ""});
-      parsed.usage = counts_.usage();
+        return amiss(std::move(parsed), end);
     }
     if (type == "message_stop") parsed.kind = Parsed::Kind::done;
+    return parsed;
+  }
+
+  static Parsed amiss(Parsed parsed, std::string_view holder) {
+    parsed.kind = Parsed::Kind::complaint;
+    parsed.complaint = ended_amiss(text_in(holder, "stop_reason"));
     return parsed;
   }
 

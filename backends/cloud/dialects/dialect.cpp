@@ -13,7 +13,8 @@ constexpr std::size_t kBesideBytesMax = 16 << 10;
 
 class OpenAiReader final : public AnswerReader {
  public:
-  explicit OpenAiReader(int choices) : choices_(static_cast<std::size_t>(choices)) {}
+  explicit OpenAiReader(const ChatRequest& request)
+      : choices_(static_cast<std::size_t>(request.choices)), stops_(request.sampling.stop) {}
 
   // What comes before the first word goes out with it, such as Azure's filter results of the
   // prompt.
@@ -21,6 +22,7 @@ class OpenAiReader final : public AnswerReader {
     Parsed parsed = openai::parse_chunk(data);
     note_tier(parsed);
     note_choices(parsed);
+    check_stops(parsed);
     if (parsed.kind == Parsed::Kind::done && is_short()) return amiss(std::move(parsed));
     if (parsed.beside && !parsed.usage) {
       held_ = held_ ? joined(*held_, *parsed.beside) : std::move(parsed.beside);
@@ -35,6 +37,7 @@ class OpenAiReader final : public AnswerReader {
   Parsed answer(std::string_view body) override {
     Parsed parsed = openai::parse_answer(body);
     note_choices(parsed);
+    check_stops(parsed);
     if (parsed.kind != Parsed::Kind::pieces || !is_short()) return parsed;
     return amiss(std::move(parsed));
   }
@@ -52,6 +55,14 @@ class OpenAiReader final : public AnswerReader {
       const auto at = static_cast<std::size_t>(delta.choice);
       if (at >= ended_.size()) ended_.resize(at + 1);
       if (delta.finish) ended_[at] = true;
+    }
+  }
+
+  // Only what was asked for is a stop sequence: others have words of their own there.
+  void check_stops(Parsed& parsed) const {
+    for (Delta& delta : parsed.deltas) {
+      if (std::find(stops_.begin(), stops_.end(), delta.stopped_by) == stops_.end())
+        delta.stopped_by.clear();
     }
   }
 
@@ -85,6 +96,7 @@ class OpenAiReader final : public AnswerReader {
   }
 
   const std::size_t choices_;
+  const std::vector<std::string> stops_;
   std::vector<bool> ended_;  // By choice.
   std::optional<bool> at_batch_rate_;
   std::shared_ptr<const Beside> held_;
@@ -132,7 +144,7 @@ class OpenAi final : public Dialect {
   }
 
   std::unique_ptr<AnswerReader> reader(const ChatRequest& request) const override {
-    if (writes(request.endpoint)) return std::make_unique<OpenAiReader>(request.choices);
+    if (writes(request.endpoint)) return std::make_unique<OpenAiReader>(request);
     return std::make_unique<ObjectReader>(request.inputs);
   }
 

@@ -1,6 +1,7 @@
 #include "backends/cloud/dialects/json_check.h"
 #include "backends/cloud/dialects/members.h"
 #include "backends/cloud/dialects/openai.h"
+#include "backends/cloud/dialects/openai_content.h"
 #include "backends/cloud/dialects/openai_usage.h"
 
 #include <algorithm>
@@ -52,15 +53,15 @@ bool read_message(std::string_view message, Delta& delta) {
   MemberReader reader(message);
   while (const auto member = reader.next()) {
     if (is_null(member->value) || member->value == "[]" || member->is("role")) continue;
-    const bool content = member->is("content");
-    const bool reasoning = member->is("reasoning_content") || member->is("reasoning");
-    if (!content && !reasoning) {
+    if (member->is("content")) {
+      if (!read_content(member->value, delta)) return false;
+    } else if (member->is("reasoning_content") || member->is("reasoning")) {
+      auto thought = text_of(member->value);
+      if (!thought) return false;
+      delta.reasoning = std::move(*thought);
+    } else {
       append_member(*member, delta.extra);
-      continue;
     }
-    auto text = text_of(member->value);
-    if (!text) return false;
-    (content ? delta.text : delta.reasoning) = std::move(*text);
   }
   if (!delta.extra.empty()) delta.extra = "{" + delta.extra + "}";
   return true;
@@ -74,6 +75,11 @@ bool read_finish(std::string_view token, Delta& delta, std::string& beside) {
   if (delta.finish == FinishReason::stop && !is_plain_stop(name))
     append_member({"native_finish_reason", token}, beside);
   return delta.finish.has_value();
+}
+
+// vLLM's and SGLang's: a number is a token's.
+bool names_stop(const Member& member) {
+  return member.value.starts_with('"') && (member.is("stop_reason") || member.is("matched_stop"));
 }
 
 // Appends the choice to `parsed`, or turns `parsed` into the failure that it tells of.
@@ -96,17 +102,18 @@ void read_choice(std::string_view choice, std::string_view message_name, Parsed&
     } else if (member->is("logprobs")) {
       if (member->value.starts_with('{')) delta.logprobs = member->value;
     } else {
+      if (names_stop(*member)) delta.stopped_by = text_of(member->value).value_or("");
       append_member(*member, beside);
     }
   }
   const bool readable = reader.complete() && delta.choice < kChoicesMax &&
                         (is_null(message) || read_message(message, delta));
-  if (!readable) return void(parsed = Parsed::garbage());
+  if (!readable) return void(parsed.kind = Parsed::Kind::garbage);
   if (is_null(message) && !is_null(text)) delta.text = text_of(text).value_or("");
   const bool ends = !is_null(reason) && reason != R"("")";
   if (ends && !read_finish(reason, delta, beside)) {
     parsed.kind = Parsed::Kind::complaint;
-    parsed.complaint.message = "the answer ended with " + text_of(reason).value_or("");
+    parsed.complaint = ended_amiss(text_of(reason).value_or(""));
     return;
   }
   if (!beside.empty()) delta.beside = std::make_shared<const Beside>(Beside{.choice = beside});
@@ -125,6 +132,13 @@ void add_beside(Beside answer, Parsed& parsed) {
   place = std::make_shared<const Beside>(std::move(answer));
 }
 
+// That the answer is none, in words that are told with what it bills.
+Parsed complaining(Parsed parsed, std::string_view body) {
+  parsed.kind = Parsed::Kind::complaint;
+  parsed.complaint = parse_complaint(body).value_or(Complaint{});
+  return parsed;
+}
+
 Parsed parse_choices(std::string_view text, std::string_view message_name) {
   if (!is_json(text)) return Parsed::garbage();
   Parsed parsed;
@@ -135,7 +149,7 @@ Parsed parse_choices(std::string_view text, std::string_view message_name) {
   MemberReader reader(text);
   while (const auto member = reader.next()) {
     if (member->is("choices")) choices = member->value;
-    if (member->is("usage")) parsed.usage = usage_of(member->value, beside);
+    if (member->is("usage")) parsed.usage = usage_of(member->value, Counted::written, beside);
     if (member->is("usage")) counts = member->value.starts_with('{');
     if (member->is("error")) error = member->value;
     if (member->is("service_tier") && !is_null(member->value))
@@ -144,7 +158,7 @@ Parsed parse_choices(std::string_view text, std::string_view message_name) {
   }
   if (!reader.complete()) return Parsed::garbage();
   if (parsed.usage) parsed.usage->at_batch_rate = parsed.at_batch_rate.value_or(false);
-  if (!is_null(error)) return Parsed::complain(parse_complaint(text).value_or(Complaint{}));
+  if (!is_null(error)) return complaining(std::move(parsed), text);
   if (!choices.starts_with('[') && !counts) return Parsed::garbage();
   ElementReader elements(choices);
   while (const auto choice = elements.next()) {
@@ -174,7 +188,8 @@ Parsed parse_answer(std::string_view body) {
   if (parsed.kind != Parsed::Kind::pieces) return parsed;
   const auto finished = [](const Delta& delta) { return delta.finish.has_value(); };
   const bool whole = std::all_of(parsed.deltas.begin(), parsed.deltas.end(), finished);
-  return whole && !parsed.deltas.empty() ? parsed : Parsed::garbage();
+  if (!whole || parsed.deltas.empty()) parsed.kind = Parsed::Kind::garbage;
+  return parsed;
 }
 
 Parsed parse_object(std::string_view body, int inputs) {
@@ -185,11 +200,12 @@ Parsed parse_object(std::string_view body, int inputs) {
   std::string_view data;
   MemberReader reader(body);
   while (const auto member = reader.next()) {
-    if (member->is("usage")) parsed.usage = usage_of(member->value, beside);
+    if (member->is("usage")) parsed.usage = usage_of(member->value, Counted::read, beside);
+    if (member->is("meta") && !parsed.usage) parsed.usage = usage_of_meta(member->value);
     if (member->is("error")) error = member->value;
     if (member->is("data")) data = member->value;
   }
-  if (!is_null(error)) return Parsed::complain(parse_complaint(body).value_or(Complaint{}));
+  if (!is_null(error)) return complaining(std::move(parsed), body);
   if (inputs > 0) {
     const int given = elements_in(data);
     if (given != inputs) {

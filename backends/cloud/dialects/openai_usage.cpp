@@ -30,7 +30,7 @@ Details details_of(std::string_view object, std::string_view name, std::string& 
 
 }  // namespace
 
-std::optional<Usage> usage_of(std::string_view object, Beside& beside) {
+std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& beside) {
   if (!object.starts_with('{')) return std::nullopt;
   Usage usage;
   int total = 0;
@@ -59,10 +59,10 @@ std::optional<Usage> usage_of(std::string_view object, Beside& beside) {
   }
   // Of what has no completion some tell the sum alone; Gemini's and xAI's endpoints tell thinking
   // only in the sum.
-  if (usage.prompt_tokens == 0 && usage.completion_tokens == 0) {
-    usage.prompt_tokens = total;
-  } else {
+  if (usage.prompt_tokens > 0 || usage.completion_tokens > 0) {
     usage.completion_tokens = std::max(usage.completion_tokens, total - usage.prompt_tokens);
+  } else if (counted == Counted::read) {
+    usage.prompt_tokens = total;
   }
   if (absurd || usage.prompt_tokens == 0) return std::nullopt;
   usage.cached_tokens = std::min(std::max(usage.cached_tokens, prompt.named), usage.prompt_tokens);
@@ -70,6 +70,13 @@ std::optional<Usage> usage_of(std::string_view object, Beside& beside) {
   usage.reasoning_tokens = std::min(answer.named, usage.completion_tokens);
   usage.audio_completion_tokens = std::min(answer.audio, usage.completion_tokens);
   return usage;
+}
+
+std::optional<Usage> usage_of_meta(std::string_view object) {
+  const std::string_view told = member_of(member_of(object, "tokens"), "input_tokens");
+  Usage usage;
+  usage.prompt_tokens = count_of(told);
+  return usage.prompt_tokens > 0 ? std::optional(usage) : std::nullopt;
 }
 
 }  // namespace spillway::cloud::openai

@@ -8,8 +8,15 @@
 
 namespace spillway::cloud::openai {
 
+// What is counted: an answer that a model wrote, or what it read where it writes none.
+enum class Counted { written, read };
+
 // Of a `usage` object, which may be null; what is not counted here goes into `beside`. Nothing
 // where it counts no prompt, or less than nothing: that is no count, and not an answer for free.
-std::optional<Usage> usage_of(std::string_view object, Beside& beside);
+// A sum alone counts only where nothing is written.
+std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& beside);
+
+// Of the `meta` that Cohere has in its place.
+std::optional<Usage> usage_of_meta(std::string_view object);
 
 }  // namespace spillway::cloud::openai
