@@ -58,6 +58,30 @@ TEST(AnthropicForwarded, ThinkingThatIsNotPaidForIsForAnother) {
   EXPECT_EQ(refused.error().param, "thinking");
 }
 
+std::string forwarded_messages(const std::string& messages) {
+  const std::string body = *sent(said(R"({"messages":)" + messages + "}"));
+  const std::string head = R"({"model":"up","messages":)";
+  EXPECT_TRUE(body.starts_with(head)) << body;
+  return body.substr(head.size(), body.size() - head.size() - 1);
+}
+
+TEST(AnthropicForwarded, WhatOthersThoughtStaysHere) {
+  const std::string own = R"({ "type":"thinking","thinking":"a","signature":"S" })";
+  const std::string others = R"({"type":"th\u0069nking","thinking":"b","signature":""})";
+  const std::string text = R"({"type":"text","text":"\u00e9" })";
+  const std::string user = R"({"role": "user","content":"hi" })";
+  const auto answer = [](const std::string& blocks) {
+    return R"({"content": [)" + blocks + R"(] ,"role":"assistant"})";
+  };
+  const std::string untouched = "[ " + user + " , " + answer(own + " , " + text) + " ]";
+  EXPECT_EQ(forwarded_messages(untouched), untouched);
+  EXPECT_EQ(forwarded_messages("[" + user + "," + answer(others + " , " + text + "," + own) + "]"),
+            "[" + user + "," + answer(text + "," + own) + "]");
+  EXPECT_EQ(forwarded_messages("[" + answer(R"({"type":"thinking","thinking":"b"})") + "," + user +
+                               "," + answer(others + "," + others) + "]"),
+            "[" + user + "]");
+}
+
 TEST(AnthropicForwarded, DearerTiersAreNotBoughtUnlessNamed) {
   const std::string tiers = R"("service_tier":"auto","sp\u0065ed":"fast")";
   const ChatRequest request = said("{" + tiers + R"(,"a":1})");

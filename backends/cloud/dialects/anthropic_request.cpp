@@ -1,4 +1,5 @@
 #include "backends/cloud/dialects/anthropic.h"
+#include "backends/cloud/dialects/anthropic_thinking.h"
 #include "backends/cloud/dialects/anthropic_turns.h"
 #include "backends/cloud/dialects/members.h"
 
@@ -72,7 +73,8 @@ Result<std::string> forwarded(const ChatRequest& request, std::string_view model
       if (member->is(kPlace) && member->value != "null")
         return refuse("'inference_geo', which changes the price", std::string(kPlace));
     }
-    body.append(",\"").append(member->key).append("\":").append(member->value);
+    body.append(",\"").append(member->key).append("\":");
+    body.append(member->is("messages") ? without_unsigned_thinking(member->value) : member->value);
   }
   body.push_back('}');
   if (reader.complete()) return body;
