@@ -32,8 +32,9 @@ std::string message_head(std::string_view request_id, std::string_view model) {
   return head;
 }
 
-std::string stop_text(FinishReason reason, std::string_view stop_sequence) {
+std::string stop_text(FinishReason reason, std::string_view stop_sequence, bool called) {
   const bool by_text = reason == FinishReason::stop && !stop_sequence.empty();
+  if (called && reason == FinishReason::stop) reason = FinishReason::tool_calls;
   std::string text = R"("stop_reason":)";
   wire::append_json_string(text, by_text ? "stop_sequence" : name_of(reason));
   text += R"(,"stop_sequence":)";

@@ -14,8 +14,9 @@ std::string message_id(std::string_view request_id);
 // `"id":…,"type":"message","role":"assistant","model":…`
 std::string message_head(std::string_view request_id, std::string_view model);
 
-// `"stop_reason":…,"stop_sequence":…`
-std::string stop_text(FinishReason reason, std::string_view stop_sequence);
+// `"stop_reason":…,"stop_sequence":…`. An answer that `called` tools has stopped for them, whatever
+// word its target has for it: some say no more than `stop` where the tool was named.
+std::string stop_text(FinishReason reason, std::string_view stop_sequence, bool called);
 
 // {"input_tokens":…}: those of the prompt that no cache held or took, as Anthropic counts.
 std::string usage_text(const Usage& usage);

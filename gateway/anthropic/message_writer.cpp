@@ -54,8 +54,8 @@ class EventWriter final : public wire::AnswerWriter, private BlockSink {
     start();
     if (!end_told_) {
       blocks_.end();
-      event("message_delta", R"("delta":{)" + stop_text(ending.finishes.front(), stopped_by_) +
-                                 R"(},"usage":)" + usage_text(ending.usage));
+      const std::string stop = stop_text(ending.finishes.front(), stopped_by_, blocks_.called());
+      event("message_delta", R"("delta":{)" + stop + R"(},"usage":)" + usage_text(ending.usage));
     }
     if (!stop_told_) event("message_stop", "");
     return std::exchange(out_, {});
@@ -158,14 +158,15 @@ class BodyWriter final : public wire::AnswerWriter, private BlockSink {
     blocks_.end();
     std::string body = "{" + message_head(info_.request_id, info_.model) + R"(,"content":)";
     body += content_.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + ",";
-    body += stop_text(ending.finishes.front(), stopped_by_) + R"(,"usage":)";
+    body += stop_text(ending.finishes.front(), stopped_by_, blocks_.called());
+    body += R"(,"usage":)";
     return body + usage_text(ending.usage) + "}";
   }
 
   std::string failed(const Error& error) override { return error_object(error, info_.request_id); }
 
   void afresh() override {
-    blocks_.end();
+    blocks_.afresh();
     content_ = ordered_json::array();
     original_.clear();
     stopped_by_.clear();

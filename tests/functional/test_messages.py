@@ -8,6 +8,7 @@ import pytest
 
 import configs
 from processes import KEY, get, wait_until
+from upstream import USAGE, chat, chunk
 
 ASK = [{"role": "user", "content": "one two three four five"}]
 
@@ -161,3 +162,54 @@ def test_a_client_that_leaves_stops_the_work(start_provider, start_gateway, stre
     client.close()
     wait_until(lambda: provider.stats()["disconnects"] == 1, what="the provider's client leaving")
     wait_until(lambda: [r["status"] for r in gateway.decisions()] == [499], what="the account of it")
+
+
+TOOLS = [{"name": name, "input_schema": {"type": "object"}} for name in "fg"]
+
+
+def call(index, name=None, arguments=""):
+    named = {"id": f"c{index}", "type": "function"} if name else {}
+    return {"index": index, **named, "function": {**({"name": name} if name else {}), "arguments": arguments}}
+
+
+@pytest.fixture
+def speaks(start_upstream, start_gateway, messages_of):
+    """/v1/messages before a provider that answers so, streamed if it is a list of chunks."""
+    def start(answer, **settings):
+        target = configs.provider(start_upstream(lambda asked: answer).base_url, "up", **settings)
+        create = messages_of(start_gateway(configs.gateway({"up": target})))
+        ask = dict(model="up", max_tokens=50, messages=ASK, tools=TOOLS, stop_sequences=["END"])
+        if not isinstance(answer, list):
+            return create.create(**ask)
+        with create.stream(**ask) as stream:
+            return stream.get_final_message()
+    return start
+
+
+@pytest.mark.parametrize("text", ["", "and a word"])
+def test_calls_that_come_beside_each_other_are_whole(speaks, text):
+    pieces = [call(0, "f"), call(1, "g"), call(0, arguments='{"a": "}'), call(1, arguments='{"b":'),
+              call(0, arguments='"}'), call(1, arguments=" 2}")]
+    deltas = [chunk({"tool_calls": [piece]}) for piece in pieces]
+    message = speaks([*deltas[:3], *([chunk({"content": text})] if text else []), *deltas[3:], chunk({}, finish="tool_calls"), USAGE])
+    calls = [(block.id, block.name, block.input) for block in message.content if block.type == "tool_use"]
+    assert calls == [("c0", "f", {"a": "}"}), ("c1", "g", {"b": 2})] and message.stop_reason == "tool_use"
+    assert [block.text for block in message.content if block.type == "text"] == ([text] if text else [])
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_who_calls_a_tool_has_stopped_for_it(speaks, stream):
+    calls = [call(0, "f", "{}")]
+    whole = chat(None)
+    whole["choices"][0]["message"]["tool_calls"] = calls
+    message = speaks([chunk({"tool_calls": calls}), chunk({}, finish="stop"), USAGE] if stream else whole)
+    assert message.stop_reason == "tool_use" and message.content[0].name == "f"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("dialect, name", [("vllm", "stop_reason"), ("sglang", "matched_stop")])
+def test_the_stop_sequence_is_told(speaks, stream, dialect, name):
+    last = {"finish_reason": "stop", name: "END"}
+    answer = [chunk({"content": "A"}), chunk({}, finish="stop", **{name: "END"}), USAGE] if stream else chat("A", **last)
+    message = speaks(answer, dialect=dialect)
+    assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", "END")

@@ -109,3 +109,35 @@ def test_through_chat(house, upstream, client_of):
     create(model="up", tools=tools, messages=[
         *ASK, called.to_dict(), {"role": "tool", "tool_call_id": called.tool_calls[0].id, "content": "seen"}])
     check_last(upstream)
+
+
+PARTS = [{"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]}, {"type": "text", "text": "There."}]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_parts_of_thinking_and_text(start_upstream, start_gateway, client_of, stream):
+    streamed = [chunk({"role": "assistant", "content": PARTS[:1]}), chunk({"content": PARTS[1:]}), chunk({}, finish="stop"), USAGE]
+    mistral = start_upstream(lambda asked: streamed if stream else chat(PARTS))
+    gateway = start_gateway(configs.gateway({"up": configs.provider(mistral.base_url, "up", dialect="mistral")}))
+    answer = client_of(gateway).chat.completions.create(model="up", messages=ASK, stream=stream)
+    said = [part.choices[0].delta for part in answer if part.choices] if stream else [answer.choices[0].message]
+    assert "".join(getattr(one, "reasoning_content", None) or "" for one in said) == THOUGHT
+    assert "".join(one.content or "" for one in said) == "There."
+
+
+def test_what_another_thought_is_not_sent_to_anthropic(upstream, start_upstream, start_gateway):
+    claude = start_upstream(lambda asked: {
+        "id": "m", "type": "message", "role": "assistant", "model": "x", "stop_reason": "end_turn", "stop_sequence": None,
+        "content": [{"type": "text", "text": "Yes."}], "usage": {"input_tokens": 9, "output_tokens": 2}})
+    gateway = start_gateway(configs.gateway({
+        "up": configs.provider(upstream.base_url, "up", dialect=upstream.dialect),
+        "claude": configs.provider(claude.base_url, "claude", dialect="anthropic")}))
+    with anthropic.Anthropic(base_url=gateway.root, api_key=KEY, max_retries=0) as client:
+        first = client.messages.create(model="up", max_tokens=50, messages=ASK)
+        assert [block.type for block in first.content] == ["thinking", "tool_use"] and not first.content[0].signature
+        said = [block.to_dict() for block in first.content]
+        own = {"type": "thinking", "thinking": "mine", "signature": "S"}
+        result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": said[1]["id"], "content": "seen"}]}
+        client.messages.create(model="claude", max_tokens=50, messages=[
+            *ASK, {"role": "assistant", "content": [*said, own]}, result, {"role": "assistant", "content": said[:1]}, *ASK])
+    assert claude.asked[0].json["messages"] == [*ASK, {"role": "assistant", "content": [said[1], own]}, result, *ASK]

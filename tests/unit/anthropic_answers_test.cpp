@@ -1,9 +1,11 @@
+#include "gateway/anthropic/blocks.h"
 #include "gateway/anthropic/errors.h"
 #include "gateway/anthropic/message_writer.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 namespace spillway::anthropic {
 namespace {
@@ -62,6 +64,96 @@ TEST(AnthropicEvents, TellEachKindAsABlockOfItsOwn) {
             events.npos)
       << events;
   EXPECT_NE(events.find(R"("usage":{"input_tokens":10,)"), events.npos);
+}
+
+Delta call(int index, const std::string& name, const std::string& arguments) {
+  const std::string named = name.empty() ? "" : R"("name":")" + name + R"(",)";
+  return extra(R"({"tool_calls":[{"index":)" + std::to_string(index) + R"(,"function":{)" + named +
+               R"("arguments":")" + arguments + R"("}}]})");
+}
+
+// Of the one block that is open at a time, what it says; the names of calls before their input.
+std::string said_in(const std::string& events) {
+  std::string said;
+  const auto text_at = [&](std::size_t at) {
+    std::size_t end = at;
+    while (events[end] != '"') end += events[end] == '\\' ? 2 : 1;
+    return events.substr(at, end - at);
+  };
+  for (auto at = events.find("event: "); at != events.npos; at = events.find("event: ", at + 1)) {
+    const std::string one = events.substr(at, events.find("\n\n", at) - at);
+    const auto name = one.find(R"("name":")"), input = one.find(R"("partial_json":")"),
+               text = one.find(R"("text_delta","text":")");
+    if (one.starts_with("event: content_block_start")) said += "|";
+    if (name != one.npos) said += text_at(at + name + 8) + ":";
+    if (input != one.npos) said += text_at(at + input + 16);
+    if (text != one.npos) said += text_at(at + text + 21);
+  }
+  return said;
+}
+
+std::string events_of(const std::vector<Delta>& pieces) {
+  const auto writer = event_writer(kInfo);
+  std::string events = writer->begin({});
+  for (const Delta& piece : pieces) events += writer->piece(piece);
+  return events + writer->end(ending(FinishReason::tool_calls));
+}
+
+TEST(AnthropicEvents, CallsThatComeBesideEachOtherStandOneAfterTheOther) {
+  EXPECT_EQ(said_in(events_of({call(0, "f", ""), call(1, "g", ""), call(0, "", "{1"),
+                               call(1, "", "{2"), call(0, "", "3}"), call(1, "", "4}")})),
+            "|f:{13}|g:{24}");
+  EXPECT_EQ(said_in(events_of({call(0, "f", "{1"), call(1, "g", "{2}"), call(2, "h", "{3}"),
+                               text("said "), text("between"), call(0, "", "}")})),
+            "|f:{1}|g:{2}|h:{3}|said between");
+  EXPECT_EQ(said_in(events_of({call(1, "g", "{}"), call(0, "f", "{}"), call(1, "", "late")})),
+            "|g:{}|f:{}");
+  // A brace in a text ends nothing; what is never whole ends with the answer.
+  const std::string open = R"({\"}\\\\\\\"}\")";
+  EXPECT_EQ(said_in(events_of({call(0, "f", open), call(1, "g", "{}"), text("x")})),
+            "|f:" + open + "|g:{}|x");
+}
+
+TEST(AnthropicEvents, ACallThatIsWholeWaitsForNothing) {
+  const auto writer = event_writer(kInfo);
+  writer->piece(call(0, "f", "{}"));
+  EXPECT_EQ(outline(writer->piece(call(1, "g", ""))),
+            "content_block_stop 0\ncontent_block_start 1\n");
+  EXPECT_EQ(writer->piece(call(2, "h", "{}")), "");
+  EXPECT_EQ(outline(writer->piece(call(1, "", "{}"))),
+            "content_block_delta 1\ncontent_block_stop 1\ncontent_block_start 2\n"
+            "content_block_delta 2\n");
+}
+
+TEST(AnthropicEvents, NotMoreThanSoMuchWaits) {
+  const auto writer = event_writer(kInfo);
+  writer->piece(call(0, "f", "{"));
+  EXPECT_EQ(writer->piece(call(1, "g", std::string(Blocks::kWaitingBytesMax, 'x'))), "");
+  EXPECT_NE(writer->piece(call(1, "", "y")), "");
+  EXPECT_EQ(writer->piece(call(0, "", "}")), "") << "its block has ended";
+}
+
+TEST(AnthropicEvents, ManyThatWaitTakeTheirTurn) {
+  const auto writer = event_writer(kInfo);
+  writer->piece(call(0, "f", "{"));
+  for (std::size_t i = 0; i < Blocks::kWaitingMax; ++i)
+    EXPECT_EQ(writer->piece(i % 2 == 0 ? text("a") : thought("b")), "");
+  EXPECT_NE(writer->piece(text("a")), "");
+  for (const int index : {-1, static_cast<int>(Blocks::kCallsMax)})
+    EXPECT_EQ(writer->piece(call(index, "g", "{}")), "");
+}
+
+TEST(AnthropicEvents, WhoCallsToolsHasStoppedForThem) {
+  const std::string tool_use = R"("stop_reason":"tool_use","stop_sequence":null)";
+  for (const auto make : {event_writer, body_writer}) {
+    const auto writer = make(kInfo);
+    std::string all = writer->begin({}) + writer->piece(call(0, "f", "{}"));
+    all += writer->end(ending(FinishReason::stop));
+    EXPECT_NE(all.find(tool_use), all.npos) << all;
+  }
+  const auto cut = body_writer(kInfo);
+  cut->piece(call(0, "f", "{}"));
+  EXPECT_NE(cut->end(ending(FinishReason::length)).find("max_tokens"), std::string::npos);
 }
 
 TEST(AnthropicEvents, AnEmptyAnswerIsWhole) {
@@ -132,11 +224,13 @@ TEST(AnthropicBody, NamesTheStopSequence) {
 TEST(AnthropicBody, StartsAfresh) {
   const auto writer = body_writer(kInfo);
   writer->piece(text("lost"));
+  writer->piece(call(0, "lost", "{"));
   writer->afresh();
   writer->piece(text("kept"));
-  const std::string body = writer->end(ending(FinishReason::length));
+  const std::string body = writer->end(ending(FinishReason::stop));
   EXPECT_EQ(body.find("lost"), body.npos);
   EXPECT_NE(body.find(R"([{"type":"text","text":"kept"}])"), body.npos);
+  EXPECT_NE(body.find("end_turn"), body.npos) << "the call is forgotten";
 }
 
 TEST(AnthropicErrors, HaveTheirTypes) {
