@@ -98,6 +98,7 @@ void ChatAnswer::add(const Delta& delta) {
   choice.text += delta.text;
   choice.reasoning += delta.reasoning;
   if (!delta.extra.empty()) choice.extras.push_back(delta.extra);
+  choice.calls_function |= calls_function(delta);
   if (!delta.logprobs.empty()) choice.logprobs.push_back(delta.logprobs);
   if (delta.finish) choice.finish = *delta.finish;
   if (delta.usage) usage_ = *delta.usage;
@@ -107,7 +108,7 @@ void ChatAnswer::add(const Delta& delta) {
 void ChatAnswer::append_message(const Choice& choice, std::string& out) {
   const Json extra = merged(choice.extras);
   out += R"({"role":"assistant","content":)";
-  if (choice.text.empty() && extra.contains("tool_calls")) {
+  if (choice.text.empty() && (extra.contains("tool_calls") || extra.contains("function_call"))) {
     out += "null";
   } else {
     wire::append_json_string(out, choice.text);
@@ -132,7 +133,7 @@ void ChatAnswer::append_choice(std::size_t index, std::string& out) const {
   out += R"(,"message":)";
   append_message(choice, out);
   out += R"(,"logprobs":)" + joined(choice.logprobs) + R"(,"finish_reason":)";
-  wire::append_json_string(out, name_of(choice.finish));
+  wire::append_json_string(out, name_of(choice.finish, choice.calls_function));
   append_members(out, remarks_.of_choice(index));
   out += "}";
 }

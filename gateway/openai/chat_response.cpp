@@ -77,6 +77,7 @@ std::string ChatWriter::first_chunks() const {
 
 std::string ChatWriter::delta(const Delta& delta) {
   remarks_.add(delta);
+  if (calls_function(delta)) call_functions_.insert(delta.choice);
   std::string members;
   append_member(members, R"("reasoning_content":)", delta.reasoning);
   append_member(members, R"("content":)", delta.text);
@@ -89,7 +90,8 @@ std::string ChatWriter::delta(const Delta& delta) {
 }
 
 std::string ChatWriter::finish(FinishReason reason, int choice) const {
-  return chunk(choice, "", name_of(reason), "", &remarks_.of_finish(choice));
+  const auto name = name_of(reason, call_functions_.count(choice) > 0);
+  return chunk(choice, "", name, "", &remarks_.of_finish(choice));
 }
 
 std::string ChatWriter::usage(const Usage& usage) const {

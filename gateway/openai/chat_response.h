@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,6 +65,7 @@ class ChatWriter {
   bool include_usage_;
   int choices_;
   LastRemarks remarks_;
+  std::set<int> call_functions_;  // The choices that do.
 };
 
 // Gathers a whole answer from its Deltas.
@@ -81,6 +83,7 @@ class ChatAnswer {
     std::vector<std::string> extras;    // Each a JSON object of message members; merged at the end.
     std::vector<std::string> logprobs;  // Each a JSON object of lists; joined at the end.
     FinishReason finish = FinishReason::stop;
+    bool calls_function = false;
   };
 
   static void append_message(const Choice& choice, std::string& out);

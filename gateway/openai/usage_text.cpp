@@ -33,4 +33,13 @@ std::string_view name_of(FinishReason reason) {
   return "stop";
 }
 
+std::string_view name_of(FinishReason reason, bool calls_function) {
+  const bool older = calls_function && reason == FinishReason::tool_calls;
+  return older ? "function_call" : name_of(reason);
+}
+
+bool calls_function(const Delta& delta) {
+  return delta.extra.find(R"("function_call":)") != delta.extra.npos;
+}
+
 }  // namespace spillway::openai

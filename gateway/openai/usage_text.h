@@ -13,4 +13,10 @@ void append_usage(std::string& out, const Usage& usage, const Beside& beside);
 
 std::string_view name_of(FinishReason reason);
 
+// Of an answer to the older `functions`, whose calls have a word of their own.
+std::string_view name_of(FinishReason reason, bool calls_function);
+
+// Whether the piece has a call as `functions` have it.
+bool calls_function(const Delta& delta);
+
 }  // namespace spillway::openai

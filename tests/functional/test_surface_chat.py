@@ -156,6 +156,21 @@ def test_tool_calls_streamed_and_whole(house):
     assert final.choices[0].message.tool_calls[0].function.arguments == '{"a":1}'
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_call_of_a_function_ends_as_it_came(house, stream):
+    call = {"name": "f", "arguments": "{}"}
+    whole = chat(None, finish_reason="function_call")
+    whole["choices"][0]["message"]["function_call"] = call
+    _, _, client = house(lambda asked: [chunk({"function_call": call}), chunk({}, finish="function_call"), USAGE]
+                         if stream else whole)
+    answer = client.chat.completions.create(model="up", messages=HELLO, functions=[{"name": "f"}], stream=stream)
+    choices = [one.choices[0] for one in answer if one.choices] if stream else answer.choices
+    assert [choice.finish_reason for choice in choices if choice.finish_reason] == ["function_call"]
+    said = [choice.delta if stream else choice.message for choice in choices]
+    assert [one.function_call.name for one in said if one.function_call] == ["f"]
+    assert stream or said[0].content is None
+
+
 def test_reasoning_is_kept_and_usage_has_its_details(house):
     def answer(_):
         whole = chat("4")

@@ -178,6 +178,28 @@ TEST(ChatAnswer, JoinsToolCallsOutOfTheirPieces) {
     {"id":"c2","type":"function","function":{"name":"g","arguments":"{}"}}])"));
 }
 
+TEST(ChatAnswer, ACallOfAFunctionHasItsOwnWord) {
+  Delta call;
+  call.extra = R"({"function_call":{"name":"f","arguments":"{}"}})";
+  Delta other;
+  other.extra = R"({"tool_calls":[{"index":0,"function":{"arguments":"\"function_call\":1"}}]})";
+  const auto finish_of = [](const Delta& delta, FinishReason reason) {
+    ChatWriter writer(info());
+    writer.delta(delta);
+    ChatAnswer answer;
+    answer.add(delta);
+    answer.add({.finish = reason});
+    const Json choice = Json::parse(answer.body(info())).at("choices").at(0);
+    EXPECT_TRUE(choice.at("message").at("content").is_null());
+    EXPECT_EQ(choice.at("finish_reason"),
+              event(writer.finish(reason)).at("choices").at(0).at("finish_reason"));
+    return choice.at("finish_reason");
+  };
+  EXPECT_EQ(finish_of(call, FinishReason::tool_calls), "function_call");
+  EXPECT_EQ(finish_of(call, FinishReason::length), "length");
+  EXPECT_EQ(finish_of(other, FinishReason::tool_calls), "tool_calls");
+}
+
 TEST(ChatAnswer, ReasoningAndRefusal) {
   ChatAnswer answer;
   Delta delta;
