@@ -2,12 +2,14 @@
 
 #include "config/document.h"
 #include "config/litellm_prices.h"
+#include "config/litellm_settings.h"
 #include "config/value.h"
 
 #include <algorithm>
 #include <cctype>
 #include <iterator>
 #include <map>
+#include <set>
 #include <utility>
 
 namespace spillway::config {
@@ -39,6 +41,9 @@ constexpr Address kAddresses[] = {
     {"hosted_vllm", "", "vllm"},
     {"custom_openai", "", ""},
 };
+
+constexpr std::string_view kOllama = "ollama";  // …whose OpenAI endpoints are below its api_base.
+constexpr std::string_view kVersion = "/v1";
 
 // What LiteLLM calls a mode, and the endpoint of ours.
 constexpr std::pair<std::string_view, std::string_view> kModes[] = {
@@ -95,11 +100,13 @@ class Importing {
           {root.line, root.column, "model_list", "is missing: this is no LiteLLM configuration"});
       return std::move(imported_);
     }
+    aliases_ = litellm_aliases(root);
     std::string targets;
     for (const Node& model : models->items) targets += target_of(model);
     imported_.yaml = "# Made from a LiteLLM configuration: read it, then `spillway check` it.\n" +
                      keys_of(root) + "targets:\n" + targets;
-    note_rest(root);
+    for (const auto& [model, names] : aliases_) note_alias(model, names);
+    for (std::string& sentence : litellm_left_out(root)) note(std::move(sentence));
     return std::move(imported_);
   }
 
@@ -126,11 +133,10 @@ class Importing {
     const auto slash = path.find('/');
     const std::string provider = slash == std::string::npos ? "openai" : path.substr(0, slash);
     const std::string upstream = slash == std::string::npos ? path : path.substr(slash + 1);
-    if (served.empty() || upstream.empty()) return "";
-    std::string base = text_at(params, "api_base");
+    if (!is_one_model(served, upstream)) return "";
     const Address* address = address_of(provider);
-    if (address && base.empty()) base = address->base_url;
-    if (!address || base.empty()) {
+    const std::string base = address ? base_of(*address, text_at(params, "api_base")) : "";
+    if (base.empty()) {
       note(served + ": `" + provider +
            "` speaks a protocol that is not known here, or has no api_base: left out");
       return "";
@@ -140,20 +146,69 @@ class Importing {
     yaml += manner_of(model, *params, *address);
     if (const std::string key = text_at(params, "api_key"); !key.empty())
       yaml += "    key: " + secret(key, upper(name) + "_KEY") + "\n";
-    yaml += "    serves: {\"" + served + "\": \"" + upstream + "\"}\n";
+    yaml += serves(served, upstream);
     return yaml + price_of(model, *params, name) + limits_of(model, *params);
   }
 
+  bool is_one_model(const std::string& served, const std::string& upstream) {
+    if (served.find('*') != served.npos || upstream.find('*') != upstream.npos) {
+      note("`" + served +
+           "`: a wildcard is not imported; name each of its models in an entry of "
+           "`model_list` of its own, or later in `serves` of a target");
+      return false;
+    }
+    if (!is_model_name(served) || upstream.empty()) {
+      note("`" + served + "`: not imported: " + std::string(kModelNameRule) +
+           ", and litellm_params.model says whose it is");
+      return false;
+    }
+    return true;
+  }
+
+  static std::string base_of(const Address& address, std::string given) {
+    if (given.empty()) return std::string(address.base_url);
+    while (given.ends_with('/')) given.pop_back();
+    if (address.dialect == kOllama && !given.ends_with(kVersion)) given += kVersion;
+    return given;
+  }
+
+  // Under its name and those that router_settings give it besides.
+  std::string serves(const std::string& served, const std::string& upstream) {
+    std::string yaml = "    serves: {\"" + served + "\": \"" + upstream + "\"";
+    const auto names = aliases_.find(served);
+    if (names != aliases_.end()) {
+      for (const std::string& name : names->second) {
+        if (is_model_name(name) && name != served)
+          yaml += ", \"" + name + "\": \"" + upstream + "\"";
+      }
+    }
+    known_.insert(served);
+    return yaml + "}\n";
+  }
+
+  void note_alias(const std::string& model, const std::vector<std::string>& names) {
+    for (const std::string& name : names) {
+      if (known_.count(model) > 0 && is_model_name(name)) continue;
+      note("`router_settings.model_group_alias." + name + "` is left out: " +
+           (known_.count(model) > 0 ? std::string(kModelNameRule)
+                                    : "no target serves '" + model + "' here"));
+    }
+  }
+
   // How it is spoken to, and what it answers where that is not chat.
-  static std::string manner_of(const Node& model, const Node& params, const Address& address) {
+  std::string manner_of(const Node& model, const Node& params, const Address& address) {
     std::string yaml;
     if (!address.dialect.empty()) yaml = "    dialect: " + std::string(address.dialect) + "\n";
     if (const std::string version = text_at(&params, "api_version"); !version.empty())
       yaml += "    api_version: " + version + "\n";
     const std::string mode = text_at(model.find("model_info"), "mode");
-    for (const auto& [name, endpoint] : kModes) {
-      if (name == mode) yaml += "    endpoints: " + std::string(endpoint) + "\n";
-    }
+    if (mode.empty() || mode == "chat") return yaml;
+    const auto* known = std::find_if(std::begin(kModes), std::end(kModes),
+                                     [&](const auto& one) { return one.first == mode; });
+    if (known != std::end(kModes))
+      return yaml + "    endpoints: " + std::string(known->second) + "\n";
+    note(text_at(&model, "model_name") + ": `mode: " + mode +
+         "` is none that is served here; `endpoints` say which are");
     return yaml;
   }
 
@@ -207,7 +262,12 @@ class Importing {
   std::string keys_of(const Node& root) {
     const Node* general = root.find("general_settings");
     const std::string master = text_at(general, "master_key");
-    if (master.empty()) return "";
+    if (master.empty()) {
+      note("general_settings.master_key: there is none; who may ask is said in `keys`");
+      if (!text_at(root.find("litellm_settings"), "max_budget").empty())
+        note("litellm_settings.max_budget is left out: a budget is a tenant's, or a key's");
+      return "";
+    }
     return "keys:\n  litellm: {secret: " + secret(master, "LITELLM_MASTER_KEY") + "}\n" +
            budget_of(root);
   }
@@ -226,17 +286,10 @@ class Importing {
            most + "usd, hard: true}}\n";
   }
 
-  void note_rest(const Node& root) {
-    for (const Entry& entry : root.entries) {
-      if (entry.key == "model_list" || entry.key == "general_settings") continue;
-      note(entry.key +
-           ": only a budget is taken over of it; retries, fallbacks and routing are what "
-           "`classes` and `rules` say");
-    }
-  }
-
   Imported imported_;
   std::map<std::string, int> names_;
+  std::map<std::string, std::vector<std::string>> aliases_;  // By the model they stand for.
+  std::set<std::string> known_;                              // The models that are served.
 };
 
 }  // namespace

@@ -29,7 +29,7 @@ constexpr Verb kVerbs[] = {
      spillway::verbs::diff},
     {"explain", "explain REQUEST-ID | --config FILE --request FILE",
      "tell why a request goes where it goes", spillway::verbs::explain},
-    {"import", "import litellm FILE", "turn another gateway's configuration into one of ours",
+    {"import", "import [litellm] FILE", "turn another gateway's configuration into one of ours",
      spillway::verbs::import},
     {"keys", "keys create|list|show|rotate|revoke …", "give clients keys, and take them away",
      spillway::verbs::keys},

@@ -1,4 +1,4 @@
-// `spillway import litellm FILE`: another gateway's configuration as one of ours, on stdout; what
+// `spillway import [litellm] FILE`: another gateway's configuration as one of ours, on stdout; what
 // somebody must look at, on stderr.
 #include "config/bounded_file.h"
 #include "config/import_litellm.h"
@@ -6,21 +6,24 @@
 #include "gateway/verbs/verbs.h"
 
 #include <cstdio>
+#include <string_view>
 
 namespace spillway::verbs {
 namespace {
 
 constexpr std::size_t kFileBytesMax = 1 << 20;
+constexpr std::string_view kLiteLlm = "litellm";
 
 }  // namespace
 
 int import(const Arguments& arguments) {
   Options options;
-  options.words("litellm FILE", 2);
+  options.words("[litellm] FILE", 2);
   if (!options.read(arguments, "spillway import")) return options.exit_status();
   const auto& words = options.words_given();
-  if (words.size() != 2 || words.front() != "litellm") {
-    std::fprintf(stderr, "spillway import: litellm FILE? (try --help)\n");
+  const bool is_named = words.size() == 2 && words.front() == kLiteLlm;
+  if (!is_named && (words.size() != 1 || words.front() == kLiteLlm)) {
+    std::fprintf(stderr, "spillway import: which file? `spillway import litellm FILE`\n");
     return 2;
   }
   auto bytes = config::read_bounded(words.back(), kFileBytesMax);

@@ -195,6 +195,14 @@ def test_what_was_litellms_is_imported_checked_and_served(start_upstream, proces
     assert {model.id for model in client.models.list()} == {"gpt", "claude"}
 
 
+def test_a_file_is_enough_to_import(tmp_path):
+    theirs = tmp_path / "litellm.yaml"
+    theirs.write_text(PROXY.replace("UPSTREAM", "http://127.0.0.1:1", 1), encoding="utf-8")
+    assert verb("import", str(theirs)) == verb("import", "litellm", str(theirs))
+    for words in [("litellm",), (), ("other", str(theirs))]:
+        assert "litellm FILE" in verb("import", *words, status=2)[1]
+
+
 def test_a_price_that_litellm_does_not_tell_is_asked_for(tmp_path):
     theirs, ours = tmp_path / "litellm.yaml", tmp_path / "spillway.yaml"
     unpriced = re.sub(r"(in|out)put_cost_per_token: (2.5e-06|0.00001)", "", PROXY)

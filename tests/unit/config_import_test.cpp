@@ -171,6 +171,88 @@ TEST(ImportLiteLlm, AnUnknownPriceIsRefusedUntilItIsLookedUp) {
   EXPECT_EQ(loaded.settings->providers[1].price.output_per_million, 10'000'000'000);
 }
 
+constexpr std::string_view kHouse = R"(
+model_list:
+  - model_name: gpt-4o
+    litellm_params: {model: openai/up, api_key: os.environ/A}
+    model_info: {input_cost_per_token: 1e-06, output_cost_per_token: 1e-06}
+  - model_name: gpt-4o
+    litellm_params: {model: openai/other, api_key: os.environ/A}
+    model_info: {input_cost_per_token: 1e-06, output_cost_per_token: 1e-06, mode: image_edit}
+  - model_name: local
+    litellm_params: {model: ollama_chat/llama3, api_base: "http://localhost:11434/"}
+    model_info: {input_cost_per_token: 0, output_cost_per_token: 0}
+  - model_name: versioned
+    litellm_params: {model: ollama/llama3, api_base: "http://localhost:11434/v1"}
+    model_info: {input_cost_per_token: 0, output_cost_per_token: 0}
+  - model_name: "openai/*"
+    litellm_params: {model: openai/*, api_key: os.environ/A}
+  - model_name: any
+    litellm_params: {model: openai/*, api_key: os.environ/A}
+  - model_name: "two words"
+    litellm_params: {model: openai/x, api_key: os.environ/A}
+litellm_settings:
+  drop_params: true
+  fallbacks: [{gpt-4o: [claude, gemini]}]
+  context_window_fallbacks: []
+  max_budget: 100
+router_settings:
+  model_group_alias:
+    gpt-4: gpt-4o
+    hidden: {model: gpt-4o, hidden: true}
+    bad name: gpt-4o
+    lost: nobody
+  num_retries: 2
+general_settings: {database_url: os.environ/DATABASE_URL, alerting: [slack]}
+environment_variables: {FOO: bar}
+guardrails: []
+)";
+
+TEST(ImportLiteLlm, OtherNamesOfAModelAreServedWhereItIs) {
+  const Loaded loaded = load_text(import_litellm(kHouse).yaml, "imported.yaml", everything());
+  ASSERT_TRUE(loaded.settings) << to_string(loaded.problems.front());
+  std::vector<std::string> served;
+  for (const ProviderTarget& target : loaded.settings->providers) {
+    for (const ServedModel& model : target.serves)
+      served.push_back(target.name + ": " + model.name + " is " + model.upstream);
+  }
+  EXPECT_THAT(served, testing::UnorderedElementsAre(
+                          "gpt-4o: gpt-4o is up", "gpt-4o: gpt-4 is up", "gpt-4o: hidden is up",
+                          "gpt-4o-2: gpt-4o is other", "gpt-4o-2: gpt-4 is other",
+                          "gpt-4o-2: hidden is other", "local: local is llama3",
+                          "versioned: versioned is llama3"));
+}
+
+TEST(ImportLiteLlm, OllamaIsAskedWhereItSpeaksOpenAis) {
+  const Loaded loaded = load_text(import_litellm(kHouse).yaml, "imported.yaml", everything());
+  ASSERT_TRUE(loaded.settings) << to_string(loaded.problems.front());
+  int asked = 0;
+  for (const ProviderTarget& target : loaded.settings->providers) {
+    if (target.dialect != "ollama") continue;
+    EXPECT_THAT(target.base_urls, testing::ElementsAre("http://localhost:11434/v1"));
+    ++asked;
+  }
+  EXPECT_EQ(asked, 2);
+}
+
+TEST(ImportLiteLlm, NothingVanishes) {
+  const std::vector<std::string> notes = import_litellm(kHouse).notes;
+  for (const char* left :
+       {"`openai/*`: a wildcard is not imported", "`any`: a wildcard is not imported",
+        "`two words`: not imported", "gpt-4o: `mode: image_edit`", "`litellm_settings.drop_params`",
+        "`litellm_settings.fallbacks`: gpt-4o → claude, gemini is left out",
+        "`litellm_settings.context_window_fallbacks` is left out", "litellm_settings.max_budget",
+        "`router_settings.model_group_alias.bad name` is left out: a model's name",
+        "`router_settings.model_group_alias.lost` is left out: no target serves 'nobody'",
+        "`router_settings.num_retries` is left out: the next target is asked",
+        "`general_settings.database_url` is left out: the books", "`general_settings.alerting`",
+        "`environment_variables.FOO` is left out", "`guardrails` is left out",
+        "general_settings.master_key: there is none"})
+    EXPECT_THAT(notes, Contains(HasSubstr(left)));
+  EXPECT_THAT(notes, Not(Contains(HasSubstr("gpt-4 "))));
+  EXPECT_THAT(notes, Not(Contains(HasSubstr("`model_list` is left out"))));
+}
+
 TEST(ImportLiteLlm, SaysWhatIsNoneAtAll) {
   EXPECT_FALSE(import_litellm("targets: {}").problems.empty());
   EXPECT_FALSE(import_litellm("model_list: [").problems.empty());
