@@ -17,6 +17,8 @@
 
 namespace spillway {
 
+struct Form;
+
 enum class Role { system, developer, user, assistant, tool };
 
 struct Message {
@@ -75,6 +77,8 @@ struct ChatRequest {
   // Of a completion: what it goes on from, as text or as tokens of the target's own.
   std::string prompt;
   std::vector<std::int32_t> prompt_tokens;
+  // What the answer is held to (form.h); null: anything.
+  std::shared_ptr<const Form> form;
   // The answer as far as another target gave it before it broke off: to be gone on with, not to be
   // said again. `sampling.tokens_max` is then what is left.
   std::string begun;

@@ -33,7 +33,7 @@ struct EngineCounters {
   std::uint64_t finished = 0;        // Ended by themselves.
   std::uint64_t cancelled = 0;       // Their consumer left.
   std::uint64_t failed = 0;          // Ended by the engine: slow_client, stopped, executor failed.
-  std::uint64_t refused = 0;         // Not taken in: the waiting room was full.
+  std::uint64_t refused = 0;         // Not taken in: no room, or a form nobody can keep.
   std::uint64_t preemptions = 0;  // Lost their KV blocks to an older sequence and were recomputed.
   std::uint64_t cancel_steps_max =
       0;  // Most steps that began after a consumer left and still held its sequence.

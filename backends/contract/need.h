@@ -130,7 +130,4 @@ inline constexpr std::array<FieldNeed, 42> kFieldNeeds = {{
     {"use_beam_search", Need::server},
 }};
 
-// What the engine on this machine can do of all this.
-inline constexpr Need kLocalTakes = Need::sampling;
-
 }  // namespace spillway

@@ -2,6 +2,8 @@
 // Asio.
 #pragma once
 
+#include "backends/contract/need.h"
+
 #include <algorithm>
 #include <cstdint>
 #include <vector>
@@ -94,10 +96,16 @@ struct EngineStatus {
   int kv_tokens_free = 0;
   bool kv_reserved = false;  // An admitted sequence holds KV for its whole answer from the start.
   int context_max = 0;       // Longest prompt + completion the model takes.
+  bool holds_forms = false;  // It can hold an answer to a form.
   // Seconds since the step in progress began; 0 when idle. Negative: the next step, too, is made
   // already, and begins in so long; `running` is then what it begins with.
   double step_elapsed = 0.0;
   StepModel step;
+
+  // What it can do of all that requests ask for.
+  Need takes() const {
+    return holds_forms ? Need::sampling | Need::formats | Need::guided : Need::sampling;
+  }
 };
 
 }  // namespace spillway

@@ -175,6 +175,8 @@ class EngineProcess {
     ask.tokens_max = order.tokens_max;
     ask.lane = order.lane;
     ask.owner = std::move(order.owner);
+    if (order.form) ask.form = std::make_shared<const Form>(std::move(*order.form));
+    ask.begun = std::move(order.begun);
     auto outlet = std::make_shared<RingOutlet>(order.id, speaker_);
     const auto submitted = engine_->submit(std::move(ask), [&](std::function<void()> on_room) {
       streams_[order.id] = {outlet, std::move(on_room)};

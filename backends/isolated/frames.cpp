@@ -16,6 +16,7 @@ void list(auto& fields, A<Sampling> auto& it) {
   fields(it.temperature, it.top_p, it.top_k, it.min_p, it.frequency_penalty, it.presence_penalty,
          it.repetition_penalty, it.seed, it.stop, it.tokens_max, it.tokens_min, it.ignore_eos);
 }
+void list(auto& fields, A<Form> auto& it) { fields(it.kind, it.text, it.choices, it.field); }
 void list(auto& fields, A<Usage> auto& it) {
   fields(it.prompt_tokens, it.completion_tokens, it.cached_tokens, it.reasoning_tokens,
          it.cache_written_tokens);
@@ -38,8 +39,8 @@ void list(auto& fields, A<StepModel> auto& it) {
 }
 void list(auto& fields, A<EngineStatus> auto& it) {
   fields(it.ready, it.running, it.waiting, it.sequences_max, it.budget, it.waiting_max,
-         it.kv_tokens_total, it.kv_tokens_free, it.kv_reserved, it.context_max, it.step_elapsed,
-         it.step);
+         it.kv_tokens_total, it.kv_tokens_free, it.kv_reserved, it.context_max, it.holds_forms,
+         it.step_elapsed, it.step);
 }
 void list(auto& fields, A<EngineCounters> auto& it) {
   fields(it.steps, it.prompt_tokens, it.generated_tokens, it.prefix_queries, it.prefix_hits,
@@ -50,7 +51,7 @@ void list(auto& fields, A<EngineCounters> auto& it) {
 
 void list(auto& fields, A<Hello> auto& it) { fields(it.settings); }
 void list(auto& fields, A<Question> auto& it) {
-  fields(it.id, it.prompt, it.sampling, it.tokens_max, it.lane, it.owner);
+  fields(it.id, it.prompt, it.sampling, it.tokens_max, it.lane, it.owner, it.form, it.begun);
 }
 void list(auto& fields, A<Cancelled> auto& it) { fields(it.id); }
 void list(auto& fields, A<Paused> auto& it) { fields(it.id); }
@@ -70,6 +71,7 @@ void list(auto& fields, A<Farewell> auto& it) { fields(it.why); }
 
 constexpr int last_of(Errc) { return static_cast<int>(Errc::internal); }
 constexpr int last_of(Lane) { return static_cast<int>(Lane::background); }
+constexpr int last_of(Form::Kind) { return static_cast<int>(Form::Kind::grammar); }
 constexpr int last_of(FinishReason) { return static_cast<int>(FinishReason::content_filter); }
 
 using Count = std::uint32_t;  // Of bytes or elements.

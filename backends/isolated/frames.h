@@ -9,6 +9,7 @@
 #include "backends/contract/deadline.h"
 #include "backends/contract/engine_counters.h"
 #include "backends/contract/error.h"
+#include "backends/contract/form.h"
 #include "backends/contract/status.h"
 
 #include <cstdint>
@@ -33,6 +34,8 @@ struct Question {
   int tokens_max = 0;
   Lane lane = Lane::foreground;
   std::string owner;
+  std::optional<Form> form;
+  std::string begun;
 };
 struct Cancelled {
   StreamId id = 0;

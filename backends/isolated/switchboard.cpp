@@ -31,7 +31,8 @@ Result<std::shared_ptr<Bridge>> Switchboard::submit(local::Ask ask,
   if (local::is_full(status_now())) return local::full_for_now();
   const StreamId id = ++last_id_;
   encode(Order(Question{id, *ask.prompt, std::move(ask.sampling), ask.tokens_max, ask.lane,
-                        std::move(ask.owner)}),
+                        std::move(ask.owner), ask.form ? std::optional(*ask.form) : std::nullopt,
+                        std::move(ask.begun)}),
          frame);
   if (!flush_now() || !orders_->write(frame)) return local::full_for_now();
   orders_->wake();

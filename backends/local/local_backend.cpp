@@ -3,6 +3,7 @@
 #include "backends/local/engine/engine.h"
 #include "backends/local/engine/executor.h"
 #include "backends/local/engine/text_codec.h"
+#include "backends/local/grammar/size_check.h"
 #include "backends/local/prompt_cache.h"
 
 #include <boost/asio/this_coro.hpp>
@@ -64,6 +65,8 @@ Async<std::unique_ptr<TokenStream>> LocalBackend::open(std::shared_ptr<const Cha
   ask.sampling = request->sampling;
   ask.lane = terms.lane;
   ask.owner = std::move(terms.tenant);
+  ask.form = request->form;
+  if (request->form) ask.begun = request->begun;
   ask.tokens_max = completion_tokens_max(*request, static_cast<int>((*prompt)->size()));
   auto consumer = co_await net::this_coro::executor;
   auto bridge = engine_->submit(std::move(ask), std::move(consumer));
@@ -73,7 +76,12 @@ Async<std::unique_ptr<TokenStream>> LocalBackend::open(std::shared_ptr<const Cha
 
 Result<Prompt> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& request) {
   if (Prompt known = prompts_->find(request)) return known;
-  if (without(request->needs, kLocalTakes) != Need::nothing) return not_text();
+  if (request->needs != Need::nothing &&
+      without(request->needs, engine_->status().takes()) != Need::nothing)
+    return not_text();
+  if (request->form) {
+    if (const auto fits = grammar::check_size(*request->form); !fits) return fits.error();
+  }
   auto tokens = tokens_of(*request);
   if (!tokens) return tokens.error();
   const int prompt_tokens = static_cast<int>(tokens->size());

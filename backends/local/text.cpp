@@ -96,6 +96,10 @@ Detokenizer TextModel::make_detokenizer(SpecialTokens special) const {
 
 int TextModel::vocabulary_size() const { return parts_->vocabulary; }
 
+std::string_view TextModel::bytes_of(TokenId id) const {
+  return parts_->tokenizer.is_special(id) ? std::string_view() : parts_->tokenizer.bytes_of(id);
+}
+
 const std::vector<TokenId>& TextModel::stop_tokens() const { return parts_->stop_tokens; }
 
 int TextModel::context_length() const { return parts_->context_length; }

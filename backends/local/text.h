@@ -50,6 +50,10 @@ class TextModel {
 
   int vocabulary_size() const;
 
+  // The bytes that a token stands for; none if it is special. Requires: 0 <= id <
+  // vocabulary_size().
+  std::string_view bytes_of(TokenId id) const;
+
   // Ids that end an answer (end of text, of turn, of message); sorted, never empty.
   const std::vector<TokenId>& stop_tokens() const;
 

@@ -32,6 +32,13 @@ class TextModelCodec final : public TextCodec {
     return model_.encode(text);
   }
   int vocabulary_size() const override { return model_.vocabulary_size(); }
+  grammar::Vocabulary vocabulary() const override {
+    grammar::Vocabulary vocabulary;
+    vocabulary.end_ids = end_ids();
+    for (std::int32_t id = 0; id < vocabulary_size(); ++id)
+      vocabulary.bytes.emplace_back(model_.bytes_of(id));
+    return vocabulary;
+  }
   std::unique_ptr<TextStream> open_stream() const override {
     return std::make_unique<DetokenizerStream>(model_.make_detokenizer());
   }

@@ -1,5 +1,6 @@
 #include "gateway/openai/chat_request.h"
 
+#include "gateway/openai/form.h"
 #include "gateway/openai/messages.h"
 #include "gateway/openai/sampling.h"
 #include "gateway/openai/tools.h"
@@ -76,6 +77,7 @@ Result<std::shared_ptr<const ChatRequest>> parse_chat(std::string body) {
                            .one_of("service_tier", {"auto", "default", "flex", "scale", "priority",
                                                     "fast", "ultrafast"})
                            .value_or("");
+  read_form(request, body, *chat);  // Before others move its words away.
   read_needs(request, *chat, error);
   read_beyond(request, *chat);
   chat->store = request.boolean("store").value_or(false);

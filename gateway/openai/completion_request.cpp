@@ -1,5 +1,6 @@
 #include "gateway/openai/completion_request.h"
 
+#include "gateway/openai/form.h"
 #include "gateway/openai/sampling.h"
 #include "gateway/wire/fields.h"
 #include "gateway/wire/json_object.h"
@@ -108,6 +109,7 @@ Result<CompletionAsked> parse_completion(std::string body) {
   if (!chat->sampling.tokens_max) chat->sampling.tokens_max = kTokensUnasked;
   read_needs(request, *chat, error);
   read_beyond(request, *chat);
+  read_form(request, body, *chat);
   read_echo(request, asked, *chat, std::move(texts));
   chat->service_tier = request.string("service_tier").value_or("");
   request.string("user");

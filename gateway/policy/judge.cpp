@@ -42,9 +42,9 @@ bool is_full(const EngineStatus& engine) {
 }
 
 Verdict obstacle(const EngineStatus* engine, const Work& work) {
-  const bool is_able = without(work.needs, kLocalTakes) == Need::nothing;
-  if (!writes(work.asks) || !is_able) return Verdict::incapable;
+  if (!writes(work.asks)) return Verdict::incapable;
   if (!engine || !engine->ready) return Verdict::not_ready;
+  if (without(work.needs, engine->takes()) != Need::nothing) return Verdict::incapable;
   // One token at least; an answer without a limit is as long as the context allows.
   const std::int64_t tokens =
       static_cast<std::int64_t>(work.prompt_tokens) + work.completion_tokens_max.value_or(1);

@@ -60,12 +60,12 @@ bool is_final(Verdict verdict) {
 }
 
 bool meets(const config::Settings& settings, std::string_view target, const RequestFacts& request,
-           const NeedWords& words) {
+           const FleetFacts& fleet, const NeedWords& words) {
   for (const config::ProviderTarget& one : settings.providers) {
     if (one.name != target) continue;
     return serves(one, request.asks) && takes(one, words, request.beyond);
   }
-  return writes(request.asks) && has(kLocalTakes, words.need);
+  return writes(request.asks) && fleet.local != nullptr && has(fleet.local->takes(), words.need);
 }
 
 std::string_view field_of(const NeedWords& words, const RequestFacts& request) {
@@ -76,14 +76,16 @@ std::string_view field_of(const NeedWords& words, const RequestFacts& request) {
 }
 
 // The first need that nobody has anything for.
-Error incapable(const config::Settings& settings, const Plan& plan, const RequestFacts& request) {
+Error incapable(const config::Settings& settings, const Plan& plan, const RequestFacts& request,
+                const FleetFacts& fleet) {
   Error error{.code = Errc::invalid_request, .message = "", .param = "model"};
   for (const NeedWords& words : kNeeds) {
-    const bool is_met = !has(request.needs, words.need) ||
-                        std::any_of(plan.considered.begin(), plan.considered.end(),
-                                    [&](const Alternative& alternative) {
-                                      return meets(settings, alternative.target, request, words);
-                                    });
+    const bool is_met =
+        !has(request.needs, words.need) ||
+        std::any_of(plan.considered.begin(), plan.considered.end(),
+                    [&](const Alternative& alternative) {
+                      return meets(settings, alternative.target, request, fleet, words);
+                    });
     if (is_met) continue;
     error.message = "Nobody who serves this model here takes " + std::string(words.name) + ".";
     error.param = field_of(words, request);
@@ -111,7 +113,7 @@ Error unfit(const config::Settings& settings, const Plan& plan, const RequestFac
                             std::to_string(request.completion_tokens_max.value_or(1)) + " more.",
                  .param = "messages"};
   }
-  if (verdict == Verdict::incapable) return incapable(settings, plan, request);
+  if (verdict == Verdict::incapable) return incapable(settings, plan, request, fleet);
   return Error{.code = Errc::no_route,
                .message = plan.rule.empty()
                               ? "The policy leaves no target for this request's class."

@@ -23,13 +23,13 @@ EVERYBODY = {*SETTINGS, "local"}
 SERVERS = {"sglang", "vllm", "told", "all"}
 # field: a value, and who takes it.
 FIELDS = {
-    "guided_json": ({"type": "object"}, SERVERS),
-    "guided_regex": ("[ab]", SERVERS),
-    "guided_choice": (["a", "b"], SERVERS),
-    "guided_grammar": ("root ::= 'a'", SERVERS),
-    "structured_outputs": ({"choice": ["a"]}, SERVERS),
-    "regex": ("[ab]", SERVERS),
-    "ebnf": ("root ::= 'a'", SERVERS),
+    "guided_json": ({"type": "object"}, SERVERS | {"local"}),
+    "guided_regex": ("[ab]", SERVERS | {"local"}),
+    "guided_choice": (["a", "b"], SERVERS | {"local"}),
+    "guided_grammar": ('root ::= "a"', SERVERS | {"local"}),
+    "structured_outputs": ({"choice": ["a"]}, SERVERS | {"local"}),
+    "regex": ("[ab]", SERVERS | {"local"}),
+    "ebnf": ('root ::= "a"', SERVERS | {"local"}),
     "top_k": (5, SERVERS | {"local", "anthropic"}),
     "min_p": (0.1, SERVERS | {"local"}),
     "repetition_penalty": (1.2, SERVERS | {"local"}),

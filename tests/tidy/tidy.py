@@ -26,8 +26,9 @@ HEAVY = {
     r"nlohmann/(?!json_fwd)": [
         "gateway/wire/", "gateway/files/", "gateway/batch/", "gateway/openai/", "gateway/anthropic/",
         "gateway/responses/", "gateway/admin/", "gateway/provider/", "gateway/telemetry/", "backends/cloud/dialects/",
-        "backends/local/loader/", "backends/local/tokenizer/", "backends/local/template/",
+        "backends/local/loader/", "backends/local/tokenizer/", "backends/local/template/", "backends/local/grammar/",
     ],
+    r"xgrammar/": ["backends/local/grammar/"],
     r"prometheus/": ["gateway/telemetry/"],
     r"zlib\.h": ["gateway/simulate/", "gateway/http/"],
     r"sqlite3\.h": ["gateway/store/"],
@@ -43,6 +44,7 @@ WALLS = {
     "config/language/": [],
     "backends/contract/": [],
     "backends/local/": [CONTRACT, "config/"],
+    "backends/local/grammar/": [CONTRACT],
     "backends/isolated/": [CONTRACT, "backends/local/", "config/"],
     "backends/cloud/": [CONTRACT, "config/"],
     "backends/simulated/": [CONTRACT, "config/"],

@@ -45,6 +45,8 @@ Question question_of_all() {
   question.tokens_max = 100;
   question.lane = Lane::background;
   question.owner = "tenant";
+  question.form = Form{Form::Kind::grammar, "root", {"a", ""}, "field"};
+  question.begun = "begun";
   return question;
 }
 
@@ -61,6 +63,7 @@ Picture picture_of_all() {
   status.kv_tokens_free = 18;
   status.kv_reserved = true;
   status.context_max = 19;
+  status.holds_forms = true;
   status.step_elapsed = 0.25;
   status.step = {1.0, 2.0, 3.0, 4.0, 20};
   picture.step_began = TimePoint(std::chrono::nanoseconds(123'456'789));
@@ -153,8 +156,11 @@ TEST(Frames, WordsThatNobodyKnowsAreRefused) {
   EXPECT_FALSE(decode_word("\x08"));
   EXPECT_FALSE(decode_order("\x07"));
   std::string lane = written(Order(question_of_all()));
-  lane[lane.size() - 4 - std::string("tenant").size() - 1] = 2;  // Behind the last.
+  lane[lane.find("tenant") - 4 - 1] = 2;  // Behind the last.
   EXPECT_FALSE(decode_order(lane));
+  std::string kind = written(Order(question_of_all()));
+  kind[kind.find("root") - 4 - 1] = 5;
+  EXPECT_FALSE(decode_order(kind));
 }
 
 // Any bytes at all: refused or read, and what was read can be written. Sanitizers look on.

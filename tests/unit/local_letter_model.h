@@ -47,6 +47,12 @@ class LetterCodec final : public TextCodec {
     return ids;
   }
   int vocabulary_size() const override { return 26; }
+  grammar::Vocabulary vocabulary() const override {
+    grammar::Vocabulary vocabulary{{}, end_ids_};
+    for (char letter = 'a'; letter < 'z'; ++letter) vocabulary.bytes.push_back({letter});
+    vocabulary.bytes.emplace_back();
+    return vocabulary;
+  }
   std::unique_ptr<TextStream> open_stream() const override {
     class Stream final : public TextStream {
       std::string push(std::int32_t id) override { return {static_cast<char>('a' + id)}; }
@@ -83,7 +89,7 @@ class LetterExecutor final : public Executor {
   explicit LetterExecutor(std::shared_ptr<Gate> gate, int kv_blocks = 64)
       : gate_(std::move(gate)), kv_blocks_(kv_blocks) {}
 
-  ExecutorShape shape() const override { return {26, 512, kv_blocks_}; }
+  ExecutorShape shape() const override { return {26, 512, kv_blocks_, true}; }
 
   Result<StepResult> run(std::span<const Slice> slices) override {
     ++gate_->begun;

@@ -189,6 +189,69 @@ std::string feed(StopMatcher& matcher, const std::vector<std::string>& pieces) {
   return shown;
 }
 
+// Logits of a vocabulary whose tokens are not all allowed: as if the others had never been.
+TEST(Sampler, DrawsOnlyWhatIsAllowedAndThatFromItsOwnDistribution) {
+  constexpr std::size_t kVocabulary = 70;  // Words of a mask that end in the middle.
+  auto logits = random_logits(kVocabulary, 5);
+  std::vector<std::uint32_t> mask(3);
+  std::vector<float> left;
+  std::vector<std::size_t> ids;
+  for (const std::size_t id : {0, 3, 31, 32, 63, 64, 69}) {
+    mask[id / 32] |= std::uint32_t{1} << (id % 32);
+    left.push_back(logits[id]);
+    ids.push_back(id);
+  }
+  logits[1] = 50;
+  Sampling sampling;
+  sampling.top_p = 0.9;
+  const auto expected = exact(left, sampling);
+  std::vector<int> seen(kVocabulary);
+  SamplerScratch scratch;
+  constexpr int kDraws = 20'000;
+  for (int draw = 0; draw < kDraws; ++draw) {
+    SequenceSampler sampler(sampling, {}, {}, static_cast<std::uint64_t>(draw));
+    sampler.allow(mask);
+    ++seen[static_cast<std::size_t>(sampler.choose(logits, scratch))];
+  }
+  int allowed = 0;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    allowed += seen[ids[i]];
+    const double deviation = std::sqrt(kDraws * expected[i] * (1 - expected[i]));
+    EXPECT_NEAR(seen[ids[i]], kDraws * expected[i], 5 * deviation + 1e-9) << ids[i];
+  }
+  EXPECT_EQ(allowed, kDraws);
+}
+
+TEST(Sampler, PenaltiesLiftNothingThatIsNotAllowed) {
+  Sampling sampling;
+  sampling.temperature = 0;
+  sampling.repetition_penalty = 2.0;
+  sampling.frequency_penalty = 2.0;
+  SequenceSampler sampler(sampling, std::vector<std::int32_t>{0}, {}, 1);
+  SamplerScratch scratch;
+  const std::vector<std::uint32_t> mask{0b110};
+  sampler.allow(mask);
+  const std::vector<float> logits{9.0f, 1.0f, 0.5f};
+  EXPECT_EQ(sampler.choose(logits, scratch), 1);
+  sampler.record(1);
+  EXPECT_EQ(sampler.choose(logits, scratch), 2);
+}
+
+TEST(Sampler, WhatMayOnlyEndEndsBeforeTokensMin) {
+  Sampling sampling;
+  sampling.temperature = 0;
+  sampling.tokens_min = 5;
+  SequenceSampler sampler(sampling, {}, {0}, 1);
+  SamplerScratch scratch;
+  const std::vector<float> logits{1.0f, 2.0f};
+  const std::vector<std::uint32_t> only_end{0b01};
+  const std::vector<std::uint32_t> both{0b11};
+  sampler.allow(only_end);
+  EXPECT_EQ(sampler.choose(logits, scratch), 0);
+  sampler.allow(both);
+  EXPECT_EQ(sampler.choose(logits, scratch), 1);
+}
+
 TEST(StopMatcher, HoldsBackWhatMayBecomeAStopString) {
   StopMatcher matcher({"END"});
   EXPECT_EQ(matcher.push("the E"), "the ");

@@ -25,7 +25,7 @@ class CudaExecutor final : public Executor {
   Result<void> prepare(RankWeights weights);
 
   ExecutorShape shape() const override {
-    return {shape_.vocabulary, shape_.context_max, options_.kv_blocks};
+    return {shape_.vocabulary, shape_.context_max, options_.kv_blocks, true};
   }
   Result<StepResult> run(std::span<const Slice> slices) override;
   Result<NextStep> begin(std::span<const Slice> slices) override;

@@ -15,8 +15,9 @@ bool decodes(const Slice& slice) { return slice.tokens.size() == 1; }
 Drawing drawing_of(const SequenceSampler* sampler) {
   if (sampler == nullptr) return Drawing::on_host;
   const Sampling& s = sampler->sampling();
-  const bool plain = s.min_p == 0.0 && s.frequency_penalty == 0.0 && s.presence_penalty == 0.0 &&
-                     s.repetition_penalty == 1.0 && s.tokens_min <= sampler->generated();
+  const bool plain = sampler->allowed().empty() && s.min_p == 0.0 && s.frequency_penalty == 0.0 &&
+                     s.presence_penalty == 0.0 && s.repetition_penalty == 1.0 &&
+                     s.tokens_min <= sampler->generated();
   if (!plain) return Drawing::on_host;
   return s.temperature == 0.0 ? Drawing::greedy : Drawing::drawn;
 }

@@ -29,6 +29,7 @@ EngineStatus initial_status(const EngineLimits& limits, const ExecutorShape& sha
   status.kv_tokens_total = shape.kv_blocks * kBlockTokens;
   status.kv_tokens_free = status.kv_tokens_total;
   status.context_max = usable_context(limits, shape);
+  status.holds_forms = grammar::is_built() && shape.heeds_masks;
   status.step = prior;
   return status;
 }
@@ -41,6 +42,15 @@ EngineLimits consistent(EngineLimits limits) {
 
 Error stopped() {
   return {Errc::backend_unavailable, "the local engine was stopped", "", std::nullopt};
+}
+
+Error takes_no_form() {
+  return {Errc::unsupported, "this engine cannot hold an answer to a form", "", std::nullopt};
+}
+
+Error does_not_fit(const Form& form) {
+  return {Errc::backend_unavailable,
+          "the answer so far does not fit what '" + form.field + "' asks for", "", std::nullopt};
 }
 
 Error broken(const Error& cause) {
@@ -65,6 +75,9 @@ Engine::Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
       scheduler_({limits_.sequences_max, limits_.step}, pool_),
       fit_(prior),
       seed_(std::random_device{}()),
+      workshop_(inbox_->status().holds_forms ? std::make_unique<grammar::Workshop>(
+                                                   grammar::make_compiler(codec.vocabulary()))
+                                             : nullptr),
       thread_([this] { run(); }) {
   calibrated_.get_future().wait();
 }
@@ -92,7 +105,40 @@ Result<void> Engine::submit(Ask ask, const MakeOutlet& make_outlet) {
   sequence.cached_tokens = cached_tokens(ask.owner, *sequence.prompt);
   sequence.owner = std::move(ask.owner);
   sequence.outlet = make_outlet([inbox = inbox_, id = sequence.id] { inbox->ring(id); });
-  return inbox_->submit(std::move(sequence));
+  if (!ask.form) return inbox_->submit(std::move(sequence));
+  if (!workshop_) {
+    inbox_->refuse();
+    return takes_no_form();
+  }
+  // Answers must be copyable.
+  auto held = std::make_shared<NewSequence>(std::move(sequence));
+  workshop_->ask(ask.form, [this, held, form = ask.form, begun = std::move(ask.begun)](
+                               Result<std::shared_ptr<const grammar::Grammar>> grammar) {
+    hand_in(std::move(*held), *form, begun, std::move(grammar));
+  });
+  return {};
+}
+
+void Engine::hand_in(NewSequence sequence, const Form& form, std::string_view begun,
+                     Result<std::shared_ptr<const grammar::Grammar>> grammar) {
+  const auto outlet = sequence.outlet;
+  const SequenceId id = sequence.id;
+  Result<void> done;
+  if (!grammar) {
+    done = grammar.error();
+  } else {
+    sequence.matcher = (*grammar)->match();
+    const bool fits = sequence.matcher->accept(begun);
+    if (!fits || grammar::is_empty(sequence.matcher->allowed())) done = does_not_fit(form);
+  }
+  if (!done || outlet->abandoned()) {
+    inbox_->refuse();
+  } else {
+    done = inbox_->submit(std::move(sequence));
+  }
+  if (!done) outlet->fail(done.error());
+  // Who left before it was handed in rang for nothing.
+  if (outlet->abandoned()) inbox_->ring(id);
 }
 
 int Engine::cached_tokens(std::string_view owner, std::span<const std::int32_t> prompt) const {

@@ -8,7 +8,8 @@
 // near, so that who comes is in it. A sequence that turns out to be over has then begun a token too
 // many, which nobody sees. It never waits for a client: a full Outlet only leaves its sequence out
 // of the batch. When the executor fails, every stream fails with backend_unavailable and the engine
-// is no longer ready.
+// is no longer ready. What an answer is to be held to is prepared on threads of its own before its
+// sequence is handed in (grammar/workshop.h).
 #pragma once
 
 #include "backends/local/engine/engine_door.h"
@@ -18,6 +19,7 @@
 #include "backends/local/engine/sequence.h"
 #include "backends/local/engine/step_fit.h"
 #include "backends/local/engine/text_codec.h"
+#include "backends/local/grammar/workshop.h"
 #include "backends/local/kv/block_pool.h"
 #include "backends/local/sched/scheduler.h"
 
@@ -93,6 +95,8 @@ class Engine final : public EngineDoor {
   void run();
   void serve();
   void admit(std::vector<NewSequence> arrivals);
+  void hand_in(NewSequence sequence, const Form& form, std::string_view begun,
+               Result<std::shared_ptr<const grammar::Grammar>> grammar);
   void heed(const std::vector<Ring>& rings);
   void drop_slow_clients();
   Deadline next_wake(std::optional<Deadline> drain_until) const;
@@ -129,8 +133,9 @@ class Engine final : public EngineDoor {
   std::uint64_t steps_begun_ = 0;
 
   std::promise<void> calibrated_;
-  std::mutex stopping_;  // Guards joining.
-  std::thread thread_;   // Last: it uses all of the above.
+  std::unique_ptr<grammar::Workshop> workshop_;  // Null: no answer can be held to a form.
+  std::mutex stopping_;                          // Guards joining.
+  std::thread thread_;                           // Last: it uses all of the above.
 };
 
 }  // namespace spillway::local

@@ -6,6 +6,7 @@
 
 #include "backends/contract/bridge.h"
 #include "backends/contract/engine_counters.h"
+#include "backends/contract/form.h"
 #include "backends/contract/status.h"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -25,6 +26,8 @@ struct Ask {
   int tokens_max = 0;
   Lane lane = Lane::foreground;
   std::string owner;  // The tenant: prompts of one are not compared with those of another.
+  std::shared_ptr<const Form> form;  // What the answer is held to; null: anything.
+  std::string begun;                 // What of the answer the prompt ends with.
 };
 
 class EngineDoor {
@@ -32,7 +35,8 @@ class EngineDoor {
   virtual ~EngineDoor() = default;
 
   // Hands a sequence in; its text comes out of the Bridge, whose consumer runs on `consumer`.
-  // overloaded: the waiting room is full. backend_unavailable: stopped or failed.
+  // overloaded: the waiting room is full. backend_unavailable: stopped or failed. What is wrong
+  // with its form comes out of the Bridge, too, before anything else.
   // Requires: 1 ≤ prompt + tokens_max ≤ context_max().
   virtual Result<std::shared_ptr<Bridge>> submit(Ask ask,
                                                  boost::asio::any_io_executor consumer) = 0;

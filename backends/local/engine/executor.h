@@ -25,9 +25,10 @@ inline constexpr int kBlockTokens = 16;
 inline constexpr std::int32_t kTokenUnderWay = -1;
 
 struct ExecutorShape {
-  int vocabulary = 0;   // Floats in a row of logits.
-  int context_max = 0;  // Longest prompt + completion the model takes.
-  int kv_blocks = 0;    // Blocks of kBlockTokens tokens it has memory for.
+  int vocabulary = 0;        // Floats in a row of logits.
+  int context_max = 0;       // Longest prompt + completion the model takes.
+  int kv_blocks = 0;         // Blocks of kBlockTokens tokens it has memory for.
+  bool heeds_masks = false;  // Tokens are chosen by SequenceSampler, or within what it allows.
 };
 
 // One sequence's share of a step. The spans live until `begin` or `run` returns.

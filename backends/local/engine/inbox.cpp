@@ -46,6 +46,12 @@ Result<void> Inbox::submit(NewSequence sequence) {
   return {};
 }
 
+void Inbox::refuse() {
+  std::lock_guard lock(mutex_);
+  ++counters_.refused;
+  tell();
+}
+
 void Inbox::ring(SequenceId id) {
   std::lock_guard lock(mutex_);
   rings_.push_back({id, steps_begun_});

@@ -12,6 +12,7 @@
 #include "backends/contract/outlet.h"
 #include "backends/contract/status.h"
 #include "backends/local/engine/engine_observer.h"
+#include "backends/local/grammar/grammar.h"
 
 #include <condition_variable>
 #include <cstdint>
@@ -34,6 +35,7 @@ struct NewSequence {
   std::string owner;      // Whose it is: of the same owner, what was read before is not read again.
   int cached_tokens = 0;  // What of the prompt that is, as far as could be told when it came.
   std::shared_ptr<Outlet> outlet;
+  std::unique_ptr<grammar::Matcher> matcher;  // Of the form it is held to; null: none.
 };
 
 // A consumer made room in its Outlet or abandoned it. `step` is the number of steps begun by then.
@@ -60,6 +62,7 @@ class Inbox {
 
   // Any thread. overloaded past the waiting limit, backend_unavailable after close() or fail().
   Result<void> submit(NewSequence sequence);
+  void refuse();  // A sequence that was to be handed in is not.
   void ring(SequenceId id);
   void close(Deadline drain_until);  // No more submissions; the engine finishes what it has.
   EngineStatus status() const;

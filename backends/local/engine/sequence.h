@@ -34,7 +34,8 @@ class Sequence final : public SequenceText {
   std::string_view owner() const override { return asked_.owner; }
   const SequenceSampler& sampler() const { return sampler_; }
 
-  // Takes the next token: pushes its text, and the end of the answer if this is it. True if it was.
+  // Takes the next token: pushes its text, and the end of the answer if this is it, or if its form
+  // lets nothing follow. True if it was.
   bool accept(std::int32_t token);
 
   // Ends the answer with an error.
@@ -49,6 +50,7 @@ class Sequence final : public SequenceText {
   std::optional<TimePoint> parked_since;
 
  private:
+  bool follow_form(std::int32_t token);
   void push_text(std::string text);
   void push_end(std::string text, FinishReason reason);
 

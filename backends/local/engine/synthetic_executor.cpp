@@ -17,11 +17,33 @@ constexpr std::array<std::string_view, 8> kWords{" water", " rises", " and",  " 
 constexpr std::size_t kBytesPerToken = 4;
 constexpr int kTokensPerMessage = 4;  // What a template writes around a message.
 
+// What it says next of what may be said: what brings it to an end, else what is likeliest to be
+// right.
+std::int32_t first_of(std::span<const std::uint32_t> mask) {
+  const auto is_allowed = [mask](std::int32_t id) {
+    return (mask[static_cast<std::size_t>(id) / 32] >> (id % 32) & 1) != 0;
+  };
+  if (is_allowed(kEnd)) return kEnd;
+  for (const char c : std::string_view("\"}]")) {
+    if (is_allowed(kSyntheticWords + c)) return kSyntheticWords + c;
+  }
+  for (std::int32_t id = kSyntheticWords + '!'; id < kSyntheticVocabulary; ++id) {
+    if (is_allowed(id)) return id;
+  }
+  std::int32_t id = 1;
+  while (id < kSyntheticVocabulary - 1 && !is_allowed(id)) ++id;
+  return id;
+}
+
+std::string text_of(std::int32_t id) {
+  if (id == kEnd) return "";
+  if (id >= kSyntheticWords) return std::string(1, static_cast<char>(id - kSyntheticWords));
+  return std::string(kWords[static_cast<std::size_t>(id) % kWords.size()]);
+}
+
 class SyntheticStream final : public TextStream {
  public:
-  std::string push(std::int32_t id) override {
-    return id == kEnd ? "" : std::string(kWords[static_cast<std::size_t>(id) % kWords.size()]);
-  }
+  std::string push(std::int32_t id) override { return text_of(id); }
   std::string finish() override { return {}; }
 };
 
@@ -46,6 +68,14 @@ class SyntheticCodec final : public TextCodec {
   }
 
   int vocabulary_size() const override { return kSyntheticVocabulary; }
+
+  grammar::Vocabulary vocabulary() const override {
+    grammar::Vocabulary vocabulary;
+    vocabulary.end_ids = end_ids_;
+    for (std::int32_t id = 0; id < kSyntheticVocabulary; ++id)
+      vocabulary.bytes.push_back(text_of(id));
+    return vocabulary;
+  }
 
   std::unique_ptr<TextStream> open_stream() const override {
     return std::make_unique<SyntheticStream>();
@@ -79,9 +109,13 @@ Result<StepResult> SyntheticExecutor::run(std::span<const Slice> slices) {
       prefill += static_cast<double>(slice.tokens.size());
     }
     if (slice.logits_rows == 0) continue;
+    if (const auto mask = slice.sampler->allowed(); !mask.empty()) {
+      sampled_.push_back(first_of(mask));
+      continue;
+    }
     const bool may_end = generated >= slice.sampler->sampling().tokens_min;
     const bool ends = generated + 1 == kSyntheticAnswer && may_end;
-    sampled_.push_back(ends ? kEnd : 1 + generated % (kSyntheticVocabulary - 1));
+    sampled_.push_back(ends ? kEnd : 1 + generated % (kSyntheticWords - 1));
   }
   std::this_thread::sleep_until(began + from_seconds(pace_.seconds(sequences, context, prefill)));
   return StepResult{{}, sampled_};

@@ -3,7 +3,8 @@
 //
 // Needs no file and no torch. A step takes exactly as long as the StepModel says (it sleeps); what
 // it answers depends only on how much was generated, so runs can be compared. Ends an answer by
-// itself after kSyntheticAnswer tokens. See Executor for threads.
+// itself after kSyntheticAnswer tokens; one that is held to a form, as soon as that may be. See
+// Executor for threads.
 #pragma once
 
 #include "backends/contract/status.h"
@@ -15,7 +16,8 @@
 
 namespace spillway::local {
 
-inline constexpr int kSyntheticVocabulary = 256;
+inline constexpr int kSyntheticWords = 256;
+inline constexpr int kSyntheticVocabulary = kSyntheticWords + 128;  // Behind the words, ASCII.
 inline constexpr int kSyntheticAnswer = 96;
 
 class SyntheticExecutor final : public Executor {
@@ -31,7 +33,8 @@ class SyntheticExecutor final : public Executor {
   std::vector<std::int32_t> sampled_;
 };
 
-// Its text: a token for about four bytes of a message, and a few words for what it says.
+// Its text: a token for about four bytes of a message, a few words for what it says, and ASCII for
+// what is held to a form.
 std::unique_ptr<TextCodec> make_synthetic_codec();
 
 }  // namespace spillway::local

@@ -7,6 +7,7 @@
 
 #include "backends/contract/chat.h"
 #include "backends/contract/error.h"
+#include "backends/local/grammar/grammar.h"
 
 #include <cstdint>
 #include <memory>
@@ -44,6 +45,9 @@ class TextCodec {
 
   // Ids are below it.
   virtual int vocabulary_size() const = 0;
+
+  // What each of its tokens says.
+  virtual grammar::Vocabulary vocabulary() const = 0;
 
   // The ids with which the model ends an answer, sorted; they have no text.
   virtual const std::vector<std::int32_t>& end_ids() const = 0;

@@ -3,6 +3,7 @@
 #include "backends/local/sample/weights.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -12,6 +13,8 @@ namespace spillway::local {
 namespace {
 
 constexpr double kGreedyBelow = 1e-5;  // A lower temperature is greedy.
+
+constexpr float kNever = -std::numeric_limits<float>::infinity();
 
 // SplitMix64's finaliser: a bijection whose outputs pass for random.
 std::uint64_t mix(std::uint64_t x) {
@@ -23,6 +26,11 @@ std::uint64_t mix(std::uint64_t x) {
 
 void repeat_penalty(float& logit, double penalty) {
   logit = static_cast<float>(logit > 0 ? logit / penalty : logit * penalty);
+}
+
+bool is_allowed(std::span<const std::uint32_t> mask, std::int32_t token) {
+  const auto word = static_cast<std::size_t>(token) / 32;
+  return word < mask.size() && (mask[word] >> (token % 32) & 1) != 0;
 }
 
 // Ties go to the lower id, so that a cut does not depend on the library's algorithm.
@@ -76,6 +84,14 @@ std::int32_t SequenceSampler::choose(std::span<const float> logits, SamplerScrat
   return scratch.ids[draw_index(scratch.kept, uniform())];
 }
 
+void SequenceSampler::allow(std::span<const std::uint32_t> mask) {
+  allowed_ = mask;
+  std::size_t others = 0;
+  for (const std::uint32_t word : mask) others += static_cast<std::size_t>(std::popcount(word));
+  for (const std::int32_t token : banned_at_first_) others -= is_allowed(mask, token) ? 1 : 0;
+  only_ends_allowed_ = !mask.empty() && others == 0;
+}
+
 void SequenceSampler::record(std::int32_t token) {
   if (penalizes()) ++counts_[token];
   ++generated_;
@@ -87,11 +103,16 @@ bool SequenceSampler::penalizes() const {
 }
 
 bool SequenceSampler::alters_logits() const {
-  return penalizes() || (generated_ < sampling_.tokens_min && !banned_at_first_.empty());
+  return penalizes() || bans_ends() || !allowed_.empty();
+}
+
+bool SequenceSampler::bans_ends() const {
+  return generated_ < sampling_.tokens_min && !banned_at_first_.empty() && !only_ends_allowed_;
 }
 
 void SequenceSampler::alter_logits(std::span<float> logits) const {
   const auto index = [](std::int32_t token) { return static_cast<std::size_t>(token); };
+  if (!allowed_.empty()) forbid(logits);
   if (sampling_.repetition_penalty != 1.0) {
     for (const std::int32_t token : prompt_ids_) {
       repeat_penalty(logits[index(token)], sampling_.repetition_penalty);
@@ -105,9 +126,18 @@ void SequenceSampler::alter_logits(std::span<float> logits) const {
     logits[index(token)] -=
         static_cast<float>(sampling_.frequency_penalty * count + sampling_.presence_penalty);
   }
-  if (generated_ >= sampling_.tokens_min) return;
-  for (const std::int32_t token : banned_at_first_) {
-    logits[index(token)] = -std::numeric_limits<float>::infinity();
+  if (!bans_ends()) return;
+  for (const std::int32_t token : banned_at_first_) logits[index(token)] = kNever;
+}
+
+void SequenceSampler::forbid(std::span<float> logits) const {
+  constexpr std::size_t kBits = 32;
+  for (std::size_t at = 0; at < logits.size(); at += kBits) {
+    const std::span<float> some = logits.subspan(at, std::min(kBits, logits.size() - at));
+    const std::uint32_t word = at / kBits < allowed_.size() ? allowed_[at / kBits] : 0;
+    for (std::size_t bit = 0; ~word != 0 && bit < some.size(); ++bit) {
+      if ((word >> bit & 1) == 0) some[bit] = kNever;
+    }
   }
 }
 

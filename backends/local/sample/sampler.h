@@ -1,8 +1,9 @@
 // Chooses a sequence's next token from a row of logits, as its Sampling asks.
 //
-// One object a sequence, used by the engine thread. Order of operations (vLLM's): penalties, then
-// temperature, min_p, top_k, top_p over what is left, then one draw. The draw depends on the seed
-// and on how many tokens were generated, on nothing else: batch mates do not change an answer.
+// One object a sequence, used by the engine thread. Order of operations (vLLM's): what is allowed
+// at all, penalties, then temperature, min_p, top_k, top_p over what is left, then one draw. The
+// draw depends on the seed and on how many tokens were generated, on nothing else: batch mates do
+// not change an answer.
 #pragma once
 
 #include "backends/contract/chat.h"
@@ -32,6 +33,11 @@ class SequenceSampler {
   // The next token. Requires: a row as long as the vocabulary, no NaN.
   std::int32_t choose(std::span<const float> logits, SamplerScratch& scratch) const;
 
+  // Nothing but the tokens whose bits are set, until told otherwise; empty: any. `mask` must live
+  // as long. Requires: one bit at least is set.
+  void allow(std::span<const std::uint32_t> mask);
+  std::span<const std::uint32_t> allowed() const { return allowed_; }
+
   // Takes note of what was chosen; it counts for penalties and for the next draw.
   void record(std::int32_t token);
 
@@ -43,6 +49,8 @@ class SequenceSampler {
   bool penalizes() const;
   bool alters_logits() const;
   void alter_logits(std::span<float> logits) const;
+  void forbid(std::span<float> logits) const;
+  bool bans_ends() const;
   bool cuts_candidates() const;
   void keep_candidates(SamplerScratch& scratch) const;
   void keep_top_p(SamplerScratch& scratch) const;
@@ -55,6 +63,8 @@ class SequenceSampler {
       prompt_ids_;  // Distinct; only filled where repetition_penalty needs it.
   std::unordered_map<std::int32_t, int> counts_;  // Of generated tokens, where penalties need them.
   int generated_ = 0;
+  std::span<const std::uint32_t> allowed_;
+  bool only_ends_allowed_ = false;
 };
 
 }  // namespace spillway::local

@@ -1,0 +1,154 @@
+#include "backends/local/grammar/grammar.h"
+#include "backends/local/grammar/matcher_internal.h"
+#include "backends/local/grammar/regex_check.h"
+#include "backends/local/grammar/schema_check.h"
+#include "backends/local/grammar/size_check.h"
+#include "backends/local/grammar/trial.h"
+#include "backends/local/grammar/warnings.h"
+
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <xgrammar/xgrammar.h>
+
+namespace spillway::local::grammar {
+namespace {
+
+constexpr int kBlanksMax = 24;  // In a row, where JSON may have any number: models get lost there.
+
+Error wrong(const Form& form, const std::string& what) {
+  return {Errc::invalid_request, "'" + form.field + "' " + what, form.field, std::nullopt};
+}
+
+// What xgrammar says of a fault, less where in its own code it was found.
+std::string cause_of(const std::exception& exception) {
+  std::string what = exception.what();
+  constexpr std::string_view kCheck = ") is false: ";
+  if (const auto at = what.find(kCheck); at != what.npos) what.erase(0, at + kCheck.size());
+  while (!what.empty() && (what.back() == '\n' || what.back() == '.')) what.pop_back();
+  return what;
+}
+
+std::string quoted(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      out += "\\u00";
+      out += kHex[byte >> 4];
+      out += kHex[byte & 15];
+      continue;
+    }
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + '"';
+}
+
+std::string one_of(const std::vector<std::string>& choices) {
+  std::string rule = "root ::= ";
+  for (const std::string& choice : choices) {
+    if (&choice != &choices.front()) rule += " | ";
+    rule += quoted(choice);
+  }
+  return rule;
+}
+
+Result<xgrammar::Grammar> of_schema(const Form& form, const std::string& text) {
+  const auto schema = checked_schema(text);
+  if (!schema) return wrong(form, schema.error().message);
+  return xgrammar::Grammar::FromJSONSchema(*schema, true, std::nullopt, std::nullopt, true,
+                                           kBlanksMax);
+}
+
+// A grammar without what it has in quotes, where brackets and braces mean themselves.
+std::string without_literals(std::string_view text) {
+  std::string rest;
+  bool in_literal = false;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '\\') {
+      ++at;
+    } else if (text[at] == '"') {
+      in_literal = !in_literal;
+      rest += 'x';
+    } else if (!in_literal) {
+      rest += text[at];
+    }
+  }
+  return rest;
+}
+
+Result<void> check_repeats(const Form& form) {
+  const bool is_regex = form.kind == Form::Kind::regex;
+  if (!is_regex && form.kind != Form::Kind::grammar) return {};
+  const auto fits = check_regex(is_regex ? form.text : without_literals(form.text));
+  if (fits) return {};
+  return wrong(form, fits.error().message + ".");
+}
+
+Result<xgrammar::Grammar> grammar_of(const Form& form) {
+  switch (form.kind) {
+    case Form::Kind::json: return of_schema(form, R"({"type": "object"})");
+    case Form::Kind::schema: return of_schema(form, form.text);
+    case Form::Kind::regex: return xgrammar::Grammar::FromRegex(form.text);
+    case Form::Kind::choice: return xgrammar::Grammar::FromEBNF(one_of(form.choices));
+    case Form::Kind::grammar: break;
+  }
+  return xgrammar::Grammar::FromEBNF(form.text);
+}
+
+class XgrammarCompiler final : public Compiler {
+ public:
+  explicit XgrammarCompiler(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {}
+
+  // xgrammar throws what it cannot read.
+  Result<std::shared_ptr<const Grammar>> compile(const Form& form) override try {
+    if (const auto fits = check_size(form); !fits) return fits.error();
+    if (form.kind == Form::Kind::choice && form.choices.empty())
+      return wrong(form, "has no choices: give one at least.");
+    if (const auto fits = check_repeats(form); !fits) return fits.error();
+    std::call_once(read_, [this] { read_vocabulary(); });
+    const Warnings warnings;
+    const auto grammar = grammar_of(form);
+    if (!grammar) return grammar.error();
+    if (!warnings.first().empty())
+      return wrong(form, "asks for what the local engine cannot hold an answer to: " +
+                             warnings.first() + ".");
+    auto compiled = grammar_over(compiler_->CompileGrammar(*grammar));
+    if (is_empty(compiled->match()->allowed()))
+      return wrong(form, "lets nothing be said: no answer fits it.");
+    if (!is_quick(*compiled, end_ids_))
+      return wrong(form,
+                   "can be read in too many ways: repeat nothing that is repeated itself, and let "
+                   "no text be read by two rules.");
+    return compiled;
+  } catch (const std::exception& exception) {
+    return wrong(form, "is not understood: " + cause_of(exception) + ".");
+  }
+
+ private:
+  void read_vocabulary() {
+    const xgrammar::TokenizerInfo tokens(vocabulary_.bytes, xgrammar::VocabType::RAW, std::nullopt,
+                                         vocabulary_.end_ids);
+    end_ids_ = vocabulary_.end_ids;
+    vocabulary_ = {};
+    compiler_.emplace(tokens, 1, false);
+  }
+
+  std::once_flag read_;
+  Vocabulary vocabulary_;  // Until it has been read.
+  std::vector<std::int32_t> end_ids_;
+  std::optional<xgrammar::GrammarCompiler> compiler_;
+};
+
+}  // namespace
+
+std::unique_ptr<Compiler> make_compiler(Vocabulary vocabulary) {
+  return std::make_unique<XgrammarCompiler>(std::move(vocabulary));
+}
+
+bool is_built() { return true; }
+
+}  // namespace spillway::local::grammar

@@ -1,0 +1,70 @@
+#include "backends/local/grammar/matcher_internal.h"
+
+#include <exception>
+#include <utility>
+#include <xgrammar/xgrammar.h>
+
+namespace spillway::local::grammar {
+namespace {
+
+class XgrammarMatcher final : public Matcher {
+ public:
+  explicit XgrammarMatcher(const xgrammar::CompiledGrammar& grammar)
+      : matcher_(grammar),
+        words_(static_cast<std::size_t>(
+            xgrammar::GetBitmaskSize(grammar.GetTokenizerInfo().GetVocabSize()))) {}
+
+  // What xgrammar throws says that it has lost its way: nothing can follow then.
+  Mask allowed() override try {
+    if (matcher_.IsTerminated()) return nothing();
+    std::int64_t size = static_cast<std::int64_t>(words_.size());
+    DLTensor mask{words_.data(), {kDLCPU, 0}, 1, xgrammar::GetBitmaskDLType(), &size, nullptr, 0};
+    // False: any token will do.
+    if (!matcher_.FillNextTokenBitmask(&mask)) words_.assign(words_.size(), ~std::uint32_t{0});
+    return words_;
+  } catch (const std::exception&) {
+    return nothing();
+  }
+
+  bool accept(std::int32_t token) override try {
+    return !matcher_.IsTerminated() && matcher_.AcceptToken(token);
+  } catch (const std::exception&) {
+    return false;
+  }
+
+  bool accept(std::string_view text) override try {
+    return text.empty() || matcher_.AcceptString(std::string(text));
+  } catch (const std::exception&) {
+    return false;
+  }
+
+ private:
+  Mask nothing() {
+    words_.assign(words_.size(), 0);
+    return words_;
+  }
+
+  xgrammar::GrammarMatcher matcher_;
+  std::vector<std::uint32_t> words_;
+};
+
+class XgrammarGrammar final : public Grammar {
+ public:
+  explicit XgrammarGrammar(xgrammar::CompiledGrammar compiled) : compiled_(std::move(compiled)) {}
+
+  std::unique_ptr<Matcher> match() const override {
+    return std::make_unique<XgrammarMatcher>(compiled_);
+  }
+  std::size_t bytes() const override { return compiled_.MemorySizeBytes(); }
+
+ private:
+  const xgrammar::CompiledGrammar compiled_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Grammar> grammar_over(xgrammar::CompiledGrammar compiled) {
+  return std::make_shared<XgrammarGrammar>(std::move(compiled));
+}
+
+}  // namespace spillway::local::grammar

@@ -1,0 +1,20 @@
+// How much of a form is read at all. Pure, and cheap: for whoever is to hand it on.
+#pragma once
+
+#include "backends/contract/error.h"
+#include "backends/contract/form.h"
+
+#include <cstddef>
+
+namespace spillway::local::grammar {
+
+inline constexpr std::size_t kFormBytesMax = 64 * 1024;
+inline constexpr std::size_t kRegexBytesMax = 4 * 1024;
+
+// Bytes of all that it says.
+std::size_t size_of(const Form& form);
+
+// invalid_request names the field and the limit.
+Result<void> check_size(const Form& form);
+
+}  // namespace spillway::local::grammar

@@ -1,0 +1,77 @@
+// Where forms are compiled: two threads of the lowest priority, so that a form that takes long
+// stands in nobody's way but that of other new forms, and a cache of what they made.
+//
+// Any thread may ask. What is answered is answered once: at once, if the form is known, on a thread
+// of the workshop's otherwise. A form that takes too long is refused when its time is over, though
+// its thread goes on with it and keeps what it makes. Destruction refuses who waits, and waits for
+// what is being compiled.
+#pragma once
+
+#include "backends/local/grammar/grammar.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace spillway::local::grammar {
+
+struct WorkshopLimits {
+  std::chrono::milliseconds compiling{20'000};  // That a form may take, waiting for others apart.
+  std::size_t waiting_max = 64;                 // Forms that are asked for and not there yet.
+  std::size_t cache_bytes_max = 128u << 20;
+};
+
+class Workshop {
+ public:
+  using Answer = std::function<void(Result<std::shared_ptr<const Grammar>>)>;
+
+  explicit Workshop(std::unique_ptr<Compiler> compiler, WorkshopLimits limits = {});
+  ~Workshop();
+  Workshop(const Workshop&) = delete;
+
+  // invalid_request: the form cannot be held to (Compiler), or takes too long to compile.
+  // overloaded: too many others are being compiled. backend_unavailable: the workshop closes.
+  void ask(std::shared_ptr<const Form> form, Answer answer);
+
+  std::size_t cached_bytes() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  // A form that is asked for: by several perhaps.
+  struct Order {
+    std::shared_ptr<const Form> form;
+    std::vector<Answer> answers;
+    bool begun = false;
+    Clock::time_point late;  // When it is, once begun.
+  };
+  struct Made {
+    Form form;
+    std::shared_ptr<const Grammar> grammar;
+  };
+
+  std::shared_ptr<const Grammar> find(const Form& form);
+  void keep(const Form& form, std::shared_ptr<const Grammar> grammar);
+  std::size_t waiting() const;
+  void work();
+  void watch();
+  void refuse_late(std::unique_lock<std::mutex>& lock, Order& order);
+
+  const std::unique_ptr<Compiler> compiler_;
+  const WorkshopLimits limits_;
+  mutable std::mutex mutex_;  // Of all below but the threads.
+  std::condition_variable changed_;
+  std::list<Order> orders_;
+  std::list<Made> made_;  // Used last, first.
+  std::size_t cached_bytes_ = 0;
+  bool closing_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace spillway::local::grammar

@@ -1,0 +1,167 @@
+// Who gets a form when, and who does not, where compiling takes as long as the test wants.
+#include "backends/local/grammar/workshop.h"
+
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <future>
+#include <map>
+#include <mutex>
+
+namespace spillway::local::grammar {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kBytes = 1'000;  // That each grammar takes.
+
+class Nothing final : public Grammar {
+ public:
+  std::unique_ptr<Matcher> match() const override { return nullptr; }
+  std::size_t bytes() const override { return kBytes; }
+};
+
+// Compiles "bad" to an error, "slow…" when the gate is opened, and all else at once.
+struct Gate {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool open = false;
+  std::map<std::string, int> compiled;
+
+  int times(const std::string& text) {
+    std::lock_guard lock(mutex);
+    return compiled[text];
+  }
+  void let_go() {
+    std::lock_guard lock(mutex);
+    open = true;
+    changed.notify_all();
+  }
+};
+
+class GatedCompiler final : public Compiler {
+ public:
+  explicit GatedCompiler(Gate& gate) : gate_(gate) {}
+
+  Result<std::shared_ptr<const Grammar>> compile(const Form& form) override {
+    std::unique_lock lock(gate_.mutex);
+    ++gate_.compiled[form.text];
+    gate_.changed.notify_all();
+    if (form.text == "bad") return Error{Errc::invalid_request, "bad", "field", std::nullopt};
+    if (form.text.starts_with("slow")) gate_.changed.wait(lock, [&] { return gate_.open; });
+    return std::make_shared<Nothing>();
+  }
+
+ private:
+  Gate& gate_;
+};
+
+struct House {
+  explicit House(WorkshopLimits limits = {})
+      : workshop(std::make_unique<Workshop>(std::make_unique<GatedCompiler>(gate), limits)) {}
+  ~House() { gate.let_go(); }
+
+  std::future<Result<std::shared_ptr<const Grammar>>> ask(std::string text) {
+    const auto answer = std::make_shared<std::promise<Result<std::shared_ptr<const Grammar>>>>();
+    workshop->ask(
+        std::make_shared<const Form>(Form{Form::Kind::regex, std::move(text), {}, "regex"}),
+        [answer](auto result) { answer->set_value(std::move(result)); });
+    return answer->get_future();
+  }
+  void await(const std::string& text) {
+    std::unique_lock lock(gate.mutex);
+    ASSERT_TRUE(gate.changed.wait_for(lock, 10s, [&] { return gate.compiled[text] > 0; }));
+  }
+
+  Gate gate;
+  std::unique_ptr<Workshop> workshop;
+};
+
+TEST(Workshop, AFormIsCompiledOnceAndKept) {
+  House house;
+  EXPECT_TRUE(house.ask("a").get());
+  EXPECT_TRUE(house.ask("a").get());
+  EXPECT_EQ(house.gate.times("a"), 1);
+  EXPECT_FALSE(house.ask("bad").get());
+  EXPECT_FALSE(house.ask("bad").get());
+  EXPECT_EQ(house.gate.times("bad"), 2) << "what is wrong is not kept";
+}
+
+TEST(Workshop, WhoAsksForTheSameWaitsForTheSame) {
+  House house;
+  auto one = house.ask("slow");
+  house.await("slow");
+  auto two = house.ask("slow");
+  house.gate.let_go();
+  EXPECT_EQ(*one.get(), *two.get());
+  EXPECT_EQ(house.gate.times("slow"), 1);
+}
+
+TEST(Workshop, ASlowFormStandsInNobodysWay) {
+  House house;
+  auto slow = house.ask("slow");
+  house.await("slow");
+  EXPECT_TRUE(house.ask("quick").get());
+  house.gate.let_go();
+  EXPECT_TRUE(slow.get());
+}
+
+TEST(Workshop, WhatTakesTooLongIsRefusedAndKeptOnceItIsThere) {
+  House house({.compiling = 20ms});
+  auto slow = house.ask("slow");
+  const auto refused = slow.get();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::invalid_request);
+  EXPECT_EQ(refused.error().param, "regex");
+  EXPECT_FALSE(house.ask("slow").get()) << "at once, while it is still being compiled";
+  house.gate.let_go();
+  while (house.workshop->cached_bytes() == 0) std::this_thread::yield();
+  EXPECT_TRUE(house.ask("slow").get());
+  EXPECT_EQ(house.gate.times("slow"), 1);
+}
+
+TEST(Workshop, TooManyAreRefusedForNow) {
+  House house({.waiting_max = 3});
+  std::vector<std::future<Result<std::shared_ptr<const Grammar>>>> waiting;
+  for (const char* text : {"slow1", "slow2", "slow3"}) waiting.push_back(house.ask(text));
+  const auto refused = house.ask("slow4").get();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::overloaded);
+  house.gate.let_go();
+  for (auto& one : waiting) EXPECT_TRUE(one.get());
+  EXPECT_TRUE(house.ask("slow4").get());
+}
+
+TEST(Workshop, WhatWasNotUsedForLongestGoesFirst) {
+  House house({.cache_bytes_max = 2 * (kBytes + 1)});
+  for (const char* text : {"a", "b", "a", "c"}) EXPECT_TRUE(house.ask(text).get());
+  EXPECT_LE(house.workshop->cached_bytes(), 2 * (kBytes + 1));
+  EXPECT_TRUE(house.ask("a").get());
+  EXPECT_TRUE(house.ask("b").get());
+  EXPECT_EQ(house.gate.times("a"), 1);
+  EXPECT_EQ(house.gate.times("b"), 2);
+}
+
+TEST(Workshop, TooLargeAFormIsNotCompiled) {
+  House house;
+  EXPECT_FALSE(house.ask(std::string(5'000, 'a')).get());
+  EXPECT_TRUE(house.gate.compiled.empty());
+}
+
+TEST(Workshop, WhoWaitsWhenItClosesIsTold) {
+  House house;
+  auto first = house.ask("slow1");
+  auto second = house.ask("slow2");
+  auto third = house.ask("slow3");
+  std::thread closing([&] { house.workshop.reset(); });
+  for (auto* one : {&first, &second, &third}) {
+    const auto told = one->get();
+    ASSERT_FALSE(told);
+    EXPECT_EQ(told.error().code, Errc::backend_unavailable);
+  }
+  house.gate.let_go();
+  closing.join();
+}
+
+}  // namespace
+}  // namespace spillway::local::grammar
