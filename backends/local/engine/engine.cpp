@@ -53,6 +53,11 @@ Error does_not_fit(const Form& form) {
           "the answer so far does not fit what '" + form.field + "' asks for", "", std::nullopt};
 }
 
+Error nothing_follows() {
+  return {Errc::internal, "the form that the answer is held to lets nothing follow in time", "",
+          std::nullopt};
+}
+
 Error broken(const Error& cause) {
   return {Errc::backend_unavailable, "the local engine failed: " + cause.message, "", std::nullopt};
 }
@@ -78,6 +83,7 @@ Engine::Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
       workshop_(inbox_->status().holds_forms ? std::make_unique<grammar::Workshop>(
                                                    grammar::make_compiler(codec.vocabulary()))
                                              : nullptr),
+      follower_(workshop_ ? std::make_unique<FormFollower>() : nullptr),
       thread_([this] { run(); }) {
   calibrated_.get_future().wait();
 }
@@ -127,9 +133,10 @@ void Engine::hand_in(NewSequence sequence, const Form& form, std::string_view be
   if (!grammar) {
     done = grammar.error();
   } else {
-    sequence.matcher = (*grammar)->match();
-    const bool fits = sequence.matcher->accept(begun);
-    if (!fits || grammar::is_empty(sequence.matcher->allowed())) done = does_not_fit(form);
+    auto matcher = (*grammar)->match();
+    const bool fits = matcher->accept(begun);
+    sequence.form = std::make_shared<FormProgress>(std::move(matcher));
+    if (!fits || grammar::is_empty(sequence.form->allowed())) done = does_not_fit(form);
   }
   if (!done || outlet->abandoned()) {
     inbox_->refuse();
@@ -210,11 +217,43 @@ void Engine::heed(const std::vector<Ring>& rings) {
         ++counters.cancelled;
         counters.cancel_steps_max = std::max(counters.cancel_steps_max, steps);
       });
-    } else if (sequence.parked_since && !sequence.outlet_full()) {
-      sequence.parked_since.reset();
-      scheduler_.pause(ring.id, false);
+      continue;
+    }
+    if (sequence.parked_since && !sequence.outlet_full()) sequence.parked_since.reset();
+    const bool was_awaited = sequence.awaits_form && sequence.form()->known();
+    if (was_awaited) sequence.awaits_form = false;
+    scheduler_.pause(ring.id, sequence.parked_since || sequence.awaits_form);
+    if (was_awaited) heed_form(ring.id);
+  }
+}
+
+// The next step waits a little for what the forms let follow; who is not done by then is left out
+// of it.
+void Engine::follow_forms(const std::vector<std::pair<SequenceId, std::int32_t>>& tokens) {
+  constexpr std::chrono::milliseconds kPatience(2);
+  if (tokens.empty()) return;
+  for (const auto& [id, token] : tokens) {
+    follower_->follow(sequences_.at(id)->form(), token,
+                      [inbox = inbox_, id = id] { inbox->ring(id); });
+  }
+  follower_->await(SteadyClock::now() + kPatience);
+  for (const auto& [id, token] : tokens) {
+    Sequence& sequence = *sequences_.at(id);
+    if (sequence.form()->known()) {
+      heed_form(id);
+    } else {
+      sequence.awaits_form = true;
+      scheduler_.pause(id, true);
     }
   }
+}
+
+void Engine::heed_form(SequenceId id) {
+  Sequence& sequence = *sequences_.at(id);
+  if (sequence.heed_form()) return;
+  sequence.fail(nothing_follows());
+  end(id);
+  inbox_->count([](EngineCounters& counters) { ++counters.failed; });
 }
 
 void Engine::drop_slow_clients() {

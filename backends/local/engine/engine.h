@@ -98,6 +98,8 @@ class Engine final : public EngineDoor {
   void hand_in(NewSequence sequence, const Form& form, std::string_view begun,
                Result<std::shared_ptr<const grammar::Grammar>> grammar);
   void heed(const std::vector<Ring>& rings);
+  void follow_forms(const std::vector<std::pair<SequenceId, std::int32_t>>& tokens);
+  void heed_form(SequenceId id);
   void drop_slow_clients();
   Deadline next_wake(std::optional<Deadline> drain_until) const;
   void await_planning_time() const;
@@ -134,6 +136,7 @@ class Engine final : public EngineDoor {
 
   std::promise<void> calibrated_;
   std::unique_ptr<grammar::Workshop> workshop_;  // Null: no answer can be held to a form.
+  std::unique_ptr<FormFollower> follower_;       // As `workshop_`.
   std::mutex stopping_;                          // Guards joining.
   std::thread thread_;                           // Last: it uses all of the above.
 };

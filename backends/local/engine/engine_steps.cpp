@@ -117,6 +117,7 @@ Engine::Work Engine::work_of(const std::vector<ScheduledSlice>& plan) const {
 
 void Engine::hand_out(const std::vector<ScheduledSlice>& plan, const StepResult& result) {
   const auto vocabulary = static_cast<std::size_t>(executor_->shape().vocabulary);
+  std::vector<std::pair<SequenceId, std::int32_t>> held;  // To a form, and what they said.
   std::size_t row = 0;
   std::uint64_t generated = 0;
   std::uint64_t finished = 0;
@@ -141,11 +142,15 @@ void Engine::hand_out(const std::vector<ScheduledSlice>& plan, const StepResult&
     if (sequence.accept(token)) {
       ++finished;
       end(slice.sequence);
-    } else if (sequence.outlet_full()) {
+      continue;
+    }
+    if (sequence.form()) held.emplace_back(slice.sequence, token);
+    if (sequence.outlet_full()) {
       sequence.parked_since = SteadyClock::now();
       scheduler_.pause(slice.sequence, true);
     }
   }
+  follow_forms(held);
   inbox_->count([&](EngineCounters& counters) {
     counters.generated_tokens += generated;
     counters.finished += finished;

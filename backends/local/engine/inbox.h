@@ -12,7 +12,7 @@
 #include "backends/contract/outlet.h"
 #include "backends/contract/status.h"
 #include "backends/local/engine/engine_observer.h"
-#include "backends/local/grammar/grammar.h"
+#include "backends/local/engine/form_follower.h"
 
 #include <condition_variable>
 #include <cstdint>
@@ -35,7 +35,7 @@ struct NewSequence {
   std::string owner;      // Whose it is: of the same owner, what was read before is not read again.
   int cached_tokens = 0;  // What of the prompt that is, as far as could be told when it came.
   std::shared_ptr<Outlet> outlet;
-  std::unique_ptr<grammar::Matcher> matcher;  // Of the form it is held to; null: none.
+  std::shared_ptr<FormProgress> form;  // What it is held to; null: nothing.
 };
 
 // A consumer made room in its Outlet or abandoned it. `step` is the number of steps begun by then.

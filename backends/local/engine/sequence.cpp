@@ -5,15 +5,6 @@
 
 namespace spillway::local {
 
-namespace {
-
-Error nothing_follows() {
-  return {Errc::internal, "the form that the answer is held to lets nothing follow", "",
-          std::nullopt};
-}
-
-}  // namespace
-
 Sequence::Sequence(NewSequence asked, const TextCodec& codec, std::uint64_t seed)
     : asked_(std::move(asked)),
       codec_(codec),
@@ -22,7 +13,7 @@ Sequence::Sequence(NewSequence asked, const TextCodec& codec, std::uint64_t seed
       text_(codec.open_stream()) {
   tokens_.reserve(asked_.prompt->size() + static_cast<std::size_t>(asked_.tokens_max));
   tokens_.assign(asked_.prompt->begin(), asked_.prompt->end());
-  if (asked_.matcher) sampler_.allow(asked_.matcher->allowed());
+  if (asked_.form) sampler_.allow(asked_.form->allowed());
 }
 
 bool Sequence::accept(std::int32_t token) {
@@ -33,7 +24,7 @@ bool Sequence::accept(std::int32_t token) {
   const auto& end_ids = codec_.end_ids();
   const bool is_end = std::binary_search(end_ids.begin(), end_ids.end(), token);
   // A form that has ended lets nothing follow, whoever wants to ignore that.
-  const bool ends = is_end && (asked_.matcher || !asked_.sampling.ignore_eos);
+  const bool ends = is_end && (asked_.form || !asked_.sampling.ignore_eos);
   std::string text = ends ? std::string() : text_->push(token);
   // Before tokens_min a stop string is text like any other.
   const bool may_stop = generated() > asked_.sampling.tokens_min;
@@ -41,9 +32,7 @@ bool Sequence::accept(std::int32_t token) {
 
   if (!ends && !stops_.matched() && generated() < asked_.tokens_max) {
     push_text(std::move(shown));
-    if (follow_form(token)) return false;
-    fail(nothing_follows());
-    return true;
+    return false;
   }
   // What is held back is text after all, unless it completes a stop string now.
   if (!stops_.matched()) shown += stops_.push(text_->finish());
@@ -53,12 +42,9 @@ bool Sequence::accept(std::int32_t token) {
   return true;
 }
 
-// False: nothing can come.
-bool Sequence::follow_form(std::int32_t token) {
-  if (!asked_.matcher) return true;
-  if (!asked_.matcher->accept(token)) return false;
-  const grammar::Mask allowed = asked_.matcher->allowed();
-  if (grammar::is_empty(allowed)) return false;
+bool Sequence::heed_form() {
+  const grammar::Mask allowed = asked_.form->allowed();
+  if (allowed.empty()) return false;
   sampler_.allow(allowed);
   return true;
 }

@@ -34,9 +34,15 @@ class Sequence final : public SequenceText {
   std::string_view owner() const override { return asked_.owner; }
   const SequenceSampler& sampler() const { return sampler_; }
 
-  // Takes the next token: pushes its text, and the end of the answer if this is it, or if its form
-  // lets nothing follow. True if it was.
+  // Takes the next token: pushes its text, and the end of the answer if this is it. True if
+  // it was.
   bool accept(std::int32_t token);
+
+  // What it is held to; null: nothing. The token that was accepted last is to be followed there.
+  const std::shared_ptr<FormProgress>& form() const { return asked_.form; }
+
+  // Takes over what the form lets follow. False: nothing. Requires: form()->known().
+  bool heed_form();
 
   // Ends the answer with an error.
   void fail(Error error) { asked_.outlet->fail(std::move(error)); }
@@ -49,8 +55,9 @@ class Sequence final : public SequenceText {
   // Since when it waits for its client to read; the engine sets it.
   std::optional<TimePoint> parked_since;
 
+  bool awaits_form = false;  // It is out of the batch until its form is known; the engine sets it.
+
  private:
-  bool follow_form(std::int32_t token);
   void push_text(std::string text);
   void push_end(std::string text, FinishReason reason);
 
