@@ -47,7 +47,7 @@ class RunningResponse final : public http::ResponseWriter {
   const std::string id;
   const std::string tenant;
   const bool streams;
-  responses::Kept begun;                    // To be kept as soon as it is accepted.
+  responses::Kept begun;                    // As it is kept and told once it is accepted.
   std::atomic<bool> accepted = false;       // It is kept, and its client may be told.
   std::atomic<bool> ended = false;          // And what it came to is kept, if it was accepted.
   std::atomic<bool> cancelled = false;      // By its client.
