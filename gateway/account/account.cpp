@@ -27,6 +27,9 @@ std::string in_usd(NanoUsd amount) {
   return usd + " USD";
 }
 
+constexpr std::string_view kTenant = "tenant";
+
+// In OpenAI's words a tenant is an organization, and its key a project's.
 Error refused(std::string_view whose, std::string_view name, const Purse::Refusal& why,
               NanoUsd wanted, std::int64_t now) {
   const std::int64_t ends = why.window == Window::day ? next_day(now) : next_month(now);
@@ -37,7 +40,12 @@ Error refused(std::string_view whose, std::string_view name, const Purse::Refusa
   message += in_usd(why.spent) + " spent, " + in_usd(why.held) +
              " held, and this request may cost " + in_usd(wanted) + ". It begins anew on " +
              date_of(ends) + " (UTC).";
-  if (why.for_good) return {Errc::over_budget, std::move(message), "", std::nullopt};
+  if (why.for_good) {
+    Error spent{Errc::over_budget, std::move(message), "", std::nullopt};
+    spent.kind =
+        whose == kTenant ? "organization_spend_limit_exceeded" : "project_spend_limit_exceeded";
+    return spent;
+  }
   return {Errc::rate_limited, std::move(message), "", kAskAgain};
 }
 
@@ -126,7 +134,7 @@ std::optional<Error> Account::put_aside(Hold& hold, NanoUsd least, NanoUsd wante
   const config::Budget& of_tenant = given(hold.payer_.tenant_budget);
   const config::Budget& of_key = given(hold.payer_.key_budget);
   const auto first = hold.tenant_->put_aside(of_tenant, least, wanted, now);
-  if (first.refusal) return refused("tenant", hold.payer_.tenant, *first.refusal, wanted, now);
+  if (first.refusal) return refused(kTenant, hold.payer_.tenant, *first.refusal, wanted, now);
   const auto second = hold.key_->put_aside(of_key, least, first.granted, now);
   const NanoUsd unused = first.granted - second.granted;  // All, if the key has none.
   if (unused > 0) hold.tenant_->settle(of_tenant, unused, 0, now);

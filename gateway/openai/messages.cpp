@@ -38,13 +38,13 @@ void read_part(Fields fields, Message& message, ChatRequest& chat) {
   }
 }
 
-// A string, an array of parts, or, where an assistant only called tools, nothing.
-void read_content(Fields& fields, Message& message, ChatRequest& chat,
+// A string, an array of parts, or, where an assistant only called tools or a function gave nothing,
+// nothing.
+void read_content(Fields& fields, bool may_be_missing, Message& message, ChatRequest& chat,
                   std::optional<Error>& error) {
   Json* content = fields.any("content");
   if (content == nullptr) {
-    if (message.role != Role::assistant)
-      fields.fail_missing("content", "a string or an array of parts");
+    if (!may_be_missing) fields.fail_missing("content", "a string or an array of parts");
     return;
   }
   if (content->is_string()) {
@@ -69,7 +69,8 @@ Message read_message(Fields& fields, ChatRequest& chat, std::optional<Error>& er
       fields.one_of("role", {"system", "developer", "user", "assistant", "tool", "function"});
   message.role = role_of(role.value_or(""));
   message.name = fields.string("name").value_or("");
-  read_content(fields, message, chat, error);
+  const bool may_be_missing = role == "assistant" || role == "function";
+  read_content(fields, may_be_missing, message, chat, error);
   return message;
 }
 

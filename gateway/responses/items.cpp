@@ -44,7 +44,7 @@ ordered_json item_of_text(const ordered_json& text) {
 std::string read_input(Fields& request, const ordered_json& said, std::string_view turn,
                        std::optional<Error>& error, std::vector<std::string>& references) {
   const Json* input = request.any("input");
-  if (input == nullptr) return request.fail("input", "is required"), "[]";
+  if (input == nullptr) return request.fail_missing("input", "a string or a list of items"), "[]";
   ordered_json items = ordered_json::array();
   if (input->is_string()) {
     items.push_back(item_of_text(said["input"]));

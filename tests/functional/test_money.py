@@ -71,7 +71,7 @@ def test_a_budget_refuses_and_does_not_ask_to_retry(start_provider, start_gatewa
     with pytest.raises(openai.RateLimitError) as refused:
         for asked in range(100):
             ask(client)
-    assert refused.value.code == "insufficient_quota"
+    assert (refused.value.type, refused.value.code) == ("insufficient_quota", "organization_spend_limit_exceeded")
     assert refused.value.response.headers["x-should-retry"] == "false"
     assert "budget of tenant 'test'" in str(refused.value)
     assert asked > 0 and provider.stats()["requests"] == asked

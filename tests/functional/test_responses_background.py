@@ -166,7 +166,7 @@ def test_what_is_refused_is_refused_at_once(strict, client_of, stream):
     poor = client_of(strict, api_key="sk-spillway-poor")
     with pytest.raises(openai.RateLimitError) as unpaid:
         behind(poor, stream)
-    assert unpaid.value.code == "insufficient_quota"
+    assert (unpaid.value.type, unpaid.value.code) == ("insufficient_quota", "project_spend_limit_exceeded")
 
 
 def test_the_patience_with_the_connection_is_not_that_with_the_answer(start_upstream, start_gateway, client_of, tmp_path):
