@@ -111,6 +111,9 @@ class CrossCheck {
   }
 
   void check_hedge(const RequestClass& one) {
+    if (one.hedge.enabled && policy_.attempts_max < 2)
+      warn("classes." + one.name + ".hedge",
+           "asks nobody: limits.attempts_max is 1, so that there is no second");
     if (one.hedge.enabled && one.spill == Spill::never)
       warn("classes." + one.name + ".hedge",
            "is never done: with `spill: never` nobody is asked "

@@ -125,7 +125,8 @@ const std::vector<Row<Settings>> kSettingsRows = {
       .range = {1, 20},
       .sentence = "Times that targets are asked for one request before its first token: all that "
                   "may take it, then "
-                  "those again that refused or broke off, but none that had it and was silent."},
+                  "those again that refused or broke off, but none that had it and was silent. "
+                  "The servers of one target count once."},
      field<&Settings::policy, &Policy::attempts_max>()},
     {{.key = "keys",
       .kind = Kind::block,

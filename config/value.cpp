@@ -133,12 +133,20 @@ bool is_endpoint(std::string_view text) {
   return is_host(host) || is_bracketed_ipv6(host);
 }
 
+// "http://user:secret@host" → "http://…@host"
+std::string without_password(const std::string& url) {
+  const auto at = url.rfind('@'), slashes = url.find("//");
+  if (at == std::string::npos || slashes == std::string::npos || slashes > at) return url;
+  return url.substr(0, slashes + 2) + "…" + url.substr(at);
+}
+
 std::variant<Value, Mistake> parse_url(const std::string& text) {
   const bool secure = text.starts_with("https://");
   if (!secure && !text.starts_with("http://")) return not_a(text, Kind::url);
   if (text.find_first_of(" \"<>\\^`{|}?#@") != std::string::npos) {
-    return Mistake{in_quotes(text) + " has more than scheme, host, port and path: write " +
-                   expectation(Kind::url) + "; a key goes into `key`"};
+    return Mistake{in_quotes(without_password(text)) +
+                   " has more than scheme, host, port and path: write " + expectation(Kind::url) +
+                   "; a key goes into `key`"};
   }
   const std::string_view rest = std::string_view(text).substr(secure ? 8 : 7);
   const std::string_view authority = rest.substr(0, rest.find('/'));

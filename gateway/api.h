@@ -37,7 +37,6 @@ class Api {
     StoredChats& chats;
     store::DiskThread& disk;
     std::unique_ptr<responses::Shelf>& shelf;
-    wire::FileShelf& files;
   };
 
   explicit Api(Doors doors);

@@ -1,6 +1,7 @@
 #include "gateway/attached_files.h"
 
 #include "gateway/wall_clock.h"
+#include "gateway/wire/base64.h"
 
 #include <fstream>
 #include <utility>
@@ -18,11 +19,11 @@ Result<std::optional<Content>> read_from(files::FileStore& files, const std::str
   if (file->bytes > bytes_max)
     return Error{.code = Errc::payload_too_large,
                  .message = "The files that this request names are larger than a request may be."};
-  Content content{file->name, std::string(file->bytes, '\0')};
-  std::ifstream bytes(files.path_of(*file), std::ios::binary);
-  if (!bytes.read(content.bytes.data(), static_cast<std::streamsize>(content.bytes.size())))
+  std::string bytes(file->bytes, '\0');
+  std::ifstream content(files.path_of(*file), std::ios::binary);
+  if (!content.read(bytes.data(), static_cast<std::streamsize>(bytes.size())))
     return Error{.code = Errc::internal, .message = "the file " + id + " cannot be read"};
-  return std::optional(std::move(content));
+  return std::optional(Content{file->name, bytes.size(), wire::base64_of(bytes)});
 }
 
 }  // namespace

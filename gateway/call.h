@@ -3,6 +3,7 @@
 
 #include "gateway/http/message.h"
 #include "gateway/policy/auth.h"
+#include "gateway/wire/attachments.h"
 #include "gateway/wire/protocol.h"
 
 #include <string>
@@ -13,8 +14,12 @@ namespace spillway {
 // With `body` instead of its own.
 inline wire::Call call_of(const http::Request& raw, std::string body,
                           const policy::Caller& caller) {
-  const bool reads_files = policy::check_scope(caller, "/v1/files").has_value();
-  return {raw.id, std::string(caller.tenant()), raw.arrived_at, std::move(body), reads_files};
+  return {raw.id, std::string(caller.tenant()), raw.arrived_at, std::move(body)};
+}
+
+// Whose files it may name.
+inline wire::Reader reader_of(const policy::Caller& caller) {
+  return {std::string(caller.tenant()), policy::check_scope(caller, "/v1/files").has_value()};
 }
 
 }  // namespace spillway

@@ -10,6 +10,8 @@
 namespace spillway {
 namespace {
 
+constexpr std::ptrdiff_t kSilentServersMost = 2;
+
 // In the background the engine may never come to it: half of the time is left for the others.
 Deadline patience_with(const policy::Candidate& candidate, TimePoint now, Deadline deadline) {
   if (candidate.lane == Lane::foreground || now >= deadline) return deadline;
@@ -148,7 +150,8 @@ Async<Opened> Course::next(const Delivered& delivered) {
   co_return search.verdict();
 }
 
-// A server that fails is gone round before the next target is asked.
+// A server that fails is gone round before the next target is asked; but two that had the request
+// and said nothing are enough.
 Async<Opened> Course::at_any_server(const policy::Candidate& candidate, Way way,
                                     const Delivered& delivered, Search& search) {
   const std::size_t servers = servers_of(candidate, edition_);
@@ -161,6 +164,7 @@ Async<Opened> Course::at_any_server(const policy::Candidate& candidate, Way way,
     const bool another_may = approach.server && is_the_targets_fault(opened.error().code);
     if (!another_may) co_return opened;
     failed_.add(candidate.target, *approach.server);
+    if (silent_servers(candidate) >= kSilentServersMost) co_return opened;
     if (failed_.all(candidate.target, servers)) co_return opened;
   }
 }
@@ -252,9 +256,12 @@ void Course::book_left(Race::Runner& left, const Race::Runner& winner, Search& s
   const bool was_quick = left.won() || failure->code == Errc::cancelled;
   if (winner.won() && was_quick)
     failure = Error{Errc::cancelled, "another was quicker", "", std::nullopt};
-  note(left.approach, failure, receipt_);
-  receipt_.attempts.back().beside = winner.won() && was_quick;
-  if (receipt_.parts.size() > parts) receipt_.parts.back().beside = winner.won() && was_quick;
+  if (left.approach.was_made()) {
+    note(left.approach, failure, receipt_);
+    receipt_.attempts.back().beside = winner.won() && was_quick;
+  }
+  // Where nobody answered, the second was asked for nothing.
+  if (receipt_.parts.size() > parts) receipt_.parts.back().beside = was_quick || !winner.won();
 }
 
 void Course::make_ready(Approach& approach, Way way, const Delivered& delivered) const {
@@ -286,7 +293,11 @@ Async<void> Course::rejoin(Opened& opened, Way way, const Delivered& delivered) 
 
 // It had the request before, and bills that already: it is not paid twice for keeping silent.
 bool Course::owes(const policy::Candidate& candidate) const {
-  return std::any_of(receipt_.parts.begin(), receipt_.parts.end(), [&](const Part& part) {
+  return silent_servers(candidate) > 0;
+}
+
+std::ptrdiff_t Course::silent_servers(const policy::Candidate& candidate) const {
+  return std::count_if(receipt_.parts.begin(), receipt_.parts.end(), [&](const Part& part) {
     return part.unanswered && part.target == candidate.target;
   });
 }

@@ -85,6 +85,7 @@ class Course {
   void stay_with_the_others(const Opened& opened);
   Async<void> rejoin(Opened& opened, Way way, const Delivered& delivered);
   bool owes(const policy::Candidate& candidate) const;
+  std::ptrdiff_t silent_servers(const policy::Candidate& candidate) const;
   void owe(const Approach& approach, int begun);
   int tokens_out() const;
   std::size_t bytes_out() const;

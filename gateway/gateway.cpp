@@ -144,8 +144,7 @@ class Gateway::House {
   const Reception reception_{editions_, limiter_};
   StoredChats stored_chats_{reception_, disk_, kept_.chats};
   AttachedFiles attached_;
-  Api surface_{
-      Api::Doors{reception_, pipeline_, models_, stored_chats_, disk_, kept_.responses, attached_}};
+  Api surface_{Api::Doors{reception_, pipeline_, models_, stored_chats_, disk_, kept_.responses}};
   FileApi file_api_;
   std::optional<BatchRunner> runner_;
   BatchApi batch_api_;
@@ -198,7 +197,7 @@ Result<void> Gateway::House::open() {
   if (!loaded) return loaded.error();
 
   pipeline_.emplace(Pipeline::Doors{editions_, admission_, fleet_, waiting_, engine_.get(),
-                                    rehearsal_, limiter_, kept_.account.get(),
+                                    rehearsal_, attached_, limiter_, kept_.account.get(),
                                     std::bind_front(&House::tell, this)});
   runner_.emplace(BatchRunner::Doors{editions_, admission_, disk_, *kept_.cabinet, *kept_.batches,
                                      surface_.errands(), std::bind_front(&House::complain, this)},

@@ -103,6 +103,11 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   }
   if (plan && plan->wait) plan = co_await wait_and_decide(edition, facts, *plan->wait, receipt);
   if (!plan) co_return plan.error();
+
+  const wire::Reader reader = reader_of(*caller);
+  auto filled = co_await wire::with_files(request, reader, doors_.files);
+  if (!filled) co_return filled.error();
+  exchange.asked.chat = std::move(*filled);
   const Deadline deadline = receipt.arrived + time_for(*plan);
 
   // What it may cost is held from its first target on; account() posts what it did cost.

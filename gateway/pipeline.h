@@ -18,6 +18,7 @@
 #include "gateway/receipt.h"
 #include "gateway/rehearsal.h"
 #include "gateway/waiting.h"
+#include "gateway/wire/attachments.h"
 #include "gateway/wire/protocol.h"
 
 #include <functional>
@@ -35,6 +36,7 @@ class Pipeline {
     WaitingRoom& waiting;
     LocalTarget* local;  // Null without a local target.
     Rehearsal& rehearsal;
+    wire::FileShelf& files;
     account::Limiter& limiter;
     account::Account* account;  // Null where no ledger is kept.
     std::function<void(const Receipt&)>

@@ -13,14 +13,15 @@ namespace net = boost::asio;
 
 namespace {
 
-// False if it was cancelled before, or is while it waits.
+// False if it was cancelled before, or is while it waits: a timer that has expired is not cancelled
+// any more.
 net::awaitable<bool> wait_until(TimePoint when) {
   const auto cancellation = co_await net::this_coro::cancellation_state;
   if (cancellation.cancelled() != net::cancellation_type::none) co_return false;
   const auto executor = co_await net::this_coro::executor;
   net::steady_timer timer(executor, when);
   const auto [error] = co_await timer.async_wait(net::as_tuple(net::use_awaitable));
-  co_return !error;
+  co_return !error && cancellation.cancelled() == net::cancellation_type::none;
 }
 
 Error was_left() { return {Errc::cancelled, "it was left", "", std::nullopt}; }
@@ -50,7 +51,8 @@ net::awaitable<void> Race::lead() {
 net::awaitable<void> Race::follow(TimePoint late,
                                   const std::function<std::optional<Approach>()>& make_second) {
   co_await net::this_coro::throw_if_cancelled(false);
-  if (!co_await wait_until(late)) co_return;
+  const bool is_late = co_await wait_until(late);
+  if (!is_late || first_.outcome) co_return;
   auto approach = make_second();
   if (!approach) {
     co_await wait_until(TimePoint::max());

@@ -129,6 +129,11 @@ net::awaitable<void> ResponseApi::create(http::Request raw, http::ResponseWriter
     if (state.cancelled() != net::cancellation_type::none) co_return;
   }
   (*begun)->say_head(out);
+  if (!(*begun)->accepted && (*begun)->status() == 0) {
+    const Error stopped{.code = Errc::overloaded, .message = "The gateway is stopping."};
+    co_await refuse(stopped, out);
+    co_return;
+  }
   if (!(*begun)->accepted) {
     std::string refused = (*begun)->refused();
     (void)co_await out.send((*begun)->status(), "application/json", std::move(refused));

@@ -17,9 +17,10 @@ bool has(std::string_view text, std::string_view part) { return text.find(part) 
 
 // The provider's own words without our key, control characters and length.
 std::string cleaned(const Teller& teller, std::string text) {
-  for (std::size_t at = 0; !teller.key.empty() && (at = text.find(teller.key, at)) != text.npos;) {
-    text.replace(at, teller.key.size(), "[key]");
-  }
+  constexpr std::string_view kInstead = "[key]";
+  for (std::size_t at = 0; !teller.key.empty() && (at = text.find(teller.key, at)) != text.npos;
+       at += kInstead.size())
+    text.replace(at, teller.key.size(), kInstead);
   std::replace_if(
       text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
   if (text.size() <= kMessageBytesMax) return text;

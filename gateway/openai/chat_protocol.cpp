@@ -123,7 +123,6 @@ class KeepingWriter final : public wire::AnswerWriter {
 Async<wire::Asked> ChatProtocol::parse(wire::Call call) const {
   auto chat = parse_chat(std::move(call.body));
   if (!chat) co_return chat.error();
-  const wire::Reader reader{call.tenant, call.reads_files};
   ChatAnswerInfo info;
   info.id = chat_completion_id(call.request_id);
   info.model = (*chat)->model;
@@ -143,10 +142,6 @@ Async<wire::Asked> ChatProtocol::parse(wire::Call call) const {
   }
   if (!asked.writer) asked.writer = std::make_unique<BodyWriter>(std::move(info));
   asked.chat = std::move(*chat);
-  if (files_ == nullptr) co_return std::move(asked);
-  auto filled = co_await wire::with_files(asked.chat, reader, *files_);
-  if (!filled) co_return filled.error();
-  asked.chat = std::move(*filled);
   co_return std::move(asked);
 }
 

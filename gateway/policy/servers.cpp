@@ -17,9 +17,15 @@ constexpr int kAlwaysFits = 4;
 // A beginning that is less than this share of its prompt saves less than even work does.
 constexpr double kShareLeast = 0.25;
 
-std::string address_of(std::string_view url) {
+std::string_view host_of(std::string_view url) {
   url.remove_prefix(std::min(url.find("//") + 2, url.size()));
-  return std::string(url.substr(0, url.find('/')));
+  return url.substr(0, url.find('/'));
+}
+
+// Host and port, where they tell the target's servers apart.
+std::string address_of(std::string_view url, const std::vector<std::string>& all) {
+  const auto same = [&](const std::string& other) { return host_of(other) == host_of(url); };
+  return std::string(std::count_if(all.begin(), all.end(), same) > 1 ? url : host_of(url));
 }
 
 // Rendezvous hashing: each prompt has an order of the servers that does not change when one goes.
@@ -45,7 +51,7 @@ std::string_view name_of(Chosen chosen) {
 
 Servers::Servers(const config::ProviderTarget& provider, TimePoint now) {
   for (const std::string& url : provider.base_urls)
-    servers_.push_back({address_of(url), Health(provider, now)});
+    servers_.push_back({address_of(url, provider.base_urls), Health(provider, now)});
   if (servers_.empty()) servers_.push_back({"", Health(provider, now)});
   if (servers_.size() < 2) return;
   pace_.emplace(provider.measured, now);

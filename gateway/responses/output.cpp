@@ -48,11 +48,24 @@ void Output::add(const Delta& delta) {
   if (!delta.extra.empty()) add_extra(delta.extra);
 }
 
-void Output::end(bool whole) { close_all(whole); }
+// Of calls that were cut together those are whole whose argument is.
+void Output::end(bool whole) {
+  for (const Growing& item : growing_) {
+    const bool is_last = &item == &growing_.back();
+    close(item, whole || (item.kind == Kind::call && !is_last && ordered_json::accept(item.text)));
+  }
+  growing_.clear();
+}
+
+Output::Growing* Output::growing_text() {
+  const auto found = std::find_if(growing_.begin(), growing_.end(),
+                                  [](const Growing& item) { return !item.is_call(); });
+  return found == growing_.end() ? nullptr : &*found;
+}
 
 void Output::say(Kind kind, std::string_view piece) {
-  const bool goes_on = !growing_.empty() && growing_.front().kind == kind;
-  grow(goes_on ? growing_.front() : open(kind), piece);
+  Growing* const before = growing_text();
+  grow(before && before->kind == kind ? *before : open(kind), piece);
 }
 
 void Output::add_extra(const std::string& extra) {
@@ -72,8 +85,8 @@ void Output::annotate(const ordered_json& said) {
   const std::string type = text_in(said, "type");
   const auto inner = said.is_object() ? said.find(type) : said.end();
   if (type.empty() || inner == said.end() || !inner->is_object()) return;
-  const bool goes_on = !growing_.empty() && growing_.front().kind == Kind::text;
-  const Growing& item = goes_on ? growing_.front() : open(Kind::text);
+  Growing* const before = growing_text();
+  const Growing& item = before && before->kind == Kind::text ? *before : open(Kind::text);
   ordered_json annotation = {{"type", type}};
   annotation.update(*inner);
   events_.add("response.output_text.annotation.added",
@@ -117,7 +130,7 @@ std::string Output::place_in(const Growing& item) const {
 
 Output::Growing& Output::open(Kind kind, std::string_view call_id, std::string_view name) {
   Growing opened{.kind = kind, .at = items_->list.size(), .id = "msg_", .text = ""};
-  if (!growing_.empty() && !(opened.is_call() && growing_.back().is_call())) close_all(true);
+  close_text();
   ordered_json item = {{"type", "message"}, {"id", ""}, {"status", "in_progress"}};
   if (kind == Kind::reasoning) {
     opened.id = "rs_";
@@ -217,17 +230,18 @@ void Output::finish_part(const Growing& item) {
   object_of(item)[in_summary ? "summary" : "content"].push_back(std::move(part));
 }
 
-// Of calls that were cut together those are whole whose argument is.
-void Output::close_all(bool whole) {
-  for (const Growing& item : growing_) {
-    const bool complete = whole || (item.kind == Kind::call && &item != &growing_.back() &&
-                                    ordered_json::accept(item.text));
-    close_part(item);
-    ordered_json& object = object_of(item);
-    object["status"] = complete ? "completed" : "incomplete";
-    events_.add("response.output_item.done", place_of(item.at) + R"(,"item":)" + text_of(object));
-  }
-  growing_.clear();
+void Output::close_text() {
+  Growing* const before = growing_text();
+  if (!before) return;
+  close(*before, true);
+  growing_.erase(growing_.begin() + (before - growing_.data()));
+}
+
+void Output::close(const Growing& item, bool whole) {
+  close_part(item);
+  ordered_json& object = object_of(item);
+  object["status"] = whole ? "completed" : "incomplete";
+  events_.add("response.output_item.done", place_of(item.at) + R"(,"item":)" + text_of(object));
 }
 
 }  // namespace spillway::responses

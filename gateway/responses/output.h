@@ -1,8 +1,8 @@
 // An answer's pieces as output items, one after the other: reasoning, message, function_call,
 // custom_tool_call; each with its events.
 //
-// Of one request's coroutine; no I/O. A new kind of piece ends the items before it; calls may grow
-// several at a time, as some targets tell parallel ones, and end together.
+// Of one request's coroutine; no I/O. A new kind of piece ends the text before it; calls grow
+// until the end, several at a time, as some targets tell parallel ones.
 #pragma once
 
 #include "backends/contract/chat.h"
@@ -50,13 +50,15 @@ class Output {
     bool is_call() const { return kind == Kind::call || kind == Kind::custom; }
   };
 
+  Growing* growing_text();  // The one that grows and is no call, or null.
   void say(Kind kind, std::string_view piece);
   void add_extra(const std::string& extra);
   void add_call(const nlohmann::ordered_json& piece);
   void annotate(const nlohmann::ordered_json& said);
   Growing& open(Kind kind, std::string_view call_id = "", std::string_view name = "");
   void grow(Growing& item, std::string_view piece);
-  void close_all(bool whole);
+  void close(const Growing& item, bool whole);
+  void close_text();
   void open_part(const Growing& item);
   void close_part(const Growing& item);
   void finish_part(const Growing& item);
@@ -67,7 +69,7 @@ class Output {
   const std::string turn_;
   const bool summary_;
   std::unique_ptr<Items> items_;
-  std::vector<Growing> growing_;  // Calls, or one of another kind.
+  std::vector<Growing> growing_;  // Calls, and at most one of another kind.
 };
 
 }  // namespace spillway::responses

@@ -24,11 +24,8 @@ Async<Conversation> ResponsesProtocol::converse(const wire::Call& call) const {
   if (!body) co_return body.error();
   auto plain = read_chat_(std::move(body->json));
   if (!plain) co_return plain.error();
-  const wire::Reader reader{call.tenant, call.reads_files};
-  const auto filled = co_await wire::with_files(*plain, reader, files_);
-  if (!filled) co_return filled.error();
   Conversation conversation;
-  conversation.chat = std::make_shared<ChatRequest>(**filled);
+  conversation.chat = std::make_shared<ChatRequest>(**plain);
   if (body->tools) conversation.chat->needs |= Need::tools;
   conversation.request = std::move(*request);
   conversation.before = std::move(past->turns);

@@ -5,7 +5,6 @@
 #include "gateway/responses/archive.h"
 #include "gateway/responses/request.h"
 #include "gateway/responses/response_object.h"
-#include "gateway/wire/attachments.h"
 #include "gateway/wire/protocol.h"
 
 #include <memory>
@@ -33,14 +32,12 @@ struct Conversation {
 
 class ResponsesProtocol final : public wire::Protocol {
  public:
-  // `archive` and `files`, which has what is named, must outlive it.
-  ResponsesProtocol(ReadChat read_chat, Archive& archive, wire::FileShelf& files)
-      : read_chat_(read_chat), archive_(archive), files_(files) {}
+  // `archive` must outlive it.
+  ResponsesProtocol(ReadChat read_chat, Archive& archive)
+      : read_chat_(read_chat), archive_(archive) {}
 
   // The same with another archive.
-  ResponsesProtocol with(Archive& archive) const {
-    return ResponsesProtocol(read_chat_, archive, files_);
-  }
+  ResponsesProtocol with(Archive& archive) const { return ResponsesProtocol(read_chat_, archive); }
 
   Async<wire::Asked> parse(wire::Call call) const override;
   wire::ErrorReply error(const Error& error, std::string_view request_id) const override;
@@ -54,7 +51,6 @@ class ResponsesProtocol final : public wire::Protocol {
  private:
   const ReadChat read_chat_;
   Archive& archive_;
-  wire::FileShelf& files_;
 };
 
 // The response as it is kept. `ended`: no more comes.

@@ -1,7 +1,5 @@
 #include "gateway/wire/attachments.h"
 
-#include "gateway/wire/base64.h"
-
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -15,6 +13,8 @@ namespace spillway::wire {
 namespace {
 
 using nlohmann::ordered_json;
+
+constexpr std::size_t kFilesMax = 100;
 
 // Providers go by what the data URL says.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kTypes = {
@@ -82,7 +82,7 @@ std::vector<Naming> namings_in(ordered_json& chat) {
 
 void fill(const Naming& naming, const FileShelf::Content& file) {
   std::string data = "data:" + std::string(type_of(file.name)) + ";base64,";
-  data += base64_of(file.bytes);
+  data += file.base64;
   naming.holder->erase("file_id");
   (*naming.holder)[naming.is_picture ? "url" : "file_data"] = std::move(data);
   if (!naming.is_picture && !naming.holder->contains("filename"))
@@ -91,6 +91,12 @@ void fill(const Naming& naming, const FileShelf::Content& file) {
 
 Error missing(const Naming& naming, const std::string& id) {
   return {Errc::invalid_request, "No such File object: " + id, naming.path + ".file_id",
+          std::nullopt};
+}
+
+Error too_many() {
+  return {Errc::invalid_request,
+          "A request may name at most " + std::to_string(kFilesMax) + " files.", "messages",
           std::nullopt};
 }
 
@@ -108,7 +114,9 @@ Async<std::shared_ptr<const ChatRequest>> with_files(std::shared_ptr<const ChatR
   ordered_json body = ordered_json::parse(chat->body);
   std::size_t room = shelf.bytes_max();
   bool changed = false;
-  for (const Naming& naming : namings_in(body)) {
+  const std::vector<Naming> namings = namings_in(body);
+  if (namings.size() > kFilesMax) co_return too_many();
+  for (const Naming& naming : namings) {
     if (!reader.reads_files) co_return forbidden(naming);
     const std::string id = naming.holder->at("file_id").get<std::string>();
     auto file = co_await shelf.read(reader.tenant, id, room);
@@ -119,7 +127,7 @@ Async<std::shared_ptr<const ChatRequest>> with_files(std::shared_ptr<const ChatR
     }
     if (!*file && naming.is_picture) co_return missing(naming, id);
     if (!*file) continue;
-    room -= std::min(room, (*file)->bytes.size());
+    room -= std::min(room, (*file)->bytes);
     fill(naming, **file);
     changed = true;
   }

@@ -23,7 +23,8 @@ class FileShelf {
  public:
   struct Content {
     std::string name;
-    std::string bytes;
+    std::size_t bytes = 0;
+    std::string base64;
   };
 
   virtual ~FileShelf() = default;
@@ -38,7 +39,8 @@ class FileShelf {
 
 // A chat with the bytes of `{"file": {"file_id": …}}` and `{"image_url": {"file_id": …}}` in its
 // messages, as data URLs. The id of a file that is not known here is left to the provider, a
-// picture's is invalid_request. payload_too_large: all together are more than the shelf's most.
+// picture's is invalid_request, and so are too many. payload_too_large: all together are more than
+// the shelf's most.
 Async<std::shared_ptr<const ChatRequest>> with_files(std::shared_ptr<const ChatRequest> chat,
                                                      const Reader& reader, FileShelf& shelf);
 

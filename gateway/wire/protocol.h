@@ -21,10 +21,9 @@ namespace spillway::wire {
 // What a client sent, and who it is.
 struct Call {
   std::string request_id;    // Ours: "req_" and 24 hexadecimal digits.
-  std::string tenant;        // Whose stored objects it may name,
+  std::string tenant;        // Whose stored objects it may name.
   std::int64_t created = 0;  // Unix seconds; the same in all of the answer.
   std::string body;
-  bool reads_files = true;  // …files among them.
 };
 
 // What is known when the answer begins.

@@ -335,3 +335,13 @@ def test_files_come_to_no_more_than_a_request_may(reader):
     with pytest.raises(openai.APIStatusError, match="larger than a request may be") as refused:
         client.chat.completions.create(model="up", messages=[{"role": "user", "content": [part] * 3}])
     assert refused.value.status_code == 413 and len(upstream.asked) == asked
+
+
+def test_who_may_ask_no_more_has_no_file_read(reader):
+    upstream, _, client = reader
+    part = {"type": "file", "file": {"file_id": "file-x"}}
+    with pytest.raises(openai.BadRequestError, match="at most 100 files"):
+        client.chat.completions.create(model="up", messages=[{"role": "user", "content": [part] * 101}])
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.create(model="nobody", messages=[{"role": "user", "content": [part] * 101}])
+    assert not upstream.asked

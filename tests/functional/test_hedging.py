@@ -191,6 +191,7 @@ def test_a_client_that_leaves_leaves_both(two, tmp_path):
     rows = wait_until(lambda: len(book(tmp_path)) == 5 and book(tmp_path)[3:], what="two entries")
     assert sorted(row[0] for row in rows) == ["first", "second"] and all(row[2] == 0 for row in rows)
     assert wait_until(lambda: gateway.metric("spillway_stream_client_gone_total") == 1, what="the account")
+    assert gateway.metric("spillway_hedge_cost_usd_total") > 0, "the second was asked for nothing"
 
 
 def test_whole_answers_are_not_hedged(two):

@@ -426,3 +426,12 @@ def test_citations_are_kept(start_upstream, start_gateway, stream):
             [{"type": "url_citation", **cited}]
     body = events[-1]["response"] if stream else json.loads(answer)
     assert body["output"][0]["content"][0]["annotations"] == [{"type": "url_citation", **cited}]
+
+
+def test_a_word_within_a_call_leaves_it_whole(start_upstream, start_gateway):
+    pieces = [call_piece(0, '{"a":', id="c1", name="f", type="function"), chunk({"content": "Hm"}), call_piece(0, "1}"),
+              chunk({}, finish="tool_calls"), USAGE]
+    house = start_gateway(configs.gateway({"up": configs.provider(start_upstream(lambda asked: pieces).base_url, "up")}))
+    events = raw_events(post(house, {"model": "up", "input": ASK, "stream": True, "tools": [{**LOOK, "name": "f"}]}))
+    call, message = events[-1]["response"]["output"]
+    assert (call["name"], call["arguments"], message["content"][0]["text"]) == ("f", '{"a":1}', "Hm")

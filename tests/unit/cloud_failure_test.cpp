@@ -174,6 +174,8 @@ TEST(Refusal, NeverTellsTheKey) {
     EXPECT_EQ(error.message.rfind("ai-hub: ", 0), 0u) << error.message;
   }
   EXPECT_EQ(refused(401, "Incorrect key: sk-sec***key").message.find("sk-sec"), std::string::npos);
+  const Error short_key = complaint_error({"ai-hub", "key"}, {"a key, a key", "", ""});
+  EXPECT_NE(short_key.message.find("a [key], a [key]"), std::string::npos) << short_key.message;
   const Error in_stream = complaint_error(kTeller, {"sk-secret-key", "", ""});
   EXPECT_EQ(in_stream.message.find("sk-secret"), std::string::npos);
 }

@@ -120,7 +120,7 @@ const std::vector<BadFile> kBadFiles = {
      "targets:\n  p:\n    kind: provider\n    base_url: https://me:pw@example.com/v1\n    serves: "
      "m\n"
      "    price_per_million: {input: 1usd, output: 1usd}\n",
-     {"4:15: targets.p.base_url: 'https://me:pw@example.com/v1' has more than scheme, host, port "
+     {"4:15: targets.p.base_url: 'https://…@example.com/v1' has more than scheme, host, port "
       "and path: write a URL such as https://api.example.com/v1; a key goes into `key`"}},
     {"servers_of_a_target",
      "targets:\n  p:\n    kind: provider\n"
