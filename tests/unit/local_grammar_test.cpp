@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <optional>
 #include <random>
 #include <regex>
@@ -126,6 +127,29 @@ TEST(Grammar, WhatIsBegunIsGoneOnWith) {
   EXPECT_FALSE(allows(matcher->allowed(), 'c'));
   EXPECT_FALSE(allows(matcher->allowed(), 0));
   EXPECT_FALSE((*grammar)->match()->accept("ba"));
+}
+
+TEST(Grammar, ATextOfAGivenLengthHasNoControlCharacters) {
+  for (const std::string_view lengths :
+       {R"("maxLength": 3)", R"("minLength": 1, "maxLength": 3)"}) {
+    const auto grammar = compiler().compile(
+        form_of(Kind::schema, R"({"type": "string", )" + std::string(lengths) + "}"));
+    ASSERT_TRUE(grammar) << grammar.error().message;
+    const Vocabulary vocabulary = small_vocabulary();
+    const auto matcher = (*grammar)->match();
+    const auto id_of = [&](std::string_view text) {
+      const auto found = std::find(vocabulary.bytes.begin(), vocabulary.bytes.end(), text);
+      return static_cast<std::int32_t>(found - vocabulary.bytes.begin());
+    };
+    ASSERT_TRUE(matcher->accept(id_of("\"")));
+    const Mask mask = matcher->allowed();
+    for (std::size_t id = 1; id < vocabulary.bytes.size(); ++id) {
+      const std::string& bytes = vocabulary.bytes[id];
+      const bool has_control = std::any_of(
+          bytes.begin(), bytes.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+      EXPECT_FALSE(has_control && allows(mask, static_cast<std::int32_t>(id))) << id;
+    }
+  }
 }
 
 TEST(Grammar, AfterItsEndNothingFollows) {
