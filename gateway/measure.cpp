@@ -15,19 +15,6 @@ constexpr int kTokensPerMessage = 4;
 constexpr double kClientTimeoutMaxSeconds = 24 * 3600.0;
 constexpr std::chrono::milliseconds kOwnLimitMax = std::chrono::hours(24);
 
-// What the SDKs send of their own read timeout: seconds, perhaps with a fraction. Nonsense counts
-// as absent.
-std::optional<std::chrono::milliseconds> client_timeout(const http::Request& raw) {
-  std::string_view text = raw.header("x-stainless-read-timeout");
-  if (text.empty()) text = raw.header("x-stainless-timeout");
-  double seconds = 0.0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  if (!std::isfinite(seconds) || seconds <= 0.0 || seconds > kClientTimeoutMaxSeconds)
-    return std::nullopt;
-  return std::chrono::milliseconds(std::lround(seconds * 1000.0));
-}
-
 // A request's own promise, as a whole number of milliseconds. Nonsense counts as absent.
 std::optional<std::chrono::milliseconds> own_limit(const http::Request& raw,
                                                    std::string_view name) {
@@ -95,11 +82,24 @@ void measure_prompt(const Edition& edition, LocalTarget* local,
   facts.cached_tokens = tokens ? local->cached_tokens(request, tenant) : 0;
 }
 
-std::chrono::milliseconds quiet_for(const policy::RequestFacts& facts,
+// What the SDKs send of their own read timeout: seconds, perhaps with a fraction. Nonsense counts
+// as absent.
+std::optional<std::chrono::milliseconds> client_timeout(const http::Request& raw) {
+  std::string_view text = raw.header("x-stainless-read-timeout");
+  if (text.empty()) text = raw.header("x-stainless-timeout");
+  double seconds = 0.0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  if (!std::isfinite(seconds) || seconds <= 0.0 || seconds > kClientTimeoutMaxSeconds)
+    return std::nullopt;
+  return std::chrono::milliseconds(std::lround(seconds * 1000.0));
+}
+
+std::chrono::milliseconds quiet_for(const std::optional<std::chrono::milliseconds>& silence_max,
                                     const config::Settings& settings) {
   const auto usual = settings.server.limits.keep_alive;
-  if (!facts.silence_max) return usual;
-  return std::min(usual, std::max(*facts.silence_max / 2, kQuietMin));
+  if (!silence_max) return usual;
+  return std::min(usual, std::max(*silence_max / 2, kQuietMin));
 }
 
 std::chrono::milliseconds time_for(const policy::Plan& plan) {

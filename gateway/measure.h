@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 namespace spillway {
@@ -34,8 +35,11 @@ void measure_prompt(const Edition& edition, LocalTarget* local,
                     policy::RequestFacts& facts);
 
 // How long a stream may be silent before its client, or somebody between, takes it for dead.
-std::chrono::milliseconds quiet_for(const policy::RequestFacts& facts,
+std::chrono::milliseconds quiet_for(const std::optional<std::chrono::milliseconds>& silence_max,
                                     const config::Settings& settings);
+
+// The client's own timeout, as the SDKs tell it.
+std::optional<std::chrono::milliseconds> client_timeout(const http::Request& raw);
 
 // How long the request may take from its arrival: the class's deadline, the client's own timeout,
 // the server's limit, whichever is shortest.

@@ -1,6 +1,7 @@
 #include "gateway/parts.h"
 
 #include <algorithm>
+#include <string_view>
 
 namespace spillway {
 namespace {
@@ -8,6 +9,8 @@ namespace {
 constexpr int kTokensMax = 10'000'000;  // No answer and no prompt has more.
 constexpr int kSearchesMax = 100'000;
 constexpr std::size_t kBytesPerToken = 4;
+// Streamed sound is PCM of 16 bits at 24 kHz in base64, and OpenAI counts 20 tokens a second.
+constexpr std::size_t kSoundBytesPerToken = 3'200;
 constexpr std::size_t kBytesPerPieceMin = 2;
 
 bool is_plausible(const Usage& usage) {
@@ -16,6 +19,32 @@ bool is_plausible(const Usage& usage) {
          within(usage.cached_tokens) && within(usage.reasoning_tokens) &&
          within(usage.cache_written_tokens) && usage.searches >= 0 &&
          usage.searches <= kSearchesMax;
+}
+
+// What follows `"name": "` up to the quotation mark that ends it, each time that it is there.
+std::size_t bytes_of_texts(std::string_view json, std::string_view name) {
+  std::size_t bytes = 0;
+  const std::string quoted = '"' + std::string(name) + '"';
+  for (auto at = json.find(quoted); at != json.npos; at = json.find(quoted, at)) {
+    at = json.find_first_not_of(" :", at + quoted.size());
+    if (at == json.npos || json[at] != '"') continue;
+    const std::size_t begin = ++at;
+    while (at < json.size() && json[at] != '"') at += json[at] == '\\' ? 2 : 1;
+    bytes += std::min(at, json.size()) - begin;
+  }
+  return bytes;
+}
+
+// Of further members of a delta, what a model has written: not the words of JSON around it, and
+// nothing that only tells of it, such as citations.
+std::size_t written_in(std::string_view extra) {
+  if (extra.empty()) return 0;
+  std::size_t bytes = 0;
+  for (const std::string_view name : {"arguments", "input", "name", "refusal", "transcript"})
+    bytes += bytes_of_texts(extra, name);
+  const bool is_sound = extra.find("\"audio\"") != extra.npos;
+  return bytes +
+         (is_sound ? bytes_of_texts(extra, "data") * kBytesPerToken / kSoundBytesPerToken : 0);
 }
 
 int by_bytes(std::size_t bytes) {
@@ -45,7 +74,7 @@ void bill(const Usage& usage, Part& part) {
 
 void count(const Delta& delta, Part& part) {
   if (!delta.text.empty() || !delta.reasoning.empty() || !delta.extra.empty()) ++part.pieces;
-  part.bytes += delta.text.size() + delta.reasoning.size() + delta.extra.size();
+  part.bytes += delta.text.size() + delta.reasoning.size() + written_in(delta.extra);
   part.tokens = std::min(kTokensMax, part.tokens + std::clamp(delta.tokens, 0, kTokensMax));
   part.searches = std::min(kSearchesMax, part.searches + std::max(0, delta.searches));
   part.usage.searches = std::max(part.usage.searches, part.searches);

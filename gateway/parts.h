@@ -21,7 +21,7 @@ struct Part {
   Usage usage;                 // As the target bills it.
   bool usage_told = false;     // By the target; else it is counted as it passes.
   bool finished = false;       // It said how its answer ended.
-  std::size_t bytes = 0;       // Of text, reasoning and calls.
+  std::size_t bytes = 0;       // Of text, reasoning, calls; sound as if it were text.
   int pieces = 0;              // Deltas with text.
   int completion_told = 0;     // Tokens of the answer as it told them last,
   std::size_t bytes_told = 0;  // …and what of bytes and pieces was there then.

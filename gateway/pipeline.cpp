@@ -87,7 +87,7 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   const auto& request = exchange.asked.chat;
   note(*request, receipt);
   policy::RequestFacts facts = facts_of(exchange.raw, exchange.caller, *request);
-  if (request->stream) exchange.out.keep_alive(quiet_for(facts, *edition.settings));
+  if (request->stream) exchange.out.keep_alive(quiet_for(facts.silence_max, *edition.settings));
   measure_prompt(edition, doors_.local, request, receipt.tenant, facts);
   facts.in_a_batch = exchange.pool == account::Pool::batches;
   if (stays_here(doors_.account, *edition.settings)) facts.local_only = true;
@@ -97,8 +97,12 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   exchange.pass = std::move(*pass);  // Gives its places back when the exchange is over.
 
   auto plan = decide(edition, facts, policy::Turn::unknown, receipt);
+  if (plan && (exchange.accept || wire::names_files(*request))) {
+    auto checked = check(exchange, *plan, facts.prompt_tokens);
+    if (!checked) co_return checked.error();
+  }
   if (plan && exchange.accept) {
-    auto accepted = co_await accept(exchange, *plan, facts.prompt_tokens);
+    auto accepted = co_await exchange.accept();
     if (!accepted) co_return accepted.error();
   }
   if (plan && plan->wait) plan = co_await wait_and_decide(edition, facts, *plan->wait, receipt);
@@ -164,14 +168,14 @@ Async<policy::Plan> Pipeline::wait_and_decide(const Edition& edition, policy::Re
   co_return plan;
 }
 
-// Who is not waited for hears at once that nobody can be paid.
-Async<void> Pipeline::accept(const Exchange& exchange, const policy::Plan& plan,
+// Before anything is kept or read for it: whether somebody can be paid, and it may have its files.
+Result<void> Pipeline::check(const Exchange& exchange, const policy::Plan& plan,
                              int prompt_tokens) const {
   Tab tab(doors_.account, *exchange.edition->settings, exchange.caller.key);
   tab.order(*exchange.asked.chat, prompt_tokens, plan.at_batch_rate);
   const auto affordable = tab.afford(plan, exchange.receipt);
-  if (!affordable) co_return affordable.error();
-  co_return co_await exchange.accept();
+  if (!affordable) return affordable.error();
+  return wire::check_files(*exchange.asked.chat, reader_of(exchange.caller));
 }
 
 void Pipeline::account(Exchange& exchange) {

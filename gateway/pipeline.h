@@ -67,7 +67,7 @@ class Pipeline {
 
   Result<policy::Plan> decide(const Edition& edition, policy::RequestFacts& facts,
                               policy::Turn turn, Receipt& receipt) const;
-  Async<void> accept(const Exchange& exchange, const policy::Plan& plan, int prompt_tokens) const;
+  Result<void> check(const Exchange& exchange, const policy::Plan& plan, int prompt_tokens) const;
   Async<policy::Plan> wait_and_decide(const Edition& edition, policy::RequestFacts& facts,
                                       const policy::Wait& wait, Receipt& receipt) const;
 

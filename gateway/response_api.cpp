@@ -1,6 +1,7 @@
 #include "gateway/response_api.h"
 
 #include "gateway/call.h"
+#include "gateway/measure.h"
 #include "gateway/refusal.h"
 #include "gateway/responses/response_object.h"
 #include "gateway/responses/stored.h"
@@ -12,6 +13,8 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <charconv>
+#include <limits>
+#include <string_view>
 #include <utility>
 
 namespace spillway {
@@ -42,7 +45,8 @@ Result<std::size_t> first_event(const http::Request& raw) {
   if (after.empty()) return std::size_t{0};
   std::size_t number = 0;
   const auto [end, error] = std::from_chars(after.data(), after.data() + after.size(), number);
-  if (error != std::errc() || end != after.data() + after.size())
+  const bool is_number = error == std::errc() && end == after.data() + after.size();
+  if (!is_number || number == std::numeric_limits<std::size_t>::max())
     return invalid("'starting_after' must be an event's number", "starting_after");
   return number + 1;
 }
@@ -64,6 +68,12 @@ void forget_patience(http::Request& raw) {
   std::erase_if(raw.headers, [](const http::Header& header) {
     return header.name == "x-stainless-read-timeout" || header.name == "x-stainless-timeout";
   });
+}
+
+// Of a response that failed because its request was refused with that status.
+std::string_view failure_code(int status) {
+  if (status == kTooMany) return "rate_limit_exceeded";
+  return status >= 400 && status < 500 ? "invalid_prompt" : "server_error";
 }
 
 void ask_to_stop(Background& background, const std::shared_ptr<RunningResponse>& running) {
@@ -118,6 +128,7 @@ net::awaitable<void> ResponseApi::create(http::Request raw, http::ResponseWriter
     co_await refuse(visitor.error(), out);
     co_return;
   }
+  const auto quiet = quiet_for(client_timeout(raw), *visitor->edition->settings);
   auto begun = co_await begin(raw, *visitor);
   if (!begun) {
     co_await refuse(begun.error(), out);
@@ -140,6 +151,7 @@ net::awaitable<void> ResponseApi::create(http::Request raw, http::ResponseWriter
     co_return;
   }
   if ((*begun)->streams) {
+    out.keep_alive(quiet);
     co_await follow(*begun, 0, out);
     co_return;
   }
@@ -199,9 +211,7 @@ net::awaitable<void> ResponseApi::settle(const Running& running) const {
   } else {
     const std::string why = refused.empty() ? "the gateway stopped before this response was done"
                                             : responses::message_in(refused);
-    const bool is_limit = running->status() == kTooMany;
-    kept->body =
-        responses::with_failure(kept->body, is_limit ? "rate_limit_exceeded" : "server_error", why);
+    kept->body = responses::with_failure(kept->body, failure_code(running->status()), why);
   }
   kept->ended = true;
   (void)co_await doors_.archive.put(std::move(*kept));
@@ -249,7 +259,10 @@ net::awaitable<void> ResponseApi::retrieve(http::Request raw, http::ResponseWrit
     (void)co_await out.send(200, "application/json", std::move(body));
     co_return;
   }
-  if (running && running->streams) co_return co_await follow(running, *from, out);
+  if (running && running->streams) {
+    out.keep_alive(quiet_for(client_timeout(raw), *visitor->edition->settings));
+    co_return co_await follow(running, *from, out);
+  }
   if (!kept->ended) {
     const Error silent = invalid("this response was not asked for as a stream", "stream");
     co_return co_await refuse(silent, out);

@@ -118,9 +118,11 @@ Error refusal(const Teller& teller, const ResponseHead& head, std::string_view b
   if (status == 401 || status == 402 || status == 403) {
     return unavailable(teller, answered + ": it does not accept the gateway's account");
   }
-  if (!complaint) return unavailable(teller, answered + " without a reason");
   // 404 is a model or address that the operator got wrong.
   const bool by_client = status == 400 || status == 422;
+  if (!complaint && by_client)
+    return own_limit(teller, answered + " without a reason", Complaint{}, "refused_by_provider");
+  if (!complaint) return unavailable(teller, answered + " without a reason");
   if (by_client) return client_fault(teller, *complaint);
   return unavailable(teller, said(teller, answered, complaint->message));
 }

@@ -23,7 +23,6 @@ constexpr std::array kCodes = {Sign{"insufficient_quota", Meaning::unpaid},
                                Sign{"account_deactivated", Meaning::unwelcome},
                                Sign{"CONSUMER_SUSPENDED", Meaning::unwelcome},
                                Sign{"SERVICE_DISABLED", Meaning::unwelcome},
-                               Sign{"FAILED_PRECONDITION", Meaning::unwelcome},
                                Sign{"context_length_exceeded", Meaning::too_long},
                                Sign{"exceed_context_size_error", Meaning::too_long}};
 constexpr std::string_view kOfGoogleKeys = "API_KEY_";

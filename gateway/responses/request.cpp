@@ -26,10 +26,10 @@ constexpr int kIntMax = std::numeric_limits<int>::max();
 constexpr std::size_t kIncludesMax = 32;
 
 // What nobody here can do: said, not dropped.
-constexpr std::array<std::string_view, 8> kUnserved = {
-    "conversation",       "prompt",        "moderation",
-    "access_programs",    "image",         "context_management",
-    "background_options", "max_tool_calls"};
+constexpr std::array<std::string_view, 12> kUnserved = {
+    "conversation",  "prompt",   "moderation",         "access_programs",    "image",
+    "messages",      "n",        "context_management", "background_options", "max_tool_calls",
+    "function_call", "functions"};
 
 // Sorted. Fields that are read here; all others are chat's own and go into it as they are.
 constexpr std::array<std::string_view, 21> kRead = {"background",

@@ -105,19 +105,35 @@ Error forbidden(const Naming& naming) {
           naming.path + ".file_id", std::nullopt};
 }
 
+Result<void> check(const std::vector<Naming>& namings, const Reader& reader) {
+  if (namings.size() > kFilesMax) return too_many();
+  if (!namings.empty() && !reader.reads_files) return forbidden(namings.front());
+  return {};
+}
+
 }  // namespace
+
+bool names_files(const ChatRequest& chat) {
+  const bool may = has(chat.needs, Need::files) || has(chat.needs, Need::images);
+  return may && chat.body.find("\"file_id\"") != std::string::npos;
+}
+
+Result<void> check_files(const ChatRequest& chat, const Reader& reader) {
+  if (!names_files(chat)) return {};
+  ordered_json body = ordered_json::parse(chat.body);
+  return check(namings_in(body), reader);
+}
 
 Async<std::shared_ptr<const ChatRequest>> with_files(std::shared_ptr<const ChatRequest> chat,
                                                      const Reader& reader, FileShelf& shelf) {
-  const bool may_name = has(chat->needs, Need::files) || has(chat->needs, Need::images);
-  if (!may_name || chat->body.find("\"file_id\"") == std::string::npos) co_return chat;
+  if (!names_files(*chat)) co_return chat;
   ordered_json body = ordered_json::parse(chat->body);
   std::size_t room = shelf.bytes_max();
   bool changed = false;
   const std::vector<Naming> namings = namings_in(body);
-  if (namings.size() > kFilesMax) co_return too_many();
+  const auto allowed = check(namings, reader);
+  if (!allowed) co_return allowed.error();
   for (const Naming& naming : namings) {
-    if (!reader.reads_files) co_return forbidden(naming);
     const std::string id = naming.holder->at("file_id").get<std::string>();
     auto file = co_await shelf.read(reader.tenant, id, room);
     if (!file) {

@@ -37,6 +37,12 @@ class FileShelf {
   virtual std::size_t bytes_max() const = 0;
 };
 
+// Whether it may name any. Cheap.
+bool names_files(const ChatRequest& chat);
+
+// Whether it may have those that it names, before any is read. Fails as with_files does.
+Result<void> check_files(const ChatRequest& chat, const Reader& reader);
+
 // A chat with the bytes of `{"file": {"file_id": …}}` and `{"image_url": {"file_id": …}}` in its
 // messages, as data URLs. The id of a file that is not known here is left to the provider, a
 // picture's is invalid_request, and so are too many. payload_too_large: all together are more than

@@ -18,6 +18,7 @@ from upstream import chat
 
 OTHER = "sk-spillway-other"
 TALKER = "sk-spillway-talker"
+WRITER = "sk-spillway-writer"
 AWKWARD = b"\r\n--boundary\r\n--" + bytes(range(256)) * 50 + b"\r\n--boundary--\r\n--"
 
 
@@ -275,8 +276,9 @@ def reader(start_upstream, start_gateway, client_of):
     targets = {"up": configs.provider(upstream.base_url, "up", takes=["files", "images"])}
     config = settings(None, targets=targets)
     config["keys"]["talker"] = {"secret": "env:SPILLWAY_TALKER_KEY", "tenant": "acme", "scopes": ["chat"]}
+    config["keys"]["writer"] = {"secret": "env:SPILLWAY_WRITER_KEY", "tenant": "acme", "scopes": ["responses"]}
     config["server"]["body_max"] = "1MiB"
-    gateway = start_gateway(config, **KEYS, SPILLWAY_TALKER_KEY=TALKER)
+    gateway = start_gateway(config, **KEYS, SPILLWAY_TALKER_KEY=TALKER, SPILLWAY_WRITER_KEY=WRITER)
     return upstream, gateway, client_of(gateway)
 
 
@@ -321,6 +323,9 @@ def test_only_who_may_read_a_file_may_name_it(reader, client_of):
     assert upstream.asked[-1].json["messages"] == ask, "it is another's: the provider may know one of that name"
     with pytest.raises(openai.PermissionDeniedError, match="'files' is not in its scopes"):
         client_of(gateway, api_key=TALKER).chat.completions.create(model="up", messages=ask)
+    parts = [{"type": "input_file", "file_id": paper.id}]
+    with pytest.raises(openai.PermissionDeniedError):
+        client_of(gateway, api_key=WRITER).responses.create(model="up", input=[{"role": "user", "content": parts}], background=True)
     parts = [{"type": "input_image", "file_id": "file-nowhere"}]
     with pytest.raises(openai.BadRequestError, match="No such File object"):
         client.responses.create(model="up", input=[{"role": "user", "content": parts}])

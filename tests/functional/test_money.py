@@ -12,6 +12,7 @@ import configs
 from played import PlayedProvider, chunk, events
 from processes import KEY, wait_until
 from upstream import chat
+from upstream import chunk as upstream_chunk
 
 HELLO = [{"role": "user", "content": "Hello there."}]
 PRICE = 2.0  # USD a million tokens, both ways.
@@ -334,3 +335,26 @@ def test_a_completion_without_a_limit_is_told_sixteen_tokens(start_upstream, sta
     assert upstream.asked[0].json["max_tokens"] == 16
     (amount,), = wait_until(lambda: book(tmp_path, "SELECT amount FROM entries"), what="the entry")
     assert amount == (3 + 6 * 16) * 2_000
+
+
+def test_a_hard_budget_counts_what_a_call_says_and_not_its_json(start_upstream, start_gateway, client_of, tmp_path):
+    def piece(arguments, **named):
+        return upstream_chunk({"tool_calls": [{"index": 0, **named, "function": {"arguments": arguments, **({"name": "f"} if named else {})}}]})
+    pieces = [piece("{", id="c", type="function")] + [piece("word ")] * 998 + [piece("}")]
+    usage = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "up", "choices": [],
+             "usage": {"prompt_tokens": 10, "completion_tokens": 1000, "total_tokens": 1010}}
+    upstream = start_upstream(lambda asked: [*pieces, upstream_chunk({}, finish="tool_calls"), usage] if asked.json.get("user") else pieces)
+    config = configs.gateway({"up": configs.provider(upstream.base_url, "up")},
+                             tenants={"test": {"budget": {"day": "100usd", "hard": True}}})
+    config["server"]["state"] = str(tmp_path / "state")
+    client = client_of(start_gateway(config))
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    with client.chat.completions.stream(model="up", messages=HELLO, tools=tools, user="me") as stream:
+        list(stream)
+        choice = stream.get_final_completion().choices[0]
+    assert choice.finish_reason == "tool_calls" and len(choice.message.tool_calls[0].function.arguments) == 998 * 5 + 2
+    with pytest.raises(openai.APIError):
+        list(client.chat.completions.create(model="up", messages=HELLO, tools=tools, stream=True))
+    tokens = wait_until(lambda: (found := book(tmp_path, "SELECT completion, estimated FROM entries ORDER BY estimated")) and
+                        len(found) == 2 and found, what="both entries")
+    assert tokens[0] == (1000, 0) and tokens[1][1] == 1 and 990 <= tokens[1][0] <= 1260

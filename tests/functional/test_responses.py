@@ -260,6 +260,8 @@ WRONG = [
     ({"text": {"format": {"type": "json_schema", "schema": {}}}}, "text.format.name"),
     ({"stream_options": {"include_obfuscation": False}}, "stream_options"), ({"metadata": {"a": "x" * 513}}, "metadata.a"),
     ({"input": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "input[0].content[0]"),
+    ({"extra_body": {"n": 2}}, "n"), ({"extra_body": {"functions": []}}, "functions"),
+    ({"extra_body": {"messages": []}}, "messages"),
     ({"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": ["f"]}}, "tool_choice.tools"),
 ]
 

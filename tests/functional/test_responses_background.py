@@ -7,7 +7,7 @@ import openai
 import pytest
 
 import configs
-from processes import KEY, wait_until
+from processes import KEY, as_client, send, wait_until
 from upstream import Upstream, chat
 
 ASK = "one two three four five"
@@ -179,3 +179,16 @@ def test_the_patience_with_the_connection_is_not_that_with_the_answer(start_upst
     client = client_of(start_gateway(settings), timeout=0.5)
     made = client.responses.create(model="openmodel", input=ASK, max_output_tokens=20, background=True)
     assert ended(client.responses, made).status == "completed"
+
+
+def test_who_follows_it_is_not_left_in_silence(start_upstream, start_gateway, tmp_path):
+    def late(handler):
+        time.sleep(1.0)
+        Upstream.say(handler, chat())
+
+    settings = configs.gateway({"openmodel": configs.provider(start_upstream(lambda asked: late).base_url, "openmodel")})
+    settings["server"] |= {"state": str(tmp_path / "state"), "keep_alive": "100ms"}
+    house = start_gateway(settings)
+    body = {"model": "openmodel", "input": ASK, "background": True, "stream": True}
+    status, _, text = send(house.api + "/responses", "POST", body, as_client())
+    assert status == 200 and text.count(b": keep-alive\n\n") >= 4

@@ -381,3 +381,15 @@ def test_a_stream_is_never_silent_for_as_long_as_its_client_bears(house):
     assert list(client.with_options(timeout=0.6).chat.completions.create(model="up", messages=HELLO, stream=True))
     status, _, text = raw_post(gateway, {"model": "up", "messages": HELLO, "stream": True}, **{"x-stainless-read-timeout": "0.6"})
     assert status == 200 and text.count(b": keep-alive\n\n") >= 3
+
+
+@pytest.mark.parametrize("index", [{}, {"index": 0}], ids=["without an index", "all of the same index"])
+def test_parallel_calls_are_told_apart_whatever_the_provider_calls_them(house, index):
+    pieces = [chunk({"tool_calls": [{**index, "id": id, "type": "function", "function": {"name": name, "arguments": "{}"}}]})
+              for id, name in (("c1", "f"), ("c2", "g"))]
+    _, _, client = house(lambda asked: [*pieces, chunk({}, finish="tool_calls"), USAGE], dialect="gemini")
+    tools = [{"type": "function", "function": {"name": name}} for name in "fg"]
+    with client.chat.completions.stream(model="up", messages=HELLO, tools=tools) as stream:
+        list(stream)
+        calls = stream.get_final_completion().choices[0].message.tool_calls
+    assert [(call.id, call.function.name, call.function.arguments) for call in calls] == [("c1", "f", "{}"), ("c2", "g", "{}")]

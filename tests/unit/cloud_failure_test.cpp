@@ -67,6 +67,23 @@ TEST(ResponseHead, IsLimited) {
   EXPECT_GT(bytes, ResponseHead::kBytesMax - 2 * line.size());
 }
 
+TEST(Refusal, AClientsMistakeIsNeverTheProvidersIllHealth) {
+  for (const std::string_view body :
+       {R"({"detail":[{"loc":["body","n"],"msg":"must be less","type":"x"}]})",
+        R"({"object":"error","message":{"detail":[{"msg":"must be less"}]}})",
+        R"({"errors":[{"message":"must be less"}]})"}) {
+    const Error error = refusal(kTeller, head_of(422), body);
+    EXPECT_EQ(error.code, Errc::invalid_request) << body;
+    EXPECT_NE(error.message.find("must be less"), std::string::npos) << error.message;
+  }
+  for (const std::string_view body : {"", "<html>", "{}", "[]"})
+    EXPECT_EQ(refusal(kTeller, head_of(400), body).code, Errc::unsupported) << body;
+  const Error named = refusal(kTeller, head_of(400),
+                              R"([{"error":{"code":400,"status":"FAILED_PRECONDITION",)"
+                              R"("message":"The File a is not in an ACTIVE state."}}])");
+  EXPECT_EQ(named.code, Errc::invalid_request);
+}
+
 TEST(Refusal, SaysWhoseFaultItIs) {
   for (const int status : {400, 422}) {
     EXPECT_EQ(refused(status, "bad").code, Errc::invalid_request) << status;
@@ -92,7 +109,7 @@ TEST(Refusal, WhatIsTheOperatorsIsNotTheClients) {
        R"([{"error":{"code":400,"message":"x","status":"INVALID_ARGUMENT",
            "details":[1,{"@type":"t"},{"reason":"API_KEY_INVALID"}]}}])",
        R"([{"error":{"code":400,"message":"API key not valid. Please pass a valid API key."}}])",
-       R"([{"error":{"code":400,"message":"x","status":"FAILED_PRECONDITION"}}])",
+       R"([{"error":{"code":400,"message":"User location is not supported for the API use.","status":"FAILED_PRECONDITION"}}])",
        R"({"error":"User location is not supported for the API use."})"}) {
     EXPECT_EQ(code_of(400, body), Errc::backend_unavailable) << body;
     EXPECT_EQ(code_of(429, body), Errc::backend_unavailable) << body;

@@ -1,5 +1,7 @@
 // What answers say that they used, and whether they are what was asked for.
+#include "backends/cloud/dialects/call_indexes.h"
 #include "backends/cloud/dialects/dialect.h"
+#include "backends/cloud/dialects/members.h"
 #include "backends/cloud/dialects/openai.h"
 
 #include <gtest/gtest.h>
@@ -161,6 +163,43 @@ TEST(CloudUsage, AStreamedMessageThatCountsNoPromptHasNone) {
   const Parsed counted = reader->event("", end + R"({"input_tokens":4,"output_tokens":5}})");
   ASSERT_TRUE(counted.usage);
   EXPECT_EQ(counted.usage->completion_tokens, 5);
+}
+
+// The indexes of the calls in `streams`' pieces, one list a piece.
+std::vector<std::string> indexes_of(const std::vector<std::string>& pieces) {
+  CallIndexes calls;
+  std::vector<std::string> indexes;
+  for (const std::string& piece : pieces) {
+    const std::string extra = calls.put_right(R"({"tool_calls":[)" + piece + "]}");
+    ElementReader reader(member_of(extra, "tool_calls"));
+    std::string all;
+    while (const auto one = reader.next()) all += member_of(*one, "index");
+    indexes.push_back(all);
+  }
+  return indexes;
+}
+
+TEST(CallIndexes, EachCallHasItsOwn) {
+  using Indexes = std::vector<std::string>;
+  const std::string f = R"("function":{"name":"f","arguments":"{}"}})";
+  const std::string more = R"("function":{"arguments":"1"}})";
+  EXPECT_EQ(indexes_of({R"({"index":0,"id":"a",)" + f, R"({"index":1,"id":"b",)" + f,
+                        R"({"index":0,)" + more}),
+            (Indexes{"0", "1", "0"}));
+  EXPECT_EQ(indexes_of({R"({"id":"a",)" + f, R"({"id":"b",)" + f, "{" + more}),
+            (Indexes{"0", "1", "1"}));
+  EXPECT_EQ(indexes_of({R"({"id":"a",)" + f + R"(,{"id":"b",)" + f}), Indexes{"01"});
+  EXPECT_EQ(indexes_of({R"({"index":0,"id":"a",)" + f, R"({"index":0,"id":"b",)" + f,
+                        R"({"index":0,)" + more}),
+            (Indexes{"0", "1", "1"}));
+  EXPECT_EQ(indexes_of({R"({"index":0,"id":"a",)" + f, R"({"index":0,"id":"x",)" + more}),
+            (Indexes{"0", "0"}))
+      << "a new id for each piece, but one name";
+  CallIndexes calls;
+  const std::string right = R"({ "tool_calls" : [ {"index":0, "id":"a"} ], "x":1})";
+  EXPECT_EQ(calls.put_right(right), right);
+  EXPECT_EQ(calls.put_right(R"({"x":1,"tool_calls":[{"id":"b","function":{"name":"g"}}]})"),
+            R"({"x":1,"tool_calls":[{"index":1,"id":"b","function":{"name":"g"}}]})");
 }
 
 }  // namespace

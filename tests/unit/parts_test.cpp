@@ -40,6 +40,28 @@ TEST(Parts, AUsageThatNoModelCouldHaveIsNotBelieved) {
   }
 }
 
+TEST(Parts, OfACallItsArgumentsCountAndNotTheJsonAroundThem) {
+  Part part;
+  for (int i = 0; i < 40; ++i)
+    count({.extra = R"({"tool_calls":[{"index":0,"function":{"arguments": "ab \" "}}]})"}, part);
+  EXPECT_EQ(part.bytes, 40U * 6);
+  settle(part);
+  EXPECT_EQ(part.usage.completion_tokens, 60);
+  Part told;
+  count({.extra = R"({"annotations":[{"url":"https://a.b/c","title":"A long title of it"}]})"},
+        told);
+  EXPECT_EQ(told.bytes, 0U);
+  Part refused;
+  count({.extra = R"({"refusal":"No."})"}, refused);
+  EXPECT_EQ(refused.bytes, 3U);
+  Part sound;
+  count({.extra = R"({"audio":{"id":"a","data":")" + std::string(32'000, 'A') + R"("}})"}, sound);
+  EXPECT_EQ(sound.bytes, 40U) << "ten tokens: half a second";
+  Part cut;
+  count({.extra = R"({"x":{"arguments":"never ends\)"}, cut);
+  EXPECT_EQ(cut.bytes, 11U);
+}
+
 TEST(Parts, SearchesAreWhatIsToldOrWasSeen) {
   Part part = passed({"one"});
   count({.searches = 1}, part);

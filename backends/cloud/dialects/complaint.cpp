@@ -15,6 +15,20 @@ std::string word_of(const Json& object, std::string_view name) {
   return found->is_number_integer() ? found->dump() : std::string();
 }
 
+// A reason in words: a text, or what a list says first, or an object inside ("message": {"detail":
+// [{"msg": …}]}).
+std::string words_of(const Json& value, int depth = 0) {
+  constexpr int kDepthMax = 4;
+  if (value.is_string()) return value.get<std::string>();
+  if (depth == kDepthMax) return {};
+  if (value.is_array() && !value.empty()) return words_of(value.front(), depth + 1);
+  if (!value.is_object()) return {};
+  for (const char* name : {"msg", "message", "detail", "errors", "error"}) {
+    if (value.contains(name)) return words_of(value[name], depth + 1);
+  }
+  return {};
+}
+
 // API_KEY_INVALID, which stands in one of Google's details; else FAILED_PRECONDITION.
 std::string reason_of(const Json& error) {
   const auto details = error.is_object() ? error.find("details") : error.end();
@@ -27,7 +41,8 @@ std::string reason_of(const Json& error) {
 }
 
 Complaint complaint_of(const Json& error, std::string_view text) {
-  return {.message = word_of(error, text),
+  const auto said = error.is_object() ? error.find(text) : error.end();
+  return {.message = said == error.end() ? std::string() : words_of(*said),
           .type = word_of(error, "type"),
           .code = word_of(error, "code"),
           .param = word_of(error, "param"),
@@ -48,8 +63,9 @@ std::optional<Complaint> parse_complaint(std::string_view body) {
   }
   if (error != answer.end() && !error->is_null()) return complaint_of(*error, "message");
   // vLLM's, SGLang's and FastAPI's shapes.
-  for (const std::string_view name : {"message", "detail"}) {
-    if (!word_of(answer, name).empty()) return complaint_of(answer, name);
+  for (const std::string_view name : {"message", "detail", "errors"}) {
+    const auto said = answer.find(name);
+    if (said != answer.end() && !words_of(*said).empty()) return complaint_of(answer, name);
   }
   return std::nullopt;
 }

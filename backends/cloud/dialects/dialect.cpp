@@ -1,10 +1,12 @@
 #include "backends/cloud/dialects/dialect.h"
 
 #include "backends/cloud/dialects/anthropic.h"
+#include "backends/cloud/dialects/call_indexes.h"
 #include "backends/cloud/dialects/members.h"
 #include "backends/cloud/dialects/openai.h"
 
 #include <algorithm>
+#include <map>
 
 namespace spillway::cloud {
 namespace {
@@ -23,6 +25,10 @@ class OpenAiReader final : public AnswerReader {
     note_tier(parsed);
     note_choices(parsed);
     check_stops(parsed);
+    for (Delta& delta : parsed.deltas) {
+      if (!delta.extra.empty())
+        delta.extra = calls_[delta.choice].put_right(std::move(delta.extra));
+    }
     if (parsed.kind == Parsed::Kind::done && is_short()) return amiss(std::move(parsed));
     if (parsed.beside && !parsed.usage) {
       held_ = held_ ? joined(*held_, *parsed.beside) : std::move(parsed.beside);
@@ -96,6 +102,7 @@ class OpenAiReader final : public AnswerReader {
   }
 
   const std::size_t choices_;
+  std::map<int, CallIndexes> calls_;  // By choice.
   const std::vector<std::string> stops_;
   std::vector<bool> ended_;  // By choice.
   std::optional<bool> at_batch_rate_;
