@@ -24,10 +24,11 @@ net::awaitable<void> listen(std::shared_ptr<Bridge> bridge, Said& said) {
   while (true) {
     auto delta = co_await bridge->next(soon());
     if (!delta) said.error = delta.error();
-    if (!delta || !*delta) co_return;
+    if (!delta || !*delta) break;
     said.text += (*delta)->text;
     if ((*delta)->finish) said.finish = (*delta)->finish;
   }
+  bridge->abandon();  // Who prepares forms may hold it for longer than `io` is there.
 }
 
 // The letter model's engine: it would say a, b, c …, and ends an answer with z.

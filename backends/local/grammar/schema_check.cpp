@@ -264,9 +264,26 @@ void Check::array(Json& schema, const std::string& where) {
   if (!schema.contains("items") && !schema.contains("prefixItems")) schema["items"] = true;
 }
 
+// A parser builds what nests however deep, and copies of that take as much of a stack.
+bool nests_too_deep(std::string_view text) {
+  constexpr int kJsonDepthMax = 4 * kDepthMax;
+  int depth = 0;
+  bool in_text = false;
+  for (std::size_t at = 0; at < text.size() && depth <= kJsonDepthMax; ++at) {
+    const char c = text[at];
+    if (in_text && c == '\\') ++at;
+    if (c == '"') in_text = !in_text;
+    if (in_text) continue;
+    if (c == '{' || c == '[') ++depth;
+    if (c == '}' || c == ']') --depth;
+  }
+  return depth > kJsonDepthMax;
+}
+
 }  // namespace
 
 Result<std::string> checked_schema(std::string_view text) {
+  if (nests_too_deep(text)) return fault("nests too deep.");
   Json schema;
   try {
     schema = Json::parse(text);
