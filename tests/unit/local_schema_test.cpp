@@ -63,7 +63,7 @@ TEST(Schema, ReferencesLeadToDefinitions) {
 TEST(Schema, WhatIsUnsaidIsSaid) {
   const std::pair<std::string_view, std::string_view> cases[] = {
       {R"({"type":"object"})", R"({"type":"object","additionalProperties":true})"},
-      {R"({"minLength":2})", R"({"type":"string","pattern":"^[^\\u0000-\\u001f\"\\\\]{2,}$"})"},
+      {R"({"minLength":2})", R"({"minLength":2,"type":"string"})"},
       {R"({"type":"array"})", R"({"type":"array","items":true})"},
       {R"({"enum":["b",1,null],"type":["string","null"]})", R"({"enum":["b",null]})"},
       {R"({"type":"object","required":["z"],"additionalProperties":{"type":"null"}})",

@@ -99,6 +99,20 @@ Result<xgrammar::Grammar> grammar_of(const Form& form) {
   return xgrammar::Grammar::FromEBNF(form.text);
 }
 
+// Tokens with control characters that no text of JSON may have: xgrammar lets them into those of a
+// given length. Line ends stand between JSON's tokens.
+std::shared_ptr<const Bits> no_json_of(const std::vector<std::string>& tokens) {
+  const auto is_out = [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\r';
+  };
+  auto bits = std::make_shared<Bits>((tokens.size() + 31) / 32);
+  for (std::size_t id = 0; id < tokens.size(); ++id) {
+    if (std::any_of(tokens[id].begin(), tokens[id].end(), is_out))
+      (*bits)[id / 32] |= std::uint32_t{1} << (id % 32);
+  }
+  return bits;
+}
+
 class XgrammarCompiler final : public Compiler {
  public:
   explicit XgrammarCompiler(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {}
@@ -116,7 +130,8 @@ class XgrammarCompiler final : public Compiler {
     if (!warnings.first().empty())
       return wrong(form, "asks for what the local engine cannot hold an answer to: " +
                              warnings.first() + ".");
-    auto compiled = grammar_over(compiler_->CompileGrammar(*grammar));
+    const bool is_json = form.kind == Form::Kind::json || form.kind == Form::Kind::schema;
+    auto compiled = grammar_over(compiler_->CompileGrammar(*grammar), is_json ? no_json_ : nullptr);
     if (is_empty(compiled->match()->allowed()))
       return wrong(form, "lets nothing be said: no answer fits it.");
     if (!is_quick(*compiled, end_ids_))
@@ -133,6 +148,7 @@ class XgrammarCompiler final : public Compiler {
     const xgrammar::TokenizerInfo tokens(vocabulary_.bytes, xgrammar::VocabType::RAW, std::nullopt,
                                          vocabulary_.end_ids);
     end_ids_ = vocabulary_.end_ids;
+    no_json_ = no_json_of(vocabulary_.bytes);
     vocabulary_ = {};
     compiler_.emplace(tokens, 1, false);
   }
@@ -140,6 +156,7 @@ class XgrammarCompiler final : public Compiler {
   std::once_flag read_;
   Vocabulary vocabulary_;  // Until it has been read.
   std::vector<std::int32_t> end_ids_;
+  std::shared_ptr<const Bits> no_json_;
   std::optional<xgrammar::GrammarCompiler> compiler_;
 };
 

@@ -9,8 +9,9 @@ namespace {
 
 class XgrammarMatcher final : public Matcher {
  public:
-  explicit XgrammarMatcher(const xgrammar::CompiledGrammar& grammar)
+  XgrammarMatcher(const xgrammar::CompiledGrammar& grammar, std::shared_ptr<const Bits> banned)
       : matcher_(grammar),
+        banned_(std::move(banned)),
         words_(static_cast<std::size_t>(
             xgrammar::GetBitmaskSize(grammar.GetTokenizerInfo().GetVocabSize()))) {}
 
@@ -21,6 +22,7 @@ class XgrammarMatcher final : public Matcher {
     DLTensor mask{words_.data(), {kDLCPU, 0}, 1, xgrammar::GetBitmaskDLType(), &size, nullptr, 0};
     // False: any token will do.
     if (!matcher_.FillNextTokenBitmask(&mask)) words_.assign(words_.size(), ~std::uint32_t{0});
+    for (std::size_t i = 0; banned_ && i < words_.size(); ++i) words_[i] &= ~(*banned_)[i];
     return words_;
   } catch (const std::exception&) {
     return nothing();
@@ -45,26 +47,30 @@ class XgrammarMatcher final : public Matcher {
   }
 
   xgrammar::GrammarMatcher matcher_;
+  const std::shared_ptr<const Bits> banned_;
   std::vector<std::uint32_t> words_;
 };
 
 class XgrammarGrammar final : public Grammar {
  public:
-  explicit XgrammarGrammar(xgrammar::CompiledGrammar compiled) : compiled_(std::move(compiled)) {}
+  XgrammarGrammar(xgrammar::CompiledGrammar compiled, std::shared_ptr<const Bits> banned)
+      : compiled_(std::move(compiled)), banned_(std::move(banned)) {}
 
   std::unique_ptr<Matcher> match() const override {
-    return std::make_unique<XgrammarMatcher>(compiled_);
+    return std::make_unique<XgrammarMatcher>(compiled_, banned_);
   }
   std::size_t bytes() const override { return compiled_.MemorySizeBytes(); }
 
  private:
   const xgrammar::CompiledGrammar compiled_;
+  const std::shared_ptr<const Bits> banned_;
 };
 
 }  // namespace
 
-std::shared_ptr<const Grammar> grammar_over(xgrammar::CompiledGrammar compiled) {
-  return std::make_shared<XgrammarGrammar>(std::move(compiled));
+std::shared_ptr<const Grammar> grammar_over(xgrammar::CompiledGrammar compiled,
+                                            std::shared_ptr<const Bits> banned) {
+  return std::make_shared<XgrammarGrammar>(std::move(compiled), std::move(banned));
 }
 
 }  // namespace spillway::local::grammar

@@ -61,7 +61,6 @@ class Check {
   void reference(const Json& schema, const std::string& where);
   void values(Json& schema, const std::string& where);
   void typed(Json& schema, const std::string& where);
-  void bound_text(Json& schema, const std::string& where);
   void object(Json& schema, const std::string& where);
   void required(Json& schema, const std::string& where);
   void array(Json& schema, const std::string& where);
@@ -177,31 +176,11 @@ void Check::typed(Json& schema, const std::string& where) {
   const Json type = schema["type"];  // A copy, as what is added moves the rest.
   if (allows(type, Json::object())) object(schema, where);
   if (allows(type, Json::array())) array(schema, where);
-  if (!allows(type, "")) return;
-  bound_text(schema, where);
-  if (!schema.contains("pattern")) return;
+  if (!allows(type, "") || !schema.contains("pattern")) return;
   const Json pattern = schema["pattern"];
   if (!pattern.is_string()) return fail(where, "has a 'pattern' that is no text");
   if (const auto fits = check_regex(pattern.get<std::string>()); !fits)
     fail(where, "has a 'pattern' that " + fits.error().message);
-}
-
-// A text of a given length may have anything in it for xgrammar, control characters among it, which
-// JSON does not have in a text: a pattern says the same without them.
-void Check::bound_text(Json& schema, const std::string& where) {
-  const bool is_bounded = schema.contains("minLength") || schema.contains("maxLength");
-  if (!is_bounded || schema.contains("pattern") || schema.contains("format")) return;
-  const Json least = schema.value("minLength", Json(0U));
-  const Json most = schema.value("maxLength", Json(""));
-  const bool ends = schema.contains("maxLength");
-  if (!least.is_number_unsigned() || (ends && !most.is_number_unsigned())) return;
-  if (ends && most < least) return;
-  if (least > kRepeatsMax || (ends && most > kRepeatsMax))
-    return fail(where, "has a length of more than " + std::to_string(kRepeatsMax));
-  schema.erase("minLength");
-  schema.erase("maxLength");
-  schema["pattern"] =
-      R"(^[^\u0000-\u001f"\\]{)" + least.dump() + "," + (ends ? most.dump() : "") + "}$";
 }
 
 void Check::object(Json& schema, const std::string& where) {
