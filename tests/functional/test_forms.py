@@ -16,9 +16,9 @@ HELLO = [{"role": "user", "content": "Who are you?"}]
 PERSON = {"type": "object", "required": ["name", "age", "tags"], "additionalProperties": False, "properties": {
     "name": {"type": "string"}, "age": {"type": "integer", "minimum": 18},
     "tags": {"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 1, "maxItems": 3}}}
-# Each of its strings becomes hundreds of states: about a second to prepare.
+# Each of its strings becomes hundreds of states, which take their time.
 LARGE = {"type": "object", "properties": {f"p{i}": {"type": "string", "minLength": 3 * i, "maxLength": 900 + i}
-                                          for i in range(30)}}
+                                          for i in range(10)}}
 
 
 @pytest.fixture(params=[{}, {"isolation": "process"}], ids=["inside", "isolated"])
