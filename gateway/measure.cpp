@@ -1,6 +1,7 @@
 #include "gateway/measure.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -10,6 +11,8 @@ namespace spillway {
 namespace {
 
 constexpr std::chrono::milliseconds kQuietMin{100};
+constexpr std::array<std::string_view, 2> kTimeoutHeaders = {"x-stainless-read-timeout",
+                                                             "x-stainless-timeout"};
 constexpr int kBytesPerToken = 4;
 constexpr int kTokensPerMessage = 4;
 constexpr double kClientTimeoutMaxSeconds = 24 * 3600.0;
@@ -85,14 +88,23 @@ void measure_prompt(const Edition& edition, LocalTarget* local,
 // What the SDKs send of their own read timeout: seconds, perhaps with a fraction. Nonsense counts
 // as absent.
 std::optional<std::chrono::milliseconds> client_timeout(const http::Request& raw) {
-  std::string_view text = raw.header("x-stainless-read-timeout");
-  if (text.empty()) text = raw.header("x-stainless-timeout");
+  std::string_view text;
+  for (const std::string_view name : kTimeoutHeaders) {
+    if (text.empty()) text = raw.header(name);
+  }
   double seconds = 0.0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   if (!std::isfinite(seconds) || seconds <= 0.0 || seconds > kClientTimeoutMaxSeconds)
     return std::nullopt;
   return std::chrono::milliseconds(std::lround(seconds * 1000.0));
+}
+
+void forget_client_timeout(http::Request& raw) {
+  std::erase_if(raw.headers, [](const http::Header& header) {
+    return std::find(kTimeoutHeaders.begin(), kTimeoutHeaders.end(), header.name) !=
+           kTimeoutHeaders.end();
+  });
 }
 
 std::chrono::milliseconds quiet_for(const std::optional<std::chrono::milliseconds>& silence_max,

@@ -38,8 +38,9 @@ void measure_prompt(const Edition& edition, LocalTarget* local,
 std::chrono::milliseconds quiet_for(const std::optional<std::chrono::milliseconds>& silence_max,
                                     const config::Settings& settings);
 
-// The client's own timeout, as the SDKs tell it.
+// The client's own timeout, as the SDKs tell it; and forgotten, where it is none of the answer's.
 std::optional<std::chrono::milliseconds> client_timeout(const http::Request& raw);
+void forget_client_timeout(http::Request& raw);
 
 // How long the request may take from its arrival: the class's deadline, the client's own timeout,
 // the server's limit, whichever is shortest.

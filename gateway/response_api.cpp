@@ -63,13 +63,6 @@ Result<responses::Page> page_of(const http::Request& raw) {
   return page;
 }
 
-// The client's patience with its connection, which has its answer at once.
-void forget_patience(http::Request& raw) {
-  std::erase_if(raw.headers, [](const http::Header& header) {
-    return header.name == "x-stainless-read-timeout" || header.name == "x-stainless-timeout";
-  });
-}
-
 // Of a response that failed because its request was refused with that status.
 std::string_view failure_code(int status) {
   if (status == kTooMany) return "rate_limit_exceeded";
@@ -163,7 +156,7 @@ Async<ResponseApi::Running> ResponseApi::begin(http::Request& raw, const Visitor
   const wire::Call call = call_of(raw, raw.body, visitor.caller);
   auto understood = co_await doors_.protocol.understand(call);
   if (!understood) co_return understood.error();
-  forget_patience(raw);
+  forget_client_timeout(raw);  // Its patience is with the connection, which has its answer at once.
   auto running = std::make_shared<RunningResponse>(understood->info.id, visitor.tenant,
                                                    understood->request.stream);
   std::string body = responses::begun_text(understood->info, "queued");

@@ -1,6 +1,6 @@
 #include "gateway/batch/line.h"
 
-#include "gateway/wire/json_depth.h"
+#include "backends/contract/json_depth.h"
 #include "gateway/wire/json_text.h"
 
 #include <nlohmann/json.hpp>
@@ -149,7 +149,7 @@ std::string_view name_of(State state) {
 Judged judge(std::string_view text, std::string_view endpoint) {
   Judged judged;
   const bool sane =
-      !wire::nests_deeper_than(text, kDepthMax) && text.find('\0') == std::string_view::npos;
+      !nests_deeper_than(text, kDepthMax) && text.find('\0') == std::string_view::npos;
   const Json json = sane ? Json::parse(text, nullptr, false) : Json(Json::value_t::discarded);
   if (!json.is_object()) {
     judged.fault = fault("invalid_json_line", "this line is not a JSON object");

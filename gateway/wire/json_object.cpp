@@ -1,6 +1,6 @@
 #include "gateway/wire/json_object.h"
 
-#include "gateway/wire/json_depth.h"
+#include "backends/contract/json_depth.h"
 
 #include <nlohmann/json.hpp>
 

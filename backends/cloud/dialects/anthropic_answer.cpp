@@ -14,10 +14,6 @@ namespace {
 constexpr int kBlocksMax = 10'000;
 constexpr std::size_t kHeldBytesMax = 4 << 20;  // Before the first word.
 
-std::string text_in(std::string_view object, std::string_view name) {
-  return text_of(member_of(object, name)).value_or("");
-}
-
 // What Anthropic counts apart: the prompt is the sum.
 class Counts {
  public:

@@ -8,8 +8,7 @@ namespace spillway::cloud::anthropic {
 namespace {
 
 bool is_unsigned_thinking(std::string_view block) {
-  if (text_of(member_of(block, "type")) != "thinking") return false;
-  return text_of(member_of(block, "signature")).value_or("").empty();
+  return text_in(block, "type") == "thinking" && text_in(block, "signature").empty();
 }
 
 void append_element(std::string_view element, std::string& list) {

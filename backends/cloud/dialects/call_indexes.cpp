@@ -19,10 +19,6 @@ std::optional<std::int64_t> index_in(std::string_view piece) {
   return whole && !token.empty() ? std::optional(index) : std::nullopt;
 }
 
-std::string text_in(std::string_view object, std::string_view name) {
-  return text_of(member_of(object, name)).value_or("");
-}
-
 // The first piece of a call has its name.
 bool is_named(std::string_view piece) {
   return !text_in(member_of(piece, "function"), "name").empty() ||

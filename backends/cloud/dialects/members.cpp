@@ -151,6 +151,10 @@ std::optional<std::string> text_of(std::string_view token) {
   return parsed.is_string() ? std::optional(parsed.get<std::string>()) : std::nullopt;
 }
 
+std::string text_in(std::string_view object, std::string_view name) {
+  return text_of(member_of(object, name)).value_or("");
+}
+
 std::string text_of_key(std::string_view key) {
   if (key.find('\\') == kNowhere) return std::string(key);
   return text_of('"' + std::string(key) + '"').value_or("");

@@ -62,6 +62,9 @@ bool is_negative(std::string_view token);
 // What a string token says; nullopt for other tokens, and for text that is no Unicode.
 std::optional<std::string> text_of(std::string_view token);
 
+// What an object's member of this name says; empty if it is absent or no text.
+std::string text_in(std::string_view object, std::string_view name);
+
 // What a key says, escapes resolved; empty if it is no Unicode.
 std::string text_of_key(std::string_view key);
 

@@ -25,7 +25,7 @@ bool read_thinking(std::string_view thinking, std::string& reasoning) {
 }
 
 bool read_part(std::string_view part, Delta& delta) {
-  const std::string type = text_of(member_of(part, "type")).value_or("");
+  const std::string type = text_in(part, "type");
   if (type == "text") return add_text(member_of(part, "text"), delta.text);
   if (type == "thinking") return read_thinking(member_of(part, "thinking"), delta.reasoning);
   return type == "reference";  // Says where the text beside it comes from.

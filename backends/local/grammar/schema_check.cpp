@@ -1,5 +1,6 @@
 #include "backends/local/grammar/schema_check.h"
 
+#include "backends/contract/json_depth.h"
 #include "backends/local/grammar/regex_check.h"
 #include "backends/local/grammar/schema_words.h"
 
@@ -17,6 +18,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kDepthMax = 32;
+constexpr int kJsonDepthMax = 4 * kDepthMax;  // A level of a schema takes several of JSON.
 
 Error fault(std::string what) { return {Errc::invalid_request, std::move(what), "", std::nullopt}; }
 
@@ -243,26 +245,10 @@ void Check::array(Json& schema, const std::string& where) {
   if (!schema.contains("items") && !schema.contains("prefixItems")) schema["items"] = true;
 }
 
-// A parser builds what nests however deep, and copies of that take as much of a stack.
-bool nests_too_deep(std::string_view text) {
-  constexpr int kJsonDepthMax = 4 * kDepthMax;
-  int depth = 0;
-  bool in_text = false;
-  for (std::size_t at = 0; at < text.size() && depth <= kJsonDepthMax; ++at) {
-    const char c = text[at];
-    if (in_text && c == '\\') ++at;
-    if (c == '"') in_text = !in_text;
-    if (in_text) continue;
-    if (c == '{' || c == '[') ++depth;
-    if (c == '}' || c == ']') --depth;
-  }
-  return depth > kJsonDepthMax;
-}
-
 }  // namespace
 
 Result<std::string> checked_schema(std::string_view text) {
-  if (nests_too_deep(text)) return fault("nests too deep.");
+  if (nests_deeper_than(text, kJsonDepthMax)) return fault("nests too deep.");
   Json schema;
   try {
     schema = Json::parse(text);

@@ -1,6 +1,6 @@
+#include "backends/contract/json_depth.h"
 #include "backends/local/loader/json_internal.h"
 
-#include <algorithm>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -25,30 +25,10 @@ std::string reason_of(const std::exception& problem) {
   return end == std::string::npos ? text : text.substr(end + 2);
 }
 
-// Brackets inside of each other, outside of strings.
-int depth_of(std::string_view text) {
-  int depth = 0, deepest = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      in_string = c != '"';
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      deepest = std::max(deepest, ++depth);
-    } else if (c == ']' || c == '}') {
-      --depth;
-    }
-  }
-  return deepest;
-}
-
 }  // namespace
 
 Result<Json> parse_json(std::string_view text, const std::string& what) {
-  if (depth_of(text) > kDepthMax) return failed(what, "it nests deeper than 32 levels");
+  if (nests_deeper_than(text, kDepthMax)) return failed(what, "it nests deeper than 32 levels");
   try {
     return whole(Json::parse(text));
   } catch (const std::exception& problem) {

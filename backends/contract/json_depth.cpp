@@ -1,6 +1,6 @@
-#include "gateway/wire/json_depth.h"
+#include "backends/contract/json_depth.h"
 
-namespace spillway::wire {
+namespace spillway {
 
 namespace {
 
@@ -35,4 +35,4 @@ bool nests_deeper_than(std::string_view text, int depth_max) {
   return false;
 }
 
-}  // namespace spillway::wire
+}  // namespace spillway
