@@ -63,9 +63,9 @@ int delivered_tokens(const Part& part) {
 
 void bill(const Usage& usage, Part& part) {
   if (!is_plausible(usage) || usage.prompt_tokens + usage.completion_tokens == 0) return;
-  const int searches = part.usage.searches;
   part.usage = usage;
-  part.usage.searches = std::max(searches, usage.searches);
+  part.searches_told = usage.searches;
+  part.usage.searches = std::max(part.searches_told, part.searches);
   part.usage_told = true;
   part.completion_told = usage.completion_tokens;
   part.bytes_told = part.bytes;
@@ -76,8 +76,8 @@ void count(const Delta& delta, Part& part) {
   if (!delta.text.empty() || !delta.reasoning.empty() || !delta.extra.empty()) ++part.pieces;
   part.bytes += delta.text.size() + delta.reasoning.size() + written_in(delta.extra);
   part.tokens = std::min(kTokensMax, part.tokens + std::clamp(delta.tokens, 0, kTokensMax));
-  part.searches = std::min(kSearchesMax, part.searches + std::max(0, delta.searches));
-  part.usage.searches = std::max(part.usage.searches, part.searches);
+  part.searches = std::clamp(part.searches + delta.searches, 0, kSearchesMax);
+  part.usage.searches = std::max(part.searches_told, part.searches);
   if (delta.at_batch_rate) part.usage.at_batch_rate = *delta.at_batch_rate;
   if (delta.usage) bill(*delta.usage, part);
   if (delta.finish) part.finished = true;

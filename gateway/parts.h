@@ -27,7 +27,8 @@ struct Part {
   std::size_t bytes_told = 0;  // …and what of bytes and pieces was there then.
   int pieces_told = 0;
   int tokens = 0;           // Of pieces that say how many they are.
-  int searches = 0;         // That were seen to begin.
+  int searches = 0;         // That were seen to begin, and not to fail;
+  int searches_told = 0;    // …and as the target told them.
   int repeated_tokens = 0;  // What it said again that the client had already.
   int supposed_tokens = 0;  // Of `usage`, what nobody counted: a hard budget reckons with the most.
   bool broken = false;      // It ended before its time.

@@ -59,6 +59,7 @@ install_test_tools() {
   [ ${#missing[@]} -eq 0 ] || "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
     --no-install-recommends "${missing[@]}" >/dev/null
   "$SPILLWAY_VENV/bin/pip" install -q -r tests/requirements.txt
+  tests/recorded/fetch.sh "$SPILLWAY_VENV/bin/pip" || return 1
   install_clients
 }
 

@@ -126,7 +126,7 @@ struct Delta {
   std::string logprobs;  // The choice's `logprobs` as a JSON object, or empty.
   std::string object;    // The whole answer of an endpoint that does not converse: its JSON.
   int tokens = 0;        // Completion tokens this piece stands for; 0 if the backend cannot tell.
-  int searches = 0;      // Begun with this piece, which nobody else tells of.
+  int searches = 0;      // Begun with this piece, which nobody else tells of; -1: one has failed.
   // By the tier that it names, where it names one: what Usage::at_batch_rate will be.
   std::optional<bool> at_batch_rate;
   std::optional<FinishReason> finish;

@@ -26,6 +26,12 @@ Error missing(std::string_view id) {
                std::nullopt};
 }
 
+Error at_work(std::string_view id) {
+  return {Errc::invalid_request,
+          "Response '" + std::string(id) + "' is still at work: go on with it once it has ended.",
+          "previous_response_id", std::nullopt};
+}
+
 std::int64_t size_of(const Kept& response) {
   return static_cast<std::int64_t>(response.body.size() + response.input.size());
 }
@@ -180,6 +186,7 @@ Result<std::vector<std::string>> Shelf::turns(std::string_view tenant, std::stri
   while (!at.empty() && turns.size() < kTurnsMax) {
     auto turn = find(tenant, at, now);
     if (!turn) return turn.error();
+    if (!turn->ended) return at_work(at);
     turns.push_back(items_of(*turn));
     at = turn->previous;
   }

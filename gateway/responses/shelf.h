@@ -46,7 +46,8 @@ class Shelf {
   Result<Kept> find(std::string_view tenant, std::string_view id, std::int64_t now);
   Result<void> remove(std::string_view tenant, std::string_view id);
 
-  // The items of all turns up to that response, lists, the oldest first. Fails as `find`.
+  // The items of all turns up to that response, lists, the oldest first. Fails as `find`, and where
+  // one of them has not ended.
   Result<std::vector<std::string>> turns(std::string_view tenant, std::string_view id,
                                          std::int64_t now);
 

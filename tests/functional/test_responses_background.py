@@ -55,6 +55,9 @@ def test_it_was_created_once_however_late_it_begins(start_upstream, start_gatewa
     settings["server"]["state"] = str(tmp_path / "state")
     client = client_of(start_gateway(settings)).responses
     made = client.create(model="openmodel", input=ASK, max_output_tokens=20, background=True)
+    with pytest.raises(openai.BadRequestError, match="still at work") as raised:
+        client.create(model="openmodel", input="on", previous_response_id=made.id)
+    assert raised.value.param == "previous_response_id"
     assert ended(client, made).created_at == made.created_at
 
 

@@ -31,6 +31,7 @@ class Counts {
       if (one->is("output_tokens_details"))
         grow(thinking_, member_of(one->value, "thinking_tokens"));
       if (one->is("server_tool_use")) grow(searches_, member_of(one->value, "web_search_requests"));
+      if (one->is("iterations")) take_all(one->value);
     }
   }
 
@@ -51,7 +52,31 @@ class Counts {
 
  private:
   // All are told as they are so far: what is told again as less was left out.
-  static void grow(int& count, std::string_view told) { count = std::max(count, count_of(told)); }
+  static void grow(int& count, std::string_view told) { grow(count, count_of(told)); }
+  static void grow(int& count, std::int64_t told) {
+    count = static_cast<int>(std::min<std::int64_t>(std::max<std::int64_t>(count, told), kMost));
+  }
+
+  // An answer that took several goes is billed for each, its own counts are the last one's:
+  // https://platform.claude.com/docs/en/build-with-claude/compaction#understanding-usage
+  void take_all(std::string_view iterations) {
+    std::int64_t fresh = 0, read = 0, written = 0, written_1h = 0, answer = 0;
+    ElementReader reader(iterations);
+    while (const auto one = reader.next()) {
+      const auto count = [&](std::string_view name) { return count_of(member_of(*one, name)); };
+      fresh += count("input_tokens");
+      read += count("cache_read_input_tokens");
+      written += count("cache_creation_input_tokens");
+      written_1h +=
+          count_of(member_of(member_of(*one, "cache_creation"), "ephemeral_1h_input_tokens"));
+      answer += count("output_tokens");
+    }
+    grow(fresh_, fresh);
+    grow(read_, read);
+    grow(written_, written);
+    grow(written_1h_, written_1h);
+    grow(answer_, answer);
+  }
 
   static constexpr int kMost = std::numeric_limits<int>::max();
   int fresh_ = 0, read_ = 0, written_ = 0, written_1h_ = 0, answer_ = 0, thinking_ = 0;
@@ -60,7 +85,7 @@ class Counts {
 };
 
 std::optional<FinishReason> finish_reason_of(std::string_view name) {
-  if (name == "end_turn" || name == "stop_sequence" || name == "pause_turn")
+  if (name == "end_turn" || name == "stop_sequence" || name == "pause_turn" || name == "compaction")
     return FinishReason::stop;
   if (name == "max_tokens" || name == "model_context_window_exceeded") return FinishReason::length;
   if (name == "tool_use") return FinishReason::tool_calls;
@@ -84,8 +109,11 @@ bool finish(std::string_view holder, Delta& delta) {
   return delta.finish.has_value();
 }
 
-bool is_search(std::string_view type, std::string_view block) {
-  return type == "server_tool_use" && text_in(block, "name") == "web_search";
+// Searches that a block begins; -1 if it says that one failed, which nobody bills.
+int searches_of(std::string_view type, std::string_view block) {
+  if (type == "server_tool_use") return text_in(block, "name") == "web_search" ? 1 : 0;
+  if (type != "web_search_tool_result") return 0;
+  return text_in(member_of(block, "content"), "type") == "web_search_tool_result_error" ? -1 : 0;
 }
 
 class Reader final : public AnswerReader {
@@ -104,7 +132,7 @@ class Reader final : public AnswerReader {
       held_.append("event: ").append(type).append("\ndata: ").append(data).append("\n\n");
     if (held_.size() > kHeldBytesMax) return Parsed::garbage();
     const bool says = !delta.text.empty() || !delta.reasoning.empty() || !delta.extra.empty() ||
-                      delta.searches > 0 || delta.finish.has_value();
+                      delta.searches != 0 || delta.finish.has_value();
     begun_ |= says;
     // What comes before the first word goes out with it: until then, another target may answer.
     if (says || (begun_ && original_)) {
@@ -142,6 +170,7 @@ class Reader final : public AnswerReader {
     }
     if (type == "content_block_start") start_block(member_of(data, "content_block"), delta);
     if (type == "content_block_delta") grow_block(member_of(data, "delta"), delta);
+    if (type == "content_block_stop") end_block(delta);
     if (type == "message_delta") {
       counts_.take(member_of(data, "usage"));
       parsed.usage = counts_.usage();
@@ -163,13 +192,22 @@ class Reader final : public AnswerReader {
     const std::string type = text_in(block, "type");
     delta.text = type == "text" ? text_in(block, "text") : "";
     delta.reasoning = type == "thinking" ? text_in(block, "thinking") : "";
-    delta.searches = is_search(type, block) ? 1 : 0;
+    delta.searches = searches_of(type, block);
     in_call_ = type == "tool_use";
     if (!in_call_ || calls_ >= kBlocksMax) return;
     nlohmann::json call = piece_of_call(calls_++, "");
     call["id"] = text_in(block, "id");
     call["type"] = "function";
     call["function"]["name"] = text_in(block, "name");
+    delta.extra = extra_of(nlohmann::json::array({std::move(call)}));
+    input_ = member_of(block, "input");
+  }
+
+  // A call that code made is told at once, with its block; others begin as {} and grow.
+  void end_block(Delta& delta) {
+    const std::string input = std::exchange(input_, {});
+    if (input.empty() || input == "{}") return;
+    nlohmann::json call = piece_of_call(calls_ - 1, input);
     delta.extra = extra_of(nlohmann::json::array({std::move(call)}));
   }
 
@@ -180,13 +218,14 @@ class Reader final : public AnswerReader {
     if (type != "input_json_delta" || !in_call_) return;
     std::string arguments = text_in(piece, "partial_json");
     if (arguments.empty()) return;
+    input_.clear();
     nlohmann::json call = piece_of_call(calls_ - 1, std::move(arguments));
     delta.extra = extra_of(nlohmann::json::array({std::move(call)}));
   }
 
   void read_block(std::string_view block, Delta& delta, nlohmann::json& calls) {
     const std::string type = text_in(block, "type");
-    if (is_search(type, block)) ++delta.searches;
+    delta.searches += searches_of(type, block);
     if (type == "text") delta.text += text_in(block, "text");
     if (type == "thinking") delta.reasoning += text_in(block, "thinking");
     if (type != "tool_use" || calls_ >= kBlocksMax) return;
@@ -201,7 +240,8 @@ class Reader final : public AnswerReader {
   Counts counts_;
   std::string held_;      // Events that have not gone out.
   bool begun_ = false;    // Some of the answer has.
-  bool in_call_ = false;  // The block that is open is a tool_use.
+  bool in_call_ = false;  // The block that is open is a tool_use,
+  std::string input_;     // …and this is what it was called with, if nothing grows it.
   int calls_ = 0;
 };
 
