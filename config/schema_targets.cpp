@@ -368,12 +368,14 @@ const std::vector<Row<ProviderTarget>> kProviderRows = {
     {{.key = "timeouts.first_token",
       .kind = Kind::duration,
       .range = {kMillisecond, kHour},
-      .sentence = "From the request to its first token; then the next target is tried."},
+      .sentence = "From the request to its first token; then the next target is tried. Where none "
+                  "is left, its silence "
+                  "is borne until timeouts.total or the request's deadline."},
      field<&ProviderTarget::timeouts, &ProviderTimeouts::first_token>()},
     {{.key = "timeouts.between_tokens",
       .kind = Kind::duration,
       .range = {kMillisecond, kHour},
-      .sentence = "Longest silence inside an answer."},
+      .sentence = "Longest silence inside an answer; a comment or a ping breaks it."},
      field<&ProviderTarget::timeouts, &ProviderTimeouts::between_tokens>()},
     {{.key = "timeouts.total",
       .kind = Kind::duration,

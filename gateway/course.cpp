@@ -3,6 +3,7 @@
 #include "gateway/notes.h"
 
 #include <algorithm>
+#include <bit>
 #include <functional>
 #include <utility>
 #include <vector>
@@ -266,10 +267,22 @@ void Course::book_left(Race::Runner& left, const Race::Runner& winner, Search& s
 
 void Course::make_ready(Approach& approach, Way way, const Delivered& delivered) const {
   const bool is_last = at_ == plan_.candidates.size();
+  approach.is_last = is_alone(approach);
   const TimePoint now = SteadyClock::now();
   approach.patience = is_last ? deadline_ : patience_with(approach.candidate, now, deadline_);
   approach.request = at_rate(approach.candidate, tab_.affordable(asked(way, delivered)));
   approach.tenant = receipt_.tenant;
+}
+
+// Should it be silent, nobody is left to be asked: it would owe an answer to what it has.
+bool Course::is_alone(const Approach& approach) const {
+  const policy::Candidate& asked = approach.candidate;
+  const policy::ServerSet servers = approach.among & policy::first(servers_of(asked, edition_));
+  const auto next = plan_.candidates.begin() + static_cast<std::ptrdiff_t>(at_);
+  return std::has_single_bit(servers) &&
+         std::all_of(next, plan_.candidates.end(), [&](const policy::Candidate& other) {
+           return other.target == asked.target || owes(other);
+         });
 }
 
 Async<void> Course::rejoin(Opened& opened, Way way, const Delivered& delivered) {

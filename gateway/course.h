@@ -78,6 +78,7 @@ class Course {
                               const Delivered& delivered, Search& search);
   Async<Opened> attempt(Approach& approach, Way way, const Delivered& delivered, Search& search);
   void make_ready(Approach& approach, Way way, const Delivered& delivered) const;
+  bool is_alone(const Approach& approach) const;
   Async<Opened> ask(Approach& approach, Way way, Search& search);
   std::optional<Approach> beside(const Approach& first);
   Result<Opened> decided(Race& race, Approach& approach, Search& search);

@@ -54,7 +54,7 @@ Async<Opened> Dispatcher::first_piece(Backend& backend, Approach& approach) {
   Opened opened;
   opened.candidate = approach.candidate;
   Terms terms{std::string(opened.candidate.model), approach.patience, opened.candidate.lane,
-              std::string(approach.tenant)};
+              std::string(approach.tenant), approach.is_last};
   auto stream = co_await backend.open(approach.request, std::move(terms));
   if (!stream) co_return stream.error();
   opened.stream = std::move(*stream);

@@ -33,6 +33,7 @@ struct Approach {
   std::shared_ptr<const ChatRequest> request;
   std::string_view tenant;
   Deadline patience{};
+  bool is_last = false;                           // Of the plan, and of its servers.
   policy::ServerSet among = policy::kAllServers;  // Which of its servers may be asked.
 
   TimePoint sent{};

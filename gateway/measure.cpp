@@ -1,5 +1,7 @@
 #include "gateway/measure.h"
 
+#include "backends/contract/form.h"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -15,6 +17,7 @@ constexpr std::array<std::string_view, 2> kTimeoutHeaders = {"x-stainless-read-t
                                                              "x-stainless-timeout"};
 constexpr int kBytesPerToken = 4;
 constexpr int kTokensPerMessage = 4;
+constexpr int kTokensPerPart = 1'000;  // Of a picture, a sound, a file: usually.
 constexpr double kClientTimeoutMaxSeconds = 24 * 3600.0;
 constexpr std::chrono::milliseconds kOwnLimitMax = std::chrono::hours(24);
 
@@ -29,12 +32,21 @@ std::optional<std::chrono::milliseconds> own_limit(const http::Request& raw,
   return std::chrono::milliseconds(count);
 }
 
-// By the local engine; nothing if it may not be asked or cannot read it.
+int tokens_in(std::size_t bytes) {
+  return static_cast<int>((bytes + kBytesPerToken - 1) / kBytesPerToken);
+}
+
+// Of what is read beside the words of the messages.
+int tokens_beside(const ChatRequest& request) {
+  return tokens_in(request.beside_bytes) + request.media * kTokensPerPart;
+}
+
+// By the local engine, which reads the words; nothing if it may not be asked or cannot read it.
 std::optional<int> counted(const Edition& edition, LocalTarget* local,
                            const std::shared_ptr<const ChatRequest>& request) {
   if (local == nullptr || !edition.may_be_local(request->model)) return std::nullopt;
   const auto tokens = local->prompt_tokens(request);
-  return tokens ? std::optional(*tokens) : std::nullopt;
+  return tokens ? std::optional(*tokens + tokens_beside(*request)) : std::nullopt;
 }
 
 }  // namespace
@@ -66,10 +78,11 @@ policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& ca
 }
 
 int estimated_prompt_tokens(const ChatRequest& request) {
-  std::size_t tokens = request.prompt_tokens.size() + request.prompt.size() / kBytesPerToken;
+  int tokens = static_cast<int>(request.prompt_tokens.size()) + tokens_in(request.prompt.size());
+  if (request.form) tokens += tokens_in(request.form->text.size());
   for (const Message& message : request.messages)
-    tokens += kTokensPerMessage + message.content.size() / kBytesPerToken;
-  return static_cast<int>(tokens);
+    tokens += kTokensPerMessage + tokens_in(message.content.size());
+  return tokens + tokens_beside(request);
 }
 
 int prompt_tokens(const Edition& edition, LocalTarget* local,

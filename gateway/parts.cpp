@@ -99,7 +99,8 @@ void settle(Part& part) {
   // What is told before the first word may have counted that word.
   const int before = part.pieces_told > 0 ? part.completion_told : 0;
   const int passed = std::min(kTokensMax, before + since);
-  part.estimated = !part.usage_told || passed > part.completion_told;
+  const bool goes_on = !part.finished && part.pieces > part.pieces_told;
+  part.estimated = !part.usage_told || passed > part.completion_told || goes_on;
   part.usage.completion_tokens = std::max(passed, part.usage.completion_tokens);
 }
 

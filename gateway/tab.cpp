@@ -16,7 +16,6 @@ using config::NanoUsd;
 
 constexpr int kTokensLeast = 1;         // An answer shorter than this is none.
 constexpr int kTokensPerPart = 20'000;  // What a picture or a sound may come to, at most.
-constexpr int kTokensPerPartUsually = 1'000;
 constexpr std::size_t kBytesOfLongWord = 8;
 constexpr int kSearchesUsually = 5;
 constexpr std::chrono::milliseconds kAskAgain{1'000};
@@ -91,8 +90,7 @@ Tab::Tab(account::Account* account, const config::Settings& settings, const conf
       hard_(is_hard(payer_.tenant_budget) || is_hard(payer_.key_budget)) {}
 
 void Tab::order(const ChatRequest& request, int prompt_tokens, bool at_batch_rate) {
-  prompt_tokens_ =
-      hard_ ? most_prompt_tokens(request) : prompt_tokens + request.media * kTokensPerPartUsually;
+  prompt_tokens_ = hard_ ? most_prompt_tokens(request) : prompt_tokens;
   asks_ = request.endpoint;
   sounds_ = has(request.needs, Need::audio);
   looks_up_ = has(request.needs, Need::search);

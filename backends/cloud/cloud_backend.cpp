@@ -49,19 +49,19 @@ class CloudBackend final : public Backend {
   Async<std::unique_ptr<TokenStream>> open(std::shared_ptr<const ChatRequest> request,
                                            Terms terms) override {
     const auto consumer = co_await net::this_coro::executor;
-    co_return begin(std::move(request), terms.model, consumer);
+    co_return begin(std::move(request), terms, consumer);
   }
 
  private:
   Result<std::unique_ptr<TokenStream>> begin(std::shared_ptr<const ChatRequest> request,
-                                             const std::string& model,
+                                             const Terms& terms,
                                              const net::any_io_executor& consumer) {
     auto place = Place::take(upstream_);
     if (!place) {
       return Error{Errc::overloaded, name_ + ": as many requests as it may take are under way", "",
                    std::nullopt};
     }
-    auto body = upstream_->dialect->request_body(*request, model, upstream_->manner);
+    auto body = upstream_->dialect->request_body(*request, terms.model, upstream_->manner);
     if (!body) return body.error();
 
     const TransferId id = loop_.next_id();
@@ -69,12 +69,12 @@ class CloudBackend final : public Backend {
     auto bridge = std::make_shared<Bridge>(consumer, kBridgeCapacity, std::move(look));
     TransferPlan plan{id,
                       upstream_,
-                      upstream_->dialect->url(*request, model, upstream_->manner),
+                      upstream_->dialect->url(*request, terms.model, upstream_->manner),
                       std::move(*body),
                       upstream_->dialect->reader(*request),
                       request->stream,
                       request->sampling.tokens_max,
-                      request->at_batch_rate};
+                      request->at_batch_rate || terms.is_last};
     auto transfer = std::make_unique<Transfer>(std::move(plan), bridge, std::move(*place));
     if (!loop_.inbox()->start(std::move(transfer))) {
       return unavailable(upstream_->teller, "the gateway is stopping");

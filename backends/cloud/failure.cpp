@@ -59,11 +59,12 @@ std::string word_of(const std::string& text) {
 Error client_fault(const Teller& teller, const Complaint& complaint) {
   const Meaning meaning = meaning_of(complaint);
   if (const auto cause = account_fault(meaning); !cause.empty()) return unavailable(teller, cause);
-  const bool too_long = meaning == Meaning::too_long;
-  Error error = tell(teller, too_long ? Errc::context_too_long : Errc::invalid_request,
-                     said(teller, "it refused the request", complaint.message));
+  const Errc code = meaning == Meaning::too_long  ? Errc::context_too_long
+                    : meaning == Meaning::unknown ? Errc::unsupported
+                                                  : Errc::invalid_request;
+  Error error = tell(teller, code, said(teller, "it refused the request", complaint.message));
   error.param = word_of(cleaned(teller, complaint.param));
-  if (!too_long) error.kind = word_of(cleaned(teller, complaint.code));
+  if (code != Errc::context_too_long) error.kind = word_of(cleaned(teller, complaint.code));
   return error;
 }
 

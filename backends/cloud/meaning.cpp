@@ -24,7 +24,11 @@ constexpr std::array kCodes = {Sign{"insufficient_quota", Meaning::unpaid},
                                Sign{"CONSUMER_SUSPENDED", Meaning::unwelcome},
                                Sign{"SERVICE_DISABLED", Meaning::unwelcome},
                                Sign{"context_length_exceeded", Meaning::too_long},
-                               Sign{"exceed_context_size_error", Meaning::too_long}};
+                               Sign{"exceed_context_size_error", Meaning::too_long},
+                               Sign{"unsupported_parameter", Meaning::unknown},
+                               Sign{"unsupported_value", Meaning::unknown},
+                               Sign{"unknown_parameter", Meaning::unknown},
+                               Sign{"extra_forbidden", Meaning::unknown}};
 constexpr std::string_view kOfGoogleKeys = "API_KEY_";
 
 // What Anthropic, DeepSeek, vLLM and SGLang have no code for, nor Gemini always; in lower case. Of
@@ -35,6 +39,10 @@ constexpr std::array kBeginnings = {Sign{"your credit balance is too low", Meani
 constexpr std::array<std::string_view, 5> kTooLong = {
     "maximum context length", "the model's context length", "longer than the maximum model length",
     "prompt is too long", "exceed context limit"};
+// OpenAI's of long ago, DeepSeek's, Groq's, Mistral's and vLLM's.
+constexpr std::array<std::string_view, 8> kUnknown = {
+    "unrecognized request argument",  "unknown variant", "unknown field", "is unavailable now",
+    "extra inputs are not permitted", "is unsupported",  "not supported", "does not support"};
 constexpr std::array<std::string_view, 2> kGeminisTooLong = {"input token count", "exceeds"};
 
 bool has(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
@@ -56,7 +64,9 @@ Meaning meaning_of_words(std::string message) {
   const auto is_said = [&](std::string_view part) { return has(message, part); };
   const bool too_long = std::any_of(kTooLong.begin(), kTooLong.end(), is_said) ||
                         std::all_of(kGeminisTooLong.begin(), kGeminisTooLong.end(), is_said);
-  return too_long ? Meaning::too_long : Meaning::other;
+  if (too_long) return Meaning::too_long;
+  const bool unknown = std::any_of(kUnknown.begin(), kUnknown.end(), is_said);
+  return unknown ? Meaning::unknown : Meaning::other;
 }
 
 }  // namespace

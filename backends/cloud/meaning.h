@@ -13,6 +13,7 @@ enum class Meaning {
   unpaid,     // The gateway's account there has no credit.
   unwelcome,  // Nor may its key, or where it asks from, be used there.
   too_long,   // Prompt plus asked completion exceed the model's context.
+  unknown,    // It has no such field, value or ability: another may.
 };
 
 Meaning meaning_of(const Complaint& complaint);

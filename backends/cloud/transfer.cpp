@@ -99,9 +99,8 @@ std::size_t Transfer::take_body(std::string_view bytes) {
     paused_ = true;
     return CURL_WRITEFUNC_PAUSE;
   }
-  const std::uint64_t before = reply_.pieces();
   const bool go_on = reply_.take_body(bytes);
-  if (reply_.pieces() != before) heard(SteadyClock::now());
+  if (reply_.pieces() > 0) heard(SteadyClock::now());  // A comment, too, is a sign of life.
   return go_on ? bytes.size() : 0;
 }
 
@@ -120,7 +119,7 @@ TimePoint Transfer::due() const {
   const TimePoint total = started_ + timeouts.total;
   if (reply_.settled()) return std::min(heard_at_ + kDrainMax, total);
   if (paused_) return total;  // It is the client who is slow.
-  if (reply_.pieces() == 0 && plan_.at_batch_rate) return total;
+  if (reply_.pieces() == 0 && plan_.is_patient) return total;
   if (!plan_.stream) return started_ + whole_answer_max();
   if (reply_.pieces() == 0) return std::min(started_ + timeouts.first_token, total);
   return std::min(heard_at_ + timeouts.between_tokens, total);

@@ -26,7 +26,7 @@ struct TransferPlan {
   bool stream = false;
   // Completion tokens at most, if the client said; bounds how long a whole answer may take.
   std::optional<int> tokens_max;
-  bool at_batch_rate = false;  // Its first token may take as long as it likes.
+  bool is_patient = false;  // Its first token may take as long as it likes.
 };
 
 class Transfer {

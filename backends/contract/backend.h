@@ -47,6 +47,7 @@ struct Terms {
   Deadline deadline{};
   Lane lane = Lane::foreground;  // What the local engine serves first.
   std::string tenant;            // Whose prompts it may be compared with.
+  bool is_last = false;          // Nobody else can be asked: it may be silent until the deadline.
 };
 
 class Backend {

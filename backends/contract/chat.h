@@ -68,6 +68,7 @@ struct ChatRequest {
   int inputs = 0;                      // Of embeddings: how many there are to be.
   int media = 0;                       // Pictures, sounds and files in its messages.
   std::optional<int> searches = 0;     // In the web, at most; nothing: as many as it likes.
+  std::size_t beside_bytes = 0;        // Of tools, calls, reasoning: read as the texts are.
   std::size_t prompt_bytes = 0;        // What a provider may count; 0: the body.
   bool store = false;                  // The answer is to be found again.
   // The JSON of a request to `endpoint`, the client's own byte for byte where it spoke this

@@ -1,5 +1,6 @@
 #include "gateway/openai/chat_request.h"
 
+#include "gateway/openai/beside.h"
 #include "gateway/openai/form.h"
 #include "gateway/openai/messages.h"
 #include "gateway/openai/sampling.h"
@@ -70,6 +71,7 @@ Result<std::shared_ptr<const ChatRequest>> parse_chat(std::string body) {
   Fields request(*json, "", error);
   auto chat = std::make_shared<ChatRequest>();
   chat->model = request.model();
+  chat->beside_bytes = bytes_beside_texts(*json);
   read_messages(request, *chat, error);
   chat->sampling = read_sampling(request);
   read_stream_options(request, *chat, error);

@@ -103,6 +103,37 @@ TEST(OpenAiRequest, ALimitOfOursHasTheNameThatReasoningModelsTake) {
   EXPECT_EQ(limited(request, "azure", ""), R"({"model":"m","prompt":"a","max_tokens":7})");
 }
 
+TEST(OpenAiRequest, AConversationIsToldInTheProvidersWords) {
+  ChatRequest request;
+  request.body =
+      R"({"messages":[{"role": "developer","content":"d"},{"role":"user","content":"\"developer\""},)"
+      R"({"role":"assistant","content":null,"reasoning_content":"r","tool_calls":[]}],"seed":7})";
+  const auto told = [&](const char* dialect, Manner manner = {}) {
+    return *request_body(request, "m", ways_of(dialect), manner);
+  };
+  const auto has = [](const std::string& text, std::string_view part) {
+    return text.find(part) != text.npos;
+  };
+  EXPECT_TRUE(has(told("openai"), R"({"role": "developer","content":"d"})"));
+  EXPECT_TRUE(has(told("openai"), R"("reasoning_content":"r")")) << "its client said so";
+  for (const char* dialect : {"deepseek", "mistral", "ollama"})
+    EXPECT_TRUE(
+        has(told(dialect),
+            R"([{"role":"system","content":"d"},{"role":"user","content":"\"developer\""})"))
+        << dialect;
+  EXPECT_TRUE(has(told("mistral"), R"("random_seed":7)"));
+  request.stream = true;
+  EXPECT_FALSE(has(told("mistral"), "stream_options"));
+  EXPECT_TRUE(has(told("deepseek"), "stream_options"));
+  request.original = Original{"responses", "", ""};
+  EXPECT_TRUE(has(told("openai"), R"({"role":"assistant","content":null,"tool_calls":[]})"));
+  for (const char* dialect : {"deepseek", "vllm", "sglang"})
+    EXPECT_TRUE(has(told(dialect), R"("reasoning_content":"r")")) << dialect;
+  Manner wanted;
+  wanted.forward_fields = {"reasoning_content"};
+  EXPECT_TRUE(has(told("openai", wanted), R"("reasoning_content":"r")"));
+}
+
 TEST(OpenAiRequest, TheCheaperTierIsAskedForInChatsAlone) {
   ChatRequest request;
   request.body = "{}";

@@ -195,6 +195,12 @@ TEST(CallIndexes, EachCallHasItsOwn) {
   EXPECT_EQ(indexes_of({R"({"index":0,"id":"a",)" + f, R"({"index":0,"id":"x",)" + more}),
             (Indexes{"0", "0"}))
       << "a new id for each piece, but one name";
+  EXPECT_EQ(indexes_of({"{" + f, "{" + f}), (Indexes{"0", "1"})) << "whole, and without ids";
+  EXPECT_EQ(indexes_of({R"({"index":0,"id":"",)" + f, R"({"index":0,"id":"",)" + f}),
+            (Indexes{"0", "1"}));
+  EXPECT_EQ(indexes_of({R"({"index":0,"id":"a",)" + f, R"({"index":0,"id":"a",)" + f}),
+            (Indexes{"0", "0"}))
+      << "a name in each piece";
   CallIndexes calls;
   const std::string right = R"({ "tool_calls" : [ {"index":0, "id":"a"} ], "x":1})";
   EXPECT_EQ(calls.put_right(right), right);

@@ -1,5 +1,6 @@
 #include "backends/cloud/dialects/call_indexes.h"
 
+#include "backends/cloud/dialects/json_check.h"
 #include "backends/cloud/dialects/members.h"
 
 #include <algorithm>
@@ -23,6 +24,11 @@ std::optional<std::int64_t> index_in(std::string_view piece) {
 bool is_named(std::string_view piece) {
   return !text_in(member_of(piece, "function"), "name").empty() ||
          !text_in(member_of(piece, "custom"), "name").empty();
+}
+
+bool is_whole(std::string_view piece) {
+  const std::string arguments = text_in(member_of(piece, "function"), "arguments");
+  return !arguments.empty() && is_json(arguments);
 }
 
 std::string with_index(std::string_view piece, std::int64_t index) {
@@ -65,12 +71,14 @@ std::int64_t CallIndexes::index_of(std::string_view piece) {
   const auto latest = std::find_if(calls_.rbegin(), calls_.rend(), [&](const Call& call) {
     return said ? call.said == said : id.empty() || call.id == id;
   });
-  if (latest == calls_.rend()) return begin(said, std::move(id));
-  const bool is_another = said && !id.empty() && !latest->id.empty() && latest->id != id;
-  return is_another && is_named(piece) ? begin(said, std::move(id)) : latest->index;
+  const bool whole = is_whole(piece);
+  if (latest == calls_.rend()) return begin(said, std::move(id), whole);
+  const bool has_ids = !id.empty() && !latest->id.empty();
+  const bool is_another = has_ids ? said && latest->id != id : latest->whole;
+  return is_another && is_named(piece) ? begin(said, std::move(id), whole) : latest->index;
 }
 
-std::int64_t CallIndexes::begin(std::optional<std::int64_t> said, std::string id) {
+std::int64_t CallIndexes::begin(std::optional<std::int64_t> said, std::string id, bool whole) {
   std::int64_t next = 0;
   bool is_taken = false;
   for (const Call& call : calls_) {
@@ -78,7 +86,7 @@ std::int64_t CallIndexes::begin(std::optional<std::int64_t> said, std::string id
     is_taken = is_taken || call.index == said;
   }
   const std::int64_t index = said && !is_taken ? *said : next;
-  calls_.push_back({said, std::move(id), index});
+  calls_.push_back({said, std::move(id), index, whole});
   return index;
 }
 

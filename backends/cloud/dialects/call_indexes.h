@@ -20,10 +20,11 @@ class CallIndexes {
     std::optional<std::int64_t> said;  // The index as the provider has it.
     std::string id;
     std::int64_t index = 0;
+    bool whole = false;  // All of its arguments came with its name.
   };
 
   std::int64_t index_of(std::string_view piece);
-  std::int64_t begin(std::optional<std::int64_t> said, std::string id);
+  std::int64_t begin(std::optional<std::int64_t> said, std::string id, bool whole);
 
   std::vector<Call> calls_;
 };

@@ -1,5 +1,6 @@
 #include "backends/cloud/dialects/members.h"
 #include "backends/cloud/dialects/openai.h"
+#include "backends/cloud/dialects/openai_messages.h"
 
 #include <nlohmann/json.hpp>
 
@@ -54,6 +55,7 @@ constexpr std::array<std::string_view, 4> kOurs = {"model", "stream", "stream_op
                                                    "service_tier"};
 
 constexpr std::string_view kParallel = "parallel_tool_calls";
+constexpr std::string_view kReasoning = "reasoning_content";
 
 template <class List>
 bool lists(const List& names, std::string_view name) {
@@ -151,13 +153,24 @@ void append_begun(std::string_view messages, std::string_view begun, std::string
   body.append(continues == "prefix" ? R"(,"prefix":true}])" : "}]");
 }
 
+// A client of this protocol that gives reasoning means it; others' clients only give back what they
+// were told.
+std::string messages_for(std::string_view messages, const ChatRequest& request, const Ways& ways,
+                         const Manner& manner) {
+  const bool wanted = ways.reasoning || lists(manner.forward_fields, kReasoning);
+  const Words known{.developer = ways.developer, .reasoning = wanted || !request.original};
+  return in_words(messages, known);
+}
+
 // Of a request that is to be gone on with, or to end sooner than the client said, some change.
-void append_value(const Field& field, const ChatRequest& request, const Manner& manner,
-                  std::string& body) {
+void append_value(const Field& field, const ChatRequest& request, const Ways& ways,
+                  const Manner& manner, std::string& body) {
   const bool goes_on = !request.begun.empty();
   const bool limited = (goes_on || request.cut_short) && request.sampling.tokens_max;
-  if (goes_on && field.key == "messages") {
-    append_begun(field.value, request.begun, manner.continues, body);
+  if (field.key == "messages") {
+    const std::string messages = messages_for(field.value, request, ways, manner);
+    if (goes_on) append_begun(messages, request.begun, manner.continues, body);
+    if (!goes_on) body.append(messages);
   } else if (limited && is_limit(field.key)) {
     body.append(std::to_string(*request.sampling.tokens_max));
   } else {
@@ -177,7 +190,9 @@ Result<std::string> request_body(const ChatRequest& request, std::string_view mo
   std::string body;
   body.reserve(request.body.size() + model.size() + 96);
   body.append(R"({"model":)").append(quoted(model));
-  if (request.stream) body.append(R"(,"stream":true,"stream_options":{"include_usage":true})");
+  if (request.stream) body.append(R"(,"stream":true)");
+  if (request.stream && !ways.tells_usage)
+    body.append(R"(,"stream_options":{"include_usage":true})");
   const bool in_chat = request.endpoint == Endpoint::chat;
   if (request.at_batch_rate && in_chat)
     body.append(R"(,"service_tier":)").append(quoted(kBatchTier));
@@ -187,8 +202,9 @@ Result<std::string> request_body(const ChatRequest& request, std::string_view mo
   for (const Field& field : *fields) {
     if (field.value == "null") continue;
     limited = limited || is_limit(field.key);
-    body.append(",\"").append(field.written).append("\":");
-    append_value(field, request, manner, body);
+    const std::string_view written = field.key == "seed" ? ways.seed_field : field.written;
+    body.append(",\"").append(written).append("\":");
+    append_value(field, request, ways, manner, body);
   }
   const bool renamed =
       !ways.limit_field.empty() && request.sampling.tokens_max && writes(request.endpoint);

@@ -9,8 +9,6 @@ namespace {
 
 using Fields = std::string_view;
 
-constexpr std::string_view kBearer = "Authorization: Bearer ";
-
 // What only tells the provider who asks, or what it may do better: leaving it out changes no
 // answer.
 constexpr std::array kHints = {Fields("metadata"),
@@ -66,15 +64,37 @@ constexpr std::array kServerAdds = {Fields("add_generation_prompt"),
                                     Fields("truncate_prompt_tokens"),
                                     Fields("use_beam_search")};
 
+// It refuses every field that it does not know.
+constexpr std::array kMistralLacks = {Fields("prompt_cache_key"),
+                                      Fields("prompt_cache_options"),
+                                      Fields("prompt_cache_retention"),
+                                      Fields("safety_identifier"),
+                                      Fields("store"),
+                                      Fields("user"),
+                                      Fields("verbosity")};
+
 constexpr std::array kWays = {
-    Ways{"openai", kBearer, "", kOpenAiAdds, {}, "", false},
-    Ways{"azure", "api-key: ", "", {}, {}, "", false},
-    Ways{"deepseek", kBearer, "max_tokens", {}, kHints, "beta", true},
-    Ways{"gemini", kBearer, "", kGeminiAdds, kHints, "", false},
-    Ways{"mistral", kBearer, "max_tokens", kMistralAdds, {}, "", true},
-    Ways{"ollama", kBearer, "max_tokens", kOllamaAdds, {}, "", false},
-    Ways{"sglang", kBearer, "", kServerAdds, {}, "", false},
-    Ways{"vllm", kBearer, "", kServerAdds, {}, "", false},
+    Ways{.name = "openai", .adds = kOpenAiAdds},
+    Ways{.name = "azure", .key_header = "api-key: "},
+    Ways{.name = "deepseek",
+         .limit_field = "max_tokens",
+         .lacks = kHints,
+         .beta = "beta",
+         .prefix = true,
+         .developer = false,
+         .reasoning = true},
+    Ways{.name = "gemini", .adds = kGeminiAdds, .lacks = kHints},
+    Ways{.name = "mistral",
+         .limit_field = "max_tokens",
+         .adds = kMistralAdds,
+         .lacks = kMistralLacks,
+         .seed_field = "random_seed",
+         .prefix = true,
+         .developer = false,
+         .tells_usage = true},
+    Ways{.name = "ollama", .limit_field = "max_tokens", .adds = kOllamaAdds, .developer = false},
+    Ways{.name = "sglang", .adds = kServerAdds, .reasoning = true},
+    Ways{.name = "vllm", .adds = kServerAdds, .reasoning = true},
 };
 
 std::string with_slash(std::string_view base_url) {

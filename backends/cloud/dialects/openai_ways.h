@@ -10,16 +10,20 @@
 namespace spillway::cloud::openai {
 
 struct Ways {
-  std::string_view name;         // As in the configuration.
-  std::string_view key_header;   // Before the key: "Authorization: Bearer ".
+  std::string_view name;                                   // As in the configuration.
+  std::string_view key_header = "Authorization: Bearer ";  // Before the key.
   std::string_view limit_field;  // What it calls the limit of tokens; empty: as the client does.
   // Fields that it takes beside OpenAI's, and fields of OpenAI's that it refuses.
   std::span<const std::string_view> adds;
   std::span<const std::string_view> lacks;
+  std::string_view seed_field = "seed";
   // Where it does what is asked for by `prefix` and `suffix`, in place of the last part of
   // base_url; empty: nowhere else.
   std::string_view beta;
-  bool prefix;  // Goes on with a last message that is marked as a `prefix`.
+  bool prefix = false;       // Goes on with a last message that is marked as a `prefix`.
+  bool developer = true;     // Knows the role of that name.
+  bool reasoning = false;    // Wants the reasoning_content of earlier turns again.
+  bool tells_usage = false;  // In streams, too, without being asked.
 };
 
 // What a limit of tokens is called in a chat whose client names none. OpenAI's reasoning models

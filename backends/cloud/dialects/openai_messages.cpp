@@ -1,0 +1,44 @@
+#include "backends/cloud/dialects/openai_messages.h"
+
+#include "backends/cloud/dialects/members.h"
+
+namespace spillway::cloud::openai {
+namespace {
+
+constexpr std::string_view kDeveloper = R"("developer")";
+constexpr std::string_view kReasoning = "reasoning_content";
+
+bool has(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
+
+bool is_fit(std::string_view message, Words known) {
+  return (known.developer || !has(message, kDeveloper)) &&
+         (known.reasoning || !has(message, kReasoning));
+}
+
+std::string translated(std::string_view message, Words known) {
+  std::string members;
+  MemberReader reader(message);
+  while (auto member = reader.next()) {
+    if (!known.reasoning && member->is(kReasoning)) continue;
+    const bool is_developer = member->is("role") && member->value == kDeveloper;
+    if (!known.developer && is_developer) member->value = R"("system")";
+    members.append(members.empty() ? "\"" : ",\"").append(member->key).append("\":");
+    members.append(member->value);
+  }
+  return "{" + members + "}";
+}
+
+}  // namespace
+
+std::string in_words(std::string_view messages, Words known) {
+  if (is_fit(messages, known)) return std::string(messages);
+  std::string list;
+  ElementReader reader(messages);
+  while (const auto message = reader.next()) {
+    list += list.empty() ? "" : ",";
+    list += is_fit(*message, known) ? std::string(*message) : translated(*message, known);
+  }
+  return "[" + list + "]";
+}
+
+}  // namespace spillway::cloud::openai
