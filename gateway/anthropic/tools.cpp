@@ -66,12 +66,16 @@ void read_tool(Fields tool, const ordered_json& said, ordered_json& tools, Beyon
   tools.push_back({{"type", "function"}, {"function", std::move(function)}});
 }
 
-void read_choice(Fields& request, std::optional<Error>& error, ordered_json& chat) {
+void read_choice(Fields& request, bool has_tools, std::optional<Error>& error, ordered_json& chat) {
   Json* choice = request.object("tool_choice");
   if (choice == nullptr) return;
   Fields fields(*choice, "tool_choice.", error);
   if (fields.any("type") == nullptr) fields.fail("type", "is required");
   const std::string type = fields.one_of("type", {"auto", "any", "tool", "none"}).value_or("");
+  if (!has_tools) {
+    if (type == "any" || type == "tool") request.fail("tool_choice", "is allowed only with tools");
+    return;
+  }
   if (fields.boolean("disable_parallel_tool_use").value_or(false))
     chat["parallel_tool_calls"] = false;
   if (type == "tool") {
@@ -94,9 +98,10 @@ void read_tools(Fields& request, const ordered_json& said, std::optional<Error>&
     Fields fields(*tool, Fields::element_name("tools", i) + ".", error);
     read_tool(std::move(fields), said["tools"][i], tools, beyond);
   }
-  beyond.tools |= array != nullptr && !array->empty();
+  const bool has_tools = array != nullptr && !array->empty();
+  beyond.tools |= has_tools;
   if (!tools.empty()) chat["tools"] = std::move(tools);
-  read_choice(request, error, chat);
+  read_choice(request, has_tools, error, chat);
 }
 
 }  // namespace spillway::anthropic

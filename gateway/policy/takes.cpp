@@ -28,11 +28,26 @@ constexpr std::array<Known, 11> kKnown = {{{Need::guided, "vllm", ""},
                                            {Need::prefix, "deepseek", ""},
                                            {Need::prefix, "mistral", ""}}};
 
+// What all others have, and these do not.
+constexpr std::array<Known, 9> kLacking = {{{Need::images, "deepseek", ""},
+                                            {Need::audio, "deepseek", ""},
+                                            {Need::files, "deepseek", ""},
+                                            {Need::logit_bias, "deepseek", ""},
+                                            {Need::choices, "deepseek", ""},
+                                            {Need::logit_bias, "mistral", ""},
+                                            {Need::logprobs, "mistral", ""},
+                                            {Need::logit_bias, "ollama", ""},
+                                            {Need::choices, "ollama", ""}}};
+
 bool lists(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 bool is_known(const config::ProviderTarget& target, Need need, std::string_view field) {
+  const bool lacks = std::any_of(kLacking.begin(), kLacking.end(), [&](const Known& one) {
+    return one.need == need && one.dialect == target.dialect;
+  });
+  if (lacks) return false;
   const bool is_common = std::none_of(kKnown.begin(), kKnown.end(),
                                       [need](const Known& one) { return one.need == need; });
   if (is_common || (need == Need::prefix && target.continues == "prefix")) return true;

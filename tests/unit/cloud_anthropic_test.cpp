@@ -82,6 +82,23 @@ TEST(AnthropicForwarded, WhatOthersThoughtStaysHere) {
             "[" + user + "]");
 }
 
+TEST(AnthropicTranslated, ATurnWithinItsCallsDoesNotThink) {
+  const auto thinks = [](std::string messages) {
+    ChatRequest request;
+    request.body =
+        R"({"thinking":{"type":"enabled","budget_tokens":1024},"messages":[)" + messages + "]}";
+    return sent(request)->find("budget_tokens") != std::string::npos;
+  };
+  const std::string user = R"({"role":"user","content":"a"})";
+  const std::string call =
+      R"(,{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function",)"
+      R"("function":{"name":"f","arguments":"{}"}}]},)"
+      R"({"role":"tool","tool_call_id":"c","content":"b"})";
+  EXPECT_TRUE(thinks(user));
+  EXPECT_FALSE(thinks(user + call));
+  EXPECT_TRUE(thinks(user + call + R"(,{"role":"assistant","content":"c"},)" + user));
+}
+
 TEST(AnthropicForwarded, DearerTiersAreNotBoughtUnlessNamed) {
   const std::string tiers = R"("service_tier":"auto","sp\u0065ed":"fast")";
   const ChatRequest request = said("{" + tiers + R"(,"a":1})");

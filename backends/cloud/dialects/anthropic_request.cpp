@@ -119,8 +119,18 @@ void write_sampling(const ChatRequest& request, const ordered_json& chat, ordere
   }
 }
 
+// The thoughts before the calls that are answered here had a signature, which chat completions
+// cannot give back: without them Anthropic refuses to think on.
+bool is_within_a_turn(const ordered_json& messages) {
+  const auto last = std::find_if(
+      messages.rbegin(), messages.rend(),
+      [](const ordered_json& message) { return message.value("role", "") == "assistant"; });
+  return last != messages.rend() && is_given(*last, "tool_calls") && !(*last)["tool_calls"].empty();
+}
+
 std::string write_effort(const ordered_json& chat, ordered_json& out) {
-  if (is_given(chat, "thinking")) out["thinking"] = chat["thinking"];
+  const bool thinks = is_given(chat, "thinking") && !is_within_a_turn(chat["messages"]);
+  if (thinks) out["thinking"] = chat["thinking"];
   if (!is_given(chat, "reasoning_effort") || chat["reasoning_effort"] == "none") return {};
   const bool least = chat["reasoning_effort"] == "minimal";
   out["output_config"]["effort"] = least ? ordered_json("low") : chat["reasoning_effort"];
