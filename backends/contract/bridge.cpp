@@ -40,7 +40,7 @@ Bridge::Bridge(net::any_io_executor consumer, std::size_t capacity, std::functio
 void Bridge::push(Delta delta) {
   std::unique_lock lock(mutex_);
   if (state_ != State::open) return;
-  queue_.push_back(std::move(delta));
+  put(std::move(delta));
   wake_consumer(std::move(lock));
 }
 
@@ -61,7 +61,7 @@ void Bridge::fail(Error error) {
 
 bool Bridge::full() {
   std::lock_guard lock(mutex_);
-  if (queue_.size() < capacity_ || state_ != State::open) return false;
+  if (waiting() < capacity_ || state_ != State::open) return false;
   producer_paused_ = true;
   return true;
 }
@@ -74,10 +74,9 @@ bool Bridge::abandoned() const {
 Async<std::optional<Delta>> Bridge::next(Deadline deadline) {
   while (true) {
     std::unique_lock lock(mutex_);
-    if (!queue_.empty()) {
-      Delta delta = std::move(queue_.front());
-      queue_.pop_front();
-      const bool resume = producer_paused_ && queue_.size() <= capacity_ / 2;
+    if (waiting() > 0) {
+      Delta delta = take();
+      const bool resume = producer_paused_ && waiting() <= capacity_ / 2;
       if (resume) producer_paused_ = false;
       lock.unlock();
       if (resume) on_room_();
@@ -103,7 +102,7 @@ Async<std::optional<Delta>> Bridge::next(Deadline deadline) {
 
 bool Bridge::ready() {
   std::lock_guard lock(mutex_);
-  return !queue_.empty() || state_ != State::open;
+  return waiting() > 0 || state_ != State::open;
 }
 
 void Bridge::abandon() {
@@ -112,9 +111,27 @@ void Bridge::abandon() {
   const bool producer_works = state_ == State::open;
   state_ = State::abandoned;
   queue_.clear();
+  taken_ = 0;
   lock.unlock();
   arrival_.reset();
   if (producer_works) on_room_();
+}
+
+void Bridge::put(Delta delta) {
+  if (queue_.size() == queue_.capacity() && taken_ > queue_.size() / 2) {
+    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(taken_));
+    taken_ = 0;
+  }
+  queue_.push_back(std::move(delta));
+}
+
+Delta Bridge::take() {
+  Delta delta = std::move(queue_[taken_]);
+  if (++taken_ == queue_.size()) {
+    queue_.clear();
+    taken_ = 0;
+  }
+  return delta;
 }
 
 void Bridge::wake_consumer(std::unique_lock<std::mutex> lock) {

@@ -16,11 +16,11 @@
 
 #include <atomic>
 #include <cstddef>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 namespace spillway {
 
@@ -47,6 +47,11 @@ class Bridge final : public Outlet, public std::enable_shared_from_this<Bridge> 
  private:
   enum class State { open, finished, failed, abandoned };
 
+  // Requires of these: the mutex is held.
+  std::size_t waiting() const { return queue_.size() - taken_; }
+  void put(Delta delta);
+  Delta take();
+
   void wake_consumer(std::unique_lock<std::mutex> lock);
 
   const boost::asio::any_io_executor consumer_;
@@ -59,7 +64,9 @@ class Bridge final : public Outlet, public std::enable_shared_from_this<Bridge> 
 
   std::atomic<bool> at_work_ = false;
   mutable std::mutex mutex_;
-  std::deque<Delta> queue_;
+  // Emptied and filled again in the same memory: a Delta is large, and comes with each token.
+  std::vector<Delta> queue_;
+  std::size_t taken_ = 0;  // So many of them, from the front.
   State state_ = State::open;
   Error error_;
   bool consumer_waits_ = false;

@@ -59,6 +59,30 @@ TEST(Bridge, DeliversInOrderAcrossThreads) {
   EXPECT_EQ(reading.text.size(), 20'000u);
 }
 
+// Reads so many pieces, and is always `behind` pieces behind.
+net::awaitable<void> read_behind(std::shared_ptr<Bridge> bridge, int behind, int pieces,
+                                 std::string& read) {
+  int pushed = 0;
+  for (int i = 0; i < pieces; ++i) {
+    while (pushed < i + behind) bridge->push(text(std::to_string(pushed++) + " "));
+    const auto piece = co_await bridge->next(SteadyClock::now() + 20s);
+    read += (*piece)->text;
+  }
+}
+
+TEST(Bridge, KeepsTheOrderWhileItNeverRunsEmpty) {
+  for (const int behind : {1, 2, 7, 40}) {
+    net::io_context context(1);
+    auto bridge = std::make_shared<Bridge>(context.get_executor(), 16, [] {});
+    std::string read;
+    net::co_spawn(context, read_behind(bridge, behind, 300, read), net::detached);
+    context.run();
+    std::string expected;
+    for (int i = 0; i < 300; ++i) expected += std::to_string(i) + " ";
+    EXPECT_EQ(read, expected) << behind;
+  }
+}
+
 TEST(Bridge, QueuedDeltasComeBeforeTheError) {
   net::io_context context(1);
   auto bridge = std::make_shared<Bridge>(context.get_executor(), 16, [] {});
