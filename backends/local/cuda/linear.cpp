@@ -1,5 +1,7 @@
 #include "backends/local/cuda/linear.h"
 
+#include "backends/local/cuda/stream_timer.h"
+
 #include <algorithm>
 #include <array>
 #include <cublasLt.h>
@@ -161,26 +163,15 @@ int Linear::run_plan(const Plan& plan, const LinearCall& call) {
 
 int Linear::run(const LinearCall& call) { return run_plan(*plan_for(call), call); }
 
-// Milliseconds for all calls, the better of two passes; very many if the candidate does not run.
+// Milliseconds for all calls; very many if the candidate does not run.
 Result<float> Linear::time_plan(const Plan& plan, std::span<const LinearCall> calls) {
   constexpr float kUnusable = 1e30f;
-  FirstError errors;
-  cudaEvent_t marks[3] = {};
-  for (cudaEvent_t& mark : marks) errors.note(cudaEventCreate(&mark), "tuning");
   bool runs = run_plan(plan, calls.front()) == 0;
-  for (cudaEvent_t mark : marks) {
-    errors.note(cudaEventRecord(mark, stream_), "tuning");
-    if (mark == marks[2]) break;
+  const auto time = milliseconds_of(stream_, [&] {
     for (const LinearCall& call : calls) runs = runs && run_plan(plan, call) == 0;
-  }
-  errors.note(cudaEventSynchronize(marks[2]), "tuning");
-  float first = kUnusable;
-  float second = kUnusable;
-  errors.note(cudaEventElapsedTime(&first, marks[0], marks[1]), "tuning");
-  errors.note(cudaEventElapsedTime(&second, marks[1], marks[2]), "tuning");
-  for (cudaEvent_t mark : marks) cudaEventDestroy(mark);
-  if (!errors.none()) return errors.result().error();
-  return runs ? std::min(first, second) : kUnusable;
+  });
+  if (!time) return time.error();
+  return runs ? *time : kUnusable;
 }
 
 Result<void> Linear::tune(std::span<const LinearCall> calls) {
