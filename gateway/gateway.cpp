@@ -3,7 +3,6 @@
 #include "backends/cloud/cloud_backend.h"
 #include "backends/cloud/cloud_thread.h"
 #include "config/effective.h"
-#include "config/reload.h"
 #include "config/watch.h"
 #include "gateway/account/limiter.h"
 #include "gateway/account/stores.h"
@@ -16,21 +15,20 @@
 #include "gateway/attached_files.h"
 #include "gateway/batch_api.h"
 #include "gateway/batch_runner.h"
-#include "gateway/edition.h"
 #include "gateway/engine_target.h"
 #include "gateway/file_api.h"
 #include "gateway/files/cabinet.h"
-#include "gateway/fleet.h"
 #include "gateway/http/cross_origin.h"
 #include "gateway/http/routes.h"
 #include "gateway/http/server.h"
 #include "gateway/kept_state.h"
 #include "gateway/live_state.h"
 #include "gateway/models.h"
+#include "gateway/observation.h"
 #include "gateway/pipeline.h"
-#include "gateway/policy_file.h"
 #include "gateway/refusal.h"
 #include "gateway/repeats.h"
+#include "gateway/rollout.h"
 #include "gateway/store/disk_thread.h"
 #include "gateway/telemetry/log.h"
 #include "gateway/telemetry/metrics.h"
@@ -40,7 +38,6 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -91,36 +88,24 @@ class Gateway::House {
   }
 
   Result<void> open();
-  Result<Rehearsed> reload();
+  Rollout& rollout() { return rollout_; }
   void stop(const std::function<bool()>& hurry);
 
   const http::Server& api() const { return api_; }
   const http::Server& admin() const { return admin_; }
 
  private:
-  enum class Phase { loading, serving, draining };
-
   Result<void> open_state();
   Result<void> open_book();
   Result<void> load_engine();
-  void adopt(std::shared_ptr<const config::Settings> settings);
-  Providers providers_for(const config::Settings& settings);
-  void tell(const Receipt& receipt);
   void complain(const std::string& why);
-  void tell_of_reload(const config::Settings& settings, const Rehearsed& rehearsed);
   void tell_of_ledger(const std::optional<Error>& why);
-  telemetry::ClosedSets labels(const config::Settings& settings) const;
-  void know_tenants();
-  telemetry::LiveState live_state() const;
-  void add_engine(telemetry::LiveState& state) const;
-  std::vector<std::string> unready() const;
   admin::Sources sources();
   http::Routes api_routes();
   http::Routes admin_routes();
 
   const std::shared_ptr<const config::Settings> started_with_;
   std::atomic<Phase> phase_ = Phase::loading;
-  std::mutex reloading_;
 
   // In the order of starting; what is declared first is gone last.
   telemetry::Log log_;
@@ -138,6 +123,7 @@ class Gateway::House {
   Rehearsal rehearsal_{kRehearsed};
   policy::Admission admission_;
   CurrentEdition editions_;
+  Rollout rollout_;
   store::DiskThread disk_{"disk"};
   std::optional<Pipeline> pipeline_;
   Models models_;
@@ -154,6 +140,9 @@ class Gateway::House {
   Repeats repeats_;
   http::Server admin_;
   http::Server api_;
+  const Observation observation_{{started_with_, phase_, log_, metrics_, decisions_, kept_,
+                                  limiter_, engine_, fleet_, waiting_, admission_, editions_,
+                                  repeats_, api_, admin_}};
   std::unique_ptr<config::FileWatcher> watcher_;
 };
 
@@ -162,6 +151,11 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
       log_(1, telemetry::level_of(settings->log.level).value_or(Level::info)),
       metrics_(label_sets(*settings), SPILLWAY_VERSION),
       admission_(settings->server.limits.in_flight_max),
+      rollout_(settings,
+               {editions_, fleet_, waiting_, admission_, rehearsal_, kept_, log_, metrics_,
+                [this](const config::ProviderTarget& target, std::size_t server) {
+                  return cloud::make_cloud_backend(target, cloud_, server);
+                }}),
       models_(editions_, unix_seconds()),
       attached_(disk_, kept_.cabinet,
                 static_cast<std::size_t>(settings->server.limits.body_bytes_max)),
@@ -182,13 +176,13 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
                                once([this] { return phase_ != Phase::loading; },
                                     std::bind_front(&Repeats::serve, &repeats_))),
            protocol_reply) {
-  metrics_.watch(std::bind_front(&House::live_state, this));
+  metrics_.watch(std::bind_front(&Observation::live_state, &observation_));
 }
 
 Result<void> Gateway::House::open() {
   auto opened = open_state();
   if (!opened) return opened.error();
-  adopt(started_with_);
+  rollout_.take_over(started_with_);
   for (http::Server* listener : {&admin_, &api_}) {
     auto listening = listener->start();
     if (!listening) return listening.error();
@@ -198,12 +192,12 @@ Result<void> Gateway::House::open() {
 
   pipeline_.emplace(Pipeline::Doors{editions_, admission_, fleet_, waiting_, engine_.get(),
                                     rehearsal_, attached_, limiter_, kept_.account.get(),
-                                    std::bind_front(&House::tell, this)});
+                                    std::bind_front(&Observation::tell, &observation_)});
   runner_.emplace(BatchRunner::Doors{editions_, admission_, disk_, *kept_.cabinet, *kept_.batches,
                                      surface_.errands(), std::bind_front(&House::complain, this)},
                   started_with_->batch.concurrency);
   watcher_ = std::make_unique<config::FileWatcher>(
-      started_with_->source, started_with_->origins.sha256, [this] { (void)reload(); });
+      started_with_->source, started_with_->origins.sha256, [this] { (void)rollout_.reload(); });
   runner_->start();
   phase_ = Phase::serving;
   log_.event(Level::info, "serving",
@@ -222,7 +216,7 @@ Result<void> Gateway::House::open_state() {
     (void)kept_.cabinet->uploads.expire(unix_seconds());
   });
   const auto settings = [this] { return editions_.get()->settings; };
-  key_answers_.emplace(*kept_.keys, settings, std::bind_front(&House::know_tenants, this));
+  key_answers_.emplace(*kept_.keys, settings, std::bind_front(&Rollout::know_tenants, &rollout_));
   add_key_routes(*key_answers_, started_with_->server.admin_key, books_, admin_routes_);
   return open_book();
 }
@@ -256,82 +250,6 @@ Result<void> Gateway::House::load_engine() {
   return {};
 }
 
-void Gateway::House::adopt(std::shared_ptr<const config::Settings> settings) {
-  fleet_.adopt(*settings);
-  waiting_.adopt(settings);
-  admission_.limit(settings->server.limits.in_flight_max);
-  log_.set_level(telemetry::level_of(settings->log.level).value_or(Level::info));
-  editions_.set(
-      std::make_shared<const Edition>(settings, providers_for(*settings), kept_.keys.get()));
-  metrics_.config_loaded(labels(*settings), settings->sha256);
-}
-
-// Tenants are also those of keys that operators made.
-telemetry::ClosedSets Gateway::House::labels(const config::Settings& settings) const {
-  telemetry::ClosedSets sets = label_sets(settings);
-  for (const auto& made : kept_.keys->all()) sets.tenants.push_back(made->key.tenant);
-  return sets;
-}
-
-void Gateway::House::know_tenants() { metrics_.know(labels(*editions_.get()->settings)); }
-
-// A provider whose settings did not change keeps its backends.
-Providers Gateway::House::providers_for(const config::Settings& settings) {
-  const auto before = editions_.get();
-  Providers providers;
-  for (const config::ProviderTarget& target : settings.providers) {
-    const config::ProviderTarget* known = nullptr;
-    if (before) {
-      for (const auto& old : before->settings->providers) {
-        if (old == target) known = &old;
-      }
-    }
-    auto& servers = providers[target.name];
-    if (known) servers = before->providers.find(target.name)->second;
-    while (servers.size() < target.base_urls.size())
-      servers.push_back(cloud::make_cloud_backend(target, cloud_, servers.size()));
-  }
-  return providers;
-}
-
-// Parse, check, run the policy's tests, try it on the last decisions, swap.
-Result<Rehearsed> Gateway::House::reload() {
-  std::lock_guard lock(reloading_);
-  const auto before = editions_.get()->settings;
-  const config::Loaded loaded = load_policy(before->source);
-  if (!loaded.settings) {
-    metrics_.config_refused();
-    for (const config::Problem& problem : loaded.problems) {
-      log_.event(Level::error, "configuration refused, the one before stays in force",
-                 {{"problem", config::to_string(problem)}});
-    }
-    return Error{Errc::invalid_request, config::to_string(loaded.problems.front()), "",
-                 std::nullopt};
-  }
-  if (*loaded.settings == *before) return Rehearsed{};
-  for (const std::string& key : config::restart_needed(*started_with_, *loaded.settings)) {
-    log_.event(Level::warn, "takes effect at the next start", {{"key", key}});
-  }
-  const Rehearsed rehearsed =
-      rehearsal_.run(editions_.get()->router, policy::Router(loaded.settings));
-  adopt(loaded.settings);
-  tell_of_reload(*loaded.settings, rehearsed);
-  return rehearsed;
-}
-
-void Gateway::House::tell_of_reload(const config::Settings& settings, const Rehearsed& rehearsed) {
-  log_.event(Level::info, "configuration taken over",
-             {{"sha256", settings.sha256},
-              {"rehearsed", static_cast<std::int64_t>(rehearsed.decisions)},
-              {"moved", static_cast<std::int64_t>(rehearsed.moved)},
-              {"nano_usd_before", rehearsed.cost_before},
-              {"nano_usd_after", rehearsed.cost_after}});
-  if (rehearsed.stranded == 0) return;
-  log_.event(Level::warn, "requests that went somewhere of late may go nowhere now",
-             {{"requests", static_cast<std::int64_t>(rehearsed.stranded)},
-              {"example", rehearsed.example}});
-}
-
 void Gateway::House::stop(const std::function<bool()>& hurry) {
   if (phase_.exchange(Phase::draining) == Phase::draining) return;
   const auto edition = editions_.get();  // None yet where it could not be opened.
@@ -363,12 +281,6 @@ void Gateway::House::stop(const std::function<bool()>& hurry) {
   log_.flush(milliseconds(2'000));
 }
 
-void Gateway::House::tell(const Receipt& receipt) {
-  metrics_.count(receipt);
-  log_.request(receipt);
-  decisions_.record(receipt);
-}
-
 void Gateway::House::complain(const std::string& why) {
   log_.event(Level::error, "batches are held up", {{"cause", why}});
 }
@@ -376,48 +288,6 @@ void Gateway::House::complain(const std::string& why) {
 void Gateway::House::tell_of_ledger(const std::optional<Error>& why) {
   if (why) log_.event(Level::error, "the ledger cannot be written", {{"cause", why->message}});
   if (!why) log_.event(Level::info, "the ledger is written again");
-}
-
-telemetry::LiveState Gateway::House::live_state() const {
-  telemetry::LiveState state;
-  state.admitted = admission_.in_flight();
-  state.held = waiting_.size();
-  state.held_pressure = waiting_.pressure();
-  if (phase_ != Phase::loading) add_stored(*kept_.cabinet->shelf, kept_.batches->gauges(), state);
-  for (const ProviderGauges& provider : fleet_.gauges()) {
-    state.targets.push_back(target_state(provider));
-    add_servers(provider, state);
-  }
-  if (phase_ != Phase::loading) add_engine(state);  // Until then `engine_` is still being made.
-  state.listeners = {listener_state("api", api_.counters()),
-                     listener_state("admin", admin_.counters())};
-  state.log_dropped = log_.dropped();
-  state.limits = limit_states(limiter_);
-  state.repeats = repeat_state(repeats_.counts());
-  if (!kept_.account) return state;
-  state.ledger = ledger_state(kept_.account->store(), kept_.account->ledger());
-  if (const auto edition = editions_.get())
-    state.budgets = budget_states(*edition->settings, kept_.account->tenants());
-  return state;
-}
-
-void Gateway::House::add_engine(telemetry::LiveState& state) const {
-  if (started_with_->local.empty()) return;
-  const config::LocalTarget& target = started_with_->local.front();
-  const EngineStatus status = engine_ ? engine_->status() : EngineStatus{};
-  state.targets.push_back(target_state(target.name, status));
-  if (!engine_) return;
-  state.engines.push_back(
-      {target.name, target.serves.front().name, status, engine_->counters(), engine_->restarts()});
-}
-
-// Without the engine the providers serve, if there are any.
-std::vector<std::string> Gateway::House::unready() const {
-  if (phase_ == Phase::loading) return {"the local model is being loaded"};
-  if (phase_ == Phase::draining) return {"draining"};
-  if (!engine_ || !editions_.get()->settings->providers.empty()) return {};
-  const std::string obstacle = engine_->obstacle();
-  return obstacle.empty() ? std::vector<std::string>() : std::vector{obstacle};
 }
 
 http::Routes Gateway::House::api_routes() {
@@ -435,13 +305,13 @@ http::Routes Gateway::House::admin_routes() {
 
 admin::Sources Gateway::House::sources() {
   admin::Sources sources;
-  sources.not_ready = std::bind_front(&House::unready, this);
+  sources.not_ready = std::bind_front(&Observation::unready, &observation_);
   sources.metrics = std::bind_front(&telemetry::Metrics::text, &metrics_);
   sources.vllm_metrics = std::bind_front(&telemetry::Metrics::vllm_text, &metrics_);
   sources.config = [this] { return config::effective_yaml(*editions_.get()->settings); };
   sources.decisions = std::bind_front(&admin::Decisions::last, &decisions_);
   sources.decision = std::bind_front(&admin::Decisions::find, &decisions_);
-  sources.reload = std::bind_front(&House::reload, this);
+  sources.reload = std::bind_front(&Rollout::reload, &rollout_);
   return sources;
 }
 
@@ -458,7 +328,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(std::shared_ptr<const config::Se
 std::uint16_t Gateway::api_port() const { return house_->api().port(); }
 std::uint16_t Gateway::admin_port() const { return house_->admin().port(); }
 Result<void> Gateway::reload() {
-  const auto outcome = house_->reload();
+  const auto outcome = house_->rollout().reload();
   if (!outcome) return outcome.error();
   return {};
 }

@@ -1,0 +1,56 @@
+#include "gateway/observation.h"
+
+#include "gateway/live_state.h"
+
+namespace spillway {
+
+void Observation::tell(const Receipt& receipt) const {
+  of_.metrics.count(receipt);
+  of_.log.request(receipt);
+  of_.decisions.record(receipt);
+}
+
+telemetry::LiveState Observation::live_state() const {
+  const bool loaded = of_.phase != Phase::loading;  // Until then much is still being made.
+  telemetry::LiveState state;
+  state.admitted = of_.admission.in_flight();
+  state.held = of_.waiting.size();
+  state.held_pressure = of_.waiting.pressure();
+  if (loaded) add_stored(*of_.kept.cabinet->shelf, of_.kept.batches->gauges(), state);
+  for (const ProviderGauges& provider : of_.fleet.gauges()) {
+    state.targets.push_back(target_state(provider));
+    add_servers(provider, state);
+  }
+  if (loaded) add_engine(state);
+  state.listeners = {listener_state("api", of_.api.counters()),
+                     listener_state("admin", of_.admin.counters())};
+  state.log_dropped = of_.log.dropped();
+  state.limits = limit_states(of_.limiter);
+  state.repeats = repeat_state(of_.repeats.counts());
+  if (!of_.kept.account) return state;
+  state.ledger = ledger_state(of_.kept.account->store(), of_.kept.account->ledger());
+  if (const auto edition = of_.editions.get())
+    state.budgets = budget_states(*edition->settings, of_.kept.account->tenants());
+  return state;
+}
+
+void Observation::add_engine(telemetry::LiveState& state) const {
+  if (of_.started_with->local.empty()) return;
+  const config::LocalTarget& target = of_.started_with->local.front();
+  const EngineStatus status = of_.engine ? of_.engine->status() : EngineStatus{};
+  state.targets.push_back(target_state(target.name, status));
+  if (!of_.engine) return;
+  state.engines.push_back({target.name, target.serves.front().name, status, of_.engine->counters(),
+                           of_.engine->restarts()});
+}
+
+// Without the engine the providers serve, if there are any.
+std::vector<std::string> Observation::unready() const {
+  if (of_.phase == Phase::loading) return {"the local model is being loaded"};
+  if (of_.phase == Phase::draining) return {"draining"};
+  if (!of_.engine || !of_.editions.get()->settings->providers.empty()) return {};
+  const std::string obstacle = of_.engine->obstacle();
+  return obstacle.empty() ? std::vector<std::string>() : std::vector{obstacle};
+}
+
+}  // namespace spillway

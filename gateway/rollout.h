@@ -1,0 +1,66 @@
+// How one configuration takes the place of another: read, checked, tried on the last decisions,
+// and then the edition in force.
+//
+// `take_over` and `reload`: one at a time, from the owner's thread, the file watcher's or the admin
+// listener's. `labels` and `know_tenants`: any thread. Owns nothing but the settings that the
+// process began with.
+#pragma once
+
+#include "backends/contract/error.h"
+#include "config/load.h"
+#include "config/settings.h"
+#include "gateway/edition.h"
+#include "gateway/fleet.h"
+#include "gateway/kept_state.h"
+#include "gateway/policy/admission.h"
+#include "gateway/rehearsal.h"
+#include "gateway/telemetry/log.h"
+#include "gateway/telemetry/metrics.h"
+#include "gateway/waiting.h"
+
+#include <functional>
+#include <memory>
+#include <mutex>
+
+namespace spillway {
+
+class Rollout {
+ public:
+  // Who learns of a new edition. All outlive it.
+  struct Doors {
+    CurrentEdition& editions;
+    Fleet& fleet;
+    WaitingRoom& waiting;
+    policy::Admission& admission;
+    const Rehearsal& rehearsal;
+    const KeptState& kept;
+    telemetry::Log& log;
+    telemetry::Metrics& metrics;
+    // The way to one of a provider's servers.
+    std::function<std::shared_ptr<Backend>(const config::ProviderTarget&, std::size_t server)> dial;
+  };
+
+  Rollout(std::shared_ptr<const config::Settings> started_with, Doors doors)
+      : started_with_(std::move(started_with)), doors_(std::move(doors)) {}
+
+  // In force from now on.
+  void take_over(std::shared_ptr<const config::Settings> settings);
+
+  // Reads the file again and takes it over, or leaves the one in force and says why.
+  Result<Rehearsed> reload();
+
+  // Tenants have come with keys that operators made.
+  void know_tenants();
+
+ private:
+  Error refuse(const config::Loaded& loaded);
+  Providers providers_for(const config::Settings& settings) const;
+  telemetry::ClosedSets labels(const config::Settings& settings) const;
+  void tell(const config::Settings& settings, const Rehearsed& rehearsed);
+
+  const std::shared_ptr<const config::Settings> started_with_;
+  const Doors doors_;
+  std::mutex reloading_;
+};
+
+}  // namespace spillway
