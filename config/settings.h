@@ -413,6 +413,16 @@ struct Log {
   bool operator==(const Log&) const = default;
 };
 
+// A reload is refused where the last decisions come to worse than this under it. All shares 0..1,
+// but for the growth.
+struct Guard {
+  double stranded_max = 0.0;          // Went somewhere, and could go nowhere.
+  double spend_growth_max = 0.5;      // 0.5: half as much again.
+  double attainment_loss_max = 0.05;  // Of the promises in force.
+  int decisions_min = 50;             // Of fewer, spend and attainment say nothing.
+  bool operator==(const Guard&) const = default;
+};
+
 // Of the file itself; no part of what it says.
 struct Origins {
   std::map<std::string, int> lines;  // Dotted path → line, of every key that it gives.
@@ -434,6 +444,7 @@ struct Settings {
   std::vector<LocalTarget> local;  // At most one for now.
   std::vector<ProviderTarget> providers;
   Policy policy;
+  Guard guard;
   Log log;
   Origins origins;
   std::string source;  // Path it was read from.

@@ -95,7 +95,9 @@ void add_admin_routes(const admin::Admin& admin, const std::string& admin_key,
   routes.add("GET", "/metrics/vllm", open_to_all(plain(admin, &Admin::vllm_metrics)));
   const Gate gate = reading(admin_key);
   routes.add("GET", "/config", behind(gate, plain(admin, &Admin::config)));
-  routes.add("POST", "/reload", behind(gate, plain(admin, &Admin::reload)));
+  routes.add("POST", "/reload", behind(gate, [&admin](const http::Request& request) {
+               return admin.reload(request.query);
+             }));
   routes.add("GET", "/decisions", behind(gate, [&admin](const http::Request& request) {
                return admin.decisions(request.query);
              }));

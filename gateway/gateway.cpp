@@ -196,8 +196,9 @@ Result<void> Gateway::House::open() {
   runner_.emplace(BatchRunner::Doors{editions_, admission_, disk_, *kept_.cabinet, *kept_.batches,
                                      surface_.errands(), std::bind_front(&House::complain, this)},
                   started_with_->batch.concurrency);
-  watcher_ = std::make_unique<config::FileWatcher>(
-      started_with_->source, started_with_->origins.sha256, [this] { (void)rollout_.reload(); });
+  watcher_ =
+      std::make_unique<config::FileWatcher>(started_with_->source, started_with_->origins.sha256,
+                                            [this] { (void)rollout_.reload(false); });
   runner_->start();
   phase_ = Phase::serving;
   log_.event(Level::info, "serving",
@@ -328,7 +329,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(std::shared_ptr<const config::Se
 std::uint16_t Gateway::api_port() const { return house_->api().port(); }
 std::uint16_t Gateway::admin_port() const { return house_->admin().port(); }
 Result<void> Gateway::reload() {
-  const auto outcome = house_->rollout().reload();
+  const auto outcome = house_->rollout().reload(false);
   if (!outcome) return outcome.error();
   return {};
 }

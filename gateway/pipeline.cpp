@@ -130,17 +130,15 @@ Result<policy::Plan> Pipeline::decide(const Edition& edition, policy::RequestFac
                                       policy::Turn turn, Receipt& receipt) const {
   if (doors_.account)
     facts.budget_left = doors_.account->left(payer_of(*edition.settings, facts.key));
-  EngineStatus engine;
-  if (doors_.local != nullptr) engine = doors_.local->status();
+  const auto moment = moment_of(doors_.local, doors_.fleet, doors_.waiting);
+  const auto& [engine, fleet] = *moment;
   const auto& local = edition.settings->local;
   if (!local.empty())
     receipt.local_price = policy::local_price(policy::hourly_cost(local.front()), engine);
-  policy::FleetFacts fleet = doors_.fleet.facts(doors_.local != nullptr ? &engine : nullptr);
-  fleet.gpu_second_worth = doors_.waiting.gpu_second_worth();
   policy::RuleReport rules;
   auto plan = edition.router.plan(facts, fleet, turn, &rules);
   receipt.decided = SteadyClock::now();
-  doors_.rehearsal.record(facts, fleet, turn);
+  doors_.rehearsal.record(facts, moment, turn);
   if (plan) note(*plan, facts, fleet, receipt);
   if (!plan) receipt.explanation = plan.error().message;
   note(rules, receipt);

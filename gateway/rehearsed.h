@@ -11,11 +11,16 @@ namespace spillway {
 
 struct Rehearsed {
   std::size_t decisions = 0;
-  std::size_t moved = 0;            // Another target comes first, or it is held, or no more.
-  std::size_t stranded = 0;         // It could go somewhere, and can go nowhere now.
-  config::NanoUsd cost_before = 0;  // Expected, of those that both send somewhere.
+  std::size_t moved = 0;     // Another target comes first, or it is held, or no more.
+  std::size_t stranded = 0;  // It could go somewhere, and can go nowhere now.
+  std::string example;       // Of one that is stranded: what is asked, and why it may not.
+
+  std::size_t sent = 0;             // Both send it somewhere; of these:
+  config::NanoUsd cost_before = 0;  // Expected.
   config::NanoUsd cost_after = 0;
-  std::string example;  // Of one that is stranded: what is asked, and why it may not.
+  config::NanoUsd cost_cheapest = 0;  // Had the cheapest provider answered all of them.
+  std::size_t in_time_before = 0;     // Expected to keep the promises in force.
+  std::size_t in_time_after = 0;
 };
 
 }  // namespace spillway

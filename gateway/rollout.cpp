@@ -1,6 +1,7 @@
 #include "gateway/rollout.h"
 
 #include "config/reload.h"
+#include "gateway/guard.h"
 #include "gateway/live_state.h"
 #include "gateway/policy_file.h"
 
@@ -22,17 +23,19 @@ void Rollout::take_over(std::shared_ptr<const config::Settings> settings) {
 }
 
 // Parse, check, run the policy's tests, try it on the last decisions, swap.
-Result<Rehearsed> Rollout::reload() {
+Result<Rehearsed> Rollout::reload(bool force) {
   std::lock_guard lock(reloading_);
   const auto in_force = doors_.editions.get();
   const config::Loaded loaded = load_policy(in_force->settings->source);
   if (!loaded.settings) return refuse(loaded);
   if (*loaded.settings == *in_force->settings) return Rehearsed{};
+  const Rehearsed rehearsed =
+      doors_.rehearsal.run(in_force->router, policy::Router(loaded.settings));
+  const std::string against = objections(rehearsed, in_force->settings->guard);
+  if (!against.empty() && !force) return refuse(against);
   for (const std::string& key : config::restart_needed(*started_with_, *loaded.settings)) {
     doors_.log.event(Level::warn, "takes effect at the next start", {{"key", key}});
   }
-  const Rehearsed rehearsed =
-      doors_.rehearsal.run(in_force->router, policy::Router(loaded.settings));
   take_over(loaded.settings);
   tell(*loaded.settings, rehearsed);
   return rehearsed;
@@ -45,6 +48,16 @@ Error Rollout::refuse(const config::Loaded& loaded) {
                      {{"problem", config::to_string(problem)}});
   }
   return {Errc::invalid_request, config::to_string(loaded.problems.front()), "", std::nullopt};
+}
+
+Error Rollout::refuse(const std::string& objections) {
+  doors_.metrics.config_guarded();
+  doors_.log.event(Level::error, "configuration guarded against, the one before stays in force",
+                   {{"objections", objections}});
+  const std::string way =
+      ". If that is meant: spillway rollout reload --force, or POST "
+      "/reload?force=true; the limits are those in force.";
+  return {Errc::invalid_request, objections + way, "", std::nullopt};
 }
 
 // A provider whose settings did not change keeps its backends.

@@ -1,9 +1,8 @@
-// How one configuration takes the place of another: read, checked, tried on the last decisions,
-// and then the edition in force.
+// How one configuration takes the place of another: read, checked, tried on the last decisions and
+// held against the guard of the one in force, and then the edition in force itself.
 //
-// `take_over` and `reload`: one at a time, from the owner's thread, the file watcher's or the admin
-// listener's. `labels` and `know_tenants`: any thread. Owns nothing but the settings that the
-// process began with.
+// `take_over`: the owner's thread, once. The rest: any thread; reloads come one after the other.
+// Owns nothing but the settings that the process began with.
 #pragma once
 
 #include "backends/contract/error.h"
@@ -21,6 +20,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 
 namespace spillway {
 
@@ -46,14 +46,16 @@ class Rollout {
   // In force from now on.
   void take_over(std::shared_ptr<const config::Settings> settings);
 
-  // Reads the file again and takes it over, or leaves the one in force and says why.
-  Result<Rehearsed> reload();
+  // Reads the file again and takes it over, or leaves the one in force and says why. `force`: also
+  // where the guard has objections.
+  Result<Rehearsed> reload(bool force);
 
   // Tenants have come with keys that operators made.
   void know_tenants();
 
  private:
   Error refuse(const config::Loaded& loaded);
+  Error refuse(const std::string& objections);
   Providers providers_for(const config::Settings& settings) const;
   telemetry::ClosedSets labels(const config::Settings& settings) const;
   void tell(const config::Settings& settings, const Rehearsed& rehearsed);

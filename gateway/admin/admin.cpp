@@ -67,7 +67,9 @@ ordered_json to_json(const Rehearsed& rehearsed) {
                        {"moved", rehearsed.moved},
                        {"stranded", rehearsed.stranded},
                        {"cost_before_usd", static_cast<double>(rehearsed.cost_before) / 1e9},
-                       {"cost_after_usd", static_cast<double>(rehearsed.cost_after) / 1e9}};
+                       {"cost_after_usd", static_cast<double>(rehearsed.cost_after) / 1e9},
+                       {"in_time_before", rehearsed.in_time_before},
+                       {"in_time_after", rehearsed.in_time_after}};
   if (!rehearsed.example.empty()) json["example"] = rehearsed.example;
   return json;
 }
@@ -135,8 +137,10 @@ Answer Admin::explain(std::string_view id) const {
   return {404, kPlain, "that request is not among the last that were decided\n"};
 }
 
-Answer Admin::reload() const {
-  const Result<Rehearsed> outcome = sources_.reload();
+Answer Admin::reload(std::string_view query) const {
+  if (!query.empty() && query != "force=true")
+    return in_json(400, {{"error", "only force=true may be asked for"}});
+  const Result<Rehearsed> outcome = sources_.reload(!query.empty());
   if (outcome) return in_json(200, {{"reloaded", true}, {"rehearsal", to_json(*outcome)}});
   return in_json(422, {{"reloaded", false}, {"error", outcome.error().message}});
 }

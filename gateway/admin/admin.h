@@ -33,7 +33,7 @@ struct Sources {
   std::function<std::string()> config;        // Effective YAML, secrets masked.
   std::function<std::vector<Decision>(std::size_t)> decisions;
   std::function<std::optional<Decision>(std::string_view)> decision;
-  std::function<Result<Rehearsed>()> reload;
+  std::function<Result<Rehearsed>(bool force)> reload;
 };
 
 class Admin {
@@ -58,8 +58,9 @@ class Admin {
   Answer explain(std::string_view id) const;
 
   // 200 with what the last decisions would have been under the new policy, or 422 with what is
-  // wrong with the file; the configuration in force stays then.
-  Answer reload() const;
+  // wrong with the file or what the guard has against it; the configuration in force stays then.
+  // "force=true": whatever the guard says.
+  Answer reload(std::string_view query) const;
 
  private:
   const Sources sources_;

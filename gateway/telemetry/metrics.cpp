@@ -50,6 +50,8 @@ struct Metrics::Impl {
     samples.push_back({Series::config_reloads, {"ok"}, static_cast<double>(configs_loaded), {}});
     samples.push_back(
         {Series::config_reloads, {"refused"}, static_cast<double>(configs_refused), {}});
+    samples.push_back(
+        {Series::config_reloads, {"guarded"}, static_cast<double>(configs_guarded), {}});
     samples.push_back({Series::build_info, {version, compiler()}, 1.0, {}});
     if (sha.empty()) return samples;
     samples.push_back({Series::config_version, {sha}, 1.0, {}});
@@ -69,6 +71,7 @@ struct Metrics::Impl {
   double loaded_at = 0.0;
   std::uint64_t configs_loaded = 0;
   std::uint64_t configs_refused = 0;
+  std::uint64_t configs_guarded = 0;
 };
 
 Metrics::Metrics(const ClosedSets& sets, std::string version, std::size_t series_max)
@@ -93,6 +96,11 @@ void Metrics::know(const ClosedSets& sets) { impl_->extend(sets); }
 void Metrics::config_refused() {
   const std::lock_guard lock(impl_->mutex);
   ++impl_->configs_refused;
+}
+
+void Metrics::config_guarded() {
+  const std::lock_guard lock(impl_->mutex);
+  ++impl_->configs_guarded;
 }
 
 void Metrics::count(const Receipt& receipt) {

@@ -36,8 +36,10 @@ class Metrics {
   // Names that came up without one.
   void know(const ClosedSets& sets);
 
-  // A configuration was refused; the one before it stays in force.
+  // A configuration was refused, for what is wrong with it or by the guard; the one before it stays
+  // in force.
   void config_refused();
+  void config_guarded();
 
   // Everything worth counting about a finished request.
   void count(const Receipt& receipt);

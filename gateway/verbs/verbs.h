@@ -21,5 +21,6 @@ int import(const Arguments& arguments);
 int keys(const Arguments& arguments);
 int report(const Arguments& arguments);
 int quantize(const Arguments& arguments);
+int rollout(const Arguments& arguments);
 
 }  // namespace spillway::verbs

@@ -104,7 +104,7 @@ def test_a_steady_stream_may_outlast_the_clients_read_timeout(start_gateway, cli
 def test_a_running_answer_keeps_its_edition(start_provider, start_gateway, client_of):
     cloud = start_provider("ai-hub")
     config = configs.gateway({"ai-hub": configs.provider(cloud.base_url, "ai-hub"),
-                              "openmodel": configs.provider(cloud.base_url, "openmodel")})
+                              "openmodel": configs.provider(cloud.base_url, "openmodel")}, guard={"stranded_max": 1})
     gateway = start_gateway(config)
     client = client_of(gateway)
     stream = iter(client.chat.completions.create(model="openmodel", messages=HELLO, max_tokens=40, stream=True))

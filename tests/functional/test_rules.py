@@ -136,11 +136,47 @@ def test_a_reload_is_tried_on_the_last_decisions(house, client_of):
     assert told["nano_usd_before"] == 0 and told["nano_usd_after"] > 0
     assert not [one for one in house.log() if "example" in one]
 
+
+def test_a_reload_that_strands_requests_is_refused_unless_forced(house, client_of):
+    client = client_of(house)
+    assert ask(client)["x-spillway-target"] == "local"
+    config = ruled(house_provider(house))
+    config["tests"] = []
     config["rules"] = [{"name": "nobody", "route": "refuse", "message": "Closed today."}]
     configs.write(house.config_path, config)
+    told = wait_until(lambda: [one for one in house.log() if "objections" in one], what="the guard")[0]["objections"]
+    assert re.match(r"1 of the last 1 decisions went somewhere and could go nowhere \(guard\.stranded_max: 0\); model "
+                    r"`auto`, class `\w+`: Closed today\. \(rule `nobody`, line \d+\)$", told)
+    assert ask(client)["x-spillway-target"] == "local"
+    assert house.metric("spillway_config_reloads_total", result="guarded") == 1
+
+    admin = house.admin.removeprefix("http://")
+    status, _, error = spillway("rollout", "reload", "--admin", admin)
+    assert status == 1 and "guard.stranded_max" in error and "--force" in error
+    status, out, _ = spillway("rollout", "reload", "--force", "--admin", admin)
+    assert status == 0 and json.loads(out)["rehearsal"]["stranded"] >= 1
+    with pytest.raises(openai.PermissionDeniedError, match="Closed today."):
+        ask(client)
     warned = wait_until(lambda: [one for one in house.log() if "example" in one], what="the warning")[0]
-    assert warned["requests"] >= 1
-    assert re.search(r"class `\w+`: Closed today\. \(rule `nobody`, line \d+\)", warned["example"])
+    assert warned["requests"] >= 1 and "rule `nobody`" in warned["example"]
+
+
+def test_a_reload_that_costs_too_much_is_refused_by_the_limits_in_force(start_provider, start_gateway, client_of):
+    config = ruled(start_provider("instant").base_url, guard={"decisions_min": 3}, tests=[])
+    house = start_gateway(config)
+    for _ in range(4):
+        assert ask(client_of(house))["x-spillway-target"] == "local"
+    config["rules"] = [{"name": "all-away", "route": "cloud"}]
+    config["guard"]["spend_growth_max"] = 1000  # Too late: the limits in force count.
+    configs.write(house.config_path, config)
+    told = wait_until(lambda: [one for one in house.log() if "objections" in one], what="the guard")[0]["objections"]
+    assert "and cost 0.000000usd now (guard.spend_growth_max: 0.5)" in told
+    config["rules"] = RULES
+    configs.write(house.config_path, config)
+    wait_until(lambda: house.metric("spillway_config_reloads_total", result="ok") == 2, what="the limit by itself")
+    config["rules"] = [{"name": "all-away", "route": "cloud"}]
+    configs.write(house.config_path, config)
+    wait_until(lambda: ask(client_of(house))["x-spillway-target"] == "ai-hub", what="the policy within its limit")
 
 
 def house_provider(house):

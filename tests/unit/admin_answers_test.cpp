@@ -38,6 +38,7 @@ class AdminAnswers : public testing::Test {
  protected:
   std::vector<std::string> not_ready_;
   Result<Rehearsed> reloaded_;
+  bool forced_ = false;
   Decisions ring_{4};
   Admin admin_{{.not_ready = [this] { return not_ready_; },
                 .metrics = [] { return std::string("a 1\n"); },
@@ -45,7 +46,11 @@ class AdminAnswers : public testing::Test {
                 .config = [] { return std::string("server:\n  key: \"***\"\n"); },
                 .decisions = [this](std::size_t count) { return ring_.last(count); },
                 .decision = [this](std::string_view id) { return ring_.find(id); },
-                .reload = [this] { return reloaded_; }}};
+                .reload =
+                    [this](bool force) {
+                      forced_ = force;
+                      return reloaded_;
+                    }}};
 };
 
 TEST_F(AdminAnswers, AliveWhateverElseIsWrong) {
@@ -167,17 +172,30 @@ TEST_F(AdminAnswers, BrokenTextOfAClientStaysJson) {
 }
 
 TEST_F(AdminAnswers, ARefusedReloadSaysWhatIsWrong) {
-  EXPECT_EQ(admin_.reload().status, 200);
-  EXPECT_FALSE(json::parse(admin_.reload().body)["rehearsal"].contains("example"));
-  reloaded_ = Rehearsed{40, 7, 2, 30'000'000, 10'000'000, "model `auto`: no"};
-  const json rehearsal = json::parse(admin_.reload().body)["rehearsal"];
+  EXPECT_EQ(admin_.reload("").status, 200);
+  EXPECT_FALSE(json::parse(admin_.reload("").body)["rehearsal"].contains("example"));
+  reloaded_ = Rehearsed{.decisions = 40, .moved = 7, .stranded = 2, .example = "model `auto`: no"};
+  reloaded_->cost_before = 30'000'000;
+  reloaded_->cost_after = 10'000'000;
+  reloaded_->in_time_before = 38;
+  reloaded_->in_time_after = 37;
+  const json rehearsal = json::parse(admin_.reload("").body)["rehearsal"];
   EXPECT_EQ(rehearsal, json::parse(R"({"decisions": 40, "moved": 7, "stranded": 2,
-      "cost_before_usd": 0.03, "cost_after_usd": 0.01, "example": "model `auto`: no"})"));
+      "cost_before_usd": 0.03, "cost_after_usd": 0.01, "in_time_before": 38, "in_time_after": 37,
+      "example": "model `auto`: no"})"));
   reloaded_ =
       Error{Errc::invalid_request, "line 3: unknown key `prot`, did you mean `port`?", "", {}};
-  const Answer answer = admin_.reload();
+  const Answer answer = admin_.reload("");
   EXPECT_EQ(answer.status, 422);
   EXPECT_EQ(json::parse(answer.body)["error"], "line 3: unknown key `prot`, did you mean `port`?");
+}
+
+TEST_F(AdminAnswers, AReloadIsForcedByItsWordAlone) {
+  EXPECT_EQ(admin_.reload("force=true").status, 200);
+  EXPECT_TRUE(forced_);
+  EXPECT_EQ(admin_.reload("").status, 200);
+  EXPECT_FALSE(forced_);
+  EXPECT_EQ(admin_.reload("force=yes").status, 400);
 }
 
 TEST(DecisionsRing, WorkersRecordWhileOperatorsRead) {

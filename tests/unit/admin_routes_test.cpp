@@ -80,8 +80,8 @@ class AdminRoutes : public testing::Test {
                              if (id == "req_1") found.emplace().target = "ai-hub";
                              return found;
                            },
-                       .reload = [this]() -> Result<Rehearsed> {
-                         ++reloads_;
+                       .reload = [this](bool force) -> Result<Rehearsed> {
+                         reloads_ += force ? 100 : 1;
                          return Rehearsed{};
                        }}};
   http::Routes routes_{plain};
@@ -108,6 +108,8 @@ TEST_F(AdminRoutes, OnlyAPostReloads) {
   EXPECT_EQ(reloads_, 0);
   EXPECT_TRUE(has(ask(server_->port(), "POST", "/reload"), "HTTP/1.1 200"));
   EXPECT_EQ(reloads_, 1);
+  EXPECT_TRUE(has(ask(server_->port(), "POST", "/reload?force=true"), "HTTP/1.1 200"));
+  EXPECT_EQ(reloads_, 101);
 }
 
 TEST_F(AdminRoutes, OtherPathsAreNotFound) { EXPECT_TRUE(has(get("/v1/models"), "HTTP/1.1 404")); }

@@ -177,6 +177,7 @@ TEST_F(Counted, TheConfigurationInForceAndRefusedOnes) {
   metrics_.config_refused();
   EXPECT_EQ(value("spillway_config_reloads_total{result=\"ok\"}"), "1");
   EXPECT_EQ(value("spillway_config_reloads_total{result=\"refused\"}"), "1");
+  EXPECT_EQ(value("spillway_config_reloads_total{result=\"guarded\"}"), "0");
   EXPECT_EQ(value("spillway_config_version_info{sha=\"0123456789ab\"}"), "1");
   EXPECT_NE(value("spillway_config_last_success_timestamp_seconds"), "");
 }

@@ -1,0 +1,92 @@
+// The last decisions made again by another policy: what moves, what is stranded, what it costs and
+// what is in time, by the promises in force.
+#include "gateway/rehearsal.h"
+
+#include "config/load.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+namespace spillway {
+namespace {
+
+using testing::HasSubstr;
+
+const std::string kHouse = R"(targets:
+  near: {kind: provider, base_url: 'http://127.0.0.1:1/v1', serves: a, price_per_million: {input: 2usd, output: 2usd},
+         measured: {ttft_p50: 100ms, ttft_p99: 200ms}}
+  far: {kind: provider, base_url: 'http://127.0.0.1:2/v1', serves: b, price_per_million: {input: 1usd, output: 1usd},
+        measured: {ttft_p50: 5s, ttft_p99: 9s}}
+models: {auto: policy}
+)";
+
+policy::Router router_of(const std::string& rest) {
+  const config::Loaded loaded = config::load_text(kHouse + rest, "test");
+  if (!loaded.settings) ADD_FAILURE() << to_string(loaded.problems.front());
+  return policy::Router(loaded.settings);
+}
+
+class RehearsalTest : public testing::Test {
+ protected:
+  // `count` requests for `auto`, far enough apart that each is kept.
+  void decide(int count) {
+    for (int i = 0; i < count; ++i) {
+      policy::FleetFacts fleet;
+      fleet.now = now_ += std::chrono::milliseconds(10);
+      policy::RequestFacts request;
+      const std::string model = "auto";  // Gone when it is rehearsed.
+      request.model = model;
+      request.prompt_tokens = 1'000;
+      request.completion_tokens_max = 100;
+      request.arrived = now_;
+      rehearsal_.record(request, std::make_shared<const Moment>(std::nullopt, std::move(fleet)),
+                        policy::Turn::unknown);
+    }
+  }
+
+  TimePoint now_ = TimePoint{} + std::chrono::hours(1);
+  Rehearsal rehearsal_{4};
+  const std::string promise_ = "classes: {chat: {sla: {ttft: 1s}, prefer: ";
+  const policy::Router fastest_ = router_of(promise_ + "fastest}}\n");
+};
+
+TEST_F(RehearsalTest, KeepsTheLastThatAreFarEnoughApart) {
+  EXPECT_EQ(rehearsal_.run(fastest_, fastest_).decisions, 0u);
+  decide(3);
+  now_ -= std::chrono::milliseconds(1);  // The next is nine milliseconds later.
+  decide(1);
+  EXPECT_EQ(rehearsal_.run(fastest_, fastest_).decisions, 3u);
+  decide(7);
+  EXPECT_EQ(rehearsal_.run(fastest_, fastest_).decisions, 4u);
+}
+
+TEST_F(RehearsalTest, AnotherTargetIsCheaperAndTooLate) {
+  decide(4);
+  const policy::Router cheap =
+      router_of("classes: {chat: {sla: {ttft: 20s}, prefer: cheapest}}\nrules: [{route: far}]\n");
+  const Rehearsed sum = rehearsal_.run(fastest_, cheap);
+  EXPECT_EQ(sum.moved, 4u);
+  EXPECT_EQ(sum.sent, 4u);
+  EXPECT_EQ(sum.stranded, 0u);
+  EXPECT_EQ(sum.cost_before, 2 * sum.cost_after);
+  EXPECT_EQ(sum.cost_cheapest, sum.cost_after);
+  EXPECT_EQ(sum.in_time_before, 4u);
+  EXPECT_EQ(sum.in_time_after, 0u) << "the promise in force counts, not the easier one";
+}
+
+TEST_F(RehearsalTest, TellsOfOneThatMayGoNowhere) {
+  decide(2);
+  const policy::Router closed =
+      router_of(promise_ + "fastest}}\nrules: [{name: night, route: refuse, message: Closed.}]\n");
+  const Rehearsed sum = rehearsal_.run(fastest_, closed);
+  EXPECT_EQ(sum.stranded, 2u);
+  EXPECT_EQ(sum.sent, 0u);
+  EXPECT_THAT(sum.example, HasSubstr("model `auto`, class `chat`: Closed. (rule `night`, line 8)"));
+  EXPECT_EQ(rehearsal_.run(closed, fastest_).stranded, 0u);
+}
+
+}  // namespace
+}  // namespace spillway
