@@ -287,6 +287,13 @@ const std::vector<Row<Settings>> kSettingsRows = {
       .range = {1, 500},
       .sentence = "From fewer decisions nothing is concluded about spend and promises."},
      field<&Settings::guard, &Guard::decisions_min>()},
+    {{.key = "shadow.policy",
+      .kind = Kind::text,
+      .fallback_sentence = "none",
+      .sentence = "A second configuration whose policy decides about each request as well, and is "
+                  "only compared: GET /rollout on the admin listener tells what it would change. A "
+                  "path from this file's folder."},
+     field<&Settings::shadow, &Shadow::policy>()},
     {{.key = "log.level",
       .kind = Kind::word,
       .words = {"debug", "info", "warn", "error"},

@@ -423,6 +423,12 @@ struct Guard {
   bool operator==(const Guard&) const = default;
 };
 
+// A policy that decides beside the one in force, of which nothing comes but a comparison.
+struct Shadow {
+  std::string policy;  // Path of a configuration, as written; empty: none.
+  bool operator==(const Shadow&) const = default;
+};
+
 // Of the file itself; no part of what it says.
 struct Origins {
   std::map<std::string, int> lines;  // Dotted path → line, of every key that it gives.
@@ -445,6 +451,7 @@ struct Settings {
   std::vector<ProviderTarget> providers;
   Policy policy;
   Guard guard;
+  Shadow shadow;
   Log log;
   Origins origins;
   std::string source;  // Path it was read from.

@@ -4,6 +4,7 @@ from batches import batches
 from engine import configuration, engine, process
 from latency import latency, now
 from panels import Board
+from rollout import rollout
 from routing import breakers, decisions, held, servers, targets
 
 
@@ -17,6 +18,7 @@ def board():
         now,
         latency,
         decisions,
+        rollout,
         held,
         batches,
         breakers,

@@ -95,6 +95,7 @@ void add_admin_routes(const admin::Admin& admin, const std::string& admin_key,
   routes.add("GET", "/metrics/vllm", open_to_all(plain(admin, &Admin::vllm_metrics)));
   const Gate gate = reading(admin_key);
   routes.add("GET", "/config", behind(gate, plain(admin, &Admin::config)));
+  routes.add("GET", "/rollout", behind(gate, plain(admin, &Admin::rollout)));
   routes.add("POST", "/reload", behind(gate, [&admin](const http::Request& request) {
                return admin.reload(request.query);
              }));

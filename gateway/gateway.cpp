@@ -121,6 +121,7 @@ class Gateway::House {
   Fleet fleet_;
   WaitingRoom waiting_{fleet_};
   Rehearsal rehearsal_{kRehearsed};
+  Shadow shadow_;
   policy::Admission admission_;
   CurrentEdition editions_;
   Rollout rollout_;
@@ -142,7 +143,7 @@ class Gateway::House {
   http::Server api_;
   const Observation observation_{{started_with_, phase_, log_, metrics_, decisions_, kept_,
                                   limiter_, engine_, fleet_, waiting_, admission_, editions_,
-                                  repeats_, api_, admin_}};
+                                  repeats_, shadow_, api_, admin_}};
   std::unique_ptr<config::FileWatcher> watcher_;
 };
 
@@ -152,7 +153,7 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
       metrics_(label_sets(*settings), SPILLWAY_VERSION),
       admission_(settings->server.limits.in_flight_max),
       rollout_(settings,
-               {editions_, fleet_, waiting_, admission_, rehearsal_, kept_, log_, metrics_,
+               {editions_, fleet_, waiting_, admission_, rehearsal_, shadow_, kept_, log_, metrics_,
                 [this](const config::ProviderTarget& target, std::size_t server) {
                   return cloud::make_cloud_backend(target, cloud_, server);
                 }}),
@@ -191,7 +192,7 @@ Result<void> Gateway::House::open() {
   if (!loaded) return loaded.error();
 
   pipeline_.emplace(Pipeline::Doors{editions_, admission_, fleet_, waiting_, engine_.get(),
-                                    rehearsal_, attached_, limiter_, kept_.account.get(),
+                                    rehearsal_, shadow_, attached_, limiter_, kept_.account.get(),
                                     std::bind_front(&Observation::tell, &observation_)});
   runner_.emplace(BatchRunner::Doors{editions_, admission_, disk_, *kept_.cabinet, *kept_.batches,
                                      surface_.errands(), std::bind_front(&House::complain, this)},
@@ -260,6 +261,7 @@ void Gateway::House::stop(const std::function<bool()>& hurry) {
   watcher_.reset();
   api_.begin_drain();
   waiting_.stop();
+  shadow_.stop();
   if (runner_) runner_->begin_drain();
   const auto idle = [this](Deadline until) {
     return api_.wait_idle(until) && surface_.responses().wait_idle(until) &&
@@ -313,6 +315,8 @@ admin::Sources Gateway::House::sources() {
   sources.decisions = std::bind_front(&admin::Decisions::last, &decisions_);
   sources.decision = std::bind_front(&admin::Decisions::find, &decisions_);
   sources.reload = std::bind_front(&Rollout::reload, &rollout_);
+  sources.rollout = std::bind_front(&Rollout::state, &rollout_);
+  sources.shadow = std::bind_front(&Shadow::find, &shadow_);
   return sources;
 }
 

@@ -112,6 +112,18 @@ telemetry::RepeatState repeat_state(const Repeats::Counts& counts) {
   return {counts.first, counts.replayed, counts.refused};
 }
 
+telemetry::ShadowCounts shadow_counts(const ShadowState& shadow) {
+  telemetry::ShadowCounts counts{shadow.agreed,
+                                 shadow.differed,
+                                 shadow.skipped,
+                                 in_usd(shadow.cost_in_force),
+                                 in_usd(shadow.cost_of_shadow),
+                                 {}};
+  for (const ShadowMove& move : shadow.moves)
+    counts.moves.push_back({move.request_class, move.from, move.to, move.requests});
+  return counts;
+}
+
 void add_stored(const files::Shelf& shelf, const batch::Gauges& batches,
                 telemetry::LiveState& state) {
   telemetry::StoredState stored;

@@ -11,6 +11,7 @@
 #include "gateway/fleet.h"
 #include "gateway/http/counters.h"
 #include "gateway/repeats.h"
+#include "gateway/rollout_state.h"
 #include "gateway/telemetry/closed_sets.h"
 #include "gateway/telemetry/live.h"
 
@@ -33,6 +34,7 @@ std::vector<telemetry::BudgetState> budget_states(const config::Settings& settin
                                                   const std::vector<account::PurseGauge>& purses);
 std::vector<telemetry::LimitState> limit_states(const account::Limiter& limiter);
 telemetry::RepeatState repeat_state(const Repeats::Counts& counts);
+telemetry::ShadowCounts shadow_counts(const ShadowState& shadow);
 // What clients have stored.
 void add_stored(const files::Shelf& shelf, const batch::Gauges& batches,
                 telemetry::LiveState& state);

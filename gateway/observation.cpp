@@ -27,6 +27,7 @@ telemetry::LiveState Observation::live_state() const {
   state.log_dropped = of_.log.dropped();
   state.limits = limit_states(of_.limiter);
   state.repeats = repeat_state(of_.repeats.counts());
+  state.shadow = shadow_counts(of_.shadow.state());
   if (!of_.kept.account) return state;
   state.ledger = ledger_state(of_.kept.account->store(), of_.kept.account->ledger());
   if (const auto edition = of_.editions.get())

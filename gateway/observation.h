@@ -15,6 +15,7 @@
 #include "gateway/policy/admission.h"
 #include "gateway/receipt.h"
 #include "gateway/repeats.h"
+#include "gateway/shadow.h"
 #include "gateway/telemetry/live.h"
 #include "gateway/telemetry/log.h"
 #include "gateway/telemetry/metrics.h"
@@ -45,6 +46,7 @@ class Observation {
     const policy::Admission& admission;
     const CurrentEdition& editions;
     const Repeats& repeats;
+    const Shadow& shadow;
     const http::Server& api;
     const http::Server& admin;
   };

@@ -139,6 +139,8 @@ Result<policy::Plan> Pipeline::decide(const Edition& edition, policy::RequestFac
   auto plan = edition.router.plan(facts, fleet, turn, &rules);
   receipt.decided = SteadyClock::now();
   doors_.rehearsal.record(facts, moment, turn);
+  if (turn == policy::Turn::unknown)
+    doors_.shadow.consider(receipt.request_id, facts, moment, plan);
   if (plan) note(*plan, facts, fleet, receipt);
   if (!plan) receipt.explanation = plan.error().message;
   note(rules, receipt);

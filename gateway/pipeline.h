@@ -17,6 +17,7 @@
 #include "gateway/policy/admission.h"
 #include "gateway/receipt.h"
 #include "gateway/rehearsal.h"
+#include "gateway/shadow.h"
 #include "gateway/waiting.h"
 #include "gateway/wire/attachments.h"
 #include "gateway/wire/protocol.h"
@@ -36,6 +37,7 @@ class Pipeline {
     WaitingRoom& waiting;
     LocalTarget* local;  // Null without a local target.
     Rehearsal& rehearsal;
+    Shadow& shadow;
     wire::FileShelf& files;
     account::Limiter& limiter;
     account::Account* account;  // Null where no ledger is kept.

@@ -20,6 +20,7 @@ void Rollout::take_over(std::shared_ptr<const config::Settings> settings) {
   doors_.editions.set(
       std::make_shared<const Edition>(settings, providers_for(*settings), doors_.kept.keys.get()));
   doors_.metrics.config_loaded(labels(*settings), settings->sha256);
+  shadow_file_.name(*settings);
 }
 
 // Parse, check, run the policy's tests, try it on the last decisions, swap.
@@ -28,10 +29,14 @@ Result<Rehearsed> Rollout::reload(bool force) {
   const auto in_force = doors_.editions.get();
   const config::Loaded loaded = load_policy(in_force->settings->source);
   if (!loaded.settings) return refuse(loaded);
-  if (*loaded.settings == *in_force->settings) return Rehearsed{};
+  if (*loaded.settings == *in_force->settings) {
+    remember("");
+    return Rehearsed{};
+  }
   const Rehearsed rehearsed =
       doors_.rehearsal.run(in_force->router, policy::Router(loaded.settings));
   const std::string against = objections(rehearsed, in_force->settings->guard);
+  remember(force ? "" : against);
   if (!against.empty() && !force) return refuse(against);
   for (const std::string& key : config::restart_needed(*started_with_, *loaded.settings)) {
     doors_.log.event(Level::warn, "takes effect at the next start", {{"key", key}});
@@ -87,6 +92,20 @@ telemetry::ClosedSets Rollout::labels(const config::Settings& settings) const {
 }
 
 void Rollout::know_tenants() { doors_.metrics.know(labels(*doors_.editions.get()->settings)); }
+
+RolloutState Rollout::state() const {
+  RolloutState state;
+  state.sha256 = doors_.editions.get()->settings->sha256;
+  state.shadow = doors_.shadow.state();
+  const std::lock_guard lock(guarded_mutex_);
+  state.guarded = guarded_;
+  return state;
+}
+
+void Rollout::remember(std::string objections) {
+  const std::lock_guard lock(guarded_mutex_);
+  guarded_ = std::move(objections);
+}
 
 void Rollout::tell(const config::Settings& settings, const Rehearsed& rehearsed) {
   doors_.log.event(Level::info, "configuration taken over",

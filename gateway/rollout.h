@@ -13,6 +13,9 @@
 #include "gateway/kept_state.h"
 #include "gateway/policy/admission.h"
 #include "gateway/rehearsal.h"
+#include "gateway/rollout_state.h"
+#include "gateway/shadow.h"
+#include "gateway/shadow_file.h"
 #include "gateway/telemetry/log.h"
 #include "gateway/telemetry/metrics.h"
 #include "gateway/waiting.h"
@@ -33,6 +36,7 @@ class Rollout {
     WaitingRoom& waiting;
     policy::Admission& admission;
     const Rehearsal& rehearsal;
+    Shadow& shadow;
     const KeptState& kept;
     telemetry::Log& log;
     telemetry::Metrics& metrics;
@@ -41,7 +45,9 @@ class Rollout {
   };
 
   Rollout(std::shared_ptr<const config::Settings> started_with, Doors doors)
-      : started_with_(std::move(started_with)), doors_(std::move(doors)) {}
+      : started_with_(std::move(started_with)),
+        doors_(std::move(doors)),
+        shadow_file_(doors_.shadow, doors_.log) {}
 
   // In force from now on.
   void take_over(std::shared_ptr<const config::Settings> settings);
@@ -53,16 +59,22 @@ class Rollout {
   // Tenants have come with keys that operators made.
   void know_tenants();
 
+  RolloutState state() const;
+
  private:
   Error refuse(const config::Loaded& loaded);
   Error refuse(const std::string& objections);
   Providers providers_for(const config::Settings& settings) const;
   telemetry::ClosedSets labels(const config::Settings& settings) const;
   void tell(const config::Settings& settings, const Rehearsed& rehearsed);
+  void remember(std::string objections);
 
   const std::shared_ptr<const config::Settings> started_with_;
   const Doors doors_;
   std::mutex reloading_;
+  ShadowFile shadow_file_;
+  mutable std::mutex guarded_mutex_;
+  std::string guarded_;  // See RolloutState.
 };
 
 }  // namespace spillway

@@ -2,6 +2,7 @@
 
 #include "gateway/admin/decision_text.h"
 #include "gateway/admin/json_answer.h"
+#include "gateway/admin/rollout_json.h"
 
 #include <nlohmann/json.hpp>
 
@@ -133,9 +134,11 @@ Answer Admin::decisions(std::string_view query) const {
 
 Answer Admin::explain(std::string_view id) const {
   const auto decision = sources_.decision(id);
-  if (decision) return {200, kPlain, told(*decision)};
+  if (decision) return {200, kPlain, told(*decision, sources_.shadow(id))};
   return {404, kPlain, "that request is not among the last that were decided\n"};
 }
+
+Answer Admin::rollout() const { return in_json(200, to_json(sources_.rollout())); }
 
 Answer Admin::reload(std::string_view query) const {
   if (!query.empty() && query != "force=true")

@@ -9,9 +9,11 @@
 #include "backends/contract/error.h"
 #include "gateway/admin/decisions.h"
 #include "gateway/rehearsed.h"
+#include "gateway/rollout_state.h"
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +36,8 @@ struct Sources {
   std::function<std::vector<Decision>(std::size_t)> decisions;
   std::function<std::optional<Decision>(std::string_view)> decision;
   std::function<Result<Rehearsed>(bool force)> reload;
+  std::function<RolloutState()> rollout;
+  std::function<std::optional<ShadowChoice>(std::string_view)> shadow;  // Of that request.
 };
 
 class Admin {
@@ -53,6 +57,9 @@ class Admin {
   // The last `n` decisions, newest first, as JSON. `query` is what came after '?': "n=20"; 400 if n
   // is no number from 1 to 1000. Without n: 50.
   Answer decisions(std::string_view query) const;
+
+  // How the configuration in force stands, and what is tried beside it, as JSON.
+  Answer rollout() const;
 
   // Why the request of that id went where it went, as text; 404 if it is not among the last.
   Answer explain(std::string_view id) const;

@@ -72,6 +72,14 @@ void append_outcome(std::string& text, const Decision& decision) {
          static_cast<double>(decision.cost_nano_usd) * 1e-9);
 }
 
+void append_shadow(std::string& text, const ShadowChoice& shadow) {
+  append(text, "shadow      %s %s, ", shadow.differs ? "would begin with" : "agrees on",
+         shadow.target.c_str());
+  text += in_one_line(shadow.reason);
+  if (!shadow.rule.empty()) append(text, ", by rule `%s`", shadow.rule.c_str());
+  append(text, ", price predicted %.6fusd\n", static_cast<double>(shadow.cost) * 1e-9);
+}
+
 }  // namespace
 
 std::string told(const std::vector<ConsideredTarget>& considered, std::string_view taken) {
@@ -88,7 +96,7 @@ std::string told(const std::vector<ConsideredTarget>& considered, std::string_vi
   return text;
 }
 
-std::string told(const Decision& decision) {
+std::string told(const Decision& decision, const std::optional<ShadowChoice>& shadow) {
   std::string text;
   append(text, "request     %s, model %s, class %s\n", decision.id.c_str(),
          in_one_line(decision.model).c_str(),
@@ -102,6 +110,7 @@ std::string told(const Decision& decision) {
   if (!decision.rule_facts.empty())
     text += "rules saw   " + in_one_line(decision.rule_facts) + "\n";
   append_outcome(text, decision);
+  if (shadow) append_shadow(text, *shadow);
   if (!decision.considered.empty()) text += "\n" + told(decision.considered, decision.target);
   return text;
 }

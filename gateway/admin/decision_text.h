@@ -3,12 +3,15 @@
 #pragma once
 
 #include "gateway/admin/decisions.h"
+#include "gateway/rollout_state.h"
 
+#include <optional>
 #include <string>
 
 namespace spillway::admin {
 
-std::string told(const Decision& decision);
+// With what a shadow policy would have done, if there is one.
+std::string told(const Decision& decision, const std::optional<ShadowChoice>& shadow);
 
 // The table of the targets alone.
 std::string told(const std::vector<ConsideredTarget>& considered, std::string_view taken);

@@ -70,6 +70,8 @@ constexpr Label kStoreLabels[] = {{"store"}};
 constexpr Label kTenantLabels[] = {{"tenant"}};
 constexpr Label kWindowLabels[] = {{"tenant"}, {"window"}};
 constexpr Label kCheckLabels[] = {{"kind"}, {"result"}};
+constexpr Label kMoveLabels[] = {{"cls"}, {"from"}, {"to"}};
+constexpr Label kPolicyLabels[] = {{"policy"}};
 constexpr Label kShaLabels[] = {{"sha"}};
 constexpr Label kBuildLabels[] = {{"version"}, {"compiler"}};
 constexpr Label kServedModelLabels[] = {{"model_name"}};
@@ -240,6 +242,16 @@ constexpr SeriesRow kCatalogue[] = {
     {Series::idempotency, "spillway_idempotency_requests_total", C, kLive, kResultLabels,
      "Requests that brought an idempotency key: the first under it, those that got the first's "
      "answer again, and those refused, which came too soon or were another request."},
+
+    {Series::shadow_decisions, "spillway_shadow_decisions_total", C, kLive, kLineLabels,
+     "Requests about which a shadow policy decided as well: it agreed with the one in force on who "
+     "is asked first, it differed, or they were skipped since it was behind."},
+    {Series::shadow_moves, "spillway_shadow_moves_total", C, kLive, kMoveLabels,
+     "Those about which it differed, by who is asked first and who would be; held and refused are "
+     "such, too."},
+    {Series::shadow_cost, "spillway_shadow_cost_usd_total", C, kLive, kPolicyLabels,
+     "What requests that both policies send somewhere were expected to cost, by the one in force "
+     "and by the shadow."},
 
     {Series::config_reloads, "spillway_config_reloads_total", C, kLive, kResultLabels,
      "Configurations read since the start, the first one included: taken over (ok), refused for "

@@ -128,6 +128,20 @@ void add_repeats(Samples& samples, const RepeatState& repeats) {
     samples.push_back({Series::idempotency, {result}, static_cast<double>(count), {}});
 }
 
+void add_shadow(Samples& samples, const ShadowCounts& shadow) {
+  for (const auto& [outcome, count] : {std::pair("agreed", shadow.agreed),
+                                       {"differed", shadow.differed},
+                                       {"skipped", shadow.skipped}})
+    samples.push_back({Series::shadow_decisions, {outcome}, static_cast<double>(count), {}});
+  samples.push_back({Series::shadow_cost, {"in_force"}, shadow.cost_in_force, {}});
+  samples.push_back({Series::shadow_cost, {"shadow"}, shadow.cost_of_shadow, {}});
+  for (const ShadowCounts::Move& move : shadow.moves)
+    samples.push_back({Series::shadow_moves,
+                       {move.request_class, move.from, move.to},
+                       static_cast<double>(move.requests),
+                       {}});
+}
+
 void add_stored(Samples& samples, const StoredState& stored) {
   for (const auto& [state, count] : stored.batches)
     samples.push_back({Series::batches, {state}, static_cast<double>(count), {}});
@@ -157,6 +171,7 @@ std::vector<LiveSample> samples_of(const LiveState& state) {
   for (const BudgetState& budget : state.budgets) add_budget(samples, budget);
   for (const LimitState& limit : state.limits) add_limit(samples, limit);
   if (state.repeats) add_repeats(samples, *state.repeats);
+  if (state.shadow) add_shadow(samples, *state.shadow);
   return samples;
 }
 

@@ -93,6 +93,22 @@ struct RepeatState {
   std::uint64_t refused = 0;
 };
 
+// What a policy that decides in the shadow would have done. Amounts in USD.
+struct ShadowCounts {
+  struct Move {
+    std::string request_class;
+    std::string from;
+    std::string to;
+    std::uint64_t requests = 0;
+  };
+  std::uint64_t agreed = 0;
+  std::uint64_t differed = 0;
+  std::uint64_t skipped = 0;
+  double cost_in_force = 0.0;
+  double cost_of_shadow = 0.0;
+  std::vector<Move> moves;
+};
+
 // What clients have stored.
 struct StoredState {
   std::vector<std::pair<std::string, std::int64_t>> batches;  // By state, all of them.
@@ -116,6 +132,7 @@ struct LiveState {
   std::vector<BudgetState> budgets;
   std::vector<LimitState> limits;
   std::optional<RepeatState> repeats;
+  std::optional<ShadowCounts> shadow;
 };
 
 // The samples of the `live` rows that `state` speaks of.

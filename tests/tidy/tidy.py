@@ -63,7 +63,7 @@ WALLS = {
                          "gateway/policy/auth.h", "gateway/policy/gcra.h"],
     "gateway/telemetry/": [CONTRACT, "config/settings.h", "gateway/receipt.h"],
     "gateway/admin/": [CONTRACT, "config/", "gateway/http/", "gateway/account/", "gateway/store/",
-                       "gateway/receipt.h", "gateway/rehearsed.h"],
+                       "gateway/receipt.h", "gateway/rehearsed.h", "gateway/rollout_state.h"],
     "gateway/provider/": [CONTRACT, "config/", "gateway/http/", "backends/simulated/"],
     "gateway/simulate/": [CONTRACT, "config/settings.h", "backends/simulated/"],
     "gateway/": [CONTRACT, "config/", "gateway/"],

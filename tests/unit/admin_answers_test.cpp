@@ -39,6 +39,8 @@ class AdminAnswers : public testing::Test {
   std::vector<std::string> not_ready_;
   Result<Rehearsed> reloaded_;
   bool forced_ = false;
+  RolloutState rollout_;
+  std::optional<ShadowChoice> shadow_;
   Decisions ring_{4};
   Admin admin_{{.not_ready = [this] { return not_ready_; },
                 .metrics = [] { return std::string("a 1\n"); },
@@ -50,7 +52,9 @@ class AdminAnswers : public testing::Test {
                     [this](bool force) {
                       forced_ = force;
                       return reloaded_;
-                    }}};
+                    },
+                .rollout = [this] { return rollout_; },
+                .shadow = [this](std::string_view) { return shadow_; }}};
 };
 
 TEST_F(AdminAnswers, AliveWhateverElseIsWrong) {
@@ -196,6 +200,37 @@ TEST_F(AdminAnswers, AReloadIsForcedByItsWordAlone) {
   EXPECT_EQ(admin_.reload("").status, 200);
   EXPECT_FALSE(forced_);
   EXPECT_EQ(admin_.reload("force=yes").status, 400);
+}
+
+TEST_F(AdminAnswers, ExplainsWhatTheShadowWouldHaveDone) {
+  ring_.record(receipt_of(7));
+  EXPECT_EQ(admin_.explain("req_7").body.find("shadow"), std::string::npos);
+  shadow_ = ShadowChoice{"req_7", "openmodel", "rule", "nights", 12'000, true};
+  EXPECT_NE(
+      admin_.explain("req_7").body.find("shadow      would begin with openmodel, rule, by rule "
+                                        "`nights`, price predicted 0.000012usd\n"),
+      std::string::npos)
+      << admin_.explain("req_7").body;
+  shadow_ = ShadowChoice{"req_7", "ai-hub", "spill_ttft", "", 0, false};
+  EXPECT_NE(admin_.explain("req_7").body.find("shadow      agrees on ai-hub, spill_ttft, price"),
+            std::string::npos);
+}
+
+TEST_F(AdminAnswers, TellsHowTheRolloutStands) {
+  rollout_.sha256 = "abc";
+  EXPECT_EQ(json::parse(admin_.rollout().body),
+            json::parse(R"({"sha256": "abc", "guarded_against": null, "shadow": null})"));
+  rollout_.guarded = "2 of the last 40";
+  rollout_.shadow = {.policy = "next.yaml", .sha256 = "def", .agreed = 3, .differed = 1};
+  rollout_.shadow.cost_in_force = 2'000'000'000;
+  rollout_.shadow.cost_of_shadow = 1'000'000'000;
+  rollout_.shadow.moves = {{"chat", "ai-hub", "held", 1, -1'000'000'000}};
+  EXPECT_EQ(json::parse(admin_.rollout().body), json::parse(R"({"sha256": "abc",
+      "guarded_against": "2 of the last 40",
+      "shadow": {"policy": "next.yaml", "problem": null, "sha256": "def", "agreed": 3,
+        "differed": 1, "differing_share": 0.25, "skipped": 0, "cost_in_force_usd": 2.0,
+        "cost_of_shadow_usd": 1.0, "moves": [{"class": "chat", "from": "ai-hub", "to": "held",
+        "requests": 1, "cost_change_usd": -1.0}]}})"));
 }
 
 TEST(DecisionsRing, WorkersRecordWhileOperatorsRead) {

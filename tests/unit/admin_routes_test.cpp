@@ -83,7 +83,9 @@ class AdminRoutes : public testing::Test {
                        .reload = [this](bool force) -> Result<Rehearsed> {
                          reloads_ += force ? 100 : 1;
                          return Rehearsed{};
-                       }}};
+                       },
+                       .rollout = [] { return RolloutState{}; },
+                       .shadow = [](std::string_view) { return std::optional<ShadowChoice>(); }}};
   http::Routes routes_{plain};
   std::unique_ptr<http::Server> server_;
 };
@@ -110,6 +112,7 @@ TEST_F(AdminRoutes, OnlyAPostReloads) {
   EXPECT_EQ(reloads_, 1);
   EXPECT_TRUE(has(ask(server_->port(), "POST", "/reload?force=true"), "HTTP/1.1 200"));
   EXPECT_EQ(reloads_, 101);
+  EXPECT_TRUE(has(get("/rollout"), "\"guarded_against\":"));
 }
 
 TEST_F(AdminRoutes, OtherPathsAreNotFound) { EXPECT_TRUE(has(get("/v1/models"), "HTTP/1.1 404")); }

@@ -1,0 +1,49 @@
+#include "gateway/admin/rollout_json.h"
+
+#include <nlohmann/json.hpp>
+
+#include <utility>
+
+namespace spillway::admin {
+namespace {
+
+using nlohmann::ordered_json;
+
+double in_usd(std::int64_t nano_usd) { return static_cast<double>(nano_usd) / 1e9; }
+
+ordered_json text_or_null(const std::string& text) {
+  return text.empty() ? ordered_json(nullptr) : ordered_json(text);
+}
+
+ordered_json to_json(const ShadowState& shadow) {
+  ordered_json moves = ordered_json::array();
+  for (const ShadowMove& move : shadow.moves) {
+    moves.push_back({{"class", text_or_null(move.request_class)},
+                     {"from", move.from},
+                     {"to", move.to},
+                     {"requests", move.requests},
+                     {"cost_change_usd", in_usd(move.cost_change)}});
+  }
+  const auto all = static_cast<double>(shadow.agreed + shadow.differed);
+  const double share = all > 0.0 ? static_cast<double>(shadow.differed) / all : 0.0;
+  return {{"policy", shadow.policy},
+          {"problem", text_or_null(shadow.problem)},
+          {"sha256", text_or_null(shadow.sha256)},
+          {"agreed", shadow.agreed},
+          {"differed", shadow.differed},
+          {"differing_share", share},
+          {"skipped", shadow.skipped},
+          {"cost_in_force_usd", in_usd(shadow.cost_in_force)},
+          {"cost_of_shadow_usd", in_usd(shadow.cost_of_shadow)},
+          {"moves", std::move(moves)}};
+}
+
+}  // namespace
+
+ordered_json to_json(const RolloutState& state) {
+  return {{"sha256", state.sha256},
+          {"guarded_against", text_or_null(state.guarded)},
+          {"shadow", state.shadow.policy.empty() ? ordered_json(nullptr) : to_json(state.shadow)}};
+}
+
+}  // namespace spillway::admin

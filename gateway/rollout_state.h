@@ -1,0 +1,48 @@
+// How the configuration in force stands, and what is tried beside it. Plain values; money in
+// nano-USD.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace spillway {
+
+// What it would have done with one request.
+struct ShadowChoice {
+  std::string id;      // Of the request.
+  std::string target;  // "held": it waits; "refused": nobody is asked.
+  std::string reason;  // The policy's reason, or why it refuses,
+  std::string rule;    // …and the rule that decides; empty: none.
+  std::int64_t cost = 0;
+  bool differs = false;
+};
+
+// Requests of a class that would go elsewhere.
+struct ShadowMove {
+  std::string request_class;
+  std::string from;
+  std::string to;
+  std::uint64_t requests = 0;
+  std::int64_t cost_change = 0;  // Of those that both send somewhere.
+};
+
+struct ShadowState {
+  std::string policy;   // The path of its file; empty: there is none.
+  std::string problem;  // Why it does not decide; empty: it does.
+  std::string sha256;
+  std::uint64_t agreed = 0;
+  std::uint64_t differed = 0;
+  std::uint64_t skipped = 0;       // It was behind.
+  std::int64_t cost_in_force = 0;  // Expected, of those that both send somewhere.
+  std::int64_t cost_of_shadow = 0;
+  std::vector<ShadowMove> moves;
+};
+
+struct RolloutState {
+  std::string sha256;   // Of the configuration in force.
+  std::string guarded;  // What the guard had against the last file that was read; empty: nothing.
+  ShadowState shadow;
+};
+
+}  // namespace spillway

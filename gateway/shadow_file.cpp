@@ -1,0 +1,52 @@
+#include "gateway/shadow_file.h"
+
+#include "gateway/policy_file.h"
+
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+namespace spillway {
+namespace {
+
+using telemetry::Level;
+
+std::string path_of(const config::Settings& settings) {
+  if (settings.shadow.policy.empty()) return "";
+  const auto folder = std::filesystem::path(settings.source).parent_path();
+  return (folder / settings.shadow.policy).string();
+}
+
+// Nobody is asked in its name.
+std::optional<std::string> no_secret(const std::string&) { return "not-needed-to-decide"; }
+
+}  // namespace
+
+void ShadowFile::name(const config::Settings& settings) {
+  std::string path = path_of(settings);
+  if (path == path_) return;
+  watcher_ = nullptr;
+  path_ = std::move(path);
+  if (path_.empty()) return shadow_.stand_down("", "");
+  std::string sha256 = load();
+  watcher_ = std::make_unique<config::FileWatcher>(path_, std::move(sha256), [this] { load(); });
+}
+
+// The bytes' digest; empty: they could not be read.
+std::string ShadowFile::load() {
+  std::lock_guard lock(loading_);
+  const config::Loaded loaded = load_policy(path_, no_secret);
+  if (loaded.settings) {
+    shadow_.follow(path_, loaded.settings);
+    log_.event(Level::info, "a shadow policy decides beside the one in force",
+               {{"policy", path_}, {"sha256", loaded.settings->sha256}});
+    return loaded.settings->origins.sha256;
+  }
+  const std::string problem = config::to_string(loaded.problems.front());
+  shadow_.stand_down(path_, problem);
+  log_.event(Level::error, "the shadow policy does not decide",
+             {{"policy", path_}, {"problem", problem}});
+  return "";
+}
+
+}  // namespace spillway
