@@ -26,7 +26,7 @@ HEAVY = {
     r"nlohmann/(?!json_fwd)": [
         "gateway/wire/", "gateway/files/", "gateway/batch/", "gateway/openai/", "gateway/anthropic/",
         "gateway/responses/", "gateway/admin/", "gateway/provider/", "gateway/telemetry/", "backends/cloud/dialects/",
-        "backends/local/loader/", "backends/local/tokenizer/", "backends/local/template/", "backends/local/grammar/",
+        "backends/local/loader/", "backends/local/tokenizer/", "backends/local/template/", "backends/local/grammar/", "backends/local/answer/",
     ],
     r"xgrammar/": ["backends/local/grammar/"],
     r"prometheus/": ["gateway/telemetry/"],
@@ -44,7 +44,8 @@ WALLS = {
     "config/language/": [],
     "backends/contract/": [],
     "backends/local/": [CONTRACT, "config/"],
-    "backends/local/grammar/": [CONTRACT],
+    "backends/local/answer/": [CONTRACT],
+    "backends/local/grammar/": [CONTRACT, "backends/local/answer/"],
     "backends/isolated/": [CONTRACT, "backends/local/", "config/"],
     "backends/cloud/": [CONTRACT, "config/"],
     "backends/simulated/": [CONTRACT, "config/"],
