@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <future>
 #include <map>
@@ -27,6 +28,7 @@ struct Gate {
   std::condition_variable changed;
   bool open = false;
   std::map<std::string, int> compiled;
+  std::vector<std::string> order;
 
   int times(const std::string& text) {
     std::lock_guard lock(mutex);
@@ -46,6 +48,7 @@ class GatedCompiler final : public Compiler {
   Result<std::shared_ptr<const Grammar>> compile(const Form& form) override {
     std::unique_lock lock(gate_.mutex);
     ++gate_.compiled[form.text];
+    gate_.order.push_back(form.text);
     gate_.changed.notify_all();
     if (form.text == "bad") return Error{Errc::invalid_request, "bad", "field", std::nullopt};
     if (form.text.starts_with("slow")) gate_.changed.wait(lock, [&] { return gate_.open; });
@@ -61,10 +64,13 @@ struct House {
       : workshop(std::make_unique<Workshop>(std::make_unique<GatedCompiler>(gate), limits)) {}
   ~House() { gate.let_go(); }
 
-  std::future<Result<std::shared_ptr<const Grammar>>> ask(std::string text) {
+  // Each of a tenant of its own, unless one is given.
+  std::future<Result<std::shared_ptr<const Grammar>>> ask(std::string text,
+                                                          std::string tenant = "") {
+    if (tenant.empty()) tenant = text;
     const auto answer = std::make_shared<std::promise<Result<std::shared_ptr<const Grammar>>>>();
     workshop->ask(
-        std::make_shared<const Form>(Form{Form::Kind::regex, std::move(text), {}, "regex"}),
+        std::make_shared<const Form>(Form{Form::Kind::regex, std::move(text), {}, "regex"}), tenant,
         [answer](auto result) { answer->set_value(std::move(result)); });
     return answer->get_future();
   }
@@ -130,6 +136,64 @@ TEST(Workshop, TooManyAreRefusedForNow) {
   house.gate.let_go();
   for (auto& one : waiting) EXPECT_TRUE(one.get());
   EXPECT_TRUE(house.ask("slow4").get());
+}
+
+TEST(Workshop, OneTenantWaitsForItsOwnForms) {
+  House house;
+  auto slow = house.ask("slow1", "a");
+  house.await("slow1");
+  std::vector<std::future<Result<std::shared_ptr<const Grammar>>>> behind;
+  for (int i = 0; i < 8; ++i) behind.push_back(house.ask("of a " + std::to_string(i), "a"));
+  EXPECT_TRUE(house.ask("of b", "b").get());
+  EXPECT_TRUE(house.ask("of c", "c").get());
+  EXPECT_EQ(behind[0].wait_for(0s), std::future_status::timeout);
+  house.gate.let_go();
+  for (auto& one : behind) EXPECT_TRUE(one.get());
+}
+
+TEST(Workshop, TenantsTakeTurns) {
+  House house;
+  std::vector<std::future<Result<std::shared_ptr<const Grammar>>>> all;
+  for (const char* tenant : {"x", "y"})
+    all.push_back(house.ask(std::string("slow ") + tenant, tenant));
+  house.await("slow x");
+  house.await("slow y");
+  for (int i = 0; i < 5; ++i) all.push_back(house.ask("of a " + std::to_string(i), "a"));
+  all.push_back(house.ask("slow of b", "b"));
+  for (int i = 5; i < 10; ++i) all.push_back(house.ask("of a " + std::to_string(i), "a"));
+  house.gate.let_go();
+  for (auto& one : all) EXPECT_TRUE(one.get());
+  const auto turn = std::find(house.gate.order.begin(), house.gate.order.end(), "slow of b");
+  EXPECT_LE(turn - house.gate.order.begin(), 5) << "after the two, and two of a's at most";
+}
+
+TEST(Workshop, OneTenantMayNotFillTheRow) {
+  House house({.tenant_waiting_max = 2});
+  auto one = house.ask("slow1", "a");
+  auto two = house.ask("slow2", "a");
+  const auto refused = house.ask("slow3", "a").get();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::overloaded);
+  EXPECT_TRUE(house.ask("of b", "b").get());
+  house.gate.let_go();
+  EXPECT_TRUE(one.get() && two.get());
+}
+
+TEST(Workshop, WhatIsLateStandsInTheWayOfItsTenantAlone) {
+  House house({.compiling = 20ms});
+  auto one = house.ask("slow1", "a");
+  auto two = house.ask("slow2", "b");
+  house.await("slow1");
+  auto behind = house.ask("of a", "a");
+  EXPECT_FALSE(one.get());
+  EXPECT_FALSE(two.get());
+  const auto refused = behind.get();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::overloaded);
+  EXPECT_EQ(house.ask("more of a", "a").get().error().code, Errc::overloaded);
+  EXPECT_TRUE(house.ask("of c", "c").get());
+  EXPECT_TRUE(house.ask("of d", "d").get());
+  house.gate.let_go();
 }
 
 TEST(Workshop, WhatWasNotUsedForLongestGoesFirst) {

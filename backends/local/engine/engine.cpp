@@ -118,10 +118,11 @@ Result<void> Engine::submit(Ask ask, const MakeOutlet& make_outlet) {
   }
   // Answers must be copyable.
   auto held = std::make_shared<NewSequence>(std::move(sequence));
-  workshop_->ask(ask.form, [this, held, form = ask.form, begun = std::move(ask.begun)](
-                               Result<std::shared_ptr<const grammar::Grammar>> grammar) {
-    hand_in(std::move(*held), *form, begun, std::move(grammar));
-  });
+  workshop_->ask(ask.form, held->owner,
+                 [this, held, form = ask.form, begun = std::move(ask.begun)](
+                     Result<std::shared_ptr<const grammar::Grammar>> grammar) {
+                   hand_in(std::move(*held), *form, begun, std::move(grammar));
+                 });
   return {};
 }
 

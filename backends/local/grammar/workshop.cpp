@@ -12,7 +12,8 @@
 namespace spillway::local::grammar {
 namespace {
 
-constexpr int kThreads = 2;
+constexpr int kAtATime = 2;
+constexpr int kLateMax = 2;  // Beside these.
 constexpr int kLowestPriority = 19;
 
 Error takes_too_long(const Form& form) {
@@ -41,7 +42,7 @@ void begin_thread(const char* name) {
 
 Workshop::Workshop(std::unique_ptr<Compiler> compiler, WorkshopLimits limits)
     : compiler_(std::move(compiler)), limits_(limits) {
-  for (int i = 0; i < kThreads; ++i) threads_.emplace_back([this] { work(); });
+  for (int i = 0; i < kAtATime + kLateMax; ++i) threads_.emplace_back([this] { work(); });
   threads_.emplace_back([this] { watch(); });
 }
 
@@ -59,7 +60,7 @@ Workshop::~Workshop() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-void Workshop::ask(std::shared_ptr<const Form> form, Answer answer) {
+void Workshop::ask(std::shared_ptr<const Form> form, const std::string& tenant, Answer answer) {
   if (const auto fits = check_size(*form); !fits) return answer(fits.error());
   std::unique_lock lock(mutex_);
   if (auto known = find(*form)) {
@@ -68,14 +69,16 @@ void Workshop::ask(std::shared_ptr<const Form> form, Answer answer) {
   }
   const auto same = std::find_if(orders_.begin(), orders_.end(),
                                  [&](const Order& order) { return *order.form == *form; });
-  const bool is_late = same != orders_.end() && same->begun && Clock::now() >= same->late;
-  if (is_late || closing_ || waiting() >= limits_.waiting_max) {
+  const bool is_late = same != orders_.end() && same->is_late();
+  const bool is_busy = waiting() >= limits_.waiting_max ||
+                       waiting(tenant) >= limits_.tenant_waiting_max || has_late(tenant);
+  if (is_late || closing_ || is_busy) {
     const Error error = is_late ? takes_too_long(*form) : closing_ ? closed() : busy();
     lock.unlock();
     return answer(error);
   }
   if (same == orders_.end()) {
-    orders_.push_back({std::move(form), {}, false, {}});
+    orders_.push_back({std::move(form), tenant, {}, false, {}});
     orders_.back().answers.push_back(std::move(answer));
   } else {
     same->answers.push_back(std::move(answer));
@@ -113,19 +116,53 @@ std::size_t Workshop::waiting() const {
   return answers;
 }
 
+std::size_t Workshop::waiting(const std::string& tenant) const {
+  std::size_t answers = 0;
+  for (const Order& order : orders_) answers += order.tenant == tenant ? order.answers.size() : 0;
+  return answers;
+}
+
+bool Workshop::has_late(const std::string& tenant) const {
+  return std::any_of(orders_.begin(), orders_.end(),
+                     [&](const Order& order) { return order.tenant == tenant && order.is_late(); });
+}
+
+// What may be begun now; end: nothing.
+std::list<Workshop::Order>::iterator Workshop::next() {
+  const auto on_time = std::count_if(orders_.begin(), orders_.end(), [](const Order& order) {
+    return order.begun && !order.is_late();
+  });
+  if (on_time >= kAtATime) return orders_.end();
+  return std::find_if(orders_.begin(), orders_.end(), [this](const Order& order) {
+    const auto is_served = [&](const Order& other) {
+      return other.begun && other.tenant == order.tenant;
+    };
+    return !order.begun && std::none_of(orders_.begin(), orders_.end(), is_served);
+  });
+}
+
+void Workshop::let_others_first(const std::string& tenant) {
+  std::list<Order> later;
+  for (auto order = orders_.begin(); order != orders_.end();) {
+    const auto one = order++;
+    if (!one->begun && one->tenant == tenant) later.splice(later.end(), orders_, one);
+  }
+  orders_.splice(orders_.end(), later);
+}
+
 void Workshop::work() {
   begin_thread("forms");
   std::unique_lock lock(mutex_);
   while (true) {
     std::list<Order>::iterator order;
     changed_.wait(lock, [&] {
-      order =
-          std::find_if(orders_.begin(), orders_.end(), [](const Order& one) { return !one.begun; });
+      order = next();
       return closing_ || order != orders_.end();
     });
     if (closing_) return;
     order->begun = true;
     order->late = Clock::now() + limits_.compiling;
+    let_others_first(order->tenant);
     lock.unlock();
     changed_.notify_all();
     const auto grammar = compiler_->compile(*order->form);
@@ -134,6 +171,7 @@ void Workshop::work() {
     const std::vector<Answer> answers = std::move(order->answers);
     orders_.erase(order);
     lock.unlock();
+    changed_.notify_all();
     for (const Answer& answer : answers) answer(grammar);
     lock.lock();
   }
@@ -160,12 +198,20 @@ void Workshop::watch() {
   }
 }
 
-void Workshop::refuse_late(std::unique_lock<std::mutex>& lock, Order& order) {
-  const std::vector<Answer> answers = std::move(order.answers);
-  order.answers.clear();
-  const Error error = takes_too_long(*order.form);
+// Who stands behind it would wait for who knows how long.
+void Workshop::refuse_late(std::unique_lock<std::mutex>& lock, Order& late) {
+  const std::vector<Answer> answers = std::exchange(late.answers, {});
+  const Error error = takes_too_long(*late.form);
+  std::vector<Answer> behind;
+  std::erase_if(orders_, [&](Order& order) {
+    if (order.begun || order.tenant != late.tenant) return false;
+    std::move(order.answers.begin(), order.answers.end(), std::back_inserter(behind));
+    return true;
+  });
   lock.unlock();
+  changed_.notify_all();
   for (const Answer& answer : answers) answer(error);
+  for (const Answer& answer : behind) answer(busy());
   lock.lock();
 }
 

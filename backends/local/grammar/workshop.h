@@ -1,10 +1,11 @@
-// Where forms are compiled: two threads of the lowest priority, so that a form that takes long
-// stands in nobody's way but that of other new forms, and a cache of what they made.
+// Where forms are compiled: two at a time on threads of the lowest priority, so that a form that
+// takes long stands in nobody's way but that of other new forms, and a cache of what they made.
 //
 // Any thread may ask. What is answered is answered once: at once, if the form is known, on a thread
-// of the workshop's otherwise. A form that takes too long is refused when its time is over, though
-// its thread goes on with it and keeps what it makes. Destruction refuses who waits, and waits for
-// what is being compiled.
+// of the workshop's otherwise. Tenants take turns, each with one form at a time. A form that takes
+// too long is refused when its time is over, though its thread goes on with it and keeps what it
+// makes; another thread takes its place, and its tenant gets no other form until it is done.
+// Destruction refuses who waits, and waits for what is being compiled.
 #pragma once
 
 #include "backends/local/grammar/grammar.h"
@@ -16,6 +17,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -23,7 +25,8 @@ namespace spillway::local::grammar {
 
 struct WorkshopLimits {
   std::chrono::milliseconds compiling{20'000};  // That a form may take, waiting for others apart.
-  std::size_t waiting_max = 64;                 // Forms that are asked for and not there yet.
+  std::size_t waiting_max = 64;                 // Who asked for a form that is not there yet,
+  std::size_t tenant_waiting_max = 16;          // …and of these, those of one tenant.
   std::size_t cache_bytes_max = 128u << 20;
 };
 
@@ -36,8 +39,9 @@ class Workshop {
   Workshop(const Workshop&) = delete;
 
   // invalid_request: the form cannot be held to (Compiler), or takes too long to compile.
-  // overloaded: too many others are being compiled. backend_unavailable: the workshop closes.
-  void ask(std::shared_ptr<const Form> form, Answer answer);
+  // overloaded: too many others are being compiled, or another of the tenant's takes too long.
+  // backend_unavailable: the workshop closes.
+  void ask(std::shared_ptr<const Form> form, const std::string& tenant, Answer answer);
 
   std::size_t cached_bytes() const;
 
@@ -47,9 +51,12 @@ class Workshop {
   // A form that is asked for: by several perhaps.
   struct Order {
     std::shared_ptr<const Form> form;
+    std::string tenant;  // Who asked first.
     std::vector<Answer> answers;
     bool begun = false;
     Clock::time_point late;  // When it is, once begun.
+
+    bool is_late() const { return begun && Clock::now() >= late; }
   };
   struct Made {
     Form form;
@@ -59,16 +66,20 @@ class Workshop {
   std::shared_ptr<const Grammar> find(const Form& form);
   void keep(const Form& form, std::shared_ptr<const Grammar> grammar);
   std::size_t waiting() const;
+  std::size_t waiting(const std::string& tenant) const;
+  bool has_late(const std::string& tenant) const;
+  std::list<Order>::iterator next();
+  void let_others_first(const std::string& tenant);
   void work();
   void watch();
-  void refuse_late(std::unique_lock<std::mutex>& lock, Order& order);
+  void refuse_late(std::unique_lock<std::mutex>& lock, Order& late);
 
   const std::unique_ptr<Compiler> compiler_;
   const WorkshopLimits limits_;
   mutable std::mutex mutex_;  // Of all below but the threads.
   std::condition_variable changed_;
-  std::list<Order> orders_;
-  std::list<Made> made_;  // Used last, first.
+  std::list<Order> orders_;  // Who is to be served first, first.
+  std::list<Made> made_;     // Used last, first.
   std::size_t cached_bytes_ = 0;
   bool closing_ = false;
   std::vector<std::thread> threads_;
