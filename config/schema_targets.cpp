@@ -72,6 +72,13 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
           "scale for each head of a token, and read twice as fast; executor: torch keeps 16 "
           "bits."},
      field<&LocalTarget::kv_cache>()},
+    {{.key = "generation_config",
+      .kind = Kind::flag,
+      .reload = Reload::restart,
+      .sentence = "What a request leaves open of temperature, top_p, top_k, min_p and "
+                  "repetition_penalty is as the model's generation_config.json says; false: as "
+                  "OpenAI says."},
+     field<&LocalTarget::generation_config>()},
     {{.key = "threads",
       .kind = Kind::count,
       .range = {0, 1024},

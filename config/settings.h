@@ -201,6 +201,7 @@ struct LocalTarget {
   std::vector<ServedModel> serves;
   std::string precision = "auto";  // auto | fp32 | bf16 | fp8 | int8 | int4
   std::string kv_cache = "bf16";   // bf16 | fp8
+  bool generation_config = true;   // The model's own defaults of sampling hold.
   int threads = 0;                 // 0: all cores.
   int tensor_parallel = 1;         // GPUs that compute each layer together.
   int sequences_max = 8;

@@ -41,12 +41,12 @@ int tokens_beside(const ChatRequest& request) {
   return tokens_in(request.beside_bytes) + request.media * kTokensPerPart;
 }
 
-// By the local engine, which reads the words; nothing if it may not be asked or cannot read it.
+// By the local engine; nothing if it may not be asked or cannot read all of it.
 std::optional<int> counted(const Edition& edition, LocalTarget* local,
                            const std::shared_ptr<const ChatRequest>& request) {
   if (local == nullptr || !edition.may_be_local(request->model)) return std::nullopt;
   const auto tokens = local->prompt_tokens(request);
-  return tokens ? std::optional(*tokens + tokens_beside(*request)) : std::nullopt;
+  return tokens ? std::optional(*tokens) : std::nullopt;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "backends/contract/need.h"
+#include "backends/contract/tools.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -27,6 +28,9 @@ struct Message {
   std::string name;     // Optional participant name.
   bool text_only =
       true;  // False if a part is not text: such a message needs a target that takes it.
+  std::vector<ToolCall> calls = {};  // Of an assistant's.
+  std::string call_id = {};          // Of a tool's: the call that it answers.
+  std::string reasoning = {};        // Of an assistant's: what it thought before.
 };
 
 // Field meanings and ranges are OpenAI's; top_k, min_p, repetition_penalty, min_tokens and
@@ -44,6 +48,15 @@ struct Sampling {
   std::optional<int> tokens_max;  // max_tokens or max_completion_tokens
   int tokens_min = 0;
   bool ignore_eos = false;
+  // Which of them the client left to the model.
+  struct Unsaid {
+    bool temperature = false;
+    bool top_p = false;
+    bool top_k = false;
+    bool min_p = false;
+    bool repetition_penalty = false;
+  };
+  Unsaid unsaid = {};
 };
 
 // What a client said where it was not in the words of `ChatRequest::endpoint`.
@@ -80,6 +93,8 @@ struct ChatRequest {
   std::vector<std::int32_t> prompt_tokens;
   // What the answer is held to (form.h); null: anything.
   std::shared_ptr<const Form> form;
+  // What it may call; null: nothing, or nothing that is told of here (Need::tools).
+  std::shared_ptr<const Tools> tools;
   // The answer as far as another target gave it before it broke off: to be gone on with, not to be
   // said again. `sampling.tokens_max` is then what is left.
   std::string begun;

@@ -13,6 +13,7 @@ struct Form {
     regex,    // What the regular expression in `text` matches as a whole.
     choice,   // One of `choices`.
     grammar,  // What the EBNF grammar in `text` (GBNF's kind) says; its first rule is `root`.
+    tags,     // What the structural tag (xgrammar's kind, JSON) in `text` says.
   };
   Kind kind = Kind::json;
   std::string text;

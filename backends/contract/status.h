@@ -97,6 +97,7 @@ struct EngineStatus {
   bool kv_reserved = false;  // An admitted sequence holds KV for its whole answer from the start.
   int context_max = 0;       // Longest prompt + completion the model takes.
   bool holds_forms = false;  // It can hold an answer to a form.
+  bool calls_tools = false;  // Its model knows how to call functions.
   // Seconds since the step in progress began; 0 when idle. Negative: the next step, too, is made
   // already, and begins in so long; `running` is then what it begins with.
   double step_elapsed = 0.0;
@@ -104,7 +105,10 @@ struct EngineStatus {
 
   // What it can do of all that requests ask for.
   Need takes() const {
-    return holds_forms ? Need::sampling | Need::formats | Need::guided : Need::sampling;
+    Need needs = Need::sampling;
+    if (holds_forms) needs |= Need::formats | Need::guided;
+    if (calls_tools) needs |= Need::tools;
+    return needs;
   }
 };
 

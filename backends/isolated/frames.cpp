@@ -40,7 +40,7 @@ void list(auto& fields, A<StepModel> auto& it) {
 void list(auto& fields, A<EngineStatus> auto& it) {
   fields(it.ready, it.running, it.waiting, it.sequences_max, it.budget, it.waiting_max,
          it.kv_tokens_total, it.kv_tokens_free, it.kv_reserved, it.context_max, it.holds_forms,
-         it.step_elapsed, it.step);
+         it.calls_tools, it.step_elapsed, it.step);
 }
 void list(auto& fields, A<EngineCounters> auto& it) {
   fields(it.steps, it.prompt_tokens, it.generated_tokens, it.prefix_queries, it.prefix_hits,
@@ -71,7 +71,7 @@ void list(auto& fields, A<Farewell> auto& it) { fields(it.why); }
 
 constexpr int last_of(Errc) { return static_cast<int>(Errc::internal); }
 constexpr int last_of(Lane) { return static_cast<int>(Lane::background); }
-constexpr int last_of(Form::Kind) { return static_cast<int>(Form::Kind::grammar); }
+constexpr int last_of(Form::Kind) { return static_cast<int>(Form::Kind::tags); }
 constexpr int last_of(FinishReason) { return static_cast<int>(FinishReason::content_filter); }
 
 using Count = std::uint32_t;  // Of bytes or elements.

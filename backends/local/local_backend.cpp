@@ -1,8 +1,10 @@
 #include "backends/local/local_backend.h"
 
+#include "backends/local/answer/told_stream.h"
 #include "backends/local/engine/engine.h"
 #include "backends/local/engine/executor.h"
 #include "backends/local/engine/text_codec.h"
+#include "backends/local/grammar/call_form.h"
 #include "backends/local/grammar/size_check.h"
 #include "backends/local/prompt_cache.h"
 
@@ -28,6 +30,28 @@ Error too_long(int prompt_tokens, int completion_tokens, int context_max) {
 Error not_text() {
   return {Errc::invalid_request, "This model takes text only, and writes nothing else.", "messages",
           std::nullopt};
+}
+
+Error no_functions() {
+  return {Errc::unsupported, "This model calls nothing but functions, of 'tools'.", "tools",
+          std::nullopt};
+}
+
+// Those that the answer may call; null: none.
+const Tools* callable_tools(const ChatRequest& request) {
+  return request.tools && !request.tools->functions.empty() ? request.tools.get() : nullptr;
+}
+
+answer::Expected expected_of(const ChatRequest& request, const answer::AnswerStyle& style) {
+  answer::Expected expected;
+  if (request.endpoint != Endpoint::chat) return expected;
+  expected.is_begun = !request.begun.empty();
+  expected.thoughts = style.thinks && !expected.is_begun;
+  const Tools* tools = callable_tools(request);
+  if (tools == nullptr) return expected;
+  expected.calls = style.calls;
+  for (const Function& function : tools->functions) expected.functions.push_back(function.name);
+  return expected;
 }
 
 Error no_such_token(std::int32_t token, std::string param) {
@@ -60,18 +84,43 @@ Async<std::unique_ptr<TokenStream>> LocalBackend::open(std::shared_ptr<const Cha
   auto prompt = encode(request);
   if (!prompt) co_return prompt.error();
 
+  const bool is_thinking = ends_in_thought(*request, **prompt);
+  const bool may_call = callable_tools(*request) != nullptr;
+  Result<std::shared_ptr<const Form>> form = request->form;
+  if (may_call) form = grammar::call_form(*request, codec_->style(), is_thinking);
+  if (!form) co_return form.error();
+
   Ask ask;
   ask.prompt = *prompt;
-  ask.sampling = request->sampling;
+  ask.sampling = with_defaults(request->sampling, codec_->sampling());
   ask.lane = terms.lane;
   ask.owner = std::move(terms.tenant);
-  ask.form = request->form;
-  if (request->form) ask.begun = request->begun;
+  ask.form = *form;
+  if (ask.form) ask.begun = request->begun;
   ask.tokens_max = completion_tokens_max(*request, static_cast<int>((*prompt)->size()));
   auto consumer = co_await net::this_coro::executor;
   auto bridge = engine_->submit(std::move(ask), std::move(consumer));
   if (!bridge) co_return bridge.error();
-  co_return stream_over(std::move(*bridge), std::move(request));
+  const bool held_to_its_own = request->form && *form == request->form;
+  answer::Expected expected;
+  if (!held_to_its_own) expected = expected_of(*request, codec_->style());
+  expected.is_thinking = is_thinking;
+  auto text = stream_over(std::move(*bridge), std::move(request));
+  if (!expected.anything()) co_return text;
+  co_return answer::told_apart(std::move(text), expected);
+}
+
+// The prompt may have begun the thought that an answer starts with.
+bool LocalBackend::ends_in_thought(const ChatRequest& request,
+                                   const std::vector<std::int32_t>& prompt) const {
+  constexpr std::size_t kTokens = 8;
+  if (!codec_->style().thinks || request.endpoint != Endpoint::chat || !request.begun.empty())
+    return false;
+  const auto stream = codec_->open_stream();
+  std::string end;
+  for (std::size_t at = prompt.size() - std::min(prompt.size(), kTokens); at < prompt.size(); ++at)
+    end += stream->push(prompt[at]);
+  return answer::is_thinking(end);
 }
 
 Result<Prompt> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& request) {
@@ -79,6 +128,7 @@ Result<Prompt> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& re
   if (request->needs != Need::nothing &&
       without(request->needs, engine_->status().takes()) != Need::nothing)
     return not_text();
+  if (has(request->needs, Need::tools) && !request->tools) return no_functions();
   if (request->form) {
     if (const auto fits = grammar::check_size(*request->form); !fits) return fits.error();
   }
@@ -111,7 +161,8 @@ Result<std::vector<std::int32_t>> LocalBackend::tokens_of(const ChatRequest& req
 
 Result<std::vector<std::int32_t>> LocalBackend::written_tokens_of(
     const ChatRequest& request) const {
-  if (request.endpoint == Endpoint::chat) return codec_->encode(request.messages, request.begun);
+  if (request.endpoint == Endpoint::chat)
+    return codec_->encode(request.messages, callable_tools(request), request.begun);
   if (request.endpoint != Endpoint::completions) return not_text();
   std::vector<std::int32_t> tokens = request.prompt_tokens;
   if (tokens.empty()) return codec_->encode_text(request.prompt + request.begun);

@@ -128,7 +128,8 @@ struct OpenModel {
 Result<OpenModel> open_model(const config::LocalTarget& target) {
   auto file = loader::ModelFile::open(target.model_path);
   if (!file) return at_fault(target, file.error());
-  auto codec = make_text_model_codec(*file);
+  auto codec = make_text_model_codec(
+      *file, target.generation_config ? SamplingOf::model : SamplingOf::openai);
   if (!codec) return at_fault(target, codec.error());
   return OpenModel{std::move(*file), std::move(*codec)};
 }

@@ -28,13 +28,40 @@ std::vector<tokenizer::Segment> segments_of(const templates::MarkedText& text) {
   return segments;
 }
 
+// A template that says nothing of tools leaves them unknown to its model.
+answer::AnswerStyle style_of(const std::string& chat_template, const std::string& for_tools) {
+  const std::string& text = for_tools.empty() ? chat_template : for_tools;
+  const bool knows_tools = text.find("tools") != text.npos;
+  return {knows_tools ? answer::syntax_of(text) : nullptr, answer::thinks(chat_template)};
+}
+
+std::vector<TokenId> shown_tokens(const tokenizer::Tokenizer& tokenizer,
+                                  const answer::AnswerStyle& style) {
+  std::vector<TokenId> shown;
+  for (TokenId id = 0; id < tokenizer.size(); ++id) {
+    if (tokenizer.is_special(id) && answer::is_mark(style, tokenizer.bytes_of(id)))
+      shown.push_back(id);
+  }
+  return shown;
+}
+
+templates::EarlierCalls earlier_calls(const std::string& chat_template) {
+  const answer::CallSyntax* syntax = answer::syntax_of(chat_template);
+  if (syntax == nullptr) return {};
+  return {syntax->text_arguments, syntax->short_ids};
+}
+
 }  // namespace
 
 struct TextModel::Parts {
   tokenizer::Tokenizer tokenizer;
   templates::ChatTemplate chat_template;
+  std::optional<templates::ChatTemplate> tool_template;  // Nothing: the same.
+  answer::AnswerStyle style;
+  std::vector<TokenId> shown;  // Special tokens that say something; sorted.
   std::vector<TokenId> stop_tokens;
   std::optional<TokenId> begin_token;  // Put before plain text.
+  SamplingDefaults sampling;
   int context_length = 0;
   int vocabulary = 0;  // Tokens that the model has an embedding of.
 };
@@ -43,9 +70,19 @@ Result<TextModel> TextModel::from_file(const loader::ModelFile& file) {
   const loader::Metadata& metadata = file.metadata();
   auto parts = file.folder().empty() ? text_of_metadata(metadata) : text_of_folder(file.folder());
   if (!parts) return parts.error();
-  auto chat_template =
-      templates::ChatTemplate::compile(parts->chat_template, std::move(parts->words));
+  const auto style = style_of(parts->chat_template, parts->tool_template);
+  auto shown = shown_tokens(parts->tokenizer, style);
+  const auto compiled = [&](const std::string& text) {
+    return templates::ChatTemplate::compile(text, parts->words, earlier_calls(text));
+  };
+  auto chat_template = compiled(parts->chat_template);
   if (!chat_template) return chat_template.error();
+  std::optional<templates::ChatTemplate> tool_template;
+  if (!parts->tool_template.empty()) {
+    auto other = compiled(parts->tool_template);
+    if (!other) return other.error();
+    tool_template = std::move(*other);
+  }
   std::vector<TokenId> stops = std::move(parts->stop_tokens);
   std::ranges::sort(stops);
   const auto doubled = std::ranges::unique(stops);
@@ -64,9 +101,10 @@ Result<TextModel> TextModel::from_file(const loader::ModelFile& file) {
   const auto context = metadata.integer(std::string(*architecture) + ".context_length");
   if (!context) return context.error();
 
-  return TextModel(std::make_unique<const Parts>(Parts{
-      std::move(parts->tokenizer), std::move(*chat_template), std::move(stops), parts->begin_token,
-      static_cast<int>(std::clamp<std::int64_t>(*context, 1, kContextMax)), vocabulary}));
+  return TextModel(std::make_unique<const Parts>(
+      Parts{std::move(parts->tokenizer), std::move(*chat_template), std::move(tool_template), style,
+            std::move(shown), std::move(stops), parts->begin_token, parts->sampling,
+            static_cast<int>(std::clamp<std::int64_t>(*context, 1, kContextMax)), vocabulary}));
 }
 
 TextModel::TextModel(std::unique_ptr<const Parts> parts) : parts_(std::move(parts)) {}
@@ -75,8 +113,11 @@ TextModel& TextModel::operator=(TextModel&&) noexcept = default;
 TextModel::~TextModel() = default;
 
 Result<std::vector<TokenId>> TextModel::encode_chat(const std::vector<Message>& messages,
+                                                    const Tools* tools,
                                                     std::string_view begun) const {
-  const auto text = parts_->chat_template.render(messages, std::chrono::system_clock::now());
+  const bool is_other = tools != nullptr && parts_->tool_template;
+  const auto& chat_template = is_other ? *parts_->tool_template : parts_->chat_template;
+  const auto text = chat_template.render(messages, tools, std::chrono::system_clock::now());
   if (!text) return text.error();
   std::vector<TokenId> ids = parts_->tokenizer.encode(segments_of(*text));
   const std::vector<TokenId> more = parts_->tokenizer.encode(begun);
@@ -91,14 +132,20 @@ std::vector<TokenId> TextModel::encode(std::string_view text) const {
 }
 
 Detokenizer TextModel::make_detokenizer(SpecialTokens special) const {
-  return Detokenizer(parts_->tokenizer, special);
+  return Detokenizer(parts_->tokenizer, special, parts_->shown);
 }
 
 int TextModel::vocabulary_size() const { return parts_->vocabulary; }
 
 std::string_view TextModel::bytes_of(TokenId id) const {
-  return parts_->tokenizer.is_special(id) ? std::string_view() : parts_->tokenizer.bytes_of(id);
+  const bool says_nothing =
+      parts_->tokenizer.is_special(id) && !std::ranges::binary_search(parts_->shown, id);
+  return says_nothing ? std::string_view() : parts_->tokenizer.bytes_of(id);
 }
+
+const SamplingDefaults& TextModel::sampling() const { return parts_->sampling; }
+
+const answer::AnswerStyle& TextModel::style() const { return parts_->style; }
 
 const std::vector<TokenId>& TextModel::stop_tokens() const { return parts_->stop_tokens; }
 

@@ -9,6 +9,8 @@
 
 #include "backends/contract/chat.h"
 #include "backends/contract/error.h"
+#include "backends/contract/sampling_defaults.h"
+#include "backends/local/answer/answer_reader.h"
 #include "backends/local/tokenizer/detokenizer.h"
 #include "backends/local/tokenizer/tokenizer.h"
 
@@ -35,11 +37,18 @@ class TextModel {
   TextModel& operator=(TextModel&&) noexcept;
   ~TextModel();
 
-  // The prompt for the assistant's next turn, which may have `begun`: that is text, whatever it
-  // contains. Errors: invalid_request with the template's own words where it refuses the
-  // conversation (roles out of order, say) or a limit is met.
+  // The prompt for the assistant's next turn, which may call `tools`, if there are any, and may
+  // have `begun`: that is text, whatever it contains. Errors: invalid_request with the template's
+  // own words where it refuses the conversation (roles out of order, say) or a limit is met.
   Result<std::vector<TokenId>> encode_chat(const std::vector<Message>& messages,
+                                           const Tools* tools = nullptr,
                                            std::string_view begun = {}) const;
+
+  // How its makers would have it sampled.
+  const SamplingDefaults& sampling() const;
+
+  // How the model answers, as far as its chat template lets see.
+  const answer::AnswerStyle& style() const;
 
   // Plain text without a template, after the model's begin token if it has one; special tokens in
   // it are text.
@@ -50,7 +59,8 @@ class TextModel {
 
   int vocabulary_size() const;
 
-  // The bytes that a token stands for; none if it is special. Requires: 0 <= id <
+  // The bytes that a token stands for; none if it is special, and no mark of a call or a thought.
+  // Requires: 0 <= id <
   // vocabulary_size().
   std::string_view bytes_of(TokenId id) const;
 

@@ -22,12 +22,17 @@ class DetokenizerStream final : public TextStream {
 
 class TextModelCodec final : public TextCodec {
  public:
-  explicit TextModelCodec(TextModel model) : model_(std::move(model)) {}
+  TextModelCodec(TextModel model, SamplingOf sampling)
+      : model_(std::move(model)), sampling_(sampling) {}
 
-  Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages,
+  Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages, const Tools* tools,
                                            std::string_view begun) const override {
-    return model_.encode_chat(messages, begun);
+    return model_.encode_chat(messages, tools, begun);
   }
+  SamplingDefaults sampling() const override {
+    return sampling_ == SamplingOf::model ? model_.sampling() : SamplingDefaults{};
+  }
+  answer::AnswerStyle style() const override { return model_.style(); }
   std::vector<std::int32_t> encode_text(std::string_view text) const override {
     return model_.encode(text);
   }
@@ -46,14 +51,16 @@ class TextModelCodec final : public TextCodec {
 
  private:
   const TextModel model_;
+  const SamplingOf sampling_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<TextCodec>> make_text_model_codec(const loader::ModelFile& file) {
+Result<std::unique_ptr<TextCodec>> make_text_model_codec(const loader::ModelFile& file,
+                                                         SamplingOf sampling) {
   auto model = TextModel::from_file(file);
   if (!model) return model.error();
-  return std::make_unique<TextModelCodec>(std::move(*model));
+  return std::make_unique<TextModelCodec>(std::move(*model), sampling);
 }
 
 }  // namespace spillway::local

@@ -9,7 +9,11 @@
 
 namespace spillway::local {
 
+// Whether what a request leaves open of sampling is as the model's makers say, or as OpenAI does.
+enum class SamplingOf { model, openai };
+
 // Errors are TextModel::from_file's. The file may be closed afterwards.
-Result<std::unique_ptr<TextCodec>> make_text_model_codec(const loader::ModelFile& file);
+Result<std::unique_ptr<TextCodec>> make_text_model_codec(const loader::ModelFile& file,
+                                                         SamplingOf sampling = SamplingOf::model);
 
 }  // namespace spillway::local

@@ -54,9 +54,11 @@ Result<TextParts> text_of_folder(const std::string& folder) {
   const auto begin_token = token_of(read->tokenizer, begin);
   return TextParts{std::move(read->tokenizer),
                    std::move(text->chat_template),
+                   std::move(text->tool_template),
                    {std::move(text->begin), std::move(text->end)},
                    std::move(*stops),
-                   begin_token};
+                   begin_token,
+                   text->sampling};
 }
 
 }  // namespace spillway::local

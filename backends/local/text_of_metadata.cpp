@@ -50,11 +50,18 @@ Result<TextParts> text_of_metadata(const Metadata& metadata) {
 
   const auto source = metadata.text("tokenizer.chat_template");
   if (!source) return source.error();
+  std::string for_tools;
+  constexpr const char* kForTools = "tokenizer.chat_template.tool_use";
+  if (metadata.contains(kForTools)) {
+    const auto named = metadata.text(kForTools);
+    if (!named) return named.error();
+    for_tools = *named;
+  }
   templates::SpecialWords words;
   if (*begin) words.bos_token = tokens->bytes_of(**begin);
   if (*end) words.eos_token = tokens->bytes_of(**end);
-  return TextParts{std::move(*tokens), std::string(*source), std::move(words), std::move(*stops),
-                   *adds_begin ? *begin : std::nullopt};
+  return TextParts{std::move(*tokens), std::string(*source), std::move(for_tools),
+                   std::move(words),   std::move(*stops),    *adds_begin ? *begin : std::nullopt};
 }
 
 }  // namespace spillway::local

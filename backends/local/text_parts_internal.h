@@ -4,6 +4,7 @@
 #pragma once
 
 #include "backends/contract/error.h"
+#include "backends/contract/sampling_defaults.h"
 #include "backends/local/loader/metadata.h"
 #include "backends/local/template/chat_template.h"
 #include "backends/local/tokenizer/tokenizer.h"
@@ -17,9 +18,11 @@ namespace spillway::local {
 struct TextParts {
   tokenizer::Tokenizer tokenizer;
   std::string chat_template;
+  std::string tool_template;  // For conversations with tools; empty: the same.
   templates::SpecialWords words;
   std::vector<tokenizer::TokenId> stop_tokens;    // In any order, perhaps twice; never empty.
   std::optional<tokenizer::TokenId> begin_token;  // Put before plain text.
+  SamplingDefaults sampling = {};
 };
 
 // Errors name the key.

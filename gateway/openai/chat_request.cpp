@@ -1,6 +1,7 @@
 #include "gateway/openai/chat_request.h"
 
 #include "gateway/openai/beside.h"
+#include "gateway/openai/callable.h"
 #include "gateway/openai/form.h"
 #include "gateway/openai/messages.h"
 #include "gateway/openai/sampling.h"
@@ -80,6 +81,7 @@ Result<std::shared_ptr<const ChatRequest>> parse_chat(std::string body) {
                                                     "fast", "ultrafast"})
                            .value_or("");
   read_form(request, body, *chat);  // Before others move its words away.
+  read_callable(request, body, *chat);
   read_needs(request, *chat, error);
   read_beyond(request, *chat);
   chat->store = request.boolean("store").value_or(false);

@@ -1,5 +1,7 @@
 #include "gateway/openai/messages.h"
 
+#include "gateway/openai/callable.h"
+
 #include <nlohmann/json.hpp>
 
 #include <cstddef>
@@ -87,6 +89,7 @@ void read_messages(Fields& request, ChatRequest& chat, std::optional<Error>& err
     if (message == nullptr) return;
     Fields fields(*message, path, error);
     chat.messages.push_back(read_message(fields, chat, error));
+    read_calls(*message, chat.messages.back());
     const bool is_prefix = fields.boolean("prefix").value_or(false);
     if (is_prefix && i + 1 == array->size()) chat.needs |= Need::prefix;
   }

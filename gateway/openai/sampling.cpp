@@ -74,6 +74,9 @@ bool is_idle(std::string_view field, const Json& value, const Sampling& sampling
 
 Sampling read_sampling(Fields& request) {
   Sampling sampling;
+  const auto is_unsaid = [&](std::string_view name) { return request.any(name) == nullptr; };
+  sampling.unsaid = {is_unsaid("temperature"), is_unsaid("top_p"), is_unsaid("top_k"),
+                     is_unsaid("min_p"), is_unsaid("repetition_penalty")};
   sampling.temperature = request.number("temperature", {0, 2}).value_or(1.0);
   sampling.top_p = std::max(request.number("top_p", {0, 1}).value_or(1.0), kTopPMin);
   sampling.top_k = std::max(request.integer("top_k", -1, kIntMax).value_or(0), 0);

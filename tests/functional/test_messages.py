@@ -93,7 +93,7 @@ def test_prompts_are_counted(house, messages_of):
     ({"max_tokens": 0}, anthropic.BadRequestError, "invalid_request_error"),
     ({"messages": []}, anthropic.BadRequestError, "invalid_request_error"),
     ({"model": "nobody"}, anthropic.NotFoundError, "not_found_error"),
-    ({"tools": [{"name": "look", "input_schema": {"type": "object"}}]}, anthropic.BadRequestError,
+    ({"tools": [{"name": "no way", "input_schema": {"type": "object"}}]}, anthropic.BadRequestError,
      "invalid_request_error"),
     ({"model": "cloudbrain", "extra_body": {"container": "c"}}, anthropic.BadRequestError, "invalid_request_error"),
 ])

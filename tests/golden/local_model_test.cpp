@@ -155,7 +155,7 @@ TEST(LocalModel, PromptsAreThoseOfTransformers) {
   const auto codec = make_text_model_codec(*file);
   ASSERT_TRUE(codec) << codec.error().message;
   for (const Case& one : oracle()) {
-    const auto ids = (*codec)->encode({{Role::user, one.user, "", true}}, {});
+    const auto ids = (*codec)->encode({{Role::user, one.user, "", true}}, nullptr, {});
     ASSERT_TRUE(ids) << ids.error().message;
     EXPECT_EQ(*ids, one.prompt) << one.user;
   }

@@ -64,6 +64,7 @@ Picture picture_of_all() {
   status.kv_reserved = true;
   status.context_max = 19;
   status.holds_forms = true;
+  status.calls_tools = true;
   status.step_elapsed = 0.25;
   status.step = {1.0, 2.0, 3.0, 4.0, 20};
   picture.step_began = TimePoint(std::chrono::nanoseconds(123'456'789));
@@ -159,7 +160,7 @@ TEST(Frames, WordsThatNobodyKnowsAreRefused) {
   lane[lane.find("tenant") - 4 - 1] = 2;  // Behind the last.
   EXPECT_FALSE(decode_order(lane));
   std::string kind = written(Order(question_of_all()));
-  kind[kind.find("root") - 4 - 1] = 5;
+  kind[kind.find("root") - 4 - 1] = 6;
   EXPECT_FALSE(decode_order(kind));
 }
 

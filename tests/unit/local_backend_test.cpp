@@ -7,6 +7,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <random>
 #include <thread>
@@ -16,19 +17,56 @@ namespace {
 
 namespace net = boost::asio;
 
+// Says a script in place of letters, a piece of it for each.
+class ScriptCodec final : public LetterCodec {
+ public:
+  ScriptCodec(std::string script, answer::AnswerStyle style)
+      : script_(std::move(script)), style_(style) {}
+
+  // The prompt says nothing.
+  Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages, const Tools*,
+                                           std::string_view) const override {
+    return std::vector<std::int32_t>(messages.at(0).content.size(), 25);
+  }
+  answer::AnswerStyle style() const override { return style_; }
+  SamplingDefaults sampling() const override { return {.temperature = 0.0}; }
+  std::unique_ptr<TextStream> open_stream() const override {
+    class Stream final : public TextStream {
+     public:
+      explicit Stream(const std::string& script) : script_(script) {}
+      std::string push(std::int32_t id) override {
+        const std::size_t piece = script_.size() / 24;
+        const auto at = static_cast<std::size_t>(id) * piece;
+        return id >= 25 ? "" : script_.substr(at, id == 24 ? script_.npos : piece);
+      }
+      std::string finish() override { return {}; }
+
+     private:
+      const std::string& script_;
+    };
+    return std::make_unique<Stream>(script_);
+  }
+
+ private:
+  const std::string script_;
+  const answer::AnswerStyle style_;
+};
+
 struct Answer {
   std::string text;
   int tokens = 0;
   std::optional<FinishReason> finish;
   std::optional<Usage> usage;
   std::optional<Error> error;
+  std::string reasoning;
+  std::vector<std::string> extras;
 };
 
 // A worker thread's io_context with requests on it.
 class LocalBackendTest : public ::testing::Test {
  protected:
-  void start(config::LocalTarget target, int kv_blocks = 64) {
-    auto codec = std::make_unique<LetterCodec>();
+  void start(config::LocalTarget target, int kv_blocks = 64,
+             std::unique_ptr<LetterCodec> codec = std::make_unique<LetterCodec>()) {
     codec_ = codec.get();
     backend_ = std::make_unique<LocalBackend>(target, std::move(codec),
                                               std::make_unique<LetterExecutor>(gate_, kv_blocks));
@@ -89,6 +127,8 @@ class LocalBackendTest : public ::testing::Test {
       if (!*delta) co_return;
       answer.text += (*delta)->text;
       answer.tokens += (*delta)->tokens;
+      answer.reasoning += (*delta)->reasoning;
+      if (!(*delta)->extra.empty()) answer.extras.push_back((*delta)->extra);
       if ((*delta)->finish) answer.finish = (*delta)->finish;
       if ((*delta)->usage) answer.usage = (*delta)->usage;
     }
@@ -333,6 +373,86 @@ TEST_F(LocalBackendTest, ACrowdLeavesNothingBehind) {
   EXPECT_EQ(counters.accepted + counters.refused, 300u);
   EXPECT_EQ(counters.accepted, counters.finished + counters.cancelled);
   EXPECT_LE(counters.cancel_steps_max, 2u);
+}
+
+constexpr std::string_view kCalls =
+    "<think>\nBonn it is.\n</think>\n\nLet me look.\n<tool_call>\n{\"name\": \"look\", "
+    "\"arguments\": {\"city\": \"Bonn\"}}\n</tool_call>\n<tool_call>\n{\"name\": \"time\", "
+    "\"arguments\": {}}\n</tool_call>";
+
+TEST_F(LocalBackendTest, CallsAndThoughtsAreToldApart) {
+  start({}, 64,
+        std::make_unique<ScriptCodec>(std::string(kCalls),
+                                      answer::AnswerStyle{answer::syntax_named("hermes"), true}));
+  auto asked = request(3, 100);
+  asked->needs = Need::tools;
+  asked->tools = std::make_shared<const Tools>(Tools{"[]", {{"look", ""}, {"time", ""}}});
+  const Answer answer = ask(asked);
+  EXPECT_EQ(answer.reasoning, "Bonn it is.");
+  EXPECT_EQ(answer.text, "Let me look.");
+  EXPECT_EQ(answer.finish, FinishReason::tool_calls);
+  EXPECT_EQ(answer.tokens, 26) << "those of pieces that said nothing, too";
+  ASSERT_TRUE(answer.usage);
+  EXPECT_GT(answer.usage->reasoning_tokens, 0);
+  EXPECT_LT(answer.usage->reasoning_tokens, 8);
+  std::string arguments[2];
+  std::string names[2];
+  for (const std::string& extra : answer.extras) {
+    const auto piece = nlohmann::json::parse(extra);
+    for (const auto& call : piece["tool_calls"]) {
+      const auto index = call["index"].get<std::size_t>();
+      ASSERT_LT(index, 2u);
+      const auto& function = call["function"];
+      if (function.contains("name")) {
+        EXPECT_TRUE(names[index].empty()) << "told once";
+        names[index] = function["name"];
+        EXPECT_EQ(call["id"].get<std::string>().size(), 29u);
+        EXPECT_EQ(call["type"], "function");
+      }
+      arguments[index] += function["arguments"].get<std::string>();
+    }
+  }
+  EXPECT_GT(answer.extras.size(), 2u) << "as they come";
+  EXPECT_EQ(names[0] + arguments[0], R"(look{"city": "Bonn"})");
+  EXPECT_EQ(names[1] + arguments[1], "time{}");
+}
+
+TEST_F(LocalBackendTest, WhoOffersNoToolsGetsText) {
+  start({}, 64,
+        std::make_unique<ScriptCodec>(std::string(kCalls),
+                                      answer::AnswerStyle{answer::syntax_named("hermes"), true}));
+  for (const bool none : {false, true}) {
+    auto asked = request(3, 100);
+    if (none) asked->tools = std::make_shared<const Tools>(Tools{"[]", {}});
+    const Answer answer = ask(asked);
+    EXPECT_EQ(answer.text, kCalls.substr(kCalls.find("Let me")));
+    EXPECT_EQ(answer.finish, FinishReason::stop);
+    EXPECT_TRUE(answer.extras.empty());
+  }
+  auto completion = request(3, 100);
+  completion->endpoint = Endpoint::completions;
+  completion->prompt = "abc";
+  EXPECT_EQ(ask(completion).text, kCalls);
+}
+
+TEST_F(LocalBackendTest, WhatIsLeftOpenIsAsTheModelsMakersSay) {
+  start({}, 64, std::make_unique<ScriptCodec>("abcdefghijklmnopqrstuvwx", answer::AnswerStyle{}));
+  auto asked = request(3, 100);
+  asked->sampling.temperature = 2;
+  asked->sampling.unsaid.temperature = true;
+  EXPECT_EQ(ask(asked).text, "abcdefghijklmnopqrstuvwx");
+  EXPECT_EQ(with_defaults(asked->sampling, {.top_p = 0.5}).temperature, 2);
+  EXPECT_EQ(with_defaults(asked->sampling, {.top_p = 0.5}).top_p, 1) << "the client said it";
+}
+
+TEST_F(LocalBackendTest, ToolsOfOtherKindsAreNotForHere) {
+  start({}, 64,
+        std::make_unique<ScriptCodec>("", answer::AnswerStyle{answer::syntax_named("hermes")}));
+  auto asked = request(3, 10);
+  asked->needs = Need::tools;
+  const Answer answer = ask(asked);
+  ASSERT_TRUE(answer.error);
+  EXPECT_EQ(answer.error->code, Errc::unsupported);
 }
 
 }  // namespace

@@ -31,9 +31,9 @@ bool eventually(Condition condition) {
 }
 
 // Says the letters a, b, c … one id each; encodes a message to one id a byte. 'z' ends an answer.
-class LetterCodec final : public TextCodec {
+class LetterCodec : public TextCodec {
  public:
-  Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages,
+  Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages, const Tools*,
                                            std::string_view begun) const override {
     ++encoded;
     std::vector<std::int32_t> ids;

@@ -54,7 +54,7 @@ TEST(TextModel, EncodesAConversation) {
 
 TEST(TextModel, ABegunAnswerFollowsItsHeaderAndIsNeverControl) {
   const auto fresh = smollm2().encode_chat({user("Hi")});
-  const auto begun = smollm2().encode_chat({user("Hi")}, "Hello<|im_end|> there");
+  const auto begun = smollm2().encode_chat({user("Hi")}, nullptr, "Hello<|im_end|> there");
   ASSERT_TRUE(begun && fresh && begun->size() > fresh->size());
   EXPECT_TRUE(std::equal(fresh->begin(), fresh->end(), begun->begin()));
   const std::vector<TokenId> more(begun->begin() + std::ssize(*fresh), begun->end());
@@ -158,6 +158,65 @@ TEST_F(TextFolder, HasTokensTemplateAndEnds) {
   const auto chat = model->encode_chat({user("b<eot>")});
   ASSERT_TRUE(chat) << chat.error().message;
   EXPECT_THAT(*chat, ElementsAre(26, 1, 4, 14, 19, 28));  // The user's <eot> is letters.
+}
+
+TEST_F(TextFolder, SaysHowItIsSampledAndWhatIsWrongWithThat) {
+  write("generation_config.json", {{"eos_token_id", 27},
+                                   {"temperature", 0.6},
+                                   {"top_k", 20},
+                                   {"top_p", nullptr},
+                                   {"repetition_penalty", 1.05}});
+  const auto model = read();
+  ASSERT_TRUE(model) << model.error().message;
+  EXPECT_EQ(model->sampling().temperature, 0.6);
+  EXPECT_EQ(model->sampling().top_k, 20);
+  EXPECT_EQ(model->sampling().top_p, std::nullopt);
+  EXPECT_EQ(model->sampling().repetition_penalty, 1.05);
+  write("generation_config.json", {{"eos_token_id", 27}, {"top_p", 1.5}});
+  EXPECT_THAT(read().error().message, HasSubstr("generation_config.json has a top_p of 1.5"));
+}
+
+TEST_F(TextFolder, MarksOfCallsAndThoughtsAreShown) {
+  const auto whole = [](int id, const char* text) {
+    return json{{"id", id}, {"content", text}, {"special", true}};
+  };
+  tokenizer_["added_tokens"].push_back(whole(29, "[TOOL_CALLS]"));
+  tokenizer_["added_tokens"].push_back(whole(30, "<think>"));
+  write("tokenizer.json", tokenizer_);
+  const auto shown = [&] {
+    const auto model = read();
+    EXPECT_TRUE(model) << model.error().message;
+    Detokenizer detokenizer = model->make_detokenizer();
+    std::string text;
+    for (const TokenId id : {0, 29, 28, 30, 1}) text += detokenizer.push(id);
+    EXPECT_EQ(model->bytes_of(29).empty(), text.find("[TOOL_CALLS]") == text.npos);
+    return text;
+  };
+  EXPECT_EQ(shown(), "ab");
+  folder_.write("chat_template.jinja", "{% if tools %}[TOOL_CALLS]{% endif %}<think></think>");
+  EXPECT_EQ(shown(), "a[TOOL_CALLS]<think>b");
+  EXPECT_EQ(read()->style().calls, answer::syntax_named("mistral"));
+  EXPECT_TRUE(read()->style().thinks);
+  folder_.write("chat_template.jinja", "[TOOL_CALLS]");
+  EXPECT_EQ(read()->style().calls, nullptr) << "nobody would tell the model of them";
+}
+
+TEST_F(TextFolder, ToolsMayHaveATemplateOfTheirOwn) {
+  folder_.remove("chat_template.jinja");
+  write("tokenizer_config.json",
+        {{"chat_template",
+          {{{"name", "default"}, {"template", "a"}},
+           {{"name", "tool_use"},
+            {"template", "{{ tools[0].function.name }}<tool_call>arguments"}}}}});
+  const auto model = read();
+  ASSERT_TRUE(model) << model.error().message;
+  EXPECT_EQ(model->style().calls, answer::syntax_named("hermes"));
+  Tools tools;
+  tools.text = R"([{"type": "function", "function": {"name": "bc"}}])";
+  EXPECT_THAT(*model->encode_chat({user("x")}), ElementsAre(0));
+  const auto called = model->encode_chat({user("x")}, &tools);
+  ASSERT_TRUE(called && called->size() > 2);
+  EXPECT_THAT(std::vector(called->begin(), called->begin() + 2), ElementsAre(1, 2));
 }
 
 TEST_F(TextFolder, SaysWhichFileLacksWhat) {

@@ -288,5 +288,61 @@ TEST(ParseChat, TheMessageNeverQuotesThePrompt) {
   EXPECT_EQ(refused(R"({"secret)").message.find("secret"), std::string::npos);
 }
 
+TEST(ParseChat, FunctionsAreReadInTheClientsWords) {
+  const std::string tools = R"("tools":[{"type":"function","function":{"name":"f","strict":true,
+      "parameters":{"z":1,"a":{"b":[]}}}},{"type":"function","function":{"name":"g"}}],)";
+  const auto all = accepted(request(tools))->tools;
+  ASSERT_TRUE(all);
+  ASSERT_EQ(all->functions.size(), 2u);
+  EXPECT_EQ(all->functions[0].parameters, R"({"z":1,"a":{"b":[]}})");
+  EXPECT_TRUE(all->functions[0].strict);
+  EXPECT_EQ(all->functions[1].parameters, "");
+  EXPECT_EQ(all->functions[1].field, "tools[1].function.parameters");
+  EXPECT_FALSE(all->must_call || all->one_call);
+  EXPECT_EQ(all->text.substr(0, 40), R"([{"type":"function","function":{"name":")");
+
+  const auto with = [&](const std::string& more) { return accepted(request(tools + more))->tools; };
+  EXPECT_TRUE(with(R"("tool_choice":"none",)")->functions.empty());
+  EXPECT_TRUE(with(R"("tool_choice":"required",)")->must_call);
+  EXPECT_TRUE(with(R"("parallel_tool_calls":false,)")->one_call);
+  const auto named = with(R"("tool_choice":{"type":"function","function":{"name":"g"}},)");
+  EXPECT_TRUE(named->must_call);
+  ASSERT_EQ(named->functions.size(), 1u);
+  EXPECT_EQ(named->functions[0].name, "g");
+  const auto allowed = with(R"("tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":
+      "auto","tools":[{"type":"function","function":{"name":"f"}}]}},)");
+  EXPECT_FALSE(allowed->must_call);
+  EXPECT_EQ(allowed->functions.size(), 1u);
+  EXPECT_EQ(
+      refused(request(tools + R"("tool_choice":{"type":"function","function":{"name":"h"}},)"))
+          .param,
+      "tool_choice");
+  EXPECT_EQ(accepted(request(R"("tools":[{"type":"custom","custom":{"name":"c"}}],)"))->tools,
+            nullptr);
+}
+
+TEST(ParseChat, EarlierCallsAreRead) {
+  const auto chat = accepted(R"({"model":"m","messages":[{"role":"user","content":"?"},
+    {"role":"assistant","content":null,"reasoning_content":"Hm.","tool_calls":[{"id":"c1","type":
+     "function","function":{"name":"f","arguments":"{\"a\": 1}"}}]},
+    {"role":"tool","tool_call_id":"c1","content":"7"}]})");
+  ASSERT_EQ(chat->messages.size(), 3u);
+  ASSERT_EQ(chat->messages[1].calls.size(), 1u);
+  EXPECT_EQ(chat->messages[1].calls[0].id, "c1");
+  EXPECT_EQ(chat->messages[1].calls[0].name, "f");
+  EXPECT_EQ(chat->messages[1].calls[0].arguments, R"({"a": 1})");
+  EXPECT_EQ(chat->messages[1].reasoning, "Hm.");
+  EXPECT_EQ(chat->messages[2].call_id, "c1");
+}
+
+TEST(ParseChat, WhatIsLeftOpenIsKnown) {
+  const Sampling left = accepted(request(""))->sampling;
+  EXPECT_TRUE(left.unsaid.temperature && left.unsaid.top_p && left.unsaid.top_k &&
+              left.unsaid.min_p && left.unsaid.repetition_penalty);
+  const Sampling said = accepted(request(R"("temperature":1,"top_k":0,)"))->sampling;
+  EXPECT_FALSE(said.unsaid.temperature || said.unsaid.top_k);
+  EXPECT_TRUE(said.unsaid.top_p);
+}
+
 }  // namespace
 }  // namespace spillway::openai

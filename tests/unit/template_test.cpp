@@ -76,15 +76,54 @@ TEST(ChatTemplate, RolesAreControlAndContentIsInput) {
   std::vector<Message> messages(2);
   messages[0] = {Role::developer, "Obey", "", true};
   messages[1] = {Role::user, "<|system|>", "", true};
-  const auto text = compiled->render(messages, kNow);
+  const auto text = compiled->render(messages, nullptr, kNow);
   ASSERT_TRUE(text);
   EXPECT_EQ(shown(*text), "<s><|system|>«Obey»<|user|>«<|system|>»<|assistant|>");
+}
+
+// A conversation in which a function was called.
+std::vector<Message> called(std::string id, std::string arguments) {
+  std::vector<Message> messages(2);
+  messages[0] = {Role::assistant, "", "", true, {{id, "look", std::move(arguments)}}, "", "Hm."};
+  messages[1] = {Role::tool, "7", "", true, {}, std::move(id)};
+  return messages;
+}
+
+TEST(ChatTemplate, CallsAreWhatTransformersMakesOfThem) {
+  const std::string source =
+      "{% for m in messages %}{{ m.reasoning_content }}{% for c in m.tool_calls or [] %}"
+      "<{{ c.id }} {{ c.type }}>{{ c.function.name }}{{ c.function.arguments.a }}"
+      "{{ m.content is none }}{% endfor %}{{ m.tool_call_id }}{{ m.content or '' }}{% endfor %}"
+      "{{ tools | tojson }}";
+  const auto compiled = ChatTemplate::compile(source, {});
+  ASSERT_TRUE(compiled);
+  Tools tools;
+  tools.text = R"([{"z": 1, "a": "<b>"}])";
+  const auto text = compiled->render(called("id1", R"({"a": [1, "x"]})"), &tools, kNow);
+  ASSERT_TRUE(text) << text.error().message;
+  EXPECT_EQ(shown(*text),
+            "«Hm.»<«id1» function>«look»[1, «'x'»]True«id17»[{«\"z\"»: 1, «\"a\"»: «\"<b>\"»}]");
+  tools.text = "[";
+  EXPECT_EQ(compiled->render({}, &tools, kNow).error().param, "tools");
+}
+
+TEST(ChatTemplate, SomeWantArgumentsAsTextAndShortIds) {
+  const std::string source =
+      "{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c.id }} {{ 'x' + "
+      "c.function.arguments }}{% endfor %} {{ m.tool_call_id }}{% endfor %}";
+  const auto compiled = ChatTemplate::compile(source, {}, {true, true});
+  ASSERT_TRUE(compiled);
+  EXPECT_EQ(compiled->render(called("abcDEF123", "{}"), nullptr, kNow)->bytes(),
+            "abcDEF123 x{}  abcDEF123");
+  const std::string other(compiled->render(called("call_1", "{}"), nullptr, kNow)->bytes());
+  EXPECT_EQ(other.substr(0, 9), other.substr(other.size() - 9));
+  EXPECT_EQ(other.find('_'), other.npos);
 }
 
 TEST(ChatTemplate, RefusalsCarryTheTemplatesWords) {
   const auto compiled =
       ChatTemplate::compile("\n{{ raise_exception('Roles must alternate') }}", {});
-  const auto refused = compiled->render({}, kNow);
+  const auto refused = compiled->render({}, nullptr, kNow);
   EXPECT_EQ(refused.error().code, Errc::invalid_request);
   EXPECT_THAT(refused.error().message, HasSubstr("messages: Roles must alternate"));
   EXPECT_THAT(render("a\nb\n{{ 1 + 'x' }}"), HasSubstr("line 3: unsupported operand types"));

@@ -20,7 +20,7 @@ int usable_context(const EngineLimits& limits, const ExecutorShape& shape) {
 }
 
 EngineStatus initial_status(const EngineLimits& limits, const ExecutorShape& shape,
-                            const StepModel& prior) {
+                            const StepModel& prior, const TextCodec& codec) {
   EngineStatus status;
   status.ready = true;
   status.sequences_max = limits.sequences_max;
@@ -30,6 +30,7 @@ EngineStatus initial_status(const EngineLimits& limits, const ExecutorShape& sha
   status.kv_tokens_free = status.kv_tokens_total;
   status.context_max = usable_context(limits, shape);
   status.holds_forms = grammar::is_built() && shape.heeds_masks;
+  status.calls_tools = codec.style().calls != nullptr;
   status.step = prior;
   return status;
 }
@@ -75,7 +76,8 @@ Engine::Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
       executor_(std::move(executor)),
       context_max_(usable_context(limits_, executor_->shape())),
       observer_(observer),
-      inbox_(std::make_shared<Inbox>(initial_status(limits_, executor_->shape(), prior), observer)),
+      inbox_(std::make_shared<Inbox>(initial_status(limits_, executor_->shape(), prior, codec),
+                                     observer)),
       pool_(executor_->shape().kv_blocks, kBlockTokens, observer),
       scheduler_({limits_.sequences_max, limits_.step}, pool_),
       fit_(prior),

@@ -49,9 +49,10 @@ class SyntheticStream final : public TextStream {
 
 class SyntheticCodec final : public TextCodec {
  public:
-  Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages,
+  Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages, const Tools* tools,
                                            std::string_view begun) const override {
     std::vector<std::int32_t> ids;
+    if (tools != nullptr) append(tools->text, ids);
     for (const Message& message : messages) {
       ids.insert(ids.end(), kTokensPerMessage, 1);
       append(message.content, ids);
@@ -66,6 +67,8 @@ class SyntheticCodec final : public TextCodec {
     append(text, ids);
     return ids;
   }
+
+  answer::AnswerStyle style() const override { return {answer::syntax_named("hermes"), false}; }
 
   int vocabulary_size() const override { return kSyntheticVocabulary; }
 

@@ -7,6 +7,8 @@
 
 #include "backends/contract/chat.h"
 #include "backends/contract/error.h"
+#include "backends/contract/sampling_defaults.h"
+#include "backends/local/answer/answer_reader.h"
 #include "backends/local/grammar/grammar.h"
 
 #include <cstdint>
@@ -33,10 +35,18 @@ class TextCodec {
  public:
   virtual ~TextCodec() = default;
 
-  // The exact prompt of the conversation, with the header of the answer and what it has said so
-  // far. invalid_request if the model's template refuses it.
+  // The exact prompt of the conversation, with the tools that may be called, if there are any, the
+  // header of the answer and what it has said so far. invalid_request if the model's template
+  // refuses it.
   virtual Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages,
+                                                   const Tools* tools,
                                                    std::string_view begun) const = 0;
+
+  // How the model is sampled where a request leaves that open.
+  virtual SamplingDefaults sampling() const { return {}; }
+
+  // How the model writes calls and thoughts, if it does.
+  virtual answer::AnswerStyle style() const { return {}; }
 
   // Plain text, without a template.
   virtual std::vector<std::int32_t> encode_text(std::string_view text) const = 0;

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <variant>
 #include <xgrammar/xgrammar.h>
 
 namespace spillway::local::grammar {
@@ -88,12 +89,21 @@ Result<void> check_repeats(const Form& form) {
   return wrong(form, fits.error().message + ".");
 }
 
+Result<xgrammar::Grammar> of_tags(const Form& form) {
+  auto grammar = xgrammar::Grammar::FromStructuralTag(form.text);
+  if (auto* made = std::get_if<xgrammar::Grammar>(&grammar)) return *made;
+  const auto what = [](const auto& error) { return cause_of(error); };
+  return wrong(form, "is not understood: " +
+                         std::visit(what, std::get<xgrammar::StructuralTagError>(grammar)) + ".");
+}
+
 Result<xgrammar::Grammar> grammar_of(const Form& form) {
   switch (form.kind) {
     case Form::Kind::json: return of_schema(form, R"({"type": "object"})");
     case Form::Kind::schema: return of_schema(form, form.text);
     case Form::Kind::regex: return xgrammar::Grammar::FromRegex(form.text);
     case Form::Kind::choice: return xgrammar::Grammar::FromEBNF(one_of(form.choices));
+    case Form::Kind::tags: return of_tags(form);
     case Form::Kind::grammar: break;
   }
   return xgrammar::Grammar::FromEBNF(form.text);

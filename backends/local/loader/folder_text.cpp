@@ -3,6 +3,7 @@
 #include "backends/local/loader/folder_config_internal.h"
 #include "backends/local/loader/json_internal.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -19,15 +20,14 @@ std::string token_named(const Json& config, std::string_view key) {
   return text.is_string() ? text.get<std::string>() : std::string();
 }
 
-// Of several templates, the one for a conversation without tools.
-std::string template_of(const Json& config) {
+// Of several templates, the one of this name.
+std::string template_named(std::string_view name, const Json& config) {
   const Json& given = at_or_null(config, "chat_template");
-  if (given.is_string()) return given.get<std::string>();
+  if (given.is_string()) return name == "default" ? given.get<std::string>() : std::string();
   if (!given.is_array()) return {};
   for (const Json& one : given) {
     const Json& source = at_or_null(one, "template");
-    if (at_or_null(one, "name") == "default" && source.is_string())
-      return source.get<std::string>();
+    if (at_or_null(one, "name") == name && source.is_string()) return source.get<std::string>();
   }
   return {};
 }
@@ -41,6 +41,44 @@ std::vector<std::int64_t> stop_tokens_of(const Json& config) {
     if (id.is_number_integer()) ids.push_back(id.get<std::int64_t>());
   }
   return ids;
+}
+
+// Its members as Sampling has them; what is null is not said.
+class Generation {
+ public:
+  Generation(const Json& config, const std::string& folder) : config_(config), folder_(folder) {}
+
+  std::optional<double> number(std::string_view key, double min, double max) {
+    const Json& given = at_or_null(config_, key);
+    if (given.is_null()) return std::nullopt;
+    const bool fits = given.is_number() && given.get<double>() >= min && given.get<double>() <= max;
+    if (fits) return given.get<double>();
+    error_ = Error{Errc::internal, folder_ + ": generation_config.json has a " + std::string(key) +
+                                       " of " + given.dump().substr(0, 40)};
+    return std::nullopt;
+  }
+
+  const std::optional<Error>& error() const { return error_; }
+
+ private:
+  const Json& config_;
+  const std::string& folder_;
+  std::optional<Error> error_;
+};
+
+Result<SamplingDefaults> sampling_of(const Json& config, const std::string& folder) {
+  constexpr double kTopKMax = 1 << 30;
+  constexpr double kLeast = 1e-9;  // Where 0 itself has no meaning.
+  Generation generation(config, folder);
+  SamplingDefaults sampling;
+  sampling.temperature = generation.number("temperature", 0, 100);
+  sampling.top_p = generation.number("top_p", kLeast, 1);
+  if (const auto top_k = generation.number("top_k", -1, kTopKMax))
+    sampling.top_k = std::max(0, static_cast<int>(*top_k));
+  sampling.min_p = generation.number("min_p", 0, 1);
+  sampling.repetition_penalty = generation.number("repetition_penalty", kLeast, 100);
+  if (generation.error()) return *generation.error();
+  return sampling;
 }
 
 }  // namespace
@@ -64,10 +102,14 @@ Result<FolderText> read_folder_text(const std::string& folder) {
 
   auto own_file = text_in(folder, "chat_template.jinja", kTemplateBytesMax);
   if (!own_file) return own_file.error();
-  text.chat_template = *own_file ? std::move(**own_file) : template_of(*config);
+  text.chat_template = *own_file ? std::move(**own_file) : template_named("default", *config);
+  if (!*own_file) text.tool_template = template_named("tool_use", *config);
 
   const auto generation = object_in(folder, "generation_config.json");
   if (!generation) return generation.error();
+  auto sampling = sampling_of(*generation, folder);
+  if (!sampling) return sampling.error();
+  text.sampling = *sampling;
   text.stop_tokens = stop_tokens_of(*generation);
   if (!text.stop_tokens.empty()) return text;
   const auto model = object_in(folder, "config.json");

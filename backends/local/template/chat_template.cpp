@@ -2,6 +2,7 @@
 
 #include "backends/local/template/interpreter.h"
 #include "backends/local/template/json_value.h"
+#include "backends/local/template/message_value.h"
 #include "backends/local/template/parser.h"
 
 #include <utility>
@@ -11,35 +12,15 @@ namespace {
 
 using Variables = std::vector<std::pair<std::string, Value>>;
 
-std::string_view role_name(Role role) {
-  switch (role) {
-    case Role::system: return "system";
-    case Role::developer: return "developer";
-    case Role::user: return "user";
-    case Role::assistant: return "assistant";
-    case Role::tool: return "tool";
-  }
-  return "user";
-}
-
-Value value_of(const Message& message, bool knows_developer) {
-  const bool renamed = message.role == Role::developer && !knows_developer;
-  std::vector<std::pair<Value, Value>> entries;
-  const auto add = [&](std::string key, MarkedText text) {
-    entries.emplace_back(Value(std::move(key)), Value(std::move(text)));
-  };
-  add("role", MarkedText(std::string(renamed ? "system" : role_name(message.role))));
-  add("content", MarkedText(message.content, true));
-  if (!message.name.empty()) add("name", MarkedText(message.name, true));
-  return Value::dict(std::move(entries));
-}
+// What a conversation has around its messages nests, too.
+constexpr int kDepthMax = kValueDepthMax - 8;
 
 }  // namespace
 
 struct ChatTemplate::Parts {
   Body body;
   SpecialWords words;
-  bool knows_developer = false;  // Otherwise OpenAI's "developer" is what models call "system".
+  MessageManner manner;
 
   Result<MarkedText> render(Variables variables, std::chrono::system_clock::time_point now) const {
     const auto add = [&](std::string name, const std::string& text) {
@@ -59,12 +40,13 @@ struct ChatTemplate::Parts {
   }
 };
 
-Result<ChatTemplate> ChatTemplate::compile(std::string_view source, SpecialWords words) {
+Result<ChatTemplate> ChatTemplate::compile(std::string_view source, SpecialWords words,
+                                           EarlierCalls calls) {
   auto body = parse(source);
   if (!body) return body.error();
   const bool knows_developer = source.find("developer") != std::string_view::npos;
-  return ChatTemplate(
-      std::make_unique<const Parts>(Parts{std::move(*body), std::move(words), knows_developer}));
+  return ChatTemplate(std::make_unique<const Parts>(
+      Parts{std::move(*body), std::move(words), {knows_developer, calls}}));
 }
 
 ChatTemplate::ChatTemplate(std::unique_ptr<const Parts> parts) : parts_(std::move(parts)) {}
@@ -72,14 +54,20 @@ ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 ChatTemplate::~ChatTemplate() = default;
 
-Result<MarkedText> ChatTemplate::render(const std::vector<Message>& messages,
+Result<MarkedText> ChatTemplate::render(const std::vector<Message>& messages, const Tools* tools,
                                         std::chrono::system_clock::time_point now) const {
   std::vector<Value> list;
-  for (const Message& message : messages)
-    list.push_back(value_of(message, parts_->knows_developer));
+  for (const Message& message : messages) {
+    list.push_back(value_of(message, parts_->manner));
+    if (list.back().depth() > kDepthMax)
+      return Error{Errc::invalid_request, "the arguments of a call nest too deeply", "messages"};
+  }
+  Result<Value> offered = Value(None{});
+  if (tools != nullptr) offered = value_from_json(tools->text);
+  if (!offered) return Error{Errc::invalid_request, offered.error().message, "tools"};
   Variables variables;
   variables.emplace_back("messages", Value::list(std::move(list)));
-  variables.emplace_back("tools", Value(None{}));
+  variables.emplace_back("tools", std::move(*offered));
   variables.emplace_back("documents", Value(None{}));
   variables.emplace_back("add_generation_prompt", Value(true));
   return parts_->render(std::move(variables), now);

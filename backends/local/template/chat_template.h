@@ -23,18 +23,26 @@ struct SpecialWords {
   std::string eos_token;
 };
 
+// How a template wants the calls of earlier turns.
+struct EarlierCalls {
+  bool text_arguments = false;  // Their arguments as text; else as the values that its JSON means.
+  bool short_ids = false;       // Ids of nine letters and digits.
+};
+
 class ChatTemplate {
  public:
   // Errors name the line.
-  static Result<ChatTemplate> compile(std::string_view source, SpecialWords words);
+  static Result<ChatTemplate> compile(std::string_view source, SpecialWords words,
+                                      EarlierCalls calls = {});
 
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
   ~ChatTemplate();
 
-  // The prompt for the assistant's next turn. invalid_request, with the template's words or what
-  // went wrong where, if it does not take these messages.
-  Result<MarkedText> render(const std::vector<Message>& messages,
+  // The prompt for the assistant's next turn, which may call `tools` if there are any.
+  // invalid_request, with the template's words or what went wrong where, if it does not take these
+  // messages.
+  Result<MarkedText> render(const std::vector<Message>& messages, const Tools* tools,
                             std::chrono::system_clock::time_point now) const;
 
   // With any variables, as a JSON object ("messages", "tools", "add_generation_prompt", …). All its

@@ -2,13 +2,14 @@
 
 #include "backends/local/utf8.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace spillway::tokenizer {
 
 std::string Detokenizer::push(TokenId id) {
   if (id < 0 || id >= tokenizer_->size()) return {};
-  if (special_ == SpecialTokens::skip && tokenizer_->is_special(id)) return {};
+  if (is_hidden(id)) return {};
 
   std::string bytes = std::exchange(pending_, {});
   std::string_view more = tokenizer_->bytes_of(id);
@@ -29,6 +30,11 @@ std::string Detokenizer::push(TokenId id) {
     rest.remove_prefix(character.length);
   }
   return out;
+}
+
+bool Detokenizer::is_hidden(TokenId id) const {
+  return special_ == SpecialTokens::skip && tokenizer_->is_special(id) &&
+         !std::binary_search(shown_.begin(), shown_.end(), id);
 }
 
 std::string Detokenizer::finish() {

@@ -7,6 +7,7 @@
 
 #include "backends/local/tokenizer/tokenizer.h"
 
+#include <span>
 #include <string>
 
 namespace spillway::tokenizer {
@@ -15,8 +16,13 @@ enum class SpecialTokens { skip, show };
 
 class Detokenizer {
  public:
-  explicit Detokenizer(const Tokenizer& tokenizer, SpecialTokens special = SpecialTokens::skip)
-      : tokenizer_(&tokenizer), special_(special), at_start_(tokenizer.drops_first_space()) {}
+  // `shown`, sorted, are shown however special they are; they must outlive it, too.
+  explicit Detokenizer(const Tokenizer& tokenizer, SpecialTokens special = SpecialTokens::skip,
+                       std::span<const TokenId> shown = {})
+      : tokenizer_(&tokenizer),
+        special_(special),
+        shown_(shown),
+        at_start_(tokenizer.drops_first_space()) {}
 
   // The text that this token completes; empty while a character is unfinished. Bytes that can no
   // longer become a character turn into U+FFFD, as Rust's and Python's lossy decoding do it. An id
@@ -30,8 +36,11 @@ class Detokenizer {
   bool holds_back() const { return !pending_.empty(); }
 
  private:
+  bool is_hidden(TokenId id) const;
+
   const Tokenizer* tokenizer_;
   SpecialTokens special_;
+  std::span<const TokenId> shown_;
   bool at_start_;        // Of an answer whose first space is not shown.
   std::string pending_;  // At most three bytes: the start of a character.
 };

@@ -1,0 +1,125 @@
+#include "gateway/openai/callable.h"
+
+#include "gateway/wire/member_text.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace spillway::openai {
+namespace {
+
+using wire::Fields;
+using wire::Json;
+using Ordered = nlohmann::ordered_json;  // Schemas keep the order of their properties.
+
+template <class AnyJson>
+const AnyJson* member(const AnyJson& object, std::string_view name) {
+  if (!object.is_object()) return nullptr;
+  const auto found = object.find(name);
+  return found == object.end() ? nullptr : &*found;
+}
+
+template <class AnyJson>
+std::string text_member(const AnyJson& object, std::string_view name) {
+  const AnyJson* text = member(object, name);
+  return text != nullptr && text->is_string() ? text->template get<std::string>() : std::string();
+}
+
+// {"type": "function", "function": {…}}; null for other kinds.
+template <class AnyJson>
+const AnyJson* function_in(const AnyJson& tool) {
+  return text_member(tool, "type") == "function" ? member(tool, "function") : nullptr;
+}
+
+std::optional<Function> function_of(const Ordered& tool, std::size_t at) {
+  const Ordered* given = function_in(tool);
+  if (given == nullptr) return std::nullopt;
+  Function function;
+  function.name = text_member(*given, "name");
+  const Ordered* parameters = member(*given, "parameters");
+  if (parameters != nullptr && !parameters->is_null())
+    function.parameters = parameters->dump(-1, ' ', false, Ordered::error_handler_t::replace);
+  const Ordered* strict = member(*given, "strict");
+  function.strict = strict != nullptr && *strict == true;
+  function.field = Fields::element_name("tools", at) + ".function.parameters";
+  return function;
+}
+
+// Leaves those that have one of these names; false if one of the names is nobody's.
+bool keep_only(const std::vector<std::string>& names, std::vector<Function>& functions) {
+  std::vector<Function> kept;
+  for (Function& function : functions) {
+    if (std::find(names.begin(), names.end(), function.name) != names.end())
+      kept.push_back(std::move(function));
+  }
+  functions = std::move(kept);
+  return !names.empty() && functions.size() >= names.size();
+}
+
+// Takes over what a choice says that is not a word. False: it is of a kind that only providers
+// know.
+bool heed(const Json& choice, Tools& tools, Fields& request) {
+  std::vector<std::string> names;
+  if (const Json* named = function_in(choice)) {
+    tools.must_call = true;
+    names.push_back(text_member(*named, "name"));
+  } else {
+    const Json* allowed = member(choice, "allowed_tools");
+    const Json* some = allowed == nullptr ? nullptr : member(*allowed, "tools");
+    if (some == nullptr || !some->is_array()) return false;
+    tools.must_call = text_member(*allowed, "mode") == "required";
+    for (const Json& one : *some) {
+      const Json* function = function_in(one);
+      if (function == nullptr) return false;
+      names.push_back(text_member(*function, "name"));
+    }
+  }
+  if (!keep_only(names, tools.functions))
+    request.fail("tool_choice", "names a function that is not among the tools");
+  return true;
+}
+
+}  // namespace
+
+void read_callable(Fields& request, std::string_view body, ChatRequest& chat) {
+  const Json* given = request.any("tools");
+  if (given == nullptr || !given->is_array() || given->empty()) return;
+  const std::array<std::string_view, 1> path = {"tools"};
+  auto tools = std::make_shared<Tools>();
+  tools->text = wire::member_text(body, path).value_or(given->dump());
+  const Ordered list = Ordered::parse(tools->text, nullptr, false);
+  for (std::size_t at = 0; at < list.size(); ++at) {
+    auto function = function_of(list[at], at);
+    if (!function) return;
+    tools->functions.push_back(std::move(*function));
+  }
+  const Json* choice = request.any("tool_choice");
+  if (choice != nullptr && *choice == "none") tools->functions.clear();
+  if (choice != nullptr && *choice == "required") tools->must_call = true;
+  if (choice != nullptr && choice->is_object() && !heed(*choice, *tools, request)) return;
+  const Json* parallel = request.any("parallel_tool_calls");
+  tools->one_call = parallel != nullptr && *parallel == false;
+  chat.tools = std::move(tools);
+}
+
+void read_calls(const Json& message, Message& into) {
+  into.call_id = text_member(message, "tool_call_id");
+  into.reasoning = text_member(message, "reasoning_content");
+  const Json* calls = member(message, "tool_calls");
+  if (calls == nullptr || !calls->is_array()) return;
+  for (const Json& call : *calls) {
+    const Json* function = member(call, "function");
+    if (function == nullptr) continue;
+    into.calls.push_back({text_member(call, "id"), text_member(*function, "name"),
+                          text_member(*function, "arguments")});
+  }
+}
+
+}  // namespace spillway::openai
