@@ -430,6 +430,16 @@ struct Shadow {
   bool operator==(const Shadow&) const = default;
 };
 
+// A new policy is tried on some keys first.
+struct Canary {
+  double share = 0.0;      // Of the keys; 0: a reload is for everybody at once.
+  int requests_min = 100;  // On each side, before anything is concluded.
+  double attainment_loss_max = 0.05;
+  double error_rise_max = 0.05;
+  Milliseconds promote_after{0};  // 0: by an operator only.
+  bool operator==(const Canary&) const = default;
+};
+
 // Of the file itself; no part of what it says.
 struct Origins {
   std::map<std::string, int> lines;  // Dotted path → line, of every key that it gives.
@@ -453,6 +463,7 @@ struct Settings {
   Policy policy;
   Guard guard;
   Shadow shadow;
+  Canary canary;
   Log log;
   Origins origins;
   std::string source;  // Path it was read from.

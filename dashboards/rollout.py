@@ -1,6 +1,6 @@
 """Policies that are tried before they decide."""
 
-from panels import lines, or_zero, query, rate, summed
+from panels import lines, or_zero, query, rate, series, summed
 
 MOVES = "spillway_shadow_moves_total"
 
@@ -8,6 +8,7 @@ MOVES = "spillway_shadow_moves_total"
 def rollout(board):
     board.row("Policies on trial")
     shadow(board)
+    canary(board)
 
 
 def shadow(board):
@@ -37,5 +38,41 @@ def shadow(board):
             "A second: what requests are expected to cost by the policy in force and by the shadow"
             " (spillway_shadow_cost_usd_total).",
             query(summed(rate("spillway_shadow_cost_usd_total"), "policy"), "{{policy}}"),
+        ),
+    )
+
+
+def canary(board):
+    board.add(
+        8,
+        8,
+        lines(
+            "Canary and stable by promise",
+            "reqps",
+            "Requests while a policy is tried on some keys, by side and by how they kept their"
+            " class's promises (spillway_canary_requests_total). A canary that misses or fails more"
+            " is rolled back by itself.",
+            query(
+                summed(rate("spillway_canary_requests_total"), "side", "outcome"),
+                "{{side}} {{outcome}}",
+            ),
+        ),
+        lines(
+            "Keys under a canary",
+            "percentunit",
+            "Share of the keys that a policy is tried on now (spillway_canary_share).",
+            query(f"max by (instance) ({series('spillway_canary_share')})", "{{instance}}"),
+            max=1,
+        ),
+        lines(
+            "Canaries by end",
+            "short",
+            "Policies that were tried, by what became of them in the interval"
+            " (spillway_canary_ends_total).",
+            query(
+                "sum by (outcome)"
+                f" (increase({series('spillway_canary_ends_total')}[$__rate_interval]))",
+                "{{outcome}}",
+            ),
         ),
     )

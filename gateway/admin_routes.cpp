@@ -96,6 +96,8 @@ void add_admin_routes(const admin::Admin& admin, const std::string& admin_key,
   const Gate gate = reading(admin_key);
   routes.add("GET", "/config", behind(gate, plain(admin, &Admin::config)));
   routes.add("GET", "/rollout", behind(gate, plain(admin, &Admin::rollout)));
+  routes.add("POST", "/rollout/promote", behind(gate, plain(admin, &Admin::promote)));
+  routes.add("POST", "/rollout/rollback", behind(gate, plain(admin, &Admin::roll_back)));
   routes.add("POST", "/reload", behind(gate, [&admin](const http::Request& request) {
                return admin.reload(request.query);
              }));

@@ -8,6 +8,7 @@
 #include "gateway/policy/auth.h"
 #include "gateway/policy/router.h"
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -36,21 +37,51 @@ struct Edition {
   const Providers providers;
 };
 
-// The edition in force. Thread-safe: a reload replaces it in one step.
+// Who calls, and the edition that the request is under.
+struct Entry {
+  std::shared_ptr<const Edition> edition;
+  Result<policy::Caller> caller;
+  std::uint64_t canary = 0;  // Its number, if that is one.
+};
+
+// Where the key stands in [0, 1): it is among the share s of all keys if that is less than s.
+double place_of(const config::Key& key);
+
+// The edition in force and, while a canary is tried, the one that a share of the keys is under.
+// Thread-safe: each change is one step.
 class CurrentEdition {
  public:
-  std::shared_ptr<const Edition> get() const {
-    std::lock_guard lock(mutex_);
-    return edition_;
-  }
-  void set(std::shared_ptr<const Edition> edition) {
-    std::lock_guard lock(mutex_);
-    edition_.swap(edition);
-  }
+  // In force.
+  std::shared_ptr<const Edition> get() const;
+
+  // In force from now on, for everybody.
+  void set(std::shared_ptr<const Edition> edition);
+
+  // For that share of the keys, or of the requests where there are no keys; `number` is not 0.
+  void try_out(std::shared_ptr<const Edition> edition, double share, std::uint64_t number);
+  void end_trial();
+
+  // Who comes in with this secret, or on whose account work is done. While a canary is tried its
+  // keys count for all, as they are the newer ones: what is taken away from them is gone at once,
+  // and what came with them is under it.
+  Entry enter(std::string_view bearer, std::string_view request_id) const;
+  Entry enter_as(std::string_view key_name, std::string_view tenant,
+                 std::string_view request_id) const;
 
  private:
+  struct Editions {
+    std::shared_ptr<const Edition> in_force;
+    std::shared_ptr<const Edition> canary;  // Null: none is tried.
+    double share = 0.0;
+    std::uint64_t number = 0;
+  };
+
+  Editions now() const;
+  template <class Know>
+  Entry seat(const Know& know, std::string_view request_id) const;
+
   mutable std::mutex mutex_;
-  std::shared_ptr<const Edition> edition_;
+  Editions editions_;
 };
 
 }  // namespace spillway

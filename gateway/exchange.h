@@ -15,13 +15,15 @@
 namespace spillway {
 
 struct Pipeline::Exchange {
-  Exchange(const CurrentEdition& editions, const wire::Protocol& spoken, http::Request request,
+  Exchange(const Entry& entry, const wire::Protocol& spoken, http::Request request,
            http::ResponseWriter& writer)
-      : edition(editions.get()),
+      : edition(entry.edition),
         protocol(spoken),
         raw(std::move(request)),
         out(writer),
-        receipt(open_receipt(raw)) {}
+        receipt(open_receipt(raw)) {
+    receipt.canary = entry.canary;
+  }
 
   const std::shared_ptr<const Edition> edition;
   const wire::Protocol& protocol;

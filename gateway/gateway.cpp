@@ -74,7 +74,7 @@ std::string at(const config::Endpoint& endpoint, std::uint16_t port) {
 
 // Who has no key is told so before a large body is taken.
 std::optional<Error> stranger(const CurrentEdition& editions, const http::Request& head) {
-  const auto caller = editions.get()->keys.identify(head.api_key());
+  const auto caller = editions.enter(head.api_key(), head.id).caller;
   return caller ? std::nullopt : std::optional(caller.error());
 }
 
@@ -141,8 +141,8 @@ class Gateway::House {
   Repeats repeats_;
   http::Server admin_;
   http::Server api_;
-  const Observation observation_{{started_with_, phase_, log_, metrics_, decisions_, kept_,
-                                  limiter_, engine_, fleet_, waiting_, admission_, editions_,
+  const Observation observation_{{started_with_, phase_, log_, metrics_, decisions_, rollout_,
+                                  kept_, limiter_, engine_, fleet_, waiting_, admission_, editions_,
                                   repeats_, shadow_, api_, admin_}};
   std::unique_ptr<config::FileWatcher> watcher_;
 };
@@ -154,6 +154,7 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
       admission_(settings->server.limits.in_flight_max),
       rollout_(settings,
                {editions_, fleet_, waiting_, admission_, rehearsal_, shadow_, kept_, log_, metrics_,
+                [this](std::function<void()> work) { disk_.post(std::move(work)); },
                 [this](const config::ProviderTarget& target, std::size_t server) {
                   return cloud::make_cloud_backend(target, cloud_, server);
                 }}),
@@ -315,6 +316,8 @@ admin::Sources Gateway::House::sources() {
   sources.decisions = std::bind_front(&admin::Decisions::last, &decisions_);
   sources.decision = std::bind_front(&admin::Decisions::find, &decisions_);
   sources.reload = std::bind_front(&Rollout::reload, &rollout_);
+  sources.promote = std::bind_front(&Rollout::promote, &rollout_);
+  sources.roll_back = std::bind_front(&Rollout::roll_back, &rollout_);
   sources.rollout = std::bind_front(&Rollout::state, &rollout_);
   sources.shadow = std::bind_front(&Shadow::find, &shadow_);
   return sources;

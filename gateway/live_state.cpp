@@ -124,6 +124,21 @@ telemetry::ShadowCounts shadow_counts(const ShadowState& shadow) {
   return counts;
 }
 
+telemetry::CanaryCounts canary_counts(const CanaryState& canary) {
+  telemetry::CanaryCounts counts;
+  counts.share = canary.runs ? canary.share : 0.0;
+  for (const auto& [side, ended] :
+       {std::pair("stable", canary.of_all.stable), {"canary", canary.of_all.canary}}) {
+    counts.requests.push_back({side, "attained", ended.attained});
+    counts.requests.push_back({side, "missed", ended.missed});
+    counts.requests.push_back({side, "failed", ended.failed});
+    counts.requests.push_back({side, "unpromised", ended.unpromised});
+  }
+  for (std::size_t i = 0; i < kCanaryEnds; ++i)
+    counts.ends.emplace_back(name_of(static_cast<CanaryEnd>(i)), canary.ends[i]);
+  return counts;
+}
+
 void add_stored(const files::Shelf& shelf, const batch::Gauges& batches,
                 telemetry::LiveState& state) {
   telemetry::StoredState stored;

@@ -35,6 +35,7 @@ std::vector<telemetry::BudgetState> budget_states(const config::Settings& settin
 std::vector<telemetry::LimitState> limit_states(const account::Limiter& limiter);
 telemetry::RepeatState repeat_state(const Repeats::Counts& counts);
 telemetry::ShadowCounts shadow_counts(const ShadowState& shadow);
+telemetry::CanaryCounts canary_counts(const CanaryState& canary);
 // What clients have stored.
 void add_stored(const files::Shelf& shelf, const batch::Gauges& batches,
                 telemetry::LiveState& state);

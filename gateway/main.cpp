@@ -35,7 +35,7 @@ constexpr Verb kVerbs[] = {
      spillway::verbs::keys},
     {"report", "report --config FILE", "tell what was used, spent and saved",
      spillway::verbs::report},
-    {"rollout", "rollout show|reload [--force]",
+    {"rollout", "rollout show|reload|promote|rollback",
      "let a running gateway take its configuration over", spillway::verbs::rollout},
     {"quantize", "quantize --report MODEL", "tell what fewer bits cost in memory and quality",
      spillway::verbs::quantize},

@@ -8,6 +8,7 @@ void Observation::tell(const Receipt& receipt) const {
   of_.metrics.count(receipt);
   of_.log.request(receipt);
   of_.decisions.record(receipt);
+  of_.rollout.ended(receipt);
 }
 
 telemetry::LiveState Observation::live_state() const {
@@ -28,6 +29,7 @@ telemetry::LiveState Observation::live_state() const {
   state.limits = limit_states(of_.limiter);
   state.repeats = repeat_state(of_.repeats.counts());
   state.shadow = shadow_counts(of_.shadow.state());
+  state.canary = canary_counts(of_.rollout.canary());
   if (!of_.kept.account) return state;
   state.ledger = ledger_state(of_.kept.account->store(), of_.kept.account->ledger());
   if (const auto edition = of_.editions.get())

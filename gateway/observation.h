@@ -15,6 +15,7 @@
 #include "gateway/policy/admission.h"
 #include "gateway/receipt.h"
 #include "gateway/repeats.h"
+#include "gateway/rollout.h"
 #include "gateway/shadow.h"
 #include "gateway/telemetry/live.h"
 #include "gateway/telemetry/log.h"
@@ -38,6 +39,7 @@ class Observation {
     telemetry::Log& log;
     telemetry::Metrics& metrics;
     admin::Decisions& decisions;
+    Rollout& rollout;
     const KeptState& kept;
     const account::Limiter& limiter;
     const std::unique_ptr<EngineTarget>& engine;  // Made while the phase is `loading`.

@@ -28,20 +28,20 @@ net::awaitable<void> Pipeline::serve(const wire::Protocol& protocol, http::Reque
                                      http::ResponseWriter& out) {
   // A vanished client is a value, so that account() always runs.
   co_await net::this_coro::throw_if_cancelled(false);
-  Exchange exchange(doors_.editions, protocol, std::move(raw), out);
-  const auto caller = exchange.edition->keys.identify(exchange.raw.api_key());
-  co_await serve(exchange, caller);
+  const Entry entry = doors_.editions.enter(raw.api_key(), raw.id);
+  Exchange exchange(entry, protocol, std::move(raw), out);
+  co_await serve(exchange, entry.caller);
 }
 
 net::awaitable<void> Pipeline::serve_as(OnBehalf whose, const wire::Protocol& protocol,
                                         http::Request raw, http::ResponseWriter& out) {
   // A vanished client is a value, so that account() always runs.
   co_await net::this_coro::throw_if_cancelled(false);
-  Exchange exchange(doors_.editions, protocol, std::move(raw), out);
+  const Entry entry = doors_.editions.enter_as(whose.key_name, whose.tenant, raw.id);
+  Exchange exchange(entry, protocol, std::move(raw), out);
   if (whose.in_a_batch) exchange.pool = account::Pool::batches;
   exchange.accept = std::move(whose.accept);
-  const auto caller = exchange.edition->keys.named(whose.key_name, whose.tenant);
-  co_await serve(exchange, caller);
+  co_await serve(exchange, entry.caller);
 }
 
 net::awaitable<void> Pipeline::serve(Exchange& exchange, const Result<policy::Caller>& caller) {

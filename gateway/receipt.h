@@ -54,6 +54,7 @@ struct Receipt {
   std::string project;
   std::string model_requested;
   bool stream = false;
+  std::uint64_t canary = 0;  // Number of the one it is under; 0: of none.
 
   std::string request_class;
   std::string service_tier;  // That served it; empty if none was asked for.

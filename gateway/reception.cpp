@@ -21,13 +21,13 @@ Result<void> Visitor::check_model(std::string_view model) const {
 }
 
 Result<Visitor> visitor_of(const CurrentEdition& editions, const http::Request& raw) {
-  Visitor visitor;
-  visitor.edition = editions.get();
-  auto caller = visitor.edition->keys.identify(raw.api_key());
-  if (!caller) return caller.error();
-  const auto in_scope = policy::check_scope(*caller, raw.path);
+  Entry entry = editions.enter(raw.api_key(), raw.id);
+  if (!entry.caller) return entry.caller.error();
+  const auto in_scope = policy::check_scope(*entry.caller, raw.path);
   if (!in_scope) return in_scope.error();
-  visitor.caller = std::move(*caller);
+  Visitor visitor;
+  visitor.edition = std::move(entry.edition);
+  visitor.caller = std::move(*entry.caller);
   visitor.tenant = visitor.caller.tenant();
   visitor.key_name = visitor.caller.name();
   return visitor;

@@ -23,4 +23,10 @@ struct Rehearsed {
   std::size_t in_time_after = 0;
 };
 
+// What became of a file that was read and not refused.
+struct Reloaded {
+  Rehearsed rehearsal;
+  double share = 1.0;  // Of the keys that are under it now.
+};
+
 }  // namespace spillway

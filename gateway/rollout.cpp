@@ -5,12 +5,32 @@
 #include "gateway/live_state.h"
 #include "gateway/policy_file.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
 namespace spillway {
 
 using telemetry::Level;
+
+namespace {
+
+bool decides_otherwise(const config::Settings& now, const config::Settings& before) {
+  return !(now.policy == before.policy && now.providers == before.providers);
+}
+
+// The settings in force with the providers that only the canary has.
+config::Settings both(const config::Settings& in_force, const config::Settings& canary) {
+  config::Settings all = in_force;
+  for (const config::ProviderTarget& target : canary.providers) {
+    const bool known = std::any_of(in_force.providers.begin(), in_force.providers.end(),
+                                   [&](const auto& one) { return one.name == target.name; });
+    if (!known) all.providers.push_back(target);
+  }
+  return all;
+}
+
+}  // namespace
 
 void Rollout::take_over(std::shared_ptr<const config::Settings> settings) {
   doors_.fleet.adopt(*settings);
@@ -24,15 +44,18 @@ void Rollout::take_over(std::shared_ptr<const config::Settings> settings) {
 }
 
 // Parse, check, run the policy's tests, try it on the last decisions, swap.
-Result<Rehearsed> Rollout::reload(bool force) {
+Result<Reloaded> Rollout::reload(bool force) {
   std::lock_guard lock(reloading_);
   const auto in_force = doors_.editions.get();
   const config::Loaded loaded = load_policy(in_force->settings->source);
   if (!loaded.settings) return refuse(loaded);
   if (*loaded.settings == *in_force->settings) {
     remember("");
-    return Rehearsed{};
+    (void)end_trial(CanaryEnd::withdrawn, "the file says again what is in force");
+    return Reloaded{};
   }
+  const auto tried = trial_.edition();
+  if (tried && *loaded.settings == *tried->settings) return Reloaded{{}, trial_.state().share};
   const Rehearsed rehearsed =
       doors_.rehearsal.run(in_force->router, policy::Router(loaded.settings));
   const std::string against = objections(rehearsed, in_force->settings->guard);
@@ -41,9 +64,75 @@ Result<Rehearsed> Rollout::reload(bool force) {
   for (const std::string& key : config::restart_needed(*started_with_, *loaded.settings)) {
     doors_.log.event(Level::warn, "takes effect at the next start", {{"key", key}});
   }
+  (void)end_trial(CanaryEnd::withdrawn, "another file has come");
+  const double share = in_force->settings->canary.share;
+  if (share > 0.0 && decides_otherwise(*loaded.settings, *in_force->settings)) {
+    tell("configuration to be tried as a canary", *loaded.settings, rehearsed);
+    try_out(loaded.settings, *in_force->settings);
+    return Reloaded{rehearsed, share};
+  }
+  tell("configuration taken over", *loaded.settings, rehearsed);
   take_over(loaded.settings);
-  tell(*loaded.settings, rehearsed);
-  return rehearsed;
+  return Reloaded{rehearsed};
+}
+
+void Rollout::try_out(const std::shared_ptr<const config::Settings>& settings,
+                      const config::Settings& in_force) {
+  const config::Canary& terms = in_force.canary;
+  auto edition =
+      std::make_shared<const Edition>(settings, providers_for(*settings), doors_.kept.keys.get());
+  doors_.fleet.adopt(both(in_force, *settings));
+  doors_.metrics.know(labels(*settings));
+  trial_.begin(++trials_, edition, terms);
+  doors_.editions.try_out(std::move(edition), terms.share, trials_);
+  const int keys = keys_among(*settings, terms.share);
+  const bool nobodys = keys == 0 && (!settings->keys.empty() || doors_.kept.keys->any());
+  doors_.log.event(nobodys ? Level::warn : Level::info, "a canary is tried",
+                   {{"sha256", settings->sha256},
+                    {"share", terms.share},
+                    {"keys", static_cast<std::int64_t>(keys)}});
+}
+
+Result<void> Rollout::end_trial(CanaryEnd end, const std::string& why) {
+  const auto edition = trial_.edition();
+  if (!edition) return Error{Errc::invalid_request, "there is no canary", "", std::nullopt};
+  if (end == CanaryEnd::promoted) {
+    take_over(edition->settings);
+  } else {
+    doors_.editions.end_trial();
+    doors_.fleet.adopt(*doors_.editions.get()->settings);
+  }
+  trial_.end(end, why);
+  doors_.log.event(
+      end == CanaryEnd::rolled_back ? Level::error : Level::info, "a canary has ended",
+      {{"sha256", edition->settings->sha256}, {"end", std::string(name_of(end))}, {"why", why}});
+  return {};
+}
+
+Result<void> Rollout::promote() {
+  std::lock_guard lock(reloading_);
+  return end_trial(CanaryEnd::promoted, "an operator has said so");
+}
+
+Result<void> Rollout::roll_back() {
+  std::lock_guard lock(reloading_);
+  return end_trial(CanaryEnd::rolled_back, "an operator has said so");
+}
+
+void Rollout::ended(const Receipt& receipt) {
+  auto ruling = trial_.ended(receipt);
+  if (!ruling) return;
+  doors_.later([this, ruling = std::move(*ruling)] {
+    std::lock_guard lock(reloading_);
+    if (trial_.number() == ruling.number) (void)end_trial(ruling.end, ruling.why);
+  });
+}
+
+int Rollout::keys_among(const config::Settings& settings, double share) const {
+  const auto among = [share](const config::Key& key) { return place_of(key) < share; };
+  auto count = std::count_if(settings.keys.begin(), settings.keys.end(), among);
+  for (const auto& made : doors_.kept.keys->all()) count += among(made->key) ? 1 : 0;
+  return static_cast<int>(count);
 }
 
 Error Rollout::refuse(const config::Loaded& loaded) {
@@ -97,6 +186,7 @@ RolloutState Rollout::state() const {
   RolloutState state;
   state.sha256 = doors_.editions.get()->settings->sha256;
   state.shadow = doors_.shadow.state();
+  state.canary = trial_.state();
   const std::lock_guard lock(guarded_mutex_);
   state.guarded = guarded_;
   return state;
@@ -107,8 +197,9 @@ void Rollout::remember(std::string objections) {
   guarded_ = std::move(objections);
 }
 
-void Rollout::tell(const config::Settings& settings, const Rehearsed& rehearsed) {
-  doors_.log.event(Level::info, "configuration taken over",
+void Rollout::tell(std::string_view message, const config::Settings& settings,
+                   const Rehearsed& rehearsed) {
+  doors_.log.event(Level::info, message,
                    {{"sha256", settings.sha256},
                     {"rehearsed", static_cast<std::int64_t>(rehearsed.decisions)},
                     {"moved", static_cast<std::int64_t>(rehearsed.moved)},

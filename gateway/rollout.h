@@ -1,5 +1,6 @@
 // How one configuration takes the place of another: read, checked, tried on the last decisions and
-// held against the guard of the one in force, and then the edition in force itself.
+// held against the guard of the one in force, then tried on some keys, and then the edition in
+// force itself.
 //
 // `take_over`: the owner's thread, once. The rest: any thread; reloads come one after the other.
 // Owns nothing but the settings that the process began with.
@@ -18,12 +19,15 @@
 #include "gateway/shadow_file.h"
 #include "gateway/telemetry/log.h"
 #include "gateway/telemetry/metrics.h"
+#include "gateway/trial.h"
 #include "gateway/waiting.h"
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 namespace spillway {
 
@@ -40,6 +44,7 @@ class Rollout {
     const KeptState& kept;
     telemetry::Log& log;
     telemetry::Metrics& metrics;
+    std::function<void(std::function<void()>)> later;  // On a thread that may wait.
     // The way to one of a provider's servers.
     std::function<std::shared_ptr<Backend>(const config::ProviderTarget&, std::size_t server)> dial;
   };
@@ -52,27 +57,41 @@ class Rollout {
   // In force from now on.
   void take_over(std::shared_ptr<const config::Settings> settings);
 
-  // Reads the file again and takes it over, or leaves the one in force and says why. `force`: also
-  // where the guard has objections.
-  Result<Rehearsed> reload(bool force);
+  // Reads the file again and takes it over, or tries it as a canary, or leaves the one in force and
+  // says why. `force`: also where the guard has objections.
+  Result<Reloaded> reload(bool force);
+
+  // The canary is for everybody, or for nobody any more. invalid_request: there is none.
+  Result<void> promote();
+  Result<void> roll_back();
+
+  // A request is over, which may end the canary, soon afterwards.
+  void ended(const Receipt& receipt);
 
   // Tenants have come with keys that operators made.
   void know_tenants();
 
   RolloutState state() const;
+  CanaryState canary() const { return trial_.state(); }
 
  private:
   Error refuse(const config::Loaded& loaded);
   Error refuse(const std::string& objections);
   Providers providers_for(const config::Settings& settings) const;
   telemetry::ClosedSets labels(const config::Settings& settings) const;
-  void tell(const config::Settings& settings, const Rehearsed& rehearsed);
+  void tell(std::string_view message, const config::Settings& settings, const Rehearsed& rehearsed);
   void remember(std::string objections);
+  void try_out(const std::shared_ptr<const config::Settings>& settings,
+               const config::Settings& in_force);
+  Result<void> end_trial(CanaryEnd end, const std::string& why);
+  int keys_among(const config::Settings& settings, double share) const;
 
   const std::shared_ptr<const config::Settings> started_with_;
   const Doors doors_;
   std::mutex reloading_;
   ShadowFile shadow_file_;
+  Trial trial_;
+  std::uint64_t trials_ = 0;
   mutable std::mutex guarded_mutex_;
   std::string guarded_;  // See RolloutState.
 };

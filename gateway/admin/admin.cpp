@@ -95,6 +95,7 @@ ordered_json to_json(const Decision& decision) {
           {"target", decision.target},
           {"reason", decision.reason},
           {"rule", decision.rule.empty() ? ordered_json(nullptr) : ordered_json(decision.rule)},
+          {"canary", decision.canary},
           {"rule_facts", decision.rule_facts},
           {"explanation", decision.explanation},
           {"considered", to_json(decision.considered)},
@@ -140,11 +141,22 @@ Answer Admin::explain(std::string_view id) const {
 
 Answer Admin::rollout() const { return in_json(200, to_json(sources_.rollout())); }
 
+Answer Admin::promote() const { return ended(sources_.promote()); }
+
+Answer Admin::roll_back() const { return ended(sources_.roll_back()); }
+
+Answer Admin::ended(const Result<void>& outcome) const {
+  return outcome ? rollout() : in_json(409, {{"error", outcome.error().message}});
+}
+
 Answer Admin::reload(std::string_view query) const {
   if (!query.empty() && query != "force=true")
     return in_json(400, {{"error", "only force=true may be asked for"}});
-  const Result<Rehearsed> outcome = sources_.reload(!query.empty());
-  if (outcome) return in_json(200, {{"reloaded", true}, {"rehearsal", to_json(*outcome)}});
+  const Result<Reloaded> outcome = sources_.reload(!query.empty());
+  if (outcome)
+    return in_json(200, {{"reloaded", true},
+                         {"share_of_keys", outcome->share},
+                         {"rehearsal", to_json(outcome->rehearsal)}});
   return in_json(422, {{"reloaded", false}, {"error", outcome.error().message}});
 }
 

@@ -35,7 +35,9 @@ struct Sources {
   std::function<std::string()> config;        // Effective YAML, secrets masked.
   std::function<std::vector<Decision>(std::size_t)> decisions;
   std::function<std::optional<Decision>(std::string_view)> decision;
-  std::function<Result<Rehearsed>(bool force)> reload;
+  std::function<Result<Reloaded>(bool force)> reload;
+  std::function<Result<void>()> promote;  // The canary; an error: there is none.
+  std::function<Result<void>()> roll_back;
   std::function<RolloutState()> rollout;
   std::function<std::optional<ShadowChoice>(std::string_view)> shadow;  // Of that request.
 };
@@ -61,6 +63,10 @@ class Admin {
   // How the configuration in force stands, and what is tried beside it, as JSON.
   Answer rollout() const;
 
+  // 200 and the same, or 409: there is no canary.
+  Answer promote() const;
+  Answer roll_back() const;
+
   // Why the request of that id went where it went, as text; 404 if it is not among the last.
   Answer explain(std::string_view id) const;
 
@@ -70,6 +76,8 @@ class Admin {
   Answer reload(std::string_view query) const;
 
  private:
+  Answer ended(const Result<void>& outcome) const;
+
   const Sources sources_;
 };
 

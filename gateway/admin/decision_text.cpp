@@ -104,6 +104,7 @@ std::string told(const Decision& decision, const std::optional<ShadowChoice>& sh
   append(text, "went to     %s", decision.target.empty() ? "nobody" : decision.target.c_str());
   if (!decision.reason.empty()) append(text, ", reason %s", decision.reason.c_str());
   if (!decision.rule.empty()) append(text, ", by rule `%s`", decision.rule.c_str());
+  if (decision.canary) text += ", under the canary";
   append(text, " (status %d)\n", decision.status);
   append_attempts(text, decision.attempts);
   text += "decision    " + in_one_line(decision.explanation) + "\n";

@@ -16,6 +16,7 @@ void fill(Decision& decision, const Receipt& receipt) {
   decision.target = receipt.target;
   decision.reason = receipt.reason;
   decision.rule = receipt.rule;
+  decision.canary = receipt.canary != 0;
   decision.rule_facts = receipt.rule_facts;
   decision.explanation = receipt.explanation;
   decision.considered = receipt.considered;

@@ -31,6 +31,7 @@ struct Decision {
   std::string target;  // Who served it; empty if nobody did.
   std::string reason;
   std::string rule;
+  bool canary = false;  // It was under the policy that is tried on some keys.
   std::string rule_facts;
   std::string explanation;
   std::vector<ConsideredTarget> considered;

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cmath>
 #include <utility>
 
 namespace spillway::admin {
@@ -38,12 +39,35 @@ ordered_json to_json(const ShadowState& shadow) {
           {"moves", std::move(moves)}};
 }
 
+ordered_json to_json(const CanarySide& side) {
+  const auto promised = static_cast<double>(side.attained + side.missed + side.failed);
+  const ordered_json attainment = promised > 0.0
+                                      ? ordered_json(static_cast<double>(side.attained) / promised)
+                                      : ordered_json(nullptr);
+  return {{"attainment", attainment},
+          {"attained", side.attained},
+          {"missed", side.missed},
+          {"failed", side.failed},
+          {"unpromised", side.unpromised}};
+}
+
+ordered_json to_json(const CanaryState& canary) {
+  return {{"state", canary.end ? name_of(*canary.end) : "running"},
+          {"why", text_or_null(canary.why)},
+          {"sha256", canary.sha256},
+          {"share", canary.share},
+          {"seconds", std::round(canary.seconds * 10.0) / 10.0},
+          {"stable", to_json(canary.sides.stable)},
+          {"canary", to_json(canary.sides.canary)}};
+}
+
 }  // namespace
 
 ordered_json to_json(const RolloutState& state) {
   return {{"sha256", state.sha256},
           {"guarded_against", text_or_null(state.guarded)},
-          {"shadow", state.shadow.policy.empty() ? ordered_json(nullptr) : to_json(state.shadow)}};
+          {"shadow", state.shadow.policy.empty() ? ordered_json(nullptr) : to_json(state.shadow)},
+          {"canary", state.canary.sha256.empty() ? ordered_json(nullptr) : to_json(state.canary)}};
 }
 
 }  // namespace spillway::admin

@@ -71,6 +71,7 @@ constexpr Label kTenantLabels[] = {{"tenant"}};
 constexpr Label kWindowLabels[] = {{"tenant"}, {"window"}};
 constexpr Label kCheckLabels[] = {{"kind"}, {"result"}};
 constexpr Label kMoveLabels[] = {{"cls"}, {"from"}, {"to"}};
+constexpr Label kSideLabels[] = {{"side"}, {"outcome"}};
 constexpr Label kPolicyLabels[] = {{"policy"}};
 constexpr Label kShaLabels[] = {{"sha"}};
 constexpr Label kBuildLabels[] = {{"version"}, {"compiler"}};
@@ -252,6 +253,14 @@ constexpr SeriesRow kCatalogue[] = {
     {Series::shadow_cost, "spillway_shadow_cost_usd_total", C, kLive, kPolicyLabels,
      "What requests that both policies send somewhere were expected to cost, by the one in force "
      "and by the shadow."},
+    {Series::canary_share, "spillway_canary_share", G, kLive, kNone,
+     "Share of the keys that a policy is tried on now; 0: none is."},
+    {Series::canary_requests, "spillway_canary_requests_total", C, kLive, kSideLabels,
+     "Requests that ended while a policy was tried, under it (canary) or under the one in force "
+     "(stable), by their class's promises: attained, missed, failed, or unpromised."},
+    {Series::canary_ends, "spillway_canary_ends_total", C, kLive, kLineLabels,
+     "Policies that were tried: for everybody since (promoted), for nobody any more (rolled_back), "
+     "or withdrawn since another file came."},
 
     {Series::config_reloads, "spillway_config_reloads_total", C, kLive, kResultLabels,
      "Configurations read since the start, the first one included: taken over (ok), refused for "

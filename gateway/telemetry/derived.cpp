@@ -5,6 +5,13 @@ namespace {
 
 // Failures that a client would blame on us: they break a promise even though there is no time to
 // compare.
+int tokens_of(const Receipt& receipt) {
+  const int reported = receipt.usage.completion_tokens;
+  return reported > 0 ? reported : receipt.completion_pieces;
+}
+
+}  // namespace
+
 bool is_our_failure(Errc code) {
   switch (code) {
     case Errc::overloaded:
@@ -15,13 +22,6 @@ bool is_our_failure(Errc code) {
     default: return false;
   }
 }
-
-int tokens_of(const Receipt& receipt) {
-  const int reported = receipt.usage.completion_tokens;
-  return reported > 0 ? reported : receipt.completion_pieces;
-}
-
-}  // namespace
 
 Word operation_of(const std::string& endpoint) {
   if (endpoint == "/v1/chat/completions") return word(Operation::chat);

@@ -142,6 +142,17 @@ void add_shadow(Samples& samples, const ShadowCounts& shadow) {
                        {}});
 }
 
+void add_canary(Samples& samples, const CanaryCounts& canary) {
+  samples.push_back({Series::canary_share, {}, canary.share, {}});
+  for (const CanaryCounts::Ended& ended : canary.requests)
+    samples.push_back({Series::canary_requests,
+                       {ended.side, ended.outcome},
+                       static_cast<double>(ended.requests),
+                       {}});
+  for (const auto& [outcome, count] : canary.ends)
+    samples.push_back({Series::canary_ends, {outcome}, static_cast<double>(count), {}});
+}
+
 void add_stored(Samples& samples, const StoredState& stored) {
   for (const auto& [state, count] : stored.batches)
     samples.push_back({Series::batches, {state}, static_cast<double>(count), {}});
@@ -172,6 +183,7 @@ std::vector<LiveSample> samples_of(const LiveState& state) {
   for (const LimitState& limit : state.limits) add_limit(samples, limit);
   if (state.repeats) add_repeats(samples, *state.repeats);
   if (state.shadow) add_shadow(samples, *state.shadow);
+  if (state.canary) add_canary(samples, *state.canary);
   return samples;
 }
 

@@ -109,6 +109,18 @@ struct ShadowCounts {
   std::vector<Move> moves;
 };
 
+// Requests while a policy was tried on a share of the keys.
+struct CanaryCounts {
+  struct Ended {
+    std::string side;
+    std::string outcome;
+    std::uint64_t requests = 0;
+  };
+  double share = 0.0;                                       // 0: none is tried now.
+  std::vector<Ended> requests;                              // All of them.
+  std::vector<std::pair<std::string, std::uint64_t>> ends;  // By how, all of them.
+};
+
 // What clients have stored.
 struct StoredState {
   std::vector<std::pair<std::string, std::int64_t>> batches;  // By state, all of them.
@@ -133,6 +145,7 @@ struct LiveState {
   std::vector<LimitState> limits;
   std::optional<RepeatState> repeats;
   std::optional<ShadowCounts> shadow;
+  std::optional<CanaryCounts> canary;
 };
 
 // The samples of the `live` rows that `state` speaks of.

@@ -92,6 +92,7 @@ void add_route(JsonLine& line, const Receipt& receipt) {
   add_given(line, "target", receipt.target);
   add_given(line, "reason", receipt.reason);
   add_given(line, "rule", receipt.rule);
+  if (receipt.canary != 0) line.flag("canary", true);
   add_given(line, "explanation", receipt.explanation);
 }
 

@@ -27,6 +27,8 @@ std::optional<Question> question_of(const Options& options) {
   const auto& words = options.words_given();
   if (words.size() != 1) return std::nullopt;
   if (words.front() == "show") return Question{"GET", "/rollout"};
+  if (words.front() == "promote" || words.front() == "rollback")
+    return Question{"POST", "/rollout/" + words.front()};
   const std::string force = options.has("--force") ? "?force=true" : "";
   if (words.front() == "reload") return Question{"POST", "/reload" + force};
   return std::nullopt;
@@ -36,11 +38,12 @@ std::optional<Question> question_of(const Options& options) {
 
 int rollout(const Arguments& arguments) {
   Options options;
-  options.words("show | reload", 1).flag("--force", "reload: whatever its guard has against it");
+  options.words("show | reload | promote | rollback", 1)
+      .flag("--force", "reload: whatever its guard has against it");
   add_admin_options(options);
   if (!options.read(arguments, kVerb)) return options.exit_status();
   const auto question = question_of(options);
-  if (!question) return fail("show or reload? (try --help)", 2);
+  if (!question) return fail("show, reload, promote or rollback? (try --help)", 2);
   const auto door = admin_door(options, kVerb);
   if (!door) return 2;
   const auto answer = ask_admin(*door, question->method, question->path);

@@ -1,5 +1,8 @@
-"""What stands between a changed policy and all traffic."""
+"""What stands between a changed policy and all traffic: the shadow and the canary."""
 import json
+
+import openai
+import pytest
 
 import configs
 from processes import get, wait_until
@@ -49,3 +52,132 @@ def test_a_shadow_decides_as_well_and_nothing_comes_of_it(start_provider, start_
     assert state_of(house)["shadow"]["differed"] == 0
     configs.write(house.config_path, policy(provider.base_url))
     wait_until(lambda: state_of(house)["shadow"] is None, what="its end")
+
+
+KEYS = [f"team-{letter}" for letter in "abcdefgh"]
+
+
+def keyed(base_url, canary, **settings):
+    """Eight keys, whose secrets are their names."""
+    keys = {name: {"secret": f"env:{name.upper().replace('-', '_')}"} for name in KEYS}
+    return policy(base_url, keys=keys, canary=canary, **settings)
+
+
+def secrets():
+    return {name.upper().replace("-", "_"): name for name in KEYS}
+
+
+AWAY = [{"name": "away", "route": "cloud"}]
+
+
+@pytest.fixture
+def clients_of(client_of):
+    """A client for each key."""
+    return lambda house: {name: client_of(house, api_key=name) for name in KEYS}
+
+
+def targets_of(clients):
+    return {name: ask(client)["x-spillway-target"] for name, client in clients.items()}
+
+
+def ended(house, side):
+    """Requests of that side of the canary."""
+    told = state_of(house)["canary"][side]
+    return sum(told[outcome] for outcome in ("attained", "missed", "failed", "unpromised"))
+
+
+def begin_canary(house, config):
+    configs.write(house.config_path, config)
+    return wait_until(lambda: (state_of(house)["canary"] or {}).get("state") == "running" and state_of(house)["canary"],
+                      what="the canary")
+
+
+def test_a_canary_is_for_some_keys_and_then_for_all(start_provider, start_gateway, clients_of):
+    base_url = start_provider("instant").base_url
+    house = start_gateway(keyed(base_url, {"share": 0.5, "requests_min": 1000}), **secrets())
+    clients = clients_of(house)
+    assert set(targets_of(clients).values()) == {"local"}
+    canary = begin_canary(house, keyed(base_url, {"share": 0.5, "requests_min": 1000}, rules=AWAY))
+    assert canary["share"] == 0.5 and house.metric("spillway_canary_share") == 0.5
+    before = targets_of(clients)
+    assert set(before.values()) == {"local", "ai-hub"}
+    assert targets_of(clients) == before, "a key stays on its side"
+    for side, target in (("canary", "ai-hub"), ("stable", "local")):
+        wait_until(lambda: ended(house, side) == 2 * list(before.values()).count(target), what=f"the {side} side")
+
+    admin = house.admin.removeprefix("http://")
+    status, out, _ = spillway("rollout", "promote", "--admin", admin)
+    assert status == 0 and json.loads(out)["canary"]["state"] == "promoted"
+    assert set(targets_of(clients).values()) == {"ai-hub"}
+    assert house.metric("spillway_canary_ends_total", outcome="promoted") == 1
+    assert house.metric("spillway_canary_share") == 0
+    configs.write(house.config_path, keyed(base_url, {"share": 0.5}, rules=AWAY, log={"level": "warn"}))
+    status, out, _ = spillway("rollout", "reload", "--admin", admin)
+    assert status == 0 and json.loads(out)["share_of_keys"] == 1, "what is no policy is for everybody at once"
+    assert state_of(house)["canary"]["state"] == "promoted"
+    status, _, error = spillway("rollout", "rollback", "--admin", admin)
+    assert status == 1 and "there is no canary" in error
+
+
+def test_a_canary_that_burns_is_rolled_back_by_itself(start_provider, start_gateway, clients_of):
+    """Its provider fails, and its class lets nobody else answer."""
+    provider = start_provider("instant")
+    provider.script(faults=[{"kind": "error", "share": 1.0, "after_seconds": 0}])
+    canary = {"share": 0.5, "requests_min": 8}
+    rules = [{"name": "away", "route": "cloud", "among": ["ai-hub"]}]
+    house = start_gateway(keyed(provider.base_url, canary), **secrets())
+    clients = clients_of(house)
+    begin_canary(house, keyed(provider.base_url, canary, rules=rules))
+    failed = set()
+
+    def rolled_back():
+        for name, client in clients.items():
+            try:
+                ask(client)
+            except openai.APIStatusError:
+                failed.add(name)
+        return state_of(house)["canary"]["state"] == "rolled_back"
+    wait_until(rolled_back, 60, "the rollback")
+    assert 0 < len(failed) < len(KEYS)
+    assert set(targets_of(clients).values()) == {"local"}
+    assert "0.0 %" in state_of(house)["canary"]["why"] and house.metric("spillway_canary_share") == 0
+    assert house.metric("spillway_canary_ends_total", outcome="rolled_back") == 1
+    assert house.metric("spillway_canary_requests_total", side="canary", outcome="failed") >= 8
+    ended = wait_until(lambda: [one for one in house.log() if one.get("end")], what="the log's line")[0]
+    assert ended["end"] == "rolled_back" and ended["level"] == "error"
+    assert {one["key_name"] for one in house.log() if one.get("canary")} == failed
+
+
+def test_a_canary_that_is_well_is_promoted_after_its_time(start_provider, start_gateway, clients_of):
+    base_url = start_provider("instant").base_url
+    canary = {"share": 0.5, "requests_min": 4, "promote_after": "1ms"}
+    house = start_gateway(keyed(base_url, canary), **secrets())
+    clients = clients_of(house)
+    begin_canary(house, keyed(base_url, canary, rules=AWAY))
+    wait_until(lambda: set(targets_of(clients).values()) == {"ai-hub"}, 60, "the promotion")
+    assert state_of(house)["canary"]["why"] == "it has been well for its time"
+
+
+def test_running_answers_outlive_their_canary_and_keys_are_the_newer_ones(start_provider, start_gateway, client_of):
+    provider = start_provider("ai-hub")
+    canary = {"share": 0.5, "requests_min": 1000}
+    stable = keyed(provider.base_url, canary)
+    house = start_gateway(stable, **secrets(), NEW_KEY="new-key")
+    trial = keyed(provider.base_url, canary, rules=AWAY)
+    del trial["keys"]["team-a"]
+    trial["keys"]["new"] = {"secret": "env:NEW_KEY"}
+    begin_canary(house, trial)
+    stream = client_of(house, api_key="new-key").chat.completions.with_raw_response.create(
+        model="auto", messages=[{"role": "user", "content": "Go on."}], max_tokens=40, stream=True)
+    assert stream.headers["x-spillway-target"] == "ai-hub"
+    chunks = iter(stream.parse())
+    next(chunks)
+    try:
+        ask(client_of(house, api_key="team-a"))
+        raise AssertionError("its key is gone")
+    except openai.AuthenticationError:
+        pass
+    configs.write(house.config_path, stable)
+    wait_until(lambda: state_of(house)["canary"]["state"] == "withdrawn", what="its end")
+    assert [chunk.choices[0].finish_reason for chunk in chunks][-1] in ("stop", "length")
+    assert ask(client_of(house, api_key="team-a"))["x-spillway-target"] == "local"

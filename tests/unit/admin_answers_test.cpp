@@ -37,7 +37,8 @@ Receipt receipt_of(int number) {
 class AdminAnswers : public testing::Test {
  protected:
   std::vector<std::string> not_ready_;
-  Result<Rehearsed> reloaded_;
+  Result<Reloaded> reloaded_;
+  Result<void> ended_;
   bool forced_ = false;
   RolloutState rollout_;
   std::optional<ShadowChoice> shadow_;
@@ -53,6 +54,8 @@ class AdminAnswers : public testing::Test {
                       forced_ = force;
                       return reloaded_;
                     },
+                .promote = [this] { return ended_; },
+                .roll_back = [this] { return ended_; },
                 .rollout = [this] { return rollout_; },
                 .shadow = [this](std::string_view) { return shadow_; }}};
 };
@@ -178,11 +181,13 @@ TEST_F(AdminAnswers, BrokenTextOfAClientStaysJson) {
 TEST_F(AdminAnswers, ARefusedReloadSaysWhatIsWrong) {
   EXPECT_EQ(admin_.reload("").status, 200);
   EXPECT_FALSE(json::parse(admin_.reload("").body)["rehearsal"].contains("example"));
-  reloaded_ = Rehearsed{.decisions = 40, .moved = 7, .stranded = 2, .example = "model `auto`: no"};
-  reloaded_->cost_before = 30'000'000;
-  reloaded_->cost_after = 10'000'000;
-  reloaded_->in_time_before = 38;
-  reloaded_->in_time_after = 37;
+  reloaded_ =
+      Reloaded{{.decisions = 40, .moved = 7, .stranded = 2, .example = "model `auto`: no"}, 0.1};
+  EXPECT_EQ(json::parse(admin_.reload("").body)["share_of_keys"], 0.1);
+  reloaded_->rehearsal.cost_before = 30'000'000;
+  reloaded_->rehearsal.cost_after = 10'000'000;
+  reloaded_->rehearsal.in_time_before = 38;
+  reloaded_->rehearsal.in_time_after = 37;
   const json rehearsal = json::parse(admin_.reload("").body)["rehearsal"];
   EXPECT_EQ(rehearsal, json::parse(R"({"decisions": 40, "moved": 7, "stranded": 2,
       "cost_before_usd": 0.03, "cost_after_usd": 0.01, "in_time_before": 38, "in_time_after": 37,
@@ -218,8 +223,9 @@ TEST_F(AdminAnswers, ExplainsWhatTheShadowWouldHaveDone) {
 
 TEST_F(AdminAnswers, TellsHowTheRolloutStands) {
   rollout_.sha256 = "abc";
-  EXPECT_EQ(json::parse(admin_.rollout().body),
-            json::parse(R"({"sha256": "abc", "guarded_against": null, "shadow": null})"));
+  EXPECT_EQ(
+      json::parse(admin_.rollout().body),
+      json::parse(R"({"sha256": "abc", "guarded_against": null, "shadow": null, "canary": null})"));
   rollout_.guarded = "2 of the last 40";
   rollout_.shadow = {.policy = "next.yaml", .sha256 = "def", .agreed = 3, .differed = 1};
   rollout_.shadow.cost_in_force = 2'000'000'000;
@@ -230,7 +236,36 @@ TEST_F(AdminAnswers, TellsHowTheRolloutStands) {
       "shadow": {"policy": "next.yaml", "problem": null, "sha256": "def", "agreed": 3,
         "differed": 1, "differing_share": 0.25, "skipped": 0, "cost_in_force_usd": 2.0,
         "cost_of_shadow_usd": 1.0, "moves": [{"class": "chat", "from": "ai-hub", "to": "held",
-        "requests": 1, "cost_change_usd": -1.0}]}})"));
+        "requests": 1, "cost_change_usd": -1.0}]}, "canary": null})"));
+}
+
+TEST_F(AdminAnswers, SaysWhatWasUnderTheCanary) {
+  Receipt receipt = receipt_of(7);
+  receipt.canary = 1;
+  ring_.record(receipt);
+  EXPECT_NE(admin_.explain("req_7").body.find("spill_ttft, under the canary (status 200)\n"),
+            std::string::npos);
+  ring_.record(receipt_of(8));
+  const json all = json::parse(admin_.decisions("").body)["decisions"];
+  EXPECT_EQ(all[0]["canary"], false);
+  EXPECT_EQ(all[1]["canary"], true);
+}
+
+TEST_F(AdminAnswers, TellsHowACanaryDoes) {
+  rollout_.canary.sha256 = "fed";
+  rollout_.canary.share = 0.25;
+  rollout_.canary.seconds = 12.04;
+  rollout_.canary.sides = {{9, 0, 1, 5}, {0, 0, 0, 2}};
+  const json canary = json::parse(admin_.promote().body)["canary"];
+  EXPECT_EQ(canary, json::parse(R"({"state": "running", "why": null, "sha256": "fed",
+      "share": 0.25, "seconds": 12.0,
+      "stable": {"attainment": 0.9, "attained": 9, "missed": 0, "failed": 1, "unpromised": 5},
+      "canary": {"attainment": null, "attained": 0, "missed": 0, "failed": 0, "unpromised": 2}})"));
+  rollout_.canary.end = CanaryEnd::rolled_back;
+  EXPECT_EQ(json::parse(admin_.roll_back().body)["canary"]["state"], "rolled_back");
+  ended_ = Error{Errc::invalid_request, "there is no canary", "", {}};
+  EXPECT_EQ(admin_.promote().status, 409);
+  EXPECT_EQ(admin_.roll_back().status, 409);
 }
 
 TEST(DecisionsRing, WorkersRecordWhileOperatorsRead) {

@@ -80,10 +80,12 @@ class AdminRoutes : public testing::Test {
                              if (id == "req_1") found.emplace().target = "ai-hub";
                              return found;
                            },
-                       .reload = [this](bool force) -> Result<Rehearsed> {
+                       .reload = [this](bool force) -> Result<Reloaded> {
                          reloads_ += force ? 100 : 1;
-                         return Rehearsed{};
+                         return Reloaded{};
                        },
+                       .promote = [] { return Result<void>(); },
+                       .roll_back = [] { return Result<void>(); },
                        .rollout = [] { return RolloutState{}; },
                        .shadow = [](std::string_view) { return std::optional<ShadowChoice>(); }}};
   http::Routes routes_{plain};
@@ -113,6 +115,9 @@ TEST_F(AdminRoutes, OnlyAPostReloads) {
   EXPECT_TRUE(has(ask(server_->port(), "POST", "/reload?force=true"), "HTTP/1.1 200"));
   EXPECT_EQ(reloads_, 101);
   EXPECT_TRUE(has(get("/rollout"), "\"guarded_against\":"));
+  EXPECT_TRUE(has(get("/rollout/promote"), "HTTP/1.1 405"));
+  for (const char* end : {"promote", "rollback"})
+    EXPECT_TRUE(has(ask(server_->port(), "POST", std::string("/rollout/") + end), "HTTP/1.1 200"));
 }
 
 TEST_F(AdminRoutes, OtherPathsAreNotFound) { EXPECT_TRUE(has(get("/v1/models"), "HTTP/1.1 404")); }

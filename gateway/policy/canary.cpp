@@ -1,0 +1,102 @@
+#include "gateway/policy/canary.h"
+
+#include <cmath>
+#include <cstdio>
+#include <numeric>
+
+namespace spillway::policy {
+namespace {
+
+constexpr std::size_t kLookedBack = 1'000;
+constexpr double kStandardErrors = 3.0;  // One way in a thousand is that by chance, each time.
+constexpr double kRounding = 1e-9;       // Of shares: at the limit is within it.
+
+struct Share {
+  std::uint64_t part = 0;
+  std::uint64_t whole = 0;
+
+  double value() const { return static_cast<double>(part) / static_cast<double>(whole); }
+};
+
+std::uint64_t count(const CanaryJudge::Counts& counts, Outcome outcome) {
+  return counts[static_cast<std::size_t>(outcome)];
+}
+
+std::uint64_t sum(const CanaryJudge::Counts& counts) {
+  return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+}
+
+// Of those that were promised something.
+Share attained(const CanaryJudge::Counts& counts) {
+  return {count(counts, Outcome::attained), sum(counts) - count(counts, Outcome::unpromised)};
+}
+
+Share failed(const CanaryJudge::Counts& counts) {
+  return {count(counts, Outcome::failed), sum(counts)};
+}
+
+// The standard error of the difference of two shares of one population.
+double standard_error(const Share& a, const Share& b) {
+  const double pooled =
+      static_cast<double>(a.part + b.part) / static_cast<double>(a.whole + b.whole);
+  return std::sqrt(pooled * (1.0 - pooled) *
+                   (1.0 / static_cast<double>(a.whole) + 1.0 / static_cast<double>(b.whole)));
+}
+
+bool is_less(const Share& less, const Share& than, double by) {
+  if (less.whole == 0 || than.whole == 0) return false;
+  const double distance = than.value() - less.value();
+  return distance > by + kRounding && distance > kStandardErrors * standard_error(less, than);
+}
+
+std::string compared(const char* what, const Share& canary, const Share& stable) {
+  char text[160];
+  std::snprintf(text, sizeof text, "%s: %.1f %% of %llu, beside %.1f %% of %llu", what,
+                100.0 * canary.value(), static_cast<unsigned long long>(canary.whole),
+                100.0 * stable.value(), static_cast<unsigned long long>(stable.whole));
+  return text;
+}
+
+}  // namespace
+
+// FNV-1a, and the finalizer of SplitMix64 so that names which differ in their last letter only are
+// far from each other.
+double place_of(std::string_view name) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : name) {
+    hash ^= static_cast<unsigned char>(c);
+    hash *= 0x100000001b3;
+  }
+  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;
+  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111eb;
+  hash ^= hash >> 31;
+  return std::ldexp(static_cast<double>(hash >> 11), -53);
+}
+
+void CanaryJudge::ended(Side side, Outcome outcome) {
+  Ended& here = of(side);
+  ++here.all[static_cast<std::size_t>(outcome)];
+  ++here.of_late[static_cast<std::size_t>(outcome)];
+  if (here.ring.size() < kLookedBack) return here.ring.push_back(outcome);
+  --here.of_late[static_cast<std::size_t>(here.ring[here.next])];
+  here.ring[here.next] = outcome;
+  here.next = (here.next + 1) % kLookedBack;
+}
+
+bool CanaryJudge::has_seen_enough() const {
+  const auto enough = static_cast<std::size_t>(terms_.requests_min);
+  return of(Side::stable).ring.size() >= enough && of(Side::canary).ring.size() >= enough;
+}
+
+std::string CanaryJudge::burning() const {
+  if (!has_seen_enough()) return "";
+  const Counts& canary = of(Side::canary).of_late;
+  const Counts& stable = of(Side::stable).of_late;
+  if (is_less(attained(canary), attained(stable), terms_.attainment_loss_max))
+    return compared("promises kept", attained(canary), attained(stable));
+  if (is_less(failed(stable), failed(canary), terms_.error_rise_max))
+    return compared("failed", failed(canary), failed(stable));
+  return "";
+}
+
+}  // namespace spillway::policy
