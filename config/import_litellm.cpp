@@ -1,6 +1,7 @@
 #include "config/import_litellm.h"
 
 #include "config/document.h"
+#include "config/litellm_addresses.h"
 #include "config/litellm_prices.h"
 #include "config/litellm_settings.h"
 #include "config/value.h"
@@ -17,34 +18,6 @@ namespace {
 
 constexpr std::string_view kEnvironment = "os.environ/";
 
-struct Address {
-  std::string_view provider;
-  std::string_view base_url;  // Empty: wherever its api_base says.
-  std::string_view dialect;   // Empty: OpenAI's own.
-};
-
-// LiteLLM's prefixes, and whose protocol that is.
-constexpr Address kAddresses[] = {
-    {"openai", "https://api.openai.com/v1", ""},
-    {"anthropic", "https://api.anthropic.com/v1", "anthropic"},
-    {"azure", "", "azure"},
-    {"deepseek", "https://api.deepseek.com/v1", "deepseek"},
-    {"mistral", "https://api.mistral.ai/v1", "mistral"},
-    {"groq", "https://api.groq.com/openai/v1", ""},
-    {"together_ai", "https://api.together.xyz/v1", ""},
-    {"fireworks_ai", "https://api.fireworks.ai/inference/v1", ""},
-    {"openrouter", "https://openrouter.ai/api/v1", ""},
-    {"xai", "https://api.x.ai/v1", ""},
-    {"gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "gemini"},
-    {"ollama", "http://127.0.0.1:11434/v1", "ollama"},
-    {"ollama_chat", "http://127.0.0.1:11434/v1", "ollama"},
-    {"hosted_vllm", "", "vllm"},
-    {"custom_openai", "", ""},
-};
-
-constexpr std::string_view kOllama = "ollama";  // …whose OpenAI endpoints are below its api_base.
-constexpr std::string_view kVersion = "/v1";
-
 // What LiteLLM calls a mode, and the endpoint of ours.
 constexpr std::pair<std::string_view, std::string_view> kModes[] = {
     {"embedding", "embeddings"},
@@ -54,8 +27,8 @@ constexpr std::pair<std::string_view, std::string_view> kModes[] = {
 };
 
 // What is read of a model's litellm_params beside its prices.
-constexpr std::string_view kRead[] = {"api_base", "api_key", "api_version", "model",
-                                      "rpm",      "timeout", "tpm"};
+constexpr std::string_view kRead[] = {"api_base", "api_key", "api_version", "custom_llm_provider",
+                                      "model",    "rpm",     "timeout",     "tpm"};
 
 // What has no counterpart here, by how the key ends, and what there is instead.
 constexpr std::pair<std::string_view, std::string_view> kInstead[] = {
@@ -65,13 +38,6 @@ constexpr std::pair<std::string_view, std::string_view> kInstead[] = {
     {"_batches", "no line goes through a provider's batch API; a flex tier is `batch_discount`"},
     {kLiteLlmFlex, "`batch_discount` is one share for all that a request costs"},
 };
-
-const Address* address_of(std::string_view provider) {
-  for (const Address& address : kAddresses) {
-    if (address.provider == provider) return &address;
-  }
-  return nullptr;
-}
 
 std::string text_at(const Node* node, std::string_view key) {
   const Node* found = node ? node->find(key) : nullptr;
@@ -129,18 +95,11 @@ class Importing {
   std::string target_of(const Node& model) {
     const Node* params = model.find("litellm_params");
     const std::string served = text_at(&model, "model_name");
-    const std::string path = text_at(params, "model");
-    const auto slash = path.find('/');
-    const std::string provider = slash == std::string::npos ? "openai" : path.substr(0, slash);
-    const std::string upstream = slash == std::string::npos ? path : path.substr(slash + 1);
+    const auto [provider, upstream] = whose(params);
     if (!is_one_model(served, upstream)) return "";
-    const Address* address = address_of(provider);
-    const std::string base = address ? base_of(*address, text_at(params, "api_base")) : "";
-    if (base.empty()) {
-      note(served + ": `" + provider +
-           "` speaks a protocol that is not known here, or has no api_base: left out");
-      return "";
-    }
+    const LiteLlmAddress* address = litellm_address(provider);
+    const std::string base = base_of(served, provider, address, text_at(params, "api_base"));
+    if (base.empty()) return "";
     const std::string name = unique(served);
     std::string yaml = "  " + name + ":\n    kind: provider\n    base_url: " + base + "\n";
     yaml += manner_of(model, *params, *address);
@@ -148,6 +107,36 @@ class Importing {
       yaml += "    key: " + secret(key, upper(name) + "_KEY") + "\n";
     yaml += serves(served, upstream);
     return yaml + price_of(model, *params, name) + limits_of(model, *params);
+  }
+
+  // The provider, and the model's name there.
+  static std::pair<std::string, std::string> whose(const Node* params) {
+    const std::string path = text_at(params, "model");
+    const std::string said = text_at(params, "custom_llm_provider");
+    if (!said.empty())
+      return {said, path.starts_with(said + "/") ? path.substr(said.size() + 1) : path};
+    const auto slash = path.find('/');
+    if (slash != path.npos) return {path.substr(0, slash), path.substr(slash + 1)};
+    const std::string owner(litellm_provider_of(path));
+    const bool somewhere = !text_at(params, "api_base").empty();
+    return {owner.empty() && somewhere ? "custom_openai" : owner, path};
+  }
+
+  // Where to ask for it; empty, with a note, where nothing says so.
+  std::string base_of(const std::string& served, const std::string& provider,
+                      const LiteLlmAddress* address, const std::string& api_base) {
+    if (address && api_base.starts_with(kEnvironment)) {
+      note(served + ": its api_base is `" + api_base +
+           "`: a `base_url` stands in the file itself: left out");
+      return "";
+    }
+    std::string base = address ? litellm_base_url(*address, api_base) : "";
+    if (base.empty() && provider.empty())
+      note(served + ": its model does not say whose it is (`openai/…`, `anthropic/…`): left out");
+    if (base.empty() && !provider.empty())
+      note(served + ": `" + provider +
+           "` speaks a protocol that is not known here, or has no api_base: left out");
+    return base;
   }
 
   bool is_one_model(const std::string& served, const std::string& upstream) {
@@ -163,13 +152,6 @@ class Importing {
       return false;
     }
     return true;
-  }
-
-  static std::string base_of(const Address& address, std::string given) {
-    if (given.empty()) return std::string(address.base_url);
-    while (given.ends_with('/')) given.pop_back();
-    if (address.dialect == kOllama && !given.ends_with(kVersion)) given += kVersion;
-    return given;
   }
 
   // Under its name and those that router_settings give it besides.
@@ -196,7 +178,7 @@ class Importing {
   }
 
   // How it is spoken to, and what it answers where that is not chat.
-  std::string manner_of(const Node& model, const Node& params, const Address& address) {
+  std::string manner_of(const Node& model, const Node& params, const LiteLlmAddress& address) {
     std::string yaml;
     if (!address.dialect.empty()) yaml = "    dialect: " + std::string(address.dialect) + "\n";
     if (const std::string version = text_at(&params, "api_version"); !version.empty())

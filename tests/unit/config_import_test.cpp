@@ -253,6 +253,54 @@ TEST(ImportLiteLlm, NothingVanishes) {
   EXPECT_THAT(notes, Not(Contains(HasSubstr("`model_list` is left out"))));
 }
 
+constexpr std::string_view kUnprefixed = R"(
+model_list:
+  - model_name: sonnet
+    litellm_params: {model: claude-sonnet-4-5, api_key: os.environ/ANTHROPIC}
+    model_info: {input_cost_per_token: 3e-06, output_cost_per_token: 1.5e-05}
+  - model_name: flash
+    litellm_params: {model: gemini-2.5-flash, api_key: os.environ/GEMINI}
+    model_info: {input_cost_per_token: 3e-07, output_cost_per_token: 2.5e-06}
+  - model_name: mini
+    litellm_params: {model: gpt-4o-mini, api_key: os.environ/OPENAI}
+    model_info: {input_cost_per_token: 1e-07, output_cost_per_token: 4e-07}
+  - model_name: house
+    litellm_params: {model: house-7b, api_base: "https://house.example/v1", api_key: os.environ/H}
+    model_info: {input_cost_per_token: 0, output_cost_per_token: 0}
+  - model_name: told
+    litellm_params: {model: claude-x, custom_llm_provider: openrouter, api_key: os.environ/R}
+    model_info: {input_cost_per_token: 3e-06, output_cost_per_token: 1.5e-05}
+  - model_name: proxied
+    litellm_params: {model: anthropic/claude-x, api_base: "https://proxy.example/", api_key: os.environ/A}
+    model_info: {input_cost_per_token: 3e-06, output_cost_per_token: 1.5e-05}
+  - model_name: unknown
+    litellm_params: {model: command-r, api_key: os.environ/COHERE}
+  - model_name: open-weights
+    litellm_params: {model: gpt-oss-120b, api_key: os.environ/G}
+  - model_name: elsewhere
+    litellm_params: {model: openai/x, api_base: os.environ/BASE, api_key: os.environ/B}
+)";
+
+TEST(ImportLiteLlm, AKeyGoesOnlyWhereItsModelIs) {
+  const Imported imported = import_litellm(kUnprefixed);
+  const Loaded loaded = load_text(imported.yaml, "imported.yaml", everything());
+  ASSERT_TRUE(loaded.settings) << to_string(loaded.problems.front());
+  std::vector<std::string> asked;
+  for (const ProviderTarget& target : loaded.settings->providers)
+    asked.push_back(target.name + " " + target.dialect + " " + target.base_urls.front());
+  EXPECT_THAT(asked,
+              testing::UnorderedElementsAre(
+                  "sonnet anthropic https://api.anthropic.com/v1",
+                  "flash gemini https://generativelanguage.googleapis.com/v1beta/openai",
+                  "mini openai https://api.openai.com/v1", "house openai https://house.example/v1",
+                  "told openai https://openrouter.ai/api/v1",
+                  "proxied anthropic https://proxy.example/v1"));
+  for (const char* left :
+       {"unknown: its model does not say whose it is", "open-weights: its model does not say",
+        "elsewhere: its api_base is `os.environ/BASE`"})
+    EXPECT_THAT(imported.notes, Contains(HasSubstr(left)));
+}
+
 TEST(ImportLiteLlm, SaysWhatIsNoneAtAll) {
   EXPECT_FALSE(import_litellm("targets: {}").problems.empty());
   EXPECT_FALSE(import_litellm("model_list: [").problems.empty());
