@@ -119,5 +119,16 @@ TEST(AnthropicForwarded, APlaceIsAPromise) {
   EXPECT_TRUE(sent(said(R"({"inference_geo":null})")));
 }
 
+TEST(AnthropicTranslated, NothingThatWouldBeRefused) {
+  ChatRequest request;
+  request.body =
+      R"({"messages":[{"role":"user","content":[{"type":"text","text":""},{"type":"text","text":"a"}]}],)"
+      R"("tools":[{"type":"function","function":{"name":"f"}}]})";
+  EXPECT_EQ(*sent(request),
+            R"({"model":"up","max_tokens":8192,"tools":[{"name":"f","input_schema":)"
+            R"({"type":"object","properties":{}}}],)"
+            R"("messages":[{"role":"user","content":[{"type":"text","text":"a"}]}]})");
+}
+
 }  // namespace
 }  // namespace spillway::cloud

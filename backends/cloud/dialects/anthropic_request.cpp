@@ -157,9 +157,10 @@ std::string write_tools(const ordered_json& chat, ordered_json& out) {
     const ordered_json& function = tool["function"];
     ordered_json own = {{"name", function["name"]}};
     if (is_given(function, "description")) own["description"] = function["description"];
-    own["input_schema"] = is_given(function, "parameters")
-                              ? function["parameters"]
-                              : ordered_json({{"type", "object"}, {"properties", {}}});
+    own["input_schema"] =
+        is_given(function, "parameters")
+            ? function["parameters"]
+            : ordered_json{{"type", "object"}, {"properties", ordered_json::object()}};
     if (is(function, "strict", true)) own["strict"] = true;
     out["tools"].push_back(std::move(own));
   }

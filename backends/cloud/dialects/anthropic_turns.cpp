@@ -11,7 +11,10 @@ namespace {
 
 using nlohmann::ordered_json;
 
-ordered_json text_block(const std::string& text) { return {{"type", "text"}, {"text", text}}; }
+// An empty text is no block: it would be refused.
+void add_text(const std::string& text, ordered_json& blocks) {
+  if (!text.empty()) blocks.push_back({{"type", "text"}, {"text", text}});
+}
 
 // "data:image/png;base64,…" or an address.
 ordered_json source_of(const std::string& url) {
@@ -86,7 +89,7 @@ class Turns {
     const auto content = message.find("content");
     if (content == message.end() || content->is_null()) return blocks;
     if (content->is_string()) {
-      if (*content != "") blocks.push_back(text_block(content->get<std::string>()));
+      add_text(content->get<std::string>(), blocks);
       return blocks;
     }
     for (const ordered_json& part : *content) add_part(part, blocks);
@@ -96,7 +99,7 @@ class Turns {
   void add_part(const ordered_json& part, ordered_json& blocks) {
     const std::string type = part.value("type", "");
     if (type == "text" || type == "refusal") {
-      blocks.push_back(text_block(part.at(type).get<std::string>()));
+      add_text(part.at(type).get<std::string>(), blocks);
     } else if (type == "image_url") {
       const auto& url = part.at("image_url").at("url").get_ref<const std::string&>();
       blocks.push_back({{"type", "image"}, {"source", source_of(url)}});
