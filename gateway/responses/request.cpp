@@ -169,9 +169,8 @@ class Reader {
     settings_["previous_response_id"] = value("previous_response_id", nullptr);
     request_.one_of("truncation", {"auto", "disabled"});
     settings_["truncation"] = value("truncation", "disabled");
-    request_.object("metadata");
+    request_.metadata();
     settings_["metadata"] = value("metadata", ordered_json::object());
-    if (said_.contains("metadata")) chat_["metadata"] = said_["metadata"];
     settings_["service_tier"] = value("service_tier", "auto");
     if (said_.contains("service_tier")) chat_["service_tier"] = said_["service_tier"];
     for (const char* name :

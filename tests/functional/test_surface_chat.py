@@ -52,7 +52,7 @@ def test_a_request_reaches_the_provider_as_it_was_written(house):
         tools=tools, tool_choice={"type": "function", "function": {"name": "f"}}, parallel_tool_calls=False,
         response_format={"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}},
         seed=2**63 - 1, logit_bias={"5": -100}, reasoning_effort="high", metadata={"a": "b"}, prompt_cache_key="k",
-        safety_identifier="me", verbosity="low", max_completion_tokens=7, user="u", store=False)
+        safety_identifier="me", verbosity="low", max_completion_tokens=7, user="u", store=True)
     client.chat.completions.create(model="up", messages=HELLO, **fields, service_tier="priority",
                                    extra_body={"thinking": {"type": "enabled"}, "top_k": 5, "unheard_of": 1})
     got = upstream.asked[0].json

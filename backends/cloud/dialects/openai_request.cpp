@@ -85,6 +85,7 @@ bool takes(const ChatRequest& request, const Ways& ways, const Manner& manner,
   if (is_limit(key)) return ways.limit_field.empty();
   if (lists(manner.forward_fields, key)) return true;
   if (lists(ways.lacks, key)) return false;
+  if (key == "metadata" && !request.store) return false;  // OpenAI refuses it.
   if (std::binary_search(kForwarded.begin(), kForwarded.end(), key)) return true;
   if (request.endpoint == Endpoint::completions && lists(kOfCompletions, key))
     return key != "echo" || has(request.needs, Need::echo);
