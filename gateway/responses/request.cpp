@@ -24,6 +24,7 @@ using wire::Json;
 constexpr int kTokensMin = 16;
 constexpr int kIntMax = std::numeric_limits<int>::max();
 constexpr std::size_t kIncludesMax = 32;
+constexpr std::size_t kModalitiesMax = 8;
 
 // What nobody here can do: said, not dropped.
 constexpr std::array<std::string_view, 12> kUnserved = {
@@ -116,6 +117,11 @@ class Reader {
     const auto top = request_.integer("top_logprobs", 0, 20);
     if (top.value_or(0) > 0) request_.fail("top_logprobs", "is not supported: leave it out");
     settings_["top_logprobs"] = 0;
+    if (request_.boolean("logprobs").value_or(false))
+      request_.fail("logprobs", "is not supported: leave it out");
+    const Json* kinds = request_.array("modalities", kModalitiesMax);
+    if (kinds != nullptr && std::find(kinds->begin(), kinds->end(), "audio") != kinds->end())
+      request_.fail("modalities", "cannot have audio here: an answer is text");
   }
 
   void read_text() {
@@ -150,7 +156,9 @@ class Reader {
     const auto effort =
         fields.one_of("effort", {"none", "minimal", "low", "medium", "high", "xhigh", "max"});
     if (effort) settings_["reasoning"]["effort"] = chat_["reasoning_effort"] = *effort;
-    const auto summary = fields.one_of("summary", {"auto", "concise", "detailed"});
+    auto summary = fields.one_of("summary", {"auto", "concise", "detailed"});
+    const auto older = fields.one_of("generate_summary", {"auto", "concise", "detailed"});
+    if (!summary) summary = older;
     if (summary) settings_["reasoning"]["summary"] = *summary;
     read_.summary = summary.has_value();
   }

@@ -258,6 +258,7 @@ WRONG = [
     ({"conversation": "c"}, "conversation"), ({"include": ["file_search_call.results"]}, "include[0]"),
     ({"background": True, "store": False}, "background"), ({"previous_response_id": "resp_x"}, "previous_response_id"),
     ({"text": {"format": {"type": "json_schema", "schema": {}}}}, "text.format.name"),
+    ({"extra_body": {"logprobs": True}}, "logprobs"), ({"extra_body": {"modalities": ["text", "audio"]}}, "modalities"),
     ({"stream_options": {"include_obfuscation": False}}, "stream_options"), ({"metadata": {"a": "x" * 513}}, "metadata.a"),
     ({"input": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "input[0].content[0]"),
     ({"extra_body": {"n": 2}}, "n"), ({"extra_body": {"functions": []}}, "functions"),
