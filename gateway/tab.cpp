@@ -229,7 +229,7 @@ void Tab::price(Receipt& receipt) const {
     if (looks_up_ && !part.unanswered) part.usage.searches = std::max(part.usage.searches, 1);
     part.cost_nano_usd = policy::cost_of(price_of(part.target, part.local, receipt), part.usage);
     receipt.cost_nano_usd += part.cost_nano_usd;
-    if (!part.local) continue;
+    if (!part.local || part.lost) continue;
     Usage elsewhere = part.usage;
     elsewhere.at_batch_rate = at_batch_rate_;
     receipt.avoided_nano_usd += policy::avoided_cost(settings_.providers, asks_, elsewhere);

@@ -1,0 +1,47 @@
+// What an answer's parts come to, and what was saved by them.
+#include "gateway/tab.h"
+
+#include <gtest/gtest.h>
+
+namespace spillway {
+namespace {
+
+config::Settings settings_with_a_provider() {
+  config::Settings settings;
+  config::ProviderTarget& provider = settings.providers.emplace_back();
+  provider.name = "cloud";
+  provider.endpoints = {"chat"};
+  provider.price.input_per_million = provider.price.output_per_million = 2'000'000'000;
+  return settings;
+}
+
+Part part_of(std::string target, bool local) {
+  Part part{.target = std::move(target), .local = local};
+  part.usage.prompt_tokens = 10;
+  part.usage.completion_tokens = 5;
+  part.usage_told = part.finished = true;
+  part.completion_told = 5;
+  return part;
+}
+
+Receipt settled(std::vector<Part> parts) {
+  const config::Settings settings = settings_with_a_provider();
+  Tab tab(nullptr, settings, nullptr);
+  tab.order(ChatRequest{}, 10, false);
+  Receipt receipt;
+  receipt.parts = std::move(parts);
+  tab.settle(receipt);
+  return receipt;
+}
+
+TEST(Tab, WhatNobodyGotAvoidedNothing) {
+  Part local = part_of("local", true);
+  EXPECT_EQ(settled({local}).avoided_nano_usd, 15 * 2'000);
+  local.lost = true;
+  const Receipt receipt = settled({local, part_of("cloud", false)});
+  EXPECT_EQ(receipt.avoided_nano_usd, 0);
+  EXPECT_EQ(receipt.cost_nano_usd, 15 * 2'000);
+}
+
+}  // namespace
+}  // namespace spillway
