@@ -9,6 +9,8 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <string>
+#include <string_view>
 #include <utility>
 
 namespace spillway::verbs {
@@ -43,6 +45,38 @@ Result<Sums> booked(account::BookReader& book, const std::string& target) {
   return sums;
 }
 
+// "gpt-4o-mini" of "gpt-4o-mini-2024-07-18" or "…-20240718"; as it is where it has no date.
+std::string undated(const std::string& model) {
+  for (const std::string_view form : {"-0000-00-00", "-00000000"}) {
+    if (model.size() <= form.size()) continue;
+    const std::size_t begin = model.size() - form.size();
+    bool fits = true;
+    for (std::size_t i = 0; i < form.size(); ++i) {
+      const char c = model[begin + i];
+      fits = fits && (form[i] == '-' ? c == '-' : c >= '0' && c <= '9');
+    }
+    if (fits) return model.substr(0, begin);
+  }
+  return model;
+}
+
+// Providers name the version that answered where the book has the name that was asked for.
+void use_booked_names(const Sums& booked, ProviderExport& theirs) {
+  std::set<std::string> names;
+  for (const auto& [key, sum] : booked) names.insert(key.second);
+  std::map<Sums::key_type, ExportedSum> sums;
+  for (const auto& [key, sum] : theirs.sums) {
+    const std::string name = undated(key.second);
+    const bool known = names.count(key.second) == 0 && names.count(name) > 0;
+    ExportedSum& all = sums[{key.first, known ? name : key.second}];
+    all.input += sum.input;
+    all.output += sum.output;
+    all.usd += sum.usd;
+    all.rounding += sum.rounding;
+  }
+  theirs.sums = std::move(sums);
+}
+
 // Both round: the export its amounts, the book each request to a nano-dollar.
 bool same_cost(const ExportedSum& their, const Sum& our) {
   const double rounding = their.rounding + static_cast<double>(our.requests + 1) * kNano;
@@ -59,6 +93,7 @@ Result<bool> print_reconciled(account::BookReader& book, const std::string& targ
     return Error{.code = Errc::invalid_request, .message = "the export has no line but its header"};
   auto ours = booked(book, target);
   if (!ours) return ours.error();
+  use_booked_names(*ours, *theirs);
   const auto is_asked = [&](const std::string& day) {
     const bool begun = day >= (days.from.empty() ? theirs->sums.begin()->first.first : days.from);
     const bool over =

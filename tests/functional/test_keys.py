@@ -221,6 +221,9 @@ def test_the_report_tells_and_reconciles(house, client_of, tmp_path):
     assert report("--reconcile", str(export), "--target", "cloud", "--from", "soon")[0] == 2
     export.write_text("date,model,input_tokens,output_tokens\n2020-01-01,cloud,0,0\n")
     assert report("--reconcile", str(export), "--target", "cloud")[0] == 0, "the book's other days are no matter"
+    for dated in ("cloud-2024-07-18", "cloud-20240718"):
+        export.write_text("date,model,input_tokens,output_tokens\n" + line.replace("cloud", dated))
+        assert report("--reconcile", str(export), "--target", "cloud") == (0, "1 days and models at cloud, 0 differ\n"), dated
     cost = usage.total_tokens * 2e-6
     assert cost < 0.001
     for amount, same in ((f"{cost:.6f}", True), (f"{cost:.9f}", True), (f"{cost:.4f}", True),
