@@ -223,8 +223,8 @@ def targets(board):
             "Refused and failed",
             "reqps",
             "Requests refused on purpose (spillway_shed_total), failures by type "
-            "(spillway_requests_total) and clients who hung up"
-            " (spillway_stream_client_gone_total).",
+            "(spillway_requests_total), clients who hung up (spillway_stream_client_gone_total) and"
+            " answers that could not be stored (spillway_unkept_answers_total).",
             [
                 query(summed(rate("spillway_shed_total"), "reason"), "refused: {{reason}}"),
                 query(
@@ -234,6 +234,7 @@ def targets(board):
                 query(
                     summed(rate("spillway_stream_client_gone_total"), "stage"), "hung up: {{stage}}"
                 ),
+                query(summed(rate("spillway_unkept_answers_total"), "cls"), "unkept: {{cls}}"),
             ],
         ),
     )

@@ -88,6 +88,7 @@ struct Receipt {
   std::optional<TimePoint> first_token;
   TimePoint ended{};
   bool cut_by_limit = false;  // The answer ended at its limit of tokens.
+  bool unkept = false;        // It was to be found again, and could not be stored.
   int completion_pieces = 0;  // Deltas with text: for time between tokens where tokens are unknown.
 
   std::optional<Error> error;  // Empty: the client got a whole answer.

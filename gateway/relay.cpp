@@ -137,9 +137,10 @@ class Relay {
     receipt.cut_by_limit = ending.finishes.front() == FinishReason::length;
     course_.settle();
     ending.usage = receipt.usage;
-    events_ += writer_.end(ending);
-    auto kept = co_await writer_.keep();
+    auto kept = co_await writer_.keep(ending);
     if (!kept) co_return kept.error();
+    receipt.unkept = !*kept;
+    events_ += writer_.end(ending);
     if (streams_) co_return co_await out_.end(std::move(events_));
     describe(receipt, out_);
     co_return co_await out_.send(200, "application/json", std::move(events_));

@@ -98,9 +98,16 @@ class KeepingWriter final : public wire::AnswerWriter {
     return events_ ? events_->piece(delta) : std::string();
   }
 
+  // What was paid for is given, found again or not.
+  Async<bool> keep(const wire::Ending& ending) override {
+    body_ = whole_.end(ending);
+    chat_.body = body_;
+    const auto put = co_await shelf_.put(std::move(chat_));
+    co_return put.has_value();
+  }
+
   std::string end(const wire::Ending& ending) override {
-    chat_.body = whole_.end(ending);
-    return events_ ? events_->end(ending) : chat_.body;
+    return events_ ? events_->end(ending) : std::move(body_);
   }
 
   std::string failed(const Error& error) override {
@@ -109,13 +116,12 @@ class KeepingWriter final : public wire::AnswerWriter {
 
   void afresh() override { whole_.afresh(); }
 
-  Async<void> keep() override { co_return co_await shelf_.put(std::move(chat_)); }
-
  private:
   const std::unique_ptr<wire::AnswerWriter> events_;
   BodyWriter whole_;
   wire::KeptChat chat_;
   wire::ChatShelf& shelf_;
+  std::string body_;  // The whole, once it has ended.
 };
 
 }  // namespace

@@ -39,21 +39,21 @@ Async<void> Archive::put(Kept response) const {
   std::function<Result<void>()> work = [shelf = shelf_.get(), response = std::move(response)] {
     return shelf->put(response, unix_seconds());
   };
-  co_return co_await disk_.run(std::move(work));
+  co_return co_await disk_.run_for_client(std::move(work));
 }
 
 Async<Kept> Archive::find(std::string tenant, std::string id) const {
   std::function<Result<Kept>()> work = [shelf = shelf_.get(), tenant, id] {
     return shelf->find(tenant, id, unix_seconds());
   };
-  co_return co_await disk_.run(std::move(work));
+  co_return co_await disk_.run_for_client(std::move(work));
 }
 
 Async<void> Archive::remove(std::string tenant, std::string id) const {
   std::function<Result<void>()> work = [shelf = shelf_.get(), tenant, id] {
     return shelf->remove(tenant, id);
   };
-  co_return co_await disk_.run(std::move(work));
+  co_return co_await disk_.run_for_client(std::move(work));
 }
 
 Async<Archive::Past> Archive::past(std::string tenant, std::string previous,
@@ -82,7 +82,7 @@ Async<Archive::Past> Archive::past(std::string tenant, std::string previous,
     }
     return past;
   };
-  co_return co_await disk_.run(std::move(work));
+  co_return co_await disk_.run_for_client(std::move(work));
 }
 
 }  // namespace spillway::responses

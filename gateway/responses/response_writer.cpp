@@ -34,12 +34,23 @@ class ResponseWriter final : public wire::AnswerWriter {
     return events_.take();
   }
 
-  std::string end(const wire::Ending& ending) override {
+  // What was paid for is given, found again or not, but where nobody waits for it.
+  Async<bool> keep(const wire::Ending& ending) override {
     const FinishReason finish = ending.finishes.front();
-    const bool cut = finish == FinishReason::length || finish == FinishReason::content_filter;
-    output_.end(!cut);
+    output_.end(!is_cut(finish));
     complete(object_, output_.items(), finish, ending.usage, unix_seconds());
-    tell(cut ? "response.incomplete" : "response.completed");
+    Kept kept = kept_of(understood_, tenant_, text_of(object_), true);
+    archive_.ended(kept);
+    if (!understood_.request.store) co_return true;
+    const auto put = co_await archive_.put(std::move(kept));
+    if (put) co_return true;
+    if (understood_.request.background) co_return put.error();
+    object_["store"] = false;
+    co_return false;
+  }
+
+  std::string end(const wire::Ending& ending) override {
+    tell(is_cut(ending.finishes.front()) ? "response.incomplete" : "response.completed");
     return understood_.request.stream ? events_.take() : text_of(object_);
   }
 
@@ -51,14 +62,11 @@ class ResponseWriter final : public wire::AnswerWriter {
 
   void afresh() override { output_.clear(); }
 
-  Async<void> keep() override {
-    Kept kept = kept_of(understood_, tenant_, text_of(object_), true);
-    archive_.ended(kept);
-    if (!understood_.request.store) co_return Result<void>();
-    co_return co_await archive_.put(std::move(kept));
+ private:
+  static bool is_cut(FinishReason finish) {
+    return finish == FinishReason::length || finish == FinishReason::content_filter;
   }
 
- private:
   void tell(std::string_view type) {
     if (understood_.request.stream) events_.add(type, R"("response":)" + text_of(object_));
   }

@@ -37,6 +37,10 @@ class DiskThread {
   template <class T>
   Async<T> run(std::function<Result<T>()> work);
 
+  // The same for a client: of what broke here it hears that it did, not what.
+  template <class T>
+  Async<T> run_for_client(std::function<Result<T>()> work);
+
   // The same where nobody waits.
   void post(std::function<void()> work);
 
@@ -75,6 +79,13 @@ Async<T> DiskThread::run(std::function<Result<T>()> work) {
   };
   return net::async_initiate<const net::use_awaitable_t<>, void(Result<T>)>(
       initiate, net::use_awaitable, std::move(work));
+}
+
+template <class T>
+Async<T> DiskThread::run_for_client(std::function<Result<T>()> work) {
+  auto done = co_await run(std::move(work));
+  if (done || done.error().code != Errc::internal) co_return done;
+  co_return Error{Errc::internal, "What is stored cannot be reached at present.", "", std::nullopt};
 }
 
 }  // namespace spillway::store

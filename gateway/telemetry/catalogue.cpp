@@ -140,6 +140,8 @@ constexpr SeriesRow kCatalogue[] = {
      "What the cheapest provider would have asked for requests that were served without one."},
     {Series::client_gone, "spillway_stream_client_gone_total", C, kCounted, kStageLabels,
      "Clients that hung up before their answer was whole."},
+    {Series::unkept, "spillway_unkept_answers_total", C, kCounted, kClassLabels,
+     "Answers that were given and were to be found again, but could not be stored."},
     {Series::folded, "spillway_metrics_folded_total", C, kCounted, kFoldedLabels,
      "Label values outside their closed set, and samples past the series limit, counted as "
      "_other."},

@@ -43,6 +43,7 @@ enum class Series : std::uint8_t {
   cost,
   cost_avoided,
   client_gone,
+  unkept,
   folded,
   in_flight,
   queue_depth,

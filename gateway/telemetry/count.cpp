@@ -30,6 +30,7 @@ class Counting {
     decision();
     attempts();
     hedges();
+    keeping();
     promises();
     prediction();
     money();
@@ -161,6 +162,10 @@ class Counting {
     add(Series::prediction_error_ratio, {target_}, std::abs(late) / predicted->actual);
   }
 
+  void keeping() {
+    if (receipt_.unkept) add(Series::unkept, {class_}, 1.0);
+  }
+
   void money() {
     if (receipt_.cost_nano_usd > 0) costs();
     if (receipt_.avoided_nano_usd > 0) {
@@ -214,6 +219,7 @@ void start_at_zero(const Vocabulary& words, SeriesStore& store) {
   each(Words::request_class, [&](Word name) {
     start(Series::cost_avoided, {name, word(Saving::local)});
     start(Series::hedge_cost, {name});
+    start(Series::unkept, {name});
     each(Words::hedged, [&](Word outcome) { start(Series::hedges, {name, outcome}); });
     each(Words::objective, [&](Word objective) {
       start(Series::slo_attained, {name, objective});

@@ -115,6 +115,7 @@ void add_times(JsonLine& line, const Receipt& receipt) {
 
 void add_outcome(JsonLine& line, const Receipt& receipt) {
   line.integer("status", receipt.http_status);
+  if (receipt.unkept) line.flag("unkept", true);
   if (!receipt.error) return;
   line.text("error_type", name_of(receipt.error->code));
   add_given(line, "error_param", receipt.error->param);

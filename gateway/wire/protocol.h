@@ -50,6 +50,10 @@ class AnswerWriter {
   // not told here.
   virtual std::string piece(const Delta& delta) = 0;
 
+  // Before `end`: stores what is to be found again. False if it could not be, which `end` then
+  // says; fails only where the answer is of no use without.
+  virtual Async<bool> keep(const Ending&) { co_return true; }
+
   // The last events, or the whole body.
   virtual std::string end(const Ending& ending) = 0;
 
@@ -58,9 +62,6 @@ class AnswerWriter {
 
   // Whole answers only: what came so far is forgotten, another target answers from the beginning.
   virtual void afresh() = 0;
-
-  // After `end`, before the client has the last byte: stores what is to be found again.
-  virtual Async<void> keep() { co_return Result<void>(); }
 };
 
 struct Asked {
