@@ -8,13 +8,28 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace spillway {
+
+// What a client of Anthropic's wants beyond its version, in a header each or in one.
+inline std::vector<std::string> betas_of(const http::Request& raw) {
+  std::vector<std::string> betas;
+  for (const http::Header& header : raw.headers) {
+    if (header.name == "anthropic-beta") betas.push_back(header.value);
+  }
+  return betas;
+}
 
 // With `body` instead of its own.
 inline wire::Call call_of(const http::Request& raw, std::string body,
                           const policy::Caller& caller) {
-  return {raw.id, std::string(caller.tenant()), raw.arrived_at, std::move(body)};
+  return {raw.id,
+          std::string(caller.tenant()),
+          raw.arrived_at,
+          std::move(body),
+          std::string(raw.header("anthropic-version")),
+          betas_of(raw)};
 }
 
 // Whose files it may name.

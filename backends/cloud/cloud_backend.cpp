@@ -74,7 +74,8 @@ class CloudBackend final : public Backend {
                       upstream_->dialect->reader(*request),
                       request->stream,
                       request->sampling.tokens_max,
-                      request->at_batch_rate || terms.is_last};
+                      request->at_batch_rate || terms.is_last,
+                      upstream_->dialect->headers_of(*request, upstream_->manner)};
     auto transfer = std::make_unique<Transfer>(std::move(plan), bridge, std::move(*place));
     if (!loop_.inbox()->start(std::move(transfer))) {
       return unavailable(upstream_->teller, "the gateway is stopping");

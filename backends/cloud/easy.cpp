@@ -6,6 +6,7 @@
 
 #include <new>
 #include <stdexcept>
+#include <utility>
 
 namespace spillway::cloud {
 
@@ -49,11 +50,10 @@ Easy::~Easy() {
 
 void Easy::set_up(const Upstream& upstream) {
   set_security(handle_, upstream);
-  add_header("Content-Type: application/json");
-  add_header("Accept: application/json, text/event-stream");
-  add_header("Expect:");  // No 100-continue round trip for large prompts.
-  for (const std::string& line : upstream.dialect->headers(upstream.teller.key)) add_header(line);
-  set(handle_, CURLOPT_HTTPHEADER, headers_);
+  provider_ = upstream.dialect->headers(upstream.teller.key);
+  provider_.emplace_back("Content-Type: application/json");
+  provider_.emplace_back("Accept: application/json, text/event-stream");
+  provider_.emplace_back("Expect:");  // No 100-continue round trip for large prompts.
   set(handle_, CURLOPT_USERAGENT, "spillway");
   set(handle_, CURLOPT_POST, 1L);
   // Not HTTP/2: there a client that reads slowly would hold up the others on its connection.
@@ -64,14 +64,23 @@ void Easy::set_up(const Upstream& upstream) {
   set(handle_, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(upstream.timeouts.connect.count()));
 }
 
-void Easy::add_header(const std::string& line) {
-  curl_slist* longer = curl_slist_append(headers_, line.c_str());
-  if (longer == nullptr) throw std::bad_alloc();
-  headers_ = longer;
+// libcurl reads the list until the transfer is over, and then is given another.
+void Easy::set_headers(const std::vector<std::string>& lines) {
+  curl_slist_free_all(std::exchange(headers_, nullptr));
+  for (const std::vector<std::string>* some : {&std::as_const(provider_), &lines}) {
+    for (const std::string& line : *some) {
+      curl_slist* longer = curl_slist_append(headers_, line.c_str());
+      if (longer == nullptr) throw std::bad_alloc();
+      headers_ = longer;
+    }
+  }
+  set(handle_, CURLOPT_HTTPHEADER, headers_);
 }
 
-void Easy::arm(const std::string& url, const std::string& body, void* self) {
+void Easy::arm(const std::string& url, const std::vector<std::string>& lines,
+               const std::string& body, void* self) {
   set(handle_, CURLOPT_URL, url.c_str());
+  set_headers(lines);
   set(handle_, CURLOPT_POSTFIELDS, body.c_str());
   set(handle_, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
   set(handle_, CURLOPT_PREREQDATA, self);

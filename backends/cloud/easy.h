@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 struct curl_slist;
 
@@ -29,18 +30,21 @@ class Easy {
   Easy(const Easy&) = delete;
   Easy& operator=(const Easy&) = delete;
 
-  // Gets ready to POST `body` to `url`; the body must stay until the transfer is over; `self` goes
-  // to the callbacks and comes back as CURLINFO_PRIVATE.
-  void arm(const std::string& url, const std::string& body, void* self);
+  // Gets ready to POST `body` to `url`, with `lines` beside the provider's own headers; the body
+  // must stay until the transfer is over; `self` goes to the callbacks and comes back as
+  // CURLINFO_PRIVATE.
+  void arm(const std::string& url, const std::vector<std::string>& lines, const std::string& body,
+           void* self);
 
   void* handle() const { return handle_; }
 
  private:
   void set_up(const Upstream& upstream);
-  void add_header(const std::string& line);
+  void set_headers(const std::vector<std::string>& lines);
 
-  void* handle_;  // CURL*
-  curl_slist* headers_ = nullptr;
+  void* handle_;                       // CURL*
+  std::vector<std::string> provider_;  // The headers of all requests.
+  curl_slist* headers_ = nullptr;      // With those of this one.
 };
 
 }  // namespace spillway::cloud

@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace spillway::cloud {
 
@@ -26,7 +27,8 @@ struct TransferPlan {
   bool stream = false;
   // Completion tokens at most, if the client said; bounds how long a whole answer may take.
   std::optional<int> tokens_max;
-  bool is_patient = false;  // Its first token may take as long as it likes.
+  bool is_patient = false;                // Its first token may take as long as it likes.
+  std::vector<std::string> headers = {};  // Beside those of all that go there.
 };
 
 class Transfer {

@@ -64,6 +64,9 @@ struct Original {
   std::string protocol;  // "messages", "responses"
   std::string body;      // Byte for byte: for a target that speaks it, too.
   std::string only;      // What of it chat completions cannot say: only such a target can answer.
+  // Of its protocol, as the client names them: for a target that gets the body.
+  std::string version = {};
+  std::vector<std::string> betas = {};
 };
 
 struct ChatRequest {

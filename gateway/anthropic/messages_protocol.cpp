@@ -3,9 +3,41 @@
 #include "gateway/anthropic/errors.h"
 #include "gateway/anthropic/message_writer.h"
 
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 namespace spillway::anthropic {
+namespace {
+
+// Names and numbers of theirs, and nothing else: it goes into a header of ours.
+bool is_plain(std::string_view word) {
+  constexpr std::size_t kBytesMax = 128;
+  return !word.empty() && word.size() <= kBytesMax &&
+         std::all_of(word.begin(), word.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+         });
+}
+
+std::vector<std::string> betas_in(const std::vector<std::string>& lists) {
+  constexpr std::size_t kBetasMax = 32;
+  std::vector<std::string> betas;
+  for (std::string_view list : lists) {
+    while (!list.empty() && betas.size() < kBetasMax) {
+      std::string_view word = list.substr(0, list.find(','));
+      list.remove_prefix(std::min(word.size() + 1, list.size()));
+      while (word.starts_with(' ')) word.remove_prefix(1);
+      while (word.ends_with(' ')) word.remove_suffix(1);
+      if (is_plain(word)) betas.emplace_back(word);
+    }
+  }
+  return betas;
+}
+
+}  // namespace
 
 Async<wire::Asked> MessagesProtocol::parse(wire::Call call) const {
   auto read = parse_messages(call.body, limit_);
@@ -16,7 +48,9 @@ Async<wire::Asked> MessagesProtocol::parse(wire::Call call) const {
   if (read->beyond.tools || !read->beyond.words.empty()) chat->needs |= Need::tools;
   chat->media += read->beyond.media;
   chat->searches = read->beyond.searches;
-  chat->original = Original{"messages", std::move(call.body), std::move(read->beyond.words)};
+  chat->original =
+      Original{"messages", std::move(call.body), std::move(read->beyond.words),
+               is_plain(call.version) ? std::move(call.version) : "", betas_in(call.betas)};
   MessageInfo info{std::move(call.request_id), chat->model};
   wire::Asked asked;
   asked.writer = chat->stream ? event_writer(std::move(info)) : body_writer(std::move(info));

@@ -26,10 +26,10 @@ constexpr std::size_t kStopsMax = 4;                           // Of chat comple
 constexpr std::size_t kStopsTaken = 1'000;
 
 // Sorted. Those that are said in chat's words, or need none.
-constexpr std::array<std::string_view, 17> kUnderstood = {
-    "cache_control", "max_tokens",  "messages",       "metadata", "model",  "output_config",
-    "service_tier",  "speed",       "stop_sequences", "stream",   "system", "temperature",
-    "thinking",      "tool_choice", "tools",          "top_k",    "top_p",
+constexpr std::array<std::string_view, 18> kUnderstood = {
+    "cache_control", "context_management", "max_tokens",  "messages",       "metadata", "model",
+    "output_config", "service_tier",       "speed",       "stop_sequences", "stream",   "system",
+    "temperature",   "thinking",           "tool_choice", "tools",          "top_k",    "top_p",
 };
 
 void read_stops(Fields& request, ordered_json& chat, Beyond& beyond) {

@@ -15,7 +15,8 @@ using nlohmann::ordered_json;
 using wire::Fields;
 using wire::Json;
 
-constexpr std::size_t kToolsMax = 1'000;
+constexpr std::size_t kToolsMax = 10'000;
+constexpr std::size_t kChatToolsMax = 128;
 constexpr int kSearchesMax = 100'000;
 constexpr std::size_t kToolNameMax = 128, kChatNameMax = 64;
 
@@ -63,6 +64,7 @@ void read_tool(Fields tool, const ordered_json& said, ordered_json& tools, Beyon
       beyond.add("a tool's '" + key + "'");
   }
   if (name.size() > kChatNameMax) return beyond.add("a tool's name of more than 64 characters");
+  if (tools.size() == kChatToolsMax) return beyond.add("more than 128 tools");
   tools.push_back({{"type", "function"}, {"function", std::move(function)}});
 }
 

@@ -24,6 +24,9 @@ struct Call {
   std::string tenant;        // Whose stored objects it may name.
   std::int64_t created = 0;  // Unix seconds; the same in all of the answer.
   std::string body;
+  // Of its protocol, as the client names them.
+  std::string version = {};
+  std::vector<std::string> betas = {};
 };
 
 // What is known when the answer begins.

@@ -235,3 +235,27 @@ def test_another_goes_on_in_the_same_block(provider, house, messages):
         final = stream.get_final_message()
     assert [block.text for block in final.content] == ["one two three four five one"]
     assert final.stop_reason == "max_tokens"
+
+
+def test_what_its_client_says_of_the_body_goes_with_it(own):
+    """Claude's own programs name betas, their version, hundreds of tools, and how their context is to be managed."""
+    gateway, upstream = own("1usd")
+    tools = [{"name": f"t{at}", "input_schema": {"type": "object"}} for at in range(300)]
+    body = {**SEARCHING, "tools": tools, "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}
+    headers = {"anthropic-version": "2024-01-01", "anthropic-beta": "context-management-2025-06-27, b;c, fine-grained-1"}
+    for more, told in ((headers, ("2024-01-01", "context-management-2025-06-27,fine-grained-1")), ({}, ("2023-06-01", None))):
+        assert send(gateway.root + "/v1/messages", "POST", body, {**as_client(), **more})[0] == 200
+        asked = upstream.asked[-1]
+        sent = {name.lower(): value for name, value in asked.headers.items()}
+        assert (sent["anthropic-version"], sent.get("anthropic-beta")) == told
+        assert asked.json == {**body, "model": "claude"}
+    status, _, text = send(gateway.root + "/v1/messages/count_tokens", "POST", body, as_client())
+    assert status == 200 and json.loads(text)["input_tokens"] > 0
+
+
+def test_what_manages_anthropics_context_is_a_hint_elsewhere(house):
+    body = {**SEARCHING, "model": "cloudbrain", "context_management": {"edits": []}}
+    assert send(house.root + "/v1/messages", "POST", body, as_client())[0] == 200
+    tools = [{"name": f"t{at}", "input_schema": {"type": "object"}} for at in range(129)]
+    status, _, text = send(house.root + "/v1/messages", "POST", {**body, "tools": tools}, as_client())
+    assert status == 400 and b"more than 128 tools" in text

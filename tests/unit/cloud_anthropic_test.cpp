@@ -5,6 +5,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace spillway::cloud {
 namespace {
@@ -106,6 +107,23 @@ TEST(AnthropicForwarded, DearerTiersAreNotBoughtUnlessNamed) {
   EXPECT_EQ(*sent(request, {.forward_fields = {"*"}}), R"({"model":"up","a":1})");
   EXPECT_EQ(*sent(request, {.forward_fields = {"speed", "service_tier"}}),
             R"({"model":"up",)" + tiers + R"(,"a":1})");
+}
+
+TEST(AnthropicForwarded, WhatItsClientSaysOfTheBodyGoesWithIt) {
+  ChatRequest request = said("{}");
+  const auto lines = [&](const Manner& manner = {}) {
+    return dialect_named("anthropic")->headers_of(request, manner);
+  };
+  using Lines = std::vector<std::string>;
+  EXPECT_EQ(lines(), Lines{"anthropic-version: 2023-06-01"});
+  request.original->version = "2024-01-01";
+  request.original->betas = {"context-1m-2025-08-07", "files-api-2025-04-14", "a-b"};
+  const std::string version = "anthropic-version: 2024-01-01";
+  EXPECT_EQ(lines(), (Lines{version, "anthropic-beta: files-api-2025-04-14,a-b"}));
+  EXPECT_EQ(lines({.forward_fields = {"anthropic-beta"}}),
+            (Lines{version, "anthropic-beta: context-1m-2025-08-07,files-api-2025-04-14,a-b"}));
+  request.begun = "An answer";  // Then the body is ours.
+  EXPECT_EQ(lines(), Lines{"anthropic-version: 2023-06-01"});
 }
 
 TEST(AnthropicForwarded, APlaceIsAPromise) {

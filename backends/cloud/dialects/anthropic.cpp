@@ -1,9 +1,25 @@
 #include "backends/cloud/dialects/anthropic.h"
 
+#include <algorithm>
+
 namespace spillway::cloud::anthropic {
 namespace {
 
-constexpr std::string_view kVersion = "anthropic-version: 2023-06-01";
+constexpr std::string_view kVersion = "2023-06-01";
+constexpr std::string_view kBeta = "anthropic-beta";
+
+// What buys longer prompts for more than their price, unless the operator names it.
+constexpr std::string_view kDearerBeta = "context-1m";
+
+std::string beta_line(const ChatRequest& request, const Manner& manner) {
+  const auto& named = manner.forward_fields;
+  const bool all = std::find(named.begin(), named.end(), kBeta) != named.end();
+  std::string line;
+  for (const std::string& beta : request.original->betas) {
+    if (all || !beta.starts_with(kDearerBeta)) line += (line.empty() ? "" : ",") + beta;
+  }
+  return line;
+}
 
 class Anthropic final : public Dialect {
  public:
@@ -12,8 +28,19 @@ class Anthropic final : public Dialect {
   }
 
   std::vector<std::string> headers(const std::string& key) const override {
-    std::vector<std::string> lines = {std::string(kVersion)};
-    if (!key.empty()) lines.push_back("x-api-key: " + key);
+    if (key.empty()) return {};
+    return {"x-api-key: " + key};
+  }
+
+  // What its client says of the body goes with the body.
+  std::vector<std::string> headers_of(const ChatRequest& request,
+                                      const Manner& manner) const override {
+    const bool said = anthropic::is_forwarded(request);
+    const std::string version = said ? request.original->version : "";
+    std::vector<std::string> lines = {"anthropic-version: " +
+                                      (version.empty() ? std::string(kVersion) : version)};
+    const std::string betas = said ? beta_line(request, manner) : "";
+    if (!betas.empty()) lines.push_back(std::string(kBeta) + ": " + betas);
     return lines;
   }
 

@@ -90,6 +90,13 @@ class Dialect {
   // Header lines that say who asks; `key` may be empty.
   virtual std::vector<std::string> headers(const std::string& key) const = 0;
 
+  // Further lines, of this request alone.
+  virtual std::vector<std::string> headers_of(const ChatRequest& request,
+                                              const Manner& manner) const {
+    (void)request, (void)manner;
+    return {};
+  }
+
   // The body to send for it. What is to be gone on with (ChatRequest::begun) is asked for as
   // `manner.continues` says. Fails with invalid_request if the client's body is no JSON object,
   // with unsupported if it asks for what this dialect has no words for.
