@@ -14,8 +14,9 @@ namespace {
 
 using config::NanoUsd;
 
-constexpr int kTokensLeast = 1;         // An answer shorter than this is none.
-constexpr int kTokensPerPart = 20'000;  // What a picture or a sound may come to, at most.
+constexpr int kTokensLeast = 1;           // An answer shorter than this is none.
+constexpr int kTokensPerPart = 20'000;    // What a picture or a sound may come to, at most.
+constexpr int kTokensPerSearch = 50'000;  // What it finds is read as part of the prompt.
 constexpr std::size_t kBytesOfLongWord = 8;
 constexpr int kSearchesUsually = 5;
 constexpr std::chrono::milliseconds kAskAgain{1'000};
@@ -31,8 +32,10 @@ const config::Budget* budget_of(const config::Settings& settings, std::string_vi
 
 // No tokenizer makes more tokens than there are bytes.
 int most_prompt_tokens(const ChatRequest& request) {
-  const std::size_t most = std::max(request.body.size(), request.prompt_bytes) +
-                           static_cast<std::size_t>(request.media) * kTokensPerPart;
+  const std::size_t most =
+      std::max(request.body.size(), request.prompt_bytes) +
+      static_cast<std::size_t>(request.media) * kTokensPerPart +
+      static_cast<std::size_t>(request.searches.value_or(0)) * kTokensPerSearch;
   return static_cast<int>(std::min<std::size_t>(most, std::numeric_limits<int>::max()));
 }
 
@@ -95,6 +98,7 @@ void Tab::order(const ChatRequest& request, int prompt_tokens, bool at_batch_rat
   sounds_ = has(request.needs, Need::audio);
   looks_up_ = has(request.needs, Need::search);
   searches_ = request.searches;
+  unsent_ = request.unsent;
   at_batch_rate_ = at_batch_rate;
   answers_ = request.answers();
   completion_tokens_max_ = limit_of(request);
@@ -114,8 +118,14 @@ config::Price Tab::price_of_order(config::Price price) const {
   return price;
 }
 
-Result<NanoUsd> Tab::cost_of_searches(const config::Price& price) const {
-  if (hard_ && !searches_ && price.per_search > 0)
+Result<NanoUsd> Tab::cost_of_lookups(const config::Price& price) const {
+  if (hard_ && !unsent_.empty() && price.input_per_million > 0)
+    return Error{Errc::unsupported,
+                 "Nobody knows how long it is, and this budget has a hard end: " + unsent_ +
+                     " cannot be read. Send the content itself.",
+                 "messages", std::nullopt};
+  const bool costs = price.per_search > 0 || price.input_per_million > 0;
+  if (hard_ && !searches_ && costs)
     return Error{Errc::unsupported,
                  "Each web search costs, and this budget has a hard end: say how many there may be "
                  "(max_uses of the tool).",
@@ -141,7 +151,7 @@ Result<void> Tab::cover(const policy::Candidate& candidate, int tokens_out, int 
                  "What this would cost cannot be booked at present. Try again later.", "",
                  kAskAgain};
   price_ = price_of_order(price_of(candidate.target, candidate.local, receipt));
-  const auto searches = cost_of_searches(price_);
+  const auto searches = cost_of_lookups(price_);
   if (!searches) return searches.error();
   before_ = spent(receipt) + policy::worst_case_cost(price_, prompt_tokens_ + tokens_out, again) +
             *searches;
@@ -164,7 +174,7 @@ Result<void> Tab::cover_beside(const policy::Candidate& second, const Receipt& r
     return Error{Errc::overloaded, "it cannot be booked at present", "", kAskAgain};
   const config::Price price = price_of_order(price_of(second.target, second.local, receipt));
   const int most = completion_tokens_max_.value_or(policy::kCompletionTokensAssumed);
-  const auto searches = cost_of_searches(price);
+  const auto searches = cost_of_lookups(price);
   if (!searches) return searches.error();
   const NanoUsd both =
       hold_.granted() + policy::worst_case_cost(price, prompt_tokens_, most) + *searches;

@@ -69,7 +69,7 @@ class Tab {
 
  private:
   config::Price price_of(std::string_view target, bool local, const Receipt& receipt) const;
-  Result<config::NanoUsd> cost_of_searches(const config::Price& price) const;
+  Result<config::NanoUsd> cost_of_lookups(const config::Price& price) const;
   config::NanoUsd spent(const Receipt& receipt) const;
   Result<void> put_aside(const std::string& id, config::NanoUsd least, config::NanoUsd wanted);
   config::Price price_of_order(config::Price price) const;
@@ -86,6 +86,7 @@ class Tab {
   bool sounds_ = false;    // Prompt or answer may be sound.
   bool looks_up_ = false;  // In the web, once each time it is asked.
   std::optional<int> searches_ = 0;
+  std::string unsent_;  // What a provider would fetch itself.
   bool at_batch_rate_ = false;
 
   account::Hold hold_;

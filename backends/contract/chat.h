@@ -86,6 +86,7 @@ struct ChatRequest {
   std::optional<int> searches = 0;     // In the web, at most; nothing: as many as it likes.
   std::size_t beside_bytes = 0;        // Of tools, calls, reasoning: read as the texts are.
   std::size_t prompt_bytes = 0;        // What a provider may count; 0: the body.
+  std::string unsent;                  // What it would fetch or look up itself; empty: nothing.
   bool store = false;                  // The answer is to be found again.
   // The JSON of a request to `endpoint`, the client's own byte for byte where it spoke this
   // protocol: what a provider's dialect forwards.

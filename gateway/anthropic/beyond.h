@@ -13,8 +13,14 @@ struct Beyond {
   std::optional<int> searches = 0;  // That it may make in the web; nothing: as many as it likes.
   bool tools = false;               // Tools, or calls and results of earlier ones.
 
+  std::string unsent;  // What a provider would read that is not in it, or empty.
+
   void add(std::string what) {
     if (words.empty()) words = std::move(what);
+  }
+
+  void reads_unsent(std::string what) {
+    if (unsent.empty()) unsent = std::move(what);
   }
 };
 

@@ -138,7 +138,10 @@ class Reader {
       const bool says = source != nullptr && source->is_object();
       const Json kind = says ? source->value("type", Json()) : Json();
       if (kind != "text" && kind != "content") ++beyond_.media;
+      if (type == "document" && (kind == "url" || kind == "file"))
+        beyond_.reads_unsent("documents by their address or id");
     }
+    if (type == "container_upload") beyond_.reads_unsent("files by their id");
     beyond_.add(std::move(what));
   }
 

@@ -47,6 +47,8 @@ Async<wire::Asked> MessagesProtocol::parse(wire::Call call) const {
   auto chat = std::make_shared<ChatRequest>(**plain);
   if (read->beyond.tools || !read->beyond.words.empty()) chat->needs |= Need::tools;
   chat->media += read->beyond.media;
+  chat->prompt_bytes = call.body.size();
+  chat->unsent = std::move(read->beyond.unsent);
   chat->searches = read->beyond.searches;
   chat->original =
       Original{"messages", std::move(call.body), std::move(read->beyond.words),

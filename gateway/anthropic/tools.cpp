@@ -43,6 +43,8 @@ bool is_tool_name(std::string_view name) {
 void read_hosted(Fields tool, Beyond& beyond) {
   const std::string type = tool.required_string("type");
   beyond.add("the tool '" + type + "'");
+  if (type.starts_with("web_fetch") && tool.any("max_content_tokens") == nullptr)
+    beyond.reads_unsent("pages of the web of any length (max_content_tokens of web_fetch)");
   if (!type.starts_with("web_search")) return;
   const auto most = tool.integer("max_uses", 1, kSearchesMax);
   if (!most) beyond.searches.reset();

@@ -29,6 +29,15 @@ Need need_of(std::string_view type) {
   return Need::files;
 }
 
+// What a target would fetch for itself, however long; a picture comes to what pictures do.
+bool is_elsewhere(std::string_view type, Fields& fields) {
+  if (type != "file") return type.ends_with("_url") && type != "image_url";
+  const Json* file = fields.any("file");
+  const bool has_data = file != nullptr && file->is_object() && file->contains("file_data");
+  const Json data = has_data ? (*file)["file_data"] : Json();
+  return data.is_string() && data.get_ref<const std::string&>().starts_with("http");
+}
+
 void read_part(Fields fields, Message& message, ChatRequest& chat) {
   const std::string type = fields.required_string("type");
   if (type == "text" || type == "refusal") {
@@ -37,6 +46,7 @@ void read_part(Fields fields, Message& message, ChatRequest& chat) {
     message.text_only = false;
     chat.needs |= need_of(type);
     ++chat.media;
+    if (is_elsewhere(type, fields)) chat.unsent = "documents by their address";
   }
 }
 

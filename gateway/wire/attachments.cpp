@@ -130,6 +130,7 @@ Async<std::shared_ptr<const ChatRequest>> with_files(std::shared_ptr<const ChatR
   ordered_json body = ordered_json::parse(chat->body);
   std::size_t room = shelf.bytes_max();
   bool changed = false;
+  bool left = false;
   const std::vector<Naming> namings = namings_in(body);
   const auto allowed = check(namings, reader);
   if (!allowed) co_return allowed.error();
@@ -142,14 +143,16 @@ Async<std::shared_ptr<const ChatRequest>> with_files(std::shared_ptr<const ChatR
       co_return error;
     }
     if (!*file && naming.is_picture) co_return missing(naming, id);
+    left |= !*file;
     if (!*file) continue;
     room -= std::min(room, (*file)->bytes);
     fill(naming, **file);
     changed = true;
   }
-  if (!changed) co_return chat;
+  if (!changed && !left) co_return chat;
   auto filled = std::make_shared<ChatRequest>(*chat);
-  filled->body = body.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  if (changed) filled->body = body.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  if (left) filled->unsent = "files by a provider's own ids";
   std::shared_ptr<const ChatRequest> whole = std::move(filled);
   co_return whole;
 }

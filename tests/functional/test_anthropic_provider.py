@@ -165,7 +165,7 @@ CACHED = [{"role": "user", "content": [{"type": "text", "text": "Hi", "cache_con
 
 
 @pytest.mark.parametrize("more", [{}, {"container": "c"}, {"unheard_of": 1},
-                                  {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+                                  {"tools": [{"type": "code_execution_20250522", "name": "code_execution"}]},
                                   {"messages": [{"role": "user", "content": [
                                       {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "d"}}]}]}],
                          ids=str)
@@ -191,7 +191,8 @@ def search(**more):
 
 
 def test_a_hard_budget_reckons_with_searches(own):
-    gateway, upstream = own("0.05usd", price_per_search="0.01usd")
+    """Each is paid for, and what it finds is read: 50,000 tokens are held for that."""
+    gateway, upstream = own("0.5usd", price_per_search="0.01usd")
     url = gateway.root + "/v1/messages"
     status, _, text = send(url, "POST", search(), as_client())
     assert status == 400 and b"max_uses" in text
@@ -199,6 +200,24 @@ def test_a_hard_budget_reckons_with_searches(own):
     assert status == 429 and b"insufficient_quota" in text or b"budget" in text
     assert not upstream.asked
     assert send(url, "POST", search(max_uses=4), as_client())[0] == 200
+
+
+def asking_for(source):
+    return {**SEARCHING, "messages": [{"role": "user", "content": [{"type": "document", "source": source}]}]}
+
+
+FETCH = {"type": "web_fetch_20250910", "name": "web_fetch"}
+UNSENT = [(asking_for({"type": "url", "url": "https://a.example/long.pdf"}), b"documents by their address or id"),
+          (asking_for({"type": "file", "file_id": "file_1"}), b"documents by their address or id"),
+          ({**SEARCHING, "tools": [FETCH]}, b"max_content_tokens")]
+
+
+@pytest.mark.parametrize("body, why", UNSENT, ids=["address", "id", "fetch"])
+def test_a_hard_budget_refuses_what_nobody_has_measured(own, body, why):
+    gateway, upstream = own("0.5usd")
+    status, _, text = send(gateway.root + "/v1/messages", "POST", body, as_client())
+    assert status == 400 and why in text and not upstream.asked
+    assert send(gateway.root + "/v1/messages", "POST", {**SEARCHING, "tools": [{**FETCH, "max_content_tokens": 9}]}, as_client())[0] == 200
 
 
 def test_a_hard_budget_that_does_not_pay_for_thinking_says_so(own):
