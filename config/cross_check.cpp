@@ -87,6 +87,25 @@ class CrossCheck {
                                                  " as seen from here");
   }
 
+  // What costs more than usual is booked too low where the file has but the usual price.
+  void check_prices(const ProviderTarget& provider, const std::string& path) {
+    const Price& price = provider.price;
+    const auto takes = [&](const char* what) {
+      return std::find(provider.takes.begin(), provider.takes.end(), what) != provider.takes.end();
+    };
+    const bool anthropic = provider.dialect == "anthropic";
+    if ((anthropic || takes("search")) && price.per_search == 0)
+      warn(path + ".price_per_search", "is nothing: what it looks up in the web is booked as free");
+    if (anthropic && price.cache_write_per_million <= price.input_per_million &&
+        price.input_per_million > 0)
+      warn(path + ".price_per_million.cache_write",
+           "is no more than the input's: Anthropic asks 1.25 times that price");
+    const bool as_text = price.audio_input_per_million <= price.input_per_million &&
+                         price.audio_output_per_million <= price.output_per_million;
+    if (takes("audio") && as_text && price.input_per_million > 0)
+      warn(path + ".price_per_million.audio_input", "sound is booked at the price of text");
+  }
+
   void check_provider(const ProviderTarget& provider) {
     const std::string path = "targets." + provider.name;
     const auto in_clear = [](const std::string& url) {
@@ -105,6 +124,7 @@ class CrossCheck {
     if (provider.price.batch_discount > 0.0 && provider.dialect == "anthropic") {
       warn(path + ".batch_discount", "is never earned: dialect anthropic has no cheaper tier");
     }
+    check_prices(provider, path);
     if (provider.breaker.failures_min > provider.breaker.window) {
       warn(path + ".breaker.failures_min", "is more than `window`: the breaker never opens");
     }

@@ -339,7 +339,8 @@ const std::vector<Row<ProviderTarget>> kProviderRows = {
       .kind = Kind::money,
       .range = {0, kPriceMost},
       .sentence = "For each time it looks something up in the web: a search of Anthropic's "
-                  "web_search tool, an answer to `web_search_options`."},
+                  "web_search tool, an answer to `web_search_options`, which a target without this "
+                  "price gets only if it `takes` search."},
      field<&ProviderTarget::price, &Price::per_search>()},
     {{.key = "catalogued_as",
       .kind = Kind::text,

@@ -121,6 +121,13 @@ def money(board):
             query(an_hour(AVOIDED, "cls"), "{{cls}}"),
             stacked=True,
         ),
+        lines(
+            "Answers in a dearer tier",
+            "reqps",
+            "Answers a second whose provider named a tier that costs more than its price here"
+            " (spillway_dearer_tier_total): they are booked too low, as estimated.",
+            query(summed(rate("spillway_dearer_tier_total"), "be"), "{{be}}"),
+        ),
     )
 
 

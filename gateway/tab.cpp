@@ -237,6 +237,7 @@ void Tab::price(Receipt& receipt) const {
       part.usage.audio_completion_tokens = part.usage.completion_tokens;
     if (sounds_ && !part.usage_told) part.usage.audio_prompt_tokens = part.usage.prompt_tokens;
     if (looks_up_ && !part.unanswered) part.usage.searches = std::max(part.usage.searches, 1);
+    part.estimated |= part.usage.at_dearer_rate;
     part.cost_nano_usd = policy::cost_of(price_of(part.target, part.local, receipt), part.usage);
     receipt.cost_nano_usd += part.cost_nano_usd;
     if (!part.local || part.lost) continue;

@@ -123,7 +123,8 @@ struct Usage {
   int audio_prompt_tokens = 0;      // Part of prompt_tokens,
   int audio_completion_tokens = 0;  // …and of completion_tokens.
   int searches = 0;                 // In the web.
-  bool at_batch_rate = false;       // Served in the provider's cheaper tier.
+  bool at_batch_rate = false;       // Served in the provider's cheaper tier,
+  bool at_dearer_rate = false;      // …or in one that costs more than its usual price.
 };
 
 // What a provider says beside an answer and nobody here acts on: each the members of a JSON object

@@ -50,6 +50,7 @@ bool is_known(const config::ProviderTarget& target, Need need, std::string_view 
   if (lacks) return false;
   const bool is_common = std::none_of(kKnown.begin(), kKnown.end(),
                                       [need](const Known& one) { return one.need == need; });
+  if (need == Need::search && target.price.per_search == 0) return false;  // It would seem free.
   if (is_common || (need == Need::prefix && target.continues == "prefix")) return true;
   return std::any_of(kKnown.begin(), kKnown.end(), [&](const Known& one) {
     return one.need == need && one.dialect == target.dialect &&

@@ -138,6 +138,9 @@ constexpr SeriesRow kCatalogue[] = {
     {Series::cost, "spillway_cost_usd_total", C, kCounted, kCostLabels, "Money spent on answers."},
     {Series::cost_avoided, "spillway_cost_avoided_usd_total", C, kCounted, kSavingLabels,
      "What the cheapest provider would have asked for requests that were served without one."},
+    {Series::dearer_tier, "spillway_dearer_tier_total", C, kCounted, kCountedTargetLabels,
+     "Answers whose provider named a tier that costs more than its price says: booked by that "
+     "price, as estimated."},
     {Series::client_gone, "spillway_stream_client_gone_total", C, kCounted, kStageLabels,
      "Clients that hung up before their answer was whole."},
     {Series::unkept, "spillway_unkept_answers_total", C, kCounted, kClassLabels,

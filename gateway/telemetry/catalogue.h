@@ -42,6 +42,7 @@ enum class Series : std::uint8_t {
   prediction_error_ratio,
   cost,
   cost_avoided,
+  dearer_tier,
   client_gone,
   unkept,
   folded,

@@ -11,7 +11,7 @@ import pytest
 import configs
 from played import PlayedProvider, chunk, events
 from processes import KEY, wait_until
-from upstream import chat
+from upstream import USAGE, chat
 from upstream import chunk as upstream_chunk
 
 HELLO = [{"role": "user", "content": "Hello there."}]
@@ -317,6 +317,31 @@ def test_an_answer_that_looks_things_up_costs_a_search(start_upstream, start_gat
     amounts = wait_until(lambda: (found := book(tmp_path, "SELECT amount FROM entries ORDER BY amount")) and
                          len(found) == 2 and found, what="both entries")
     assert [amount for amount, in amounts] == [22_000, 10_022_000]
+
+
+def test_nobody_looks_things_up_as_if_it_cost_nothing(start_upstream, start_gateway, client_of):
+    upstream = start_upstream(lambda asked: chat())
+    targets = {"free": configs.provider(upstream.base_url, "free"),
+               "told": configs.provider(upstream.base_url, "told", takes=["search"])}
+    client = client_of(start_gateway(configs.gateway(targets)))
+    assert client.chat.completions.create(model="told", messages=HELLO, web_search_options={})
+    with pytest.raises(openai.BadRequestError, match="takes search"):
+        client.chat.completions.create(model="free", messages=HELLO, web_search_options={})
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_dearer_tier_is_no_exact_cost(start_upstream, start_gateway, client_of, tmp_path, stream):
+    def answer(asked):
+        if stream:
+            return [{**upstream_chunk({"content": "Hello"}), "service_tier": "priority"}, upstream_chunk({}, finish="stop"), USAGE]
+        return {**chat(), "service_tier": "priority"}
+    config = configs.gateway({"cloud": configs.provider(start_upstream(answer).base_url, "cloud")})
+    config["server"]["state"] = str(tmp_path / "state")
+    gateway = start_gateway(config)
+    answer = client_of(gateway).chat.completions.create(model="cloud", messages=HELLO, stream=stream)
+    assert not stream or list(answer)
+    assert wait_until(lambda: book(tmp_path, "SELECT estimated, amount FROM entries"), what="the entry") == [(1, 22_000)]
+    wait_until(lambda: gateway.metric("spillway_dearer_tier_total", be="cloud") == 1, what="the count")
 
 
 def test_a_completion_without_a_limit_is_told_sixteen_tokens(start_upstream, start_gateway, client_of, tmp_path):

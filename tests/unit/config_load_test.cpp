@@ -240,6 +240,28 @@ TEST(ConfigWarnings, PromisesThatNoTargetKeeps) {
                   "often than not: its ttft_p50 is 2s"));
 }
 
+TEST(ConfigWarnings, WhatWouldBeBookedTooLow) {
+  const auto target = [](const std::string& more) {
+    return "targets:\n  far:\n    {kind: provider, base_url: 'https://a/v1', serves: m, " + more +
+           "}\n";
+  };
+  const std::string usual = "price_per_million: {input: 3usd, output: 15usd}";
+  EXPECT_THAT(
+      warnings_of(target("dialect: anthropic, " + usual)),
+      testing::UnorderedElementsAre(
+          HasSubstr("targets.far.price_per_search: is nothing: what it looks up in the web"),
+          HasSubstr("targets.far.price_per_million.cache_write: is no more than the input's")));
+  EXPECT_THAT(warnings_of(target("takes: [search, audio], " + usual)),
+              testing::UnorderedElementsAre(
+                  HasSubstr("targets.far.price_per_search: is nothing"),
+                  HasSubstr("targets.far.price_per_million.audio_input: sound is booked at")));
+  EXPECT_THAT(warnings_of(target(usual)), IsEmpty());
+  EXPECT_THAT(
+      warnings_of(target("dialect: anthropic, price_per_search: 0.01usd, price_per_million: "
+                         "{input: 3usd, output: 15usd, cache_write: 3.75usd}")),
+      IsEmpty());
+}
+
 const std::string kLocal = "targets: {here: {kind: local, executor: synthetic, serves: [a, b]}}\n";
 
 TEST(ConfigWarnings, ClassesThatNothingReaches) {

@@ -43,5 +43,12 @@ TEST(Tab, WhatNobodyGotAvoidedNothing) {
   EXPECT_EQ(receipt.cost_nano_usd, 15 * 2'000);
 }
 
+TEST(Tab, ADearerTierIsNoExactCost) {
+  Part part = part_of("cloud", false);
+  EXPECT_FALSE(settled({part}).parts.front().estimated);
+  part.usage.at_dearer_rate = true;
+  EXPECT_TRUE(settled({part}).parts.front().estimated);
+}
+
 }  // namespace
 }  // namespace spillway

@@ -52,7 +52,11 @@ class OpenAiReader final : public AnswerReader {
   // Some name it with the first words alone, and count after the last.
   void note_tier(Parsed& parsed) {
     if (parsed.at_batch_rate) at_batch_rate_ = parsed.at_batch_rate;
-    if (parsed.usage) parsed.usage->at_batch_rate = at_batch_rate_.value_or(false);
+    if (parsed.at_dearer_rate) at_dearer_rate_ = *parsed.at_dearer_rate;
+    if (parsed.usage) {
+      parsed.usage->at_batch_rate = at_batch_rate_.value_or(false);
+      parsed.usage->at_dearer_rate = at_dearer_rate_;
+    }
     for (Delta& delta : parsed.deltas) delta.at_batch_rate = at_batch_rate_;
   }
 
@@ -106,6 +110,7 @@ class OpenAiReader final : public AnswerReader {
   const std::vector<std::string> stops_;
   std::vector<bool> ended_;  // By choice.
   std::optional<bool> at_batch_rate_;
+  bool at_dearer_rate_ = false;
   std::shared_ptr<const Beside> held_;
 };
 

@@ -55,7 +55,8 @@ struct Parsed {
   std::vector<Delta> deltas;
   std::optional<Usage> usage;            // Whatever came: what it bills is owed.
   std::shared_ptr<const Beside> beside;  // Of an event without `deltas`.
-  std::optional<bool> at_batch_rate;     // By the tier that it names, if it names one.
+  std::optional<bool> at_batch_rate;     // By the tier that it names, if it names one,
+  std::optional<bool> at_dearer_rate;    // …and this too.
   Complaint complaint;
 };
 

@@ -13,6 +13,7 @@ namespace spillway::cloud::openai {
 
 // The service_tier that costs what batches do.
 inline constexpr std::string_view kBatchTier = "flex";
+inline constexpr std::string_view kDearerTier = "priority";
 
 // The body to send for `request` with the provider's `model`: the client's own JSON, each value
 // byte for byte and in its order, less nulls and what the provider does not take (fields of ours,

@@ -152,12 +152,18 @@ Parsed parse_choices(std::string_view text, std::string_view message_name) {
     if (member->is("usage")) parsed.usage = usage_of(member->value, Counted::written, beside);
     if (member->is("usage")) counts = member->value.starts_with('{');
     if (member->is("error")) error = member->value;
-    if (member->is("service_tier") && !is_null(member->value))
-      parsed.at_batch_rate = text_of(member->value) == kBatchTier;
+    if (member->is("service_tier") && !is_null(member->value)) {
+      const auto tier = text_of(member->value);
+      parsed.at_batch_rate = tier == kBatchTier;
+      parsed.at_dearer_rate = tier == kDearerTier;
+    }
     if (!is_one_of(kOfAnswer, *member)) append_member(*member, beside.answer);
   }
   if (!reader.complete()) return Parsed::garbage();
-  if (parsed.usage) parsed.usage->at_batch_rate = parsed.at_batch_rate.value_or(false);
+  if (parsed.usage) {
+    parsed.usage->at_batch_rate = parsed.at_batch_rate.value_or(false);
+    parsed.usage->at_dearer_rate = parsed.at_dearer_rate.value_or(false);
+  }
   if (!is_null(error)) return complaining(std::move(parsed), text);
   if (!choices.starts_with('[') && !counts) return Parsed::garbage();
   ElementReader elements(choices);
