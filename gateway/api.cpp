@@ -53,7 +53,7 @@ Api::Api(Doors doors)
       chats_(doors.chats),
       tokens_(doors.reception, doors.pipeline),
       chat_(&doors.chats),
-      messages_(openai::parse_chat),
+      messages_(openai::parse_chat, anthropic::Limit::required, &call_notes_),
       prompts_(openai::parse_chat, anthropic::Limit::none),
       count_tokens_(doors.reception, doors.pipeline, prompts_),
       archive_(doors.disk, doors.shelf),

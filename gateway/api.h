@@ -60,6 +60,7 @@ class Api {
   const StoredChats& chats_;
   const Tokens tokens_;
   const openai::ChatProtocol chat_;
+  anthropic::CallNotes call_notes_;
   const anthropic::MessagesProtocol messages_;
   const anthropic::MessagesProtocol prompts_;
   const CountTokens count_tokens_;

@@ -42,6 +42,7 @@ std::vector<std::string> betas_in(const std::vector<std::string>& lists) {
 Async<wire::Asked> MessagesProtocol::parse(wire::Call call) const {
   auto read = parse_messages(call.body, limit_);
   if (!read) co_return read.error();
+  if (notes_) read->chat = notes_->put_into(std::move(read->chat), call.tenant);
   auto plain = read_chat_(std::move(read->chat));
   if (!plain) co_return plain.error();
   auto chat = std::make_shared<ChatRequest>(**plain);
@@ -56,6 +57,7 @@ Async<wire::Asked> MessagesProtocol::parse(wire::Call call) const {
   MessageInfo info{std::move(call.request_id), chat->model};
   wire::Asked asked;
   asked.writer = chat->stream ? event_writer(std::move(info)) : body_writer(std::move(info));
+  if (notes_) asked.writer = noting(std::move(asked.writer), std::move(call.tenant), *notes_);
   asked.chat = std::move(chat);
   co_return std::move(asked);
 }

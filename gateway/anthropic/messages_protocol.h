@@ -1,6 +1,7 @@
 // POST /v1/messages as a Protocol, and what it counts for /v1/messages/count_tokens.
 #pragma once
 
+#include "gateway/anthropic/call_notes.h"
 #include "gateway/anthropic/messages_request.h"
 #include "gateway/wire/protocol.h"
 
@@ -14,8 +15,10 @@ using ReadChat = Result<std::shared_ptr<const ChatRequest>> (*)(std::string body
 
 class MessagesProtocol final : public wire::Protocol {
  public:
-  explicit MessagesProtocol(ReadChat read_chat, Limit limit = Limit::required)
-      : read_chat_(read_chat), limit_(limit) {}
+  // `notes` must outlive it; null: calls go back as their client gives them.
+  explicit MessagesProtocol(ReadChat read_chat, Limit limit = Limit::required,
+                            CallNotes* notes = nullptr)
+      : read_chat_(read_chat), limit_(limit), notes_(notes) {}
 
   Async<wire::Asked> parse(wire::Call call) const override;
   wire::ErrorReply error(const Error& error, std::string_view request_id) const override;
@@ -23,6 +26,7 @@ class MessagesProtocol final : public wire::Protocol {
  private:
   const ReadChat read_chat_;
   const Limit limit_;
+  CallNotes* const notes_;
 };
 
 }  // namespace spillway::anthropic

@@ -126,6 +126,8 @@ void Messages::add_call(const ordered_json& item, bool custom) {
   const char* argument = custom ? "input" : "arguments";
   ordered_json call = {{"id", text_in(item, "call_id")}, {"type", kind}};
   call[kind] = {{"name", text_in(item, "name")}, {argument, text_in(item, argument)}};
+  const auto beside = item.find(kBesideCall);
+  if (beside != item.end() && beside->is_object()) call[kBesideCall] = *beside;
   assistant()["tool_calls"].push_back(std::move(call));
 }
 

@@ -13,6 +13,9 @@
 
 namespace spillway::responses {
 
+// The member of a call, in chat completions and in items of ours, that its target wants back.
+inline constexpr const char* kBesideCall = "extra_content";
+
 // `input` as a list of items, each with an id: of a text, one user message. `references` takes the
 // ids of items that are only named.
 std::string read_input(wire::Fields& request, const nlohmann::ordered_json& said,

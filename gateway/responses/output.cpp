@@ -1,5 +1,6 @@
 #include "gateway/responses/output.h"
 
+#include "gateway/responses/items.h"
 #include "gateway/responses/response_object.h"
 #include "gateway/wire/json_text.h"
 
@@ -16,6 +17,12 @@ using nlohmann::ordered_json;
 void append(std::string& members, std::string_view name, std::string_view text) {
   members.append(",\"").append(name).append("\":");
   wire::append_json_string(members, text);
+}
+
+// What a call's target wants back with the call, such as the signature of Gemini's thoughts.
+void keep_beside(const ordered_json& call, ordered_json& item) {
+  const auto beside = call.find(kBesideCall);
+  if (beside != call.end() && beside->is_object()) item[kBesideCall] = *beside;
 }
 
 std::string place_of(std::size_t at) { return R"("output_index":)" + std::to_string(at); }
@@ -109,12 +116,15 @@ void Output::add_call(const ordered_json& piece) {
   const auto known = std::find_if(growing_.begin(), growing_.end(), [&](const Growing& item) {
     return item.is_call() && item.call == call;
   });
-  if (known != growing_.end())
+  if (known != growing_.end()) {
+    keep_beside(piece, object_of(*known));
     return grow(*known, text_in(said, known->kind == Kind::custom ? "input" : "arguments"));
+  }
   std::string id = text_in(piece, "id");
   if (id.empty()) id = "call_" + turn_ + "_" + std::to_string(items_->list.size());
   Growing& item = open(kind, id, text_in(said, "name"));
   item.call = call;
+  keep_beside(piece, object_of(item));
   grow(item, text_in(said, kind == Kind::custom ? "input" : "arguments"));
 }
 

@@ -141,3 +141,60 @@ def test_what_another_thought_is_not_sent_to_anthropic(upstream, start_upstream,
         client.messages.create(model="claude", max_tokens=50, messages=[
             *ASK, {"role": "assistant", "content": [*said, own]}, result, {"role": "assistant", "content": said[:1]}, *ASK])
     assert claude.asked[0].json["messages"] == [*ASK, {"role": "assistant", "content": [said[1], own]}, result, *ASK]
+
+
+SIGNED = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"},
+          "extra_content": {"google": {"thought_signature": "SIG"}}}
+
+
+def signing(asked):
+    """Gemini 3, which refuses a call that comes back without its signature."""
+    if any("tool_calls" in message for message in asked.json["messages"]):
+        call = next(m for m in asked.json["messages"] if "tool_calls" in m)["tool_calls"][0]
+        return chat("done") if call.get("extra_content") == SIGNED["extra_content"] else (400, {"error": {"message": "unsigned"}})
+    if asked.json.get("stream"):
+        return [chunk({"role": "assistant", "tool_calls": [SIGNED]}), chunk({}, finish="tool_calls"), USAGE]
+    answer = chat(None, finish_reason="tool_calls")
+    answer["choices"][0]["message"]["tool_calls"] = [SIGNED]
+    return answer
+
+
+@pytest.fixture
+def gemini(start_upstream, start_gateway):
+    upstream = start_upstream(signing)
+    gateway = start_gateway(configs.gateway({"up": configs.provider(upstream.base_url, "up", dialect="gemini")}))
+    return upstream, gateway
+
+
+FUNCTION = {"name": "f", "parameters": {"type": "object", "properties": {}}}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_calls_signature_comes_back_in_the_next_turn(gemini, client_of, stream, kept):
+    upstream, gateway = gemini
+    responses = client_of(gateway).responses
+    asked = {"model": "up", "tools": [{"type": "function", **FUNCTION}]}
+    first = responses.create(input="go", stream=stream, **asked)
+    if stream:
+        first = list(first)[-1].response
+    result = {"type": "function_call_output", "call_id": "call_1", "output": "ok"}
+    before = {"previous_response_id": first.id, "input": [result]} if kept else \
+        {"input": [*ASK, *(item.to_dict() for item in first.output), result]}
+    assert responses.create(**before, **asked).output_text == "done", upstream.asked[-1].json
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_calls_signature_is_remembered_for_who_cannot_say_it(gemini, stream):
+    _, gateway = gemini
+    asked = {"model": "up", "max_tokens": 50, "tools": [{"name": "f", "input_schema": FUNCTION["parameters"]}]}
+    with anthropic.Anthropic(base_url=gateway.root, api_key=KEY, max_retries=0) as client:
+        if stream:
+            with client.messages.stream(messages=ASK, **asked) as events:
+                first = events.get_final_message()
+        else:
+            first = client.messages.create(messages=ASK, **asked)
+        call = first.content[0]
+        result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call.id, "content": "ok"}]}
+        turns = [*ASK, {"role": "assistant", "content": [call.to_dict()]}, result]
+        assert client.messages.create(messages=turns, **asked).content[0].text == "done"
