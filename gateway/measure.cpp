@@ -1,7 +1,5 @@
 #include "gateway/measure.h"
 
-#include "backends/contract/form.h"
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -79,7 +77,6 @@ policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& ca
 
 int estimated_prompt_tokens(const ChatRequest& request) {
   int tokens = static_cast<int>(request.prompt_tokens.size()) + tokens_in(request.prompt.size());
-  if (request.form) tokens += tokens_in(request.form->text.size());
   for (const Message& message : request.messages)
     tokens += kTokensPerMessage + tokens_in(message.content.size());
   return tokens + tokens_beside(request);

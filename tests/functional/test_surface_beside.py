@@ -76,7 +76,7 @@ def test_members_of_a_stream_come_with_their_piece(house):
 def test_usage_with_the_last_word_and_several_choices(house):
     stream = [chunk({"content": "a"}), {**chunk({"content": "b"}, index=1, finish="length", matched_stop="x"), "x": 1},
               {**chunk({}, finish="stop", matched_stop="y"), "usage": COUNTS, "x": 2}]
-    _, text = house(stream, dialect="deepseek")(messages=HELLO, n=2, stream=True, stream_options={"include_usage": True})
+    _, text = house(stream, dialect="deepseek", takes=["choices"])(messages=HELLO, n=2, stream=True, stream_options={"include_usage": True})
     *_, first, second, usage = events_of(text)
     assert [(one["x"], one["choices"][0]["matched_stop"]) for one in (first, second)] == [(2, "y"), (1, "x")]
     assert usage["usage"] == COUNTS

@@ -126,12 +126,15 @@ TEST(OpenAiRequest, AConversationIsToldInTheProvidersWords) {
   EXPECT_FALSE(has(told("mistral"), "stream_options"));
   EXPECT_TRUE(has(told("deepseek"), "stream_options"));
   request.original = Original{"responses", "", ""};
-  EXPECT_TRUE(has(told("openai"), R"({"role":"assistant","content":null,"tool_calls":[]})"));
-  for (const char* dialect : {"deepseek", "vllm", "sglang"})
+  Manner groq;
+  groq.base_url = "https://api.groq.com/openai/v1";
+  EXPECT_TRUE(has(told("openai", groq), R"({"role":"assistant","content":null,"tool_calls":[]})"));
+  EXPECT_FALSE(has(told("azure"), "reasoning_content"));
+  for (const char* dialect : {"openai", "deepseek", "vllm", "sglang"})
     EXPECT_TRUE(has(told(dialect), R"("reasoning_content":"r")")) << dialect;
   Manner wanted;
   wanted.forward_fields = {"reasoning_content"};
-  EXPECT_TRUE(has(told("openai", wanted), R"("reasoning_content":"r")"));
+  EXPECT_TRUE(has(told("azure", wanted), R"("reasoning_content":"r")"));
 }
 
 TEST(OpenAiRequest, TheCheaperTierIsAskedForInChatsAlone) {

@@ -158,7 +158,8 @@ void append_begun(std::string_view messages, std::string_view begun, std::string
 // were told.
 std::string messages_for(std::string_view messages, const ChatRequest& request, const Ways& ways,
                          const Manner& manner) {
-  const bool wanted = ways.reasoning || lists(manner.forward_fields, kReasoning);
+  const bool wanted =
+      wants_reasoning(ways, manner.base_url) || lists(manner.forward_fields, kReasoning);
   const Words known{.developer = ways.developer, .reasoning = wanted || !request.original};
   return in_words(messages, known);
 }

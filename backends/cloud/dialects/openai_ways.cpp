@@ -74,7 +74,7 @@ constexpr std::array kMistralLacks = {Fields("prompt_cache_key"),
                                       Fields("verbosity")};
 
 constexpr std::array kWays = {
-    Ways{.name = "openai", .adds = kOpenAiAdds},
+    Ways{.name = "openai", .adds = kOpenAiAdds, .reasoning = true},
     Ways{.name = "azure", .key_header = "api-key: "},
     Ways{.name = "deepseek",
          .limit_field = "max_tokens",
@@ -103,6 +103,13 @@ std::string with_slash(std::string_view base_url) {
   return url;
 }
 
+// "eu.api.openai.com" is at ".api.openai.com" as well.
+bool is_at(std::string_view base_url, std::string_view domain) {
+  std::string_view host = base_url.substr(std::min(base_url.find("//") + 2, base_url.size()));
+  host = host.substr(0, host.find_first_of(":/"));
+  return ("." + std::string(host)).ends_with(domain);
+}
+
 }  // namespace
 
 std::span<const Ways> all_ways() { return kWays; }
@@ -116,12 +123,13 @@ std::string url_of(std::string_view base_url, std::string_view path, std::string
 }
 
 std::string_view added_limit(const Ways& ways, std::string_view base_url) {
-  std::string_view host = base_url.substr(std::min(base_url.find("//") + 2, base_url.size()));
-  host = host.substr(0, host.find_first_of(":/"));
-  // "eu.api.openai.com" as well.
-  const bool is_openai =
-      ways.name == "openai" && ("." + std::string(host)).ends_with(".api.openai.com");
+  const bool is_openai = ways.name == "openai" && is_at(base_url, ".api.openai.com");
   return is_openai || ways.name == "azure" ? "max_completion_tokens" : "max_tokens";
+}
+
+bool wants_reasoning(const Ways& ways, std::string_view base_url) {
+  return ways.reasoning && !is_at(base_url, ".api.groq.com") &&
+         !is_at(base_url, ".api.cerebras.ai");
 }
 
 std::string beta_url_of(std::string_view base_url, std::string_view beta, std::string_view path) {

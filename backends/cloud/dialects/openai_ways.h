@@ -30,6 +30,10 @@ struct Ways {
 // refuse `max_tokens`; others who speak its protocol may not know the newer word.
 std::string_view added_limit(const Ways& ways, std::string_view base_url);
 
+// Whether the reasoning of earlier turns is told to it again: some who speak OpenAI's protocol lose
+// their thread without, some refuse it.
+bool wants_reasoning(const Ways& ways, std::string_view base_url);
+
 // All of them, in no order.
 std::span<const Ways> all_ways();
 
