@@ -1,5 +1,6 @@
 #include "backends/local/text.h"
 
+#include "backends/local/answer/tool_prompt.h"
 #include "backends/local/loader/model_file.h"
 #include "backends/local/template/chat_template.h"
 #include "backends/local/text_parts_internal.h"
@@ -28,11 +29,9 @@ std::vector<tokenizer::Segment> segments_of(const templates::MarkedText& text) {
   return segments;
 }
 
-// A template that says nothing of tools leaves them unknown to its model.
 answer::AnswerStyle style_of(const std::string& chat_template, const std::string& for_tools) {
-  const std::string& text = for_tools.empty() ? chat_template : for_tools;
-  const bool knows_tools = text.find("tools") != text.npos;
-  return {knows_tools ? answer::syntax_of(text) : nullptr, answer::thinks(chat_template)};
+  const answer::CallSyntax* calls = for_tools.empty() ? nullptr : answer::syntax_of(for_tools);
+  return {calls ? calls : answer::syntax_of(chat_template), answer::thinks(chat_template)};
 }
 
 std::vector<TokenId> shown_tokens(const tokenizer::Tokenizer& tokenizer,
@@ -48,7 +47,7 @@ std::vector<TokenId> shown_tokens(const tokenizer::Tokenizer& tokenizer,
 templates::EarlierCalls earlier_calls(const std::string& chat_template) {
   const answer::CallSyntax* syntax = answer::syntax_of(chat_template);
   if (syntax == nullptr) return {};
-  return {syntax->text_arguments, syntax->short_ids};
+  return {syntax->text_arguments, syntax->no_content, syntax->short_ids};
 }
 
 }  // namespace
@@ -57,6 +56,7 @@ struct TextModel::Parts {
   tokenizer::Tokenizer tokenizer;
   templates::ChatTemplate chat_template;
   std::optional<templates::ChatTemplate> tool_template;  // Nothing: the same.
+  bool tells_tools = false;                              // The template does, to the model.
   answer::AnswerStyle style;
   std::vector<TokenId> shown;  // Special tokens that say something; sorted.
   std::vector<TokenId> stop_tokens;
@@ -70,6 +70,8 @@ Result<TextModel> TextModel::from_file(const loader::ModelFile& file) {
   const loader::Metadata& metadata = file.metadata();
   auto parts = file.folder().empty() ? text_of_metadata(metadata) : text_of_folder(file.folder());
   if (!parts) return parts.error();
+  const bool tells_tools =
+      !parts->tool_template.empty() || parts->chat_template.find("tools") != std::string::npos;
   const auto style = style_of(parts->chat_template, parts->tool_template);
   auto shown = shown_tokens(parts->tokenizer, style);
   const auto compiled = [&](const std::string& text) {
@@ -101,10 +103,10 @@ Result<TextModel> TextModel::from_file(const loader::ModelFile& file) {
   const auto context = metadata.integer(std::string(*architecture) + ".context_length");
   if (!context) return context.error();
 
-  return TextModel(std::make_unique<const Parts>(
-      Parts{std::move(parts->tokenizer), std::move(*chat_template), std::move(tool_template), style,
-            std::move(shown), std::move(stops), parts->begin_token, parts->sampling,
-            static_cast<int>(std::clamp<std::int64_t>(*context, 1, kContextMax)), vocabulary}));
+  return TextModel(std::make_unique<const Parts>(Parts{
+      std::move(parts->tokenizer), std::move(*chat_template), std::move(tool_template), tells_tools,
+      style, std::move(shown), std::move(stops), parts->begin_token, parts->sampling,
+      static_cast<int>(std::clamp<std::int64_t>(*context, 1, kContextMax)), vocabulary}));
 }
 
 TextModel::TextModel(std::unique_ptr<const Parts> parts) : parts_(std::move(parts)) {}
@@ -117,7 +119,11 @@ Result<std::vector<TokenId>> TextModel::encode_chat(const std::vector<Message>& 
                                                     std::string_view begun) const {
   const bool is_other = tools != nullptr && parts_->tool_template;
   const auto& chat_template = is_other ? *parts_->tool_template : parts_->chat_template;
-  const auto text = chat_template.render(messages, tools, std::chrono::system_clock::now());
+  const bool is_untold = tools != nullptr && !parts_->tells_tools && parts_->style.calls != nullptr;
+  std::vector<Message> told;
+  if (is_untold) told = answer::with_tools(messages, *tools, *parts_->style.calls);
+  const auto text =
+      chat_template.render(is_untold ? told : messages, tools, std::chrono::system_clock::now());
   if (!text) return text.error();
   std::vector<TokenId> ids = parts_->tokenizer.encode(segments_of(*text));
   const std::vector<TokenId> more = parts_->tokenizer.encode(begun);

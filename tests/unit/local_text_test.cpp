@@ -1,4 +1,5 @@
 // Messages to ids and back on SmolLM2's own vocabulary and template.
+#include "backends/local/answer/tool_prompt.h"
 #include "backends/local/loader/model_file.h"
 #include "backends/local/text.h"
 #include "tests/unit/folder_writer.h"
@@ -197,8 +198,29 @@ TEST_F(TextFolder, MarksOfCallsAndThoughtsAreShown) {
   EXPECT_EQ(shown(), "a[TOOL_CALLS]<think>b");
   EXPECT_EQ(read()->style().calls, answer::syntax_named("mistral"));
   EXPECT_TRUE(read()->style().thinks);
-  folder_.write("chat_template.jinja", "[TOOL_CALLS]");
-  EXPECT_EQ(read()->style().calls, nullptr) << "nobody would tell the model of them";
+}
+
+TEST_F(TextFolder, WhereTheTemplateIsSilentTheModelIsToldOfTools) {
+  folder_.write("chat_template.jinja",
+                "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}[TOOL_CALLS]");
+  const auto model = read();
+  ASSERT_TRUE(model) << model.error().message;
+  Tools tools;
+  tools.text = "[{\"name\": \"look\"}]";
+  const auto plain = model->encode_chat({user("x")});
+  const auto told = model->encode_chat({user("x")}, &tools);
+  ASSERT_TRUE(plain && told);
+  EXPECT_GT(told->size(), plain->size());
+  const auto messages = answer::with_tools({user("x")}, tools, *answer::syntax_named("mistral"));
+  ASSERT_EQ(messages.size(), 2u);
+  EXPECT_EQ(messages[0].role, Role::system);
+  EXPECT_THAT(messages[0].content, HasSubstr(tools.text));
+  EXPECT_THAT(messages[0].content, HasSubstr("[TOOL_CALLS] [{\"name\": \"NAME\", \"arguments\": "
+                                             "{\"ARGUMENT\": VALUE}}]"));
+  const auto more = answer::with_tools({{Role::system, "Be brief.", "", true}, user("x")}, tools,
+                                       *answer::syntax_named("hermes"));
+  ASSERT_EQ(more.size(), 2u);
+  EXPECT_TRUE(more[0].content.starts_with("Be brief.\n\n## Tools"));
 }
 
 TEST_F(TextFolder, ToolsMayHaveATemplateOfTheirOwn) {

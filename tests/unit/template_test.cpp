@@ -93,7 +93,7 @@ TEST(ChatTemplate, CallsAreWhatTransformersMakesOfThem) {
   const std::string source =
       "{% for m in messages %}{{ m.reasoning_content }}{% for c in m.tool_calls or [] %}"
       "<{{ c.id }} {{ c.type }}>{{ c.function.name }}{{ c.function.arguments.a }}"
-      "{{ m.content is none }}{% endfor %}{{ m.tool_call_id }}{{ m.content or '' }}{% endfor %}"
+      "{{ m.content == '' }}{% endfor %}{{ m.tool_call_id }}{{ m.content or '' }}{% endfor %}"
       "{{ tools | tojson }}";
   const auto compiled = ChatTemplate::compile(source, {});
   ASSERT_TRUE(compiled);
@@ -110,11 +110,11 @@ TEST(ChatTemplate, CallsAreWhatTransformersMakesOfThem) {
 TEST(ChatTemplate, SomeWantArgumentsAsTextAndShortIds) {
   const std::string source =
       "{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c.id }} {{ 'x' + "
-      "c.function.arguments }}{% endfor %} {{ m.tool_call_id }}{% endfor %}";
-  const auto compiled = ChatTemplate::compile(source, {}, {true, true});
+      "c.function.arguments }}{{ m.content is none }}{% endfor %} {{ m.tool_call_id }}{% endfor %}";
+  const auto compiled = ChatTemplate::compile(source, {}, {true, true, true});
   ASSERT_TRUE(compiled);
   EXPECT_EQ(compiled->render(called("abcDEF123", "{}"), nullptr, kNow)->bytes(),
-            "abcDEF123 x{}  abcDEF123");
+            "abcDEF123 x{}True  abcDEF123");
   const std::string other(compiled->render(called("call_1", "{}"), nullptr, kNow)->bytes());
   EXPECT_EQ(other.substr(0, 9), other.substr(other.size() - 9));
   EXPECT_EQ(other.find('_'), other.npos);

@@ -29,7 +29,8 @@ struct CallSyntax {
   std::string_view close = {};
   std::string_view mark = {};   // What calls begin with in an answer; all else is content.
   bool unmarked = false;        // An answer may also begin with a call that has no mark.
-  bool text_arguments = false;  // The template wants the arguments of earlier calls as text.
+  bool text_arguments = false;  // The template wants the arguments of earlier calls as text,
+  bool no_content = false;      // …no content, not an empty one, where a turn only calls,
   bool short_ids = false;       // …and ids of nine letters and digits.
   std::array<std::string_view, 2> in_template = {};      // What a template of the family has in it…
   std::array<std::string_view, 2> not_in_template = {};  // …and what not; empty ones say nothing.

@@ -26,6 +26,7 @@ struct SpecialWords {
 // How a template wants the calls of earlier turns.
 struct EarlierCalls {
   bool text_arguments = false;  // Their arguments as text; else as the values that its JSON means.
+  bool no_content = false;      // None for content where a turn only calls; else an empty text.
   bool short_ids = false;       // Ids of nine letters and digits.
 };
 

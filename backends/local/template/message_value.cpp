@@ -74,10 +74,10 @@ Value value_of(const ToolCall& call, const EarlierCalls& manner) {
 
 Value value_of(const Message& message, const MessageManner& manner) {
   const bool renamed = message.role == Role::developer && !manner.knows_developer;
-  const bool only_calls = message.content.empty() && !message.calls.empty();
+  const bool is_none = manner.calls.no_content && message.content.empty() && !message.calls.empty();
   Entries entries;
   add(entries, "role", Value(std::string(renamed ? "system" : role_name(message.role))));
-  add(entries, "content", only_calls ? Value(None{}) : Value(MarkedText(message.content, true)));
+  add(entries, "content", is_none ? Value(None{}) : Value(MarkedText(message.content, true)));
   if (!message.name.empty()) add_input(entries, "name", message.name);
   if (!message.reasoning.empty()) add_input(entries, "reasoning_content", message.reasoning);
   if (!message.call_id.empty())
