@@ -1,6 +1,7 @@
 """Calls of functions by the local engine, as the official client sees them."""
 import json
 
+import anthropic
 import jsonschema
 import openai
 import pytest
@@ -8,7 +9,7 @@ from openai import pydantic_function_tool
 from pydantic import BaseModel
 
 import configs
-from processes import wait_until
+from processes import KEY, wait_until
 
 HELLO = [{"role": "user", "content": "What is the weather in Bonn?"}]
 PLACE = {"type": "object", "required": ["city", "days"], "additionalProperties": False, "properties": {
@@ -86,6 +87,29 @@ def test_a_conversation_goes_on_after_a_call(client):
              {"role": "tool", "tool_call_id": "call_1", "content": "7 degrees"}]
     answer = client.chat.completions.create(model="smollm2", messages=turns, tools=[WEATHER], max_tokens=20)
     assert answer.choices[0].message.content
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_responses_and_messages_have_their_own_words_for_it(client, stream):
+    function = {"type": "function", "name": "weather", "parameters": PLACE, "strict": True}
+    answer = client.responses.create(model="smollm2", input="Weather?", tools=[function], tool_choice="required",
+                                     parallel_tool_calls=False, stream=stream)
+    (item,) = (list(answer)[-1].response if stream else answer).output
+    assert (item.type, item.name) == ("function_call", "weather")
+    jsonschema.validate(json.loads(item.arguments), PLACE)
+
+    asked = dict(model="smollm2", max_tokens=300, messages=HELLO, tool_choice={"type": "any"},
+                 tools=[{"name": "weather", "input_schema": PLACE}])
+    with anthropic.Anthropic(base_url=str(client.base_url).removesuffix("/v1/"), api_key=KEY, max_retries=0) as other:
+        if stream:
+            with other.messages.stream(**asked) as events:
+                answer = events.get_final_message()
+        else:
+            answer = other.messages.create(**asked)
+    assert answer.stop_reason == "tool_use"
+    for block in answer.content:
+        assert (block.type, block.name) == ("tool_use", "weather")
+        jsonschema.validate(block.input, PLACE)
 
 
 def test_a_cut_call_is_half_a_call(client):

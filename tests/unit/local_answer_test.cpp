@@ -195,6 +195,9 @@ TEST(Thoughts, StandBeforeCalls) {
 }
 
 TEST(Thoughts, ThePromptMayBeginThem) {
+  EXPECT_TRUE(thinks("{{ '<think>' }}"));
+  EXPECT_TRUE(thinks("content.split('</think>')"));
+  EXPECT_FALSE(thinks("{{ messages }}"));
   EXPECT_TRUE(is_thinking("<|assistant|><think>\n"));
   EXPECT_FALSE(is_thinking("<|assistant|><think>\n\n</think>\n\n"));
   EXPECT_FALSE(is_thinking("<think> is what I said<|im_end|>\n<|im_start|>assistant\n"));

@@ -7,7 +7,8 @@
 namespace spillway::local::answer {
 
 bool thinks(std::string_view chat_template) {
-  return chat_template.find(kThoughtEnds) != chat_template.npos;
+  const auto has = [&](std::string_view mark) { return chat_template.find(mark) != mark.npos; };
+  return has(kThoughtBegins) || has(kThoughtEnds);
 }
 
 bool is_thinking(std::string_view end_of_prompt) {
