@@ -47,6 +47,10 @@ std::size_t written_in(std::string_view extra) {
          (is_sound ? bytes_of_texts(extra, "data") * kBytesPerToken / kSoundBytesPerToken : 0);
 }
 
+void take_searches(Part& part) {
+  part.usage.searches = std::max(part.searches_told, part.searches);
+}
+
 int by_bytes(std::size_t bytes) {
   return static_cast<int>(std::min<std::size_t>(bytes / kBytesPerToken, kTokensMax));
 }
@@ -65,7 +69,7 @@ void bill(const Usage& usage, Part& part) {
   if (!is_plausible(usage) || usage.prompt_tokens + usage.completion_tokens == 0) return;
   part.usage = usage;
   part.searches_told = usage.searches;
-  part.usage.searches = std::max(part.searches_told, part.searches);
+  take_searches(part);
   part.usage_told = true;
   part.completion_told = usage.completion_tokens;
   part.bytes_told = part.bytes;
@@ -77,7 +81,7 @@ void count(const Delta& delta, Part& part) {
   part.bytes += delta.text.size() + delta.reasoning.size() + written_in(delta.extra);
   part.tokens = std::min(kTokensMax, part.tokens + std::clamp(delta.tokens, 0, kTokensMax));
   part.searches = std::clamp(part.searches + delta.searches, 0, kSearchesMax);
-  part.usage.searches = std::max(part.searches_told, part.searches);
+  take_searches(part);
   if (delta.at_batch_rate) part.usage.at_batch_rate = *delta.at_batch_rate;
   if (delta.usage) bill(*delta.usage, part);
   if (delta.finish) part.finished = true;

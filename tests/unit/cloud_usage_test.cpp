@@ -56,6 +56,34 @@ TEST(CloudUsage, WhatAnAnswerOfNoUseBillsIsToldToo) {
   EXPECT_EQ(message.usage->prompt_tokens, 4);
 }
 
+TEST(CloudUsage, EachGoOfAnthropicsAnswerIsBilled) {
+  const auto reader = dialect_named("anthropic")->reader(ChatRequest{});
+  const Parsed message = reader->answer(
+      R"({"type":"message","content":[{"type":"compaction","content":"a"},{"type":"text","text":"b"}],)"
+      R"("stop_reason":"end_turn","usage":{"input_tokens":224,"output_tokens":22,"iterations":[)"
+      R"({"type":"compaction","input_tokens":83555,"output_tokens":154,"cache_read_input_tokens":9},)"
+      R"({"type":"message","input_tokens":224,"output_tokens":22}]}})");
+  ASSERT_TRUE(message.usage);
+  EXPECT_EQ(message.usage->prompt_tokens, 83555 + 224 + 9);
+  EXPECT_EQ(message.usage->cached_tokens, 9);
+  EXPECT_EQ(message.usage->completion_tokens, 176);
+}
+
+TEST(CloudUsage, ASearchThatFailedIsNotBilled) {
+  const auto reader = dialect_named("anthropic")->reader(ChatRequest{});
+  int searches = 0;
+  for (const char* block :
+       {R"({"type":"server_tool_use","name":"web_search"})",
+        R"({"type":"web_search_tool_result","content":[]})",
+        R"({"type":"server_tool_use","name":"web_search"})",
+        R"({"type":"web_search_tool_result","content":{"type":"web_search_tool_result_error"}})"}) {
+    const std::string event = R"({"type":"content_block_start","index":0,"content_block":)";
+    for (const Delta& delta : reader->event("", event + block + "}").deltas)
+      searches += delta.searches;
+  }
+  EXPECT_EQ(searches, 1);
+}
+
 TEST(CloudUsage, ASumAloneCountsOnlyWhereNothingIsWritten) {
   const std::string sum = R"("usage":{"total_tokens":11}})";
   EXPECT_FALSE(parse_chunk(R"({"choices":[],)" + sum).usage);
