@@ -15,6 +15,7 @@ MESSAGE = {"id": "m", "type": "message", "role": "assistant", "model": "x", "con
 # Behind the dialects: what an operator says of a target of the plain one.
 SETTINGS = {name: {"dialect": name} for name in
             ("openai", "azure", "deepseek", "gemini", "mistral", "ollama", "sglang", "vllm", "anthropic")}
+SETTINGS["openai"]["price_per_search"] = "0.01usd"  # Else it would seem to look things up for free.
 SETTINGS["tools"] = {"dialect": "vllm", "takes": ["tools"]}
 SETTINGS["told"] = {"takes": ["guided", "sampling", "search", "prefix", "thinking", "server"]}
 SETTINGS["all"] = {"forward_fields": ["*"]}
