@@ -54,7 +54,7 @@ def messages_bill(usage):
 
 def chat(answer, streams):
     """Of the first choice of a chat completion or a completion."""
-    text, finish, bill, calls = "", None, None, {}
+    text, finish, bill, calls, dearer = "", None, None, {}, False
     for part in events_of(answer) if streams else [json.loads(answer)]:
         for choice in part.get("choices", []):
             if choice.get("index", 0) != 0:
@@ -75,6 +75,9 @@ def chat(answer, streams):
                 function[1] += delta["function_call"].get("arguments") or ""
         if part.get("usage"):
             bill = chat_bill(part["usage"])
+        dearer = dearer or part.get("service_tier") == "priority"
+    if bill and dearer:  # Than the price that it is booked by.
+        bill["estimated"] = 1
     return Said(text, [(name, arguments(told)) for _, (name, told) in sorted(calls.items())], finish, bill)
 
 
