@@ -126,7 +126,7 @@ def money(board):
             "reqps",
             "Answers a second whose provider named a tier that costs more than its price here"
             " (spillway_dearer_tier_total): they are booked too low, as estimated.",
-            query(summed(rate("spillway_dearer_tier_total"), "be"), "{{be}}"),
+            query(or_zero(summed(rate("spillway_dearer_tier_total"), "be"), REQUESTS), "{{be}}"),
         ),
     )
 
