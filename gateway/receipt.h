@@ -69,6 +69,7 @@ struct Receipt {
   std::optional<policy::Prediction> predicted;  // From the decision on; local target chosen first
                                                 // only.
   std::optional<double> sla_ttft;               // Seconds.
+  bool has_own_limits = false;                  // Its client asked for less time than its class.
   std::optional<double> sla_per_token;          // Seconds.
   std::vector<Attempt> attempts;
   std::vector<Part> parts;

@@ -19,6 +19,20 @@ bool decides_otherwise(const config::Settings& now, const config::Settings& befo
   return !(now.policy == before.policy && now.providers == before.providers);
 }
 
+// Why it cannot be tried on some keys beside the one in force; empty: it can.
+std::string untriable(const config::Settings& tried, const config::Settings& in_force) {
+  if (tried.keys != in_force.keys || tried.tenants != in_force.tenants)
+    return "keys and tenants are no policy: change them in a reload of their own, before it";
+  for (const config::ProviderTarget& target : tried.providers) {
+    for (const config::ProviderTarget& known : in_force.providers) {
+      if (known.name == target.name && known != target)
+        return "provider '" + target.name +
+               "' would be another for all: give it another name to try it beside the one in force";
+    }
+  }
+  return "";
+}
+
 // The settings in force with the providers that only the canary has.
 config::Settings both(const config::Settings& in_force, const config::Settings& canary) {
   config::Settings all = in_force;
@@ -58,15 +72,19 @@ Result<Reloaded> Rollout::reload(bool force) {
   if (tried && *loaded.settings == *tried->settings) return Reloaded{{}, trial_.state().share};
   const Rehearsed rehearsed =
       doors_.rehearsal.run(in_force->router, policy::Router(loaded.settings));
-  const std::string against = objections(rehearsed, in_force->settings->guard);
+  const double share = in_force->settings->canary.share;
+  const bool is_tried =
+      !force && share > 0.0 && decides_otherwise(*loaded.settings, *in_force->settings);
+  std::string against = objections(rehearsed, in_force->settings->guard);
+  if (against.empty() && is_tried) against = untriable(*loaded.settings, *in_force->settings);
+  if (against.empty() && is_tried) against = one_sided(*loaded.settings, share);
   remember(force ? "" : against);
   if (!against.empty() && !force) return refuse(against);
   for (const std::string& key : config::restart_needed(*started_with_, *loaded.settings)) {
     doors_.log.event(Level::warn, "takes effect at the next start", {{"key", key}});
   }
   (void)end_trial(CanaryEnd::withdrawn, "another file has come");
-  const double share = in_force->settings->canary.share;
-  if (share > 0.0 && decides_otherwise(*loaded.settings, *in_force->settings)) {
+  if (is_tried) {
     tell("configuration to be tried as a canary", *loaded.settings, rehearsed);
     try_out(loaded.settings, *in_force->settings);
     return Reloaded{rehearsed, share};
@@ -86,8 +104,7 @@ void Rollout::try_out(const std::shared_ptr<const config::Settings>& settings,
   trial_.begin(++trials_, edition, terms);
   doors_.editions.try_out(std::move(edition), terms.share, trials_);
   const int keys = keys_among(*settings, terms.share);
-  const bool nobodys = keys == 0 && (!settings->keys.empty() || doors_.kept.keys->any());
-  doors_.log.event(nobodys ? Level::warn : Level::info, "a canary is tried",
+  doors_.log.event(Level::info, "a canary is tried",
                    {{"sha256", settings->sha256},
                     {"share", terms.share},
                     {"keys", static_cast<std::int64_t>(keys)}});
@@ -133,6 +150,14 @@ int Rollout::keys_among(const config::Settings& settings, double share) const {
   auto count = std::count_if(settings.keys.begin(), settings.keys.end(), among);
   for (const auto& made : doors_.kept.keys->all()) count += among(made->key) ? 1 : 0;
   return static_cast<int>(count);
+}
+
+// Without keys requests are divided, and there are always enough of these.
+std::string Rollout::one_sided(const config::Settings& settings, double share) const {
+  const int all = keys_among(settings, 1.0), some = keys_among(settings, share);
+  if (all == 0 || (some > 0 && some < all)) return "";
+  return std::string(some == 0 ? "none" : "all") + " of the " + std::to_string(all) +
+         " keys would be under the canary: change canary.share";
 }
 
 Error Rollout::refuse(const config::Loaded& loaded) {

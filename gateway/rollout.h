@@ -85,6 +85,7 @@ class Rollout {
                const config::Settings& in_force);
   Result<void> end_trial(CanaryEnd end, const std::string& why);
   int keys_among(const config::Settings& settings, double share) const;
+  std::string one_sided(const config::Settings& settings, double share) const;
 
   const std::shared_ptr<const config::Settings> started_with_;
   const Doors doors_;

@@ -18,7 +18,9 @@ std::string path_of(const config::Settings& settings) {
 }
 
 // Nobody is asked in its name.
-std::optional<std::string> no_secret(const std::string&) { return "not-needed-to-decide"; }
+std::optional<std::string> no_secret(const std::string& name) {
+  return "not-needed-to-decide-" + name;  // No two keys have the same.
+}
 
 }  // namespace
 

@@ -10,8 +10,15 @@ namespace {
 using policy::Outcome;
 using policy::Side;
 
+// What says nothing of a policy: what its client asked for that nobody gives, or in less time than
+// its class promises.
+bool is_no_evidence(const Receipt& receipt) {
+  const bool refused = receipt.error && !telemetry::is_our_failure(receipt.error->code);
+  return refused || receipt.has_own_limits;
+}
+
 Outcome outcome_of(const Receipt& receipt) {
-  if (receipt.error && telemetry::is_our_failure(receipt.error->code)) return Outcome::failed;
+  if (receipt.error) return Outcome::failed;
   const auto first_token = telemetry::first_token_kept(receipt);
   const auto per_token = telemetry::per_token_kept(receipt);
   if (!first_token && !per_token) return Outcome::unpromised;
@@ -43,7 +50,7 @@ void Trial::begin(std::uint64_t number, std::shared_ptr<const Edition> edition,
 
 // Who never came past the door is on neither side, nor is who began under an earlier canary.
 std::optional<Trial::Ruling> Trial::ended(const Receipt& receipt) {
-  if (number_ == 0 || receipt.key_name.empty()) return std::nullopt;
+  if (number_ == 0 || receipt.key_name.empty() || is_no_evidence(receipt)) return std::nullopt;
   std::lock_guard lock(mutex_);
   if (receipt.canary != 0 && receipt.canary != number_) return std::nullopt;
   const Side side = receipt.canary == 0 ? Side::stable : Side::canary;

@@ -70,22 +70,20 @@ void read_tool(Fields tool, const ordered_json& said, ordered_json& tools, Beyon
   tools.push_back({{"type", "function"}, {"function", std::move(function)}});
 }
 
+// Without tools there is nothing to choose; who names one all the same is told by the chat's
+// reader.
 void read_choice(Fields& request, bool has_tools, std::optional<Error>& error, ordered_json& chat) {
   Json* choice = request.object("tool_choice");
   if (choice == nullptr) return;
   Fields fields(*choice, "tool_choice.", error);
   if (fields.any("type") == nullptr) fields.fail("type", "is required");
   const std::string type = fields.one_of("type", {"auto", "any", "tool", "none"}).value_or("");
-  if (!has_tools) {
-    if (type == "any" || type == "tool") request.fail("tool_choice", "is allowed only with tools");
-    return;
-  }
-  if (fields.boolean("disable_parallel_tool_use").value_or(false))
+  if (fields.boolean("disable_parallel_tool_use").value_or(false) && has_tools)
     chat["parallel_tool_calls"] = false;
   if (type == "tool") {
     chat["tool_choice"] = {{"type", "function"},
                            {"function", {{"name", fields.required_string("name")}}}};
-  } else {
+  } else if (has_tools || type == "any") {
     chat["tool_choice"] = type == "any" ? "required" : type;
   }
 }

@@ -83,6 +83,8 @@ bool heed(const Json& choice, Tools& tools, Fields& request) {
   }
   if (!keep_only(names, tools.functions))
     request.fail("tool_choice", "names a function that is not among the tools");
+  // The model knows the others, too: only a form keeps it from them.
+  for (Function& function : tools.functions) function.strict = true;
   return true;
 }
 
@@ -95,6 +97,7 @@ void read_callable(Fields& request, std::string_view body, ChatRequest& chat) {
   auto tools = std::make_shared<Tools>();
   tools->text = wire::member_text(body, path).value_or(given->dump());
   const Ordered list = Ordered::parse(tools->text, nullptr, false);
+  if (!list.is_array() || list.size() != given->size()) return;  // Others than were checked.
   for (std::size_t at = 0; at < list.size(); ++at) {
     auto function = function_of(list[at], at);
     if (!function) return;

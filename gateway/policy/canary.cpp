@@ -1,5 +1,6 @@
 #include "gateway/policy/canary.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <numeric>
@@ -26,9 +27,10 @@ std::uint64_t sum(const CanaryJudge::Counts& counts) {
   return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
 }
 
-// Of those that were promised something.
+// Of those that were promised something and got an answer.
 Share attained(const CanaryJudge::Counts& counts) {
-  return {count(counts, Outcome::attained), sum(counts) - count(counts, Outcome::unpromised)};
+  const std::uint64_t kept = count(counts, Outcome::attained);
+  return {kept, kept + count(counts, Outcome::missed)};
 }
 
 Share failed(const CanaryJudge::Counts& counts) {
@@ -43,8 +45,8 @@ double standard_error(const Share& a, const Share& b) {
                    (1.0 / static_cast<double>(a.whole) + 1.0 / static_cast<double>(b.whole)));
 }
 
-bool is_less(const Share& less, const Share& than, double by) {
-  if (less.whole == 0 || than.whole == 0) return false;
+bool is_less(const Share& less, const Share& than, double by, std::uint64_t whole_min) {
+  if (std::min(less.whole, than.whole) < std::max<std::uint64_t>(whole_min, 1)) return false;
   const double distance = than.value() - less.value();
   return distance > by + kRounding && distance > kStandardErrors * standard_error(less, than);
 }
@@ -92,9 +94,10 @@ std::string CanaryJudge::burning() const {
   if (!has_seen_enough()) return "";
   const Counts& canary = of(Side::canary).of_late;
   const Counts& stable = of(Side::stable).of_late;
-  if (is_less(attained(canary), attained(stable), terms_.attainment_loss_max))
+  const auto enough = static_cast<std::uint64_t>(terms_.requests_min);
+  if (is_less(attained(canary), attained(stable), terms_.attainment_loss_max, enough))
     return compared("promises kept", attained(canary), attained(stable));
-  if (is_less(failed(stable), failed(canary), terms_.error_rise_max))
+  if (is_less(failed(stable), failed(canary), terms_.error_rise_max, enough))
     return compared("failed", failed(canary), failed(stable));
   return "";
 }

@@ -42,6 +42,7 @@ class AnswerReader {
   Parts push(std::string_view text);
   Parts finish();  // No more comes.
 
+  bool in_call() const { return calls_ && calls_->in_call(); }
   bool in_thought() const { return thoughts_ && thoughts_->in_thought(); }
 
  private:

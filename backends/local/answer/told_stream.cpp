@@ -64,6 +64,7 @@ class ToldStream final : public TokenStream {
   void tell(Delta& delta) {
     const bool was_thinking = reader_.in_thought();
     Parts parts = reader_.push(std::exchange(delta.text, {}));
+    const bool is_half = reader_.in_call();
     if (delta.finish) {
       for (Part& part : reader_.finish()) parts.push_back(std::move(part));
     }
@@ -72,7 +73,8 @@ class ToldStream final : public TokenStream {
     tokens_ += std::exchange(delta.tokens, 0);
     const bool is_silent = delta.text.empty() && delta.reasoning.empty() && delta.extra.empty();
     if (!is_silent || delta.finish) delta.tokens = std::exchange(tokens_, 0);
-    if (delta.finish == FinishReason::stop && calls_ > 0) delta.finish = FinishReason::tool_calls;
+    if (delta.finish == FinishReason::stop && calls_ > 0 && !is_half)
+      delta.finish = FinishReason::tool_calls;
     if (delta.usage) delta.usage->reasoning_tokens = thought_tokens_;
   }
 

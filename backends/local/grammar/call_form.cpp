@@ -42,9 +42,23 @@ std::string joined(std::initializer_list<std::string_view> texts) {
   return all;
 }
 
+// Of a schema that does not say that it is an object's, as arguments are; empty: it is of none.
+std::string as_objects(const std::string& text) {
+  Json schema = Json::parse(text, nullptr, false);
+  if (!schema.is_object()) return {};
+  if (schema.contains("type")) return schema["type"] == "object" ? text : std::string();
+  for (const char* other : {"$ref", "anyOf", "oneOf", "allOf"}) {
+    if (schema.contains(other)) return text;
+  }
+  if (schema.contains("const") || schema.contains("enum")) return {};
+  schema["type"] = "object";
+  return schema.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 Result<std::string> arguments_schema(const Function& function) {
-  if (function.parameters.empty()) return kAnyObject;
-  auto checked = checked_schema(function.parameters);
+  const std::string schema = as_objects(function.parameters);
+  if (schema.empty()) return kAnyObject;
+  auto checked = checked_schema(schema);
   if (checked) return checked;
   if (!function.strict) return kAnyObject;
   return Error{Errc::invalid_request,

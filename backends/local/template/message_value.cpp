@@ -51,9 +51,22 @@ std::string id_of(const std::string& id, const EarlierCalls& manner) {
   return manner.short_ids ? short_id(id) : id;
 }
 
-// What is no JSON stays text.
+// So few names and texts that a tree of them costs nobody time.
+bool is_modest(std::string_view json) {
+  constexpr std::size_t kBytesMax = 1 << 20, kQuotesMax = 1'024;
+  std::size_t quotes = 0;
+  for (std::size_t at = 0; at < json.size(); ++at) {
+    if (json[at] == '\\')
+      ++at;
+    else
+      quotes += json[at] == '"' ? 1 : 0;
+  }
+  return json.size() <= kBytesMax && quotes <= kQuotesMax;
+}
+
+// What is no JSON, or too much of it, stays text.
 Value arguments_of(const ToolCall& call, const EarlierCalls& manner) {
-  if (!manner.text_arguments) {
+  if (!manner.text_arguments && is_modest(call.arguments)) {
     if (auto value = value_from_json(call.arguments)) return std::move(*value);
   }
   return Value(MarkedText(call.arguments, true));
