@@ -4,6 +4,7 @@
 
 #include "config/load.h"
 
+#include <optional>
 #include <string>
 
 namespace spillway {
@@ -11,5 +12,8 @@ namespace spillway {
 // As config::load_file; a test that fails is a problem like any other.
 config::Loaded load_policy(const std::string& path,
                            const config::Environment& environment = config::process_environment());
+
+// For who only decides: nobody is asked in the name of any of these. No two keys have the same.
+std::optional<std::string> unneeded_secret(const std::string& name);
 
 }  // namespace spillway

@@ -3,7 +3,6 @@
 #include "gateway/policy_file.h"
 
 #include <filesystem>
-#include <optional>
 #include <utility>
 
 namespace spillway {
@@ -15,11 +14,6 @@ std::string path_of(const config::Settings& settings) {
   if (settings.shadow.policy.empty()) return "";
   const auto folder = std::filesystem::path(settings.source).parent_path();
   return (folder / settings.shadow.policy).string();
-}
-
-// Nobody is asked in its name.
-std::optional<std::string> no_secret(const std::string& name) {
-  return "not-needed-to-decide-" + name;  // No two keys have the same.
 }
 
 }  // namespace
@@ -37,7 +31,7 @@ void ShadowFile::name(const config::Settings& settings) {
 // The bytes' digest; empty: they could not be read.
 std::string ShadowFile::load() {
   std::lock_guard lock(loading_);
-  const config::Loaded loaded = load_policy(path_, no_secret);
+  const config::Loaded loaded = load_policy(path_, unneeded_secret);
   if (loaded.settings) {
     shadow_.follow(path_, loaded.settings);
     log_.event(Level::info, "a shadow policy decides beside the one in force",

@@ -81,8 +81,7 @@ int print_decision(const policy::Router& router, const policy::Situation& situat
 
 int explain_file(const Options& options) {
   const std::string path = options.get("--config");
-  const auto loaded = load_policy(
-      path, [](const std::string&) { return std::optional<std::string>("not-needed-to-explain"); });
+  const auto loaded = load_policy(path, unneeded_secret);
   if (!loaded.settings) {
     print_problems(path, loaded);
     return 1;

@@ -148,10 +148,7 @@ std::optional<ReplaySetup> read_replay(const Options& options) {
 }
 
 std::optional<SimulationSetup> with_policy(const ReplaySetup& replay, const std::string& path) {
-  // Nobody is asked for a key here.
-  const auto loaded = load_policy(path, [](const std::string&) {
-    return std::optional<std::string>("not-needed-to-simulate");
-  });
+  const auto loaded = load_policy(path, unneeded_secret);
   if (!loaded.settings) {
     print_problems(path, loaded);
     return std::nullopt;

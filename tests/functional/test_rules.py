@@ -246,6 +246,15 @@ def test_explains_a_request_in_a_file(tmp_path):
     assert status == 2 and "did you mean `queue.tokens`?" in error
 
 
+def test_explains_without_the_secrets_of_its_keys(tmp_path):
+    keys = {name: {"secret": f"env:NOT_SET_{name.upper()}"} for name in ("one", "two")}
+    path = configs.write(tmp_path / "policy.yaml", ruled(keys=keys))
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps({"model": "auto", "messages": MESSAGES}), encoding="utf-8")
+    status, told, error = spillway("explain", "--config", path, "--request", request)
+    assert status == 0 and "goes to" in told, error
+
+
 def test_diff_says_what_moves(tmp_path):
     """Requests of 2,000 prompt tokens and more move from the engine to a provider."""
     trace = tmp_path / "trace.csv"
