@@ -1,6 +1,7 @@
 // What a routing decision costs: nanoseconds and allocations of Router::plan at ten providers, for
 // engines in several states, without rules and with ten. Prints a table; needs nothing.
 #include "gateway/policy/router.h"
+#include "tests/bench/decision_scene.h"
 
 #include <algorithm>
 #include <atomic>
@@ -29,28 +30,8 @@ void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 namespace spillway::policy {
 namespace {
 
-using std::chrono::milliseconds;
-
-constexpr int kProviders = 10;
 constexpr int kRules = 10;
 constexpr int kRuns = 20'000;
-
-std::shared_ptr<config::Settings> settings_with_ten_providers() {
-  auto settings = std::make_shared<config::Settings>();
-  settings->local.push_back({.name = "local", .serves = {{"small", "small"}}});
-  for (int i = 0; i < kProviders; ++i) {
-    config::ProviderTarget provider;
-    provider.name = "provider-" + std::to_string(i);
-    provider.serves = {{"model-" + std::to_string(i), "model"}};
-    provider.price = {1'000'000'000 + i, 2'000'000'000 - i, 500'000'000};
-    settings->providers.push_back(provider);
-  }
-  settings->policy.aliases.push_back({.name = "auto"});
-  settings->policy.classes.push_back(
-      {.name = "interactive", .sla = {.ttft = milliseconds(1'000), .per_token = milliseconds(50)}});
-  settings->policy.default_class = "interactive";
-  return settings;
-}
 
 // Ten rules, of which the last one holds, that look at texts, the queue and every provider.
 std::shared_ptr<const config::Settings> settings_with_ten_rules() {
@@ -71,25 +52,6 @@ std::shared_ptr<const config::Settings> settings_with_ten_rules() {
     settings->policy.rules.push_back(std::move(rule));
   }
   return settings;
-}
-
-// An 8-billion-parameter model on an H100, after the reference model of the design notes: 7 ms a
-// step, 0.035 ms a sequence, 30,000 prompt tokens a second.
-EngineStatus gpu(int running, int waiting) {
-  EngineStatus engine;
-  engine.ready = true;
-  engine.sequences_max = 192;
-  engine.budget.tokens_max = 1'140;
-  engine.waiting_max = 4'096;
-  engine.kv_tokens_total = 430'000;
-  engine.context_max = 32'768;
-  engine.step = {0.007, 0.000035, 5e-8, 1.0 / 30'000.0, 1'000};
-  for (int i = 0; i < running; ++i) {
-    engine.running.push_back({0, 400 + 7 * (i % 100), 1 + i % 150, 160 + i % 40});
-  }
-  for (int i = 0; i < waiting; ++i) engine.waiting.push_back({100 + 37 * (i % 50), 0, 0, 200});
-  engine.kv_tokens_free = engine.kv_tokens_total - running * 800;
-  return engine;
 }
 
 // SmolLM2 on two cores: 8 sequences, steps of 64 tokens.
@@ -146,6 +108,7 @@ void measure(const char* name, const Router& router, const EngineStatus& engine)
 namespace {
 
 void measure_all(const spillway::policy::Router& router) {
+  using namespace spillway;
   using namespace spillway::policy;
   std::printf("%-34s %10s %10s %8s  %s\n", "engine", "median ns", "p99 ns", "allocs", "decision");
   measure("idle", router, gpu(0, 0));
@@ -159,6 +122,7 @@ void measure_all(const spillway::policy::Router& router) {
 }  // namespace
 
 int main() {
+  using namespace spillway;
   using namespace spillway::policy;
   std::printf("without rules\n");
   measure_all(Router(settings_with_ten_providers()));

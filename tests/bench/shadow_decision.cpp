@@ -3,6 +3,7 @@
 // engines in several states. Prints a table; needs nothing.
 #include "gateway/policy/router.h"
 #include "gateway/shadow.h"
+#include "tests/bench/decision_scene.h"
 
 #include <algorithm>
 #include <chrono>
@@ -18,44 +19,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int kProviders = 10;
 constexpr int kRounds = 40;
 constexpr int kPerRound = 500;  // Fewer than its queue holds, so that none is skipped.
-
-std::shared_ptr<const config::Settings> settings_with_ten_providers() {
-  auto settings = std::make_shared<config::Settings>();
-  settings->local.push_back({.name = "local", .serves = {{"small", "small"}}});
-  for (int i = 0; i < kProviders; ++i) {
-    config::ProviderTarget provider;
-    provider.name = "provider-" + std::to_string(i);
-    provider.serves = {{"model-" + std::to_string(i), "model"}};
-    provider.price = {1'000'000'000 + i, 2'000'000'000 - i, 500'000'000};
-    settings->providers.push_back(provider);
-  }
-  settings->keys.push_back({.name = "team", .tenant = "team"});
-  settings->policy.aliases.push_back({.name = "auto"});
-  settings->policy.classes.push_back(
-      {.name = "interactive", .sla = {.ttft = milliseconds(1'000), .per_token = milliseconds(50)}});
-  settings->policy.default_class = "interactive";
-  settings->sha256 = "shadow";
-  return settings;
-}
-
-EngineStatus gpu(int running, int waiting) {
-  EngineStatus engine;
-  engine.ready = true;
-  engine.sequences_max = 192;
-  engine.budget.tokens_max = 1'140;
-  engine.waiting_max = 4'096;
-  engine.kv_tokens_total = 430'000;
-  engine.context_max = 32'768;
-  engine.step = {0.007, 0.000035, 5e-8, 1.0 / 30'000.0, 1'000};
-  for (int i = 0; i < running; ++i)
-    engine.running.push_back({0, 400 + 7 * (i % 100), 1 + i % 150, 160 + i % 40});
-  for (int i = 0; i < waiting; ++i) engine.waiting.push_back({100 + 37 * (i % 50), 0, 0, 200});
-  engine.kv_tokens_free = engine.kv_tokens_total - running * 800;
-  return engine;
-}
 
 policy::FleetFacts fleet_of(const config::Settings& settings) {
   policy::FleetFacts fleet;
@@ -116,6 +81,8 @@ void measure(const char* name, const std::shared_ptr<const config::Settings>& se
 int main() {
   using namespace spillway;
   const auto settings = settings_with_ten_providers();
+  settings->keys.push_back({.name = "team", .tenant = "team"});
+  settings->sha256 = "shadow";
   std::printf("%-34s %10s %10s %12s %10s\n", "engine", "decision", "p99 ns", "hand-over", "p99 ns");
   measure("idle", settings, gpu(0, 0));
   measure("GPU, 100 running", settings, gpu(100, 0));

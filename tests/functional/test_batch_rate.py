@@ -9,7 +9,7 @@ import pytest
 import configs
 from processes import send, wait_until
 from test_money import book
-from upstream import chat
+from upstream import begin, chat
 
 HELLO = [{"role": "user", "content": "Hi"}]
 CLASSES = {"interactive": {"spill": "always"}, "patient": {"match": {"service_tier": ["flex"]}, "spill": "always"},
@@ -181,12 +181,8 @@ def test_another_architecture_does_not_go_on_with_an_answer(house, start_upstrea
             b'{"content":"One two three four "},"finish_reason":null}]}\n\n'
 
     def breaks(handler):
-        handler.send_response(200)
-        handler.send_header("content-type", "text/event-stream")
-        handler.send_header("connection", "close")
-        handler.end_headers()
+        begin(handler)
         handler.wfile.write(begun)
-        handler.close_connection = True
 
     first, other, same = start_upstream(lambda asked: breaks), start_upstream(lambda asked: chat()), \
         start_upstream(lambda asked: [

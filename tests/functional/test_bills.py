@@ -9,6 +9,7 @@ import pytest
 import configs
 from processes import KEY, wait_until
 from test_money import book
+from upstream import begin
 
 STREAMS = pathlib.Path(__file__).resolve().parents[1] / "data" / "streams"
 INPUT, CACHED, WRITTEN, WRITTEN_1H, HEARD, OUTPUT, SPOKEN = 300, 75, 375, 600, 4000, 1200, 8000  # Nano-USD a token.
@@ -23,11 +24,7 @@ BILLS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sor
 def play(answer, held=False):
     """An upstream's answer: these bytes, in pieces; `held`: and then nothing, until the gateway leaves."""
     def say(handler):
-        handler.send_response(200)
-        handler.send_header("content-type", "text/event-stream")
-        handler.send_header("connection", "close")
-        handler.end_headers()
-        handler.close_connection = True
+        begin(handler)
         for at in range(0, len(answer), 512):
             handler.wfile.write(answer[at:at + 512])
         if held:

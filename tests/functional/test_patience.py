@@ -11,7 +11,7 @@ import configs
 from played import chunk, events
 from processes import KEY, as_client, send, wait_until
 from test_money import book
-from upstream import Upstream, chat
+from upstream import Upstream, begin, chat
 
 ASK = {"model": "up", "messages": [{"role": "user", "content": "Go on."}], "max_tokens": 40}
 TOOLS = [{"type": "function", "function": {"name": f"look_{at}", "description": "looks up what nobody knows " * 20, "parameters": {
@@ -21,11 +21,7 @@ TOOLS = [{"type": "function", "function": {"name": f"look_{at}", "description": 
 def streaming(*pieces):
     """Bytes, and seconds to be silent."""
     def say(handler):
-        handler.send_response(200)
-        handler.send_header("content-type", "text/event-stream")
-        handler.send_header("connection", "close")
-        handler.end_headers()
-        handler.close_connection = True
+        begin(handler)
         for piece in pieces:
             if isinstance(piece, bytes):
                 handler.wfile.write(piece)

@@ -11,6 +11,7 @@ from processes import as_client, send, wait_until
 from recordings import recordings
 from test_bills import PRICE, bill_of
 from test_money import book
+from upstream import begin
 from upstream import chunk as spoken
 
 PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "completions": "/v1/completions",
@@ -45,11 +46,7 @@ class House:
         self.gateway = start_gateway(config)
 
     def _say(self, handler):
-        handler.send_response(200)
-        handler.send_header("content-type", "text/event-stream" if self.streams else "application/json")
-        handler.send_header("connection", "close")
-        handler.end_headers()
-        handler.close_connection = True
+        begin(handler, "text/event-stream" if self.streams else "application/json")
         handler.wfile.write(self.bytes)
 
     def ask(self, recording, endpoint, request, answer=None):

@@ -21,6 +21,15 @@ USAGE = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "u
          "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}}
 
 
+def begin(handler, content_type="text/event-stream"):
+    """The head of an answer that ends with its connection."""
+    handler.send_response(200)
+    handler.send_header("content-type", content_type)
+    handler.send_header("connection", "close")
+    handler.end_headers()
+    handler.close_connection = True
+
+
 class Asked:
     def __init__(self, handler, body):
         self.path, self.body, self.headers = handler.path, body, dict(handler.headers)
