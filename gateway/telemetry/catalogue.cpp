@@ -269,8 +269,8 @@ constexpr SeriesRow kCatalogue[] = {
 
     {Series::config_reloads, "spillway_config_reloads_total", C, kLive, kResultLabels,
      "Configurations read since the start, the first one included: taken over (ok), refused for "
-     "what "
-     "is wrong with them, or guarded against for what the last decisions come to under them."},
+     "what is wrong with them, or guarded against for what the last decisions come to under "
+     "them."},
     {Series::config_version, "spillway_config_version_info", G, kLive, kShaLabels,
      "The configuration in force."},
     {Series::config_last_success, "spillway_config_last_success_timestamp_seconds", G, kLive, kNone,

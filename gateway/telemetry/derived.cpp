@@ -3,8 +3,6 @@
 namespace spillway::telemetry {
 namespace {
 
-// Failures that a client would blame on us: they break a promise even though there is no time to
-// compare.
 int tokens_of(const Receipt& receipt) {
   const int reported = receipt.usage.completion_tokens;
   return reported > 0 ? reported : receipt.completion_pieces;

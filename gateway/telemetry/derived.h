@@ -18,7 +18,8 @@ Word code_of(int http_status);
 // Why it was refused on purpose, if it was: no target had begun to work on it.
 std::optional<Shed> refusal_of(const Receipt& receipt);
 
-// Whether a target or we failed, and not the client.
+// Whether a target or we failed, and not the client: that breaks a promise even though there is no
+// time to compare.
 bool is_our_failure(Errc code);
 
 // From the request to its plan; empty if it never got one.
