@@ -84,7 +84,9 @@ std::string_view name_of(FaultKind kind) {
 
 Performance perform(const Profile& profile, const Script& script, std::uint64_t seed,
                     std::uint64_t request_number, int prompt_tokens) {
-  const LatencyLaw& law = profile.latency;
+  const LatencyLaw law = script.response_mean > 0.0
+                             ? profile.latency.with_response_mean(script.response_mean)
+                             : profile.latency;
   Draws draws(seed, request_number);
   Performance performance;
   performance.fault = draw_fault(script, draws.uniform());

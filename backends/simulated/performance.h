@@ -40,9 +40,10 @@ struct Fault {
 };
 
 struct Script {
-  std::vector<Fault> faults;  // A request draws at most one; shares add up.
-  double slow = 1.0;          // Factor on all latencies.
-  bool dead = false;          // Connections are refused, or closed without a byte.
+  std::vector<Fault> faults;   // A request draws at most one; shares add up.
+  double slow = 1.0;           // Factor on all latencies.
+  double response_mean = 0.0;  // Seconds, in place of the profile's; 0: its own.
+  bool dead = false;           // Connections are refused, or closed without a byte.
 };
 
 struct Performance {

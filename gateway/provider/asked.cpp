@@ -46,8 +46,14 @@ std::string begun_in(const Json& body, const Json& last) {
   return asked ? text_of(last) : std::string();
 }
 
+// An answer of min_tokens ends as soon as it may.
 void read_length(const Json& body, Asked& asked) {
-  asked.completion_tokens = kTokensUnasked;
+  const auto least = body.find("min_tokens");
+  const bool ends_there = least != body.end() && least->is_number_integer();
+  asked.completion_tokens =
+      ends_there
+          ? static_cast<int>(std::clamp<std::int64_t>(least->get<std::int64_t>(), 1, kTokensMax))
+          : kTokensUnasked;
   for (const char* name : {"max_tokens", "max_completion_tokens"}) {
     const auto found = body.find(name);
     if (found == body.end() || !found->is_number_integer()) continue;

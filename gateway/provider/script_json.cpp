@@ -58,13 +58,16 @@ Result<Script> parse_script(std::string_view json) try {
   const Json object = Json::parse(json, nullptr, false);
   if (!object.is_object()) return refuse("a script is a JSON object");
   std::string unknown;
-  if (!only_has(object, {"slow", "dead", "faults"}, unknown)) {
+  if (!only_has(object, {"slow", "response_mean_seconds", "dead", "faults"}, unknown)) {
     return refuse("a script has no member '" + unknown + "'");
   }
   Script script;
   script.slow = object.value("slow", script.slow);
+  script.response_mean = object.value("response_mean_seconds", script.response_mean);
   script.dead = object.value("dead", script.dead);
   if (!(script.slow >= 0.0 && script.slow <= 1e6)) return refuse("slow is out of range");
+  if (!(script.response_mean >= 0.0 && script.response_mean <= 1e6))
+    return refuse("response_mean_seconds is out of range");
   for (const Json& one : object.value("faults", Json::array())) {
     if (!one.is_object()) return refuse("each fault is an object");
     const auto fault = parse_fault(one);

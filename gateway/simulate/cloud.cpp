@@ -11,16 +11,8 @@ constexpr double kOverloadBegins = 0.4;  // Of the trace's length.
 constexpr double kOverloadEnds = 0.6;
 constexpr double kRounding = 1e-6;  // The limiter counts nanoseconds: a retry must not be early.
 
-simulated::Script script_of(const CloudRules& rules, double failure_share) {
-  simulated::Fault error;
-  error.kind = simulated::FaultKind::error;
-  error.share = failure_share / 2.0;
-  error.after_seconds = rules.error_after;
-  simulated::Fault silence;
-  silence.kind = simulated::FaultKind::silence;
-  silence.share = failure_share / 2.0;
-  silence.after_seconds = rules.timeout;
-  return {.faults = {error, silence}};
+bool overloaded(const CloudRules& rules, double now) {
+  return rules.overload && rules.overload->begins <= now && now < rules.overload->ends;
 }
 
 TimePoint at_time(double seconds) { return TimePoint{} + from_seconds(seconds); }
@@ -34,26 +26,35 @@ std::uint64_t hash_of(std::string_view text) {
 
 }  // namespace
 
+simulated::Script script_of(const CloudRules& rules, double now) {
+  const bool overload = overloaded(rules, now);
+  const double failure_share = overload ? rules.overload->failure_share : rules.failure_share;
+  simulated::Fault error;
+  error.kind = simulated::FaultKind::error;
+  error.share = failure_share / 2.0;
+  error.after_seconds = rules.error_after;
+  simulated::Fault silence;
+  silence.kind = simulated::FaultKind::silence;
+  silence.share = failure_share / 2.0;
+  silence.after_seconds = rules.timeout;
+  simulated::Script script{.faults = {error, silence}};
+  if (overload) script.response_mean = rules.overload->response_mean;
+  return script;
+}
+
 CloudProvider::CloudProvider(simulated::Profile profile, CloudRules rules, std::uint64_t seed)
     : profile_(std::move(profile)),
       rules_(std::move(rules)),
       seed_(seed),
-      overloaded_profile_(profile_),
-      script_(script_of(rules_, rules_.failure_share)),
-      limiter_(profile_.limit, TimePoint{}) {
-  if (!rules_.overload) return;
-  overloaded_script_ = script_of(rules_, rules_.overload->failure_share);
-  overloaded_profile_.latency = profile_.latency.with_response_mean(rules_.overload->response_mean);
-}
+      limiter_(profile_.limit, TimePoint{}) {}
 
 CloudReply CloudProvider::ask(const CloudRequest& request, double now) {
   if (const auto wait = refuse(request, now)) {
     return {.outcome = CloudOutcome::limited, .finish = now, .retry_after = *wait};
   }
-  const bool slow = overloaded(now);
   const simulated::Performance performance =
-      simulated::perform(slow ? overloaded_profile_ : profile_, slow ? overloaded_script_ : script_,
-                         seed_of(request.attempt), request.id, request.prompt_tokens);
+      simulated::perform(profile_, script_of(rules_, now), seed_of(request.attempt), request.id,
+                         request.prompt_tokens);
   CloudReply reply;
   if (performance.fault) {
     const bool silent = performance.fault->kind == simulated::FaultKind::silence;
@@ -73,10 +74,6 @@ int CloudProvider::in_flight(double now) {
   return static_cast<int>(finishes_.size());
 }
 
-bool CloudProvider::overloaded(double now) const {
-  return rules_.overload && rules_.overload->begins <= now && now < rules_.overload->ends;
-}
-
 std::uint64_t CloudProvider::seed_of(int attempt) const {
   const std::uint64_t of_provider = seed_ ^ hash_of(profile_.name);
   return of_provider + static_cast<std::uint64_t>(attempt) * 0xd1342543de82ef95ULL;
@@ -92,14 +89,18 @@ std::optional<double> CloudProvider::refuse(const CloudRequest& request, double 
   return wait;
 }
 
+CloudRules reference_rules(std::string_view cloud, double length, bool overload) {
+  CloudRules rules;
+  if (overload && cloud == kReferenceClouds.front())
+    rules.overload = Overload{kOverloadBegins * length, kOverloadEnds * length};
+  return rules;
+}
+
 std::vector<CloudProvider> reference_clouds(double length, std::uint64_t seed, bool overload) {
   std::vector<CloudProvider> clouds;
-  for (const char* name : {"ai-hub", "openmodel", "cloudbrain"}) {
-    CloudRules rules;
-    if (overload && clouds.empty()) {
-      rules.overload = Overload{kOverloadBegins * length, kOverloadEnds * length};
-    }
-    clouds.emplace_back(*simulated::find_profile(name), rules, seed);
+  for (const std::string_view name : kReferenceClouds) {
+    clouds.emplace_back(*simulated::find_profile(name), reference_rules(name, length, overload),
+                        seed);
   }
   return clouds;
 }

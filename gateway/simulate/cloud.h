@@ -17,10 +17,12 @@
 #include "backends/simulated/profile.h"
 #include "backends/simulated/rate_limiter.h"
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <queue>
+#include <string_view>
 #include <vector>
 
 namespace spillway::simulate {
@@ -38,6 +40,9 @@ struct CloudRules {
   double timeout = 2.0;      // After which silence counts as a failure.
   std::optional<Overload> overload;
 };
+
+// What such a provider does to a request that is sent at `now`.
+simulated::Script script_of(const CloudRules& rules, double now);
 
 struct CloudRequest {
   std::uint64_t id = 0;
@@ -67,23 +72,23 @@ class CloudProvider {
   int in_flight(double now);
 
  private:
-  bool overloaded(double now) const;
   std::uint64_t seed_of(int attempt) const;
   std::optional<double> refuse(const CloudRequest& request, double now);
 
   simulated::Profile profile_;
   CloudRules rules_;
   std::uint64_t seed_;
-  simulated::Profile overloaded_profile_;
-  simulated::Script script_;
-  simulated::Script overloaded_script_;
   simulated::RateLimiter limiter_;
   std::priority_queue<double, std::vector<double>, std::greater<>>
       finishes_;  // Of those in flight.
 };
 
-// The article's three, the cheapest first. With `overload` the cheapest has its episode from 40 %
-// to 60 % of the trace's length.
+// The article's three, the cheapest first.
+inline constexpr std::array<std::string_view, 3> kReferenceClouds{"ai-hub", "openmodel",
+                                                                  "cloudbrain"};
+
+// With `overload` the cheapest has its episode from 40 % to 60 % of the trace's length.
+CloudRules reference_rules(std::string_view cloud, double length, bool overload);
 std::vector<CloudProvider> reference_clouds(double length, std::uint64_t seed, bool overload);
 
 }  // namespace spillway::simulate

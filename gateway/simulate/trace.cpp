@@ -79,6 +79,19 @@ Replay replay(const RecordedTrace& trace, const ReplayRules& rules) {
   return replay;
 }
 
+Replay slice(const Replay& whole, double begins, double length) {
+  Replay part;
+  part.prefix_ids = whole.prefix_ids;
+  part.length = length;
+  for (TraceRequest request : whole.requests) {
+    request.at -= begins;
+    if (request.at < 0.0 || request.at >= length) continue;
+    if (request.batch) request.deadline = std::min(request.deadline - begins, length + kGrace);
+    part.requests.push_back(request);
+  }
+  return part;
+}
+
 double rate_of(const RecordedTrace& trace, const ReplayRules& rules) {
   return static_cast<double>(trace.rows.size()) * speed_of(trace, rules) / trace.length();
 }

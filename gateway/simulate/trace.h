@@ -95,6 +95,10 @@ struct Replay {
 // Requires: 0 < scale ≤ 1000 and speed > 0.
 Replay replay(const RecordedTrace& trace, const ReplayRules& rules);
 
+// What comes from `begins` on for `length` seconds, as a replay of its own: its times begin at 0,
+// and batch work is due 60 s after its end at the latest, as in the whole.
+Replay slice(const Replay& whole, double begins, double length);
+
 // Requests a second of a replay at scale 1: rows / length, after compression.
 double rate_of(const RecordedTrace& trace, const ReplayRules& rules);
 

@@ -3,31 +3,15 @@
 #include "config/language/tree.h"
 #include "gateway/policy/rule_facts.h"
 #include "gateway/policy_file.h"
+#include "gateway/verbs/numbers.h"
 #include "gateway/verbs/print_problems.h"
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <utility>
 
 namespace spillway::verbs {
 namespace {
-
-struct Range {
-  double least, most;
-};
-
-std::optional<double> number(const Options& options, const std::string& name, double otherwise,
-                             Range range) {
-  if (!options.has(name)) return otherwise;
-  const std::string text = options.get(name);
-  char* end = nullptr;
-  const double value = std::strtod(text.c_str(), &end);
-  if (!text.empty() && *end == '\0' && value >= range.least && value <= range.most) return value;
-  std::fprintf(stderr, "spillway: %s wants a number from %g to %g, not '%s'\n", name.c_str(),
-               range.least, range.most, text.c_str());
-  return std::nullopt;
-}
 
 constexpr Range kScales{1e-3, 1e3};  // Factors on a trace's rate.
 

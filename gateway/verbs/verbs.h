@@ -15,6 +15,7 @@ int check(const Arguments& arguments);
 int config(const Arguments& arguments);
 int provider(const Arguments& arguments);
 int simulate(const Arguments& arguments);
+int replay(const Arguments& arguments);
 int explain(const Arguments& arguments);
 int diff(const Arguments& arguments);
 int import(const Arguments& arguments);

@@ -116,8 +116,8 @@ Result<StepResult> SyntheticExecutor::run(std::span<const Slice> slices) {
       sampled_.push_back(first_of(mask));
       continue;
     }
-    const bool may_end = generated >= slice.sampler->sampling().tokens_min;
-    const bool ends = generated + 1 == kSyntheticAnswer && may_end;
+    const int least = slice.sampler->sampling().tokens_min;
+    const bool ends = least > 0 ? generated >= least : generated + 1 == kSyntheticAnswer;
     sampled_.push_back(ends ? kEnd : 1 + generated % (kSyntheticWords - 1));
   }
   std::this_thread::sleep_until(began + from_seconds(pace_.seconds(sequences, context, prefill)));

@@ -3,8 +3,8 @@
 //
 // Needs no file and no torch. A step takes exactly as long as the StepModel says (it sleeps); what
 // it answers depends only on how much was generated, so runs can be compared. Ends an answer by
-// itself after kSyntheticAnswer tokens; one that is held to a form, as soon as that may be. See
-// Executor for threads.
+// itself after kSyntheticAnswer tokens, or after min_tokens where they are asked for; one that is
+// held to a form, as soon as that may be. See Executor for threads.
 #pragma once
 
 #include "backends/contract/status.h"

@@ -1,0 +1,228 @@
+#include "gateway/live_replay.h"
+
+#include "gateway/gateway.h"
+#include "gateway/live/caller.h"
+#include "gateway/live/prompt.h"
+#include "gateway/policy/price.h"
+#include "gateway/provider/provider.h"
+#include "gateway/simulate/cloud.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace spillway {
+namespace {
+
+using simulate::TraceRequest;
+
+constexpr double kTellEvery = 5.0;
+constexpr int kSpare =
+    16;  // Requests in flight beyond those of the trace, so that none is refused.
+constexpr const char* kHost = "127.0.0.1";
+
+// Silence is seen for what it is after a time that the rules say; a gateway's own patience is
+// another one's.
+simulated::Script spoken(simulated::Script script) {
+  for (simulated::Fault& fault : script.faults) {
+    if (fault.kind != simulated::FaultKind::silence) continue;
+    fault.kind = simulated::FaultKind::error;
+    fault.status = 504;
+  }
+  return script;
+}
+
+// One of the article's providers, in good times and bad.
+class Cloud {
+ public:
+  Cloud(std::string name, const SimulationSetup& setup, double length)
+      : name_(std::move(name)),
+        rules_(simulate::reference_rules(name_, length, setup.overload)),
+        provider_({.profile = name_, .script = script_at(0.0), .seed = setup.seed}) {}
+
+  const std::string& name() const { return name_; }
+  Result<void> start() { return provider_.start(); }
+  std::string address() const {
+    return std::string("http://") + kHost + ":" + std::to_string(provider_.port()) + "/v1";
+  }
+  void pass(double now) { provider_.set_script(script_at(now)); }
+
+ private:
+  simulated::Script script_at(double now) const { return spoken(simulate::script_of(rules_, now)); }
+
+  const std::string name_;
+  const simulate::CloudRules rules_;
+  provider::Provider provider_;
+};
+
+config::LocalTarget engine_of(config::LocalTarget target,
+                              const simulate::ReferenceEngineParams& params) {
+  const auto milliseconds = [](double seconds) {
+    return config::Milliseconds(std::lround(seconds * 1e3));
+  };
+  target.executor = "synthetic";
+  target.isolation = "none";
+  target.step_prior = {1e3 * params.step_base, 1e3 * params.step_per_sequence,
+                       1e6 * params.step_per_context_token, 1e6 / params.prompt_tokens_per_second};
+  target.synthetic_slowdown = params.slowdown;
+  target.step_time_max = milliseconds(params.step_budget);
+  target.sequences_max = params.sequences_max;
+  target.kv_tokens_max = params.kv_tokens;
+  target.prefix_cache = params.prefix_cache_tokens > 0;
+  target.context_max = params.kv_tokens;
+  return target;
+}
+
+// The policy as it is; whatever else it takes to be on this machine alone, and open to the clients.
+std::shared_ptr<const config::Settings> live_settings(
+    const SimulationSetup& setup, const std::vector<std::unique_ptr<Cloud>>& clouds, int requests) {
+  auto own = std::make_shared<config::Settings>(*setup.settings);
+  own->server.listen = own->server.admin = {kHost, 0};
+  own->server.limits.in_flight_max = requests + kSpare;
+  own->server.state.clear();
+  own->server.admin_key.clear();
+  own->keys.clear();
+  own->tenants.clear();
+  own->model_limits.clear();
+  own->shadow = {};
+  own->canary = {};
+  own->log.level = "error";
+  for (config::LocalTarget& target : own->local) target = engine_of(target, setup.engine);
+  for (config::ProviderTarget& target : own->providers) {
+    const auto cloud = std::find_if(clouds.begin(), clouds.end(),
+                                    [&](const auto& one) { return one->name() == target.name; });
+    if (cloud == clouds.end()) continue;  // Refused before.
+    target.base_urls = {(*cloud)->address()};
+    target.dialect = "vllm";  // It takes min_tokens.
+    target.key.clear();
+    target.takes.clear();
+  }
+  return own;
+}
+
+class LiveWorld {
+ public:
+  LiveWorld(const SimulationSetup& setup, const simulate::Replay& replay)
+      : setup_(setup), replay_(replay) {
+    outcome_.answers.resize(replay.requests.size());
+  }
+
+  Result<void> open();
+  LiveOutcome run(const std::function<void(double, std::size_t)>& tell);
+
+ private:
+  void wait_until(double moment, const std::function<void(double, std::size_t)>& tell);
+  void ask(std::size_t request);
+  live::Question question_of(const TraceRequest& request) const;
+  void note(std::size_t request, const live::Heard& heard);
+  double seconds(TimePoint at) const { return std::chrono::duration<double>(at - began_).count(); }
+
+  const SimulationSetup& setup_;
+  const simulate::Replay& replay_;
+  std::vector<std::unique_ptr<Cloud>> clouds_;
+  std::unique_ptr<Gateway> gateway_;
+  TimePoint began_;
+  double told_ = 0.0;
+  std::atomic<std::size_t> ended_ = 0;
+  std::mutex mutex_;  // Over the outcome.
+  LiveOutcome outcome_;
+};
+
+Result<void> LiveWorld::open() {
+  for (const std::string_view name : simulate::kReferenceClouds) {
+    auto cloud = std::make_unique<Cloud>(std::string(name), setup_, replay_.length);
+    auto started = cloud->start();
+    if (!started) return started.error();
+    clouds_.push_back(std::move(cloud));
+  }
+  auto gateway =
+      Gateway::start(live_settings(setup_, clouds_, static_cast<int>(replay_.requests.size())));
+  if (!gateway) return gateway.error();
+  gateway_ = std::move(*gateway);
+  return {};
+}
+
+LiveOutcome LiveWorld::run(const std::function<void(double, std::size_t)>& tell) {
+  began_ = SteadyClock::now();
+  std::vector<std::thread> clients;
+  for (std::size_t i = 0; i < replay_.requests.size(); ++i) {
+    wait_until(replay_.requests[i].at, tell);
+    clients.emplace_back([this, i] { ask(i); });
+  }
+  while (ended_ < clients.size()) wait_until(seconds(SteadyClock::now()) + 0.1, tell);
+  for (std::thread& client : clients) client.join();
+  gateway_->stop([] { return true; });
+  return std::move(outcome_);
+}
+
+void LiveWorld::wait_until(double moment, const std::function<void(double, std::size_t)>& tell) {
+  const double now = seconds(SteadyClock::now());
+  for (const auto& cloud : clouds_) cloud->pass(now);
+  if (now >= told_ + kTellEvery) {
+    told_ = now;
+    tell(now, ended_);
+  }
+  std::this_thread::sleep_until(began_ + from_seconds(moment));
+}
+
+void LiveWorld::ask(std::size_t request) {
+  const TraceRequest& one = replay_.requests[request];
+  const live::Heard heard = live::ask({kHost, gateway_->api_port()}, question_of(one));
+  note(request, heard);
+  ++ended_;
+}
+
+live::Question LiveWorld::question_of(const TraceRequest& request) const {
+  live::Question question;
+  question.model = setup_.model;
+  question.prompt =
+      live::prompt_of({request.id, request.prompt_tokens, replay_.prefix_of(request)});
+  question.completion_tokens = request.completion_tokens;
+  const auto milliseconds = [](double seconds) {
+    return std::chrono::milliseconds(std::max(1L, std::lround(seconds * 1e3)));
+  };
+  if (request.batch) {
+    question.request_class = setup_.batch_class;
+    question.deadline = milliseconds(request.deadline - request.at);
+  } else {
+    question.ttft_max = milliseconds(request.ttft_slo);
+  }
+  return question;
+}
+
+void LiveWorld::note(std::size_t request, const live::Heard& heard) {
+  const auto& providers = setup_.settings->providers;
+  const auto provider =
+      std::find_if(providers.begin(), providers.end(),
+                   [&](const config::ProviderTarget& one) { return one.name == heard.target; });
+  const std::lock_guard lock(mutex_);
+  SimulatedAnswer& answer = outcome_.answers[request];
+  answer.failed = !heard.trouble.empty();
+  if (answer.failed) ++outcome_.troubles[heard.trouble];
+  answer.sent = answer.decided = seconds(heard.head);
+  answer.first_token = seconds(heard.first_token);
+  answer.finish = seconds(heard.last_token);
+  if (answer.failed || provider == providers.end()) return;
+  answer.provider = static_cast<int>(provider - providers.begin());
+  Usage usage;
+  usage.prompt_tokens = replay_.requests[request].prompt_tokens;
+  usage.completion_tokens = heard.completion_tokens;
+  answer.cost = policy::cost_of(provider->price, usage);
+}
+
+}  // namespace
+
+Result<LiveOutcome> replay_live(const SimulationSetup& setup, const simulate::Replay& replay,
+                                const std::function<void(double, std::size_t)>& tell) {
+  LiveWorld world(setup, replay);
+  auto opened = world.open();
+  if (!opened) return opened.error();
+  return world.run(tell);
+}
+
+}  // namespace spillway

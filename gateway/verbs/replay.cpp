@@ -1,0 +1,134 @@
+// `spillway replay`: part of a trace in real time through a whole gateway, beside what `simulate`
+// foretells of it.
+#include "gateway/live_replay.h"
+#include "gateway/simulation_report.h"
+#include "gateway/verbs/numbers.h"
+#include "gateway/verbs/options.h"
+#include "gateway/verbs/replay_setup.h"
+#include "gateway/verbs/verbs.h"
+
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <sys/resource.h>
+#include <utility>
+
+namespace spillway::verbs {
+namespace {
+
+constexpr double kAttainmentApart = 2.0;  // Points…
+constexpr double kSpendApart = 0.05;      // …and share of what was simulated: more is disagreement.
+constexpr double kSmallSpend = 0.01;      // USD; of less a share says nothing.
+
+struct Part {
+  double begins = 0.0;
+  double length = 120.0;
+};
+
+std::optional<Part> part_of(const Options& options) {
+  const auto begins = number(options, "--from", 0.0, {0.0, 1e7});
+  const auto length = number(options, "--for", Part{}.length, {1.0, 86'400.0});
+  if (!begins || !length) return std::nullopt;
+  return Part{*begins, *length};
+}
+
+// A connection each, at both ends, and those to the providers.
+void allow_many_files() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void tell(double seconds, std::size_t ended) {
+  std::fprintf(stderr, "%5.0f s: %zu answers\n", seconds, ended);
+}
+
+void print_row(const char* name, const char* format, double simulated, double live) {
+  char cells[2][32];
+  std::snprintf(cells[0], sizeof cells[0], format, simulated);
+  std::snprintf(cells[1], sizeof cells[1], format, live);
+  std::printf("%-28s %12s %12s\n", name, cells[0], cells[1]);
+}
+
+void print_comparison(const SimulationFigures& simulated, const SimulationFigures& live) {
+  std::printf("%-28s %12s %12s\n", "", "simulated", "live");
+  print_row("interactive, promises kept", "%.2f %%", simulated.attainment, live.attainment);
+  print_row("batch in time", "%.2f %%", simulated.in_time, live.in_time);
+  print_row("TTFT P50", "%.3f s", simulated.ttft.p50, live.ttft.p50);
+  print_row("TTFT P99", "%.3f s", simulated.ttft.p99, live.ttft.p99);
+  print_row("response, mean", "%.2f s", simulated.response_mean, live.response_mean);
+  print_row("paid to providers", "$%.4f", simulated.cloud_usd, live.cloud_usd);
+  auto targets = simulated.targets;
+  targets.insert(live.targets.begin(), live.targets.end());
+  const auto asked = [](const SimulationFigures& figures, const std::string& target) {
+    const auto found = figures.targets.find(target);
+    return found == figures.targets.end() ? 0.0 : static_cast<double>(found->second.requests);
+  };
+  for (const auto& [target, share] : targets)
+    print_row(("answered by " + target).c_str(), "%.0f", asked(simulated, target),
+              asked(live, target));
+}
+
+// Whether both tell the same; says so.
+bool agree(const SimulationFigures& simulated, const SimulationFigures& live) {
+  const double attainment = std::abs(simulated.attainment - live.attainment);
+  const double spend = std::abs(simulated.cloud_usd - live.cloud_usd);
+  const double share = spend < kSmallSpend ? 0.0 : spend / simulated.cloud_usd;
+  const bool well = attainment <= kAttainmentApart && share <= kSpendApart && live.failed == 0;
+  std::printf(
+      "\n%s: %.2f points of attainment apart (at most %.0f), %.1f %% of spend (at most %.0f), "
+      "%zu errors seen by clients (none)\n",
+      well ? "they agree" : "they disagree", attainment, kAttainmentApart, 100.0 * share,
+      100.0 * kSpendApart, live.failed);
+  return well;
+}
+
+int run(const SimulationSetup& setup, const simulate::Replay& part) {
+  const auto foretold = simulated(setup, part);
+  if (!foretold) return 1;
+  allow_many_files();
+  std::signal(SIGPIPE, SIG_IGN);
+  const auto live = replay_live(setup, part, tell);
+  if (!live) {
+    std::fprintf(stderr, "spillway replay: %s\n", live.error().message.c_str());
+    return 1;
+  }
+  const auto simulated_figures = figures_of(setup, part, *foretold);
+  const auto live_figures = figures_of(setup, part, live->answers);
+  print_comparison(simulated_figures, live_figures);
+  for (const auto& [trouble, times] : live->troubles)
+    std::printf("  %zu times: %s\n", times, trouble.c_str());
+  return agree(simulated_figures, live_figures) ? 0 : 1;
+}
+
+}  // namespace
+
+int replay(const Arguments& arguments) {
+  Options options;
+  options.value("--policy", "FILE", "the configuration whose policy decides");
+  declare_replay(options);
+  options.value("--from", "SECONDS", "where in the replayed trace to begin (default 0)")
+      .value("--for", "SECONDS", "how much of it, in real time (default 120)");
+  if (!options.read(arguments, "spillway replay --policy FILE --trace FILE"))
+    return options.exit_status();
+  if (!options.has("--policy") || !options.has("--trace")) {
+    std::fprintf(stderr, "spillway replay: give --policy FILE and --trace FILE (try --help)\n");
+    return 2;
+  }
+  const auto part = part_of(options);
+  const auto world = part ? read_replay(options) : std::nullopt;
+  if (!world) return 2;
+  const auto slice = simulate::slice(world->replay, part->begins, part->length);
+  if (slice.requests.empty()) {
+    std::fprintf(stderr, "spillway replay: nobody asks in %g s from %g s on; the trace has %g s\n",
+                 part->length, part->begins, world->replay.length);
+    return 2;
+  }
+  const auto setup = with_policy(*world, options.get("--policy"));
+  return setup ? run(*setup, slice) : 1;
+}
+
+}  // namespace spillway::verbs
