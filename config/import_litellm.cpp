@@ -81,8 +81,10 @@ class Importing {
 
   std::string unique(const std::string& model) {
     const std::string name = name_of(model);
-    const int before = names_[name]++;
-    return before == 0 ? name : name + "-" + std::to_string(before + 1);
+    std::string free = name;
+    for (int next = 2; !names_.insert(free).second; ++next)
+      free = name + "-" + std::to_string(next);
+    return free;
   }
 
   // "env:NAME" of "os.environ/NAME"; what stands there in clear stays there.
@@ -184,6 +186,8 @@ class Importing {
     if (const std::string version = text_at(&params, "api_version"); !version.empty())
       yaml += "    api_version: " + version + "\n";
     const std::string mode = text_at(model.find("model_info"), "mode");
+    if (!address.endpoints.empty())
+      return yaml + "    endpoints: " + std::string(address.endpoints) + "\n";
     if (mode.empty() || mode == "chat") return yaml;
     const auto* known = std::find_if(std::begin(kModes), std::end(kModes),
                                      [&](const auto& one) { return one.first == mode; });
@@ -229,14 +233,23 @@ class Importing {
     }
   }
 
-  static std::string limits_of(const Node& model, const Node& params) {
-    const std::string requests = either(model, params, "rpm");
-    const std::string tokens = either(model, params, "tpm");
+  // A number; what stands in the environment of LiteLLM cannot be read here.
+  std::string count_of(const Node& model, const Node& params, const char* key) {
+    std::string found = either(model, params, key);
+    if (!found.starts_with(kEnvironment)) return found;
+    note(text_at(&model, "model_name") + ": its " + key + " is `" + found +
+         "`: numbers stand in the file itself: left out");
+    return "";
+  }
+
+  std::string limits_of(const Node& model, const Node& params) {
+    const std::string requests = count_of(model, params, "rpm");
+    const std::string tokens = count_of(model, params, "tpm");
     std::string limits;
     if (!requests.empty()) limits = "requests_per_minute: " + requests;
     if (!tokens.empty()) limits += (limits.empty() ? "" : ", ") + ("tokens_per_minute: " + tokens);
     std::string yaml = limits.empty() ? "" : "    rate_limit: {" + limits + "}\n";
-    if (const std::string timeout = text_at(&params, "timeout"); !timeout.empty())
+    if (const std::string timeout = count_of(model, params, "timeout"); !timeout.empty())
       yaml += "    timeouts: {total: " + timeout + "s}\n";
     return yaml;
   }
@@ -269,7 +282,7 @@ class Importing {
   }
 
   Imported imported_;
-  std::map<std::string, int> names_;
+  std::set<std::string> names_;
   std::map<std::string, std::vector<std::string>> aliases_;  // By the model they stand for.
   std::set<std::string> known_;                              // The models that are served.
 };

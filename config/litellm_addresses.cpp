@@ -9,6 +9,7 @@ namespace {
 
 constexpr LiteLlmAddress kAddresses[] = {
     {"openai", "https://api.openai.com/v1", ""},
+    {"text-completion-openai", "https://api.openai.com/v1", "", "completions"},
     {"anthropic", "https://api.anthropic.com/v1", "anthropic"},
     {"azure", "", "azure"},
     {"deepseek", "https://api.deepseek.com/v1", "deepseek"},
@@ -57,6 +58,9 @@ constexpr std::pair<std::string_view, std::string_view> kOwners[] = {
 
 constexpr std::string_view kVersion = "/v1";
 
+// Of an Azure address what is asked there puts this behind it itself.
+constexpr std::string_view kDeployments = "/openai/deployments";
+
 // Whose api_base LiteLLM writes without the version that the paths asked here stand below.
 constexpr std::string_view kVersioned[] = {"anthropic", "ollama"};
 
@@ -79,6 +83,8 @@ std::string_view litellm_provider_of(std::string_view model) {
 std::string litellm_base_url(const LiteLlmAddress& address, std::string api_base) {
   if (api_base.empty()) return std::string(address.base_url);
   while (api_base.ends_with('/')) api_base.pop_back();
+  if (address.dialect == "azure")
+    api_base.resize(std::min(api_base.find(kDeployments), api_base.size()));
   const bool versioned = std::count(std::begin(kVersioned), std::end(kVersioned), address.dialect);
   if (versioned && !api_base.ends_with(kVersion)) api_base += kVersion;
   return api_base;

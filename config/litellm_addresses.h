@@ -7,9 +7,10 @@
 namespace spillway::config {
 
 struct LiteLlmAddress {
-  std::string_view provider;  // LiteLLM's prefix.
-  std::string_view base_url;  // Empty: wherever its api_base says.
-  std::string_view dialect;   // Empty: OpenAI's own.
+  std::string_view provider;        // LiteLLM's prefix.
+  std::string_view base_url;        // Empty: wherever its api_base says.
+  std::string_view dialect;         // Empty: OpenAI's own.
+  std::string_view endpoints = {};  // Empty: chat, unless its mode says otherwise.
 };
 
 // Null if this provider's protocol is not known here.

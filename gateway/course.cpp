@@ -94,7 +94,8 @@ std::size_t Course::bytes_out() const {
 }
 
 bool Course::past_the_limit() {
-  if (!receipt_.parts.empty() && !tab_.may_go_on(receipt_.parts.back())) return true;
+  if (!receipt_.parts.empty() && !tab_.may_go_on(receipt_.parts.back()))
+    return receipt_.parts.back().cut = true;
   const std::size_t bytes = bytes_out();
   if (!request_->stream && bytes > kWholeAnswerMax) return true;
   const auto most = limit();

@@ -1,5 +1,6 @@
 #include "gateway/models.h"
 
+#include "gateway/anthropic/models.h"
 #include "gateway/openai/models.h"
 #include "gateway/reception.h"
 #include "gateway/refusal.h"
@@ -29,17 +30,23 @@ std::string owner_of(const config::Settings& settings, const std::string& model)
   return "spillway";
 }
 
+bool speaks_anthropic(const http::Request& raw) { return !raw.header("anthropic-version").empty(); }
+
 }  // namespace
 
 net::awaitable<void> Models::list(http::Request raw, http::ResponseWriter& out) const {
   const auto visitor = visitor_of(editions_, raw);
   if (!visitor) co_return co_await refuse(visitor.error(), out);
   std::vector<openai::ModelCard> cards;
+  std::vector<std::string> names;
   for (const std::string& model : visitor->edition->router.models()) {
-    if (visitor->check_model(model))
-      cards.push_back({model, since_, owner_of(*visitor->edition->settings, model)});
+    if (!visitor->check_model(model)) continue;
+    cards.push_back({model, since_, owner_of(*visitor->edition->settings, model)});
+    names.push_back(model);
   }
-  (void)co_await out.send(200, "application/json", openai::model_list(cards));
+  std::string body =
+      speaks_anthropic(raw) ? anthropic::model_list(names, since_) : openai::model_list(cards);
+  (void)co_await out.send(200, "application/json", std::move(body));
 }
 
 net::awaitable<void> Models::retrieve(http::Request raw, http::ResponseWriter& out) const {
@@ -48,7 +55,9 @@ net::awaitable<void> Models::retrieve(http::Request raw, http::ResponseWriter& o
   const auto known = visitor->check_model(raw.tail);
   if (!known) co_return co_await refuse(known.error(), out);
   const openai::ModelCard card{raw.tail, since_, owner_of(*visitor->edition->settings, raw.tail)};
-  (void)co_await out.send(200, "application/json", openai::model_object(card));
+  std::string body = speaks_anthropic(raw) ? anthropic::model_object(raw.tail, since_)
+                                           : openai::model_object(card);
+  (void)co_await out.send(200, "application/json", std::move(body));
 }
 
 }  // namespace spillway

@@ -1,5 +1,5 @@
-// GET /v1/models and GET /v1/models/{id}: what this key may ask for under the edition in force. Any
-// worker thread.
+// GET /v1/models and GET /v1/models/{id}: what this key may ask for under the edition in force, in
+// Anthropic's words for who names its version. Any worker thread.
 #pragma once
 
 #include "gateway/edition.h"

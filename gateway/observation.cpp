@@ -47,10 +47,13 @@ void Observation::add_engine(telemetry::LiveState& state) const {
                            of_.engine->restarts()});
 }
 
-// Without the engine the providers serve, if there are any.
+// Without the engine the providers serve, if there are any; without the book only the engine, which
+// costs nothing.
 std::vector<std::string> Observation::unready() const {
   if (of_.phase == Phase::loading) return {"the local model is being loaded"};
   if (of_.phase == Phase::draining) return {"draining"};
+  const bool books = !of_.kept.account || of_.kept.account->writable();
+  if (!books && !of_.engine) return {"nothing can be booked: the ledger's database fails"};
   if (!of_.engine || !of_.editions.get()->settings->providers.empty()) return {};
   const std::string obstacle = of_.engine->obstacle();
   return obstacle.empty() ? std::vector<std::string>() : std::vector{obstacle};

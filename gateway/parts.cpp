@@ -94,15 +94,22 @@ int tokens_passed(const Part& part) {
   return are_letters ? by_bytes(part.bytes) : part.pieces;
 }
 
+int tokens_at_least(const Part& part) {
+  return std::max(tokens_passed(part), by_bytes(part.bytes / 2));
+}
+
 void settle(Part& part) {
   const bool all_told = part.usage_told && part.pieces == part.pieces_told &&
                         (part.completion_told > 0 || part.pieces == 0);
   if (part.local || (all_told && part.finished)) return;
-  const int since = std::max(part.pieces - part.pieces_told,
-                             by_bytes(part.bytes - part.bytes_told + kBytesPerToken - 1));
-  // What is told before the first word may have counted that word.
-  const int before = part.pieces_told > 0 ? part.completion_told : 0;
-  const int passed = std::min(kTokensMax, before + since);
+  // Who tells none beside words has told nothing; and what is told before the first word may have
+  // counted that word.
+  const bool told = part.completion_told > 0;
+  const int before = told && part.pieces_told > 0 ? part.completion_told : 0;
+  const int pieces = part.pieces - (told ? part.pieces_told : 0);
+  const std::size_t bytes = part.bytes - (told ? part.bytes_told : 0);
+  const int since = std::max(pieces, by_bytes(bytes + kBytesPerToken - 1));
+  const int passed = part.cut ? tokens_at_least(part) : std::min(kTokensMax, before + since);
   const bool goes_on = !part.finished && part.pieces > part.pieces_told;
   part.estimated = !part.usage_told || passed > part.completion_told || goes_on;
   part.usage.completion_tokens = std::max(passed, part.usage.completion_tokens);

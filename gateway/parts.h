@@ -35,6 +35,7 @@ struct Part {
   bool lost = false;        // The client got nothing of it.
   bool unanswered = false;  // Not even a first word came.
   bool beside = false;      // …because another, asked beside it, was quicker.
+  bool cut = false;         // Here: it went on past what a hard budget allows.
   bool estimated = false;   // Settled by what passed, not by what it told.
   std::int64_t cost_nano_usd = 0;
 };
@@ -50,8 +51,13 @@ void count(const Delta& delta, Part& part);
 // they must be letters; then four bytes are one.
 int tokens_passed(const Part& part);
 
+// What surely passed, though a piece may be many tokens: who is past its limit by this has not kept
+// to it.
+int tokens_at_least(const Part& part);
+
 // The part has ended, or broken: what the target did not tell, or what came after it told for the
-// last time, is booked by what passed, a token a piece or four bytes a token, whichever is more.
+// last time, is booked by what passed, a token a piece or four bytes a token, whichever is more;
+// what was cut here by that by which it was cut.
 void settle(Part& part);
 
 // What all of them are known to have read and written, once all are settled.

@@ -29,16 +29,18 @@ Async<bool> catch_up(Opened& opened, const Delivered& delivered, Deadline deadli
   while (true) {
     Delta& piece = opened.first;
     const std::size_t both = std::min(piece.text.size(), delivered.text.size() - said);
-    if (!is_plain(piece) || delivered.text.compare(said, both, piece.text, 0, both) != 0)
+    if (!is_plain(piece) || delivered.text.compare(said, both, piece.text, 0, both) != 0) {
+      count(piece, part);
       co_return false;
+    }
     said += both;
     const bool ends = piece.finish.has_value();
     if (said == delivered.text.size() && (both < piece.text.size() || ends)) {
       piece.text.erase(0, both);
       co_return true;
     }
-    if (ends) co_return false;
     count(piece, part);
+    if (ends) co_return false;
     auto next = co_await opened.stream->next(deadline);
     if (!next) co_return next.error();
     if (!*next) co_return false;

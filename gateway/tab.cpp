@@ -17,7 +17,6 @@ using config::NanoUsd;
 constexpr int kTokensLeast = 1;           // An answer shorter than this is none.
 constexpr int kTokensPerPart = 20'000;    // What a picture or a sound may come to, at most.
 constexpr int kTokensPerSearch = 50'000;  // What it finds is read as part of the prompt.
-constexpr std::size_t kBytesOfLongWord = 8;
 constexpr int kSearchesUsually = 5;
 constexpr std::chrono::milliseconds kAskAgain{1'000};
 
@@ -216,8 +215,7 @@ std::shared_ptr<const ChatRequest> Tab::affordable(
 
 // Who keeps to what it was told ends by itself, and tells its usage: it is not cut for long words.
 bool Tab::may_go_on(const Part& part) const {
-  const int passed = std::max(tokens_passed(part), static_cast<int>(part.bytes / kBytesOfLongWord));
-  return !affordable_ || passed - part.repeated_tokens <= *affordable_;
+  return !affordable_ || tokens_at_least(part) - part.repeated_tokens <= *affordable_;
 }
 
 void Tab::suppose(bool streamed, Part& part) const {

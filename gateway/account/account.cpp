@@ -36,7 +36,10 @@ Error refused(std::string_view whose, std::string_view name, const Purse::Refusa
   std::string message = "The " + std::string(name_of(why.window)) + "'s budget of " +
                         std::string(whose) + " '" + std::string(name) + "', " + in_usd(why.limit) +
                         ", ";
-  message += why.for_good ? "is spent: " : "is held by running requests: ";
+  const bool is_small = why.for_good && why.spent + why.held < why.limit;
+  message += is_small       ? "is less than this request may cost: "
+             : why.for_good ? "is spent: "
+                            : "is held by running requests: ";
   message += in_usd(why.spent) + " spent, " + in_usd(why.held) +
              " held, and this request may cost " + in_usd(wanted) + ". It begins anew on " +
              date_of(ends) + " (UTC).";

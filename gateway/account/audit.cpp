@@ -23,13 +23,19 @@ constexpr Invariant kInvariants[] = {
      "GROUP BY account) AS accounts "
      "WHERE debits <> 0 OR credits <> 0"},
     {"the hours are the sum of their entries",
-     "SELECT count(*) FROM (SELECT hour, tenant, key, target, sum(amount) AS amount, "
-     "sum(requests) AS requests, sum(prompt) AS prompt, sum(completion) AS completion FROM ("
-     "SELECT hour, tenant, key, target, amount, requests, prompt, completion FROM usage UNION ALL "
-     "SELECT at / 3600000, tenant, key, target, -amount, -(CASE leg WHEN 0 THEN 1 ELSE 0 END), "
-     "-prompt, -completion "
-     "FROM entries WHERE phase = 1) AS parts GROUP BY hour, tenant, key, target) AS hours "
-     "WHERE amount <> 0 OR requests <> 0 OR prompt <> 0 OR completion <> 0"},
+     "SELECT count(*) FROM (SELECT sum(amount) AS amount, sum(avoided) AS avoided, sum(requests) "
+     "AS "
+     "requests, sum(estimated) AS estimated, sum(prompt) AS prompt, sum(cached) AS cached, "
+     "sum(completion) AS completion, sum(reasoning) AS reasoning FROM ("
+     "SELECT hour, tenant, key, project, class, endpoint, model, target, served, local, requests, "
+     "estimated, prompt, cached, completion, reasoning, amount, avoided FROM usage UNION ALL "
+     "SELECT at / 3600000, tenant, key, project, class, endpoint, model, target, served, local, "
+     "-(CASE leg WHEN 0 THEN 1 ELSE 0 END), -estimated, -prompt, -cached, -completion, -reasoning, "
+     "-amount, -avoided FROM entries WHERE phase = 1) AS parts GROUP BY hour, tenant, key, "
+     "project, "
+     "class, endpoint, model, target, served, local) AS hours "
+     "WHERE amount <> 0 OR avoided <> 0 OR requests <> 0 OR estimated <> 0 OR prompt <> 0 OR "
+     "cached <> 0 OR completion <> 0 OR reasoning <> 0"},
     {"what is void costs nothing", "SELECT count(*) FROM entries WHERE phase <> 1 AND amount <> 0"},
     {"what is over is held no more",
      "SELECT count(*) FROM holds JOIN entries USING(began, id) WHERE phase = 1"},

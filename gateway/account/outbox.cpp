@@ -1,5 +1,6 @@
 #include "gateway/account/outbox.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -82,7 +83,7 @@ Result<std::unique_ptr<Outbox>> Outbox::open(const std::string& path, std::size_
                    "stop it with SIGTERM), then remove the file");
   }
   auto mapping = std::make_unique<Mapping>();
-  mapping->slots = is_new ? slots : head.slots;
+  mapping->slots = is_new ? slots : std::max<std::size_t>(slots, head.slots);
   mapping->bytes = kHeadBytes + mapping->slots * sizeof(Slot);
   int code = is_new && ftruncate(file, 0) != 0 ? errno : 0;
   if (code == 0) code = posix_fallocate(file, 0, static_cast<off_t>(mapping->bytes));

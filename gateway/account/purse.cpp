@@ -25,14 +25,24 @@ Bounds bounds_of(const config::Budget& budget, const Purse::State& state) {
 
 std::string_view name_of(Window window) { return window == Window::day ? "day" : "month"; }
 
+bool Purse::Pages::are_right(std::int64_t now) const {
+  const bool is_earlier_than_known = now < open.begins && (before.ends == 0 || now < before.begins);
+  return now < open.ends && (open.begins <= now || is_earlier_than_known);
+}
+
+void Purse::Pages::turn(NanoUsd& spent, const Page& to) {
+  const Page left{open.begins, open.ends, spent};
+  open = to.begins == before.begins ? before : to;
+  before = left;
+  spent = open.spent;
+}
+
 void Purse::turn_the_page(std::int64_t now) {
-  if (now >= day_ends_) {
-    state_.day = 0;
-    day_ends_ = next_day(now);
-  }
-  if (now >= month_ends_) {
-    state_.month = 0;
-    month_ends_ = next_month(now);
+  if (!days_.are_right(now))
+    days_.turn(state_.day, {first_hour_of_day(now) * kMillisecondsPerHour, next_day(now), 0});
+  if (!months_.are_right(now)) {
+    months_.turn(state_.month,
+                 {first_hour_of_month(now) * kMillisecondsPerHour, next_month(now), 0});
   }
 }
 

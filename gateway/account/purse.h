@@ -2,7 +2,8 @@
 // money is put aside before it is spent, so that many requests at once cannot spend it twice.
 //
 // Thread-safe; a call takes a mutex for some tens of nanoseconds. Time is given: milliseconds since
-// 1970. A clock that is set back opens no window again.
+// 1970. A clock that leaps ahead and is set back finds the window that it left as it was; one that
+// is set back further opens none again.
 #pragma once
 
 #include "gateway/account/slot.h"
@@ -59,12 +60,25 @@ class Purse {
   State state(std::int64_t now);
 
  private:
+  // A window and what was spent in it.
+  struct Page {
+    std::int64_t begins = 0;
+    std::int64_t ends = 0;
+    NanoUsd spent = 0;
+  };
+  // The page that is open, whose sum is in the State, and the one that was open before it.
+  struct Pages {
+    Page open, before;
+
+    bool are_right(std::int64_t now) const;
+    void turn(NanoUsd& spent, const Page& to);
+  };
+
   void turn_the_page(std::int64_t now);
 
   std::mutex mutex_;
   State state_;
-  std::int64_t day_ends_ = 0;
-  std::int64_t month_ends_ = 0;
+  Pages days_, months_;
 };
 
 }  // namespace spillway::account

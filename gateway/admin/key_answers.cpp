@@ -22,9 +22,15 @@ constexpr std::int64_t kNanosecondsPerSecond = 1'000'000'000;
 constexpr int kCountMax = 2'000'000'000;
 
 Answer refusal(const Error& error) {
-  const bool unknown = error.code == Errc::not_found;
-  const bool wrong = error.code == Errc::invalid_request;
-  return in_json(unknown ? 404 : wrong ? 400 : 500, {{"error", error.message}});
+  const auto status = [&error] {
+    switch (error.code) {
+      case Errc::not_found: return 404;
+      case Errc::invalid_request: return 400;
+      case Errc::conflict: return 409;
+      default: return 500;
+    }
+  };
+  return in_json(status(), {{"error", error.message}});
 }
 
 Error wrong(const std::string& member, const std::string& why) {
@@ -43,6 +49,7 @@ class Members {
     if (!value) return;
     const json list = value->is_string() ? json::array({*value}) : *value;
     if (!list.is_array()) return fail(name, "must be a list of names");
+    if (list.empty()) return fail(name, "names none: leave it out where all are meant");
     for (const json& one : list) {
       if (!one.is_string() || !config::is_model_name(one.get<std::string>()))
         return fail(name, "must be a list of names");

@@ -8,6 +8,11 @@ namespace {
 constexpr int kOverloaded = 529;
 constexpr int kUnpaid = 402;
 
+// The tool runners of Anthropic's SDKs ask for a thread unless they are told not to. They read
+// this, and go on without one.
+constexpr std::string_view kNoThreads =
+    R"(,"details":{"error_code":"thread_unsupported_request","unsupported":["thread"]})";
+
 int status_of(Errc code) {
   if (code == Errc::overloaded || code == Errc::no_route) return kOverloaded;
   return code == Errc::over_budget ? kUnpaid : wire::status_of(code);
@@ -34,6 +39,7 @@ std::string error_object(const Error& error, std::string_view request_id) {
   wire::append_json_string(body, type_of(status_of(error.code)));
   body += R"(,"message":)";
   wire::append_json_string(body, error.message);
+  if (error.param == "thread") body += kNoThreads;
   body += R"(},"request_id":)";
   wire::append_json_string_or_null(body, request_id);
   body += "}";

@@ -125,6 +125,28 @@ void find_unknown(const ordered_json& said, Beyond& beyond) {
   }
 }
 
+// What the provider reads, or has read again, beside what is said here.
+void find_unsent(const ordered_json& said, Beyond& beyond) {
+  const auto is_given = [&said](const char* name) {
+    const auto found = said.find(name);
+    return found != said.end() && !found->is_null() && !found->empty();
+  };
+  const auto type_of = [](const ordered_json& object) {
+    return object.is_object() ? object.value("type", ordered_json()) : ordered_json();
+  };
+  if (is_given("thread") && type_of(said["thread"]) == "continue")
+    beyond.reads_unsent("earlier turns of a thread");
+  if (is_given("mcp_servers")) beyond.reads_unsent("what MCP servers answer");
+  if (is_given("fallbacks")) beyond.reads_unsent("the prompt again for another model");
+  if (!is_given("context_management") || !said["context_management"].is_object()) return;
+  for (const ordered_json& edit :
+       said["context_management"].value("edits", ordered_json::array())) {
+    const ordered_json type = type_of(edit);
+    if (type.is_string() && type.get_ref<const std::string&>().starts_with("compact"))
+      beyond.reads_unsent("the prompt again for its compaction");
+  }
+}
+
 }  // namespace
 
 Result<MessagesRequest> parse_messages(std::string_view body, Limit limit) {
@@ -138,6 +160,7 @@ Result<MessagesRequest> parse_messages(std::string_view body, Limit limit) {
   read.model = request.model();
   chat["model"] = read.model;
   find_unknown(said, read.beyond);
+  find_unsent(said, read.beyond);
   read_conversation(request, said, error, chat, read.beyond);
   read_limit(request, limit, chat);
   read_sampling(request, chat);

@@ -45,6 +45,7 @@ void read_hosted(Fields tool, Beyond& beyond) {
   beyond.add("the tool '" + type + "'");
   if (type.starts_with("web_fetch") && tool.any("max_content_tokens") == nullptr)
     beyond.reads_unsent("pages of the web of any length (max_content_tokens of web_fetch)");
+  if (type.starts_with("code_execution")) beyond.reads_unsent("what code prints in a container");
   if (!type.starts_with("web_search")) return;
   const auto most = tool.integer("max_uses", 1, kSearchesMax);
   if (!most) beyond.searches.reset();

@@ -83,6 +83,7 @@ Message read_message(Fields& fields, ChatRequest& chat, std::optional<Error>& er
   message.name = fields.string("name").value_or("");
   const bool may_be_missing = role == "assistant" || role == "function";
   read_content(fields, may_be_missing, message, chat, error);
+  if (fields.any("audio") != nullptr) chat.unsent = "earlier sound by its id";
   return message;
 }
 

@@ -106,10 +106,13 @@ std::optional<std::string> day_of(const std::string& text) {
 }
 
 struct Columns {
-  std::size_t day, model, input, output;
-  std::optional<std::size_t> cost;
+  std::size_t day;
+  std::optional<std::size_t> model, input, output, cost;
 
-  std::size_t last() const { return std::max({day, model, input, output, cost.value_or(0)}); }
+  std::size_t last() const {
+    return std::max(
+        {day, model.value_or(0), input.value_or(0), output.value_or(0), cost.value_or(0)});
+  }
 };
 
 Result<Columns> columns_of(const std::vector<std::string>& header) {
@@ -120,10 +123,12 @@ Result<Columns> columns_of(const std::vector<std::string>& header) {
   const auto output = column(
       header, {"output_tokens", "completion_tokens", "n_generated_tokens_total", "tokens_out"});
   if (!day) return lacks("has no column date, day or start_time");
-  if (!model) return lacks("has no column model");
-  if (!input || !output) return lacks("has no columns input_tokens and output_tokens");
   const auto cost = column(header, {"cost_usd", "cost", "amount", "amount_value"});
-  return Columns{*day, *model, *input, *output, cost};
+  if (!cost && !model) return lacks("has no column model");
+  const bool has_tokens = input && output;
+  if ((input || output || !cost) && !has_tokens)
+    return lacks("has no columns input_tokens and output_tokens");
+  return Columns{*day, model, input, output, cost};
 }
 
 // What is wrong with it; empty: nothing.
@@ -131,10 +136,13 @@ std::string add(const std::vector<std::string>& fields, const Columns& columns,
                 ProviderExport& to) {
   const auto day = day_of(fields[columns.day]);
   if (!day) return "has a day that is none such as 2026-11-26 or 11/26/2026";
-  const auto input = tokens_of(fields[columns.input]), output = tokens_of(fields[columns.output]);
+  const auto tokens = [&](std::optional<std::size_t> at) {
+    return at ? tokens_of(fields[*at]) : std::optional<std::int64_t>(0);
+  };
+  const auto input = tokens(columns.input), output = tokens(columns.output);
   const auto amount = columns.cost ? amount_of(fields[*columns.cost]) : Amount{};
   if (!input || !output || !amount) return "has tokens or a cost that is no plain number";
-  ExportedSum& sum = to.sums[{*day, fields[columns.model]}];
+  ExportedSum& sum = to.sums[{*day, columns.model ? fields[*columns.model] : std::string()}];
   sum.input += *input;
   sum.output += *output;
   sum.usd += amount->usd;
@@ -153,6 +161,8 @@ Result<ProviderExport> read_provider_export(const std::string& csv) {
   if (!columns) return columns.error();
   ProviderExport exported;
   exported.has_costs = columns->cost.has_value();
+  exported.has_tokens = columns->input.has_value();
+  exported.has_models = columns->model.has_value();
   for (int number = 2; std::getline(lines, line); ++number) {
     if (line.empty() || line == "\r") continue;
     const auto fields = fields_of(line);

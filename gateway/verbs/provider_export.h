@@ -22,12 +22,15 @@ struct ExportedSum {
 struct ProviderExport {
   std::map<std::pair<std::string, std::string>, ExportedSum> sums;  // By "2026-11-26" and model.
   bool has_costs = false;
+  bool has_tokens = true;  // An invoice has amounts alone,
+  bool has_models = true;  // …and those of whole days: then the model is "".
 };
 
 // `csv` has a header: a day (date, day, start_time), model, input and output tokens, and a cost in
-// USD where it has one, by the names that providers give them. A day is 2026-11-26, with or without
-// a time behind it, 20261126, 11/26/2026 (the month first), or seconds or milliseconds since 1970.
-// invalid_request: what it lacks, or the line with what is no day or no number.
+// USD where it has one, by the names that providers give them; where it has a cost, the others may
+// be lacking. A day is 2026-11-26, with or without a time behind it, 20261126, 11/26/2026 (the
+// month first), or seconds or milliseconds since 1970. invalid_request: what it lacks, or the line
+// with what is no day or no number.
 Result<ProviderExport> read_provider_export(const std::string& csv);
 
 }  // namespace spillway::verbs

@@ -77,6 +77,19 @@ void use_booked_names(const Sums& booked, ProviderExport& theirs) {
   theirs.sums = std::move(sums);
 }
 
+// What an invoice can be held against: days, without their models.
+Sums by_day(const Sums& sums) {
+  Sums days;
+  for (const auto& [key, sum] : sums) {
+    Sum& day = days[{key.first, ""}];
+    day.requests += sum.requests;
+    day.input += sum.input;
+    day.output += sum.output;
+    day.usd += sum.usd;
+  }
+  return days;
+}
+
 // Both round: the export its amounts, the book each request to a nano-dollar.
 bool same_cost(const ExportedSum& their, const Sum& our) {
   const double rounding = their.rounding + static_cast<double>(our.requests + 1) * kNano;
@@ -93,7 +106,8 @@ Result<bool> print_reconciled(account::BookReader& book, const std::string& targ
     return Error{.code = Errc::invalid_request, .message = "the export has no line but its header"};
   auto ours = booked(book, target);
   if (!ours) return ours.error();
-  use_booked_names(*ours, *theirs);
+  if (theirs->has_models) use_booked_names(*ours, *theirs);
+  if (!theirs->has_models) *ours = by_day(*ours);
   const auto is_asked = [&](const std::string& day) {
     const bool begun = day >= (days.from.empty() ? theirs->sums.begin()->first.first : days.from);
     const bool over =
@@ -111,7 +125,8 @@ Result<bool> print_reconciled(account::BookReader& book, const std::string& targ
   for (const auto& key : all) {
     const ExportedSum their = theirs->sums[key];
     const Sum our = (*ours)[key];
-    const bool same_tokens = their.input == our.input && their.output == our.output;
+    const bool same_tokens =
+        !theirs->has_tokens || (their.input == our.input && their.output == our.output);
     if (same_tokens && (!theirs->has_costs || same_cost(their, our))) continue;
     if (differ++ == 0)
       std::printf("%-10s  %-32s  %14s %14s  %14s %14s  %12s %12s\n", "day", "model", "input theirs",

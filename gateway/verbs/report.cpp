@@ -69,6 +69,8 @@ std::optional<Asked> asked_of(const Options& options) {
     if (!given) return fail(std::string(option) + ": a day such as 2026-11-01", 2), std::nullopt;
     *hour = *given;
   }
+  if (asked.question.from >= asked.question.until)
+    return fail("--from comes after --until: nothing lies between them", 2), std::nullopt;
   std::istringstream names(options.get("--by", "tenant,model,class"));
   for (std::string name; std::getline(names, name, ',');) {
     const auto dimension = account::dimension_of(name);

@@ -165,7 +165,7 @@ CACHED = [{"role": "user", "content": [{"type": "text", "text": "Hi", "cache_con
 
 
 @pytest.mark.parametrize("more", [{}, {"container": "c"}, {"unheard_of": 1},
-                                  {"tools": [{"type": "code_execution_20250522", "name": "code_execution"}]},
+                                  {"tools": [{"type": "memory_20250818", "name": "memory"}]},
                                   {"messages": [{"role": "user", "content": [
                                       {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "d"}}]}]}],
                          ids=str)
@@ -209,10 +209,15 @@ def asking_for(source):
 FETCH = {"type": "web_fetch_20250910", "name": "web_fetch"}
 UNSENT = [(asking_for({"type": "url", "url": "https://a.example/long.pdf"}), b"documents by their address or id"),
           (asking_for({"type": "file", "file_id": "file_1"}), b"documents by their address or id"),
-          ({**SEARCHING, "tools": [FETCH]}, b"max_content_tokens")]
+          ({**SEARCHING, "tools": [FETCH]}, b"max_content_tokens"),
+          ({**SEARCHING, "tools": [{"type": "code_execution_20250825", "name": "code_execution"}]}, b"what code prints"),
+          ({**SEARCHING, "thread": {"type": "continue", "previous_message_id": "msg_1"}}, b"earlier turns of a thread"),
+          ({**SEARCHING, "mcp_servers": [{"type": "url", "url": "https://a.example", "name": "a"}]}, b"MCP servers"),
+          ({**SEARCHING, "fallbacks": [{"model": "claude-x"}]}, b"another model"),
+          ({**SEARCHING, "context_management": {"edits": [{"type": "compact_20260112"}]}}, b"its compaction")]
 
 
-@pytest.mark.parametrize("body, why", UNSENT, ids=["address", "id", "fetch"])
+@pytest.mark.parametrize("body, why", UNSENT, ids=["address", "id", "fetch", "code", "thread", "mcp", "fallback", "compaction"])
 def test_a_hard_budget_refuses_what_nobody_has_measured(own, body, why):
     gateway, upstream = own("0.5usd")
     status, _, text = send(gateway.root + "/v1/messages", "POST", body, as_client())

@@ -8,7 +8,7 @@ import openai
 import pytest
 
 import configs
-from processes import BINARY, get, wait_until
+from processes import BINARY, get, send, wait_until
 
 HELLO = [{"role": "user", "content": "Hello there."}]
 ADMIN = "operators-only"
@@ -54,6 +54,11 @@ def test_a_key_lives_from_its_making_to_its_end(house, client_of):
     assert ask(client_of(house, api_key=made["key"])) and ask(client_of(house, api_key=again["key"]))
     with pytest.raises(AssertionError, match="still valid"):
         keys(house, "rotate", made["id"], "--overlap", "1h")
+    door = {"authorization": f"Bearer {ADMIN}", "content-type": "application/json"}
+    assert send(f"{house.admin}/keys/{made['id']}/rotate", "POST", {"overlap": "1h"}, door)[0] == 409
+    for none in ("models", "scopes"):
+        status, _, text = send(f"{house.admin}/keys", "POST", {"name": "n", none: []}, door)
+        assert status == 400 and b"names none" in text
 
     def refused(key):
         try:
@@ -219,6 +224,11 @@ def test_the_report_tells_and_reconciles(house, client_of, tmp_path):
     assert report("--reconcile", str(export), "--target", "cloud", "--from", "2020-01-02")[0] == 0
     assert report("--reconcile", str(export), "--target", "cloud", "--until", day)[1].endswith("1 days and models at cloud, 1 differ\n")
     assert report("--reconcile", str(export), "--target", "cloud", "--from", "soon")[0] == 2
+    usd = row["cost_nano_usd"] * 1e-9
+    export.write_text(f"start_time,amount_value,line_item\n{seconds},{usd / 2:.9f},input\n{seconds},{usd / 2:.9f},output\n")
+    assert report("--reconcile", str(export), "--target", "cloud") == (0, "1 days and models at cloud, 0 differ\n"), "an invoice"
+    export.write_text(f"start_time,amount_value,line_item\n{seconds},{usd + 1:.9f},all\n")
+    assert report("--reconcile", str(export), "--target", "cloud")[0] == 1
     export.write_text("date,model,input_tokens,output_tokens\n2020-01-01,cloud,0,0\n")
     assert report("--reconcile", str(export), "--target", "cloud")[0] == 0, "the book's other days are no matter"
     for dated in ("cloud-2024-07-18", "cloud-20240718"):

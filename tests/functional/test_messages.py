@@ -206,6 +206,32 @@ def test_who_calls_a_tool_has_stopped_for_it(speaks, stream):
     assert message.stop_reason == "tool_use" and message.content[0].name == "f"
 
 
+def test_the_sdks_own_runner_of_tools_goes_on_without_a_thread(start_upstream, start_gateway):
+    """It asks for a thread by itself, which only Anthropic has."""
+    def answer(asked):
+        done = any(message["role"] == "tool" for message in asked.json["messages"])
+        return chat() if done else chat(None, finish_reason="tool_calls", message={
+            "role": "assistant", "content": None, "tool_calls": [call(0, "weather", '{"name": "Ghent"}')]})
+
+    @anthropic.beta_tool
+    def weather(name: str) -> str:
+        """The weather."""
+        return f"sunny in {name}"
+    upstream = start_upstream(answer)
+    gateway = start_gateway(configs.gateway({"up": configs.provider(upstream.base_url, "up")}))
+    client = anthropic.Anthropic(base_url=gateway.root, api_key=KEY, max_retries=0)
+    runner = client.beta.messages.tool_runner(model="up", max_tokens=20, messages=ASK, tools=[weather])
+    assert [message.stop_reason for message in runner] == ["tool_use", "end_turn"]
+    assert upstream.asked[-1].json["messages"][-1]["content"] == "sunny in Ghent"
+
+
+def test_models_have_anthropics_shape(house, start_gateway):
+    client = anthropic.Anthropic(base_url=house.root, api_key=KEY, max_retries=0)
+    models = list(client.models.list())
+    assert models and {model.type for model in models} == {"model"} and all(model.created_at.year > 2020 for model in models)
+    assert client.models.retrieve(models[0].id).display_name == models[0].id
+
+
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("dialect, name", [("vllm", "stop_reason"), ("sglang", "matched_stop")])
 def test_the_stop_sequence_is_told(speaks, stream, dialect, name):

@@ -1,5 +1,6 @@
 """Money: booked once, whatever happens; budgets and limits that hold; all of it with the official client."""
 import concurrent.futures
+import json
 import resource
 import signal
 import sqlite3
@@ -10,8 +11,8 @@ import pytest
 
 import configs
 from played import PlayedProvider, chunk, events
-from processes import KEY, wait_until
-from upstream import USAGE, chat
+from processes import KEY, as_client, send, wait_until
+from upstream import USAGE, begin, chat
 from upstream import chunk as upstream_chunk
 
 HELLO = [{"role": "user", "content": "Hello there."}]
@@ -171,6 +172,50 @@ def test_a_hard_budget_holds_against_a_provider_that_packs_its_words(start_gatew
     assert processes[0].asked[0]["max_tokens"] <= 1000
     rows = wait_until(lambda: book(tmp_path, "SELECT amount FROM entries"), what="the entry")
     assert rows[0][0] <= 4_000_000  # Two events, at most, were booked of three thousand.
+
+
+@pytest.mark.parametrize("more", [{}, {"n": 3}], ids=str)
+def test_what_is_cut_is_booked_as_it_was_cut(start_upstream, start_gateway, client_of, tmp_path, more):
+    """Five bytes a word, of whom nobody tells the tokens: not a fourth more than the budget has."""
+    def go_on(handler):
+        begin(handler)
+        for i in range(300):
+            piece = upstream_chunk({"content": "word "}, index=i % more.get("n", 1))
+            handler.wfile.write(b"data: " + json.dumps(piece).encode() + b"\n\n")
+    target = configs.provider(start_upstream(lambda asked: go_on).base_url, "cloud",
+                              price_per_million={"input": "0usd", "output": "1000usd"})
+    config = configs.gateway({"cloud": target}, classes={"all": {"spill": "always"}}, default_class="all",
+                             tenants={"test": {"budget": {"month": "0.05usd", "hard": True}}})
+    config["server"]["state"] = str(tmp_path / "state")
+    list(ask(client_of(start_gateway(config)), 1000, stream=True, **more))
+    (completion, amount), = wait_until(lambda: book(tmp_path, "SELECT completion, amount FROM entries"), what="the entry")
+    assert completion == 51 and amount == 51_000_000  # The one that showed it.
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_no_tokens_told_beside_words_are_none_told(start_upstream, start_gateway, client_of, tmp_path, stream):
+    none = {**USAGE, "usage": {"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 9}}
+    whole = {**chat("word " * 40), "usage": none["usage"]}
+    pieces = [upstream_chunk({"content": "word "})] * 40 + [upstream_chunk({}, finish="stop"), none]
+    upstream = start_upstream(lambda asked: pieces if stream else whole)
+    target = configs.provider(upstream.base_url, "cloud", price_per_million={"input": "0usd", "output": "1usd"})
+    config = configs.gateway({"cloud": target}, classes={"all": {"spill": "always"}}, default_class="all")
+    config["server"]["state"] = str(tmp_path / "state")
+    answer = ask(client_of(start_gateway(config)), 100, stream=stream)
+    if stream:
+        list(answer)
+    (completion, estimated), = wait_until(lambda: book(tmp_path, "SELECT completion, estimated FROM entries"), what="the entry")
+    assert completion == 50 and estimated
+
+
+def test_sound_of_an_earlier_answer_has_no_bound(start_upstream, start_gateway, tmp_path):
+    upstream = start_upstream(lambda asked: chat())
+    target = configs.provider(upstream.base_url, "cloud", takes=["audio"])
+    config = configs.gateway({"cloud": target}, tenants={"test": {"budget": {"month": "1usd", "hard": True}}})
+    earlier = {"role": "assistant", "audio": {"id": "audio_1"}}
+    body = {"model": "cloud", "messages": [*HELLO, earlier, *HELLO], "max_tokens": 8}
+    status, _, text = send(start_gateway(config).root + "/v1/chat/completions", "POST", body, as_client())
+    assert status == 400 and b"earlier sound by its id" in text and not upstream.asked
 
 
 @pytest.mark.parametrize("dialect, name", [("azure", "max_completion_tokens"), ("openai", "max_tokens")])

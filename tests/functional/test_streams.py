@@ -1,6 +1,7 @@
 """Streams that break in the middle, at every place, on both sides: the client gets the whole answer or an honest error."""
 import http.server
 import json
+import sqlite3
 import threading
 
 import openai
@@ -165,11 +166,14 @@ def start_stranger():
         server.shutdown()
 
 
-def strangers(start_gateway, first, second, attempts_max=2, breaker=None, **more):
+def strangers(start_gateway, first, second, attempts_max=2, breaker=None, state=None, **more):
     more["breaker"] = breaker or {"failures_min": 100}
     targets = {"ai-hub": configs.provider(first.base_url, "ai-hub", breaker=more["breaker"]),
                "openmodel": configs.provider(second.base_url, "openmodel", **more)}
-    return start_gateway(configs.gateway(targets, classes=ORDER, default_class="batch", limits={"attempts_max": attempts_max}))
+    config = configs.gateway(targets, classes=ORDER, default_class="batch", limits={"attempts_max": attempts_max})
+    if state:
+        config["server"]["state"] = state
+    return start_gateway(config)
 
 
 def test_a_hard_budget_pays_for_what_is_said_again(start_stranger, start_upstream, start_gateway, client_of):
@@ -191,6 +195,17 @@ def test_another_answer_is_not_put_behind_the_begun_one(start_stranger, start_ga
     with pytest.raises(openai.APIError) as caught:
         stream(client_of(gateway), temperature=0)
     assert "ended without [DONE]" in str(caught.value), "the first cause, not what came of the attempt to mend it"
+
+
+def test_what_shows_that_it_says_something_else_is_paid_for(start_stranger, start_gateway, client_of, tmp_path):
+    first = start_stranger(said(text("one"), text(" two")))
+    second = start_stranger(said(text("one"), text(" " + "x" * 400), finish="stop"))
+    gateway = strangers(start_gateway, first, second, state=str(tmp_path / "state"))
+    with pytest.raises(openai.APIError):
+        stream(client_of(gateway), temperature=0)
+    with sqlite3.connect(f"file:{tmp_path}/state/ledger.sqlite?mode=ro", uri=True) as database:
+        parts = wait_until(lambda: database.execute("SELECT completion FROM entries WHERE target = 'openmodel'").fetchall(), what="the entry")
+    assert parts == [(101,)]
 
 
 def test_letters_are_not_taken_for_tokens(start_stranger, start_gateway, client_of):

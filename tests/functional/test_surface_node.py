@@ -50,6 +50,7 @@ def test_messages(house, model):
     got = run("messages.mjs", house, SPILLWAY_MODEL=model)
     assert got["whole"] == got["streamed"] == got["final"] == ECHO + " one" and got["stop"] == "max_tokens"
     assert got["call"] == {"text": ECHO} and got["missing"].startswith("req_") and got["counted"] > 0
+    assert got["ran"] == "max_tokens", "the runner of tools asks for a thread, and goes on without one"
 
 
 POOR = "sk-spillway-poor"

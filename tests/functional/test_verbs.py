@@ -132,6 +132,8 @@ def test_a_period_that_goes_on_ends_with_this_hour(counted, tmp_path):
     assert before - before // 24 * 24 + 49 <= hours <= now() - before // 24 * 24 + 49
     future, _ = verb(*words, *start, "--until", "2999-01-01", "--format", "json")
     assert hours <= json.loads(future.splitlines()[-1])["return_on_node"]["hours"] <= hours + 1
+    _, error = verb(*words, "--from", "2026-12-01", "--until", "2026-11-01", status=2)
+    assert "--from comes after --until" in error
 
 
 def test_a_csv_has_one_table_unless_the_node_is_asked_for(counted):

@@ -25,7 +25,7 @@ HEAVY = {
     r"(torch|ATen|c10)/": ["backends/local/ops/", "backends/local/model/"],
     r"nlohmann/(?!json_fwd)": [
         "gateway/wire/", "gateway/files/", "gateway/batch/", "gateway/openai/", "gateway/anthropic/",
-        "gateway/responses/", "gateway/admin/", "gateway/provider/", "gateway/telemetry/", "backends/cloud/dialects/",
+        "gateway/responses/", "gateway/admin/", "gateway/provider/", "gateway/live/", "gateway/telemetry/", "backends/cloud/dialects/",
         "backends/local/loader/", "backends/local/tokenizer/", "backends/local/template/", "backends/local/grammar/", "backends/local/answer/",
     ],
     r"xgrammar/": ["backends/local/grammar/"],
@@ -67,6 +67,7 @@ WALLS = {
                        "gateway/receipt.h", "gateway/rehearsed.h", "gateway/rollout_state.h"],
     "gateway/provider/": [CONTRACT, "config/", "gateway/http/", "backends/simulated/"],
     "gateway/simulate/": [CONTRACT, "config/settings.h", "backends/simulated/"],
+    "gateway/live/": [CONTRACT, "config/settings.h"],
     "gateway/": [CONTRACT, "config/", "gateway/"],
 }
 COMPOSITION = ["gateway/gateway.cpp", "gateway/gateway.h", "gateway/engine_target.cpp", "gateway/engine_target.h",

@@ -87,6 +87,18 @@ TEST(Purse, AClockSetBackOpensNoWindow) {
   EXPECT_TRUE(purse.put_aside(day, 1, 1, kNoon - 3 * kDay).refusal);
 }
 
+TEST(Purse, AClockThatLeapsAheadAndBackFindsItsWindowAsItLeftIt) {
+  Purse purse;
+  const config::Budget day = budget(1'000, std::nullopt);
+  purse.settle(day, 0, 800, kNoon);
+  purse.settle(day, 0, 300, kNoon + kDay);
+  EXPECT_TRUE(purse.put_aside(day, 500, 500, kNoon).refusal);
+  EXPECT_TRUE(purse.put_aside(day, 800, 800, kNoon + kDay).refusal) << "nor is the other forgotten";
+  purse.settle(day, 0, 1'000, kNoon + 3'000 * kDay);
+  EXPECT_FALSE(purse.put_aside(day, 1'000, 1'000, kNoon + 2 * kDay).refusal)
+      << "a leap of years does not shut the days between";
+}
+
 TEST(Purse, TellsWhatWentPastTheLimit) {
   Purse purse;
   const config::Budget day = budget(1'000, std::nullopt);

@@ -253,6 +253,14 @@ TEST_F(LedgerTest, HalfASlotIsNoEntry) {
   EXPECT_EQ(book.number("SELECT count(*) FROM entries WHERE phase = 2"), 1);
 }
 
+TEST_F(LedgerTest, AnOutboxGrowsWithWhatMayBeUnderWay) {
+  open(4).reset();
+  auto ledger = open(8);
+  for (int i = 0; i < 8; ++i)
+    EXPECT_TRUE(ledger->hold(terms("req_" + std::to_string(i))).has_value()) << i;
+  EXPECT_FALSE(ledger->hold(terms("req_8")).has_value());
+}
+
 // What each invariant is there for.
 TEST_F(LedgerTest, TheAuditFindsWhatDoesNotAddUp) {
   auto ledger = open();
@@ -268,6 +276,8 @@ TEST_F(LedgerTest, TheAuditFindsWhatDoesNotAddUp) {
        "each account's balance is the sum of its entries"},
       {"UPDATE usage SET requests = requests + 1", "the hours are the sum of their entries"},
       {"UPDATE usage SET prompt = prompt - 1", "the hours are the sum of their entries"},
+      {"UPDATE usage SET avoided = avoided + 1", "the hours are the sum of their entries"},
+      {"UPDATE usage SET model = 'another'", "the hours are the sum of their entries"},
       {"UPDATE entries SET phase = 2 WHERE id = 'req_2'", "what is void costs nothing"},
       {"INSERT INTO holds SELECT id, began, tenant, key, project, 5 FROM entries WHERE id = "
        "'req_0'",

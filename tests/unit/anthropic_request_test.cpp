@@ -114,6 +114,20 @@ TEST(AnthropicRequest, MarksWhatChatCannotSay) {
             "an answer that has begun");
 }
 
+TEST(AnthropicRequest, TellsWhatAProviderReadsThatIsNotInIt) {
+  const auto unsent = [](const std::string& body) { return read(with(body)).beyond.unsent; };
+  EXPECT_EQ(unsent(R"("thread":{"type":"continue","previous_message_id":"msg_1"})"),
+            "earlier turns of a thread");
+  EXPECT_EQ(unsent(R"("thread":{"type":"create"})"), "");
+  EXPECT_EQ(unsent(R"("mcp_servers":[{"type":"url","url":"https://a.b"}])"),
+            "what MCP servers answer");
+  EXPECT_EQ(unsent(R"("mcp_servers":[])"), "");
+  EXPECT_EQ(unsent(R"("fallbacks":[{"model":"m2"}])"), "the prompt again for another model");
+  EXPECT_EQ(unsent(R"("context_management":{"edits":[{"type":"compact_20260112"}]})"),
+            "the prompt again for its compaction");
+  EXPECT_EQ(unsent(R"("context_management":{"edits":[{"type":"clear_tool_uses_20250919"}]})"), "");
+}
+
 TEST(AnthropicRequest, NamesWhatIsWrong) {
   EXPECT_EQ(param_of(R"({"max_tokens":1,"messages":[{"role":"user","content":"hi"}]})"), "model");
   EXPECT_EQ(param_of(R"({"model":"m","messages":[{"role":"user","content":"hi"}]})"), "max_tokens");

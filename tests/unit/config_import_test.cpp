@@ -80,6 +80,30 @@ model_list:
   EXPECT_THAT(yaml, HasSubstr("endpoints: embeddings"));
 }
 
+TEST(ImportLiteLlm, NamesEachTargetOnceAndReadsNoEnvironment) {
+  const Imported imported = import_litellm(R"(
+model_list:
+  - model_name: gpt
+    litellm_params:
+      {model: openai/a, api_key: os.environ/A, rpm: os.environ/RPM, timeout: os.environ/T}
+    model_info: {input_cost_per_token: 1e-06, output_cost_per_token: 1e-06}
+  - model_name: gpt
+    litellm_params: {model: text-completion-openai/b, api_key: os.environ/A}
+    model_info: {input_cost_per_token: 1e-06, output_cost_per_token: 1e-06}
+  - model_name: gpt-2
+    litellm_params: {model: azure/c, api_key: os.environ/A, api_base: "https://x.example/openai/deployments/c"}
+    model_info: {input_cost_per_token: 1e-06, output_cost_per_token: 1e-06}
+)");
+  const Loaded loaded = load_text(imported.yaml, "imported.yaml", everything());
+  ASSERT_TRUE(loaded.settings) << to_string(loaded.problems.front());
+  const auto& providers = loaded.settings->providers;
+  ASSERT_EQ(providers.size(), 3U);
+  EXPECT_EQ(providers[1].endpoints, std::vector<std::string>{"completions"});
+  EXPECT_EQ(providers[2].base_urls, std::vector<std::string>{"https://x.example"});
+  EXPECT_THAT(imported.notes, Contains(HasSubstr("its rpm is `os.environ/RPM`")));
+  EXPECT_THAT(imported.notes, Contains(HasSubstr("its timeout is `os.environ/T`")));
+}
+
 TEST(ImportLiteLlm, NeverCarriesASecret) {
   const Imported imported = import_litellm(kProxy);
   EXPECT_THAT(imported.yaml, Not(HasSubstr("sk-proj")));

@@ -25,6 +25,25 @@ TEST(Parts, WhatIsNotToldIsBookedByWhatPassed) {
   EXPECT_EQ(bytes.usage.completion_tokens, 11);
 }
 
+TEST(Parts, WhoTellsNoTokensBesideWordsHasToldNothing) {
+  Part part = passed({"one", " two", " three"});
+  count({.finish = FinishReason::stop, .usage = Usage{.prompt_tokens = 9}}, part);
+  settle(part);
+  EXPECT_EQ(part.usage.completion_tokens, 4) << "13 bytes";
+  EXPECT_TRUE(part.estimated);
+}
+
+TEST(Parts, WhatWasCutIsBookedByThatByWhichItWasCut) {
+  Part part = passed(std::vector<std::string>(51, "word "));
+  part.cut = true;
+  settle(part);
+  EXPECT_EQ(part.usage.completion_tokens, 51);
+  Part long_words = passed({std::string(800, 'x')});
+  long_words.cut = true;
+  settle(long_words);
+  EXPECT_EQ(long_words.usage.completion_tokens, 100);
+}
+
 TEST(Parts, TokensPassedAreExactWhereTheyAreToldAndLettersAreNone) {
   EXPECT_EQ(tokens_passed(passed({"H", "i", "!"}, 1)), 3);
   EXPECT_EQ(tokens_passed(passed({"H", "i", "!"})), 0) << "letter by letter may be one token";

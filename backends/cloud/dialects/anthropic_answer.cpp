@@ -38,11 +38,12 @@ class Counts {
   // Nothing, until a prompt has been counted: that is no answer for free.
   std::optional<Usage> usage() const {
     Usage usage;
-    const std::int64_t prompt = std::int64_t{fresh_} + read_ + written_;
+    const int written = std::max(written_, written_1h_);
+    const std::int64_t prompt = std::int64_t{fresh_} + read_ + written;
     usage.prompt_tokens = static_cast<int>(std::min<std::int64_t>(prompt, kMost));
     if (absurd_ || prompt == 0) return std::nullopt;
     usage.cached_tokens = std::min(read_, usage.prompt_tokens);
-    usage.cache_written_tokens = std::min(written_, usage.prompt_tokens - usage.cached_tokens);
+    usage.cache_written_tokens = std::min(written, usage.prompt_tokens - usage.cached_tokens);
     usage.cache_written_1h_tokens = std::min(written_1h_, usage.cache_written_tokens);
     usage.completion_tokens = answer_;
     usage.reasoning_tokens = std::min(thinking_, answer_);

@@ -127,6 +127,12 @@ class ObjectReader final : public AnswerReader {
   const int inputs_;
 };
 
+// Of "'thread'" thread; of what is no field's name nothing.
+std::string field_in(std::string_view words) {
+  const bool quoted = words.size() > 2 && words.front() == '\'' && words.back() == '\'';
+  return std::string(quoted ? words.substr(1, words.size() - 2) : "");
+}
+
 class OpenAi final : public Dialect {
  public:
   explicit OpenAi(const openai::Ways& ways) : ways_(ways) {}
@@ -150,7 +156,7 @@ class OpenAi final : public Dialect {
       return Error{Errc::unsupported,
                    request.original->only + " can be taken only by a provider that speaks " +
                        request.original->protocol,
-                   "", std::nullopt};
+                   field_in(request.original->only), std::nullopt};
     }
     return openai::request_body(request, model, ways_, manner);
   }
