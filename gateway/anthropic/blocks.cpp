@@ -8,7 +8,7 @@
 namespace spillway::anthropic {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 std::string text_in(const Json& object, const char* name) {
   const auto found = object.is_object() ? object.find(name) : object.end();
@@ -19,6 +19,7 @@ std::string text_in(const Json& object, const char* name) {
 }  // namespace
 
 void Blocks::add(const Delta& delta) {
+  if (!delta.reasoning.empty() || !delta.text.empty()) add_calls(calls_.rest());
   if (!delta.reasoning.empty()) add(BlockKind::thinking, delta.reasoning);
   if (!delta.text.empty()) add(BlockKind::text, delta.text);
   if (!delta.extra.empty()) add_extra(delta.extra);
@@ -26,12 +27,14 @@ void Blocks::add(const Delta& delta) {
 }
 
 void Blocks::end() {
+  add_calls(calls_.end());
   while (!waiting_.empty()) begin_next();
   if (open_) sink_.close(open_->kind);
   open_.reset();
 }
 
 void Blocks::afresh() {
+  calls_.clear();
   open_.reset();
   waiting_.clear();
   waiting_bytes_ = 0;
@@ -107,7 +110,11 @@ void Blocks::add_extra(const std::string& extra) {
   if (!refusal.empty()) add(BlockKind::text, refusal);
   const auto calls = members.is_object() ? members.find("tool_calls") : members.end();
   if (calls == members.end() || !calls->is_array()) return;
-  for (const Json& call : *calls) add_call(call);
+  for (const Json& call : *calls) add_calls(calls_.add(call));
+}
+
+void Blocks::add_calls(const std::vector<Json>& pieces) {
+  for (const Json& piece : pieces) add_call(piece);
 }
 
 // The first piece of a call names it; the others go on with its arguments.

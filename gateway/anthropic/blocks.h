@@ -8,6 +8,7 @@
 
 #include "backends/contract/chat.h"
 #include "gateway/anthropic/arguments.h"
+#include "gateway/wire/named_calls.h"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -18,6 +19,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace spillway::anthropic {
 
@@ -67,7 +69,8 @@ class Blocks {
 
   void add(BlockKind kind, std::string_view piece);
   void add_extra(const std::string& extra);
-  void add_call(const nlohmann::json& piece);
+  void add_call(const nlohmann::ordered_json& piece);
+  void add_calls(const std::vector<nlohmann::ordered_json>& pieces);
   void take(Block block, std::string_view piece);
   void begin(Block block);
   void grow(std::string_view piece);
@@ -80,6 +83,7 @@ class Blocks {
 
   BlockSink& sink_;
   const std::string answer_id_;
+  wire::NamedCalls calls_;
   std::optional<Block> open_;
   Arguments arguments_;        // Of the call that is open.
   std::deque<Block> waiting_;  // Empty unless a call goes on.

@@ -46,10 +46,12 @@ const ordered_json& Output::items() const { return items_->list; }
 
 void Output::clear() {
   *items_ = {};
+  calls_.clear();
   growing_.clear();
 }
 
 void Output::add(const Delta& delta) {
+  if (!delta.reasoning.empty() || !delta.text.empty()) add_calls(calls_.rest());
   if (!delta.reasoning.empty()) say(Kind::reasoning, delta.reasoning);
   if (!delta.text.empty()) say(Kind::text, delta.text);
   if (!delta.extra.empty()) add_extra(delta.extra);
@@ -57,6 +59,7 @@ void Output::add(const Delta& delta) {
 
 // Of calls that were cut together those are whole whose argument is.
 void Output::end(bool whole) {
+  add_calls(calls_.end());
   for (const Growing& item : growing_) {
     const bool is_last = &item == &growing_.back();
     close(item, whole || (item.kind == Kind::call && !is_last && ordered_json::accept(item.text)));
@@ -84,7 +87,11 @@ void Output::add_extra(const std::string& extra) {
     annotate((*notes)[i]);
   const auto calls = members.is_object() ? members.find("tool_calls") : members.end();
   if (calls == members.end() || !calls->is_array()) return;
-  for (const ordered_json& call : *calls) add_call(call);
+  for (const ordered_json& call : *calls) add_calls(calls_.add(call));
+}
+
+void Output::add_calls(const std::vector<ordered_json>& pieces) {
+  for (const ordered_json& piece : pieces) add_call(piece);
 }
 
 // Where a text has it from. Chat says it in a member of the type's name.

@@ -7,6 +7,7 @@
 
 #include "backends/contract/chat.h"
 #include "gateway/responses/events.h"
+#include "gateway/wire/named_calls.h"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -54,6 +55,7 @@ class Output {
   void say(Kind kind, std::string_view piece);
   void add_extra(const std::string& extra);
   void add_call(const nlohmann::ordered_json& piece);
+  void add_calls(const std::vector<nlohmann::ordered_json>& pieces);
   void annotate(const nlohmann::ordered_json& said);
   Growing& open(Kind kind, std::string_view call_id = "", std::string_view name = "");
   void grow(Growing& item, std::string_view piece);
@@ -69,6 +71,7 @@ class Output {
   const std::string turn_;
   const bool summary_;
   std::unique_ptr<Items> items_;
+  wire::NamedCalls calls_;
   std::vector<Growing> growing_;  // Calls, and at most one of another kind.
 };
 

@@ -197,6 +197,18 @@ def test_calls_that_come_beside_each_other_are_whole(speaks, text):
     assert [block.text for block in message.content if block.type == "text"] == ([text] if text else [])
 
 
+@pytest.mark.parametrize("first", [
+    [{"id": "c0", "type": "function"}, {"function": {"name": "look"}}],
+    [{"id": "c0", "type": "function", "function": {"name": "lo", "arguments": ""}}, {"function": {"name": "ok"}}]])
+@pytest.mark.parametrize("text", ["", "and a word"])
+def test_a_call_opens_with_its_whole_name(speaks, first, text):
+    said = [] if text else [{"function": {"arguments": '{"a":'}}, {"function": {"arguments": "1}"}}]
+    deltas = [chunk({"tool_calls": [{"index": 0, **piece}]}) for piece in [*first, *said]]
+    message = speaks([*deltas, *([chunk({"content": text})] if text else []), chunk({}, finish="tool_calls"), USAGE])
+    block = message.content[0]
+    assert (block.type, block.id, block.name, block.input) == ("tool_use", "c0", "look", {} if text else {"a": 1})
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_who_calls_a_tool_has_stopped_for_it(speaks, stream):
     calls = [call(0, "f", "{}")]

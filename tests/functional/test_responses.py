@@ -438,3 +438,32 @@ def test_a_word_within_a_call_leaves_it_whole(start_upstream, start_gateway):
     events = raw_events(post(house, {"model": "up", "input": ASK, "stream": True, "tools": [{**LOOK, "name": "f"}]}))
     call, message = events[-1]["response"]["output"]
     assert (call["name"], call["arguments"], message["content"][0]["text"]) == ("f", '{"a":1}', "Hm")
+
+
+NAMES_LATE = {
+    "behind the first piece": [{"id": "c1", "type": "function"}, {"function": {"name": "look"}}],
+    "with the arguments": [{"id": "c1", "type": "function", "function": {"arguments": ""}}, {"function": {"name": "look", "arguments": ""}}],
+    "in pieces": [{"id": "c1", "type": "function", "function": {"name": "lo"}}, {"function": {"name": "ok"}}],
+    "again and again": [{"id": "c1", "type": "function", "function": {"name": "look"}}, {"function": {"name": "look"}}]}
+
+
+@pytest.mark.parametrize("without_arguments", [False, True])
+@pytest.mark.parametrize("how", NAMES_LATE)
+def test_a_call_opens_with_its_whole_name(start_upstream, start_gateway, how, without_arguments):
+    said = [] if without_arguments else [{"function": {"arguments": '{"a":'}}, {"function": {"name": "look", "arguments": "1}"}}]
+    pieces = [chunk({"tool_calls": [{"index": 0, **piece}]}) for piece in [*NAMES_LATE[how], *said]]
+    pieces += [call_piece(1, "{}", id="c2", name="look", type="function"), chunk({}, finish="tool_calls"), USAGE]
+    house = start_gateway(configs.gateway({"up": configs.provider(start_upstream(lambda asked: pieces).base_url, "up")}))
+    events = raw_events(post(house, {"model": "up", "input": ASK, "stream": True, "tools": [{**LOOK, "name": "look"}]}))
+    opened = [event["item"] for event in events if event["type"] == "response.output_item.added"]
+    assert [(item["call_id"], item["name"]) for item in opened] == [("c1", "look"), ("c2", "look")]
+    calls = [(item["call_id"], item["name"], item["arguments"]) for item in events[-1]["response"]["output"]]
+    assert calls == [("c1", "look", "" if without_arguments else '{"a":1}'), ("c2", "look", "{}")]
+
+
+def test_calls_without_an_index_are_told_apart_by_late_names(start_upstream, start_gateway):
+    said = [{"type": "function"}, {"function": {"name": "f", "arguments": "{}"}}, {"function": {"name": "g", "arguments": "{}"}}]
+    pieces = [*(chunk({"tool_calls": [piece]}) for piece in said), chunk({}, finish="tool_calls"), USAGE]
+    house = start_gateway(configs.gateway({"up": configs.provider(start_upstream(lambda asked: pieces).base_url, "up")}))
+    events = raw_events(post(house, {"model": "up", "input": ASK, "stream": True, "tools": [{**LOOK, "name": name} for name in "fg"]}))
+    assert [(item["name"], item["arguments"]) for item in events[-1]["response"]["output"]] == [("f", "{}"), ("g", "{}")]

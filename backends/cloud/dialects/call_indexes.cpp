@@ -75,7 +75,9 @@ std::int64_t CallIndexes::index_of(std::string_view piece) {
   if (latest == calls_.rend()) return begin(said, std::move(id), whole);
   const bool has_ids = !id.empty() && !latest->id.empty();
   const bool is_another = has_ids ? said && latest->id != id : latest->whole;
-  return is_another && is_named(piece) ? begin(said, std::move(id), whole) : latest->index;
+  if (is_another && is_named(piece)) return begin(said, std::move(id), whole);
+  latest->whole = latest->whole || (is_named(piece) && whole);
+  return latest->index;
 }
 
 std::int64_t CallIndexes::begin(std::optional<std::int64_t> said, std::string id, bool whole) {
