@@ -410,6 +410,12 @@ const std::vector<Row<ProviderTarget>> kProviderRows = {
       .range = {kMillisecond, kHour},
       .sentence = "How long it is left alone before one probe is let through."},
      field<&ProviderTarget::breaker, &Breaker::open_for>()},
+    {{.key = "breaker.account_pause",
+      .kind = Kind::duration,
+      .range = {kMillisecond, kHour},
+      .sentence =
+          "The same, at once, when it refuses the gateway's account (401, 402, no credit)."},
+     field<&ProviderTarget::breaker, &Breaker::account_pause>()},
     {{.key = "rate_limit.requests_per_minute",
       .kind = Kind::count,
       .range = {0, 100'000'000},

@@ -230,10 +230,11 @@ struct ProviderTimeouts {
 };
 
 struct Breaker {
-  int window = 20;                 // Attempts looked back on.
-  double failure_share_max = 0.5;  // Opens at this share of failures…
-  int failures_min = 5;            // …once so many are in the window.
-  Milliseconds open_for{5'000};    // Then one probe at a time is let through.
+  int window = 20;                      // Attempts looked back on.
+  double failure_share_max = 0.5;       // Opens at this share of failures…
+  int failures_min = 5;                 // …once so many are in the window.
+  Milliseconds open_for{5'000};         // Then one probe at a time is let through.
+  Milliseconds account_pause{300'000};  // The same once it refuses the gateway's account.
   bool operator==(const Breaker&) const = default;
 };
 

@@ -163,7 +163,9 @@ Async<Opened> Course::at_any_server(const policy::Candidate& candidate, Way way,
     if (servers > 1) approach.among = failed_.others(candidate.target, servers);
     auto opened = co_await attempt(approach, way, delivered, search);
     if (opened || search.is_over() || SteadyClock::now() >= deadline_) co_return opened;
-    const bool another_may = approach.server && is_the_targets_fault(opened.error().code);
+    const Errc code = opened.error().code;
+    const bool another_may =
+        approach.server && is_the_targets_fault(code) && code != Errc::account_refused;
     if (!another_may) co_return opened;
     failed_.add(candidate.target, *approach.server);
     if (silent_servers(candidate) >= kSilentServersMost) co_return opened;

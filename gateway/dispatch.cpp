@@ -27,7 +27,7 @@ Async<Opened> Dispatcher::open(Approach& approach, const Edition& edition) {
   auto opened = co_await first_piece(backend, approach);
   approach.seconds = seconds_between(approach.sent, SteadyClock::now());
   if (*visit && opened) (*visit)->answered();
-  if (*visit && !opened) (*visit)->failed(opened.error());
+  if (*visit && !opened) approach.paused = (*visit)->failed(opened.error());
   if (opened) opened->visit = std::move(*visit);
   co_return opened;
 }

@@ -42,9 +42,11 @@ void FleetVisit::finished(int completion_tokens) {
   servers_->finished(visit_, completion_tokens, SteadyClock::now());
 }
 
-void FleetVisit::failed(const Error& error) {
+bool FleetVisit::failed(const Error& error) {
   std::lock_guard lock(fleet_->mutex_);
+  const int times_opened = servers_->times_opened();
   servers_->failed(visit_, error, SteadyClock::now());
+  return error.code == Errc::account_refused && servers_->times_opened() > times_opened;
 }
 
 HedgePass::HedgePass(HedgePass&& other) noexcept

@@ -31,7 +31,10 @@ class FleetVisit {
 
   void answered();                       // The first token came, or the whole answer at once.
   void finished(int completion_tokens);  // The stream is complete.
-  void failed(const Error& error);       // Before its first token, or in the middle.
+
+  // Before its first token, or in the middle. True if nobody is to ask for now, since it does not
+  // accept the gateway's account.
+  bool failed(const Error& error);
 
   // Which of the provider's it is at, and where that is.
   std::size_t server() const { return visit_.server; }

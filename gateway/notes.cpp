@@ -115,6 +115,7 @@ void note(const Approach& approach, const std::optional<Error>& failure, Receipt
   if (!failure) return;
   attempt.failure = failure->code;
   attempt.cause = failure->message;
+  attempt.paused = approach.paused;
 }
 
 void add_up(Receipt& receipt) {

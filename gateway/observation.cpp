@@ -7,6 +7,11 @@ namespace spillway {
 void Observation::tell(const Receipt& receipt) const {
   of_.metrics.count(receipt);
   of_.log.request(receipt);
+  for (const Attempt& attempt : receipt.attempts) {
+    if (!attempt.paused) continue;
+    of_.log.event(telemetry::Level::error, "a provider does not accept the gateway's account",
+                  {{"target", attempt.target}, {"cause", attempt.cause}});
+  }
   of_.decisions.record(receipt);
   of_.rollout.ended(receipt);
 }

@@ -22,6 +22,8 @@ bool is_full(const Error& error) {
   return error.code == Errc::rate_limited || error.code == Errc::overloaded;
 }
 
+bool is_the_accounts(const Error& error) { return error.code == Errc::account_refused; }
+
 bool is_a_limit(const Error& error) {
   return error.code == Errc::context_too_long || error.code == Errc::unsupported ||
          error.code == Errc::invalid_request;
@@ -32,8 +34,8 @@ bool is_a_limit(const Error& error) {
 bool nobody_waits(Errc code) { return code == Errc::cancelled || code == Errc::slow_client; }
 
 bool is_the_targets_fault(Errc code) {
-  return code == Errc::backend_unavailable || code == Errc::deadline_exceeded ||
-         code == Errc::rate_limited || code == Errc::overloaded;
+  return code == Errc::backend_unavailable || code == Errc::account_refused ||
+         code == Errc::deadline_exceeded || code == Errc::rate_limited || code == Errc::overloaded;
 }
 
 bool Search::is_beyond(std::string_view target) const {
@@ -42,7 +44,7 @@ bool Search::is_beyond(std::string_view target) const {
 
 void Search::failed(const policy::Candidate& candidate, const Error& error) {
   const bool own_limit = is_its_own_limit(candidate, error);
-  if (own_limit) beyond_.push_back(candidate.target);
+  if (own_limit || is_the_accounts(error)) beyond_.push_back(candidate.target);
   failures_.push_back(error);
   if (own_limit || lacks_tier(candidate, error)) return;
   over_ = error.code == Errc::invalid_request || nobody_waits(error.code);
@@ -61,6 +63,12 @@ Error Search::verdict() const {
   if (std::all_of(failures_.begin(), failures_.end(), is_full)) {
     verdict.code = Errc::overloaded;
     verdict.message = "all targets for this request are full";
+  }
+  if (std::all_of(failures_.begin(), failures_.end(), is_the_accounts)) {
+    verdict.code = Errc::account_refused;
+    verdict.message =
+        "who was to answer does not accept the gateway's account there: its operator must see to "
+        "it";
   }
   for (const Error& failure : failures_) {
     if (!failure.retry_after) continue;

@@ -22,7 +22,7 @@ bool is_the_targets_fault(Errc code);
 
 class Search {
  public:
-  // Asking it again is no use: what is asked is beyond its own limits.
+  // Asking it again is no use: what is asked is beyond its own limits, or who asks not welcome.
   bool is_beyond(std::string_view target) const;
 
   void failed(const policy::Candidate& candidate, const Error& error);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <optional>
 
 namespace spillway::cloud {
 
@@ -38,12 +39,16 @@ std::string said(const Teller& teller, std::string_view what, const std::string&
   return words.empty() ? std::string(what) : std::string(what) + ": " + words;
 }
 
-// What is the operator's affair; empty: it is not. The provider's words stay here: some print parts
-// of the key when they refuse it.
-std::string_view account_fault(Meaning meaning) {
-  if (meaning == Meaning::unpaid) return "the gateway's account there has no credit";
-  if (meaning == Meaning::unwelcome) return "it does not accept the gateway's account";
-  return "";
+// What is the operator's affair, if it is. The provider's words stay here: some print parts of the
+// key when they refuse it.
+std::optional<Error> account_fault(const Teller& teller, const Complaint& complaint) {
+  switch (meaning_of(complaint)) {
+    case Meaning::unpaid:
+      return tell(teller, Errc::account_refused, "the gateway's account there has no credit");
+    case Meaning::unwelcome:
+      return tell(teller, Errc::account_refused, "it does not accept the gateway's account");
+    default: return std::nullopt;
+  }
 }
 
 // "unsupported_value", "messages[0].content"; nothing where it is no such word.
@@ -57,8 +62,8 @@ std::string word_of(const std::string& text) {
 
 // A request that it does not take, unless it is the operator's affair.
 Error client_fault(const Teller& teller, const Complaint& complaint) {
+  if (const auto fault = account_fault(teller, complaint)) return *fault;
   const Meaning meaning = meaning_of(complaint);
-  if (const auto cause = account_fault(meaning); !cause.empty()) return unavailable(teller, cause);
   const Errc code = meaning == Meaning::too_long  ? Errc::context_too_long
                     : meaning == Meaning::unknown ? Errc::unsupported
                                                   : Errc::invalid_request;
@@ -88,9 +93,14 @@ bool is_about_the_request(const Complaint& complaint) {
                      [&](auto word) { return has(words, word); });
 }
 
+// One of its models, or what stands before it, may have said so: the rest of it may be asked.
+Error forbidden(const Teller& teller, std::string_view answered, const Complaint& complaint) {
+  const auto fault = account_fault(teller, complaint);
+  return fault ? *fault : unavailable(teller, answered);
+}
+
 Error too_many(const Teller& teller, const ResponseHead& head, const Complaint& complaint) {
-  const auto cause = account_fault(meaning_of(complaint));
-  if (!cause.empty()) return unavailable(teller, cause);
+  if (const auto fault = account_fault(teller, complaint)) return *fault;
   Error error = tell(teller, Errc::rate_limited, "its rate limit is reached");
   error.retry_after = head.retry_after();
   return error;
@@ -116,9 +126,9 @@ Error refusal(const Teller& teller, const ResponseHead& head, std::string_view b
   }
   if (status == 403 && complaint && is_about_the_request(*complaint))
     return own_limit(teller, answered, *complaint, "refused_by_provider");
-  if (status == 401 || status == 402 || status == 403) {
-    return unavailable(teller, answered + ": it does not accept the gateway's account");
-  }
+  const std::string unwelcome = answered + ": it does not accept the gateway's account";
+  if (status == 401 || status == 402) return tell(teller, Errc::account_refused, unwelcome);
+  if (status == 403) return forbidden(teller, unwelcome, complaint.value_or(Complaint{}));
   // 404 is a model or address that the operator got wrong.
   const bool by_client = status == 400 || status == 422;
   if (!complaint && by_client)
@@ -131,8 +141,7 @@ Error refusal(const Teller& teller, const ResponseHead& head, std::string_view b
 Error complaint_error(const Teller& teller, const Complaint& complaint) {
   if (complaint.answered)
     return tell(teller, Errc::unsupported, cleaned(teller, complaint.message));
-  const auto cause = account_fault(meaning_of(complaint));
-  if (!cause.empty()) return unavailable(teller, cause);
+  if (const auto fault = account_fault(teller, complaint)) return *fault;
   if (has(complaint.type, "rate_limit") || has(complaint.code, "rate_limit") ||
       complaint.code == "429") {
     return tell(teller, Errc::rate_limited, "its rate limit is reached");

@@ -25,6 +25,7 @@ std::string_view name_of(Errc code) {
     case Errc::overloaded: return "overloaded";
     case Errc::no_route: return "no_route";
     case Errc::backend_unavailable: return "backend_unavailable";
+    case Errc::account_refused: return "account_refused";
     case Errc::deadline_exceeded: return "deadline_exceeded";
     case Errc::slow_client: return "slow_client";
     case Errc::cancelled: return "cancelled";

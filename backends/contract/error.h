@@ -36,6 +36,7 @@ enum class Errc {
   overloaded,            // The gateway or the engine refuses more work for now.
   no_route,              // The policy leaves no target for this request.
   backend_unavailable,   // The targets tried all failed.
+  account_refused,       // They do not accept the gateway's account: its operator must act.
   deadline_exceeded,     // The request's deadline passed.
   slow_client,           // The client reads too slowly; its stream was ended.
   cancelled,             // The client went away.

@@ -32,14 +32,21 @@ void Breaker::succeeded(Pass pass) {
 void Breaker::failed(Pass pass, TimePoint now) {
   if (pass.is_probe) {
     probe_taken_ = false;
-    open(now);
+    open(now + rules_.open_for, false);
     return;
   }
   // What was under way when it opened tells nothing new.
   if (state_ == State::open) return;
   record(true);
   const double share = static_cast<double>(failures_) / seen_;
-  if (failures_ >= rules_.failures_min && share >= rules_.failure_share_max) open(now);
+  if (failures_ >= rules_.failures_min && share >= rules_.failure_share_max)
+    open(now + rules_.open_for, false);
+}
+
+void Breaker::refused_account(Pass pass, TimePoint now) {
+  if (pass.is_probe) probe_taken_ = false;
+  if (!pass.is_probe && refuses_account()) return;
+  open(now + rules_.account_pause, true);
 }
 
 void Breaker::withdrawn(Pass pass) {
@@ -56,9 +63,10 @@ void Breaker::record(bool failure) {
   next_ = (next_ + 1) % size;
 }
 
-void Breaker::open(TimePoint now) {
+void Breaker::open(TimePoint until, bool refuses_account) {
   state_ = State::open;
-  open_until_ = now + rules_.open_for;
+  open_until_ = until;
+  refuses_account_ = refuses_account;
   ++times_opened_;
 }
 

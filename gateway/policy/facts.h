@@ -55,6 +55,7 @@ enum class Permission {
 struct ProviderFacts {
   std::string name;  // As in Settings::providers.
   Permission permission = Permission::closed;
+  bool refuses_account = false;                    // It is open for that.
   TimePoint open_until{};                          // When an open breaker lets a probe through.
   std::optional<TimePoint> limited_until;          // It said 429; do not ask before.
   std::optional<TimePoint> batch_tier_full_until;  // The same of its cheaper tier.

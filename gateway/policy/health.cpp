@@ -20,6 +20,7 @@ ProviderFacts Health::facts(TimePoint now) const {
   ProviderFacts facts;
   facts.name = name_;
   facts.permission = breaker_.permission(now);
+  facts.refuses_account = breaker_.refuses_account() && facts.permission == Permission::open;
   facts.open_until = breaker_.open_until();
   if (limited_until_ && now < *limited_until_) facts.limited_until = limited_until_;
   if (batch_tier_full_until_ && now < *batch_tier_full_until_)
@@ -78,14 +79,15 @@ void Health::failed(Visit& visit, const Error& error, TimePoint now) {
   const bool was_silent = !visit.first_token && tells_pace(visit);
   if (error.code == Errc::cancelled && was_silent) tracker_.silent(waited, now);
   const bool overdue = was_silent && waited > tracker_.ttft_p99(now);
-  const bool at_fault =
-      error.code == Errc::backend_unavailable || (error.code == Errc::deadline_exceeded && overdue);
+  const bool refuses_account = error.code == Errc::account_refused;
+  const bool at_fault = refuses_account || error.code == Errc::backend_unavailable ||
+                        (error.code == Errc::deadline_exceeded && overdue);
   if (!at_fault) return;
   // After its first token the probe has been counted already; a stream that then breaks is an
   // ordinary failure.
   Breaker::Pass pass = visit.pass;
   if (visit.told) pass.is_probe = false;
-  breaker_.failed(pass, now);
+  refuses_account ? breaker_.refused_account(pass, now) : breaker_.failed(pass, now);
   visit.told = true;
 }
 

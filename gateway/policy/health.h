@@ -53,12 +53,12 @@ class Health {
   // The stream is complete, with `completion_tokens` as reported.
   void finished(Visit& visit, int completion_tokens, TimePoint now);
 
-  // It failed, before or in the middle of its stream. backend_unavailable counts against the
-  // provider; so does a deadline that passed when a stream's first token was overdue by the
-  // provider's own P99. rate_limited closes it until its retry_after (one second if it gave none),
-  // or its cheaper tier alone, if that was asked (ten). What is the client's fault or wish counts
-  // for nothing; but who was still silent when it was left took at least so long, where that is
-  // long for it.
+  // It failed, before or in the middle of its stream. account_refused keeps everybody from it for
+  // the breaker's account_pause. backend_unavailable counts against the provider; so does a
+  // deadline that passed when a stream's first token was overdue by the provider's own P99.
+  // rate_limited closes it until its retry_after (one second if it gave none), or its cheaper tier
+  // alone, if that was asked (ten). What is the client's fault or wish counts for nothing; but who
+  // was still silent when it was left took at least so long, where that is long for it.
   void failed(Visit& visit, const Error& error, TimePoint now);
 
   // Gives the place back, and the probe if it told nothing.

@@ -71,6 +71,7 @@ int places_for(const Work& work, const config::ProviderTarget& provider,
 Verdict obstacle(const config::ProviderTarget& provider, const ProviderFacts& facts,
                  const Work& work, TimePoint now) {
   if (!is_capable(provider, work)) return Verdict::incapable;
+  if (facts.refuses_account) return Verdict::account_refused;
   if (facts.permission == Permission::open) return Verdict::breaker_open;
   if (facts.limited_until && now < *facts.limited_until) return Verdict::rate_limited;
   if (facts.in_flight >= places_for(work, provider, facts)) return Verdict::busy;

@@ -37,6 +37,7 @@ std::string_view sentence_of(Verdict verdict) {
     case Verdict::busy: return "concurrency used up";
     case Verdict::rate_limited: return "rate limited";
     case Verdict::breaker_open: return "breaker open";
+    case Verdict::account_refused: return "refuses the gateway's account";
     case Verdict::not_ready: return "engine not ready";
     case Verdict::too_long: return "longer than its context";
     case Verdict::incapable: return "takes plain text only";

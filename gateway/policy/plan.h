@@ -67,6 +67,7 @@ enum class Verdict {
   busy,              // The provider has as many requests in flight as it may.
   rate_limited,      // The provider asked for a pause.
   breaker_open,      // The provider fails.
+  account_refused,   // It does not accept the gateway's account.
   not_ready,         // The engine is down.
   too_long,          // Prompt and answer are longer than the engine's context.
   incapable,         // The engine cannot answer this kind of request.

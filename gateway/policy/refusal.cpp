@@ -52,11 +52,12 @@ bool is_full(Verdict verdict) {
          verdict == Verdict::rate_limited;
 }
 
-// No waiting helps against these.
+// No waiting of a client's helps against these.
 bool is_final(Verdict verdict) {
   return verdict == Verdict::too_long || verdict == Verdict::incapable ||
          verdict == Verdict::not_in_class || verdict == Verdict::other_model ||
-         verdict == Verdict::not_in_rule || verdict == Verdict::too_dear || can_take(verdict);
+         verdict == Verdict::account_refused || verdict == Verdict::not_in_rule ||
+         verdict == Verdict::too_dear || can_take(verdict);
 }
 
 bool meets(const config::Settings& settings, std::string_view target, const RequestFacts& request,
@@ -126,12 +127,19 @@ Error refusal_of(const config::Settings& settings, const Plan& plan, const Reque
                  const FleetFacts& fleet) {
   std::optional<milliseconds> wait;
   bool full = false;
+  bool account_refused = false;
   for (const Alternative& alternative : plan.considered) {
+    account_refused = account_refused || alternative.verdict == Verdict::account_refused;
     if (is_final(alternative.verdict)) continue;
     const milliseconds own = wait_for(alternative, settings, request, fleet);
     wait = wait ? std::min(*wait, own) : own;
     full = full || is_full(alternative.verdict);
   }
+  if (!wait && account_refused)
+    return Error{.code = Errc::account_refused,
+                 .message =
+                     "Who serves this model does not accept the gateway's account there: "
+                     "its operator must see to it."};
   if (!wait) return unfit(settings, plan, request, fleet);
   return Error{.code = full ? Errc::overloaded : Errc::no_route,
                .message = full ? "Everybody who may serve this request is busy. Try again later."

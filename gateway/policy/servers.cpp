@@ -63,6 +63,7 @@ ProviderFacts Servers::facts(TimePoint now) const {
   if (servers_.size() < 2) return all;
   all.open_until = TimePoint::max();
   all.permission = Permission::open;
+  all.refuses_account = true;
   all.limited_until.reset();
   all.batch_tier_full_until.reset();
   all.in_flight = all.servers = 0;
@@ -70,6 +71,7 @@ ProviderFacts Servers::facts(TimePoint now) const {
   for (const Server& server : servers_) {
     const ProviderFacts one = server.health.facts(now);
     all.in_flight += one.in_flight;
+    all.refuses_account = all.refuses_account && one.refuses_account;
     if (one.permission == Permission::open) {
       all.open_until = std::min(all.open_until, one.open_until);
       continue;

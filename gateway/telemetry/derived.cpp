@@ -15,6 +15,7 @@ bool is_our_failure(Errc code) {
     case Errc::overloaded:
     case Errc::no_route:
     case Errc::backend_unavailable:
+    case Errc::account_refused:
     case Errc::deadline_exceeded:
     case Errc::internal: return true;
     default: return false;
@@ -44,7 +45,8 @@ std::optional<Shed> refusal_of(const Receipt& receipt) {
     case Errc::over_budget: return Shed::budget;
     case Errc::overloaded: return Shed::overload;
     case Errc::deadline_exceeded: return Shed::deadline;
-    case Errc::no_route: return Shed::no_route;
+    case Errc::no_route:
+    case Errc::account_refused: return Shed::no_route;
     default: return std::nullopt;
   }
 }

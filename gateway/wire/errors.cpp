@@ -45,6 +45,7 @@ Row row_of(Errc code) {
     case Errc::overloaded: return {503, kBusy, "server_is_overloaded", Retry::later};
     case Errc::no_route: return {503, kBusy, "no_route", Retry::later};
     case Errc::backend_unavailable: return {502, kServer, "backend_unavailable", Retry::default_};
+    case Errc::account_refused: return {502, kServer, "backend_unavailable", Retry::never};
     case Errc::deadline_exceeded: return {504, kServer, "timeout", Retry::never};
     case Errc::slow_client: return {499, kServer, "slow_client", Retry::never};
     case Errc::cancelled: return {499, kServer, "client_closed_request", Retry::never};

@@ -236,7 +236,7 @@ TEST_F(CloudAnswers, RefusalsSayWhoseFaultTheyAre) {
   const std::string error = R"({"error":{"message":"bad n","code":null}})";
   expect_failure(ask_for(plain(400, "application/json", error), true), Errc::invalid_request,
                  "bad n");
-  expect_failure(ask_for(plain(401, "application/json", error), true), Errc::backend_unavailable,
+  expect_failure(ask_for(plain(401, "application/json", error), true), Errc::account_refused,
                  "401");
   expect_failure(ask_for(plain(503, "application/json", error), true), Errc::backend_unavailable,
                  "503: bad n");

@@ -88,8 +88,11 @@ TEST(Refusal, SaysWhoseFaultItIs) {
   for (const int status : {400, 422}) {
     EXPECT_EQ(refused(status, "bad").code, Errc::invalid_request) << status;
   }
-  for (const int status : {301, 401, 402, 404, 408, 409, 500, 502, 503, 529}) {
+  for (const int status : {301, 403, 404, 408, 409, 500, 502, 503, 529}) {
     EXPECT_EQ(refused(status, "bad").code, Errc::backend_unavailable) << status;
+  }
+  for (const int status : {401, 402}) {
+    EXPECT_EQ(refused(status, "bad").code, Errc::account_refused) << status;
   }
   EXPECT_EQ(refused(400, "long", "context_length_exceeded").code, Errc::context_too_long);
 }
@@ -111,9 +114,9 @@ TEST(Refusal, WhatIsTheOperatorsIsNotTheClients) {
        R"([{"error":{"code":400,"message":"API key not valid. Please pass a valid API key."}}])",
        R"([{"error":{"code":400,"message":"User location is not supported for the API use.","status":"FAILED_PRECONDITION"}}])",
        R"({"error":"User location is not supported for the API use."})"}) {
-    EXPECT_EQ(code_of(400, body), Errc::backend_unavailable) << body;
-    EXPECT_EQ(code_of(429, body), Errc::backend_unavailable) << body;
-    EXPECT_EQ(complaint_error(kTeller, *parse_complaint(body)).code, Errc::backend_unavailable);
+    for (const int status : {400, 403, 429})
+      EXPECT_EQ(code_of(status, body), Errc::account_refused) << status << body;
+    EXPECT_EQ(complaint_error(kTeller, *parse_complaint(body)).code, Errc::account_refused);
   }
   EXPECT_EQ(code_of(429, R"({"error":{"message":"x","code":429,"status":"RESOURCE_EXHAUSTED"}})"),
             Errc::rate_limited);
@@ -181,7 +184,7 @@ TEST(Refusal, RateLimitsCarryTheirTimeAndSpentAccountsDoNot) {
   const Error limited = refusal(kTeller, head_of(429, "Retry-After: 3\r\n"), "");
   EXPECT_EQ(limited.code, Errc::rate_limited);
   EXPECT_EQ(limited.retry_after, 3'000ms);
-  EXPECT_EQ(refused(429, "pay", "insufficient_quota").code, Errc::backend_unavailable);
+  EXPECT_EQ(refused(429, "pay", "insufficient_quota").code, Errc::account_refused);
 }
 
 TEST(Refusal, NeverTellsTheKey) {

@@ -77,6 +77,26 @@ TEST(Breaker, AProbeDecides) {
   EXPECT_EQ(breaker.permission(later + seconds(5)), Permission::closed) << "with a clean window";
 }
 
+TEST(Breaker, OpensAtOnceForAnAccountThatIsRefused) {
+  config::Breaker rules = kRules;
+  rules.account_pause = milliseconds(60'000);
+  Breaker breaker(rules);
+  const Breaker::Pass first = breaker.enter(kStart);
+  const Breaker::Pass second = breaker.enter(kStart);
+  breaker.refused_account(first, kStart);
+  EXPECT_TRUE(breaker.refuses_account());
+  breaker.refused_account(second, kStart + milliseconds(10'000));
+  EXPECT_EQ(breaker.open_until(), kStart + milliseconds(60'000)) << "it is known by then";
+  EXPECT_EQ(breaker.times_opened(), 1);
+  const Breaker::Pass probe = breaker.enter(breaker.open_until());
+  ASSERT_TRUE(probe.is_probe);
+  breaker.refused_account(probe, breaker.open_until());
+  EXPECT_EQ(breaker.open_until(), kStart + milliseconds(120'000));
+  EXPECT_EQ(breaker.permission(breaker.open_until()), Permission::probe);
+  breaker.succeeded(breaker.enter(breaker.open_until()));
+  EXPECT_FALSE(breaker.refuses_account());
+}
+
 TEST(Breaker, WhatWasUnderWayWhenItOpenedChangesNothing) {
   Breaker breaker(kRules);
   const Breaker::Pass early = breaker.enter(kStart);

@@ -1,0 +1,60 @@
+"""A provider that does not accept the gateway's account is the operator's matter: it is left alone, and said once."""
+import json
+
+import pytest
+
+import configs
+from processes import as_client, send, wait_until
+from upstream import chat
+
+ASK = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 8}
+SECRET = "sk-upstream-secret"
+REFUSALS = {
+    "wrong key": (401, {"error": {"message": f"Incorrect API key provided: {SECRET}", "code": "invalid_api_key"}}),
+    "no money": (402, {"error": {"message": "Insufficient Balance"}}),
+    "no quota": (429, {"error": {"message": "You exceeded your quota", "type": "insufficient_quota",
+                                 "code": "insufficient_quota"}})}
+
+
+def post(gateway, model, path="/v1/chat/completions"):
+    status, headers, text = send(gateway.root + path, "POST", {"model": model, **ASK}, as_client())
+    assert SECRET.encode() not in text
+    return status, headers, json.loads(text)
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_nobody_tries_again_in_vain(start_upstream, start_gateway, refusal):
+    up = start_upstream(lambda asked: REFUSALS[refusal])
+    gateway = start_gateway(configs.gateway({"up": configs.provider(up.base_url, "up", key="env:UP_KEY")}), UP_KEY=SECRET)
+    for path in ("/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/chat/completions"):
+        body = {"input": "Hi"} if path.endswith("responses") else ASK
+        status, headers, text = send(gateway.root + path, "POST", {"model": "up", **body}, as_client())
+        assert (status, headers["x-should-retry"], headers["retry-after"]) == (502, "false", None), path
+        assert b"account" in text and SECRET.encode() not in text
+    assert len(up.asked) == 1, "it is left alone"
+    wait_until(lambda: len([line for line in gateway.log() if line["msg"] == "request"]) == 4, what="their lines")
+    told = [line for line in gateway.log() if line["level"] == "error"]
+    assert [line["target"] for line in told] == ["up"] and SECRET not in json.dumps(gateway.log())
+    assert gateway.metric("spillway_circuit_state", be="up") > 0
+
+
+def test_others_answer_meanwhile_and_it_is_tried_again(start_upstream, start_gateway):
+    says = [REFUSALS["wrong key"]]
+    first, second = start_upstream(lambda asked: says[0]), start_upstream(lambda asked: chat())
+    cheap = {"price_per_million": {"input": "1usd", "output": "1usd"}, "breaker": {"account_pause": "300ms"}}
+    gateway = start_gateway(configs.gateway({"first": configs.provider(first.base_url, "first", **cheap),
+                                             "second": configs.provider(second.base_url, "second")}))
+    for _ in range(3):
+        status, headers, _ = post(gateway, "auto")
+        assert (status, headers["x-spillway-target"]) == (200, "second")
+    assert len(first.asked) < 3
+    says[0] = chat()
+    wait_until(lambda: post(gateway, "auto")[1]["x-spillway-target"] == "first", what="its return")
+
+
+def test_what_one_model_forbids_keeps_nobody_from_the_rest(start_upstream, start_gateway):
+    up = start_upstream(lambda asked: (403, {"error": {"message": "no access to this model"}}) if asked.json["model"] == "a"
+                        else chat())
+    target = {**configs.provider(up.base_url, "a"), "serves": ["a", "b"]}
+    gateway = start_gateway(configs.gateway({"up": target}))
+    assert post(gateway, "a")[0] == 502 and post(gateway, "b")[0] == 200
