@@ -50,6 +50,13 @@ const std::vector<Row<Settings>> kSettingsRows = {
       .sentence = "Whose pages may ask from a browser: origins such as https://chat.example, or "
                   "\"*\" for all."},
      field<&Settings::server, &Server::cors_origins>()},
+    {{.key = "server.unknown_fields",
+      .kind = Kind::word,
+      .words = {"leave_out", "refuse"},
+      .sentence = "What becomes of a request's fields that nobody here has heard of, where the "
+                  "target's forward_fields do not name them: they are left out, which "
+                  "x-spillway-left-out tells, or such a target is not asked."},
+     field<&Settings::server, &Server::unknown_fields>()},
     {{.key = "server.drain",
       .kind = Kind::duration,
       .range = {0, kHour},

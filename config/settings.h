@@ -48,9 +48,10 @@ struct Server {
   int workers = 0;        // Threads that serve connections; 0: one per two cores, at least one.
   std::string state;      // Directory of what survives a restart; empty: a temporary one.
   std::string admin_key;  // Resolved from its source; empty: whoever reaches `admin` reads.
-  std::string admin_key_source;           // "env:NAME" or "file:PATH", as written.
-  std::vector<std::string> cors_origins;  // "https://chat.example", or "*": all.
-  Milliseconds drain{30'000};             // On SIGTERM, how long running streams may go on.
+  std::string admin_key_source;              // "env:NAME" or "file:PATH", as written.
+  std::vector<std::string> cors_origins;     // "https://chat.example", or "*": all.
+  std::string unknown_fields = "leave_out";  // Or "refuse": who is not told them is not asked.
+  Milliseconds drain{30'000};                // On SIGTERM, how long running streams may go on.
   ServerLimits limits;
   bool operator==(const Server&) const = default;
 };

@@ -128,6 +128,13 @@ def money(board):
             " (spillway_dearer_tier_total): they are booked too low, as estimated.",
             query(or_zero(summed(rate("spillway_dearer_tier_total"), "be"), REQUESTS), "{{be}}"),
         ),
+        lines(
+            "Fields left out",
+            "cps",
+            "Fields of requests a second that the target was not told"
+            " (spillway_left_out_fields_total). forward_fields of a target names those that it takes.",
+            query(or_zero(summed(rate("spillway_left_out_fields_total"), "be"), REQUESTS), "{{be}}"),
+        ),
     )
 
 

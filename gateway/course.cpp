@@ -185,7 +185,7 @@ Async<Opened> Course::attempt(Approach& approach, Way way, const Delivered& deli
   make_ready(approach, way, delivered);
   auto opened = co_await ask(approach, way, search);
   if (opened) {
-    note(approach.candidate, receipt_);
+    note(*opened, receipt_);
     if (opened->told) bill(*opened->told, receipt_.parts.back());
     const auto fits = co_await rejoin(*opened, way, delivered);
     if (!fits) opened = fits.error();

@@ -1,5 +1,6 @@
 #include "gateway/dispatch.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -9,6 +10,18 @@ namespace {
 bool is_empty(const Delta& delta) {
   return delta.text.empty() && delta.reasoning.empty() && delta.extra.empty() &&
          delta.logprobs.empty() && delta.searches == 0 && !delta.finish;
+}
+
+std::optional<std::string> first_unknown(const std::vector<std::string>& left_out,
+                                         const ChatRequest& request) {
+  const auto found = std::find_first_of(left_out.begin(), left_out.end(), request.unknown.begin(),
+                                        request.unknown.end());
+  return found == left_out.end() ? std::nullopt : std::optional(*found);
+}
+
+Error cannot_be_told(const policy::Candidate& candidate, const std::string& field) {
+  return {Errc::unsupported, std::string(candidate.target) + " is not known to take " + field + ".",
+          field, std::nullopt};
 }
 
 }  // namespace
@@ -24,7 +37,7 @@ Async<Opened> Dispatcher::open(Approach& approach, const Edition& edition) {
   Backend& backend =
       *visit ? *edition.providers.find(approach.candidate.target)->second[(*visit)->server()]
              : local_->backend();
-  auto opened = co_await first_piece(backend, approach);
+  auto opened = co_await first_piece(backend, approach, edition);
   approach.seconds = seconds_between(approach.sent, SteadyClock::now());
   if (*visit && opened) (*visit)->answered();
   if (*visit && !opened) approach.paused = (*visit)->failed(opened.error());
@@ -50,9 +63,15 @@ Result<std::optional<FleetVisit>> Dispatcher::visit(Approach& approach, const Ed
   return visit;
 }
 
-Async<Opened> Dispatcher::first_piece(Backend& backend, Approach& approach) {
+Async<Opened> Dispatcher::first_piece(Backend& backend, Approach& approach,
+                                      const Edition& edition) {
   Opened opened;
   opened.candidate = approach.candidate;
+  opened.left_out = backend.left_out(*approach.request);
+  if (edition.settings->server.unknown_fields == "refuse") {
+    const auto unknown = first_unknown(opened.left_out, *approach.request);
+    if (unknown) co_return cannot_be_told(opened.candidate, *unknown);
+  }
   Terms terms{std::string(opened.candidate.model), approach.patience, opened.candidate.lane,
               std::string(approach.tenant), approach.is_last};
   auto stream = co_await backend.open(approach.request, std::move(terms));

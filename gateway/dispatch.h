@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace spillway {
 
@@ -24,7 +25,8 @@ struct Opened {
   Delta first;
   std::optional<Usage> told;  // Before the first piece.
   policy::Candidate candidate;
-  std::optional<FleetVisit> visit;  // Empty for the local target.
+  std::vector<std::string> left_out;  // Fields that it was not told.
+  std::optional<FleetVisit> visit;    // Empty for the local target.
 };
 
 // One attempt at a candidate: what it is asked, and what comes of it.
@@ -60,7 +62,7 @@ class Dispatcher {
 
  private:
   Result<std::optional<FleetVisit>> visit(Approach& approach, const Edition& edition);
-  Async<Opened> first_piece(Backend& backend, Approach& approach);
+  Async<Opened> first_piece(Backend& backend, Approach& approach, const Edition& edition);
 
   LocalTarget* const local_;  // Null without a local target.
   Fleet& fleet_;

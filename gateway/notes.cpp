@@ -3,8 +3,11 @@
 #include "gateway/policy/classes.h"
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace spillway {
 namespace {
@@ -16,6 +19,21 @@ std::string client_id(std::string_view given) {
   const bool plain =
       std::all_of(given.begin(), given.end(), [](char c) { return c > ' ' && c < 127; });
   return plain && given.size() <= kClientIdBytesMax ? std::string(given) : std::string();
+}
+
+// Names come from a client, and go into a header: what no field is called does not.
+std::string listed(const std::vector<std::string>& fields) {
+  constexpr std::size_t kBytesMax = 512;
+  std::string list;
+  for (const std::string& field : fields) {
+    const std::string_view comma = list.empty() ? "" : ", ";
+    list.append(comma);
+    if (list.size() + field.size() > kBytesMax) return list + "...";
+    for (const char c : field)
+      list +=
+          std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.' ? c : '?';
+  }
+  return list;
 }
 
 std::optional<double> seconds(const std::optional<config::Milliseconds>& limit) {
@@ -97,7 +115,8 @@ Part& add_part(const policy::Candidate& asked, Receipt& receipt) {
   return receipt.parts.back();
 }
 
-void note(const policy::Candidate& served_by, Receipt& receipt) {
+void note(const Opened& opened, Receipt& receipt) {
+  const policy::Candidate& served_by = opened.candidate;
   const bool is_first = std::all_of(receipt.parts.begin(), receipt.parts.end(),
                                     [](const Part& part) { return part.lost; });
   add_part(served_by, receipt);
@@ -105,6 +124,8 @@ void note(const policy::Candidate& served_by, Receipt& receipt) {
   receipt.target = served_by.target;
   receipt.model_served = served_by.model;
   receipt.served_locally = served_by.local;
+  receipt.left_out = listed(opened.left_out);
+  receipt.left_out_fields = static_cast<int>(opened.left_out.size());
 }
 
 void note(const Approach& approach, const std::optional<Error>& failure, Receipt& receipt) {
@@ -142,6 +163,7 @@ void describe(const Receipt& receipt, http::ResponseWriter& out) {
   out.set_header("x-spillway-reason", receipt.reason);
   out.set_header("x-spillway-class", receipt.request_class);
   if (!receipt.rule.empty()) out.set_header("x-spillway-rule", receipt.rule);
+  if (!receipt.left_out.empty()) out.set_header("x-spillway-left-out", receipt.left_out);
   if (!receipt.budget_warning.empty())
     out.set_header("x-spillway-budget-warning", receipt.budget_warning);
 }

@@ -26,7 +26,7 @@ void note(const policy::RuleReport& rules, Receipt& receipt);
 Part& add_part(const policy::Candidate& asked, Receipt& receipt);
 
 // A target begins to answer, or goes on where another broke off.
-void note(const policy::Candidate& served_by, Receipt& receipt);
+void note(const Opened& opened, Receipt& receipt);
 
 // A candidate was asked; what it failed with, if it did.
 void note(const Approach& approach, const std::optional<Error>& failure, Receipt& receipt);

@@ -76,6 +76,8 @@ struct Receipt {
   std::vector<Part> parts;
   std::optional<Hedged> hedged;
 
+  std::string left_out;        // Fields that the target was not told, for the client.
+  int left_out_fields = 0;     // How many.
   Usage usage;                 // Of the answer that the client got, whoever gave it.
   config::Price local_price;   // Of the local engine's tokens, at the decision.
   std::string budget_warning;  // For the client; empty: none.

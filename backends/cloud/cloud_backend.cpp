@@ -45,6 +45,10 @@ class CloudBackend final : public Backend {
 
   const std::string& name() const override { return name_; }
 
+  std::vector<std::string> left_out(const ChatRequest& request) const override {
+    return upstream_->dialect->left_out(request, upstream_->manner);
+  }
+
   // The deadline is kept by the stream's consumer, who drops it when it passes.
   Async<std::unique_ptr<TokenStream>> open(std::shared_ptr<const ChatRequest> request,
                                            Terms terms) override {

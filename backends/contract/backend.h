@@ -18,6 +18,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace spillway {
 
@@ -56,6 +57,12 @@ class Backend {
 
   // The target's name in the configuration ("local", "ai-hub").
   virtual const std::string& name() const = 0;
+
+  // What of `request` it would not be told, by the names of its fields: no answer hangs on them, as
+  // far as anybody here knows.
+  virtual std::vector<std::string> left_out(const ChatRequest& request) const {
+    return request.unknown;
+  }
 
   // Begins to answer `request`. Returns as soon as the work is
   // handed over; what the provider or engine says comes from the stream. Refuses at once with

@@ -79,6 +79,7 @@ struct ChatRequest {
   Endpoint endpoint = Endpoint::chat;  // What has to answer it.
   Need needs = Need::nothing;          // What a target must be able to do beside text for text.
   std::vector<FieldNeed> beyond;       // Of these, the fields that not everybody knows.
+  std::vector<std::string> unknown;    // Fields of `body` that nobody here has heard of.
   int choices = 1;                     // n, times the prompts.
   int drafts = 0;                      // Written for the best `choices` of them; 0: no more.
   int inputs = 0;                      // Of embeddings: how many there are to be.

@@ -84,6 +84,7 @@ Result<std::shared_ptr<const ChatRequest>> parse_chat(std::string body) {
   read_callable(request, body, *chat);
   read_needs(request, *chat, error);
   read_beyond(request, *chat);
+  read_unknown(*json, *chat);
   chat->store = request.boolean("store").value_or(false);
   check_the_rest(request);
   if (error) return *error;

@@ -109,6 +109,7 @@ Result<CompletionAsked> parse_completion(std::string body) {
   if (!chat->sampling.tokens_max) chat->sampling.tokens_max = kTokensUnasked;
   read_needs(request, *chat, error);
   read_beyond(request, *chat);
+  read_unknown(*json, *chat);
   read_form(request, body, *chat);
   read_echo(request, asked, *chat, std::move(texts));
   chat->service_tier = request.string("service_tier").value_or("");

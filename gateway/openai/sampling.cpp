@@ -1,5 +1,7 @@
 #include "gateway/openai/sampling.h"
 
+#include "backends/contract/openai_fields.h"
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -120,6 +122,12 @@ void read_beyond(Fields& request, ChatRequest& chat) {
     chat.beyond.push_back(one);
     chat.needs |= one.need;
     if (one.need == Need::search) chat.searches = 1;
+  }
+}
+
+void read_unknown(const Json& request, ChatRequest& chat) {
+  for (const auto& [name, value] : request.items()) {
+    if (!value.is_null() && !is_known_field(chat.endpoint, name)) chat.unknown.push_back(name);
   }
 }
 

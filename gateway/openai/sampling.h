@@ -17,6 +17,9 @@ bool read_logit_bias(wire::Fields& request);
 // chat.sampling has been read.
 void read_beyond(wire::Fields& request, ChatRequest& chat);
 
+// Those that nobody here has heard of, into `unknown`.
+void read_unknown(const wire::Json& request, ChatRequest& chat);
+
 void read_stream_options(wire::Fields& request, ChatRequest& chat, std::optional<Error>& error);
 
 }  // namespace spillway::openai

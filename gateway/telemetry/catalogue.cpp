@@ -141,6 +141,9 @@ constexpr SeriesRow kCatalogue[] = {
     {Series::dearer_tier, "spillway_dearer_tier_total", C, kCounted, kCountedTargetLabels,
      "Answers whose provider named a tier that costs more than its price says: booked by that "
      "price, as estimated."},
+    {Series::left_out, "spillway_left_out_fields_total", C, kCounted, kCountedTargetLabels,
+     "Fields of requests that the target was not told: x-spillway-left-out names them to the "
+     "client."},
     {Series::client_gone, "spillway_stream_client_gone_total", C, kCounted, kStageLabels,
      "Clients that hung up before their answer was whole."},
     {Series::unkept, "spillway_unkept_answers_total", C, kCounted, kClassLabels,

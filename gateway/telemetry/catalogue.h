@@ -43,6 +43,7 @@ enum class Series : std::uint8_t {
   cost,
   cost_avoided,
   dearer_tier,
+  left_out,
   client_gone,
   unkept,
   folded,

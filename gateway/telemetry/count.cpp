@@ -164,6 +164,9 @@ class Counting {
 
   void keeping() {
     if (receipt_.unkept) add(Series::unkept, {class_}, 1.0);
+    if (receipt_.left_out_fields > 0)
+      add(Series::left_out, {words_.find(Words::target, receipt_.target)},
+          static_cast<double>(receipt_.left_out_fields));
   }
 
   void money() {

@@ -63,7 +63,7 @@ const std::vector<BadFile> kBadFiles = {
      {"1:1: sever: unknown key, did you mean `server`?",
       "5:3: server.lisen: unknown key, did you mean `listen`?",
       "6:3: server.colour: unknown key; valid here: listen, admin, workers, state, admin_key, "
-      "cors_origins, drain, "
+      "cors_origins, unknown_fields, drain, "
       "connections_max, body_max, headers_max, keep_alive, header_timeout, body_timeout, "
       "idle_timeout, "
       "write_timeout"}},

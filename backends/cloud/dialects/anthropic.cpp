@@ -11,12 +11,16 @@ constexpr std::string_view kBeta = "anthropic-beta";
 // What buys longer prompts for more than their price, unless the operator names it.
 constexpr std::string_view kDearerBeta = "context-1m";
 
-std::string beta_line(const ChatRequest& request, const Manner& manner) {
+bool is_forwarded(const std::string& beta, const Manner& manner) {
   const auto& named = manner.forward_fields;
-  const bool all = std::find(named.begin(), named.end(), kBeta) != named.end();
+  return !beta.starts_with(kDearerBeta) ||
+         std::find(named.begin(), named.end(), kBeta) != named.end();
+}
+
+std::string beta_line(const ChatRequest& request, const Manner& manner) {
   std::string line;
   for (const std::string& beta : request.original->betas) {
-    if (all || !beta.starts_with(kDearerBeta)) line += (line.empty() ? "" : ",") + beta;
+    if (is_forwarded(beta, manner)) line += (line.empty() ? "" : ",") + beta;
   }
   return line;
 }
@@ -47,6 +51,16 @@ class Anthropic final : public Dialect {
   Result<std::string> request_body(const ChatRequest& request, std::string_view model,
                                    const Manner& manner) const override {
     return anthropic::request_body(request, model, manner);
+  }
+
+  std::vector<std::string> left_out(const ChatRequest& request,
+                                    const Manner& manner) const override {
+    if (!anthropic::is_forwarded(request)) return anthropic::left_out(request, manner);
+    const auto& betas = request.original->betas;
+    const bool is_told = std::all_of(betas.begin(), betas.end(), [&](const std::string& beta) {
+      return is_forwarded(beta, manner);
+    });
+    return is_told ? std::vector<std::string>() : std::vector{std::string(kBeta)};
   }
 
   std::unique_ptr<AnswerReader> reader(const ChatRequest& request) const override {

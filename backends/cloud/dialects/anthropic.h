@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace spillway::cloud::anthropic {
 
@@ -21,6 +22,9 @@ const Dialect& dialect();
 // As Dialect's.
 Result<std::string> request_body(const ChatRequest& request, std::string_view model,
                                  const Manner& manner);
+
+// As Dialect's, of a request that is translated.
+std::vector<std::string> left_out(const ChatRequest& request, const Manner& manner);
 
 // `original`: the answer's own bytes are wanted, too.
 std::unique_ptr<AnswerReader> reader(bool original);

@@ -2,6 +2,7 @@
 #include "backends/cloud/dialects/anthropic_thinking.h"
 #include "backends/cloud/dialects/anthropic_turns.h"
 #include "backends/cloud/dialects/members.h"
+#include "backends/contract/openai_fields.h"
 
 #include <nlohmann/json.hpp>
 
@@ -23,6 +24,10 @@ constexpr int kTokensUnasked = 8'192;  // This protocol wants a limit; chat comp
 constexpr std::array<std::string_view, 10> kUnsayable = {
     "audio",      "function_call", "functions", "logit_bias",   "modalities",
     "moderation", "prediction",    "seed",      "top_logprobs", "verbosity"};
+
+// Of the others, those that it is not told.
+constexpr std::array<std::string_view, 5> kHints = {
+    "metadata", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "store"};
 
 // What names classes here, and would buy a dearer answer there.
 constexpr std::array<std::string_view, 2> kOurs = {"service_tier", "speed"};
@@ -90,10 +95,20 @@ bool is(const ordered_json& chat, std::string_view name, const ordered_json& val
   return is_given(chat, name) && chat[std::string(name)] == value;
 }
 
+// Whether the operator says that the provider takes what messages are not known to have.
+bool is_forwarded(std::string_view field, const ChatRequest& request, const Manner& manner) {
+  const auto lists = [](const std::vector<std::string>& names, std::string_view name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  return lists(manner.forward_fields, field) ||
+         (lists(manner.forward_fields, "*") && lists(request.unknown, field));
+}
+
 // The first field that messages have no words for, or nothing.
-std::string unsayable(const ChatRequest& request, const ordered_json& chat) {
+std::string unsayable(const ChatRequest& request, const ordered_json& chat, const Manner& manner) {
   for (const FieldNeed& one : request.beyond) {
-    if (one.field != "top_k" && one.field != "thinking") return std::string(one.field);
+    const bool is_known = one.field == "top_k" || one.field == "thinking";
+    if (!is_known && !is_forwarded(one.field, request, manner)) return std::string(one.field);
   }
   for (const std::string_view name : kUnsayable) {
     if (is_given(chat, name) && !chat[std::string(name)].empty()) return std::string(name);
@@ -186,9 +201,18 @@ std::string write_choice(const ordered_json& chat, ordered_json& out) {
   return {};
 }
 
-Result<std::string> translated(const ChatRequest& request, std::string_view model) {
+void write_forwarded(const ChatRequest& request, const ordered_json& chat, const Manner& manner,
+                     ordered_json& out) {
+  for (const auto& [name, value] : chat.items()) {
+    const bool is_free = !out.contains(name) && !value.is_null() && name != "messages";
+    if (is_free && is_forwarded(name, request, manner)) out[name] = value;
+  }
+}
+
+Result<std::string> translated(const ChatRequest& request, std::string_view model,
+                               const Manner& manner) {
   const ordered_json chat = ordered_json::parse(request.body);
-  if (const std::string field = unsayable(request, chat); !field.empty())
+  if (const std::string field = unsayable(request, chat, manner); !field.empty())
     return refuse(field, field);
   std::string cannot;
   ordered_json out = {{"model", model}};
@@ -198,6 +222,7 @@ Result<std::string> translated(const ChatRequest& request, std::string_view mode
   }
   if (cannot.empty()) cannot = write_turns(chat["messages"], out);
   if (!cannot.empty()) return refuse(cannot);
+  write_forwarded(request, chat, manner, out);
   if (!request.begun.empty())
     out["messages"].push_back({{"role", "assistant"}, {"content", request.begun}});
   return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
@@ -209,11 +234,28 @@ bool is_forwarded(const ChatRequest& request) {
   return request.original && request.original->protocol == "messages" && request.begun.empty();
 }
 
+// What only tells a provider of chats who asks, or what it may do better.
+std::vector<std::string> left_out(const ChatRequest& request, const Manner& manner) {
+  std::vector<std::string> names;
+  MemberReader reader(request.body);
+  while (const auto member = reader.next()) {
+    std::string key = text_of_key(member->key);
+    const bool is_hint = is_one_of(kHints, *member);
+    const bool is_known = is_known_field(request.endpoint, key) && !is_hint;
+    const bool is_idle = member->value == "null" || (is_hint && member->value == "false");
+    if (is_known || is_idle || is_forwarded(key, request, manner)) continue;
+    names.push_back(std::move(key));
+  }
+  for (const std::string_view field : left_out_of_turns(member_of(request.body, "messages")))
+    names.emplace_back(field);
+  return names;
+}
+
 Result<std::string> request_body(const ChatRequest& request, std::string_view model,
                                  const Manner& manner) {
   if (is_forwarded(request)) return forwarded(request, model, manner);
   try {
-    return translated(request, model);
+    return translated(request, model, manner);
   } catch (const ordered_json::exception&) {
     return refuse("a field of this type");
   }

@@ -1,7 +1,10 @@
 #include "backends/cloud/dialects/anthropic_turns.h"
 
+#include "backends/cloud/dialects/members.h"
+
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
@@ -26,11 +29,23 @@ ordered_json source_of(const std::string& url) {
           {"data", url.substr(mark + kBase64.size())}};
 }
 
+// A picture is to be looked at more closely, or less, than it would be.
+bool has_detail(std::string_view content) {
+  if (!content.starts_with('[')) return false;
+  ElementReader parts(content);
+  while (const auto part = parts.next()) {
+    const std::string detail = text_in(member_of(*part, "image_url"), "detail");
+    if (!detail.empty() && detail != "auto") return true;
+  }
+  return false;
+}
+
 class Turns {
  public:
   void add(const ordered_json& message) {
     const std::string role = message.value("role", "");
-    if (role == "system" || role == "developer") return add_system(message);
+    const bool is_system = role == "system" || role == "developer";
+    if (is_system) return turns_.empty() ? add_system(message) : add_instruction(message);
     if (role == "tool") return add_result(message);
     if (role == "assistant") return add_answer(message);
     if (role != "user") return fail("a message of role '" + role + "'");
@@ -50,16 +65,34 @@ class Turns {
 
   // Turns of one role are one turn here: results of parallel calls must stand together.
   void append(std::string_view role, ordered_json block) {
+    if (role == "user" && ends_with("system")) return fail("a user's message behind a system's");
     if (turns_.empty() || turns_.back()["role"] != role)
       turns_.push_back({{"role", role}, {"content", ordered_json::array()}});
     turns_.back()["content"].push_back(std::move(block));
   }
 
+  bool ends_with(std::string_view role) const {
+    return !turns_.empty() && turns_.back()["role"] == role;
+  }
+
   void add_system(const ordered_json& message) {
-    for (ordered_json& block : blocks_of(message)) {
-      if (block["type"] != "text") return fail("a system message that is not text");
-      system_.push_back(std::move(block));
-    }
+    for (ordered_json& block : texts_of(message)) system_.push_back(std::move(block));
+  }
+
+  // Where it is told, as newer models take it between a user's turn and an answer; others say that
+  // they do not. At the beginning it would be read before what it comes after.
+  void add_instruction(const ordered_json& message) {
+    if (ends_with("assistant")) return fail("a system message behind an assistant's");
+    for (ordered_json& block : texts_of(message)) append("system", std::move(block));
+  }
+
+  ordered_json texts_of(const ordered_json& message) {
+    ordered_json blocks = blocks_of(message);
+    const bool is_text = std::all_of(blocks.begin(), blocks.end(), [](const ordered_json& block) {
+      return block["type"] == "text";
+    });
+    if (!is_text) fail("a system message that is not text");
+    return blocks;
   }
 
   void add_result(const ordered_json& message) {
@@ -117,6 +150,20 @@ class Turns {
 };
 
 }  // namespace
+
+std::vector<std::string_view> left_out_of_turns(std::string_view messages) {
+  bool names = false;
+  bool details = false;
+  ElementReader reader(messages);
+  while (const auto message = reader.next()) {
+    names = names || (!text_in(*message, "name").empty() && text_in(*message, "role") != "tool");
+    details = details || has_detail(member_of(*message, "content"));
+  }
+  std::vector<std::string_view> fields;
+  if (names) fields.emplace_back("messages.name");
+  if (details) fields.emplace_back("messages.image_url.detail");
+  return fields;
+}
 
 std::string write_turns(const ordered_json& messages, ordered_json& out) {
   Turns turns;

@@ -161,6 +161,11 @@ class OpenAi final : public Dialect {
     return openai::request_body(request, model, ways_, manner);
   }
 
+  std::vector<std::string> left_out(const ChatRequest& request,
+                                    const Manner& manner) const override {
+    return openai::left_out(request, ways_, manner);
+  }
+
   std::unique_ptr<AnswerReader> reader(const ChatRequest& request) const override {
     if (writes(request.endpoint)) return std::make_unique<OpenAiReader>(request);
     return std::make_unique<ObjectReader>(request.inputs);

@@ -104,6 +104,10 @@ class Dialect {
   virtual Result<std::string> request_body(const ChatRequest& request, std::string_view model,
                                            const Manner& manner) const = 0;
 
+  // What of `request` is not in that body; see Backend::left_out.
+  virtual std::vector<std::string> left_out(const ChatRequest& request,
+                                            const Manner& manner) const = 0;
+
   virtual std::unique_ptr<AnswerReader> reader(const ChatRequest& request) const = 0;
 
   // What a whole answer and a stream's last event are called, for complaints.

@@ -8,6 +8,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace spillway::cloud::openai {
 
@@ -25,6 +26,10 @@ inline constexpr std::string_view kDearerTier = "priority";
 // that would change the answer is not known to be taken there.
 Result<std::string> request_body(const ChatRequest& request, std::string_view model,
                                  const Ways& ways, const Manner& manner);
+
+// What of it the provider is not told; see Backend::left_out.
+std::vector<std::string> left_out(const ChatRequest& request, const Ways& ways,
+                                  const Manner& manner);
 
 // One event's data, of a chat or a completion.
 Parsed parse_chunk(std::string_view data);

@@ -1,6 +1,7 @@
 #include "backends/cloud/dialects/members.h"
 #include "backends/cloud/dialects/openai.h"
 #include "backends/cloud/dialects/openai_messages.h"
+#include "backends/contract/openai_fields.h"
 
 #include <nlohmann/json.hpp>
 
@@ -12,47 +13,6 @@
 namespace spillway::cloud::openai {
 
 namespace {
-
-// Sorted. OpenAI's fields, and DeepSeek's `thinking`, which others ignore.
-constexpr std::array<std::string_view, 33> kForwarded = {
-    "audio",
-    "frequency_penalty",
-    "function_call",
-    "functions",
-    "logit_bias",
-    "logprobs",
-    "max_completion_tokens",
-    "max_tokens",
-    "messages",
-    "metadata",
-    "modalities",
-    "moderation",
-    "n",
-    "parallel_tool_calls",
-    "prediction",
-    "presence_penalty",
-    "prompt_cache_key",
-    "prompt_cache_options",
-    "prompt_cache_retention",
-    "reasoning_effort",
-    "response_format",
-    "safety_identifier",
-    "seed",
-    "stop",
-    "store",
-    "temperature",
-    "thinking",
-    "tool_choice",
-    "tools",
-    "top_logprobs",
-    "top_p",
-    "user",
-    "verbosity",
-};
-
-constexpr std::array<std::string_view, 4> kOfCompletions = {"best_of", "echo", "prompt", "suffix"};
-constexpr std::array<std::string_view, 4> kOurs = {"model", "stream", "stream_options",
-                                                   "service_tier"};
 
 constexpr std::string_view kParallel = "parallel_tool_calls";
 constexpr std::string_view kReasoning = "reasoning_content";
@@ -80,14 +40,14 @@ bool is_limit(std::string_view key) {
 // Whether the provider gets this field of a request.
 bool takes(const ChatRequest& request, const Ways& ways, const Manner& manner,
            std::string_view key) {
-  if (lists(kOurs, key)) return false;
+  if (lists(kFieldsOfOurs, key)) return false;
   if (!writes(request.endpoint)) return true;
   if (is_limit(key)) return ways.limit_field.empty();
   if (lists(manner.forward_fields, key)) return true;
   if (lists(ways.lacks, key)) return false;
   if (key == "metadata" && !request.store) return false;  // OpenAI refuses it.
-  if (std::binary_search(kForwarded.begin(), kForwarded.end(), key)) return true;
-  if (request.endpoint == Endpoint::completions && lists(kOfCompletions, key))
+  if (std::binary_search(kChatFields.begin(), kChatFields.end(), key)) return true;
+  if (request.endpoint == Endpoint::completions && lists(kCompletionFields, key))
     return key != "echo" || has(request.needs, Need::echo);
   if (lists(ways.adds, key)) return true;
   if (lists(manner.takes, need_by(key))) return true;
@@ -97,6 +57,12 @@ bool takes(const ChatRequest& request, const Ways& ways, const Manner& manner,
 // Left out as a hint, it would let several tools be called at once.
 bool forbids_parallel_calls(const ChatRequest& request) {
   return has(request.needs, Need::tools) && member_of(request.body, kParallel) == "false";
+}
+
+// Says no more than its absence would.
+bool is_idle(std::string_view key, std::string_view value) {
+  return value == "null" || (key == "store" && value == "false") ||
+         (key == kParallel && value == "true");
 }
 
 // What would change the answer and cannot be said to the provider; empty: nothing.
@@ -181,6 +147,20 @@ void append_value(const Field& field, const ChatRequest& request, const Ways& wa
 }
 
 }  // namespace
+
+// What is asked for by a FieldNeed is told, refused or idle; an echo may be done here.
+std::vector<std::string> left_out(const ChatRequest& request, const Ways& ways,
+                                  const Manner& manner) {
+  std::vector<std::string> names;
+  MemberReader reader(request.body);
+  while (const auto member = reader.next()) {
+    std::string key = text_of_key(member->key);
+    const bool is_ours = lists(kFieldsOfOurs, key) || is_limit(key) || !need_by(key).empty();
+    if (is_ours || is_idle(key, member->value) || takes(request, ways, manner, key)) continue;
+    if (!lists(names, key)) names.push_back(std::move(key));
+  }
+  return names;
+}
 
 Result<std::string> request_body(const ChatRequest& request, std::string_view model,
                                  const Ways& ways, const Manner& manner) {

@@ -1,0 +1,90 @@
+"""What a target is not told: the client hears of it, or such a target is not asked."""
+import json
+
+import pytest
+
+import configs
+from processes import as_client, send, wait_until
+from upstream import chat
+
+HELLO = [{"role": "user", "content": "Hi"}]
+MESSAGE = {"id": "m", "type": "message", "role": "assistant", "model": "x", "content": [{"type": "text", "text": "a"}],
+           "stop_reason": "end_turn", "stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1}}
+
+
+@pytest.fixture
+def house(start_gateway, start_upstream):
+    """A gateway before targets of these settings, and what each was asked."""
+    def start(settings, **server):
+        upstreams = {name: start_upstream(lambda asked: MESSAGE if asked.path.endswith("/messages") else chat())
+                     for name in settings}
+        targets = {name: configs.provider(upstreams[name].base_url, name, **one) for name, one in settings.items()}
+        config = configs.gateway({"local": configs.synthetic_engine(serves=["local"]), **targets})
+        config["server"].update(server)
+        return start_gateway(config), upstreams
+    return start
+
+
+def ask(gateway, model, path="/v1/chat/completions", **fields):
+    body = {"model": model, "messages": HELLO, "max_tokens": 8, **fields}
+    status, headers, text = send(gateway.root + path, "POST", body, as_client())
+    return status, headers.get("x-spillway-left-out"), json.loads(text)
+
+
+def test_what_was_left_out_is_told_and_counted(house):
+    gateway, upstreams = house({"openai": {}, "named": {"forward_fields": ["novelty"]}, "all": {"forward_fields": ["*"]},
+                                "gemini": {"dialect": "gemini"}, "anthropic": {"dialect": "anthropic"}})
+    news = {"novelty": 0, "enable_magic": False}
+    both = "novelty, enable_magic"
+    for model, expected in {"local": both, "openai": both, "named": "enable_magic", "all": None, "anthropic": both}.items():
+        status, told, _ = ask(gateway, model, **news)
+        assert (status, sorted((told or "").split(", "))) == (200, sorted((expected or "").split(", "))), model
+        for field in news if model != "local" else ():
+            assert (field in upstreams[model].asked[-1].json) == (field not in (expected or "")), (model, field)
+    assert ask(gateway, "gemini", user="me", prompt_cache_key="k")[1] == "user, prompt_cache_key"
+    assert ask(gateway, "openai", user="me", prompt_cache_key="k", store=False, top_k=-1, service_tier="auto")[1] is None
+    wait_until(lambda: gateway.metric("spillway_left_out_fields_total", be="openai") == 2, what="the count")
+    assert gateway.metric("spillway_left_out_fields_total", be="all") == 0
+
+
+def test_the_operator_may_refuse_what_nobody_knows(house):
+    gateway, upstreams = house({"openai": {}, "named": {"forward_fields": ["novelty"]}}, unknown_fields="refuse")
+    for model in ("local", "openai"):
+        status, told, answer = ask(gateway, model, novelty=1)
+        error = answer["error"]
+        assert (status, error["param"], error["code"], told) == (400, "novelty", "unsupported_parameter", None), model
+    assert not upstreams["openai"].asked
+    assert ask(gateway, "named", novelty=1)[0] == 200
+    assert ask(gateway, "auto", novelty=1)[0] == 200 and len(upstreams["named"].asked) == 2
+    assert ask(gateway, "openai", user="me")[0] == 200
+
+
+def test_names_of_fields_are_no_headers(house):
+    gateway, _ = house({"openai": {}})
+    status, told, _ = ask(gateway, "openai", **{"a\r\nset-cookie: b": 1, "é": 1})
+    assert status == 200 and sorted(told.split(", ")) == ["??", "a??set-cookie??b"]
+    many = {f"field_{i}": 1 for i in range(200)}
+    assert ask(gateway, "openai", **many)[1].endswith(", ...") and ask(gateway, "openai", **{"a" * 513: 1})[1] == "..."
+
+
+def test_an_anthropic_target_is_told_names_and_details_of_nothing(house):
+    gateway, upstreams = house({"anthropic": {"dialect": "anthropic", "forward_fields": ["container"]}})
+    picture = {"type": "image_url", "image_url": {"url": "https://a.example/b.png", "detail": "low"}}
+    told = ask(gateway, "anthropic", container="c", messages=[{"role": "user", "name": "ann", "content": [picture]}])[1]
+    assert told == "messages.name, messages.image_url.detail" and upstreams["anthropic"].asked[0].json["container"] == "c"
+    picture["image_url"]["detail"] = "auto"
+    assert ask(gateway, "anthropic", messages=[{"role": "user", "content": [picture]}])[1] is None
+
+
+def test_an_instruction_stays_where_it_was_told(house):
+    gateway, upstreams = house({"anthropic": {"dialect": "anthropic"}})
+    be_brief = {"role": "developer", "content": "Be brief."}
+    answered = [*HELLO, {"role": "assistant", "content": "Yes?"}]
+    assert ask(gateway, "anthropic", messages=[be_brief, *answered, *HELLO, be_brief])[0] == 200
+    asked = upstreams["anthropic"].asked[0].json
+    assert asked["system"] == [{"type": "text", "text": "Be brief."}]
+    assert [turn["role"] for turn in asked["messages"]] == ["user", "assistant", "user", "system"]
+    for messages in ([*answered, be_brief, *HELLO], [*HELLO, be_brief, *HELLO]):
+        status, _, answer = ask(gateway, "anthropic", messages=messages)
+        assert status == 400 and "system" in answer["error"]["message"], answer
+    assert len(upstreams["anthropic"].asked) == 1
