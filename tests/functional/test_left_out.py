@@ -88,3 +88,16 @@ def test_an_instruction_stays_where_it_was_told(house):
         status, _, answer = ask(gateway, "anthropic", messages=messages)
         assert status == 400 and "system" in answer["error"]["message"], answer
     assert len(upstreams["anthropic"].asked) == 1
+
+
+@pytest.mark.parametrize("settings, kept", [
+    ({}, False), ({"dialect": "gemini"}, True), ({"forward_fields": ["extra_content"]}, True), ({"dialect": "vllm"}, False)])
+def test_signatures_go_to_who_wrote_them(house, settings, kept):
+    gateway, upstreams = house({"up": settings})
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"extra_content": 1}'},
+            "extra_content": {"google": {"thought_signature": "SIG"}}}
+    history = [*HELLO, {"role": "assistant", "content": None, "tool_calls": [call]},
+               {"role": "tool", "tool_call_id": "c", "content": "seen"}]
+    assert ask(gateway, "up", messages=history)[0] == 200
+    sent = upstreams["up"].asked[0].json["messages"][1]["tool_calls"]
+    assert sent == [call if kept else {name: value for name, value in call.items() if name != "extra_content"}]

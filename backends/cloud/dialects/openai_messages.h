@@ -10,7 +10,8 @@ namespace spillway::cloud::openai {
 
 struct Words {
   bool developer = true;  // The role; else its messages are the system's.
-  bool reasoning = true;  // reasoning_content of earlier turns; else it is left out.
+  bool reasoning = true;  // reasoning_content of earlier turns; else it is left out,
+  bool beside = true;     // …and so is extra_content of calls.
 };
 
 // `messages` is the JSON of a request's list; what nobody has to change stays byte for byte.

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::string_view kParallel = "parallel_tool_calls";
 constexpr std::string_view kReasoning = "reasoning_content";
+constexpr std::string_view kBeside = "extra_content";
 
 template <class List>
 bool lists(const List& names, std::string_view name) {
@@ -126,7 +127,10 @@ std::string messages_for(std::string_view messages, const ChatRequest& request, 
                          const Manner& manner) {
   const bool wanted =
       wants_reasoning(ways, manner.base_url) || lists(manner.forward_fields, kReasoning);
-  const Words known{.developer = ways.developer, .reasoning = wanted || !request.original};
+  const bool signatures =
+      wants_signatures(ways, manner.base_url) || lists(manner.forward_fields, kBeside);
+  const Words known{
+      .developer = ways.developer, .reasoning = wanted || !request.original, .beside = signatures};
   return in_words(messages, known);
 }
 

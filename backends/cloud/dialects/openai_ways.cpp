@@ -83,7 +83,7 @@ constexpr std::array kWays = {
          .prefix = true,
          .developer = false,
          .reasoning = true},
-    Ways{.name = "gemini", .adds = kGeminiAdds, .lacks = kHints},
+    Ways{.name = "gemini", .adds = kGeminiAdds, .lacks = kHints, .signs_calls = true},
     Ways{.name = "mistral",
          .limit_field = "max_tokens",
          .adds = kMistralAdds,
@@ -130,6 +130,10 @@ std::string_view added_limit(const Ways& ways, std::string_view base_url) {
 bool wants_reasoning(const Ways& ways, std::string_view base_url) {
   return ways.reasoning && !is_at(base_url, ".api.groq.com") &&
          !is_at(base_url, ".api.cerebras.ai");
+}
+
+bool wants_signatures(const Ways& ways, std::string_view base_url) {
+  return ways.signs_calls || is_at(base_url, ".googleapis.com");
 }
 
 std::string beta_url_of(std::string_view base_url, std::string_view beta, std::string_view path) {

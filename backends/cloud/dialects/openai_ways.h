@@ -23,6 +23,7 @@ struct Ways {
   bool prefix = false;       // Goes on with a last message that is marked as a `prefix`.
   bool developer = true;     // Knows the role of that name.
   bool reasoning = false;    // Wants the reasoning_content of earlier turns again.
+  bool signs_calls = false;  // With an extra_content, which it wants again.
   bool tells_usage = false;  // In streams, too, without being asked.
 };
 
@@ -33,6 +34,9 @@ std::string_view added_limit(const Ways& ways, std::string_view base_url);
 // Whether the reasoning of earlier turns is told to it again: some who speak OpenAI's protocol lose
 // their thread without, some refuse it.
 bool wants_reasoning(const Ways& ways, std::string_view base_url);
+
+// Whether it wants the extra_content of calls again: who has not written it refuses it.
+bool wants_signatures(const Ways& ways, std::string_view base_url);
 
 // All of them, in no order.
 std::span<const Ways> all_ways();
