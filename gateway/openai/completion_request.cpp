@@ -76,11 +76,13 @@ void read_needs(Fields& request, ChatRequest& chat, std::optional<Error>& error)
   read_stream_options(request, chat, error);
 }
 
-// Texts are repeated here. Who alone counts their tokens, or knows what they say, must do it else.
+// Texts are repeated here. Who alone counts their tokens, or knows what they say, must do it else,
+// and nobody else says nothing of its own.
 void read_echo(Fields& request, CompletionAsked& asked, ChatRequest& chat,
                std::vector<std::string> texts) {
   if (!request.boolean("echo").value_or(false)) return;
-  if (has(chat.needs, Need::logprobs) || !chat.prompt_tokens.empty()) {
+  const bool is_silent = chat.sampling.tokens_max == 0;
+  if (is_silent || has(chat.needs, Need::logprobs) || !chat.prompt_tokens.empty()) {
     chat.needs |= Need::echo;
     return;
   }
@@ -105,7 +107,8 @@ Result<CompletionAsked> parse_completion(std::string body) {
   chat->endpoint = Endpoint::completions;
   chat->model = request.model();
   chat->choices = read_prompt(request, *chat, texts);
-  chat->sampling = read_sampling(request);
+  const bool echoes = request.boolean("echo").value_or(false);
+  chat->sampling = read_sampling(request, echoes ? 0 : 1);
   if (!chat->sampling.tokens_max) chat->sampling.tokens_max = kTokensUnasked;
   read_needs(request, *chat, error);
   read_beyond(request, *chat);

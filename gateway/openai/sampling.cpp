@@ -74,7 +74,7 @@ bool is_idle(std::string_view field, const Json& value, const Sampling& sampling
 
 }  // namespace
 
-Sampling read_sampling(Fields& request) {
+Sampling read_sampling(Fields& request, int tokens_least) {
   Sampling sampling;
   const auto is_unsaid = [&](std::string_view name) { return request.any(name) == nullptr; };
   sampling.unsaid = {is_unsaid("temperature"), is_unsaid("top_p"), is_unsaid("top_k"),
@@ -88,8 +88,8 @@ Sampling read_sampling(Fields& request) {
   sampling.repetition_penalty = request.number("repetition_penalty", {0, 100, true}).value_or(1.0);
   sampling.seed = request.seed("seed");
   sampling.stop = read_stop(request);
-  const auto old_limit = request.integer("max_tokens", 1, kIntMax);
-  const auto new_limit = request.integer("max_completion_tokens", 1, kIntMax);
+  const auto old_limit = request.integer("max_tokens", tokens_least, kIntMax);
+  const auto new_limit = request.integer("max_completion_tokens", tokens_least, kIntMax);
   if (new_limit && old_limit && *new_limit != *old_limit)
     request.fail("max_tokens", "says another limit than max_completion_tokens: give one of them");
   sampling.tokens_max = new_limit ? new_limit : old_limit;

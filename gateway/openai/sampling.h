@@ -8,7 +8,8 @@
 
 namespace spillway::openai {
 
-Sampling read_sampling(wire::Fields& request);
+// `tokens_least`: no limit of tokens may be lower.
+Sampling read_sampling(wire::Fields& request, int tokens_least = 1);
 
 // Whether `logit_bias` changes anything: an object of token ids and numbers from -100 to 100.
 bool read_logit_bias(wire::Fields& request);

@@ -167,6 +167,12 @@ def test_completions_at_a_provider(house):
     assert "echo" not in upstream.asked[1].json  # Repeated here.
     client.completions.create(model="m", prompt=[[1, 2], [3]], echo=True)
     assert upstream.asked[2].json["echo"] is True and upstream.asked[2].json["prompt"] == [[1, 2], [3]]
+    scored = client.completions.create(model="m", prompt="a", max_tokens=0, echo=True, logprobs=1)
+    assert scored.choices[0].text == "one two" and (upstream.asked[3].json["max_tokens"], upstream.asked[3].json["echo"]) == (0, True)
+    for fields in ({"max_tokens": 0}, {"max_tokens": -1, "echo": True}):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.completions.create(model="m", prompt="a", **fields)
+        assert refused.value.param == "max_tokens"
 
 
 def test_completions_of_the_local_model(house):
@@ -178,7 +184,8 @@ def test_completions_of_the_local_model(house):
     assert ids.usage.prompt_tokens == 3
     assert client.completions.create(model="smollm2", prompt="a").usage.completion_tokens == 16  # OpenAI's default.
     for fields, param in (({"suffix": "x"}, "suffix"), ({"prompt": ["a", "b"]}, "n"), ({"logprobs": 1}, "logprobs"),
-                          ({"prompt": [10**9]}, "prompt"), ({"prompt": []}, "prompt"), ({"prompt": [1], "echo": True}, "echo")):
+                          ({"prompt": [10**9]}, "prompt"), ({"prompt": []}, "prompt"), ({"prompt": [1], "echo": True}, "echo"),
+                          ({"max_tokens": 0, "echo": True}, "echo")):
         with pytest.raises(openai.BadRequestError) as refused:
             client.completions.create(**{"model": "smollm2", "prompt": "a", "max_tokens": 2, **fields})
         assert refused.value.param == param, fields
