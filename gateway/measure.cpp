@@ -92,6 +92,7 @@ void measure_prompt(const Edition& edition, LocalTarget* local,
                     policy::RequestFacts& facts) {
   const auto tokens = counted(edition, local, request);
   facts.prompt_tokens = tokens.value_or(estimated_prompt_tokens(*request));
+  facts.form_tokens = tokens_in(request->form_bytes);
   facts.cached_tokens = tokens ? local->cached_tokens(request, tenant) : 0;
 }
 

@@ -111,7 +111,7 @@ Part& add_part(const policy::Candidate& asked, Receipt& receipt) {
   receipt.parts.push_back({.target = std::string(asked.target),
                            .model = std::string(asked.model),
                            .local = asked.local});
-  receipt.parts.back().usage.prompt_tokens = receipt.usage.prompt_tokens;
+  receipt.parts.back().usage.prompt_tokens = receipt.usage.prompt_tokens + asked.form_tokens;
   return receipt.parts.back();
 }
 

@@ -103,6 +103,11 @@ void Tab::order(const ChatRequest& request, int prompt_tokens, bool at_batch_rat
   completion_tokens_max_ = limit_of(request);
 }
 
+// The most that a body can come to has its form in it.
+int Tab::prompt_of(const policy::Candidate& candidate) const {
+  return prompt_tokens_ + (hard_ ? 0 : candidate.form_tokens);
+}
+
 config::Price Tab::price_of(std::string_view target, bool local, const Receipt& receipt) const {
   if (local) return receipt.local_price;
   for (const config::ProviderTarget& provider : settings_.providers) {
@@ -152,8 +157,8 @@ Result<void> Tab::cover(const policy::Candidate& candidate, int tokens_out, int 
   price_ = price_of_order(price_of(candidate.target, candidate.local, receipt));
   const auto searches = cost_of_lookups(price_);
   if (!searches) return searches.error();
-  before_ = spent(receipt) + policy::worst_case_cost(price_, prompt_tokens_ + tokens_out, again) +
-            *searches;
+  before_ = spent(receipt) +
+            policy::worst_case_cost(price_, prompt_of(candidate) + tokens_out, again) + *searches;
   const int most = completion_tokens_max_.value_or(policy::kCompletionTokensAssumed);
   const int least_tokens = completion_tokens_max_ == 0 ? 0 : answers_ * kTokensLeast;
   const int left = std::max(least_tokens, most - tokens_out);
@@ -176,13 +181,13 @@ Result<void> Tab::cover_beside(const policy::Candidate& second, const Receipt& r
   const auto searches = cost_of_lookups(price);
   if (!searches) return searches.error();
   const NanoUsd both =
-      hold_.granted() + policy::worst_case_cost(price, prompt_tokens_, most) + *searches;
+      hold_.granted() + policy::worst_case_cost(price, prompt_of(second), most) + *searches;
   return put_aside(receipt.request_id, both, both);
 }
 
 NanoUsd Tab::cost_of_prompt(const policy::Candidate& candidate, const Receipt& receipt) const {
   const config::Price price = price_of_order(price_of(candidate.target, candidate.local, receipt));
-  return policy::worst_case_cost(price, prompt_tokens_, 0);
+  return policy::worst_case_cost(price, prompt_of(candidate), 0);
 }
 
 Result<void> Tab::afford(const policy::Plan& plan, const Receipt& receipt) {

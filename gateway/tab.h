@@ -68,6 +68,7 @@ class Tab {
   void settle(Receipt& receipt);
 
  private:
+  int prompt_of(const policy::Candidate& candidate) const;
   config::Price price_of(std::string_view target, bool local, const Receipt& receipt) const;
   Result<config::NanoUsd> cost_of_lookups(const config::Price& price) const;
   config::NanoUsd spent(const Receipt& receipt) const;

@@ -86,6 +86,7 @@ struct ChatRequest {
   int media = 0;                       // Pictures, sounds and files in its messages.
   std::optional<int> searches = 0;     // In the web, at most; nothing: as many as it likes.
   std::size_t beside_bytes = 0;        // Of tools, calls, reasoning: read as the texts are.
+  std::size_t form_bytes = 0;          // Of a response_format: a prompt's part at most providers.
   std::size_t prompt_bytes = 0;        // What a provider may count; 0: the body.
   std::string unsent;                  // What it would fetch or look up itself; empty: nothing.
   bool store = false;                  // The answer is to be found again.

@@ -26,6 +26,8 @@ std::size_t bytes_of(const json& object, const char* member) {
 
 }  // namespace
 
+std::size_t bytes_of_form(const json& request) { return bytes_of(request, "response_format"); }
+
 std::size_t bytes_beside_texts(const json& request) {
   std::size_t bytes = bytes_of(request, "tools") + bytes_of(request, "functions");
   const auto messages = request.find("messages");

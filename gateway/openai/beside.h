@@ -12,4 +12,7 @@ namespace spillway::openai {
 // request is moved away.
 std::size_t bytes_beside_texts(const nlohmann::json& request);
 
+// The same of the form that the answer is to have.
+std::size_t bytes_of_form(const nlohmann::json& request);
+
 }  // namespace spillway::openai

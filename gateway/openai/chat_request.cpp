@@ -73,6 +73,7 @@ Result<std::shared_ptr<const ChatRequest>> parse_chat(std::string body) {
   auto chat = std::make_shared<ChatRequest>();
   chat->model = request.model();
   chat->beside_bytes = bytes_beside_texts(*json);
+  chat->form_bytes = bytes_of_form(*json);
   read_messages(request, *chat, error);
   chat->sampling = read_sampling(request);
   read_stream_options(request, *chat, error);

@@ -28,7 +28,8 @@ struct RequestFacts {
   bool in_a_batch = false;           // Nobody waits for it.
   bool local_only = false;           // The request asks to stay; its key may demand it, too.
   int prompt_tokens = 0;
-  int cached_tokens = 0;                     // Of these, what the local engine need not read again.
+  int form_tokens = 0;    // Beside these, what providers read of its form.
+  int cached_tokens = 0;  // Of the prompt's, what the local engine need not read again.
   std::optional<int> completion_tokens_max;  // Of one choice: what the client allows; empty: as
                                              // long as the model likes.
   std::optional<double> completion_tokens_expected;  // Empty: what has been typical of late.

@@ -135,6 +135,7 @@ Work work_of(const config::Sla& sla, std::size_t request_class, const RequestFac
              const FleetFacts& fleet) {
   Work work;
   work.prompt_tokens = request.prompt_tokens;
+  work.form_tokens = request.form_tokens;
   work.cached_tokens = request.cached_tokens;
   work.completion_tokens_max = request.completion_tokens_max;
   work.completion_tokens = expected_tokens(request_class, request, fleet);
@@ -190,12 +191,15 @@ Judged judge_provider(const config::ProviderTarget& provider, const ProviderFact
   judged.ttft_p95 = facts.ttft_p95;
   judged.per_token = facts.tokens_per_second > 0.0 ? 1.0 / facts.tokens_per_second : 0.0;
   judged.finish = judged.ttft + judged.per_token * (work.completion_tokens - 1.0);
+  judged.form_tokens = reads_forms(provider) ? work.form_tokens : 0;
+  const int prompt_tokens = work.prompt_tokens + judged.form_tokens;
   Usage usage = expected_usage(work);
+  usage.prompt_tokens = prompt_tokens;
   judged.full_cost = cost_of(provider.price, usage);
   judged.at_batch_rate = costs_less(provider, facts, work, now);
   usage.at_batch_rate = judged.at_batch_rate;
   judged.expected_cost = cost_of(provider.price, usage);
-  judged.worst_case_cost = worst_case_cost(provider.price, work.prompt_tokens,
+  judged.worst_case_cost = worst_case_cost(provider.price, prompt_tokens,
                                            tokens_of_all(work.completion_tokens_max, work.choices));
   judged.verdict = obstacle(provider, facts, work, now);
   if (can_take(judged.verdict)) compare(judged, work, work.ttft_max);

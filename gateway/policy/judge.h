@@ -16,6 +16,7 @@ namespace spillway::policy {
 // What is asked, in the numbers that matter, the SLA's as seconds (infinite where it has none).
 struct Work {
   int prompt_tokens = 0;
+  int form_tokens = 0;  // Beside these, where forms are read.
   int cached_tokens = 0;
   std::optional<int> completion_tokens_max;
   double completion_tokens = 1.0;  // Expected.
@@ -52,6 +53,7 @@ struct Judged {
   double finish = 0.0;
   double lateness = 0.0;  // The largest of the three over its limit; at most 1 meets the SLA.
   bool at_batch_rate = false;
+  int form_tokens = 0;  // Read there beside the prompt.
   config::NanoUsd expected_cost = 0;
   config::NanoUsd full_cost = 0;  // The same without what the cheaper tier saves.
   config::NanoUsd worst_case_cost = 0;

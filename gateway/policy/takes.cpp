@@ -60,6 +60,11 @@ bool is_known(const config::ProviderTarget& target, Need need, std::string_view 
 
 }  // namespace
 
+bool reads_forms(const config::ProviderTarget& target) {
+  const std::string& dialect = target.dialect;
+  return dialect != "vllm" && dialect != "sglang" && dialect != "ollama";
+}
+
 bool serves(const config::ProviderTarget& target, Endpoint asks) {
   return lists(target.endpoints, name_of(asks));
 }

@@ -8,6 +8,10 @@
 
 namespace spillway::policy {
 
+// Whether the form of an answer is a part of the prompt there, and billed; others hold the answer
+// to it token by token, as the local engine does.
+bool reads_forms(const config::ProviderTarget& target);
+
 // Whether it is asked for answers of this endpoint at all.
 bool serves(const config::ProviderTarget& target, Endpoint asks);
 

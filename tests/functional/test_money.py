@@ -428,3 +428,34 @@ def test_a_hard_budget_counts_what_a_call_says_and_not_its_json(start_upstream, 
     tokens = wait_until(lambda: (found := book(tmp_path, "SELECT completion, estimated FROM entries ORDER BY estimated")) and
                         len(found) == 2 and found, what="both entries")
     assert tokens[0] == (1000, 0) and tokens[1][1] == 1 and 990 <= tokens[1][0] <= 1260
+
+
+@pytest.mark.parametrize("dialect, reads", [("openai", True), ("anthropic", True), ("vllm", False)])
+def test_the_form_of_an_answer_costs_where_it_is_read(start_upstream, start_gateway, client_of, tmp_path, dialect, reads):
+    """4,000 bytes of a schema are 1,000 tokens of the prompt, or none."""
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "x", "content": [{"type": "text", "text": "{}"}],
+               "stop_reason": "end_turn", "stop_sequence": None}
+    uncounted = {name: value for name, value in chat("{}").items() if name != "usage"}
+    upstream = start_upstream(lambda asked: message if dialect == "anthropic" else uncounted)
+    form = {"type": "json_schema", "json_schema": {"name": "f", "schema": {"type": "object", "description": "a" * 4_000}}}
+    most = {"dear": "0.001usd", "cheap": "1usd"}
+    classes = {name: {"match": "by_name", "spill": "always", "price_max": most} for name, most in most.items()}
+    config = configs.gateway({"cloud": configs.provider(upstream.base_url, "cloud", dialect=dialect)}, classes=classes,
+                             default_class="cheap", tenants={"test": {"budget": {"day": "0.004usd"}}})
+    config["server"]["state"] = str(tmp_path / "state")
+    client = client_of(start_gateway(config))
+
+    def asks(name, **more):
+        return client.chat.completions.create(model="cloud", messages=HELLO, response_format=form,
+                                              extra_headers={"x-spillway-class": name}, **{"max_tokens": 8, **more})
+    if reads:
+        with pytest.raises(openai.InternalServerError):
+            asks("dear")
+        with pytest.raises(openai.RateLimitError):
+            asks("cheap", max_tokens=1_200)
+    else:
+        asks("dear")
+        asks("cheap", max_tokens=1_200)
+    asks("cheap")
+    entries = wait_until(lambda: book(tmp_path, "SELECT prompt, estimated FROM entries"), what="the entry")
+    assert {(prompt > 1_000, estimated) for prompt, estimated in entries} == {(reads, 1)}
