@@ -3,7 +3,9 @@
 #include "config/value.h"
 
 #include <algorithm>
+#include <array>
 #include <string>
+#include <string_view>
 #include <unistd.h>
 #include <utility>
 
@@ -35,6 +37,21 @@ bool covers(const Names& wide, const Names& narrow) {
 bool covers(const ClassMatch& wide, const ClassMatch& narrow) {
   return covers(wide.keys, narrow.keys) && covers(wide.service_tiers, narrow.service_tiers) &&
          covers(wide.models, narrow.models) && covers(wide.endpoints, narrow.endpoints);
+}
+
+// Whether sound may reach it and be answered: models that do not hear refuse it. All of Gemini's
+// do, of others those that are called for it.
+bool may_hear(const ProviderTarget& provider) {
+  if (!provider.takes.empty())
+    return std::find(provider.takes.begin(), provider.takes.end(), "audio") != provider.takes.end();
+  constexpr std::array<std::string_view, 4> kHearing = {"audio", "omni", "realtime", "voxtral"};
+  const bool is_named_so =
+      std::any_of(provider.serves.begin(), provider.serves.end(), [&](const ServedModel& served) {
+        return std::any_of(kHearing.begin(), kHearing.end(), [&](std::string_view word) {
+          return served.upstream.find(word) != served.upstream.npos;
+        });
+      });
+  return provider.dialect == "gemini" || is_named_so;
 }
 
 class CrossCheck {
@@ -102,8 +119,10 @@ class CrossCheck {
            "is no more than the input's: Anthropic asks 1.25 times that price");
     const bool as_text = price.audio_input_per_million <= price.input_per_million &&
                          price.audio_output_per_million <= price.output_per_million;
-    if (takes("audio") && as_text && price.input_per_million > 0)
-      warn(path + ".price_per_million.audio_input", "sound is booked at the price of text");
+    if (may_hear(provider) && as_text && price.input_per_million > 0)
+      warn(path + ".price_per_million.audio_input",
+           "sound is booked at the price of text: say what it costs, or in `takes` that there is "
+           "none");
   }
 
   void check_provider(const ProviderTarget& provider) {

@@ -256,6 +256,19 @@ TEST(ConfigWarnings, WhatWouldBeBookedTooLow) {
                   HasSubstr("targets.far.price_per_search: is nothing"),
                   HasSubstr("targets.far.price_per_million.audio_input: sound is booked at")));
   EXPECT_THAT(warnings_of(target(usual)), IsEmpty());
+  for (const std::string hears :
+       {"dialect: gemini", "serves: {m: gpt-audio-2}", "serves: {m: mistralai/voxtral-small}"}) {
+    const std::string models = hears.starts_with("serves") ? hears : "serves: m, " + hears;
+    const auto asked = [&](const std::string& more) {
+      return warnings_of("targets: {far: {kind: provider, base_url: 'https://a/v1', " + models +
+                         ", " + more + "}}\n");
+    };
+    EXPECT_THAT(asked(usual), testing::ElementsAre(HasSubstr("sound is booked at"))) << hears;
+    EXPECT_THAT(asked("takes: [tools], " + usual), IsEmpty()) << hears;
+    EXPECT_THAT(asked("price_per_million: {input: 3usd, output: 15usd, audio_input: 32usd}"),
+                IsEmpty())
+        << hears;
+  }
   EXPECT_THAT(
       warnings_of(target("dialect: anthropic, price_per_search: 0.01usd, price_per_million: "
                          "{input: 3usd, output: 15usd, cache_write: 3.75usd}")),
