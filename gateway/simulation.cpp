@@ -311,7 +311,7 @@ void World::hand_to_engine(std::size_t request, const policy::Plan& plan, bool f
   engine_.hand_in({.id = request,
                    .prompt_tokens = one.prompt_tokens,
                    .completion_tokens = one.completion_tokens,
-                   .completion_cap = policy::kCompletionTokensAssumed,
+                   .completion_cap = setup_.engine.kv_tokens - one.prompt_tokens,
                    .batch = background,
                    .prefix_ids = replay_.prefix_of(one)},
                   now_);
