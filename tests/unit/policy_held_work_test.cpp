@@ -103,11 +103,11 @@ TEST_F(HeldWorkTest, OneStepsWorthOfPromptsIsPulledAtATime) {
 
 TEST_F(HeldWorkTest, StepsStayFarBelowThePromiseWhileThereIsTime) {
   hold(1, wait(seconds(900)));
-  // 25 % of 50 ms are 12.5 ms: the base of 5 and seven sequences, and not an eighth.
-  engine_.running.assign(8, {.context_tokens = 10, .generated = 1, .tokens_max = 10});
-  EXPECT_EQ(next(), "");
-  engine_.running.pop_back();
+  // 22 % of 50 ms are 11 ms: the base of 5 and five sequences, and not a seventh.
+  engine_.running.assign(7, {.context_tokens = 10, .generated = 1, .tokens_max = 10});
   engine_.sequences_max = 400;
+  EXPECT_EQ(next(), "");
+  engine_.running.resize(5);
   EXPECT_EQ(next(), "1 local");
 }
 
@@ -122,8 +122,8 @@ TEST_F(HeldWorkTest, AnEngineThatIsAlwaysTooSlowStillFillsItsIdleTime) {
 
 TEST_F(HeldWorkTest, PlacesAndKeyValueRoomAreLeftToTheForeground) {
   hold(1, wait(seconds(900)));
-  engine_.sequences_max = 10;  // 15 %, rounded up: two.
-  engine_.running.assign(2, {.context_tokens = 10, .generated = 1, .tokens_max = 10});
+  engine_.sequences_max = 10;  // 25 %, rounded up: three.
+  engine_.running.assign(3, {.context_tokens = 10, .generated = 1, .tokens_max = 10});
   EXPECT_EQ(next(), "");
   engine_.sequences_max = 40;
   engine_.kv_tokens_free = 20'000;
