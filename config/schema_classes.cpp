@@ -99,6 +99,15 @@ const std::vector<Row<RequestClass>> kClassRows = {
       .kind = Kind::flag,
       .sentence = "When no provider can take a request, the local target does, SLA or not."},
      field<&RequestClass::local_as_last_resort>()},
+    {{.key = "promise_price_max",
+      .kind = Kind::money,
+      .fallback_sentence = "no limit",
+      .sentence =
+          "The most to pay providers for keeping sla.ttft for one request that the local "
+          "target would be late for: its price over the share of prompts of its length that "
+          "come in time there. What costs more stays, behind all others, while it is not "
+          "much too late."},
+     field<&RequestClass::promise_price_max>()},
     {{.key = "price_max",
       .kind = Kind::money,
       .fallback_sentence = "no limit",

@@ -325,8 +325,9 @@ struct RequestClass {
   std::vector<std::string> providers;  // Who may take it, in rank order for `ordered`; empty: all.
   double ttft_headroom = 0.9;          // Local only if predicted TTFT ≤ headroom × SLA.
   bool local_as_last_resort = true;    // When no provider can take it.
-  std::optional<NanoUsd> price_max;    // Dearer providers are not asked for a request of it,
-  std::vector<std::string> architectures;  // …nor any of another architecture; empty: of any.
+  std::optional<NanoUsd> promise_price_max;  // The most to pay for one promise that is kept.
+  std::optional<NanoUsd> price_max;          // Dearer providers are not asked for a request of it,
+  std::vector<std::string> architectures;    // …nor any of another architecture; empty: of any.
   Hedge hedge;
 
   bool takes_architecture(std::string_view architecture) const {

@@ -53,7 +53,7 @@ Result<std::optional<FleetVisit>> Dispatcher::visit(Approach& approach, const Ed
   std::optional<policy::PromptMarks> marks;
   if (servers > 1) marks.emplace(*approach.request, approach.tenant, candidate.model);
   policy::Call call;
-  call.asking = {approach.request->stream, candidate.at_batch_rate};
+  call.asking = {approach.request->stream, candidate.at_batch_rate, candidate.promise};
   call.prompt = marks ? &*marks : nullptr;
   call.among = approach.among & policy::first(servers);  // A reload may have brought more.
   auto visit = fleet_.visit(candidate.target, call);

@@ -336,7 +336,9 @@ void World::try_next(std::size_t request) {
 // False: it could not be asked, or refused at once.
 bool World::ask_provider(std::size_t request, Flight& flight, const policy::Candidate& candidate) {
   flight.servers = fleet_.servers(candidate.target);
-  auto visit = flight.servers->enter(now());
+  policy::Call call;
+  call.asking.promise = candidate.promise;
+  auto visit = flight.servers->enter(now(), call);
   if (!visit) return false;
   flight.visit = *visit;
   const TraceRequest& one = asked(request);

@@ -5,14 +5,13 @@
 #include "gateway/policy/refusal.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace spillway::policy {
 namespace {
 
-// So much of what the engine's time is worth must a provider's price stay below: both are
-// estimates.
-constexpr double kSurely = 0.85;
+constexpr double kOneInHundred = 4.605;  // As an exposure of Remaining.
 
 Reason spill_reason(Verdict verdict) {
   switch (verdict) {
@@ -33,6 +32,10 @@ std::size_t place_of(const config::RequestClass& request_class, const config::Se
     if (&classes[i] == &request_class) return i;
   }
   return classes.size();
+}
+
+Promise promised(const Work& work) {
+  return {work.prompt_tokens, std::isfinite(work.ttft_max) ? work.ttft_max : 0.0};
 }
 
 }  // namespace
@@ -99,16 +102,6 @@ Result<Plan> Decision::go(Reason reason) {
   return finished(Reason::last_resort);
 }
 
-// The engine's time earns more with held work that would have to leave, and the provider is as good
-// for the client.
-bool Decision::worth_more_elsewhere() const {
-  if (fleet_.gpu_second_worth <= 0.0 || providers_.empty()) return false;
-  const Judged& best = providers_.front().judged;
-  if (best.verdict != Verdict::fits) return false;
-  const double seconds = gpu_seconds(*fleet_.local, work_.prompt_tokens, work_.completion_tokens);
-  return static_cast<double>(best.expected_cost) < kSurely * fleet_.gpu_second_worth * seconds;
-}
-
 // Where the engine could never answer it there is nothing to wait for.
 bool Decision::may_wait() const {
   if (work_.lane == Lane::foreground) return false;
@@ -118,10 +111,27 @@ bool Decision::may_wait() const {
 Result<Plan> Decision::take_turn() {
   if (turn_ == Turn::unknown) return hold();
   if (turn_ == Turn::cloud) return go(Reason::spill_due);
-  const bool late = local_.verdict == Verdict::misses_deadline && !providers_.empty() &&
-                    providers_.front().judged.verdict == Verdict::fits;
-  if (late || !can_take(local_.verdict)) return go(spill_reason(local_.verdict));
+  const bool may_be_late = local_.verdict == Verdict::misses_deadline || long_answer_is_late();
+  const bool late =
+      may_be_late && !providers_.empty() && providers_.front().judged.verdict == Verdict::fits;
+  if (late) return go(Reason::spill_deadline);
+  if (!can_take(local_.verdict)) return go(spill_reason(local_.verdict));
   return local_then_providers(Reason::engine_has_room);
+}
+
+// One in a hundred is longer.
+double Decision::long_answer() const {
+  const double longest =
+      std::max(work_.completion_tokens, work_.remaining.tokens(1, kOneInHundred));
+  return work_.completion_tokens_max ? std::min<double>(longest, *work_.completion_tokens_max)
+                                     : longest;
+}
+
+// Once half of its time is over: before, an answer of the usual length is enough.
+bool Decision::long_answer_is_late() const {
+  const double waited = seconds_between(request_.arrived, fleet_.now);
+  if (!can_take(local_.verdict) || waited < work_.finish_max) return false;
+  return local_.ttft + long_answer() * local_.per_token > work_.finish_max;
 }
 
 Result<Plan> Decision::hold() {
@@ -132,24 +142,29 @@ Result<Plan> Decision::hold() {
     wait.deadline = std::min(wait.deadline, request_.arrived + *request_.silence_max);
   for (std::size_t i = 0; i < providers_.size(); ++i) {
     const Judged& judged = providers_[i].judged;
+    const double finish = judged.ttft + judged.per_token * long_answer();
     wait.cloud_cost =
         i == 0 ? judged.expected_cost : std::min(wait.cloud_cost, judged.expected_cost);
-    wait.cloud_seconds = i == 0 ? judged.finish : std::min(wait.cloud_seconds, judged.finish);
+    wait.cloud_seconds = i == 0 ? finish : std::min(wait.cloud_seconds, finish);
   }
   plan_.wait = wait;
   return finished(Reason::waits);
 }
 
-// Local while it meets the SLA; else to those who do; if nobody does, to whoever is least late.
+// Local while it meets the SLA; else to those who do; if nobody does, to whoever still may, else to
+// whoever is least late.
 Result<Plan> Decision::weigh() {
   if (local_.verdict == Verdict::fits) {
     if (worth_more_elsewhere()) return go(Reason::spill_worth);
-    return local_then_providers(Reason::local_meets_sla);
+    return local_then_providers(may_be_passed() ? Reason::local_lets_pass
+                                                : Reason::local_meets_sla);
   }
   const Reason reason = spill_reason(local_.verdict);
   if (!can_take(local_.verdict) || providers_.empty()) return go(reason);
+  if (!promise_is_worth_it() && forgo_promise())
+    return local_then_providers(Reason::promise_forgone);
   const Judged& best = providers_.front().judged;
-  if (best.verdict == Verdict::fits) return go(reason);
+  if (best.verdict == Verdict::fits || only_they_may_be_in_time()) return go(reason);
   if (local_.lateness <= best.lateness) return local_then_providers(Reason::least_late);
   return providers_then_local(Reason::least_late);
 }
@@ -209,6 +224,7 @@ void Decision::judge_providers() {
                                 .verdict = judged.verdict,
                                 .ttft = judged.ttft,
                                 .finish = judged.finish,
+                                .in_time = judged.in_time,
                                 .expected_cost = judged.expected_cost});
   }
 }
@@ -260,6 +276,7 @@ void Decision::push_providers(std::size_t at_most) {
                                 .form_tokens = judged.form_tokens,
                                 .ttft = judged.ttft_typical,
                                 .ttft_p95 = judged.ttft_p95,
+                                .promise = promised(work_),
                                 .worst_case_cost = judged.worst_case_cost,
                                 .expected_cost = cost});
     plan_.worst_case_cost = std::max(plan_.worst_case_cost, judged.worst_case_cost);

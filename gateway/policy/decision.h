@@ -29,13 +29,23 @@ class Decision {
   Result<Plan> stay(Reason reason);
   Result<Plan> go(Reason reason);
   Result<Plan> weigh();
-  bool worth_more_elsewhere() const;
   bool may_wait() const;
   Result<Plan> take_turn();
+  double long_answer() const;
+  bool long_answer_is_late() const;
   Result<Plan> hold();
   Result<Plan> local_then_providers(Reason reason);
   Result<Plan> providers_then_local(Reason reason);
   Error refusal() const;
+
+  // decision_promise.cpp: what a promise costs.
+  double own_gpu_seconds() const;
+  bool worth_more_elsewhere() const;
+  bool promise_is_worth_it() const;
+  bool only_they_may_be_in_time() const;
+  bool forgo_promise();
+  bool may_be_passed();
+  bool stand_behind(double lateness_max);
 
   // decision_rules.cpp: the rules of the policy.
   const config::Rule* deciding_rule(bool stays, RuleReport* report) const;

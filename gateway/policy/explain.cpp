@@ -70,6 +70,7 @@ void append_alternative(std::string& line, const Plan& plan, const Alternative& 
   const double ttft = local && plan.local ? plan.local->ttft : alternative.ttft;
   if (ttft > 0.0) append(line, ", ttft %s %.0fms", local ? "predicted" : "p90", 1e3 * ttft);
   if (local && plan.local) append(line, " (95 %%: %.0fms)", 1e3 * plan.local->ttft_bound);
+  if (alternative.in_time < 1.0) append(line, ", in time %.0f %%", 100.0 * alternative.in_time);
   if (alternative.expected_cost > 0) {
     append(line, ", $%.6f", static_cast<double>(alternative.expected_cost) * 1e-9);
   }

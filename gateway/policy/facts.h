@@ -8,6 +8,7 @@
 #include "backends/contract/status.h"
 #include "config/settings.h"
 #include "gateway/policy/length.h"
+#include "gateway/policy/punctuality.h"
 
 #include <chrono>
 #include <optional>
@@ -67,6 +68,7 @@ struct ProviderFacts {
   double ttft_p95 = 0.0;
   double ttft_p99 = 0.0;
   double tokens_per_second = 0.0;  // Of one stream, after its first token.
+  InTime in_time;                  // Of what was promised there, by the prompt's length.
 };
 
 // What the clock on the wall says.

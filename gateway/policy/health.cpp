@@ -31,6 +31,7 @@ ProviderFacts Health::facts(TimePoint now) const {
   facts.ttft_p95 = tracker_.ttft_p95(now);
   facts.ttft_p99 = tracker_.ttft_p99(now);
   facts.tokens_per_second = tracker_.tokens_per_second();
+  facts.in_time = punctuality_.in_time(now);
   return facts;
 }
 
@@ -56,7 +57,11 @@ std::optional<Visit> Health::enter(TimePoint now, Asking asking) {
 void Health::answered(Visit& visit, TimePoint now) {
   if (visit.first_token) return;
   visit.first_token = now;
-  if (tells_pace(visit)) tracker_.first_token(seconds_between(visit.sent, now), now);
+  if (tells_pace(visit)) {
+    const double took = seconds_between(visit.sent, now);
+    tracker_.first_token(took, now);
+    punctuality_.observe(visit.asking.promise, took, now);
+  }
   breaker_.succeeded(visit.pass);
   visit.told = true;
 }

@@ -8,6 +8,7 @@
 #include "config/settings.h"
 #include "gateway/policy/breaker.h"
 #include "gateway/policy/facts.h"
+#include "gateway/policy/punctuality.h"
 #include "gateway/policy/tracker.h"
 
 #include <optional>
@@ -19,6 +20,7 @@ namespace spillway::policy {
 struct Asking {
   bool streamed = true;  // Its first token is a moment of its own.
   bool at_batch_rate = false;
+  Promise promise;
 };
 
 // One attempt at the provider, from just before it is sent until its stream is over or dropped.
@@ -72,6 +74,7 @@ class Health {
   int concurrency_max_;
   Breaker breaker_;
   Tracker tracker_;
+  Punctuality punctuality_;
   std::optional<TimePoint> limited_until_;
   std::optional<TimePoint> batch_tier_full_until_;
   int in_flight_ = 0;

@@ -189,6 +189,7 @@ Judged judge_provider(const config::ProviderTarget& provider, const ProviderFact
   judged.ttft = facts.ttft_p90;
   judged.ttft_typical = facts.ttft_p50;
   judged.ttft_p95 = facts.ttft_p95;
+  judged.in_time = facts.in_time.share(work.prompt_tokens);
   judged.per_token = facts.tokens_per_second > 0.0 ? 1.0 / facts.tokens_per_second : 0.0;
   judged.finish = judged.ttft + judged.per_token * (work.completion_tokens - 1.0);
   judged.form_tokens = reads_forms(provider) ? work.form_tokens : 0;
@@ -202,7 +203,10 @@ Judged judge_provider(const config::ProviderTarget& provider, const ProviderFact
   judged.worst_case_cost = worst_case_cost(provider.price, prompt_tokens,
                                            tokens_of_all(work.completion_tokens_max, work.choices));
   judged.verdict = obstacle(provider, facts, work, now);
-  if (can_take(judged.verdict)) compare(judged, work, work.ttft_max);
+  if (!can_take(judged.verdict)) return judged;
+  compare(judged, work, work.ttft_max);
+  const bool rarely = std::isfinite(work.ttft_max) && judged.in_time < kInTimeLeast;
+  if (judged.verdict == Verdict::fits && rarely) judged.verdict = Verdict::misses_ttft;
   return judged;
 }
 

@@ -52,6 +52,7 @@ struct Judged {
   double per_token = 0.0;
   double finish = 0.0;
   double lateness = 0.0;  // The largest of the three over its limit; at most 1 meets the SLA.
+  double in_time = 1.0;   // A provider: the share of prompts of this length that it has in time.
   bool at_batch_rate = false;
   int form_tokens = 0;  // Read there beside the prompt.
   config::NanoUsd expected_cost = 0;
@@ -59,6 +60,9 @@ struct Judged {
   config::NanoUsd worst_case_cost = 0;
   std::optional<Prediction> prediction;  // Local and able to take it only.
 };
+
+// Whose first tokens are in time less often than this counts as late.
+inline constexpr double kInTimeLeast = 0.25;
 
 // How far the engine is simulated step by step: far enough to tell whether the SLA is met, which is
 // quick however long the queue, or until the request has its first token.

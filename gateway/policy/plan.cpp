@@ -5,6 +5,7 @@ namespace spillway::policy {
 std::string_view name_of(Reason reason) {
   switch (reason) {
     case Reason::local_meets_sla: return "local_meets_sla";
+    case Reason::local_lets_pass: return "local_lets_pass";
     case Reason::spill_ttft: return "spill_ttft";
     case Reason::spill_per_token: return "spill_per_token";
     case Reason::spill_deadline: return "spill_deadline";
@@ -16,6 +17,7 @@ std::string_view name_of(Reason reason) {
     case Reason::local_only: return "local_only";
     case Reason::model_fixed: return "model_fixed";
     case Reason::not_served_locally: return "not_served_locally";
+    case Reason::promise_forgone: return "promise_forgone";
     case Reason::least_late: return "least_late";
     case Reason::last_resort: return "last_resort";
     case Reason::spill_worth: return "spill_worth";

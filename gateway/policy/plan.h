@@ -5,6 +5,7 @@
 #include "config/settings.h"
 #include "gateway/policy/facts.h"
 #include "gateway/policy/predict.h"
+#include "gateway/policy/punctuality.h"
 
 #include <array>
 #include <cstddef>
@@ -18,6 +19,7 @@ namespace spillway::policy {
 // Why the first candidate is the first.
 enum class Reason {
   local_meets_sla,   // Predicted TTFT, time per token and finish are within the SLA, with headroom.
+  local_lets_pass,   // …and so much so that its long prompt stands behind the others.
   spill_ttft,        // The local engine's first token would come too late,
   spill_per_token,   // …or its tokens too slowly,
   spill_deadline,    // …or its last one,
@@ -29,6 +31,7 @@ enum class Reason {
   local_only,          // The key or the request demands it.
   model_fixed,         // The model asked for is served by one target only.
   not_served_locally,  // The local engine does not serve the model asked for.
+  promise_forgone,     // Nobody can keep it, or for more than it is worth: late, but cheaply so.
   least_late,          // Nobody can meet the SLA; this one is expected to miss it by least.
   last_resort,         // No provider can take it now; the local engine does its best.
   spill_worth,         // The engine's time earns more with work that would have to leave.
@@ -50,7 +53,7 @@ struct Wait {
   TimePoint deadline{};  // Of its whole answer.
   int prompt_tokens = 0;
   double completion_tokens = 0.0;  // Expected.
-  double cloud_seconds = 0.0;      // Expected of the quickest provider that may take it.
+  double cloud_seconds = 0.0;      // For a long answer, at the quickest provider that may take it.
   config::NanoUsd cloud_cost = 0;  // Expected, at the cheapest provider that may take it.
 };
 
@@ -94,6 +97,7 @@ struct Candidate {
   int form_tokens = 0;                  // What it reads of the answer's form, beside the prompt.
   double ttft = 0.0;                    // Seconds; local: predicted, provider: median of late.
   double ttft_p95 = 0.0;                // Of 100 first tokens 95 come within this time.
+  Promise promise;                      // What it is asked to keep.
   config::NanoUsd worst_case_cost = 0;  // 0 on the local engine.
   config::NanoUsd expected_cost = 0;
 };
@@ -104,6 +108,7 @@ struct Alternative {
   Verdict verdict = Verdict::fits;
   double ttft = 0.0;  // Seconds; local: predicted, provider: P90 of late. 0: not judged.
   double finish = 0.0;
+  double in_time = 1.0;  // The share of prompts of this length that it answers in time.
   config::NanoUsd expected_cost = 0;
 };
 

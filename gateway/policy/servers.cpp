@@ -93,6 +93,7 @@ ProviderFacts Servers::facts(TimePoint now) const {
   all.ttft_p95 = pace_->ttft_p95(now);
   all.ttft_p99 = pace_->ttft_p99(now);
   all.tokens_per_second = pace_->tokens_per_second();
+  all.in_time = punctuality_.in_time(now);
   return all;
 }
 
@@ -114,8 +115,10 @@ std::optional<Visit> Servers::enter(TimePoint now, const Call& call) {
 void Servers::answered(Visit& visit, TimePoint now) {
   const bool is_first = !visit.first_token;
   servers_[visit.server].health.answered(visit, now);
-  if (pace_ && is_first && tells_pace(visit))
-    pace_->first_token(seconds_between(visit.sent, now), now);
+  if (!pace_ || !is_first || !tells_pace(visit)) return;
+  const double took = seconds_between(visit.sent, now);
+  pace_->first_token(took, now);
+  punctuality_.observe(visit.asking.promise, took, now);
 }
 
 void Servers::finished(Visit& visit, int completion_tokens, TimePoint now) {

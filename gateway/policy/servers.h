@@ -11,6 +11,7 @@
 #include "gateway/policy/health.h"
 #include "gateway/policy/prefix_table.h"
 #include "gateway/policy/prompt_marks.h"
+#include "gateway/policy/punctuality.h"
 #include "gateway/policy/tracker.h"
 
 #include <array>
@@ -86,6 +87,7 @@ class Servers {
 
   std::vector<Server> servers_;
   std::optional<Tracker> pace_;          // Of all; empty: there is one, who knows its own.
+  Punctuality punctuality_;              // Of all, where they are several.
   std::optional<PrefixTable> prefixes_;  // Empty: there is one.
 };
 

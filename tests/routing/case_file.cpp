@@ -142,6 +142,8 @@ void read_provider(Words& words, Case& one) {
     } else if (word == "ttft") {
       provider.ttft_p50 = words.seconds();
       provider.ttft_p90 = words.seconds();
+    } else if (word == "in_time") {
+      provider.in_time = words.number();
     } else if (word == "rate") {
       provider.tokens_per_second = words.number();
     } else {
@@ -196,6 +198,7 @@ const std::map<std::string, Reader>& readers() {
       {"ttft_max", [](Words& w, Case& c) { c.request.ttft_max = w.time(); }},
       {"silence", [](Words& w, Case& c) { c.request.silence_max = w.time(); }},
       {"turn", [](Words& w, Case& c) { c.turn = turn_of(w); }},
+      {"waited", [](Words& w, Case& c) { c.waited = w.time(); }},
       {"waits", [](Words& w, Case& c) { c.waits = w.time(); }},
       {"timeout", [](Words& w, Case& c) { c.request.client_timeout = w.time(); }},
       {"running", [](Words& w, Case& c) { read_running(w, c.engine); }},

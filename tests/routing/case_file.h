@@ -23,7 +23,7 @@ struct ProviderWords {
   policy::Permission permission = policy::Permission::closed;
   std::optional<std::chrono::milliseconds> open_for, limited_for;
   int in_flight = 0;
-  std::optional<double> ttft_p50, ttft_p90, tokens_per_second;
+  std::optional<double> ttft_p50, ttft_p90, tokens_per_second, in_time;
 };
 
 struct Case {
@@ -41,6 +41,7 @@ struct Case {
   double correction = 1.0;
   int typical = 0;
   double gpu_second_worth = 0.0;
+  std::chrono::milliseconds waited{0};  // Since it came.
   std::vector<ProviderWords> providers;
 
   policy::Turn turn = policy::Turn::unknown;

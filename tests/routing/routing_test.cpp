@@ -52,6 +52,8 @@ ProviderFacts facts_of(const ProviderWords& words, const config::Settings& setti
   facts.in_flight = words.in_flight;
   facts.ttft_p50 = words.ttft_p50.value_or(facts.ttft_p50);
   facts.ttft_p90 = words.ttft_p90.value_or(facts.ttft_p90);
+  for (std::size_t size = 0; words.in_time && size < policy::InTime::kSizes; ++size)
+    facts.in_time.set(size, static_cast<float>(*words.in_time));
   facts.tokens_per_second = words.tokens_per_second.value_or(facts.tokens_per_second);
   return facts;
 }
@@ -65,7 +67,7 @@ class Situation {
     request_.class_header = one.class_header;
     request_.label = one.label;
     request_.endpoint = one.endpoint;
-    request_.arrived = kNow;
+    request_.arrived = kNow - one.waited;
     for (const config::Key& key : one.settings->keys) {
       if (key.name == one.key) request_.key = &key;
     }

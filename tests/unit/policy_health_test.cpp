@@ -254,5 +254,36 @@ TEST(Health, AWholeAnswerThatWasNotWaitedForTellsNothing) {
   EXPECT_EQ(health.facts(kStart).permission, Permission::closed);
 }
 
+void answer_after(Health& health, milliseconds took, const Promise& promise, TimePoint now) {
+  auto visit = health.enter(now - took, {.promise = promise});
+  ASSERT_TRUE(visit);
+  health.answered(*visit, now);
+  health.leave(*visit);
+}
+
+TEST(Health, KnowsWhichPromptsItHasInTime) {
+  Health health(provider(), kStart);
+  for (int i = 0; i < 20; ++i) {
+    answer_after(health, milliseconds(400), {.prompt_tokens = 500, .ttft_max = 1.0}, kStart);
+    answer_after(health, milliseconds(1'600), {.prompt_tokens = 28'000, .ttft_max = 1.0}, kStart);
+    answer_after(health, milliseconds(9'000), {.prompt_tokens = 3'000}, kStart);
+  }
+  const InTime in_time = health.facts(kStart).in_time;
+  EXPECT_FLOAT_EQ(in_time.share(900), 1.0F);
+  EXPECT_LT(in_time.share(28'000), 0.1F);
+  EXPECT_FLOAT_EQ(in_time.share(200'000), 1.0F) << "another length, of which nothing is known";
+  EXPECT_FLOAT_EQ(in_time.share(3'000), 1.0F) << "nothing was promised";
+}
+
+TEST(Health, TriesWhatItHadLateAgainSomeDay) {
+  Health health(provider(), kStart);
+  for (int i = 0; i < 20; ++i)
+    answer_after(health, milliseconds(1'600), {.prompt_tokens = 28'000, .ttft_max = 1.0}, kStart);
+  const TimePoint later = kStart + std::chrono::hours(4);
+  EXPECT_NEAR(health.facts(later).in_time.share(28'000), 0.5F, 0.05F);
+  answer_after(health, milliseconds(600), {.prompt_tokens = 28'000, .ttft_max = 1.0}, later);
+  EXPECT_GT(health.facts(later).in_time.share(28'000), 0.5F);
+}
+
 }  // namespace
 }  // namespace spillway::policy
