@@ -23,32 +23,36 @@ from routing_cases import (ABLATIONS, ALL_CLOUD, ALL_TRACES, AZURE, BASELINES, L
 
 SLOWER = ("--slowdown", "1.25")  # An engine a fifth slower than its profile.
 
-# name, trace, load, further options, goal: attainment %, dollars per million tokens
+# name, trace, load, further options, goal: attainment %, dollars per million tokens; what is reached of it, with a
+# little room for another libm: no change of the policy may fall behind
 GOALS = [
-    ("azure1h 80 %", AZURE, 0.8, (), (99.5, 0.113)),
-    ("azure1h 150 %", AZURE, 1.5, (), (99.0, 0.69)),
-    ("azure1h 80 %, engine 20 % slower", AZURE, 0.8, SLOWER, (99.3, 0.20)),
-    ("servegen day 80 %", SERVEGEN, 0.8, (), (99.9, 0.052)),
-    ("servegen day 150 %", SERVEGEN, 1.5, (), (99.6, 0.64)),
-    ("mooncake 80 %, prefix cache", MOONCAKE, 0.8, (), (99.4, 0.11)),
-    ("reasoning day 80 %", REASON, 0.8, (), (98.5, 0.26)),
+    ("azure1h 80 %", AZURE, 0.8, (), (99.5, 0.113), (99.5, 0.116)),
+    ("azure1h 150 %", AZURE, 1.5, (), (99.0, 0.69), (99.1, 0.70)),
+    ("azure1h 80 %, engine 20 % slower", AZURE, 0.8, SLOWER, (99.3, 0.20), (99.3, 0.31)),
+    ("servegen day 80 %", SERVEGEN, 0.8, (), (99.9, 0.052), (99.9, 0.053)),
+    ("servegen day 150 %", SERVEGEN, 1.5, (), (99.6, 0.64), (99.55, 0.65)),
+    ("mooncake 80 %, prefix cache", MOONCAKE, 0.8, (), (99.4, 0.11), (99.1, 0.11)),
+    ("reasoning day 80 %", REASON, 0.8, (), (98.5, 0.26), (98.1, 0.13)),
 ]
 
 
 def goals(policy, seeds):
-    """Prints the goals' rows: the worst attainment and the means of so many seeds. Returns the failed requests."""
+    """Prints the goals' rows: the worst attainment and the means of so many seeds. Returns what is wrong with them."""
     print(f"{'trace, load':34} {'attained':>9} {'goal':>6} {'$ per M':>8} {'goal':>6} {'in time':>8} {'failed':>6} "
           f"{'TTFT P99':>8} {'response':>8} {'pred. error':>11} {'took':>6}")
-    failed = 0
-    for name, trace, load, options, (attained, usd) in GOALS:
+    wrong = []
+    for name, trace, load, options, (attained, usd), reached in GOALS:
         runs = [simulate(policy, trace, load, options, seed + 1) for seed in range(seeds)]
         mean = {key: sum(run[key] for run in runs) / len(runs) for key in runs[0]}
         worst = min(run["attainment"] for run in runs)
-        failed += sum(run["failed"] for run in runs)
+        if any(run["failed"] for run in runs) or mean["in_time"] < 99.9:
+            wrong.append(f"{name}: requests failed, or batch work is late")
+        if worst < reached[0] or mean["usd"] > reached[1]:
+            wrong.append(f"{name}: {reached[0]} % for ${reached[1]} was reached before")
         print(f"{name:34} {worst:7.2f} % {attained:6} {mean['usd']:8.4f} {usd:6} {mean['in_time']:6.2f} % "
               f"{mean['failed']:6.0f} {mean['p99']:6.2f} s {mean['mean']:6.2f} s {mean['error']:9.1f} % "
               f"{mean['seconds']:4.1f} s", flush=True)
-    return failed
+    return wrong
 
 
 def full(known, jobs):
@@ -84,7 +88,10 @@ def main():
     options = parser.parse_args()
     if options.full:
         return full(options.known, options.jobs)
-    return 1 if goals(options.policy or routing_report.OURS, 1 if options.quick else options.seeds) else 0
+    wrong = goals(options.policy or routing_report.OURS, 1 if options.quick else options.seeds)
+    for sentence in wrong:
+        print(sentence, file=sys.stderr)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
