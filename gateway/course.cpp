@@ -160,6 +160,7 @@ Async<Opened> Course::at_any_server(const policy::Candidate& candidate, Way way,
   while (true) {
     Approach approach;
     approach.candidate = candidate;
+    approach.prompt_tokens = tab_.prompt_tokens();
     if (servers > 1) approach.among = failed_.others(candidate.target, servers);
     auto opened = co_await attempt(approach, way, delivered, search);
     if (opened || search.is_over() || SteadyClock::now() >= deadline_) co_return opened;

@@ -39,7 +39,7 @@ Async<Opened> Dispatcher::open(Approach& approach, const Edition& edition) {
              : local_->backend();
   auto opened = co_await first_piece(backend, approach, edition);
   approach.seconds = seconds_between(approach.sent, SteadyClock::now());
-  if (*visit && opened) (*visit)->answered();
+  if (*visit && opened) (*visit)->answered(opened->stream->rate_left());
   if (*visit && !opened) approach.paused = (*visit)->failed(opened.error());
   if (opened) opened->visit = std::move(*visit);
   co_return opened;
@@ -53,7 +53,8 @@ Result<std::optional<FleetVisit>> Dispatcher::visit(Approach& approach, const Ed
   std::optional<policy::PromptMarks> marks;
   if (servers > 1) marks.emplace(*approach.request, approach.tenant, candidate.model);
   policy::Call call;
-  call.asking = {approach.request->stream, candidate.at_batch_rate, candidate.promise};
+  call.asking = {approach.request->stream, candidate.at_batch_rate, candidate.promise,
+                 approach.prompt_tokens};
   call.prompt = marks ? &*marks : nullptr;
   call.among = approach.among & policy::first(servers);  // A reload may have brought more.
   auto visit = fleet_.visit(candidate.target, call);

@@ -34,6 +34,7 @@ struct Approach {
   policy::Candidate candidate;
   std::shared_ptr<const ChatRequest> request;
   std::string_view tenant;
+  int prompt_tokens = 0;
   Deadline patience{};
   bool is_last = false;                           // Of the plan, and of its servers.
   policy::ServerSet among = policy::kAllServers;  // Which of its servers may be asked.

@@ -32,8 +32,9 @@ FleetVisit::~FleetVisit() {
   servers_->leave(visit_);
 }
 
-void FleetVisit::answered() {
+void FleetVisit::answered(const RateLeft& left) {
   std::lock_guard lock(fleet_->mutex_);
+  servers_->told(visit_, left);
   servers_->answered(visit_, SteadyClock::now());
 }
 

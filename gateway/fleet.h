@@ -29,7 +29,7 @@ class FleetVisit {
   FleetVisit& operator=(FleetVisit&& other) noexcept;
   ~FleetVisit();  // Gives the place back.
 
-  void answered();                       // The first token came, or the whole answer at once.
+  void answered(const RateLeft& left);   // The first token came, or the whole answer at once.
   void finished(int completion_tokens);  // The stream is complete.
 
   // Before its first token, or in the middle. True if nobody is to ask for now, since it does not

@@ -92,6 +92,7 @@ Tab::Tab(account::Account* account, const config::Settings& settings, const conf
       hard_(is_hard(payer_.tenant_budget) || is_hard(payer_.key_budget)) {}
 
 void Tab::order(const ChatRequest& request, int prompt_tokens, bool at_batch_rate) {
+  counted_ = prompt_tokens;
   prompt_tokens_ = hard_ ? most_prompt_tokens(request) : prompt_tokens;
   asks_ = request.endpoint;
   sounds_ = has(request.needs, Need::audio);

@@ -32,6 +32,8 @@ class Tab {
   // answer it.
   void order(const ChatRequest& request, int prompt_tokens, bool at_batch_rate);
 
+  int prompt_tokens() const { return counted_; }
+
   // `candidate` is about to be asked, after all that `receipt` tells and with `tokens_out` of the
   // answer out, of which it will say `again` so many. over_budget, rate_limited: see Account::hold;
   // overloaded: the ledger cannot be written, so that nothing may cost money; unsupported: nobody
@@ -80,7 +82,8 @@ class Tab {
   const config::Settings& settings_;
   const account::Payer payer_;
   const bool hard_;
-  int prompt_tokens_ = 0;
+  int counted_ = 0;        // Tokens of the prompt,
+  int prompt_tokens_ = 0;  // …and as many as it may come to, if the budget is hard.
   std::optional<int> completion_tokens_max_;  // Of all choices.
   int answers_ = 1;
   Endpoint asks_ = Endpoint::chat;

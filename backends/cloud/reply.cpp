@@ -116,7 +116,7 @@ void Reply::push(Delta delta) {
   const auto choice = static_cast<std::size_t>(delta.choice);
   if (choice >= finished_.size()) finished_.resize(choice + 1, false);
   if (delta.finish) finished_[choice] = true;
-  ++pieces_;
+  if (pieces_++ == 0) bridge_->rate_left(head_.rate_left());
   bridge_->push(std::move(delta));
 }
 

@@ -74,6 +74,7 @@ void ResponseHead::note(std::string_view name, std::string_view value) {
   if (known == "retry-after") retry_after_ = value;
   if (known == "retry-after-ms") retry_after_ms_ = value;
   if (known == "date") date_ = value;
+  rates_.note(known, value);
 }
 
 std::optional<milliseconds> ResponseHead::retry_after() const {
@@ -83,6 +84,11 @@ std::optional<milliseconds> ResponseHead::retry_after() const {
   const auto now = http_date(date_);
   if (!then || !now) return std::nullopt;
   return bounded(std::difftime(*then, *now) * 1'000.0);
+}
+
+RateLeft ResponseHead::rate_left() const {
+  const auto date = http_date(date_);
+  return rates_.left(date ? std::optional<std::int64_t>(*date) : std::nullopt);
 }
 
 }  // namespace spillway::cloud

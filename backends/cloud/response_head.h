@@ -1,7 +1,9 @@
-// What matters of a response's head: status, media type, when to come back.
+// What matters of a response's head: status, media type, when to come back, what is left.
 //
 // Pure; one a response, one thread.
 #pragma once
+
+#include "backends/cloud/rate_headers.h"
 
 #include <chrono>
 #include <cstddef>
@@ -29,6 +31,9 @@ class ResponseHead {
   // so that no clock of ours is asked. Between 0 and a day.
   std::optional<std::chrono::milliseconds> retry_after() const;
 
+  // See RateHeaders.
+  RateLeft rate_left() const;
+
  private:
   void begin(std::string_view status_line);
   void note(std::string_view name, std::string_view value);
@@ -39,6 +44,7 @@ class ResponseHead {
   std::string retry_after_;
   std::string retry_after_ms_;
   std::string date_;
+  RateHeaders rates_;
 };
 
 }  // namespace spillway::cloud

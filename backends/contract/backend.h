@@ -10,6 +10,7 @@
 #include "backends/contract/chat.h"
 #include "backends/contract/deadline.h"
 #include "backends/contract/error.h"
+#include "backends/contract/rate_left.h"
 #include "backends/contract/status.h"
 
 #include <boost/asio/awaitable.hpp>
@@ -40,6 +41,9 @@ class TokenStream {
 
   // The target has the request and has not refused it: who bills may bill it, whatever came back.
   virtual bool at_work() const = 0;
+
+  // What its answer said is left of the account's limits, once it has begun; empty of who has none.
+  virtual RateLeft rate_left() const { return {}; }
 };
 
 // How a request is to be answered.

@@ -23,6 +23,7 @@ class BridgeStream final : public TokenStream {
   Async<std::optional<Delta>> next(Deadline deadline) override { return bridge_->next(deadline); }
   bool ready() override { return bridge_->ready(); }
   bool at_work() const override { return bridge_->at_work(); }
+  RateLeft rate_left() const override { return bridge_->rate_left(); }
 
  private:
   std::shared_ptr<Bridge> bridge_;
@@ -42,6 +43,16 @@ void Bridge::push(Delta delta) {
   if (state_ != State::open) return;
   put(std::move(delta));
   wake_consumer(std::move(lock));
+}
+
+void Bridge::rate_left(const RateLeft& left) {
+  const std::lock_guard lock(mutex_);
+  rate_left_ = left;
+}
+
+RateLeft Bridge::rate_left() const {
+  const std::lock_guard lock(mutex_);
+  return rate_left_;
 }
 
 void Bridge::finish() {

@@ -37,11 +37,13 @@ class Bridge final : public Outlet, public std::enable_shared_from_this<Bridge> 
   bool full() override;  // True asks for `on_room` once half of the queue has been taken.
   bool abandoned() const override;  // The consumer has gone: stop the work.
   void at_work(bool works) { at_work_.store(works, std::memory_order_relaxed); }
+  void rate_left(const RateLeft& left);
 
   // Consumer side; the executor's thread only.
   Async<std::optional<Delta>> next(Deadline deadline);
   bool ready();  // `next` would not wait.
   bool at_work() const { return at_work_.load(std::memory_order_relaxed); }
+  RateLeft rate_left() const;
   void abandon();  // Idempotent.
 
  private:
@@ -69,6 +71,7 @@ class Bridge final : public Outlet, public std::enable_shared_from_this<Bridge> 
   std::size_t taken_ = 0;  // So many of them, from the front.
   State state_ = State::open;
   Error error_;
+  RateLeft rate_left_;
   bool consumer_waits_ = false;
   bool producer_paused_ = false;  // full() was answered with true since the last on_room.
 };

@@ -1,5 +1,7 @@
 #include "gateway/policy/health.h"
 
+#include <algorithm>
+
 namespace spillway::policy {
 namespace {
 
@@ -23,6 +25,8 @@ ProviderFacts Health::facts(TimePoint now) const {
   facts.refuses_account = breaker_.refuses_account() && facts.permission == Permission::open;
   facts.open_until = breaker_.open_until();
   if (limited_until_ && now < *limited_until_) facts.limited_until = limited_until_;
+  const TimePoint room = room_at(1, now);
+  if (room > facts.limited_until.value_or(now)) facts.limited_until = room;
   if (batch_tier_full_until_ && now < *batch_tier_full_until_)
     facts.batch_tier_full_until = batch_tier_full_until_;
   facts.in_flight = in_flight_;
@@ -35,8 +39,13 @@ ProviderFacts Health::facts(TimePoint now) const {
   return facts;
 }
 
+TimePoint Health::room_at(int prompt_tokens, TimePoint now) const {
+  return std::max(requests_.free_at(1.0, now), tokens_.free_at(prompt_tokens, now));
+}
+
 bool Health::admits(TimePoint now, Asking asking) const {
   if (in_flight_ >= concurrency_max_) return false;
+  if (room_at(asking.prompt_tokens, now) > now) return false;
   if (limited_until_ && now < *limited_until_) return false;
   const bool tier_is_full = batch_tier_full_until_ && now < *batch_tier_full_until_;
   const Permission permission = breaker_.permission(now);
@@ -50,6 +59,8 @@ std::optional<Visit> Health::enter(TimePoint now, Asking asking) {
   visit.asking = asking;
   visit.pass = breaker_.enter(now);
   visit.sent = now;
+  visit.requests = requests_.take(1.0);
+  visit.tokens = tokens_.take(asking.prompt_tokens);
   ++in_flight_;
   return visit;
 }
@@ -64,6 +75,11 @@ void Health::answered(Visit& visit, TimePoint now) {
   }
   breaker_.succeeded(visit.pass);
   visit.told = true;
+}
+
+void Health::told(const Visit& visit, const RateLeft& left) {
+  if (left.requests) requests_.told(*left.requests, visit.requests, visit.sent);
+  if (left.tokens) tokens_.told(*left.tokens, visit.tokens, visit.sent);
 }
 
 void Health::finished(Visit& visit, int completion_tokens, TimePoint now) {

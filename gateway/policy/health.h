@@ -9,6 +9,7 @@
 #include "gateway/policy/breaker.h"
 #include "gateway/policy/facts.h"
 #include "gateway/policy/punctuality.h"
+#include "gateway/policy/rate_room.h"
 #include "gateway/policy/tracker.h"
 
 #include <optional>
@@ -21,6 +22,7 @@ struct Asking {
   bool streamed = true;  // Its first token is a moment of its own.
   bool at_batch_rate = false;
   Promise promise;
+  int prompt_tokens = 0;
 };
 
 // One attempt at the provider, from just before it is sent until its stream is over or dropped.
@@ -33,6 +35,8 @@ struct Visit {
   Asking asking;
   bool told = false;       // The breaker knows how it went.
   std::size_t server = 0;  // Of the target's, which one it is at.
+  double requests = 0.0;   // RateRoom::take, of the account's requests
+  double tokens = 0.0;     // …and tokens.
 };
 
 class Health {
@@ -52,6 +56,9 @@ class Health {
   // cheaper tier, tells nothing of TTFT and token rate.
   void answered(Visit& visit, TimePoint now);
 
+  // What the answer says is left of the account's limits: who would be past them is not asked.
+  void told(const Visit& visit, const RateLeft& left);
+
   // The stream is complete, with `completion_tokens` as reported.
   void finished(Visit& visit, int completion_tokens, TimePoint now);
 
@@ -70,6 +77,9 @@ class Health {
   int times_opened() const { return breaker_.times_opened(); }
 
  private:
+  // When the account's limits, as they were told, leave room for such a request.
+  TimePoint room_at(int prompt_tokens, TimePoint now) const;
+
   std::string name_;
   int concurrency_max_;
   Breaker breaker_;
@@ -77,6 +87,8 @@ class Health {
   Punctuality punctuality_;
   std::optional<TimePoint> limited_until_;
   std::optional<TimePoint> batch_tier_full_until_;
+  RateRoom requests_;
+  RateRoom tokens_;
   int in_flight_ = 0;
 };
 

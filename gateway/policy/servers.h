@@ -55,6 +55,9 @@ class Servers {
   // no room for it: take the next candidate. The visit is told to as Health says.
   std::optional<Visit> enter(TimePoint now, const Call& call = {});
   void answered(Visit& visit, TimePoint now);
+  void told(const Visit& visit, const RateLeft& left) {
+    servers_[visit.server].health.told(visit, left);
+  }
   void finished(Visit& visit, int completion_tokens, TimePoint now);
   void failed(Visit& visit, const Error& error, TimePoint now);
   void leave(Visit& visit) { servers_[visit.server].health.leave(visit); }

@@ -118,3 +118,27 @@ def test_a_wrong_key_at_the_provider_is_not_the_clients_fault(start_provider, st
         client_of(gateway).chat.completions.create(model="ai-hub", messages=HELLO)
     assert "not-the-right-one" not in str(caught.value)
     assert "not-the-right-one" not in "".join(gateway.output)
+
+
+@pytest.mark.parametrize("headers", [
+    {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "900ms"},
+    {"x-ratelimit-remaining-tokens": "3", "x-ratelimit-reset-tokens": "900ms"}], ids=["requests", "tokens"])
+def test_who_says_that_nothing_is_left_is_not_asked_until_there_is(start_upstream, start_gateway, client_of, headers):
+    """Before its 429, which costs the client a turn, and the account its good name."""
+    def limited(handler):
+        body = json.dumps(chat("first")).encode()
+        handler.send_response(200)
+        for name, value in {"content-type": "application/json", "content-length": len(body), **headers}.items():
+            handler.send_header(name, str(value))
+        handler.end_headers()
+        handler.wfile.write(body)
+    first, second = start_upstream(lambda asked: limited), start_upstream(lambda asked: chat("second"))
+    targets = {name: configs.provider(one.base_url, name) for name, one in (("first", first), ("second", second))}
+    ordered = {"all": {"spill": "always", "prefer": "ordered", "providers": ["first", "second"]}}
+    client = client_of(start_gateway(configs.gateway(targets, classes=ordered, default_class="all")), max_retries=0)
+
+    def answer():
+        return client.chat.completions.create(model="auto", messages=HELLO, max_tokens=8).choices[0].message.content
+    assert [answer(), answer(), answer()] == ["first", "second", "second"]
+    wait_until(lambda: answer() == "first", what="the limit to be full again")
+    assert len(second.asked) >= 2
