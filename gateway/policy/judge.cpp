@@ -17,7 +17,7 @@ constexpr double kAnswerTokens = 256.0;
 // Without a TTFT in the SLA, how far ahead the engine is simulated step by step; and with one, how
 // many times its length, so that what is late by more is told as an estimate.
 constexpr double kHorizonSeconds = 10.0;
-constexpr double kHorizonTtfts = 2.0;
+constexpr double kHorizonTtfts = 1.25;
 
 double seconds(const std::optional<config::Milliseconds>& limit) {
   return limit ? std::chrono::duration<double>(*limit).count() : kNoHorizon;
@@ -199,7 +199,7 @@ Judged judge_provider(const config::ProviderTarget& provider, const ProviderFact
   judged.full_cost = cost_of(provider.price, usage);
   judged.at_batch_rate = costs_less(provider, facts, work, now);
   usage.at_batch_rate = judged.at_batch_rate;
-  judged.expected_cost = cost_of(provider.price, usage);
+  judged.expected_cost = judged.at_batch_rate ? cost_of(provider.price, usage) : judged.full_cost;
   judged.worst_case_cost = worst_case_cost(provider.price, prompt_tokens,
                                            tokens_of_all(work.completion_tokens_max, work.choices));
   judged.verdict = obstacle(provider, facts, work, now);
