@@ -228,8 +228,8 @@ TEST_F(Folder, SaysWhatIsWrongWithTheTensors) {
   EXPECT_THAT(error_of_table(tensor({0}, {0, 0}), 0), HasSubstr("a dimension of 0 elements"));
   EXPECT_THAT(error_of_table(tensor({1U << 30, 1U << 30}, {0, 32}), 32),
               HasSubstr("a dimension of"));
-  EXPECT_THAT(error_of_table(tensor({8}, {0, 8}, "F8_E4M3"), 8),
-              HasSubstr("F8_E4M3, which is not read"));
+  EXPECT_THAT(error_of_table(tensor({8}, {0, 8}, "F8_E5M2"), 8),
+              HasSubstr("F8_E5M2, which is not read"));
   EXPECT_THAT(error_of_table({{"model.norm.weight", 1}}, 0), HasSubstr("other than an object"));
   json both = tensor({8}, {0, 32});
   both["model.embed_tokens.weight"] = {

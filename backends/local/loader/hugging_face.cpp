@@ -4,10 +4,12 @@
 #include "backends/local/loader/folder_names_internal.h"
 #include "backends/local/loader/json_internal.h"
 #include "backends/local/loader/latent_split_internal.h"
+#include "backends/local/loader/quantized_folder_internal.h"
 #include "backends/local/loader/safetensors.h"
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -43,11 +45,14 @@ Result<std::map<std::string, std::string>> shards_in(const std::string& folder) 
 
 class FolderReader {
  public:
-  explicit FolderReader(const std::string& folder) : folder_(folder) { contents_.folder = folder; }
+  FolderReader(const std::string& folder, Bytes bytes) : folder_(folder), bytes_(bytes) {
+    contents_.folder = folder;
+  }
 
   Result<ModelContents> read() {
-    for (const auto step : {&FolderReader::read_config, &FolderReader::read_files,
-                            &FolderReader::stack_experts, &FolderReader::split_latents}) {
+    for (const auto step :
+         {&FolderReader::read_config, &FolderReader::read_files, &FolderReader::join_quantized,
+          &FolderReader::stack_experts, &FolderReader::split_latents}) {
       const auto done = (this->*step)();
       if (!done) return done.error();
     }
@@ -63,6 +68,9 @@ class FolderReader {
                     "has no config.json: `model` is a GGUF file, or a folder as Hugging "
                     "Face publishes it");
     }
+    const auto quantization = quantization_of(*config);
+    if (!quantization) return failed(folder_ + "/config.json", quantization.error().message);
+    quantized_.emplace(*quantization);
     auto metadata = metadata_of(*config);
     if (!metadata) return failed(folder_ + "/config.json", metadata.error().message);
     contents_.metadata = std::move(*metadata);
@@ -107,6 +115,7 @@ class FolderReader {
     for (Tensor& tensor : *tensors) {
       const auto found = expected.find(tensor.name);
       if (found != expected.end() && found->second == name) expected.erase(found);
+      if (quantized_->take(tensor)) continue;
       const auto taken = take(std::move(tensor), path);
       if (!taken) return taken;
     }
@@ -132,6 +141,16 @@ class FolderReader {
     return failed(path, "expert " + std::to_string(place->expert) + " of a layer appears twice");
   }
 
+  Result<void> join_quantized() {
+    auto matrices = quantized_->matrices(bytes_ == Bytes::all, contents_.made);
+    if (!matrices) return failed(folder_, matrices.error().message);
+    contents_.keeps_int4 = quantized_->keeps_int4();
+    for (Tensor& matrix : *matrices) {
+      if (const auto taken = take(std::move(matrix), folder_); !taken) return taken;
+    }
+    return {};
+  }
+
   // One tensor of all experts of a layer, as GGUF has it.
   Result<void> stack_experts() {
     for (auto& [name, experts] : stacks_) {
@@ -144,7 +163,7 @@ class FolderReader {
           return failed(folder_, name + ": expert " + std::to_string(number) +
                                      " follows a gap, or is shaped unlike the first");
         }
-        stacked.pieces.push_back(tensor.pieces.front());
+        stacked.pieces.insert(stacked.pieces.end(), tensor.pieces.begin(), tensor.pieces.end());
       }
       stacked.shape.insert(stacked.shape.begin(), next);
       contents_.tensors.push_back(std::move(stacked));
@@ -159,6 +178,8 @@ class FolderReader {
   }
 
   const std::string folder_;
+  const Bytes bytes_;
+  std::optional<QuantizedFolder> quantized_;  // Once the config is read.
   std::string architecture_;
   std::int64_t layers_ = 0;
   bool tied_ = false;
@@ -168,6 +189,8 @@ class FolderReader {
 
 }  // namespace
 
-Result<ModelContents> read_folder(const std::string& path) { return FolderReader(path).read(); }
+Result<ModelContents> read_folder(const std::string& path, Bytes bytes) {
+  return FolderReader(path, bytes).read();
+}
 
 }  // namespace spillway::loader

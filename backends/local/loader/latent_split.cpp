@@ -60,19 +60,25 @@ Result<void> split_latent_tensors(const std::string& prefix, ModelContents& cont
                                        std::to_string(tensor.rows()) +
                                        " rows, which are not the heads' keys and values"};
     }
+    if (layout_of(tensor.type).elements != 1) {
+      return Error{Errc::internal, "tensor " + tensor.name +
+                                       " has four bits, in which its keys cannot be turned over"};
+    }
     Tensor value{renamed(tensor, "attn_v_b.weight"),
                  tensor.type,
                  {heads.count, heads.value, tensor.columns()},
                  {}};
-    for (std::int64_t head = 0; head < heads.count; ++head) {
+    const bool has_bytes = !tensor.pieces.empty();
+    for (std::int64_t head = 0; has_bytes && head < heads.count; ++head) {
       value.pieces.push_back(tensor.run(head * (heads.key + heads.value) + heads.key, heads.value));
     }
     values.push_back(std::move(value));
-    const auto& keys = contents.made.emplace_back(turned_keys(tensor, heads));
-    tensor = {renamed(tensor, "attn_k_b.weight"),
-              tensor.type,
-              {heads.count, tensor.columns(), heads.key},
-              {keys}};
+    Tensor keys{renamed(tensor, "attn_k_b.weight"),
+                tensor.type,
+                {heads.count, tensor.columns(), heads.key},
+                {}};
+    if (has_bytes) keys.pieces = {contents.made.emplace_back(turned_keys(tensor, heads))};
+    tensor = std::move(keys);
   }
   for (Tensor& value : values) contents.tensors.push_back(std::move(value));
   return {};

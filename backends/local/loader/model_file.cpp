@@ -9,10 +9,10 @@
 
 namespace spillway::loader {
 
-Result<ModelFile> ModelFile::open(const std::string& path) {
+Result<ModelFile> ModelFile::open(const std::string& path, Bytes bytes) {
   std::error_code unreadable;
   const bool is_folder = std::filesystem::is_directory(path, unreadable);
-  auto contents = is_folder ? read_folder(path) : read_gguf(path);
+  auto contents = is_folder ? read_folder(path, bytes) : read_gguf(path);
   if (!contents) return contents.error();
   auto file = make(std::move(*contents));
   if (!file) return Error{Errc::internal, path + ": " + file.error().message};

@@ -37,13 +37,19 @@ struct ModelContents {
   std::vector<Tensor> tensors;
   RopeRows rope_rows = RopeRows::halves;
   bool norms_less_one = false;  // Gemma's folders: what norms multiply by is one more.
-  std::string folder;           // Where tokenizer.json is; empty: the metadata has it all.
+  bool keeps_int4 = false;
+  std::string folder;  // Where tokenizer.json is; empty: the metadata has it all.
 };
+
+// What of quantized matrices of a folder is wanted: to turn them into a type that executors read
+// takes seconds and their size in memory.
+enum class Bytes { all, as_they_lie };
 
 class ModelFile {
  public:
-  // Of a GGUF file or a folder, whichever `path` is.
-  static Result<ModelFile> open(const std::string& path);
+  // Of a GGUF file or a folder, whichever `path` is. as_they_lie: everything is checked, but
+  // tensors that no file has as they are needed have no bytes, and must not be read.
+  static Result<ModelFile> open(const std::string& path, Bytes bytes = Bytes::all);
 
   // An error names a tensor that appears twice.
   static Result<ModelFile> make(ModelContents contents);
@@ -62,6 +68,8 @@ class ModelFile {
 
   RopeRows rope_rows() const { return contents_.rope_rows; }
   bool norms_less_one() const { return contents_.norms_less_one; }
+  // Its layers' matrices are what precision int4 makes of weights, which keeps them as they are.
+  bool keeps_int4() const { return contents_.keeps_int4; }
   const std::string& folder() const { return contents_.folder; }
 
  private:

@@ -16,7 +16,7 @@ constexpr std::size_t kDimensionsMax = 8;
 constexpr std::int64_t kElementsMax = std::int64_t{1} << 48;
 constexpr std::size_t kNameBytesMax = 1'024;
 
-constexpr std::array<std::pair<std::string_view, TensorType>, 8> kTypes = {{
+constexpr std::array<std::pair<std::string_view, TensorType>, 9> kTypes = {{
     {"F32", TensorType::f32},
     {"F16", TensorType::f16},
     {"BF16", TensorType::bf16},
@@ -25,6 +25,7 @@ constexpr std::array<std::pair<std::string_view, TensorType>, 8> kTypes = {{
     {"I32", TensorType::i32},
     {"I16", TensorType::i16},
     {"I8", TensorType::i8},
+    {"F8_E4M3", TensorType::f8_e4m3},
 }};
 
 struct Entry {

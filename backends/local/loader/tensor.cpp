@@ -24,6 +24,7 @@ constexpr std::array kLayouts = {
     BlockLayout{TensorType::i64, "I64", 1, 8},
     BlockLayout{TensorType::f64, "F64", 1, 8},
     BlockLayout{TensorType::bf16, "BF16", 1, 2},
+    BlockLayout{TensorType::f8_e4m3, "F8_E4M3", 1, 1},
 };
 
 }  // namespace

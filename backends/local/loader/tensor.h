@@ -15,8 +15,8 @@
 
 namespace spillway::loader {
 
-// The numbers are GGUF's own. A type that is missing here (retired or exotic) is refused when the
-// file is opened.
+// The numbers are GGUF's own, but the last. A type that is missing here (retired or exotic) is
+// refused when the file is opened.
 enum class TensorType : std::uint32_t {
   f32 = 0,
   f16 = 1,
@@ -34,6 +34,7 @@ enum class TensorType : std::uint32_t {
   i64 = 27,
   f64 = 28,
   bf16 = 30,
+  f8_e4m3 = 1'000,  // Of folders, with scales apart.
 };
 
 // How a type is stored: `elements` consecutive values of a row share one block of `bytes`.
