@@ -3,6 +3,7 @@
 #include "backends/local/cuda/cuda_executor.h"
 #include "backends/local/kernels/kernels.h"
 #include "backends/local/quantize/integer_codes.h"
+#include "backends/local/quantize/round_trip.h"
 #include "tests/gpu/small_decoder.h"
 
 #include <gtest/gtest.h>
@@ -80,9 +81,10 @@ class HostMatrix {
   void pack(int row, int from, int to) {
     const auto first = values.begin() + long(std::size_t(row) * columns);
     const auto [smallest, largest] = std::minmax_element(first + from, first + to);
+    const std::vector<float> group(first + from, first + to);
     const float scale = format == kInt8
                             ? quantize::int8_scale(std::max(float(*largest), -float(*smallest)))
-                            : quantize::int4_scale(*smallest, *largest);
+                            : quantize::int4_scale_of(group);
     for (int i = from; i < to; ++i) {
       codes[std::size_t(row) * columns + i] = format == kInt8
                                                   ? quantize::int8_code(first[i], scale)
@@ -95,6 +97,19 @@ class HostMatrix {
 std::vector<Bf16> random_weights(int rows, int columns) {
   auto values = random_bf16(std::size_t(rows) * columns, 1.0f / std::sqrt(float(columns)));
   std::fill_n(values.begin(), columns, Bf16(0.0f));  // A row of zeros is one, too.
+  return values;
+}
+
+// As a file of four bits has them: groups on a grid of seven steps either way, one step short of
+// what four bits can hold.
+std::vector<Bf16> weights_on_grids(int rows, int columns) {
+  auto values = random_weights(rows, columns);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const float scale = 0.011f + 0.003f * float(i / kGroup % 7);
+    const float code =
+        i % kGroup < 2 ? 7.0f : std::rint(std::clamp(50.0f * values[i], -7.0f, 7.0f));
+    values[i] = Bf16(scale * (i % 2 == 0 ? code : -code));
+  }
   return values;
 }
 
@@ -142,6 +157,17 @@ TEST(IntegerWeights, ArePackedByTheHostsRuleAndWidenedExactly) {
         ASSERT_EQ(float(widened[i]), float(expected)) << format << " " << columns << " at " << i;
       }
     }
+  }
+}
+
+TEST(IntegerWeights, KeepTheGridThatTheyLieOn) {
+  const HostMatrix host(weights_on_grids(21, 512), 512, kInt4);
+  DeviceMatrix device(host);
+  EXPECT_EQ(device.bytes.download(), host.bytes());
+  EXPECT_EQ(leading<std::uint16_t>(device.scales, host.scales.size()), host.int4_scales());
+  for (int i = 0; i < 21 * 512; ++i) {
+    const double value = host.values[i];
+    ASSERT_LE(std::abs(host(i / 512, i % 512) - value), std::abs(value) / 100.0);
   }
 }
 

@@ -67,6 +67,22 @@ TEST(Quantize, EachPrecisionLosesWhatItsStepsSay) {
   EXPECT_NEAR(error_of(Precision::int4), 0.105, 0.02);
 }
 
+TEST(Quantize, FourBitsOfAFileStayWhatTheyAre) {
+  std::mt19937_64 random(11);
+  // Grids whose extremes are at eight steps, and at fewer, on either side.
+  for (const auto& [lowest, highest] : {std::pair{-8, 7}, {-7, 7}, {-4, 7}, {-6, 5}, {-3, 5}}) {
+    std::uniform_int_distribution<int> code(lowest, highest);
+    std::vector<float> group(kInt4Group);
+    for (float& value : group) value = rounded_to_bf16(0.0123f * static_cast<float>(code(random)));
+    group[0] = rounded_to_bf16(0.0123f * static_cast<float>(lowest));
+    group[1] = rounded_to_bf16(0.0123f * static_cast<float>(highest));
+    const std::vector<float> before = group;
+    round_trip(Precision::int4, group);
+    for (std::size_t i = 0; i < group.size(); ++i)
+      EXPECT_NEAR(group[i], before[i], std::abs(before[i]) / 100.0f) << lowest << ", " << i;
+  }
+}
+
 TEST(Quantize, MatricesTakeTheirScalesToo) {
   EXPECT_EQ(matrix_bytes(Precision::fp32, 10, 256), 10'240);
   EXPECT_EQ(matrix_bytes(Precision::bf16, 10, 256), 5'120);

@@ -32,6 +32,18 @@ __global__ void __launch_bounds__(kThreads) pack_int8(PackWeights args) {
   if (lane == 0) static_cast<float*>(args.scales)[row] = scale;
 }
 
+// Of a group, of which each lane has four weights.
+__device__ float group_scale(const float (&v)[4], float smallest, float largest) {
+  for (int grid = 0; grid < quantize::kInt4Grids; ++grid) {
+    const float scale = quantize::int4_grid(smallest, largest, grid);
+    float off = 0.0f;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) off = fmaxf(off, quantize::int4_distance(v[i], scale));
+    if (warp_max(off) <= quantize::kOnInt4Grid) return scale;
+  }
+  return quantize::int4_scale(smallest, largest);
+}
+
 // A warp a group: each lane has four weights, two lanes make a word.
 __global__ void __launch_bounds__(kThreads) pack_int4(PackWeights args) {
   let_next_kernel_start();
@@ -51,7 +63,7 @@ __global__ void __launch_bounds__(kThreads) pack_int4(PackWeights args) {
   }
   const float largest = warp_max(fmaxf(fmaxf(v[0], v[1]), fmaxf(v[2], v[3])));
   const float smallest = -warp_max(-fminf(fminf(v[0], v[1]), fminf(v[2], v[3])));
-  const float scale = quantize::int4_scale(smallest, largest);
+  const float scale = group_scale(v, smallest, largest);
   const int odd = lane % 2;  // Columns 4 to 7 of a word.
   uint32_t word = 0;
 #pragma unroll

@@ -47,4 +47,23 @@ constexpr int int4_code(float value, float scale) {
   return code_between(value, scale, -8, 7) + kInt4Zero;
 }
 
+// Weights that come from a file of four bits lie on a grid, of which a group may lack the ends. The
+// scale of a group is then that of its grid: the first of those below on which all its weights lie,
+// but for what bf16 rounds. If there is none, it is int4_scale's.
+inline constexpr int kInt4Grids = 4;
+inline constexpr float kOnInt4Grid = 0.125f;  // Of a step, that a weight may be off at most.
+
+// That whose step is the extreme's eighth, seventh, sixth, fifth part.
+constexpr float int4_grid(float smallest, float largest, int grid) {
+  const float extreme = largest >= -smallest ? largest : smallest;
+  return rounded_to_bf16(extreme / static_cast<float>(grid - 8));
+}
+
+// How far a weight is off a grid, in steps.
+constexpr float int4_distance(float value, float scale) {
+  if (scale == 0.0f) return 0.0f;
+  const float off = value / scale - static_cast<float>(int4_code(value, scale) - kInt4Zero);
+  return off < 0.0f ? -off : off;
+}
+
 }  // namespace spillway::local::quantize

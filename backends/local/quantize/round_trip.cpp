@@ -38,14 +38,23 @@ void through_int8(std::span<float> row) {
 }
 
 void through_int4(std::span<float> group) {
-  const auto [smallest, largest] = std::minmax_element(group.begin(), group.end());
-  const float scale = int4_scale(*smallest, *largest);
+  const float scale = int4_scale_of(group);
   for (float& value : group) {
     value = static_cast<float>(int4_code(value, scale) - kInt4Zero) * scale;
   }
 }
 
 }  // namespace
+
+float int4_scale_of(std::span<const float> group) {
+  const auto [smallest, largest] = std::minmax_element(group.begin(), group.end());
+  for (int grid = 0; grid < kInt4Grids; ++grid) {
+    const float scale = int4_grid(*smallest, *largest, grid);
+    const auto is_on = [scale](float value) { return int4_distance(value, scale) <= kOnInt4Grid; };
+    if (std::all_of(group.begin(), group.end(), is_on)) return scale;
+  }
+  return int4_scale(*smallest, *largest);
+}
 
 void round_trip(Precision precision, std::span<float> row) {
   if (precision == Precision::fp32 || row.empty()) return;

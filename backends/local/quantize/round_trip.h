@@ -10,6 +10,9 @@
 
 namespace spillway::local::quantize {
 
+// Of a group of weights in int4. Requires: there are some.
+float int4_scale_of(std::span<const float> group);
+
 // A row of a matrix of weights, in place.
 void round_trip(Precision precision, std::span<float> row);
 
