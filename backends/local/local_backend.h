@@ -75,8 +75,8 @@ class LocalBackend final : public Backend {
   const std::unique_ptr<EngineDoor> engine_;
 };
 
-// Of its weights: what `precision` says, or what its executor does best.
-Precision precision_of(const config::LocalTarget& target);
+// Of its weights: what `precision` says, or what its executor does best. `keeps_int4`: of its file.
+Precision precision_of(const config::LocalTarget& target, bool keeps_int4);
 
 // What can be said of the target's model file without loading it: whether tensor_parallel GPUs can
 // share it. invalid_request names the numbers that can. Requires: the file can be read.

@@ -70,7 +70,7 @@ Result<std::unique_ptr<Executor>> load_on_torch(const config::LocalTarget& targe
                                                 const loader::ModelFile& file) {
   const auto cores = static_cast<int>(std::thread::hardware_concurrency());
   const int threads = target.threads > 0 ? target.threads : std::max(1, cores);
-  const std::string precision(name_of(precision_of(target)));
+  const std::string precision(name_of(precision_of(target, file.keeps_int4())));
   return load_executor(file, {precision, threads, kv_blocks_of(target)});
 }
 constexpr Load kTorch = load_on_torch;
@@ -85,7 +85,7 @@ Result<std::unique_ptr<Executor>> load_on_cuda(const config::LocalTarget& target
   options.kv_blocks = kv_blocks_of(target);
   options.sequences_max = target.sequences_max;
   options.step_tokens_max = std::max(target.step_tokens_max, target.sequences_max);
-  options.precision = precision_of(target);
+  options.precision = precision_of(target, file.keeps_int4());
   options.kv_e4m3 = target.kv_cache == "fp8";
   return cuda::load_cuda_executor(file, options, target.context_max, target.tensor_parallel);
 }
@@ -125,8 +125,8 @@ struct OpenModel {
   std::unique_ptr<TextCodec> codec;
 };
 
-Result<OpenModel> open_model(const config::LocalTarget& target) {
-  auto file = loader::ModelFile::open(target.model_path);
+Result<OpenModel> open_model(const config::LocalTarget& target, loader::Bytes bytes) {
+  auto file = loader::ModelFile::open(target.model_path, bytes);
   if (!file) return at_fault(target, file.error());
   auto codec = make_text_model_codec(
       *file, target.generation_config ? SamplingOf::model : SamplingOf::openai);
@@ -136,15 +136,18 @@ Result<OpenModel> open_model(const config::LocalTarget& target) {
 
 }  // namespace
 
-Precision precision_of(const config::LocalTarget& target) {
-  const Precision usual = target.executor == "cuda" ? Precision::bf16 : Precision::int8;
+Precision precision_of(const config::LocalTarget& target, bool keeps_int4) {
+  const bool four_bits = keeps_int4 && target.tensor_parallel == 1;
+  const Precision usual = target.executor != "cuda" ? Precision::int8
+                          : four_bits               ? Precision::int4
+                                                    : Precision::bf16;
   return precision_named(target.precision).value_or(usual);
 }
 
 Result<void> check_local_target(const config::LocalTarget& target) {
   if (target.tensor_parallel == 1) return {};
   const auto divides = [&]() -> Result<void> {
-    const auto file = loader::ModelFile::open(target.model_path);
+    const auto file = loader::ModelFile::open(target.model_path, loader::Bytes::as_they_lie);
     if (!file) return file.error();
     const auto spec = read_arch_spec(*file);
     if (!spec) return spec.error();
@@ -167,7 +170,7 @@ Result<LocalModel> load_local_model(const config::LocalTarget& target) {
     return LocalModel(make_synthetic_codec(), make_synthetic(target));
   const auto load = load_of(target);
   if (!load) return load.error();
-  auto model = open_model(target);
+  auto model = open_model(target, loader::Bytes::all);
   if (!model) return model.error();
   auto executor = (*load)(target, model->file);
   if (!executor) return at_fault(target, executor.error());
@@ -178,7 +181,7 @@ Result<std::unique_ptr<TextCodec>> load_local_text(const config::LocalTarget& ta
   if (target.executor == "synthetic") return make_synthetic_codec();
   const auto load = load_of(target);
   if (!load) return load.error();
-  auto model = open_model(target);
+  auto model = open_model(target, loader::Bytes::as_they_lie);
   if (!model) return model.error();
   return std::move(model->codec);
 }

@@ -30,9 +30,10 @@ double bytes_of(std::string_view precision) {
 }
 
 // What `precision` says, or what the executor makes of "auto".
-std::string_view precision_in(const config::LocalTarget& target) {
+std::string_view precision_in(const config::LocalTarget& target, bool keeps_int4) {
   if (target.precision != "auto") return target.precision;
-  return target.executor == "cuda" ? "bf16" : "int8";
+  if (target.executor != "cuda") return "int8";
+  return keeps_int4 && target.tensor_parallel == 1 ? "int4" : "bf16";
 }
 
 // What the KV cache keeps of one token in a layer, at the least; the CPU keeps it wider.
@@ -59,7 +60,7 @@ std::int64_t number_in(const char* path, std::string_view label) {
 std::string what_would_fit(const config::LocalTarget& target, const MemoryNeed& need,
                            std::int64_t bytes) {
   std::string options;
-  const double per_parameter = bytes_of(precision_in(target));
+  const double per_parameter = bytes_of(precision_in(target, need.keeps_int4));
   const double kv = static_cast<double>(need.kv_token_bytes * need.kv_tokens);
   for (const Precision& one : kPrecisions) {
     const double needed = one.bytes * static_cast<double>(need.parameters) + kv;
@@ -84,14 +85,15 @@ std::string what_would_fit(const config::LocalTarget& target, const MemoryNeed& 
 }  // namespace
 
 Result<MemoryNeed> memory_need(const config::LocalTarget& target) {
-  const auto file = loader::ModelFile::open(target.model_path);
+  const auto file = loader::ModelFile::open(target.model_path, loader::Bytes::as_they_lie);
   if (!file) return file.error();
   const auto arch = local::read_arch_spec(*file);
   if (!arch) return arch.error();
   MemoryNeed need;
   for (const loader::Tensor& tensor : file->tensors())
     need.parameters += tensor.rows() * tensor.columns();
-  need.weight_bytes = static_cast<std::int64_t>(bytes_of(precision_in(target)) *
+  need.keeps_int4 = file->keeps_int4();
+  need.weight_bytes = static_cast<std::int64_t>(bytes_of(precision_in(target, need.keeps_int4)) *
                                                 static_cast<double>(need.parameters));
   need.kv_token_bytes = arch->layers * kv_token_bytes(target, *arch);
   need.kv_tokens = target.kv_tokens_max;
@@ -110,7 +112,7 @@ std::optional<std::string> does_not_fit(const config::LocalTarget& target, const
   if (need.bytes() <= bytes) return std::nullopt;
   const double article = kArticleBytesPerParameter * static_cast<double>(need.parameters);
   return "cannot fit: " + in_gib(static_cast<double>(need.weight_bytes)) + " of weights as " +
-         std::string(precision_in(target)) + " and " +
+         std::string(precision_in(target, need.keeps_int4)) + " and " +
          in_gib(static_cast<double>(need.kv_token_bytes * need.kv_tokens)) + " of KV cache for " +
          std::to_string(need.kv_tokens) + " tokens, of " + in_gib(static_cast<double>(bytes)) +
          " (the rule of 45 GB for 10 B parameters: " + in_gib(article) +

@@ -16,6 +16,7 @@ struct MemoryNeed {
   std::int64_t weight_bytes = 0;
   std::int64_t kv_token_bytes = 0;
   std::int64_t kv_tokens = 0;
+  bool keeps_int4 = false;  // Of the file.
 
   std::int64_t bytes() const { return weight_bytes + kv_token_bytes * kv_tokens; }
 };

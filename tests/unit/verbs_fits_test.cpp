@@ -51,6 +51,11 @@ TEST(Fits, AutoIsWhatTheExecutorDoes) {
   EXPECT_THAT(*does_not_fit(target, ten_billion(1.0), kGiB), HasSubstr("of weights as int8"));
   target.executor = "cuda";
   EXPECT_THAT(*does_not_fit(target, ten_billion(2.0), kGiB), HasSubstr("of weights as bf16"));
+  MemoryNeed four_bits = ten_billion(0.52);
+  four_bits.keeps_int4 = true;
+  EXPECT_THAT(*does_not_fit(target, four_bits, kGiB), HasSubstr("of weights as int4"));
+  target.tensor_parallel = 2;
+  EXPECT_THAT(*does_not_fit(target, four_bits, kGiB), HasSubstr("of weights as bf16"));
 }
 
 TEST(Fits, NothingButASmallerModelWhereWeightsAloneAreTooMuch) {
