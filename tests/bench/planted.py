@@ -34,7 +34,7 @@ PLANTED = [
      "account->purse(account->tenants_, spent.tenant).correct(spent.day, spent.month, now);", "", "account_budget"),
     ("the key's budget counts", "account/account.cpp", "hold.key_->put_aside(of_key, least,", "hold.key_->put_aside(of_key.hard ? kNoBudget : kNoBudget, least,",
      "account_budget"),
-    ("a month is no day", "account/purse.cpp", "if (now >= month_ends_) {", "if (now >= day_ends_ - 1) {", "account_budget"),
+    ("a month is no day", "account/purse.cpp", "if (!months_.are_right(now)) {", "if (!days_.are_right(now)) {", "account_budget"),
     ("a repeated entry is not spent", "account/account.cpp", "amount -= slot.legs[i].amount;", "amount -= 0;", "account_budget"),
     ("the told time is exact", "policy/gcra.cpp", "Nanoseconds(after - at - kMinute)", "Nanoseconds(after - at - kMinute - 1)",
      "account_limiter"),

@@ -129,7 +129,7 @@ TEST_F(SimulatedProvider, AsksForItsKey) {
   ProviderOptions options;
   options.key = "another key";
   start(options);
-  EXPECT_EQ(ask(true).error->code, Errc::backend_unavailable);
+  EXPECT_EQ(ask(true).error->code, Errc::account_refused);
   EXPECT_EQ(provider_->stats().unauthorized, 1u);
 }
 
