@@ -72,7 +72,7 @@ def configuration(options, step_tokens):
     target = {"kind": "local", "executor": options.executor, "precision": options.precision, "kv_cache": options.kv_cache,
               "serves": ["model"], "model": str(options.model.resolve()), "sequences_max": options.sequences,
               "step_tokens_max": step_tokens, "kv_tokens_max": options.kv_tokens, "waiting_max": 512,
-              "tensor_parallel": options.gpus}
+              "tensor_parallel": options.gpus, "isolation": options.isolation}
     return {"server": {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "drain": "1s"}, "targets": {"local": target},
             "log": {"level": "info"}, "classes": {"all": {"spill": "never"}}}
 
@@ -132,7 +132,8 @@ def measure(port, options, step_tokens, began):
     for concurrency in levels:
         gpus = f" on {options.gpus} GPUs" if options.gpus > 1 else ""
         kept = "" if options.kv_cache == "bf16" else f" kv {options.kv_cache}"
-        speed(port, prompts, options, concurrency, f"serve {options.precision}{kept}{gpus} step {step_tokens}")
+        apart = " in a process of its own" if options.isolation == "process" else ""
+        speed(port, prompts, options, concurrency, f"serve {options.precision}{kept}{gpus}{apart} step {step_tokens}")
     return good
 
 
@@ -170,6 +171,7 @@ def main():
     parser.add_argument("--precision", default="bf16", help="bf16 or fp8")
     parser.add_argument("--kv-cache", default="bf16", help="bf16 or fp8")
     parser.add_argument("--gpus", type=int, default=1, help="tensor_parallel")
+    parser.add_argument("--isolation", default="none", help="none or process")
     parser.add_argument("--sequences", type=int, default=128, help="sequences_max")
     parser.add_argument("--kv-tokens", type=int, default=65536, help="kv_tokens_max")
     parser.add_argument("--step-tokens", default="1024", help="step_tokens_max; comma-separated, one gateway each")
