@@ -37,7 +37,8 @@ def write_tokenizer(folder):
     tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps(
-        {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": letters[0], "eos_token": letters[1]}), encoding="utf-8")
+        {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": letters[0], "eos_token": letters[1],
+         "chat_template": "{% for message in messages %}{{ message.content }}{% endfor %}"}), encoding="utf-8")
 
 
 def random_state(layers):

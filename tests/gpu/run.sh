@@ -5,10 +5,10 @@
 # usage: tests/gpu/run.sh [STAGE…]   all of them if none is named:
 #   check  sanitize  logits  kernels  model:NAME[:eager|:fp8|:int8|:int4|:kv-fp8]  aten:NAME  report
 #   serve[:NAME[:PRECISION[:KV]]]  vllm:NAME[:fp8[:KV]]  isolated
-#   goodput:NAME  parallel:NAME[:fp8]  forms:NAME
+#   goodput:NAME  parallel:NAME[:fp8]  forms:NAME  four_bits
 #   BUILD=build/gpu        where the programs are, or are built if they are not there yet
 #   RESULTS=build/gpu-run  one file a stage
-#   BINARY, MODEL          for serve, forms, isolated and report: the gateway, built with SPILLWAY_CUDA, and the model file it serves; with a NAME
+#   BINARY, MODEL          for serve, forms, four_bits, isolated and report: the gateway, built with SPILLWAY_CUDA, and the model file it serves; with a NAME
 #                          random weights of its shape, in SCRATCH=/dev/shm (r1-qwen-7b: 16 GB)
 #   VLLM                   for vllm and goodput: see serve_vllm.py; the same load on the same card, beside serve:NAME
 #   SIDES, UNTIL           for goodput: see goodput.py
@@ -120,6 +120,9 @@ forms() {
 
 isolated() { python3 tests/gpu/isolated.py "$BINARY" "$MODEL"; }
 
+# A file of four bits as it is, beside what it says in bf16.
+four_bits() { python3 tests/gpu/four_bits.py "$BINARY"; }
+
 # What fewer bits cost the model.
 report() { "$BINARY" quantize --report "$MODEL"; }
 
@@ -149,7 +152,7 @@ stage() {
   model:r1-qwen-7b model:r1-qwen-7b:eager aten:qwen3-0.6b aten:r1-qwen-7b serve serve:r1-qwen-7b vllm:r1-qwen-7b \
   serve:qwen3-0.6b vllm:qwen3-0.6b model:r1-qwen-7b:fp8 serve:r1-qwen-7b:fp8 vllm:r1-qwen-7b:fp8 \
   goodput:r1-qwen-7b
-[[ "$*" =~ ^(serve|vllm|goodput|isolated|report|forms)[^\ ]*$ ]] || build || exit 1
+[[ "$*" =~ ^(serve|vllm|goodput|isolated|report|forms|four_bits)[^\ ]*$ ]] || build || exit 1
 failed=0
 for name in "$@"; do stage "$name"; done
 exit $failed
