@@ -1,11 +1,13 @@
 """Providers that fail, hang, cut and lie: what the client sees of it is nothing, or an honest error."""
 import concurrent.futures
+import json
 
 import openai
 import pytest
 
 import configs
 from processes import wait_until
+from upstream import chat
 
 HELLO = [{"role": "user", "content": "Hello there."}]
 BATCH = {"batch": {"spill": "always", "prefer": "ordered", "providers": ["ai-hub", "openmodel", "cloudbrain"]}}
