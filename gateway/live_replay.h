@@ -18,6 +18,7 @@ namespace spillway {
 
 struct LiveOutcome {
   std::vector<SimulatedAnswer> answers;         // In the order of the replay's requests.
+  simulate::ReferenceEngineParams engine;       // The setup's, with the pace that it really had.
   std::map<std::string, std::size_t> troubles;  // What clients were told, how often.
 };
 
