@@ -47,30 +47,36 @@ void tell(double seconds, std::size_t ended) {
   std::fprintf(stderr, "%5.0f s: %zu answers\n", seconds, ended);
 }
 
-void print_row(const char* name, const char* format, double simulated, double live) {
-  char cells[2][32];
-  std::snprintf(cells[0], sizeof cells[0], format, simulated);
-  std::snprintf(cells[1], sizeof cells[1], format, live);
-  std::printf("%-28s %12s %12s\n", name, cells[0], cells[1]);
+std::string fixed(double value, int decimals) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", decimals, value);
+  return text;
+}
+
+std::string percent(double value) { return fixed(value, 2) + " %"; }
+std::string in_seconds(double value) { return fixed(value, 3) + " s"; }
+std::string in_usd(double value) { return "$" + fixed(value, 4); }
+
+void print_row(const std::string& name, const std::string& simulated, const std::string& live) {
+  std::printf("%-28s %12s %12s\n", name.c_str(), simulated.c_str(), live.c_str());
 }
 
 void print_comparison(const SimulationFigures& simulated, const SimulationFigures& live) {
-  std::printf("%-28s %12s %12s\n", "", "simulated", "live");
-  print_row("interactive, promises kept", "%.2f %%", simulated.attainment, live.attainment);
-  print_row("batch in time", "%.2f %%", simulated.in_time, live.in_time);
-  print_row("TTFT P50", "%.3f s", simulated.ttft.p50, live.ttft.p50);
-  print_row("TTFT P99", "%.3f s", simulated.ttft.p99, live.ttft.p99);
-  print_row("response, mean", "%.2f s", simulated.response_mean, live.response_mean);
-  print_row("paid to providers", "$%.4f", simulated.cloud_usd, live.cloud_usd);
+  print_row("", "simulated", "live");
+  print_row("interactive, promises kept", percent(simulated.attainment), percent(live.attainment));
+  print_row("batch in time", percent(simulated.in_time), percent(live.in_time));
+  print_row("TTFT P50", in_seconds(simulated.ttft.p50), in_seconds(live.ttft.p50));
+  print_row("TTFT P99", in_seconds(simulated.ttft.p99), in_seconds(live.ttft.p99));
+  print_row("response, mean", in_seconds(simulated.response_mean), in_seconds(live.response_mean));
+  print_row("paid to providers", in_usd(simulated.cloud_usd), in_usd(live.cloud_usd));
   auto targets = simulated.targets;
   targets.insert(live.targets.begin(), live.targets.end());
   const auto asked = [](const SimulationFigures& figures, const std::string& target) {
     const auto found = figures.targets.find(target);
-    return found == figures.targets.end() ? 0.0 : static_cast<double>(found->second.requests);
+    return std::to_string(found == figures.targets.end() ? 0 : found->second.requests);
   };
   for (const auto& [target, share] : targets)
-    print_row(("answered by " + target).c_str(), "%.0f", asked(simulated, target),
-              asked(live, target));
+    print_row("answered by " + target, asked(simulated, target), asked(live, target));
 }
 
 // USD that they may be apart.
