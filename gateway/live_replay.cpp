@@ -207,7 +207,6 @@ void LiveWorld::note(std::size_t request, const live::Heard& heard) {
   SimulatedAnswer& answer = outcome_.answers[request];
   answer.failed = !heard.trouble.empty();
   if (answer.failed) ++outcome_.troubles[heard.trouble];
-  answer.sent = answer.decided = seconds(heard.head);
   answer.first_token = seconds(heard.first_token);
   answer.finish = seconds(heard.last_token);
   if (answer.failed || provider == providers.end()) return;

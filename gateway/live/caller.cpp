@@ -56,7 +56,6 @@ void read_head(Stream& stream, Heard& heard) {
     constexpr std::string_view kTarget = "x-spillway-target: ";
     if (line.starts_with(kTarget)) heard.target = line.substr(kTarget.size());
   }
-  heard.head = SteadyClock::now();
 }
 
 void read_event(std::string_view data, Heard& heard) {

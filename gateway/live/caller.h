@@ -24,8 +24,7 @@ struct Question {
 struct Heard {
   std::string trouble;      // Why there is no whole answer; empty: there is.
   std::string target;       // Who gave it, as the gateway's headers say.
-  TimePoint head{};         // Came then,
-  TimePoint first_token{};  // …as did the first piece of text
+  TimePoint first_token{};  // When the first piece of text came,
   TimePoint last_token{};   // …and the last.
   int completion_tokens = 0;
 };
