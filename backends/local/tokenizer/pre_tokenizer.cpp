@@ -199,11 +199,6 @@ std::size_t before_marked_space_end(std::string_view text, std::size_t begin) {
   return std::min(text.find(kMarkedSpace, begin + 1), text.size());
 }
 
-std::size_t before_marked_spaces_end(std::string_view text, std::size_t begin) {
-  while (text.substr(begin).starts_with(kMarkedSpace)) begin += kMarkedSpace.size();
-  return std::min(text.find(kMarkedSpace, begin), text.size());
-}
-
 constexpr std::string_view kLlama3Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kQwenPattern =
@@ -250,7 +245,6 @@ std::size_t piece_end(SplitRule rule, std::string_view text, std::size_t begin) 
     case SplitRule::chinese_kana: return matched_or_between(text, begin, chinese_kana_match);
     case SplitRule::deepseek_words: return matched_or_between(text, begin, deepseek_words_match);
     case SplitRule::before_marked_space: return before_marked_space_end(text, begin);
-    case SplitRule::before_marked_spaces: return before_marked_spaces_end(text, begin);
   }
   return text.size();
 }

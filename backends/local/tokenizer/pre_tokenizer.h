@@ -24,8 +24,7 @@ enum class SplitRule {
   deepseek_words,  // [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|
                    // [^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|
                    // \s*[\r\n]+|\s+(?!\S)|\s+
-  before_marked_space,   // Every ▁ begins a piece.
-  before_marked_spaces,  // Every run of ▁ does.
+  before_marked_space,  // Every ▁ begins a piece.
 };
 
 // The rules behind a GGUF file's "tokenizer.ggml.pre"; nothing if the name is not known.

@@ -3,6 +3,7 @@
 #include "backends/local/tokenizer/bpe.h"
 #include "backends/local/tokenizer/composed_form.h"
 #include "backends/local/tokenizer/whole_tokens.h"
+#include "backends/local/tokenizer/word_cuts.h"
 
 #include <algorithm>
 #include <cassert>
@@ -64,14 +65,6 @@ Spelling spelling_of(const Vocabulary& vocabulary, const IdByText& ids) {
   return Spelling::of_characters(vocabulary.tokens, id_of, vocabulary.unknown);
 }
 
-// Whether no merge joins the end of a word and the space behind it: then words can be looked up one
-// by one, and ids are the same.
-bool words_stay_apart(const Vocabulary& vocabulary) {
-  return std::ranges::none_of(vocabulary.merges, [](const auto& merge) {
-    return merge.second.starts_with(kMarkedSpace) && !merge.first.ends_with(kMarkedSpace);
-  });
-}
-
 }  // namespace
 
 struct Tokenizer::Tables {
@@ -85,6 +78,7 @@ struct Tokenizer::Tables {
         special(vocabulary.tokens.size()),
         pieces(vocabulary.tokens.size()),
         bpe(std::move(merges)),
+        cuts(vocabulary.merges),
         split(vocabulary.split),
         writing(vocabulary.writing),
         leading_space(vocabulary.leading_space),
@@ -95,9 +89,7 @@ struct Tokenizer::Tables {
       whole.add(vocabulary.tokens[id], id, true);
     }
     for (const TokenId id : vocabulary.added) whole.add(vocabulary.tokens[id], id, false);
-    if (writing == Writing::characters && split.empty() && words_stay_apart(vocabulary))
-      split.push_back(SplitRule::before_marked_spaces);
-    if (writing == Writing::bytes || !split.empty()) fill_pieces(vocabulary);
+    fill_pieces(vocabulary);
   }
 
   // Most pieces of real text are one token: those that merging would yield are found by one lookup.
@@ -122,6 +114,7 @@ struct Tokenizer::Tables {
   WholeTokens whole;
   PieceTable pieces;
   Bpe bpe;
+  WordCuts cuts;
   std::vector<SplitRule> split;
   Writing writing;
   LeadingSpace leading_space;
@@ -186,10 +179,19 @@ class Tokenizer::Encoding {
 
   void split(std::string_view text, std::size_t rule) {
     if (text.empty()) return;
-    if (rule == tables_.split.size()) return encode_piece(text);
+    if (rule == tables_.split.size()) return words(text);
     for (std::size_t at = 0; at < text.size();) {
       const std::size_t end = piece_end(tables_.split[rule], text, at);
       split(text.substr(at, end - at), rule + 1);
+      at = end;
+    }
+  }
+
+  void words(std::string_view text) {
+    if (tables_.writing == Writing::bytes) return encode_piece(text);
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = tables_.cuts.end(text, at);
+      encode_piece(text.substr(at, end - at));
       at = end;
     }
   }
