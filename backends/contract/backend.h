@@ -65,7 +65,9 @@ class Backend {
   // What of `request` it would not be told, by the names of its fields: no answer hangs on them, as
   // far as anybody here knows.
   virtual std::vector<std::string> left_out(const ChatRequest& request) const {
-    return request.unknown;
+    std::vector<std::string> names = request.hints;
+    names.insert(names.end(), request.unknown.begin(), request.unknown.end());
+    return names;
   }
 
   // Begins to answer `request`. Returns as soon as the work is

@@ -51,6 +51,8 @@ Async<wire::Asked> MessagesProtocol::parse(wire::Call call) const {
   chat->prompt_bytes = call.body.size();
   chat->unsent = std::move(read->beyond.unsent);
   chat->searches = read->beyond.searches;
+  chat->hints = std::move(read->hints);
+  if (!call.betas.empty()) chat->hints.emplace_back("anthropic-beta");
   chat->original =
       Original{"messages", std::move(call.body), std::move(read->beyond.words),
                is_plain(call.version) ? std::move(call.version) : "", betas_in(call.betas)};

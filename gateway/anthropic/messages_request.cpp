@@ -1,6 +1,7 @@
 #include "gateway/anthropic/messages_request.h"
 
 #include "gateway/anthropic/conversation.h"
+#include "gateway/anthropic/hints.h"
 #include "gateway/anthropic/tools.h"
 #include "gateway/wire/fields.h"
 #include "gateway/wire/json_object.h"
@@ -161,6 +162,7 @@ Result<MessagesRequest> parse_messages(std::string_view body, Limit limit) {
   chat["model"] = read.model;
   find_unknown(said, read.beyond);
   find_unsent(said, read.beyond);
+  read.hints = hints_in(said);
   read_conversation(request, said, error, chat, read.beyond);
   read_limit(request, limit, chat);
   read_sampling(request, chat);

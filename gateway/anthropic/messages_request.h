@@ -3,7 +3,7 @@
 //
 // Pure; any thread. What chat completions have no words for (documents, Anthropic's own tools, a
 // begun answer…) is marked instead of dropped: such a request needs a target that speaks messages.
-// `cache_control` is taken and means something only there.
+// What only helps or hides there (`cache_control`, `context_management`…) is named among the hints.
 #pragma once
 
 #include "backends/contract/error.h"
@@ -11,6 +11,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace spillway::anthropic {
 
@@ -18,7 +19,8 @@ struct MessagesRequest {
   std::string model;
   bool stream = false;
   Beyond beyond;
-  std::string chat;  // The chat completion's JSON.
+  std::vector<std::string> hints;  // Fields that the chat does not say, and no answer hangs on.
+  std::string chat;                // The chat completion's JSON.
 };
 
 // What the limit of the answer is to be: count_tokens has none.

@@ -76,6 +76,32 @@ def test_an_anthropic_target_is_told_names_and_details_of_nothing(house):
     assert ask(gateway, "anthropic", messages=[{"role": "user", "content": [picture]}])[1] is None
 
 
+def test_what_only_anthropic_knows_is_told_elsewhere(house):
+    gateway, upstreams = house({"openai": {}, "anthropic": {"dialect": "anthropic"}})
+    kept = {"cache_control": {"type": "ephemeral"}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "r", **kept}]}
+    fields = {"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}, "thinking": {"type": "adaptive"},
+              "system": [{"type": "text", "text": "Be brief.", **kept}],
+              "tools": [{"name": "f", "input_schema": {"type": "object"}, **kept, "eager_input_streaming": True}],
+              "messages": [*HELLO, {"role": "assistant", "content": [
+                  {"type": "redacted_thinking", "data": "x"}, {"type": "tool_use", "id": "t", "name": "f", "input": {}}]},
+                           {"role": "user", "content": [result]}]}
+    expected = ["context_management", "system.cache_control", "thinking.type", "tools.cache_control",
+                "tools.eager_input_streaming", "messages.redacted_thinking", "messages.cache_control"]
+    told = ask(gateway, "openai", "/v1/messages", **fields)[1]
+    assert sorted(told.split(", ")) == sorted(expected)
+    assert ask(gateway, "openai", "/v1/messages", cache_control={"type": "ephemeral"})[1] == "cache_control"
+    for plain in ({}, {"cache_control": None, "thinking": {"type": "disabled"}}):
+        assert ask(gateway, "openai", "/v1/messages", **plain)[1] is None
+        assert ask(gateway, "local", "/v1/messages", **plain)[1] is None
+    assert ask(gateway, "local", "/v1/messages", cache_control={"type": "ephemeral"})[1] == "cache_control"
+    assert ask(gateway, "anthropic", "/v1/messages", **fields)[1] is None
+    assert upstreams["anthropic"].asked[0].json["context_management"] == fields["context_management"]
+    body = {"model": "openai", "messages": HELLO, "max_tokens": 8}
+    headers = send(gateway.root + "/v1/messages", "POST", body, {**as_client(), "anthropic-beta": "files-api-2025-04-14"})[1]
+    assert headers["x-spillway-left-out"] == "anthropic-beta"
+
+
 def test_an_instruction_stays_where_it_was_told(house):
     gateway, upstreams = house({"anthropic": {"dialect": "anthropic"}})
     be_brief = {"role": "developer", "content": "Be brief."}

@@ -236,7 +236,7 @@ bool is_forwarded(const ChatRequest& request) {
 
 // What only tells a provider of chats who asks, or what it may do better.
 std::vector<std::string> left_out(const ChatRequest& request, const Manner& manner) {
-  std::vector<std::string> names;
+  std::vector<std::string> names = request.hints;
   MemberReader reader(request.body);
   while (const auto member = reader.next()) {
     std::string key = text_of_key(member->key);

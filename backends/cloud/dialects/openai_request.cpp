@@ -155,7 +155,7 @@ void append_value(const Field& field, const ChatRequest& request, const Ways& wa
 // What is asked for by a FieldNeed is told, refused or idle; an echo may be done here.
 std::vector<std::string> left_out(const ChatRequest& request, const Ways& ways,
                                   const Manner& manner) {
-  std::vector<std::string> names;
+  std::vector<std::string> names = request.hints;
   MemberReader reader(request.body);
   while (const auto member = reader.next()) {
     std::string key = text_of_key(member->key);
