@@ -155,8 +155,8 @@ LiveOutcome LiveWorld::run(const std::function<void(double, std::size_t)>& tell)
     wait_until(replay_.requests[i].at, tell);
     clients.emplace_back([this, i] { ask(i); });
   }
-  outcome_.engine =
-      live::fitted_engine(config::Endpoint{kHost, gateway_->admin_port()}, setup_.engine);
+  const auto fitted = live::fitted_engine({{kHost, gateway_->admin_port()}}, setup_.engine);
+  outcome_.engine = fitted ? *fitted : setup_.engine;
   while (ended_ < clients.size()) wait_until(seconds(SteadyClock::now()) + 0.1, tell);
   for (std::thread& client : clients) client.join();
   gateway_->stop([] { return true; });

@@ -2,15 +2,11 @@
 
 #include "backends/contract/status.h"
 
-#include <boost/asio/ip/tcp.hpp>
-
-#include <chrono>
 #include <cstdlib>
 #include <optional>
 #include <sstream>
 
 namespace spillway::live {
-
 namespace {
 
 std::optional<double> term_of(const std::string& metrics, const std::string& term) {
@@ -26,13 +22,13 @@ std::optional<double> term_of(const std::string& metrics, const std::string& ter
 
 }  // namespace
 
-simulate::ReferenceEngineParams fitted_engine(const std::string& metrics,
-                                              const simulate::ReferenceEngineParams& like) {
+std::optional<simulate::ReferenceEngineParams> fitted_engine(
+    const std::string& metrics, const simulate::ReferenceEngineParams& like) {
   const auto base = term_of(metrics, "base"), sequence = term_of(metrics, "per_sequence"),
              context = term_of(metrics, "per_context_token"),
              prefill = term_of(metrics, "per_prefill_token");
+  if (!base || !sequence || !context || !prefill || *prefill <= 0.0) return std::nullopt;
   simulate::ReferenceEngineParams fitted = like;
-  if (!base || !sequence || !context || !prefill || *prefill <= 0.0) return fitted;
   fitted.slowdown = 1.0;
   fitted.step_base = *base;
   fitted.step_per_sequence = *sequence;
@@ -42,15 +38,13 @@ simulate::ReferenceEngineParams fitted_engine(const std::string& metrics,
   return fitted;
 }
 
-simulate::ReferenceEngineParams fitted_engine(const config::Endpoint& admin,
-                                              const simulate::ReferenceEngineParams& like) {
-  boost::asio::ip::tcp::iostream stream;
-  stream.expires_after(std::chrono::seconds(10));
-  stream.connect(admin.host, std::to_string(admin.port));
-  stream << "GET /metrics HTTP/1.0\r\nhost: " << admin.host << "\r\n\r\n" << std::flush;
-  std::ostringstream text;
-  text << stream.rdbuf();
-  return fitted_engine(text.str(), like);
+Result<simulate::ReferenceEngineParams> fitted_engine(const remote::AdminDoor& admin,
+                                                      const simulate::ReferenceEngineParams& like) {
+  const auto answer = remote::ask_admin(admin, "GET", "/metrics");
+  if (!answer) return answer.error();
+  const auto fitted = fitted_engine(answer->body, like);
+  if (fitted) return *fitted;
+  return Error{Errc::not_found, "its /metrics tells of no engine's steps", "", std::nullopt};
 }
 
 }  // namespace spillway::live

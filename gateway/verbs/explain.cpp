@@ -10,7 +10,7 @@
 #include "gateway/policy/router.h"
 #include "gateway/policy/situation.h"
 #include "gateway/policy_file.h"
-#include "gateway/verbs/ask_admin.h"
+#include "gateway/verbs/admin_options.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/print_problems.h"
 #include "gateway/verbs/unset_keys.h"
@@ -31,7 +31,7 @@ int fail(const std::string& message, int status = 1) {
 int explain_decided(const Options& options) {
   const auto door = admin_door(options, "spillway explain");
   if (!door) return 2;
-  const auto answer = ask_admin(*door, "GET", "/explain/" + options.words_given().front());
+  const auto answer = remote::ask_admin(*door, "GET", "/explain/" + options.words_given().front());
   if (!answer) return fail(answer.error().message);
   if (answer->status != 200) return fail(answer->body.substr(0, answer->body.find('\n')));
   std::fputs(answer->body.c_str(), stdout);

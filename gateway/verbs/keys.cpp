@@ -1,5 +1,5 @@
 // `spillway keys`: makes, lists, shows, rotates and revokes clients' keys at a running gateway.
-#include "gateway/verbs/ask_admin.h"
+#include "gateway/verbs/admin_options.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/verbs.h"
 #include "gateway/wire/json_text.h"
@@ -137,7 +137,7 @@ int keys(const Arguments& arguments) {
   if (!question) return fail("create, list, show ID, rotate ID or revoke ID? (try --help)", 2);
   const auto door = admin_door(options, kVerb);
   if (!door) return 2;
-  const auto answer = ask_admin(*door, question->method, question->path, question->body);
+  const auto answer = remote::ask_admin(*door, question->method, question->path, question->body);
   if (!answer) return fail(answer.error().message);
   std::fputs(answer->body.c_str(), answer->status < 300 ? stdout : stderr);
   return answer->status < 300 ? 0 : 1;

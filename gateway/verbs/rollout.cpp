@@ -1,5 +1,5 @@
 // `spillway rollout`: how a running gateway takes a new configuration over.
-#include "gateway/verbs/ask_admin.h"
+#include "gateway/verbs/admin_options.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/verbs.h"
 
@@ -46,7 +46,7 @@ int rollout(const Arguments& arguments) {
   if (!question) return fail("show, reload, promote or rollback? (try --help)", 2);
   const auto door = admin_door(options, kVerb);
   if (!door) return 2;
-  const auto answer = ask_admin(*door, question->method, question->path);
+  const auto answer = remote::ask_admin(*door, question->method, question->path);
   if (!answer) return fail(answer.error().message);
   std::fputs(answer->body.c_str(), answer->status < 300 ? stdout : stderr);
   return answer->status < 300 ? 0 : 1;

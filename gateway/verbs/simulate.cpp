@@ -1,6 +1,7 @@
 // `spillway simulate`: what a policy would have made of a trace, by the policy's own code on a
 // virtual clock.
 #include "gateway/simulation_report.h"
+#include "gateway/verbs/engine_model.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/replay_setup.h"
 #include "gateway/verbs/verbs.h"
@@ -14,6 +15,7 @@ int simulate(const Arguments& arguments) {
   Options options;
   options.value("--policy", "FILE", "the configuration whose policy decides");
   declare_replay(options);
+  declare_engine_model(options);
   options.value("--decisions", "FILE", "also write where each request went, as CSV");
   if (!options.read(arguments, "spillway simulate --policy FILE --trace FILE"))
     return options.exit_status();
@@ -23,8 +25,8 @@ int simulate(const Arguments& arguments) {
   }
   const auto world = read_replay(options);
   if (!world) return 2;
-  const auto setup = with_policy(*world, options.get("--policy"));
-  if (!setup) return 1;
+  auto setup = with_policy(*world, options.get("--policy"));
+  if (!setup || !choose_engine_model(options, *setup)) return 1;
   const auto answers = simulated(*setup, world->replay);
   if (!answers) return 1;
 

@@ -67,7 +67,8 @@ WALLS = {
                        "gateway/receipt.h", "gateway/rehearsed.h", "gateway/rollout_state.h"],
     "gateway/provider/": [CONTRACT, "config/", "gateway/http/", "backends/simulated/"],
     "gateway/simulate/": [CONTRACT, "config/settings.h", "backends/simulated/"],
-    "gateway/live/": [CONTRACT, "config/settings.h", "gateway/simulate/"],
+    "gateway/remote/": [CONTRACT, "config/settings.h"],
+    "gateway/live/": [CONTRACT, "config/settings.h", "gateway/remote/", "gateway/simulate/"],
     "gateway/": [CONTRACT, "config/", "gateway/"],
 }
 COMPOSITION = ["gateway/gateway.cpp", "gateway/gateway.h", "gateway/engine_target.cpp", "gateway/engine_target.h",

@@ -1,4 +1,4 @@
-#include "gateway/verbs/ask_admin.h"
+#include "gateway/verbs/admin_options.h"
 
 #include "config/load.h"
 #include "config/secret.h"
@@ -6,11 +6,7 @@
 #include "gateway/verbs/print_problems.h"
 #include "gateway/verbs/unset_keys.h"
 
-#include <boost/asio/ip/tcp.hpp>
-
-#include <chrono>
 #include <cstdio>
-#include <sstream>
 #include <utility>
 #include <variant>
 
@@ -42,8 +38,8 @@ void add_admin_options(Options& options) {
       .value("--config", "FILE", "the running gateway's configuration");
 }
 
-std::optional<AdminDoor> admin_door(const Options& options, const std::string& verb) {
-  AdminDoor door;
+std::optional<remote::AdminDoor> admin_door(const Options& options, const std::string& verb) {
+  remote::AdminDoor door;
   std::string source = options.get("--admin-key");
   if (options.has("--config")) {
     const std::string path = options.get("--config");
@@ -66,29 +62,6 @@ std::optional<AdminDoor> admin_door(const Options& options, const std::string& v
   }
   if (!source.empty() && !read_key(source, verb, door.key)) return std::nullopt;
   return door;
-}
-
-Result<AdminAnswer> ask_admin(const AdminDoor& door, const std::string& method,
-                              const std::string& path, const std::string& body) {
-  const std::string where = door.at.host + ":" + std::to_string(door.at.port);
-  boost::asio::ip::tcp::iostream stream;
-  stream.expires_after(std::chrono::seconds(5));
-  stream.connect(door.at.host, std::to_string(door.at.port));
-  stream << method << " " << path << " HTTP/1.1\r\nhost: " << where << "\r\nconnection: close\r\n";
-  if (!door.key.empty()) stream << "authorization: Bearer " << door.key << "\r\n";
-  if (method != "GET") stream << "content-length: " << body.size() << "\r\n";
-  stream << "\r\n" << body << std::flush;
-  std::string version;
-  AdminAnswer answer;
-  stream >> version >> answer.status;
-  if (!stream || !version.starts_with("HTTP/")) {
-    return Error{Errc::backend_unavailable, "no gateway answers at " + where, "", std::nullopt};
-  }
-  for (std::string line; std::getline(stream, line) && line != "\r";) continue;
-  std::ostringstream text;
-  text << stream.rdbuf();
-  answer.body = text.str();
-  return answer;
 }
 
 }  // namespace spillway::verbs

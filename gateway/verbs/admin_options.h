@@ -1,0 +1,18 @@
+// The options that name a running gateway's admin listener.
+#pragma once
+
+#include "gateway/remote/admin_client.h"
+#include "gateway/verbs/options.h"
+
+#include <optional>
+#include <string>
+
+namespace spillway::verbs {
+
+// Declares --admin, --admin-key and --config.
+void add_admin_options(Options& options);
+
+// Of these, or the usual. Nothing: what is wrong has been printed.
+std::optional<remote::AdminDoor> admin_door(const Options& options, const std::string& verb);
+
+}  // namespace spillway::verbs
