@@ -28,28 +28,31 @@ constexpr float kPriorAnswers = 2.0F;
 
 }  // namespace
 
+Remaining::Remaining(const std::array<float, kSizes>& hazard) {
+  double passed = 0.0;
+  for (std::size_t size = 0; size < kSizes; ++size) {
+    const auto begins = static_cast<double>(std::size_t{1} << size);
+    sizes_[size] = {passed, hazard[size], begins, 1.0 / static_cast<double>(hazard[size])};
+    passed += begins * hazard[size];
+  }
+}
+
 double Remaining::tokens(int generated, double exposure) const {
   const auto begun = static_cast<double>(std::max(1, generated));
-  double at = begun;
-  std::size_t size = size_of(generated, kSizes);
-  for (; size + 1 < kSizes; ++size) {
-    const auto end = static_cast<double>(std::size_t{2} << size);
-    const double passed = (end - at) * hazard[size];
-    if (passed >= exposure) break;
-    exposure -= passed;
-    at = end;
-  }
-  return at - begun + exposure / hazard[size];
+  const Size* size = &sizes_[size_of(generated, kSizes)];
+  const double until = size->passed + (begun - size->begins) * size->hazard + exposure;
+  while (size != &sizes_.back() && size[1].passed <= until) ++size;
+  return size->begins + (until - size->passed) * size->tokens_per_exposure - begun;
 }
 
 Remaining AnswerLength::remaining() const {
-  Remaining remaining;
+  std::array<float, Remaining::kSizes> hazard{};
   for (std::size_t size = 0; size < Remaining::kSizes; ++size) {
     const auto tokens = static_cast<float>(std::size_t{1} << size);
     const float ends = ends_[size] + kPriorAnswers * prior_ends(size);
-    remaining.hazard[size] = ends / ((passed_[size] + kPriorAnswers) * tokens);
+    hazard[size] = ends / ((passed_[size] + kPriorAnswers) * tokens);
   }
-  return remaining;
+  return Remaining(hazard);
 }
 
 void AnswerLength::observe(std::size_t request_class, int prompt_tokens, int completion_tokens,

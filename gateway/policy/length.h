@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <limits>
 
 namespace spillway::policy {
 
@@ -14,11 +15,25 @@ class Remaining {
   static constexpr std::size_t kSizes =
       18;  // Answers of 2^i … 2^(i+1) − 1 tokens; longer: the last.
 
+  // Nothing is known.
+  Remaining() = default;
+
+  // `hazard`: how often an answer that has come so far ends with its next token, by its size; > 0.
+  explicit Remaining(const std::array<float, kSizes>& hazard);
+
   // The quantile at share 1 − e^−exposure: 0.69 is the median. Infinite if nothing is known.
+  // Requires: exposure > 0.
   double tokens(int generated, double exposure) const;
 
-  // How often an answer that has come so far ends with its next token, by its size.
-  std::array<float, kSizes> hazard{};
+ private:
+  struct Size {
+    double passed = 0.0;  // Exposure of an answer that has come to its first token.
+    double hazard = 0.0;
+    double begins = 0.0;  // Tokens.
+    double tokens_per_exposure = std::numeric_limits<double>::infinity();
+  };
+
+  std::array<Size, kSizes> sizes_{};
 };
 
 class AnswerLength {
