@@ -1,6 +1,6 @@
 #include "backends/local/tokenizer/tokenizer_json.h"
 
-#include "backends/local/loader/json_internal.h"
+#include "backends/local/tokenizer/json_parts_internal.h"
 
 #include <algorithm>
 #include <optional>
@@ -13,18 +13,7 @@ namespace {
 using loader::at_or_null;
 using loader::Json;
 
-constexpr std::int64_t kIdsMax = 1 << 22;
 constexpr std::size_t kRulesMax = 16;
-
-Error wrong(const std::string& what) { return Error{Errc::internal, "tokenizer.json: " + what}; }
-
-std::string_view text_at(const Json& object, std::string_view key) {
-  const Json& value = at_or_null(object, key);
-  return value.is_string() ? std::string_view(value.get_ref<const std::string&>())
-                           : std::string_view();
-}
-
-bool is_set(const Json& object, std::string_view key) { return at_or_null(object, key) == true; }
 
 // The parts of a Sequence, or the one part itself; none of null.
 std::vector<const Json*> parts_of(const Json& part, std::string_view list) {
@@ -39,10 +28,6 @@ std::string_view pattern_of(const Json& part) {
   const Json& pattern = at_or_null(part, "pattern");
   const std::string_view regex = text_at(pattern, "Regex");
   return regex.empty() ? text_at(pattern, "String") : regex;
-}
-
-std::string shown(const Json& part) {
-  return part.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 200);
 }
 
 class JsonReader {
@@ -81,29 +66,12 @@ class JsonReader {
     const Json& words = at_or_null(model_, "vocab");
     if (!words.is_object() || words.empty()) return wrong("model.vocab is missing");
     for (const auto& [text, id] : words.items()) {
-      const auto put_in = put(text, id);
+      const auto put_in = put_token(text, id, vocabulary_.tokens);
       if (!put_in) return put_in;
     }
     const std::string_view unknown = text_at(model_, "unk_token");
     const auto found = unknown.empty() ? words.end() : words.find(unknown);
     if (found != words.end()) vocabulary_.unknown = found->get<TokenId>();
-    return {};
-  }
-
-  // Nothing but a word's own text may stand under its id.
-  Result<void> put(std::string_view text, const Json& id) {
-    if (!id.is_number_integer() || id < 0 || id >= kIdsMax)
-      return wrong("\"" + std::string(text.substr(0, 64)) + "\" has the id " +
-                   id.dump().substr(0, 32) + ", not a whole number below " +
-                   std::to_string(kIdsMax));
-    const auto index = id.get<std::size_t>();
-    auto& tokens = vocabulary_.tokens;
-    if (index >= tokens.size()) tokens.resize(index + 1);
-    if (!tokens[index].empty() && tokens[index] != text)
-      return wrong("id " + std::to_string(index) + " is \"" +
-                   std::string(tokens[index].substr(0, 64)) + "\" and \"" +
-                   std::string(text.substr(0, 64)) + "\"");
-    tokens[index] = text;
     return {};
   }
 
@@ -116,7 +84,7 @@ class JsonReader {
         if (is_set(added, key))
           return wrong("added token " + text.substr(0, 64) + ": " + key + " is not supported");
       }
-      const auto put_in = put(text, at_or_null(added, "id"));
+      const auto put_in = put_token(text, at_or_null(added, "id"), vocabulary_.tokens);
       if (!put_in) return put_in;
       auto& list = is_set(added, "special") ? vocabulary_.special : vocabulary_.added;
       list.push_back(at_or_null(added, "id").get<TokenId>());

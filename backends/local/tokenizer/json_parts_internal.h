@@ -1,0 +1,32 @@
+// What the readers of the kinds of tokenizer.json share.
+//
+// Start-up only, any thread.
+#pragma once
+
+#include "backends/contract/error.h"
+#include "backends/local/loader/json_internal.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace spillway::tokenizer {
+
+using loader::at_or_null;
+using loader::Json;
+
+Error wrong(const std::string& what);
+
+// Empty where it is no text.
+std::string_view text_at(const Json& object, std::string_view key);
+
+bool is_set(const Json& object, std::string_view key);
+
+// For an error's message.
+std::string shown(const Json& part);
+
+// Puts a token under its id: nothing but its own text may stand there.
+Result<void> put_token(std::string_view text, const Json& id,
+                       std::vector<std::string_view>& tokens);
+
+}  // namespace spillway::tokenizer
