@@ -60,6 +60,7 @@ install_test_tools() {
     --no-install-recommends "${missing[@]}" >/dev/null
   "$SPILLWAY_VENV/bin/pip" install -q -r tests/requirements.txt
   tests/recorded/fetch.sh "$SPILLWAY_VENV/bin/pip" || return 1
+  tests/peers/fetch.sh "$SPILLWAY_VENV/bin/pip" || return 1
   install_clients
 }
 

@@ -1,8 +1,9 @@
 // Usage: encode_lines TOKENIZER_JSON < LINES. Each line is a text as a JSON string; the answer to
-// it is a line of JSON: its ids, and the text that they decode to. With --time, how long reading
-// the file takes, and encoding the 512 tokens of the first line.
+// it is a line of JSON: its ids, and the text that they decode to, which WordPiece's do not. With
+// --time, how long reading the file takes, and encoding the 512 tokens of the first line.
 #include "backends/local/tokenizer/detokenizer.h"
 #include "backends/local/tokenizer/tokenizer_json.h"
+#include "backends/local/tokenizer/word_piece_json.h"
 
 #include <nlohmann/json.hpp>
 
@@ -40,7 +41,8 @@ bool streams_alike(const Tokenizer& tokenizer, std::span<const TokenId> ids) {
   return true;
 }
 
-void print_time(const Tokenizer& tokenizer, const std::string& text) {
+template <class Encodes>
+void print_time(const Encodes& tokenizer, const std::string& text) {
   std::vector<double> times;
   for (int i = 0; i < 50; ++i) {
     const auto begin = Clock::now();
@@ -53,33 +55,51 @@ void print_time(const Tokenizer& tokenizer, const std::string& text) {
               times[times.size() / 2]);
 }
 
+bool print_ids(const Tokenizer& tokenizer, const std::string& text) {
+  const auto ids = tokenizer.encode_control(text);
+  if (!streams_alike(tokenizer, ids)) {
+    std::cerr << "streamed text differs from the whole: " << json(text) << '\n';
+    return false;
+  }
+  std::cout << json{{"ids", ids}, {"text", decoded(tokenizer, ids)}}.dump() << '\n';
+  return true;
+}
+
+bool print_ids(const WordPiece& words, const std::string& text) {
+  std::cout << json{{"ids", words.encode_control(text)}}.dump() << '\n';
+  return true;
+}
+
+template <class Encodes>
+int encode_lines(const Encodes& tokenizer, bool timed) {
+  for (std::string line; std::getline(std::cin, line);) {
+    const std::string text = json::parse(line).get<std::string>();
+    if (timed) {
+      print_time(tokenizer, text);
+    } else if (!print_ids(tokenizer, text)) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+int fail(const Error& error) {
+  std::cerr << error.message << '\n';
+  return 1;
+}
+
 int run(const std::string& path, bool timed) {
   std::ifstream file(path, std::ios::binary);
   std::stringstream text;
   text << file.rdbuf();
+  const auto word_piece = word_piece_from_json(text.str());
+  if (word_piece) return encode_lines(word_piece->words, timed);
   const auto begin = Clock::now();
   const auto read = tokenizer_from_json(text.str());
-  if (!read) {
-    std::cerr << read.error().message << '\n';
-    return 1;
-  }
+  if (!read) return fail(read.error());
   const std::chrono::duration<double> taken = Clock::now() - begin;
   std::cerr << "read in " << taken.count() << " s\n";
-  const Tokenizer& tokenizer = read->tokenizer;
-  for (std::string line; std::getline(std::cin, line);) {
-    const std::string given = json::parse(line).get<std::string>();
-    if (timed) {
-      print_time(tokenizer, given);
-      continue;
-    }
-    const auto ids = tokenizer.encode_control(given);
-    if (!streams_alike(tokenizer, ids)) {
-      std::cerr << "streamed text differs from the whole: " << line << '\n';
-      return 1;
-    }
-    std::cout << json{{"ids", ids}, {"text", decoded(tokenizer, ids)}}.dump() << '\n';
-  }
-  return 0;
+  return encode_lines(read->tokenizer, timed);
 }
 
 }  // namespace
