@@ -1,0 +1,174 @@
+#include "backends/local/loader/encoder_folder.h"
+
+#include "backends/local/loader/json_internal.h"
+#include "backends/local/loader/safetensors.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+namespace spillway::loader {
+namespace {
+
+constexpr std::int64_t kNumberMax = 1 << 24;
+constexpr std::uint64_t kTokenizerBytesMax = 64U << 20;
+constexpr std::string_view kWeights = "model.safetensors";
+constexpr std::string_view kPrefix = "bert.";
+
+Error failed(const std::string& path, const std::string& why) {
+  return Error{Errc::internal, path + ": " + why};
+}
+
+std::string text_at(const Json& object, std::string_view key) {
+  const Json& value = at_or_null(object, key);
+  return value.is_string() ? value.get<std::string>() : std::string();
+}
+
+class EncoderFolderReader {
+ public:
+  explicit EncoderFolderReader(const std::string& folder) : folder_(folder) {}
+
+  Result<EncoderFolder> read() {
+    for (const auto step : {&EncoderFolderReader::read_config, &EncoderFolderReader::read_modules,
+                            &EncoderFolderReader::read_length, &EncoderFolderReader::read_tokenizer,
+                            &EncoderFolderReader::read_weights}) {
+      const auto done = (this->*step)();
+      if (!done) return done.error();
+    }
+    return std::move(contents_);
+  }
+
+ private:
+  Result<void> read_config() {
+    const auto config = object_in(folder_, "config.json");
+    if (!config) return config.error();
+    if (config->empty()) return failed(folder_, "has no config.json");
+    const std::string path = folder_ + "/config.json";
+    const std::string type = text_at(*config, "model_type");
+    if (type != "bert")
+      return failed(path, "model_type is \"" + type.substr(0, 64) + "\": of encoders bert is read");
+    const std::string position = text_at(*config, "position_embedding_type");
+    if (!position.empty() && position != "absolute")
+      return failed(path, "position_embedding_type " + position + " is not supported");
+    const auto numbers = read_numbers(*config, path);
+    if (!numbers) return numbers;
+    spec_.shortens = at_or_null(*config, "is_matryoshka") == true;
+    return read_activation(*config, path);
+  }
+
+  Result<void> read_numbers(const Json& config, const std::string& path) {
+    const std::array<std::pair<const char*, std::int64_t*>, 7> keys = {
+        {{"vocab_size", &spec_.vocabulary},
+         {"hidden_size", &spec_.width},
+         {"intermediate_size", &spec_.inner_width},
+         {"num_hidden_layers", &spec_.layers},
+         {"num_attention_heads", &spec_.heads},
+         {"max_position_embeddings", &spec_.positions},
+         {"type_vocab_size", &spec_.token_types}}};
+    for (const auto& [key, number] : keys) {
+      const Json& value = at_or_null(config, key);
+      if (!value.is_number_integer() || value < 1 || value > kNumberMax)
+        return failed(path, std::string(key) + " is no whole number from 1 on");
+      *number = value.get<std::int64_t>();
+    }
+    if (spec_.width % spec_.heads != 0)
+      return failed(path, "hidden_size is no multiple of num_attention_heads");
+    const Json& epsilon = at_or_null(config, "layer_norm_eps");
+    if (epsilon.is_number()) spec_.norm_epsilon = epsilon.get<double>();
+    return {};
+  }
+
+  Result<void> read_activation(const Json& config, const std::string& path) {
+    const std::string name = text_at(config, "hidden_act");
+    spec_.gelu_by_tanh = name == "gelu_new" || name == "gelu_pytorch_tanh";
+    if (name.empty() || name == "gelu" || spec_.gelu_by_tanh) return {};
+    return failed(path, "hidden_act " + name.substr(0, 64) + " is not supported: gelu is");
+  }
+
+  Result<void> read_modules() {
+    spec_.pooling = Pooling::mean;
+    const auto text = text_in(folder_, "modules.json", 1U << 20);
+    if (!text) return text.error();
+    if (!*text) return {};
+    const std::string path = folder_ + "/modules.json";
+    const auto modules = parse_json(**text, path);
+    if (!modules) return modules.error();
+    if (!modules->is_array()) return failed(path, "is not a list");
+    for (const Json& module : *modules) {
+      const std::string type = text_at(module, "type");
+      const std::string_view name = std::string_view(type).substr(type.rfind('.') + 1);
+      if (name == "Normalize") spec_.normalizes = true;
+      if (name == "Pooling") {
+        const auto pooling = read_pooling(text_at(module, "path"));
+        if (!pooling) return pooling;
+      } else if (name != "Transformer" && name != "Normalize") {
+        return failed(path, "module " + type.substr(0, 64) + " is not supported");
+      }
+    }
+    return {};
+  }
+
+  Result<void> read_pooling(const std::string& module) {
+    if (module.find('/') != std::string::npos || module.starts_with('.'))
+      return failed(folder_ + "/modules.json", module + " is no folder in this one");
+    const auto pooling = object_in(folder_, module + "/config.json");
+    if (!pooling) return pooling.error();
+    const bool mean = at_or_null(*pooling, "pooling_mode_mean_tokens") == true;
+    const bool first = at_or_null(*pooling, "pooling_mode_cls_token") == true;
+    const auto others = std::ranges::any_of(pooling->items(), [](const auto& item) {
+      return item.key().starts_with("pooling_mode_") && item.value() == true &&
+             item.key() != "pooling_mode_mean_tokens" && item.key() != "pooling_mode_cls_token";
+    });
+    if (others || mean == first)
+      return failed(folder_ + "/" + module + "/config.json",
+                    "pooling is neither by the mean of the tokens nor by the first one");
+    spec_.pooling = mean ? Pooling::mean : Pooling::first_token;
+    return {};
+  }
+
+  Result<void> read_length() {
+    spec_.tokens_max = spec_.positions;
+    const auto said = object_in(folder_, "sentence_bert_config.json");
+    if (!said) return said.error();
+    const Json& most = at_or_null(*said, "max_seq_length");
+    if (most.is_number_integer() && most > 2 && most < spec_.positions)
+      spec_.tokens_max = most.get<std::int64_t>();
+    return {};
+  }
+
+  Result<void> read_tokenizer() {
+    auto text = text_in(folder_, "tokenizer.json", kTokenizerBytesMax);
+    if (!text) return text.error();
+    if (!*text) return failed(folder_, "has no tokenizer.json");
+    contents_.tokenizer = std::move(**text);
+    return {};
+  }
+
+  Result<void> read_weights() {
+    const std::string path = folder_ + "/" + std::string(kWeights);
+    auto mapped = MappedFile::open(path);
+    if (!mapped) return mapped.error();
+    auto tensors = read_safetensors(mapped->bytes(), path);
+    if (!tensors) return tensors.error();
+    contents_.files.push_back(std::move(*mapped));
+    for (Tensor& tensor : *tensors) {
+      std::string name = tensor.name;
+      if (name.starts_with(kPrefix)) name.erase(0, kPrefix.size());
+      contents_.tensors.emplace(std::move(name), std::move(tensor));
+    }
+    return {};
+  }
+
+  const std::string folder_;
+  EncoderFolder contents_;
+  EncoderSpec& spec_ = contents_.spec;
+};
+
+}  // namespace
+
+Result<EncoderFolder> read_encoder_folder(const std::string& path) {
+  return EncoderFolderReader(path).read();
+}
+
+}  // namespace spillway::loader
