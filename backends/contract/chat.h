@@ -33,8 +33,14 @@ struct Message {
   std::string reasoning = {};        // Of an assistant's: what it thought before.
 };
 
-// Field meanings and ranges are OpenAI's; top_k, min_p, repetition_penalty, min_tokens and
-// ignore_eos are vLLM's.
+// What is added to a token's logit.
+struct TokenBias {
+  std::int32_t token = 0;
+  float by = 0.0f;  // [-100, 100]
+};
+
+// Field meanings and ranges are OpenAI's; top_k, min_p, repetition_penalty, min_tokens, ignore_eos,
+// stop_token_ids, include_stop_str_in_output and skip_special_tokens are vLLM's.
 struct Sampling {
   double temperature = 1.0;         // 0 is greedy.
   double top_p = 1.0;               // (0, 1]
@@ -48,6 +54,13 @@ struct Sampling {
   std::optional<int> tokens_max;  // max_tokens or max_completion_tokens
   int tokens_min = 0;
   bool ignore_eos = false;
+  std::vector<std::int32_t> stop_tokens = {};  // stop_token_ids: each ends the answer.
+  bool keeps_stop = false;                     // What ends the answer is part of its text.
+  bool shows_special = false;                  // Special tokens are text, too.
+  std::vector<TokenBias> bias = {};            // logit_bias
+  // Each token is told with its logprob, and so many of those that were likeliest in its place.
+  std::optional<int> logprobs = {};
+  bool scores_prompt = false;  // The same of the prompt's tokens. Requires: logprobs.
   // Which of them the client left to the model.
   struct Unsaid {
     bool temperature = false;
@@ -140,6 +153,20 @@ struct Beside {
   std::string completion_details;  // …and of usage.completion_tokens_details.
 };
 
+struct LikelyToken {
+  std::int32_t token = 0;
+  float logprob = 0.0f;
+};
+
+// A token with the log of the probability that the model gave it, whatever was done to its logits
+// before the draw.
+struct ScoredToken {
+  std::int32_t token = 0;
+  std::optional<float> logprob = {};  // Nothing before it, nothing expected: a prompt's first.
+  std::vector<LikelyToken> likeliest = {};  // In its place, the likeliest first.
+  bool of_prompt = false;
+};
+
 // One piece of an answer. Every field may be empty; a stream ends after the Delta with `finish`
 // (and `usage`, which comes with it or in a Delta of its own after it).
 struct Delta {
@@ -147,10 +174,11 @@ struct Delta {
   std::string text;
   std::string reasoning;  // DeepSeek's reasoning_content
   std::string extra;  // A JSON object of further `delta` members (tool_calls, refusal…), or empty.
-  std::string logprobs;  // The choice's `logprobs` as a JSON object, or empty.
-  std::string object;    // The whole answer of an endpoint that does not converse: its JSON.
-  int tokens = 0;        // Completion tokens this piece stands for; 0 if the backend cannot tell.
-  int searches = 0;      // Begun with this piece, which nobody else tells of; -1: one has failed.
+  std::string logprobs;             // The choice's `logprobs` as a JSON object, or empty.
+  std::vector<ScoredToken> scored;  // The same from the engine, which knows tokens and no words.
+  std::string object;  // The whole answer of an endpoint that does not converse: its JSON.
+  int tokens = 0;      // Completion tokens this piece stands for; 0 if the backend cannot tell.
+  int searches = 0;    // Begun with this piece, which nobody else tells of; -1: one has failed.
   // By the tier that it names, where it names one: what Usage::at_batch_rate will be.
   std::optional<bool> at_batch_rate;
   std::optional<FinishReason> finish;

@@ -1,3 +1,4 @@
+#include "backends/local/sample/logprobs.h"
 #include "backends/local/sample/sampler.h"
 #include "backends/local/sample/stop_matcher.h"
 
@@ -12,6 +13,28 @@
 
 namespace spillway::local {
 namespace {
+
+// What was said before each draw: some of it in the prompt.
+const std::vector<std::int32_t> kPrompt{1, 3, 3};
+const std::vector<std::int32_t> kSaid{2, 3, 2, 7};
+
+// What biases and penalties make of the logits, by definition.
+void alter(std::vector<float>& logits, const Sampling& sampling) {
+  for (const TokenBias& bias : sampling.bias)
+    logits[static_cast<std::size_t>(bias.token)] += bias.by;
+  std::set<std::int32_t> seen(kPrompt.begin(), kPrompt.end());
+  seen.insert(kSaid.begin(), kSaid.end());
+  for (const std::int32_t token : seen) {
+    float& logit = logits[static_cast<std::size_t>(token)];
+    const double penalty = sampling.repetition_penalty;
+    logit = static_cast<float>(logit > 0 ? logit / penalty : logit * penalty);
+  }
+  for (const std::int32_t token : std::set<std::int32_t>(kSaid.begin(), kSaid.end())) {
+    const auto count = std::count(kSaid.begin(), kSaid.end(), token);
+    logits[static_cast<std::size_t>(token)] -= static_cast<float>(
+        sampling.frequency_penalty * static_cast<double>(count) + sampling.presence_penalty);
+  }
+}
 
 // The distribution by definition: sort everything, cut, renormalise. Slow and obvious.
 std::vector<double> exact(std::vector<float> logits, const Sampling& sampling) {
@@ -55,11 +78,14 @@ std::vector<float> random_logits(std::size_t vocabulary, unsigned seed) {
 void expect_distribution(const Sampling& sampling, std::size_t vocabulary, unsigned logits_seed) {
   constexpr int kDraws = 40'000;
   const auto logits = random_logits(vocabulary, logits_seed);
-  const auto expected = exact(logits, sampling);
+  auto altered = logits;
+  alter(altered, sampling);
+  const auto expected = exact(altered, sampling);
   std::vector<int> seen(vocabulary);
   SamplerScratch scratch;
   for (int draw = 0; draw < kDraws; ++draw) {
-    const SequenceSampler sampler(sampling, {}, {}, static_cast<std::uint64_t>(draw));
+    SequenceSampler sampler(sampling, kPrompt, {}, static_cast<std::uint64_t>(draw));
+    for (const std::int32_t token : kSaid) sampler.record(token);
     ++seen[static_cast<std::size_t>(sampler.choose(logits, scratch))];
   }
   double chi_square = 0;
@@ -87,7 +113,7 @@ void expect_distribution(const Sampling& sampling, std::size_t vocabulary, unsig
 }
 
 TEST(Sampler, DrawsFromTheExactDistribution) {
-  std::vector<Sampling> cases(8);
+  std::vector<Sampling> cases(13);
   cases[1].temperature = 0.6;
   cases[2].temperature = 1.7;
   cases[3].top_p = 0.8;
@@ -95,6 +121,12 @@ TEST(Sampler, DrawsFromTheExactDistribution) {
   cases[5].min_p = 0.1;
   cases[6].temperature = 0.8, cases[6].top_k = 40, cases[6].top_p = 0.9, cases[6].min_p = 0.02;
   cases[7].temperature = 2.0, cases[7].top_p = 0.97;
+  cases[8].bias = {{2, 2.5f}, {9, -100.0f}, {11, 1.0f}};
+  cases[9].repetition_penalty = 1.8;
+  cases[10].frequency_penalty = 0.9;
+  cases[11].presence_penalty = -1.5;
+  cases[12].repetition_penalty = 0.7, cases[12].frequency_penalty = -0.5, cases[12].top_p = 0.9,
+  cases[12].bias = {{3, 1.5f}}, cases[12].presence_penalty = 0.3;
   for (std::size_t i = 0; i < cases.size(); ++i) {
     SCOPED_TRACE("case " + std::to_string(i));
     expect_distribution(cases[i], 200, static_cast<unsigned>(i + 1));
@@ -183,6 +215,45 @@ TEST(Sampler, NoEndBeforeTokensMin) {
   EXPECT_EQ(sampler.choose(logits, scratch), 0);
 }
 
+TEST(Sampler, AStopTokenIsAnEndBeforeTokensMin) {
+  Sampling sampling;
+  sampling.temperature = 0;
+  sampling.tokens_min = 1;
+  sampling.stop_tokens = {1, 0};
+  SequenceSampler sampler(sampling, {}, {0}, 1);
+  SamplerScratch scratch;
+  const std::vector<float> logits{9.0f, 8.0f, 1.0f};
+  EXPECT_EQ(sampler.choose(logits, scratch), 2);
+  sampler.record(2);
+  EXPECT_EQ(sampler.choose(logits, scratch), 0);
+}
+
+// The logarithm of a softmax in double, beside which nothing may be off by more than rounding.
+TEST(Logprobs, AreOfTheModelsOwnLogits) {
+  SamplerScratch scratch;
+  for (const std::size_t vocabulary : {2, 17, 1'000, 49'152}) {
+    const auto logits = random_logits(vocabulary, 9);
+    double sum = 0;
+    for (const float logit : logits) sum += std::exp(static_cast<double>(logit));
+    const auto by_definition = [&](std::int32_t token) {
+      return logits[static_cast<std::size_t>(token)] - std::log(sum);
+    };
+    const auto token = static_cast<std::int32_t>(vocabulary / 2);
+    const ScoredToken scored = score(logits, token, 20, scratch);
+    EXPECT_EQ(scored.token, token);
+    EXPECT_NEAR(*scored.logprob, by_definition(token), 1e-5);
+    ASSERT_EQ(scored.likeliest.size(), std::min<std::size_t>(20, vocabulary));
+    std::vector<float> sorted = logits;
+    std::sort(sorted.rbegin(), sorted.rend());
+    for (std::size_t i = 0; i < scored.likeliest.size(); ++i) {
+      const LikelyToken& one = scored.likeliest[i];
+      EXPECT_NEAR(one.logprob, by_definition(one.token), 1e-5);
+      EXPECT_EQ(logits[static_cast<std::size_t>(one.token)], sorted[i]);
+    }
+    EXPECT_TRUE(score(logits, token, 0, scratch).likeliest.empty());
+  }
+}
+
 std::string feed(StopMatcher& matcher, const std::vector<std::string>& pieces) {
   std::string shown;
   for (const std::string& piece : pieces) shown += matcher.push(piece);
@@ -259,6 +330,12 @@ TEST(StopMatcher, HoldsBackWhatMayBecomeAStopString) {
   EXPECT_EQ(matcher.push("Dless"), "");
   EXPECT_TRUE(matcher.matched());
   EXPECT_EQ(matcher.push("more"), "");
+}
+
+TEST(StopMatcher, KeepsTheStopStringWhereItIsToBeSeen) {
+  StopMatcher matcher({"END"}, true);
+  EXPECT_EQ(feed(matcher, {"the E", "N", "Dless"}), "the END");
+  EXPECT_TRUE(matcher.matched());
 }
 
 TEST(StopMatcher, LetsGoWhatDidNotBecomeOne) {

@@ -51,12 +51,18 @@ std::vector<std::int32_t> distinct(std::span<const std::int32_t> ids) {
   return sorted;
 }
 
+std::vector<std::int32_t> joined(std::vector<std::int32_t> ids,
+                                 std::span<const std::int32_t> more) {
+  ids.insert(ids.end(), more.begin(), more.end());
+  return distinct(ids);
+}
+
 }  // namespace
 
 SequenceSampler::SequenceSampler(const Sampling& sampling, std::span<const std::int32_t> prompt,
                                  std::vector<std::int32_t> banned_at_first, std::uint64_t seed)
     : sampling_(sampling),
-      banned_at_first_(std::move(banned_at_first)),
+      banned_at_first_(joined(std::move(banned_at_first), sampling.stop_tokens)),
       seed_(sampling.seed.value_or(seed)) {
   if (sampling_.repetition_penalty != 1.0) prompt_ids_ = distinct(prompt);
 }
@@ -103,7 +109,7 @@ bool SequenceSampler::penalizes() const {
 }
 
 bool SequenceSampler::alters_logits() const {
-  return penalizes() || bans_ends() || !allowed_.empty();
+  return penalizes() || bans_ends() || !allowed_.empty() || !sampling_.bias.empty();
 }
 
 bool SequenceSampler::bans_ends() const {
@@ -113,6 +119,7 @@ bool SequenceSampler::bans_ends() const {
 void SequenceSampler::alter_logits(std::span<float> logits) const {
   const auto index = [](std::int32_t token) { return static_cast<std::size_t>(token); };
   if (!allowed_.empty()) forbid(logits);
+  for (const TokenBias& bias : sampling_.bias) logits[index(bias.token)] += bias.by;
   if (sampling_.repetition_penalty != 1.0) {
     for (const std::int32_t token : prompt_ids_) {
       repeat_penalty(logits[index(token)], sampling_.repetition_penalty);

@@ -1,9 +1,9 @@
 // Chooses a sequence's next token from a row of logits, as its Sampling asks.
 //
 // One object a sequence, used by the engine thread. Order of operations (vLLM's): what is allowed
-// at all, penalties, then temperature, min_p, top_k, top_p over what is left, then one draw. The
-// draw depends on the seed and on how many tokens were generated, on nothing else: batch mates do
-// not change an answer.
+// at all, biases, penalties, then temperature, min_p, top_k, top_p over what is left, then one
+// draw. The draw depends on the seed and on how many tokens were generated, on nothing else: batch
+// mates do not change an answer.
 #pragma once
 
 #include "backends/contract/chat.h"
@@ -25,8 +25,8 @@ struct SamplerScratch {
 
 class SequenceSampler {
  public:
-  // `banned_at_first` are not chosen before tokens_min tokens are there: the ids that end an
-  // answer. `seed` is used where the request gives none.
+  // `banned_at_first` are not chosen before tokens_min tokens are there, nor are the request's
+  // stop_tokens: the ids that end an answer. `seed` is used where the request gives none.
   SequenceSampler(const Sampling& sampling, std::span<const std::int32_t> prompt,
                   std::vector<std::int32_t> banned_at_first, std::uint64_t seed);
 
@@ -57,7 +57,7 @@ class SequenceSampler {
   double uniform() const;
 
   const Sampling sampling_;
-  const std::vector<std::int32_t> banned_at_first_;
+  const std::vector<std::int32_t> banned_at_first_;  // Distinct.
   const std::uint64_t seed_;
   std::vector<std::int32_t>
       prompt_ids_;  // Distinct; only filled where repetition_penalty needs it.

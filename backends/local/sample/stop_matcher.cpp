@@ -5,7 +5,8 @@
 
 namespace spillway::local {
 
-StopMatcher::StopMatcher(const std::vector<std::string>& stops) {
+StopMatcher::StopMatcher(const std::vector<std::string>& stops, bool keeps_stop)
+    : keeps_stop_(keeps_stop) {
   for (const std::string& stop : stops) {
     if (!stop.empty()) patterns_.push_back(compile(stop));
   }
@@ -20,7 +21,7 @@ std::string StopMatcher::push(std::string_view text) {
       advance(pattern, byte);
       if (pattern.state < pattern.text.size()) continue;
       matched_ = true;
-      held_.resize(held_.size() - pattern.text.size());
+      if (!keeps_stop_) held_.resize(held_.size() - pattern.text.size());
       return std::exchange(held_, {});
     }
   }

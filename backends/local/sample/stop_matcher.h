@@ -13,8 +13,9 @@ namespace spillway::local {
 
 class StopMatcher {
  public:
-  // Empty stop strings are ignored.
-  explicit StopMatcher(const std::vector<std::string>& stops);
+  // Empty stop strings are ignored. `keeps_stop`: the answer ends behind the stop string, not
+  // before it.
+  explicit StopMatcher(const std::vector<std::string>& stops, bool keeps_stop = false);
 
   // The text that may be shown now. Once matched() the rest is swallowed.
   std::string push(std::string_view text);
@@ -36,6 +37,7 @@ class StopMatcher {
   static void advance(Pattern& pattern, char byte);
 
   std::vector<Pattern> patterns_;
+  const bool keeps_stop_;
   std::string held_;
   bool matched_ = false;
 };

@@ -56,6 +56,11 @@ float block_sum(const float* weights, std::size_t count) {
   return total;
 }
 
+// Of the block that begins there.
+double sum_from(std::span<const float> weights, std::size_t at) {
+  return block_sum(weights.data() + at, std::min(kBlock, weights.size() - at));
+}
+
 }  // namespace
 
 void weigh(std::span<const float> logits, float temperature, std::vector<float>& weights) {
@@ -71,18 +76,18 @@ void weigh(std::span<const float> logits, float temperature, std::vector<float>&
   exponentials(rest, kLanes, highest, 1.0f / temperature, weights.data() + whole);
 }
 
-std::size_t draw_index(std::span<const float> weights, double share) {
-  const auto sum_from = [&](std::size_t at) {
-    return static_cast<double>(
-        block_sum(weights.data() + at, std::min(kBlock, weights.size() - at)));
-  };
+double sum_of(std::span<const float> weights) {
   double total = 0.0;
-  for (std::size_t at = 0; at < weights.size(); at += kBlock) total += sum_from(at);
-  double left = share * total;
+  for (std::size_t at = 0; at < weights.size(); at += kBlock) total += sum_from(weights, at);
+  return total;
+}
+
+std::size_t draw_index(std::span<const float> weights, double share) {
+  double left = share * sum_of(weights);
   std::size_t at = 0;
   std::size_t drawn = 0;
   for (; at < weights.size(); at += kBlock) {
-    const double sum = sum_from(at);
+    const double sum = sum_from(weights, at);
     if (left < sum) break;
     left -= sum;
   }

@@ -13,6 +13,9 @@ namespace spillway::local {
 // temperature > 0.
 void weigh(std::span<const float> logits, float temperature, std::vector<float>& weights);
 
+// Of all of them; in double, block by block.
+double sum_of(std::span<const float> weights);
+
 // The index at which the running sum of weights passes `share` of their total, for share in [0, 1):
 // a token drawn with its probability if `share` is uniform.
 std::size_t draw_index(std::span<const float> weights, double share);
