@@ -44,6 +44,10 @@ void Scheduler::add(SequenceId sequence, int prompt_tokens, Lane lane, int token
   (void)added;
 }
 
+void Scheduler::limit_chunks(SequenceId sequence, int tokens) {
+  sequences_.at(sequence)->chunk_max = tokens;
+}
+
 std::vector<ScheduledSlice> Scheduler::plan(const StepModel& pace) {
   std::vector<ScheduledSlice> plan;
   const double context_tokens = plan_decodes(plan);
@@ -145,7 +149,7 @@ void Scheduler::plan_prompts(Lane lane, std::vector<ScheduledSlice>& plan, int& 
 void Scheduler::plan_chunk(const Sequence& sequence, std::vector<ScheduledSlice>& plan,
                            int& budget) {
   const int left = sequence.length - sequence.computed;
-  const int tokens = std::min(left, budget);
+  const int tokens = std::min({left, budget, sequence.chunk_max});
   if (tokens == 0) return;
   plan.push_back({sequence.id, sequence.computed, tokens, tokens == left});
   budget -= tokens;

@@ -77,6 +77,9 @@ class Scheduler {
   void add(SequenceId sequence, int prompt_tokens, Lane lane = Lane::foreground,
            int tokens_max = kNoLimit, const SequenceText* text = nullptr);
 
+  // A step gets so many tokens of the sequence's prompt at most. Requires: one at least.
+  void limit_chunks(SequenceId sequence, int tokens);
+
   // Chooses the next step; empty if nobody can run. Every slice has its blocks. `pace` is what a
   // budget in time is reckoned with.
   std::vector<ScheduledSlice> plan(const StepModel& pace = {});
@@ -121,6 +124,7 @@ class Scheduler {
     Lane lane = Lane::foreground;
     int prompt = 0;
     int tokens_max = 0;
+    int chunk_max = kNoLimit;
     int length = 0;
     int computed = 0;
     int reused = 0;
