@@ -99,7 +99,8 @@ bool Course::past_the_limit() {
   const std::size_t bytes = bytes_out();
   if (!request_->stream && bytes > kWholeAnswerMax) return true;
   const auto most = limit();
-  const auto out = std::max<std::int64_t>(tokens_out(), bytes / kBytesPerTokenMost);
+  const auto by_bytes = has(request_->needs, Need::echo) ? 0 : bytes / kBytesPerTokenMost;
+  const auto out = std::max<std::int64_t>(tokens_out(), by_bytes);
   return most && out / 2 > *most + kOverrun;
 }
 
@@ -108,7 +109,8 @@ Course::Way Course::way_of(const policy::Candidate& candidate, const Delivered& 
   const std::string_view other = candidate.architecture;
   if (!other.empty() && !begun_by_.empty() && other != begun_by_) return Way::none;
   const bool chat_can_say_it = !request_->original || request_->original->only.empty();
-  if (!delivered.plain || !chat_can_say_it || request_->choices > 1) return Way::none;
+  const bool is_one = request_->choices == 1 && !has(request_->needs, Need::echo);
+  if (!delivered.plain || !chat_can_say_it || !is_one) return Way::none;
   if (candidate.continues) return Way::go_on;
   return leaves_no_choice(request_->sampling) ? Way::say_again : Way::none;
 }

@@ -40,7 +40,9 @@ enum class Need : unsigned {
   search = 4096,    // Looking things up in the web.
   prefix = 8192,    // Going on with the last message, which is the answer's beginning.
   thinking = 16384,
-  server = 32768,  // What vLLM and SGLang alone know: chat templates, beams, ids to stop at.
+  server = 32768,   // What vLLM and SGLang alone know: chat templates, beams, banned words.
+  several = 65536,  // Choices of more than one prompt, or the best of more drafts: who takes
+                    // choices at all takes these, but for the local engine.
 };
 
 constexpr Need operator|(Need a, Need b) {
@@ -94,9 +96,12 @@ inline constexpr std::array<FieldNeed, 42> kFieldNeeds = {{
     {"ebnf", Need::guided},
     {"regex", Need::guided},
     {"ignore_eos", Need::sampling},
+    {"include_stop_str_in_output", Need::sampling},
     {"min_p", Need::sampling},
     {"min_tokens", Need::sampling},
     {"repetition_penalty", Need::sampling},
+    {"skip_special_tokens", Need::sampling},
+    {"stop_token_ids", Need::sampling},
     {"top_k", Need::sampling},
     {"thinking", Need::thinking},
     {"web_search_options", Need::search},
@@ -111,7 +116,6 @@ inline constexpr std::array<FieldNeed, 42> kFieldNeeds = {{
     {"documents", Need::server},
     {"echo", Need::server},  // Of a chat; completions know it.
     {"include_reasoning", Need::server},
-    {"include_stop_str_in_output", Need::server},
     {"length_penalty", Need::server},
     {"logits_processors", Need::server},
     {"lora_path", Need::server},
@@ -122,9 +126,7 @@ inline constexpr std::array<FieldNeed, 42> kFieldNeeds = {{
     {"return_token_ids", Need::server},
     {"return_tokens_as_token_ids", Need::server},
     {"separate_reasoning", Need::server},
-    {"skip_special_tokens", Need::server},
     {"spaces_between_special_tokens", Need::server},
-    {"stop_token_ids", Need::server},
     {"thinking_token_budget", Need::server},
     {"truncate_prompt_tokens", Need::server},
     {"use_beam_search", Need::server},

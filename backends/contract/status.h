@@ -94,10 +94,11 @@ struct EngineStatus {
   int waiting_max = 0;  // Hard limit of `waiting`; past it the engine refuses.
   int kv_tokens_total = 0;
   int kv_tokens_free = 0;
-  bool kv_reserved = false;  // An admitted sequence holds KV for its whole answer from the start.
-  int context_max = 0;       // Longest prompt + completion the model takes.
-  bool holds_forms = false;  // It can hold an answer to a form.
-  bool calls_tools = false;  // Its model knows how to call functions.
+  bool kv_reserved = false;   // An admitted sequence holds KV for its whole answer from the start.
+  int context_max = 0;        // Longest prompt + completion the model takes.
+  bool holds_forms = false;   // It can hold an answer to a form.
+  bool calls_tools = false;   // Its model knows how to call functions.
+  bool tells_logits = false;  // What its model makes of each token can be seen, and changed.
   // Seconds since the step in progress began; 0 when idle. Negative: the next step, too, is made
   // already, and begins in so long; `running` is then what it begins with.
   double step_elapsed = 0.0;
@@ -105,10 +106,18 @@ struct EngineStatus {
 
   // What it can do of all that requests ask for.
   Need takes() const {
-    Need needs = Need::sampling;
+    Need needs = Need::sampling | Need::choices;
     if (holds_forms) needs |= Need::formats | Need::guided;
     if (calls_tools) needs |= Need::tools;
+    if (tells_logits) needs |= Need::logprobs | Need::logit_bias | Need::echo;
     return needs;
+  }
+
+  // Whether so many more find no place to wait in: who will have one in the batch at the next step
+  // does not really wait.
+  bool is_full_for(int sequences) const {
+    const int places = std::max(0, sequences_max - static_cast<int>(running.size()));
+    return static_cast<int>(waiting.size()) + sequences > waiting_max + places;
   }
 };
 

@@ -7,6 +7,7 @@
 #include "backends/local/local_model.h"
 #include "config/load.h"
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
@@ -177,6 +178,7 @@ class EngineProcess {
     ask.owner = std::move(order.owner);
     if (order.form) ask.form = std::make_shared<const Form>(std::move(*order.form));
     ask.begun = std::move(order.begun);
+    ask.choices = std::max(1, order.choices);
     auto outlet = std::make_shared<RingOutlet>(order.id, speaker_);
     const auto submitted = engine_->submit(std::move(ask), [&](std::function<void()> on_room) {
       streams_[order.id] = {outlet, std::move(on_room)};

@@ -12,18 +12,24 @@ template <class Given, class Type>
 concept A = std::is_same_v<std::remove_const_t<Given>, Type>;
 
 // The fields of each type in order: once, for writing and for reading.
+void list(auto& fields, A<TokenBias> auto& it) { fields(it.token, it.by); }
 void list(auto& fields, A<Sampling> auto& it) {
   fields(it.temperature, it.top_p, it.top_k, it.min_p, it.frequency_penalty, it.presence_penalty,
-         it.repetition_penalty, it.seed, it.stop, it.tokens_max, it.tokens_min, it.ignore_eos);
+         it.repetition_penalty, it.seed, it.stop, it.tokens_max, it.tokens_min, it.ignore_eos,
+         it.stop_tokens, it.keeps_stop, it.shows_special, it.bias, it.logprobs, it.scores_prompt);
 }
 void list(auto& fields, A<Form> auto& it) { fields(it.kind, it.text, it.choices, it.field); }
 void list(auto& fields, A<Usage> auto& it) {
   fields(it.prompt_tokens, it.completion_tokens, it.cached_tokens, it.reasoning_tokens,
          it.cache_written_tokens);
 }
+void list(auto& fields, A<LikelyToken> auto& it) { fields(it.token, it.logprob); }
+void list(auto& fields, A<ScoredToken> auto& it) {
+  fields(it.token, it.logprob, it.likeliest, it.of_prompt);
+}
 void list(auto& fields, A<Delta> auto& it) {
-  fields(it.choice, it.text, it.reasoning, it.extra, it.logprobs, it.object, it.tokens, it.finish,
-         it.stopped_by, it.usage, it.original);
+  fields(it.choice, it.text, it.reasoning, it.extra, it.logprobs, it.scored, it.object, it.tokens,
+         it.finish, it.stopped_by, it.usage, it.original);
 }
 void list(auto& fields, A<Error> auto& it) {  // `kind` has static storage: it stays at home.
   fields(it.code, it.message, it.param, it.retry_after, it.rule);
@@ -40,7 +46,7 @@ void list(auto& fields, A<StepModel> auto& it) {
 void list(auto& fields, A<EngineStatus> auto& it) {
   fields(it.ready, it.running, it.waiting, it.sequences_max, it.budget, it.waiting_max,
          it.kv_tokens_total, it.kv_tokens_free, it.kv_reserved, it.context_max, it.holds_forms,
-         it.calls_tools, it.step_elapsed, it.step);
+         it.calls_tools, it.tells_logits, it.step_elapsed, it.step);
 }
 void list(auto& fields, A<EngineCounters> auto& it) {
   fields(it.steps, it.prompt_tokens, it.generated_tokens, it.prefix_queries, it.prefix_hits,
@@ -51,7 +57,8 @@ void list(auto& fields, A<EngineCounters> auto& it) {
 
 void list(auto& fields, A<Hello> auto& it) { fields(it.settings); }
 void list(auto& fields, A<Question> auto& it) {
-  fields(it.id, it.prompt, it.sampling, it.tokens_max, it.lane, it.owner, it.form, it.begun);
+  fields(it.id, it.prompt, it.sampling, it.tokens_max, it.lane, it.owner, it.form, it.begun,
+         it.choices);
 }
 void list(auto& fields, A<Cancelled> auto& it) { fields(it.id); }
 void list(auto& fields, A<Paused> auto& it) { fields(it.id); }

@@ -36,6 +36,7 @@ struct Question {
   std::string owner;
   std::optional<Form> form;
   std::string begun;
+  int choices = 1;
 };
 struct Cancelled {
   StreamId id = 0;

@@ -28,15 +28,16 @@ Result<std::shared_ptr<Bridge>> Switchboard::submit(local::Ask ask,
   std::string frame;
   std::lock_guard lock(mutex_);
   if (!loaded_ || closed_ || !status_.ready) return no_engine();
-  if (local::is_full(status_now())) return local::full_for_now();
+  if (status_now().is_full_for(ask.choices)) return local::full_for_now();
   const StreamId id = ++last_id_;
   encode(Order(Question{id, *ask.prompt, std::move(ask.sampling), ask.tokens_max, ask.lane,
                         std::move(ask.owner), ask.form ? std::optional(*ask.form) : std::nullopt,
-                        std::move(ask.begun)}),
+                        std::move(ask.begun), ask.choices}),
          frame);
   if (!flush_now() || !orders_->write(frame)) return local::full_for_now();
   orders_->wake();
-  unseen_.push_back({prompt_tokens - cached, cached, 0, ask.tokens_max, ask.lane});
+  for (int choice = 0; choice < ask.choices; ++choice)
+    unseen_.push_back({prompt_tokens - cached, cached, 0, ask.tokens_max, ask.lane});
   auto on_room = [board = weak_from_this(), id] {
     if (const auto alive = board.lock()) alive->heed_consumer(id);
   };

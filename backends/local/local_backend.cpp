@@ -7,6 +7,7 @@
 #include "backends/local/grammar/call_form.h"
 #include "backends/local/grammar/size_check.h"
 #include "backends/local/prompt_cache.h"
+#include "backends/local/scored_stream.h"
 
 #include <boost/asio/this_coro.hpp>
 
@@ -97,7 +98,9 @@ Async<std::unique_ptr<TokenStream>> LocalBackend::open(std::shared_ptr<const Cha
   ask.owner = std::move(terms.tenant);
   ask.form = *form;
   if (ask.form) ask.begun = request->begun;
-  ask.tokens_max = completion_tokens_max(*request, static_cast<int>((*prompt)->size()));
+  ask.tokens_max =
+      std::max(1, completion_tokens_max(*request, static_cast<int>((*prompt)->size())));
+  ask.choices = request->choices;
   auto consumer = co_await net::this_coro::executor;
   auto bridge = engine_->submit(std::move(ask), std::move(consumer));
   if (!bridge) co_return bridge.error();
@@ -105,7 +108,9 @@ Async<std::unique_ptr<TokenStream>> LocalBackend::open(std::shared_ptr<const Cha
   answer::Expected expected;
   if (!held_to_its_own) expected = expected_of(*request, codec_->style());
   expected.is_thinking = is_thinking;
-  auto text = stream_over(std::move(*bridge), std::move(request));
+  auto text = stream_over(std::move(*bridge), request);
+  if (request->sampling.logprobs || has(request->needs, Need::echo))
+    text = with_logprobs(std::move(text), *codec_, std::move(*prompt), std::move(request));
   if (!expected.anything()) co_return text;
   co_return answer::told_apart(std::move(text), expected);
 }
@@ -132,16 +137,28 @@ Result<Prompt> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& re
   if (request->form) {
     if (const auto fits = grammar::check_size(*request->form); !fits) return fits.error();
   }
+  if (auto known = check_tokens(request->sampling); !known) return known.error();
   auto tokens = tokens_of(*request);
   if (!tokens) return tokens.error();
   const int prompt_tokens = static_cast<int>(tokens->size());
-  const int asked = request->sampling.tokens_max.value_or(1);
+  const int asked = std::max(1, request->sampling.tokens_max.value_or(1));
   if (std::int64_t{prompt_tokens} + asked > engine_->context_max()) {
     return too_long(prompt_tokens, asked, engine_->context_max());
   }
   auto prompt = std::make_shared<const std::vector<std::int32_t>>(std::move(*tokens));
   prompts_->keep(request, prompt);
   return prompt;
+}
+
+Result<void> LocalBackend::check_tokens(const Sampling& sampling) const {
+  const auto is_token = [&](std::int32_t id) { return id >= 0 && id < codec_->vocabulary_size(); };
+  for (const std::int32_t token : sampling.stop_tokens) {
+    if (!is_token(token)) return no_such_token(token, "stop_token_ids");
+  }
+  for (const TokenBias& bias : sampling.bias) {
+    if (!is_token(bias.token)) return no_such_token(bias.token, "logit_bias");
+  }
+  return {};
 }
 
 int LocalBackend::cached_tokens(std::string_view tenant, const Prompt& prompt) const {

@@ -67,6 +67,7 @@ class LocalBackend final : public Backend {
  private:
   Result<std::vector<std::int32_t>> tokens_of(const ChatRequest& request) const;
   Result<std::vector<std::int32_t>> written_tokens_of(const ChatRequest& request) const;
+  Result<void> check_tokens(const Sampling& sampling) const;
   bool ends_in_thought(const ChatRequest& request, const std::vector<std::int32_t>& prompt) const;
 
   const std::string name_;

@@ -40,7 +40,7 @@ int kv_blocks_of(const config::LocalTarget& target) {
 
 std::unique_ptr<Executor> make_synthetic(const config::LocalTarget& target) {
   const int context = target.context_max > 0 ? target.context_max : kSyntheticContext;
-  const ExecutorShape shape{kSyntheticVocabulary, context, kv_blocks_of(target), true};
+  const ExecutorShape shape{kSyntheticVocabulary, context, kv_blocks_of(target), true, true};
   StepModel pace = step_model_of(target.step_prior);
   pace.base *= target.synthetic_slowdown;
   pace.per_sequence *= target.synthetic_slowdown;

@@ -149,6 +149,8 @@ std::string_view TextModel::bytes_of(TokenId id) const {
   return says_nothing ? std::string_view() : parts_->tokenizer.bytes_of(id);
 }
 
+std::string_view TextModel::spelling(TokenId id) const { return parts_->tokenizer.bytes_of(id); }
+
 const SamplingDefaults& TextModel::sampling() const { return parts_->sampling; }
 
 const answer::AnswerStyle& TextModel::style() const { return parts_->style; }

@@ -44,9 +44,11 @@ class TextModelCodec final : public TextCodec {
       vocabulary.bytes.emplace_back(model_.bytes_of(id));
     return vocabulary;
   }
-  std::unique_ptr<TextStream> open_stream() const override {
-    return std::make_unique<DetokenizerStream>(model_.make_detokenizer());
+  std::unique_ptr<TextStream> open_stream(bool shows_special) const override {
+    const auto special = shows_special ? SpecialTokens::show : SpecialTokens::skip;
+    return std::make_unique<DetokenizerStream>(model_.make_detokenizer(special));
   }
+  std::string spelling(std::int32_t id) const override { return std::string(model_.spelling(id)); }
   const std::vector<std::int32_t>& end_ids() const override { return model_.stop_tokens(); }
 
  private:

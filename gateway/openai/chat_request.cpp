@@ -23,11 +23,13 @@ constexpr int kChoicesMax = 128;
 constexpr int kDraftsMax = 20;
 constexpr std::size_t kIdentifierMax = 64;
 
-void read_logprobs(Fields& request, Need& needs) {
+void read_logprobs(Fields& request, ChatRequest& chat) {
   const bool wanted = request.boolean("logprobs").value_or(false);
   const auto top = request.integer("top_logprobs", 0, 20);
   if (top && !wanted) request.fail("top_logprobs", "is allowed only with 'logprobs': true");
-  if (wanted) needs |= Need::logprobs;
+  if (!wanted) return;
+  chat.needs |= Need::logprobs;
+  chat.sampling.logprobs = top.value_or(0);
 }
 
 // Words and audio come back from few.
@@ -46,9 +48,9 @@ void read_needs(Fields& request, ChatRequest& chat, std::optional<Error>& error)
   chat.choices = request.integer("n", 1, kChoicesMax).value_or(1);
   chat.drafts = request.integer("best_of", 1, kDraftsMax).value_or(0);
   if (chat.choices > 1) chat.needs |= Need::choices;
-  read_logprobs(request, chat.needs);
+  read_logprobs(request, chat);
   read_modalities(request, chat.needs);
-  if (read_logit_bias(request)) chat.needs |= Need::logit_bias;
+  read_logit_bias(request, chat);
 }
 
 // Fields that no code here acts on are still checked, so that a request fails the same way on every

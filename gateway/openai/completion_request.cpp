@@ -70,9 +70,11 @@ void read_needs(Fields& request, ChatRequest& chat, std::optional<Error>& error)
   chat.drafts = prompts * best_of;
   if (chat.choices > kChoicesMax) request.fail("n", "times the prompts must be at most 128");
   if (chat.choices > 1 || best_of > 1) chat.needs |= Need::choices;
-  if (request.integer("logprobs", 0, kLogprobsMax)) chat.needs |= Need::logprobs;
+  if (prompts > 1 || best_of > each) chat.needs |= Need::several;
+  chat.sampling.logprobs = request.integer("logprobs", 0, kLogprobsMax);
+  if (chat.sampling.logprobs) chat.needs |= Need::logprobs;
   if (!request.string("suffix").value_or("").empty()) chat.needs |= Need::infill;
-  if (read_logit_bias(request)) chat.needs |= Need::logit_bias;
+  read_logit_bias(request, chat);
   read_stream_options(request, chat, error);
 }
 
@@ -84,6 +86,7 @@ void read_echo(Fields& request, CompletionAsked& asked, ChatRequest& chat,
   const bool is_silent = chat.sampling.tokens_max == 0;
   if (is_silent || has(chat.needs, Need::logprobs) || !chat.prompt_tokens.empty()) {
     chat.needs |= Need::echo;
+    chat.sampling.scores_prompt = chat.sampling.logprobs.has_value();
     return;
   }
   std::size_t bytes = 0;

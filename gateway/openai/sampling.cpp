@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@ constexpr int kIntMax = std::numeric_limits<int>::max();
 // says as well.
 constexpr double kTopPMin = 1e-9;
 constexpr std::size_t kStopsMax = 4;
+constexpr std::size_t kStopTokensMax = 1'024;
 
 std::vector<std::string> read_stop(Fields& request) {
   const Json* stop = request.any("stop");
@@ -41,6 +43,26 @@ std::vector<std::string> read_stop(Fields& request) {
   const auto empty = [](const std::string& text) { return text.empty(); };
   if (std::any_of(texts.begin(), texts.end(), empty)) request.fail("stop", "has an empty string");
   return texts;
+}
+
+std::vector<std::int32_t> read_stop_tokens(Fields& request) {
+  const Json* list = request.array("stop_token_ids", kStopTokensMax);
+  std::vector<std::int32_t> tokens;
+  for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
+    const Json& token = (*list)[i];
+    const bool good = token.is_number_unsigned() && token.get<std::uint64_t>() <= kIntMax;
+    if (!good) request.fail(Fields::element_name("stop_token_ids", i), "must be a token id");
+    if (good) tokens.push_back(token.get<std::int32_t>());
+  }
+  return tokens;
+}
+
+// An id as an object's key.
+std::optional<std::int32_t> token_of(std::string_view text) {
+  std::int32_t token = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), token);
+  const bool whole = error == std::errc() && end == text.data() + text.size() && token >= 0;
+  return whole ? std::optional(token) : std::nullopt;
 }
 
 // Says nothing that its absence would not.
@@ -95,22 +117,26 @@ Sampling read_sampling(Fields& request, int tokens_least) {
   sampling.tokens_max = new_limit ? new_limit : old_limit;
   sampling.tokens_min = request.integer("min_tokens", 0, kIntMax).value_or(0);
   sampling.ignore_eos = request.boolean("ignore_eos").value_or(false);
+  sampling.stop_tokens = read_stop_tokens(request);
+  sampling.keeps_stop = request.boolean("include_stop_str_in_output").value_or(false);
+  sampling.shows_special = !request.boolean("skip_special_tokens").value_or(true);
   if (sampling.tokens_max && sampling.tokens_min > *sampling.tokens_max) {
     request.fail("min_tokens", "must not be larger than max_tokens");
   }
   return sampling;
 }
 
-bool read_logit_bias(Fields& request) {
+void read_logit_bias(Fields& request, ChatRequest& chat) {
   const Json* bias = request.object("logit_bias");
-  if (bias == nullptr) return false;
-  for (const auto& [token, by] : bias->items()) {
-    const bool is_token = !token.empty() && token.find_first_not_of("0123456789") == token.npos;
-    if (!is_token) request.fail("logit_bias", "must name tokens by their ids");
+  if (bias == nullptr || bias->empty()) return;
+  chat.needs |= Need::logit_bias;
+  for (const auto& [name, by] : bias->items()) {
+    const auto token = token_of(name);
+    if (!token) request.fail("logit_bias", "must name tokens by their ids");
     const bool in_range = by.is_number() && by.get<double>() >= -100 && by.get<double>() <= 100;
-    if (!in_range) request.fail("logit_bias." + token, "must be a number from -100 to 100");
+    if (!in_range) request.fail("logit_bias." + name, "must be a number from -100 to 100");
+    if (token && in_range) chat.sampling.bias.push_back({*token, by.get<float>()});
   }
-  return !bias->empty();
 }
 
 void read_beyond(Fields& request, ChatRequest& chat) {

@@ -11,8 +11,9 @@ namespace spillway::openai {
 // `tokens_least`: no limit of tokens may be lower.
 Sampling read_sampling(wire::Fields& request, int tokens_least = 1);
 
-// Whether `logit_bias` changes anything: an object of token ids and numbers from -100 to 100.
-bool read_logit_bias(wire::Fields& request);
+// `logit_bias`, an object of token ids and numbers from -100 to 100, into the sampling; and so
+// what a target must be able to do.
+void read_logit_bias(wire::Fields& request, ChatRequest& chat);
 
 // The fields that not everybody knows, and so what a target must be able to do. Requires:
 // chat.sampling has been read.

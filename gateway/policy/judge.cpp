@@ -34,23 +34,17 @@ void compare(Judged& judged, const Work& work, double ttft_max) {
   if (judged.ttft > ttft_max) judged.verdict = Verdict::misses_ttft;
 }
 
-// Those who will find a free place in the batch at the next step do not really wait.
-bool is_full(const EngineStatus& engine) {
-  const int running = static_cast<int>(engine.running.size());
-  const int places = std::max(0, engine.sequences_max - running);
-  return static_cast<int>(engine.waiting.size()) >= engine.waiting_max + places;
-}
-
 Verdict obstacle(const EngineStatus* engine, const Work& work) {
   if (!writes(work.asks)) return Verdict::incapable;
   if (!engine || !engine->ready) return Verdict::not_ready;
   if (without(work.needs, engine->takes()) != Need::nothing) return Verdict::incapable;
+  if (work.choices > engine->sequences_max + engine->waiting_max) return Verdict::incapable;
   // One token at least; an answer without a limit is as long as the context allows.
   const std::int64_t tokens =
       static_cast<std::int64_t>(work.prompt_tokens) + work.completion_tokens_max.value_or(1);
   if (engine->context_max > 0 && tokens > engine->context_max) return Verdict::too_long;
   if (tokens > engine->kv_tokens_total) return Verdict::too_long;
-  return is_full(*engine) ? Verdict::queue_full : Verdict::fits;
+  return engine->is_full_for(work.choices) ? Verdict::queue_full : Verdict::fits;
 }
 
 bool is_capable(const config::ProviderTarget& provider, const Work& work) {
@@ -96,6 +90,15 @@ int tokens_behind(const EngineStatus& engine, const Work& work) {
     if (tokens >= engine.budget.tokens_max) break;
   }
   return tokens;
+}
+
+// Its further choices have nothing to read but the prompt's end, and decode beside it.
+EngineStatus with_siblings(EngineStatus engine, const Work& work) {
+  const SequenceStatus sibling{1, work.prompt_tokens, 0,
+                               work.completion_tokens_max.value_or(kCompletionTokensAssumed),
+                               work.lane};
+  for (int i = 1; i < work.choices; ++i) queue_up(engine.waiting, sibling);
+  return engine;
 }
 
 double horizon_of(const Work& work) {
@@ -165,7 +168,9 @@ Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom, S
                 work.remaining,
                 tokens_behind(*fleet.local, work)};
   const double horizon = sight == Sight::to_the_end ? kNoHorizon : horizon_of(work);
-  judged.prediction = predict(*fleet.local, ask, fleet.ttft_correction, horizon);
+  judged.prediction = work.choices == 1 ? predict(*fleet.local, ask, fleet.ttft_correction, horizon)
+                                        : predict(with_siblings(*fleet.local, work), ask,
+                                                  fleet.ttft_correction, horizon);
   judged.prediction->ttft_bound = judged.prediction->ttft * fleet.ttft_bound;
   judged.ttft = judged.ttft_typical = judged.prediction->ttft;
   judged.ttft_p95 = judged.prediction->ttft_bound;

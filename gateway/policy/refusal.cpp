@@ -66,7 +66,9 @@ bool meets(const config::Settings& settings, std::string_view target, const Requ
     if (one.name != target) continue;
     return serves(one, request.asks) && takes(one, words, request.beyond);
   }
-  return writes(request.asks) && fleet.local != nullptr && has(fleet.local->takes(), words.need);
+  if (!writes(request.asks) || fleet.local == nullptr) return false;
+  const bool is_several = words.need == Need::choices && has(request.needs, Need::several);
+  return !is_several && has(fleet.local->takes(), words.need);
 }
 
 std::string_view field_of(const NeedWords& words, const RequestFacts& request) {

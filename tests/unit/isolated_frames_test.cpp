@@ -17,6 +17,7 @@ Delta delta_of_all() {
   delta.reasoning = "because";
   delta.extra = R"({"refusal":"no"})";
   delta.logprobs = R"({"content":[]})";
+  delta.scored = {{1, std::nullopt, {}, true}, {2, -0.5f, {{3, -0.25f}, {2, -0.5f}}}};
   delta.object = "{}";
   delta.tokens = 5;
   delta.finish = FinishReason::content_filter;
@@ -41,12 +42,19 @@ Question question_of_all() {
                        .stop = {"a", "", "stop"},
                        .tokens_max = 12,
                        .tokens_min = 2,
-                       .ignore_eos = true};
+                       .ignore_eos = true,
+                       .stop_tokens = {5, 6},
+                       .keeps_stop = true,
+                       .shows_special = true,
+                       .bias = {{7, -1.5f}},
+                       .logprobs = 4,
+                       .scores_prompt = true};
   question.tokens_max = 100;
   question.lane = Lane::background;
   question.owner = "tenant";
   question.form = Form{Form::Kind::grammar, "root", {"a", ""}, "field"};
   question.begun = "begun";
+  question.choices = 3;
   return question;
 }
 
@@ -65,6 +73,7 @@ Picture picture_of_all() {
   status.context_max = 19;
   status.holds_forms = true;
   status.calls_tools = true;
+  status.tells_logits = true;
   status.step_elapsed = 0.25;
   status.step = {1.0, 2.0, 3.0, 4.0, 20};
   picture.step_began = TimePoint(std::chrono::nanoseconds(123'456'789));

@@ -24,7 +24,7 @@ TEST(Inbox, APictureMadeBeforeASequenceCameDoesNotHideIt) {
   NewSequence sequence;
   sequence.prompt = std::make_shared<const std::vector<std::int32_t>>(9, 0);
   sequence.tokens_max = 3;
-  ASSERT_TRUE(inbox.submit(std::move(sequence)));
+  ASSERT_TRUE(inbox.submit({sequence}));
   inbox.publish({}, {}, 160);
   ASSERT_EQ(inbox.status().waiting.size(), 1u);
   EXPECT_EQ(inbox.status().waiting[0].prefill_left, 9);

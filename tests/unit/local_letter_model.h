@@ -53,7 +53,8 @@ class LetterCodec : public TextCodec {
     vocabulary.bytes.emplace_back();
     return vocabulary;
   }
-  std::unique_ptr<TextStream> open_stream() const override {
+  std::string spelling(std::int32_t id) const override { return {static_cast<char>('a' + id)}; }
+  std::unique_ptr<TextStream> open_stream(bool) const override {
     class Stream final : public TextStream {
       std::string push(std::int32_t id) override { return {static_cast<char>('a' + id)}; }
       std::string finish() override { return {}; }
@@ -89,7 +90,7 @@ class LetterExecutor final : public Executor {
   explicit LetterExecutor(std::shared_ptr<Gate> gate, int kv_blocks = 64)
       : gate_(std::move(gate)), kv_blocks_(kv_blocks) {}
 
-  ExecutorShape shape() const override { return {26, 512, kv_blocks_, true}; }
+  ExecutorShape shape() const override { return {26, 512, kv_blocks_, true, true}; }
 
   Result<StepResult> run(std::span<const Slice> slices) override {
     ++gate_->begun;
@@ -103,9 +104,11 @@ class LetterExecutor final : public Executor {
     logits_.clear();
     for (const Slice& slice : slices) {
       if (slice.logits_rows == 0) continue;
-      const std::size_t row = logits_.size();
-      logits_.resize(row + 26, 0.0f);
-      logits_[row + static_cast<std::size_t>(slice.sampler->generated() % 26)] = 9.0f;
+      for (int row = 0; row < slice.logits_rows; ++row) {
+        const std::size_t at = logits_.size();
+        logits_.resize(at + 26, 0.0f);
+        logits_[at + static_cast<std::size_t>(slice.sampler->generated() % 26)] = 9.0f;
+      }
     }
     return StepResult{logits_, {}};
   }

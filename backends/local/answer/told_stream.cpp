@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <map>
 #include <random>
 #include <string>
 #include <utility>
@@ -49,7 +50,7 @@ class ToldStream final : public TokenStream {
  public:
   ToldStream(std::unique_ptr<TokenStream> text, const Expected& expected)
       : text_(std::move(text)),
-        reader_(expected),
+        expected_(expected),
         short_ids_(expected.calls != nullptr && expected.calls->short_ids) {}
 
   Async<std::optional<Delta>> next(Deadline deadline) override {
@@ -61,41 +62,50 @@ class ToldStream final : public TokenStream {
   bool at_work() const override { return text_->at_work(); }
 
  private:
+  // What has been told of one choice.
+  struct Choice {
+    AnswerReader reader;
+    int calls = 0;
+    int tokens = 0;  // Of pieces that said nothing.
+  };
+
   void tell(Delta& delta) {
-    const bool was_thinking = reader_.in_thought();
-    Parts parts = reader_.push(std::exchange(delta.text, {}));
-    const bool is_half = reader_.in_call();
+    const auto known = choices_.try_emplace(delta.choice, Choice{AnswerReader(expected_)});
+    Choice& choice = known.first->second;
+    AnswerReader& reader = choice.reader;
+    const bool was_thinking = reader.in_thought();
+    Parts parts = reader.push(std::exchange(delta.text, {}));
+    const bool is_half = reader.in_call();
     if (delta.finish) {
-      for (Part& part : reader_.finish()) parts.push_back(std::move(part));
+      for (Part& part : reader.finish()) parts.push_back(std::move(part));
     }
-    if (was_thinking || reader_.in_thought()) thought_tokens_ += delta.tokens;
-    write(parts, delta);
-    tokens_ += std::exchange(delta.tokens, 0);
+    if (was_thinking || reader.in_thought()) thought_tokens_ += delta.tokens;
+    write(parts, choice.calls, delta);
+    choice.tokens += std::exchange(delta.tokens, 0);
     const bool is_silent = delta.text.empty() && delta.reasoning.empty() && delta.extra.empty();
-    if (!is_silent || delta.finish) delta.tokens = std::exchange(tokens_, 0);
-    if (delta.finish == FinishReason::stop && calls_ > 0 && !is_half)
+    if (!is_silent || delta.finish) delta.tokens = std::exchange(choice.tokens, 0);
+    if (delta.finish == FinishReason::stop && choice.calls > 0 && !is_half)
       delta.finish = FinishReason::tool_calls;
     if (delta.usage) delta.usage->reasoning_tokens = thought_tokens_;
   }
 
-  void write(const Parts& parts, Delta& delta) {
+  void write(const Parts& parts, int& calls_begun, Delta& delta) {
     CallPieces calls;
     for (const Part& part : parts) {
       switch (part.kind) {
         case Part::Kind::content: delta.text += part.text; break;
         case Part::Kind::reasoning: delta.reasoning += part.text; break;
-        case Part::Kind::call: calls.begin(calls_++, part.text, short_ids_); break;
-        case Part::Kind::arguments: calls.go_on(calls_ - 1, part.text); break;
+        case Part::Kind::call: calls.begin(calls_begun++, part.text, short_ids_); break;
+        case Part::Kind::arguments: calls.go_on(calls_begun - 1, part.text); break;
       }
     }
     delta.extra = calls.text();
   }
 
   const std::unique_ptr<TokenStream> text_;
-  AnswerReader reader_;
+  const Expected expected_;
   const bool short_ids_;
-  int calls_ = 0;
-  int tokens_ = 0;  // Of pieces that said nothing.
+  std::map<int, Choice> choices_;
   int thought_tokens_ = 0;
 };
 

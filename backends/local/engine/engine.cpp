@@ -31,6 +31,7 @@ EngineStatus initial_status(const EngineLimits& limits, const ExecutorShape& sha
   status.context_max = usable_context(limits, shape);
   status.holds_forms = grammar::is_built() && shape.heeds_masks;
   status.calls_tools = codec.style().calls != nullptr;
+  status.tells_logits = shape.tells_logits;
   status.step = prior;
   return status;
 }
@@ -43,15 +44,6 @@ EngineLimits consistent(EngineLimits limits) {
 
 Error stopped() {
   return {Errc::backend_unavailable, "the local engine was stopped", "", std::nullopt};
-}
-
-Error takes_no_form() {
-  return {Errc::unsupported, "this engine cannot hold an answer to a form", "", std::nullopt};
-}
-
-Error does_not_fit(const Form& form) {
-  return {Errc::backend_unavailable,
-          "the answer so far does not fit what '" + form.field + "' asks for", "", std::nullopt};
 }
 
 Error nothing_follows() {
@@ -91,65 +83,6 @@ Engine::Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
 }
 
 Engine::~Engine() { stop(SteadyClock::now()); }
-
-Result<std::shared_ptr<Bridge>> Engine::submit(Ask ask, boost::asio::any_io_executor consumer) {
-  std::shared_ptr<Bridge> bridge;
-  const auto submitted = submit(std::move(ask), [&](std::function<void()> on_room) {
-    bridge =
-        std::make_shared<Bridge>(std::move(consumer), limits_.bridge_capacity, std::move(on_room));
-    return bridge;
-  });
-  if (!submitted) return submitted.error();
-  return bridge;
-}
-
-Result<void> Engine::submit(Ask ask, const MakeOutlet& make_outlet) {
-  NewSequence sequence;
-  sequence.id = next_id_.fetch_add(1, std::memory_order_relaxed);
-  sequence.prompt = std::move(ask.prompt);
-  sequence.sampling = std::move(ask.sampling);
-  sequence.tokens_max = ask.tokens_max;
-  sequence.lane = ask.lane;
-  sequence.cached_tokens = cached_tokens(ask.owner, *sequence.prompt);
-  sequence.owner = std::move(ask.owner);
-  sequence.outlet = make_outlet([inbox = inbox_, id = sequence.id] { inbox->ring(id); });
-  if (!ask.form) return inbox_->submit(std::move(sequence));
-  if (!workshop_) {
-    inbox_->refuse();
-    return takes_no_form();
-  }
-  // Answers must be copyable.
-  auto held = std::make_shared<NewSequence>(std::move(sequence));
-  workshop_->ask(ask.form, held->owner,
-                 [this, held, form = ask.form, begun = std::move(ask.begun)](
-                     Result<std::shared_ptr<const grammar::Grammar>> grammar) {
-                   hand_in(std::move(*held), *form, begun, std::move(grammar));
-                 });
-  return {};
-}
-
-void Engine::hand_in(NewSequence sequence, const Form& form, std::string_view begun,
-                     Result<std::shared_ptr<const grammar::Grammar>> grammar) {
-  const auto outlet = sequence.outlet;
-  const SequenceId id = sequence.id;
-  Result<void> done;
-  if (!grammar) {
-    done = grammar.error();
-  } else {
-    auto matcher = (*grammar)->match();
-    const bool fits = matcher->accept(begun);
-    sequence.form = std::make_shared<FormProgress>(std::move(matcher));
-    if (!fits || grammar::is_empty(sequence.form->allowed())) done = does_not_fit(form);
-  }
-  if (!done || outlet->abandoned()) {
-    inbox_->refuse();
-  } else {
-    done = inbox_->submit(std::move(sequence));
-  }
-  if (!done) outlet->fail(done.error());
-  // Who left before it was handed in rang for nothing.
-  if (outlet->abandoned()) inbox_->ring(id);
-}
 
 int Engine::cached_tokens(std::string_view owner, std::span<const std::int32_t> prompt) const {
   return limits_.prefix_cache ? pool_.prefixes().cached_tokens(owner, prompt) : 0;
@@ -198,16 +131,6 @@ void Engine::serve() {
   }
 }
 
-void Engine::admit(std::vector<NewSequence> arrivals) {
-  for (NewSequence& arrival : arrivals) {
-    const SequenceId id = arrival.id;
-    auto sequence = std::make_unique<Sequence>(std::move(arrival), codec_, seed_ + id);
-    scheduler_.add(id, sequence->prompt_tokens(), sequence->lane(), sequence->tokens_max(),
-                   limits_.prefix_cache ? sequence.get() : nullptr);
-    sequences_.emplace(id, std::move(sequence));
-  }
-}
-
 void Engine::heed(const std::vector<Ring>& rings) {
   for (const Ring& ring : rings) {
     const auto found = sequences_.find(ring.id);
@@ -225,7 +148,7 @@ void Engine::heed(const std::vector<Ring>& rings) {
     if (sequence.parked_since && !sequence.outlet_full()) sequence.parked_since.reset();
     const bool was_awaited = sequence.awaits_form && sequence.form()->known();
     if (was_awaited) sequence.awaits_form = false;
-    scheduler_.pause(ring.id, sequence.parked_since || sequence.awaits_form);
+    scheduler_.pause(ring.id, sequence.is_held());
     if (was_awaited) heed_form(ring.id);
   }
 }
@@ -285,6 +208,7 @@ Deadline Engine::next_wake(std::optional<Deadline> drain_until) const {
 void Engine::end(SequenceId id) {
   scheduler_.remove(id);
   sequences_.erase(id);
+  let_follow(id);
 }
 
 void Engine::fail_all(const Error& error) {
@@ -314,6 +238,7 @@ void Engine::publish(const Step* under_way) {
       progress.length -= slice->second->yields_token ? 1 : 0;
     }
     const Sequence& sequence = *sequences_.at(progress.sequence);
+    if (sequence.awaits_leader) progress.computed = findable_tokens(sequence.tokens());
     const int left = progress.length - progress.computed;
     const int generated = progress.length - sequence.prompt_tokens();
     const bool decodes = left == 1 && generated > 0;

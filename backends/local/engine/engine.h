@@ -89,14 +89,17 @@ class Engine final : public EngineDoor {
   struct Step {
     std::vector<ScheduledSlice> plan;
     Work work;
-    TimePoint began;  // Behind another: when that is expected to end, until it has.
+    TimePoint began;        // Behind another: when that is expected to end, until it has.
+    std::vector<int> rows;  // Of logits, of each of its slices.
   };
 
   void run();
   void serve();
-  void admit(std::vector<NewSequence> arrivals);
-  void hand_in(NewSequence sequence, const Form& form, std::string_view begun,
+  std::vector<NewSequence> sequences_of(Ask ask, const MakeOutlet& make_outlet);
+  void hand_in(std::vector<NewSequence> sequences, const Form& form, std::string_view begun,
                Result<std::shared_ptr<const grammar::Grammar>> grammar);
+  void admit(std::vector<NewSequence> arrivals);
+  void let_follow(SequenceId leader);
   void heed(const std::vector<Ring>& rings);
   void follow_forms(const std::vector<std::pair<SequenceId, std::int32_t>>& tokens);
   void heed_form(SequenceId id);
@@ -109,7 +112,8 @@ class Engine final : public EngineDoor {
   Slice slice_of(const ScheduledSlice& scheduled) const;
   Work work_of(const std::vector<ScheduledSlice>& plan) const;
   double seconds_expected(const Step& step) const;
-  void hand_out(const std::vector<ScheduledSlice>& plan, const StepResult& result);
+  void hand_out(const Step& step, const StepResult& result);
+  void score_prompt(Sequence& sequence, const ScheduledSlice& slice, std::span<const float> rows);
   void end(SequenceId id);
   void fail_all(const Error& error);
   void publish(const Step* under_way);

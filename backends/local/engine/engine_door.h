@@ -28,6 +28,7 @@ struct Ask {
   std::string owner;  // The tenant: prompts of one are not compared with those of another.
   std::shared_ptr<const Form> form;  // What the answer is held to; null: anything.
   std::string begun;                 // What of the answer the prompt ends with.
+  int choices = 1;                   // So many answers, of seeds that follow each other.
 };
 
 class EngineDoor {

@@ -1,6 +1,7 @@
 // How the engine's steps begin and finish, and what they are for those who wait and those who
 // predict.
 #include "backends/local/engine/engine.h"
+#include "backends/local/sample/logprobs.h"
 
 #include <algorithm>
 #include <utility>
@@ -43,7 +44,9 @@ Slice Engine::slice_of(const ScheduledSlice& scheduled) const {
   slice.tokens = first < known.size() ? known.subspan(first, count) : std::span(kUnderWay);
   slice.first_position = scheduled.first_position;
   slice.blocks = scheduler_.blocks(scheduled.sequence);
-  slice.logits_rows = scheduled.yields_token ? 1 : 0;
+  slice.logits_rows = sequence.is_scored_from(scheduled.first_position) ? scheduled.tokens
+                      : scheduled.yields_token                          ? 1
+                                                                        : 0;
   slice.sampler = &sequence.sampler();
   return slice;
 }
@@ -51,7 +54,8 @@ Slice Engine::slice_of(const ScheduledSlice& scheduled) const {
 Result<NextStep> Engine::begin_step(std::vector<ScheduledSlice> plan) {
   slices_.clear();
   for (const ScheduledSlice& scheduled : plan) slices_.push_back(slice_of(scheduled));
-  Step step{std::move(plan), {}, SteadyClock::now()};
+  Step step{std::move(plan), {}, SteadyClock::now(), {}};
+  for (const Slice& slice : slices_) step.rows.push_back(slice.logits_rows);
   step.work = work_of(step.plan);
   if (!steps_.empty()) {
     const Step& before = steps_.back();
@@ -76,7 +80,7 @@ Result<void> Engine::finish_step() {
   const Step step = std::move(steps_.front());
   steps_.pop_front();
   scheduler_.finish();
-  hand_out(step.plan, *result);
+  hand_out(step, *result);
   publish(steps_.empty() ? nullptr : &steps_.front());
   if (steps_.empty()) {
     ended = SteadyClock::now();
@@ -115,7 +119,23 @@ Engine::Work Engine::work_of(const std::vector<ScheduledSlice>& plan) const {
   return work;
 }
 
-void Engine::hand_out(const std::vector<ScheduledSlice>& plan, const StepResult& result) {
+// The logits of each position tell the token behind it.
+void Engine::score_prompt(Sequence& sequence, const ScheduledSlice& slice,
+                          std::span<const float> rows) {
+  const auto vocabulary = static_cast<std::size_t>(executor_->shape().vocabulary);
+  std::vector<ScoredToken> scored;
+  if (slice.first_position == 0) scored.push_back({.token = sequence.tokens()[0]});
+  for (int i = 0; i < slice.tokens; ++i) {
+    const int next = slice.first_position + i + 1;
+    if (next >= sequence.prompt_tokens()) break;
+    const auto row = rows.subspan(static_cast<std::size_t>(i) * vocabulary, vocabulary);
+    scored.push_back(score(row, sequence.tokens()[static_cast<std::size_t>(next)],
+                           *sequence.sampler().sampling().logprobs, scratch_));
+  }
+  sequence.tell_prompt(slice.first_position, std::move(scored));
+}
+
+void Engine::hand_out(const Step& step, const StepResult& result) {
   const auto vocabulary = static_cast<std::size_t>(executor_->shape().vocabulary);
   std::vector<std::pair<SequenceId, std::int32_t>> held;  // To a form, and what they said.
   std::size_t row = 0;
@@ -123,23 +143,32 @@ void Engine::hand_out(const std::vector<ScheduledSlice>& plan, const StepResult&
   std::uint64_t finished = 0;
   std::uint64_t prompts = 0;
   std::uint64_t reused = 0;
-  for (const ScheduledSlice& slice : plan) {
-    if (!slice.yields_token) continue;
-    const std::size_t at = row++;
+  for (std::size_t i = 0; i < step.plan.size(); ++i) {
+    const ScheduledSlice& slice = step.plan[i];
+    const std::size_t first = row;
+    row += static_cast<std::size_t>(step.rows[i]);
+    if (row == first) continue;
     const auto found = sequences_.find(slice.sequence);
     if (found == sequences_.end()) continue;  // It was over when the step had begun.
     Sequence& sequence = *found->second;
+    if (sequence.is_scored_from(slice.first_position))
+      score_prompt(sequence, slice, result.logits.subspan(first * vocabulary));
+    if (!slice.yields_token) continue;
+    const std::size_t at = row - 1;
+    const auto logits = [&] { return result.logits.subspan(at * vocabulary, vocabulary); };
     const std::int32_t token =
-        result.sampled.empty() ? sequence.sampler().choose(
-                                     result.logits.subspan(at * vocabulary, vocabulary), scratch_)
-                               : result.sampled[at];
+        result.sampled.empty() ? sequence.sampler().choose(logits(), scratch_) : result.sampled[at];
     ++generated;
     if (limits_.prefix_cache && sequence.generated() == 0) {
       sequence.reused = scheduler_.reused(slice.sequence);
       prompts += static_cast<std::uint64_t>(sequence.prompt_tokens());
       reused += static_cast<std::uint64_t>(sequence.reused);
     }
-    if (sequence.accept(token)) {
+    if (sequence.generated() == 0) let_follow(slice.sequence);
+    const auto& likeliest = sequence.sampler().sampling().logprobs;
+    std::optional<ScoredToken> scored;
+    if (likeliest) scored = score(logits(), token, *likeliest, scratch_);
+    if (sequence.accept(token, std::move(scored))) {
       ++finished;
       end(slice.sequence);
       continue;

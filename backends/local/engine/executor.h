@@ -21,14 +21,22 @@ using SequenceId = std::uint64_t;
 // Tokens of context that one KV block holds.
 inline constexpr int kBlockTokens = 16;
 
+// What of a prompt that has just been read need not be read again: whole blocks, but the last
+// token.
+inline int findable_tokens(std::span<const std::int32_t> prompt) {
+  return (static_cast<int>(prompt.size()) - 1) / kBlockTokens * kBlockTokens;
+}
+
 // In place of a token: the one that the step before this chose for the sequence.
 inline constexpr std::int32_t kTokenUnderWay = -1;
 
 struct ExecutorShape {
-  int vocabulary = 0;        // Floats in a row of logits.
-  int context_max = 0;       // Longest prompt + completion the model takes.
-  int kv_blocks = 0;         // Blocks of kBlockTokens tokens it has memory for.
-  bool heeds_masks = false;  // Tokens are chosen by SequenceSampler, or within what it allows.
+  int vocabulary = 0;         // Floats in a row of logits.
+  int context_max = 0;        // Longest prompt + completion the model takes.
+  int kv_blocks = 0;          // Blocks of kBlockTokens tokens it has memory for.
+  bool heeds_masks = false;   // Tokens are chosen by SequenceSampler, or within what it allows.
+  bool tells_logits = false;  // They are chosen by SequenceSampler; or else there are logits, too,
+                              // for those that ask for logprobs.
 };
 
 // One sequence's share of a step. The spans live until `begin` or `run` returns.

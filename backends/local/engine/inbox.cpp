@@ -18,37 +18,34 @@ SequenceStatus status_of(const NewSequence& sequence) {
 
 }  // namespace
 
-bool is_full(const EngineStatus& engine) {
-  const int places = std::max(0, engine.sequences_max - static_cast<int>(engine.running.size()));
-  return static_cast<int>(engine.waiting.size()) >= engine.waiting_max + places;
-}
-
 Error full_for_now() {
   // Two steps of a long prompt: by then the picture is another one.
   const auto soon = std::chrono::milliseconds(1'000);
   return {Errc::overloaded, "the local engine's waiting room is full", "", soon};
 }
 
-Result<void> Inbox::submit(NewSequence sequence) {
+Result<void> Inbox::submit(std::vector<NewSequence> sequences) {
   std::lock_guard lock(mutex_);
   if (!status_.ready) return unavailable();
-  if (is_full(status_)) {
-    ++counters_.refused;
+  if (status_.is_full_for(static_cast<int>(sequences.size()))) {
+    counters_.refused += sequences.size();
     tell();
     return full_for_now();
   }
-  ++counters_.accepted;
-  queue_up(status_.waiting, status_of(sequence));
-  arrivals_.push_back(std::move(sequence));
+  counters_.accepted += sequences.size();
+  for (NewSequence& sequence : sequences) {
+    queue_up(status_.waiting, status_of(sequence));
+    arrivals_.push_back(std::move(sequence));
+  }
   news_ = true;
   changed_.notify_one();
   tell();
   return {};
 }
 
-void Inbox::refuse() {
+void Inbox::refuse(int sequences) {
   std::lock_guard lock(mutex_);
-  ++counters_.refused;
+  counters_.refused += static_cast<std::uint64_t>(sequences);
   tell();
 }
 

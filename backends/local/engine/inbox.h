@@ -36,6 +36,7 @@ struct NewSequence {
   int cached_tokens = 0;  // What of the prompt that is, as far as could be told when it came.
   std::shared_ptr<Outlet> outlet;
   std::shared_ptr<FormProgress> form;  // What it is held to; null: nothing.
+  SequenceId leader = 0;               // Who reads the same prompt before it; 0: nobody.
 };
 
 // A consumer made room in its Outlet or abandoned it. `step` is the number of steps begun by then.
@@ -50,8 +51,6 @@ struct Mail {
   std::optional<Deadline> drain_until;  // Given once the engine is to stop.
 };
 
-// Nobody more may wait: who finds a place in the batch that is free does not.
-bool is_full(const EngineStatus& engine);
 Error full_for_now();
 
 class Inbox {
@@ -60,9 +59,10 @@ class Inbox {
   explicit Inbox(EngineStatus initial, EngineObserver* observer = nullptr)
       : observer_(observer), status_(std::move(initial)) {}
 
-  // Any thread. overloaded past the waiting limit, backend_unavailable after close() or fail().
-  Result<void> submit(NewSequence sequence);
-  void refuse();  // A sequence that was to be handed in is not.
+  // Any thread. All or none: overloaded past the waiting limit, backend_unavailable after close()
+  // or fail().
+  Result<void> submit(std::vector<NewSequence> sequences);
+  void refuse(int sequences);  // So many that were to be handed in are not.
   void ring(SequenceId id);
   void close(Deadline drain_until);  // No more submissions; the engine finishes what it has.
   EngineStatus status() const;

@@ -9,23 +9,36 @@ Sequence::Sequence(NewSequence asked, const TextCodec& codec, std::uint64_t seed
     : asked_(std::move(asked)),
       codec_(codec),
       sampler_(asked_.sampling, *asked_.prompt, codec.end_ids(), seed),
-      stops_(asked_.sampling.stop),
-      text_(codec.open_stream()) {
+      stops_(asked_.sampling.stop, asked_.sampling.keeps_stop),
+      text_(codec.open_stream(asked_.sampling.shows_special)) {
   tokens_.reserve(asked_.prompt->size() + static_cast<std::size_t>(asked_.tokens_max));
   tokens_.assign(asked_.prompt->begin(), asked_.prompt->end());
   if (asked_.form) sampler_.allow(asked_.form->allowed());
 }
 
-bool Sequence::accept(std::int32_t token) {
+// A form that has ended lets nothing follow, whoever wants to ignore that.
+bool Sequence::is_end(std::int32_t token) const {
+  const auto lists = [token](const std::vector<std::int32_t>& ids) {
+    return std::find(ids.begin(), ids.end(), token) != ids.end();
+  };
+  const bool heeds_end = asked_.form || !asked_.sampling.ignore_eos;
+  return (heeds_end && lists(codec_.end_ids())) || lists(asked_.sampling.stop_tokens);
+}
+
+bool Sequence::accept(std::int32_t token, std::optional<ScoredToken> scored) {
+  if (asked_.sampling.tokens_max == 0) {  // Of its prompt alone something was to be told.
+    push_end({}, FinishReason::length);
+    return true;
+  }
   tokens_.push_back(token);
   sampler_.record(token);
   ++unreported_;
 
-  const auto& end_ids = codec_.end_ids();
-  const bool is_end = std::binary_search(end_ids.begin(), end_ids.end(), token);
-  // A form that has ended lets nothing follow, whoever wants to ignore that.
-  const bool ends = is_end && (asked_.form || !asked_.sampling.ignore_eos);
-  std::string text = ends ? std::string() : text_->push(token);
+  const bool ends = is_end(token);
+  const bool is_said = !ends || asked_.sampling.keeps_stop;
+  if (scored && is_said) note(std::move(*scored));
+  std::string text = is_said ? text_->push(token) : std::string();
+  said_ += text.size();
   // Before tokens_min a stop string is text like any other.
   const bool may_stop = generated() > asked_.sampling.tokens_min;
   std::string shown = may_stop ? stops_.push(text) : std::move(text);
@@ -42,6 +55,19 @@ bool Sequence::accept(std::int32_t token) {
   return true;
 }
 
+void Sequence::note(ScoredToken scored) {
+  scored_.push_back(std::move(scored));
+  scored_from_.push_back(said_);
+}
+
+void Sequence::tell_prompt(int position, std::vector<ScoredToken> scored) {
+  prompt_scored_ = position + 1;
+  for (ScoredToken& token : scored) token.of_prompt = true;
+  Delta delta;
+  delta.scored = std::move(scored);
+  asked_.outlet->push(std::move(delta));
+}
+
 bool Sequence::heed_form() {
   const grammar::Mask allowed = asked_.form->allowed();
   if (allowed.empty()) return false;
@@ -49,18 +75,28 @@ bool Sequence::heed_form() {
   return true;
 }
 
-void Sequence::push_text(std::string text) {
-  if (text.empty()) return;
+Delta Sequence::piece(std::string text) {
   Delta delta;
+  shown_ += text.size();
   delta.text = std::move(text);
   delta.tokens = std::exchange(unreported_, 0);
-  asked_.outlet->push(std::move(delta));
+  delta.scored = std::exchange(scored_, {});
+  return delta;
+}
+
+void Sequence::push_text(std::string text) {
+  if (text.empty()) return;
+  asked_.outlet->push(piece(std::move(text)));
+  scored_from_.clear();
 }
 
 void Sequence::push_end(std::string text, FinishReason reason) {
-  Delta delta;
-  delta.text = std::move(text);
-  delta.tokens = std::exchange(unreported_, 0);
+  Delta delta = piece(std::move(text));
+  // Of a stop string that is cut off nothing is told.
+  while (stops_.matched() && !delta.scored.empty() &&
+         scored_from_[delta.scored.size() - 1] >= shown_) {
+    delta.scored.pop_back();
+  }
   delta.finish = reason;
   delta.usage = Usage{prompt_tokens(), generated(), reused, 0};
   asked_.outlet->push(std::move(delta));

@@ -1,7 +1,8 @@
 // One answer in the making: its tokens, how the next is chosen, and its way out to the client.
 //
 // Engine thread only. Turns ids into Deltas: decodes them to whole characters, holds back what may
-// become a stop string, and knows when the answer is over. Owns its end of the Outlet.
+// become a stop string, and knows when the answer is over. What is told of a token comes with its
+// text. Owns its end of the Outlet.
 #pragma once
 
 #include "backends/local/engine/inbox.h"
@@ -34,9 +35,21 @@ class Sequence final : public SequenceText {
   std::string_view owner() const override { return asked_.owner; }
   const SequenceSampler& sampler() const { return sampler_; }
 
-  // Takes the next token: pushes its text, and the end of the answer if this is it. True if
-  // it was.
-  bool accept(std::int32_t token);
+  // Takes the next token, scored if that is asked for: pushes its text, and the end of the answer
+  // if this is it. True if it was.
+  bool accept(std::int32_t token, std::optional<ScoredToken> scored);
+
+  // Whether its prompt's tokens are to be scored,
+  bool scores_prompt() const { return asked_.sampling.scores_prompt; }
+  // …and those behind this position have not been.
+  bool is_scored_from(int position) const {
+    return scores_prompt() && position < prompt_tokens() && position >= prompt_scored_;
+  }
+  // Of those behind `position`; of the very first of all, too.
+  void tell_prompt(int position, std::vector<ScoredToken> scored);
+
+  // Who reads the prompt before it; 0: nobody.
+  SequenceId leader() const { return asked_.leader; }
 
   // What it is held to; null: nothing. The token that was accepted last is to be followed there.
   const std::shared_ptr<FormProgress>& form() const { return asked_.form; }
@@ -55,9 +68,16 @@ class Sequence final : public SequenceText {
   // Since when it waits for its client to read; the engine sets it.
   std::optional<TimePoint> parked_since;
 
-  bool awaits_form = false;  // It is out of the batch until its form is known; the engine sets it.
+  // It is out of the batch until its form is known, or its leader has read the prompt; the engine
+  // sets them.
+  bool awaits_form = false;
+  bool awaits_leader = false;
+  bool is_held() const { return parked_since || awaits_form || awaits_leader; }
 
  private:
+  bool is_end(std::int32_t token) const;
+  void note(ScoredToken scored);
+  Delta piece(std::string text);
   void push_text(std::string text);
   void push_end(std::string text, FinishReason reason);
 
@@ -67,7 +87,12 @@ class Sequence final : public SequenceText {
   StopMatcher stops_;
   std::unique_ptr<TextStream> text_;
   std::vector<std::int32_t> tokens_;
-  int unreported_ = 0;  // Tokens whose text is still held back.
+  int unreported_ = 0;                    // Tokens whose text is still held back,
+  std::vector<ScoredToken> scored_;       // …what is told of them,
+  std::vector<std::size_t> scored_from_;  // …and where in the answer the text of each begins.
+  std::size_t said_ = 0;                  // Bytes of the answer, held back or not,
+  std::size_t shown_ = 0;                 // …and pushed.
+  int prompt_scored_ = 0;                 // Positions behind which the prompt's tokens are told.
 };
 
 }  // namespace spillway::local

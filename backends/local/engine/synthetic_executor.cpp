@@ -3,6 +3,7 @@
 #include "backends/contract/deadline.h"
 #include "backends/local/sample/sampler.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <thread>
@@ -39,6 +40,12 @@ std::string text_of(std::int32_t id) {
   if (id == kEnd) return "";
   if (id >= kSyntheticWords) return std::string(1, static_cast<char>(id - kSyntheticWords));
   return std::string(kWords[static_cast<std::size_t>(id) % kWords.size()]);
+}
+
+// The likeliest is what it says, the others follow by their ids.
+void append_logits(std::int32_t said, std::vector<float>& logits) {
+  for (std::int32_t id = 0; id < kSyntheticVocabulary; ++id)
+    logits.push_back(id == said ? 4.0f : 1.0f / static_cast<float>(1 + id));
 }
 
 class SyntheticStream final : public TextStream {
@@ -80,9 +87,11 @@ class SyntheticCodec final : public TextCodec {
     return vocabulary;
   }
 
-  std::unique_ptr<TextStream> open_stream() const override {
+  std::unique_ptr<TextStream> open_stream(bool) const override {
     return std::make_unique<SyntheticStream>();
   }
+
+  std::string spelling(std::int32_t id) const override { return text_of(id); }
 
   const std::vector<std::int32_t>& end_ids() const override { return end_ids_; }
 
@@ -97,12 +106,24 @@ class SyntheticCodec final : public TextCodec {
 
 }  // namespace
 
+std::int32_t SyntheticExecutor::said_by(const SequenceSampler& sampler) {
+  if (const auto mask = sampler.allowed(); !mask.empty()) return first_of(mask);
+  const int generated = sampler.generated();
+  const int least = sampler.sampling().tokens_min;
+  const bool ends = least > 0 ? generated >= least : generated + 1 == kSyntheticAnswer;
+  return ends ? kEnd : 1 + generated % (kSyntheticWords - 1);
+}
+
 Result<StepResult> SyntheticExecutor::run(std::span<const Slice> slices) {
   const TimePoint began = SteadyClock::now();
   double sequences = 0;
   double context = 0;
   double prefill = 0;
   sampled_.clear();
+  logits_.clear();
+  const bool tells = std::any_of(slices.begin(), slices.end(), [](const Slice& slice) {
+    return slice.sampler->sampling().logprobs.has_value();
+  });
   for (const Slice& slice : slices) {
     const int generated = slice.sampler->generated();
     if (slice.tokens.size() == 1 && generated > 0) {
@@ -111,17 +132,13 @@ Result<StepResult> SyntheticExecutor::run(std::span<const Slice> slices) {
     } else {
       prefill += static_cast<double>(slice.tokens.size());
     }
-    if (slice.logits_rows == 0) continue;
-    if (const auto mask = slice.sampler->allowed(); !mask.empty()) {
-      sampled_.push_back(first_of(mask));
-      continue;
+    for (int row = 0; row < slice.logits_rows; ++row) {
+      sampled_.push_back(said_by(*slice.sampler));
+      if (tells) append_logits(sampled_.back(), logits_);
     }
-    const int least = slice.sampler->sampling().tokens_min;
-    const bool ends = least > 0 ? generated >= least : generated + 1 == kSyntheticAnswer;
-    sampled_.push_back(ends ? kEnd : 1 + generated % (kSyntheticWords - 1));
   }
   std::this_thread::sleep_until(began + from_seconds(pace_.seconds(sequences, context, prefill)));
-  return StepResult{{}, sampled_};
+  return StepResult{logits_, sampled_};
 }
 
 std::unique_ptr<TextCodec> make_synthetic_codec() { return std::make_unique<SyntheticCodec>(); }

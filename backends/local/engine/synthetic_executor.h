@@ -28,9 +28,12 @@ class SyntheticExecutor final : public Executor {
   Result<StepResult> run(std::span<const Slice> slices) override;
 
  private:
+  static std::int32_t said_by(const SequenceSampler& sampler);
+
   const StepModel pace_;
   const ExecutorShape shape_;
   std::vector<std::int32_t> sampled_;
+  std::vector<float> logits_;  // Of whoever asks for logprobs; else nothing.
 };
 
 // Its text: a token for about four bytes of a message, a few words for what it says, and ASCII for

@@ -51,7 +51,12 @@ class TextCodec {
   // Plain text, without a template.
   virtual std::vector<std::int32_t> encode_text(std::string_view text) const = 0;
 
-  virtual std::unique_ptr<TextStream> open_stream() const = 0;
+  // `shows_special`: special tokens are text like others.
+  virtual std::unique_ptr<TextStream> open_stream(bool shows_special = false) const = 0;
+
+  // The bytes that the token is written with, however special it is. Requires: there is such a
+  // token.
+  virtual std::string spelling(std::int32_t id) const = 0;
 
   // Ids are below it.
   virtual int vocabulary_size() const = 0;

@@ -21,7 +21,7 @@ TorchExecutor::TorchExecutor(std::unique_ptr<Decoder> decoder, int kv_blocks, in
     : decoder_(std::move(decoder)), kv_blocks_(kv_blocks), threads_(threads) {}
 
 ExecutorShape TorchExecutor::shape() const {
-  return {decoder_->spec().vocabulary, decoder_->spec().context_max, kv_blocks_, true};
+  return {decoder_->spec().vocabulary, decoder_->spec().context_max, kv_blocks_, true, true};
 }
 
 Result<StepResult> TorchExecutor::run(std::span<const Slice> slices) {

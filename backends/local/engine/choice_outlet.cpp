@@ -1,0 +1,65 @@
+#include "backends/local/engine/choice_outlet.h"
+
+#include <atomic>
+#include <utility>
+
+namespace spillway::local {
+
+namespace {
+
+struct Whole {
+  const std::shared_ptr<Outlet> outlet;
+  int unfinished = 0;
+  Usage usage = {};
+  std::atomic<bool> failed = false;
+};
+
+class ChoiceOutlet final : public Outlet {
+ public:
+  ChoiceOutlet(std::shared_ptr<Whole> whole, int choice)
+      : whole_(std::move(whole)), choice_(choice) {}
+
+  void push(Delta delta) override {
+    delta.choice = choice_;
+    if (delta.usage) delta.usage = add(*delta.usage);
+    whole_->outlet->push(std::move(delta));
+  }
+
+  void finish() override {
+    if (--whole_->unfinished == 0) whole_->outlet->finish();
+  }
+
+  void fail(Error error) override {
+    whole_->failed = true;
+    whole_->outlet->fail(std::move(error));
+  }
+
+  bool full() override { return whole_->outlet->full(); }
+  bool abandoned() const override { return whole_->failed || whole_->outlet->abandoned(); }
+
+ private:
+  // The first has read the prompt. Nothing, unless this is the last.
+  std::optional<Usage> add(const Usage& usage) {
+    Usage& sum = whole_->usage;
+    sum.prompt_tokens = usage.prompt_tokens;
+    if (choice_ == 0) sum.cached_tokens = usage.cached_tokens;
+    sum.completion_tokens += usage.completion_tokens;
+    return whole_->unfinished == 1 ? std::optional(sum) : std::nullopt;
+  }
+
+  const std::shared_ptr<Whole> whole_;
+  const int choice_;
+};
+
+}  // namespace
+
+std::vector<std::shared_ptr<Outlet>> divide(std::shared_ptr<Outlet> whole, int choices) {
+  if (choices == 1) return {std::move(whole)};
+  const std::shared_ptr<Whole> shared(new Whole{std::move(whole), choices});
+  std::vector<std::shared_ptr<Outlet>> ends;
+  for (int choice = 0; choice < choices; ++choice)
+    ends.push_back(std::make_shared<ChoiceOutlet>(shared, choice));
+  return ends;
+}
+
+}  // namespace spillway::local

@@ -1,0 +1,123 @@
+#include "backends/local/scored_stream.h"
+
+#include "backends/local/answer/logprob_words.h"
+#include "backends/local/utf8.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace spillway::local {
+
+namespace {
+
+std::size_t characters_in(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+bool is_text(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const auto character = utf8::decode(bytes);
+    if (character.quality != utf8::Quality::whole) return false;
+    bytes.remove_prefix(character.length);
+  }
+  return true;
+}
+
+class ScoredStream final : public TokenStream {
+ public:
+  ScoredStream(std::unique_ptr<TokenStream> text, const TextCodec& codec,
+               std::shared_ptr<const std::vector<std::int32_t>> prompt,
+               std::shared_ptr<const ChatRequest> request)
+      : text_(std::move(text)),
+        codec_(codec),
+        prompt_(std::move(prompt)),
+        request_(std::move(request)) {}
+
+  Async<std::optional<Delta>> next(Deadline deadline) override {
+    auto delta = co_await text_->next(deadline);
+    if (delta && *delta) tell(**delta);
+    co_return delta;
+  }
+  bool ready() override { return text_->ready(); }
+  bool at_work() const override { return text_->at_work(); }
+
+ private:
+  // How far one choice is.
+  struct Choice {
+    std::unique_ptr<TextStream> text;
+    std::size_t characters = 0;
+  };
+
+  void tell(Delta& delta) {
+    std::vector<ScoredToken> scored = std::exchange(delta.scored, {});
+    if (!scored.empty() && scored.front().of_prompt) {
+      prompt_scores_.insert(prompt_scores_.end(), scored.begin(), scored.end());
+      return;
+    }
+    answer::LogprobWords words(request_->endpoint);
+    auto found = choices_.find(delta.choice);
+    if (found == choices_.end()) {
+      found = choices_.emplace(delta.choice, Choice{open()}).first;
+      begin(found->second, delta, words);
+    }
+    for (const ScoredToken& token : scored) add(token, found->second, words);
+    delta.logprobs = words.text();
+  }
+
+  std::unique_ptr<TextStream> open() const {
+    return codec_.open_stream(request_->sampling.shows_special);
+  }
+
+  // Offsets count from the beginning of the choice's text.
+  void begin(Choice& choice, Delta& delta, answer::LogprobWords& words) const {
+    choice.characters = characters_in(request_->begun);
+    if (!has(request_->needs, Need::echo)) return;
+    Choice repeated{open()};
+    for (const ScoredToken& token : prompt_scores_) add(token, repeated, words);
+    std::string text;
+    const auto stream = codec_.open_stream();
+    for (const std::int32_t token : *prompt_) text += stream->push(token);
+    text += stream->finish();
+    choice.characters = characters_in(text);
+    delta.text.insert(0, text);
+  }
+
+  answer::Spelling spelling(std::int32_t token) const {
+    std::string bytes = codec_.spelling(token);
+    const bool text = is_text(bytes);
+    return {std::move(bytes), text};
+  }
+
+  void add(const ScoredToken& token, Choice& choice, answer::LogprobWords& words) const {
+    answer::ScoredSpelling spelled{spelling(token.token), token.logprob};
+    for (const LikelyToken& one : token.likeliest)
+      spelled.likeliest.push_back({spelling(one.token), one.logprob});
+    spelled.offset = choice.characters;
+    choice.characters += characters_in(choice.text->push(token.token));
+    words.add(spelled);
+  }
+
+  const std::unique_ptr<TokenStream> text_;
+  const TextCodec& codec_;
+  const std::shared_ptr<const std::vector<std::int32_t>> prompt_;
+  const std::shared_ptr<const ChatRequest> request_;
+  std::vector<ScoredToken> prompt_scores_;
+  std::map<int, Choice> choices_;
+};
+
+}  // namespace
+
+std::unique_ptr<TokenStream> with_logprobs(std::unique_ptr<TokenStream> text,
+                                           const TextCodec& codec,
+                                           std::shared_ptr<const std::vector<std::int32_t>> prompt,
+                                           std::shared_ptr<const ChatRequest> request) {
+  return std::make_unique<ScoredStream>(std::move(text), codec, std::move(prompt),
+                                        std::move(request));
+}
+
+}  // namespace spillway::local
