@@ -149,7 +149,10 @@ std::string_view TextModel::bytes_of(TokenId id) const {
   return says_nothing ? std::string_view() : parts_->tokenizer.bytes_of(id);
 }
 
-std::string_view TextModel::spelling(TokenId id) const { return parts_->tokenizer.bytes_of(id); }
+std::string_view TextModel::spelling(TokenId id) const {
+  const bool is_word = id >= 0 && id < parts_->tokenizer.size();
+  return is_word ? parts_->tokenizer.bytes_of(id) : std::string_view();
+}
 
 const SamplingDefaults& TextModel::sampling() const { return parts_->sampling; }
 

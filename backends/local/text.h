@@ -64,7 +64,7 @@ class TextModel {
   // vocabulary_size().
   std::string_view bytes_of(TokenId id) const;
 
-  // The same of any token: a special one as its file has it.
+  // The same of any token: a special one as its file has it; none of a row that has no word.
   std::string_view spelling(TokenId id) const;
 
   // Ids that end an answer (end of text, of turn, of message); sorted, never empty.

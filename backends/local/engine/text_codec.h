@@ -54,8 +54,7 @@ class TextCodec {
   // `shows_special`: special tokens are text like others.
   virtual std::unique_ptr<TextStream> open_stream(bool shows_special = false) const = 0;
 
-  // The bytes that the token is written with, however special it is. Requires: there is such a
-  // token.
+  // The bytes that the token is written with, however special it is; none if there is no such one.
   virtual std::string spelling(std::int32_t id) const = 0;
 
   // Ids are below it.
