@@ -105,6 +105,7 @@ TEST_F(LocalBackendTest, APromptIsRepeatedAndScoredInChunks) {
   const Answer answer = ask(asked);
   EXPECT_EQ(answer.texts, (std::vector<std::string>(2, asked->prompt + "ab")));
   EXPECT_EQ(answer.usage->completion_tokens, 4);
+  EXPECT_EQ(backend_->counters().prompt_tokens, 20u + 4u) << "the second finds what was scored";
   const auto& lists = answer.logprobs.at(0);
   ASSERT_EQ(lists["tokens"].size(), 21u);
   EXPECT_TRUE(lists["token_logprobs"][0].is_null());

@@ -114,13 +114,11 @@ void Engine::admit(std::vector<NewSequence> arrivals) {
   for (NewSequence& arrival : arrivals) {
     const SequenceId id = arrival.id;
     auto sequence = std::make_unique<Sequence>(std::move(arrival), codec_, seed_ + id);
-    // A prompt that is found in the cache has no logits.
-    const bool finds = limits_.prefix_cache && !sequence->scores_prompt();
     scheduler_.add(id, sequence->prompt_tokens(), sequence->lane(), sequence->tokens_max(),
-                   finds ? sequence.get() : nullptr);
-    if (sequence->scores_prompt()) {
+                   limits_.prefix_cache ? sequence.get() : nullptr);
+    if (sequence->scores_prompt()) {  // What is found in the cache has no logits.
       const int rows = kScoredFloats / std::max(1, executor_->shape().vocabulary);
-      scheduler_.limit_chunks(id, std::max(kScoredTokensLeast, rows));
+      scheduler_.compute_all(id, std::max(kScoredTokensLeast, rows));
     }
     sequence->awaits_leader = sequences_.contains(sequence->leader());
     if (sequence->awaits_leader) scheduler_.pause(id, true);

@@ -44,8 +44,11 @@ void Scheduler::add(SequenceId sequence, int prompt_tokens, Lane lane, int token
   (void)added;
 }
 
-void Scheduler::limit_chunks(SequenceId sequence, int tokens) {
-  sequences_.at(sequence)->chunk_max = tokens;
+void Scheduler::compute_all(SequenceId id, int chunk_tokens_max) {
+  Sequence& sequence = *sequences_.at(id);
+  sequence.chunk_max = chunk_tokens_max;
+  sequence.reuses = false;
+  sequence.findable = 0;
 }
 
 std::vector<ScheduledSlice> Scheduler::plan(const StepModel& pace) {
@@ -171,7 +174,8 @@ Scheduler::Sequence* Scheduler::admit_next(Lane lane) {
 
 // Those that hold its beginning already, and empty ones for the rest; or none.
 bool Scheduler::take_blocks(Sequence& sequence) {
-  if (sequence.text)
+  sequence.prefix = {};
+  if (sequence.text && sequence.reuses)
     sequence.prefix = pool_.reuse(sequence.text->owner(), sequence.text->tokens(), sequence.blocks);
   const int found = sequence.prefix.blocks;
   sequence.findable = found * pool_.block_tokens();

@@ -77,8 +77,9 @@ class Scheduler {
   void add(SequenceId sequence, int prompt_tokens, Lane lane = Lane::foreground,
            int tokens_max = kNoLimit, const SequenceText* text = nullptr);
 
-  // A step gets so many tokens of the sequence's prompt at most. Requires: one at least.
-  void limit_chunks(SequenceId sequence, int tokens);
+  // Every token of the sequence is computed, found or not, and no more than so many in a step.
+  // Requires: it has just been added; one token at least.
+  void compute_all(SequenceId sequence, int chunk_tokens_max);
 
   // Chooses the next step; empty if nobody can run. Every slice has its blocks. `pace` is what a
   // budget in time is reckoned with.
@@ -125,6 +126,7 @@ class Scheduler {
     int prompt = 0;
     int tokens_max = 0;
     int chunk_max = kNoLimit;
+    bool reuses = true;  // What is found of its text.
     int length = 0;
     int computed = 0;
     int reused = 0;
