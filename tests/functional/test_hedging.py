@@ -138,7 +138,7 @@ def test_both_fail_and_the_third_answers(two):
 
 
 def test_a_second_that_fails_leaves_the_first_in_the_race(two):
-    gateway, client, _ = two(answers("first", after=0.5), lambda asked: (500, {"error": {"message": "oops"}}))
+    gateway, client, _ = two(answers("first", after=1.5), lambda asked: (500, {"error": {"message": "oops"}}))
     assert ask(client) == ("first", "first")
     assert hedges(gateway, "lost") == 1
     assert gateway.metric("spillway_hedge_cost_usd_total") == 0, "who fails of itself was not left"
