@@ -27,6 +27,7 @@ HEAVY = {
         "gateway/wire/", "gateway/files/", "gateway/batch/", "gateway/openai/", "gateway/anthropic/",
         "gateway/responses/", "gateway/admin/", "gateway/provider/", "gateway/live/", "gateway/telemetry/", "backends/cloud/dialects/",
         "backends/local/loader/", "backends/local/tokenizer/", "backends/local/template/", "backends/local/grammar/", "backends/local/answer/",
+        "backends/local/encoder/",
     ],
     r"xgrammar/": ["backends/local/grammar/"],
     r"prometheus/": ["gateway/telemetry/"],

@@ -1,0 +1,89 @@
+#include "backends/local/encoder/embedding_request.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+namespace spillway::local {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t kNumberBytesMax = 24;
+
+Error wrong(std::string message, std::string param) {
+  return {Errc::invalid_request, std::move(message), std::move(param), std::nullopt};
+}
+
+bool is_tokens(const Json& input) {
+  const auto is_token = [](const Json& value) { return value.is_number_integer(); };
+  return input.is_array() && !input.empty() && std::all_of(input.begin(), input.end(), is_token);
+}
+
+Result<TokenIds> ids_of(const Json& input, const EncoderText& text) {
+  if (input.is_string()) return text.encode(input.get_ref<const std::string&>());
+  if (!is_tokens(input)) return wrong("An input must be a text or token ids.", "input");
+  auto ids = input.get<TokenIds>();
+  const auto fits = text.check(ids);
+  if (!fits) return fits.error();
+  return ids;
+}
+
+void append(std::string& out, float number) {
+  std::array<char, kNumberBytesMax> text;
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), number).ptr;
+  out.append(text.data(), end);
+}
+
+void append(std::string& out, const Embedding& embedding) {
+  out += '[';
+  for (const float number : embedding) {
+    if (out.back() != '[') out += ',';
+    append(out, number);
+  }
+  out += ']';
+}
+
+}  // namespace
+
+Result<EmbeddingRequest> read_embedding_request(std::string_view body, const EncoderText& text) {
+  const Json json = Json::parse(body, nullptr, false);
+  const auto input = json.is_object() ? json.find("input") : json.end();
+  if (!json.is_object() || input == json.end()) return wrong("There is no input.", "input");
+  EmbeddingRequest request;
+  const bool is_one = input->is_string() || is_tokens(*input);
+  const Json list = is_one ? Json::array({*input}) : *input;
+  if (!list.is_array() || list.empty())
+    return wrong("The input must be a text, token ids, or a list of them.", "input");
+  for (const Json& one : list) {
+    auto ids = ids_of(one, text);
+    if (!ids) return ids.error();
+    request.tokens += static_cast<int>(ids->size());
+    request.inputs.push_back(std::move(*ids));
+  }
+  const auto dimensions = json.find("dimensions");
+  if (dimensions == json.end() || dimensions->is_null()) return request;
+  if (!dimensions->is_number_integer() || *dimensions < 1)
+    return wrong("dimensions must be a whole number from 1 on.", "dimensions");
+  request.dimensions = dimensions->get<std::size_t>();
+  return request;
+}
+
+std::string embedding_answer(std::span<const Embedding> embeddings, std::string_view model,
+                             int tokens) {
+  std::string out = R"({"object":"list","data":[)";
+  for (std::size_t i = 0; i < embeddings.size(); ++i) {
+    if (i > 0) out += ',';
+    out += R"({"object":"embedding","index":)" + std::to_string(i) + R"(,"embedding":)";
+    append(out, embeddings[i]);
+    out += '}';
+  }
+  const std::string count = std::to_string(tokens);
+  out += R"(],"model":)" + Json(model).dump(-1, ' ', false, Json::error_handler_t::replace);
+  return out + R"(,"usage":{"prompt_tokens":)" + count + R"(,"total_tokens":)" + count + "}}";
+}
+
+}  // namespace spillway::local
