@@ -1,5 +1,6 @@
 #include "config/cross_check.h"
 
+#include "config/references.h"
 #include "config/value.h"
 
 #include <algorithm>
@@ -62,7 +63,7 @@ class CrossCheck {
   std::vector<Problem> run() {
     check_server();
     for (const Key& key : settings_.keys) {
-      if (key.local_only && settings_.local.empty()) {
+      if (key.local_only && !someone_is_here(settings_)) {
         warn("keys." + key.name + ".local_only",
              "there is no local target: every request of this "
              "key will be refused");
@@ -198,7 +199,7 @@ class CrossCheck {
   void check_promise(const RequestClass& one) {
     const std::string path = "classes." + one.name;
     if (one.spill == Spill::never) {
-      if (settings_.local.empty()) {
+      if (!someone_is_here(settings_)) {
         warn(path + ".spill",
              "there is no local target: every request of this class will be refused");
       }

@@ -126,7 +126,9 @@ void emit_targets(YAML::Emitter& out, const Settings& settings, const Sources& s
     emit_named(out, local_rows(), local, sources, "targets", "local");
   for (ProviderTarget provider : settings.providers) {
     if (provider.key_source.empty() && !provider.key.empty()) provider.key_source = "***";
-    emit_named(out, provider_rows(), provider, sources, "targets", "provider");
+    const bool is_here = provider.is_here();
+    emit_named(out, is_here ? encoder_rows() : provider_rows(), provider, sources, "targets",
+               is_here ? "encoder" : "provider");
   }
   out << YAML::EndMap;
 }

@@ -143,7 +143,19 @@ std::string no_inner(const RowText&, int) { return "{}"; }
 const Section& section(std::size_t index) { return sections().at(index); }
 
 // In the order of sections().
-enum { kFile, kKey, kTenant, kModelLimits, kLocal, kProvider, kClass, kMatch, kRule, kTest };
+enum {
+  kFile,
+  kKey,
+  kTenant,
+  kModelLimits,
+  kLocal,
+  kProvider,
+  kEncoder,
+  kClass,
+  kMatch,
+  kRule,
+  kTest
+};
 
 std::string named_entries(const std::string& entry, std::string_view sentence, int depth) {
   return Block(depth)
@@ -165,7 +177,7 @@ std::string match_of(const RowText& row, int depth) {
   return Block(depth).add("description", text(row.sentence)).add("anyOf", choices).close();
 }
 
-// A target is local or a provider, told apart by its `kind`.
+// A target is local, a provider or an encoder, told apart by its `kind`.
 std::string target_of(int depth) {
   const auto branch = [depth](std::size_t index, std::string_view kind) {
     std::vector<RowText> rows = section(index).rows;
@@ -176,8 +188,9 @@ std::string target_of(int depth) {
         .add("then", object_of(rows, "", depth + 3, no_inner))
         .close();
   };
-  const std::string kinds = R"({"kind": {"enum": ["local", "provider"], "description": )" +
-                            text(section(kLocal).rows.front().sentence) + "}}";
+  const std::string kinds =
+      R"({"kind": {"enum": ["local", "provider", "encoder"], "description": )" +
+      text(section(kLocal).rows.front().sentence) + "}}";
   return Block(depth)
       .add("type", R"("object")")
       .add("required", R"(["kind"])")
@@ -185,6 +198,7 @@ std::string target_of(int depth) {
       .add("allOf", Block(depth + 1, '[')
                         .item(branch(kLocal, "local"))
                         .item(branch(kProvider, "provider"))
+                        .item(branch(kEncoder, "encoder"))
                         .close())
       .close();
 }

@@ -95,13 +95,22 @@ class Loading {
     // A target without a proper kind is read as what it looks like, for the sake of its other keys;
     // the row of `kind` reports it.
     const bool provider = word == "provider" || (word != "local" && entry.value.find("base_url"));
-    if (provider) {
+    if (word == "encoder") {
+      read_encoder(entry, path, settings);
+    } else if (provider) {
       read_provider(entry, path, settings);
     } else {
       LocalTarget& local = settings.local.emplace_back();
       local.name = entry.key;
       reader_.read_rows(entry.value, path, local_rows(), local);
     }
+  }
+
+  void read_encoder(const Entry& entry, const std::string& path, Settings& settings) {
+    ProviderTarget& encoder = settings.providers.emplace_back();
+    encoder.name = entry.key;
+    encoder.endpoints = {"embeddings"};
+    reader_.read_rows(entry.value, path, encoder_rows(), encoder);
   }
 
   void read_provider(const Entry& entry, const std::string& path, Settings& settings) {

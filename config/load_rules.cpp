@@ -2,6 +2,7 @@
 
 #include "config/given.h"
 #include "config/nearest.h"
+#include "config/references.h"
 #include "config/schema.h"
 
 #include <algorithm>
@@ -55,8 +56,13 @@ void settle_name(std::vector<Owner>& all, const std::string& kind, const std::st
 
 class RuleReading {
  public:
-  RuleReading(Rule& rule, const language::Targets& targets, std::string path, Reader& reader)
-      : rule_(rule), targets_(targets), path_(std::move(path)), reader_(reader) {}
+  RuleReading(Rule& rule, const language::Targets& targets, bool someone_is_here, std::string path,
+              Reader& reader)
+      : rule_(rule),
+        targets_(targets),
+        someone_is_here_(someone_is_here),
+        path_(std::move(path)),
+        reader_(reader) {}
 
   void settle(const Node& node) {
     if (!rule_.route.empty()) settle_route();
@@ -90,9 +96,9 @@ class RuleReading {
       return;
     }
     rule_.kind = kind ? *kind : *target == 0 ? RouteKind::local : RouteKind::target;
-    const bool stays = rule_.kind == RouteKind::local || rule_.kind == RouteKind::local_only;
-    if (stays && targets_.local.empty())
-      reader_.report(path_ + ".route", "there is no local target");
+    const bool nobody = (rule_.kind == RouteKind::local && targets_.local.empty()) ||
+                        (rule_.kind == RouteKind::local_only && !someone_is_here_);
+    if (nobody) reader_.report(path_ + ".route", "there is no local target");
     settle_options();
   }
 
@@ -116,6 +122,7 @@ class RuleReading {
 
   Rule& rule_;
   const language::Targets& targets_;
+  const bool someone_is_here_;
   const std::string path_;
   Reader& reader_;
 };
@@ -130,7 +137,7 @@ void read_rules(const Node& root, Settings& settings, Reader& reader) {
     Rule& rule = settings.policy.rules.emplace_back();
     rule.at = {items[i].line, items[i].column};
     reader.read_rows(items[i], path, rule_rows(), rule);
-    RuleReading(rule, targets, path, reader).settle(items[i]);
+    RuleReading(rule, targets, someone_is_here(settings), path, reader).settle(items[i]);
     settle_name(settings.policy.rules, "rule", path, reader);
     if (std::find(kReserved.begin(), kReserved.end(), rule.name) != kReserved.end())
       reader.report(path + ".name", in_quotes(rule.name) +

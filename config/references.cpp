@@ -248,6 +248,12 @@ void read_one(const std::string& source, std::string& secret, const std::string&
 
 }  // namespace
 
+bool someone_is_here(const Settings& settings) {
+  return !settings.local.empty() ||
+         std::any_of(settings.providers.begin(), settings.providers.end(),
+                     [](const ProviderTarget& provider) { return provider.is_here(); });
+}
+
 void check_references(const Settings& settings, const Declared& declared, Reader& reader) {
   References(settings, declared, reader).check();
 }

@@ -1,5 +1,5 @@
 // The checks that need more than one key: names that must exist, names that must not meet, secrets
-// that can be read. Used by load.cpp alone.
+// that can be read.
 #pragma once
 
 #include "config/reader.h"
@@ -18,6 +18,9 @@ struct Declared {
   std::set<std::string> targets;
   std::set<std::string> classes;
 };
+
+// Whether any target is on this machine: the engine, or an encoder.
+bool someone_is_here(const Settings& settings);
 
 void check_references(const Settings& settings, const Declared& declared, Reader& reader);
 

@@ -43,7 +43,14 @@ std::vector<std::string> restart_needed(const Settings& before, const Settings& 
   for (const ProviderTarget& old : before.providers) {
     const ProviderTarget* same = named(now.providers, old.name);
     if (same == nullptr) continue;
-    compare(provider_rows(), "targets." + old.name + ".", old, *same, needed);
+    const auto& rows = old.is_here() ? encoder_rows() : provider_rows();
+    compare(rows, "targets." + old.name + ".", old, *same, needed);
+  }
+  // What runs here is loaded at a start.
+  for (const ProviderTarget& target : now.providers) {
+    const ProviderTarget* same = named(before.providers, target.name);
+    if (target.is_here() && (same == nullptr || !same->is_here()))
+      needed.push_back("targets." + target.name);
   }
   return needed;
 }

@@ -55,6 +55,10 @@ const std::vector<Section>& sections() {
        texts(local_rows())},
       {"A provider", "targets.NAME", "An OpenAI-compatible service reached over HTTP.",
        texts(provider_rows())},
+      {"An encoder", "targets.NAME",
+       "A model on this machine that makes embeddings. Requests come to it as to a provider, but "
+       "stay on the machine: `spill: never` and `local_only` allow it.",
+       texts(encoder_rows())},
       {"A class", "classes.NAME", "What a kind of requests is promised, and where they may go.",
        texts(class_rows())},
       {"Who belongs to a class", "classes.NAME.match",

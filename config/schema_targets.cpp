@@ -18,9 +18,10 @@ template <class Owner>
 Row<Owner> kind_row() {
   return {{.key = "kind",
            .kind = Kind::word,
-           .words = {"local", "provider"},
+           .words = {"local", "provider", "encoder"},
            .required = true,
-           .sentence = "local: the engine on this machine. provider: a service over HTTP."}};
+           .sentence = "local: the engine on this machine. provider: a service over HTTP. encoder: "
+                       "a model on this machine that makes embeddings."}};
 }
 
 const std::vector<Row<LocalTarget>> kLocalRows = {

@@ -255,6 +255,15 @@ struct Measured {
   bool operator==(const Measured&) const = default;
 };
 
+// Of an encoder on this machine.
+struct Encoder {
+  std::string model_path;  // A folder as Hugging Face publishes it; empty: it is no encoder.
+  int threads = 1;
+  int waiting_max = 64;  // Requests asked and not answered.
+  bool operator==(const Encoder&) const = default;
+};
+
+// Who is asked for a request beside the engine: a service over HTTP, or an encoder here.
 struct ProviderTarget {
   std::string name;
   std::string dialect = "openai";
@@ -276,6 +285,8 @@ struct ProviderTarget {
   std::string api_version;                        // Azure's; empty: none is sent.
   std::string continues = "no";  // How it is asked to go on with an answer begun elsewhere.
   std::string ca_file;           // Extra CA bundle; TLS verification itself cannot be switched off.
+  Encoder encoder;
+  bool is_here() const { return !encoder.model_path.empty(); }
   bool operator==(const ProviderTarget&) const = default;
 };
 

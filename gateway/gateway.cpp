@@ -2,6 +2,7 @@
 
 #include "backends/cloud/cloud_backend.h"
 #include "backends/cloud/cloud_thread.h"
+#include "backends/local/local_encoder.h"
 #include "config/effective.h"
 #include "config/watch.h"
 #include "gateway/account/limiter.h"
@@ -15,6 +16,7 @@
 #include "gateway/attached_files.h"
 #include "gateway/batch_api.h"
 #include "gateway/batch_runner.h"
+#include "gateway/encoders.h"
 #include "gateway/engine_target.h"
 #include "gateway/file_api.h"
 #include "gateway/files/cabinet.h"
@@ -98,6 +100,7 @@ class Gateway::House {
   Result<void> open_state();
   Result<void> open_book();
   Result<void> load_engine();
+  std::shared_ptr<Backend> dial(const config::ProviderTarget& target, std::size_t server);
   void complain(const std::string& why);
   void tell_of_ledger(const std::optional<Error>& why);
   admin::Sources sources();
@@ -118,6 +121,7 @@ class Gateway::House {
   admin::Decisions decisions_{kDecisionsKept};
   cloud::CloudThread cloud_;
   std::unique_ptr<EngineTarget> engine_;
+  Encoders encoders_;
   Fleet fleet_;
   WaitingRoom waiting_{fleet_};
   Rehearsal rehearsal_{kRehearsed};
@@ -155,9 +159,7 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
       rollout_(settings,
                {editions_, fleet_, waiting_, admission_, rehearsal_, shadow_, kept_, log_, metrics_,
                 [this](std::function<void()> work) { disk_.post(std::move(work)); },
-                [this](const config::ProviderTarget& target, std::size_t server) {
-                  return cloud::make_cloud_backend(target, cloud_, server);
-                }}),
+                std::bind_front(&House::dial, this)}),
       models_(editions_, unix_seconds()),
       attached_(disk_, kept_.cabinet,
                 static_cast<std::size_t>(settings->server.limits.body_bytes_max)),
@@ -184,6 +186,8 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
 Result<void> Gateway::House::open() {
   auto opened = open_state();
   if (!opened) return opened.error();
+  auto encoders = encoders_.load(*started_with_, local::load_local_encoder);
+  if (!encoders) return encoders.error();
   rollout_.take_over(started_with_);
   for (http::Server* listener : {&admin_, &api_}) {
     auto listening = listener->start();
@@ -247,10 +251,16 @@ Result<void> Gateway::House::load_engine() {
     return {};
   }
   const bool device_is_missing = engine.error().code == Errc::backend_unavailable;
-  if (!device_is_missing || started_with_->providers.empty()) return engine.error();
+  if (!device_is_missing || !has_clouds(*started_with_)) return engine.error();
   log_.event(Level::error, "no local engine until the next start: the providers answer everything",
              {{"cause", engine.error().message}});
   return {};
+}
+
+std::shared_ptr<Backend> Gateway::House::dial(const config::ProviderTarget& target,
+                                              std::size_t server) {
+  if (target.is_here()) return encoders_.of(target.name);
+  return cloud::make_cloud_backend(target, cloud_, server);
 }
 
 void Gateway::House::stop(const std::function<bool()>& hurry) {

@@ -1,5 +1,6 @@
 #include "gateway/observation.h"
 
+#include "gateway/encoders.h"
 #include "gateway/live_state.h"
 
 namespace spillway {
@@ -59,7 +60,7 @@ std::vector<std::string> Observation::unready() const {
   if (of_.phase == Phase::draining) return {"draining"};
   const bool books = !of_.kept.account || of_.kept.account->writable();
   if (!books && !of_.engine) return {"nothing can be booked: the ledger's database fails"};
-  if (!of_.engine || !of_.editions.get()->settings->providers.empty()) return {};
+  if (!of_.engine || has_clouds(*of_.editions.get()->settings)) return {};
   const std::string obstacle = of_.engine->obstacle();
   return obstacle.empty() ? std::vector<std::string>() : std::vector{obstacle};
 }

@@ -192,8 +192,8 @@ Providers Rollout::providers_for(const config::Settings& settings) const {
     }
     auto& servers = providers[target.name];
     if (known) servers = before->providers.find(target.name)->second;
-    while (servers.size() < target.base_urls.size())
-      servers.push_back(doors_.dial(target, servers.size()));
+    const std::size_t count = target.is_here() ? 1 : target.base_urls.size();
+    while (servers.size() < count) servers.push_back(doors_.dial(target, servers.size()));
   }
   return providers;
 }

@@ -60,15 +60,30 @@ int tokens_for(NanoUsd amount, const config::Price& price) {
   return static_cast<int>(std::min<Wide>(tokens, kMost));
 }
 
-account::Posting posting_of(const Receipt& receipt) {
+const config::ProviderTarget* provider_named(const config::Settings& settings,
+                                             std::string_view name) {
+  for (const config::ProviderTarget& provider : settings.providers) {
+    if (provider.name == name) return &provider;
+  }
+  return nullptr;
+}
+
+// By the engine or an encoder.
+bool served_here(const config::Settings& settings, const Part& part) {
+  if (part.local) return true;
+  const config::ProviderTarget* const provider = provider_named(settings, part.target);
+  return provider != nullptr && provider->is_here();
+}
+
+account::Posting posting_of(const config::Settings& settings, const Receipt& receipt) {
   account::Posting posting{receipt.request_class,
                            receipt.endpoint,
                            receipt.model_requested,
                            receipt.avoided_nano_usd,
                            {}};
   for (const Part& part : receipt.parts) {
-    posting.legs.push_back(
-        {part.target, part.model, part.local, part.estimated, part.usage, part.cost_nano_usd});
+    posting.legs.push_back({part.target, part.model, served_here(settings, part), part.estimated,
+                            part.usage, part.cost_nano_usd});
   }
   return posting;
 }
@@ -111,10 +126,8 @@ int Tab::prompt_of(const policy::Candidate& candidate) const {
 
 config::Price Tab::price_of(std::string_view target, bool local, const Receipt& receipt) const {
   if (local) return receipt.local_price;
-  for (const config::ProviderTarget& provider : settings_.providers) {
-    if (provider.name == target) return provider.price;
-  }
-  return {};
+  const config::ProviderTarget* const provider = provider_named(settings_, target);
+  return provider != nullptr ? provider->price : config::Price();
 }
 
 // What nothing of it can be costs nothing.
@@ -244,7 +257,7 @@ void Tab::price(Receipt& receipt) const {
     part.estimated |= part.usage.at_dearer_rate;
     part.cost_nano_usd = policy::cost_of(price_of(part.target, part.local, receipt), part.usage);
     receipt.cost_nano_usd += part.cost_nano_usd;
-    if (!part.local || part.lost) continue;
+    if (!served_here(settings_, part) || part.lost) continue;
     Usage elsewhere = part.usage;
     elsewhere.at_batch_rate = at_batch_rate_;
     receipt.avoided_nano_usd += policy::avoided_cost(settings_.providers, asks_, elsewhere);
@@ -255,7 +268,7 @@ void Tab::settle(Receipt& receipt) {
   if (std::exchange(settled_, true)) return;
   add_up(receipt);
   price(receipt);
-  hold_.post(posting_of(receipt));
+  hold_.post(posting_of(settings_, receipt));
 }
 
 }  // namespace spillway

@@ -65,7 +65,7 @@ Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route
 Result<Plan> Decision::make(RuleReport* report) {
   judge_engine();
   const auto stays = must_stay();
-  if (!stays) judge_providers();
+  judge_providers(stays.has_value());
   if (const config::Rule* const rule = deciding_rule(stays.has_value(), report)) {
     plan_.rule = rule->name;
     if (rule->kind != config::RouteKind::by_class) return named(obey(*rule), *rule);
@@ -87,11 +87,22 @@ std::optional<Reason> Decision::must_stay() const {
   return std::nullopt;
 }
 
-// However late: it may go nowhere else.
+bool Decision::someone_is_here() const {
+  return route_.local ||
+         std::any_of(route_.providers.begin(), route_.providers.end(), [this](const Offer& offer) {
+           return settings_.providers[offer.provider].is_here();
+         });
+}
+
+// However late: it may go nowhere else. Of the providers those are left that are here.
 Result<Plan> Decision::stay(Reason reason) {
-  if (!route_.local) return refuse_to_leave(request_.model);
-  if (!can_take(local_.verdict)) return refusal();
-  push_local();
+  if (!someone_is_here()) return refuse_to_leave(request_.model);
+  if (route_.local && can_take(local_.verdict)) {
+    push_local();
+  } else {
+    push_providers(attempts_max());
+  }
+  if (plan_.candidates.empty()) return refusal();
   return finished(reason);
 }
 
@@ -202,9 +213,11 @@ void Decision::judge_engine() {
                               .finish = local_.finish});
 }
 
-void Decision::judge_providers() {
+// `of_here`: only those on this machine.
+void Decision::judge_providers(bool of_here) {
   for (const Offer& offer : route_.providers) {
     const config::ProviderTarget& provider = settings_.providers[offer.provider];
+    if (of_here && !provider.is_here()) continue;
     const auto& listed = class_.providers;
     const auto place = std::find(listed.begin(), listed.end(), provider.name);
     const bool in_class = listed.empty() || place != listed.end() || route_.fixed();

@@ -26,6 +26,7 @@ class Decision {
 
  private:
   std::optional<Reason> must_stay() const;
+  bool someone_is_here() const;
   Result<Plan> stay(Reason reason);
   Result<Plan> go(Reason reason);
   Result<Plan> weigh();
@@ -58,7 +59,7 @@ class Decision {
   bool local_comes_first(const config::Rule& rule) const;
 
   void judge_engine();
-  void judge_providers();
+  void judge_providers(bool of_here);
   void see_to_the_end();
   bool local_may_rescue() const;
   std::size_t attempts_max() const;

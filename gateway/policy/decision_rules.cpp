@@ -71,7 +71,13 @@ Result<Plan> Decision::obey(const Rule& rule) {
 
 // As where the request asks for it: work that may wait is held, with nowhere to go but here.
 Result<Plan> Decision::stay_by_rule() {
-  providers_ = Ranking();
+  Ranking here;
+  for (std::size_t i = 0; i < providers_.size(); ++i) {
+    const auto& [offer, judged, first, second] = providers_[i];
+    if (settings_.providers[offer.provider].is_here())
+      here.add(offer, judged, class_.prefer, offer.provider);
+  }
+  providers_ = here;
   if (turn_ == Turn::unknown && route_.local && may_wait()) return hold();
   return stay(Reason::rule);
 }

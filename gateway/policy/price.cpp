@@ -115,7 +115,7 @@ config::NanoUsd avoided_cost(const std::vector<config::ProviderTarget>& provider
   uncached.cache_written_tokens = 0;
   std::optional<config::NanoUsd> cheapest;
   for (const config::ProviderTarget& provider : providers) {
-    if (!serves(provider, asks)) continue;
+    if (provider.is_here() || !serves(provider, asks)) continue;
     const config::NanoUsd cost = cost_of(provider.price, uncached);
     if (!cheapest || cost < *cheapest) cheapest = cost;
   }

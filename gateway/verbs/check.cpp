@@ -1,6 +1,7 @@
 // `spillway check`: everything that is wrong with a configuration file, its policy's own tests
 // included, without serving it.
 #include "backends/local/local_backend.h"
+#include "backends/local/local_encoder.h"
 #include "config/value.h"
 #include "gateway/policy_file.h"
 #include "gateway/verbs/fits.h"
@@ -11,6 +12,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
 
 namespace spillway::verbs {
@@ -56,6 +58,15 @@ bool local_fits(const std::string& path, const config::LocalTarget& target,
   return false;
 }
 
+// As above: a folder that is there.
+bool is_in_order(const std::string& path, const config::ProviderTarget& target) {
+  if (!target.is_here() || !std::filesystem::exists(target.encoder.model_path)) return true;
+  const auto checked = local::check_local_encoder(target);
+  if (checked) return true;
+  std::fprintf(stderr, "%s: %s\n", path.c_str(), checked.error().message.c_str());
+  return false;
+}
+
 }  // namespace
 
 int check(const Arguments& arguments) {
@@ -79,6 +90,9 @@ int check(const Arguments& arguments) {
   const config::Settings& settings = *loaded.settings;
   for (const config::LocalTarget& target : settings.local) {
     if (!local_fits(path, target, gpu_memory)) return 1;
+  }
+  for (const config::ProviderTarget& target : settings.providers) {
+    if (!is_in_order(path, target)) return 1;
   }
   std::printf("%s: good: %zu targets, %zu classes, %zu keys, %zu rules; %zu tests hold\n",
               path.c_str(), settings.local.size() + settings.providers.size(),

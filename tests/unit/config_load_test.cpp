@@ -314,6 +314,40 @@ targets:
                   "this class will be refused"));
 }
 
+const std::string kEncoder = R"(targets:
+  mini: {kind: encoder, model: models/minilm, serves: minilm, threads: 2, waiting_max: 7}
+)";
+
+TEST(ConfigLoad, AnEncoderIsAProviderOfEmbeddingsThatIsHere) {
+  const auto settings = settings_of(kEncoder);
+  ASSERT_EQ(settings->providers.size(), 1U);
+  const ProviderTarget& mini = settings->providers[0];
+  EXPECT_TRUE(mini.is_here());
+  EXPECT_THAT(mini.endpoints, ElementsAre("embeddings"));
+  EXPECT_EQ(mini.encoder, (Encoder{"models/minilm", 2, 7}));
+  EXPECT_EQ(mini.price, Price{});
+  EXPECT_EQ(settings_of(effective_yaml(*settings))->providers, settings->providers);
+  EXPECT_THAT(
+      lines(load_text("targets: {e: {kind: encoder, serves: m}}", "", test_environment).problems),
+      ElementsAre(HasSubstr("model")));
+}
+
+TEST(ConfigWarnings, AnEncoderAnswersWhatMustStay) {
+  EXPECT_THAT(warnings_of(kEncoder + "classes: {inside: {spill: never}}\n"), IsEmpty());
+}
+
+TEST(ConfigReload, AnEncoderNeedsARestart) {
+  const auto with = settings_of(kEncoder);
+  Settings other = *with;
+  other.providers[0].price.input_per_million = 1;
+  EXPECT_THAT(restart_needed(*with, other), IsEmpty());
+  other.providers[0].encoder.threads = 4;
+  EXPECT_THAT(restart_needed(*with, other), ElementsAre("targets.mini.threads"));
+  Settings without = *with;
+  without.providers.clear();
+  EXPECT_THAT(restart_needed(without, *with), ElementsAre("targets.mini"));
+}
+
 TEST(ConfigReload, NamesWhatNeedsARestart) {
   const Settings before = *load_file(kFolder + "spillway.yaml", test_environment).settings;
   EXPECT_THAT(restart_needed(before, before), IsEmpty());

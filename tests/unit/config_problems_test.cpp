@@ -149,8 +149,8 @@ const std::vector<BadFile> kBadFiles = {
      "targets:\n  a: {serves: m, model: m.gguf}\n  b: {kind: cloud, base_url: http://h/v1, serves: "
      "m, "
      "price_per_million: {input: 1usd, output: 1usd}}\n",
-     {"2:3: targets.a.kind: is missing: one of: local, provider",
-      "3:13: targets.b.kind: 'cloud' is not one of: local, provider"}},
+     {"2:3: targets.a.kind: is missing: one of: local, provider, encoder",
+      "3:13: targets.b.kind: 'cloud' is not one of: local, provider, encoder"}},
     {"two_engines_and_no_model",
      "targets:\n  a: {kind: local, serves: m, model: m.gguf}\n  b: {kind: local, serves: n}\n",
      {"3:3: targets.b: is a second local target: one engine runs in this process",

@@ -1,0 +1,185 @@
+"""`kind: encoder`: embeddings on this machine, with the OpenAI SDK, by weights that are made up here."""
+import base64
+import json
+import os
+import random
+import struct
+import subprocess
+
+import openai
+import pytest
+
+import configs
+from processes import BINARY, KEY, wait_until
+from test_money import book
+
+pytestmark = pytest.mark.skipif(os.environ.get("SPILLWAY_TEST_ENGINE") == "synthetic", reason="a build without LibTorch")
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "cat", "dog", "bird", "fish"]
+WIDTH, INNER, POSITIONS, LAYERS = 8, 16, 12, 1
+
+
+def shapes():
+    """BERT's tensors by their names."""
+    def affine(name, rows, columns):
+        return {name + ".weight": [rows, columns], name + ".bias": [rows]}
+
+    def norm(name):
+        return {name + ".weight": [WIDTH], name + ".bias": [WIDTH]}
+
+    every = {"embeddings.word_embeddings.weight": [len(WORDS), WIDTH],
+             "embeddings.position_embeddings.weight": [POSITIONS, WIDTH],
+             "embeddings.token_type_embeddings.weight": [2, WIDTH], **norm("embeddings.LayerNorm")}
+    for at in range(LAYERS):
+        layer = f"encoder.layer.{at}."
+        for name in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"):
+            every.update(affine(layer + name, WIDTH, WIDTH))
+        every.update(norm(layer + "attention.output.LayerNorm"))
+        every.update(affine(layer + "intermediate.dense", INNER, WIDTH))
+        every.update(affine(layer + "output.dense", WIDTH, INNER))
+        every.update(norm(layer + "output.LayerNorm"))
+    return every
+
+
+def write_weights(path):
+    rng, header, data = random.Random(5), {}, b""
+    for name, shape in shapes().items():
+        count = shape[0] * (shape[1] if len(shape) > 1 else 1)
+        values = struct.pack(f"<{count}f", *(rng.uniform(-1, 1) for _ in range(count)))
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(values)]}
+        data += values
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An encoder of eight words, whose vectors may be shortened."""
+    made = tmp_path / "encoder"
+    made.mkdir()
+    (made / "config.json").write_text(json.dumps({
+        "model_type": "bert", "vocab_size": len(WORDS), "hidden_size": WIDTH, "intermediate_size": INNER,
+        "num_hidden_layers": LAYERS, "num_attention_heads": 2, "max_position_embeddings": POSITIONS,
+        "type_vocab_size": 2, "is_matryoshka": True}))
+    (made / "modules.json").write_text(json.dumps([
+        {"type": "sentence_transformers.models.Transformer", "path": ""},
+        {"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"},
+        {"type": "sentence_transformers.models.Normalize", "path": "2_Normalize"}]))
+    (made / "1_Pooling").mkdir()
+    (made / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_mean_tokens": True}))
+    (made / "tokenizer.json").write_text(json.dumps({
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "vocab": {word: at for at, word in enumerate(WORDS)}},
+        "added_tokens": [], "normalizer": {"type": "BertNormalizer", "lowercase": True},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {"type": "BertProcessing", "cls": ["[CLS]", 2], "sep": ["[SEP]", 3]}}))
+    write_weights(made / "model.safetensors")
+    return made
+
+
+def encoder(folder, **settings):
+    return {"kind": "encoder", "model": str(folder), "serves": ["minibert"], **settings}
+
+
+@pytest.fixture
+def house(folder, start_gateway, client_of):
+    def start(classes=None, targets=None, **settings):
+        gateway = start_gateway(configs.gateway({"mini": encoder(folder, **settings), **(targets or {})}, classes))
+        return gateway, client_of(gateway)
+    return start
+
+
+def vectors(answer):
+    return [one.embedding for one in answer.data]
+
+
+def near(one, other):
+    return all(abs(a - b) < 1e-5 for a, b in zip(one, other, strict=True))
+
+
+def test_one_text_gives_the_same_vector_however_it_is_asked_for(house):
+    _, client = house()
+    plain = client.embeddings.create(model="minibert", input="cat dog", encoding_format="float")
+    packed = client.embeddings.create(model="minibert", input="cat dog", encoding_format="base64")
+    vector = plain.data[0].embedding
+    assert len(vector) == WIDTH and abs(sum(number * number for number in vector) - 1) < 1e-5
+    assert plain.model == "minibert" and plain.usage.prompt_tokens == plain.usage.total_tokens == 4
+    assert struct.pack(f"<{WIDTH}f", *vector) == base64.b64decode(packed.data[0].embedding)
+    assert near(vectors(client.embeddings.create(model="minibert", input="cat dog"))[0], vector)  # As the SDK asks.
+    of_list = client.embeddings.create(model="minibert", input=["bird", "cat dog"], encoding_format="float")
+    assert [one.index for one in of_list.data] == [0, 1] and of_list.usage.prompt_tokens == 7
+    assert near(of_list.data[1].embedding, vector) and not near(of_list.data[0].embedding, vector)
+    of_ids = client.embeddings.create(model="minibert", input=[2, 4, 5, 3], encoding_format="float")
+    assert near(of_ids.data[0].embedding, vector)
+
+
+def test_dimensions_shorten(house):
+    _, client = house()
+    whole = vectors(client.embeddings.create(model="minibert", input="cat", encoding_format="float"))[0]
+    short = vectors(client.embeddings.create(model="minibert", input="cat", dimensions=3, encoding_format="float"))[0]
+    length = sum(number * number for number in whole[:3]) ** 0.5
+    assert near(short, [number / length for number in whole[:3]])
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.embeddings.create(model="minibert", input="cat", dimensions=WIDTH + 1)
+    assert refused.value.param == "dimensions"
+
+
+def test_what_it_cannot_answer_is_refused(house):
+    _, client = house()
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.embeddings.create(model="minibert", input="cat " * POSITIONS)
+    assert f"at most {POSITIONS}" in refused.value.message
+    with pytest.raises(openai.BadRequestError):
+        client.embeddings.create(model="minibert", input=[len(WORDS)])
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(model="minibert", messages=[{"role": "user", "content": "cat"}])
+    assert "Nobody serves this model for chat" in refused.value.message
+    assert client.embeddings.create(model="minibert", input="cat").data  # Refusals are no failures of its own.
+
+
+def test_what_must_stay_here_may_be_asked_of_it(house):
+    never = {"interactive": {"spill": "never"}}
+    gateway, client = house(classes=never, targets={"local": configs.synthetic_engine()})
+    local_only = {"x-spillway-local-only": "true"}
+    for headers, reason in (({}, "class_never_spills"), (local_only, "local_only")):
+        answer = client.embeddings.with_raw_response.create(model="minibert", input="cat", extra_headers=headers)
+        assert answer.headers["x-spillway-target"] == "mini" and answer.headers["x-spillway-reason"] == reason
+
+
+def test_a_rule_that_keeps_requests_here_leaves_it_of_all_who_serve_a_model(
+        folder, start_upstream, start_gateway, client_of):
+    away = configs.provider(start_upstream([]).base_url, "minibert", endpoints=["embeddings"])
+    rules = [{"name": "inside", "if": "prompt_tokens < 100", "route": "local_only"}]
+    client = client_of(start_gateway(configs.gateway({"away": away, "mini": encoder(folder)}, rules=rules)))
+    answer = client.embeddings.with_raw_response.create(model="minibert", input="cat")
+    assert answer.headers["x-spillway-target"] == "mini" and answer.headers["x-spillway-reason"] == "rule"
+
+
+def test_it_costs_what_its_target_says(folder, start_gateway, client_of, tmp_path):
+    config = configs.gateway({"mini": encoder(folder, price_per_million={"input": "2usd"})})
+    config["server"]["state"] = str(tmp_path / "state")
+    client_of(start_gateway(config)).embeddings.create(model="minibert", input="cat dog")
+    rows = wait_until(lambda: book(tmp_path, "SELECT target, prompt, amount, estimated FROM entries"), what="the entry")
+    assert rows == [("mini", 4, 4 * 2_000, 0)]
+
+
+def test_it_is_booked_as_served_here_beside_what_the_cheapest_service_would_have_cost(
+        folder, start_upstream, start_gateway, client_of, tmp_path):
+    away = configs.provider(start_upstream([]).base_url, "embedder", endpoints=["embeddings"],
+                            price_per_million={"input": "5usd", "output": "0usd"})
+    config = configs.gateway({"mini": encoder(folder), "away": away})
+    config["server"]["state"] = str(tmp_path / "state")
+    client_of(start_gateway(config)).embeddings.create(model="minibert", input="cat dog")
+    rows = wait_until(lambda: book(tmp_path, "SELECT local, amount, avoided FROM entries"), what="the entry")
+    assert rows == [(1, 0, 4 * 5_000)]
+
+
+@pytest.mark.parametrize("change, said", [
+    (lambda folder: (folder / "config.json").unlink(), "has no config.json"),
+    (lambda folder: (folder / "config.json").write_text('{"model_type": "llama"}'), "of encoders bert is read")])
+def test_a_folder_that_is_no_encoder_is_said_by_check_and_at_the_start(folder, tmp_path, change, said):
+    change(folder)
+    path = configs.write(tmp_path / "config.yaml", configs.gateway({"mini": encoder(folder)}))
+    for command in (["check", str(path)], ["serve", "--config", str(path)]):
+        run = subprocess.run([BINARY, *command], capture_output=True, text=True, timeout=60,
+                             env={**os.environ, "SPILLWAY_TEST_KEY": KEY})
+        assert run.returncode != 0 and "mini" in run.stderr + run.stdout and said in run.stderr + run.stdout
