@@ -1,7 +1,10 @@
-// Usage: encode_lines TOKENIZER_JSON < LINES. Each line is a text as a JSON string; the answer to
-// it is a line of JSON: its ids, and the text that they decode to, which WordPiece's do not. With
+// Usage: encode_lines TOKENIZER_JSON|GGUF_FILE < LINES. Each line is a text as a JSON string; the
+// answer to it is a line of JSON: its ids, and the text that they decode to, which WordPiece's do
+// not. With
 // --time, how long reading the file takes, and encoding the 512 tokens of the first line.
+#include "backends/local/loader/model_file.h"
 #include "backends/local/tokenizer/detokenizer.h"
+#include "backends/local/tokenizer/gguf_vocabulary.h"
 #include "backends/local/tokenizer/tokenizer_json.h"
 #include "backends/local/tokenizer/word_piece_json.h"
 
@@ -83,12 +86,28 @@ int encode_lines(const Encodes& tokenizer, bool timed) {
   return 0;
 }
 
+void print_reading(Clock::time_point begin) {
+  const std::chrono::duration<double> taken = Clock::now() - begin;
+  std::cerr << "read in " << taken.count() << " s\n";
+}
+
 int fail(const Error& error) {
   std::cerr << error.message << '\n';
   return 1;
 }
 
+int run_gguf(const std::string& path, bool timed) {
+  const auto begin = Clock::now();
+  const auto file = loader::ModelFile::open(path);
+  if (!file) return fail(file.error());
+  const auto tokenizer = tokenizer_from(file->metadata());
+  if (!tokenizer) return fail(tokenizer.error());
+  print_reading(begin);
+  return encode_lines(*tokenizer, timed);
+}
+
 int run(const std::string& path, bool timed) {
+  if (path.ends_with(".gguf")) return run_gguf(path, timed);
   std::ifstream file(path, std::ios::binary);
   std::stringstream text;
   text << file.rdbuf();
@@ -97,8 +116,7 @@ int run(const std::string& path, bool timed) {
   const auto begin = Clock::now();
   const auto read = tokenizer_from_json(text.str());
   if (!read) return fail(read.error());
-  const std::chrono::duration<double> taken = Clock::now() - begin;
-  std::cerr << "read in " << taken.count() << " s\n";
+  print_reading(begin);
   return encode_lines(read->tokenizer, timed);
 }
 

@@ -3,6 +3,7 @@
 #include "backends/local/loader/model_file.h"
 #include "backends/local/tokenizer/detokenizer.h"
 #include "backends/local/tokenizer/gguf_vocabulary.h"
+#include "backends/local/tokenizer/scored_pieces.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -108,6 +109,41 @@ TEST(Tokenizer, SplitsAreIdentical) {
     }
   }
   EXPECT_EQ(cases, 400);
+}
+
+std::vector<std::uint32_t> ranks_of(const ScoredMerges& merges,
+                                    std::pair<std::string_view, std::string_view> pair) {
+  std::vector<std::uint32_t> ranks;
+  for (std::size_t i = 0; i < merges.pairs.size(); ++i) {
+    if (merges.pairs[i] == pair) ranks.push_back(merges.ranks[i]);
+  }
+  return ranks;
+}
+
+TEST(ScoredPieces, AnyTwoPiecesThatAreAThirdMergeTheBestScoreFirst) {
+  const std::vector<std::string_view> tokens = {"a", "b", "ab", "ba", "aba", "abx", "x", "<x>"};
+  const std::vector<double> scores = {-9, -9, -2, -1, -2, -5, -9, 0};
+  const auto merges =
+      merges_by_score(tokens, scores, {true, true, true, true, true, true, true, false});
+  ASSERT_EQ(merges.pairs.size(), 5U);
+  EXPECT_THAT(ranks_of(merges, {"b", "a"}), ElementsAre(0));
+  EXPECT_THAT(ranks_of(merges, {"a", "b"}), ElementsAre(1));
+  EXPECT_THAT(ranks_of(merges, {"a", "ba"}), ElementsAre(1));  // As good a piece as "ab".
+  EXPECT_THAT(ranks_of(merges, {"ab", "a"}), ElementsAre(1));
+  EXPECT_THAT(ranks_of(merges, {"ab", "x"}), ElementsAre(2));
+}
+
+TEST(ScoredPieces, OfEqualScoresTheLeftmostGoesFirst) {
+  Vocabulary vocabulary{.tokens = {"a", "b", "c", "bc", "ab"}, .writing = Writing::characters};
+  const auto ids_with = [&](double bc, double ab) {
+    auto [pairs, ranks] = merges_by_score(vocabulary.tokens, std::vector<double>{0, 0, 0, bc, ab},
+                                          std::vector<bool>(5, true));
+    vocabulary.merges = std::move(pairs);
+    vocabulary.ranks = std::move(ranks);
+    return Tokenizer::make(vocabulary).value().encode("abc");
+  };
+  EXPECT_THAT(ids_with(-1, -1), ElementsAre(4, 2));
+  EXPECT_THAT(ids_with(-1, -2), ElementsAre(0, 3));
 }
 
 TEST(Tokenizer, MarkedInputNeverBecomesControl) {

@@ -1,11 +1,17 @@
 #include "backends/local/tokenizer/gguf_vocabulary.h"
 
+#include "backends/local/tokenizer/scored_pieces.h"
+
+#include <cmath>
+#include <initializer_list>
 #include <string>
 
 namespace spillway::tokenizer {
 namespace {
 
 // Values of "tokenizer.ggml.token_type".
+constexpr std::int64_t kNormalToken = 1;
+constexpr std::int64_t kUnknownToken = 2;
 constexpr std::int64_t kControlToken = 3;
 constexpr std::int64_t kUserDefinedToken = 4;
 
@@ -40,17 +46,75 @@ Result<void> read_merges(const loader::Metadata& metadata, Vocabulary& vocabular
   return {};
 }
 
+// As many as there are tokens; else an error that names the key.
+template <class Number>
+Result<std::vector<Number>> for_each_token(const std::string& key,
+                                           Result<std::vector<Number>> numbers,
+                                           const Vocabulary& vocabulary) {
+  if (!numbers || numbers->size() == vocabulary.tokens.size()) return numbers;
+  return Error{Errc::internal, key + " has " + std::to_string(numbers->size()) + " entries for " +
+                                   std::to_string(vocabulary.tokens.size()) + " tokens"};
+}
+
+Result<std::vector<std::int64_t>> token_types(const loader::Metadata& metadata,
+                                              const Vocabulary& vocabulary) {
+  const std::string key = "tokenizer.ggml.token_type";
+  return for_each_token(key, metadata.integers(key), vocabulary);
+}
+
 Result<void> read_token_types(const loader::Metadata& metadata, Vocabulary& vocabulary) {
-  const auto types = metadata.integers("tokenizer.ggml.token_type");
+  const auto types = token_types(metadata, vocabulary);
   if (!types) return types.error();
-  if (types->size() != vocabulary.tokens.size()) {
-    return Error{Errc::internal, "tokenizer.ggml.token_type has " + std::to_string(types->size()) +
-                                     " entries for " + std::to_string(vocabulary.tokens.size()) +
-                                     " tokens"};
+  const bool of_characters = vocabulary.writing == Writing::characters;
+  for (std::size_t at = 0; at < types->size(); ++at) {
+    const auto id = static_cast<TokenId>(at);
+    const std::int64_t type = (*types)[at];
+    const bool unknown = type == kUnknownToken && of_characters;
+    if (unknown && vocabulary.unknown < 0) vocabulary.unknown = id;
+    if (type == kControlToken || unknown) vocabulary.special.push_back(id);
+    if (type == kUserDefinedToken) vocabulary.added.push_back(id);
   }
-  for (std::size_t id = 0; id < types->size(); ++id) {
-    if ((*types)[id] == kControlToken) vocabulary.special.push_back(static_cast<TokenId>(id));
-    if ((*types)[id] == kUserDefinedToken) vocabulary.added.push_back(static_cast<TokenId>(id));
+  return {};
+}
+
+Result<void> read_scores(const loader::Metadata& metadata, Vocabulary& vocabulary) {
+  const std::string key = "tokenizer.ggml.scores";
+  const auto scores = for_each_token(key, metadata.numbers(key), vocabulary);
+  if (!scores) return scores.error();
+  const auto types = token_types(metadata, vocabulary);
+  if (!types) return types.error();
+  std::vector<bool> merges;
+  for (std::size_t id = 0; id < scores->size(); ++id) {
+    if (std::isnan((*scores)[id]))
+      return Error{Errc::internal, key + ": that of token " + std::to_string(id) + " is no number"};
+    merges.push_back((*types)[id] == kNormalToken);
+  }
+  auto [pairs, ranks] = merges_by_score(vocabulary.tokens, *scores, merges);
+  vocabulary.merges = std::move(pairs);
+  vocabulary.ranks = std::move(ranks);
+  return {};
+}
+
+// What SentencePiece does to text before it looks for pieces.
+Result<void> read_spaces(const loader::Metadata& metadata, Vocabulary& vocabulary) {
+  const auto prefix = metadata.flag("tokenizer.ggml.add_space_prefix", true);
+  if (!prefix) return prefix.error();
+  const std::string key = "tokenizer.ggml.remove_extra_whitespaces";
+  const auto removes = metadata.flag(key, false);
+  if (!removes) return removes.error();
+  if (*removes) return unsupported(key, "true");
+  vocabulary.leading_space = *prefix ? LeadingSpace::each : LeadingSpace::none;
+  vocabulary.drops_first_space = *prefix;
+  return {};
+}
+
+using Read = Result<void> (*)(const loader::Metadata&, Vocabulary&);
+
+Result<void> read_all(std::initializer_list<Read> parts, const loader::Metadata& metadata,
+                      Vocabulary& vocabulary) {
+  for (const Read read : parts) {
+    const auto done = read(metadata, vocabulary);
+    if (!done) return done.error();
   }
   return {};
 }
@@ -61,16 +125,18 @@ Result<Tokenizer> tokenizer_from(const loader::Metadata& metadata) {
   const std::string key = "tokenizer.ggml.model";
   const auto model = metadata.text(key);
   if (!model) return model.error();
-  if (*model != "gpt2") return unsupported(key, *model);
+  const bool of_bytes = *model == "gpt2";
+  if (!of_bytes && *model != "llama") return unsupported(key, *model);
 
   Vocabulary vocabulary;
+  vocabulary.writing = of_bytes ? Writing::bytes : Writing::characters;
   auto tokens = metadata.texts("tokenizer.ggml.tokens");
   if (!tokens) return tokens.error();
   vocabulary.tokens = std::move(*tokens);
-  for (const auto& read : {read_split, read_merges, read_token_types}) {
-    const auto done = read(metadata, vocabulary);
-    if (!done) return done.error();
-  }
+  const auto done =
+      of_bytes ? read_all({read_split, read_merges, read_token_types}, metadata, vocabulary)
+               : read_all({read_scores, read_token_types, read_spaces}, metadata, vocabulary);
+  if (!done) return done.error();
   return Tokenizer::make(vocabulary);
 }
 

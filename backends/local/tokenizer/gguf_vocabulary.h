@@ -9,8 +9,8 @@
 
 namespace spillway::tokenizer {
 
-// Byte-level BPE files only (tokenizer.ggml.model = "gpt2") whose "tokenizer.ggml.pre" is known.
-// Errors name the key.
+// Of byte-level BPE (tokenizer.ggml.model = "gpt2"), whose "tokenizer.ggml.pre" is known, or of
+// SentencePiece's BPE ("llama"). Errors name the key.
 Result<Tokenizer> tokenizer_from(const loader::Metadata& metadata);
 
 }  // namespace spillway::tokenizer

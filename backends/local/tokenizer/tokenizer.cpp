@@ -41,17 +41,18 @@ Error broken(std::string what) { return Error{Errc::internal, "tokenizer: " + st
 
 Result<MergeTable> merge_table(const Vocabulary& vocabulary, const IdByText& ids) {
   MergeTable table(vocabulary.merges.size());
-  for (std::size_t rank = 0; rank < vocabulary.merges.size(); ++rank) {
-    const auto& [left, right] = vocabulary.merges[rank];
+  for (std::size_t place = 0; place < vocabulary.merges.size(); ++place) {
+    const auto& [left, right] = vocabulary.merges[place];
     const auto left_id = ids.find(left);
     const auto right_id = ids.find(right);
     const auto merged_id = ids.find(std::string(left) + std::string(right));
     if (left_id == ids.end() || right_id == ids.end() || merged_id == ids.end()) {
-      return broken("merge " + std::to_string(rank) + " (\"" + std::string(left) + " " +
+      return broken("merge " + std::to_string(place) + " (\"" + std::string(left) + " " +
                     std::string(right) + "\") names a token that is not in the vocabulary");
     }
-    table.insert(left_id->second, right_id->second,
-                 {static_cast<std::uint32_t>(rank), merged_id->second});
+    const auto own =
+        vocabulary.ranks.empty() ? static_cast<std::uint32_t>(place) : vocabulary.ranks[place];
+    table.insert(left_id->second, right_id->second, {own, merged_id->second});
   }
   return table;
 }

@@ -1,4 +1,5 @@
-// BPE: text to token ids, exactly as the Hugging Face `tokenizers` library does it.
+// BPE: text to token ids, exactly as the Hugging Face `tokenizers` library does it, and, of pieces
+// with scores, SentencePiece.
 //
 // Immutable once made, so any thread may encode; HTTP workers do, never the engine's thread. Owns
 // its tables. The order of work is that library's: special tokens are cut out first, the rest is
@@ -40,9 +41,10 @@ enum class LeadingSpace {
 struct Vocabulary {
   std::vector<std::string_view> tokens;  // As their writing has them, specials literally.
   std::vector<std::pair<std::string_view, std::string_view>> merges;  // Best first.
-  std::vector<TokenId> special;  // Control tokens: cut out whole, in control text only.
-  std::vector<TokenId> added;    // Ordinary words that are cut out whole wherever they are.
-  std::vector<SplitRule> split;  // Applied one after the other.
+  std::vector<std::uint32_t> ranks;  // Of merges, where some are as good as others: their places.
+  std::vector<TokenId> special;      // Control tokens: cut out whole, in control text only.
+  std::vector<TokenId> added;        // Ordinary words that are cut out whole wherever they are.
+  std::vector<SplitRule> split;      // Applied one after the other.
   Writing writing = Writing::bytes;
   LeadingSpace leading_space = LeadingSpace::none;  // Of characters.
   TokenId unknown = -1;                             // Of characters.
