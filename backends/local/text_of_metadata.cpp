@@ -1,6 +1,8 @@
 #include "backends/local/text_parts_internal.h"
 #include "backends/local/tokenizer/gguf_vocabulary.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 namespace spillway::local {
@@ -21,14 +23,24 @@ Result<std::optional<TokenId>> token_id(const Metadata& metadata, const std::str
   return std::optional(static_cast<TokenId>(*id));
 }
 
-Result<std::vector<TokenId>> stop_tokens_of(const Metadata& metadata, int size) {
+// Ends of a turn that files have had before there was a key for them.
+constexpr std::array kEndsOfTurn = {"<|eot_id|>", "<|im_end|>", "<end_of_turn>"};
+
+Result<std::vector<TokenId>> stop_tokens_of(const Metadata& metadata,
+                                            const tokenizer::Tokenizer& tokens) {
   std::vector<TokenId> ids;
+  const int size = tokens.size();
   for (const char* name : {"eos", "eot", "eom"}) {  // End of text, of turn, of message.
     const auto id = token_id(metadata, std::string("tokenizer.ggml.") + name + "_token_id", size);
     if (!id) return id.error();
     if (*id) ids.push_back(**id);
   }
   if (ids.empty()) return Error{Errc::internal, "tokenizer.ggml.eos_token_id is missing"};
+  for (const char* const word : kEndsOfTurn) {
+    const auto found = tokens.encode_control(word);
+    const bool is_one = found.size() == 1 && tokens.is_special(found.front());
+    if (is_one && std::ranges::count(ids, found.front()) == 0) ids.push_back(found.front());
+  }
   return ids;
 }
 
@@ -39,13 +51,14 @@ Result<TextParts> text_of_metadata(const Metadata& metadata) {
   if (!tokens) return tokens.error();
   const int size = tokens->size();
 
-  auto stops = stop_tokens_of(metadata, size);
+  auto stops = stop_tokens_of(metadata, *tokens);
   if (!stops) return stops.error();
   const auto begin = token_id(metadata, "tokenizer.ggml.bos_token_id", size);
   if (!begin) return begin.error();
   const auto end = token_id(metadata, "tokenizer.ggml.eos_token_id", size);
   if (!end) return end.error();
-  const auto adds_begin = metadata.flag("tokenizer.ggml.add_bos_token", false);
+  const bool usually = metadata.text("tokenizer.ggml.model").value() == "llama";
+  const auto adds_begin = metadata.flag("tokenizer.ggml.add_bos_token", usually);
   if (!adds_begin) return adds_begin.error();
 
   const auto source = metadata.text("tokenizer.chat_template");

@@ -1,7 +1,8 @@
-"""Writes GGUF files that are metadata alone."""
+"""Writes GGUF files: metadata, and tensors in fp32."""
 import struct
 
 STRING, ARRAY, BOOL, INT, FLOAT = 8, 9, 7, 5, 6
+FP32, ALIGNMENT = 0, 32
 
 
 def text(value):
@@ -15,13 +16,23 @@ def one(kind, value):
     return struct.pack({BOOL: "<?", INT: "<i", FLOAT: "<f"}[kind], value)
 
 
-def write(path, entries):
-    """`entries`: {key: (kind, value)}; a list is an array of that kind."""
-    data = b"GGUF" + struct.pack("<IQQ", 3, 0, len(entries))
+def padded(data):
+    return data + bytes(-len(data) % ALIGNMENT)
+
+
+def write(path, entries, tensors=None):
+    """`entries`: {key: (kind, value)}; a list is an array of that kind. `tensors`: {name: numpy array}."""
+    tensors = tensors or {}
+    data = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(entries))
     for key, (kind, value) in entries.items():
         data += text(key)
         if isinstance(value, list):
             data += struct.pack("<IIQ", ARRAY, kind, len(value)) + b"".join(one(kind, item) for item in value)
         else:
             data += struct.pack("<I", kind) + one(kind, value)
-    path.write_bytes(data)
+    values = b""
+    for name, array in tensors.items():
+        sizes = array.shape[::-1]
+        data += text(name) + struct.pack(f"<I{len(sizes)}QIQ", len(sizes), *sizes, FP32, len(values))
+        values = padded(values + array.astype("<f4").tobytes())
+    path.write_bytes(padded(data) + values)

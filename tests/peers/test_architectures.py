@@ -13,6 +13,8 @@ import pytest
 import torch
 import transformers
 
+import gguf_file
+
 BASE = dict(vocab_size=320, hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=2,
             num_key_value_heads=1, max_position_embeddings=512, initializer_range=0.12)
 WIDE = dict(BASE, num_attention_heads=4, num_key_value_heads=2, head_dim=32)
@@ -116,6 +118,56 @@ def test_fp32_is_what_transformers_computes(case, run):
     assert error < 1e-4
     assert is_greedy(model, prompt, answer)
     assert run(folder, "fp32", 7, prompt)[0] == answer
+
+
+GEMMAS = {
+    "gemma2": ("Gemma2", dict(WIDE, sliding_window=12, query_pre_attn_scalar=32)),
+    "gemma3": ("Gemma3", dict(WIDE, num_hidden_layers=7, sliding_window=12, query_pre_attn_scalar=32, rope_parameters=dict(
+        full_attention=rope("linear", factor=8.0) | dict(rope_theta=1000000.0), sliding_attention=rope("default")))),
+}
+INSIDE = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+          "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
+          "post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm",
+          "post_feedforward_layernorm": "post_ffw_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down"}
+OUTSIDE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm"}
+
+
+def write_gemma(path, name, model):
+    """As llama.cpp's converter writes it: what norms multiply by is whole, and layers' windows are left to who reads it."""
+    config, tensors = model.config, {}
+    for full, values in model.named_parameters():
+        stem = full.removesuffix(".weight")
+        _, _, layer, inside = stem.split(".", 3) if stem.startswith("model.layers.") else ("", "", "", "")
+        known = f"blk.{layer}.{INSIDE[inside]}" if inside else OUTSIDE[stem]
+        tensors[f"{known}.weight"] = (values + 1 if "norm" in stem else values).detach().numpy()
+    sizes = {"block_count": config.num_hidden_layers, "embedding_length": config.hidden_size,
+             "feed_forward_length": config.intermediate_size, "attention.head_count": config.num_attention_heads,
+             "attention.head_count_kv": config.num_key_value_heads, "attention.key_length": config.head_dim,
+             "context_length": config.max_position_embeddings, "attention.sliding_window": config.sliding_window}
+    numbers = {"attention.layer_norm_rms_epsilon": config.rms_norm_eps}
+    words = {}
+    if name == "gemma3":
+        numbers |= {"rope.freq_base": 1000000.0, "rope.scaling.factor": 8.0}
+        words = {"rope.scaling.type": "linear"}
+    entries = {"general.architecture": (gguf_file.STRING, name)}
+    for kind, values in ((gguf_file.INT, sizes), (gguf_file.FLOAT, numbers), (gguf_file.STRING, words)):
+        entries |= {f"{name}.{key}": (kind, value) for key, value in values.items()}
+    gguf_file.write(path, entries, tensors)
+
+
+@pytest.mark.parametrize("name", GEMMAS)
+def test_gemma_in_gguf_is_what_transformers_computes(name, run, tmp_path):
+    kind, options = GEMMAS[name]
+    model = random_model(kind, options, tmp_path / "folder", "1GB")
+    write_gemma(tmp_path / "model.gguf", name, model)
+    prompt = torch.randint(3, options["vocab_size"], (PROMPT_TOKENS,)).tolist()
+    with torch.no_grad():
+        want = model(torch.tensor([prompt])).logits[0]
+    answer, got = run(tmp_path / "model.gguf", "fp32", PROMPT_TOKENS, prompt)
+    error = float((got - want).abs().max() / want.abs().max())
+    print(f"{name}: fp32 {error:.1e} of the largest logit")
+    assert error < 1e-4
+    assert is_greedy(model, prompt, answer)
 
 
 def error_of_median(got, want):

@@ -32,7 +32,7 @@ Result<void> read_heads(const loader::ModelFile& file, ArchKeys& keys, double ba
   if (!rope) return rope.error();
   spec.inverse_frequencies = std::move(rope->inverse_frequencies);
   spec.rope_gain = rope->gain;
-  spec.score_width = keys.number("attention.score_width", spec.head_width);
+  spec.score_width = keys.number("attention.score_width", usual_score_width(spec));
   if (keys.problem()) return *keys.problem();
   if (!(spec.score_width > 0.0)) return unsupported("attention.score_width is not above 0");
   return {};

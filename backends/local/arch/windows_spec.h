@@ -11,7 +11,7 @@
 namespace spillway::local {
 
 // Of a spec whose sizes are read. A file that has a window and does not say in which layers means
-// all of them.
+// all of them; of Gemma, all but each second or sixth.
 Result<Windows> read_windows(const loader::ModelFile& file, ArchKeys& keys, const ArchSpec& spec);
 
 }  // namespace spillway::local
