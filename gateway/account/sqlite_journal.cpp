@@ -5,6 +5,7 @@
 #include "gateway/store/database.h"
 
 #include <optional>
+#include <unistd.h>
 #include <utility>
 
 namespace spillway::account {
@@ -223,7 +224,11 @@ Result<std::unique_ptr<Journal>> open_sqlite_journal(const std::string& path) {
 }
 
 Result<std::unique_ptr<BookReader>> open_sqlite_book(const std::string& path) {
-  auto database = store::Database::open(path, versions());
+  const std::string folder = path.substr(0, path.find_last_of('/'));
+  const bool may_write = ::access(path.c_str(), F_OK) != 0 ||
+                         (::access(path.c_str(), W_OK) == 0 && ::access(folder.c_str(), W_OK) == 0);
+  auto database = may_write ? store::Database::open(path, versions())
+                            : store::Database::open_to_read(path, versions());
   if (!database) return database.error();
   return std::make_unique<SqliteBook>(std::move(*database));
 }

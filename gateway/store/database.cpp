@@ -1,5 +1,6 @@
 #include "gateway/store/database.h"
 
+#include <filesystem>
 #include <sqlite3.h>
 #include <utility>
 
@@ -11,6 +12,37 @@ constexpr int kBusyMilliseconds = 5'000;
 Error failure(int code) {
   return Error{Errc::internal, std::string("the state directory: ") + sqlite3_errstr(code), "",
                std::nullopt};
+}
+
+Error of_file(const std::string& path, Error error) {
+  error.message = path + ": " + error.message;
+  return error;
+}
+
+Error of_version(const std::string& what) { return Error{Errc::internal, what, "", std::nullopt}; }
+
+// What SQLite would read as a part of an address.
+std::string escaped(const std::string& path) {
+  std::string address;
+  for (const char c : path) {
+    if (c == '?' || c == '#' || c == '%') {
+      constexpr std::string_view kDigits = "0123456789abcdef";
+      address += '%';
+      address += kDigits[static_cast<unsigned char>(c) >> 4];
+      address += kDigits[static_cast<unsigned char>(c) & 15];
+    } else {
+      address += c;
+    }
+  }
+  return address;
+}
+
+// Without a log beside it a file is whole, and is read as it is; to read a log, SQLite wants to
+// write an index of it.
+std::string address_to_read(const std::string& path) {
+  std::error_code ignored;
+  const bool has_log = std::filesystem::file_size(path + "-wal", ignored) > 0 && !ignored;
+  return "file:" + escaped(path) + (has_log ? "?mode=ro" : "?mode=ro&immutable=1");
 }
 
 }  // namespace
@@ -73,11 +105,25 @@ Result<Database> Database::open(const std::string& path, const std::vector<std::
   if (code != SQLITE_OK) return failure(code);
   auto prepared = database.prepare_file();
   if (prepared) prepared = database.migrate(versions);
-  if (!prepared) {
-    Error error = prepared.error();
-    error.message = path + ": " + error.message;
-    return error;
-  }
+  if (!prepared) return of_file(path, prepared.error());
+  return database;
+}
+
+Result<Database> Database::open_to_read(const std::string& path,
+                                        const std::vector<std::string>& versions) {
+  sqlite3* handle = nullptr;
+  const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX;
+  const int code = sqlite3_open_v2(address_to_read(path).c_str(), &handle, flags, nullptr);
+  Database database(handle);
+  if (code != SQLITE_OK) return of_file(path, failure(code));
+  const auto version = database.version();
+  if (!version) return of_file(path, version.error());
+  const auto ours = static_cast<std::int64_t>(versions.size());
+  if (*version > ours) return of_file(path, of_version("is of a later version of Spillway"));
+  if (*version < ours)
+    return of_file(path,
+                   of_version("is of an earlier version of Spillway, and cannot be brought to "
+                              "this one where it may not be written: copy it"));
   return database;
 }
 
@@ -90,24 +136,25 @@ Result<void> Database::prepare_file() {
 Result<void> Database::migrate(const std::vector<std::string>& versions) {
   auto transaction = Transaction::begin(*this);
   if (!transaction) return transaction.error();
-  std::int64_t version = 0;
-  {
-    auto asked = prepare("PRAGMA user_version");
-    if (!asked) return asked.error();
-    auto row = asked->step();
-    if (!row) return row.error();
-    version = asked->integer(0);
-  }
-  if (version > static_cast<std::int64_t>(versions.size())) {
-    return Error{Errc::internal, "is of a later version of Spillway", "", std::nullopt};
-  }
-  for (auto at = static_cast<std::size_t>(version); at < versions.size(); ++at) {
+  const auto version = this->version();
+  if (!version) return version.error();
+  if (*version > static_cast<std::int64_t>(versions.size()))
+    return of_version("is of a later version of Spillway");
+  for (auto at = static_cast<std::size_t>(*version); at < versions.size(); ++at) {
     auto done = run(versions[at]);
     if (!done) return done.error();
   }
   auto noted = run("PRAGMA user_version=" + std::to_string(versions.size()));
   if (!noted) return noted.error();
   return transaction->commit();
+}
+
+Result<std::int64_t> Database::version() {
+  auto asked = prepare("PRAGMA user_version");
+  if (!asked) return asked.error();
+  const auto row = asked->step();
+  if (!row) return row.error();
+  return asked->integer(0);
 }
 
 Result<void> Database::run(const std::string& sql) {

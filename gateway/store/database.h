@@ -72,6 +72,11 @@ class Database {
   // the file is of a later version than these.
   static Result<Database> open(const std::string& path, const std::vector<std::string>& versions);
 
+  // The same of a file that nobody here may write, as a copy or a snapshot is: nothing is created
+  // or migrated, and a file of an older version is refused, too.
+  static Result<Database> open_to_read(const std::string& path,
+                                       const std::vector<std::string>& versions);
+
   // SQL without values; several statements may follow each other.
   Result<void> run(const std::string& sql);
 
@@ -87,6 +92,7 @@ class Database {
   explicit Database(sqlite3* database) : database_(database) {}
   Result<void> prepare_file();
   Result<void> migrate(const std::vector<std::string>& versions);
+  Result<std::int64_t> version();
 
   std::unique_ptr<sqlite3, Close> database_;
 };

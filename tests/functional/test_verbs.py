@@ -1,6 +1,8 @@
 """What operators run beside the gateway: `report` on when the machine pays for itself, `import` and then `check`."""
 import json
+import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import time
@@ -79,6 +81,34 @@ def test_the_report_says_when_the_node_pays_for_itself(served, tmp_path):
         value = "1usd" if option == "--per-kwh" else "1"
         assert f"{option} needs --config" in verb(*words, "--node", "5usd", option, value, status=2)[1]
         assert "--node" in verb(*words, option, value, status=2)[1]
+
+
+# Root may write what nobody may; without these it may not.
+AS_ANYBODY = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+
+
+def test_a_book_that_may_not_be_written_is_reported_all_the_same(served, tmp_path):
+    usages, _ = served("3.60usd", "1000usd")
+    words = [BINARY, "report", "--state", str(tmp_path / "copy"), "--format", "json"]
+    copy = shutil.copytree(tmp_path / "state", tmp_path / "copy")
+    for path in (*copy.iterdir(), copy):
+        path.chmod(path.stat().st_mode & ~0o222)
+    refused = subprocess.run([*AS_ANYBODY, "touch", str(copy / "new")], capture_output=True, text=True, timeout=20)
+    assert refused.returncode != 0
+    done = subprocess.run([*AS_ANYBODY, *words], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+    row = json.loads(done.stdout.splitlines()[0])
+    assert row["input_tokens"] + row["output_tokens"] == sum(usage.total_tokens for usage in usages)
+    copy.chmod(0o755)
+    (copy / "ledger.sqlite").chmod(0o644)
+    with sqlite3.connect(copy / "ledger.sqlite") as database:
+        database.execute("PRAGMA user_version=0")
+        database.execute("PRAGMA journal_mode=DELETE")
+    database.close()
+    (copy / "ledger.sqlite").chmod(0o444)
+    copy.chmod(0o555)
+    done = subprocess.run([*AS_ANYBODY, *words], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1 and "is of an earlier version of Spillway" in done.stderr
 
 
 @pytest.fixture
