@@ -2,6 +2,7 @@
 // scrape time. Plain values, no Asio.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -20,6 +21,12 @@ struct StepHistogram {
     sum += value;
     for (std::size_t i = 0; i < N; ++i) buckets[i] += value <= bounds[i] ? 1 : 0;
     ++buckets[N];
+  }
+
+  StepHistogram& operator+=(const StepHistogram& more) {
+    sum += more.sum;
+    for (std::size_t i = 0; i < buckets.size(); ++i) buckets[i] += more.buckets[i];
+    return *this;
   }
 };
 
@@ -40,6 +47,24 @@ struct EngineCounters {
   StepHistogram<14> step_seconds{
       {.001, .0025, .005, .01, .02, .03, .05, .075, .1, .2, .35, .5, 1, 2.5}};
   StepHistogram<9> batch_size{{1, 2, 4, 8, 16, 32, 64, 128, 256}};
+
+  EngineCounters& operator+=(const EngineCounters& more) {
+    steps += more.steps;
+    prompt_tokens += more.prompt_tokens;
+    generated_tokens += more.generated_tokens;
+    prefix_queries += more.prefix_queries;
+    prefix_hits += more.prefix_hits;
+    accepted += more.accepted;
+    finished += more.finished;
+    cancelled += more.cancelled;
+    failed += more.failed;
+    refused += more.refused;
+    preemptions += more.preemptions;
+    cancel_steps_max = std::max(cancel_steps_max, more.cancel_steps_max);
+    step_seconds += more.step_seconds;
+    batch_size += more.batch_size;
+    return *this;
+  }
 };
 
 }  // namespace spillway

@@ -103,6 +103,17 @@ struct EngineStatus {
   // already, and begins in so long; `running` is then what it begins with.
   double step_elapsed = 0.0;
   StepModel step;
+  // Of several engines behind one waiting room (local.replicas), each by itself, those that have
+  // failed included; the rest of this is then their sum, with the mean step of those that are
+  // ready. Empty: there is one engine.
+  std::vector<EngineStatus> replicas;
+
+  // How many engines there are to run steps.
+  int engines() const {
+    if (replicas.empty()) return 1;
+    const auto runs = [](const EngineStatus& replica) { return replica.ready; };
+    return static_cast<int>(std::count_if(replicas.begin(), replicas.end(), runs));
+  }
 
   // What it can do of all that requests ask for.
   Need takes() const {

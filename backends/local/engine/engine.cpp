@@ -62,27 +62,36 @@ Error too_slow() {
 }  // namespace
 
 Engine::Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
-               std::unique_ptr<Executor> executor, EngineObserver* observer)
+               std::unique_ptr<Executor> executor, EngineObserver* observer, SequenceSource* source)
     : limits_(consistent(limits)),
       codec_(codec),
       executor_(std::move(executor)),
       context_max_(usable_context(limits_, executor_->shape())),
       observer_(observer),
+      source_(source),
       inbox_(std::make_shared<Inbox>(initial_status(limits_, executor_->shape(), prior, codec),
                                      observer)),
       pool_(executor_->shape().kv_blocks, kBlockTokens, observer),
       scheduler_({limits_.sequences_max, limits_.step}, pool_),
       fit_(prior),
       seed_(std::random_device{}()),
-      workshop_(inbox_->status().holds_forms ? std::make_unique<grammar::Workshop>(
-                                                   grammar::make_compiler(codec.vocabulary()))
-                                             : nullptr),
-      follower_(workshop_ ? std::make_unique<FormFollower>() : nullptr),
+      intake_(source == nullptr
+                  ? std::make_unique<Intake>(*this, inbox_, codec_, limits_.prefix_cache)
+                  : nullptr),
+      follower_(inbox_->status().holds_forms ? std::make_unique<FormFollower>() : nullptr),
       thread_([this] { run(); }) {
   calibrated_.get_future().wait();
 }
 
 Engine::~Engine() { stop(SteadyClock::now()); }
+
+Result<std::shared_ptr<Bridge>> Engine::submit(Ask ask, boost::asio::any_io_executor consumer) {
+  return intake_->submit(std::move(ask), std::move(consumer), limits_.bridge_capacity);
+}
+
+Result<void> Engine::submit(Ask ask, const MakeOutlet& make_outlet) {
+  return intake_->submit(std::move(ask), make_outlet);
+}
 
 int Engine::cached_tokens(std::string_view owner, std::span<const std::int32_t> prompt) const {
   return limits_.prefix_cache ? pool_.prefixes().cached_tokens(owner, prompt) : 0;
@@ -112,15 +121,19 @@ void Engine::serve() {
     await_planning_time();
     Mail mail = inbox_->take(wait_until);
     woke_ = SteadyClock::now();
-    admit(std::move(mail.arrivals));
+    take_in(std::move(mail.arrivals));
     heed(mail.rings);
     drop_slow_clients();
-    if (mail.drain_until && (sequences_.empty() || SteadyClock::now() >= *mail.drain_until)) {
+    const bool has_none = sequences_.empty() && (source_ == nullptr || source_->is_empty());
+    if (mail.drain_until && (has_none || SteadyClock::now() >= *mail.drain_until)) {
       return fail_all(stopped());
     }
 
-    auto plan = scheduler_.plan(fit_.model());
+    auto plan = source_ == nullptr
+                    ? scheduler_.plan(fit_.model())
+                    : scheduler_.plan(fit_.model(), [this](Lane lane) { return take_more(lane); });
     publish(plan.empty() && !steps_.empty() ? &steps_.front() : nullptr);
+    if (source_ != nullptr) source_->planned();
     wait_until.reset();
     if (plan.empty() && steps_.empty()) {
       inbox_->show();
@@ -220,6 +233,7 @@ void Engine::fail_all(const Error& error) {
   while (!sequences_.empty()) end(sequences_.begin()->first);
   steps_.clear();
   if (observer_ != nullptr) observer_->ended(error);
+  if (source_ != nullptr) source_->ended(error);
 }
 
 // What there is before the next step begins; or, if one is given, before that one, which is under

@@ -8,25 +8,25 @@
 // near, so that who comes is in it. A sequence that turns out to be over has then begun a token too
 // many, which nobody sees. It never waits for a client: a full Outlet only leaves its sequence out
 // of the batch. When the executor fails, every stream fails with backend_unavailable and the engine
-// is no longer ready. What an answer is to be held to is prepared on threads of its own before its
-// sequence is handed in (grammar/workshop.h).
+// is no longer ready. What an answer is to be held to is prepared before its sequence is handed in
+// (intake.h). One of several engines (replicas.h) is handed nothing: it asks its source for those
+// who are next when it has room for them in the step that it plans.
 #pragma once
 
 #include "backends/local/engine/engine_door.h"
 #include "backends/local/engine/engine_observer.h"
 #include "backends/local/engine/executor.h"
 #include "backends/local/engine/inbox.h"
+#include "backends/local/engine/intake.h"
 #include "backends/local/engine/sequence.h"
+#include "backends/local/engine/sequence_source.h"
 #include "backends/local/engine/step_fit.h"
 #include "backends/local/engine/text_codec.h"
-#include "backends/local/grammar/workshop.h"
 #include "backends/local/kv/block_pool.h"
 #include "backends/local/sched/scheduler.h"
 
-#include <atomic>
 #include <chrono>
 #include <deque>
-#include <functional>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -53,19 +53,17 @@ struct EngineLimits {
 
 class Engine final : public EngineDoor {
  public:
-  // Starts the thread and waits for the calibration, if there is one. `codec` and `observer`, if
-  // there is one, must outlive the engine.
+  // Starts the thread and waits for the calibration, if there is one. `codec`, and `observer` and
+  // `source`, if there are such, must outlive the engine.
   Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
-         std::unique_ptr<Executor> executor, EngineObserver* observer = nullptr);
+         std::unique_ptr<Executor> executor, EngineObserver* observer = nullptr,
+         SequenceSource* source = nullptr);
   ~Engine() override;
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
+  // Requires of both: it has no source.
   Result<std::shared_ptr<Bridge>> submit(Ask ask, boost::asio::any_io_executor consumer) override;
-
-  // The same with an outlet of the caller's making; `on_room` is to be called when it is no longer
-  // full, and when it is abandoned.
-  using MakeOutlet = std::function<std::shared_ptr<Outlet>(std::function<void()> on_room)>;
   Result<void> submit(Ask ask, const MakeOutlet& make_outlet);
 
   int context_max() const override { return context_max_; }
@@ -76,6 +74,8 @@ class Engine final : public EngineDoor {
 
   // Makes the engine thread look around, and tell its observer what it sees.
   void nudge() { inbox_->ring(0); }
+
+  const std::shared_ptr<Inbox>& inbox() const { return inbox_; }
 
  private:
   // What StepModel counts of a step.
@@ -95,10 +95,8 @@ class Engine final : public EngineDoor {
 
   void run();
   void serve();
-  std::vector<NewSequence> sequences_of(Ask ask, const MakeOutlet& make_outlet);
-  void hand_in(std::vector<NewSequence> sequences, const Form& form, std::string_view begun,
-               Result<std::shared_ptr<const grammar::Grammar>> grammar);
-  void admit(std::vector<NewSequence> arrivals);
+  void take_in(std::vector<NewSequence> arrivals);
+  bool take_more(Lane lane);
   void let_follow(SequenceId leader);
   void heed(const std::vector<Ring>& rings);
   void follow_forms(const std::vector<std::pair<SequenceId, std::int32_t>>& tokens);
@@ -123,8 +121,8 @@ class Engine final : public EngineDoor {
   const std::unique_ptr<Executor> executor_;
   const int context_max_;
   EngineObserver* const observer_;
+  SequenceSource* const source_;
   const std::shared_ptr<Inbox> inbox_;
-  std::atomic<SequenceId> next_id_{1};
 
   BlockPool pool_;
   Scheduler scheduler_;
@@ -139,10 +137,10 @@ class Engine final : public EngineDoor {
   std::uint64_t steps_begun_ = 0;
 
   std::promise<void> calibrated_;
-  std::unique_ptr<grammar::Workshop> workshop_;  // Null: no answer can be held to a form.
-  std::unique_ptr<FormFollower> follower_;       // As `workshop_`.
-  std::mutex stopping_;                          // Guards joining.
-  std::thread thread_;                           // Last: it uses all of the above.
+  std::unique_ptr<Intake> intake_;          // Null: what it runs comes from its source.
+  std::unique_ptr<FormFollower> follower_;  // Null: no answer can be held to a form.
+  std::mutex stopping_;                     // Guards joining.
+  std::thread thread_;                      // Last: it uses all of the above.
 };
 
 }  // namespace spillway::local

@@ -5,18 +5,10 @@
 
 namespace spillway::local {
 
-namespace {
-
-Error unavailable() {
-  return {Errc::backend_unavailable, "the local engine is not running", "", std::nullopt};
-}
-
 SequenceStatus status_of(const NewSequence& sequence) {
   const int left = static_cast<int>(sequence.prompt->size()) - sequence.cached_tokens;
   return {left, sequence.cached_tokens, 0, sequence.tokens_max, sequence.lane};
 }
-
-}  // namespace
 
 Error full_for_now() {
   // Two steps of a long prompt: by then the picture is another one.
@@ -24,9 +16,13 @@ Error full_for_now() {
   return {Errc::overloaded, "the local engine's waiting room is full", "", soon};
 }
 
+Error not_running() {
+  return {Errc::backend_unavailable, "the local engine is not running", "", std::nullopt};
+}
+
 Result<void> Inbox::submit(std::vector<NewSequence> sequences) {
   std::lock_guard lock(mutex_);
-  if (!status_.ready) return unavailable();
+  if (!status_.ready) return not_running();
   if (status_.is_full_for(static_cast<int>(sequences.size()))) {
     counters_.refused += sequences.size();
     tell();
@@ -104,6 +100,11 @@ void Inbox::end_step(const StepModel& model, std::optional<TimePoint> next_began
   step_began_ = next_began;
   status_.step = model;
   tell();
+}
+
+void Inbox::take_over(const NewSequence& sequence) {
+  std::lock_guard lock(mutex_);
+  queue_up(status_.waiting, status_of(sequence));
 }
 
 std::vector<NewSequence> Inbox::fail() {

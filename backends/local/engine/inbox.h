@@ -51,19 +51,34 @@ struct Mail {
   std::optional<Deadline> drain_until;  // Given once the engine is to stop.
 };
 
-Error full_for_now();
+// Who takes in what comes: an engine's inbox, or the waiting room that several share. Any thread.
+class Entrance {
+ public:
+  virtual ~Entrance() = default;
 
-class Inbox {
+  // Those who belong together, of one lane and prompt, the one that the others follow first: all or
+  // none. overloaded past the waiting limit, backend_unavailable once nothing is taken in any more.
+  virtual Result<void> submit(std::vector<NewSequence> sequences) = 0;
+  virtual void refuse(int sequences) = 0;  // So many that were to be handed in are not.
+  virtual void ring(SequenceId id) = 0;
+};
+
+// What is known of it before it has begun.
+SequenceStatus status_of(const NewSequence& sequence);
+
+Error full_for_now();
+Error not_running();
+
+class Inbox final : public Entrance {
  public:
   // `observer`, if there is one, is told of what is handed in, and of each step.
   explicit Inbox(EngineStatus initial, EngineObserver* observer = nullptr)
       : observer_(observer), status_(std::move(initial)) {}
 
-  // Any thread. All or none: overloaded past the waiting limit, backend_unavailable after close()
-  // or fail().
-  Result<void> submit(std::vector<NewSequence> sequences);
-  void refuse(int sequences);  // So many that were to be handed in are not.
-  void ring(SequenceId id);
+  // backend_unavailable after close() or fail().
+  Result<void> submit(std::vector<NewSequence> sequences) override;
+  void refuse(int sequences) override;
+  void ring(SequenceId id) override;
   void close(Deadline drain_until);  // No more submissions; the engine finishes what it has.
   EngineStatus status() const;
   EngineCounters counters() const;
@@ -88,6 +103,9 @@ class Inbox {
     std::lock_guard lock(mutex_);
     change(counters_);
   }
+
+  // The engine takes it from elsewhere: it is in the picture from now on.
+  void take_over(const NewSequence& sequence);
 
   // Engine thread. Not ready any more: whatever comes in from now on is refused. What had come in
   // and was not taken yet is returned.

@@ -1,5 +1,6 @@
 #include "backends/local/kv/block_pool.h"
 
+#include <algorithm>
 #include <cassert>
 
 namespace spillway::local {
@@ -58,6 +59,14 @@ PrefixPosition BlockPool::reuse(std::string_view owner, std::span<const std::int
     position = {node.id, position.blocks + 1};
   }
   return position;
+}
+
+int BlockPool::shared(std::string_view owner, std::span<const std::int32_t> tokens) const {
+  const auto path = prefixes_.path(owner, tokens);
+  return static_cast<int>(
+      std::count_if(path.begin(), path.end(), [&](const PrefixTree::Node& node) {
+        return blocks_[static_cast<std::size_t>(node.block)].owners > 0;
+      }));
 }
 
 void BlockPool::share(std::int32_t block) {

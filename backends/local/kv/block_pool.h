@@ -46,6 +46,9 @@ class BlockPool {
   PrefixPosition reuse(std::string_view owner, std::span<const std::int32_t> tokens,
                        std::vector<std::int32_t>& table);
 
+  // Of the blocks that `reuse` would find, those that somebody has: they take nothing that is free.
+  int shared(std::string_view owner, std::span<const std::int32_t> tokens) const;
+
   // `table` holds `tokens` from the first position on: the whole blocks of it behind `position` can
   // be found from now on. Nobody may write them any more.
   void remember(std::string_view owner, std::span<const std::int32_t> tokens,

@@ -51,7 +51,7 @@ void Scheduler::compute_all(SequenceId id, int chunk_tokens_max) {
   sequence.findable = 0;
 }
 
-std::vector<ScheduledSlice> Scheduler::plan(const StepModel& pace) {
+std::vector<ScheduledSlice> Scheduler::plan(const StepModel& pace, const More& more) {
   std::vector<ScheduledSlice> plan;
   const double context_tokens = plan_decodes(plan);
   int budget = limits_.step.prompt_tokens(pace, static_cast<int>(plan.size()), context_tokens);
@@ -59,7 +59,7 @@ std::vector<ScheduledSlice> Scheduler::plan(const StepModel& pace) {
     const int before = budget;
     plan_prompts(lane, plan, budget);
     while (budget > 0) {
-      const Sequence* const admitted = admit_next(lane);
+      const Sequence* const admitted = admit_next(lane, more);
       if (admitted == nullptr) break;
       plan_chunk(*admitted, plan, budget);
     }
@@ -160,16 +160,27 @@ void Scheduler::plan_chunk(const Sequence& sequence, std::vector<ScheduledSlice>
 
 // The next of the lane gets a place in the batch; null if it finds none, or if somebody of a lane
 // before it still waits.
-Scheduler::Sequence* Scheduler::admit_next(Lane lane) {
+Scheduler::Sequence* Scheduler::admit_next(Lane lane, const More& more) {
   if (running() >= limits_.sequences_max) return nullptr;
-  const auto next = std::find_if(waiting_.begin(), waiting_.end(),
-                                 [](const Sequence* sequence) { return !sequence->paused; });
+  const auto first = [this] {
+    return std::find_if(waiting_.begin(), waiting_.end(),
+                        [](const Sequence* sequence) { return !sequence->paused; });
+  };
+  auto next = first();
+  const bool is_wanted_here = next != waiting_.end() && (*next)->lane <= lane;
+  if (!is_wanted_here && more && more(lane)) next = first();
   if (next == waiting_.end() || (*next)->lane != lane) return nullptr;
   Sequence* const sequence = *next;
   if (!take_blocks(*sequence)) return nullptr;
   waiting_.erase(next);
   running_.insert(end_of(lane, running_), sequence);
   return sequence;
+}
+
+bool Scheduler::has_room(std::string_view owner, std::span<const std::int32_t> prompt) const {
+  const int wanted =
+      pool_.blocks_for(static_cast<int>(prompt.size())) - pool_.shared(owner, prompt);
+  return running() < limits_.sequences_max && wanted + running() <= pool_.blocks_free();
 }
 
 // Those that hold its beginning already, and empty ones for the rest; or none.

@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <span>
@@ -81,9 +82,16 @@ class Scheduler {
   // Requires: it has just been added; one token at least.
   void compute_all(SequenceId sequence, int chunk_tokens_max);
 
+  // Adds one more of the lane, if there is one that is to begin now.
+  using More = std::function<bool(Lane lane)>;
+
   // Chooses the next step; empty if nobody can run. Every slice has its blocks. `pace` is what a
-  // budget in time is reckoned with.
-  std::vector<ScheduledSlice> plan(const StepModel& pace = {});
+  // budget in time is reckoned with. `more`, if there is such, is asked while there is budget that
+  // nobody who waits here wants.
+  std::vector<ScheduledSlice> plan(const StepModel& pace = {}, const More& more = {});
+
+  // Whether a sequence that is added now would be admitted, if nobody waited.
+  bool has_room(std::string_view owner, std::span<const std::int32_t> prompt) const;
 
   // The planned step runs from now on; each yielding slice gets one more token, known or not, which
   // the next step computes.
@@ -156,7 +164,7 @@ class Scheduler {
   double plan_decodes(std::vector<ScheduledSlice>& plan);
   void plan_prompts(Lane lane, std::vector<ScheduledSlice>& plan, int& budget);
   static void plan_chunk(const Sequence& sequence, std::vector<ScheduledSlice>& plan, int& budget);
-  Sequence* admit_next(Lane lane);
+  Sequence* admit_next(Lane lane, const More& more);
   bool take_blocks(Sequence& sequence);
   void remember(Sequence& sequence);
   bool grow_or_preempt(Sequence& sequence);

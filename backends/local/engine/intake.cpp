@@ -1,0 +1,117 @@
+#include "backends/local/engine/intake.h"
+
+#include "backends/local/engine/choice_outlet.h"
+#include "backends/local/engine/executor.h"
+
+#include <utility>
+
+namespace spillway::local {
+
+namespace {
+
+Error takes_no_form() {
+  return {Errc::unsupported, "this engine cannot hold an answer to a form", "", std::nullopt};
+}
+
+Error does_not_fit(const Form& form) {
+  return {Errc::backend_unavailable,
+          "the answer so far does not fit what '" + form.field + "' asks for", "", std::nullopt};
+}
+
+bool is_abandoned(const std::vector<NewSequence>& sequences) {
+  return sequences.front().outlet->abandoned();
+}
+
+}  // namespace
+
+Intake::Intake(const EngineDoor& door, std::shared_ptr<Entrance> entrance, const TextCodec& codec,
+               bool prefix_cache)
+    : door_(door), entrance_(std::move(entrance)), prefix_cache_(prefix_cache) {
+  if (!door.status().holds_forms) return;
+  workshop_ = std::make_unique<grammar::Workshop>(grammar::make_compiler(codec.vocabulary()));
+}
+
+Result<std::shared_ptr<Bridge>> Intake::submit(Ask ask, boost::asio::any_io_executor consumer,
+                                               std::size_t bridge_capacity) {
+  std::shared_ptr<Bridge> bridge;
+  const auto submitted = submit(std::move(ask), [&](std::function<void()> on_room) {
+    bridge = std::make_shared<Bridge>(std::move(consumer), bridge_capacity, std::move(on_room));
+    return bridge;
+  });
+  if (!submitted) return submitted.error();
+  return bridge;
+}
+
+Result<void> Intake::submit(Ask ask, const MakeOutlet& make_outlet) {
+  const auto form = std::move(ask.form);
+  const auto begun = std::move(ask.begun);
+  auto sequences = sequences_of(std::move(ask), make_outlet);
+  if (!form) return entrance_->submit(std::move(sequences));
+  if (!workshop_) {
+    entrance_->refuse(static_cast<int>(sequences.size()));
+    return takes_no_form();
+  }
+  // Answers must be copyable.
+  auto held = std::make_shared<std::vector<NewSequence>>(std::move(sequences));
+  workshop_->ask(
+      form, held->front().owner,
+      [this, held, form, begun](Result<std::shared_ptr<const grammar::Grammar>> grammar) {
+        hand_in(std::move(*held), *form, begun, std::move(grammar));
+      });
+  return {};
+}
+
+// One a choice. All but the first wait until that has read the prompt, which they find in the
+// cache.
+std::vector<NewSequence> Intake::sequences_of(Ask ask, const MakeOutlet& make_outlet) {
+  const auto choices = static_cast<SequenceId>(ask.choices);
+  const SequenceId first = next_id_.fetch_add(choices, std::memory_order_relaxed);
+  NewSequence sequence;
+  sequence.prompt = std::move(ask.prompt);
+  sequence.sampling = std::move(ask.sampling);
+  sequence.tokens_max = ask.tokens_max;
+  sequence.lane = ask.lane;
+  sequence.cached_tokens = door_.cached_tokens(ask.owner, *sequence.prompt);
+  sequence.owner = std::move(ask.owner);
+  auto outlets = divide(make_outlet([entrance = entrance_, first, choices] {
+                          for (SequenceId id = first; id < first + choices; ++id)
+                            entrance->ring(id);
+                        }),
+                        ask.choices);
+  std::vector<NewSequence> sequences;
+  for (SequenceId id = first; id < first + choices; ++id) {
+    sequence.id = id;
+    sequence.outlet = std::move(outlets[id - first]);
+    sequences.push_back(sequence);
+    sequence.leader = prefix_cache_ ? first : 0;
+    sequence.cached_tokens = prefix_cache_ ? findable_tokens(*sequence.prompt) : 0;
+    sequence.sampling.scores_prompt = false;  // Once is enough.
+    if (sequence.sampling.seed) ++*sequence.sampling.seed;
+  }
+  return sequences;
+}
+
+void Intake::hand_in(std::vector<NewSequence> sequences, const Form& form, std::string_view begun,
+                     Result<std::shared_ptr<const grammar::Grammar>> grammar) {
+  const auto outlet = sequences.front().outlet;
+  const SequenceId first = sequences.front().id;
+  const auto count = sequences.size();
+  Result<void> done;
+  if (!grammar) done = grammar.error();
+  for (std::size_t i = 0; done && i < count; ++i) {
+    auto matcher = (*grammar)->match();
+    const bool fits = matcher->accept(begun);
+    sequences[i].form = std::make_shared<FormProgress>(std::move(matcher));
+    if (!fits || grammar::is_empty(sequences[i].form->allowed())) done = does_not_fit(form);
+  }
+  if (!done || is_abandoned(sequences)) {
+    entrance_->refuse(static_cast<int>(count));
+  } else {
+    done = entrance_->submit(std::move(sequences));
+  }
+  if (!done) outlet->fail(done.error());
+  // Who left before it was handed in rang for nothing.
+  for (SequenceId id = first; outlet->abandoned() && id < first + count; ++id) entrance_->ring(id);
+}
+
+}  // namespace spillway::local

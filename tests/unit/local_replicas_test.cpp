@@ -1,0 +1,221 @@
+// Several engines behind one waiting room: nobody is lost, the bound and the order are of the
+// whole, and one that fails takes nobody with it but those it has begun.
+#include "backends/contract/dealing.h"
+#include "backends/local/engine/replicas.h"
+#include "backends/local/engine/synthetic_executor.h"
+#include "tests/unit/local_letter_model.h"
+
+#include <boost/asio/io_context.hpp>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <mutex>
+#include <random>
+
+namespace spillway::local {
+namespace {
+
+namespace net = boost::asio;
+using namespace std::chrono_literals;
+
+constexpr StepModel kPace{20e-6, 2e-6, 0.0, 0.2e-6};
+
+// Runs at a pace as the synthetic one does, until it is told to fail.
+class Failing final : public Executor {
+ public:
+  explicit Failing(std::shared_ptr<std::atomic<bool>> fails, int kv_blocks)
+      : fails_(std::move(fails)), inner_(kPace, {kSyntheticVocabulary, 4'096, kv_blocks, true}) {}
+  ExecutorShape shape() const override { return inner_.shape(); }
+  Result<StepResult> run(std::span<const Slice> slices) override {
+    if (*fails_) return Error{Errc::internal, "device lost", "", std::nullopt};
+    return inner_.run(slices);
+  }
+
+ private:
+  const std::shared_ptr<std::atomic<bool>> fails_;
+  SyntheticExecutor inner_;
+};
+
+struct Together {
+  explicit Together(int replicas, EngineLimits limits = {}, int kv_blocks = 256) : limits_(limits) {
+    std::vector<std::unique_ptr<Executor>> executors;
+    for (int i = 0; i < replicas; ++i) {
+      fails.push_back(std::make_shared<std::atomic<bool>>(false));
+      executors.push_back(std::make_unique<Failing>(fails.back(), kv_blocks));
+    }
+    door = std::make_unique<Replicas>(limits_, kPace, *codec, std::move(executors),
+                                      [this](std::size_t, const Error&) { ++failures; });
+  }
+  Result<std::shared_ptr<Bridge>> ask(int prompt, int tokens, Lane lane = Lane::foreground) {
+    Ask one;
+    one.prompt = std::make_shared<const std::vector<std::int32_t>>(static_cast<std::size_t>(prompt),
+                                                                   next_token_++ % kSyntheticWords);
+    one.sampling.temperature = 0;
+    one.sampling.ignore_eos = true;
+    one.tokens_max = tokens;
+    one.lane = lane;
+    one.owner = "tenant";
+    return door->submit(std::move(one), io.get_executor());
+  }
+  bool idle() const {
+    const EngineStatus status = door->status();
+    return status.running.empty() && status.waiting.empty();
+  }
+
+  const EngineLimits limits_;
+  std::unique_ptr<TextCodec> codec = make_synthetic_codec();
+  std::vector<std::shared_ptr<std::atomic<bool>>> fails;
+  std::atomic<int> failures = 0;
+  net::io_context io{1};
+  int next_token_ = 0;
+  std::unique_ptr<Replicas> door;
+};
+
+TEST(Replicas, NobodyIsLostAndNobodyComesTwiceInThousandsOfSchedules) {
+  std::mt19937 random(std::random_device{}());
+  const auto draw = [&](int low, int high) {
+    return std::uniform_int_distribution(low, high)(random);
+  };
+  for (int round = 0; round < 40; ++round) {
+    EngineLimits limits;
+    limits.sequences_max = draw(1, 6);
+    limits.step.tokens_max = draw(8, 128);
+    limits.waiting_max = 1'000;
+    limits.prefix_cache = draw(0, 1) == 1;
+    Together all(draw(1, 4), limits, draw(24, 96));
+    std::vector<std::shared_ptr<Bridge>> bridges;
+    std::uint64_t tokens = 0;
+    std::uint64_t left = 0;
+    for (int i = 0; i < 60; ++i) {
+      const int answer = draw(1, 40);
+      const auto lane = draw(0, 3) == 0 ? Lane::background : Lane::foreground;
+      auto bridge = all.ask(draw(1, 200), answer, lane);
+      ASSERT_TRUE(bridge);
+      if (draw(0, 5) == 0) {
+        (*bridge)->abandon();
+        ++left;
+      } else {
+        tokens += static_cast<std::uint64_t>(answer);
+      }
+      bridges.push_back(std::move(*bridge));
+    }
+    ASSERT_TRUE(eventually([&] { return all.idle(); })) << "round " << round;
+    const EngineCounters counters = all.door->counters();
+    EXPECT_EQ(counters.accepted, 60u);
+    EXPECT_EQ(counters.finished + counters.cancelled, 60u);
+    EXPECT_LE(counters.cancelled, left);
+    EXPECT_EQ(counters.failed + counters.refused, 0u);
+    EXPECT_GE(counters.generated_tokens, tokens);
+    const EngineStatus status = all.door->status();
+    EXPECT_EQ(status.kv_tokens_free, status.kv_tokens_total);
+    for (const auto& bridge : bridges) bridge->abandon();
+  }
+}
+
+TEST(Replicas, TheBoundOfTheQueueIsOfAllTogether) {
+  EngineLimits limits;
+  limits.sequences_max = 2;
+  limits.waiting_max = 3;
+  limits.bridge_capacity = 1;  // They stop after a token, and keep their places.
+  Together all(2, limits);
+  std::vector<std::shared_ptr<Bridge>> kept;
+  for (int i = 0; i < 4 + 3; ++i) {
+    auto bridge = all.ask(5, 50);
+    ASSERT_TRUE(bridge) << i;
+    kept.push_back(std::move(*bridge));
+  }
+  ASSERT_TRUE(eventually([&] { return all.door->status().running.size() == 4; }));
+  EXPECT_EQ(all.door->status().waiting.size(), 3u);
+  EXPECT_EQ(all.door->status().sequences_max, 4);
+  const auto refused = all.ask(5, 50);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::overloaded);
+  EXPECT_EQ(all.door->counters().refused, 1u);
+  for (const EngineStatus& one : all.door->status().replicas)
+    EXPECT_EQ(one.running.size(), 2u) << "none is idle while somebody waits";
+  for (const auto& bridge : kept) bridge->abandon();
+  EXPECT_TRUE(eventually([&] { return all.idle(); }));
+  EXPECT_EQ(all.door->counters().cancelled, 7u);
+}
+
+TEST(Replicas, OneThatFailsLeavesTheOthersServing) {
+  EngineLimits limits;
+  limits.sequences_max = 2;
+  Together all(2, limits);
+  *all.fails[0] = true;
+  std::vector<std::shared_ptr<Bridge>> kept;
+  for (int i = 0; i < 20; ++i) {
+    auto bridge = all.ask(50, 20);
+    ASSERT_TRUE(bridge) << i;
+    kept.push_back(std::move(*bridge));
+  }
+  ASSERT_TRUE(eventually([&] { return all.idle(); }));
+  EXPECT_EQ(all.failures, 1);
+  const EngineCounters counters = all.door->counters();
+  EXPECT_EQ(counters.finished + counters.failed, 20u);
+  EXPECT_GE(counters.failed, 1u);
+  EXPECT_LE(counters.failed, 2u) << "those it had begun with";
+  const EngineStatus status = all.door->status();
+  EXPECT_TRUE(status.ready);
+  EXPECT_EQ(status.engines(), 1);
+  EXPECT_EQ(status.sequences_max, 2);
+
+  *all.fails[1] = true;
+  auto last = all.ask(5, 5);
+  ASSERT_TRUE(last);
+  ASSERT_TRUE(eventually([&] { return !all.door->status().ready; }));
+  const auto refused = all.ask(5, 5);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::backend_unavailable);
+}
+
+TEST(Replicas, WhoWaitsIsServedBeforeTheEndOfADrain) {
+  EngineLimits limits;
+  limits.sequences_max = 1;
+  Together all(2, limits);
+  std::vector<std::shared_ptr<Bridge>> kept;
+  for (int i = 0; i < 10; ++i) kept.push_back(*all.ask(5, 10));
+  all.door->stop(SteadyClock::now() + 10s);
+  EXPECT_EQ(all.door->counters().finished, 10u);
+}
+
+EngineStatus engine_with(int running, int sequences_max = 8) {
+  EngineStatus engine;
+  engine.ready = true;
+  engine.sequences_max = sequences_max;
+  engine.kv_tokens_free = engine.kv_tokens_total = 4'096;
+  engine.step = {10e-3, 0.1e-3, 0.0, 0.1e-3};
+  for (int i = 0; i < running; ++i) engine.running.push_back({0, 64, 1, 100});
+  return engine;
+}
+
+TEST(Dealing, ACachedPrefixIsWorthWhatReadingItTakes) {
+  // Six more who run cost 256 · 6 · 0.1 ms, as much as reading 1,536 tokens.
+  const std::vector<EngineStatus> engines{engine_with(6), engine_with(0)};
+  const Dealing dealing(engines);
+  const SequenceStatus prompt{.prefill_left = 2'000, .tokens_max = 256};
+  EXPECT_EQ(dealing.taker(prompt), 1u);
+  EXPECT_EQ(dealing.taker(prompt, std::vector{1'552, 0}), 0u);
+  EXPECT_EQ(dealing.taker(prompt, std::vector{1'520, 0}), 1u);
+}
+
+TEST(Dealing, OnlyWhoHasAPlaceTakesAnybody) {
+  const std::vector<EngineStatus> engines{engine_with(8), engine_with(7)};
+  Dealing dealing(engines);
+  const SequenceStatus prompt{.prefill_left = 100, .tokens_max = 10};
+  EXPECT_EQ(dealing.taker(prompt, std::vector{96, 0}), 1u);
+  dealing.give(1, prompt);
+  EXPECT_FALSE(dealing.taker(prompt));
+}
+
+TEST(Dealing, APredictionSeesOneEngineAndItsShareOfThoseWhoWait) {
+  EngineStatus whole = engine_with(16);
+  whole.replicas = {engine_with(8), engine_with(8)};
+  for (int i = 0; i < 10; ++i) whole.waiting.push_back({100, 0, 0, 100});
+  const EngineStatus one = next_engine(whole);
+  EXPECT_EQ(one.running.size(), 8u);
+  EXPECT_EQ(one.waiting.size(), 5u);
+}
+
+}  // namespace
+}  // namespace spillway::local
