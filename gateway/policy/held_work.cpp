@@ -1,5 +1,6 @@
 #include "gateway/policy/held_work.h"
 
+#include "backends/contract/dealing.h"
 #include "gateway/policy/judge.h"
 
 #include <algorithm>
@@ -142,8 +143,11 @@ double HeldWork::foreground_share(TimePoint now) const {
 void HeldWork::reckon(const EngineStatus& engine, const CloudRoom& cloud, TimePoint now) {
   const double elapsed = reckoned_ ? seconds_between(*reckoned_, now) : 0.0;
   reckoned_ = now;
-  double supply = engine.ready ? 1.0 - foreground_share(now) : 0.0;
-  if (supply > 0.0 && per_token_limit_ > 0.0) supply -= engine.step.base / per_token_limit_;
+  // GPU seconds a second.
+  const double engines = engine.engines();
+  double supply = engine.ready ? engines - foreground_share(now) : 0.0;
+  if (supply > 0.0 && per_token_limit_ > 0.0)
+    supply -= engines * engine.step.base / per_token_limit_;
   supply = std::max(kSupplyLeast, supply);
 
   pressure_ = 0.0;
@@ -182,6 +186,7 @@ void HeldWork::ration_surplus(double surplus_seconds, double time_left, const Cl
 // own, would be held up.
 bool HeldWork::has_room(const EngineStatus& engine) const {
   if (!engine.ready) return false;
+  if (!engine.replicas.empty()) return has_room(next_engine(engine));
   if (engine.running.empty() && engine.waiting.empty()) return true;  // However slow its steps are.
   int decoding = 0;
   double context = 0.0;

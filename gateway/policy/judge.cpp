@@ -1,5 +1,6 @@
 #include "gateway/policy/judge.h"
 
+#include "backends/contract/dealing.h"
 #include "gateway/policy/price.h"
 #include "gateway/policy/takes.h"
 #include "gateway/policy/tracker.h"
@@ -161,16 +162,20 @@ Judged judge_local(const FleetFacts& fleet, const Work& work, double headroom, S
   Judged judged;
   judged.verdict = obstacle(fleet.local, work);
   if (!can_take(judged.verdict)) return judged;
+  // Of several engines the one that would be asked next is the whole way.
+  std::optional<EngineStatus> one_of_several;
+  if (!fleet.local->replicas.empty()) one_of_several = next_engine(*fleet.local);
+  const EngineStatus& engine = one_of_several ? *one_of_several : *fleet.local;
   const Ask ask{std::max(1, work.prompt_tokens - work.cached_tokens),
                 work.completion_tokens,
                 work.typical_tokens,
                 work.lane,
                 work.remaining,
-                tokens_behind(*fleet.local, work)};
+                tokens_behind(engine, work)};
   const double horizon = sight == Sight::to_the_end ? kNoHorizon : horizon_of(work);
-  judged.prediction = work.choices == 1 ? predict(*fleet.local, ask, fleet.ttft_correction, horizon)
-                                        : predict(with_siblings(*fleet.local, work), ask,
-                                                  fleet.ttft_correction, horizon);
+  judged.prediction =
+      work.choices == 1 ? predict(engine, ask, fleet.ttft_correction, horizon)
+                        : predict(with_siblings(engine, work), ask, fleet.ttft_correction, horizon);
   judged.prediction->ttft_bound = judged.prediction->ttft * fleet.ttft_bound;
   judged.ttft = judged.ttft_typical = judged.prediction->ttft;
   judged.ttft_p95 = judged.prediction->ttft_bound;

@@ -94,10 +94,12 @@ config::NanoUsd hourly_cost(const config::LocalTarget& target) {
 }
 
 config::Price local_price(config::NanoUsd per_hour, const EngineStatus& engine) {
-  const double running = std::max<double>(1.0, static_cast<double>(engine.running.size()));
+  const double engines = std::max(1, engine.engines());
+  const double running = std::max(1.0, static_cast<double>(engine.running.size()) / engines);
   const double token_seconds = engine.step.base / running + engine.step.per_sequence;
-  const auto per_million = [per_hour](double seconds) {
-    return static_cast<config::NanoUsd>(static_cast<double>(per_hour) / 3'600.0 * seconds * 1e6);
+  const auto per_million = [per_hour, engines](double seconds) {
+    const double per_second = static_cast<double>(per_hour) / 3'600.0 / engines;
+    return static_cast<config::NanoUsd>(per_second * seconds * 1e6);
   };
   return {.input_per_million = per_million(engine.step.per_prefill_token),
           .output_per_million = per_million(token_seconds),
