@@ -94,6 +94,15 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
       .sentence = "GPUs of this host that compute each layer together, for executor: cuda. The "
                   "model's query heads and key heads must both be multiples of it."},
      field<&LocalTarget::tensor_parallel>()},
+    {{.key = "replicas",
+      .kind = Kind::count,
+      .range = {1, 8},
+      .reload = Reload::restart,
+      .sentence = "Engines that run the model side by side behind one queue. Of executor: "
+                  "torch, each has its share of the threads and weights of its own. sequences_max, "
+                  "step_tokens_max and "
+                  "kv_tokens_max are of each; waiting_max is of all."},
+     field<&LocalTarget::replicas>()},
     {{.key = "sequences_max",
       .kind = Kind::count,
       .range = {1, 4096},

@@ -205,6 +205,7 @@ struct LocalTarget {
   bool generation_config = true;   // The model's own defaults of sampling hold.
   int threads = 0;                 // 0: all cores.
   int tensor_parallel = 1;         // GPUs that compute each layer together.
+  int replicas = 1;                // Engines behind one queue.
   int sequences_max = 8;
   int step_tokens_max = 256;      // Budget of one step; bounds how long a prompt holds up decoding.
   Milliseconds step_time_max{0};  // Prompts are cut so that steps stay within it; 0: not by time.

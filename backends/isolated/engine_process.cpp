@@ -161,7 +161,7 @@ class EngineProcess {
       return Exit::not_loaded;
     }
     codec_ = std::move(model->codec);
-    engine_ = local::start_engine(target, *codec_, std::move(model->executor),
+    engine_ = local::start_engine(target, *codec_, std::move(model->executors.front()),
                                   local::Calibrate::yes, &reporter_);
     speaker_.say(Loaded{engine_->status()});
     speaker_.wake();

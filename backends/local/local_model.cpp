@@ -2,6 +2,7 @@
 
 #include "backends/local/cuda/decoder_division.h"
 #include "backends/local/engine/engine.h"
+#include "backends/local/engine/replicas.h"
 #include "backends/local/engine/synthetic_executor.h"
 #include "backends/local/loader/model_file.h"
 #include "backends/local/local_backend.h"
@@ -69,7 +70,8 @@ using Load = Result<std::unique_ptr<Executor>> (*)(const config::LocalTarget& ta
 Result<std::unique_ptr<Executor>> load_on_torch(const config::LocalTarget& target,
                                                 const loader::ModelFile& file) {
   const auto cores = static_cast<int>(std::thread::hardware_concurrency());
-  const int threads = target.threads > 0 ? target.threads : std::max(1, cores);
+  const int all_threads = target.threads > 0 ? target.threads : cores;
+  const int threads = std::max(1, all_threads / target.replicas);
   const std::string precision(name_of(precision_of(target, file.keeps_int4())));
   return load_executor(file, {precision, threads, kv_blocks_of(target)});
 }
@@ -160,21 +162,28 @@ Result<void> check_local_target(const config::LocalTarget& target) {
   return wrong_target(target, divides.error().message);
 }
 
-LocalModel::LocalModel(std::unique_ptr<TextCodec> text, std::unique_ptr<Executor> weights)
-    : codec(std::move(text)), executor(std::move(weights)) {}
+LocalModel::LocalModel(std::unique_ptr<TextCodec> text,
+                       std::vector<std::unique_ptr<Executor>> weights)
+    : codec(std::move(text)), executors(std::move(weights)) {}
 LocalModel::LocalModel(LocalModel&&) noexcept = default;
 LocalModel::~LocalModel() = default;
 
 Result<LocalModel> load_local_model(const config::LocalTarget& target) {
-  if (target.executor == "synthetic")
-    return LocalModel(make_synthetic_codec(), make_synthetic(target));
+  std::vector<std::unique_ptr<Executor>> executors;
+  if (target.executor == "synthetic") {
+    for (int i = 0; i < target.replicas; ++i) executors.push_back(make_synthetic(target));
+    return LocalModel(make_synthetic_codec(), std::move(executors));
+  }
   const auto load = load_of(target);
   if (!load) return load.error();
   auto model = open_model(target, loader::Bytes::all);
   if (!model) return model.error();
-  auto executor = (*load)(target, model->file);
-  if (!executor) return at_fault(target, executor.error());
-  return LocalModel(std::move(model->codec), std::move(*executor));
+  for (int i = 0; i < target.replicas; ++i) {
+    auto executor = (*load)(target, model->file);
+    if (!executor) return at_fault(target, executor.error());
+    executors.push_back(std::move(*executor));
+  }
+  return LocalModel(std::move(model->codec), std::move(executors));
 }
 
 Result<std::unique_ptr<TextCodec>> load_local_text(const config::LocalTarget& target) {
@@ -202,11 +211,22 @@ std::unique_ptr<Engine> start_engine(const config::LocalTarget& target, const Te
                                   codec, std::move(executor), observer);
 }
 
-Result<std::unique_ptr<LocalBackend>> make_local_backend(const config::LocalTarget& target) {
+std::unique_ptr<EngineDoor> start_engines(const config::LocalTarget& target, const TextCodec& codec,
+                                          std::vector<std::unique_ptr<Executor>> executors,
+                                          Calibrate calibrate, OnReplicaFailure on_failure) {
+  if (executors.size() == 1)
+    return start_engine(target, codec, std::move(executors.front()), calibrate);
+  return std::make_unique<Replicas>(limits_of(target, calibrate), step_model_of(target.step_prior),
+                                    codec, std::move(executors), std::move(on_failure));
+}
+
+Result<std::unique_ptr<LocalBackend>> make_local_backend(const config::LocalTarget& target,
+                                                         OnReplicaFailure on_failure) {
   auto model = load_local_model(target);
   if (!model) return model.error();
-  return std::make_unique<LocalBackend>(target, std::move(model->codec), std::move(model->executor),
-                                        Calibrate::yes);
+  auto engines = start_engines(target, *model->codec, std::move(model->executors), Calibrate::yes,
+                               std::move(on_failure));
+  return std::make_unique<LocalBackend>(target.name, std::move(model->codec), std::move(engines));
 }
 
 }  // namespace spillway::local

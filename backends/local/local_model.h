@@ -10,22 +10,26 @@
 #include "backends/contract/status.h"
 #include "config/settings.h"
 
+#include <cstddef>
+#include <functional>
 #include <memory>
+#include <vector>
 
 namespace spillway::local {
 
 class Engine;
+class EngineDoor;
 class EngineObserver;
 class Executor;
 class TextCodec;
 
 struct LocalModel {
-  LocalModel(std::unique_ptr<TextCodec> text, std::unique_ptr<Executor> weights);
+  LocalModel(std::unique_ptr<TextCodec> text, std::vector<std::unique_ptr<Executor>> weights);
   LocalModel(LocalModel&&) noexcept;
   ~LocalModel();
 
   std::unique_ptr<TextCodec> codec;
-  std::unique_ptr<Executor> executor;
+  std::vector<std::unique_ptr<Executor>> executors;  // One for each replica.
 };
 
 Result<LocalModel> load_local_model(const config::LocalTarget& target);
@@ -43,5 +47,12 @@ enum class Calibrate { no, yes };
 std::unique_ptr<Engine> start_engine(const config::LocalTarget& target, const TextCodec& codec,
                                      std::unique_ptr<Executor> executor, Calibrate calibrate,
                                      EngineObserver* observer = nullptr);
+
+// The same with as many engines as there are executors. `on_failure`: one has ended, on its thread;
+// it may be called as long as the door lives.
+using OnReplicaFailure = std::function<void(std::size_t replica, const Error& why)>;
+std::unique_ptr<EngineDoor> start_engines(const config::LocalTarget& target, const TextCodec& codec,
+                                          std::vector<std::unique_ptr<Executor>> executors,
+                                          Calibrate calibrate, OnReplicaFailure on_failure);
 
 }  // namespace spillway::local
