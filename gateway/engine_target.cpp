@@ -40,7 +40,7 @@ Result<std::unique_ptr<EngineTarget>> EngineTarget::make(const config::LocalTarg
         new EngineTarget(std::move(made->backend), std::move(made->supervisor)));
   }
   auto engine = local::make_local_backend(target, [&log](std::size_t replica, const Error& why) {
-    log.event(Level::error, "a replica of the local engine failed, the others serve on",
+    log.event(Level::error, "a replica of the local engine failed",
               {{"replica", static_cast<std::int64_t>(replica)}, {"cause", why.message}});
   });
   if (!engine) return engine.error();

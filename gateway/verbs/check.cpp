@@ -31,11 +31,11 @@ bool read_gpu_memory(const Options& options, std::optional<std::int64_t>& memory
   return true;
 }
 
-// How much memory the local model may take: the machine's, or that of its GPUs. Nothing: it is not
-// known.
+// How much memory the local model may take, each time it is loaded: the machine's, or that of its
+// GPUs. Nothing: it is not known.
 std::optional<std::int64_t> memory_for(const config::LocalTarget& target,
                                        std::optional<std::int64_t> gpu_memory) {
-  if (target.executor != "cuda") return machine_memory();
+  if (target.executor != "cuda") return machine_memory() / target.replicas;
   if (!gpu_memory) return std::nullopt;
   return *gpu_memory * target.tensor_parallel;
 }

@@ -137,6 +137,14 @@ std::optional<SimulationSetup> with_policy(const ReplaySetup& replay, const std:
     print_problems(path, loaded);
     return std::nullopt;
   }
+  const auto& local = loaded.settings->local;
+  if (!local.empty() && local.front().replicas > 1) {
+    std::fprintf(stderr,
+                 "spillway: %s: what is simulated is one engine, and targets.%s has replicas: %d; "
+                 "leave them out of a copy of the file\n",
+                 path.c_str(), local.front().name.c_str(), local.front().replicas);
+    return std::nullopt;
+  }
   SimulationSetup setup = replay.setup;
   setup.settings = settings_for_a_trace(*loaded.settings, setup.batch_class);
   return setup;
