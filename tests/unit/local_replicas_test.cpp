@@ -5,6 +5,8 @@
 #include "backends/local/engine/synthetic_executor.h"
 #include "tests/unit/local_letter_model.h"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
 
@@ -46,7 +48,8 @@ struct Together {
     door = std::make_unique<Replicas>(limits_, kPace, *codec, std::move(executors),
                                       [this](std::size_t, const Error&) { ++failures; });
   }
-  Result<std::shared_ptr<Bridge>> ask(int prompt, int tokens, Lane lane = Lane::foreground) {
+  Result<std::shared_ptr<Bridge>> ask(int prompt, int tokens, Lane lane = Lane::foreground,
+                                      int choices = 1) {
     Ask one;
     one.prompt = std::make_shared<const std::vector<std::int32_t>>(static_cast<std::size_t>(prompt),
                                                                    next_token_++ % kSyntheticWords);
@@ -55,6 +58,7 @@ struct Together {
     one.tokens_max = tokens;
     one.lane = lane;
     one.owner = "tenant";
+    one.choices = choices;
     return door->submit(std::move(one), io.get_executor());
   }
   bool idle() const {
@@ -137,6 +141,118 @@ TEST(Replicas, TheBoundOfTheQueueIsOfAllTogether) {
   EXPECT_TRUE(eventually([&] { return all.idle(); }));
   EXPECT_EQ(all.door->counters().cancelled, 7u);
 }
+
+TEST(Replicas, ChoicesStayTogetherWhereTheirPromptIsRead) {
+  EngineLimits limits;
+  limits.sequences_max = 4;
+  Together all(2, limits);
+  std::vector<std::shared_ptr<Bridge>> kept;
+  for (int i = 0; i < 10; ++i) kept.push_back(*all.ask(40, 10, Lane::foreground, 3));
+  ASSERT_TRUE(eventually([&] { return all.idle(); }));
+  const EngineCounters counters = all.door->counters();
+  EXPECT_EQ(counters.finished, 30u);
+  // Two blocks of sixteen are found, by both that follow.
+  EXPECT_EQ(counters.prompt_tokens, 10 * (40u + 2 * 8u));
+}
+
+TEST(Replicas, ChoicesThatWaitAreRefusedAndLeaveTogether) {
+  EngineLimits limits;
+  limits.sequences_max = 1;
+  limits.waiting_max = 3;
+  limits.bridge_capacity = 1;
+  Together all(2, limits);
+  std::vector<std::shared_ptr<Bridge>> kept;
+  for (int i = 0; i < 2; ++i) kept.push_back(*all.ask(5, 50));
+  ASSERT_TRUE(eventually([&] { return all.door->status().running.size() == 2; }));
+  ASSERT_FALSE(all.ask(5, 50, Lane::foreground, 4));
+  EXPECT_EQ(all.door->counters().refused, 4u);
+  const auto three = all.ask(5, 50, Lane::foreground, 3);
+  ASSERT_TRUE(three);
+  EXPECT_EQ(all.door->status().waiting.size(), 3u);
+  (*three)->abandon();
+  EXPECT_TRUE(eventually([&] { return all.door->status().waiting.empty(); }));
+  EXPECT_EQ(all.door->counters().cancelled, 3u);
+  for (const auto& bridge : kept) bridge->abandon();
+}
+
+// Says what follows from all that came before, as far as it finds it in its own KV blocks.
+class Recalling final : public Executor {
+ public:
+  explicit Recalling(std::shared_ptr<std::atomic<int>> steps) : steps_(std::move(steps)) {}
+  ExecutorShape shape() const override { return {26, 512, kBlocks, true, false}; }
+  Result<StepResult> run(std::span<const Slice> slices) override {
+    ++*steps_;
+    sampled_.clear();
+    for (const Slice& slice : slices) {
+      int end = slice.first_position;
+      for (const std::int32_t token : slice.tokens) at(slice, end++) = token;
+      std::uint32_t said = 7;
+      for (int i = 0; i < end; ++i) said = said * 31 + static_cast<std::uint32_t>(at(slice, i));
+      for (int i = 0; i < slice.logits_rows; ++i)
+        sampled_.push_back(static_cast<std::int32_t>(said % 25));
+    }
+    std::this_thread::sleep_for(100us);
+    return StepResult{{}, sampled_};
+  }
+
+ private:
+  static constexpr int kBlocks = 64;
+
+  std::int32_t& at(const Slice& slice, int position) {
+    const auto block = slice.blocks[static_cast<std::size_t>(position / kBlockTokens)];
+    return kv_[static_cast<std::size_t>(block * kBlockTokens + position % kBlockTokens)];
+  }
+
+  const std::shared_ptr<std::atomic<int>> steps_;
+  std::vector<std::int32_t> kv_ = std::vector<std::int32_t>(kBlocks * kBlockTokens);
+  std::vector<std::int32_t> sampled_;
+};
+
+net::awaitable<void> read_into(Bridge& bridge, std::string& text) {
+  while (true) {
+    const Deadline limit = soon();
+    const auto delta = co_await bridge.next(limit);
+    if (!delta || !*delta) co_return;
+    text += (*delta)->text;
+  }
+}
+
+// Prompts of three families, all at once; what each is answered, in order.
+std::vector<std::string> answers_of(int replicas) {
+  constexpr int kPrompts = 60;
+  constexpr int kTokens = 20;
+  EngineLimits limits;
+  limits.sequences_max = 4;
+  limits.step.tokens_max = 64;
+  const LetterCodec codec;
+  std::vector<std::shared_ptr<std::atomic<int>>> steps;
+  std::vector<std::unique_ptr<Executor>> executors;
+  for (int i = 0; i < replicas; ++i) {
+    steps.push_back(std::make_shared<std::atomic<int>>(0));
+    executors.push_back(std::make_unique<Recalling>(steps.back()));
+  }
+  net::io_context io{1};
+  Replicas door(limits, kPace, codec, std::move(executors), {});
+  std::vector<std::shared_ptr<Bridge>> bridges;
+  for (int i = 0; i < kPrompts; ++i) {
+    std::vector<std::int32_t> prompt(static_cast<std::size_t>(40 + i), i % 3);
+    prompt.push_back(i % 25);
+    Ask ask;
+    ask.prompt = std::make_shared<const std::vector<std::int32_t>>(std::move(prompt));
+    ask.sampling.temperature = 0;
+    ask.tokens_max = kTokens;
+    bridges.push_back(*door.submit(std::move(ask), io.get_executor()));
+  }
+  std::vector<std::string> answers(kPrompts);
+  for (std::size_t i = 0; i < answers.size(); ++i)
+    net::co_spawn(io, read_into(*bridges[i], answers[i]), net::detached);
+  io.run();
+  for (const auto& count : steps) EXPECT_GT(*count, 0);
+  for (const std::string& answer : answers) EXPECT_EQ(answer.size(), std::size_t{kTokens});
+  return answers;
+}
+
+TEST(Replicas, TwoSayWhatOneSays) { EXPECT_EQ(answers_of(2), answers_of(1)); }
 
 TEST(Replicas, OneThatFailsLeavesTheOthersServing) {
   EngineLimits limits;
