@@ -79,11 +79,13 @@ def engine(board):
             "Sequences a second by how they ended (spillway_engine_sequences_total), and "
             "preemptions (spillway_engine_preemptions_total). refused: waiting_max is reached. And "
             "restarts of the engine's own process (spillway_engine_restarts_total): each was a "
-            "crash, of which the log has the cause.",
+            "crash, of which the log has the cause. Replicas that are down "
+            "(spillway_engine_replicas) stay so until the next start.",
             [
                 query(summed(rate("spillway_engine_sequences_total"), "outcome"), "{{outcome}}"),
                 query(summed(rate("spillway_engine_preemptions_total")), "preempted"),
                 query(summed(rate("spillway_engine_restarts_total")), "process restarted"),
+                query(summed(series('spillway_engine_replicas', 'state="down"')), "replicas down"),
             ],
         ),
     )

@@ -47,6 +47,11 @@ Result<std::unique_ptr<EngineTarget>> EngineTarget::make(const config::LocalTarg
   return std::unique_ptr<EngineTarget>(new EngineTarget(std::move(*engine), nullptr));
 }
 
+std::string EngineTarget::obstacle() const {
+  if (supervisor_) return supervisor_->obstacle();
+  return engine_->status().ready ? "" : "the local engine failed";
+}
+
 Result<int> EngineTarget::prompt_tokens(const std::shared_ptr<const ChatRequest>& request) {
   const auto prompt = engine_->encode(request);
   if (!prompt) return prompt.error();

@@ -41,7 +41,7 @@ class EngineTarget final : public LocalTarget {
   EngineCounters counters() const { return engine_->counters(); }
   std::uint64_t restarts() const { return supervisor_ ? supervisor_->restarts() : 0; }
   // Why it does not serve now; empty: it does.
-  std::string obstacle() const { return supervisor_ ? supervisor_->obstacle() : ""; }
+  std::string obstacle() const;
 
   void stop(Deadline drain_until) { engine_->stop(drain_until); }
 

@@ -320,6 +320,7 @@ http::Routes Gateway::House::admin_routes() {
 admin::Sources Gateway::House::sources() {
   admin::Sources sources;
   sources.not_ready = std::bind_front(&Observation::unready, &observation_);
+  sources.impaired = std::bind_front(&Observation::impaired, &observation_);
   sources.metrics = std::bind_front(&telemetry::Metrics::text, &metrics_);
   sources.vllm_metrics = std::bind_front(&telemetry::Metrics::vllm_text, &metrics_);
   sources.config = [this] { return config::effective_yaml(*editions_.get()->settings); };

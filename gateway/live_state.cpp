@@ -57,6 +57,14 @@ telemetry::TargetState target_state(std::string_view local_name, const EngineSta
   return state;
 }
 
+std::string lost_replicas(const EngineStatus& engine) {
+  const int all = static_cast<int>(engine.replicas.size());
+  const int lost = engine.replicas.empty() ? 0 : all - engine.engines();
+  if (lost == 0) return {};
+  return std::to_string(lost) + " of " + std::to_string(all) +
+         " replicas of the local engine failed";
+}
+
 telemetry::ClosedSets label_sets(const config::Settings& settings) {
   telemetry::ClosedSets sets = telemetry::closed_sets(settings);
   for (int i = 0; i <= static_cast<int>(policy::Reason::rule); ++i) {

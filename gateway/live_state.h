@@ -15,6 +15,7 @@
 #include "gateway/telemetry/closed_sets.h"
 #include "gateway/telemetry/live.h"
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -23,6 +24,8 @@ namespace spillway {
 telemetry::TargetState target_state(const ProviderGauges& provider);
 void add_servers(const ProviderGauges& provider, telemetry::LiveState& state);
 telemetry::TargetState target_state(std::string_view local_name, const EngineStatus& engine);
+// How many of the engine's replicas are down, in words; empty: none is.
+std::string lost_replicas(const EngineStatus& engine);
 // The values that labels may take: what the configuration names, and the policy's reasons.
 telemetry::ClosedSets label_sets(const config::Settings& settings);
 

@@ -65,4 +65,10 @@ std::vector<std::string> Observation::unready() const {
   return obstacle.empty() ? std::vector<std::string>() : std::vector{obstacle};
 }
 
+std::vector<std::string> Observation::impaired() const {
+  if (of_.phase == Phase::loading || !of_.engine) return {};
+  const std::string lost = lost_replicas(of_.engine->status());
+  return lost.empty() ? std::vector<std::string>() : std::vector{lost};
+}
+
 }  // namespace spillway

@@ -63,6 +63,9 @@ class Observation {
   // Why no requests are wanted now; empty: ready.
   std::vector<std::string> unready() const;
 
+  // What has failed of what serves all the same.
+  std::vector<std::string> impaired() const;
+
  private:
   void add_engine(telemetry::LiveState& state) const;
 

@@ -114,7 +114,9 @@ Answer Admin::livez() const { return {200, kPlain, "ok\n"}; }
 
 Answer Admin::readyz() const {
   const std::vector<std::string> reasons = sources_.not_ready();
-  return in_json(reasons.empty() ? 200 : 503, {{"ready", reasons.empty()}, {"reasons", reasons}});
+  return in_json(
+      reasons.empty() ? 200 : 503,
+      {{"ready", reasons.empty()}, {"reasons", reasons}, {"impaired", sources_.impaired()}});
 }
 
 Answer Admin::metrics() const { return {200, kExposition, sources_.metrics()}; }

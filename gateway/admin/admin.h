@@ -29,7 +29,9 @@ struct Answer {
 // Who knows. All are set.
 struct Sources {
   std::function<std::vector<std::string>()>
-      not_ready;                              // Why no requests are wanted now; empty: ready.
+      not_ready;  // Why no requests are wanted now; empty: ready.
+  std::function<std::vector<std::string>()>
+      impaired;                               // What has failed of what serves all the same.
   std::function<std::string()> metrics;       // Prometheus text 0.0.4
   std::function<std::string()> vllm_metrics;  // The same format.
   std::function<std::string()> config;        // Effective YAML, secrets masked.
@@ -49,7 +51,7 @@ class Admin {
   // 200 as long as the process can answer at all.
   Answer livez() const;
 
-  // 200, or 503 with the reasons: starting, draining.
+  // 200, or 503 with the reasons: starting, draining. Either with what has failed.
   Answer readyz() const;
 
   Answer metrics() const;

@@ -61,6 +61,7 @@ constexpr Label kChosenLabels[] = {{"be"}, {"server"}, {"chosen"}};
 constexpr Label kTokenKindLabels[] = {{"be"}, {"kind"}};
 constexpr Label kOutcomeLabels[] = {{"be"}, {"outcome"}};
 constexpr Label kTermLabels[] = {{"be"}, {"term"}};
+constexpr Label kReplicaLabels[] = {{"be"}, {"state"}};
 constexpr Label kStateLabels[] = {{"state"}};
 constexpr Label kLineLabels[] = {{"outcome"}};
 constexpr Label kListenerLabels[] = {{"listener"}};
@@ -207,6 +208,8 @@ constexpr SeriesRow kCatalogue[] = {
      "adds."},
     {Series::engine_restarts, "spillway_engine_restarts_total", C, kLive, kTargetLabels,
      "Times that the engine's own process was started again after it had died."},
+    {Series::engine_replicas, "spillway_engine_replicas", G, kLive, kReplicaLabels,
+     "Engines behind the target's queue that are serving, and that are not."},
 
     {Series::batches, "spillway_batches", G, kLive, kStateLabels, "Batches by their state."},
     {Series::batch_lines_waiting, "spillway_batch_lines_waiting", G, kLive, kNone,

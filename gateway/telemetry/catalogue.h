@@ -72,6 +72,7 @@ enum class Series : std::uint8_t {
   engine_cancel_steps,
   engine_step_model,
   engine_restarts,
+  engine_replicas,
   batches,
   batch_lines_waiting,
   batch_lines,

@@ -51,6 +51,12 @@ void add_engine(Samples& samples, const EngineState& engine) {
       {Series::engine_preemptions, name, static_cast<double>(counters.preemptions), {}});
   samples.push_back({Series::engine_restarts, name, static_cast<double>(engine.restarts), {}});
 
+  const int replicas = std::max(1, static_cast<int>(status.replicas.size()));
+  const int serving = status.ready ? status.engines() : 0;
+  samples.push_back({Series::engine_replicas, {engine.target, "serving"}, 1.0 * serving, {}});
+  samples.push_back(
+      {Series::engine_replicas, {engine.target, "down"}, 1.0 * (replicas - serving), {}});
+
   const auto tokens = [&](const char* kind, std::uint64_t count) {
     samples.push_back(
         {Series::engine_tokens, {engine.target, kind}, static_cast<double>(count), {}});

@@ -37,6 +37,7 @@ Receipt receipt_of(int number) {
 class AdminAnswers : public testing::Test {
  protected:
   std::vector<std::string> not_ready_;
+  std::vector<std::string> impaired_;
   Result<Reloaded> reloaded_;
   Result<void> ended_;
   bool forced_ = false;
@@ -44,6 +45,7 @@ class AdminAnswers : public testing::Test {
   std::optional<ShadowChoice> shadow_;
   Decisions ring_{4};
   Admin admin_{{.not_ready = [this] { return not_ready_; },
+                .impaired = [this] { return impaired_; },
                 .metrics = [] { return std::string("a 1\n"); },
                 .vllm_metrics = [] { return std::string("vllm:a 1\n"); },
                 .config = [] { return std::string("server:\n  key: \"***\"\n"); },
@@ -73,6 +75,13 @@ TEST_F(AdminAnswers, ReadyOrWhyNot) {
   EXPECT_EQ(answer.status, 503);
   EXPECT_EQ(json::parse(answer.body)["ready"], false);
   EXPECT_EQ(json::parse(answer.body)["reasons"], json(not_ready_));
+}
+
+TEST_F(AdminAnswers, ReadyAllTheSameWithWhatHasFailed) {
+  impaired_ = {"1 of 2 replicas of the local engine failed"};
+  const Answer answer = admin_.readyz();
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(json::parse(answer.body)["impaired"], json(impaired_));
 }
 
 TEST_F(AdminAnswers, PagesComeAsTheirSourcesWriteThem) {

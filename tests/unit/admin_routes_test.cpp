@@ -70,6 +70,7 @@ class AdminRoutes : public testing::Test {
                              return ready_ ? std::vector<std::string>{}
                                            : std::vector<std::string>{"draining"};
                            },
+                       .impaired = [] { return std::vector<std::string>(); },
                        .metrics = [] { return std::string("a 1\n"); },
                        .vllm_metrics = [] { return std::string("vllm:a 1\n"); },
                        .config = [] { return std::string("server: {}\n"); },

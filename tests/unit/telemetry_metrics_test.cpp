@@ -222,6 +222,19 @@ TEST_F(Counted, TheLiveStateIsAskedForAtEachScrape) {
   EXPECT_EQ(metrics_.text().find("vllm:"), std::string::npos);
 }
 
+TEST_F(Counted, ReplicasAreServingOrDown) {
+  metrics_.watch([] {
+    LiveState state = example_state();
+    EngineStatus& status = state.engines.front().status;
+    status.ready = true;
+    status.replicas.resize(3);
+    status.replicas[1].ready = true;
+    return state;
+  });
+  EXPECT_EQ(value("spillway_engine_replicas{be=\"local\",state=\"serving\"}"), "1");
+  EXPECT_EQ(value("spillway_engine_replicas{be=\"local\",state=\"down\"}"), "2");
+}
+
 TEST_F(Counted, VllmsNamesHaveAPageOfTheirOwn) {
   metrics_.watch(example_state);
   EXPECT_EQ(value_in(metrics_.vllm_text(), "vllm:num_requests_waiting{model_name=\"smollm2\"}"),
