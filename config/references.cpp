@@ -112,11 +112,7 @@ class References {
     const std::string& precision = local.precision;
     if (local.replicas > 1 && local.isolation == "process") {
       refuse("replicas",
-             "takes isolation: none; a process has one engine, and the gateway a "
-             "picture of one");
-    }
-    if (local.replicas > 1 && local.executor == "cuda") {
-      refuse("replicas", "takes executor: torch; on GPUs there is one engine, see tensor_parallel");
+             "takes isolation: none; a process has one engine, and the gateway a picture of one");
     }
     if (local.executor == "cuda") {
       const bool integer = precision == "int8" || precision == "int4";

@@ -98,9 +98,9 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
       .kind = Kind::count,
       .range = {1, 8},
       .reload = Reload::restart,
-      .sentence = "Engines that run the model side by side behind one queue. Of executor: "
-                  "torch, each has its share of the threads and weights of its own. sequences_max, "
-                  "step_tokens_max and "
+      .sentence = "Engines that run the model side by side behind one queue, each with weights of "
+                  "its own: of executor: torch on its share of the threads, of executor: cuda on "
+                  "tensor_parallel GPUs of its own. sequences_max, step_tokens_max and "
                   "kv_tokens_max are of each; waiting_max is of all."},
      field<&LocalTarget::replicas>()},
     {{.key = "sequences_max",

@@ -63,17 +63,23 @@ EngineLimits limits_of(const config::LocalTarget& target, Calibrate calibrate) {
 }
 
 // How this build loads a model file.
-using Load = Result<std::unique_ptr<Executor>> (*)(const config::LocalTarget& target,
-                                                   const loader::ModelFile& file);
+using Executors = std::vector<std::unique_ptr<Executor>>;
+using Load = Result<Executors> (*)(const config::LocalTarget& target,
+                                   const loader::ModelFile& file);
 
 #ifdef SPILLWAY_TORCH
-Result<std::unique_ptr<Executor>> load_on_torch(const config::LocalTarget& target,
-                                                const loader::ModelFile& file) {
+Result<Executors> load_on_torch(const config::LocalTarget& target, const loader::ModelFile& file) {
   const auto cores = static_cast<int>(std::thread::hardware_concurrency());
   const int all_threads = target.threads > 0 ? target.threads : cores;
   const int threads = std::max(1, all_threads / target.replicas);
   const std::string precision(name_of(precision_of(target, file.keeps_int4())));
-  return load_executor(file, {precision, threads, kv_blocks_of(target)});
+  Executors executors;
+  for (int i = 0; i < target.replicas; ++i) {
+    auto executor = load_executor(file, {precision, threads, kv_blocks_of(target)});
+    if (!executor) return executor.error();
+    executors.push_back(std::move(*executor));
+  }
+  return executors;
 }
 constexpr Load kTorch = load_on_torch;
 #else
@@ -81,15 +87,15 @@ constexpr Load kTorch = nullptr;
 #endif
 
 #ifdef SPILLWAY_CUDA
-Result<std::unique_ptr<Executor>> load_on_cuda(const config::LocalTarget& target,
-                                               const loader::ModelFile& file) {
+Result<Executors> load_on_cuda(const config::LocalTarget& target, const loader::ModelFile& file) {
   cuda::CudaExecutorOptions options;
   options.kv_blocks = kv_blocks_of(target);
   options.sequences_max = target.sequences_max;
   options.step_tokens_max = std::max(target.step_tokens_max, target.sequences_max);
   options.precision = precision_of(target, file.keeps_int4());
   options.kv_e4m3 = target.kv_cache == "fp8";
-  return cuda::load_cuda_executor(file, options, target.context_max, target.tensor_parallel);
+  return cuda::load_cuda_executors(file, options, target.context_max,
+                                   {target.replicas, target.tensor_parallel});
 }
 constexpr Load kCuda = load_on_cuda;
 #else
@@ -169,8 +175,8 @@ LocalModel::LocalModel(LocalModel&&) noexcept = default;
 LocalModel::~LocalModel() = default;
 
 Result<LocalModel> load_local_model(const config::LocalTarget& target) {
-  std::vector<std::unique_ptr<Executor>> executors;
   if (target.executor == "synthetic") {
+    Executors executors;
     for (int i = 0; i < target.replicas; ++i) executors.push_back(make_synthetic(target));
     return LocalModel(make_synthetic_codec(), std::move(executors));
   }
@@ -178,12 +184,9 @@ Result<LocalModel> load_local_model(const config::LocalTarget& target) {
   if (!load) return load.error();
   auto model = open_model(target, loader::Bytes::all);
   if (!model) return model.error();
-  for (int i = 0; i < target.replicas; ++i) {
-    auto executor = (*load)(target, model->file);
-    if (!executor) return at_fault(target, executor.error());
-    executors.push_back(std::move(*executor));
-  }
-  return LocalModel(std::move(model->codec), std::move(executors));
+  auto executors = (*load)(target, model->file);
+  if (!executors) return at_fault(target, executors.error());
+  return LocalModel(std::move(model->codec), std::move(*executors));
 }
 
 Result<std::unique_ptr<TextCodec>> load_local_text(const config::LocalTarget& target) {

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
+
 namespace spillway::gpu_test {
 namespace {
 
@@ -54,6 +56,19 @@ struct Shared {
   std::unique_ptr<Executor> on_two;
   std::unique_ptr<Executor> on_one;
 };
+
+TEST(Devices, TooFewAreToldWithHowManyItTakes) {
+  const int found = device_count();
+  if (found == 0) GTEST_SKIP() << "takes a GPU";
+  const auto checked = local::cuda::check_devices(found, 2);
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().code, Errc::backend_unavailable);
+  const std::string need = found == 1 ? "tensor_parallel needs 2; 1 is there"
+                                      : "replicas: " + std::to_string(found) +
+                                            " of 2 GPUs each need " + std::to_string(2 * found) +
+                                            "; " + std::to_string(found) + " are there";
+  EXPECT_EQ(checked.error().message, "GPU: " + need);
+}
 
 class SharedDecoders : public testing::TestWithParam<const char*> {
  protected:
@@ -127,7 +142,21 @@ std::vector<std::vector<std::int32_t>> drawn_by(Executor& executor, int vocabula
 }
 
 // Sums in another order may turn a near tie, after which texts differ: most are the same to the
-// end, and every first token is.
+// end.
+void expect_mostly_alike(const std::vector<std::vector<std::int32_t>>& some,
+                         const std::vector<std::vector<std::int32_t>>& others,
+                         const std::string& what) {
+  int same = 0;
+  int all = 0;
+  for (std::size_t i = 0; i < some.size(); ++i) {
+    const auto end = std::mismatch(some[i].begin(), some[i].end(), others[i].begin());
+    same += static_cast<int>(end.first - some[i].begin());
+    all += static_cast<int>(some[i].size());
+  }
+  std::printf("%s: %d of %d tokens before the first that differs\n", what.c_str(), same, all);
+  EXPECT_GT(same, all / 2);
+}
+
 TEST_P(SharedDecoders, DrawTheTokensOfOneGpu) {
   for (const bool greedy : {true, false}) {
     Shared shared(GetParam());
@@ -135,17 +164,34 @@ TEST_P(SharedDecoders, DrawTheTokensOfOneGpu) {
     const auto on_one = drawn_by(*shared.on_one, shared.shape.vocabulary, greedy);
     generator() = seed;
     const auto on_two = drawn_by(*shared.on_two, shared.shape.vocabulary, greedy);
-    int same = 0;
-    int all = 0;
-    for (std::size_t i = 0; i < on_one.size(); ++i) {
-      const auto end = std::mismatch(on_one[i].begin(), on_one[i].end(), on_two[i].begin());
-      same += static_cast<int>(end.first - on_one[i].begin());
-      all += static_cast<int>(on_one[i].size());
-    }
-    std::printf("%s %s: %d of %d tokens before the first that differs\n", GetParam(),
-                greedy ? "greedy" : "drawn", same, all);
-    EXPECT_GT(same, all / 2);
+    expect_mostly_alike(on_one, on_two, std::string(GetParam()) + (greedy ? " greedy" : " drawn"));
   }
+}
+
+// A replica: made, and run, on a thread of its own.
+TEST_P(SharedDecoders, TheSecondGpuAloneDrawsTheTokensOfTheFirst) {
+  const DecoderShape shape = shared_shape(GetParam());
+  auto whole = DecoderWeights::allocate(shape);
+  ASSERT_TRUE(whole);
+  const DecoderReference filled(shape, **whole);
+  check(cudaSetDevice(1), "device");
+  auto copy = share_of(shape, **whole, {});
+  check(cudaSetDevice(0), "device");
+  CudaExecutorOptions options = options_of(true, 8);
+  const auto first = make_cuda_executor(shape, options, std::move(*whole));
+  ASSERT_TRUE(first);
+  const auto seed = generator();
+  const auto on_first = drawn_by(**first, shape.vocabulary, true);
+  generator() = seed;
+  options.first_device = 1;
+  auto second = std::async(std::launch::async, [&] {
+                  return make_cuda_executor(shape, options, std::move(copy));
+                }).get();
+  ASSERT_TRUE(second) << second.error().message;
+  const auto on_second = std::async(std::launch::async, [&] {
+                           return drawn_by(**second, shape.vocabulary, true);
+                         }).get();
+  expect_mostly_alike(on_first, on_second, std::string(GetParam()) + " on the second");
 }
 
 TEST_P(SharedDecoders, GraphsEqualEagerPasses) {

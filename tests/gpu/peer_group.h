@@ -22,7 +22,7 @@ class PeerRanks {
     for (int rank = 0; rank < ranks; ++rank) {
       choose(rank);
       rehearse(rank, width, rows_max);
-      if (!local::cuda::reach_devices(devices_)) std::abort();
+      if (!local::cuda::reach_devices({0, devices_})) std::abort();
       if (!exchange(rank).join(all)) std::abort();
     }
   }

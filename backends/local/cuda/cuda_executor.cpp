@@ -66,7 +66,7 @@ Result<void> CudaExecutor::prepare(RankWeights weights) {
   if (auto divides = check_division(shape_, ranks); !divides) return divides;
   auto created = threads_.run([&](int index) -> Result<void> {
     const auto at = static_cast<std::size_t>(index);
-    if (auto device = use_device(index); !device) return device;
+    if (auto device = use_device(options_.first_device + index); !device) return device;
     auto rank = GpuRank::create(shape_of(shape_, {index, ranks}), options_, std::move(weights[at]));
     if (!rank) return rank.error();
     ranks_[at] = std::move(*rank);
@@ -103,6 +103,7 @@ Result<StepResult> CudaExecutor::read_logits(std::size_t rows) {
 }
 
 Result<NextStep> CudaExecutor::begin(std::span<const Slice> slices) {
+  if (auto device = use_device(options_.first_device); !device) return device.error();
   const Outcome& outcome = outcomes_[steps_begun_++ % outcomes_.size()];
   StepWriter writer(rank(0).state(), slots_);
   const auto bucket_for = [this](int decodes) { return rank(0).graphs().bucket_for(decodes); };

@@ -1,7 +1,8 @@
 // Runs batch steps on one GPU, or on several that compute each layer together: the Executor of the
 // engine over the CUDA kernels.
 //
-// See Executor for threads and lifetimes; every GPU but the first has a thread of its own. A step
+// See Executor for threads and lifetimes; every GPU but the first has a thread of its own, and
+// the first is what the calling thread speaks to afterwards. A step
 // of decodes alone is one captured graph; any other is enqueued kernel by kernel. Next tokens are
 // drawn on the device if every row allows it (no penalties, no min_p), and the next step can be
 // enqueued at once; else logits come back.
@@ -22,11 +23,12 @@ struct CudaExecutorOptions {
   int skinny_rows_max = 8;    // See DecoderOptions, and for the next.
   int packed_rows_max = 512;
   bool graphs = true;
+  int first_device = 0;                   // Rank r is on this GPU + r.
   Precision precision = Precision::bf16;  // Of the layers' matrices; fp32 is none.
   bool kv_e4m3 = false;                   // Keys and values in 8 bits.
 };
 
-// The weights of each rank's share, in its GPU's memory: rank r is on GPU r.
+// The weights of each rank's share, in its GPU's memory: rank r is on the rth of a group.
 using RankWeights = std::vector<std::unique_ptr<DecoderWeights>>;
 
 // Takes memory, tunes the products and captures the graphs. `weights` are bf16, of one rank for
@@ -36,7 +38,7 @@ Result<std::unique_ptr<Executor>> make_cuda_executor(const DecoderShape& shape,
                                                      const CudaExecutorOptions& options,
                                                      RankWeights weights);
 
-// On the first GPU alone.
+// On one GPU alone.
 Result<std::unique_ptr<Executor>> make_cuda_executor(const DecoderShape& shape,
                                                      const CudaExecutorOptions& options,
                                                      std::unique_ptr<DecoderWeights> weights);

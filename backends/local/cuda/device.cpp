@@ -43,6 +43,27 @@ Result<void> check_reach(int from, int to) {
                      std::to_string(to) + ": choose tensor_parallel: 1");
 }
 
+Result<void> check_group(DeviceGroup group) {
+  const int end = group.first + group.count;
+  for (int device = group.first; device < end; ++device) {
+    if (auto fits = check_capability(device); !fits) return fits;
+    for (int other = group.first; other < end; ++other) {
+      if (auto reached = check_reach(device, other); !reached) return reached;
+    }
+  }
+  return {};
+}
+
+std::string gpus(int count) { return std::to_string(count) + (count == 1 ? " GPU" : " GPUs"); }
+
+Error too_few(int groups, int each, int found) {
+  const std::string who =
+      groups == 1 ? "tensor_parallel needs "
+                  : "replicas: " + std::to_string(groups) + " of " + gpus(each) + " each need ";
+  return unavailable(who + std::to_string(groups * each) + "; " + std::to_string(found) +
+                     (found == 1 ? " is there" : " are there"));
+}
+
 }  // namespace
 
 Error device_error(int code, const char* what) {
@@ -50,7 +71,7 @@ Error device_error(int code, const char* what) {
   return unavailable(std::string(what) + ": " + name);
 }
 
-Result<void> check_devices(int count) {
+Result<void> check_devices(int groups, int each) {
   int found = 0;
   const int error = cudaGetDeviceCount(&found);
   if (error != 0 || found == 0) {
@@ -58,14 +79,9 @@ Result<void> check_devices(int count) {
     return unavailable(std::string("looking for a device: ") + why +
                        ": run nvidia-smi, or choose executor: torch");
   }
-  if (found < count) {
-    return unavailable("there are " + std::to_string(found) + " devices: lower tensor_parallel");
-  }
-  for (int device = 0; device < count; ++device) {
-    if (auto fits = check_capability(device); !fits) return fits;
-    for (int other = 0; other < count; ++other) {
-      if (auto reached = check_reach(device, other); !reached) return reached;
-    }
+  if (found < groups * each) return too_few(groups, each, found);
+  for (int group = 0; group < groups; ++group) {
+    if (auto fits = check_group({group * each, each}); !fits) return fits;
   }
   return {};
 }
@@ -76,11 +92,11 @@ Result<void> use_device(int device) {
   return errors.result();
 }
 
-Result<void> reach_devices(int count) {
+Result<void> reach_devices(DeviceGroup group) {
   int own = 0;
   FirstError errors;
   errors.note(cudaGetDevice(&own), "device");
-  for (int other = 0; other < count; ++other) {
+  for (int other = group.first; other < group.first + group.count; ++other) {
     if (other == own) continue;
     const cudaError_t error = cudaDeviceEnablePeerAccess(other, 0);
     if (error == cudaErrorPeerAccessAlreadyEnabled) {

@@ -16,15 +16,23 @@ namespace spillway::local::cuda {
 // backend_unavailable: the device cannot be used any more. `what` says what was being done.
 Error device_error(int code, const char* what);
 
-// backend_unavailable: there are fewer GPUs, or one of the first `count` is none that the kernels
-// are built for, or they do not reach each other's memory.
-Result<void> check_devices(int count);
+// GPUs that work together: `count` of them from `first` on, rank r on GPU first + r.
+struct DeviceGroup {
+  int first = 0;
+  int count = 1;
+};
+
+// Of so many groups of so many GPUs, one behind the other. backend_unavailable: there are fewer
+// GPUs, or one of these is none that the kernels are built for, or those of a group do not reach
+// each other's memory.
+Result<void> check_devices(int groups, int each);
 
 // The calling thread speaks to this GPU from now on.
 Result<void> use_device(int device);
 
-// Kernels on this thread's GPU may use the memory of the first `count`. Requires: check_devices.
-Result<void> reach_devices(int count);
+// Kernels on this thread's GPU, one of the group, may use the memory of all of it. Requires:
+// check_devices.
+Result<void> reach_devices(DeviceGroup group);
 
 // The first of a series of launches that failed; a step is enqueued whole and looked at once.
 class FirstError {

@@ -141,7 +141,8 @@ Result<void> GpuRank::rehearse_prompt(int rows) {
 Result<void> GpuRank::join(std::span<const std::unique_ptr<GpuRank>> all) {
   PeerExchange* const exchange = decoder_->exchange();
   if (exchange == nullptr) return {};
-  if (auto reached = reach_devices(static_cast<int>(all.size())); !reached) return reached;
+  const DeviceGroup group{options_.first_device, static_cast<int>(all.size())};
+  if (auto reached = reach_devices(group); !reached) return reached;
   std::vector<PeerExchange::Addresses> addresses;
   for (const auto& rank : all) addresses.push_back(rank->decoder_->exchange()->own());
   return exchange->join(std::move(addresses));

@@ -7,8 +7,11 @@
 #include <cstdint>
 #include <cuda_runtime_api.h>
 #include <functional>
+#include <future>
+#include <iterator>
 #include <limits>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -43,10 +46,11 @@ Result<void> on_each_device(int devices, Work work) {
 }
 
 // Pinned buffers, and for each a stream to every GPU: while one part is on the bus, other threads
-// convert theirs.
+// convert theirs. `weights` are of one or more replicas, one behind the other.
 class Upload {
  public:
-  Upload(const DecoderShape& whole, const RankWeights& weights) : whole_(whole), weights_(weights) {
+  Upload(const DecoderShape& whole, const RankWeights& weights, int ranks)
+      : whole_(whole), weights_(weights), ranks_(ranks) {
     for (RoomShape& room : rooms_of(whole)) rooms_.emplace(room.name, room);
   }
   Upload(const Upload&) = delete;
@@ -61,7 +65,7 @@ class Upload {
     for (std::size_t i = 0; i < threads; ++i) {
       buffers_.emplace_back(memory_.get<std::uint16_t>() + i * kPartElements, kPartElements);
     }
-    return on_each_device(ranks(), [&](int) {
+    return on_each_device(devices(), [&](int) {
       FirstError errors;
       for (std::size_t i = 0; i < threads; ++i) {
         streams_.push_back(nullptr);
@@ -78,23 +82,23 @@ class Upload {
   Result<void> copy(const RoomPart& part) const {
     const auto room = rooms_.find(part.room);
     if (room == rooms_.end()) return no_room(part);
-    for (int rank = 0; rank < ranks(); ++rank) {
-      for (const Cut& cut : cuts_of(whole_, room->second, {rank, ranks()})) {
-        if (auto copied = copy_cut(part, room->second, cut, rank); !copied) return copied;
+    for (int device = 0; device < devices(); ++device) {
+      for (const Cut& cut : cuts_of(whole_, room->second, {device % ranks_, ranks_})) {
+        if (auto copied = copy_cut(part, room->second, cut, device); !copied) return copied;
       }
     }
     FirstError errors;
-    for (int rank = 0; rank < ranks(); ++rank) {
-      errors.note(cudaStreamSynchronize(stream(rank, part)), "copying weights");
+    for (int device = 0; device < devices(); ++device) {
+      errors.note(cudaStreamSynchronize(stream(device, part)), "copying weights");
     }
     return errors.result();
   }
 
  private:
-  int ranks() const { return static_cast<int>(weights_.size()); }
+  int devices() const { return static_cast<int>(weights_.size()); }
 
-  CUstream_st* stream(int rank, const RoomPart& part) const {
-    return streams_[static_cast<std::size_t>(rank) * buffers_.size() + part.buffer];
+  CUstream_st* stream(int device, const RoomPart& part) const {
+    return streams_[static_cast<std::size_t>(device) * buffers_.size() + part.buffer];
   }
 
   static Error no_room(const RoomPart& part) {
@@ -103,13 +107,13 @@ class Upload {
 
   // What of the part, which is of whole rows, is in the cut.
   Result<void> copy_cut(const RoomPart& part, const RoomShape& room, const Cut& cut,
-                        int rank) const {
+                        int device) const {
     const std::int64_t first = part.first / room.columns;
     const std::int64_t end = first + static_cast<std::int64_t>(part.values.size()) / room.columns;
     const std::int64_t begin = std::max(first, cut.first_row);
     const std::int64_t rows = std::min(end, cut.first_row + cut.rows) - begin;
     if (rows <= 0) return {};
-    const WeightRoom* to = weights_[static_cast<std::size_t>(rank)]->find(room.name);
+    const WeightRoom* to = weights_[static_cast<std::size_t>(device)]->find(room.name);
     const std::int64_t to_element = (cut.to_row + begin - cut.first_row) * cut.columns;
     if (to == nullptr || to_element + rows * cut.columns > to->elements) return no_room(part);
     const std::int64_t from_element = (begin - first) * room.columns + cut.first_column;
@@ -121,7 +125,7 @@ class Upload {
                                   line_bytes, part.values.data() + from_element,
                                   in_one ? line_bytes : bytes_of(room.columns), line_bytes,
                                   static_cast<std::size_t>(lines), cudaMemcpyHostToDevice,
-                                  stream(rank, part)),
+                                  stream(device, part)),
                 "copying weights");
     return errors.result();
   }
@@ -132,23 +136,25 @@ class Upload {
 
   const DecoderShape& whole_;
   const RankWeights& weights_;
+  const int ranks_;
   std::map<std::string, RoomShape, std::less<>> rooms_;
   PinnedMemory memory_;
   std::vector<std::span<std::uint16_t>> buffers_;
-  std::vector<CUstream_st*> streams_;  // Of each rank, of each buffer.
+  std::vector<CUstream_st*> streams_;  // Of each GPU, of each buffer.
 };
 
 Result<RankWeights> load_weights(const loader::ModelFile& file, const ArchSpec& spec,
-                                 const DecoderShape& shape, int ranks) {
+                                 const DecoderShape& shape, Replication replication) {
+  const int ranks = replication.gpus_each;
   RankWeights weights;
-  auto allocated = on_each_device(ranks, [&](int rank) -> Result<void> {
-    auto own = DecoderWeights::allocate(shape_of(shape, {rank, ranks}));
+  auto allocated = on_each_device(replication.replicas * ranks, [&](int device) -> Result<void> {
+    auto own = DecoderWeights::allocate(shape_of(shape, {device % ranks, ranks}));
     if (!own) return own.error();
     weights.push_back(std::move(*own));
     return {};
   });
   if (!allocated) return allocated.error();
-  Upload upload(shape, weights);
+  Upload upload(shape, weights, ranks);
   const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 2U, kThreadsMax);
   if (auto prepared = upload.prepare(threads); !prepared) return prepared.error();
   const auto copy = [&](const RoomPart& part) { return upload.copy(part); };
@@ -156,20 +162,58 @@ Result<RankWeights> load_weights(const loader::ModelFile& file, const ArchSpec& 
   return weights;
 }
 
+// All at once: each measures its products and captures its graphs.
+Result<std::vector<std::unique_ptr<Executor>>> make_replicas(const DecoderShape& shape,
+                                                             const CudaExecutorOptions& options,
+                                                             int ranks, RankWeights weights) {
+  std::vector<std::future<Result<std::unique_ptr<Executor>>>> starting;
+  for (std::size_t first = 0; first < weights.size(); first += static_cast<std::size_t>(ranks)) {
+    CudaExecutorOptions own = options;
+    own.first_device = static_cast<int>(first);
+    RankWeights share(std::make_move_iterator(weights.begin() + own.first_device),
+                      std::make_move_iterator(weights.begin() + own.first_device + ranks));
+    starting.push_back(
+        std::async(std::launch::async, [&shape, own, share = std::move(share)]() mutable {
+          return make_cuda_executor(shape, own, std::move(share));
+        }));
+  }
+  std::vector<std::unique_ptr<Executor>> executors;
+  std::optional<Error> problem;
+  for (auto& replica : starting) {
+    auto executor = replica.get();
+    if (executor) {
+      executors.push_back(std::move(*executor));
+    } else if (!problem) {
+      problem = executor.error();
+    }
+  }
+  if (problem) return *problem;
+  return executors;
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Executor>> load_cuda_executor(const loader::ModelFile& file,
-                                                     const CudaExecutorOptions& options,
-                                                     int context_max, int gpus) {
+Result<std::vector<std::unique_ptr<Executor>>> load_cuda_executors(
+    const loader::ModelFile& file, const CudaExecutorOptions& options, int context_max,
+    Replication replication) {
   const auto spec = read_arch_spec(file);
   if (!spec) return spec.error();
   const auto shape = shape_of(*spec, usable_context(context_max, options.kv_blocks));
   if (!shape) return shape.error();
-  if (auto divides = check_division(*shape, gpus); !divides) return divides.error();
-  if (auto devices = check_devices(gpus); !devices) return devices.error();
-  auto weights = load_weights(file, *spec, *shape, gpus);
+  const int ranks = replication.gpus_each;
+  if (auto divides = check_division(*shape, ranks); !divides) return divides.error();
+  if (auto devices = check_devices(replication.replicas, ranks); !devices) return devices.error();
+  auto weights = load_weights(file, *spec, *shape, replication);
   if (!weights) return weights.error();
-  return make_cuda_executor(*shape, options, std::move(*weights));
+  return make_replicas(*shape, options, ranks, std::move(*weights));
+}
+
+Result<std::unique_ptr<Executor>> load_cuda_executor(const loader::ModelFile& file,
+                                                     const CudaExecutorOptions& options,
+                                                     int context_max) {
+  auto executors = load_cuda_executors(file, options, context_max, {});
+  if (!executors) return executors.error();
+  return std::move(executors->front());
 }
 
 }  // namespace spillway::local::cuda
