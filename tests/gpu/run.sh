@@ -5,14 +5,15 @@
 # usage: tests/gpu/run.sh [STAGE…]   all of them if none is named:
 #   check  sanitize  logits  kernels  model:NAME[:eager|:fp8|:int8|:int4|:kv-fp8]  aten:NAME  report
 #   serve[:NAME[:PRECISION[:KV]]]  vllm:NAME[:fp8[:KV]]  isolated
-#   goodput:NAME  parallel:NAME[:fp8]  forms:NAME  four_bits
+#   goodput:NAME  parallel:NAME[:fp8]  replicas:NAME[:fp8]  forms:NAME  four_bits
 #   BUILD=build/gpu        where the programs are, or are built if they are not there yet
 #   RESULTS=build/gpu-run  one file a stage
 #   BINARY, MODEL          for serve, forms, four_bits, isolated and report: the gateway, built with SPILLWAY_CUDA, and the model file it serves; with a NAME
 #                          random weights of its shape, in SCRATCH=/dev/shm (r1-qwen-7b: 16 GB)
 #   VLLM                   for vllm and goodput: see serve_vllm.py; the same load on the same card, beside serve:NAME
 #   SIDES, UNTIL           for goodput: see goodput.py
-#   GPUS=2, NCCL           for parallel: how many compute together, and a libnccl.so.2 to compare with
+#   GPUS=2, NCCL           for parallel: how many compute together, and a libnccl.so.2 to compare with; for replicas: how many GPUs, each
+#                          with all of the model
 set -u -o pipefail
 cd "$(dirname "$0")/../.."
 BUILD=${BUILD:-build/gpu}
@@ -110,6 +111,17 @@ parallel() {
   return $status
 }
 
+# One GPU, then several that share a queue.
+replicas() {
+  local model=$SCRATCH/spillway-$1.gguf status
+  [ -e "$model" ] || python3 tests/gpu/random_model.py "$1" "$model" &&
+    python3 tests/gpu/replicas.py "$BINARY" "$model" --replicas "${GPUS:-2}" --precision "${2:-bf16}" --sequences 256 --kv-tokens 262144 \
+      --prompt-tokens 512 --out 128 --concurrency 128,256 --rounds 6
+  status=$?
+  rm -f "$model"
+  return $status
+}
+
 forms() {
   local model=$SCRATCH/spillway-$1.gguf status
   python3 tests/gpu/random_model.py "$1" "$model" && python3 tests/gpu/forms.py "$BINARY" "$model"
@@ -152,7 +164,7 @@ stage() {
   model:r1-qwen-7b model:r1-qwen-7b:eager aten:qwen3-0.6b aten:r1-qwen-7b serve serve:r1-qwen-7b vllm:r1-qwen-7b \
   serve:qwen3-0.6b vllm:qwen3-0.6b model:r1-qwen-7b:fp8 serve:r1-qwen-7b:fp8 vllm:r1-qwen-7b:fp8 \
   goodput:r1-qwen-7b
-[[ "$*" =~ ^(serve|vllm|goodput|isolated|report|forms|four_bits)[^\ ]*$ ]] || build || exit 1
+[[ "$*" =~ ^(serve|vllm|goodput|replicas|isolated|report|forms|four_bits)[^\ ]*$ ]] || build || exit 1
 failed=0
 for name in "$@"; do stage "$name"; done
 exit $failed

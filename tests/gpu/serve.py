@@ -72,7 +72,7 @@ def configuration(options, step_tokens):
     target = {"kind": "local", "executor": options.executor, "precision": options.precision, "kv_cache": options.kv_cache,
               "serves": ["model"], "model": str(options.model.resolve()), "sequences_max": options.sequences,
               "step_tokens_max": step_tokens, "kv_tokens_max": options.kv_tokens, "waiting_max": 512,
-              "tensor_parallel": options.gpus, "isolation": options.isolation}
+              "tensor_parallel": options.gpus, "replicas": options.replicas, "isolation": options.isolation}
     return {"server": {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "drain": "1s"}, "targets": {"local": target},
             "log": {"level": "info"}, "classes": {"all": {"spill": "never"}}}
 
@@ -88,6 +88,7 @@ def in_ms(values):
 
 
 def speed(port, prompts, options, concurrency, label):
+    """Output tokens a second."""
     with ClockLog() as clock:
         loop = closed_loop.run(port, prompts, concurrency, options.rounds, options.out, options.seconds)
     rows, later = loop.rows, [row.ttft for row in loop.rows if row.client_round > 0]
@@ -102,6 +103,7 @@ def speed(port, prompts, options, concurrency, label):
           f"{statistics.mean(row.prompt_tokens for row in rows):.1f} in {options.out} out, {loop.seconds:.1f} s, "
           f"{len({row.text for row in rows})} different answers of {statistics.mean(row.pieces for row in rows):.0f} pieces, "
           f"load generator busy {100 * loop.busy:.0f} %{clock}", flush=True)
+    return tokens / loop.seconds
 
 
 def known_prefixes(port, prompts, pairs):
@@ -167,6 +169,17 @@ def serve(options, step_tokens):
     return good
 
 
+def add_target_arguments(parser):
+    parser.add_argument("binary", type=Path)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--executor", default="cuda")
+    parser.add_argument("--precision", default="bf16", help="bf16 or fp8")
+    parser.add_argument("--kv-cache", default="bf16", help="bf16 or fp8")
+    parser.add_argument("--gpus", type=int, default=1, help="tensor_parallel")
+    parser.add_argument("--sequences", type=int, default=128, help="sequences_max")
+    parser.add_argument("--kv-tokens", type=int, default=65536, help="kv_tokens_max")
+
+
 def add_load_arguments(parser):
     parser.add_argument("--prompt-tokens", type=int, default=204)
     parser.add_argument("--out", type=int, default=128, help="tokens of each answer")
@@ -177,15 +190,9 @@ def add_load_arguments(parser):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("binary", type=Path)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--executor", default="cuda")
-    parser.add_argument("--precision", default="bf16", help="bf16 or fp8")
-    parser.add_argument("--kv-cache", default="bf16", help="bf16 or fp8")
-    parser.add_argument("--gpus", type=int, default=1, help="tensor_parallel")
+    add_target_arguments(parser)
     parser.add_argument("--isolation", default="none", help="none or process")
-    parser.add_argument("--sequences", type=int, default=128, help="sequences_max")
-    parser.add_argument("--kv-tokens", type=int, default=65536, help="kv_tokens_max")
+    parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--step-tokens", default="1024", help="step_tokens_max; comma-separated, one gateway each")
     add_load_arguments(parser)
     parser.add_argument("--prefixes", type=int, default=0, help="pairs of prompts that begin alike, asked before the load")
