@@ -1,6 +1,7 @@
 // What policies can hardly go below: the least cost of a replay with every promise kept, by a
 // fractional relaxation.
-//   lower_bound --load SHARE --saturation NAME|RATE [--speed X] [--seen-prefixes] FILE...
+//   lower_bound --load SHARE --saturation NAME|RATE [--speed X] [--slowdown X] [--seen-prefixes]
+//   FILE...
 //
 // A clairvoyant splits each request j freely: a share of it runs on the node, the rest costs its
 // share of c_j, the cheapest provider's price, without failures and limits. A share costs the node
@@ -132,8 +133,8 @@ double decoding_seconds(const TraceRequest& one, const ReferenceEngineParams& en
   return (one.completion_tokens - 1.0) * token;
 }
 
-std::vector<Job> jobs_of(const Replay& replay, Base base, bool seen_prefixes) {
-  const ReferenceEngineParams engine;
+std::vector<Job> jobs_of(const Replay& replay, const ReferenceEngineParams& engine, Base base,
+                         bool seen_prefixes) {
   PrefixCache seen(std::numeric_limits<int>::max());
   std::vector<Job> jobs;
   for (const TraceRequest& one : replay.requests) {
@@ -144,8 +145,8 @@ std::vector<Job> jobs_of(const Replay& replay, Base base, bool seen_prefixes) {
       seen.put(blocks);
     }
     Job job{.cost = kUsdPerToken * (one.prompt_tokens + one.completion_tokens),
-            .prompt = read / engine.prompt_tokens_per_second,
-            .decoding = decoding_seconds(one, engine, base)};
+            .prompt = engine.slowdown * read / engine.prompt_tokens_per_second,
+            .decoding = engine.slowdown * decoding_seconds(one, engine, base)};
     double token = one.batch ? one.deadline : one.at + one.ttft_slo;
     const bool never = !one.batch && std::min(job.prompt, read / kProviderReads) > one.ttft_slo;
     if (never) token = std::max(replay.length, token);
@@ -210,8 +211,8 @@ double best_bound(const std::vector<Job>& jobs, double slot_gives) {
   return std::max(best, bound(jobs, prices, slot_gives, tree));
 }
 
-int run(const ReplayRules& asked, double rate, bool seen_prefixes,
-        const std::vector<std::string>& paths) {
+int run(const ReplayRules& asked, double rate, const ReferenceEngineParams& engine,
+        bool seen_prefixes, const std::vector<std::string>& paths) {
   const auto trace = read_trace(paths);
   if (!trace) {
     std::fprintf(stderr, "%s\n", trace.error().message.c_str());
@@ -226,9 +227,9 @@ int run(const ReplayRules& asked, double rate, bool seen_prefixes,
   double providers = 0.0;
   for (const Base base : {Base::in_time, Base::by_slot, Base::by_cache}) {
     const double useful =
-        base == Base::in_time ? 1.0 - ReferenceEngineParams{}.step_base / kPerToken : 1.0;
-    providers =
-        std::max(providers, best_bound(jobs_of(stream, base, seen_prefixes), kSlot * useful));
+        base == Base::in_time ? 1.0 - engine.slowdown * engine.step_base / kPerToken : 1.0;
+    const std::vector<Job> jobs = jobs_of(stream, engine, base, seen_prefixes);
+    providers = std::max(providers, best_bound(jobs, kSlot * useful));
   }
   const double node = NodeCost{}.usd_per_hour() * stream.length / 3'600.0;
   std::printf("bound        $%.2f to providers, $%.2f for the node: $%.4f per M tokens\n",
@@ -242,6 +243,7 @@ int run(const ReplayRules& asked, double rate, bool seen_prefixes,
 int main(int argc, char** argv) {
   spillway::simulate::ReplayRules rules;
   double rate = 0.0;
+  spillway::simulate::ReferenceEngineParams engine;
   bool seen_prefixes = false;
   std::vector<std::string> paths;
   for (int i = 1; i < argc; ++i) {
@@ -257,11 +259,12 @@ int main(int argc, char** argv) {
     }
     if (word == "--load") rules.scale = std::atof(value);
     if (word == "--speed") rules.speed = std::atof(value);
+    if (word == "--slowdown") engine.slowdown = std::atof(value);
     if (word == "--saturation")
       rate = spillway::simulate::reference_saturation(value).value_or(std::atof(value));
     ++i;
   }
-  if (!paths.empty()) return spillway::simulate::run(rules, rate, seen_prefixes, paths);
+  if (!paths.empty()) return spillway::simulate::run(rules, rate, engine, seen_prefixes, paths);
   std::fputs("usage: lower_bound --load SHARE --saturation NAME|RATE FILE...\n", stderr);
   return 2;
 }
