@@ -23,7 +23,10 @@ constexpr double kFillLeast = 0.22;   // Fill at no pressure…
 constexpr double kFillSpan = 0.55;    // …and what a pressure of 1 adds.
 constexpr double kSlotsLeast = 0.25;  // The same for places in the batch.
 constexpr double kSlotsSpan = 0.85;
-constexpr double kDenseFrom = 0.4;     // Pressure from which the densest go first.
+constexpr double kDenseFrom = 0.4;     // Planned pressure from which the densest go first…
+constexpr double kBarelyFrom = 0.7;    // …but while there is barely time for all, from here
+constexpr double kBarelyTo = 1.2;      // …to here.
+constexpr double kPlanMemory = 300.0;  // Time constant of the supply that is planned with, seconds.
 constexpr double kKvFill = 0.8;        // Of the KV cache, before more is pulled in.
 constexpr double kSendAtMost = 0.9;    // Of the providers' rates, for the surplus.
 constexpr double kSendStart = 0.2;     // Sending begins when it takes this share of the time left,
@@ -150,12 +153,15 @@ void HeldWork::reckon(const EngineStatus& engine, const CloudRoom& cloud, TimePo
     supply -= engines * engine.step.base / per_token_limit_;
   supply = std::max(kSupplyLeast, supply);
 
-  pressure_ = 0.0;
+  planned_supply_ += (1.0 - std::exp(-elapsed / kPlanMemory)) * (supply - planned_supply_);
+
+  pressure_ = planned_pressure_ = 0.0;
   double surplus = 0.0, surplus_left = 0.0, demand = 0.0;
   for (const auto& [slot, held] : demand_) {
     demand += held.seconds;
     const double left = std::max(1.0, seconds_until_slot(slot, now));
     pressure_ = std::max(pressure_, demand / (supply * left));
+    planned_pressure_ = std::max(planned_pressure_, demand / (planned_supply_ * left));
     if (demand - supply * left <= surplus) continue;
     surplus = demand - supply * left;
     surplus_left = left;
@@ -213,7 +219,8 @@ bool HeldWork::has_room(const EngineStatus& engine) const {
 // Where a provider would ask the same for all, or none is there to ask, their deadlines decide.
 HeldWork::Entry HeldWork::best_for_engine() {
   const bool differ = by_density_.begin()->first < by_density_.rbegin()->first;
-  const bool by_worth = pressure_ > kDenseFrom && differ;
+  const bool barely = planned_pressure_ > kBarelyFrom && planned_pressure_ < kBarelyTo;
+  const bool by_worth = planned_pressure_ > kDenseFrom && !barely && differ;
   return held_.find(by_worth ? by_density_.rbegin()->second : by_due_.begin()->second);
 }
 

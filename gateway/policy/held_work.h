@@ -4,12 +4,16 @@
 //
 // Pressure x is the processor demand of earliest-deadline-first scheduling: the largest, over all
 // deadlines, of the GPU seconds held up to it over the GPU seconds that the foreground will leave
-// until then. While it is small the earliest deadline goes first and the engine is filled lightly;
-// the nearer it comes to 1, the fuller the engine is filled; from kDenseFrom on those go first that
-// a provider would charge most for each GPU second (a fractional knapsack), and above 1 what is
-// too much leaves for the providers, the least worth keeping first, as late as their rates allow.
-// What those pay for a GPU second is then what it is worth to anybody: a request of the foreground
-// that would cost less elsewhere makes room.
+// until then. While it is small the engine is filled lightly; the nearer it comes to 1, the fuller;
+// above 1 what is too much leaves for the providers, the least worth keeping first, as late as
+// their rates allow. What those are paid for a GPU second is then what it is worth to anybody: a
+// request of the foreground that would cost less elsewhere makes room.
+//
+// Who goes first is a plan for minutes, by the pressure that the supply of the last minutes gives:
+// the earliest deadline while it is small; then those that a provider would charge most for each
+// GPU second (a fractional knapsack), in case there will be too much; the earliest deadline once
+// more where there is barely time for all, since it keeps all promises that can be kept, and what
+// was left for its low price would be due in vain; and the dearest where there is not.
 #pragma once
 
 #include "backends/contract/deadline.h"
@@ -106,6 +110,8 @@ class HeldWork {
 
   std::optional<TimePoint> reckoned_;
   double pressure_ = 0.0;
+  double planned_supply_ = 1.0;  // What the foreground left of late.
+  double planned_pressure_ = 0.0;
   double fill_ = 0.0;         // How long the engine's steps may be made, as a share of the promise.
   double places_ = 0.0;       // How many of its places may be taken, as a share.
   double worth_ = 0.0;        // Of the GPU seconds that left of late.

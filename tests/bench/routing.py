@@ -28,7 +28,7 @@ SLOWER = ("--slowdown", "1.25")  # An engine a fifth slower than its profile.
 GOALS = [
     ("azure1h 80 %", AZURE, 0.8, (), (99.5, 0.113), (99.5, 0.116)),
     ("azure1h 150 %", AZURE, 1.5, (), (99.0, 0.69), (99.1, 0.70)),
-    ("azure1h 80 %, engine 20 % slower", AZURE, 0.8, SLOWER, (99.3, 0.20), (99.3, 0.31)),
+    ("azure1h 80 %, engine 20 % slower", AZURE, 0.8, SLOWER, (99.3, 0.20), (99.3, 0.24)),
     ("servegen day 80 %", SERVEGEN, 0.8, (), (99.9, 0.052), (99.9, 0.053)),
     ("servegen day 150 %", SERVEGEN, 1.5, (), (99.6, 0.64), (99.55, 0.65)),
     ("mooncake 80 %, prefix cache", MOONCAKE, 0.8, (), (99.4, 0.11), (99.1, 0.11)),
