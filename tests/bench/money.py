@@ -2,11 +2,12 @@
 """The promises of docs/money.md as figures.
 
 money.py kills    kill -9 again and again under load: acknowledged answers lost or doubled, and whether the book adds up
-money.py bursts   many tenants in bursts: how far past its budget the worst one came, with and without `hard`
+money.py bursts   many tenants in bursts: how far past its budget the worst one came, with and without `hard`; with --litellm beside LiteLLM
 money.py cpu      CPU a request with keys, limits, budgets and ledger on, by that with all of it off (needs wrk)
 money.py posts    posts a second in group commit: into SQLite, and into a PostgreSQL of its own
 """
 import argparse
+import collections
 import concurrent.futures
 import http.client
 import json
@@ -27,6 +28,7 @@ from postgres import Postgres  # noqa: E402
 from processes import BINARY, KEY, Gateway, Provider  # noqa: E402
 
 ADMIN = "operators-only"
+TOKEN_NANO_USD = 2000  # What configs.provider() asks.
 BODY = json.dumps({"model": "auto", "max_tokens": 16, "messages": [{"role": "user", "content": "Hello there, ledger."}]})
 
 
@@ -39,14 +41,14 @@ class Caller:
         self.connection = None
 
     def ask(self):
-        """Status and request id; raises OSError or HTTPException where the gateway is gone."""
+        """Status, request id and answer; raises OSError or HTTPException where the gateway is gone."""
         if self.connection is None:
-            self.connection = http.client.HTTPConnection(self.address, timeout=20)
+            self.connection = http.client.HTTPConnection(self.address, timeout=120)
         try:
             self.connection.request("POST", "/v1/chat/completions", BODY, self.headers)
             answer = self.connection.getresponse()
-            answer.read()
-            return answer.status, answer.headers["x-request-id"]
+            body = answer.read()
+            return answer.status, answer.headers["x-request-id"], body
         except (OSError, http.client.HTTPException):
             self.connection.close()
             self.connection = None
@@ -76,7 +78,7 @@ def kills(options):
         due = time.monotonic()
         while not stop.is_set():
             try:
-                status, request = caller.ask()
+                status, request, _ = caller.ask()
             except (OSError, http.client.HTTPException):
                 return
             if status == 200:
@@ -122,37 +124,81 @@ def new_key(gateway, name):
     return answer["key"]
 
 
-def burst_run(options, hard):
-    limit = options.budget
-    names = [f"tenant-{number}" for number in range(options.tenants)]
-    with tempfile.TemporaryDirectory() as folder:
-        provider = Provider("instant", "--script", json.dumps({"faults": [{"kind": "error", "share": 0.0}]}))  # Reads what it is asked.
-        budget = {"month": f"{limit / 1e9:.9f}usd", "hard": hard}
-        path = configuration(folder, provider, tenants={name: {"budget": budget} for name in names})
-        gateway = start(path)
-        callers = {name: new_key(gateway, name) for name in names}
-        local = threading.local()
+def ask_in_bursts(gateway, keys, bursts):
+    """What each key was answered, as statuses, and what it was served for, by the provider's count of tokens."""
+    local, spent = threading.local(), collections.Counter()
 
-        def ask(key):
-            if not hasattr(local, "caller"):
-                local.caller = Caller(gateway)
-            local.caller.headers["authorization"] = f"Bearer {key}"
-            return local.caller.ask()[0]
+    def ask(key):
+        if not hasattr(local, "caller"):
+            local.caller = Caller(gateway)
+        local.caller.headers["authorization"] = f"Bearer {key}"
+        status, _, body = local.caller.ask()
+        return key, status, json.loads(body)["usage"]["total_tokens"] * TOKEN_NANO_USD if status == 200 else 0
 
-        with concurrent.futures.ThreadPoolExecutor(64) as pool:
-            asked = list(pool.map(ask, [key for _ in range(options.bursts) for key in callers.values() for _ in range(20)]))
-        gateway.terminate()
-        provider.terminate()
-        spent = [row[0] for row in book(folder, "SELECT debits FROM balances WHERE account LIKE 'tenant:tenant-%'")]
-    worst = max(0.0, max(spent) / limit - 1)
-    print(f"{options.tenants} tenants, {options.bursts} bursts of 20, budget {limit / 1e9:.6f} USD, hard {hard}: "
-          f"{asked.count(200)} answered, {asked.count(429)} refused; used {statistics.mean(spent) / limit:.1%}, "
-          f"worst overshoot {worst:.2%}")
+    with concurrent.futures.ThreadPoolExecutor(64) as pool:
+        asked = list(pool.map(ask, [key for _ in range(bursts) for key in keys for _ in range(20)]))
+    for key, _, cost in asked:
+        spent[key] += cost
+    return collections.Counter(status for _, status, _ in asked), [spent[key] for key in keys]
+
+
+def burst_report(what, options, statuses, spent, seconds):
+    worst = max(0.0, max(spent) / options.budget - 1)
+    over = sum(max(0, amount - options.budget) for amount in spent) / (options.budget * len(spent))
+    refused = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()) if status != 200)
+    print(f"{what}: {options.tenants} tenants, {options.bursts} bursts of 20, budget {options.budget / 1e9:.6f} USD: "
+          f"{statuses[200]} answered, refused {refused}; used {statistics.mean(spent) / options.budget:.1%}, worst overshoot "
+          f"{worst:.2%}, all together {over:.2%}; {sum(statuses.values()) / seconds:.0f} requests/s", flush=True)
     return worst
 
 
+def burst_provider():
+    return Provider("instant", "--script", json.dumps({"faults": [{"kind": "error", "share": 0.0}]}))  # Reads what it is asked.
+
+
+def our_bursts(options, hard):
+    names = [f"tenant-{number}" for number in range(options.tenants)]
+    with tempfile.TemporaryDirectory() as folder:
+        provider = burst_provider()
+        budget = {"month": f"{options.budget / 1e9:.9f}usd", "hard": hard}
+        gateway = start(configuration(folder, provider, tenants={name: {"budget": budget} for name in names}))
+        keys, began = [new_key(gateway, name) for name in names], time.monotonic()
+        statuses, spent = ask_in_bursts(gateway, keys, options.bursts)
+        seconds = time.monotonic() - began
+        gateway.terminate()
+        provider.terminate()
+        booked = [row[0] for row in book(folder, "SELECT debits FROM balances WHERE account LIKE 'tenant:tenant-%'")]
+        assert sorted(booked) == sorted(spent), "what is booked is not what was served"
+    return burst_report(f"Spillway, hard {hard}", options, statuses, spent, seconds)
+
+
+def litellm_bursts(options, proxy, strict):
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        keys, began = list(pool.map(proxy.new_key, [options.budget] * options.tenants)), time.monotonic()
+    statuses, spent = ask_in_bursts(proxy, keys, options.bursts)
+    return burst_report(f"LiteLLM {proxy.version()}, strict {strict}", options, statuses, spent, time.monotonic() - began)
+
+
+def bursts_beside_litellm(options):
+    from litellm_proxy import LitellmProxy
+    provider, runs = burst_provider(), []
+    proxies = {strict: LitellmProxy(options.litellm, provider.base_url, TOKEN_NANO_USD, strict) for strict in (False, True)}
+    try:
+        for _ in range(options.repeat):
+            runs.append([run for hard in (False, True)
+                         for run in (our_bursts(options, hard), litellm_bursts(options, proxies[hard], hard))])
+    finally:
+        for proxy in proxies.values():
+            proxy.end()
+        provider.terminate()
+    soft, theirs, hard, strict = (statistics.median(column) for column in zip(*runs))
+    print(f"worst overshoot, median of {options.repeat} runs: Spillway {soft:.2%}, LiteLLM {theirs:.2%}; "
+          f"Spillway with hard budgets {hard:.2%}, LiteLLM with strict ones {strict:.2%}")
+    return soft, hard
+
+
 def bursts(options):
-    soft, hard = burst_run(options, False), burst_run(options, True)
+    soft, hard = bursts_beside_litellm(options) if options.litellm else (our_bursts(options, False), our_bursts(options, True))
     return 0 if soft <= 0.01 and hard == 0 else 1
 
 
@@ -208,9 +254,10 @@ def main():
     parser.add_argument("--rate", type=int, default=200, help="requests a second, kills")
     parser.add_argument("--tenants", type=int, default=250)
     parser.add_argument("--bursts", type=int, default=3, help="of 20 requests, for each tenant")
-    parser.add_argument("--budget", type=int, default=2_030_000, help="nano-USD a tenant; an answer costs about 60,000")
+    parser.add_argument("--budget", type=int, default=2_030_000, help="nano-USD a tenant; an answer costs about 50,000")
+    parser.add_argument("--litellm", metavar="FOLDER", help="bursts: LiteLLM's virtual environment (litellm/fetch.sh), in turn with ours")
     parser.add_argument("--seconds", type=int, default=4, help="of each measurement, cpu")
-    parser.add_argument("--repeat", type=int, default=3, help="cpu; medians are printed")
+    parser.add_argument("--repeat", type=int, default=3, help="cpu, and bursts with LiteLLM; medians are printed")
     options = parser.parse_args()
     return {"kills": kills, "bursts": bursts, "cpu": cpu, "posts": posts}[options.what](options)
 
