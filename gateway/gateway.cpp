@@ -53,7 +53,8 @@ using telemetry::Level;
 constexpr std::size_t kDecisionsKept = 1'000;
 constexpr std::size_t kRehearsed = 500;     // Decisions that a reload is tried on.
 constexpr milliseconds kBookWithin{5'000};  // Of what was settled, when stopping.
-constexpr std::chrono::seconds kSweep{30};  // Between looks for what has expired.
+constexpr std::chrono::seconds kSweep{30};  // Between looks for what has expired…
+constexpr std::chrono::hours kLook{1};      // …and for what the configuration is warned of by now.
 
 int workers_of(const config::Server& server) {
   if (server.workers > 0) return server.workers;
@@ -218,9 +219,12 @@ Result<void> Gateway::House::open_state() {
   if (!opened) return opened.error();
   if (kept_.directory->temporary())
     log_.event(Level::warn, "no server.state: what is kept ends with this process");
-  disk_.repeat(kSweep, [this] {
+  disk_.repeat(kSweep, [this, looked = SteadyClock::now()]() mutable {
     (void)kept_.cabinet->files.expire(unix_seconds());
     (void)kept_.cabinet->uploads.expire(unix_seconds());
+    if (phase_ != Phase::serving || SteadyClock::now() - looked < kLook) return;
+    looked = SteadyClock::now();
+    rollout_.look_again();
   });
   const auto settings = [this] { return editions_.get()->settings; };
   key_answers_.emplace(*kept_.keys, settings, std::bind_front(&Rollout::know_tenants, &rollout_));

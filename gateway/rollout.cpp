@@ -6,6 +6,7 @@
 #include "gateway/policy_file.h"
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -63,6 +64,7 @@ Result<Reloaded> Rollout::reload(bool force) {
   const auto in_force = doors_.editions.get();
   const config::Loaded loaded = load_policy(in_force->settings->source);
   if (!loaded.settings) return refuse(loaded);
+  tell_doubts(loaded);
   if (*loaded.settings == *in_force->settings) {
     remember("");
     (void)end_trial(CanaryEnd::withdrawn, "the file says again what is in force");
@@ -92,6 +94,23 @@ Result<Reloaded> Rollout::reload(bool force) {
   tell("configuration taken over", *loaded.settings, rehearsed);
   take_over(loaded.settings);
   return Reloaded{rehearsed};
+}
+
+void Rollout::look_again() {
+  std::lock_guard lock(reloading_);
+  const auto in_force = doors_.editions.get()->settings;
+  const config::Loaded loaded = load_policy(in_force->source);
+  if (loaded.settings && loaded.settings->sha256 == in_force->sha256) tell_doubts(loaded);
+}
+
+void Rollout::tell_doubts(const config::Loaded& loaded) {
+  std::set<std::string> doubts;
+  for (const config::Problem& doubt : loaded.warnings) doubts.insert(config::to_string(doubt));
+  for (const std::string& doubt : doubts) {
+    if (!doubts_.contains(doubt))
+      doors_.log.event(Level::warn, "hardly meant in the configuration", {{"problem", doubt}});
+  }
+  doubts_ = std::move(doubts);
 }
 
 void Rollout::try_out(const std::shared_ptr<const config::Settings>& settings,

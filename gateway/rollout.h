@@ -26,6 +26,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -61,6 +62,10 @@ class Rollout {
   // says why. `force`: also where the guard has objections.
   Result<Reloaded> reload(bool force);
 
+  // Reads the file again where it says what is in force, and tells what it is warned of by now: a
+  // price may have ended.
+  void look_again();
+
   // The canary is for everybody, or for nobody any more. invalid_request: there is none.
   Result<void> promote();
   Result<void> roll_back();
@@ -79,6 +84,8 @@ class Rollout {
   Error refuse(const std::string& objections);
   Providers providers_for(const config::Settings& settings) const;
   telemetry::ClosedSets labels(const config::Settings& settings) const;
+  // What is new among its warnings.
+  void tell_doubts(const config::Loaded& loaded);
   void tell(std::string_view message, const config::Settings& settings, const Rehearsed& rehearsed);
   void remember(std::string objections);
   void try_out(const std::shared_ptr<const config::Settings>& settings,
@@ -90,6 +97,7 @@ class Rollout {
   const std::shared_ptr<const config::Settings> started_with_;
   const Doors doors_;
   std::mutex reloading_;
+  std::set<std::string> doubts_;  // Told.
   ShadowFile shadow_file_;
   Trial trial_;
   std::uint64_t trials_ = 0;

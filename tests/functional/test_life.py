@@ -73,6 +73,26 @@ def test_reload_takes_over_and_a_bad_file_does_not(start_provider, start_gateway
     wait_until(lambda: "fast" not in [m.id for m in client.models.list()], what="the mended file")
 
 
+def test_a_reload_tells_what_is_hardly_meant_once(start_provider, start_gateway, tmp_path):
+    """As that a price of the catalogue has ended, by the date of the day."""
+    config = simple(start_provider("instant").base_url)
+    gateway = start_gateway(config)
+    price = config["targets"]["ai-hub"].pop("price_per_million")
+    catalogue = {"version": "1999-12-31", "providers": {"ai-hub": {"ai-hub": {"price_per_million": price, "until": "2000-01-01"}}}}
+    (tmp_path / "prices.yaml").write_text(json.dumps(catalogue), encoding="utf-8")
+    config["catalogue"] = "prices.yaml"
+    configs.write(gateway.config_path, config)
+
+    def told():
+        return [line for line in gateway.output if "hardly meant" in line and "ended on 2000-01-01" in line]
+    wait_until(told, what="the warning")
+    gateway.child.send_signal(signal.SIGHUP)
+    config["models"]["fast"] = "policy"
+    configs.write(gateway.config_path, config)
+    wait_until(lambda: gateway.metric("spillway_config_reloads_total", result="ok") >= 2, what="the second reload")
+    assert len(told()) == 1
+
+
 def test_sighup_reads_a_rotated_key(start_provider, start_gateway, client_of, tmp_path):
     """The YAML stays as it is, so the file watcher has nothing to tell."""
     secret = tmp_path / "key"
