@@ -5,7 +5,6 @@ namespace spillway::config {
 namespace {
 
 constexpr double kPriceMost = 1e13;  // 10,000 usd.
-constexpr double kMillisecond = 1e6;
 constexpr double kHour = 3600e9;
 
 const std::vector<Row<ProviderTarget>> kEncoderRows = {
@@ -48,18 +47,13 @@ const std::vector<Row<ProviderTarget>> kEncoderRows = {
     {{.key = "measured.ttft_p50",
       .kind = Kind::duration,
       .range = {0, kHour},
-      .sentence = "What an answer takes, until some have been measured here…"},
+      .sentence = "What an answer takes, as far as policies reckon with it…"},
      field<&ProviderTarget::measured, &Measured::ttft_p50>()},
     {{.key = "measured.ttft_p99",
       .kind = Kind::duration,
       .range = {0, kHour},
       .sentence = "…and at most, but for one of a hundred."},
      field<&ProviderTarget::measured, &Measured::ttft_p99>()},
-    {{.key = "timeouts.first_token",
-      .kind = Kind::duration,
-      .range = {kMillisecond, kHour},
-      .sentence = "For an answer, its wait for others included."},
-     field<&ProviderTarget::timeouts, &ProviderTimeouts::first_token>()},
 };
 
 }  // namespace

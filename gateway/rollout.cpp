@@ -34,6 +34,18 @@ std::string untriable(const config::Settings& tried, const config::Settings& in_
   return "";
 }
 
+// What would be asked and could not answer; empty: nobody.
+std::string not_loaded(const config::Settings& now, const config::Settings& started_with) {
+  for (const config::ProviderTarget& target : now.providers) {
+    const auto same =
+        std::find_if(started_with.providers.begin(), started_with.providers.end(),
+                     [&](const auto& one) { return one.name == target.name && one.is_here(); });
+    if (target.is_here() && same == started_with.providers.end())
+      return "encoder '" + target.name + "' can be loaded at a start only";
+  }
+  return "";
+}
+
 // The settings in force with the providers that only the canary has.
 config::Settings both(const config::Settings& in_force, const config::Settings& canary) {
   config::Settings all = in_force;
@@ -78,6 +90,7 @@ Result<Reloaded> Rollout::reload(bool force) {
   const bool is_tried =
       !force && share > 0.0 && decides_otherwise(*loaded.settings, *in_force->settings);
   std::string against = objections(rehearsed, in_force->settings->guard);
+  if (against.empty()) against = not_loaded(*loaded.settings, *started_with_);
   if (against.empty() && is_tried) against = untriable(*loaded.settings, *in_force->settings);
   if (against.empty() && is_tried) against = one_sided(*loaded.settings, share);
   remember(force ? "" : against);

@@ -1,7 +1,9 @@
 #include "backends/contract/dealing.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
+#include <vector>
 
 namespace spillway {
 namespace {
@@ -23,6 +25,20 @@ int kv_tokens(const SequenceStatus& sequence) {
 
 double answer_tokens(const SequenceStatus& sequence) {
   return std::clamp(sequence.tokens_max - sequence.generated, 1, kAnswerTokens);
+}
+
+// Those who wait for whichever engine comes first. In the picture of all they stand, lane by lane,
+// behind those who wait for their own, having lost their KV blocks there.
+std::vector<SequenceStatus> unbound(const EngineStatus& engine) {
+  std::map<Lane, int> bound;
+  for (const EngineStatus& one : engine.replicas) {
+    for (const SequenceStatus& sequence : one.waiting) bound[sequence.lane] += one.ready ? 1 : 0;
+  }
+  std::vector<SequenceStatus> unbound;
+  for (const SequenceStatus& sequence : engine.waiting) {
+    if (bound[sequence.lane]-- <= 0) unbound.push_back(sequence);
+  }
+  return unbound;
 }
 
 int cached_at(std::size_t engine, std::span<const int> cached) {
@@ -119,17 +135,17 @@ std::size_t Dealing::next(const SequenceStatus& sequence, std::span<const int> c
 
 EngineStatus next_engine(const EngineStatus& engine) {
   Dealing dealing(engine.replicas);
+  const std::vector<SequenceStatus> waiting = unbound(engine);
   std::vector<std::size_t> dealt;
-  for (const SequenceStatus& sequence : engine.waiting) {
+  for (const SequenceStatus& sequence : waiting) {
     dealt.push_back(dealing.next(sequence));
     dealing.give(dealt.back(), sequence, sequence.context_tokens);
   }
   const std::size_t own = dealing.next({.prefill_left = 1, .tokens_max = kAnswerTokens});
   EngineStatus next = engine.replicas[own];
   next.ready = engine.ready;
-  next.waiting.clear();
   for (std::size_t i = 0; i < dealt.size(); ++i) {
-    if (dealt[i] == own) next.waiting.push_back(engine.waiting[i]);
+    if (dealt[i] == own) queue_up(next.waiting, waiting[i]);
   }
   return next;
 }

@@ -1,16 +1,18 @@
 """`kind: encoder`: embeddings on this machine, with the OpenAI SDK, by weights that are made up here."""
 import base64
+import http.client
 import json
 import os
 import random
 import struct
 import subprocess
+import urllib.parse
 
 import openai
 import pytest
 
 import configs
-from processes import BINARY, KEY, wait_until
+from processes import BINARY, KEY, as_client, wait_until
 from test_money import book
 
 pytestmark = pytest.mark.skipif(os.environ.get("SPILLWAY_TEST_ENGINE") == "synthetic", reason="a build without LibTorch")
@@ -128,8 +130,9 @@ def test_what_it_cannot_answer_is_refused(house):
     with pytest.raises(openai.BadRequestError) as refused:
         client.embeddings.create(model="minibert", input="cat " * POSITIONS)
     assert f"at most {POSITIONS}" in refused.value.message
-    with pytest.raises(openai.BadRequestError):
-        client.embeddings.create(model="minibert", input=[len(WORDS)])
+    for id in (len(WORDS), 2**32 + 2, 2**64 - 1, -1):
+        with pytest.raises(openai.BadRequestError):
+            client.embeddings.create(model="minibert", input=[id])
     with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(model="minibert", messages=[{"role": "user", "content": "cat"}])
     assert "Nobody serves this model for chat" in refused.value.message
@@ -160,6 +163,31 @@ def test_it_costs_what_its_target_says(folder, start_gateway, client_of, tmp_pat
     client_of(start_gateway(config)).embeddings.create(model="minibert", input="cat dog")
     rows = wait_until(lambda: book(tmp_path, "SELECT target, prompt, amount, estimated FROM entries"), what="the entry")
     assert rows == [("mini", 4, 4 * 2_000, 0)]
+
+
+def test_an_answer_that_nobody_waited_for_costs_nothing(folder, start_gateway, client_of, tmp_path):
+    config = configs.gateway({"mini": encoder(folder, price_per_million={"input": "2usd"})})
+    config["server"]["state"] = str(tmp_path / "state")
+    gateway = start_gateway(config)
+    body = {"model": "minibert", "input": ["cat dog bird fish cat dog"] * 2048}
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(gateway.api).netloc)
+    connection.request("POST", "/v1/embeddings", json.dumps(body), as_client())
+    wait_until(lambda: gateway.metric("spillway_inflight_requests") >= 1, what="its work")
+    connection.close()
+    wait_until(lambda: gateway.metric("spillway_inflight_requests") == 0, what="its end")
+    client_of(gateway).embeddings.create(model="minibert", input="cat dog")
+    rows = wait_until(lambda: book(tmp_path, "SELECT prompt, amount FROM entries WHERE amount > 0"), what="the entry")
+    assert rows == [(4, 4 * 2_000)]
+
+
+def test_an_encoder_that_a_reload_brings_is_refused(folder, start_gateway, client_of):
+    config = configs.gateway({"mini": encoder(folder)})
+    gateway = start_gateway(config)
+    config["targets"] = {"other": encoder(folder)}
+    configs.write(gateway.config_path, config)
+    wait_until(lambda: gateway.metric("spillway_config_reloads_total", result="guarded") >= 1, what="the refusal")
+    wait_until(lambda: any("'other' can be loaded at a start only" in line for line in gateway.output), what="the reason")
+    assert client_of(gateway).embeddings.create(model="minibert", input="cat").data
 
 
 def test_it_is_booked_as_served_here_beside_what_the_cheapest_service_would_have_cost(

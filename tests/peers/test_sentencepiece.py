@@ -104,6 +104,7 @@ def test_ids_are_sentencepieces(prefix, tmp_path):
 @pytest.mark.parametrize("changed, said", [
     ({"scores": (gguf_file.FLOAT, [0.0])}, "tokenizer.ggml.scores has 1 entries for 2 tokens"),
     ({"scores": (gguf_file.FLOAT, [0.0, float("nan")])}, "tokenizer.ggml.scores: that of token 1 is no number"),
+    ({"tokens": (gguf_file.STRING, ["a", "b" * 257])}, "tokenizer.ggml.tokens: token 1 is longer than 256 bytes"),
     ({"remove_extra_whitespaces": (gguf_file.BOOL, True)}, "remove_extra_whitespaces is \"true\", which is not supported"),
     ({"model": (gguf_file.STRING, "t5")}, "tokenizer.ggml.model is \"t5\", which is not supported")])
 def test_a_file_that_is_not_understood_says_why(changed, said, tmp_path):

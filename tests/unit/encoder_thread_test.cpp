@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <future>
 #include <semaphore>
 
@@ -68,6 +69,28 @@ TEST(EncoderThread, AnswersInTheOrderOfTheInputsAndPadsLittle) {
   ASSERT_TRUE(answer);
   EXPECT_THAT(*answer, ElementsAre(Embedding{1}, Embedding{2}, Embedding{3}, Embedding{4}));
   EXPECT_THAT(seen.passes, ElementsAre(ElementsAre(3, 4), ElementsAre(6), ElementsAre(20)));
+}
+
+TEST(EncoderThread, OwnersTakeTurnsHoweverManyListsOneHasAndTheForegroundGoesFirst) {
+  Seen seen;
+  std::array<Asked, 5> asked;
+  EncoderThread thread(std::make_unique<NotingEncoder>(seen), {8, 1});
+  const auto ask = [&](std::size_t which, std::size_t length, std::string owner, Lane lane) {
+    auto one = job({ids(1, length)}, asked[which]);
+    one.owner = std::move(owner);
+    one.lane = lane;
+    ASSERT_TRUE(thread.ask(std::move(one)));
+  };
+  ask(0, 1, "many", Lane::foreground);
+  seen.begun.acquire();
+  ask(1, 2, "many", Lane::foreground);
+  ask(2, 3, "many", Lane::foreground);
+  ask(3, 4, "batches", Lane::background);
+  ask(4, 5, "single", Lane::foreground);
+  seen.may_begin.release(5);
+  for (Asked& one : asked) ASSERT_TRUE(one.future.get());
+  EXPECT_THAT(seen.passes, ElementsAre(ElementsAre(1), ElementsAre(5), ElementsAre(2),
+                                       ElementsAre(3), ElementsAre(4)));
 }
 
 TEST(EncoderThread, AShortListPassesALongOne) {

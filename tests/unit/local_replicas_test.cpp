@@ -333,5 +333,21 @@ TEST(Dealing, APredictionSeesOneEngineAndItsShareOfThoseWhoWait) {
   EXPECT_EQ(one.waiting.size(), 5u);
 }
 
+TEST(Dealing, WhoLostItsBlocksWaitsForItsOwnEngineAndCountsOnce) {
+  EngineStatus whole = engine_with(16);
+  whole.replicas = {engine_with(8), engine_with(8)};
+  const SequenceStatus preempted{700, 0, 5, 100};
+  for (EngineStatus& one : whole.replicas) {
+    one.waiting = {preempted};
+    queue_up(whole.waiting, preempted);
+  }
+  for (int i = 0; i < 4; ++i) queue_up(whole.waiting, {100, 0, 0, 100});
+  const EngineStatus one = next_engine(whole);
+  ASSERT_EQ(one.waiting.size(), 3u);
+  EXPECT_EQ(one.waiting[0].prefill_left, 700);
+  EXPECT_EQ(one.waiting[1].prefill_left, 100);
+  EXPECT_EQ(one.waiting[2].prefill_left, 100);
+}
+
 }  // namespace
 }  // namespace spillway::local

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdint>
+#include <limits>
 #include <utility>
 
 namespace spillway::local {
@@ -26,7 +28,14 @@ bool is_tokens(const Json& input) {
 Result<TokenIds> ids_of(const Json& input, const EncoderText& text) {
   if (input.is_string()) return text.encode(input.get_ref<const std::string&>());
   if (!is_tokens(input)) return wrong("An input must be a text or token ids.", "input");
-  auto ids = input.get<TokenIds>();
+  TokenIds ids;
+  for (const Json& one : input) {
+    const auto id =
+        one.get<double>();  // Whatever its size: what is no id is not exact, and too large.
+    if (id < 0 || id > std::numeric_limits<std::int32_t>::max())
+      return wrong("There is no token " + one.dump() + ".", "input");
+    ids.push_back(static_cast<std::int32_t>(id));
+  }
   const auto fits = text.check(ids);
   if (!fits) return fits.error();
   return ids;

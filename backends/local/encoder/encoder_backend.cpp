@@ -52,8 +52,9 @@ Async<std::unique_ptr<TokenStream>> EncoderBackend::open(std::shared_ptr<const C
 
   auto consumer = co_await boost::asio::this_coro::executor;
   auto bridge = std::make_shared<Bridge>(std::move(consumer), kDeltas, [] {});
-  bridge->at_work(true);
-  EncoderThread::Job job;
+  EncoderThread::Job job;  // Who leaves before the answer owes nothing: it is dropped.
+  job.lane = terms.lane;
+  job.owner = std::move(terms.tenant);
   job.inputs = std::move(asked->inputs);
   job.abandoned = [bridge] { return bridge->abandoned(); };
   job.answer = [bridge, model = std::move(terms.model), tokens = asked->tokens,

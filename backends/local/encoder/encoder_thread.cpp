@@ -68,8 +68,15 @@ std::unique_ptr<EncoderThread::Work> EncoderThread::next() {
   std::unique_lock lock(mutex_);
   arrival_.wait(lock, [this] { return stopped_ || !waiting_.empty(); });
   if (stopped_) return nullptr;
-  auto work = std::move(waiting_.front());
-  waiting_.pop_front();
+  const auto turn = [this](const std::unique_ptr<Work>& one) {
+    const auto last = last_pass_.find(one->job.owner);
+    return std::pair(one->job.lane, last == last_pass_.end() ? 0 : last->second);
+  };
+  const auto first = std::ranges::min_element(waiting_, {}, turn);
+  auto work = std::move(*first);
+  waiting_.erase(first);
+  if (jobs_ == 1) last_pass_.clear();  // Nobody to take turns with.
+  last_pass_[work->job.owner] = ++passes_;
   return work;
 }
 

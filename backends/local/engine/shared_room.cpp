@@ -178,14 +178,16 @@ void SharedRoom::planned(std::size_t engine) {
 
 void SharedRoom::ended(std::size_t engine, const Error& why) {
   Queue left;
+  bool unasked = false;
   {
     std::lock_guard lock(mutex_);
+    unasked = !closed_;
     const bool was_last = ++ended_ == engines_.size();
     if (was_last) left.swap(queue_);
     for (const Place& place : left) counters_.failed += place.sequences.size();
     wake_all();
-    if (!closed_ && on_failure_) on_failure_(engine, why);
   }
+  if (unasked && on_failure_) on_failure_(engine, why);
   for (const Place& place : left) {
     for (const NewSequence& sequence : place.sequences) sequence.outlet->fail(why);
   }

@@ -15,6 +15,8 @@ constexpr std::int64_t kUnknownToken = 2;
 constexpr std::int64_t kControlToken = 3;
 constexpr std::int64_t kUserDefinedToken = 4;
 
+constexpr std::size_t kPieceBytesMax = 256;  // SentencePiece makes pieces of 16 characters.
+
 Error unsupported(const std::string& key, std::string_view value) {
   return Error{Errc::internal, key + " is \"" + std::string(value) + "\", which is not supported"};
 }
@@ -88,6 +90,10 @@ Result<void> read_scores(const loader::Metadata& metadata, Vocabulary& vocabular
     if (std::isnan((*scores)[id]))
       return Error{Errc::internal, key + ": that of token " + std::to_string(id) + " is no number"};
     merges.push_back((*types)[id] == kNormalToken);
+    if (merges.back() && vocabulary.tokens[id].size() > kPieceBytesMax)
+      return Error{Errc::internal, "tokenizer.ggml.tokens: token " + std::to_string(id) +
+                                       " is longer than " + std::to_string(kPieceBytesMax) +
+                                       " bytes"};
   }
   auto [pairs, ranks] = merges_by_score(vocabulary.tokens, *scores, merges);
   vocabulary.merges = std::move(pairs);
