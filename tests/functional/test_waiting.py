@@ -167,8 +167,8 @@ def test_a_stream_is_not_held_longer_than_its_client_bears_silence(start_provide
     client = client_of(gateway)
     with busy_engine(gateway, client):
         began = time.monotonic()
-        target, _, ended = ask(client_of(gateway, timeout=3), 5, service_tier="flex")
-        assert target == "ai-hub" and ended - began < 3
+        target, _, ended = ask(client_of(gateway, timeout=6), 5, service_tier="flex")
+        assert target == "ai-hub" and ended - began < 6
 
 
 def timed(client, tier, until):
