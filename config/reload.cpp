@@ -46,13 +46,18 @@ std::vector<std::string> restart_needed(const Settings& before, const Settings& 
     const auto& rows = old.is_here() ? encoder_rows() : provider_rows();
     compare(rows, "targets." + old.name + ".", old, *same, needed);
   }
-  // What runs here is loaded at a start.
+  for (const std::string& encoder : encoders_to_load(before, now))
+    needed.push_back("targets." + encoder);
+  return needed;
+}
+
+std::vector<std::string> encoders_to_load(const Settings& before, const Settings& now) {
+  std::vector<std::string> names;
   for (const ProviderTarget& target : now.providers) {
     const ProviderTarget* same = named(before.providers, target.name);
-    if (target.is_here() && (same == nullptr || !same->is_here()))
-      needed.push_back("targets." + target.name);
+    if (target.is_here() && (same == nullptr || !same->is_here())) names.push_back(target.name);
   }
-  return needed;
+  return names;
 }
 
 }  // namespace spillway::config

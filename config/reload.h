@@ -13,4 +13,7 @@ namespace spillway::config {
 // Empty: `now` can take the place of `before` in the running process.
 std::vector<std::string> restart_needed(const Settings& before, const Settings& now);
 
+// The names of encoders that only `now` has: they are loaded at a start, and cannot answer before.
+std::vector<std::string> encoders_to_load(const Settings& before, const Settings& now);
+
 }  // namespace spillway::config

@@ -34,16 +34,10 @@ std::string untriable(const config::Settings& tried, const config::Settings& in_
   return "";
 }
 
-// What would be asked and could not answer; empty: nobody.
+// Who would be asked and could not answer; empty: nobody.
 std::string not_loaded(const config::Settings& now, const config::Settings& started_with) {
-  for (const config::ProviderTarget& target : now.providers) {
-    const auto same =
-        std::find_if(started_with.providers.begin(), started_with.providers.end(),
-                     [&](const auto& one) { return one.name == target.name && one.is_here(); });
-    if (target.is_here() && same == started_with.providers.end())
-      return "encoder '" + target.name + "' can be loaded at a start only";
-  }
-  return "";
+  const auto names = config::encoders_to_load(started_with, now);
+  return names.empty() ? "" : "encoder '" + names.front() + "' can be loaded at a start only";
 }
 
 // The settings in force with the providers that only the canary has.
