@@ -1,5 +1,6 @@
 #include "gateway/engine_target.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace spillway {
@@ -52,23 +53,30 @@ std::string EngineTarget::obstacle() const {
   return engine_->status().ready ? "" : "the local engine failed";
 }
 
-Result<int> EngineTarget::prompt_tokens(const std::shared_ptr<const ChatRequest>& request) {
-  const auto prompt = engine_->encode(request);
-  if (!prompt) return prompt.error();
-  return static_cast<int>((*prompt)->size());
+Result<PromptTokens> EngineTarget::prompt_tokens(
+    const std::shared_ptr<const ChatRequest>& request) {
+  const auto prompts = engine_->encode(request);
+  if (!prompts) return prompts.error();
+  PromptTokens tokens;
+  for (const auto& prompt : **prompts) {
+    const int size = static_cast<int>(prompt.size());
+    tokens.all += size;
+    tokens.longest = std::max(tokens.longest, size);
+  }
+  return tokens;
 }
 
 int EngineTarget::cached_tokens(const std::shared_ptr<const ChatRequest>& request,
                                 std::string_view tenant) {
-  const auto prompt = engine_->encode(request);
-  return prompt ? engine_->cached_tokens(tenant, *prompt) : 0;
+  const auto prompts = engine_->encode(request);
+  return prompts ? engine_->cached_tokens(tenant, *prompts) : 0;
 }
 
 Result<std::vector<std::int32_t>> EngineTarget::prompt(
     const std::shared_ptr<const ChatRequest>& request) {
-  const auto prompt = engine_->encode(request);
-  if (!prompt) return prompt.error();
-  return **prompt;
+  const auto prompts = engine_->encode(request);
+  if (!prompts) return prompts.error();
+  return (*prompts)->front();
 }
 
 }  // namespace spillway

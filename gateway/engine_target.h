@@ -27,7 +27,7 @@ class EngineTarget final : public LocalTarget {
                                                     telemetry::Log& log);
 
   Backend& backend() override { return *engine_; }
-  Result<int> prompt_tokens(const std::shared_ptr<const ChatRequest>& request) override;
+  Result<PromptTokens> prompt_tokens(const std::shared_ptr<const ChatRequest>& request) override;
   int cached_tokens(const std::shared_ptr<const ChatRequest>& request,
                     std::string_view tenant) override;
   Result<std::string> detokenize(const std::vector<std::int32_t>& tokens) const override {

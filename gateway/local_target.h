@@ -14,6 +14,12 @@
 
 namespace spillway {
 
+// Of all prompts of a request together, and of the longest.
+struct PromptTokens {
+  int all = 0;
+  int longest = 0;
+};
+
 class LocalTarget {
  public:
   virtual ~LocalTarget() = default;
@@ -21,7 +27,7 @@ class LocalTarget {
   virtual Backend& backend() = 0;
 
   // Exact prompt tokens; the tokens are kept for the engine, so that nothing is tokenised twice.
-  virtual Result<int> prompt_tokens(const std::shared_ptr<const ChatRequest>& request) = 0;
+  virtual Result<PromptTokens> prompt_tokens(const std::shared_ptr<const ChatRequest>& request) = 0;
 
   // Of these, what the engine has read before for this tenant and need not read again. 0 if it
   // cannot read the request.
@@ -31,7 +37,7 @@ class LocalTarget {
   // What these tokens say; invalid_request if there is no such token.
   virtual Result<std::string> detokenize(const std::vector<std::int32_t>& tokens) const = 0;
 
-  // As the engine will see the request's prompt.
+  // As the engine will see the request's prompt, the first if there are several.
   virtual Result<std::vector<std::int32_t>> prompt(
       const std::shared_ptr<const ChatRequest>& request) = 0;
 

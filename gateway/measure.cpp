@@ -40,8 +40,8 @@ int tokens_beside(const ChatRequest& request) {
 }
 
 // By the local engine; nothing if it may not be asked or cannot read all of it.
-std::optional<int> counted(const Edition& edition, LocalTarget* local,
-                           const std::shared_ptr<const ChatRequest>& request) {
+std::optional<PromptTokens> counted(const Edition& edition, LocalTarget* local,
+                                    const std::shared_ptr<const ChatRequest>& request) {
   if (local == nullptr || !edition.may_be_local(request->model)) return std::nullopt;
   const auto tokens = local->prompt_tokens(request);
   return tokens ? std::optional(*tokens) : std::nullopt;
@@ -76,7 +76,9 @@ policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& ca
 }
 
 int estimated_prompt_tokens(const ChatRequest& request) {
-  int tokens = static_cast<int>(request.prompt_tokens.size()) + tokens_in(request.prompt.size());
+  int tokens = 0;
+  for (const WrittenPrompt& prompt : request.prompts)
+    tokens += static_cast<int>(prompt.tokens.size()) + tokens_in(prompt.text.size());
   for (const Message& message : request.messages)
     tokens += kTokensPerMessage + tokens_in(message.content.size());
   return tokens + tokens_beside(request);
@@ -84,14 +86,17 @@ int estimated_prompt_tokens(const ChatRequest& request) {
 
 int prompt_tokens(const Edition& edition, LocalTarget* local,
                   const std::shared_ptr<const ChatRequest>& request) {
-  return counted(edition, local, request).value_or(estimated_prompt_tokens(*request));
+  const auto tokens = counted(edition, local, request);
+  if (tokens) return tokens->all;
+  return estimated_prompt_tokens(*request) + tokens_in(request->form_bytes);
 }
 
 void measure_prompt(const Edition& edition, LocalTarget* local,
                     const std::shared_ptr<const ChatRequest>& request, std::string_view tenant,
                     policy::RequestFacts& facts) {
   const auto tokens = counted(edition, local, request);
-  facts.prompt_tokens = tokens.value_or(estimated_prompt_tokens(*request));
+  facts.prompt_tokens = tokens ? tokens->all : estimated_prompt_tokens(*request);
+  facts.longest_prompt = tokens ? tokens->longest : 0;
   facts.form_tokens = tokens_in(request->form_bytes);
   facts.cached_tokens = tokens ? local->cached_tokens(request, tenant) : 0;
 }

@@ -24,12 +24,13 @@ policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& ca
 // tokens a message, the rule of thumb of OpenAI's documentation for English text.
 int estimated_prompt_tokens(const ChatRequest& request);
 
-// As the local engine counts them, if it may be asked and can read them; else estimated: the router
-// leaves that engine out by its capabilities.
+// As the local engine counts them, if it may be asked and can read them; else estimated, with the
+// form that providers read beside them.
 int prompt_tokens(const Edition& edition, LocalTarget* local,
                   const std::shared_ptr<const ChatRequest>& request);
 
-// That, and what of it the local engine has read before for this tenant.
+// As the engine counts them or estimated, the form apart; and what of them the local engine has
+// read before for this tenant.
 void measure_prompt(const Edition& edition, LocalTarget* local,
                     const std::shared_ptr<const ChatRequest>& request, std::string_view tenant,
                     policy::RequestFacts& facts);

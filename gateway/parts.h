@@ -16,8 +16,9 @@ namespace spillway {
 
 struct Part {
   std::string target;
-  std::string model;  // The target's own name for it.
-  bool local = false;
+  std::string model;           // The target's own name for it.
+  bool local = false;          // Of the local engine,
+  bool here = false;           // …or of an encoder: served on this machine. Known with its cost.
   Usage usage;                 // As the target bills it.
   bool usage_told = false;     // By the target; else it is counted as it passes.
   bool finished = false;       // It said how its answer ended.

@@ -75,15 +75,15 @@ bool served_here(const config::Settings& settings, const Part& part) {
   return provider != nullptr && provider->is_here();
 }
 
-account::Posting posting_of(const config::Settings& settings, const Receipt& receipt) {
+account::Posting posting_of(const Receipt& receipt) {
   account::Posting posting{receipt.request_class,
                            receipt.endpoint,
                            receipt.model_requested,
                            receipt.avoided_nano_usd,
                            {}};
   for (const Part& part : receipt.parts) {
-    posting.legs.push_back({part.target, part.model, served_here(settings, part), part.estimated,
-                            part.usage, part.cost_nano_usd});
+    posting.legs.push_back(
+        {part.target, part.model, part.here, part.estimated, part.usage, part.cost_nano_usd});
   }
   return posting;
 }
@@ -257,7 +257,8 @@ void Tab::price(Receipt& receipt) const {
     part.estimated |= part.usage.at_dearer_rate;
     part.cost_nano_usd = policy::cost_of(price_of(part.target, part.local, receipt), part.usage);
     receipt.cost_nano_usd += part.cost_nano_usd;
-    if (!served_here(settings_, part) || part.lost) continue;
+    part.here = served_here(settings_, part);
+    if (!part.here || part.lost) continue;
     Usage elsewhere = part.usage;
     elsewhere.at_batch_rate = at_batch_rate_;
     receipt.avoided_nano_usd += policy::avoided_cost(settings_.providers, asks_, elsewhere);
@@ -268,7 +269,7 @@ void Tab::settle(Receipt& receipt) {
   if (std::exchange(settled_, true)) return;
   add_up(receipt);
   price(receipt);
-  hold_.post(posting_of(settings_, receipt));
+  hold_.post(posting_of(receipt));
 }
 
 }  // namespace spillway

@@ -72,6 +72,12 @@ struct Sampling {
   Unsaid unsaid = {};
 };
 
+// What an answer goes on from: as text, or as tokens of the target's own.
+struct WrittenPrompt {
+  std::string text = {};
+  std::vector<std::int32_t> tokens = {};
+};
+
 // What a client said where it was not in the words of `ChatRequest::endpoint`.
 struct Original {
   std::string protocol;  // "messages", "responses"
@@ -108,9 +114,8 @@ struct ChatRequest {
   // protocol: what a provider's dialect forwards.
   std::string body;
   std::optional<Original> original;  // Empty where `body` is what the client said.
-  // Of a completion: what it goes on from, as text or as tokens of the target's own.
-  std::string prompt;
-  std::vector<std::int32_t> prompt_tokens;
+  // Of a completion: one or several, each with as many of the choices, in their order.
+  std::vector<WrittenPrompt> prompts;
   // What the answer is held to (form.h); null: anything.
   std::shared_ptr<const Form> form;
   // What it may call; null: nothing, or nothing that is told of here (Need::tools).

@@ -40,9 +40,9 @@ enum class Need : unsigned {
   search = 4096,    // Looking things up in the web.
   prefix = 8192,    // Going on with the last message, which is the answer's beginning.
   thinking = 16384,
-  server = 32768,   // What vLLM and SGLang alone know: chat templates, beams, banned words.
-  several = 65536,  // Choices of more than one prompt, or the best of more drafts: who takes
-                    // choices at all takes these, but for the local engine.
+  server = 32768,  // What vLLM and SGLang alone know: chat templates, beams, banned words.
+  drafts = 65536,  // The best choices of more: who takes choices at all takes these, but for the
+                   // local engine.
 };
 
 constexpr Need operator|(Need a, Need b) {

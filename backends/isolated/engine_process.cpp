@@ -171,7 +171,8 @@ class EngineProcess {
   std::optional<Exit> heed(Question& order) {
     std::erase_if(streams_, [](const auto& entry) { return entry.second.outlet->over(); });
     local::Ask ask;
-    ask.prompt = std::make_shared<const std::vector<std::int32_t>>(std::move(order.prompt));
+    ask.prompts =
+        std::make_shared<const std::vector<std::vector<std::int32_t>>>(std::move(order.prompts));
     ask.sampling = std::move(order.sampling);
     ask.tokens_max = order.tokens_max;
     ask.lane = order.lane;

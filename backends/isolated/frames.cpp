@@ -57,7 +57,7 @@ void list(auto& fields, A<EngineCounters> auto& it) {
 
 void list(auto& fields, A<Hello> auto& it) { fields(it.settings); }
 void list(auto& fields, A<Question> auto& it) {
-  fields(it.id, it.prompt, it.sampling, it.tokens_max, it.lane, it.owner, it.form, it.begun,
+  fields(it.id, it.prompts, it.sampling, it.tokens_max, it.lane, it.owner, it.form, it.begun,
          it.choices);
 }
 void list(auto& fields, A<Cancelled> auto& it) { fields(it.id); }

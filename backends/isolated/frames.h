@@ -29,7 +29,7 @@ struct Hello {
 };
 struct Question {
   StreamId id = 0;
-  std::vector<std::int32_t> prompt;
+  std::vector<std::vector<std::int32_t>> prompts;
   Sampling sampling;
   int tokens_max = 0;
   Lane lane = Lane::foreground;

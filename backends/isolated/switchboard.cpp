@@ -23,21 +23,25 @@ Error cannot_be() { return {Errc::internal, "the engine says what cannot be", ""
 
 Result<std::shared_ptr<Bridge>> Switchboard::submit(local::Ask ask,
                                                     boost::asio::any_io_executor consumer) {
-  const int cached = cached_tokens(ask.owner, *ask.prompt);
-  const int prompt_tokens = static_cast<int>(ask.prompt->size());
+  std::vector<SequenceStatus> unseen;
+  for (const auto& prompt : *ask.prompts) {
+    const int cached = cached_tokens(ask.owner, prompt);
+    const int unread = static_cast<int>(prompt.size()) - cached;
+    unseen.insert(unseen.end(), static_cast<std::size_t>(ask.choices),
+                  {unread, cached, 0, ask.tokens_max, ask.lane});
+  }
   std::string frame;
   std::lock_guard lock(mutex_);
   if (!loaded_ || closed_ || !status_.ready) return no_engine();
-  if (status_now().is_full_for(ask.choices)) return local::full_for_now();
+  if (status_now().is_full_for(ask.answers())) return local::full_for_now();
   const StreamId id = ++last_id_;
-  encode(Order(Question{id, *ask.prompt, std::move(ask.sampling), ask.tokens_max, ask.lane,
+  encode(Order(Question{id, *ask.prompts, std::move(ask.sampling), ask.tokens_max, ask.lane,
                         std::move(ask.owner), ask.form ? std::optional(*ask.form) : std::nullopt,
                         std::move(ask.begun), ask.choices}),
          frame);
   if (!flush_now() || !orders_->write(frame)) return local::full_for_now();
   orders_->wake();
-  for (int choice = 0; choice < ask.choices; ++choice)
-    unseen_.push_back({prompt_tokens - cached, cached, 0, ask.tokens_max, ask.lane});
+  unseen_.insert(unseen_.end(), unseen.begin(), unseen.end());
   auto on_room = [board = weak_from_this(), id] {
     if (const auto alive = board.lock()) alive->heed_consumer(id);
   };

@@ -19,13 +19,17 @@ namespace net = boost::asio;
 
 namespace {
 
-Error too_long(int prompt_tokens, int completion_tokens, int context_max) {
+// The field of a request that has its prompt.
+std::string source_of(const ChatRequest& request) {
+  return request.endpoint == Endpoint::chat ? "messages" : "prompt";
+}
+
+Error too_long(int prompt_tokens, int completion_tokens, int context_max, std::string source) {
   return {Errc::context_too_long,
-          "This model takes at most " + std::to_string(context_max) +
-              " tokens, but the messages have " + std::to_string(prompt_tokens) +
-              " and the completion asks for " + std::to_string(completion_tokens) +
-              ". Shorten the messages or lower max_tokens.",
-          "messages", std::nullopt};
+          "This model takes at most " + std::to_string(context_max) + " tokens, but the " + source +
+              " has " + std::to_string(prompt_tokens) + " and the completion asks for " +
+              std::to_string(completion_tokens) + ". Shorten it or lower max_tokens.",
+          std::move(source), std::nullopt};
 }
 
 Error not_text() {
@@ -82,25 +86,25 @@ const std::string& LocalBackend::name() const { return name_; }
 
 Async<std::unique_ptr<TokenStream>> LocalBackend::open(std::shared_ptr<const ChatRequest> request,
                                                        Terms terms) {
-  auto prompt = encode(request);
-  if (!prompt) co_return prompt.error();
+  auto prompts = encode(request);
+  if (!prompts) co_return prompts.error();
 
-  const bool is_thinking = ends_in_thought(*request, **prompt);
+  const bool is_thinking = ends_in_thought(*request, (*prompts)->front());
   const bool may_call = callable_tools(*request) != nullptr;
   Result<std::shared_ptr<const Form>> form = request->form;
   if (may_call) form = grammar::call_form(*request, codec_->style(), is_thinking);
   if (!form) co_return form.error();
 
   Ask ask;
-  ask.prompt = *prompt;
+  ask.prompts = *prompts;
   ask.sampling = with_defaults(request->sampling, codec_->sampling());
   ask.lane = terms.lane;
   ask.owner = std::move(terms.tenant);
   ask.form = *form;
   if (ask.form) ask.begun = request->begun;
   ask.tokens_max =
-      std::max(1, completion_tokens_max(*request, static_cast<int>((*prompt)->size())));
-  ask.choices = request->choices;
+      std::max(1, completion_tokens_max(*request, static_cast<int>((*prompts)->front().size())));
+  ask.choices = request->choices / static_cast<int>((*prompts)->size());
   auto consumer = co_await net::this_coro::executor;
   auto bridge = engine_->submit(std::move(ask), std::move(consumer));
   if (!bridge) co_return bridge.error();
@@ -110,7 +114,7 @@ Async<std::unique_ptr<TokenStream>> LocalBackend::open(std::shared_ptr<const Cha
   expected.is_thinking = is_thinking;
   auto text = stream_over(std::move(*bridge), request);
   if (request->sampling.logprobs || has(request->needs, Need::echo))
-    text = with_logprobs(std::move(text), *codec_, std::move(*prompt), std::move(request));
+    text = with_logprobs(std::move(text), *codec_, std::move(*prompts), std::move(request));
   if (!expected.anything()) co_return text;
   co_return answer::told_apart(std::move(text), expected);
 }
@@ -128,8 +132,8 @@ bool LocalBackend::ends_in_thought(const ChatRequest& request,
   return answer::is_thinking(end);
 }
 
-Result<Prompt> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& request) {
-  if (Prompt known = prompts_->find(request)) return known;
+Result<Prompts> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& request) {
+  if (Prompts known = prompts_->find(request)) return known;
   if (request->needs != Need::nothing &&
       without(request->needs, engine_->status().takes()) != Need::nothing)
     return not_text();
@@ -138,20 +142,35 @@ Result<Prompt> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& re
     if (const auto fits = grammar::check_size(*request->form); !fits) return fits.error();
   }
   if (auto known = check_tokens(request->sampling); !known) return known.error();
-  auto tokens = tokens_of(*request);
-  if (!tokens) return tokens.error();
-  const int prompt_tokens = static_cast<int>(tokens->size());
-  const int asked = std::max(1, request->sampling.tokens_max.value_or(1));
-  if (std::int64_t{prompt_tokens} + asked > engine_->context_max()) {
-    return too_long(prompt_tokens, asked, engine_->context_max());
+  auto written = written_prompts_of(*request);
+  if (!written) return written.error();
+  for (const auto& prompt : *written) {
+    if (const auto checked = check_prompt(*request, prompt); !checked) return checked.error();
   }
-  auto prompt = std::make_shared<const std::vector<std::int32_t>>(std::move(*tokens));
-  prompts_->keep(request, prompt);
-  return prompt;
+  auto prompts =
+      std::make_shared<const std::vector<std::vector<std::int32_t>>>(std::move(*written));
+  prompts_->keep(request, prompts);
+  return prompts;
+}
+
+// Words of the tokenizer, too, may have no row in the model.
+Result<void> LocalBackend::check_prompt(const ChatRequest& request,
+                                        const std::vector<std::int32_t>& prompt) const {
+  for (const std::int32_t token : prompt) {
+    if (!is_token(token)) return no_such_token(token, source_of(request));
+  }
+  const int asked = std::max(1, request.sampling.tokens_max.value_or(1));
+  const int prompt_tokens = static_cast<int>(prompt.size());
+  if (std::int64_t{prompt_tokens} + asked > engine_->context_max())
+    return too_long(prompt_tokens, asked, engine_->context_max(), source_of(request));
+  return {};
+}
+
+bool LocalBackend::is_token(std::int32_t id) const {
+  return id >= 0 && id < codec_->vocabulary_size();
 }
 
 Result<void> LocalBackend::check_tokens(const Sampling& sampling) const {
-  const auto is_token = [&](std::int32_t id) { return id >= 0 && id < codec_->vocabulary_size(); };
   for (const std::int32_t token : sampling.stop_tokens) {
     if (!is_token(token)) return no_such_token(token, "stop_token_ids");
   }
@@ -161,40 +180,36 @@ Result<void> LocalBackend::check_tokens(const Sampling& sampling) const {
   return {};
 }
 
-int LocalBackend::cached_tokens(std::string_view tenant, const Prompt& prompt) const {
-  return engine_->cached_tokens(tenant, *prompt);
-}
-
-Result<std::vector<std::int32_t>> LocalBackend::tokens_of(const ChatRequest& request) const {
-  auto tokens = written_tokens_of(request);
-  if (!tokens) return tokens;
-  // Words of the tokenizer, too, may have no row in the model.
-  for (const std::int32_t token : *tokens) {
-    if (token < 0 || token >= codec_->vocabulary_size())
-      return no_such_token(token, request.endpoint == Endpoint::chat ? "messages" : "prompt");
-  }
+int LocalBackend::cached_tokens(std::string_view tenant, const Prompts& prompts) const {
+  int tokens = 0;
+  for (const auto& prompt : *prompts) tokens += engine_->cached_tokens(tenant, prompt);
   return tokens;
 }
 
-Result<std::vector<std::int32_t>> LocalBackend::written_tokens_of(
+Result<std::vector<std::vector<std::int32_t>>> LocalBackend::written_prompts_of(
     const ChatRequest& request) const {
-  if (request.endpoint == Endpoint::chat)
-    return codec_->encode(request.messages, callable_tools(request), request.begun);
-  if (request.endpoint != Endpoint::completions) return not_text();
-  std::vector<std::int32_t> tokens = request.prompt_tokens;
-  if (tokens.empty()) return codec_->encode_text(request.prompt + request.begun);
-  if (!request.begun.empty()) {
-    const auto begun = codec_->encode_text(request.begun);
-    tokens.insert(tokens.end(), begun.begin(), begun.end());
+  std::vector<std::vector<std::int32_t>> prompts;
+  if (request.endpoint == Endpoint::chat) {
+    auto tokens = codec_->encode(request.messages, callable_tools(request), request.begun);
+    if (!tokens) return tokens.error();
+    prompts.push_back(std::move(*tokens));
+    return prompts;
   }
-  return tokens;
+  if (request.endpoint != Endpoint::completions) return not_text();
+  for (const WrittenPrompt& written : request.prompts) {
+    std::vector<std::int32_t>& tokens = prompts.emplace_back(written.tokens);
+    if (!tokens.empty() && request.begun.empty()) continue;
+    const auto text = codec_->encode_text(written.text + request.begun);
+    tokens.insert(tokens.end(), text.begin(), text.end());
+  }
+  return prompts;
 }
 
 Result<std::string> LocalBackend::detokenize(const std::vector<std::int32_t>& tokens) const {
   const auto stream = codec_->open_stream();
   std::string text;
   for (const std::int32_t token : tokens) {
-    if (token < 0 || token >= codec_->vocabulary_size()) return no_such_token(token, "tokens");
+    if (!is_token(token)) return no_such_token(token, "tokens");
     text += stream->push(token);
   }
   return text + stream->finish();

@@ -23,7 +23,7 @@ namespace spillway::local {
 class EngineDoor;
 class PromptCache;
 
-using Prompt = std::shared_ptr<const std::vector<std::int32_t>>;
+using Prompts = std::shared_ptr<const std::vector<std::vector<std::int32_t>>>;
 
 class LocalBackend final : public Backend {
  public:
@@ -36,19 +36,20 @@ class LocalBackend final : public Backend {
 
   const std::string& name() const override;
 
-  // As Backend::open. The prompt is encoded here unless `encode` was called for this request
-  // before. context_too_long: prompt and asked completion exceed the context. overloaded: the
+  // As Backend::open. The prompts are encoded here unless `encode` was called for this request
+  // before. context_too_long: a prompt and the asked completion exceed the context. overloaded: the
   // waiting room is full. backend_unavailable: the engine has stopped or failed.
   Async<std::unique_ptr<TokenStream>> open(std::shared_ptr<const ChatRequest> request,
                                            Terms terms) override;
 
-  // The exact prompt tokens of the request, kept for `open` as long as the request lives.
+  // The exact prompt tokens of the request, kept for `open` as long as the request lives: of a
+  // completion as many prompts as it has, else one.
   // invalid_request (not text, template refuses it), context_too_long. Takes microseconds to a
   // millisecond; meant for the worker that will decide where the request goes.
-  Result<Prompt> encode(const std::shared_ptr<const ChatRequest>& request);
+  Result<Prompts> encode(const std::shared_ptr<const ChatRequest>& request);
 
-  // What of a prompt of `tenant` is in the engine's prefix cache now.
-  int cached_tokens(std::string_view tenant, const Prompt& prompt) const;
+  // What of the prompts of `tenant` is in the engine's prefix cache now.
+  int cached_tokens(std::string_view tenant, const Prompts& prompts) const;
 
   // What these tokens say; invalid_request if there is no such token.
   Result<std::string> detokenize(const std::vector<std::int32_t>& tokens) const;
@@ -65,8 +66,11 @@ class LocalBackend final : public Backend {
   void stop(Deadline drain_until);
 
  private:
-  Result<std::vector<std::int32_t>> tokens_of(const ChatRequest& request) const;
-  Result<std::vector<std::int32_t>> written_tokens_of(const ChatRequest& request) const;
+  Result<void> check_prompt(const ChatRequest& request,
+                            const std::vector<std::int32_t>& prompt) const;
+  Result<std::vector<std::vector<std::int32_t>>> written_prompts_of(
+      const ChatRequest& request) const;
+  bool is_token(std::int32_t id) const;
   Result<void> check_tokens(const Sampling& sampling) const;
   bool ends_in_thought(const ChatRequest& request, const std::vector<std::int32_t>& prompt) const;
 

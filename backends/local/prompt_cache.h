@@ -1,34 +1,31 @@
 // Remembers the tokens of a request between the decision where it goes and its start here, so that
-// a prompt is encoded once.
+// prompts are encoded once.
 //
-// Any thread. Keeps a prompt no longer than its request lives; expired ones are swept as others
+// Any thread. Keeps them no longer than its request lives; expired ones are swept as others
 // come.
 #pragma once
 
 #include "backends/contract/chat.h"
+#include "backends/local/engine/engine_door.h"
 
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
-#include <vector>
 
 namespace spillway::local {
 
 class PromptCache {
  public:
-  using Prompt = std::shared_ptr<const std::vector<std::int32_t>>;
-
   // Null if nothing was kept for this very request.
-  Prompt find(const std::shared_ptr<const ChatRequest>& request) const;
+  Prompts find(const std::shared_ptr<const ChatRequest>& request) const;
 
-  void keep(const std::shared_ptr<const ChatRequest>& request, Prompt prompt);
+  void keep(const std::shared_ptr<const ChatRequest>& request, Prompts prompts);
 
  private:
   struct Entry {
     std::weak_ptr<const ChatRequest> request;  // An address may be used again: this cannot.
-    Prompt prompt;
+    Prompts prompts;
   };
 
   mutable std::mutex mutex_;

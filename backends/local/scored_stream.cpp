@@ -30,13 +30,13 @@ bool is_text(std::string_view bytes) {
 
 class ScoredStream final : public TokenStream {
  public:
-  ScoredStream(std::unique_ptr<TokenStream> text, const TextCodec& codec,
-               std::shared_ptr<const std::vector<std::int32_t>> prompt,
+  ScoredStream(std::unique_ptr<TokenStream> text, const TextCodec& codec, Prompts prompts,
                std::shared_ptr<const ChatRequest> request)
       : text_(std::move(text)),
         codec_(codec),
-        prompt_(std::move(prompt)),
-        request_(std::move(request)) {}
+        prompts_(std::move(prompts)),
+        request_(std::move(request)),
+        prompt_scores_(prompts_->size()) {}
 
   Async<std::optional<Delta>> next(Deadline deadline) override {
     auto delta = co_await text_->next(deadline);
@@ -56,7 +56,8 @@ class ScoredStream final : public TokenStream {
   void tell(Delta& delta) {
     std::vector<ScoredToken> scored = std::exchange(delta.scored, {});
     if (!scored.empty() && scored.front().of_prompt) {
-      prompt_scores_.insert(prompt_scores_.end(), scored.begin(), scored.end());
+      auto& scores = prompt_scores_[prompt_of(delta.choice)];
+      scores.insert(scores.end(), scored.begin(), scored.end());
       return;
     }
     answer::LogprobWords words(request_->endpoint);
@@ -69,6 +70,11 @@ class ScoredStream final : public TokenStream {
     delta.logprobs = words.text();
   }
 
+  std::size_t prompt_of(int choice) const {
+    const auto each = static_cast<std::size_t>(request_->choices) / prompts_->size();
+    return static_cast<std::size_t>(choice) / each;
+  }
+
   std::unique_ptr<TextStream> open() const {
     return codec_.open_stream(request_->sampling.shows_special);
   }
@@ -78,10 +84,11 @@ class ScoredStream final : public TokenStream {
     choice.characters = characters_in(request_->begun);
     if (!has(request_->needs, Need::echo)) return;
     Choice repeated{open()};
-    for (const ScoredToken& token : prompt_scores_) add(token, repeated, words);
+    const std::size_t prompt = prompt_of(delta.choice);
+    for (const ScoredToken& token : prompt_scores_[prompt]) add(token, repeated, words);
     std::string text;
     const auto stream = codec_.open_stream();
-    for (const std::int32_t token : *prompt_) text += stream->push(token);
+    for (const std::int32_t token : (*prompts_)[prompt]) text += stream->push(token);
     text += stream->finish();
     choice.characters = characters_in(text);
     delta.text.insert(0, text);
@@ -104,19 +111,18 @@ class ScoredStream final : public TokenStream {
 
   const std::unique_ptr<TokenStream> text_;
   const TextCodec& codec_;
-  const std::shared_ptr<const std::vector<std::int32_t>> prompt_;
+  const Prompts prompts_;
   const std::shared_ptr<const ChatRequest> request_;
-  std::vector<ScoredToken> prompt_scores_;
+  std::vector<std::vector<ScoredToken>> prompt_scores_;
   std::map<int, Choice> choices_;
 };
 
 }  // namespace
 
 std::unique_ptr<TokenStream> with_logprobs(std::unique_ptr<TokenStream> text,
-                                           const TextCodec& codec,
-                                           std::shared_ptr<const std::vector<std::int32_t>> prompt,
+                                           const TextCodec& codec, Prompts prompts,
                                            std::shared_ptr<const ChatRequest> request) {
-  return std::make_unique<ScoredStream>(std::move(text), codec, std::move(prompt),
+  return std::make_unique<ScoredStream>(std::move(text), codec, std::move(prompts),
                                         std::move(request));
 }
 

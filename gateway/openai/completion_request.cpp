@@ -33,7 +33,7 @@ bool is_tokens(const Json& value) {
 }
 
 // One prompt or several: texts, or lists of token ids. How many there are.
-int read_prompt(Fields& request, ChatRequest& chat, std::vector<std::string>& texts) {
+int read_prompts(Fields& request, ChatRequest& chat) {
   const Json* prompt = request.any("prompt");
   if (prompt == nullptr) {
     request.fail_missing("prompt", "a string, a list of strings or of token ids");
@@ -50,11 +50,11 @@ int read_prompt(Fields& request, ChatRequest& chat, std::vector<std::string>& te
     return 1;
   }
   for (const Json& each : list) {
+    WrittenPrompt& written = chat.prompts.emplace_back();
     if (each.is_string()) {
-      texts.push_back(each.get<std::string>());
-      chat.prompt += texts.back();
+      written.text = each.get<std::string>();
     } else {
-      for (const Json& token : each) chat.prompt_tokens.push_back(token.get<std::int32_t>());
+      written.tokens = each.get<std::vector<std::int32_t>>();
     }
   }
   return static_cast<int>(list.size());
@@ -70,7 +70,7 @@ void read_needs(Fields& request, ChatRequest& chat, std::optional<Error>& error)
   chat.drafts = prompts * best_of;
   if (chat.choices > kChoicesMax) request.fail("n", "times the prompts must be at most 128");
   if (chat.choices > 1 || best_of > 1) chat.needs |= Need::choices;
-  if (prompts > 1 || best_of > each) chat.needs |= Need::several;
+  if (best_of > each) chat.needs |= Need::drafts;
   chat.sampling.logprobs = request.integer("logprobs", 0, kLogprobsMax);
   if (chat.sampling.logprobs) chat.needs |= Need::logprobs;
   if (!request.string("suffix").value_or("").empty()) chat.needs |= Need::infill;
@@ -80,21 +80,22 @@ void read_needs(Fields& request, ChatRequest& chat, std::optional<Error>& error)
 
 // Texts are repeated here. Who alone counts their tokens, or knows what they say, must do it else,
 // and nobody else says nothing of its own.
-void read_echo(Fields& request, CompletionAsked& asked, ChatRequest& chat,
-               std::vector<std::string> texts) {
+void read_echo(Fields& request, CompletionAsked& asked, ChatRequest& chat) {
   if (!request.boolean("echo").value_or(false)) return;
   const bool is_silent = chat.sampling.tokens_max == 0;
-  if (is_silent || has(chat.needs, Need::logprobs) || !chat.prompt_tokens.empty()) {
+  const bool are_texts = std::all_of(chat.prompts.begin(), chat.prompts.end(),
+                                     [](const WrittenPrompt& one) { return one.tokens.empty(); });
+  if (is_silent || has(chat.needs, Need::logprobs) || !are_texts) {
     chat.needs |= Need::echo;
     chat.sampling.scores_prompt = chat.sampling.logprobs.has_value();
     return;
   }
   std::size_t bytes = 0;
-  for (const std::string& text : texts) bytes += text.size();
-  const auto each = static_cast<std::size_t>(chat.choices) / std::max<std::size_t>(1, texts.size());
-  if (bytes * each > kEchoBytesMax)
-    request.fail("echo", "would repeat more than 32 MiB: ask for fewer choices");
-  asked.echoes = std::move(texts);
+  for (const WrittenPrompt& one : chat.prompts) bytes += one.text.size();
+  const auto prompts = std::max<std::size_t>(1, chat.prompts.size());
+  if (bytes * (static_cast<std::size_t>(chat.choices) / prompts) > kEchoBytesMax)
+    return request.fail("echo", "would repeat more than 32 MiB: ask for fewer choices");
+  for (const WrittenPrompt& one : chat.prompts) asked.echoes.push_back(one.text);
 }
 
 }  // namespace
@@ -106,10 +107,9 @@ Result<CompletionAsked> parse_completion(std::string body) {
   Fields request(*json, "", error);
   CompletionAsked asked;
   auto chat = std::make_shared<ChatRequest>();
-  std::vector<std::string> texts;
   chat->endpoint = Endpoint::completions;
   chat->model = request.model();
-  chat->choices = read_prompt(request, *chat, texts);
+  chat->choices = read_prompts(request, *chat);
   const bool echoes = request.boolean("echo").value_or(false);
   chat->sampling = read_sampling(request, echoes ? 0 : 1);
   if (!chat->sampling.tokens_max) chat->sampling.tokens_max = kTokensUnasked;
@@ -117,7 +117,7 @@ Result<CompletionAsked> parse_completion(std::string body) {
   read_beyond(request, *chat);
   read_unknown(*json, *chat);
   read_form(request, body, *chat);
-  read_echo(request, asked, *chat, std::move(texts));
+  read_echo(request, asked, *chat);
   chat->service_tier = request.string("service_tier").value_or("");
   request.string("user");
   if (error) return *error;

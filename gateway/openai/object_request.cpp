@@ -60,7 +60,7 @@ void read_input(Fields& request, ChatRequest& chat) {
     tokens += count;
   }
   if (tokens > kTokensMax) return request.fail("input", "must have at most 300000 tokens in all");
-  chat.prompt_tokens.resize(tokens);  // Their number is all that is asked for here.
+  chat.prompts.emplace_back().tokens.resize(tokens);  // Their number is all that is asked for here.
 }
 
 void read_embeddings(Fields& request, Question& question, ChatRequest& chat) {

@@ -28,7 +28,7 @@ Result<std::shared_ptr<const ChatRequest>> parse_tokenize(std::string body) {
     read_messages(request, *chat, error);
   } else {
     chat->endpoint = Endpoint::completions;
-    chat->prompt = request.required_string("prompt");
+    chat->prompts.push_back({.text = request.required_string("prompt")});
   }
   if (error) return *error;
   return std::shared_ptr<const ChatRequest>(std::move(chat));

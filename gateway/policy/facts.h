@@ -29,8 +29,9 @@ struct RequestFacts {
   bool in_a_batch = false;           // Nobody waits for it.
   bool local_only = false;           // The request asks to stay; its key may demand it, too.
   int prompt_tokens = 0;
-  int form_tokens = 0;    // Beside these, what providers read of its form.
-  int cached_tokens = 0;  // Of the prompt's, what the local engine need not read again.
+  int longest_prompt = 0;  // Of its several prompts, in tokens; 0: there is one.
+  int form_tokens = 0;     // Beside these, what providers read of its form.
+  int cached_tokens = 0;   // Of the prompt's, what the local engine need not read again.
   std::optional<int> completion_tokens_max;  // Of one choice: what the client allows; empty: as
                                              // long as the model likes.
   std::optional<double> completion_tokens_expected;  // Empty: what has been typical of late.
@@ -45,6 +46,9 @@ struct RequestFacts {
   std::optional<std::chrono::milliseconds> deadline;     // those of its class.
   std::optional<std::chrono::milliseconds> silence_max;  // How long it bears to hear nothing.
   TimePoint arrived{};
+
+  // What must fit into a context with its answer.
+  int prompt_to_fit() const { return longest_prompt > 0 ? longest_prompt : prompt_tokens; }
 };
 
 // Whether a provider's circuit breaker lets a request through.

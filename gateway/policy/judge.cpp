@@ -42,7 +42,7 @@ Verdict obstacle(const EngineStatus* engine, const Work& work) {
   if (work.choices > engine->sequences_max + engine->waiting_max) return Verdict::incapable;
   // One token at least; an answer without a limit is as long as the context allows.
   const std::int64_t tokens =
-      static_cast<std::int64_t>(work.prompt_tokens) + work.completion_tokens_max.value_or(1);
+      static_cast<std::int64_t>(work.prompt_to_fit) + work.completion_tokens_max.value_or(1);
   if (engine->context_max > 0 && tokens > engine->context_max) return Verdict::too_long;
   if (tokens > engine->kv_tokens_total) return Verdict::too_long;
   return engine->is_full_for(work.choices) ? Verdict::queue_full : Verdict::fits;
@@ -139,6 +139,7 @@ Work work_of(const config::Sla& sla, std::size_t request_class, const RequestFac
              const FleetFacts& fleet) {
   Work work;
   work.prompt_tokens = request.prompt_tokens;
+  work.prompt_to_fit = request.prompt_to_fit();
   work.form_tokens = request.form_tokens;
   work.cached_tokens = request.cached_tokens;
   work.completion_tokens_max = request.completion_tokens_max;

@@ -16,7 +16,8 @@ namespace spillway::policy {
 // What is asked, in the numbers that matter, the SLA's as seconds (infinite where it has none).
 struct Work {
   int prompt_tokens = 0;
-  int form_tokens = 0;  // Beside these, where forms are read.
+  int prompt_to_fit = 0;  // Of that, what an answer has beside it in the context.
+  int form_tokens = 0;    // Beside these, where forms are read.
   int cached_tokens = 0;
   std::optional<int> completion_tokens_max;
   double completion_tokens = 1.0;  // Expected.

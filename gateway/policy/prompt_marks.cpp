@@ -60,9 +60,11 @@ PromptMarks::PromptMarks(const ChatRequest& request, std::string_view tenant,
   };
   reading.aside(tenant);
   reading.aside(model);
-  reading.read(request.prompt, add);
+  for (const WrittenPrompt& prompt : request.prompts) {
+    reading.read(prompt.text, add);
+    bytes_ += prompt.text.size();
+  }
   std::size_t left = request.messages.size();
-  bytes_ = request.prompt.size();
   for (const Message& message : request.messages) {
     reading.aside(name_of(message.role));
     reading.aside(message.name);

@@ -67,8 +67,8 @@ bool meets(const config::Settings& settings, std::string_view target, const Requ
     return serves(one, request.asks) && takes(one, words, request.beyond);
   }
   if (!writes(request.asks) || fleet.local == nullptr) return false;
-  const bool is_several = words.need == Need::choices && has(request.needs, Need::several);
-  return !is_several && has(fleet.local->takes(), words.need);
+  const bool is_of_drafts = words.need == Need::choices && has(request.needs, Need::drafts);
+  return !is_of_drafts && has(fleet.local->takes(), words.need);
 }
 
 std::string_view field_of(const NeedWords& words, const RequestFacts& request) {
@@ -112,7 +112,7 @@ Error unfit(const config::Settings& settings, const Plan& plan, const RequestFac
     return Error{.code = Errc::context_too_long,
                  .message = "This model takes at most " + std::to_string(most) +
                             " tokens of prompt and answer together; the request has " +
-                            std::to_string(request.prompt_tokens) + " and asks for up to " +
+                            std::to_string(request.prompt_to_fit()) + " and asks for up to " +
                             std::to_string(request.completion_tokens_max.value_or(1)) + " more.",
                  .param = "messages"};
   }

@@ -185,7 +185,7 @@ class Counting {
     const Word tenant = known(Words::tenant, receipt_.tenant, Folded::tenant);
     for (const Part& part : receipt_.parts) {
       if (part.cost_nano_usd <= 0) continue;
-      const Locality where = part.local ? Locality::local : Locality::cloud;
+      const Locality where = part.here ? Locality::local : Locality::cloud;
       add(Series::cost,
           {tenant, words_.find(Words::model, part.model), words_.find(Words::target, part.target),
            word(where)},

@@ -50,6 +50,26 @@ def test_logprobs_of_a_completion_with_its_prompt(house):
     assert len(scored.choices[0].logprobs.tokens) == count
 
 
+def test_several_prompts_are_answered_as_each_alone(house):
+    _, client = house
+    prompts = ["The dam does not hold what the rivers bring. " * 8, "One, two, three,"]
+    ask = dict(model="smollm2", max_tokens=6, n=2, seed=5, logprobs=1)
+    whole = client.completions.create(**ask, prompt=prompts)
+    alone = [client.completions.create(**ask, prompt=prompt) for prompt in prompts]
+    assert [one.index for one in whole.choices] == [0, 1, 2, 3]
+    assert [one.text for one in whole.choices] == [one.text for answer in alone for one in answer.choices]
+    assert [one.logprobs.tokens for one in whole.choices] == [one.logprobs.tokens for answer in alone for one in answer.choices]
+    assert whole.usage.prompt_tokens == sum(answer.usage.prompt_tokens for answer in alone)
+    assert whole.usage.completion_tokens == sum(answer.usage.completion_tokens for answer in alone) == 24
+    streamed = dict.fromkeys(range(4), "")
+    for chunk in client.completions.create(**{**ask, "logprobs": None}, prompt=prompts, stream=True):
+        for one in chunk.choices:
+            streamed[one.index] += one.text
+    assert list(streamed.values()) == [one.text for one in whole.choices]
+    scored = client.completions.create(**{**ask, "n": 1, "max_tokens": 0}, prompt=prompts, echo=True)
+    assert [one.text for one in scored.choices] == prompts and scored.usage.completion_tokens == 0
+
+
 def test_choices_are_streamed_by_index_and_counted_once(house):
     _, client = house
     ask = dict(model="smollm2", messages=[{"role": "user", "content": "Say what rises. " * 12}], max_tokens=6, n=3, seed=11)

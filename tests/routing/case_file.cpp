@@ -191,6 +191,7 @@ const std::map<std::string, Reader>& readers() {
       {"tools", [](Words&, Case& c) { c.request.needs |= Need::tools; }},
       {"images", [](Words&, Case& c) { c.request.needs |= Need::images; }},
       {"prompt", [](Words& w, Case& c) { c.request.prompt_tokens = w.count(); }},
+      {"longest_prompt", [](Words& w, Case& c) { c.request.longest_prompt = w.count(); }},
       {"answer", [](Words& w, Case& c) { c.request.completion_tokens_max = w.count(); }},
       {"expected_tokens",
        [](Words& w, Case& c) { c.request.completion_tokens_expected = w.number(); }},

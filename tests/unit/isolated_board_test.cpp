@@ -1,5 +1,6 @@
 // The gateway's picture of an engine in another process, with the test in the engine's place.
 #include "backends/isolated/switchboard.h"
+#include "tests/unit/prompts.h"
 
 #include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
@@ -58,7 +59,7 @@ class Board : public testing::Test {
   Result<std::shared_ptr<Bridge>> submit(int prompt_tokens = 3) {
     local::Ask ask;
     const auto size = static_cast<std::size_t>(prompt_tokens);
-    ask.prompt = std::make_shared<const std::vector<std::int32_t>>(size, 1);
+    ask.prompts = local::one_prompt(size, 1);
     ask.tokens_max = 5;
     ask.owner = "tenant";
     return board_->submit(std::move(ask), io_.get_executor());

@@ -30,7 +30,7 @@ Delta delta_of_all() {
 Question question_of_all() {
   Question question;
   question.id = 1ULL << 60;
-  question.prompt = {1, 2, -3, 1 << 30};
+  question.prompts = {{1, 2, -3, 1 << 30}, {}, {4}};
   question.sampling = {.temperature = 0.25,
                        .top_p = 0.5,
                        .top_k = 9,
@@ -126,7 +126,7 @@ TEST(Frames, FieldsStayWhereTheyWere) {
   const auto read = decode_order(written(Order(question_of_all())));
   ASSERT_TRUE(read);
   const auto& question = std::get<Question>(*read);
-  EXPECT_EQ(question.prompt, question_of_all().prompt);
+  EXPECT_EQ(question.prompts, question_of_all().prompts);
   EXPECT_EQ(question.sampling.seed, 77U);
   EXPECT_EQ(question.sampling.stop, question_of_all().sampling.stop);
   EXPECT_EQ(question.sampling.min_p, 0.125);

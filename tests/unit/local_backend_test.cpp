@@ -98,9 +98,9 @@ TEST_F(LocalBackendTest, StopStringsAreNotShownAndNotBeforeTokensMin) {
 TEST_F(LocalBackendTest, EncodesAPromptOnce) {
   start({});
   auto asked = request(5, 2);
-  const auto prompt = backend_->encode(asked);
-  ASSERT_TRUE(prompt);
-  EXPECT_EQ((*prompt)->size(), 5u);
+  const auto prompts = backend_->encode(asked);
+  ASSERT_TRUE(prompts);
+  EXPECT_EQ((*prompts)->at(0).size(), 5u);
   ask(asked);
   EXPECT_EQ(codec_->encoded, 1);
   ask(request(5, 2));
@@ -335,7 +335,7 @@ TEST_F(LocalBackendTest, WhoOffersNoToolsGetsText) {
   }
   auto completion = request(3, 100);
   completion->endpoint = Endpoint::completions;
-  completion->prompt = "abc";
+  completion->prompts = {{.text = "abc"}};
   EXPECT_EQ(ask(completion).text, kCalls);
 }
 

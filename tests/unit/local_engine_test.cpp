@@ -3,6 +3,7 @@
 #include "backends/local/engine/synthetic_executor.h"
 #include "backends/local/local_backend.h"
 #include "tests/unit/local_letter_model.h"
+#include "tests/unit/prompts.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -44,7 +45,7 @@ TEST(Engine, ASlowClientIsParkedAndThenDropped) {
   Sampling greedy;
   greedy.temperature = 0;
   greedy.ignore_eos = true;
-  const auto prompt = std::make_shared<const std::vector<std::int32_t>>(5, 0);
+  const auto prompt = one_prompt(5, 0);
   auto slow = engine.submit({prompt, greedy, 300}, io.get_executor());
   ASSERT_TRUE(slow);
   ASSERT_TRUE(eventually([&] { return engine.counters().failed == 1; }));
@@ -74,7 +75,7 @@ TEST(Engine, AParkedSequenceGoesOnWhenItsClientReads) {
   Engine engine(limits, StepModel{}, codec, std::make_unique<LetterExecutor>(gate));
   Sampling greedy;
   greedy.temperature = 0;
-  const auto prompt = std::make_shared<const std::vector<std::int32_t>>(5, 0);
+  const auto prompt = one_prompt(5, 0);
   auto bridge = engine.submit({prompt, greedy, 20}, io.get_executor());
   ASSERT_TRUE(bridge);
   ASSERT_TRUE(eventually([&] { return engine.counters().generated_tokens == 4; }));
@@ -100,9 +101,9 @@ TEST(SyntheticBackend, KeepsItsPaceAndEndsByItself) {
   EXPECT_EQ((*backend)->name(), "local");
   auto request = std::make_shared<ChatRequest>();
   request->messages = {{Role::user, std::string(400, 'x'), "", true}};
-  const auto prompt = (*backend)->encode(request);
-  ASSERT_TRUE(prompt);
-  EXPECT_EQ((*prompt)->size(), 105u);
+  const auto prompts = (*backend)->encode(request);
+  ASSERT_TRUE(prompts);
+  EXPECT_EQ((*prompts)->at(0).size(), 105u);
 
   net::io_context io(1);
   int tokens = 0;

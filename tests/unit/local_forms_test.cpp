@@ -2,6 +2,7 @@
 #include "backends/local/engine/engine.h"
 #include "backends/local/engine/synthetic_executor.h"
 #include "tests/unit/local_letter_model.h"
+#include "tests/unit/prompts.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -36,7 +37,7 @@ class Forms : public testing::Test {
  protected:
   Ask ask_for(Form form) {
     Ask ask;
-    ask.prompt = std::make_shared<const std::vector<std::int32_t>>(5, 0);
+    ask.prompts = one_prompt(5, 0);
     ask.sampling.temperature = 0;
     ask.tokens_max = 20;
     ask.form = std::make_shared<const Form>(std::move(form));
@@ -177,7 +178,7 @@ TEST(SyntheticForms, JsonIsSaidAsShortlyAsItCanBe) {
   Engine engine(EngineLimits{}, StepModel{}, *codec,
                 std::make_unique<SyntheticExecutor>(StepModel{}, shape));
   Ask ask;
-  ask.prompt = std::make_shared<const std::vector<std::int32_t>>(5, 1);
+  ask.prompts = one_prompt(5, 1);
   ask.tokens_max = 100;
   ask.form = std::make_shared<const Form>(
       Form{Kind::schema,

@@ -3,6 +3,7 @@
 #include "backends/local/engine/engine.h"
 #include "tests/unit/local_device_model.h"
 #include "tests/unit/local_letter_model.h"
+#include "tests/unit/prompts.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -35,7 +36,7 @@ net::awaitable<void> read_all(std::shared_ptr<Bridge> from, Answer& into) {
 
 Ask ask_for(std::vector<std::int32_t> prompt, int tokens_max) {
   Ask ask;
-  ask.prompt = std::make_shared<const std::vector<std::int32_t>>(std::move(prompt));
+  ask.prompts = one_prompt(std::move(prompt));
   ask.sampling.temperature = 0;
   ask.tokens_max = tokens_max;
   return ask;

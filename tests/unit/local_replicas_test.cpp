@@ -4,6 +4,7 @@
 #include "backends/local/engine/replicas.h"
 #include "backends/local/engine/synthetic_executor.h"
 #include "tests/unit/local_letter_model.h"
+#include "tests/unit/prompts.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -51,8 +52,7 @@ struct Together {
   Result<std::shared_ptr<Bridge>> ask(int prompt, int tokens, Lane lane = Lane::foreground,
                                       int choices = 1) {
     Ask one;
-    one.prompt = std::make_shared<const std::vector<std::int32_t>>(static_cast<std::size_t>(prompt),
-                                                                   next_token_++ % kSyntheticWords);
+    one.prompts = one_prompt(static_cast<std::size_t>(prompt), next_token_++ % kSyntheticWords);
     one.sampling.temperature = 0;
     one.sampling.ignore_eos = true;
     one.tokens_max = tokens;
@@ -208,17 +208,20 @@ class Recalling final : public Executor {
   std::vector<std::int32_t> sampled_;
 };
 
-net::awaitable<void> read_into(Bridge& bridge, std::string& text) {
+// What each choice says, those of the bridge from `first` on.
+net::awaitable<void> read_into(Bridge& bridge, std::vector<std::string>& texts, std::size_t first) {
   while (true) {
     const Deadline limit = soon();
     const auto delta = co_await bridge.next(limit);
     if (!delta || !*delta) co_return;
-    text += (*delta)->text;
+    texts[first + static_cast<std::size_t>((*delta)->choice)] += (*delta)->text;
   }
 }
 
+enum class Asked { one_by_one, together };
+
 // Prompts of three families, all at once; what each is answered, in order.
-std::vector<std::string> answers_of(int replicas) {
+std::vector<std::string> answers_of(int replicas, Asked asked = Asked::one_by_one) {
   constexpr int kPrompts = 60;
   constexpr int kTokens = 20;
   EngineLimits limits;
@@ -233,19 +236,25 @@ std::vector<std::string> answers_of(int replicas) {
   }
   net::io_context io{1};
   Replicas door(limits, kPace, codec, std::move(executors), {});
-  std::vector<std::shared_ptr<Bridge>> bridges;
+  std::vector<std::vector<std::int32_t>> prompts;
   for (int i = 0; i < kPrompts; ++i) {
-    std::vector<std::int32_t> prompt(static_cast<std::size_t>(40 + i), i % 3);
-    prompt.push_back(i % 25);
+    prompts.emplace_back(static_cast<std::size_t>(40 + i), i % 3);
+    prompts.back().push_back(i % 25);
+  }
+  const std::ptrdiff_t to_each = asked == Asked::together ? kPrompts : 1;
+  std::vector<std::shared_ptr<Bridge>> bridges;
+  for (auto prompt = prompts.begin(); prompt != prompts.end(); prompt += to_each) {
     Ask ask;
-    ask.prompt = std::make_shared<const std::vector<std::int32_t>>(std::move(prompt));
+    ask.prompts =
+        std::make_shared<const std::vector<std::vector<std::int32_t>>>(prompt, prompt + to_each);
     ask.sampling.temperature = 0;
     ask.tokens_max = kTokens;
     bridges.push_back(*door.submit(std::move(ask), io.get_executor()));
   }
   std::vector<std::string> answers(kPrompts);
-  for (std::size_t i = 0; i < answers.size(); ++i)
-    net::co_spawn(io, read_into(*bridges[i], answers[i]), net::detached);
+  for (std::size_t i = 0; i < bridges.size(); ++i)
+    net::co_spawn(io, read_into(*bridges[i], answers, i * static_cast<std::size_t>(to_each)),
+                  net::detached);
   io.run();
   for (const auto& count : steps) EXPECT_GT(*count, 0);
   for (const std::string& answer : answers) EXPECT_EQ(answer.size(), std::size_t{kTokens});
@@ -253,6 +262,10 @@ std::vector<std::string> answers_of(int replicas) {
 }
 
 TEST(Replicas, TwoSayWhatOneSays) { EXPECT_EQ(answers_of(2), answers_of(1)); }
+
+TEST(Replicas, TheyShareThePromptsOfOneRequest) {
+  EXPECT_EQ(answers_of(2, Asked::together), answers_of(1));
+}
 
 TEST(Replicas, OneThatFailsLeavesTheOthersServing) {
   EngineLimits limits;

@@ -40,6 +40,31 @@ TEST_F(LocalBackendTest, SeveralChoicesReadThePromptOnceAndEndTogether) {
   EXPECT_EQ(backend_->counters().accepted, 3u);
 }
 
+TEST_F(LocalBackendTest, EachOfSeveralPromptsHasItsChoices) {
+  config::LocalTarget target;
+  target.sequences_max = 8;
+  start(target);
+  auto asked = std::make_shared<ChatRequest>();
+  asked->endpoint = Endpoint::completions;
+  asked->prompts = {{.text = std::string(40, 'a')}, {.tokens = std::vector<std::int32_t>(3, 1)}};
+  asked->sampling.temperature = 0;
+  asked->sampling.tokens_max = 5;
+  asked->choices = 4;
+  const Answer answer = ask(asked);
+  EXPECT_EQ(answer.texts, (std::vector<std::string>(4, "abcde")));
+  EXPECT_EQ(answer.usages, 1);
+  EXPECT_EQ(answer.usage->prompt_tokens, 43);
+  EXPECT_EQ(answer.usage->completion_tokens, 20);
+  ASSERT_TRUE(eventually([&] { return idle(); }));
+  // Of the long one two blocks of sixteen are found, of the short one none.
+  EXPECT_EQ(backend_->counters().prompt_tokens, 40u + 8u + 3u + 3u);
+  auto long_one = std::make_shared<ChatRequest>(*asked);
+  long_one->prompts[1].tokens.resize(510);
+  const Error error = ask(long_one).error.value();
+  EXPECT_EQ(error.code, Errc::context_too_long);
+  EXPECT_EQ(error.param, "prompt");
+}
+
 TEST_F(LocalBackendTest, ChoicesThatFindNoRoomAreAllRefused) {
   config::LocalTarget target;
   target.sequences_max = 2;
@@ -95,7 +120,7 @@ TEST_F(LocalBackendTest, APromptIsRepeatedAndScoredInChunks) {
   start(target);
   auto asked = std::make_shared<ChatRequest>();
   asked->endpoint = Endpoint::completions;
-  asked->prompt = "abbaabbaabbaabbaabba";
+  asked->prompts = {{.text = "abbaabbaabbaabbaabba"}};
   asked->needs = Need::echo | Need::logprobs;
   asked->sampling.temperature = 0;
   asked->sampling.tokens_max = 2;
@@ -103,7 +128,7 @@ TEST_F(LocalBackendTest, APromptIsRepeatedAndScoredInChunks) {
   asked->sampling.scores_prompt = true;
   asked->choices = 2;
   const Answer answer = ask(asked);
-  EXPECT_EQ(answer.texts, (std::vector<std::string>(2, asked->prompt + "ab")));
+  EXPECT_EQ(answer.texts, (std::vector<std::string>(2, asked->prompts[0].text + "ab")));
   EXPECT_EQ(answer.usage->completion_tokens, 4);
   EXPECT_EQ(backend_->counters().prompt_tokens, 20u + 4u) << "the second finds what was scored";
   const auto& lists = answer.logprobs.at(0);
@@ -119,10 +144,14 @@ TEST_F(LocalBackendTest, APromptIsRepeatedAndScoredInChunks) {
   silent->choices = 1;
   silent->sampling.tokens_max = 0;
   const Answer nothing = ask(silent);
-  EXPECT_EQ(nothing.text, asked->prompt);
+  EXPECT_EQ(nothing.text, asked->prompts[0].text);
   EXPECT_EQ(nothing.usage->completion_tokens, 0);
   EXPECT_EQ(nothing.finish, FinishReason::length);
   EXPECT_EQ(nothing.logprobs.at(0)["tokens"].size(), 20u);
+  auto two = std::make_shared<ChatRequest>(*silent);
+  two->prompts.push_back({.text = "bab"});
+  two->choices = 2;
+  EXPECT_EQ(ask(two).texts, (std::vector<std::string>{asked->prompts[0].text, "bab"}));
 }
 
 }  // namespace

@@ -16,8 +16,8 @@ struct Whole {
 
 class ChoiceOutlet final : public Outlet {
  public:
-  ChoiceOutlet(std::shared_ptr<Whole> whole, int choice)
-      : whole_(std::move(whole)), choice_(choice) {}
+  ChoiceOutlet(std::shared_ptr<Whole> whole, int choice, bool first_of_prompt)
+      : whole_(std::move(whole)), choice_(choice), first_of_prompt_(first_of_prompt) {}
 
   void push(Delta delta) override {
     delta.choice = choice_;
@@ -38,27 +38,31 @@ class ChoiceOutlet final : public Outlet {
   bool abandoned() const override { return whole_->failed || whole_->outlet->abandoned(); }
 
  private:
-  // The first has read the prompt. Nothing, unless this is the last.
+  // The first has read its prompt. Nothing, unless this is the last.
   std::optional<Usage> add(const Usage& usage) {
     Usage& sum = whole_->usage;
-    sum.prompt_tokens = usage.prompt_tokens;
-    if (choice_ == 0) sum.cached_tokens = usage.cached_tokens;
+    if (first_of_prompt_) {
+      sum.prompt_tokens += usage.prompt_tokens;
+      sum.cached_tokens += usage.cached_tokens;
+    }
     sum.completion_tokens += usage.completion_tokens;
     return whole_->unfinished == 1 ? std::optional(sum) : std::nullopt;
   }
 
   const std::shared_ptr<Whole> whole_;
   const int choice_;
+  const bool first_of_prompt_;
 };
 
 }  // namespace
 
-std::vector<std::shared_ptr<Outlet>> divide(std::shared_ptr<Outlet> whole, int choices) {
-  if (choices == 1) return {std::move(whole)};
-  const std::shared_ptr<Whole> shared(new Whole{std::move(whole), choices});
+std::vector<std::shared_ptr<Outlet>> divide(std::shared_ptr<Outlet> whole, int answers,
+                                            int to_each) {
+  if (answers == 1) return {std::move(whole)};
+  const std::shared_ptr<Whole> shared(new Whole{std::move(whole), answers});
   std::vector<std::shared_ptr<Outlet>> ends;
-  for (int choice = 0; choice < choices; ++choice)
-    ends.push_back(std::make_shared<ChoiceOutlet>(shared, choice));
+  for (int choice = 0; choice < answers; ++choice)
+    ends.push_back(std::make_shared<ChoiceOutlet>(shared, choice, choice % to_each == 0));
   return ends;
 }
 

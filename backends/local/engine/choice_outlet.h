@@ -1,7 +1,7 @@
-// One outlet for several answers to the same question: the pieces of each say whose they are.
+// One outlet for all answers to one question: the pieces of each say whose they are.
 //
 // Of the sequences' engine thread, but for what asks whether anybody reads. Shared by them; the
-// answer as a whole ends with the last of them, which tells the usage of all: the prompt once.
+// answer as a whole ends with the last of them, which tells the usage of all: each prompt once.
 // Where one fails, all have.
 #pragma once
 
@@ -12,7 +12,9 @@
 
 namespace spillway::local {
 
-// So many ends of `whole`, in the order of their choices. Requires: one at least.
-std::vector<std::shared_ptr<Outlet>> divide(std::shared_ptr<Outlet> whole, int choices);
+// So many ends of `whole`, in the order of their choices, of which so many follow each other
+// `to_each` prompt. Requires: one at least.
+std::vector<std::shared_ptr<Outlet>> divide(std::shared_ptr<Outlet> whole, int answers,
+                                            int to_each);
 
 }  // namespace spillway::local

@@ -20,25 +20,30 @@
 
 namespace spillway::local {
 
+// Token ids, one prompt or several; shared by all who read them.
+using Prompts = std::shared_ptr<const std::vector<std::vector<std::int32_t>>>;
+
 struct Ask {
-  std::shared_ptr<const std::vector<std::int32_t>> prompt;
+  Prompts prompts;
   Sampling sampling;
   int tokens_max = 0;
   Lane lane = Lane::foreground;
   std::string owner;  // The tenant: prompts of one are not compared with those of another.
   std::shared_ptr<const Form> form;  // What the answer is held to; null: anything.
   std::string begun;                 // What of the answer the prompt ends with.
-  int choices = 1;                   // So many answers, of seeds that follow each other.
+  int choices = 1;  // So many answers to each prompt, of seeds that follow each other.
+
+  int answers() const { return choices * static_cast<int>(prompts->size()); }
 };
 
 class EngineDoor {
  public:
   virtual ~EngineDoor() = default;
 
-  // Hands a sequence in; its text comes out of the Bridge, whose consumer runs on `consumer`.
-  // overloaded: the waiting room is full. backend_unavailable: stopped or failed. What is wrong
-  // with its form comes out of the Bridge, too, before anything else.
-  // Requires: 1 ≤ prompt + tokens_max ≤ context_max().
+  // Hands in a sequence for each answer; its text comes out of the Bridge, whose consumer runs on
+  // `consumer`. overloaded: the waiting room is full. backend_unavailable: stopped or failed. What
+  // is wrong with its form comes out of the Bridge, too, before anything else. Requires: a prompt
+  // at least, and 1 ≤ each + tokens_max ≤ context_max().
   virtual Result<std::shared_ptr<Bridge>> submit(Ask ask,
                                                  boost::asio::any_io_executor consumer) = 0;
 

@@ -56,8 +56,9 @@ class Entrance {
  public:
   virtual ~Entrance() = default;
 
-  // Those who belong together, of one lane and prompt, the one that the others follow first: all or
-  // none. overloaded past the waiting limit, backend_unavailable once nothing is taken in any more.
+  // Those who belong together, of one lane and outlet; those of a prompt one after another, the one
+  // that the others follow first: all or none. overloaded past the waiting limit,
+  // backend_unavailable once nothing is taken in any more.
   virtual Result<void> submit(std::vector<NewSequence> sequences) = 0;
   virtual void refuse(int sequences) = 0;  // So many that were to be handed in are not.
   virtual void ring(SequenceId id) = 0;

@@ -61,34 +61,40 @@ Result<void> Intake::submit(Ask ask, const MakeOutlet& make_outlet) {
   return {};
 }
 
-// One a choice. All but the first wait until that has read the prompt, which they find in the
-// cache.
+// One an answer, those to a prompt one after another.
 std::vector<NewSequence> Intake::sequences_of(Ask ask, const MakeOutlet& make_outlet) {
-  const auto choices = static_cast<SequenceId>(ask.choices);
-  const SequenceId first = next_id_.fetch_add(choices, std::memory_order_relaxed);
+  const auto answers = static_cast<SequenceId>(ask.answers());
+  const SequenceId first = next_id_.fetch_add(answers, std::memory_order_relaxed);
+  auto outlets = divide(make_outlet([entrance = entrance_, first, answers] {
+                          for (SequenceId id = first; id < first + answers; ++id)
+                            entrance->ring(id);
+                        }),
+                        ask.answers(), ask.choices);
+  std::vector<NewSequence> sequences;
+  for (std::size_t i = 0; i < ask.prompts->size(); ++i) add_choices(ask, i, first, sequences);
+  for (std::size_t i = 0; i < sequences.size(); ++i) sequences[i].outlet = std::move(outlets[i]);
+  return sequences;
+}
+
+// Of one prompt. All but the first wait until that has read it, and find it in the cache.
+void Intake::add_choices(const Ask& ask, std::size_t which, SequenceId first,
+                         std::vector<NewSequence>& sequences) const {
   NewSequence sequence;
-  sequence.prompt = std::move(ask.prompt);
-  sequence.sampling = std::move(ask.sampling);
+  sequence.prompt = {ask.prompts, &(*ask.prompts)[which]};
+  sequence.sampling = ask.sampling;
   sequence.tokens_max = ask.tokens_max;
   sequence.lane = ask.lane;
   sequence.cached_tokens = door_.cached_tokens(ask.owner, *sequence.prompt);
-  sequence.owner = std::move(ask.owner);
-  auto outlets = divide(make_outlet([entrance = entrance_, first, choices] {
-                          for (SequenceId id = first; id < first + choices; ++id)
-                            entrance->ring(id);
-                        }),
-                        ask.choices);
-  std::vector<NewSequence> sequences;
-  for (SequenceId id = first; id < first + choices; ++id) {
-    sequence.id = id;
-    sequence.outlet = std::move(outlets[id - first]);
+  sequence.owner = ask.owner;
+  const SequenceId leader = first + sequences.size();
+  for (int choice = 0; choice < ask.choices; ++choice) {
+    sequence.id = first + sequences.size();
     sequences.push_back(sequence);
-    sequence.leader = prefix_cache_ ? first : 0;
+    sequence.leader = prefix_cache_ ? leader : 0;
     sequence.cached_tokens = prefix_cache_ ? findable_tokens(*sequence.prompt) : 0;
     sequence.sampling.scores_prompt = false;  // Once is enough.
     if (sequence.sampling.seed) ++*sequence.sampling.seed;
   }
-  return sequences;
 }
 
 void Intake::hand_in(std::vector<NewSequence> sequences, const Form& form, std::string_view begun,

@@ -1,4 +1,4 @@
-// Makes sequences of what is asked, one a choice, ready to be handed in together: with numbers,
+// Makes sequences of what is asked, one an answer, ready to be handed in together: with numbers,
 // outlets, and the form that the answer is held to, which is prepared on threads of its own
 // (grammar/workshop.h).
 //
@@ -36,6 +36,8 @@ class Intake {
 
  private:
   std::vector<NewSequence> sequences_of(Ask ask, const MakeOutlet& make_outlet);
+  void add_choices(const Ask& ask, std::size_t which, SequenceId first,
+                   std::vector<NewSequence>& sequences) const;
   void hand_in(std::vector<NewSequence> sequences, const Form& form, std::string_view begun,
                Result<std::shared_ptr<const grammar::Grammar>> grammar);
 

@@ -66,20 +66,21 @@ void SharedRoom::close(Deadline drain_until) {
 }
 
 Result<void> SharedRoom::submit(std::vector<NewSequence> sequences) {
-  const NewSequence& first = sequences.front();
-  const Lane lane = first.lane;
-  std::vector<int> cached = cached_in_each(first.owner, *first.prompt);
+  const auto count = sequences.size();
+  std::vector<Place> places = places_of(std::move(sequences));
   std::lock_guard lock(mutex_);
   const EngineStatus now = whole();
   if (!now.ready) return not_running();
-  if (now.is_full_for(static_cast<int>(sequences.size()))) {
-    counters_.refused += sequences.size();
+  if (now.is_full_for(static_cast<int>(count))) {
+    counters_.refused += count;
     return full_for_now();
   }
-  counters_.accepted += sequences.size();
+  counters_.accepted += count;
+  const Lane lane = places.front().first().lane;
   const auto behind = std::find_if(queue_.begin(), queue_.end(),
                                    [&](const Place& place) { return place.first().lane > lane; });
-  queue_.insert(behind, {std::move(sequences), std::move(cached)});
+  queue_.insert(behind, std::make_move_iterator(places.begin()),
+                std::make_move_iterator(places.end()));
   wake_all();
   return {};
 }
@@ -196,6 +197,16 @@ void SharedRoom::ended(std::size_t engine, const Error& why) {
 bool SharedRoom::is_empty() const {
   std::lock_guard lock(mutex_);
   return queue_.empty();
+}
+
+std::vector<SharedRoom::Place> SharedRoom::places_of(std::vector<NewSequence> sequences) const {
+  std::vector<Place> places;
+  for (NewSequence& sequence : sequences) {
+    if (places.empty() || places.back().first().prompt != sequence.prompt)
+      places.push_back({{}, cached_in_each(sequence.owner, *sequence.prompt)});
+    places.back().sequences.push_back(std::move(sequence));
+  }
+  return places;
 }
 
 // Asked before the room's mutex is taken: it takes a prompt's length of time.

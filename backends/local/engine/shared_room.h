@@ -55,7 +55,7 @@ class SharedRoom final : public Entrance {
   bool is_empty() const;
 
  private:
-  // Of those who came together, and stay so.
+  // Of those who have one prompt, and stay together.
   struct Place {
     std::vector<NewSequence> sequences;
     std::vector<int> cached;  // Of their prompt, in each engine, when they came.
@@ -66,6 +66,7 @@ class SharedRoom final : public Entrance {
 
   std::vector<int> cached_in_each(std::string_view owner,
                                   std::span<const std::int32_t> prompt) const;
+  std::vector<Place> places_of(std::vector<NewSequence> sequences) const;
   static void deal(Dealing& dealing, std::size_t engine, const Place& place);
   // Requires of these: the mutex is held.
   std::vector<EngineStatus> statuses() const;
