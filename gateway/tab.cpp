@@ -15,7 +15,7 @@ namespace {
 using config::NanoUsd;
 
 constexpr int kTokensLeast = 1;           // An answer shorter than this is none.
-constexpr int kTokensPerPart = 20'000;    // What a picture or a sound may come to, at most.
+constexpr int kTokensPerPart = 50'000;    // What a picture or a sound may come to, at most.
 constexpr int kTokensPerSearch = 50'000;  // What it finds is read as part of the prompt.
 constexpr int kSearchesUsually = 5;
 constexpr std::chrono::milliseconds kAskAgain{1'000};
@@ -140,7 +140,7 @@ Result<NanoUsd> Tab::cost_of_lookups(const config::Price& price) const {
   if (hard_ && !unsent_.empty() && price.input_per_million > 0)
     return Error{Errc::unsupported,
                  "Nobody knows how long it is, and this budget has a hard end: " + unsent_ +
-                     " cannot be read. Send the content itself.",
+                     " cannot be read. Send the content itself, as text.",
                  "messages", std::nullopt};
   const bool costs = price.per_search > 0 || price.input_per_million > 0;
   if (hard_ && !searches_ && costs)

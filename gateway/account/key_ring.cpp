@@ -167,7 +167,8 @@ Result<ShownKey> KeyRing::rotate(std::string_view id, std::int64_t overlap) {
   auto made = std::make_shared<MadeKey>(**before);
   const std::string secret = random_hex(kSecretBytes);
   made->hash_before = std::exchange(made->hash, config::sha256_hex(secret));
-  made->before_until = now + overlap;
+  made->before_until =
+      overlap > 0 ? now + 1 + overlap : now;  // A whole overlap, begun within `now`.
   auto kept = keep(made);
   if (!kept) return kept.error();
   return shown(made, secret);

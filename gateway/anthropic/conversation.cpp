@@ -1,5 +1,7 @@
 #include "gateway/anthropic/conversation.h"
 
+#include "gateway/wire/attachments.h"
+
 #include <nlohmann/json.hpp>
 
 #include <cstddef>
@@ -140,6 +142,8 @@ class Reader {
       if (kind != "text" && kind != "content") ++beyond_.media;
       if (type == "document" && (kind == "url" || kind == "file"))
         beyond_.reads_unsent("documents by their address or id");
+      if (type == "document" && kind == "base64")
+        beyond_.reads_unsent(std::string(wire::kUnmeasured));
     }
     if (type == "container_upload") beyond_.reads_unsent("files by their id");
     beyond_.add(std::move(what));

@@ -1,5 +1,6 @@
 #include "gateway/files/file_store.h"
 
+#include "gateway/store/deleted_places.h"
 #include "gateway/store/fresh_id.h"
 
 #include <limits>
@@ -91,8 +92,11 @@ Result<std::int64_t> FileStore::position_of(std::string_view tenant, std::string
   if (!row) return row.error();
   auto found = row->bind(0, id).bind(1, tenant).step();
   if (!found) return found.error();
-  if (!*found) return invalid(Errc::invalid_request, "'after' names no file", "after");
-  return row->integer(0);
+  if (*found) return row->integer(0);
+  const auto deleted = store::place_of_deleted(shelf_.database(), tenant, id);
+  if (!deleted) return deleted.error();
+  if (!*deleted) return invalid(Errc::invalid_request, "'after' names no file", "after");
+  return **deleted;
 }
 
 Result<FilePage> FileStore::list(std::string_view tenant, const ListQuery& query, Seconds now) {
@@ -139,10 +143,14 @@ Result<void> FileStore::expire(Seconds now) {
   if (!read) return read;
   std::erase_if(over, in_use_);
   for (const std::string& id : over) {
-    auto row = shelf_.database().prepare("DELETE FROM files WHERE id = ?");
+    auto row = shelf_.database().prepare("DELETE FROM files WHERE id = ? RETURNING tenant, seq");
     if (!row) return row.error();
-    auto deleted = row->bind(0, id).run();
-    if (!deleted) return deleted;
+    auto deleted = row->bind(0, id).step();
+    if (!deleted) return deleted.error();
+    if (!*deleted) continue;
+    const std::string tenant(row->text(0));
+    auto remembered = store::remember_place(shelf_.database(), tenant, id, row->integer(1));
+    if (!remembered) return remembered;
     shelf_.drop(id);
   }
   return over.empty() ? Result<void>() : shelf_.count();

@@ -1,5 +1,6 @@
 #include "gateway/files/shelf.h"
 
+#include "gateway/store/deleted_places.h"
 #include "gateway/store/fresh_id.h"
 
 #include <algorithm>
@@ -30,7 +31,8 @@ CREATE TABLE parts(
   bytes INTEGER NOT NULL, created INTEGER NOT NULL);
 CREATE INDEX parts_of_upload ON parts(upload);
 CREATE INDEX parts_of_tenant ON parts(tenant);
-)"};
+)",
+                                            std::string(store::kDeletedPlaces)};
 constexpr std::string_view kDraftEnding = ".draft";
 
 Error too_large(std::string why) {

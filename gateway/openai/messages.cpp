@@ -1,6 +1,7 @@
 #include "gateway/openai/messages.h"
 
 #include "gateway/openai/callable.h"
+#include "gateway/wire/attachments.h"
 
 #include <nlohmann/json.hpp>
 
@@ -29,13 +30,17 @@ Need need_of(std::string_view type) {
   return Need::files;
 }
 
-// What a target would fetch for itself, however long; a picture comes to what pictures do.
-bool is_elsewhere(std::string_view type, Fields& fields) {
-  if (type != "file") return type.ends_with("_url") && type != "image_url";
+// What nobody can tell the length of, or empty; a picture comes to what pictures do.
+std::string_view unmeasured(std::string_view type, Fields& fields) {
+  constexpr std::string_view kElsewhere = "documents by their address";
+  if (type == "image_url") return {};
+  if (type != "file") return type.ends_with("_url") ? kElsewhere : std::string_view();
   const Json* file = fields.any("file");
   const bool has_data = file != nullptr && file->is_object() && file->contains("file_data");
-  const Json data = has_data ? (*file)["file_data"] : Json();
-  return data.is_string() && data.get_ref<const std::string&>().starts_with("http");
+  if (!has_data || !(*file)["file_data"].is_string()) return {};
+  const auto& data = (*file)["file_data"].get_ref<const std::string&>();
+  if (data.starts_with("http")) return kElsewhere;
+  return wire::is_plain_text(data) ? std::string_view() : wire::kUnmeasured;
 }
 
 void read_part(Fields fields, Message& message, ChatRequest& chat) {
@@ -46,7 +51,7 @@ void read_part(Fields fields, Message& message, ChatRequest& chat) {
     message.text_only = false;
     chat.needs |= need_of(type);
     ++chat.media;
-    if (is_elsewhere(type, fields)) chat.unsent = "documents by their address";
+    if (const auto what = unmeasured(type, fields); !what.empty()) chat.unsent = what;
   }
 }
 

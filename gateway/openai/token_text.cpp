@@ -1,6 +1,8 @@
 #include "gateway/openai/token_text.h"
 
+#include "gateway/openai/callable.h"
 #include "gateway/openai/messages.h"
+#include "gateway/openai/tools.h"
 #include "gateway/wire/fields.h"
 #include "gateway/wire/json_object.h"
 #include "gateway/wire/json_text.h"
@@ -8,12 +10,31 @@
 #include <nlohmann/json.hpp>
 
 #include <limits>
+#include <string_view>
 #include <utility>
 
 namespace spillway::openai {
 namespace {
 
 constexpr std::size_t kTokensMax = 1'000'000;
+
+// Fields of vLLM's that only say what is done here anyhow.
+void refuse_otherwise(wire::Fields& request, bool converses) {
+  const std::pair<std::string_view, bool> always[] = {{"add_generation_prompt", true},
+                                                      {"continue_final_message", false},
+                                                      {"add_special_tokens", !converses},
+                                                      {"return_token_strs", false}};
+  for (const auto& [name, usual] : always) {
+    if (request.boolean(name).value_or(usual) != usual)
+      request.fail(name, usual ? "cannot be false here" : "cannot be true here",
+                   "unsupported_value");
+  }
+  for (const std::string_view name : {"chat_template", "chat_template_kwargs"}) {
+    if (request.any(name) != nullptr)
+      request.fail(name, "cannot be given: the model's own template is used",
+                   "unsupported_parameter");
+  }
+}
 
 }  // namespace
 
@@ -24,8 +45,12 @@ Result<std::shared_ptr<const ChatRequest>> parse_tokenize(std::string body) {
   wire::Fields request(*json, "", error);
   auto chat = std::make_shared<ChatRequest>();
   chat->model = request.string("model").value_or("");
-  if (request.any("messages") != nullptr) {
+  const bool converses = request.any("messages") != nullptr;
+  refuse_otherwise(request, converses);
+  if (converses) {
     read_messages(request, *chat, error);
+    chat->needs |= read_tools(request, error);
+    read_callable(request, body, *chat);
   } else {
     chat->endpoint = Endpoint::completions;
     chat->prompts.push_back({.text = request.required_string("prompt")});

@@ -23,7 +23,7 @@ class ResponseWriter final : public wire::AnswerWriter {
         object_(begun_response(understood.info, "in_progress")) {}
 
   std::string begin(const wire::Opening& opening) override {
-    if (!opening.service_tier.empty()) object_["service_tier"] = opening.service_tier;
+    object_["service_tier"] = opening.service_tier.empty() ? "default" : opening.service_tier;
     tell("response.created");
     tell("response.in_progress");
     return events_.take();

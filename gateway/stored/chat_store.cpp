@@ -1,6 +1,8 @@
 #include "gateway/stored/chat_store.h"
 
-#include <algorithm>
+#include "gateway/store/deleted_places.h"
+
+#include <limits>
 
 namespace spillway::stored {
 namespace {
@@ -18,7 +20,8 @@ const std::vector<std::string> kVersions = {
     "ALTER TABLE chats ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;"
     "UPDATE chats SET bytes = length(messages) + length(body);"
     "DROP INDEX chats_of_tenant;"
-    "CREATE INDEX bytes_of_tenant ON chats (tenant, place, bytes);"};
+    "CREATE INDEX bytes_of_tenant ON chats (tenant, place, bytes);",
+    std::string(store::kDeletedPlaces)};
 
 constexpr std::string_view kColumns =
     "SELECT id, tenant, model, created, metadata, messages, body FROM chats ";
@@ -104,13 +107,35 @@ Result<wire::KeptChat> ChatStore::find(const std::string& tenant, const std::str
 }
 
 Result<void> ChatStore::remove(const std::string& tenant, const std::string& id) {
-  auto statement =
-      database_.prepare("DELETE FROM chats WHERE tenant = ? AND id = ? RETURNING tenant, bytes");
+  const auto place = place_of(tenant, id);
+  if (!place) return place.error();
+  if (!*place) return no_such(id);
+  auto statement = database_.prepare("DELETE FROM chats WHERE place = ? RETURNING tenant, bytes");
   if (!statement) return statement.error();
-  const auto gone = forget(statement->bind(0, tenant).bind(1, id));
+  const auto gone = forget(statement->bind(0, **place));
   if (!gone) return gone.error();
-  if (*gone == 0) return no_such(id);
-  return {};
+  return store::remember_place(database_, tenant, id, **place);
+}
+
+Result<std::optional<std::int64_t>> ChatStore::place_of(const std::string& tenant,
+                                                        const std::string& id) {
+  auto select = database_.prepare("SELECT place FROM chats WHERE tenant = ? AND id = ?");
+  if (!select) return select.error();
+  const auto there = select->bind(0, tenant).bind(1, id).step();
+  if (!there) return there.error();
+  return *there ? std::optional(select->integer(0)) : std::nullopt;
+}
+
+// From which place on a page begins, in its order.
+Result<std::int64_t> ChatStore::place_behind(const std::string& tenant, const ChatQuery& query) {
+  if (query.after.empty()) return query.newest_first ? std::numeric_limits<std::int64_t>::max() : 0;
+  auto place = place_of(tenant, query.after);
+  if (place && !*place) place = store::place_of_deleted(database_, tenant, query.after);
+  if (!place) return place.error();
+  if (!*place)
+    return Error{Errc::invalid_request, "'after' names no stored completion", "after",
+                 std::nullopt};
+  return **place;
 }
 
 Result<void> ChatStore::set_metadata(const std::string& tenant, const std::string& id,
@@ -124,10 +149,10 @@ Result<void> ChatStore::set_metadata(const std::string& tenant, const std::strin
 }
 
 Result<ChatPage> ChatStore::list(const std::string& tenant, const ChatQuery& query) {
-  const std::string beyond = query.newest_first ? "<" : ">";
-  std::string sql = std::string(kColumns) + "WHERE tenant = ?1 AND (?2 = '' OR place " + beyond +
-                    " (SELECT place FROM chats WHERE tenant = ?1 AND id = ?2)) "
-                    "AND (?3 = '' OR model = ?3)";
+  const auto behind = place_behind(tenant, query);
+  if (!behind) return behind.error();
+  std::string sql = std::string(kColumns) + "WHERE tenant = ?1 AND place " +
+                    (query.newest_first ? "<" : ">") + " ?2 AND (?3 = '' OR model = ?3)";
   for (std::size_t i = 0; i < query.metadata.size(); ++i) {
     const std::string key = std::to_string(2 * i + 5), value = std::to_string(2 * i + 6);
     sql += " AND EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ?" + key + " AND value = ?" +
@@ -136,7 +161,7 @@ Result<ChatPage> ChatStore::list(const std::string& tenant, const ChatQuery& que
   sql += query.newest_first ? " ORDER BY place DESC LIMIT ?4" : " ORDER BY place LIMIT ?4";
   auto select = database_.prepare(sql);
   if (!select) return select.error();
-  select->bind(0, tenant).bind(1, query.after).bind(2, query.model).bind(3, query.limit + 1);
+  select->bind(0, tenant).bind(1, *behind).bind(2, query.model).bind(3, query.limit + 1);
   for (std::size_t i = 0; i < query.metadata.size(); ++i) {
     const int place = static_cast<int>(2 * i + 4);
     select->bind(place, query.metadata[i].first).bind(place + 1, query.metadata[i].second);

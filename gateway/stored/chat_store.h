@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,12 +44,15 @@ class ChatStore {
   Result<void> set_metadata(const std::string& tenant, const std::string& id,
                             const std::string& metadata);
 
+  // invalid_request: `after` is none of the tenant's, nor was of late.
   Result<ChatPage> list(const std::string& tenant, const ChatQuery& query);
 
  private:
   ChatStore(store::Database database, std::int64_t tenant_max)
       : database_(std::move(database)), tenant_max_(tenant_max) {}
 
+  Result<std::optional<std::int64_t>> place_of(const std::string& tenant, const std::string& id);
+  Result<std::int64_t> place_behind(const std::string& tenant, const ChatQuery& query);
   Result<void> make_room(const std::string& tenant);
   Result<int> forget(store::Statement& gone);
 

@@ -80,9 +80,10 @@ std::vector<Naming> namings_in(ordered_json& chat) {
   return namings;
 }
 
-void fill(const Naming& naming, const FileShelf::Content& file) {
+void fill(const Naming& naming, const FileShelf::Content& file, ChatRequest& chat) {
   std::string data = "data:" + std::string(type_of(file.name)) + ";base64,";
   data += file.base64;
+  if (!naming.is_picture && !is_plain_text(data)) chat.unsent = kUnmeasured;
   naming.holder->erase("file_id");
   (*naming.holder)[naming.is_picture ? "url" : "file_data"] = std::move(data);
   if (!naming.is_picture && !naming.holder->contains("filename"))
@@ -113,6 +114,13 @@ Result<void> check(const std::vector<Naming>& namings, const Reader& reader) {
 
 }  // namespace
 
+bool is_plain_text(std::string_view data_url) {
+  constexpr std::array<std::string_view, 3> kText = {"data:text/", "data:application/json",
+                                                     "data:application/xml"};
+  return std::any_of(kText.begin(), kText.end(),
+                     [&](std::string_view type) { return data_url.starts_with(type); });
+}
+
 bool names_files(const ChatRequest& chat) {
   const bool may = has(chat.needs, Need::files) || has(chat.needs, Need::images);
   return may && chat.body.find("\"file_id\"") != std::string::npos;
@@ -129,11 +137,12 @@ Async<std::shared_ptr<const ChatRequest>> with_files(std::shared_ptr<const ChatR
   if (!names_files(*chat)) co_return chat;
   ordered_json body = ordered_json::parse(chat->body);
   std::size_t room = shelf.bytes_max();
+  auto filled = std::make_shared<ChatRequest>(*chat);
   bool changed = false;
-  bool left = false;
   const std::vector<Naming> namings = namings_in(body);
   const auto allowed = check(namings, reader);
   if (!allowed) co_return allowed.error();
+  if (namings.empty()) co_return chat;
   for (const Naming& naming : namings) {
     const std::string id = naming.holder->at("file_id").get<std::string>();
     auto file = co_await shelf.read(reader.tenant, id, room);
@@ -143,16 +152,13 @@ Async<std::shared_ptr<const ChatRequest>> with_files(std::shared_ptr<const ChatR
       co_return error;
     }
     if (!*file && naming.is_picture) co_return missing(naming, id);
-    left |= !*file;
+    if (!*file) filled->unsent = "files by a provider's own ids";
     if (!*file) continue;
     room -= std::min(room, (*file)->bytes);
-    fill(naming, **file);
+    fill(naming, **file, *filled);
     changed = true;
   }
-  if (!changed && !left) co_return chat;
-  auto filled = std::make_shared<ChatRequest>(*chat);
   if (changed) filled->body = body.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-  if (left) filled->unsent = "files by a provider's own ids";
   std::shared_ptr<const ChatRequest> whole = std::move(filled);
   co_return whole;
 }

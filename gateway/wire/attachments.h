@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace spillway::wire {
 
@@ -37,6 +38,12 @@ class FileShelf {
   virtual std::size_t bytes_max() const = 0;
 };
 
+// For ChatRequest::unsent: documents whose length their bytes do not tell.
+inline constexpr std::string_view kUnmeasured = "documents that are no plain text";
+
+// Whether the bytes of a data URL are the words that are read: a PDF of a few may have many pages.
+bool is_plain_text(std::string_view data_url);
+
 // Whether it may name any. Cheap.
 bool names_files(const ChatRequest& chat);
 
@@ -46,7 +53,7 @@ Result<void> check_files(const ChatRequest& chat, const Reader& reader);
 // A chat with the bytes of `{"file": {"file_id": …}}` and `{"image_url": {"file_id": …}}` in its
 // messages, as data URLs. The id of a file that is not known here is left to the provider, a
 // picture's is invalid_request, and so are too many. payload_too_large: all together are more than
-// the shelf's most.
+// the shelf's most. ChatRequest::unsent says so where their length cannot be told by their bytes.
 Async<std::shared_ptr<const ChatRequest>> with_files(std::shared_ptr<const ChatRequest> chat,
                                                      const Reader& reader, FileShelf& shelf);
 

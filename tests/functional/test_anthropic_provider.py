@@ -207,7 +207,8 @@ def asking_for(source):
 
 
 FETCH = {"type": "web_fetch_20250910", "name": "web_fetch"}
-UNSENT = [(asking_for({"type": "url", "url": "https://a.example/long.pdf"}), b"documents by their address or id"),
+UNSENT = [(asking_for({"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}), b"no plain text"),
+          (asking_for({"type": "url", "url": "https://a.example/long.pdf"}), b"documents by their address or id"),
           (asking_for({"type": "file", "file_id": "file_1"}), b"documents by their address or id"),
           ({**SEARCHING, "tools": [FETCH]}, b"max_content_tokens"),
           ({**SEARCHING, "tools": [{"type": "code_execution_20250825", "name": "code_execution"}]}, b"what code prints"),
@@ -217,7 +218,7 @@ UNSENT = [(asking_for({"type": "url", "url": "https://a.example/long.pdf"}), b"d
           ({**SEARCHING, "context_management": {"edits": [{"type": "compact_20260112"}]}}, b"its compaction")]
 
 
-@pytest.mark.parametrize("body, why", UNSENT, ids=["address", "id", "fetch", "code", "thread", "mcp", "fallback", "compaction"])
+@pytest.mark.parametrize("body, why", UNSENT, ids=["pdf", "address", "id", "fetch", "code", "thread", "mcp", "fallback", "compaction"])
 def test_a_hard_budget_refuses_what_nobody_has_measured(own, body, why):
     gateway, upstream = own("0.5usd")
     status, _, text = send(gateway.root + "/v1/messages", "POST", body, as_client())

@@ -112,6 +112,15 @@ def test_lists_are_pages_that_iterators_walk(client):
         assert error.value.param == list(bad)[0]
 
 
+def test_who_deletes_while_paging_reaches_the_end(client):
+    for order in ("asc", "desc"):
+        for n in range(7):
+            client.files.create(file=(f"{n}", b"x"), purpose="evals")
+        for file in client.files.list(limit=3, order=order):
+            client.files.delete(file.id)
+        assert not client.files.list().data
+
+
 def test_a_file_is_its_tenants_alone(house, client, client_of):
     file = client.files.create(file=("mine", b"secret"), purpose="evals")
     assert client_of(house, api_key=KEYS["SPILLWAY_COLLEAGUE_KEY"]).files.content(file.id).read() == b"secret"

@@ -334,6 +334,30 @@ def test_killed_again_and_again_under_load(start_provider, start_gateway, client
     assert debits == credits == amount
 
 
+PDF = "data:application/pdf;base64,JVBERi0xLjQ="
+
+
+@pytest.mark.parametrize("data, served", [(PDF, False), ("data:text/plain;base64,aGVsbG8=", True)])
+def test_a_hard_budget_refuses_documents_that_their_bytes_do_not_measure(start_upstream, start_gateway, client_of, data, served):
+    """A PDF of a few hundred bytes may have a hundred pages."""
+    upstream = start_upstream(lambda asked: {**chat(), "usage": {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}})
+    targets = {"up": configs.provider(upstream.base_url, "up", price_per_million={"input": "1usd", "output": "1usd"})}
+    config = configs.gateway(targets, tenants={"test": {"budget": {"day": "1usd", "hard": True}}})
+    gateway = start_gateway(config)
+    client = client_of(gateway)
+    part = {"type": "file", "file": {"filename": "a", "file_data": data}}
+    by_id = {"type": "file", "file": {"file_id": client.files.create(
+        file=("a.pdf" if data == PDF else "a.txt", b"hello"), purpose="user_data").id}}
+    for one in (part, by_id):
+        ask = dict(model="up", messages=[{"role": "user", "content": [one]}], max_tokens=8)
+        if served:
+            client.chat.completions.create(**ask)
+        else:
+            with pytest.raises(openai.BadRequestError, match="no plain text"):
+                client.chat.completions.create(**ask)
+    assert len(upstream.asked) == (2 if served else 0)
+
+
 def test_a_hard_budget_reckons_with_sound(start_upstream, start_gateway, client_of, tmp_path):
     upstream = start_upstream(lambda asked: {**chat(), "usage": {
         "prompt_tokens": 9, "completion_tokens": asked.json["max_tokens"], "total_tokens": 9 + asked.json["max_tokens"],

@@ -213,6 +213,14 @@ def test_tokens_of_the_local_model(house):
     assert tokens["count"] == len(tokens["tokens"]) == 4 and tokens["max_model_len"] > 0
     chat = post(gateway, "/tokenize", {"messages": [{"role": "user", "content": "The dam rises"}]})
     assert chat["count"] > tokens["count"]
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
+    asked = {"messages": [{"role": "user", "content": "The dam rises"}], "tools": tools, "add_generation_prompt": True}
+    assert post(gateway, "/tokenize", asked)["count"] >= chat["count"]
+    for field, value in (("add_generation_prompt", False), ("continue_final_message", True), ("return_token_strs", True),
+                         ("add_special_tokens", True), ("chat_template", "x")):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            post(gateway, "/tokenize", {**asked, field: value})
+        assert refused.value.code == 400 and json.load(refused.value)["error"]["param"] == field
     assert isinstance(post(gateway, "/detokenize", {"tokens": tokens["tokens"]})["prompt"], str)
     for path, body in (("/tokenize", {}), ("/detokenize", {"tokens": [10**9]}), ("/detokenize", {"tokens": "a"})):
         with pytest.raises(urllib.error.HTTPError) as refused:

@@ -42,6 +42,21 @@ def test_what_was_stored_is_found_again_after_a_restart(config, start_gateway, c
         client.chat.completions.retrieve(unkept.id)
 
 
+def test_who_deletes_while_paging_reaches_the_end(config, start_gateway, client_of):
+    client = client_of(start_gateway(config, OTHER_KEY="sk-other"))
+    for _ in range(7):
+        ask(client, store=True)
+    for order in ("asc", "desc"):
+        for one in client.chat.completions.list(limit=3, order=order):
+            client.chat.completions.delete(one.id)
+        assert not list(client.chat.completions.list())
+        for _ in range(7):
+            ask(client, store=True)
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.list(after="chatcmpl-none")
+    assert refused.value.param == "after"
+
+
 def test_lists_messages_metadata_and_deletion(config, start_gateway, client_of):
     gateway = start_gateway(config, OTHER_KEY="sk-other")
     client, other = client_of(gateway), client_of(gateway, api_key="sk-other")
