@@ -75,19 +75,27 @@ TEST_P(Architectures, ChunksAndDecodesOverPagesOfE4m3AreNearTheReference) {
 
 INSTANTIATE_TEST_SUITE_P(All, Architectures, testing::Values("llama", "qwen2", "qwen3", "smollm2"));
 
-// Queries, what is mixed and every expert's answer are rounded once more.
+// Queries of latent rows, what is mixed of them and every expert's answer are rounded once more.
 constexpr double kLatentTolerance = 2 * kLogitTolerance;
 
-class Deepseeks : public testing::TestWithParam<const char*> {};
+class Mixtures : public testing::TestWithParam<const char*> {};
 
-TEST_P(Deepseeks, ChunksAndDecodesMatchTheReference) {
+TEST_P(Mixtures, ChunksAndDecodesMatchTheReference) {
   for (const int skinny : {0, 8}) {
     expect_chunks_and_decodes(Pair(GetParam(), true, skinny), kLatentTolerance, GetParam());
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Deepseeks,
-                         testing::Values("deepseek2", "deepseek2-all", "deepseek3"));
+INSTANTIATE_TEST_SUITE_P(All, Mixtures,
+                         testing::Values("deepseek2", "deepseek2-all", "deepseek3", "qwen3moe",
+                                         "qwen3moe-all"));
+
+TEST(CudaExecutor, ExpertsGoWithPagesOfE4m3) {
+  for (const int skinny : {0, 8}) {
+    expect_chunks_and_decodes(Pair("qwen3moe-all", true, skinny, true), 8 * kLogitTolerance,
+                              "qwen3moe-all");
+  }
+}
 
 // Decodes, a fresh prompt and a prompt's second chunk in one step.
 void expect_mixed_steps(const char* kind) {
@@ -110,7 +118,7 @@ void expect_mixed_steps(const char* kind) {
 }
 
 TEST(CudaExecutor, MixedStepsMatchTheReference) {
-  for (const char* kind : {"qwen2", "deepseek2-all"}) expect_mixed_steps(kind);
+  for (const char* kind : {"qwen2", "deepseek2-all", "qwen3moe-all"}) expect_mixed_steps(kind);
 }
 
 // The last row of logits that each sequence should have.
@@ -177,7 +185,7 @@ void expect_graphs_equal_eager(const char* kind) {
 }
 
 TEST(CudaExecutor, GraphsEqualEagerPasses) {
-  for (const char* kind : {"qwen3", "deepseek2"}) expect_graphs_equal_eager(kind);
+  for (const char* kind : {"qwen3", "deepseek2", "qwen3moe"}) expect_graphs_equal_eager(kind);
 }
 
 // How far below the `rank`-th largest logit (from 1) a token's is; at most rounding if it was

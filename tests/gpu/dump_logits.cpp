@@ -38,7 +38,7 @@ Model read_model(const std::string& path) {
       latent.score_gain;
   auto& experts = s.experts;
   file >> experts.count >> experts.chosen >> experts.shared >> experts.width >>
-      experts.dense_layers >> frequencies;
+      experts.dense_layers >> experts.normalised >> frequencies;
   s.qkv_bias = bias != 0;
   s.head_norms = norms != 0;
   s.head_is_embedding = tied != 0;

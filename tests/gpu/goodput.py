@@ -108,7 +108,7 @@ def kinds_of(interactive, batch, options):
 
 
 def prompts_of(port, options, tokens, tier):
-    if random_model.SHAPES[options.shape].deepseek:  # Which experts a step reads depends on its tokens: ours are vLLM's.
+    if random_model.SHAPES[options.shape].experts:  # Which experts a step reads depends on its tokens: ours are vLLM's.
         return closed_loop.TokenPrompts(len(gguf_header.tokens(options.model)), tokens, {"service_tier": tier})
     prompts = closed_loop.Prompts(options.model)
     prompts.more, prompts.count = {"service_tier": tier}, tokens * 3 // 4

@@ -22,6 +22,8 @@ DEEPSEEK = dict(hidden_size=512, intermediate_size=1024, num_hidden_layers=3, nu
                 qk_nope_head_dim=64, v_head_dim=128, n_routed_experts=16, n_shared_experts=2, moe_intermediate_size=64,
                 first_k_dense_replace=1, topk_method="greedy", n_group=1, topk_group=1, norm_topk_prob=False,
                 tie_word_embeddings=False)
+QWEN3_MOE = COMMON | dict(head_dim=128, num_experts=32, moe_intermediate_size=64, decoder_sparse_step=1, mlp_only_layers=[],
+                         norm_topk_prob=True, tie_word_embeddings=False)
 YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=256)
 
 
@@ -33,6 +35,8 @@ def models():
     yarn = YARN | dict(mscale=0.707, mscale_all_dim=0.707, factor=40.0)
     yield "deepseek2, all experts", transformers.DeepseekV2Config(**DEEPSEEK, num_experts_per_tok=16, rope_parameters=yarn)
     yield "deepseek2", transformers.DeepseekV2Config(**DEEPSEEK, num_experts_per_tok=3)
+    yield "qwen3moe, all experts", transformers.Qwen3MoeConfig(**QWEN3_MOE, num_experts_per_tok=32)
+    yield "qwen3moe", transformers.Qwen3MoeConfig(**QWEN3_MOE, num_experts_per_tok=4)
     yield "qwen3", transformers.Qwen3Config(**COMMON, head_dim=128, tie_word_embeddings=True)
 
 
@@ -61,6 +65,10 @@ def feed_forward(layer, config):
         yield layer["mlp.down_proj.weight"]
         return
     yield layer["mlp.gate.weight"]
+    if not shared_of(config):
+        yield layer["mlp.experts.gate_up_proj"]
+        yield layer["mlp.experts.down_proj"]
+        return
     shared = {n: layer[f"mlp.shared_experts.{n}_proj.weight"] for n in ("gate", "up", "down")}
     parts = zip(shared["gate"].split(config.moe_intermediate_size), shared["up"].split(config.moe_intermediate_size))
     yield torch.cat([layer["mlp.experts.gate_up_proj"], torch.stack([torch.cat(part) for part in parts])])
@@ -84,14 +92,28 @@ def tensors(model):
         yield state["lm_head.weight"]
 
 
-def deepseek_words(config, scaling):
-    """Sizes of latent rows and of experts; zeros if there are none."""
+def latent_words(config, scaling):
+    """Sizes of latent rows; zeros if there are none."""
     if not hasattr(config, "kv_lora_rank"):
-        return [0] * 10
+        return [0] * 5
     gain = scaling * (config.qk_nope_head_dim + config.qk_rope_head_dim) ** 0.5
-    return [config.kv_lora_rank, config.qk_rope_head_dim, config.qk_nope_head_dim, config.v_head_dim, gain,
-            config.n_routed_experts, config.num_experts_per_tok, config.n_shared_experts, config.moe_intermediate_size,
-            config.first_k_dense_replace]
+    return [config.kv_lora_rank, config.qk_rope_head_dim, config.qk_nope_head_dim, config.v_head_dim, gain]
+
+
+def experts_of(config):
+    return getattr(config, "n_routed_experts", 0) or getattr(config, "num_experts", 0)
+
+
+def shared_of(config):
+    return getattr(config, "n_shared_experts", 0)
+
+
+def expert_words(config):
+    """Zeros if there are none."""
+    if not experts_of(config):
+        return [0] * 6
+    return [experts_of(config), config.num_experts_per_tok, shared_of(config), config.moe_intermediate_size,
+            getattr(config, "first_k_dense_replace", 0), int(config.norm_topk_prob)]
 
 
 def write(model, tokens, folder):
@@ -103,7 +125,8 @@ def write(model, tokens, folder):
     words = [config.num_hidden_layers, config.hidden_size, config.intermediate_size, config.num_attention_heads,
              config.num_key_value_heads, head, config.vocab_size, config.rms_norm_eps, int(layer.q_proj.bias is not None),
              int(hasattr(layer, "q_norm")), int(config.tie_word_embeddings), rotary.attention_scaling,
-             *deepseek_words(config, layer.scaling), len(rotary.inv_freq), *(f"{v:.17g}" for v in rotary.inv_freq.double().tolist()), len(tokens), *tokens]
+             *latent_words(config, layer.scaling), *expert_words(config), len(rotary.inv_freq),
+             *(f"{v:.17g}" for v in rotary.inv_freq.double().tolist()), len(tokens), *tokens]
     (folder / "model.txt").write_text(" ".join(map(str, words)) + "\n")
     with open(folder / "weights.bin", "wb") as out:
         for tensor in tensors(model):
@@ -111,7 +134,7 @@ def write(model, tokens, folder):
 
 
 def distance(logits, exact, config):
-    choose = getattr(config, "num_experts_per_tok", 0) < getattr(config, "n_routed_experts", 0)
+    choose = experts_of(config) > getattr(config, "num_experts_per_tok", 0)
     distances = (logits.double() - exact).norm(dim=-1) / exact.norm(dim=-1)
     return (distances.median() if choose else distances.max()).item()
 

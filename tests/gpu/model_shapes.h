@@ -31,9 +31,30 @@ inline local::cuda::DecoderShape v2_lite() {
   return shape;
 }
 
-// qwen3-0.6b, r1-qwen-7b (DeepSeek-R1-Distill-Qwen-7B) or ds-v2-lite.
+// Qwen3-30B-A3B.
+inline local::cuda::DecoderShape qwen3_moe() {
+  local::cuda::DecoderShape shape;
+  shape.layers = 48;
+  shape.width = 2048;
+  shape.feed_forward_width = 6144;
+  shape.query_heads = 32;
+  shape.kv_heads = 4;
+  shape.head_width = 128;
+  shape.vocabulary = 151936;
+  shape.context_max = 16384;
+  shape.head_norms = true;
+  shape.experts.count = 128;
+  shape.experts.chosen = 8;
+  shape.experts.width = 768;
+  shape.experts.normalised = true;
+  shape.inverse_frequencies = local::cuda::plain_frequencies(128, 1e6);
+  return shape;
+}
+
+// qwen3-0.6b, r1-qwen-7b (DeepSeek-R1-Distill-Qwen-7B), ds-v2-lite or qwen3-30b-a3b.
 inline local::cuda::DecoderShape shape_of(const std::string& model) {
   if (model == "ds-v2-lite") return v2_lite();
+  if (model == "qwen3-30b-a3b") return qwen3_moe();
   local::cuda::DecoderShape shape;
   shape.layers = 28;
   shape.head_width = 128;

@@ -2,8 +2,8 @@
 """Writes a GGUF file of random weights in the shape of a model that people compare, for measuring how fast it is served.
 
 usage: random_model.py SHAPE OUT [--layers N] [--text tests/golden/text/smollm2.gguf] [--seed 1]
-SHAPE: r1-qwen-7b (DeepSeek-R1-Distill-Qwen-7B), qwen3-0.6b, ds-v2-lite (DeepSeek-V2-Lite), or tiny-llama, tiny-qwen2,
-tiny-qwen3, tiny-deepseek2 for trying it out.
+SHAPE: r1-qwen-7b (DeepSeek-R1-Distill-Qwen-7B), qwen3-0.6b, qwen3-30b-a3b, ds-v2-lite (DeepSeek-V2-Lite), or tiny-llama,
+tiny-qwen2, tiny-qwen3, tiny-qwen3moe, tiny-deepseek2 for trying it out.
 Tensors are bf16, norms and biases too. Matrices deviate by 1/sqrt(columns), so that activations keep their size and each
 prompt has a greedy text of its own. Tokenizer and chat template are those of --text; the tokens that its vocabulary
 lacks are words of four letters, which no prompt has. Takes numpy.
@@ -27,17 +27,21 @@ THREADS, PIECE = 4, 8 << 20
 TEXT = Path(__file__).resolve().parents[1] / "golden" / "text" / "smollm2.gguf"
 
 
-class Deepseek(NamedTuple):
-    """Latent rows and experts; queries come from the residual stream, the router's scores from a softmax."""
-    latent: int
+class Latent(NamedTuple):
+    """DeepSeek's attention; queries come from the residual stream."""
+    width: int
     rope: int
     key: int  # Of a head, without the rotated part.
     value: int
-    experts: int
+
+
+class Experts(NamedTuple):
+    """Feed forward layers behind the first `dense`; the router's scores come from a softmax."""
+    count: int
     chosen: int
-    shared: int
     inner: int
-    dense: int
+    shared: int = 0
+    dense: int = 0
 
 
 class Shape(NamedTuple):
@@ -53,39 +57,44 @@ class Shape(NamedTuple):
     context: int
     epsilon: float = 1e-6
     tied: bool = False
-    deepseek: Deepseek | None = None
+    latent: Latent | None = None
+    experts: Experts | None = None
 
 
 SHAPES = {
     "r1-qwen-7b": Shape("qwen2", 28, 3584, 18944, 28, 4, 128, 152064, 1e4, 131072),
     "qwen3-0.6b": Shape("qwen3", 28, 1024, 3072, 16, 8, 128, 151936, 1e6, 40960, tied=True),
     "ds-v2-lite": Shape("deepseek2", 27, 2048, 10944, 16, 1, 128, 102400, 1e4, 16384,
-                        deepseek=Deepseek(512, 64, 128, 128, 64, 6, 2, 1408, 1)),
+                        latent=Latent(512, 64, 128, 128), experts=Experts(64, 6, 1408, shared=2, dense=1)),
+    "qwen3-30b-a3b": Shape("qwen3moe", 48, 2048, 6144, 32, 4, 128, 151936, 1e6, 40960, experts=Experts(128, 8, 768)),
     "tiny-llama": Shape("llama", 2, 128, 256, 2, 1, 64, 49408, 1e4, 2048, 1e-5),
     "tiny-qwen2": Shape("qwen2", 2, 128, 256, 2, 1, 64, 49408, 1e4, 2048),
     "tiny-qwen3": Shape("qwen3", 2, 128, 256, 4, 2, 64, 49408, 1e6, 2048, tied=True),
     "tiny-deepseek2": Shape("deepseek2", 3, 128, 256, 4, 1, 128, 49408, 1e4, 2048,
-                            deepseek=Deepseek(512, 64, 64, 128, 16, 3, 2, 64, 1)),
+                            latent=Latent(512, 64, 64, 128), experts=Experts(16, 3, 64, shared=2, dense=1)),
+    "tiny-qwen3moe": Shape("qwen3moe", 2, 128, 256, 4, 2, 64, 49408, 1e6, 2048, experts=Experts(16, 3, 64)),
 }
 
 
-def deepseek_attention(shape, prefix):
-    own, heads = shape.deepseek, shape.query_heads
+def latent_attention(shape, prefix):
+    own, heads = shape.latent, shape.query_heads
     yield prefix + "attn_q.weight", (heads * (own.key + own.rope), shape.width)
-    yield prefix + "attn_kv_a_mqa.weight", (own.latent + own.rope, shape.width)
-    yield prefix + "attn_kv_a_norm.weight", (own.latent,)
-    yield prefix + "attn_k_b.weight", (heads, own.latent, own.key)
-    yield prefix + "attn_v_b.weight", (heads, own.value, own.latent)
+    yield prefix + "attn_kv_a_mqa.weight", (own.width + own.rope, shape.width)
+    yield prefix + "attn_kv_a_norm.weight", (own.width,)
+    yield prefix + "attn_k_b.weight", (heads, own.width, own.key)
+    yield prefix + "attn_v_b.weight", (heads, own.value, own.width)
 
 
-def deepseek_experts(shape, prefix):
-    own, width = shape.deepseek, shape.width
-    yield prefix + "ffn_gate_inp.weight", (own.experts, width)
+def expert_feed_forward(shape, prefix):
+    own, width = shape.experts, shape.width
+    yield prefix + "ffn_gate_inp.weight", (own.count, width)
     for name in "ffn_gate", "ffn_up":
-        yield f"{prefix}{name}_exps.weight", (own.experts, own.inner, width)
-        yield f"{prefix}{name}_shexp.weight", (own.shared * own.inner, width)
-    yield prefix + "ffn_down_exps.weight", (own.experts, width, own.inner)
-    yield prefix + "ffn_down_shexp.weight", (width, own.shared * own.inner)
+        yield f"{prefix}{name}_exps.weight", (own.count, own.inner, width)
+        if own.shared:
+            yield f"{prefix}{name}_shexp.weight", (own.shared * own.inner, width)
+    yield prefix + "ffn_down_exps.weight", (own.count, width, own.inner)
+    if own.shared:
+        yield prefix + "ffn_down_shexp.weight", (width, own.shared * own.inner)
 
 
 def heads_attention(shape, prefix):
@@ -94,7 +103,7 @@ def heads_attention(shape, prefix):
         yield f"{prefix}{name}.weight", (rows, shape.width)
         if shape.architecture == "qwen2":
             yield f"{prefix}{name}.bias", (rows,)
-    if shape.architecture == "qwen3":
+    if shape.architecture.startswith("qwen3"):
         yield prefix + "attn_q_norm.weight", (shape.head_width,)
         yield prefix + "attn_k_norm.weight", (shape.head_width,)
 
@@ -105,11 +114,11 @@ def tensors_of(shape):
     for layer in range(shape.layers):
         prefix = f"blk.{layer}."
         yield prefix + "attn_norm.weight", (shape.width,)
-        yield from (deepseek_attention if shape.deepseek else heads_attention)(shape, prefix)
+        yield from (latent_attention if shape.latent else heads_attention)(shape, prefix)
         yield prefix + "attn_output.weight", (shape.width, shape.query_heads * shape.head_width)
         yield prefix + "ffn_norm.weight", (shape.width,)
-        if shape.deepseek and layer >= shape.deepseek.dense:
-            yield from deepseek_experts(shape, prefix)
+        if shape.experts and layer >= shape.experts.dense:
+            yield from expert_feed_forward(shape, prefix)
             continue
         yield prefix + "ffn_gate.weight", (shape.inner, shape.width)
         yield prefix + "ffn_up.weight", (shape.inner, shape.width)
@@ -147,15 +156,23 @@ def padded_vocabulary(entries, size):
     return (element, tokens + more), (type_element, types + [normal] * len(more))
 
 
-def deepseek_numbers(shape):
-    own = shape.deepseek
+def latent_numbers(own):
     if not own:
         return {}
-    return {"attention.kv_lora_rank": own.latent, "attention.key_length": own.latent + own.rope,
-            "attention.value_length": own.latent, "attention.key_length_mla": own.key + own.rope,
-            "attention.value_length_mla": own.value, "rope.dimension_count": own.rope, "expert_count": own.experts,
-            "expert_used_count": own.chosen, "expert_shared_count": own.shared, "expert_feed_forward_length": own.inner,
-            "leading_dense_block_count": own.dense}
+    return {"attention.kv_lora_rank": own.width, "attention.key_length": own.width + own.rope,
+            "attention.value_length": own.width, "attention.key_length_mla": own.key + own.rope,
+            "attention.value_length_mla": own.value, "rope.dimension_count": own.rope}
+
+
+def expert_numbers(own):
+    if not own:
+        return {}
+    numbers = {"expert_count": own.count, "expert_used_count": own.chosen, "expert_feed_forward_length": own.inner}
+    if own.shared:
+        numbers["expert_shared_count"] = own.shared
+    if own.dense:
+        numbers["leading_dense_block_count"] = own.dense
+    return numbers
 
 
 def metadata_of(name, shape, text):
@@ -168,7 +185,7 @@ def metadata_of(name, shape, text):
                "feed_forward_length": shape.inner, "attention.head_count": shape.query_heads,
                "attention.head_count_kv": shape.kv_heads, "attention.key_length": shape.head_width,
                "attention.value_length": shape.head_width, "rope.dimension_count": shape.head_width,
-               "vocab_size": shape.vocabulary} | deepseek_numbers(shape)
+               "vocab_size": shape.vocabulary} | latent_numbers(shape.latent) | expert_numbers(shape.experts)
     ours.update({f"{shape.architecture}.{key}": (4, value) for key, value in numbers.items()})
     ours[f"{shape.architecture}.rope.freq_base"] = 6, shape.rope_base
     ours[f"{shape.architecture}.attention.layer_norm_rms_epsilon"] = 6, shape.epsilon

@@ -8,8 +8,8 @@
 #   goodput:NAME  parallel:NAME[:fp8]  replicas:NAME[:fp8]  forms:NAME  four_bits
 #   BUILD=build/gpu        where the programs are, or are built if they are not there yet
 #   RESULTS=build/gpu-run  one file a stage
-#   BINARY, MODEL          for serve, forms, four_bits, isolated and report: the gateway, built with SPILLWAY_CUDA, and the model file it serves; with a NAME
-#                          random weights of its shape, in SCRATCH=/dev/shm (r1-qwen-7b: 16 GB)
+#   BINARY, MODEL          for logprobs, serve, forms, four_bits, isolated and report: the gateway, built with SPILLWAY_CUDA, and the model file it serves; with a NAME
+#                          random weights of its shape, in SCRATCH=/dev/shm (r1-qwen-7b: 16 GB), with LAYERS of them if that is said
 #   VLLM                   for vllm and goodput: see serve_vllm.py; the same load on the same card, beside serve:NAME
 #   SIDES, UNTIL           for goodput: see goodput.py
 #   GPUS=2, NCCL           for parallel: how many compute together, and a libnccl.so.2 to compare with; for replicas: how many GPUs, each
@@ -73,8 +73,8 @@ serve() {
     return
   fi
   local model=$SCRATCH/spillway-$1.gguf status ids=()
-  [[ $1 == ds-* ]] && ids=(--token-ids)  # Which experts a step reads depends on its tokens: vLLM's and ours are the same.
-  python3 tests/gpu/random_model.py "$1" "$model" &&
+  [[ $1 == ds-* || $1 == *-a3b ]] && ids=(--token-ids)  # Which experts a step reads depends on its tokens: vLLM's and ours are the same.
+  python3 tests/gpu/random_model.py "$1" "$model" ${LAYERS:+--layers "$LAYERS"} &&
     python3 tests/gpu/serve.py "$BINARY" "$model" "${ids[@]}" --precision "${2:-bf16}" --kv-cache "${3:-bf16}" --skip-agreement --sequences 256 \
       --kv-tokens 262144 --step-tokens 1280,2048 --prefixes 16 --prompt-tokens 512 --out 128 --concurrency 1,128,256 --rounds 6
   status=$?

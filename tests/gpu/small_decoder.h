@@ -69,8 +69,30 @@ inline DecoderShape deepseek_shape(const std::string& kind) {
   return shape;
 }
 
+// Heads with norms, and experts in every layer, none of them shared: of "qwen3moe-all" every token
+// takes every expert.
+inline DecoderShape qwen3moe_shape(const std::string& kind) {
+  DecoderShape shape;
+  shape.layers = 3;
+  shape.width = 256;
+  shape.feed_forward_width = 320;
+  shape.query_heads = 6;
+  shape.kv_heads = 2;
+  shape.head_width = 128;
+  shape.vocabulary = 512;
+  shape.context_max = 256;
+  shape.head_norms = true;
+  shape.experts.count = 32;
+  shape.experts.chosen = kind == "qwen3moe-all" ? 32 : 4;
+  shape.experts.width = 64;
+  shape.experts.normalised = true;
+  shape.inverse_frequencies = local::cuda::plain_frequencies(shape.head_width, 10000.0);
+  return shape;
+}
+
 inline DecoderShape small_shape(const std::string& kind) {
   if (kind == "smollm2") return smollm2_shape();
+  if (kind.starts_with("qwen3moe")) return qwen3moe_shape(kind);
   if (kind.starts_with("deepseek")) return deepseek_shape(kind);
   DecoderShape shape;
   shape.layers = 3;

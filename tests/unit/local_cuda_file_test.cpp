@@ -109,6 +109,19 @@ class FileWeights : public testing::Test {
   std::size_t longest_part_ = 0;
 };
 
+// Of each expert its gate, then its up.
+std::vector<float> gates_and_ups(const TinyModel& model, const std::string& from) {
+  constexpr std::ptrdiff_t kEach = TinyModel::kExpertInner * TinyModel::kWidth;
+  std::vector<float> rows;
+  for (std::ptrdiff_t expert = 0; expert < TinyModel::kExperts; ++expert) {
+    for (const std::string name : {"ffn_gate_exps.weight", "ffn_up_exps.weight"}) {
+      const auto begin = model.checkpoint.at(from + name).begin() + expert * kEach;
+      rows.insert(rows.end(), begin, begin + kEach);
+    }
+  }
+  return rows;
+}
+
 // The rooms of a checkpoint, by the words of DecoderWeights.
 Rooms expected_rooms(const TinyModel& model) {
   const auto stacked = [&](std::initializer_list<std::string> names) {
@@ -133,12 +146,18 @@ Rooms expected_rooms(const TinyModel& model) {
       rooms[to + "qkv_bias"] =
           stacked({from + "attn_q.bias", from + "attn_k.bias", from + "attn_v.bias"});
     }
-    if (model.architecture == "qwen3") {
+    if (model.architecture.starts_with("qwen3")) {
       rooms[to + "q_norm"] = stacked({from + "attn_q_norm.weight"});
       rooms[to + "k_norm"] = stacked({from + "attn_k_norm.weight"});
     }
     rooms[to + "attention_out"] = stacked({from + "attn_output.weight"});
     rooms[to + "feed_forward_norm"] = stacked({from + "ffn_norm.weight"});
+    if (model.architecture == "qwen3moe") {
+      rooms[to + "router"] = stacked({from + "ffn_gate_inp.weight"});
+      rooms[to + "expert_gate_up"] = gates_and_ups(model, from);
+      rooms[to + "expert_down"] = stacked({from + "ffn_down_exps.weight"});
+      continue;
+    }
     rooms[to + "gate_up"] = stacked({from + "ffn_gate.weight", from + "ffn_up.weight"});
     rooms[to + "down"] = stacked({from + "ffn_down.weight"});
   }
@@ -146,7 +165,7 @@ Rooms expected_rooms(const TinyModel& model) {
 }
 
 TEST_F(FileWeights, RoomsHoldTheRowsOfTheCheckpoint) {
-  for (const std::string architecture : {"llama", "qwen2", "qwen3"}) {
+  for (const std::string architecture : {"llama", "qwen2", "qwen3", "qwen3moe"}) {
     for (const bool separate_head : {false, true}) {
       SCOPED_TRACE(architecture);
       const TinyModel model(architecture, separate_head);
@@ -339,6 +358,24 @@ TEST_F(ShapeOfASpec, WhatTheKernelsDoNotTakeIsRefused) {
   spec_.width = 16'384;
   spec_.feed_forward_width = 1552;
   EXPECT_THAT(error(), HasSubstr("the feed forward width is 1552"));
+}
+
+// Qwen3-30B-A3B: every layer has experts, none is shared, and heads have keys of their own.
+TEST_F(ShapeOfASpec, ExpertsGoWithHeadsOfAnyKind) {
+  spec_.width = 2048;
+  spec_.query_heads = 32;
+  spec_.kv_heads = 4;
+  spec_.head_width = 128;
+  spec_.head_norms = true;
+  spec_.experts = {.count = 128, .chosen = 8, .width = 768, .normalised = true};
+  ASSERT_EQ(error(), "no error");
+  const auto shape = shape_of(spec_, 4096);
+  EXPECT_EQ(shape->qkv_width(), 40 * 128);
+  EXPECT_EQ(shape->kv_token_width(), 2 * 4 * 128);
+  EXPECT_TRUE(shape->has_experts(0));
+  EXPECT_TRUE(shape->experts.normalised);
+  const auto is_dense = [](const RoomShape& room) { return room.name.ends_with(".gate_up"); };
+  EXPECT_EQ(std::ranges::count_if(rooms_of(*shape), is_dense), 0);
 }
 
 class ShapeOfADeepseek : public ShapeOfASpec {

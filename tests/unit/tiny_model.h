@@ -18,8 +18,10 @@ struct TinyModel {
   static constexpr int kQueryHeads = 2;
   static constexpr int kKvHeads = 1;
   static constexpr int kHeadWidth = 64;
+  static constexpr int kExperts = 4;
+  static constexpr int kExpertInner = 16;
 
-  // "llama", "qwen2" (biases) or "qwen3" (norms of heads).
+  // "llama", "qwen2" (biases), "qwen3" (norms of heads) or "qwen3moe" (experts, too).
   explicit TinyModel(const std::string& architecture, bool separate_head = false,
                      std::uint64_t vocabulary = 48)
       : architecture(architecture) {
@@ -50,6 +52,11 @@ struct TinyModel {
     file.integer(prefix + "attention.head_count", heads_claimed);
     file.integer(prefix + "attention.head_count_kv", kKvHeads);
     file.integer(prefix + "attention.key_length", kHeadWidth);
+    if (architecture == "qwen3moe") {
+      file.integer(prefix + "expert_count", kExperts);
+      file.integer(prefix + "expert_used_count", 2);
+      file.integer(prefix + "expert_feed_forward_length", kExpertInner);
+    }
     file.number(prefix + "attention.layer_norm_rms_epsilon", 1e-5f);
     file.number(prefix + "rope.freq_base", 10'000.0f);
     for (const auto& [name, shape] : shapes) file.tensor(name, shape, as_stored(name), bf16);
@@ -75,18 +82,29 @@ struct TinyModel {
     add(prefix + "attn_k.weight", {kKvWidth, kWidth});
     add(prefix + "attn_v.weight", {kKvWidth, kWidth});
     add(prefix + "attn_output.weight", {kWidth, kQueryWidth});
-    add(prefix + "ffn_gate.weight", {kInner, kWidth});
-    add(prefix + "ffn_up.weight", {kInner, kWidth});
-    add(prefix + "ffn_down.weight", {kWidth, kInner});
+    architecture == "qwen3moe" ? add_experts(prefix) : add_dense(prefix);
     if (architecture == "qwen2") {
       add(prefix + "attn_q.bias", {kQueryWidth});
       add(prefix + "attn_k.bias", {kKvWidth});
       add(prefix + "attn_v.bias", {kKvWidth});
     }
-    if (architecture == "qwen3") {
+    if (architecture.starts_with("qwen3")) {
       add(prefix + "attn_q_norm.weight", {kHeadWidth});
       add(prefix + "attn_k_norm.weight", {kHeadWidth});
     }
+  }
+
+  void add_dense(const std::string& prefix) {
+    add(prefix + "ffn_gate.weight", {kInner, kWidth});
+    add(prefix + "ffn_up.weight", {kInner, kWidth});
+    add(prefix + "ffn_down.weight", {kWidth, kInner});
+  }
+
+  void add_experts(const std::string& prefix) {
+    add(prefix + "ffn_gate_inp.weight", {kExperts, kWidth});
+    add(prefix + "ffn_gate_exps.weight", {kExperts, kExpertInner, kWidth});
+    add(prefix + "ffn_up_exps.weight", {kExperts, kExpertInner, kWidth});
+    add(prefix + "ffn_down_exps.weight", {kExperts, kWidth, kExpertInner});
   }
 
   // Row r of a head of d rows is row (r % 2) · d/2 + r / 2 of the checkpoint: see

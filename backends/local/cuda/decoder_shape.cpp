@@ -66,8 +66,7 @@ std::optional<Error> problem_of_experts(const Experts& experts, int width) {
 
 // What other decoders do that this one does not.
 std::optional<Error> problem_of_kind(const ArchSpec& spec, int context_max) {
-  const bool has_own_experts = spec.experts.used() && !spec.latent.used();
-  if (spec.gemma.used || has_own_experts || spec.attention_out_bias) {
+  if (spec.gemma.used || spec.attention_out_bias) {
     return Error{Errc::invalid_request,
                  "model file: executor: cuda runs no " + spec.name + "; executor: torch does", "",
                  std::nullopt};

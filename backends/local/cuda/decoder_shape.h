@@ -1,5 +1,5 @@
-// What a decoder of the Llama, Qwen2, Qwen3 or DeepSeek kind looks like to the GPU: a plain value,
-// and pure functions of it. Needs no CUDA.
+// What a decoder of the Llama, Qwen2, Qwen3 (with experts or without) or DeepSeek kind looks like
+// to the GPU: a plain value, and pure functions of it. Needs no CUDA.
 #pragma once
 
 #include "backends/contract/error.h"
