@@ -53,6 +53,24 @@ TEST(Scheduler, DecodesComeFirstAndPromptsShareTheRest) {
   EXPECT_EQ(scheduler.waiting(), 1) << "no budget is left for 3, so it takes no blocks yet";
 }
 
+// Nobody else's prompt is held up by that.
+TEST(Scheduler, SequencesOfWhichAllIsComputedShareTheirTokensOfAStep) {
+  BlockPool pool(100, kBlock);
+  Scheduler scheduler({4, {64}}, pool);
+  for (const SequenceId id : {1, 2, 3}) scheduler.add(id, 20);
+  scheduler.compute_all(1, 24);
+  scheduler.compute_all(2, 24);
+  const auto tokens_of = [&] {
+    const auto plan = scheduler.plan();
+    std::map<SequenceId, int> tokens;
+    for (const ScheduledSlice& slice : plan) tokens[slice.sequence] = slice.tokens;
+    scheduler.commit(plan);
+    return tokens;
+  };
+  EXPECT_EQ(tokens_of(), (std::map<SequenceId, int>{{1, 20}, {2, 4}, {3, 20}}));
+  EXPECT_EQ(tokens_of(), (std::map<SequenceId, int>{{1, 1}, {2, 16}, {3, 1}}));
+}
+
 TEST(Scheduler, PausedSequencesSitOut) {
   BlockPool pool(100, kBlock);
   Scheduler scheduler({4, {32}}, pool);

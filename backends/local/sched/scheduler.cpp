@@ -44,9 +44,9 @@ void Scheduler::add(SequenceId sequence, int prompt_tokens, Lane lane, int token
   (void)added;
 }
 
-void Scheduler::compute_all(SequenceId id, int chunk_tokens_max) {
+void Scheduler::compute_all(SequenceId id, int step_tokens_max) {
   Sequence& sequence = *sequences_.at(id);
-  sequence.chunk_max = chunk_tokens_max;
+  sequence.step_max = step_tokens_max;
   sequence.reuses = false;
   sequence.findable = 0;
 }
@@ -54,16 +54,18 @@ void Scheduler::compute_all(SequenceId id, int chunk_tokens_max) {
 std::vector<ScheduledSlice> Scheduler::plan(const StepModel& pace, const More& more) {
   std::vector<ScheduledSlice> plan;
   const double context_tokens = plan_decodes(plan);
-  int budget = limits_.step.prompt_tokens(pace, static_cast<int>(plan.size()), context_tokens);
+  PromptBudget budget{
+      limits_.step.prompt_tokens(pace, static_cast<int>(plan.size()), context_tokens)};
   for (const Lane lane : {Lane::foreground, Lane::background}) {
-    const int before = budget;
+    const int before = budget.tokens;
     plan_prompts(lane, plan, budget);
-    while (budget > 0) {
+    while (budget.tokens > 0) {
       const Sequence* const admitted = admit_next(lane, more);
       if (admitted == nullptr) break;
       plan_chunk(*admitted, plan, budget);
     }
-    if (budget < before) break;  // Who waits for this lane's first tokens waits for nothing else.
+    if (budget.tokens < before)
+      break;  // Who waits for this lane's first tokens waits for nothing else.
   }
   return plan;
 }
@@ -142,7 +144,7 @@ double Scheduler::plan_decodes(std::vector<ScheduledSlice>& plan) {
   return context_tokens;
 }
 
-void Scheduler::plan_prompts(Lane lane, std::vector<ScheduledSlice>& plan, int& budget) {
+void Scheduler::plan_prompts(Lane lane, std::vector<ScheduledSlice>& plan, PromptBudget& budget) {
   for (Sequence* sequence : running_) {
     if (sequence->lane != lane || sequence->paused || decodes(*sequence)) continue;
     plan_chunk(*sequence, plan, budget);
@@ -150,12 +152,15 @@ void Scheduler::plan_prompts(Lane lane, std::vector<ScheduledSlice>& plan, int& 
 }
 
 void Scheduler::plan_chunk(const Sequence& sequence, std::vector<ScheduledSlice>& plan,
-                           int& budget) {
+                           PromptBudget& budget) {
   const int left = sequence.length - sequence.computed;
-  const int tokens = std::min({left, budget, sequence.chunk_max});
+  const bool is_limited = sequence.step_max != kNoLimit;
+  const int room = is_limited ? sequence.step_max - budget.limited : kNoLimit;
+  const int tokens = std::min({left, budget.tokens, room});
   if (tokens == 0) return;
   plan.push_back({sequence.id, sequence.computed, tokens, tokens == left});
-  budget -= tokens;
+  budget.tokens -= tokens;
+  if (is_limited) budget.limited += tokens;
 }
 
 // The next of the lane gets a place in the batch; null if it finds none, or if somebody of a lane

@@ -78,9 +78,9 @@ class Scheduler {
   void add(SequenceId sequence, int prompt_tokens, Lane lane = Lane::foreground,
            int tokens_max = kNoLimit, const SequenceText* text = nullptr);
 
-  // Every token of the sequence is computed, found or not, and no more than so many in a step.
-  // Requires: it has just been added; one token at least.
-  void compute_all(SequenceId sequence, int chunk_tokens_max);
+  // Every token of the sequence is computed, found or not, and no more than so many in a step, with
+  // those of others of its kind. Requires: it has just been added; one token at least.
+  void compute_all(SequenceId sequence, int step_tokens_max);
 
   // Adds one more of the lane, if there is one that is to begin now.
   using More = std::function<bool(Lane lane)>;
@@ -133,8 +133,8 @@ class Scheduler {
     Lane lane = Lane::foreground;
     int prompt = 0;
     int tokens_max = 0;
-    int chunk_max = kNoLimit;
-    bool reuses = true;  // What is found of its text.
+    int step_max = kNoLimit;  // See compute_all.
+    bool reuses = true;       // What is found of its text.
     int length = 0;
     int computed = 0;
     int reused = 0;
@@ -153,6 +153,12 @@ class Scheduler {
     std::vector<std::int32_t> blocks;
   };
 
+  // Of a step that is being planned.
+  struct PromptBudget {
+    int tokens = 0;
+    int limited = 0;  // Taken by sequences with a step_max.
+  };
+
   static bool decodes(const Sequence& sequence) {
     return sequence.computed + 1 == sequence.length && sequence.length > sequence.prompt;
   }
@@ -162,8 +168,9 @@ class Scheduler {
   }
   bool under_way(const Sequence& sequence) const { return sequence.last_step > steps_finished_; }
   double plan_decodes(std::vector<ScheduledSlice>& plan);
-  void plan_prompts(Lane lane, std::vector<ScheduledSlice>& plan, int& budget);
-  static void plan_chunk(const Sequence& sequence, std::vector<ScheduledSlice>& plan, int& budget);
+  void plan_prompts(Lane lane, std::vector<ScheduledSlice>& plan, PromptBudget& budget);
+  static void plan_chunk(const Sequence& sequence, std::vector<ScheduledSlice>& plan,
+                         PromptBudget& budget);
   Sequence* admit_next(Lane lane, const More& more);
   bool take_blocks(Sequence& sequence);
   void remember(Sequence& sequence);
