@@ -5,6 +5,7 @@
 #include "backends/contract/deadline.h"
 #include "backends/local/engine/executor.h"
 #include "backends/local/engine/text_codec.h"
+#include "backends/local/sample/logprobs.h"
 #include "backends/local/sample/sampler.h"
 
 #include <atomic>
@@ -77,6 +78,7 @@ class LetterExecutor final : public Executor {
     std::condition_variable opened;
     int steps_allowed = 1 << 30;
     bool broken = false;
+    bool scores = false;  // Tokens are chosen and scored by the executor, and no logits come back.
     std::atomic<int> begun{0};
     std::atomic<int> steps{0};  // That were let through.
 
@@ -110,13 +112,32 @@ class LetterExecutor final : public Executor {
         logits_[at + static_cast<std::size_t>(slice.sampler->generated() % 26)] = 9.0f;
       }
     }
+    if (gate_->scores) return scored(slices);
     return StepResult{logits_, {}};
   }
 
  private:
+  StepResult scored(std::span<const Slice> slices) {
+    sampled_.clear();
+    scored_.clear();
+    for (const Slice& slice : slices) {
+      for (std::size_t i = 0; i < static_cast<std::size_t>(slice.logits_rows); ++i) {
+        const auto row = std::span(logits_).subspan(26 * sampled_.size(), 26);
+        sampled_.push_back(slice.sampler->choose(row, scratch_));
+        const std::int32_t token = i < slice.behind.size() ? slice.behind[i] : sampled_.back();
+        scored_.push_back(
+            score(row, token, slice.sampler->sampling().logprobs.value_or(0), scratch_));
+      }
+    }
+    return {{}, sampled_, scored_};
+  }
+
   const std::shared_ptr<Gate> gate_;
   const int kv_blocks_;
   std::vector<float> logits_;
+  std::vector<std::int32_t> sampled_;
+  std::vector<ScoredToken> scored_;
+  SamplerScratch scratch_;
 };
 
 }  // namespace spillway::local

@@ -95,7 +95,14 @@ TEST_F(LocalBackendTest, WhoLeavesStopsAllChoices) {
   EXPECT_EQ(backend_->counters().cancelled, 4u);
 }
 
-TEST_F(LocalBackendTest, LogprobsComeWithTheTextThatTheyAreOf) {
+// From logits, or by an executor that scores tokens itself.
+class ScoredAnswers : public LocalBackendTest, public testing::WithParamInterface<bool> {
+ protected:
+  ScoredAnswers() { gate_->scores = GetParam(); }
+};
+INSTANTIATE_TEST_SUITE_P(, ScoredAnswers, testing::Bool());
+
+TEST_P(ScoredAnswers, ComeWithTheTextThatTheyAreOf) {
   start({});
   auto asked = request(1, 6);
   asked->sampling.logprobs = 1;
@@ -114,7 +121,7 @@ TEST_F(LocalBackendTest, LogprobsComeWithTheTextThatTheyAreOf) {
   EXPECT_EQ(told, "abc") << "nothing is told of what the stop string has cut off";
 }
 
-TEST_F(LocalBackendTest, APromptIsRepeatedAndScoredInChunks) {
+TEST_P(ScoredAnswers, RepeatAPromptScoredInChunks) {
   config::LocalTarget target;
   target.step_tokens_max = 8;
   start(target);
@@ -138,6 +145,9 @@ TEST_F(LocalBackendTest, APromptIsRepeatedAndScoredInChunks) {
   for (std::size_t i = 1; i < 21; ++i) {
     const bool is_a = lists["tokens"][i] == "a";  // Which this model expects before it has spoken.
     EXPECT_NEAR(lists["token_logprobs"][i].get<double>(), (is_a ? 9 : 0) - total, 1e-5) << i;
+    if (i < 20) {
+      EXPECT_EQ(lists["tokens"][i], asked->prompts[0].text.substr(i, 1)) << i;
+    }
     EXPECT_EQ(lists["text_offset"][i], i);
   }
   auto silent = std::make_shared<ChatRequest>(*asked);

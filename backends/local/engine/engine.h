@@ -111,7 +111,9 @@ class Engine final : public EngineDoor {
   Work work_of(const std::vector<ScheduledSlice>& plan) const;
   double seconds_expected(const Step& step) const;
   void hand_out(const Step& step, const StepResult& result);
-  void score_prompt(Sequence& sequence, const ScheduledSlice& slice, std::span<const float> rows);
+  ScoredToken scored(const StepResult& result, std::size_t row, std::int32_t token, int likeliest);
+  void score_prompt(Sequence& sequence, const ScheduledSlice& slice, const StepResult& result,
+                    std::size_t first_row);
   void end(SequenceId id);
   void fail_all(const Error& error);
   void publish(const Step* under_way);

@@ -8,9 +8,14 @@ namespace spillway::local {
 
 namespace {
 
-// Rows of logits that one sequence gets in a step, where it wants one for each token of its prompt.
 constexpr int kScoredFloats = 16 << 20;
 constexpr int kScoredTokensLeast = 16;
+
+// Of a step, for prompts that want a row of logits for each of their tokens.
+int scored_rows_max(const ExecutorShape& shape) {
+  if (shape.scored_rows_max > 0) return shape.scored_rows_max;
+  return std::max(kScoredTokensLeast, kScoredFloats / std::max(1, shape.vocabulary));
+}
 
 }  // namespace
 
@@ -21,8 +26,7 @@ void Engine::take_in(std::vector<NewSequence> arrivals) {
     scheduler_.add(id, sequence->prompt_tokens(), sequence->lane(), sequence->tokens_max(),
                    limits_.prefix_cache ? sequence.get() : nullptr);
     if (sequence->scores_prompt()) {  // What is found in the cache has no logits.
-      const int rows = kScoredFloats / std::max(1, executor_->shape().vocabulary);
-      scheduler_.compute_all(id, std::max(kScoredTokensLeast, rows));
+      scheduler_.compute_all(id, scored_rows_max(executor_->shape()));
     }
     sequence->awaits_leader = sequences_.contains(sequence->leader());
     if (sequence->awaits_leader) scheduler_.pause(id, true);

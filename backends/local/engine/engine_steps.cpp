@@ -47,6 +47,10 @@ Slice Engine::slice_of(const ScheduledSlice& scheduled) const {
   slice.logits_rows = sequence.is_scored_from(scheduled.first_position) ? scheduled.tokens
                       : scheduled.yields_token                          ? 1
                                                                         : 0;
+  if (sequence.is_scored_from(scheduled.first_position)) {
+    const std::size_t prompt = static_cast<std::size_t>(sequence.prompt_tokens());
+    slice.behind = known.first(prompt).subspan(first + 1, std::min(count, prompt - first - 1));
+  }
   slice.sampler = &sequence.sampler();
   return slice;
 }
@@ -119,20 +123,27 @@ Engine::Work Engine::work_of(const std::vector<ScheduledSlice>& plan) const {
   return work;
 }
 
-// The logits of each position tell the token behind it.
-void Engine::score_prompt(Sequence& sequence, const ScheduledSlice& slice,
-                          std::span<const float> rows) {
+// What a row says of a token, by who has it: the executor, or its logits.
+ScoredToken Engine::scored(const StepResult& result, std::size_t row, std::int32_t token,
+                           int likeliest) {
+  if (!result.scored.empty()) return result.scored[row];
   const auto vocabulary = static_cast<std::size_t>(executor_->shape().vocabulary);
-  std::vector<ScoredToken> scored;
-  if (slice.first_position == 0) scored.push_back({.token = sequence.tokens()[0]});
+  return score(result.logits.subspan(row * vocabulary, vocabulary), token, likeliest, scratch_);
+}
+
+// The row of each position, from `first_row` on, tells the token behind it.
+void Engine::score_prompt(Sequence& sequence, const ScheduledSlice& slice, const StepResult& result,
+                          std::size_t first_row) {
+  std::vector<ScoredToken> told;
+  if (slice.first_position == 0) told.push_back({.token = sequence.tokens()[0]});
   for (int i = 0; i < slice.tokens; ++i) {
     const int next = slice.first_position + i + 1;
     if (next >= sequence.prompt_tokens()) break;
-    const auto row = rows.subspan(static_cast<std::size_t>(i) * vocabulary, vocabulary);
-    scored.push_back(score(row, sequence.tokens()[static_cast<std::size_t>(next)],
-                           *sequence.sampler().sampling().logprobs, scratch_));
+    told.push_back(scored(result, first_row + static_cast<std::size_t>(i),
+                          sequence.tokens()[static_cast<std::size_t>(next)],
+                          *sequence.sampler().sampling().logprobs));
   }
-  sequence.tell_prompt(slice.first_position, std::move(scored));
+  sequence.tell_prompt(slice.first_position, std::move(told));
 }
 
 void Engine::hand_out(const Step& step, const StepResult& result) {
@@ -151,8 +162,7 @@ void Engine::hand_out(const Step& step, const StepResult& result) {
     const auto found = sequences_.find(slice.sequence);
     if (found == sequences_.end()) continue;  // It was over when the step had begun.
     Sequence& sequence = *found->second;
-    if (sequence.is_scored_from(slice.first_position))
-      score_prompt(sequence, slice, result.logits.subspan(first * vocabulary));
+    if (sequence.is_scored_from(slice.first_position)) score_prompt(sequence, slice, result, first);
     if (!slice.yields_token) continue;
     const std::size_t at = row - 1;
     const auto logits = [&] { return result.logits.subspan(at * vocabulary, vocabulary); };
@@ -166,9 +176,9 @@ void Engine::hand_out(const Step& step, const StepResult& result) {
     }
     if (sequence.generated() == 0) let_follow(slice.sequence);
     const auto& likeliest = sequence.sampler().sampling().logprobs;
-    std::optional<ScoredToken> scored;
-    if (likeliest) scored = score(logits(), token, *likeliest, scratch_);
-    if (sequence.accept(token, std::move(scored))) {
+    std::optional<ScoredToken> told;
+    if (likeliest) told = scored(result, at, token, *likeliest);
+    if (sequence.accept(token, std::move(told))) {
       ++finished;
       end(slice.sequence);
       continue;

@@ -7,6 +7,7 @@
 // Nothing is cancelled inside a step: a sequence that ends is simply absent from the next one.
 #pragma once
 
+#include "backends/contract/chat.h"
 #include "backends/contract/error.h"
 
 #include <cstdint>
@@ -36,7 +37,8 @@ struct ExecutorShape {
   int kv_blocks = 0;          // Blocks of kBlockTokens tokens it has memory for.
   bool heeds_masks = false;   // Tokens are chosen by SequenceSampler, or within what it allows.
   bool tells_logits = false;  // They are chosen by SequenceSampler; or else there are logits, too,
-                              // for those that ask for logprobs.
+                              // or scores, for those that ask for logprobs.
+  int scored_rows_max = 0;    // Rows of a step for prompts that are scored; 0: as memory allows.
 };
 
 // One sequence's share of a step. The spans live until `begin` or `run` returns.
@@ -48,6 +50,8 @@ struct Slice {
   std::span<const std::int32_t> blocks;  // Position p lies in blocks[p / kBlockTokens].
   int logits_rows = 0;  // How many of the last tokens want logits; 0 in mid-prompt.
   const SequenceSampler* sampler = nullptr;  // For executors that choose the next token themselves.
+  std::span<const std::int32_t> behind = {};  // Tokens behind the first of these rows, which are to
+                                              // be scored; behind any other one is chosen.
 };
 
 // What a step yields, in the order of the slices that wanted logits; valid until the next `run` or
@@ -56,6 +60,8 @@ struct Slice {
 struct StepResult {
   std::span<const float> logits;          // rows × vocabulary
   std::span<const std::int32_t> sampled;  // One a row, or empty: the engine samples from `logits`.
+  // One a row, and nothing in those of who did not ask for logprobs; or empty: the engine scores.
+  std::span<const ScoredToken> scored = {};
 };
 
 // When the step behind the one that was just begun can be: once this one is finished, or before.
