@@ -3,6 +3,7 @@
 #include "backends/local/cuda/cuda_executor.h"
 
 #include "backends/local/kernels/kernels.h"
+#include "backends/local/sample/logprobs.h"
 #include "backends/local/sample/sampler.h"
 #include "tests/gpu/decoder_reference.h"
 #include "tests/gpu/small_decoder.h"
@@ -287,6 +288,103 @@ TEST(CudaExecutor, StepsBegunAheadDrawTheSameTokens) {
   const auto one_by_one = drawn_by(*pair.executor, false, 1);
   generator() = seed;
   EXPECT_EQ(drawn_by(*pair.executor, true, 101), one_by_one);
+}
+
+SequenceSampler sampler_of(std::optional<int> logprobs, double temperature = 0.0) {
+  Sampling sampling;
+  sampling.temperature = temperature;
+  sampling.logprobs = logprobs;
+  return SequenceSampler(sampling, std::span<const std::int32_t>(), {}, 7);
+}
+
+// The step again, for its logits: what it writes is there already.
+std::vector<float> logits_of(Executor& executor, std::vector<Slice> slices) {
+  for (Slice& slice : slices) slice.sampler = nullptr;
+  const auto result = executor.run(slices);
+  EXPECT_TRUE(result);
+  return {result->logits.begin(), result->logits.end()};
+}
+
+// What the device scored of each row is what its logits say.
+void expect_scores_of_logits(Executor& executor, const std::vector<Slice>& slices) {
+  const auto result = executor.run(slices);
+  ASSERT_TRUE(result) << result.error().message;
+  const std::vector<std::int32_t> sampled(result->sampled.begin(), result->sampled.end());
+  const std::vector<ScoredToken> scored(result->scored.begin(), result->scored.end());
+  const auto logits = logits_of(executor, slices);
+  ASSERT_EQ(scored.size(), logits.size() / 512);
+  SamplerScratch scratch;
+  std::size_t row = 0;
+  for (const Slice& slice : slices) {
+    for (std::size_t i = 0; i < std::size_t(slice.logits_rows); ++i, ++row) {
+      const auto likeliest = slice.sampler->sampling().logprobs;
+      EXPECT_EQ(scored[row].logprob.has_value(), likeliest.has_value()) << row;
+      if (!likeliest) continue;
+      const std::int32_t token = i < slice.behind.size() ? slice.behind[i] : sampled[row];
+      const auto own = std::span(logits).subspan(row * 512, 512);
+      const ScoredToken expected = score(own, token, *likeliest, scratch);
+      EXPECT_EQ(scored[row].token, token) << row;
+      EXPECT_NEAR(*scored[row].logprob, *expected.logprob, 1e-4) << row;
+      ASSERT_EQ(scored[row].likeliest.size(), expected.likeliest.size()) << row;
+      for (std::size_t rank = 0; rank < expected.likeliest.size(); ++rank) {
+        EXPECT_EQ(scored[row].likeliest[rank].token, expected.likeliest[rank].token) << row;
+        EXPECT_NEAR(scored[row].likeliest[rank].logprob, expected.likeliest[rank].logprob, 1e-4);
+      }
+    }
+  }
+}
+
+// Decodes that ask and that do not, prompts whose every token is scored: to the end, and to the
+// middle, where nothing is drawn yet.
+TEST(CudaExecutor, TokensAreScoredOnTheDevice) {
+  const SequenceSampler silent = sampler_of(std::nullopt), own = sampler_of(0),
+                        five = sampler_of(5, 0.8), all = sampler_of(20);
+  for (const char* kind : {"llama", "qwen3moe"}) {
+    SCOPED_TRACE(kind);
+    Pair pair(kind);
+    auto free = shuffled_blocks();
+    Running a(1, 20, 512, free), b(2, 20, 512, free), c(3, 20, 512, free), d(4, 20, 512, free),
+        e(5, 9, 512, free);
+    const auto scored_chunk = [&](Running& of, int tokens, const SequenceSampler& sampler) {
+      Slice slice = of.next(tokens, tokens, &sampler);
+      const std::size_t known = std::min<std::size_t>(of.done + 1, of.all.size());
+      slice.behind = std::span(of.all).first(known).subspan(of.done - tokens + 1);
+      return slice;
+    };
+    expect_scores_of_logits(*pair.executor,
+                            {a.next(10, 1, &own), b.next(10, 1, &silent), c.next(10, 1, &five),
+                             scored_chunk(d, 12, all), scored_chunk(e, 9, five)});
+    for (int step = 0; step < 3; ++step) {
+      expect_scores_of_logits(*pair.executor,
+                              {a.next(1, 1, &own), b.next(1, 1, &silent), c.next(1, 1, &five)});
+    }
+    expect_scores_of_logits(*pair.executor,
+                            {a.next(1, 1, &own), c.next(1, 1, &all), scored_chunk(d, 1, five)});
+    expect_scores_of_logits(*pair.executor, {b.next(1, 1, &silent), scored_chunk(d, 7, five)});
+  }
+}
+
+// Nobody asked: nothing is scored. A bias is what only the host knows.
+TEST(CudaExecutor, ScoresAreForThoseWhoAsk) {
+  Pair pair("llama");
+  auto free = shuffled_blocks();
+  Running sequence(1, 8, 512, free);
+  const SequenceSampler silent = sampler_of(std::nullopt);
+  Slice slice = sequence.next(6, 1, &silent);
+  auto result = pair.executor->run(std::span(&slice, 1));
+  ASSERT_TRUE(result);
+  EXPECT_TRUE(result->scored.empty());
+  EXPECT_EQ(result->sampled.size(), 1u);
+  Sampling sampling;
+  sampling.logprobs = 3;
+  sampling.bias = {{7, 2.0f}};
+  const SequenceSampler biased(sampling, sequence.all, {}, 7);
+  slice = sequence.next(1, 1, &biased);
+  result = pair.executor->run(std::span(&slice, 1));
+  ASSERT_TRUE(result);
+  EXPECT_TRUE(result->scored.empty());
+  EXPECT_TRUE(result->sampled.empty());
+  EXPECT_EQ(result->logits.size(), 512u);
 }
 
 TEST(CudaExecutor, PenaltiesBringLogitsBack) {

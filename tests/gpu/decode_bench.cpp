@@ -2,9 +2,10 @@
 // included: prompts, decodes by batch size, and prompts beside decodes. One line each, with the
 // share of the card's ceilings.
 //
-// usage: gpu_decode_bench MODEL [--gpus N] [--fp8 | --int8 | --int4] [--kv-fp8] [--eager] [--skinny
-// ROWS] [--packed ROWS] [--batches 1,32,128]
-// [--profile CHUNK]; MODEL is qwen3-0.6b, r1-qwen-7b or ds-v2-lite
+// usage: gpu_decode_bench MODEL [--gpus N] [--fp8 | --int8 | --int4] [--kv-fp8] [--eager]
+// [--logprobs]
+// [--skinny ROWS] [--packed ROWS] [--batches 1,32,128]
+// [--profile CHUNK]; MODEL is one of model_shapes.h
 #include "backends/local/cuda/cuda_executor.h"
 #include "backends/local/sample/sampler.h"
 #include "tests/gpu/model_shapes.h"
@@ -41,8 +42,9 @@ struct Arguments {
   bool graphs = true;
   local::Precision precision = local::Precision::bf16;
   bool kv_e4m3 = false;
-  int gpus = 1;      // That compute together; shares are of one.
-  int profile = -1;  // For a profiler: marks the last step beside a prompt of so many tokens.
+  bool logprobs = false;  // Every token is scored, and the 20 likeliest beside it.
+  int gpus = 1;           // That compute together; shares are of one.
+  int profile = -1;       // For a profiler: marks the last step beside a prompt of so many tokens.
 };
 
 struct Sequence {
@@ -58,6 +60,7 @@ class Bench {
       : arguments_(arguments), shape_(shape_of(arguments.model)) {
     Sampling greedy;
     greedy.temperature = 0.0;
+    if (arguments.logprobs) greedy.logprobs = 20;
     sampler_ = std::make_unique<SequenceSampler>(greedy, std::span<const std::int32_t>(),
                                                  std::vector<std::int32_t>(), 1);
     const auto begin = now();
@@ -127,7 +130,8 @@ class Bench {
            (arguments_.precision != Precision::bf16
                 ? std::string(name_of(arguments_.precision)) + " "
                 : "") +
-           (arguments_.kv_e4m3 ? "kv fp8 " : "") + (arguments_.graphs ? "graphs" : "eager");
+           (arguments_.kv_e4m3 ? "kv fp8 " : "") + (arguments_.logprobs ? "logprobs " : "") +
+           (arguments_.graphs ? "graphs" : "eager");
   }
 
   Sequence fresh() {
@@ -295,6 +299,8 @@ Arguments parse(int argc, char** argv) {
       arguments.graphs = false;
     } else if (word == "--fp8" || word == "--int8" || word == "--int4") {
       arguments.precision = *local::precision_named(word.substr(2));
+    } else if (word == "--logprobs") {
+      arguments.logprobs = true;
     } else if (word == "--kv-fp8") {
       arguments.kv_e4m3 = true;
     } else if (word == "--gpus" && i + 1 < argc) {

@@ -3,8 +3,8 @@
 # not run again; delete its file to repeat it. Every measured line ends with the clock and the power seen right after it.
 #
 # usage: tests/gpu/run.sh [STAGE…]   all of them if none is named:
-#   check  sanitize  logits  kernels  model:NAME[:eager|:fp8|:int8|:int4|:kv-fp8]  aten:NAME  report
-#   serve[:NAME[:PRECISION[:KV]]]  vllm:NAME[:fp8[:KV]]  isolated
+#   check  sanitize  logits  kernels  model:NAME[:eager|:fp8|:int8|:int4|:kv-fp8|:logprobs]  aten:NAME  report
+#   serve[:NAME[:PRECISION[:KV]]]  vllm:NAME[:fp8[:KV]]  isolated  logprobs
 #   goodput:NAME  parallel:NAME[:fp8]  replicas:NAME[:fp8]  forms:NAME  four_bits
 #   BUILD=build/gpu        where the programs are, or are built if they are not there yet
 #   RESULTS=build/gpu-run  one file a stage
@@ -22,7 +22,7 @@ BINARY=${BINARY:-build/cuda/spillway}
 MODEL=${MODEL:-models/SmolLM2-135M-Instruct.Q4_1.gguf}
 SCRATCH=${SCRATCH:-/dev/shm}
 PROGRAMS=$BUILD/gpu
-SMALL='*EdgesOfPages*:*ArePacked*:KvE4m3.Rope*:*SmallestK*:*PaddingRows*:*EveryTokenCount*:*WholePrompts*:*Patch*:*Equals*:*Itself*'
+SMALL='*EdgesOfPages*:*ArePacked*:KvE4m3.Rope*:*SmallestK*:*PaddingRows*:*EveryTokenCount*:*WholePrompts*:*Patch*:*Equals*:*Itself*:ScoreRows*'
 mkdir -p "$RESULTS"
 toolkit=$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")
 export LD_LIBRARY_PATH=$toolkit/lib64:$toolkit/targets/x86_64-linux/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
@@ -54,10 +54,12 @@ sanitize() {
     --gtest_filter='GroupedLinear.RowsOf*:GroupedLinear.Without*:*OfSharedWeights*:*RunBesideChunks*:*ChunksSee*' | tail -1 || return 1
   # Where GPUs reach each other already, that is no failure.
   compute-sanitizer --report-api-errors no --error-exitcode 1 "$PROGRAMS/gpu_executor_test" --gtest_brief=1 \
-    --gtest_filter='*Mixed*:*Drawn*:*DozensOfTokens*:*Peer*/1:*Peer*/5:*SharedDecoders.ChunksAndDecodes*/1' | tail -1
+    --gtest_filter='*Mixed*:*Drawn*:*Scored*:*DozensOfTokens*:*Peer*/1:*Peer*/5:*SharedDecoders.ChunksAndDecodes*/1' | tail -1
 }
 
 logits() { python3 tests/gpu/hf_logits.py "$PROGRAMS/gpu_dump_logits"; }
+
+logprobs() { python3 tests/gpu/hf_logprobs.py "$BINARY"; }
 
 kernels() { { "$PROGRAMS/gpu_kernel_bench" && "$PROGRAMS/gpu_expert_bench"; } | with_clock; }
 
@@ -164,7 +166,7 @@ stage() {
   model:r1-qwen-7b model:r1-qwen-7b:eager aten:qwen3-0.6b aten:r1-qwen-7b serve serve:r1-qwen-7b vllm:r1-qwen-7b \
   serve:qwen3-0.6b vllm:qwen3-0.6b model:r1-qwen-7b:fp8 serve:r1-qwen-7b:fp8 vllm:r1-qwen-7b:fp8 \
   goodput:r1-qwen-7b
-[[ "$*" =~ ^(serve|vllm|goodput|replicas|isolated|report|forms|four_bits)[^\ ]*$ ]] || build || exit 1
+[[ "$*" =~ ^(logprobs|serve|vllm|goodput|replicas|isolated|report|forms|four_bits)[^\ ]*$ ]] || build || exit 1
 failed=0
 for name in "$@"; do stage "$name"; done
 exit $failed

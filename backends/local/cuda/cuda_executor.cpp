@@ -12,6 +12,8 @@ namespace spillway::local::cuda {
 
 namespace {
 
+constexpr std::size_t kScoresEach = 1 + kernels::kLikeliestMax;  // Of a row.
+
 class CudaExecutor final : public Executor {
  public:
   CudaExecutor(const DecoderShape& shape, const CudaExecutorOptions& options, int ranks)
@@ -25,7 +27,12 @@ class CudaExecutor final : public Executor {
   Result<void> prepare(RankWeights weights);
 
   ExecutorShape shape() const override {
-    return {shape_.vocabulary, shape_.context_max, options_.kv_blocks, true};
+    return {.vocabulary = shape_.vocabulary,
+            .context_max = shape_.context_max,
+            .kv_blocks = options_.kv_blocks,
+            .heeds_masks = true,
+            .tells_logits = true,
+            .scored_rows_max = kScoredRowsMax};
   }
   Result<StepResult> run(std::span<const Slice> slices) override;
   Result<NextStep> begin(std::span<const Slice> slices) override;
@@ -35,11 +42,13 @@ class CudaExecutor final : public Executor {
   // Of a step: where its tokens go, and the mark that they are there. Two take turns.
   struct Outcome {
     PinnedMemory tokens;  // Written by the sampler itself, over the bus.
+    PinnedMemory scores;
     CUevent_st* done = nullptr;
   };
   GpuRank& rank(int index) { return *ranks_[static_cast<std::size_t>(index)]; }
   Result<void> prepare_outcomes();
   Result<StepResult> read_logits(std::size_t rows);
+  std::span<const ScoredToken> read_scores(const StepLayout& layout, const Outcome& outcome);
 
   const DecoderShape shape_;  // Whole.
   const CudaExecutorOptions options_;
@@ -51,6 +60,7 @@ class CudaExecutor final : public Executor {
   std::uint64_t steps_begun_ = 0;
   std::uint64_t steps_finished_ = 0;
   std::vector<float> logits_;
+  std::vector<ScoredToken> scored_;
 };
 
 CudaExecutor::~CudaExecutor() {
@@ -82,11 +92,12 @@ Result<void> CudaExecutor::prepare(RankWeights weights) {
 }
 
 Result<void> CudaExecutor::prepare_outcomes() {
-  const auto rows = static_cast<std::size_t>(options_.sequences_max);
+  const auto rows = static_cast<std::size_t>(logit_rows_max(options_));
   Allocations allocations;
   FirstError errors;
   for (Outcome& outcome : outcomes_) {
     allocations.pinned(outcome.tokens, rows * sizeof(std::int32_t));
+    allocations.pinned(outcome.scores, rows * kScoresEach * sizeof(kernels::TokenScore));
     errors.note(cudaEventCreateWithFlags(&outcome.done, cudaEventDisableTiming), "making an event");
   }
   if (auto allocated = allocations.result(); !allocated) return allocated;
@@ -102,6 +113,20 @@ Result<StepResult> CudaExecutor::read_logits(std::size_t rows) {
   return result;
 }
 
+std::span<const ScoredToken> CudaExecutor::read_scores(const StepLayout& layout,
+                                                       const Outcome& outcome) {
+  scored_.assign(layout.logit_rows.size(), {});
+  const auto* scores = outcome.scores.get<kernels::TokenScore>();
+  for (std::size_t row = 0; row < scored_.size(); ++row, scores += kScoresEach) {
+    const int likeliest = layout.logit_rows[row].likeliest;
+    if (likeliest < 0) continue;
+    scored_[row] = {scores[0].token, scores[0].logprob};
+    for (int i = 1; i <= likeliest; ++i)
+      scored_[row].likeliest.push_back({scores[i].token, scores[i].logprob});
+  }
+  return scored_;
+}
+
 Result<NextStep> CudaExecutor::begin(std::span<const Slice> slices) {
   if (auto device = use_device(options_.first_device); !device) return device.error();
   const Outcome& outcome = outcomes_[steps_begun_++ % outcomes_.size()];
@@ -111,9 +136,10 @@ Result<NextStep> CudaExecutor::begin(std::span<const Slice> slices) {
   for (int index = 1; index < threads_.ranks(); ++index) {
     rank(index).state().follow(rank(0).state());
   }
-  auto* const tokens = outcome.tokens.get<std::int32_t>();
+  const GpuRank::Answers answers = {outcome.tokens.get<std::int32_t>(),
+                                    outcome.scores.get<kernels::TokenScore>()};
   const auto enqueued =
-      threads_.run([&](int index) { return rank(index).enqueue(layout, tokens); });
+      threads_.run([&](int index) { return rank(index).enqueue(layout, answers); });
   if (!enqueued) return enqueued.error();
   slots_.end_step();
   FirstError errors;
@@ -128,15 +154,18 @@ Result<StepResult> CudaExecutor::finish() {
   const Outcome& outcome = outcomes_[steps_finished_++ % outcomes_.size()];
   const StepLayout layout = std::move(begun_.front());
   begun_.pop_front();
-  const std::size_t rows = layout.logit_sequences.size();
+  const std::size_t rows = layout.logit_rows.size();
   if (layout.drawing == Drawing::on_host) return read_logits(rows);
   FirstError errors;
   errors.note(cudaEventSynchronize(outcome.done), "step");
   if (!errors.none()) return errors.result().error();
   StepResult result;
   result.sampled = {outcome.tokens.get<std::int32_t>(), rows};
-  for (std::size_t row = 0; row < rows; ++row)
-    slots_.record(layout.logit_sequences[row], result.sampled[row]);
+  for (std::size_t row = 0; row < rows; ++row) {
+    const LogitRow& own = layout.logit_rows[row];
+    if (own.draws) slots_.record(own.sequence, result.sampled[row]);
+  }
+  if (layout.scores) result.scored = read_scores(layout, outcome);
   return result;
 }
 

@@ -4,8 +4,8 @@
 // See Executor for threads and lifetimes; every GPU but the first has a thread of its own, and
 // the first is what the calling thread speaks to afterwards. A step
 // of decodes alone is one captured graph; any other is enqueued kernel by kernel. Next tokens are
-// drawn on the device if every row allows it (no penalties, no min_p), and the next step can be
-// enqueued at once; else logits come back.
+// drawn and scored on the device if every row allows it (no penalties, no biases, no min_p), and
+// the next step can be enqueued at once; else logits come back.
 #pragma once
 
 #include "backends/local/cuda/decoder_weights.h"
@@ -27,6 +27,12 @@ struct CudaExecutorOptions {
   Precision precision = Precision::bf16;  // Of the layers' matrices; fp32 is none.
   bool kv_e4m3 = false;                   // Keys and values in 8 bits.
 };
+
+// Of a step: one a sequence, and those of prompts that are scored.
+inline constexpr int kScoredRowsMax = 128;
+inline int logit_rows_max(const CudaExecutorOptions& options) {
+  return options.sequences_max + kScoredRowsMax;
+}
 
 // The weights of each rank's share, in its GPU's memory: rank r is on the rth of a group.
 using RankWeights = std::vector<std::unique_ptr<DecoderWeights>>;

@@ -95,7 +95,7 @@ Result<void> GpuRank::prepare_state() {
   limits.rows_max = options_.step_tokens_max;
   limits.sequences_max = options_.sequences_max;
   limits.pages_max = (shape_.context_max + kBlockTokens - 1) / kBlockTokens;
-  limits.logit_rows_max = options_.sequences_max;
+  limits.logit_rows_max = logit_rows_max(options_);
   auto state = StepState::create(limits, stream_);
   if (!state) return state.error();
   state_ = std::move(*state);
@@ -170,14 +170,14 @@ Result<void> GpuRank::pass(const StepLayout& layout) {
   return errors.result();
 }
 
-Result<void> GpuRank::draw(const StepLayout& layout, std::int32_t* tokens) {
+Result<void> GpuRank::draw(const StepLayout& layout, const Answers& answers) {
   const bool greedy = layout.drawing == Drawing::greedy;
   const StepState& state = *state_;
   // The draw of a decode is keyed by its advanced position, which is what `counter` holds in any
   // other step.
   const auto counter = layout.rows.decodes_only ? StepState::positions : StepState::counter;
   kernels::Sample args = {};
-  args.token = tokens;
+  args.token = answers.tokens;
   args.logits = decoder_->logits();
   args.temperature =
       greedy ? nullptr : reinterpret_cast<const float*>(state.device(StepState::temperature));
@@ -187,18 +187,33 @@ Result<void> GpuRank::draw(const StepLayout& layout, std::int32_t* tokens) {
   args.counter = state.device(counter);
   args.slot = state.device(StepState::slot);
   args.last_token = state.device(StepState::last_token);
-  args.rows = static_cast<int>(layout.logit_sequences.size());
+  args.rows = static_cast<int>(layout.logit_rows.size());
   args.vocabulary = shape_.vocabulary;
   FirstError errors;
   errors.note(spillway_sample(&args, stream_), "sampling");
   return errors.result();
 }
 
-Result<void> GpuRank::enqueue(const StepLayout& layout, std::int32_t* tokens) {
+Result<void> GpuRank::score(const StepLayout& layout, const Answers& answers) {
+  if (!layout.scores) return {};
+  const kernels::ScoreRows args = {answers.scores,
+                                   decoder_->logits(),
+                                   state_->device(StepState::wanted),
+                                   state_->device(StepState::given),
+                                   answers.tokens,
+                                   static_cast<int>(layout.logit_rows.size()),
+                                   shape_.vocabulary};
+  FirstError errors;
+  errors.note(spillway_score_rows(&args, stream_), "scoring");
+  return errors.result();
+}
+
+Result<void> GpuRank::enqueue(const StepLayout& layout, const Answers& answers) {
   if (auto enqueued = pass(layout); !enqueued) return enqueued;
-  if (layout.drawing == Drawing::on_host || layout.logit_sequences.empty()) return {};
+  if (layout.drawing == Drawing::on_host || layout.logit_rows.empty()) return {};
   if (shape_.share.rank == 0) {
-    if (auto drawn = draw(layout, tokens); !drawn) return drawn;
+    if (auto drawn = draw(layout, answers); !drawn) return drawn;
+    if (auto scored = score(layout, answers); !scored) return scored;
   }
   FirstError errors;
   if (PeerExchange* exchange = decoder_->exchange()) {

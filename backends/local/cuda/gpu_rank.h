@@ -9,6 +9,7 @@
 #include "backends/local/cuda/cuda_executor.h"
 #include "backends/local/cuda/decode_graphs.h"
 #include "backends/local/cuda/step_layout.h"
+#include "backends/local/kernels/score_kernels.h"
 
 #include <memory>
 #include <span>
@@ -33,9 +34,15 @@ class GpuRank {
   StepState& state() { return *state_; }
   const DecodeGraphs& graphs() const { return *graphs_; }
 
-  // The step as the state says, and, unless the host draws, its tokens: into `tokens`, memory that
-  // kernels can write, on the first rank, and into every rank's state.
-  Result<void> enqueue(const StepLayout& layout, std::int32_t* tokens);
+  // Where kernels write what the first rank draws, one a row of logits, and what it scores.
+  struct Answers {
+    std::int32_t* tokens = nullptr;
+    kernels::TokenScore* scores = nullptr;
+  };
+
+  // The step as the state says, and, unless the host draws, its tokens: into `answers` on the first
+  // rank, and into every rank's state.
+  Result<void> enqueue(const StepLayout& layout, const Answers& answers);
 
   // Of the last step enqueued; the first rank's.
   Result<void> read_logits(std::span<float> out);
@@ -51,7 +58,8 @@ class GpuRank {
   Result<void> rehearse();
   Result<void> rehearse_prompt(int rows);
   Result<void> pass(const StepLayout& layout);
-  Result<void> draw(const StepLayout& layout, std::int32_t* tokens);
+  Result<void> draw(const StepLayout& layout, const Answers& answers);
+  Result<void> score(const StepLayout& layout, const Answers& answers);
 
   const DecoderShape shape_;
   const CudaExecutorOptions options_;

@@ -1,5 +1,6 @@
 #include "backends/local/cuda/step_layout.h"
 
+#include "backends/local/kernels/score_kernels.h"
 #include "backends/local/sample/sampler.h"
 
 #include <algorithm>
@@ -11,13 +12,20 @@ namespace {
 
 bool decodes(const Slice& slice) { return slice.tokens.size() == 1; }
 
+int likeliest_of(const Slice& slice) {
+  return slice.sampler == nullptr ? -1 : slice.sampler->sampling().logprobs.value_or(-1);
+}
+
 // The device's sampler knows temperature, top_k and top_p.
-Drawing drawing_of(const SequenceSampler* sampler) {
-  if (sampler == nullptr) return Drawing::on_host;
+Drawing drawing_of(const Slice& slice) {
+  const SequenceSampler* const sampler = slice.sampler;
+  const bool is_one_draw = slice.logits_rows <= 1 + static_cast<int>(slice.behind.size());
+  if (sampler == nullptr || !is_one_draw) return Drawing::on_host;
   const Sampling& s = sampler->sampling();
-  const bool plain = sampler->allowed().empty() && s.min_p == 0.0 && s.frequency_penalty == 0.0 &&
-                     s.presence_penalty == 0.0 && s.repetition_penalty == 1.0 &&
-                     s.tokens_min <= sampler->generated();
+  const bool plain = sampler->allowed().empty() && s.bias.empty() && s.min_p == 0.0 &&
+                     s.frequency_penalty == 0.0 && s.presence_penalty == 0.0 &&
+                     s.repetition_penalty == 1.0 && s.tokens_min <= sampler->generated() &&
+                     likeliest_of(slice) <= kernels::kLikeliestMax;
   if (!plain) return Drawing::on_host;
   return s.temperature == 0.0 ? Drawing::greedy : Drawing::drawn;
 }
@@ -40,9 +48,10 @@ void StepWriter::count(std::span<const Slice> slices, StepLayout& layout) {
   for (const Slice& slice : slices) {
     const int tokens = static_cast<int>(slice.tokens.size());
     rows.logits += slice.logits_rows;
-    if (slice.logits_rows > 1) layout.drawing = Drawing::on_host;
-    if (slice.logits_rows == 1)
-      layout.drawing = stricter(layout.drawing, drawing_of(slice.sampler));
+    if (slice.logits_rows > 0) {
+      layout.drawing = stricter(layout.drawing, drawing_of(slice));
+      layout.scores = layout.scores || likeliest_of(slice) >= 0;
+    }
     rows.decodes_only = rows.decodes_only && decodes(slice) && slice.logits_rows == 1;
     if (decodes(slice)) {
       ++rows.decodes;
@@ -76,11 +85,11 @@ void StepWriter::write_tokens(const Slice& slice, int first_row, int table_row) 
   state_.set_pages(table_row, slice.blocks.first(static_cast<std::size_t>(pages)));
 }
 
-void StepWriter::write_sampling(const Slice& slice, int logit_row, bool decodes_only) {
+void StepWriter::write_sampling(const Slice& slice, int logit_row, bool draws, bool decodes_only) {
   const Sampling& sampling = slice.sampler->sampling();
   const std::uint64_t seed = slice.sampler->seed();
   const int tokens = static_cast<int>(slice.tokens.size());
-  state_.set(StepState::slot, logit_row, slots_.slot_for(slice.sequence));
+  state_.set(StepState::slot, logit_row, draws ? slots_.slot_for(slice.sequence) : -1);
   if (!decodes_only) state_.set(StepState::counter, logit_row, slice.first_position + tokens);
   state_.set(StepState::top_k, logit_row, sampling.top_k);
   state_.set(StepState::temperature, logit_row, bits_of(sampling.temperature));
@@ -90,14 +99,21 @@ void StepWriter::write_sampling(const Slice& slice, int logit_row, bool decodes_
 }
 
 void StepWriter::write_logits(const Slice& slice, int first_row, StepLayout& layout) {
-  const int tokens = static_cast<int>(slice.tokens.size());
-  for (int i = tokens - slice.logits_rows; i < tokens; ++i) {
-    const int logit_row = static_cast<int>(layout.logit_sequences.size());
-    state_.set(StepState::logit_row, logit_row, first_row + i);
+  const int before = static_cast<int>(slice.tokens.size()) - slice.logits_rows;
+  const int likeliest = likeliest_of(slice);
+  for (int i = 0; i < slice.logits_rows; ++i) {
+    const int logit_row = static_cast<int>(layout.logit_rows.size());
+    const auto at = static_cast<std::size_t>(i);
+    const bool draws = at >= slice.behind.size();
+    state_.set(StepState::logit_row, logit_row, first_row + before + i);
     if (layout.drawing != Drawing::on_host) {
-      write_sampling(slice, logit_row, layout.rows.decodes_only);
+      write_sampling(slice, logit_row, draws, layout.rows.decodes_only);
+      if (layout.scores) {
+        state_.set(StepState::wanted, logit_row, likeliest);
+        state_.set(StepState::given, logit_row, draws ? -1 : slice.behind[at]);
+      }
     }
-    layout.logit_sequences.push_back(slice.sequence);
+    layout.logit_rows.push_back({slice.sequence, draws, likeliest});
   }
 }
 

@@ -17,10 +17,18 @@ namespace spillway::local::cuda {
 // How the rows with logits are sampled.
 enum class Drawing { on_host, greedy, drawn };
 
+// A row of logits.
+struct LogitRow {
+  SequenceId sequence = 0;
+  bool draws = true;   // The sequence's next token; else the row is there to score one.
+  int likeliest = -1;  // How many are to be scored beside its token; -1: neither.
+};
+
 struct StepLayout {
   StepRows rows;
   Drawing drawing = Drawing::on_host;
-  std::vector<SequenceId> logit_sequences;  // One a row of logits, in the order of the slices.
+  bool scores = false;               // Some rows; on the device, unless it is the host that draws.
+  std::vector<LogitRow> logit_rows;  // In the order of the slices.
 };
 
 // Writes the slices into `state` (not flushed). Decodes-only steps are padded to
@@ -46,7 +54,7 @@ class StepWriter {
   void write_tokens(const Slice& slice, int first_row, int table_row);
   void write_logits(const Slice& slice, int first_row, StepLayout& layout);
   // A step of decodes alone takes the counters of its draws from the positions.
-  void write_sampling(const Slice& slice, int logit_row, bool decodes_only);
+  void write_sampling(const Slice& slice, int logit_row, bool draws, bool decodes_only);
 
   StepState& state_;
   TokenSlots& slots_;

@@ -42,8 +42,10 @@ class StepState {
     temperature,  // float bits
     top_p,        // float bits
     seed,         // two words each
-    last_token,   // [slots]; written by the sampler only
-    page_table,   // [sequences, pages_max]
+    wanted,       // [logit rows] and below: see kernels::ScoreRows
+    given,
+    last_token,  // [slots]; written by the sampler only
+    page_table,  // [sequences, pages_max]
     field_count
   };
 
