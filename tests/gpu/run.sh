@@ -3,7 +3,7 @@
 # not run again; delete its file to repeat it. Every measured line ends with the clock and the power seen right after it.
 #
 # usage: tests/gpu/run.sh [STAGE…]   all of them if none is named:
-#   check  sanitize  logits  kernels  model:NAME[:eager|:fp8|:int8|:int4|:kv-fp8|:logprobs]  aten:NAME  report
+#   check  sanitize  logits  kernels  model:NAME[:eager|:fp8|:int8|:int4|:kv-fp8|:logprobs]  times:NAME  aten:NAME  report
 #   serve[:NAME[:PRECISION[:KV]]]  vllm:NAME[:fp8[:KV]]  isolated  logprobs
 #   goodput:NAME  parallel:NAME[:fp8]  replicas:NAME[:fp8]  forms:NAME  four_bits
 #   BUILD=build/gpu        where the programs are, or are built if they are not there yet
@@ -67,6 +67,15 @@ model() {
   local flags=()
   [ -n "${2:-}" ] && flags=("--$2")
   "$PROGRAMS/gpu_decode_bench" "$1" --batches 1,8,32,128,256 "${flags[@]}" | with_clock
+}
+
+# Which kernels the steps take.
+times() {
+  local seen
+  seen=$(mktemp)
+  CUDA_INJECTION64_PATH=$PROGRAMS/libgpu_kernel_times.so KERNEL_TIMES=$seen "$PROGRAMS/gpu_decode_bench" "$1" --batches 128 | with_clock
+  cat "$seen"
+  rm "$seen"
 }
 
 serve() {
