@@ -1,12 +1,10 @@
 // Usage: encode_lines TOKENIZER_JSON|GGUF_FILE < LINES. Each line is a text as a JSON string; the
-// answer to it is a line of JSON: its ids, and the text that they decode to, which WordPiece's do
-// not. With
-// --time, how long reading the file takes, and encoding the 512 tokens of the first line.
+// answer to it is a line of JSON: its ids, and, of BPE, the text that they decode to. With --time,
+// how long reading the file takes, and encoding the 512 tokens of the first line.
 #include "backends/local/loader/model_file.h"
 #include "backends/local/tokenizer/detokenizer.h"
+#include "backends/local/tokenizer/framed_tokenizer.h"
 #include "backends/local/tokenizer/gguf_vocabulary.h"
-#include "backends/local/tokenizer/tokenizer_json.h"
-#include "backends/local/tokenizer/word_piece_json.h"
 
 #include <nlohmann/json.hpp>
 
@@ -17,6 +15,7 @@
 #include <iostream>
 #include <sstream>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace spillway::tokenizer {
@@ -44,17 +43,27 @@ bool streams_alike(const Tokenizer& tokenizer, std::span<const TokenId> ids) {
   return true;
 }
 
+// Texts that are encoded whole.
+std::vector<TokenId> encoded(const Unigram& tokenizer, const std::string& text) {
+  return tokenizer.encode(text, WordPiece::kAll);
+}
+
+template <class Encodes>
+std::vector<TokenId> encoded(const Encodes& tokenizer, const std::string& text) {
+  return tokenizer.encode(text);
+}
+
 template <class Encodes>
 void print_time(const Encodes& tokenizer, const std::string& text) {
   std::vector<double> times;
   for (int i = 0; i < 50; ++i) {
     const auto begin = Clock::now();
-    const auto ids = tokenizer.encode(text);
+    const auto ids = encoded(tokenizer, text);
     times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
     if (ids.empty()) return;
   }
   std::ranges::sort(times);
-  std::printf("{\"tokens\": %zu, \"milliseconds\": %.4f}\n", tokenizer.encode(text).size(),
+  std::printf("{\"tokens\": %zu, \"milliseconds\": %.4f}\n", encoded(tokenizer, text).size(),
               times[times.size() / 2]);
 }
 
@@ -70,6 +79,11 @@ bool print_ids(const Tokenizer& tokenizer, const std::string& text) {
 
 bool print_ids(const WordPiece& words, const std::string& text) {
   std::cout << json{{"ids", words.encode_control(text)}}.dump() << '\n';
+  return true;
+}
+
+bool print_ids(const Unigram& tokenizer, const std::string& text) {
+  std::cout << json{{"ids", encoded(tokenizer, text)}}.dump() << '\n';
   return true;
 }
 
@@ -111,13 +125,11 @@ int run(const std::string& path, bool timed) {
   std::ifstream file(path, std::ios::binary);
   std::stringstream text;
   text << file.rdbuf();
-  const auto word_piece = word_piece_from_json(text.str());
-  if (word_piece) return encode_lines(word_piece->words, timed);
   const auto begin = Clock::now();
-  const auto read = tokenizer_from_json(text.str());
+  const auto read = framed_tokenizer_from_json(text.str());
   if (!read) return fail(read.error());
   print_reading(begin);
-  return encode_lines(read->tokenizer, timed);
+  return std::visit([&](const auto& kind) { return encode_lines(kind, timed); }, read->kind);
 }
 
 }  // namespace

@@ -16,29 +16,30 @@ Error too_long(std::size_t tokens_max) {
 }  // namespace
 
 Result<EncoderText> EncoderText::from_folder(const loader::EncoderFolder& folder) {
-  auto words = tokenizer::word_piece_from_json(folder.tokenizer);
-  if (!words) return words.error();
-  if (words->words.size() > folder.spec.vocabulary)
+  auto tokenizer = tokenizer::framed_tokenizer_from_json(folder.tokenizer);
+  if (!tokenizer) return tokenizer.error();
+  if (tokenizer->size() > folder.spec.vocabulary)
     return Error{Errc::internal, "tokenizer.json has more tokens than config.json's vocab_size"};
   const auto tokens_max = static_cast<std::size_t>(folder.spec.tokens_max);
-  if (words->before.size() + words->after.size() >= tokens_max)
+  if (tokenizer->frame.before.size() + tokenizer->frame.after.size() >= tokens_max)
     return Error{Errc::internal, "tokenizer.json leaves no room for a text"};
-  return EncoderText(std::move(*words), tokens_max);
+  return EncoderText(std::move(*tokenizer), tokens_max);
 }
 
 Result<TokenIds> EncoderText::encode(std::string_view text) const {
-  const std::size_t room = tokens_max_ - words_.before.size() - words_.after.size();
-  TokenIds ids = words_.words.encode(text, room);
+  const auto& [before, after] = tokenizer_.frame;
+  const std::size_t room = tokens_max_ - before.size() - after.size();
+  TokenIds ids = tokenizer_.encode(text, room);
   if (ids.size() > room) return too_long(tokens_max_);
-  ids.insert(ids.begin(), words_.before.begin(), words_.before.end());
-  ids.insert(ids.end(), words_.after.begin(), words_.after.end());
+  ids.insert(ids.begin(), before.begin(), before.end());
+  ids.insert(ids.end(), after.begin(), after.end());
   return ids;
 }
 
 Result<void> EncoderText::check(const TokenIds& ids) const {
   if (ids.size() > tokens_max_) return too_long(tokens_max_);
   const auto wrong = std::ranges::find_if(
-      ids, [this](std::int32_t id) { return id < 0 || id >= words_.words.size(); });
+      ids, [this](std::int32_t id) { return id < 0 || id >= tokenizer_.size(); });
   if (wrong == ids.end() && !ids.empty()) return {};
   return Error{Errc::invalid_request,
                ids.empty() ? "An input has no tokens."

@@ -6,7 +6,7 @@
 #include "backends/contract/error.h"
 #include "backends/local/encoder/encoder.h"
 #include "backends/local/loader/encoder_folder.h"
-#include "backends/local/tokenizer/word_piece_json.h"
+#include "backends/local/tokenizer/framed_tokenizer.h"
 
 #include <cstddef>
 #include <string_view>
@@ -27,10 +27,10 @@ class EncoderText {
   Result<void> check(const TokenIds& ids) const;
 
  private:
-  EncoderText(tokenizer::JsonWordPiece words, std::size_t tokens_max)
-      : words_(std::move(words)), tokens_max_(tokens_max) {}
+  EncoderText(tokenizer::FramedTokenizer tokenizer, std::size_t tokens_max)
+      : tokenizer_(std::move(tokenizer)), tokens_max_(tokens_max) {}
 
-  tokenizer::JsonWordPiece words_;
+  tokenizer::FramedTokenizer tokenizer_;
   std::size_t tokens_max_;
 };
 

@@ -1,9 +1,11 @@
 #include "backends/local/tokenizer/tokenizer_json.h"
 
+#include "backends/local/tokenizer/framed_tokenizer_internal.h"
 #include "backends/local/tokenizer/json_parts_internal.h"
 
 #include <algorithm>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -14,21 +16,6 @@ using loader::at_or_null;
 using loader::Json;
 
 constexpr std::size_t kRulesMax = 16;
-
-// The parts of a Sequence, or the one part itself; none of null.
-std::vector<const Json*> parts_of(const Json& part, std::string_view list) {
-  if (part.is_null()) return {};
-  if (text_at(part, "type") != "Sequence") return {&part};
-  std::vector<const Json*> parts;
-  for (const Json& one : at_or_null(part, list)) parts.push_back(&one);
-  return parts;
-}
-
-std::string_view pattern_of(const Json& part) {
-  const Json& pattern = at_or_null(part, "pattern");
-  const std::string_view regex = text_at(pattern, "Regex");
-  return regex.empty() ? text_at(pattern, "String") : regex;
-}
 
 class JsonReader {
  public:
@@ -46,6 +33,9 @@ class JsonReader {
     if (!tokenizer) return tokenizer.error();
     return JsonTokenizer{std::move(*tokenizer), begin_token()};
   }
+
+  // The tokens of the file, once it was read.
+  std::span<const std::string_view> tokens() const { return vocabulary_.tokens; }
 
  private:
   Result<void> read_model() {
@@ -217,6 +207,15 @@ class JsonReader {
 };
 
 }  // namespace
+
+Result<FramedTokenizer> read_bpe(const Json& json) {
+  JsonReader reader(json);
+  auto read = reader.read();
+  if (!read) return read.error();
+  auto frame = frame_of(json, reader.tokens());
+  if (!frame) return frame.error();
+  return FramedTokenizer{std::move(read->tokenizer), std::move(*frame)};
+}
 
 Result<JsonTokenizer> tokenizer_from_json(std::string_view text) {
   const auto json = loader::parse_json(text, "tokenizer.json");

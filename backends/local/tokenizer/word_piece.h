@@ -10,6 +10,7 @@
 
 #include "backends/contract/error.h"
 #include "backends/local/tokenizer/bert_text.h"
+#include "backends/local/tokenizer/prefix_tree.h"
 #include "backends/local/tokenizer/tokenizer.h"
 #include "backends/local/tokenizer/whole_tokens.h"
 
@@ -51,43 +52,13 @@ class WordPiece {
  private:
   explicit WordPiece(const WordVocabulary& vocabulary);
 
-  // Where tokens lead that begin alike, byte by byte.
-  class Tree {
-   public:
-    static constexpr std::int32_t kWords = 0;          // Root of what begins a word,
-    static constexpr std::int32_t kContinuations = 1;  // …and of what goes on with one.
-
-    Tree();
-    void add(std::int32_t root, std::string_view text, TokenId id);
-
-    // The longest token that `text` begins with; its length is 0 if there is none.
-    struct Match {
-      TokenId id = -1;
-      std::size_t length = 0;
-    };
-    Match longest(std::int32_t root, std::string_view text) const;
-
-   private:
-    struct Slot {
-      std::uint32_t key = 0;  // Node and byte; 0: free, as no node leads to a root.
-      std::int32_t node = 0;
-    };
-
-    static std::uint32_t key_of(std::int32_t node, char byte);
-    std::size_t place_of(std::uint32_t key) const;
-    std::int32_t child(std::int32_t node, char byte) const;  // 0: none.
-    std::int32_t make_child(std::int32_t node, char byte);
-    void grow();
-
-    std::vector<TokenId> ends_;  // By node: the token that ends there, or -1.
-    std::vector<Slot> slots_;
-    std::size_t taken_ = 0;
-  };
-
   void encode_word(std::string_view word, std::vector<TokenId>& ids) const;
   void encode_plain(std::string_view text, std::size_t tokens_max, std::vector<TokenId>& ids) const;
 
-  Tree tree_;
+  static constexpr std::int32_t kWords = 0;          // The tree's root of what begins a word,
+  static constexpr std::int32_t kContinuations = 1;  // …and of what goes on with one.
+
+  PrefixTree tree_{2};
   WholeTokens special_;
   int size_;
   TokenId unknown_;

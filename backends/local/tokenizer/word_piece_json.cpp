@@ -1,6 +1,4 @@
-#include "backends/local/tokenizer/word_piece_json.h"
-
-#include "backends/local/tokenizer/json_parts_internal.h"
+#include "backends/local/tokenizer/framed_tokenizer_internal.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -13,32 +11,25 @@ namespace {
 
 constexpr int kWordCharactersMax = 10'000;
 
-// Of a token's name and its id.
-const Json& first_of(const Json& pair) {
-  static const Json kNone;
-  return pair.is_array() && !pair.empty() ? pair[0] : kNone;
-}
-
 class WordPieceReader {
  public:
   explicit WordPieceReader(const Json& json) : json_(json), model_(at_or_null(json, "model")) {}
 
-  Result<JsonWordPiece> read() {
-    for (const auto step :
-         {&WordPieceReader::read_model, &WordPieceReader::read_words, &WordPieceReader::read_added,
-          &WordPieceReader::read_text, &WordPieceReader::read_frame}) {
+  Result<FramedTokenizer> read() {
+    for (const auto step : {&WordPieceReader::read_model, &WordPieceReader::read_words,
+                            &WordPieceReader::read_added, &WordPieceReader::read_text}) {
       const auto done = (this->*step)();
       if (!done) return done.error();
     }
     auto words = WordPiece::make(vocabulary_);
     if (!words) return words.error();
-    return JsonWordPiece{std::move(*words), std::move(before_), std::move(after_)};
+    auto frame = frame_of(json_, vocabulary_.tokens);
+    if (!frame) return frame.error();
+    return FramedTokenizer{std::move(*words), std::move(*frame)};
   }
 
  private:
   Result<void> read_model() {
-    if (text_at(model_, "type") != "WordPiece")
-      return wrong("model.type is not WordPiece, which encoders of texts have");
     if (at_or_null(model_, "continuing_subword_prefix").is_string())
       vocabulary_.continuation = text_at(model_, "continuing_subword_prefix");
     const Json& most = at_or_null(model_, "max_input_chars_per_word");
@@ -93,37 +84,6 @@ class WordPieceReader {
     return {};
   }
 
-  Result<void> read_frame() {
-    const Json& processor = at_or_null(json_, "post_processor");
-    if (processor.is_null()) return {};
-    const std::string_view type = text_at(processor, "type");
-    if (type == "TemplateProcessing") return read_template(at_or_null(processor, "single"));
-    if (type != "BertProcessing")
-      return wrong("this post_processor is not supported: " + shown(processor));
-    const auto put = put_special(first_of(at_or_null(processor, "cls")), before_);
-    return put ? put_special(first_of(at_or_null(processor, "sep")), after_) : put;
-  }
-
-  // [CLS] A [SEP]
-  Result<void> read_template(const Json& single) {
-    bool is_after = false;
-    for (const Json& piece : single) {
-      const Json& special = at_or_null(piece, "SpecialToken");
-      is_after = is_after || special.is_null();
-      if (special.is_null()) continue;
-      const auto put = put_special(at_or_null(special, "id"), is_after ? after_ : before_);
-      if (!put) return put;
-    }
-    return {};
-  }
-
-  Result<void> put_special(const Json& name, std::vector<TokenId>& ids) const {
-    const auto id = name.is_string() ? id_of(name.get_ref<const std::string&>()) : std::nullopt;
-    if (!id) return wrong("post_processor names " + shown(name) + ", which is no token");
-    ids.push_back(*id);
-    return {};
-  }
-
   std::optional<TokenId> id_of(std::string_view text) const {
     const auto found = std::ranges::find(vocabulary_.tokens, text);
     if (text.empty() || found == vocabulary_.tokens.end()) return std::nullopt;
@@ -133,16 +93,10 @@ class WordPieceReader {
   const Json& json_;
   const Json& model_;
   WordVocabulary vocabulary_;
-  std::vector<TokenId> before_;
-  std::vector<TokenId> after_;
 };
 
 }  // namespace
 
-Result<JsonWordPiece> word_piece_from_json(std::string_view text) {
-  const auto json = loader::parse_json(text, "tokenizer.json");
-  if (!json) return json.error();
-  return WordPieceReader(*json).read();
-}
+Result<FramedTokenizer> read_word_piece(const Json& json) { return WordPieceReader(json).read(); }
 
 }  // namespace spillway::tokenizer

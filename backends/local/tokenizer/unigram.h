@@ -1,0 +1,66 @@
+// Unigram: text to token ids as SentencePiece's encoders have it (XLM-RoBERTa, multilingual E5,
+// BGE-M3), exactly as the `tokenizers` library does it. Of all ways to cut a piece of text into
+// tokens the one whose scores are the most together.
+//
+// Immutable once made; any thread. Owns its tables. Special tokens are never found in a text: what
+// a user writes is text.
+#pragma once
+
+#include "backends/contract/error.h"
+#include "backends/local/tokenizer/prefix_tree.h"
+#include "backends/local/tokenizer/tokenizer.h"
+#include "backends/local/tokenizer/unigram_text.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace spillway::tokenizer {
+
+// What a model file says about its tokenizer. Ids are positions in `tokens`.
+struct UnigramVocabulary {
+  std::vector<std::string_view> tokens;
+  std::vector<double> scores;    // Of the first tokens; those behind are found in no text.
+  std::vector<TokenId> special;  // Found in no text, either.
+  TokenId unknown = -1;
+  bool spells_bytes = false;  // What is unknown is spelt, where all its bytes are tokens: <0x0A>.
+  UnigramText text;
+};
+
+class Unigram {
+ public:
+  // Copies what it needs. An error says what does not fit.
+  static Result<Unigram> make(const UnigramVocabulary& vocabulary);
+
+  // Work ends with the piece that makes the ids more than `tokens_max`.
+  std::vector<TokenId> encode(std::string_view text, std::size_t tokens_max) const;
+
+  int size() const { return size_; }
+
+ private:
+  explicit Unigram(const UnigramVocabulary& vocabulary);
+
+  // How the best way to a place begins.
+  struct Step {
+    double score = 0.0;
+    std::int32_t from = -1;  // Where its last token begins; -1: there is no way yet.
+    TokenId id = -1;
+  };
+
+  void walk(std::string_view piece, std::vector<Step>& steps) const;
+  void encode_piece(std::string_view piece, std::vector<Step>& steps,
+                    std::vector<TokenId>& ids) const;
+  void put_unknown(std::string_view text, std::vector<TokenId>& ids) const;
+
+  PrefixTree tree_;
+  std::vector<double> scores_;
+  std::array<TokenId, 256> byte_ids_{};  // -1: no such token.
+  double unknown_score_ = 0.0;
+  TokenId unknown_;
+  int size_;
+  UnigramText text_;
+};
+
+}  // namespace spillway::tokenizer
