@@ -63,9 +63,9 @@ def write_modules(folder, pooling, normalizes):
         "pooling_mode_mean_tokens": pooling == "mean", "pooling_mode_max_tokens": False}))
 
 
-def small(folder, pooling="mean", normalizes=True, dtype=torch.float32, **config):
+def small(folder, pooling="mean", normalizes=True, dtype=torch.float32, kind="bert", **config):
     torch.manual_seed(5)
-    model = transformers.BertModel(transformers.BertConfig(vocab_size=30522, **{**SMALL, **config}))
+    model = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(kind, vocab_size=30522, **{**SMALL, **config}))
     for name, values in model.named_parameters():  # Biases and norms begin as zeros and ones.
         if values.dim() == 1:
             torch.nn.init.normal_(values, 1.0 if "LayerNorm.weight" in name else 0.0, 0.2)
@@ -80,6 +80,8 @@ def small(folder, pooling="mean", normalizes=True, dtype=torch.float32, **config
     dict(normalizes=False),
     dict(hidden_act="gelu_new", layer_norm_eps=1e-5),
     dict(dtype=torch.bfloat16),
+    dict(kind="xlm-roberta", pooling="cls", pad_token_id=1, max_position_embeddings=514, type_vocab_size=1),
+    dict(kind="roberta", pad_token_id=7),
 ], ids=str)
 def test_random_weights_give_transformers_vectors(tmp_path, made):
     small(tmp_path, **made)
@@ -135,6 +137,7 @@ def test_what_is_no_encoder_here_is_said(tmp_path):
     assert "model_type is \"llama\"" in error_with("config.json", model_type="llama")
     assert "hidden_act relu" in error_with("config.json", hidden_act="relu")
     assert "position_embedding_type relative_key" in error_with("config.json", position_embedding_type="relative_key")
+    assert "pad_token_id" in error_with("config.json", model_type="xlm-roberta", pad_token_id=511)
     assert "no multiple" in error_with("config.json", num_attention_heads=5)
     assert "of the shape" in error_with("config.json", intermediate_size=97)
     assert "has no tensor encoder.layer.3" in error_with("config.json", num_hidden_layers=4)

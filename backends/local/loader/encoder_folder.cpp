@@ -14,7 +14,17 @@ namespace {
 constexpr std::int64_t kNumberMax = 1 << 24;
 constexpr std::uint64_t kTokenizerBytesMax = 64U << 20;
 constexpr std::string_view kWeights = "model.safetensors";
-constexpr std::string_view kPrefix = "bert.";
+
+// The kinds of model that are alike but for this.
+struct Family {
+  std::string_view type;             // In config.json.
+  std::string_view prefix;           // Of tensors, in some files.
+  bool counts_from_padding = false;  // Positions begin behind the number of the padding token.
+};
+constexpr std::array<Family, 4> kFamilies = {{{"bert", "bert.", false},
+                                              {"roberta", "roberta.", true},
+                                              {"xlm-roberta", "roberta.", true},
+                                              {"camembert", "roberta.", true}}};
 
 Error failed(const std::string& path, const std::string& why) {
   return Error{Errc::internal, path + ": " + why};
@@ -46,13 +56,18 @@ class EncoderFolderReader {
     if (config->empty()) return failed(folder_, "has no config.json");
     const std::string path = folder_ + "/config.json";
     const std::string type = text_at(*config, "model_type");
-    if (type != "bert")
-      return failed(path, "model_type is \"" + type.substr(0, 64) + "\": of encoders bert is read");
+    const auto family = std::ranges::find(kFamilies, type, &Family::type);
+    if (family == kFamilies.end())
+      return failed(path, "model_type is \"" + type.substr(0, 64) +
+                              "\": of encoders bert, roberta, xlm-roberta and camembert are read");
+    family_ = *family;
     const std::string position = text_at(*config, "position_embedding_type");
     if (!position.empty() && position != "absolute")
       return failed(path, "position_embedding_type " + position + " is not supported");
     const auto numbers = read_numbers(*config, path);
     if (!numbers) return numbers;
+    const auto first = read_first_position(*config, path);
+    if (!first) return first;
     spec_.shortens = at_or_null(*config, "is_matryoshka") == true;
     return read_activation(*config, path);
   }
@@ -76,6 +91,18 @@ class EncoderFolderReader {
       return failed(path, "hidden_size is no multiple of num_attention_heads");
     const Json& epsilon = at_or_null(config, "layer_norm_eps");
     if (epsilon.is_number()) spec_.norm_epsilon = epsilon.get<double>();
+    return {};
+  }
+
+  Result<void> read_first_position(const Json& config, const std::string& path) {
+    if (!family_.counts_from_padding) return {};
+    const Json& padding = at_or_null(config, "pad_token_id");
+    const std::int64_t id = padding.is_null()             ? 1
+                            : padding.is_number_integer() ? padding.get<std::int64_t>()
+                                                          : -1;
+    if (id < 0 || id >= spec_.positions - 1)
+      return failed(path, "pad_token_id leaves none of max_position_embeddings");
+    spec_.first_position = id + 1;
     return {};
   }
 
@@ -128,11 +155,11 @@ class EncoderFolderReader {
   }
 
   Result<void> read_length() {
-    spec_.tokens_max = spec_.positions;
+    spec_.tokens_max = spec_.positions - spec_.first_position;
     const auto said = object_in(folder_, "sentence_bert_config.json");
     if (!said) return said.error();
     const Json& most = at_or_null(*said, "max_seq_length");
-    if (most.is_number_integer() && most > 2 && most < spec_.positions)
+    if (most.is_number_integer() && most > 2 && most < spec_.tokens_max)
       spec_.tokens_max = most.get<std::int64_t>();
     return {};
   }
@@ -154,13 +181,14 @@ class EncoderFolderReader {
     contents_.files.push_back(std::move(*mapped));
     for (Tensor& tensor : *tensors) {
       std::string name = tensor.name;
-      if (name.starts_with(kPrefix)) name.erase(0, kPrefix.size());
+      if (name.starts_with(family_.prefix)) name.erase(0, family_.prefix.size());
       contents_.tensors.emplace(std::move(name), std::move(tensor));
     }
     return {};
   }
 
   const std::string folder_;
+  Family family_;
   EncoderFolder contents_;
   EncoderSpec& spec_ = contents_.spec;
 };

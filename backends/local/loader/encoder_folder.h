@@ -1,5 +1,5 @@
-// The folder of an encoder, which makes one vector of a text: BERT's kind, as Hugging Face and
-// sentence-transformers publish it.
+// The folder of an encoder, which makes one vector of a text: BERT's kind and RoBERTa's, as Hugging
+// Face and sentence-transformers publish it.
 //
 // Start-up only, any thread. Owns the mappings that its tensors point into.
 #pragma once
@@ -25,6 +25,7 @@ struct EncoderSpec {
   std::int64_t layers = 0;
   std::int64_t heads = 0;
   std::int64_t positions = 0;
+  std::int64_t first_position = 0;  // Of a text's first token; those before are never used.
   std::int64_t token_types = 0;
   double norm_epsilon = 1e-12;
   bool gelu_by_tanh = false;

@@ -1,6 +1,6 @@
-// BERT: embeddings, layers of attention to both sides and a feed forward, each followed by a norm,
-// and the pooling that makes one vector of a text's. Inputs of a batch are padded to the longest;
-// nobody attends to padding, so that it changes nothing.
+// BERT and RoBERTa: embeddings, layers of attention to both sides and a feed forward, each followed
+// by a norm, and the pooling that makes one vector of a text's. Inputs of a batch are padded to the
+// longest; nobody attends to padding, so that it changes nothing.
 #include "backends/local/loader/dequantize.h"
 #include "backends/local/model/load_encoder.h"
 
@@ -37,7 +37,7 @@ struct BertLayer {
 
 struct BertWeights {
   at::Tensor words;
-  at::Tensor positions;  // With the first token type's added: there is no other.
+  at::Tensor positions;  // From a text's first on, with the only token type that is used.
   Affine norm;
   std::vector<BertLayer> layers;
 };
@@ -50,10 +50,14 @@ class WeightReader {
     const EncoderSpec& spec = folder_.spec;
     BertWeights weights;
     weights.words = matrix("embeddings.word_embeddings.weight", spec.vocabulary, spec.width);
-    weights.positions = matrix("embeddings.position_embeddings.weight", spec.positions, spec.width);
+    const auto positions =
+        matrix("embeddings.position_embeddings.weight", spec.positions, spec.width);
     const auto types =
         matrix("embeddings.token_type_embeddings.weight", spec.token_types, spec.width);
-    if (!problem_) weights.positions = weights.positions + types.narrow(0, 0, 1);
+    if (!problem_)
+      weights.positions =
+          positions.narrow(0, spec.first_position, spec.positions - spec.first_position) +
+          types.narrow(0, 0, 1);
     weights.norm = norm("embeddings.LayerNorm");
     for (std::int64_t i = 0; i < spec.layers && !problem_; ++i)
       weights.layers.push_back(layer("encoder.layer." + std::to_string(i) + "."));
