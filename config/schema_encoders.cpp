@@ -17,9 +17,10 @@ const std::vector<Row<ProviderTarget>> kEncoderRows = {
       .kind = Kind::text,
       .required = true,
       .reload = Reload::restart,
-      .sentence = "A folder as Hugging Face publishes encoders of BERT's kind (config.json, "
-                  "safetensors, tokenizer.json), as seen from the working directory. It is run on "
-                  "the CPU, in builds with SPILLWAY_TORCH."},
+      .sentence = "A folder as Hugging Face publishes encoders of BERT's and RoBERTa's kind, and "
+                  "decoders that make embeddings (config.json, safetensors, tokenizer.json), as "
+                  "seen from the working directory. It is run on the CPU, in builds with "
+                  "SPILLWAY_TORCH."},
      field<&ProviderTarget::encoder, &Encoder::model_path>()},
     {{.key = "serves",
       .kind = Kind::served,

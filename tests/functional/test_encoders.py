@@ -210,7 +210,7 @@ def test_it_is_booked_as_served_here_beside_what_the_cheapest_service_would_have
 
 @pytest.mark.parametrize("change, said", [
     (lambda folder: (folder / "config.json").unlink(), "has no config.json"),
-    (lambda folder: (folder / "config.json").write_text('{"model_type": "llama"}'), "of encoders bert, roberta")])
+    (lambda folder: (folder / "config.json").write_text('{"model_type": "t5"}'), "of encoders bert, roberta")])
 def test_a_folder_that_is_no_encoder_is_said_by_check_and_at_the_start(folder, tmp_path, change, said):
     change(folder)
     path = configs.write(tmp_path / "config.yaml", configs.gateway({"mini": encoder(folder)}))

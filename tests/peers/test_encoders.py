@@ -1,5 +1,5 @@
-"""Encoders beside transformers, in fp32: small models with random weights within 1e-4 of the largest number, whatever
-they are padded beside, and all-MiniLM-L6-v2 (fetch.sh) at a cosine of 0.9999 or more.
+"""Encoders, and decoders that are used as such, beside transformers, in fp32: small models with random weights within
+1e-4 of the largest number, whatever they are beside, and all-MiniLM-L6-v2 (fetch.sh) at a cosine of 0.9999 or more.
 
 Pooling and normalising are what sentence-transformers' modules do, written out here.
 """
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tokenizers
 import torch
 import transformers
 
@@ -24,6 +25,8 @@ TEXTS = ["A cat sits on the mat.", "Ein Kätzchen sitzt auf der Matte.", "unrela
          " ".join(WORDS), "中文没有空格", "[CLS] is text here"]
 SMALL = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4,
              max_position_embeddings=512, initializer_range=0.2)
+DECODER = dict(vocab_size=320, hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4,
+               num_key_value_heads=2, head_dim=16, max_position_embeddings=4096, initializer_range=0.12, pad_token_id=None)
 
 
 def run(folder, batches):
@@ -46,7 +49,7 @@ def reference(folder, ids, pooling, normalizes):
     for one in ids:
         with torch.no_grad():
             hidden = model(input_ids=torch.tensor([one])).last_hidden_state[0]
-        row = hidden.mean(0) if pooling == "mean" else hidden[0]
+        row = {"mean": hidden.mean(0), "cls": hidden[0], "last": hidden[-1]}[pooling]
         rows.append(row / row.norm() if normalizes else row)
     return torch.stack(rows)
 
@@ -60,7 +63,8 @@ def write_modules(folder, pooling, normalizes):
     (folder / "1_Pooling").mkdir(exist_ok=True)
     (folder / "1_Pooling" / "config.json").write_text(json.dumps({
         "word_embedding_dimension": 64, "pooling_mode_cls_token": pooling == "cls",
-        "pooling_mode_mean_tokens": pooling == "mean", "pooling_mode_max_tokens": False}))
+        "pooling_mode_mean_tokens": pooling == "mean", "pooling_mode_lasttoken": pooling == "last",
+        "pooling_mode_max_tokens": False}))
 
 
 def small(folder, pooling="mean", normalizes=True, dtype=torch.float32, kind="bert", **config):
@@ -82,6 +86,7 @@ def small(folder, pooling="mean", normalizes=True, dtype=torch.float32, kind="be
     dict(dtype=torch.bfloat16),
     dict(kind="xlm-roberta", pooling="cls", pad_token_id=1, max_position_embeddings=514, type_vocab_size=1),
     dict(kind="roberta", pad_token_id=7),
+    dict(pooling="last"),
 ], ids=str)
 def test_random_weights_give_transformers_vectors(tmp_path, made):
     small(tmp_path, **made)
@@ -90,6 +95,44 @@ def test_random_weights_give_transformers_vectors(tmp_path, made):
     error = ((vectors - wanted).abs().max() / wanted.abs().max()).item()
     print(f"{made}: largest difference {error:.1e} of the largest number")
     assert error < 1e-4
+
+
+def decoder(folder, kind, pooling, has_head):
+    """A decoder with a tokenizer of bytes, which ends each text as Qwen3-Embedding's does."""
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=320, special_tokens=["<|endoftext|>"], show_progress=False,
+                                             initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(single="$A <|endoftext|>", special_tokens=[("<|endoftext|>", 0)])
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    torch.manual_seed(5)
+    config = transformers.AutoConfig.for_model(kind, **DECODER)
+    model = (transformers.AutoModelForCausalLM if has_head else transformers.AutoModel).from_config(config)
+    for name, values in model.named_parameters():
+        if values.dim() == 1:
+            torch.nn.init.normal_(values, 0.0 if name.endswith("bias") else 1.0, 0.2)
+    model.save_pretrained(folder)
+    write_modules(folder, pooling, True)
+    return tokenizer
+
+
+@pytest.mark.parametrize("kind, pooling, has_head", [
+    ("qwen3", "last", False), ("qwen2", "mean", True), ("mistral", "last", True), ("gemma2", "mean", False), ("llama", "cls", False)])
+def test_decoders_give_transformers_vectors(tmp_path, kind, pooling, has_head):
+    tokenizer = decoder(tmp_path / "model", kind, pooling, has_head)
+    rng = random.Random(20261127)
+    texts = TEXTS + ["a" * 511, "a" * 512] + [" ".join(rng.choices(WORDS, k=count)) for count in (100, 250, 400)]
+    ids, vectors = embed(tmp_path / "model", [texts])  # Of one step, of several, and of just one.
+    assert ids == [tokenizer.encode(text).ids for text in texts] and max(map(len, ids)) > 1024
+    wanted = reference(tmp_path / "model", ids, pooling, True)
+    error = ((vectors - wanted).abs().max() / wanted.abs().max()).item()
+    print(f"{kind}, {pooling}: largest difference {error:.1e} of the largest number")
+    assert error < 1e-4
+    _, alone = embed(tmp_path / "model", [[text] for text in texts])
+    assert ((vectors - alone).abs().max() / wanted.abs().max()).item() < 1e-5
 
 
 def test_padding_changes_nothing(tmp_path):
@@ -134,7 +177,7 @@ def test_what_is_no_encoder_here_is_said(tmp_path):
         path.write_text(before)
         return answer["error"]
 
-    assert "model_type is \"llama\"" in error_with("config.json", model_type="llama")
+    assert "model_type t5 is not supported" in error_with("config.json", model_type="t5")
     assert "hidden_act relu" in error_with("config.json", hidden_act="relu")
     assert "position_embedding_type relative_key" in error_with("config.json", position_embedding_type="relative_key")
     assert "pad_token_id" in error_with("config.json", model_type="xlm-roberta", pad_token_id=511)

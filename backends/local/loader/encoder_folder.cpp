@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::int64_t kNumberMax = 1 << 24;
 constexpr std::uint64_t kTokenizerBytesMax = 64U << 20;
+constexpr std::int64_t kDecoderTokensMax = 8'192;  // What keys and values are kept for.
 constexpr std::string_view kWeights = "model.safetensors";
 
 // The kinds of model that are alike but for this.
@@ -25,6 +26,12 @@ constexpr std::array<Family, 4> kFamilies = {{{"bert", "bert.", false},
                                               {"roberta", "roberta.", true},
                                               {"xlm-roberta", "roberta.", true},
                                               {"camembert", "roberta.", true}}};
+
+using NamedPooling = std::pair<std::string_view, Pooling>;
+constexpr std::array<NamedPooling, 3> kPoolings = {
+    {{"pooling_mode_cls_token", Pooling::first_token},
+     {"pooling_mode_lasttoken", Pooling::last_token},
+     {"pooling_mode_mean_tokens", Pooling::mean}}};
 
 Error failed(const std::string& path, const std::string& why) {
   return Error{Errc::internal, path + ": " + why};
@@ -56,10 +63,9 @@ class EncoderFolderReader {
     if (config->empty()) return failed(folder_, "has no config.json");
     const std::string path = folder_ + "/config.json";
     const std::string type = text_at(*config, "model_type");
+    spec_.shortens = at_or_null(*config, "is_matryoshka") == true;
     const auto family = std::ranges::find(kFamilies, type, &Family::type);
-    if (family == kFamilies.end())
-      return failed(path, "model_type is \"" + type.substr(0, 64) +
-                              "\": of encoders bert, roberta, xlm-roberta and camembert are read");
+    if (family == kFamilies.end()) return read_decoder();
     family_ = *family;
     const std::string position = text_at(*config, "position_embedding_type");
     if (!position.empty() && position != "absolute")
@@ -68,8 +74,29 @@ class EncoderFolderReader {
     if (!numbers) return numbers;
     const auto first = read_first_position(*config, path);
     if (!first) return first;
-    spec_.shortens = at_or_null(*config, "is_matryoshka") == true;
+    spec_.tokens_max = spec_.positions - spec_.first_position;
     return read_activation(*config, path);
+  }
+
+  Result<void> read_decoder() {
+    auto file = ModelFile::open(folder_);
+    if (!file)
+      return Error{Errc::internal, file.error().message +
+                                       "; of encoders bert, roberta, xlm-roberta and camembert are "
+                                       "read besides"};
+    const auto words = file->require("token_embd.weight");
+    if (!words) return words.error();
+    if ((*words)->shape.size() != 2) return failed(folder_, "its embeddings are no matrix");
+    spec_.vocabulary = (*words)->shape[0];
+    spec_.width = (*words)->shape[1];
+    const auto architecture = file->metadata().text("general.architecture");
+    if (!architecture) return architecture.error();
+    const auto context = file->metadata().integer(std::string(*architecture) + ".context_length");
+    if (!context) return context.error();
+    if (*context < 1) return failed(folder_, "its context is no whole number from 1 on");
+    spec_.tokens_max = std::min(*context, kDecoderTokensMax);
+    contents_.decoder.emplace(std::move(*file));
+    return {};
   }
 
   Result<void> read_numbers(const Json& config, const std::string& path) {
@@ -141,21 +168,22 @@ class EncoderFolderReader {
       return failed(folder_ + "/modules.json", module + " is no folder in this one");
     const auto pooling = object_in(folder_, module + "/config.json");
     if (!pooling) return pooling.error();
-    const bool mean = at_or_null(*pooling, "pooling_mode_mean_tokens") == true;
-    const bool first = at_or_null(*pooling, "pooling_mode_cls_token") == true;
-    const auto others = std::ranges::any_of(pooling->items(), [](const auto& item) {
-      return item.key().starts_with("pooling_mode_") && item.value() == true &&
-             item.key() != "pooling_mode_mean_tokens" && item.key() != "pooling_mode_cls_token";
-    });
-    if (others || mean == first)
+    std::vector<Pooling> chosen;
+    for (const auto& [key, value] : pooling->items()) {
+      if (!key.starts_with("pooling_mode_") || value != true) continue;
+      const auto known = std::ranges::find(kPoolings, key, &NamedPooling::first);
+      if (known == kPoolings.end()) chosen.clear();
+      if (known == kPoolings.end()) break;
+      chosen.push_back(known->second);
+    }
+    if (chosen.size() != 1)
       return failed(folder_ + "/" + module + "/config.json",
-                    "pooling is neither by the mean of the tokens nor by the first one");
-    spec_.pooling = mean ? Pooling::mean : Pooling::first_token;
+                    "pooling is neither by the mean of the tokens nor by the first or last one");
+    spec_.pooling = chosen.front();
     return {};
   }
 
   Result<void> read_length() {
-    spec_.tokens_max = spec_.positions - spec_.first_position;
     const auto said = object_in(folder_, "sentence_bert_config.json");
     if (!said) return said.error();
     const Json& most = at_or_null(*said, "max_seq_length");
@@ -173,6 +201,7 @@ class EncoderFolderReader {
   }
 
   Result<void> read_weights() {
+    if (contents_.decoder) return {};
     const std::string path = folder_ + "/" + std::string(kWeights);
     auto mapped = MappedFile::open(path);
     if (!mapped) return mapped.error();

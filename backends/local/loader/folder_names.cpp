@@ -107,13 +107,21 @@ std::optional<TensorPlace> place_in_layer(std::string_view rest, int layer, bool
   return place;
 }
 
+// Models that were saved without a head have no prefix, either.
+std::string with_prefix(std::string_view name) {
+  constexpr std::array<std::string_view, 3> kBare = {"layers.", "embed_tokens.", "norm."};
+  const bool is_bare =
+      std::ranges::any_of(kBare, [&](std::string_view one) { return name.starts_with(one); });
+  return (is_bare ? "model." : "") + std::string(name);
+}
+
 }  // namespace
 
 std::optional<TensorPlace> place_of(std::string_view name, bool post_norms) {
   for (const std::string_view prefix : kOfOtherSenses) {
     if (name.starts_with(prefix)) return TensorPlace{};
   }
-  std::string plain(name);
+  std::string plain = with_prefix(name);
   if (drop(name, "model.language_model.")) plain = "model." + std::string(name);
   if (drop(name, "language_model.")) plain = name;
   if (const std::string_view known = found_in(kOutside, plain); !known.empty())

@@ -2,6 +2,7 @@
 // by a norm, and the pooling that makes one vector of a text's. Inputs of a batch are padded to the
 // longest; nobody attends to padding, so that it changes nothing.
 #include "backends/local/loader/dequantize.h"
+#include "backends/local/model/decoder_encoder_internal.h"
 #include "backends/local/model/load_encoder.h"
 
 #include <ATen/ATen.h>
@@ -169,7 +170,10 @@ class BertEncoder final : public Encoder {
                           : std::nullopt;
     for (const BertLayer& layer : weights_.layers) hidden = passed(layer, hidden, mask);
     auto vectors = hidden.select(1, 0);
-    if (spec_.pooling == Pooling::mean) {
+    if (spec_.pooling == Pooling::last_token) {
+      const auto last = batch.kept.sum(1).to(at::kLong) - 1;
+      vectors = hidden.index({at::arange(hidden.size(0)), last});
+    } else if (spec_.pooling == Pooling::mean) {
       const auto kept = batch.kept.unsqueeze(2);
       vectors = (hidden * kept).sum(1) / kept.sum(1);
     }
@@ -217,6 +221,7 @@ class BertEncoder final : public Encoder {
 
 Result<std::unique_ptr<Encoder>> load_encoder(const loader::EncoderFolder& folder, int threads) {
   try {
+    if (folder.decoder) return load_decoder_encoder(folder, threads);
     WeightReader reader(folder);
     BertWeights weights = reader.read();
     if (reader.problem()) return *reader.problem();

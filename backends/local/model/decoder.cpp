@@ -71,24 +71,35 @@ Result<void> Decoder::load_layers(const loader::ModelFile& file, int kv_blocks) 
 }
 
 at::Tensor Decoder::forward(const ops::StepTensors& step) {
-  const std::int64_t tokens = step.ids.size(0);
   const std::int64_t rows = step.logit_rows.size(0);
-  make_room(tokens, rows);
-  auto residual = residual_.narrow(0, 0, tokens);
+  make_room(step.ids.size(0), rows);
+  const auto residual = through_layers(step);
   auto logits = logits_.narrow(0, 0, rows);
-
-  ops_->embed(*embedding_, step.ids, residual);
-  if (spec_.gemma.used) residual.mul_(spec_.gemma.embedding_gain);
-  for (const Layer& layer : layers_) {
-    layer.attention->add_to(residual, step, room_);
-    layer.feed_forward->add_to(residual, step, room_);
-  }
   if (rows == 0) return logits;
   const ops::Matrix& head = separate_head_ ? *separate_head_ : *embedding_;
   ops_->norm_head(residual, step, last_norm_, head, logits);
   const double cap = spec_.gemma.logit_cap;
   if (cap > 0.0) logits.div_(cap).tanh_().mul_(cap);
   return logits;
+}
+
+at::Tensor Decoder::hidden(const ops::StepTensors& step) {
+  make_room(step.ids.size(0), 0);
+  const auto residual = through_layers(step).to(at::kFloat);
+  const auto mean = residual.pow(2).mean(-1, /*keepdim=*/true);
+  return residual * at::rsqrt(mean + last_norm_.epsilon) * last_norm_.weight;
+}
+
+// The residual stream behind the last layer.
+at::Tensor Decoder::through_layers(const ops::StepTensors& step) {
+  auto residual = residual_.narrow(0, 0, step.ids.size(0));
+  ops_->embed(*embedding_, step.ids, residual);
+  if (spec_.gemma.used) residual.mul_(spec_.gemma.embedding_gain);
+  for (const Layer& layer : layers_) {
+    layer.attention->add_to(residual, step, room_);
+    layer.feed_forward->add_to(residual, step, room_);
+  }
+  return residual;
 }
 
 void Decoder::make_room(std::int64_t tokens, std::int64_t rows) {

@@ -28,6 +28,9 @@ class Decoder {
   // Runs the step and returns logits [R, vocabulary] (fp32), valid until the next call.
   at::Tensor forward(const ops::StepTensors& step);
 
+  // Runs the step and returns what the head would be given of all its tokens, [T, width] (fp32).
+  at::Tensor hidden(const ops::StepTensors& step);
+
  private:
   struct Layer {
     std::unique_ptr<LayerPart> attention;
@@ -37,6 +40,7 @@ class Decoder {
   Decoder(ArchSpec spec, std::unique_ptr<ops::Ops> ops);
   Result<void> load_ends(const loader::ModelFile& file);
   Result<void> load_layers(const loader::ModelFile& file, int kv_blocks);
+  at::Tensor through_layers(const ops::StepTensors& step);
   void make_room(std::int64_t tokens, std::int64_t rows);
 
   const ArchSpec spec_;
