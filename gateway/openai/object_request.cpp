@@ -109,6 +109,11 @@ void read_rerank(Fields& request, ChatRequest& chat) {
 
 }  // namespace
 
+bool asks_embeddings(std::string_view body) {
+  const auto json = wire::parse_object(body);
+  return json && json->contains("input") && !json->contains("messages");
+}
+
 Result<Question> parse_object_request(Endpoint endpoint, std::string body) {
   auto json = wire::parse_object(body);
   if (!json) return json.error();

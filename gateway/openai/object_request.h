@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace spillway::openai {
 
@@ -15,6 +16,9 @@ struct Question {
   std::shared_ptr<const ChatRequest> request;
   Encoding encoding = Encoding::as_it_comes;
 };
+
+// Whether a body that came by no path is one of embeddings: it has an input and no messages.
+bool asks_embeddings(std::string_view body);
 
 Result<Question> parse_object_request(Endpoint endpoint, std::string body);
 

@@ -7,6 +7,7 @@
 #include "gateway/measure.h"
 #include "gateway/notes.h"
 #include "gateway/openai/chat_request.h"
+#include "gateway/openai/object_request.h"
 #include "gateway/policy/router.h"
 #include "gateway/policy/situation.h"
 #include "gateway/policy_file.h"
@@ -18,7 +19,10 @@
 
 #include <cstdio>
 #include <fstream>
+#include <memory>
 #include <sstream>
+#include <string>
+#include <utility>
 
 namespace spillway::verbs {
 namespace {
@@ -79,6 +83,22 @@ int print_decision(const policy::Router& router, const policy::Situation& situat
   return 0;
 }
 
+struct Asked {
+  std::shared_ptr<const ChatRequest> request;
+  std::string path;
+};
+
+Result<Asked> asked_in(std::string body) {
+  if (openai::asks_embeddings(body)) {
+    auto question = openai::parse_object_request(Endpoint::embeddings, std::move(body));
+    if (!question) return question.error();
+    return Asked{std::move(question->request), "/v1/embeddings"};
+  }
+  auto chat = openai::parse_chat(std::move(body));
+  if (!chat) return chat.error();
+  return Asked{std::move(*chat), "/v1/chat/completions"};
+}
+
 int explain_file(const Options& options) {
   const std::string path = options.get("--config");
   const auto loaded = load_policy(path, unneeded_secret);
@@ -90,16 +110,16 @@ int explain_file(const Options& options) {
   if (!file) return fail("cannot read " + options.get("--request"));
   std::ostringstream body;
   body << file.rdbuf();
-  const auto request = openai::parse_chat(body.str());
-  if (!request) return fail(options.get("--request") + ": " + request.error().message);
+  const auto asked = asked_in(body.str());
+  if (!asked) return fail(options.get("--request") + ": " + asked.error().message);
   const auto given = config::parse_given(options.get("--given"), *loaded.settings);
   for (const config::Problem& problem : given.problems) fail("--given: " + problem.message);
   if (!given.problems.empty()) return 2;
 
   http::Request raw;
-  raw.path = "/v1/chat/completions";
-  policy::RequestFacts facts = facts_of(raw, policy::Caller{}, **request);
-  facts.prompt_tokens = estimated_prompt_tokens(**request);
+  raw.path = asked->path;
+  policy::RequestFacts facts = facts_of(raw, policy::Caller{}, *asked->request);
+  facts.prompt_tokens = estimated_prompt_tokens(*asked->request);
   const policy::Router router(loaded.settings);
   const policy::Situation situation(loaded.settings, facts, given.facts);
   return print_decision(router, situation);
@@ -111,7 +131,7 @@ int explain(const Arguments& arguments) {
   Options options;
   add_admin_options(options);
   options.words("[REQUEST-ID]", 1)
-      .value("--request", "FILE", "a chat request as a client would send it, JSON")
+      .value("--request", "FILE", "a request of chat or embeddings as a client would send it, JSON")
       .value("--given", "FACTS",
              "with --request: \"class: batch, queue.tokens: 90000, predicted_ttft(local): 2s\"; "
              "the rest is Monday noon, an idle engine and healthy providers");

@@ -136,6 +136,9 @@ def test_what_it_cannot_answer_is_refused(house):
     with pytest.raises(openai.BadRequestError) as refused:
         client.embeddings.create(model="minibert", input="cat " * POSITIONS)
     assert f"at most {POSITIONS}" in refused.value.message
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.embeddings.create(model="minibert", input=["cat", "dog", "cat " * POSITIONS])
+    assert refused.value.param == "input[2]"
     for id in (len(WORDS), 2**32 + 2, 2**64 - 1, -1):
         with pytest.raises(openai.BadRequestError):
             client.embeddings.create(model="minibert", input=[id])

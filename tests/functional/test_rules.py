@@ -246,6 +246,19 @@ def test_explains_a_request_in_a_file(tmp_path):
     assert status == 2 and "did you mean `queue.tokens`?" in error
 
 
+def test_explains_a_request_of_embeddings_in_a_file(tmp_path):
+    targets = {name: configs.provider(f"https://{name}.example", "embedder", endpoints=endpoints)
+               for name, endpoints in (("chat", ["chat"]), ("vectors", ["embeddings"]))}
+    path, request = configs.write(tmp_path / "policy.yaml", configs.gateway(targets)), tmp_path / "request.json"
+    words = ("explain", "--config", path, "--request", request)
+    request.write_text(json.dumps({"model": "embedder", "input": ["a", "b"]}), encoding="utf-8")
+    status, told, error = spillway(*words)
+    assert status == 0 and re.search(r"goes to +vectors", told), error
+    request.write_text(json.dumps({"model": "embedder", "input": ["a", ""]}), encoding="utf-8")
+    status, _, error = spillway(*words)
+    assert status == 1 and "input[1]" in error
+
+
 def test_explains_without_the_secrets_of_its_keys(tmp_path):
     keys = {name: {"secret": f"env:NOT_SET_{name.upper()}"} for name in ("one", "two")}
     path = configs.write(tmp_path / "policy.yaml", ruled(keys=keys))

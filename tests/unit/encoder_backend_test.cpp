@@ -123,17 +123,21 @@ TEST(EncoderBackend, WhatIsTooLongIsSaid) {
   EXPECT_TRUE(ask({{"input", "cat cat cat cat"}}).delta);
   const Outcome outcome = ask({{"input", {"cat", "cat cat cat cat cat"}}});
   EXPECT_EQ(outcome.error->code, Errc::context_too_long);
+  EXPECT_EQ(outcome.error->param, "input[1]");
   EXPECT_THAT(outcome.error->message, HasSubstr("at most 6 tokens"));
   EXPECT_EQ(ask({{"input", {1, 3, 3, 3, 3, 3, 2}}}).error->code, Errc::context_too_long);
 }
 
 TEST(EncoderBackend, RefusesWhatIsNoInput) {
-  for (const json& input : {json(json::array()), json({{}}), json(7), json({4}), json({-1}),
-                            json({"cat", 3}), json(nullptr)}) {
+  const std::vector<std::pair<json, std::string>> refused = {
+      {json::array(), "input"}, {json({json()}), "input[0]"}, {7, "input"},
+      {json({4}), "input"},     {json({-1}), "input"},        {json({"cat", 3}), "input[1]"},
+      {nullptr, "input"},       {{{3}, {3, 4}}, "input[1]"}};
+  for (const auto& [input, param] : refused) {
     const Outcome outcome = ask({{"input", input}});
     ASSERT_TRUE(outcome.error) << input;
     EXPECT_EQ(outcome.error->code, Errc::invalid_request) << input;
-    EXPECT_EQ(outcome.error->param, "input") << input;
+    EXPECT_EQ(outcome.error->param, param) << input;
   }
 }
 

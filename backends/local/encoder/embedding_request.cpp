@@ -20,6 +20,12 @@ Error wrong(std::string message, std::string param) {
   return {Errc::invalid_request, std::move(message), std::move(param), std::nullopt};
 }
 
+// Which of several inputs an error is of.
+Error of_element(std::size_t i, Error error) {
+  error.param += '[' + std::to_string(i) + ']';
+  return error;
+}
+
 bool is_tokens(const Json& input) {
   const auto is_token = [](const Json& value) { return value.is_number_integer(); };
   return input.is_array() && !input.empty() && std::all_of(input.begin(), input.end(), is_token);
@@ -67,9 +73,9 @@ Result<EmbeddingRequest> read_embedding_request(std::string_view body, const Enc
   const Json list = is_one ? Json::array({*input}) : *input;
   if (!list.is_array() || list.empty())
     return wrong("The input must be a text, token ids, or a list of them.", "input");
-  for (const Json& one : list) {
-    auto ids = ids_of(one, text);
-    if (!ids) return ids.error();
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    auto ids = ids_of(list[i], text);
+    if (!ids) return is_one ? ids.error() : of_element(i, ids.error());
     request.tokens += static_cast<int>(ids->size());
     request.inputs.push_back(std::move(*ids));
   }

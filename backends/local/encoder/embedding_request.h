@@ -20,8 +20,8 @@ struct EmbeddingRequest {
   int tokens = 0;  // Of all inputs.
 };
 
-// A text, texts, token ids or lists of them. Errors name the field: what `text` refuses, and what
-// is no such request.
+// A text, texts, token ids or lists of them. Errors name the field, and of several inputs which:
+// what `text` refuses, and what is no such request.
 Result<EmbeddingRequest> read_embedding_request(std::string_view body, const EncoderText& text);
 
 // OpenAI's list object, with embeddings as numbers.

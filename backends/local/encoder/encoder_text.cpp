@@ -13,6 +13,10 @@ Error too_long(std::size_t tokens_max) {
           "input", std::nullopt};
 }
 
+Error no_tokens() {
+  return {Errc::invalid_request, "An input has no tokens.", "input", std::nullopt};
+}
+
 }  // namespace
 
 Result<EncoderText> EncoderText::from_folder(const loader::EncoderFolder& folder) {
@@ -33,17 +37,17 @@ Result<TokenIds> EncoderText::encode(std::string_view text) const {
   if (ids.size() > room) return too_long(tokens_max_);
   ids.insert(ids.begin(), before.begin(), before.end());
   ids.insert(ids.end(), after.begin(), after.end());
+  if (ids.empty()) return no_tokens();
   return ids;
 }
 
 Result<void> EncoderText::check(const TokenIds& ids) const {
+  if (ids.empty()) return no_tokens();
   if (ids.size() > tokens_max_) return too_long(tokens_max_);
   const auto wrong = std::ranges::find_if(
       ids, [this](std::int32_t id) { return id < 0 || id >= tokenizer_.size(); });
-  if (wrong == ids.end() && !ids.empty()) return {};
-  return Error{Errc::invalid_request,
-               ids.empty() ? "An input has no tokens."
-                           : "This model has no token " + std::to_string(*wrong) + ".",
+  if (wrong == ids.end()) return {};
+  return Error{Errc::invalid_request, "This model has no token " + std::to_string(*wrong) + ".",
                "input", std::nullopt};
 }
 

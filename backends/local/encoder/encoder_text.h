@@ -20,7 +20,7 @@ class EncoderText {
   static Result<EncoderText> from_folder(const loader::EncoderFolder& folder);
 
   // Framed as the model was trained ([CLS] … [SEP]); special tokens in it are text.
-  // context_too_long: it is longer than the model takes.
+  // context_too_long: it is longer than the model takes. invalid_request: it has no tokens.
   Result<TokenIds> encode(std::string_view text) const;
 
   // Ids that a client gives are taken as they are. invalid_request, context_too_long.
