@@ -1,10 +1,10 @@
 #include "gateway/policy/predict.h"
 
+#include "gateway/policy/endings.h"
 #include "gateway/policy/prompt_line.h"
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -14,25 +14,17 @@
 namespace spillway::policy {
 namespace {
 
-// KV room is given out in blocks of so many tokens.
-constexpr double kBlockTokens = 16.0;
-constexpr std::int64_t kNoEnd = std::numeric_limits<std::int64_t>::max();
+constexpr double kBlockTokens = Endings::kBlockTokens;
+constexpr std::int64_t kNoEnd = Endings::kNever;
 
-double whole_blocks(double tokens) { return std::ceil(tokens / kBlockTokens) * kBlockTokens; }
+// Both of numbers that are not negative; std::ceil and std::llround are calls, and there are
+// hundreds.
+double whole_blocks(double tokens) {
+  const double blocks = static_cast<double>(static_cast<std::int64_t>(tokens / kBlockTokens));
+  return (blocks * kBlockTokens < tokens ? blocks + 1.0 : blocks) * kBlockTokens;
+}
 
-// Of a number that is not negative; std::llround is a call, and there are hundreds.
 std::int64_t rounded(double value) { return static_cast<std::int64_t>(value + 0.5); }
-
-// A decoding sequence, by the step after which it is gone.
-struct Ending {
-  std::int32_t after_step = 0;
-  std::int32_t context_then = 0;
-};
-
-// An object, not a function: the heap's calls of it are then inlined.
-constexpr auto ends_later = [](const Ending& a, const Ending& b) {
-  return a.after_step > b.after_step;
-};
 
 // How long the answers of a batch last: quantiles at the middles of 32 equal shares, as exposures
 // of Remaining. They are dealt to a batch in turn, the middle first, so that it ends one by one as
@@ -75,7 +67,6 @@ class Simulation {
   void begin_decoding(const SequenceStatus& sequence);
   void pass(std::int64_t steps, double prefill_tokens);
   void end_sequences();
-  std::int64_t steps_to_next_ending() const;
   std::int64_t tokens_after_first() const;
   double seconds_of_step(double prefill_tokens) const;
   void extrapolate();
@@ -87,9 +78,9 @@ class Simulation {
   PromptLine foreground_;
   PromptLine background_;
 
-  std::array<std::byte, 640 * sizeof(Ending)> memory_;
+  std::array<std::byte, 640 * 2 * sizeof(std::int64_t)> memory_;
   std::pmr::monotonic_buffer_resource pool_{memory_.data(), memory_.size()};
-  std::pmr::vector<Ending> endings_{&pool_};       // A heap, the earliest first.
+  Endings endings_;
   std::pmr::vector<SequenceStatus> read_{&pool_};  // Whose prompts ended in the step under way.
 
   double now_ = 0.0;
@@ -112,17 +103,18 @@ Simulation::Simulation(const EngineStatus& engine, const Ask& ask, double horizo
       ask_(ask),
       horizon_(horizon),
       foreground_(engine, Lane::foreground, own_tokens(ask, Lane::foreground)),
-      background_(engine, Lane::background, own_tokens(ask, Lane::background)) {
-  endings_.reserve(std::max<std::size_t>(
-      engine.running.size() + 1, static_cast<std::size_t>(std::max(1, engine.sequences_max))));
+      background_(engine, Lane::background, own_tokens(ask, Lane::background)),
+      endings_(std::max(engine.running.size() + 1,
+                        static_cast<std::size_t>(std::max(1, engine.sequences_max))),
+               &pool_) {
+  std::size_t place = 0;
   for (const SequenceStatus& sequence : engine.running) {
     if (sequence.prefill_left > 0) continue;
-    const std::int32_t left = tokens_left(sequence, ask, endings_.size());
-    endings_.push_back({left, sequence.context_tokens + left});
+    const std::int32_t left = tokens_left(sequence, ask, place++);
+    endings_.add(left, sequence.context_tokens + left);
     context_ += sequence.context_tokens;
     ++decoding_;
   }
-  std::make_heap(endings_.begin(), endings_.end(), ends_later);
   slots_free_ = engine.sequences_max - static_cast<int>(engine.running.size());
   kv_free_ = engine.kv_tokens_free;
 }
@@ -205,7 +197,7 @@ std::int64_t Simulation::advance(std::int64_t steps_max) {
 
 std::int64_t Simulation::advance_whole_steps(std::int64_t steps, PromptLine* line,
                                              int prompt_tokens) {
-  if (!endings_.empty()) steps = std::min(steps, steps_to_next_ending());
+  if (!endings_.empty()) steps = std::min(steps, endings_.next() - step_);
   if (line != nullptr) line->read(static_cast<int>(steps * prompt_tokens));
   pass(steps, prompt_tokens);
   end_sequences();
@@ -244,9 +236,7 @@ void Simulation::begin_decoding(const SequenceStatus& sequence) {
   begun.context_tokens += sequence.prefill_left;
   // Its prompt's last step has just given it a token.
   const std::int32_t left = tokens_left(begun, ask_, begun_++) - 1;
-  const auto last = static_cast<std::int32_t>(step_) + left;
-  endings_.push_back({last, begun.context_tokens + left});
-  std::push_heap(endings_.begin(), endings_.end(), ends_later);
+  endings_.add(step_ + left, begun.context_tokens + left);
   context_ += begun.context_tokens;
   ++decoding_;
 }
@@ -265,19 +255,12 @@ void Simulation::pass(std::int64_t steps, double prefill_tokens) {
 }
 
 void Simulation::end_sequences() {
-  while (!endings_.empty() && endings_.front().after_step <= step_) {
-    const double context = endings_.front().context_then;
-    std::pop_heap(endings_.begin(), endings_.end(), ends_later);
-    endings_.pop_back();
-    --decoding_;
-    ++slots_free_;
-    context_ -= context;
-    kv_free_ += whole_blocks(context);
-  }
-}
-
-std::int64_t Simulation::steps_to_next_ending() const {
-  return endings_.front().after_step - step_;
+  if (endings_.next() > step_) return;
+  const Endings::Day gone = endings_.end(step_);
+  decoding_ -= gone.sequences;
+  slots_free_ += gone.sequences;
+  context_ -= gone.context_tokens;
+  kv_free_ += gone.blocks * kBlockTokens;
 }
 
 std::int64_t Simulation::tokens_after_first() const {

@@ -28,17 +28,14 @@ std::int64_t prompt_tokens_of(std::span<const SequenceStatus> row) {
 // added up, since there may be a thousand, and each sum of fractions waits for the one before it.
 PromptLine::Backlog all_of(std::span<const SequenceStatus> row, double typical) {
   constexpr std::int32_t kMost = std::numeric_limits<std::int32_t>::max();
-  if (typical <= 0.0) typical = kMost;
-  const auto limit = static_cast<std::int32_t>(std::min(std::ceil(typical), 1.0 * kMost));
-  std::int64_t prompts = 0, shorter = 0, longer = 0;
+  const std::int32_t limit =
+      typical > 0.0 ? static_cast<std::int32_t>(std::min(std::round(typical), 1.0 * kMost)) : kMost;
+  std::int64_t prompts = 0, answers = 0;
   for (const SequenceStatus& sequence : row) {
-    const std::int32_t most = sequence.tokens_max - sequence.generated;
     prompts += sequence.prefill_left;
-    shorter += most < limit ? most : 0;
-    longer += most < limit ? 0 : 1;
+    answers += std::min(sequence.tokens_max - sequence.generated, limit);
   }
-  return {static_cast<double>(prompts),
-          static_cast<double>(shorter) + static_cast<double>(longer) * typical};
+  return {static_cast<double>(prompts), static_cast<double>(answers)};
 }
 
 }  // namespace
