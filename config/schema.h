@@ -51,6 +51,7 @@ const std::vector<Row<Tenant>>& tenant_rows();            // tenants.NAME.*
 const std::vector<Row<ModelLimits>>& model_limit_rows();  // model_limits.NAME.*
 const std::vector<Row<LocalTarget>>& local_rows();        // targets.NAME.* with kind: local
 const std::vector<Row<ProviderTarget>>& provider_rows();  // targets.NAME.* with kind: provider
+const std::vector<Row<ProviderTarget>>& price_rows();     // …and of these, what it asks
 const std::vector<Row<ProviderTarget>>& encoder_rows();   // targets.NAME.* with kind: encoder
 const std::vector<Row<RequestClass>>& class_rows();       // classes.NAME.*
 const std::vector<Row<ClassMatch>>& match_rows();         // classes.NAME.match.*

@@ -1,0 +1,84 @@
+// The rows of `targets` that say what a provider asks.
+#include "config/schema.h"
+
+namespace spillway::config {
+namespace {
+
+constexpr double kPriceMost = 1e13;  // 10,000 usd: sums of millions of answers stay numbers.
+
+const std::vector<Row<ProviderTarget>> kPriceRows = {
+    {{.key = "price_per_million.input",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .required = true,
+      .sentence = "For a million prompt tokens."},
+     field<&ProviderTarget::price, &Price::input_per_million>()},
+    {{.key = "price_per_million.output",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .required = true,
+      .sentence = "For a million completion tokens."},
+     field<&ProviderTarget::price, &Price::output_per_million>()},
+    {{.key = "price_per_million.cached_input",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .fallback_sentence = "price_per_million.input",
+      .sentence = "For a million prompt tokens that the provider's cache supplied."},
+     field<&ProviderTarget::price, &Price::cached_input_per_million>()},
+    {{.key = "price_per_million.cache_write",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .fallback_sentence = "price_per_million.input",
+      .sentence = "For a million prompt tokens that the provider put into its cache. Anthropic "
+                  "asks 1.25 times the input's price."},
+     field<&ProviderTarget::price, &Price::cache_write_per_million>()},
+    {{.key = "price_per_million.cache_write_1h",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .fallback_sentence = "price_per_million.cache_write",
+      .sentence =
+          "The same, where it is kept for an hour: Anthropic asks twice the input's price."},
+     field<&ProviderTarget::price, &Price::cache_write_1h_per_million>()},
+    {{.key = "price_per_million.audio_input",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .fallback_sentence = "price_per_million.input",
+      .sentence = "For a million prompt tokens that are sound."},
+     field<&ProviderTarget::price, &Price::audio_input_per_million>()},
+    {{.key = "price_per_million.audio_output",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .fallback_sentence = "price_per_million.output",
+      .sentence = "For a million completion tokens that are sound."},
+     field<&ProviderTarget::price, &Price::audio_output_per_million>()},
+    {{.key = "batch_discount",
+      .kind = Kind::decimal,
+      .range = {0, 1},
+      .fallback_sentence = "it has no cheaper tier",
+      .sentence =
+          "Share of the tokens' price that its cheaper tier saves: 0.5 for OpenAI's flex, which "
+          "costs what its batches do. Chats of batches and requests that get service_tier: flex "
+          "are "
+          "sent there with service_tier: flex, and given until timeouts.total; where that tier has "
+          "no room they are asked for in the usual one. An answer that does not name the tier is "
+          "booked at the full price. Nothing for dialect: anthropic."},
+     field<&ProviderTarget::price, &Price::batch_discount>()},
+    {{.key = "price_per_request",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .sentence = "For a request, besides its tokens."},
+     field<&ProviderTarget::price, &Price::per_request>()},
+    {{.key = "price_per_search",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .sentence = "For each time it looks something up in the web: a search of Anthropic's "
+                  "web_search tool, an answer to `web_search_options`, which a target without this "
+                  "price gets only if it `takes` search."},
+     field<&ProviderTarget::price, &Price::per_search>()},
+};
+
+}  // namespace
+
+const std::vector<Row<ProviderTarget>>& price_rows() { return kPriceRows; }
+
+}  // namespace spillway::config
