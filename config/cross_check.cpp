@@ -4,7 +4,7 @@
 #include "config/value.h"
 
 #include <algorithm>
-#include <array>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <unistd.h>
@@ -40,19 +40,30 @@ bool covers(const ClassMatch& wide, const ClassMatch& narrow) {
          covers(wide.models, narrow.models) && covers(wide.endpoints, narrow.endpoints);
 }
 
+// Whether one of its models is called so at the provider.
+bool is_named(const ProviderTarget& provider, std::initializer_list<std::string_view> words) {
+  return std::any_of(provider.serves.begin(), provider.serves.end(),
+                     [&](const ServedModel& served) {
+                       return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+                         return served.upstream.find(word) != served.upstream.npos;
+                       });
+                     });
+}
+
 // Whether sound may reach it and be answered: models that do not hear refuse it. All of Gemini's
 // do, of others those that are called for it.
 bool may_hear(const ProviderTarget& provider) {
   if (!provider.takes.empty())
     return std::find(provider.takes.begin(), provider.takes.end(), "audio") != provider.takes.end();
-  constexpr std::array<std::string_view, 4> kHearing = {"audio", "omni", "realtime", "voxtral"};
-  const bool is_named_so =
-      std::any_of(provider.serves.begin(), provider.serves.end(), [&](const ServedModel& served) {
-        return std::any_of(kHearing.begin(), kHearing.end(), [&](std::string_view word) {
-          return served.upstream.find(word) != served.upstream.npos;
-        });
-      });
-  return provider.dialect == "gemini" || is_named_so;
+  return provider.dialect == "gemini" ||
+         is_named(provider, {"audio", "omni", "realtime", "voxtral"});
+}
+
+// Whether what it puts into its cache costs more: Anthropic's models, whoever sells them, and
+// OpenAI's from GPT-5.6 on.
+bool bills_cache_writes(const ProviderTarget& provider) {
+  return provider.dialect == "anthropic" ||
+         is_named(provider, {"claude", "gpt-5.6", "gpt-5.7", "gpt-5.8", "gpt-5.9", "gpt-6"});
 }
 
 class CrossCheck {
@@ -114,10 +125,10 @@ class CrossCheck {
     const bool anthropic = provider.dialect == "anthropic";
     if ((anthropic || takes("search")) && price.per_search == 0)
       warn(path + ".price_per_search", "is nothing: what it looks up in the web is booked as free");
-    if (anthropic && price.cache_write_per_million <= price.input_per_million &&
-        price.input_per_million > 0)
+    if (bills_cache_writes(provider) && price.input_per_million > 0 &&
+        price.cache_write_per_million <= price.input_per_million)
       warn(path + ".price_per_million.cache_write",
-           "is no more than the input's: Anthropic asks 1.25 times that price");
+           "is no more than the input's: for this model 1.25 times that price is asked");
     const bool as_text = price.audio_input_per_million <= price.input_per_million &&
                          price.audio_output_per_million <= price.output_per_million;
     if (may_hear(provider) && as_text && price.input_per_million > 0)

@@ -29,8 +29,8 @@ const std::vector<Row<ProviderTarget>> kPriceRows = {
       .kind = Kind::money,
       .range = {0, kPriceMost},
       .fallback_sentence = "price_per_million.input",
-      .sentence = "For a million prompt tokens that the provider put into its cache. Anthropic "
-                  "asks 1.25 times the input's price."},
+      .sentence = "For a million prompt tokens that the provider put into its cache. Anthropic, "
+                  "and OpenAI for its newer models, ask 1.25 times the input's price."},
      field<&ProviderTarget::price, &Price::cache_write_per_million>()},
     {{.key = "price_per_million.cache_write_1h",
       .kind = Kind::money,

@@ -14,6 +14,10 @@ void append_usage(std::string& out, const Usage& usage, const Beside& beside) {
   wire::append_json_number(out, std::int64_t{usage.prompt_tokens} + usage.completion_tokens);
   out += R"(,"prompt_tokens_details":{"cached_tokens":)";
   wire::append_json_number(out, usage.cached_tokens);
+  if (usage.cache_written_tokens > 0) {
+    out += R"(,"cache_write_tokens":)";
+    wire::append_json_number(out, usage.cache_written_tokens);
+  }
   append_members(out, beside.prompt_details);
   out += R"(},"completion_tokens_details":{"reasoning_tokens":)";
   wire::append_json_number(out, usage.reasoning_tokens);

@@ -57,6 +57,8 @@ PLANTED = [
      '"web_search_tool_result_error" ? -1 : 0;', '"web_search_tool_result_error" ? 0 : 0;', "cloud_usage"),
     ("each go of an answer is billed", "../backends/cloud/dialects/anthropic_answer.cpp", "  fresh += count(", "  fresh = count(",
      "cloud_usage"),
+    ("what is put into a cache has its price", "../backends/cloud/dialects/openai_usage.cpp",
+     "std::min(prompt.cache_written, ", "std::min(0 * prompt.cache_written, ", "cloud_usage"),
     ("a broken answer keeps its tier's price", "parts.cpp",
      "if (delta.at_batch_rate) part.usage.at_batch_rate = *delta.at_batch_rate;", "", "parts"),
     ("a search costs in any tier", "policy/price.cpp", " + part_of_searches(usage, price)", " + 0 * part_of_searches(usage, price)",

@@ -9,7 +9,7 @@ import pytest
 import configs
 from processes import KEY, wait_until
 from test_money import book
-from upstream import begin
+from upstream import begin, chat
 
 STREAMS = pathlib.Path(__file__).resolve().parents[1] / "data" / "streams"
 INPUT, CACHED, WRITTEN, WRITTEN_1H, HEARD, OUTPUT, SPOKEN = 300, 75, 375, 600, 4000, 1200, 8000  # Nano-USD a token.
@@ -94,3 +94,37 @@ def test_who_leaves_pays_what_the_provider_had_told(house, tmp_path):
         with client.messages.create(model=name, max_tokens=40, messages=ASK, stream=True) as stream:
             assert any(event.type == "content_block_delta" and event.delta.text == "three." for event in stream)
     assert booked(tmp_path, 1) == {name: bill_of(BILLS[name], None)}
+
+
+# What a whole answer tells, and what it costs at PRICE.
+WRITTEN_BY_OPENAI = {"prompt_tokens": 1000, "completion_tokens": 30, "total_tokens": 1030,
+                     "prompt_tokens_details": {"cached_tokens": 50, "cache_write_tokens": 900}}
+
+
+@pytest.fixture
+def told(start_upstream, start_gateway, tmp_path):
+    """A gateway whose provider tells that usage, whatever it is asked."""
+    def start(usage, **settings):
+        upstream = start_upstream(lambda asked: {**chat(), "usage": usage})
+        config = configs.gateway({"up": configs.provider(upstream.base_url, "up", **{"price_per_million": PRICE, **settings})})
+        config["server"]["state"] = str(tmp_path / "state")
+        return start_gateway(config)
+    return start
+
+
+def amounts(tmp_path, count):
+    return wait_until(lambda: len(rows := book(tmp_path, "SELECT amount, estimated FROM entries")) == count and rows, what="the entries")
+
+
+def test_what_openai_puts_into_its_cache_is_paid_and_told_in_every_protocol(told, client_of, tmp_path):
+    gateway = told(WRITTEN_BY_OPENAI)
+    client = client_of(gateway)
+    usage = client.chat.completions.create(model="up", messages=ASK).usage
+    assert usage.prompt_tokens_details.cache_write_tokens == 900 and usage.prompt_tokens_details.cached_tokens == 50
+    usage = client.responses.create(model="up", input="Hello.").usage
+    assert usage.input_tokens == 1000 and usage.input_tokens_details.cache_write_tokens == 900
+    with anthropic.Anthropic(base_url=gateway.root, api_key=KEY, max_retries=0) as messages:
+        usage = messages.messages.create(model="up", messages=ASK, max_tokens=40).usage
+    assert (usage.input_tokens, usage.cache_creation_input_tokens, usage.cache_read_input_tokens) == (50, 900, 50)
+    due = 50 * INPUT + 50 * CACHED + 900 * WRITTEN + 30 * OUTPUT
+    assert amounts(tmp_path, 3) == [(due, 0)] * 3

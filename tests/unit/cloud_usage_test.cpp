@@ -236,5 +236,21 @@ TEST(CallIndexes, EachCallHasItsOwn) {
             R"({"x":1,"tool_calls":[{"index":1,"id":"b","function":{"name":"g"}}]})");
 }
 
+TEST(CloudUsage, WhatIsPutIntoACacheIsPartOfThePrompt) {
+  const auto written = [](const std::string& details) {
+    return parse_chunk(R"({"choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":3,)"
+                       R"("prompt_tokens_details":{)" +
+                       details + "}}}");
+  };
+  const Parsed parsed = written(R"("cached_tokens":100,"cache_write_tokens":700)");
+  EXPECT_EQ(parsed.usage->cache_written_tokens, 700);
+  EXPECT_EQ(parsed.beside, nullptr) << "it is told on from the count";
+  EXPECT_EQ(written(R"("cached_tokens":100,"cache_write_tokens":999)").usage->cache_written_tokens,
+            900)
+      << "more than there is";
+  EXPECT_EQ(written(R"("cache_write_tokens":0)").beside->prompt_details,
+            R"("cache_write_tokens":0)");
+}
+
 }  // namespace
 }  // namespace spillway::cloud

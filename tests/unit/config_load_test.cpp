@@ -269,6 +269,14 @@ TEST(ConfigWarnings, WhatWouldBeBookedTooLow) {
                 IsEmpty())
         << hears;
   }
+  for (const std::string writes : {"anthropic/claude-sonnet-5", "gpt-5.6-sol", "gpt-5.5"}) {
+    const std::string yaml =
+        "targets: {far: {kind: provider, base_url: 'https://a/v1', serves: {m: " + writes + "}, " +
+        usual + "}}\n";
+    const auto warned = warnings_of(yaml);
+    EXPECT_EQ(warned.size(), writes == "gpt-5.5" ? 0U : 1U) << writes;
+    EXPECT_THAT(warned, testing::Each(HasSubstr("cache_write"))) << writes;
+  }
   EXPECT_THAT(
       warnings_of(target("dialect: anthropic, price_per_search: 0.01usd, price_per_million: "
                          "{input: 3usd, output: 15usd, cache_write: 3.75usd}")),

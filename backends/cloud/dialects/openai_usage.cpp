@@ -7,11 +7,12 @@
 namespace spillway::cloud::openai {
 namespace {
 
-// The counts `name` and of sound out of an object of details; what it says besides to `others`,
-// with the sound.
+// The counts `name`, of sound and of what was put into a cache out of an object of details; what it
+// says besides to `others`, with the sound.
 struct Details {
   int named = 0;
   int audio = 0;
+  int cache_written = 0;
 };
 
 Details details_of(std::string_view object, std::string_view name, std::string& others) {
@@ -23,6 +24,10 @@ Details details_of(std::string_view object, std::string_view name, std::string& 
       continue;
     }
     if (member->is("audio_tokens")) details.audio = count_of(member->value);
+    if (member->is("cache_write_tokens")) {
+      details.cache_written = count_of(member->value);
+      if (details.cache_written > 0) continue;
+    }
     append_member(*member, others);
   }
   return details;
@@ -66,6 +71,8 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
   }
   if (absurd || usage.prompt_tokens == 0) return std::nullopt;
   usage.cached_tokens = std::min(std::max(usage.cached_tokens, prompt.named), usage.prompt_tokens);
+  usage.cache_written_tokens =
+      std::min(prompt.cache_written, usage.prompt_tokens - usage.cached_tokens);
   usage.audio_prompt_tokens = std::min(prompt.audio, usage.prompt_tokens);
   usage.reasoning_tokens = std::min(answer.named, usage.completion_tokens);
   usage.audio_completion_tokens = std::min(answer.audio, usage.completion_tokens);
