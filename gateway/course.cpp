@@ -327,7 +327,7 @@ void Course::owe(const Approach& approach, int begun) {
   Part& part = add_part(approach.candidate, receipt_);
   part.broken = part.lost = part.unanswered = true;
   if (approach.told) return bill(*approach.told, part);
-  tab_.suppose(request_->stream, part);
+  tab_.suppose(request_->stream, approach.bytes_written, part);
   part.usage.prompt_tokens += begun;
 }
 

@@ -90,6 +90,7 @@ Async<Opened> Dispatcher::first_piece(Backend& backend, Approach& approach,
     }
     approach.at_work = opened.stream->at_work();
     approach.told = opened.told;
+    approach.bytes_written = opened.stream->bytes_written();
     if (!piece) co_return piece.error();
     co_return Error{Errc::backend_unavailable, "ended without an answer", "", std::nullopt};
   }

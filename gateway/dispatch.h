@@ -45,7 +45,8 @@ struct Approach {
   std::string address;                // …and where that is.
   bool paused = false;                // Nobody asks it for now: it refused the account.
   bool at_work = false;               // It failed, but had the request and had not refused it:
-  std::optional<Usage> told;          // …what it may ask for all the same.
+  std::optional<Usage> told;          // …what it may ask for all the same,
+  std::size_t bytes_written = 0;      // …and what there was of an answer that came as a whole.
 
   // False: others of its servers have been asked, and none that is left may be.
   bool was_made() const { return among == policy::kAllServers || server; }

@@ -237,8 +237,11 @@ bool Tab::may_go_on(const Part& part) const {
   return !affordable_ || tokens_at_least(part) - part.repeated_tokens <= *affordable_;
 }
 
-void Tab::suppose(bool streamed, Part& part) const {
-  if (!hard_) return;
+void Tab::suppose(bool streamed, std::size_t bytes_written, Part& part) const {
+  if (!hard_) {
+    if (writes(asks_)) part.bytes = bytes_written;
+    return;
+  }
   const int counted = part.usage.prompt_tokens;
   part.usage.prompt_tokens = prompt_tokens_;
   if (!streamed) part.usage.completion_tokens = affordable_.value_or(0);

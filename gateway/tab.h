@@ -58,10 +58,10 @@ class Tab {
   // With that much of the candidate's answer: false where a hard budget has no more.
   bool may_go_on(const Part& part) const;
 
-  // What somebody may bill who had the request and was left before a word of the answer: the
-  // prompt. A hard budget reckons with the most, and, where the answer was to come as a whole, with
-  // all of it.
-  void suppose(bool streamed, Part& part) const;
+  // What somebody may bill who had the request and was left before a word of the answer was told:
+  // the prompt, and what there was of an answer that came as a whole. A hard budget reckons with
+  // the most, and, where the answer was to come as a whole, with all of it.
+  void suppose(bool streamed, std::size_t bytes_written, Part& part) const;
 
   // A few words for a payer near the end of a budget; else empty.
   std::string warning();

@@ -35,6 +35,8 @@ bool Reply::take_body(std::string_view bytes) {
     return settle(refusal(teller_, head_, body_));
   }
   if (!is_stream()) {
+    written_.take(bytes);
+    bridge_->bytes_written(written_.bytes());
     if (collect(bytes, kAnswerBytesMax)) return true;
     return settle(unavailable(teller_, "its answer is too large"));
   }

@@ -9,6 +9,7 @@
 #include "backends/cloud/response_head.h"
 #include "backends/cloud/sse.h"
 #include "backends/cloud/upstream.h"
+#include "backends/cloud/written_bytes.h"
 #include "backends/contract/bridge.h"
 
 #include <cstdint>
@@ -70,8 +71,9 @@ class Reply {
   Place place_;
   ResponseHead head_;
   SseParser events_;
-  std::string body_;                    // Of a whole answer or a refusal.
-  std::vector<bool> finished_;          // By choice.
+  std::string body_;            // Of a whole answer or a refusal.
+  WrittenBytes written_;        // What a model wrote of it: owed though the rest never comes.
+  std::vector<bool> finished_;  // By choice.
   std::optional<Complaint> complaint_;  // It ends with this, once it has told what it bills.
   std::uint64_t pieces_ = 0;
   bool told_ = false;  // What it bills.

@@ -42,6 +42,10 @@ class TokenStream {
   // The target has the request and has not refused it: who bills may bill it, whatever came back.
   virtual bool at_work() const = 0;
 
+  // Of an answer that comes as a whole, and of which `next` has told nothing yet: as many bytes as
+  // there are of what a model wrote.
+  virtual std::size_t bytes_written() const { return 0; }
+
   // What its answer said is left of the account's limits, once it has begun; empty of who has none.
   virtual RateLeft rate_left() const { return {}; }
 };

@@ -23,6 +23,7 @@ class BridgeStream final : public TokenStream {
   Async<std::optional<Delta>> next(Deadline deadline) override { return bridge_->next(deadline); }
   bool ready() override { return bridge_->ready(); }
   bool at_work() const override { return bridge_->at_work(); }
+  std::size_t bytes_written() const override { return bridge_->bytes_written(); }
   RateLeft rate_left() const override { return bridge_->rate_left(); }
 
  private:

@@ -37,12 +37,14 @@ class Bridge final : public Outlet, public std::enable_shared_from_this<Bridge> 
   bool full() override;  // True asks for `on_room` once half of the queue has been taken.
   bool abandoned() const override;  // The consumer has gone: stop the work.
   void at_work(bool works) { at_work_.store(works, std::memory_order_relaxed); }
+  void bytes_written(std::size_t bytes) { written_.store(bytes, std::memory_order_relaxed); }
   void rate_left(const RateLeft& left);
 
   // Consumer side; the executor's thread only.
   Async<std::optional<Delta>> next(Deadline deadline);
   bool ready();  // `next` would not wait.
   bool at_work() const { return at_work_.load(std::memory_order_relaxed); }
+  std::size_t bytes_written() const { return written_.load(std::memory_order_relaxed); }
   RateLeft rate_left() const;
   void abandon();  // Idempotent.
 
@@ -65,6 +67,7 @@ class Bridge final : public Outlet, public std::enable_shared_from_this<Bridge> 
   const std::function<void()> on_room_;
 
   std::atomic<bool> at_work_ = false;
+  std::atomic<std::size_t> written_ = 0;
   mutable std::mutex mutex_;
   // Emptied and filled again in the same memory: a Delta is large, and comes with each token.
   std::vector<Delta> queue_;

@@ -35,14 +35,15 @@ def silent(asked):
     return lambda handler: handler.wait_until_left()
 
 
-def ask_and_leave(gateway, upstream, stream):
-    """One request, left when the provider has it."""
+def ask_and_leave(gateway, upstream, stream, after=0.0):
+    """One request, left when the provider has it, and has had it for so many seconds."""
     seen = len(upstream.asked)
     body = json.dumps({"model": "auto", "stream": stream, "max_tokens": 50, "messages": [{"role": "user", "content": PROMPT}]})
     connection = http.client.HTTPConnection(urllib.parse.urlsplit(gateway.api).netloc)
     connection.request("POST", "/v1/chat/completions", body,
                        {"content-type": "application/json", "authorization": f"Bearer {KEY}"})
     wait_until(lambda: len(upstream.asked) > seen, what="the provider has the request")
+    upstream.left.wait(after)
     connection.close()
 
 
@@ -283,3 +284,48 @@ def test_what_a_ranking_read_is_what_its_provider_says(start_gateway, start_upst
     ranked = client_of(start_gateway(config)).post("/rerank", cast_to=object, body={"model": "up", "query": "q", "documents": ["d"]})
     assert ranked["results"][0]["relevance_score"] == 0.5
     assert wait_until(lambda: book(tmp_path), what="the entry") == [("up", 33, 0, 33 * PRICE, 0)]
+
+
+def whole_but_for_its_end(answer, then_silent=False):
+    """The first 95 of 100 bytes of a whole answer, and then nothing."""
+    body = json.dumps(answer).encode()
+
+    def say(handler):
+        handler.send_response(200)
+        handler.send_header("content-type", "application/json")
+        handler.send_header("content-length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body[:len(body) * 95 // 100])
+        handler.wfile.flush()
+        handler.close_connection = True
+        if then_silent:
+            handler.wait_until_left()
+    return lambda asked: say
+
+
+LONG = {**chat("word " * 3000), "usage": {"prompt_tokens": 9, "completion_tokens": 3000, "total_tokens": 3009}}
+
+
+def test_what_came_of_a_whole_answer_that_breaks_is_paid(start_gateway, start_upstream, client_of, tmp_path):
+    gateway = house(start_gateway, tmp_path, {"up": start_upstream(whole_but_for_its_end(LONG)).base_url})
+    with pytest.raises(openai.InternalServerError):
+        client_of(gateway).chat.completions.create(model="up", messages=[{"role": "user", "content": "Hi"}], max_tokens=4000)
+    target, prompt, completion, amount, estimated = wait_until(lambda: book(tmp_path), what="the entry")[0]
+    assert 3300 < completion < 3750 and prompt > 0  # Four bytes a token, of 95 % of 15,000.
+    assert amount == (prompt + completion) * PRICE and estimated
+
+
+def test_what_came_of_a_whole_answer_whose_client_leaves_is_paid(start_gateway, start_upstream, tmp_path):
+    upstream = start_upstream(whole_but_for_its_end(LONG, then_silent=True))
+    gateway = house(start_gateway, tmp_path, {"up": upstream.base_url})
+
+    def left_with_it():
+        """Nothing tells when the gateway has read what the provider has sent: it is left a little later each time."""
+        upstream.left.clear()
+        ask_and_leave(gateway, upstream, stream=False, after=0.1 * len(upstream.asked))
+        asked = len(upstream.asked)
+        entries = wait_until(lambda: len(rows := book(tmp_path)) == asked and rows, what="the entry")
+        return [entry for entry in entries if entry[2] > 0]
+
+    target, prompt, completion, amount, estimated = wait_until(left_with_it, what="an entry with an answer")[0]
+    assert 3300 < completion < 3750 and amount == (prompt + completion) * PRICE and estimated
