@@ -73,7 +73,8 @@ const std::vector<Row<ProviderTarget>> kPriceRows = {
       .range = {0, kPriceMost},
       .sentence = "For each time it looks something up in the web: a search of Anthropic's "
                   "web_search tool, an answer to `web_search_options`, which a target without this "
-                  "price gets only if it `takes` search."},
+                  "price gets only if it `takes` search. Of rankings, for each search unit; where "
+                  "this is nothing, price_per_request is a unit's price."},
      field<&ProviderTarget::price, &Price::per_search>()},
 };
 

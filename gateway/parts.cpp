@@ -66,10 +66,12 @@ int delivered_tokens(const Part& part) {
 }  // namespace
 
 void bill(const Usage& usage, Part& part) {
-  if (!is_plausible(usage) || usage.prompt_tokens + usage.completion_tokens == 0) return;
-  part.usage = usage;
+  const bool tells_tokens = usage.prompt_tokens + usage.completion_tokens > 0;
+  if (!is_plausible(usage) || (!tells_tokens && usage.searches == 0)) return;
+  if (tells_tokens) part.usage = usage;
   part.searches_told = usage.searches;
   take_searches(part);
+  if (!tells_tokens) return;
   part.usage_told = true;
   part.completion_told = usage.completion_tokens;
   part.bytes_told = part.bytes;

@@ -44,6 +44,12 @@ std::optional<int> limit_of(const ChatRequest& request) {
   return policy::tokens_of_all(request.sampling.tokens_max, request.answers());
 }
 
+// A ranking's search units cost what searches do, or, where these have no price, requests.
+config::Price by_search_units(config::Price price) {
+  if (price.per_search == 0) price.per_search = std::exchange(price.per_request, 0);
+  return price;
+}
+
 // What so many more answer tokens add.
 NanoUsd cost_of_answer(config::Price price, int tokens) {
   price.per_request = 0;
@@ -113,6 +119,7 @@ void Tab::order(const ChatRequest& request, int prompt_tokens, bool at_batch_rat
   sounds_ = has(request.needs, Need::audio);
   looks_up_ = has(request.needs, Need::search);
   searches_ = request.searches;
+  search_units_ = request.search_units;
   unsent_ = request.unsent;
   at_batch_rate_ = at_batch_rate;
   answers_ = request.answers();
@@ -127,12 +134,14 @@ int Tab::prompt_of(const policy::Candidate& candidate) const {
 config::Price Tab::price_of(std::string_view target, bool local, const Receipt& receipt) const {
   if (local) return receipt.local_price;
   const config::ProviderTarget* const provider = provider_named(settings_, target);
-  return provider != nullptr ? provider->price : config::Price();
+  if (provider == nullptr) return config::Price();
+  return search_units_ > 0 ? by_search_units(provider->price) : provider->price;
 }
 
 // What nothing of it can be costs nothing.
 config::Price Tab::price_of_order(config::Price price) const {
   if (!sounds_) price.audio_input_per_million = price.audio_output_per_million = 0;
+  price.per_request += search_units_ * price.per_search;
   return price;
 }
 
@@ -257,6 +266,8 @@ void Tab::price(Receipt& receipt) const {
       part.usage.audio_completion_tokens = part.usage.completion_tokens;
     if (sounds_ && !part.usage_told) part.usage.audio_prompt_tokens = part.usage.prompt_tokens;
     if (looks_up_ && !part.unanswered) part.usage.searches = std::max(part.usage.searches, 1);
+    if (search_units_ > 0 && part.searches_told == 0)
+      part.usage.searches = part.usage_told ? 1 : search_units_;
     part.estimated |= part.usage.at_dearer_rate;
     part.cost_nano_usd = policy::cost_of(price_of(part.target, part.local, receipt), part.usage);
     receipt.cost_nano_usd += part.cost_nano_usd;

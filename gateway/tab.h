@@ -90,7 +90,8 @@ class Tab {
   bool sounds_ = false;    // Prompt or answer may be sound.
   bool looks_up_ = false;  // In the web, once each time it is asked.
   std::optional<int> searches_ = 0;
-  std::string unsent_;  // What a provider would fetch itself.
+  int search_units_ = 0;  // Of a ranking, at most.
+  std::string unsent_;    // What a provider would fetch itself.
   bool at_batch_rate_ = false;
 
   account::Hold hold_;

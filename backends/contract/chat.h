@@ -103,6 +103,7 @@ struct ChatRequest {
   int choices = 1;                     // n, times the prompts.
   int drafts = 0;                      // Written for the best `choices` of them; 0: no more.
   int inputs = 0;                      // Of embeddings: how many there are to be.
+  int search_units = 0;                // Of a ranking: what it may be billed as, at most.
   int media = 0;                       // Pictures, sounds and files in its messages.
   std::optional<int> searches = 0;     // In the web, at most; nothing: as many as it likes.
   std::size_t beside_bytes = 0;        // Of tools, calls, reasoning: read as the texts are.
@@ -143,7 +144,7 @@ struct Usage {
   int cache_written_1h_tokens = 0;  // …and of these, those to be kept for an hour.
   int audio_prompt_tokens = 0;      // Part of prompt_tokens,
   int audio_completion_tokens = 0;  // …and of completion_tokens.
-  int searches = 0;                 // In the web.
+  int searches = 0;                 // In the web; of a ranking, the units that it is billed as.
   bool at_batch_rate = false;       // Served in the provider's cheaper tier,
   bool at_dearer_rate = false;      // …or in one that costs more than its usual price.
 };

@@ -19,6 +19,7 @@ constexpr std::size_t kInputsMax = 2048;
 constexpr std::size_t kTokensOfOneMax = 8192;
 constexpr std::size_t kTokensMax = 300'000;
 constexpr std::size_t kDocumentsMax = 10'000;
+constexpr std::size_t kDocumentsOfAUnit = 100;  // What Cohere bills as one search.
 constexpr std::string_view kModerationModel = "omni-moderation-latest";
 
 bool is_token(const Json& value) { return value.is_number_unsigned(); }
@@ -105,6 +106,8 @@ void read_rerank(Fields& request, ChatRequest& chat) {
   // Each document is read beside the query.
   for (const Message& text : chat.messages) chat.prompt_bytes += text.content.size();
   chat.prompt_bytes += query_bytes * documents->size();
+  chat.search_units =
+      static_cast<int>((documents->size() + kDocumentsOfAUnit - 1) / kDocumentsOfAUnit);
 }
 
 }  // namespace

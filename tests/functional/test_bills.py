@@ -7,7 +7,7 @@ import openai
 import pytest
 
 import configs
-from processes import KEY, wait_until
+from processes import KEY, as_client, send, wait_until
 from test_money import book
 from upstream import begin, chat
 
@@ -128,3 +128,28 @@ def test_what_openai_puts_into_its_cache_is_paid_and_told_in_every_protocol(told
     assert (usage.input_tokens, usage.cache_creation_input_tokens, usage.cache_read_input_tokens) == (50, 900, 50)
     due = 50 * INPUT + 50 * CACHED + 900 * WRITTEN + 30 * OUTPUT
     assert amounts(tmp_path, 3) == [(due, 0)] * 3
+
+
+@pytest.mark.parametrize("beside", [{}, {"tokens": {"input_tokens": 50}}], ids=["units", "tokens too"])
+@pytest.mark.parametrize("price", ["price_per_request", "price_per_search"])
+def test_a_ranking_costs_its_search_units(start_upstream, start_gateway, client_of, tmp_path, beside, price):
+    upstream = start_upstream(lambda asked: {"results": [], "meta": {"billed_units": {"search_units": 21}, **beside}})
+    free = {"input": "0usd", "output": "0usd"}
+    config = configs.gateway({"up": configs.provider(
+        upstream.base_url, "up", endpoints="rerank", price_per_million=free, **{price: "0.002usd"})})
+    config["server"]["state"] = str(tmp_path / "state")
+    client_of(start_gateway(config)).post("/rerank", cast_to=object, body={"model": "up", "query": "q", "documents": ["d"] * 2049})
+    assert amounts(tmp_path, 1)[0][0] == 21 * 2_000_000
+
+
+@pytest.mark.parametrize("documents, status", [(100, 200), (101, 429)])
+def test_a_hard_budget_holds_a_rankings_units(start_upstream, start_gateway, tmp_path, documents, status):
+    upstream = start_upstream(lambda asked: {"results": [], "meta": {"billed_units": {"search_units": -(-documents // 100)}}})
+    free = {"input": "0usd", "output": "0usd"}
+    config = configs.gateway(
+        {"up": configs.provider(upstream.base_url, "up", endpoints="rerank", price_per_million=free, price_per_request="0.002usd")},
+        tenants={"test": {"budget": {"day": "0.003usd", "hard": True}}})
+    config["server"]["state"] = str(tmp_path / "state")
+    gateway = start_gateway(config)
+    body = {"model": "up", "query": "q", "documents": ["d"] * documents}
+    assert send(gateway.root + "/v1/rerank", "POST", body, as_client())[0] == status

@@ -103,8 +103,6 @@ TEST(CloudUsage, CohereCountsBesideItsRanking) {
       parse_object(R"({"usage":{"prompt_tokens":2},"meta":{"tokens":{"input_tokens":33}}})", 0)
           .usage->prompt_tokens,
       2);
-  EXPECT_FALSE(
-      parse_object(R"({"results":[],"meta":{"billed_units":{"search_units":1}}})", 0).usage);
 }
 
 // As a reader of a whole stream tells them: whether each usage is at the batch rate.
@@ -250,6 +248,26 @@ TEST(CloudUsage, WhatIsPutIntoACacheIsPartOfThePrompt) {
       << "more than there is";
   EXPECT_EQ(written(R"("cache_write_tokens":0)").beside->prompt_details,
             R"("cache_write_tokens":0)");
+}
+
+TEST(CloudUsage, ARankingIsBilledByUnits) {
+  const auto ranked = [](const std::string& beside) {
+    return parse_object(R"({"results":[],)" + beside + "}", 0).usage;
+  };
+  const auto units = ranked(R"("meta":{"billed_units":{"search_units":21}})");
+  ASSERT_TRUE(units);
+  EXPECT_EQ(units->searches, 21);
+  EXPECT_EQ(units->prompt_tokens, 0);
+  const auto both =
+      ranked(R"("meta":{"tokens":{"input_tokens":50},"billed_units":{"search_units":2.0}})");
+  EXPECT_EQ(both->searches, 2);
+  EXPECT_EQ(both->prompt_tokens, 50);
+  const auto beside_usage =
+      ranked(R"("meta":{"billed_units":{"search_units":3}},"usage":{"total_tokens":8})");
+  EXPECT_EQ(beside_usage->searches, 3);
+  EXPECT_EQ(beside_usage->prompt_tokens, 8);
+  EXPECT_FALSE(ranked(R"("meta":{"billed_units":{"search_units":-4}})"));
+  EXPECT_FALSE(ranked(R"("meta":{})"));
 }
 
 }  // namespace

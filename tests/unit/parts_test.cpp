@@ -180,5 +180,16 @@ TEST(Parts, TheClientsUsageCountsWhatItGotOnce) {
   EXPECT_EQ(answer.reasoning_tokens, 1);
 }
 
+TEST(Parts, SearchUnitsCountWithoutTokens) {
+  Part part = passed({});
+  part.usage.prompt_tokens = 40;
+  Usage told;
+  told.searches = 21;
+  count({.usage = told}, part);
+  EXPECT_EQ(part.usage.searches, 21);
+  EXPECT_EQ(part.usage.prompt_tokens, 40);
+  EXPECT_FALSE(part.usage_told) << "the tokens were not";
+}
+
 }  // namespace
 }  // namespace spillway

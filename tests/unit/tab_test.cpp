@@ -50,5 +50,35 @@ TEST(Tab, ADearerTierIsNoExactCost) {
   EXPECT_TRUE(settled({part}).parts.front().estimated);
 }
 
+// A ranking of 250 documents: three units, if nobody counts them.
+Part ranked(const config::Price& price, const std::optional<Usage>& told) {
+  config::Settings settings = settings_with_a_provider();
+  settings.providers.front().price = price;
+  Tab tab(nullptr, settings, nullptr);
+  ChatRequest request;
+  request.endpoint = Endpoint::rerank;
+  request.search_units = 3;
+  tab.order(request, 10, false);
+  Part part{.target = "cloud"};
+  part.finished = true;
+  if (told) bill(*told, part);
+  Receipt receipt;
+  receipt.parts = {part};
+  tab.settle(receipt);
+  return receipt.parts.front();
+}
+
+TEST(Tab, ARankingCostsItsSearchUnits) {
+  const config::Price of_requests{.per_request = 2'000'000};
+  const config::Price of_searches{.per_request = 7, .per_search = 2'000'000};
+  Usage told;
+  told.searches = 2;
+  EXPECT_EQ(ranked(of_requests, told).cost_nano_usd, 2 * 2'000'000);
+  EXPECT_EQ(ranked(of_searches, told).cost_nano_usd, 7 + 2 * 2'000'000);
+  EXPECT_EQ(ranked(of_requests, std::nullopt).cost_nano_usd, 3 * 2'000'000) << "nothing is told";
+  const Usage tokens{.prompt_tokens = 5};
+  EXPECT_EQ(ranked(of_requests, tokens).cost_nano_usd, 2'000'000) << "it has no units";
+}
+
 }  // namespace
 }  // namespace spillway

@@ -203,14 +203,15 @@ Parsed parse_object(std::string_view body, int inputs) {
   Parsed parsed;
   Beside beside;  // Is in the object.
   std::string_view error;
-  std::string_view data;
+  std::string_view data, meta;
   MemberReader reader(body);
   while (const auto member = reader.next()) {
     if (member->is("usage")) parsed.usage = usage_of(member->value, Counted::read, beside);
-    if (member->is("meta") && !parsed.usage) parsed.usage = usage_of_meta(member->value);
+    if (member->is("meta")) meta = member->value;
     if (member->is("error")) error = member->value;
     if (member->is("data")) data = member->value;
   }
+  add_meta(meta, parsed.usage);
   if (!is_null(error)) return complaining(std::move(parsed), body);
   if (inputs > 0) {
     const int given = elements_in(data);

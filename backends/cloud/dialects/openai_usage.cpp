@@ -79,11 +79,12 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
   return usage;
 }
 
-std::optional<Usage> usage_of_meta(std::string_view object) {
-  const std::string_view told = member_of(member_of(object, "tokens"), "input_tokens");
-  Usage usage;
-  usage.prompt_tokens = count_of(told);
-  return usage.prompt_tokens > 0 ? std::optional(usage) : std::nullopt;
+void add_meta(std::string_view meta, std::optional<Usage>& usage) {
+  const int units = count_of(member_of(member_of(meta, "billed_units"), "search_units"));
+  const int prompt = count_of(member_of(member_of(meta, "tokens"), "input_tokens"));
+  if (units == 0 && prompt == 0) return;
+  if (!usage) usage.emplace().prompt_tokens = prompt;
+  usage->searches = units;
 }
 
 }  // namespace spillway::cloud::openai

@@ -16,7 +16,8 @@ enum class Counted { written, read };
 // A sum alone counts only where nothing is written.
 std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& beside);
 
-// Of the `meta` that Cohere has in its place.
-std::optional<Usage> usage_of_meta(std::string_view object);
+// What Cohere's `meta` says, beside a `usage` or in its place: tokens, and a ranking's search
+// units.
+void add_meta(std::string_view meta, std::optional<Usage>& usage);
 
 }  // namespace spillway::cloud::openai
