@@ -12,6 +12,7 @@
 #include <map>
 #include <set>
 #include <utility>
+#include <vector>
 
 namespace spillway::config {
 namespace {
@@ -208,9 +209,11 @@ class Importing {
     const LiteLlmText text = [&](std::string_view key) { return either(model, params, key); };
     const std::string prices = litellm_prices(text);
     const std::string discount = litellm_flex_discount(text);
-    note_unread(name, params, false, !discount.empty());
-    if (const Node* info = model.find("model_info"))
-      note_unread(name, *info, true, !discount.empty());
+    std::vector<std::string_view> suffixes;  // Of the prices that were read.
+    if (!discount.empty()) suffixes.push_back(kLiteLlmFlex);
+    if (!prices.empty()) suffixes.push_back(litellm_long_suffix(text));
+    note_unread(name, params, false, suffixes);
+    if (const Node* info = model.find("model_info")) note_unread(name, *info, true, suffixes);
     if (prices.empty())
       note(name + ": its price is not in the file; an unknown price is refused, so look it up");
     const std::string yaml = prices.empty() ? "    # price_per_million: {input: usd, output: usd}\n"
@@ -219,12 +222,17 @@ class Importing {
   }
 
   // `costs_only`: what else stands there says nothing to us.
-  void note_unread(const std::string& name, const Node& node, bool costs_only, bool with_flex) {
+  void note_unread(const std::string& name, const Node& node, bool costs_only,
+                   const std::vector<std::string_view>& suffixes) {
     for (const Entry& entry : node.entries) {
       const std::string_view key = entry.key;
       if (costs_only && key.find("cost") == key.npos) continue;
-      const bool is_read = is_litellm_price(key) || (with_flex && key.ends_with(kLiteLlmFlex)) ||
-                           std::count(std::begin(kRead), std::end(kRead), key) > 0;
+      const bool is_read =
+          is_litellm_price(key) || std::count(std::begin(kRead), std::end(kRead), key) > 0 ||
+          std::any_of(suffixes.begin(), suffixes.end(), [&](std::string_view suffix) {
+            return key.ends_with(suffix) &&
+                   is_litellm_price(key.substr(0, key.size() - suffix.size()));
+          });
       if (is_read) continue;
       const auto* instead = std::find_if(std::begin(kInstead), std::end(kInstead),
                                          [&](const auto& one) { return key.ends_with(one.first); });

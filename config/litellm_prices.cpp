@@ -30,6 +30,18 @@ constexpr PriceName kPrices[] = {
     {"output_cost_per_audio_token", "audio_output"},
 };
 
+// From how many tokens on a prompt may cost more.
+struct Length {
+  std::string_view suffix;
+  std::string_view tokens;
+};
+
+constexpr Length kLengths[] = {
+    {"_above_128k_tokens", "128000"}, {"_above_200k_tokens", "200000"},
+    {"_above_256k_tokens", "256000"}, {"_above_272k_tokens", "272000"},
+    {"_above_512k_tokens", "512000"},
+};
+
 // "1.5e-07" a token → 0.15 a million.
 std::optional<double> per_million(const std::string& per_token) {
   char* end = nullptr;
@@ -47,6 +59,20 @@ std::string amount(double usd) {
   return shown + "usd";
 }
 
+// "input: 2.5usd, output: 10usd" of the keys with that suffix.
+std::string listed(const LiteLlmText& text, std::string_view suffix) {
+  std::string prices;
+  for (const PriceName& one : kPrices) {
+    const auto usd = per_million(text(std::string(one.theirs) + std::string(suffix)));
+    const bool has_place = suffix.empty() || one.ours.find("audio") == one.ours.npos;
+    if (usd && has_place)
+      prices += (prices.empty() ? "" : ", ") + std::string(one.ours) + ": " + amount(*usd);
+    else if (one.needed)
+      return "";
+  }
+  return prices;
+}
+
 }  // namespace
 
 bool is_litellm_price(std::string_view key) {
@@ -55,15 +81,23 @@ bool is_litellm_price(std::string_view key) {
 }
 
 std::string litellm_prices(const LiteLlmText& text) {
-  std::string prices;
-  for (const PriceName& one : kPrices) {
-    const auto usd = per_million(text(one.theirs));
-    if (usd)
-      prices += (prices.empty() ? "" : ", ") + std::string(one.ours) + ": " + amount(*usd);
-    else if (one.needed)
-      return "";
+  const std::string prices = listed(text, "");
+  const std::string_view suffix = litellm_long_suffix(text);
+  if (prices.empty() || suffix.empty()) return prices.empty() ? "" : "{" + prices + "}";
+  const auto at = std::find_if(std::begin(kLengths), std::end(kLengths),
+                               [&](const Length& one) { return one.suffix == suffix; });
+  return "{" + prices + ", long: {above: " + std::string(at->tokens) + ", " + listed(text, suffix) +
+         "}}";
+}
+
+std::string_view litellm_long_suffix(const LiteLlmText& text) {
+  std::string_view found;
+  for (const Length& one : kLengths) {
+    const bool told = !text("input_cost_per_token" + std::string(one.suffix)).empty();
+    if (told && !found.empty()) return "";
+    if (told) found = one.suffix;
   }
-  return "{" + prices + "}";
+  return listed(text, found).empty() ? "" : found;
 }
 
 std::string litellm_flex_discount(const LiteLlmText& text) {

@@ -117,17 +117,38 @@ class Loading {
     ProviderTarget& target = settings.providers.emplace_back();
     target.name = entry.key;
     reader_.read_rows(entry.value, path, provider_rows(), target);
-    const Node* price = entry.value.find("price_per_million");
-    const auto given = [price](const char* key) { return price && price->find(key) != nullptr; };
-    Price& per_million = target.price;
-    if (!given("cached_input"))
-      per_million.cached_input_per_million = per_million.input_per_million;
-    if (!given("cache_write")) per_million.cache_write_per_million = per_million.input_per_million;
-    if (!given("cache_write_1h"))
-      per_million.cache_write_1h_per_million = per_million.cache_write_per_million;
-    if (!given("audio_input")) per_million.audio_input_per_million = per_million.input_per_million;
-    if (!given("audio_output"))
-      per_million.audio_output_per_million = per_million.output_per_million;
+    if (const Node* price = entry.value.find("price_per_million"))
+      fill_in(*price, path + ".price_per_million.long", target.price);
+  }
+
+  // What is not said costs as much as what it is a kind of.
+  void fill_in(const Node& given, const std::string& path_of_long, Price& price) {
+    const auto follow = [](const Node& said, const char* key, NanoUsd& one, NanoUsd other) {
+      if (said.find(key) == nullptr) one = other;
+    };
+    follow(given, "cached_input", price.cached_input_per_million, price.input_per_million);
+    follow(given, "cache_write", price.cache_write_per_million, price.input_per_million);
+    follow(given, "cache_write_1h", price.cache_write_1h_per_million,
+           price.cache_write_per_million);
+    follow(given, "audio_input", price.audio_input_per_million, price.input_per_million);
+    follow(given, "audio_output", price.audio_output_per_million, price.output_per_million);
+    const Node* given_long = given.find("long");
+    if (given_long == nullptr) return;
+    LongPrompts& at_length = price.long_prompts;
+    if (given_long->find("above") == nullptr)
+      return reader_.report(path_of_long, "has no `above`: from how many tokens on?");
+    const bool dearer = at_length.input_per_million >= price.input_per_million &&
+                        at_length.output_per_million >= price.output_per_million;
+    if (at_length.above > 0 && !dearer)
+      reader_.report(path_of_long,
+                     "needs `input` and `output`, neither less than for shorter "
+                     "prompts: holds reckon with that");
+    follow(*given_long, "cached_input", at_length.cached_input_per_million,
+           at_length.input_per_million);
+    follow(*given_long, "cache_write", at_length.cache_write_per_million,
+           at_length.input_per_million);
+    follow(*given_long, "cache_write_1h", at_length.cache_write_1h_per_million,
+           at_length.cache_write_per_million);
   }
 
   // A block by names of models, which may hold more than other names do.

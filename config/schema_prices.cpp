@@ -5,6 +5,7 @@ namespace spillway::config {
 namespace {
 
 constexpr double kPriceMost = 1e13;  // 10,000 usd: sums of millions of answers stay numbers.
+constexpr double kTokensMost = 1e9;
 
 const std::vector<Row<ProviderTarget>> kPriceRows = {
     {{.key = "price_per_million.input",
@@ -51,6 +52,46 @@ const std::vector<Row<ProviderTarget>> kPriceRows = {
       .fallback_sentence = "price_per_million.output",
       .sentence = "For a million completion tokens that are sound."},
      field<&ProviderTarget::price, &Price::audio_output_per_million>()},
+    {{.key = "price_per_million.long.above",
+      .kind = Kind::count,
+      .range = {0, kTokensMost},
+      .fallback_sentence = "all prompts cost the same",
+      .sentence =
+          "Where prompts cost more that are longer than so many tokens, cached ones among "
+          "them (Gemini 2.5 Pro: 200000): all tokens of such a request, also its answer's, "
+          "cost what follows. Sound costs its own price, or that of text here if it is more."},
+     field<&ProviderTarget::price, &Price::long_prompts, &LongPrompts::above>()},
+    {{.key = "price_per_million.long.input",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .fallback_sentence = "needed with `above`",
+      .sentence = "price_per_million.input of a long prompt."},
+     field<&ProviderTarget::price, &Price::long_prompts, &LongPrompts::input_per_million>()},
+    {{.key = "price_per_million.long.output",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .fallback_sentence = "needed with `above`",
+      .sentence = "price_per_million.output behind a long prompt."},
+     field<&ProviderTarget::price, &Price::long_prompts, &LongPrompts::output_per_million>()},
+    {{.key = "price_per_million.long.cached_input",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .fallback_sentence = "price_per_million.long.input",
+      .sentence = "price_per_million.cached_input of a long prompt."},
+     field<&ProviderTarget::price, &Price::long_prompts, &LongPrompts::cached_input_per_million>()},
+    {{.key = "price_per_million.long.cache_write",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .fallback_sentence = "price_per_million.long.input",
+      .sentence = "price_per_million.cache_write of a long prompt."},
+     field<&ProviderTarget::price, &Price::long_prompts, &LongPrompts::cache_write_per_million>()},
+    {{.key = "price_per_million.long.cache_write_1h",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .fallback_sentence = "price_per_million.long.cache_write",
+      .sentence = "price_per_million.cache_write_1h of a long prompt."},
+     field<&ProviderTarget::price, &Price::long_prompts,
+           &LongPrompts::cache_write_1h_per_million>()},
     {{.key = "batch_discount",
       .kind = Kind::decimal,
       .range = {0, 1},

@@ -139,10 +139,10 @@ config::Price Tab::price_of(std::string_view target, bool local, const Receipt& 
 }
 
 // What nothing of it can be costs nothing.
-config::Price Tab::price_of_order(config::Price price) const {
+config::Price Tab::price_of_order(config::Price price, int prompt_tokens) const {
   if (!sounds_) price.audio_input_per_million = price.audio_output_per_million = 0;
   price.per_request += search_units_ * price.per_search;
-  return price;
+  return policy::at_length(price, prompt_tokens);
 }
 
 Result<NanoUsd> Tab::cost_of_lookups(const config::Price& price) const {
@@ -177,7 +177,8 @@ Result<void> Tab::cover(const policy::Candidate& candidate, int tokens_out, int 
     return Error{Errc::overloaded,
                  "What this would cost cannot be booked at present. Try again later.", "",
                  kAskAgain};
-  price_ = price_of_order(price_of(candidate.target, candidate.local, receipt));
+  price_ = price_of_order(price_of(candidate.target, candidate.local, receipt),
+                          prompt_of(candidate) + tokens_out);
   const auto searches = cost_of_lookups(price_);
   if (!searches) return searches.error();
   before_ = spent(receipt) +
@@ -199,7 +200,8 @@ Result<void> Tab::cover_beside(const policy::Candidate& second, const Receipt& r
   if (!account_) return {};
   if (!second.local && !account_->writable())
     return Error{Errc::overloaded, "it cannot be booked at present", "", kAskAgain};
-  const config::Price price = price_of_order(price_of(second.target, second.local, receipt));
+  const config::Price price =
+      price_of_order(price_of(second.target, second.local, receipt), prompt_of(second));
   const int most = completion_tokens_max_.value_or(policy::kCompletionTokensAssumed);
   const auto searches = cost_of_lookups(price);
   if (!searches) return searches.error();
@@ -209,7 +211,8 @@ Result<void> Tab::cover_beside(const policy::Candidate& second, const Receipt& r
 }
 
 NanoUsd Tab::cost_of_prompt(const policy::Candidate& candidate, const Receipt& receipt) const {
-  const config::Price price = price_of_order(price_of(candidate.target, candidate.local, receipt));
+  const config::Price price =
+      price_of_order(price_of(candidate.target, candidate.local, receipt), prompt_of(candidate));
   return policy::worst_case_cost(price, prompt_of(candidate), 0);
 }
 

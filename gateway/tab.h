@@ -75,7 +75,7 @@ class Tab {
   Result<config::NanoUsd> cost_of_lookups(const config::Price& price) const;
   config::NanoUsd spent(const Receipt& receipt) const;
   Result<void> put_aside(const std::string& id, config::NanoUsd least, config::NanoUsd wanted);
-  config::Price price_of_order(config::Price price) const;
+  config::Price price_of_order(config::Price price, int prompt_tokens) const;
   void price(Receipt& receipt) const;
 
   account::Account* const account_;

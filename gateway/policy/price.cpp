@@ -41,6 +41,10 @@ Wide less(Wide amount, double share) {
   return (amount * (kMillion - millionths) + kMillion - 1) / kMillion;
 }
 
+bool is_long(const config::Price& price, int prompt_tokens) {
+  return price.long_prompts.above > 0 && prompt_tokens > price.long_prompts.above;
+}
+
 config::NanoUsd rounded_up(Wide nano_usd_millionths) {
   const Wide whole = millionths(nano_usd_millionths);
   constexpr Wide kMost = std::numeric_limits<config::NanoUsd>::max();
@@ -55,8 +59,24 @@ std::optional<int> tokens_of_all(std::optional<int> each_max, int choices) {
   return static_cast<int>(std::min<std::int64_t>(all, std::numeric_limits<int>::max()));
 }
 
+config::Price at_length(const config::Price& price, int prompt_tokens) {
+  config::Price there = price;
+  if (!is_long(price, prompt_tokens)) return there;
+  const config::LongPrompts& its = price.long_prompts;
+  there.input_per_million = its.input_per_million;
+  there.output_per_million = its.output_per_million;
+  there.cached_input_per_million = its.cached_input_per_million;
+  there.cache_write_per_million = its.cache_write_per_million;
+  there.cache_write_1h_per_million = its.cache_write_1h_per_million;
+  there.audio_input_per_million = std::max(price.audio_input_per_million, its.input_per_million);
+  there.audio_output_per_million = std::max(price.audio_output_per_million, its.output_per_million);
+  there.long_prompts.above = 0;
+  return there;
+}
+
 config::NanoUsd cost_of(const config::Price& price, const Usage& usage) {
   const int prompt = std::max(usage.prompt_tokens, 0);
+  if (is_long(price, prompt)) return cost_of(at_length(price, prompt), usage);
   const int cached = std::clamp(usage.cached_tokens, 0, prompt);
   const int written = std::clamp(usage.cache_written_tokens, 0, prompt - cached);
   const int for_an_hour = std::clamp(usage.cache_written_1h_tokens, 0, written);
@@ -76,6 +96,8 @@ config::NanoUsd cost_of(const config::Price& price, const Usage& usage) {
 
 config::NanoUsd worst_case_cost(const config::Price& price, int prompt_tokens,
                                 std::optional<int> completion_tokens_max) {
+  if (is_long(price, prompt_tokens))
+    return worst_case_cost(at_length(price, prompt_tokens), prompt_tokens, completion_tokens_max);
   const auto input = std::max({price.input_per_million, price.cached_input_per_million,
                                price.cache_write_per_million, price.cache_write_1h_per_million,
                                price.audio_input_per_million});

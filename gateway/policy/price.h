@@ -19,6 +19,10 @@ constexpr int kCompletionTokensAssumed = 4096;
 // choice without a limit.
 std::optional<int> tokens_of_all(std::optional<int> each_max, int choices);
 
+// What is asked where the prompt is so long: the price itself, or that of long prompts in its
+// place.
+config::Price at_length(const config::Price& price, int prompt_tokens);
+
 // The price of what was used; tokens from a cache, or written into it, and sounds are part of the
 // prompt or the answer and cost their own price. A token that is two of them costs the former's.
 config::NanoUsd cost_of(const config::Price& price, const Usage& usage);

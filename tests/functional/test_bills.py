@@ -130,6 +130,15 @@ def test_what_openai_puts_into_its_cache_is_paid_and_told_in_every_protocol(told
     assert amounts(tmp_path, 3) == [(due, 0)] * 3
 
 
+@pytest.mark.parametrize("prompt", [200_000, 200_001])
+def test_a_long_prompt_has_its_own_price(told, client_of, tmp_path, prompt):
+    gateway = told({"prompt_tokens": prompt, "completion_tokens": 10, "total_tokens": prompt + 10}, price_per_million={
+        "input": "1.25usd", "output": "10usd", "long": {"above": 200_000, "input": "2.50usd", "output": "15usd"}})
+    client_of(gateway).chat.completions.create(model="up", messages=ASK)
+    due = prompt * 2500 + 10 * 15_000 if prompt > 200_000 else prompt * 1250 + 10 * 10_000
+    assert amounts(tmp_path, 1) == [(due, 0)]
+
+
 @pytest.mark.parametrize("beside", [{}, {"tokens": {"input_tokens": 50}}], ids=["units", "tokens too"])
 @pytest.mark.parametrize("price", ["price_per_request", "price_per_search"])
 def test_a_ranking_costs_its_search_units(start_upstream, start_gateway, client_of, tmp_path, beside, price):

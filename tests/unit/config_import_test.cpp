@@ -57,6 +57,27 @@ TEST(ImportLiteLlm, CarriesOverWhatCanBeSaid) {
   EXPECT_THAT(imported.yaml, HasSubstr("litellm: {budget: {month: 100usd, hard: true}}"));
 }
 
+TEST(ImportLiteLlm, TakesThePricesOfLongPrompts) {
+  const auto import = [](const std::string& prices) {
+    return import_litellm(
+        "model_list:\n  - model_name: g\n    litellm_params: {model: gemini/g, api_key: "
+        "os.environ/G}\n"
+        "    model_info: {input_cost_per_token: 1.25e-06, output_cost_per_token: 1e-05, " +
+        prices + "}\n");
+  };
+  const Imported taken = import(
+      "input_cost_per_token_above_200k_tokens: 2.5e-06, output_cost_per_token_above_200k_tokens: "
+      "1.5e-05, cache_read_input_token_cost_above_200k_tokens: 2.5e-07");
+  EXPECT_THAT(taken.yaml,
+              HasSubstr("price_per_million: {input: 1.25usd, output: 10usd, long: {above: 200000, "
+                        "input: 2.5usd, output: 15usd, cached_input: 0.25usd}}"));
+  EXPECT_THAT(taken.notes, Not(Contains(HasSubstr("_above_200k_tokens"))));
+  EXPECT_TRUE(load_text(taken.yaml, "imported.yaml", everything()).settings);
+  const Imported half = import("input_cost_per_token_above_200k_tokens: 2.5e-06");
+  EXPECT_THAT(half.yaml, HasSubstr("{input: 1.25usd, output: 10usd}"));
+  EXPECT_THAT(half.notes, Contains(HasSubstr("`input_cost_per_token_above_200k_tokens` is left")));
+}
+
 TEST(ImportLiteLlm, NamesTheDialectAndTheEndpoint) {
   const std::string yaml = import_litellm(R"(
 model_list:

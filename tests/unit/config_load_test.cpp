@@ -136,7 +136,8 @@ targets:
     base_url: [https://api.example.com/v1/, https://eu.example.com/v1]
     serves: {gpt-4.1-mini: vendor/gpt-4.1-mini, plain: }
     price_per_million: {input: 0.15usd, cached_input: 0.075usd, cache_write: 0.1875usd,
-                        cache_write_1h: 0.30usd, output: 0.60usd, audio_output: 4.80usd}
+                        cache_write_1h: 0.30usd, output: 0.60usd, audio_output: 4.80usd,
+                        long: {above: 200000, input: 0.30usd, output: 0.90usd}}
     batch_discount: 0.5
 models: {auto: policy, best: {far: plain}}
 default_class: chat
@@ -159,8 +160,17 @@ classes:
       settings->providers[0].serves,
       (std::vector<ServedModel>{{"gpt-4.1-mini", "vendor/gpt-4.1-mini"}, {"plain", "plain"}}));
   EXPECT_EQ(settings->providers[0].price,
-            (Price{150'000'000, 600'000'000, 75'000'000, 187'500'000, 300'000'000, 150'000'000,
-                   4'800'000'000, 0, 0, 0.5}));
+            (Price{150'000'000,
+                   600'000'000,
+                   75'000'000,
+                   187'500'000,
+                   300'000'000,
+                   150'000'000,
+                   4'800'000'000,
+                   0,
+                   0,
+                   0.5,
+                   {200'000, 300'000'000, 900'000'000, 300'000'000, 300'000'000, 300'000'000}}));
   EXPECT_EQ(settings->policy.aliases[1], (Alias{"best", {{"far", "plain"}}}));
   ASSERT_EQ(settings->policy.classes[0].match.size(), 2u);
   EXPECT_EQ(settings->policy.classes[0].match[0].endpoints, Names{"/v1/batches"});

@@ -267,6 +267,22 @@ const std::vector<BadFile> kBadFiles = {
 INSTANTIATE_TEST_SUITE_P(Config, BadFiles, testing::ValuesIn(kBadFiles),
                          [](const auto& info) { return info.param.name; });
 
+TEST(ConfigProblems, LongPromptsAreNotCheaper) {
+  const auto with_long = [](const std::string& prices) {
+    return problems_of(
+        "targets: {far: {kind: provider, base_url: 'https://a/v1', serves: m, price_per_million: "
+        "{input: 2usd, output: 3usd, long: {" +
+        prices + "}}}}\n");
+  };
+  EXPECT_THAT(with_long("above: 9, input: 2usd, output: 3usd"), testing::IsEmpty());
+  EXPECT_THAT(with_long("above: 0"), testing::IsEmpty()) << "there is none";
+  for (const std::string less : {"above: 9, input: 2usd", "above: 9, input: 1.99usd, output: 4usd"})
+    EXPECT_THAT(with_long(less), testing::ElementsAre(testing::HasSubstr("needs `input` and")))
+        << less;
+  EXPECT_THAT(with_long("input: 4usd, output: 6usd"),
+              testing::ElementsAre(testing::HasSubstr("has no `above`")));
+}
+
 TEST(ConfigProblems, NoSentenceShowsASecret) {
   for (const BadFile& file : kBadFiles) {
     for (const std::string& line : problems_of(file.text)) {

@@ -178,5 +178,30 @@ TEST(Price, WhatWasAvoidedIsTheCheapestProvidersBill) {
   EXPECT_EQ(avoided_cost(providers, Endpoint::chat, patient), 640 * 2'750 / 2);
 }
 
+TEST(Price, ALongPromptAndItsAnswerHaveTheirOwnPrice) {
+  // Gemini 2.5 Pro: 1.25 and 10 dollars, beyond 200,000 tokens 2.50 and 15.
+  config::Price price{.input_per_million = kUsd * 5 / 4,
+                      .output_per_million = 10 * kUsd,
+                      .cached_input_per_million = kUsd / 8,
+                      .audio_input_per_million = kUsd * 5 / 4,
+                      .per_request = 7,
+                      .batch_discount = 0.5};
+  price.long_prompts = {.above = 200'000,
+                        .input_per_million = kUsd * 5 / 2,
+                        .output_per_million = 15 * kUsd,
+                        .cached_input_per_million = kUsd / 4};
+  Usage usage{.prompt_tokens = 200'000, .completion_tokens = 1'000, .cached_tokens = 50'000};
+  EXPECT_EQ(cost_of(price, usage), 150'000 * 1'250 + 50'000 * 125 + 1'000 * 10'000 + 7);
+  EXPECT_EQ(worst_case_cost(price, 200'000, 10), 200'000 * 1'250 + 10 * 10'000 + 7);
+  usage.prompt_tokens = 200'001;
+  EXPECT_EQ(cost_of(price, usage), 150'001LL * 2'500 + 50'000 * 250 + 1'000 * 15'000 + 7);
+  EXPECT_EQ(worst_case_cost(price, 200'001, 10), 200'001LL * 2'500 + 10 * 15'000 + 7);
+  usage.audio_prompt_tokens = 1'000;  // Sound is not cheaper than text.
+  EXPECT_EQ(cost_of(price, usage), 150'001LL * 2'500 + 50'000 * 250 + 1'000 * 15'000 + 7);
+  usage.at_batch_rate = true;
+  EXPECT_EQ(cost_of(price, usage), (150'001LL * 2'500 + 50'000 * 250 + 1'000 * 15'000) / 2 + 7);
+  EXPECT_EQ(cost_of(at_length(price, 200'001), usage), cost_of(price, usage));
+}
+
 }  // namespace
 }  // namespace spillway::policy
