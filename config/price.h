@@ -31,6 +31,7 @@ struct Price {  // Nano-USD per million tokens.
   NanoUsd per_search = 0;       // …and for each time it looks something up in the web.
   double batch_discount = 0.0;  // Share of the tokens' price that its batch tier saves.
   LongPrompts long_prompts = {};
+  bool as_told = false;  // Where the provider says what it asks, that is what is booked.
   bool operator==(const Price&) const = default;
 };
 

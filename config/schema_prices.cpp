@@ -117,6 +117,12 @@ const std::vector<Row<ProviderTarget>> kPriceRows = {
                   "price gets only if it `takes` search. Of rankings, for each search unit; where "
                   "this is nothing, price_per_request is a unit's price."},
      field<&ProviderTarget::price, &Price::per_search>()},
+    {{.key = "price_as_told",
+      .kind = Kind::flag,
+      .sentence = "Where its answers say what they cost (OpenRouter, Perplexity), that is booked. "
+                  "Else they are booked at the prices here, as estimated where these are off by "
+                  "more than a hundredth. Holds go by the prices here in any case."},
+     field<&ProviderTarget::price, &Price::as_told>()},
 };
 
 }  // namespace

@@ -129,6 +129,13 @@ def money(board):
             query(or_zero(summed(rate("spillway_dearer_tier_total"), "be"), REQUESTS), "{{be}}"),
         ),
         lines(
+            "Answers that cost something else",
+            "reqps",
+            "Answers a second whose provider says that they cost something else than their price here"
+            " (spillway_charged_otherwise_total): they are booked by the price here, as estimated.",
+            query(or_zero(summed(rate("spillway_charged_otherwise_total"), "be"), REQUESTS), "{{be}}"),
+        ),
+        lines(
             "Fields left out",
             "cps",
             "Fields of requests a second that the target was not told"

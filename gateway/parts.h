@@ -37,7 +37,9 @@ struct Part {
   bool unanswered = false;  // Not even a first word came.
   bool beside = false;      // …because another, asked beside it, was quicker.
   bool cut = false;         // Here: it went on past what a hard budget allows.
-  bool estimated = false;   // Settled by what passed, not by what it told.
+  bool charged_otherwise = false;  // It says that it asks something else than its price.
+  // Settled by what passed, not by what it told; or by a price that is not its own.
+  bool estimated = false;
   std::int64_t cost_nano_usd = 0;
 };
 

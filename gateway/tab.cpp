@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <utility>
 
@@ -64,6 +65,19 @@ int tokens_for(NanoUsd amount, const config::Price& price) {
   using Wide = __int128;
   const Wide tokens = static_cast<Wide>(std::max<NanoUsd>(0, amount)) * 1'000'000 / dearest;
   return static_cast<int>(std::min<Wide>(tokens, kMost));
+}
+
+// What the provider says that it asks is booked where its price says so; elsewhere it shows that
+// the price is not right.
+void heed_charge(const config::Price& price, Part& part) {
+  const NanoUsd charged = part.usage.charged_nano_usd;
+  if (charged < 0 || part.estimated) return;
+  const NanoUsd off = std::abs(charged - part.cost_nano_usd);
+  if (price.as_told) {
+    part.cost_nano_usd = charged;
+  } else if (off > std::max(charged, part.cost_nano_usd) / 100 + 1) {
+    part.estimated = part.charged_otherwise = true;
+  }
 }
 
 const config::ProviderTarget* provider_named(const config::Settings& settings,
@@ -272,7 +286,9 @@ void Tab::price(Receipt& receipt) const {
     if (search_units_ > 0 && part.searches_told == 0)
       part.usage.searches = part.usage_told ? 1 : search_units_;
     part.estimated |= part.usage.at_dearer_rate;
-    part.cost_nano_usd = policy::cost_of(price_of(part.target, part.local, receipt), part.usage);
+    const config::Price price = price_of(part.target, part.local, receipt);
+    part.cost_nano_usd = policy::cost_of(price, part.usage);
+    heed_charge(price, part);
     receipt.cost_nano_usd += part.cost_nano_usd;
     part.here = served_here(settings_, part);
     if (!part.here || part.lost) continue;

@@ -138,15 +138,16 @@ enum class FinishReason { stop, length, tool_calls, content_filter };
 struct Usage {
   int prompt_tokens = 0;
   int completion_tokens = 0;
-  int cached_tokens = 0;            // Part of prompt_tokens that a prefix cache supplied.
-  int reasoning_tokens = 0;         // Part of completion_tokens.
-  int cache_written_tokens = 0;     // Part of prompt_tokens that the target put into its cache,
-  int cache_written_1h_tokens = 0;  // …and of these, those to be kept for an hour.
-  int audio_prompt_tokens = 0;      // Part of prompt_tokens,
-  int audio_completion_tokens = 0;  // …and of completion_tokens.
-  int searches = 0;                 // In the web; of a ranking, the units that it is billed as.
-  bool at_batch_rate = false;       // Served in the provider's cheaper tier,
-  bool at_dearer_rate = false;      // …or in one that costs more than its usual price.
+  int cached_tokens = 0;               // Part of prompt_tokens that a prefix cache supplied.
+  int reasoning_tokens = 0;            // Part of completion_tokens.
+  int cache_written_tokens = 0;        // Part of prompt_tokens that the target put into its cache,
+  int cache_written_1h_tokens = 0;     // …and of these, those to be kept for an hour.
+  int audio_prompt_tokens = 0;         // Part of prompt_tokens,
+  int audio_completion_tokens = 0;     // …and of completion_tokens.
+  int searches = 0;                    // In the web; of a ranking, the units that it is billed as.
+  bool at_batch_rate = false;          // Served in the provider's cheaper tier,
+  bool at_dearer_rate = false;         // …or in one that costs more than its usual price.
+  std::int64_t charged_nano_usd = -1;  // What the provider says that it asks; -1: it does not say.
 };
 
 // What a provider says beside an answer and nobody here acts on: each the members of a JSON object

@@ -11,7 +11,7 @@
 namespace spillway::account {
 namespace {
 
-constexpr std::uint64_t kMagic = 0x3130'7879'6177'6c70;  // Of this layout.
+constexpr std::uint64_t kMagic = 0x3131'7879'6177'6c70;  // Of this layout.
 constexpr std::size_t kHeadBytes = 4'096;
 constexpr Outbox::Index kNone = 0xffff'ffff;
 

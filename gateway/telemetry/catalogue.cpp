@@ -142,6 +142,10 @@ constexpr SeriesRow kCatalogue[] = {
     {Series::dearer_tier, "spillway_dearer_tier_total", C, kCounted, kCountedTargetLabels,
      "Answers whose provider named a tier that costs more than its price says: booked by that "
      "price, as estimated."},
+    {Series::charged_otherwise, "spillway_charged_otherwise_total", C, kCounted,
+     kCountedTargetLabels,
+     "Answers whose provider said that they cost something else than their price here, by more "
+     "than a hundredth: booked by that price, as estimated."},
     {Series::left_out, "spillway_left_out_fields_total", C, kCounted, kCountedTargetLabels,
      "Fields of requests that the target was not told: x-spillway-left-out names them to the "
      "client."},

@@ -43,6 +43,7 @@ enum class Series : std::uint8_t {
   cost,
   cost_avoided,
   dearer_tier,
+  charged_otherwise,
   left_out,
   client_gone,
   unkept,

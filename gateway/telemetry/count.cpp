@@ -173,6 +173,8 @@ class Counting {
     for (const Part& part : receipt_.parts) {
       if (part.usage.at_dearer_rate)
         add(Series::dearer_tier, {words_.find(Words::target, part.target)}, 1.0);
+      if (part.charged_otherwise)
+        add(Series::charged_otherwise, {words_.find(Words::target, part.target)}, 1.0);
     }
     if (receipt_.cost_nano_usd > 0) costs();
     if (receipt_.avoided_nano_usd > 0) {

@@ -66,6 +66,8 @@ PLANTED = [
      "(void)prompt;", "policy_price"),
     ("a long prompt is held at its price", "policy/price.cpp", "if (is_long(price, prompt_tokens))\n    return worst",
      "if (false)\n    return worst", "policy_price"),
+    ("what is asked otherwise is no exact cost", "tab.cpp", "part.estimated = part.charged_otherwise = true;",
+     "part.charged_otherwise = true;", "tab"),
     ("a broken answer keeps its tier's price", "parts.cpp",
      "if (delta.at_batch_rate) part.usage.at_batch_rate = *delta.at_batch_rate;", "", "parts"),
     ("a search costs in any tier", "policy/price.cpp", " + part_of_searches(usage, price)", " + 0 * part_of_searches(usage, price)",

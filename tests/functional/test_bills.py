@@ -139,6 +139,16 @@ def test_a_long_prompt_has_its_own_price(told, client_of, tmp_path, prompt):
     assert amounts(tmp_path, 1) == [(due, 0)]
 
 
+@pytest.mark.parametrize("cost", [0.5, {"total_cost": 0.5}], ids=["number", "object"])
+@pytest.mark.parametrize("as_told", [True, False])
+def test_what_a_provider_says_that_it_asks_is_booked_or_shown(told, client_of, tmp_path, cost, as_told):
+    gateway = told({"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13, "cost": cost}, price_as_told=as_told)
+    usage = client_of(gateway).chat.completions.create(model="up", messages=ASK).usage
+    assert usage.model_extra["cost"] == cost
+    assert amounts(tmp_path, 1) == [(500_000_000, 0) if as_told else (10 * INPUT + 3 * OUTPUT, 1)]
+    wait_until(lambda: gateway.metric("spillway_charged_otherwise_total", be="up") == (0 if as_told else 1), what="the count")
+
+
 @pytest.mark.parametrize("beside", [{}, {"tokens": {"input_tokens": 50}}], ids=["units", "tokens too"])
 @pytest.mark.parametrize("price", ["price_per_request", "price_per_search"])
 def test_a_ranking_costs_its_search_units(start_upstream, start_gateway, client_of, tmp_path, beside, price):

@@ -270,5 +270,19 @@ TEST(CloudUsage, ARankingIsBilledByUnits) {
   EXPECT_FALSE(ranked(R"("meta":{})"));
 }
 
+TEST(CloudUsage, WhatAnAnswerIsSaidToCost) {
+  const auto charged = [](const std::string& cost) {
+    return parse_chunk(R"({"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3,"cost":)" +
+                       cost + "}}")
+        .usage->charged_nano_usd;
+  };
+  EXPECT_EQ(charged("0.00014"), 140'000);
+  EXPECT_EQ(charged("1.5e-3"), 1'500'000);
+  EXPECT_EQ(charged("0"), 0);
+  EXPECT_EQ(charged(R"({"input_tokens_cost":0.1,"total_cost":0.6})"), 600'000'000);
+  for (const char* none : {"null", "-1", "1e99", "\"0.5\"", "{}", "[]", "true"})
+    EXPECT_EQ(charged(none), -1) << none;
+}
+
 }  // namespace
 }  // namespace spillway::cloud

@@ -138,6 +138,7 @@ targets:
     price_per_million: {input: 0.15usd, cached_input: 0.075usd, cache_write: 0.1875usd,
                         cache_write_1h: 0.30usd, output: 0.60usd, audio_output: 4.80usd,
                         long: {above: 200000, input: 0.30usd, output: 0.90usd}}
+    price_as_told: true
     batch_discount: 0.5
 models: {auto: policy, best: {far: plain}}
 default_class: chat
@@ -170,7 +171,8 @@ classes:
                    0,
                    0,
                    0.5,
-                   {200'000, 300'000'000, 900'000'000, 300'000'000, 300'000'000, 300'000'000}}));
+                   {200'000, 300'000'000, 900'000'000, 300'000'000, 300'000'000, 300'000'000},
+                   true}));
   EXPECT_EQ(settings->policy.aliases[1], (Alias{"best", {{"far", "plain"}}}));
   ASSERT_EQ(settings->policy.classes[0].match.size(), 2u);
   EXPECT_EQ(settings->policy.classes[0].match[0].endpoints, Names{"/v1/batches"});

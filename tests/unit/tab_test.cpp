@@ -80,5 +80,27 @@ TEST(Tab, ARankingCostsItsSearchUnits) {
   EXPECT_EQ(ranked(of_requests, tokens).cost_nano_usd, 2'000'000) << "it has no units";
 }
 
+TEST(Tab, WhatAProviderSaysThatItAsksIsHeeded) {
+  const auto charged = [](config::NanoUsd told, bool as_told) {
+    config::Settings settings = settings_with_a_provider();
+    settings.providers.front().price.as_told = as_told;
+    Tab tab(nullptr, settings, nullptr);
+    tab.order(ChatRequest{}, 10, false);
+    Receipt receipt;
+    receipt.parts = {part_of("cloud", false)};
+    receipt.parts.front().usage.charged_nano_usd = told;
+    tab.settle(receipt);
+    return receipt.parts.front();
+  };
+  EXPECT_FALSE(charged(-1, false).estimated);
+  EXPECT_FALSE(charged(30'300, false).estimated) << "a hundredth more";
+  EXPECT_TRUE(charged(31'000, false).estimated);
+  EXPECT_TRUE(charged(0, false).charged_otherwise);
+  EXPECT_EQ(charged(31'000, false).cost_nano_usd, 30'000);
+  EXPECT_EQ(charged(31'000, true).cost_nano_usd, 31'000);
+  EXPECT_FALSE(charged(31'000, true).estimated);
+  EXPECT_EQ(charged(-1, true).cost_nano_usd, 30'000) << "nothing is told";
+}
+
 }  // namespace
 }  // namespace spillway

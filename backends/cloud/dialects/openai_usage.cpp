@@ -3,9 +3,14 @@
 #include "backends/cloud/dialects/members.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
 
 namespace spillway::cloud::openai {
 namespace {
+
+constexpr double kChargeMostUsd = 1e6;  // No answer costs more.
 
 // The counts `name`, of sound and of what was put into a cache out of an object of details; what it
 // says besides to `others`, with the sound.
@@ -33,6 +38,15 @@ Details details_of(std::string_view object, std::string_view name, std::string& 
   return details;
 }
 
+// OpenRouter's number, or Perplexity's object with a sum: dollars. -1: neither.
+std::int64_t charge_of(std::string_view cost) {
+  if (cost.starts_with('{')) cost = member_of(cost, "total_cost");
+  double usd = -1.0;
+  const auto read = std::from_chars(cost.data(), cost.data() + cost.size(), usd);
+  const bool is_number = read.ec == std::errc() && read.ptr == cost.data() + cost.size();
+  return is_number && usd >= 0.0 && usd <= kChargeMostUsd ? std::llround(usd * 1e9) : -1;
+}
+
 }  // namespace
 
 std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& beside) {
@@ -57,8 +71,10 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
     } else {
       // DeepSeek's name for OpenAI's prompt_tokens_details.cached_tokens.
       if (member->is("prompt_cache_hit_tokens")) usage.cached_tokens = count_of(member->value);
-      if (member->is("num_search_queries"))
-        usage.searches = count_of(member->value);  // Perplexity's.
+      // Perplexity's and xAI's.
+      if (member->is("num_search_queries") || member->is("num_sources_used"))
+        usage.searches = count_of(member->value);
+      if (member->is("cost")) usage.charged_nano_usd = charge_of(member->value);
       append_member(*member, beside.usage);
     }
   }
