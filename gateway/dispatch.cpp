@@ -54,7 +54,7 @@ Result<std::optional<FleetVisit>> Dispatcher::visit(Approach& approach, const Ed
   if (servers > 1) marks.emplace(*approach.request, approach.tenant, candidate.model);
   policy::Call call;
   call.asking = {approach.request->stream, candidate.at_batch_rate, candidate.promise,
-                 approach.prompt_tokens};
+                 approach.prompt_tokens, candidate.lane};
   call.prompt = marks ? &*marks : nullptr;
   call.among = approach.among & policy::first(servers);  // A reload may have brought more.
   auto visit = fleet_.visit(candidate.target, call);

@@ -286,6 +286,7 @@ void Decision::push_providers(std::size_t at_most) {
                                 .architecture = provider.architecture,
                                 .continues = provider.continues != "no",
                                 .at_batch_rate = judged.at_batch_rate && !again,
+                                .lane = provider.is_here() ? work_.lane : Lane::foreground,
                                 .form_tokens = judged.form_tokens,
                                 .ttft = judged.ttft_typical,
                                 .ttft_p95 = judged.ttft_p95,

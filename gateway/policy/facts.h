@@ -73,6 +73,11 @@ struct ProviderFacts {
   double ttft_p99 = 0.0;
   double tokens_per_second = 0.0;  // Of one stream, after its first token.
   InTime in_time;                  // Of what was promised there, by the prompt's length.
+  // Of one on this machine, which does one thing after another: what it has before it, the
+  // background's apart as the foreground need not wait for that, and how fast it reads.
+  int foreground_tokens = 0;
+  int background_tokens = 0;
+  double tokens_read_per_second = 0.0;  // 0: not known, or it is no such target.
 };
 
 // What the clock on the wall says.

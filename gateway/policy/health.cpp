@@ -15,6 +15,7 @@ bool tells_pace(const Visit& visit) { return visit.asking.streamed && !visit.ask
 Health::Health(const config::ProviderTarget& provider, TimePoint now)
     : name_(provider.name),
       concurrency_max_(provider.concurrency_max),
+      is_here_(provider.is_here()),
       breaker_(provider.breaker),
       tracker_(provider.measured, now) {}
 
@@ -36,6 +37,11 @@ ProviderFacts Health::facts(TimePoint now) const {
   facts.ttft_p99 = tracker_.ttft_p99(now);
   facts.tokens_per_second = tracker_.tokens_per_second();
   facts.in_time = punctuality_.in_time(now);
+  if (is_here_) {
+    facts.foreground_tokens = backlog_.tokens(Lane::foreground);
+    facts.background_tokens = backlog_.tokens(Lane::background);
+    facts.tokens_read_per_second = backlog_.tokens_per_second();
+  }
   return facts;
 }
 
@@ -62,12 +68,15 @@ std::optional<Visit> Health::enter(TimePoint now, Asking asking) {
   visit.requests = requests_.take(1.0);
   visit.tokens = tokens_.take(asking.prompt_tokens);
   ++in_flight_;
+  backlog_.begin(asking.lane, asking.prompt_tokens, now);
   return visit;
 }
 
 void Health::answered(Visit& visit, TimePoint now) {
   if (visit.first_token) return;
   visit.first_token = now;
+  backlog_.done(visit.asking.lane, visit.asking.prompt_tokens, now);
+  visit.was_read = true;
   if (tells_pace(visit)) {
     const double took = seconds_between(visit.sent, now);
     tracker_.first_token(took, now);
@@ -114,6 +123,7 @@ void Health::failed(Visit& visit, const Error& error, TimePoint now) {
 
 void Health::leave(Visit& visit) {
   --in_flight_;
+  if (!visit.was_read) backlog_.dropped(visit.asking.lane, visit.asking.prompt_tokens);
   if (!visit.told) breaker_.withdrawn(visit.pass);
   visit.told = true;
 }

@@ -6,6 +6,7 @@
 #include "backends/contract/deadline.h"
 #include "backends/contract/error.h"
 #include "config/settings.h"
+#include "gateway/policy/backlog.h"
 #include "gateway/policy/breaker.h"
 #include "gateway/policy/facts.h"
 #include "gateway/policy/punctuality.h"
@@ -23,6 +24,7 @@ struct Asking {
   bool at_batch_rate = false;
   Promise promise;
   int prompt_tokens = 0;
+  Lane lane = Lane::foreground;
 };
 
 // One attempt at the provider, from just before it is sent until its stream is over or dropped.
@@ -34,6 +36,7 @@ struct Visit {
   std::optional<TimePoint> first_token;
   Asking asking;
   bool told = false;       // The breaker knows how it went.
+  bool was_read = false;   // The backlog does.
   std::size_t server = 0;  // Of the target's, which one it is at.
   double requests = 0.0;   // RateRoom::take, of the account's requests
   double tokens = 0.0;     // …and tokens.
@@ -82,6 +85,8 @@ class Health {
 
   std::string name_;
   int concurrency_max_;
+  bool is_here_;  // On this machine: what it does is told by its backlog.
+  Backlog backlog_;
   Breaker breaker_;
   Tracker tracker_;
   Punctuality punctuality_;

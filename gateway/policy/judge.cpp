@@ -102,6 +102,15 @@ EngineStatus with_siblings(EngineStatus engine, const Work& work) {
   return engine;
 }
 
+// A target of this machine is done with a prompt when it has read what is before it, and that.
+void foresee(Judged& judged, const ProviderFacts& facts, const Work& work) {
+  int tokens = work.prompt_tokens + facts.foreground_tokens;
+  if (work.lane == Lane::background) tokens += facts.background_tokens;
+  judged.finish = tokens / facts.tokens_read_per_second;
+  judged.ttft = judged.ttft_typical = judged.ttft_p95 = judged.finish;
+  judged.per_token = 0.0;
+}
+
 double horizon_of(const Work& work) {
   return std::isfinite(work.ttft_max) ? kHorizonTtfts * work.ttft_max : kHorizonSeconds;
 }
@@ -203,6 +212,7 @@ Judged judge_provider(const config::ProviderTarget& provider, const ProviderFact
   judged.in_time = facts.in_time.share(work.prompt_tokens);
   judged.per_token = facts.tokens_per_second > 0.0 ? 1.0 / facts.tokens_per_second : 0.0;
   judged.finish = judged.ttft + judged.per_token * (work.completion_tokens - 1.0);
+  if (facts.tokens_read_per_second > 0.0) foresee(judged, facts, work);
   judged.form_tokens = reads_forms(provider) ? work.form_tokens : 0;
   const int prompt_tokens = work.prompt_tokens + judged.form_tokens;
   Usage usage = expected_usage(work);

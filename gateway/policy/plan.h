@@ -93,7 +93,7 @@ struct Candidate {
   bool local = false;
   bool continues = false;               // Can go on with an answer that another began.
   bool at_batch_rate = false;           // Asked for its cheaper tier.
-  Lane lane = Lane::foreground;         // On the local engine.
+  Lane lane = Lane::foreground;         // On this machine.
   int form_tokens = 0;                  // What it reads of the answer's form, beside the prompt.
   double ttft = 0.0;                    // Seconds; local: predicted, provider: median of late.
   double ttft_p95 = 0.0;                // Of 100 first tokens 95 come within this time.

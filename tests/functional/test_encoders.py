@@ -1,6 +1,7 @@
 """`kind: encoder`: embeddings on this machine, with the OpenAI SDK, by weights that are made up here."""
 import array
 import base64
+import concurrent.futures
 import http.client
 import json
 import os
@@ -188,6 +189,26 @@ def test_an_answer_that_nobody_waited_for_costs_nothing(start_gateway, client_of
     client_of(gateway).embeddings.create(model="minibert", input="cat dog")
     rows = wait_until(lambda: book(tmp_path, "SELECT prompt, amount FROM entries WHERE amount > 0"), what="the entry")
     assert rows == [(4, 4 * 2_000)]
+
+
+def test_it_is_passed_over_while_what_it_has_before_it_takes_too_long(start_upstream, start_gateway, client_of, tmp_path):
+    slow = write_encoder(tmp_path / "slow", width=256, inner=1024, layers=16)
+    answer = {"object": "list", "model": "minibert", "data": [{"object": "embedding", "index": 0, "embedding": [1.0] * 256}],
+              "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+    away = configs.provider(start_upstream(lambda asked: answer).base_url, "minibert", endpoints=["embeddings"])
+    gateway = start_gateway(configs.gateway({"mini": encoder(slow), "away": away}))
+    client = client_of(gateway, timeout=120)
+
+    def target_of(texts, **headers):
+        raw = client.embeddings.with_raw_response.create(model="minibert", input=texts, extra_headers=headers)
+        return raw.headers["x-spillway-target"]
+    assert target_of(["cat dog bird fish"] * 64) == "mini"  # It knows now how fast it is.
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        long = pool.submit(target_of, ["cat dog bird fish cat dog"] * 2048, **{"x-spillway-local-only": "true"})
+        wait_until(lambda: gateway.metric("spillway_inflight_requests") >= 1, what="its work")
+        assert target_of("cat") == "away" and not long.done()
+        assert long.result() == "mini"
+    assert target_of("cat") == "mini"
 
 
 def test_an_encoder_that_a_reload_brings_is_refused(folder, start_gateway, client_of):

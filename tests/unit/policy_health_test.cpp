@@ -1,5 +1,6 @@
 // A provider's breaker, its rate limit and its places.
 #include "gateway/policy/health.h"
+#include "gateway/policy/judge.h"
 
 #include <gtest/gtest.h>
 
@@ -283,6 +284,82 @@ TEST(Health, TriesWhatItHadLateAgainSomeDay) {
   EXPECT_NEAR(health.facts(later).in_time.share(28'000), 0.5F, 0.05F);
   answer_after(health, milliseconds(600), {.prompt_tokens = 28'000, .ttft_max = 1.0}, later);
   EXPECT_GT(health.facts(later).in_time.share(28'000), 0.5F);
+}
+
+config::ProviderTarget encoder() {
+  config::ProviderTarget target;
+  target.encoder.model_path = "folder";
+  target.serves = {{"minilm", "minilm"}};
+  return target;
+}
+
+Asking reading(int tokens, Lane lane = Lane::foreground) {
+  Asking asking;
+  asking.streamed = false;
+  asking.prompt_tokens = tokens;
+  asking.lane = lane;
+  return asking;
+}
+
+// Reads so many tokens, from `begin` on.
+void read(Health& health, int tokens, TimePoint begin, seconds took) {
+  auto visit = health.enter(begin, reading(tokens));
+  ASSERT_TRUE(visit);
+  health.answered(*visit, begin + took);
+  health.leave(*visit);
+}
+
+TEST(Health, AnEncoderOfThisMachineIsKnownByWhatItReadWhileAtWork) {
+  Health health(encoder(), kStart);
+  EXPECT_EQ(health.facts(kStart).tokens_read_per_second, 0.0);
+  read(health, 1'000, kStart, seconds(1));
+  EXPECT_DOUBLE_EQ(health.facts(kStart).tokens_read_per_second, 1'000.0);
+  read(health, 1'000, kStart + seconds(60), seconds(1));
+  EXPECT_DOUBLE_EQ(health.facts(kStart).tokens_read_per_second, 1'000.0);  // Idle time is none.
+  read(health, 4'000, kStart + seconds(120), seconds(20));
+  EXPECT_LT(health.facts(kStart).tokens_read_per_second, 300.0);  // What was long ago fades.
+}
+
+TEST(Health, WhatAnEncoderHasBeforeItIsToldByLaneUntilItIsReadOrDropped) {
+  Health health(encoder(), kStart);
+  auto first = health.enter(kStart, reading(3'000));
+  auto second = health.enter(kStart, reading(5'000, Lane::background));
+  EXPECT_EQ(health.facts(kStart).foreground_tokens, 3'000);
+  EXPECT_EQ(health.facts(kStart).background_tokens, 5'000);
+  health.answered(*first, kStart + seconds(3));
+  EXPECT_EQ(health.facts(kStart).foreground_tokens, 0);
+  health.leave(*first);
+  EXPECT_EQ(health.facts(kStart).foreground_tokens, 0);
+  health.leave(*second);  // Nobody waits for it any more.
+  EXPECT_EQ(health.facts(kStart).background_tokens, 0);
+  EXPECT_DOUBLE_EQ(health.facts(kStart).tokens_read_per_second, 1'000.0);
+}
+
+TEST(Health, AServiceElsewhereHasNoBacklog) {
+  Health health(config::ProviderTarget{}, kStart);
+  read(health, 1'000, kStart, seconds(1));
+  EXPECT_EQ(health.facts(kStart).tokens_read_per_second, 0.0);
+}
+
+TEST(Judge, AnEncoderIsDoneOnceItHasReadWhatIsBeforeIt) {
+  ProviderFacts facts;
+  facts.foreground_tokens = 3'000;
+  facts.background_tokens = 5'000;
+  facts.tokens_read_per_second = 1'000.0;
+  Work work;
+  work.prompt_tokens = 1'000;
+  work.asks = Endpoint::embeddings;
+  work.ttft_max = 4.5;
+  config::ProviderTarget target = encoder();
+  target.endpoints = {"embeddings"};
+  const Judged fits = judge_provider(target, facts, work, kStart);
+  EXPECT_DOUBLE_EQ(fits.ttft, 4.0);
+  EXPECT_DOUBLE_EQ(fits.finish, 4.0);
+  EXPECT_EQ(fits.verdict, Verdict::fits);
+  work.ttft_max = 3.5;
+  EXPECT_EQ(judge_provider(target, facts, work, kStart).verdict, Verdict::misses_ttft);
+  work.lane = Lane::background;
+  EXPECT_DOUBLE_EQ(judge_provider(target, facts, work, kStart).ttft, 9.0);
 }
 
 }  // namespace
