@@ -11,7 +11,8 @@
 namespace spillway::account {
 namespace {
 
-constexpr std::uint64_t kMagic = 0x3131'7879'6177'6c70;  // Of this layout.
+constexpr std::uint64_t kMagic = 0x3131'7879'6177'6c70;  // Its last two bytes are of this layout.
+constexpr std::uint64_t kOfAnyLayout = 0x0000'ffff'ffff'ffff;
 constexpr std::size_t kHeadBytes = 4'096;
 constexpr Outbox::Index kNone = 0xffff'ffff;
 
@@ -40,6 +41,19 @@ std::uint64_t mixed(std::uint64_t sum, const void* from, std::size_t bytes) {
 
 std::uint64_t mixed(std::uint64_t sum, std::string_view text) {
   return mixed(sum ^ text.size(), text.data(), text.size());
+}
+
+// Nothing waits to be booked in a file of another layout. In all of them a slot begins with its
+// state.
+bool is_booked(int file, const Head& head) {
+  if ((head.magic & kOfAnyLayout) != (kMagic & kOfAnyLayout)) return false;
+  for (std::uint64_t i = 0; i < head.slots; ++i) {
+    SlotState state{};
+    const auto at = static_cast<off_t>(kHeadBytes + i * head.slot_bytes);
+    if (pread(file, &state, sizeof state, at) != sizeof state || state != SlotState::free)
+      return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -75,12 +89,15 @@ Result<std::unique_ptr<Outbox>> Outbox::open(const std::string& path, std::size_
   const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
   if (file < 0) return failure(path, std::strerror(errno));
   Head head{};
-  const bool is_new = pread(file, &head, sizeof head, 0) != sizeof head || head.magic == 0;
+  bool is_new = pread(file, &head, sizeof head, 0) != sizeof head || head.magic == 0;
   if (!is_new && (head.magic != kMagic || head.slot_bytes != sizeof(Slot))) {
-    ::close(file);
-    return failure(path,
-                   "is of another version: let that one book what it holds (start it, and "
-                   "stop it with SIGTERM), then remove the file");
+    is_new = is_booked(file, head);
+    if (!is_new) {
+      ::close(file);
+      return failure(path,
+                     "is of another version, and holds what is not booked: start that version, "
+                     "and stop it with SIGTERM");
+    }
   }
   auto mapping = std::make_unique<Mapping>();
   mapping->slots = is_new ? slots : std::max<std::size_t>(slots, head.slots);

@@ -25,7 +25,8 @@ class Outbox {
   using Index = std::uint32_t;
 
   // Maps the file, created with `slots` places if it is not there; a file that is there keeps its
-  // size. The disk space is taken at once: writing to it cannot fail later.
+  // size. One of another version is begun anew, unless something in it waits to be booked: then it
+  // is refused. The disk space is taken at once: writing to it cannot fail later.
   static Result<std::unique_ptr<Outbox>> open(const std::string& path, std::size_t slots);
   ~Outbox();
   Outbox(const Outbox&) = delete;

@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <set>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -251,6 +252,25 @@ TEST_F(LedgerTest, HalfASlotIsNoEntry) {
   Book book(directory_);
   EXPECT_EQ(book.number("SELECT count(*) FROM entries WHERE phase = 1"), 0);
   EXPECT_EQ(book.number("SELECT count(*) FROM entries WHERE phase = 2"), 1);
+}
+
+TEST_F(LedgerTest, AnOutboxOfAnotherVersionIsTakenOverOnceAllOfItIsBooked) {
+  const std::string path = directory_.file("ledger.outbox");
+  Outbox::Index held = 0;
+  {
+    auto outbox = *Outbox::open(path, 4);
+    held = *outbox->claim();
+    outbox->at(held).state = SlotState::held;
+  }
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(6).write("00", 2);  // Where the magic says the layout.
+  file.close();
+  EXPECT_EQ(Outbox::open(path, 4).error().code, Errc::internal);
+  const auto slot = static_cast<std::streamoff>(4'096 + held * sizeof(Slot));
+  file.open(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(slot).write("\0\0\0\0", 4);
+  file.close();
+  EXPECT_TRUE(Outbox::open(path, 4));
 }
 
 TEST_F(LedgerTest, AnOutboxGrowsWithWhatMayBeUnderWay) {
