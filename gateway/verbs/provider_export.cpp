@@ -107,28 +107,69 @@ std::optional<std::string> day_of(const std::string& text) {
 
 struct Columns {
   std::size_t day;
-  std::optional<std::size_t> model, input, output, cost;
+  std::optional<std::size_t> model, output, cost;
+  std::vector<std::size_t> input;  // Added up.
+  // Of an export with a line for each type: so many of it, at that price each.
+  std::optional<std::size_t> type, price;
+  std::optional<std::size_t> currency;
 
   std::size_t last() const {
-    return std::max(
-        {day, model.value_or(0), input.value_or(0), output.value_or(0), cost.value_or(0)});
+    std::size_t last = day;
+    for (const auto& one : {model, output, cost, type, price, currency})
+      last = std::max(last, one.value_or(0));
+    for (const std::size_t one : input) last = std::max(last, one);
+    return last;
   }
 };
 
+// OpenAI's, OpenRouter's, or Anthropic's, which counts what its cache did apart.
+std::vector<std::size_t> input_columns(const std::vector<std::string>& header) {
+  const auto one = column(header, {"input_tokens", "prompt_tokens", "tokens_prompt",
+                                   "n_context_tokens_total", "tokens_in"});
+  if (one) return {*one};
+  std::vector<std::size_t> all;
+  for (std::size_t i = 0; i < header.size(); ++i) {
+    if (header[i].starts_with("usage_input_tokens_")) all.push_back(i);
+  }
+  return all;
+}
+
 Result<Columns> columns_of(const std::vector<std::string>& header) {
-  const auto day = column(header, {"date", "day", "start_time", "timestamp"});
-  const auto model = column(header, {"model", "snapshot_id", "model_name"});
-  const auto input =
-      column(header, {"input_tokens", "prompt_tokens", "n_context_tokens_total", "tokens_in"});
-  const auto output = column(
-      header, {"output_tokens", "completion_tokens", "n_generated_tokens_total", "tokens_out"});
+  const auto day = column(header, {"date", "day", "start_time", "timestamp", "utc_date",
+                                   "usage_date_utc", "created_at"});
   if (!day) return lacks("has no column date, day or start_time");
-  const auto cost = column(header, {"cost_usd", "cost", "amount", "amount_value"});
-  if (!cost && !model) return lacks("has no column model");
-  const bool has_tokens = input && output;
-  if ((input || output || !cost) && !has_tokens)
+  Columns columns{.day = *day};
+  columns.model =
+      column(header, {"model", "snapshot_id", "model_name", "model_permaslug", "model_version"});
+  columns.currency = column(header, {"currency", "amount_currency"});
+  columns.type = column(header, {"type"});
+  columns.price = column(header, {"price"});
+  columns.cost = column(header, {"cost_usd", "cost", "cost_total", "amount", "amount_value"});
+  if (!columns.cost && !columns.model) return lacks("has no column model");
+  if (columns.type && columns.price && columns.cost) return columns;
+  columns.type = columns.price = std::nullopt;
+  columns.input = input_columns(header);
+  columns.output =
+      column(header, {"output_tokens", "completion_tokens", "tokens_completion",
+                      "n_generated_tokens_total", "tokens_out", "usage_output_tokens"});
+  const bool has_input = !columns.input.empty(), has_output = columns.output.has_value();
+  if ((has_input || has_output || !columns.cost) && !(has_input && has_output))
     return lacks("has no columns input_tokens and output_tokens");
-  return Columns{*day, model, input, output, cost};
+  return columns;
+}
+
+// A line of DeepSeek's, which has so many tokens of one type, at a price each. Others than tokens
+// cost nothing.
+std::string add_type(const std::vector<std::string>& fields, const Columns& columns,
+                     ExportedSum& to) {
+  const std::string& type = fields[*columns.type];
+  if (!type.ends_with("_tokens")) return "";
+  const auto tokens = tokens_of(fields[*columns.cost]);
+  const auto price = amount_of(fields[*columns.price]);
+  if (!tokens || !price) return "has tokens or a price that is no plain number";
+  (type == "output_tokens" ? to.output : to.input) += *tokens;
+  to.usd += price->usd * static_cast<double>(*tokens);
+  return "";
 }
 
 // What is wrong with it; empty: nothing.
@@ -136,14 +177,19 @@ std::string add(const std::vector<std::string>& fields, const Columns& columns,
                 ProviderExport& to) {
   const auto day = day_of(fields[columns.day]);
   if (!day) return "has a day that is none such as 2026-11-26 or 11/26/2026";
-  const auto tokens = [&](std::optional<std::size_t> at) {
-    return at ? tokens_of(fields[*at]) : std::optional<std::int64_t>(0);
-  };
-  const auto input = tokens(columns.input), output = tokens(columns.output);
-  const auto amount = columns.cost ? amount_of(fields[*columns.cost]) : Amount{};
-  if (!input || !output || !amount) return "has tokens or a cost that is no plain number";
+  const std::string currency = columns.currency ? fields[*columns.currency] : "";
+  if (!currency.empty() && currency != "USD" && currency != "usd")
+    return "is in " + currency + ", where the book is in USD";
   ExportedSum& sum = to.sums[{*day, columns.model ? fields[*columns.model] : std::string()}];
-  sum.input += *input;
+  if (columns.type) return add_type(fields, columns, sum);
+  const auto output = columns.output ? tokens_of(fields[*columns.output]) : 0;
+  const auto amount = columns.cost ? amount_of(fields[*columns.cost]) : Amount{};
+  if (!output || !amount) return "has tokens or a cost that is no plain number";
+  for (const std::size_t at : columns.input) {
+    const auto input = tokens_of(fields[at]);
+    if (!input) return "has tokens or a cost that is no plain number";
+    sum.input += *input;
+  }
   sum.output += *output;
   sum.usd += amount->usd;
   sum.rounding += amount->rounding;
@@ -161,7 +207,7 @@ Result<ProviderExport> read_provider_export(const std::string& csv) {
   if (!columns) return columns.error();
   ProviderExport exported;
   exported.has_costs = columns->cost.has_value();
-  exported.has_tokens = columns->input.has_value();
+  exported.has_tokens = columns->type || columns->output;
   exported.has_models = columns->model.has_value();
   for (int number = 2; std::getline(lines, line); ++number) {
     if (line.empty() || line == "\r") continue;

@@ -49,6 +49,46 @@ TEST(ProviderExportTest, ColumnsHaveTheNamesOfAnyProvider) {
   EXPECT_EQ(read->sums.at({"2025-11-01", "m"}).output, 4);
 }
 
+TEST(ProviderExportTest, DeepSeeksLinesAreOfATypeEach) {
+  const auto read = read_provider_export(
+      "user_id,utc_date,model,api_key_name,api_key,type,price,amount\n"
+      "u,20261101,m,k,sk,input_cache_hit_tokens,0.000000028,1000\n"
+      "u,20261101,m,k,sk,input_cache_miss_tokens,0.00000028,500\n"
+      "u,2026-11-01,m,k,sk,output_tokens,0.00000042,100\n"
+      "u,2026-11-01,m,k,sk,request_count,,3\n");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_TRUE(read->has_tokens && read->has_costs);
+  const ExportedSum sum = read->sums.at({"2026-11-01", "m"});
+  EXPECT_EQ(sum.input, 1500);
+  EXPECT_EQ(sum.output, 100);
+  EXPECT_NEAR(sum.usd, 0.00021, 1e-12);
+}
+
+TEST(ProviderExportTest, AnthropicsCountsOfTheCacheAreInput) {
+  const auto read = read_provider_export(
+      "usage_date_utc,model_version,api_key,usage_input_tokens_no_cache,"
+      "usage_input_tokens_cache_write_5m,usage_input_tokens_cache_write_1h,"
+      "usage_input_tokens_cache_read,usage_output_tokens\n2026-11-01,m,k,1,20,300,4000,5\n");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->sums.at({"2026-11-01", "m"}).input, 4321);
+  EXPECT_EQ(read->sums.at({"2026-11-01", "m"}).output, 5);
+}
+
+TEST(ProviderExportTest, OpenRoutersLinesAreGenerations) {
+  const auto read = read_provider_export(
+      "generation_id,created_at,cost_total,tokens_prompt,tokens_completion,model_permaslug\n"
+      "gen-1,2026-11-01 03:46:57.713,0.0123,10389,137,m\n");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->sums.at({"2026-11-01", "m"}).input, 10389);
+  EXPECT_NEAR(read->sums.at({"2026-11-01", "m"}).usd, 0.0123, 1e-12);
+}
+
+TEST(ProviderExportTest, AnotherCurrencyIsNotComparedWithTheBook) {
+  EXPECT_THAT(refused("utc_date,model,cost,currency\n2026-11-01,m,2.50,CNY\n"),
+              HasSubstr("is in CNY"));
+  EXPECT_EQ(refused("utc_date,model,cost,currency\n2026-11-01,m,2.50,USD\n"), "");
+}
+
 TEST(ProviderExportTest, NothingWrittenIsNone) {
   const ExportedSum sum = costing("2026-11-01,m,7,,\n");
   EXPECT_EQ(sum.input, 7);
