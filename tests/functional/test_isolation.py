@@ -132,7 +132,7 @@ def test_a_kill_amid_twenty_streams_ends_none(start_provider, start_gateway, cli
 def test_alone_its_death_is_a_clean_error(start_gateway, client_of, end):
     own = {name: os.environ.get(name, "") + ":handle_segv=0" for name in ("ASAN_OPTIONS", "TSAN_OPTIONS")}
     gateway = start_gateway(configs.gateway(
-        {"local": slow(restart_after="6s", restart_after_max="6s")}, classes=HERE, default_class="here"), **own)
+        {"local": slow(restart_after="15s", restart_after_max="15s")}, classes=HERE, default_class="here"), **own)
     pid = engine_of(gateway)
     streams = begun(client_of(gateway), 4, "smollm2")
     os.kill(pid, getattr(signal, end))
@@ -144,7 +144,7 @@ def test_alone_its_death_is_a_clean_error(start_gateway, client_of, end):
     with pytest.raises(openai.APIStatusError) as refused:
         ask(client_of(gateway))
     assert refused.value.status_code == 503
-    wait_until(lambda: get(gateway.admin + "/readyz")[0] == 200, what="readiness")
+    wait_until(lambda: get(gateway.admin + "/readyz")[0] == 200, 60, "readiness")
     assert ask(client_of(gateway)).choices[0].finish_reason == "length"
 
 
