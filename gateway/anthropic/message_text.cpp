@@ -42,7 +42,7 @@ std::string stop_text(FinishReason reason, std::string_view stop_sequence, bool 
   return text;
 }
 
-std::string usage_text(const Usage& usage) {
+std::string usage_text(const Usage& usage, std::string_view tier) {
   std::string text = R"({"input_tokens":)";
   wire::append_json_number(
       text, std::max(0, usage.prompt_tokens - usage.cached_tokens - usage.cache_written_tokens));
@@ -52,8 +52,13 @@ std::string usage_text(const Usage& usage) {
   wire::append_json_number(text, usage.cached_tokens);
   text += R"(,"output_tokens":)";
   wire::append_json_number(text, usage.completion_tokens);
+  if (!tier.empty()) text.append(R"(,"service_tier":")").append(tier).append("\"");
   text += "}";
   return text;
+}
+
+std::string_view tier_text(std::string_view service_tier) {
+  return service_tier == "priority" ? "priority" : "standard";
 }
 
 }  // namespace spillway::anthropic

@@ -18,7 +18,11 @@ std::string message_head(std::string_view request_id, std::string_view model);
 // word its target has for it: some say no more than `stop` where the tool was named.
 std::string stop_text(FinishReason reason, std::string_view stop_sequence, bool called);
 
-// {"input_tokens":…}: those of the prompt that no cache held or took, as Anthropic counts.
-std::string usage_text(const Usage& usage);
+// {"input_tokens":…}: those of the prompt that no cache held or took, as Anthropic counts. `tier`:
+// that served, in Anthropic's words; empty: not to be told.
+std::string usage_text(const Usage& usage, std::string_view tier = {});
+
+// In Anthropic's words.
+std::string_view tier_text(std::string_view service_tier);
 
 }  // namespace spillway::anthropic

@@ -35,6 +35,7 @@ class EventWriter final : public wire::AnswerWriter, private BlockSink {
   // Whose words the first event is in is not known before the first piece.
   std::string begin(const wire::Opening& opening) override {
     prompt_.prompt_tokens = opening.prompt_tokens;
+    tier_ = tier_text(opening.service_tier);
     return {};
   }
 
@@ -87,7 +88,7 @@ class EventWriter final : public wire::AnswerWriter, private BlockSink {
     if (std::exchange(started_, true)) return;
     event("message_start", R"("message":{)" + message_head(info_.request_id, info_.model) +
                                R"(,"content":[],"stop_reason":null,"stop_sequence":null,"usage":)" +
-                               usage_text(prompt_) + "}");
+                               usage_text(prompt_, tier_) + "}");
     event("ping", "");
   }
 
@@ -131,6 +132,7 @@ class EventWriter final : public wire::AnswerWriter, private BlockSink {
   const MessageInfo info_;
   Blocks blocks_;
   Usage prompt_;  // As counted here, before the target says.
+  std::string_view tier_;
   std::string stopped_by_;
   std::string out_;
   bool started_ = false;
@@ -144,7 +146,10 @@ class BodyWriter final : public wire::AnswerWriter, private BlockSink {
   explicit BodyWriter(MessageInfo info)
       : info_(std::move(info)), blocks_(*this, info_.request_id) {}
 
-  std::string begin(const wire::Opening&) override { return {}; }
+  std::string begin(const wire::Opening& opening) override {
+    tier_ = tier_text(opening.service_tier);
+    return {};
+  }
 
   std::string piece(const Delta& delta) override {
     if (!delta.stopped_by.empty()) stopped_by_ = delta.stopped_by;
@@ -160,7 +165,7 @@ class BodyWriter final : public wire::AnswerWriter, private BlockSink {
     body += content_.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + ",";
     body += stop_text(ending.finishes.front(), stopped_by_, blocks_.called());
     body += R"(,"usage":)";
-    return body + usage_text(ending.usage) + "}";
+    return body + usage_text(ending.usage, tier_) + "}";
   }
 
   std::string failed(const Error& error) override { return error_object(error, info_.request_id); }
@@ -201,6 +206,7 @@ class BodyWriter final : public wire::AnswerWriter, private BlockSink {
   ordered_json content_ = ordered_json::array();
   std::string text_;      // Of the block that is open.
   std::string original_;  // The target's own body.
+  std::string_view tier_;
   std::string stopped_by_;
 };
 

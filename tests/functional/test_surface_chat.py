@@ -192,11 +192,18 @@ TIERS = {"fast": {"match": {"service_tier": ["priority"]}, "spill": "when_sla_at
 
 
 def test_the_answer_names_the_tier_that_served(house):
-    _, _, client = house(lambda asked: chat(), classes=TIERS)
+    gateway, _, client = house(lambda asked: chat(), classes=TIERS)
     for asked, served in (("priority", "priority"), ("fast", "priority"), ("auto", "default"), ("default", "default"),
                           ("scale", "default"), (None, None)):
         answer = client.chat.completions.create(model="up", messages=HELLO, service_tier=asked)
         assert answer.service_tier == served, asked
+        response = client.responses.create(model="up", input="Hi", **({"service_tier": asked} if asked else {}))
+        assert response.service_tier == (served or "default"), asked
+    for speed, served in (("fast", "priority"), ("standard", "standard")):
+        said = {"model": "up", "max_tokens": 8, "messages": HELLO, "speed": speed}
+        for stream in (False, True):
+            status, _, text = send(gateway.root + "/v1/messages", "POST", {**said, "stream": stream}, as_client())
+            assert status == 200 and f'"service_tier":"{served}"'.encode() in text, text
 
 
 def test_flex_is_refused_rather_than_sent_where_it_is_dear(house):
