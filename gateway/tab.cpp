@@ -51,6 +51,12 @@ config::Price by_search_units(config::Price price) {
   return price;
 }
 
+// A ranking's, where nobody told them.
+void suppose_units(int search_units, Part& part) {
+  if (search_units > 0 && part.searches_told == 0)
+    part.usage.searches = part.usage_told ? 1 : search_units;
+}
+
 // What so many more answer tokens add.
 NanoUsd cost_of_answer(config::Price price, int tokens) {
   price.per_request = 0;
@@ -67,17 +73,18 @@ int tokens_for(NanoUsd amount, const config::Price& price) {
   return static_cast<int>(std::min<Wide>(tokens, kMost));
 }
 
-// What the provider says that it asks is booked where its price says so; elsewhere it shows that
-// the price is not right.
-void heed_charge(const config::Price& price, Part& part) {
+// What the provider says that it asks is booked where its price says so, which is returned;
+// elsewhere it shows that the price is not right.
+bool heed_charge(const config::Price& price, Part& part) {
   const NanoUsd charged = part.usage.charged_nano_usd;
-  if (charged < 0 || part.estimated) return;
+  if (charged < 0 || part.estimated) return false;
   const NanoUsd off = std::abs(charged - part.cost_nano_usd);
   if (price.as_told) {
     part.cost_nano_usd = charged;
   } else if (off > std::max(charged, part.cost_nano_usd) / 100 + 1) {
     part.estimated = part.charged_otherwise = true;
   }
+  return price.as_told;
 }
 
 const config::ProviderTarget* provider_named(const config::Settings& settings,
@@ -179,6 +186,7 @@ NanoUsd Tab::spent(const Receipt& receipt) const {
   for (const Part& part : receipt.parts) {
     Part so_far = part;
     spillway::settle(so_far);
+    suppose_units(search_units_, so_far);
     sum += policy::cost_of(price_of(part.target, part.local, receipt), so_far.usage);
   }
   return sum;
@@ -283,12 +291,11 @@ void Tab::price(Receipt& receipt) const {
       part.usage.audio_completion_tokens = part.usage.completion_tokens;
     if (sounds_ && !part.usage_told) part.usage.audio_prompt_tokens = part.usage.prompt_tokens;
     if (looks_up_ && !part.unanswered) part.usage.searches = std::max(part.usage.searches, 1);
-    if (search_units_ > 0 && part.searches_told == 0)
-      part.usage.searches = part.usage_told ? 1 : search_units_;
-    part.estimated |= part.usage.at_dearer_rate;
+    suppose_units(search_units_, part);
     const config::Price price = price_of(part.target, part.local, receipt);
     part.cost_nano_usd = policy::cost_of(price, part.usage);
-    heed_charge(price, part);
+    const bool is_told = heed_charge(price, part);
+    part.estimated |= part.usage.at_dearer_rate && !is_told;
     receipt.cost_nano_usd += part.cost_nano_usd;
     part.here = served_here(settings_, part);
     if (!part.here || part.lost) continue;

@@ -32,6 +32,11 @@ Error too_long(int prompt_tokens, int completion_tokens, int context_max, std::s
           std::move(source), std::nullopt};
 }
 
+Error no_tokens(std::string source) {
+  std::string message = "The " + source + " has no tokens: there is nothing to go on from.";
+  return {Errc::invalid_request, std::move(message), std::move(source), std::nullopt};
+}
+
 Error not_text() {
   return {Errc::invalid_request, "This model takes text only, and writes nothing else.", "messages",
           std::nullopt};
@@ -156,6 +161,7 @@ Result<Prompts> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& r
 // Words of the tokenizer, too, may have no row in the model.
 Result<void> LocalBackend::check_prompt(const ChatRequest& request,
                                         const std::vector<std::int32_t>& prompt) const {
+  if (prompt.empty()) return no_tokens(source_of(request));
   for (const std::int32_t token : prompt) {
     if (!is_token(token)) return no_such_token(token, source_of(request));
   }

@@ -46,7 +46,11 @@ std::uint64_t mixed(std::uint64_t sum, std::string_view text) {
 // Nothing waits to be booked in a file of another layout. In all of them a slot begins with its
 // state.
 bool is_booked(int file, const Head& head) {
-  if ((head.magic & kOfAnyLayout) != (kMagic & kOfAnyLayout)) return false;
+  struct stat its{};
+  const bool is_whole = head.slot_bytes >= sizeof(SlotState) && head.slots > 0 &&
+                        fstat(file, &its) == 0 &&
+                        head.slots <= static_cast<std::uint64_t>(its.st_size) / head.slot_bytes;
+  if (!is_whole || (head.magic & kOfAnyLayout) != (kMagic & kOfAnyLayout)) return false;
   for (std::uint64_t i = 0; i < head.slots; ++i) {
     SlotState state{};
     const auto at = static_cast<off_t>(kHeadBytes + i * head.slot_bytes);

@@ -181,6 +181,7 @@ class Reader {
     if (type == "url") return turn.image(fields.required_string("url")), true;
     if (type != "base64") return error_.has_value();
     const std::string media = fields.required_string("media_type");
+    if (!media.starts_with("image/")) beyond_.reads_unsent(std::string(wire::kUnmeasured));
     turn.image("data:" + media + ";base64," + fields.required_string("data"));
     return true;
   }

@@ -30,10 +30,20 @@ Need need_of(std::string_view type) {
   return Need::files;
 }
 
+// Or may be: at an address. Some take documents in a picture's place.
+bool is_picture(Fields& fields) {
+  const Json* picture = fields.any("image_url");
+  if (picture == nullptr || !picture->is_object() || !picture->contains("url")) return true;
+  const Json& url = (*picture)["url"];
+  if (!url.is_string()) return true;
+  const auto& text = url.get_ref<const std::string&>();
+  return !text.starts_with("data:") || text.starts_with("data:image/");
+}
+
 // What nobody can tell the length of, or empty; a picture comes to what pictures do.
 std::string_view unmeasured(std::string_view type, Fields& fields) {
   constexpr std::string_view kElsewhere = "documents by their address";
-  if (type == "image_url") return {};
+  if (type == "image_url") return is_picture(fields) ? std::string_view() : wire::kUnmeasured;
   if (type != "file") return type.ends_with("_url") ? kElsewhere : std::string_view();
   const Json* file = fields.any("file");
   const bool has_data = file != nullptr && file->is_object() && file->contains("file_data");

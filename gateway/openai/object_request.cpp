@@ -20,6 +20,8 @@ constexpr std::size_t kTokensOfOneMax = 8192;
 constexpr std::size_t kTokensMax = 300'000;
 constexpr std::size_t kDocumentsMax = 10'000;
 constexpr std::size_t kDocumentsOfAUnit = 100;  // What Cohere bills as one search.
+constexpr std::size_t kTokensOfADocument =
+    500;  // Longer ones are cut; a token has a byte at least.
 constexpr std::string_view kModerationModel = "omni-moderation-latest";
 
 bool is_token(const Json& value) { return value.is_number_unsigned(); }
@@ -93,6 +95,7 @@ void read_rerank(Fields& request, ChatRequest& chat) {
   const Json* documents = request.required_array("documents", kDocumentsMax);
   if (documents == nullptr) return;
   if (documents->empty()) return request.fail("documents", "must not be empty");
+  std::size_t pieces = 0;
   for (const Json& each : *documents) {
     if (each.is_string()) {
       add_text(each, chat);
@@ -101,13 +104,13 @@ void read_rerank(Fields& request, ChatRequest& chat) {
     } else {
       return request.fail("documents", "must be texts or objects with a text");
     }
+    pieces += 1 + (query_bytes + chat.messages.back().content.size()) / kTokensOfADocument;
   }
   request.integer("top_n", 1, 1 << 30);
   // Each document is read beside the query.
   for (const Message& text : chat.messages) chat.prompt_bytes += text.content.size();
   chat.prompt_bytes += query_bytes * documents->size();
-  chat.search_units =
-      static_cast<int>((documents->size() + kDocumentsOfAUnit - 1) / kDocumentsOfAUnit);
+  chat.search_units = static_cast<int>((pieces + kDocumentsOfAUnit - 1) / kDocumentsOfAUnit);
 }
 
 }  // namespace

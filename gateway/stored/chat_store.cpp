@@ -61,8 +61,9 @@ Result<void> ChatStore::put(const wire::KeptChat& chat, std::int64_t now) {
   const auto forgotten = forget(old->bind(0, now - kKeptSeconds));
   if (!forgotten) return forgotten.error();
   auto insert = database_.prepare(
-      "INSERT INTO chats (id, tenant, model, created, metadata, messages, body, bytes) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+      "INSERT INTO chats (id, tenant, model, created, metadata, messages, body, bytes, place) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1 + max((SELECT coalesce(max(place), 0) FROM chats), "
+      "(SELECT coalesce(max(place), 0) FROM deleted)))");
   if (!insert) return insert.error();
   insert->bind(0, chat.id).bind(1, chat.tenant).bind(2, chat.model).bind(3, chat.created);
   insert->bind(4, chat.metadata).bind(5, chat.messages).bind(6, chat.body);

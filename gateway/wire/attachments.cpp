@@ -117,8 +117,12 @@ Result<void> check(const std::vector<Naming>& namings, const Reader& reader) {
 bool is_plain_text(std::string_view data_url) {
   constexpr std::array<std::string_view, 3> kText = {"data:text/", "data:application/json",
                                                      "data:application/xml"};
+  constexpr std::array<std::string_view, 2> kPacked = {",JVBERi0", ",UEsDB"};  // %PDF-, PK.
+  const std::string_view data = data_url.substr(std::min(data_url.find(','), data_url.size()));
   return std::any_of(kText.begin(), kText.end(),
-                     [&](std::string_view type) { return data_url.starts_with(type); });
+                     [&](std::string_view type) { return data_url.starts_with(type); }) &&
+         std::none_of(kPacked.begin(), kPacked.end(),
+                      [&](std::string_view packed) { return data.starts_with(packed); });
 }
 
 bool names_files(const ChatRequest& chat) {

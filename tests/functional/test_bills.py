@@ -149,6 +149,35 @@ def test_what_a_provider_says_that_it_asks_is_booked_or_shown(told, client_of, t
     wait_until(lambda: gateway.metric("spillway_charged_otherwise_total", be="up") == (0 if as_told else 1), what="the count")
 
 
+def test_what_is_booked_as_told_is_so_in_any_tier(start_upstream, start_gateway, client_of, tmp_path):
+    usage = {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13, "cost": 0.5}
+    upstream = start_upstream(lambda asked: {**chat(), "usage": usage, "service_tier": "priority"})
+    config = configs.gateway({"up": configs.provider(upstream.base_url, "up", price_per_million=PRICE, price_as_told=True)})
+    config["server"]["state"] = str(tmp_path / "state")
+    client_of(start_gateway(config)).chat.completions.create(model="up", messages=ASK)
+    assert amounts(tmp_path, 1) == [(500_000_000, 0)]
+
+
+def test_a_ranking_that_broke_off_is_in_the_next_ones_hold(start_upstream, start_gateway, tmp_path):
+    def breaks(handler):
+        begin(handler, "application/json")
+        handler.wfile.write(b'{"results":[')
+    broken = start_upstream(lambda asked: breaks)
+    whole = start_upstream(lambda asked: {"results": [], "meta": {"billed_units": {"search_units": 1}}})
+    free = {"input": "0usd", "output": "0usd"}
+    targets = {name: configs.provider(upstream.base_url, "up", endpoints="rerank", price_per_million=free,
+                                      price_per_search="1usd", serves={"m": "up"})
+               for name, upstream in (("broken", broken), ("whole", whole))}
+    config = configs.gateway(targets, tenants={"test": {"budget": {"month": "1.5usd", "hard": True}}})
+    config["server"]["state"] = str(tmp_path / "state")
+    gateway = start_gateway(config)
+    body = {"model": "m", "query": "q", "documents": ["d"]}
+    for _ in range(3):
+        send(gateway.root + "/v1/rerank", "POST", body, as_client())
+    assert broken.asked
+    assert sum(amount for amount, in book(tmp_path, "SELECT amount FROM entries")) <= 1_500_000_000
+
+
 @pytest.mark.parametrize("beside", [{}, {"tokens": {"input_tokens": 50}}], ids=["units", "tokens too"])
 @pytest.mark.parametrize("price", ["price_per_request", "price_per_search"])
 def test_a_ranking_costs_its_search_units(start_upstream, start_gateway, client_of, tmp_path, beside, price):
@@ -161,14 +190,15 @@ def test_a_ranking_costs_its_search_units(start_upstream, start_gateway, client_
     assert amounts(tmp_path, 1)[0][0] == 21 * 2_000_000
 
 
-@pytest.mark.parametrize("documents, status", [(100, 200), (101, 429)])
+@pytest.mark.parametrize("documents, status", [(["d"] * 100, 200), (["d"] * 101, 429), (["d" * 60_000], 429)],
+                         ids=["100", "101", "one that is cut"])
 def test_a_hard_budget_holds_a_rankings_units(start_upstream, start_gateway, tmp_path, documents, status):
-    upstream = start_upstream(lambda asked: {"results": [], "meta": {"billed_units": {"search_units": -(-documents // 100)}}})
+    upstream = start_upstream(lambda asked: {"results": [], "meta": {"billed_units": {"search_units": -(-len(asked.json["documents"]) // 100)}}})
     free = {"input": "0usd", "output": "0usd"}
     config = configs.gateway(
         {"up": configs.provider(upstream.base_url, "up", endpoints="rerank", price_per_million=free, price_per_request="0.002usd")},
         tenants={"test": {"budget": {"day": "0.003usd", "hard": True}}})
     config["server"]["state"] = str(tmp_path / "state")
     gateway = start_gateway(config)
-    body = {"model": "up", "query": "q", "documents": ["d"] * documents}
+    body = {"model": "up", "query": "q", "documents": documents}
     assert send(gateway.root + "/v1/rerank", "POST", body, as_client())[0] == status

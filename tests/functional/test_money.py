@@ -337,7 +337,7 @@ def test_killed_again_and_again_under_load(start_provider, start_gateway, client
 PDF = "data:application/pdf;base64,JVBERi0xLjQ="
 
 
-@pytest.mark.parametrize("data, served", [(PDF, False), ("data:text/plain;base64,aGVsbG8=", True)])
+@pytest.mark.parametrize("data, served", [(PDF, False), ("data:text/plain;base64,JVBERi0xLjQ=", False), ("data:text/plain;base64,aGVsbG8=", True)])
 def test_a_hard_budget_refuses_documents_that_their_bytes_do_not_measure(start_upstream, start_gateway, client_of, data, served):
     """A PDF of a few hundred bytes may have a hundred pages."""
     upstream = start_upstream(lambda asked: {**chat(), "usage": {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}})
@@ -347,8 +347,9 @@ def test_a_hard_budget_refuses_documents_that_their_bytes_do_not_measure(start_u
     client = client_of(gateway)
     part = {"type": "file", "file": {"filename": "a", "file_data": data}}
     by_id = {"type": "file", "file": {"file_id": client.files.create(
-        file=("a.pdf" if data == PDF else "a.txt", b"hello"), purpose="user_data").id}}
-    for one in (part, by_id):
+        file=("a.txt", b"hello") if served else ("a.pdf", b"%PDF-1.4"), purpose="user_data").id}}
+    picture = {"type": "image_url", "image_url": {"url": data}}
+    for one in (part, by_id) if served else (part, by_id, picture):
         ask = dict(model="up", messages=[{"role": "user", "content": [one]}], max_tokens=8)
         if served:
             client.chat.completions.create(**ask)

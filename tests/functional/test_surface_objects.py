@@ -184,7 +184,8 @@ def test_completions_of_the_local_model(house):
     assert ids.usage.prompt_tokens == 3
     assert client.completions.create(model="smollm2", prompt="a").usage.completion_tokens == 16  # OpenAI's default.
     for fields, param in (({"suffix": "x"}, "suffix"), ({"best_of": 2}, "n"), ({"prompt": [10**9]}, "prompt"),
-                          ({"prompt": ["a", [10**9]]}, "prompt"), ({"prompt": []}, "prompt")):
+                          ({"prompt": ["a", [10**9]]}, "prompt"), ({"prompt": []}, "prompt"), ({"prompt": ""}, "prompt"),
+                          ({"prompt": ["a", ""]}, "prompt")):
         with pytest.raises(openai.BadRequestError) as refused:
             client.completions.create(**{"model": "smollm2", "prompt": "a", "max_tokens": 2, **fields})
         assert refused.value.param == param, fields

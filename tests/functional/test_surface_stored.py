@@ -52,6 +52,10 @@ def test_who_deletes_while_paging_reaches_the_end(config, start_gateway, client_
         assert not list(client.chat.completions.list())
         for _ in range(7):
             ask(client, store=True)
+    last = list(client.chat.completions.list())[-1]
+    client.chat.completions.delete(last.id)
+    new = ask(client, store=True)
+    assert [one.id for one in client.chat.completions.list(after=last.id, order="asc")] == [new.id]
     with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.list(after="chatcmpl-none")
     assert refused.value.param == "after"

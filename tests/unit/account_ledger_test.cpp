@@ -270,7 +270,13 @@ TEST_F(LedgerTest, AnOutboxOfAnotherVersionIsTakenOverOnceAllOfItIsBooked) {
   file.open(path, std::ios::in | std::ios::out | std::ios::binary);
   file.seekp(slot).write("\0\0\0\0", 4);
   file.close();
+  std::filesystem::copy_file(path, path + ".whole");
   EXPECT_TRUE(Outbox::open(path, 4));
+  std::filesystem::rename(path + ".whole", path);
+  file.open(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(8).write("\0\0\0\0", 4);  // Slots of no size.
+  file.close();
+  EXPECT_FALSE(Outbox::open(path, 4));
 }
 
 TEST_F(LedgerTest, AnOutboxGrowsWithWhatMayBeUnderWay) {

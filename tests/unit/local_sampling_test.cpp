@@ -63,6 +63,9 @@ TEST_F(LocalBackendTest, EachOfSeveralPromptsHasItsChoices) {
   const Error error = ask(long_one).error.value();
   EXPECT_EQ(error.code, Errc::context_too_long);
   EXPECT_EQ(error.param, "prompt");
+  auto empty_one = std::make_shared<ChatRequest>(*asked);
+  empty_one->prompts[1].tokens.clear();
+  EXPECT_EQ(ask(empty_one).error.value().code, Errc::invalid_request);
 }
 
 TEST_F(LocalBackendTest, ChoicesThatFindNoRoomAreAllRefused) {

@@ -335,6 +335,12 @@ TEST(Health, WhatAnEncoderHasBeforeItIsToldByLaneUntilItIsReadOrDropped) {
   EXPECT_DOUBLE_EQ(health.facts(kStart).tokens_read_per_second, 1'000.0);
 }
 
+TEST(Health, ShortInputsSayLittleOfAnEncodersPace) {
+  Health health(encoder(), kStart);
+  for (int i = 0; i < 10; ++i) read(health, 1, kStart + seconds(60 * i), seconds(1));
+  EXPECT_GE(health.facts(kStart).tokens_read_per_second, 30.0);
+}
+
 TEST(Health, AServiceElsewhereHasNoBacklog) {
   Health health(config::ProviderTarget{}, kStart);
   read(health, 1'000, kStart, seconds(1));

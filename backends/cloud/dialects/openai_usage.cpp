@@ -100,7 +100,7 @@ void add_meta(std::string_view meta, std::optional<Usage>& usage) {
   const int prompt = count_of(member_of(member_of(meta, "tokens"), "input_tokens"));
   if (units == 0 && prompt == 0) return;
   if (!usage) usage.emplace().prompt_tokens = prompt;
-  usage->searches = units;
+  if (units > 0) usage->searches = units;
 }
 
 }  // namespace spillway::cloud::openai

@@ -6,6 +6,9 @@
 namespace spillway::local {
 namespace {
 
+// A text with more is not read to find out how many tokens it has.
+constexpr std::size_t kBytesPerTokenMost = 256;
+
 Error too_long(std::size_t tokens_max) {
   return {Errc::context_too_long,
           "This model takes at most " + std::to_string(tokens_max) +
@@ -33,6 +36,7 @@ Result<EncoderText> EncoderText::from_folder(const loader::EncoderFolder& folder
 Result<TokenIds> EncoderText::encode(std::string_view text) const {
   const auto& [before, after] = tokenizer_.frame;
   const std::size_t room = tokens_max_ - before.size() - after.size();
+  if (text.size() > room * kBytesPerTokenMost) return too_long(tokens_max_);
   TokenIds ids = tokenizer_.encode(text, room);
   if (ids.size() > room) return too_long(tokens_max_);
   ids.insert(ids.begin(), before.begin(), before.end());

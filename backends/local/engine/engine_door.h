@@ -43,7 +43,7 @@ class EngineDoor {
   // Hands in a sequence for each answer; its text comes out of the Bridge, whose consumer runs on
   // `consumer`. overloaded: the waiting room is full. backend_unavailable: stopped or failed. What
   // is wrong with its form comes out of the Bridge, too, before anything else. Requires: a prompt
-  // at least, and 1 ≤ each + tokens_max ≤ context_max().
+  // at least, and 1 ≤ each, each + tokens_max ≤ context_max().
   virtual Result<std::shared_ptr<Bridge>> submit(Ask ask,
                                                  boost::asio::any_io_executor consumer) = 0;
 

@@ -10,7 +10,8 @@
 namespace spillway::tokenizer {
 namespace {
 
-constexpr double kUnknownPenalty = 10.0;  // SentencePiece's.
+constexpr double kUnknownPenalty = 10.0;      // SentencePiece's.
+constexpr std::size_t kTokenBytesMax = 1024;  // Each place of a text looks so far ahead.
 
 Error broken(const std::string& what) { return Error{Errc::internal, "tokenizer: " + what}; }
 
@@ -45,7 +46,10 @@ Result<Unigram> Unigram::make(const UnigramVocabulary& vocabulary) {
   if (!std::ranges::all_of(vocabulary.scores, [](double score) { return std::isfinite(score); }))
     return broken("a score is no number");
   std::size_t bytes = 0;
-  for (const std::string_view token : vocabulary.tokens) bytes += token.size();
+  for (const std::string_view token : vocabulary.tokens) {
+    if (token.size() > kTokenBytesMax) return broken("a token has more than 1 KiB");
+    bytes += token.size();
+  }
   if (bytes > PrefixTree::kBytesMax) return broken("its tokens are too long together");
   return Unigram(vocabulary);
 }
