@@ -61,7 +61,7 @@ PLANTED = [
      "std::min(prompt.cache_written, ", "std::min(0 * prompt.cache_written, ", "cloud_usage"),
     ("a ranking costs each of its units", "tab.cpp", "std::exchange(price.per_request, 0);",
      "0 * std::exchange(price.per_request, 0);", "tab"),
-    ("units that nobody counted are reckoned", "tab.cpp", "part.usage_told ? 1 : search_units_;", "1;", "tab"),
+    ("units that nobody counted are reckoned", "tab.cpp", "part.usage_told ? 1 : search_units;", "1;", "tab"),
     ("a long prompt has its price", "policy/price.cpp", "return cost_of(at_length(price, prompt), usage);",
      "(void)prompt;", "policy_price"),
     ("a long prompt is held at its price", "policy/price.cpp", "if (is_long(price, prompt_tokens))\n    return worst",
