@@ -1,6 +1,7 @@
 #include "backends/local/engine/choice_outlet.h"
 
 #include <atomic>
+#include <mutex>
 #include <utility>
 
 namespace spillway::local {
@@ -8,6 +9,7 @@ namespace spillway::local {
 namespace {
 
 struct Whole {
+  std::mutex mutex;  // Held while anything is said to `outlet`.
   const std::shared_ptr<Outlet> outlet;
   int unfinished = 0;
   Usage usage = {};
@@ -21,20 +23,26 @@ class ChoiceOutlet final : public Outlet {
 
   void push(Delta delta) override {
     delta.choice = choice_;
+    std::lock_guard lock(whole_->mutex);
     if (delta.usage) delta.usage = add(*delta.usage);
     whole_->outlet->push(std::move(delta));
   }
 
   void finish() override {
+    std::lock_guard lock(whole_->mutex);
     if (--whole_->unfinished == 0) whole_->outlet->finish();
   }
 
   void fail(Error error) override {
     whole_->failed = true;
+    std::lock_guard lock(whole_->mutex);
     whole_->outlet->fail(std::move(error));
   }
 
-  bool full() override { return whole_->outlet->full(); }
+  bool full() override {
+    std::lock_guard lock(whole_->mutex);
+    return whole_->outlet->full();
+  }
   bool abandoned() const override { return whole_->failed || whole_->outlet->abandoned(); }
 
  private:
@@ -59,7 +67,7 @@ class ChoiceOutlet final : public Outlet {
 std::vector<std::shared_ptr<Outlet>> divide(std::shared_ptr<Outlet> whole, int answers,
                                             int to_each) {
   if (answers == 1) return {std::move(whole)};
-  const std::shared_ptr<Whole> shared(new Whole{std::move(whole), answers});
+  const std::shared_ptr<Whole> shared(new Whole{{}, std::move(whole), answers});
   std::vector<std::shared_ptr<Outlet>> ends;
   for (int choice = 0; choice < answers; ++choice)
     ends.push_back(std::make_shared<ChoiceOutlet>(shared, choice, choice % to_each == 0));

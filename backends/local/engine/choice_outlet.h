@@ -1,6 +1,6 @@
 // One outlet for all answers to one question: the pieces of each say whose they are.
 //
-// Of the sequences' engine thread, but for what asks whether anybody reads. Shared by them; the
+// Of the sequences' engine threads, which may be several's. Shared by them; the
 // answer as a whole ends with the last of them, which tells the usage of all: each prompt once.
 // Where one fails, all have.
 #pragma once
