@@ -1,6 +1,7 @@
 // Several engines behind one waiting room: nobody is lost, the bound and the order are of the
 // whole, and one that fails takes nobody with it but those it has begun.
 #include "backends/contract/dealing.h"
+#include "backends/local/engine/choice_outlet.h"
 #include "backends/local/engine/replicas.h"
 #include "backends/local/engine/synthetic_executor.h"
 #include "tests/unit/local_letter_model.h"
@@ -265,6 +266,34 @@ TEST(Replicas, TwoSayWhatOneSays) { EXPECT_EQ(answers_of(2), answers_of(1)); }
 
 TEST(Replicas, TheyShareThePromptsOfOneRequest) {
   EXPECT_EQ(answers_of(2, Asked::together), answers_of(1));
+}
+
+// Of engines of their own, each tells its usage before any of them has finished.
+TEST(Replicas, TheUsageOfAllChoicesIsToldOnceWhoeverFinishesLast) {
+  net::io_context io{1};
+  const auto bridge = std::make_shared<Bridge>(io.get_executor(), 16, [] {});
+  const auto ends = divide(bridge, 2, 1);
+  for (const auto& end : ends) {
+    Delta last;
+    last.finish = FinishReason::stop;
+    last.usage = Usage{.prompt_tokens = 3, .completion_tokens = 2};
+    end->push(std::move(last));
+  }
+  for (const auto& end : ends) end->finish();
+  std::vector<Usage> told;
+  const auto read = [&]() -> net::awaitable<void> {
+    while (true) {
+      const Deadline limit = soon();
+      const auto delta = co_await bridge->next(limit);
+      if (!delta || !*delta) co_return;
+      if ((*delta)->usage) told.push_back(*(*delta)->usage);
+    }
+  };
+  net::co_spawn(io, read(), net::detached);
+  io.run();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].prompt_tokens, 6);
+  EXPECT_EQ(told[0].completion_tokens, 4);
 }
 
 TEST(Replicas, OneThatFailsLeavesTheOthersServing) {

@@ -12,6 +12,7 @@ struct Whole {
   std::mutex mutex;  // Held while anything is said to `outlet`.
   const std::shared_ptr<Outlet> outlet;
   int unfinished = 0;
+  int untold = 0;  // Choices whose usage is not in `usage` yet.
   Usage usage = {};
   std::atomic<bool> failed = false;
 };
@@ -54,7 +55,7 @@ class ChoiceOutlet final : public Outlet {
       sum.cached_tokens += usage.cached_tokens;
     }
     sum.completion_tokens += usage.completion_tokens;
-    return whole_->unfinished == 1 ? std::optional(sum) : std::nullopt;
+    return --whole_->untold == 0 ? std::optional(sum) : std::nullopt;
   }
 
   const std::shared_ptr<Whole> whole_;
@@ -67,7 +68,7 @@ class ChoiceOutlet final : public Outlet {
 std::vector<std::shared_ptr<Outlet>> divide(std::shared_ptr<Outlet> whole, int answers,
                                             int to_each) {
   if (answers == 1) return {std::move(whole)};
-  const std::shared_ptr<Whole> shared(new Whole{{}, std::move(whole), answers});
+  const std::shared_ptr<Whole> shared(new Whole{{}, std::move(whole), answers, answers});
   std::vector<std::shared_ptr<Outlet>> ends;
   for (int choice = 0; choice < answers; ++choice)
     ends.push_back(std::make_shared<ChoiceOutlet>(shared, choice, choice % to_each == 0));
