@@ -268,6 +268,15 @@ TEST(Replicas, TheyShareThePromptsOfOneRequest) {
   EXPECT_EQ(answers_of(2, Asked::together), answers_of(1));
 }
 
+net::awaitable<void> read_usages(Bridge& bridge, std::vector<Usage>& told) {
+  while (true) {
+    const Deadline limit = soon();
+    const auto delta = co_await bridge.next(limit);
+    if (!delta || !*delta) co_return;
+    if ((*delta)->usage) told.push_back(*(*delta)->usage);
+  }
+}
+
 // Of engines of their own, each tells its usage before any of them has finished.
 TEST(Replicas, TheUsageOfAllChoicesIsToldOnceWhoeverFinishesLast) {
   net::io_context io{1};
@@ -281,15 +290,7 @@ TEST(Replicas, TheUsageOfAllChoicesIsToldOnceWhoeverFinishesLast) {
   }
   for (const auto& end : ends) end->finish();
   std::vector<Usage> told;
-  const auto read = [&]() -> net::awaitable<void> {
-    while (true) {
-      const Deadline limit = soon();
-      const auto delta = co_await bridge->next(limit);
-      if (!delta || !*delta) co_return;
-      if ((*delta)->usage) told.push_back(*(*delta)->usage);
-    }
-  };
-  net::co_spawn(io, read(), net::detached);
+  net::co_spawn(io, read_usages(*bridge, told), net::detached);
   io.run();
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0].prompt_tokens, 6);
