@@ -137,18 +137,24 @@ class Loading {
     LongPrompts& at_length = price.long_prompts;
     if (given_long->find("above") == nullptr)
       return reader_.report(path_of_long, "has no `above`: from how many tokens on?");
-    const bool dearer = at_length.input_per_million >= price.input_per_million &&
-                        at_length.output_per_million >= price.output_per_million;
-    if (at_length.above > 0 && !dearer)
-      reader_.report(path_of_long,
-                     "needs `input` and `output`, neither less than for shorter "
-                     "prompts: holds reckon with that");
     follow(*given_long, "cached_input", at_length.cached_input_per_million,
            at_length.input_per_million);
     follow(*given_long, "cache_write", at_length.cache_write_per_million,
            at_length.input_per_million);
     follow(*given_long, "cache_write_1h", at_length.cache_write_1h_per_million,
            at_length.cache_write_per_million);
+    follow(*given_long, "audio_input", at_length.audio_input_per_million,
+           std::max(price.audio_input_per_million, at_length.input_per_million));
+    follow(*given_long, "audio_output", at_length.audio_output_per_million,
+           std::max(price.audio_output_per_million, at_length.output_per_million));
+    const bool dearer = at_length.input_per_million >= price.input_per_million &&
+                        at_length.output_per_million >= price.output_per_million &&
+                        at_length.audio_input_per_million >= price.audio_input_per_million &&
+                        at_length.audio_output_per_million >= price.audio_output_per_million;
+    if (at_length.above > 0 && !dearer)
+      reader_.report(path_of_long,
+                     "needs `input` and `output`, and no price may be less than for shorter "
+                     "prompts: holds reckon with that");
   }
 
   // A block by names of models, which may hold more than other names do.

@@ -16,6 +16,8 @@ struct LongPrompts {
   NanoUsd cached_input_per_million = 0;
   NanoUsd cache_write_per_million = 0;
   NanoUsd cache_write_1h_per_million = 0;
+  NanoUsd audio_input_per_million = 0;
+  NanoUsd audio_output_per_million = 0;
   bool operator==(const LongPrompts&) const = default;
 };
 

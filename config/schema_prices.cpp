@@ -56,10 +56,9 @@ const std::vector<Row<ProviderTarget>> kPriceRows = {
       .kind = Kind::count,
       .range = {0, kTokensMost},
       .fallback_sentence = "all prompts cost the same",
-      .sentence =
-          "Where prompts cost more that are longer than so many tokens, cached ones among "
-          "them (Gemini 2.5 Pro: 200000): all tokens of such a request, also its answer's, "
-          "cost what follows. Sound costs its own price, or that of text here if it is more."},
+      .sentence = "Where prompts cost more that are longer than so many tokens, cached ones among "
+                  "them (Gemini 2.5 Pro: 200000): all tokens of such a request, also its answer's, "
+                  "cost what follows."},
      field<&ProviderTarget::price, &Price::long_prompts, &LongPrompts::above>()},
     {{.key = "price_per_million.long.input",
       .kind = Kind::money,
@@ -92,6 +91,18 @@ const std::vector<Row<ProviderTarget>> kPriceRows = {
       .sentence = "price_per_million.cache_write_1h of a long prompt."},
      field<&ProviderTarget::price, &Price::long_prompts,
            &LongPrompts::cache_write_1h_per_million>()},
+    {{.key = "price_per_million.long.audio_input",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .fallback_sentence = "the larger of price_per_million.audio_input and .long.input",
+      .sentence = "price_per_million.audio_input of a long prompt."},
+     field<&ProviderTarget::price, &Price::long_prompts, &LongPrompts::audio_input_per_million>()},
+    {{.key = "price_per_million.long.audio_output",
+      .kind = Kind::money,
+      .range = {0, kPriceMost},
+      .fallback_sentence = "the larger of price_per_million.audio_output and .long.output",
+      .sentence = "price_per_million.audio_output behind a long prompt."},
+     field<&ProviderTarget::price, &Price::long_prompts, &LongPrompts::audio_output_per_million>()},
     {{.key = "batch_discount",
       .kind = Kind::decimal,
       .range = {0, 1},
@@ -119,9 +130,10 @@ const std::vector<Row<ProviderTarget>> kPriceRows = {
      field<&ProviderTarget::price, &Price::per_search>()},
     {{.key = "price_as_told",
       .kind = Kind::flag,
-      .sentence = "Where its answers say what they cost (OpenRouter, Perplexity), that is booked. "
-                  "Else they are booked at the prices here, as estimated where these are off by "
-                  "more than a hundredth. Holds go by the prices here in any case."},
+      .sentence =
+          "Where its answers say what they cost (OpenRouter, Perplexity, xAI), that is booked. "
+          "Else they are booked at the prices here, as estimated where these are off by "
+          "more than a hundredth. Holds go by the prices here in any case."},
      field<&ProviderTarget::price, &Price::as_told>()},
 };
 

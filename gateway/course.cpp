@@ -326,6 +326,7 @@ std::ptrdiff_t Course::silent_servers(const policy::Candidate& candidate) const 
 void Course::owe(const Approach& approach, int begun) {
   Part& part = add_part(approach.candidate, receipt_);
   part.broken = part.lost = part.unanswered = true;
+  part.bytes_per_token = approach.bytes_per_token;
   if (approach.told) return bill(*approach.told, part);
   tab_.suppose(request_->stream, approach.bytes_written, part);
   part.usage.prompt_tokens += begun;

@@ -59,6 +59,7 @@ Result<std::optional<FleetVisit>> Dispatcher::visit(Approach& approach, const Ed
   call.among = approach.among & policy::first(servers);  // A reload may have brought more.
   auto visit = fleet_.visit(candidate.target, call);
   if (!visit) return Error{Errc::overloaded, "not to be asked now", "", std::nullopt};
+  approach.bytes_per_token = visit->bytes_per_token();
   if (servers > 1) approach.server = visit->server();
   if (servers > 1) approach.address = visit->address();
   return visit;

@@ -47,6 +47,7 @@ struct Approach {
   bool at_work = false;               // It failed, but had the request and had not refused it:
   std::optional<Usage> told;          // …what it may ask for all the same,
   std::size_t bytes_written = 0;      // …and what there was of an answer that came as a whole.
+  double bytes_per_token = policy::kBytesPerToken;  // Of its answers of late.
 
   // False: others of its servers have been asked, and none that is left may be.
   bool was_made() const { return among == policy::kAllServers || server; }

@@ -43,6 +43,16 @@ void FleetVisit::finished(int completion_tokens) {
   servers_->finished(visit_, completion_tokens, SteadyClock::now());
 }
 
+void FleetVisit::wrote(std::size_t bytes, int tokens) {
+  std::lock_guard lock(fleet_->mutex_);
+  servers_->wrote(bytes, tokens);
+}
+
+double FleetVisit::bytes_per_token() const {
+  std::lock_guard lock(fleet_->mutex_);
+  return servers_->bytes_per_token();
+}
+
 bool FleetVisit::failed(const Error& error) {
   std::lock_guard lock(fleet_->mutex_);
   const int times_opened = servers_->times_opened();

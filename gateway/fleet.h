@@ -32,6 +32,10 @@ class FleetVisit {
   void answered(const RateLeft& left);   // The first token came, or the whole answer at once.
   void finished(int completion_tokens);  // The stream is complete.
 
+  // Of that: whole, and told in tokens.
+  void wrote(std::size_t bytes, int tokens);
+  double bytes_per_token() const;  // Of its answers of late.
+
   // Before its first token, or in the middle. True if nobody is to ask for now, since it does not
   // accept the gateway's account.
   bool failed(const Error& error);

@@ -66,6 +66,7 @@ policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& ca
   facts.deadline = own_limit(raw, "x-spillway-deadline-ms");
   facts.asks = request.endpoint;
   facts.choices = request.answers();
+  facts.search_units = request.search_units;
   if (!writes(request.endpoint)) facts.completion_tokens_max = 0;
   facts.needs = request.needs;
   facts.beyond = request.beyond;

@@ -119,7 +119,8 @@ void note(const Opened& opened, Receipt& receipt) {
   const policy::Candidate& served_by = opened.candidate;
   const bool is_first = std::all_of(receipt.parts.begin(), receipt.parts.end(),
                                     [](const Part& part) { return part.lost; });
-  add_part(served_by, receipt);
+  Part& part = add_part(served_by, receipt);
+  if (opened.visit) part.bytes_per_token = opened.visit->bytes_per_token();
   if (!is_first) return;
   receipt.target = served_by.target;
   receipt.model_served = served_by.model;

@@ -1,6 +1,7 @@
 #include "gateway/parts.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string_view>
 
 namespace spillway {
@@ -8,9 +9,10 @@ namespace {
 
 constexpr int kTokensMax = 10'000'000;  // No answer and no prompt has more.
 constexpr int kSearchesMax = 100'000;
-constexpr std::size_t kBytesPerToken = 4;
+constexpr std::size_t kBytesPerTokenHardly = 8;  // More are rarely one token.
 // Streamed sound is PCM of 16 bits at 24 kHz in base64, and OpenAI counts 20 tokens a second.
 constexpr std::size_t kSoundBytesPerToken = 3'200;
+constexpr std::size_t kSoundWeight = 4;  // As if it were text.
 constexpr std::size_t kBytesPerPieceMin = 2;
 
 bool is_plausible(const Usage& usage) {
@@ -44,15 +46,15 @@ std::size_t written_in(std::string_view extra) {
     bytes += bytes_of_texts(extra, name);
   const bool is_sound = extra.find("\"audio\"") != extra.npos;
   return bytes +
-         (is_sound ? bytes_of_texts(extra, "data") * kBytesPerToken / kSoundBytesPerToken : 0);
+         (is_sound ? bytes_of_texts(extra, "data") * kSoundWeight / kSoundBytesPerToken : 0);
 }
 
 void take_searches(Part& part) {
   part.usage.searches = std::max(part.searches_told, part.searches);
 }
 
-int by_bytes(std::size_t bytes) {
-  return static_cast<int>(std::min<std::size_t>(bytes / kBytesPerToken, kTokensMax));
+double by_bytes(std::size_t bytes, const Part& part) {
+  return std::min<double>(static_cast<double>(bytes) / part.bytes_per_token, kTokensMax);
 }
 
 // Where a target broke off without a count, others go on from what they are told, so that the sum
@@ -93,11 +95,12 @@ void count(const Delta& delta, Part& part) {
 int tokens_passed(const Part& part) {
   if (part.tokens > 0) return part.tokens;
   const bool are_letters = part.bytes < kBytesPerPieceMin * static_cast<std::size_t>(part.pieces);
-  return are_letters ? by_bytes(part.bytes) : part.pieces;
+  return are_letters ? static_cast<int>(by_bytes(part.bytes, part)) : part.pieces;
 }
 
 int tokens_at_least(const Part& part) {
-  return std::max(tokens_passed(part), by_bytes(part.bytes / 2));
+  const auto surely = std::min<std::size_t>(part.bytes / kBytesPerTokenHardly, kTokensMax);
+  return std::max(tokens_passed(part), static_cast<int>(surely));
 }
 
 void settle(Part& part) {
@@ -110,11 +113,18 @@ void settle(Part& part) {
   const int before = told && part.pieces_told > 0 ? part.completion_told : 0;
   const int pieces = part.pieces - (told ? part.pieces_told : 0);
   const std::size_t bytes = part.bytes - (told ? part.bytes_told : 0);
-  const int since = std::max(pieces, by_bytes(bytes + kBytesPerToken - 1));
+  const int since = std::max(pieces, static_cast<int>(std::ceil(by_bytes(bytes, part))));
   const int passed = part.cut ? tokens_at_least(part) : std::min(kTokensMax, before + since);
   const bool goes_on = !part.finished && part.pieces > part.pieces_told;
   part.estimated = !part.usage_told || passed > part.completion_told || goes_on;
   part.usage.completion_tokens = std::max(passed, part.usage.completion_tokens);
+}
+
+bool tells_density(const Part& part) {
+  const Usage& usage = part.usage;
+  const bool is_seen = usage.reasoning_tokens == 0 && usage.audio_completion_tokens == 0;
+  return part.finished && part.usage_told && !part.estimated && is_seen && part.bytes > 0 &&
+         usage.completion_tokens > 0;
 }
 
 int tokens_of(const std::vector<Part>& parts) {

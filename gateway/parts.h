@@ -6,6 +6,7 @@
 #pragma once
 
 #include "backends/contract/chat.h"
+#include "gateway/policy/density.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -16,16 +17,17 @@ namespace spillway {
 
 struct Part {
   std::string target;
-  std::string model;           // The target's own name for it.
-  bool local = false;          // Of the local engine,
-  bool here = false;           // …or of an encoder: served on this machine. Known with its cost.
-  Usage usage;                 // As the target bills it.
-  bool usage_told = false;     // By the target; else it is counted as it passes.
-  bool finished = false;       // It said how its answer ended.
-  std::size_t bytes = 0;       // Of text, reasoning, calls; sound as if it were text.
-  int pieces = 0;              // Deltas with text.
-  int completion_told = 0;     // Tokens of the answer as it told them last,
-  std::size_t bytes_told = 0;  // …and what of bytes and pieces was there then.
+  std::string model;        // The target's own name for it.
+  bool local = false;       // Of the local engine,
+  bool here = false;        // …or of an encoder: served on this machine. Known with its cost.
+  Usage usage;              // As the target bills it.
+  bool usage_told = false;  // By the target; else it is counted as it passes.
+  bool finished = false;    // It said how its answer ended.
+  std::size_t bytes = 0;    // Of text, reasoning, calls; sound as if it were text.
+  int pieces = 0;           // Deltas with text.
+  double bytes_per_token = policy::kBytesPerToken;  // Of the target's answers of late.
+  int completion_told = 0;                          // Tokens of the answer as it told them last,
+  std::size_t bytes_told = 0;                       // …and what of bytes and pieces was there then.
   int pieces_told = 0;
   int tokens = 0;           // Of pieces that say how many they are.
   int searches = 0;         // That were seen to begin, and not to fail;
@@ -51,7 +53,7 @@ void bill(const Usage& usage, Part& part);
 void count(const Delta& delta, Part& part);
 
 // Exact where the target counts them. Else a piece is a token, unless the pieces are so short that
-// they must be letters; then four bytes are one.
+// they must be letters; then its bytes tell.
 int tokens_passed(const Part& part);
 
 // What surely passed, though a piece may be many tokens: who is past its limit by this has not kept
@@ -59,9 +61,13 @@ int tokens_passed(const Part& part);
 int tokens_at_least(const Part& part);
 
 // The part has ended, or broken: what the target did not tell, or what came after it told for the
-// last time, is booked by what passed, a token a piece or four bytes a token, whichever is more;
+// last time, is booked by what passed, a token a piece or by its bytes, whichever is more;
 // what was cut here by that by which it was cut.
 void settle(Part& part);
+
+// Its answer came whole, and the target told its tokens, of which the client saw each: so many
+// bytes are one.
+bool tells_density(const Part& part);
 
 // What all of them are known to have read and written, once all are settled.
 int tokens_of(const std::vector<Part>& parts);

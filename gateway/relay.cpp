@@ -167,7 +167,9 @@ Async<void> relay(Opened& opened, Course& course, wire::AnswerWriter& writer,
   add_up(receipt);
   if (!opened.visit) co_return outcome;
   if (outcome) {
-    opened.visit->finished(receipt.parts.back().usage.completion_tokens);
+    const Part& part = receipt.parts.back();
+    opened.visit->finished(part.usage.completion_tokens);
+    if (tells_density(part)) opened.visit->wrote(part.bytes, part.usage.completion_tokens);
   } else {
     opened.visit->failed(outcome.error());
   }

@@ -45,12 +45,6 @@ std::optional<int> limit_of(const ChatRequest& request) {
   return policy::tokens_of_all(request.sampling.tokens_max, request.answers());
 }
 
-// A ranking's search units cost what searches do, or, where these have no price, requests.
-config::Price by_search_units(config::Price price) {
-  if (price.per_search == 0) price.per_search = std::exchange(price.per_request, 0);
-  return price;
-}
-
 // A ranking's, where nobody told them.
 void suppose_units(int search_units, Part& part) {
   if (search_units > 0 && part.searches_told == 0)
@@ -156,7 +150,7 @@ config::Price Tab::price_of(std::string_view target, bool local, const Receipt& 
   if (local) return receipt.local_price;
   const config::ProviderTarget* const provider = provider_named(settings_, target);
   if (provider == nullptr) return config::Price();
-  return search_units_ > 0 ? by_search_units(provider->price) : provider->price;
+  return search_units_ > 0 ? policy::by_search_units(provider->price) : provider->price;
 }
 
 // What nothing of it can be costs nothing.

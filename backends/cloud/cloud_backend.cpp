@@ -75,6 +75,7 @@ class CloudBackend final : public Backend {
                       upstream_,
                       upstream_->dialect->url(*request, terms.model, upstream_->manner),
                       std::move(*body),
+                      request->endpoint,
                       upstream_->dialect->reader(*request),
                       request->stream,
                       request->sampling.tokens_max,

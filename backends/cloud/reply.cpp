@@ -14,10 +14,11 @@ constexpr std::size_t kRefusalBytesMax = 64 << 10;
 
 }  // namespace
 
-Reply::Reply(const Upstream& upstream, std::unique_ptr<AnswerReader> reader,
+Reply::Reply(const Upstream& upstream, Endpoint asked, std::unique_ptr<AnswerReader> reader,
              std::shared_ptr<Bridge> bridge, Place place)
     : teller_(upstream.teller),
       dialect_(*upstream.dialect),
+      writes_(writes(asked)),
       reader_(std::move(reader)),
       bridge_(std::move(bridge)),
       place_(std::move(place)) {}
@@ -35,7 +36,7 @@ bool Reply::take_body(std::string_view bytes) {
     return settle(refusal(teller_, head_, body_));
   }
   if (!is_stream()) {
-    written_.take(bytes);
+    if (writes_) written_.take(bytes);
     bridge_->bytes_written(written_.bytes());
     if (collect(bytes, kAnswerBytesMax)) return true;
     return settle(unavailable(teller_, "its answer is too large"));

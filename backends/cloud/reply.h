@@ -24,7 +24,7 @@ namespace spillway::cloud {
 class Reply {
  public:
   // `place` is given back when the reply settles.
-  Reply(const Upstream& upstream, std::unique_ptr<AnswerReader> reader,
+  Reply(const Upstream& upstream, Endpoint asked, std::unique_ptr<AnswerReader> reader,
         std::shared_ptr<Bridge> bridge, Place place);
 
   // Each takes what came; false if the transfer should be ended for it.
@@ -66,6 +66,7 @@ class Reply {
 
   const Teller& teller_;
   const Dialect& dialect_;
+  const bool writes_;  // A model does, or it answers otherwise.
   const std::unique_ptr<AnswerReader> reader_;
   std::shared_ptr<Bridge> bridge_;
   Place place_;

@@ -40,7 +40,8 @@ std::string cause_of(CURLcode code, bool answering) {
 
 Transfer::Transfer(TransferPlan plan, std::shared_ptr<Bridge> bridge, Place place)
     : plan_(std::move(plan)),
-      reply_(*plan_.upstream, std::move(plan_.reader), std::move(bridge), std::move(place)) {}
+      reply_(*plan_.upstream, plan_.asked, std::move(plan_.reader), std::move(bridge),
+             std::move(place)) {}
 
 Transfer::~Transfer() {
   if (easy_) plan_.upstream->idle.push_back(std::move(easy_));

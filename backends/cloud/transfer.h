@@ -23,6 +23,7 @@ struct TransferPlan {
   std::shared_ptr<Upstream> upstream;
   std::string url;
   std::string body;
+  Endpoint asked = Endpoint::chat;
   std::unique_ptr<AnswerReader> reader;
   bool stream = false;
   // Completion tokens at most, if the client said; bounds how long a whole answer may take.

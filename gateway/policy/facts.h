@@ -36,6 +36,7 @@ struct RequestFacts {
                                              // long as the model likes.
   std::optional<double> completion_tokens_expected;  // Empty: what has been typical of late.
   int choices = 1;
+  int search_units = 0;      // Of a ranking, at most.
   double budget_left = 1.0;  // Of tenant and key, the share of the window that is nearest its end.
   bool streaming = false;
   Endpoint asks = Endpoint::chat;                           // What a target must serve,

@@ -77,6 +77,7 @@ Usage expected_usage(const Work& work) {
   Usage usage;
   usage.prompt_tokens = work.prompt_tokens;
   usage.completion_tokens = static_cast<int>(std::lround(work.completion_tokens * work.choices));
+  usage.searches = work.search_units;
   return usage;
 }
 
@@ -109,6 +110,19 @@ void foresee(Judged& judged, const ProviderFacts& facts, const Work& work) {
   judged.finish = tokens / facts.tokens_read_per_second;
   judged.ttft = judged.ttft_typical = judged.ttft_p95 = judged.finish;
   judged.per_token = 0.0;
+}
+
+// What it costs there.
+void reckon(Judged& judged, const config::Price& price, const Work& work) {
+  const int prompt_tokens = work.prompt_tokens + judged.form_tokens;
+  Usage usage = expected_usage(work);
+  usage.prompt_tokens = prompt_tokens;
+  judged.full_cost = cost_of(price, usage);
+  usage.at_batch_rate = judged.at_batch_rate;
+  judged.expected_cost = judged.at_batch_rate ? cost_of(price, usage) : judged.full_cost;
+  judged.worst_case_cost = worst_case_cost(price, prompt_tokens,
+                                           tokens_of_all(work.completion_tokens_max, work.choices));
+  judged.worst_case_cost += work.search_units * price.per_search;
 }
 
 double horizon_of(const Work& work) {
@@ -157,6 +171,7 @@ Work work_of(const config::Sla& sla, std::size_t request_class, const RequestFac
   work.remaining = fleet.answer_length.remaining();
   work.asks = request.asks;
   work.choices = request.choices;
+  work.search_units = request.search_units;
   work.needs = request.needs;
   work.beyond = request.beyond;
   work.ttft_max = seconds(sla.ttft);
@@ -214,15 +229,12 @@ Judged judge_provider(const config::ProviderTarget& provider, const ProviderFact
   judged.finish = judged.ttft + judged.per_token * (work.completion_tokens - 1.0);
   if (facts.tokens_read_per_second > 0.0) foresee(judged, facts, work);
   judged.form_tokens = reads_forms(provider) ? work.form_tokens : 0;
-  const int prompt_tokens = work.prompt_tokens + judged.form_tokens;
-  Usage usage = expected_usage(work);
-  usage.prompt_tokens = prompt_tokens;
-  judged.full_cost = cost_of(provider.price, usage);
   judged.at_batch_rate = costs_less(provider, facts, work, now);
-  usage.at_batch_rate = judged.at_batch_rate;
-  judged.expected_cost = judged.at_batch_rate ? cost_of(provider.price, usage) : judged.full_cost;
-  judged.worst_case_cost = worst_case_cost(provider.price, prompt_tokens,
-                                           tokens_of_all(work.completion_tokens_max, work.choices));
+  if (work.search_units > 0) {
+    reckon(judged, by_search_units(provider.price), work);
+  } else {
+    reckon(judged, provider.price, work);
+  }
   judged.verdict = obstacle(provider, facts, work, now);
   if (!can_take(judged.verdict)) return judged;
   compare(judged, work, work.ttft_max);

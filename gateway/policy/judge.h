@@ -22,6 +22,7 @@ struct Work {
   std::optional<int> completion_tokens_max;
   double completion_tokens = 1.0;  // Expected.
   int choices = 1;                 // So many answers, each of that length.
+  int search_units = 0;            // Of a ranking, at most.
   double typical_tokens = 0.0;     // Of other answers of late; 0: unknown.
   Lane lane = Lane::foreground;
   bool yields = false;         // It leaves a provider's last places to who cannot wait.

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <limits>
 #include <ratio>
+#include <utility>
 
 namespace spillway::policy {
 namespace {
@@ -68,8 +69,8 @@ config::Price at_length(const config::Price& price, int prompt_tokens) {
   there.cached_input_per_million = its.cached_input_per_million;
   there.cache_write_per_million = its.cache_write_per_million;
   there.cache_write_1h_per_million = its.cache_write_1h_per_million;
-  there.audio_input_per_million = std::max(price.audio_input_per_million, its.input_per_million);
-  there.audio_output_per_million = std::max(price.audio_output_per_million, its.output_per_million);
+  there.audio_input_per_million = its.audio_input_per_million;
+  there.audio_output_per_million = its.audio_output_per_million;
   there.long_prompts.above = 0;
   return there;
 }
@@ -105,6 +106,11 @@ config::NanoUsd worst_case_cost(const config::Price& price, int prompt_tokens,
   const int completion_tokens = completion_tokens_max.value_or(kCompletionTokensAssumed);
   return rounded_up(part(prompt_tokens, input) + part(completion_tokens, output) +
                     whole(price.per_request));
+}
+
+config::Price by_search_units(config::Price price) {
+  if (price.per_search == 0) price.per_search = std::exchange(price.per_request, 0);
+  return price;
 }
 
 config::NanoUsd hourly_cost(const config::LocalTarget& target) {

@@ -23,6 +23,9 @@ std::optional<int> tokens_of_all(std::optional<int> each_max, int choices);
 // place.
 config::Price at_length(const config::Price& price, int prompt_tokens);
 
+// A ranking's search units cost what searches do, or, where these have no price, requests.
+config::Price by_search_units(config::Price price);
+
 // The price of what was used; tokens from a cache, or written into it, and sounds are part of the
 // prompt or the answer and cost their own price. A token that is two of them costs the former's.
 config::NanoUsd cost_of(const config::Price& price, const Usage& usage);

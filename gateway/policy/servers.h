@@ -8,6 +8,7 @@
 // is passed in. Not thread-safe: whoever shares it between workers guards it.
 #pragma once
 
+#include "gateway/policy/density.h"
 #include "gateway/policy/health.h"
 #include "gateway/policy/prefix_table.h"
 #include "gateway/policy/prompt_marks.h"
@@ -64,6 +65,10 @@ class Servers {
 
   int times_opened() const;
 
+  // Of all: see Density.
+  void wrote(std::size_t bytes, int tokens) { density_.observe(bytes, tokens); }
+  double bytes_per_token() const { return density_.bytes_per_token(); }
+
   // One server at a moment, for gauges.
   struct Gauge {
     std::string address;  // "10.0.0.1:8000"
@@ -89,8 +94,9 @@ class Servers {
   ServerSet with_little_work(ServerSet open) const;
 
   std::vector<Server> servers_;
-  std::optional<Tracker> pace_;          // Of all; empty: there is one, who knows its own.
-  Punctuality punctuality_;              // Of all, where they are several.
+  std::optional<Tracker> pace_;  // Of all; empty: there is one, who knows its own.
+  Punctuality punctuality_;      // Of all, where they are several.
+  Density density_;
   std::optional<PrefixTable> prefixes_;  // Empty: there is one.
 };
 

@@ -56,7 +56,8 @@ Result<std::unique_ptr<ChatStore>> ChatStore::open(const std::string& path,
 }
 
 Result<void> ChatStore::put(const wire::KeptChat& chat, std::int64_t now) {
-  auto old = database_.prepare("DELETE FROM chats WHERE created < ? RETURNING tenant, bytes");
+  auto old =
+      database_.prepare("DELETE FROM chats WHERE created < ? RETURNING tenant, bytes, id, place");
   if (!old) return old.error();
   const auto forgotten = forget(old->bind(0, now - kKeptSeconds));
   if (!forgotten) return forgotten.error();
@@ -77,7 +78,7 @@ Result<void> ChatStore::put(const wire::KeptChat& chat, std::int64_t now) {
 Result<void> ChatStore::make_room(const std::string& tenant) {
   auto oldest = database_.prepare(
       "DELETE FROM chats WHERE place = (SELECT min(place) FROM chats WHERE tenant = ?) "
-      "RETURNING tenant, bytes");
+      "RETURNING tenant, bytes, id, place");
   if (!oldest) return oldest.error();
   while (bytes_[tenant] > tenant_max_) {
     const auto gone = forget(oldest->bind(0, tenant));
@@ -87,15 +88,23 @@ Result<void> ChatStore::make_room(const std::string& tenant) {
   return {};
 }
 
-// Runs a statement that takes rows away and tells whose and their bytes; how many they were.
+// Runs a statement that takes rows away and tells whose, their bytes, their ids and where they
+// stood; how many they were.
 Result<int> ChatStore::forget(store::Statement& gone) {
-  int rows = 0;
+  struct Gone {
+    std::string tenant, id;
+    std::int64_t place;
+  };
+  std::vector<Gone> rows;
   auto done = gone.each([&] {
-    bytes_[std::string(gone.text(0))] -= gone.integer(1);
-    ++rows;
+    rows.push_back({std::string(gone.text(0)), std::string(gone.text(2)), gone.integer(3)});
+    bytes_[rows.back().tenant] -= gone.integer(1);
   });
+  for (const Gone& one : rows) {
+    if (done) done = store::remember_place(database_, one.tenant, one.id, one.place);
+  }
   if (!done) return done.error();
-  return rows;
+  return static_cast<int>(rows.size());
 }
 
 Result<wire::KeptChat> ChatStore::find(const std::string& tenant, const std::string& id) {

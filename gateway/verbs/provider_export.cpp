@@ -52,8 +52,8 @@ std::optional<std::int64_t> tokens_of(const std::string& text) {
   if (text.empty()) return 0;
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
+  const bool is_whole = error == std::errc() && end == text.data() + text.size();
+  return is_whole && value >= 0 ? std::optional(value) : std::nullopt;
 }
 
 struct Amount {

@@ -190,6 +190,19 @@ def test_a_ranking_costs_its_search_units(start_upstream, start_gateway, client_
     assert amounts(tmp_path, 1)[0][0] == 21 * 2_000_000
 
 
+@pytest.mark.parametrize("price", ["price_per_request", "price_per_search"])
+def test_a_ranking_goes_where_all_its_units_cost_least(start_upstream, start_gateway, client_of, price):
+    upstreams = {name: start_upstream(lambda asked: {"results": [], "meta": {"billed_units": {"search_units": 21}}})
+                 for name in ("by_unit", "by_token")}
+    prices = {"by_unit": {price: "0.001usd"}, "by_token": {"price_per_million": {"input": "0.5usd", "output": "0usd"}}}
+    targets = {name: configs.provider(upstream.base_url, "up", endpoints="rerank", serves={"m": "up"},
+                                      **{"price_per_million": {"input": "0usd", "output": "0usd"}, **prices[name]})
+               for name, upstream in upstreams.items()}
+    body = {"model": "m", "query": "q", "documents": ["drum"] * 2049}
+    client_of(start_gateway(configs.gateway(targets))).post("/rerank", cast_to=object, body=body)
+    assert upstreams["by_token"].asked and not upstreams["by_unit"].asked  # 0.021 dollars.
+
+
 @pytest.mark.parametrize("documents, status", [(["d"] * 100, 200), (["d"] * 101, 429), (["d" * 60_000], 429)],
                          ids=["100", "101", "one that is cut"])
 def test_a_hard_budget_holds_a_rankings_units(start_upstream, start_gateway, tmp_path, documents, status):

@@ -315,6 +315,19 @@ def test_what_came_of_a_whole_answer_that_breaks_is_paid(start_gateway, start_up
     assert amount == (prompt + completion) * PRICE and estimated
 
 
+def test_whole_answers_teach_what_a_broken_one_is(start_gateway, start_upstream, client_of, tmp_path):
+    broken = whole_but_for_its_end(LONG)
+    upstream = start_upstream(lambda asked: LONG if len(upstream.asked) < 4 else broken(asked))
+    client = client_of(house(start_gateway, tmp_path, {"up": upstream.base_url}), max_retries=0)
+    ask = {"model": "up", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4000}
+    for _ in range(3):
+        client.chat.completions.create(**ask)
+    with pytest.raises(openai.InternalServerError):
+        client.chat.completions.create(**ask)
+    entries = wait_until(lambda: len(rows := book(tmp_path)) == 4 and rows, what="the entries")
+    assert 2800 < min(completion for _, _, completion, _, _ in entries) < 2950  # A word a token, of 95 % of 3,000.
+
+
 def test_what_came_of_a_whole_answer_whose_client_leaves_is_paid(start_gateway, start_upstream, tmp_path):
     upstream = start_upstream(whole_but_for_its_end(LONG, then_silent=True))
     gateway = house(start_gateway, tmp_path, {"up": upstream.base_url})

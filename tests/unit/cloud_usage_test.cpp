@@ -271,11 +271,12 @@ TEST(CloudUsage, ARankingIsBilledByUnits) {
 }
 
 TEST(CloudUsage, WhatAnAnswerIsSaidToCost) {
-  const auto charged = [](const std::string& cost) {
-    return parse_chunk(R"({"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3,"cost":)" +
-                       cost + "}}")
+  const auto charged = [](const std::string& cost, const std::string& name = "cost") {
+    return parse_chunk(R"({"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3,")" +
+                       name + "\":" + cost + "}}")
         .usage->charged_nano_usd;
   };
+  EXPECT_EQ(charged("37756000", "cost_in_usd_ticks"), 3'775'600) << "0.0038 dollars";
   EXPECT_EQ(charged("0.00014"), 140'000);
   EXPECT_EQ(charged("1.5e-3"), 1'500'000);
   EXPECT_EQ(charged("0"), 0);

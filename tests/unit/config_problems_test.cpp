@@ -276,7 +276,8 @@ TEST(ConfigProblems, LongPromptsAreNotCheaper) {
   };
   EXPECT_THAT(with_long("above: 9, input: 2usd, output: 3usd"), testing::IsEmpty());
   EXPECT_THAT(with_long("above: 0"), testing::IsEmpty()) << "there is none";
-  for (const std::string less : {"above: 9, input: 2usd", "above: 9, input: 1.99usd, output: 4usd"})
+  for (const std::string less : {"above: 9, input: 2usd", "above: 9, input: 1.99usd, output: 4usd",
+                                 "above: 9, input: 2usd, output: 3usd, audio_input: 1.99usd"})
     EXPECT_THAT(with_long(less), testing::ElementsAre(testing::HasSubstr("needs `input` and")))
         << less;
   EXPECT_THAT(with_long("input: 4usd, output: 6usd"),

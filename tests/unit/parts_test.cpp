@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -23,6 +24,32 @@ TEST(Parts, WhatIsNotToldIsBookedByWhatPassed) {
   Part bytes = passed({std::string(41, 'x')});
   settle(bytes);
   EXPECT_EQ(bytes.usage.completion_tokens, 11);
+}
+
+TEST(Parts, BytesAreAsManyTokensAsTheyHaveBeen) {
+  policy::Density density;
+  EXPECT_EQ(density.bytes_per_token(), 4.0);
+  for (int i = 0; i < 100; ++i) density.observe(6'000, 1'000);
+  EXPECT_NEAR(density.bytes_per_token(), 6.0, 0.1);
+  Part part{.target = "a", .bytes_per_token = density.bytes_per_token()};
+  count({.text = std::string(6'000, 'x')}, part);
+  settle(part);
+  EXPECT_NEAR(part.usage.completion_tokens, 1'000, 20);
+}
+
+TEST(Parts, OnlyWhatTheClientSawTeachesDensity) {
+  const auto teaches = [](const Usage& usage, std::optional<FinishReason> finish) {
+    Part part{.target = "a"};
+    count({.text = "four words and more", .finish = finish, .usage = usage}, part);
+    settle(part);
+    return tells_density(part);
+  };
+  const auto stop = FinishReason::stop;
+  EXPECT_TRUE(teaches({.prompt_tokens = 9, .completion_tokens = 5}, stop));
+  EXPECT_FALSE(teaches({.prompt_tokens = 9, .completion_tokens = 5}, std::nullopt)) << "broken";
+  EXPECT_FALSE(teaches({.prompt_tokens = 9}, stop)) << "not told";
+  EXPECT_FALSE(
+      teaches({.prompt_tokens = 9, .completion_tokens = 50, .reasoning_tokens = 45}, stop));
 }
 
 TEST(Parts, WhoTellsNoTokensBesideWordsHasToldNothing) {

@@ -189,17 +189,19 @@ TEST(Price, ALongPromptAndItsAnswerHaveTheirOwnPrice) {
   price.long_prompts = {.above = 200'000,
                         .input_per_million = kUsd * 5 / 2,
                         .output_per_million = 15 * kUsd,
-                        .cached_input_per_million = kUsd / 4};
+                        .cached_input_per_million = kUsd / 4,
+                        .audio_input_per_million = 3 * kUsd};
   Usage usage{.prompt_tokens = 200'000, .completion_tokens = 1'000, .cached_tokens = 50'000};
   EXPECT_EQ(cost_of(price, usage), 150'000 * 1'250 + 50'000 * 125 + 1'000 * 10'000 + 7);
   EXPECT_EQ(worst_case_cost(price, 200'000, 10), 200'000 * 1'250 + 10 * 10'000 + 7);
   usage.prompt_tokens = 200'001;
   EXPECT_EQ(cost_of(price, usage), 150'001LL * 2'500 + 50'000 * 250 + 1'000 * 15'000 + 7);
-  EXPECT_EQ(worst_case_cost(price, 200'001, 10), 200'001LL * 2'500 + 10 * 15'000 + 7);
-  usage.audio_prompt_tokens = 1'000;  // Sound is not cheaper than text.
-  EXPECT_EQ(cost_of(price, usage), 150'001LL * 2'500 + 50'000 * 250 + 1'000 * 15'000 + 7);
+  EXPECT_EQ(worst_case_cost(price, 200'001, 10), 200'001LL * 3'000 + 10 * 15'000 + 7);
+  usage.audio_prompt_tokens = 1'000;
+  const auto tokens = 149'001LL * 2'500 + 1'000 * 3'000 + 50'000 * 250 + 1'000 * 15'000;
+  EXPECT_EQ(cost_of(price, usage), tokens + 7);
   usage.at_batch_rate = true;
-  EXPECT_EQ(cost_of(price, usage), (150'001LL * 2'500 + 50'000 * 250 + 1'000 * 15'000) / 2 + 7);
+  EXPECT_EQ(cost_of(price, usage), tokens / 2 + 7);
   EXPECT_EQ(cost_of(at_length(price, 200'001), usage), cost_of(price, usage));
 }
 

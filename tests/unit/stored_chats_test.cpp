@@ -35,6 +35,7 @@ TEST_F(StoredChats, TheOldestMakeRoom) {
   EXPECT_EQ(ids(), "abcd");
   put("e", 400);
   EXPECT_EQ(ids(), "cde");
+  EXPECT_EQ(store_->list("acme", {.after = "b", .limit = 1})->chats.front().id, "c") << "paging";
   EXPECT_EQ(ids("rival"), "other's");
   put("f", 1'001);
   EXPECT_EQ(ids(), "");

@@ -101,7 +101,8 @@ TEST(ProviderExportTest, WhatIsWrongIsNamed) {
   EXPECT_THAT(refused("date,model\n"), HasSubstr("input_tokens"));
   const std::string header = "date,model,input_tokens,output_tokens,cost\n";
   EXPECT_THAT(refused(header + "2026-11-01,m,1,1\n"), HasSubstr("cut off in line 2"));
-  for (const char* wrong : {"1,1,$0.01", "1,,nan", "1 000,1,0.01", "1,\"1,5\",0.01"})
+  for (const char* wrong :
+       {"1,1,$0.01", "1,,nan", "1 000,1,0.01", "1,\"1,5\",0.01", "-1,1,0.01", "1,-1,0.01"})
     EXPECT_THAT(refused(header + "2026-11-01,m," + wrong + "\n"), HasSubstr("in line 2")) << wrong;
 }
 

@@ -10,7 +10,8 @@
 namespace spillway::cloud::openai {
 namespace {
 
-constexpr double kChargeMostUsd = 1e6;  // No answer costs more.
+constexpr double kChargeMost = 1e15;     // No answer costs more than a million dollars.
+constexpr double kNanoUsdPerTick = 0.1;  // xAI's.
 
 // The counts `name`, of sound and of what was put into a cache out of an object of details; what it
 // says besides to `others`, with the sound.
@@ -38,13 +39,14 @@ Details details_of(std::string_view object, std::string_view name, std::string& 
   return details;
 }
 
-// OpenRouter's number, or Perplexity's object with a sum: dollars. -1: neither.
-std::int64_t charge_of(std::string_view cost) {
+// OpenRouter's number, or Perplexity's object with a sum: dollars; xAI's ticks. -1: none of them.
+std::int64_t charge_of(std::string_view cost, double nano_usd_each) {
   if (cost.starts_with('{')) cost = member_of(cost, "total_cost");
-  double usd = -1.0;
-  const auto read = std::from_chars(cost.data(), cost.data() + cost.size(), usd);
+  double told = -1.0;
+  const auto read = std::from_chars(cost.data(), cost.data() + cost.size(), told);
   const bool is_number = read.ec == std::errc() && read.ptr == cost.data() + cost.size();
-  return is_number && usd >= 0.0 && usd <= kChargeMostUsd ? std::llround(usd * 1e9) : -1;
+  const double nano_usd = told * nano_usd_each;
+  return is_number && nano_usd >= 0.0 && nano_usd <= kChargeMost ? std::llround(nano_usd) : -1;
 }
 
 }  // namespace
@@ -74,7 +76,9 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
       // Perplexity's and xAI's.
       if (member->is("num_search_queries") || member->is("num_sources_used"))
         usage.searches = count_of(member->value);
-      if (member->is("cost")) usage.charged_nano_usd = charge_of(member->value);
+      if (member->is("cost")) usage.charged_nano_usd = charge_of(member->value, 1e9);
+      if (member->is("cost_in_usd_ticks"))
+        usage.charged_nano_usd = charge_of(member->value, kNanoUsdPerTick);
       append_member(*member, beside.usage);
     }
   }
