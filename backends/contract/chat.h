@@ -40,7 +40,7 @@ struct TokenBias {
 };
 
 // Field meanings and ranges are OpenAI's; top_k, min_p, repetition_penalty, min_tokens, ignore_eos,
-// stop_token_ids, include_stop_str_in_output and skip_special_tokens are vLLM's.
+// stop_token_ids, include_stop_str_in_output, skip_special_tokens and prompt_logprobs are vLLM's.
 struct Sampling {
   double temperature = 1.0;         // 0 is greedy.
   double top_p = 1.0;               // (0, 1]
@@ -60,7 +60,8 @@ struct Sampling {
   std::vector<TokenBias> bias = {};            // logit_bias
   // Each token is told with its logprob, and so many of those that were likeliest in its place.
   std::optional<int> logprobs = {};
-  bool scores_prompt = false;  // The same of the prompt's tokens. Requires: logprobs.
+  bool scores_prompt = false;               // The same of the prompt's tokens. Requires: logprobs.
+  std::optional<int> prompt_logprobs = {};  // Of the prompt's, so many; -1: the whole vocabulary.
   // Which of them the client left to the model.
   struct Unsaid {
     bool temperature = false;
@@ -170,6 +171,7 @@ struct LikelyToken {
 struct ScoredToken {
   std::int32_t token = 0;
   std::optional<float> logprob = {};  // Nothing before it, nothing expected: a prompt's first.
+  int rank = 0;                       // Among all, from 1; lower ids come first among equals.
   std::vector<LikelyToken> likeliest = {};  // In its place, the likeliest first.
   bool of_prompt = false;
 };

@@ -16,7 +16,8 @@ void list(auto& fields, A<TokenBias> auto& it) { fields(it.token, it.by); }
 void list(auto& fields, A<Sampling> auto& it) {
   fields(it.temperature, it.top_p, it.top_k, it.min_p, it.frequency_penalty, it.presence_penalty,
          it.repetition_penalty, it.seed, it.stop, it.tokens_max, it.tokens_min, it.ignore_eos,
-         it.stop_tokens, it.keeps_stop, it.shows_special, it.bias, it.logprobs, it.scores_prompt);
+         it.stop_tokens, it.keeps_stop, it.shows_special, it.bias, it.logprobs, it.scores_prompt,
+         it.prompt_logprobs);
 }
 void list(auto& fields, A<Form> auto& it) { fields(it.kind, it.text, it.choices, it.field); }
 void list(auto& fields, A<Usage> auto& it) {
@@ -25,7 +26,7 @@ void list(auto& fields, A<Usage> auto& it) {
 }
 void list(auto& fields, A<LikelyToken> auto& it) { fields(it.token, it.logprob); }
 void list(auto& fields, A<ScoredToken> auto& it) {
-  fields(it.token, it.logprob, it.likeliest, it.of_prompt);
+  fields(it.token, it.logprob, it.rank, it.likeliest, it.of_prompt);
 }
 void list(auto& fields, A<Delta> auto& it) {
   fields(it.choice, it.text, it.reasoning, it.extra, it.logprobs, it.scored, it.object, it.tokens,

@@ -64,6 +64,27 @@ answer::Expected expected_of(const ChatRequest& request, const answer::AnswerSty
   return expected;
 }
 
+// Each choice tells them all.
+Result<void> check_prompt_logprobs(const ChatRequest& request,
+                                   const std::vector<std::vector<std::int32_t>>& prompts) {
+  constexpr int kLikeliestMax = 20;  // vLLM's, unless told otherwise.
+  constexpr std::size_t kToldMax = 1 << 20;
+  const auto likeliest = request.sampling.prompt_logprobs;
+  if (!likeliest) return {};
+  if (*likeliest < 0 || *likeliest > kLikeliestMax) {
+    return Error{Errc::unsupported, "This model tells 20 of the likeliest at most.",
+                 "prompt_logprobs", std::nullopt};
+  }
+  std::size_t tokens = 0;
+  for (const auto& prompt : prompts) tokens += prompt.size();
+  const bool of_choices = request.endpoint == Endpoint::completions;
+  const std::size_t choices = of_choices ? static_cast<std::size_t>(request.choices) : 1;
+  if (tokens * choices / prompts.size() * static_cast<std::size_t>(1 + *likeliest) <= kToldMax)
+    return {};
+  return Error{Errc::invalid_request, "That would be more than a million logprobs: ask for fewer.",
+               "prompt_logprobs", std::nullopt};
+}
+
 Error no_such_token(std::int32_t token, std::string param) {
   return {Errc::invalid_request, "This model has no token " + std::to_string(token) + ".",
           std::move(param), std::nullopt};
@@ -118,7 +139,8 @@ Async<std::unique_ptr<TokenStream>> LocalBackend::open(std::shared_ptr<const Cha
   if (!held_to_its_own) expected = expected_of(*request, codec_->style());
   expected.is_thinking = is_thinking;
   auto text = stream_over(std::move(*bridge), request);
-  if (request->sampling.logprobs || has(request->needs, Need::echo))
+  const Sampling& asked = request->sampling;
+  if (asked.logprobs || asked.prompt_logprobs || has(request->needs, Need::echo))
     text = with_logprobs(std::move(text), *codec_, std::move(*prompts), std::move(request));
   if (!expected.anything()) co_return text;
   co_return answer::told_apart(std::move(text), expected);
@@ -154,6 +176,7 @@ Result<Prompts> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& r
   }
   auto prompts =
       std::make_shared<const std::vector<std::vector<std::int32_t>>>(std::move(*written));
+  if (auto tellable = check_prompt_logprobs(*request, *prompts); !tellable) return tellable.error();
   prompts_->keep(request, prompts);
   return prompts;
 }

@@ -64,6 +64,7 @@ class ScoredStream final : public TokenStream {
     auto found = choices_.find(delta.choice);
     if (found == choices_.end()) {
       found = choices_.emplace(delta.choice, Choice{open()}).first;
+      tell_prompt(delta);
       begin(found->second, delta, words);
     }
     for (const ScoredToken& token : scored) add(token, found->second, words);
@@ -79,13 +80,40 @@ class ScoredStream final : public TokenStream {
     return codec_.open_stream(request_->sampling.shows_special);
   }
 
+  // A chat has one prompt, whose logprobs are the answer's; those of completions are each choice's.
+  void tell_prompt(Delta& delta) const {
+    if (!request_->sampling.prompt_logprobs) return;
+    std::string member = answer::prompt_logprobs_member(places(prompt_of(delta.choice)));
+    Beside beside;
+    (request_->endpoint == Endpoint::chat ? beside.answer : beside.choice) = std::move(member);
+    delta.beside = std::make_shared<const Beside>(std::move(beside));
+  }
+
+  std::vector<std::vector<answer::RankedSpelling>> places(std::size_t prompt) const {
+    const auto wanted = static_cast<std::size_t>(*request_->sampling.prompt_logprobs);
+    std::vector<std::vector<answer::RankedSpelling>> all;
+    for (const ScoredToken& token : prompt_scores_[prompt]) {
+      auto& place = all.emplace_back();
+      if (!token.logprob) continue;
+      place.push_back({token.token, codec_.spelling(token.token), *token.logprob, token.rank});
+      for (std::size_t i = 0; i < std::min(wanted, token.likeliest.size()); ++i) {
+        const LikelyToken& one = token.likeliest[i];
+        const int rank = static_cast<int>(i) + 1;
+        place.push_back({one.token, codec_.spelling(one.token), one.logprob, rank});
+      }
+    }
+    return all;
+  }
+
   // Offsets count from the beginning of the choice's text.
   void begin(Choice& choice, Delta& delta, answer::LogprobWords& words) const {
     choice.characters = characters_in(request_->begun);
     if (!has(request_->needs, Need::echo)) return;
     Choice repeated{open()};
     const std::size_t prompt = prompt_of(delta.choice);
-    for (const ScoredToken& token : prompt_scores_[prompt]) add(token, repeated, words);
+    if (request_->sampling.logprobs) {
+      for (const ScoredToken& token : prompt_scores_[prompt]) add(token, repeated, words);
+    }
     std::string text;
     const auto stream = codec_.open_stream();
     for (const std::int32_t token : (*prompts_)[prompt]) text += stream->push(token);
@@ -102,8 +130,11 @@ class ScoredStream final : public TokenStream {
 
   void add(const ScoredToken& token, Choice& choice, answer::LogprobWords& words) const {
     answer::ScoredSpelling spelled{spelling(token.token), token.logprob};
-    for (const LikelyToken& one : token.likeliest)
+    const auto wanted = static_cast<std::size_t>(request_->sampling.logprobs.value_or(0));
+    for (std::size_t i = 0; i < std::min(wanted, token.likeliest.size()); ++i) {
+      const LikelyToken& one = token.likeliest[i];
       spelled.likeliest.push_back({spelling(one.token), one.logprob});
+    }
     spelled.offset = choice.characters;
     choice.characters += characters_in(choice.text->push(token.token));
     words.add(spelled);

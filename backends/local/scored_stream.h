@@ -1,5 +1,5 @@
-// The logprobs of an answer in the words of the endpoint that was asked, and its prompt before each
-// choice where that is to be repeated.
+// The logprobs of an answer in the words of the endpoint that was asked, and of its prompt what is
+// to be told: repeated before each choice, or scored beside it.
 //
 // As TokenStream: of one coroutine. What is told of a prompt is kept until the first piece of each
 // of its choices.

@@ -86,6 +86,7 @@ Result<std::shared_ptr<const ChatRequest>> parse_chat(std::string body) {
   read_form(request, body, *chat);  // Before others move its words away.
   read_callable(request, body, *chat);
   read_needs(request, *chat, error);
+  read_prompt_logprobs(request, *chat);
   read_beyond(request, *chat);
   read_unknown(*json, *chat);
   chat->store = request.boolean("store").value_or(false);

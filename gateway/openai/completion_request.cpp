@@ -114,6 +114,7 @@ Result<CompletionAsked> parse_completion(std::string body) {
   chat->sampling = read_sampling(request, echoes ? 0 : 1);
   if (!chat->sampling.tokens_max) chat->sampling.tokens_max = kTokensUnasked;
   read_needs(request, *chat, error);
+  read_prompt_logprobs(request, *chat);
   read_beyond(request, *chat);
   read_unknown(*json, *chat);
   read_form(request, body, *chat);

@@ -86,6 +86,7 @@ bool is_idle(std::string_view field, const Json& value, const Sampling& sampling
   if (field == "repetition_penalty") return sampling.repetition_penalty == 1.0;
   if (field == "min_tokens") return sampling.tokens_min == 0;
   if (field == "ignore_eos") return !sampling.ignore_eos;
+  if (field == "prompt_logprobs") return !sampling.prompt_logprobs;
   if (is_one_of(kUsuallyTrue, field)) return value == true;
   if (is_one_of(kUsuallyFalse, field)) return value == false;
   if (field == "best_of" || field == "length_penalty") return value == 1;
@@ -137,6 +138,13 @@ void read_logit_bias(Fields& request, ChatRequest& chat) {
     if (!in_range) request.fail("logit_bias." + name, "must be a number from -100 to 100");
     if (token && in_range) chat.sampling.bias.push_back({*token, by.get<float>()});
   }
+}
+
+void read_prompt_logprobs(Fields& request, ChatRequest& chat) {
+  const auto likeliest = request.integer("prompt_logprobs", -1, kIntMax);
+  if (!chat.stream) chat.sampling.prompt_logprobs = likeliest;
+  if (chat.stream && likeliest.value_or(0) != 0)
+    request.fail("prompt_logprobs", "is not available with 'stream': true");
 }
 
 void read_beyond(Fields& request, ChatRequest& chat) {

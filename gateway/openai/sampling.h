@@ -15,6 +15,9 @@ Sampling read_sampling(wire::Fields& request, int tokens_least = 1);
 // what a target must be able to do.
 void read_logit_bias(wire::Fields& request, ChatRequest& chat);
 
+// vLLM's `prompt_logprobs`, which no stream tells. Requires: chat.stream has been read.
+void read_prompt_logprobs(wire::Fields& request, ChatRequest& chat);
+
 // The fields that not everybody knows, and so what a target must be able to do. Requires:
 // chat.sampling has been read.
 void read_beyond(wire::Fields& request, ChatRequest& chat);

@@ -48,7 +48,7 @@ FIELDS = {
     "include_reasoning": (False, SERVERS),
     "mm_processor_kwargs": ({"num_crops": 4}, SERVERS),
     "no_stop_trim": (True, SERVERS),
-    "prompt_logprobs": (1, SERVERS),
+    "prompt_logprobs": (1, SERVERS | {"local"}),
     "return_hidden_states": (True, SERVERS),
     "return_token_ids": (True, SERVERS),
     "return_tokens_as_token_ids": (True, SERVERS),

@@ -294,6 +294,7 @@ SequenceSampler sampler_of(std::optional<int> logprobs, double temperature = 0.0
   Sampling sampling;
   sampling.temperature = temperature;
   sampling.logprobs = logprobs;
+  sampling.scores_prompt = logprobs.has_value();
   return SequenceSampler(sampling, std::span<const std::int32_t>(), {}, 7);
 }
 
@@ -317,14 +318,17 @@ void expect_scores_of_logits(Executor& executor, const std::vector<Slice>& slice
   std::size_t row = 0;
   for (const Slice& slice : slices) {
     for (std::size_t i = 0; i < std::size_t(slice.logits_rows); ++i, ++row) {
-      const auto likeliest = slice.sampler->sampling().logprobs;
+      const Sampling& asked = slice.sampler->sampling();
+      const bool is_given = i < slice.behind.size();
+      const auto likeliest = is_given ? likeliest_of_prompt(asked) : asked.logprobs;
       EXPECT_EQ(scored[row].logprob.has_value(), likeliest.has_value()) << row;
       if (!likeliest) continue;
-      const std::int32_t token = i < slice.behind.size() ? slice.behind[i] : sampled[row];
+      const std::int32_t token = is_given ? slice.behind[i] : sampled[row];
       const auto own = std::span(logits).subspan(row * 512, 512);
       const ScoredToken expected = score(own, token, *likeliest, scratch);
       EXPECT_EQ(scored[row].token, token) << row;
       EXPECT_NEAR(*scored[row].logprob, *expected.logprob, 1e-4) << row;
+      EXPECT_EQ(scored[row].rank, expected.rank) << row;
       ASSERT_EQ(scored[row].likeliest.size(), expected.likeliest.size()) << row;
       for (std::size_t rank = 0; rank < expected.likeliest.size(); ++rank) {
         EXPECT_EQ(scored[row].likeliest[rank].token, expected.likeliest[rank].token) << row;

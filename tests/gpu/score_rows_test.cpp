@@ -74,11 +74,18 @@ void expect_as_defined(const Rows& rows) {
     const double total = total_of(row, rows.vocabulary);
     const int token = rows.given[r] >= 0 ? rows.given[r] : rows.drawn[r];
     expect_score(own[0], token, row[token] - total);
+    int rank = 1;
+    for (int i = 0; i < rows.vocabulary; ++i)
+      rank += row[i] > row[token] || (row[i] == row[token] && i < token) ? 1 : 0;
+    EXPECT_EQ(own[0].rank, rank);
     std::vector<int> order(rows.vocabulary);
     std::iota(order.begin(), order.end(), 0);
     std::partial_sort(order.begin(), order.begin() + wanted, order.end(),
                       [&](int a, int b) { return row[a] != row[b] ? row[a] > row[b] : a < b; });
-    for (int i = 0; i < wanted; ++i) expect_score(own[1 + i], order[i], row[order[i]] - total);
+    for (int i = 0; i < wanted; ++i) {
+      expect_score(own[1 + i], order[i], row[order[i]] - total);
+      EXPECT_EQ(own[1 + i].rank, 1 + i);
+    }
   }
 }
 

@@ -17,7 +17,7 @@ Delta delta_of_all() {
   delta.reasoning = "because";
   delta.extra = R"({"refusal":"no"})";
   delta.logprobs = R"({"content":[]})";
-  delta.scored = {{1, std::nullopt, {}, true}, {2, -0.5f, {{3, -0.25f}, {2, -0.5f}}}};
+  delta.scored = {{1, std::nullopt, 0, {}, true}, {2, -0.5f, 3, {{3, -0.25f}, {2, -0.5f}}}};
   delta.object = "{}";
   delta.tokens = 5;
   delta.finish = FinishReason::content_filter;
@@ -48,7 +48,8 @@ Question question_of_all() {
                        .shows_special = true,
                        .bias = {{7, -1.5f}},
                        .logprobs = 4,
-                       .scores_prompt = true};
+                       .scores_prompt = true,
+                       .prompt_logprobs = 6};
   question.tokens_max = 100;
   question.lane = Lane::background;
   question.owner = "tenant";

@@ -32,6 +32,7 @@ struct Answer {
   std::vector<std::string> texts = {};  // Of each choice.
   std::vector<nlohmann::json> logprobs = {};
   int usages = 0;
+  std::shared_ptr<const Beside> beside = {};
 };
 
 // A worker thread's io_context with requests on it.
@@ -103,6 +104,7 @@ class LocalBackendTest : public ::testing::Test {
       answer.texts[choice] += (*delta)->text;
       if (!(*delta)->logprobs.empty())
         answer.logprobs.push_back(nlohmann::json::parse((*delta)->logprobs));
+      if ((*delta)->beside) answer.beside = (*delta)->beside;
       answer.usages += (*delta)->usage ? 1 : 0;
       answer.tokens += (*delta)->tokens;
       answer.reasoning += (*delta)->reasoning;

@@ -124,9 +124,11 @@ class LetterExecutor final : public Executor {
       for (std::size_t i = 0; i < static_cast<std::size_t>(slice.logits_rows); ++i) {
         const auto row = std::span(logits_).subspan(26 * sampled_.size(), 26);
         sampled_.push_back(slice.sampler->choose(row, scratch_));
-        const std::int32_t token = i < slice.behind.size() ? slice.behind[i] : sampled_.back();
-        scored_.push_back(
-            score(row, token, slice.sampler->sampling().logprobs.value_or(0), scratch_));
+        const bool is_given = i < slice.behind.size();
+        const std::int32_t token = is_given ? slice.behind[i] : sampled_.back();
+        const Sampling& asked = slice.sampler->sampling();
+        const auto likeliest = is_given ? likeliest_of_prompt(asked) : asked.logprobs;
+        scored_.push_back(score(row, token, likeliest.value_or(0), scratch_));
       }
     }
     return {{}, sampled_, scored_};

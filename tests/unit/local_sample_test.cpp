@@ -242,6 +242,9 @@ TEST(Logprobs, AreOfTheModelsOwnLogits) {
     const ScoredToken scored = score(logits, token, 20, scratch);
     EXPECT_EQ(scored.token, token);
     EXPECT_NEAR(*scored.logprob, by_definition(token), 1e-5);
+    const float own = logits[static_cast<std::size_t>(token)];
+    EXPECT_EQ(scored.rank, 1 + std::count_if(logits.begin(), logits.end(),
+                                             [own](float other) { return other > own; }));
     ASSERT_EQ(scored.likeliest.size(), std::min<std::size_t>(20, vocabulary));
     std::vector<float> sorted = logits;
     std::sort(sorted.rbegin(), sorted.rend());
@@ -252,6 +255,14 @@ TEST(Logprobs, AreOfTheModelsOwnLogits) {
     }
     EXPECT_TRUE(score(logits, token, 0, scratch).likeliest.empty());
   }
+}
+
+TEST(Logprobs, AmongEqualsTheLowerIdComesFirst) {
+  SamplerScratch scratch;
+  const std::vector<float> logits{1.0f, 3.0f, 2.0f, 3.0f, 3.0f};
+  const int ranks[] = {5, 1, 4, 2, 3};
+  for (std::int32_t token = 0; token < 5; ++token)
+    EXPECT_EQ(score(logits, token, 0, scratch).rank, ranks[token]) << token;
 }
 
 std::string feed(StopMatcher& matcher, const std::vector<std::string>& pieces) {

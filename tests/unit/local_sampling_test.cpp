@@ -161,6 +161,17 @@ TEST_P(ScoredAnswers, RepeatAPromptScoredInChunks) {
   EXPECT_EQ(nothing.usage->completion_tokens, 0);
   EXPECT_EQ(nothing.finish, FinishReason::length);
   EXPECT_EQ(nothing.logprobs.at(0)["tokens"].size(), 20u);
+  silent->sampling.prompt_logprobs = 2;
+  const auto beside = nlohmann::json::parse("{" + ask(silent).beside->choice + "}");
+  ASSERT_EQ(beside["prompt_logprobs"].size(), 20u);
+  EXPECT_TRUE(beside["prompt_logprobs"][0].is_null());
+  const auto& b = beside["prompt_logprobs"][1];  // Behind "a", which is expected again.
+  EXPECT_EQ(b.size(), 2u);
+  EXPECT_EQ(b["0"]["rank"], 1);
+  EXPECT_EQ(b["1"]["rank"], 2);
+  EXPECT_EQ(b["1"]["decoded_token"], "b");
+  EXPECT_NEAR(b["0"]["logprob"].get<double>(), 9 - total, 1e-5);
+  silent->sampling.prompt_logprobs.reset();
   auto two = std::make_shared<ChatRequest>(*silent);
   two->prompts.push_back({.text = "bab"});
   two->choices = 2;

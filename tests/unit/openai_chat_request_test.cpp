@@ -239,6 +239,10 @@ TEST(ParseChat, FieldsThatNeedEachOther) {
             "stream_options");
   EXPECT_EQ(refused(request(R"("top_logprobs":2,)")).param, "top_logprobs");
   accepted(request(R"("logprobs":true,"top_logprobs":20,)"));
+  EXPECT_EQ(accepted(request(R"("prompt_logprobs":0,)"))->sampling.prompt_logprobs, 0);
+  EXPECT_EQ(refused(request(R"("prompt_logprobs":1,"stream":true,)")).param, "prompt_logprobs");
+  EXPECT_FALSE(
+      accepted(request(R"("prompt_logprobs":0,"stream":true,)"))->sampling.prompt_logprobs);
   EXPECT_EQ(refused(request(R"("max_tokens":2,"min_tokens":3,)")).param, "min_tokens");
   const auto both = accepted(request(R"("max_tokens":6,"max_completion_tokens":6,)"));
   EXPECT_EQ(both->sampling.tokens_max, 6);

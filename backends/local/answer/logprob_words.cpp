@@ -76,4 +76,16 @@ std::string LogprobWords::text() const {
   return words_->json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+std::string prompt_logprobs_member(const std::vector<std::vector<RankedSpelling>>& places) {
+  Json all = Json::array();
+  for (const auto& place : places) {
+    Json& told = all.emplace_back(nullptr);
+    for (const RankedSpelling& one : place) {
+      told[std::to_string(one.token)] = {
+          {"logprob", in_range(one.logprob)}, {"rank", one.rank}, {"decoded_token", one.bytes}};
+    }
+  }
+  return "\"prompt_logprobs\":" + all.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 }  // namespace spillway::local::answer

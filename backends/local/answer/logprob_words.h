@@ -1,4 +1,5 @@
-// Logprobs in OpenAI's words: of a chat, and of a completion, where they are lists side by side.
+// Logprobs in OpenAI's words, of a chat, and of a completion, where they are lists side by side;
+// and those of a prompt in vLLM's.
 //
 // One object a piece of an answer, used by one thread.
 #pragma once
@@ -6,6 +7,7 @@
 #include "backends/contract/need.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,5 +49,16 @@ class LogprobWords {
 
   const std::unique_ptr<Words> words_;
 };
+
+// What was likely in a place of the prompt, the token that stands there among it.
+struct RankedSpelling {
+  std::int32_t token = 0;
+  std::string bytes;
+  float logprob = 0.0f;
+  int rank = 0;
+};
+
+// `"prompt_logprobs":[…]`, one of `places` each; null where nothing was expected.
+std::string prompt_logprobs_member(const std::vector<std::vector<RankedSpelling>>& places);
 
 }  // namespace spillway::local::answer

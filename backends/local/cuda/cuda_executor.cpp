@@ -120,7 +120,7 @@ std::span<const ScoredToken> CudaExecutor::read_scores(const StepLayout& layout,
   for (std::size_t row = 0; row < scored_.size(); ++row, scores += kScoresEach) {
     const int likeliest = layout.logit_rows[row].likeliest;
     if (likeliest < 0) continue;
-    scored_[row] = {scores[0].token, scores[0].logprob};
+    scored_[row] = {scores[0].token, scores[0].logprob, scores[0].rank};
     for (int i = 1; i <= likeliest; ++i)
       scored_[row].likeliest.push_back({scores[i].token, scores[i].logprob});
   }

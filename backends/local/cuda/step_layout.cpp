@@ -1,6 +1,7 @@
 #include "backends/local/cuda/step_layout.h"
 
 #include "backends/local/kernels/score_kernels.h"
+#include "backends/local/sample/logprobs.h"
 #include "backends/local/sample/sampler.h"
 
 #include <algorithm>
@@ -12,9 +13,19 @@ namespace {
 
 bool decodes(const Slice& slice) { return slice.tokens.size() == 1; }
 
-int likeliest_of(const Slice& slice) {
-  return slice.sampler == nullptr ? -1 : slice.sampler->sampling().logprobs.value_or(-1);
+// Told with the tokens that are drawn, and with those that are given; -1: nothing is.
+struct Likeliest {
+  int drawn = -1;
+  int given = -1;
+};
+
+Likeliest likeliest_of(const Slice& slice) {
+  if (slice.sampler == nullptr) return {};
+  const Sampling& sampling = slice.sampler->sampling();
+  return {sampling.logprobs.value_or(-1), likeliest_of_prompt(sampling).value_or(-1)};
 }
+
+int most_of(const Likeliest& likeliest) { return std::max(likeliest.drawn, likeliest.given); }
 
 // The device's sampler knows temperature, top_k and top_p.
 Drawing drawing_of(const Slice& slice) {
@@ -25,7 +36,7 @@ Drawing drawing_of(const Slice& slice) {
   const bool plain = sampler->allowed().empty() && s.bias.empty() && s.min_p == 0.0 &&
                      s.frequency_penalty == 0.0 && s.presence_penalty == 0.0 &&
                      s.repetition_penalty == 1.0 && s.tokens_min <= sampler->generated() &&
-                     likeliest_of(slice) <= kernels::kLikeliestMax;
+                     most_of(likeliest_of(slice)) <= kernels::kLikeliestMax;
   if (!plain) return Drawing::on_host;
   return s.temperature == 0.0 ? Drawing::greedy : Drawing::drawn;
 }
@@ -50,7 +61,7 @@ void StepWriter::count(std::span<const Slice> slices, StepLayout& layout) {
     rows.logits += slice.logits_rows;
     if (slice.logits_rows > 0) {
       layout.drawing = stricter(layout.drawing, drawing_of(slice));
-      layout.scores = layout.scores || likeliest_of(slice) >= 0;
+      layout.scores = layout.scores || most_of(likeliest_of(slice)) >= 0;
     }
     rows.decodes_only = rows.decodes_only && decodes(slice) && slice.logits_rows == 1;
     if (decodes(slice)) {
@@ -100,11 +111,12 @@ void StepWriter::write_sampling(const Slice& slice, int logit_row, bool draws, b
 
 void StepWriter::write_logits(const Slice& slice, int first_row, StepLayout& layout) {
   const int before = static_cast<int>(slice.tokens.size()) - slice.logits_rows;
-  const int likeliest = likeliest_of(slice);
+  const Likeliest likeliest_of_each = likeliest_of(slice);
   for (int i = 0; i < slice.logits_rows; ++i) {
     const int logit_row = static_cast<int>(layout.logit_rows.size());
     const auto at = static_cast<std::size_t>(i);
     const bool draws = at >= slice.behind.size();
+    const int likeliest = draws ? likeliest_of_each.drawn : likeliest_of_each.given;
     state_.set(StepState::logit_row, logit_row, first_row + before + i);
     if (layout.drawing != Drawing::on_host) {
       write_sampling(slice, logit_row, draws, layout.rows.decodes_only);

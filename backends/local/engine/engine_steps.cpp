@@ -134,14 +134,14 @@ ScoredToken Engine::scored(const StepResult& result, std::size_t row, std::int32
 // The row of each position, from `first_row` on, tells the token behind it.
 void Engine::score_prompt(Sequence& sequence, const ScheduledSlice& slice, const StepResult& result,
                           std::size_t first_row) {
+  const int likeliest = likeliest_of_prompt(sequence.sampler().sampling()).value_or(0);
   std::vector<ScoredToken> told;
   if (slice.first_position == 0) told.push_back({.token = sequence.tokens()[0]});
   for (int i = 0; i < slice.tokens; ++i) {
     const int next = slice.first_position + i + 1;
     if (next >= sequence.prompt_tokens()) break;
     told.push_back(scored(result, first_row + static_cast<std::size_t>(i),
-                          sequence.tokens()[static_cast<std::size_t>(next)],
-                          *sequence.sampler().sampling().logprobs));
+                          sequence.tokens()[static_cast<std::size_t>(next)], likeliest));
   }
   sequence.tell_prompt(slice.first_position, std::move(told));
 }

@@ -93,6 +93,7 @@ void Intake::add_choices(const Ask& ask, std::size_t which, SequenceId first,
     sequence.leader = prefix_cache_ ? leader : 0;
     sequence.cached_tokens = prefix_cache_ ? findable_tokens(*sequence.prompt) : 0;
     sequence.sampling.scores_prompt = false;  // Once is enough.
+    sequence.sampling.prompt_logprobs.reset();
     if (sequence.sampling.seed) ++*sequence.sampling.seed;
   }
 }

@@ -7,6 +7,7 @@
 
 #include "backends/local/engine/inbox.h"
 #include "backends/local/engine/text_codec.h"
+#include "backends/local/sample/logprobs.h"
 #include "backends/local/sample/sampler.h"
 #include "backends/local/sample/stop_matcher.h"
 #include "backends/local/sched/scheduler.h"
@@ -40,7 +41,7 @@ class Sequence final : public SequenceText {
   bool accept(std::int32_t token, std::optional<ScoredToken> scored);
 
   // Whether its prompt's tokens are to be scored,
-  bool scores_prompt() const { return asked_.sampling.scores_prompt; }
+  bool scores_prompt() const { return likeliest_of_prompt(asked_.sampling).has_value(); }
   // …and those behind this position have not been.
   bool is_scored_from(int position) const {
     return scores_prompt() && position < prompt_tokens() && position >= prompt_scored_;

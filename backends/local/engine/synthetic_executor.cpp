@@ -122,7 +122,7 @@ Result<StepResult> SyntheticExecutor::run(std::span<const Slice> slices) {
   sampled_.clear();
   logits_.clear();
   const bool tells = std::any_of(slices.begin(), slices.end(), [](const Slice& slice) {
-    return slice.sampler->sampling().logprobs.has_value();
+    return slice.sampler->sampling().logprobs.has_value() || !slice.behind.empty();
   });
   for (const Slice& slice : slices) {
     const int generated = slice.sampler->generated();

@@ -11,6 +11,7 @@ inline constexpr int kLikeliestMax = 20;
 struct TokenScore {
   std::int32_t token;
   float logprob;  // Natural log of softmax(logits)[token].
+  int rank;       // From 1, in the order below.
 };
 
 // scores[r]: the token `given`, or if that is negative the one that was drawn, then the `wanted`

@@ -41,6 +41,18 @@ __device__ Key ranked_key(Key mine, int rank) {
   return found;
 }
 
+// How many keys of this thread's share are larger.
+__device__ int larger_keys(const float4* logits, int vectors, Key than) {
+  int larger = 0;
+  for (int i = threadIdx.x; i < vectors; i += kThreads) {
+    const float4 v = logits[i];
+    const float values[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
+    for (int j = 0; j < 4; ++j) larger += key_of(values[j], 4 * i + j) > than ? 1 : 0;
+  }
+  return larger;
+}
+
 struct Candidates {
   int count;
   Key* keys;  // [kLikeliestMax · elements of a thread]
@@ -67,6 +79,7 @@ struct Candidates {
 __global__ void __launch_bounds__(kThreads, 1) score_rows(ScoreRows args) {
   extern __shared__ Key room[];
   __shared__ Candidates candidates;
+  __shared__ int likelier;  // Than the row's token.
   let_next_kernel_start();
   wait_for_earlier_kernels();
   const int row = blockIdx.x;
@@ -78,20 +91,26 @@ __global__ void __launch_bounds__(kThreads, 1) score_rows(ScoreRows args) {
   const RowSummary mine = summarise(vectors, 0, count, threadIdx.x, kThreads);
   const RowSummary all = block_summary(mine);
   TokenScore* const scores = args.scores + int64_t{row} * (1 + kLikeliestMax);
+  const int token = args.given[row] >= 0 ? args.given[row] : args.drawn[row];
   if (threadIdx.x == 0) {
-    const int token = args.given[row] >= 0 ? args.given[row] : args.drawn[row];
-    scores[0] = {token, all.logprob(logits[token])};
     candidates = {0, room};
+    likelier = 0;
   }
+  __syncthreads();
+  const int larger = larger_keys(vectors, count, key_of(logits[token], token));
+  if (larger > 0) atomicAdd(&likelier, larger);
+  __syncthreads();
+  if (threadIdx.x == 0) scores[0] = {token, all.logprob(logits[token]), 1 + likelier};
   if (wanted == 0) return;
   const Key largest = largest_key(mine, count);
-  const Key least = ranked_key(largest, wanted);  // Its barriers show `candidates` to all.
+  const Key least = ranked_key(largest, wanted);
   if (largest >= least) candidates.gather(vectors, count, least);
   __syncthreads();
   for (int i = threadIdx.x; i < candidates.count; i += kThreads) {
     const Key key = candidates.keys[i];
     const int rank = candidates.rank_of(key);
-    if (rank < wanted) scores[1 + rank] = {index_of(key), all.logprob(logits[index_of(key)])};
+    if (rank < wanted)
+      scores[1 + rank] = {index_of(key), all.logprob(logits[index_of(key)]), 1 + rank};
   }
 }
 

@@ -8,6 +8,19 @@
 
 namespace spillway::local {
 
+namespace {
+
+int rank_of(std::int32_t token, std::span<const float> logits) {
+  const float logit = logits[static_cast<std::size_t>(token)];
+  const auto before = std::count_if(logits.begin(), logits.begin() + token,
+                                    [logit](float other) { return other >= logit; });
+  const auto behind = std::count_if(logits.begin() + token, logits.end(),
+                                    [logit](float other) { return other > logit; });
+  return 1 + static_cast<int>(before + behind);
+}
+
+}  // namespace
+
 ScoredToken score(std::span<const float> logits, std::int32_t token, int likeliest,
                   SamplerScratch& scratch) {
   weigh(logits, 1.0f, scratch.weights);
@@ -16,7 +29,7 @@ ScoredToken score(std::span<const float> logits, std::int32_t token, int likelie
   const auto logprob_of = [&](std::int32_t id) {
     return static_cast<float>(logits[static_cast<std::size_t>(id)] - total);
   };
-  ScoredToken scored{token, logprob_of(token)};
+  ScoredToken scored{token, logprob_of(token), rank_of(token, logits)};
   if (likeliest == 0) return scored;
   auto& ids = scratch.ids;
   ids.resize(logits.size());
@@ -30,6 +43,11 @@ ScoredToken score(std::span<const float> logits, std::int32_t token, int likelie
   });
   for (auto id = ids.begin(); id != end; ++id) scored.likeliest.push_back({*id, logprob_of(*id)});
   return scored;
+}
+
+std::optional<int> likeliest_of_prompt(const Sampling& sampling) {
+  const auto repeated = sampling.scores_prompt ? sampling.logprobs : std::nullopt;
+  return std::max(repeated, sampling.prompt_logprobs);
 }
 
 }  // namespace spillway::local
