@@ -68,6 +68,9 @@ Result<account::Pass> admit(account::Limiter& limiter, account::Pool pool,
                             const policy::RequestFacts& facts, http::ResponseWriter& out) {
   auto allowed = policy::check_scope(caller, facts.endpoint);
   if (allowed) allowed = policy::check_model(caller, facts.model);
+  for (const std::string& other : facts.other_models) {
+    if (allowed) allowed = policy::check_model(caller, other);
+  }
   if (!allowed) return allowed.error();
   const account::Subject model{facts.model, limits_of(settings.model_limits, facts.model)};
   return enter(limiter, pool, settings, caller, model,

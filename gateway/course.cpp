@@ -71,7 +71,14 @@ Async<Opened> Course::after(const Delivered& delivered) {
 int Course::tokens_out() const {
   int tokens = 0;
   for (const Part& part : receipt_.parts) {
-    if (!part.lost) tokens += std::max(0, tokens_passed(part) - part.repeated_tokens);
+    if (part.lost) continue;
+    if (!part.broken) {
+      tokens += std::max(0, tokens_passed(part) - part.repeated_tokens);
+      continue;
+    }
+    Part ended = part;
+    spillway::settle(ended);
+    tokens += delivered_tokens(ended);
   }
   return tokens;
 }

@@ -12,8 +12,8 @@ constexpr int kSearchesMax = 100'000;
 constexpr std::size_t kBytesPerTokenHardly = 8;  // More are rarely one token.
 // Streamed sound is PCM of 16 bits at 24 kHz in base64, and OpenAI counts 20 tokens a second.
 constexpr std::size_t kSoundBytesPerToken = 3'200;
-constexpr std::size_t kSoundWeight = 4;  // As if it were text.
-constexpr std::size_t kBytesPerPieceMin = 2;
+constexpr std::size_t kSoundWeight = 4;                                // As if it were text.
+constexpr std::size_t kBytesPerPieceMin = 2, kBytesPerPieceMost = 16;  // Of a token each.
 
 bool is_plausible(const Usage& usage) {
   const auto within = [](int tokens) { return tokens >= 0 && tokens <= kTokensMax; };
@@ -55,14 +55,6 @@ void take_searches(Part& part) {
 
 double by_bytes(std::size_t bytes, const Part& part) {
   return std::min<double>(static_cast<double>(bytes) / part.bytes_per_token, kTokensMax);
-}
-
-// Where a target broke off without a count, others go on from what they are told, so that the sum
-// is the answer's.
-int delivered_tokens(const Part& part) {
-  const bool counted = !part.estimated || !part.broken;
-  const int tokens = counted ? part.usage.completion_tokens : tokens_passed(part);
-  return std::max(0, tokens - part.repeated_tokens);
 }
 
 }  // namespace
@@ -125,6 +117,15 @@ bool tells_density(const Part& part) {
   const bool is_seen = usage.reasoning_tokens == 0 && usage.audio_completion_tokens == 0;
   return part.finished && part.usage_told && !part.estimated && is_seen && part.bytes > 0 &&
          usage.completion_tokens > 0;
+}
+
+// Where a target broke off without a count, others go on from what they are told, so that the sum
+// is the answer's: a token a piece, unless the pieces are so long that they must be several.
+int delivered_tokens(const Part& part) {
+  const bool counted = !part.estimated || !part.broken;
+  const bool are_long = part.bytes > kBytesPerPieceMost * static_cast<std::size_t>(part.pieces);
+  const int tokens = counted || are_long ? part.usage.completion_tokens : tokens_passed(part);
+  return std::max(0, tokens - part.repeated_tokens);
 }
 
 int tokens_of(const std::vector<Part>& parts) {

@@ -69,6 +69,9 @@ void settle(Part& part);
 // bytes are one.
 bool tells_density(const Part& part);
 
+// What the client got of it, once it is settled.
+int delivered_tokens(const Part& part);
+
 // What all of them are known to have read and written, once all are settled.
 int tokens_of(const std::vector<Part>& parts);
 

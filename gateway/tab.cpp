@@ -35,6 +35,7 @@ int most_prompt_tokens(const ChatRequest& request) {
   const std::size_t most =
       std::max(request.body.size(), request.prompt_bytes) +
       static_cast<std::size_t>(request.media) * kTokensPerPart +
+      static_cast<std::size_t>(request.fetched_tokens) +
       static_cast<std::size_t>(request.searches.value_or(0)) * kTokensPerSearch;
   return static_cast<int>(std::min<std::size_t>(most, std::numeric_limits<int>::max()));
 }
@@ -284,7 +285,10 @@ void Tab::price(Receipt& receipt) const {
     if (sounds_ && part.estimated)
       part.usage.audio_completion_tokens = part.usage.completion_tokens;
     if (sounds_ && !part.usage_told) part.usage.audio_prompt_tokens = part.usage.prompt_tokens;
-    if (looks_up_ && !part.unanswered) part.usage.searches = std::max(part.usage.searches, 1);
+    if (looks_up_ && !part.unanswered && part.usage.searches == 0) {
+      part.usage.searches = 1;
+      part.estimated |= !searches_;  // It may have found that it needed none.
+    }
     suppose_units(search_units_, part);
     const config::Price price = price_of(part.target, part.local, receipt);
     part.cost_nano_usd = policy::cost_of(price, part.usage);

@@ -111,7 +111,9 @@ struct ChatRequest {
   std::size_t form_bytes = 0;          // Of a response_format: a prompt's part at most providers.
   std::size_t prompt_bytes = 0;        // What a provider may count; 0: the body.
   std::string unsent;                  // What it would fetch or look up itself; empty: nothing.
-  bool store = false;                  // The answer is to be found again.
+  int fetched_tokens = 0;              // What it fetches within a limit, in all.
+  std::vector<std::string> other_models;  // That a provider is to ask besides, at their prices.
+  bool store = false;                     // The answer is to be found again.
   // The JSON of a request to `endpoint`, the client's own byte for byte where it spoke this
   // protocol: what a provider's dialect forwards.
   std::string body;
@@ -147,7 +149,8 @@ struct Usage {
   int audio_completion_tokens = 0;     // …and of completion_tokens.
   int searches = 0;                    // In the web; of a ranking, the units that it is billed as.
   bool at_batch_rate = false;          // Served in the provider's cheaper tier,
-  bool at_dearer_rate = false;         // …or in one that costs more than its usual price.
+  bool at_dearer_rate = false;         // …or in one, or by a model, that has another price.
+  bool unbilled = false;               // It asks nothing for this answer.
   std::int64_t charged_nano_usd = -1;  // What the provider says that it asks; -1: it does not say.
 };
 

@@ -40,7 +40,8 @@ enum class Need : unsigned {
   search = 4096,    // Looking things up in the web.
   prefix = 8192,    // Going on with the last message, which is the answer's beginning.
   thinking = 16384,
-  server = 32768,  // What vLLM and SGLang alone know: chat templates, beams, banned words.
+  server = 32768,       // What vLLM and SGLang alone know: chat templates, beams, banned words.
+  moderation = 131072,  // Of the answer, on the way.
   drafts = 65536,  // The best choices of more: who takes choices at all takes these, but for the
                    // local engine.
 };
@@ -63,7 +64,7 @@ struct NeedWords {
   std::string_view field;
 };
 
-inline constexpr std::array<NeedWords, 16> kNeeds = {
+inline constexpr std::array<NeedWords, 17> kNeeds = {
     {{Need::tools, "tools", "tools"},
      {Need::formats, "formats", "response_format"},
      {Need::images, "images", "messages"},
@@ -79,6 +80,7 @@ inline constexpr std::array<NeedWords, 16> kNeeds = {
      {Need::search, "search", "web_search_options"},
      {Need::prefix, "prefix", "messages"},
      {Need::thinking, "thinking", "thinking"},
+     {Need::moderation, "moderation", "moderation"},
      {Need::server, "server", "chat_template_kwargs"}}};
 
 // A field that not all who speak OpenAI's protocol know, and what asking by it asks for.
@@ -87,7 +89,7 @@ struct FieldNeed {
   Need need;
 };
 
-inline constexpr std::array<FieldNeed, 42> kFieldNeeds = {{
+inline constexpr std::array<FieldNeed, 43> kFieldNeeds = {{
     {"guided_choice", Need::guided},
     {"guided_grammar", Need::guided},
     {"guided_json", Need::guided},
@@ -104,6 +106,7 @@ inline constexpr std::array<FieldNeed, 42> kFieldNeeds = {{
     {"skip_special_tokens", Need::sampling},
     {"stop_token_ids", Need::sampling},
     {"top_k", Need::sampling},
+    {"moderation", Need::moderation},
     {"thinking", Need::thinking},
     {"web_search_options", Need::search},
     {"add_generation_prompt", Need::server},

@@ -1,5 +1,6 @@
 #include "backends/local/local_backend.h"
 
+#include "backends/contract/only_there.h"
 #include "backends/local/answer/told_stream.h"
 #include "backends/local/engine/engine.h"
 #include "backends/local/engine/executor.h"
@@ -164,6 +165,7 @@ Result<Prompts> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& r
   if (request->needs != Need::nothing &&
       without(request->needs, engine_->status().takes()) != Need::nothing)
     return not_text();
+  if (const auto error = only_there(*request)) return *error;
   if (has(request->needs, Need::tools) && !request->tools) return no_functions();
   if (request->form) {
     if (const auto fits = grammar::check_size(*request->form); !fits) return fits.error();

@@ -51,6 +51,8 @@ Async<wire::Asked> MessagesProtocol::parse(wire::Call call) const {
   chat->prompt_bytes = call.body.size();
   chat->unsent = std::move(read->beyond.unsent);
   chat->searches = read->beyond.searches;
+  chat->fetched_tokens = read->beyond.fetched_tokens;
+  chat->other_models = std::move(read->beyond.other_models);
   chat->hints = std::move(read->hints);
   if (!call.betas.empty()) chat->hints.emplace_back("anthropic-beta");
   chat->original =

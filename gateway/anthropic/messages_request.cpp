@@ -126,6 +126,14 @@ void find_unknown(const ordered_json& said, Beyond& beyond) {
   }
 }
 
+void add_models(const ordered_json& fallbacks, Beyond& beyond) {
+  for (const ordered_json& one : fallbacks) {
+    const auto model = one.is_object() ? one.find("model") : one.end();
+    if (one.is_object() && model != one.end() && model->is_string())
+      beyond.other_models.push_back(model->get<std::string>());
+  }
+}
+
 // What the provider reads, or has read again, beside what is said here.
 void find_unsent(const ordered_json& said, Beyond& beyond) {
   const auto is_given = [&said](const char* name) {
@@ -138,7 +146,10 @@ void find_unsent(const ordered_json& said, Beyond& beyond) {
   if (is_given("thread") && type_of(said["thread"]) == "continue")
     beyond.reads_unsent("earlier turns of a thread");
   if (is_given("mcp_servers")) beyond.reads_unsent("what MCP servers answer");
-  if (is_given("fallbacks")) beyond.reads_unsent("the prompt again for another model");
+  if (is_given("fallbacks")) {
+    beyond.reads_unsent("the prompt again for another model");
+    add_models(said["fallbacks"], beyond);
+  }
   if (!is_given("context_management") || !said["context_management"].is_object()) return;
   for (const ordered_json& edit :
        said["context_management"].value("edits", ordered_json::array())) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -18,6 +19,7 @@ using wire::Json;
 constexpr std::size_t kToolsMax = 10'000;
 constexpr std::size_t kChatToolsMax = 128;
 constexpr int kSearchesMax = 100'000;
+constexpr int kFetchedTokensMax = 1'000'000'000;
 constexpr std::size_t kToolNameMax = 128, kChatNameMax = 64;
 
 // Sorted. The others change what a call may be, and chat completions do not know them.
@@ -39,12 +41,25 @@ bool is_tool_name(std::string_view name) {
          std::all_of(name.begin(), name.end(), allowed);
 }
 
+// Each page may be so long.
+void read_fetch(Fields& tool, Beyond& beyond) {
+  const auto uses = tool.integer("max_uses", 1, kSearchesMax);
+  const auto tokens = tool.integer("max_content_tokens", 1, kFetchedTokensMax);
+  if (!uses || !tokens)
+    return beyond.reads_unsent("pages of the web (max_uses and max_content_tokens of web_fetch)");
+  const std::int64_t all = beyond.fetched_tokens + std::int64_t{*uses} * *tokens;
+  beyond.fetched_tokens = static_cast<int>(std::min<std::int64_t>(all, kFetchedTokensMax));
+}
+
 // One that runs at Anthropic: "web_search_20250305".
 void read_hosted(Fields tool, Beyond& beyond) {
   const std::string type = tool.required_string("type");
   beyond.add("the tool '" + type + "'");
-  if (type.starts_with("web_fetch") && tool.any("max_content_tokens") == nullptr)
-    beyond.reads_unsent("pages of the web of any length (max_content_tokens of web_fetch)");
+  if (type.starts_with("web_fetch")) read_fetch(tool, beyond);
+  if (type.starts_with("advisor")) {
+    beyond.reads_unsent("what an advisor is told and answers");
+    beyond.other_models.push_back(tool.required_string("model"));
+  }
   if (type.starts_with("code_execution")) beyond.reads_unsent("what code prints in a container");
   if (!type.starts_with("web_search")) return;
   const auto most = tool.integer("max_uses", 1, kSearchesMax);

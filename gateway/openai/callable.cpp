@@ -88,11 +88,17 @@ bool heed(const Json& choice, Tools& tools, Fields& request) {
   return true;
 }
 
+ToolCall call_of(std::string id, const Json& function) {
+  return {std::move(id), text_member(function, "name"), text_member(function, "arguments")};
+}
+
 }  // namespace
 
 void read_callable(Fields& request, std::string_view body, ChatRequest& chat) {
   const Json* given = request.any("tools");
   if (given == nullptr || !given->is_array() || given->empty()) return;
+  const Json* older = request.any("functions");
+  if (older != nullptr && older->is_array() && !older->empty()) return;  // Both: who knows both.
   const std::array<std::string_view, 1> path = {"tools"};
   auto tools = std::make_shared<Tools>();
   tools->text = wire::member_text(body, path).value_or(given->dump());
@@ -115,13 +121,17 @@ void read_callable(Fields& request, std::string_view body, ChatRequest& chat) {
 void read_calls(const Json& message, Message& into) {
   into.call_id = text_member(message, "tool_call_id");
   into.reasoning = text_member(message, "reasoning_content");
+  into.content += text_member(message, "refusal");
+  const Json* older = member(message, "function_call");
+  if (older != nullptr && older->is_object()) into.calls.push_back(call_of("", *older));
   const Json* calls = member(message, "tool_calls");
   if (calls == nullptr || !calls->is_array()) return;
   for (const Json& call : *calls) {
-    const Json* function = member(call, "function");
-    if (function == nullptr) continue;
-    into.calls.push_back({text_member(call, "id"), text_member(*function, "name"),
-                          text_member(*function, "arguments")});
+    if (const Json* function = member(call, "function"))
+      into.calls.push_back(call_of(text_member(call, "id"), *function));
+    if (const Json* custom = member(call, "custom"))
+      into.calls.push_back({text_member(call, "id"), text_member(*custom, "name"),
+                            Json({{"input", text_member(*custom, "input")}}).dump()});
   }
 }
 

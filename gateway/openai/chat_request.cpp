@@ -44,7 +44,7 @@ void read_modalities(Fields& request, Need& needs) {
 }
 
 void read_needs(Fields& request, ChatRequest& chat, std::optional<Error>& error) {
-  chat.needs |= read_tools(request, error);
+  read_tools(request, chat, error);
   chat.choices = request.integer("n", 1, kChoicesMax).value_or(1);
   chat.drafts = request.integer("best_of", 1, kDraftsMax).value_or(0);
   if (chat.choices > 1) chat.needs |= Need::choices;

@@ -155,7 +155,7 @@ void read_beyond(Fields& request, ChatRequest& chat) {
     if (value == nullptr || is_idle(one.field, *value, chat.sampling)) continue;
     chat.beyond.push_back(one);
     chat.needs |= one.need;
-    if (one.need == Need::search) chat.searches = 1;
+    if (one.need == Need::search && chat.searches) chat.searches = 1;
   }
 }
 

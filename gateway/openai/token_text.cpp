@@ -49,7 +49,7 @@ Result<std::shared_ptr<const ChatRequest>> parse_tokenize(std::string body) {
   refuse_otherwise(request, converses);
   if (converses) {
     read_messages(request, *chat, error);
-    chat->needs |= read_tools(request, error);
+    read_tools(request, *chat, error);
     read_callable(request, body, *chat);
   } else {
     chat->endpoint = Endpoint::completions;

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
 
 namespace spillway::openai {
 namespace {
@@ -35,10 +38,41 @@ void read_named_object(Fields& fields, std::string_view name, std::optional<Erro
   read_name(named);
 }
 
-void read_tool(Fields fields, std::optional<Error>& error) {
+std::string text_at(const Json& object, std::string_view outer, std::string_view inner) {
+  const auto found = object.find(outer);
+  if (found == object.end() || !found->is_object()) return "";
+  const auto text = found->find(inner);
+  return text != found->end() && text->is_string() ? text->get<std::string>() : "";
+}
+
+// Runs at the provider: "web_search", Groq's "browser_search", Moonshot's builtin_function
+// "$web_search", "openrouter:advisor" with a model of its own.
+void read_hosted(const Json& tool, const std::string& type, ChatRequest& chat) {
+  if (chat.unsent.empty()) chat.unsent = "what the tool '" + type + "' reads";
+  if ((type + text_at(tool, "function", "name")).find("search") != std::string::npos) {
+    chat.needs |= Need::search;
+    chat.searches.reset();
+  }
+  const auto model = tool.find("model");
+  std::string other = text_at(tool, "parameters", "model");
+  if (model != tool.end() && model->is_string()) other = model->get<std::string>();
+  if (!other.empty()) chat.other_models.push_back(std::move(other));
+}
+
+void read_tool(const Json& tool, Fields fields, ChatRequest& chat, std::optional<Error>& error) {
   const std::string type = fields.required_string("type");
-  if (type != "function" && type != "custom") return;  // Providers have kinds of their own.
+  if (error) return;
+  if (type != "function" && type != "custom") return read_hosted(tool, type, chat);
   read_named_object(fields, type, error);
+}
+
+// OpenRouter's, to be asked where the model itself does not answer.
+void read_other_models(Fields& request, ChatRequest& chat) {
+  const Json* models = request.any("models");
+  if (models == nullptr || !models->is_array()) return;
+  for (const Json& one : *models) {
+    if (one.is_string() && one != chat.model) chat.other_models.push_back(one.get<std::string>());
+  }
 }
 
 Need read_response_format(Fields& request, std::optional<Error>& error) {
@@ -68,20 +102,20 @@ void read_tool_choice(Fields& request, bool has_tools, std::optional<Error>& err
 
 }  // namespace
 
-Need read_tools(Fields& request, std::optional<Error>& error) {
-  Need needs = read_response_format(request, error);
+void read_tools(Fields& request, ChatRequest& chat, std::optional<Error>& error) {
+  chat.needs |= read_response_format(request, error);
+  read_other_models(request, chat);
   Json* tools = request.array("tools", kToolsMax);
   for (std::size_t i = 0; tools != nullptr && i < tools->size() && !error; ++i) {
     Json* tool = request.element(*tools, "tools", i);
     const std::string path = Fields::element_name("tools", i) + ".";
-    if (tool != nullptr) read_tool(Fields(*tool, path, error), error);
+    if (tool != nullptr) read_tool(*tool, Fields(*tool, path, error), chat, error);
   }
   const Json* functions = request.array("functions", kToolsMax);
   const bool has_tools = tools != nullptr && !tools->empty();
   read_tool_choice(request, has_tools, error);
   request.boolean("parallel_tool_calls");
-  if (has_tools || (functions != nullptr && !functions->empty())) needs |= Need::tools;
-  return needs;
+  if (has_tools || (functions != nullptr && !functions->empty())) chat.needs |= Need::tools;
 }
 
 }  // namespace spillway::openai

@@ -2,14 +2,15 @@
 // kept: a provider gets the client's body as it is. Pure.
 #pragma once
 
-#include "backends/contract/need.h"
+#include "backends/contract/chat.h"
 #include "gateway/wire/fields.h"
 
 #include <optional>
 
 namespace spillway::openai {
 
-// What of it a target must be able to do.
-Need read_tools(wire::Fields& request, std::optional<Error>& error);
+// What of it a target must be able to do, what a provider would read for a tool that runs there,
+// and whom it would ask, into `chat`.
+void read_tools(wire::Fields& request, ChatRequest& chat, std::optional<Error>& error);
 
 }  // namespace spillway::openai

@@ -76,6 +76,7 @@ config::Price at_length(const config::Price& price, int prompt_tokens) {
 }
 
 config::NanoUsd cost_of(const config::Price& price, const Usage& usage) {
+  if (usage.unbilled) return 0;
   const int prompt = std::max(usage.prompt_tokens, 0);
   if (is_long(price, prompt)) return cost_of(at_length(price, prompt), usage);
   const int cached = std::clamp(usage.cached_tokens, 0, prompt);

@@ -16,7 +16,7 @@ struct Known {
   std::string_view field;  // Only this one; empty: all of the need's.
 };
 
-constexpr std::array<Known, 11> kKnown = {{{Need::guided, "vllm", ""},
+constexpr std::array<Known, 13> kKnown = {{{Need::guided, "vllm", ""},
                                            {Need::guided, "sglang", ""},
                                            {Need::sampling, "vllm", ""},
                                            {Need::sampling, "sglang", ""},
@@ -24,6 +24,8 @@ constexpr std::array<Known, 11> kKnown = {{{Need::guided, "vllm", ""},
                                            {Need::server, "vllm", ""},
                                            {Need::server, "sglang", ""},
                                            {Need::search, "openai", ""},
+                                           {Need::moderation, "openai", ""},
+                                           {Need::moderation, "azure", ""},
                                            {Need::prefix, "anthropic", ""},
                                            {Need::prefix, "deepseek", ""},
                                            {Need::prefix, "mistral", ""}}};

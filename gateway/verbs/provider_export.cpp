@@ -85,7 +85,22 @@ std::optional<std::string> day_since_1970(const std::string& digits) {
   return account::date_of(std::strtoll(digits.c_str(), nullptr, 10) * (is_fine ? 1 : 1'000));
 }
 
-// As "2026-11-26".
+// Of "T23:04:40.5-18:00" what has passed of the UTC day, which may be another than the one it is
+// in. Without an offset it is in UTC.
+std::chrono::minutes time_in_utc(const std::string& time) {
+  int hours = 0, minutes = 0, ahead_hours = 0, ahead_minutes = 0;
+  if (std::sscanf(time.c_str(), "%*c%2d:%2d", &hours, &minutes) < 1) return {};
+  const std::chrono::minutes local = std::chrono::hours(hours) + std::chrono::minutes(minutes);
+  const auto sign = time.find_last_of("+-");
+  if (sign == std::string::npos) return local;
+  const char* ahead_by = time.c_str() + sign + 1;  // "05:30", "0530" or "05"
+  if (std::sscanf(ahead_by, "%2d:%2d", &ahead_hours, &ahead_minutes) < 2)
+    std::sscanf(ahead_by, "%2d%2d", &ahead_hours, &ahead_minutes);
+  const auto ahead = std::chrono::hours(ahead_hours) + std::chrono::minutes(ahead_minutes);
+  return time[sign] == '-' ? local + ahead : local - ahead;
+}
+
+// As "2026-11-26", in UTC where an offset is given.
 std::optional<std::string> day_of(const std::string& text) {
   int year = 0, read = 0;
   unsigned month = 0, day = 0;
@@ -102,7 +117,8 @@ std::optional<std::string> day_of(const std::string& text) {
                                          std::chrono::day(day)};
   if (!date.ok() || (end < text.size() && !has_time)) return std::nullopt;
   const std::chrono::sys_days days = date;
-  return account::date_of(std::chrono::milliseconds(days.time_since_epoch()).count());
+  const auto at = days + (has_time ? time_in_utc(text.substr(end)) : std::chrono::minutes());
+  return account::date_of(std::chrono::milliseconds(at.time_since_epoch()).count());
 }
 
 struct Columns {

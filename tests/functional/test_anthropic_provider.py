@@ -210,7 +210,9 @@ FETCH = {"type": "web_fetch_20250910", "name": "web_fetch"}
 UNSENT = [(asking_for({"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}), b"no plain text"),
           (asking_for({"type": "url", "url": "https://a.example/long.pdf"}), b"documents by their address or id"),
           (asking_for({"type": "file", "file_id": "file_1"}), b"documents by their address or id"),
-          ({**SEARCHING, "tools": [FETCH]}, b"max_content_tokens"),
+          ({**SEARCHING, "tools": [{**FETCH, "max_content_tokens": 9}]}, b"max_content_tokens"),
+          ({**SEARCHING, "tools": [{**FETCH, "max_uses": 2}]}, b"max_uses"),
+          ({**SEARCHING, "tools": [{"type": "advisor_20260301", "name": "advisor", "model": "claude-x"}]}, b"an advisor"),
           ({**SEARCHING, "tools": [{"type": "code_execution_20250825", "name": "code_execution"}]}, b"what code prints"),
           ({**SEARCHING, "thread": {"type": "continue", "previous_message_id": "msg_1"}}, b"earlier turns of a thread"),
           ({**SEARCHING, "mcp_servers": [{"type": "url", "url": "https://a.example", "name": "a"}]}, b"MCP servers"),
@@ -218,12 +220,20 @@ UNSENT = [(asking_for({"type": "base64", "media_type": "application/pdf", "data"
           ({**SEARCHING, "context_management": {"edits": [{"type": "compact_20260112"}]}}, b"its compaction")]
 
 
-@pytest.mark.parametrize("body, why", UNSENT, ids=["pdf", "address", "id", "fetch", "code", "thread", "mcp", "fallback", "compaction"])
+@pytest.mark.parametrize("body, why", UNSENT, ids=["pdf", "address", "id", "fetch", "length", "advisor", "code", "thread", "mcp", "fallback", "compaction"])
 def test_a_hard_budget_refuses_what_nobody_has_measured(own, body, why):
     gateway, upstream = own("0.5usd")
     status, _, text = send(gateway.root + "/v1/messages", "POST", body, as_client())
     assert status == 400 and why in text and not upstream.asked
-    assert send(gateway.root + "/v1/messages", "POST", {**SEARCHING, "tools": [{**FETCH, "max_content_tokens": 9}]}, as_client())[0] == 200
+    fetches = [{**FETCH, "max_content_tokens": 9, "max_uses": 2}]
+    assert send(gateway.root + "/v1/messages", "POST", {**SEARCHING, "tools": fetches}, as_client())[0] == 200
+
+
+def test_a_hard_budget_holds_what_may_be_fetched(own):
+    gateway, upstream = own("0.5usd")
+    fetches = [{**FETCH, "max_content_tokens": 1_000_000, "max_uses": 5}]
+    status, _, text = send(gateway.root + "/v1/messages", "POST", {**SEARCHING, "tools": fetches}, as_client())
+    assert status == 402 and b"budget" in text and not upstream.asked
 
 
 def test_a_hard_budget_that_does_not_pay_for_thinking_says_so(own):

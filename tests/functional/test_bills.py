@@ -74,6 +74,8 @@ def bill_of(bill, prompt):
     if bill.get("batch_rate"):
         amount = round(amount * (1 - BATCH_DISCOUNT))
     amount += bill.get("searches", 0) * SEARCH
+    if bill.get("unbilled"):
+        amount = 0
     return (told, bill["cached"], bill["completion"], bill["estimated"], amount)
 
 

@@ -7,7 +7,7 @@ import anthropic
 import pytest
 
 import configs
-from processes import KEY, get, wait_until
+from processes import KEY, as_client, get, send, wait_until
 from upstream import USAGE, chat, chunk
 
 ASK = [{"role": "user", "content": "one two three four five"}]
@@ -50,6 +50,21 @@ def test_a_whole_message(house, messages_of, model):
     assert [block.type for block in answer.content] == ["text"] and answer.content[0].text.strip()
     assert answer.usage.input_tokens > 0 and answer.usage.output_tokens > 0
     assert answer.id.startswith("msg_") and answer._request_id.startswith("req_")
+
+
+FUNCTION = {"name": "f", "input_schema": {"type": "object"}}
+ONLY_THERE = [{"messages": [{"role": "user", "content": [
+                  {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "The secret is 42."}}]}]},
+              {"tools": [FUNCTION, {"type": "web_search_20250305", "name": "web_search", "max_uses": 1}]},
+              {"inference_geo": "eu"}, {"messages": [*ASK, {"role": "assistant", "content": "{"}]}, {"stop_sequences": list("abcde")}]
+
+
+@pytest.mark.parametrize("more", ONLY_THERE, ids=["document", "search", "region", "begun", "stops"])
+def test_a_function_among_the_tools_lets_nothing_else_fall(house, more):
+    """The local engine knows functions; what it does not know beside them is refused all the same."""
+    body = {"model": "smollm2", "max_tokens": 6, "messages": ASK, "tools": [FUNCTION], **more}
+    status, _, text = send(house.root + "/v1/messages", "POST", body, as_client())
+    assert status == 400 and b"can be taken only by a provider that speaks messages" in text
 
 
 @pytest.mark.parametrize("model", ["smollm2", "cloudbrain"])

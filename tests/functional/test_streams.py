@@ -216,6 +216,18 @@ def test_letters_are_not_taken_for_tokens(start_stranger, start_gateway, client_
     assert stream(client_of(gateway))[:2] == ("Hello world! And more", "stop")
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_long_piece_is_not_taken_for_a_token(start_stranger, start_upstream, start_gateway, client_of, told):
+    """Six of twelve words are out, in one delta: no more than six are left."""
+    usage = {"prompt_tokens": 9, "completion_tokens": 6, "total_tokens": 15}
+    begun = said(text("word " * 6))
+    first = start_stranger([begun[0].replace('"model"', f'"usage": {json.dumps(usage)}, "model"')] if told else begun)
+    second = start_upstream(lambda asked: [chunk({"content": "the end"}), chunk({}, finish="stop")])
+    gateway = strangers(start_gateway, first, second, continues="prefix")
+    assert stream(client_of(gateway))[0] == "word " * 6 + "the end"
+    assert 3 <= second.asked[0].json["max_tokens"] <= TOKENS - 6
+
+
 def test_a_call_is_not_lost_on_the_way_to_where_it_broke(start_stranger, start_gateway, client_of):
     call = {"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}
     first = start_stranger(said(text("one"), text(" two")))

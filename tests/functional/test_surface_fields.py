@@ -17,7 +17,7 @@ SETTINGS = {name: {"dialect": name} for name in
             ("openai", "azure", "deepseek", "gemini", "mistral", "ollama", "sglang", "vllm", "anthropic")}
 SETTINGS["openai"]["price_per_search"] = "0.01usd"  # Else it would seem to look things up for free.
 SETTINGS["tools"] = {"dialect": "vllm", "takes": ["tools"]}
-SETTINGS["told"] = {"takes": ["guided", "sampling", "search", "prefix", "thinking", "server"]}
+SETTINGS["told"] = {"takes": ["guided", "sampling", "search", "prefix", "thinking", "server", "moderation"]}
 SETTINGS["all"] = {"forward_fields": ["*"]}
 EVERYBODY = {*SETTINGS, "local"}
 
@@ -65,6 +65,7 @@ FIELDS = {
     "continue_final_message": (True, SERVERS),
     "add_generation_prompt": (False, SERVERS),
     "web_search_options": ({}, {"openai", "told", "all"}),
+    "moderation": ({"model": "omni-moderation-latest"}, {"openai", "azure", "told", "all"}),
     "thinking": ({"type": "enabled", "budget_tokens": 1024}, EVERYBODY - {"local", "tools"}),
     "messages": (PREFIX, {"anthropic", "deepseek", "mistral", "told"}),
 }

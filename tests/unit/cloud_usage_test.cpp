@@ -276,6 +276,12 @@ TEST(CloudUsage, WhatAnAnswerIsSaidToCost) {
                        name + "\":" + cost + "}}")
         .usage->charged_nano_usd;
   };
+  const std::string own_key = R"(,"is_byok":true,"cost_details":{"upstream_inference_cost":)";
+  EXPECT_EQ(charged("0" + own_key + "0.0024}"), 2'400'000);
+  EXPECT_EQ(charged("0.00012" + own_key + "0.0024}"), 2'520'000) << "with a fee";
+  EXPECT_EQ(charged("0" + own_key + "null}"), -1) << "the provider's bill is not told";
+  EXPECT_EQ(charged(R"(0.5,"is_byok":false,"cost_details":{"upstream_inference_cost":0.1})"),
+            500'000'000);
   EXPECT_EQ(charged("37756000", "cost_in_usd_ticks"), 3'775'600) << "0.0038 dollars";
   EXPECT_EQ(charged("0.00014"), 140'000);
   EXPECT_EQ(charged("1.5e-3"), 1'500'000);

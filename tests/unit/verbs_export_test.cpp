@@ -41,6 +41,20 @@ TEST(ProviderExportTest, LinesOfADayAndModelAreAddedUp) {
   EXPECT_NEAR(sum.rounding, 0.0055, 1e-12);
 }
 
+TEST(ProviderExportTest, DaysAreThoseOfUtc) {
+  const auto day_of = [](const std::string& time) {
+    const auto read =
+        read_provider_export("timestamp,model,input_tokens,output_tokens\n" + time + ",m,1,1\n");
+    return read ? read->sums.begin()->first.first : "none";
+  };
+  EXPECT_EQ(day_of("2026-11-01T23:04:40-18:00"), "2026-11-02");
+  EXPECT_EQ(day_of("2026-11-01T06:04:40.5+1400"), "2026-10-31");
+  EXPECT_EQ(day_of("2026-11-01T05:20:00+0530"), "2026-10-31");
+  EXPECT_EQ(day_of("2026-11-01 23:04:40+00"), "2026-11-01");
+  EXPECT_EQ(day_of("2026-11-01T23:04:40Z"), "2026-11-01");
+  EXPECT_EQ(day_of("2026-11-01T05"), "2026-11-01");
+}
+
 TEST(ProviderExportTest, ColumnsHaveTheNamesOfAnyProvider) {
   const auto read = read_provider_export(
       "start_time,snapshot_id,n_context_tokens_total,n_generated_tokens_total\n1762000000,m,3,4\n");

@@ -18,44 +18,66 @@ constexpr std::size_t kHeldBytesMax = 4 << 20;  // Before the first word.
 class Counts {
  public:
   void take(std::string_view object) {
+    Prompt prompt = prompt_;
     MemberReader reader(object);
     while (const auto one = reader.next()) {
       if (one->value == "null") continue;
       absurd_ = absurd_ || is_negative(one->value);
-      if (one->is("input_tokens")) grow(fresh_, one->value);
-      if (one->is("cache_read_input_tokens")) grow(read_, one->value);
-      if (one->is("cache_creation_input_tokens")) grow(written_, one->value);
+      if (one->is("input_tokens")) prompt.fresh = count_of(one->value);
+      if (one->is("cache_read_input_tokens")) prompt.read = count_of(one->value);
+      if (one->is("cache_creation_input_tokens")) prompt.written = count_of(one->value);
       if (one->is("cache_creation"))
         grow(written_1h_, member_of(one->value, "ephemeral_1h_input_tokens"));
       if (one->is("output_tokens")) grow(answer_, one->value);
       if (one->is("output_tokens_details"))
         grow(thinking_, member_of(one->value, "thinking_tokens"));
       if (one->is("server_tool_use")) grow(searches_, member_of(one->value, "web_search_requests"));
+      if (one->is("speed")) dearer_ |= one->value == R"("fast")";
+      if (one->is("inference_geo")) dearer_ |= one->value == R"("us")";
       if (one->is("iterations")) take_all(one->value);
     }
+    grow(prompt);
   }
 
   // Nothing, until a prompt has been counted: that is no answer for free.
   std::optional<Usage> usage() const {
     Usage usage;
-    const int written = std::max(written_, written_1h_);
-    const std::int64_t prompt = std::int64_t{fresh_} + read_ + written;
+    const int written = std::max(prompt_.written, written_1h_);
+    const std::int64_t prompt = std::int64_t{prompt_.fresh} + prompt_.read + written;
     usage.prompt_tokens = static_cast<int>(std::min<std::int64_t>(prompt, kMost));
     if (absurd_ || prompt == 0) return std::nullopt;
-    usage.cached_tokens = std::min(read_, usage.prompt_tokens);
+    usage.cached_tokens = std::min(prompt_.read, usage.prompt_tokens);
     usage.cache_written_tokens = std::min(written, usage.prompt_tokens - usage.cached_tokens);
     usage.cache_written_1h_tokens = std::min(written_1h_, usage.cache_written_tokens);
     usage.completion_tokens = answer_;
     usage.reasoning_tokens = std::min(thinking_, answer_);
     usage.searches = searches_;
+    usage.at_dearer_rate = dearer_;
     return usage;
   }
 
  private:
+  struct Prompt {
+    int fresh = 0, read = 0, written = 0;
+
+    std::int64_t tokens() const { return std::int64_t{fresh} + read + written; }
+  };
+
   // All are told as they are so far: what is told again as less was left out.
   static void grow(int& count, std::string_view told) { grow(count, count_of(told)); }
   static void grow(int& count, std::int64_t told) {
     count = static_cast<int>(std::min<std::int64_t>(std::max<std::int64_t>(count, told), kMost));
+  }
+
+  // Who tells as much of it again may tell better what of it was cached.
+  void grow(const Prompt& told) {
+    if (told.tokens() >= prompt_.tokens()) {
+      prompt_ = told;
+      return;
+    }
+    grow(prompt_.fresh, std::int64_t{told.fresh});
+    grow(prompt_.read, std::int64_t{told.read});
+    grow(prompt_.written, std::int64_t{told.written});
   }
 
   // An answer that took several goes is billed for each, its own counts are the last one's:
@@ -71,18 +93,22 @@ class Counts {
       written_1h +=
           count_of(member_of(member_of(*one, "cache_creation"), "ephemeral_1h_input_tokens"));
       answer += count("output_tokens");
+      const std::string type = text_in(*one, "type");
+      dearer_ |= type.starts_with("advisor") || type.starts_with("fallback");  // Another model's.
     }
-    grow(fresh_, fresh);
-    grow(read_, read);
-    grow(written_, written);
+    grow(prompt_.fresh, fresh);
+    grow(prompt_.read, read);
+    grow(prompt_.written, written);
     grow(written_1h_, written_1h);
     grow(answer_, answer);
   }
 
   static constexpr int kMost = std::numeric_limits<int>::max();
-  int fresh_ = 0, read_ = 0, written_ = 0, written_1h_ = 0, answer_ = 0, thinking_ = 0;
+  Prompt prompt_;
+  int written_1h_ = 0, answer_ = 0, thinking_ = 0;
   int searches_ = 0;
   bool absurd_ = false;
+  bool dearer_ = false;  // Than its price, or by another model's.
 };
 
 std::optional<FinishReason> finish_reason_of(std::string_view name) {
@@ -157,6 +183,8 @@ class Reader final : public AnswerReader {
     Parsed parsed;
     parsed.usage = counts_.usage();
     if (!finish(body, delta)) return amiss(std::move(parsed), body);
+    if (delta.text.empty() && delta.reasoning.empty() && delta.extra.empty())
+      waive(delta.finish, parsed);
     if (original_) delta.original = body;
     parsed.deltas.push_back(std::move(delta));
     return parsed;
@@ -178,9 +206,16 @@ class Reader final : public AnswerReader {
       const std::string_view end = member_of(data, "delta");
       if (!member_of(end, "stop_reason").empty() && !finish(end, delta))
         return amiss(std::move(parsed), end);
+      if (!begun_) waive(delta.finish, parsed);
     }
     if (type == "message_stop") parsed.kind = Parsed::Kind::done;
     return parsed;
+  }
+
+  // Who refuses before a word asks nothing for it:
+  // https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons
+  static void waive(std::optional<FinishReason> finish, Parsed& parsed) {
+    if (finish == FinishReason::content_filter && parsed.usage) parsed.usage->unbilled = true;
   }
 
   static Parsed amiss(Parsed parsed, std::string_view holder) {

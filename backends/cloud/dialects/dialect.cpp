@@ -4,6 +4,7 @@
 #include "backends/cloud/dialects/call_indexes.h"
 #include "backends/cloud/dialects/members.h"
 #include "backends/cloud/dialects/openai.h"
+#include "backends/contract/only_there.h"
 
 #include <algorithm>
 #include <map>
@@ -127,12 +128,6 @@ class ObjectReader final : public AnswerReader {
   const int inputs_;
 };
 
-// Of "'thread'" thread; of what is no field's name nothing.
-std::string field_in(std::string_view words) {
-  const bool quoted = words.size() > 2 && words.front() == '\'' && words.back() == '\'';
-  return std::string(quoted ? words.substr(1, words.size() - 2) : "");
-}
-
 class OpenAi final : public Dialect {
  public:
   explicit OpenAi(const openai::Ways& ways) : ways_(ways) {}
@@ -152,12 +147,7 @@ class OpenAi final : public Dialect {
 
   Result<std::string> request_body(const ChatRequest& request, std::string_view model,
                                    const Manner& manner) const override {
-    if (request.original && !request.original->only.empty()) {
-      return Error{Errc::unsupported,
-                   request.original->only + " can be taken only by a provider that speaks " +
-                       request.original->protocol,
-                   field_in(request.original->only), std::nullopt};
-    }
+    if (const auto error = only_there(request)) return *error;
     return openai::request_body(request, model, ways_, manner);
   }
 

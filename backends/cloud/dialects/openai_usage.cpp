@@ -30,7 +30,8 @@ Details details_of(std::string_view object, std::string_view name, std::string& 
       continue;
     }
     if (member->is("audio_tokens")) details.audio = count_of(member->value);
-    if (member->is("cache_write_tokens")) {
+    // Qwen's explicit cache has the latter name.
+    if (member->is("cache_write_tokens") || member->is("cache_creation_input_tokens")) {
       details.cache_written = count_of(member->value);
       if (details.cache_written > 0) continue;
     }
@@ -49,6 +50,13 @@ std::int64_t charge_of(std::string_view cost, double nano_usd_each) {
   return is_number && nano_usd >= 0.0 && nano_usd <= kChargeMost ? std::llround(nano_usd) : -1;
 }
 
+// OpenRouter, asked with a key of one's own at the provider, asks its fee: the provider sends a
+// bill of its own.
+std::int64_t with_own_key(std::int64_t fee, std::string_view upstream) {
+  const std::int64_t bill = charge_of(upstream, 1e9);
+  return fee < 0 || bill < 0 ? -1 : fee + bill;
+}
+
 }  // namespace
 
 std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& beside) {
@@ -56,6 +64,8 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
   Usage usage;
   int total = 0;
   bool absurd = false;
+  bool own_key = false;
+  std::string_view upstream;
   Details prompt, answer;
   MemberReader reader(object);
   while (const auto member = reader.next()) {
@@ -71,17 +81,30 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
     } else if (member->is("completion_tokens_details")) {
       answer = details_of(member->value, "reasoning_tokens", beside.completion_details);
     } else {
-      // DeepSeek's name for OpenAI's prompt_tokens_details.cached_tokens.
-      if (member->is("prompt_cache_hit_tokens")) usage.cached_tokens = count_of(member->value);
+      // DeepSeek's, Moonshot's and Mistral's names for OpenAI's
+      // prompt_tokens_details.cached_tokens.
+      if (member->is("prompt_cache_hit_tokens") || member->is("cached_tokens") ||
+          member->is("num_cached_tokens"))
+        usage.cached_tokens = std::max(usage.cached_tokens, count_of(member->value));
+      if (member->is("prompt_token_details"))
+        usage.cached_tokens =
+            std::max(usage.cached_tokens, count_of(member_of(member->value, "cached_tokens")));
       // Perplexity's and xAI's.
       if (member->is("num_search_queries") || member->is("num_sources_used"))
         usage.searches = count_of(member->value);
       if (member->is("cost")) usage.charged_nano_usd = charge_of(member->value, 1e9);
       if (member->is("cost_in_usd_ticks"))
         usage.charged_nano_usd = charge_of(member->value, kNanoUsdPerTick);
+      if (member->is("is_byok")) own_key = member->value == "true";
+      if (member->is("cost_details"))
+        upstream = member_of(member->value, "upstream_inference_cost");
       append_member(*member, beside.usage);
     }
   }
+  if (own_key) usage.charged_nano_usd = with_own_key(usage.charged_nano_usd, upstream);
+  // Mistral counts sound beside the prompt.
+  const std::int64_t all = std::int64_t{usage.prompt_tokens} + usage.completion_tokens;
+  if (prompt.audio > 0 && all + prompt.audio <= total) usage.prompt_tokens += prompt.audio;
   // Of what has no completion some tell the sum alone; Gemini's and xAI's endpoints tell thinking
   // only in the sum.
   if (usage.prompt_tokens > 0 || usage.completion_tokens > 0) {
