@@ -11,8 +11,12 @@ using namespace kernels;
 
 constexpr double kTolerance = 6e-3;
 
-const AttentionShape kShapes[] = {{7, 1, 128}, {16, 8, 128}, {9, 3, 64},
-                                  {4, 4, 64},  {16, 1, 128}, {12, 1, 64}};
+const AttentionShape kShapes[] = {{7, 1, 128},  {16, 8, 128}, {9, 3, 64},  {4, 4, 64},
+                                  {16, 1, 128}, {12, 1, 64},  {8, 4, 256}, {4, 1, 256}};
+
+// What Gemma and Mistral do: a window, scores that are capped, both.
+const AttentionShape kNarrowed[] = {{7, 1, 128, 40},     {9, 3, 64, 1},    {8, 4, 256, 64, 5.0},
+                                    {6, 2, 128, 0, 2.0}, {4, 1, 256, 100}, {4, 4, 64, 33, 3.0}};
 
 std::vector<int> random_lengths(int count, int longest) {
   std::vector<int> lengths(count);
@@ -80,6 +84,16 @@ void expect_decode(const AttentionShape& shape, const std::vector<int>& lengths,
 TEST(DecodeAttention, MatchesForAllShapesAndSplits) {
   for (const AttentionShape& shape : kShapes) {
     for (const int splits : {1, 2, 4, 8, 16}) expect_decode(shape, random_lengths(5, 700), splits);
+  }
+}
+
+TEST(DecodeAttention, WindowsAndCapsOfAllSplits) {
+  for (const AttentionShape& shape : kNarrowed) {
+    for (const int splits : {1, 2, 16}) {
+      auto lengths = random_lengths(4, 400);
+      lengths.insert(lengths.end(), {std::max(1, shape.window), shape.window + 1, 0});
+      expect_decode(shape, lengths, splits);
+    }
   }
 }
 
@@ -232,7 +246,11 @@ void expect_prefill(const AttentionShape& shape, const std::vector<Chunk>& chunk
                                  shape.q_heads,
                                  shape.kv_heads,
                                  shape.width,
-                                 float(shape.scale())};
+                                 float(shape.scale()),
+                                 nullptr,
+                                 nullptr,
+                                 shape.window,
+                                 float(shape.score_cap)};
   ASSERT_EQ(spillway_prefill_attention(&args, nullptr), 0);
   EXPECT_LT(worst_row_error(d_out.download(), expected, shape.width), kTolerance)
       << shape.q_heads << "/" << shape.kv_heads << " × " << shape.width;
@@ -241,6 +259,13 @@ void expect_prefill(const AttentionShape& shape, const std::vector<Chunk>& chunk
 TEST(PrefillAttention, WholePromptsOfAllShapes) {
   for (const AttentionShape& shape : kShapes) {
     expect_prefill(shape, {{0, random_int(1, 200)}, {0, 1}, {0, random_int(60, 130)}}, false);
+  }
+}
+
+TEST(PrefillAttention, WindowsAndCaps) {
+  for (const AttentionShape& shape : kNarrowed) {
+    expect_prefill(shape, {{random_int(1, 300), random_int(1, 150)}, {64, 64}, {0, 90}, {131, 1}},
+                   true);
   }
 }
 

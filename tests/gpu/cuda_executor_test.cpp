@@ -74,7 +74,9 @@ TEST_P(Architectures, ChunksAndDecodesOverPagesOfE4m3AreNearTheReference) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Architectures, testing::Values("llama", "qwen2", "qwen3", "smollm2"));
+INSTANTIATE_TEST_SUITE_P(All, Architectures,
+                         testing::Values("llama", "qwen2", "qwen3", "smollm2", "mistral", "gemma2",
+                                         "gemma3"));
 
 // Queries of latent rows, what is mixed of them and every expert's answer are rounded once more.
 constexpr double kLatentTolerance = 2 * kLogitTolerance;
@@ -119,7 +121,9 @@ void expect_mixed_steps(const char* kind) {
 }
 
 TEST(CudaExecutor, MixedStepsMatchTheReference) {
-  for (const char* kind : {"qwen2", "deepseek2-all", "qwen3moe-all"}) expect_mixed_steps(kind);
+  for (const char* kind : {"qwen2", "deepseek2-all", "qwen3moe-all", "gemma2", "gemma3"}) {
+    expect_mixed_steps(kind);
+  }
 }
 
 // The last row of logits that each sequence should have.
@@ -186,7 +190,9 @@ void expect_graphs_equal_eager(const char* kind) {
 }
 
 TEST(CudaExecutor, GraphsEqualEagerPasses) {
-  for (const char* kind : {"qwen3", "deepseek2", "qwen3moe"}) expect_graphs_equal_eager(kind);
+  for (const char* kind : {"qwen3", "deepseek2", "qwen3moe", "gemma2", "gemma3"}) {
+    expect_graphs_equal_eager(kind);
+  }
 }
 
 // How far below the `rank`-th largest logit (from 1) a token's is; at most rounding if it was

@@ -40,12 +40,17 @@ class DecoderReference {
   std::vector<double> logits(const std::vector<std::int32_t>& tokens) const {
     std::vector<Row> hidden;
     for (const auto token : tokens) hidden.push_back(row_of(tensors_.at("embedding"), token));
+    if (shape_.gemma.used) {
+      for (Row& h : hidden) {
+        for (double& value : h) value *= shape_.gemma.embedding_gain;
+      }
+    }
     for (int layer = 0; layer < shape_.layers; ++layer) {
       const std::string prefix = "layers." + std::to_string(layer) + ".";
       if (shape_.latent.used()) {
         attend_latent(prefix, hidden);
       } else {
-        attend(prefix, hidden);
+        attend(prefix, layer, hidden);
       }
       for (Row& h : hidden) {
         shape_.has_experts(layer) ? mix_experts(prefix, h) : feed_forward(prefix, h);
@@ -53,7 +58,8 @@ class DecoderReference {
     }
     std::vector<double> all;
     for (const Row& h : hidden) {
-      const Row out = product("head", normed(h, tensors_.at("last_norm"), 0, shape_.width));
+      Row out = product("head", normed(h, tensors_.at("last_norm"), 0, shape_.width));
+      for (double& logit : out) logit = capped(logit, shape_.gemma.logit_cap);
       all.insert(all.end(), out.begin(), out.end());
     }
     return all;
@@ -61,6 +67,14 @@ class DecoderReference {
 
  private:
   using Row = std::vector<double>;
+
+  static double capped(double x, double cap) { return cap > 0.0 ? cap * std::tanh(x / cap) : x; }
+
+  // hidden += out, normed if the layer has a norm of that name.
+  void add(const std::string& norm, Row out, Row& hidden) const {
+    if (shape_.gemma.used) out = normed(out, tensors_.at(norm), 0, shape_.width);
+    for (int i = 0; i < shape_.width; ++i) hidden[i] += out[i];
+  }
 
   Row row_of(const std::vector<Bf16>& table, int index) const {
     const auto from = table.begin() + long(index) * shape_.width;
@@ -86,8 +100,10 @@ class DecoderReference {
   }
 
   // Head `head` of a fused row, with what the architecture does to it at `position`.
-  Row head_of(const std::string& prefix, const Row& qkv, int head, int position) const {
+  Row head_of(const std::string& prefix, int layer, const Row& qkv, int head, int position) const {
     const int width = shape_.head_width;
+    const bool own = shape_.windows.holds(layer) && !shape_.windows.inverse_frequencies.empty();
+    const auto& frequencies = own ? shape_.windows.inverse_frequencies : shape_.inverse_frequencies;
     Row out(qkv.begin() + head * width, qkv.begin() + (head + 1) * width);
     if (head >= shape_.query_heads + shape_.kv_heads) return out;
     if (shape_.head_norms) {
@@ -95,7 +111,7 @@ class DecoderReference {
                    width);
     }
     for (int i = 0; i < width / 2; ++i) {
-      const double angle = position * shape_.inverse_frequencies[i];
+      const double angle = position * frequencies[i];
       const double a = out[i];
       const double b = out[i + width / 2];
       out[i] = shape_.rope_gain * (a * std::cos(angle) - b * std::sin(angle));
@@ -104,7 +120,7 @@ class DecoderReference {
     return out;
   }
 
-  void attend(const std::string& prefix, std::vector<Row>& hidden) const {
+  void attend(const std::string& prefix, int layer, std::vector<Row>& hidden) const {
     const int heads = shape_.query_heads + 2 * shape_.kv_heads;
     std::vector<std::vector<Row>> parts;  // [position][head]
     for (std::size_t p = 0; p < hidden.size(); ++p) {
@@ -115,43 +131,47 @@ class DecoderReference {
       }
       parts.emplace_back();
       for (int head = 0; head < heads; ++head)
-        parts.back().push_back(head_of(prefix, qkv, head, int(p)));
+        parts.back().push_back(head_of(prefix, layer, qkv, head, int(p)));
     }
     for (std::size_t p = 0; p < hidden.size(); ++p) {
       Row mixed;
       for (int head = 0; head < shape_.query_heads; ++head) {
-        const Row out = attend_head(parts, p, head);
+        const Row out = attend_head(parts, layer, p, head);
         mixed.insert(mixed.end(), out.begin(), out.end());
       }
-      const Row out = product(prefix + "attention_out", mixed);
-      for (int i = 0; i < shape_.width; ++i) hidden[p][i] += out[i];
+      add(prefix + "post_attention_norm", product(prefix + "attention_out", mixed), hidden[p]);
     }
   }
 
-  Row attend_head(const std::vector<std::vector<Row>>& parts, std::size_t position,
+  Row attend_head(const std::vector<std::vector<Row>>& parts, int layer, std::size_t position,
                   int head) const {
     const int key_head = shape_.query_heads + head / (shape_.query_heads / shape_.kv_heads);
-    const double scale = 1.0 / std::sqrt(double(shape_.head_width));
+    const double width = shape_.score_width > 0.0 ? shape_.score_width : shape_.head_width;
+    const bool windowed = shape_.windows.holds(layer) && int(position) >= shape_.windows.width;
+    const std::size_t first = windowed ? position + 1 - shape_.windows.width : 0;
+    const auto score = [&](double dot) {
+      return capped(dot / std::sqrt(width), shape_.gemma.score_cap);
+    };
     return weighted(
-        parts[position][head], position, scale,
+        parts[position][head], first, position, score,
         [&](std::size_t k) -> const Row& { return parts[k][key_head]; },
         [&](std::size_t k) -> const Row& { return parts[k][key_head + shape_.kv_heads]; });
   }
 
-  // Values up to a position, each by softmax of its key's score.
-  template <class Key, class Value>
-  static Row weighted(const Row& query, std::size_t position, double scale, Key key, Value value) {
+  // Values from one position up to another, each by softmax of its key's score.
+  template <class Score, class Key, class Value>
+  static Row weighted(const Row& query, std::size_t first, std::size_t position, Score score,
+                      Key key, Value value) {
     Row weights;
-    for (std::size_t k = 0; k <= position; ++k) {
-      weights.push_back(scale *
-                        std::inner_product(query.begin(), query.end(), key(k).begin(), 0.0));
+    for (std::size_t k = first; k <= position; ++k) {
+      weights.push_back(score(std::inner_product(query.begin(), query.end(), key(k).begin(), 0.0)));
     }
     const double top = *std::max_element(weights.begin(), weights.end());
     double sum = 0.0;
     for (double& weight : weights) sum += weight = std::exp(weight - top);
     Row out(value(0).size(), 0.0);
-    for (std::size_t k = 0; k <= position; ++k) {
-      for (std::size_t i = 0; i < out.size(); ++i) out[i] += weights[k] / sum * value(k)[i];
+    for (std::size_t k = first; k <= position; ++k) {
+      for (std::size_t i = 0; i < out.size(); ++i) out[i] += weights[k - first] / sum * value(k)[i];
     }
     return out;
   }
@@ -196,12 +216,14 @@ class DecoderReference {
                                    values.begin() + (head + 1) * latent.value_width);
       }
     }
-    const double scale = latent.score_gain / std::sqrt(double(head_width));
+    const auto score = [&](double dot) {
+      return dot * latent.score_gain / std::sqrt(double(head_width));
+    };
     for (std::size_t p = 0; p < hidden.size(); ++p) {
       Row mixed;
       for (int head = 0; head < shape_.query_heads; ++head) {
         const Row out = weighted(
-            all[p].queries[head], p, scale,
+            all[p].queries[head], 0, p, score,
             [&](std::size_t k) -> const Row& { return all[k].keys[head]; },
             [&](std::size_t k) -> const Row& { return all[k].values[head]; });
         mixed.insert(mixed.end(), out.begin(), out.end());
@@ -288,11 +310,15 @@ class DecoderReference {
     }
   }
 
-  // silu of the first half times the second.
-  static Row gated(const Row& both) {
+  // silu, or Gemma's GELU, of the first half times the second.
+  Row gated(const Row& both) const {
+    const auto gelu = [](double x) {
+      return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
+    };
+    const auto silu = [](double x) { return x / (1.0 + std::exp(-x)); };
     Row out(both.size() / 2);
     for (std::size_t i = 0; i < out.size(); ++i) {
-      out[i] = both[i] / (1.0 + std::exp(-both[i])) * both[out.size() + i];
+      out[i] = (shape_.gemma.used ? gelu(both[i]) : silu(both[i])) * both[out.size() + i];
     }
     return out;
   }
@@ -301,8 +327,7 @@ class DecoderReference {
     const Row both =
         product(prefix + "gate_up",
                 normed(hidden, tensors_.at(prefix + "feed_forward_norm"), 0, shape_.width));
-    const Row out = product(prefix + "down", gated(both));
-    for (int i = 0; i < shape_.width; ++i) hidden[i] += out[i];
+    add(prefix + "post_feed_forward_norm", product(prefix + "down", gated(both)), hidden);
   }
 
   const DecoderShape shape_;

@@ -2,7 +2,7 @@
 """Logprobs over HTTP from the GPU beside transformers': of a prompt that is repeated, and of what is said behind it.
 
 usage: hf_logprobs.py BINARY
-Small models of random weights whose tokens are bytes and some pairs, dense and of experts: what their device scores itself,
+Small models of random weights whose tokens are bytes and some pairs, dense, of experts, and with windows: what their device scores itself,
 and, with a bias, what the host scores from logits. Prints how far ours and transformers' own bf16 run are from double
 precision; fails if ours is much further, or if a greedy answer's token is not the likeliest.
 """
@@ -23,10 +23,14 @@ import agreement
 WORDS, PROMPT, OUT, LIKELIEST = 272, 300, 40, 5
 COMMON = dict(vocab_size=WORDS, hidden_size=256, intermediate_size=512, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
               max_position_embeddings=1024, initializer_range=0.06, eos_token_id=WORDS - 1, tie_word_embeddings=False)
+GEMMA = COMMON | dict(head_dim=256, sliding_window=64, tie_word_embeddings=True)
 MODELS = {
     "llama": transformers.LlamaConfig(**COMMON, head_dim=64),
     "qwen3moe": transformers.Qwen3MoeConfig(**COMMON, head_dim=64, num_experts=16, num_experts_per_tok=16, moe_intermediate_size=64,
                                             decoder_sparse_step=1, mlp_only_layers=[], norm_topk_prob=True),
+    "mistral": transformers.MistralConfig(**COMMON, head_dim=128, sliding_window=64),
+    "gemma2": transformers.Gemma2Config(**GEMMA, query_pre_attn_scalar=144, attn_logit_softcapping=20.0, final_logit_softcapping=10.0),
+    "gemma3": transformers.Gemma3TextConfig(**GEMMA, query_pre_attn_scalar=256, layer_types=["sliding_attention"] * 2 + ["full_attention"]),
 }
 
 
@@ -96,6 +100,9 @@ def compare(name, model, words, told, greedy):
 def check(binary, name, config):
     torch.manual_seed(torch.seed() % 2**31)
     model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager", experts_implementation="eager").eval()
+    for key, tensor in model.state_dict().items():
+        if "norm" in key:
+            tensor.add_(0.2 * torch.randn_like(tensor))
     model = model.to(torch.bfloat16)
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root)

@@ -4,7 +4,7 @@
 //
 // usage: gpu_kernel_bench [copy] [skinny] [attention] [rows] [sampler]; all of them if none is
 // named
-#include "backends/local/kernels/kernels.h"
+#include "backends/local/kernels/attention_kernels.h"
 #include "tests/gpu/graph_timer.h"
 
 #include <string>
@@ -220,9 +220,9 @@ void bench_rows(GraphTimer& timer, int rows) {
   double us =
       timer.microseconds(20, [&](int) { check(spillway_rms_norm(&norm, timer.stream()), "norm"); });
   report("rms_norm 3584" + suffix, us, 4.0 * rows * kHidden, 0);
-  const SiluMul silu = {out.get(), source.get(), rows, kFfn};
-  us =
-      timer.microseconds(20, [&](int) { check(spillway_silu_mul(&silu, timer.stream()), "silu"); });
+  const GateRows silu = {out.get(), source.get(), rows, kFfn, kSilu};
+  us = timer.microseconds(20,
+                          [&](int) { check(spillway_gate_rows(&silu, timer.stream()), "silu"); });
   report("silu_mul 18944" + suffix, us, 6.0 * rows * kFfn, 0);
 
   const int pages = (rows + kPageTokens - 1) / kPageTokens;

@@ -3,6 +3,7 @@
 
 #include "backends/local/cuda/decoder_shape.h"
 
+#include <cmath>
 #include <string>
 
 namespace spillway::gpu_test {
@@ -51,8 +52,34 @@ inline local::cuda::DecoderShape qwen3_moe() {
   return shape;
 }
 
-// qwen3-0.6b, r1-qwen-7b (DeepSeek-R1-Distill-Qwen-7B), ds-v2-lite or qwen3-30b-a3b.
+// Gemma 3 of 4 B parameters: of six layers five have a window.
+inline local::cuda::DecoderShape gemma3_4b() {
+  constexpr int kPeriod = 6;
+  local::cuda::DecoderShape shape;
+  shape.layers = 34;
+  shape.width = 2560;
+  shape.feed_forward_width = 10240;
+  shape.query_heads = 8;
+  shape.kv_heads = 4;
+  shape.head_width = 256;
+  shape.vocabulary = 262208;
+  shape.context_max = 16384;
+  shape.head_norms = true;
+  shape.head_is_embedding = true;
+  shape.inverse_frequencies = local::cuda::plain_frequencies(256, 1e6);
+  shape.windows.width = 1024;
+  shape.windows.inverse_frequencies = local::cuda::plain_frequencies(256, 1e4);
+  for (int i = 0; i < shape.layers; ++i) {
+    shape.windows.of_layers.push_back(i % kPeriod != kPeriod - 1);
+  }
+  shape.gemma.used = true;
+  shape.gemma.embedding_gain = std::sqrt(2560.0);
+  return shape;
+}
+
+// qwen3-0.6b, r1-qwen-7b (DeepSeek-R1-Distill-Qwen-7B), ds-v2-lite, qwen3-30b-a3b or gemma3-4b.
 inline local::cuda::DecoderShape shape_of(const std::string& model) {
+  if (model == "gemma3-4b") return gemma3_4b();
   if (model == "ds-v2-lite") return v2_lite();
   if (model == "qwen3-30b-a3b") return qwen3_moe();
   local::cuda::DecoderShape shape;

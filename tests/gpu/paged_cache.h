@@ -2,7 +2,7 @@
 // precision.
 #pragma once
 
-#include "backends/local/kernels/kernels.h"
+#include "backends/local/kernels/attention_kernels.h"
 #include "tests/gpu/device_array.h"
 
 #include <algorithm>
@@ -14,7 +14,12 @@ struct AttentionShape {
   int q_heads = 0;
   int kv_heads = 0;
   int width = 0;
+  int window = 0;  // Keys that a query sees at most, the last ones; 0: all.
+  double score_cap = 0.0;
   double scale() const { return 1.0 / std::sqrt(double(width)); }
+  double score(double dot) const {
+    return score_cap > 0.0 ? score_cap * std::tanh(dot * scale() / score_cap) : dot * scale();
+  }
 };
 
 // Every sequence owns pages for its length, dealt at random; slots that hold no key are NaN.
@@ -56,7 +61,7 @@ class PagedCache {
            shape_.width;
   }
 
-  // Softmax(q · K) · V over the first `count` keys of a sequence.
+  // Softmax(q · K) · V over the first `count` keys of a sequence, as far as the window holds them.
   std::vector<double> attend(const Bf16* q, int sequence, int head, int count) const {
     return attend(
         q, sequence, head, count, [this](std::size_t i) { return double(keys[i]); },
@@ -68,17 +73,18 @@ class PagedCache {
   std::vector<double> attend(const Bf16* q, int sequence, int head, int count, Key key_of,
                              Value value_of) const {
     const int kv_head = head / (shape_.q_heads / shape_.kv_heads);
-    std::vector<double> scores(count);
-    for (int key = 0; key < count; ++key) {
+    std::vector<double> scores(count, -INFINITY);
+    const int first = shape_.window > 0 ? std::max(0, count - shape_.window) : 0;
+    for (int key = first; key < count; ++key) {
       const std::size_t from = at(sequence, key, kv_head);
       double dot = 0.0;
       for (int i = 0; i < shape_.width; ++i) dot += double(q[i]) * key_of(from + i);
-      scores[key] = dot * shape_.scale();
+      scores[key] = shape_.score(dot);
     }
     const double top = *std::max_element(scores.begin(), scores.end());
     double sum = 0.0;
     std::vector<double> out(shape_.width, 0.0);
-    for (int key = 0; key < count; ++key) {
+    for (int key = first; key < count; ++key) {
       const double weight = std::exp(scores[key] - top);
       const std::size_t from = at(sequence, key, kv_head);
       for (int i = 0; i < shape_.width; ++i) out[i] += weight * value_of(from + i);
@@ -130,6 +136,8 @@ inline kernels::DecodeAttention decode_args(const AttentionShape& shape, int pag
   args.splits = splits;
   args.scale = float(shape.scale());
   args.norm_epsilon = 1e-6f;
+  args.window = shape.window;
+  args.score_cap = float(shape.score_cap);
   return args;
 }
 

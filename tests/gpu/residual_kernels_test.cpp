@@ -95,24 +95,98 @@ TEST(ResidualKernels, EmbedTakesIdsAndSampledTokens) {
   }
 }
 
-TEST(ResidualKernels, SiluMulMatchesTheDefinition) {
+double gated(double x, int gate) {
+  if (gate == kSilu) return x / (1.0 + std::exp(-x));
+  return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
+void expect_gated(int gate) {
   for (const int width : {8, 1536, 18944}) {
     for (const int rows : {1, 33}) {
       const auto gate_up = random_bf16(std::size_t(2) * rows * width, 2.0f);
       std::vector<double> expected(std::size_t(rows) * width);
       for (int r = 0; r < rows; ++r) {
         for (int i = 0; i < width; ++i) {
-          const double gate = gate_up[std::size_t(2 * r) * width + i];
+          const double half = gate_up[std::size_t(2 * r) * width + i];
           const double up = gate_up[std::size_t(2 * r + 1) * width + i];
-          expected[std::size_t(r) * width + i] = gate / (1.0 + std::exp(-gate)) * up;
+          expected[std::size_t(r) * width + i] = gated(half, gate) * up;
         }
       }
       DeviceArray<Bf16> d_in(gate_up), d_out(expected.size());
-      const SiluMul args = {d_out.get(), d_in.get(), rows, width};
-      ASSERT_EQ(spillway_silu_mul(&args, nullptr), 0);
+      const GateRows args = {d_out.get(), d_in.get(), rows, width, gate};
+      ASSERT_EQ(spillway_gate_rows(&args, nullptr), 0);
       EXPECT_LT(worst_row_error(d_out.download(), expected, width), kBf16Tolerance);
     }
   }
+}
+
+TEST(ResidualKernels, GatesMatchTheDefinition) {
+  for (const int gate : {kSilu, kGelu}) expect_gated(gate);
+}
+
+TEST(ResidualKernels, EmbeddingsGrow) {
+  constexpr int kWidth = 1152;
+  constexpr float kGain = 33.94f;
+  const auto table = random_bf16(std::size_t(3) * kWidth);
+  DeviceArray<Bf16> d_table(table), d_out(table.size());
+  DeviceArray<std::int32_t> d_ids(std::vector<std::int32_t>{0, 1, 2});
+  const Embed args = {d_out.get(), d_table.get(), d_ids.get(), nullptr, 3, kWidth, kGain};
+  ASSERT_EQ(spillway_embed(&args, nullptr), 0);
+  std::vector<double> expected;
+  for (const Bf16 value : table) expected.push_back(double(value) * kGain);
+  EXPECT_LT(worst_row_error(d_out.download(), expected, kWidth), kBf16Tolerance);
+}
+
+TEST(ResidualKernels, RowsAreAddedNormed) {
+  for (const int width : {8, 640, 2304, 16384}) {
+    for (const bool scaled : {false, true}) {
+      constexpr int kRows = 5;
+      const auto x = random_bf16(std::size_t(kRows) * width, 3.0f);
+      const auto before = random_bf16(x.size());
+      const auto weight = random_bf16(width, 0.5f, 1.0f);
+      std::vector<float> row_scales(kRows, 1.0f), column_scales(width, 1.0f);
+      if (scaled) {
+        for (float& scale : row_scales) scale = float(random_int(1, 9));
+        for (float& scale : column_scales) scale = float(random_int(1, 9)) / 4.0f;
+      }
+      std::vector<double> expected;
+      for (int r = 0; r < kRows; ++r) {
+        const auto at = [&](int i) {
+          return double(x[std::size_t(r) * width + i]) * row_scales[r] * column_scales[i];
+        };
+        double squares = 0.0;
+        for (int i = 0; i < width; ++i) squares += at(i) * at(i);
+        for (int i = 0; i < width; ++i) {
+          expected.push_back(double(before[std::size_t(r) * width + i]) +
+                             at(i) / std::sqrt(squares / width + 1e-6) * double(weight[i]));
+        }
+      }
+      DeviceArray<Bf16> d_residual(before), d_x(x), d_weight(weight);
+      DeviceArray<float> d_rows(row_scales), d_columns(column_scales);
+      AddNormed args = {d_residual.get(), d_x.get(), d_weight.get(), kRows, width, 1e-6f};
+      if (scaled) {
+        args.x_scales = d_rows.get();
+        args.column_scales = d_columns.get();
+      }
+      ASSERT_EQ(spillway_add_normed(&args, nullptr), 0);
+      EXPECT_LT(worst_row_error(d_residual.download(), expected, width), 2 * kBf16Tolerance);
+    }
+  }
+}
+
+TEST(ResidualKernels, LogitsAreCapped) {
+  constexpr int kCount = 4096 + 4;
+  constexpr double kCap = 30.0;
+  std::vector<float> logits;
+  std::vector<double> expected;
+  for (int i = 0; i < kCount; ++i) {
+    logits.push_back(float(random_int(-100'000, 100'000)) / 500.0f);
+    expected.push_back(kCap * std::tanh(double(logits.back()) / kCap));
+  }
+  DeviceArray<float> d(logits);
+  const CapLogits args = {d.get(), kCount, float(kCap)};
+  ASSERT_EQ(spillway_cap_logits(&args, nullptr), 0);
+  EXPECT_LT(relative_error<float>(d.download(), expected), 1e-5);
 }
 
 TEST(ResidualKernels, AdvanceMovesRowsThatAreNotPadding) {

@@ -90,7 +90,37 @@ inline DecoderShape qwen3moe_shape(const std::string& kind) {
   return shape;
 }
 
+// Gemma 2 caps scores and logits, Gemma 3 norms heads and turns them by other angles where there is
+// a window.
+inline DecoderShape gemma_shape(const std::string& kind) {
+  const bool second = kind == "gemma2";
+  DecoderShape shape;
+  shape.layers = 3;
+  shape.width = 192;
+  shape.feed_forward_width = 320;
+  shape.query_heads = second ? 4 : 3;
+  shape.kv_heads = second ? 2 : 1;
+  shape.head_width = 256;
+  shape.vocabulary = 512;
+  shape.context_max = 256;
+  shape.head_norms = !second;
+  shape.head_is_embedding = true;
+  shape.inverse_frequencies = local::cuda::plain_frequencies(256, second ? 10'000.0 : 1'000'000.0);
+  shape.score_width = second ? 144.0 : 256.0;
+  shape.windows.width = 24;
+  shape.windows.of_layers = {true, false, true};
+  if (!second) shape.windows.inverse_frequencies = local::cuda::plain_frequencies(256, 10'000.0);
+  shape.gemma.used = true;
+  shape.gemma.embedding_gain = std::sqrt(192.0);
+  if (second) {
+    shape.gemma.score_cap = 5.0;
+    shape.gemma.logit_cap = 8.0;
+  }
+  return shape;
+}
+
 inline DecoderShape small_shape(const std::string& kind) {
+  if (kind.starts_with("gemma")) return gemma_shape(kind);
   if (kind == "smollm2") return smollm2_shape();
   if (kind.starts_with("qwen3moe")) return qwen3moe_shape(kind);
   if (kind.starts_with("deepseek")) return deepseek_shape(kind);
@@ -105,6 +135,10 @@ inline DecoderShape small_shape(const std::string& kind) {
   shape.context_max = 256;
   shape.qkv_bias = kind == "qwen2";
   shape.head_norms = kind == "qwen3";
+  if (kind == "mistral") {
+    shape.windows.width = 20;
+    shape.windows.of_layers.assign(3, true);
+  }
   shape.head_is_embedding = kind == "qwen3";
   shape.inverse_frequencies = local::cuda::plain_frequencies(shape.head_width, 10000.0);
   shape.rope_gain = kind == "llama" ? 1.1 : 1.0;

@@ -52,8 +52,9 @@ class FileWeights : public testing::Test {
   template <class Model>
   Result<Rooms> read(const Model& model, std::size_t part_elements_max, int threads = 3) {
     const auto file = open(model);
-    const auto spec = read_arch_spec(file);
+    auto spec = read_arch_spec(file);
     if (!spec) return spec.error();
+    if (norms_less_one_) spec->gemma.norms_less_one = true;
     const Buffers buffers(threads, part_elements_max);
     std::mutex mutex;
     std::map<std::string, std::map<std::int64_t, float>> seen;
@@ -107,6 +108,7 @@ class FileWeights : public testing::Test {
   const std::string path_ =
       testing::TempDir() + "cuda-file-" + std::to_string(::getpid()) + ".gguf";
   std::size_t longest_part_ = 0;
+  bool norms_less_one_ = false;  // As folders of Gemma have them.
 };
 
 // Of each expert its gate, then its up.
@@ -190,6 +192,36 @@ TEST_F(FileWeights, LlamasBiasesAreReorderedAsItsRows) {
   ASSERT_EQ(bias.size(), 256U);
   const auto& q = model.checkpoint.at("blk.1.attn_q.bias");
   EXPECT_EQ(std::vector<float>(bias.begin(), bias.begin() + 128), q);
+}
+
+TinyModel tiny_gemma() {
+  TinyModel model("gemma3");
+  for (int i = 0; i < TinyModel::kLayers; ++i) {
+    const std::string prefix = "blk." + std::to_string(i) + ".";
+    model.add(prefix + "attn_q_norm.weight", {TinyModel::kHeadWidth});
+    model.add(prefix + "attn_k_norm.weight", {TinyModel::kHeadWidth});
+    model.add(prefix + "post_attention_norm.weight", {TinyModel::kWidth});
+    model.add(prefix + "post_ffw_norm.weight", {TinyModel::kWidth});
+  }
+  return model;
+}
+
+TEST_F(FileWeights, NormsOfGemmaFoldersAreOneMore) {
+  const TinyModel model = tiny_gemma();
+  expect_every_room_filled(model);
+  const auto plain = read(model, 1'000'000);
+  norms_less_one_ = true;
+  const auto more = read(model, 1'000'000);
+  ASSERT_TRUE(plain && more);
+  for (const auto& [name, values] : *plain) {
+    SCOPED_TRACE(name);
+    const float by = name.ends_with("norm") ? 1.0f : 0.0f;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      ASSERT_EQ(more->at(name)[i], from_bf16(to_bf16(values[i] + by)));
+    }
+  }
+  EXPECT_EQ(plain->at("layers.1.post_feed_forward_norm"),
+            model.checkpoint.at("blk.1.post_ffw_norm.weight"));
 }
 
 TEST_F(FileWeights, EveryRoomOfTheDecoderIsFilled) {
@@ -358,6 +390,28 @@ TEST_F(ShapeOfASpec, WhatTheKernelsDoNotTakeIsRefused) {
   spec_.width = 16'384;
   spec_.feed_forward_width = 1552;
   EXPECT_THAT(error(), HasSubstr("the feed forward width is 1552"));
+}
+
+TEST_F(ShapeOfASpec, WindowsAndGemmasAreRun) {
+  spec_.head_width = 256;
+  spec_.score_width = 144;
+  spec_.windows.width = 512;
+  spec_.windows.of_layers.assign(30, true);
+  ASSERT_EQ(error(), "no error");
+  EXPECT_EQ(shape_of(spec_, 4096)->windows.width, 512);
+  EXPECT_EQ(shape_of(spec_, 4096)->score_width, 144);
+  const auto behind_products = [&] {
+    const auto rooms = rooms_of(*shape_of(spec_, 4096));
+    return std::ranges::count_if(rooms, [](const RoomShape& room) {
+      return room.name.ends_with("post_attention_norm") ||
+             room.name.ends_with("post_feed_forward_norm");
+    });
+  };
+  EXPECT_EQ(behind_products(), 0);
+  spec_.gemma.used = true;
+  EXPECT_EQ(behind_products(), 60);
+  spec_.attention_out_bias = true;
+  EXPECT_THAT(error(), HasSubstr("a bias on what attention yields"));
 }
 
 // Qwen3-30B-A3B: every layer has experts, none is shared, and heads have keys of their own.

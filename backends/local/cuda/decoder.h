@@ -14,6 +14,7 @@
 #include "backends/local/cuda/step_state.h"
 
 #include <memory>
+#include <vector>
 
 namespace spillway::local::cuda {
 
@@ -63,7 +64,7 @@ class Decoder {
   Decoder(const DecoderShape& shape, const DecoderOptions& options,
           std::unique_ptr<DecoderWeights> weights, const StepState& state, CUstream_st* stream);
   Result<void> allocate();
-  Result<void> upload_angles();
+  Result<void> upload_angles(const std::vector<double>& frequencies, double gain, DeviceMemory& to);
   void attention(int index, const StepRows& rows);
   void feed_forward(int index, const StepRows& rows);
   void mix_experts(int index, int rows);
@@ -78,12 +79,15 @@ class Decoder {
   std::int64_t kv_layer_bytes() const;
   KvPages pages_of(int layer) const;
   float score_scale() const;
+  const float* angles_of(int layer) const;
+  int window_of(int layer) const;
   void head(const StepRows& rows);
   void fill_activations(int rows);
   void norm(const void* weight, int rows, const std::int32_t* row_index, bool e4m3);
   void quantize(const DeviceMemory& x, int width, int rows);
   void gate(int index, int rows);
-  void add_skinny(const void* x, const Matrix& weight, int rows, int k);
+  void add_skinny(const void* x, const Matrix& weight, const void* post_norm, int rows, int k);
+  void add_normed(const Matrix& weight, const void* post_norm, int rows, bool scaled);
   void skinny(void* out, const void* x, const Matrix& weight, const void* norm_weight, int rows,
               int n, int k, int epilogue, int out_stride = 0);
   void linear(const LinearCall& call, const Matrix& weight);
@@ -94,7 +98,7 @@ class Decoder {
   bool e4m3() const { return weights_->layers().front().qkv.e4m3(); }
   bool is_skinny(int rows) const { return rows <= skinny_rows_max_; }
   LinearCall layer_call(LinearCall call, const Matrix& weight) const;
-  void leave_sum_to_norm(const Matrix& weight, int rows);
+  void leave_sum(const Matrix& weight, const void* post_norm, int rows);
   LinearCall qkv_call(int layer, int rows) const;
   LinearCall attention_out_call(int layer, int rows) const;
   LinearCall gate_up_call(int layer, int rows) const;
@@ -119,7 +123,7 @@ class Decoder {
   DeviceMemory gated_;              // [rows, feed_forward_width]
   DeviceMemory quantized_;          // [rows, the widest of these] E4M3: what a product takes
   DeviceMemory row_scales_;         // [rows] of quantized_, until the product of it is scaled
-  DeviceMemory product_;            // [rows, width] what hidden_ lacks, not scaled yet
+  DeviceMemory product_;            // [rows, width] what hidden_ lacks, not scaled or normed yet
   DeviceMemory widened_;            // Rows of an integer matrix in bf16.
   const float* lacking_ = nullptr;  // Its columns' scales, while hidden_ lacks it.
   bool lacks_ranks_ = false;        // While hidden_ lacks the ranks' products.
@@ -127,9 +131,10 @@ class Decoder {
   std::unique_ptr<LatentLayer> latent_;   // Null: heads have keys and values of their own.
   std::unique_ptr<ExpertLayer> experts_;  // Null: all layers are dense.
   DeviceMemory logits_;
-  DeviceMemory angles_;  // [context_max, rotated width / 2, 2]
-  DeviceMemory pages_;   // Per layer keys, then values, then their scales if they have any; or
-                         // lines of latent rows.
+  DeviceMemory angles_;           // [context_max, rotated width / 2, 2]
+  DeviceMemory windowed_angles_;  // Of layers with a window, where they have their own.
+  DeviceMemory pages_;  // Per layer keys, then values, then their scales if they have any; or
+                        // lines of latent rows.
   std::int64_t kv_bytes_ = 0;
 };
 

@@ -55,16 +55,17 @@ std::vector<Cut> qkv_cuts(const DecoderShape& whole, int columns, Share share) {
 }
 
 Error only_one() {
-  return {Errc::invalid_request,
-          "tensor_parallel: a model of experts or latent rows runs on one GPU: choose 1", "",
-          std::nullopt};
+  return {
+      Errc::invalid_request,
+      "tensor_parallel: a Gemma, or a model of experts or latent rows, runs on one GPU: choose 1",
+      "", std::nullopt};
 }
 
 }  // namespace
 
 Result<void> check_division(const DecoderShape& whole, int ranks) {
   if (ranks == 1) return {};
-  if (whole.latent.used() || whole.experts.used()) return only_one();
+  if (whole.latent.used() || whole.experts.used() || whole.gemma.used) return only_one();
   if (divides(whole, ranks)) return {};
   return Error{Errc::invalid_request,
                "tensor_parallel: " + std::to_string(ranks) + " GPUs cannot share " +

@@ -42,9 +42,11 @@ void Decoder::quantize(const DeviceMemory& x, int width, int rows) {
 }
 
 void Decoder::gate(int index, int rows) {
+  const int kind = shape_.gemma.used ? kernels::kGelu : kernels::kSilu;
   if (!e4m3()) {
-    const kernels::SiluMul silu = {gated_.get(), gate_up_.get(), rows, shape_.feed_forward_width};
-    errors_.note(spillway_silu_mul(&silu, stream_), "silu");
+    const kernels::GateRows args = {gated_.get(), gate_up_.get(), rows, shape_.feed_forward_width,
+                                    kind};
+    errors_.note(spillway_gate_rows(&args, stream_), "gate");
     return;
   }
   float* const scales = row_scales_.get<float>();
@@ -54,10 +56,10 @@ void Decoder::gate(int index, int rows) {
       gate_up_.get(),
       rows,
       shape_.feed_forward_width,
-      1,
+      kind,
       scales,
       static_cast<const float*>(weights_->layers()[index].gate_up.scales)};
-  errors_.note(spillway_quantize_rows(&args, stream_), "silu");
+  errors_.note(spillway_quantize_rows(&args, stream_), "gate");
 }
 
 void Decoder::skinny(void* out, const void* x, const Matrix& weight, const void* norm_weight,
@@ -71,8 +73,25 @@ void Decoder::skinny(void* out, const void* x, const Matrix& weight, const void*
   errors_.note(spillway_skinny_linear(&args, stream_), "skinny linear");
 }
 
-// hidden_ += x · weightᵀ.
-void Decoder::add_skinny(const void* x, const Matrix& weight, int rows, int k) {
+// hidden_ += product_, normed; of E4M3 it is not `scaled` yet.
+void Decoder::add_normed(const Matrix& weight, const void* post_norm, int rows, bool scaled) {
+  kernels::AddNormed args = {hidden_.get(), product_.get(), post_norm,
+                             rows,          shape_.width,   shape_.norm_epsilon};
+  if (!scaled && weight.e4m3()) {
+    args.x_scales = row_scales_.get<float>();
+    args.column_scales = static_cast<const float*>(weight.scales);
+  }
+  errors_.note(spillway_add_normed(&args, stream_), "norm behind a product");
+}
+
+// hidden_ += x · weightᵀ, normed if there is a norm behind it.
+void Decoder::add_skinny(const void* x, const Matrix& weight, const void* post_norm, int rows,
+                         int k) {
+  if (post_norm != nullptr) {
+    skinny(product_.get(), x, weight, nullptr, rows, shape_.width, k, kernels::kStoreBf16);
+    add_normed(weight, post_norm, rows, true);
+    return;
+  }
   if (exchange_ == nullptr) {
     skinny(hidden_.get(), x, weight, nullptr, rows, shape_.width, k, kernels::kAddBf16);
     return;
@@ -83,7 +102,11 @@ void Decoder::add_skinny(const void* x, const Matrix& weight, int rows, int k) {
 
 // The product with this weight is where the next norm finds it, if it is not in hidden_ already.
 // What ranks add up must be scaled before, by each for itself.
-void Decoder::leave_sum_to_norm(const Matrix& weight, int rows) {
+void Decoder::leave_sum(const Matrix& weight, const void* post_norm, int rows) {
+  if (post_norm != nullptr) {
+    add_normed(weight, post_norm, rows, false);
+    return;
+  }
   const auto* scales = weight.e4m3() ? static_cast<const float*>(weight.scales) : nullptr;
   lacks_ranks_ = exchange_ != nullptr;
   lacking_ = lacks_ranks_ ? nullptr : scales;
@@ -101,10 +124,14 @@ void Decoder::head(const StepRows& rows) {
     const Extent part = shape_.head_rows();
     skinny(logits() + part.first, hidden_.get(), {weights_->head()}, weights_->last_norm(),
            rows.logits, part.count, shape_.width, kernels::kStoreFloat, shape_.vocabulary);
-    return;
+  } else {
+    norm(weights_->last_norm(), rows.logits, row_index, false);
+    linear(head_call(rows.logits), {});
   }
-  norm(weights_->last_norm(), rows.logits, row_index, false);
-  linear(head_call(rows.logits), {});
+  if (shape_.gemma.logit_cap == 0.0) return;
+  const kernels::CapLogits cap = {logits(), std::int64_t{rows.logits} * shape_.vocabulary,
+                                  static_cast<float>(shape_.gemma.logit_cap)};
+  errors_.note(spillway_cap_logits(&cap, stream_), "capping logits");
 }
 
 // Rows of an integer matrix that become bf16 at once: few enough for the product to find them in
@@ -170,20 +197,20 @@ Result<void> Decoder::tune_product(std::vector<LinearCall> calls, const Matrix& 
 }
 
 // What is added to the residual stream comes to it with the next norm, if the weight is E4M3 or
-// other ranks have their part of it.
+// other ranks have their part of it, and through a norm of its own in Gemma.
 LinearCall Decoder::layer_call(LinearCall call, const Matrix& weight) const {
   call.weight = weight.integer() ? widened_.get() : weight.data;
   if (exchange_ && call.kind == LinearOut::add_bf16) {
     call.out = exchange_->product();
     call.kind = LinearOut::bf16;
   }
-  if (!weight.e4m3()) return call;
-  call.x = quantized_.get();
-  call.e4m3 = true;
-  if (call.kind == LinearOut::add_bf16) {
+  if (call.kind == LinearOut::add_bf16 && (weight.e4m3() || shape_.gemma.used)) {
     call.out = product_.get();
     call.kind = LinearOut::bf16;
   }
+  if (!weight.e4m3()) return call;
+  call.x = quantized_.get();
+  call.e4m3 = true;
   return call;
 }
 

@@ -65,27 +65,23 @@ std::optional<Error> problem_of_experts(const Experts& experts, int width) {
 }
 
 // What other decoders do that this one does not.
-std::optional<Error> problem_of_kind(const ArchSpec& spec, int context_max) {
-  if (spec.gemma.used || spec.attention_out_bias) {
-    return Error{Errc::invalid_request,
-                 "model file: executor: cuda runs no " + spec.name + "; executor: torch does", "",
-                 std::nullopt};
-  }
-  if (spec.windows.width > 0 && std::min(spec.context_max, context_max) > spec.windows.width) {
-    return refused("the context", std::min(spec.context_max, context_max),
-                   "what the layers' window of " + std::to_string(spec.windows.width) +
-                       " positions holds: set context_max to it");
-  }
-  return std::nullopt;
+std::optional<Error> problem_of_kind(const ArchSpec& spec) {
+  if (!spec.attention_out_bias) return std::nullopt;
+  return Error{Errc::invalid_request,
+               "model file: executor: cuda runs no " + spec.name +
+                   " with a bias on what attention yields; executor: torch does",
+               "", std::nullopt};
 }
 
 // What the kernels of kernels.h require.
-std::optional<Error> problem_of(const ArchSpec& spec, int context_max) {
-  if (auto problem = problem_of_kind(spec, context_max)) return problem;
+std::optional<Error> problem_of(const ArchSpec& spec) {
+  if (auto problem = problem_of_kind(spec)) return problem;
   if (auto problem = problem_of_latent(spec.latent)) return problem;
   if (auto problem = problem_of_experts(spec.experts, spec.width)) return problem;
-  if (!spec.latent.used() && spec.head_width != 64 && spec.head_width != 128) {
-    return refused("the width of a head", spec.head_width, "64 or 128");
+  const bool known_width =
+      spec.head_width == 64 || spec.head_width == 128 || spec.head_width == 256;
+  if (!spec.latent.used() && !known_width) {
+    return refused("the width of a head", spec.head_width, "64, 128 or 256");
   }
   if (spec.width % kStepOfWidths != 0 || spec.width > kWidthMax) {
     return refused("the width", spec.width, "multiples of 32 up to 16384");
@@ -102,7 +98,7 @@ std::optional<Error> problem_of(const ArchSpec& spec, int context_max) {
 }  // namespace
 
 Result<DecoderShape> shape_of(const ArchSpec& spec, int context_max) {
-  if (auto problem = problem_of(spec, context_max)) return *problem;
+  if (auto problem = problem_of(spec)) return *problem;
   DecoderShape shape;
   shape.layers = spec.layers;
   shape.width = spec.width;
@@ -118,6 +114,9 @@ Result<DecoderShape> shape_of(const ArchSpec& spec, int context_max) {
   shape.head_is_embedding = spec.head_is_embedding;
   shape.inverse_frequencies = spec.inverse_frequencies;
   shape.rope_gain = spec.rope_gain;
+  shape.score_width = spec.score_width;
+  shape.windows = spec.windows;
+  shape.gemma = spec.gemma;
   shape.latent = spec.latent;
   shape.experts = spec.experts;
   return shape;
@@ -174,6 +173,7 @@ void add_attention(const DecoderShape& shape, const std::string& prefix, Rooms& 
     rooms.push_back({prefix + "value_up", heads * latent.value_width, latent.width});
   }
   rooms.push_back({prefix + "attention_out", shape.width, shape.query_width()});
+  if (shape.gemma.used) rooms.push_back({prefix + "post_attention_norm", 1, shape.width});
 }
 
 void add_feed_forward(const DecoderShape& shape, int layer, const std::string& prefix,
@@ -182,6 +182,7 @@ void add_feed_forward(const DecoderShape& shape, int layer, const std::string& p
   if (!shape.has_experts(layer)) {
     rooms.push_back({prefix + "gate_up", 2 * shape.feed_forward_width, shape.width});
     rooms.push_back({prefix + "down", shape.width, shape.feed_forward_width});
+    if (shape.gemma.used) rooms.push_back({prefix + "post_feed_forward_norm", 1, shape.width});
     return;
   }
   const Experts& experts = shape.experts;

@@ -1,5 +1,5 @@
-// What a decoder of the Llama, Qwen2, Qwen3 (with experts or without) or DeepSeek kind looks like
-// to the GPU: a plain value, and pure functions of it. Needs no CUDA.
+// What a decoder of the Llama, Qwen2, Qwen3 (with experts or without), Gemma or DeepSeek kind looks
+// like to the GPU: a plain value, and pure functions of it. Needs no CUDA.
 #pragma once
 
 #include "backends/contract/error.h"
@@ -40,6 +40,9 @@ struct DecoderShape {
   // by `rope_gain` (yarn). Pairs are (i, i + size), half the rotated width apart.
   std::vector<double> inverse_frequencies;
   double rope_gain = 1.0;
+  double score_width = 0.0;  // Scores are divided by its root; 0: by that of a head's width.
+  Windows windows;
+  Gemma gemma;
   LatentAttention latent;  // Pairs are (2i, 2i + 1) then, of the rotated part.
   Experts experts;
   Share share;  // Heads and feed forward are its own alone, and so are rows of the head.

@@ -75,9 +75,11 @@ void DecoderWeights::furnish(const DecoderShape& shape) {
     layer.q_norm = at(prefix + "q_norm");
     layer.k_norm = at(prefix + "k_norm");
     layer.attention_out = matrix_at(prefix + "attention_out");
+    layer.post_attention_norm = at(prefix + "post_attention_norm");
     layer.feed_forward_norm = at(prefix + "feed_forward_norm");
     layer.gate_up = matrix_at(prefix + "gate_up");
     layer.down = matrix_at(prefix + "down");
+    layer.post_feed_forward_norm = at(prefix + "post_feed_forward_norm");
     layer.latent_norm = at(prefix + "latent_norm");
     layer.key_up = at(prefix + "key_up");
     layer.value_up = at(prefix + "value_up");

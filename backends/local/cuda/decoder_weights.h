@@ -35,10 +35,12 @@ struct LayerWeights {
   void* qkv_bias = nullptr;        // [qkv_width] or null
   void* q_norm = nullptr;          // [head_width] or null
   void* k_norm = nullptr;
-  Matrix attention_out;               // [width, query_width]
-  void* feed_forward_norm = nullptr;  // [width]
-  Matrix gate_up;                     // [2 · feed_forward_width, width]: rows of gate, then up
-  Matrix down;                        // [width, feed_forward_width]
+  Matrix attention_out;                    // [width, query_width]
+  void* post_attention_norm = nullptr;     // [width] or null
+  void* feed_forward_norm = nullptr;       // [width]
+  Matrix gate_up;                          // [2 · feed_forward_width, width]: rows of gate, then up
+  Matrix down;                             // [width, feed_forward_width]
+  void* post_feed_forward_norm = nullptr;  // [width] or null
   // With latent rows; of each head what turns its query into their terms, and them into its value.
   void* latent_norm = nullptr;  // [latent width]
   void* key_up = nullptr;       // [heads, latent width, key width]

@@ -46,7 +46,7 @@ __device__ void append_token(const DecodeAttention& args, const HeadGroup& heads
 template <int Width>
 __device__ int dimension(int tile, int half) {
   const int g = threadIdx.x % kWarp / 4;
-  return Width == 128 ? half * 64 + g * 8 + tile : g * 8 + tile + 4 * half;
+  return Width == 64 ? g * 8 + tile + 4 * half : (half + tile / 8 * 2) * 64 + g * 8 + tile % 8;
 }
 
 // What the warps of a block found, and how to weigh it.
@@ -61,9 +61,8 @@ struct Partial {
   float block_denominator[kHeads];
 };
 
-template <int Width, bool E4m3>
-__device__ void spill(PageWalker<Width, E4m3>& walker, Partial<Width>& partial) {
-  using Walker = PageWalker<Width, E4m3>;
+template <int Width, class Walker>
+__device__ void spill(Walker& walker, Partial<Width>& partial) {
   const int lane = threadIdx.x % kWarp;
   const int warp = threadIdx.x / kWarp;
 #pragma unroll
@@ -123,7 +122,12 @@ struct Gathered {
   float denominator[kSplitsMax][kHeads];
 };
 
-__device__ int portions_of_block(int splits) { return (kHeads + splits - 1) / splits; }
+template <int Width>
+__device__ int portions_of_block(int splits) {
+  constexpr int kPortions = kHeads * Width / kThreads;
+  static_assert(kPortions <= kSplitsMax);
+  return (kPortions + splits - 1) / splits;
+}
 
 // Output i of a block: what its own keys add to it.
 template <int Width>
@@ -159,7 +163,7 @@ __device__ void send(const DecodeAttention& args, const HeadGroup& heads,
     to->maximum[split][i % kHeads] = partial.block_maximum[i % kHeads];
     to->denominator[split][i % kHeads] = partial.block_denominator[i % kHeads];
   }
-  const int portions = portions_of_block(args.splits);
+  const int portions = portions_of_block<Width>(args.splits);
   for (int i = threadIdx.x, portion = 0; i < heads.count * Width; i += kThreads, ++portion) {
     Gathered* to = cluster.map_shared_rank(&gathered, portion % args.splits);
     const int at = split * portions + portion / args.splits;
@@ -171,7 +175,7 @@ __device__ void send(const DecodeAttention& args, const HeadGroup& heads,
 template <int Width>
 __device__ void merge(const DecodeAttention& args, const HeadGroup& heads,
                       const Gathered& gathered) {
-  const int portions = portions_of_block(args.splits);
+  const int portions = portions_of_block<Width>(args.splits);
   int portion = 0;
   for (int i = blockIdx.x * kThreads + threadIdx.x; i < heads.count * Width;
        i += args.splits * kThreads, ++portion) {
@@ -192,8 +196,13 @@ __device__ void merge(const DecodeAttention& args, const HeadGroup& heads,
   }
 }
 
-template <int Width, bool E4m3>
-__global__ void __launch_bounds__(kThreads, 4) decode_attention(DecodeAttention args) {
+// Blocks that a multiprocessor has the registers for.
+template <int Width>
+constexpr int kBlocksOf = Width == 256 ? 2 : 4;
+
+template <int Width, bool E4m3, bool Narrowed>
+__global__ void __launch_bounds__(kThreads, kBlocksOf<Width>)
+    decode_attention(DecodeAttention args) {
   __shared__ Partial<Width> partial;
   __shared__ Gathered gathered;
   let_next_kernel_start();
@@ -202,16 +211,19 @@ __global__ void __launch_bounds__(kThreads, 4) decode_attention(DecodeAttention 
   if (!args.beside_earlier) wait_for_earlier_kernels();
   const HeadGroup heads = head_group(args);
   const int keys = args.positions[heads.row] + 1;
-  const int pages = (keys + kPageTokens - 1) / kPageTokens;
+  const int first_key = Narrowed && args.window > 0 ? max(0, keys - args.window) : 0;
+  const int first_page = first_key / kPageTokens;
+  const int pages = (keys + kPageTokens - 1) / kPageTokens - first_page;
   const int split = blockIdx.x;
-  PageWalker<Width, E4m3> walker(args, heads);
+  PageWalker<Width, E4m3, Narrowed> walker(args, heads);
   if (args.cos_sin && keys > 0) {
     walker.prepare_queries(args, heads, keys - 1);
     const bool has_last_page = split == args.splits - 1;
     if (has_last_page) append_token<Width>(args, heads, keys - 1);
   }
-  const int end = pages * (split + 1) / args.splits;
-  walker.run(pages * split / args.splits + threadIdx.x / kWarp, end, keys);
+  const int begin = first_page + pages * split / args.splits;
+  const int end = first_page + pages * (split + 1) / args.splits;
+  walker.run(begin + threadIdx.x / kWarp, end, keys, first_key);
   spill(walker, partial);
   __syncthreads();
   weigh_warps(partial);
@@ -227,7 +239,7 @@ __global__ void __launch_bounds__(kThreads, 4) decode_attention(DecodeAttention 
   if (args.beside_earlier) wait_for_earlier_kernels();
 }
 
-template <int Width, bool E4m3>
+template <int Width, bool E4m3, bool Narrowed>
 int enqueue(const DecodeAttention& args, Stream stream) {
   const int groups = (args.q_heads / args.kv_heads + kHeads - 1) / kHeads;
   LaunchShape shape;
@@ -236,27 +248,37 @@ int enqueue(const DecodeAttention& args, Stream stream) {
   shape.cluster = dim3(args.splits);
   if (args.splits > 8) {  // A larger cluster than every device of the kind must take.
     const cudaError_t error = cudaFuncSetAttribute(
-        decode_attention<Width, E4m3>, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
+        decode_attention<Width, E4m3, Narrowed>, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
     if (error != cudaSuccess) return error;
   }
-  return launch(decode_attention<Width, E4m3>, shape, stream, args);
+  return launch(decode_attention<Width, E4m3, Narrowed>, shape, stream, args);
+}
+
+// Heads of 256 are Gemma's, most of whose layers have a window.
+template <bool E4m3>
+int enqueue(const DecodeAttention& args, Stream stream) {
+  const bool narrowed = args.window > 0 || args.score_cap > 0.0f;
+  switch (args.head_width) {
+    case 64:
+      return narrowed ? enqueue<64, E4m3, true>(args, stream)
+                      : enqueue<64, E4m3, false>(args, stream);
+    case 128:
+      return narrowed ? enqueue<128, E4m3, true>(args, stream)
+                      : enqueue<128, E4m3, false>(args, stream);
+    case 256: return enqueue<256, E4m3, true>(args, stream);
+    default: return cudaErrorInvalidValue;
+  }
 }
 
 }  // namespace
 
 extern "C" int spillway_decode_attention(const DecodeAttention* args, Stream stream) {
   const bool power_of_two = args->splits >= 1 && (args->splits & (args->splits - 1)) == 0;
-  const bool supported = power_of_two && args->splits <= kSplitsMax &&
-                         args->q_heads % args->kv_heads == 0 &&
-                         (args->head_width == 64 || args->head_width == 128);
+  const bool supported =
+      power_of_two && args->splits <= kSplitsMax && args->q_heads % args->kv_heads == 0;
   if (!supported) return cudaErrorInvalidValue;
   if (args->rows == 0) return cudaSuccess;
-  if (args->key_scales) {
-    return args->head_width == 64 ? enqueue<64, true>(*args, stream)
-                                  : enqueue<128, true>(*args, stream);
-  }
-  return args->head_width == 64 ? enqueue<64, false>(*args, stream)
-                                : enqueue<128, false>(*args, stream);
+  return args->key_scales ? enqueue<true>(*args, stream) : enqueue<false>(*args, stream);
 }
 
 }  // namespace spillway::kernels

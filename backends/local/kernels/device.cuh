@@ -73,15 +73,27 @@ __device__ inline float warp_max(float v) {
 
 __device__ inline float silu(float x) { return x / (1.0f + __expf(-x)); }
 
-__device__ inline Bf16x8 silu_mul(const Bf16x8& gate, const Bf16x8& up) {
+// x/2 · (1 + tanh(√(2/π) · (x + 0.044715·x³)))
+__device__ inline float gelu(float x) {
+  constexpr float kTwoRootsOf2OverPi = 1.5957691216f;
+  return x / (1.0f + __expf(-kTwoRootsOf2OverPi * (x + 0.044715f * x * x * x)));
+}
+
+__device__ inline Bf16x8 gate_mul(const Bf16x8& gate, const Bf16x8& up, bool with_gelu) {
   Bf16x8 out;
 #pragma unroll
   for (int p = 0; p < 4; ++p) {
     const float2 a = unpack(gate.pair[p]);
     const float2 b = unpack(up.pair[p]);
-    out.pair[p] = pack(silu(a.x) * b.x, silu(a.y) * b.y);
+    out.pair[p] =
+        with_gelu ? pack(gelu(a.x) * b.x, gelu(a.y) * b.y) : pack(silu(a.x) * b.x, silu(a.y) * b.y);
   }
   return out;
+}
+
+// cap · tanh(x / cap)
+__device__ inline float soft_cap(float x, float cap) {
+  return cap - 2.0f * cap / (1.0f + __expf(2.0f * x / cap));
 }
 
 // d[16×8] += a[16×16] · b[16×8], bf16 in, fp32 out, one warp. Lane 4g + t holds

@@ -1,4 +1,4 @@
-// Embedding rows, silu(gate) · up, and the words of a step's state.
+// Embedding rows, gate · up, capped logits, and the words of a step's state.
 #include "backends/local/kernels/device.cuh"
 #include "backends/local/kernels/kernels.h"
 
@@ -6,6 +6,16 @@ namespace spillway::kernels {
 namespace {
 
 constexpr int kThreads = 256;
+
+__device__ Bf16x8 times(const Bf16x8& v, float factor) {
+  Bf16x8 out;
+#pragma unroll
+  for (int p = 0; p < 4; ++p) {
+    const float2 a = unpack(v.pair[p]);
+    out.pair[p] = pack(a.x * factor, a.y * factor);
+  }
+  return out;
+}
 
 __global__ void __launch_bounds__(kThreads) embed(Embed args) {
   let_next_kernel_start();
@@ -16,10 +26,12 @@ __global__ void __launch_bounds__(kThreads) embed(Embed args) {
   const int vectors = args.width / 8;
   const auto* from = static_cast<const Bf16x8*>(args.table) + int64_t{id} * vectors;
   auto* to = static_cast<Bf16x8*>(args.out) + int64_t{row} * vectors;
-  for (int i = threadIdx.x; i < vectors; i += kThreads) to[i] = from[i];
+  for (int i = threadIdx.x; i < vectors; i += kThreads) {
+    to[i] = args.gain == 0.0f ? from[i] : times(from[i], args.gain);
+  }
 }
 
-__global__ void __launch_bounds__(kThreads) silu_mul_rows(SiluMul args) {
+__global__ void __launch_bounds__(kThreads) gate_rows(GateRows args) {
   let_next_kernel_start();
   wait_for_earlier_kernels();
   const int vectors = args.width / 8;
@@ -28,7 +40,18 @@ __global__ void __launch_bounds__(kThreads) silu_mul_rows(SiluMul args) {
   const auto* gate = static_cast<const Bf16x8*>(args.gate_up) + int64_t{blockIdx.y} * 2 * vectors;
   const Bf16x8 g = gate[at];
   const Bf16x8 u = gate[vectors + at];
-  static_cast<Bf16x8*>(args.out)[int64_t{blockIdx.y} * vectors + at] = silu_mul(g, u);
+  static_cast<Bf16x8*>(args.out)[int64_t{blockIdx.y} * vectors + at] =
+      gate_mul(g, u, args.gate == kGelu);
+}
+
+__global__ void __launch_bounds__(kThreads) cap_logits(CapLogits args) {
+  let_next_kernel_start();
+  wait_for_earlier_kernels();
+  const int64_t at = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (at >= args.count / 4) return;
+  float4& v = reinterpret_cast<float4*>(args.logits)[at];
+  v = {soft_cap(v.x, args.cap), soft_cap(v.y, args.cap), soft_cap(v.z, args.cap),
+       soft_cap(v.w, args.cap)};
 }
 
 __global__ void __launch_bounds__(kThreads) advance(int32_t* positions, int rows) {
@@ -66,13 +89,22 @@ extern "C" int spillway_embed(const Embed* args, Stream stream) {
   return launch(embed, shape, stream, *args);
 }
 
-extern "C" int spillway_silu_mul(const SiluMul* args, Stream stream) {
-  if (args->width % 8 != 0) return cudaErrorInvalidValue;
+extern "C" int spillway_gate_rows(const GateRows* args, Stream stream) {
+  if (args->width % 8 != 0 || args->gate == kNoGate) return cudaErrorInvalidValue;
   if (args->rows == 0) return cudaSuccess;
   LaunchShape shape;
   shape.grid = dim3((args->width / 8 + kThreads - 1) / kThreads, args->rows);
   shape.block = dim3(kThreads);
-  return launch(silu_mul_rows, shape, stream, *args);
+  return launch(gate_rows, shape, stream, *args);
+}
+
+extern "C" int spillway_cap_logits(const CapLogits* args, Stream stream) {
+  if (args->count % 4 != 0 || !(args->cap > 0.0f)) return cudaErrorInvalidValue;
+  if (args->count == 0) return cudaSuccess;
+  LaunchShape shape;
+  shape.grid = dim3(static_cast<unsigned>((args->count / 4 + kThreads - 1) / kThreads));
+  shape.block = dim3(kThreads);
+  return launch(cap_logits, shape, stream, *args);
 }
 
 extern "C" int spillway_advance(std::int32_t* positions, int rows, Stream stream) {

@@ -10,11 +10,6 @@
 // Kernels start early (programmatic dependent launch): each reads weights before, and activations
 // only after, everything enqueued before it on the stream is done. Weights must therefore not be
 // written by the kernel just before on the same stream.
-//
-// KV pages of one layer: keys and values each [pages, kv_heads, kPageTokens, head_width], bf16, or
-// E4M3 with `key_scales` and `value_scales`, one for each head of each token: fp32 [pages,
-// kv_heads, kPageTokens]. Position p of the sequence with page table row b lies in page
-// page_table[b · page_stride + p / kPageTokens].
 #pragma once
 
 #include <cstdint>
@@ -40,6 +35,7 @@ struct Embed {
   const std::int32_t* last_token;
   int rows;
   int width;
+  float gain;  // What rows are multiplied by; 0: nothing.
 };
 extern "C" int spillway_embed(const Embed* args, Stream stream);
 
@@ -63,18 +59,40 @@ struct RmsNorm {
 };
 extern "C" int spillway_rms_norm(const RmsNorm* args, Stream stream);
 
-// out[r][i] = silu(gate_up[r][i]) · gate_up[r][width + i]. Requires: width % 8 == 0.
-struct SiluMul {
+// residual[r] += x[r] / sqrt(mean(x[r]²) + epsilon) · weight. Requires: width % 8 == 0, width ≤
+// 16384.
+struct AddNormed {
+  void* residual;  // bf16 [rows, width]
+  const void* x;   // bf16 [rows, width]
+  const void* weight;
+  int rows;
+  int width;
+  float epsilon;
+  const float* x_scales;  // As in RmsNorm; both or none.
+  const float* column_scales;
+};
+extern "C" int spillway_add_normed(const AddNormed* args, Stream stream);
+
+// What half of a row makes of the other half.
+enum Gate : int {
+  kNoGate = 0,
+  kSilu = 1,
+  kGelu = 2,  // By its approximation with tanh.
+};
+
+// out[r][i] = gate(gate_up[r][i]) · gate_up[r][width + i]. Requires: width % 8 == 0.
+struct GateRows {
   void* out;
   const void* gate_up;
   int rows;
   int width;
+  int gate;  // kSilu or kGelu
 };
-extern "C" int spillway_silu_mul(const SiluMul* args, Stream stream);
+extern "C" int spillway_gate_rows(const GateRows* args, Stream stream);
 
 // Bytes of E4M3 (four bits of exponent, three of mantissa): out[r][i] · scales[r] is nearly
-// v[r][i], where scales[r] = max |v[r]| / 448 and v[r] is x[r], or silu(x[r][i]) · x[r][width + i]
-// with `silu_mul`. With `x_scales`, x[r][i] counts times x_scales[r] · column_scales[i]: a product
+// v[r][i], where scales[r] = max |v[r]| / 448 and v[r] is x[r], or gate(x[r][i]) · x[r][width + i]
+// with a `gate`. With `x_scales`, x[r][i] counts times x_scales[r] · column_scales[i]: a product
 // of E4M3 that is not scaled yet. Requires: width % 8 == 0, width ≤ 32768.
 struct QuantizeRows {
   void* out;      // [rows, width], 16-byte aligned
@@ -82,7 +100,7 @@ struct QuantizeRows {
   const void* x;  // bf16 [rows, width or 2·width]
   int rows;
   int width;
-  int silu_mul;
+  int gate;                    // A Gate.
   const float* x_scales;       // [rows] or null; may be `scales`
   const float* column_scales;  // [width or 2·width]
 };
@@ -162,6 +180,7 @@ enum SkinnyEpilogue : int {
   kStoreFloat = 1,
   kAddBf16 = 2,  // out += …; each element is read and written by one thread, so in place is fine.
   kSiluMul = 3,  // weight holds 2·n rows, gate then up; out[t][i] = silu(row i) · row n + i.
+  kGeluMul = 4,  // The same with GELU.
 };
 
 // out[t][i] = Σ_k x[t][k] · weight[i][k], accumulated in fp32 on the tensor cores, weights streamed
@@ -184,100 +203,16 @@ struct SkinnyLinear {
 };
 extern "C" int spillway_skinny_linear(const SkinnyLinear* args, Stream stream);
 
-// ---- attention
-// --------------------------------------------------------------------------------------
+// ---- logits
+// -------------------------------------------------------------------------------------------
 
-// In one pass over the fused projection: bias, RMS norm of each q and k head (Qwen3), rotation of
-// the first `rotary_width` dimensions, and the append of k and v to their page. q is rewritten in
-// place; k and v of `qkv` are left as they were. Rows with a negative position are padding:
-// untouched. Requires: head_width 64 or 128, rotary_width even and ≤ head_width.
-struct RopeAppend {
-  void* qkv;           // bf16 [rows, (q_heads + 2·kv_heads) · head_width]: q, then k, then v
-  const void* bias;    // bf16, one row of qkv, or null
-  const void* q_norm;  // bf16 [head_width] or null
-  const void* k_norm;
-  const float*
-      cos_sin;  // [positions, rotary_width / 2, 2]: any scaling (llama3, yarn) is already in it
-  const std::int32_t* positions;  // [rows]
-  const std::int32_t*
-      row_sequence;  // [rows] which page table row; null: row r uses page table row r
-  const std::int32_t* page_table;
-  void* keys;
-  void* values;
-  int rows;
-  int page_stride;
-  int q_heads;
-  int kv_heads;
-  int head_width;
-  int rotary_width;
-  int interleaved;  // 0: pairs (i, i + rotary_width/2); 1: pairs (2i, 2i + 1)
-  float norm_epsilon;
-  float* key_scales;  // Both or none. Requires then: interleaved 0 and the whole width rotated.
-  float* value_scales;
+// logits[i] = cap · tanh(logits[i] / cap). Requires: count % 4 == 0; logits 16-byte aligned.
+struct CapLogits {
+  float* logits;
+  std::int64_t count;
+  float cap;
 };
-extern "C" int spillway_rope_append(const RopeAppend* args, Stream stream);
-
-// Attention of one query token a sequence over its pages, flash-decoding: the keys of a sequence
-// are dealt to `splits` blocks, which merge their results, always in the same order. Row r sees
-// keys 0 … positions[r]; a negative position is padding and yields zeros. With `cos_sin`, row r of
-// q is a raw fused projection (q, k, v): the kernel does all that spillway_rope_append does for the
-// row (pairs (i, i + head_width/2), the whole width rotated) and appends its k and v before it
-// attends; q is not rewritten. Without, q is rotated already and the pages hold the row's own key.
-// With `beside_earlier`, it does not wait for the kernel enqueued just before it, which must be
-// spillway_prefill_attention, only for what that had to wait for: both then run at once.
-// Requires: head_width 64 or 128, q_heads % kv_heads == 0, splits 1, 2, 4, 8 or 16.
-struct DecodeAttention {
-  void* out;      // bf16 [rows, q_heads, head_width]
-  const void* q;  // bf16; row r begins at q + r · q_stride
-  std::int64_t q_stride;
-  void* keys;
-  void* values;
-  const std::int32_t* page_table;
-  const std::int32_t* positions;
-  const float*
-      cos_sin;       // [positions, head_width / 2, 2] or null, and then the next three do not count
-  const void* bias;  // As in RopeAppend; or null.
-  const void* q_norm;
-  const void* k_norm;
-  int page_stride;
-  int rows;
-  int q_heads;
-  int kv_heads;
-  int head_width;
-  int splits;
-  float scale;
-  float norm_epsilon;
-  int beside_earlier;
-  float* key_scales;  // Both or none.
-  float* value_scales;
-};
-extern "C" int spillway_decode_attention(const DecodeAttention* args, Stream stream);
-
-// Causal attention of chunks of prompts over their pages (which already hold the chunk's own keys):
-// chunk c owns rows row_start[c] … row_start[c + 1] - 1, its row j stands at first_position[c] + j
-// and sees keys up to itself. Requires: head_width 64 or 128, q_heads % kv_heads == 0, rows_max ≥
-// the longest chunk.
-struct PrefillAttention {
-  void* out;  // bf16 [rows, q_heads, head_width]
-  const void* q;
-  std::int64_t q_stride;
-  const void* keys;
-  const void* values;
-  const std::int32_t* page_table;      // row chunk_sequence[c] is chunk c's
-  const std::int32_t* chunk_sequence;  // or null: page table row c
-  const std::int32_t* row_start;       // [chunks + 1]
-  const std::int32_t* first_position;  // [chunks]
-  int page_stride;
-  int chunks;
-  int rows_max;
-  int q_heads;
-  int kv_heads;
-  int head_width;
-  float scale;
-  const float* key_scales;  // Both or none.
-  const float* value_scales;
-};
-extern "C" int spillway_prefill_attention(const PrefillAttention* args, Stream stream);
+extern "C" int spillway_cap_logits(const CapLogits* args, Stream stream);
 
 // ---- sampling
 // -----------------------------------------------------------------------------------------

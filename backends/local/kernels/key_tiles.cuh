@@ -5,8 +5,8 @@
 // their scales, and 2^-120 of their size.
 #pragma once
 
+#include "backends/local/kernels/attention_kernels.h"
 #include "backends/local/kernels/e4m3.cuh"
-#include "backends/local/kernels/kernels.h"
 #include "backends/local/kernels/matrix_tiles.cuh"
 
 namespace spillway::kernels {
@@ -67,7 +67,8 @@ struct Work {
   int begin;           // first packed row
   int ratio;
   int kv_head;
-  int keys;  // that the last row sees
+  int first_key;  // that the first row sees
+  int keys;       // that the last row sees
 
   __device__ int token(int row) const { return (begin + row) / ratio; }
   __device__ int head(int row) const { return kv_head * ratio + (begin + row) % ratio; }
@@ -83,6 +84,8 @@ __device__ Work work_of_block(const PrefillAttention& args) {
   work.packed = (args.row_start[chunk + 1] - work.row_start) * work.ratio;
   work.begin = (gridDim.x - 1 - blockIdx.x) * kRows;
   work.kv_head = blockIdx.y;
+  work.first_key =
+      args.window > 0 ? max(0, work.first_position + work.token(0) + 1 - args.window) : 0;
   work.keys = work.first_position + work.token(min(kRows, work.packed - work.begin) - 1) + 1;
   return work;
 }

@@ -8,9 +8,9 @@
 // scores and to P.
 #pragma once
 
+#include "backends/local/kernels/attention_kernels.h"
 #include "backends/local/kernels/device.cuh"
 #include "backends/local/kernels/head_pieces.cuh"
-#include "backends/local/kernels/kernels.h"
 #include "backends/local/kernels/kv_pages.cuh"
 
 #include <type_traits>
@@ -67,7 +67,8 @@ __device__ Piece<E4m3> load_piece(const char* address) {
 
 // One warp's running softmax over the pages it took. Lane 4g + t holds keys g and g + 8 of a page,
 // and the heads 2t and 2t + 1 of everything it accumulates.
-template <int Width, bool E4m3>
+// `Narrowed`: there may be a window, or a cap of scores.
+template <int Width, bool E4m3, bool Narrowed>
 class PageWalker {
  public:
   static constexpr int kChunks = Width / 32;  // 32 dimensions that 4 lanes load
@@ -96,9 +97,11 @@ class PageWalker {
     rotate<Width>(q_, args.cos_sin, position);
   }
 
-  // Takes pages first, first + kWarps, … below end; keys from `keys` on do not exist.
-  __device__ void run(int first, int end, int keys) {
+  // Takes pages first, first + kWarps, … below end; keys from `keys` on do not exist, those before
+  // `first_key` are not seen.
+  __device__ void run(int first, int end, int keys, int first_key) {
     if (first >= end) return;
+    first_key_ = first_key;
     if constexpr (E4m3) {
 #pragma unroll
       for (Bf16x8& chunk : q_.chunk) lift(chunk.pair);
@@ -193,7 +196,9 @@ class PageWalker {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       if constexpr (E4m3) s[i] *= key_scale_[i / 2];
-      s[i] = key + i / 2 * 8 < keys ? s[i] * scale : -INFINITY;
+      s[i] = capped(s[i] * scale);
+      const int at = key + i / 2 * 8;
+      if ((Narrowed && at < first_key_) || at >= keys) s[i] = -INFINITY;
     }
 #pragma unroll
     for (int head = 0; head < 2; ++head) {
@@ -216,6 +221,12 @@ class PageWalker {
     }
   }
 
+  // Of a score in units of log2.
+  __device__ float capped(float s) const {
+    const bool has_cap = Narrowed && args_.score_cap > 0.0f;
+    return has_cap ? soft_cap(s, args_.score_cap * kLog2E) : s;
+  }
+
   __device__ void accumulate(float (&p)[4]) {
     if constexpr (E4m3) {
 #pragma unroll
@@ -236,8 +247,8 @@ class PageWalker {
   // Two keys' values of the dimension that row g (half 0) or g + 8 (half 1) of a tile stands for:
   // see dimension().
   __device__ uint32_t key_pair(int i, int tile, int half) const {
-    const int piece = Width == 128 ? half : 0;
-    const int element = Width == 128 ? tile : tile + 4 * half;
+    const int piece = Width == 64 ? 0 : half + tile / 8 * 2;
+    const int element = Width == 64 ? tile + 4 * half : tile % 8;
     if constexpr (E4m3) {
       const uint32_t low = v_[i][piece].word[element / 4];
       const uint32_t high = v_[i + 1][piece].word[element / 4];
@@ -251,6 +262,7 @@ class PageWalker {
 
   const DecodeAttention& args_;
   const int first_line_;
+  int first_key_ = 0;
   const int32_t* table_;
   HeadPieces<Width> q_;
   Piece<E4m3> k_[2][kChunks];

@@ -27,6 +27,17 @@ __device__ KeyScales scales_of(const Shared<Width, false>&, int) {
   return {};
 }
 
+// What becomes of a product of query and key.
+struct Scores {
+  float scale;  // Of what is left at the end, in units of log2.
+  float cap;    // Of the product itself; 0: none.
+  int window;   // Keys that a row sees at most; 0: all.
+};
+
+// Whether the queries stay in registers, instead of being read again for each tile of keys.
+template <int Width>
+constexpr bool kKeepsQueries = Width <= 128;
+
 // One warp's 16 rows. Lane 4g + t holds rows g and g + 8. Numbers of E4M3 are 2^-120 of their size:
 // factors of 2^60 on queries and on P, and again on what comes out, make that good.
 template <int Width, bool E4m3>
@@ -37,26 +48,25 @@ class RowBlock {
   static constexpr float kUnlift = E4m3 ? 0x1p60f : 1.0f;
 
   __device__ void load_queries(const Tile<Width>& tile) {
-    const int lane = threadIdx.x % kWarp;
-    const int row = threadIdx.x / kWarp * 16 + lane % 16;
+    if constexpr (kKeepsQueries<Width>) {
 #pragma unroll
-    for (int step = 0; step < kSteps; ++step)
-      load_matrices(q_[step], piece_address(tile, row, step * 2 + lane / 16));
-    if constexpr (E4m3) {
-#pragma unroll
-      for (int step = 0; step < kSteps; ++step) lift(q_[step]);
+      for (int step = 0; step < kSteps; ++step) load_query(tile, step, q_[step]);
     }
   }
 
   // `last_key[h]`: the last key that row g + 8h sees; `first_key` is the tile's.
-  __device__ void take(const KeyTiles<Width>& tiles, const KeyScales& scales,
-                       const int (&last_key)[2], int first_key, float scale) {
+  __device__ void take(const Tile<Width>& q, const KeyTiles<Width>& tiles, const KeyScales& scales,
+                       const int (&last_key)[2], int first_key, const Scores& scores) {
     float s[kKeys / 8][4] = {};
-    score(tiles.k, s);
+    score(q, tiles.k, s);
     if constexpr (E4m3) scale_keys(s, scales.keys);
-    const bool masked = first_key + kKeys - 1 > min(last_key[0], last_key[1]);
-    if (masked) mask(s, last_key, first_key);
-    soften(s, scale);
+    if (scores.cap > 0.0f) cap(s, scores.cap);
+    const bool ends = first_key + kKeys - 1 > min(last_key[0], last_key[1]);
+    if (ends) mask_after(s, last_key, first_key);
+    const bool begins =
+        scores.window > 0 && first_key <= max(last_key[0], last_key[1]) - scores.window;
+    if (begins) mask_before(s, last_key, first_key + scores.window);
+    soften(s, scores.scale);
     if constexpr (E4m3) scale_keys(s, scales.values);
     accumulate(tiles.v, s);
   }
@@ -79,19 +89,29 @@ class RowBlock {
   float out[kTiles][4] = {};
 
  private:
-  __device__ void score(const Tile<Width>& k, float (&s)[kKeys / 8][4]) {
+  __device__ static void load_query(const Tile<Width>& tile, int step, uint32_t (&q)[4]) {
+    const int lane = threadIdx.x % kWarp;
+    const int row = threadIdx.x / kWarp * 16 + lane % 16;
+    load_matrices(q, piece_address(tile, row, step * 2 + lane / 16));
+    if constexpr (E4m3) lift(q);
+  }
+
+  __device__ void score(const Tile<Width>& queries, const Tile<Width>& k,
+                        float (&s)[kKeys / 8][4]) {
     const int lane = threadIdx.x % kWarp;
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
+      uint32_t again[4];
+      if constexpr (!kKeepsQueries<Width>) load_query(queries, step, again);
+      const uint32_t (&q)[4] = kKeepsQueries<Width> ? q_[step] : again;
 #pragma unroll
       for (int pair = 0; pair < kKeys / 16; ++pair) {
         uint32_t
             b[4];  // keys 0…7 and 8…15 of the pair, each at dimensions 0…7 and 8…15 of the step
         load_matrices(
             b, piece_address(k, pair * 16 + lane / 16 * 8 + lane % 8, step * 2 + lane / 8 % 2));
-        mma_16x8x16(s[2 * pair], q_[step][0], q_[step][1], q_[step][2], q_[step][3], b[0], b[1]);
-        mma_16x8x16(s[2 * pair + 1], q_[step][0], q_[step][1], q_[step][2], q_[step][3], b[2],
-                    b[3]);
+        mma_16x8x16(s[2 * pair], q[0], q[1], q[2], q[3], b[0], b[1]);
+        mma_16x8x16(s[2 * pair + 1], q[0], q[1], q[2], q[3], b[2], b[3]);
       }
     }
   }
@@ -106,13 +126,35 @@ class RowBlock {
     }
   }
 
-  __device__ static void mask(float (&s)[kKeys / 8][4], const int (&last_key)[2], int first_key) {
+  __device__ static void cap(float (&s)[kKeys / 8][4], float most) {
+#pragma unroll
+    for (int tile = 0; tile < kKeys / 8; ++tile) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) s[tile][i] = soft_cap(s[tile][i], most);
+    }
+  }
+
+  __device__ static int column(int tile, int i) { return tile * 8 + threadIdx.x % 4 * 2 + i % 2; }
+
+  __device__ static void mask_after(float (&s)[kKeys / 8][4], const int (&last_key)[2],
+                                    int first_key) {
 #pragma unroll
     for (int tile = 0; tile < kKeys / 8; ++tile) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        const int key = first_key + tile * 8 + threadIdx.x % 4 * 2 + i % 2;
-        if (key > last_key[i / 2]) s[tile][i] = -INFINITY;
+        if (first_key + column(tile, i) > last_key[i / 2]) s[tile][i] = -INFINITY;
+      }
+    }
+  }
+
+  // `first_end`: the first position that does not see the tile's first key any more.
+  __device__ static void mask_before(float (&s)[kKeys / 8][4], const int (&last_key)[2],
+                                     int first_end) {
+#pragma unroll
+    for (int tile = 0; tile < kKeys / 8; ++tile) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        if (first_end + column(tile, i) <= last_key[i / 2]) s[tile][i] = -INFINITY;
       }
     }
   }
@@ -167,7 +209,7 @@ class RowBlock {
     }
   }
 
-  uint32_t q_[kSteps][4];
+  uint32_t q_[kKeepsQueries<Width> ? kSteps : 1][4];
   float maximum_[2] = {-INFINITY, -INFINITY};
   float denominator_[2] = {};
 };
@@ -199,25 +241,27 @@ __global__ void __launch_bounds__(kThreads) prefill_attention(PrefillAttention a
                             // wait for.
   const Work work = work_of_block(args);
   if (work.begin >= work.packed) return;
+  const int first_tile = work.first_key / kKeys;
   const int tiles = (work.keys + kKeys - 1) / kKeys;
   copy_queries(args, work, shared.q);
-  copy_keys(args, work, 0, stage_of(shared, 0));
+  copy_keys(args, work, first_tile, stage_of(shared, first_tile));
   asm volatile("cp.async.commit_group;" ::: "memory");
 
   const int g = threadIdx.x / kWarp * 16 + threadIdx.x % kWarp / 4;
   const int last_key[2] = {work.first_position + work.token(g),
                            work.first_position + work.token(g + 8)};
+  const Scores scores = {args.scale * kLog2E, args.score_cap / args.scale, args.window};
   RowBlock<Width, E4m3> rows;
-  for (int tile = 0; tile < tiles; ++tile) {
+  for (int tile = first_tile; tile < tiles; ++tile) {
     asm volatile("cp.async.wait_group 0;" ::: "memory");
     __syncthreads();  // The tile is there, and nobody reads the other stage any more.
     if (tile + 1 < tiles) {
       copy_keys(args, work, tile + 1, stage_of(shared, tile + 1));
       asm volatile("cp.async.commit_group;" ::: "memory");
     }
-    if (tile == 0) rows.load_queries(shared.q);
+    if (tile == first_tile) rows.load_queries(shared.q);
     const KeyTiles<Width>& keys = tile_of(shared, tile);
-    rows.take(keys, scales_of(shared, tile), last_key, tile * kKeys, args.scale * kLog2E);
+    rows.take(shared.q, keys, scales_of(shared, tile), last_key, tile * kKeys, scores);
   }
   rows.finish();
   store_rows(args, work, rows);
@@ -234,19 +278,22 @@ int enqueue(const PrefillAttention& args, Stream stream) {
   return error ? error : launch(prefill_attention<Width, E4m3>, shape, stream, args);
 }
 
+template <bool E4m3>
+int enqueue(const PrefillAttention& args, Stream stream) {
+  switch (args.head_width) {
+    case 64: return enqueue<64, E4m3>(args, stream);
+    case 128: return enqueue<128, E4m3>(args, stream);
+    case 256: return enqueue<256, E4m3>(args, stream);
+    default: return cudaErrorInvalidValue;
+  }
+}
+
 }  // namespace
 
 extern "C" int spillway_prefill_attention(const PrefillAttention* args, Stream stream) {
-  const bool supported =
-      (args->head_width == 64 || args->head_width == 128) && args->q_heads % args->kv_heads == 0;
-  if (!supported) return cudaErrorInvalidValue;
+  if (args->q_heads % args->kv_heads != 0) return cudaErrorInvalidValue;
   if (args->chunks == 0 || args->rows_max == 0) return cudaSuccess;
-  if (args->key_scales) {
-    return args->head_width == 64 ? enqueue<64, true>(*args, stream)
-                                  : enqueue<128, true>(*args, stream);
-  }
-  return args->head_width == 64 ? enqueue<64, false>(*args, stream)
-                                : enqueue<128, false>(*args, stream);
+  return args->key_scales ? enqueue<true>(*args, stream) : enqueue<false>(*args, stream);
 }
 
 }  // namespace spillway::kernels

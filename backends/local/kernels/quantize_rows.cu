@@ -1,4 +1,4 @@
-// Rows to E4M3 with a scale each, as they are or through silu(gate) · up; one block a row, which
+// Rows to E4M3 with a scale each, as they are or through gate(x) · up; one block a row, which
 // stays in registers.
 #include "backends/local/kernels/fp8_rows.cuh"
 #include "backends/local/kernels/kernels.h"
@@ -13,7 +13,8 @@ __global__ void __launch_bounds__(kBlockThreadsMax) quantize_rows(QuantizeRows a
   wait_for_earlier_kernels();
   const int vectors = args.width / 8;
   const int64_t row = blockIdx.x;
-  const auto* x = static_cast<const Bf16x8*>(args.x) + row * vectors * (args.silu_mul ? 2 : 1);
+  const auto* x =
+      static_cast<const Bf16x8*>(args.x) + row * vectors * (args.gate != kNoGate ? 2 : 1);
   const float* scale = args.x_scales ? args.x_scales + row : nullptr;
   Bf16x8 v[kVectorsMax];
 #pragma unroll
@@ -22,10 +23,10 @@ __global__ void __launch_bounds__(kBlockThreadsMax) quantize_rows(QuantizeRows a
     if (at >= vectors) continue;
     v[i] = x[at];
     if (scale) v[i] = scaled_by(v[i], *scale, args.column_scales + at * 8);
-    if (!args.silu_mul) continue;
+    if (args.gate == kNoGate) continue;
     Bf16x8 up = x[vectors + at];
     if (scale) up = scaled_by(up, *scale, args.column_scales + (vectors + at) * 8);
-    v[i] = silu_mul(v[i], up);
+    v[i] = gate_mul(v[i], up, args.gate == kGelu);
   }
   store_e4m3_row(v, vectors, static_cast<E4m3x8*>(args.out) + row * vectors, args.scales + row);
 }

@@ -1,5 +1,5 @@
-// RMS norm of bf16 rows, with the residual add before it; one block a row, which stays in
-// registers; in bf16, or in E4M3 with a scale.
+// RMS norm of bf16 rows, with the residual add before it or behind it; one block a row, which stays
+// in registers; in bf16, or in E4M3 with a scale.
 #include "backends/local/kernels/fp8_rows.cuh"
 #include "backends/local/kernels/kernels.h"
 #include "backends/local/kernels/norm_rows.cuh"
@@ -49,7 +49,40 @@ __global__ void __launch_bounds__(kBlockThreadsMax) rms_norm(RmsNorm args) {
   }
 }
 
+__global__ void __launch_bounds__(kBlockThreadsMax) add_normed(AddNormed args) {
+  let_next_kernel_start();
+  const int vectors = args.width / 8;
+  const int64_t begin = int64_t{blockIdx.x} * vectors;
+  const auto* x = static_cast<const Bf16x8*>(args.x) + begin;
+  auto* residual = static_cast<Bf16x8*>(args.residual) + begin;
+  wait_for_earlier_kernels();
+  Bf16x8 v[kVectorsMax];
+  float sum = 0.0f;
+#pragma unroll
+  for (int i = 0; i < kVectorsMax; ++i) {
+    const int at = threadIdx.x + i * blockDim.x;
+    if (at >= vectors) continue;
+    v[i] = x[at];
+    if (args.x_scales) {
+      v[i] = scaled_by(v[i], args.x_scales[blockIdx.x], args.column_scales + at * 8);
+    }
+    sum += sum_of_squares(v[i]);
+  }
+  const float scale = rsqrtf(block_sum(sum) / args.width + args.epsilon);
+#pragma unroll
+  for (int i = 0; i < kVectorsMax; ++i) {
+    const int at = threadIdx.x + i * blockDim.x;
+    if (at >= vectors) continue;
+    v[i] = scaled(v[i], scale, static_cast<const Bf16x8*>(args.weight)[at]);
+    add_residual(v[i], residual + at);
+  }
+}
+
 }  // namespace
+
+extern "C" int spillway_add_normed(const AddNormed* args, Stream stream) {
+  return launch_rows(add_normed, args->rows, args->width, kVectorsMax, stream, *args);
+}
 
 extern "C" int spillway_rms_norm(const RmsNorm* args, Stream stream) {
   return launch_rows(rms_norm, args->rows, args->width, kVectorsMax, stream, *args);

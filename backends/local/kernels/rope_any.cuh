@@ -3,8 +3,8 @@
 // rope_append.cu.
 #pragma once
 
+#include "backends/local/kernels/attention_kernels.h"
 #include "backends/local/kernels/device.cuh"
-#include "backends/local/kernels/kernels.h"
 #include "backends/local/kernels/kv_pages.cuh"
 
 namespace spillway::kernels {

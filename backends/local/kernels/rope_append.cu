@@ -2,9 +2,9 @@
 //
 // For pairs half a head apart and the whole head rotated, four lanes hold a head in 16-byte pieces,
 // eight heads a warp; other conventions take rope_any.
+#include "backends/local/kernels/attention_kernels.h"
 #include "backends/local/kernels/device.cuh"
 #include "backends/local/kernels/head_pieces.cuh"
-#include "backends/local/kernels/kernels.h"
 #include "backends/local/kernels/kv_pages.cuh"
 #include "backends/local/kernels/rope_any.cuh"
 
@@ -90,11 +90,15 @@ int enqueue(const RopeAppend& args, Stream stream) {
 }  // namespace
 
 extern "C" int spillway_rope_append(const RopeAppend* args, Stream stream) {
-  const bool supported = (args->head_width == 64 || args->head_width == 128) &&
-                         args->rotary_width % 2 == 0 && args->rotary_width <= args->head_width;
+  const bool supported = args->rotary_width % 2 == 0 && args->rotary_width <= args->head_width;
   if (!supported) return cudaErrorInvalidValue;
   if (args->rows == 0) return cudaSuccess;
-  return args->head_width == 64 ? enqueue<64>(*args, stream) : enqueue<128>(*args, stream);
+  switch (args->head_width) {
+    case 64: return enqueue<64>(*args, stream);
+    case 128: return enqueue<128>(*args, stream);
+    case 256: return enqueue<256>(*args, stream);
+    default: return cudaErrorInvalidValue;
+  }
 }
 
 }  // namespace spillway::kernels

@@ -5,11 +5,15 @@
 namespace spillway::kernels {
 namespace {
 
+__host__ __device__ bool is_gated(int epilogue) {
+  return epilogue == kSiluMul || epilogue == kGeluMul;
+}
+
 // Which output number i of a block is.
 template <int Tiles>
 struct Outputs {
   __device__ explicit Outputs(const SkinnyLinear& args)
-      : rows(args.epilogue == kSiluMul ? kRows : Tiles * kRows), count(rows * args.tokens) {}
+      : rows(is_gated(args.epilogue) ? kRows : Tiles * kRows), count(rows * args.tokens) {}
   __device__ int64_t at(const SkinnyLinear& args, int i) const {
     return int64_t{i / rows} * args.out_stride + blockIdx.x * rows + i % rows;
   }
@@ -42,10 +46,10 @@ __device__ void finish(const SkinnyLinear& args, const Scratch<Tiles, Warps>& sc
     const float scale = args.norm_weight ? scratch.inverse_rms(args.k, args.epsilon, token) : 1.0f;
     const int64_t weight_row = int64_t{blockIdx.x} * outputs.rows + row;
     float value = scale * scale_of<Format>(args, weight_row) * scratch.total(row, token);
-    if (args.epilogue == kSiluMul) {
+    if (is_gated(args.epilogue)) {
       const float up =
           scale_of<Format>(args, args.n + weight_row) * scratch.total(row + kRows, token);
-      value = value / (1.0f + __expf(-value)) * scale * up;
+      value = (args.epilogue == kGeluMul ? gelu(value) : silu(value)) * scale * up;
     }
     value += i == threadIdx.x ? addend : before(args, outputs, i);
     const int64_t at = outputs.at(args, i);
@@ -61,17 +65,17 @@ template <int Format, int Tiles, int Warps, int Loads, int LoadsX, int Blocks>
 __global__ void __launch_bounds__(Warps* kWarp, Blocks) skinny_linear(SkinnyLinear args) {
   __shared__ Scratch<Tiles, Warps> scratch;
   let_next_kernel_start();
-  const bool silu = args.epilogue == kSiluMul;
+  const bool gated = is_gated(args.epilogue);
   int first_row[Tiles];
 #pragma unroll
   for (int tile = 0; tile < Tiles; ++tile) {
     first_row[tile] =
-        silu ? blockIdx.x * kRows + tile * args.n : (blockIdx.x * Tiles + tile) * kRows;
+        gated ? blockIdx.x * kRows + tile * args.n : (blockIdx.x * Tiles + tile) * kRows;
   }
   using Rows = RowStream<Format, Tiles, Loads, LoadsX>;
   const int chunks = (args.k + Rows::kChunk - 1) / Rows::kChunk;
   const Slice slice = slice_of(chunks, threadIdx.x / kWarp, Warps);
-  Rows stream(args.weight, args.scales, args.k, first_row, silu ? 2 * args.n : args.n, slice);
+  Rows stream(args.weight, args.scales, args.k, first_row, gated ? 2 * args.n : args.n, slice);
   wait_for_earlier_kernels();
   const Outputs<Tiles> outputs(args);
   const float addend = before(args, outputs, threadIdx.x);
@@ -87,7 +91,7 @@ __global__ void __launch_bounds__(Warps* kWarp, Blocks) skinny_linear(SkinnyLine
 // multiprocessor.
 template <int Format, int Tiles, int Warps, int Loads, int LoadsX, int Blocks>
 int enqueue(const SkinnyLinear& args, Stream stream) {
-  const int rows = args.epilogue == kSiluMul ? kRows : Tiles * kRows;
+  const int rows = is_gated(args.epilogue) ? kRows : Tiles * kRows;
   LaunchShape shape;
   shape.grid = dim3(args.n / rows);
   shape.block = dim3(Warps * kWarp);
@@ -101,9 +105,9 @@ constexpr int kLong = 2048;  // k that gives every warp more chunks than it asks
 int enqueue_bf16(const SkinnyLinear& args, Stream stream) {
   constexpr int kManyRows = 12'000;  // A vocabulary: several waves of blocks with two tiles each.
   const bool is_long = args.k >= kLong;
-  if (args.epilogue == kSiluMul && !is_long) return enqueue<kBf16, 2, 8, 16, 2, 2>(args, stream);
+  if (is_gated(args.epilogue) && !is_long) return enqueue<kBf16, 2, 8, 16, 2, 2>(args, stream);
   const bool many = args.n >= kManyRows && args.n % (2 * kRows) == 0;
-  if (args.epilogue == kSiluMul || many) return enqueue<kBf16, 2, 4, 16, 4, 4>(args, stream);
+  if (is_gated(args.epilogue) || many) return enqueue<kBf16, 2, 4, 16, 4, 4>(args, stream);
   const int blocks = args.n / kRows;
   if (blocks <= kMultiprocessors) return enqueue<kBf16, 1, 16, 8, 2, 1>(args, stream);
   if (blocks > 2 * kMultiprocessors) return enqueue<kBf16, 1, 8, 8, 2, 3>(args, stream);
@@ -114,7 +118,7 @@ int enqueue_bf16(const SkinnyLinear& args, Stream stream) {
 // Of E4M3 and int8.
 template <int Format>
 int enqueue_bytes(const SkinnyLinear& args, Stream stream) {
-  if (args.epilogue == kSiluMul) {
+  if (is_gated(args.epilogue)) {
     return args.k >= kLong ? enqueue<Format, 2, 4, 8, 4, 5>(args, stream)
                            : enqueue<Format, 2, 8, 8, 4, 2>(args, stream);
   }
@@ -126,7 +130,7 @@ int enqueue_bytes(const SkinnyLinear& args, Stream stream) {
 }
 
 int enqueue_int4(const SkinnyLinear& args, Stream stream) {
-  if (args.epilogue == kSiluMul) return enqueue<kInt4, 2, 4, 8, 4, 4>(args, stream);
+  if (is_gated(args.epilogue)) return enqueue<kInt4, 2, 4, 8, 4, 4>(args, stream);
   if (args.n / kRows <= kMultiprocessors) return enqueue<kInt4, 1, 16, 4, 4, 1>(args, stream);
   if (args.n % (2 * kRows) != 0) return enqueue<kInt4, 1, 8, 4, 4, 2>(args, stream);
   const bool one_wave = args.n / (2 * kRows) <= kMultiprocessors;
