@@ -75,6 +75,7 @@ GroupedLinear of_experts(Choice& choice, int tokens, int n, int k) {
   product.counts = choice.counts->get();
   product.list_stride = product.rows = tokens;
   product.rows_listed = tokens * kSlots;
+  product.rows_usual = tokens * kChosen / kRouted;
   return product;
 }
 
@@ -194,7 +195,7 @@ int main(int argc, char** argv) {
   Noise weights(std::size_t(kGroups) * 2 * kInner * kWidth);
   for (int i = 1; i < argc; ++i) bench_experts(timer, weights, std::atoi(argv[i]));
   if (argc > 1) return 0;
-  for (const int tokens : {16, 32, 128, 256, 640, 1280, 2112, 4096}) {
+  for (const int tokens : {16, 32, 128, 256, 640, 1280, 1664, 2112, 4096}) {
     bench_experts(timer, weights, tokens);
   }
   for (const int rows : {128, 640, 2112}) {

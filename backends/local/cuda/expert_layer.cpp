@@ -64,6 +64,7 @@ void ExpertLayer::answer(const LayerWeights& layer, const Call& call, FirstError
   product.list_stride = state_.limits().rows_max;
   product.rows = call.rows;
   product.rows_listed = call.rows * slots();
+  product.rows_usual = call.rows * shape_.experts.chosen / shape_.experts.count;
   product.out = gated_.get();
   product.x = few ? call.hidden : call.normed;
   product.weight = layer.expert_gate_up;

@@ -68,6 +68,7 @@ struct GroupedLinear {
   int x_share;  // 1 without lists
   int rows;     // Of a group; with lists at most, and of all groups together: `rows_listed`.
   int rows_listed;
+  int rows_usual;  // With lists, how many most of them name; decides only how fast it is.
 };
 extern "C" int spillway_grouped_linear(const GroupedLinear* args, Stream stream);
 

@@ -1,6 +1,6 @@
 // Products of many groups of rows, each with weights of its own, on wgmma.
 //
-// A tile is 128 or 256 rows of weights by up to 96, 112 or 128 tokens of one group. Two warpgroups
+// A tile is 128 or 256 rows of weights by up to 96 … 144 tokens of one group. Two warpgroups
 // multiply, the third fills stages for them. With silu_mul a tile has 8 rows of gate and 8 of up in
 // turn, which meet in one thread's sums. Where groups have many tokens, two blocks are a cluster
 // that has the same weights for different tokens.
@@ -17,8 +17,12 @@ class Sums {
   __device__ Sums(const GroupedLinear& args, const Place& place, Leaving& leaving)
       : args_(args), place_(place), leaving_(leaving) {
     const int lane = threadIdx.x % kWarp;
-    const int token = lane / kOwn * kLeavingTokens + first_own() + lane % kOwn;
-    row_ = token < place.tokens ? row_of(args, place, token) : 0;
+#pragma unroll
+    for (int i = 0; i < kRowsKept; ++i) {
+      const int part = i * kPartsOfWarp + lane / kOwn;
+      const int token = part * kLeavingTokens + first_own() + lane % kOwn;
+      rows_[i] = token < place.tokens ? row_of(args, place, token) : 0;
+    }
   }
 
   __device__ void multiply(Ring<F>& ring) {
@@ -67,6 +71,9 @@ class Sums {
 
  private:
   static constexpr int kOwn = kLeavingTokens / 4;  // Tokens that a warp writes out at a time.
+  static constexpr int kPartsOfWarp = kWarp / kOwn;
+  static constexpr int kRowsKept =
+      (N + kPartsOfWarp * kLeavingTokens - 1) / (kPartsOfWarp * kLeavingTokens);
 
   __device__ static int group() { return threadIdx.x / kWarpgroup; }
   __device__ static int warp() { return threadIdx.x % kWarpgroup / kWarp; }
@@ -101,7 +108,8 @@ class Sums {
     for (int i = threadIdx.x % kWarp; i < kOwn * pieces; i += kWarp) {
       const int own = i / pieces;
       const int piece = i % pieces;
-      const int64_t row = __shfl_sync(kAllLanes, row_, part * kOwn + own);
+      const int lane = part % kPartsOfWarp * kOwn + own;
+      const int64_t row = __shfl_sync(kAllLanes, rows_[part / kPartsOfWarp], lane);
       const bool exists = part * kLeavingTokens + first_own() + own < place_.tokens;
       if (!exists || column + piece * 8 >= args_.n) continue;
       *reinterpret_cast<Bf16x8*>(out + row * args_.out_stride + piece * 8) =
@@ -122,7 +130,7 @@ class Sums {
   const GroupedLinear& args_;
   const Place& place_;
   Leaving& leaving_;
-  int row_;  // Of one token of this warp's.
+  int rows_[kRowsKept];  // Of this warp's tokens, a lane one of each two parts.
   float sum_[F::kSlabs][N / 2];
 };
 
@@ -194,6 +202,20 @@ int enqueue(const GroupedLinear& args, Stream stream) {
   return error ? error : launch(grouped_linear<F>, shape, stream, args, map);
 }
 
+// Which form is the fastest was measured: PERFORMANCE.md. Few rows by the mean of all groups, those
+// of shared experts too; many by what most groups have, which a tile should hold.
+int enqueue_fitting(const GroupedLinear& args, Stream stream) {
+  const int mean = args.lists ? args.rows_listed / args.groups : 0;
+  if (mean <= 40) return enqueue<FewTokens>(args, stream);
+  if (mean <= 80) return enqueue<SomeTokens>(args, stream);  // Hardly a group has more than 96.
+  const int usual = args.rows_usual;
+  if (usual <= 121) return enqueue<ManyTokens>(args, stream);
+  if (usual <= 136) return enqueue<MoreTokens>(args, stream);
+  if (usual <= 173) return enqueue<FewShared>(args, stream);
+  if (usual <= 217) return enqueue<ManyShared>(args, stream);
+  return enqueue<MoreTokens>(args, stream);
+}
+
 }  // namespace
 
 extern "C" int spillway_grouped_linear(const GroupedLinear* args, Stream stream) {
@@ -201,12 +223,7 @@ extern "C" int spillway_grouped_linear(const GroupedLinear* args, Stream stream)
                          args->groups <= kExpertsMax;
   if (!supported) return cudaErrorInvalidValue;
   if (args->rows == 0) return cudaSuccess;
-  const int expected = args->lists ? args->rows_listed / args->groups : 0;
-  if (expected <= 40) return enqueue<FewTokens>(*args, stream);
-  if (expected <= 80)
-    return enqueue<SomeTokens>(*args, stream);  // Hardly a group has more than 96.
-  if (expected <= 200) return enqueue<ManyTokens>(*args, stream);
-  return enqueue<SharedTokens>(*args, stream);
+  return enqueue_fitting(*args, stream);
 }
 
 }  // namespace spillway::kernels

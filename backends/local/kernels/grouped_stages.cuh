@@ -14,8 +14,8 @@
 namespace spillway::kernels {
 namespace {
 
-constexpr int kSlabRows = 64;   // Of weights, that a warpgroup multiplies at once.
-constexpr int kFewTokens = 32;  // For which a tile has products of their own.
+constexpr int kSlabRows = 64;       // Of weights, that a warpgroup multiplies at once.
+constexpr int kFewTokens = 32;      // For which a tile has products of their own.
 constexpr int kLeavingTokens = 64;  // That a warpgroup writes out at a time.
 constexpr int kMultipliers = 2 * kWarpgroup;
 constexpr int kFillers = kWarpgroup;
@@ -44,7 +44,9 @@ struct Form {
 using FewTokens = Form<128, 128, 6, 1>;
 using SomeTokens = Form<256, 96, 4, 1>;
 using ManyTokens = Form<256, 128, 4, 1>;
-using SharedTokens = Form<256, 112, 4, 2>;
+using MoreTokens = Form<256, 144, 4, 1>;
+using FewShared = Form<256, 96, 4, 2>;
+using ManyShared = Form<256, 112, 4, 2>;
 
 // On its way out: a row for each token, of what 64 rows of weights make of it.
 using Leaving = Tile<kTileDepth, kLeavingTokens>;

@@ -189,6 +189,7 @@ __device__ void warpgroup_multiply(float (&d)[N / 2], uint64_t a, uint64_t b, bo
 #define SPILLWAY_NAMES64 \
   SPILLWAY_NAMES48       \
   ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define SPILLWAY_NAMES72 SPILLWAY_NAMES64 ", %64, %65, %66, %67, %68, %69, %70, %71"
 #define SPILLWAY_MULTIPLY(n, names, a_name, b_name, add_name, a_transposed, b_transposed)      \
   "{\n.reg .pred add;\nsetp.ne.b32 add, " add_name ", 0;\nwgmma.mma_async.sync.aligned.m64n" n \
   "k16.f32.bf16.bf16 {" names "}, " a_name ", " b_name ", add, 1, 1, " a_transposed            \
@@ -226,6 +227,13 @@ template <>
 __device__ inline void warpgroup_multiply<128>(float (&d)[64], uint64_t a, uint64_t b, bool add) {
   asm volatile(SPILLWAY_MULTIPLY("128", SPILLWAY_NAMES64, "%64", "%65", "%66", "0", "0")
                : SPILLWAY_SUMS32(d, 0), SPILLWAY_SUMS32(d, 32)
+               : "l"(a), "l"(b), "r"(int{add}));
+}
+
+template <>
+__device__ inline void warpgroup_multiply<144>(float (&d)[72], uint64_t a, uint64_t b, bool add) {
+  asm volatile(SPILLWAY_MULTIPLY("144", SPILLWAY_NAMES72, "%72", "%73", "%74", "0", "0")
+               : SPILLWAY_SUMS32(d, 0), SPILLWAY_SUMS32(d, 32), SPILLWAY_SUMS8(d, 64)
                : "l"(a), "l"(b), "r"(int{add}));
 }
 
@@ -284,6 +292,7 @@ __device__ inline void warpgroup_multiply_few(float (&d)[8], uint64_t a, uint64_
 }
 
 #undef SPILLWAY_MULTIPLY
+#undef SPILLWAY_NAMES72
 #undef SPILLWAY_NAMES64
 #undef SPILLWAY_NAMES56
 #undef SPILLWAY_NAMES48
