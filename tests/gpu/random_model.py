@@ -2,8 +2,8 @@
 """Writes a GGUF file of random weights in the shape of a model that people compare, for measuring how fast it is served.
 
 usage: random_model.py SHAPE OUT [--layers N] [--text tests/golden/text/smollm2.gguf] [--seed 1]
-SHAPE: r1-qwen-7b (DeepSeek-R1-Distill-Qwen-7B), qwen3-0.6b, qwen3-30b-a3b, ds-v2-lite (DeepSeek-V2-Lite), or tiny-llama,
-tiny-qwen2, tiny-qwen3, tiny-qwen3moe, tiny-deepseek2 for trying it out.
+SHAPE: r1-qwen-7b (DeepSeek-R1-Distill-Qwen-7B), qwen3-0.6b, qwen3-30b-a3b, gemma3-4b, ds-v2-lite (DeepSeek-V2-Lite), or
+tiny-llama, tiny-qwen2, tiny-qwen3, tiny-qwen3moe, tiny-gemma3, tiny-deepseek2 for trying it out.
 Tensors are bf16, norms and biases too. Matrices deviate by 1/sqrt(columns), so that activations keep their size and each
 prompt has a greedy text of its own. Tokenizer and chat template are those of --text; the tokens that its vocabulary
 lacks are words of four letters, which no prompt has. Takes numpy.
@@ -59,6 +59,15 @@ class Shape(NamedTuple):
     tied: bool = False
     latent: Latent | None = None
     experts: Experts | None = None
+    window: int = 0  # Positions that five of six layers see; 0: all see all.
+
+    @property
+    def norms_heads(self):
+        return self.architecture.startswith(("qwen3", "gemma3"))
+
+    @property
+    def norms_products(self):
+        return self.architecture.startswith("gemma")
 
 
 SHAPES = {
@@ -67,9 +76,11 @@ SHAPES = {
     "ds-v2-lite": Shape("deepseek2", 27, 2048, 10944, 16, 1, 128, 102400, 1e4, 16384,
                         latent=Latent(512, 64, 128, 128), experts=Experts(64, 6, 1408, shared=2, dense=1)),
     "qwen3-30b-a3b": Shape("qwen3moe", 48, 2048, 6144, 32, 4, 128, 151936, 1e6, 40960, experts=Experts(128, 8, 768)),
+    "gemma3-4b": Shape("gemma3", 34, 2560, 10240, 8, 4, 256, 262208, 1e6, 131072, tied=True, window=1024),
     "tiny-llama": Shape("llama", 2, 128, 256, 2, 1, 64, 49408, 1e4, 2048, 1e-5),
     "tiny-qwen2": Shape("qwen2", 2, 128, 256, 2, 1, 64, 49408, 1e4, 2048),
     "tiny-qwen3": Shape("qwen3", 2, 128, 256, 4, 2, 64, 49408, 1e6, 2048, tied=True),
+    "tiny-gemma3": Shape("gemma3", 2, 128, 256, 4, 2, 64, 49408, 1e6, 2048, tied=True, window=32),
     "tiny-deepseek2": Shape("deepseek2", 3, 128, 256, 4, 1, 128, 49408, 1e4, 2048,
                             latent=Latent(512, 64, 64, 128), experts=Experts(16, 3, 64, shared=2, dense=1)),
     "tiny-qwen3moe": Shape("qwen3moe", 2, 128, 256, 4, 2, 64, 49408, 1e6, 2048, experts=Experts(16, 3, 64)),
@@ -103,7 +114,7 @@ def heads_attention(shape, prefix):
         yield f"{prefix}{name}.weight", (rows, shape.width)
         if shape.architecture == "qwen2":
             yield f"{prefix}{name}.bias", (rows,)
-    if shape.architecture.startswith("qwen3"):
+    if shape.norms_heads:
         yield prefix + "attn_q_norm.weight", (shape.head_width,)
         yield prefix + "attn_k_norm.weight", (shape.head_width,)
 
@@ -117,6 +128,9 @@ def tensors_of(shape):
         yield from (latent_attention if shape.latent else heads_attention)(shape, prefix)
         yield prefix + "attn_output.weight", (shape.width, shape.query_heads * shape.head_width)
         yield prefix + "ffn_norm.weight", (shape.width,)
+        if shape.norms_products:
+            yield prefix + "post_attention_norm.weight", (shape.width,)
+            yield prefix + "post_ffw_norm.weight", (shape.width,)
         if shape.experts and layer >= shape.experts.dense:
             yield from expert_feed_forward(shape, prefix)
             continue
@@ -186,6 +200,8 @@ def metadata_of(name, shape, text):
                "attention.head_count_kv": shape.kv_heads, "attention.key_length": shape.head_width,
                "attention.value_length": shape.head_width, "rope.dimension_count": shape.head_width,
                "vocab_size": shape.vocabulary} | latent_numbers(shape.latent) | expert_numbers(shape.experts)
+    if shape.window:
+        numbers["attention.sliding_window"] = shape.window
     ours.update({f"{shape.architecture}.{key}": (4, value) for key, value in numbers.items()})
     ours[f"{shape.architecture}.rope.freq_base"] = 6, shape.rope_base
     ours[f"{shape.architecture}.attention.layer_norm_rms_epsilon"] = 6, shape.epsilon

@@ -22,7 +22,7 @@ BINARY=${BINARY:-build/cuda/spillway}
 MODEL=${MODEL:-models/SmolLM2-135M-Instruct.Q4_1.gguf}
 SCRATCH=${SCRATCH:-/dev/shm}
 PROGRAMS=$BUILD/gpu
-SMALL='*EdgesOfPages*:*ArePacked*:KvE4m3.Rope*:*SmallestK*:*PaddingRows*:*EveryTokenCount*:*WholePrompts*:*Patch*:*Equals*:*Itself*:ScoreRows*'
+SMALL='*EdgesOfPages*:*ArePacked*:KvE4m3.Rope*:*SmallestK*:*PaddingRows*:*EveryTokenCount*:*WholePrompts*:*Patch*:*Equals*:*Itself*:ScoreRows*:*Windows*:*AddedNormed*:*Capped*'
 mkdir -p "$RESULTS"
 toolkit=$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")
 export LD_LIBRARY_PATH=$toolkit/lib64:$toolkit/targets/x86_64-linux/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
