@@ -12,7 +12,6 @@ import argparse
 import itertools
 import math
 import os
-import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +20,6 @@ from typing import NamedTuple
 import gguf_header
 import numpy
 
-BF16, ALIGNMENT = 30, 32
 BLOCK = 33_554_467  # Random values made once and used again and again; a prime, so that no two rows are the same.
 THREADS, PIECE = 4, 8 << 20
 TEXT = Path(__file__).resolve().parents[1] / "golden" / "text" / "smollm2.gguf"
@@ -142,21 +140,7 @@ def tensors_of(shape):
         yield "output.weight", (shape.vocabulary, shape.width)
 
 
-# ---- header
-
-def packed_text(text):
-    data = text.encode()
-    return struct.pack("<Q", len(data)) + data
-
-
-def packed(kind, value):
-    if kind == gguf_header.STRING:
-        return packed_text(value)
-    if kind == gguf_header.ARRAY:
-        element, values = value
-        return struct.pack("<IQ", element, len(values)) + b"".join(packed(element, v) for v in values)
-    return struct.pack("<" + gguf_header.CODES[kind], value)
-
+# ---- metadata
 
 def padded_vocabulary(entries, size):
     """The tokens and their types, filled up with words that say something, so that each token is seen in an answer."""
@@ -208,22 +192,6 @@ def metadata_of(name, shape, text):
     return {**ours, **entries}
 
 
-def padded(size):
-    return (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
-
-
-def header_of(metadata, tensors):
-    head = struct.pack("<IIQQ", 0x46554747, 3, len(tensors), len(metadata))
-    head += b"".join(packed_text(key) + struct.pack("<I", kind) + packed(kind, value)
-                     for key, (kind, value) in metadata.items())
-    at = 0
-    for name, dimensions in tensors:
-        head += packed_text(name) + struct.pack(f"<I{len(dimensions)}QIQ", len(dimensions), *reversed(dimensions),
-                                                BF16, at)
-        at += padded(2 * math.prod(dimensions))
-    return head + bytes(padded(len(head)) - len(head)), at
-
-
 # ---- values
 
 def bf16(values):
@@ -255,12 +223,12 @@ def pieces_of(tensors, blocks, begin):
             count = min(left, PIECE, len(block) - first)
             yield place, block[first:first + count]
             drawn, left, place = drawn + count, left - count, place + 2 * count
-        at += padded(2 * math.prod(dimensions))
+        at += gguf_header.padded(2 * math.prod(dimensions))
 
 
 def write(path, name, shape, text, seed):
     tensors = list(tensors_of(shape))
-    head, size = header_of(metadata_of(name, shape, text), tensors)
+    head, size = gguf_header.written(metadata_of(name, shape, text), tensors, gguf_header.BF16)
     blocks = blocks_for(tensors, seed)
     with path.open("wb") as file:
         file.write(head)
