@@ -151,7 +151,7 @@ def vllm_side(options, setting):
         serve_vllm.write_model(random_model.SHAPES[options.shape], Path(folder))
         port, began = serve_vllm.free_port(), time.monotonic()
         with subprocess.Popen(vllm_command(folder, port, options, setting), stdout=log, stderr=subprocess.STDOUT,
-                              env=serve_vllm.environment(bool(random_model.SHAPES[options.shape].deepseek)),
+                              env=serve_vllm.environment(bool(random_model.SHAPES[options.shape].latent)),
                               start_new_session=True) as child:
             try:
                 serve_vllm.wait_until_ready(child, port, log)

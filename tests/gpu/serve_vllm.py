@@ -30,13 +30,13 @@ SPREAD = Path(__file__).resolve().parent / "spread_experts"
 
 
 def deepseek_config(shape):
-    own = shape.deepseek
+    own, experts = shape.latent, shape.experts
     if not own:
         return {}
-    return {"num_key_value_heads": shape.query_heads, "head_dim": own.rope, "kv_lora_rank": own.latent, "q_lora_rank": None,
+    return {"num_key_value_heads": shape.query_heads, "head_dim": own.rope, "kv_lora_rank": own.width, "q_lora_rank": None,
             "qk_rope_head_dim": own.rope, "qk_nope_head_dim": own.key, "v_head_dim": own.value,
-            "n_routed_experts": own.experts, "num_experts_per_tok": own.chosen, "n_shared_experts": own.shared,
-            "moe_intermediate_size": own.inner, "first_k_dense_replace": own.dense, "moe_layer_freq": 1,
+            "n_routed_experts": experts.count, "num_experts_per_tok": experts.chosen, "n_shared_experts": experts.shared,
+            "moe_intermediate_size": experts.inner, "first_k_dense_replace": experts.dense, "moe_layer_freq": 1,
             "routed_scaling_factor": 1.0, "norm_topk_prob": False, "scoring_func": "softmax", "topk_method": "greedy",
             "n_group": 1, "topk_group": 1, "attention_bias": False}
 
@@ -80,7 +80,7 @@ def command(folder, port, options):
                  "model", "--load-format", "dummy", "--max-model-len", "8192", "--max-num-seqs", str(options.sequences),
                  "--no-enable-prefix-caching", "--port", str(port), "--host", "127.0.0.1", "--no-enable-log-requests",
                  "--tensor-parallel-size", str(options.gpus)]
-    latent = random_model.SHAPES[options.shape].deepseek is not None
+    latent = random_model.SHAPES[options.shape].latent is not None
     arguments += ["--trust-remote-code"] if latent else ["--attention-backend", "FLASH_ATTN"]
     if options.kv_cache:
         arguments += ["--kv-cache-dtype", options.kv_cache]
@@ -106,7 +106,7 @@ def free_port():
 
 
 def spreads(options):
-    return bool(random_model.SHAPES[options.shape].deepseek) and not options.dummy_experts
+    return bool(random_model.SHAPES[options.shape].latent) and not options.dummy_experts
 
 
 def measure(folder, options, log):
