@@ -101,6 +101,9 @@ void add_admin_routes(const admin::Admin& admin, const std::string& admin_key,
   routes.add("POST", "/reload", behind(gate, [&admin](const http::Request& request) {
                return admin.reload(request.query);
              }));
+  routes.add("POST", "/rehearse", behind(gate, [&admin](const http::Request& request) {
+               return admin.rehearse(request.body);
+             }));
   routes.add("GET", "/decisions", behind(gate, [&admin](const http::Request& request) {
                return admin.decisions(request.query);
              }));

@@ -17,7 +17,7 @@
 namespace spillway {
 
 // GET /livez /readyz /metrics /metrics/vllm /config /decisions /explain/ID /rollout,
-// POST /reload /rollout/promote /rollout/rollback.
+// POST /reload /rehearse /rollout/promote /rollout/rollback.
 // Requires: `admin` outlives the server that serves `routes`. So do those below.
 void add_admin_routes(const admin::Admin& admin, const std::string& admin_key,
                       http::Routes& routes);

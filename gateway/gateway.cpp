@@ -331,6 +331,7 @@ admin::Sources Gateway::House::sources() {
   sources.decisions = std::bind_front(&admin::Decisions::last, &decisions_);
   sources.decision = std::bind_front(&admin::Decisions::find, &decisions_);
   sources.reload = std::bind_front(&Rollout::reload, &rollout_);
+  sources.rehearse = std::bind_front(&Rollout::rehearse, &rollout_);
   sources.promote = std::bind_front(&Rollout::promote, &rollout_);
   sources.roll_back = std::bind_front(&Rollout::roll_back, &rollout_);
   sources.rollout = std::bind_front(&Rollout::state, &rollout_);

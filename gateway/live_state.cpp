@@ -127,7 +127,7 @@ telemetry::ShadowCounts shadow_counts(const ShadowState& shadow) {
                                  in_usd(shadow.cost_in_force),
                                  in_usd(shadow.cost_of_shadow),
                                  {}};
-  for (const ShadowMove& move : shadow.moves)
+  for (const Move& move : shadow.moves)
     counts.moves.push_back({move.request_class, move.from, move.to, move.requests});
   return counts;
 }

@@ -2,6 +2,7 @@
 
 #include "gateway/policy/choice.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -32,6 +33,13 @@ void compare(const policy::Plan& before, const policy::Plan& after, Rehearsed& s
   sum.in_time_after += policy::is_in_time(after, before.sla) ? 1 : 0;
 }
 
+void note_move(const Result<policy::Plan>& was, const Result<policy::Plan>& is, Moves& moves) {
+  const policy::Choice before = policy::choice_of(was), after = policy::choice_of(is);
+  if (before.target == after.target) return;
+  const std::string& name = was ? was->request_class->name : is->request_class->name;
+  moves.add(name, before.target, after.target, was && is ? after.cost - before.cost : 0);
+}
+
 }  // namespace
 
 void Rehearsal::record(const policy::RequestFacts& request,
@@ -51,20 +59,31 @@ void Rehearsal::record(const policy::RequestFacts& request,
   ++recorded_;
 }
 
-Rehearsed Rehearsal::run(const policy::Router& before, const policy::Router& after) const {
-  std::unique_lock lock(mutex_);
-  const auto all = ring_;
-  lock.unlock();
+std::vector<std::shared_ptr<const Recorded>> Rehearsal::newest_first() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<const Recorded>> all(ring_.rbegin(), ring_.rend());
+  if (ring_.size() == kept_)
+    std::rotate(all.begin(), all.end() - static_cast<std::ptrdiff_t>(recorded_ % kept_), all.end());
+  return all;
+}
+
+Rehearsed Rehearsal::run(const policy::Router& before, const policy::Router& after,
+                         std::chrono::milliseconds time_max) const {
+  const TimePoint end = SteadyClock::now() + time_max;
   Rehearsed sum;
-  sum.decisions = all.size();
-  for (const auto& one : all) {
+  Moves moves;
+  for (const auto& one : newest_first()) {
+    if (SteadyClock::now() >= end) break;
     const auto was = one->plan_by(before);
     const auto is = one->plan_by(after);
-    if (policy::choice_of(was).target != policy::choice_of(is).target) ++sum.moved;
+    ++sum.decisions;
     if (was && is) compare(*was, *is, sum);
+    note_move(was, is, moves);
     if (!was || is) continue;
     if (sum.stranded++ == 0) sum.example = describe(*one, *was, is.error(), *after.settings());
   }
+  sum.moves = moves.list();
+  for (const Move& move : sum.moves) sum.moved += move.requests;
   return sum;
 }
 

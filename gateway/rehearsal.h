@@ -10,6 +10,7 @@
 #include "gateway/recorded.h"
 #include "gateway/rehearsed.h"
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -24,9 +25,15 @@ class Rehearsal {
   void record(const policy::RequestFacts& request, const std::shared_ptr<const Moment>& moment,
               policy::Turn turn);
 
-  Rehearsed run(const policy::Router& before, const policy::Router& after) const;
+  // The newest first, until all are made again or the time is over.
+  Rehearsed run(const policy::Router& before, const policy::Router& after,
+                std::chrono::milliseconds time_max = kTimeMax) const;
 
  private:
+  static constexpr std::chrono::seconds kTimeMax{2};
+
+  std::vector<std::shared_ptr<const Recorded>> newest_first() const;
+
   const std::size_t kept_;
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<const Recorded>> ring_;

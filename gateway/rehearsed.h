@@ -3,15 +3,18 @@
 #pragma once
 
 #include "config/settings.h"
+#include "gateway/moves.h"
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 namespace spillway {
 
 struct Rehearsed {
   std::size_t decisions = 0;
-  std::size_t moved = 0;     // Another target comes first, or it is held, or no more.
+  std::size_t moved = 0;  // Another target comes first, or it is held, or no more:
+  std::vector<Move> moves;
   std::size_t stranded = 0;  // It could go somewhere, and can go nowhere now.
   std::string example;       // Of one that is stranded: what is asked, and why it may not.
 
@@ -21,6 +24,12 @@ struct Rehearsed {
   config::NanoUsd cost_cheapest = 0;  // Had the cheapest provider answered all of them.
   std::size_t in_time_before = 0;     // Expected to keep the promises in force.
   std::size_t in_time_after = 0;
+};
+
+// What would become of a file that is in order.
+struct Tried {
+  Rehearsed rehearsal;
+  std::string objections;  // Why a reload would refuse it; empty: it would not.
 };
 
 // What became of a file that was read and not refused.

@@ -83,10 +83,7 @@ Result<Reloaded> Rollout::reload(bool force) {
   const double share = in_force->settings->canary.share;
   const bool is_tried =
       !force && share > 0.0 && decides_otherwise(*loaded.settings, *in_force->settings);
-  std::string against = objections(rehearsed, in_force->settings->guard);
-  if (against.empty()) against = not_loaded(*loaded.settings, *started_with_);
-  if (against.empty() && is_tried) against = untriable(*loaded.settings, *in_force->settings);
-  if (against.empty() && is_tried) against = one_sided(*loaded.settings, share);
+  const std::string against = against_reload(*loaded.settings, *in_force->settings, rehearsed);
   remember(force ? "" : against);
   if (!against.empty() && !force) return refuse(against);
   for (const std::string& key : config::restart_needed(*started_with_, *loaded.settings)) {
@@ -101,6 +98,31 @@ Result<Reloaded> Rollout::reload(bool force) {
   tell("configuration taken over", *loaded.settings, rehearsed);
   take_over(loaded.settings);
   return Reloaded{rehearsed};
+}
+
+Result<Tried> Rollout::rehearse(std::string_view text) const {
+  const auto in_force = doors_.editions.get();
+  const config::Loaded loaded = load_policy_text(text, in_force->settings->source, unneeded_secret);
+  if (!loaded.settings) {
+    const std::string problem = config::to_string(loaded.problems.front());
+    return Error{Errc::invalid_request, problem, "", std::nullopt};
+  }
+  Tried tried;
+  tried.rehearsal = doors_.rehearsal.run(in_force->router, policy::Router(loaded.settings));
+  tried.objections = against_reload(*loaded.settings, *in_force->settings, tried.rehearsal);
+  return tried;
+}
+
+// Empty: nothing is.
+std::string Rollout::against_reload(const config::Settings& settings,
+                                    const config::Settings& in_force,
+                                    const Rehearsed& rehearsed) const {
+  std::string against = objections(rehearsed, in_force.guard);
+  if (against.empty()) against = not_loaded(settings, *started_with_);
+  const double share = in_force.canary.share;
+  if (!against.empty() || share <= 0.0 || !decides_otherwise(settings, in_force)) return against;
+  against = untriable(settings, in_force);
+  return against.empty() ? one_sided(settings, share) : against;
 }
 
 void Rollout::look_again() {

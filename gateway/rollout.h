@@ -62,6 +62,10 @@ class Rollout {
   // says why. `force`: also where the guard has objections.
   Result<Reloaded> reload(bool force);
 
+  // What would become of a file with this text, and nothing comes of it. Variables that its
+  // secrets name need not be set.
+  Result<Tried> rehearse(std::string_view text) const;
+
   // Reads the file again where it says what is in force, and tells what it is warned of by now: a
   // price may have ended.
   void look_again();
@@ -80,6 +84,8 @@ class Rollout {
   CanaryState canary() const { return trial_.state(); }
 
  private:
+  std::string against_reload(const config::Settings& settings, const config::Settings& in_force,
+                             const Rehearsed& rehearsed) const;
   Error refuse(const config::Loaded& loaded);
   Error refuse(const std::string& objections);
   Providers providers_for(const config::Settings& settings) const;

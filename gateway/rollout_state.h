@@ -2,6 +2,8 @@
 // nano-USD.
 #pragma once
 
+#include "gateway/moves.h"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -22,15 +24,6 @@ struct ShadowChoice {
   bool differs = false;
 };
 
-// Requests of a class that would go elsewhere.
-struct ShadowMove {
-  std::string request_class;
-  std::string from;
-  std::string to;
-  std::uint64_t requests = 0;
-  std::int64_t cost_change = 0;  // Of those that both send somewhere.
-};
-
 struct ShadowState {
   std::string policy;   // The path of its file; empty: there is none.
   std::string problem;  // Why it does not decide; empty: it does.
@@ -40,7 +33,7 @@ struct ShadowState {
   std::uint64_t skipped = 0;       // It was behind.
   std::int64_t cost_in_force = 0;  // Expected, of those that both send somewhere.
   std::int64_t cost_of_shadow = 0;
-  std::vector<ShadowMove> moves;
+  std::vector<Move> moves;
 };
 
 // How requests of one side of a canary ended, by their class's promises.

@@ -76,10 +76,7 @@ void Shadow::consider(std::string_view id, const policy::RequestFacts& request,
 ShadowState Shadow::state() const {
   std::lock_guard lock(told_mutex_);
   ShadowState state = told_;
-  for (const auto& [move, tally] : moves_) {
-    const auto& [request_class, from, to] = move;
-    state.moves.push_back({request_class, from, to, tally.requests, tally.cost_change});
-  }
+  state.moves = moves_.list();
   return state;
 }
 
@@ -139,11 +136,7 @@ void Shadow::keep(const std::string& sha256, const Asked& asked, ShadowChoice ch
     told_.cost_in_force += asked.in_force.cost;
     told_.cost_of_shadow += choice.cost;
   }
-  if (choice.differs) {
-    Tally& tally = moves_[{asked.request_class, asked.in_force.target, choice.target}];
-    ++tally.requests;
-    tally.cost_change += change;
-  }
+  if (choice.differs) moves_.add(asked.request_class, asked.in_force.target, choice.target, change);
   if (last_.size() < kChoicesKept) {
     last_.push_back(std::move(choice));
   } else {

@@ -8,6 +8,7 @@
 
 #include "config/settings.h"
 #include "gateway/moment.h"
+#include "gateway/moves.h"
 #include "gateway/policy/facts.h"
 #include "gateway/policy/plan.h"
 #include "gateway/policy/router.h"
@@ -16,14 +17,12 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
-#include <tuple>
 #include <vector>
 
 namespace spillway {
@@ -53,10 +52,6 @@ class Shadow {
 
  private:
   struct Asked;
-  struct Tally {
-    std::uint64_t requests = 0;
-    std::int64_t cost_change = 0;
-  };
 
   void run();
   void compare(const policy::Router& router, const Asked& asked);
@@ -72,7 +67,7 @@ class Shadow {
 
   mutable std::mutex told_mutex_;
   ShadowState told_;  // But for its moves:
-  std::map<std::tuple<std::string, std::string, std::string>, Tally> moves_;
+  Moves moves_;
   std::vector<ShadowChoice> last_;
   std::size_t kept_ = 0;  // So far; the next one goes to kept_ modulo their most.
 

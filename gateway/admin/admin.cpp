@@ -63,18 +63,6 @@ ordered_json to_json(const std::vector<DecisionAttempt>& attempts) {
   return list;
 }
 
-ordered_json to_json(const Rehearsed& rehearsed) {
-  ordered_json json = {{"decisions", rehearsed.decisions},
-                       {"moved", rehearsed.moved},
-                       {"stranded", rehearsed.stranded},
-                       {"cost_before_usd", static_cast<double>(rehearsed.cost_before) / 1e9},
-                       {"cost_after_usd", static_cast<double>(rehearsed.cost_after) / 1e9},
-                       {"in_time_before", rehearsed.in_time_before},
-                       {"in_time_after", rehearsed.in_time_after}};
-  if (!rehearsed.example.empty()) json["example"] = rehearsed.example;
-  return json;
-}
-
 ordered_json to_json(const std::vector<ConsideredTarget>& considered) {
   ordered_json list = ordered_json::array();
   for (const ConsideredTarget& one : considered) {
@@ -149,6 +137,14 @@ Answer Admin::roll_back() const { return ended(sources_.roll_back()); }
 
 Answer Admin::ended(const Result<void>& outcome) const {
   return outcome ? rollout() : in_json(409, {{"error", outcome.error().message}});
+}
+
+Answer Admin::rehearse(std::string_view text) const {
+  const Result<Tried> tried = sources_.rehearse(text);
+  if (!tried) return in_json(422, {{"error", tried.error().message}});
+  return in_json(
+      tried->objections.empty() ? 200 : 409,
+      {{"rehearsal", to_json(tried->rehearsal)}, {"objections", text_or_null(tried->objections)}});
 }
 
 Answer Admin::reload(std::string_view query) const {

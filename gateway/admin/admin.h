@@ -38,6 +38,7 @@ struct Sources {
   std::function<std::vector<Decision>(std::size_t)> decisions;
   std::function<std::optional<Decision>(std::string_view)> decision;
   std::function<Result<Reloaded>(bool force)> reload;
+  std::function<Result<Tried>(std::string_view text)> rehearse;
   std::function<Result<void>()> promote;  // The canary; an error: there is none.
   std::function<Result<void>()> roll_back;
   std::function<RolloutState()> rollout;
@@ -71,6 +72,10 @@ class Admin {
 
   // Why the request of that id went where it went, as text; 404 if it is not among the last.
   Answer explain(std::string_view id) const;
+
+  // 200 with what the last decisions would have been under a configuration of this text, 409 with
+  // what a reload has against it besides, or 422 with what is wrong with it. Nothing comes of it.
+  Answer rehearse(std::string_view text) const;
 
   // 200 with what the last decisions would have been under the new policy, or 422 with what is
   // wrong with the file or what the guard has against it; the configuration in force stays then.

@@ -1,9 +1,10 @@
 #include "gateway/admin/rollout_json.h"
 
+#include "gateway/admin/json_answer.h"
+
 #include <nlohmann/json.hpp>
 
 #include <cmath>
-#include <utility>
 
 namespace spillway::admin {
 namespace {
@@ -12,19 +13,19 @@ using nlohmann::ordered_json;
 
 double in_usd(std::int64_t nano_usd) { return static_cast<double>(nano_usd) / 1e9; }
 
-ordered_json text_or_null(const std::string& text) {
-  return text.empty() ? ordered_json(nullptr) : ordered_json(text);
+ordered_json to_json(const std::vector<Move>& moves) {
+  ordered_json list = ordered_json::array();
+  for (const Move& move : moves) {
+    list.push_back({{"class", text_or_null(move.request_class)},
+                    {"from", move.from},
+                    {"to", move.to},
+                    {"requests", move.requests},
+                    {"cost_change_usd", in_usd(move.cost_change)}});
+  }
+  return list;
 }
 
 ordered_json to_json(const ShadowState& shadow) {
-  ordered_json moves = ordered_json::array();
-  for (const ShadowMove& move : shadow.moves) {
-    moves.push_back({{"class", text_or_null(move.request_class)},
-                     {"from", move.from},
-                     {"to", move.to},
-                     {"requests", move.requests},
-                     {"cost_change_usd", in_usd(move.cost_change)}});
-  }
   const auto all = static_cast<double>(shadow.agreed + shadow.differed);
   const double share = all > 0.0 ? static_cast<double>(shadow.differed) / all : 0.0;
   return {{"policy", shadow.policy},
@@ -36,7 +37,7 @@ ordered_json to_json(const ShadowState& shadow) {
           {"skipped", shadow.skipped},
           {"cost_in_force_usd", in_usd(shadow.cost_in_force)},
           {"cost_of_shadow_usd", in_usd(shadow.cost_of_shadow)},
-          {"moves", std::move(moves)}};
+          {"moves", to_json(shadow.moves)}};
 }
 
 ordered_json to_json(const CanarySide& side) {
@@ -62,6 +63,19 @@ ordered_json to_json(const CanaryState& canary) {
 }
 
 }  // namespace
+
+ordered_json to_json(const Rehearsed& rehearsed) {
+  ordered_json json = {{"decisions", rehearsed.decisions},
+                       {"moved", rehearsed.moved},
+                       {"stranded", rehearsed.stranded},
+                       {"cost_before_usd", in_usd(rehearsed.cost_before)},
+                       {"cost_after_usd", in_usd(rehearsed.cost_after)},
+                       {"in_time_before", rehearsed.in_time_before},
+                       {"in_time_after", rehearsed.in_time_after},
+                       {"moves", to_json(rehearsed.moves)}};
+  if (!rehearsed.example.empty()) json["example"] = rehearsed.example;
+  return json;
+}
 
 ordered_json to_json(const RolloutState& state) {
   return {{"sha256", state.sha256},

@@ -4,6 +4,7 @@
 #include "backends/local/local_encoder.h"
 #include "config/value.h"
 #include "gateway/policy_file.h"
+#include "gateway/verbs/admin_options.h"
 #include "gateway/verbs/fits.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/print_problems.h"
@@ -13,11 +14,16 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <optional>
+#include <sstream>
+#include <string>
 
 namespace spillway::verbs {
 
 namespace {
+
+constexpr const char* kVerb = "spillway check";
 
 // What one GPU has, as far as is said. False: that is no size (printed).
 bool read_gpu_memory(const Options& options, std::optional<std::int64_t>& memory) {
@@ -67,14 +73,35 @@ bool is_in_order(const std::string& path, const config::ProviderTarget& target) 
   return false;
 }
 
+// What the last decisions of the running gateway would have been under the file. 0: a reload would
+// take it over.
+int rehearse(const std::string& path, const Options& options) {
+  const auto door = admin_door(options, kVerb);
+  if (!door) return 2;
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  const auto answer = remote::ask_admin(*door, "POST", "/rehearse", text.str());
+  if (!answer) {
+    std::fprintf(stderr, "%s: %s\n", kVerb, answer.error().message.c_str());
+    return 1;
+  }
+  std::fputs(answer->body.c_str(), answer->status < 300 ? stdout : stderr);
+  return answer->status < 300 ? 0 : 1;
+}
+
 }  // namespace
 
 int check(const Arguments& arguments) {
   Options options;
   options.words("FILE", 1)
       .flag("--strict", "warnings fail, too")
-      .value("--gpu-memory", "SIZE", "executor cuda: refuse a model that cannot fit, 80GiB");
-  if (!options.read(arguments, "spillway check")) return options.exit_status();
+      .value("--gpu-memory", "SIZE", "executor cuda: refuse a model that cannot fit, 80GiB")
+      .flag("--rehearse",
+            "also have the running gateway make its last decisions again under the file, and say "
+            "what would move and what a reload would have against it");
+  add_admin_options(options);
+  if (!options.read(arguments, kVerb)) return options.exit_status();
   if (options.words_given().empty()) {
     std::fprintf(stderr, "spillway check: which file? (spillway check config/spillway.yaml)\n");
     return 2;
@@ -98,7 +125,7 @@ int check(const Arguments& arguments) {
               path.c_str(), settings.local.size() + settings.providers.size(),
               settings.policy.classes.size(), settings.keys.size(), settings.policy.rules.size(),
               settings.policy.tests.size());
-  return 0;
+  return options.has("--rehearse") ? rehearse(path, options) : 0;
 }
 
 }  // namespace spillway::verbs

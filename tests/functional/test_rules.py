@@ -161,6 +161,31 @@ def test_a_reload_that_strands_requests_is_refused_unless_forced(house, client_o
     assert warned["requests"] >= 1 and "rule `nobody`" in warned["example"]
 
 
+def test_a_file_is_rehearsed_on_the_last_decisions_before_it_is_put_in_place(house, client_of, tmp_path):
+    client = client_of(house)
+    for _ in range(3):
+        assert ask(client)["x-spillway-target"] == "local"
+    admin = house.admin.removeprefix("http://")
+    config = ruled(house_provider(house))
+    config["tests"] = []
+    config["rules"] = [{"name": "away", "route": "cloud"}]
+    path = configs.write(tmp_path / "next.yaml", config)
+    status, out, error = spillway("check", path, "--rehearse", "--admin", admin)
+    assert status == 0, error
+    told = json.loads(out[out.index("{"):])
+    assert told["objections"] is None
+    count = told["rehearsal"]["decisions"]
+    assert 1 <= count <= 3 and told["rehearsal"]["moved"] == count
+    move = told["rehearsal"]["moves"][0]
+    assert (move["from"], move["to"], move["requests"]) == ("local", "ai-hub", count) and move["cost_change_usd"] > 0
+    assert ask(client)["x-spillway-target"] == "local", "nothing has come of it"
+
+    config["rules"] = [{"name": "nobody", "route": "refuse", "message": "Closed today."}]
+    status, _, error = spillway("check", configs.write(path, config), "--rehearse", "--admin", admin)
+    assert status == 1 and "guard.stranded_max" in error and "rule `nobody`, line" in error
+    assert house.metric("spillway_config_reloads_total", result="guarded") == 0
+
+
 def test_a_reload_that_costs_too_much_is_refused_by_the_limits_in_force(start_provider, start_gateway, client_of):
     config = ruled(start_provider("instant").base_url, guard={"decisions_min": 3}, tests=[])
     house = start_gateway(config)

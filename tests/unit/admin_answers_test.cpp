@@ -39,6 +39,8 @@ class AdminAnswers : public testing::Test {
   std::vector<std::string> not_ready_;
   std::vector<std::string> impaired_;
   Result<Reloaded> reloaded_;
+  Result<Tried> tried_;
+  std::string asked_;
   Result<void> ended_;
   bool forced_ = false;
   RolloutState rollout_;
@@ -55,6 +57,11 @@ class AdminAnswers : public testing::Test {
                     [this](bool force) {
                       forced_ = force;
                       return reloaded_;
+                    },
+                .rehearse =
+                    [this](std::string_view text) {
+                      asked_ = text;
+                      return tried_;
                     },
                 .promote = [this] { return ended_; },
                 .roll_back = [this] { return ended_; },
@@ -200,12 +207,29 @@ TEST_F(AdminAnswers, ARefusedReloadSaysWhatIsWrong) {
   const json rehearsal = json::parse(admin_.reload("").body)["rehearsal"];
   EXPECT_EQ(rehearsal, json::parse(R"({"decisions": 40, "moved": 7, "stranded": 2,
       "cost_before_usd": 0.03, "cost_after_usd": 0.01, "in_time_before": 38, "in_time_after": 37,
-      "example": "model `auto`: no"})"));
+      "moves": [], "example": "model `auto`: no"})"));
   reloaded_ =
       Error{Errc::invalid_request, "line 3: unknown key `prot`, did you mean `port`?", "", {}};
   const Answer answer = admin_.reload("");
   EXPECT_EQ(answer.status, 422);
   EXPECT_EQ(json::parse(answer.body)["error"], "line 3: unknown key `prot`, did you mean `port`?");
+}
+
+TEST_F(AdminAnswers, AFileIsRehearsedWithoutComingToAnything) {
+  tried_ = Tried{{.decisions = 9, .moves = {{"chat", "local", "ai-hub", 3, 20'000'000}}}, ""};
+  const Answer good = admin_.rehearse("rules: []");
+  EXPECT_EQ(good.status, 200);
+  EXPECT_EQ(asked_, "rules: []");
+  EXPECT_EQ(json::parse(good.body)["objections"], nullptr);
+  EXPECT_EQ(json::parse(good.body)["rehearsal"]["moves"],
+            json::parse(R"([{"class": "chat", "from": "local", "to": "ai-hub", "requests": 3,
+                             "cost_change_usd": 0.02}])"));
+  tried_->objections = "too dear";
+  EXPECT_EQ(admin_.rehearse("").status, 409);
+  EXPECT_EQ(json::parse(admin_.rehearse("").body)["objections"], "too dear");
+  tried_ = Error{Errc::invalid_request, "line 3: unknown key `prot`", "", {}};
+  EXPECT_EQ(admin_.rehearse("").status, 422);
+  EXPECT_EQ(json::parse(admin_.rehearse("").body)["error"], "line 3: unknown key `prot`");
 }
 
 TEST_F(AdminAnswers, AReloadIsForcedByItsWordAlone) {

@@ -85,6 +85,7 @@ class AdminRoutes : public testing::Test {
                          reloads_ += force ? 100 : 1;
                          return Reloaded{};
                        },
+                       .rehearse = [](std::string_view) { return Result<Tried>(); },
                        .promote = [] { return Result<void>(); },
                        .roll_back = [] { return Result<void>(); },
                        .rollout = [] { return RolloutState{}; },
@@ -114,6 +115,8 @@ TEST_F(AdminRoutes, OnlyAPostReloads) {
   EXPECT_TRUE(has(ask(server_->port(), "POST", "/reload"), "HTTP/1.1 200"));
   EXPECT_EQ(reloads_, 1);
   EXPECT_TRUE(has(ask(server_->port(), "POST", "/reload?force=true"), "HTTP/1.1 200"));
+  EXPECT_EQ(reloads_, 101);
+  EXPECT_TRUE(has(ask(server_->port(), "POST", "/rehearse"), "\"objections\": null"));
   EXPECT_EQ(reloads_, 101);
   EXPECT_TRUE(has(get("/rollout"), "\"guarded_against\":"));
   EXPECT_TRUE(has(get("/rollout/promote"), "HTTP/1.1 405"));

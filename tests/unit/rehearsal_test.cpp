@@ -32,14 +32,14 @@ policy::Router router_of(const std::string& rest) {
 class RehearsalTest : public testing::Test {
  protected:
   // `count` requests for `auto`, far enough apart that each is kept.
-  void decide(int count) {
+  void decide(int count, int prompt_tokens = 1'000) {
     for (int i = 0; i < count; ++i) {
       policy::FleetFacts fleet;
       fleet.now = now_ += std::chrono::milliseconds(10);
       policy::RequestFacts request;
       const std::string model = "auto";  // Gone when it is rehearsed.
       request.model = model;
-      request.prompt_tokens = 1'000;
+      request.prompt_tokens = prompt_tokens;
       request.completion_tokens_max = 100;
       request.arrived = now_;
       rehearsal_.record(request, std::make_shared<const Moment>(std::nullopt, std::move(fleet)),
@@ -75,6 +75,21 @@ TEST_F(RehearsalTest, AnotherTargetIsCheaperAndTooLate) {
   EXPECT_EQ(sum.cost_cheapest, sum.cost_after);
   EXPECT_EQ(sum.in_time_before, 4u);
   EXPECT_EQ(sum.in_time_after, 0u) << "the promise in force counts, not the easier one";
+  ASSERT_EQ(sum.moves.size(), 1u);
+  EXPECT_EQ(sum.moves[0].request_class, "chat");
+  EXPECT_EQ(sum.moves[0].from + " to " + sum.moves[0].to, "near to far");
+  EXPECT_EQ(sum.moves[0].requests, 4u);
+  EXPECT_EQ(sum.moves[0].cost_change, sum.cost_after - sum.cost_before);
+}
+
+TEST_F(RehearsalTest, BeginsWithTheNewestAndEndsInTime) {
+  decide(6);
+  const policy::Router closed = router_of(
+      promise_ + "fastest}}\nrules: [{name: long, if: 'prompt_tokens > 1000', route: refuse}]\n");
+  decide(1, 2'000);
+  EXPECT_EQ(rehearsal_.run(fastest_, closed).stranded, 1u);
+  EXPECT_EQ(rehearsal_.run(fastest_, closed).moves[0].to, "refused");
+  EXPECT_EQ(rehearsal_.run(fastest_, closed, std::chrono::milliseconds(0)).decisions, 0u);
 }
 
 TEST_F(RehearsalTest, TellsOfOneThatMayGoNowhere) {
