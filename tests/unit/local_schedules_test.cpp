@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
@@ -30,6 +31,7 @@ struct Schedule {
   unsigned seed = 0;
   bool overlap = false;  // A step is planned before the one under way is finished.
   bool texts = false;    // Prompts begin alike, and what was computed is found again.
+  bool drafts = false;   // Tokens are guessed. Requires: no overlap.
 };
 
 // A world that checks every promise of the scheduler at every step of a random schedule. It keeps
@@ -39,6 +41,7 @@ class RandomWorld {
   explicit RandomWorld(Schedule schedule)
       : overlap_(schedule.overlap),
         texts_(schedule.texts),
+        drafts_(schedule.drafts),
         random_(schedule.seed),
         pool_(pick(4, 24), kBlock),
         limits_{pick(1, 6), {}},
@@ -67,6 +70,7 @@ class RandomWorld {
   }
 
   int reused() const { return reused_; }
+  int confirmed() const { return confirmed_; }
 
  private:
   struct Life {
@@ -76,6 +80,9 @@ class RandomWorld {
     bool paused = false;
     int known = 0;  // Tokens of steps that are finished.
     std::shared_ptr<Text> text;
+    int length_max = 0;
+    int drafts = 0;  // Guessed behind the known ones,
+    int right = 0;   // …and of those in a step, so many are what is said.
   };
 
   struct Word {
@@ -97,7 +104,7 @@ class RandomWorld {
     const int length_max = pick(prompt + 1, capacity);
     auto text = texts_ ? text_of(prompt) : nullptr;
     asked_ += prompt;
-    lives_[++last_id_] = {prompt, 0, pick(prompt + 1, length_max), false, prompt, text};
+    lives_[++last_id_] = {prompt, 0, pick(prompt + 1, length_max), false, prompt, text, length_max};
     scheduler_->add(last_id_, prompt, pick(0, 1) == 0 ? Lane::foreground : Lane::background,
                     length_max - prompt, text.get());
   }
@@ -151,11 +158,14 @@ class RandomWorld {
     Step step{plan, {}};
     for (const ScheduledSlice& slice : plan) {
       Life& life = lives_.at(slice.sequence);
+      life.right = pick(0, slice.drafts);
       if (texts_) read_and_write(slice, life);
-      life.computed += slice.tokens;
+      life.computed += slice.tokens - slice.drafts;
+      life.drafts = 0;
       if (slice.yields_token) ++life.length;
       const auto& blocks = scheduler_->blocks(slice.sequence);
-      for (int at = slice.first_position / kBlock; at * kBlock < life.computed; ++at)
+      const int end = slice.first_position + slice.tokens;
+      for (int at = slice.first_position / kBlock; at * kBlock < end; ++at)
         step.writer[blocks[static_cast<std::size_t>(at)]] = slice.sequence;
     }
     scheduler_->begin(plan);
@@ -184,9 +194,10 @@ class RandomWorld {
   void read_and_write(const ScheduledSlice& slice, const Life& life) {
     for (int position = 0; position < slice.first_position; ++position)
       ASSERT_EQ(at(slice, position), word_of(life, position)) << "position " << position;
+    const int wrong_from = slice.first_position + slice.tokens - slice.drafts + life.right;
     for (int position = slice.first_position; position < slice.first_position + slice.tokens;
          ++position)
-      at(slice, position) = word_of(life, position);
+      at(slice, position) = position < wrong_from ? word_of(life, position) : Word{"nobody", -1};
   }
 
   // A sequence whose last token this was is over, whatever has begun since.
@@ -197,23 +208,49 @@ class RandomWorld {
     for (const ScheduledSlice& slice : step.plan) {
       const auto life = lives_.find(slice.sequence);
       if (life == lives_.end() || !slice.yields_token) continue;
-      if (texts_) {
-        auto& words = life->second.text->words;
-        words.push_back(next_word(words, static_cast<int>(words.size())));
+      if (!say(slice.sequence, life->second)) {
+        if (drafts_) guess(slice.sequence, life->second);
+        continue;
       }
-      if (++life->second.known < life->second.ends_at) continue;
       reused_ += scheduler_->reused(slice.sequence);
       scheduler_->remove(slice.sequence);
       lives_.erase(life);
     }
   }
 
+  // One token, and those behind the drafts that were right. True if the last is there.
+  bool say(SequenceId id, Life& life) {
+    for (int right = life.right;; --right) {
+      if (texts_) {
+        auto& words = life.text->words;
+        words.push_back(next_word(words, static_cast<int>(words.size())));
+      }
+      if (++life.known == life.ends_at) return true;
+      if (right == 0) return false;
+      scheduler_->confirm_draft(id);
+      ++life.computed;
+      ++life.length;
+      ++confirmed_;
+    }
+  }
+
+  void guess(SequenceId id, Life& life) {
+    if (pick(0, 3) == 0) return;
+    life.drafts = pick(0, 40);
+    scheduler_->draft(id, life.drafts);
+  }
+
   void check(const std::vector<ScheduledSlice>& plan) {
     int tokens = 0;
     std::set<SequenceId> seen;
+    const bool reads = std::any_of(plan.begin(), plan.end(), [](const ScheduledSlice& slice) {
+      return slice.tokens - slice.drafts > 1 || !slice.yields_token;
+    });
     for (const ScheduledSlice& slice : plan) {
       Life& life = lives_.at(slice.sequence);
       tokens += slice.tokens;
+      ASSERT_TRUE(slice.drafts >= 0 && slice.drafts <= life.drafts);
+      ASSERT_FALSE(reads && slice.drafts > 0) << "a prompt waits for guesses";
       ASSERT_TRUE(seen.insert(slice.sequence).second);
       ASSERT_FALSE(life.paused);
       if (slice.first_position != life.computed) {
@@ -221,12 +258,14 @@ class RandomWorld {
         ASSERT_TRUE(texts_ || slice.first_position == 0);
         life.computed = slice.first_position;
       }
-      const int end = slice.first_position + slice.tokens;
+      const int end = slice.first_position + slice.tokens - slice.drafts;
       ASSERT_LE(end, life.length);
       ASSERT_TRUE(slice.tokens == 1 || !texts_ || end <= std::ssize(life.text->words))
           << "only the token of the step before may be unknown";
       ASSERT_EQ(slice.yields_token, end == life.length);
-      ASSERT_GE(static_cast<int>(scheduler_->blocks(slice.sequence).size()) * kBlock, end);
+      const int room = static_cast<int>(scheduler_->blocks(slice.sequence).size()) * kBlock;
+      ASSERT_GE(room, end + slice.drafts);
+      ASSERT_LT(end + slice.drafts, life.length_max) << "one more token follows";
       check_writers(slice);
     }
     ASSERT_LE(tokens, limits_.step.tokens_max);
@@ -265,6 +304,7 @@ class RandomWorld {
 
   const bool overlap_;
   const bool texts_;
+  const bool drafts_;
   std::mt19937 random_;
   BlockPool pool_;
   SchedulerLimits limits_;
@@ -275,6 +315,7 @@ class RandomWorld {
   SequenceId last_id_ = 0;
   int asked_ = 0;   // Prompt tokens.
   int reused_ = 0;  // Of these, found in the pool.
+  int confirmed_ = 0;
 };
 
 TEST(Scheduler, KeepsItsPromisesOverRandomSchedules) {
@@ -292,6 +333,23 @@ TEST(Scheduler, KeepsItsPromisesOverRandomSchedules) {
     }
   }
   EXPECT_GT(reused, 10'000) << "prompts that begin alike are to be found again";
+}
+
+TEST(Scheduler, KeepsItsPromisesWhereTokensAreGuessed) {
+  int reused = 0;
+  int confirmed = 0;
+  for (unsigned seed = 1; seed <= 400; ++seed) {
+    for (const bool texts : {false, true}) {
+      SCOPED_TRACE("seed " + std::to_string(seed) + (texts ? ", texts" : ""));
+      RandomWorld world({.seed = seed, .texts = texts, .drafts = true});
+      world.run();
+      if (HasFatalFailure()) return;
+      reused += world.reused();
+      confirmed += world.confirmed();
+    }
+  }
+  EXPECT_GT(reused, 5'000);
+  EXPECT_GT(confirmed, 10'000);
 }
 
 }  // namespace

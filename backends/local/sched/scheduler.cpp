@@ -54,6 +54,7 @@ void Scheduler::compute_all(SequenceId id, int step_tokens_max) {
 std::vector<ScheduledSlice> Scheduler::plan(const StepModel& pace, const More& more) {
   std::vector<ScheduledSlice> plan;
   const double context_tokens = plan_decodes(plan);
+  const std::size_t decodes = plan.size();
   PromptBudget budget{
       limits_.step.prompt_tokens(pace, static_cast<int>(plan.size()), context_tokens)};
   for (const Lane lane : {Lane::foreground, Lane::background}) {
@@ -67,6 +68,7 @@ std::vector<ScheduledSlice> Scheduler::plan(const StepModel& pace, const More& m
     if (budget.tokens < before)
       break;  // Who waits for this lane's first tokens waits for nothing else.
   }
+  if (plan.size() == decodes) plan_drafts(plan, budget.tokens);
   return plan;
 }
 
@@ -74,7 +76,8 @@ void Scheduler::begin(const std::vector<ScheduledSlice>& plan) {
   ++steps_begun_;
   for (const ScheduledSlice& slice : plan) {
     Sequence& sequence = *sequences_.at(slice.sequence);
-    sequence.computed += slice.tokens;
+    sequence.computed += slice.tokens - slice.drafts;
+    sequence.drafts = 0;
     sequence.last_step = steps_begun_;
     if (slice.yields_token) ++sequence.length;
     remember(sequence);
@@ -97,6 +100,19 @@ void Scheduler::finish() {
     pool_.release(retired.blocks);
     return true;
   });
+}
+
+void Scheduler::draft(SequenceId id, int tokens) {
+  Sequence& sequence = *sequences_.at(id);
+  assert(!under_way(sequence));
+  sequence.drafts = tokens;
+}
+
+void Scheduler::confirm_draft(SequenceId id) {
+  Sequence& sequence = *sequences_.at(id);
+  assert(!under_way(sequence));
+  ++sequence.computed;
+  ++sequence.length;
 }
 
 void Scheduler::remove(SequenceId id) {
@@ -161,6 +177,22 @@ void Scheduler::plan_chunk(const Sequence& sequence, std::vector<ScheduledSlice>
   plan.push_back({sequence.id, sequence.computed, tokens, tokens == left});
   budget.tokens -= tokens;
   if (is_limited) budget.limited += tokens;
+}
+
+// Only free blocks are taken for them: nobody is preempted for a guess.
+void Scheduler::plan_drafts(std::vector<ScheduledSlice>& plan, int budget) {
+  for (ScheduledSlice& slice : plan) {
+    Sequence& sequence = *sequences_.at(slice.sequence);
+    const int left = sequence.tokens_max - (sequence.length - sequence.prompt) - 1;
+    int drafts = std::min({sequence.drafts, left, budget});
+    if (!pool_.grow(sequence.blocks, sequence.length + drafts)) {
+      const int held = static_cast<int>(sequence.blocks.size()) * pool_.block_tokens();
+      drafts = std::min(drafts, held - sequence.length);
+    }
+    slice.tokens += drafts;
+    slice.drafts = drafts;
+    budget -= drafts;
+  }
 }
 
 // The next of the lane gets a place in the batch; null if it finds none, or if somebody of a lane

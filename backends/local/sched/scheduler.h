@@ -9,7 +9,9 @@
 // takes blocks as it grows, and when none is left the last in the order of service gives up its
 // own, returns to the front of its lane and is recomputed later. What has been computed before, of
 // the same text for the same owner, is found in the pool and skipped. The first always gets on, so
-// there is no deadlock as long as one sequence alone fits (`fits`).
+// there is no deadlock as long as one sequence alone fits (`fits`). Where no prompt is read, what
+// is left of the budget goes to drafts: tokens that are guessed behind the last one of a sequence,
+// and computed with it. They are nobody's until they are confirmed.
 #pragma once
 
 #include "backends/contract/status.h"
@@ -47,12 +49,14 @@ struct SchedulerLimits {
 };
 
 // `tokens` tokens of the sequence from `first_position` on. `yields_token`: the step reaches the
-// end of what the sequence has, so its last row decides the next token.
+// end of what the sequence has, so that row decides the next token. The last `drafts` of the tokens
+// are guessed: behind each the next is decided, should it be right.
 struct ScheduledSlice {
   SequenceId sequence = 0;
   int first_position = 0;
   int tokens = 0;
   bool yields_token = false;
+  int drafts = 0;
 };
 
 struct SequenceProgress {
@@ -106,6 +110,15 @@ class Scheduler {
     finish();
   }
 
+  // So many tokens are guessed behind the last one of the sequence: as many of them as there is
+  // room for are in the next step, or none are. Requires: no step under way has it, and its last
+  // token is known.
+  void draft(SequenceId sequence, int tokens);
+
+  // Of the step that has just finished, the sequence's next draft was right: it is a token like any
+  // other, and one more follows it. Requires: no other step has begun.
+  void confirm_draft(SequenceId sequence);
+
   // The sequence is over (finished, failed or cancelled): its blocks are free as soon as no step
   // under way has it.
   void remove(SequenceId sequence);
@@ -137,6 +150,7 @@ class Scheduler {
     bool reuses = true;       // What is found of its text.
     int length = 0;
     int computed = 0;
+    int drafts = 0;  // Guessed, and in no step yet.
     int reused = 0;
     int findable = 0;  // While it waits: what of it was in the pool when last looked for.
     bool admitted_before = false;
@@ -171,6 +185,7 @@ class Scheduler {
   void plan_prompts(Lane lane, std::vector<ScheduledSlice>& plan, PromptBudget& budget);
   static void plan_chunk(const Sequence& sequence, std::vector<ScheduledSlice>& plan,
                          PromptBudget& budget);
+  void plan_drafts(std::vector<ScheduledSlice>& plan, int budget);
   Sequence* admit_next(Lane lane, const More& more);
   bool take_blocks(Sequence& sequence);
   void remember(Sequence& sequence);
