@@ -114,6 +114,8 @@ class References {
       refuse("replicas",
              "takes isolation: none; a process has one engine, and the gateway a picture of one");
     }
+    if (local.executor != "torch" && local.speculation.drafts > 0)
+      refuse("speculation.drafts", "takes executor: torch");
     if (local.executor == "cuda") {
       const bool integer = precision == "int8" || precision == "int4";
       if (precision == "fp32") refuse("precision", "takes executor: torch");

@@ -141,6 +141,20 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
       .sentence = "What a prompt has in common with earlier ones of the same tenant is not read "
                   "again, as long as the KV cache has room for it."},
      field<&LocalTarget::prefix_cache>()},
+    {{.key = "speculation.drafts",
+      .kind = Kind::count,
+      .range = {0, 16},
+      .reload = Reload::restart,
+      .sentence = "Of executor: torch. So many tokens are guessed, where the end of an answer has "
+                  "been said before in it or in its prompt, and checked in one step: the answer "
+                  "stays what it is. Whoever guesses wrong too often stops; 0: nobody guesses."},
+     field<&LocalTarget::speculation, &Speculation::drafts>()},
+    {{.key = "speculation.longest",
+      .kind = Kind::count,
+      .range = {1, 16},
+      .reload = Reload::restart,
+      .sentence = "Tokens at the end of an answer that are looked for, at most."},
+     field<&LocalTarget::speculation, &Speculation::longest>()},
     {{.key = "waiting_max",
       .kind = Kind::count,
       .range = {0, 100'000},

@@ -180,6 +180,13 @@ struct Machine {
   bool operator==(const Machine&) const = default;
 };
 
+// Tokens that are guessed of what has been said before, and checked several in a step.
+struct Speculation {
+  int drafts = 0;   // In a step, of a sequence; 0: none.
+  int longest = 4;  // Tokens in a row that are looked for.
+  bool operator==(const Speculation&) const = default;
+};
+
 struct LocalTarget {
   std::string name = "local";
   // torch: on the CPU; cuda: on a GPU; synthetic: filler at the StepPrior's pace, for tests.
@@ -198,6 +205,7 @@ struct LocalTarget {
   int kv_tokens_max = 32'768;
   int context_max = 0;  // 0: the model's own.
   bool prefix_cache = true;
+  Speculation speculation;
   int waiting_max = 64;  // The hard queue-depth limit.
   StepPrior step_prior;
   double synthetic_slowdown = 1.0;  // The synthetic executor takes so many times its prior.

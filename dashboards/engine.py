@@ -58,9 +58,12 @@ def engine(board):
         lines(
             "Tokens through the model",
             "short",
-            "Tokens a second, prefill and decode (spillway_engine_tokens_total).",
-            query(summed(rate("spillway_engine_tokens_total"), "kind"), "{{kind}}"),
-            stacked=True,
+            "Tokens a second, prefill and decode (spillway_engine_tokens_total); and the guessed "
+            "ones that were checked beside them, right or wrong (spillway_engine_drafts_total).",
+            [
+                query(summed(rate("spillway_engine_tokens_total"), "kind"), "{{kind}}"),
+                query(summed(rate("spillway_engine_drafts_total"), "outcome"), "guessed {{outcome}}"),
+            ],
         ),
         lines(
             "Learned step model",

@@ -34,6 +34,8 @@ struct EngineCounters {
   std::uint64_t steps = 0;
   std::uint64_t prompt_tokens = 0;  // Run through the model, recomputation included.
   std::uint64_t generated_tokens = 0;
+  std::uint64_t drafts = 0;          // Tokens guessed and checked…
+  std::uint64_t drafts_right = 0;    // …and right: generated without a step of their own.
   std::uint64_t prefix_queries = 0;  // Prompt tokens looked up in the prefix cache…
   std::uint64_t prefix_hits = 0;     // …and found there: not run through the model.
   std::uint64_t accepted = 0;        // Sequences taken in.
@@ -52,6 +54,8 @@ struct EngineCounters {
     steps += more.steps;
     prompt_tokens += more.prompt_tokens;
     generated_tokens += more.generated_tokens;
+    drafts += more.drafts;
+    drafts_right += more.drafts_right;
     prefix_queries += more.prefix_queries;
     prefix_hits += more.prefix_hits;
     accepted += more.accepted;

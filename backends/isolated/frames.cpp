@@ -50,10 +50,10 @@ void list(auto& fields, A<EngineStatus> auto& it) {
          it.calls_tools, it.tells_logits, it.step_elapsed, it.step);
 }
 void list(auto& fields, A<EngineCounters> auto& it) {
-  fields(it.steps, it.prompt_tokens, it.generated_tokens, it.prefix_queries, it.prefix_hits,
-         it.accepted, it.finished, it.cancelled, it.failed, it.refused, it.preemptions,
-         it.cancel_steps_max, it.step_seconds.buckets, it.step_seconds.sum, it.batch_size.buckets,
-         it.batch_size.sum);
+  fields(it.steps, it.prompt_tokens, it.generated_tokens, it.drafts, it.drafts_right,
+         it.prefix_queries, it.prefix_hits, it.accepted, it.finished, it.cancelled, it.failed,
+         it.refused, it.preemptions, it.cancel_steps_max, it.step_seconds.buckets,
+         it.step_seconds.sum, it.batch_size.buckets, it.batch_size.sum);
 }
 
 void list(auto& fields, A<Hello> auto& it) { fields(it.settings); }

@@ -59,6 +59,7 @@ EngineLimits limits_of(const config::LocalTarget& target, Calibrate calibrate) {
   limits.waiting_max = target.waiting_max;
   limits.context_max = target.context_max;
   limits.prefix_cache = target.prefix_cache;
+  limits.drafts = {target.speculation.drafts, target.speculation.longest};
   return limits;
 }
 

@@ -196,6 +196,8 @@ constexpr SeriesRow kCatalogue[] = {
      "Duration of a step."},
     {Series::engine_tokens, "spillway_engine_tokens_total", C, kLive, kTokenKindLabels,
      "Tokens that went through the model, prefill or decode."},
+    {Series::engine_drafts, "spillway_engine_drafts_total", C, kLive, kOutcomeLabels,
+     "Tokens that were guessed and checked (speculation): right or wrong."},
     {Series::engine_prefix_queries, "spillway_engine_prefix_queries_total", C, kLive, kTargetLabels,
      "Prompt tokens looked up in the prefix cache."},
     {Series::engine_prefix_hits, "spillway_engine_prefix_hits_total", C, kLive, kTargetLabels,

@@ -66,6 +66,7 @@ enum class Series : std::uint8_t {
   engine_batch_size,
   engine_step,
   engine_tokens,
+  engine_drafts,
   engine_prefix_queries,
   engine_prefix_hits,
   engine_preemptions,

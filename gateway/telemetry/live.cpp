@@ -64,6 +64,13 @@ void add_engine(Samples& samples, const EngineState& engine) {
   tokens("prefill", counters.prompt_tokens);
   tokens("decode", counters.generated_tokens);
 
+  const auto guessed = [&](const char* outcome, std::uint64_t count) {
+    samples.push_back(
+        {Series::engine_drafts, {engine.target, outcome}, static_cast<double>(count), {}});
+  };
+  guessed("right", counters.drafts_right);
+  guessed("wrong", counters.drafts - counters.drafts_right);
+
   const auto ended = [&](const char* how, std::uint64_t count) {
     samples.push_back(
         {Series::engine_sequences, {engine.target, how}, static_cast<double>(count), {}});

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One planted bug for each invariant of the ledger, budgets and limits: every one must turn a test red.
+"""One planted bug for each invariant of the ledger, budgets, limits and guessed tokens: every one must turn a test red.
 
 planted.py BUILD_DIRECTORY    plants each in turn, builds and runs its test, and puts the source back
 planted.py --check            says whether each still has its place in the source
@@ -84,6 +84,18 @@ PLANTED = [
     ("what is filtered is added up", "account/usage.cpp", "rows.back().*number += row.*number;", "rows.back().*number = row.*number;",
      "admin_usage"),
     ("a ranking is no answer", "account/usage.cpp", "'/v2/rerank', ", "", "admin_usage"),
+    ("a draft is nobody's until it is confirmed", "../backends/local/sched/scheduler.cpp",
+     "sequence.computed += slice.tokens - slice.drafts;", "sequence.computed += slice.tokens;", "local_schedules"),
+    ("no prompt waits for drafts", "../backends/local/sched/scheduler.cpp", "if (plan.size() == decodes) plan_drafts", "plan_drafts",
+     "local_schedules"),
+    ("drafts have blocks", "../backends/local/sched/scheduler.cpp", "drafts = std::min(drafts, held - sequence.length);", "",
+     "local_schedules"),
+    ("drafts count in the step's budget", "../backends/local/sched/scheduler.cpp", "budget -= drafts;", "", "local_schedules"),
+    ("an old draft is not tried", "../backends/local/sched/scheduler.cpp", "    sequence.drafts = 0;\n", "", "local_schedules"),
+    ("no draft lies behind the last token", "../backends/local/sched/scheduler.cpp", "std::min({sequence.drafts, left, budget})",
+     "std::min({sequence.drafts, left + budget, budget})", "local_schedules"),
+    ("what was guessed wrong is not said", "../backends/local/engine/engine_steps.cpp", "left > 0 && sequence.is_drafted(token);",
+     "left > 0;", "local_drafts"),
     ("a batch's line is in its results once", "batch/batch_store.cpp", "auto written = file->cut(whole);",
      "Result<void> written;", "batch"),
 ]

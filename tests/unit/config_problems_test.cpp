@@ -164,6 +164,11 @@ const std::vector<BadFile> kBadFiles = {
     {"a_gpus_kv_cache_elsewhere",
      "targets:\n  local: {kind: local, model: m.gguf, serves: m, kv_cache: fp8}\n",
      {"2:60: targets.local.kv_cache: takes executor: cuda"}},
+    {"guesses_elsewhere",
+     "targets:\n  local: {kind: local, model: m.gguf, serves: m, executor: cuda, speculation: "
+     "{drafts: "
+     "4}}\n",
+     {"2:88: targets.local.speculation.drafts: takes executor: torch"}},
     {"integers_on_several_gpus",
      "targets:\n  local: {kind: local, model: m.gguf, serves: m, executor: cuda, precision: int4, "
      "tensor_parallel: 2}\n",

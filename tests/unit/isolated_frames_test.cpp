@@ -79,6 +79,8 @@ Picture picture_of_all() {
   status.step = {1.0, 2.0, 3.0, 4.0, 20};
   picture.step_began = TimePoint(std::chrono::nanoseconds(123'456'789));
   picture.counters.accepted = 21;
+  picture.counters.drafts = 23;
+  picture.counters.drafts_right = 19;
   picture.counters.cancel_steps_max = 22;
   picture.counters.step_seconds.observe(0.02);
   picture.counters.batch_size.observe(3);

@@ -8,6 +8,7 @@
 #include "backends/local/sample/logprobs.h"
 #include "backends/local/sample/sampler.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <memory>
@@ -109,7 +110,8 @@ class LetterExecutor final : public Executor {
       for (int row = 0; row < slice.logits_rows; ++row) {
         const std::size_t at = logits_.size();
         logits_.resize(at + 26, 0.0f);
-        logits_[at + static_cast<std::size_t>(slice.sampler->generated() % 26)] = 9.0f;
+        const int drafted = std::max(0, row - static_cast<int>(slice.behind.size()));
+        logits_[at + static_cast<std::size_t>((slice.sampler->generated() + drafted) % 26)] = 9.0f;
       }
     }
     if (gate_->scores) return scored(slices);

@@ -74,6 +74,7 @@ Engine::Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
       pool_(executor_->shape().kv_blocks, kBlockTokens, observer),
       scheduler_({limits_.sequences_max, limits_.step}, pool_),
       fit_(prior),
+      draft_fit_(prior),
       seed_(std::random_device{}()),
       intake_(source == nullptr
                   ? std::make_unique<Intake>(*this, inbox_, codec_, limits_.prefix_cache)
@@ -108,6 +109,7 @@ void Engine::run() {
   Result<void> calibrated;
   if (limits_.calibrate) {
     calibrated = calibrate(*executor_, limits_.sequences_max, limits_.step.tokens_max, fit_);
+    draft_fit_ = fit_;
     inbox_->end_step(fit_.model());
   }
   calibrated_.set_value();

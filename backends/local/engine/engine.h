@@ -6,11 +6,13 @@
 // Outlet. Where the executor allows it, the next step begins before the one under way is finished,
 // so that the device never waits for this thread; it is planned late, when the end of that one is
 // near, so that who comes is in it. A sequence that turns out to be over has then begun a token too
-// many, which nobody sees. It never waits for a client: a full Outlet only leaves its sequence out
-// of the batch. When the executor fails, every stream fails with backend_unavailable and the engine
-// is no longer ready. What an answer is to be held to is prepared before its sequence is handed in
-// (intake.h). One of several engines (replicas.h) is handed nothing: it asks its source for those
-// who are next when it has room for them in the step that it plans.
+// many, which nobody sees. Where it does not, a sequence may guess how it goes on; several tokens
+// then come of one step, each drawn as if it came alone. It never waits for a client: a full Outlet
+// only leaves its sequence out of the batch. When the executor fails, every stream fails with
+// backend_unavailable and the engine is no longer ready. What an answer is to be held to is
+// prepared before its sequence is handed in (intake.h). One of several engines (replicas.h) is
+// handed nothing: it asks its source for those who are next when it has room for them in the step
+// that it plans.
 #pragma once
 
 #include "backends/local/engine/engine_door.h"
@@ -47,6 +49,7 @@ struct EngineLimits {
   int context_max = 0;                            // 0: the model's own.
   bool calibrate = false;                         // See calibration.h.
   bool prefix_cache = true;                       // What was read before is not read again.
+  DraftLimits drafts;                             // Of a sequence, checked in its next step.
   std::size_t bridge_capacity = 256;              // Deltas a client may be behind.
   std::chrono::milliseconds slow_client{10'000};  // A client that is behind for so long is dropped.
 };
@@ -110,7 +113,11 @@ class Engine final : public EngineDoor {
   Slice slice_of(const ScheduledSlice& scheduled) const;
   Work work_of(const std::vector<ScheduledSlice>& plan) const;
   double seconds_expected(const Step& step) const;
-  void hand_out(const Step& step, const StepResult& result);
+  EngineCounters hand_out(const Step& step, const StepResult& result);
+  bool take_tokens(Sequence& sequence, const ScheduledSlice& slice, const StepResult& result,
+                   std::size_t row, EngineCounters& told);
+  double draft_cost(const Work& work) const;
+  void learn(const Work& work, const EngineCounters& told, double seconds);
   ScoredToken scored(const StepResult& result, std::size_t row, std::int32_t token, int likeliest);
   void score_prompt(Sequence& sequence, const ScheduledSlice& slice, const StepResult& result,
                     std::size_t first_row);
@@ -129,6 +136,7 @@ class Engine final : public EngineDoor {
   BlockPool pool_;
   Scheduler scheduler_;
   StepFit fit_;
+  StepFit draft_fit_;  // What steps without prompts take, drafts counted as tokens of a prompt.
   std::unordered_map<SequenceId, std::unique_ptr<Sequence>> sequences_;
   const std::uint64_t seed_;  // Of answers that were asked for without one.
   SamplerScratch scratch_;

@@ -22,7 +22,8 @@ int scored_rows_max(const ExecutorShape& shape) {
 void Engine::take_in(std::vector<NewSequence> arrivals) {
   for (NewSequence& arrival : arrivals) {
     const SequenceId id = arrival.id;
-    auto sequence = std::make_unique<Sequence>(std::move(arrival), codec_, seed_ + id);
+    auto sequence =
+        std::make_unique<Sequence>(std::move(arrival), codec_, seed_ + id, limits_.drafts);
     scheduler_.add(id, sequence->prompt_tokens(), sequence->lane(), sequence->tokens_max(),
                    limits_.prefix_cache ? sequence.get() : nullptr);
     if (sequence->scores_prompt()) {  // What is found in the cache has no logits.

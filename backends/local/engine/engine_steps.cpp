@@ -41,11 +41,12 @@ Slice Engine::slice_of(const ScheduledSlice& scheduled) const {
   const auto count = static_cast<std::size_t>(scheduled.tokens);
   Slice slice;
   slice.sequence = scheduled.sequence;
-  slice.tokens = first < known.size() ? known.subspan(first, count) : std::span(kUnderWay);
+  slice.tokens =
+      first < known.size() ? sequence.drafted_tokens().subspan(first, count) : std::span(kUnderWay);
   slice.first_position = scheduled.first_position;
   slice.blocks = scheduler_.blocks(scheduled.sequence);
   slice.logits_rows = sequence.is_scored_from(scheduled.first_position) ? scheduled.tokens
-                      : scheduled.yields_token                          ? 1
+                      : scheduled.yields_token                          ? 1 + scheduled.drafts
                                                                         : 0;
   if (sequence.is_scored_from(scheduled.first_position)) {
     const std::size_t prompt = static_cast<std::size_t>(sequence.prompt_tokens());
@@ -84,7 +85,7 @@ Result<void> Engine::finish_step() {
   const Step step = std::move(steps_.front());
   steps_.pop_front();
   scheduler_.finish();
-  hand_out(step, *result);
+  const EngineCounters told = hand_out(step, *result);
   publish(steps_.empty() ? nullptr : &steps_.front());
   if (steps_.empty()) {
     ended = SteadyClock::now();
@@ -92,7 +93,7 @@ Result<void> Engine::finish_step() {
     steps_.front().began = ended;
   }
   const double seconds = seconds_between(step.began, ended);
-  fit_.observe(step.work.sequences, step.work.context_tokens, step.work.prefill_tokens, seconds);
+  learn(step.work, told, seconds);
   inbox_->count([&](EngineCounters& counters) {
     ++counters.steps;
     counters.prompt_tokens += static_cast<std::uint64_t>(step.work.prefill_tokens);
@@ -104,6 +105,17 @@ Result<void> Engine::finish_step() {
   return {};
 }
 
+// To who predicts, a step whose drafts were right was as good as several.
+void Engine::learn(const Work& work, const EngineCounters& told, double seconds) {
+  const bool drafted = told.drafts > 0 && work.sequences > 0;
+  const double steps = drafted ? static_cast<double>(told.generated_tokens) / work.sequences : 1.0;
+  fit_.observe(work.sequences, work.context_tokens, work.prefill_tokens,
+               seconds / std::max(1.0, steps));
+  if (work.prefill_tokens > 0) return;
+  draft_fit_.observe(work.sequences, work.context_tokens, static_cast<double>(told.drafts),
+                     seconds);
+}
+
 double Engine::seconds_expected(const Step& step) const {
   return fit_.model().seconds(step.work.sequences, step.work.context_tokens,
                               step.work.prefill_tokens);
@@ -113,7 +125,7 @@ Engine::Work Engine::work_of(const std::vector<ScheduledSlice>& plan) const {
   Work work;
   for (const ScheduledSlice& slice : plan) {
     const int prompt = sequences_.at(slice.sequence)->prompt_tokens();
-    if (slice.tokens > 1 || slice.first_position < prompt) {
+    if (slice.tokens - slice.drafts > 1 || slice.first_position < prompt) {
       work.prefill_tokens += slice.tokens;
       continue;
     }
@@ -146,14 +158,11 @@ void Engine::score_prompt(Sequence& sequence, const ScheduledSlice& slice, const
   sequence.tell_prompt(slice.first_position, std::move(told));
 }
 
-void Engine::hand_out(const Step& step, const StepResult& result) {
-  const auto vocabulary = static_cast<std::size_t>(executor_->shape().vocabulary);
+EngineCounters Engine::hand_out(const Step& step, const StepResult& result) {
   std::vector<std::pair<SequenceId, std::int32_t>> held;  // To a form, and what they said.
+  EngineCounters told;
+  const double cost = draft_cost(step.work);
   std::size_t row = 0;
-  std::uint64_t generated = 0;
-  std::uint64_t finished = 0;
-  std::uint64_t prompts = 0;
-  std::uint64_t reused = 0;
   for (std::size_t i = 0; i < step.plan.size(); ++i) {
     const ScheduledSlice& slice = step.plan[i];
     const std::size_t first = row;
@@ -164,38 +173,59 @@ void Engine::hand_out(const Step& step, const StepResult& result) {
     Sequence& sequence = *found->second;
     if (sequence.is_scored_from(slice.first_position)) score_prompt(sequence, slice, result, first);
     if (!slice.yields_token) continue;
-    const std::size_t at = row - 1;
-    const auto logits = [&] { return result.logits.subspan(at * vocabulary, vocabulary); };
-    const std::int32_t token =
-        result.sampled.empty() ? sequence.sampler().choose(logits(), scratch_) : result.sampled[at];
-    ++generated;
     if (limits_.prefix_cache && sequence.generated() == 0) {
       sequence.reused = scheduler_.reused(slice.sequence);
-      prompts += static_cast<std::uint64_t>(sequence.prompt_tokens());
-      reused += static_cast<std::uint64_t>(sequence.reused);
+      told.prefix_queries += static_cast<std::uint64_t>(sequence.prompt_tokens());
+      told.prefix_hits += static_cast<std::uint64_t>(sequence.reused);
     }
     if (sequence.generated() == 0) let_follow(slice.sequence);
-    const auto& likeliest = sequence.sampler().sampling().logprobs;
-    std::optional<ScoredToken> told;
-    if (likeliest) told = scored(result, at, token, *likeliest);
-    if (sequence.accept(token, std::move(told))) {
-      ++finished;
+    const std::size_t decides = row - 1 - static_cast<std::size_t>(slice.drafts);
+    if (take_tokens(sequence, slice, result, decides, told)) {
+      ++told.finished;
       end(slice.sequence);
       continue;
     }
-    if (sequence.form()) held.emplace_back(slice.sequence, token);
+    if (sequence.form()) held.emplace_back(slice.sequence, sequence.tokens().back());
+    if (steps_.empty()) scheduler_.draft(slice.sequence, sequence.draft(cost));
     if (sequence.outlet_full()) {
       sequence.parked_since = SteadyClock::now();
       scheduler_.pause(slice.sequence, true);
     }
   }
   follow_forms(held);
-  inbox_->count([&](EngineCounters& counters) {
-    counters.generated_tokens += generated;
-    counters.finished += finished;
-    counters.prefix_queries += prompts;
-    counters.prefix_hits += reused;
-  });
+  inbox_->count([&](EngineCounters& counters) { counters += told; });
+  return told;
+}
+
+// The token that `row` decides, and those behind it as long as they were drafted so: each is drawn
+// when all before it are known. True if the answer is over.
+bool Engine::take_tokens(Sequence& sequence, const ScheduledSlice& slice, const StepResult& result,
+                         std::size_t row, EngineCounters& told) {
+  const auto vocabulary = static_cast<std::size_t>(executor_->shape().vocabulary);
+  const auto& likeliest = sequence.sampler().sampling().logprobs;
+  told.drafts += static_cast<std::uint64_t>(slice.drafts);
+  for (int left = slice.drafts;; --left, ++row) {
+    const auto logits = [&] { return result.logits.subspan(row * vocabulary, vocabulary); };
+    const std::int32_t token = result.sampled.empty()
+                                   ? sequence.sampler().choose(logits(), scratch_)
+                                   : result.sampled[row];
+    const bool is_drafted = left > 0 && sequence.is_drafted(token);
+    std::optional<ScoredToken> scores;
+    if (likeliest) scores = scored(result, row, token, *likeliest);
+    ++told.generated_tokens;
+    told.drafts_right += is_drafted ? 1 : 0;
+    if (sequence.accept(token, std::move(scores))) return true;
+    if (!is_drafted) return false;
+    scheduler_.confirm_draft(slice.sequence);
+  }
+}
+
+// Of a row more in a step like this one: the part of what a token takes now.
+double Engine::draft_cost(const Work& work) const {
+  const double sequences = std::max(1.0, work.sequences);
+  const double seconds = fit_.model().seconds(sequences, work.context_tokens, 0);
+  const double each = draft_fit_.model().per_prefill_token;
+  return seconds > 0 ? each * sequences / seconds : 0.0;
 }
 
 }  // namespace spillway::local

@@ -51,7 +51,8 @@ struct Slice {
   int logits_rows = 0;  // How many of the last tokens want logits; 0 in mid-prompt.
   const SequenceSampler* sampler = nullptr;  // For executors that choose the next token themselves.
   std::span<const std::int32_t> behind = {};  // Tokens behind the first of these rows, which are to
-                                              // be scored; behind any other one is chosen.
+                                              // be scored; behind any other one is chosen, or
+                                              // several where tokens are drafts.
 };
 
 // What a step yields, in the order of the slices that wanted logits; valid until the next `run` or

@@ -5,7 +5,8 @@
 
 namespace spillway::local {
 
-Sequence::Sequence(NewSequence asked, const TextCodec& codec, std::uint64_t seed)
+Sequence::Sequence(NewSequence asked, const TextCodec& codec, std::uint64_t seed,
+                   DraftLimits drafts)
     : asked_(std::move(asked)),
       codec_(codec),
       sampler_(asked_.sampling, *asked_.prompt, codec.end_ids(), seed),
@@ -13,7 +14,19 @@ Sequence::Sequence(NewSequence asked, const TextCodec& codec, std::uint64_t seed
       text_(codec.open_stream(asked_.sampling.shows_special)) {
   tokens_.reserve(asked_.prompt->size() + static_cast<std::size_t>(asked_.tokens_max));
   tokens_.assign(asked_.prompt->begin(), asked_.prompt->end());
+  known_ = tokens_.size();
   if (asked_.form) sampler_.allow(asked_.form->allowed());
+  if (drafts.drafts > 0 && !asked_.form) drafter_.emplace(drafts);
+}
+
+int Sequence::draft(double cost) {
+  tokens_.resize(known_);
+  if (!drafter_) return 0;
+  const int left = asked_.tokens_max - generated() - 1;
+  const int drafts = std::min(drafter_->worth(cost), left);
+  for (int i = 0; i < drafts; ++i)
+    tokens_.push_back(tokens_[drafter_->begin() + static_cast<std::size_t>(i)]);
+  return drafts;
 }
 
 // A form that has ended lets nothing follow, whoever wants to ignore that.
@@ -30,7 +43,7 @@ bool Sequence::accept(std::int32_t token, std::optional<ScoredToken> scored) {
     push_end({}, FinishReason::length);
     return true;
   }
-  tokens_.push_back(token);
+  append(token);
   sampler_.record(token);
   ++unreported_;
 
@@ -53,6 +66,16 @@ bool Sequence::accept(std::int32_t token, std::optional<ScoredToken> scored) {
   if (!stops_.matched()) shown += stops_.finish();
   push_end(std::move(shown), stopped ? FinishReason::stop : FinishReason::length);
   return true;
+}
+
+// Drafts stay as long as they are what is said.
+void Sequence::append(std::int32_t token) {
+  if (!is_drafted(token)) {
+    tokens_.resize(known_);
+    tokens_.push_back(token);
+  }
+  ++known_;
+  if (drafter_) drafter_->look(tokens());
 }
 
 void Sequence::note(ScoredToken scored) {

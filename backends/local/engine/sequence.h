@@ -2,12 +2,13 @@
 //
 // Engine thread only. Turns ids into Deltas: decodes them to whole characters, holds back what may
 // become a stop string, and knows when the answer is over. What is told of a token comes with its
-// text. Owns its end of the Outlet.
+// text. Guesses how it goes on, unless it is held to a form. Owns its end of the Outlet.
 #pragma once
 
 #include "backends/local/engine/inbox.h"
 #include "backends/local/engine/text_codec.h"
 #include "backends/local/sample/logprobs.h"
+#include "backends/local/sample/ngram_drafter.h"
 #include "backends/local/sample/sampler.h"
 #include "backends/local/sample/stop_matcher.h"
 #include "backends/local/sched/scheduler.h"
@@ -23,7 +24,7 @@ namespace spillway::local {
 class Sequence final : public SequenceText {
  public:
   // `codec` must outlive the sequence. `seed` is used where the request gives none.
-  Sequence(NewSequence asked, const TextCodec& codec, std::uint64_t seed);
+  Sequence(NewSequence asked, const TextCodec& codec, std::uint64_t seed, DraftLimits drafts = {});
 
   SequenceId id() const { return asked_.id; }
   int prompt_tokens() const { return static_cast<int>(asked_.prompt->size()); }
@@ -32,9 +33,20 @@ class Sequence final : public SequenceText {
   Lane lane() const { return asked_.lane; }
 
   // Prompt and what was generated, in order.
-  std::span<const std::int32_t> tokens() const override { return tokens_; }
+  std::span<const std::int32_t> tokens() const override { return std::span(tokens_).first(known_); }
   std::string_view owner() const override { return asked_.owner; }
   const SequenceSampler& sampler() const { return sampler_; }
+
+  // And behind them the drafts.
+  std::span<const std::int32_t> drafted_tokens() const { return tokens_; }
+
+  // Drafts as many tokens as are worth it (NgramDrafter::worth). How many there are.
+  int draft(double cost);
+
+  // Whether the next token was drafted so.
+  bool is_drafted(std::int32_t token) const {
+    return known_ < tokens_.size() && tokens_[known_] == token;
+  }
 
   // Takes the next token, scored if that is asked for: pushes its text, and the end of the answer
   // if this is it. True if it was.
@@ -77,6 +89,7 @@ class Sequence final : public SequenceText {
 
  private:
   bool is_end(std::int32_t token) const;
+  void append(std::int32_t token);
   void note(ScoredToken scored);
   Delta piece(std::string text);
   void push_text(std::string text);
@@ -88,6 +101,8 @@ class Sequence final : public SequenceText {
   StopMatcher stops_;
   std::unique_ptr<TextStream> text_;
   std::vector<std::int32_t> tokens_;
+  std::size_t known_ = 0;                 // Of these, the first; the others are drafts.
+  std::optional<NgramDrafter> drafter_;   // Null: nothing is guessed.
   int unreported_ = 0;                    // Tokens whose text is still held back,
   std::vector<ScoredToken> scored_;       // …what is told of them,
   std::vector<std::size_t> scored_from_;  // …and where in the answer the text of each begins.
