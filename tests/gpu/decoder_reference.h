@@ -4,6 +4,7 @@
 
 #include "backends/local/cuda/decoder_weights.h"
 #include "tests/gpu/device_array.h"
+#include "tests/gpu/gate_reference.h"
 
 #include <algorithm>
 #include <map>
@@ -312,13 +313,10 @@ class DecoderReference {
 
   // silu, or Gemma's GELU, of the first half times the second.
   Row gated(const Row& both) const {
-    const auto gelu = [](double x) {
-      return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
-    };
-    const auto silu = [](double x) { return x / (1.0 + std::exp(-x)); };
+    const int gate = shape_.gemma.used ? kernels::kGelu : kernels::kSilu;
     Row out(both.size() / 2);
     for (std::size_t i = 0; i < out.size(); ++i) {
-      out[i] = (shape_.gemma.used ? gelu(both[i]) : silu(both[i])) * both[out.size() + i];
+      out[i] = gpu_test::gated(both[i], gate) * both[out.size() + i];
     }
     return out;
   }

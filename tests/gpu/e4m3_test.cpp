@@ -20,13 +20,13 @@ using local::cuda::LinearOut;
 
 // ---- rows ---------------------------------------------------------------------------------------
 
-void expect_quantized(int rows, int width, bool silu_mul, float deviation) {
-  auto x = random_bf16(std::size_t(rows) * width * (silu_mul ? 2 : 1), deviation);
-  if (!silu_mul) std::fill_n(x.begin(), width, Bf16(0.0f));  // A row of zeros is one, too.
+void expect_quantized(int rows, int width, Gate gate, float deviation) {
+  auto x = random_bf16(std::size_t(rows) * width * (gate != kNoGate ? 2 : 1), deviation);
+  if (gate == kNoGate) std::fill_n(x.begin(), width, Bf16(0.0f));  // A row of zeros is one, too.
   DeviceArray<Bf16> d_x(x);
   DeviceArray<std::uint8_t> out(std::size_t(rows) * width);
   DeviceArray<float> scales(rows);
-  const QuantizeRows args = {out.get(), scales.get(), d_x.get(), rows, width, silu_mul ? 1 : 0};
+  const QuantizeRows args = {out.get(), scales.get(), d_x.get(), rows, width, gate};
   ASSERT_EQ(spillway_quantize_rows(&args, nullptr), 0);
   const auto bytes = out.download();
   const auto scale = scales.download();
@@ -34,9 +34,9 @@ void expect_quantized(int rows, int width, bool silu_mul, float deviation) {
     double largest = 0.0;
     for (int i = 0; i < width; ++i) {
       double value = x[std::size_t(r) * width + i];
-      if (silu_mul) {
+      if (gate != kNoGate) {
         const Bf16* row = x.data() + std::size_t(r) * width * 2;
-        value = row[i] / (1.0 + std::exp(-double(row[i]))) * row[width + i];
+        value = gated(row[i], gate) * row[width + i];
       }
       largest = std::max(largest, std::abs(value));
       const double got = from_e4m3(bytes[std::size_t(r) * width + i]) * scale[r];
@@ -50,11 +50,10 @@ void expect_quantized(int rows, int width, bool silu_mul, float deviation) {
 
 TEST(E4m3, RowsKeepWhatThreeBitsCan) {
   for (const int width : {8, 264, 3584, 18'944}) {
-    expect_quantized(3, width, false, 1.0f);
-    expect_quantized(3, width, true, 1.0f);
+    for (const Gate gate : {kNoGate, kSilu, kGelu}) expect_quantized(3, width, gate, 1.0f);
   }
-  expect_quantized(2, 1024, false, 1e-4f);
-  expect_quantized(2, 1024, false, 1e4f);
+  expect_quantized(2, 1024, kNoGate, 1e-4f);
+  expect_quantized(2, 1024, kNoGate, 1e4f);
 }
 
 // Products that are not scaled yet, through silu(gate) · up and through a norm with a residual: as
@@ -330,7 +329,7 @@ double worst_error(const char* kind, const std::vector<int>& chunks) {
 }
 
 TEST(E4m3, DecodersMatchTheReferenceOfTheirWeights) {
-  for (const char* const kind : {"qwen2", "qwen3"}) {
+  for (const char* const kind : {"qwen2", "qwen3", "gemma2", "gemma3"}) {
     const double few = worst_error(kind, {8, 7, 1, 8, 1, 1, 3, 8});
     const double many = worst_error(kind, {40, 33, 1, 20, 1, 9});
     std::cout << kind << ": x in bf16 " << few << ", x in E4M3 " << many << "\n";

@@ -369,7 +369,7 @@ void expect_decoder(const char* kind, Precision precision, bool kv_e4m3) {
 }
 
 TEST(IntegerWeights, DecodersMatchTheReferenceOfTheirWeights) {
-  for (const char* kind : {"llama", "qwen2", "qwen3"}) {
+  for (const char* kind : {"llama", "qwen2", "qwen3", "gemma3"}) {
     for (const Precision precision : {Precision::int8, Precision::int4}) {
       expect_decoder(kind, precision, false);
     }

@@ -1,6 +1,7 @@
 // Embedding, RMS norm, silu · up and the advance of positions against double-precision references.
 #include "backends/local/kernels/kernels.h"
 #include "tests/gpu/device_array.h"
+#include "tests/gpu/gate_reference.h"
 
 #include <gtest/gtest.h>
 
@@ -93,11 +94,6 @@ TEST(ResidualKernels, EmbedTakesIdsAndSampledTokens) {
       ASSERT_EQ(out[i].bits, table[meant[i / width] * width + i % width].bits) << i;
     }
   }
-}
-
-double gated(double x, int gate) {
-  if (gate == kSilu) return x / (1.0 + std::exp(-x));
-  return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
 }
 
 void expect_gated(int gate) {

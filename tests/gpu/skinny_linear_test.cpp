@@ -2,6 +2,7 @@
 // has.
 #include "backends/local/kernels/kernels.h"
 #include "tests/gpu/device_array.h"
+#include "tests/gpu/gate_reference.h"
 
 #include <gtest/gtest.h>
 
@@ -32,7 +33,8 @@ class Reference {
         norm(random_bf16(c.k, 0.2f, 1.0f)),
         before(random_bf16(std::size_t(c.tokens) * c.n)) {}
 
-  int rows() const { return c_.epilogue == kSiluMul ? 2 * c_.n : c_.n; }
+  bool has_gate() const { return c_.epilogue == kSiluMul || c_.epilogue == kGeluMul; }
+  int rows() const { return has_gate() ? 2 * c_.n : c_.n; }
 
   std::vector<double> expected() const {
     std::vector<double> out(std::size_t(c_.tokens) * c_.n);
@@ -41,8 +43,9 @@ class Reference {
       for (int i = 0; i < c_.n; ++i) {
         double value = scale * dot(t, i);
         if (c_.epilogue == kAddBf16) value += before[std::size_t(t) * c_.n + i];
-        if (c_.epilogue == kSiluMul)
-          value = value / (1.0 + std::exp(-value)) * scale * dot(t, c_.n + i);
+        if (has_gate()) {
+          value = gated(value, c_.epilogue == kGeluMul ? kGelu : kSilu) * scale * dot(t, c_.n + i);
+        }
         out[std::size_t(t) * c_.n + i] = value;
       }
     }
@@ -91,9 +94,9 @@ void expect_linear(const LinearCase& c) {
                            ? worst_row_error(d_logits.download(), expected, c.n)
                            : worst_row_error(d_out.download(), expected, c.n);
   // One rounding of the result; one more of x where a norm is applied, and that in both factors of
-  // silu · up.
+  // gate · up.
   const double once = c.epilogue == kStoreFloat ? 1e-4 : 4e-3;
-  EXPECT_LT(error, !c.norm ? once : c.epilogue == kSiluMul ? 9e-3 : 6e-3) << c;
+  EXPECT_LT(error, !c.norm ? once : reference.has_gate() ? 9e-3 : 6e-3) << c;
 }
 
 TEST(SkinnyLinear, EveryTokenCount) {
@@ -104,7 +107,7 @@ TEST(SkinnyLinear, EveryTokenCount) {
 }
 
 TEST(SkinnyLinear, EveryEpilogueWithAndWithoutNorm) {
-  for (const int epilogue : {kStoreBf16, kStoreFloat, kAddBf16, kSiluMul}) {
+  for (const int epilogue : {kStoreBf16, kStoreFloat, kAddBf16, kSiluMul, kGeluMul}) {
     for (const bool norm : {false, true}) {
       for (const int tokens : {1, 3, 8}) expect_linear({tokens, 160, 608, epilogue, norm});
     }
