@@ -246,6 +246,8 @@ TEST(CloudUsage, WhatIsPutIntoACacheIsPartOfThePrompt) {
   EXPECT_EQ(written(R"("cached_tokens":100,"cache_write_tokens":999)").usage->cache_written_tokens,
             900)
       << "more than there is";
+  for (const std::string name : {"cache_creation_input_tokens", "cache_creation_tokens"})
+    EXPECT_EQ(written('"' + name + "\":700").usage->cache_written_tokens, 700) << name;
   EXPECT_EQ(written(R"("cache_write_tokens":0)").beside->prompt_details,
             R"("cache_write_tokens":0)");
 }

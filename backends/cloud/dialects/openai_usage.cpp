@@ -30,8 +30,9 @@ Details details_of(std::string_view object, std::string_view name, std::string& 
       continue;
     }
     if (member->is("audio_tokens")) details.audio = count_of(member->value);
-    // Qwen's explicit cache has the latter name.
-    if (member->is("cache_write_tokens") || member->is("cache_creation_input_tokens")) {
+    // The others are Qwen's name, of its explicit cache, and LiteLLM's.
+    if (member->is("cache_write_tokens") || member->is("cache_creation_input_tokens") ||
+        member->is("cache_creation_tokens")) {
       details.cache_written = count_of(member->value);
       if (details.cache_written > 0) continue;
     }
