@@ -158,12 +158,12 @@ Async<policy::Plan> Pipeline::wait_and_decide(const Edition& edition, policy::Re
   receipt.held_seconds = seconds_between(since, receipt.decided);
   if (!turn) co_return turn.error();
   auto plan = decide(edition, facts, *turn, receipt);
-  // Everybody is busy: there is time to ask again.
+  // Everybody is busy: there is time to ask again, the engine first, should it have room by then.
   while (!plan && plan.error().code == Errc::overloaded && SteadyClock::now() < wait.deadline) {
     const auto rested = co_await doors_.waiting.rest(kAskAgain);
     receipt.held_seconds = seconds_between(since, SteadyClock::now());
     if (!rested) co_return rested.error();
-    plan = decide(edition, facts, *turn, receipt);
+    plan = decide(edition, facts, policy::Turn::local, receipt);
   }
   co_return plan;
 }

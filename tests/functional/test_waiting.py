@@ -157,6 +157,30 @@ def test_busy_providers_are_asked_again_while_there_is_time(start_provider, star
     assert {one[0] for one in batch} == {"ai-hub"}
 
 
+def test_who_waits_for_a_busy_provider_comes_back_when_the_engine_drains(start_upstream, start_gateway, client_of):
+    """It has to leave after eight seconds, and the only provider is busy for a minute; the engine is after ten."""
+    done = threading.Event()
+
+    def answer(_):
+        done.wait(60)
+        return chat()
+    targets = {"local": configs.synthetic_engine(base="150ms", sequences_max=1, waiting_max=0),
+               "ai-hub": configs.provider(start_upstream(answer).base_url, "ai-hub", concurrency_max=1)}
+    classes = {"interactive": {"sla": {"ttft": "1s", "per_token": "500ms"}, "spill": "when_sla_at_risk"},
+               "batch": {"match": {"service_tier": "flex"}, "sla": {"deadline": "16s"},
+                         "spill": "cheapest_before_deadline"}}
+    gateway = start_gateway(configs.gateway(targets, classes=classes))
+    client = client_of(gateway)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool, busy_engine(gateway, client, 66) as busy:
+        away = pool.submit(client.chat.completions.create, model="ai-hub", messages=WORDS)
+        wait_until(lambda: gateway.metric("spillway_inflight_requests", be="ai-hub") == 1, what="a busy provider")
+        target, reason, ended = ask(client, 5, service_tier="flex")
+        assert (target, reason) == ("local", "engine_has_room")
+        assert busy.result()[2] < ended
+        done.set()
+        assert away.result().choices
+
+
 def test_work_that_the_engine_cannot_end_in_time_goes_to_a_provider(start_provider, start_gateway, client_of):
     gateway, _ = house(start_provider, start_gateway, deadline="4s", base="100ms")
     assert ask(client_of(gateway), 100, service_tier="flex")[:2] == ("ai-hub", "spill_deadline")
