@@ -86,6 +86,7 @@ class CrossCheck {
       check_reach(i);
       check_promise(policy_.classes[i]);
       check_hedge(policy_.classes[i]);
+      check_feedback(policy_.classes[i]);
     }
     std::stable_sort(warnings_.begin(), warnings_.end(), [](const Problem& a, const Problem& b) {
       return std::pair(a.line, a.column) < std::pair(b.line, b.column);
@@ -169,6 +170,23 @@ class CrossCheck {
       warn("classes." + one.name + ".hedge",
            "is never done: with `spill: never` nobody is asked "
            "beside the local target");
+  }
+
+  void check_feedback(const RequestClass& one) {
+    const Feedback& feedback = one.feedback;
+    if (!feedback.enabled) return;
+    const std::string path = "classes." + one.name + ".feedback";
+    if (one.spill == Spill::never)
+      warn(path, "moves nothing: with `spill: never` all stay, late or not");
+    else if (!one.sla.ttft)
+      warn(path, "moves nothing: the class has no sla.ttft");
+    if (feedback.headroom_min > feedback.headroom_max)
+      warn(path + ".headroom_min", "is more than headroom_max, which counts");
+    else if (one.ttft_headroom < feedback.headroom_min || one.ttft_headroom > feedback.headroom_max)
+      warn(path,
+           "begins outside its bounds: ttft_headroom is not between headroom_min and headroom_max");
+    if (feedback.spend_per_hour_max && !one.promise_price_max)
+      warn(path + ".spend_per_hour_max", "bounds nothing: the class has no promise_price_max");
   }
 
   void check_reach(std::size_t index) {

@@ -141,6 +141,38 @@ const std::vector<Row<RequestClass>> kClassRows = {
                   "counts half) goes to targets whose answer nobody got; between targets that "
                   "cost nothing, of its requests."},
      field<&RequestClass::hedge, &Hedge::spend_share_max>()},
+    {{.key = "feedback.enabled",
+      .kind = Kind::flag,
+      .sentence =
+          "ttft_headroom follows what is measured: of answers of the local target that were "
+          "predicted close to it, as many may come late as of the providers'. So does "
+          "promise_price_max, where spend_per_hour_max is given."},
+     field<&RequestClass::feedback, &Feedback::enabled>()},
+    {{.key = "feedback.headroom_min",
+      .kind = Kind::decimal,
+      .range = {0.01, 1},
+      .sentence = "The headroom never falls below this."},
+     field<&RequestClass::feedback, &Feedback::headroom_min>()},
+    {{.key = "feedback.headroom_max",
+      .kind = Kind::decimal,
+      .range = {0.01, 1},
+      .sentence = "The headroom never rises above this."},
+     field<&RequestClass::feedback, &Feedback::headroom_max>()},
+    {{.key = "feedback.spend_per_hour_max",
+      .kind = Kind::money,
+      .fallback_sentence = "no limit",
+      .sentence =
+          "What the class is to spend at providers in an hour; ten minutes' worth may be put by. "
+          "Two "
+          "minutes' worth too much takes promise_price_max to 37 % of what it was, so that the "
+          "promises that are dearest to keep are forgone first; what is spent less takes it back."},
+     field<&RequestClass::feedback, &Feedback::spend_per_hour_max>()},
+    {{.key = "feedback.attainment_min",
+      .kind = Kind::decimal,
+      .range = {0, 1},
+      .sentence = "While fewer of the class's first tokens are in time than this share, of late "
+                  "(five minutes ago counts half), promise_price_max rises, whatever is spent."},
+     field<&RequestClass::feedback, &Feedback::attainment_min>()},
 };
 
 const std::vector<Row<ClassMatch>> kMatchRows = {

@@ -310,6 +310,17 @@ struct Hedge {
   bool operator==(const Hedge&) const = default;
 };
 
+// How far what is measured may move a class's ttft_headroom and promise_price_max
+// (gateway/policy/feedback.h).
+struct Feedback {
+  bool enabled = false;
+  double headroom_min = 0.8;
+  double headroom_max = 1.0;
+  std::optional<NanoUsd> spend_per_hour_max;  // At providers; empty: no limit.
+  double attainment_min = 0.95;  // Of first tokens in time, before less is spent on them.
+  bool operator==(const Feedback&) const = default;
+};
+
 // Who belongs to a class: any given matcher that does not fit rules it out; a class without
 // matchers is never matched by rules, only named by a key, the x-spillway-class header or
 // `default_class`.
@@ -335,6 +346,7 @@ struct RequestClass {
   std::optional<NanoUsd> price_max;          // Dearer providers are not asked for a request of it,
   std::vector<std::string> architectures;    // …nor any of another architecture; empty: of any.
   Hedge hedge;
+  Feedback feedback;
 
   bool takes_architecture(std::string_view architecture) const {
     return architectures.empty() || std::find(architectures.begin(), architectures.end(),

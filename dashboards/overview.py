@@ -5,7 +5,7 @@ from engine import configuration, engine, process
 from latency import latency, now
 from panels import Board
 from rollout import rollout
-from routing import breakers, decisions, held, servers, targets
+from routing import breakers, decisions, held, servers, steered, targets
 
 
 def board():
@@ -20,6 +20,7 @@ def board():
         decisions,
         rollout,
         held,
+        steered,
         batches,
         breakers,
         servers,

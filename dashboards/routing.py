@@ -96,6 +96,29 @@ def held(board):
     )
 
 
+def steered(board):
+    board.row("Terms of classes")
+    board.add(
+        12,
+        8,
+        lines(
+            "Headroom",
+            "percentunit",
+            "Share of the promised time to first token that the local target's prediction may use"
+            " up (spillway_ttft_headroom_ratio). At headroom_min: the engine breaks what it is"
+            " predicted to keep.",
+            query(f"min by (cls) ({series('spillway_ttft_headroom_ratio')})", "{{cls}}"),
+        ),
+        lines(
+            "Price of a promise",
+            "percentunit",
+            "Share of promise_price_max that may be paid to providers for one promise"
+            " (spillway_promise_price_ratio). Below 1: more was spent than spend_per_hour_max.",
+            query(f"min by (cls) ({series('spillway_promise_price_ratio')})", "{{cls}}"),
+        ),
+    )
+
+
 def breakers(board):
     board.row("Targets")
     board.add(

@@ -127,6 +127,16 @@ void Fleet::spent(std::string_view request_class, config::NanoUsd all, config::N
   state_.hedges_of(request_class).spent(all, twice, hedged, SteadyClock::now());
 }
 
+void Fleet::settled(std::string_view request_class, const policy::Settled& request) {
+  std::lock_guard lock(mutex_);
+  state_.settled(request_class, request, SteadyClock::now());
+}
+
+std::vector<policy::ClassTerms> Fleet::class_terms() const {
+  std::lock_guard lock(mutex_);
+  return state_.class_terms(SteadyClock::now());
+}
+
 std::vector<ProviderGauges> Fleet::gauges() const {
   const TimePoint now = SteadyClock::now();
   std::vector<ProviderGauges> gauges;

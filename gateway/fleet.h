@@ -105,6 +105,10 @@ class Fleet {
   void spent(std::string_view request_class, config::NanoUsd all, config::NanoUsd twice,
              bool hedged);
 
+  // A request is over; see policy::Feedback.
+  void settled(std::string_view request_class, const policy::Settled& request);
+  std::vector<policy::ClassTerms> class_terms() const;
+
   std::vector<ProviderGauges> gauges() const;
 
   double prediction_error(double quantile) const;

@@ -23,6 +23,7 @@ telemetry::LiveState Observation::live_state() const {
   state.admitted = of_.admission.in_flight();
   state.held = of_.waiting.size();
   state.held_pressure = of_.waiting.pressure();
+  add_terms(state);
   if (loaded) add_stored(*of_.kept.cabinet->shelf, of_.kept.batches->gauges(), state);
   for (const ProviderGauges& provider : of_.fleet.gauges()) {
     state.targets.push_back(target_state(provider));
@@ -41,6 +42,16 @@ telemetry::LiveState Observation::live_state() const {
   if (const auto edition = of_.editions.get())
     state.budgets = budget_states(*edition->settings, of_.kept.account->tenants());
   return state;
+}
+
+void Observation::add_terms(telemetry::LiveState& state) const {
+  const auto edition = of_.editions.get();
+  if (!edition) return;
+  const auto come_to = of_.fleet.class_terms();
+  for (const config::RequestClass& one : edition->settings->policy.classes) {
+    const policy::ClassTerms terms = policy::terms_of(one, come_to);
+    state.terms.push_back({one.name, terms.ttft_headroom, terms.promise_price});
+  }
 }
 
 void Observation::add_engine(telemetry::LiveState& state) const {

@@ -67,6 +67,7 @@ class Observation {
   std::vector<std::string> impaired() const;
 
  private:
+  void add_terms(telemetry::LiveState& state) const;
   void add_engine(telemetry::LiveState& state) const;
 
   const Sources of_;

@@ -9,6 +9,7 @@
 #include "gateway/policy/price.h"
 #include "gateway/refusal.h"
 #include "gateway/relay.h"
+#include "gateway/settled.h"
 
 #include <boost/asio/this_coro.hpp>
 
@@ -185,6 +186,7 @@ void Pipeline::account(Exchange& exchange) {
   exchange.pass.used(tokens_of(receipt.parts));
   doors_.fleet.spent(receipt.request_class, receipt.cost_nano_usd, receipt.twice_nano_usd(),
                      receipt.hedged.has_value());
+  doors_.fleet.settled(receipt.request_class, settled_of(receipt));
   if (const int tokens = tokens_seen(receipt); tokens > 0)
     doors_.fleet.completed(receipt.request_class, receipt.usage.prompt_tokens, tokens,
                            receipt.cut_by_limit);

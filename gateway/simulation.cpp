@@ -1,5 +1,6 @@
 #include "gateway/simulation.h"
 
+#include "gateway/policy/choice.h"
 #include "gateway/policy/fleet_state.h"
 #include "gateway/policy/held_work.h"
 #include "gateway/policy/price.h"
@@ -93,7 +94,9 @@ class World {
   void try_next(std::size_t request);
   bool ask_provider(std::size_t request, Flight& flight, const policy::Candidate& candidate);
   void expect(double at, Moment moment, std::size_t request);
+  const std::string& class_of(std::size_t request) const;
   void completed(std::size_t request);
+  void settle(std::size_t request, bool was_expected);
 
   TimePoint now() const { return at_time(now_); }
   const TraceRequest& asked(std::size_t request) const { return replay_.requests[request]; }
@@ -120,7 +123,8 @@ class World {
 };
 
 Result<void> World::open() {
-  clouds_ = simulate::reference_clouds(replay_.length, setup_.seed, setup_.overload);
+  clouds_ = simulate::reference_clouds(replay_.length, setup_.seed, setup_.overload,
+                                       setup_.cloud_slowdown);
   for (std::size_t i = 0; i < clouds_.size(); ++i) cloud_of_[clouds_[i].profile().name] = i;
   const auto& providers = setup_.settings->providers;
   for (std::size_t i = 0; i < providers.size(); ++i) {
@@ -190,6 +194,7 @@ void World::happen(const EngineEvent& event) {
   SimulatedAnswer& answer = answers_[event.id];
   if (event.kind == EngineEventKind::finished) {
     answer.finish = event.at;
+    settle(event.id, true);
     return completed(event.id);
   }
   answer.first_token = event.at;
@@ -216,6 +221,7 @@ void World::happen(const Coming& coming) {
   answer.finish = coming.at;
   flight.servers->finished(flight.visit, asked(coming.request).completion_tokens, now());
   flight.servers->leave(flight.visit);
+  settle(coming.request, policy::is_expected(flight.plan, flight.plan.candidates[flight.next - 1]));
   flights_.erase(coming.request);
   completed(coming.request);
 }
@@ -330,6 +336,7 @@ void World::try_next(std::size_t request) {
     if (ask_provider(request, flight, candidate)) return;
   }
   answers_[request].failed = true;
+  settle(request, false);
   flights_.erase(request);
 }
 
@@ -372,10 +379,27 @@ void World::expect(double at, Moment moment, std::size_t request) {
   coming_.push({at, order_++, moment, request});
 }
 
+const std::string& World::class_of(std::size_t request) const {
+  return asked(request).batch ? setup_.batch_class : setup_.settings->policy.default_class;
+}
+
 void World::completed(std::size_t request) {
   const TraceRequest& one = asked(request);
-  const std::string& name = one.batch ? setup_.batch_class : setup_.settings->policy.default_class;
-  fleet_.completed(name, one.prompt_tokens, one.completion_tokens, false);
+  fleet_.completed(class_of(request), one.prompt_tokens, one.completion_tokens, false);
+}
+
+// As Pipeline::account does it.
+void World::settle(std::size_t request, bool was_expected) {
+  const TraceRequest& one = asked(request);
+  const SimulatedAnswer& answer = answers_[request];
+  policy::Settled settled{.local = answer.provider < 0 && !answer.failed,
+                          .was_expected = was_expected,
+                          .cost = answer.cost};
+  if (!one.batch) {
+    settled.kept = !answer.failed && answer.first_token - one.at <= one.ttft_slo;
+    settled.predicted_share = answer.predicted_ttft / one.ttft_slo;
+  }
+  fleet_.settled(class_of(request), settled, now());
 }
 
 }  // namespace

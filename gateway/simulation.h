@@ -25,6 +25,7 @@ struct SimulationSetup {
   std::shared_ptr<const config::Settings> settings;
   simulate::ReferenceEngineParams engine;
   std::uint64_t seed = 1;
+  double cloud_slowdown = 1.0;
   bool overload = true;      // The cheapest provider's episode; see simulate/cloud.h.
   policy::WallClock starts;  // What the clock on the wall says when the trace begins.
   std::string model = "auto";

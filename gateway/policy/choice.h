@@ -17,6 +17,9 @@ struct Choice {
 Choice choice_of(const Plan& plan);
 Choice choice_of(const Result<Plan>& plan);
 
+// Whether this one was expected to keep the promise when it was judged.
+bool is_expected(const Plan& plan, const Candidate& candidate);
+
 // Whether the first that is asked is expected to keep this promise; what is held has its time.
 bool is_in_time(const Plan& plan, const config::Sla& promise);
 

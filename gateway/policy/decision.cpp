@@ -1,6 +1,7 @@
 #include "gateway/policy/decision.h"
 
 #include "gateway/policy/classes.h"
+#include "gateway/policy/feedback.h"
 #include "gateway/policy/held_work.h"
 #include "gateway/policy/refusal.h"
 
@@ -49,7 +50,8 @@ Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route
       request_(request),
       fleet_(fleet),
       turn_(turn),
-      rescue_(request_class.local_as_last_resort) {
+      rescue_(request_class.local_as_last_resort),
+      terms_(terms_of(request_class, fleet.class_terms)) {
   plan_.settings = std::move(settings);
   plan_.request_class = &request_class;
   plan_.sla = sla_of(request_class, request);
@@ -205,7 +207,7 @@ Error Decision::refusal() const { return refusal_of(settings_, plan_, request_, 
 
 void Decision::judge_engine() {
   if (!route_.local) return;
-  local_ = judge_local(fleet_, work_, class_.ttft_headroom);
+  local_ = judge_local(fleet_, work_, terms_.ttft_headroom);
   plan_.local = local_.prediction;
   plan_.considered.push_back({.target = settings_.local.front().name,
                               .verdict = local_.verdict,
@@ -255,7 +257,7 @@ std::size_t Decision::attempts_max() const {
 // estimates.
 void Decision::see_to_the_end() {
   if (!local_.prediction || local_.prediction->exact) return;
-  local_ = judge_local(fleet_, work_, class_.ttft_headroom, Sight::to_the_end);
+  local_ = judge_local(fleet_, work_, terms_.ttft_headroom, Sight::to_the_end);
   plan_.local = local_.prediction;
 }
 

@@ -80,6 +80,7 @@ class Decision {
   Judged local_;  // Judged only if the route has the local engine.
   Ranking providers_;
   bool rescue_;  // The local engine stands behind the providers.
+  const ClassTerms terms_;
 };
 
 }  // namespace spillway::policy

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 namespace spillway::policy {
@@ -51,13 +52,15 @@ bool Decision::worth_more_elsewhere() const {
 // Somebody has prompts of this length in time often enough for what it asks, less what the engine's
 // time would earn meanwhile.
 bool Decision::promise_is_worth_it() const {
+  double most = std::numeric_limits<double>::infinity();
+  if (class_.promise_price_max)
+    most = terms_.promise_price * static_cast<double>(*class_.promise_price_max);
   const double earned = fleet_.gpu_second_worth * own_gpu_seconds();
   for (std::size_t i = 0; i < providers_.size(); ++i) {
     const Judged& judged = providers_[i].judged;
     if (judged.in_time < kInTimeLeast) continue;
     const double price = (static_cast<double>(judged.expected_cost) - earned) / judged.in_time;
-    if (!class_.promise_price_max || price <= static_cast<double>(*class_.promise_price_max))
-      return true;
+    if (price <= most) return true;
   }
   return false;
 }
@@ -88,7 +91,7 @@ bool Decision::may_be_passed() {
 bool Decision::stand_behind(double lateness_max) {
   Work behind = work_;
   behind.lane = Lane::background;
-  const Judged judged = judge_local(fleet_, behind, class_.ttft_headroom);
+  const Judged judged = judge_local(fleet_, behind, terms_.ttft_headroom);
   if (judged.lateness > lateness_max) return false;
   work_ = behind;
   local_ = judged;

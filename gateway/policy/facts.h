@@ -82,6 +82,13 @@ struct ProviderFacts {
   double tokens_read_per_second = 0.0;  // 0: not known, or it is no such target.
 };
 
+// What a class with feedback has come to (feedback.h).
+struct ClassTerms {
+  std::string request_class;
+  double ttft_headroom = 1.0;
+  double promise_price = 1.0;  // A share of its promise_price_max.
+};
+
 // What the clock on the wall says.
 struct WallClock {
   int weekday = 0;       // 0: Monday.
@@ -96,6 +103,7 @@ struct FleetFacts {
   double ttft_bound = 1.0;              // × predicted: 95 of 100 come sooner; see correction.h.
   double ttft_correction = 1.0;         // Observed ÷ predicted of late; see correction.h.
   AnswerLength answer_length;           // Of late.
+  std::vector<ClassTerms> class_terms;  // Of the classes with feedback.
   std::vector<ProviderFacts>
       providers;  // A provider without facts counts as closed and as its catalogue says.
 };

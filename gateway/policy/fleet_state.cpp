@@ -22,6 +22,21 @@ void FleetState::adopt(const config::Settings& settings, TimePoint now) {
   }
   if (classes != classes_) length_ = AnswerLength();
   classes_ = std::move(classes);
+  adopt_feedback(settings);
+}
+
+void FleetState::adopt_feedback(const config::Settings& settings) {
+  std::map<std::string, Steered, std::less<>> adopted;
+  for (const config::RequestClass& one : settings.policy.classes) {
+    if (!one.feedback.enabled) continue;
+    const auto known = steered_.find(one.name);
+    if (known != steered_.end() && known->second.settings == one) {
+      adopted.insert(*known);
+    } else {
+      adopted.emplace(one.name, Steered{one, Feedback(one)});
+    }
+  }
+  steered_ = std::move(adopted);
 }
 
 FleetFacts FleetState::facts(const EngineStatus* engine, TimePoint now) const {
@@ -31,6 +46,7 @@ FleetFacts FleetState::facts(const EngineStatus* engine, TimePoint now) const {
   facts.ttft_correction = correction_.factor(now);
   facts.ttft_bound = correction_.bound();
   facts.answer_length = length_;
+  facts.class_terms = class_terms(now);
   facts.providers.reserve(providers_.size());
   for (const auto& [name, provider] : providers_)
     facts.providers.push_back(provider.servers->facts(now));
@@ -46,6 +62,18 @@ void FleetState::local_first_token(const Prediction& predicted, const StepModel&
                                    double seconds, TimePoint now) {
   correction_.observe(predicted.ttft, predicted.ttft_by(step), seconds, now);
   correction_.judge_bound(seconds <= predicted.ttft_bound);
+}
+
+void FleetState::settled(std::string_view request_class, const Settled& request, TimePoint now) {
+  const auto known = steered_.find(request_class);
+  if (known != steered_.end()) known->second.feedback.settle(request, now);
+}
+
+std::vector<ClassTerms> FleetState::class_terms(TimePoint now) const {
+  std::vector<ClassTerms> terms;
+  for (const auto& [name, one] : steered_)
+    terms.push_back({name, one.feedback.headroom(), one.feedback.promise_price(now)});
+  return terms;
 }
 
 HedgeBudget& FleetState::hedges_of(std::string_view request_class) {

@@ -7,6 +7,7 @@
 #include "config/settings.h"
 #include "gateway/policy/correction.h"
 #include "gateway/policy/facts.h"
+#include "gateway/policy/feedback.h"
 #include "gateway/policy/hedge_budget.h"
 #include "gateway/policy/length.h"
 #include "gateway/policy/predict.h"
@@ -16,6 +17,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace spillway::policy {
 
@@ -40,6 +42,12 @@ class FleetState {
   void completed(std::string_view request_class, int prompt_tokens, int completion_tokens,
                  bool cut);
 
+  // A request of the class is over.
+  void settled(std::string_view request_class, const Settled& request, TimePoint now);
+
+  // Of the classes with feedback.
+  std::vector<ClassTerms> class_terms(TimePoint now) const;
+
   // What the class has spent; its own for good.
   HedgeBudget& hedges_of(std::string_view request_class);
 
@@ -57,9 +65,17 @@ class FleetState {
     std::shared_ptr<Servers> servers;
   };
 
+  struct Steered {
+    config::RequestClass settings;
+    Feedback feedback;
+  };
+
+  void adopt_feedback(const config::Settings& settings);
+
   std::map<std::string, Provider, std::less<>> providers_;
   std::map<std::string, std::size_t, std::less<>> classes_;  // Name → place in Policy::classes.
   std::map<std::string, HedgeBudget, std::less<>> hedges_;   // By class.
+  std::map<std::string, Steered, std::less<>> steered_;      // The classes with feedback.
   Correction correction_;
   AnswerLength length_;
 };

@@ -96,11 +96,14 @@ CloudRules reference_rules(std::string_view cloud, double length, bool overload)
   return rules;
 }
 
-std::vector<CloudProvider> reference_clouds(double length, std::uint64_t seed, bool overload) {
+std::vector<CloudProvider> reference_clouds(double length, std::uint64_t seed, bool overload,
+                                            double slowdown) {
   std::vector<CloudProvider> clouds;
   for (const std::string_view name : kReferenceClouds) {
-    clouds.emplace_back(*simulated::find_profile(name), reference_rules(name, length, overload),
-                        seed);
+    auto profile = *simulated::find_profile(name);
+    profile.latency =
+        profile.latency.with_response_mean(slowdown * profile.latency.response_mean());
+    clouds.emplace_back(std::move(profile), reference_rules(name, length, overload), seed);
   }
   return clouds;
 }

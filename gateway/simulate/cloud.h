@@ -87,8 +87,10 @@ class CloudProvider {
 inline constexpr std::array<std::string_view, 3> kReferenceClouds{"ai-hub", "openmodel",
                                                                   "cloudbrain"};
 
-// With `overload` the cheapest has its episode from 40 % to 60 % of the trace's length.
+// With `overload` the cheapest has its episode from 40 % to 60 % of the trace's length. Outside it
+// all of them answer `slowdown` times as slowly as their profiles say.
 CloudRules reference_rules(std::string_view cloud, double length, bool overload);
-std::vector<CloudProvider> reference_clouds(double length, std::uint64_t seed, bool overload);
+std::vector<CloudProvider> reference_clouds(double length, std::uint64_t seed, bool overload,
+                                            double slowdown = 1.0);
 
 }  // namespace spillway::simulate

@@ -51,6 +51,7 @@ constexpr Label kCostLabels[] = {{"tenant", Words::tenant},
                                  {"locality", Words::locality}};
 constexpr Label kSavingLabels[] = {{"cls", Words::request_class}, {"reason", Words::saving}};
 constexpr Label kHedgeLabels[] = {{"cls", Words::request_class}, {"outcome", Words::hedged}};
+constexpr Label kLiveClassLabels[] = {{"cls", Words::given}};
 constexpr Label kClassLabels[] = {{"cls", Words::request_class}};
 constexpr Label kStageLabels[] = {{"stage", Words::stage}};
 constexpr Label kFoldedLabels[] = {{"label", Words::folded}};
@@ -168,6 +169,12 @@ constexpr SeriesRow kCatalogue[] = {
     {Series::held_pressure, "spillway_held_pressure_ratio", G, kLive, kNone,
      "Engine time that the held requests need before their deadlines, by what will be free for "
      "them; above 1 some must leave."},
+    {Series::ttft_headroom, "spillway_ttft_headroom_ratio", G, kLive, kLiveClassLabels,
+     "Share of the promised time to first token that the local target's prediction may use up: a "
+     "class's ttft_headroom, or what feedback has made of it."},
+    {Series::promise_price, "spillway_promise_price_ratio", G, kLive, kLiveClassLabels,
+     "Share of promise_price_max that may be paid for a promise now; below 1 feedback finds that "
+     "too much is spent."},
     {Series::backend_up, "spillway_backend_up", G, kLive, kTargetLabels,
      "1 if a target takes requests: engine ready, or breaker not open."},
     {Series::circuit_state, "spillway_circuit_state", G, kLive, kTargetLabels,

@@ -53,6 +53,8 @@ enum class Series : std::uint8_t {
   admitted,
   held,
   held_pressure,
+  ttft_headroom,
+  promise_price,
   backend_up,
   circuit_state,
   backend_ejections,

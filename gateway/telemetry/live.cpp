@@ -185,6 +185,10 @@ std::vector<LiveSample> samples_of(const LiveState& state) {
   samples.push_back({Series::admitted, {}, static_cast<double>(state.admitted), {}});
   samples.push_back({Series::held, {}, static_cast<double>(state.held), {}});
   samples.push_back({Series::held_pressure, {}, state.held_pressure, {}});
+  for (const TermsState& one : state.terms) {
+    samples.push_back({Series::ttft_headroom, {one.request_class}, one.ttft_headroom, {}});
+    samples.push_back({Series::promise_price, {one.request_class}, one.promise_price, {}});
+  }
   samples.push_back({Series::log_dropped, {}, static_cast<double>(state.log_dropped), {}});
   if (state.stored) add_stored(samples, *state.stored);
   for (const TargetState& target : state.targets) add_target(samples, target);

@@ -130,10 +130,18 @@ struct StoredState {
   std::uint64_t file_bytes = 0;
 };
 
+// What a class's feedback has come to, or its own settings without it.
+struct TermsState {
+  std::string request_class;
+  double ttft_headroom = 1.0;
+  double promise_price = 1.0;
+};
+
 struct LiveState {
-  int admitted = 0;            // Requests inside the gateway.
-  int held = 0;                // Of these, in the waiting room.
-  double held_pressure = 0.0;  // See policy::HeldWork.
+  int admitted = 0;               // Requests inside the gateway.
+  int held = 0;                   // Of these, in the waiting room.
+  double held_pressure = 0.0;     // See policy::HeldWork.
+  std::vector<TermsState> terms;  // Of all classes.
   std::optional<StoredState> stored;
   std::vector<TargetState> targets;
   std::vector<ServerState> servers;

@@ -81,6 +81,7 @@ void declare_replay(Options& options) {
       .value("--speed", "X",
              "replay so many times faster (default 8 for traces of 12 h and more, else 1)")
       .value("--slowdown", "X", "the engine takes so many times its profile (default 1)")
+      .value("--cloud-slowdown", "X", "providers take so many times their profiles (default 1)")
       .value("--prefix-cache", "TOKENS", "the engine keeps prefixes of so many tokens (default 0)")
       .value("--seed", "N", "of the providers' latencies and failures (default 1)")
       .value("--batch-class", "NAME", "the class of batch requests (default batch)")
@@ -106,6 +107,7 @@ std::optional<ReplaySetup> read_replay(const Options& options) {
   if (options.has("--speed")) rules.speed = *speed;
   const auto scale = scale_of(options, simulate::rate_of(*trace, rules));
   const auto slowdown = number(options, "--slowdown", 1.0, {0.01, 100.0});
+  const auto cloud_slowdown = number(options, "--cloud-slowdown", 1.0, {0.01, 100.0});
   const auto cache = number(options, "--prefix-cache", 1.0, {1.0, 1e9});
   const auto seed = number(options, "--seed", 1.0, {0.0, 1e15});
   const std::string without = options.get("--without");
@@ -114,12 +116,13 @@ std::optional<ReplaySetup> read_replay(const Options& options) {
     return std::nullopt;
   }
   const auto starts = clock_of(options.get("--starts", "mon 00:00"));
-  if (!scale || !slowdown || !cache || !seed || !starts) return std::nullopt;
+  if (!scale || !slowdown || !cloud_slowdown || !cache || !seed || !starts) return std::nullopt;
   rules.scale = *scale;
 
   ReplaySetup replay{simulate::replay(*trace, rules), {}};
   SimulationSetup& setup = replay.setup;
   setup.engine.slowdown = *slowdown;
+  setup.cloud_slowdown = *cloud_slowdown;
   if (options.has("--prefix-cache")) setup.engine.prefix_cache_tokens = static_cast<int>(*cache);
   setup.batch_class = options.get("--batch-class", setup.batch_class);
   setup.model = options.get("--model", setup.model);

@@ -10,11 +10,12 @@ import configs
 from processes import wait_until
 
 
-def house(start_provider, start_gateway, **engine):
+def house(start_provider, start_gateway, interactive=None, **engine):
     cloud = start_provider("instant")
     targets = {"local": configs.synthetic_engine(**engine),
                "ai-hub": configs.provider(cloud.base_url, "ai-hub", forward_fields=["ignore_eos"])}
-    classes = {"interactive": {"sla": {"ttft": "1s", "per_token": "500ms"}, "spill": "when_sla_at_risk"},
+    classes = {"interactive": {"sla": {"ttft": "1s", "per_token": "500ms"}, "spill": "when_sla_at_risk",
+                               **(interactive or {})},
                "private": {"match": {"service_tier": "scale"}, "spill": "never"},
                "batch": {"match": {"service_tier": "flex"}, "spill": "always"}}
     return start_gateway(configs.gateway(targets, classes=classes)), cloud
@@ -70,6 +71,20 @@ def test_half_speed_moves_the_spill_point_by_itself(start_provider, start_gatewa
         gateway.terminate()
     print(f"\nkept local of 40: {kept['full']} at full speed, {kept['half']} at half speed")
     assert kept["half"] <= 0.75 * kept["full"]
+
+
+def test_a_class_that_has_spent_too_much_pays_for_fewer_promises(start_provider, start_gateway, client_of):
+    """The first burst costs more than an hour is granted: what would be late in the second stays, behind all others."""
+    feedback = {"enabled": True, "headroom_min": 0.5, "spend_per_hour_max": "0.0001usd", "attainment_min": 0}
+    gateway, _ = house(start_provider, start_gateway, {"promise_price_max": "0.1usd", "feedback": feedback},
+                       base="20ms", per_prefill_token="2ms")
+    client = client_of(gateway)
+    ask(client)
+    assert gateway.metric("spillway_promise_price_ratio", cls="interactive") == 1
+    assert ("ai-hub", "spill_ttft") in burst(client, 24)
+    wait_until(lambda: gateway.metric("spillway_promise_price_ratio", cls="interactive") < 1e-4, what="what was spent")
+    assert 0.5 <= gateway.metric("spillway_ttft_headroom_ratio", cls="interactive") <= 1
+    assert ("local", "promise_forgone") in burst(client, 24)
 
 
 def test_prediction_is_close(start_provider, start_gateway, client_of):
