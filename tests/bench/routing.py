@@ -8,6 +8,7 @@ time, 35 % of the requests may wait. Goals are what a reference optimiser with k
 reached on the same model. Constants of the policy were chosen on azure1h and servegen; mooncake and reason are as they come.
 
   --quick    the goals' rows, one seed (without: three)
+  --feedback what classes with feedback make of drifts and of a limit to what they spend, one seed
   --full     also the baselines of tests/bench/policies, ablations and the bound of lower_bound.cpp, at 40, 80 and 150 %
              of the node's saturation; writes routing.md and routing.svg beside this file
 """
@@ -18,10 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import routing_report
-from routing_cases import (ABLATIONS, ALL_CLOUD, ALL_TRACES, AZURE, BASELINES, LOADS, MOONCAKE, OUR_POLICY, REASON,
-                           SERVEGEN, Bench, article_day, simulate)
-
-SLOWER = ("--slowdown", "1.25")  # An engine a fifth slower than its profile.
+from routing_cases import (ABLATIONS, ALL_CLOUD, ALL_TRACES, AZURE, BASELINES, DRIFTS, FEEDBACK, LOADS, MOONCAKE,
+                           OUR_POLICY, REASON, SERVEGEN, SLOWER, Bench, article_day, simulate)
 
 # name, trace, load, further options, goal: attainment %, dollars per million tokens; what is reached of it, with a
 # little room for another libm: no change of the policy may fall behind
@@ -55,6 +54,16 @@ def goals(policy, seeds):
     return wrong
 
 
+def feedback():
+    print("| trace, load | " + " | ".join(policy.name for policy in FEEDBACK) + " |\n|---|" + "---|" * len(FEEDBACK))
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(folder)
+        for name, trace, load, options in DRIFTS:
+            runs = [bench.run(policy, trace, load, more=options) for policy in FEEDBACK]
+            cells = [f"{run['attainment']:.2f} / {run['usd']:.4f}, ${run['cloud']:.2f}" for run in runs]
+            print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
 def full(known, jobs):
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as workers:
         bench = Bench(folder, known)
@@ -82,10 +91,13 @@ def main():
     parser.add_argument("--policy", default=None, help="in place of config/policies/gpu-node.yaml, for the goals' rows")
     parser.add_argument("--seeds", type=int, default=3, help="the worst attainment and the mean price of so many")
     parser.add_argument("--quick", action="store_true", help="one seed")
+    parser.add_argument("--feedback", action="store_true", help="drifts and spend, with feedback")
     parser.add_argument("--full", action="store_true", help="everything, into routing.md and routing.svg")
     parser.add_argument("--jobs", type=int, default=2, help="simulations at once, for --full")
     parser.add_argument("--known", type=Path, help="a file that keeps runs, to go on with --full after an interruption")
     options = parser.parse_args()
+    if options.feedback:
+        return feedback()
     if options.full:
         return full(options.known, options.jobs)
     wrong = goals(options.policy or routing_report.OURS, 1 if options.quick else options.seeds)

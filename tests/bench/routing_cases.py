@@ -88,6 +88,25 @@ ABLATIONS = [
            told="no interactive request makes room for dearer batch work"),
 ]
 
+SLOWER = ("--slowdown", "1.25")  # An engine a fifth slower than its profile.
+FEEDBACK = [
+    OUR_POLICY,
+    Policy("feedback", "feedback", ({"SPEND": ""},)),
+    Policy("at most $8 an hour", "feedback", ({"SPEND": ", spend_per_hour_max: 8usd"},)),
+    Policy("at most $4 an hour", "feedback", ({"SPEND": ", spend_per_hour_max: 4usd"},)),
+]
+DRIFTS = [
+    ("azure1h 80 %", AZURE, 0.8, ()),
+    ("azure1h 80 %, engine 20 % slower", AZURE, 0.8, SLOWER),
+    ("the same, and its step times not followed", AZURE, 0.8, (*SLOWER, "--without", "drift")),
+    ("azure1h 80 %, providers half as slow again", AZURE, 0.8, ("--cloud-slowdown", "1.5")),
+    ("azure1h 150 %", AZURE, 1.5, ()),
+    ("the same, engine slower and not followed", AZURE, 1.5, (*SLOWER, "--without", "drift")),
+    ("servegen day 80 %", SERVEGEN, 0.8, ()),
+    ("the same, engine slower and not followed", SERVEGEN, 0.8, (*SLOWER, "--without", "drift")),
+    ("servegen day 150 %", SERVEGEN, 1.5, ()),
+]
+
 
 def article_day(folder):
     """The article's own day: 100,000 calls of 512 and 128 tokens, four times as many an hour from 9 to 18 h."""
