@@ -100,6 +100,34 @@ TEST(Simulation, EverybodyIsAnsweredOnceAndNobodyBeforeAsking) {
   }
 }
 
+SimulationFigures with_feedback(SimulationSetup setup, const config::Feedback& feedback) {
+  auto settings = std::make_shared<config::Settings>(*setup.settings);
+  settings->policy.classes.front().feedback = feedback;
+  setup.settings = std::move(settings);
+  const simulate::Replay replay = azure_at(0.8);
+  const auto answers = simulate_replay(setup, replay);
+  return answers ? figures_of(setup, replay, *answers) : SimulationFigures{};
+}
+
+// tests/bench/routing.py --feedback prints these and others.
+TEST(Simulation, FeedbackMeetsADriftThatNothingElseSees) {
+  SimulationSetup setup = gpu_node();
+  setup.engine.slowdown = 1.25;
+  setup.without_drift = true;
+  EXPECT_LT(with_feedback(setup, {}).attainment, 90.0);
+  const config::Feedback feedback{.enabled = true, .headroom_min = 0.6, .headroom_max = 0.96};
+  EXPECT_GT(with_feedback(setup, feedback).attainment, 95.0);
+}
+
+TEST(Simulation, FeedbackKeepsToWhatAClassMaySpendInAnHour) {
+  config::Feedback feedback{.enabled = true, .headroom_max = 0.96};
+  EXPECT_GT(with_feedback(gpu_node(), feedback).cloud_usd, 5.0);
+  feedback.spend_per_hour_max = 4'000'000'000;
+  const SimulationFigures kept_to = with_feedback(gpu_node(), feedback);
+  EXPECT_LT(kept_to.cloud_usd, 4.2);
+  EXPECT_GT(kept_to.attainment, 98.8);
+}
+
 // What this policy reaches, with a little room for another libm; tests/bench/routing.py prints the
 // figures beside their goals.
 TEST(Simulation, KeepsItsPromisesAtTheLowestPrice) {
