@@ -12,7 +12,6 @@ class DraftsTest : public LocalBackendTest, public testing::WithParamInterface<i
   static config::LocalTarget drafting(int drafts) {
     config::LocalTarget target;
     target.speculation.drafts = drafts;
-    target.step_prior.per_prefill_token_us = 0;  // A token more in a step costs nothing.
     return target;
   }
 

@@ -59,6 +59,13 @@ Error too_slow() {
   return {Errc::slow_client, "the client reads more slowly than allowed", "", std::nullopt};
 }
 
+// Before the first draft was checked: a prompt's tokens are cheap by the hundred alone.
+StepModel supposing_drafts(StepModel model) {
+  constexpr double kPartOfStep = 0.2;
+  model.per_prefill_token = kPartOfStep * model.seconds(1, 0, 0);
+  return model;
+}
+
 }  // namespace
 
 Engine::Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
@@ -74,7 +81,7 @@ Engine::Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
       pool_(executor_->shape().kv_blocks, kBlockTokens, observer),
       scheduler_({limits_.sequences_max, limits_.step}, pool_),
       fit_(prior),
-      draft_fit_(prior),
+      draft_fit_(supposing_drafts(prior)),
       seed_(std::random_device{}()),
       intake_(source == nullptr
                   ? std::make_unique<Intake>(*this, inbox_, codec_, limits_.prefix_cache)
@@ -109,7 +116,7 @@ void Engine::run() {
   Result<void> calibrated;
   if (limits_.calibrate) {
     calibrated = calibrate(*executor_, limits_.sequences_max, limits_.step.tokens_max, fit_);
-    draft_fit_ = fit_;
+    draft_fit_ = StepFit(supposing_drafts(fit_.model()));
     inbox_->end_step(fit_.model());
   }
   calibrated_.set_value();

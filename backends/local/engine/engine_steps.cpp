@@ -220,12 +220,15 @@ bool Engine::take_tokens(Sequence& sequence, const ScheduledSlice& slice, const 
   }
 }
 
-// Of a row more in a step like this one: the part of what a token takes now.
+// Of a row more in a step like this one: the part of what a token takes now. A step that something
+// else held up must not make it look so dear that nothing is guessed any more, nor free.
 double Engine::draft_cost(const Work& work) const {
+  constexpr double kLeast = 0.1;
+  constexpr double kMost = 0.5;
   const double sequences = std::max(1.0, work.sequences);
   const double seconds = fit_.model().seconds(sequences, work.context_tokens, 0);
   const double each = draft_fit_.model().per_prefill_token;
-  return seconds > 0 ? each * sequences / seconds : 0.0;
+  return seconds > 0 ? std::clamp(each * sequences / seconds, kLeast, kMost) : kMost;
 }
 
 }  // namespace spillway::local
