@@ -5,7 +5,7 @@
 namespace spillway::tokenizer {
 namespace {
 
-constexpr std::uint32_t k_decompositions[] = {
+constexpr std::uint32_t k_decomposition[] = {
   192, 2, 65, 768, 1, 2, 65, 769, 1, 2, 65, 770, 1, 2, 65, 771, 1, 2, 65, 776, 1, 2, 65, 778, 2,
   2, 67, 807, 1, 2, 69, 768, 1, 2, 69, 769, 1, 2, 69, 770, 1, 2, 69, 776, 1, 2, 73, 768, 1, 2, 73,
   769, 1, 2, 73, 770, 1, 2, 73, 776, 2, 2, 78, 771, 1, 2, 79, 768, 1, 2, 79, 769, 1, 2, 79, 770,
@@ -395,7 +395,7 @@ constexpr std::uint32_t k_combining[] = {
 
 }  // namespace
 
-const std::span<const std::uint32_t> decomposition_steps = k_decompositions;
+const std::span<const std::uint32_t> decomposition_steps = k_decomposition;
 const std::span<const std::uint32_t> combining_steps = k_combining;
 
 }  // namespace spillway::tokenizer
