@@ -76,12 +76,13 @@ def compare(concurrency, options):
                 ask(gateway, "ordinary", 7, 64)  # The engine has seen a few steps.
             for kind in options.prompts.split(","):
                 rates = {drafts: [] for drafts in gateways}
-                for _ in range(options.repeat):
-                    said = {}
-                    for drafts, gateway in gateways.items():
-                        said[drafts], rate, right, tried = answers(gateway, kind, options, concurrency)
+                said, counts = {}, {}
+                for turn in range(options.repeat):
+                    for drafts in sorted(gateways, reverse=turn % 2 == 1):
+                        said[drafts], rate, *counts[drafts] = answers(gateways[drafts], kind, options, concurrency)
                         rates[drafts].append(rate)
                 plain, guessing = (max(rates[drafts]) for drafts in gateways)
+                right, tried = counts[options.drafts]
                 same = sum(a == b for a, b in zip(*said.values(), strict=True))
                 print(f"{kind:9} {concurrency:4} {plain:7.1f} {guessing:8.1f} {guessing / plain:6.2f}x {tried / options.out / concurrency:7.2f}"
                       f" {right / max(1, tried):9.0%} {same:3} of {concurrency}", flush=True)
