@@ -253,6 +253,25 @@ TEST(ConfigWarnings, PromisesThatNoTargetKeeps) {
                   "often than not: its ttft_p50 is 2s"));
 }
 
+TEST(ConfigWarnings, FeedbackThatMovesNothing) {
+  const auto feedback = [](const std::string& of_class, const std::string& bounds) {
+    return warnings_of(
+        "targets:\n  here: {kind: local, executor: synthetic, serves: tiny}\nclasses:\n  chat: {" +
+        of_class + ", feedback: {enabled: true" + bounds + "}}\n");
+  };
+  const std::string usual = "sla: {ttft: 1s}";
+  EXPECT_THAT(feedback(usual, ""), IsEmpty());
+  EXPECT_THAT(feedback(usual + ", spill: never", ""), ElementsAre(HasSubstr("all stay")));
+  EXPECT_THAT(feedback("prefer: fastest", ""), ElementsAre(HasSubstr("no sla.ttft")));
+  EXPECT_THAT(feedback(usual, ", headroom_min: 0.9, headroom_max: 0.8"),
+              ElementsAre(HasSubstr("is more than headroom_max")));
+  EXPECT_THAT(feedback(usual, ", headroom_max: 0.89"), ElementsAre(HasSubstr("begins outside")));
+  EXPECT_THAT(feedback(usual, ", spend_per_hour_max: 1usd"),
+              ElementsAre(HasSubstr("no promise_price_max")));
+  EXPECT_THAT(feedback(usual + ", promise_price_max: 1usd", ", spend_per_hour_max: 1usd"),
+              IsEmpty());
+}
+
 TEST(ConfigWarnings, WhatWouldBeBookedTooLow) {
   const auto target = [](const std::string& more) {
     return "targets:\n  far:\n    {kind: provider, base_url: 'https://a/v1', serves: m, " + more +
