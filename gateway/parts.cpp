@@ -115,7 +115,10 @@ void settle(Part& part) {
 bool tells_density(const Part& part) {
   const Usage& usage = part.usage;
   const bool is_seen = usage.reasoning_tokens == 0 && usage.audio_completion_tokens == 0;
-  return part.finished && part.usage_told && !part.estimated && is_seen && part.bytes > 0 &&
+  // Fewer bytes a token than any text has: some were thought, and not shown.
+  const bool is_text = part.bytes >= kBytesPerPieceMin * static_cast<std::size_t>(
+                                                             std::max(0, usage.completion_tokens));
+  return part.finished && part.usage_told && !part.estimated && is_seen && is_text &&
          usage.completion_tokens > 0;
 }
 

@@ -73,8 +73,8 @@ Result<void> check_prompt_logprobs(const ChatRequest& request,
   const auto likeliest = request.sampling.prompt_logprobs;
   if (!likeliest) return {};
   if (*likeliest < 0 || *likeliest > kLikeliestMax) {
-    return Error{Errc::unsupported, "This model tells 20 of the likeliest at most.",
-                 "prompt_logprobs", std::nullopt};
+    return Error{Errc::unsupported, "This model tells 0 to 20 of the likeliest.", "prompt_logprobs",
+                 std::nullopt};
   }
   std::size_t tokens = 0;
   for (const auto& prompt : prompts) tokens += prompt.size();

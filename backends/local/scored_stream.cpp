@@ -82,7 +82,8 @@ class ScoredStream final : public TokenStream {
 
   // A chat has one prompt, whose logprobs are the answer's; those of completions are each choice's.
   void tell_prompt(Delta& delta) const {
-    if (!request_->sampling.prompt_logprobs) return;
+    const bool is_told = request_->endpoint == Endpoint::chat && choices_.size() > 1;
+    if (is_told || !request_->sampling.prompt_logprobs) return;
     std::string member = answer::prompt_logprobs_member(places(prompt_of(delta.choice)));
     Beside beside;
     (request_->endpoint == Endpoint::chat ? beside.answer : beside.choice) = std::move(member);

@@ -121,7 +121,8 @@ void read_metadata(Fields& request, std::optional<Error>& error, ordered_json& c
 
 void find_unknown(const ordered_json& said, Beyond& beyond) {
   for (const auto& [name, value] : said.items()) {
-    if (!value.is_null() && !std::binary_search(kUnderstood.begin(), kUnderstood.end(), name))
+    const bool says = !value.is_null() && !(value.is_structured() && value.empty());
+    if (says && !std::binary_search(kUnderstood.begin(), kUnderstood.end(), name))
       beyond.add("'" + name + "'");
   }
 }

@@ -41,13 +41,13 @@ bool is_tool_name(std::string_view name) {
          std::all_of(name.begin(), name.end(), allowed);
 }
 
-// Each page may be so long.
+// Each page may be so long, and is read again with each that follows.
 void read_fetch(Fields& tool, Beyond& beyond) {
   const auto uses = tool.integer("max_uses", 1, kSearchesMax);
   const auto tokens = tool.integer("max_content_tokens", 1, kFetchedTokensMax);
   if (!uses || !tokens)
     return beyond.reads_unsent("pages of the web (max_uses and max_content_tokens of web_fetch)");
-  const std::int64_t all = beyond.fetched_tokens + std::int64_t{*uses} * *tokens;
+  const std::int64_t all = beyond.fetched_tokens + std::int64_t{*uses} * (*uses + 1) / 2 * *tokens;
   beyond.fetched_tokens = static_cast<int>(std::min<std::int64_t>(all, kFetchedTokensMax));
 }
 

@@ -3,6 +3,7 @@
 #include "gateway/openai/beside.h"
 #include "gateway/openai/callable.h"
 #include "gateway/openai/form.h"
+#include "gateway/openai/hosted.h"
 #include "gateway/openai/messages.h"
 #include "gateway/openai/sampling.h"
 #include "gateway/openai/tools.h"
@@ -86,6 +87,7 @@ Result<std::shared_ptr<const ChatRequest>> parse_chat(std::string body) {
   read_form(request, body, *chat);  // Before others move its words away.
   read_callable(request, body, *chat);
   read_needs(request, *chat, error);
+  read_besides(*json, *chat);
   read_prompt_logprobs(request, *chat);
   read_beyond(request, *chat);
   read_unknown(*json, *chat);

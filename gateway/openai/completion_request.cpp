@@ -1,6 +1,7 @@
 #include "gateway/openai/completion_request.h"
 
 #include "gateway/openai/form.h"
+#include "gateway/openai/hosted.h"
 #include "gateway/openai/sampling.h"
 #include "gateway/wire/fields.h"
 #include "gateway/wire/json_object.h"
@@ -114,6 +115,7 @@ Result<CompletionAsked> parse_completion(std::string body) {
   chat->sampling = read_sampling(request, echoes ? 0 : 1);
   if (!chat->sampling.tokens_max) chat->sampling.tokens_max = kTokensUnasked;
   read_needs(request, *chat, error);
+  read_besides(*json, *chat);
   read_prompt_logprobs(request, *chat);
   read_beyond(request, *chat);
   read_unknown(*json, *chat);

@@ -1,5 +1,6 @@
 #include "gateway/openai/object_request.h"
 
+#include "gateway/openai/hosted.h"
 #include "gateway/wire/fields.h"
 #include "gateway/wire/json_object.h"
 
@@ -133,6 +134,7 @@ Result<Question> parse_object_request(Endpoint endpoint, std::string body) {
   if (endpoint == Endpoint::embeddings) read_embeddings(request, question, *chat);
   if (endpoint == Endpoint::moderations) read_moderations(request, *chat);
   if (endpoint == Endpoint::rerank) read_rerank(request, *chat);
+  read_besides(*json, *chat);
   request.string("user");
   chat->service_tier = request.string("service_tier").value_or("");
   if (error) return *error;

@@ -1,5 +1,7 @@
 #include "gateway/openai/tools.h"
 
+#include "gateway/openai/hosted.h"
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -38,41 +40,11 @@ void read_named_object(Fields& fields, std::string_view name, std::optional<Erro
   read_name(named);
 }
 
-std::string text_at(const Json& object, std::string_view outer, std::string_view inner) {
-  const auto found = object.find(outer);
-  if (found == object.end() || !found->is_object()) return "";
-  const auto text = found->find(inner);
-  return text != found->end() && text->is_string() ? text->get<std::string>() : "";
-}
-
-// Runs at the provider: "web_search", Groq's "browser_search", Moonshot's builtin_function
-// "$web_search", "openrouter:advisor" with a model of its own.
-void read_hosted(const Json& tool, const std::string& type, ChatRequest& chat) {
-  if (chat.unsent.empty()) chat.unsent = "what the tool '" + type + "' reads";
-  if ((type + text_at(tool, "function", "name")).find("search") != std::string::npos) {
-    chat.needs |= Need::search;
-    chat.searches.reset();
-  }
-  const auto model = tool.find("model");
-  std::string other = text_at(tool, "parameters", "model");
-  if (model != tool.end() && model->is_string()) other = model->get<std::string>();
-  if (!other.empty()) chat.other_models.push_back(std::move(other));
-}
-
 void read_tool(const Json& tool, Fields fields, ChatRequest& chat, std::optional<Error>& error) {
   const std::string type = fields.required_string("type");
   if (error) return;
   if (type != "function" && type != "custom") return read_hosted(tool, type, chat);
   read_named_object(fields, type, error);
-}
-
-// OpenRouter's, to be asked where the model itself does not answer.
-void read_other_models(Fields& request, ChatRequest& chat) {
-  const Json* models = request.any("models");
-  if (models == nullptr || !models->is_array()) return;
-  for (const Json& one : *models) {
-    if (one.is_string() && one != chat.model) chat.other_models.push_back(one.get<std::string>());
-  }
 }
 
 Need read_response_format(Fields& request, std::optional<Error>& error) {
@@ -104,7 +76,6 @@ void read_tool_choice(Fields& request, bool has_tools, std::optional<Error>& err
 
 void read_tools(Fields& request, ChatRequest& chat, std::optional<Error>& error) {
   chat.needs |= read_response_format(request, error);
-  read_other_models(request, chat);
   Json* tools = request.array("tools", kToolsMax);
   for (std::size_t i = 0; tools != nullptr && i < tools->size() && !error; ++i) {
     Json* tool = request.element(*tools, "tools", i);

@@ -55,7 +55,8 @@ void Feedback::learn(const Settled& request) {
   const bool is_near =
       request.predicted_share >= kNear * headroom_ && request.predicted_share <= headroom_;
   if (!request.local || !is_near) return;
-  const double may_be_late = (late_elsewhere_.of + kPriorLate) / (late_elsewhere_.all + kPrior);
+  const double may_be_late = std::max(
+      kPriorLate / kPrior, (late_elsewhere_.of + kPriorLate) / (late_elsewhere_.all + kPrior));
   headroom_ += kGain * (may_be_late - (*request.kept ? 0.0 : 1.0));
   headroom_ = std::min(std::max(headroom_, terms_.headroom_min), terms_.headroom_max);
 }

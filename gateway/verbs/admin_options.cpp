@@ -38,11 +38,12 @@ void add_admin_options(Options& options) {
       .value("--config", "FILE", "the running gateway's configuration");
 }
 
-std::optional<remote::AdminDoor> admin_door(const Options& options, const std::string& verb) {
+std::optional<remote::AdminDoor> admin_door(const Options& options, const std::string& verb,
+                                            const std::string& config) {
   remote::AdminDoor door;
   std::string source = options.get("--admin-key");
-  if (options.has("--config")) {
-    const std::string path = options.get("--config");
+  const std::string path = options.has("--config") ? options.get("--config") : config;
+  if (!path.empty()) {
     UnsetKeys unset;  // Only where it listens, and with which key, is wanted.
     const auto loaded = config::load_file(path, unset.environment());
     if (!loaded.settings) {

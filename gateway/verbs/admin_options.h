@@ -12,7 +12,8 @@ namespace spillway::verbs {
 // Declares --admin, --admin-key and --config.
 void add_admin_options(Options& options);
 
-// Of these, or the usual. Nothing: what is wrong has been printed.
-std::optional<remote::AdminDoor> admin_door(const Options& options, const std::string& verb);
+// Of these, or of `config` (empty: the usual). Nothing: what is wrong has been printed.
+std::optional<remote::AdminDoor> admin_door(const Options& options, const std::string& verb,
+                                            const std::string& config = "");
 
 }  // namespace spillway::verbs

@@ -76,7 +76,7 @@ bool is_in_order(const std::string& path, const config::ProviderTarget& target) 
 // What the last decisions of the running gateway would have been under the file. 0: a reload would
 // take it over.
 int rehearse(const std::string& path, const Options& options) {
-  const auto door = admin_door(options, kVerb);
+  const auto door = admin_door(options, kVerb, path);
   if (!door) return 2;
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;

@@ -55,7 +55,7 @@ PLANTED = [
      "std::max(part.searches_told, 0 * part.searches);", "parts"),
     ("a search that failed is not billed", "../backends/cloud/dialects/anthropic_answer.cpp",
      '"web_search_tool_result_error" ? -1 : 0;', '"web_search_tool_result_error" ? 0 : 0;', "cloud_usage"),
-    ("each go of an answer is billed", "../backends/cloud/dialects/anthropic_answer.cpp", "  fresh += count(", "  fresh = count(",
+    ("each go of an answer is billed", "../backends/cloud/dialects/anthropic_answer.cpp", "prompt.fresh += count(", "prompt.fresh = count(",
      "cloud_usage"),
     ("what is put into a cache has its price", "../backends/cloud/dialects/openai_usage.cpp",
      "std::min(prompt.cache_written, ", "std::min(0 * prompt.cache_written, ", "cloud_usage"),

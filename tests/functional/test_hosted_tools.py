@@ -30,14 +30,18 @@ def test_a_search_tool_costs_a_search_and_is_refused_without_an_end(start_upstre
 
 ADVISED = {"tools": [{"type": "advisor_20260301", "name": "advisor", "model": "dear"}]}
 OTHERS = [("/v1/messages", ADVISED), ("/v1/messages", {"fallbacks": [{"model": "dear"}]}), ("/v1/chat/completions", {"models": ["dear"]}),
-          ("/v1/chat/completions", {"tools": [{"type": "openrouter:advisor", "parameters": {"model": "dear"}}]})]
+          ("/v1/chat/completions", {"tools": [{"type": "openrouter:advisor", "parameters": {"model": "dear"}}]}),
+          ("/v1/chat/completions", {"tools": [{"type": "openrouter:fusion", "parameters": {"analysis_models": ["cheap", "dear"]}}]}),
+          ("/v1/chat/completions", {"plugins": [{"id": "fusion", "model": "dear"}]}), ("/v1/completions", {"fallbacks": ["dear"]}),
+          ("/v1/embeddings", {"models": ["dear"], "input": "a"})]
 
 
-@pytest.mark.parametrize("path, more", OTHERS, ids=["advisor", "fallbacks", "models", "chat's advisor"])
+@pytest.mark.parametrize("path, more", OTHERS, ids=["advisor", "fallbacks", "models", "chat's advisor", "fusion", "plugin", "completions", "embeddings"])
 def test_a_key_reaches_no_other_model_by_asking_for_it_beside(start_upstream, start_gateway, path, more):
     upstream = start_upstream(lambda asked: chat())
-    target = configs.provider(upstream.base_url, "cheap", dialect="anthropic" if path == "/v1/messages" else "openai")
+    target = configs.provider(upstream.base_url, "cheap", dialect="anthropic" if path == "/v1/messages" else "openai",
+                              endpoints=["chat", "completions", "embeddings"])
     gateway = start_gateway(configs.gateway({"up": target}, keys={"test": {"secret": "env:SPILLWAY_TEST_KEY", "models": ["cheap"]}}))
-    body = {"model": "cheap", "messages": HELLO, "max_tokens": 8, **more}
+    body = {"model": "cheap", "max_tokens": 8, **({"prompt": "a"} if path == "/v1/completions" else {"messages": HELLO}), **more}
     status, _, text = send(gateway.root + path, "POST", body, as_client())
     assert status == 403 and b"'dear'" in text and not upstream.asked

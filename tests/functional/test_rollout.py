@@ -119,6 +119,15 @@ def test_a_canary_is_for_some_keys_and_then_for_all(start_provider, start_gatewa
     assert status == 1 and "there is no canary" in error
 
 
+def test_what_would_be_a_canary_can_be_rehearsed(start_provider, start_gateway, clients_of, tmp_path):
+    base_url = start_provider("instant").base_url
+    house = start_gateway(keyed(base_url, {"share": 0.5}), **secrets())
+    assert set(targets_of(clients_of(house)).values()) == {"local"}
+    path = configs.write(tmp_path / "next.yaml", keyed(base_url, {"share": 0.5}, rules=AWAY))
+    status, out, error = spillway("check", path, "--rehearse", "--admin", house.admin.removeprefix("http://"))
+    assert status == 0 and json.loads(out[out.index("{"):])["objections"] is None, error
+
+
 def test_a_canary_that_burns_is_rolled_back_by_itself(start_provider, start_gateway, clients_of):
     """Its provider fails, and its class lets nobody else answer."""
     provider = start_provider("instant")

@@ -42,12 +42,14 @@ class Counts {
   // Nothing, until a prompt has been counted: that is no answer for free.
   std::optional<Usage> usage() const {
     Usage usage;
-    const int written = std::max(prompt_.written, written_1h_);
-    const std::int64_t prompt = std::int64_t{prompt_.fresh} + prompt_.read + written;
+    const std::int64_t written = std::max<std::int64_t>(prompt_.written, written_1h_);
+    const std::int64_t prompt = prompt_.fresh + prompt_.read + written;
     usage.prompt_tokens = static_cast<int>(std::min<std::int64_t>(prompt, kMost));
     if (absurd_ || prompt == 0) return std::nullopt;
-    usage.cached_tokens = std::min(prompt_.read, usage.prompt_tokens);
-    usage.cache_written_tokens = std::min(written, usage.prompt_tokens - usage.cached_tokens);
+    usage.cached_tokens =
+        static_cast<int>(std::min<std::int64_t>(prompt_.read, usage.prompt_tokens));
+    usage.cache_written_tokens = static_cast<int>(
+        std::min<std::int64_t>(written, usage.prompt_tokens - usage.cached_tokens));
     usage.cache_written_1h_tokens = std::min(written_1h_, usage.cache_written_tokens);
     usage.completion_tokens = answer_;
     usage.reasoning_tokens = std::min(thinking_, answer_);
@@ -58,9 +60,9 @@ class Counts {
 
  private:
   struct Prompt {
-    int fresh = 0, read = 0, written = 0;
+    std::int64_t fresh = 0, read = 0, written = 0;
 
-    std::int64_t tokens() const { return std::int64_t{fresh} + read + written; }
+    std::int64_t tokens() const { return fresh + read + written; }
   };
 
   // All are told as they are so far: what is told again as less was left out.
@@ -75,30 +77,29 @@ class Counts {
       prompt_ = told;
       return;
     }
-    grow(prompt_.fresh, std::int64_t{told.fresh});
-    grow(prompt_.read, std::int64_t{told.read});
-    grow(prompt_.written, std::int64_t{told.written});
+    prompt_.fresh = std::max(prompt_.fresh, told.fresh);
+    prompt_.read = std::max(prompt_.read, told.read);
+    prompt_.written = std::max(prompt_.written, told.written);
   }
 
   // An answer that took several goes is billed for each, its own counts are the last one's:
   // https://platform.claude.com/docs/en/build-with-claude/compaction#understanding-usage
   void take_all(std::string_view iterations) {
-    std::int64_t fresh = 0, read = 0, written = 0, written_1h = 0, answer = 0;
+    Prompt prompt;
+    std::int64_t written_1h = 0, answer = 0;
     ElementReader reader(iterations);
     while (const auto one = reader.next()) {
       const auto count = [&](std::string_view name) { return count_of(member_of(*one, name)); };
-      fresh += count("input_tokens");
-      read += count("cache_read_input_tokens");
-      written += count("cache_creation_input_tokens");
+      prompt.fresh += count("input_tokens");
+      prompt.read += count("cache_read_input_tokens");
+      prompt.written += count("cache_creation_input_tokens");
       written_1h +=
           count_of(member_of(member_of(*one, "cache_creation"), "ephemeral_1h_input_tokens"));
       answer += count("output_tokens");
       const std::string type = text_in(*one, "type");
       dearer_ |= type.starts_with("advisor") || type.starts_with("fallback");  // Another model's.
     }
-    grow(prompt_.fresh, fresh);
-    grow(prompt_.read, read);
-    grow(prompt_.written, written);
+    grow(prompt);
     grow(written_1h_, written_1h);
     grow(answer_, answer);
   }
@@ -183,8 +184,7 @@ class Reader final : public AnswerReader {
     Parsed parsed;
     parsed.usage = counts_.usage();
     if (!finish(body, delta)) return amiss(std::move(parsed), body);
-    if (delta.text.empty() && delta.reasoning.empty() && delta.extra.empty())
-      waive(delta.finish, parsed);
+    if (member_of(body, "content") == "[]") waive(delta.finish, parsed);
     if (original_) delta.original = body;
     parsed.deltas.push_back(std::move(delta));
     return parsed;
@@ -206,7 +206,7 @@ class Reader final : public AnswerReader {
       const std::string_view end = member_of(data, "delta");
       if (!member_of(end, "stop_reason").empty() && !finish(end, delta))
         return amiss(std::move(parsed), end);
-      if (!begun_) waive(delta.finish, parsed);
+      if (!has_blocks_) waive(delta.finish, parsed);
     }
     if (type == "message_stop") parsed.kind = Parsed::Kind::done;
     return parsed;
@@ -215,7 +215,8 @@ class Reader final : public AnswerReader {
   // Who refuses before a word asks nothing for it:
   // https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons
   static void waive(std::optional<FinishReason> finish, Parsed& parsed) {
-    if (finish == FinishReason::content_filter && parsed.usage) parsed.usage->unbilled = true;
+    const bool refused = finish == FinishReason::content_filter && parsed.usage;
+    if (refused && parsed.usage->completion_tokens <= 1) parsed.usage->unbilled = true;
   }
 
   static Parsed amiss(Parsed parsed, std::string_view holder) {
@@ -225,6 +226,7 @@ class Reader final : public AnswerReader {
   }
 
   void start_block(std::string_view block, Delta& delta) {
+    has_blocks_ = true;
     const std::string type = text_in(block, "type");
     delta.text = type == "text" ? text_in(block, "text") : "";
     delta.reasoning = type == "thinking" ? text_in(block, "thinking") : "";
@@ -274,8 +276,9 @@ class Reader final : public AnswerReader {
 
   const bool original_;
   Counts counts_;
-  std::string held_;      // Events that have not gone out.
-  bool begun_ = false;    // Some of the answer has.
+  std::string held_;    // Events that have not gone out.
+  bool begun_ = false;  // Some of the answer has.
+  bool has_blocks_ = false;
   bool in_call_ = false;  // The block that is open is a tool_use,
   std::string input_;     // …and this is what it was called with, if nothing grows it.
   int calls_ = 0;

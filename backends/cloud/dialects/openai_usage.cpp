@@ -105,11 +105,13 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
   if (own_key) usage.charged_nano_usd = with_own_key(usage.charged_nano_usd, upstream);
   // Mistral counts sound beside the prompt.
   const std::int64_t all = std::int64_t{usage.prompt_tokens} + usage.completion_tokens;
-  if (prompt.audio > 0 && all + prompt.audio <= total) usage.prompt_tokens += prompt.audio;
+  if (prompt.audio > 0 && all + prompt.audio == total) usage.prompt_tokens += prompt.audio;
   // Of what has no completion some tell the sum alone; Gemini's and xAI's endpoints tell thinking
   // only in the sum.
+  int thought = 0;
   if (usage.prompt_tokens > 0 || usage.completion_tokens > 0) {
-    usage.completion_tokens = std::max(usage.completion_tokens, total - usage.prompt_tokens);
+    thought = std::max(0, total - usage.prompt_tokens - usage.completion_tokens);
+    usage.completion_tokens += thought;
   } else if (counted == Counted::read) {
     usage.prompt_tokens = total;
   }
@@ -118,7 +120,7 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
   usage.cache_written_tokens =
       std::min(prompt.cache_written, usage.prompt_tokens - usage.cached_tokens);
   usage.audio_prompt_tokens = std::min(prompt.audio, usage.prompt_tokens);
-  usage.reasoning_tokens = std::min(answer.named, usage.completion_tokens);
+  usage.reasoning_tokens = std::min(std::max(answer.named, thought), usage.completion_tokens);
   usage.audio_completion_tokens = std::min(answer.audio, usage.completion_tokens);
   return usage;
 }
