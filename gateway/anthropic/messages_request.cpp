@@ -127,11 +127,13 @@ void find_unknown(const ordered_json& said, Beyond& beyond) {
   }
 }
 
+// A list of objects with a `model`, or "default": Anthropic's own choice, which a key must name,
+// too.
 void add_models(const ordered_json& fallbacks, Beyond& beyond) {
-  for (const ordered_json& one : fallbacks) {
-    const auto model = one.is_object() ? one.find("model") : one.end();
-    if (one.is_object() && model != one.end() && model->is_string())
-      beyond.other_models.push_back(model->get<std::string>());
+  if (fallbacks.is_string()) beyond.other_models.push_back(fallbacks.get<std::string>());
+  if (!fallbacks.is_structured()) return;
+  for (const auto& [name, inner] : fallbacks.items()) {
+    if (name == "model" || !fallbacks.is_object()) add_models(inner, beyond);
   }
 }
 

@@ -60,6 +60,9 @@ void read_hosted(const Json& tool, const std::string& type, ChatRequest& chat) {
 }
 
 void read_besides(const Json& request, ChatRequest& chat) {
+  const auto google = request.find("extra_body");  // Gemini's.
+  if (google != request.end() && google->dump().find("cached_content") != std::string::npos)
+    note_unsent("what the provider has cached by a name", chat);
   for (const char* name : {"models", "fallbacks", "plugins", "search_parameters"}) {
     const auto found = request.find(name);
     if (found == request.end() || found->is_null() || found->empty()) continue;

@@ -40,11 +40,20 @@ bool is_picture(Fields& fields) {
   return !text.starts_with("data:") || text.starts_with("data:image/");
 }
 
+bool is_address(const Json* sound) {
+  if (sound == nullptr || sound->is_string()) return sound != nullptr;
+  const auto data = sound->is_object() ? sound->find("data") : sound->end();
+  return sound->is_object() && data != sound->end() && data->is_string() &&
+         data->get_ref<const std::string&>().find("://") != std::string::npos;
+}
+
 // What nobody can tell the length of, or empty; a picture comes to what pictures do.
 std::string_view unmeasured(std::string_view type, Fields& fields) {
   constexpr std::string_view kElsewhere = "documents by their address";
   if (type == "image_url") return is_picture(fields) ? std::string_view() : wire::kUnmeasured;
-  if (type != "file") return type.ends_with("_url") ? kElsewhere : std::string_view();
+  if (type == "input_audio")
+    return is_address(fields.any("input_audio")) ? "sound by its address" : std::string_view();
+  if (type != "file") return type.ends_with("_url") ? kElsewhere : "parts of a kind of its own";
   const Json* file = fields.any("file");
   const bool has_data = file != nullptr && file->is_object() && file->contains("file_data");
   if (!has_data || !(*file)["file_data"].is_string()) return {};

@@ -29,14 +29,14 @@ def test_a_search_tool_costs_a_search_and_is_refused_without_an_end(start_upstre
 
 
 ADVISED = {"tools": [{"type": "advisor_20260301", "name": "advisor", "model": "dear"}]}
-OTHERS = [("/v1/messages", ADVISED), ("/v1/messages", {"fallbacks": [{"model": "dear"}]}), ("/v1/chat/completions", {"models": ["dear"]}),
+OTHERS = [("/v1/messages", ADVISED), ("/v1/messages", {"fallbacks": [{"model": "dear"}]}), ("/v1/messages", {"fallbacks": "dear"}), ("/v1/chat/completions", {"models": ["dear"]}),
           ("/v1/chat/completions", {"tools": [{"type": "openrouter:advisor", "parameters": {"model": "dear"}}]}),
           ("/v1/chat/completions", {"tools": [{"type": "openrouter:fusion", "parameters": {"analysis_models": ["cheap", "dear"]}}]}),
           ("/v1/chat/completions", {"plugins": [{"id": "fusion", "model": "dear"}]}), ("/v1/completions", {"fallbacks": ["dear"]}),
           ("/v1/embeddings", {"models": ["dear"], "input": "a"})]
 
 
-@pytest.mark.parametrize("path, more", OTHERS, ids=["advisor", "fallbacks", "models", "chat's advisor", "fusion", "plugin", "completions", "embeddings"])
+@pytest.mark.parametrize("path, more", OTHERS, ids=["advisor", "fallbacks", "one fallback", "models", "chat's advisor", "fusion", "plugin", "completions", "embeddings"])
 def test_a_key_reaches_no_other_model_by_asking_for_it_beside(start_upstream, start_gateway, path, more):
     upstream = start_upstream(lambda asked: chat())
     target = configs.provider(upstream.base_url, "cheap", dialect="anthropic" if path == "/v1/messages" else "openai",
@@ -45,3 +45,21 @@ def test_a_key_reaches_no_other_model_by_asking_for_it_beside(start_upstream, st
     body = {"model": "cheap", "max_tokens": 8, **({"prompt": "a"} if path == "/v1/completions" else {"messages": HELLO}), **more}
     status, _, text = send(gateway.root + path, "POST", body, as_client())
     assert status == 403 and b"'dear'" in text and not upstream.asked
+
+
+def part(kind, **said):
+    return {"messages": [{"role": "user", "content": [{"type": kind, kind: said}]}]}
+
+
+UNMEASURED = [part("input_audio", data="https://a.example/long.mp3", format="mp3"), part("video", frames=["a"] * 9),
+              {"extra_body": {"google": {"cached_content": "cachedContents/1"}}}]
+
+
+@pytest.mark.parametrize("more", UNMEASURED, ids=["sound at an address", "a part unheard of", "a cache by its name"])
+def test_a_hard_budget_refuses_what_nobody_can_measure(start_upstream, start_gateway, client_of, more):
+    upstream = start_upstream(lambda asked: chat())
+    gateway = start_gateway(configs.gateway({"up": configs.provider(upstream.base_url, "up", dialect="gemini")},
+                                            tenants={"test": {"budget": {"day": "1usd", "hard": True}}}))
+    body = {"model": "up", "messages": HELLO, "max_tokens": 8, **more}
+    status, _, text = send(gateway.root + "/v1/chat/completions", "POST", body, as_client())
+    assert status == 400 and b"hard end" in text and not upstream.asked

@@ -12,6 +12,7 @@ namespace spillway::cloud::anthropic {
 namespace {
 
 constexpr int kBlocksMax = 10'000;
+constexpr int kTokensOfAStart = 16;             // Are counted before a word, at most.
 constexpr std::size_t kHeldBytesMax = 4 << 20;  // Before the first word.
 
 // What Anthropic counts apart: the prompt is the sum.
@@ -184,7 +185,8 @@ class Reader final : public AnswerReader {
     Parsed parsed;
     parsed.usage = counts_.usage();
     if (!finish(body, delta)) return amiss(std::move(parsed), body);
-    if (member_of(body, "content") == "[]") waive(delta.finish, parsed);
+    const std::string_view content = member_of(body, "content");
+    if (content == "[]" || content == "null") waive(delta.finish, parsed);
     if (original_) delta.original = body;
     parsed.deltas.push_back(std::move(delta));
     return parsed;
@@ -216,7 +218,8 @@ class Reader final : public AnswerReader {
   // https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons
   static void waive(std::optional<FinishReason> finish, Parsed& parsed) {
     const bool refused = finish == FinishReason::content_filter && parsed.usage;
-    if (refused && parsed.usage->completion_tokens <= 1) parsed.usage->unbilled = true;
+    if (refused && parsed.usage->completion_tokens <= kTokensOfAStart)
+      parsed.usage->unbilled = true;
   }
 
   static Parsed amiss(Parsed parsed, std::string_view holder) {
