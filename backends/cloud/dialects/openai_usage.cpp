@@ -110,8 +110,9 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
   // only in the sum.
   int thought = 0;
   if (usage.prompt_tokens > 0 || usage.completion_tokens > 0) {
-    thought = std::max(0, total - usage.prompt_tokens - usage.completion_tokens);
-    usage.completion_tokens += thought;
+    const int said = usage.completion_tokens;
+    usage.completion_tokens = std::max(said, total - usage.prompt_tokens);
+    thought = usage.completion_tokens - said;
   } else if (counted == Counted::read) {
     usage.prompt_tokens = total;
   }
