@@ -149,7 +149,8 @@ def test_what_is_full_is_529(start_provider, start_gateway, messages_of):
         messages_of(gateway).create(model="cloudbrain", max_tokens=4, messages=ASK)
     assert raised.value.status_code == 529 and raised.value.body["error"]["type"] == "overloaded_error"
     assert int(raised.value.response.headers["retry-after"]) >= 1
-    assert [record["status"] for record in gateway.decisions()] == [529]
+    decided = wait_until(gateway.decisions, what="the decision")  # It is noted once the answer has gone out.
+    assert [record["status"] for record in decided] == [529]
 
 
 def test_a_stream_that_breaks_ends_in_an_error_event(start_provider, start_gateway):
