@@ -54,6 +54,7 @@ void Course::broke(Opened& opened, const Error& cause) {
   opened.visit.reset();
   begun_by_ = opened.candidate.architecture;
   receipt_.parts.back().broken = true;
+  spillway::settle(receipt_.parts.back());
   receipt_.attempts.back().failure = cause.code;
   receipt_.attempts.back().cause = cause.message;
   if (!first_cause_ || nobody_waits(cause.code)) first_cause_ = cause;
@@ -72,13 +73,8 @@ int Course::tokens_out() const {
   int tokens = 0;
   for (const Part& part : receipt_.parts) {
     if (part.lost) continue;
-    if (!part.broken) {
-      tokens += std::max(0, tokens_passed(part) - part.repeated_tokens);
-      continue;
-    }
-    Part ended = part;
-    spillway::settle(ended);
-    tokens += delivered_tokens(ended);
+    tokens += part.broken ? delivered_tokens(part)
+                          : std::max(0, tokens_passed(part) - part.repeated_tokens);
   }
   return tokens;
 }
