@@ -31,6 +31,12 @@ void collect(const Json& value, bool are_names, ChatRequest& chat) {
   for (const auto& [name, inner] : value.items()) collect(inner, names_models(name), chat);
 }
 
+// Null: nothing, or nothing in it.
+const Json* given(const Json& request, const char* name) {
+  const auto found = request.find(name);
+  return found == request.end() || found->is_null() || found->empty() ? nullptr : &*found;
+}
+
 void note_unsent(std::string what, ChatRequest& chat) {
   if (chat.unsent.empty()) chat.unsent = std::move(what);
 }
@@ -63,12 +69,14 @@ void read_besides(const Json& request, ChatRequest& chat) {
   const auto google = request.find("extra_body");  // Gemini's.
   if (google != request.end() && google->dump().find("cached_content") != std::string::npos)
     note_unsent("what the provider has cached by a name", chat);
-  for (const char* name : {"models", "fallbacks", "plugins", "search_parameters"}) {
-    const auto found = request.find(name);
-    if (found == request.end() || found->is_null() || found->empty()) continue;
-    const bool are_names = *name == 'm' || *name == 'f';
-    collect(*found, are_names, chat);
-    if (!are_names) note_unsent("what '" + std::string(name) + "' finds", chat);
+  for (const char* name : {"models", "fallbacks"}) {
+    if (const Json* others = given(request, name)) collect(*others, true, chat);
+  }
+  for (const char* name : {"plugins", "search_parameters"}) {
+    const Json* finders = given(request, name);
+    if (finders == nullptr) continue;
+    collect(*finders, false, chat);
+    note_unsent("what '" + std::string(name) + "' finds", chat);
   }
 }
 
