@@ -1,6 +1,7 @@
 #include "gateway/dispatch.h"
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <utility>
 
@@ -79,14 +80,17 @@ Async<Opened> Dispatcher::first_piece(Backend& backend, Approach& approach,
   auto stream = co_await backend.open(approach.request, std::move(terms));
   if (!stream) co_return stream.error();
   opened.stream = std::move(*stream);
+  std::chrono::nanoseconds engine_time{};
   while (true) {
     auto piece = co_await opened.stream->next(approach.patience);
     if (piece && *piece && is_empty(**piece)) {  // A provider's role chunk is no answer yet.
       if ((*piece)->usage) opened.told = (*piece)->usage;
+      engine_time += (*piece)->engine_time;
       continue;
     }
     if (piece && *piece) {
       opened.first = std::move(**piece);
+      opened.first.engine_time += engine_time;
       co_return std::move(opened);
     }
     approach.at_work = opened.stream->at_work();

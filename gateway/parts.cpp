@@ -76,6 +76,7 @@ void count(const Delta& delta, Part& part) {
   if (!delta.text.empty() || !delta.reasoning.empty() || !delta.extra.empty()) ++part.pieces;
   part.bytes += delta.text.size() + delta.reasoning.size() + written_in(delta.extra);
   part.tokens = std::min(kTokensMax, part.tokens + std::clamp(delta.tokens, 0, kTokensMax));
+  part.engine_time += delta.engine_time;
   part.searches = std::clamp(part.searches + delta.searches, 0, kSearchesMax);
   take_searches(part);
   if (delta.at_batch_rate) part.usage.at_batch_rate = *delta.at_batch_rate;

@@ -8,6 +8,7 @@
 #include "backends/contract/chat.h"
 #include "gateway/policy/density.h"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -29,10 +30,11 @@ struct Part {
   int completion_told = 0;                          // Tokens of the answer as it told them last,
   std::size_t bytes_told = 0;                       // …and what of bytes and pieces was there then.
   int pieces_told = 0;
-  int tokens = 0;           // Of pieces that say how many they are.
-  int searches = 0;         // That were seen to begin, and not to fail;
-  int searches_told = 0;    // …and as the target told them.
-  int repeated_tokens = 0;  // What it said again that the client had already.
+  int tokens = 0;                          // Of pieces that say how many they are.
+  std::chrono::nanoseconds engine_time{};  // Of the local engine.
+  int searches = 0;                        // That were seen to begin, and not to fail;
+  int searches_told = 0;                   // …and as the target told them.
+  int repeated_tokens = 0;                 // What it said again that the client had already.
   int supposed_tokens = 0;  // Of `usage`, what nobody counted: a hard budget reckons with the most.
   bool broken = false;      // It ended before its time.
   bool lost = false;        // The client got nothing of it.

@@ -9,6 +9,7 @@
 #include "config/settings.h"
 #include "gateway/parts.h"
 #include "gateway/policy/predict.h"
+#include "gateway/policy/price.h"
 
 #include <cstdint>
 #include <optional>
@@ -76,11 +77,11 @@ struct Receipt {
   std::vector<Part> parts;
   std::optional<Hedged> hedged;
 
-  std::string left_out;        // Fields that the target was not told, for the client.
-  int left_out_fields = 0;     // How many.
-  Usage usage;                 // Of the answer that the client got, whoever gave it.
-  config::Price local_price;   // Of the local engine's tokens, at the decision.
-  std::string budget_warning;  // For the client; empty: none.
+  std::string left_out;            // Fields that the target was not told, for the client.
+  int left_out_fields = 0;         // How many.
+  Usage usage;                     // Of the answer that the client got, whoever gave it.
+  policy::LocalPrice local_price;  // At the decision.
+  std::string budget_warning;      // For the client; empty: none.
   std::int64_t cost_nano_usd = 0;
   std::int64_t avoided_nano_usd =
       0;  // What the cheapest provider would have asked for a request served locally.

@@ -148,7 +148,7 @@ int Tab::prompt_of(const policy::Candidate& candidate) const {
 }
 
 config::Price Tab::price_of(std::string_view target, bool local, const Receipt& receipt) const {
-  if (local) return receipt.local_price;
+  if (local) return receipt.local_price.tokens;
   const config::ProviderTarget* const provider = provider_named(settings_, target);
   if (provider == nullptr) return config::Price();
   return search_units_ > 0 ? policy::by_search_units(provider->price) : provider->price;
@@ -176,13 +176,22 @@ Result<NanoUsd> Tab::cost_of_lookups(const config::Price& price) const {
   return searches_.value_or(kSearchesUsually) * price.per_search;
 }
 
+// The engine's time is known when it is over only: a hard budget pays no more of it than was held,
+// which its tokens were expected to take.
+NanoUsd Tab::cost_of(const Part& part, const Receipt& receipt) const {
+  const NanoUsd by_tokens = policy::cost_of(price_of(part.target, part.local, receipt), part.usage);
+  if (!part.local) return by_tokens;
+  const NanoUsd by_time = policy::cost_of_time(receipt.local_price.engine_hour, part.engine_time);
+  return hard_ ? std::min(by_time, by_tokens) : by_time;
+}
+
 NanoUsd Tab::spent(const Receipt& receipt) const {
   NanoUsd sum = 0;
   for (const Part& part : receipt.parts) {
     Part so_far = part;
     spillway::settle(so_far);
     suppose_units(search_units_, so_far);
-    sum += policy::cost_of(price_of(part.target, part.local, receipt), so_far.usage);
+    sum += cost_of(so_far, receipt);
   }
   return sum;
 }
@@ -291,7 +300,7 @@ void Tab::price(Receipt& receipt) const {
     }
     suppose_units(search_units_, part);
     const config::Price price = price_of(part.target, part.local, receipt);
-    part.cost_nano_usd = policy::cost_of(price, part.usage);
+    part.cost_nano_usd = cost_of(part, receipt);
     const bool is_told = heed_charge(price, part);
     part.estimated |= part.usage.at_dearer_rate && !is_told;
     receipt.cost_nano_usd += part.cost_nano_usd;

@@ -9,6 +9,7 @@
 #include "backends/contract/tools.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -191,6 +192,8 @@ struct Delta {
   std::string object;  // The whole answer of an endpoint that does not converse: its JSON.
   int tokens = 0;      // Completion tokens this piece stands for; 0 if the backend cannot tell.
   int searches = 0;    // Begun with this piece, which nobody else tells of; -1: one has failed.
+  // Of the local engine: its share of the steps since the piece before it, other choices apart.
+  std::chrono::nanoseconds engine_time{};
   // By the tier that it names, where it names one: what Usage::at_batch_rate will be.
   std::optional<bool> at_batch_rate;
   std::optional<FinishReason> finish;

@@ -30,7 +30,7 @@ void list(auto& fields, A<ScoredToken> auto& it) {
 }
 void list(auto& fields, A<Delta> auto& it) {
   fields(it.choice, it.text, it.reasoning, it.extra, it.logprobs, it.scored, it.object, it.tokens,
-         it.finish, it.stopped_by, it.usage, it.original);
+         it.engine_time, it.finish, it.stopped_by, it.usage, it.original);
 }
 void list(auto& fields, A<Error> auto& it) {  // `kind` has static storage: it stays at home.
   fields(it.code, it.message, it.param, it.retry_after, it.rule);
@@ -106,7 +106,10 @@ class Writer {
     bytes_ += text;
   }
   void write(const TimePoint& time) { write(time.time_since_epoch().count()); }
-  void write(const std::chrono::milliseconds& time) { write(time.count()); }
+  template <class Period>
+  void write(const std::chrono::duration<std::int64_t, Period>& time) {
+    write(time.count());
+  }
   template <class Type>
   void write(const std::optional<Type>& value) {
     write(value.has_value());
@@ -172,10 +175,11 @@ class Reader {
     read(count);
     time = TimePoint(SteadyClock::duration(count));
   }
-  void read(std::chrono::milliseconds& time) {
-    std::chrono::milliseconds::rep count = 0;
+  template <class Period>
+  void read(std::chrono::duration<std::int64_t, Period>& time) {
+    std::int64_t count = 0;
     read(count);
-    time = std::chrono::milliseconds(count);
+    time = std::chrono::duration<std::int64_t, Period>(count);
   }
   template <class Type>
   void read(std::optional<Type>& value) {

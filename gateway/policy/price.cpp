@@ -122,21 +122,31 @@ config::NanoUsd hourly_cost(const config::LocalTarget& target) {
   return target.cost_per_hour + static_cast<config::NanoUsd>(hardware + power);
 }
 
-config::Price local_price(config::NanoUsd per_hour, const EngineStatus& engine) {
-  const double engines = std::max(1, engine.engines());
+LocalPrice local_price(config::NanoUsd per_hour, const EngineStatus& engine) {
+  const int engines = std::max(1, engine.engines());
   const double running = std::max(1.0, static_cast<double>(engine.running.size()) / engines);
   const double token_seconds = engine.step.base / running + engine.step.per_sequence;
-  const auto per_million = [per_hour, engines](double seconds) {
-    const double per_second = static_cast<double>(per_hour) / 3'600.0 / engines;
+  LocalPrice price{.engine_hour = per_hour / engines, .tokens = {}};
+  const auto per_million = [&price](double seconds) {
+    const double per_second = static_cast<double>(price.engine_hour) / 3'600.0;
     return static_cast<config::NanoUsd>(per_second * seconds * 1e6);
   };
-  return {.input_per_million = per_million(engine.step.per_prefill_token),
-          .output_per_million = per_million(token_seconds),
-          .cached_input_per_million = 0,
-          .cache_write_per_million = 0,
-          .cache_write_1h_per_million = 0,
-          .audio_input_per_million = 0,
-          .audio_output_per_million = 0};
+  price.tokens.input_per_million = per_million(engine.step.per_prefill_token);
+  price.tokens.output_per_million = per_million(token_seconds);
+  price.tokens.cached_input_per_million = 0;
+  price.tokens.cache_write_per_million = 0;
+  price.tokens.cache_write_1h_per_million = 0;
+  price.tokens.audio_input_per_million = 0;
+  price.tokens.audio_output_per_million = 0;
+  return price;
+}
+
+config::NanoUsd cost_of_time(config::NanoUsd per_hour, std::chrono::nanoseconds time) {
+  constexpr Wide kHour = std::chrono::nanoseconds(std::chrono::hours(1)).count();
+  const Wide product = Wide{std::max<config::NanoUsd>(per_hour, 0)} *
+                       std::max<std::chrono::nanoseconds::rep>(time.count(), 0);
+  constexpr Wide kMost = std::numeric_limits<config::NanoUsd>::max();
+  return static_cast<config::NanoUsd>(std::min((product + kHour - 1) / kHour, kMost));
 }
 
 config::NanoUsd avoided_cost(const std::vector<config::ProviderTarget>& providers, Endpoint asks,

@@ -7,6 +7,7 @@
 #include "backends/contract/status.h"
 #include "config/settings.h"
 
+#include <chrono>
 #include <optional>
 #include <vector>
 
@@ -39,10 +40,20 @@ config::NanoUsd worst_case_cost(const config::Price& price, int prompt_tokens,
 // hour of its life, and the power.
 config::NanoUsd hourly_cost(const config::LocalTarget& target);
 
-// What the local engine's tokens cost now, from what it costs an hour and how fast it is: prompt
-// tokens their time alone, answer tokens their share of the steps that they are made in. The hour's
-// idle time is nobody's.
-config::Price local_price(config::NanoUsd per_hour, const EngineStatus& engine);
+// What the local engine costs: its time, and what tokens are expected to take of it.
+struct LocalPrice {
+  config::NanoUsd engine_hour = 0;  // Of one engine, where there are several.
+  config::Price tokens;
+
+  friend bool operator==(const LocalPrice&, const LocalPrice&) = default;
+};
+
+// From what it costs an hour and how fast it is now: prompt tokens their time alone, answer tokens
+// their share of the steps that they are made in. The hour's idle time is nobody's.
+LocalPrice local_price(config::NanoUsd per_hour, const EngineStatus& engine);
+
+// What so much of an hour costs.
+config::NanoUsd cost_of_time(config::NanoUsd per_hour, std::chrono::nanoseconds time);
 
 // What the cheapest provider of that endpoint would have asked for this usage, had it not been
 // served locally; 0 without providers. Cached tokens are the local engine's luck: the provider is

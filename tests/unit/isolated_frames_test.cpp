@@ -20,6 +20,7 @@ Delta delta_of_all() {
   delta.scored = {{1, std::nullopt, 0, {}, true}, {2, -0.5f, 3, {{3, -0.25f}, {2, -0.5f}}}};
   delta.object = "{}";
   delta.tokens = 5;
+  delta.engine_time = std::chrono::nanoseconds(1'234'567'891'234);
   delta.finish = FinishReason::content_filter;
   delta.stopped_by = "\n\n";
   delta.usage = Usage{1, 2, 3, 4, 5};

@@ -37,10 +37,30 @@ TEST(Price, LocalTokensCostTheirShareOfTheHour) {
   EngineStatus engine;
   engine.step = {.base = 0.008, .per_sequence = 0.002, .per_prefill_token = 0.001};
   engine.running.resize(4);
-  const config::Price price = local_price(3'600 * kUsd, engine);  // A dollar a second.
+  const LocalPrice local = local_price(3'600 * kUsd, engine);  // A dollar a second.
+  EXPECT_EQ(local.engine_hour, 3'600 * kUsd);
+  const config::Price& price = local.tokens;
   EXPECT_NEAR(static_cast<double>(price.input_per_million), 1e6 * 0.001 * 1e9, 1e3);
   EXPECT_NEAR(static_cast<double>(price.output_per_million), 1e6 * 0.004 * 1e9, 1e3);
-  EXPECT_EQ(local_price(0, engine), config::Price{});
+  EXPECT_EQ(local_price(0, engine), LocalPrice{});
+}
+
+TEST(Price, TimeOfAnHourIsRoundedUpAndSaturates) {
+  using namespace std::chrono_literals;
+  EXPECT_EQ(cost_of_time(3'600 * kUsd, 1'500ms), 3 * kUsd / 2);
+  EXPECT_EQ(cost_of_time(1, 1ns), 1);
+  EXPECT_EQ(cost_of_time(kUsd, 0ns), 0);
+  EXPECT_EQ(cost_of_time(-kUsd, 1s), 0);
+  EXPECT_EQ(cost_of_time(kUsd, -1s), 0);
+  constexpr auto kMost = std::numeric_limits<config::NanoUsd>::max();
+  EXPECT_EQ(cost_of_time(kMost, std::chrono::nanoseconds::max()), kMost);
+}
+
+TEST(Price, OfSeveralEnginesEachCostsItsPart) {
+  EngineStatus engine;
+  engine.replicas.resize(4);
+  for (EngineStatus& replica : engine.replicas) replica.ready = true;
+  EXPECT_EQ(local_price(8 * kUsd, engine).engine_hour, 2 * kUsd);
 }
 
 TEST(Price, CachedTokensHaveTheirOwnPrice) {

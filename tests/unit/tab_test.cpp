@@ -43,6 +43,37 @@ TEST(Tab, WhatNobodyGotAvoidedNothing) {
   EXPECT_EQ(receipt.cost_nano_usd, 15 * 2'000);
 }
 
+TEST(Tab, TheEngineCostsItsTime) {
+  const config::Settings settings = settings_with_a_provider();
+  Receipt receipt;
+  receipt.local_price.engine_hour = 3'600'000'000'000;  // A dollar a second.
+  receipt.local_price.tokens.output_per_million = 1'000'000'000'000'000;
+  receipt.parts = {part_of("local", true), part_of("local", true)};
+  receipt.parts[0].engine_time = std::chrono::milliseconds(20);
+  Tab tab(nullptr, settings, nullptr);
+  tab.order(ChatRequest{}, 10, false);
+  tab.settle(receipt);
+  EXPECT_EQ(receipt.parts[0].cost_nano_usd, 20'000'000);
+  EXPECT_EQ(receipt.parts[1].cost_nano_usd, 0) << "its tokens took none";
+}
+
+// Five tokens were held for, and took more than it was thought.
+TEST(Tab, AHardBudgetPaysNoMoreTimeThanWasHeld) {
+  config::Settings settings = settings_with_a_provider();
+  config::Key key;
+  key.budget.day = 1'000'000'000;
+  key.budget.hard = true;
+  Receipt receipt;
+  receipt.local_price.engine_hour = 3'600'000'000'000;
+  receipt.local_price.tokens.output_per_million = 1'000'000'000'000;  // A thousandth each.
+  receipt.parts = {part_of("local", true)};
+  receipt.parts[0].engine_time = std::chrono::milliseconds(20);
+  Tab tab(nullptr, settings, &key);
+  tab.order(ChatRequest{}, 10, false);
+  tab.settle(receipt);
+  EXPECT_EQ(receipt.cost_nano_usd, 5'000'000);
+}
+
 TEST(Tab, ADearerTierIsNoExactCost) {
   Part part = part_of("cloud", false);
   EXPECT_FALSE(settled({part}).parts.front().estimated);

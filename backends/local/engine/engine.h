@@ -86,14 +86,17 @@ class Engine final : public EngineDoor {
     double sequences = 0;
     double context_tokens = 0;
     double prefill_tokens = 0;
+
+    Work& operator+=(const Work& more);
   };
 
   // A step that is under way, or about to be.
   struct Step {
     std::vector<ScheduledSlice> plan;
     Work work;
-    TimePoint began;        // Behind another: when that is expected to end, until it has.
-    std::vector<int> rows;  // Of logits, of each of its slices.
+    TimePoint began;             // Behind another: when that is expected to end, until it has.
+    std::vector<int> rows;       // Of logits, of each of its slices.
+    std::vector<double> shares;  // Of its time, which each of them takes; 1 in sum.
   };
 
   void run();
@@ -111,7 +114,9 @@ class Engine final : public EngineDoor {
   Result<NextStep> begin_step(std::vector<ScheduledSlice> plan);
   Result<void> finish_step();
   Slice slice_of(const ScheduledSlice& scheduled) const;
-  Work work_of(const std::vector<ScheduledSlice>& plan) const;
+  Work work_of(const ScheduledSlice& slice) const;
+  void divide(Step& step) const;
+  void share_out(const Step& step);
   double seconds_expected(const Step& step) const;
   EngineCounters hand_out(const Step& step, const StepResult& result);
   bool take_tokens(Sequence& sequence, const ScheduledSlice& slice, const StepResult& result,

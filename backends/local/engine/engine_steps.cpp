@@ -59,9 +59,9 @@ Slice Engine::slice_of(const ScheduledSlice& scheduled) const {
 Result<NextStep> Engine::begin_step(std::vector<ScheduledSlice> plan) {
   slices_.clear();
   for (const ScheduledSlice& scheduled : plan) slices_.push_back(slice_of(scheduled));
-  Step step{std::move(plan), {}, SteadyClock::now(), {}};
+  Step step{std::move(plan), {}, SteadyClock::now(), {}, {}};
   for (const Slice& slice : slices_) step.rows.push_back(slice.logits_rows);
-  step.work = work_of(step.plan);
+  divide(step);
   if (!steps_.empty()) {
     const Step& before = steps_.back();
     step.began = std::max(step.began, before.began + from_seconds(seconds_expected(before)));
@@ -85,6 +85,7 @@ Result<void> Engine::finish_step() {
   const Step step = std::move(steps_.front());
   steps_.pop_front();
   scheduler_.finish();
+  share_out(step);
   const EngineCounters told = hand_out(step, *result);
   publish(steps_.empty() ? nullptr : &steps_.front());
   if (steps_.empty()) {
@@ -121,18 +122,45 @@ double Engine::seconds_expected(const Step& step) const {
                               step.work.prefill_tokens);
 }
 
-Engine::Work Engine::work_of(const std::vector<ScheduledSlice>& plan) const {
-  Work work;
-  for (const ScheduledSlice& slice : plan) {
-    const int prompt = sequences_.at(slice.sequence)->prompt_tokens();
-    if (slice.tokens - slice.drafts > 1 || slice.first_position < prompt) {
-      work.prefill_tokens += slice.tokens;
-      continue;
-    }
-    work.sequences += 1;
-    work.context_tokens += slice.first_position + 1;
+Engine::Work& Engine::Work::operator+=(const Work& more) {
+  sequences += more.sequences;
+  context_tokens += more.context_tokens;
+  prefill_tokens += more.prefill_tokens;
+  return *this;
+}
+
+Engine::Work Engine::work_of(const ScheduledSlice& slice) const {
+  const int prompt = sequences_.at(slice.sequence)->prompt_tokens();
+  const bool reads = slice.tokens - slice.drafts > 1 || slice.first_position < prompt;
+  if (reads) return {.prefill_tokens = static_cast<double>(slice.tokens)};
+  return {.sequences = 1, .context_tokens = slice.first_position + 1.0};
+}
+
+// What a step takes in any case is everybody's alike; the rest is his whose work takes it.
+void Engine::divide(Step& step) const {
+  const StepModel& model = fit_.model();
+  const double each = model.base / static_cast<double>(step.plan.size());
+  double whole = 0;
+  for (const ScheduledSlice& slice : step.plan) {
+    const Work work = work_of(slice);
+    const double own = model.seconds(work.sequences, work.context_tokens, work.prefill_tokens);
+    step.work += work;
+    step.shares.push_back(std::max(0.0, each + own - model.base));
+    whole += step.shares.back();
   }
-  return work;
+  const double alike = 1.0 / static_cast<double>(step.plan.size());
+  for (double& share : step.shares) share = whole > 0 ? share / whole : alike;
+}
+
+// Of the time until the executor was done with it. Who is over by now has nobody to be told.
+void Engine::share_out(const Step& step) {
+  using Nanoseconds = std::chrono::duration<double, std::nano>;
+  const Nanoseconds took = SteadyClock::now() - step.began;
+  for (std::size_t i = 0; i < step.plan.size(); ++i) {
+    const auto found = sequences_.find(step.plan[i].sequence);
+    if (found != sequences_.end())
+      found->second->took(floor<std::chrono::nanoseconds>(took * step.shares[i]));
+  }
 }
 
 // What a row says of a token, by who has it: the executor, or its logits.

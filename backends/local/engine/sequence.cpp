@@ -103,6 +103,7 @@ Delta Sequence::piece(std::string text) {
   shown_ += text.size();
   delta.text = std::move(text);
   delta.tokens = std::exchange(unreported_, 0);
+  delta.engine_time = std::exchange(untold_time_, {});
   delta.scored = std::exchange(scored_, {});
   return delta;
 }

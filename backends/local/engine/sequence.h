@@ -13,6 +13,7 @@
 #include "backends/local/sample/stop_matcher.h"
 #include "backends/local/sched/scheduler.h"
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -47,6 +48,9 @@ class Sequence final : public SequenceText {
   bool is_drafted(std::int32_t token) const {
     return known_ < tokens_.size() && tokens_[known_] == token;
   }
+
+  // It took so much of a step; told with its next piece.
+  void took(std::chrono::nanoseconds time) { untold_time_ += time; }
 
   // Takes the next token, scored if that is asked for: pushes its text, and the end of the answer
   // if this is it. True if it was.
@@ -101,8 +105,9 @@ class Sequence final : public SequenceText {
   StopMatcher stops_;
   std::unique_ptr<TextStream> text_;
   std::vector<std::int32_t> tokens_;
-  std::size_t known_ = 0;                 // Of these, the first; the others are drafts.
-  std::optional<NgramDrafter> drafter_;   // Null: nothing is guessed.
+  std::size_t known_ = 0;                // Of these, the first; the others are drafts.
+  std::optional<NgramDrafter> drafter_;  // Null: nothing is guessed.
+  std::chrono::nanoseconds untold_time_{};
   int unreported_ = 0;                    // Tokens whose text is still held back,
   std::vector<ScoredToken> scored_;       // …what is told of them,
   std::vector<std::size_t> scored_from_;  // …and where in the answer the text of each begins.
