@@ -1,5 +1,6 @@
 #include "gateway/anthropic/message_writer.h"
 
+#include "backends/contract/json_depth.h"
 #include "gateway/anthropic/blocks.h"
 #include "gateway/anthropic/errors.h"
 #include "gateway/anthropic/message_text.h"
@@ -196,7 +197,8 @@ class BodyWriter final : public wire::AnswerWriter, private BlockSink {
   // A client gets an object, whatever the model wrote.
   ordered_json input() const {
     if (text_.empty()) return ordered_json::object();
-    ordered_json input = ordered_json::parse(text_, nullptr, false);
+    ordered_json input;
+    if (!is_outsized(text_)) input = ordered_json::parse(text_, nullptr, false);
     if (input.is_object()) return input;
     return {{"arguments", text_}};
   }

@@ -1,6 +1,7 @@
 """What somebody sends who means harm, with a key or without: none of it costs others time, memory, money or data."""
 import http.client
 import json
+import time
 import urllib.parse
 
 import pytest
@@ -104,3 +105,44 @@ def test_a_provider_that_says_nonsense_still_has_its_account(house):
     gateway, _ = house(answer)
     ask(gateway, "/chat/completions", {"model": "up", "messages": HELLO})
     wait_until(lambda: gateway.decisions(1), what="the decision")
+
+
+ARGUMENTS = {"deep": '{"a":' + "[" * 200_000 + "]" * 200_000 + "}", "wide": json.dumps({f"k{i}": 1 for i in range(30_000)})}
+
+
+def call_of(arguments):
+    return {"id": "c1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+
+
+def is_well(gateway):
+    began = time.monotonic()
+    return get(gateway.root + "/health")[0] == 200 and time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS.values(), ids=ARGUMENTS)
+def test_a_calls_arguments_that_no_model_writes_stay_text(house, arguments):
+    """They are JSON in a text: what Claude takes, and its clients get, is an object."""
+    answer = chat(text=None)
+    answer["choices"][0] = {"index": 0, "finish_reason": "tool_calls",
+                            "message": {"role": "assistant", "content": None, "tool_calls": [call_of(arguments)]}}
+    gateway, _ = house(lambda asked: answer)
+    tool = {"name": "f", "input_schema": {"type": "object"}}
+    body = {"model": "up", "max_tokens": 9, "messages": HELLO, "tools": [tool]}
+    began = time.monotonic()
+    status, told = ask(gateway, "/messages", body)
+    assert (status, told["content"][0]["input"]) == (200, {"arguments": arguments})
+    assert time.monotonic() - began < 5 and is_well(gateway)
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS.values(), ids=ARGUMENTS)
+def test_a_history_of_such_calls_reaches_claude_as_text(start_gateway, start_upstream, arguments):
+    upstream = start_upstream(lambda asked: {"type": "error", "error": {"type": "invalid_request_error", "message": "no"}})
+    gateway = start_gateway(configs.gateway({"up": configs.provider(upstream.base_url, "up", dialect="anthropic")}))
+    messages = [*HELLO, {"role": "assistant", "tool_calls": [call_of(arguments)]},
+                {"role": "tool", "tool_call_id": "c1", "content": "ok"}]
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    began = time.monotonic()
+    ask(gateway, "/chat/completions", {"model": "up", "max_tokens": 9, "messages": messages, "tools": tools})
+    assert time.monotonic() - began < 5 and is_well(gateway)
+    sent = upstream.asked[0].json["messages"][1]["content"][0]
+    assert sent["input"] == {"arguments": arguments}

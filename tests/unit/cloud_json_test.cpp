@@ -71,5 +71,15 @@ TEST(JsonCheck, NestingIsLimited) {
   EXPECT_FALSE(is_json(std::string(1'000'000, '[')));
 }
 
+TEST(JsonCheck, MembersOfAnObjectAreLimited) {
+  const auto with_members = [](int count) {
+    std::string text = "[{\"none\":{}";
+    for (int i = 1; i < count; ++i) text += ",\"k" + std::to_string(i) + "\":0";
+    return text + "}]";
+  };
+  EXPECT_TRUE(is_json(with_members(kJsonMembersMax)));
+  EXPECT_FALSE(is_json(with_members(kJsonMembersMax + 1)));
+}
+
 }  // namespace
 }  // namespace spillway::cloud

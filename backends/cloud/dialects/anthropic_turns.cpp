@@ -1,6 +1,7 @@
 #include "backends/cloud/dialects/anthropic_turns.h"
 
 #include "backends/cloud/dialects/members.h"
+#include "backends/contract/json_depth.h"
 
 #include <nlohmann/json.hpp>
 
@@ -107,14 +108,22 @@ class Turns {
     if (calls == message.end() || calls->is_null()) return;
     for (const ordered_json& call : *calls) {
       if (call.value("type", "function") != "function") return fail("a call of a custom tool");
-      const auto& written = call.at("function").at("arguments").get_ref<const std::string&>();
-      ordered_json input = ordered_json::parse(written.empty() ? "{}" : written, nullptr, false);
-      if (!input.is_object()) input = {{"arguments", written}};
-      append("assistant", {{"type", "tool_use"},
-                           {"id", call.at("id")},
-                           {"name", call.at("function").at("name")},
-                           {"input", std::move(input)}});
+      const ordered_json& function = call.at("function");
+      append("assistant",
+             {{"type", "tool_use"},
+              {"id", call.at("id")},
+              {"name", function.at("name")},
+              {"input", input_of(function.at("arguments").get_ref<const std::string&>())}});
     }
+  }
+
+  // It has to be an object, whatever was written.
+  static ordered_json input_of(const std::string& written) {
+    if (written.empty()) return ordered_json::object();
+    ordered_json input;
+    if (!is_outsized(written)) input = ordered_json::parse(written, nullptr, false);
+    if (input.is_object()) return input;
+    return {{"arguments", written}};
   }
 
   ordered_json blocks_of(const ordered_json& message) {

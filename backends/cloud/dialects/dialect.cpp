@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+#include <string>
 
 namespace spillway::cloud {
 namespace {
@@ -97,11 +99,14 @@ class OpenAiReader final : public AnswerReader {
     if (earlier.answer.size() + later.answer.size() > kBesideBytesMax)
       return std::make_shared<const Beside>(later);
     auto both = std::make_shared<Beside>(later);
-    const std::string said = "{" + later.answer + "}";
+    const std::string now = "{" + later.answer + "}";
     const std::string before = "{" + earlier.answer + "}";
-    MemberReader reader(before);
-    while (const auto member = reader.next()) {
-      if (member_of(said, text_of_key(member->key)).empty()) append_member(*member, both->answer);
+    std::set<std::string> said;
+    MemberReader said_now(now);
+    while (const auto member = said_now.next()) said.insert(text_of_key(member->key));
+    MemberReader said_before(before);
+    while (const auto member = said_before.next()) {
+      if (said.count(text_of_key(member->key)) == 0) append_member(*member, both->answer);
     }
     return both;
   }

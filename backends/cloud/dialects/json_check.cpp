@@ -1,5 +1,6 @@
 #include "backends/cloud/dialects/json_check.h"
 
+#include <array>
 #include <bitset>
 #include <cstddef>
 
@@ -56,6 +57,7 @@ class Checker {
   bool open(bool object) {
     ++at_;
     if (depth_ == kJsonNestingMax) return false;
+    members_[depth_] = 0;
     is_object_[depth_++] = object;
     skip_space();
     if (take(object ? '}' : ']')) return close();
@@ -77,6 +79,7 @@ class Checker {
   }
 
   bool key() {
+    if (++members_[depth_ - 1] > kJsonMembersMax) return false;
     skip_space();
     if (!string()) return false;
     skip_space();
@@ -147,8 +150,9 @@ class Checker {
 
   const char* at_;
   const char* const end_;
-  int depth_ = 0;
+  std::size_t depth_ = 0;
   std::bitset<kJsonNestingMax> is_object_;
+  std::array<int, kJsonNestingMax> members_{};
 };
 
 }  // namespace
