@@ -65,10 +65,11 @@ Result<account::Pass> enter(account::Limiter& limiter, account::Pool pool,
 
 Result<account::Pass> admit(account::Limiter& limiter, account::Pool pool,
                             const config::Settings& settings, const policy::Caller& caller,
-                            const policy::RequestFacts& facts, http::ResponseWriter& out) {
+                            const ChatRequest& request, const policy::RequestFacts& facts,
+                            http::ResponseWriter& out) {
   auto allowed = policy::check_scope(caller, facts.endpoint);
   if (allowed) allowed = policy::check_model(caller, facts.model);
-  for (const std::string& other : facts.other_models) {
+  for (const std::string& other : request.other_models) {
     if (allowed) allowed = policy::check_model(caller, other);
   }
   if (!allowed) return allowed.error();

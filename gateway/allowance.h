@@ -4,6 +4,7 @@
 // On the request's coroutine; never waits.
 #pragma once
 
+#include "backends/contract/chat.h"
 #include "config/settings.h"
 #include "gateway/account/account.h"
 #include "gateway/account/limiter.h"
@@ -17,7 +18,8 @@ namespace spillway {
 // either way. What the arguments point to outlives the Pass.
 Result<account::Pass> admit(account::Limiter& limiter, account::Pool pool,
                             const config::Settings& settings, const policy::Caller& caller,
-                            const policy::RequestFacts& facts, http::ResponseWriter& out);
+                            const ChatRequest& request, const policy::RequestFacts& facts,
+                            http::ResponseWriter& out);
 
 // The same for what asks no model: a request of the key and of its tenant.
 Result<account::Pass> admit_errand(account::Limiter& limiter, const config::Settings& settings,

@@ -70,7 +70,6 @@ policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& ca
   if (!writes(request.endpoint)) facts.completion_tokens_max = 0;
   facts.needs = request.needs;
   facts.beyond = request.beyond;
-  facts.other_models = request.other_models;
   // For a stream the SDKs' read timeout is the longest silence they bear, not the time for all of
   // it.
   (request.stream ? facts.silence_max : facts.client_timeout) = client_timeout(raw);

@@ -92,8 +92,8 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   measure_prompt(edition, doors_.local, request, receipt.tenant, facts);
   facts.in_a_batch = exchange.pool == account::Pool::batches;
   if (stays_here(doors_.account, *edition.settings)) facts.local_only = true;
-  auto pass =
-      admit(doors_.limiter, exchange.pool, *edition.settings, exchange.caller, facts, exchange.out);
+  auto pass = admit(doors_.limiter, exchange.pool, *edition.settings, exchange.caller, *request,
+                    facts, exchange.out);
   if (!pass) co_return pass.error();
   exchange.pass = std::move(*pass);  // Gives its places back when the exchange is over.
 

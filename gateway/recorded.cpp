@@ -15,7 +15,6 @@ Recorded::Recorded(const policy::RequestFacts& request, std::shared_ptr<const Mo
       beyond_(request.beyond.begin(), request.beyond.end()),
       moment_(std::move(moment)),
       turn_(turn) {
-  request_.other_models = {};  // They let it in or not, and decide nothing.
   if (request.key) key_ = *request.key;
   if (key_) key_->secret.clear();
 }

@@ -35,7 +35,7 @@ int most_prompt_tokens(const ChatRequest& request) {
   const std::size_t most =
       std::max(request.body.size(), request.prompt_bytes) +
       static_cast<std::size_t>(request.media) * kTokensPerPart +
-      static_cast<std::size_t>(request.fetched_tokens) +
+      static_cast<std::size_t>(request.added_tokens) +
       static_cast<std::size_t>(request.searches.value_or(0)) * kTokensPerSearch;
   return static_cast<int>(std::min<std::size_t>(most, std::numeric_limits<int>::max()));
 }

@@ -112,7 +112,8 @@ struct ChatRequest {
   std::size_t form_bytes = 0;          // Of a response_format: a prompt's part at most providers.
   std::size_t prompt_bytes = 0;        // What a provider may count; 0: the body.
   std::string unsent;                  // What it would fetch or look up itself; empty: nothing.
-  int fetched_tokens = 0;              // What it fetches within a limit, in all.
+  bool has_tools = false;              // Or calls and results of earlier ones.
+  int added_tokens = 0;                // What it adds to the prompt within a limit, in all.
   std::vector<std::string> other_models;  // That a provider is to ask besides, at their prices.
   bool store = false;                     // The answer is to be found again.
   // The JSON of a request to `endpoint`, the client's own byte for byte where it spoke this
@@ -128,7 +129,8 @@ struct ChatRequest {
   // The answer as far as another target gave it before it broke off: to be gone on with, not to be
   // said again. `sampling.tokens_max` is then what is left.
   std::string begun;
-  // `sampling.tokens_max` is ours, less than the client's: what the target is told in its place.
+  // `sampling.tokens_max` is ours, less than the client's: what the target is told in its place,
+  // and `tokens_min` with it.
   bool cut_short = false;
   // The target is to answer in its cheaper tier, if it has room there.
   bool at_batch_rate = false;
@@ -151,6 +153,7 @@ struct Usage {
   int searches = 0;                    // In the web; of a ranking, the units that it is billed as.
   bool at_batch_rate = false;          // Served in the provider's cheaper tier,
   bool at_dearer_rate = false;         // …or in one, or by a model, that has another price.
+  bool contradictory = false;          // A part is more than its whole: one of them is not right.
   bool unbilled = false;               // It asks nothing for this answer.
   std::int64_t charged_nano_usd = -1;  // What the provider says that it asks; -1: it does not say.
 };

@@ -14,8 +14,8 @@ struct Beyond {
   std::optional<int> searches = 0;  // That it may make in the web; nothing: as many as it likes.
   bool tools = false;               // Tools, or calls and results of earlier ones.
 
-  std::string unsent;      // What a provider would read that is not in it, or empty.
-  int fetched_tokens = 0;  // What it fetches within a limit, in all.
+  std::string unsent;    // What a provider would read that is not in it, or empty.
+  int added_tokens = 0;  // What it adds to the prompt within a limit, in all.
   std::vector<std::string> other_models = {};  // Asked besides, at their own prices.
 
   void add(std::string what) {

@@ -47,11 +47,12 @@ Async<wire::Asked> MessagesProtocol::parse(wire::Call call) const {
   if (!plain) co_return plain.error();
   auto chat = std::make_shared<ChatRequest>(**plain);
   if (read->beyond.tools || !read->beyond.words.empty()) chat->needs |= Need::tools;
+  chat->has_tools = read->beyond.tools;
   chat->media += read->beyond.media;
   chat->prompt_bytes = call.body.size();
   chat->unsent = std::move(read->beyond.unsent);
   chat->searches = read->beyond.searches;
-  chat->fetched_tokens = read->beyond.fetched_tokens;
+  chat->added_tokens = read->beyond.added_tokens;
   chat->other_models = std::move(read->beyond.other_models);
   chat->hints = std::move(read->hints);
   if (!call.betas.empty()) chat->hints.emplace_back("anthropic-beta");

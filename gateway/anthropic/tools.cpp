@@ -47,8 +47,8 @@ void read_fetch(Fields& tool, Beyond& beyond) {
   const auto tokens = tool.integer("max_content_tokens", 1, kFetchedTokensMax);
   if (!uses || !tokens)
     return beyond.reads_unsent("pages of the web (max_uses and max_content_tokens of web_fetch)");
-  const std::int64_t all = beyond.fetched_tokens + std::int64_t{*uses} * (*uses + 1) / 2 * *tokens;
-  beyond.fetched_tokens = static_cast<int>(std::min<std::int64_t>(all, kFetchedTokensMax));
+  const std::int64_t all = beyond.added_tokens + std::int64_t{*uses} * (*uses + 1) / 2 * *tokens;
+  beyond.added_tokens = static_cast<int>(std::min<std::int64_t>(all, kFetchedTokensMax));
 }
 
 // One that runs at Anthropic: "web_search_20250305".

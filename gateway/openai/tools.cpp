@@ -86,7 +86,8 @@ void read_tools(Fields& request, ChatRequest& chat, std::optional<Error>& error)
   const bool has_tools = tools != nullptr && !tools->empty();
   read_tool_choice(request, has_tools, error);
   request.boolean("parallel_tool_calls");
-  if (has_tools || (functions != nullptr && !functions->empty())) chat.needs |= Need::tools;
+  chat.has_tools = has_tools || (functions != nullptr && !functions->empty());
+  if (chat.has_tools) chat.needs |= Need::tools;
 }
 
 }  // namespace spillway::openai

@@ -42,7 +42,6 @@ struct RequestFacts {
   Endpoint asks = Endpoint::chat;                           // What a target must serve,
   Need needs = Need::nothing;                               // …and be able to do.
   std::span<const FieldNeed> beyond;                        // By which fields, where it is told.
-  std::span<const std::string> other_models;                // ChatRequest::other_models
   std::optional<std::chrono::milliseconds> client_timeout;  // Tightens the class's deadline.
   std::optional<std::chrono::milliseconds> ttft_max;     // Its own promises: they may only tighten
   std::optional<std::chrono::milliseconds> deadline;     // those of its class.
