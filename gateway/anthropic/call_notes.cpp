@@ -1,5 +1,7 @@
 #include "gateway/anthropic/call_notes.h"
 
+#include "gateway/wire/json_member.h"
+
 #include <nlohmann/json.hpp>
 
 namespace spillway::anthropic {
@@ -17,11 +19,6 @@ std::string text_of(const ordered_json& json) {
 ordered_json* calls_in(ordered_json& message) {
   const auto calls = message.is_object() ? message.find("tool_calls") : message.end();
   return calls == message.end() || !calls->is_array() ? nullptr : &*calls;
-}
-
-std::string id_of(const ordered_json& call) {
-  const auto id = call.is_object() ? call.find("id") : call.end();
-  return id == call.end() || !id->is_string() ? std::string() : id->get<std::string>();
 }
 
 class NotingWriter final : public wire::AnswerWriter {
@@ -53,7 +50,7 @@ void CallNotes::note(const std::string& tenant, const Delta& piece) {
   const ordered_json* calls = calls_in(members);
   for (std::size_t i = 0; calls != nullptr && i < calls->size(); ++i) {
     const ordered_json& call = (*calls)[i];
-    const std::string id = id_of(call);
+    const std::string id = wire::text_in(call, "id");
     if (id.empty() || !call.contains(kBesideCall) || !call[kBesideCall].is_object()) continue;
     add({tenant, id}, text_of(call[kBesideCall]));
   }
@@ -92,7 +89,7 @@ std::string CallNotes::put_into(std::string chat, const std::string& tenant) con
   for (ordered_json& message : json["messages"]) {
     ordered_json* calls = calls_in(message);
     for (std::size_t i = 0; calls != nullptr && i < calls->size(); ++i) {
-      const std::string noted = find({tenant, id_of((*calls)[i])});
+      const std::string noted = find({tenant, wire::text_in((*calls)[i], "id")});
       if (noted.empty()) continue;
       (*calls)[i][kBesideCall] = ordered_json::parse(noted);
       changed = true;

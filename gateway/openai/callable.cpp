@@ -1,5 +1,6 @@
 #include "gateway/openai/callable.h"
 
+#include "gateway/wire/json_member.h"
 #include "gateway/wire/member_text.h"
 
 #include <nlohmann/json.hpp>
@@ -17,36 +18,25 @@ namespace {
 
 using wire::Fields;
 using wire::Json;
+using wire::member_in;
+using wire::text_in;
 using Ordered = nlohmann::ordered_json;  // Schemas keep the order of their properties.
-
-template <class AnyJson>
-const AnyJson* member(const AnyJson& object, std::string_view name) {
-  if (!object.is_object()) return nullptr;
-  const auto found = object.find(name);
-  return found == object.end() ? nullptr : &*found;
-}
-
-template <class AnyJson>
-std::string text_member(const AnyJson& object, std::string_view name) {
-  const AnyJson* text = member(object, name);
-  return text != nullptr && text->is_string() ? text->template get<std::string>() : std::string();
-}
 
 // {"type": "function", "function": {…}}; null for other kinds.
 template <class AnyJson>
 const AnyJson* function_in(const AnyJson& tool) {
-  return text_member(tool, "type") == "function" ? member(tool, "function") : nullptr;
+  return text_in(tool, "type") == "function" ? member_in(tool, "function") : nullptr;
 }
 
 std::optional<Function> function_of(const Ordered& tool, std::size_t at) {
   const Ordered* given = function_in(tool);
   if (given == nullptr) return std::nullopt;
   Function function;
-  function.name = text_member(*given, "name");
-  const Ordered* parameters = member(*given, "parameters");
+  function.name = text_in(*given, "name");
+  const Ordered* parameters = member_in(*given, "parameters");
   if (parameters != nullptr && !parameters->is_null())
     function.parameters = parameters->dump(-1, ' ', false, Ordered::error_handler_t::replace);
-  const Ordered* strict = member(*given, "strict");
+  const Ordered* strict = member_in(*given, "strict");
   function.strict = strict != nullptr && *strict == true;
   function.field = Fields::element_name("tools", at) + ".function.parameters";
   return function;
@@ -69,16 +59,16 @@ bool heed(const Json& choice, Tools& tools, Fields& request) {
   std::vector<std::string> names;
   if (const Json* named = function_in(choice)) {
     tools.must_call = true;
-    names.push_back(text_member(*named, "name"));
+    names.push_back(text_in(*named, "name"));
   } else {
-    const Json* allowed = member(choice, "allowed_tools");
-    const Json* some = allowed == nullptr ? nullptr : member(*allowed, "tools");
+    const Json* allowed = member_in(choice, "allowed_tools");
+    const Json* some = allowed == nullptr ? nullptr : member_in(*allowed, "tools");
     if (some == nullptr || !some->is_array()) return false;
-    tools.must_call = text_member(*allowed, "mode") == "required";
+    tools.must_call = text_in(*allowed, "mode") == "required";
     for (const Json& one : *some) {
       const Json* function = function_in(one);
       if (function == nullptr) return false;
-      names.push_back(text_member(*function, "name"));
+      names.push_back(text_in(*function, "name"));
     }
   }
   if (!keep_only(names, tools.functions))
@@ -89,7 +79,7 @@ bool heed(const Json& choice, Tools& tools, Fields& request) {
 }
 
 ToolCall call_of(std::string id, const Json& function) {
-  return {std::move(id), text_member(function, "name"), text_member(function, "arguments")};
+  return {std::move(id), text_in(function, "name"), text_in(function, "arguments")};
 }
 
 }  // namespace
@@ -119,19 +109,19 @@ void read_callable(Fields& request, std::string_view body, ChatRequest& chat) {
 }
 
 void read_calls(const Json& message, Message& into) {
-  into.call_id = text_member(message, "tool_call_id");
-  into.reasoning = text_member(message, "reasoning_content");
-  into.content += text_member(message, "refusal");
-  const Json* older = member(message, "function_call");
+  into.call_id = text_in(message, "tool_call_id");
+  into.reasoning = text_in(message, "reasoning_content");
+  into.content += text_in(message, "refusal");
+  const Json* older = member_in(message, "function_call");
   if (older != nullptr && older->is_object()) into.calls.push_back(call_of("", *older));
-  const Json* calls = member(message, "tool_calls");
+  const Json* calls = member_in(message, "tool_calls");
   if (calls == nullptr || !calls->is_array()) return;
   for (const Json& call : *calls) {
-    if (const Json* function = member(call, "function"))
-      into.calls.push_back(call_of(text_member(call, "id"), *function));
-    if (const Json* custom = member(call, "custom"))
-      into.calls.push_back({text_member(call, "id"), text_member(*custom, "name"),
-                            Json({{"input", text_member(*custom, "input")}}).dump()});
+    if (const Json* function = member_in(call, "function"))
+      into.calls.push_back(call_of(text_in(call, "id"), *function));
+    if (const Json* custom = member_in(call, "custom"))
+      into.calls.push_back({text_in(call, "id"), text_in(*custom, "name"),
+                            Json({{"input", text_in(*custom, "input")}}).dump()});
   }
 }
 

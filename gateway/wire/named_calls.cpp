@@ -1,5 +1,7 @@
 #include "gateway/wire/named_calls.h"
 
+#include "gateway/wire/json_member.h"
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -24,10 +26,8 @@ constexpr std::array<Words, 2> kWords = {{{"function", "arguments"}, {"custom", 
 bool is_held(const Piece& held, const Piece& piece) { return held["index"] == piece["index"]; }
 
 std::string text_in(const Piece& piece, const char* part, const char* name) {
-  const auto inner = piece.find(part);
-  if (inner == piece.end() || !inner->is_object()) return {};
-  const auto text = inner->find(name);
-  return text != inner->end() && text->is_string() ? text->get<std::string>() : std::string();
+  const Piece* inner = member_in(piece, part);
+  return inner == nullptr ? std::string() : wire::text_in(*inner, name);
 }
 
 bool is_named(const Piece& piece) {
