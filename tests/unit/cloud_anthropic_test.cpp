@@ -48,6 +48,15 @@ TEST(AnthropicForwarded, CutShortOnlyTheLimitIsAnother) {
   EXPECT_EQ(*sent(only), R"({"model":"up","max_tokens":30})");
 }
 
+TEST(AnthropicForwarded, EachFieldOnceAsItWasReadHere) {
+  EXPECT_EQ(
+      *sent(said(R"({"a":1,"tools":[],"system":"x","t\u006fols":[{}],"a":2,"speed":"fast"})")),
+      R"({"model":"up","a":2,"tools":[{}],"system":"x"})");
+  const auto moved = sent(said(R"({"inference_geo":null,"inference_geo":"us"})"));
+  ASSERT_FALSE(moved);
+  EXPECT_EQ(moved.error().param, "inference_geo");
+}
+
 TEST(AnthropicForwarded, ThinkingThatIsNotPaidForIsForAnother) {
   const std::string body =
       R"({"max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":1024}})";

@@ -1,11 +1,11 @@
 // How a provider that speaks Anthropic's messages writes a request and says its answer.
 //
 // Pure functions and one reader an answer. What the client itself said in this protocol is
-// forwarded byte for byte, with the provider's model, less what names a class of ours
-// (service_tier, speed), and what others thought, and with a lower max_tokens where the request is
-// cut short; its answer's bytes come back beside what they mean, in Delta::original. What a client
-// of chat completions said is translated, both ways; what has no words here fails with
-// invalid_request that says so.
+// forwarded byte for byte, each field once, with the provider's model, less what names a class of
+// ours (service_tier, speed), and what others thought, and with a lower max_tokens where the
+// request is cut short; its answer's bytes come back beside what they mean, in Delta::original.
+// What a client of chat completions said is translated, both ways; what has no words here fails
+// with invalid_request that says so.
 #pragma once
 
 #include "backends/cloud/dialects/dialect.h"

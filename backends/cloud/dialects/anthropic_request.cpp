@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <array>
-#include <span>
 #include <string>
 #include <utility>
 
@@ -40,15 +39,9 @@ Error refuse(std::string_view what, std::string field = "") {
                std::move(field), std::nullopt};
 }
 
-bool is_one_of(std::span<const std::string_view> names, const Member& member) {
-  return std::any_of(names.begin(), names.end(),
-                     [&](std::string_view name) { return member.is(name); });
-}
-
-// Whether the operator wants the provider to get it, by its own name.
-bool is_named(const Manner& manner, const Member& member) {
-  return std::any_of(manner.forward_fields.begin(), manner.forward_fields.end(),
-                     [&](const std::string& name) { return member.is(name); });
+template <class List>
+bool lists(const List& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 int most_tokens(const ChatRequest& request) { return request.sampling.tokens_max.value_or(1); }
@@ -64,26 +57,24 @@ Result<std::string> forwarded(const ChatRequest& request, std::string_view model
   if (is_thought_dear(request))
     return refuse("'thinking' of more tokens than what is left of the budget pays for", "thinking");
   const std::string& said = request.original->body;
+  const auto fields = fields_of(said);
+  if (!fields) return fields.error();
   std::string body = R"({"model":)" + quoted(model);
   body.reserve(said.size() + model.size() + 48);
-  // Of a limit given twice the last counts, as for the parser that read the request here.
   const std::string limit = request.cut_short ? std::to_string(most_tokens(request))
                                               : std::string(member_of(said, "max_tokens"));
   if (!limit.empty()) body.append(",\"max_tokens\":").append(limit);
-  MemberReader reader(said);
-  while (const auto member = reader.next()) {
-    if (member->is("model") || member->is("max_tokens")) continue;
-    if (!is_named(manner, *member)) {
-      if (is_one_of(kOurs, *member)) continue;
-      if (member->is(kPlace) && member->value != "null")
-        return refuse("'inference_geo', which changes the price", std::string(kPlace));
-    }
-    body.append(",\"").append(member->key).append("\":");
-    body.append(member->is("messages") ? without_unsigned_thinking(member->value) : member->value);
+  for (const Field& field : *fields) {
+    if (field.key == "model" || field.key == "max_tokens") continue;
+    const bool is_named = lists(manner.forward_fields, field.key);  // By the operator.
+    if (!is_named && lists(kOurs, field.key)) continue;
+    if (!is_named && field.key == kPlace && field.value != "null")
+      return refuse("'inference_geo', which changes the price", std::string(kPlace));
+    body.append(",\"").append(field.written).append("\":");
+    body.append(field.key == "messages" ? without_unsigned_thinking(field.value) : field.value);
   }
   body.push_back('}');
-  if (reader.complete()) return body;
-  return Error{Errc::invalid_request, "the request body must be a JSON object", "", std::nullopt};
+  return body;
 }
 
 bool is_given(const ordered_json& chat, std::string_view name) {
@@ -97,9 +88,6 @@ bool is(const ordered_json& chat, std::string_view name, const ordered_json& val
 
 // Whether the operator says that the provider takes what messages are not known to have.
 bool is_forwarded(std::string_view field, const ChatRequest& request, const Manner& manner) {
-  const auto lists = [](const std::vector<std::string>& names, std::string_view name) {
-    return std::find(names.begin(), names.end(), name) != names.end();
-  };
   return lists(manner.forward_fields, field) ||
          (lists(manner.forward_fields, "*") && lists(request.unknown, field));
 }
@@ -240,7 +228,7 @@ std::vector<std::string> left_out(const ChatRequest& request, const Manner& mann
   MemberReader reader(request.body);
   while (const auto member = reader.next()) {
     std::string key = text_of_key(member->key);
-    const bool is_hint = is_one_of(kHints, *member);
+    const bool is_hint = lists(kHints, key);
     const bool is_known = is_known_field(request.endpoint, key) && !is_hint;
     const bool is_idle = member->value == "null" || (is_hint && member->value == "false");
     if (is_known || is_idle || is_forwarded(key, request, manner)) continue;

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstddef>
 #include <limits>
+#include <utility>
 
 namespace spillway::cloud {
 
@@ -104,6 +105,23 @@ std::optional<Member> MemberReader::next() {
   const auto value = take_value(rest_);
   if (!value) return std::nullopt;
   return Member{key->substr(1, key->size() - 2), *value};
+}
+
+Result<std::vector<Field>> fields_of(std::string_view object) {
+  std::vector<Field> fields;
+  MemberReader reader(object);
+  while (const auto member = reader.next()) {
+    std::string key = text_of_key(member->key);
+    const auto known = std::find_if(fields.begin(), fields.end(),
+                                    [&](const Field& field) { return field.key == key; });
+    if (known == fields.end()) {
+      fields.push_back({std::move(key), member->key, member->value});
+    } else {
+      known->value = member->value;
+    }
+  }
+  if (reader.complete()) return fields;
+  return Error{Errc::invalid_request, "the request body must be a JSON object", "", std::nullopt};
 }
 
 ElementReader::ElementReader(std::string_view list) : rest_(list) {

@@ -5,9 +5,12 @@
 // are balanced and strings are skipped right, but tokens are not checked.
 #pragma once
 
+#include "backends/contract/error.h"
+
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace spillway::cloud {
 
@@ -35,6 +38,17 @@ class MemberReader {
   bool first_ = true;
   bool complete_ = false;
 };
+
+// A member of an object that may have given it several times.
+struct Field {
+  std::string key;           // What it says, escapes resolved.
+  std::string_view written;  // As it is spelled the first time, in JSON.
+  std::string_view value;    // The last one: it counts for whoever parses the object.
+};
+
+// Each once, in the order of their first mention; invalid_request where the text stops being an
+// object.
+Result<std::vector<Field>> fields_of(std::string_view object);
 
 // The same for a list's elements.
 class ElementReader {

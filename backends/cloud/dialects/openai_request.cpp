@@ -86,31 +86,16 @@ Error refuse(std::string_view field, const Ways& ways) {
           std::string(field), std::nullopt};
 }
 
-struct Field {
-  std::string key;
-  std::string_view written;  // The key as the client spelled it, in JSON.
-  std::string_view value;
-};
-
-// Of a key given twice the last value counts, as for the parser that read the request here: so the
-// provider cannot be made to see another request than the one that was checked.
+// Each once, so that the provider cannot be made to see another request than the one that was
+// checked here.
 Result<std::vector<Field>> fields_for(const ChatRequest& request, const Ways& ways,
                                       const Manner& manner) {
-  std::vector<Field> fields;
-  MemberReader reader(request.body);
-  while (const auto member = reader.next()) {
-    std::string key = text_of_key(member->key);
-    if (!takes(request, ways, manner, key)) continue;
-    const auto known = std::find_if(fields.begin(), fields.end(),
-                                    [&](const Field& field) { return field.key == key; });
-    if (known == fields.end()) {
-      fields.push_back({std::move(key), member->key, member->value});
-    } else {
-      known->value = member->value;
-    }
-  }
-  if (reader.complete()) return fields;
-  return Error{Errc::invalid_request, "the request body must be a JSON object", "", std::nullopt};
+  auto fields = fields_of(request.body);
+  const auto is_kept_here = [&](const Field& field) {
+    return !takes(request, ways, manner, field.key);
+  };
+  if (fields) std::erase_if(*fields, is_kept_here);
+  return fields;
 }
 
 // The messages with the answer so far behind them, for a provider that goes on with its last one.
