@@ -3,6 +3,7 @@
 #include "gateway/notes.h"
 #include "gateway/policy/auth.h"
 #include "gateway/policy/price.h"
+#include "gateway/policy/takes.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -37,7 +38,8 @@ int most_prompt_tokens(const ChatRequest& request) {
       static_cast<std::size_t>(request.media) * kTokensPerPart +
       static_cast<std::size_t>(request.added_tokens) +
       static_cast<std::size_t>(request.searches.value_or(0)) * kTokensPerSearch;
-  return static_cast<int>(std::min<std::size_t>(most, std::numeric_limits<int>::max()));
+  constexpr std::size_t kMost = std::numeric_limits<int>::max() / 2;  // More may be added to it.
+  return static_cast<int>(std::min(most, kMost));
 }
 
 // The tokens that all choices together may have; nobody knows where the client does not say.
@@ -132,6 +134,7 @@ void Tab::order(const ChatRequest& request, int prompt_tokens, bool at_batch_rat
   counted_ = prompt_tokens;
   prompt_tokens_ = hard_ ? most_prompt_tokens(request) : prompt_tokens;
   asks_ = request.endpoint;
+  has_tools_ = request.has_tools;
   sounds_ = has(request.needs, Need::audio);
   looks_up_ = has(request.needs, Need::search);
   searches_ = request.searches;
@@ -144,7 +147,13 @@ void Tab::order(const ChatRequest& request, int prompt_tokens, bool at_batch_rat
 
 // The most that a body can come to has its form in it.
 int Tab::prompt_of(const policy::Candidate& candidate) const {
-  return prompt_tokens_ + (hard_ ? 0 : candidate.form_tokens);
+  return prompt_tokens_ + (hard_ ? 0 : candidate.form_tokens) +
+         tool_prompt_of(candidate.target, candidate.model);
+}
+
+int Tab::tool_prompt_of(std::string_view target, std::string_view model) const {
+  const config::ProviderTarget* const provider = provider_named(settings_, target);
+  return has_tools_ && provider != nullptr ? policy::tool_prompt_tokens(*provider, model) : 0;
 }
 
 config::Price Tab::price_of(std::string_view target, bool local, const Receipt& receipt) const {
@@ -281,9 +290,10 @@ void Tab::suppose(bool streamed, std::size_t bytes_written, Part& part) const {
     return;
   }
   const int counted = part.usage.prompt_tokens;
-  part.usage.prompt_tokens = prompt_tokens_;
+  part.usage.prompt_tokens = prompt_tokens_ + tool_prompt_of(part.target, part.model);
   if (!streamed) part.usage.completion_tokens = affordable_.value_or(0);
-  part.supposed_tokens = part.usage.completion_tokens + std::max(0, prompt_tokens_ - counted);
+  part.supposed_tokens =
+      part.usage.completion_tokens + std::max(0, part.usage.prompt_tokens - counted);
 }
 
 std::string Tab::warning() { return account_ ? account_->warning(payer_) : std::string(); }

@@ -72,6 +72,7 @@ class Tab {
  private:
   int prompt_of(const policy::Candidate& candidate) const;
   config::Price price_of(std::string_view target, bool local, const Receipt& receipt) const;
+  int tool_prompt_of(std::string_view target, std::string_view model) const;
   Result<config::NanoUsd> cost_of_lookups(const config::Price& price) const;
   config::NanoUsd cost_of(const Part& part, const Receipt& receipt) const;
   config::NanoUsd spent(const Receipt& receipt) const;
@@ -88,6 +89,7 @@ class Tab {
   std::optional<int> completion_tokens_max_;  // Of all choices.
   int answers_ = 1;
   Endpoint asks_ = Endpoint::chat;
+  bool has_tools_ = false;
   bool sounds_ = false;    // Prompt or answer may be sound.
   bool looks_up_ = false;  // In the web, once each time it is asked.
   std::optional<int> searches_ = 0;

@@ -19,7 +19,12 @@ using wire::Json;
 constexpr std::size_t kToolsMax = 10'000;
 constexpr std::size_t kChatToolsMax = 128;
 constexpr int kSearchesMax = 100'000;
-constexpr int kFetchedTokensMax = 1'000'000'000;
+constexpr int kAddedTokensMax = 1'000'000'000;
+
+// What Anthropic writes into the prompt for a tool of its own, at most. Told are 245 tokens for
+// bash, 700 for the text editor, 735 and up to 499 more for the computer, about 4,500 and 6,600 for
+// the toolsets of computer and browser.
+constexpr int kTokensOfTool = 2'000, kTokensOfToolset = 8'000;
 constexpr std::size_t kToolNameMax = 128, kChatNameMax = 64;
 
 // Sorted. The others change what a call may be, and chat completions do not know them.
@@ -41,20 +46,25 @@ bool is_tool_name(std::string_view name) {
          std::all_of(name.begin(), name.end(), allowed);
 }
 
+void add_tokens(std::int64_t tokens, Beyond& beyond) {
+  const std::int64_t all = beyond.added_tokens + tokens;
+  beyond.added_tokens = static_cast<int>(std::min<std::int64_t>(all, kAddedTokensMax));
+}
+
 // Each page may be so long, and is read again with each that follows.
 void read_fetch(Fields& tool, Beyond& beyond) {
   const auto uses = tool.integer("max_uses", 1, kSearchesMax);
-  const auto tokens = tool.integer("max_content_tokens", 1, kFetchedTokensMax);
+  const auto tokens = tool.integer("max_content_tokens", 1, kAddedTokensMax);
   if (!uses || !tokens)
     return beyond.reads_unsent("pages of the web (max_uses and max_content_tokens of web_fetch)");
-  const std::int64_t all = beyond.added_tokens + std::int64_t{*uses} * (*uses + 1) / 2 * *tokens;
-  beyond.added_tokens = static_cast<int>(std::min<std::int64_t>(all, kFetchedTokensMax));
+  add_tokens(std::int64_t{*uses} * (*uses + 1) / 2 * *tokens, beyond);
 }
 
-// One that runs at Anthropic: "web_search_20250305".
+// One of Anthropic's: "web_search_20250305", which runs there; "bash_20250124", which does not.
 void read_hosted(Fields tool, Beyond& beyond) {
   const std::string type = tool.required_string("type");
   beyond.add("the tool '" + type + "'");
+  add_tokens(type.find("_toolset") == type.npos ? kTokensOfTool : kTokensOfToolset, beyond);
   if (type.starts_with("web_fetch")) read_fetch(tool, beyond);
   if (type.starts_with("advisor")) {
     beyond.reads_unsent("what an advisor is told and answers");

@@ -9,6 +9,10 @@
 namespace spillway::policy {
 namespace {
 
+// Opus 4.7's where a call is asked for; others have from 159 on:
+// https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
+constexpr int kClaudesToolPrompt = 804;
+
 // What not all dialects have words for, and those that do; thinking goes to all of them.
 struct Known {
   Need need;
@@ -65,6 +69,11 @@ bool is_known(const config::ProviderTarget& target, Need need, std::string_view 
 bool reads_forms(const config::ProviderTarget& target) {
   const std::string& dialect = target.dialect;
   return dialect != "vllm" && dialect != "sglang" && dialect != "ollama";
+}
+
+int tool_prompt_tokens(const config::ProviderTarget& target, std::string_view model) {
+  const bool is_claude = target.dialect == "anthropic" || model.find("claude") != model.npos;
+  return is_claude ? kClaudesToolPrompt : 0;
 }
 
 bool serves(const config::ProviderTarget& target, Endpoint asks) {

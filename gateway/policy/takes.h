@@ -5,12 +5,17 @@
 #include "config/settings.h"
 
 #include <span>
+#include <string_view>
 
 namespace spillway::policy {
 
 // Whether the form of an answer is a part of the prompt there, and billed; others hold the answer
 // to it token by token, as the local engine does.
 bool reads_forms(const config::ProviderTarget& target);
+
+// Tokens that it adds to a prompt with tools by itself, and bills: the most that is known of a
+// model of that name.
+int tool_prompt_tokens(const config::ProviderTarget& target, std::string_view model);
 
 // Whether it is asked for answers of this endpoint at all.
 bool serves(const config::ProviderTarget& target, Endpoint asks);

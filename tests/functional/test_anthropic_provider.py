@@ -9,6 +9,7 @@ import pytest
 import configs
 from processes import KEY, as_client, send, wait_until
 from test_money import book
+from upstream import chat
 
 ASK = [{"role": "user", "content": "one two three four five"}]
 LOOK = {"name": "look", "description": "looks", "input_schema": {"type": "object", "properties": {"text": {}}}}
@@ -164,13 +165,16 @@ def own(start_upstream, start_gateway, tmp_path):
 CACHED = [{"role": "user", "content": [{"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}]}]
 
 
-@pytest.mark.parametrize("more", [{}, {"container": "c"}, {"unheard_of": 1},
-                                  {"tools": [{"type": "memory_20250818", "name": "memory"}]},
-                                  {"messages": [{"role": "user", "content": [
-                                      {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "d"}}]}]}],
+TOOL_PROMPT, OWN_TOOL = 804, 2_000  # Tokens that are held for what Claude is told of tools, and of one of Anthropic's.
+
+
+@pytest.mark.parametrize("more, beside", [({}, 0), ({"container": "c"}, 0), ({"unheard_of": 1}, 0),
+                                          ({"tools": [{"type": "memory_20250818", "name": "memory"}]}, TOOL_PROMPT + OWN_TOOL),
+                                          ({"messages": [{"role": "user", "content": [
+                                              {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "d"}}]}]}, 0)],
                          ids=str)
-def test_a_hard_budget_holds_whatever_is_asked_for(own, tmp_path, more):
-    gateway, upstream = own("0.002usd")
+def test_a_hard_budget_holds_whatever_is_asked_for(own, tmp_path, more, beside):
+    gateway, upstream = own(f"{0.002 + beside * 2e-6:.6f}usd")
     said = {"model": "claude", "messages": CACHED, "max_tokens": 100_000, **more}
     # The last of a key given twice counts, however it is written.
     body = json.dumps(said)[:-1] + ', "max_tokens": 99999, "m\\u0061x_tokens": 100000}'
@@ -184,6 +188,34 @@ def test_a_hard_budget_holds_whatever_is_asked_for(own, tmp_path, more):
 
 
 SEARCHING = {"model": "claude", "messages": ASK, "max_tokens": 8}
+FUNCTION = {"name": "f", "input_schema": {"type": "object"}}
+
+
+@pytest.mark.parametrize("tools, beside", [([], 0), ([FUNCTION], TOOL_PROMPT), ([{"type": "bash_20250124", "name": "bash"}], TOOL_PROMPT + OWN_TOOL),
+                                           ([{"type": "browser_toolset_20260801"}], TOOL_PROMPT + 8_000)], ids=["none", "function", "bash", "browser"])
+def test_what_claude_is_told_of_tools_is_held(own, tools, beside):
+    """It is in no request, and billed: https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing"""
+    body = {**SEARCHING, "max_tokens": 1, **({"tools": tools} if tools else {})}
+    tokens = len(json.dumps(body)) + 1 + beside
+    gateway, upstream = own(f"{(tokens + 60) * 2e-6:.6f}usd")
+    assert send(gateway.root + "/v1/messages", "POST", {**body, "messages": [{"role": "user", "content": "x" * 400}]}, as_client())[0] == 402
+    assert not upstream.asked
+    assert send(gateway.root + "/v1/messages", "POST", body, as_client())[0] == 200
+
+
+@pytest.mark.parametrize("hard", [True, False])
+@pytest.mark.parametrize("model, served", [("anthropic/claude-x", False), ("other", True)])
+def test_whoever_sells_claude_counts_what_it_is_told_of_tools(start_upstream, start_gateway, client_of, model, served, hard):
+    upstream = start_upstream(lambda asked: chat())
+    target = configs.provider(upstream.base_url, "m", serves={"m": model})
+    gateway = start_gateway(configs.gateway({"up": target}, tenants={"test": {"budget": {"day": "0.001usd", "hard": hard}}}))
+    ask = dict(model="m", messages=ASK, max_tokens=1, tools=[{"type": "function", "function": {"name": "f"}}])
+    if served:
+        client_of(gateway).chat.completions.create(**ask)
+    else:
+        with pytest.raises(openai.RateLimitError, match="budget"):
+            client_of(gateway).chat.completions.create(**ask)
+    assert len(upstream.asked) == served
 
 
 def search(**more):
@@ -198,6 +230,7 @@ def test_a_hard_budget_reckons_with_searches(own):
     assert status == 400 and b"max_uses" in text
     status, _, text = send(url, "POST", search(max_uses=5), as_client())
     assert status == 429 and b"insufficient_quota" in text or b"budget" in text
+    assert send(url, "POST", search(max_uses=100_000), as_client())[0] == 402, "more tokens than an int has"
     assert not upstream.asked
     assert send(url, "POST", search(max_uses=4), as_client())[0] == 200
 

@@ -128,6 +128,19 @@ TEST(AnthropicRequest, TellsWhatAProviderReadsThatIsNotInIt) {
   EXPECT_EQ(unsent(R"("context_management":{"edits":[{"type":"clear_tool_uses_20250919"}]})"), "");
 }
 
+TEST(AnthropicRequest, ReckonsWithWhatIsWrittenForToolsOfAnthropics) {
+  const auto added = [](const std::string& tools) {
+    return read(with(R"("tools":[)" + tools + "]")).beyond.added_tokens;
+  };
+  const std::string bash = R"({"type":"bash_20250124","name":"bash"})";
+  EXPECT_EQ(added(R"({"name":"t","input_schema":{}})"), 0) << "it is in the request";
+  EXPECT_EQ(added(bash), 2'000);
+  EXPECT_EQ(added(bash + R"(,{"type":"browser_toolset_20260801"})"), 10'000);
+  EXPECT_EQ(
+      added(R"({"type":"web_fetch_20250910","name":"f","max_uses":2,"max_content_tokens":9})"),
+      2'000 + 3 * 9);
+}
+
 TEST(AnthropicRequest, NamesWhatIsWrong) {
   EXPECT_EQ(param_of(R"({"max_tokens":1,"messages":[{"role":"user","content":"hi"}]})"), "model");
   EXPECT_EQ(param_of(R"({"model":"m","messages":[{"role":"user","content":"hi"}]})"), "max_tokens");
