@@ -170,11 +170,14 @@ config::Price Tab::price_of_order(config::Price price, int prompt_tokens) const 
   return policy::at_length(price, prompt_tokens);
 }
 
-Result<NanoUsd> Tab::cost_of_lookups(const config::Price& price) const {
+// The engine looks nothing up.
+Result<NanoUsd> Tab::cost_of_lookups(const policy::Candidate& candidate,
+                                     const config::Price& price) const {
+  if (candidate.local) return 0;
   if (hard_ && !unsent_.empty() && price.input_per_million > 0)
     return Error{Errc::unsupported,
-                 "Nobody knows how long it is, and this budget has a hard end: " + unsent_ +
-                     " cannot be read. Send the content itself, as text.",
+                 "This budget has a hard end, and nobody knows how much this may come to: " +
+                     unsent_ + ". Send the content itself, as text, or leave it out.",
                  "messages", std::nullopt};
   const bool costs = price.per_search > 0 || price.input_per_million > 0;
   if (hard_ && !searches_ && costs)
@@ -214,7 +217,7 @@ Result<void> Tab::cover(const policy::Candidate& candidate, int tokens_out, int 
                  kAskAgain};
   price_ = price_of_order(price_of(candidate.target, candidate.local, receipt),
                           prompt_of(candidate) + tokens_out);
-  const auto searches = cost_of_lookups(price_);
+  const auto searches = cost_of_lookups(candidate, price_);
   if (!searches) return searches.error();
   before_ = spent(receipt) +
             policy::worst_case_cost(price_, prompt_of(candidate) + tokens_out, again) + *searches;
@@ -238,7 +241,7 @@ Result<void> Tab::cover_beside(const policy::Candidate& second, const Receipt& r
   const config::Price price =
       price_of_order(price_of(second.target, second.local, receipt), prompt_of(second));
   const int most = completion_tokens_max_.value_or(policy::kCompletionTokensAssumed);
-  const auto searches = cost_of_lookups(price);
+  const auto searches = cost_of_lookups(second, price);
   if (!searches) return searches.error();
   const NanoUsd both =
       hold_.granted() + policy::worst_case_cost(price, prompt_of(second), most) + *searches;

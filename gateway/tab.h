@@ -73,7 +73,8 @@ class Tab {
   int prompt_of(const policy::Candidate& candidate) const;
   config::Price price_of(std::string_view target, bool local, const Receipt& receipt) const;
   int tool_prompt_of(std::string_view target, std::string_view model) const;
-  Result<config::NanoUsd> cost_of_lookups(const config::Price& price) const;
+  Result<config::NanoUsd> cost_of_lookups(const policy::Candidate& candidate,
+                                          const config::Price& price) const;
   config::NanoUsd cost_of(const Part& part, const Receipt& receipt) const;
   config::NanoUsd spent(const Receipt& receipt) const;
   Result<void> put_aside(const std::string& id, config::NanoUsd least, config::NanoUsd wanted);

@@ -127,8 +127,8 @@ void find_unknown(const ordered_json& said, Beyond& beyond) {
   }
 }
 
-// A list of objects with a `model`, or "default": Anthropic's own choice, which a key must name,
-// too.
+// A list of names or of objects with a `model`, or "default": Anthropic's own choice, which a key
+// must name, too.
 void add_models(const ordered_json& fallbacks, Beyond& beyond) {
   if (fallbacks.is_string()) beyond.other_models.push_back(fallbacks.get<std::string>());
   if (!fallbacks.is_structured()) return;
@@ -149,9 +149,10 @@ void find_unsent(const ordered_json& said, Beyond& beyond) {
   if (is_given("thread") && type_of(said["thread"]) == "continue")
     beyond.reads_unsent("earlier turns of a thread");
   if (is_given("mcp_servers")) beyond.reads_unsent("what MCP servers answer");
-  if (is_given("fallbacks")) {
+  for (const char* others : {"fallbacks", "models"}) {  // The latter OpenRouter's.
+    if (!is_given(others)) continue;
     beyond.reads_unsent("the prompt again for another model");
-    add_models(said["fallbacks"], beyond);
+    add_models(said[others], beyond);
   }
   if (!is_given("context_management") || !said["context_management"].is_object()) return;
   for (const ordered_json& edit :

@@ -90,6 +90,7 @@ bool is_idle(std::string_view field, const Json& value, const Sampling& sampling
   if (is_one_of(kUsuallyTrue, field)) return value == true;
   if (is_one_of(kUsuallyFalse, field)) return value == false;
   if (field == "best_of" || field == "length_penalty") return value == 1;
+  if (field == "web_search_options") return value == false;
   if (value.is_array() || field == "chat_template_kwargs") return value.empty();
   const auto type = value.is_object() ? value.find("type") : value.end();
   return field == "thinking" && type != value.end() && *type == "disabled";

@@ -33,10 +33,17 @@ OTHERS = [("/v1/messages", ADVISED), ("/v1/messages", {"fallbacks": [{"model": "
           ("/v1/chat/completions", {"tools": [{"type": "openrouter:advisor", "parameters": {"model": "dear"}}]}),
           ("/v1/chat/completions", {"tools": [{"type": "openrouter:fusion", "parameters": {"analysis_models": ["cheap", "dear"]}}]}),
           ("/v1/chat/completions", {"plugins": [{"id": "fusion", "model": "dear"}]}), ("/v1/completions", {"fallbacks": ["dear"]}),
-          ("/v1/embeddings", {"models": ["dear"], "input": "a"})]
+          ("/v1/embeddings", {"models": ["dear"], "input": "a"}), ("/v1/messages", {"models": ["dear"]}),
+          ("/v1/chat/completions", {"fallbacks": [{"cheap": ["dear"]}]}),
+          ("/v1/chat/completions", {"fallbacks": [{"model": "dear", "messages": [{"role": "user", "content": "Hi"}]}]}),
+          ("/v1/chat/completions", {"context_window_fallbacks": [{"cheap": ["cheap", "dear"]}]}),
+          ("/v1/chat/completions", {"content_policy_fallbacks": [{"*": ["dear"]}]}),
+          ("/v1/chat/completions", {"context_window_fallback_dict": {"cheap": "dear"}}),
+          ("/v1/chat/completions", {"compound_custom": {"models": {"answering_model": "cheap", "reasoning_model": "dear"}}})]
 
 
-@pytest.mark.parametrize("path, more", OTHERS, ids=["advisor", "fallbacks", "one fallback", "models", "chat's advisor", "fusion", "plugin", "completions", "embeddings"])
+@pytest.mark.parametrize("path, more", OTHERS, ids=["advisor", "fallbacks", "one fallback", "models", "chat's advisor", "fusion", "plugin", "completions", "embeddings",
+                                                    "messages' models", "LiteLLM's", "with a prompt", "longer", "stricter", "dictionary", "compound"])
 def test_a_key_reaches_no_other_model_by_asking_for_it_beside(start_upstream, start_gateway, path, more):
     upstream = start_upstream(lambda asked: chat())
     target = configs.provider(upstream.base_url, "cheap", dialect="anthropic" if path == "/v1/messages" else "openai",
@@ -51,15 +58,37 @@ def part(kind, **said):
     return {"messages": [{"role": "user", "content": [{"type": kind, kind: said}]}]}
 
 
-UNMEASURED = [part("input_audio", data="https://a.example/long.mp3", format="mp3"), part("video", frames=["a"] * 9),
-              {"extra_body": {"google": {"cached_content": "cachedContents/1"}}}]
-
-
-@pytest.mark.parametrize("more", UNMEASURED, ids=["sound at an address", "a part unheard of", "a cache by its name"])
-def test_a_hard_budget_refuses_what_nobody_can_measure(start_upstream, start_gateway, client_of, more):
+def asked_hard(start_upstream, start_gateway, more, **settings):
+    """The status and text of what is told of a chat with these fields, and how often its provider was asked."""
     upstream = start_upstream(lambda asked: chat())
-    gateway = start_gateway(configs.gateway({"up": configs.provider(upstream.base_url, "up", dialect="gemini")},
-                                            tenants={"test": {"budget": {"day": "1usd", "hard": True}}}))
-    body = {"model": "up", "messages": HELLO, "max_tokens": 8, **more}
-    status, _, text = send(gateway.root + "/v1/chat/completions", "POST", body, as_client())
-    assert status == 400 and b"hard end" in text and not upstream.asked
+    target = configs.provider(upstream.base_url, "up", **settings)
+    gateway = start_gateway(configs.gateway({"up": target}, tenants={"test": {"budget": {"day": "1usd", "hard": True}}}))
+    status, _, text = send(gateway.root + "/v1/chat/completions", "POST", {"model": "up", "messages": HELLO, "max_tokens": 8, **more}, as_client())
+    return status, text, len(upstream.asked)
+
+
+UNMEASURED = [part("input_audio", data="https://a.example/long.mp3", format="mp3"), part("video", frames=["a"] * 9),
+              {"extra_body": {"google": {"cached_content": "cachedContents/1"}}},
+              {"enable_search": True}, {"search_options": {"forced_search": True}}, {"web_search": {"enable": True}},
+              {"search_parameters": {"mode": "auto"}}, {"plugins": [{"id": "response-healing"}, {"id": "web"}]},
+              {"compound_custom": {"tools": {"enabled_tools": ["web_search"]}}},
+              {"models": ["up", "dear"]}, {"fallbacks": [{"up": ["dear"]}]}]
+
+
+@pytest.mark.parametrize("more", UNMEASURED, ids=["sound at an address", "a part unheard of", "a cache by its name", "qwen", "qwen's options", "baidu",
+                                                     "xai", "a plugin", "groq", "models", "fallbacks"])
+def test_a_hard_budget_refuses_what_nobody_can_measure(start_upstream, start_gateway, more):
+    status, text, asked = asked_hard(start_upstream, start_gateway, more, dialect="gemini")
+    assert status == 400 and b"hard end" in text and not asked
+
+
+IDLE = [{"plugins": [{"id": "response-healing"}, {"id": "context-compression"}]}, {"plugins": [{"id": "web", "enabled": False}]}, {"plugins": []},
+        {"search_parameters": {"mode": "off"}}, {"enable_search": False, "search_options": {"forced_search": True}}, {"web_search": {"enable": False}},
+        {"web_search_options": None}, {"web_search_options": False}, {"compound_custom": {"tools": {"enabled_tools": []}}},
+        {"models": ["up"]}, {"fallbacks": [{"up": ["up"]}]}]
+
+
+@pytest.mark.parametrize("more", IDLE, ids=["free", "switched off", "none", "xai", "qwen", "baidu", "null", "false", "groq", "itself", "itself again"])
+def test_what_is_off_or_free_is_no_matter_to_a_hard_budget(start_upstream, start_gateway, more):
+    status, text, asked = asked_hard(start_upstream, start_gateway, more, forward_fields=["*"])
+    assert status == 200 and asked == 1, text

@@ -123,6 +123,7 @@ TEST(AnthropicRequest, TellsWhatAProviderReadsThatIsNotInIt) {
             "what MCP servers answer");
   EXPECT_EQ(unsent(R"("mcp_servers":[])"), "");
   EXPECT_EQ(unsent(R"("fallbacks":[{"model":"m2"}])"), "the prompt again for another model");
+  EXPECT_EQ(unsent(R"("models":["m2"])"), "the prompt again for another model");
   EXPECT_EQ(unsent(R"("context_management":{"edits":[{"type":"compact_20260112"}]})"),
             "the prompt again for its compaction");
   EXPECT_EQ(unsent(R"("context_management":{"edits":[{"type":"clear_tool_uses_20250919"}]})"), "");

@@ -60,9 +60,14 @@ bool forbids_parallel_calls(const ChatRequest& request) {
   return has(request.needs, Need::tools) && member_of(request.body, kParallel) == "false";
 }
 
+// Said, and not there.
+bool is_absent(std::string_view key, std::string_view value) {
+  return value == "null" || (key == "web_search_options" && value == "false");
+}
+
 // Says no more than its absence would.
 bool is_idle(std::string_view key, std::string_view value) {
-  return value == "null" || (key == "store" && value == "false") ||
+  return is_absent(key, value) || (key == "store" && value == "false") ||
          (key == kParallel && value == "true");
 }
 
@@ -171,7 +176,7 @@ Result<std::string> request_body(const ChatRequest& request, std::string_view mo
   const bool wants_limit = request.cut_short || (!in_chat && request.sampling.tokens_max);
   bool limited = !wants_limit || !writes(request.endpoint);
   for (const Field& field : *fields) {
-    if (field.value == "null") continue;
+    if (is_absent(field.key, field.value)) continue;
     limited = limited || is_limit(field.key);
     const std::string_view written = field.key == "seed" ? ways.seed_field : field.written;
     body.append(",\"").append(written).append("\":");
