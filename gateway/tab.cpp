@@ -71,9 +71,11 @@ int tokens_for(NanoUsd amount, const config::Price& price) {
 }
 
 // What the provider says that it asks is booked where its price says so, which is returned;
-// elsewhere it shows that the price is not right.
+// elsewhere it shows that the price is not right. Without it, counts that contradict one another
+// tell no exact cost.
 bool heed_charge(const config::Price& price, Part& part) {
   const NanoUsd charged = part.usage.charged_nano_usd;
+  if (!price.as_told || charged < 0) part.estimated |= part.usage.contradictory;
   if (charged < 0 || part.estimated) return false;
   const NanoUsd off = std::abs(charged - part.cost_nano_usd);
   if (price.as_told) {

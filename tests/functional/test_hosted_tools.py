@@ -92,3 +92,13 @@ IDLE = [{"plugins": [{"id": "response-healing"}, {"id": "context-compression"}]}
 def test_what_is_off_or_free_is_no_matter_to_a_hard_budget(start_upstream, start_gateway, more):
     status, text, asked = asked_hard(start_upstream, start_gateway, more, forward_fields=["*"])
     assert status == 200 and asked == 1, text
+
+
+def test_searches_that_a_field_asks_for_are_booked_as_told(start_upstream, start_gateway, client_of, tmp_path):
+    usage = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11, "plugins": {"search": {"count": 3, "strategy": "agent"}}}
+    upstream = start_upstream(lambda asked: {**chat(), "usage": usage})
+    config = configs.gateway({"qwen": configs.provider(upstream.base_url, "qwen", price_per_search="0.01usd", forward_fields=["enable_search"])})
+    config["server"]["state"] = str(tmp_path / "state")
+    told = client_of(start_gateway(config)).chat.completions.create(model="qwen", messages=HELLO, extra_body={"enable_search": True}).usage
+    assert upstream.asked[0].json["enable_search"] is True and told.model_extra["plugins"]["search"]["count"] == 3
+    assert wait_until(lambda: book(tmp_path, "SELECT amount, estimated FROM entries"), what="the entry") == [(30_022_000, 0)]

@@ -191,6 +191,18 @@ TEST(CloudUsage, AStreamedMessageThatCountsNoPromptHasNone) {
   EXPECT_EQ(counted.usage->completion_tokens, 5);
 }
 
+TEST(CloudUsage, AMessageThoughtNoMoreThanItWrote) {
+  const auto thought = [](const std::string& tokens) {
+    return *message(R"(,"usage":{"input_tokens":4,"output_tokens":5,"output_tokens_details":)"
+                    R"({"thinking_tokens":)" +
+                    tokens + "}}")
+                .usage;
+  };
+  EXPECT_FALSE(thought("5").contradictory);
+  EXPECT_TRUE(thought("6").contradictory);
+  EXPECT_EQ(thought("6").completion_tokens, 6);
+}
+
 // The indexes of the calls in `streams`' pieces, one list a piece.
 std::vector<std::string> indexes_of(const std::vector<std::string>& pieces) {
   CallIndexes calls;
@@ -246,10 +258,49 @@ TEST(CloudUsage, WhatIsPutIntoACacheIsPartOfThePrompt) {
   EXPECT_EQ(written(R"("cached_tokens":100,"cache_write_tokens":999)").usage->cache_written_tokens,
             900)
       << "more than there is";
-  for (const std::string name : {"cache_creation_input_tokens", "cache_creation_tokens"})
-    EXPECT_EQ(written('"' + name + "\":700").usage->cache_written_tokens, 700) << name;
+  for (const std::string name : {"cache_creation_input_tokens", "cache_creation_tokens"}) {
+    const Parsed renamed = written('"' + name + "\":700");
+    EXPECT_EQ(renamed.usage->cache_written_tokens, 700) << name;
+    EXPECT_EQ(renamed.beside->prompt_details, '"' + name + "\":700") << "whoever reads that";
+  }
   EXPECT_EQ(written(R"("cache_write_tokens":0)").beside->prompt_details,
             R"("cache_write_tokens":0)");
+}
+
+TEST(CloudUsage, APartThatIsMoreThanItsWholeIsNoCertainCount) {
+  const auto counted = [](const std::string& beside) {
+    return *parse_chunk(R"({"choices":[],"usage":{"prompt_tokens":10,"completion_tokens":8,)" +
+                        beside + "}}")
+                .usage;
+  };
+  const auto reasoning = [&](int tokens, const std::string& more = "") {
+    return counted(R"("completion_tokens_details":{"reasoning_tokens":)" + std::to_string(tokens) +
+                   "}" + more);
+  };
+  EXPECT_FALSE(reasoning(8).contradictory);
+  EXPECT_TRUE(reasoning(9).contradictory);
+  EXPECT_EQ(reasoning(9).completion_tokens, 9) << "it has written that at least";
+  const Usage beside = reasoning(20, R"(,"total_tokens":38)");
+  EXPECT_FALSE(beside.contradictory) << "counted beside the answer, as the sum says";
+  EXPECT_EQ(beside.completion_tokens, 28);
+  for (const std::string name : {"cached_tokens", "cache_write_tokens", "audio_tokens"}) {
+    const std::string details = R"("prompt_tokens_details":{")" + name + "\":";
+    EXPECT_FALSE(counted(details + "10}").contradictory) << name;
+    EXPECT_TRUE(counted(details + "11}").contradictory) << name;
+  }
+  EXPECT_TRUE(counted(R"("completion_tokens_details":{"audio_tokens":9})").contradictory);
+}
+
+TEST(CloudUsage, SearchesAreToldUnderSeveralNames) {
+  const auto searches = [](const std::string& said) {
+    return parse_chunk(R"({"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3,)" + said +
+                       "}}")
+        .usage->searches;
+  };
+  EXPECT_EQ(searches(R"("num_search_queries":2)"), 2);
+  EXPECT_EQ(searches(R"("num_sources_used":3)"), 3);
+  EXPECT_EQ(searches(R"("plugins":{"search":{"count":4,"strategy":"agent"}})"), 4);
+  EXPECT_EQ(searches(R"("plugins":{})"), 0);
 }
 
 TEST(CloudUsage, ARankingIsBilledByUnits) {

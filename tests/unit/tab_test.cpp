@@ -133,5 +133,24 @@ TEST(Tab, WhatAProviderSaysThatItAsksIsHeeded) {
   EXPECT_EQ(charged(-1, true).cost_nano_usd, 30'000) << "nothing is told";
 }
 
+TEST(Tab, CountsThatContradictEachOtherAreNoExactCost) {
+  const auto contradictory = [](config::NanoUsd told, bool as_told) {
+    config::Settings settings = settings_with_a_provider();
+    settings.providers.front().price.as_told = as_told;
+    Tab tab(nullptr, settings, nullptr);
+    tab.order(ChatRequest{}, 10, false);
+    Receipt receipt;
+    receipt.parts = {part_of("cloud", false)};
+    receipt.parts.front().usage.contradictory = true;
+    receipt.parts.front().usage.charged_nano_usd = told;
+    tab.settle(receipt);
+    return receipt.parts.front().estimated;
+  };
+  EXPECT_TRUE(contradictory(-1, false));
+  EXPECT_TRUE(contradictory(-1, true));
+  EXPECT_TRUE(contradictory(30'000, false));
+  EXPECT_FALSE(contradictory(30'000, true)) << "it says what it asks";
+}
+
 }  // namespace
 }  // namespace spillway

@@ -20,6 +20,7 @@ class Counts {
  public:
   void take(std::string_view object) {
     Prompt prompt = prompt_;
+    prompt.written_1h = 0;
     MemberReader reader(object);
     while (const auto one = reader.next()) {
       if (one->value == "null") continue;
@@ -28,7 +29,7 @@ class Counts {
       if (one->is("cache_read_input_tokens")) prompt.read = count_of(one->value);
       if (one->is("cache_creation_input_tokens")) prompt.written = count_of(one->value);
       if (one->is("cache_creation"))
-        grow(written_1h_, member_of(one->value, "ephemeral_1h_input_tokens"));
+        prompt.written_1h = count_of(member_of(one->value, "ephemeral_1h_input_tokens"));
       if (one->is("output_tokens")) grow(answer_, one->value);
       if (one->is("output_tokens_details"))
         grow(thinking_, member_of(one->value, "thinking_tokens"));
@@ -43,17 +44,18 @@ class Counts {
   // Nothing, until a prompt has been counted: that is no answer for free.
   std::optional<Usage> usage() const {
     Usage usage;
-    const std::int64_t written = std::max<std::int64_t>(prompt_.written, written_1h_);
-    const std::int64_t prompt = prompt_.fresh + prompt_.read + written;
+    const std::int64_t prompt = prompt_.tokens();
     usage.prompt_tokens = static_cast<int>(std::min<std::int64_t>(prompt, kMost));
     if (absurd_ || prompt == 0) return std::nullopt;
     usage.cached_tokens =
         static_cast<int>(std::min<std::int64_t>(prompt_.read, usage.prompt_tokens));
     usage.cache_written_tokens = static_cast<int>(
-        std::min<std::int64_t>(written, usage.prompt_tokens - usage.cached_tokens));
-    usage.cache_written_1h_tokens = std::min(written_1h_, usage.cache_written_tokens);
-    usage.completion_tokens = answer_;
-    usage.reasoning_tokens = std::min(thinking_, answer_);
+        std::min<std::int64_t>(prompt_.all_written(), usage.prompt_tokens - usage.cached_tokens));
+    usage.cache_written_1h_tokens =
+        static_cast<int>(std::min<std::int64_t>(prompt_.written_1h, usage.cache_written_tokens));
+    usage.completion_tokens = std::max(answer_, thinking_);
+    usage.reasoning_tokens = thinking_;
+    usage.contradictory = thinking_ > answer_;
     usage.searches = searches_;
     usage.at_dearer_rate = dearer_;
     return usage;
@@ -62,8 +64,10 @@ class Counts {
  private:
   struct Prompt {
     std::int64_t fresh = 0, read = 0, written = 0;
+    std::int64_t written_1h = 0;  // Of `written`, which may not be told.
 
-    std::int64_t tokens() const { return fresh + read + written; }
+    std::int64_t all_written() const { return std::max(written, written_1h); }
+    std::int64_t tokens() const { return fresh + read + all_written(); }
   };
 
   // All are told as they are so far: what is told again as less was left out.
@@ -72,42 +76,45 @@ class Counts {
     count = static_cast<int>(std::min<std::int64_t>(std::max<std::int64_t>(count, told), kMost));
   }
 
-  // Who tells as much of it again may tell better what of it was cached.
+  // Who tells as much of it again may tell better what of it was cached: a fallback credit is told
+  // as less that was written and as much more that was read.
   void grow(const Prompt& told) {
     if (told.tokens() >= prompt_.tokens()) {
+      const auto for_an_hour = std::min(prompt_.written_1h, told.written);
       prompt_ = told;
+      prompt_.written_1h = std::max(told.written_1h, for_an_hour);
       return;
     }
     prompt_.fresh = std::max(prompt_.fresh, told.fresh);
     prompt_.read = std::max(prompt_.read, told.read);
     prompt_.written = std::max(prompt_.written, told.written);
+    prompt_.written_1h = std::max(prompt_.written_1h, told.written_1h);
   }
 
   // An answer that took several goes is billed for each, its own counts are the last one's:
   // https://platform.claude.com/docs/en/build-with-claude/compaction#understanding-usage
   void take_all(std::string_view iterations) {
     Prompt prompt;
-    std::int64_t written_1h = 0, answer = 0;
+    std::int64_t answer = 0;
     ElementReader reader(iterations);
     while (const auto one = reader.next()) {
       const auto count = [&](std::string_view name) { return count_of(member_of(*one, name)); };
       prompt.fresh += count("input_tokens");
       prompt.read += count("cache_read_input_tokens");
       prompt.written += count("cache_creation_input_tokens");
-      written_1h +=
+      prompt.written_1h +=
           count_of(member_of(member_of(*one, "cache_creation"), "ephemeral_1h_input_tokens"));
       answer += count("output_tokens");
       const std::string type = text_in(*one, "type");
       dearer_ |= type.starts_with("advisor") || type.starts_with("fallback");  // Another model's.
     }
     grow(prompt);
-    grow(written_1h_, written_1h);
     grow(answer_, answer);
   }
 
   static constexpr int kMost = std::numeric_limits<int>::max();
   Prompt prompt_;
-  int written_1h_ = 0, answer_ = 0, thinking_ = 0;
+  int answer_ = 0, thinking_ = 0;
   int searches_ = 0;
   bool absurd_ = false;
   bool dearer_ = false;  // Than its price, or by another model's.

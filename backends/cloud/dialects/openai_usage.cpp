@@ -30,13 +30,11 @@ Details details_of(std::string_view object, std::string_view name, std::string& 
       continue;
     }
     if (member->is("audio_tokens")) details.audio = count_of(member->value);
-    // The others are Qwen's name, of its explicit cache, and LiteLLM's.
-    if (member->is("cache_write_tokens") || member->is("cache_creation_input_tokens") ||
-        member->is("cache_creation_tokens")) {
-      details.cache_written = count_of(member->value);
-      if (details.cache_written > 0) continue;
-    }
-    append_member(*member, others);
+    // The others are Qwen's name, of its explicit cache, and LiteLLM's: told on as they are, too.
+    const bool is_ours = member->is("cache_write_tokens");
+    if (is_ours || member->is("cache_creation_input_tokens") || member->is("cache_creation_tokens"))
+      details.cache_written = std::max(details.cache_written, count_of(member->value));
+    if (!is_ours || details.cache_written == 0) append_member(*member, others);
   }
   return details;
 }
@@ -56,6 +54,21 @@ std::int64_t charge_of(std::string_view cost, double nano_usd_each) {
 std::int64_t with_own_key(std::int64_t fee, std::string_view upstream) {
   const std::int64_t bill = charge_of(upstream, 1e9);
   return fee < 0 || bill < 0 ? -1 : fee + bill;
+}
+
+// No part is more than its whole. Where the two contradict each other, the answer is taken to be
+// the longer: its thoughts may have been counted beside it.
+void fit_parts(Usage& usage) {
+  const auto fit = [&usage](int& part, int whole) {
+    usage.contradictory |= part > whole;
+    part = std::min(part, whole);
+  };
+  usage.contradictory = usage.reasoning_tokens > usage.completion_tokens;
+  usage.completion_tokens = std::max(usage.completion_tokens, usage.reasoning_tokens);
+  fit(usage.cached_tokens, usage.prompt_tokens);
+  fit(usage.cache_written_tokens, usage.prompt_tokens - usage.cached_tokens);
+  fit(usage.audio_prompt_tokens, usage.prompt_tokens);
+  fit(usage.audio_completion_tokens, usage.completion_tokens);
 }
 
 }  // namespace
@@ -90,9 +103,11 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
       if (member->is("prompt_token_details"))
         usage.cached_tokens =
             std::max(usage.cached_tokens, count_of(member_of(member->value, "cached_tokens")));
-      // Perplexity's and xAI's.
+      // Perplexity's and xAI's, and Qwen's.
       if (member->is("num_search_queries") || member->is("num_sources_used"))
         usage.searches = count_of(member->value);
+      if (member->is("plugins"))
+        usage.searches = count_of(member_of(member_of(member->value, "search"), "count"));
       if (member->is("cost")) usage.charged_nano_usd = charge_of(member->value, 1e9);
       if (member->is("cost_in_usd_ticks"))
         usage.charged_nano_usd = charge_of(member->value, kNanoUsdPerTick);
@@ -117,12 +132,12 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
     usage.prompt_tokens = total;
   }
   if (absurd || usage.prompt_tokens == 0) return std::nullopt;
-  usage.cached_tokens = std::min(std::max(usage.cached_tokens, prompt.named), usage.prompt_tokens);
-  usage.cache_written_tokens =
-      std::min(prompt.cache_written, usage.prompt_tokens - usage.cached_tokens);
-  usage.audio_prompt_tokens = std::min(prompt.audio, usage.prompt_tokens);
-  usage.reasoning_tokens = std::min(std::max(answer.named, thought), usage.completion_tokens);
-  usage.audio_completion_tokens = std::min(answer.audio, usage.completion_tokens);
+  usage.cached_tokens = std::max(usage.cached_tokens, prompt.named);
+  usage.cache_written_tokens = prompt.cache_written;
+  usage.audio_prompt_tokens = prompt.audio;
+  usage.reasoning_tokens = std::max(answer.named, thought);
+  usage.audio_completion_tokens = answer.audio;
+  fit_parts(usage);
   return usage;
 }
 
