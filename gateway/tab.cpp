@@ -279,7 +279,9 @@ std::shared_ptr<const ChatRequest> Tab::affordable(
       affordable_ && completion_tokens_max_ && *affordable_ >= *completion_tokens_max_;
   if (!affordable_ || enough) return request;
   auto shorter = std::make_shared<ChatRequest>(*request);
-  shorter->sampling.tokens_max = std::max(kTokensLeast, (*affordable_ + again_) / answers_);
+  Sampling& sampling = shorter->sampling;
+  sampling.tokens_max = std::max(kTokensLeast, (*affordable_ + again_) / answers_);
+  sampling.tokens_min = std::min(sampling.tokens_min, *sampling.tokens_max);
   shorter->cut_short = true;
   return shorter;
 }

@@ -103,6 +103,17 @@ TEST(OpenAiRequest, ALimitOfOursHasTheNameThatReasoningModelsTake) {
   EXPECT_EQ(limited(request, "azure", ""), R"({"model":"m","prompt":"a","max_tokens":7})");
 }
 
+TEST(OpenAiRequest, ALowerLimitLowersTheLeastToo) {
+  ChatRequest request;
+  request.body = R"({"min_tokens":9,"max_tokens":12,"messages":[]})";
+  request.sampling.tokens_max = request.sampling.tokens_min = 7;
+  const std::string untouched = R"({"model":"m","min_tokens":9,"max_tokens":12,"messages":[]})";
+  EXPECT_EQ(limited(request, "vllm", ""), untouched);
+  request.cut_short = true;
+  EXPECT_EQ(limited(request, "vllm", ""),
+            R"({"model":"m","min_tokens":7,"max_tokens":7,"messages":[]})");
+}
+
 TEST(OpenAiRequest, AConversationIsToldInTheProvidersWords) {
   ChatRequest request;
   request.body =

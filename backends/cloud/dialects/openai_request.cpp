@@ -127,14 +127,17 @@ std::string messages_for(std::string_view messages, const ChatRequest& request, 
 // Of a request that is to be gone on with, or to end sooner than the client said, some change.
 void append_value(const Field& field, const ChatRequest& request, const Ways& ways,
                   const Manner& manner, std::string& body) {
+  const Sampling& sampling = request.sampling;
   const bool goes_on = !request.begun.empty();
-  const bool limited = (goes_on || request.cut_short) && request.sampling.tokens_max;
+  const bool is_ours = goes_on || request.cut_short;
   if (field.key == "messages") {
     const std::string messages = messages_for(field.value, request, ways, manner);
     if (goes_on) append_begun(messages, request.begun, manner.continues, body);
     if (!goes_on) body.append(messages);
-  } else if (limited && is_limit(field.key)) {
-    body.append(std::to_string(*request.sampling.tokens_max));
+  } else if (is_ours && sampling.tokens_max && is_limit(field.key)) {
+    body.append(std::to_string(*sampling.tokens_max));
+  } else if (is_ours && field.key == "min_tokens") {
+    body.append(std::to_string(sampling.tokens_min));
   } else {
     body.append(field.value);
   }
