@@ -200,7 +200,7 @@ Async<Opened> Course::attempt(Approach& approach, Way way, const Delivered& deli
   }
   std::optional<Error> failure;
   if (!opened) failure = opened.error();
-  if (failure) search.failed(approach.candidate, *failure);
+  if (failure) search.failed(approach.candidate, approach.understood, *failure);
   if (!failure && !receipt_.dispatched) receipt_.dispatched = approach.sent;
   if (approach.was_made()) note(approach, failure, receipt_);
   co_return opened;
@@ -261,7 +261,7 @@ void Course::book_left(Race::Runner& left, const Race::Runner& winner, Search& s
   } else {
     failure = left.outcome->error();
     if (left.approach.at_work) owe(left.approach, 0);
-    if (!winner.won()) search.failed(left.approach.candidate, *failure);
+    if (!winner.won()) search.failed(left.approach.candidate, left.approach.understood, *failure);
   }
   const bool was_quick = left.won() || failure->code == Errc::cancelled;
   if (winner.won() && was_quick)

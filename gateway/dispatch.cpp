@@ -78,6 +78,7 @@ Async<Opened> Dispatcher::first_piece(Backend& backend, Approach& approach,
   Terms terms{std::string(opened.candidate.model), approach.patience, opened.candidate.lane,
               std::string(approach.tenant), approach.is_last};
   auto stream = co_await backend.open(approach.request, std::move(terms));
+  approach.understood = stream || stream.error().code != Errc::unsupported;
   if (!stream) co_return stream.error();
   opened.stream = std::move(*stream);
   std::chrono::nanoseconds engine_time{};

@@ -44,6 +44,7 @@ struct Approach {
   std::optional<std::size_t> server;  // Of its several, the one that was asked,
   std::string address;                // …and where that is.
   bool paused = false;                // Nobody asks it for now: it refused the account.
+  bool understood = false;            // It could be told the request, in words of its own.
   bool at_work = false;               // It failed, but had the request and had not refused it:
   std::optional<Usage> told;          // …what it may ask for all the same,
   std::size_t bytes_written = 0;      // …and what there was of an answer that came as a whole.

@@ -1,6 +1,7 @@
 #include "gateway/search.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace spillway {
 namespace {
@@ -18,15 +19,13 @@ bool lacks_tier(const policy::Candidate& candidate, const Error& error) {
          error.param == "service_tier";
 }
 
-bool is_full(const Error& error) {
-  return error.code == Errc::rate_limited || error.code == Errc::overloaded;
-}
+bool is_full(Errc code) { return code == Errc::rate_limited || code == Errc::overloaded; }
 
-bool is_the_accounts(const Error& error) { return error.code == Errc::account_refused; }
+bool is_the_accounts(Errc code) { return code == Errc::account_refused; }
 
-bool is_a_limit(const Error& error) {
-  return error.code == Errc::context_too_long || error.code == Errc::unsupported ||
-         error.code == Errc::invalid_request;
+bool is_a_limit(Errc code) {
+  return code == Errc::context_too_long || code == Errc::unsupported ||
+         code == Errc::invalid_request;
 }
 
 }  // namespace
@@ -42,10 +41,10 @@ bool Search::is_beyond(std::string_view target) const {
   return std::find(beyond_.begin(), beyond_.end(), target) != beyond_.end();
 }
 
-void Search::failed(const policy::Candidate& candidate, const Error& error) {
+void Search::failed(const policy::Candidate& candidate, bool understood, const Error& error) {
   const bool own_limit = is_its_own_limit(candidate, error);
-  if (own_limit || is_the_accounts(error)) beyond_.push_back(candidate.target);
-  failures_.push_back(error);
+  if (own_limit || is_the_accounts(error.code)) beyond_.push_back(candidate.target);
+  failures_.push_back({error, understood, candidate.local});
   if (own_limit || lacks_tier(candidate, error)) return;
   over_ = error.code == Errc::invalid_request || nobody_waits(error.code);
 }
@@ -55,27 +54,41 @@ void Search::unpaid(const Error& error) {
 }
 
 Error Search::verdict() const {
-  if (failures_.empty() && unpaid_) return *unpaid_;
+  const auto all = [this](bool (*is_so)(Errc)) {
+    return std::all_of(failures_.begin(), failures_.end(),
+                       [is_so](const Failure& failure) { return is_so(failure.error.code); });
+  };
+  const bool understood = std::any_of(failures_.begin(), failures_.end(),
+                                      [](const Failure& failure) { return failure.understood; });
+  if (unpaid_ && !understood && all(is_a_limit)) return *unpaid_;
   Error verdict{Errc::backend_unavailable, "none of the targets for this request could answer", "",
                 std::nullopt};
   if (failures_.empty()) return verdict;
-  if (std::all_of(failures_.begin(), failures_.end(), is_a_limit)) return failures_.front();
-  if (std::all_of(failures_.begin(), failures_.end(), is_full)) {
+  if (all(is_a_limit)) return most_useful();
+  if (all(is_full)) {
     verdict.code = Errc::overloaded;
     verdict.message = "all targets for this request are full";
   }
-  if (std::all_of(failures_.begin(), failures_.end(), is_the_accounts)) {
+  if (all(is_the_accounts)) {
     verdict.code = Errc::account_refused;
     verdict.message =
         "who was to answer does not accept the gateway's account there: its operator must see to "
         "it";
   }
-  for (const Error& failure : failures_) {
-    if (!failure.retry_after) continue;
-    verdict.retry_after =
-        std::min(verdict.retry_after.value_or(*failure.retry_after), *failure.retry_after);
+  for (const Failure& failure : failures_) {
+    const auto after = failure.error.retry_after;
+    if (after) verdict.retry_after = std::min(verdict.retry_after.value_or(*after), *after);
   }
   return verdict;
+}
+
+const Error& Search::most_useful() const {
+  const auto use = [](const Failure& failure) {
+    return std::pair(failure.understood, !failure.local);
+  };
+  return std::max_element(failures_.begin(), failures_.end(),
+                          [&](const Failure& a, const Failure& b) { return use(a) < use(b); })
+      ->error;
 }
 
 policy::ServerSet FailedServers::of(std::string_view target) const {

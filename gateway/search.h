@@ -25,19 +25,29 @@ class Search {
   // Asking it again is no use: what is asked is beyond its own limits, or who asks not welcome.
   bool is_beyond(std::string_view target) const;
 
-  void failed(const policy::Candidate& candidate, const Error& error);
+  // `understood`: it could be told what is asked.
+  void failed(const policy::Candidate& candidate, bool understood, const Error& error);
 
   // Trying elsewhere cannot help: the request itself is at fault, or nobody waits any more.
   bool is_over() const { return over_; }
 
-  // The payer cannot have one; told if nobody failed otherwise.
+  // The payer cannot have one; told if no other failed, or only for want of words for the request.
   void unpaid(const Error& error);
 
-  // Once there is nobody left.
+  // Once there is nobody left. Where all refused the request, what one of those said who understood
+  // it, providers before the engine: what it wants changed would be enough.
   Error verdict() const;
 
  private:
-  std::vector<Error> failures_;
+  struct Failure {
+    Error error;
+    bool understood = false;
+    bool local = false;
+  };
+
+  const Error& most_useful() const;
+
+  std::vector<Failure> failures_;
   std::vector<std::string_view> beyond_;
   std::optional<Error> unpaid_;
   bool over_ = false;

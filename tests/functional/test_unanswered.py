@@ -9,7 +9,7 @@ import openai
 import pytest
 
 import configs
-from processes import KEY, wait_until
+from processes import KEY, as_client, send, wait_until
 from upstream import USAGE, chat, chunk
 
 PROMPT = "word " * 4000
@@ -256,6 +256,53 @@ def test_what_is_the_operators_fault_is_not_told_as_the_clients(start_gateway, s
 def test_what_is_too_long_for_one_is_asked_of_the_next(start_gateway, start_upstream, client_of, dialect, refusal):
     told = ask_both(start_gateway, start_upstream, client_of, dialect, refusal)
     assert told.status_code == 400 and told.code == "context_length_exceeded"
+
+
+@pytest.fixture
+def engine_and(start_gateway, start_upstream):
+    """A gateway whose engine is asked first, then a provider that refuses so."""
+    def start(refusal, budget=None, **settings):
+        upstream = start_upstream(refuses(refusal))
+        targets = {"local": configs.synthetic_engine(context_max=200), "up": configs.provider(upstream.base_url, "up", **settings)}
+        tenants = {"tenants": {"test": {"budget": budget}}} if budget else {}
+        return start_gateway(configs.gateway(targets, **tenants)), upstream
+    return start
+
+
+STALE = {"type": "error", **error("container: Extra inputs are not permitted")}
+
+
+def test_who_could_read_the_request_is_heard_before_who_could_not(engine_and):
+    gateway, upstream = engine_and(STALE, dialect="anthropic")
+    body = {"model": "auto", "max_tokens": 8, "messages": [{"role": "user", "content": "Hi"}], "container": "c"}
+    status, _, text = send(gateway.root + "/v1/messages", "POST", body, as_client())
+    assert status == 400 and b"Extra inputs" in text and len(upstream.asked) == 1
+
+
+def test_what_the_budget_wants_is_told_before_what_the_engine_cannot_read(engine_and):
+    gateway, upstream = engine_and(STALE, budget={"day": "1usd", "hard": True}, dialect="anthropic", price_per_search="0.01usd")
+    body = {"model": "auto", "max_tokens": 8, "messages": [{"role": "user", "content": "Hi"}],
+            "tools": [{"type": "web_search_20250305", "name": "web_search"}]}
+    status, _, text = send(gateway.root + "/v1/messages", "POST", body, as_client())
+    assert status == 400 and b"max_uses" in text and not upstream.asked
+
+
+LONGER = error("This model's maximum context length is 9000 tokens.", code="context_length_exceeded")
+BIASED = dict(model="auto", messages=[{"role": "user", "content": "Hi"}], max_tokens=8, logit_bias={"99999999": 1})  # No token of the engine's.
+
+
+def test_a_providers_refusal_is_told_rather_than_the_engines(engine_and, client_of):
+    gateway, upstream = engine_and(LONGER)
+    with pytest.raises(openai.BadRequestError, match="9000 tokens") as told:
+        client_of(gateway).chat.completions.create(**BIASED)
+    assert told.value.code == "context_length_exceeded" and len(upstream.asked) == 1
+
+
+def test_the_engines_refusal_is_told_where_the_provider_has_no_words_for_the_request(engine_and, client_of):
+    gateway, upstream = engine_and(LONGER, dialect="anthropic")
+    with pytest.raises(openai.BadRequestError, match="99999999"):
+        client_of(gateway).chat.completions.create(**BIASED)
+    assert not upstream.asked
 
 
 NO_FINISH = chat(finish_reason=None)
