@@ -38,9 +38,15 @@ constexpr std::pair<std::string_view, std::string_view> kInstead[] = {
     {"budget_duration", "a budget is for a day or a month of a tenant or a key"},
     {"_batches", "no line goes through a provider's batch API; a flex tier is `batch_discount`"},
     {kLiteLlmFlex, "`batch_discount` is one share for all that a request costs"},
+    {"search_context_cost_per_query", "`price_per_search` is the same however much is read"},
+    {"tiered_pricing", "prices may change once with a prompt's length: `price_per_million.long`"},
+    {"off_peak_pricing", "a price is the same at all hours"},
 };
 
+// `key` may lead on into what is found, behind a dot.
 std::string text_at(const Node* node, std::string_view key) {
+  const auto dot = key.find('.');
+  if (node && dot != key.npos) return text_at(node->find(key.substr(0, dot)), key.substr(dot + 1));
   const Node* found = node ? node->find(key) : nullptr;
   return found && found->shape == Node::Shape::scalar ? found->text : "";
 }
@@ -207,32 +213,26 @@ class Importing {
 
   std::string price_of(const Node& model, const Node& params, const std::string& name) {
     const LiteLlmText text = [&](std::string_view key) { return either(model, params, key); };
-    const std::string prices = litellm_prices(text);
-    const std::string discount = litellm_flex_discount(text);
-    std::vector<std::string_view> suffixes;  // Of the prices that were read.
-    if (!discount.empty()) suffixes.push_back(kLiteLlmFlex);
-    if (!prices.empty()) suffixes.push_back(litellm_long_suffix(text));
-    note_unread(name, params, false, suffixes);
-    if (const Node* info = model.find("model_info")) note_unread(name, *info, true, suffixes);
-    if (prices.empty())
+    const LiteLlmPrices prices = litellm_prices(text);
+    note_unread(name, params, false, prices.read);
+    if (const Node* info = model.find("model_info")) note_unread(name, *info, true, prices.read);
+    std::string yaml = "    price_per_million: " + prices.per_million + "\n";
+    if (prices.per_million.empty()) {
       note(name + ": its price is not in the file; an unknown price is refused, so look it up");
-    const std::string yaml = prices.empty() ? "    # price_per_million: {input: usd, output: usd}\n"
-                                            : "    price_per_million: " + prices + "\n";
-    return yaml + (discount.empty() ? "" : "    batch_discount: " + discount + "\n");
+      yaml = "    # price_per_million: {input: usd, output: usd}\n";
+    }
+    for (const auto& [key, value] : prices.beside) yaml += "    " + key + ": " + value + "\n";
+    return yaml;
   }
 
   // `costs_only`: what else stands there says nothing to us.
   void note_unread(const std::string& name, const Node& node, bool costs_only,
-                   const std::vector<std::string_view>& suffixes) {
+                   const std::vector<std::string>& read) {
     for (const Entry& entry : node.entries) {
       const std::string_view key = entry.key;
-      if (costs_only && key.find("cost") == key.npos) continue;
-      const bool is_read =
-          is_litellm_price(key) || std::count(std::begin(kRead), std::end(kRead), key) > 0 ||
-          std::any_of(suffixes.begin(), suffixes.end(), [&](std::string_view suffix) {
-            return key.ends_with(suffix) &&
-                   is_litellm_price(key.substr(0, key.size() - suffix.size()));
-          });
+      if (costs_only && key.find("cost") == key.npos && key.find("pric") == key.npos) continue;
+      const bool is_read = std::count(read.begin(), read.end(), key) > 0 ||
+                           std::count(std::begin(kRead), std::end(kRead), key) > 0;
       if (is_read) continue;
       const auto* instead = std::find_if(std::begin(kInstead), std::end(kInstead),
                                          [&](const auto& one) { return key.ends_with(one.first); });

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <iterator>
 #include <optional>
+#include <utility>
 
 namespace spillway::config {
 namespace {
@@ -18,6 +19,7 @@ struct PriceName {
   std::string_view theirs;
   std::string_view ours;
   bool needed = false;
+  std::string_view otherwise = {};  // What it costs where it has no price.
 };
 
 constexpr PriceName kPrices[] = {
@@ -26,8 +28,8 @@ constexpr PriceName kPrices[] = {
     {"cache_read_input_token_cost", "cached_input"},
     {"cache_creation_input_token_cost", "cache_write"},
     {"cache_creation_input_token_cost_above_1hr", "cache_write_1h"},
-    {"input_cost_per_audio_token", "audio_input"},
-    {"output_cost_per_audio_token", "audio_output"},
+    {"input_cost_per_audio_token", "audio_input", false, "input_cost_per_token"},
+    {"output_cost_per_audio_token", "audio_output", false, "output_cost_per_token"},
 };
 
 // From how many tokens on a prompt may cost more.
@@ -37,16 +39,28 @@ struct Length {
 };
 
 constexpr Length kLengths[] = {
-    {"_above_128k_tokens", "128000"}, {"_above_200k_tokens", "200000"},
-    {"_above_256k_tokens", "256000"}, {"_above_272k_tokens", "272000"},
-    {"_above_512k_tokens", "512000"},
+    {"_above_100k_tokens", "100000"}, {"_above_128k_tokens", "128000"},
+    {"_above_200k_tokens", "200000"}, {"_above_256k_tokens", "256000"},
+    {"_above_272k_tokens", "272000"}, {"_above_512k_tokens", "512000"},
 };
 
+// What a request costs, or a unit of a ranking, whose price that is, too.
+constexpr std::string_view kPerRequest[] = {"input_cost_per_request", "input_cost_per_query"};
+
+// By how much of what it finds is read.
+constexpr std::string_view kPerSearch = "search_context_cost_per_query";
+constexpr std::string_view kSizes[] = {"search_context_size_low", "search_context_size_medium",
+                                       "search_context_size_high"};
+
+std::string joined(std::string_view a, std::string_view b) {
+  return std::string(a) + std::string(b);
+}
+
 // "1.5e-07" a token → 0.15 a million.
-std::optional<double> per_million(const std::string& per_token) {
+std::optional<double> usd_of(const std::string& text, double times) {
   char* end = nullptr;
-  const double usd = std::strtod(per_token.c_str(), &end) * kTokens;
-  if (per_token.empty() || *end != '\0' || !(usd >= 0.0) || usd > kUsdMost) return std::nullopt;
+  const double usd = std::strtod(text.c_str(), &end) * times;
+  if (text.empty() || *end != '\0' || !(usd >= 0.0) || usd > kUsdMost) return std::nullopt;
   return usd;
 }
 
@@ -59,63 +73,121 @@ std::string amount(double usd) {
   return shown + "usd";
 }
 
-// "input: 2.5usd, output: 10usd" of the keys with that suffix.
-std::string listed(const LiteLlmText& text, std::string_view suffix) {
-  std::string prices;
-  for (const PriceName& one : kPrices) {
-    const auto usd = per_million(text(std::string(one.theirs) + std::string(suffix)));
-    const bool has_place = suffix.empty() || one.ours.find("audio") == one.ours.npos;
-    if (usd && has_place)
-      prices += (prices.empty() ? "" : ", ") + std::string(one.ours) + ": " + amount(*usd);
-    else if (one.needed)
-      return "";
+class Reading {
+ public:
+  explicit Reading(const LiteLlmText& text) : text_(text) {}
+
+  LiteLlmPrices prices() {
+    prices_.per_million = of_tokens();
+    read_requests();
+    read_searches();
+    read_flex();
+    return std::move(prices_);
   }
-  return prices;
-}
+
+ private:
+  std::optional<double> per_million(std::string_view key) const {
+    return usd_of(text_(key), kTokens);
+  }
+
+  void add(std::string_view ours, std::string value) {
+    prices_.beside.emplace_back(ours, std::move(value));
+  }
+
+  std::string of_tokens() {
+    const std::string usual = listed("");
+    if (usual.empty()) return "";
+    const Length* length = length_of_long();
+    const std::string at_length = length == nullptr ? "" : listed(length->suffix);
+    if (at_length.empty()) return "{" + usual + "}";
+    return "{" + usual + ", long: {above: " + std::string(length->tokens) + ", " + at_length + "}}";
+  }
+
+  // Of long prompts none may be less than of others: holds reckon with that.
+  bool is_less(double usd, const PriceName& than) const {
+    if (!than.needed && than.otherwise.empty()) return false;
+    const auto usual = per_million(than.theirs);
+    return usd < (usual ? usual : per_million(than.otherwise)).value_or(0.0);
+  }
+
+  // "input: 2.5usd, output: 10usd" of the keys with that suffix. Empty if one is missing that is
+  // needed.
+  std::string listed(std::string_view suffix) {
+    std::string prices;
+    std::vector<std::string> keys;
+    for (const PriceName& one : kPrices) {
+      std::string key = joined(one.theirs, suffix);
+      const auto usd = per_million(key);
+      const bool has_place = usd && !is_less(*usd, one);
+      if (one.needed && !has_place) return "";
+      if (!has_place) continue;
+      prices += (prices.empty() ? "" : ", ") + std::string(one.ours) + ": " + amount(*usd);
+      keys.push_back(std::move(key));
+    }
+    prices_.read.insert(prices_.read.end(), keys.begin(), keys.end());
+    return prices;
+  }
+
+  // Null: there is none, or there are several; a target has one.
+  const Length* length_of_long() const {
+    const auto is_told = [this](const Length& one) {
+      return !text_(joined("input_cost_per_token", one.suffix)).empty();
+    };
+    const bool is_one = std::count_if(std::begin(kLengths), std::end(kLengths), is_told) == 1;
+    return is_one ? std::find_if(std::begin(kLengths), std::end(kLengths), is_told) : nullptr;
+  }
+
+  void read_requests() {
+    for (const std::string_view key : kPerRequest) {
+      const auto usd = usd_of(text_(key), 1.0);
+      if (!usd) continue;
+      if (*usd > 0.0) add("price_per_request", amount(*usd));
+      prices_.read.emplace_back(key);
+      return;
+    }
+  }
+
+  // One price for all sizes.
+  void read_searches() {
+    std::optional<double> each = usd_of(text_(kPerSearch), 1.0);
+    for (const std::string_view size : kSizes) {
+      const auto usd = usd_of(text_(joined(kPerSearch, ".") + std::string(size)), 1.0);
+      if (usd && each && *usd != *each) return;
+      if (usd) each = usd;
+    }
+    if (!each) return;
+    if (*each > 0.0) add("price_per_search", amount(*each));
+    prices_.read.emplace_back(kPerSearch);
+  }
+
+  void read_flex() {
+    std::optional<double> share;
+    std::vector<std::string> keys;
+    for (const PriceName& one : kPrices) {
+      std::string key = joined(one.theirs, kLiteLlmFlex);
+      const auto plain = per_million(one.theirs);
+      const auto flex = per_million(key);
+      if (!flex && !one.needed) continue;
+      if (!plain || !flex) return;
+      keys.push_back(std::move(key));
+      if (*plain == 0.0 && *flex == 0.0) continue;  // Vectors have no answer to pay for.
+      const double saved = 1.0 - *flex / *plain;
+      if (share && std::abs(*share - saved) > kSameShare) return;
+      share = saved;
+    }
+    if (!share || !(*share > kSameShare) || *share >= 1.0) return;
+    char shown[32];
+    std::snprintf(shown, sizeof shown, "%.6g", *share);
+    add("batch_discount", shown);
+    prices_.read.insert(prices_.read.end(), keys.begin(), keys.end());
+  }
+
+  const LiteLlmText& text_;
+  LiteLlmPrices prices_;
+};
 
 }  // namespace
 
-bool is_litellm_price(std::string_view key) {
-  return std::any_of(std::begin(kPrices), std::end(kPrices),
-                     [key](const PriceName& one) { return one.theirs == key; });
-}
-
-std::string litellm_prices(const LiteLlmText& text) {
-  const std::string prices = listed(text, "");
-  const std::string_view suffix = litellm_long_suffix(text);
-  if (prices.empty() || suffix.empty()) return prices.empty() ? "" : "{" + prices + "}";
-  const auto at = std::find_if(std::begin(kLengths), std::end(kLengths),
-                               [&](const Length& one) { return one.suffix == suffix; });
-  return "{" + prices + ", long: {above: " + std::string(at->tokens) + ", " + listed(text, suffix) +
-         "}}";
-}
-
-std::string_view litellm_long_suffix(const LiteLlmText& text) {
-  std::string_view found;
-  for (const Length& one : kLengths) {
-    const bool told = !text("input_cost_per_token" + std::string(one.suffix)).empty();
-    if (told && !found.empty()) return "";
-    if (told) found = one.suffix;
-  }
-  return listed(text, found).empty() ? "" : found;
-}
-
-std::string litellm_flex_discount(const LiteLlmText& text) {
-  std::optional<double> share;
-  for (const PriceName& one : kPrices) {
-    const auto plain = per_million(text(one.theirs));
-    const auto flex = per_million(text(std::string(one.theirs) + std::string(kLiteLlmFlex)));
-    if (!flex && !one.needed) continue;
-    if (!plain || !flex) return "";
-    if (*plain == 0.0 && *flex == 0.0) continue;  // Vectors have no answer to pay for.
-    const double saved = 1.0 - *flex / *plain;
-    if (share && std::abs(*share - saved) > kSameShare) return "";
-    share = saved;
-  }
-  if (!share || !(*share > kSameShare) || *share >= 1.0) return "";
-  char shown[32];
-  std::snprintf(shown, sizeof shown, "%.6g", *share);
-  return shown;
-}
+LiteLlmPrices litellm_prices(const LiteLlmText& text) { return Reading(text).prices(); }
 
 }  // namespace spillway::config

@@ -4,26 +4,28 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace spillway::config {
 
-// The text of a key of LiteLLM's; empty where there is none.
+// The text of a key of LiteLLM's, of one within another by both with a dot between; empty where
+// there is none.
 using LiteLlmText = std::function<std::string(std::string_view key)>;
 
-// "{input: 2.5usd, output: 10usd}" a million tokens, with `long` where there are such prices; empty
-// if either of these is not given.
-std::string litellm_prices(const LiteLlmText& text);
+struct LiteLlmPrices {
+  // "{input: 2.5usd, output: 10usd}" a million tokens, with `long` where there are such prices;
+  // empty if either of these is not given.
+  std::string per_million;
+  // Further keys with their values: {"price_per_search", "0.01usd"}.
+  std::vector<std::pair<std::string, std::string>> beside;
+  // LiteLLM's keys that all this says; what others of its prices say has no place here.
+  std::vector<std::string> read;
+};
 
-// How the keys end that say what long prompts cost: "_above_200k_tokens". Empty if there are none,
-// or several lengths: a target has one.
-std::string_view litellm_long_suffix(const LiteLlmText& text);
+LiteLlmPrices litellm_prices(const LiteLlmText& text);
 
-// What its flex tier saves, as a share: "0.5". Empty if prompt and answer do not both have a flex
-// price, or if what has one does not all cost less by the same share.
-std::string litellm_flex_discount(const LiteLlmText& text);
-
-// Whether `litellm_prices` looks at that key. The flex tier's end with `kLiteLlmFlex`.
-bool is_litellm_price(std::string_view key);
+// How the keys of its flex tier end, which is a `batch_discount` where prompt and answer have a
+// price there, and all that has one costs less by the same share.
 inline constexpr std::string_view kLiteLlmFlex = "_flex";
 
 }  // namespace spillway::config

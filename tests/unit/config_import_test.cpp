@@ -78,6 +78,67 @@ TEST(ImportLiteLlm, TakesThePricesOfLongPrompts) {
   EXPECT_THAT(half.notes, Contains(HasSubstr("`input_cost_per_token_above_200k_tokens` is left")));
 }
 
+// A model of OpenAI's with these prices beside those of tokens.
+Imported priced(const std::string& prices) {
+  return import_litellm(
+      "model_list:\n  - model_name: m\n    litellm_params: {model: openai/m, api_key: "
+      "os.environ/A}\n"
+      "    model_info: {input_cost_per_token: 1.25e-06, output_cost_per_token: 1e-05, " +
+      prices + "}\n");
+}
+
+Price price_in(const Imported& imported) {
+  const Loaded loaded = load_text(imported.yaml, "imported.yaml", everything());
+  EXPECT_TRUE(loaded.settings) << imported.yaml << to_string(loaded.problems.front());
+  return loaded.settings ? loaded.settings->providers.front().price : Price();
+}
+
+TEST(ImportLiteLlm, TakesWhatRequestsAndSearchesCost) {
+  const Imported imported = priced(
+      "input_cost_per_request: 0.005, search_context_cost_per_query: {search_context_size_low: "
+      "0.01, search_context_size_medium: 0.01, search_context_size_high: 0.01}");
+  EXPECT_EQ(price_in(imported).per_request, 5'000'000);
+  EXPECT_EQ(price_in(imported).per_search, 10'000'000);
+  for (const std::string& note : imported.notes) EXPECT_THAT(note, Not(HasSubstr("_cost_per_")));
+  EXPECT_EQ(price_in(priced("search_context_cost_per_query: 0.02")).per_search, 20'000'000);
+  EXPECT_EQ(price_in(priced("input_cost_per_query: 0.002")).per_request, 2'000'000)
+      << "a ranking's unit";
+  const Imported both = priced("input_cost_per_request: 0.005, input_cost_per_query: 0.002");
+  EXPECT_EQ(price_in(both).per_request, 5'000'000);
+  EXPECT_THAT(both.notes, Contains(HasSubstr("`input_cost_per_query` is left out")));
+}
+
+TEST(ImportLiteLlm, NamesThePricesThatHaveNoPlace) {
+  const Imported uneven = priced(
+      "search_context_cost_per_query: {search_context_size_low: 0.005, search_context_size_high: "
+      "0.014}");
+  EXPECT_EQ(price_in(uneven).per_search, 0);
+  EXPECT_THAT(uneven.notes,
+              Contains(HasSubstr("`search_context_cost_per_query` is left out: `pri")));
+  for (const char* key : {"output_cost_per_reasoning_token", "google_maps_grounding_cost_per_query",
+                          "input_cost_per_image", "tiered_pricing", "off_peak_pricing"})
+    EXPECT_THAT(priced(key + std::string(": 0.1")).notes,
+                Contains(HasSubstr("m: `" + std::string(key) + "` is left out")));
+}
+
+TEST(ImportLiteLlm, LongPromptsHaveAPriceOfSoundThatIsNotLess) {
+  const std::string longer =
+      ", input_cost_per_token_above_200k_tokens: 2.5e-06, output_cost_per_token_above_200k_tokens: "
+      "1.5e-05, input_cost_per_audio_token_above_200k_tokens: 2e-06";
+  const Imported taken = priced("input_cost_per_audio_token: 1e-06" + longer);
+  EXPECT_EQ(price_in(taken).long_prompts.audio_input_per_million, 2'000'000'000);
+  const Imported less = priced("input_cost_per_audio_token: 3e-06" + longer);
+  EXPECT_EQ(price_in(less).long_prompts.audio_input_per_million, 3'000'000'000);
+  EXPECT_THAT(less.notes,
+              Contains(HasSubstr("`input_cost_per_audio_token_above_200k_tokens` is left out")));
+  const Imported cheaper = priced(
+      "input_cost_per_token_above_200k_tokens: 1e-06, output_cost_per_token_above_200k_tokens: "
+      "1.5e-05");
+  EXPECT_EQ(price_in(cheaper).long_prompts.above, 0);
+  EXPECT_THAT(cheaper.notes,
+              Contains(HasSubstr("`input_cost_per_token_above_200k_tokens` is left")));
+}
+
 TEST(ImportLiteLlm, NamesTheDialectAndTheEndpoint) {
   const std::string yaml = import_litellm(R"(
 model_list:
