@@ -4,7 +4,6 @@
 // these types must not cross a function that is not inlined.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -42,19 +41,38 @@ SPILLWAY_INLINE Lanes magnitude(const Lanes& lanes) { return lanes < 0.0f ? -lan
 // To the nearest whole number, by pushing the fraction out of the mantissa; for |x| < 2²².
 SPILLWAY_INLINE Lanes rounded(const Lanes& lanes) { return (lanes + 12582912.0f) - 12582912.0f; }
 
-// Folds the upper half of the lanes onto the lower one, again and again.
+SPILLWAY_INLINE Lanes larger(const Lanes& a, const Lanes& b) { return a > b ? a : b; }
+
+// Lanes by pairs, i with i ^ kDistance, each in the other's place.
+template <int kDistance>
+SPILLWAY_INLINE Lanes exchanged(const Lanes& lanes) {
+  constexpr IntLanes kPlaces{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return __builtin_shuffle(lanes, kPlaces ^ kDistance);
+}
+
 SPILLWAY_INLINE float largest(Lanes lanes) {
-  for (int half = kLanes / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) lanes[i] = std::max(lanes[i], lanes[i + half]);
-  }
+  lanes = larger(lanes, exchanged<8>(lanes));
+  lanes = larger(lanes, exchanged<4>(lanes));
+  lanes = larger(lanes, exchanged<2>(lanes));
+  lanes = larger(lanes, exchanged<1>(lanes));
   return lanes[0];
 }
 
 SPILLWAY_INLINE float sum(Lanes lanes) {
-  for (int half = kLanes / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-  }
+  lanes += exchanged<8>(lanes);
+  lanes += exchanged<4>(lanes);
+  lanes += exchanged<2>(lanes);
+  lanes += exchanged<1>(lanes);
   return lanes[0];
+}
+
+// Thirty-two floats that are whole numbers as 16-bit integers, two to a word as they follow.
+SPILLWAY_INLINE void pair_up(IntLanes& words, const Lanes& low, const Lanes& high) {
+  constexpr IntLanes kEven{0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
+  const Lanes even = __builtin_shuffle(low, high, kEven);
+  const Lanes odd = __builtin_shuffle(low, high, kEven + 1);
+  words = (__builtin_convertvector(even, IntLanes) & 0xFFFF) |
+          (__builtin_convertvector(odd, IntLanes) << 16);
 }
 
 // x = eˣ, to 2 in the last place, for x ≤ 88; 0 below -87. By 2ⁿ·e^r with |r| ≤ ln 2 / 2, Cephes'

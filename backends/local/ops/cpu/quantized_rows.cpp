@@ -22,19 +22,21 @@ void quantize(const float* x, int groups, int stride, std::int16_t* values, floa
     Lanes high;
     load(low, x);
     load(high, x + kLanes);
-    const float most = std::max(largest(magnitude(low)), largest(magnitude(high)));
+    const float most = largest(larger(magnitude(low), magnitude(high)));
     const float inverse = most > 0.0f ? kLargest / most : 0.0f;
     low = rounded(low * inverse);
     high = rounded(high * inverse);
-    std::int16_t q[kGroup];
-    store(q, low);
-    store(q + kLanes, high);
-    for (int pair = 0; pair < kGroup / 2; ++pair, values += 2 * stride) {
-      std::memcpy(values, q + 2 * pair, 2 * sizeof(std::int16_t));
+    IntLanes words;
+    pair_up(words, low, high);
+    std::int32_t pairs[kLanes];
+    std::memcpy(pairs, &words, sizeof words);
+    for (const std::int32_t pair : pairs) {
+      std::memcpy(values, &pair, sizeof pair);
+      values += 2 * stride;
     }
     const float scale = most / kLargest;
     scales[group * stride] = scale;
-    sums[group * stride] = scale * (sum(low) + sum(high));
+    sums[group * stride] = scale * sum(low + high);
   }
 }
 
