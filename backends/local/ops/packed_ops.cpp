@@ -21,8 +21,11 @@ static_assert(kPageTokens == kBlockTokens);
 
 namespace {
 
-constexpr int kSharesPerThread = 4;  // Enough to even out a thread that lost its processor.
-constexpr int kNormShare = 8;        // Rows; below that a hand-over costs more than the work.
+// Shares of a product: enough that threads end together, also if one lost its processor for a
+// while. Of many rows, more of them, since each is long.
+constexpr int kSharesPerThread = 8;
+constexpr int kTilesOfLongShares = 4;
+constexpr int kNormShare = 8;  // Rows; below that a hand-over costs more than the work.
 
 class CpuMatrix final : public Matrix {
  public:
@@ -225,20 +228,20 @@ class PackedOps final : public Ops {
   // neighbouring blocks at once.
   template <int kTogether, class Finish>
   void multiply(const PackedMatrix& matrix, const Finish& finish) {
-    const int rows = activations_.rows();
-    const int tile_rows = activations_.tile_rows();
     const int bundles = matrix.blocks() / kTogether;
-    const int share = std::max(1, bundles / (team_.threads() * kSharesPerThread));
+    const int shares =
+        team_.threads() * kSharesPerThread * std::min(activations_.tiles(), kTilesOfLongShares);
+    const int share = std::max(1, bundles / shares);
     team_.deal(bundles, share, [&](int begin, int end) {
       alignas(64) float products[kTogether * kTileRows * kBlockRows];
       for (int tile = 0; tile < activations_.tiles(); ++tile) {
-        const int first = tile * tile_rows;
+        const int first = tile * activations_.tile_rows();
         for (int bundle = begin; bundle < end; ++bundle) {
           for (int i = 0; i < kTogether; ++i) {
             kernel_(matrix, bundle * kTogether + i, activations_, tile,
                     products + i * kTileRows * kBlockRows);
           }
-          finish(bundle * kTogether, first, std::min(tile_rows, rows - first), products);
+          finish(bundle * kTogether, first, activations_.rows_of(tile), products);
         }
       }
     });

@@ -60,8 +60,7 @@ void QuantizedRows::resize(int rows, int columns) {
   columns_ = columns;
   const int tile_count = (rows + kTileRows - 1) / kTileRows;
   tile_rows_ = tile_count == 0 ? 0 : (rows + tile_count - 1) / tile_count;
-  const auto values =
-      static_cast<std::size_t>(tile_count * tile_rows_) * static_cast<std::size_t>(columns);
+  const auto values = static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns);
   const auto aligned = [](std::size_t bytes) { return (bytes + 63) / 64 * 64; };
   const std::size_t integers = aligned(values * sizeof(std::int16_t));
   const std::size_t floats = aligned(values / kGroup * sizeof(float));
@@ -75,11 +74,12 @@ void QuantizedRows::resize(int rows, int columns) {
 }
 
 void QuantizedRows::put(int row, const float* x) {
-  const std::ptrdiff_t tile = row / tile_rows_;
+  const int tile = row / tile_rows_;
   const std::ptrdiff_t lane = row % tile_rows_;
-  const std::ptrdiff_t floats = tile * tile_rows_ * groups() + lane;
-  quantize(x, groups(), tile_rows_, values_ + tile * tile_rows_ * columns_ + 2 * lane,
-           scales_ + floats, sums_ + floats);
+  const std::ptrdiff_t floats = std::ptrdiff_t{tile} * tile_rows_ * groups() + lane;
+  quantize(x, groups(), rows_of(tile),
+           values_ + std::ptrdiff_t{tile} * tile_rows_ * columns_ + 2 * lane, scales_ + floats,
+           sums_ + floats);
 }
 
 void QuantizedRows::put_normed(int row, const float* x, const float* weight, float epsilon) {

@@ -2,13 +2,14 @@
 //
 // 8 bits would cost two of a hundred greedy tokens; 16 cost none, and no memory traffic where it
 // matters, since weights are what a small batch waits for. Plain memory without torch, filled by
-// several threads on different rows. Rows lie in tiles of tile_rows(): within a tile, for each pair
-// of columns, the rows' pairs side by side, so that a kernel reads a tile from front to back. The
-// last tile may have rows that nobody filled; what comes out for them is meaningless.
+// several threads on different rows. Rows lie in tiles of tile_rows(), but for the last, which has
+// what is left: within a tile, for each pair of columns, the rows' pairs side by side, so that a
+// kernel reads a tile from front to back.
 #pragma once
 
 #include "backends/local/ops/cpu/packed_matrix.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -26,9 +27,10 @@ class QuantizedRows {
   int groups() const { return columns_ / kGroup; }
   int tiles() const { return tile_rows_ == 0 ? 0 : (rows_ + tile_rows_ - 1) / tile_rows_; }
   int tile_rows() const { return tile_rows_; }
+  int rows_of(int tile) const { return std::min(tile_rows_, rows_ - tile * tile_rows_); }
 
-  // A tile's values, [groups, 16 pairs, tile_rows, 2]; its scales and the sums of a group's values
-  // (what an offset of the weights multiplies), [groups, tile_rows].
+  // A tile's values, [groups, 16 pairs, rows_of(tile), 2]; its scales and the sums of a group's
+  // values (what an offset of the weights multiplies), [groups, rows_of(tile)].
   const std::int16_t* values(int tile) const {
     return values_ + std::ptrdiff_t{tile} * tile_rows_ * columns_;
   }

@@ -37,7 +37,7 @@ SPILLWAY_AVX2 void half_block(const PackedMatrix& matrix, int block, int half,
   const bool four = matrix.bits() == Bits::four;
   const int lines = four ? 4 : 8;
   const int pairs = four ? 4 : 2;
-  const int rows = x.tile_rows();
+  const int rows = x.rows_of(tile);
   const std::uint8_t* weights = matrix.weights(block) + half * 32;
   const std::uint16_t* scales = matrix.scales(block) + half * kHalfBlock;
   const std::int16_t* values = x.values(tile) + 2 * first;
@@ -89,8 +89,9 @@ void tile_avx2(const PackedMatrix& matrix, int block, const QuantizedRows& x, in
                float* out) {
   // Sixteen registers hold the sums of four rows and little else.
   int first = 0;
-  for (; first + 4 <= x.tile_rows(); first += 4) whole_block<4>(matrix, block, x, tile, first, out);
-  const int rest = x.tile_rows() - first;
+  for (; first + 4 <= x.rows_of(tile); first += 4)
+    whole_block<4>(matrix, block, x, tile, first, out);
+  const int rest = x.rows_of(tile) - first;
   if (rest == 3) whole_block<3>(matrix, block, x, tile, first, out);
   if (rest == 2) whole_block<2>(matrix, block, x, tile, first, out);
   if (rest == 1) whole_block<1>(matrix, block, x, tile, first, out);

@@ -106,7 +106,7 @@ constexpr auto kEight = by_rows<Bits::eight>(std::make_integer_sequence<int, kTi
 void tile_avx512_vnni(const PackedMatrix& matrix, int block, const QuantizedRows& x, int tile,
                       float* out) {
   const auto& kernels = matrix.bits() == Bits::four ? kFour : kEight;
-  kernels[static_cast<std::size_t>(x.tile_rows() - 1)](matrix, block, x, tile, out);
+  kernels[static_cast<std::size_t>(x.rows_of(tile) - 1)](matrix, block, x, tile, out);
 }
 
 }  // namespace spillway::local::ops

@@ -9,7 +9,7 @@
 
 namespace spillway::local::ops {
 
-// out[r · 16 + i] = Σ_k x[r][k] · w[16 · block + i][k] for the x.tile_rows() rows of the tile.
+// out[r · 16 + i] = Σ_k x[r][k] · w[16 · block + i][k] for the x.rows_of(tile) rows of the tile.
 using TileKernel = void (*)(const PackedMatrix& matrix, int block, const QuantizedRows& x, int tile,
                             float* out);
 

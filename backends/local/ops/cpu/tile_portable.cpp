@@ -33,7 +33,7 @@ void unpack(const PackedMatrix& matrix, const std::uint8_t* group, int lane, int
 void tile_portable(const PackedMatrix& matrix, int block, const QuantizedRows& x, int tile,
                    float* out) {
   const bool four = matrix.bits() == Bits::four;
-  const int rows = x.tile_rows();
+  const int rows = x.rows_of(tile);
   std::fill_n(out, rows * kBlockRows, 0.0f);
   const std::uint8_t* weights = matrix.weights(block);
   const std::uint16_t* halves = matrix.scales(block);
