@@ -56,7 +56,7 @@ Api::Api(Doors doors)
       messages_(openai::parse_chat, anthropic::Limit::required, &call_notes_),
       prompts_(openai::parse_chat, anthropic::Limit::none),
       count_tokens_(doors.reception, doors.pipeline, prompts_),
-      archive_(doors.disk, doors.shelf),
+      archive_(doors.disk, doors.shelf, doors.past_bytes_max),
       responses_(openai::parse_chat, archive_),
       compact_(responses_),
       response_api_({doors.reception, archive_, responses_, speak(responses_),

@@ -37,6 +37,7 @@ class Api {
     StoredChats& chats;
     store::DiskThread& disk;
     std::unique_ptr<responses::Shelf>& shelf;
+    std::size_t past_bytes_max;  // Of what a response may build on.
   };
 
   explicit Api(Doors doors);

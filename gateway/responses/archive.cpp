@@ -1,10 +1,14 @@
 #include "gateway/responses/archive.h"
 
 #include "gateway/responses/response_object.h"
+#include "gateway/responses/stored.h"
 #include "gateway/wall_clock.h"
 
 #include <nlohmann/json.hpp>
 
+#include <functional>
+#include <set>
+#include <unordered_map>
 #include <utility>
 
 namespace spillway::responses {
@@ -19,18 +23,59 @@ std::string response_of(const std::string& item_id) {
   return response_id(item_id.substr(from + 1, to - from - 1));
 }
 
-Result<std::string> find_item(Shelf& shelf, const std::string& tenant, const std::string& id) {
-  const auto kept = shelf.find(tenant, response_of(id), unix_seconds());
-  if (kept) {
-    for (const auto& list :
-         {ordered_json::parse(kept->body)["output"], ordered_json::parse(kept->input)}) {
-      for (const ordered_json& item : list) {
-        if (item.value("id", "") == id) return text_of(item);
+Error too_many(std::size_t bytes_max) {
+  return {Errc::context_too_long,
+          "The items that the input names have more than " + std::to_string(bytes_max) +
+              " bytes together. Name fewer.",
+          "input", std::nullopt};
+}
+
+// The responses of those items, as far as they are kept: each once, however often it is named.
+Result<std::vector<Kept>> find_all(Shelf& shelf, const std::string& tenant,
+                                   const std::vector<std::string>& item_ids,
+                                   std::size_t bytes_max) {
+  std::set<std::string> ids;
+  for (const std::string& id : item_ids) ids.insert(response_of(id));
+  std::vector<Kept> all;
+  std::size_t bytes = 0;
+  for (const std::string& id : ids) {
+    auto kept = shelf.find(tenant, id, unix_seconds());
+    if (!kept && kept.error().code != Errc::not_found) return kept.error();
+    if (!kept) continue;
+    bytes += size_of(*kept);
+    if (bytes > bytes_max) return too_many(bytes_max);
+    all.push_back(std::move(*kept));
+  }
+  return all;
+}
+
+// The items' texts, in the order of `ids`.
+Result<std::vector<std::string>> items_in(const std::vector<Kept>& responses,
+                                          const std::vector<std::string>& ids,
+                                          std::size_t bytes_max) {
+  std::unordered_map<std::string, std::string> texts;
+  for (const std::string& id : ids) texts.try_emplace(id);
+  for (const Kept& response : responses) {
+    for (const std::string& list : {output_of(response.body), response.input}) {
+      for (const ordered_json& item : ordered_json::parse(list)) {
+        const auto text = texts.find(text_in(item, "id"));
+        const bool is_wanted = text != texts.end() && response_of(text->first) == response.id;
+        if (is_wanted && text->second.empty()) text->second = text_of(item);
       }
     }
   }
-  return Error{Errc::invalid_request, "Item with id '" + id + "' not found.", "input",
-               std::nullopt};
+  std::vector<std::string> items;
+  std::size_t bytes = 0;
+  for (const std::string& id : ids) {
+    const std::string& text = texts.at(id);
+    if (text.empty())
+      return Error{Errc::invalid_request, "Item with id '" + id + "' not found.", "input",
+                   std::nullopt};
+    bytes += text.size();
+    if (bytes > bytes_max) return too_many(bytes_max);
+    items.push_back(text);
+  }
+  return items;
 }
 
 }  // namespace
@@ -58,31 +103,53 @@ Async<void> Archive::remove(std::string tenant, std::string id) const {
 
 Async<Archive::Past> Archive::past(std::string tenant, std::string previous,
                                    std::vector<std::string> references) {
-  if (previous.empty() && references.empty()) co_return Past();
-  std::function<Result<Past>()> work = [shelf = shelf_.get(), tenant, previous,
-                                        references]() -> Result<Past> {
-    Past past;
-    if (!previous.empty()) {
-      auto turns = shelf->turns(tenant, previous, unix_seconds());
-      if (!turns) {
-        Error error = turns.error();
-        if (error.code != Errc::not_found) return error;
-        error.code = Errc::invalid_request;
-        error.message = "Previous response with id '" + previous + "' not found.";
-        error.param = "previous_response_id";
-        error.kind = "previous_response_not_found";
-        return error;
-      }
-      past.turns = std::move(*turns);
-    }
-    for (const std::string& id : references) {
-      auto item = find_item(*shelf, tenant, id);
-      if (!item) return item.error();
-      past.referenced.push_back(std::move(*item));
-    }
-    return past;
+  Past past;
+  if (!previous.empty()) {
+    auto lists = co_await turns(tenant, std::move(previous));
+    if (!lists) co_return lists.error();
+    past.turns = std::move(*lists);
+  }
+  if (!references.empty()) {
+    auto items = co_await referenced(std::move(tenant), std::move(references));
+    if (!items) co_return items.error();
+    past.referenced = std::move(*items);
+  }
+  co_return past;
+}
+
+// The disk's thread reads; what is read is parsed by who asked for it.
+Async<std::vector<std::string>> Archive::turns(std::string tenant, std::string previous) const {
+  std::function<Result<std::vector<Kept>>()> work = [shelf = shelf_.get(), tenant, previous,
+                                                     bytes_max = past_bytes_max_] {
+    return shelf->turns(tenant, previous, unix_seconds(), bytes_max);
   };
-  co_return co_await disk_.run_for_client(std::move(work));
+  auto turns = co_await disk_.run_for_client(std::move(work));
+  if (!turns) {
+    Error error = turns.error();
+    if (error.code != Errc::not_found) co_return error;
+    error.code = Errc::invalid_request;
+    error.message = "Previous response with id '" + previous + "' not found.";
+    error.param = "previous_response_id";
+    error.kind = "previous_response_not_found";
+    co_return error;
+  }
+  std::vector<std::string> lists;
+  for (Kept& turn : *turns) {
+    lists.push_back(std::move(turn.input));
+    lists.push_back(output_of(turn.body));
+  }
+  co_return lists;
+}
+
+Async<std::vector<std::string>> Archive::referenced(std::string tenant,
+                                                    std::vector<std::string> references) const {
+  std::function<Result<std::vector<Kept>>()> work = [shelf = shelf_.get(), tenant, references,
+                                                     bytes_max = past_bytes_max_] {
+    return find_all(*shelf, tenant, references, bytes_max);
+  };
+  auto responses = co_await disk_.run_for_client(std::move(work));
+  if (!responses) co_return responses.error();
+  co_return items_in(*responses, references, past_bytes_max_);
 }
 
 }  // namespace spillway::responses

@@ -15,8 +15,9 @@ namespace spillway::responses {
 
 class Archive {
  public:
-  // Both must outlive it.
-  Archive(store::DiskThread& disk, std::unique_ptr<Shelf>& shelf) : disk_(disk), shelf_(shelf) {}
+  // Both must outlive it. `past_bytes_max`: of what a request may build on.
+  Archive(store::DiskThread& disk, std::unique_ptr<Shelf>& shelf, std::size_t past_bytes_max)
+      : past_bytes_max_(past_bytes_max), disk_(disk), shelf_(shelf) {}
   virtual ~Archive() = default;
 
   Async<void> put(Kept response) const;
@@ -26,8 +27,9 @@ class Archive {
   // A turn has ended, whether it is put here or not.
   virtual void ended(const Kept& turn) { (void)turn; }
 
-  // The items of the turns up to `previous`, if it is not empty, and the items named by
-  // `references`, in their order. invalid_request if something is not kept.
+  // The lists of items of the turns up to `previous`, if it is not empty, the oldest first, and the
+  // items named by `references`, in their order. invalid_request if something is not kept, or more
+  // than may be built on.
   struct Past {
     std::vector<std::string> turns;
     std::vector<std::string> referenced;
@@ -35,7 +37,14 @@ class Archive {
   virtual Async<Past> past(std::string tenant, std::string previous,
                            std::vector<std::string> references);
 
+ protected:
+  const std::size_t past_bytes_max_;
+
  private:
+  Async<std::vector<std::string>> turns(std::string tenant, std::string previous) const;
+  Async<std::vector<std::string>> referenced(std::string tenant,
+                                             std::vector<std::string> references) const;
+
   store::DiskThread& disk_;
   std::unique_ptr<Shelf>& shelf_;
 };

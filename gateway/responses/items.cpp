@@ -15,6 +15,7 @@ using wire::Fields;
 using wire::Json;
 
 constexpr std::size_t kItemsMax = 100'000;
+constexpr std::size_t kReferencesMax = 1'000;
 
 std::string type_of(const ordered_json& item) {
   const std::string type = text_in(item, "type");
@@ -65,6 +66,8 @@ std::string read_input(Fields& request, const ordered_json& said, std::string_vi
       item["id"] = "msg_" + std::string(turn) + "_in" + std::to_string(i);
     if (type == "item_reference") references.push_back(text_in(item, "id"));
   }
+  if (references.size() > kReferencesMax)
+    request.fail("input", "may name at most 1000 items of earlier turns");
   return text_of(items);
 }
 

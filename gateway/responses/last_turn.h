@@ -20,6 +20,8 @@ class LastTurn final : public Archive {
                    std::vector<std::string> references) override;
 
  private:
+  std::size_t bytes() const;
+
   std::string id_;                   // Of the last turn; empty: there was none.
   std::vector<std::string> turns_;   // Up to it, lists of items, the oldest first.
   std::vector<std::string> before_;  // Those before the turn that runs.

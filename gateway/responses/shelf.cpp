@@ -32,17 +32,16 @@ Error at_work(std::string_view id) {
           "previous_response_id", std::nullopt};
 }
 
-std::int64_t size_of(const Kept& response) {
-  return static_cast<std::int64_t>(response.body.size() + response.input.size());
-}
-
 }  // namespace
 
-std::string items_of(const Kept& turn) {
-  ordered_json items = ordered_json::parse(turn.input);
-  const ordered_json body = ordered_json::parse(turn.body);
-  for (const ordered_json& item : body["output"]) items.push_back(item);
-  return text_of(items);
+std::size_t size_of(const Kept& turn) { return turn.body.size() + turn.input.size(); }
+
+Error conversation_too_large(std::string_view id, std::size_t bytes_max) {
+  return {Errc::context_too_long,
+          "The conversation up to '" + std::string(id) + "' has more than " +
+              std::to_string(bytes_max) +
+              " bytes, the most that can be gone on with. Begin another, with what matters of it.",
+          "previous_response_id", std::nullopt};
 }
 
 Result<Shelf> Shelf::open(const std::string& path, ShelfLimits limits, std::int64_t now) {
@@ -133,6 +132,7 @@ Result<void> Shelf::put(const Kept& response, std::int64_t now) {
   std::int64_t replaced = 0;
   auto done = before->bind(0, response.id).each([&] { replaced = before->integer(0); });
   if (!done) return done;
+  const auto bytes = static_cast<std::int64_t>(size_of(response));
   auto insert =
       database_.prepare("INSERT OR REPLACE INTO responses VALUES(?, ?, ?, ?, ?, ?, ?, ?)");
   if (!insert) return insert.error();
@@ -143,10 +143,10 @@ Result<void> Shelf::put(const Kept& response, std::int64_t now) {
              .bind(4, response.body)
              .bind(5, response.input)
              .bind(6, std::int64_t{response.ended})
-             .bind(7, size_of(response))
+             .bind(7, bytes)
              .run();
   if (!done) return done;
-  add(response.tenant, size_of(response) - replaced);
+  add(response.tenant, bytes - replaced);
   return make_room(now);
 }
 
@@ -179,16 +179,19 @@ Result<void> Shelf::remove(std::string_view tenant, std::string_view id) {
   return {};
 }
 
-Result<std::vector<std::string>> Shelf::turns(std::string_view tenant, std::string_view id,
-                                              std::int64_t now) {
-  std::vector<std::string> turns;
+Result<std::vector<Kept>> Shelf::turns(std::string_view tenant, std::string_view id,
+                                       std::int64_t now, std::size_t bytes_max) {
+  std::vector<Kept> turns;
+  std::size_t bytes = 0;
   std::string at(id);
   while (!at.empty() && turns.size() < kTurnsMax) {
     auto turn = find(tenant, at, now);
     if (!turn) return turn.error();
     if (!turn->ended) return at_work(at);
-    turns.push_back(items_of(*turn));
+    bytes += size_of(*turn);
+    if (bytes > bytes_max) return conversation_too_large(id, bytes_max);
     at = turn->previous;
+    turns.push_back(std::move(*turn));
   }
   std::reverse(turns.begin(), turns.end());
   return turns;

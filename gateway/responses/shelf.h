@@ -26,8 +26,11 @@ struct Kept {
   bool ended = true;
 };
 
-// Its input and its output as one list.
-std::string items_of(const Kept& turn);
+// Of its texts.
+std::size_t size_of(const Kept& turn);
+
+// context_too_long: the turns up to that response have more bytes together than that.
+Error conversation_too_large(std::string_view id, std::size_t bytes_max);
 
 struct ShelfLimits {
   std::int64_t ttl_seconds = 30LL * 24 * 3600;
@@ -46,10 +49,10 @@ class Shelf {
   Result<Kept> find(std::string_view tenant, std::string_view id, std::int64_t now);
   Result<void> remove(std::string_view tenant, std::string_view id);
 
-  // The items of all turns up to that response, lists, the oldest first. Fails as `find`, and where
-  // one of them has not ended.
-  Result<std::vector<std::string>> turns(std::string_view tenant, std::string_view id,
-                                         std::int64_t now);
+  // All turns up to that response, the oldest first. Fails as `find`, where one of them has not
+  // ended, and with context_too_long where they have more bytes together than that.
+  Result<std::vector<Kept>> turns(std::string_view tenant, std::string_view id, std::int64_t now,
+                                  std::size_t bytes_max);
 
  private:
   Shelf(store::Database database, ShelfLimits limits)

@@ -76,6 +76,10 @@ std::string events_after(const std::string& body, std::size_t from) {
   return text;
 }
 
+std::string output_of(const std::string& body) {
+  return text_of(ordered_json::parse(body)["output"]);
+}
+
 std::string items_page(const std::vector<std::string>& lists, const Page& page) {
   ordered_json all = ordered_json::array();
   for (const std::string& list : lists) {

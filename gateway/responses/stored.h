@@ -17,6 +17,9 @@ std::vector<std::string> events_of(const std::string& body);
 // Those from that number on, as they are sent.
 std::string events_after(const std::string& body, std::size_t from);
 
+// The list of a response's own items.
+std::string output_of(const std::string& body);
+
 // A page of `lists` of items, in their order or turned round.
 struct Page {
   int limit = 20;

@@ -15,10 +15,12 @@ HELLO = [{"role": "user", "content": "Hi"}]
 
 @pytest.fixture
 def house(start_gateway, start_upstream):
-    def start(answer=lambda asked: chat(), endpoints="chat", **settings):
+    def start(answer=lambda asked: chat(), endpoints="chat", body_max="32MiB", **settings):
         upstream = start_upstream(answer)
         provider = configs.provider(upstream.base_url, "up", endpoints=endpoints)
-        return start_gateway(configs.gateway({"local": configs.synthetic_engine(), "up": provider}, **settings)), upstream
+        whole = configs.gateway({"local": configs.synthetic_engine(), "up": provider}, **settings)
+        whole["server"]["body_max"] = body_max
+        return start_gateway(whole), upstream
     return start
 
 
@@ -146,3 +148,41 @@ def test_a_history_of_such_calls_reaches_claude_as_text(start_gateway, start_ups
     assert time.monotonic() - began < 5 and is_well(gateway)
     sent = upstream.asked[0].json["messages"][1]["content"][0]
     assert sent["input"] == {"arguments": arguments}
+
+
+def said(gateway, text, **more):
+    """The response to it."""
+    status, response = ask(gateway, "/responses", {"model": "up", "input": text, **more})
+    assert status == 200, response
+    return response
+
+
+def test_items_that_are_named_again_and_again_are_neither_copied_nor_read_without_end(house):
+    gateway, _ = house(body_max="64KiB")
+    large, small = said(gateway, "x" * 40_000), said(gateway, "y")
+
+    def count(*responses, times):
+        names = []
+        for response in responses:
+            items = json.loads(send(f"{gateway.api}/responses/{response['id']}/input_items", headers=as_client())[2])
+            names.append({"type": "item_reference", "id": items["data"][0]["id"]})
+        return ask(gateway, "/responses/input_tokens", {"model": "up", "input": names * times})
+    assert count(small, times=500)[0] == 200
+    for status, answer in (count(large, times=2), count(large, times=500), count(large, said(gateway, "z" * 40_000), times=1)):
+        assert (status, answer["error"]["code"], answer["error"]["param"]) == (400, "context_length_exceeded", "input")
+    assert count(small, times=700)[0] == 200
+    small_names = count(small, times=1_001)
+    assert small_names[0] == 400 and "at most 1000 items" in small_names[1]["error"]["message"]
+
+
+def test_a_conversation_may_be_as_large_as_a_body(house):
+    gateway, upstream = house(body_max="64KiB")
+    first = said(gateway, "x" * 30_000)
+    second = said(gateway, "y" * 30_000, previous_response_id=first["id"])
+    third = said(gateway, "z" * 30_000, previous_response_id=second["id"])
+    before = len(upstream.asked)
+    for path in ("/responses", "/responses/input_tokens"):
+        status, answer = ask(gateway, path, {"model": "up", "input": "on", "previous_response_id": third["id"]})
+        error = answer["error"]
+        assert (status, error["code"], error["param"]) == (400, "context_length_exceeded", "previous_response_id")
+    assert len(upstream.asked) == before

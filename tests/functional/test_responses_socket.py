@@ -115,6 +115,17 @@ def test_a_turn_that_is_not_kept_can_be_gone_on_from(plain, house, client_of):
             client_of(house).responses.create(model="cloudbrain", input="x", previous_response_id=name)
 
 
+def test_what_a_connection_remembers_is_no_larger_than_a_body(plain):
+    last = None
+    for letter in "abc":
+        plain.send(turn(input=letter * 30_000, previous_response_id=last, store=False, max_output_tokens=16))
+        last = events_of(plain)[-1]["response"]["id"]
+    plain.send(turn(input="on", previous_response_id=last, store=False, max_output_tokens=16))
+    assert events_of(plain)[-1]["error"]["code"] == "context_length_exceeded"
+    plain.send(turn(input="anew", store=False, max_output_tokens=16))
+    assert events_of(plain)[-1]["type"] == "response.incomplete"
+
+
 def test_turns_sent_ahead_are_answered_one_after_the_other(plain, house):
     for words in ("a", "b c", "d e f"):
         plain.send(turn(input=words, max_output_tokens=16))

@@ -9,6 +9,7 @@ namespace spillway::responses {
 namespace {
 
 constexpr std::int64_t kNow = 1'000'000;
+constexpr std::size_t kBytesMax = 1 << 20;
 
 Kept response(const std::string& id, std::int64_t created = kNow,
               const std::string& previous = "") {
@@ -105,12 +106,24 @@ TEST(ResponsesShelf, TellsTheTurnsOldestFirst) {
   Shelf shelf = shelf_with({});
   ASSERT_TRUE(shelf.put(response("a"), kNow));
   ASSERT_TRUE(shelf.put(response("b", kNow, "a"), kNow));
-  const auto turns = shelf.turns("t", "b", kNow);
+  const auto turns = shelf.turns("t", "b", kNow, kBytesMax);
   ASSERT_TRUE(turns);
-  EXPECT_EQ(*turns, (std::vector<std::string>{R"([{"id":"ia"},{"id":"oa"}])",
-                                              R"([{"id":"ib"},{"id":"ob"}])"}));
+  ASSERT_EQ(turns->size(), 2u);
+  EXPECT_EQ((*turns)[0].input, R"([{"id":"ia"}])");
+  EXPECT_EQ((*turns)[1].input, R"([{"id":"ib"}])");
   ASSERT_TRUE(shelf.remove("t", "a"));
-  EXPECT_FALSE(shelf.turns("t", "b", kNow));
+  EXPECT_FALSE(shelf.turns("t", "b", kNow, kBytesMax));
+}
+
+TEST(ResponsesShelf, TellsNoMoreTurnsThanMayBeBuiltOn) {
+  Shelf shelf = shelf_with({});
+  ASSERT_TRUE(shelf.put(response("a"), kNow));
+  ASSERT_TRUE(shelf.put(response("b", kNow, "a"), kNow));
+  const std::size_t both = 2 * size_of(response("a"));
+  EXPECT_TRUE(shelf.turns("t", "b", kNow, both));
+  const auto more = shelf.turns("t", "b", kNow, both - 1);
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().code, Errc::context_too_long);
 }
 
 TEST(ResponsesShelf, WhatHadNotEndedHasFailedWhenItIsOpenedAgain) {
