@@ -33,6 +33,13 @@ Error too_long(int prompt_tokens, int completion_tokens, int context_max, std::s
           std::move(source), std::nullopt};
 }
 
+Error too_long(int context_max, std::string source) {
+  return {Errc::context_too_long,
+          "This model takes at most " + std::to_string(context_max) + " tokens, but the " + source +
+              " has more. Shorten it.",
+          std::move(source), std::nullopt};
+}
+
 Error no_tokens(std::string source) {
   std::string message = "The " + source + " has no tokens: there is nothing to go on from.";
   return {Errc::invalid_request, std::move(message), std::move(source), std::nullopt};
@@ -161,7 +168,7 @@ bool LocalBackend::ends_in_thought(const ChatRequest& request,
 }
 
 Result<Prompts> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& request) {
-  if (Prompts known = prompts_->find(request)) return known;
+  if (auto known = prompts_->find(request)) return std::move(*known);
   if (request->needs != Need::nothing &&
       without(request->needs, engine_->status().takes()) != Need::nothing)
     return not_text();
@@ -171,16 +178,21 @@ Result<Prompts> LocalBackend::encode(const std::shared_ptr<const ChatRequest>& r
     if (const auto fits = grammar::check_size(*request->form); !fits) return fits.error();
   }
   if (auto known = check_tokens(request->sampling); !known) return known.error();
-  auto written = written_prompts_of(*request);
-  if (!written) return written.error();
-  for (const auto& prompt : *written) {
-    if (const auto checked = check_prompt(*request, prompt); !checked) return checked.error();
-  }
-  auto prompts =
-      std::make_shared<const std::vector<std::vector<std::int32_t>>>(std::move(*written));
-  if (auto tellable = check_prompt_logprobs(*request, *prompts); !tellable) return tellable.error();
+  auto prompts = read_prompts(*request);
   prompts_->keep(request, prompts);
   return prompts;
+}
+
+Result<Prompts> LocalBackend::read_prompts(const ChatRequest& request) const {
+  auto written = written_prompts_of(request);
+  if (!written && written.error().code == Errc::context_too_long)
+    return too_long(engine_->context_max(), source_of(request));
+  if (!written) return written.error();
+  for (const auto& prompt : *written) {
+    if (const auto checked = check_prompt(request, prompt); !checked) return checked.error();
+  }
+  if (auto tellable = check_prompt_logprobs(request, *written); !tellable) return tellable.error();
+  return std::make_shared<const std::vector<std::vector<std::int32_t>>>(std::move(*written));
 }
 
 // Words of the tokenizer, too, may have no row in the model.
@@ -221,7 +233,8 @@ Result<std::vector<std::vector<std::int32_t>>> LocalBackend::written_prompts_of(
     const ChatRequest& request) const {
   std::vector<std::vector<std::int32_t>> prompts;
   if (request.endpoint == Endpoint::chat) {
-    auto tokens = codec_->encode(request.messages, callable_tools(request), request.begun);
+    auto tokens = codec_->encode(request.messages, callable_tools(request), request.begun,
+                                 engine_->context_max());
     if (!tokens) return tokens.error();
     prompts.push_back(std::move(*tokens));
     return prompts;
@@ -230,8 +243,9 @@ Result<std::vector<std::vector<std::int32_t>>> LocalBackend::written_prompts_of(
   for (const WrittenPrompt& written : request.prompts) {
     std::vector<std::int32_t>& tokens = prompts.emplace_back(written.tokens);
     if (!tokens.empty() && request.begun.empty()) continue;
-    const auto text = codec_->encode_text(written.text + request.begun);
-    tokens.insert(tokens.end(), text.begin(), text.end());
+    const auto text = codec_->encode_text(written.text + request.begun, engine_->context_max());
+    if (!text) return text.error();
+    tokens.insert(tokens.end(), text->begin(), text->end());
   }
   return prompts;
 }

@@ -44,8 +44,8 @@ class LocalBackend final : public Backend {
 
   // The exact prompt tokens of the request, kept for `open` as long as the request lives: of a
   // completion as many prompts as it has, else one.
-  // invalid_request (not text, template refuses it), context_too_long. Takes microseconds to a
-  // millisecond; meant for the worker that will decide where the request goes.
+  // invalid_request (not text, template refuses it), context_too_long. Takes about a millisecond
+  // for 10 kB: of long prompts some that no worker should spend.
   Result<Prompts> encode(const std::shared_ptr<const ChatRequest>& request);
 
   // What of the prompts of `tenant` is in the engine's prefix cache now.
@@ -68,6 +68,7 @@ class LocalBackend final : public Backend {
  private:
   Result<void> check_prompt(const ChatRequest& request,
                             const std::vector<std::int32_t>& prompt) const;
+  Result<Prompts> read_prompts(const ChatRequest& request) const;
   Result<std::vector<std::vector<std::int32_t>>> written_prompts_of(
       const ChatRequest& request) const;
   bool is_token(std::int32_t id) const;

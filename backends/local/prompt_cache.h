@@ -1,5 +1,5 @@
-// Remembers the tokens of a request between the decision where it goes and its start here, so that
-// prompts are encoded once.
+// Remembers the tokens of a request, or why it has none here, between the decision where it goes
+// and its start here, so that prompts are encoded once.
 //
 // Any thread. Keeps them no longer than its request lives; expired ones are swept as others
 // come.
@@ -11,21 +11,22 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 
 namespace spillway::local {
 
 class PromptCache {
  public:
-  // Null if nothing was kept for this very request.
-  Prompts find(const std::shared_ptr<const ChatRequest>& request) const;
+  // Nothing if nothing was kept for this very request.
+  std::optional<Result<Prompts>> find(const std::shared_ptr<const ChatRequest>& request) const;
 
-  void keep(const std::shared_ptr<const ChatRequest>& request, Prompts prompts);
+  void keep(const std::shared_ptr<const ChatRequest>& request, Result<Prompts> prompts);
 
  private:
   struct Entry {
     std::weak_ptr<const ChatRequest> request;  // An address may be used again: this cannot.
-    Prompts prompts;
+    Result<Prompts> prompts;
   };
 
   mutable std::mutex mutex_;

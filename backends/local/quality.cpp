@@ -5,6 +5,7 @@
 #include "backends/local/engine/executor.h"
 #include "backends/local/loader/model_file.h"
 #include "backends/local/quality_texts.h"
+#include "backends/local/text.h"
 #include "backends/local/text_model_codec.h"
 #ifdef SPILLWAY_TORCH
 #include "backends/local/model/load_executor.h"
@@ -109,9 +110,10 @@ class Yardstick {
     if (!codec) return codec.error();
     Yardstick yardstick(executor);
     for (const std::string_view text : kQualityTexts) {
-      Tokens tokens = (*codec)->encode_text(text);
-      tokens.resize(std::min<std::size_t>(tokens.size(), kBlocks * kBlockTokens));
-      yardstick.texts_.push_back(std::move(tokens));
+      auto tokens = (*codec)->encode_text(text, TextModel::kAnyNumber);
+      if (!tokens) return tokens.error();
+      tokens->resize(std::min<std::size_t>(tokens->size(), kBlocks * kBlockTokens));
+      yardstick.texts_.push_back(std::move(*tokens));
     }
     auto logits = yardstick.answers(file, kBaseline);
     if (!logits) return logits.error();

@@ -29,6 +29,11 @@ std::vector<tokenizer::Segment> segments_of(const templates::MarkedText& text) {
   return segments;
 }
 
+Error too_long(int tokens_max) {
+  return {Errc::context_too_long,
+          "the prompt has more than " + std::to_string(tokens_max) + " tokens", "", std::nullopt};
+}
+
 answer::AnswerStyle style_of(const std::string& chat_template, const std::string& for_tools) {
   const answer::CallSyntax* calls = for_tools.empty() ? nullptr : answer::syntax_of(for_tools);
   return {calls ? calls : answer::syntax_of(chat_template), answer::thinks(chat_template)};
@@ -115,8 +120,8 @@ TextModel& TextModel::operator=(TextModel&&) noexcept = default;
 TextModel::~TextModel() = default;
 
 Result<std::vector<TokenId>> TextModel::encode_chat(const std::vector<Message>& messages,
-                                                    const Tools* tools,
-                                                    std::string_view begun) const {
+                                                    const Tools* tools, std::string_view begun,
+                                                    int tokens_max) const {
   const bool is_other = tools != nullptr && parts_->tool_template;
   const auto& chat_template = is_other ? *parts_->tool_template : parts_->chat_template;
   const bool is_untold = tools != nullptr && !parts_->tells_tools && parts_->style.calls != nullptr;
@@ -125,16 +130,22 @@ Result<std::vector<TokenId>> TextModel::encode_chat(const std::vector<Message>& 
   const auto text =
       chat_template.render(is_untold ? told : messages, tools, std::chrono::system_clock::now());
   if (!text) return text.error();
-  std::vector<TokenId> ids = parts_->tokenizer.encode(segments_of(*text));
-  const std::vector<TokenId> more = parts_->tokenizer.encode(begun);
-  ids.insert(ids.end(), more.begin(), more.end());
-  return ids;
+  const auto most = static_cast<std::size_t>(tokens_max);
+  auto ids = parts_->tokenizer.encode_at_most(most, segments_of(*text));
+  if (!ids) return too_long(tokens_max);
+  const tokenizer::Segment answer{begun, false};
+  const auto more = parts_->tokenizer.encode_at_most(most - ids->size(), {&answer, 1});
+  if (!more) return too_long(tokens_max);
+  ids->insert(ids->end(), more->begin(), more->end());
+  return std::move(*ids);
 }
 
-std::vector<TokenId> TextModel::encode(std::string_view text) const {
-  std::vector<TokenId> ids = parts_->tokenizer.encode(text);
-  if (parts_->begin_token) ids.insert(ids.begin(), *parts_->begin_token);
-  return ids;
+Result<std::vector<TokenId>> TextModel::encode(std::string_view text, int tokens_max) const {
+  const tokenizer::Segment plain{text, false};
+  auto ids = parts_->tokenizer.encode_at_most(static_cast<std::size_t>(tokens_max), {&plain, 1});
+  if (!ids) return too_long(tokens_max);
+  if (parts_->begin_token) ids->insert(ids->begin(), *parts_->begin_token);
+  return std::move(*ids);
 }
 
 Detokenizer TextModel::make_detokenizer(SpecialTokens special) const {

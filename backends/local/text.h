@@ -14,6 +14,7 @@
 #include "backends/local/tokenizer/detokenizer.h"
 #include "backends/local/tokenizer/tokenizer.h"
 
+#include <limits>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,8 @@ using tokenizer::TokenId;
 
 class TextModel {
  public:
+  static constexpr int kAnyNumber = std::numeric_limits<int>::max();
+
   // Reads tokenizer and chat template; errors say which key or file is missing or not understood.
   static Result<TextModel> from_file(const loader::ModelFile& file);
 
@@ -39,10 +42,12 @@ class TextModel {
 
   // The prompt for the assistant's next turn, which may call `tools`, if there are any, and may
   // have `begun`: that is text, whatever it contains. Errors: invalid_request with the template's
-  // own words where it refuses the conversation (roles out of order, say) or a limit is met.
+  // own words where it refuses the conversation (roles out of order, say) or a limit is met;
+  // context_too_long, without reading on, if it has more tokens than that.
   Result<std::vector<TokenId>> encode_chat(const std::vector<Message>& messages,
                                            const Tools* tools = nullptr,
-                                           std::string_view begun = {}) const;
+                                           std::string_view begun = {},
+                                           int tokens_max = kAnyNumber) const;
 
   // How its makers would have it sampled.
   const SamplingDefaults& sampling() const;
@@ -51,8 +56,8 @@ class TextModel {
   const answer::AnswerStyle& style() const;
 
   // Plain text without a template, after the model's begin token if it has one; special tokens in
-  // it are text.
-  std::vector<TokenId> encode(std::string_view text) const;
+  // it are text. context_too_long likewise.
+  Result<std::vector<TokenId>> encode(std::string_view text, int tokens_max = kAnyNumber) const;
 
   // One a stream; the TextModel must outlive it.
   Detokenizer make_detokenizer(SpecialTokens special = SpecialTokens::skip) const;

@@ -26,15 +26,16 @@ class TextModelCodec final : public TextCodec {
       : model_(std::move(model)), sampling_(sampling) {}
 
   Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages, const Tools* tools,
-                                           std::string_view begun) const override {
-    return model_.encode_chat(messages, tools, begun);
+                                           std::string_view begun, int tokens_max) const override {
+    return model_.encode_chat(messages, tools, begun, tokens_max);
   }
   SamplingDefaults sampling() const override {
     return sampling_ == SamplingOf::model ? model_.sampling() : SamplingDefaults{};
   }
   answer::AnswerStyle style() const override { return model_.style(); }
-  std::vector<std::int32_t> encode_text(std::string_view text) const override {
-    return model_.encode(text);
+  Result<std::vector<std::int32_t>> encode_text(std::string_view text,
+                                                int tokens_max) const override {
+    return model_.encode(text, tokens_max);
   }
   int vocabulary_size() const override { return model_.vocabulary_size(); }
   grammar::Vocabulary vocabulary() const override {

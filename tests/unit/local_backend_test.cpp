@@ -111,6 +111,11 @@ TEST_F(LocalBackendTest, RefusesWhatCanNeverFit) {
   start({});
   EXPECT_EQ(ask(request(510, 3)).error->code, Errc::context_too_long);
   EXPECT_EQ(ask(request(510, 2)).text, "ab");
+  const auto longer = request(600, 2);
+  EXPECT_FALSE(backend_->encode(longer));
+  const int encoded = codec_->encoded;
+  EXPECT_EQ(ask(longer).error->code, Errc::context_too_long);
+  EXPECT_EQ(codec_->encoded, encoded) << "what cannot be read is not read again";
   auto picture = request(3, 3);
   picture->needs = Need::images;
   EXPECT_EQ(ask(picture).error->code, Errc::invalid_request);

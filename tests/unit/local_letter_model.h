@@ -36,14 +36,14 @@ bool eventually(Condition condition) {
 class LetterCodec : public TextCodec {
  public:
   Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages, const Tools*,
-                                           std::string_view begun) const override {
+                                           std::string_view begun, int) const override {
     ++encoded;
     std::vector<std::int32_t> ids;
     for (const Message& message : messages) ids.insert(ids.end(), message.content.size(), 0);
     for (const char letter : begun) ids.push_back(letter - 'a');
     return ids;
   }
-  std::vector<std::int32_t> encode_text(std::string_view text) const override {
+  Result<std::vector<std::int32_t>> encode_text(std::string_view text, int) const override {
     std::vector<std::int32_t> ids;
     for (const char letter : text) ids.push_back(letter - 'a');
     return ids;

@@ -155,7 +155,7 @@ TEST_F(TextFolder, HasTokensTemplateAndEnds) {
   EXPECT_THAT(model->stop_tokens(), ElementsAre(27, 28));
   EXPECT_EQ(model->context_length(), 512);
   EXPECT_EQ(model->vocabulary_size(), 29);
-  EXPECT_THAT(model->encode("ab"), ElementsAre(26, 0, 1));
+  EXPECT_THAT(*model->encode("ab"), ElementsAre(26, 0, 1));
   const auto chat = model->encode_chat({user("b<eot>")});
   ASSERT_TRUE(chat) << chat.error().message;
   EXPECT_THAT(*chat, ElementsAre(26, 1, 4, 14, 19, 28));  // The user's <eot> is letters.

@@ -179,6 +179,30 @@ TEST(Tokenizer, BrokenUtf8IsKeptByteForByte) {
   EXPECT_EQ(back, text);
 }
 
+std::optional<std::vector<TokenId>> encode_at_most(std::size_t tokens_max, std::string_view text) {
+  const Segment plain{text, false};
+  return smollm2().encode_at_most(tokens_max, {&plain, 1});
+}
+
+TEST(Tokenizer, EncodesNoMoreTokensThanAsked) {
+  for (const std::string text :
+       {"", "One of many words, and 3 more.", "\n\n\n  ", "été à Zürich"}) {
+    const auto all = smollm2().encode(text);
+    EXPECT_EQ(encode_at_most(all.size(), text), all);
+    if (!all.empty()) EXPECT_FALSE(encode_at_most(all.size() - 1, text)) << text;
+  }
+}
+
+TEST(Tokenizer, ALongTextIsNotReadToFindThatItIsTooLong) {
+  const auto began = std::chrono::steady_clock::now();
+  std::string words;
+  while (words.size() < 32 << 20) words += "lorem ipsum ";
+  for (const char letter : {'a', ' ', '7', '\n'})
+    EXPECT_FALSE(encode_at_most(8'192, std::string(32 << 20, letter)));
+  EXPECT_FALSE(encode_at_most(1 << 20, words)) << "known by its first tokens";
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(2));
+}
+
 TEST(Tokenizer, MergesGoByRankThenLeftmost) {
   const SmallVocabulary small({{"b", "c"}, {"a", "b"}, {"a", "a"}, {"aa", "a"}}, {});
   const auto tokenizer = Tokenizer::make(small.vocabulary);

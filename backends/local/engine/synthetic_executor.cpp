@@ -57,7 +57,7 @@ class SyntheticStream final : public TextStream {
 class SyntheticCodec final : public TextCodec {
  public:
   Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages, const Tools* tools,
-                                           std::string_view begun) const override {
+                                           std::string_view begun, int) const override {
     std::vector<std::int32_t> ids;
     if (tools != nullptr) append(tools->text, ids);
     for (const Message& message : messages) {
@@ -69,7 +69,7 @@ class SyntheticCodec final : public TextCodec {
     return ids;
   }
 
-  std::vector<std::int32_t> encode_text(std::string_view text) const override {
+  Result<std::vector<std::int32_t>> encode_text(std::string_view text, int) const override {
     std::vector<std::int32_t> ids;
     append(text, ids);
     return ids;

@@ -37,10 +37,10 @@ class TextCodec {
 
   // The exact prompt of the conversation, with the tools that may be called, if there are any, the
   // header of the answer and what it has said so far. invalid_request if the model's template
-  // refuses it.
+  // refuses it; context_too_long, without reading on, if it has more tokens than that.
   virtual Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages,
-                                                   const Tools* tools,
-                                                   std::string_view begun) const = 0;
+                                                   const Tools* tools, std::string_view begun,
+                                                   int tokens_max) const = 0;
 
   // How the model is sampled where a request leaves that open.
   virtual SamplingDefaults sampling() const { return {}; }
@@ -48,8 +48,9 @@ class TextCodec {
   // How the model writes calls and thoughts, if it does.
   virtual answer::AnswerStyle style() const { return {}; }
 
-  // Plain text, without a template.
-  virtual std::vector<std::int32_t> encode_text(std::string_view text) const = 0;
+  // Plain text, without a template; context_too_long likewise.
+  virtual Result<std::vector<std::int32_t>> encode_text(std::string_view text,
+                                                        int tokens_max) const = 0;
 
   // `shows_special`: special tokens are text like others.
   virtual std::unique_ptr<TextStream> open_stream(bool shows_special = false) const = 0;

@@ -3,6 +3,7 @@
 #include "backends/local/tokenizer/byte_alphabet.h"
 #include "backends/local/utf8.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 
@@ -85,6 +86,10 @@ std::uint32_t Spelling::packed(std::string_view character) {
   std::uint32_t bytes = 0;
   for (const char c : character) bytes = bytes << 8 | static_cast<unsigned char>(c);
   return bytes;
+}
+
+bool Spelling::leaves_nothing_out() const {
+  return std::ranges::none_of(byte_ids_, [](std::int32_t id) { return id < 0; });
 }
 
 }  // namespace spillway::tokenizer

@@ -40,6 +40,9 @@ class Spelling {
   static Spelling of_characters(const std::vector<std::string_view>& tokens, const IdOf& id_of,
                                 std::int32_t unknown);
 
+  // Whatever a piece says, each byte of it is in one of its symbols.
+  bool leaves_nothing_out() const;
+
   // Calls add(id) for each symbol of the piece.
   template <class Add>
   void each(std::string_view piece, const Add& add) const {

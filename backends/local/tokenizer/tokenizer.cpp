@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <limits>
 #include <unordered_map>
 
 namespace spillway::tokenizer {
@@ -36,6 +37,11 @@ class TokenTexts {
   std::string texts_;
   std::vector<std::size_t> ends_;
 };
+
+constexpr std::size_t kAnyNumber = std::numeric_limits<std::size_t>::max();
+
+// Composing makes one letter of three, each of as many bytes.
+constexpr std::size_t kComposedMax = 3;
 
 Error broken(std::string what) { return Error{Errc::internal, "tokenizer: " + std::move(what)}; }
 
@@ -69,7 +75,7 @@ Spelling spelling_of(const Vocabulary& vocabulary, const IdByText& ids) {
 }  // namespace
 
 struct Tokenizer::Tables {
-  Tables(const Vocabulary& vocabulary, Bpe&& merges)
+  Tables(const Vocabulary& vocabulary, Spelling&& spelling, MergeTable&& merges)
       : bytes(vocabulary.tokens,
               [&](auto token) { return bytes_of_token(vocabulary.writing, token); }),
         spelt(vocabulary.tokens,
@@ -78,7 +84,8 @@ struct Tokenizer::Tables {
               }),
         special(vocabulary.tokens.size()),
         pieces(vocabulary.tokens.size()),
-        bpe(std::move(merges)),
+        bytes_of_one(longest_of(vocabulary, spelling)),
+        bpe(std::move(spelling), std::move(merges)),
         cuts(vocabulary.merges),
         split(vocabulary.split),
         writing(vocabulary.writing),
@@ -91,6 +98,14 @@ struct Tokenizer::Tables {
     }
     for (const TokenId id : vocabulary.added) whole.add(vocabulary.tokens[id], id, false);
     fill_pieces(vocabulary);
+  }
+
+  // Of text that one token can stand for.
+  std::size_t longest_of(const Vocabulary& vocabulary, const Spelling& spelling) const {
+    if (!spelling.leaves_nothing_out()) return kAnyNumber;
+    std::size_t longest = 1;
+    for (TokenId id = 0; id < bytes.size(); ++id) longest = std::max(longest, bytes[id].size());
+    return vocabulary.composes ? longest * kComposedMax : longest;
   }
 
   // Most pieces of real text are one token: those that merging would yield are found by one lookup.
@@ -114,6 +129,7 @@ struct Tokenizer::Tables {
   std::vector<bool> special;
   WholeTokens whole;
   PieceTable pieces;
+  std::size_t bytes_of_one;
   Bpe bpe;
   WordCuts cuts;
   std::vector<SplitRule> split;
@@ -126,7 +142,8 @@ struct Tokenizer::Tables {
 // One call of encode: where control text lies, and the ids so far.
 class Tokenizer::Encoding {
  public:
-  explicit Encoding(const Tables& tables) : tables_(tables) {}
+  Encoding(const Tables& tables, std::size_t tokens_max)
+      : tables_(tables), tokens_max_(tokens_max) {}
 
   // A run of segments that are all control text or all plain; `end` counts from the text's start.
   struct Stretch {
@@ -134,12 +151,14 @@ class Tokenizer::Encoding {
     bool control;
   };
 
-  std::vector<TokenId> run(std::string_view text, std::span<const Stretch> stretches) {
-    ids_.reserve(text.size() / 3 + 4);
+  std::optional<std::vector<TokenId>> run(std::string_view text,
+                                          std::span<const Stretch> stretches) {
+    if (text.size() / tables_.bytes_of_one > tokens_max_) return std::nullopt;
+    ids_.reserve(std::min(text.size() / 3, tokens_max_) + 4);
     std::size_t plain_begin = 0;
     std::size_t at = 0;
     for (std::size_t s = 0; s < stretches.size() && !tables_.whole.empty(); ++s) {
-      while (at < stretches[s].end) {
+      while (at < stretches[s].end && !is_over()) {
         const std::size_t control_bytes = stretches[s].control ? stretches[s].end - at : 0;
         const WholeTokens::Match match = tables_.whole.may_start_with(text[at])
                                              ? tables_.whole.at(text.substr(at), control_bytes)
@@ -155,13 +174,16 @@ class Tokenizer::Encoding {
       }
     }
     stretch(text.substr(plain_begin));
+    if (is_over()) return std::nullopt;
     return std::move(ids_);
   }
 
  private:
+  bool is_over() const { return ids_.size() > tokens_max_; }
+
   // What lies between two whole tokens.
   void stretch(std::string_view text) {
-    if (text.empty()) return;
+    if (text.empty() || is_over()) return;
     std::string composed;
     if (tables_.composes && needs_composing(text)) {
       composed = composed_form(text);
@@ -181,7 +203,7 @@ class Tokenizer::Encoding {
   void split(std::string_view text, std::size_t rule) {
     if (text.empty()) return;
     if (rule == tables_.split.size()) return words(text);
-    for (std::size_t at = 0; at < text.size();) {
+    for (std::size_t at = 0; at < text.size() && !is_over();) {
       const std::size_t end = piece_end(tables_.split[rule], text, at);
       split(text.substr(at, end - at), rule + 1);
       at = end;
@@ -190,7 +212,7 @@ class Tokenizer::Encoding {
 
   void words(std::string_view text) {
     if (tables_.writing == Writing::bytes) return encode_piece(text);
-    for (std::size_t at = 0; at < text.size();) {
+    for (std::size_t at = 0; at < text.size() && !is_over();) {
       const std::size_t end = tables_.cuts.end(text, at);
       encode_piece(text.substr(at, end - at));
       at = end;
@@ -207,6 +229,7 @@ class Tokenizer::Encoding {
   }
 
   const Tables& tables_;
+  const std::size_t tokens_max_;
   Bpe::Scratch scratch_;
   std::vector<TokenId> ids_;
 };
@@ -226,8 +249,8 @@ Result<Tokenizer> Tokenizer::make(const Vocabulary& vocabulary) {
   }
   auto merges = merge_table(vocabulary, ids);
   if (!merges) return merges.error();
-  return Tokenizer(std::make_unique<const Tables>(
-      vocabulary, Bpe(spelling_of(vocabulary, ids), std::move(*merges))));
+  return Tokenizer(
+      std::make_unique<const Tables>(vocabulary, spelling_of(vocabulary, ids), std::move(*merges)));
 }
 
 Tokenizer::Tokenizer(std::unique_ptr<const Tables> tables) : tables_(std::move(tables)) {}
@@ -246,6 +269,11 @@ std::vector<TokenId> Tokenizer::encode_control(std::string_view text) const {
 }
 
 std::vector<TokenId> Tokenizer::encode(std::span<const Segment> segments) const {
+  return *encode_at_most(kAnyNumber, segments);
+}
+
+std::optional<std::vector<TokenId>> Tokenizer::encode_at_most(
+    std::size_t tokens_max, std::span<const Segment> segments) const {
   std::vector<Encoding::Stretch> stretches;
   std::string joined;
   for (const Segment& segment : segments) {
@@ -259,7 +287,7 @@ std::vector<TokenId> Tokenizer::encode(std::span<const Segment> segments) const 
       stretches.push_back({end, segment.control});
   }
   const std::string_view text = segments.size() == 1 ? segments[0].text : joined;
-  return Encoding(*tables_).run(text, stretches);
+  return Encoding(*tables_, tokens_max).run(text, stretches);
 }
 
 int Tokenizer::size() const { return tables_->bytes.size(); }

@@ -19,6 +19,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -75,6 +76,11 @@ class Tokenizer {
 
   // The segments joined, see "input marking" above.
   std::vector<TokenId> encode(std::span<const Segment> segments) const;
+
+  // The same, or nothing if it is more than `tokens_max` ids: not all of such a text is read to
+  // find that out, and nothing of one that is longer than so many of the longest tokens.
+  std::optional<std::vector<TokenId>> encode_at_most(std::size_t tokens_max,
+                                                     std::span<const Segment> segments) const;
 
   int size() const;
 
