@@ -95,9 +95,10 @@ Errands Api::errands() const {
           {"/v1/responses", speak_for(responses_)}};
 }
 
-Result<int> Api::count(const std::shared_ptr<const ChatRequest>& chat) const {
+Async<int> Api::count(std::shared_ptr<const ChatRequest> chat, std::string tenant) const {
   const auto edition = pipeline_->doors().editions.get();
-  return prompt_tokens(*edition, pipeline_->doors().local, chat);
+  co_return co_await prompt_tokens(*edition, pipeline_->doors().local, std::move(chat),
+                                   std::move(tenant));
 }
 
 Errand Api::speak_for(const wire::Protocol& protocol) const {

@@ -53,7 +53,7 @@ class Api {
 
  private:
   Errand speak_for(const wire::Protocol& protocol) const;
-  Result<int> count(const std::shared_ptr<const ChatRequest>& chat) const;
+  Async<int> count(std::shared_ptr<const ChatRequest> chat, std::string tenant) const;
   http::Handler speak(const wire::Protocol& protocol) const;
 
   std::optional<Pipeline>& pipeline_;

@@ -34,7 +34,8 @@ Async<int> CountTokens::count(http::Request raw, const Visitor& visitor) const {
   if (!asked) co_return asked.error();
   const auto known = visitor.check_model(asked->chat->model);
   if (!known) co_return known.error();
-  co_return prompt_tokens(*visitor.edition, pipeline_->doors().local, asked->chat);
+  co_return co_await prompt_tokens(*visitor.edition, pipeline_->doors().local, asked->chat,
+                                   visitor.tenant);
 }
 
 }  // namespace spillway

@@ -1,5 +1,7 @@
 #include "gateway/engine_target.h"
 
+#include "gateway/measure.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -53,17 +55,27 @@ std::string EngineTarget::obstacle() const {
   return engine_->status().ready ? "" : "the local engine failed";
 }
 
-Result<PromptTokens> EngineTarget::prompt_tokens(
-    const std::shared_ptr<const ChatRequest>& request) {
-  const auto prompts = engine_->encode(request);
-  if (!prompts) return prompts.error();
+Async<local::Prompts> EngineTarget::encode(std::shared_ptr<const ChatRequest> request,
+                                           std::string tenant) {
+  if (!is_long(*request)) co_return engine_->encode(request);
+  // What it reads is kept until it is asked for again.
+  std::function<void()> work = [engine = engine_.get(), request] { (void)engine->encode(request); };
+  const auto done = co_await long_prompts_.run(std::move(tenant), std::move(work));
+  if (!done) co_return done.error();
+  co_return engine_->encode(request);
+}
+
+Async<PromptTokens> EngineTarget::prompt_tokens(std::shared_ptr<const ChatRequest> request,
+                                                std::string tenant) {
+  const auto prompts = co_await encode(std::move(request), std::move(tenant));
+  if (!prompts) co_return prompts.error();
   PromptTokens tokens;
   for (const auto& prompt : **prompts) {
     const int size = static_cast<int>(prompt.size());
     tokens.all += size;
     tokens.longest = std::max(tokens.longest, size);
   }
-  return tokens;
+  co_return tokens;
 }
 
 int EngineTarget::cached_tokens(const std::shared_ptr<const ChatRequest>& request,
@@ -72,11 +84,11 @@ int EngineTarget::cached_tokens(const std::shared_ptr<const ChatRequest>& reques
   return prompts ? engine_->cached_tokens(tenant, *prompts) : 0;
 }
 
-Result<std::vector<std::int32_t>> EngineTarget::prompt(
-    const std::shared_ptr<const ChatRequest>& request) {
-  const auto prompts = engine_->encode(request);
-  if (!prompts) return prompts.error();
-  return (*prompts)->front();
+Async<std::vector<std::int32_t>> EngineTarget::prompt(std::shared_ptr<const ChatRequest> request,
+                                                      std::string tenant) {
+  const auto prompts = co_await encode(std::move(request), std::move(tenant));
+  if (!prompts) co_return prompts.error();
+  co_return (*prompts)->front();
 }
 
 }  // namespace spillway

@@ -7,6 +7,7 @@
 #include "backends/isolated/isolated_backend.h"
 #include "backends/local/local_backend.h"
 #include "gateway/local_target.h"
+#include "gateway/long_prompts.h"
 #include "gateway/telemetry/log.h"
 
 #include <cstdint>
@@ -27,14 +28,15 @@ class EngineTarget final : public LocalTarget {
                                                     telemetry::Log& log);
 
   Backend& backend() override { return *engine_; }
-  Result<PromptTokens> prompt_tokens(const std::shared_ptr<const ChatRequest>& request) override;
+  Async<PromptTokens> prompt_tokens(std::shared_ptr<const ChatRequest> request,
+                                    std::string tenant) override;
   int cached_tokens(const std::shared_ptr<const ChatRequest>& request,
                     std::string_view tenant) override;
   Result<std::string> detokenize(const std::vector<std::int32_t>& tokens) const override {
     return engine_->detokenize(tokens);
   }
-  Result<std::vector<std::int32_t>> prompt(
-      const std::shared_ptr<const ChatRequest>& request) override;
+  Async<std::vector<std::int32_t>> prompt(std::shared_ptr<const ChatRequest> request,
+                                          std::string tenant) override;
   EngineStatus status() const override { return engine_->status(); }
 
   // Any thread.
@@ -43,15 +45,21 @@ class EngineTarget final : public LocalTarget {
   // Why it does not serve now; empty: it does.
   std::string obstacle() const;
 
-  void stop(Deadline drain_until) { engine_->stop(drain_until); }
+  void stop(Deadline drain_until) {
+    long_prompts_.stop();
+    engine_->stop(drain_until);
+  }
 
  private:
   EngineTarget(std::unique_ptr<local::LocalBackend> engine,
                std::shared_ptr<const isolated::Supervisor> supervisor)
       : engine_(std::move(engine)), supervisor_(std::move(supervisor)) {}
 
+  Async<local::Prompts> encode(std::shared_ptr<const ChatRequest> request, std::string tenant);
+
   const std::unique_ptr<local::LocalBackend> engine_;
   const std::shared_ptr<const isolated::Supervisor> supervisor_;  // Null in this process.
+  LongPrompts long_prompts_;
 };
 
 }  // namespace spillway

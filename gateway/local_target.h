@@ -27,10 +27,12 @@ class LocalTarget {
   virtual Backend& backend() = 0;
 
   // Exact prompt tokens; the tokens are kept for the engine, so that nothing is tokenised twice.
-  virtual Result<PromptTokens> prompt_tokens(const std::shared_ptr<const ChatRequest>& request) = 0;
+  // Long prompts are read on other threads than the worker's, tenant by tenant.
+  virtual Async<PromptTokens> prompt_tokens(std::shared_ptr<const ChatRequest> request,
+                                            std::string tenant) = 0;
 
   // Of these, what the engine has read before for this tenant and need not read again. 0 if it
-  // cannot read the request.
+  // cannot read the request. Requires: prompt_tokens were asked for.
   virtual int cached_tokens(const std::shared_ptr<const ChatRequest>& request,
                             std::string_view tenant) = 0;
 
@@ -38,8 +40,8 @@ class LocalTarget {
   virtual Result<std::string> detokenize(const std::vector<std::int32_t>& tokens) const = 0;
 
   // As the engine will see the request's prompt, the first if there are several.
-  virtual Result<std::vector<std::int32_t>> prompt(
-      const std::shared_ptr<const ChatRequest>& request) = 0;
+  virtual Async<std::vector<std::int32_t>> prompt(std::shared_ptr<const ChatRequest> request,
+                                                  std::string tenant) = 0;
 
   virtual EngineStatus status() const = 0;
 };

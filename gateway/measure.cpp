@@ -15,6 +15,7 @@ constexpr std::array<std::string_view, 2> kTimeoutHeaders = {"x-stainless-read-t
                                                              "x-stainless-timeout"};
 constexpr int kBytesPerToken = 4;
 constexpr int kTokensPerMessage = 4;
+constexpr int kLongTokens = 16 << 10;
 constexpr int kTokensPerPart = 1'000;  // Of a picture, a sound, a file: usually.
 constexpr double kClientTimeoutMaxSeconds = 24 * 3600.0;
 constexpr std::chrono::milliseconds kOwnLimitMax = std::chrono::hours(24);
@@ -40,11 +41,13 @@ int tokens_beside(const ChatRequest& request) {
 }
 
 // By the local engine; nothing if it may not be asked or cannot read all of it.
-std::optional<PromptTokens> counted(const Edition& edition, LocalTarget* local,
-                                    const std::shared_ptr<const ChatRequest>& request) {
-  if (local == nullptr || !edition.may_be_local(request->model)) return std::nullopt;
-  const auto tokens = local->prompt_tokens(request);
-  return tokens ? std::optional(*tokens) : std::nullopt;
+boost::asio::awaitable<std::optional<PromptTokens>> counted(
+    const Edition& edition, LocalTarget* local, std::shared_ptr<const ChatRequest> request,
+    std::string tenant) {
+  if (local == nullptr || !edition.may_be_local(request->model)) co_return std::nullopt;
+  const auto tokens = co_await local->prompt_tokens(std::move(request), std::move(tenant));
+  if (!tokens) co_return std::nullopt;
+  co_return *tokens;
 }
 
 }  // namespace
@@ -68,6 +71,7 @@ policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& ca
   facts.choices = request.answers();
   facts.search_units = request.search_units;
   if (!writes(request.endpoint)) facts.completion_tokens_max = 0;
+  facts.prompt_tokens = estimated_prompt_tokens(request);
   facts.needs = request.needs;
   facts.beyond = request.beyond;
   // For a stream the SDKs' read timeout is the longest silence they bear, not the time for all of
@@ -85,17 +89,19 @@ int estimated_prompt_tokens(const ChatRequest& request) {
   return tokens + tokens_beside(request);
 }
 
-int prompt_tokens(const Edition& edition, LocalTarget* local,
-                  const std::shared_ptr<const ChatRequest>& request) {
-  const auto tokens = counted(edition, local, request);
-  if (tokens) return tokens->all;
-  return estimated_prompt_tokens(*request) + tokens_in(request->form_bytes);
+bool is_long(const ChatRequest& request) { return estimated_prompt_tokens(request) > kLongTokens; }
+
+Async<int> prompt_tokens(const Edition& edition, LocalTarget* local,
+                         std::shared_ptr<const ChatRequest> request, std::string tenant) {
+  const auto tokens = co_await counted(edition, local, request, std::move(tenant));
+  if (tokens) co_return tokens->all;
+  co_return estimated_prompt_tokens(*request) + tokens_in(request->form_bytes);
 }
 
-void measure_prompt(const Edition& edition, LocalTarget* local,
-                    const std::shared_ptr<const ChatRequest>& request, std::string_view tenant,
-                    policy::RequestFacts& facts) {
-  const auto tokens = counted(edition, local, request);
+boost::asio::awaitable<void> measure(const Edition& edition, LocalTarget* local,
+                                     std::shared_ptr<const ChatRequest> request, std::string tenant,
+                                     policy::RequestFacts& facts) {
+  const auto tokens = co_await counted(edition, local, request, tenant);
   facts.prompt_tokens = tokens ? tokens->all : estimated_prompt_tokens(*request);
   facts.longest_prompt = tokens ? tokens->longest : 0;
   facts.form_tokens = tokens_in(request->form_bytes);

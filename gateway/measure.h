@@ -12,11 +12,13 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace spillway {
 
-// The facts of a chat request, but for those of its prompt. Views point into the arguments.
+// The facts of a chat request, its prompt estimated until it is measured. Views point into the
+// arguments.
 policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& caller,
                               const ChatRequest& request);
 
@@ -24,16 +26,19 @@ policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& ca
 // tokens a message, the rule of thumb of OpenAI's documentation for English text.
 int estimated_prompt_tokens(const ChatRequest& request);
 
+// Whether to measure it takes time: what limits say of its estimate is asked before.
+bool is_long(const ChatRequest& request);
+
 // As the local engine counts them, if it may be asked and can read them; else estimated, with the
 // form that providers read beside them.
-int prompt_tokens(const Edition& edition, LocalTarget* local,
-                  const std::shared_ptr<const ChatRequest>& request);
+Async<int> prompt_tokens(const Edition& edition, LocalTarget* local,
+                         std::shared_ptr<const ChatRequest> request, std::string tenant);
 
 // As the engine counts them or estimated, the form apart; and what of them the local engine has
 // read before for this tenant.
-void measure_prompt(const Edition& edition, LocalTarget* local,
-                    const std::shared_ptr<const ChatRequest>& request, std::string_view tenant,
-                    policy::RequestFacts& facts);
+boost::asio::awaitable<void> measure(const Edition& edition, LocalTarget* local,
+                                     std::shared_ptr<const ChatRequest> request, std::string tenant,
+                                     policy::RequestFacts& facts);
 
 // How long a stream may be silent before its client, or somebody between, takes it for dead.
 std::chrono::milliseconds quiet_for(const std::optional<std::chrono::milliseconds>& silence_max,

@@ -51,8 +51,7 @@ net::awaitable<void> Pipeline::serve(Exchange& exchange, const Result<policy::Ca
   receipt.http_status = exchange.out.status();
   if (!outcome) {
     const wire::Asked& asked = exchange.asked;
-    const Error error = told_to(asked.chat ? asked.chat->service_tier : "", outcome.error());
-    receipt.error = error;
+    const Error& error = receipt.error.emplace(told_to(asked.chat.get(), outcome.error()));
     describe_serving(receipt, exchange.out);
     const auto reply = exchange.protocol.error(error, receipt.request_id);
     receipt.http_status = reply.status;
@@ -89,13 +88,14 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   note(*request, receipt);
   policy::RequestFacts facts = facts_of(exchange.raw, exchange.caller, *request);
   if (request->stream) exchange.out.keep_alive(quiet_for(facts.silence_max, *edition.settings));
-  measure_prompt(edition, doors_.local, request, receipt.tenant, facts);
+  if (!is_long(*request)) co_await measure(edition, doors_.local, request, receipt.tenant, facts);
   facts.in_a_batch = exchange.pool == account::Pool::batches;
   if (stays_here(doors_.account, *edition.settings)) facts.local_only = true;
   auto pass = admit(doors_.limiter, exchange.pool, *edition.settings, exchange.caller, *request,
                     facts, exchange.out);
   if (!pass) co_return pass.error();
   exchange.pass = std::move(*pass);  // Gives its places back when the exchange is over.
+  if (is_long(*request)) co_await measure(edition, doors_.local, request, receipt.tenant, facts);
 
   auto plan = decide(edition, facts, policy::Turn::unknown, receipt);
   if (plan && (exchange.accept || wire::names_files(*request))) {

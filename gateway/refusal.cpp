@@ -14,10 +14,10 @@ namespace {
 constexpr std::string_view kMessages = "/v1/messages";
 }  // namespace
 
-Error told_to(std::string_view service_tier, const Error& error) {
+Error told_to(const ChatRequest* asked, const Error& error) {
   const bool full = error.code == Errc::overloaded || error.code == Errc::no_route ||
                     error.code == Errc::rate_limited;
-  if (service_tier != "flex" || !full) return error;
+  if (asked == nullptr || asked->service_tier != "flex" || !full) return error;
   Error told = error;
   told.code = Errc::resource_unavailable;
   told.message = "There is nothing free for service_tier flex now. Try again later, or without it.";

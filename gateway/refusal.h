@@ -12,9 +12,9 @@
 
 namespace spillway {
 
-// What the client of a request is told of a failure: who asked to be served only if that is cheap
-// (service_tier: flex) learns from a full house that nothing was free for it.
-Error told_to(std::string_view service_tier, const Error& error);
+// What the client of a request, if it could be read, is told of a failure: who asked to be served
+// only if that is cheap (service_tier: flex) learns from a full house that nothing was free for it.
+Error told_to(const ChatRequest* asked, const Error& error);
 
 // What is sent with a body that is no JSON.
 Error not_json();

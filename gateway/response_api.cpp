@@ -311,7 +311,7 @@ Async<std::string> ResponseApi::input_tokens(http::Request& raw, const Visitor& 
   if (!understood) co_return understood.error();
   const auto known = visitor.check_model(understood->chat->model);
   if (!known) co_return known.error();
-  const auto tokens = doors_.count_tokens(understood->chat);
+  const auto tokens = co_await doors_.count_tokens(understood->chat, visitor.tenant);
   if (!tokens) co_return tokens.error();
   co_return R"({"object":"response.input_tokens","input_tokens":)" + std::to_string(*tokens) + "}";
 }

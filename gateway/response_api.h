@@ -31,7 +31,7 @@ class ResponseApi {
     const responses::ResponsesProtocol& protocol;
     http::Handler speak;
     Errand errand;
-    std::function<Result<int>(const std::shared_ptr<const ChatRequest>&)> count_tokens;
+    std::function<Async<int>(std::shared_ptr<const ChatRequest>, std::string tenant)> count_tokens;
   };
 
   explicit ResponseApi(Doors doors);

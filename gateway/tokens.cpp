@@ -29,7 +29,7 @@ Result<void> check_scope(const Visitor& visitor, const http::Request& raw) {
 }  // namespace
 
 net::awaitable<void> Tokens::tokenize(http::Request raw, http::ResponseWriter& out) const {
-  const auto answer = tokens_of(raw, out);
+  const auto answer = co_await tokens_of(raw, out);
   co_await tell(answer, out);
 }
 
@@ -43,21 +43,21 @@ Result<LocalTarget*> Tokens::local() const {
   return Error{Errc::model_not_found, "no model is served on this machine", "model", std::nullopt};
 }
 
-Result<std::string> Tokens::tokens_of(http::Request& raw, http::ResponseWriter& out) const {
+Async<std::string> Tokens::tokens_of(http::Request& raw, http::ResponseWriter& out) const {
   const auto visitor = reception_.admit(raw, out);
-  if (!visitor) return visitor.error();
+  if (!visitor) co_return visitor.error();
   const auto in_scope = check_scope(*visitor, raw);
-  if (!in_scope) return in_scope.error();
+  if (!in_scope) co_return in_scope.error();
   const auto local = this->local();
-  if (!local) return local.error();
+  if (!local) co_return local.error();
   auto request = openai::parse_tokenize(std::move(raw.body));
-  if (!request) return request.error();
+  if (!request) co_return request.error();
   const std::string& model = (*request)->model;
   const auto known = model.empty() ? Result<void>() : visitor->check_model(model);
-  if (!known) return known.error();
-  const auto tokens = (*local)->prompt(*request);
-  if (!tokens) return tokens.error();
-  return openai::tokenize_answer(*tokens, (*local)->status().context_max);
+  if (!known) co_return known.error();
+  const auto tokens = co_await (*local)->prompt(*request, visitor->tenant);
+  if (!tokens) co_return tokens.error();
+  co_return openai::tokenize_answer(*tokens, (*local)->status().context_max);
 }
 
 Result<std::string> Tokens::text_of(const http::Request& raw, http::ResponseWriter& out) const {

@@ -25,7 +25,7 @@ class Tokens {
   boost::asio::awaitable<void> detokenize(http::Request raw, http::ResponseWriter& out) const;
 
  private:
-  Result<std::string> tokens_of(http::Request& raw, http::ResponseWriter& out) const;
+  Async<std::string> tokens_of(http::Request& raw, http::ResponseWriter& out) const;
   Result<std::string> text_of(const http::Request& raw, http::ResponseWriter& out) const;
   Result<LocalTarget*> local() const;
 

@@ -118,8 +118,7 @@ int explain_file(const Options& options) {
 
   http::Request raw;
   raw.path = asked->path;
-  policy::RequestFacts facts = facts_of(raw, policy::Caller{}, *asked->request);
-  facts.prompt_tokens = estimated_prompt_tokens(*asked->request);
+  const policy::RequestFacts facts = facts_of(raw, policy::Caller{}, *asked->request);
   const policy::Router router(loaded.settings);
   const policy::Situation situation(loaded.settings, facts, given.facts);
   return print_decision(router, situation);

@@ -1,0 +1,102 @@
+#include "gateway/long_prompts.h"
+
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <pthread.h>
+#include <utility>
+
+namespace spillway {
+namespace net = boost::asio;
+
+namespace {
+
+constexpr int kThreads = 2;
+
+Error stopped() { return {Errc::backend_unavailable, "the local engine was stopped"}; }
+
+}  // namespace
+
+LongPrompts::LongPrompts() {
+  for (int i = 0; i < kThreads; ++i) threads_.emplace_back([this] { serve(); });
+}
+
+LongPrompts::~LongPrompts() { stop(); }
+
+Async<void> LongPrompts::run(std::string tenant, std::function<void()> work) {
+  const auto initiate = [this](auto handler, Order order) {
+    const auto executor = net::get_associated_executor(handler);
+    // A std::function copies what it holds; a handler cannot be copied.
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    order.answer = [executor, shared](const Result<void>& done) {
+      net::post(executor, [shared, done] { (*shared)(done); });
+    };
+    ask(std::move(order));
+  };
+  Order order{std::move(tenant), std::move(work), {}};
+  return net::async_initiate<const net::use_awaitable_t<>, void(Result<void>)>(
+      initiate, net::use_awaitable, std::move(order));
+}
+
+void LongPrompts::ask(Order order) {
+  std::unique_lock lock(mutex_);
+  if (!stopped_) orders_.push_back(std::move(order));
+  const bool refused = stopped_;
+  lock.unlock();
+  if (refused) return order.answer(stopped());
+  changed_.notify_one();
+}
+
+void LongPrompts::stop() {
+  std::unique_lock lock(mutex_);
+  stopped_ = true;
+  lock.unlock();
+  changed_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+  for (const Order& order : std::exchange(orders_, {})) order.answer(stopped());
+}
+
+void LongPrompts::serve() {
+  pthread_setname_np(pthread_self(), "long-prompts");
+  std::unique_lock lock(mutex_);
+  while (true) {
+    auto order = orders_.end();
+    changed_.wait(lock, [&] { return stopped_ || (order = next()) != orders_.end(); });
+    if (stopped_) return;
+    order->begun = true;
+    lock.unlock();
+    order->work();
+    order->answer({});
+    lock.lock();
+    const std::string tenant = std::move(order->tenant);
+    orders_.erase(order);
+    let_others_first(tenant);
+    changed_.notify_all();
+  }
+}
+
+// What may be begun now; end: nothing.
+std::list<LongPrompts::Order>::iterator LongPrompts::next() {
+  return std::ranges::find_if(orders_, [this](const Order& order) {
+    const auto is_served = [&](const Order& other) {
+      return other.begun && other.tenant == order.tenant;
+    };
+    return !order.begun && std::ranges::none_of(orders_, is_served);
+  });
+}
+
+void LongPrompts::let_others_first(const std::string& tenant) {
+  std::list<Order> later;
+  for (auto at = orders_.begin(); at != orders_.end();) {
+    const auto order = at++;
+    if (!order->begun && order->tenant == tenant) later.splice(later.end(), orders_, order);
+  }
+  orders_.splice(orders_.end(), later);
+}
+
+}  // namespace spillway

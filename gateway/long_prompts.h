@@ -1,0 +1,53 @@
+// Where long prompts are tokenised, so that no connection's worker is held up meanwhile: on two
+// threads, of which a tenant has one at a time. Tenants take turns.
+//
+// Any thread may ask. Cancel: what is being tokenised is, whoever still waits for it.
+#pragma once
+
+#include "backends/contract/backend.h"
+
+#include <condition_variable>
+#include <functional>
+#include <list>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace spillway {
+
+class LongPrompts {
+ public:
+  LongPrompts();
+  ~LongPrompts();  // stop()s.
+  LongPrompts(const LongPrompts&) = delete;
+  LongPrompts& operator=(const LongPrompts&) = delete;
+
+  // Does `work` there; the asking coroutine goes on when it is done. backend_unavailable: it was
+  // stopped first.
+  Async<void> run(std::string tenant, std::function<void()> work);
+
+  // Waits for what has begun; who waits for something else is refused, as is who asks from now on.
+  void stop();
+
+ private:
+  struct Order {
+    std::string tenant;
+    std::function<void()> work;
+    std::function<void(Result<void>)> answer;
+    bool begun = false;
+  };
+
+  void ask(Order order);
+  void serve();
+  std::list<Order>::iterator next();
+  void let_others_first(const std::string& tenant);
+
+  std::mutex mutex_;  // Of all below but the threads.
+  std::condition_variable changed_;
+  std::list<Order> orders_;
+  bool stopped_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace spillway
