@@ -10,7 +10,6 @@
 namespace spillway::config {
 namespace {
 
-constexpr std::size_t kFileBytesMax = 1 << 20;
 constexpr std::string_view kTaken[] = {"architecture",      "batch_discount",
                                        "measured",          "price_per_million",
                                        "price_per_request", "price_per_search"};

@@ -3,6 +3,7 @@
 #include "config/given.h"
 #include "config/language/implies.h"
 #include "config/nearest.h"
+#include "config/schema.h"
 #include "config/value.h"
 
 #include <algorithm>
@@ -77,6 +78,7 @@ class RuleCheck {
     }
     if (own.constant == true && !rule.condition.empty())
       warn(path + ".if", "is always true: leave `if` out if that is meant");
+    if (!own.constant) check_comparisons(tree, path + ".if");
     for (std::size_t i = 0; i < index; ++i) {
       const Rule& earlier = settings_.policy.rules[i];
       const bool always = known_[i].constant == true;
@@ -87,11 +89,23 @@ class RuleCheck {
     }
   }
 
+  // Of a condition that holds or not, a part that does nothing, or leaves nothing.
+  void check_comparisons(const Tree& tree, const std::string& path) {
+    for (const language::Idle& idle : language::idle_comparisons(tree)) {
+      const std::string word(language::row_of(idle.fact.fact).word);
+      const bool share = idle.fact.fact == Fact::budget_left || idle.fact.fact == Fact::kv_free;
+      warn(path, "what it asks of " + word + (idle.always ? " is always true" : " is never true") +
+                     (share ? ": it is a share, such as 20%" : ""));
+    }
+  }
+
   void check_names(const Tree& tree, const std::string& path) {
     for (const language::Choice& choice : language::choices(tree)) {
       const Names known = known_names(choice.fact.fact);
       for (const std::string& text : choice.texts) {
-        if (known.empty() || std::find(known.begin(), known.end(), text) != known.end()) continue;
+        if (text.empty() || known.empty() ||
+            std::find(known.begin(), known.end(), text) != known.end())
+          continue;
         warn(path, "there is no " + std::string(language::row_of(choice.fact.fact).word) + " " +
                        in_quotes(text) + suggestion(text, known));
       }
@@ -102,8 +116,30 @@ class RuleCheck {
   Names known_names(Fact fact) const {
     if (fact == Fact::weekday) return {language::weekdays().begin(), language::weekdays().end()};
     if (fact == Fact::request_class) return names_of(settings_.policy.classes);
+    if (fact == Fact::service_tier) return service_tiers();
+    if (fact == Fact::model) return model_names();
     if (fact == Fact::key && !settings_.keys.empty()) return names_of(settings_.keys);
+    if (fact == Fact::tenant && !settings_.keys.empty()) return tenant_names();
     return {};
+  }
+
+  Names model_names() const {
+    Names names = names_of(settings_.policy.aliases);
+    const auto add = [&](const auto& targets) {
+      for (const auto& target : targets) {
+        for (const ServedModel& model : target.serves) names.push_back(model.name);
+      }
+    };
+    add(settings_.local);
+    add(settings_.providers);
+    return names;
+  }
+
+  // Those of keys that are made while it runs are known by their limits.
+  Names tenant_names() const {
+    Names names = names_of(settings_.tenants);
+    for (const Key& key : settings_.keys) names.push_back(key.tenant);
+    return names;
   }
 
   void check_promises(const RequestClass& one) {

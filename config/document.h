@@ -6,11 +6,14 @@
 
 #include "config/problem.h"
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace spillway::config {
+
+inline constexpr std::size_t kFileBytesMax = 1 << 20;
 
 struct Entry;
 

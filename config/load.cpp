@@ -2,7 +2,9 @@
 
 #include "config/bounded_file.h"
 #include "config/catalogue.h"
+#include "config/check_callers.h"
 #include "config/check_rules.h"
+#include "config/check_unused.h"
 #include "config/cross_check.h"
 #include "config/digest.h"
 #include "config/document.h"
@@ -19,7 +21,6 @@
 namespace spillway::config {
 namespace {
 
-constexpr std::size_t kFileBytesMax = 1 << 20;
 constexpr std::size_t kProblemsMax = 100;
 std::string today() {
   const auto now = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
@@ -298,9 +299,10 @@ Loaded load_text(std::string_view text, const std::string& source, const Environ
   settings->sha256 = sha256_hex(std::string(text) + catalogued.bytes);
   settings->origins.sha256 = sha256_hex(text);
   settings->origins.lines = loading.reader().places().lines();
-  loaded.warnings = cross_check(*settings, loading.reader().places());
-  std::vector<Problem> doubts = check_rules(*settings, loading.reader().places());
-  loaded.warnings.insert(loaded.warnings.end(), doubts.begin(), doubts.end());
+  for (const auto check : {cross_check, check_callers, check_unused, check_rules}) {
+    const std::vector<Problem> doubts = check(*settings, loading.reader().places());
+    loaded.warnings.insert(loaded.warnings.end(), doubts.begin(), doubts.end());
+  }
   loaded.warnings.insert(loaded.warnings.end(), catalogued.warnings.begin(),
                          catalogued.warnings.end());
   sort_and_bound(loaded.warnings);

@@ -23,6 +23,7 @@ class Places {
  public:
   void note(const std::string& path, Place place) { places_.emplace(path, place); }
   Place of(std::string path) const;
+  bool has(const std::string& path) const { return places_.contains(path); }
   std::map<std::string, int> lines() const;  // Of all that was noted.
 
  private:

@@ -75,6 +75,11 @@ const Names& route_words();
 
 // What a key may be restricted to: the first word of a path behind its version.
 const Names& key_scopes();
+
+// What a request's service_tier may be, and the paths at which models are asked: all others are
+// refused before any class is looked for.
+const Names& service_tiers();
+const Names& model_paths();
 std::optional<RouteKind> route_kind(std::string_view word);
 
 // "between 1 and 256", "at least 1ms"; empty where nothing bounds the row but zero.

@@ -184,7 +184,8 @@ const std::vector<Row<ClassMatch>> kMatchRows = {
     {{.key = "service_tier",
       .kind = Kind::names,
       .fallback_sentence = "any",
-      .sentence = "The request's service_tier: auto, default, flex, priority, fast…"},
+      .sentence = "The request's service_tier: auto, default, flex, priority, fast, scale or "
+                  "ultrafast."},
      field<&ClassMatch::service_tiers>()},
     {{.key = "model",
       .kind = Kind::names,
@@ -202,6 +203,19 @@ const std::vector<Row<ClassMatch>> kMatchRows = {
 
 const std::vector<Row<RequestClass>>& class_rows() { return kClassRows; }
 const std::vector<Row<ClassMatch>>& match_rows() { return kMatchRows; }
+
+const Names& service_tiers() {
+  static const Names words = {"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"};
+  return words;
+}
+
+const Names& model_paths() {
+  static const Names paths = {"/v1/chat/completions", "/v1/responses",  "/v1/messages",
+                              "/v1/completions",      "/v1/embeddings", "/v1/moderations",
+                              "/v1/rerank",           "/v2/rerank",     "/rerank",
+                              "/v1/responses/compact"};
+  return paths;
+}
 
 Value to_value(Spill field) { return std::string(name_of(field)); }
 Value to_value(Prefer field) { return std::string(name_of(field)); }

@@ -26,7 +26,12 @@ class NoFacts final : public FactSource {
 };
 
 Range domain_of(const FactRef& fact) {
-  if (fact.fact == Fact::kv_free || fact.fact == Fact::quality) return {fact, 0.0, 1.0};
+  switch (fact.fact) {
+    case Fact::budget_left:
+    case Fact::kv_free:
+    case Fact::quality: return {fact, 0.0, 1.0};
+    default: break;
+  }
   if (fact.fact == Fact::time) return {fact, 0.0, 86'400.0, true, false};
   // Time may have run out.
   if (fact.fact == Fact::deadline_left) return {fact, -kInfinite, kInfinite};
@@ -113,6 +118,13 @@ bool contradicts_itself(const Tree& tree, int at) {
   return false;
 }
 
+// Whether a fact is always, or never, within.
+std::optional<bool> decided(const Range& range) {
+  if (range.empty()) return false;
+  if (domain_of(range.fact).within(range)) return true;
+  return std::nullopt;
+}
+
 std::optional<bool> constant_at(const Tree& tree, int at) {
   const Node& node = tree[at];
   if (node.op == Op::both || node.op == Op::either) {
@@ -133,9 +145,7 @@ std::optional<bool> constant_at(const Tree& tree, int at) {
     return holds(compile(part), NoFacts());
   }
   const auto range = range_of(tree, at);
-  if (range && range->empty()) return false;
-  if (range && domain_of(range->fact).within(*range)) return true;
-  return std::nullopt;
+  return range ? decided(*range) : std::nullopt;
 }
 
 int root_of(const Tree& tree) { return static_cast<int>(tree.nodes.size()) - 1; }
@@ -230,6 +240,16 @@ std::vector<Choice> choices(const Tree& tree) {
   std::vector<Choice> all;
   for (int at = 0; at <= root_of(tree); ++at) {
     if (auto choice = choice_of(tree, at)) all.push_back(std::move(*choice));
+  }
+  return all;
+}
+
+std::vector<Idle> idle_comparisons(const Tree& tree) {
+  std::vector<Idle> all;
+  for (int at = 0; at <= root_of(tree); ++at) {
+    const auto range = range_of(tree, at);
+    const auto always = range ? decided(*range) : std::nullopt;
+    if (always) all.push_back({range->fact, *always});
   }
   return all;
 }

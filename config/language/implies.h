@@ -59,4 +59,11 @@ class Outline {
 // Every text that a fact is compared with: class == 'batch'.
 std::vector<Choice> choices(const Tree& tree);
 
+// A comparison of a fact that all of its values meet, or none.
+struct Idle {
+  FactRef fact;
+  bool always = false;
+};
+std::vector<Idle> idle_comparisons(const Tree& tree);
+
 }  // namespace spillway::language

@@ -1,0 +1,143 @@
+// What is legal and does less than its author thinks: each with its place and what to write.
+#include "config/load.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace spillway::config {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+const std::string kTargets = R"(targets:
+  here: {kind: local, executor: synthetic, serves: tiny}
+  far: {kind: provider, base_url: 'https://h/v1', serves: m,
+        price_per_million: {input: 1usd, output: 1usd}}
+models: {auto: policy}
+)";
+const std::string kKept = "server: {state: /var/lib/x}\n";
+
+std::vector<std::string> warnings_of(const std::string& text) {
+  const Loaded loaded = load_text(kTargets + text, "test", [](const std::string& name) {
+    return std::optional("secret-of-" + name);
+  });
+  std::vector<std::string> lines;
+  for (const Problem& problem : loaded.problems) lines.push_back("problem: " + to_string(problem));
+  for (const Problem& warning : loaded.warnings) lines.push_back(to_string(warning));
+  return lines;
+}
+
+TEST(ConfigWarnings, ATenantThatIsCalledAlmostLikeOneWithABudget) {
+  const std::string keys = R"(keys:
+  web: {secret: env:WEB, tenant: acme}
+  nightly: {secret: env:NIGHT, tenant: acem}
+  free: {secret: env:FREE, tenant: research}
+tenants: {acme: {budget: {day: 1usd}})";
+  EXPECT_THAT(warnings_of(kKept + keys + "}\n"),
+              ElementsAre("9:40: keys.nightly.tenant: 'acem' is not under `tenants`, so that "
+                          "nothing there bounds this key: did you mean `acme`? An empty "
+                          "`acem: {}` there says that it is another"));
+  EXPECT_THAT(warnings_of(kKept + keys + ", acem: {}}\n"), IsEmpty());
+}
+
+TEST(ConfigWarnings, ATenantThatNoKeyHas) {
+  const std::string keys =
+      "keys: {web: {secret: env:WEB, tenant: acme}}\n"
+      "tenants: {acme: {}, ghost: {limits: {concurrency: 2}}}\n";
+  EXPECT_THAT(warnings_of(keys),
+              ElementsAre("7:21: tenants.ghost: limits nobody: no key has this tenant"));
+  EXPECT_THAT(warnings_of(kKept + keys), IsEmpty()) << "a key that is made may have it";
+}
+
+TEST(ConfigWarnings, MatchersThatNoRequestFits) {
+  EXPECT_THAT(
+      warnings_of(R"(default_class: rest
+classes:
+  rest: {}
+  typo: {match: {endpoint: /v1/chat, service_tier: flexx}, spill: never}
+  some: {match: [{endpoint: [/v1/responses, /v1/mesages]}, {service_tier: [fast, ultrafast]}]}
+)"),
+      ElementsAre(HasSubstr("9:28: classes.typo.match.endpoint[0]: no request has '/v1/chat', did "
+                            "you mean `/v1/chat/completions`?"),
+                  HasSubstr("9:52: classes.typo.match.service_tier[0]: no request has 'flexx', did "
+                            "you mean `flex`?"),
+                  HasSubstr("10:45: classes.some.match[0].endpoint[1]: no request has "
+                            "'/v1/mesages', did you mean `/v1/messages`?")));
+}
+
+TEST(ConfigWarnings, NamesInRulesThatNobodyHas) {
+  EXPECT_THAT(warnings_of(R"(keys: {web: {secret: env:WEB, tenant: acme}}
+rules:
+  - {if: "tenant == 'acem'", route: far}
+  - {if: "model in ['autoo', 'auto', 'tiny', 'm']", route: far}
+  - {if: "service_tier == 'flexx' or service_tier == ''", route: far}
+)"),
+              ElementsAre(HasSubstr("rules[0].if: there is no tenant 'acem', did you mean `acme`?"),
+                          HasSubstr("rules[1].if: there is no model 'autoo', did you mean `auto`?"),
+                          HasSubstr("rules[2].if: there is no service_tier 'flexx', did you mean "
+                                    "`flex`?")));
+}
+
+TEST(ConfigWarnings, AShareThatIsNone) {
+  EXPECT_THAT(
+      warnings_of("rules: [{if: streaming and budget_left < 20, route: local}]\n"),
+      ElementsAre(HasSubstr(
+          "rules[0].if: what it asks of budget_left is always true: it is a share, such as 20%")));
+  EXPECT_THAT(warnings_of("rules: [{if: streaming and budget_left < 20%, route: local}]\n"),
+              IsEmpty());
+  EXPECT_THAT(warnings_of("rules: [{if: streaming or kv.free > 20, route: local}]\n"),
+              ElementsAre(HasSubstr("what it asks of kv.free is never true")));
+}
+
+TEST(ConfigWarnings, PartsOfWhatIsNotSwitchedOn) {
+  EXPECT_THAT(warnings_of(R"(classes:
+  chat:
+    sla: {ttft: 1s}
+    hedge: {after: 200ms}
+    feedback: {headroom_min: 0.5}
+)"),
+              ElementsAre(HasSubstr("classes.chat.hedge: does nothing: it takes `enabled: true`"),
+                          HasSubstr("classes.chat.feedback: does nothing: it takes")));
+  EXPECT_THAT(warnings_of("classes: {chat: {hedge: {enabled: false, after: 200ms}}}\n"), IsEmpty())
+      << "it is switched off on purpose";
+}
+
+TEST(ConfigWarnings, BudgetsThatBoundLessThanTheySay) {
+  EXPECT_THAT(warnings_of("keys: {a: {secret: env:A, budget: {day: 1000usd, month: 100usd}}}\n"),
+              ElementsAre(HasSubstr("server.state: is not given: what was spent is forgotten"),
+                          HasSubstr("keys.a.budget.day: is more than `month`, which ends first")));
+  EXPECT_THAT(warnings_of(kKept + "keys: {a: {secret: env:A, budget: {hard: true}}}\n"),
+              ElementsAre(HasSubstr("keys.a.budget.hard: bounds nothing: there is neither")));
+  EXPECT_THAT(warnings_of("ledger: {postgres: env:PG}\nkeys: {a: {secret: env:A, budget: {day: "
+                          "1usd, month: 1usd, hard: true}}}\n"),
+              IsEmpty());
+}
+
+TEST(ConfigWarnings, BoundsOfTheEngineThatOthersMakeIdle) {
+  const auto local = [](const std::string& more) {
+    return "targets: {here: {kind: local, executor: synthetic, serves: tiny, " + more + "}}\n";
+  };
+  const auto told = [&](const std::string& more) {
+    std::vector<std::string> lines;
+    for (const Problem& warning : load_text(local(more), "test").warnings)
+      lines.push_back(to_string(warning));
+    return lines;
+  };
+  EXPECT_THAT(told("context_max: 100000, kv_tokens_max: 1000"),
+              ElementsAre(HasSubstr("targets.here.context_max: is never reached: kv_tokens_max")));
+  EXPECT_THAT(told("step_tokens_max: 4, sequences_max: 64"),
+              ElementsAre(HasSubstr("step_tokens_max: is less than sequences_max, 64")));
+  EXPECT_THAT(told("hangs_after: 10s, restart_after: 1s"),
+              ElementsAre(HasSubstr("hangs_after: does nothing: it takes `isolation: process`"),
+                          HasSubstr("restart_after: does nothing")));
+  EXPECT_THAT(told("hangs_after: 10s, isolation: none"), IsEmpty()) << "switched off on purpose";
+  EXPECT_THAT(told("hangs_after: 10s, isolation: process"), IsEmpty());
+}
+
+}  // namespace
+}  // namespace spillway::config
