@@ -4,6 +4,7 @@
 #include "gateway/policy/auth.h"
 #include "gateway/refusal.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace spillway {
@@ -24,6 +25,26 @@ Result<void> check_scope(const Visitor& visitor, const http::Request& raw) {
   return Error{.code = Errc::forbidden,
                .message = "This key may not call " + raw.path +
                           ": neither chat nor completions is in its scopes."};
+}
+
+// An alias may always come to the local model.
+bool may_be_local(const config::Settings& settings, const std::string& model) {
+  const auto has = [&](const auto& named) {
+    return std::any_of(named.begin(), named.end(),
+                       [&](const auto& one) { return one.name == model; });
+  };
+  return has(settings.policy.aliases) || has(settings.local.front().serves);
+}
+
+// Whose tokens are asked for: the local model's where none is named, and of no other's.
+Result<void> check_model(const Visitor& visitor, const std::string& model) {
+  if (model.empty()) return {};
+  const auto known = visitor.check_model(model);
+  if (!known || may_be_local(*visitor.edition->settings, model)) return known;
+  return Error{.code = Errc::invalid_request,
+               .message = "The tokens of `" + model +
+                          "` are not known here: only those of the model on this machine are.",
+               .param = "model"};
 }
 
 }  // namespace
@@ -52,8 +73,7 @@ Async<std::string> Tokens::tokens_of(http::Request& raw, http::ResponseWriter& o
   if (!local) co_return local.error();
   auto request = openai::parse_tokenize(std::move(raw.body));
   if (!request) co_return request.error();
-  const std::string& model = (*request)->model;
-  const auto known = model.empty() ? Result<void>() : visitor->check_model(model);
+  const auto known = check_model(*visitor, (*request)->model);
   if (!known) co_return known.error();
   const auto tokens = co_await (*local)->prompt(*request, visitor->tenant);
   if (!tokens) co_return tokens.error();
@@ -69,7 +89,7 @@ Result<std::string> Tokens::text_of(const http::Request& raw, http::ResponseWrit
   if (!local) return local.error();
   const auto asked = openai::parse_detokenize(raw.body);
   if (!asked) return asked.error();
-  const auto known = asked->model.empty() ? Result<void>() : visitor->check_model(asked->model);
+  const auto known = check_model(*visitor, asked->model);
   if (!known) return known.error();
   const auto text = (*local)->detokenize(asked->tokens);
   if (!text) return text.error();

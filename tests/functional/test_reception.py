@@ -2,6 +2,7 @@
 import http.client
 import json
 import re
+import subprocess
 import urllib.parse
 
 import anthropic
@@ -9,7 +10,7 @@ import openai
 import pytest
 
 import configs
-from processes import Gateway, Provider, as_client, send, wait_until
+from processes import BINARY, Gateway, Provider, as_client, send, wait_until
 from test_batches import begin, end_of, results
 from test_files import form
 from upstream import chat
@@ -158,6 +159,27 @@ def test_a_key_reads_tokens_of_its_own_models_alone(house):
         body = {**COUNTED[path], "model": "smollm2"}
         status, _, answer = post(house, path, "narrow", body)
         assert status == 403 and answer["error"]["param"] == "model", (path, answer)
+
+
+def test_a_class_may_match_every_door_to_a_model(house, tmp_path):
+    classes = {"some": {"match": {"endpoint": "/"}}, "rest": {}}
+    path = configs.write(tmp_path / "some.yaml", configs.gateway(
+        {"local": configs.synthetic_engine()}, classes=classes, default_class="rest"))
+    told = subprocess.run([BINARY, "check", path], capture_output=True, text=True, check=False).stderr
+    known = re.search(r"match\.endpoint\[0\]: no request has '/'; valid here: ([^\n]*) \(warning\)", told).group(1).split(", ")
+    for door in known:
+        status, _, answer = post(house, door, "maker", {})
+        assert status == 400 and "there is nothing at" not in answer["error"]["message"], (door, answer)
+    counting = {"/tokenize", "/v1/messages/count_tokens", "/v1/responses/input_tokens"}
+    assert set(known) >= set(DOORS) - counting
+
+
+@pytest.mark.parametrize("path", ["/tokenize", "/detokenize"])
+def test_nobody_reads_the_tokens_of_a_providers_model(house, path):
+    for model, status in (("smollm2", 200), ("auto", 200), ("cloud", 400)):
+        got, _, answer = post(house, path, "maker", {**COUNTED[path], "model": model})
+        assert got == status, (model, answer)
+    assert answer["error"]["param"] == "model" and "`cloud`" in answer["error"]["message"]
 
 
 @pytest.mark.parametrize("path", ["/tokenize", "/detokenize"])
