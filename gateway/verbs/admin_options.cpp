@@ -1,6 +1,7 @@
 #include "gateway/verbs/admin_options.h"
 
 #include "config/load.h"
+#include "config/load_admin.h"
 #include "config/secret.h"
 #include "config/value.h"
 #include "gateway/verbs/print_problems.h"
@@ -13,19 +14,37 @@
 namespace spillway::verbs {
 namespace {
 
+constexpr const char* kNoSuchPath = "there is nothing at ";  // As http::Routes has it.
+
 // Reads what `source` names; prints what is wrong with it.
 bool read_key(const std::string& source, const std::string& verb, std::string& key) {
-  const auto parsed = config::parse_value(config::Kind::secret, source);
-  const auto* mistake = std::get_if<config::Mistake>(&parsed);
-  auto secret = mistake ? std::variant<std::string, config::Mistake>(*mistake)
-                        : config::read_secret(source, config::process_environment());
-  mistake = std::get_if<config::Mistake>(&secret);
-  if (mistake) {
-    std::fprintf(stderr, "%s: the admin key: %s\n", verb.c_str(), mistake->message.c_str());
+  const auto tell = [&verb](const char* mistake) {
+    std::fprintf(stderr, "%s: the admin key: %s\n", verb.c_str(), mistake);
     return false;
-  }
+  };
+  const auto parsed = config::parse_value(config::Kind::secret, source);
+  if (std::get_if<config::Mistake>(&parsed))
+    return tell("say where it stands, env:NAME or file:PATH, and not what it is");
+  auto secret = config::read_secret(source, config::process_environment());
+  if (const auto* mistake = std::get_if<config::Mistake>(&secret))
+    return tell(mistake->message.c_str());
   key = std::get<std::string>(std::move(secret));
   return true;
+}
+
+// As the file has it, though the rest of it be broken. False: told why not.
+bool read_file(const std::string& path, const std::string& verb, config::AdminListener& listener) {
+  if (const auto found = config::load_admin(path)) {
+    listener = *found;
+    return true;
+  }
+  UnsetKeys unset;
+  print_problems(path, config::load_file(path, unset.environment()));
+  std::fprintf(stderr,
+               "%s: the file does not say where the gateway's admin listens: give --admin "
+               "HOST:PORT and --admin-key SOURCE instead\n",
+               verb.c_str());
+  return false;
 }
 
 }  // namespace
@@ -41,18 +60,12 @@ void add_admin_options(Options& options) {
 std::optional<remote::AdminDoor> admin_door(const Options& options, const std::string& verb,
                                             const std::string& config) {
   remote::AdminDoor door;
-  std::string source = options.get("--admin-key");
+  config::AdminListener listener{door.at, ""};
   const std::string path = options.has("--config") ? options.get("--config") : config;
-  if (!path.empty()) {
-    UnsetKeys unset;  // Only where it listens, and with which key, is wanted.
-    const auto loaded = config::load_file(path, unset.environment());
-    if (!loaded.settings) {
-      print_problems(path, loaded);
-      return std::nullopt;
-    }
-    door.at = loaded.settings->server.admin;
-    if (source.empty()) source = loaded.settings->server.admin_key_source;
-  }
+  const bool all_said = options.has("--admin") && options.has("--admin-key");
+  if (!path.empty() && !all_said && !read_file(path, verb, listener)) return std::nullopt;
+  door.at = listener.at;
+  const std::string source = options.get("--admin-key", listener.key_source);
   if (options.has("--admin")) {
     const auto parsed = config::parse_value(config::Kind::endpoint, options.get("--admin"));
     if (const auto* mistake = std::get_if<config::Mistake>(&parsed)) {
@@ -63,6 +76,22 @@ std::optional<remote::AdminDoor> admin_door(const Options& options, const std::s
   }
   if (!source.empty() && !read_key(source, verb, door.key)) return std::nullopt;
   return door;
+}
+
+int print_answer(const remote::AdminDoor& door, const remote::AdminAnswer& answer,
+                 const std::string& verb) {
+  const bool good = answer.status < 300;
+  if (!good && answer.status == 401) {
+    std::fprintf(stderr, "%s: this needs the admin key: %s\n", verb.c_str(),
+                 door.key.empty() ? "give --admin-key SOURCE, or --config FILE"
+                                  : "the one that was given is another");
+  } else if (answer.status == 404 && answer.body.find(kNoSuchPath) != std::string::npos) {
+    std::fprintf(stderr, "%s: what listens at %s:%d is no admin listener (server.admin)\n",
+                 verb.c_str(), door.at.host.c_str(), door.at.port);
+  } else {
+    std::fputs(answer.body.c_str(), good ? stdout : stderr);
+  }
+  return good ? 0 : 1;
 }
 
 }  // namespace spillway::verbs

@@ -16,4 +16,8 @@ void add_admin_options(Options& options);
 std::optional<remote::AdminDoor> admin_door(const Options& options, const std::string& verb,
                                             const std::string& config = "");
 
+// Prints an answer: what was asked for, or to stderr why not. The verb's exit status.
+int print_answer(const remote::AdminDoor& door, const remote::AdminAnswer& answer,
+                 const std::string& verb);
+
 }  // namespace spillway::verbs

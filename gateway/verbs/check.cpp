@@ -86,8 +86,7 @@ int rehearse(const std::string& path, const Options& options) {
     std::fprintf(stderr, "%s: %s\n", kVerb, answer.error().message.c_str());
     return 1;
   }
-  std::fputs(answer->body.c_str(), answer->status < 300 ? stdout : stderr);
-  return answer->status < 300 ? 0 : 1;
+  return print_answer(*door, *answer, kVerb);
 }
 
 }  // namespace

@@ -37,9 +37,7 @@ int explain_decided(const Options& options) {
   if (!door) return 2;
   const auto answer = remote::ask_admin(*door, "GET", "/explain/" + options.words_given().front());
   if (!answer) return fail(answer.error().message);
-  if (answer->status != 200) return fail(answer->body.substr(0, answer->body.find('\n')));
-  std::fputs(answer->body.c_str(), stdout);
-  return 0;
+  return print_answer(*door, *answer, "spillway explain");
 }
 
 void print_rules(const policy::RuleReport& report, const config::Settings& settings) {

@@ -1,4 +1,5 @@
 // `spillway keys`: makes, lists, shows, rotates and revokes clients' keys at a running gateway.
+#include "config/value.h"
 #include "gateway/verbs/admin_options.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/verbs.h"
@@ -8,6 +9,7 @@
 #include <cstdio>
 #include <string>
 #include <utility>
+#include <variant>
 
 namespace spillway::verbs {
 namespace {
@@ -106,6 +108,24 @@ void declare(Options& options) {
   add_admin_options(options);
 }
 
+// A number goes into the question as it is written. False: one is none (printed).
+bool numbers_are_good(const Options& options) {
+  const std::pair<const char*, config::Kind> numbers[] = {
+      {"--requests-per-minute", config::Kind::count},
+      {"--tokens-per-minute", config::Kind::count},
+      {"--concurrency", config::Kind::count},
+      {"--warn-at", config::Kind::decimal}};
+  for (const auto& [option, kind] : numbers) {
+    if (!options.has(option)) continue;
+    const auto parsed = config::parse_value(kind, options.get(option));
+    const auto* mistake = std::get_if<config::Mistake>(&parsed);
+    if (mistake == nullptr) continue;
+    fail(std::string(option) + ": " + mistake->message);
+    return false;
+  }
+  return true;
+}
+
 struct Question {
   std::string method;
   std::string path;
@@ -135,12 +155,12 @@ int keys(const Arguments& arguments) {
   if (!options.read(arguments, kVerb)) return options.exit_status();
   const auto question = question_of(options);
   if (!question) return fail("create, list, show ID, rotate ID or revoke ID? (try --help)", 2);
+  if (!numbers_are_good(options)) return 2;
   const auto door = admin_door(options, kVerb);
   if (!door) return 2;
   const auto answer = remote::ask_admin(*door, question->method, question->path, question->body);
   if (!answer) return fail(answer.error().message);
-  std::fputs(answer->body.c_str(), answer->status < 300 ? stdout : stderr);
-  return answer->status < 300 ? 0 : 1;
+  return print_answer(*door, *answer, kVerb);
 }
 
 }  // namespace spillway::verbs

@@ -48,8 +48,7 @@ int rollout(const Arguments& arguments) {
   if (!door) return 2;
   const auto answer = remote::ask_admin(*door, question->method, question->path);
   if (!answer) return fail(answer.error().message);
-  std::fputs(answer->body.c_str(), answer->status < 300 ? stdout : stderr);
-  return answer->status < 300 ? 0 : 1;
+  return print_answer(*door, *answer, kVerb);
 }
 
 }  // namespace spillway::verbs

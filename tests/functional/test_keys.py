@@ -25,12 +25,20 @@ def house(start_provider, start_gateway, tmp_path):
     return gateway
 
 
-def keys(gateway, *words, admin=ADMIN, status=0):
-    done = subprocess.run(
-        [BINARY, "keys", *words, "--admin", gateway.admin.removeprefix("http://"), "--admin-key", "env:SPILLWAY_ADMIN"],
-        capture_output=True, text=True, timeout=20, env={"SPILLWAY_ADMIN": admin})
+def run(*words, admin=ADMIN, status=0):
+    """What it prints, both ways."""
+    done = subprocess.run([BINARY, *words], capture_output=True, text=True, timeout=20, check=False,
+                          env={"SPILLWAY_ADMIN": admin})
     assert done.returncode == status, done.stdout + done.stderr
-    return json.loads(done.stdout or done.stderr)
+    return done.stdout or done.stderr
+
+
+def door(gateway):
+    return "--admin", gateway.admin.removeprefix("http://"), "--admin-key", "env:SPILLWAY_ADMIN"
+
+
+def keys(gateway, *words, status=0):
+    return json.loads(run("keys", *words, *door(gateway), status=status))
 
 
 def ask(client, model="auto"):
@@ -55,10 +63,10 @@ def test_a_key_lives_from_its_making_to_its_end(house, client_of):
     assert ask(client_of(house, api_key=made["key"])) and ask(client_of(house, api_key=again["key"]))
     with pytest.raises(AssertionError, match="still valid"):
         keys(house, "rotate", made["id"], "--overlap", "1h")
-    door = {"authorization": f"Bearer {ADMIN}", "content-type": "application/json"}
-    assert send(f"{house.admin}/keys/{made['id']}/rotate", "POST", {"overlap": "1h"}, door)[0] == 409
+    headers = {"authorization": f"Bearer {ADMIN}", "content-type": "application/json"}
+    assert send(f"{house.admin}/keys/{made['id']}/rotate", "POST", {"overlap": "1h"}, headers)[0] == 409
     for none in ("models", "scopes"):
-        status, _, text = send(f"{house.admin}/keys", "POST", {"name": "n", none: []}, door)
+        status, _, text = send(f"{house.admin}/keys", "POST", {"name": "n", none: []}, headers)
         assert status == 400 and b"names none" in text
 
     def refused(key):
@@ -132,7 +140,14 @@ def test_models_scopes_limits_and_budget_hold(house, client_of):
 
 
 def test_without_the_admin_key_nothing_is_told_or_changed(house, start_gateway, start_provider):
-    assert "admin key" in keys(house, "create", "--name", "mine", admin="wrong", status=1)["error"]
+    told = run("keys", "create", "--name", "mine", *door(house), admin="wrong", status=1)
+    assert told == "spillway keys: this needs the admin key: the one that was given is another\n"
+    for verb in (["keys", "list"], ["explain", "req_x"], ["rollout", "show"]):
+        told = run(*verb, *door(house)[:2], status=1)
+        assert told == f"spillway {verb[0]}: this needs the admin key: give --admin-key SOURCE, or --config FILE\n"
+    told = run("explain", "req_x", "--admin", house.api.split("/")[2], status=1)
+    assert "is no admin listener (server.admin)" in told
+    assert "env:NAME or file:PATH, and not what it is" in run("keys", "list", "--admin-key", ADMIN, status=2)
     for path in ("/keys", "/config", "/decisions", "/v1/organization/costs?start_time=0", "/audit"):
         assert get(house.admin + path)[0] == 401, path
     for path in ("/livez", "/readyz", "/metrics"):
@@ -245,3 +260,24 @@ def test_the_report_tells_and_reconciles(house, client_of, tmp_path):
         assert (status == 0) == same and ("0 differ" in text) == same, (amount, text)
     status, text = report("--article")
     assert status == 0 and "6.43 months" in text and "does not add up" in text
+
+
+@pytest.mark.parametrize("option, value, wrong", [
+    ("--warn-at", "80%", "'80%' is not a number such as 0.9"), ("--requests-per-minute", "abc", "'abc' is not a whole number"),
+    ("--concurrency", "1.5", "'1.5' is not a whole number")])
+def test_what_is_no_number_is_not_asked(option, value, wrong):
+    assert run("keys", "create", "--name", "x", option, value, status=2) == f"spillway keys: {option}: {wrong}\n"
+
+
+def test_a_broken_file_does_not_lock_its_operator_out(house, tmp_path):
+    admin = house.admin.removeprefix("http://")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(f"server: {{admin: '{admin}', admin_key: 'env:SPILLWAY_ADMIN', colour: red}}\ntargets: {{a: {{kind: no}}}}\n")
+    assert json.loads(run("keys", "list", "--config", str(broken))) == {"keys": []}
+    assert "canary" in run("rollout", "show", "--config", str(broken))
+    broken.write_text("targets: {a: [}\n")
+    told = run("keys", "list", "--config", str(broken), status=2)
+    assert "not YAML" in told and "give --admin HOST:PORT and --admin-key SOURCE instead" in told
+    assert json.loads(run("keys", "list", "--config", str(broken), *door(house))) == {"keys": []}
+    broken.write_text(f"sever: {{admin: '{admin}'}}\n")
+    assert "did you mean `server`?" in run("keys", "list", "--config", str(broken), status=2)
