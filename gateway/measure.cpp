@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -20,15 +21,32 @@ constexpr int kTokensPerPart = 1'000;  // Of a picture, a sound, a file: usually
 constexpr double kClientTimeoutMaxSeconds = 24 * 3600.0;
 constexpr std::chrono::milliseconds kOwnLimitMax = std::chrono::hours(24);
 
-// A request's own promise, as a whole number of milliseconds. Nonsense counts as absent.
-std::optional<std::chrono::milliseconds> own_limit(const http::Request& raw,
-                                                   std::string_view name) {
+Error unreadable(std::string_view name, const std::string& wanted) {
+  return {Errc::invalid_request, std::string(name) + " must be " + wanted + ".", std::string(name),
+          std::nullopt};
+}
+
+// A request's own promise; nothing where it brings none.
+Result<std::optional<std::chrono::milliseconds>> own_limit(const http::Request& raw,
+                                                           std::string_view name) {
   const std::string_view text = raw.header(name);
+  if (text.empty()) return std::optional<std::chrono::milliseconds>();
   std::int64_t count = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
   const bool whole = error == std::errc() && end == text.data() + text.size();
-  if (!whole || count <= 0 || count > kOwnLimitMax.count()) return std::nullopt;
-  return std::chrono::milliseconds(count);
+  if (!whole || count <= 0 || count > kOwnLimitMax.count())
+    return unreadable(name, "a whole number of milliseconds, from 1 to " +
+                                std::to_string(kOwnLimitMax.count()) + ": 1500, not 1.5s");
+  return std::optional(std::chrono::milliseconds(count));
+}
+
+Result<bool> own_choice(const http::Request& raw, std::string_view name) {
+  std::string text(raw.header(name));
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (text == "true" || text == "1" || text == "yes") return true;
+  if (text.empty() || text == "false" || text == "0" || text == "no") return false;
+  return unreadable(name, "true or false");
 }
 
 int tokens_in(std::size_t bytes) {
@@ -52,8 +70,14 @@ boost::asio::awaitable<std::optional<PromptTokens>> counted(
 
 }  // namespace
 
-policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& caller,
-                              const ChatRequest& request) {
+Result<policy::RequestFacts> facts_of(const http::Request& raw, const policy::Caller& caller,
+                                      const ChatRequest& request, account::Pool pool) {
+  const auto local_only = own_choice(raw, "x-spillway-local-only");
+  if (!local_only) return local_only.error();
+  const auto ttft_max = own_limit(raw, "x-spillway-ttft-ms");
+  if (!ttft_max) return ttft_max.error();
+  const auto deadline = own_limit(raw, "x-spillway-deadline-ms");
+  if (!deadline) return deadline.error();
   policy::RequestFacts facts;
   facts.model = request.model;
   facts.service_tier = request.service_tier;
@@ -62,11 +86,12 @@ policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& ca
   facts.label = raw.header("x-spillway-label");
   facts.streaming = request.stream;
   facts.key = caller.key;
-  facts.local_only = raw.header("x-spillway-local-only") == "true";
+  facts.local_only = *local_only;
+  facts.in_a_batch = pool == account::Pool::batches;
   facts.completion_tokens_max = request.sampling.tokens_max;
   facts.arrived = raw.arrived;
-  facts.ttft_max = own_limit(raw, "x-spillway-ttft-ms");
-  facts.deadline = own_limit(raw, "x-spillway-deadline-ms");
+  facts.ttft_max = *ttft_max;
+  facts.deadline = *deadline;
   facts.asks = request.endpoint;
   facts.choices = request.answers();
   facts.search_units = request.search_units;

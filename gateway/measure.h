@@ -2,6 +2,8 @@
 #pragma once
 
 #include "backends/contract/chat.h"
+#include "backends/contract/error.h"
+#include "gateway/account/limiter.h"
 #include "gateway/edition.h"
 #include "gateway/http/message.h"
 #include "gateway/local_target.h"
@@ -18,9 +20,10 @@
 namespace spillway {
 
 // The facts of a chat request, its prompt estimated until it is measured. Views point into the
-// arguments.
-policy::RequestFacts facts_of(const http::Request& raw, const policy::Caller& caller,
-                              const ChatRequest& request);
+// arguments. Fails where a header asks for something that cannot be read: what it promises would be
+// lost.
+Result<policy::RequestFacts> facts_of(const http::Request& raw, const policy::Caller& caller,
+                                      const ChatRequest& request, account::Pool pool);
 
 // Prompt tokens of a request that no local tokenizer reads: four bytes of text a token and four
 // tokens a message, the rule of thumb of OpenAI's documentation for English text.

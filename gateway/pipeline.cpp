@@ -86,27 +86,27 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   exchange.asked = std::move(*asked);
   const auto& request = exchange.asked.chat;
   note(*request, receipt);
-  policy::RequestFacts facts = facts_of(exchange.raw, exchange.caller, *request);
-  if (request->stream) exchange.out.keep_alive(quiet_for(facts.silence_max, *edition.settings));
-  if (!is_long(*request)) co_await measure(edition, doors_.local, request, receipt.tenant, facts);
-  facts.in_a_batch = exchange.pool == account::Pool::batches;
-  if (stays_here(doors_.account, *edition.settings)) facts.local_only = true;
+  auto facts = facts_of(exchange.raw, exchange.caller, *request, exchange.pool);
+  if (!facts) co_return facts.error();
+  if (request->stream) exchange.out.keep_alive(quiet_for(facts->silence_max, *edition.settings));
+  if (!is_long(*request)) co_await measure(edition, doors_.local, request, receipt.tenant, *facts);
+  if (stays_here(doors_.account, *edition.settings)) facts->local_only = true;
   auto pass = admit(doors_.limiter, exchange.pool, *edition.settings, exchange.caller, *request,
-                    facts, exchange.out);
+                    *facts, exchange.out);
   if (!pass) co_return pass.error();
   exchange.pass = std::move(*pass);  // Gives its places back when the exchange is over.
-  if (is_long(*request)) co_await measure(edition, doors_.local, request, receipt.tenant, facts);
+  if (is_long(*request)) co_await measure(edition, doors_.local, request, receipt.tenant, *facts);
 
-  auto plan = decide(edition, facts, policy::Turn::unknown, receipt);
+  auto plan = decide(edition, *facts, policy::Turn::unknown, receipt);
   if (plan && (exchange.accept || wire::names_files(*request))) {
-    auto checked = check(exchange, *plan, facts.prompt_tokens);
+    auto checked = check(exchange, *plan, facts->prompt_tokens);
     if (!checked) co_return checked.error();
   }
   if (plan && exchange.accept) {
     auto accepted = co_await exchange.accept();
     if (!accepted) co_return accepted.error();
   }
-  if (plan && plan->wait) plan = co_await wait_and_decide(edition, facts, *plan->wait, receipt);
+  if (plan && plan->wait) plan = co_await wait_and_decide(edition, *facts, *plan->wait, receipt);
   if (!plan) co_return plan.error();
 
   const wire::Reader reader = reader_of(*caller);
@@ -117,7 +117,7 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
 
   // What it may cost is held from its first target on; account() posts what it did cost.
   Tab& tab = exchange.tab.emplace(doors_.account, *edition.settings, exchange.caller.key);
-  tab.order(*request, facts.prompt_tokens, plan->at_batch_rate);
+  tab.order(*request, facts->prompt_tokens, plan->at_batch_rate);
   Course course(dispatcher_, *plan, edition, request, deadline, tab, receipt);
   auto opened = co_await course.first();
   receipt.budget_warning = tab.warning();

@@ -116,9 +116,10 @@ int explain_file(const Options& options) {
 
   http::Request raw;
   raw.path = asked->path;
-  const policy::RequestFacts facts = facts_of(raw, policy::Caller{}, *asked->request);
+  const auto facts = facts_of(raw, policy::Caller{}, *asked->request, account::Pool::waited_for);
+  if (!facts) return fail(facts.error().message);
   const policy::Router router(loaded.settings);
-  const policy::Situation situation(loaded.settings, facts, given.facts);
+  const policy::Situation situation(loaded.settings, *facts, given.facts);
   return print_decision(router, situation);
 }
 

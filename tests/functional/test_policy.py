@@ -122,3 +122,22 @@ def test_class_header_and_unknown_class(start_provider, start_gateway, client_of
     assert ask(client, extra_headers={"x-spillway-class": "batch"})[0] == "ai-hub"
     with pytest.raises(openai.BadRequestError):
         ask(client, extra_headers={"x-spillway-class": "nobody"})
+
+
+@pytest.mark.parametrize("said, where", [("true", "local"), ("1", "local"), ("Yes", "local"), ("false", "ai-hub"), ("0", "ai-hub"),
+                                         ("no", "ai-hub"), ("", "ai-hub")])
+def test_a_request_may_be_kept_here(start_provider, start_gateway, client_of, said, where):
+    gateway, _ = house(start_provider, start_gateway)
+    assert ask(client_of(gateway), service_tier="flex", extra_headers={"x-spillway-local-only": said})[0] == where
+
+
+@pytest.mark.parametrize("header, values", [("x-spillway-local-only", ["on please", "2", "tru"]),
+                                            ("x-spillway-ttft-ms", ["1s", "1.5", "-5", "0", "abc"]),
+                                            ("x-spillway-deadline-ms", ["10s", "1e3", "99999999999999999999"])])
+def test_what_a_header_asks_for_is_understood_or_refused(start_provider, start_gateway, client_of, header, values):
+    gateway, cloud = house(start_provider, start_gateway)
+    for value in values:
+        with pytest.raises(openai.BadRequestError) as refused:
+            ask(client_of(gateway), extra_headers={header: value})
+        assert refused.value.param == header and "must be" in refused.value.message, value
+    assert cloud.stats()["requests"] == 0
