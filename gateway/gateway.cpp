@@ -51,10 +51,11 @@ using std::chrono::milliseconds;
 using telemetry::Level;
 
 constexpr std::size_t kDecisionsKept = 1'000;
-constexpr std::size_t kRehearsed = 500;     // Decisions that a reload is tried on.
-constexpr milliseconds kBookWithin{5'000};  // Of what was settled, when stopping.
-constexpr std::chrono::seconds kSweep{30};  // Between looks for what has expired…
-constexpr std::chrono::hours kLook{1};      // …and for what the configuration is warned of by now.
+constexpr std::size_t kRehearsed = 500;          // Decisions that a reload is tried on.
+constexpr milliseconds kBookWithin{5'000};       // Of what was settled, when stopping.
+constexpr milliseconds kLastWordsWithin{1'000};  // Of answers that are cut.
+constexpr std::chrono::seconds kSweep{30};       // Between looks for what has expired…
+constexpr std::chrono::hours kLook{1};  // …and for what the configuration is warned of by now.
 
 int workers_of(const config::Server& server) {
   if (server.workers > 0) return server.workers;
@@ -283,15 +284,21 @@ void Gateway::House::stop(const std::function<bool()>& hurry) {
     return api_.wait_idle(until) && surface_.responses().wait_idle(until) &&
            (!runner_ || runner_->wait_idle(until));
   };
-  while (!idle(std::min(deadline, SteadyClock::now() + milliseconds(50)))) {
-    if (SteadyClock::now() >= deadline || hurry()) break;
-  }
+  bool is_idle = false;
+  while (!is_idle && SteadyClock::now() < deadline && !hurry())
+    is_idle = idle(std::min(deadline, SteadyClock::now() + milliseconds(50)));
+  if (runner_)
+    runner_->stop();  // What its lines have not got is asked for again at the next start.
   surface_.responses().stop();
-  api_.stop();
-  if (runner_) runner_->stop();
-  disk_.stop();
+  if (const auto running = static_cast<std::int64_t>(admission_.in_flight()); running > 0)
+    log_.event(Level::warn, "the time to drain is over: what still runs is cut",
+               {{"requests", running}});
+  // Who asks them now is told so; that ends what still runs, each answer with its error.
   cloud_.stop();
   if (engine_) engine_->stop(SteadyClock::now());
+  if (!is_idle) api_.wait_idle(SteadyClock::now() + kLastWordsWithin);
+  api_.stop();
+  disk_.stop();
   admin_.stop();
   books_.stop();
   if (kept_.account && !kept_.account->flush(kBookWithin))

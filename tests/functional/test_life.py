@@ -53,6 +53,37 @@ def test_a_second_term_shortens_the_drain(start_gateway, client_of):
     assert time.monotonic() - began < 8
 
 
+@pytest.mark.parametrize("model", ["smollm2", "ai-hub"])
+def test_whom_the_end_of_the_drain_cuts_is_told_so(start_provider, start_gateway, client_of, model):
+    """A stream ends with an error event, a whole answer with an error: none is left without a word."""
+    provider = start_provider("ai-hub")
+    provider.script(slow=20)
+    config = simple(provider.base_url)
+    config["server"]["drain"] = "300ms"
+    gateway = start_gateway(config)
+    client = client_of(gateway)
+    ask = lambda stream: client.chat.completions.create(model=model, messages=HELLO, max_tokens=2000, stream=stream,
+                                                        extra_body={"ignore_eos": True})
+
+    def read(stream):
+        for _ in stream:
+            pass
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        whole = pool.submit(ask, False)
+        stream = iter(ask(True))
+        next(stream)
+        began = time.monotonic()
+        status = gateway.terminate(20)
+        assert status == 0 and time.monotonic() - began < 5
+        assert isinstance(whole.exception(), openai.InternalServerError)
+        with pytest.raises(openai.APIError):
+            read(stream)
+    told = [line for line in gateway.log() if "drain is over" in line["msg"]]
+    assert [(line["level"], line["requests"]) for line in told] == [("warn", 2)]
+    assert {line["error_type"] for line in gateway.log() if line["msg"] == "request"} == {"backend_unavailable"}
+
+
 def test_reload_takes_over_and_a_bad_file_does_not(start_provider, start_gateway, client_of):
     cloud = start_provider("instant")
     config = simple(cloud.base_url)
