@@ -35,11 +35,24 @@ http::Handler open_to_all(Answering answer) {
 // Whether the request has the admin key, where there is one.
 using Gate = std::function<std::optional<admin::Answer>(const http::Request&)>;
 
+// A page's own name may be made to lead here. Nobody can do that with an address, nor with a name
+// that has no dot.
+bool may_be_a_pages(std::string_view host) {
+  host = host.substr(0, host.starts_with('[') ? host.find(']') : host.rfind(':'));
+  const bool is_address =
+      host.starts_with('[') || host.find_first_not_of("0123456789.") == host.npos;
+  return !is_address && host.find('.') != host.npos && !host.ends_with(".localhost");
+}
+
 // What only reads.
 Gate reading(const std::string& admin_key) {
   return [admin_key](const http::Request& request) -> std::optional<admin::Answer> {
-    if (admin_key.empty() && !request.header("origin").empty())
-      return refusal(403, "pages in browsers may ask only with an admin key: set server.admin_key");
+    const bool is_a_page =
+        !request.header("origin").empty() || may_be_a_pages(request.header("host"));
+    if (admin_key.empty() && is_a_page)
+      return refusal(403,
+                     "pages in browsers, and whoever asks by a name with a dot, may ask only with "
+                     "an admin key: set server.admin_key");
     if (admin_key.empty() || policy::equal_in_constant_time(admin_key, request.bearer_token()))
       return std::nullopt;
     return refusal(401, "this needs the admin key: Authorization: Bearer …");

@@ -25,7 +25,7 @@ class ShortText {
  public:
   void operator=(std::string_view text) {
     size_ = static_cast<std::uint16_t>(std::min(text.size(), N));
-    std::memcpy(bytes_.data(), text.data(), size_);
+    if (size_ > 0) std::memcpy(bytes_.data(), text.data(), size_);
   }
   std::string_view view() const { return {bytes_.data(), std::min<std::size_t>(size_, N)}; }
 

@@ -64,7 +64,8 @@ Result<void> Shelf::fail_unended() {
   auto update = database_.prepare("UPDATE responses SET body = ?, ended = 1 WHERE id = ?");
   if (!update) return update.error();
   for (const auto& [id, body] : found) {
-    ordered_json object = ordered_json::parse(body);
+    ordered_json object = ordered_json::parse(body, nullptr, false);
+    if (!object.is_object()) object = {{"id", id}, {"object", "response"}};
     fail(object, "server_error",
          "the gateway was restarted before this response was done: ask again");
     auto done = update->bind(0, text_of(object)).bind(1, id).run();

@@ -17,6 +17,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -33,7 +34,8 @@ class DiskThread {
   DiskThread(const DiskThread&) = delete;
   DiskThread& operator=(const DiskThread&) = delete;
 
-  // Does `work` there; the asking coroutine goes on with what it returned.
+  // Does `work` there; the asking coroutine goes on with what it returned, or with Errc::internal
+  // where it threw.
   template <class T>
   Async<T> run(std::function<Result<T>()> work);
 
@@ -52,6 +54,9 @@ class DiskThread {
 
  private:
   void serve();
+  // What is stored may be damaged, so that whoever reads it throws.
+  template <class T>
+  static Result<T> done(const std::function<Result<T>()>& work);
   std::function<void()> next();
 
   const std::string name_;
@@ -66,6 +71,16 @@ class DiskThread {
 };
 
 template <class T>
+Result<T> DiskThread::done(const std::function<Result<T>()>& work) {
+  try {
+    return work();
+  } catch (const std::exception& thrown) {
+    return Error{Errc::internal, std::string("what is stored is damaged: ") + thrown.what(), "",
+                 std::nullopt};
+  }
+}
+
+template <class T>
 Async<T> DiskThread::run(std::function<Result<T>()> work) {
   namespace net = boost::asio;
   const auto initiate = [this](auto handler, std::function<Result<T>()> asked) {
@@ -73,7 +88,7 @@ Async<T> DiskThread::run(std::function<Result<T>()> work) {
     // A std::function copies what it holds; a handler cannot be copied.
     auto shared = std::make_shared<decltype(handler)>(std::move(handler));
     post([executor, shared, asked = std::move(asked)] {
-      auto result = std::make_shared<Result<T>>(asked());
+      auto result = std::make_shared<Result<T>>(done(asked));
       net::post(executor, [shared, result] { (*shared)(std::move(*result)); });
     });
   };

@@ -1,6 +1,7 @@
 """What somebody sends who means harm, with a key or without: none of it costs others time, memory, money or data."""
 import http.client
 import json
+import sqlite3
 import time
 import urllib.parse
 
@@ -107,6 +108,36 @@ def test_a_provider_that_says_nonsense_still_has_its_account(house):
     gateway, _ = house(answer)
     ask(gateway, "/chat/completions", {"model": "up", "messages": HELLO})
     wait_until(lambda: gateway.decisions(1), what="the decision")
+
+
+def test_what_is_stored_and_damaged_costs_its_readers_only(start_gateway, start_upstream, tmp_path):
+    config = configs.gateway({"up": configs.provider(start_upstream(lambda asked: chat()).base_url, "up")})
+    config["server"]["state"] = str(tmp_path / "state")
+    gateway = start_gateway(config)
+    identity = ask(gateway, "/responses", {"model": "up", "input": "x"})[1]["id"]
+    with sqlite3.connect(tmp_path / "state" / "responses.sqlite") as database:
+        assert database.execute("UPDATE responses SET body = '{', input = 'nonsense'").rowcount == 1
+    status, _, _ = send(f"{gateway.api}/responses/{identity}/input_items", "GET", None, as_client())
+    assert status == 500
+    for more in ({"previous_response_id": identity}, {"input": [{"type": "item_reference", "id": f"msg_{identity[5:]}_0"}]}):
+        assert ask(gateway, "/responses", {"model": "up", "input": "y", **more})[0] >= 400
+    assert ask(gateway, "/responses", {"model": "up", "input": "x"})[0] == 200
+
+
+@pytest.mark.parametrize("host, status", [("evil.example", 403), ("evil.example:9090", 403), ("127.0.0.1.evil.example:1", 403),
+                                          ("127.0.0.1:9090", 200), ("[::1]:9090", 200), ("localhost", 200), ("gateway:9090", 200)])
+def test_a_page_that_a_name_leads_here_is_no_operator(house, host, status):
+    """Without an admin key a browser might be made to ask by a page's own name."""
+    gateway, _ = house()
+    at = urllib.parse.urlsplit(gateway.admin)
+    for method, path in (("GET", "/config"), ("POST", "/reload")):
+        connection = http.client.HTTPConnection(at.hostname, at.port, timeout=5)
+        connection.putrequest(method, path, skip_host=True)
+        for name, value in (("host", host), ("content-length", "0")):
+            connection.putheader(name, value)
+        connection.endheaders()
+        assert connection.getresponse().status == status
+        connection.close()
 
 
 ARGUMENTS = {"deep": '{"a":' + "[" * 200_000 + "]" * 200_000 + "}", "wide": json.dumps({f"k{i}": 1 for i in range(30_000)})}

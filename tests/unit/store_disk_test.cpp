@@ -13,7 +13,9 @@
 #include <chrono>
 #include <csignal>
 #include <future>
+#include <optional>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <sys/resource.h>
 #include <thread>
@@ -49,6 +51,24 @@ TEST(DiskThread, DoesTheWorkElsewhereAndComesBack) {
   EXPECT_EQ(told.answer, 42);
   EXPECT_NE(told.doer, told.asker);
   EXPECT_EQ(told.after, told.asker);
+}
+
+net::awaitable<void> ask_what_throws(DiskThread& disk, std::optional<Errc>& told) {
+  const std::function<Result<int>()> work = []() -> Result<int> {
+    throw std::runtime_error("no JSON");
+  };
+  const auto answer = co_await disk.run(work);
+  told = answer.error().code;
+}
+
+TEST(DiskThread, WhatThrowsFailsAndIsSurvived) {
+  net::io_context io(1);
+  DiskThread disk("disk");
+  std::optional<Errc> told;
+  net::co_spawn(io, ask_what_throws(disk, told), net::detached);
+  const auto work = net::make_work_guard(io);
+  while (!told) io.run_one();
+  EXPECT_EQ(told, Errc::internal);
 }
 
 TEST(DiskThread, DoesAllThatWasAskedInOrderBeforeItEnds) {
