@@ -43,7 +43,7 @@ struct Approach {
   double seconds = 0.0;               // Until its first piece, or until it failed.
   std::optional<std::size_t> server;  // Of its several, the one that was asked,
   std::string address;                // …and where that is.
-  bool paused = false;                // Nobody asks it for now: it refused the account.
+  bool paused = false;                // Nobody asks it for a while, because of this.
   bool understood = false;            // It could be told the request, in words of its own.
   bool at_work = false;               // It failed, but had the request and had not refused it:
   std::optional<Usage> told;          // …what it may ask for all the same,

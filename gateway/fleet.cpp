@@ -57,7 +57,7 @@ bool FleetVisit::failed(const Error& error) {
   std::lock_guard lock(fleet_->mutex_);
   const int times_opened = servers_->times_opened();
   servers_->failed(visit_, error, SteadyClock::now());
-  return error.code == Errc::account_refused && servers_->times_opened() > times_opened;
+  return servers_->times_opened() > times_opened;
 }
 
 HedgePass::HedgePass(HedgePass&& other) noexcept

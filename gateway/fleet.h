@@ -36,8 +36,7 @@ class FleetVisit {
   void wrote(std::size_t bytes, int tokens);
   double bytes_per_token() const;  // Of its answers of late.
 
-  // Before its first token, or in the middle. True if nobody is to ask for now, since it does not
-  // accept the gateway's account.
+  // Before its first token, or in the middle. True if nobody is to ask it from now on, for a while.
   bool failed(const Error& error);
 
   // Which of the provider's it is at, and where that is.

@@ -9,12 +9,21 @@ void Observation::tell(const Receipt& receipt) const {
   of_.metrics.count(receipt);
   of_.log.request(receipt);
   for (const Attempt& attempt : receipt.attempts) {
-    if (!attempt.paused) continue;
-    of_.log.event(telemetry::Level::error, "a provider does not accept the gateway's account",
-                  {{"target", attempt.target}, {"cause", attempt.cause}});
+    if (attempt.paused) tell_of_pause(attempt);
   }
   of_.decisions.record(receipt);
   of_.rollout.ended(receipt);
+}
+
+void Observation::tell_of_pause(const Attempt& attempt) const {
+  const bool is_account = attempt.failure == Errc::account_refused;
+  const auto level = is_account ? telemetry::Level::error : telemetry::Level::warn;
+  const auto* const what = is_account ? "a provider does not accept the gateway's account"
+                                      : "a target fails and is left alone for a while";
+  of_.log.event(level, what,
+                {{"target", attempt.server.empty() ? attempt.target
+                                                   : attempt.target + " at " + attempt.server},
+                 {"cause", telemetry::without_its_words(attempt.cause)}});
 }
 
 telemetry::LiveState Observation::live_state() const {

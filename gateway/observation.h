@@ -57,6 +57,7 @@ class Observation {
 
   // A request is over: once each, on its worker.
   void tell(const Receipt& receipt) const;
+  void tell_of_pause(const Attempt& attempt) const;
 
   telemetry::LiveState live_state() const;
 

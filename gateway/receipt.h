@@ -26,7 +26,7 @@ struct Attempt {
   std::string cause;            // What the target said when it failed.
   double seconds = 0.0;         // Until its first token, or until it failed.
   std::string server;           // Of the target's several: "10.0.0.1:8000"; else empty.
-  bool paused = false;          // It refused the account, and is left alone from now on.
+  bool paused = false;          // It is left alone for a while, because of this.
   bool beside = false;          // Another was asked beside it, and was quicker.
 };
 

@@ -1,7 +1,8 @@
 // What went wrong at a provider, as an Error for the rest of the house.
 //
-// Pure; any thread. Every text begins with the provider's name, is short, and has neither the
-// provider's key nor a host name in it.
+// Pure; any thread. Every text is short and has neither the provider's key nor a host name in it.
+// It says "PROVIDER: what happened", in our words, and then perhaps ": " and the provider's own,
+// which may quote the request.
 #pragma once
 
 #include "backends/cloud/dialects/dialect.h"

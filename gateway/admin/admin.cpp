@@ -58,6 +58,7 @@ ordered_json to_json(const std::vector<DecisionAttempt>& attempts) {
     ordered_json one = {{"target", attempt.target}};
     if (!attempt.server.empty()) one["server"] = attempt.server;
     if (attempt.failure) one["failure"] = name_of(*attempt.failure);
+    if (!attempt.cause.empty()) one["cause"] = attempt.cause;
     list.push_back(std::move(one));
   }
   return list;

@@ -39,14 +39,17 @@ std::string why_not(const ConsideredTarget& one, const ConsideredTarget* taken) 
 }
 
 void append_attempts(std::string& text, const std::vector<DecisionAttempt>& attempts) {
-  const bool is_plain = attempts.size() == 1 && attempts.front().server.empty();
+  const bool is_plain =
+      attempts.size() == 1 && attempts.front().server.empty() && !attempts.front().failure;
   if (attempts.empty() || is_plain) return;
   text += "attempts    ";
   for (std::size_t i = 0; i < attempts.size(); ++i) {
     if (i > 0) text += ", then ";
     text += attempts[i].target;
     if (!attempts[i].server.empty()) text += " at " + attempts[i].server;
-    if (attempts[i].failure) append(text, " (%s)", name_of(*attempts[i].failure).data());
+    if (!attempts[i].failure) continue;
+    const std::string& cause = attempts[i].cause;
+    text += " (" + (cause.empty() ? std::string(name_of(*attempts[i].failure)) : cause) + ")";
   }
   text += "\n";
 }

@@ -22,7 +22,7 @@ void fill(Decision& decision, const Receipt& receipt) {
   decision.considered = receipt.considered;
   decision.attempts.clear();
   for (const Attempt& attempt : receipt.attempts) {
-    decision.attempts.push_back({attempt.target, attempt.failure, attempt.server});
+    decision.attempts.push_back({attempt.target, attempt.failure, attempt.server, attempt.cause});
   }
   decision.cost_nano_usd = receipt.cost_nano_usd;
   decision.avoided_nano_usd = receipt.avoided_nano_usd;

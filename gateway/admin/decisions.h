@@ -21,6 +21,7 @@ struct DecisionAttempt {
   std::string target;
   std::optional<Errc> failure;  // Empty: it answered.
   std::string server;           // Of the target's several; else empty.
+  std::string cause;            // What was told when it failed.
 };
 
 struct Decision {

@@ -3,6 +3,7 @@
 #include "gateway/telemetry/derived.h"
 #include "gateway/telemetry/json_line.h"
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 
@@ -71,6 +72,18 @@ void add_who(JsonLine& line, const Receipt& receipt) {
   line.flag("stream", receipt.stream);
 }
 
+// Whoever refuses a request may quote it.
+bool is_about_the_target(Errc failure) {
+  constexpr std::array kSuch = {Errc::backend_unavailable, Errc::account_refused,
+                                Errc::rate_limited, Errc::deadline_exceeded, Errc::overloaded};
+  return std::find(kSuch.begin(), kSuch.end(), failure) != kSuch.end();
+}
+
+std::string told_of(const Attempt& attempt, bool all) {
+  if (!attempt.failure || all) return attempt.cause;
+  return is_about_the_target(*attempt.failure) ? without_its_words(attempt.cause) : "";
+}
+
 void add_attempts(JsonLine& line, const Receipt& receipt, bool with_causes) {
   if (receipt.attempts.empty()) return;
   line.open_array("attempts");
@@ -79,7 +92,7 @@ void add_attempts(JsonLine& line, const Receipt& receipt, bool with_causes) {
     line.text("target", attempt.target);
     add_given(line, "server", attempt.server);
     if (attempt.failure) line.text("failure", name_of(*attempt.failure));
-    if (with_causes) add_given(line, "cause", attempt.cause);
+    add_given(line, "cause", told_of(attempt, with_causes));
     line.decimal("ms", attempt.seconds * 1e3);
   }
   line.close_array();
@@ -131,6 +144,11 @@ std::optional<Level> level_of(std::string_view name) {
 }
 
 std::string_view name_of(Level level) { return kLevels[static_cast<std::size_t>(level)]; }
+
+std::string without_its_words(const std::string& cause) {
+  const auto name_end = cause.find(": ");
+  return cause.substr(0, name_end == cause.npos ? cause.npos : cause.find(": ", name_end + 2));
+}
 
 Log::Log(int descriptor, Level least, std::size_t bytes_max)
     : least_(least), writer_(descriptor, bytes_max) {}

@@ -2,8 +2,9 @@
 // life.
 //
 // Any thread may call anything; nothing here ever waits for whoever reads the log. A request's line
-// is made from its Receipt alone. Prompts, answers, keys and header values are never written; what
-// a provider said when it failed may quote the prompt, so it is written at level debug only.
+// is made from its Receipt alone. Prompts, answers, keys and header values are never written; a
+// provider's own words when it failed may quote the prompt, so they are written at level debug
+// only.
 #pragma once
 
 #include "gateway/receipt.h"
@@ -31,6 +32,9 @@ struct Field {
   std::string_view name;  // A snake_case constant.
   std::variant<std::string, std::int64_t, double> value;
 };
+
+// What became of a target, as "PROVIDER: it answered 503: its words" tells it, less those words.
+std::string without_its_words(const std::string& cause);
 
 class Log {
  public:

@@ -1,10 +1,11 @@
 """A provider that does not accept the gateway's account is the operator's matter: it is left alone, and said once."""
 import json
+import subprocess
 
 import pytest
 
 import configs
-from processes import as_client, send, wait_until
+from processes import BINARY, as_client, send, wait_until
 from upstream import chat
 
 ASK = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 8}
@@ -58,3 +59,35 @@ def test_what_one_model_forbids_keeps_nobody_from_the_rest(start_upstream, start
     target = {**configs.provider(up.base_url, "a"), "serves": ["a", "b"]}
     gateway = start_gateway(configs.gateway({"up": target}))
     assert post(gateway, "a")[0] == 502 and post(gateway, "b")[0] == 200
+
+
+CAUSES = {"closed port": ("http://127.0.0.1:1/v1", "up: it refuses connections or cannot be reached"),
+          "unknown name": ("http://nobody.invalid/v1", "up: its name cannot be resolved"),
+          "another path": (None, "up: it answered 404")}
+
+
+@pytest.mark.parametrize("fault", CAUSES)
+def test_why_a_provider_fails_is_told_to_the_operator(start_upstream, start_gateway, fault):
+    """In the log, where a provider's own words stay out since they may quote the prompt, and by /decisions and explain."""
+    address, cause = CAUSES[fault]
+    words = "there is nothing for 'Hi'"
+    up = start_upstream(lambda asked: (404, {"error": {"message": words}}))
+    gateway = start_gateway(configs.gateway({"up": configs.provider(address or up.base_url, "up")}))
+    status, headers, text = send(gateway.root + "/v1/chat/completions", "POST", {"model": "up", **ASK}, as_client())
+    assert status == 502
+    line = wait_until(lambda: [line for line in gateway.log() if line["msg"] == "request"], what="its line")[0]
+    assert line["attempts"][0]["cause"] == cause and words not in json.dumps(gateway.log())
+    in_full = cause if address else f"{cause}: {words}"
+    assert gateway.decisions(1)[0]["attempts"][0]["cause"] == in_full
+    told = subprocess.run([BINARY, "explain", headers["x-request-id"], "--admin", gateway.admin.removeprefix("http://")],
+                          capture_output=True, text=True, timeout=20, check=True).stdout
+    assert f"attempts    up ({in_full})" in told
+
+
+def test_who_is_left_alone_for_its_failures_is_told_once_with_the_cause(start_gateway):
+    gateway = start_gateway(configs.gateway({"up": configs.provider("http://127.0.0.1:1/v1", "up")}))
+    for _ in range(20):
+        send(gateway.root + "/v1/chat/completions", "POST", {"model": "up", **ASK}, as_client())
+    told = wait_until(lambda: [line for line in gateway.log() if "left alone" in line["msg"]], what="the warning")
+    assert [(line["level"], line["target"]) for line in told] == [("warn", "up")]
+    assert told[0]["cause"] == CAUSES["closed port"][1]

@@ -82,8 +82,10 @@ TEST_F(LogToFile, LevelsSayWhoMustAct) {
   ours.http_status = 500;
   log_.request(ours);
   Receipt recovered = example_receipt();
-  recovered.attempts = {{"ai-hub", Errc::backend_unavailable, "their words", 0.01},
-                        {"local", {}, "", 0.1}};
+  recovered.attempts = {
+      {"ai-hub", Errc::backend_unavailable, "ai-hub: it answered 503: their words", 0.01},
+      {"ai-hub", Errc::unsupported, "ai-hub: their words", 0.01},
+      {"local", {}, "", 0.1}};
   log_.request(recovered);
   Receipt gone = example_receipt();
   gone.error = Error{Errc::cancelled, "", "", {}};
@@ -96,7 +98,8 @@ TEST_F(LogToFile, LevelsSayWhoMustAct) {
   EXPECT_EQ(all[1]["level"], "error");
   EXPECT_EQ(all[2]["level"], "warn");
   EXPECT_EQ(all[2]["attempts"][0]["failure"], "backend_unavailable");
-  EXPECT_FALSE(all[2]["attempts"][0].contains("cause"));  // A provider may have quoted the prompt.
+  EXPECT_EQ(all[2]["attempts"][0]["cause"], "ai-hub: it answered 503");
+  EXPECT_FALSE(all[2]["attempts"][1].contains("cause"));  // A provider may have quoted the prompt.
   EXPECT_EQ(all[3]["level"], "info");
 }
 
