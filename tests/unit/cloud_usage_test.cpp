@@ -203,6 +203,23 @@ TEST(CloudUsage, AMessageThoughtNoMoreThanItWrote) {
   EXPECT_EQ(thought("6").completion_tokens, 6);
 }
 
+TEST(CloudUsage, ACreditIsToldAsReadAndNoMoreAsWritten) {
+  const auto reader = dialect_named("anthropic")->reader(ChatRequest{});
+  reader->event("", R"({"type":"message_start","message":{"usage":{"input_tokens":100,)"
+                    R"("cache_creation_input_tokens":3000,"cache_creation":)"
+                    R"({"ephemeral_1h_input_tokens":2000}}}})");
+  const Usage usage =
+      *reader
+           ->event("", R"({"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":)"
+                       R"({"input_tokens":100,"cache_creation_input_tokens":500,)"
+                       R"("cache_read_input_tokens":2500,"output_tokens":9}})")
+           .usage;
+  EXPECT_EQ(usage.prompt_tokens, 3100);
+  EXPECT_EQ(usage.cached_tokens, 2500);
+  EXPECT_EQ(usage.cache_written_tokens, 500);
+  EXPECT_EQ(usage.cache_written_1h_tokens, 500) << "of those that it had told for an hour";
+}
+
 // The indexes of the calls in `streams`' pieces, one list a piece.
 std::vector<std::string> indexes_of(const std::vector<std::string>& pieces) {
   CallIndexes calls;
