@@ -1,6 +1,7 @@
 #include "config/check_unused.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -14,6 +15,7 @@ class UnusedCheck {
 
   std::vector<Problem> run() {
     check_budgets();
+    check_choice();
     for (const LocalTarget& local : settings_.local) {
       check_isolation(local);
       check_bounds(local);
@@ -48,6 +50,27 @@ class UnusedCheck {
       warn("server.state",
            "is not given: what was spent is forgotten, and each budget begins anew, with each "
            "start");
+  }
+
+  // The name of a model that one target serves leaves nothing to classes.
+  void check_choice() {
+    if (!settings_.policy.aliases.empty() || settings_.local.empty()) return;
+    if (!places_.has("classes") || !places_.has("targets")) return;
+    std::map<std::string, int> served;
+    bool chats_elsewhere = false;
+    for (const ServedModel& model : settings_.local.front().serves) ++served[model.name];
+    for (const ProviderTarget& provider : settings_.providers) {
+      const auto& asked = provider.endpoints;
+      if (std::find(asked.begin(), asked.end(), "chat") == asked.end()) continue;
+      chats_elsewhere = true;
+      for (const ServedModel& model : provider.serves) ++served[model.name];
+    }
+    const bool choice = std::any_of(served.begin(), served.end(),
+                                    [](const auto& model) { return model.second > 1; });
+    if (chats_elsewhere && !choice)
+      warn("classes",
+           "choose no target: each model is served by one alone, and no name leaves it to them; "
+           "add `models: {auto: policy}`");
   }
 
   void check_isolation(const LocalTarget& local) {

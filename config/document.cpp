@@ -52,8 +52,12 @@ class TreeBuilder : public YAML::EventHandler {
     throw Refused{problem_at(mark, "aliases (*name) are not read: write the value out")};
   }
 
-  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
+    // `if: !streaming` is a tag without a value to YAML.
+    if (tag.size() > 1 && tag.starts_with('!'))
+      throw Refused{problem_at(
+          mark, "tags (" + tag + ") are not read: for `not`, write not " + tag.substr(1))};
     Node node = make(Node::Shape::scalar, mark, anchor);
     node.text = value;
     node.text_column = text_column(mark, value);
@@ -202,6 +206,20 @@ std::optional<Problem> check_characters(std::string_view text) {
   return std::nullopt;
 }
 
+// Where a tab indents the line, or the one before it.
+std::optional<Problem> tab_before(std::string_view text, int line) {
+  std::size_t start = 0;
+  std::optional<Problem> found;
+  for (int at = 1; at <= line && start < text.size(); ++at) {
+    const std::size_t first = text.find_first_not_of(' ', start);
+    if (at >= line - 1 && first != text.npos && text[first] == '\t')
+      found = Problem{at, static_cast<int>(first - start) + 1, "",
+                      "not YAML: a line is indented by a tab, where only spaces can be"};
+    start = std::min(text.find('\n', start), text.size() - 1) + 1;
+  }
+  return found;
+}
+
 }  // namespace
 
 const Node* Node::find(std::string_view key) const {
@@ -225,7 +243,8 @@ Document parse_document(std::string_view text) {
   } catch (const Refused& refused) {
     document.problems.push_back(refused.problem);
   } catch (const YAML::Exception& error) {
-    document.problems.push_back(problem_at(error.mark, "not YAML: " + error.msg));
+    const Problem as_told = problem_at(error.mark, "not YAML: " + error.msg);
+    document.problems.push_back(tab_before(text, as_told.line).value_or(as_told));
   } catch (const std::exception& error) {
     document.problems.push_back({0, 0, "", std::string("not YAML: ") + error.what()});
   }

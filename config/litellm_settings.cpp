@@ -29,7 +29,10 @@ constexpr std::pair<std::string_view, std::string_view> kInstead[] = {
     {"callback", "what happens is told by /metrics of `server.admin`"},
     {"callbacks", "what happens is told by /metrics of `server.admin`"},
     {"alerting", "alerts are for Prometheus to raise, from /metrics of `server.admin`"},
-    {"database_url", "the books are kept in the folder `server.state`"},
+    {"database_url",
+     "the books are kept in the folder `server.state`, or in PostgreSQL: `ledger.postgres`"},
+    {"max_parallel_requests", "requests at once are bounded by `limits.in_flight_max`"},
+    {"drop_params", "fields that a provider does not know are `server.unknown_fields`"},
     {"cache", "an answer is given again only to the same Idempotency-Key"},
 };
 

@@ -55,11 +55,15 @@ std::string suggestion(std::string_view written, const std::vector<std::string>&
   const std::string near = nearest(written, candidates);
   if (!near.empty()) return ", did you mean `" + near + "`?";
   if (candidates.empty()) return "";
-  std::string listed = "; valid here: ";
-  for (std::size_t i = 0; i < std::min(candidates.size(), kListedMax); ++i) {
-    listed += (i == 0 ? "" : ", ") + candidates[i];
+  std::vector<std::string> names;  // Several keys may have the same tenant.
+  for (const std::string& one : candidates) {
+    if (std::find(names.begin(), names.end(), one) == names.end()) names.push_back(one);
   }
-  return listed + (candidates.size() > kListedMax ? ", …" : "");
+  std::string listed = "; valid here: ";
+  for (std::size_t i = 0; i < std::min(names.size(), kListedMax); ++i) {
+    listed += (i == 0 ? "" : ", ") + names[i];
+  }
+  return listed + (names.size() > kListedMax ? ", …" : "");
 }
 
 }  // namespace spillway::config

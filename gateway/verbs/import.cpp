@@ -22,6 +22,11 @@ int import(const Arguments& arguments) {
   if (!options.read(arguments, "spillway import")) return options.exit_status();
   const auto& words = options.words_given();
   const bool is_named = words.size() == 2 && words.front() == kLiteLlm;
+  if (words.size() == 2 && !is_named) {
+    std::fprintf(stderr, "spillway import: '%s' is not read: `spillway import litellm FILE`\n",
+                 words.front().c_str());
+    return 2;
+  }
   if (!is_named && (words.size() != 1 || words.front() == kLiteLlm)) {
     std::fprintf(stderr, "spillway import: which file? `spillway import litellm FILE`\n");
     return 2;

@@ -237,8 +237,10 @@ TEST(ConfigWarnings, TargetsThatContradictThemselves) {
 }
 
 TEST(ConfigWarnings, PromisesThatNoTargetKeeps) {
-  const auto warnings = warnings_of(
-      kTargets + "classes:\n  fast: {sla: {ttft: 1s, per_token: 50ms, deadline: 1500ms}}\n");
+  const auto warnings =
+      warnings_of(kTargets +
+                  "classes:\n  fast: {sla: {ttft: 1s, per_token: 50ms, deadline: 1500ms}}\n"
+                  "models: {auto: policy}\n");
   EXPECT_THAT(
       std::vector<std::string>(warnings.begin() + 4, warnings.end()),
       ElementsAre("14:22: classes.fast.sla.ttft: target `far` misses 1s more often than not: "

@@ -37,7 +37,7 @@ std::vector<std::string> problems_of(const std::string& rules) {
 }
 
 std::vector<std::string> warnings_of(const std::string& rules) {
-  const Loaded loaded = load_text(kHouse + rules, "test");
+  const Loaded loaded = load_text(kHouse + rules + "models: {auto: policy}\n", "test");
   EXPECT_THAT(told(loaded.problems), IsEmpty());
   return told(loaded.warnings);
 }

@@ -107,6 +107,27 @@ TEST(ConfigWarnings, PartsOfWhatIsNotSwitchedOn) {
       << "it is switched off on purpose";
 }
 
+TEST(ConfigWarnings, ClassesThatHaveNoChoice) {
+  const auto told = [](const std::string& far, const std::string& models) {
+    std::vector<std::string> lines;
+    const std::string text =
+        "targets:\n  here: {kind: local, executor: synthetic, serves: tiny}\n"
+        "  far: {kind: provider, base_url: 'https://h/v1', price_per_million: {input: 1usd, "
+        "output: 1usd}, " +
+        far + "}\n" + models + "classes: {chat: {sla: {ttft: 2s}}}\n";
+    for (const Problem& warning : load_text(text, "test").warnings)
+      lines.push_back(to_string(warning));
+    return lines;
+  };
+  EXPECT_THAT(told("serves: m", ""),
+              ElementsAre(HasSubstr("4:1: classes: choose no target: each model is served by one "
+                                    "alone, and no name leaves it to them; add `models: {auto: "
+                                    "policy}`")));
+  EXPECT_THAT(told("serves: m", "models: {auto: policy}\n"), IsEmpty());
+  EXPECT_THAT(told("serves: {tiny: m}", ""), IsEmpty());
+  EXPECT_THAT(told("serves: m, endpoints: embeddings", ""), IsEmpty());
+}
+
 TEST(ConfigWarnings, BudgetsThatBoundLessThanTheySay) {
   EXPECT_THAT(warnings_of("keys: {a: {secret: env:A, budget: {day: 1000usd, month: 100usd}}}\n"),
               ElementsAre(HasSubstr("server.state: is not given: what was spent is forgotten"),
