@@ -2,8 +2,8 @@
 // included: prompts, decodes by batch size, and prompts beside decodes. One line each, with the
 // share of the card's ceilings.
 //
-// usage: gpu_decode_bench MODEL [--gpus N] [--fp8 | --int8 | --int4] [--kv-fp8] [--eager]
-// [--logprobs]
+// usage: gpu_decode_bench MODEL [--gpus N] [--fp8 | --int8 | --int4 | --zeros GROUP] [--kv-fp8]
+// [--eager] [--logprobs]
 // [--skinny ROWS] [--packed ROWS] [--batches 1,32,128]
 // [--profile CHUNK]; MODEL is one of model_shapes.h
 #include "backends/local/cuda/cuda_executor.h"
@@ -41,6 +41,7 @@ struct Arguments {
   int packed = 512;
   bool graphs = true;
   local::Precision precision = local::Precision::bf16;
+  int zeros = 0;  // Columns of a group of four bits with a zero point of its own; 0: none has.
   bool kv_e4m3 = false;
   bool logprobs = false;  // Every token is scored, and the 20 likeliest beside it.
   int gpus = 1;           // That compute together; shares are of one.
@@ -75,7 +76,8 @@ class Bench {
     options.graphs = arguments.graphs;
     options.precision = arguments.precision;
     options.kv_e4m3 = arguments.kv_e4m3;
-    weight_bytes_ = body_bytes_ / 2 * bytes_each(arguments.precision) + head_bytes_;
+    weight_bytes_ = body_bytes_ / 2 * bytes_each() + head_bytes_;
+    if (arguments.zeros > 0) weights = with_zeros(**weights);
     const local::Experts& experts = shape_.experts;
     expert_bytes_ = 6.0 * (shape_.layers - experts.dense_layers) * experts.width * shape_.width;
     options.skinny_rows_max = arguments.skinny;
@@ -87,6 +89,30 @@ class Bench {
     }
     executor_ = std::move(*executor);
     std::printf("%s %s: ready in %.2f s\n", arguments.model.c_str(), mode().c_str(), now() - begin);
+  }
+
+  // The codes that int4 has, in such groups; scales and zero points are all alike.
+  Result<std::unique_ptr<DecoderWeights>> with_zeros(const DecoderWeights& plain) const {
+    const auto codes = plain.packed(shape_, Precision::int4);
+    const auto format = local::cuda::format_of({arguments_.zeros, true});
+    auto weights = DecoderWeights::allocate(shape_, format);
+    if (!codes || !weights) std::abort();
+    for (const auto& room : (*weights)->rooms()) {
+      const bool is_bf16 = room.scales == nullptr;
+      const std::size_t rows = room.elements / room.columns;
+      const std::size_t units = (room.columns + 127) / 128;
+      const auto* const from = (is_bf16 ? plain : **codes).find(room.name);
+      check(cudaMemcpy(room.data, from->data, is_bf16 ? room.elements * 2 : rows * units * 64,
+                       cudaMemcpyDeviceToDevice),
+            "codes");
+      if (is_bf16) continue;
+      const Bf16 scale(0.3f / std::sqrt(float(room.columns)));
+      const std::vector<std::uint32_t> words(rows * units * (128 / arguments_.zeros),
+                                             std::uint32_t{scale.bits} << 16 | Bf16(136.0f).bits);
+      check(cudaMemcpy(room.scales, words.data(), words.size() * 4, cudaMemcpyHostToDevice),
+            "scales");
+    }
+    return weights;
   }
 
   Result<std::unique_ptr<Executor>> make_executor(const CudaExecutorOptions& options,
@@ -110,8 +136,9 @@ class Bench {
 
  private:
   // Of a weight; the scales of rows do not count.
-  static double bytes_each(Precision precision) {
-    return double(matrix_bytes(precision, 1, 1 << 20)) / (1 << 20);
+  double bytes_each() const {
+    const double more = arguments_.zeros > 0 ? 4.0 / arguments_.zeros - 2.0 / 128 : 0.0;
+    return double(matrix_bytes(arguments_.precision, 1, 1 << 20)) / (1 << 20) + more;
   }
   // Of weights that a step of so many tokens reads, if they choose experts at random.
   double read_bytes(double tokens) const {
@@ -130,6 +157,7 @@ class Bench {
            (arguments_.precision != Precision::bf16
                 ? std::string(name_of(arguments_.precision)) + " "
                 : "") +
+           (arguments_.zeros > 0 ? "by " + std::to_string(arguments_.zeros) + " with zeros " : "") +
            (arguments_.kv_e4m3 ? "kv fp8 " : "") + (arguments_.logprobs ? "logprobs " : "") +
            (arguments_.graphs ? "graphs" : "eager");
   }
@@ -299,6 +327,9 @@ Arguments parse(int argc, char** argv) {
       arguments.graphs = false;
     } else if (word == "--fp8" || word == "--int8" || word == "--int4") {
       arguments.precision = *local::precision_named(word.substr(2));
+    } else if (word == "--zeros" && i + 1 < argc) {
+      arguments.precision = Precision::int4;
+      arguments.zeros = std::atoi(argv[++i]);
     } else if (word == "--logprobs") {
       arguments.logprobs = true;
     } else if (word == "--kv-fp8") {

@@ -1,10 +1,6 @@
-// Weights of 8 and 4 bits: packed by the host's rule to the bit, widened exactly, multiplied and
-// run through whole decoders against double precision.
-#include "backends/local/cuda/cuda_executor.h"
-#include "backends/local/kernels/kernels.h"
-#include "backends/local/quantize/integer_codes.h"
-#include "backends/local/quantize/round_trip.h"
-#include "tests/gpu/small_decoder.h"
+// Weights of 8 and 4 bits: packed by the host's rule to the bit, widened exactly, and multiplied
+// against double precision.
+#include "tests/gpu/integer_matrix.h"
 
 #include <gtest/gtest.h>
 
@@ -12,93 +8,7 @@ namespace spillway::gpu_test {
 namespace {
 
 using namespace kernels;
-using local::Precision;
-namespace quantize = local::quantize;
-
-constexpr int kGroup = quantize::kInt4Group;
-
-int groups_of(int columns) { return (columns + kGroup - 1) / kGroup; }
-
-// A matrix as the host packs it.
-class HostMatrix {
- public:
-  HostMatrix(std::vector<Bf16> values, int columns, WeightFormat format)
-      : values(std::move(values)),
-        columns(columns),
-        rows(static_cast<int>(this->values.size()) / columns),
-        format(format) {
-    codes.resize(std::size_t(rows) * columns);
-    const int span = format == kInt8 ? columns : kGroup;
-    for (int row = 0; row < rows; ++row) {
-      for (int from = 0; from < columns; from += span) {
-        pack(row, from, std::min(columns, from + span));
-      }
-    }
-  }
-
-  double operator()(int row, int column) const {
-    const int zero = format == kInt8 ? 0 : quantize::kInt4Zero;
-    return double(codes[std::size_t(row) * columns + column] - zero) * scale(row, column);
-  }
-  float scale(int row, int column) const {
-    return scales[format == kInt8 ? row : row * groups_of(columns) + column / kGroup];
-  }
-
-  // As kernels.h says that it lies in memory.
-  std::vector<std::uint8_t> bytes() const {
-    std::vector<std::uint8_t> out;
-    if (format == kInt8) {
-      for (const int code : codes) out.push_back(static_cast<std::uint8_t>(code));
-      return out;
-    }
-    out.assign(std::size_t(rows) * groups_of(columns) * kGroup / 2, 0x88);
-    for (std::size_t i = 0; i < codes.size(); ++i) {
-      const std::size_t row = i / columns, column = i % columns;
-      const std::size_t nibble = column % 8 / 2 + column % 2 * 4;
-      auto& byte = out[(row * groups_of(columns) * kGroup + column / 8 * 8 + nibble) / 2];
-      const int shift = nibble % 2 * 4;
-      byte = static_cast<std::uint8_t>((byte & ~(15 << shift)) | codes[i] << shift);
-    }
-    return out;
-  }
-
-  std::vector<std::uint16_t> int4_scales() const {
-    std::vector<std::uint16_t> out;
-    for (int group = 0; group < groups_of(columns); ++group) {
-      for (int row = 0; row < rows; ++row) out.push_back(Bf16(scale(row, group * kGroup)).bits);
-    }
-    return out;
-  }
-
-  std::vector<Bf16> values;
-  int columns;
-  int rows;
-  WeightFormat format;
-  std::vector<int> codes;
-  std::vector<float> scales;
-
- private:
-  void pack(int row, int from, int to) {
-    const auto first = values.begin() + long(std::size_t(row) * columns);
-    const auto [smallest, largest] = std::minmax_element(first + from, first + to);
-    const std::vector<float> group(first + from, first + to);
-    const float scale = format == kInt8
-                            ? quantize::int8_scale(std::max(float(*largest), -float(*smallest)))
-                            : quantize::int4_scale_of(group);
-    for (int i = from; i < to; ++i) {
-      codes[std::size_t(row) * columns + i] = format == kInt8
-                                                  ? quantize::int8_code(first[i], scale)
-                                                  : quantize::int4_code(first[i], scale);
-    }
-    scales.push_back(scale);
-  }
-};
-
-std::vector<Bf16> random_weights(int rows, int columns) {
-  auto values = random_bf16(std::size_t(rows) * columns, 1.0f / std::sqrt(float(columns)));
-  std::fill_n(values.begin(), columns, Bf16(0.0f));  // A row of zeros is one, too.
-  return values;
-}
+constexpr WeightFormat kFormats[] = {kInt8, kInt4, kInt4Zeros, kInt4Zeros64, kInt4Zeros32};
 
 // As a file of four bits has them: groups on a grid of seven steps either way, one step short of
 // what four bits can hold.
@@ -113,11 +23,10 @@ std::vector<Bf16> weights_on_grids(int rows, int columns) {
   return values;
 }
 
-struct DeviceMatrix {
-  explicit DeviceMatrix(const HostMatrix& matrix)
-      : weights(matrix.values),
-        bytes(matrix.bytes().size()),
-        scales(std::size_t(matrix.rows) * 4 * groups_of(matrix.columns)) {
+// As the device packs it.
+struct PackedMatrix {
+  explicit PackedMatrix(const HostMatrix& matrix)
+      : weights(matrix.values), bytes(matrix.bytes().size()), scales(matrix.scale_bytes().size()) {
     const PackWeights args = {bytes.get(), scales.get(),   weights.get(),
                               matrix.rows, matrix.columns, matrix.format};
     EXPECT_EQ(spillway_pack_weights(&args, nullptr), 0);
@@ -126,25 +35,22 @@ struct DeviceMatrix {
   DeviceArray<std::uint8_t> bytes, scales;
 };
 
-template <class T>
-std::vector<T> leading(const DeviceArray<std::uint8_t>& from, std::size_t count) {
-  const auto bytes = from.download();
-  std::vector<T> out(count);
-  std::memcpy(out.data(), bytes.data(), count * sizeof(T));
-  return out;
-}
-
-TEST(IntegerWeights, ArePackedByTheHostsRuleAndWidenedExactly) {
+TEST(IntegerWeights, ArePackedByTheHostsRule) {
   for (const WeightFormat format : {kInt8, kInt4}) {
     for (const int columns : {8, 64, 128, 576, 3584}) {
       const HostMatrix host(random_weights(21, columns), columns, format);
-      DeviceMatrix device(host);
+      PackedMatrix device(host);
       EXPECT_EQ(device.bytes.download(), host.bytes()) << columns;
-      if (format == kInt8) {
-        EXPECT_EQ(leading<float>(device.scales, host.scales.size()), host.scales);
-      } else {
-        EXPECT_EQ(leading<std::uint16_t>(device.scales, host.scales.size()), host.int4_scales());
-      }
+      EXPECT_EQ(device.scales.download(), host.scale_bytes()) << columns;
+    }
+  }
+}
+
+TEST(IntegerWeights, AreWidenedExactly) {
+  for (const WeightFormat format : kFormats) {
+    for (const int columns : {8, 64, 128, 576, 3584}) {
+      const auto host = HostMatrix::random(21, columns, format);
+      DeviceMatrix device(host);
       constexpr int kFirst = 5, kRows = 13;
       DeviceArray<Bf16> out(std::size_t(kRows) * columns);
       const WidenWeights args = {
@@ -162,9 +68,9 @@ TEST(IntegerWeights, ArePackedByTheHostsRuleAndWidenedExactly) {
 
 TEST(IntegerWeights, KeepTheGridThatTheyLieOn) {
   const HostMatrix host(weights_on_grids(21, 512), 512, kInt4);
-  DeviceMatrix device(host);
+  PackedMatrix device(host);
   EXPECT_EQ(device.bytes.download(), host.bytes());
-  EXPECT_EQ(leading<std::uint16_t>(device.scales, host.scales.size()), host.int4_scales());
+  EXPECT_EQ(device.scales.download(), host.scale_bytes());
   for (int i = 0; i < 21 * 512; ++i) {
     const double value = host.values[i];
     ASSERT_LE(std::abs(host(i / 512, i % 512) - value), std::abs(value) / 100.0);
@@ -185,6 +91,8 @@ TEST(IntegerWeights, LoseAtMostHalfAStep) {
 TEST(IntegerWeights, RefusesOtherFormats) {
   PackWeights pack = {nullptr, nullptr, nullptr, 1, 64, kE4m3};
   EXPECT_NE(spillway_pack_weights(&pack, nullptr), 0);
+  pack.format = kInt4Zeros;
+  EXPECT_NE(spillway_pack_weights(&pack, nullptr), 0);
   pack.format = kInt4;
   pack.columns = 12;
   EXPECT_NE(spillway_pack_weights(&pack, nullptr), 0);
@@ -203,7 +111,7 @@ void expect_skinny(const LinearCase& c) {
   const auto x = random_bf16(std::size_t(c.tokens) * c.k);
   const auto norm_weight = random_bf16(c.k, 0.2f, 1.0f);
   const auto before = random_bf16(std::size_t(c.tokens) * c.n);
-  const HostMatrix host(random_weights(c.epilogue == kSiluMul ? 2 * c.n : c.n, c.k), c.k, c.format);
+  const auto host = HostMatrix::random(c.epilogue == kSiluMul ? 2 * c.n : c.n, c.k, c.format);
   DeviceMatrix device(host);
   DeviceArray<Bf16> d_x(x), d_norm(norm_weight), d_out(before);
   DeviceArray<float> d_float(before.size());
@@ -250,7 +158,7 @@ void expect_skinny(const LinearCase& c) {
 }
 
 TEST(IntegerWeights, FewTokens) {
-  for (const WeightFormat format : {kInt8, kInt4}) {
+  for (const WeightFormat format : kFormats) {
     for (int tokens = 1; tokens <= kSkinnyTokensMax; ++tokens) {
       expect_skinny({format, tokens, 64, 256, kStoreBf16, tokens % 2 == 0});
     }
@@ -264,7 +172,10 @@ TEST(IntegerWeights, FewTokens) {
     expect_skinny({format, 5, 4608, 192, kStoreBf16, true});
     expect_skinny({format, 5, 4624, 192, kStoreBf16, false});
   }
-  for (const int k : {32, 96, 160}) expect_skinny({kInt4, 4, 32, k, kStoreBf16, true});
+  for (const WeightFormat format : kFormats) {
+    if (!is_int4(format)) continue;
+    for (const int k : {32, 96, 160}) expect_skinny({format, 4, 32, k, kStoreBf16, true});
+  }
 }
 
 struct PackedCase {
@@ -278,7 +189,7 @@ struct PackedCase {
 void expect_packed(const PackedCase& c) {
   const auto x = random_bf16(std::size_t(c.rows) * c.k);
   const auto before = random_bf16(std::size_t(c.rows) * c.n);
-  const HostMatrix host(random_weights(c.n, c.k), c.k, c.format);
+  const auto host = HostMatrix::random(c.n, c.k, c.format);
   DeviceMatrix device(host);
   DeviceArray<Bf16> d_x(x), d_out(before);
   if (!c.add) check(cudaMemset(d_out.get(), 0xff, d_out.bytes()), "poison");
@@ -300,7 +211,7 @@ void expect_packed(const PackedCase& c) {
 
 // Tiles that are full and not, blocks that share one by columns, stages that come round again.
 TEST(IntegerWeights, DozensOfTokens) {
-  for (const WeightFormat format : {kInt8, kInt4}) {
+  for (const WeightFormat format : kFormats) {
     for (const int rows : {1, 9, 32, 33, 64, 65, 128, 129, 300}) {
       expect_packed({format, rows, 136, 192, rows % 2 == 0});
     }
@@ -308,7 +219,10 @@ TEST(IntegerWeights, DozensOfTokens) {
     expect_packed({format, 70, 2304, 2048, false});
     expect_packed({format, 200, 17'024, 64, false});
   }
-  for (const int k : {8, 72, 200}) expect_packed({kInt4, 20, 64, k, false});
+  for (const WeightFormat format : kFormats) {
+    if (!is_int4(format)) continue;
+    for (const int k : {8, 72, 200}) expect_packed({format, 20, 64, k, false});
+  }
 }
 
 TEST(IntegerWeights, DozensOfTokensRefuseWhatTheyCannotTake) {
@@ -317,65 +231,6 @@ TEST(IntegerWeights, DozensOfTokensRefuseWhatTheyCannotTake) {
   args.format = kBf16;
   args.k = 128;
   EXPECT_NE(spillway_packed_linear(&args, nullptr), 0);
-}
-
-// What the reference takes: the weights as they are once packed.
-void take_packed(DecoderReference& reference, const DecoderWeights& weights) {
-  for (const auto& room : weights.rooms()) {
-    if (room.scales == nullptr) continue;
-    DeviceArray<Bf16> widened(room.elements);
-    const int rows = static_cast<int>(room.elements / room.columns);
-    const WidenWeights args = {
-        widened.get(), room.data, room.scales,  0,
-        rows,          rows,      room.columns, local::cuda::format_of(room.precision)};
-    EXPECT_EQ(spillway_widen_weights(&args, nullptr), 0);
-    reference.replace(room.name, widened.download());
-  }
-}
-
-constexpr int kPackedRowsMax = 32;
-
-void expect_decoder(const char* kind, Precision precision, bool kv_e4m3) {
-  const DecoderShape shape = small_shape(kind);
-  auto weights = DecoderWeights::allocate(shape);
-  ASSERT_TRUE(weights);
-  DecoderReference reference(shape, **weights);
-  const auto packed = (*weights)->packed(shape, precision);
-  ASSERT_TRUE(packed);
-  EXPECT_LT((*packed)->bytes(), (*weights)->bytes());
-  take_packed(reference, **packed);
-  local::cuda::CudaExecutorOptions options;
-  options.kv_blocks = kBlocks;
-  options.sequences_max = 64;  // As many rows of logits.
-  options.step_tokens_max = 128;
-  options.precision = precision;
-  options.packed_rows_max = kPackedRowsMax;
-  options.kv_e4m3 = kv_e4m3;
-  auto executor = make_cuda_executor(shape, options, std::move(*weights));
-  ASSERT_TRUE(executor) << executor.error().message;
-  auto free = shuffled_blocks();
-  Running sequence(1, 150, shape.vocabulary, free);
-  const auto expected = reference.logits(sequence.all);
-  // Few tokens, dozens, and more than are multiplied packed.
-  for (const int tokens : {1, 7, 8, 9, 20, 32, 33, 38, 1, 1}) {
-    const std::size_t from = std::size_t(sequence.done) * shape.vocabulary;
-    const Slice slice = sequence.next(tokens, tokens);
-    const auto result = (*executor)->run(std::span(&slice, 1));
-    ASSERT_TRUE(result) << result.error().message;
-    expect_rows(result->logits,
-                std::span(expected).subspan(from, std::size_t(tokens) * shape.vocabulary),
-                shape.vocabulary, kind, (kv_e4m3 ? 8 : 1.3) * kLogitTolerance);
-  }
-}
-
-TEST(IntegerWeights, DecodersMatchTheReferenceOfTheirWeights) {
-  for (const char* kind : {"llama", "qwen2", "qwen3", "gemma3"}) {
-    for (const Precision precision : {Precision::int8, Precision::int4}) {
-      expect_decoder(kind, precision, false);
-    }
-  }
-  expect_decoder("qwen2", Precision::int4, true);
-  expect_decoder("smollm2", Precision::int4, false);
 }
 
 }  // namespace

@@ -71,7 +71,9 @@ void bench_skinny(GraphTimer& timer, const LinearShape& shape, int tokens,
   auto& weight = noise(elements * copies);
   DeviceArray<Bf16> x(random_bf16(std::size_t(tokens) * shape.k));
   DeviceArray<Bf16> norm(random_bf16(shape.k, 0.1f, 1.0f));
-  const std::size_t groups = format.format == kInt4 ? (shape.k + 127) / 128 : 1;
+  const int units = (shape.k + 127) / 128;
+  const std::size_t groups =
+      is_int4(format.format) ? units * (128 / group_columns(format.format)) : 1;
   DeviceArray<float> out(std::size_t(tokens) * shape.n);
   DeviceArray<float> scales(std::vector<float>(rows * groups, 1e-3f));
   check(cudaMemset(out.get(), 0, out.bytes()), "clear");
@@ -115,6 +117,8 @@ void bench_all_skinny(GraphTimer& timer) {
       bench_skinny(timer, shape, tokens, {kE4m3, "fp8 ", 2});
       bench_skinny(timer, shape, tokens, {kInt8, "int8 ", 2});
       bench_skinny(timer, shape, tokens, {kInt4, "int4 ", 4});
+      bench_skinny(timer, shape, tokens, {kInt4Zeros, "int4 with zeros ", 4});
+      bench_skinny(timer, shape, tokens, {kInt4Zeros32, "int4 by 32 ", 4});
     }
   }
 }

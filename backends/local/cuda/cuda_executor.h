@@ -37,9 +37,9 @@ inline int logit_rows_max(const CudaExecutorOptions& options) {
 // The weights of each rank's share, in its GPU's memory: rank r is on the rth of a group.
 using RankWeights = std::vector<std::unique_ptr<DecoderWeights>>;
 
-// Takes memory, tunes the products and captures the graphs. `weights` are bf16, of one rank for
-// each GPU. backend_unavailable: no usable GPU, or too little memory. invalid_request: so many
-// ranks cannot share the model.
+// Takes memory, tunes the products and captures the graphs. `weights` are of one rank for each GPU,
+// in bf16, or have layers in four bits that are left so. backend_unavailable: no usable GPU, or too
+// little memory. invalid_request: so many ranks cannot share the model.
 Result<std::unique_ptr<Executor>> make_cuda_executor(const DecoderShape& shape,
                                                      const CudaExecutorOptions& options,
                                                      RankWeights weights);

@@ -69,7 +69,7 @@ void Decoder::skinny(void* out, const void* x, const Matrix& weight, const void*
                                       rows,        n,
                                       k,           shape_.norm_epsilon,
                                       epilogue,    weight.scales,
-                                      out_stride,  format_of(weight.precision)};
+                                      out_stride,  weight.format};
   errors_.note(spillway_skinny_linear(&args, stream_), "skinny linear");
 }
 
@@ -157,15 +157,10 @@ void Decoder::linear(const LinearCall& call, const Matrix& weight) {
 }
 
 void Decoder::packed_linear(const LinearCall& call, const Matrix& weight) {
-  const kernels::PackedLinear args = {call.out,
-                                      call.x,
-                                      weight.data,
-                                      weight.scales,
-                                      call.rows,
-                                      call.n,
-                                      call.k,
-                                      format_of(weight.precision),
-                                      call.kind == LinearOut::add_bf16 ? 1 : 0};
+  const kernels::PackedLinear args = {
+      call.out,      call.x,        weight.data,
+      weight.scales, call.rows,     call.n,
+      call.k,        weight.format, call.kind == LinearOut::add_bf16 ? 1 : 0};
   errors_.note(spillway_packed_linear(&args, stream_), "packed linear");
 }
 
@@ -176,9 +171,8 @@ void Decoder::widened_linear(const LinearCall& call, const Matrix& weight) {
     slice.n = std::min(rows, call.n - row);
     slice.out = static_cast<char*>(call.out) + row * kBf16Bytes;
     slice.out_stride = call.n;
-    const kernels::WidenWeights args = {
-        widened_.get(), weight.data, weight.scales, row,
-        slice.n,        call.n,      call.k,        format_of(weight.precision)};
+    const kernels::WidenWeights args = {widened_.get(), weight.data, weight.scales, row,
+                                        slice.n,        call.n,      call.k,        weight.format};
     errors_.note(spillway_widen_weights(&args, stream_), "widening weights");
     errors_.note(linear_->run(slice), "linear");
   }

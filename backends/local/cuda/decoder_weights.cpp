@@ -1,7 +1,5 @@
 #include "backends/local/cuda/decoder_weights.h"
 
-#include "backends/local/kernels/kernels.h"
-
 #include <algorithm>
 #include <cmath>
 #include <cuda_runtime_api.h>
@@ -20,31 +18,55 @@ std::int64_t aligned(std::int64_t bytes) {
 // Enqueues on the default stream.
 void pack(const WeightRoom& from, const WeightRoom& to, FirstError& errors) {
   const int rows = static_cast<int>(to.elements / to.columns);
-  if (to.precision == Precision::bf16) {
+  if (to.format == kernels::kBf16) {
     errors.note(
         cudaMemcpyAsync(to.data, from.data, static_cast<std::size_t>(to.elements * kBf16Bytes),
                         cudaMemcpyDeviceToDevice, nullptr),
         "copying weights");
-  } else if (to.precision == Precision::fp8) {
+  } else if (to.format == kernels::kE4m3) {
     const kernels::QuantizeRows args = {
         to.data, static_cast<float*>(to.scales), from.data, rows, to.columns, 0};
     errors.note(spillway_quantize_rows(&args, nullptr), "packing weights");
   } else {
-    const kernels::PackWeights args = {to.data, to.scales,  from.data,
-                                       rows,    to.columns, format_of(to.precision)};
+    const kernels::PackWeights args = {to.data, to.scales, from.data, rows, to.columns, to.format};
     errors.note(spillway_pack_weights(&args, nullptr), "packing weights");
   }
 }
 
+struct MatrixBytes {
+  std::int64_t weights = 0;
+  std::int64_t scales = 0;
+};
+
+MatrixBytes bytes_of(const RoomShape& room, kernels::WeightFormat format) {
+  constexpr std::int64_t kUnit = 128;  // Columns of four bits that lie together.
+  const std::int64_t units = room.rows * ((room.columns + kUnit - 1) / kUnit);
+  switch (format) {
+    case kernels::kBf16: return {room.rows * room.columns * kBf16Bytes, 0};
+    case kernels::kE4m3:
+    case kernels::kInt8: return {room.rows * room.columns, room.rows * 4};
+    default: break;
+  }
+  const std::int64_t group_bytes = kernels::has_zeros(format) ? 4 : 2;
+  return {units * kUnit / 2, units * (kUnit / kernels::group_columns(format)) * group_bytes};
+}
+
 }  // namespace
 
-int format_of(Precision precision) {
+kernels::WeightFormat format_of(Precision precision) {
   switch (precision) {
     case Precision::fp8: return kernels::kE4m3;
     case Precision::int8: return kernels::kInt8;
     case Precision::int4: return kernels::kInt4;
     default: return kernels::kBf16;
   }
+}
+
+kernels::WeightFormat format_of(const loader::FourBitGroups& groups) {
+  if (!groups.zeros) return kernels::kInt4;
+  return groups.columns == 32   ? kernels::kInt4Zeros32
+         : groups.columns == 64 ? kernels::kInt4Zeros64
+                                : kernels::kInt4Zeros;
 }
 
 const WeightRoom* DecoderWeights::find(std::string_view name) const {
@@ -60,7 +82,7 @@ void* DecoderWeights::at(const std::string& name) const {
 
 Matrix DecoderWeights::matrix_at(const std::string& name) const {
   const WeightRoom* room = find(name);
-  return room == nullptr ? Matrix() : Matrix{room->data, room->scales, room->precision};
+  return room == nullptr ? Matrix() : Matrix{room->data, room->scales, room->format};
 }
 
 // Points to the rooms by their names; those that the shape does not have stay null.
@@ -96,24 +118,20 @@ void DecoderWeights::furnish(const DecoderShape& shape) {
   head_ = static_cast<char*>(embedding_) + skipped * kBf16Bytes;
 }
 
-Result<std::unique_ptr<DecoderWeights>> DecoderWeights::allocate(const DecoderShape& shape) {
-  return allocate(shape, Precision::bf16);
-}
-
 // Scales lie behind their matrix.
 Result<std::unique_ptr<DecoderWeights>> DecoderWeights::allocate(const DecoderShape& shape,
-                                                                 Precision layers) {
+                                                                 kernels::WeightFormat layers) {
   std::unique_ptr<DecoderWeights> weights(new DecoderWeights);
   std::vector<std::int64_t> offsets;
   for (const RoomShape& room : rooms_of(shape)) {
-    const Precision precision = is_matrix_of_layer(room) ? layers : Precision::bf16;
+    const kernels::WeightFormat format = is_matrix_of_layer(room) ? layers : kernels::kBf16;
     weights->rooms_.push_back(
-        {room.name, nullptr, room.rows * room.columns, room.columns, nullptr, precision});
-    const std::int64_t scales = scale_bytes(precision, room.rows, room.columns);
+        {room.name, nullptr, room.rows * room.columns, room.columns, nullptr, format});
+    const MatrixBytes bytes = bytes_of(room, format);
     offsets.push_back(weights->bytes_);
-    weights->bytes_ += aligned(matrix_bytes(precision, room.rows, room.columns) - scales);
-    offsets.push_back(scales > 0 ? weights->bytes_ : -1);
-    weights->bytes_ += aligned(scales);
+    weights->bytes_ += aligned(bytes.weights);
+    offsets.push_back(bytes.scales > 0 ? weights->bytes_ : -1);
+    weights->bytes_ += aligned(bytes.scales);
   }
   auto memory = allocate_device(static_cast<std::size_t>(weights->bytes_));
   if (!memory) return memory.error();
@@ -131,7 +149,7 @@ Result<std::unique_ptr<DecoderWeights>> DecoderWeights::allocate(const DecoderSh
 
 Result<std::unique_ptr<DecoderWeights>> DecoderWeights::packed(const DecoderShape& shape,
                                                                Precision precision) const {
-  auto weights = allocate(shape, precision);
+  auto weights = allocate(shape, format_of(precision));
   if (!weights) return weights;
   FirstError errors;
   for (const WeightRoom& to : (*weights)->rooms_) pack(*find(to.name), to, errors);

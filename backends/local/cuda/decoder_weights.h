@@ -1,11 +1,13 @@
 // The weights of a decoder on the device, and the names by which a loader finds room for them.
 //
-// Filled once with bf16, before the first step, and packed into fewer bits if that is wanted;
-// read-only afterwards.
+// Filled once, before the first step, with bf16 or with layers in a file's four bits, and packed
+// into fewer bits if that is wanted; read-only afterwards.
 #pragma once
 
 #include "backends/local/cuda/decoder_shape.h"
 #include "backends/local/cuda/device.h"
+#include "backends/local/kernels/kernels.h"
+#include "backends/local/loader/model_file.h"
 #include "backends/local/quantize/precision.h"
 
 #include <cstdint>
@@ -16,18 +18,18 @@
 
 namespace spillway::local::cuda {
 
-// As kernels::WeightFormat says of its precision.
+// As kernels::WeightFormat says of its format.
 struct Matrix {
   const void* data = nullptr;
   const void* scales = nullptr;  // null: bf16
-  Precision precision = Precision::bf16;
+  kernels::WeightFormat format = kernels::kBf16;
 
-  bool e4m3() const { return precision == Precision::fp8; }
-  bool integer() const { return precision == Precision::int8 || precision == Precision::int4; }
+  bool e4m3() const { return format == kernels::kE4m3; }
+  bool integer() const { return format == kernels::kInt8 || kernels::is_int4(format); }
 };
 
-// A kernels::WeightFormat.
-int format_of(Precision precision);
+kernels::WeightFormat format_of(Precision precision);
+kernels::WeightFormat format_of(const loader::FourBitGroups& groups);
 
 struct LayerWeights {
   void* attention_norm = nullptr;  // [width]
@@ -59,13 +61,14 @@ struct WeightRoom {
   std::int64_t elements = 0;
   int columns = 0;
   void* scales = nullptr;  // null: bf16
-  Precision precision = Precision::bf16;
+  kernels::WeightFormat format = kernels::kBf16;
 };
 
 class DecoderWeights {
  public:
-  // Takes memory for bf16, undefined at first.
-  static Result<std::unique_ptr<DecoderWeights>> allocate(const DecoderShape& shape);
+  // Takes memory, undefined at first, for bf16, and for the layers' matrices in a format.
+  static Result<std::unique_ptr<DecoderWeights>> allocate(
+      const DecoderShape& shape, kernels::WeightFormat layers = kernels::kBf16);
 
   // The same weights with the layers' matrices in fp8, int8 or int4; embedding, head, norms and
   // biases stay bf16. Takes its own memory and waits for the device. Requires: filled with bf16.
@@ -87,8 +90,6 @@ class DecoderWeights {
 
  private:
   DecoderWeights() = default;
-  static Result<std::unique_ptr<DecoderWeights>> allocate(const DecoderShape& shape,
-                                                          Precision layers);
   void* at(const std::string& name) const;
   Matrix matrix_at(const std::string& name) const;
   void furnish(const DecoderShape& shape);

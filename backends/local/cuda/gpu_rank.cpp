@@ -69,9 +69,11 @@ Result<void> GpuRank::prepare(std::unique_ptr<DecoderWeights> weights) {
         options_.precision == Precision::int8 || options_.precision == Precision::int4;
     if (integer && shape_.share.ranks > 1) return several_gpus();
     if (!takes(shape_, options_.precision)) return not_taken(options_.precision);
-    auto smaller = weights->packed(shape_, options_.precision);
-    if (!smaller) return smaller.error();
-    weights = std::move(*smaller);
+    if (weights->layers().front().qkv.format == kernels::kBf16) {
+      auto smaller = weights->packed(shape_, options_.precision);
+      if (!smaller) return smaller.error();
+      weights = std::move(*smaller);
+    }
   }
   DecoderOptions decoder_options;
   decoder_options.kv_blocks = options_.kv_blocks;

@@ -19,7 +19,7 @@ namespace spillway::local::cuda {
 
 class GpuRank {
  public:
-  // Takes memory and tunes the products. `weights` are the share's, in bf16.
+  // Takes memory and tunes the products. `weights` are the share's.
   static Result<std::unique_ptr<GpuRank>> create(const DecoderShape& shape,
                                                  const CudaExecutorOptions& options,
                                                  std::unique_ptr<DecoderWeights> weights);

@@ -89,6 +89,15 @@ __device__ Bf16x8 scaled(const uint32_t (&pair)[4], float scale) {
   return out;
 }
 
+template <int Format>
+__device__ Bf16x8 widened_int4(const WidenWeights& args, int64_t row, int vector,
+                               GroupWord<Format> group) {
+  uint32_t pair[4];
+  const int64_t words = int64_t{groups_of(args.columns)} * (quantize::kInt4Group / 8);
+  widen_int4(static_cast<const uint32_t*>(args.weights)[row * words + vector], group.zeros(), pair);
+  return scaled(pair, group.scale());
+}
+
 // Eight columns of a row.
 __device__ Bf16x8 widened(const WidenWeights& args, int64_t row, int vector) {
   uint32_t pair[4];
@@ -99,11 +108,11 @@ __device__ Bf16x8 widened(const WidenWeights& args, int64_t row, int vector) {
     widen_int8(eight.y, reinterpret_cast<uint32_t (&)[2]>(pair[2]));
     return scaled(pair, static_cast<const float*>(args.scales)[row]);
   }
-  const int64_t words = int64_t{groups_of(args.columns)} * (quantize::kInt4Group / 8);
-  widen_int4(static_cast<const uint32_t*>(args.weights)[row * words + vector], pair);
-  const int64_t group = vector * 8 / quantize::kInt4Group;
-  const auto* scales = static_cast<const __nv_bfloat16*>(args.scales);
-  return scaled(pair, __bfloat162float(scales[group * args.rows_in_all + row]));
+  const int64_t group = vector * 8 / group_columns(args.format);
+  const int64_t at = group * args.rows_in_all + row;
+  return has_zeros(args.format)
+             ? widened_int4(args, row, vector, GroupWord<kInt4Zeros>::at(args.scales, at))
+             : widened_int4(args, row, vector, GroupWord<kInt4>::at(args.scales, at));
 }
 
 __global__ void __launch_bounds__(kThreads) widen(WidenWeights args) {
@@ -118,12 +127,11 @@ __global__ void __launch_bounds__(kThreads) widen(WidenWeights args) {
   }
 }
 
-bool is_integer(int format) { return format == kInt8 || format == kInt4; }
-
 }  // namespace
 
 extern "C" int spillway_pack_weights(const PackWeights* args, Stream stream) {
-  if (!is_integer(args->format) || args->columns % 8 != 0) return cudaErrorInvalidValue;
+  const bool made = args->format == kInt8 || args->format == kInt4;
+  if (!made || args->columns % 8 != 0) return cudaErrorInvalidValue;
   const int64_t units =
       args->format == kInt8 ? args->rows : int64_t{args->rows} * groups_of(args->columns);
   if (units == 0) return cudaSuccess;
@@ -135,7 +143,8 @@ extern "C" int spillway_pack_weights(const PackWeights* args, Stream stream) {
 
 extern "C" int spillway_widen_weights(const WidenWeights* args, Stream stream) {
   constexpr int64_t kBlocksMax = 132 * 8;
-  if (!is_integer(args->format) || args->columns % 8 != 0) return cudaErrorInvalidValue;
+  const bool is_integer = args->format == kInt8 || is_int4(args->format);
+  if (!is_integer || args->columns % 8 != 0) return cudaErrorInvalidValue;
   const int64_t blocks = (int64_t{args->rows} * (args->columns / 8) + kThreads - 1) / kThreads;
   if (blocks == 0) return cudaSuccess;
   LaunchShape shape;

@@ -128,7 +128,20 @@ enum WeightFormat : int {
   kInt4 = 3,  // [rows, groups, 64 bytes] and bf16 [groups, rows]: groups of 128 columns, the last
               // filled up with zeros. The eight codes of a word are of columns 0, 2, 4, 6, 1, 3, 5,
               // 7, the lowest bits first.
+  // The same codes, with a zero point for each group: words [groups, rows], where groups may be
+  // parts of those 128 columns. A word is the bf16 scale, in its upper half, and 128 + the zero
+  // point, which is 0 to 15, likewise.
+  kInt4Zeros = 4,
+  kInt4Zeros64 = 5,
+  kInt4Zeros32 = 6,
 };
+
+// What formats of four bits have, which are the last ones: columns of a group, and zero points.
+constexpr bool is_int4(int format) { return format >= kInt4; }
+constexpr bool has_zeros(int format) { return format >= kInt4Zeros; }
+constexpr int group_columns(int format) {
+  return format == kInt4Zeros32 ? 32 : format == kInt4Zeros64 ? 64 : 128;
+}
 
 // int8 or int4 of bf16 weights, by the rule of backends/local/quantize/integer_codes.h. Requires:
 // columns % 8 == 0.
@@ -167,7 +180,7 @@ struct PackedLinear {
   int rows;
   int n;
   int k;
-  int format;  // kInt8 or kInt4
+  int format;  // Of integers.
   int add;     // To what is in `out`.
 };
 extern "C" int spillway_packed_linear(const PackedLinear* args, Stream stream);

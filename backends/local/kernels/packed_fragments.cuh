@@ -25,33 +25,31 @@ struct PackedTile {
 // The operands of 64 columns: four times 16, of rows g and g + 8 of a warp's 16 as mma has them.
 using Fragments = uint32_t[4][4];
 
-__device__ inline uint32_t times(uint32_t pair, uint32_t scale) {
-  const __nv_bfloat162 product = __hmul2(reinterpret_cast<const __nv_bfloat162&>(pair),
-                                         reinterpret_cast<const __nv_bfloat162&>(scale));
-  return reinterpret_cast<const uint32_t&>(product);
-}
-
 // This lane's two of a word of int4, scaled as widened weights are.
-__device__ inline uint32_t pick_int4(uint32_t word, uint32_t scale) {
-  constexpr uint32_t kOneTwentyEight = 0x43004300u;
-  constexpr uint32_t kZero = 0x43084308u;  // 128 + kInt4Zero
-  const uint32_t codes = word >> (threadIdx.x % 4 * 4) & 0x000f000fu;
-  return times(difference(codes | kOneTwentyEight, kZero), scale);
+template <int Format>
+__device__ uint32_t pick_int4(uint32_t word, GroupWord<Format> group) {
+  return times(less_zero(word >> (threadIdx.x % 4 * 4), group.zeros()), group.scales());
 }
 
-// Of half a group: `scale` is twice that of each row.
-template <int Rows>
+// Of 128 columns: the groups' words, of two rows.
+template <int Format>
+using GroupWords = GroupWord<Format>[128 / group_columns(Format)][2];
+
+// Of half of 128 columns.
+template <int Rows, int Format>
 __device__ void take_int4(Fragments& out, const PackedTile<Rows>& tile, int row, int half,
-                          const uint32_t (&scale)[2]) {
+                          const GroupWords<Format>& groups) {
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
 #pragma unroll
     for (int p = 0; p < 2; ++p) {
-      const auto words = *reinterpret_cast<const uint4*>(tile.piece(row + r * 8, half * 2 + p));
-      out[2 * p][r] = pick_int4(words.x, scale[r]);
-      out[2 * p][r + 2] = pick_int4(words.y, scale[r]);
-      out[2 * p + 1][r] = pick_int4(words.z, scale[r]);
-      out[2 * p + 1][r + 2] = pick_int4(words.w, scale[r]);
+      const int piece = half * 2 + p;  // Of 32 columns.
+      const auto words = *reinterpret_cast<const uint4*>(tile.piece(row + r * 8, piece));
+      const GroupWord<Format> group = groups[piece * 32 / group_columns(Format)][r];
+      out[2 * p][r] = pick_int4(words.x, group);
+      out[2 * p][r + 2] = pick_int4(words.y, group);
+      out[2 * p + 1][r] = pick_int4(words.z, group);
+      out[2 * p + 1][r + 2] = pick_int4(words.w, group);
     }
   }
 }

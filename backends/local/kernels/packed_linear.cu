@@ -106,9 +106,9 @@ class Sums {
   __device__ Sums(const PackedLinear& args, const Part& part)
       : args_(args),
         row_(threadIdx.x / kWarp * 16 + threadIdx.x % kWarp / 4),
-        scales_(static_cast<const __nv_bfloat16*>(args.scales) + part.first_row + row_) {
+        first_row_(part.first_row + row_) {
 #pragma unroll
-    for (int r = 0; r < 2; ++r) exists_[r] = part.first_row + row_ + r * 8 < args.n;
+    for (int r = 0; r < 2; ++r) exists_[r] = first_row_ + r * 8 < args.n;
   }
 
   __device__ void multiply(const Part& part, Shared<F>& shared) {
@@ -116,13 +116,13 @@ class Sums {
     for (int stage = part.begin; stage < part.end; ++stage) {
       const int at = (stage - part.begin) % F::kStages;
       barrier_wait(shared_address(shared.full + at), (stage - part.begin) / F::kStages % 2);
-      const uint32_t scale[2] = {scale_[0], scale_[1]};
+      const Groups groups = groups_;
       if (stage + 1 < part.end) find_scales(stage + 1);
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         wait_for_products<1>();  // Nobody reads these fragments any more.
         if (half == 1 && stage > part.begin) give_back(shared, stage - 1 - part.begin);
-        take(shared.stage[at], half, scale);
+        take(shared.stage[at], half, groups);
         multiply_half(shared.stage[at].x[half], half, half == 1 || stage > part.begin);
       }
     }
@@ -140,20 +140,29 @@ class Sums {
   }
 
  private:
-  __device__ void find_scales(int group) {
-    if constexpr (F::kFormat == kInt4) {
+  static constexpr int kGroups = is_int4(F::kFormat) ? kDepth / group_columns(F::kFormat) : 1;
+  struct Groups {
+    GroupWord<F::kFormat> of[kGroups][2];
+  };
+
+  __device__ void find_scales(int stage) {
+    if constexpr (is_int4(F::kFormat)) {
 #pragma unroll
-      for (int r = 0; r < 2; ++r) {
-        const auto* const of_row =
-            reinterpret_cast<const uint16_t*>(scales_ + int64_t{group} * args_.n + r * 8);
-        scale_[r] = exists_[r] ? *of_row * 0x10001u : 0;
+      for (int group = 0; group < kGroups; ++group) {
+        const int64_t first = int64_t{stage * kGroups + group} * args_.n + first_row_;
+#pragma unroll
+        for (int r = 0; r < 2; ++r) {
+          groups_.of[group][r] = {};
+          if (exists_[r])
+            groups_.of[group][r] = GroupWord<F::kFormat>::at(args_.scales, first + r * 8);
+        }
       }
     }
   }
 
-  __device__ void take(const Stage<F>& stage, int half, const uint32_t (&scale)[2]) {
-    if constexpr (F::kFormat == kInt4) {
-      take_int4(fragments_[half], stage.weights[0], row_, half, scale);
+  __device__ void take(const Stage<F>& stage, int half, const Groups& groups) {
+    if constexpr (is_int4(F::kFormat)) {
+      take_int4(fragments_[half], stage.weights[0], row_, half, groups.of);
     } else {
       take_int8(fragments_[half], stage.weights[half], row_);
     }
@@ -175,10 +184,10 @@ class Sums {
   }
 
   const PackedLinear& args_;
-  const int row_;  // The first of this lane's, of the block.
-  const __nv_bfloat16* const scales_;
+  const int row_;        // The first of this lane's, of the block.
+  const int first_row_;  // Of the matrix.
   bool exists_[2];
-  uint32_t scale_[2] = {};  // Of the next stage, twice each.
+  Groups groups_;  // Of the next stage.
   Fragments fragments_[2];
   float sum_[F::kTokens / 2];
 };
@@ -308,6 +317,9 @@ extern "C" int spillway_packed_linear(const PackedLinear* args, Stream stream) {
   switch (args->format) {
     case kInt8: return enqueue_format<kInt8>(*args, stream);
     case kInt4: return enqueue_format<kInt4>(*args, stream);
+    case kInt4Zeros: return enqueue_format<kInt4Zeros>(*args, stream);
+    case kInt4Zeros64: return enqueue_format<kInt4Zeros64>(*args, stream);
+    case kInt4Zeros32: return enqueue_format<kInt4Zeros32>(*args, stream);
     default: return cudaErrorInvalidValue;
   }
 }

@@ -10,7 +10,8 @@
 // where bf16 has them, which makes every weight 2^-120 of what it is. x is multiplied by 2^60 on
 // the way in, so that products stay far from the ends of fp32, and the scale of the row by 2^60 at
 // the end. Integers come out exactly; the 64 bytes of a row that a warp takes at once are one group
-// of int4, whose sums are scaled before they join the others.
+// of int4, whose sums are scaled before they join the others. Of smaller groups a lane's 16 bytes
+// are one, or of one, and weights are scaled, and rounded, before they are multiplied.
 #pragma once
 
 #include "backends/local/kernels/e4m3.cuh"
@@ -27,13 +28,13 @@ constexpr int kScratchStride = kSkinnyTokensMax + 1;  // Spreads the rows of a t
 // Weights in 16 bytes.
 template <int Format>
 constexpr int kWeightsOfVector = Format == kBf16   ? 8
-                                 : Format == kInt4 ? 32
+                                 : is_int4(Format) ? 32
                                                    : 16;
 
 // Bytes of a row of k weights.
 template <int Format>
 __host__ __device__ int64_t row_bytes_of(int k) {
-  if (Format == kInt4) return int64_t{groups_of(k)} * kChunkBytes;
+  if (is_int4(Format)) return int64_t{groups_of(k)} * kChunkBytes;
   return int64_t{k} * (16 / kWeightsOfVector<Format>);
 }
 
@@ -73,13 +74,17 @@ class RowStream {
   // Asks for the first weights. `rows` are all that the matrix has.
   __device__ RowStream(const void* weight, const void* scales, int k, const int (&first_row)[Tiles],
                        int rows, Slice slice)
-      : slice_(slice), row_bytes_(row_bytes_of<Format>(k)), rows_(rows), vectors_(k / 8) {
+      : slice_(slice),
+        row_bytes_(row_bytes_of<Format>(k)),
+        rows_(rows),
+        vectors_(k / 8),
+        scales_(scales) {
     const int lane = threadIdx.x % kWarp;
 #pragma unroll
     for (int tile = 0; tile < Tiles; ++tile) {
       const int row = first_row[tile] + lane / 4;
       from_[tile] = static_cast<const char*>(weight) + row * row_bytes_ + lane % 4 * 16;
-      if (Format == kInt4) scales_[tile] = static_cast<const __nv_bfloat16*>(scales) + row;
+      if (is_int4(Format)) first_group_[tile] = int64_t{lane % 4 * 32 / kGroup} * rows + row;
     }
 #pragma unroll
     for (int u = 0; u < kAhead; ++u) fetch(u, slice.begin + u);
@@ -109,6 +114,10 @@ class RowStream {
   float squares = 0.0f;  // of this share of token g
 
  private:
+  using Group = GroupWord<Format>;
+  static constexpr int kGroup = group_columns(Format);
+  static constexpr bool kScaledBefore = is_int4(Format) && kGroup < kChunk;
+
   __device__ void fetch(int slot, int chunk) {
     if (chunk >= slice_.end) return;
 #pragma unroll
@@ -116,10 +125,10 @@ class RowStream {
       const char* at = from_[tile] + chunk * kChunkBytes;
       w_[slot][tile][0] = load_weights(at);
       w_[slot][tile][1] = load_weights(at + 8 * row_bytes_);
-      if constexpr (Format == kInt4) {
-        const __nv_bfloat16* of_group = scales_[tile] + int64_t{chunk} * rows_;
-        scale_[slot][tile][0] = __bfloat162float(of_group[0]);
-        scale_[slot][tile][1] = __bfloat162float(of_group[8]);
+      if constexpr (is_int4(Format)) {
+        const int64_t group = first_group_[tile] + int64_t{chunk} * (kChunk / kGroup) * rows_;
+        group_[slot][tile][0] = Group::at(scales_, group);
+        group_[slot][tile][1] = Group::at(scales_, group + 8);
       }
     }
   }
@@ -128,7 +137,7 @@ class RowStream {
 #pragma unroll
     for (int i = 0; i < kVectorsX; ++i) {
       x_[slot][i] = {};
-      if (Format == kInt4) norm_[slot][i] = {};
+      if (is_int4(Format)) norm_[slot][i] = {};
       if (chunk >= slice_.end || beyond(chunk, i)) continue;
       if (x_from_) x_[slot][i] = x_from_[chunk * (kChunk / 8) + i];
       if (norm_from_) norm_[slot][i] = norm_from_[chunk * (kChunk / 8) + i];
@@ -137,7 +146,7 @@ class RowStream {
 
   // Whether there is no such vector of x: the last group of int4 may be a part of one.
   __device__ bool beyond(int chunk, int i) const {
-    if (Format != kInt4) return false;
+    if (!is_int4(Format)) return false;
     return chunk * (kChunk / 8) + threadIdx.x % 4 * kVectorsX + i >= vectors_;
   }
 
@@ -153,19 +162,20 @@ class RowStream {
     for (int tile = 0; tile < Tiles; ++tile) {
       const Bf16x8& low = w_[slot][tile][0];
       const Bf16x8& high = w_[slot][tile][1];
-      if constexpr (Format == kInt4) {
+      const Group(&group)[2] = group_[slot][tile];
+      if constexpr (is_int4(Format) && !kScaledBefore) {
         float of_group[4] = {};
-        multiply_vectors(of_group, low, high, b);
+        multiply_vectors(of_group, low, high, b, group);
 #pragma unroll
-        for (int i = 0; i < 4; ++i) sum[tile][i] += of_group[i] * scale_[slot][tile][i / 2];
+        for (int i = 0; i < 4; ++i) sum[tile][i] += of_group[i] * group[i / 2].scale();
       } else {
-        multiply_vectors(sum[tile], low, high, b);
+        multiply_vectors(sum[tile], low, high, b, group);
       }
     }
   }
 
   static __device__ void multiply_vectors(float (&d)[4], const Bf16x8& low, const Bf16x8& high,
-                                          const Bf16x8 (&x)[kVectorsX]) {
+                                          const Bf16x8 (&x)[kVectorsX], const Group (&group)[2]) {
     if constexpr (Format == kBf16) {
       mma_16x8x16(d, low.pair[0], high.pair[0], low.pair[1], high.pair[1], x[0].pair[0],
                   x[0].pair[1]);
@@ -175,8 +185,8 @@ class RowStream {
 #pragma unroll
       for (int word = 0; word < 4; ++word) {
         uint32_t a[kPairs], c[kPairs];
-        widen(low.pair[word], a);
-        widen(high.pair[word], c);
+        widen(low.pair[word], group[0], a);
+        widen(high.pair[word], group[1], c);
 #pragma unroll
         for (int p = 0; p < kPairs; p += 2) {
           const int at = word * kPairs + p;
@@ -190,10 +200,14 @@ class RowStream {
   // Pairs of bf16 that a word of packed weights becomes.
   static constexpr int kPairs = kWeightsOfVector<Format> / 8;
 
-  static __device__ void widen(uint32_t word, uint32_t (&pair)[kPairs]) {
+  static __device__ void widen(uint32_t word, Group group, uint32_t (&pair)[kPairs]) {
     if constexpr (Format == kE4m3) unpack_e4m3(word, pair);
     if constexpr (Format == kInt8) widen_int8(word, pair);
-    if constexpr (Format == kInt4) widen_int4(word, pair);
+    if constexpr (is_int4(Format)) widen_int4(word, group.zeros(), pair);
+    if constexpr (kScaledBefore) {
+#pragma unroll
+      for (int p = 0; p < kPairs; ++p) pair[p] = times(pair[p], group.scales());
+    }
   }
 
   const Slice slice_;
@@ -201,8 +215,9 @@ class RowStream {
   const int rows_;
   const int vectors_;  // Of x, in a row.
   const char* from_[Tiles];
-  const __nv_bfloat16* scales_[Tiles];  // Of int4, and of the first group.
-  float scale_[kAhead][Tiles][2];       // Of the groups under way.
+  const void* const scales_;    // Of int4.
+  int64_t first_group_[Tiles];  // Where this lane's are.
+  Group group_[kAhead][Tiles][2];
   const Bf16x8* x_from_ = nullptr;
   const Bf16x8* norm_from_ = nullptr;
   Bf16x8 w_[kAhead][Tiles][2];

@@ -31,7 +31,7 @@ __device__ float before(const SkinnyLinear& args, const Outputs<Tiles>& outputs,
 // What the sums of a row of weights are multiplied by.
 template <int Format>
 __device__ float scale_of(const SkinnyLinear& args, int64_t row) {
-  if (Format == kInt4 || args.scales == nullptr) return 1.0f;
+  if (is_int4(Format) || args.scales == nullptr) return 1.0f;
   const float scale = static_cast<const float*>(args.scales)[row];
   return Format == kE4m3 ? scale * 0x1p60f : scale;
 }
@@ -129,13 +129,15 @@ int enqueue_bytes(const SkinnyLinear& args, Stream stream) {
                   : enqueue<Format, 2, 8, 8, 4, 2>(args, stream);
 }
 
+// Of any that is_int4.
+template <int Format>
 int enqueue_int4(const SkinnyLinear& args, Stream stream) {
-  if (is_gated(args.epilogue)) return enqueue<kInt4, 2, 4, 8, 4, 4>(args, stream);
-  if (args.n / kRows <= kMultiprocessors) return enqueue<kInt4, 1, 16, 4, 4, 1>(args, stream);
-  if (args.n % (2 * kRows) != 0) return enqueue<kInt4, 1, 8, 4, 4, 2>(args, stream);
+  if (is_gated(args.epilogue)) return enqueue<Format, 2, 4, 8, 4, 4>(args, stream);
+  if (args.n / kRows <= kMultiprocessors) return enqueue<Format, 1, 16, 4, 4, 1>(args, stream);
+  if (args.n % (2 * kRows) != 0) return enqueue<Format, 1, 8, 4, 4, 2>(args, stream);
   const bool one_wave = args.n / (2 * kRows) <= kMultiprocessors;
-  return one_wave ? enqueue<kInt4, 2, 8, 16, 4, 1>(args, stream)
-                  : enqueue<kInt4, 2, 8, 8, 4, 2>(args, stream);
+  return one_wave ? enqueue<Format, 2, 8, 16, 4, 1>(args, stream)
+                  : enqueue<Format, 2, 8, 8, 4, 2>(args, stream);
 }
 
 // What k must be a multiple of.
@@ -153,7 +155,10 @@ extern "C" int spillway_skinny_linear(const SkinnyLinear* args, Stream stream) {
     case kBf16: return enqueue_bf16(whole, stream);
     case kE4m3: return enqueue_bytes<kE4m3>(whole, stream);
     case kInt8: return enqueue_bytes<kInt8>(whole, stream);
-    case kInt4: return enqueue_int4(whole, stream);
+    case kInt4: return enqueue_int4<kInt4>(whole, stream);
+    case kInt4Zeros: return enqueue_int4<kInt4Zeros>(whole, stream);
+    case kInt4Zeros64: return enqueue_int4<kInt4Zeros64>(whole, stream);
+    case kInt4Zeros32: return enqueue_int4<kInt4Zeros32>(whole, stream);
     default: return cudaErrorInvalidValue;
   }
 }

@@ -29,6 +29,13 @@ namespace spillway::loader {
 // the former what row (r % 2) * d/2 + r / 2 is in the latter. This room hands out what is there.
 enum class RopeRows { halves, pairs };
 
+// How matrices of four bits share what is more than their codes: so many columns of a row, 32, 64
+// or 128, have a scale, and a zero point if they are fewer than 128 or not all zero points are 8.
+struct FourBitGroups {
+  int columns = 128;
+  bool zeros = false;
+};
+
 // What a reader found.
 struct ModelContents {
   std::vector<MappedFile> files;

@@ -20,6 +20,11 @@ std::int64_t groups_of(std::int64_t columns) {
   return (columns + quantize::kInt4Group - 1) / quantize::kInt4Group;
 }
 
+std::int64_t scale_bytes(Precision precision, std::int64_t rows, std::int64_t columns) {
+  if (precision == Precision::fp8 || precision == Precision::int8) return 4 * rows;
+  return precision == Precision::int4 ? 2 * rows * groups_of(columns) : 0;
+}
+
 }  // namespace
 
 std::string_view name_of(Precision precision) {
@@ -31,11 +36,6 @@ std::optional<Precision> precision_named(std::string_view name) {
     if (its_name == name) return precision;
   }
   return std::nullopt;
-}
-
-std::int64_t scale_bytes(Precision precision, std::int64_t rows, std::int64_t columns) {
-  if (precision == Precision::fp8 || precision == Precision::int8) return 4 * rows;
-  return precision == Precision::int4 ? 2 * rows * groups_of(columns) : 0;
 }
 
 std::int64_t matrix_bytes(Precision precision, std::int64_t rows, std::int64_t columns) {

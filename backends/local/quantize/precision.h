@@ -20,7 +20,4 @@ std::optional<Precision> precision_named(std::string_view name);
 // for each 128 columns of a row, which are padded to such groups.
 std::int64_t matrix_bytes(Precision precision, std::int64_t rows, std::int64_t columns);
 
-// What of that is scales.
-std::int64_t scale_bytes(Precision precision, std::int64_t rows, std::int64_t columns);
-
 }  // namespace spillway::local
