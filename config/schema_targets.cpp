@@ -60,7 +60,8 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
           "Of executor: torch. int8 (auto): the file's own 4 or 8 bits, by our kernels; bf16, "
           "fp32: "
           "by LibTorch's. Of executor: cuda, the layers' matrices, made at start of what the file "
-          "has: bf16; fp8, int8: half the memory; int4, a scale for each 128 weights: a quarter. "
+          "has: bf16; fp8, int8: half the memory; int4, a scale for each 128 weights: a quarter; "
+          "a folder's own four bits stay what they are. "
           "auto: int4 where a folder's matrices are such already and there is one GPU, else bf16. "
           "fp8 is the fastest for many requests at once, int4 for few; int8 and int4 run "
           "on one GPU. `spillway quantize --report` says what each costs in memory and answers."},

@@ -73,7 +73,7 @@ Result<Executors> load_on_torch(const config::LocalTarget& target, const loader:
   const auto cores = static_cast<int>(std::thread::hardware_concurrency());
   const int all_threads = target.threads > 0 ? target.threads : cores;
   const int threads = std::max(1, all_threads / target.replicas);
-  const std::string precision(name_of(precision_of(target, file.keeps_int4())));
+  const std::string precision(name_of(precision_of(target, file.four_bits().has_value())));
   Executors executors;
   for (int i = 0; i < target.replicas; ++i) {
     auto executor = load_executor(file, {precision, threads, kv_blocks_of(target)});
@@ -93,7 +93,7 @@ Result<Executors> load_on_cuda(const config::LocalTarget& target, const loader::
   options.kv_blocks = kv_blocks_of(target);
   options.sequences_max = target.sequences_max;
   options.step_tokens_max = std::max(target.step_tokens_max, target.sequences_max);
-  options.precision = precision_of(target, file.keeps_int4());
+  options.precision = precision_of(target, file.four_bits().has_value());
   options.kv_e4m3 = target.kv_cache == "fp8";
   return cuda::load_cuda_executors(file, options, target.context_max,
                                    {target.replicas, target.tensor_parallel});

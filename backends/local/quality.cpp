@@ -2,6 +2,7 @@
 
 #include "backends/local/arch/arch_spec.h"
 #include "backends/local/cuda/decoder_shape.h"
+#include "backends/local/cuda/int4_rows.h"
 #include "backends/local/engine/executor.h"
 #include "backends/local/loader/model_file.h"
 #include "backends/local/quality_texts.h"
@@ -159,14 +160,18 @@ class Yardstick {
   std::vector<std::vector<float>> baseline_;  // Of each text.
 };
 
-Cost memory_of(const cuda::DecoderShape& shape, const Storage& storage) {
+Cost memory_of(const loader::ModelFile& file, const cuda::DecoderShape& shape,
+               const Storage& storage) {
   Cost cost;
   cost.storage = storage;
   const Precision others = storage.weights == Precision::fp32 ? Precision::fp32 : Precision::bf16;
   for (const cuda::RoomShape& room : cuda::rooms_of(shape)) {
     const bool matrix = cuda::is_matrix_of_layer(room);
     const Precision precision = matrix ? storage.weights : others;
-    const std::int64_t bytes = matrix_bytes(precision, room.rows, room.columns);
+    const bool kept = matrix && precision == Precision::int4 && file.four_bits();
+    const std::int64_t bytes =
+        kept ? room.rows * cuda::int4_row(*file.four_bits(), room.columns).bytes()
+             : matrix_bytes(precision, room.rows, room.columns);
     cost.weight_bytes += bytes;
     if (matrix) cost.matrix_bytes += bytes;
   }
@@ -212,7 +217,7 @@ Result<Cost> memory_cost(const std::string& model_path, const Storage& storage) 
   if (!file) return file.error();
   const auto shape = shape_in(*file);
   if (!shape) return shape.error();
-  return memory_of(*shape, storage);
+  return memory_of(*file, *shape, storage);
 }
 
 Result<void> measure_costs(const std::string& model_path, const std::string& executor,
@@ -228,7 +233,7 @@ Result<void> measure_costs(const std::string& model_path, const std::string& exe
     yardstick = std::move(*made);
   }
   for (const Storage& storage : storages(executor)) {
-    Cost cost = memory_of(*shape, storage);
+    Cost cost = memory_of(*file, *shape, storage);
     if (yardstick) {
       const auto drift = yardstick->drift(*file, storage);
       if (!drift) return drift.error();

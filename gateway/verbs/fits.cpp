@@ -92,7 +92,7 @@ Result<MemoryNeed> memory_need(const config::LocalTarget& target) {
   MemoryNeed need;
   for (const loader::Tensor& tensor : file->tensors())
     need.parameters += tensor.rows() * tensor.columns();
-  need.keeps_int4 = file->keeps_int4();
+  need.keeps_int4 = file->four_bits().has_value();
   need.weight_bytes = static_cast<std::int64_t>(bytes_of(precision_in(target, need.keeps_int4)) *
                                                 static_cast<double>(need.parameters));
   need.kv_token_bytes = arch->layers * kv_token_bytes(target, *arch);

@@ -1,19 +1,24 @@
 #!/usr/bin/env python3
 """A folder of matrices in four bits on the GPU: as they are, beside what they say as bf16.
 
-usage: four_bits.py BINARY [--kinds gptq,awq] [--layers 16]
-Makes a Llama with random weights, packs it (tests/peers/quantized_files.py) and serves both folders. Prints the share of prompts
-with the same first token, and the time of a token of one answer at a time. Takes numpy, torch, safetensors, transformers.
+usage: four_bits.py BINARY [--kinds gptq:128:sym,awq:128,gptq:128,gptq:32] [--layers 16]
+Makes a Llama with random weights, packs it (tests/peers/quantized_files.py) and serves both folders. A kind says how, in groups of
+how many columns, and whether all zero points are in the middle. Prints the share of prompts with the same first token, the time of a
+token of one answer at a time and of 128, and the memory of the GPU that the gateway takes, KV cache and all. Takes numpy, torch,
+safetensors, transformers.
 """
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from typing import NamedTuple
 
+import closed_loop
 import numpy as np
 import serve
 import torch
@@ -24,7 +29,7 @@ from transformers import LlamaConfig
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "peers"))
 import quantized_files  # pylint: disable=wrong-import-position
 
-VOCABULARY, PROMPTS, PROMPT_TOKENS, OUT = 4096, 64, 64, 128
+VOCABULARY, PROMPTS, PROMPT_TOKENS, OUT, MANY, ROUNDS = 4096, 64, 64, 128, 128, 4
 SHAPE = dict(vocab_size=VOCABULARY, hidden_size=2048, intermediate_size=5632, num_attention_heads=16, num_key_value_heads=8,
              max_position_embeddings=4096, tie_word_embeddings=False, torch_dtype="bfloat16", bos_token_id=0, eos_token_id=1)
 
@@ -59,13 +64,14 @@ def random_state(layers):
 
 def write(folder, kind, layers):
     """(as packed, as bf16)"""
+    how, group, *symmetric = kind.split(":")
     packed, plain = folder / f"{kind}-packed", folder / f"{kind}-plain"
     config = LlamaConfig(**SHAPE, num_hidden_layers=layers)
     config.architectures = ["LlamaForCausalLM"]
     for one in (packed, plain):
         one.mkdir()
         write_tokenizer(one)
-    left = quantized_files.write(packed, config, random_state(layers), kind, symmetric=kind == "gptq")
+    left = quantized_files.write(packed, config, random_state(layers), how, int(group), symmetric=bool(symmetric))
     (plain / "config.json").write_text(json.dumps(config.to_dict()), encoding="utf-8")
     save_file({name: values.bfloat16().contiguous() for name, values in left.items()}, str(plain / "model.safetensors"))
     return packed, plain
@@ -79,15 +85,30 @@ def ask(port, prompt, tokens):
         return json.load(answer)["choices"][0]["text"]
 
 
+def memory_used():
+    """MiB of the first GPU."""
+    said = subprocess.run(["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"], capture_output=True, text=True, check=True)
+    return int(said.stdout.split()[0])
+
+
+class Measured(NamedTuple):
+    first: list   # Tokens, of the prompts.
+    one: float    # Seconds of a further token, of one answer at a time…
+    many: float   # …and of MANY.
+    speed: float  # Tokens a second then.
+    memory: int   # MiB
+
+
 def measure(binary, model):
-    """(first tokens of the prompts, seconds of a further token)"""
-    target = {"kind": "local", "executor": "cuda", "serves": ["model"], "model": str(model), "sequences_max": 8, "kv_tokens_max": 16384}
+    target = {"kind": "local", "executor": "cuda", "serves": ["model"], "model": str(model), "sequences_max": MANY, "kv_tokens_max": 65536,
+              "waiting_max": 2 * MANY}
     config = {"server": {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "drain": "1s"}, "targets": {"local": target},
               "log": {"level": "info"}, "classes": {"all": {"spill": "never"}}}
     random = np.random.default_rng(7)
     prompts = random.integers(300, VOCABULARY, (PROMPTS, PROMPT_TOKENS)).tolist()
     path = model / "spillway.yaml"
     path.write_text(json.dumps(config), encoding="utf-8")
+    before = memory_used()
     gateway = serve.Gateway(binary, path)
     try:
         port = gateway.wait_for_port(serve.START_MAX)
@@ -99,7 +120,9 @@ def measure(binary, model):
             between = time.monotonic()
             ask(port, prompt, OUT + 1)
             times.append((time.monotonic() - between - (between - began)) / OUT)
-        return first, statistics.median(times)
+        loop = closed_loop.run(port, closed_loop.TokenPrompts(VOCABULARY, PROMPT_TOKENS), MANY, ROUNDS, OUT, 60)
+        return Measured(first, statistics.median(times), statistics.median(row.tpot for row in loop.rows),
+                        sum(row.out_tokens for row in loop.rows) / loop.seconds, memory_used() - before)
     finally:
         gateway.end()
 
@@ -107,17 +130,19 @@ def measure(binary, model):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary", type=Path)
-    parser.add_argument("--kinds", default="gptq,awq")
+    parser.add_argument("--kinds", default="gptq:128:sym,awq:128,gptq:128,gptq:32")
     parser.add_argument("--layers", type=int, default=16)
     options = parser.parse_args()
     good = True
     with tempfile.TemporaryDirectory() as scratch:
         for kind in options.kinds.split(","):
             packed, plain = (measure(options.binary, model) for model in write(Path(scratch), kind, options.layers))
-            same = sum(a == b for a, b in zip(packed[0], plain[0])) / PROMPTS
+            same = sum(a == b for a, b in zip(packed.first, plain.first)) / PROMPTS
             good = good and same > 0.85
-            print(f"{kind}: {100 * same:.0f} % of {PROMPTS} first tokens as of the same weights in bf16 "
-                  f"({len(set(plain[0]))} different ones); a token at a time {1e3 * packed[1]:.3f} ms, bf16 {1e3 * plain[1]:.3f} ms", flush=True)
+            print(f"{kind}: {100 * same:.0f} % of {PROMPTS} first tokens as of the same weights in bf16 ({len(set(plain.first))} different ones)")
+            for name, side in ((kind, packed), ("bf16", plain)):
+                print(f"  {name}: TPOT c1 {1e3 * side.one:.3f} ms, c{MANY} {1e3 * side.many:.3f} ms ({side.speed:.0f} out tok/s), "
+                      f"{side.memory} MiB of the GPU", flush=True)
     return 0 if good else 1
 
 

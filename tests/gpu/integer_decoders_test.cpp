@@ -1,7 +1,9 @@
-// Decoders of integer weights against the reference of those weights.
-#include "backends/local/cuda/cuda_executor.h"
+// Decoders of integer weights against the reference of those weights, and folders of four bits
+// beside the same folders read as bf16.
+#include "backends/local/cuda/load_cuda_executor.h"
 #include "tests/gpu/integer_matrix.h"
 #include "tests/gpu/small_decoder.h"
+#include "tests/unit/four_bit_folder.h"
 
 #include <gtest/gtest.h>
 
@@ -174,6 +176,30 @@ TEST(IntegerDecoders, GraphsEqualEagerBitForBit) {
       decodes[graphs].assign(steps.begin() + 2, steps.end());
     }
     EXPECT_EQ(decodes[0], decodes[1]);
+  }
+}
+
+TEST(IntegerDecoders, FoldersOfFourBitsSayWhatTheySayInBf16) {
+  for (const char* method : {"awq", "gptq"}) {
+    for (const int group : {32, 64, 128}) {
+      const loader::FourBitFolder folder(method, group, generator()());
+      const auto file = loader::ModelFile::open(folder.path());
+      ASSERT_TRUE(file) << file.error().message;
+      const auto tokens = random_tokens(loader::FourBitFolder::kVocabulary);
+      std::vector<double> expected;
+      for (const Precision precision : {Precision::bf16, Precision::int4}) {
+        const auto executor =
+            local::cuda::load_cuda_executor(*file, options_for(precision), /*context_max=*/256);
+        ASSERT_TRUE(executor) << executor.error().message;
+        const auto steps = logits_of(**executor, tokens, loader::FourBitFolder::kVocabulary);
+        if (precision == Precision::int4) {
+          expect_steps(steps, expected, loader::FourBitFolder::kVocabulary,
+                       std::string(method) + " by " + std::to_string(group), 2 * kLogitTolerance);
+          continue;
+        }
+        for (const auto& step : steps) expected.insert(expected.end(), step.begin(), step.end());
+      }
+    }
   }
 }
 

@@ -54,7 +54,7 @@ sanitize() {
     --gtest_filter='GroupedLinear.RowsOf*:GroupedLinear.Without*:*OfSharedWeights*:*RunBesideChunks*:*ChunksSee*' | tail -1 || return 1
   # Where GPUs reach each other already, that is no failure.
   compute-sanitizer --report-api-errors no --error-exitcode 1 "$PROGRAMS/gpu_executor_test" --gtest_brief=1 \
-    --gtest_filter='*Mixed*:*Drawn*:*Scored*:*DozensOfTokens*:*Peer*/1:*Peer*/5:*SharedDecoders.ChunksAndDecodes*/1' | tail -1
+    --gtest_filter='*Mixed*:*Drawn*:*Scored*:*Widened*:IntegerWeights.FewTokens:*DozensOfTokens*:*FoldersOfFourBits*:*Peer*/1:*Peer*/5:*SharedDecoders.ChunksAndDecodes*/1' | tail -1
 }
 
 logits() { python3 tests/gpu/hf_logits.py "$PROGRAMS/gpu_dump_logits"; }

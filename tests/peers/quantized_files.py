@@ -3,6 +3,8 @@
 `quantize` gives each matrix's parts by name, and the matrix that whoever reads them must find. Takes numpy and torch.
 """
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -93,17 +95,21 @@ def is_quantized(name, values):
 
 def write(folder, config, state, kind, group=128, symmetric=True, scattered=False, seed=1):
     """Writes the folder; gives {name: values} as they are in it."""
-    random = np.random.default_rng(seed)
     tensors, left = {}, {}
-    for name, values in state.items():
+
+    def quantized(item):
+        index, (name, values) = item
         if not is_quantized(name, values):
-            tensors[name] = left[name] = values
-            continue
-        weight = values.float()
-        parts, left[name] = eight_bits(weight, kind) if kind in ("blocks", "rows", "tensor") else \
-            four_bits(weight.numpy(), kind, group, symmetric, scattered, random)
-        stem = name.removesuffix(".weight")
-        tensors |= {f"{stem}.{part}": value for part, value in parts.items()}
+            return {name: values}, values
+        random = np.random.default_rng([seed, index])
+        parts, rest = eight_bits(values.float(), kind) if kind in ("blocks", "rows", "tensor") else \
+            four_bits(values.float().numpy(), kind, group, symmetric, scattered, random)
+        return {f"{name.removesuffix('.weight')}.{part}": value for part, value in parts.items()}, rest
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for name, (parts, rest) in zip(state, threads.map(quantized, enumerate(state.items()))):
+            tensors |= parts
+            left[name] = rest
     said = config.to_dict() | dict(quantization_config=config_of(kind, group, symmetric, scattered))
     Path(folder, "config.json").write_text(json.dumps(said))
     save_file({name: value.contiguous().clone() for name, value in tensors.items()}, str(Path(folder, "model.safetensors")))

@@ -84,7 +84,9 @@ TEST_F(Quantized, ZeroPointsInTheMiddleLoseNothing) {
   ASSERT_NE(query, nullptr);
   EXPECT_EQ(query->type, TensorType::q4_0);
   EXPECT_THAT(query->shape, ElementsAre(kRows, kColumns));
-  EXPECT_TRUE(file->keeps_int4());
+  ASSERT_TRUE(file->four_bits());
+  EXPECT_EQ(file->four_bits()->columns, kGroup);
+  EXPECT_FALSE(file->four_bits()->zeros);
   std::vector<float> row(kColumns);
   ASSERT_TRUE(dequantize(*query, 5, 1, row));
   for (std::int64_t i = 0; i < kColumns; ++i)
@@ -99,7 +101,8 @@ TEST_F(Quantized, OtherZeroPointsAreOffsets) {
   ASSERT_TRUE(file) << file.error().message;
   const Tensor* query = file->find("blk.0.attn_q.weight");
   EXPECT_EQ(query->type, TensorType::q4_1);
-  EXPECT_FALSE(file->keeps_int4());
+  ASSERT_TRUE(file->four_bits());
+  EXPECT_TRUE(file->four_bits()->zeros);
   std::vector<float> all(kRows * kColumns);
   ASSERT_TRUE(dequantize(*query, all));
   EXPECT_EQ(all[14 * kColumns], 0.5F * static_cast<float>(code_at(14, 0)));  // 15 + 1 wraps.
@@ -114,13 +117,42 @@ TEST_F(Quantized, ColumnsOfAnyOrderAreReadOneByOne) {
   const auto file = open();
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_EQ(file->find("blk.0.attn_q.weight")->type, TensorType::bf16);
-  EXPECT_FALSE(file->keeps_int4());
+  EXPECT_FALSE(file->four_bits());
+}
+
+TEST_F(Quantized, GroupsAreOf128OrPartsOfThat) {
+  for (const auto& [in_file, groups, columns] : {std::tuple{64, 4, 64},
+                                                 {32, 8, 32},
+                                                 {96, 3, 32},
+                                                 {192, 2, 64},
+                                                 {256, 1, 128},
+                                                 {-1, 1, 128}}) {
+    set({{"quant_method", "gptq"}, {"bits", 4}, {"group_size", in_file}});
+    for (const char* part : {"qzeros", "scales"})
+      folder_.table.erase("model.layers.0.self_attn.q_proj." + std::string(part));
+    folder_.data.resize(kZerosBegin);
+    add("qzeros", "I32", {groups, kRows / 8},
+        std::vector<std::uint32_t>(groups * kRows / 8, 0x77777777U));
+    add("scales", "F16", {groups, kRows}, std::vector<std::uint16_t>(groups * kRows, kHalf));
+    const auto file = open();
+    ASSERT_TRUE(file) << file.error().message;
+    ASSERT_TRUE(file->four_bits());
+    EXPECT_EQ(file->four_bits()->columns, columns) << in_file;
+    EXPECT_EQ(file->four_bits()->zeros, columns != 128) << in_file;
+  }
+}
+
+TEST_F(Quantized, AMatrixThatIsLeftInMoreBitsLeavesNoFourBits) {
+  folder_.tensor("model.layers.0.self_attn.k_proj.weight", {8, kColumns});
+  const auto file = open();
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_FALSE(file->four_bits());
 }
 
 TEST_F(Quantized, AsTheyLieTheyAreCheckedAndHaveNoBytes) {
   const auto file = open(Bytes::as_they_lie);
   ASSERT_TRUE(file) << file.error().message;
-  EXPECT_TRUE(file->keeps_int4());
+  EXPECT_TRUE(file->four_bits());
   EXPECT_TRUE(file->find("blk.0.attn_q.weight")->pieces.empty());
   folder_.table.erase("model.layers.0.self_attn.q_proj.scales");
   folder_.data.resize(kZerosBegin + 16);

@@ -1,6 +1,7 @@
 #include "backends/local/cuda/file_weights.h"
 
 #include "backends/local/arch/model_tensor.h"
+#include "backends/local/cuda/int4_rows.h"
 #include "backends/local/cuda/weight_plan.h"
 #include "backends/local/loader/dequantize.h"
 
@@ -55,6 +56,8 @@ Result<loader::Tensor> tensor_of(const loader::ModelFile& file, const WeightSour
   return tensor;
 }
 
+constexpr std::int64_t kElementBytes = 2;  // Of a buffer.
+
 // Rows of a source that fit a buffer, and where in the room they belong.
 struct Part {
   std::string_view room;
@@ -63,22 +66,37 @@ struct Part {
   loader::Tensor tensor;
   std::int64_t row = 0;
   std::int64_t rows = 0;
+  FourBits four_bits = {};
+
+  // Of the file, of the part's row i.
+  std::int64_t row_at(std::int64_t i) const {
+    const auto& order = source->row_order;
+    return order.empty() ? source->first_row + row + i : order[static_cast<std::size_t>(row + i)];
+  }
 };
 
+bool is_matrix_of_layer(const WeightSource& source) {
+  return source.tensor.starts_with("blk.") && source.rows > 1 && source.columns > 1;
+}
+
 Result<std::vector<Part>> parts_of(const loader::ModelFile& file,
-                                   const std::vector<PlannedRoom>& rooms,
-                                   std::int64_t elements_max) {
+                                   const std::vector<PlannedRoom>& rooms, std::int64_t elements_max,
+                                   const FourBits& four_bits) {
   std::vector<Part> parts;
   for (const PlannedRoom& room : rooms) {
     std::int64_t first = 0;
     for (const WeightSource& source : room.sources) {
       const auto tensor = tensor_of(file, source);
       if (!tensor) return tensor.error();
-      const std::int64_t rows_max = elements_max / source.tensor_columns();
+      const bool kept = four_bits && is_matrix_of_layer(source);
+      const std::int64_t rows_max =
+          kept ? elements_max * kElementBytes / int4_row(*four_bits, source.columns).bytes()
+               : elements_max / source.tensor_columns();
       if (rows_max == 0) return wrong(source.tensor, " has rows too long for executor: cuda");
       for (std::int64_t row = 0; row < source.rows; row += rows_max) {
         const std::int64_t rows = std::min(rows_max, source.rows - row);
-        parts.push_back({room.name, first, &source, *tensor, row, rows});
+        parts.push_back(
+            {room.name, first, &source, *tensor, row, rows, kept ? four_bits : FourBits()});
         first += rows * source.columns;
       }
     }
@@ -86,18 +104,25 @@ Result<std::vector<Part>> parts_of(const loader::ModelFile& file,
   return parts;
 }
 
-// What one thread needs to turn rows into bf16.
+// What one thread needs to turn rows into bf16, or into four bits in the kernels' order.
 class Converter {
  public:
-  Result<void> convert(const Part& part, std::span<std::uint16_t> out) {
+  Result<RoomPart> convert(const Part& part, std::span<std::uint16_t> buffer) {
+    if (part.four_bits) return repack(part, buffer);
+    const auto values = buffer.first(static_cast<std::size_t>(part.rows * part.source->columns));
+    if (auto done = widen(part, values); !done) return done.error();
+    return RoomPart{part.room, part.first, values};
+  }
+
+ private:
+  Result<void> widen(const Part& part, std::span<std::uint16_t> out) {
     const WeightSource& source = *part.source;
-    const auto& order = source.row_order;
     if (source.columns_in_all > 0) return some_columns(part, out);
     if (source.less_one) return one_more(part, out);
-    if (order.empty()) return rows(part.tensor, source.first_row + part.row, part.rows, out);
+    if (source.row_order.empty()) return rows(part.tensor, part.row_at(0), part.rows, out);
     const auto columns = static_cast<std::size_t>(source.columns);
     for (std::size_t i = 0; i < static_cast<std::size_t>(part.rows); ++i) {
-      const std::int64_t from = order[static_cast<std::size_t>(part.row) + i];
+      const std::int64_t from = part.row_at(static_cast<std::int64_t>(i));
       if (auto read = rows(part.tensor, from, 1, out.subspan(i * columns, columns)); !read) {
         return read;
       }
@@ -105,7 +130,20 @@ class Converter {
     return {};
   }
 
- private:
+  static RoomPart repack(const Part& part, std::span<std::uint16_t> buffer) {
+    const Int4Row row = int4_row(*part.four_bits, part.source->columns);
+    const auto all = std::as_writable_bytes(buffer);
+    const std::int64_t stride = part.rows * row.group_bytes;
+    const auto code_bytes = static_cast<std::size_t>(part.rows * row.code_bytes);
+    const auto groups = all.subspan(code_bytes, static_cast<std::size_t>(row.groups * stride));
+    for (std::int64_t i = 0; i < part.rows; ++i) {
+      const Int4Place to = {all.data() + i * row.code_bytes, groups.data() + i * row.group_bytes,
+                            stride};
+      pack_int4_row(part.tensor.row(part.row_at(i)), part.tensor.type, *part.four_bits, to);
+    }
+    return {part.room, part.first, buffer.first(code_bytes / kElementBytes), 0, groups};
+  }
+
   Result<void> rows(const loader::Tensor& tensor, std::int64_t first, std::int64_t count,
                     std::span<std::uint16_t> out) {
     if (tensor.type == loader::TensorType::bf16) {
@@ -172,9 +210,9 @@ class Reading {
     Converter converter;
     for (std::size_t next = next_++; next < parts_.size() && !failed_; next = next_++) {
       const Part& part = parts_[next];
-      const auto values = buffer.first(static_cast<std::size_t>(part.rows * part.source->columns));
-      auto done = converter.convert(part, values);
-      if (done) done = sink_({part.room, part.first, values, index});
+      auto converted = converter.convert(part, buffer);
+      if (converted) converted->buffer = index;
+      const Result<void> done = converted ? sink_(*converted) : converted.error();
       if (!done) fail(done.error());
     }
   }
@@ -196,12 +234,13 @@ class Reading {
 }  // namespace
 
 Result<void> read_weights(const loader::ModelFile& file, const ArchSpec& spec,
-                          std::span<const std::span<std::uint16_t>> buffers, const PartSink& sink) {
+                          std::span<const std::span<std::uint16_t>> buffers, const PartSink& sink,
+                          const FourBits& four_bits) {
   const auto rooms = weight_plan(spec);
   if (auto known = expect_no_other_tensors(file, rooms); !known) return known;
   std::size_t elements_max = buffers.empty() ? 0 : buffers.front().size();
   for (const auto& buffer : buffers) elements_max = std::min(elements_max, buffer.size());
-  auto parts = parts_of(file, rooms, static_cast<std::int64_t>(elements_max));
+  auto parts = parts_of(file, rooms, static_cast<std::int64_t>(elements_max), four_bits);
   if (!parts) return parts.error();
   return Reading(std::move(*parts), sink).run(buffers);
 }

@@ -2,6 +2,7 @@
 
 #include "backends/local/cuda/decoder_division.h"
 #include "backends/local/cuda/file_weights.h"
+#include "backends/local/cuda/int4_rows.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -49,8 +50,8 @@ Result<void> on_each_device(int devices, Work work) {
 // convert theirs. `weights` are of one or more replicas, one behind the other.
 class Upload {
  public:
-  Upload(const DecoderShape& whole, const RankWeights& weights, int ranks)
-      : whole_(whole), weights_(weights), ranks_(ranks) {
+  Upload(const DecoderShape& whole, const RankWeights& weights, int ranks, FourBits four_bits)
+      : whole_(whole), weights_(weights), ranks_(ranks), four_bits_(four_bits) {
     for (RoomShape& room : rooms_of(whole)) rooms_.emplace(room.name, room);
   }
   Upload(const Upload&) = delete;
@@ -83,6 +84,10 @@ class Upload {
     const auto room = rooms_.find(part.room);
     if (room == rooms_.end()) return no_room(part);
     for (int device = 0; device < devices(); ++device) {
+      if (!part.groups.empty()) {
+        if (auto copied = copy_int4(part, device); !copied) return copied;
+        continue;
+      }
       for (const Cut& cut : cuts_of(whole_, room->second, {device % ranks_, ranks_})) {
         if (auto copied = copy_cut(part, room->second, cut, device); !copied) return copied;
       }
@@ -130,6 +135,28 @@ class Upload {
     return errors.result();
   }
 
+  // Whole rows, which every GPU has all of.
+  Result<void> copy_int4(const RoomPart& part, int device) const {
+    const WeightRoom* to = weights_[static_cast<std::size_t>(device)]->find(part.room);
+    if (to == nullptr || !kernels::is_int4(to->format)) return no_room(part);
+    const Int4Row row = int4_row(*four_bits_, to->columns);
+    const std::int64_t first = part.first / to->columns;
+    const auto all_rows = static_cast<std::size_t>(to->elements / to->columns);
+    const std::size_t line_bytes = part.groups.size() / static_cast<std::size_t>(row.groups);
+    FirstError errors;
+    errors.note(
+        cudaMemcpyAsync(static_cast<char*>(to->data) + first * row.code_bytes, part.values.data(),
+                        part.values.size_bytes(), cudaMemcpyHostToDevice, stream(device, part)),
+        "copying weights");
+    errors.note(
+        cudaMemcpy2DAsync(static_cast<char*>(to->scales) + first * row.group_bytes,
+                          all_rows * static_cast<std::size_t>(row.group_bytes), part.groups.data(),
+                          line_bytes, line_bytes, static_cast<std::size_t>(row.groups),
+                          cudaMemcpyHostToDevice, stream(device, part)),
+        "copying weights");
+    return errors.result();
+  }
+
   static std::size_t bytes_of(std::int64_t elements) {
     return static_cast<std::size_t>(elements) * kElementBytes;
   }
@@ -137,6 +164,7 @@ class Upload {
   const DecoderShape& whole_;
   const RankWeights& weights_;
   const int ranks_;
+  const FourBits four_bits_;
   std::map<std::string, RoomShape, std::less<>> rooms_;
   PinnedMemory memory_;
   std::vector<std::span<std::uint16_t>> buffers_;
@@ -144,21 +172,25 @@ class Upload {
 };
 
 Result<RankWeights> load_weights(const loader::ModelFile& file, const ArchSpec& spec,
-                                 const DecoderShape& shape, Replication replication) {
+                                 const DecoderShape& shape, Replication replication,
+                                 const FourBits& four_bits) {
   const int ranks = replication.gpus_each;
+  const kernels::WeightFormat layers = four_bits ? format_of(*four_bits) : kernels::kBf16;
   RankWeights weights;
   auto allocated = on_each_device(replication.replicas * ranks, [&](int device) -> Result<void> {
-    auto own = DecoderWeights::allocate(shape_of(shape, {device % ranks, ranks}));
+    auto own = DecoderWeights::allocate(shape_of(shape, {device % ranks, ranks}), layers);
     if (!own) return own.error();
     weights.push_back(std::move(*own));
     return {};
   });
   if (!allocated) return allocated.error();
-  Upload upload(shape, weights, ranks);
+  Upload upload(shape, weights, ranks, four_bits);
   const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 2U, kThreadsMax);
   if (auto prepared = upload.prepare(threads); !prepared) return prepared.error();
   const auto copy = [&](const RoomPart& part) { return upload.copy(part); };
-  if (auto read = read_weights(file, spec, upload.buffers(), copy); !read) return read.error();
+  if (auto read = read_weights(file, spec, upload.buffers(), copy, four_bits); !read) {
+    return read.error();
+  }
   return weights;
 }
 
@@ -203,7 +235,9 @@ Result<std::vector<std::unique_ptr<Executor>>> load_cuda_executors(
   const int ranks = replication.gpus_each;
   if (auto divides = check_division(*shape, ranks); !divides) return divides.error();
   if (auto devices = check_devices(replication.replicas, ranks); !devices) return devices.error();
-  auto weights = load_weights(file, *spec, *shape, replication);
+  const bool kept = options.precision == Precision::int4 && ranks == 1;
+  auto weights =
+      load_weights(file, *spec, *shape, replication, kept ? file.four_bits() : FourBits());
   if (!weights) return weights.error();
   return make_replicas(*shape, options, ranks, std::move(*weights));
 }

@@ -20,7 +20,8 @@ struct Replication {
 };
 
 // Reads the file's weights once and copies them, as bf16, to the GPUs of each replica, to each GPU
-// its share; the file may be closed afterwards. Sequences get as long as the model, `context_max`
+// its share; the file may be closed afterwards. On one GPU a file's four bits stay what they are,
+// if int4 is asked for. Sequences get as long as the model, `context_max`
 // (0: no limit of its own) and the KV memory allow. backend_unavailable: no such GPUs that the
 // kernels run on, or too little memory. invalid_request says what is wrong with the file, or which
 // numbers of GPUs can share it.

@@ -7,6 +7,7 @@
 #include "backends/local/loader/quantized_folder_internal.h"
 #include "backends/local/loader/safetensors.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -56,6 +57,7 @@ class FolderReader {
       const auto done = (this->*step)();
       if (!done) return done.error();
     }
+    find_four_bits();
     return std::move(contents_);
   }
 
@@ -144,11 +146,20 @@ class FolderReader {
   Result<void> join_quantized() {
     auto matrices = quantized_->matrices(bytes_ == Bytes::all, contents_.made);
     if (!matrices) return failed(folder_, matrices.error().message);
-    contents_.keeps_int4 = quantized_->keeps_int4();
     for (Tensor& matrix : *matrices) {
       if (const auto taken = take(std::move(matrix), folder_); !taken) return taken;
     }
     return {};
+  }
+
+  // Where no matrix of a layer is of another kind; a router of experts is.
+  void find_four_bits() {
+    const auto is_four_bits = [](const Tensor& tensor) {
+      const bool is_matrix = tensor.name.starts_with("blk.") && tensor.shape.size() > 1;
+      return !is_matrix || tensor.type == TensorType::q4_0 || tensor.type == TensorType::q4_1;
+    };
+    if (std::ranges::all_of(contents_.tensors, is_four_bits))
+      contents_.four_bits = quantized_->four_bits();
   }
 
   // One tensor of all experts of a layer, as GGUF has it.

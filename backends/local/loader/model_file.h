@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -44,7 +45,7 @@ struct ModelContents {
   std::vector<Tensor> tensors;
   RopeRows rope_rows = RopeRows::halves;
   bool norms_less_one = false;  // Gemma's folders: what norms multiply by is one more.
-  bool keeps_int4 = false;
+  std::optional<FourBitGroups> four_bits;
   std::string folder;  // Where tokenizer.json is; empty: the metadata has it all.
 };
 
@@ -75,8 +76,9 @@ class ModelFile {
 
   RopeRows rope_rows() const { return contents_.rope_rows; }
   bool norms_less_one() const { return contents_.norms_less_one; }
-  // Its layers' matrices are what precision int4 makes of weights, which keeps them as they are.
-  bool keeps_int4() const { return contents_.keeps_int4; }
+  // All matrices of its layers are Q4_0 or Q4_1 with whole zero points, in such groups: precision
+  // int4 keeps them as they are.
+  const std::optional<FourBitGroups>& four_bits() const { return contents_.four_bits; }
   const std::string& folder() const { return contents_.folder; }
 
  private:

@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <numeric>
 #include <thread>
 #include <utility>
 
 namespace spillway::loader {
 namespace {
 
-constexpr std::int64_t kInt4Group = 128;  // Of precision int4.
+constexpr std::int64_t kGroupMax = 128;  // Of FourBitGroups.
 
 constexpr std::array<std::string_view, 9> kFourBits = {
     "qweight",       "qzeros",       "scales",       "g_idx",
@@ -73,7 +74,11 @@ Result<std::vector<Tensor>> QuantizedFolder::matrices(bool with_bytes,
     if (rank_of(matrix->tensor.type) > rank_of(type)) type = matrix->tensor.type;
     matrices.push_back(std::move(*matrix));
   }
-  keeps_int4_ = !matrices.empty() && type == TensorType::q4_0 && how_.group % kInt4Group == 0;
+  if (!matrices.empty() && (type == TensorType::q4_0 || type == TensorType::q4_1)) {
+    const std::int64_t columns = std::gcd(how_.group, kGroupMax);  // Of 0, a whole row: the most.
+    const bool zeros = type == TensorType::q4_1 || columns < kGroupMax;
+    four_bits_ = {static_cast<int>(columns), zeros};
+  }
   std::vector<std::vector<std::byte>*> bytes;
   if (with_bytes) {
     for (std::size_t i = 0; i < matrices.size(); ++i) bytes.push_back(&made.emplace_back());

@@ -4,10 +4,12 @@
 // Start-up only. The files must outlive it.
 #pragma once
 
+#include "backends/local/loader/model_file.h"
 #include "backends/local/loader/quantized_matrix_internal.h"
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,13 +26,13 @@ class QuantizedFolder {
   // and memory, into `made`; else they have no bytes.
   Result<std::vector<Tensor>> matrices(bool with_bytes, std::deque<std::vector<std::byte>>& made);
 
-  // After matrices: precision int4 keeps them as they are.
-  bool keeps_int4() const { return keeps_int4_; }
+  // After matrices: they are all of four bits, in the groups of the file or parts of those.
+  const std::optional<FourBitGroups>& four_bits() const { return four_bits_; }
 
  private:
   const Quantization how_;
   std::map<std::string, MatrixParts> parts_;  // By what their names begin with.
-  bool keeps_int4_ = false;
+  std::optional<FourBitGroups> four_bits_;
 };
 
 }  // namespace spillway::loader
