@@ -12,6 +12,11 @@ namespace {
 
 using Json = nlohmann::json;
 
+// In place: an answer may come in many pieces.
+void append(Json& text, const Json& more) {
+  text.get_ref<std::string&>() += more.get_ref<const std::string&>();
+}
+
 // A tool call comes in pieces: the first names it, the others continue its arguments.
 void merge_call(Json& call, const Json& piece) {
   for (const auto& [name, value] : piece.items()) {
@@ -21,7 +26,7 @@ void merge_call(Json& call, const Json& piece) {
       merge_call(call[name], value);
     } else if (value.is_string() && (name == "arguments" || name == "input") &&
                call.contains(name) && call[name].is_string()) {
-      call[name] = call[name].get<std::string>() + value.get<std::string>();
+      append(call[name], value);
     } else {
       call[name] = value;
     }
@@ -44,7 +49,7 @@ void merge_member(Json& message, const std::string& name, const Json& value) {
   if (name == "tool_calls" && value.is_array()) {
     merge_calls(message[name], value);
   } else if (value.is_string() && message.contains(name) && message[name].is_string()) {
-    message[name] = message[name].get<std::string>() + value.get<std::string>();
+    append(message[name], value);
   } else if (!value.is_null()) {
     message[name] = value;
   }

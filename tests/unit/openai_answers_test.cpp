@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <chrono>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -154,6 +155,21 @@ TEST(ChatAnswer, HasEveryKeyThatClientsRead) {
     "finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,
     "prompt_tokens_details":{"cached_tokens":0},
     "completion_tokens_details":{"reasoning_tokens":0}}})"));
+}
+
+TEST(ChatAnswer, JoinsManyPiecesInNoTimeToSpeakOf) {
+  ChatAnswer answer;
+  Delta piece;
+  piece.extra =
+      R"({"refusal":"xxxx","tool_calls":[{"index":0,"function":{"arguments":"yyyyyyyy"}}]})";
+  constexpr std::size_t kPieces = 100'000;
+  for (std::size_t i = 0; i < kPieces; ++i) answer.add(piece);
+  const auto began = std::chrono::steady_clock::now();
+  const Json message = Json::parse(answer.body(info())).at("choices").at(0).at("message");
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 4s);
+  EXPECT_EQ(message.at("refusal").get<std::string>().size(), 4 * kPieces);
+  const Json& arguments = message.at("tool_calls").at(0).at("function").at("arguments");
+  EXPECT_EQ(arguments.get<std::string>().size(), 8 * kPieces);
 }
 
 TEST(ChatAnswer, JoinsToolCallsOutOfTheirPieces) {
