@@ -232,8 +232,8 @@ const std::vector<Row<Settings>> kSettingsRows = {
       .kind = Kind::bytes,
       .range = {kKiB, 16 * 1024 * kMiB},
       .reload = Reload::restart,
-      .sentence = "The memory that these answers may take; the oldest go first. One that takes "
-                  "more than a quarter of it is not kept."},
+      .sentence = "The memory that these answers may take; of the tenant that has most the oldest "
+                  "go first. One that takes more than a quarter of it is not kept."},
      field<&Settings::idempotency, &Idempotency::bytes_max>()},
     {{.key = "catalogue",
       .kind = Kind::text,

@@ -149,11 +149,11 @@ net::awaitable<void> Repeats::serve(http::Request request, http::ResponseWriter&
     co_await refuse(error, request, out);
     co_return;
   }
-  const std::string name = visitor->tenant + '\n' + visitor->key_name + '\n' + std::string(key);
+  const replay::Name name{visitor->tenant, visitor->key_name + '\n' + std::string(key)};
   co_await serve_once(std::move(request), name, out);
 }
 
-net::awaitable<void> Repeats::serve_once(http::Request request, const std::string& name,
+net::awaitable<void> Repeats::serve_once(http::Request request, const replay::Name& name,
                                          http::ResponseWriter& out) {
   const std::string fingerprint = config::sha256_hex(request.path + '\n' + request.body);
   auto found = answers_.look(name, fingerprint, SteadyClock::now());

@@ -34,7 +34,7 @@ class Repeats {
   Counts counts() const;
 
  private:
-  boost::asio::awaitable<void> serve_once(http::Request request, const std::string& name,
+  boost::asio::awaitable<void> serve_once(http::Request request, const replay::Name& name,
                                           http::ResponseWriter& out);
 
   const CurrentEdition& editions_;

@@ -1,5 +1,8 @@
 #include "gateway/replay/first_answers.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace spillway::replay {
 namespace {
 
@@ -30,7 +33,7 @@ void Claim::give_up() {
   if (answers_ != nullptr) std::exchange(answers_, nullptr)->forget(name_);
 }
 
-FirstAnswers::Found FirstAnswers::look(const std::string& name, const std::string& fingerprint,
+FirstAnswers::Found FirstAnswers::look(const Name& name, const std::string& fingerprint,
                                        TimePoint now) {
   const std::lock_guard lock(mutex_);
   forget_old(now);
@@ -41,7 +44,7 @@ FirstAnswers::Found FirstAnswers::look(const std::string& name, const std::strin
   return {State::answered, {}, entry->second.answer};
 }
 
-void FirstAnswers::keep(const std::string& name, Answer answer, TimePoint now) {
+void FirstAnswers::keep(const Name& name, Answer answer, TimePoint now) {
   const std::lock_guard lock(mutex_);
   const std::size_t bytes = answer.bytes();
   if (bytes > answer_bytes_max()) {
@@ -52,23 +55,37 @@ void FirstAnswers::keep(const std::string& name, Answer answer, TimePoint now) {
   entry.answer = std::make_shared<const Answer>(std::move(answer));
   entry.kept = now;
   kept_.push_back(name);
+  Share& share = shares_[name.tenant];
+  share.kept.push_back(std::prev(kept_.end()));
+  share.bytes += bytes;
   bytes_ += bytes;
   forget_old(now);
 }
 
-void FirstAnswers::forget(const std::string& name) {
+void FirstAnswers::forget(const Name& name) {
   const std::lock_guard lock(mutex_);
   entries_.erase(name);
 }
 
 void FirstAnswers::forget_old(TimePoint now) {
-  while (!kept_.empty()) {
-    const auto oldest = entries_.find(kept_.front());
-    if (bytes_ <= limits_.bytes_max && now - oldest->second.kept < limits_.keep) return;
-    bytes_ -= oldest->second.answer->bytes();
-    entries_.erase(oldest);
-    kept_.pop_front();
+  while (!kept_.empty() && now - entries_.at(kept_.front()).kept >= limits_.keep)
+    forget_oldest_of(shares_.find(kept_.front().tenant));
+  while (bytes_ > limits_.bytes_max) {
+    forget_oldest_of(std::ranges::max_element(
+        shares_, {}, [](const auto& share) { return share.second.bytes; }));
   }
+}
+
+void FirstAnswers::forget_oldest_of(std::map<std::string, Share>::iterator share) {
+  const auto oldest = share->second.kept.front();
+  const auto entry = entries_.find(*oldest);
+  const std::size_t bytes = entry->second.answer->bytes();
+  bytes_ -= bytes;
+  share->second.bytes -= bytes;
+  share->second.kept.pop_front();
+  if (share->second.kept.empty()) shares_.erase(share);
+  entries_.erase(entry);
+  kept_.erase(oldest);
 }
 
 }  // namespace spillway::replay

@@ -1,21 +1,24 @@
 // The first answers to requests that brought an idempotency key: kept in memory for a while, so
 // that who asks again under the same key gets the same answer and pays no second time.
 //
-// Thread-safe; nothing waits. The answers together take at most so many bytes: the oldest go first.
-// A Claim belongs to the request that came first; one that goes out of scope without an answer
-// leaves the key as if it had never been used. FirstAnswers outlives its claims.
+// Thread-safe; nothing waits. The answers together take at most so many bytes: of the tenant that
+// has most the oldest go first. A Claim belongs to the request that came first; one that goes out
+// of scope without an answer leaves the key as if it had never been used. FirstAnswers outlives its
+// claims.
 #pragma once
 
 #include "backends/contract/deadline.h"
 
 #include <chrono>
+#include <compare>
 #include <cstddef>
 #include <deque>
+#include <list>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -29,6 +32,14 @@ struct Answer {
   std::string body;
 
   std::size_t bytes() const;
+};
+
+// What a request is known by.
+struct Name {
+  std::string tenant;
+  std::string key;  // Among all of the tenant's.
+
+  auto operator<=>(const Name&) const = default;
 };
 
 class FirstAnswers;
@@ -45,11 +56,11 @@ class Claim {
 
  private:
   friend class FirstAnswers;
-  Claim(FirstAnswers& answers, std::string name) : answers_(&answers), name_(std::move(name)) {}
+  Claim(FirstAnswers& answers, Name name) : answers_(&answers), name_(std::move(name)) {}
   void give_up();
 
   FirstAnswers* answers_ = nullptr;  // Null once it is over.
-  std::string name_;
+  Name name_;
 };
 
 struct Limits {
@@ -74,7 +85,7 @@ class FirstAnswers {
   explicit FirstAnswers(const Limits& limits) : limits_(limits) {}
 
   // `fingerprint` tells one request from another.
-  Found look(const std::string& name, const std::string& fingerprint, TimePoint now);
+  Found look(const Name& name, const std::string& fingerprint, TimePoint now);
 
   // Of one answer.
   std::size_t answer_bytes_max() const { return limits_.bytes_max / 4; }
@@ -86,15 +97,22 @@ class FirstAnswers {
     std::shared_ptr<const Answer> answer;  // Null: not yet.
     TimePoint kept{};
   };
+  using Kept = std::list<Name>;
+  struct Share {
+    std::deque<Kept::iterator> kept;  // The oldest first.
+    std::size_t bytes = 0;
+  };
 
-  void keep(const std::string& name, Answer answer, TimePoint now);
-  void forget(const std::string& name);
+  void keep(const Name& name, Answer answer, TimePoint now);
+  void forget(const Name& name);
   void forget_old(TimePoint now);
+  void forget_oldest_of(std::map<std::string, Share>::iterator share);
 
   const Limits limits_;
   std::mutex mutex_;  // Of all below.
-  std::unordered_map<std::string, Entry> entries_;
-  std::deque<std::string> kept_;  // The names of those with an answer, the oldest first.
+  std::map<Name, Entry> entries_;
+  Kept kept_;                            // The names of those with an answer, the oldest first,
+  std::map<std::string, Share> shares_;  // …and by tenant.
   std::size_t bytes_ = 0;
 };
 

@@ -18,45 +18,59 @@ Answer answer(std::string body) { return {"req_1", 200, "application/json", {}, 
 
 TEST(FirstAnswers, ASecondIsBusyUntilTheFirstIsAnswered) {
   FirstAnswers answers({});
-  auto first = answers.look("a", "one", kNow);
+  auto first = answers.look({"t", "a"}, "one", kNow);
   ASSERT_EQ(first.state, State::first);
-  EXPECT_EQ(answers.look("a", "one", kNow).state, State::busy);
-  EXPECT_EQ(answers.look("a", "two", kNow).state, State::other);
-  EXPECT_EQ(answers.look("b", "one", kNow).state, State::first);
+  EXPECT_EQ(answers.look({"t", "a"}, "one", kNow).state, State::busy);
+  EXPECT_EQ(answers.look({"t", "a"}, "two", kNow).state, State::other);
+  EXPECT_EQ(answers.look({"t", "b"}, "one", kNow).state, State::first);
   first.claim.keep(answer("hello"), kNow);
-  const auto again = answers.look("a", "one", kNow);
+  const auto again = answers.look({"t", "a"}, "one", kNow);
   ASSERT_EQ(again.state, State::answered);
   EXPECT_EQ(again.answer->body, "hello");
-  EXPECT_EQ(answers.look("a", "two", kNow).state, State::other);
+  EXPECT_EQ(answers.look({"t", "a"}, "two", kNow).state, State::other);
 }
 
 TEST(FirstAnswers, WhoGivesUpLeavesNothing) {
   FirstAnswers answers({});
   {
-    const auto first = answers.look("a", "one", kNow);
+    const auto first = answers.look({"t", "a"}, "one", kNow);
   }
-  EXPECT_EQ(answers.look("a", "two", kNow).state, State::first);
+  EXPECT_EQ(answers.look({"t", "a"}, "two", kNow).state, State::first);
 }
 
 TEST(FirstAnswers, AreForgottenWithTime) {
   FirstAnswers answers({1U << 20, 10min});
-  answers.look("a", "one", kNow).claim.keep(answer("x"), kNow);
-  EXPECT_EQ(answers.look("a", "one", kNow + 10min - 1ms).state, State::answered);
-  EXPECT_EQ(answers.look("a", "one", kNow + 10min).state, State::first);
+  answers.look({"t", "a"}, "one", kNow).claim.keep(answer("x"), kNow);
+  EXPECT_EQ(answers.look({"t", "a"}, "one", kNow + 10min - 1ms).state, State::answered);
+  EXPECT_EQ(answers.look({"t", "a"}, "one", kNow + 10min).state, State::first);
 }
 
 TEST(FirstAnswers, TheOldestGoWhenThereIsNoRoom) {
   const std::string large(20'000, 'x');
   FirstAnswers answers({4 * answer(large).bytes(), 1h});
   for (const char* name : {"a", "b", "c", "d"})
-    answers.look(name, "one", kNow).claim.keep(answer(large), kNow);
-  EXPECT_EQ(answers.look("a", "one", kNow).state, State::answered) << "just as much as there is";
-  answers.look("e", "one", kNow).claim.keep(answer(large), kNow);
-  EXPECT_EQ(answers.look("b", "one", kNow).state, State::answered);
-  EXPECT_EQ(answers.look("e", "one", kNow).state, State::answered);
-  EXPECT_EQ(answers.look("a", "one", kNow).state, State::first);
-  answers.look("f", "one", kNow).claim.keep(answer(large + "y"), kNow);
-  EXPECT_EQ(answers.look("f", "one", kNow).state, State::first) << "more than a quarter of it";
+    answers.look({"t", name}, "one", kNow).claim.keep(answer(large), kNow);
+  EXPECT_EQ(answers.look({"t", "a"}, "one", kNow).state, State::answered)
+      << "just as much as there is";
+  answers.look({"t", "e"}, "one", kNow).claim.keep(answer(large), kNow);
+  EXPECT_EQ(answers.look({"t", "b"}, "one", kNow).state, State::answered);
+  EXPECT_EQ(answers.look({"t", "e"}, "one", kNow).state, State::answered);
+  EXPECT_EQ(answers.look({"t", "a"}, "one", kNow).state, State::first);
+  answers.look({"t", "f"}, "one", kNow).claim.keep(answer(large + "y"), kNow);
+  EXPECT_EQ(answers.look({"t", "f"}, "one", kNow).state, State::first)
+      << "more than a quarter of it";
+}
+
+TEST(FirstAnswers, WhoFillsTheRoomMakesIt) {
+  const std::string large(20'000, 'x');
+  FirstAnswers answers({4 * answer(large).bytes(), 1h});
+  answers.look({"b", "a"}, "one", kNow).claim.keep(answer(large), kNow);
+  for (const char* name : {"a", "b", "c", "d", "e"})
+    answers.look({"greedy", name}, "one", kNow).claim.keep(answer(large), kNow);
+  EXPECT_EQ(answers.look({"b", "a"}, "one", kNow).state, State::answered) << "the oldest of all";
+  EXPECT_EQ(answers.look({"greedy", "c"}, "one", kNow).state, State::answered);
+  EXPECT_EQ(answers.look({"greedy", "b"}, "one", kNow).state, State::first);
+  EXPECT_EQ(answers.look({"b", "a"}, "one", kNow + 1h).state, State::first);
 }
 
 TEST(FirstAnswers, OnlyOneOfManyIsTheFirst) {
@@ -66,7 +80,7 @@ TEST(FirstAnswers, OnlyOneOfManyIsTheFirst) {
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 2'000; ++i) {
-        auto found = answers.look(std::to_string(i), "one", kNow);
+        auto found = answers.look({"t", std::to_string(i)}, "one", kNow);
         if (found.state != State::first) continue;
         ++firsts;
         found.claim.keep(answer("x"), kNow);
