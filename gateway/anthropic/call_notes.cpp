@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 namespace spillway::anthropic {
 namespace {
 
@@ -52,23 +54,35 @@ void CallNotes::note(const std::string& tenant, const Delta& piece) {
     const ordered_json& call = (*calls)[i];
     const std::string id = wire::text_in(call, "id");
     if (id.empty() || !call.contains(kBesideCall) || !call[kBesideCall].is_object()) continue;
-    add({tenant, id}, text_of(call[kBesideCall]));
+    add(tenant, id, text_of(call[kBesideCall]));
   }
 }
 
-void CallNotes::add(Call call, std::string text) {
-  if (text.size() > kBytesMax) return;
+void CallNotes::add(const std::string& tenant, const std::string& id, std::string text) {
+  if (text.size() + kBytesBeside > kBytesMax) return;
   const std::lock_guard lock(mutex_);
-  std::string& noted = notes_[call];
-  if (noted.empty()) order_.push_back(std::move(call));
-  bytes_ += text.size() - noted.size();
-  noted = std::move(text);
-  while (order_.size() > kCallsMax || bytes_ > kBytesMax) {
-    const auto oldest = notes_.find(order_.front());
-    bytes_ -= oldest->second.size();
-    notes_.erase(oldest);
-    order_.pop_front();
-  }
+  Notes& notes = notes_[tenant];
+  const auto [noted, is_new] = notes.texts.try_emplace(id);
+  if (is_new) notes.order.push_back(id);
+  const std::size_t before = is_new ? 0 : noted->second.size() + kBytesBeside;
+  const std::size_t after = text.size() + kBytesBeside;
+  notes.bytes += after - before;
+  bytes_ += after - before;
+  noted->second = std::move(text);
+  while (bytes_ > kBytesMax) forget_one();
+}
+
+void CallNotes::forget_one() {
+  const auto most = std::ranges::max_element(
+      notes_, {}, [](const auto& of_tenant) { return of_tenant.second.bytes; });
+  Notes& notes = most->second;
+  const auto oldest = notes.texts.find(notes.order.front());
+  const std::size_t bytes = oldest->second.size() + kBytesBeside;
+  notes.bytes -= bytes;
+  bytes_ -= bytes;
+  notes.texts.erase(oldest);
+  notes.order.pop_front();
+  if (notes.order.empty()) notes_.erase(most);
 }
 
 bool CallNotes::empty() const {
@@ -76,10 +90,12 @@ bool CallNotes::empty() const {
   return notes_.empty();
 }
 
-std::string CallNotes::find(const Call& call) const {
+std::string CallNotes::find(const std::string& tenant, const std::string& id) const {
   const std::lock_guard lock(mutex_);
-  const auto noted = notes_.find(call);
-  return noted == notes_.end() ? std::string() : noted->second;
+  const auto notes = notes_.find(tenant);
+  if (notes == notes_.end()) return {};
+  const auto noted = notes->second.texts.find(id);
+  return noted == notes->second.texts.end() ? std::string() : noted->second;
 }
 
 std::string CallNotes::put_into(std::string chat, const std::string& tenant) const {
@@ -89,7 +105,7 @@ std::string CallNotes::put_into(std::string chat, const std::string& tenant) con
   for (ordered_json& message : json["messages"]) {
     ordered_json* calls = calls_in(message);
     for (std::size_t i = 0; calls != nullptr && i < calls->size(); ++i) {
-      const std::string noted = find({tenant, wire::text_in((*calls)[i], "id")});
+      const std::string noted = find(tenant, wire::text_in((*calls)[i], "id"));
       if (noted.empty()) continue;
       (*calls)[i][kBesideCall] = ordered_json::parse(noted);
       changed = true;

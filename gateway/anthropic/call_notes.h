@@ -1,8 +1,9 @@
 // What targets want back with the calls that they made, and tool_use blocks have no place for:
 // `extra_content`, in which Gemini signs its thoughts.
 //
-// Any thread. The latest calls of all tenants are remembered, by tenant and id, as long as the
-// process runs; one that is forgotten goes back without.
+// Any thread. The latest calls are remembered, by tenant and id, as long as the process runs; when
+// they are too many those of the tenant that has most go first. One that is forgotten goes back
+// without.
 #pragma once
 
 #include "gateway/wire/protocol.h"
@@ -19,8 +20,9 @@ namespace spillway::anthropic {
 
 class CallNotes {
  public:
-  static constexpr std::size_t kCallsMax = 10'000;
-  static constexpr std::size_t kBytesMax = 16 << 20;
+  static constexpr std::size_t kBytesMax = 32 << 20;
+  static constexpr std::size_t kBytesBeside =
+      1'024;  // What is counted of an entry beside its text.
 
   // Of the calls in a piece of an answer.
   void note(const std::string& tenant, const Delta& piece);
@@ -29,15 +31,19 @@ class CallNotes {
   std::string put_into(std::string chat, const std::string& tenant) const;
 
  private:
-  using Call = std::pair<std::string, std::string>;  // Tenant and id.
+  struct Notes {
+    std::map<std::string, std::string> texts;  // By a call's id.
+    std::deque<std::string> order;             // Ids, the oldest first.
+    std::size_t bytes = 0;                     // Of the texts, and what else an entry takes.
+  };
 
-  void add(Call call, std::string text);
+  void add(const std::string& tenant, const std::string& id, std::string text);
+  void forget_one();
   bool empty() const;
-  std::string find(const Call& call) const;  // Empty: nothing.
+  std::string find(const std::string& tenant, const std::string& id) const;  // Empty: nothing.
 
   mutable std::mutex mutex_;
-  std::map<Call, std::string> notes_;
-  std::deque<Call> order_;  // The oldest first.
+  std::map<std::string, Notes> notes_;  // By tenant.
   std::size_t bytes_ = 0;
 };
 
