@@ -207,6 +207,18 @@ TEST(Workshop, WhatIsLateStandsInTheWayOfItsTenantAlone) {
   house.gate.let_go();
 }
 
+TEST(Workshop, WhoWaitsForAThreadTooLongIsRefusedForNow) {
+  House house({.compiling = 20ms, .for_a_thread = 1s});
+  std::vector<std::future<Result<std::shared_ptr<const Grammar>>>> late;
+  for (const char* text : {"slow1", "slow2", "slow3", "slow4"}) late.push_back(house.ask(text));
+  for (auto& one : late) EXPECT_EQ(one.get().error().code, Errc::invalid_request);
+  const auto refused = house.ask("quick").get();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::overloaded);
+  house.gate.let_go();
+  while (!house.ask("quick").get()) std::this_thread::yield();
+}
+
 TEST(Workshop, WhatWasNotUsedForLongestGoesFirst) {
   House house({.cache_bytes_max = 2 * (kBytes + 1)});
   for (const char* text : {"a", "b", "a", "c"}) EXPECT_TRUE(house.ask(text).get());

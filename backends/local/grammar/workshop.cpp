@@ -78,7 +78,7 @@ void Workshop::ask(std::shared_ptr<const Form> form, const std::string& tenant, 
     return answer(error);
   }
   if (same == orders_.end()) {
-    orders_.push_back({std::move(form), tenant, {}, false, {}});
+    orders_.push_back({std::move(form), tenant, {}, false, Clock::now() + limits_.for_a_thread});
     orders_.back().answers.push_back(std::move(answer));
   } else {
     same->answers.push_back(std::move(answer));
@@ -182,20 +182,32 @@ void Workshop::watch() {
   std::unique_lock lock(mutex_);
   while (!closing_) {
     auto next = Clock::time_point::max();
-    Order* late = nullptr;
-    for (Order& order : orders_) {
-      if (!order.begun || order.answers.empty()) continue;
-      if (order.late <= Clock::now()) late = &order;
-      next = std::min(next, order.late);
+    auto late = orders_.end();
+    for (auto order = orders_.begin(); order != orders_.end(); ++order) {
+      if (order->answers.empty()) continue;
+      if (order->late <= Clock::now()) late = order;
+      next = std::min(next, order->late);
     }
-    if (late != nullptr) {
+    if (late != orders_.end() && late->begun) {
       refuse_late(lock, *late);
+    } else if (late != orders_.end()) {
+      refuse_unbegun(lock, late);
     } else if (next == Clock::time_point::max()) {
       changed_.wait(lock);
     } else {
       changed_.wait_until(lock, next);
     }
   }
+}
+
+// No thread came free for it.
+void Workshop::refuse_unbegun(std::unique_lock<std::mutex>& lock,
+                              std::list<Order>::iterator order) {
+  const std::vector<Answer> answers = std::move(order->answers);
+  orders_.erase(order);
+  lock.unlock();
+  for (const Answer& answer : answers) answer(busy());
+  lock.lock();
 }
 
 // Who stands behind it would wait for who knows how long.

@@ -4,7 +4,8 @@
 // Any thread may ask. What is answered is answered once: at once, if the form is known, on a thread
 // of the workshop's otherwise. Tenants take turns, each with one form at a time. A form that takes
 // too long is refused when its time is over, though its thread goes on with it and keeps what it
-// makes; another thread takes its place, and its tenant gets no other form until it is done.
+// makes; another thread takes its place, and its tenant gets no other form until it is done. Where
+// all threads are held up like that, who waits for one is refused after a while.
 // Destruction refuses who waits, and waits for what is being compiled.
 #pragma once
 
@@ -25,8 +26,9 @@ namespace spillway::local::grammar {
 
 struct WorkshopLimits {
   std::chrono::milliseconds compiling{20'000};  // That a form may take, waiting for others apart.
-  std::size_t waiting_max = 64;                 // Who asked for a form that is not there yet,
-  std::size_t tenant_waiting_max = 16;          // …and of these, those of one tenant.
+  std::chrono::milliseconds for_a_thread{20'000};  // That it may wait.
+  std::size_t waiting_max = 64;                    // Who asked for a form that is not there yet,
+  std::size_t tenant_waiting_max = 16;             // …and of these, those of one tenant.
   std::size_t cache_bytes_max = 128u << 20;
 };
 
@@ -54,7 +56,7 @@ class Workshop {
     std::string tenant;  // Who asked first.
     std::vector<Answer> answers;
     bool begun = false;
-    Clock::time_point late;  // When it is, once begun.
+    Clock::time_point late;  // When it is, counted from when it was asked for, or from when begun.
 
     bool is_late() const { return begun && Clock::now() >= late; }
   };
@@ -73,6 +75,7 @@ class Workshop {
   void work();
   void watch();
   void refuse_late(std::unique_lock<std::mutex>& lock, Order& late);
+  void refuse_unbegun(std::unique_lock<std::mutex>& lock, std::list<Order>::iterator order);
 
   const std::unique_ptr<Compiler> compiler_;
   const WorkshopLimits limits_;
