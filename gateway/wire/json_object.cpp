@@ -22,6 +22,9 @@ constexpr int kDepthMax = 64;
 constexpr std::size_t kValuesMax = 1'000'000;  // A request for embeddings may have 300,000 tokens.
 constexpr std::size_t kMembersMax = 2'048;     // Of one object;
 constexpr std::size_t kAllMembersMax = 100'000;  // …of all.
+// Objects that keep their order are searched from the front: each member is compared with those
+// before.
+constexpr std::size_t kComparedMax = 8 << 20;
 
 Error invalid(std::string message) {
   return Error{Errc::invalid_request, std::move(message), "", std::nullopt};
@@ -34,12 +37,14 @@ class Size {
   bool value() { return ++values_ <= kValuesMax; }
   bool members(std::size_t of_one) {
     members_ += of_one;
-    return of_one <= kMembersMax && members_ <= kAllMembersMax;
+    compared_ += of_one * of_one / 2;
+    return of_one <= kMembersMax && members_ <= kAllMembersMax && compared_ <= kComparedMax;
   }
 
  private:
   std::size_t values_ = 0;
   std::size_t members_ = 0;
+  std::size_t compared_ = 0;
 };
 
 bool copy(const dom::element& value, Size& size, Json& out);
@@ -83,7 +88,8 @@ bool copy(const dom::element& value, Size& size, Json& out) {
 Error too_large() {
   return invalid("the request body has more than " + std::to_string(kValuesMax) +
                  " values, or more than " + std::to_string(kMembersMax) +
-                 " members in one object, or " + std::to_string(kAllMembersMax) + " in all");
+                 " members in one object, or " + std::to_string(kAllMembersMax) +
+                 " in all, or several objects of hundreds");
 }
 
 // What is right and nests sanely; nothing for the rest, as simdjson does not say where it is wrong.
