@@ -34,6 +34,7 @@
 #include "gateway/store/disk_thread.h"
 #include "gateway/telemetry/log.h"
 #include "gateway/telemetry/metrics.h"
+#include "gateway/unread_bodies.h"
 #include "gateway/wall_clock.h"
 
 #include <algorithm>
@@ -76,10 +77,17 @@ std::string at(const config::Endpoint& endpoint, std::uint16_t port) {
   return endpoint.host + ":" + std::to_string(port);
 }
 
+// A tenant may send two of the largest at once, and many of the usual.
+std::uint64_t unread_bytes_max(const config::ServerLimits& limits) {
+  return std::max(std::uint64_t{2} << 30, 8 * static_cast<std::uint64_t>(limits.body_bytes_max));
+}
+
 // Who has no key is told so before a large body is taken.
-std::optional<Error> stranger(const CurrentEdition& editions, const http::Request& head) {
+Result<UnreadBodies::Leave> leave_of(const CurrentEdition& editions, UnreadBodies& bodies,
+                                     const http::Request& head, std::uint64_t bytes) {
   const auto caller = editions.enter(head.api_key(), head.id).caller;
-  return caller ? std::nullopt : std::optional(caller.error());
+  if (!caller) return caller.error();
+  return bodies.enter(std::string(caller->tenant()), bytes);
 }
 
 }  // namespace
@@ -146,6 +154,7 @@ class Gateway::House {
   http::Routes admin_routes_;
   http::Routes api_routes_;
   Repeats repeats_;
+  UnreadBodies unread_bodies_{unread_bytes_max(started_with_->server.limits)};
   http::Server admin_;
   http::Server api_;
   const Observation observation_{{started_with_, phase_, log_, metrics_, decisions_, rollout_,
@@ -178,7 +187,9 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
              std::bind_front(&http::Routes::serve, &admin_routes_), protocol_reply),
       api_({settings->server.listen, workers_of(settings->server), settings->server.limits, "api",
             std::bind_front(&http::Routes::streamed_body_max, &api_routes_),
-            [this](const http::Request& head) { return stranger(editions_, head); }},
+            [this](const http::Request& head, std::uint64_t bytes) {
+              return leave_of(editions_, unread_bodies_, head, bytes);
+            }},
            http::allow_origins(settings->server.cors_origins,
                                once([this] { return phase_ != Phase::loading; },
                                     std::bind_front(&Repeats::serve, &repeats_))),

@@ -120,10 +120,10 @@ class RequestReader::Parser final : public beast::http::basic_parser<true> {
 };
 
 RequestReader::RequestReader(const config::ServerLimits& limits, StreamedBodyMax streamed_body_max,
-                             TurnAway turn_away)
+                             AdmitBody admit_body)
     : limits_(limits),
       streamed_body_max_(std::move(streamed_body_max)),
-      turn_away_(std::move(turn_away)) {}
+      admit_body_(std::move(admit_body)) {}
 RequestReader::~RequestReader() = default;
 
 bool RequestReader::in_request() const { return in_head_ || in_body_; }
@@ -199,10 +199,11 @@ RequestReader::Step RequestReader::accept_head(std::string_view head) {
 // Routes that take a body piece by piece look for themselves, and small ones are no burden.
 bool RequestReader::is_unwelcome() {
   const bool large = !parser_->is_done() && facts_.content_length.value_or(kUnknown) > kSmallBody;
-  if (streams_ || !large || !turn_away_) return false;
-  auto why = turn_away_(parser_->request());
-  if (why) rejection_ = {Reject::unwelcome, std::move(*why)};
-  return why.has_value();
+  if (streams_ || !large || !admit_body_) return false;
+  auto leave = admit_body_(parser_->request(), facts_.content_length.value_or(body_bytes_max_));
+  if (!leave) rejection_ = {Reject::unwelcome, leave.error()};
+  if (leave) leave_ = std::move(*leave);
+  return !leave;
 }
 
 RequestReader::Step RequestReader::feed_body(std::string_view bytes, std::size_t& taken) {
@@ -222,6 +223,7 @@ RequestReader::Step RequestReader::feed_body(std::string_view bytes, std::size_t
 
 Request RequestReader::take() {
   if (!streams_) in_body_ = false;
+  leave_.reset();
   return parser_->take();
 }
 

@@ -38,12 +38,13 @@ class RequestReader {
   // the server's limit. `head` is a request without its body.
   using StreamedBodyMax = std::function<std::optional<std::uint64_t>(const Request& head)>;
 
-  // Why nobody wants a request with this head; nothing: it is welcome. Asked before a large body is
-  // taken.
-  using TurnAway = std::function<std::optional<Error>(const Request& head)>;
+  // Leave to send a large body of at most so many bytes, kept until it is read; or why nobody wants
+  // it.
+  using Leave = std::shared_ptr<const void>;
+  using AdmitBody = std::function<Result<Leave>(const Request& head, std::uint64_t bytes)>;
 
   explicit RequestReader(const config::ServerLimits& limits, StreamedBodyMax streamed_body_max = {},
-                         TurnAway turn_away = {});
+                         AdmitBody admit_body = {});
   ~RequestReader();
 
   // Looks at `bytes`, the unread bytes of the connection, and sets `taken` to how many of them are
@@ -89,7 +90,8 @@ class RequestReader {
 
   const config::ServerLimits limits_;
   const StreamedBodyMax streamed_body_max_;
-  const TurnAway turn_away_;
+  const AdmitBody admit_body_;
+  Leave leave_;  // Of the body that is being read.
   std::uint64_t body_bytes_max_ = 0;
   bool streams_ = false;
   HeadScanner scanner_;

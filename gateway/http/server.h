@@ -61,9 +61,10 @@ struct ServerOptions {
   // Which requests take their body piece by piece (Request::incoming), and at most how many bytes;
   // nothing: all are held. Called on any worker with a request's head.
   std::function<std::optional<std::uint64_t>(const Request& head)> streamed_body_max = {};
-  // Why nobody wants a request with this head and a large body, which is then not read; nothing: it
-  // is welcome. Called on any worker.
-  std::function<std::optional<Error>(const Request& head)> turn_away = {};
+  // Leave to send a large body, of at most so many bytes, with this head: kept until it is read or
+  // the connection gone. An error turns the request away unread. Called on any worker.
+  std::function<Result<std::shared_ptr<const void>>(const Request& head, std::uint64_t bytes)>
+      admit_body = {};
 };
 
 class Server {

@@ -33,7 +33,7 @@ Session::Session(ServerContext& context, const std::string& date, net::ip::tcp::
       peer_(std::move(peer)),
       connection_(std::move(socket), context.options.limits),
       reader_(context.options.limits, context.options.streamed_body_max,
-              context.options.turn_away) {}
+              context.options.admit_body) {}
 
 net::awaitable<void> Session::run() {
   co_await net::this_coro::throw_if_cancelled(false);

@@ -1,6 +1,8 @@
 """What somebody sends who means harm, with a key or without: none of it costs others time, memory, money or data."""
+import concurrent.futures
 import http.client
 import json
+import socket
 import sqlite3
 import time
 import urllib.parse
@@ -49,6 +51,36 @@ def test_an_object_of_many_members_is_refused(house, path, member):
     for hostile in ({**body, **many}, {**body, member: many}, {**body, member: [[]] * 1_000_001}):
         status, answer = ask(gateway, path, hostile)
         assert status == 400 and "members in one object" in answer["error"]["message"]
+
+
+def test_objects_of_many_members_are_few(house):
+    """Where order counts each member is looked for among those before."""
+    gateway, _ = house()
+    wide = {f"k{i}": 1 for i in range(2_000)}
+
+    def asked(objects):
+        tools = [{"type": "function", "function": {"name": f"f{i}", "parameters": {"type": "object", "x": wide}}} for i in range(objects)]
+        return ask(gateway, "/chat/completions", {"model": "up", "messages": HELLO, "tools": tools})
+    assert asked(4)[0] == 200
+    status, answer = asked(5)
+    assert status == 400 and "several objects of hundreds" in answer["error"]["message"]
+
+
+def test_one_tenant_sends_no_more_large_bodies_at_a_time_than_memory_can_bear(house):
+    gateway, _ = house()
+    at = urllib.parse.urlsplit(gateway.api)
+
+    def begin():
+        connection = socket.create_connection((at.hostname, at.port), timeout=5)
+        head = {"host": "x", "content-length": str(32 << 20), "expect": "100-continue", **as_client()}
+        connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\n" + b"".join(f"{k}: {v}\r\n".encode() for k, v in head.items()) + b"\r\n")
+        return connection, int(connection.recv(4096).split()[1])
+    begun = [begin() for _ in range(16)]
+    assert {status for _, status in begun} == {100} and begin()[1] == 503
+    assert ask(gateway, "/chat/completions", {"model": "up", "messages": HELLO})[0] == 200
+    for connection, _ in begun:
+        connection.close()
+    wait_until(lambda: begin()[1] == 100, what="room")
 
 
 def test_a_stranger_is_told_before_a_large_body_is_taken(house):
@@ -217,3 +249,22 @@ def test_a_conversation_may_be_as_large_as_a_body(house):
         error = answer["error"]
         assert (status, error["code"], error["param"]) == (400, "context_length_exceeded", "previous_response_id")
     assert len(upstream.asked) == before
+
+
+def test_a_long_prompt_holds_up_nobody_else(start_gateway):
+    """With LibTorch its tokenizer is a real one, which 8 MB of spaces keep busy for many seconds."""
+    limits = {"smollm2": {"requests_per_minute": 1}}
+    whole = configs.gateway({"local": configs.engine()}, model_limits=limits)
+    whole["server"]["workers"] = 1
+    gateway = start_gateway(whole)
+    long = [{"role": "user", "content": " " * (8 << 20)}]
+    began = time.monotonic()
+    assert ask(gateway, "/chat/completions", {"model": "smollm2", "messages": HELLO, "max_tokens": 1})[0] == 200
+    assert ask(gateway, "/chat/completions", {"model": "smollm2", "messages": long})[0] == 429
+    for path, body in (("/chat/completions", {"messages": long}), ("/responses/input_tokens", {"input": long}),
+                       ("/messages/count_tokens", {"messages": long})):
+        with concurrent.futures.ThreadPoolExecutor() as beside:
+            asked = beside.submit(ask, gateway, path, {"model": "smollm2", **body})
+            assert is_well(gateway)
+            assert asked.result()[0] in (200, 400, 429)
+    assert time.monotonic() - began < 10
