@@ -1,5 +1,6 @@
 #include "gateway/recorded.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace spillway {
@@ -21,6 +22,11 @@ Recorded::Recorded(const policy::RequestFacts& request, std::shared_ptr<const Mo
 
 Result<policy::Plan> Recorded::plan_by(const policy::Router& router) const {
   return router.plan(request_for(*router.settings()), moment_->fleet, turn_);
+}
+
+bool Recorded::has_key_of(const config::Settings& settings) const {
+  return key_ && std::any_of(settings.keys.begin(), settings.keys.end(),
+                             [&](const config::Key& one) { return one.name == key_->name; });
 }
 
 policy::RequestFacts Recorded::request_for(const config::Settings& settings) const {

@@ -22,6 +22,9 @@ class Recorded {
   // What this policy makes of it. The key is that policy's own of the same name, if it has one.
   Result<policy::Plan> plan_by(const policy::Router& router) const;
 
+  // Whether its key is one of the file's own. Those that were made while it runs are in no file.
+  bool has_key_of(const config::Settings& settings) const;
+
   const std::string& model() const { return model_; }
 
  private:

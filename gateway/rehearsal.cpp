@@ -77,6 +77,9 @@ Rehearsed Rehearsal::run(const policy::Router& before, const policy::Router& aft
     const auto was = one->plan_by(before);
     const auto is = one->plan_by(after);
     ++sum.decisions;
+    const bool shut_out =
+        one->has_key_of(*before.settings()) && !one->has_key_of(*after.settings());
+    sum.unauthenticated += shut_out ? 1 : 0;
     if (was && is) compare(*was, *is, sum);
     note_move(was, is, moves);
     if (!was || is) continue;

@@ -15,8 +15,9 @@ struct Rehearsed {
   std::size_t decisions = 0;
   std::size_t moved = 0;  // Another target comes first, or it is held, or no more:
   std::vector<Move> moves;
-  std::size_t stranded = 0;  // It could go somewhere, and can go nowhere now.
-  std::string example;       // Of one that is stranded: what is asked, and why it may not.
+  std::size_t stranded = 0;         // It could go somewhere, and can go nowhere now.
+  std::string example;              // Of one that is stranded: what is asked, and why it may not.
+  std::size_t unauthenticated = 0;  // Its key is known now, and is not then: 401.
 
   std::size_t sent = 0;             // Both send it somewhere; of these:
   config::NanoUsd cost_before = 0;  // Expected.

@@ -284,6 +284,9 @@ void Rollout::tell(std::string_view message, const config::Settings& settings,
                     {"moved", static_cast<std::int64_t>(rehearsed.moved)},
                     {"nano_usd_before", rehearsed.cost_before},
                     {"nano_usd_after", rehearsed.cost_after}});
+  if (rehearsed.unauthenticated > 0)
+    doors_.log.event(Level::warn, "keys that asked of late are in the configuration no more",
+                     {{"requests", static_cast<std::int64_t>(rehearsed.unauthenticated)}});
   if (rehearsed.stranded == 0) return;
   doors_.log.event(Level::warn, "requests that went somewhere of late may go nowhere now",
                    {{"requests", static_cast<std::int64_t>(rehearsed.stranded)},

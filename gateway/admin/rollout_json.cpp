@@ -68,6 +68,7 @@ ordered_json to_json(const Rehearsed& rehearsed) {
   ordered_json json = {{"decisions", rehearsed.decisions},
                        {"moved", rehearsed.moved},
                        {"stranded", rehearsed.stranded},
+                       {"unauthenticated", rehearsed.unauthenticated},
                        {"cost_before_usd", in_usd(rehearsed.cost_before)},
                        {"cost_after_usd", in_usd(rehearsed.cost_after)},
                        {"in_time_before", rehearsed.in_time_before},

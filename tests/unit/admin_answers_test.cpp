@@ -200,12 +200,14 @@ TEST_F(AdminAnswers, ARefusedReloadSaysWhatIsWrong) {
   reloaded_ =
       Reloaded{{.decisions = 40, .moved = 7, .stranded = 2, .example = "model `auto`: no"}, 0.1};
   EXPECT_EQ(json::parse(admin_.reload("").body)["share_of_keys"], 0.1);
+  reloaded_->rehearsal.unauthenticated = 3;
   reloaded_->rehearsal.cost_before = 30'000'000;
   reloaded_->rehearsal.cost_after = 10'000'000;
   reloaded_->rehearsal.in_time_before = 38;
   reloaded_->rehearsal.in_time_after = 37;
   const json rehearsal = json::parse(admin_.reload("").body)["rehearsal"];
-  EXPECT_EQ(rehearsal, json::parse(R"({"decisions": 40, "moved": 7, "stranded": 2,
+  EXPECT_EQ(rehearsal,
+            json::parse(R"({"decisions": 40, "moved": 7, "stranded": 2, "unauthenticated": 3,
       "cost_before_usd": 0.03, "cost_after_usd": 0.01, "in_time_before": 38, "in_time_after": 37,
       "moves": [], "example": "model `auto`: no"})"));
   reloaded_ =

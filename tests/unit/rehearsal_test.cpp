@@ -32,13 +32,14 @@ policy::Router router_of(const std::string& rest) {
 class RehearsalTest : public testing::Test {
  protected:
   // `count` requests for `auto`, far enough apart that each is kept.
-  void decide(int count, int prompt_tokens = 1'000) {
+  void decide(int count, int prompt_tokens = 1'000, const config::Key* key = nullptr) {
     for (int i = 0; i < count; ++i) {
       policy::FleetFacts fleet;
       fleet.now = now_ += std::chrono::milliseconds(10);
       policy::RequestFacts request;
       const std::string model = "auto";  // Gone when it is rehearsed.
       request.model = model;
+      request.key = key;
       request.prompt_tokens = prompt_tokens;
       request.completion_tokens_max = 100;
       request.arrived = now_;
@@ -101,6 +102,20 @@ TEST_F(RehearsalTest, TellsOfOneThatMayGoNowhere) {
   EXPECT_EQ(sum.sent, 0u);
   EXPECT_THAT(sum.example, HasSubstr("model `auto`, class `chat`: Closed. (rule `night`, line 8)"));
   EXPECT_EQ(rehearsal_.run(closed, fastest_).stranded, 0u);
+}
+
+TEST_F(RehearsalTest, CountsThoseWhoseKeyGoes) {
+  const auto with_key = [&](const std::string& name) {
+    return router_of(promise_ + "fastest}}\nkeys: {" + name + ": {secret: env:PATH}}\n");
+  };
+  config::Key web, made;
+  web.name = "web";
+  made.name = "made-while-it-runs";
+  decide(1, 1'000, &web);
+  decide(1, 1'000, &made);
+  decide(1);
+  EXPECT_EQ(rehearsal_.run(with_key("web"), with_key("wbe")).unauthenticated, 1u);
+  EXPECT_EQ(rehearsal_.run(with_key("web"), with_key("web")).unauthenticated, 0u);
 }
 
 }  // namespace
