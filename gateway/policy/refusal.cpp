@@ -117,6 +117,14 @@ Error unfit(const config::Settings& settings, const Plan& plan, const RequestFac
                  .param = "messages"};
   }
   if (verdict == Verdict::incapable) return incapable(settings, plan, request, fleet);
+  const bool dear = std::any_of(
+      plan.considered.begin(), plan.considered.end(),
+      [](const Alternative& alternative) { return alternative.verdict == Verdict::too_dear; });
+  if (dear)
+    return Error{.code = Errc::no_route,
+                 .message = std::string("Whoever could answer this request costs more than ") +
+                            (plan.rule.empty() ? "its class pays: price_max."
+                                               : "the policy's rules pay: max_price.")};
   return Error{.code = Errc::no_route,
                .message = plan.rule.empty()
                               ? "The policy leaves no target for this request's class."
@@ -154,6 +162,11 @@ Error refuse_to_leave(std::string_view model) {
                .message = "This request may not leave this machine, and the model `" +
                           std::string(model) + "` is not served here.",
                .param = "model"};
+}
+
+std::string_view word_of(const Error& refusal) {
+  const bool by_rule = refusal.code == Errc::forbidden && !refusal.rule.empty();
+  return by_rule ? "refused_by_policy" : name_of(refusal.code);
 }
 
 }  // namespace spillway::policy

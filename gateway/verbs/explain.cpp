@@ -8,6 +8,7 @@
 #include "gateway/notes.h"
 #include "gateway/openai/chat_request.h"
 #include "gateway/openai/object_request.h"
+#include "gateway/policy/refusal.h"
 #include "gateway/policy/router.h"
 #include "gateway/policy/situation.h"
 #include "gateway/policy_file.h"
@@ -65,7 +66,7 @@ int print_decision(const policy::Router& router, const policy::Situation& situat
   const auto plan =
       router.plan(situation.request(), situation.fleet(), policy::Turn::unknown, &rules);
   if (!plan) {
-    std::printf("refused     %s: %s\n", std::string(name_of(plan.error().code)).c_str(),
+    std::printf("refused     %s: %s\n", std::string(policy::word_of(plan.error())).c_str(),
                 plan.error().message.c_str());
   } else {
     Receipt receipt;

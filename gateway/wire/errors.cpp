@@ -11,6 +11,7 @@ namespace {
 enum class Retry {
   never,    // Would fail the same way: x-should-retry: false.
   later,    // After retry_after, or a second.
+  if_told,  // After retry_after; never where it is not said.
   default_  // The SDK's own habit for this status.
 };
 
@@ -43,7 +44,7 @@ Row row_of(Errc code) {
       return {429, "rate_limit_error", "resource_unavailable", Retry::later};
     case Errc::rate_limited: return {429, "rate_limit_error", "rate_limit_exceeded", Retry::later};
     case Errc::overloaded: return {503, kBusy, "server_is_overloaded", Retry::later};
-    case Errc::no_route: return {503, kBusy, "no_route", Retry::later};
+    case Errc::no_route: return {503, kBusy, "no_route", Retry::if_told};
     case Errc::backend_unavailable: return {502, kServer, "backend_unavailable", Retry::default_};
     case Errc::account_refused: return {502, kServer, "backend_unavailable", Retry::never};
     case Errc::deadline_exceeded: return {504, kServer, "timeout", Retry::never};
@@ -83,7 +84,8 @@ Headers retry_advice(const Error& error) {
   using namespace std::chrono_literals;
   const Retry retry = row_of(error.code).retry;
   Headers headers;
-  if (retry == Retry::never) headers.emplace_back("x-should-retry", "false");
+  const bool hopeless = retry == Retry::if_told && !error.retry_after;
+  if (retry == Retry::never || hopeless) headers.emplace_back("x-should-retry", "false");
   if (retry == Retry::later || error.retry_after) {
     const auto wait = std::max(error.retry_after.value_or(1'000ms), 1ms);
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait);

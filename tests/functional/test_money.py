@@ -474,8 +474,10 @@ def test_the_form_of_an_answer_costs_where_it_is_read(start_upstream, start_gate
         return client.chat.completions.create(model="cloud", messages=HELLO, response_format=form,
                                               extra_headers={"x-spillway-class": name}, **{"max_tokens": 8, **more})
     if reads:
-        with pytest.raises(openai.InternalServerError):
+        with pytest.raises(openai.InternalServerError, match="more than its class pays: price_max") as refused:
             asks("dear")
+        told = refused.value.response.headers
+        assert told["x-should-retry"] == "false" and "retry-after" not in told
         with pytest.raises(openai.RateLimitError):
             asks("cheap", max_tokens=1_200)
     else:

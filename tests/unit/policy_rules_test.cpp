@@ -51,7 +51,7 @@ TEST(PolicyTests, HoldOrSayWhatCameInstead) {
 tests:
   - {expect: {route: local, reason: local_meets_sla, rule: none}}
   - {given: {queue.tokens: 90000}, expect: {route: ai-hub, reason: rule, rule: much}}
-  - {given: {label: 'no'}, expect: {route: refused, reason: forbidden, rule: never}}
+  - {given: {label: 'no'}, expect: {route: refused, reason: refused_by_policy, rule: never}}
   - {given: {class: batch}, expect: {route: held, reason: waits}}
   - {given: {queue.tokens: 5000}, expect: {rule: much}}
   - name: wrong
@@ -63,7 +63,7 @@ tests:
           HasSubstr("17:35: tests[4]: test `test-5` fails: expected rule much, but it is rule none "
                     "(class chat"),
           "20:5: tests[5]: test `wrong` fails: expected route local, reason waits, "
-          "rule much, but it is route refused, reason forbidden, rule never (Not "
+          "rule much, but it is route refused, reason refused_by_policy, rule never (Not "
           "here.)",
           HasSubstr("it is route refused (")));
 }
