@@ -86,9 +86,19 @@ std::vector<std::string> Observation::unready() const {
 }
 
 std::vector<std::string> Observation::impaired() const {
-  if (of_.phase == Phase::loading || !of_.engine) return {};
-  const std::string lost = lost_replicas(of_.engine->status());
-  return lost.empty() ? std::vector<std::string>() : std::vector{lost};
+  if (of_.phase == Phase::loading) return {};
+  std::vector<std::string> all;
+  if (of_.engine) {
+    const std::string lost = lost_replicas(of_.engine->status());
+    if (!lost.empty()) all.push_back(lost);
+    const std::string obstacle = of_.engine->obstacle();
+    if (!obstacle.empty()) all.push_back(obstacle);
+  }
+  for (const ProviderGauges& provider : of_.fleet.gauges()) {
+    if (provider.facts.permission == policy::Permission::open)
+      all.push_back("`" + provider.facts.name + "` failed of late and is left alone for a while");
+  }
+  return all;
 }
 
 }  // namespace spillway

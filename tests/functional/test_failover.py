@@ -6,7 +6,7 @@ import openai
 import pytest
 
 import configs
-from processes import wait_until
+from processes import get, wait_until
 from upstream import chat
 
 HELLO = [{"role": "user", "content": "Hello there."}]
@@ -96,6 +96,8 @@ def test_an_open_breaker_is_not_asked(start_provider, start_gateway, client_of):
     asked = providers["ai-hub"].stats()["requests"]
     assert 1 <= asked <= 8
     assert gateway.metric("spillway_circuit_state", be="ai-hub") == 2
+    status, ready = get(gateway.admin + "/readyz")
+    assert status == 200 and json.loads(ready)["impaired"] == ["`ai-hub` failed of late and is left alone for a while"]
     for number in range(10):
         ask(client, False, number)
     assert providers["ai-hub"].stats()["requests"] == asked

@@ -2,6 +2,7 @@
 go on with, and it comes back."""
 import concurrent.futures
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -126,6 +127,16 @@ def test_a_kill_amid_twenty_streams_ends_none(start_provider, start_gateway, cli
     assert wait_until(lambda: gateway.decisions(1), what="the decision")[0]["attempts"][0]["target"] == "local"
     causes = [line["cause"] for line in gateway.log() if "cause" in line and "process ended" in line["msg"]]
     assert causes == ["was killed by signal 9 (SIGKILL)"]
+
+
+def test_who_serves_without_it_says_so(start_provider, start_gateway):
+    gateway = with_provider(start_provider, start_gateway, restart_after="60s", restart_after_max="60s")
+    pid = engine_of(gateway)
+    assert json.loads(get(gateway.admin + "/readyz")[1])["impaired"] == []
+    os.kill(pid, signal.SIGKILL)
+    impaired = wait_until(lambda: json.loads(get(gateway.admin + "/readyz")[1])["impaired"], what="the engine's end")
+    assert impaired == ["the local engine's process was killed by signal 9 (SIGKILL), and is started again"]
+    assert get(gateway.admin + "/readyz")[0] == 200
 
 
 @pytest.mark.parametrize("end", ["SIGSEGV", "SIGABRT"])
