@@ -10,16 +10,16 @@ namespace {
 
 using telemetry::Level;
 
-std::string path_of(const config::Settings& settings) {
+}  // namespace
+
+std::string shadow_path(const config::Settings& settings) {
   if (settings.shadow.policy.empty()) return "";
   const auto folder = std::filesystem::path(settings.source).parent_path();
   return (folder / settings.shadow.policy).string();
 }
 
-}  // namespace
-
 void ShadowFile::name(const config::Settings& settings) {
-  std::string path = path_of(settings);
+  std::string path = shadow_path(settings);
   if (path == path_) return;
   watcher_ = nullptr;
   path_ = std::move(path);

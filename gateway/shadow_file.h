@@ -15,6 +15,9 @@
 
 namespace spillway {
 
+// Its path, beside the configuration; empty: there is none.
+std::string shadow_path(const config::Settings& settings);
+
 class ShadowFile {
  public:
   ShadowFile(Shadow& shadow, telemetry::Log& log)

@@ -3,7 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace spillway::provider {
 
@@ -12,33 +14,44 @@ namespace {
 using Json = nlohmann::json;
 using simulated::Fault;
 using simulated::Script;
+using Names = std::vector<std::string_view>;
 
 Error refuse(std::string message) {
   return Error{Errc::invalid_request, std::move(message), "", std::nullopt};
 }
 
-// False, with `unknown` set, if `object` has a member that is not in `known`.
-bool only_has(const Json& object, std::initializer_list<const char*> known, std::string& unknown) {
+std::string listed(const Names& names) {
+  std::string all;
+  for (const std::string_view name : names) all.append(all.empty() ? "" : ", ").append(name);
+  return all;
+}
+
+// Refuses a member that is not in `known`.
+Result<void> check_members(const Json& object, const std::string& what, const Names& known) {
   for (const auto& [name, value] : object.items()) {
-    const auto same = [&name = name](const char* other) { return name == other; };
-    if (std::any_of(known.begin(), known.end(), same)) continue;
-    unknown = name;
-    return false;
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      return refuse(what + " has no member '" + name + "'; there are " + listed(known));
   }
-  return true;
+  return {};
+}
+
+Names fault_kinds() {
+  Names kinds;
+  for (int i = 0; i <= static_cast<int>(simulated::FaultKind::garbage); ++i)
+    kinds.push_back(simulated::name_of(static_cast<simulated::FaultKind>(i)));
+  return kinds;
 }
 
 Result<Fault> parse_fault(const Json& object) {
-  std::string unknown;
-  if (!only_has(object,
-                {"kind", "share", "after_seconds", "after_tokens", "status", "retry_after_seconds"},
-                unknown)) {
-    return refuse("a fault has no member '" + unknown + "'");
-  }
+  const auto known = check_members(
+      object, "a fault",
+      {"kind", "share", "after_seconds", "after_tokens", "status", "retry_after_seconds"});
+  if (!known) return known.error();
   Fault fault;
   const std::string name = object.value("kind", "");
   const auto kind = simulated::fault_kind_of(name);
-  if (!kind) return refuse("there is no fault of kind '" + name + "'");
+  if (!kind)
+    return refuse("there is no fault of kind '" + name + "'; there are " + listed(fault_kinds()));
   fault.kind = *kind;
   fault.share = object.value("share", fault.share);
   fault.after_seconds = object.value("after_seconds", fault.after_seconds);
@@ -57,10 +70,9 @@ Result<Fault> parse_fault(const Json& object) {
 Result<Script> parse_script(std::string_view json) try {
   const Json object = Json::parse(json, nullptr, false);
   if (!object.is_object()) return refuse("a script is a JSON object");
-  std::string unknown;
-  if (!only_has(object, {"slow", "response_mean_seconds", "dead", "faults"}, unknown)) {
-    return refuse("a script has no member '" + unknown + "'");
-  }
+  const auto known =
+      check_members(object, "a script", {"slow", "response_mean_seconds", "dead", "faults"});
+  if (!known) return known.error();
   Script script;
   script.slow = object.value("slow", script.slow);
   script.response_mean = object.value("response_mean_seconds", script.response_mean);

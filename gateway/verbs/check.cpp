@@ -4,6 +4,7 @@
 #include "backends/local/local_encoder.h"
 #include "config/value.h"
 #include "gateway/policy_file.h"
+#include "gateway/shadow_file.h"
 #include "gateway/verbs/admin_options.h"
 #include "gateway/verbs/fits.h"
 #include "gateway/verbs/options.h"
@@ -46,11 +47,16 @@ std::optional<std::int64_t> memory_for(const config::LocalTarget& target,
   return *gpu_memory * target.tensor_parallel;
 }
 
-// A model file that is not there, or that nobody can read, is told elsewhere.
+// A model file that is not there is told elsewhere.
 bool local_fits(const std::string& path, const config::LocalTarget& target,
                 std::optional<std::int64_t> gpu_memory) {
   if (target.executor == "synthetic") return true;
   const auto need = memory_need(target);
+  if (!need && std::filesystem::exists(target.model_path)) {
+    std::fprintf(stderr, "%s: targets.%s.model: %s\n", path.c_str(), target.name.c_str(),
+                 need.error().message.c_str());
+    return false;
+  }
   const auto shared = need ? local::check_local_target(target) : Result<void>();
   if (!shared) {
     std::fprintf(stderr, "%s: %s\n", path.c_str(), shared.error().message.c_str());
@@ -71,6 +77,16 @@ bool is_in_order(const std::string& path, const config::ProviderTarget& target) 
   if (checked) return true;
   std::fprintf(stderr, "%s: %s\n", path.c_str(), checked.error().message.c_str());
   return false;
+}
+
+// As the gateway reads the shadow's file: what is wrong with it stands down the shadow alone.
+void warn_of_shadow(config::Loaded& loaded) {
+  const std::string path = loaded.settings ? shadow_path(*loaded.settings) : "";
+  if (path.empty()) return;
+  const config::Loaded shadow = load_policy(path, unneeded_secret);
+  if (!shadow.settings)
+    loaded.warnings.push_back(
+        {0, 0, "shadow.policy", path + ": " + config::to_string(shadow.problems.front())});
 }
 
 // What the last decisions of the running gateway would have been under the file. 0: a reload would
@@ -101,16 +117,18 @@ int check(const Arguments& arguments) {
             "what would move and what a reload would have against it");
   add_admin_options(options);
   if (!options.read(arguments, kVerb)) return options.exit_status();
-  if (options.words_given().empty()) {
+  if (options.words_given().empty() && !options.has("--config")) {
     std::fprintf(stderr, "spillway check: which file? (spillway check config/spillway.yaml)\n");
     return 2;
   }
   std::optional<std::int64_t> gpu_memory;
   if (!read_gpu_memory(options, gpu_memory)) return 2;
-  const std::string& path = options.words_given().front();
+  const std::string path =
+      options.words_given().empty() ? options.get("--config") : options.words_given().front();
   UnsetKeys unset;
   config::Loaded loaded = load_policy(path, unset.environment());
   unset.warn(loaded);
+  warn_of_shadow(loaded);
   print_problems(path, loaded);
   if (!loaded.settings || (options.has("--strict") && !loaded.warnings.empty())) return 1;
   const config::Settings& settings = *loaded.settings;

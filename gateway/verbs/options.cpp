@@ -37,6 +37,7 @@ bool Options::read(const Arguments& arguments, const std::string& usage) {
     const Known* known = find(name);
     if (known == nullptr) return refuse(usage, "there is no option " + name);
     if (known->placeholder.empty()) {
+      if (equals != std::string::npos) return refuse(usage, name + " takes no value");
       given_[name] = "";
     } else if (equals != std::string::npos) {
       given_[name] = word.substr(equals + 1);

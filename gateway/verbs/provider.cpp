@@ -3,6 +3,7 @@
 #include "gateway/provider/provider.h"
 
 #include "config/value.h"
+#include "gateway/verbs/numbers.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/verbs.h"
 
@@ -30,19 +31,6 @@ Options declared() {
   return options;
 }
 
-std::optional<double> number(const Options& options, const std::string& name, double otherwise) {
-  if (!options.has(name)) return otherwise;
-  const std::string text = options.get(name);
-  char* end = nullptr;
-  const double value = std::strtod(text.c_str(), &end);
-  if (text.empty() || *end != '\0' || !(value >= 0.0)) {
-    std::fprintf(stderr, "spillway provider: %s wants a number, not '%s'\n", name.c_str(),
-                 text.c_str());
-    return std::nullopt;
-  }
-  return value;
-}
-
 // The script the options describe, or nothing after saying what is wrong with them.
 std::optional<simulated::Script> script_of(const Options& options) {
   simulated::Script script;
@@ -54,8 +42,8 @@ std::optional<simulated::Script> script_of(const Options& options) {
     }
     script = *parsed;
   }
-  const auto slow = number(options, "--slow", script.slow);
-  const auto fail_share = number(options, "--fail-share", 0.0);
+  const auto slow = number(options, "--slow", script.slow, {0.0, 1e6});
+  const auto fail_share = number(options, "--fail-share", 0.0, {0.0, 1.0});
   if (!slow || !fail_share) return std::nullopt;
   script.slow = *slow;
   script.dead = script.dead || options.has("--dead");
@@ -70,7 +58,7 @@ int provider(const Arguments& arguments) {
   if (!options.read(arguments, "spillway provider")) return options.exit_status();
 
   const auto script = script_of(options);
-  const auto seed = number(options, "--seed", 1.0);
+  const auto seed = number(options, "--seed", 1.0, {0.0, 1e15});
   if (!script || !seed) return 2;
 
   const auto listen =

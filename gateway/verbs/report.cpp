@@ -166,7 +166,10 @@ std::optional<Place> place_of(const Options& options) {
   const std::string path = options.get("--config", "config/spillway.yaml");
   UnsetKeys unset;  // Of all secrets only the ledger's is wanted.
   const auto loaded = config::load_file(path, unset.environment());
-  if (!loaded.settings) return print_problems(path, loaded), std::nullopt;
+  if (!loaded.settings) {
+    print_problems(path, loaded);
+    return fail("the book alone can be read of --state DIRECTORY", 2), std::nullopt;
+  }
   Place place{loaded.settings->ledger, loaded.settings->server.state, {}, 0};
   if (options.has("--state")) place.ledger = {}, place.state = options.get("--state");
   if (place.state.empty() && place.ledger.postgres.empty())
@@ -247,12 +250,27 @@ void declare(Options& options) {
       .value("--target", "NAME", "with --reconcile: whose it is");
 }
 
+// False: they do not go together (told).
+bool go_together(const Options& options) {
+  const int kinds = static_cast<int>(options.has("--article")) +
+                    static_cast<int>(options.has("--audit")) +
+                    static_cast<int>(options.has("--reconcile"));
+  if (kinds > 1) return fail("--article, --audit or --reconcile: one at a time", 2), false;
+  if (options.has("--target") && !options.has("--reconcile"))
+    return fail("--target says whose export --reconcile reads; for rows by target: --by target", 2),
+           false;
+  if (options.has("--audit") && options.get("--format", "text") != "text")
+    return fail("--audit is told as text alone", 2), false;
+  return true;
+}
+
 }  // namespace
 
 int report(const Arguments& arguments) {
   Options options;
   declare(options);
   if (!options.read(arguments, kVerb)) return options.exit_status();
+  if (!go_together(options)) return 2;
   if (options.has("--article")) return print_article(), 0;
   auto place = place_of(options);
   if (!place || !add_node(options, *place)) return 2;

@@ -244,3 +244,53 @@ def test_a_price_that_litellm_does_not_tell_is_asked_for(tmp_path):
     problems = "".join(verb("check", str(ours), status=1))
     assert "targets.gpt" in problems and "price" in problems and "price" in notes
     assert "targets.claude" not in problems
+
+
+def checked(tmp_path, config, *words, status=0):
+    done = subprocess.run([BINARY, "check", configs.write(tmp_path / "checked.yaml", config), *words], capture_output=True,
+                          text=True, timeout=20, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("content", [None, b"", b"root:x:0:0\n", b"GGUF\x03\0\0\0"])
+def test_check_says_of_a_model_that_it_is_none(tmp_path, content):
+    model = tmp_path / "model.gguf"
+    if content is None:
+        model.mkdir()
+    else:
+        model.write_bytes(content)
+    config = configs.gateway({"local": {"kind": "local", "model": str(model), "serves": ["smollm2"]}})
+    assert "targets.local.model: " in checked(tmp_path, config, status=1)
+
+
+def test_check_reads_the_shadows_policy_too(tmp_path):
+    config = configs.gateway({"local": configs.synthetic_engine()}, shadow={"policy": "next.yaml"})
+    assert "shadow.policy: " in checked(tmp_path, config) and "shadow.policy" in checked(tmp_path, config, "--strict", status=1)
+    configs.write(tmp_path / "next.yaml", configs.gateway({"local": configs.synthetic_engine()}, colour="red"))
+    assert "colour: unknown key" in checked(tmp_path, config)
+    configs.write(tmp_path / "next.yaml", configs.gateway({"local": configs.synthetic_engine()}))
+    assert "shadow.policy" not in checked(tmp_path, config)
+
+
+def test_check_takes_its_file_as_others_do(tmp_path):
+    path = str(configs.write(tmp_path / "spillway.yaml", configs.gateway({"local": configs.synthetic_engine()})))
+    for words in ([path], ["--config", path]):
+        assert f"{path}: good" in verb("check", *words)[0]
+    assert "--strict takes no value" in verb("check", "--strict=no", path, status=2)[1]
+
+
+@pytest.mark.parametrize("words, told", [
+    (["--article", "--audit"], "one at a time"), (["--target", "x"], "--by target"),
+    (["--audit", "--format", "json"], "as text alone")])
+def test_a_report_says_which_options_do_not_go_together(words, told):
+    assert told in verb("report", "--state", "nowhere", *words, status=2)[1]
+
+
+def test_a_providers_script_is_told_what_there_is():
+    for script, told in (('{"nope": 1}', "no member 'nope'; there are slow, response_mean_seconds, dead, faults"),
+                         ('{"faults": [{"kind": "silent"}]}', "of kind 'silent'; there are error, silence, silence_after_headers"),
+                         ('{"faults": [{"kind": "cut", "after": 1}]}', "no member 'after'; there are kind, share")):
+        assert told in verb("provider", "--script", script, status=2)[1]
+    for option, value in (("--fail-share", "2"), ("--slow", "-1")):
+        assert f"{option} wants a number from 0 to" in verb("provider", option, value, status=2)[1]
