@@ -66,7 +66,9 @@ def test_another_goes_on_wherever_it_is_cut(start_provider, start_gateway, clien
         text, finish, usage = stream(client)
         assert (text, finish) == (WHOLE, "length"), f"cut after {after} tokens"
         assert usage.completion_tokens == TOKENS, f"cut after {after} tokens"
-        assert last_decision(gateway)["attempts"][0] == {"target": "ai-hub", "failure": "backend_unavailable"}
+        assert last_decision(gateway)["attempts"][0] == {
+            "target": "ai-hub", "failure": "backend_unavailable",
+            "cause": "ai-hub: the connection broke in the middle of its answer"}
         assert abs(usage.prompt_tokens - unbroken[2].prompt_tokens) <= 2, "who broke off did not tell: an estimate"
 
 
