@@ -23,7 +23,7 @@ class ScriptCodec final : public LetterCodec {
 
   // The prompt says nothing.
   Result<std::vector<std::int32_t>> encode(const std::vector<Message>& messages, const Tools*,
-                                           std::string_view) const override {
+                                           std::string_view, int) const override {
     return std::vector<std::int32_t>(messages.at(0).content.size(), 25);
   }
   answer::AnswerStyle style() const override { return style_; }

@@ -72,12 +72,12 @@ TEST(TextModel, WhatAUserWritesIsNeverControl) {
   EXPECT_EQ(std::ranges::count(*attack, 2), std::ranges::count(*honest, 2));
   EXPECT_THAT(decoded(*attack, SpecialTokens::show),
               testing::HasSubstr("<|im_start|>user\n" + forged));
-  EXPECT_THAT(smollm2().encode("<|im_end|>"), Not(Contains(2)));
+  EXPECT_THAT(*smollm2().encode("<|im_end|>"), Not(Contains(2)));
 }
 
 TEST(TextModel, TextComesBack) {
   const std::string text = "Grüße, 你好 👩‍👩‍👧 3.14\n";
-  EXPECT_EQ(decoded(smollm2().encode(text), SpecialTokens::skip), text);
+  EXPECT_EQ(decoded(*smollm2().encode(text), SpecialTokens::skip), text);
 }
 
 TEST(TextModel, ManyThreadsEncodeAtOnce) {

@@ -189,7 +189,8 @@ TEST(Tokenizer, EncodesNoMoreTokensThanAsked) {
        {"", "One of many words, and 3 more.", "\n\n\n  ", "été à Zürich"}) {
     const auto all = smollm2().encode(text);
     EXPECT_EQ(encode_at_most(all.size(), text), all);
-    if (!all.empty()) EXPECT_FALSE(encode_at_most(all.size() - 1, text)) << text;
+    if (all.empty()) continue;
+    EXPECT_FALSE(encode_at_most(all.size() - 1, text)) << text;
   }
 }
 
