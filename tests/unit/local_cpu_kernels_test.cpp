@@ -2,6 +2,7 @@
 // machine has.
 #include "backends/local/loader/dequantize.h"
 #include "backends/local/loader/tensor.h"
+#include "backends/local/ops/cpu/attention_kernels.h"
 #include "backends/local/ops/cpu/epilogues.h"
 #include "backends/local/ops/cpu/packed_matrix.h"
 #include "backends/local/ops/cpu/paged_attention.h"
@@ -191,9 +192,16 @@ TEST(Epilogues, SiluAndGeluOfAnySize) {
   }
 }
 
+std::vector<std::pair<std::string, AttentionKernel>> attention_kernels() {
+  std::vector<std::pair<std::string, AttentionKernel>> all{{"floats", attend_by_floats}};
+  const AttentionKernel best = choose_attention_kernel();
+  if (best == attend_avx512_vnni) all.emplace_back("avx512", attend_avx512_vnni);
+  return all;
+}
+
 // Pages dealt at random, against softmax by definition.
+template <int kWidth = 64>
 void expect_attention(const ScoreRule& rule) {
-  constexpr int kWidth = 64;
   constexpr int kHeads = 2;
   constexpr int kContext = 75;
   std::vector<std::byte> key_memory(8 * kHeads * page_bytes(kWidth), std::byte{0xFF});
@@ -217,30 +225,39 @@ void expect_attention(const ScoreRule& rule) {
       outputs.push_back(out.data() + i * kWidth);
       positions.push_back(i == 0 ? 0 : kContext - count + i);
     }
-    std::vector<float> scores;
-    attend_head(pages, 1, table.data(), rule,
-                {count, queries.data(), outputs.data(), positions.data()}, scores);
-    for (int i = 0; i < count; ++i) {
-      std::vector<double> expected(kWidth);
-      double total = 0;
-      const int last = positions[static_cast<std::size_t>(i)];
-      for (int t = rule.window > 0 ? std::max(0, last + 1 - rule.window) : 0; t <= last; ++t) {
-        double score = 0;
-        for (int d = 0; d < kWidth; ++d) score += double{q[i * kWidth + d]} * keys[t * kWidth + d];
-        score *= rule.scale;
-        if (rule.cap > 0.0f) score = rule.cap * std::tanh(score / rule.cap);
-        const double weight = std::exp(score);
-        total += weight;
-        for (int d = 0; d < kWidth; ++d) expected[d] += weight * values[t * kWidth + d];
-      }
-      for (int d = 0; d < kWidth; ++d) {
-        ASSERT_NEAR(out[i * kWidth + d], expected[d] / total, 2e-4) << "query " << i;
+    for (const auto& [name, kernel] : attention_kernels()) {
+      std::vector<float> scores;
+      attend_head(kernel, pages, 1, table.data(), rule,
+                  {count, queries.data(), outputs.data(), positions.data()}, scores);
+      for (int i = 0; i < count; ++i) {
+        std::vector<double> expected(kWidth);
+        double total = 0;
+        const int last = positions[static_cast<std::size_t>(i)];
+        for (int t = rule.window > 0 ? std::max(0, last + 1 - rule.window) : 0; t <= last; ++t) {
+          double score = 0;
+          for (int d = 0; d < kWidth; ++d)
+            score += double{q[i * kWidth + d]} * keys[t * kWidth + d];
+          score *= rule.scale;
+          if (rule.cap > 0.0f) score = rule.cap * std::tanh(score / rule.cap);
+          const double weight = std::exp(score);
+          total += weight;
+          for (int d = 0; d < kWidth; ++d) expected[d] += weight * values[t * kWidth + d];
+        }
+        for (int d = 0; d < kWidth; ++d) {
+          ASSERT_NEAR(out[i * kWidth + d], expected[d] / total, 2e-4)
+              << name << ", query " << i << " of " << count;
+        }
       }
     }
   }
 }
 
-TEST(PagedAttention, AgreesWithDoublePrecision) { expect_attention({0.125f}); }
+TEST(PagedAttention, AgreesWithDoublePrecision) {
+  expect_attention({0.125f});
+  expect_attention<32>({0.18f});
+  expect_attention<96>({0.1f});
+  expect_attention<512>({0.04f});
+}
 
 TEST(PagedAttention, SeesItsWindowAndNoMore) {
   for (const int window : {1, 16, 17, 74, 75, 200}) expect_attention({0.125f, window});

@@ -67,7 +67,7 @@ std::vector<RowSource> interleaved(const std::vector<RowSource>& rows) {
 
 class PackedOps final : public Ops {
  public:
-  explicit PackedOps(int threads) : team_(threads), kernel_(choose_tile_kernel()) {}
+  explicit PackedOps(int threads) : team_(threads) {}
 
   at::Device device() const override { return at::kCPU; }
   at::ScalarType activation_type() const override { return at::kFloat; }
@@ -266,8 +266,8 @@ class PackedOps final : public Ops {
     }
   }
 
-  static void attend_some(const AttentionShare& share, const AttentionShape& shape,
-                          const Pages& pages, const float* qkv, float* out) {
+  void attend_some(const AttentionShare& share, const AttentionShape& shape, const Pages& pages,
+                   const float* qkv, float* out) const {
     thread_local std::vector<float> scores;
     thread_local std::vector<const float*> queries;
     thread_local std::vector<float*> outputs;
@@ -289,11 +289,12 @@ class PackedOps final : public Ops {
                            positions.data()};
     const ScoreRule rule{static_cast<float>(shape.scale), shape.window,
                          static_cast<float>(shape.score_cap)};
-    attend_head(pages, share.head, share.table, rule, rows, scores);
+    attend_head(attention_kernel_, pages, share.head, share.table, rule, rows, scores);
   }
 
   Team team_;
-  const TileKernel kernel_;
+  const TileKernel kernel_ = choose_tile_kernel();
+  const AttentionKernel attention_kernel_ = choose_attention_kernel();
   QuantizedRows activations_;
   std::vector<AttentionShare> attention_;
 };

@@ -3,8 +3,8 @@
 // Pure functions on plain memory; several threads may work on different rows. A page of one head
 // holds 16 scales (fp32), then 16 × D integers of 16 bits: x = scale · q, finer than a half float.
 // They lie as load_pairs (lanes.h) wants them. Keys: for each pair of dimensions, the 16 tokens'
-// pairs, so that sixteen scores are made at once. Values: for each token and 32 columns, column i
-// beside column i + 16.
+// pairs, so that sixteen scores are made at once. Values: for each pair of tokens, the columns'
+// pairs.
 #pragma once
 
 #include <cstddef>
@@ -66,8 +66,15 @@ struct ScoreRule {
   float cap = 0.0f;  // cap · tanh(scaled score / cap); 0: scores are as they are.
 };
 
+// Of kQueriesAtOnce at most; `scores` has room for a page more than each sees.
+using AttentionKernel = void (*)(const Pages& pages, int head, const std::int32_t* table,
+                                 const ScoreRule& rule, const HeadQueries& rows, float* scores);
+
+// The fastest that this processor runs (attention_kernels.h).
+AttentionKernel choose_attention_kernel();
+
 // `scores` is room to work in, kept by the thread.
-void attend_head(const Pages& pages, int head, const std::int32_t* table, const ScoreRule& rule,
-                 const HeadQueries& rows, std::vector<float>& scores);
+void attend_head(AttentionKernel kernel, const Pages& pages, int head, const std::int32_t* table,
+                 const ScoreRule& rule, const HeadQueries& rows, std::vector<float>& scores);
 
 }  // namespace spillway::local::ops
