@@ -14,7 +14,7 @@
 namespace spillway::local {
 
 struct ExecutorOptions {
-  // fp32 and bf16 by LibTorch; int8: the file's own 4 or 8 bits by activations of 8 bits
+  // fp32 and bf16 by LibTorch; int8: the file's own 4 or 8 bits by activations of 16 bits
   // (packed_ops.h).
   std::string precision = "int8";
   int threads = 1;  // That compute a step, the engine's own included.

@@ -1,4 +1,4 @@
-// Ops of the CPU as served: weights in the 4 or 8 bits of the file, activations rounded to 8 bits
+// Ops of the CPU as served: weights in the 4 or 8 bits of the file, activations rounded to 16 bits
 // for each product, everything else in fp32, keys and values in 16 bits.
 //
 // Our own kernels (ops/cpu), chosen at start for what the processor has: AVX-512 VNNI, AVX2 or
