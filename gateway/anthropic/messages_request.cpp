@@ -149,7 +149,8 @@ void find_unsent(const ordered_json& said, Beyond& beyond) {
   if (is_given("thread") && type_of(said["thread"]) == "continue")
     beyond.reads_unsent("earlier turns of a thread");
   if (is_given("mcp_servers")) beyond.reads_unsent("what MCP servers answer");
-  for (const char* others : {"fallbacks", "models"}) {  // The latter OpenRouter's.
+  if (is_given("plugins")) beyond.reads_unsent("what 'plugins' find");
+  for (const char* others : {"fallbacks", "models"}) {  // The latter OpenRouter's, as plugins.
     if (!is_given(others)) continue;
     beyond.reads_unsent("the prompt again for another model");
     add_models(said[others], beyond);
