@@ -1,5 +1,6 @@
 #include "config/cross_check.h"
 
+#include "config/bounded_file.h"
 #include "config/references.h"
 #include "config/value.h"
 
@@ -9,9 +10,12 @@
 #include <string_view>
 #include <unistd.h>
 #include <utility>
+#include <variant>
 
 namespace spillway::config {
 namespace {
+
+constexpr std::size_t kBundleBytesMax = 16 << 20;
 
 std::string show(Milliseconds duration) {
   return format_value(Kind::duration, Value(duration.count() * kNanosecondsPerMillisecond));
@@ -138,6 +142,27 @@ class CrossCheck {
            "none");
   }
 
+  // What is asked is added to an address; and a bundle has certificates in it.
+  void check_addresses(const ProviderTarget& provider, const std::string& path) {
+    for (const std::string& url : provider.base_urls) {
+      for (const std::string_view asked : {"/completions", "/messages", "/responses"}) {
+        if (url.ends_with(asked))
+          warn(path + ".base_url", "ends in " + std::string(asked) +
+                                       ", which is added to it: write what stands before, such as "
+                                       "https://api.example.com/v1");
+      }
+    }
+    if (provider.ca_file.empty()) return;
+    const auto bytes = read_bounded(provider.ca_file, kBundleBytesMax);
+    const auto* text = std::get_if<std::string>(&bytes);
+    if (text == nullptr)
+      warn(path + ".ca_file", "cannot read " + in_quotes(provider.ca_file) +
+                                  " as seen from here: " + std::get<Unreadable>(bytes).reason);
+    else if (text->find("CERTIFICATE-----") == text->npos)
+      warn(path + ".ca_file",
+           "there is no certificate in " + in_quotes(provider.ca_file) + ", in PEM");
+  }
+
   void check_provider(const ProviderTarget& provider) {
     const std::string path = "targets." + provider.name;
     const auto in_clear = [](const std::string& url) {
@@ -146,6 +171,7 @@ class CrossCheck {
     const auto& urls = provider.base_urls;
     if (!provider.key_source.empty() && std::any_of(urls.begin(), urls.end(), in_clear))
       warn(path + ".base_url", "the key travels in clear: use https://");
+    check_addresses(provider, path);
     if (provider.measured.ttft_p99 < provider.measured.ttft_p50) {
       warn(path + ".measured.ttft_p99", "is less than ttft_p50");
     }

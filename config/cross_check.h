@@ -1,5 +1,5 @@
 // What is legal and hardly meant: classes that nothing reaches, promises that no target can keep by
-// its own catalogue, keys sent in clear. Pure but for one look whether files exist.
+// its own catalogue, keys sent in clear. Pure but for a look at the files that are named.
 #pragma once
 
 #include "config/problem.h"

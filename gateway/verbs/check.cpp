@@ -84,9 +84,10 @@ void warn_of_shadow(config::Loaded& loaded) {
   const std::string path = loaded.settings ? shadow_path(*loaded.settings) : "";
   if (path.empty()) return;
   const config::Loaded shadow = load_policy(path, unneeded_secret);
-  if (!shadow.settings)
-    loaded.warnings.push_back(
-        {0, 0, "shadow.policy", path + ": " + config::to_string(shadow.problems.front())});
+  if (shadow.settings) return;
+  const config::Problem& first = shadow.problems.front();  // "policy.yaml:12:5: …"
+  loaded.warnings.push_back(
+      {0, 0, "shadow.policy", (first.line > 0 ? path + ":" : "") + config::to_string(first)});
 }
 
 // What the last decisions of the running gateway would have been under the file. 0: a reload would

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -126,6 +128,29 @@ TEST(ConfigWarnings, ClassesThatHaveNoChoice) {
   EXPECT_THAT(told("serves: m", "models: {auto: policy}\n"), IsEmpty());
   EXPECT_THAT(told("serves: {tiny: m}", ""), IsEmpty());
   EXPECT_THAT(told("serves: m, endpoints: embeddings", ""), IsEmpty());
+}
+
+TEST(ConfigWarnings, AddressesAndBundlesThatCannotBeMeant) {
+  const auto told = [](const std::string& url, const std::string& more = "") {
+    std::vector<std::string> lines;
+    const std::string text = "targets: {far: {kind: provider, serves: m, base_url: '" + url +
+                             "', price_per_million: {input: 1usd, output: 1usd}" + more + "}}\n";
+    for (const Problem& warning : load_text(text, "test").warnings)
+      lines.push_back(to_string(warning));
+    return lines;
+  };
+  EXPECT_THAT(told("https://h/v1"), IsEmpty());
+  EXPECT_THAT(told("https://h/v1/chat/completions"),
+              ElementsAre(HasSubstr("targets.far.base_url: ends in /completions, which is added")));
+  const std::string path = testing::TempDir() + "bundle.pem";
+  const std::string ca_file = ", ca_file: '" + path + "'";
+  std::remove(path.c_str());
+  EXPECT_THAT(told("https://h/v1", ca_file), ElementsAre(HasSubstr("ca_file: cannot read '")));
+  std::ofstream(path) << "-----BEGIN PRIVATE KEY-----\n";
+  EXPECT_THAT(told("https://h/v1", ca_file),
+              ElementsAre(HasSubstr("there is no certificate in '")));
+  std::ofstream(path) << "-----BEGIN CERTIFICATE-----\n";
+  EXPECT_THAT(told("https://h/v1", ca_file), IsEmpty());
 }
 
 TEST(ConfigWarnings, BudgetsThatBoundLessThanTheySay) {
