@@ -115,8 +115,13 @@ net::awaitable<void> BatchRunner::run_line(std::shared_ptr<Work> work, batch::Li
     OnBehalf whose{work->about.tenant, work->about.key_name, true};
     auto asking = ask(std::move(whose), std::move(raw), answer);
     co_await std::move(asking);
-    if (answer.status() != 200 && over(*work)) co_return;
-    const auto wait = answer.again_in(++line.attempt);
+    ++line.attempt;
+    if (answer.status() != 200 && over(*work)) {
+      // What it owes is booked by now: when it is asked again, that is another bill.
+      co_await insist(count);
+      co_return;
+    }
+    const auto wait = answer.again_in(line.attempt);
     if (!wait) {
       batch::LineResult result = batch::result_of(line, answer.take(std::move(id)));
       co_await record(*work, std::move(result));

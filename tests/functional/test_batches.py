@@ -9,6 +9,7 @@ import pytest
 
 import configs
 from processes import Gateway, wait_until
+from upstream import chat
 
 OTHER = "sk-spillway-other"
 KEYS = {"SPILLWAY_OTHER_KEY": OTHER}
@@ -306,8 +307,9 @@ def test_batches_fill_the_engines_idle_time(start_provider, start_gateway, clien
     assert provider.stats()["requests"] == 0
 
 
-def state_config(tmp_path, targets, **batch):
+def state_config(tmp_path, targets, drain="30s", **batch):
     config = settings(targets, batch={"class": "batch", **batch})
+    config["server"]["drain"] = drain
     config["server"]["state"] = str(tmp_path / "state")
     return configs.write(tmp_path / "spillway.yaml", config)
 
@@ -355,6 +357,23 @@ def test_a_term_lets_lines_end_and_the_next_start_goes_on(start_provider, proces
     done = end_of(client, batch)
     assert done.request_counts.completed == 60
     assert len({one["custom_id"] for one in results(client, done.output_file_id)}) == 60
+
+
+def test_a_line_that_the_drain_cuts_is_another_bill_when_it_is_asked_again(start_upstream, processes, client_of, tmp_path):
+    """What the first attempt may owe is booked, and so is all of the second."""
+    silent = [True]
+    upstream = start_upstream(lambda asked: (lambda handler: handler.wait_until_left()) if silent[0] else chat())
+    path = state_config(tmp_path, {"ai-hub": configs.provider(upstream.base_url, "ai-hub")}, drain="200ms", concurrency=4)
+    processes.append(Gateway(path, KEYS))
+    batch = begin(client_of(processes[-1]), [line(n) for n in range(3)])
+    wait_until(lambda: len(upstream.asked) == 3, what="their first attempts")
+    assert processes[-1].terminate() == 0
+    silent[0] = False
+    processes.append(Gateway(path, KEYS))
+    done = end_of(client_of(processes[-1]), batch)
+    assert done.request_counts.completed == 3 and len(upstream.asked) == 6
+    wait_until(lambda: len(booked(tmp_path)) == 6, what="both bills of each")
+    assert len(set(booked(tmp_path))) == 6
 
 
 def test_a_full_disk_holds_batches_up_and_loses_nothing(start_provider, processes, client_of, tmp_path):
