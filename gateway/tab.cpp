@@ -182,12 +182,20 @@ Result<NanoUsd> Tab::cost_of_lookups(const policy::Candidate& candidate,
                      unsent_ + ". Send the content itself, as text, or leave it out.",
                  "messages", std::nullopt};
   const bool costs = price.per_search > 0 || price.input_per_million > 0;
+  const bool is_unasked = policy::searches_unasked(candidate.model);
+  if (hard_ && is_unasked && costs)
+    return Error{Errc::unsupported,
+                 std::string(candidate.model) +
+                     " searches the web unasked, each search costs, and this budget has a hard "
+                     "end. Choose a model that does not.",
+                 "model", std::nullopt};
   if (hard_ && !searches_ && costs)
     return Error{Errc::unsupported,
                  "Each web search costs, and this budget has a hard end: say how many there may be "
                  "(max_uses of the tool).",
                  "tools", std::nullopt};
-  return searches_.value_or(kSearchesUsually) * price.per_search;
+  const int searches = searches_.value_or(kSearchesUsually);
+  return (is_unasked ? std::max(searches, kSearchesUsually) : searches) * price.per_search;
 }
 
 // The engine's time is known when it is over only: a hard budget pays no more of it than was held,

@@ -132,8 +132,9 @@ void find_unknown(const ordered_json& said, Beyond& beyond) {
 void add_models(const ordered_json& fallbacks, Beyond& beyond) {
   if (fallbacks.is_string()) beyond.other_models.push_back(fallbacks.get<std::string>());
   if (!fallbacks.is_structured()) return;
+  const bool is_request = fallbacks.is_object() && fallbacks.contains("model");
   for (const auto& [name, inner] : fallbacks.items()) {
-    if (name == "model" || !fallbacks.is_object()) add_models(inner, beyond);
+    if (!is_request || name == "model") add_models(inner, beyond);
   }
 }
 
@@ -141,7 +142,7 @@ void add_models(const ordered_json& fallbacks, Beyond& beyond) {
 void find_unsent(const ordered_json& said, Beyond& beyond) {
   const auto is_given = [&said](const char* name) {
     const auto found = said.find(name);
-    return found != said.end() && !found->is_null() && !found->empty();
+    return found != said.end() && !found->is_null() && !found->empty() && *found != false;
   };
   const auto type_of = [](const ordered_json& object) {
     return object.is_object() ? object.value("type", ordered_json()) : ordered_json();
@@ -149,8 +150,13 @@ void find_unsent(const ordered_json& said, Beyond& beyond) {
   if (is_given("thread") && type_of(said["thread"]) == "continue")
     beyond.reads_unsent("earlier turns of a thread");
   if (is_given("mcp_servers")) beyond.reads_unsent("what MCP servers answer");
-  if (is_given("plugins")) beyond.reads_unsent("what 'plugins' find");
-  for (const char* others : {"fallbacks", "models"}) {  // The latter OpenRouter's, as plugins.
+  for (const char* finder :
+       {"plugins", "search_parameters", "enable_search", "web_search_options"}) {
+    if (is_given(finder)) beyond.reads_unsent("what '" + std::string(finder) + "' finds");
+  }
+  // Anthropic's, OpenRouter's, and LiteLLM's.
+  for (const char* others : {"fallbacks", "models", "context_window_fallbacks",
+                             "content_policy_fallbacks", "context_window_fallback_dict"}) {
     if (!is_given(others)) continue;
     beyond.reads_unsent("the prompt again for another model");
     add_models(said[others], beyond);

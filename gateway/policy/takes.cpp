@@ -76,6 +76,13 @@ int tool_prompt_tokens(const config::ProviderTarget& target, std::string_view mo
   return is_claude ? kClaudesToolPrompt : 0;
 }
 
+bool searches_unasked(std::string_view model) {
+  constexpr std::array<std::string_view, 5> kSuch = {"sonar", "compound", "-search-preview",
+                                                     "-search-api", ":online"};
+  return std::any_of(kSuch.begin(), kSuch.end(),
+                     [model](std::string_view one) { return model.find(one) != model.npos; });
+}
+
 bool serves(const config::ProviderTarget& target, Endpoint asks) {
   return lists(target.endpoints, name_of(asks));
 }

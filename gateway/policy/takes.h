@@ -17,6 +17,10 @@ bool reads_forms(const config::ProviderTarget& target);
 // model of that name.
 int tool_prompt_tokens(const config::ProviderTarget& target, std::string_view model);
 
+// Whether a model of that name, as its provider knows it, searches the web though nothing asks it
+// to: Perplexity's, Groq's compound systems, OpenAI's search models, what OpenRouter calls online.
+bool searches_unasked(std::string_view model);
+
 // Whether it is asked for answers of this endpoint at all.
 bool serves(const config::ProviderTarget& target, Endpoint asks);
 

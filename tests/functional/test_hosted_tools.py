@@ -39,11 +39,13 @@ OTHERS = [("/v1/messages", ADVISED), ("/v1/messages", {"fallbacks": [{"model": "
           ("/v1/chat/completions", {"context_window_fallbacks": [{"cheap": ["cheap", "dear"]}]}),
           ("/v1/chat/completions", {"content_policy_fallbacks": [{"*": ["dear"]}]}),
           ("/v1/chat/completions", {"context_window_fallback_dict": {"cheap": "dear"}}),
-          ("/v1/chat/completions", {"compound_custom": {"models": {"answering_model": "cheap", "reasoning_model": "dear"}}})]
+          ("/v1/chat/completions", {"compound_custom": {"models": {"answering_model": "cheap", "reasoning_model": "dear"}}}),
+          ("/v1/messages", {"fallbacks": [{"cheap": ["dear"]}]}), ("/v1/messages", {"context_window_fallbacks": [{"cheap": ["dear"]}]})]
 
 
 @pytest.mark.parametrize("path, more", OTHERS, ids=["advisor", "fallbacks", "one fallback", "models", "chat's advisor", "fusion", "plugin", "completions", "embeddings",
-                                                    "messages' models", "LiteLLM's", "with a prompt", "longer", "stricter", "dictionary", "compound"])
+                                                    "messages' models", "LiteLLM's", "with a prompt", "longer", "stricter", "dictionary", "compound",
+                                                    "LiteLLM's of messages", "its longer ones"])
 def test_a_key_reaches_no_other_model_by_asking_for_it_beside(start_upstream, start_gateway, path, more):
     upstream = start_upstream(lambda asked: chat())
     target = configs.provider(upstream.base_url, "cheap", dialect="anthropic" if path == "/v1/messages" else "openai",
@@ -102,3 +104,20 @@ def test_searches_that_a_field_asks_for_are_booked_as_told(start_upstream, start
     told = client_of(start_gateway(config)).chat.completions.create(model="qwen", messages=HELLO, extra_body={"enable_search": True}).usage
     assert upstream.asked[0].json["enable_search"] is True and told.model_extra["plugins"]["search"]["count"] == 3
     assert wait_until(lambda: book(tmp_path, "SELECT amount, estimated FROM entries"), what="the entry") == [(30_022_000, 0)]
+
+
+@pytest.mark.parametrize("model", ["sonar-pro", "groq/compound", "gpt-4o-mini-search-preview", "openai/gpt-5:online"])
+def test_what_searches_unasked_is_no_matter_of_a_hard_budget(start_upstream, start_gateway, client_of, tmp_path, model):
+    """How often it searches nobody can say before: held as usual searches, booked as told, refused where the end is hard."""
+    usage = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11, "num_search_queries": 3}
+    upstream = start_upstream(lambda asked: {**chat(), "usage": usage})
+    target = configs.provider(upstream.base_url, "up", serves={"finder": model}, price_per_search="0.01usd")
+    config = configs.gateway({"up": target}, keys={"test": {"secret": "env:SPILLWAY_TEST_KEY"},
+                                                   "hard": {"secret": "env:SPILLWAY_HARD_KEY", "budget": {"day": "1usd", "hard": True}}})
+    config["server"]["state"] = str(tmp_path / "state")
+    gateway = start_gateway(config, SPILLWAY_HARD_KEY="sk-hard")
+    with pytest.raises(openai.BadRequestError, match="searches the web unasked"):
+        client_of(gateway, api_key="sk-hard").chat.completions.create(model="finder", messages=HELLO, max_tokens=8)
+    assert not upstream.asked
+    client_of(gateway).chat.completions.create(model="finder", messages=HELLO, max_tokens=8)
+    assert wait_until(lambda: book(tmp_path, "SELECT amount FROM entries WHERE amount > 0"), what="the entry") == [(30_022_000,)]
