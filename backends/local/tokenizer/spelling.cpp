@@ -88,8 +88,11 @@ std::uint32_t Spelling::packed(std::string_view character) {
   return bytes;
 }
 
-bool Spelling::leaves_nothing_out() const {
-  return std::ranges::none_of(byte_ids_, [](std::int32_t id) { return id < 0; });
+std::bitset<256> Spelling::left_out() const {
+  std::bitset<256> bytes;
+  for (std::size_t byte = 0; byte < bytes.size(); ++byte) bytes[byte] = byte_ids_[byte] < 0;
+  if (writing_ == Writing::characters && bytes.any()) bytes.set();
+  return bytes;
 }
 
 }  // namespace spillway::tokenizer

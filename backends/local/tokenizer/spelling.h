@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -40,8 +41,8 @@ class Spelling {
   static Spelling of_characters(const std::vector<std::string_view>& tokens, const IdOf& id_of,
                                 std::int32_t unknown);
 
-  // Whatever a piece says, each byte of it is in one of its symbols.
-  bool leaves_nothing_out() const;
+  // The bytes that may be in a piece and in none of its symbols.
+  std::bitset<256> left_out() const;
 
   // Calls add(id) for each symbol of the piece.
   template <class Add>

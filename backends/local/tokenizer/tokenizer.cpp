@@ -84,7 +84,8 @@ struct Tokenizer::Tables {
               }),
         special(vocabulary.tokens.size()),
         pieces(vocabulary.tokens.size()),
-        bytes_of_one(longest_of(vocabulary, spelling)),
+        bytes_of_one(longest_of(vocabulary)),
+        left_out(spelling.left_out()),
         bpe(std::move(spelling), std::move(merges)),
         cuts(vocabulary.merges),
         split(vocabulary.split),
@@ -101,11 +102,18 @@ struct Tokenizer::Tables {
   }
 
   // Of text that one token can stand for.
-  std::size_t longest_of(const Vocabulary& vocabulary, const Spelling& spelling) const {
-    if (!spelling.leaves_nothing_out()) return kAnyNumber;
+  std::size_t longest_of(const Vocabulary& vocabulary) const {
     std::size_t longest = 1;
     for (TokenId id = 0; id < bytes.size(); ++id) longest = std::max(longest, bytes[id].size());
     return vocabulary.composes ? longest * kComposedMax : longest;
+  }
+
+  // It has so many bytes that its tokens, however long, are more.
+  bool surely_exceeds(std::string_view text, std::size_t tokens_max) const {
+    if (text.size() / bytes_of_one <= tokens_max) return false;
+    const auto told = std::ranges::count_if(
+        text, [this](char c) { return !left_out[static_cast<unsigned char>(c)]; });
+    return static_cast<std::size_t>(told) / bytes_of_one > tokens_max;
   }
 
   // Most pieces of real text are one token: those that merging would yield are found by one lookup.
@@ -130,6 +138,7 @@ struct Tokenizer::Tables {
   WholeTokens whole;
   PieceTable pieces;
   std::size_t bytes_of_one;
+  std::bitset<256> left_out;  // Of text: becomes no token.
   Bpe bpe;
   WordCuts cuts;
   std::vector<SplitRule> split;
@@ -153,7 +162,7 @@ class Tokenizer::Encoding {
 
   std::optional<std::vector<TokenId>> run(std::string_view text,
                                           std::span<const Stretch> stretches) {
-    if (text.size() / tables_.bytes_of_one > tokens_max_) return std::nullopt;
+    if (tables_.surely_exceeds(text, tokens_max_)) return std::nullopt;
     ids_.reserve(std::min(text.size() / 3, tokens_max_) + 4);
     std::size_t plain_begin = 0;
     std::size_t at = 0;
