@@ -1,6 +1,7 @@
 #include "gateway/notes.h"
 
 #include "gateway/policy/classes.h"
+#include "gateway/policy/price.h"
 
 #include <algorithm>
 #include <cctype>
@@ -96,6 +97,16 @@ void note(const policy::Plan& plan, const policy::RequestFacts& facts,
       plan.candidates.front().lane == Lane::foreground) {
     receipt.predicted = plan.local;
   }
+}
+
+void note_local_price(const config::Settings& settings, const EngineStatus& engine,
+                      const policy::RequestFacts& facts, Receipt& receipt) {
+  if (settings.local.empty()) return;
+  const std::int64_t most = std::int64_t{facts.prompt_tokens} +
+                            facts.completion_tokens_max.value_or(policy::kCompletionTokensAssumed);
+  const int context = static_cast<int>(std::clamp<std::int64_t>(most, 0, engine.context_max));
+  receipt.local_price =
+      policy::local_price(policy::hourly_cost(settings.local.front()), engine, context);
 }
 
 void note(const policy::RuleReport& rules, Receipt& receipt) {

@@ -21,6 +21,8 @@ void note(const ChatRequest& request, Receipt& receipt);
 void note(const policy::Plan& plan, const policy::RequestFacts& facts,
           const policy::FleetFacts& fleet, Receipt& receipt);
 void note(const policy::RuleReport& rules, Receipt& receipt);
+void note_local_price(const config::Settings& settings, const EngineStatus& engine,
+                      const policy::RequestFacts& facts, Receipt& receipt);
 
 // A target is to be paid, whatever it gave.
 Part& add_part(const policy::Candidate& asked, Receipt& receipt);

@@ -6,7 +6,6 @@
 #include "gateway/exchange.h"
 #include "gateway/measure.h"
 #include "gateway/notes.h"
-#include "gateway/policy/price.h"
 #include "gateway/refusal.h"
 #include "gateway/relay.h"
 #include "gateway/settled.h"
@@ -133,9 +132,7 @@ Result<policy::Plan> Pipeline::decide(const Edition& edition, policy::RequestFac
     facts.budget_left = doors_.account->left(payer_of(*edition.settings, facts.key));
   const auto moment = moment_of(doors_.local, doors_.fleet, doors_.waiting);
   const auto& [engine, fleet] = *moment;
-  const auto& local = edition.settings->local;
-  if (!local.empty())
-    receipt.local_price = policy::local_price(policy::hourly_cost(local.front()), engine);
+  note_local_price(*edition.settings, engine, facts, receipt);
   policy::RuleReport rules;
   auto plan = edition.router.plan(facts, fleet, turn, &rules);
   receipt.decided = SteadyClock::now();

@@ -122,16 +122,18 @@ config::NanoUsd hourly_cost(const config::LocalTarget& target) {
   return target.cost_per_hour + static_cast<config::NanoUsd>(hardware + power);
 }
 
-LocalPrice local_price(config::NanoUsd per_hour, const EngineStatus& engine) {
+LocalPrice local_price(config::NanoUsd per_hour, const EngineStatus& engine, int context_tokens) {
   const int engines = std::max(1, engine.engines());
-  const double running = std::max(1.0, static_cast<double>(engine.running.size()) / engines);
-  const double token_seconds = engine.step.base / running + engine.step.per_sequence;
+  const StepModel& step = engine.step;
+  const double token_seconds = step.seconds(1, context_tokens, 0);
+  const double prompt_tokens_a_step = std::max(1, engine.budget.prompt_tokens(step, 0, 0));
   LocalPrice price{.engine_hour = per_hour / engines, .tokens = {}};
   const auto per_million = [&price](double seconds) {
     const double per_second = static_cast<double>(price.engine_hour) / 3'600.0;
     return static_cast<config::NanoUsd>(per_second * seconds * 1e6);
   };
-  price.tokens.input_per_million = per_million(engine.step.per_prefill_token);
+  price.tokens.input_per_million =
+      per_million(step.per_prefill_token + step.base / prompt_tokens_a_step);
   price.tokens.output_per_million = per_million(token_seconds);
   price.tokens.cached_input_per_million = 0;
   price.tokens.cache_write_per_million = 0;

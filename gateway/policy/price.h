@@ -48,9 +48,10 @@ struct LocalPrice {
   friend bool operator==(const LocalPrice&, const LocalPrice&) = default;
 };
 
-// From what it costs an hour and how fast it is now: prompt tokens their time alone, answer tokens
-// their share of the steps that they are made in. The hour's idle time is nobody's.
-LocalPrice local_price(config::NanoUsd per_hour, const EngineStatus& engine);
+// From what it costs an hour and how fast it is now, of a request of so many tokens in all: what
+// they take at most, each step alone, so that what is held suffices. The hour's idle time is
+// nobody's.
+LocalPrice local_price(config::NanoUsd per_hour, const EngineStatus& engine, int context_tokens);
 
 // What so much of an hour costs.
 config::NanoUsd cost_of_time(config::NanoUsd per_hour, std::chrono::nanoseconds time);

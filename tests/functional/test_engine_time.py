@@ -6,7 +6,7 @@ import time
 import pytest
 
 import configs
-from processes import wait_until
+from processes import as_client, send, wait_until
 from test_money import book
 
 HELLO = [{"role": "user", "content": "Hello there."}]
@@ -73,6 +73,29 @@ def test_each_pays_for_the_others_that_were_there_when_it_was(house, tmp_path):
     seconds_booked(tmp_path, 9)
     amounts = [amount / SECOND for amount, in book(tmp_path, "SELECT amount FROM entries ORDER BY completion, amount")]
     assert amounts[0] < 0.6 * alone and sum(amounts) <= seconds_worked(gateway)
+
+
+@pytest.mark.parametrize("pace", [{"per_context_token": "0.001ms"}, {"base": "10ms"}], ids=["long contexts", "many steps"])
+def test_what_is_held_for_long_prompts_suffices(start_gateway, tmp_path, pace):
+    """Of a burst a budget lets no more through than it can pay, nor does a hard one pay less than the time."""
+    prior = {"base": "2ms", "per_sequence": "0.1ms", "per_prefill_token": "0.001ms", "per_context_token": "0ms", **pace}
+    engine = {**configs.synthetic_engine(cost_per_hour="3600usd", context_max=65536, kv_tokens_max=400_000), "step_prior": prior}
+    keys = {name: {"secret": f"env:{name.upper()}_KEY", "tenant": name, "budget": {"day": day, "hard": name == "hard"}}
+            for name, day in (("soft", "2usd"), ("hard", "100usd"))}
+    config = configs.gateway({"local": engine}, keys=keys)
+    config["server"]["state"] = str(tmp_path / "state")
+    gateway = start_gateway(config, SOFT_KEY="sk-soft", HARD_KEY="sk-hard")
+    body = {"model": "smollm2", "messages": [{"role": "user", "content": "word " * 20_000}], "max_tokens": 20, "ignore_eos": True}
+    ask = lambda key: send(gateway.api + "/chat/completions", "POST", body, as_client(key=key), timeout=60)[0]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(ask, ["sk-soft"] * 8))
+    assert 1 <= statuses.count(200) < 8 and set(statuses) <= {200, 429}
+    wait_until(lambda: len(book(tmp_path, "SELECT 1 FROM entries")) == statuses.count(200), what="the entries")
+    assert sum(amount for amount, in book(tmp_path, "SELECT amount FROM entries")) / SECOND <= 2.2
+    before = seconds_worked(gateway)
+    assert ask("sk-hard") == 200
+    [(amount,)] = wait_until(lambda: book(tmp_path, "SELECT amount FROM entries WHERE tenant = 'hard'"), what="its entry")
+    assert amount / SECOND > 0.9 * (seconds_worked(gateway) - before)
 
 
 def test_who_leaves_pays_for_what_it_had(house, tmp_path):

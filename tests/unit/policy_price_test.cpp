@@ -33,16 +33,20 @@ TEST(Price, ARequestMayCostSomethingBesides) {
   EXPECT_EQ(worst_case_cost(price, 1'000'000, 1'000'000), kUsd);
 }
 
-TEST(Price, LocalTokensCostTheirShareOfTheHour) {
+TEST(Price, LocalTokensCostWhatTheyTakeAtMost) {
   EngineStatus engine;
-  engine.step = {.base = 0.008, .per_sequence = 0.002, .per_prefill_token = 0.001};
+  engine.step = {
+      .base = 0.008, .per_sequence = 0.002, .per_context_token = 1e-6, .per_prefill_token = 0.001};
+  engine.budget.tokens_max = 80;
   engine.running.resize(4);
-  const LocalPrice local = local_price(3'600 * kUsd, engine);  // A dollar a second.
+  const LocalPrice local = local_price(3'600 * kUsd, engine, 5'000);  // A dollar a second.
   EXPECT_EQ(local.engine_hour, 3'600 * kUsd);
   const config::Price& price = local.tokens;
-  EXPECT_NEAR(static_cast<double>(price.input_per_million), 1e6 * 0.001 * 1e9, 1e3);
-  EXPECT_NEAR(static_cast<double>(price.output_per_million), 1e6 * 0.004 * 1e9, 1e3);
-  EXPECT_EQ(local_price(0, engine), LocalPrice{});
+  EXPECT_NEAR(static_cast<double>(price.input_per_million), 1e6 * 0.0011 * 1e9, 1e3)
+      << "80 a step, each with its base";
+  EXPECT_NEAR(static_cast<double>(price.output_per_million), 1e6 * 0.015 * 1e9, 1e3)
+      << "alone, over all of its context";
+  EXPECT_EQ(local_price(0, engine, 5'000), LocalPrice{});
 }
 
 TEST(Price, TimeOfAnHourIsRoundedUpAndSaturates) {
@@ -60,7 +64,7 @@ TEST(Price, OfSeveralEnginesEachCostsItsPart) {
   EngineStatus engine;
   engine.replicas.resize(4);
   for (EngineStatus& replica : engine.replicas) replica.ready = true;
-  EXPECT_EQ(local_price(8 * kUsd, engine).engine_hour, 2 * kUsd);
+  EXPECT_EQ(local_price(8 * kUsd, engine, 0).engine_hour, 2 * kUsd);
 }
 
 TEST(Price, CachedTokensHaveTheirOwnPrice) {
