@@ -138,7 +138,7 @@ void Tab::order(const ChatRequest& request, int prompt_tokens, bool at_batch_rat
   asks_ = request.endpoint;
   has_tools_ = request.has_tools;
   sounds_ = has(request.needs, Need::audio);
-  looks_up_ = has(request.needs, Need::search);
+  looks_up_ = has(request.needs, Need::search) || !request.searches;
   searches_ = request.searches;
   search_units_ = request.search_units;
   unsent_ = request.unsent;

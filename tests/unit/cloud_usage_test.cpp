@@ -318,6 +318,7 @@ TEST(CloudUsage, SearchesAreToldUnderSeveralNames) {
   EXPECT_EQ(searches(R"("num_sources_used":3)"), 3);
   EXPECT_EQ(searches(R"("plugins":{"search":{"count":4,"strategy":"agent"}})"), 4);
   EXPECT_EQ(searches(R"("plugins":{})"), 0);
+  EXPECT_EQ(searches(R"("server_tool_use":{"web_search_requests":5})"), 5);
 }
 
 TEST(CloudUsage, ARankingIsBilledByUnits) {

@@ -106,6 +106,8 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
       // Perplexity's and xAI's, and Qwen's.
       if (member->is("num_search_queries") || member->is("num_sources_used"))
         usage.searches = count_of(member->value);
+      if (member->is("server_tool_use"))  // OpenRouter's.
+        usage.searches = count_of(member_of(member->value, "web_search_requests"));
       if (member->is("plugins"))
         usage.searches = count_of(member_of(member_of(member->value, "search"), "count"));
       if (member->is("cost")) usage.charged_nano_usd = charge_of(member->value, 1e9);
