@@ -22,7 +22,6 @@ constexpr std::size_t kChunkLineMax = 64;
 // Trusted from a Content-Length before the bytes are there.
 constexpr std::size_t kBodyReserveMax = 256 << 10;
 constexpr std::uint64_t kSmallBody = 64 << 10;
-constexpr std::uint64_t kUnknown = std::numeric_limits<std::uint64_t>::max();
 
 void append_lower(std::string& out, std::string_view text) {
   for (char c : text) out.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
@@ -185,7 +184,10 @@ RequestReader::Step RequestReader::accept_head(std::string_view head) {
   streams_ = streamed_max.has_value();
   body_bytes_max_ = streamed_max.value_or(static_cast<std::uint64_t>(limits_.body_bytes_max));
   if (facts_.content_length.value_or(0) > body_bytes_max_) return reject_body_size();
-  if (is_unwelcome()) return Step::rejected;
+  allowed_ = received_ = 0;
+  const bool is_chunked = !parser_->is_done() && !facts_.content_length;
+  const auto expected = facts_.content_length.value_or(is_chunked ? kSmallBody : 0);
+  if (is_unwelcome(expected)) return Step::rejected;
   parser_->limit(body_bytes_max_);
   http_1_0_ = parser_->http_1_0();
   keep_alive_ = parser_->keep_alive();
@@ -196,13 +198,15 @@ RequestReader::Step RequestReader::accept_head(std::string_view head) {
   return parser_->is_done() ? Step::complete : Step::head;
 }
 
-// Routes that take a body piece by piece look for themselves, and small ones are no burden.
-bool RequestReader::is_unwelcome() {
-  const bool large = !parser_->is_done() && facts_.content_length.value_or(kUnknown) > kSmallBody;
-  if (streams_ || !large || !admit_body_) return false;
-  auto leave = admit_body_(parser_->request(), facts_.content_length.value_or(body_bytes_max_));
+// Routes that take a body piece by piece look for themselves, and small ones are no burden; but one
+// in chunks may become large, and then has leave for as much as there may be.
+bool RequestReader::is_unwelcome(std::uint64_t bytes) {
+  const bool is_small = facts_.content_length ? bytes <= kSmallBody : bytes < kSmallBody;
+  if (streams_ || is_small || bytes <= allowed_ || !admit_body_) return false;
+  auto leave = admit_body_(parser_->request(), bytes);
   if (!leave) rejection_ = {Reject::unwelcome, leave.error()};
   if (leave) leave_ = std::move(*leave);
+  allowed_ = bytes;
   return !leave;
 }
 
@@ -210,8 +214,12 @@ RequestReader::Step RequestReader::feed_body(std::string_view bytes, std::size_t
   while (taken < bytes.size() && !parser_->is_done()) {
     const std::string_view rest = bytes.substr(taken);
     beast::error_code ec;
-    taken += parser_->put(boost::asio::buffer(rest), ec);
+    const std::size_t put = parser_->put(boost::asio::buffer(rest), ec);
+    taken += put;
+    received_ += put;
     if (parser_->body_too_large()) return reject_body_size();
+    if (received_ > allowed_ && received_ > kSmallBody && is_unwelcome(body_bytes_max_))
+      return Step::rejected;
     if (ec == beast::http::error::need_more && bytes.size() - taken <= kChunkLineMax) break;
     if (ec)
       return reject(Reject::bad_chunk, Errc::invalid_request, "the chunked body is malformed");

@@ -86,12 +86,14 @@ class RequestReader {
   Step accept_head(std::string_view head);
   Step reject(Reject reason, Errc code, std::string_view why);
   Step reject_body_size();
-  bool is_unwelcome();
+  bool is_unwelcome(std::uint64_t bytes);
 
   const config::ServerLimits limits_;
   const StreamedBodyMax streamed_body_max_;
   const AdmitBody admit_body_;
-  Leave leave_;  // Of the body that is being read.
+  Leave leave_;                 // Of the body that is being read,
+  std::uint64_t allowed_ = 0;   // …for so many bytes,
+  std::uint64_t received_ = 0;  // …of which so many came, chunks' heads among them.
   std::uint64_t body_bytes_max_ = 0;
   bool streams_ = false;
   HeadScanner scanner_;

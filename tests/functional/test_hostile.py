@@ -172,6 +172,24 @@ def test_a_page_that_a_name_leads_here_is_no_operator(house, host, status):
         connection.close()
 
 
+def test_small_bodies_in_chunks_are_no_large_ones(house):
+    """A proxy sends so what it has not read itself; their ends are on their way."""
+    gateway, _ = house()
+    at = urllib.parse.urlsplit(gateway.api)
+    body = json.dumps({"model": "up", "messages": HELLO, "max_tokens": 4}).encode()
+    connections = [http.client.HTTPConnection(at.hostname, at.port, timeout=20) for _ in range(40)]
+    for connection in connections:
+        connection.putrequest("POST", "/v1/chat/completions")
+        for name, value in {**as_client(), "transfer-encoding": "chunked"}.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        connection.send(b"%x\r\n%b\r\n" % (len(body), body))
+    for connection in connections:
+        connection.send(b"0\r\n\r\n")
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
 ARGUMENTS = {"deep": '{"a":' + "[" * 200_000 + "]" * 200_000 + "}", "wide": json.dumps({f"k{i}": 1 for i in range(30_000)})}
 
 
