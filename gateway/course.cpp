@@ -49,7 +49,7 @@ Async<Opened> Course::first() {
 }
 
 void Course::broke(Opened& opened, const Error& cause) {
-  if (opened.visit) opened.visit->failed(cause);
+  const bool is_left_alone = opened.visit && opened.visit->failed(cause);
   stay_with_the_others(opened);
   opened.visit.reset();
   begun_by_ = opened.candidate.architecture;
@@ -57,6 +57,7 @@ void Course::broke(Opened& opened, const Error& cause) {
   spillway::settle(receipt_.parts.back());
   receipt_.attempts.back().failure = cause.code;
   receipt_.attempts.back().cause = cause.message;
+  receipt_.attempts.back().paused = is_left_alone;
   if (!first_cause_ || nobody_waits(cause.code)) first_cause_ = cause;
 }
 

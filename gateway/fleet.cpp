@@ -55,9 +55,15 @@ double FleetVisit::bytes_per_token() const {
 
 bool FleetVisit::failed(const Error& error) {
   std::lock_guard lock(fleet_->mutex_);
+  if (fleet_->stopped_) return false;
   const int times_opened = servers_->times_opened();
   servers_->failed(visit_, error, SteadyClock::now());
   return servers_->times_opened() > times_opened;
+}
+
+void Fleet::stop() {
+  std::lock_guard lock(mutex_);
+  stopped_ = true;
 }
 
 HedgePass::HedgePass(HedgePass&& other) noexcept

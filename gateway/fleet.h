@@ -108,6 +108,9 @@ class Fleet {
   void settled(std::string_view request_class, const policy::Settled& request);
   std::vector<policy::ClassTerms> class_terms() const;
 
+  // What fails from now on says nothing of anybody: the gateway stops.
+  void stop();
+
   std::vector<ProviderGauges> gauges() const;
 
   double prediction_error(double quantile) const;
@@ -118,6 +121,7 @@ class Fleet {
 
   mutable std::mutex mutex_;
   policy::FleetState state_;
+  bool stopped_ = false;
 };
 
 }  // namespace spillway

@@ -304,6 +304,7 @@ void Gateway::House::stop(const std::function<bool()>& hurry) {
   if (const auto running = static_cast<std::int64_t>(admission_.in_flight()); running > 0)
     log_.event(Level::warn, "the time to drain is over: what still runs is cut",
                {{"requests", running}});
+  fleet_.stop();
   // Who asks them now is told so; that ends what still runs, each answer with its error.
   cloud_.stop();
   if (engine_) engine_->stop(SteadyClock::now());

@@ -1,7 +1,8 @@
 // The last decisions of the policy with what came of them, for a person who asks why.
 //
 // Any thread. Holds at most `capacity` of them; recording reuses the memory of the oldest one and
-// takes a mutex for a few hundred nanoseconds. No prompt, answer or key is in them.
+// takes a mutex for a few hundred nanoseconds. No prompt, answer or key is in them, but for what a
+// provider says of a request that it refuses.
 #pragma once
 
 #include "gateway/receipt.h"
@@ -21,7 +22,7 @@ struct DecisionAttempt {
   std::string target;
   std::optional<Errc> failure;  // Empty: it answered.
   std::string server;           // Of the target's several; else empty.
-  std::string cause;            // What was told when it failed.
+  std::string cause;            // What was told when it failed, a provider's own words among it.
 };
 
 struct Decision {
