@@ -6,6 +6,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <exception>
 #include <memory>
 #include <pthread.h>
 #include <utility>
@@ -16,6 +17,16 @@ namespace net = boost::asio;
 namespace {
 
 constexpr int kThreads = 2;
+
+// Who reads a text of many megabytes may be short of memory.
+Result<void> done(const std::function<void()>& work) {
+  try {
+    work();
+    return {};
+  } catch (const std::exception&) {
+    return Error{Errc::internal, "the prompt could not be read"};
+  }
+}
 
 Error stopped() { return {Errc::backend_unavailable, "the local engine was stopped"}; }
 
@@ -70,8 +81,7 @@ void LongPrompts::serve() {
     if (stopped_) return;
     order->begun = true;
     lock.unlock();
-    order->work();
-    order->answer({});
+    order->answer(done(order->work));
     lock.lock();
     const std::string tenant = std::move(order->tenant);
     orders_.erase(order);

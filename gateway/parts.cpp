@@ -9,6 +9,7 @@ namespace {
 
 constexpr int kTokensMax = 10'000'000;  // No answer and no prompt has more.
 constexpr int kSearchesMax = 100'000;
+constexpr std::chrono::nanoseconds kEngineTimeMax = std::chrono::hours(24);
 constexpr std::size_t kBytesPerTokenHardly = 8;  // More are rarely one token.
 // Streamed sound is PCM of 16 bits at 24 kHz in base64, and OpenAI counts 20 tokens a second.
 constexpr std::size_t kSoundBytesPerToken = 3'200;
@@ -76,7 +77,8 @@ void count(const Delta& delta, Part& part) {
   if (!delta.text.empty() || !delta.reasoning.empty() || !delta.extra.empty()) ++part.pieces;
   part.bytes += delta.text.size() + delta.reasoning.size() + written_in(delta.extra);
   part.tokens = std::min(kTokensMax, part.tokens + std::clamp(delta.tokens, 0, kTokensMax));
-  part.engine_time += delta.engine_time;
+  const auto time = std::clamp(delta.engine_time, std::chrono::nanoseconds(0), kEngineTimeMax);
+  part.engine_time = std::min(kEngineTimeMax, part.engine_time + time);
   part.searches = std::clamp(part.searches + delta.searches, 0, kSearchesMax);
   take_searches(part);
   if (delta.at_batch_rate) part.usage.at_batch_rate = *delta.at_batch_rate;

@@ -74,9 +74,8 @@ template <class T>
 Result<T> DiskThread::done(const std::function<Result<T>()>& work) {
   try {
     return work();
-  } catch (const std::exception& thrown) {
-    return Error{Errc::internal, std::string("what is stored is damaged: ") + thrown.what(), "",
-                 std::nullopt};
+  } catch (const std::exception&) {
+    return Error{Errc::internal, "what is stored cannot be read", "", std::nullopt};
   }
 }
 
