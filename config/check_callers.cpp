@@ -14,6 +14,13 @@ bool lists(const Names& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+// team-a and team-b, acme and acme-dev: different on purpose.
+bool are_of_a_series(std::string_view one, std::string_view other) {
+  if (one.starts_with(other) || other.starts_with(one)) return true;
+  const std::size_t size = one.size();
+  return size == other.size() && one.substr(0, size - 1) == other.substr(0, size - 1);
+}
+
 class CallerCheck {
  public:
   CallerCheck(const Settings& settings, const Places& places)
@@ -56,7 +63,7 @@ class CallerCheck {
     check_budget(key.budget, path + ".budget");
     if (key.tenant == key.name || lists(limited_, key.tenant)) return;
     const std::string near = nearest(key.tenant, limited_);
-    if (near.empty()) return;
+    if (near.empty() || are_of_a_series(key.tenant, near)) return;
     warn(path + ".tenant",
          in_quotes(key.tenant) +
              " is not under `tenants`, so that nothing there bounds this key: did "

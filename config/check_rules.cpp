@@ -118,9 +118,15 @@ class RuleCheck {
     if (fact == Fact::request_class) return names_of(settings_.policy.classes);
     if (fact == Fact::service_tier) return service_tiers();
     if (fact == Fact::model) return model_names();
-    if (fact == Fact::key && !settings_.keys.empty()) return names_of(settings_.keys);
-    if (fact == Fact::tenant && !settings_.keys.empty()) return tenant_names();
+    if (fact == Fact::key && keys_are_known()) return names_of(settings_.keys);
+    if (fact == Fact::tenant && keys_are_known()) return tenant_names();
     return {};
+  }
+
+  // None are made while it runs, of any tenant.
+  bool keys_are_known() const {
+    return !settings_.keys.empty() && settings_.server.state.empty() &&
+           settings_.ledger.postgres_source.empty();
   }
 
   Names model_names() const {
