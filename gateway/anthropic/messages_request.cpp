@@ -150,8 +150,8 @@ void find_unsent(const ordered_json& said, Beyond& beyond) {
   if (is_given("thread") && type_of(said["thread"]) == "continue")
     beyond.reads_unsent("earlier turns of a thread");
   if (is_given("mcp_servers")) beyond.reads_unsent("what MCP servers answer");
-  for (const char* finder :
-       {"plugins", "search_parameters", "enable_search", "web_search_options"}) {
+  for (const char* finder : {"plugins", "search_parameters", "enable_search", "search_options",
+                             "web_search", "web_search_options", "compound_custom"}) {
     if (is_given(finder)) beyond.reads_unsent("what '" + std::string(finder) + "' finds");
   }
   // Anthropic's, OpenRouter's, and LiteLLM's.
