@@ -201,7 +201,8 @@ TEST(Tokenizer, ALongTextIsNotReadToFindThatItIsTooLong) {
   for (const char letter : {'a', ' ', '7', '\n'})
     EXPECT_FALSE(encode_at_most(8'192, std::string(32 << 20, letter)));
   EXPECT_FALSE(encode_at_most(1 << 20, words)) << "known by its first tokens";
-  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(2));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(20))
+      << "all of it takes minutes";
 }
 
 TEST(Tokenizer, MergesGoByRankThenLeftmost) {
