@@ -1,11 +1,12 @@
 #include "gateway/long_prompts.h"
 
+#include "backends/contract/tenant_turns.h"
+
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <algorithm>
 #include <exception>
 #include <memory>
 #include <pthread.h>
@@ -77,7 +78,8 @@ void LongPrompts::serve() {
   std::unique_lock lock(mutex_);
   while (true) {
     auto order = orders_.end();
-    changed_.wait(lock, [&] { return stopped_ || (order = next()) != orders_.end(); });
+    changed_.wait(lock,
+                  [&] { return stopped_ || (order = next_in_turn(orders_)) != orders_.end(); });
     if (stopped_) return;
     order->begun = true;
     lock.unlock();
@@ -85,28 +87,9 @@ void LongPrompts::serve() {
     lock.lock();
     const std::string tenant = std::move(order->tenant);
     orders_.erase(order);
-    let_others_first(tenant);
+    let_others_first(orders_, tenant);
     changed_.notify_all();
   }
-}
-
-// What may be begun now; end: nothing.
-std::list<LongPrompts::Order>::iterator LongPrompts::next() {
-  return std::ranges::find_if(orders_, [this](const Order& order) {
-    const auto is_served = [&](const Order& other) {
-      return other.begun && other.tenant == order.tenant;
-    };
-    return !order.begun && std::ranges::none_of(orders_, is_served);
-  });
-}
-
-void LongPrompts::let_others_first(const std::string& tenant) {
-  std::list<Order> later;
-  for (auto at = orders_.begin(); at != orders_.end();) {
-    const auto order = at++;
-    if (!order->begun && order->tenant == tenant) later.splice(later.end(), orders_, order);
-  }
-  orders_.splice(orders_.end(), later);
 }
 
 }  // namespace spillway

@@ -40,8 +40,6 @@ class LongPrompts {
 
   void ask(Order order);
   void serve();
-  std::list<Order>::iterator next();
-  void let_others_first(const std::string& tenant);
 
   std::mutex mutex_;  // Of all below but the threads.
   std::condition_variable changed_;

@@ -1,5 +1,6 @@
 #include "backends/local/grammar/workshop.h"
 
+#include "backends/contract/tenant_turns.h"
 #include "backends/local/grammar/size_check.h"
 
 #include <algorithm>
@@ -133,21 +134,7 @@ std::list<Workshop::Order>::iterator Workshop::next() {
     return order.begun && !order.is_late();
   });
   if (on_time >= kAtATime) return orders_.end();
-  return std::find_if(orders_.begin(), orders_.end(), [this](const Order& order) {
-    const auto is_served = [&](const Order& other) {
-      return other.begun && other.tenant == order.tenant;
-    };
-    return !order.begun && std::none_of(orders_.begin(), orders_.end(), is_served);
-  });
-}
-
-void Workshop::let_others_first(const std::string& tenant) {
-  std::list<Order> later;
-  for (auto order = orders_.begin(); order != orders_.end();) {
-    const auto one = order++;
-    if (!one->begun && one->tenant == tenant) later.splice(later.end(), orders_, one);
-  }
-  orders_.splice(orders_.end(), later);
+  return next_in_turn(orders_);
 }
 
 void Workshop::work() {
@@ -162,7 +149,7 @@ void Workshop::work() {
     if (closing_) return;
     order->begun = true;
     order->late = Clock::now() + limits_.compiling;
-    let_others_first(order->tenant);
+    let_others_first(orders_, order->tenant);
     lock.unlock();
     changed_.notify_all();
     const auto grammar = compiler_->compile(*order->form);

@@ -71,7 +71,6 @@ class Workshop {
   std::size_t waiting(const std::string& tenant) const;
   bool has_late(const std::string& tenant) const;
   std::list<Order>::iterator next();
-  void let_others_first(const std::string& tenant);
   void work();
   void watch();
   void refuse_late(std::unique_lock<std::mutex>& lock, Order& late);
