@@ -16,6 +16,19 @@ int count_up_to(std::string_view text, char wanted, int limit) {
   return count;
 }
 
+// Whether `look` says so of a character that is in no string; it is shown each until then.
+template <class Look>
+bool any_outside_strings(std::string_view text, Look look) {
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"') in_string = !in_string;
+    if (in_string && c == '\\') ++i;
+    if (!in_string && look(c)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 bool nests_deeper_than(std::string_view text, int depth_max) {
@@ -23,43 +36,25 @@ bool nests_deeper_than(std::string_view text, int depth_max) {
   const int opens = count_up_to(text, '[', depth_max) + count_up_to(text, '{', depth_max);
   if (opens <= depth_max) return false;
   int depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (c == '"') in_string = !in_string;
-    if (in_string) {
-      if (c == '\\') ++i;
-      continue;
-    }
+  return any_outside_strings(text, [&](char c) {
     if (c == '[' || c == '{') ++depth;
     if (c == ']' || c == '}') --depth;
-    if (depth > depth_max) return true;
-  }
-  return false;
+    return depth > depth_max;
+  });
 }
 
 bool is_outsized(std::string_view text) {
-  constexpr std::size_t kDepthMax = 64;
-  constexpr int kMembersMax = 2'048, kAllMembersMax = 100'000;
-  std::array<int, kDepthMax + 1> members{};  // Of what is open, by its depth.
+  std::array<int, kJsonNestingMax + 1> members{};  // Of what is open, by its depth.
   int all_members = 0;
   std::size_t depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (c == '"') in_string = !in_string;
-    if (in_string) {
-      if (c == '\\') ++i;
-      continue;
-    }
+  return any_outside_strings(text, [&](char c) {
     if (c == '[' || c == '{') {
-      if (++depth > kDepthMax) return true;
+      if (++depth > kJsonNestingMax) return true;
       members[depth] = 0;
     }
     if ((c == ']' || c == '}') && depth > 0) --depth;
-    if (c == ':' && (++members[depth] > kMembersMax || ++all_members > kAllMembersMax)) return true;
-  }
-  return false;
+    return c == ':' && (++members[depth] > kJsonMembersMax || ++all_members > kJsonAllMembersMax);
+  });
 }
 
 }  // namespace spillway

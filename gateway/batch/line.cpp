@@ -14,7 +14,6 @@ namespace {
 using Json = nlohmann::json;
 using wire::append_json_string;
 
-constexpr int kDepthMax = 64;
 constexpr std::size_t kCustomIdMax = 512;
 constexpr std::uint64_t kTokensMax = 10'000'000;  // No answer and no prompt has more.
 
@@ -149,7 +148,7 @@ std::string_view name_of(State state) {
 Judged judge(std::string_view text, std::string_view endpoint) {
   Judged judged;
   const bool sane =
-      !nests_deeper_than(text, kDepthMax) && text.find('\0') == std::string_view::npos;
+      !nests_deeper_than(text, kJsonNestingMax) && text.find('\0') == std::string_view::npos;
   const Json json = sane ? Json::parse(text, nullptr, false) : Json(Json::value_t::discarded);
   if (!json.is_object()) {
     judged.fault = fault("invalid_json_line", "this line is not a JSON object");

@@ -18,10 +18,7 @@ namespace {
 using Json = nlohmann::json;
 namespace dom = simdjson::dom;
 
-constexpr int kDepthMax = 64;
 constexpr std::size_t kValuesMax = 1'000'000;  // A request for embeddings may have 300,000 tokens.
-constexpr std::size_t kMembersMax = 2'048;     // Of one object;
-constexpr std::size_t kAllMembersMax = 100'000;  // …of all.
 // Objects that keep their order are searched from the front: each member is compared with those
 // before.
 constexpr std::size_t kComparedMax = 8 << 20;
@@ -38,7 +35,7 @@ class Size {
   bool members(std::size_t of_one) {
     members_ += of_one;
     compared_ += of_one * of_one / 2;
-    return of_one <= kMembersMax && members_ <= kAllMembersMax && compared_ <= kComparedMax;
+    return of_one <= kJsonMembersMax && members_ <= kJsonAllMembersMax && compared_ <= kComparedMax;
   }
 
  private:
@@ -87,15 +84,15 @@ bool copy(const dom::element& value, Size& size, Json& out) {
 
 Error too_large() {
   return invalid("the request body has more than " + std::to_string(kValuesMax) +
-                 " values, or more than " + std::to_string(kMembersMax) +
-                 " members in one object, or " + std::to_string(kAllMembersMax) +
+                 " values, or more than " + std::to_string(kJsonMembersMax) +
+                 " members in one object, or " + std::to_string(kJsonAllMembersMax) +
                  " in all, or several objects of hundreds");
 }
 
 // What is right and nests sanely; nothing for the rest, as simdjson does not say where it is wrong.
 std::optional<Result<Json>> quick_object(std::string_view body) {
   dom::parser parser;
-  if (parser.allocate(std::max<std::size_t>(body.size(), 64), kDepthMax)) return std::nullopt;
+  if (parser.allocate(std::max<std::size_t>(body.size(), 64), kJsonNestingMax)) return std::nullopt;
   dom::element root;
   if (parser.parse(body.data(), body.size()).get(root) || !root.is_object()) return std::nullopt;
   Size size;
@@ -130,8 +127,8 @@ Result<Json> slow_object(std::string_view body) {
 
 Result<Json> parse_object(std::string_view body) {
   if (auto read = quick_object(body)) return std::move(*read);
-  if (nests_deeper_than(body, kDepthMax)) {
-    return invalid("the request body nests more than " + std::to_string(kDepthMax) +
+  if (nests_deeper_than(body, kJsonNestingMax)) {
+    return invalid("the request body nests more than " + std::to_string(kJsonNestingMax) +
                    " levels deep");
   }
   try {
