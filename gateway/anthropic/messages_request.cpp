@@ -3,6 +3,7 @@
 #include "gateway/anthropic/conversation.h"
 #include "gateway/anthropic/hints.h"
 #include "gateway/anthropic/tools.h"
+#include "gateway/wire/asked_besides.h"
 #include "gateway/wire/fields.h"
 #include "gateway/wire/json_object.h"
 
@@ -140,7 +141,7 @@ void add_models(const ordered_json& fallbacks, Beyond& beyond) {
 
 // What the provider reads, or has read again, beside what is said here.
 void find_unsent(const ordered_json& said, Beyond& beyond) {
-  const auto is_given = [&said](const char* name) {
+  const auto is_given = [&said](std::string_view name) {
     const auto found = said.find(name);
     return found != said.end() && !found->is_null() && !found->empty() && *found != false;
   };
@@ -150,13 +151,12 @@ void find_unsent(const ordered_json& said, Beyond& beyond) {
   if (is_given("thread") && type_of(said["thread"]) == "continue")
     beyond.reads_unsent("earlier turns of a thread");
   if (is_given("mcp_servers")) beyond.reads_unsent("what MCP servers answer");
-  for (const char* finder : {"plugins", "search_parameters", "enable_search", "search_options",
-                             "web_search", "web_search_options", "compound_custom"}) {
+  const auto find = [&](std::string_view finder) {
     if (is_given(finder)) beyond.reads_unsent("what '" + std::string(finder) + "' finds");
-  }
-  // Anthropic's, OpenRouter's, and LiteLLM's.
-  for (const char* others : {"fallbacks", "models", "context_window_fallbacks",
-                             "content_policy_fallbacks", "context_window_fallback_dict"}) {
+  };
+  for (const std::string_view finder : wire::kFinders) find(finder);
+  for (const std::string_view finder : {"web_search_options", "compound_custom"}) find(finder);
+  for (const std::string_view others : wire::kOtherModels) {
     if (!is_given(others)) continue;
     beyond.reads_unsent("the prompt again for another model");
     add_models(said[others], beyond);

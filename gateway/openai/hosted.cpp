@@ -1,5 +1,6 @@
 #include "gateway/openai/hosted.h"
 
+#include "gateway/wire/asked_besides.h"
 #include "gateway/wire/json_member.h"
 
 #include <nlohmann/json.hpp>
@@ -17,15 +18,6 @@ using wire::Json;
 constexpr std::array<std::string_view, 4> kSearches = {"web_search", "browser_search",
                                                        "google_search", "x_search"};
 
-// OpenRouter's and LiteLLM's.
-constexpr std::array<std::string_view, 5> kOthers = {
-    "models", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks",
-    "context_window_fallback_dict"};
-
-// OpenRouter's, xAI's, Qwen's and Baidu's.
-constexpr std::array<std::string_view, 5> kFinders = {
-    "plugins", "search_parameters", "enable_search", "search_options", "web_search"};
-
 // Plugins that put the answer's JSON right, or leave some of the prompt out: for nothing.
 constexpr std::array<std::string_view, 2> kFree = {"response-healing", "context-compression"};
 
@@ -36,7 +28,7 @@ bool is_one_of(const std::array<std::string_view, N>& names, std::string_view na
 
 bool names_models(std::string_view member) {
   return member == "model" || member.ends_with("_model") || member.ends_with("_models") ||
-         is_one_of(kOthers, member);
+         is_one_of(wire::kOtherModels, member);
 }
 
 // `are_names`: strings in it are models, and so are those in an object by what they stand in for:
@@ -122,11 +114,11 @@ void read_besides(const Json& request, ChatRequest& chat) {
   const auto google = request.find("extra_body");  // Gemini's.
   if (google != request.end() && google->dump().find("cached_content") != std::string::npos)
     note_unsent("what the provider has cached by a name", chat);
-  for (const std::string_view name : kOthers) {
+  for (const std::string_view name : wire::kOtherModels) {
     if (const Json* others = given(request, name)) read_others(*others, name, true, chat);
   }
   const bool never_searches = says_no(request, "enable_search");  // Qwen's options are of that.
-  for (const std::string_view name : kFinders) {
+  for (const std::string_view name : wire::kFinders) {
     const Json* finder = given(request, name);
     if (finder == nullptr || is_idle(*finder)) continue;
     if (name == "search_options" && never_searches) continue;
