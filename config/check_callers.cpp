@@ -42,18 +42,12 @@ class CallerCheck {
     warnings_.push_back({place.line, place.column, path, std::move(message)});
   }
 
-  // Keys that are made while it runs are in the state or the database, and may be of any tenant.
-  bool keys_are_known() const {
-    return !settings_.keys.empty() && settings_.server.state.empty() &&
-           settings_.ledger.postgres_source.empty();
-  }
-
   void check_tenant(const Tenant& tenant) {
     const std::string path = "tenants." + tenant.name;
     check_budget(tenant.budget, path + ".budget");
     const bool has_keys = std::any_of(settings_.keys.begin(), settings_.keys.end(),
                                       [&](const Key& key) { return key.tenant == tenant.name; });
-    if (keys_are_known() && !has_keys) warn(path, "limits nobody: no key has this tenant");
+    if (keys_are_known(settings_) && !has_keys) warn(path, "limits nobody: no key has this tenant");
   }
 
   // A slip in a tenant's name takes its limits and budgets off the key. Other tenants may well be
@@ -103,6 +97,11 @@ class CallerCheck {
 };
 
 }  // namespace
+
+bool keys_are_known(const Settings& settings) {
+  return !settings.keys.empty() && settings.server.state.empty() &&
+         settings.ledger.postgres_source.empty();
+}
 
 std::vector<Problem> check_callers(const Settings& settings, const Places& places) {
   return CallerCheck(settings, places).run();

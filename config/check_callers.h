@@ -10,6 +10,10 @@
 
 namespace spillway::config {
 
+// Those of the file are all that there are: none are made while it runs, which are in the state or
+// the database and may be of any tenant.
+bool keys_are_known(const Settings& settings);
+
 // Requires: settings without problems, and the places they were read from.
 std::vector<Problem> check_callers(const Settings& settings, const Places& places);
 

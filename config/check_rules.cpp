@@ -1,5 +1,6 @@
 #include "config/check_rules.h"
 
+#include "config/check_callers.h"
 #include "config/given.h"
 #include "config/language/implies.h"
 #include "config/nearest.h"
@@ -118,15 +119,9 @@ class RuleCheck {
     if (fact == Fact::request_class) return names_of(settings_.policy.classes);
     if (fact == Fact::service_tier) return service_tiers();
     if (fact == Fact::model) return model_names();
-    if (fact == Fact::key && keys_are_known()) return names_of(settings_.keys);
-    if (fact == Fact::tenant && keys_are_known()) return tenant_names();
+    if (fact == Fact::key && keys_are_known(settings_)) return names_of(settings_.keys);
+    if (fact == Fact::tenant && keys_are_known(settings_)) return tenant_names();
     return {};
-  }
-
-  // None are made while it runs, of any tenant.
-  bool keys_are_known() const {
-    return !settings_.keys.empty() && settings_.server.state.empty() &&
-           settings_.ledger.postgres_source.empty();
   }
 
   Names model_names() const {
