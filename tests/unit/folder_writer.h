@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <numeric>
 #include <string>
 #include <unistd.h>
 #include <utility>
@@ -40,16 +41,21 @@ class FolderWriter {
   }
   void remove(const std::string& name) const { std::filesystem::remove(path + "/" + name); }
 
-  // Adds to the tensors that write_tensors() writes; floats from 0 on.
-  void tensor(const std::string& name, const std::vector<std::int64_t>& shape) {
-    std::int64_t count = 1;
-    for (const auto size : shape) count *= size;
+  // Adds to the tensors that write_tensors() writes.
+  template <class Value>
+  void tensor(const std::string& name, const char* type, const json& shape,
+              const std::vector<Value>& values) {
     const auto begin = data.size();
-    for (std::int64_t i = 0; i < count; ++i) {
-      const auto value = static_cast<float>(i);
-      data.append(reinterpret_cast<const char*>(&value), sizeof value);
-    }
-    table[name] = {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {begin, data.size()}}};
+    data.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(Value));
+    table[name] = {{"dtype", type}, {"shape", shape}, {"data_offsets", {begin, data.size()}}};
+  }
+  // Floats from 0 on.
+  void tensor(const std::string& name, const std::vector<std::int64_t>& shape) {
+    std::size_t count = 1;
+    for (const auto size : shape) count *= static_cast<std::size_t>(size);
+    std::vector<float> values(count);
+    std::iota(values.begin(), values.end(), 0.0F);
+    tensor(name, "F32", shape, values);
   }
   void write_tensors(const std::string& name = "model.safetensors") const {
     write(name, safetensors_file(table, data));

@@ -13,13 +13,15 @@ class FourBitFolder {
  public:
   FourBitFolder(const std::string& method, int group, std::uint64_t seed)
       : method_(method), group_(group), random_(seed) {
-    tensor("model.embed_tokens.weight", "F32", {kVocabulary, kWidth}, random(kVocabulary * kWidth));
-    tensor("lm_head.weight", "F32", {kVocabulary, kWidth}, random(kVocabulary * kWidth, 0.06F));
-    tensor("model.norm.weight", "F32", {kWidth}, random(kWidth, 0.2F, 1.0F));
+    folder_.tensor("model.embed_tokens.weight", "F32", {kVocabulary, kWidth},
+                   random(kVocabulary * kWidth));
+    folder_.tensor("lm_head.weight", "F32", {kVocabulary, kWidth},
+                   random(kVocabulary * kWidth, 0.06F));
+    folder_.tensor("model.norm.weight", "F32", {kWidth}, random(kWidth, 0.2F, 1.0F));
     for (int layer = 0; layer < kLayers; ++layer) {
       const std::string name = "model.layers." + std::to_string(layer) + ".";
       for (const char* norm : {"input_layernorm", "post_attention_layernorm"})
-        tensor(name + norm + ".weight", "F32", {kWidth}, random(kWidth, 0.2F, 1.0F));
+        folder_.tensor(name + norm + ".weight", "F32", {kWidth}, random(kWidth, 0.2F, 1.0F));
       for (const char* square : {"q_proj", "o_proj"})
         matrix(name + "self_attn." + square, kWidth, kWidth);
       for (const char* half : {"k_proj", "v_proj"})
@@ -38,16 +40,6 @@ class FourBitFolder {
   static constexpr int kVocabulary = 512, kWidth = 256, kInner = 320, kLayers = 3;
 
  private:
-  template <class Value>
-  void tensor(const std::string& name, const char* type, const json& shape,
-              const std::vector<Value>& values) {
-    const auto begin = folder_.data.size();
-    folder_.data.append(reinterpret_cast<const char*>(values.data()),
-                        values.size() * sizeof(Value));
-    folder_.table[name] = {
-        {"dtype", type}, {"shape", shape}, {"data_offsets", {begin, folder_.data.size()}}};
-  }
-
   std::vector<float> random(int count, float deviation = 1.0F, float mean = 0.0F) {
     std::normal_distribution<float> normal(mean, deviation);
     std::vector<float> values(static_cast<std::size_t>(count));
@@ -64,14 +56,15 @@ class FourBitFolder {
   void matrix(const std::string& name, int rows, int columns) {
     const int groups = (columns + group_ - 1) / group_;
     const bool awq = method_ == "awq";
-    tensor(name + ".qweight", "I32", awq ? json({columns, rows / 8}) : json({columns / 8, rows}),
-           words(rows * columns / 8));
-    tensor(name + ".qzeros", "I32", {groups, rows / 8}, words(groups * rows / 8));
+    folder_.tensor(name + ".qweight", "I32",
+                   awq ? json({columns, rows / 8}) : json({columns / 8, rows}),
+                   words(rows * columns / 8));
+    folder_.tensor(name + ".qzeros", "I32", {groups, rows / 8}, words(groups * rows / 8));
     std::uniform_real_distribution<float> sizes(0.1F, 0.25F);
     std::vector<_Float16> scales(static_cast<std::size_t>(groups * rows));
     for (auto& scale : scales)
       scale = static_cast<_Float16>(sizes(random_) / std::sqrt(static_cast<float>(columns)));
-    tensor(name + ".scales", "F16", {groups, rows}, scales);
+    folder_.tensor(name + ".scales", "F16", {groups, rows}, scales);
   }
 
   void write_config() const {

@@ -47,11 +47,7 @@ class Quantized : public testing::Test {
   template <class Value>
   void add(const std::string& part, const char* type, const json& shape,
            const std::vector<Value>& values) {
-    const auto begin = folder_.data.size();
-    folder_.data.append(reinterpret_cast<const char*>(values.data()),
-                        values.size() * sizeof(Value));
-    folder_.table["model.layers.0.self_attn.q_proj." + part] = {
-        {"dtype", type}, {"shape", shape}, {"data_offsets", {begin, folder_.data.size()}}};
+    folder_.tensor("model.layers.0.self_attn.q_proj." + part, type, shape, values);
   }
 
   void set(const json& quantization) {

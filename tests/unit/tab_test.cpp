@@ -111,18 +111,21 @@ TEST(Tab, ARankingCostsItsSearchUnits) {
   EXPECT_EQ(ranked(of_requests, tokens).cost_nano_usd, 2'000'000) << "it has no units";
 }
 
+// Of a provider that says it asks so much; -1: it does not say.
+Part charged(config::NanoUsd told, bool as_told, bool contradictory = false) {
+  config::Settings settings = settings_with_a_provider();
+  settings.providers.front().price.as_told = as_told;
+  Tab tab(nullptr, settings, nullptr);
+  tab.order(ChatRequest{}, 10, false);
+  Receipt receipt;
+  receipt.parts = {part_of("cloud", false)};
+  receipt.parts.front().usage.charged_nano_usd = told;
+  receipt.parts.front().usage.contradictory = contradictory;
+  tab.settle(receipt);
+  return receipt.parts.front();
+}
+
 TEST(Tab, WhatAProviderSaysThatItAsksIsHeeded) {
-  const auto charged = [](config::NanoUsd told, bool as_told) {
-    config::Settings settings = settings_with_a_provider();
-    settings.providers.front().price.as_told = as_told;
-    Tab tab(nullptr, settings, nullptr);
-    tab.order(ChatRequest{}, 10, false);
-    Receipt receipt;
-    receipt.parts = {part_of("cloud", false)};
-    receipt.parts.front().usage.charged_nano_usd = told;
-    tab.settle(receipt);
-    return receipt.parts.front();
-  };
   EXPECT_FALSE(charged(-1, false).estimated);
   EXPECT_FALSE(charged(30'300, false).estimated) << "a hundredth more";
   EXPECT_TRUE(charged(31'000, false).estimated);
@@ -135,16 +138,7 @@ TEST(Tab, WhatAProviderSaysThatItAsksIsHeeded) {
 
 TEST(Tab, CountsThatContradictEachOtherAreNoExactCost) {
   const auto contradictory = [](config::NanoUsd told, bool as_told) {
-    config::Settings settings = settings_with_a_provider();
-    settings.providers.front().price.as_told = as_told;
-    Tab tab(nullptr, settings, nullptr);
-    tab.order(ChatRequest{}, 10, false);
-    Receipt receipt;
-    receipt.parts = {part_of("cloud", false)};
-    receipt.parts.front().usage.contradictory = true;
-    receipt.parts.front().usage.charged_nano_usd = told;
-    tab.settle(receipt);
-    return receipt.parts.front().estimated;
+    return charged(told, as_told, true).estimated;
   };
   EXPECT_TRUE(contradictory(-1, false));
   EXPECT_TRUE(contradictory(-1, true));
