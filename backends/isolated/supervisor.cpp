@@ -89,7 +89,6 @@ void Supervisor::run() {
     const std::string cause = serve_once(lasted);
     if (stopping()) break;
     if (lasted) rest = pace_.restart_after;
-    set_obstacle("the local engine's process " + cause + ", and is started again");
     tell_({Notice::What::ended, 0, cause, rest});
     if (!pause(rest)) break;
     rest = std::min(2 * rest, std::max(pace_.restart_after_max, pace_.restart_after));
@@ -102,15 +101,14 @@ void Supervisor::run() {
 // From its start to its end: what ended it.
 std::string Supervisor::serve_once(bool& lasted) {
   const auto line = Line::create();
-  if (!line) return "did not start: " + line.error().message;
+  if (!line) return lost("did not start: " + line.error().message);
   auto process = ChildProcess::start(program_, (*line)->ends_of_engine());
-  if (!process) return "did not start: " + process.error().message;
+  if (!process) return lost("did not start: " + process.error().message);
   (*line)->given();
   tell_({Notice::What::starts, process->pid(), "", {}});
   board_->connect(**line, settings_);
   Running running{**line, *process};
-  std::string cause = watch(running);
-  board_->disconnect(gone(cause));
+  std::string cause = lost(watch(running));
   lasted = running.served && SteadyClock::now() - *running.served >= pace_.restart_after_max;
   return cause;
 }
@@ -129,7 +127,7 @@ std::string Supervisor::watch(Running& running) {
     if (news.ended) break;
     if (!fault) fault = fault_of(running);
     if (!fault) continue;
-    board_->disconnect(gone("is killed, as " + *fault));  // Its end may take a while.
+    lost("is killed, as " + *fault);  // Its end may take a while.
     process.kill();
   }
   std::string end = process.bury();
@@ -212,6 +210,13 @@ bool Supervisor::pause(milliseconds time) const {
   pollfd stop{bell_.get(), POLLIN, 0};
   (void)::poll(&stop, 1, static_cast<int>(time.count()));
   return !stopping();
+}
+
+// Readiness tells of it before those do who fail by it.
+std::string Supervisor::lost(std::string how) {
+  if (!stopping()) set_obstacle("the local engine's process " + how + ", and is started again");
+  board_->disconnect(gone(how));
+  return how;
 }
 
 void Supervisor::set_obstacle(std::string why) {

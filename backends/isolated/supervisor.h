@@ -65,6 +65,7 @@ class Supervisor {
   News await_news(Running& running, bool is_over);
   std::optional<Deadline> stopping() const;
   bool pause(std::chrono::milliseconds time) const;
+  std::string lost(std::string how);
   void set_obstacle(std::string why);
 
   const Program program_;
