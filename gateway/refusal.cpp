@@ -15,12 +15,15 @@ constexpr std::string_view kMessages = "/v1/messages";
 }  // namespace
 
 Error told_to(const ChatRequest* asked, const Error& error) {
-  const bool may_pass = error.code == Errc::no_route && error.retry_after;
-  const bool full = error.code == Errc::overloaded || may_pass || error.code == Errc::rate_limited;
+  const bool by_policy = error.code == Errc::no_route && !error.retry_after;
+  const bool full = error.code == Errc::overloaded || error.code == Errc::no_route ||
+                    error.code == Errc::rate_limited;
   if (asked == nullptr || asked->service_tier != "flex" || !full) return error;
   Error told = error;
   told.code = Errc::resource_unavailable;
-  told.message = "There is nothing free for service_tier flex now. Try again later, or without it.";
+  told.message = "There is nothing free for service_tier flex now" +
+                 (by_policy ? " (" + error.message + ")" : std::string()) +
+                 ". Try again later, or without it.";
   return told;
 }
 

@@ -210,7 +210,7 @@ def test_flex_is_refused_rather_than_sent_where_it_is_dear(house):
     _, upstream, client = house(lambda asked: chat(), classes=TIERS)
     with pytest.raises(openai.RateLimitError) as refused:
         client.chat.completions.create(model="auto", messages=HELLO * 50, service_tier="flex")
-    assert refused.value.code == "resource_unavailable"
+    assert refused.value.code == "resource_unavailable" and "price_max" in refused.value.message
     assert float(refused.value.response.headers["retry-after"]) >= 1
     assert not upstream.asked
 
