@@ -16,9 +16,10 @@ constexpr int kAttemptsMax = 5;  // Of what may be the request's own fault.
 constexpr milliseconds kFirstWait{500};
 constexpr milliseconds kLongestWait{30'000};
 
-std::string id_of(const batch::Batch& batch, const batch::LineRef& line, int attempt) {
-  std::string name = batch.id + "/" + std::to_string(line.number);
-  if (attempt > 0) name += "/" + std::to_string(attempt);
+std::string id_of(const batch::Batch& batch, const batch::LineRef& line, const LineTerms& terms) {
+  std::string name = batch.id;
+  for (const int part : {line.number, terms.round, terms.attempt})
+    name += "/" + std::to_string(part);
   // Not "req_": the ledger finds these again, whenever they were.
   return "batchreq_" + config::sha256_hex(name).substr(0, 24);
 }
@@ -30,7 +31,7 @@ Error not_for_lines() { return {Errc::internal, "a line's answer is one JSON tex
 http::Request request_of(const batch::Batch& batch, const batch::LineRef& line,
                          std::string_view text, const LineTerms& terms) {
   http::Request raw;
-  raw.id = id_of(batch, line, terms.attempt);
+  raw.id = id_of(batch, line, terms);
   raw.method = "POST";
   raw.path = batch.endpoint;
   raw.body = batch::body_of(text);

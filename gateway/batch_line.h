@@ -19,10 +19,12 @@ namespace spillway {
 struct LineTerms {
   std::string request_class;  // Empty: as its own words have it.
   std::chrono::milliseconds deadline{};
-  int attempt = 0;
+  int round = 0;    // Of the batch's lines.
+  int attempt = 0;  // In that round, from 0.
 };
 
-// The id is made of batch, line and attempt: what is asked again after a kill is booked once.
+// The id is made of batch, line, round and attempt: each time that a line is asked is a bill of its
+// own, also where a kill came between a bill and its result.
 http::Request request_of(const batch::Batch& batch, const batch::LineRef& line,
                          std::string_view text, const LineTerms& terms);
 

@@ -42,6 +42,14 @@ net::awaitable<void> BatchRunner::run_lines(std::shared_ptr<Work> work) {
 
 // Begins every line that is not done, each once; false if there is none.
 net::awaitable<bool> BatchRunner::begin_lines(std::shared_ptr<Work> work) {
+  const Disk count = [&]() -> Result<void> {
+    auto round = doors_.batches.begin_round(work->about.id);
+    if (!round) return round.error();
+    work->round = *round;
+    return {};
+  };
+  const bool counted = co_await insist(count);
+  if (!counted) co_return false;
   std::vector<batch::LineRef> lines;
   int last = 0;
   const Disk fetch = [&]() -> Result<void> {
@@ -99,7 +107,7 @@ net::awaitable<void> BatchRunner::run_line(std::shared_ptr<Work> work, batch::Li
   const bool known = co_await insist(read);
   if (!known) co_return;
   const Errand& ask = doors_.errands.find(work->about.endpoint)->second;
-  const Disk count = [&] { return doors_.batches.ask_again(work->about.id, line); };
+  int attempt = 0;
   while (place) {
     // Who comes to be served is let in first.
     while (doors_.admission.crowded() && !over(*work))
@@ -108,28 +116,22 @@ net::awaitable<void> BatchRunner::run_line(std::shared_ptr<Work> work, batch::Li
     LineTerms terms;
     terms.request_class = doors_.editions.get()->settings->batch.request_class;
     terms.deadline = time_for_a_line(*work);
-    terms.attempt = line.attempt;
+    terms.round = work->round;
+    terms.attempt = attempt++;
     LineWriter answer;
     http::Request raw = request_of(work->about, line, text, terms);
     std::string id = raw.id;
     OnBehalf whose{work->about.tenant, work->about.key_name, true};
     auto asking = ask(std::move(whose), std::move(raw), answer);
     co_await std::move(asking);
-    ++line.attempt;
-    if (answer.status() != 200 && over(*work)) {
-      // What it owes is booked by now: when it is asked again, that is another bill.
-      co_await insist(count);
-      co_return;
-    }
-    const auto wait = answer.again_in(line.attempt);
+    if (answer.status() != 200 && over(*work)) co_return;
+    const auto wait = answer.again_in(attempt);
     if (!wait) {
       batch::LineResult result = batch::result_of(line, answer.take(std::move(id)));
       co_await record(*work, std::move(result));
       co_return;
     }
     place = batch::Turns::Place();  // Others may have it meanwhile.
-    const bool counted = co_await insist(count);
-    if (!counted) co_return;
     co_await work->given_up.wait(SteadyClock::now() + *wait);
     place = co_await place_for(*work);
   }

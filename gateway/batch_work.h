@@ -20,6 +20,7 @@ struct BatchRunner::Work {
   batch::Batch about;
   bool cancelled = false;  // Its client wants no more of it.
   Bell given_up;           // Rings when it is, or the gateway stops.
+  int round = 0;           // Which its lines are in.
 
   int alive = 0;                                        // Lines that were begun and have not ended.
   Bell changed;                                         // Rings when one ends.

@@ -76,7 +76,6 @@ struct LineRef {
   std::uint64_t offset = 0;
   std::size_t bytes = 0;
   std::string custom_id;
-  int attempt = 0;  // Which it is asked in: 0 is the first.
 };
 
 // What came of a line.

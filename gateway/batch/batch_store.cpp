@@ -35,7 +35,11 @@ CREATE TABLE lines(
 CREATE UNIQUE INDEX lines_by_custom_id ON lines(batch, custom_id);
 )",
                                             "ALTER TABLE lines ADD COLUMN attempt INTEGER NOT NULL "
-                                            "DEFAULT 0"};
+                                            "DEFAULT 0",
+                                            R"(
+ALTER TABLE lines DROP COLUMN attempt;
+ALTER TABLE batches ADD COLUMN rounds INTEGER NOT NULL DEFAULT 0;
+)"};
 const std::string kSelect =
     "SELECT id, tenant, key_name, endpoint, input_file, output_file, error_file, metadata, model, "
     "state, ends_as, created, expires, output_expires_after, in_progress, finalizing, completed, "
@@ -85,12 +89,16 @@ Error invalid(Errc code, std::string why, std::string param) {
   return Error{code, std::move(why), std::move(param), std::nullopt};
 }
 
+Error no_batch(std::string_view id) {
+  return invalid(Errc::not_found, "there is no batch '" + std::string(id) + "'", "id");
+}
+
 // The first row of a statement, or what the caller asked for is not there.
 Result<Batch> one(store::Statement& statement, std::string_view id) {
   const auto row = statement.step();
   if (!row) return row.error();
   if (*row) return batch_in(statement);
-  return invalid(Errc::not_found, "there is no batch '" + std::string(id) + "'", "id");
+  return no_batch(id);
 }
 
 Result<std::vector<Batch>> all(store::Statement& statement) {
@@ -245,9 +253,21 @@ Result<Batch> BatchStore::cancel(std::string_view tenant, std::string_view id, S
   return find(tenant, id);
 }
 
+Result<int> BatchStore::begin_round(std::string_view id) {
+  auto row =
+      database_.prepare("UPDATE batches SET rounds = rounds + 1 WHERE id = ? RETURNING rounds");
+  if (!row) return row.error();
+  row->bind(0, id);
+  int round = 0;
+  const auto counted = row->each([&] { round = static_cast<int>(row->integer(0)); });
+  if (!counted) return counted.error();
+  if (round == 0) return no_batch(id);
+  return round;
+}
+
 Result<std::vector<LineRef>> BatchStore::undone(std::string_view id, int after, int limit) {
   auto rows = database_.prepare(
-      "SELECT line, offset, bytes, custom_id, attempt FROM lines WHERE done = 0 AND line > ? AND "
+      "SELECT line, offset, bytes, custom_id FROM lines WHERE done = 0 AND line > ? AND "
       "batch = (SELECT seq FROM batches WHERE id = ?) ORDER BY line LIMIT ?");
   if (!rows) return rows.error();
   rows->bind(0, std::int64_t{after}).bind(1, id).bind(2, std::int64_t{limit});
@@ -255,20 +275,10 @@ Result<std::vector<LineRef>> BatchStore::undone(std::string_view id, int after, 
   auto read = rows->each([&] {
     lines.push_back({static_cast<int>(rows->integer(0)),
                      static_cast<std::uint64_t>(rows->integer(1)),
-                     static_cast<std::size_t>(rows->integer(2)), std::string(rows->text(3)),
-                     static_cast<int>(rows->integer(4))});
+                     static_cast<std::size_t>(rows->integer(2)), std::string(rows->text(3))});
   });
   if (!read) return read.error();
   return lines;
-}
-
-Result<void> BatchStore::ask_again(std::string_view id, const LineRef& line) {
-  auto row = database_.prepare(
-      "UPDATE lines SET attempt = ? WHERE line = ? AND batch = (SELECT seq FROM batches WHERE id = "
-      "?)");
-  if (!row) return row.error();
-  row->bind(0, std::int64_t{line.attempt}).bind(1, std::int64_t{line.number}).bind(2, id);
-  return row->run();
 }
 
 Result<std::string> BatchStore::read(std::string_view id, const LineRef& line) {

@@ -51,11 +51,11 @@ class BatchStore {
   // The batch, cancelling from now on; invalid_request once its end has begun.
   Result<Batch> cancel(std::string_view tenant, std::string_view id, Seconds now);
 
+  // Those of its lines that are not done are about to be asked for, after a kill perhaps once more:
+  // how often that was, from 1.
+  Result<int> begin_round(std::string_view id);
   // The next lines behind `after` that are not done, at most so many.
   Result<std::vector<LineRef>> undone(std::string_view id, int after, int limit);
-  // `line.attempt` is about to begin: after a kill it is that which is asked again, for the one
-  // before it may have been paid for.
-  Result<void> ask_again(std::string_view id, const LineRef& line);
   Result<std::string> read(std::string_view id, const LineRef& line);
 
   // Adds results to the files and counts their lines as done. All or nothing.

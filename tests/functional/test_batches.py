@@ -3,6 +3,7 @@ import json
 import resource
 import signal
 import sqlite3
+import time
 
 import openai
 import pytest
@@ -342,7 +343,26 @@ def test_killed_and_started_again_each_line_is_there_once(start_provider, proces
     assert done.usage.output_tokens == sum(one["response"]["body"]["usage"]["completion_tokens"] for one in out)
     assert [one.name for one in (tmp_path / "state" / "batches").iterdir()] == []
     wait_until(lambda: len(booked(tmp_path)) >= lines, what="the ledger")
-    assert len(booked(tmp_path)) == len(set(booked(tmp_path))) == lines
+    assert lines <= len(set(booked(tmp_path))) == len(booked(tmp_path)) <= lines + 16 * kills
+
+
+def test_an_answer_that_a_kill_took_from_a_batch_is_booked_and_so_is_the_next(start_upstream, processes, client_of, tmp_path):
+    upstream = start_upstream(lambda asked: time.sleep(0.5) or chat())
+    path = state_config(tmp_path, {"ai-hub": configs.provider(upstream.base_url, "ai-hub")}, concurrency=4)
+    processes.append(Gateway(path, KEYS))
+    batch = begin(client_of(processes[-1]), [line(n) for n in range(3)])
+    in_the_way = tmp_path / "state" / "batches" / (batch.id + ".output")
+    in_the_way.mkdir()  # Where results belong.
+    processes[-1].wait_for("batches are held up", 30)
+    wait_until(lambda: len(booked(tmp_path)) == 3, what="the first bills")
+    processes[-1].child.send_signal(signal.SIGKILL)
+    processes[-1].child.wait()
+    in_the_way.rmdir()
+    processes.append(Gateway(path, KEYS))
+    done = end_of(client_of(processes[-1]), batch)
+    assert done.request_counts.completed == 3 and len(upstream.asked) == 6
+    wait_until(lambda: len(booked(tmp_path)) == 6, what="both bills of each")
+    assert len(set(booked(tmp_path))) == 6
 
 
 def test_a_term_lets_lines_end_and_the_next_start_goes_on(start_provider, processes, client_of, tmp_path):

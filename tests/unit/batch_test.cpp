@@ -164,16 +164,14 @@ TEST_F(Batches, AResultThatDidNotCountIsCutOff) {
   EXPECT_EQ(read(store_->output_path(batch.id)), "result 1\nresult 2\n");
 }
 
-TEST_F(Batches, ALineThatIsAskedAgainGoesOnWithThatAttempt) {
-  const Batch batch = make(line_of("a") + "\n" + line_of("b"));
-  LineRef line = store_->undone(batch.id, 1, 1)->at(0);
-  EXPECT_EQ(line.attempt, 0);
-  line.attempt = 3;
-  ASSERT_TRUE(store_->ask_again(batch.id, line).has_value());
+TEST_F(Batches, RoundsAreCountedOverAKill) {
+  const Batch batch = make(line_of("a"));
+  EXPECT_EQ(*store_->begin_round(batch.id), 1);
+  EXPECT_EQ(*store_->begin_round(batch.id), 2);
   store_.reset();
   store_ = *BatchStore::open(directory_);
-  EXPECT_EQ(store_->undone(batch.id, 1, 1)->at(0).attempt, 3);
-  EXPECT_EQ(store_->undone(batch.id, 0, 1)->at(0).attempt, 0);
+  EXPECT_EQ(*store_->begin_round(batch.id), 3);
+  EXPECT_EQ(store_->begin_round("batch_of_nobody").error().code, Errc::not_found);
 }
 
 TEST_F(Batches, EndOnce) {
