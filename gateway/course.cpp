@@ -331,6 +331,9 @@ void Course::owe(const Approach& approach, int begun) {
   Part& part = add_part(approach.candidate, receipt_);
   part.broken = part.lost = part.unanswered = true;
   part.bytes_per_token = approach.bytes_per_token;
+  part.engine_time = approach.engine_time;
+  part.estimated = part.local;  // How much of the prompt it read is not known.
+  if (part.local) return;
   if (approach.told) return bill(*approach.told, part);
   tab_.suppose(request_->stream, approach.bytes_written, part);
   part.usage.prompt_tokens += begun;

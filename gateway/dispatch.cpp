@@ -81,20 +81,19 @@ Async<Opened> Dispatcher::first_piece(Backend& backend, Approach& approach,
   approach.understood = stream || stream.error().code != Errc::unsupported;
   if (!stream) co_return stream.error();
   opened.stream = std::move(*stream);
-  std::chrono::nanoseconds engine_time{};
   while (true) {
     auto piece = co_await opened.stream->next(approach.patience);
     if (piece && *piece && is_empty(**piece)) {  // A provider's role chunk is no answer yet.
       if ((*piece)->usage) opened.told = (*piece)->usage;
-      engine_time += (*piece)->engine_time;
+      approach.engine_time += (*piece)->engine_time;
       continue;
     }
     if (piece && *piece) {
       opened.first = std::move(**piece);
-      opened.first.engine_time += engine_time;
+      opened.first.engine_time += approach.engine_time;
       co_return std::move(opened);
     }
-    approach.at_work = opened.stream->at_work();
+    approach.at_work = opened.stream->at_work() || approach.engine_time.count() > 0;
     approach.told = opened.told;
     approach.bytes_written = opened.stream->bytes_written();
     if (!piece) co_return piece.error();

@@ -10,6 +10,7 @@
 #include "gateway/local_target.h"
 #include "gateway/policy/plan.h"
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -40,14 +41,15 @@ struct Approach {
   policy::ServerSet among = policy::kAllServers;  // Which of its servers may be asked.
 
   TimePoint sent{};
-  double seconds = 0.0;               // Until its first piece, or until it failed.
-  std::optional<std::size_t> server;  // Of its several, the one that was asked,
-  std::string address;                // …and where that is.
-  bool paused = false;                // Nobody asks it for a while, because of this.
-  bool understood = false;            // It could be told the request, in words of its own.
-  bool at_work = false;               // It failed, but had the request and had not refused it:
-  std::optional<Usage> told;          // …what it may ask for all the same,
-  std::size_t bytes_written = 0;      // …and what there was of an answer that came as a whole.
+  double seconds = 0.0;                    // Until its first piece, or until it failed.
+  std::optional<std::size_t> server;       // Of its several, the one that was asked,
+  std::string address;                     // …and where that is.
+  bool paused = false;                     // Nobody asks it for a while, because of this.
+  bool understood = false;                 // It could be told the request, in words of its own.
+  bool at_work = false;                    // It failed, but had the request and had not refused it:
+  std::optional<Usage> told;               // …what it may ask for all the same,
+  std::size_t bytes_written = 0;           // …what there was of an answer that came as a whole,
+  std::chrono::nanoseconds engine_time{};  // …and what it took of the local engine.
   double bytes_per_token = policy::kBytesPerToken;  // Of its answers of late.
 
   // False: others of its servers have been asked, and none that is left may be.

@@ -60,6 +60,7 @@ class ScoredStream final : public TokenStream {
       scores.insert(scores.end(), scored.begin(), scored.end());
       return;
     }
+    if (scored.empty() && delta.text.empty() && !delta.finish) return;
     answer::LogprobWords words(request_->endpoint);
     auto found = choices_.find(delta.choice);
     if (found == choices_.end()) {

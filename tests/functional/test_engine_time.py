@@ -106,3 +106,14 @@ def test_who_leaves_pays_for_what_it_had(house, tmp_path):
     stream.close()
     [(amount,)] = wait_until(lambda: book(tmp_path, "SELECT amount FROM entries"), what="the entry")
     assert 20 * 0.02 * 0.8 < amount / SECOND < 80 * 0.021
+
+
+def test_who_leaves_before_the_first_word_pays_for_what_was_read(house, tmp_path):
+    gateway, _ = house(context_max=65536, kv_tokens_max=400_000, step_tokens_max=512)
+    body = {"model": "smollm2", "messages": [{"role": "user", "content": "word " * 20_000}], "max_tokens": 5, "stream": True}
+    before = seconds_worked(gateway)
+    with pytest.raises(TimeoutError):
+        send(gateway.api + "/chat/completions", "POST", body, as_client(), timeout=1)
+    [(amount, estimated)] = wait_until(lambda: book(tmp_path, "SELECT amount, estimated FROM entries"), what="the entry")
+    assert 0.5 < amount / SECOND <= seconds_worked(gateway) - before
+    assert estimated, "nobody knows how much of the prompt was read"

@@ -39,6 +39,17 @@ class EngineTime : public ::testing::Test {
     int choices = 1;
   };
 
+  // Of the first piece of an answer to so long a prompt.
+  Delta first_told(std::size_t prompt_tokens) {
+    Delta first;
+    Ask ask{one_prompt(prompt_tokens, 1), {}, 1};
+    auto bridge = engine_->submit(std::move(ask), io_.get_executor());
+    EXPECT_TRUE(bridge);
+    net::co_spawn(io_, take_first(*bridge, first), net::detached);
+    io_.run();
+    return first;
+  }
+
   std::vector<double> seconds_of(const std::vector<Question>& questions) {
     std::vector<nanoseconds> times(questions.size());
     for (std::size_t i = 0; i < questions.size(); ++i) {
@@ -68,6 +79,11 @@ class EngineTime : public ::testing::Test {
       if (!delta || !*delta) co_return;
       time += (*delta)->engine_time;
     }
+  }
+
+  static net::awaitable<void> take_first(std::shared_ptr<Bridge> bridge, Delta& first) {
+    auto delta = co_await bridge->next(soon());
+    if (delta && *delta) first = **delta;
   }
 
   net::io_context io_{1};
@@ -100,6 +116,14 @@ TEST_F(EngineTime, WhoReadsALongPromptTakesItsTime) {
       {{.prompt_tokens = 16, .answer_tokens = 40}, {.prompt_tokens = 3000, .answer_tokens = 1}});
   EXPECT_GT(seconds[1], 0.9 * 3000 * 5e-5);
   EXPECT_LT(seconds[0], 0.5 * seconds[1]) << "it was in all of the other's steps";
+}
+
+TEST_F(EngineTime, IsToldWhileAPromptIsRead) {
+  start({.base = 0.001, .per_sequence = 0.0001, .per_prefill_token = 5e-5});
+  const Delta first = first_told(3000);
+  EXPECT_GT(first.engine_time, nanoseconds(2048 * 50'000) * 9 / 10);
+  EXPECT_TRUE(first.text.empty());
+  EXPECT_FALSE(first.finish);
 }
 
 }  // namespace

@@ -152,14 +152,16 @@ void Engine::divide(Step& step) const {
   for (double& share : step.shares) share = whole > 0 ? share / whole : alike;
 }
 
-// Of the time until the executor was done with it. Who is over by now has nobody to be told.
+// Of the time until the executor was done with it. Who is over by now has nobody to be told; who
+// reads on is told at once, for its client may leave before the first word.
 void Engine::share_out(const Step& step) {
   using Nanoseconds = std::chrono::duration<double, std::nano>;
   const Nanoseconds took = SteadyClock::now() - step.began;
   for (std::size_t i = 0; i < step.plan.size(); ++i) {
     const auto found = sequences_.find(step.plan[i].sequence);
-    if (found != sequences_.end())
-      found->second->took(floor<std::chrono::nanoseconds>(took * step.shares[i]));
+    if (found == sequences_.end()) continue;
+    found->second->took(floor<std::chrono::nanoseconds>(took * step.shares[i]));
+    if (!step.plan[i].yields_token) found->second->tell_time();
   }
 }
 

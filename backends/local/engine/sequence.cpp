@@ -91,6 +91,12 @@ void Sequence::tell_prompt(int position, std::vector<ScoredToken> scored) {
   asked_.outlet->push(std::move(delta));
 }
 
+void Sequence::tell_time() {
+  Delta delta;
+  delta.engine_time = std::exchange(untold_time_, {});
+  asked_.outlet->push(std::move(delta));
+}
+
 bool Sequence::heed_form() {
   const grammar::Mask allowed = asked_.form->allowed();
   if (allowed.empty()) return false;

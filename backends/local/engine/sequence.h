@@ -49,8 +49,9 @@ class Sequence final : public SequenceText {
     return known_ < tokens_.size() && tokens_[known_] == token;
   }
 
-  // It took so much of a step; told with its next piece.
+  // It took so much of a step; told with its next piece, or with one that says nothing else.
   void took(std::chrono::nanoseconds time) { untold_time_ += time; }
+  void tell_time();
 
   // Takes the next token, scored if that is asked for: pushes its text, and the end of the answer
   // if this is it. True if it was.
