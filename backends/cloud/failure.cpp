@@ -82,21 +82,30 @@ Error own_limit(const Teller& teller, std::string_view answered, const Complaint
   return error;
 }
 
-// Of what it forbids: whether that is about what is asked, and not about who asks, or from where.
-bool is_about_the_request(const Complaint& complaint) {
+std::string words_of(const Complaint& complaint) {
   std::string words = complaint.message + " " + complaint.type + " " + complaint.code;
   std::transform(words.begin(), words.end(), words.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return words;
+}
+
+// Of what it forbids: whether that is about what is asked, and not about who asks, or from where.
+bool is_about_the_request(const Complaint& complaint) {
+  const std::string words = words_of(complaint);
   constexpr std::array<std::string_view, 6> kOfContent = {"content", "moderat", "flagged",
                                                           "safety",  "harm",    "guardrail"};
   return std::any_of(kOfContent.begin(), kOfContent.end(),
                      [&](auto word) { return has(words, word); });
 }
 
-// One of its models, or what stands before it, may have said so: the rest of it may be asked.
+// It has no such model any more, or not for this account: nothing is wrong with its others.
+bool is_about_a_model(const Complaint& complaint) { return has(words_of(complaint), "model"); }
+
+// What stands before it may have said so: it may be asked again.
 Error forbidden(const Teller& teller, std::string_view answered, const Complaint& complaint) {
-  const auto fault = account_fault(teller, complaint);
-  return fault ? *fault : unavailable(teller, answered);
+  if (const auto fault = account_fault(teller, complaint)) return *fault;
+  const bool is_one_model = is_about_a_model(complaint);
+  return tell(teller, is_one_model ? Errc::model_not_found : Errc::backend_unavailable, answered);
 }
 
 Error too_many(const Teller& teller, const ResponseHead& head, const Complaint& complaint) {
@@ -129,13 +138,14 @@ Error refusal(const Teller& teller, const ResponseHead& head, std::string_view b
   const std::string unwelcome = answered + ": it does not accept the gateway's account";
   if (status == 401 || status == 402) return tell(teller, Errc::account_refused, unwelcome);
   if (status == 403) return forbidden(teller, unwelcome, complaint.value_or(Complaint{}));
-  // 404 is a model or address that the operator got wrong.
   const bool by_client = status == 400 || status == 422;
   if (!complaint && by_client)
     return own_limit(teller, answered + " without a reason", Complaint{}, "refused_by_provider");
   if (!complaint) return unavailable(teller, answered + " without a reason");
   if (by_client) return client_fault(teller, *complaint);
-  return unavailable(teller, said(teller, answered, complaint->message));
+  const bool lacks_model = status == 404 && is_about_a_model(*complaint);
+  return tell(teller, lacks_model ? Errc::model_not_found : Errc::backend_unavailable,
+              said(teller, answered, complaint->message));
 }
 
 Error complaint_error(const Teller& teller, const Complaint& complaint) {

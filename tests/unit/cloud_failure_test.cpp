@@ -174,6 +174,15 @@ TEST(Refusal, WhatARequestMeetsThereIsNoIllHealth) {
   EXPECT_EQ(complaint_error(kTeller, short_of).code, Errc::unsupported);
 }
 
+TEST(Refusal, AModelThatIsGoneIsNoFaultOfTheOthers) {
+  for (const int status : {403, 404}) {
+    EXPECT_EQ(refused(status, "The model `m` does not exist").code, Errc::model_not_found)
+        << status;
+    EXPECT_EQ(refused(status, "no", "model_not_found").code, Errc::model_not_found) << status;
+    EXPECT_EQ(refused(status, "Not Found").code, Errc::backend_unavailable) << status;
+  }
+}
+
 TEST(Refusal, WhatIsNoJsonIsNotTheClientsFault) {
   const Error error = refusal(kTeller, head_of(404), "<html>nginx</html>");
   EXPECT_EQ(error.code, Errc::backend_unavailable);
