@@ -1,6 +1,9 @@
 // What of a messages request goes beyond a plain chat. Pure.
 #pragma once
 
+#include "gateway/wire/asked_besides.h"
+
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -24,6 +27,12 @@ struct Beyond {
 
   void reads_unsent(std::string what) {
     if (unsent.empty()) unsent = std::move(what);
+  }
+
+  void asks(wire::AskedBesides besides) {
+    std::move(besides.models.begin(), besides.models.end(), std::back_inserter(other_models));
+    if (!besides.unsent.empty()) reads_unsent(std::move(besides.unsent));
+    if (besides.searches) searches.reset();
   }
 };
 

@@ -128,17 +128,6 @@ void find_unknown(const ordered_json& said, Beyond& beyond) {
   }
 }
 
-// A list of names or of objects with a `model`, or "default": Anthropic's own choice, which a key
-// must name, too.
-void add_models(const ordered_json& fallbacks, Beyond& beyond) {
-  if (fallbacks.is_string()) beyond.other_models.push_back(fallbacks.get<std::string>());
-  if (!fallbacks.is_structured()) return;
-  const bool is_request = fallbacks.is_object() && fallbacks.contains("model");
-  for (const auto& [name, inner] : fallbacks.items()) {
-    if (!is_request || name == "model") add_models(inner, beyond);
-  }
-}
-
 // What the provider reads, or has read again, beside what is said here.
 void find_unsent(const ordered_json& said, Beyond& beyond) {
   const auto is_given = [&said](std::string_view name) {
@@ -151,16 +140,7 @@ void find_unsent(const ordered_json& said, Beyond& beyond) {
   if (is_given("thread") && type_of(said["thread"]) == "continue")
     beyond.reads_unsent("earlier turns of a thread");
   if (is_given("mcp_servers")) beyond.reads_unsent("what MCP servers answer");
-  const auto find = [&](std::string_view finder) {
-    if (is_given(finder)) beyond.reads_unsent("what '" + std::string(finder) + "' finds");
-  };
-  for (const std::string_view finder : wire::kFinders) find(finder);
-  for (const std::string_view finder : {"web_search_options", "compound_custom"}) find(finder);
-  for (const std::string_view others : wire::kOtherModels) {
-    if (!is_given(others)) continue;
-    beyond.reads_unsent("the prompt again for another model");
-    add_models(said[others], beyond);
-  }
+  if (is_given("web_search_options")) beyond.reads_unsent("what 'web_search_options' finds");
   if (!is_given("context_management") || !said["context_management"].is_object()) return;
   for (const ordered_json& edit :
        said["context_management"].value("edits", ordered_json::array())) {
@@ -181,6 +161,7 @@ Result<MessagesRequest> parse_messages(std::string_view body, Limit limit) {
   MessagesRequest read;
   ordered_json chat;
   read.model = request.model();
+  read.beyond.asks(wire::asked_besides(*json, read.model));
   chat["model"] = read.model;
   find_unknown(said, read.beyond);
   find_unsent(said, read.beyond);

@@ -13,8 +13,7 @@ namespace spillway::openai {
 // builtin_function "$web_search", "openrouter:advisor" with a model of its own.
 void read_hosted(const wire::Json& tool, const std::string& type, ChatRequest& chat);
 
-// OpenRouter's `models` and `plugins`, LiteLLM's `fallbacks`, xAI's `search_parameters`, Qwen's
-// `enable_search`, Groq's `compound_custom`; not what is switched off or costs nothing.
+// What its other fields have the provider do: wire::asked_besides.
 void read_besides(const wire::Json& request, ChatRequest& chat);
 
 }  // namespace spillway::openai

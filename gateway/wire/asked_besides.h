@@ -1,20 +1,30 @@
-// Fields by which a request has its provider do more than answer it: other models to be asked in
-// its model's place, and finders whose words are read beside the prompt. The same in every protocol
-// that is passed on.
+// What a request has its provider do beside answering it: other models to be asked in its model's
+// place or for a part of the work, finders whose words are read with the prompt, and what chooses
+// either. The same in every protocol that is passed on. Pure.
 #pragma once
 
-#include <array>
-#include <string_view>
+#include "gateway/wire/fields.h"
+
+#include <string>
+#include <vector>
 
 namespace spillway::wire {
 
-// OpenRouter's, Anthropic's and LiteLLM's.
-inline constexpr std::array<std::string_view, 5> kOtherModels = {
-    "models", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks",
-    "context_window_fallback_dict"};
+struct AskedBesides {
+  std::vector<std::string> models;  // Not the request's own; each as it was named.
+  std::string unsent;               // What would be read that is not in the request, or empty.
+  bool searches = false;            // In the web, nobody knows how often.
+};
 
-// OpenRouter's, xAI's, Qwen's and Baidu's.
-inline constexpr std::array<std::string_view, 5> kFinders = {
-    "plugins", "search_parameters", "enable_search", "search_options", "web_search"};
+// OpenRouter's `models`, `plugins`, `preset` and `provider`, LiteLLM's and Anthropic's `fallbacks`,
+// xAI's `search_parameters`, Qwen's `enable_search`, Groq's `compound_custom` and their like; not
+// what is switched off or costs nothing. `own`: the request's model.
+AskedBesides asked_besides(const Json& request, const std::string& own);
+
+// Of a tool, or of one of those fields, the models that it names but `own`. `are_names`: strings in
+// it are models, and so are those in an object by what they stand in for: LiteLLM's
+// {"model": ["another"]}, Groq's {"answering_model": "another"}.
+void collect_models(const Json& value, bool are_names, const std::string& own,
+                    std::vector<std::string>& models);
 
 }  // namespace spillway::wire

@@ -249,7 +249,7 @@ UNSENT = [(asking_for({"type": "base64", "media_type": "application/pdf", "data"
           ({**SEARCHING, "tools": [{"type": "code_execution_20250825", "name": "code_execution"}]}, b"what code prints"),
           ({**SEARCHING, "thread": {"type": "continue", "previous_message_id": "msg_1"}}, b"earlier turns of a thread"),
           ({**SEARCHING, "mcp_servers": [{"type": "url", "url": "https://a.example", "name": "a"}]}, b"MCP servers"),
-          ({**SEARCHING, "fallbacks": [{"model": "claude-x"}]}, b"another model"),
+          ({**SEARCHING, "fallbacks": [{"model": "claude-x"}]}, b"models of 'fallbacks'"),
           ({**SEARCHING, "context_management": {"edits": [{"type": "compact_20260112"}]}}, b"its compaction")]
 
 

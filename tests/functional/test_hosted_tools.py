@@ -40,12 +40,13 @@ OTHERS = [("/v1/messages", ADVISED), ("/v1/messages", {"fallbacks": [{"model": "
           ("/v1/chat/completions", {"content_policy_fallbacks": [{"*": ["dear"]}]}),
           ("/v1/chat/completions", {"context_window_fallback_dict": {"cheap": "dear"}}),
           ("/v1/chat/completions", {"compound_custom": {"models": {"answering_model": "cheap", "reasoning_model": "dear"}}}),
-          ("/v1/messages", {"fallbacks": [{"cheap": ["dear"]}]}), ("/v1/messages", {"context_window_fallbacks": [{"cheap": ["dear"]}]})]
+          ("/v1/messages", {"fallbacks": [{"cheap": ["dear"]}]}), ("/v1/messages", {"context_window_fallbacks": [{"cheap": ["dear"]}]}),
+          ("/v1/messages", {"plugins": [{"id": "fusion", "model": "dear"}]})]
 
 
 @pytest.mark.parametrize("path, more", OTHERS, ids=["advisor", "fallbacks", "one fallback", "models", "chat's advisor", "fusion", "plugin", "completions", "embeddings",
                                                     "messages' models", "LiteLLM's", "with a prompt", "longer", "stricter", "dictionary", "compound",
-                                                    "LiteLLM's of messages", "its longer ones"])
+                                                    "LiteLLM's of messages", "its longer ones", "messages' plugin"])
 def test_a_key_reaches_no_other_model_by_asking_for_it_beside(start_upstream, start_gateway, path, more):
     upstream = start_upstream(lambda asked: chat())
     target = configs.provider(upstream.base_url, "cheap", dialect="anthropic" if path == "/v1/messages" else "openai",
@@ -74,11 +75,12 @@ UNMEASURED = [part("input_audio", data="https://a.example/long.mp3", format="mp3
               {"enable_search": True}, {"search_options": {"forced_search": True}}, {"web_search": {"enable": True}},
               {"search_parameters": {"mode": "auto"}}, {"plugins": [{"id": "response-healing"}, {"id": "web"}]},
               {"compound_custom": {"tools": {"enabled_tools": ["web_search"]}}},
-              {"models": ["up", "dear"]}, {"fallbacks": [{"up": ["dear"]}]}]
+              {"models": ["up", "dear"]}, {"fallbacks": [{"up": ["dear"]}]},
+              {"preset": "mine"}, {"provider": {"sort": "throughput"}}]
 
 
 @pytest.mark.parametrize("more", UNMEASURED, ids=["sound at an address", "a part unheard of", "a cache by its name", "qwen", "qwen's options", "baidu",
-                                                     "xai", "a plugin", "groq", "models", "fallbacks"])
+                                                     "xai", "a plugin", "groq", "models", "fallbacks", "a preset", "other hosts"])
 def test_a_hard_budget_refuses_what_nobody_can_measure(start_upstream, start_gateway, more):
     status, text, asked = asked_hard(start_upstream, start_gateway, more, dialect="gemini")
     assert status == 400 and b"hard end" in text and not asked
@@ -87,10 +89,10 @@ def test_a_hard_budget_refuses_what_nobody_can_measure(start_upstream, start_gat
 IDLE = [{"plugins": [{"id": "response-healing"}, {"id": "context-compression"}]}, {"plugins": [{"id": "web", "enabled": False}]}, {"plugins": []},
         {"search_parameters": {"mode": "off"}}, {"enable_search": False, "search_options": {"forced_search": True}}, {"web_search": {"enable": False}},
         {"web_search_options": None}, {"web_search_options": False}, {"compound_custom": {"tools": {"enabled_tools": []}}},
-        {"models": ["up"]}, {"fallbacks": [{"up": ["up"]}]}]
+        {"models": ["up"]}, {"fallbacks": [{"up": ["up"]}]}, {"provider": {}}]
 
 
-@pytest.mark.parametrize("more", IDLE, ids=["free", "switched off", "none", "xai", "qwen", "baidu", "null", "false", "groq", "itself", "itself again"])
+@pytest.mark.parametrize("more", IDLE, ids=["free", "switched off", "none", "xai", "qwen", "baidu", "null", "false", "groq", "itself", "itself again", "no host"])
 def test_what_is_off_or_free_is_no_matter_to_a_hard_budget(start_upstream, start_gateway, more):
     status, text, asked = asked_hard(start_upstream, start_gateway, more, forward_fields=["*"])
     assert status == 200 and asked == 1, text

@@ -122,9 +122,10 @@ TEST(AnthropicRequest, TellsWhatAProviderReadsThatIsNotInIt) {
   EXPECT_EQ(unsent(R"("mcp_servers":[{"type":"url","url":"https://a.b"}])"),
             "what MCP servers answer");
   EXPECT_EQ(unsent(R"("mcp_servers":[])"), "");
-  EXPECT_EQ(unsent(R"("fallbacks":[{"model":"m2"}])"), "the prompt again for another model");
-  EXPECT_EQ(unsent(R"("models":["m2"])"), "the prompt again for another model");
+  EXPECT_EQ(unsent(R"("fallbacks":[{"model":"m2"}])"), "what the models of 'fallbacks' ask");
+  EXPECT_EQ(unsent(R"("models":["m2"])"), "what the models of 'models' ask");
   EXPECT_EQ(unsent(R"("plugins":[{"id":"web"}])"), "what 'plugins' finds");
+  EXPECT_EQ(unsent(R"("provider":{"order":["dear"]})"), "what 'provider' chooses");
   EXPECT_EQ(unsent(R"("context_management":{"edits":[{"type":"compact_20260112"}]})"),
             "the prompt again for its compaction");
   EXPECT_EQ(unsent(R"("context_management":{"edits":[{"type":"clear_tool_uses_20250919"}]})"), "");
