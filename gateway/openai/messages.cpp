@@ -47,19 +47,32 @@ bool is_address(const Json* sound) {
          data->get_ref<const std::string&>().find("://") != std::string::npos;
 }
 
+constexpr std::string_view kElsewhere = "documents by their address";
+
+// Whether `member` is there, and no null.
+bool is_given(const Json& object, const char* member) {
+  const auto found = object.find(member);
+  return found != object.end() && !found->is_null();
+}
+
+// Of a file that is named by its id alone, wire::with_files tells.
+std::string_view unmeasured_file(const Json* file) {
+  if (file == nullptr || !file->is_object() || is_given(*file, "file_url")) return kElsewhere;
+  const bool has_data = is_given(*file, "file_data");
+  if (is_given(*file, "file_id")) return has_data ? kElsewhere : std::string_view();
+  if (!has_data || !(*file)["file_data"].is_string()) return kElsewhere;
+  const auto& data = (*file)["file_data"].get_ref<const std::string&>();
+  if (data.starts_with("http")) return kElsewhere;
+  return wire::is_plain_text(data) ? std::string_view() : wire::kUnmeasured;
+}
+
 // What nobody can tell the length of, or empty; a picture comes to what pictures do.
 std::string_view unmeasured(std::string_view type, Fields& fields) {
-  constexpr std::string_view kElsewhere = "documents by their address";
   if (type == "image_url") return is_picture(fields) ? std::string_view() : wire::kUnmeasured;
   if (type == "input_audio")
     return is_address(fields.any("input_audio")) ? "sound by its address" : std::string_view();
   if (type != "file") return type.ends_with("_url") ? kElsewhere : "parts of a kind of its own";
-  const Json* file = fields.any("file");
-  const bool has_data = file != nullptr && file->is_object() && file->contains("file_data");
-  if (!has_data || !(*file)["file_data"].is_string()) return {};
-  const auto& data = (*file)["file_data"].get_ref<const std::string&>();
-  if (data.starts_with("http")) return kElsewhere;
-  return wire::is_plain_text(data) ? std::string_view() : wire::kUnmeasured;
+  return unmeasured_file(fields.any("file"));
 }
 
 void read_part(Fields fields, Message& message, ChatRequest& chat) {

@@ -13,6 +13,10 @@ namespace {
 // https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
 constexpr int kClaudesToolPrompt = 804;
 
+// Of 65 chat templates that open models are published with, the longest but one (Cohere's R7B) says
+// 1,337 characters beside the tools themselves; DeepSeek-V3.2's 1,102, Qwen3's 401, Mistral's 35.
+constexpr int kTemplatesToolPrompt = 350;
+
 // What not all dialects have words for, and those that do; thinking goes to all of them.
 struct Known {
   Need need;
@@ -73,7 +77,7 @@ bool reads_forms(const config::ProviderTarget& target) {
 
 int tool_prompt_tokens(const config::ProviderTarget& target, std::string_view model) {
   const bool is_claude = target.dialect == "anthropic" || model.find("claude") != model.npos;
-  return is_claude ? kClaudesToolPrompt : 0;
+  return is_claude ? kClaudesToolPrompt : kTemplatesToolPrompt;
 }
 
 bool searches_unasked(std::string_view model) {

@@ -68,6 +68,20 @@ TEST(AnthropicForwarded, ThinkingThatIsNotPaidForIsForAnother) {
   EXPECT_EQ(refused.error().param, "thinking");
 }
 
+TEST(AnthropicTranslated, ThinkingThatIsNotPaidForIsForAnother) {
+  ChatRequest chat;
+  chat.body = R"({"messages":[{"role":"user","content":"hi"}],)"
+              R"("thinking":{"type":"enabled","budget_tokens":1024}})";
+  chat.sampling.tokens_max = 1024;
+  EXPECT_TRUE(sent(chat));
+  chat.cut_short = true;
+  const auto refused = sent(chat);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().param, "thinking");
+  chat.sampling.tokens_max = 1025;
+  EXPECT_TRUE(sent(chat));
+}
+
 std::string forwarded_messages(const std::string& messages) {
   const std::string body = *sent(said(R"({"messages":)" + messages + "}"));
   const std::string head = R"({"model":"up","messages":)";

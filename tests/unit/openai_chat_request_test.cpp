@@ -213,6 +213,26 @@ TEST(ParseChat, KnowsWhatNeedsMoreThanText) {
             "response_format.json_schema.name");
 }
 
+TEST(ParseChat, KnowsWhatItsBytesDoNotMeasure) {
+  const auto unsent = [](const std::string& file) {
+    return std::string(accepted(R"({"model":"m","messages":[{"role":"user","content":[)"
+                                R"({"type":"file","file":)" +
+                                file + "}]}]}")
+                           ->unsent);
+  };
+  const std::string text = R"("file_data":"data:text/plain;base64,aGk=")";
+  const std::string elsewhere = "documents by their address";
+  EXPECT_EQ(unsent("{" + text + "}"), "");
+  EXPECT_EQ(unsent("{" + text + R"(,"file_url":null,"filename":"a"})"), "");
+  EXPECT_EQ(unsent(R"({"file_id":"file-1"})"), "") << "who reads the shelf tells";
+  EXPECT_EQ(unsent("{" + text + R"(,"file_url":"https://a.b/long.pdf"})"), elsewhere);
+  EXPECT_EQ(unsent("{" + text + R"(,"file_id":"file-1"})"), elsewhere);
+  EXPECT_EQ(unsent(R"({"file_url":"https://a.b/long.pdf"})"), elsewhere);
+  EXPECT_EQ(unsent(R"({"file_data":"https://a.b/long.pdf"})"), elsewhere);
+  EXPECT_EQ(unsent(R"({"file_data":7})"), elsewhere);
+  EXPECT_EQ(unsent(R"("a")"), elsewhere);
+}
+
 TEST(ParseChat, SaysInOpenAisWordsWhatIsWrong) {
   EXPECT_EQ(refused(R"({"messages":[{"role":"user","content":"a"}]})").kind,
             "missing_required_parameter");

@@ -47,16 +47,16 @@ bool lists(const List& names, std::string_view name) {
 int most_tokens(const ChatRequest& request) { return request.sampling.tokens_max.value_or(1); }
 
 // Thinking that takes more than may be paid for is refused there, in words about another field.
-bool is_thought_dear(const ChatRequest& request) {
-  const auto budget = member_of(member_of(request.original->body, "thinking"), "budget_tokens");
-  return request.cut_short && !budget.empty() && count_of(budget) >= most_tokens(request);
+Result<void> check_thinking(const ChatRequest& request, std::string_view body) {
+  const auto budget = member_of(member_of(body, "thinking"), "budget_tokens");
+  if (!request.cut_short || budget.empty() || count_of(budget) < most_tokens(request)) return {};
+  return refuse("'thinking' of more tokens than what is left of the budget pays for", "thinking");
 }
 
 Result<std::string> forwarded(const ChatRequest& request, std::string_view model,
                               const Manner& manner) {
-  if (is_thought_dear(request))
-    return refuse("'thinking' of more tokens than what is left of the budget pays for", "thinking");
   const std::string& said = request.original->body;
+  if (const auto thinks = check_thinking(request, said); !thinks) return thinks.error();
   const auto fields = fields_of(said);
   if (!fields) return fields.error();
   std::string body = R"({"model":)" + quoted(model);
@@ -199,6 +199,7 @@ void write_forwarded(const ChatRequest& request, const ordered_json& chat, const
 
 Result<std::string> translated(const ChatRequest& request, std::string_view model,
                                const Manner& manner) {
+  if (const auto thinks = check_thinking(request, request.body); !thinks) return thinks.error();
   const ordered_json chat = ordered_json::parse(request.body);
   if (const std::string field = unsayable(request, chat, manner); !field.empty())
     return refuse(field, field);
