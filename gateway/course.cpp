@@ -183,8 +183,10 @@ Async<Opened> Course::at_any_server(const policy::Candidate& candidate, Way way,
 Async<Opened> Course::attempt(Approach& approach, Way way, const Delivered& delivered,
                               Search& search) {
   const int tokens = tokens_out();
-  auto covered =
-      tab_.cover(approach.candidate, tokens, way == Way::say_again ? tokens : 0, receipt_);
+  const Tab::Begun begun{.tokens = tokens,
+                         .bytes_read = way == Way::go_on ? delivered.text.size() : 0,
+                         .again = way == Way::say_again ? tokens : 0};
+  auto covered = tab_.cover(approach.candidate, begun, receipt_);
   if (!covered) {
     search.unpaid(covered.error());
     co_return covered.error();
@@ -245,7 +247,7 @@ Result<Opened> Course::decided(Race& race, Approach& approach, Search& search) {
   book_left(left, winner, search);
   approach = std::move(winner.approach);
   // What it may cost is held already: whose limits count from now on.
-  if (winner.won()) (void)tab_.cover(approach.candidate, 0, 0, receipt_);
+  if (winner.won()) (void)tab_.cover(approach.candidate, {}, receipt_);
   return std::move(*winner.outcome);
 }
 

@@ -153,6 +153,11 @@ int Tab::prompt_of(const policy::Candidate& candidate) const {
          tool_prompt_of(candidate.target, candidate.model);
 }
 
+int Tab::prompt_of(const policy::Candidate& candidate, const Begun& begun) const {
+  const int read = begun.bytes_read == 0 ? 0 : begun.tokens;
+  return prompt_of(candidate) + (hard_ ? static_cast<int>(begun.bytes_read) : read);
+}
+
 int Tab::tool_prompt_of(std::string_view target, std::string_view model) const {
   const config::ProviderTarget* const provider = provider_named(settings_, target);
   return has_tools_ && provider != nullptr ? policy::tool_prompt_tokens(*provider, model) : 0;
@@ -212,33 +217,32 @@ NanoUsd Tab::spent(const Receipt& receipt) const {
   for (const Part& part : receipt.parts) {
     Part so_far = part;
     spillway::settle(so_far);
-    suppose_units(search_units_, so_far);
-    sum += cost_of(so_far, receipt);
+    price(so_far, receipt);
+    sum += so_far.cost_nano_usd;
   }
   return sum;
 }
 
-Result<void> Tab::cover(const policy::Candidate& candidate, int tokens_out, int again,
+Result<void> Tab::cover(const policy::Candidate& candidate, const Begun& begun,
                         const Receipt& receipt) {
   if (!account_) return {};
   if (!candidate.local && !account_->writable())
     return Error{Errc::overloaded,
                  "What this would cost cannot be booked at present. Try again later.", "",
                  kAskAgain};
-  price_ = price_of_order(price_of(candidate.target, candidate.local, receipt),
-                          prompt_of(candidate) + tokens_out);
+  const int prompt = prompt_of(candidate, begun);
+  price_ = price_of_order(price_of(candidate.target, candidate.local, receipt), prompt);
   const auto searches = cost_of_lookups(candidate, price_);
   if (!searches) return searches.error();
-  before_ = spent(receipt) +
-            policy::worst_case_cost(price_, prompt_of(candidate) + tokens_out, again) + *searches;
+  before_ = spent(receipt) + policy::worst_case_cost(price_, prompt, begun.again) + *searches;
   const int most = completion_tokens_max_.value_or(policy::kCompletionTokensAssumed);
   const int least_tokens = completion_tokens_max_ == 0 ? 0 : answers_ * kTokensLeast;
-  const int left = std::max(least_tokens, most - tokens_out);
+  const int left = std::max(least_tokens, most - begun.tokens);
   const NanoUsd wanted = before_ + cost_of_answer(price_, left);
   const NanoUsd least = hard_ ? before_ + cost_of_answer(price_, least_tokens) : wanted;
   auto granted = put_aside(receipt.request_id, least, wanted);
   if (!granted) return granted.error();
-  again_ = again;
+  again_ = begun.again;
   affordable_.reset();
   if (hard_) affordable_ = std::min(left, tokens_for(hold_.granted() - before_, price_));
   return {};
@@ -267,7 +271,7 @@ NanoUsd Tab::cost_of_prompt(const policy::Candidate& candidate, const Receipt& r
 Result<void> Tab::afford(const policy::Plan& plan, const Receipt& receipt) {
   Result<void> covered;
   for (const policy::Candidate& candidate : plan.candidates) {
-    covered = cover(candidate, 0, 0, receipt);
+    covered = cover(candidate, {}, receipt);
     if (covered) return covered;
   }
   return covered;
@@ -314,20 +318,22 @@ void Tab::suppose(bool streamed, std::size_t bytes_written, Part& part) const {
 std::string Tab::warning() { return account_ ? account_->warning(payer_) : std::string(); }
 
 // What had to be counted here of what may be sound is taken for sound, which costs more.
+void Tab::price(Part& part, const Receipt& receipt) const {
+  if (sounds_ && part.estimated) part.usage.audio_completion_tokens = part.usage.completion_tokens;
+  if (sounds_ && !part.usage_told) part.usage.audio_prompt_tokens = part.usage.prompt_tokens;
+  if (looks_up_ && !part.unanswered && part.usage.searches == 0) {
+    part.usage.searches = 1;
+    part.estimated |= !searches_;  // It may have found that it needed none.
+  }
+  suppose_units(search_units_, part);
+  part.cost_nano_usd = cost_of(part, receipt);
+  const bool is_told = heed_charge(price_of(part.target, part.local, receipt), part);
+  part.estimated |= part.usage.at_dearer_rate && !is_told;
+}
+
 void Tab::price(Receipt& receipt) const {
   for (Part& part : receipt.parts) {
-    if (sounds_ && part.estimated)
-      part.usage.audio_completion_tokens = part.usage.completion_tokens;
-    if (sounds_ && !part.usage_told) part.usage.audio_prompt_tokens = part.usage.prompt_tokens;
-    if (looks_up_ && !part.unanswered && part.usage.searches == 0) {
-      part.usage.searches = 1;
-      part.estimated |= !searches_;  // It may have found that it needed none.
-    }
-    suppose_units(search_units_, part);
-    const config::Price price = price_of(part.target, part.local, receipt);
-    part.cost_nano_usd = cost_of(part, receipt);
-    const bool is_told = heed_charge(price, part);
-    part.estimated |= part.usage.at_dearer_rate && !is_told;
+    price(part, receipt);
     receipt.cost_nano_usd += part.cost_nano_usd;
     part.here = served_here(settings_, part);
     if (!part.here || part.lost) continue;

@@ -34,11 +34,17 @@ class Tab {
 
   int prompt_tokens() const { return counted_; }
 
-  // `candidate` is about to be asked, after all that `receipt` tells and with `tokens_out` of the
-  // answer out, of which it will say `again` so many. over_budget, rate_limited: see Account::hold;
-  // overloaded: the ledger cannot be written, so that nothing may cost money; unsupported: nobody
-  // knows how much it would be, and the budget is hard.
-  Result<void> cover(const policy::Candidate& candidate, int tokens_out, int again,
+  // What there is of an answer that somebody is asked to end.
+  struct Begun {
+    int tokens = 0;
+    std::size_t bytes_read = 0;  // As part of the prompt.
+    int again = 0;               // Tokens of it that will be said again.
+  };
+
+  // `candidate` is about to be asked, after all that `receipt` tells. over_budget, rate_limited:
+  // see Account::hold; overloaded: the ledger cannot be written, so that nothing may cost money;
+  // unsupported: nobody knows how much it would be, and the budget is hard.
+  Result<void> cover(const policy::Candidate& candidate, const Begun& begun,
                      const Receipt& receipt);
 
   // `second` is about to be asked as well, while who was covered last is still silent: both are
@@ -71,6 +77,7 @@ class Tab {
 
  private:
   int prompt_of(const policy::Candidate& candidate) const;
+  int prompt_of(const policy::Candidate& candidate, const Begun& begun) const;
   config::Price price_of(std::string_view target, bool local, const Receipt& receipt) const;
   int tool_prompt_of(std::string_view target, std::string_view model) const;
   Result<config::NanoUsd> cost_of_lookups(const policy::Candidate& candidate,
@@ -79,6 +86,7 @@ class Tab {
   config::NanoUsd spent(const Receipt& receipt) const;
   Result<void> put_aside(const std::string& id, config::NanoUsd least, config::NanoUsd wanted);
   config::Price price_of_order(config::Price price, int prompt_tokens) const;
+  void price(Part& part, const Receipt& receipt) const;  // Once it is settled.
   void price(Receipt& receipt) const;
 
   account::Account* const account_;

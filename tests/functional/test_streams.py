@@ -1,4 +1,5 @@
 """Streams that break in the middle, at every place, on both sides: the client gets the whole answer or an honest error."""
+import contextlib
 import http.server
 import json
 import sqlite3
@@ -9,7 +10,7 @@ import pytest
 
 import configs
 from processes import wait_until
-from upstream import chunk
+from upstream import USAGE, chunk
 
 WORDS = "one two three four five six seven"
 TOKENS = 12
@@ -38,11 +39,11 @@ def breaks(provider, kind, after_tokens):
     provider.script(faults=[{"kind": kind, "share": 1.0, "after_tokens": after_tokens}])
 
 
-def stream(client, **more):
+def stream(client, max_tokens=TOKENS, **more):
     """What a client sees: the text, the finish reason, the usage."""
     text, finish, usage = "", None, None
     for piece in client.chat.completions.create(
-            model="auto", stream=True, stream_options={"include_usage": True}, max_tokens=TOKENS,
+            model="auto", stream=True, stream_options={"include_usage": True}, max_tokens=max_tokens,
             messages=[{"role": "user", "content": WORDS}], **more):
         usage = piece.usage or usage
         for choice in piece.choices:
@@ -187,6 +188,44 @@ def test_a_hard_budget_pays_for_what_is_said_again(start_stranger, start_upstrea
                                             tenants={"test": {"budget": {"day": "100usd", "hard": True}}}))
     assert stream(client_of(gateway), temperature=0)[0] == "one two three four"
     assert second.asked[0].json["max_tokens"] == TOKENS
+
+
+def thrifty(start_gateway, first, second, budget, tmp_path, **more):
+    """Two targets, a hard budget, and a book."""
+    targets = {"ai-hub": configs.provider(first.base_url, "ai-hub", **more),
+               "openmodel": configs.provider(second.base_url, "openmodel", **more)}
+    config = configs.gateway(targets, classes=ORDER, default_class="batch",
+                             tenants={"test": {"budget": {"day": f"{budget}usd", "hard": True}}})
+    config["server"]["state"] = str(tmp_path / "state")
+    return start_gateway(config)
+
+
+def booked(tmp_path):
+    """Nano-USD, once the request is in the book."""
+    with sqlite3.connect(f"file:{tmp_path}/state/ledger.sqlite?mode=ro", uri=True) as database:
+        return wait_until(lambda: database.execute("SELECT sum(amount) FROM entries").fetchone()[0], what="the entries")
+
+
+def test_a_hard_budget_holds_what_is_gone_on_from_by_its_bytes(start_stranger, start_upstream, start_gateway, client_of, tmp_path):
+    """Another's tokens may be more than they were for who began."""
+    def goes_on(asked):
+        usage = {"prompt_tokens": 3020, "completion_tokens": asked.json["max_tokens"]}
+        return [chunk({"content": " end"}), chunk({}, finish="stop"), {**USAGE, "usage": usage}]
+    first, second = start_stranger(said(text("x" * 3000))), start_upstream(goes_on)
+    gateway = thrifty(start_gateway, first, second, 0.01, tmp_path, continues="prefix")
+    stream(client_of(gateway), max_tokens=4000)
+    assert len(second.asked) == 1 and 9_000_000 < booked(tmp_path) <= 10_000_000
+
+
+@pytest.mark.parametrize("budget, is_enough", [(1.5, False), (2.5, True)])
+def test_a_hard_budget_holds_the_search_of_who_broke_off(start_stranger, start_upstream, start_gateway, client_of, tmp_path,
+                                                         budget, is_enough):
+    first = start_stranger(said(text("one"), text(" two")))
+    second = start_upstream(lambda asked: [chunk({"content": "one two three"}), chunk({}, finish="stop"), USAGE])
+    gateway = thrifty(start_gateway, first, second, budget, tmp_path, price_per_search="1usd")
+    with contextlib.nullcontext() if is_enough else pytest.raises(openai.APIError):
+        stream(client_of(gateway), temperature=0, extra_body={"web_search_options": {}})
+    assert len(second.asked) == is_enough and booked(tmp_path) <= budget * 1e9
 
 
 def test_another_answer_is_not_put_behind_the_begun_one(start_stranger, start_gateway, client_of):
