@@ -26,6 +26,10 @@ Async<std::optional<Delta>> next_piece(TokenStream& stream, bool finished, Deadl
   co_return piece;
 }
 
+bool says_more(const Delta& piece) {
+  return !piece.text.empty() || !piece.reasoning.empty() || !piece.extra.empty();
+}
+
 // The choices of an answer, and how each of them ended.
 class Finishes {
  public:
@@ -71,10 +75,12 @@ class Relay {
     if (!begun) co_return begun.error();
     std::optional<Delta> piece = std::move(opened_.first);
     while (piece) {
+      const bool had_ended = finishes_.all();  // So it said.
       pass(*piece);
-      if (!finishes_.all() && course_.past_the_limit()) break;
+      const bool goes_on = !finishes_.all() || (had_ended && says_more(*piece));
+      if (goes_on && course_.past_the_limit()) break;
       const bool idle = !opened_.stream->ready() || events_.size() > kWriteBytesMax;
-      if (!finishes_.all() && idle) {
+      if (goes_on && idle) {
         auto written = co_await flush();
         if (!written) co_return written.error();
       }

@@ -308,11 +308,14 @@ def test_the_first_cause_is_told(start_stranger, start_gateway, client_of):
     assert "FIRST" in str(caught.value) and "SECOND" not in str(caught.value)
 
 
-def test_who_does_not_keep_the_limit_is_stopped(start_stranger, start_gateway, client_of):
-    first = start_stranger(said(*[text(f" word{number}") for number in range(50_000)], finish="stop"))
+@pytest.mark.parametrize("ended", [False, True])
+def test_who_does_not_keep_the_limit_is_stopped(start_stranger, start_gateway, client_of, ended):
+    """Also one that says that it has ended, and goes on."""
+    begun = said(text("one"), finish="stop")[:-1] if ended else []
+    first = start_stranger(begun + said(*[text(f" word{number}") for number in range(50_000)], finish="stop"))
     gateway = strangers(start_gateway, first, first)
     words, finish, _ = stream(client_of(gateway))
-    assert finish == "length" and len(words.split()) < 200
+    assert finish == ("stop" if ended else "length") and len(words.split()) < 200
     wait_until(lambda: first.left == 1, what="the provider to be left")
 
 
