@@ -166,6 +166,7 @@ void describe_serving(const Receipt& receipt, http::ResponseWriter& out) {
   const auto spent_ms = std::chrono::duration_cast<std::chrono::milliseconds>(spent).count();
   out.set_header("openai-processing-ms", std::to_string(spent_ms));
   out.set_header("openai-version", "2020-10-01");
+  if (!receipt.tenant.empty()) out.set_header("openai-organization", receipt.tenant);
 }
 
 void describe(const Receipt& receipt, http::ResponseWriter& out) {

@@ -36,8 +36,8 @@ void note(const Approach& approach, const std::optional<Error>& failure, Receipt
 // No more comes: what the client got, whoever gave it.
 void add_up(Receipt& receipt);
 
-// The headers of every answer, errors too: openai-processing-ms, openai-version. Nothing once a
-// head is out, here and below.
+// The headers of every answer, errors too: openai-processing-ms, -version, -organization. Nothing
+// once a head is out, here and below.
 void describe_serving(const Receipt& receipt, http::ResponseWriter& out);
 
 // The same and the headers by which a client sees where its answer came from and why:

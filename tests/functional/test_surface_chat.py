@@ -288,7 +288,7 @@ def test_headers_of_an_answer(house):
     body = {"model": "up", "messages": HELLO}
     status, headers, _ = raw_post(gateway, body, **{"x-client-request-id": "mine-7"})
     assert status == 200 and headers["openai-version"] == "2020-10-01" and int(headers["openai-processing-ms"]) >= 0
-    assert headers["content-encoding"] is None
+    assert headers["content-encoding"] is None and headers["openai-organization"] == "test"
     wait_until(lambda: any(line.get("client_request_id") == "mine-7" for line in gateway.log()), what="the log line")
     _, headers, packed = raw_post(gateway, body, **{"accept-encoding": "GZip, deflate"})
     assert headers["content-encoding"] == "gzip" and len(packed) < 1000
