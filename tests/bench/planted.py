@@ -61,6 +61,8 @@ PLANTED = [
      "usage.cache_written_tokens = prompt.cache_written;", "usage.cache_written_tokens = 0 * prompt.cache_written;", "cloud_usage"),
     ("a credit is not counted twice", "../backends/cloud/dialects/anthropic_answer.cpp", "std::min(prompt_.written_1h, told.written);",
      "prompt_.written_1h;", "cloud_usage"),
+    ("a cache that is counted beside the prompt is part of it", "../backends/cloud/dialects/openai_usage.cpp",
+     "usage.prompt_tokens += static_cast<int>(beside);", "(void)beside;", "cloud_usage"),
     ("a part is no more than its whole", "../backends/cloud/dialects/openai_usage.cpp", "usage.contradictory |= part > whole;", "", "cloud_usage"),
     ("counts that contradict each other are no exact cost", "tab.cpp", "part.estimated |= part.usage.contradictory;", "(void)part;", "tab"),
     ("of a field given twice the last is told", "../backends/cloud/dialects/members.cpp", "known->value = member->value;", "",

@@ -308,6 +308,28 @@ TEST(CloudUsage, APartThatIsMoreThanItsWholeIsNoCertainCount) {
   EXPECT_TRUE(counted(R"("completion_tokens_details":{"audio_tokens":9})").contradictory);
 }
 
+TEST(CloudUsage, ACacheMayBeCountedBesideThePrompt) {
+  const auto counted = [](const std::string& counts) {
+    return *parse_chunk(R"({"choices":[],"usage":{"completion_tokens":5,)" + counts + "}}").usage;
+  };
+  const std::string read = R"("prompt_tokens_details":{"cached_tokens":50})";
+  const Usage beside = counted(R"("prompt_tokens":10,"total_tokens":65,)" + read);
+  EXPECT_EQ(beside.prompt_tokens, 60);
+  EXPECT_EQ(beside.cached_tokens, 50);
+  EXPECT_EQ(beside.completion_tokens, 5) << "nothing was thought";
+  EXPECT_FALSE(beside.contradictory);
+  const Usage all_of_it = counted(R"("prompt_tokens":0,"total_tokens":55,)" + read);
+  EXPECT_EQ(all_of_it.prompt_tokens, 50);
+  const Usage written = counted(
+      R"("prompt_tokens":10,"total_tokens":65,"prompt_tokens_details":{"cache_write_tokens":50})");
+  EXPECT_EQ(written.prompt_tokens, 60);
+  EXPECT_EQ(written.cache_written_tokens, 50);
+  const Usage doubtful = counted(R"("prompt_tokens":100,"total_tokens":155,)" + read);
+  EXPECT_EQ(doubtful.prompt_tokens, 150);
+  EXPECT_TRUE(doubtful.contradictory) << "they might be thoughts";
+  EXPECT_EQ(counted(R"("prompt_tokens":100,"total_tokens":105,)" + read).prompt_tokens, 100);
+}
+
 TEST(CloudUsage, SearchesAreToldUnderSeveralNames) {
   const auto searches = [](const std::string& said) {
     return parse_chunk(R"({"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3,)" + said +

@@ -63,12 +63,22 @@ void fit_parts(Usage& usage) {
     usage.contradictory |= part > whole;
     part = std::min(part, whole);
   };
-  usage.contradictory = usage.reasoning_tokens > usage.completion_tokens;
+  usage.contradictory |= usage.reasoning_tokens > usage.completion_tokens;
   usage.completion_tokens = std::max(usage.completion_tokens, usage.reasoning_tokens);
   fit(usage.cached_tokens, usage.prompt_tokens);
   fit(usage.cache_written_tokens, usage.prompt_tokens - usage.cached_tokens);
   fit(usage.audio_prompt_tokens, usage.prompt_tokens);
   fit(usage.audio_completion_tokens, usage.completion_tokens);
+}
+
+// Some count what came from a cache, or went into it, beside the prompt (Bedrock's own counts do).
+// Only the sum tells; if that much fits into the prompt, it might be thoughts as well.
+void take_cache_into_prompt(int total, Usage& usage) {
+  const std::int64_t beside = std::int64_t{usage.cached_tokens} + usage.cache_written_tokens;
+  const std::int64_t all = std::int64_t{usage.prompt_tokens} + usage.completion_tokens + beside;
+  if (beside == 0 || all != total) return;
+  usage.contradictory = beside <= usage.prompt_tokens;
+  usage.prompt_tokens += static_cast<int>(beside);
 }
 
 }  // namespace
@@ -120,6 +130,9 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
     }
   }
   if (own_key) usage.charged_nano_usd = with_own_key(usage.charged_nano_usd, upstream);
+  usage.cached_tokens = std::max(usage.cached_tokens, prompt.named);
+  usage.cache_written_tokens = prompt.cache_written;
+  take_cache_into_prompt(total, usage);
   // Mistral counts sound beside the prompt.
   const std::int64_t all = std::int64_t{usage.prompt_tokens} + usage.completion_tokens;
   if (prompt.audio > 0 && all + prompt.audio == total) usage.prompt_tokens += prompt.audio;
@@ -134,8 +147,6 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
     usage.prompt_tokens = total;
   }
   if (absurd || usage.prompt_tokens == 0) return std::nullopt;
-  usage.cached_tokens = std::max(usage.cached_tokens, prompt.named);
-  usage.cache_written_tokens = prompt.cache_written;
   usage.audio_prompt_tokens = prompt.audio;
   usage.reasoning_tokens = std::max(answer.named, thought);
   usage.audio_completion_tokens = answer.audio;
