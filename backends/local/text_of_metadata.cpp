@@ -57,8 +57,8 @@ Result<TextParts> text_of_metadata(const Metadata& metadata) {
   if (!begin) return begin.error();
   const auto end = token_id(metadata, "tokenizer.ggml.eos_token_id", size);
   if (!end) return end.error();
-  const bool usually = metadata.text("tokenizer.ggml.model").value() == "llama";
-  const auto adds_begin = metadata.flag("tokenizer.ggml.add_bos_token", usually);
+  const auto adds_begin =
+      metadata.flag("tokenizer.ggml.add_bos_token", tokenizer::usually_adds_begin(metadata));
   if (!adds_begin) return adds_begin.error();
 
   const auto source = metadata.text("tokenizer.chat_template");

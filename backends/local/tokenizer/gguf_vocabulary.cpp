@@ -1,6 +1,7 @@
 #include "backends/local/tokenizer/gguf_vocabulary.h"
 
 #include "backends/local/tokenizer/scored_pieces.h"
+#include "backends/local/tokenizer/split_rules.h"
 
 #include <cmath>
 #include <initializer_list>
@@ -25,11 +26,11 @@ Result<void> read_split(const loader::Metadata& metadata, Vocabulary& vocabulary
   const std::string key = "tokenizer.ggml.pre";
   const auto name = metadata.text(key);
   if (!name) return name.error();
-  auto rules = split_rules_of(*name);
-  if (!rules) return unsupported(key, *name);
-  vocabulary.split = std::move(*rules);
-  vocabulary.ignore_merges = *name == "llama-bpe";
-  vocabulary.composes = *name == "qwen2" || *name == "deepseek-r1-qwen";
+  auto split = named_split(*name);
+  if (!split) return unsupported(key, *name);
+  vocabulary.split = std::move(split->rules);
+  vocabulary.ignore_merges = split->ignore_merges;
+  vocabulary.composes = split->composes;
   return {};
 }
 
@@ -126,6 +127,14 @@ Result<void> read_all(std::initializer_list<Read> parts, const loader::Metadata&
 }
 
 }  // namespace
+
+bool usually_adds_begin(const loader::Metadata& metadata) {
+  const auto model = metadata.text("tokenizer.ggml.model");
+  if (model && *model == "llama") return true;
+  const auto name = metadata.text("tokenizer.ggml.pre");
+  const auto split = name ? named_split(*name) : std::nullopt;
+  return split && split->adds_begin;
+}
 
 Result<Tokenizer> tokenizer_from(const loader::Metadata& metadata) {
   const std::string key = "tokenizer.ggml.model";

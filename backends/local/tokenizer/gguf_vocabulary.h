@@ -13,4 +13,7 @@ namespace spillway::tokenizer {
 // SentencePiece's BPE ("llama"). Errors name the key.
 Result<Tokenizer> tokenizer_from(const loader::Metadata& metadata);
 
+// Whether a text begins with the begin token where the file does not say, as llama.cpp has it.
+bool usually_adds_begin(const loader::Metadata& metadata);
+
 }  // namespace spillway::tokenizer

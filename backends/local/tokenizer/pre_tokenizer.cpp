@@ -1,57 +1,13 @@
 #include "backends/local/tokenizer/pre_tokenizer.h"
 
+#include "backends/local/tokenizer/characters_internal.h"
 #include "backends/local/tokenizer/spelling.h"
-#include "backends/local/tokenizer/unicode_classes.h"
-#include "backends/local/utf8.h"
 
 #include <algorithm>
-#include <array>
 #include <cassert>
 
 namespace spillway::tokenizer {
 namespace {
-
-constexpr bool is_ascii_letter(char32_t c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
-
-constexpr ClassSet ascii_classes(unsigned c) {
-  if (is_ascii_letter(c)) return kLetter;
-  if (c >= '0' && c <= '9') return kNumber | kDigit;
-  if (c == ' ' || (c >= '\t' && c <= '\r')) return kSpace;
-  if (c <= ' ' || c == 127) return 0;
-  return std::string_view("$+<=>^`|~").find(static_cast<char>(c)) == std::string_view::npos
-             ? kPunctuation
-             : kSymbol;
-}
-
-// What the rules ask of ASCII, without the way through the big table.
-constexpr auto kAscii = [] {
-  std::array<ClassSet, 128> classes{};
-  for (unsigned c = 0; c < classes.size(); ++c) classes[c] = ascii_classes(c);
-  return classes;
-}();
-
-struct Character {
-  char32_t code = 0;
-  ClassSet classes = 0;
-  std::size_t length = 0;  // 0 at the end of the text.
-
-  bool exists() const { return length != 0; }
-  bool is(ClassSet any_of) const { return (classes & any_of) != 0; }
-  bool is_newline() const { return exists() && (code == '\r' || code == '\n'); }
-  // [^\s\p{L}\p{N}]
-  bool is_other() const { return exists() && !is(kLetter | kNumber | kSpace); }
-};
-
-Character character_at(std::string_view text, std::size_t at) {
-  if (at >= text.size()) return {};
-  const auto byte = static_cast<unsigned char>(text[at]);
-  if (byte < 128) return {byte, kAscii[byte], 1};
-  const auto decoded = local::utf8::decode_long(text.substr(at));
-  if (decoded.quality != local::utf8::Quality::whole) return {0xFFFFFFFF, 0, 1};
-  return {decoded.code, classes_of(decoded.code), decoded.length};
-}
 
 // The end of the run of characters in `any_of` from `at` on, at most `count_max` of them.
 std::size_t run_end(std::string_view text, std::size_t at, ClassSet any_of, int count_max = -1) {
@@ -160,21 +116,6 @@ std::size_t matched_or_between(std::string_view text, std::size_t begin, const M
   return at;
 }
 
-std::size_t three_digits_match(std::string_view text, std::size_t begin) {
-  return run_end(text, begin, kNumber, 3);
-}
-
-std::size_t chinese_kana_match(std::string_view text, std::size_t begin) {
-  std::size_t at = begin;
-  for (Character c = character_at(text, at); c.exists(); c = character_at(text, at)) {
-    const bool chinese = c.code >= 0x4E00 && c.code <= 0x9FA5;
-    const bool kana = c.code >= 0x3040 && c.code <= 0x30FF;
-    if (!chinese && !kana) break;
-    at += c.length;
-  }
-  return at;
-}
-
 std::size_t deepseek_words_match(std::string_view text, std::size_t begin) {
   const Character first = character_at(text, begin);
   const std::size_t after = begin + first.length;
@@ -195,58 +136,88 @@ std::size_t deepseek_words_match(std::string_view text, std::size_t begin) {
   return first.is(kSpace) ? blanks_end(text, begin) : begin;
 }
 
+// A word of [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+, or of the same with * and +
+// exchanged, which is tried where the first finds none.
+struct CasedWord {
+  std::size_t end;
+  bool is_first;
+};
+
+CasedWord cased_word_at(std::string_view text, std::size_t begin) {
+  std::size_t capitals = begin;  // Behind them, and behind the last that is of both classes.
+  std::size_t both = begin;
+  for (Character c = character_at(text, capitals); c.is(kUpper | kMark);
+       c = character_at(text, capitals)) {
+    capitals += c.length;
+    if (c.is(kLower | kMark)) both = capitals;
+  }
+  const std::size_t end = run_end(text, capitals, kLower | kMark);
+  if (end > capitals) return {end, true};
+  return both > begin ? CasedWord{both, true} : CasedWord{capitals, false};
+}
+
+std::size_t tekken_end(std::string_view text, std::size_t begin) {
+  const Character first = character_at(text, begin);
+  const std::size_t after = begin + first.length;
+  const bool leads = !first.is_newline() && !first.is(kLetter | kNumber);
+  const CasedWord word = cased_word_at(text, leads ? after : begin);
+  if (first.is(kMark) && !word.is_first) return after;  // A mark is a word, too.
+  if (word.end > (leads ? after : begin)) return word.end;
+  if (first.is(kNumber)) return after;
+
+  const std::size_t other = text[begin] == ' ' ? after : begin;
+  if (!character_at(text, other).is_other()) return blanks_end(text, begin);
+  std::size_t at = other_run_end(text, other);
+  while (at < text.size() && (text[at] == '/' || text[at] == '\r' || text[at] == '\n')) ++at;
+  return at;
+}
+
+// \s+$, where $ is the end of a line; what lies between together.
+std::size_t line_end_spaces_end(std::string_view text, std::size_t begin) {
+  for (std::size_t at = begin; at < text.size();) {
+    const std::size_t end = run_end(text, at, kSpace);
+    if (end == at) {
+      at += character_at(text, at).length;
+      continue;
+    }
+    const std::size_t newline = text.substr(at, end - at).rfind('\n');
+    const bool has_line = newline != std::string_view::npos && newline > 0;
+    if (end == text.size() || has_line) {
+      if (at > begin) return at;
+      return end == text.size() ? end : at + newline;
+    }
+    at = end;
+  }
+  return text.size();
+}
+
 std::size_t before_marked_space_end(std::string_view text, std::size_t begin) {
   return std::min(text.find(kMarkedSpace, begin + 1), text.size());
 }
 
-constexpr std::string_view kLlama3Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kQwenPattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kGpt2Pattern =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-// Its newlines are the characters themselves.
-constexpr std::string_view kDeepseekPattern =
-    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}"
-    "\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+";
+std::size_t known_end(KnownSplit rule, std::string_view text, std::size_t begin) {
+  switch (rule) {
+    case KnownSplit::each_digit: return each_digit_end(text, begin);
+    case KnownSplit::gpt2: return gpt2_end(text, begin);
+    case KnownSplit::llama3: return llama3_end(text, begin, 3);
+    case KnownSplit::qwen: return llama3_end(text, begin, 1);
+    case KnownSplit::tekken: return tekken_end(text, begin);
+    case KnownSplit::deepseek_words: return matched_or_between(text, begin, deepseek_words_match);
+    case KnownSplit::line_end_spaces: return line_end_spaces_end(text, begin);
+    case KnownSplit::before_marked_space: return before_marked_space_end(text, begin);
+  }
+  return text.size();
+}
 
 }  // namespace
 
-std::optional<SplitRule> split_rule_of(std::string_view pattern) {
-  if (pattern == kLlama3Pattern) return SplitRule::llama3;
-  if (pattern == kQwenPattern) return SplitRule::qwen;
-  if (pattern == kGpt2Pattern) return SplitRule::gpt2;
-  if (pattern == R"(\p{N}{1,3})") return SplitRule::three_digits;
-  if (pattern == "[一-龥぀-ゟ゠-ヿ]+") return SplitRule::chinese_kana;
-  if (pattern == kDeepseekPattern) return SplitRule::deepseek_words;
-  return std::nullopt;
-}
-
-std::optional<std::vector<SplitRule>> split_rules_of(std::string_view gguf_name) {
-  if (gguf_name == "smollm") return std::vector{SplitRule::each_digit, SplitRule::gpt2};
-  if (gguf_name == "gpt-2") return std::vector{SplitRule::gpt2};
-  if (gguf_name == "llama-bpe") return std::vector{SplitRule::llama3};
-  if (gguf_name == "qwen2") return std::vector{SplitRule::qwen};
-  if (gguf_name == "deepseek-r1-qwen") return std::vector{SplitRule::qwen};
-  if (gguf_name == "deepseek-v3") {
-    return std::vector{SplitRule::three_digits, SplitRule::chinese_kana, SplitRule::deepseek_words};
-  }
-  return std::nullopt;
-}
-
-std::size_t piece_end(SplitRule rule, std::string_view text, std::size_t begin) {
+std::size_t piece_end(const SplitRule& rule, std::string_view text, std::size_t begin) {
   assert(begin < text.size());
-  switch (rule) {
-    case SplitRule::each_digit: return each_digit_end(text, begin);
-    case SplitRule::gpt2: return gpt2_end(text, begin);
-    case SplitRule::llama3: return llama3_end(text, begin, 3);
-    case SplitRule::qwen: return llama3_end(text, begin, 1);
-    case SplitRule::three_digits: return matched_or_between(text, begin, three_digits_match);
-    case SplitRule::chinese_kana: return matched_or_between(text, begin, chinese_kana_match);
-    case SplitRule::deepseek_words: return matched_or_between(text, begin, deepseek_words_match);
-    case SplitRule::before_marked_space: return before_marked_space_end(text, begin);
-  }
-  return text.size();
+  if (const auto* known = std::get_if<KnownSplit>(&rule)) return known_end(*known, text, begin);
+  const auto& run = std::get<ClassRun>(rule);
+  return matched_or_between(text, begin, [&run](std::string_view whole, std::size_t at) {
+    return run.match_end(whole, at);
+  });
 }
 
 }  // namespace spillway::tokenizer

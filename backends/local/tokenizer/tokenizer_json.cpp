@@ -2,6 +2,7 @@
 
 #include "backends/local/tokenizer/framed_tokenizer_internal.h"
 #include "backends/local/tokenizer/json_parts_internal.h"
+#include "backends/local/tokenizer/split_rules.h"
 
 #include <algorithm>
 #include <optional>
@@ -153,7 +154,7 @@ class JsonReader {
   bool read_byte_level(const Json& part) {
     if (is_set(part, "add_prefix_space") || vocabulary_.writing != Writing::bytes) return false;
     if (!at_or_null(part, "use_regex").is_boolean() || is_set(part, "use_regex"))
-      vocabulary_.split.push_back(SplitRule::gpt2);
+      vocabulary_.split.push_back(KnownSplit::gpt2);
     byte_level_ = true;
     return true;
   }
@@ -165,13 +166,13 @@ class JsonReader {
     if (scheme == "first") vocabulary_.leading_space = LeadingSpace::first_unless;
     if (scheme == "always") vocabulary_.leading_space = LeadingSpace::each_unless;
     if (at_or_null(part, "split") != false)
-      vocabulary_.split.push_back(SplitRule::before_marked_space);
+      vocabulary_.split.push_back(KnownSplit::before_marked_space);
     marks_spaces_ = true;
     return scheme == "first" || scheme == "always" || scheme == "never";
   }
 
   bool read_digits(const Json& part) {
-    vocabulary_.split.push_back(SplitRule::each_digit);
+    vocabulary_.split.push_back(KnownSplit::each_digit);
     return is_set(part, "individual_digits");
   }
 

@@ -6,13 +6,13 @@
 namespace spillway::tokenizer {
 
 ClassSet classes_of(char32_t code_point) {
-  static const ClassTable table({{letter_ranges, kLetter},
+  static const ClassTable table({{upper_ranges, kUpper},
+                                 {lower_ranges, kLower},
                                  {number_ranges, kNumber},
                                  {space_ranges, kSpace},
                                  {mark_ranges, kMark},
                                  {punctuation_ranges, kPunctuation},
                                  {symbol_ranges, kSymbol},
-                                 {uppercase_ranges, kUppercase},
                                  {digit_ranges, kDigit}});
   return table[code_point];
 }

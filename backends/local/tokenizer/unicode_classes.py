@@ -9,13 +9,13 @@ from tokenizers import Regex, pre_tokenizers
 
 # Name in C++ → how the library is asked. `digit` is what its Digits pre-tokenizer splits off.
 PATTERNS = {
-    "letter": r"\p{L}+",
+    "upper": r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}]+",
+    "lower": r"[\p{Ll}\p{Lm}\p{Lo}]+",
     "number": r"\p{N}+",
     "space": r"\s+",
     "mark": r"\p{M}+",
     "punctuation": r"\p{P}+",
     "symbol": r"\p{S}+",
-    "uppercase": r"\p{Lu}+",
     "digit": None,
 }
 

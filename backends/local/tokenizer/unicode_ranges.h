@@ -9,13 +9,13 @@
 
 namespace spillway::tokenizer {
 
-extern const std::span<const std::uint32_t> letter_ranges;
+extern const std::span<const std::uint32_t> upper_ranges;
+extern const std::span<const std::uint32_t> lower_ranges;
 extern const std::span<const std::uint32_t> number_ranges;
 extern const std::span<const std::uint32_t> space_ranges;
 extern const std::span<const std::uint32_t> mark_ranges;
 extern const std::span<const std::uint32_t> punctuation_ranges;
 extern const std::span<const std::uint32_t> symbol_ranges;
-extern const std::span<const std::uint32_t> uppercase_ranges;
 extern const std::span<const std::uint32_t> digit_ranges;
 
 }  // namespace spillway::tokenizer
