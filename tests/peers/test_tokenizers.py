@@ -80,6 +80,36 @@ def test_ids_and_text_are_the_wheels(family):
     print(f"{name}: {len(texts)} strings, the same ids")
 
 
+@pytest.mark.parametrize("scheme", ["first", "always", "never"])
+@pytest.mark.parametrize("split", [False, True])
+def test_a_prefix_is_where_the_wheel_has_it(tmp_path, scheme, split):
+    """Llama 2's vocabulary as Mistral's folders frame it, with special tokens before, between and behind words."""
+    said = json.loads((HERE / "node_modules" / "@lenml" / "tokenizer-llama2" / "models" / "tokenizer.json").read_text())
+    said["normalizer"] = None
+    said["pre_tokenizer"] = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": scheme, "split": split}
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(said))
+    wheel = Tokenizer.from_file(str(path))
+    rng, parts = random.Random(20261128), ["<s>", "</s>", " ", "\u2581", "a", "Hi there", "\n", "  x ", "é", "中文"]
+    texts = ["".join(rng.choices(parts, k=rng.randint(1, 6))) for _ in range(STRINGS // 2)]
+    texts += texts_of(wheel)[:STRINGS // 2]
+    for text, got, want in zip(texts, run(path, texts), wheel.encode_batch(texts, add_special_tokens=False), strict=True):
+        assert got["ids"] == want.ids, ascii(text)
+
+
+def test_a_special_token_that_takes_blanks_is_none_of_an_encoders_texts(tmp_path):
+    """RoBERTa's <mask>, in SmolLM2's kind of BPE; a decoder would have to find it."""
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps({
+        "version": "1.0", "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+        "added_tokens": [{"id": 4, "content": "<mask>", "special": True, "lstrip": True, "rstrip": False, "single_word": False,
+                          "normalized": False}],
+        "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "\u0120": 3}, "merges": ["a b"]}}))
+    text = "ab ab b"
+    (got,), want = run(path, [text]), Tokenizer.from_file(str(path)).encode(text)
+    assert got["ids"] == want.ids == [2, 3, 2, 3, 1]
+
+
 @pytest.mark.parametrize("normalizer", [
     {"lowercase": False},
     {"strip_accents": False},

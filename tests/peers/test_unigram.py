@@ -95,6 +95,7 @@ FRAMES = {
     "folded, stripped": ("nmt_nfkc_cf", {}, ["Precompiled", {**RIGHT, "strip_left": True}], ALWAYS, {}),
     "bytes, unsplit": ("identity", {"byte_fallback": True}, [], {**ALWAYS, "prepend_scheme": "never", "split": False},
                        {"byte_fallback": True}),
+    "first, as T5's": ("nmt_nfkc", {}, ["Precompiled"], {**ALWAYS, "prepend_scheme": "first"}, {}),
     "nfkc, replaced": ("nfkc", {}, [{"type": "Replace", "pattern": {"String": "``"}, "content": "\""}, "Precompiled"], ALWAYS, {}),
 }
 
@@ -153,6 +154,13 @@ def test_a_model_that_is_not_understood_says_why(tmp_path, changed, said):
     path.write_text(json.dumps({"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0]], **changed}, "pre_tokenizer": ALWAYS}))
     done = subprocess.run([ENCODE_LINES, path], input="", capture_output=True, text=True)
     assert done.returncode == 1 and said in done.stderr
+
+
+def test_the_first_of_several_words_is_not_understood(trained, tmp_path):
+    first = {"type": "Sequence", "pretokenizers": [WORDS, {**ALWAYS, "prepend_scheme": "first"}]}
+    write(tmp_path / "tokenizer.json", *trained("nmt_nfkc"), ["Precompiled"], first)
+    done = subprocess.run([ENCODE_LINES, tmp_path / "tokenizer.json"], input="", capture_output=True, text=True)
+    assert done.returncode == 1 and "this pre_tokenizer is not supported" in done.stderr
 
 
 @pytest.mark.parametrize("normalizer, said", [

@@ -20,7 +20,9 @@ constexpr std::size_t kRulesMax = 16;
 
 class JsonReader {
  public:
-  explicit JsonReader(const Json& json) : json_(json), model_(at_or_null(json, "model")) {}
+  // `finds_special`: the tokenizer is to find special tokens in texts, too.
+  JsonReader(const Json& json, bool finds_special)
+      : json_(json), model_(at_or_null(json, "model")), finds_special_(finds_special) {}
 
   Result<JsonTokenizer> read() {
     for (const auto step :
@@ -72,7 +74,8 @@ class JsonReader {
       if (!content.is_string()) return wrong("added_tokens: one has no content");
       const auto& text = content.get_ref<const std::string&>();
       for (const char* key : {"single_word", "lstrip", "rstrip"}) {
-        if (is_set(added, key))
+        const bool is_found = finds_special_ || !is_set(added, "special");
+        if (is_set(added, key) && is_found)
           return wrong("added token " + text.substr(0, 64) + ": " + key + " is not supported");
       }
       const auto put_in = put_token(text, at_or_null(added, "id"), vocabulary_.tokens);
@@ -202,6 +205,7 @@ class JsonReader {
 
   const Json& json_;
   const Json& model_;
+  const bool finds_special_;
   bool marks_spaces_ = false;
   bool byte_level_ = false;
   Vocabulary vocabulary_;
@@ -210,7 +214,7 @@ class JsonReader {
 }  // namespace
 
 Result<FramedTokenizer> read_bpe(const Json& json) {
-  JsonReader reader(json);
+  JsonReader reader(json, false);
   auto read = reader.read();
   if (!read) return read.error();
   auto frame = frame_of(json, reader.tokens());
@@ -221,7 +225,7 @@ Result<FramedTokenizer> read_bpe(const Json& json) {
 Result<JsonTokenizer> tokenizer_from_json(std::string_view text) {
   const auto json = loader::parse_json(text, "tokenizer.json");
   if (!json) return json.error();
-  return JsonReader(*json).read();
+  return JsonReader(*json, true).read();
 }
 
 }  // namespace spillway::tokenizer

@@ -137,8 +137,10 @@ class UnigramReader {
     std::string_view scheme = text_at(part, "prepend_scheme");
     if (scheme.empty()) scheme = at_or_null(part, "add_prefix_space") == false ? "never" : "always";
     text.splits_at_marks = at_or_null(part, "split") != false;
-    text.prepends_mark = scheme == "always";
-    return scheme == "always" || scheme == "never";
+    text.prepends_mark = scheme != "never";
+    // The first word only: of one word that is each, and of several no encoder has it.
+    const bool is_first = scheme == "first" && !text.splits_at_blanks;
+    return is_first || scheme == "always" || scheme == "never";
   }
 
   const Json& json_;
