@@ -32,6 +32,8 @@ std::string place_of(std::size_t at) { return R"("output_index":)" + std::to_str
 struct Output::Items {
   ordered_json list = ordered_json::array();
   ordered_json annotations = ordered_json::array();  // Of the text that grows.
+  ordered_json logprobs = ordered_json::array();     // Of it, too,
+  ordered_json untold = ordered_json::array();       // …and those that its next piece tells.
 };
 
 Output::Output(Events& events, std::string turn, bool summary)
@@ -53,6 +55,7 @@ void Output::clear() {
 void Output::add(const Delta& delta) {
   if (!delta.reasoning.empty() || !delta.text.empty()) add_calls(calls_.rest());
   if (!delta.reasoning.empty()) say(Kind::reasoning, delta.reasoning);
+  if (delta.reasoning.empty()) note_logprobs(delta.logprobs);
   if (!delta.text.empty()) say(Kind::text, delta.text);
   if (!delta.extra.empty()) add_extra(delta.extra);
 }
@@ -108,6 +111,21 @@ void Output::annotate(const ordered_json& said) {
                   std::to_string(items_->annotations.size()) + R"(,"annotation":)" +
                   text_of(annotation));
   items_->annotations.push_back(std::move(annotation));
+}
+
+// As chat tells them: {"content": [one of each token], "refusal": null}.
+void Output::note_logprobs(const std::string& logprobs) {
+  if (logprobs.empty()) return;
+  const ordered_json said = ordered_json::parse(logprobs, nullptr, false);
+  const auto content = said.is_object() ? said.find("content") : said.end();
+  if (content == said.end() || !content->is_array()) return;
+  for (const ordered_json& token : *content) items_->untold.push_back(token);
+}
+
+ordered_json Output::take_logprobs() {
+  ordered_json told = std::exchange(items_->untold, ordered_json::array());
+  items_->logprobs.insert(items_->logprobs.end(), told.begin(), told.end());
+  return told;
 }
 
 // The first piece of a call names it; the others go on with its argument.
@@ -196,7 +214,8 @@ void Output::grow(Growing& item, std::string_view piece) {
   append(members, "delta", piece);
   switch (item.kind) {
     case Kind::text:
-      return events_.add("response.output_text.delta", members + R"(,"logprobs":[])");
+      return events_.add("response.output_text.delta",
+                         members + R"(,"logprobs":)" + text_of(take_logprobs()));
     case Kind::refusal: return events_.add("response.refusal.delta", members);
     case Kind::call: return events_.add("response.function_call_arguments.delta", members);
     case Kind::custom: return events_.add("response.custom_tool_call_input.delta", members);
@@ -227,15 +246,17 @@ void Output::close_part(const Growing& item) {
 void Output::finish_part(const Growing& item) {
   std::string members = place_in(item);
   append(members, item.kind == Kind::refusal ? "refusal" : "text", item.text);
+  (void)take_logprobs();
+  ordered_json logprobs = std::exchange(items_->logprobs, ordered_json::array());
+  if (item.kind == Kind::text) members += R"(,"logprobs":)" + text_of(logprobs);
   ordered_json part = {{"type", "output_text"},
                        {"text", item.text},
                        {"annotations", std::exchange(items_->annotations, ordered_json::array())},
-                       {"logprobs", ordered_json::array()}};
+                       {"logprobs", std::move(logprobs)}};
   if (item.kind == Kind::refusal) part = {{"type", "refusal"}, {"refusal", item.text}};
   const bool in_summary = item.kind == Kind::reasoning && summary_;
   if (item.kind == Kind::reasoning)
     part = {{"type", in_summary ? "summary_text" : "reasoning_text"}, {"text", item.text}};
-  if (item.kind == Kind::text) members += R"(,"logprobs":[])";
   const char* done = "response.output_text.done";
   if (item.kind == Kind::refusal) done = "response.refusal.done";
   if (item.kind == Kind::reasoning) {

@@ -57,6 +57,8 @@ class Output {
   void add_call(const nlohmann::ordered_json& piece);
   void add_calls(const std::vector<nlohmann::ordered_json>& pieces);
   void annotate(const nlohmann::ordered_json& said);
+  void note_logprobs(const std::string& logprobs);
+  nlohmann::ordered_json take_logprobs();
   Growing& open(Kind kind, std::string_view call_id = "", std::string_view name = "");
   void grow(Growing& item, std::string_view piece);
   void close(const Growing& item, bool whole);

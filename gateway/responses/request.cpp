@@ -27,10 +27,10 @@ constexpr std::size_t kIncludesMax = 32;
 constexpr std::size_t kModalitiesMax = 8;
 
 // What nobody here can do: said, not dropped.
-constexpr std::array<std::string_view, 12> kUnserved = {
-    "conversation",  "prompt",   "moderation",         "access_programs",    "image",
-    "messages",      "n",        "context_management", "background_options", "max_tool_calls",
-    "function_call", "functions"};
+constexpr std::array<std::string_view, 11> kUnserved = {
+    "conversation", "prompt", "moderation",         "access_programs",    "image",
+    "messages",     "n",      "context_management", "background_options", "function_call",
+    "functions"};
 
 // Sorted. Fields that are read here; all others are chat's own and go into it as they are.
 constexpr std::array<std::string_view, 21> kRead = {"background",
@@ -105,7 +105,8 @@ class Reader {
     const auto most = request_.integer("max_output_tokens", kTokensMin, kIntMax);
     if (most) chat_["max_completion_tokens"] = *most;
     settings_["max_output_tokens"] = value("max_output_tokens", nullptr);
-    settings_["max_tool_calls"] = nullptr;
+    request_.integer("max_tool_calls", 1, kIntMax);  // Of tools at OpenAI; none of those run here.
+    settings_["max_tool_calls"] = value("max_tool_calls", nullptr);
     request_.number("temperature", {0, 2});
     request_.number("top_p", {0, 1});
     for (const char* name : {"temperature", "top_p"}) {
@@ -114,11 +115,7 @@ class Reader {
     }
     for (const char* name : {"frequency_penalty", "presence_penalty"})
       settings_[name] = value(name, 0.0);
-    const auto top = request_.integer("top_logprobs", 0, 20);
-    if (top.value_or(0) > 0) request_.fail("top_logprobs", "is not supported: leave it out");
-    settings_["top_logprobs"] = 0;
-    if (request_.boolean("logprobs").value_or(false))
-      request_.fail("logprobs", "is not supported: leave it out");
+    read_logprobs();
     const Json* kinds = request_.array("modalities", kModalitiesMax);
     if (kinds != nullptr && std::find(kinds->begin(), kinds->end(), "audio") != kinds->end())
       request_.fail("modalities", "cannot have audio here: an answer is text");
@@ -163,11 +160,22 @@ class Reader {
     read_.summary = summary.has_value();
   }
 
+  void read_logprobs() {
+    const auto top = request_.integer("top_logprobs", 0, 20);
+    settings_["top_logprobs"] = top.value_or(0);
+    if (top.value_or(0) > 0) chat_["logprobs"] = true;
+    if (top.value_or(0) > 0) chat_["top_logprobs"] = *top;
+    if (request_.boolean("logprobs").value_or(false))
+      request_.fail("logprobs", "is chat's: say \"include\": [\"message.output_text.logprobs\"]");
+  }
+
   void read_includes() {
     const Json* include = request_.array("include", kIncludesMax);
     for (std::size_t i = 0; include != nullptr && i < include->size(); ++i) {
+      const bool are_logprobs = (*include)[i] == "message.output_text.logprobs";
+      if (are_logprobs) chat_["logprobs"] = true;
       // Reasoning comes in clear; nothing is encrypted that would have to be asked for.
-      if ((*include)[i] != "reasoning.encrypted_content")
+      if (!are_logprobs && (*include)[i] != "reasoning.encrypted_content")
         request_.fail(Fields::element_name("include", i), "cannot be included here");
     }
   }

@@ -99,7 +99,7 @@ def test_every_setting_is_repeated(responses):
     given = {"metadata": {"a": "b"}, "temperature": 0.5, "top_p": 0.9, "truncation": "auto", "user": "u",
              "prompt_cache_key": "k", "safety_identifier": "s", "reasoning": {"effort": "low"}, "store": False,
              "text": {"format": {"type": "text"}, "verbosity": "low"}, "service_tier": "default",
-             "parallel_tool_calls": False, "tools": [LOOK], "tool_choice": "auto"}
+             "parallel_tool_calls": False, "tools": [LOOK], "tool_choice": "auto", "max_tool_calls": 3}
     answer = responses.create(model="cloudbrain", input=ASK, **given).to_dict()
     assert {key: answer[key] for key in given if key not in ("tools", "reasoning")} == {
         key: value for key, value in given.items() if key not in ("tools", "reasoning")}
@@ -108,6 +108,20 @@ def test_every_setting_is_repeated(responses):
     wanted = {"error", "incomplete_details", "completed_at", "previous_response_id", "presence_penalty",
               "frequency_penalty", "top_logprobs", "max_tool_calls", "background", "instructions", "usage"}
     assert wanted <= answer.keys()
+
+
+def test_logprobs_of_a_text(responses, house):
+    asked = {"model": "smollm2", "input": ASK, "max_output_tokens": 16, "top_logprobs": 2}
+    answer = responses.create(**asked)
+    part = answer.output[0].content[0]
+    assert answer.top_logprobs == 2 and len(part.logprobs) == 16 and {len(one.top_logprobs) for one in part.logprobs} == {2}
+    assert b"".join(bytes(one.bytes) for one in part.logprobs).decode(errors="replace") == part.text
+    plain = responses.create(model="smollm2", input=ASK, max_output_tokens=16, include=["message.output_text.logprobs"])
+    assert len(plain.output[0].content[0].logprobs) == 16 and not plain.output[0].content[0].logprobs[0].top_logprobs
+    events = raw_events(post(house, {**asked, "stream": True}))
+    told = [one for event in events if event["type"] == "response.output_text.delta" for one in event["logprobs"]]
+    done = next(event for event in events if event["type"] == "response.output_text.done")
+    assert told and told == done["logprobs"] == events[-1]["response"]["output"][0]["content"][0]["logprobs"]
 
 
 @pytest.mark.parametrize("model", ["smollm2", "cloudbrain", "claude"])
