@@ -97,6 +97,8 @@ class ClassRunReader {
       };
       run_.ascii_[code] =
           (kAscii[code] & run_.classes_) != 0 || std::ranges::any_of(ranges, within);
+      run_.may_begin_[code] =
+          run_.ascii_[code] || (run_.takes_space_ && (kAscii[code] & kSpace) != 0);
     }
   }
 
@@ -110,8 +112,7 @@ std::optional<ClassRun> ClassRun::of_pattern(std::string_view pattern) {
 
 std::size_t ClassRun::match_end(std::string_view text, std::size_t at) const {
   const auto byte = static_cast<unsigned char>(text[at]);
-  const bool is_ascii = byte < ascii_.size();
-  if (is_ascii && !ascii_[byte] && !(takes_space_ && (kAscii[byte] & kSpace) != 0)) return at;
+  if (byte < may_begin_.size() && !may_begin_[byte]) return at;
   const Character first = takes_space_ ? character_at(text, at) : Character();
   if (first.is(kSpace)) {
     const std::size_t after = at + first.length;
@@ -119,6 +120,16 @@ std::size_t ClassRun::match_end(std::string_view text, std::size_t at) const {
     if (end > after) return end;
   }
   return run_end(text, at);
+}
+
+std::size_t ClassRun::find(std::string_view text, std::size_t at) const {
+  while (at < text.size()) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    const bool is_ascii = byte < may_begin_.size();
+    if ((!is_ascii || may_begin_[byte]) && match_end(text, at) > at) break;
+    at += is_ascii ? 1 : character_at(text, at).length;
+  }
+  return at;
 }
 
 bool ClassRun::holds(const Character& character) const {

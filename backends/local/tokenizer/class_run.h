@@ -26,6 +26,9 @@ class ClassRun {
   // The end of the run that begins at `at`, or `at` if none does.
   std::size_t match_end(std::string_view text, std::size_t at) const;
 
+  // Where the next run begins, from `at` on, or the text's end.
+  std::size_t find(std::string_view text, std::size_t at) const;
+
  private:
   friend class ClassRunReader;
 
@@ -34,6 +37,7 @@ class ClassRun {
 
   bool takes_space_ = false;
   std::bitset<128> ascii_;
+  std::bitset<128> may_begin_;  // These, and the spaces that it takes.
   ClassSet classes_ = 0;
   std::vector<std::pair<char32_t, char32_t>> ranges_;  // First and last; sorted, none in another.
   std::size_t count_max_ = std::numeric_limits<std::size_t>::max();

@@ -106,16 +106,6 @@ std::size_t each_digit_end(std::string_view text, std::size_t begin) {
   return at;
 }
 
-// What a rule matches in some places only: where it does, and what lies between, each together.
-template <class Match>
-std::size_t matched_or_between(std::string_view text, std::size_t begin, const Match& match_end) {
-  const std::size_t matched = match_end(text, begin);
-  if (matched > begin) return matched;
-  std::size_t at = begin;
-  while (at < text.size() && match_end(text, at) == at) at += character_at(text, at).length;
-  return at;
-}
-
 std::size_t deepseek_words_match(std::string_view text, std::size_t begin) {
   const Character first = character_at(text, begin);
   const std::size_t after = begin + first.length;
@@ -134,6 +124,16 @@ std::size_t deepseek_words_match(std::string_view text, std::size_t begin) {
   if (character_at(text, word).is(kPunctuation | kSymbol))
     return newlines_end(text, run_end(text, word, kPunctuation | kSymbol));
   return first.is(kSpace) ? blanks_end(text, begin) : begin;
+}
+
+// What lies between two words is together, too.
+std::size_t deepseek_words_end(std::string_view text, std::size_t begin) {
+  const std::size_t matched = deepseek_words_match(text, begin);
+  if (matched > begin) return matched;
+  std::size_t at = begin;
+  while (at < text.size() && deepseek_words_match(text, at) == at)
+    at += character_at(text, at).length;
+  return at;
 }
 
 // A word of [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+, or of the same with * and +
@@ -202,7 +202,7 @@ std::size_t known_end(KnownSplit rule, std::string_view text, std::size_t begin)
     case KnownSplit::llama3: return llama3_end(text, begin, 3);
     case KnownSplit::qwen: return llama3_end(text, begin, 1);
     case KnownSplit::tekken: return tekken_end(text, begin);
-    case KnownSplit::deepseek_words: return matched_or_between(text, begin, deepseek_words_match);
+    case KnownSplit::deepseek_words: return deepseek_words_end(text, begin);
     case KnownSplit::line_end_spaces: return line_end_spaces_end(text, begin);
     case KnownSplit::before_marked_space: return before_marked_space_end(text, begin);
   }
@@ -215,9 +215,8 @@ std::size_t piece_end(const SplitRule& rule, std::string_view text, std::size_t 
   assert(begin < text.size());
   if (const auto* known = std::get_if<KnownSplit>(&rule)) return known_end(*known, text, begin);
   const auto& run = std::get<ClassRun>(rule);
-  return matched_or_between(text, begin, [&run](std::string_view whole, std::size_t at) {
-    return run.match_end(whole, at);
-  });
+  const std::size_t matched = run.match_end(text, begin);
+  return matched > begin ? matched : run.find(text, begin);
 }
 
 }  // namespace spillway::tokenizer
