@@ -246,9 +246,12 @@ void Output::close_part(const Growing& item) {
 void Output::finish_part(const Growing& item) {
   std::string members = place_in(item);
   append(members, item.kind == Kind::refusal ? "refusal" : "text", item.text);
-  (void)take_logprobs();
-  ordered_json logprobs = std::exchange(items_->logprobs, ordered_json::array());
-  if (item.kind == Kind::text) members += R"(,"logprobs":)" + text_of(logprobs);
+  ordered_json logprobs = ordered_json::array();
+  if (item.kind == Kind::text) {  // Those of a text that comes next stay.
+    (void)take_logprobs();
+    logprobs = std::exchange(items_->logprobs, ordered_json::array());
+    members += R"(,"logprobs":)" + text_of(logprobs);
+  }
   ordered_json part = {{"type", "output_text"},
                        {"text", item.text},
                        {"annotations", std::exchange(items_->annotations, ordered_json::array())},

@@ -124,6 +124,17 @@ def test_logprobs_of_a_text(responses, house):
     assert told and told == done["logprobs"] == events[-1]["response"]["output"][0]["content"][0]["logprobs"]
 
 
+def test_logprobs_of_a_text_behind_thoughts(start_upstream, start_gateway, client_of):
+    scored = [{"content": [{"token": text, "logprob": -0.5, "bytes": list(text.encode()), "top_logprobs": []}], "refusal": None}
+              for text in ("a", "b")]
+    said = [chunk({"reasoning_content": "hm"}), chunk({"content": "a"}, logprobs=scored[0]), chunk({"content": "b"}, logprobs=scored[1]),
+            chunk({}, finish="stop"), USAGE]
+    upstream = start_upstream(lambda asked: said)
+    client = client_of(start_gateway(configs.gateway({"up": configs.provider(upstream.base_url, "up")})))
+    *_, end = client.responses.create(model="up", input=ASK, include=["message.output_text.logprobs"], stream=True)
+    assert [one.token for one in end.response.output[-1].content[0].logprobs] == ["a", "b"]
+
+
 @pytest.mark.parametrize("model", ["smollm2", "cloudbrain", "claude"])
 def test_events_of_a_text_turn(house, model):
     events = raw_events(post(house, {"model": model, "input": ASK, "max_output_tokens": 16, "stream": True}))
