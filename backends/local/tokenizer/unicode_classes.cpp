@@ -6,8 +6,9 @@
 namespace spillway::tokenizer {
 
 ClassSet classes_of(char32_t code_point) {
-  static const ClassTable table({{upper_ranges, kUpper},
-                                 {lower_ranges, kLower},
+  static const ClassTable table({{capital_ranges, kUpper},
+                                 {small_ranges, kLower},
+                                 {caseless_ranges, kUpper | kLower},
                                  {number_ranges, kNumber},
                                  {space_ranges, kSpace},
                                  {mark_ranges, kMark},

@@ -9,8 +9,9 @@ from tokenizers import Regex, pre_tokenizers
 
 # Name in C++ → how the library is asked. `digit` is what its Digits pre-tokenizer splits off.
 PATTERNS = {
-    "upper": r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}]+",
-    "lower": r"[\p{Ll}\p{Lm}\p{Lo}]+",
+    "capital": r"[\p{Lu}\p{Lt}]+",
+    "small": r"\p{Ll}+",
+    "caseless": r"[\p{Lm}\p{Lo}]+",
     "number": r"\p{N}+",
     "space": r"\s+",
     "mark": r"\p{M}+",

@@ -9,8 +9,9 @@
 
 namespace spillway::tokenizer {
 
-extern const std::span<const std::uint32_t> upper_ranges;
-extern const std::span<const std::uint32_t> lower_ranges;
+extern const std::span<const std::uint32_t> capital_ranges;
+extern const std::span<const std::uint32_t> small_ranges;
+extern const std::span<const std::uint32_t> caseless_ranges;
 extern const std::span<const std::uint32_t> number_ranges;
 extern const std::span<const std::uint32_t> space_ranges;
 extern const std::span<const std::uint32_t> mark_ranges;
