@@ -136,8 +136,10 @@ def test_what_a_user_writes_is_no_special_token(trained, tmp_path):
 def test_512_tokens_take_less_than_a_fifth_of_a_millisecond(trained, tmp_path):
     rule, options, *parts, model = FRAMES["bge-m3"]
     wheel = write(tmp_path / "tokenizer.json", *trained(rule, **options), *parts, **model)
-    encoding = wheel.encode(" ".join(README.split()), add_special_tokens=False)
-    text = wheel.decode(encoding.ids[:512])
+    ids_of = lambda text: wheel.encode(text, add_special_tokens=False).ids
+    ids = ids_of(" ".join(README.split()))
+    beginnings = (wheel.decode(ids[:count]) for count in range(512, len(ids)))
+    text = next(one for one in beginnings if len(ids_of(one)) >= 512)  # What decoding leaves out, such as unknown ones, is made up for.
     took, = run(tmp_path / "tokenizer.json", [text], "--time")
     print(f"{took['tokens']} tokens in {took['milliseconds']:.3f} ms")
     assert 500 <= took["tokens"] <= 524
