@@ -8,6 +8,7 @@
 #include "backends/local/tokenizer/tables.h"
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -39,6 +40,7 @@ class Bpe {
   void encode(std::string_view piece, Scratch& scratch, std::vector<std::int32_t>& out) const;
 
  private:
+  void merge_few(std::span<const Symbol> symbols, std::vector<std::int32_t>& out) const;
   void consider(std::int32_t position, Scratch& scratch) const;
   void apply(const Candidate& candidate, Scratch& scratch) const;
 
