@@ -96,7 +96,7 @@ double sum_of(const std::vector<double>& seconds) {
 }
 
 TEST_F(EngineTime, WhatAllTookIsWhatTheStepsTook) {
-  start({.base = 0.004, .per_sequence = 0.0005, .per_prefill_token = 1e-5});
+  start({.base = 0.016, .per_sequence = 0.002, .per_prefill_token = 1e-5});
   const auto seconds = seconds_of(std::vector<Question>(8, {100, 20}));
   EXPECT_LE(sum_of(seconds), of_all_steps());
   EXPECT_GT(sum_of(seconds), 0.9 * of_all_steps());
@@ -104,17 +104,17 @@ TEST_F(EngineTime, WhatAllTookIsWhatTheStepsTook) {
 }
 
 TEST_F(EngineTime, ChoicesOfOneAnswerTakeNoMoreThanTheSteps) {
-  start({.base = 0.004, .per_sequence = 0.0005, .per_prefill_token = 1e-5});
+  start({.base = 0.016, .per_sequence = 0.002, .per_prefill_token = 1e-5});
   const auto seconds = seconds_of({{.prompt_tokens = 100, .answer_tokens = 20, .choices = 8}});
   EXPECT_LE(seconds[0], of_all_steps());
   EXPECT_GT(seconds[0], 0.9 * of_all_steps());
 }
 
 TEST_F(EngineTime, WhoReadsALongPromptTakesItsTime) {
-  start({.base = 0.001, .per_sequence = 0.0001, .per_prefill_token = 5e-5});
+  start({.base = 0.001, .per_sequence = 0.0001, .per_prefill_token = 2e-4});
   const auto seconds = seconds_of(
       {{.prompt_tokens = 16, .answer_tokens = 40}, {.prompt_tokens = 3000, .answer_tokens = 1}});
-  EXPECT_GT(seconds[1], 0.9 * 3000 * 5e-5);
+  EXPECT_GT(seconds[1], 0.9 * 3000 * 2e-4);
   EXPECT_LT(seconds[0], 0.5 * seconds[1]) << "it was in all of the other's steps";
 }
 

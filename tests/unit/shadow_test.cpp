@@ -10,6 +10,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 
 namespace spillway {
@@ -41,7 +42,7 @@ class ShadowTest : public testing::Test {
     Result<policy::Plan> made;
   };
 
-  Decided decided(const std::string& label) const {
+  Decided decided(std::string_view label) const {
     policy::FleetFacts fleet;
     fleet.now = TimePoint{} + std::chrono::hours(1);
     policy::RequestFacts request;
@@ -56,7 +57,7 @@ class ShadowTest : public testing::Test {
   void consider(const std::string& id, const Decided& one) {
     shadow_.consider(id, one.request, one.moment, one.made);
   }
-  void consider(const std::string& id, const std::string& label = "") {
+  void consider(const std::string& id, std::string_view label = "") {
     consider(id, decided(label));
   }
 
