@@ -39,7 +39,8 @@ struct Counters {
   std::atomic<std::int64_t> in_flight{0};  // Handlers running now.
   Count accepted{0};
   Count accept_errors{0};        // accept() failed, or the process had no descriptor left.
-  Count connections_refused{0};  // Over connections_max.
+  Count connections_refused{0};  // Over connections_max, and none was idle.
+  Count idle_closed{0};          // Made room for another at connections_max.
   Count requests{0};             // Handed to the handler.
   Count client_gone{0};          // The client hung up while its handler ran.
   Count handler_faults{0};       // A handler threw.

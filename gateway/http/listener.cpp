@@ -8,7 +8,6 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <fcntl.h>
 #include <string>
@@ -115,29 +114,8 @@ void Listener::hand_over(tcp::socket socket, Worker& worker, const tcp::endpoint
   Counters& counters = context_.counters;
   counters.accepted.fetch_add(1, std::memory_order_relaxed);
   const auto open = counters.open_connections.load(std::memory_order_relaxed);
-  if (open >= context_.options.limits.connections_max) {
-    refuse(std::move(socket));
-    return;
-  }
-  worker.adopt(std::move(socket), text_of(peer));
-}
-
-// A last word without waiting for anything: there is no room for a session.
-void Listener::refuse(tcp::socket socket) {
-  context_.counters.connections_refused.fetch_add(1, std::memory_order_relaxed);
-  const Error error{Errc::overloaded, "too many connections are open", "", std::chrono::seconds(1)};
-  const ErrorReply reply = context_.format_error(error, {});
-  std::string answer = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-type: " +
-                       reply.content_type + "\r\n";
-  for (const auto& [name, value] : reply.headers) answer.append(name + ": " + value + "\r\n");
-  answer += "content-length: " + std::to_string(reply.body.size()) + "\r\n\r\n" + reply.body;
-  boost::system::error_code ignored;
-  socket.non_blocking(true, ignored);
-  socket.write_some(net::buffer(answer), ignored);
-  socket.shutdown(tcp::socket::shutdown_send, ignored);
-  // Unread bytes at close would reset the connection and take the answer with it.
-  std::array<char, 16 << 10> unread;
-  socket.read_some(net::buffer(unread), ignored);
+  const bool full = open >= context_.options.limits.connections_max;
+  worker.adopt(std::move(socket), text_of(peer), full);
 }
 
 void Listener::drop_one() {

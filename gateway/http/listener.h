@@ -34,7 +34,6 @@ class Listener {
   boost::asio::awaitable<void> pause_after(boost::system::error_code error);
   void hand_over(boost::asio::ip::tcp::socket socket, Worker& worker,
                  const boost::asio::ip::tcp::endpoint& peer);
-  void refuse(boost::asio::ip::tcp::socket socket);
   void drop_one();
   Worker& least_loaded() const;
 

@@ -197,8 +197,13 @@ void Session::count_loss() {
   }
 }
 
+Deadline Session::idle_until() const {
+  const bool waits = idle_ && connection_.unread().empty();
+  return waits && connection_.health() == Connection::Health::good ? deadline_ : Deadline::max();
+}
+
 void Session::drain() {
-  if (idle_ && connection_.unread().empty()) connection_.abort();
+  if (idle_until() != Deadline::max()) connection_.abort();
   if (talking_ != nullptr) talking_->drain();
 }
 

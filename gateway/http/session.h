@@ -36,6 +36,9 @@ class Session {
   void drain();  // Closes if no request has begun, nor a turn on a WebSocket.
   void abort();  // Cancels the handler, closes.
 
+  // When it is closed for want of a request; max() while it has one.
+  Deadline idle_until() const;
+
   boost::asio::cancellation_slot cancellation_slot() { return connection_.cancellation().slot(); }
 
  private:

@@ -16,6 +16,7 @@
 
 namespace spillway::http {
 namespace net = boost::asio;
+using boost::asio::ip::tcp;
 
 namespace {
 
@@ -65,15 +66,17 @@ void Worker::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Worker::adopt(net::ip::tcp::socket socket, std::string peer) {
+void Worker::adopt(tcp::socket socket, std::string peer, bool full) {
   connections_.fetch_add(1, std::memory_order_relaxed);
   context_.counters.open_connections.fetch_add(1, std::memory_order_relaxed);
-  net::post(io_, [this, socket = std::move(socket), peer = std::move(peer)]() mutable {
-    begin_session(std::move(socket), std::move(peer));
+  net::post(io_, [this, socket = std::move(socket), peer = std::move(peer), full]() mutable {
+    if (!full || make_room()) return begin_session(std::move(socket), std::move(peer));
+    refuse(std::move(socket));
+    count_out();
   });
 }
 
-void Worker::begin_session(net::ip::tcp::socket socket, std::string peer) {
+void Worker::begin_session(tcp::socket socket, std::string peer) {
   auto session = std::make_unique<Session>(context_, date_, std::move(socket), std::move(peer));
   Session& begun = *session;
   sessions_.insert(&begun);
@@ -84,10 +87,44 @@ void Worker::begin_session(net::ip::tcp::socket socket, std::string peer) {
 
 void Worker::end_session(Session* session) {
   sessions_.erase(session);
+  count_out();
+}
+
+void Worker::count_out() {
   connections_.fetch_sub(1, std::memory_order_relaxed);
   if (context_.counters.open_connections.fetch_sub(1) > 1) return;
   const std::lock_guard lock(context_.idle_mutex);
   context_.idle.notify_all();
+}
+
+// Ends the connection that has been idle the longest; false if all are at work.
+bool Worker::make_room() {
+  const auto sooner = [](const Session* a, const Session* b) {
+    return a->idle_until() < b->idle_until();
+  };
+  const auto longest = std::min_element(sessions_.begin(), sessions_.end(), sooner);
+  if (longest == sessions_.end() || (*longest)->idle_until() == Deadline::max()) return false;
+  context_.counters.idle_closed.fetch_add(1, std::memory_order_relaxed);
+  (*longest)->abort();
+  return true;
+}
+
+// A last word without waiting for anything: there is no room for a session.
+void Worker::refuse(tcp::socket socket) {
+  context_.counters.connections_refused.fetch_add(1, std::memory_order_relaxed);
+  const Error error{Errc::overloaded, "too many connections are open", "", std::chrono::seconds(1)};
+  const ErrorReply reply = context_.format_error(error, {});
+  std::string answer = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-type: " +
+                       reply.content_type + "\r\n";
+  for (const auto& [name, value] : reply.headers) answer.append(name + ": " + value + "\r\n");
+  answer += "content-length: " + std::to_string(reply.body.size()) + "\r\n\r\n" + reply.body;
+  boost::system::error_code ignored;
+  socket.non_blocking(true, ignored);
+  socket.write_some(net::buffer(answer), ignored);
+  socket.shutdown(tcp::socket::shutdown_send, ignored);
+  // Unread bytes at close would reset the connection and take the answer with it.
+  std::array<char, 16 << 10> unread;
+  socket.read_some(net::buffer(unread), ignored);
 }
 
 void Worker::drain() {

@@ -34,8 +34,9 @@ class Worker {
   void start();  // Owner, once.
   void stop();   // Owner. Joins the thread; what is unfinished stays so. Idempotent.
 
-  // Any thread. `socket` was made with io().
-  void adopt(boost::asio::ip::tcp::socket socket, std::string peer);
+  // Any thread. `socket` was made with io(). `full`: one that is idle makes room for it, or it is
+  // turned away.
+  void adopt(boost::asio::ip::tcp::socket socket, std::string peer, bool full);
   void drain();
   void abort_sessions();
   int connections() const { return connections_.load(std::memory_order_relaxed); }
@@ -45,6 +46,9 @@ class Worker {
 
   void begin_session(boost::asio::ip::tcp::socket socket, std::string peer);
   void end_session(Session* session);
+  void count_out();
+  bool make_room();
+  void refuse(boost::asio::ip::tcp::socket socket);
   boost::asio::awaitable<void> sweep();
   void refresh_date();
 

@@ -300,18 +300,42 @@ TEST_F(HttpServer, IdleConnectionsAreClosedWithoutAWord) {
   EXPECT_TRUE(testing::eventually([&] { return server_->counters().open_connections == 0; }));
 }
 
-TEST_F(HttpServer, ConnectionsOverTheLimitAreTold) {
+TEST_F(HttpServer, ConnectionsOverTheLimitAreToldWhereAllAreAtWork) {
   auto options = testing::options_for_test();
   options.limits.connections_max = 2;
   start(options);
   Client first(server_->port()), second(server_->port());
-  ASSERT_TRUE(testing::eventually([&] { return server_->counters().open_connections == 2; }));
+  for (Client* client : {&first, &second}) {
+    client->send(
+        "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    EXPECT_EQ(client->read_raw(), "HTTP/1.1 100 Continue\r\n\r\n");
+  }
   Client third(server_->port());
   EXPECT_EQ(third.read().status, 503);
   EXPECT_TRUE(third.closed());
   EXPECT_EQ(server_->counters().connections_refused, 1u);
-  first.send(get("/echo"));
+  first.send("ok");
   EXPECT_EQ(first.read().status, 200);
+}
+
+TEST_F(HttpServer, WhoIsIdleTheLongestMakesRoomAtTheLimit) {
+  auto options = testing::options_for_test();
+  options.limits.connections_max = 2;
+  options.workers = 1;
+  start(options);
+  Client longer(server_->port()), shorter(server_->port());
+  longer.send(get("/echo"));
+  EXPECT_EQ(longer.read().status, 200);
+  shorter.send(get("/echo"));
+  EXPECT_EQ(shorter.read().status, 200);
+  Client third(server_->port());
+  third.send(get("/echo"));
+  EXPECT_EQ(third.read().status, 200);
+  EXPECT_TRUE(longer.closed());
+  shorter.send(get("/echo"));
+  EXPECT_EQ(shorter.read().status, 200);
+  EXPECT_EQ(server_->counters().idle_closed, 1u);
+  EXPECT_EQ(server_->counters().connections_refused, 0u);
 }
 
 TEST_F(HttpServer, SpreadsConnectionsOverWorkers) {
