@@ -170,19 +170,22 @@ TEST(RouteTokens, ShapesThatDoNotFitAreRefused) {
 
 // ---- the sum
 
-TEST(SumExperts, AnswersAreWeighedAndCountsCleared) {
+void expect_sum(int epilogue) {
   constexpr int kRows = 7, kSlots = 5, kWidth = 2312;
   const auto residual = random_bf16(std::size_t(kRows) * kWidth);
   const auto answers = random_bf16(std::size_t(kRows) * kSlots * kWidth);
   std::vector<float> weights;
   for (int i = 0; i < kRows * kSlots; ++i) weights.push_back(0.1f * float(random_int(0, 20)));
   DeviceArray<Bf16> sum(residual), all(answers);
-  DeviceArray<float> weigh(weights);
+  DeviceArray<float> weigh(weights), floats(residual.size());
   DeviceArray<std::int32_t> counts(300);
-  const SumExperts args = {sum.get(), all.get(), weigh.get(), counts.get(),
-                           kRows,     kWidth,    kSlots,      300};
+  const bool adds = epilogue == kAddBf16;
+  void* const out = epilogue == kStoreFloat ? static_cast<void*>(floats.get()) : sum.get();
+  const SumExperts args = {out,    all.get(), weigh.get(), counts.get(), kRows,
+                           kWidth, kSlots,    300,         epilogue};
   check(spillway_sum_experts(&args, nullptr), "sum");
-  std::vector<double> expected(residual.begin(), residual.end());
+  std::vector<double> expected(residual.size());
+  if (adds) expected.assign(residual.begin(), residual.end());
   for (int row = 0; row < kRows; ++row) {
     for (int slot = 0; slot < kSlots; ++slot) {
       for (int i = 0; i < kWidth; ++i) {
@@ -191,8 +194,15 @@ TEST(SumExperts, AnswersAreWeighedAndCountsCleared) {
       }
     }
   }
-  EXPECT_LT(worst_row_error(sum.download(), expected, kWidth), kTolerance);
+  const double error = epilogue == kStoreFloat
+                           ? worst_row_error(floats.download(), expected, kWidth)
+                           : worst_row_error(sum.download(), expected, kWidth);
+  EXPECT_LT(error, epilogue == kStoreFloat ? 1e-5 : kTolerance) << epilogue;
   EXPECT_EQ(counts.download(), std::vector<std::int32_t>(300, 0));
+}
+
+TEST(SumExperts, AnswersAreWeighedAndCountsCleared) {
+  for (const int epilogue : {kStoreBf16, kStoreFloat, kAddBf16}) expect_sum(epilogue);
 }
 
 }  // namespace

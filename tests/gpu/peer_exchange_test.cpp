@@ -41,31 +41,69 @@ class PeerSums : public testing::TestWithParam<Case> {
     }
   }
 
-  // Once all ranks have what they add, all add it.
-  void add_few(int rows) {
-    const int count = rows * GetParam().width;
+  // Every rank's product of few rows; what they are together.
+  Rows give_few(int rows) {
+    Rows sum(std::size_t(rows) * GetParam().width);
     on_ranks([&](int rank) {
       std::normal_distribution<float> normal;
-      std::vector<float> x(count);
-      for (int i = 0; i < count; ++i) hidden_[i] += x[i] = normal(generator());
-      check(cudaMemcpy(group_->exchange(rank).few_product(), x.data(), count * sizeof(float),
+      std::vector<float> x(sum.size());
+      for (std::size_t i = 0; i < x.size(); ++i) sum[i] += x[i] = normal(generator());
+      check(cudaMemcpy(group_->exchange(rank).few_product(), x.data(), x.size() * sizeof(float),
                        cudaMemcpyHostToDevice),
             "few");
     });
+    return sum;
+  }
+
+  Rows give_rows(int rows) {
+    Rows sum(std::size_t(rows) * GetParam().width);
+    on_ranks([&](int rank) {
+      const auto x = random_bf16(sum.size());
+      for (std::size_t i = 0; i < x.size(); ++i) sum[i] += x[i];
+      check(cudaMemcpy(group_->exchange(rank).product(), x.data(), x.size() * sizeof(Bf16),
+                       cudaMemcpyHostToDevice),
+            "rows");
+    });
+    return sum;
+  }
+
+  void add_to_hidden(const Rows& rows) {
+    for (std::size_t i = 0; i < rows.size(); ++i) hidden_[i] += rows[i];
+  }
+
+  // Once all ranks have what they add, all add it.
+  void add_few(int rows) {
+    add_to_hidden(give_few(rows));
     on_ranks([&](int rank) {
       check(group_->exchange(rank).sum_few(device_hidden_[rank]->get(), rows), "sum of few");
     });
   }
 
+  // The sum alone, in `out_`.
+  Rows store_few(int rows) {
+    const Rows sum = give_few(rows);
+    on_ranks([&](int rank) {
+      check(group_->exchange(rank).store_few(out_[rank]->get(), rows), "sum of few");
+    });
+    return sum;
+  }
+
+  void add_normed_rows(int rows) {
+    add_to_hidden(normed(give_rows(rows), rows));
+    on_ranks([&](int rank) {
+      const kernels::AddNormed norm = {device_hidden_[rank]->get(),
+                                       nullptr,
+                                       device_weight_[rank]->get(),
+                                       rows,
+                                       GetParam().width,
+                                       kEpsilon};
+      check(group_->exchange(rank).add_normed_sum(norm), "sum of rows");
+    });
+  }
+
   void add_rows(int rows) {
     const int width = GetParam().width;
-    on_ranks([&](int rank) {
-      const auto x = random_bf16(std::size_t(rows) * width);
-      for (std::size_t i = 0; i < x.size(); ++i) hidden_[i] += x[i];
-      check(cudaMemcpy(group_->exchange(rank).product(), x.data(), x.size() * sizeof(Bf16),
-                       cudaMemcpyHostToDevice),
-            "rows");
-    });
+    add_to_hidden(give_rows(rows));
     on_ranks([&](int rank) {
       const kernels::RmsNorm norm = {out_[rank]->get(),
                                      nullptr,
@@ -79,6 +117,9 @@ class PeerSums : public testing::TestWithParam<Case> {
     });
   }
 
+  template <class Exchange>
+  void run_passes(Exchange exchange);
+
   template <class Work>
   void on_ranks(Work work) {
     for (int rank = 0; rank < group_->size(); ++rank) {
@@ -87,11 +128,11 @@ class PeerSums : public testing::TestWithParam<Case> {
     }
   }
 
-  Rows normed(int rows) const {
+  Rows normed(const Rows& of, int rows) const {
     const int width = GetParam().width;
     Rows out;
     for (int row = 0; row < rows; ++row) {
-      const auto begin = hidden_.begin() + long(row) * width;
+      const auto begin = of.begin() + long(row) * width;
       const double squares = std::inner_product(begin, begin + width, begin, 0.0);
       for (int i = 0; i < width; ++i) {
         out.push_back(begin[i] / std::sqrt(squares / width + kEpsilon) * weight_[i]);
@@ -122,7 +163,9 @@ class PeerSums : public testing::TestWithParam<Case> {
   std::vector<std::unique_ptr<DeviceArray<Bf16>>> device_hidden_, device_weight_, out_;
 };
 
-TEST_P(PeerSums, AreTheReferenceOnEveryRank) {
+// Passes of the case's sums, of each what `exchange` does.
+template <class Exchange>
+void PeerSums::run_passes(Exchange exchange) {
   constexpr int kPasses = 3;
   constexpr int kSharedRowsMax = 100;  // Of a GPU: all blocks of all its ranks must run at once.
   const auto& sums = GetParam().rows;
@@ -131,17 +174,26 @@ TEST_P(PeerSums, AreTheReferenceOnEveryRank) {
   if (group_->share_a_device() && rows_max > kSharedRowsMax) GTEST_SKIP() << "takes more GPUs";
   for (int pass = 0; pass < kPasses; ++pass) {
     for (int rank = 0; rank < group_->size(); ++rank) group_->exchange(rank).begin_pass();
-    for (const int rows : sums) {
-      const bool few = rows <= kernels::kSkinnyTokensMax;
-      few ? add_few(rows) : add_rows(rows);
-      expect(device_hidden_, hidden_, "hidden");
-      if (!few) expect(out_, normed(rows), "normed");
-    }
-    for (int rank = 0; rank < group_->size(); ++rank) {
-      group_->choose(rank);
-      check(group_->exchange(rank).meet(), "meeting");
-    }
+    for (const int rows : sums) exchange(rows, rows <= kernels::kSkinnyTokensMax);
+    on_ranks([&](int rank) { check(group_->exchange(rank).meet(), "meeting"); });
   }
+}
+
+TEST_P(PeerSums, AreTheReferenceOnEveryRank) {
+  run_passes([&](int rows, bool few) {
+    few ? add_few(rows) : add_rows(rows);
+    expect(device_hidden_, hidden_, "hidden");
+    if (!few) expect(out_, normed(hidden_, rows), "normed");
+  });
+}
+
+// As Gemma has it.
+TEST_P(PeerSums, AreAddedNormedOnEveryRank) {
+  run_passes([&](int rows, bool few) {
+    if (few) return expect(out_, store_few(rows), "sum");
+    add_normed_rows(rows);
+    expect(device_hidden_, hidden_, "hidden");
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, PeerSums,

@@ -59,6 +59,8 @@ class PeerRanks {
     exchange(rank).begin_pass();
     check(exchange(rank).sum_few(hidden.get(), 1), "sum of few");
     check(exchange(rank).norm_sum(norm), "sum of rows");
+    const kernels::AddNormed behind = {hidden.get(), nullptr, weight.get(), rows_max, width, 1e-6f};
+    check(exchange(rank).add_normed_sum(behind), "sum of rows");
     check(exchange(rank).meet(), "meeting");
     check(exchange(rank).hand_out_tokens(kTokens), "handing out");
     check(cudaDeviceSynchronize(), "rehearsal");

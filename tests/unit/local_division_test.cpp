@@ -32,6 +32,21 @@ DecoderShape shape_with(int query_heads, int kv_heads, int feed_forward_width, i
   return shape;
 }
 
+// Of the kind of DeepSeek-V2: latent rows, and experts of which some are shared.
+DecoderShape mixture_with(int query_heads, int expert_width) {
+  DecoderShape shape = shape_with(query_heads, 1, 640, 640);
+  shape.qkv_bias = shape.head_norms = false;
+  shape.latent.width = 24;
+  shape.latent.rope_width = 8;
+  shape.latent.key_width = 16;
+  shape.latent.value_width = shape.head_width;
+  shape.experts.count = 3;
+  shape.experts.shared = 2;
+  shape.experts.width = expert_width;
+  shape.experts.biased = true;
+  return shape;
+}
+
 Rooms random_rooms(const DecoderShape& shape) {
   std::mt19937 random(7);
   std::normal_distribution<double> normal;
@@ -101,17 +116,69 @@ Values gated(Values gate_up) {
   return gate_up;
 }
 
+// As above: each head weighs its value of the latent row by its query's product with it.
+Values latent_mixed(const DecoderShape& shape, const Rooms& rooms, const Values& qkv) {
+  const LatentAttention& latent = shape.latent;
+  const std::ptrdiff_t query_width = latent.key_width + latent.rope_width;
+  const auto row = qkv.begin() + shape.query_heads * query_width;
+  const Values line(row, row + latent.width);
+  const Values values = product(rooms.at("layers.0.value_up"), line);
+  const Values& key_up = rooms.at("layers.0.key_up");
+  const std::ptrdiff_t up = std::ptrdiff_t{latent.width} * latent.key_width;
+  Values out;
+  for (int q = 0; q < shape.query_heads; ++q) {
+    const auto query = qkv.begin() + q * query_width;
+    const Values terms = product(Values(key_up.begin() + q * up, key_up.begin() + (q + 1) * up),
+                                 Values(query, query + latent.key_width));
+    double weight = std::inner_product(terms.begin(), terms.end(), line.begin(), 0.0);
+    weight +=
+        std::inner_product(query + latent.key_width, query + query_width, row + latent.width, 0.0);
+    for (int i = 0; i < latent.value_width; ++i) {
+      out.push_back(weight * values[static_cast<std::size_t>(q * latent.value_width + i)]);
+    }
+  }
+  return out;
+}
+
 struct Results {
   Values attention, feed_forward, logits;
 };
 
+// Of an expert's part of a room.
+Values part_of(const Values& room, int index, int of) {
+  const auto size = static_cast<std::ptrdiff_t>(room.size()) / of;
+  return Values(room.begin() + index * size, room.begin() + (index + 1) * size);
+}
+
+// All experts, each weighed by what the router says of it, shared ones by 1.
+Values fed_forward(const DecoderShape& shape, const Rooms& rooms, const Values& x) {
+  const std::string layer = "layers.0.";
+  if (!shape.experts.used()) {
+    return product(rooms.at(layer + "down"), gated(product(rooms.at(layer + "gate_up"), x)));
+  }
+  Values weights = product(rooms.at(layer + "router"), x);
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] += rooms.at(layer + "router_bias")[i];
+  const int all = shape.experts.count + shape.experts.shared;
+  weights.resize(static_cast<std::size_t>(all), 1.0);
+  Values sum(x.size());
+  for (int expert = 0; expert < all; ++expert) {
+    const Values inner =
+        gated(product(part_of(rooms.at(layer + "expert_gate_up"), expert, all), x));
+    const Values answer = product(part_of(rooms.at(layer + "expert_down"), expert, all), inner);
+    for (std::size_t i = 0; i < sum.size(); ++i) {
+      sum[i] += weights[static_cast<std::size_t>(expert)] * answer[i];
+    }
+  }
+  return sum;
+}
+
 // What a rank adds to the residual stream, and its part of the logits.
 Results results_of(const DecoderShape& shape, const Rooms& rooms, const Values& x) {
   const std::string layer = "layers.0.";
-  const Values heads =
-      mixed(shape, product(rooms.at(layer + "qkv"), x), rooms.at(layer + "qkv_bias"));
-  return {product(rooms.at(layer + "attention_out"), heads),
-          product(rooms.at(layer + "down"), gated(product(rooms.at(layer + "gate_up"), x))),
+  const Values qkv = product(rooms.at(layer + "qkv"), x);
+  const Values heads = shape.latent.used() ? latent_mixed(shape, rooms, qkv)
+                                           : mixed(shape, qkv, rooms.at(layer + "qkv_bias"));
+  return {product(rooms.at(layer + "attention_out"), heads), fed_forward(shape, rooms, x),
           product(rooms.at("head"), x)};
 }
 
@@ -122,11 +189,7 @@ void expect_near(const Values& got, const Values& expected, const char* what) {
   }
 }
 
-class Division : public testing::TestWithParam<int> {};
-
-TEST_P(Division, SharesAddUpToTheWhole) {
-  const int ranks = GetParam();
-  const DecoderShape whole = shape_with(4 * ranks, ranks, 64 * ranks + 96, 64 * ranks + 80);
+void expect_sum_of_shares(const DecoderShape& whole, int ranks) {
   ASSERT_TRUE(check_division(whole, ranks));
   const Rooms rooms = random_rooms(whole);
   Values x(static_cast<std::size_t>(whole.width));
@@ -145,6 +208,24 @@ TEST_P(Division, SharesAddUpToTheWhole) {
   expect_near(sum.logits, expected.logits, "logits");
 }
 
+class Division : public testing::TestWithParam<int> {};
+
+TEST_P(Division, SharesAddUpToTheWhole) {
+  const int ranks = GetParam();
+  expect_sum_of_shares(shape_with(4 * ranks, ranks, 64 * ranks + 96, 64 * ranks + 80), ranks);
+}
+
+// Experts and heads of latent rows, and experts beside heads with keys of their own.
+TEST_P(Division, SharesOfMixturesAddUpToTheWhole) {
+  const int ranks = GetParam();
+  DecoderShape whole = mixture_with(3 * ranks, 64 * ranks + 64);
+  expect_sum_of_shares(whole, ranks);
+  whole.latent = {};
+  whole.kv_heads = ranks;
+  whole.qkv_bias = true;
+  expect_sum_of_shares(whole, ranks);
+}
+
 INSTANTIATE_TEST_SUITE_P(Ranks, Division, testing::Values(1, 2, 3, 4, 7, 8));
 
 TEST(DivisionCheck, NamesTheNumbersThatFit) {
@@ -157,6 +238,39 @@ TEST(DivisionCheck, NamesTheNumbersThatFit) {
     EXPECT_THAT(checked.error().message, HasSubstr("28 query heads, 4 key heads"));
     EXPECT_THAT(checked.error().message, HasSubstr("this model takes 1, 2, 4"));
   }
+}
+
+TEST(DivisionCheck, ExpertsMustReach) {
+  DecoderShape qwen = shape_with(32, 4, 6144, 151'936);
+  qwen.experts.count = 128;
+  qwen.experts.width = 768;
+  for (const int ranks : {1, 2, 4}) EXPECT_TRUE(check_division(qwen, ranks)) << ranks;
+  const auto eight = check_division(qwen, 8);
+  ASSERT_FALSE(eight);
+  EXPECT_THAT(
+      eight.error().message,
+      HasSubstr("8 GPUs cannot share 32 query heads, 4 key heads, experts of a width of 768 "
+                "and a feed forward width of 6144 evenly: this model takes 1, 2, 4"));
+  qwen.experts.width = 64;
+  EXPECT_FALSE(check_division(qwen, 2));
+}
+
+// The one key head that latent rows are is every rank's.
+TEST(DivisionCheck, LatentRowsAreNotShared) {
+  const DecoderShape shape = mixture_with(16, 1408);
+  for (const int ranks : {2, 4, 8}) EXPECT_TRUE(check_division(shape, ranks)) << ranks;
+  EXPECT_EQ(shape_of(shape, {1, 8}).kv_heads, 1);
+  EXPECT_EQ(shape_of(shape, {1, 8}).kv_token_width(), shape.kv_token_width());
+  const auto three = check_division(shape, 3);
+  ASSERT_FALSE(three);
+  EXPECT_THAT(three.error().message,
+              HasSubstr("16 query heads, experts of a width of 1408 and a feed forward width"));
+}
+
+TEST(DivisionCheck, GemmasAreShared) {
+  DecoderShape gemma = shape_with(8, 4, 10'240, 262'208);
+  gemma.gemma.used = true;
+  EXPECT_TRUE(check_division(gemma, 4));
 }
 
 // Every rank needs a piece of everything.

@@ -117,10 +117,11 @@ Result<void> Decoder::upload_angles(const std::vector<double>& frequencies, doub
 
 void Decoder::mix_experts(int index, int rows) {
   const LayerWeights& layer = weights_->layers()[index];
+  const bool few = is_skinny(rows);
   ExpertLayer::Call call;
   call.hidden = hidden_.get();
   call.rows = rows;
-  if (is_skinny(rows)) {
+  if (few) {
     skinny(experts_->logits(), hidden_.get(), layer.router, layer.feed_forward_norm, rows,
            shape_.experts.count, shape_.width, kernels::kStoreFloat);
   } else {
@@ -128,7 +129,15 @@ void Decoder::mix_experts(int index, int rows) {
     linear(router_call(index, rows), layer.router);
     call.normed = normed_.get();
   }
+  if (exchange_ == nullptr) {
+    call.out = hidden_.get();
+    return experts_->answer(layer, call, errors_);
+  }
+  call.out = few ? exchange_->few_product() : exchange_->product();
+  call.epilogue = few ? kernels::kStoreFloat : kernels::kStoreBf16;
   experts_->answer(layer, call, errors_);
+  if (few) errors_.note(exchange_->sum_few(hidden_.get(), rows), "sum over GPUs");
+  lacks_ranks_ = !few;
 }
 
 void Decoder::feed_forward(int index, const StepRows& rows) {
@@ -169,6 +178,7 @@ Result<void> Decoder::enqueue(const StepRows& rows) {
   }
   head(rows);
   if (exchange_) errors_.note(exchange_->meet(), "meeting other GPUs");
+  if (shape_.share.rank == 0) cap_logits(rows.logits);
   return errors_.result();
 }
 
@@ -207,7 +217,9 @@ Result<void> Decoder::tune(int rows) {
   if (auto r = over(&Decoder::attention_out_call, kind.attention_out, 0, all); !r) return r;
   if (auto r = over(&Decoder::gate_up_call, kind.gate_up, 0, dense); !r) return r;
   if (auto r = over(&Decoder::down_call, kind.down, 0, dense); !r) return r;
-  if (auto r = over(&Decoder::router_call, {}, dense, experts_ ? all : dense); !r) return r;
+  // Ranks must choose the same experts: a product that each found for itself might round apart.
+  const int routers = exchange_ ? dense : all;
+  if (auto r = over(&Decoder::router_call, {}, dense, routers); !r) return r;
   if (rows > state_.limits().logit_rows_max) return {};
   return linear_->tune(std::vector<LinearCall>(3, head_call(rows)));
 }

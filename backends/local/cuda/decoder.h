@@ -82,6 +82,7 @@ class Decoder {
   const float* angles_of(int layer) const;
   int window_of(int layer) const;
   void head(const StepRows& rows);
+  void cap_logits(int rows);
   void fill_activations(int rows);
   void norm(const void* weight, int rows, const std::int32_t* row_index, bool e4m3);
   void quantize(const DeviceMemory& x, int width, int rows);
@@ -99,6 +100,7 @@ class Decoder {
   bool is_skinny(int rows) const { return rows <= skinny_rows_max_; }
   LinearCall layer_call(LinearCall call, const Matrix& weight) const;
   void leave_sum(const Matrix& weight, const void* post_norm, int rows);
+  void leave_sum_of_ranks(const float* scales, const void* post_norm, int rows);
   LinearCall qkv_call(int layer, int rows) const;
   LinearCall attention_out_call(int layer, int rows) const;
   LinearCall gate_up_call(int layer, int rows) const;

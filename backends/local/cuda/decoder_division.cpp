@@ -3,6 +3,8 @@
 #include "backends/local/kernels/kernels.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 namespace spillway::local::cuda {
 
@@ -12,10 +14,18 @@ Extent feed_forward_of(const DecoderShape& whole, Share share) {
   return dealt(whole.feed_forward_width, kDealtUnit, share);
 }
 
+Extent expert_of(const DecoderShape& whole, Share share) {
+  return dealt(whole.experts.width, kDealtUnit, share);
+}
+
+// Latent rows are every head's.
+int shared_kv_heads(const DecoderShape& whole) { return whole.latent.used() ? 0 : whole.kv_heads; }
+
 bool divides(const DecoderShape& whole, int ranks) {
-  const bool heads = whole.query_heads % ranks == 0 && whole.kv_heads % ranks == 0;
-  const int pieces = std::min(whole.feed_forward_width, whole.vocabulary) / kDealtUnit;
-  return heads && ranks <= std::min(pieces, kernels::kRanksMax);
+  const bool heads = whole.query_heads % ranks == 0 && shared_kv_heads(whole) % ranks == 0;
+  int narrowest = std::min(whole.feed_forward_width, whole.vocabulary);
+  if (whole.experts.used()) narrowest = std::min(narrowest, whole.experts.width);
+  return heads && ranks <= std::min(narrowest / kDealtUnit, kernels::kRanksMax);
 }
 
 std::string fitting_ranks(const DecoderShape& whole) {
@@ -26,12 +36,24 @@ std::string fitting_ranks(const DecoderShape& whole) {
   return list;
 }
 
-// Rows of some heads of one kind, behind those of the kinds before it.
-Cut heads_cut(const DecoderShape& whole, int columns, int heads_before, int heads, Share share) {
+// "28 query heads, 4 key heads and a feed forward width of 18944"
+std::string what_is_shared(const DecoderShape& whole) {
+  std::string what = std::to_string(whole.query_heads) + " query heads, ";
+  if (!whole.latent.used()) what += std::to_string(whole.kv_heads) + " key heads, ";
+  if (whole.experts.used()) {
+    what += "experts of a width of " + std::to_string(whole.experts.width) + ", ";
+  }
+  what.replace(what.size() - 2, 2, " and ");
+  return what + "a feed forward width of " + std::to_string(whole.feed_forward_width);
+}
+
+// Rows of some heads of one kind, each so many rows, behind other rows.
+Cut heads_cut(int columns, std::int64_t rows_before, int heads, std::int64_t head_rows,
+              Share share) {
   const Extent own = dealt(heads, 1, share);
   Cut cut;
-  cut.first_row = std::int64_t{heads_before + own.first} * whole.head_width;
-  cut.rows = std::int64_t{own.count} * whole.head_width;
+  cut.first_row = rows_before + own.first * head_rows;
+  cut.rows = own.count * head_rows;
   cut.columns = columns;
   return cut;
 }
@@ -46,33 +68,49 @@ std::vector<Cut> stacked(std::vector<Cut> cuts) {
   return cuts;
 }
 
-std::vector<Cut> qkv_cuts(const DecoderShape& whole, int columns, Share share) {
-  const int queries = whole.query_heads;
-  const int keys = whole.kv_heads;
-  return stacked({heads_cut(whole, columns, 0, queries, share),
-                  heads_cut(whole, columns, queries, keys, share),
-                  heads_cut(whole, columns, queries + keys, keys, share)});
+// Each rank has the latent row of every token.
+std::vector<Cut> latent_cuts(const DecoderShape& whole, int columns, Share share) {
+  const std::int64_t width = whole.latent.key_width + whole.latent.rope_width;
+  return stacked({heads_cut(columns, 0, whole.query_heads, width, share),
+                  {whole.query_heads * width, whole.latent.line_width(), 0, columns}});
 }
 
-Error only_one() {
-  return {
-      Errc::invalid_request,
-      "tensor_parallel: a Gemma, or a model of experts or latent rows, runs on one GPU: choose 1",
-      "", std::nullopt};
+std::vector<Cut> qkv_cuts(const DecoderShape& whole, int columns, Share share) {
+  if (whole.latent.used()) return latent_cuts(whole, columns, share);
+  const std::int64_t width = whole.head_width;
+  const std::int64_t query_rows = whole.query_heads * width;
+  const std::int64_t key_rows = whole.kv_heads * width;
+  return stacked({heads_cut(columns, 0, whole.query_heads, width, share),
+                  heads_cut(columns, query_rows, whole.kv_heads, width, share),
+                  heads_cut(columns, query_rows + key_rows, whole.kv_heads, width, share)});
+}
+
+// Of gate and of up, in each of `matrices` of such rows.
+std::vector<Cut> gate_up_cuts(int matrices, std::int64_t width, Extent own, int columns) {
+  std::vector<Cut> cuts;
+  for (std::int64_t half = 0; half < 2 * matrices; ++half) {
+    cuts.push_back({half * width + own.first, own.count, 0, columns});
+  }
+  return stacked(std::move(cuts));
+}
+
+// Of a matrix that yields a part of a sum: the columns that go with what the rank has.
+std::optional<Extent> columns_of(const DecoderShape& whole, std::string_view kind, Share share) {
+  if (kind == "down") return feed_forward_of(whole, share);
+  if (kind == "expert_down") return expert_of(whole, share);
+  if (kind != "attention_out") return std::nullopt;
+  const Extent heads = dealt(whole.query_heads, 1, share);
+  return Extent{heads.first * whole.head_width, heads.count * whole.head_width};
 }
 
 }  // namespace
 
 Result<void> check_division(const DecoderShape& whole, int ranks) {
   if (ranks == 1) return {};
-  if (whole.latent.used() || whole.experts.used() || whole.gemma.used) return only_one();
   if (divides(whole, ranks)) return {};
   return Error{Errc::invalid_request,
                "tensor_parallel: " + std::to_string(ranks) + " GPUs cannot share " +
-                   std::to_string(whole.query_heads) + " query heads, " +
-                   std::to_string(whole.kv_heads) + " key heads and a feed forward width of " +
-                   std::to_string(whole.feed_forward_width) + " evenly: this model takes " +
-                   fitting_ranks(whole),
+                   what_is_shared(whole) + " evenly: this model takes " + fitting_ranks(whole),
                "", std::nullopt};
 }
 
@@ -80,31 +118,35 @@ DecoderShape shape_of(const DecoderShape& whole, Share share) {
   DecoderShape shape = whole;
   shape.share = share;
   shape.query_heads = whole.query_heads / share.ranks;
-  shape.kv_heads = whole.kv_heads / share.ranks;
+  if (!whole.latent.used()) shape.kv_heads = whole.kv_heads / share.ranks;
   shape.feed_forward_width = feed_forward_of(whole, share).count;
+  if (whole.experts.used()) shape.experts.width = expert_of(whole, share).count;
   return shape;
 }
 
 std::vector<Cut> cuts_of(const DecoderShape& whole, const RoomShape& room, Share share) {
   const std::string kind = room.name.substr(room.name.rfind('.') + 1);
-  const Extent inner = feed_forward_of(whole, share);
-  if (kind == "qkv" || kind == "qkv_bias") return qkv_cuts(whole, room.columns, share);
+  const int columns = room.columns;
+  const auto of_heads = [&](int rows_each) {
+    return std::vector<Cut>{heads_cut(columns, 0, whole.query_heads, rows_each, share)};
+  };
+  if (kind == "qkv" || kind == "qkv_bias") return qkv_cuts(whole, columns, share);
+  if (kind == "key_up") return of_heads(whole.latent.width);
+  if (kind == "value_up") return of_heads(whole.latent.value_width);
   if (kind == "gate_up") {
-    const std::int64_t up = whole.feed_forward_width;
-    return stacked({{inner.first, inner.count, 0, room.columns},
-                    {up + inner.first, inner.count, 0, room.columns}});
+    return gate_up_cuts(1, whole.feed_forward_width, feed_forward_of(whole, share), columns);
   }
-  if (kind == "attention_out") {
-    const Extent heads = dealt(whole.query_heads, 1, share);
-    const int width = whole.head_width;
-    return {{0, room.rows, heads.first * width, heads.count * width}};
+  if (kind == "expert_gate_up") {
+    const Experts& experts = whole.experts;
+    return gate_up_cuts(experts.count + experts.shared, experts.width, expert_of(whole, share),
+                        columns);
   }
-  if (kind == "down") return {{0, room.rows, inner.first, inner.count}};
   if (kind == "head") {
-    const Extent own = shape_of(whole, share).head_rows();
-    return {{own.first, own.count, 0, room.columns}};
+    const Extent own = dealt(whole.vocabulary, kDealtUnit, share);
+    return {{own.first, own.count, 0, columns}};
   }
-  return {{0, room.rows, 0, room.columns}};
+  const Extent own = columns_of(whole, kind, share).value_or(Extent{0, columns});
+  return {{0, room.rows, own.first, own.count}};
 }
 
 }  // namespace spillway::local::cuda

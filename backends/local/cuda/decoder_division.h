@@ -1,6 +1,7 @@
-// How a decoder is divided among GPUs that compute each layer together: heads, feed forward and
-// vocabulary are dealt out by rows, and what the ranks' results are added up by (attention_out,
-// down) by columns; embedding and norms are everyone's. Pure functions; no CUDA.
+// How a decoder is divided among GPUs that compute each layer together: heads, feed forward, the
+// inside of every expert and vocabulary are dealt out by rows, and what the ranks' results are
+// added up by (attention_out, down, expert_down) by columns; embedding, norms, latent rows and
+// routers are everyone's. Pure functions; no CUDA.
 #pragma once
 
 #include "backends/local/cuda/decoder_shape.h"

@@ -87,33 +87,40 @@ void Decoder::add_normed(const Matrix& weight, const void* post_norm, int rows, 
 // hidden_ += x · weightᵀ, normed if there is a norm behind it.
 void Decoder::add_skinny(const void* x, const Matrix& weight, const void* post_norm, int rows,
                          int k) {
-  if (post_norm != nullptr) {
+  if (exchange_) {
+    skinny(exchange_->few_product(), x, weight, nullptr, rows, shape_.width, k,
+           kernels::kStoreFloat);
+    errors_.note(post_norm ? exchange_->store_few(product_.get(), rows)
+                           : exchange_->sum_few(hidden_.get(), rows),
+                 "sum over GPUs");
+  } else if (post_norm != nullptr) {
     skinny(product_.get(), x, weight, nullptr, rows, shape_.width, k, kernels::kStoreBf16);
-    add_normed(weight, post_norm, rows, true);
-    return;
-  }
-  if (exchange_ == nullptr) {
+  } else {
     skinny(hidden_.get(), x, weight, nullptr, rows, shape_.width, k, kernels::kAddBf16);
-    return;
   }
-  skinny(exchange_->few_product(), x, weight, nullptr, rows, shape_.width, k, kernels::kStoreFloat);
-  errors_.note(exchange_->sum_few(hidden_.get(), rows), "sum over GPUs");
+  if (post_norm != nullptr) add_normed(weight, post_norm, rows, true);
 }
 
 // The product with this weight is where the next norm finds it, if it is not in hidden_ already.
 // What ranks add up must be scaled before, by each for itself.
 void Decoder::leave_sum(const Matrix& weight, const void* post_norm, int rows) {
-  if (post_norm != nullptr) {
-    add_normed(weight, post_norm, rows, false);
-    return;
-  }
   const auto* scales = weight.e4m3() ? static_cast<const float*>(weight.scales) : nullptr;
-  lacks_ranks_ = exchange_ != nullptr;
-  lacking_ = lacks_ranks_ ? nullptr : scales;
-  if (!lacks_ranks_ || scales == nullptr) return;
-  const kernels::ScaleRows args = {exchange_->product(), row_scales_.get<float>(), scales, rows,
-                                   shape_.width};
-  errors_.note(spillway_scale_rows(&args, stream_), "scaling");
+  if (exchange_) return leave_sum_of_ranks(scales, post_norm, rows);
+  if (post_norm != nullptr) return add_normed(weight, post_norm, rows, false);
+  lacking_ = scales;
+}
+
+void Decoder::leave_sum_of_ranks(const float* scales, const void* post_norm, int rows) {
+  if (scales != nullptr) {
+    const kernels::ScaleRows args = {exchange_->product(), row_scales_.get<float>(), scales, rows,
+                                     shape_.width};
+    errors_.note(spillway_scale_rows(&args, stream_), "scaling");
+  }
+  lacks_ranks_ = post_norm == nullptr;
+  if (lacks_ranks_) return;
+  const kernels::AddNormed norm = {hidden_.get(), nullptr,      post_norm,
+                                   rows,          shape_.width, shape_.norm_epsilon};
+  errors_.note(exchange_->add_normed_sum(norm), "sum over GPUs");
 }
 
 // This rank's part of the vocabulary.
@@ -128,8 +135,12 @@ void Decoder::head(const StepRows& rows) {
     norm(weights_->last_norm(), rows.logits, row_index, false);
     linear(head_call(rows.logits), {});
   }
+}
+
+// Of all ranks.
+void Decoder::cap_logits(int rows) {
   if (shape_.gemma.logit_cap == 0.0) return;
-  const kernels::CapLogits cap = {logits(), std::int64_t{rows.logits} * shape_.vocabulary,
+  const kernels::CapLogits cap = {logits(), std::int64_t{rows} * shape_.vocabulary,
                                   static_cast<float>(shape_.gemma.logit_cap)};
   errors_.note(spillway_cap_logits(&cap, stream_), "capping logits");
 }

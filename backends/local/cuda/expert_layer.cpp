@@ -88,14 +88,15 @@ void ExpertLayer::answer(const LayerWeights& layer, const Call& call, FirstError
   product.x_stride = shape_.experts.width;
   product.out_stride = shape_.width;
   errors.note(enqueue_grouped(product, few, stream_), "experts");
-  const kernels::SumExperts sum = {call.hidden,
+  const kernels::SumExperts sum = {call.out,
                                    answers_.get(),
                                    weights_.get<float>(),
                                    counts_.get<std::int32_t>(),
                                    call.rows,
                                    shape_.width,
                                    slots(),
-                                   all()};
+                                   all(),
+                                   call.epilogue};
   errors.note(spillway_sum_experts(&sum, stream_), "sum of experts");
 }
 

@@ -19,9 +19,11 @@ class ExpertLayer {
                                                      const StepState& state, CUstream_st* stream);
 
   struct Call {
-    void* hidden = nullptr;        // [rows, width] the residual stream, which is added to
+    const void* hidden = nullptr;  // [rows, width] the residual stream
     const void* normed = nullptr;  // [rows, width]; null: few rows, hidden is normed on the way in
     int rows = 0;
+    void* out = nullptr;  // [rows, width] where the sum of the answers goes…
+    kernels::SkinnyEpilogue epilogue = kernels::kAddBf16;  // …and how.
   };
 
   float* logits() const { return logits_.get<float>(); }  // [rows, experts] for the router.

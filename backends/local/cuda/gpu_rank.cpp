@@ -28,7 +28,7 @@ Error several_gpus() {
           std::nullopt};
 }
 
-// Latent rows and the weights of experts have kernels in bf16 alone, on one GPU.
+// Latent rows and the weights of experts have kernels in bf16 alone.
 std::optional<Error> problem_of(const DecoderShape& shape, const CudaExecutorOptions& options) {
   if (!shape.latent.used() && !shape.experts.used()) return std::nullopt;
   const auto refused = [](const std::string& models, const char* what) {
@@ -36,7 +36,6 @@ std::optional<Error> problem_of(const DecoderShape& shape, const CudaExecutorOpt
                  "", std::nullopt};
   };
   constexpr const char* kEither = "experts or latent rows";
-  if (shape.share.ranks > 1) return refused(kEither, "tensor_parallel: 1");
   if (options.precision != Precision::bf16) return refused(kEither, "precision: bf16");
   if (options.kv_e4m3 && shape.latent.used()) return refused("latent rows", "kv_cache: bf16");
   return std::nullopt;

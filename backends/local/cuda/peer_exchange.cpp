@@ -65,20 +65,27 @@ kernels::PeerGroup PeerExchange::group() const {
   return group;
 }
 
-int PeerExchange::sum_few(void* hidden, int rows) {
+int PeerExchange::exchange_few(void* out, int rows, bool stores) {
   kernels::PeerSumFew args = {group(), index_++};
   for (std::size_t i = 0; i < all_.size(); ++i) args.inbox[i] = all_[i].inbox;
-  args.residual = hidden;
+  args.out = out;
   args.x = few_product();
   args.tokens = rows;
   args.width = width_;
+  args.stores = stores ? 1 : 0;
   return spillway_peer_sum_few(&args, stream_);
 }
 
-int PeerExchange::norm_sum(const kernels::RmsNorm& norm) {
+// Of the products of this exchange.
+kernels::PeerNorm PeerExchange::next_norm() {
   kernels::PeerNorm args = {group(), index_};
   for (std::size_t i = 0; i < all_.size(); ++i) args.x[i] = all_[i].products[index_ % 2];
   ++index_;
+  return args;
+}
+
+int PeerExchange::norm_sum(const kernels::RmsNorm& norm) {
+  kernels::PeerNorm args = next_norm();
   args.out = norm.out;
   args.residual = norm.residual;
   args.weight = norm.weight;
@@ -87,6 +94,16 @@ int PeerExchange::norm_sum(const kernels::RmsNorm& norm) {
   args.width = norm.width;
   args.epsilon = norm.epsilon;
   args.scales = norm.scales;
+  return spillway_peer_norm(&args, stream_);
+}
+
+int PeerExchange::add_normed_sum(const kernels::AddNormed& norm) {
+  kernels::PeerNorm args = next_norm();
+  args.residual = norm.residual;
+  args.weight = norm.weight;
+  args.rows = norm.rows;
+  args.width = norm.width;
+  args.epsilon = norm.epsilon;
   return spillway_peer_norm(&args, stream_);
 }
 

@@ -46,11 +46,15 @@ class PeerExchange {
   void* product() const { return own_.products[index_ % 2]; }
   float* few_product() const { return few_.get<float>(); }
 
-  // hidden += the ranks' few products. Requires: at most kSkinnyTokensMax rows.
-  int sum_few(void* hidden, int rows);
+  // hidden += the ranks' few products, or sum = them. Requires: at most kSkinnyTokensMax rows.
+  int sum_few(void* hidden, int rows) { return exchange_few(hidden, rows, false); }
+  int store_few(void* sum, int rows) { return exchange_few(sum, rows, true); }
 
   // A norm of hidden after the ranks' products are added to it; `norm` has no x.
   int norm_sum(const kernels::RmsNorm& norm);
+
+  // hidden += the sum of the ranks' products, normed; `norm` has no x and no scales.
+  int add_normed_sum(const kernels::AddNormed& norm);
 
   // Last in every pass: what all ranks have enqueued is done.
   int meet();
@@ -62,6 +66,8 @@ class PeerExchange {
   PeerExchange(const DecoderShape& shape, CUstream_st* stream);
   Result<void> allocate(int rows_max);
   kernels::PeerGroup group() const;
+  kernels::PeerNorm next_norm();
+  int exchange_few(void* out, int rows, bool stores);
 
   const Share share_;
   const int width_;

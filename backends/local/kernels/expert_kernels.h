@@ -82,17 +82,18 @@ struct GroupedSkinny {
 };
 extern "C" int spillway_grouped_skinny(const GroupedSkinny* args, Stream stream);
 
-// residual[t] += Σ_j weights[t][j] · answers[t · slots + j], in the order of the slots, and counts
-// are 0 again. Requires: width % 8 == 0.
+// out[t] = (or += for kAddBf16) Σ_j weights[t][j] · answers[t · slots + j], in the order of the
+// slots, and counts are 0 again. Requires: width % 8 == 0.
 struct SumExperts {
-  void* residual;       // bf16 [rows, width]
+  void* out;            // [rows, width]
   const void* answers;  // bf16 [rows · slots, width]
   const float* weights;
   std::int32_t* counts;
   int rows;
   int width;
   int slots;
-  int experts;  // Shared ones too.
+  int experts;   // Shared ones too.
+  int epilogue;  // kStoreBf16, kStoreFloat or kAddBf16
 };
 extern "C" int spillway_sum_experts(const SumExperts* args, Stream stream);
 

@@ -287,28 +287,30 @@ struct PeerGroup {
   std::uint32_t exchanges;            // In a pass.
 };
 
-// residual[t][i] += Σ_ranks x[t][i], in the order of the ranks, for few tokens: what arrives says
-// itself that it has. Two exchanges in turn have different `index % 2`. Requires: tokens ≤
-// kSkinnyTokensMax, width % 2 == 0.
+// out[t][i] += Σ_ranks x[t][i], or = with `stores`, in the order of the ranks, for few tokens: what
+// arrives says itself that it has. Two exchanges in turn have different `index % 2`. Requires:
+// tokens ≤ kSkinnyTokensMax, width % 2 == 0.
 struct PeerSumFew {
   PeerGroup group;
   std::uint32_t index;     // Of the exchange in its pass.
   void* inbox[kRanksMax];  // Of each rank: [2, ranks, kSkinnyTokensMax · width / 2] of 16 bytes,
                            // zeros at first.
-  void* residual;          // bf16 [tokens, width]
+  void* out;               // bf16 [tokens, width]
   const float* x;          // [tokens, width] of this rank
   int tokens;
   int width;
+  int stores;
 };
 extern "C" int spillway_peer_sum_few(const PeerSumFew* args, Stream stream);
 
-// As spillway_rms_norm with a residual, where x is the sum of all ranks' x. The ranks' x of two
-// exchanges in turn lie in different memory. Requires: width % 8 == 0, width ≤ 16384.
+// As spillway_rms_norm with a residual, where x is the sum of all ranks' x; without `out` as
+// spillway_add_normed. The ranks' x of two exchanges in turn lie in different memory. Requires:
+// width % 8 == 0, width ≤ 16384.
 struct PeerNorm {
   PeerGroup group;
   std::uint32_t index;
   const void* x[kRanksMax];  // bf16 [*, width] of each rank
-  void* out;
+  void* out;                 // or null
   void* residual;
   const void* weight;
   const std::int32_t* row_index;  // or null

@@ -59,15 +59,15 @@ __global__ void __launch_bounds__(kFewThreads) sum_few(PeerSumFew args) {
     if (to == group.rank) continue;
     send(static_cast<Packet*>(args.inbox[to]) + first + group.rank * each, mine, ticket);
   }
-  auto* residual = static_cast<uint32_t*>(args.residual) + at;
-  float2 sum = unpack(*residual);
+  auto* out = static_cast<uint32_t*>(args.out) + at;
+  float2 sum = args.stores ? float2{} : unpack(*out);
   const auto* inbox = static_cast<const Packet*>(args.inbox[group.rank]) + first;
   for (int from = 0; from < group.ranks; ++from) {
     const float2 v = from == group.rank ? mine : receive(inbox + from * each, ticket);
     sum.x += v.x;
     sum.y += v.y;
   }
-  *residual = pack(sum.x, sum.y);
+  *out = pack(sum.x, sum.y);
 }
 
 __device__ void add(float2 (&sum)[4], const Bf16x8& v) {
@@ -97,8 +97,10 @@ __device__ Bf16x8 sum_of_ranks(const PeerNorm& args, const Bf16x8& old, int64_t 
   return out;
 }
 
-// Each block takes every gridDim.x-th row; a thread holds `Vectors` vectors of 8 of it.
-template <int Vectors>
+// Each block takes every gridDim.x-th row; a thread holds `Vectors` vectors of 8 of it. The sum is
+// added to the residual and what comes of that is normed, or, with `AddsNormed`, the other way
+// round.
+template <int Vectors, bool AddsNormed>
 __global__ void __launch_bounds__(kRowThreadsMax, blocks_each(Vectors)) norm_sum(PeerNorm args) {
   let_next_kernel_start();
   const int vectors = args.width / 8;
@@ -121,8 +123,8 @@ __global__ void __launch_bounds__(kRowThreadsMax, blocks_each(Vectors)) norm_sum
     for (int i = 0; i < Vectors; ++i) {
       const int at = threadIdx.x + i * blockDim.x;
       if (at >= vectors) continue;
-      v[i] = sum_of_ranks(args, residual[at], begin + at);
-      residual[at] = v[i];
+      v[i] = sum_of_ranks(args, AddsNormed ? Bf16x8{} : residual[at], begin + at);
+      if (!AddsNormed) residual[at] = v[i];
       sum += sum_of_squares(v[i]);
     }
     const float scale = rsqrtf(block_sum(sum) / args.width + args.epsilon);
@@ -132,9 +134,13 @@ __global__ void __launch_bounds__(kRowThreadsMax, blocks_each(Vectors)) norm_sum
       const int at = threadIdx.x + i * blockDim.x;
       if (at >= vectors) continue;
       v[i] = scaled(v[i], scale, w[i]);
-      if (!args.scales) static_cast<Bf16x8*>(args.out)[to + at] = v[i];
+      if (AddsNormed) {
+        add_residual(v[i], residual + at);
+      } else if (!args.scales) {
+        static_cast<Bf16x8*>(args.out)[to + at] = v[i];
+      }
     }
-    if (args.scales) {
+    if (!AddsNormed && args.scales) {
       store_e4m3_row(v, vectors, static_cast<E4m3x8*>(args.out) + to, args.scales + out_row);
     }
     __syncthreads();  // The block's sums are read before the next row's are written.
@@ -174,7 +180,8 @@ int enqueue(const PeerNorm& args, Stream stream) {
   LaunchShape shape;
   shape.grid = dim3(args.rows < kBlocks ? args.rows : kBlocks);
   shape.block = dim3((lanes + kWarp - 1) / kWarp * kWarp);
-  return launch(norm_sum<Vectors>, shape, stream, args);
+  return args.out ? launch(norm_sum<Vectors, false>, shape, stream, args)
+                  : launch(norm_sum<Vectors, true>, shape, stream, args);
 }
 
 }  // namespace

@@ -177,13 +177,15 @@ __global__ void __launch_bounds__(kSumThreads) sum_experts(SumExperts args) {
     for (int i = threadIdx.x; i < args.experts; i += kSumThreads) args.counts[i] = 0;
   }
   if (at >= vectors) return;
-  auto* residual = static_cast<Bf16x8*>(args.residual) + int64_t{row} * vectors + at;
+  const int64_t to = int64_t{row} * vectors + at;
   const int64_t first = int64_t{row} * args.slots;
   const auto* answers = static_cast<const Bf16x8*>(args.answers) + first * vectors + at;
-  const Bf16x8 old = *residual;
-  float2 sum[4];
+  float2 sum[4] = {};
+  if (args.epilogue == kAddBf16) {
+    const Bf16x8 old = static_cast<const Bf16x8*>(args.out)[to];
 #pragma unroll
-  for (int p = 0; p < 4; ++p) sum[p] = unpack(old.pair[p]);
+    for (int p = 0; p < 4; ++p) sum[p] = unpack(old.pair[p]);
+  }
 #pragma unroll 4
   for (int slot = 0; slot < args.slots; ++slot) {
     const float weight = args.weights[first + slot];
@@ -195,10 +197,16 @@ __global__ void __launch_bounds__(kSumThreads) sum_experts(SumExperts args) {
       sum[p].y += weight * a.y;
     }
   }
+  if (args.epilogue == kStoreFloat) {
+    float4* const out = static_cast<float4*>(args.out) + 2 * to;
+    out[0] = {sum[0].x, sum[0].y, sum[1].x, sum[1].y};
+    out[1] = {sum[2].x, sum[2].y, sum[3].x, sum[3].y};
+    return;
+  }
   Bf16x8 out;
 #pragma unroll
   for (int p = 0; p < 4; ++p) out.pair[p] = pack(sum[p].x, sum[p].y);
-  *residual = out;
+  static_cast<Bf16x8*>(args.out)[to] = out;
 }
 
 }  // namespace
@@ -217,7 +225,7 @@ extern "C" int spillway_route_tokens(const RouteTokens* args, Stream stream) {
 }
 
 extern "C" int spillway_sum_experts(const SumExperts* args, Stream stream) {
-  if (args->width % 8 != 0) return cudaErrorInvalidValue;
+  if (args->width % 8 != 0 || args->epilogue > kAddBf16) return cudaErrorInvalidValue;
   if (args->rows == 0) return cudaSuccess;
   LaunchShape shape;
   shape.grid = dim3((args->width / 8 + kSumThreads - 1) / kSumThreads, args->rows);
