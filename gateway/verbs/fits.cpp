@@ -1,6 +1,7 @@
 #include "gateway/verbs/fits.h"
 
 #include "backends/local/arch/arch_spec.h"
+#include "backends/local/cuda/decoder_division.h"
 #include "backends/local/loader/model_file.h"
 
 #include <algorithm>
@@ -36,10 +37,21 @@ std::string_view precision_in(const config::LocalTarget& target, bool keeps_int4
   return keeps_int4 && target.tensor_parallel == 1 ? "int4" : "bf16";
 }
 
-// What the KV cache keeps of one token in a layer, at the least; the CPU keeps it wider.
+// What the KV cache keeps of one token in a layer, at the least; the CPU keeps it wider, and each
+// GPU has all of a latent row.
 std::int64_t kv_token_bytes(const config::LocalTarget& target, const local::ArchSpec& arch) {
-  if (target.kv_cache != "fp8") return 2 * arch.kv_token_width();
+  const int copies = arch.latent.used() ? target.tensor_parallel : 1;
+  if (target.kv_cache != "fp8") return 2 * arch.kv_token_width() * copies;
   return 2 * arch.kv_heads * (arch.head_width + 4);
+}
+
+// In bf16, as all that is everyone's. None where GPUs cannot share the model, which is told
+// elsewhere.
+std::int64_t repeated_bytes(const config::LocalTarget& target, const local::ArchSpec& arch) {
+  if (target.tensor_parallel == 1) return 0;
+  const auto shape = local::cuda::shape_of(arch, arch.context_max);
+  if (!shape || !local::cuda::check_division(*shape, target.tensor_parallel)) return 0;
+  return 2 * local::cuda::repeated_weights(*shape, target.tensor_parallel);
 }
 
 std::string in_gib(double bytes) {
@@ -62,8 +74,9 @@ std::string what_would_fit(const config::LocalTarget& target, const MemoryNeed& 
   std::string options;
   const double per_parameter = bytes_of(precision_in(target, need.keeps_int4));
   const double kv = static_cast<double>(need.kv_token_bytes * need.kv_tokens);
+  const double besides = kv + static_cast<double>(need.repeated_bytes);
   for (const Precision& one : kPrecisions) {
-    const double needed = one.bytes * static_cast<double>(need.parameters) + kv;
+    const double needed = one.bytes * static_cast<double>(need.parameters) + besides;
     const bool taken = one.name != "fp8" && (one.name != "int4" || target.executor == "cuda");
     if (!taken || one.bytes >= per_parameter || needed > static_cast<double>(bytes)) continue;
     options = "precision " + std::string(one.name) + " (" + in_gib(needed) + ")";
@@ -75,7 +88,7 @@ std::string what_would_fit(const config::LocalTarget& target, const MemoryNeed& 
     options += (options.empty() ? "" : ", or ") + ("kv_tokens_max: " + std::to_string(tokens));
   }
   const auto parameters =
-      static_cast<std::int64_t>((static_cast<double>(bytes) - kv) / per_parameter);
+      static_cast<std::int64_t>((static_cast<double>(bytes) - besides) / per_parameter);
   options += (options.empty() ? "" : ", or ") +
              ("a model of at most " +
               std::to_string(std::max<std::int64_t>(0, parameters / 1'000'000)) + " M parameters");
@@ -93,7 +106,9 @@ Result<MemoryNeed> memory_need(const config::LocalTarget& target) {
   for (const loader::Tensor& tensor : file->tensors())
     need.parameters += tensor.rows() * tensor.columns();
   need.keeps_int4 = file->four_bits().has_value();
-  need.weight_bytes = static_cast<std::int64_t>(bytes_of(precision_in(target, need.keeps_int4)) *
+  need.repeated_bytes = repeated_bytes(target, *arch);
+  need.weight_bytes = need.repeated_bytes +
+                      static_cast<std::int64_t>(bytes_of(precision_in(target, need.keeps_int4)) *
                                                 static_cast<double>(need.parameters));
   need.kv_token_bytes = arch->layers * kv_token_bytes(target, *arch);
   need.kv_tokens = target.kv_tokens_max;

@@ -13,7 +13,8 @@ namespace spillway::verbs {
 // What a model takes, at the least: its weights and the KV cache, nothing for the steps' own needs.
 struct MemoryNeed {
   std::int64_t parameters = 0;
-  std::int64_t weight_bytes = 0;
+  std::int64_t weight_bytes = 0;    // With those that are repeated.
+  std::int64_t repeated_bytes = 0;  // Of GPUs that share the model, what more than one has.
   std::int64_t kv_token_bytes = 0;
   std::int64_t kv_tokens = 0;
   bool keeps_int4 = false;  // Of the file.

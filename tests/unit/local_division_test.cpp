@@ -240,6 +240,17 @@ TEST(DivisionCheck, NamesTheNumbersThatFit) {
   }
 }
 
+// Embedding, norms, latent rows and router, but no head and no expert.
+TEST(Division, WhatIsEveryonesIsCountedForEach) {
+  DecoderShape shape = mixture_with(16, 1408);
+  const std::int64_t norms = 3 * 96 + 24;
+  const std::int64_t of_layer = 96 * (24 + 8) + 3 * 96 + 3;
+  EXPECT_EQ(repeated_weights(shape, 1), 0);
+  EXPECT_EQ(repeated_weights(shape, 4), 3 * (640 * 96 + norms + of_layer));
+  shape.head_is_embedding = true;
+  EXPECT_EQ(repeated_weights(shape, 4), 3 * (640 * 96 + norms + of_layer));
+}
+
 TEST(DivisionCheck, ExpertsMustReach) {
   DecoderShape qwen = shape_with(32, 4, 6144, 151'936);
   qwen.experts.count = 128;

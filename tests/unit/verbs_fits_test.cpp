@@ -1,8 +1,14 @@
 // A model that cannot fit is refused with what would fit; one that just fits is not.
 #include "gateway/verbs/fits.h"
+#include "tests/unit/four_bit_folder.h"
+#include "tests/unit/tiny_deepseek.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <unistd.h>
 
 namespace spillway::verbs {
 namespace {
@@ -14,7 +20,12 @@ constexpr std::int64_t kGiB = 1LL << 30;
 
 // The article's: 10 B parameters. Half precision takes 20 GB of them, not 45.
 MemoryNeed ten_billion(double bytes_each) {
-  return {10'000'000'000, static_cast<std::int64_t>(10e9 * bytes_each), 131'072, 32'768};
+  MemoryNeed need;
+  need.parameters = 10'000'000'000;
+  need.weight_bytes = static_cast<std::int64_t>(10e9 * bytes_each);
+  need.kv_token_bytes = 131'072;
+  need.kv_tokens = 32'768;
+  return need;
 }
 
 TEST(Fits, AtTheLimitAndPastIt) {
@@ -56,6 +67,43 @@ TEST(Fits, AutoIsWhatTheExecutorDoes) {
   EXPECT_THAT(*does_not_fit(target, four_bits, kGiB), HasSubstr("of weights as int4"));
   target.tensor_parallel = 2;
   EXPECT_THAT(*does_not_fit(target, four_bits, kGiB), HasSubstr("of weights as bf16"));
+}
+
+// Embedding and norms, in bf16; the cache is shared.
+TEST(Fits, WhatEachGpuHasOfItsOwnIsCounted) {
+  using Folder = loader::FourBitFolder;
+  const Folder folder("gptq", 128, 1);
+  config::LocalTarget target;
+  target.executor = "cuda";
+  target.precision = "bf16";
+  target.model_path = folder.path();
+  const auto one = memory_need(target);
+  ASSERT_TRUE(one) << one.error().message;
+  target.tensor_parallel = 2;
+  const auto two = memory_need(target);
+  ASSERT_TRUE(two);
+  const std::int64_t repeated =
+      2 * Folder::kWidth * (Folder::kVocabulary + 2 * Folder::kLayers + 1);
+  EXPECT_EQ(one->repeated_bytes, 0);
+  EXPECT_EQ(two->repeated_bytes, repeated);
+  EXPECT_EQ(two->weight_bytes, one->weight_bytes + repeated);
+  EXPECT_EQ(two->kv_token_bytes, one->kv_token_bytes);
+}
+
+// Every GPU has the whole row of a token.
+TEST(Fits, LatentRowsAreKeptByEachGpu) {
+  const std::string path = std::filesystem::temp_directory_path() /
+                           ("verbs_fits_test-" + std::to_string(::getpid()) + ".gguf");
+  config::LocalTarget target;
+  target.executor = "cuda";
+  target.model_path = local::TinyDeepseek().write(path);
+  const auto one = memory_need(target);
+  ASSERT_TRUE(one) << one.error().message;
+  target.tensor_parallel = 4;
+  const auto four = memory_need(target);
+  std::filesystem::remove(path);
+  ASSERT_TRUE(four);
+  EXPECT_EQ(four->kv_token_bytes, 4 * one->kv_token_bytes);
 }
 
 TEST(Fits, NothingButASmallerModelWhereWeightsAloneAreTooMuch) {

@@ -124,6 +124,17 @@ DecoderShape shape_of(const DecoderShape& whole, Share share) {
   return shape;
 }
 
+std::int64_t repeated_weights(const DecoderShape& whole, int ranks) {
+  const auto count_of = [](const DecoderShape& shape) {
+    std::int64_t count = 0;
+    for (const RoomShape& room : rooms_of(shape)) count += room.rows * room.columns;
+    return count;
+  };
+  std::int64_t count = -count_of(whole);
+  for (int rank = 0; rank < ranks; ++rank) count += count_of(shape_of(whole, {rank, ranks}));
+  return count;
+}
+
 std::vector<Cut> cuts_of(const DecoderShape& whole, const RoomShape& room, Share share) {
   const std::string kind = room.name.substr(room.name.rfind('.') + 1);
   const int columns = room.columns;

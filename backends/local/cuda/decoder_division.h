@@ -16,6 +16,10 @@ Result<void> check_division(const DecoderShape& whole, int ranks);
 // What one rank computes. Requires: check_division.
 DecoderShape shape_of(const DecoderShape& whole, Share share);
 
+// Numbers of weights that the ranks keep together beyond those of the whole: of what is everyone's.
+// Requires: check_division.
+std::int64_t repeated_weights(const DecoderShape& whole, int ranks);
+
 // A rectangle of a room of the whole decoder, and where it lies in the rank's room, whose rows are
 // as long as the rectangle's.
 struct Cut {
