@@ -7,9 +7,10 @@
 // [--skinny ROWS] [--packed ROWS] [--batches 1,32,128]
 // [--profile CHUNK]; MODEL is one of model_shapes.h
 #include "backends/local/cuda/cuda_executor.h"
+#include "backends/local/cuda/decoder_division.h"
 #include "backends/local/sample/sampler.h"
+#include "tests/gpu/device_array.h"
 #include "tests/gpu/model_shapes.h"
-#include "tests/gpu/rank_weights.h"
 
 #include <chrono>
 #include <cmath>
@@ -65,10 +66,11 @@ class Bench {
     sampler_ = std::make_unique<SequenceSampler>(greedy, std::span<const std::int32_t>(),
                                                  std::vector<std::int32_t>(), 1);
     const auto begin = now();
-    auto weights = DecoderWeights::allocate(shape_);
-    if (!weights || !(*weights)->fill_random(1)) std::abort();
+    auto weights = random_weights();
     head_bytes_ = 2.0 * shape_.vocabulary * shape_.width;
-    body_bytes_ = double((*weights)->bytes()) - head_bytes_ * (shape_.head_is_embedding ? 1 : 2);
+    for (const local::cuda::RoomShape& room : local::cuda::rooms_of(shape_)) {
+      if (room.name.starts_with("layers.")) body_bytes_ += 2.0 * double(room.rows) * room.columns;
+    }
     CudaExecutorOptions options;
     options.sequences_max = arguments.batches.back() + 8;
     options.kv_blocks = options.sequences_max * kBlocksEach;
@@ -77,12 +79,12 @@ class Bench {
     options.precision = arguments.precision;
     options.kv_e4m3 = arguments.kv_e4m3;
     weight_bytes_ = body_bytes_ / 2 * bytes_each() + head_bytes_;
-    if (arguments.zeros > 0) weights = with_zeros(**weights);
+    if (arguments.zeros > 0) weights.front() = with_zeros(*weights.front());
     const local::Experts& experts = shape_.experts;
     expert_bytes_ = 6.0 * (shape_.layers - experts.dense_layers) * experts.width * shape_.width;
     options.skinny_rows_max = arguments.skinny;
     options.packed_rows_max = arguments.packed;
-    auto executor = make_executor(options, std::move(*weights));
+    auto executor = make_cuda_executor(shape_, options, std::move(weights));
     if (!executor) {
       std::fprintf(stderr, "%s\n", executor.error().message.c_str());
       std::abort();
@@ -91,8 +93,22 @@ class Bench {
     std::printf("%s %s: ready in %.2f s\n", arguments.model.c_str(), mode().c_str(), now() - begin);
   }
 
+  // Of each rank its own: all of a model may be too much for one GPU. What all have is the same.
+  local::cuda::RankWeights random_weights() const {
+    local::cuda::RankWeights weights;
+    for (int rank = 0; rank < arguments_.gpus; ++rank) {
+      check(cudaSetDevice(rank), "device");
+      auto own = DecoderWeights::allocate(
+          local::cuda::shape_of(shape_, local::cuda::Share{rank, arguments_.gpus}));
+      if (!own || !(*own)->fill_random(1)) std::abort();
+      weights.push_back(std::move(*own));
+    }
+    check(cudaSetDevice(0), "device");
+    return weights;
+  }
+
   // The codes that int4 has, in such groups; scales and zero points are all alike.
-  Result<std::unique_ptr<DecoderWeights>> with_zeros(const DecoderWeights& plain) const {
+  std::unique_ptr<DecoderWeights> with_zeros(const DecoderWeights& plain) const {
     const auto codes = plain.packed(shape_, Precision::int4);
     const auto format = local::cuda::format_of({arguments_.zeros, true});
     auto weights = DecoderWeights::allocate(shape_, format);
@@ -112,15 +128,7 @@ class Bench {
       check(cudaMemcpy(room.scales, words.data(), words.size() * 4, cudaMemcpyHostToDevice),
             "scales");
     }
-    return weights;
-  }
-
-  Result<std::unique_ptr<Executor>> make_executor(const CudaExecutorOptions& options,
-                                                  std::unique_ptr<DecoderWeights> weights) {
-    if (arguments_.gpus == 1) return make_cuda_executor(shape_, options, std::move(weights));
-    auto shares = rank_weights(shape_, *weights, arguments_.gpus);
-    weights.reset();
-    return make_cuda_executor(shape_, options, std::move(shares));
+    return std::move(*weights);
   }
 
   void run() {

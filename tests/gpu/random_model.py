@@ -80,8 +80,8 @@ SHAPES = {
     "tiny-qwen3": Shape("qwen3", 2, 128, 256, 4, 2, 64, 49408, 1e6, 2048, tied=True),
     "tiny-gemma3": Shape("gemma3", 2, 128, 256, 4, 2, 64, 49408, 1e6, 2048, tied=True, window=32),
     "tiny-deepseek2": Shape("deepseek2", 3, 128, 256, 4, 1, 128, 49408, 1e4, 2048,
-                            latent=Latent(512, 64, 64, 128), experts=Experts(16, 3, 64, shared=2, dense=1)),
-    "tiny-qwen3moe": Shape("qwen3moe", 2, 128, 256, 4, 2, 64, 49408, 1e6, 2048, experts=Experts(16, 3, 64)),
+                            latent=Latent(512, 64, 64, 128), experts=Experts(16, 3, 128, shared=2, dense=1)),
+    "tiny-qwen3moe": Shape("qwen3moe", 2, 128, 256, 4, 2, 64, 49408, 1e6, 2048, experts=Experts(16, 3, 128)),
 }
 
 

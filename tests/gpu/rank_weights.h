@@ -36,6 +36,7 @@ inline local::cuda::RankWeights rank_weights(const local::cuda::DecoderShape& sh
   local::cuda::RankWeights weights;
   for (int rank = 0; rank < ranks; ++rank) {
     check(cudaSetDevice(rank), "device");
+    if (!local::cuda::reach_devices({0, ranks})) std::abort();
     weights.push_back(share_of(shape, whole, {rank, ranks}));
   }
   check(cudaSetDevice(0), "device");

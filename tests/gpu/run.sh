@@ -111,12 +111,13 @@ vllm() {
 # Sums over GPUs, the tokens of one GPU, whole steps, then over HTTP beside vLLM on as many.
 parallel() {
   local model=$SCRATCH/spillway-$1.gguf gpus=${GPUS:-2} status
-  local load=(--gpus "$gpus" --prompt-tokens 512 --out 128 --concurrency 1,128,256 --rounds 6)
-  "$PROGRAMS/gpu_peer_bench" "$gpus" ${NCCL:+"$NCCL"} && "$PROGRAMS/gpu_parallel_agreement" "$1" "$gpus" &&
+  local load=(--gpus "$gpus" --prompt-tokens 512 --out 128 --concurrency 1,128,256 --rounds 6) ids=()
+  [[ $1 == ds-* || $1 == *-a3b ]] && ids=(--token-ids)
+  "$PROGRAMS/gpu_peer_bench" "$gpus" ${NCCL:+"$NCCL"} && "$PROGRAMS/gpu_parallel_agreement" "$1" "$gpus" ${LAYERS:+"$LAYERS"} &&
     "$PROGRAMS/gpu_decode_bench" "$1" --gpus "$gpus" ${2:+"--$2"} --batches 1,8,32,128,256 | with_clock || return 1
-  [ -e "$model" ] || python3 tests/gpu/random_model.py "$1" "$model" &&
+  [ -e "$model" ] || python3 tests/gpu/random_model.py "$1" "$model" ${LAYERS:+--layers "$LAYERS"} &&
     python3 tests/gpu/serve.py "$BINARY" "$model" --precision "${2:-bf16}" --skip-agreement --sequences 256 --kv-tokens 262144 \
-      --step-tokens 1280 "${load[@]}" && python3 tests/gpu/serve_vllm.py "$1" ${2:+--quantization "$2"} "${load[@]}"
+      --step-tokens 1280 "${load[@]}" "${ids[@]}" && python3 tests/gpu/serve_vllm.py "$1" ${2:+--quantization "$2"} "${load[@]}"
   status=$?
   rm -f "$model"
   return $status
