@@ -150,8 +150,8 @@ std::vector<std::vector<std::int32_t>> drawn_by(Executor& executor, int vocabula
 }
 
 // Sums in another order may turn a near tie, after which texts differ: most are the same to the
-// end. So may they turn which experts a token takes; latent rows, which are read twice, are nearer to
-// ties (deepseek2-all on two H200: 61 and 69 of 129).
+// end. So may they turn which experts a token takes; latent rows, which are read twice, are nearer
+// to ties (deepseek2-all on two H200: 61 and 69 of 129).
 void expect_mostly_alike(const std::vector<std::vector<std::int32_t>>& some,
                          const std::vector<std::vector<std::int32_t>>& others,
                          const std::string& what, double share = 0.5) {
