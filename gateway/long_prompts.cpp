@@ -2,11 +2,13 @@
 
 #include "backends/contract/tenant_turns.h"
 
+#include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <memory>
 #include <pthread.h>
@@ -42,14 +44,20 @@ LongPrompts::~LongPrompts() { stop(); }
 Async<void> LongPrompts::run(std::string tenant, std::function<void()> work) {
   const auto initiate = [this](auto handler, Order order) {
     const auto executor = net::get_associated_executor(handler);
+    net::cancellation_slot slot = net::get_associated_cancellation_slot(handler);
     // A std::function copies what it holds; a handler cannot be copied.
     auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-    order.answer = [executor, shared](const Result<void>& done) {
-      net::post(executor, [shared, done] { (*shared)(done); });
+    order.answer = [executor, slot, shared](const Result<void>& done) {
+      net::post(executor, [slot, shared, done]() mutable {
+        slot.clear();
+        (*shared)(done);
+      });
     };
+    if (slot.is_connected())
+      slot.assign([this, id = order.id](net::cancellation_type) { leave(id); });
     ask(std::move(order));
   };
-  Order order{std::move(tenant), std::move(work), {}};
+  Order order{++last_id_, std::move(tenant), std::move(work), {}};
   return net::async_initiate<const net::use_awaitable_t<>, void(Result<void>)>(
       initiate, net::use_awaitable, std::move(order));
 }
@@ -61,6 +69,17 @@ void LongPrompts::ask(Order order) {
   lock.unlock();
   if (refused) return order.answer(stopped());
   changed_.notify_one();
+}
+
+void LongPrompts::leave(std::uint64_t id) {
+  std::unique_lock lock(mutex_);
+  const auto waits = [id](const Order& order) { return order.id == id && !order.begun; };
+  const auto order = std::ranges::find_if(orders_, waits);
+  if (order == orders_.end()) return;
+  std::list<Order> left;
+  left.splice(left.end(), orders_, order);
+  lock.unlock();
+  left.front().answer(Error{Errc::cancelled, "the client left"});
 }
 
 void LongPrompts::stop() {

@@ -1,6 +1,8 @@
 // Long prompts are tokenised beside the worker, and a tenant's in turn with others'.
 #include "gateway/long_prompts.h"
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -75,6 +77,21 @@ TEST_F(LongPromptsTest, TenantsTakeTurns) {
   EXPECT_EQ(done_, (std::vector<std::string>{"a", "b", "a", "a", "a"}));
   other_gate_.release();
   run_until_done(6);
+}
+
+TEST_F(LongPromptsTest, AClientThatLeavesWaitsNoLonger) {
+  ask("a", [&] { gate_.acquire(); });
+  bool read = false;
+  net::cancellation_signal leaves;
+  net::co_spawn(io_, await("a", [&] { read = true; }),
+                net::bind_cancellation_slot(leaves.slot(), net::detached));
+  hand_in();
+  leaves.emit(net::cancellation_type::terminal);
+  run_until_done(1);
+  EXPECT_EQ(done_.front(), "refused");
+  gate_.release();
+  run_until_done(2);
+  EXPECT_FALSE(read);
 }
 
 TEST_F(LongPromptsTest, WhoWaitsWhenItStopsIsRefused) {
