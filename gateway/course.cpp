@@ -183,9 +183,9 @@ Async<Opened> Course::at_any_server(const policy::Candidate& candidate, Way way,
 Async<Opened> Course::attempt(Approach& approach, Way way, const Delivered& delivered,
                               Search& search) {
   const int tokens = tokens_out();
-  const Tab::Begun begun{.tokens = tokens,
-                         .bytes_read = way == Way::go_on ? delivered.text.size() : 0,
-                         .again = way == Way::say_again ? tokens : 0};
+  const Begun begun{.tokens = tokens,
+                    .bytes_read = way == Way::go_on ? delivered.text.size() : 0,
+                    .again = way == Way::say_again ? tokens : 0};
   auto covered = tab_.cover(approach.candidate, begun, receipt_);
   if (!covered) {
     search.unpaid(covered.error());

@@ -3,12 +3,10 @@
 #include "gateway/notes.h"
 #include "gateway/policy/auth.h"
 #include "gateway/policy/price.h"
-#include "gateway/policy/takes.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
-#include <limits>
 #include <utility>
 
 namespace spillway {
@@ -16,10 +14,7 @@ namespace {
 
 using config::NanoUsd;
 
-constexpr int kTokensLeast = 1;           // An answer shorter than this is none.
-constexpr int kTokensPerPart = 50'000;    // What a picture or a sound may come to, at most.
-constexpr int kTokensPerSearch = 50'000;  // What it finds is read as part of the prompt.
-constexpr int kSearchesUsually = 5;
+constexpr int kTokensLeast = 1;  // An answer shorter than this is none.
 constexpr std::chrono::milliseconds kAskAgain{1'000};
 
 bool is_hard(const config::Budget* budget) { return budget && budget->hard && budget->limited(); }
@@ -29,29 +24,6 @@ const config::Budget* budget_of(const config::Settings& settings, std::string_vi
     if (one.name == tenant) return &one.budget;
   }
   return nullptr;
-}
-
-// No tokenizer makes more tokens than there are bytes.
-int most_prompt_tokens(const ChatRequest& request) {
-  const std::size_t most =
-      std::max(request.body.size(), request.prompt_bytes) +
-      static_cast<std::size_t>(request.media) * kTokensPerPart +
-      static_cast<std::size_t>(request.added_tokens) +
-      static_cast<std::size_t>(request.searches.value_or(0)) * kTokensPerSearch;
-  constexpr std::size_t kMost = std::numeric_limits<int>::max() / 2;  // More may be added to it.
-  return static_cast<int>(std::min(most, kMost));
-}
-
-// The tokens that all choices together may have; nobody knows where the client does not say.
-std::optional<int> limit_of(const ChatRequest& request) {
-  if (!writes(request.endpoint)) return 0;
-  return policy::tokens_of_all(request.sampling.tokens_max, request.answers());
-}
-
-// A ranking's, where nobody told them.
-void suppose_units(int search_units, Part& part) {
-  if (search_units > 0 && part.searches_told == 0)
-    part.usage.searches = part.usage_told ? 1 : search_units;
 }
 
 // What so many more answer tokens add.
@@ -84,14 +56,6 @@ bool heed_charge(const config::Price& price, Part& part) {
     part.estimated = part.charged_otherwise = true;
   }
   return price.as_told;
-}
-
-const config::ProviderTarget* provider_named(const config::Settings& settings,
-                                             std::string_view name) {
-  for (const config::ProviderTarget& provider : settings.providers) {
-    if (provider.name == name) return &provider;
-  }
-  return nullptr;
 }
 
 // By the engine or an encoder.
@@ -130,83 +94,18 @@ Tab::Tab(account::Account* account, const config::Settings& settings, const conf
     : account_(account),
       settings_(settings),
       payer_(payer_of(settings, key)),
-      hard_(is_hard(payer_.tenant_budget) || is_hard(payer_.key_budget)) {}
+      hard_(is_hard(payer_.tenant_budget) || is_hard(payer_.key_budget)),
+      order_(settings, hard_) {}
 
 void Tab::order(const ChatRequest& request, int prompt_tokens, bool at_batch_rate) {
-  counted_ = prompt_tokens;
-  prompt_tokens_ = hard_ ? most_prompt_tokens(request) : prompt_tokens;
-  asks_ = request.endpoint;
-  has_tools_ = request.has_tools;
-  sounds_ = has(request.needs, Need::audio);
-  looks_up_ = has(request.needs, Need::search) || !request.searches;
-  searches_ = request.searches;
-  search_units_ = request.search_units;
-  unsent_ = request.unsent;
-  at_batch_rate_ = at_batch_rate;
-  answers_ = request.answers();
-  completion_tokens_max_ = limit_of(request);
-}
-
-// The most that a body can come to has its form in it.
-int Tab::prompt_of(const policy::Candidate& candidate) const {
-  return prompt_tokens_ + (hard_ ? 0 : candidate.form_tokens) +
-         tool_prompt_of(candidate.target, candidate.model);
-}
-
-int Tab::prompt_of(const policy::Candidate& candidate, const Begun& begun) const {
-  const int read = begun.bytes_read == 0 ? 0 : begun.tokens;
-  return prompt_of(candidate) + (hard_ ? static_cast<int>(begun.bytes_read) : read);
-}
-
-int Tab::tool_prompt_of(std::string_view target, std::string_view model) const {
-  const config::ProviderTarget* const provider = provider_named(settings_, target);
-  return has_tools_ && provider != nullptr ? policy::tool_prompt_tokens(*provider, model) : 0;
-}
-
-config::Price Tab::price_of(std::string_view target, bool local, const Receipt& receipt) const {
-  if (local) return receipt.local_price.tokens;
-  const config::ProviderTarget* const provider = provider_named(settings_, target);
-  if (provider == nullptr) return config::Price();
-  return search_units_ > 0 ? policy::by_search_units(provider->price) : provider->price;
-}
-
-// What nothing of it can be costs nothing.
-config::Price Tab::price_of_order(config::Price price, int prompt_tokens) const {
-  if (!sounds_) price.audio_input_per_million = price.audio_output_per_million = 0;
-  price.per_request += search_units_ * price.per_search;
-  return policy::at_length(price, prompt_tokens);
-}
-
-// The engine looks nothing up.
-Result<NanoUsd> Tab::cost_of_lookups(const policy::Candidate& candidate,
-                                     const config::Price& price) const {
-  if (candidate.local) return 0;
-  if (hard_ && !unsent_.empty() && price.input_per_million > 0)
-    return Error{Errc::unsupported,
-                 "This budget has a hard end, and nobody knows how much this may come to: " +
-                     unsent_ + ". Send the content itself, as text, or leave it out.",
-                 "messages", std::nullopt};
-  const bool costs = price.per_search > 0 || price.input_per_million > 0;
-  const bool is_unasked = policy::searches_unasked(candidate.model);
-  if (hard_ && is_unasked && costs)
-    return Error{Errc::unsupported,
-                 std::string(candidate.model) +
-                     " searches the web unasked, each search costs, and this budget has a hard "
-                     "end. Choose a model that does not.",
-                 "model", std::nullopt};
-  if (hard_ && !searches_ && costs)
-    return Error{Errc::unsupported,
-                 "Each web search costs, and this budget has a hard end: say how many there may be "
-                 "(max_uses of the tool).",
-                 "tools", std::nullopt};
-  const int searches = searches_.value_or(kSearchesUsually);
-  return (is_unasked ? std::max(searches, kSearchesUsually) : searches) * price.per_search;
+  order_ = Order(settings_, hard_, request, prompt_tokens, at_batch_rate);
 }
 
 // The engine's time is known when it is over only: a hard budget pays no more of it than was held,
 // which its tokens were expected to take.
 NanoUsd Tab::cost_of(const Part& part, const Receipt& receipt) const {
-  const NanoUsd by_tokens = policy::cost_of(price_of(part.target, part.local, receipt), part.usage);
+  const NanoUsd by_tokens =
+      policy::cost_of(order_.listed_at(part.target, part.local, receipt.local_price), part.usage);
   if (!part.local) return by_tokens;
   const NanoUsd by_time = policy::cost_of_time(receipt.local_price.engine_hour, part.engine_time);
   return hard_ ? std::min(by_time, by_tokens) : by_time;
@@ -230,13 +129,14 @@ Result<void> Tab::cover(const policy::Candidate& candidate, const Begun& begun,
     return Error{Errc::overloaded,
                  "What this would cost cannot be booked at present. Try again later.", "",
                  kAskAgain};
-  const int prompt = prompt_of(candidate, begun);
-  price_ = price_of_order(price_of(candidate.target, candidate.local, receipt), prompt);
-  const auto searches = cost_of_lookups(candidate, price_);
+  const int prompt = order_.prompt_at(candidate, begun);
+  price_ = order_.price_at(candidate, receipt.local_price, prompt);
+  const auto searches = order_.cost_of_lookups(candidate, price_);
   if (!searches) return searches.error();
   before_ = spent(receipt) + policy::worst_case_cost(price_, prompt, begun.again) + *searches;
-  const int most = completion_tokens_max_.value_or(policy::kCompletionTokensAssumed);
-  const int least_tokens = completion_tokens_max_ == 0 ? 0 : answers_ * kTokensLeast;
+  const auto limit = order_.completion_tokens_max();
+  const int most = limit.value_or(policy::kCompletionTokensAssumed);
+  const int least_tokens = limit == 0 ? 0 : order_.answers() * kTokensLeast;
   const int left = std::max(least_tokens, most - begun.tokens);
   const NanoUsd wanted = before_ + cost_of_answer(price_, left);
   const NanoUsd least = hard_ ? before_ + cost_of_answer(price_, least_tokens) : wanted;
@@ -252,20 +152,19 @@ Result<void> Tab::cover_beside(const policy::Candidate& second, const Receipt& r
   if (!account_) return {};
   if (!second.local && !account_->writable())
     return Error{Errc::overloaded, "it cannot be booked at present", "", kAskAgain};
-  const config::Price price =
-      price_of_order(price_of(second.target, second.local, receipt), prompt_of(second));
-  const int most = completion_tokens_max_.value_or(policy::kCompletionTokensAssumed);
-  const auto searches = cost_of_lookups(second, price);
+  const int prompt = order_.prompt_at(second);
+  const config::Price price = order_.price_at(second, receipt.local_price, prompt);
+  const int most = order_.completion_tokens_max().value_or(policy::kCompletionTokensAssumed);
+  const auto searches = order_.cost_of_lookups(second, price);
   if (!searches) return searches.error();
-  const NanoUsd both =
-      hold_.granted() + policy::worst_case_cost(price, prompt_of(second), most) + *searches;
+  const NanoUsd both = hold_.granted() + policy::worst_case_cost(price, prompt, most) + *searches;
   return put_aside(receipt.request_id, both, both);
 }
 
 NanoUsd Tab::cost_of_prompt(const policy::Candidate& candidate, const Receipt& receipt) const {
-  const config::Price price =
-      price_of_order(price_of(candidate.target, candidate.local, receipt), prompt_of(candidate));
-  return policy::worst_case_cost(price, prompt_of(candidate), 0);
+  const int prompt = order_.prompt_at(candidate);
+  return policy::worst_case_cost(order_.price_at(candidate, receipt.local_price, prompt), prompt,
+                                 0);
 }
 
 Result<void> Tab::afford(const policy::Plan& plan, const Receipt& receipt) {
@@ -287,12 +186,12 @@ Result<void> Tab::put_aside(const std::string& id, NanoUsd least, NanoUsd wanted
 
 std::shared_ptr<const ChatRequest> Tab::affordable(
     std::shared_ptr<const ChatRequest> request) const {
-  const bool enough =
-      affordable_ && completion_tokens_max_ && *affordable_ >= *completion_tokens_max_;
+  const auto limit = order_.completion_tokens_max();
+  const bool enough = affordable_ && limit && *affordable_ >= *limit;
   if (!affordable_ || enough) return request;
   auto shorter = std::make_shared<ChatRequest>(*request);
   Sampling& sampling = shorter->sampling;
-  sampling.tokens_max = std::max(kTokensLeast, (*affordable_ + again_) / answers_);
+  sampling.tokens_max = std::max(kTokensLeast, (*affordable_ + again_) / order_.answers());
   sampling.tokens_min = std::min(sampling.tokens_min, *sampling.tokens_max);
   shorter->cut_short = true;
   return shorter;
@@ -305,11 +204,11 @@ bool Tab::may_go_on(const Part& part) const {
 
 void Tab::suppose(bool streamed, std::size_t bytes_written, Part& part) const {
   if (!hard_) {
-    if (writes(asks_)) part.bytes = bytes_written;
+    if (writes(order_.endpoint())) part.bytes = bytes_written;
     return;
   }
   const int counted = part.usage.prompt_tokens;
-  part.usage.prompt_tokens = prompt_tokens_ + tool_prompt_of(part.target, part.model);
+  part.usage.prompt_tokens = order_.prompt_at(part.target, part.model);
   if (!streamed) part.usage.completion_tokens = affordable_.value_or(0);
   part.supposed_tokens =
       part.usage.completion_tokens + std::max(0, part.usage.prompt_tokens - counted);
@@ -317,17 +216,11 @@ void Tab::suppose(bool streamed, std::size_t bytes_written, Part& part) const {
 
 std::string Tab::warning() { return account_ ? account_->warning(payer_) : std::string(); }
 
-// What had to be counted here of what may be sound is taken for sound, which costs more.
 void Tab::price(Part& part, const Receipt& receipt) const {
-  if (sounds_ && part.estimated) part.usage.audio_completion_tokens = part.usage.completion_tokens;
-  if (sounds_ && !part.usage_told) part.usage.audio_prompt_tokens = part.usage.prompt_tokens;
-  if (looks_up_ && !part.unanswered && part.usage.searches == 0) {
-    part.usage.searches = 1;
-    part.estimated |= !searches_;  // It may have found that it needed none.
-  }
-  suppose_units(search_units_, part);
+  order_.suppose_untold(part);
   part.cost_nano_usd = cost_of(part, receipt);
-  const bool is_told = heed_charge(price_of(part.target, part.local, receipt), part);
+  const bool is_told =
+      heed_charge(order_.listed_at(part.target, part.local, receipt.local_price), part);
   part.estimated |= part.usage.at_dearer_rate && !is_told;
 }
 
@@ -338,8 +231,9 @@ void Tab::price(Receipt& receipt) const {
     part.here = served_here(settings_, part);
     if (!part.here || part.lost) continue;
     Usage elsewhere = part.usage;
-    elsewhere.at_batch_rate = at_batch_rate_;
-    receipt.avoided_nano_usd += policy::avoided_cost(settings_.providers, asks_, elsewhere);
+    elsewhere.at_batch_rate = order_.at_batch_rate();
+    receipt.avoided_nano_usd +=
+        policy::avoided_cost(settings_.providers, order_.endpoint(), elsewhere);
   }
 }
 

@@ -2,15 +2,15 @@
 // before each further one, and the post before the client has the end of its answer.
 //
 // A Tab belongs to its request's coroutine and never waits. Without an account (no ledger is kept)
-// it only adds up. A hard budget is never spent past its end: the prompt is taken for as many
-// tokens as its body has bytes, the target is told a limit in any case, and an answer that does not
-// end there is cut.
+// it only adds up. A hard budget is never spent past its end: the target is told a limit in any
+// case, and an answer that does not end there is cut.
 #pragma once
 
 #include "backends/contract/chat.h"
 #include "backends/contract/error.h"
 #include "config/settings.h"
 #include "gateway/account/account.h"
+#include "gateway/order.h"
 #include "gateway/policy/plan.h"
 #include "gateway/receipt.h"
 
@@ -32,14 +32,7 @@ class Tab {
   // answer it.
   void order(const ChatRequest& request, int prompt_tokens, bool at_batch_rate);
 
-  int prompt_tokens() const { return counted_; }
-
-  // What there is of an answer that somebody is asked to end.
-  struct Begun {
-    int tokens = 0;
-    std::size_t bytes_read = 0;  // As part of the prompt.
-    int again = 0;               // Tokens of it that will be said again.
-  };
+  int prompt_tokens() const { return order_.counted_tokens(); }
 
   // `candidate` is about to be asked, after all that `receipt` tells. over_budget, rate_limited:
   // see Account::hold; overloaded: the ledger cannot be written, so that nothing may cost money;
@@ -76,16 +69,9 @@ class Tab {
   void settle(Receipt& receipt);
 
  private:
-  int prompt_of(const policy::Candidate& candidate) const;
-  int prompt_of(const policy::Candidate& candidate, const Begun& begun) const;
-  config::Price price_of(std::string_view target, bool local, const Receipt& receipt) const;
-  int tool_prompt_of(std::string_view target, std::string_view model) const;
-  Result<config::NanoUsd> cost_of_lookups(const policy::Candidate& candidate,
-                                          const config::Price& price) const;
   config::NanoUsd cost_of(const Part& part, const Receipt& receipt) const;
   config::NanoUsd spent(const Receipt& receipt) const;
   Result<void> put_aside(const std::string& id, config::NanoUsd least, config::NanoUsd wanted);
-  config::Price price_of_order(config::Price price, int prompt_tokens) const;
   void price(Part& part, const Receipt& receipt) const;  // Once it is settled.
   void price(Receipt& receipt) const;
 
@@ -93,18 +79,7 @@ class Tab {
   const config::Settings& settings_;
   const account::Payer payer_;
   const bool hard_;
-  int counted_ = 0;        // Tokens of the prompt,
-  int prompt_tokens_ = 0;  // …and as many as it may come to, if the budget is hard.
-  std::optional<int> completion_tokens_max_;  // Of all choices.
-  int answers_ = 1;
-  Endpoint asks_ = Endpoint::chat;
-  bool has_tools_ = false;
-  bool sounds_ = false;    // Prompt or answer may be sound.
-  bool looks_up_ = false;  // In the web, once each time it is asked.
-  std::optional<int> searches_ = 0;
-  int search_units_ = 0;  // Of a ranking, at most.
-  std::string unsent_;    // What a provider would fetch itself.
-  bool at_batch_rate_ = false;
+  Order order_;
 
   account::Hold hold_;
   config::Price price_;            // Of who is asked at present,

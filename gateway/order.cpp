@@ -1,0 +1,132 @@
+#include "gateway/order.h"
+
+#include "gateway/policy/takes.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace spillway {
+namespace {
+
+using config::NanoUsd;
+
+constexpr int kTokensPerPart = 50'000;    // What a picture or a sound may come to, at most.
+constexpr int kTokensPerSearch = 50'000;  // What it finds is read as part of the prompt.
+constexpr int kSearchesUsually = 5;
+
+// No tokenizer makes more tokens than there are bytes.
+int most_prompt_tokens(const ChatRequest& request) {
+  const std::size_t most =
+      std::max(request.body.size(), request.prompt_bytes) +
+      static_cast<std::size_t>(request.media) * kTokensPerPart +
+      static_cast<std::size_t>(request.added_tokens) +
+      static_cast<std::size_t>(request.searches.value_or(0)) * kTokensPerSearch;
+  constexpr std::size_t kMost = std::numeric_limits<int>::max() / 2;  // More may be added to it.
+  return static_cast<int>(std::min(most, kMost));
+}
+
+std::optional<int> limit_of(const ChatRequest& request) {
+  if (!writes(request.endpoint)) return 0;
+  return policy::tokens_of_all(request.sampling.tokens_max, request.answers());
+}
+
+// A ranking's, where nobody told them.
+void suppose_units(int search_units, Part& part) {
+  if (search_units > 0 && part.searches_told == 0)
+    part.usage.searches = part.usage_told ? 1 : search_units;
+}
+
+}  // namespace
+
+const config::ProviderTarget* provider_named(const config::Settings& settings,
+                                             std::string_view name) {
+  for (const config::ProviderTarget& provider : settings.providers) {
+    if (provider.name == name) return &provider;
+  }
+  return nullptr;
+}
+
+Order::Order(const config::Settings& settings, bool hard, const ChatRequest& request,
+             int prompt_tokens, bool at_batch_rate)
+    : settings_(&settings),
+      hard_(hard),
+      endpoint_(request.endpoint),
+      counted_(prompt_tokens),
+      prompt_tokens_(hard ? most_prompt_tokens(request) : prompt_tokens),
+      completion_tokens_max_(limit_of(request)),
+      answers_(request.answers()),
+      has_tools_(request.has_tools),
+      sounds_(has(request.needs, Need::audio)),
+      looks_up_(has(request.needs, Need::search) || !request.searches),
+      searches_(request.searches),
+      search_units_(request.search_units),
+      unsent_(request.unsent),
+      at_batch_rate_(at_batch_rate) {}
+
+// The most that a body can come to has its form in it.
+int Order::prompt_at(const policy::Candidate& candidate, const Begun& begun) const {
+  const int read = begun.bytes_read == 0 ? 0 : begun.tokens;
+  return prompt_at(candidate.target, candidate.model) + (hard_ ? 0 : candidate.form_tokens) +
+         (hard_ ? static_cast<int>(begun.bytes_read) : read);
+}
+
+int Order::prompt_at(std::string_view target, std::string_view model) const {
+  const config::ProviderTarget* const provider = provider_named(*settings_, target);
+  const bool tells_of_tools = has_tools_ && provider != nullptr;
+  return prompt_tokens_ + (tells_of_tools ? policy::tool_prompt_tokens(*provider, model) : 0);
+}
+
+config::Price Order::listed_at(std::string_view target, bool local,
+                               const policy::LocalPrice& local_price) const {
+  if (local) return local_price.tokens;
+  const config::ProviderTarget* const provider = provider_named(*settings_, target);
+  if (provider == nullptr) return config::Price();
+  return search_units_ > 0 ? policy::by_search_units(provider->price) : provider->price;
+}
+
+config::Price Order::price_at(const policy::Candidate& candidate,
+                              const policy::LocalPrice& local_price, int prompt) const {
+  config::Price price = listed_at(candidate.target, candidate.local, local_price);
+  if (!sounds_) price.audio_input_per_million = price.audio_output_per_million = 0;
+  price.per_request += search_units_ * price.per_search;
+  return policy::at_length(price, prompt);
+}
+
+// The engine looks nothing up.
+Result<NanoUsd> Order::cost_of_lookups(const policy::Candidate& candidate,
+                                       const config::Price& price) const {
+  if (candidate.local) return 0;
+  if (hard_ && !unsent_.empty() && price.input_per_million > 0)
+    return Error{Errc::unsupported,
+                 "This budget has a hard end, and nobody knows how much this may come to: " +
+                     unsent_ + ". Send the content itself, as text, or leave it out.",
+                 "messages", std::nullopt};
+  const bool costs = price.per_search > 0 || price.input_per_million > 0;
+  const bool is_unasked = policy::searches_unasked(candidate.model);
+  if (hard_ && is_unasked && costs)
+    return Error{Errc::unsupported,
+                 std::string(candidate.model) +
+                     " searches the web unasked, each search costs, and this budget has a hard "
+                     "end. Choose a model that does not.",
+                 "model", std::nullopt};
+  if (hard_ && !searches_ && costs)
+    return Error{Errc::unsupported,
+                 "Each web search costs, and this budget has a hard end: say how many there may be "
+                 "(max_uses of the tool).",
+                 "tools", std::nullopt};
+  const int searches = searches_.value_or(kSearchesUsually);
+  return (is_unasked ? std::max(searches, kSearchesUsually) : searches) * price.per_search;
+}
+
+// What had to be counted here of what may be sound is taken for sound, which costs more.
+void Order::suppose_untold(Part& part) const {
+  if (sounds_ && part.estimated) part.usage.audio_completion_tokens = part.usage.completion_tokens;
+  if (sounds_ && !part.usage_told) part.usage.audio_prompt_tokens = part.usage.prompt_tokens;
+  if (looks_up_ && !part.unanswered && part.usage.searches == 0) {
+    part.usage.searches = 1;
+    part.estimated |= !searches_;  // It may have found that it needed none.
+  }
+  suppose_units(search_units_, part);
+}
+
+}  // namespace spillway
