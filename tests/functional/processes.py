@@ -18,7 +18,7 @@ MODEL = Path(os.environ.get("SPILLWAY_TEST_MODEL", ROOT / "models/SmolLM2-135M-I
 KEY = "sk-spillway-test"
 
 
-def wait_until(condition, seconds=20.0, what="the condition"):
+def wait_until(condition, seconds=60.0, what="the condition"):
     """Polls until `condition()` is true and returns its value; fails with `what` after so many seconds."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
