@@ -224,7 +224,8 @@ def budgets(board):
             "Sent again under an idempotency key",
             "reqps",
             "Requests a second that brought a key (spillway_idempotency_requests_total): `replayed`"
-            " got the first answer again and cost nothing.",
+            " got the first answer again and cost nothing; `redelivered` came without one, as the next"
+            " try of a client whose answer was lost on its way.",
             query(summed(rate("spillway_idempotency_requests_total"), "result"), "{{result}}"),
         ),
     )

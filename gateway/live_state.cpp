@@ -117,7 +117,7 @@ std::vector<telemetry::LimitState> limit_states(const account::Limiter& limiter)
 }
 
 telemetry::RepeatState repeat_state(const Repeats::Counts& counts) {
-  return {counts.first, counts.replayed, counts.refused};
+  return {counts.first, counts.replayed, counts.refused, counts.redelivered};
 }
 
 telemetry::ShadowCounts shadow_counts(const ShadowState& shadow) {

@@ -1,7 +1,7 @@
 #include "gateway/repeats.h"
 
 #include "config/digest.h"
-#include "gateway/reception.h"
+#include "gateway/passing_writer.h"
 #include "gateway/refusal.h"
 
 #include <boost/asio/this_coro.hpp>
@@ -19,15 +19,20 @@ using replay::Answer;
 using State = replay::FirstAnswers::State;
 
 constexpr std::string_view kHeader = "idempotency-key";
+constexpr std::string_view kReplayed = "idempotent-replayed";
+constexpr std::string_view kFirstId = "x-spillway-first-request-id";
+constexpr std::string_view kTriesBefore = "x-stainless-retry-count";
 constexpr std::size_t kKeyBytesMax = 255;
 constexpr std::chrono::milliseconds kAskAgain{1'000};
 
+bool went_well(int status) { return status >= 200 && status < 300; }
+
 // Passes an answer on and keeps it before its end leaves: who has it all can have it again.
-class Recorder final : public http::ResponseWriter {
+class Recorder final : public PassingWriter {
  public:
   Recorder(http::ResponseWriter& out, std::string request_id, replay::Claim claim,
            std::size_t bytes_max)
-      : out_(out), claim_(std::move(claim)), bytes_max_(bytes_max) {
+      : PassingWriter(out), claim_(std::move(claim)), bytes_max_(bytes_max) {
     answer_.request_id = std::move(request_id);
   }
 
@@ -59,10 +64,7 @@ class Recorder final : public http::ResponseWriter {
     keep();
     return out_.end(std::move(last_piece));
   }
-  void keep_alive(std::chrono::milliseconds quiet) override { out_.keep_alive(quiet); }
   void failing() override { repeatable_ = false; }
-  bool head_sent() const override { return out_.head_sent(); }
-  int status() const override { return out_.status(); }
 
  private:
   void add(std::string_view piece) {
@@ -70,26 +72,59 @@ class Recorder final : public http::ResponseWriter {
     if (repeatable_) answer_.body += piece;
   }
   void keep() {
-    const bool well = answer_.status >= 200 && answer_.status < 300;
-    if (repeatable_ && well) claim_.keep(std::move(answer_), SteadyClock::now());
+    if (repeatable_ && went_well(answer_.status))
+      claim_.keep(std::move(answer_), SteadyClock::now());
   }
 
-  http::ResponseWriter& out_;
   replay::Claim claim_;
   const std::size_t bytes_max_;
   Answer answer_;
   bool repeatable_ = true;
 };
 
-// How much of its limits a caller has left is no part of an answer.
-bool belongs_to_the_answer(std::string_view header) { return !header.starts_with("x-ratelimit-"); }
+// Passes an answer on. One that is whole and went well can be had again if it does not arrive.
+class Courier final : public PassingWriter {
+ public:
+  Courier(http::ResponseWriter& out, std::string request_id, replay::LostAnswers& lost,
+          replay::Name name)
+      : PassingWriter(out), lost_(lost), name_(std::move(name)) {
+    answer_.request_id = std::move(request_id);
+  }
+
+  void set_header(std::string_view name, std::string_view value) override {
+    answer_.headers.emplace_back(name, value);
+    out_.set_header(name, value);
+  }
+  Async<void> send(int status, std::string content_type, std::string body) override {
+    if (went_well(status)) take_care_of(status, content_type, body);
+    return out_.send(status, std::move(content_type), std::move(body));
+  }
+
+ private:
+  void take_care_of(int status, const std::string& content_type, const std::string& body) {
+    answer_.status = status;
+    answer_.content_type = content_type;
+    answer_.body = body;
+    if (auto sending = lost_.send(std::move(name_), std::move(answer_)))
+      out_.if_lost([sending = std::move(sending)] { sending->lost(SteadyClock::now()); });
+  }
+
+  replay::LostAnswers& lost_;
+  replay::Name name_;
+  Answer answer_;
+};
+
+// How much of its limits a caller has left is no part of an answer, nor is that it comes again.
+bool belongs_to_the_answer(std::string_view header) {
+  return !header.starts_with("x-ratelimit-") && header != kReplayed && header != kFirstId;
+}
 
 net::awaitable<void> say_again(std::shared_ptr<const Answer> answer, http::ResponseWriter& out) {
   for (const auto& [name, value] : answer->headers) {
     if (belongs_to_the_answer(name)) out.set_header(name, value);
   }
-  out.set_header("idempotent-replayed", "true");
-  out.set_header("x-spillway-first-request-id", answer->request_id);
+  out.set_header(kReplayed, "true");
+  out.set_header(kFirstId, answer->request_id);
   std::string body = answer->body;
   if (!answer->content_type.empty()) {
     std::string type = answer->content_type;
@@ -128,6 +163,12 @@ bool is_key(std::string_view key) {
          std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c < 127; });
 }
 
+bool is_further_try(const http::Request& request) {
+  const std::string_view tries = request.header(kTriesBefore);
+  return !tries.empty() && tries.find_first_not_of("0123456789") == tries.npos &&
+         tries.find_first_not_of('0') != tries.npos;
+}
+
 bool has_key(const http::Request& request) {
   return std::any_of(request.headers.begin(), request.headers.end(),
                      [](const http::Header& header) { return header.name == kHeader; });
@@ -137,12 +178,13 @@ bool has_key(const http::Request& request) {
 
 net::awaitable<void> Repeats::serve(http::Request request, http::ResponseWriter& out) {
   co_await net::this_coro::throw_if_cancelled(false);
-  const bool asks = request.method == "POST" && request.incoming == nullptr && has_key(request);
+  const bool asks = request.method == "POST" && request.incoming == nullptr;
   const auto visitor = asks ? visitor_of(editions_, request) : Result<Visitor>(Visitor());
   if (!asks || !visitor) {  // Who may not ask hears it in the words of what was asked.
     co_await handler_(std::move(request), out);
     co_return;
   }
+  if (!has_key(request)) co_return co_await serve_plain(std::move(request), *visitor, out);
   const std::string_view key = request.header(kHeader);
   if (!is_key(key)) {
     const Error error = no_key();
@@ -169,11 +211,23 @@ net::awaitable<void> Repeats::serve_once(http::Request request, const replay::Na
   }
 }
 
+net::awaitable<void> Repeats::serve_plain(http::Request request, const Visitor& visitor,
+                                          http::ResponseWriter& out) {
+  const replay::Name name{visitor.tenant, visitor.key_name + '\n' + request.path + '\n' +
+                                              config::sha256_hex(request.body)};
+  auto answer = is_further_try(request) ? lost_.take(name, SteadyClock::now()) : nullptr;
+  Courier courier(out, answer ? answer->request_id : request.id, lost_, name);
+  if (answer) ++redelivered_;
+  if (answer) co_return co_await say_again(std::move(answer), courier);
+  co_await handler_(std::move(request), courier);
+}
+
 Repeats::Counts Repeats::counts() const {
   const auto of = [this](State state) {
     return counts_[static_cast<std::size_t>(state)].load(std::memory_order_relaxed);
   };
-  return {of(State::first), of(State::answered), of(State::busy) + of(State::other)};
+  return {of(State::first), of(State::answered), of(State::busy) + of(State::other),
+          redelivered_.load(std::memory_order_relaxed)};
 }
 
 }  // namespace spillway

@@ -6,7 +6,9 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <linux/sockios.h>
 #include <optional>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <utility>
 
@@ -105,13 +107,40 @@ void Connection::on_read(boost::system::error_code error, std::size_t bytes) {
   end_ += bytes;
   received_ += bytes;
   read_was_full_ = end_ == inbound_.size();
+  if (bytes > 0 && !writing_) lost_ = nullptr;  // Who asks again has its answer.
   if (error) {
-    peer_closed_ = true;
-    if (watching_) lose(Health::client_gone);
+    peer_ended(error == net::error::eof);
   } else if (watching_) {
     arm_read();
   }
   wake_.cancel();
+}
+
+void Connection::peer_ended(bool politely) {
+  peer_closed_ = true;
+  if (!writing_ && (!politely || has_untaken())) tell_lost();
+  if (!writing_) lost_ = nullptr;
+  if (watching_) lose(Health::client_gone);
+}
+
+// A client that reads to the end says with its FIN that it has all. One that had closed before it
+// answers our bytes with a reset, at once or when they arrive.
+bool Connection::has_untaken() {
+  int error = 0, bytes = 0;
+  socklen_t size = sizeof error;
+  const int socket = socket_.native_handle();
+  const bool known = ::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size) == 0 &&
+                     ::ioctl(socket, SIOCOUTQ, &bytes) == 0;
+  return !known || error != 0 || bytes > 0;
+}
+
+void Connection::if_lost(std::function<void()> lost) {
+  lost_ = std::move(lost);
+  if (health_ != Health::good) tell_lost();
+}
+
+void Connection::tell_lost() {
+  if (const auto lost = std::exchange(lost_, nullptr)) lost();
 }
 
 void Connection::watch(bool on) {
@@ -122,6 +151,7 @@ void Connection::watch(bool on) {
 void Connection::lose(Health why) {
   if (health_ != Health::good) return;
   health_ = why;
+  tell_lost();
   boost::system::error_code ignored;
   if (why == Health::slow_client) {
     // The kernel would otherwise keep what the client does not read.
@@ -204,6 +234,7 @@ net::awaitable<void> Connection::linger(Deadline deadline) {
 }
 
 net::awaitable<void> Connection::close() {
+  lost_ = nullptr;
   boost::system::error_code ignored;
   socket_.close(ignored);
   while (reading_) co_await wait_for_wake();

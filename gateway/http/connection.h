@@ -22,6 +22,7 @@
 
 #include <array>
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -52,6 +53,11 @@ class Connection {
   // Sends all pieces in order. Returns cancelled or slow_client, after which the connection is
   // useless.
   Async<void> write(Pieces pieces);
+
+  // Calls `lost`, once, if what is written next is seen not to have reached the client whole: it
+  // left before, or while it was written, or closed without having taken all of it. Dropped when it
+  // has, with its next bytes, and by `close`.
+  void if_lost(std::function<void()> lost);
 
   // What of it the kernel takes at once, without waiting; nothing while a write is under way.
   std::size_t write_now(std::string_view bytes);
@@ -89,6 +95,9 @@ class Connection {
   void make_room();
   void on_read(boost::system::error_code error, std::size_t bytes);
   void lose(Health why);
+  void peer_ended(bool politely);
+  void tell_lost();
+  bool has_untaken();
   Error why_lost() const;
   boost::asio::awaitable<void> wait_for_wake();
   Async<void> write_rest(Pieces pieces);
@@ -107,6 +116,7 @@ class Connection {
   bool read_was_full_ = false;  // The last read could have taken more.
   bool peer_closed_ = false;
   bool watching_ = false;
+  std::function<void()> lost_;  // Empty: nobody wants to know.
 
   Health health_ = Health::good;
   Deadline deadline_ = Deadline::max();

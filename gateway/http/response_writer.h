@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -49,6 +50,11 @@ class ResponseWriter {
 
   // What comes from here on tells of a failure: such an answer is not to be given again.
   virtual void failing() {}
+
+  // Before `send`: calls `tell`, once, on this thread and until the next request at the latest, if
+  // the client is seen not to have taken the whole answer; drops it once it is seen to have. Seen
+  // is what TCP tells: that of a proxy between, not whether it passed the answer on.
+  virtual void if_lost(std::function<void()> tell) { (void)tell; }
 
   // True once an answer was begun: errors must now go into the stream.
   virtual bool head_sent() const = 0;

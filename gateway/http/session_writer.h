@@ -9,8 +9,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace spillway::http {
 
@@ -36,6 +38,7 @@ class SessionWriter final : public ResponseWriter {
   Async<void> write(std::string piece) override;
   Async<void> end(std::string last_piece) override;
   void keep_alive(std::chrono::milliseconds quiet) override;
+  void if_lost(std::function<void()> tell) override { connection_.if_lost(std::move(tell)); }
   bool head_sent() const override { return status_ != 0; }
   int status() const override { return status_; }
   std::string_view request_id() const { return request_id_; }

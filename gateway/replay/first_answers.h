@@ -8,9 +8,9 @@
 #pragma once
 
 #include "backends/contract/deadline.h"
+#include "gateway/replay/answer.h"
 
 #include <chrono>
-#include <compare>
 #include <cstddef>
 #include <deque>
 #include <list>
@@ -20,27 +20,8 @@
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace spillway::replay {
-
-struct Answer {
-  std::string request_id;  // Of the request that it was the answer to.
-  int status = 0;
-  std::string content_type;  // Empty: a stream of events.
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::string body;
-
-  std::size_t bytes() const;
-};
-
-// What a request is known by.
-struct Name {
-  std::string tenant;
-  std::string key;  // Among all of the tenant's.
-
-  auto operator<=>(const Name&) const = default;
-};
 
 class FirstAnswers;
 

@@ -266,7 +266,8 @@ constexpr SeriesRow kCatalogue[] = {
      "Requests that were held against the limits of key, tenant and model."},
     {Series::idempotency, "spillway_idempotency_requests_total", C, kLive, kResultLabels,
      "Requests that brought an idempotency key: the first under it, those that got the first's "
-     "answer again, and those refused, which came too soon or were another request."},
+     "answer again, and those refused, which came too soon or were another request. Without a key: "
+     "the further tries that were redelivered an answer which had not arrived."},
 
     {Series::shadow_decisions, "spillway_shadow_decisions_total", C, kLive, kLineLabels,
      "Requests about which a shadow policy decided as well: it agreed with the one in force on who "

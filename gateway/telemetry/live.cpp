@@ -137,7 +137,8 @@ void add_limit(Samples& samples, const LimitState& limit) {
 void add_repeats(Samples& samples, const RepeatState& repeats) {
   for (const auto& [result, count] : {std::pair("first", repeats.first),
                                       {"replayed", repeats.replayed},
-                                      {"refused", repeats.refused}})
+                                      {"refused", repeats.refused},
+                                      {"redelivered", repeats.redelivered}})
     samples.push_back({Series::idempotency, {result}, static_cast<double>(count), {}});
 }
 

@@ -86,11 +86,12 @@ struct LimitState {
   std::uint64_t refused = 0;
 };
 
-// Requests that brought an idempotency key.
+// Requests that brought an idempotency key, and further tries that got a lost answer.
 struct RepeatState {
   std::uint64_t first = 0;
   std::uint64_t replayed = 0;
   std::uint64_t refused = 0;
+  std::uint64_t redelivered = 0;
 };
 
 // What a policy that decides in the shadow would have done. Amounts in USD.

@@ -1,5 +1,7 @@
 // First answers: kept for a while, given again to the same request only, within so much memory.
+// Lost ones: the same, and once.
 #include "gateway/replay/first_answers.h"
+#include "gateway/replay/lost_answers.h"
 
 #include <gtest/gtest.h>
 
@@ -89,6 +91,69 @@ TEST(FirstAnswers, OnlyOneOfManyIsTheFirst) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(firsts, 2'000);
+}
+
+bool lose(LostAnswers& answers, Name name, std::string body, TimePoint now = kNow) {
+  const auto sending = answers.send(std::move(name), answer(std::move(body)));
+  if (sending) sending->lost(now);
+  return sending != nullptr;
+}
+
+std::string taken(LostAnswers& answers, const Name& name, TimePoint now = kNow) {
+  const auto found = answers.take(name, now);
+  return found ? found->body : "";
+}
+
+TEST(LostAnswers, EachIsGivenOutOnceTheFirstFirst) {
+  LostAnswers answers({});
+  lose(answers, {"t", "a"}, "one");
+  lose(answers, {"t", "a"}, "two");
+  EXPECT_EQ(taken(answers, {"t", "b"}), "");
+  EXPECT_EQ(taken(answers, {"u", "a"}), "");
+  EXPECT_EQ(taken(answers, {"t", "a"}), "one");
+  EXPECT_EQ(taken(answers, {"t", "a"}), "two");
+  EXPECT_EQ(taken(answers, {"t", "a"}), "");
+}
+
+TEST(LostAnswers, WhatArrivedIsNotKept) {
+  LostAnswers answers({});
+  {
+    const auto sending = answers.send({"t", "a"}, answer("one"));
+    EXPECT_EQ(taken(answers, {"t", "a"}), "") << "nor is what may still arrive";
+  }
+  EXPECT_EQ(taken(answers, {"t", "a"}), "");
+}
+
+TEST(LostAnswers, AreForgottenWithTime) {
+  LostAnswers answers({.keep = 60s});
+  lose(answers, {"t", "a"}, "one");
+  lose(answers, {"t", "a"}, "two", kNow + 1ms);
+  EXPECT_EQ(taken(answers, {"t", "a"}, kNow + 60s), "two");
+}
+
+TEST(LostAnswers, WhoFillsTheRoomMakesIt) {
+  LostAnswers answers({.answers_max = 4});
+  lose(answers, {"b", "a"}, "small");
+  for (const char* name : {"a", "b", "c", "d"}) lose(answers, {"greedy", name}, "more of it");
+  EXPECT_EQ(taken(answers, {"greedy", "a"}), "");
+  EXPECT_EQ(taken(answers, {"greedy", "b"}), "more of it");
+  EXPECT_EQ(taken(answers, {"b", "a"}), "small") << "the oldest of all";
+}
+
+TEST(LostAnswers, TakeSoManyBytesAndNoMore) {
+  const std::string large(20'000, 'x');
+  const Name name{"t", "a"};
+  const std::size_t each = answer(large).bytes() + 2;
+  LostAnswers answers({.bytes_max = 4 * each});
+  EXPECT_FALSE(lose(answers, name, large + "y")) << "more than a quarter of it";
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(lose(answers, name, large));
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(taken(answers, name), large);
+  EXPECT_EQ(taken(answers, name), "");
+  std::vector<std::shared_ptr<LostAnswers::Sending>> on_their_way;
+  for (int i = 0; i < 4; ++i) on_their_way.push_back(answers.send(name, answer(large)));
+  EXPECT_EQ(answers.send(name, answer(large)), nullptr);
+  on_their_way.pop_back();
+  EXPECT_NE(answers.send(name, answer(large)), nullptr);
 }
 
 }  // namespace
