@@ -132,6 +132,13 @@ def test_what_openai_puts_into_its_cache_is_paid_and_told_in_every_protocol(told
     assert amounts(tmp_path, 3) == [(due, 0)] * 3
 
 
+def test_a_chats_usage_is_booked_under_anthropics_names(told, client_of, tmp_path):
+    gateway = told({"input_tokens": 50, "cache_creation_input_tokens": 900, "cache_read_input_tokens": 50, "output_tokens": 30})
+    usage = client_of(gateway).chat.completions.create(model="up", messages=ASK).usage
+    assert (usage.prompt_tokens, usage.prompt_tokens_details.cached_tokens, usage.completion_tokens) == (1000, 50, 30)
+    assert amounts(tmp_path, 1) == [(50 * INPUT + 50 * CACHED + 900 * WRITTEN + 30 * OUTPUT, 0)]
+
+
 @pytest.mark.parametrize("prompt", [200_000, 200_001])
 def test_a_long_prompt_has_its_own_price(told, client_of, tmp_path, prompt):
     gateway = told({"prompt_tokens": prompt, "completion_tokens": 10, "total_tokens": prompt + 10}, price_per_million={

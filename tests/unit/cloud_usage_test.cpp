@@ -31,6 +31,46 @@ TEST(CloudUsage, AUsageThatCountsNothingIsNone) {
   }
 }
 
+struct Told {
+  const char* usage;
+  int prompt, cached, written, completion, reasoning;
+};
+
+TEST(CloudUsage, AChatsUsageIsReadUnderAnthropicsNames) {
+  for (const Told& told : {
+           Told{R"({"input_tokens":30,"output_tokens":7})", 30, 0, 0, 7, 0},
+           Told{R"({"input_tokens":30,"output_tokens":7,"cache_read_input_tokens":900,)"
+                R"("cache_creation_input_tokens":70})",
+                1000, 900, 70, 7, 0},
+           Told{R"({"input_tokens":30,"output_tokens":7,"cache_read_input_tokens":900,)"
+                R"("cache_creation_input_tokens":70,"total_tokens":1007})",
+                1000, 900, 70, 7, 0},
+           Told{R"({"input_tokens":1000,"output_tokens":7,"cache_read_input_tokens":900,)"
+                R"("total_tokens":1007})",
+                1000, 900, 0, 7, 0},
+           Told{R"({"input_tokens":1000,"input_tokens_details":{"cached_tokens":900},)"
+                R"("output_tokens":7,"output_tokens_details":{"reasoning_tokens":5},)"
+                R"("total_tokens":1007})",
+                1000, 900, 0, 7, 5},
+           Told{R"({"prompt_tokens":1000,"completion_tokens":7,"total_tokens":1007,)"
+                R"("cache_read_input_tokens":900,"cache_creation_input_tokens":70,)"
+                R"("input_tokens":30,"output_tokens":7})",
+                1000, 900, 70, 7, 0},
+           Told{R"({"prompt_tokens":0,"completion_tokens":0,"total_tokens":0,)"
+                R"("input_tokens":30,"output_tokens":7})",
+                30, 0, 0, 7, 0},
+       }) {
+    const Parsed parsed = parse_chunk(R"({"choices":[],"usage":)" + std::string(told.usage) + "}");
+    ASSERT_TRUE(parsed.usage) << told.usage;
+    EXPECT_EQ(parsed.usage->prompt_tokens, told.prompt) << told.usage;
+    EXPECT_EQ(parsed.usage->cached_tokens, told.cached) << told.usage;
+    EXPECT_EQ(parsed.usage->cache_written_tokens, told.written) << told.usage;
+    EXPECT_EQ(parsed.usage->completion_tokens, told.completion) << told.usage;
+    EXPECT_EQ(parsed.usage->reasoning_tokens, told.reasoning) << told.usage;
+    EXPECT_FALSE(parsed.usage->contradictory) << told.usage;
+  }
+}
+
 constexpr const char* kUsed = R"("usage":{"prompt_tokens":9,"completion_tokens":200})";
 
 TEST(CloudUsage, WhatAnAnswerOfNoUseBillsIsToldToo) {

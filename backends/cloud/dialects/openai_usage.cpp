@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 namespace spillway::cloud::openai {
 namespace {
@@ -81,11 +82,63 @@ void take_cache_into_prompt(int total, Usage& usage) {
   usage.prompt_tokens += static_cast<int>(beside);
 }
 
+// Anthropic's names, as gateways in front of Claude tell them in a chat's usage: beside OpenAI's or
+// instead, where the prompt is the sum of what is counted apart, unless the sum of all says that
+// it is not. The names of OpenAI's responses have their details apart, within the prompt.
+class Anthropics {
+ public:
+  void take(const Member& member) {
+    if (member.is("input_tokens")) input_ = count_of(member.value);
+    if (member.is("output_tokens")) output_ = count_of(member.value);
+    if (member.is("cache_read_input_tokens")) read_ = count_of(member.value);
+    if (member.is("cache_creation_input_tokens")) written_ = count_of(member.value);
+    if (member.is("cache_creation"))
+      written_1h_ = count_of(member_of(member.value, "ephemeral_1h_input_tokens"));
+    if (member.is("input_tokens_details"))
+      within_ = count_of(member_of(member.value, "cached_tokens"));
+    if (member.is("output_tokens_details")) {
+      thought_ = std::max(count_of(member_of(member.value, "thinking_tokens")),
+                          count_of(member_of(member.value, "reasoning_tokens")));
+    }
+  }
+
+  void fill(int total, Usage& usage) const {
+    const int written = std::max(written_, written_1h_);
+    usage.cached_tokens = std::max({usage.cached_tokens, read_, within_});
+    usage.cache_written_tokens = std::max(usage.cache_written_tokens, written);
+    usage.cache_written_1h_tokens = written_1h_;
+    usage.reasoning_tokens = thought_;
+    if (usage.prompt_tokens > 0 || usage.completion_tokens > 0) return;
+    usage.completion_tokens = output_;
+    const std::int64_t all = std::int64_t{input_} + read_ + written;
+    const bool within = total > 0 && total == std::int64_t{input_} + output_;
+    usage.prompt_tokens = within ? input_ : static_cast<int>(std::min<std::int64_t>(all, kMost));
+  }
+
+ private:
+  static constexpr int kMost = std::numeric_limits<int>::max();
+  int input_ = 0, output_ = 0;
+  int read_ = 0, written_ = 0, written_1h_ = 0;  // Beside `input_`,
+  int within_ = 0;                               // …and of it.
+  int thought_ = 0;
+};
+
+void take_searches(const Member& member, Usage& usage) {
+  // Perplexity's and xAI's, OpenRouter's and Qwen's.
+  if (member.is("num_search_queries") || member.is("num_sources_used"))
+    usage.searches = count_of(member.value);
+  if (member.is("server_tool_use"))
+    usage.searches = count_of(member_of(member.value, "web_search_requests"));
+  if (member.is("plugins"))
+    usage.searches = count_of(member_of(member_of(member.value, "search"), "count"));
+}
+
 }  // namespace
 
 std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& beside) {
   if (!object.starts_with('{')) return std::nullopt;
   Usage usage;
+  Anthropics named;
   int total = 0;
   bool absurd = false;
   bool own_key = false;
@@ -94,6 +147,7 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
   MemberReader reader(object);
   while (const auto member = reader.next()) {
     absurd = absurd || is_negative(member->value);
+    named.take(*member);
     if (member->is("prompt_tokens")) {
       usage.prompt_tokens = count_of(member->value);
     } else if (member->is("completion_tokens")) {
@@ -113,13 +167,7 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
       if (member->is("prompt_token_details"))
         usage.cached_tokens =
             std::max(usage.cached_tokens, count_of(member_of(member->value, "cached_tokens")));
-      // Perplexity's and xAI's, and Qwen's.
-      if (member->is("num_search_queries") || member->is("num_sources_used"))
-        usage.searches = count_of(member->value);
-      if (member->is("server_tool_use"))  // OpenRouter's.
-        usage.searches = count_of(member_of(member->value, "web_search_requests"));
-      if (member->is("plugins"))
-        usage.searches = count_of(member_of(member_of(member->value, "search"), "count"));
+      take_searches(*member, usage);
       if (member->is("cost")) usage.charged_nano_usd = charge_of(member->value, 1e9);
       if (member->is("cost_in_usd_ticks"))
         usage.charged_nano_usd = charge_of(member->value, kNanoUsdPerTick);
@@ -132,6 +180,7 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
   if (own_key) usage.charged_nano_usd = with_own_key(usage.charged_nano_usd, upstream);
   usage.cached_tokens = std::max(usage.cached_tokens, prompt.named);
   usage.cache_written_tokens = prompt.cache_written;
+  named.fill(total, usage);
   take_cache_into_prompt(total, usage);
   // Mistral counts sound beside the prompt.
   const std::int64_t all = std::int64_t{usage.prompt_tokens} + usage.completion_tokens;
@@ -148,7 +197,7 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
   }
   if (absurd || usage.prompt_tokens == 0) return std::nullopt;
   usage.audio_prompt_tokens = prompt.audio;
-  usage.reasoning_tokens = std::max(answer.named, thought);
+  usage.reasoning_tokens = std::max({usage.reasoning_tokens, answer.named, thought});
   usage.audio_completion_tokens = answer.audio;
   fit_parts(usage);
   return usage;
