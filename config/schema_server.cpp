@@ -191,13 +191,15 @@ const std::vector<Row<Settings>> kSettingsRows = {
       .kind = Kind::duration,
       .range = {1'000 * kMillisecond, 3'650 * 24 * kHour},
       .reload = Reload::restart,
-      .sentence = "How long a stored response can be found again and gone on from."},
+      .sentence = "How long a stored response can be found again and gone on from, and a "
+                  "conversation that nobody uses."},
      field<&Settings::responses, &Responses::ttl>()},
     {{.key = "responses.size_max",
       .kind = Kind::bytes,
       .range = {kKiB, kMiB * kMiB},
       .reload = Reload::restart,
-      .sentence = "What all stored responses may have together; past it the oldest go."},
+      .sentence = "What all stored responses may have together; past it the oldest go. As much "
+                  "again for conversations."},
      field<&Settings::responses, &Responses::size_max>()},
     {{.key = "batch.class",
       .kind = Kind::text,

@@ -56,9 +56,10 @@ Api::Api(Doors doors)
       messages_(openai::parse_chat, anthropic::Limit::required, &call_notes_),
       prompts_(openai::parse_chat, anthropic::Limit::none),
       count_tokens_(doors.reception, doors.pipeline, prompts_),
-      archive_(doors.disk, doors.shelf, doors.past_bytes_max),
+      archive_(doors.disk, doors.shelf, doors.conversations, doors.past_bytes_max),
       responses_(openai::parse_chat, archive_),
       compact_(responses_),
+      conversation_api_(doors.reception, doors.disk, doors.conversations),
       response_api_({doors.reception, archive_, responses_, speak(responses_),
                      speak_for(responses_), std::bind_front(&Api::count, this)}),
       response_socket_(
@@ -81,6 +82,7 @@ http::Routes Api::routes() const {
   routes.add("GET", "/health", healthy);
   routes.add("GET", "/v1/models", std::bind_front(&Models::list, &models_));
   routes.add("GET", "/v1/models/{id}", std::bind_front(&Models::retrieve, &models_));
+  conversation_api_.add_to(routes);
   response_api_.add_to(routes);
   routes.add("POST", "/v1/responses/compact", speak(compact_));
   routes.add("GET", "/v1/responses", std::bind_front(&ResponseSocket::serve, &response_socket_));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "gateway/anthropic/messages_protocol.h"
+#include "gateway/conversation_api.h"
 #include "gateway/count_tokens.h"
 #include "gateway/errand.h"
 #include "gateway/http/routes.h"
@@ -29,7 +30,7 @@ http::Handler once(std::function<bool()> ready, http::Handler handler);
 
 class Api {
  public:
-  // All must outlive it. `pipeline` and `shelf` may still be empty, until the listener starts.
+  // All must outlive it. `pipeline` and the shelves may still be empty, until the listener starts.
   struct Doors {
     const Reception& reception;
     std::optional<Pipeline>& pipeline;
@@ -37,6 +38,7 @@ class Api {
     StoredChats& chats;
     store::DiskThread& disk;
     std::unique_ptr<responses::Shelf>& shelf;
+    std::unique_ptr<responses::Conversations>& conversations;
     std::size_t past_bytes_max;  // Of what a response may build on.
   };
 
@@ -72,6 +74,7 @@ class Api {
   responses::Archive archive_;
   const responses::ResponsesProtocol responses_;
   const responses::CompactProtocol compact_;
+  const ConversationApi conversation_api_;
   ResponseApi response_api_;
   const ResponseSocket response_socket_;
 };

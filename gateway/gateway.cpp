@@ -146,6 +146,7 @@ class Gateway::House {
   StoredChats stored_chats_{reception_, disk_, kept_.chats};
   AttachedFiles attached_;
   Api surface_{Api::Doors{reception_, pipeline_, models_, stored_chats_, disk_, kept_.responses,
+                          kept_.conversations,
                           static_cast<std::size_t>(started_with_->server.limits.body_bytes_max)}};
   FileApi file_api_;
   std::optional<BatchRunner> runner_;

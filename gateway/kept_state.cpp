@@ -17,6 +17,16 @@ Result<std::unique_ptr<responses::Shelf>> open_responses(const store::Directory&
   return std::make_unique<responses::Shelf>(std::move(*shelf));
 }
 
+Result<std::unique_ptr<responses::Conversations>> open_conversations(
+    const store::Directory& directory, const config::Settings& settings) {
+  responses::ConversationLimits limits;
+  limits.ttl_seconds = settings.responses.ttl / std::chrono::seconds(1);
+  limits.bytes_max = settings.responses.size_max;
+  limits.items_bytes_max = settings.server.limits.body_bytes_max;
+  return responses::Conversations::open(directory.file("conversations.sqlite"), limits,
+                                        unix_seconds());
+}
+
 Result<std::unique_ptr<account::Account>> open_account(
     const store::Directory& directory, const config::Settings& settings,
     std::function<void(const std::optional<Error>& why)> trouble) {
@@ -60,6 +70,7 @@ Result<void> KeptState::open(const config::Settings& settings,
   if (done) keep_inputs(*batches, cabinet->files);
   if (done) done = take(stored::ChatStore::open(directory->file("chats.db")), chats);
   if (done) done = take(open_responses(*directory, settings.responses), responses);
+  if (done) done = take(open_conversations(*directory, settings), conversations);
   if (done) done = take(account::KeyRing::open(directory->file("keys.sqlite")), keys);
   if (!done || !settings.ledger.enabled) return done;
   return take(open_account(*directory, settings, std::move(trouble)), account);

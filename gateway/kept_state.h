@@ -10,6 +10,7 @@
 #include "gateway/account/key_ring.h"
 #include "gateway/batch/batch_store.h"
 #include "gateway/files/cabinet.h"
+#include "gateway/responses/conversations.h"
 #include "gateway/responses/shelf.h"
 #include "gateway/store/directory.h"
 #include "gateway/stored/chat_store.h"
@@ -32,6 +33,7 @@ struct KeptState {
   std::unique_ptr<batch::BatchStore> batches;
   std::unique_ptr<stored::ChatStore> chats;
   std::unique_ptr<responses::Shelf> responses;
+  std::unique_ptr<responses::Conversations> conversations;
 };
 
 // The limits of files as their room has them.

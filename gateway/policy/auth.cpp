@@ -10,14 +10,15 @@ Error unauthenticated(std::string message) {
   return Error{.code = Errc::unauthenticated, .message = std::move(message)};
 }
 
-// The first word of the path, behind its version if it has one.
+// The first word of the path, behind its version if it has one. Conversations are responses'.
 std::string_view scope_of(std::string_view path) {
   for (const std::string_view version : {"/v1/", "/v2/", "/"}) {
     if (!path.starts_with(version)) continue;
     path.remove_prefix(version.size());
     break;
   }
-  return path.substr(0, path.find('/'));
+  const std::string_view word = path.substr(0, path.find('/'));
+  return word == "conversations" ? "responses" : word;
 }
 
 }  // namespace

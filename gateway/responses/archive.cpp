@@ -1,5 +1,6 @@
 #include "gateway/responses/archive.h"
 
+#include "gateway/responses/conversation.h"
 #include "gateway/responses/response_object.h"
 #include "gateway/responses/stored.h"
 #include "gateway/wall_clock.h"
@@ -97,6 +98,22 @@ Async<Kept> Archive::find(std::string tenant, std::string id) const {
 Async<void> Archive::remove(std::string tenant, std::string id) const {
   std::function<Result<void>()> work = [shelf = shelf_.get(), tenant, id] {
     return shelf->remove(tenant, id);
+  };
+  co_return co_await disk_.run_for_client(std::move(work));
+}
+
+Async<std::string> Archive::conversation(std::string tenant, std::string id) const {
+  std::function<Result<std::string>()> work = [all = conversations_.get(), tenant, id] {
+    return all->items(tenant, id, unix_seconds());
+  };
+  co_return co_await disk_.run_for_client(std::move(work));
+}
+
+Async<void> Archive::add_turn(std::string tenant, std::string id, std::vector<std::string> lists,
+                              std::string turn) const {
+  std::function<Result<void>()> work = [all = conversations_.get(), tenant, id,
+                                        items = items_of_turn(lists, turn)] {
+    return all->add(tenant, id, items, unix_seconds());
   };
   co_return co_await disk_.run_for_client(std::move(work));
 }

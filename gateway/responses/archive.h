@@ -1,9 +1,10 @@
 // The shelf as coroutines see it: what they ask is done on the disk's thread.
 //
-// Any thread. The shelf is opened before anybody asks.
+// Any thread. What it asks is opened before anybody asks it.
 #pragma once
 
 #include "backends/contract/backend.h"
+#include "gateway/responses/conversations.h"
 #include "gateway/responses/shelf.h"
 #include "gateway/store/disk_thread.h"
 
@@ -15,9 +16,13 @@ namespace spillway::responses {
 
 class Archive {
  public:
-  // Both must outlive it. `past_bytes_max`: of what a request may build on.
-  Archive(store::DiskThread& disk, std::unique_ptr<Shelf>& shelf, std::size_t past_bytes_max)
-      : past_bytes_max_(past_bytes_max), disk_(disk), shelf_(shelf) {}
+  // All must outlive it. `past_bytes_max`: of what a request may build on.
+  Archive(store::DiskThread& disk, std::unique_ptr<Shelf>& shelf,
+          std::unique_ptr<Conversations>& conversations, std::size_t past_bytes_max)
+      : past_bytes_max_(past_bytes_max),
+        disk_(disk),
+        shelf_(shelf),
+        conversations_(conversations) {}
   virtual ~Archive() = default;
 
   Async<void> put(Kept response) const;
@@ -37,6 +42,12 @@ class Archive {
   virtual Async<Past> past(std::string tenant, std::string previous,
                            std::vector<std::string> references);
 
+  // The items of a conversation, a list; and what a turn adds to it, lists of items, whose ids are
+  // made of `turn`.
+  Async<std::string> conversation(std::string tenant, std::string id) const;
+  Async<void> add_turn(std::string tenant, std::string id, std::vector<std::string> lists,
+                       std::string turn) const;
+
  protected:
   const std::size_t past_bytes_max_;
 
@@ -47,6 +58,7 @@ class Archive {
 
   store::DiskThread& disk_;
   std::unique_ptr<Shelf>& shelf_;
+  std::unique_ptr<Conversations>& conversations_;
 };
 
 }  // namespace spillway::responses

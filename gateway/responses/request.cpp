@@ -27,33 +27,17 @@ constexpr std::size_t kIncludesMax = 32;
 constexpr std::size_t kModalitiesMax = 8;
 
 // What nobody here can do: said, not dropped.
-constexpr std::array<std::string_view, 11> kUnserved = {
-    "conversation", "prompt", "moderation",         "access_programs",    "image",
-    "messages",     "n",      "context_management", "background_options", "function_call",
-    "functions"};
+constexpr std::array<std::string_view, 10> kUnserved = {
+    "prompt", "moderation",         "access_programs",    "image",         "messages",
+    "n",      "context_management", "background_options", "function_call", "functions"};
 
 // Sorted. Fields that are read here; all others are chat's own and go into it as they are.
-constexpr std::array<std::string_view, 21> kRead = {"background",
-                                                    "include",
-                                                    "input",
-                                                    "instructions",
-                                                    "max_output_tokens",
-                                                    "max_tool_calls",
-                                                    "metadata",
-                                                    "model",
-                                                    "parallel_tool_calls",
-                                                    "previous_response_id",
-                                                    "reasoning",
-                                                    "service_tier",
-                                                    "store",
-                                                    "stream",
-                                                    "stream_options",
-                                                    "temperature",
-                                                    "text",
-                                                    "tool_choice",
-                                                    "tools",
-                                                    "top_logprobs",
-                                                    "truncation"};
+constexpr std::array<std::string_view, 22> kRead = {
+    "background",           "conversation",   "include",      "input",       "instructions",
+    "max_output_tokens",    "max_tool_calls", "metadata",     "model",       "parallel_tool_calls",
+    "previous_response_id", "reasoning",      "service_tier", "store",       "stream",
+    "stream_options",       "temperature",    "text",         "tool_choice", "tools",
+    "top_logprobs",         "truncation"};
 
 class Reader {
  public:
@@ -70,6 +54,7 @@ class Reader {
     read_tools(request_, said_, error_, chat_, settings_);
     pass_the_rest();
     read_.input = read_input(request_, said_, turn, error_, read_.references);
+    read_conversation();
     settings_["instructions"] = value("instructions", nullptr);
     read_.settings = settings_.dump();
     read_.chat = chat_.dump();
@@ -194,6 +179,20 @@ class Reader {
       settings_[name] = value(name, nullptr);
     const auto instructions = request_.string("instructions");
     if (instructions) chat_["instructions"] = *instructions;
+  }
+
+  void read_conversation() {
+    const Json* named = request_.any("conversation");
+    if (named == nullptr) return;
+    const Json* id = named->is_object() && named->contains("id") ? &(*named)["id"] : named;
+    if (!id->is_string() || *id == "")
+      return request_.fail("conversation", "must be a conversation's id, or an object with its id");
+    read_.conversation = id->get<std::string>();
+    settings_["conversation"] = {{"id", read_.conversation}};
+    if (!read_.previous.empty())
+      request_.fail("conversation", "cannot stand beside 'previous_response_id'");
+    if (!read_.references.empty())
+      request_.fail("input", "cannot name items of earlier turns beside 'conversation'");
   }
 
   void refuse_the_unserved() {

@@ -19,6 +19,7 @@ struct ResponseRequest {
   bool background = false;
   bool summary = false;                 // Reasoning is to be told as a summary.
   std::string previous;                 // previous_response_id, or empty.
+  std::string conversation;             // Its id, or empty.
   std::string settings;                 // An object of all that the answer repeats.
   std::string input;                    // A list of items, each with an id.
   std::vector<std::string> references;  // Ids of items of earlier turns that the input names.

@@ -5,7 +5,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace spillway::responses {
 namespace {
@@ -41,9 +43,11 @@ class ResponseWriter final : public wire::AnswerWriter {
     complete(object_, output_.items(), finish, ending.usage, unix_seconds());
     Kept kept = kept_of(understood_, tenant_, text_of(object_), true);
     archive_.ended(kept);
-    if (!understood_.request.store) co_return true;
+    const auto added = co_await add_to_conversation(kept);
+    if (!added && understood_.request.background) co_return added.error();
+    if (!understood_.request.store) co_return added.has_value();
     const auto put = co_await archive_.put(std::move(kept));
-    if (put) co_return true;
+    if (put) co_return added.has_value();
     if (understood_.request.background) co_return put.error();
     object_["store"] = false;
     co_return false;
@@ -63,6 +67,14 @@ class ResponseWriter final : public wire::AnswerWriter {
   void afresh() override { output_.clear(); }
 
  private:
+  Async<void> add_to_conversation(const Kept& turn) {
+    const std::string& conversation = understood_.request.conversation;
+    if (conversation.empty()) co_return Result<void>();
+    std::vector<std::string> lists{turn.input, text_of(output_.items())};
+    co_return co_await archive_.add_turn(tenant_, conversation, std::move(lists),
+                                         understood_.info.turn);
+  }
+
   static bool is_cut(FinishReason finish) {
     return finish == FinishReason::length || finish == FinishReason::content_filter;
   }

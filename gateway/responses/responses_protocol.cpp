@@ -20,6 +20,11 @@ Async<Conversation> ResponsesProtocol::converse(const wire::Call& call) const {
   if (!request) co_return request.error();
   auto past = co_await archive_.past(call.tenant, request->previous, request->references);
   if (!past) co_return past.error();
+  if (!request->conversation.empty()) {
+    auto items = co_await archive_.conversation(call.tenant, request->conversation);
+    if (!items) co_return items.error();
+    past->turns.push_back(std::move(*items));
+  }
   auto body = chat_body(*request, past->turns, past->referenced);
   if (!body) co_return body.error();
   auto plain = read_chat_(std::move(body->json));

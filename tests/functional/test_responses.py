@@ -280,7 +280,8 @@ def test_input_tokens(responses):
 WRONG = [
     ({"max_output_tokens": 15}, "max_output_tokens"), ({"input": []}, "input"), ({"input": None}, "input"),
     ({"input": [{"type": "web_search_call"}]}, "input[0].type"), ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
-    ({"conversation": "c"}, "conversation"), ({"include": ["file_search_call.results"]}, "include[0]"),
+    ({"conversation": {"name": "c"}}, "conversation"), ({"prompt": {"id": "pmpt_1"}}, "prompt"),
+    ({"include": ["file_search_call.results"]}, "include[0]"),
     ({"background": True, "store": False}, "background"), ({"previous_response_id": "resp_x"}, "previous_response_id"),
     ({"text": {"format": {"type": "json_schema", "schema": {}}}}, "text.format.name"),
     ({"extra_body": {"logprobs": True}}, "logprobs"), ({"extra_body": {"modalities": ["text", "audio"]}}, "modalities"),

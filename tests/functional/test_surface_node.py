@@ -105,6 +105,8 @@ def objects(tmp_path_factory):
     ("stored", {"same": True, "listed": True, "one": True, "changed": {"new": "x"}, "asked": [ECHO], "deleted": True,
                 "gone": True}),
     ("responses", {"same": True, "items": ["2", "1", "0"], "counted": True, "gone": True, "background": ["queued", True]}),
+    ("conversations", {"asked": ["one", "two"], "answered": True, "same": True, "named": True, "changed": {"topic": "dogs"},
+                       "deleted": True, "gone": True}),
     ("tools", {"call": ["look", {"text": ECHO}], "text": True, "same": True}),
 ])
 def test_openai_node_does_all_it_does_elsewhere(objects, subject, wanted):

@@ -131,6 +131,21 @@ async function responses() {
     background: [behind.status, done.output_text === made.output_text] }
 }
 
+async function conversations() {
+  const { items } = client.conversations
+  const made = await client.conversations.create({ metadata: { topic: 'cats' }, items: [{ role: 'user', content: 'one' }] })
+  const answer = await client.responses.create({ model, input: 'two', conversation: made.id, max_output_tokens: 16 })
+  const listed = await gathered(items.list(made.id, { order: 'asc', limit: 2 }))
+  const found = await items.retrieve(listed[2].id, { conversation_id: made.id })
+  await items.delete(listed[0].id, { conversation_id: made.id })
+  const changed = await client.conversations.update(made.id, { metadata: { topic: 'dogs' } })
+  const deleted = (await client.conversations.delete(made.id)).deleted
+  const gone = await failure(client.conversations.retrieve(made.id))
+  return { asked: listed.slice(0, 2).map((item) => item.content[0].text), answered: listed[2].id === answer.output[0].id,
+    same: found.content[0].text === answer.output_text, named: answer.conversation.id === made.id, changed: changed.metadata,
+    deleted, gone: gone instanceof NotFoundError }
+}
+
 async function cancelled() {
   const before = (await slow()).disconnects
   const made = await client.responses.create({ model: 'slow', input: 'a', max_output_tokens: 5000, background: true })
@@ -195,7 +210,7 @@ async function leaving() {
 }
 
 const got = {}
-for (const subject of [completions, models, files, batches, uploads, moderations, stored, responses, cancelled, tools,
-  errors, leaving])
+for (const subject of [completions, models, files, batches, uploads, moderations, stored, responses, conversations,
+  cancelled, tools, errors, leaving])
   got[subject.name] = await subject().catch((error) => ({ error: error.stack }))
 console.log(JSON.stringify(got))
