@@ -10,21 +10,33 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
+#include <thread>
+#include <utility>
 
 namespace spillway::verbs {
 namespace {
 
 namespace net = boost::asio;
 
-// Signals from its construction on; those that come while the model is loaded wait for `run`.
+// Signals from its construction on. While the gateway starts, which may take as long as a model
+// takes to load, a thread of its own ends the process: nobody has been served yet, and what is kept
+// bears a kill at any time. A SIGHUP that comes meanwhile waits for `run`.
 class Signals {
  public:
-  Signals() { wait(); }
+  Signals() {
+    wait();
+    starting_ = std::thread([this] { context_.run(); });
+  }
+  ~Signals() { end_starting(); }
 
   // On the main thread: SIGHUP reloads, the first of the others ends it.
   void run(Gateway& gateway) {
+    end_starting();
     gateway_ = &gateway;
+    if (std::exchange(reload_, false)) (void)gateway.reload();
+    context_.restart();
     context_.run();
   }
 
@@ -36,10 +48,24 @@ class Signals {
   }
 
  private:
+  void end_starting() {
+    if (!starting_.joinable()) return;
+    context_.stop();
+    starting_.join();
+  }
+
   void wait() {
     signals_.async_wait([this](const boost::system::error_code& error, int signal) {
       if (error) return;
       wait();
+      if (gateway_ == nullptr && signal != SIGHUP) {
+        std::fprintf(stderr, "spillway: ended by a signal before it had started\n");
+        std::_Exit(0);
+      }
+      if (signal == SIGHUP && gateway_ == nullptr) {
+        reload_ = true;
+        return;
+      }
       if (signal == SIGHUP) {
         (void)gateway_->reload();  // The gateway has logged how it went.
         return;
@@ -53,6 +79,8 @@ class Signals {
   net::io_context context_{1};
   net::signal_set signals_{context_, SIGINT, SIGTERM, SIGHUP};
   int ends_ = 0;
+  bool reload_ = false;   // Was asked for before there was a gateway.
+  std::thread starting_;  // Last: it uses all of the above.
 };
 
 }  // namespace

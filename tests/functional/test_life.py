@@ -2,6 +2,7 @@
 import concurrent.futures
 import json
 import signal
+import socket
 import subprocess
 import time
 
@@ -9,7 +10,7 @@ import openai
 import pytest
 
 import configs
-from processes import BINARY, get, wait_until
+from processes import BINARY, KEY, Process, get, wait_until
 
 HELLO = [{"role": "user", "content": "Hello there."}]
 
@@ -220,3 +221,17 @@ def test_too_many_at_once_is_503_with_retry_after(start_gateway, client_of):
     except openai.InternalServerError as error:
         assert error.status_code == 503
         assert float(error.response.headers["retry-after"]) > 0
+
+
+def test_a_term_before_it_serves_ends_it_at_once(processes, tmp_path):
+    """Whatever it waits for, a large model or, here, a database that takes a connection and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        config = configs.gateway({"local": configs.synthetic_engine()}, ledger={"postgres": "env:BOOK"})
+        gateway = Process([BINARY, "serve", "--config", configs.write(tmp_path / "spillway.yaml", config)],
+                          {"SPILLWAY_TEST_KEY": KEY, "BOOK": f"postgresql://127.0.0.1:{silent.getsockname()[1]}/book"})
+        processes.append(gateway)
+        silent.settimeout(20)
+        silent.accept()[0].recv(1)  # It is asked, and stays silent.
+        began = time.monotonic()
+        assert gateway.terminate(20) == 0 and time.monotonic() - began < 2
+    assert any("before it had started" in line for line in gateway.output)
