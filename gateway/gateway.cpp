@@ -55,7 +55,7 @@ constexpr std::size_t kDecisionsKept = 1'000;
 constexpr std::size_t kRehearsed = 500;          // Decisions that a reload is tried on.
 constexpr milliseconds kBookWithin{5'000};       // Of what was settled, when stopping.
 constexpr milliseconds kLastWordsWithin{1'000};  // Of answers that are cut.
-constexpr std::chrono::seconds kSweep{30};       // Between looks for what has expired…
+constexpr std::chrono::seconds kSweep{10};       // Between looks for what has expired…
 constexpr std::chrono::hours kLook{1};  // …and for what the configuration is warned of by now.
 
 int workers_of(const config::Server& server) {
@@ -112,6 +112,7 @@ class Gateway::House {
   Result<void> load_engine();
   std::shared_ptr<Backend> dial(const config::ProviderTarget& target, std::size_t server);
   void complain(const std::string& why);
+  void tell_of_lost_state();
   void tell_of_ledger(const std::optional<Error>& why);
   admin::Sources sources();
   http::Routes api_routes();
@@ -233,7 +234,8 @@ Result<void> Gateway::House::open_state() {
   if (!opened) return opened.error();
   if (kept_.directory->temporary())
     log_.event(Level::warn, "no server.state: what is kept ends with this process");
-  disk_.repeat(kSweep, [this, looked = SteadyClock::now()]() mutable {
+  disk_.repeat(kSweep, [this, looked = SteadyClock::now(), was_in_place = true]() mutable {
+    if (!kept_.directory->is_in_place() && std::exchange(was_in_place, false)) tell_of_lost_state();
     (void)kept_.cabinet->files.expire(unix_seconds());
     (void)kept_.cabinet->uploads.expire(unix_seconds());
     if (phase_ != Phase::serving || SteadyClock::now() - looked < kLook) return;
@@ -327,6 +329,14 @@ void Gateway::House::complain(const std::string& why) {
 void Gateway::House::tell_of_ledger(const std::optional<Error>& why) {
   if (why) log_.event(Level::error, "the ledger cannot be written", {{"cause", why->message}});
   if (!why) log_.event(Level::info, "the ledger is written again");
+}
+
+// The ledger among it: open files are written on, but nobody will find them.
+void Gateway::House::tell_of_lost_state() {
+  log_.event(Level::error,
+             "server.state was removed or moved: what is kept from now on ends with this process; "
+             "start it again with the directory in its place",
+             {{"path", kept_.directory->path()}});
 }
 
 http::Routes Gateway::House::api_routes() {

@@ -93,6 +93,13 @@ Result<void> Directory::lock() {
   return failure(path_, std::string("cannot be written: ") + std::strerror(errno));
 }
 
+bool Directory::is_in_place() const {
+  struct stat held{}, found{};
+  return fstat(lock_, &held) == 0 &&
+         stat(file(temporary_ ? kTemporaryLock : kLock).c_str(), &found) == 0 &&
+         held.st_dev == found.st_dev && held.st_ino == found.st_ino;
+}
+
 Result<std::string> Directory::folder(std::string_view name) const {
   std::string path = file(name);
   auto made = make_private(path);

@@ -26,6 +26,9 @@ class Directory {
   const std::string& path() const { return path_; }
   bool temporary() const { return temporary_; }
 
+  // False: what was opened in it is no longer found there, because somebody removed or moved it.
+  bool is_in_place() const;
+
   // As `file`, but a directory that exists (mode 0700) when this returns.
   Result<std::string> folder(std::string_view name) const;
 

@@ -235,3 +235,12 @@ def test_a_term_before_it_serves_ends_it_at_once(processes, tmp_path):
         began = time.monotonic()
         assert gateway.terminate(20) == 0 and time.monotonic() - began < 2
     assert any("before it had started" in line for line in gateway.output)
+
+
+def test_a_state_that_is_taken_away_is_told(start_provider, start_gateway, client_of, tmp_path):
+    config = simple(start_provider("ai-hub").base_url)
+    config["server"]["state"] = str(tmp_path / "state")
+    gateway = start_gateway(config)
+    (tmp_path / "state").rename(tmp_path / "elsewhere")
+    gateway.wait_for(r"server.state was removed or moved.*\"path\":\"" + str(tmp_path / "state"))
+    assert client_of(gateway).chat.completions.create(model="auto", messages=HELLO, max_tokens=4)
