@@ -1,6 +1,7 @@
 """Keys that operators make while it runs: shown once, scoped, rotated with overlap, revoked at once; and what they cost."""
 import json
 import subprocess
+import threading
 import time
 import urllib.request
 
@@ -8,7 +9,9 @@ import openai
 import pytest
 
 import configs
+import upstream
 from processes import BINARY, get, send, wait_until
+from test_money import book
 
 HELLO = [{"role": "user", "content": "Hello there."}]
 ADMIN = "operators-only"
@@ -81,6 +84,40 @@ def test_a_key_lives_from_its_making_to_its_end(house, client_of):
     keys(house, "revoke", made["id"])
     assert "revoked" in refused(again["key"])
     assert "crawler" in json.dumps(keys(house, "show", made["id"]))
+
+
+def test_a_stream_outlives_its_key(start_upstream, start_gateway, client_of, tmp_path):
+    """Rotated without an overlap and revoked while it runs: who was let in is served and billed to the end."""
+    go_on = threading.Event()
+
+    def answer(handler):
+        upstream.begin(handler)
+        said = [upstream.chunk({"role": "assistant", "content": "One "}), upstream.chunk({"content": "two."}),
+                upstream.chunk({}, finish="stop"), upstream.USAGE]
+        for at, piece in enumerate(said):
+            assert at != 1 or go_on.wait(20)
+            handler.wfile.write(f"data: {json.dumps(piece)}\n\n".encode())
+        handler.wfile.write(b"data: [DONE]\n\n")
+    provider = start_upstream(lambda asked: answer)
+    config = configs.gateway({"cloud": configs.provider(provider.base_url, "cloud")}, classes={"all": {"spill": "always"}},
+                             default_class="all")
+    config["server"] |= {"state": str(tmp_path / "state"), "admin_key": "env:SPILLWAY_TEST_ADMIN"}
+    gateway = start_gateway(config, SPILLWAY_TEST_ADMIN=ADMIN)
+    made = keys(gateway, "create", "--name", "search", "--tenant", "acme")
+    stream = iter(client_of(gateway, api_key=made["key"]).chat.completions.create(
+        model="auto", messages=HELLO, max_tokens=40, stream=True))
+    assert any(chunk.choices[0].delta.content == "One " for chunk in stream)
+    again = keys(gateway, "rotate", made["id"], "--overlap", "0s")
+    with pytest.raises(openai.AuthenticationError):
+        ask(client_of(gateway, api_key=made["key"]))
+    keys(gateway, "revoke", made["id"])
+    with pytest.raises(openai.AuthenticationError):
+        ask(client_of(gateway, api_key=again["key"]))
+    go_on.set()
+    rest = [chunk.choices[0] for chunk in stream if chunk.choices]
+    assert rest[0].delta.content == "two." and rest[-1].finish_reason == "stop"
+    rows = wait_until(lambda: book(tmp_path, "SELECT tenant, prompt, completion FROM entries"), what="the entry")
+    assert rows == [("acme", upstream.USAGE["usage"]["prompt_tokens"], upstream.USAGE["usage"]["completion_tokens"])]
 
 
 def test_it_outlives_a_restart_and_expires(house, client_of):

@@ -38,6 +38,21 @@ def test_metadata_is_measured_in_characters(house, client_of, metadata, good):
     assert error.value.param.startswith("metadata")
 
 
+@pytest.mark.parametrize("accept", ["text/html", "application/xml;q=1, */*;q=0", "nonsense", "", "text/event-stream"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_a_client_accepts_is_its_own_matter(house, accept, stream):
+    """The body says what it wants; no `accept` earns a 406."""
+    body = json.dumps({"model": "m", "messages": HELLO, "stream": stream}).encode()
+    request = urllib.request.Request(house.api + "/chat/completions", body, {
+        "authorization": "Bearer My API Key", "content-type": "application/json", "accept": accept})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+        assert answer.headers["content-type"] == ("text/event-stream" if stream else "application/json")
+    request = urllib.request.Request(house.api + "/models", None, {"authorization": "Bearer My API Key", "accept": accept})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+
+
 def test_a_compressed_body_is_told_what_to_do(house):
     body = gzip.compress(json.dumps({"model": "m", "messages": HELLO}).encode())
     request = urllib.request.Request(house.api + "/chat/completions", body, {

@@ -68,6 +68,19 @@ TEST(Purse, TellsTheShareThatIsLeftOfTheTighterWindow) {
   EXPECT_EQ(purse.left(budget(0, std::nullopt), kNoon), 0.0);
 }
 
+TEST(Purse, AHoldOverMidnightIsPaidOnTheDayItEnds) {
+  Purse purse;
+  const config::Budget both = budget(1'000, 10'000);
+  const std::int64_t before = kNoon + kDay / 2 - 1, after = before + 2;
+  EXPECT_EQ(purse.put_aside(both, 600, 600, before).granted, 600);
+  EXPECT_EQ(purse.put_aside(both, 100, 600, after).granted, 400) << "the new day bears it";
+  purse.settle(both, 600, 250, after);
+  purse.settle(both, 400, 0, after);
+  EXPECT_EQ(purse.state(after).held, 0);
+  EXPECT_EQ(purse.put_aside(both, 750, 750, after).granted, 750);
+  EXPECT_TRUE(purse.put_aside(both, 1, 1, after).refusal) << "no more than its bill is gone";
+}
+
 TEST(Purse, TheDayOpensAnewAndTheMonthDoesNot) {
   Purse purse;
   const config::Budget both = budget(1'000, 1'500);
