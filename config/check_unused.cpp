@@ -52,25 +52,39 @@ class UnusedCheck {
            "start");
   }
 
-  // The name of a model that one target serves leaves nothing to classes.
+  // The name of a model that one target serves leaves nothing to classes, unless they only say that
+  // nothing is to leave.
   void check_choice() {
     if (!settings_.policy.aliases.empty() || settings_.local.empty()) return;
     if (!places_.has("classes") || !places_.has("targets")) return;
-    std::map<std::string, int> served;
-    bool chats_elsewhere = false;
-    for (const ServedModel& model : settings_.local.front().serves) ++served[model.name];
-    for (const ProviderTarget& provider : settings_.providers) {
-      const auto& asked = provider.endpoints;
-      if (std::find(asked.begin(), asked.end(), "chat") == asked.end()) continue;
-      chats_elsewhere = true;
-      for (const ServedModel& model : provider.serves) ++served[model.name];
-    }
-    const bool choice = std::any_of(served.begin(), served.end(),
-                                    [](const auto& model) { return model.second > 1; });
-    if (chats_elsewhere && !choice)
+    const auto& classes = settings_.policy.classes;
+    const bool any_leaves =
+        std::any_of(classes.begin(), classes.end(),
+                    [](const RequestClass& one) { return one.spill != Spill::never; });
+    const bool chats_elsewhere = std::any_of(
+        settings_.providers.begin(), settings_.providers.end(), [](const ProviderTarget& one) {
+          return std::find(one.endpoints.begin(), one.endpoints.end(), "chat") !=
+                 one.endpoints.end();
+        });
+    if (any_leaves && chats_elsewhere && !leaves_a_choice())
       warn("classes",
            "choose no target: each model is served by one alone, and no name leaves it to them; "
            "add `models: {auto: policy}`");
+  }
+
+  // Whether any model is served by two for the same endpoint. The local engine's are those of text.
+  bool leaves_a_choice() const {
+    std::map<std::pair<std::string, std::string>, int> served;
+    for (const ServedModel& model : settings_.local.front().serves) {
+      for (const char* endpoint : {"chat", "completions"}) ++served[{endpoint, model.name}];
+    }
+    for (const ProviderTarget& provider : settings_.providers) {
+      for (const std::string& endpoint : provider.endpoints) {
+        for (const ServedModel& model : provider.serves) ++served[{endpoint, model.name}];
+      }
+    }
+    return std::any_of(served.begin(), served.end(),
+                       [](const auto& one) { return one.second > 1; });
   }
 
   void check_isolation(const LocalTarget& local) {

@@ -110,13 +110,14 @@ TEST(ConfigWarnings, PartsOfWhatIsNotSwitchedOn) {
 }
 
 TEST(ConfigWarnings, ClassesThatHaveNoChoice) {
-  const auto told = [](const std::string& far, const std::string& models) {
+  const auto told = [](const std::string& far, const std::string& models,
+                       const std::string& chat = "{sla: {ttft: 2s}}") {
     std::vector<std::string> lines;
     const std::string text =
         "targets:\n  here: {kind: local, executor: synthetic, serves: tiny}\n"
         "  far: {kind: provider, base_url: 'https://h/v1', price_per_million: {input: 1usd, "
         "output: 1usd}, " +
-        far + "}\n" + models + "classes: {chat: {sla: {ttft: 2s}}}\n";
+        far + "}\n" + models + "classes: {chat: " + chat + "}\n";
     for (const Problem& warning : load_text(text, "test").warnings)
       lines.push_back(to_string(warning));
     return lines;
@@ -128,6 +129,15 @@ TEST(ConfigWarnings, ClassesThatHaveNoChoice) {
   EXPECT_THAT(told("serves: m", "models: {auto: policy}\n"), IsEmpty());
   EXPECT_THAT(told("serves: {tiny: m}", ""), IsEmpty());
   EXPECT_THAT(told("serves: m, endpoints: embeddings", ""), IsEmpty());
+  EXPECT_THAT(told("serves: m", "", "{spill: never}"), IsEmpty()) << "that is said on purpose";
+  const std::string vectors =
+      "base_url: 'https://h/v1', price_per_million: {input: 1usd, output: 1usd}, "
+      "endpoints: embeddings, serves: e}";
+  EXPECT_THAT(told("serves: m}\n  one: {kind: provider, " + vectors + "\n  two: {kind: provider, " +
+                       vectors.substr(0, vectors.size() - 1),
+                   ""),
+              IsEmpty())
+      << "there is a choice among those who make vectors";
 }
 
 TEST(ConfigWarnings, AddressesAndBundlesThatCannotBeMeant) {
