@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <chrono>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +51,33 @@ bool has_own_limits(const policy::RequestFacts& facts) {
   return facts.ttft_max || facts.deadline || hurried;
 }
 
+bool is_available(policy::Verdict verdict) {
+  switch (verdict) {
+    case policy::Verdict::queue_full:
+    case policy::Verdict::busy:
+    case policy::Verdict::rate_limited:
+    case policy::Verdict::breaker_open:
+    case policy::Verdict::account_refused:
+    case policy::Verdict::incapable:
+    case policy::Verdict::not_ready: return false;
+    default: return true;
+  }
+}
+
+void note_considered(std::span<const policy::Alternative> considered, Receipt& receipt) {
+  receipt.considered.clear();
+  for (const policy::Alternative& one : considered) {
+    receipt.considered.push_back({.target = std::string(one.target),
+                                  .verdict = policy::sentence_of(one),
+                                  .fits = one.verdict == policy::Verdict::fits,
+                                  .ttft = one.ttft,
+                                  .finish = one.finish,
+                                  .cost_nano_usd = one.expected_cost,
+                                  .too_dear_a_promise = one.too_dear_a_promise,
+                                  .available = is_available(one.verdict)});
+  }
+}
+
 }  // namespace
 
 Receipt open_receipt(const http::Request& raw) {
@@ -57,6 +85,7 @@ Receipt open_receipt(const http::Request& raw) {
   receipt.request_id = raw.id;
   receipt.client_request_id = client_id(raw.header("x-client-request-id"));
   receipt.endpoint = raw.path;
+  receipt.label = raw.header("x-spillway-label");
   receipt.arrived = raw.arrived;
   receipt.decided = raw.arrived;
   return receipt;
@@ -70,6 +99,7 @@ void note(const policy::Caller& caller, Receipt& receipt) {
 
 void note(const ChatRequest& request, Receipt& receipt) {
   receipt.model_requested = request.model;
+  receipt.tokens_max = request.sampling.tokens_max;
   receipt.stream = request.stream;
 }
 
@@ -80,15 +110,7 @@ void note(const policy::Plan& plan, const policy::RequestFacts& facts,
   receipt.reason = policy::name_of(plan.reason);
   receipt.rule = plan.rule;
   receipt.explanation = policy::explain(plan, facts, fleet);
-  receipt.considered.clear();
-  for (const policy::Alternative& one : plan.considered) {
-    receipt.considered.push_back({.target = std::string(one.target),
-                                  .verdict = policy::sentence_of(one.verdict),
-                                  .fits = one.verdict == policy::Verdict::fits,
-                                  .ttft = one.ttft,
-                                  .finish = one.finish,
-                                  .cost_nano_usd = one.expected_cost});
-  }
+  note_considered({plan.considered.begin(), plan.considered.size()}, receipt);
   receipt.sla_ttft = seconds(plan.sla.ttft);
   receipt.has_own_limits = has_own_limits(facts);
   receipt.sla_per_token = seconds(plan.sla.per_token);
@@ -97,6 +119,11 @@ void note(const policy::Plan& plan, const policy::RequestFacts& facts,
       plan.candidates.front().lane == Lane::foreground) {
     receipt.predicted = plan.local;
   }
+}
+
+void note(const Error& refusal, const policy::RuleReport& report, Receipt& receipt) {
+  receipt.explanation = policy::explain(refusal, report.considered);
+  note_considered(report.considered, receipt);
 }
 
 void note_local_price(const config::Settings& settings, const EngineStatus& engine,

@@ -21,6 +21,10 @@ void note(const ChatRequest& request, Receipt& receipt);
 void note(const policy::Plan& plan, const policy::RequestFacts& facts,
           const policy::FleetFacts& fleet, Receipt& receipt);
 void note(const policy::RuleReport& rules, Receipt& receipt);
+
+// Nobody takes it: why, and who was considered.
+void note(const Error& refusal, const policy::RuleReport& report, Receipt& receipt);
+
 void note_local_price(const config::Settings& settings, const EngineStatus& engine,
                       const policy::RequestFacts& facts, Receipt& receipt);
 

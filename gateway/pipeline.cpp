@@ -140,7 +140,7 @@ Result<policy::Plan> Pipeline::decide(const Edition& edition, policy::RequestFac
   if (turn == policy::Turn::unknown)
     doors_.shadow.consider(receipt.request_id, facts, moment, plan);
   if (plan) note(*plan, facts, fleet, receipt);
-  if (!plan) receipt.explanation = plan.error().message;
+  if (!plan) note(plan.error(), rules, receipt);
   note(rules, receipt);
   const bool keeps_engine_busy = plan && !plan->wait && plan->candidates.front().local;
   if (keeps_engine_busy && plan->candidates.front().lane == Lane::foreground)

@@ -45,6 +45,8 @@ struct ConsideredTarget {
   double ttft = 0.0;         // Expected, in seconds; 0: unknown.
   double finish = 0.0;
   std::int64_t cost_nano_usd = 0;
+  bool too_dear_a_promise = false;  // It fits, for more than a promise may cost.
+  bool available = true;            // It was up, had room and can answer this kind of request.
 };
 
 struct Receipt {
@@ -55,6 +57,8 @@ struct Receipt {
   std::string key_name;
   std::string project;
   std::string model_requested;
+  std::string label;              // x-spillway-label
+  std::optional<int> tokens_max;  // Of one answer, as its client asked.
   bool stream = false;
   std::uint64_t canary = 0;  // Number of the one it is under; 0: of none.
 

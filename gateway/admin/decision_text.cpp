@@ -31,7 +31,7 @@ std::string in_one_line(std::string text) {
 }
 
 std::string why_not(const ConsideredTarget& one, const ConsideredTarget* taken) {
-  if (!one.fits || taken == nullptr) return std::string(one.verdict);
+  if (!one.fits || one.too_dear_a_promise || taken == nullptr) return std::string(one.verdict);
   std::string why(one.verdict);
   if (one.cost_nano_usd > taken->cost_nano_usd) return why + ", but costs more";
   if (one.finish > taken->finish) return why + ", but is slower";

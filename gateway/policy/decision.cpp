@@ -65,6 +65,13 @@ Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route
 }
 
 Result<Plan> Decision::make(RuleReport* report) {
+  auto plan = decide(report);
+  if (!plan && report != nullptr)
+    report->considered.assign(plan_.considered.begin(), plan_.considered.end());
+  return plan;
+}
+
+Result<Plan> Decision::decide(RuleReport* report) {
   judge_engine();
   const auto stays = must_stay();
   judge_providers(stays.has_value());

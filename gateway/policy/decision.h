@@ -25,6 +25,7 @@ class Decision {
   Result<Plan> make(RuleReport* report);
 
  private:
+  Result<Plan> decide(RuleReport* report);
   std::optional<Reason> must_stay() const;
   bool someone_is_here() const;
   Result<Plan> stay(Reason reason);
@@ -42,7 +43,9 @@ class Decision {
   // decision_promise.cpp: what a promise costs.
   double own_gpu_seconds() const;
   bool worth_more_elsewhere() const;
+  bool is_worth_it(double expected_cost, double in_time) const;
   bool promise_is_worth_it() const;
+  void tell_too_dear();
   bool only_they_may_be_in_time() const;
   bool forgo_promise();
   bool may_be_passed();

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numbers>
 
 namespace spillway::policy {
@@ -49,20 +48,30 @@ bool Decision::worth_more_elsewhere() const {
   return static_cast<double>(best.expected_cost) + risk < earned;
 }
 
-// Somebody has prompts of this length in time often enough for what it asks, less what the engine's
-// time would earn meanwhile.
-bool Decision::promise_is_worth_it() const {
-  double most = std::numeric_limits<double>::infinity();
-  if (class_.promise_price_max)
-    most = terms_.promise_price * static_cast<double>(*class_.promise_price_max);
+// What is asked for the request, less what the engine's time would earn meanwhile, is not more than
+// a promise may cost.
+bool Decision::is_worth_it(double expected_cost, double in_time) const {
+  if (!class_.promise_price_max) return true;
+  const double most = terms_.promise_price * static_cast<double>(*class_.promise_price_max);
   const double earned = fleet_.gpu_second_worth * own_gpu_seconds();
+  return (expected_cost - earned) / in_time <= most;
+}
+
+// Somebody has prompts of this length in time often enough, for what a promise may cost.
+bool Decision::promise_is_worth_it() const {
   for (std::size_t i = 0; i < providers_.size(); ++i) {
     const Judged& judged = providers_[i].judged;
     if (judged.in_time < kInTimeLeast) continue;
-    const double price = (static_cast<double>(judged.expected_cost) - earned) / judged.in_time;
-    if (price <= most) return true;
+    if (is_worth_it(static_cast<double>(judged.expected_cost), judged.in_time)) return true;
   }
   return false;
+}
+
+void Decision::tell_too_dear() {
+  for (Alternative& one : plan_.considered) {
+    const bool is_provider = one.expected_cost > 0 && can_take(one.verdict);
+    one.too_dear_a_promise = is_provider && one.in_time >= kInTimeLeast;
+  }
 }
 
 // The engine's prediction is nearly certain; a provider's P90 that is late is not.
@@ -74,7 +83,9 @@ bool Decision::only_they_may_be_in_time() const {
 // Only a first token that is late by little: in the background it makes nobody else late. Where it
 // would wait there for long, everything stays as it is.
 bool Decision::forgo_promise() {
-  return local_.verdict == Verdict::misses_ttft && stand_behind(kBearable);
+  if (local_.verdict != Verdict::misses_ttft || !stand_behind(kBearable)) return false;
+  tell_too_dear();
+  return true;
 }
 
 // Those that come while a long prompt is read would be late because of it, or would have to leave:

@@ -28,6 +28,9 @@ void append_request(std::string& line, const Plan& plan, const RequestFacts& req
   append_limit(line, "ttft", plan.sla.ttft);
   append_limit(line, "per_token", plan.sla.per_token);
   append_limit(line, "deadline", plan.sla.deadline);
+  if (plan.request_class->promise_price_max)
+    append(line, " promise≤$%.6f",
+           1e-9 * static_cast<double>(*plan.request_class->promise_price_max));
   append(line, ", %d prompt tokens", request.prompt_tokens);
   if (request.completion_tokens_max) append(line, " + up to %d", *request.completion_tokens_max);
 }
@@ -61,12 +64,16 @@ void append_engine(std::string& line, const Plan& plan, const FleetFacts& fleet)
   line += "]";
 }
 
-void append_alternative(std::string& line, const Plan& plan, const Alternative& alternative,
-                        bool local) {
+void append_verdict(std::string& line, const Alternative& alternative) {
   line += "; ";
   line += alternative.target;
   line += ": ";
-  line += sentence_of(alternative.verdict);
+  line += sentence_of(alternative);
+}
+
+void append_alternative(std::string& line, const Plan& plan, const Alternative& alternative,
+                        bool local) {
+  append_verdict(line, alternative);
   const double ttft = local && plan.local ? plan.local->ttft : alternative.ttft;
   if (ttft > 0.0) append(line, ", ttft %s %.0fms", local ? "predicted" : "p90", 1e3 * ttft);
   if (local && plan.local) append(line, " (95 %%: %.0fms)", 1e3 * plan.local->ttft_bound);
@@ -89,6 +96,12 @@ std::string explain(const Plan& plan, const RequestFacts& request, const FleetFa
     append_alternative(line, plan, alternative, local);
     if (local) append_engine(line, plan, fleet);
   }
+  return line;
+}
+
+std::string explain(const Error& refusal, std::span<const Alternative> considered) {
+  std::string line = refusal.message;
+  for (const Alternative& alternative : considered) append_verdict(line, alternative);
   return line;
 }
 

@@ -51,4 +51,9 @@ std::string_view sentence_of(Verdict verdict) {
   return "";
 }
 
+std::string_view sentence_of(const Alternative& alternative) {
+  return alternative.too_dear_a_promise ? "dearer than promise_price_max"
+                                        : sentence_of(alternative.verdict);
+}
+
 }  // namespace spillway::policy

@@ -2,6 +2,7 @@
 // Settings that its names point into alive.
 #pragma once
 
+#include "backends/contract/error.h"
 #include "config/settings.h"
 #include "gateway/policy/facts.h"
 #include "gateway/policy/predict.h"
@@ -11,6 +12,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -110,7 +112,11 @@ struct Alternative {
   double finish = 0.0;
   double in_time = 1.0;  // The share of prompts of this length that it answers in time.
   config::NanoUsd expected_cost = 0;
+  bool too_dear_a_promise = false;  // It is in time often enough, for more than a promise may cost.
 };
+
+// As of its verdict, but for a promise that is too dear; static storage.
+std::string_view sentence_of(const Alternative& alternative);
 
 // A short list without allocation; what does not fit any more is left out.
 template <class T>
@@ -156,5 +162,8 @@ struct Plan {
 // each alternative with its facts and what spoke against it. Takes the arguments the plan was made
 // from.
 std::string explain(const Plan& plan, const RequestFacts& request, const FleetFacts& fleet);
+
+// The same of a request that nobody takes: the error's words, and what speaks against each target.
+std::string explain(const Error& refusal, std::span<const Alternative> considered);
 
 }  // namespace spillway::policy

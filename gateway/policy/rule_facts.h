@@ -72,9 +72,10 @@ struct ToldRule {
 
 // What the rules ask for and say.
 struct RuleReport {
-  std::vector<ToldFact> facts;  // Each that any rule asks for.
-  std::vector<ToldRule> rules;  // In their order.
-  std::string_view decider;     // The rule that decides; empty: none.
+  std::vector<ToldFact> facts;          // Each that any rule asks for.
+  std::vector<ToldRule> rules;          // In their order.
+  std::string_view decider;             // The rule that decides; empty: none.
+  std::vector<Alternative> considered;  // Of a request that nobody takes: what Plan has of others.
 };
 
 // `decider` may be null.

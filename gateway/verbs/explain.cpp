@@ -66,8 +66,12 @@ int print_decision(const policy::Router& router, const policy::Situation& situat
   const auto plan =
       router.plan(situation.request(), situation.fleet(), policy::Turn::unknown, &rules);
   if (!plan) {
+    Receipt receipt;
+    note(plan.error(), rules, receipt);
     std::printf("refused     %s: %s\n", std::string(policy::word_of(plan.error())).c_str(),
                 plan.error().message.c_str());
+    if (!receipt.considered.empty())
+      std::printf("\n%s", admin::told(receipt.considered, "").c_str());
   } else {
     Receipt receipt;
     note(*plan, situation.request(), situation.fleet(), receipt);

@@ -293,6 +293,26 @@ def test_explains_without_the_secrets_of_its_keys(tmp_path):
     assert status == 0 and "goes to" in told, error
 
 
+def test_an_explanation_names_who_was_considered_when_nobody_is_left(tmp_path):
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps({"model": "auto", "messages": [{"role": "user", "content": "Why?"}]}), encoding="utf-8")
+
+    def told(late, **terms):
+        path = configs.write(tmp_path / "policy.yaml", ruled(rules=[], tests=[], classes={
+            "interactive": {"sla": {"ttft": "1s"}, **terms}}))
+        status, out, error = spillway("explain", "--config", path, "--request", request,
+                                      "--given", f"prompt_tokens: 2000, predicted_ttft(local): {late}")
+        assert status == 0, error
+        return out
+    forgone = told("2s", promise_price_max="0.000001usd")
+    assert "reason promise_forgone" in forgone and "promise≤$0.000001" in forgone
+    assert "ai-hub: dearer than promise_price_max, ttft p90" in forgone
+    assert re.search(r"^ai-hub .*usd  dearer than promise_price_max$", forgone, flags=re.M)
+    refused = told("2s", price_max="0.000001usd", spill="always", local_as_last_resort=False)
+    assert "refused     no_route" in refused
+    assert re.search(r"^ai-hub .*usd  dearer than class or rule pay$", refused, flags=re.M)
+
+
 def test_diff_says_what_moves(tmp_path):
     """Requests of 2,000 prompt tokens and more move from the engine to a provider."""
     trace = tmp_path / "trace.csv"
