@@ -67,12 +67,13 @@ std::vector<std::shared_ptr<const Recorded>> Rehearsal::newest_first() const {
   return all;
 }
 
-Rehearsed Rehearsal::run(const policy::Router& before, const policy::Router& after,
-                         std::chrono::milliseconds time_max) const {
+Rehearsed rehearse(const std::vector<std::shared_ptr<const Recorded>>& newest_first,
+                   const policy::Router& before, const policy::Router& after,
+                   std::chrono::milliseconds time_max) {
   const TimePoint end = SteadyClock::now() + time_max;
   Rehearsed sum;
   Moves moves;
-  for (const auto& one : newest_first()) {
+  for (const auto& one : newest_first) {
     if (SteadyClock::now() >= end) break;
     const auto was = one->plan_by(before);
     const auto is = one->plan_by(after);

@@ -18,6 +18,13 @@
 
 namespace spillway {
 
+constexpr std::chrono::seconds kRehearsalTimeMax{2};
+
+// Each made again by both, until all are or the time is over.
+Rehearsed rehearse(const std::vector<std::shared_ptr<const Recorded>>& newest_first,
+                   const policy::Router& before, const policy::Router& after,
+                   std::chrono::milliseconds time_max = kRehearsalTimeMax);
+
 class Rehearsal {
  public:
   explicit Rehearsal(std::size_t kept) : kept_(kept) {}
@@ -25,13 +32,12 @@ class Rehearsal {
   void record(const policy::RequestFacts& request, const std::shared_ptr<const Moment>& moment,
               policy::Turn turn);
 
-  // The newest first, until all are made again or the time is over.
   Rehearsed run(const policy::Router& before, const policy::Router& after,
-                std::chrono::milliseconds time_max = kTimeMax) const;
+                std::chrono::milliseconds time_max = kRehearsalTimeMax) const {
+    return rehearse(newest_first(), before, after, time_max);
+  }
 
  private:
-  static constexpr std::chrono::seconds kTimeMax{2};
-
   std::vector<std::shared_ptr<const Recorded>> newest_first() const;
 
   const std::size_t kept_;

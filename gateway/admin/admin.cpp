@@ -143,9 +143,7 @@ Answer Admin::ended(const Result<void>& outcome) const {
 Answer Admin::rehearse(std::string_view text) const {
   const Result<Tried> tried = sources_.rehearse(text);
   if (!tried) return in_json(422, {{"error", tried.error().message}});
-  return in_json(
-      tried->objections.empty() ? 200 : 409,
-      {{"rehearsal", to_json(tried->rehearsal)}, {"objections", text_or_null(tried->objections)}});
+  return answer_of(*tried);
 }
 
 Answer Admin::reload(std::string_view query) const {

@@ -78,6 +78,12 @@ ordered_json to_json(const Rehearsed& rehearsed) {
   return json;
 }
 
+Answer answer_of(const Tried& tried) {
+  return in_json(
+      tried.objections.empty() ? 200 : 409,
+      {{"rehearsal", to_json(tried.rehearsal)}, {"objections", text_or_null(tried.objections)}});
+}
+
 ordered_json to_json(const RolloutState& state) {
   return {{"sha256", state.sha256},
           {"guarded_against", text_or_null(state.guarded)},

@@ -1,6 +1,7 @@
 // How the configuration in force stands, as JSON. Pure.
 #pragma once
 
+#include "gateway/admin/admin.h"
 #include "gateway/rehearsed.h"
 #include "gateway/rollout_state.h"
 
@@ -10,5 +11,8 @@ namespace spillway::admin {
 
 nlohmann::ordered_json to_json(const RolloutState& state);
 nlohmann::ordered_json to_json(const Rehearsed& rehearsed);
+
+// 409: a reload would refuse the file.
+Answer answer_of(const Tried& tried);
 
 }  // namespace spillway::admin

@@ -98,8 +98,26 @@ void add_attempts(JsonLine& line, const Receipt& receipt, bool with_causes) {
   line.close_array();
 }
 
+// With what a policy needs to decide again (read_log.h).
+void add_considered(JsonLine& line, const Receipt& receipt) {
+  if (receipt.considered.empty()) return;
+  line.open_array("considered");
+  for (const ConsideredTarget& one : receipt.considered) {
+    line.next_object();
+    line.text("target", one.target);
+    line.text("verdict", one.verdict);
+    if (!one.available) line.flag("available", false);
+    if (one.ttft > 0.0) line.decimal("ttft_ms", one.ttft * 1e3);
+    if (one.finish > 0.0) line.decimal("finish_ms", one.finish * 1e3);
+  }
+  line.close_array();
+}
+
 void add_route(JsonLine& line, const Receipt& receipt) {
   add_given(line, "model_requested", receipt.model_requested);
+  add_given(line, "label", receipt.label);
+  add_given(line, "service_tier", receipt.service_tier);
+  if (receipt.tokens_max) line.integer("tokens_max", *receipt.tokens_max);
   add_given(line, "model_served", receipt.model_served);
   add_given(line, "class", receipt.request_class);
   add_given(line, "target", receipt.target);
@@ -107,6 +125,7 @@ void add_route(JsonLine& line, const Receipt& receipt) {
   add_given(line, "rule", receipt.rule);
   if (receipt.canary != 0) line.flag("canary", true);
   add_given(line, "explanation", receipt.explanation);
+  add_considered(line, receipt);
 }
 
 void add_work(JsonLine& line, const Receipt& receipt) {

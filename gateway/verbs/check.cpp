@@ -3,19 +3,27 @@
 #include "backends/local/local_backend.h"
 #include "backends/local/local_encoder.h"
 #include "config/value.h"
+#include "gateway/admin/rollout_json.h"
+#include "gateway/guard.h"
+#include "gateway/logged_decisions.h"
 #include "gateway/policy_file.h"
+#include "gateway/rehearsal.h"
 #include "gateway/shadow_file.h"
+#include "gateway/telemetry/read_log.h"
 #include "gateway/verbs/admin_options.h"
 #include "gateway/verbs/fits.h"
+#include "gateway/verbs/numbers.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/print_problems.h"
 #include "gateway/verbs/unset_keys.h"
 #include "gateway/verbs/verbs.h"
 
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -106,6 +114,34 @@ int rehearse(const std::string& path, const Options& options) {
   return print_answer(*door, *answer, kVerb);
 }
 
+// The same of the decisions in a log, which were made under --config; nobody is asked.
+int rehearse_log(const std::shared_ptr<const config::Settings>& next, const Options& options) {
+  if (!options.has("--config")) {
+    std::fprintf(stderr, "%s: --log: give --config, too: the file that the log was written under\n",
+                 kVerb);
+    return 2;
+  }
+  const auto most = number(options, "--last", 500, {1, 1e6});
+  if (!most) return 2;
+  const config::Loaded in_force = load_policy(options.get("--config"), unneeded_secret);
+  if (!in_force.settings) {
+    print_problems(options.get("--config"), in_force);
+    return 2;
+  }
+  const auto log = telemetry::read_log(options.get("--log"), static_cast<std::size_t>(*most));
+  if (!log) {
+    std::fprintf(stderr, "%s: %s\n", kVerb, log.error().message.c_str());
+    return 2;
+  }
+  Tried tried;
+  tried.rehearsal =
+      spillway::rehearse(recorded_in(*log, in_force.settings), policy::Router(in_force.settings),
+                         policy::Router(next), std::chrono::minutes(10));
+  tried.objections = objections(tried.rehearsal, in_force.settings->guard);
+  std::fputs(admin::answer_of(tried).body.c_str(), tried.objections.empty() ? stdout : stderr);
+  return tried.objections.empty() ? 0 : 1;
+}
+
 }  // namespace
 
 int check(const Arguments& arguments) {
@@ -115,7 +151,12 @@ int check(const Arguments& arguments) {
       .value("--gpu-memory", "SIZE", "executor cuda: refuse a model that cannot fit, 80GiB")
       .flag("--rehearse",
             "also have the running gateway make its last decisions again under the file, and say "
-            "what would move and what a reload would have against it");
+            "what would move and what a reload would have against it")
+      .value(
+          "--log", "FILE",
+          "as --rehearse, but of the last decisions in this log of a gateway's; it need not run, "
+          "--config is the file that it ran under")
+      .value("--last", "N", "so many decisions of the log (default 500)");
   add_admin_options(options);
   if (!options.read(arguments, kVerb)) return options.exit_status();
   if (options.words_given().empty() && !options.has("--config")) {
@@ -143,6 +184,7 @@ int check(const Arguments& arguments) {
               path.c_str(), settings.local.size() + settings.providers.size(),
               settings.policy.classes.size(), settings.keys.size(), settings.policy.rules.size(),
               settings.policy.tests.size());
+  if (options.has("--log")) return rehearse_log(loaded.settings, options);
   return options.has("--rehearse") ? rehearse(path, options) : 0;
 }
 

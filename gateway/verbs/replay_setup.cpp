@@ -3,6 +3,7 @@
 #include "config/language/tree.h"
 #include "gateway/policy/rule_facts.h"
 #include "gateway/policy_file.h"
+#include "gateway/telemetry/read_log.h"
 #include "gateway/verbs/numbers.h"
 #include "gateway/verbs/print_problems.h"
 
@@ -67,13 +68,42 @@ std::shared_ptr<const config::Settings> settings_for_a_trace(const config::Setti
   return own;
 }
 
+// Rows of a log are of their own class; their promises are those of a trace that has none.
+simulate::TraceRow row_of(const telemetry::LoggedRequest& logged, const std::string& batch_class) {
+  simulate::TraceRow row;
+  row.at = logged.arrived;
+  row.prompt_tokens = std::max(1, logged.prompt_tokens);
+  row.completion_tokens = std::max(1, logged.completion_tokens);
+  row.row_class = logged.request_class == batch_class ? simulate::RowClass::batch
+                                                      : simulate::RowClass::interactive;
+  return row;
+}
+
+Result<simulate::RecordedTrace> trace_of_logs(const std::vector<std::string>& paths,
+                                              const std::string& batch_class) {
+  simulate::RecordedTrace trace;
+  for (const std::string& path : paths) {
+    const auto log = telemetry::read_log(path);
+    if (!log) return log.error();
+    for (const auto& logged : *log) trace.rows.push_back(row_of(logged, batch_class));
+  }
+  std::stable_sort(trace.rows.begin(), trace.rows.end(),
+                   [](const auto& a, const auto& b) { return a.at < b.at; });
+  const double first = trace.rows.front().at;
+  for (std::size_t i = 0; i < trace.rows.size(); ++i) {
+    trace.rows[i].id = i;
+    trace.rows[i].at -= first;
+  }
+  return trace;
+}
+
 }  // namespace
 
 void declare_replay(Options& options) {
   options
       .value("--trace", "FILE[,FILE]",
              "what is asked: Azure, Mooncake or ServeGen format, or CSV "
-             "id,t_ms,in_tokens,out_tokens,class,deadline_ms; .gz or plain")
+             "id,t_ms,in_tokens,out_tokens,class,deadline_ms, .gz or plain; or a gateway's log")
       .value("--load", "X", "times the trace's own rate, or of --saturation (default 1)")
       .value("--saturation", "RATE",
              "requests a second that the node takes at most: a number, or azure1h, servegen_day, "
@@ -96,7 +126,11 @@ void declare_replay(Options& options) {
 }
 
 std::optional<ReplaySetup> read_replay(const Options& options) {
-  const auto trace = simulate::read_trace(split(options.get("--trace")));
+  SimulationSetup setup;
+  setup.batch_class = options.get("--batch-class", setup.batch_class);
+  const std::vector<std::string> paths = split(options.get("--trace"));
+  const auto trace = telemetry::is_log(paths.front()) ? trace_of_logs(paths, setup.batch_class)
+                                                      : simulate::read_trace(paths);
   if (!trace) {
     std::fprintf(stderr, "spillway: %s\n", trace.error().message.c_str());
     return std::nullopt;
@@ -119,19 +153,16 @@ std::optional<ReplaySetup> read_replay(const Options& options) {
   if (!scale || !slowdown || !cloud_slowdown || !cache || !seed || !starts) return std::nullopt;
   rules.scale = *scale;
 
-  ReplaySetup replay{simulate::replay(*trace, rules), {}};
-  SimulationSetup& setup = replay.setup;
   setup.engine.slowdown = *slowdown;
   setup.cloud_slowdown = *cloud_slowdown;
   if (options.has("--prefix-cache")) setup.engine.prefix_cache_tokens = static_cast<int>(*cache);
-  setup.batch_class = options.get("--batch-class", setup.batch_class);
   setup.model = options.get("--model", setup.model);
   setup.seed = static_cast<std::uint64_t>(*seed);
   setup.starts = *starts;
   setup.without_drift = without == "drift";
   setup.without_worth = without == "worth";
   setup.overload = !options.has("--no-overload");
-  return replay;
+  return ReplaySetup{simulate::replay(*trace, rules), std::move(setup)};
 }
 
 std::optional<SimulationSetup> with_policy(const ReplaySetup& replay, const std::string& path) {
