@@ -47,7 +47,7 @@ def json_of(family):
 
 
 def pieces_of(said):
-    """As llama.cpp's converter writes them; a piece's score is the less the later the list has it."""
+    """As llama.cpp's converter writes them; a piece's score is the less the later the list has it, and an added one's is lost."""
     added = {one["id"]: one for one in said["added_tokens"]}
     texts_by_id = {id: text for text, id in said["model"]["vocab"].items()} | {id: one["content"] for id, one in added.items()}
     places = {}
@@ -61,7 +61,12 @@ def pieces_of(said):
         elif id in added:
             kind = UNKNOWN if text == "<unk>" else CONTROL if added[id]["special"] else USER_DEFINED
         written = text.replace("\u2581", " ") if kind == USER_DEFINED else text
-        yield written, float(-places.get(text, len(places))), kind
+        yield written, -1000.0 if id in added else float(-places.get(text, len(places))), kind
+
+
+def marked_text(rng):
+    """Spaces, and the character that marks them, which is one of the text."""
+    return "".join(rng.choices([" ", "\u2581", "  ", "\u2581" * 2, " " * 40, "a", "Hi", ">", "\n", "é", "<b>"], k=rng.randint(1, 6)))
 
 
 @pytest.mark.parametrize("family, prefix", [("llama2", True), ("gemma3", False)])
@@ -71,7 +76,8 @@ def test_scores_give_the_ids_of_the_list_of_merges(family, prefix, tmp_path):
     write(tmp_path / "model.gguf", pieces, prefix=prefix)
     wheel = Tokenizer.from_file(str(source))
     whole = [text for text, _, kind in pieces if kind in (CONTROL, USER_DEFINED)]
-    asked = texts(random.Random(20261127), whole)
+    rng = random.Random(20261127)
+    asked = texts(rng, whole) + [marked_text(rng) for _ in range(STRINGS // 4)]
     answers = run(tmp_path / "model.gguf", asked)
     for text, got, want in zip(asked, answers, wheel.encode_batch(asked, add_special_tokens=False), strict=True):
         assert got["ids"] == want.ids, ascii(text)

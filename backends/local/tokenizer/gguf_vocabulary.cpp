@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <initializer_list>
+#include <limits>
 #include <string>
 
 namespace spillway::tokenizer {
@@ -80,12 +81,31 @@ Result<void> read_token_types(const loader::Metadata& metadata, Vocabulary& voca
   return {};
 }
 
+// Gemma's tokens of several spaces, which a file has as they look in a text. Their model marks them
+// and merges them before all else, so that a ▁ in the text itself is one of them: "▁ " is "▁▁".
+void merge_runs_of_spaces(Vocabulary& vocabulary, std::vector<std::int64_t>& types,
+                          std::vector<double>& scores) {
+  static const std::string longest =
+      with_marked_spaces(std::string(kPieceBytesMax / kMarkedSpace.size(), ' '));
+  for (std::size_t id = 0; id < types.size(); ++id) {
+    std::string_view& token = vocabulary.tokens[id];
+    const std::size_t marked_bytes = token.size() * kMarkedSpace.size();
+    const bool is_run = token.find_first_not_of(' ') == std::string_view::npos;
+    if (types[id] != kUserDefinedToken || !is_run || marked_bytes > longest.size()) continue;
+    token = std::string_view(longest).substr(0, marked_bytes);
+    types[id] = kNormalToken;
+    scores[id] = std::numeric_limits<double>::infinity();
+  }
+}
+
 Result<void> read_scores(const loader::Metadata& metadata, Vocabulary& vocabulary) {
   const std::string key = "tokenizer.ggml.scores";
-  const auto scores = for_each_token(key, metadata.numbers(key), vocabulary);
+  auto scores = for_each_token(key, metadata.numbers(key), vocabulary);
   if (!scores) return scores.error();
-  const auto types = token_types(metadata, vocabulary);
+  auto types = token_types(metadata, vocabulary);
   if (!types) return types.error();
+  if (vocabulary.leading_space == LeadingSpace::none)
+    merge_runs_of_spaces(vocabulary, *types, *scores);
   std::vector<bool> merges;
   for (std::size_t id = 0; id < scores->size(); ++id) {
     if (std::isnan((*scores)[id]))
@@ -150,7 +170,7 @@ Result<Tokenizer> tokenizer_from(const loader::Metadata& metadata) {
   vocabulary.tokens = std::move(*tokens);
   const auto done =
       of_bytes ? read_all({read_split, read_merges, read_token_types}, metadata, vocabulary)
-               : read_all({read_scores, read_token_types, read_spaces}, metadata, vocabulary);
+               : read_all({read_spaces, read_scores, read_token_types}, metadata, vocabulary);
   if (!done) return done.error();
   return Tokenizer::make(vocabulary);
 }
