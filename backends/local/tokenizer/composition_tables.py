@@ -25,18 +25,25 @@ def decompositions():
     return steps
 
 
+def moves_before(a, b):
+    return a != b and nfd(chr(a) + chr(b)) == chr(b) + chr(a)
+
+
+def moves(c):
+    return any(moves_before(c, other) or moves_before(other, c) for other in (0x334, 0x345))
+
+
 def class_representatives():
-    """A mark of each combining class."""
+    """A mark of each combining class that the library moves."""
     found = {}
-    for c in EVERY:
+    for c in filter(moves, EVERY):
         found.setdefault(unicodedata.combining(chr(c)), c)
-    return {k: c for k, c in found.items() if k}
+    return found
 
 
 def combining_class(c, representatives):
     """By which marks the library moves it past; 0 if it moves past none."""
-    moves_before = lambda a, b: a != b and nfd(chr(a) + chr(b)) == chr(b) + chr(a)
-    if not any(moves_before(c, r) or moves_before(r, c) for r in (0x334, 0x345)):
+    if not moves(c):
         return 0
     return next(k for k, r in representatives.items() if not moves_before(c, r) and not moves_before(r, c))
 
