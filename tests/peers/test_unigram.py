@@ -166,7 +166,7 @@ def test_the_first_of_several_words_is_not_understood(trained, tmp_path):
 
 
 @pytest.mark.parametrize("normalizer, said", [
-    ({"type": "NFKD"}, "this normalizer is not supported"),
+    ({"type": "Nmt"}, "this normalizer is not supported"),
     ({"type": "Replace", "pattern": {"Regex": "x+"}, "content": ""}, "this normalizer is not supported"),
     ({"type": "Precompiled", "precompiled_charsmap": "%"}, "is no base64"),
     ({"type": "Precompiled", "precompiled_charsmap": base64.b64encode(b"\xff\0\0\0abcd").decode()}, "does not hold as much"),

@@ -104,7 +104,7 @@ TEST(TokenizerJson, SaysWhatIsNotUnderstood) {
   EXPECT_THAT(with("/model/merges", {"ab"}), HasSubstr("not two tokens"));
   EXPECT_THAT(with("/model/merges", {"a zz"}), HasSubstr("not in the vocabulary"));
   EXPECT_THAT(with("/added_tokens/0/lstrip", true), HasSubstr("lstrip is not supported"));
-  EXPECT_THAT(with("/normalizer", {{"type", "Lowercase"}}), HasSubstr("this normalizer"));
+  EXPECT_THAT(with("/normalizer", {{"type", "Nmt"}}), HasSubstr("this normalizer"));
   EXPECT_THAT(with("/pre_tokenizer", {{"type", "Whitespace"}}), HasSubstr("this pre_tokenizer"));
   EXPECT_THAT(with("/model/byte_fallback", false), HasSubstr("normalizer is not supported"));
   EXPECT_THAT(tokenizer_from_json("{").error().message, HasSubstr("tokenizer.json: parse error"));

@@ -3,12 +3,12 @@
 #include "backends/local/tokenizer/bert_tables.h"
 #include "backends/local/tokenizer/class_table.h"
 #include "backends/local/tokenizer/decomposed_form.h"
+#include "backends/local/tokenizer/lower_case.h"
 #include "backends/local/utf8.h"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <unordered_map>
 #include <utility>
 
 namespace spillway::tokenizer {
@@ -23,9 +23,6 @@ constexpr Classes kNonspacing = 8;
 constexpr Classes kPunctuation = 16;
 constexpr Classes kDecomposed = 32;
 
-constexpr char32_t kCapitalIWithDot = 0x130;  // The only one whose lower case is two: i, and…
-constexpr char32_t kDotAbove = 0x307;
-
 Classes classes_of(char32_t code) {
   static const ClassTable table({{dropped_ranges, kDropped},
                                  {blank_ranges, kBlank},
@@ -34,21 +31,6 @@ Classes classes_of(char32_t code) {
                                  {bert_punctuation_ranges, kPunctuation},
                                  {decomposed_ranges, kDecomposed}});
   return table[code];
-}
-
-char32_t lower_of(char32_t code) {
-  static const auto table = [] {
-    std::unordered_map<char32_t, char32_t> lower;
-    char32_t at = 0;
-    for (std::size_t i = 0; i < lowercase_steps.size(); i += 2) {
-      at += lowercase_steps[i];
-      lower.emplace(at, lowercase_steps[i + 1]);
-    }
-    return lower;
-  }();
-  if (code < 0x80) return code >= 'A' && code <= 'Z' ? code + ('a' - 'A') : code;
-  const auto found = table.find(code);
-  return found == table.end() ? code : found->second;
 }
 
 struct Character {
@@ -91,11 +73,8 @@ class Words {
     if (std::exchange(ended_, false) && !out_.empty()) out_ += ' ';
     if (!how_.lowercases || !character.whole) {
       out_ += character.bytes;
-    } else if (character.code == kCapitalIWithDot) {
-      out_ += 'i';
-      local::utf8::append(out_, kDotAbove);
     } else {
-      local::utf8::append(out_, lower_of(character.code));
+      append_lower(out_, character.code);
     }
   }
 

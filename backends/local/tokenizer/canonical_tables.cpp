@@ -1,5 +1,6 @@
 #include "backends/local/tokenizer/canonical_tables.h"
 
+#include "backends/local/tokenizer/compatibility_tables.h"
 #include "backends/local/tokenizer/composition_tables.h"
 
 #include <algorithm>
@@ -24,6 +25,7 @@ std::uint64_t pair_of(char32_t first, char32_t second) {
 
 CanonicalTables::CanonicalTables() : touched_(kCodePoints) {
   read_decompositions();
+  read_compatibility();
   read_classes();
   for (const auto& [pair, made] : composed_) touched_[pair & 0x1FFFFF] = true;
   for (char32_t c = kVowels; c < kTails + kTailCount; ++c) touched_[c] = true;
@@ -42,6 +44,11 @@ std::uint8_t CanonicalTables::class_of(char32_t c) const {
 std::span<const std::uint32_t> CanonicalTables::parts_of(char32_t c) const {
   const auto found = parts_.find(c);
   return found == parts_.end() ? std::span<const std::uint32_t>() : found->second;
+}
+
+std::span<const std::uint32_t> CanonicalTables::compatible_parts_of(char32_t c) const {
+  const auto found = compatible_parts_.find(c);
+  return found == compatible_parts_.end() ? parts_of(c) : found->second;
 }
 
 char32_t CanonicalTables::made_of(char32_t first, char32_t second) const {
@@ -72,6 +79,20 @@ void CanonicalTables::read_decompositions() {
     char32_t first = parts.front();
     for (const char32_t next : parts.subspan(1, parts.size() - 2)) first = made_of(first, next);
     composed_[pair_of(first, parts.back())] = one;
+  }
+}
+
+void CanonicalTables::read_compatibility() {
+  char32_t c = 0;
+  for (auto rest = compatibility_steps; !rest.empty();) {
+    c += rest[0];
+    const auto parts = rest.subspan(3, rest[2]);
+    for (std::uint32_t i = 0; i < rest[1]; ++i, ++c) {
+      auto& own = compatible_parts_[c];
+      own.assign(parts.begin(), parts.end());
+      own.front() += i;
+    }
+    rest = rest.subspan(3 + parts.size());
   }
 }
 

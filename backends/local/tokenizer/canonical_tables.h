@@ -34,11 +34,17 @@ class CanonicalTables {
   // Whether composing may change text that has this character.
   bool touches(char32_t c) const { return c < touched_.size() && touched_[c]; }
 
+  // Whether it only looks otherwise than what it is made of: ﬁ is f and i.
+  bool is_compatible(char32_t c) const { return compatible_parts_.contains(c); }
+
   // 0: of no mark that moves.
   std::uint8_t class_of(char32_t c) const;
 
   // What it is made of, in the end; nothing if it is of itself, or a syllable of Hangul.
   std::span<const std::uint32_t> parts_of(char32_t c) const;
+
+  // The same, and what those are made of that only look otherwise.
+  std::span<const std::uint32_t> compatible_parts_of(char32_t c) const;
 
   // 0 if the two make nothing.
   char32_t made_of(char32_t first, char32_t second) const;
@@ -46,10 +52,12 @@ class CanonicalTables {
  private:
   CanonicalTables();
   void read_decompositions();
+  void read_compatibility();
   void read_classes();
 
   std::vector<bool> touched_;
   std::unordered_map<char32_t, std::span<const std::uint32_t>> parts_;
+  std::unordered_map<char32_t, std::vector<std::uint32_t>> compatible_parts_;
   std::unordered_map<char32_t, std::uint8_t> classes_;
   std::unordered_map<std::uint64_t, char32_t> composed_;
 };

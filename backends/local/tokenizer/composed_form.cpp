@@ -12,6 +12,8 @@ namespace {
 
 const CanonicalTables& tables() { return CanonicalTables::get(); }
 
+constexpr char32_t kAsciiEnd = 0x80;  // What is before it joins nothing that it follows.
+
 struct Mark {
   char32_t code;
   std::uint8_t combining;
@@ -21,9 +23,12 @@ struct Mark {
 // kept as it is.
 class Composer {
  public:
+  explicit Composer(bool compatible) : compatible_(compatible) {}
+
   void put(char32_t code) {
+    if (code < kAsciiEnd) return begin(code);
     if (hangul::is_syllable(code)) return start(code);
-    const auto parts = tables().parts_of(code);
+    const auto parts = compatible_ ? tables().compatible_parts_of(code) : tables().parts_of(code);
     if (parts.empty()) return put_part(code);
     for (const char32_t part : parts) put_part(part);
   }
@@ -53,6 +58,10 @@ class Composer {
       starter_ = made;
       return;
     }
+    begin(code);
+  }
+
+  void begin(char32_t code) {
     flush();
     starter_ = code;
     has_starter_ = true;
@@ -83,6 +92,7 @@ class Composer {
     has_starter_ = false;
   }
 
+  const bool compatible_;
   std::string out_;
   bool has_starter_ = false;
   char32_t starter_ = 0;
@@ -91,21 +101,24 @@ class Composer {
 
 }  // namespace
 
-bool needs_composing(std::string_view text) {
-  // All before U+0300, whose first byte is 0xCC, are what they are.
-  if (std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0xCC; }))
+bool needs_composing(std::string_view text, bool compatible) {
+  // All before U+0300, whose first byte is 0xCC, are what they are in NFC, and ASCII in NFKC.
+  const unsigned char first = compatible ? 0x80 : 0xCC;
+  if (std::ranges::all_of(text, [=](char c) { return static_cast<unsigned char>(c) < first; }))
     return false;
+  const auto changes = [compatible](char32_t c) {
+    return tables().touches(c) || (compatible && tables().is_compatible(c));
+  };
   while (!text.empty()) {
     const auto character = local::utf8::decode(text);
-    if (character.quality == local::utf8::Quality::whole && tables().touches(character.code))
-      return true;
+    if (character.quality == local::utf8::Quality::whole && changes(character.code)) return true;
     text.remove_prefix(character.quality == local::utf8::Quality::whole ? character.length : 1);
   }
   return false;
 }
 
-std::string composed_form(std::string_view text) {
-  Composer composer;
+std::string composed_form(std::string_view text, bool compatible) {
+  Composer composer(compatible);
   while (!text.empty()) {
     const auto character = local::utf8::decode(text);
     const bool whole = character.quality == local::utf8::Quality::whole;

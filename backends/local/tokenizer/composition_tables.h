@@ -1,4 +1,5 @@
-// What composes of what, and which marks go before which; composition_tables.cpp is generated.
+// What composes of what, which marks go before which, and which are accents; composition_tables.cpp
+// is generated.
 #pragma once
 
 #include <cstdint>
@@ -13,5 +14,8 @@ extern const std::span<const std::uint32_t> decomposition_steps;
 // For each run of marks of one combining class: how many characters to skip, how many to take, and
 // the class.
 extern const std::span<const std::uint32_t> combining_steps;
+
+// Code points to skip and to take, alternately, from U+0000 on.
+extern const std::span<const std::uint32_t> accent_ranges;
 
 }  // namespace spillway::tokenizer

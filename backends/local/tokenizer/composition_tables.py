@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
-"""Writes composition_tables.cpp: how the `tokenizers` library composes characters, read out of it.
+"""Writes composition_tables.cpp: how the `tokenizers` library composes characters, and which its StripAccents drops, read
+out of it.
 
 Usage: composition_tables.py > composition_tables.cpp   (needs the Python package `tokenizers`)
 """
 import unicodedata
 
-from table_file import EVERY, print_file
+from table_file import EVERY, print_file, ranges_of
 from tokenizers import normalizers
 
 HANGUL = range(0xAC00, 0xD7A4)
 NOT_MADE_AGAIN = 8
 nfd, nfc = normalizers.NFD().normalize_str, normalizers.NFC().normalize_str
+stripped = normalizers.StripAccents().normalize_str
 
 
 def decompositions():
@@ -68,7 +70,9 @@ def combining():
 
 
 def main():
-    print_file("composition_tables", "composition_tables.h", {"decomposition_steps": decompositions(), "combining_steps": combining()})
+    print_file("composition_tables", "composition_tables.h", {
+        "decomposition_steps": decompositions(), "combining_steps": combining(),
+        "accent_ranges": ranges_of(lambda c: stripped("a" + c) == "a")})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@
 namespace spillway::tokenizer {
 namespace {
 
+constexpr char32_t kAsciiEnd = 0x80;
+
 struct Mark {
   char32_t code;
   std::uint8_t combining;
@@ -18,9 +20,12 @@ struct Mark {
 // Marks are kept until something follows that is none: then their order is known.
 class Decomposer {
  public:
+  explicit Decomposer(bool compatible) : compatible_(compatible) {}
+
   void put(char32_t code) {
+    if (code < kAsciiEnd) return put_byte(static_cast<char>(code));
     if (hangul::is_syllable(code)) return put_syllable(code - hangul::kSyllables);
-    const auto parts = tables_.parts_of(code);
+    const auto parts = compatible_ ? tables_.compatible_parts_of(code) : tables_.parts_of(code);
     if (parts.empty()) return put_part(code);
     for (const char32_t part : parts) put_part(part);
   }
@@ -60,6 +65,7 @@ class Decomposer {
     marks_.clear();
   }
 
+  const bool compatible_;
   const CanonicalTables& tables_ = CanonicalTables::get();
   std::string out_;
   std::vector<Mark> marks_;
@@ -67,8 +73,8 @@ class Decomposer {
 
 }  // namespace
 
-std::string decomposed_form(std::string_view text) {
-  Decomposer decomposer;
+std::string decomposed_form(std::string_view text, bool compatible) {
+  Decomposer decomposer(compatible);
   while (!text.empty()) {
     const auto character = local::utf8::decode(text);
     const bool whole = character.quality == local::utf8::Quality::whole;

@@ -1,4 +1,5 @@
-// Unicode's decomposed form (NFD), as the `tokenizers` library makes it: by its own tables.
+// Unicode's decomposed forms (NFD and NFKD), as the `tokenizers` library makes them: by its own
+// tables.
 //
 // Pure; any thread. Bytes that are not UTF-8 stay as they are.
 #pragma once
@@ -8,6 +9,7 @@
 
 namespace spillway::tokenizer {
 
-std::string decomposed_form(std::string_view text);
+// `compatible`: what only looks otherwise is written plainly as well (NFKD).
+std::string decomposed_form(std::string_view text, bool compatible = false);
 
 }  // namespace spillway::tokenizer

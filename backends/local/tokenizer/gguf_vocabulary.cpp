@@ -31,7 +31,7 @@ Result<void> read_split(const loader::Metadata& metadata, Vocabulary& vocabulary
   if (!split) return unsupported(key, *name);
   vocabulary.split = std::move(split->rules);
   vocabulary.ignore_merges = split->ignore_merges;
-  vocabulary.composes = split->composes;
+  if (split->composes) vocabulary.normalizers.emplace_back(UnicodeForm{});
   return {};
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <utility>
 
 namespace spillway::tokenizer {
@@ -88,7 +89,8 @@ std::vector<const Json*> parts_of(const Json& part, std::string_view list) {
   if (part.is_null()) return {};
   if (text_at(part, "type") != "Sequence") return {&part};
   std::vector<const Json*> parts;
-  for (const Json& one : at_or_null(part, list)) parts.push_back(&one);
+  for (const Json& one : at_or_null(part, list))
+    std::ranges::copy(parts_of(one, list), std::back_inserter(parts));
   return parts;
 }
 

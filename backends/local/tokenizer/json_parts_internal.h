@@ -24,7 +24,7 @@ std::string_view text_at(const Json& object, std::string_view key);
 
 bool is_set(const Json& object, std::string_view key);
 
-// The parts of a Sequence, or the one part itself; none of null.
+// The parts of a Sequence, and of those in it, or the one part itself; none of null.
 std::vector<const Json*> parts_of(const Json& part, std::string_view list);
 
 // What a Split or a Replace looks for, whether it is written as a regular expression or as a text.

@@ -15,7 +15,7 @@ namespace spillway::tokenizer {
 // How the models cut text, and what else they do to it, that llama.cpp writes one name for.
 struct NamedSplit {
   std::vector<SplitRule> rules;
-  bool composes = false;       // As Vocabulary's.
+  bool composes = false;       // Into Unicode's composed form (NFC), before they do.
   bool ignore_merges = false;  // As Vocabulary's.
   bool adds_begin = false;     // Before a plain text, if the file does not say.
 };

@@ -1,7 +1,6 @@
 #include "backends/local/tokenizer/tokenizer.h"
 
 #include "backends/local/tokenizer/bpe.h"
-#include "backends/local/tokenizer/composed_form.h"
 #include "backends/local/tokenizer/whole_tokens.h"
 #include "backends/local/tokenizer/word_cuts.h"
 
@@ -39,9 +38,6 @@ class TokenTexts {
 };
 
 constexpr std::size_t kAnyNumber = std::numeric_limits<std::size_t>::max();
-
-// Composing makes one letter of three, each of as many bytes.
-constexpr std::size_t kComposedMax = 3;
 
 Error broken(std::string what) { return Error{Errc::internal, "tokenizer: " + std::move(what)}; }
 
@@ -91,7 +87,7 @@ struct Tokenizer::Tables {
         split(vocabulary.split),
         writing(vocabulary.writing),
         leading_space(vocabulary.leading_space),
-        composes(vocabulary.composes),
+        normalizers(vocabulary.normalizers),
         drops_first_space(vocabulary.drops_first_space) {
     for (const TokenId id : vocabulary.special) {
       special[id] = true;
@@ -105,7 +101,8 @@ struct Tokenizer::Tables {
   std::size_t longest_of(const Vocabulary& vocabulary) const {
     std::size_t longest = 1;
     for (TokenId id = 0; id < bytes.size(); ++id) longest = std::max(longest, bytes[id].size());
-    return vocabulary.composes ? longest * kComposedMax : longest;
+    const auto shrunk = most_shrunk(vocabulary.normalizers);
+    return shrunk ? longest * *shrunk : kAnyNumber;
   }
 
   // It has so many bytes that its tokens, however long, are more.
@@ -144,7 +141,7 @@ struct Tokenizer::Tables {
   std::vector<SplitRule> split;
   Writing writing;
   LeadingSpace leading_space;
-  bool composes;
+  std::vector<Normalizer> normalizers;
   bool drops_first_space;
 };
 
@@ -193,11 +190,9 @@ class Tokenizer::Encoding {
   // What lies between two whole tokens.
   void stretch(std::string_view text) {
     if (text.empty() || is_over()) return;
-    std::string composed;
-    if (tables_.composes && needs_composing(text)) {
-      composed = composed_form(text);
-      text = composed;
-    }
+    std::string held;
+    text = normalized(tables_.normalizers, text, held);
+    if (text.empty()) return;
     if (tables_.writing == Writing::bytes) return split(text, 0);
     const bool spaced = text.front() == ' ' || text.starts_with(kMarkedSpace);
     const LeadingSpace rule = tables_.leading_space;

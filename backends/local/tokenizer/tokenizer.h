@@ -14,6 +14,7 @@
 #pragma once
 
 #include "backends/contract/error.h"
+#include "backends/local/tokenizer/normalizer.h"
 #include "backends/local/tokenizer/pre_tokenizer.h"
 #include "backends/local/tokenizer/spelling.h"
 
@@ -45,11 +46,11 @@ struct Vocabulary {
   std::vector<std::uint32_t> ranks;  // Of merges, where some are as good as others: their places.
   std::vector<TokenId> special;      // Control tokens: cut out whole, in control text only.
   std::vector<TokenId> added;        // Ordinary words that are cut out whole wherever they are.
-  std::vector<SplitRule> split;      // Applied one after the other.
+  std::vector<Normalizer> normalizers;  // Before all else, one after the other.
+  std::vector<SplitRule> split;         // Applied one after the other.
   Writing writing = Writing::bytes;
   LeadingSpace leading_space = LeadingSpace::none;  // Of characters.
   TokenId unknown = -1;                             // Of characters.
-  bool composes = false;           // Text is put into Unicode's composed form (NFC) first.
   bool drops_first_space = false;  // Decoding does not show the one that encoding put in front.
   bool ignore_merges = false;      // A piece that is a token needs no merges (Llama 3).
 };

@@ -2,6 +2,7 @@
 
 #include "backends/local/tokenizer/framed_tokenizer_internal.h"
 #include "backends/local/tokenizer/json_parts_internal.h"
+#include "backends/local/tokenizer/normalizer_json_internal.h"
 #include "backends/local/tokenizer/split_rules.h"
 
 #include <algorithm>
@@ -108,19 +109,30 @@ class JsonReader {
 
   Result<void> read_normalizer() {
     const bool characters = vocabulary_.writing == Writing::characters;
-    for (const Json* part : parts_of(at_or_null(json_, "normalizer"), "normalizers")) {
+    const auto parts = parts_of(at_or_null(json_, "normalizer"), "normalizers");
+    if (parts.size() > kNormalizersMax) return wrong("normalizer has more than 16 parts");
+    for (const Json* part : parts) {
       const std::string_view type = text_at(*part, "type");
       const bool marks_spaces = type == "Replace" && pattern_of(*part) == " " &&
                                 text_at(*part, "content") == kMarkedSpace;
-      if (type == "NFC" && !characters) {
-        vocabulary_.composes = true;
-      } else if (type == "Prepend" && text_at(*part, "prepend") == kMarkedSpace && characters) {
+      if (type == "Prepend" && text_at(*part, "prepend") == kMarkedSpace && characters) {
         vocabulary_.leading_space = LeadingSpace::each;
       } else if (!marks_spaces || !characters) {
-        return wrong("this normalizer is not supported: " + shown(*part));
+        const auto put = put_normalizer(*part);
+        if (!put) return put;
       }
       marks_spaces_ = marks_spaces_ || marks_spaces;
     }
+    return {};
+  }
+
+  // Before spaces are marked only: that is done last.
+  Result<void> put_normalizer(const Json& part) {
+    auto normalizer = normalizer_of(part);
+    if (!normalizer) return normalizer.error();
+    if (marks_spaces_ || vocabulary_.leading_space != LeadingSpace::none)
+      return wrong("this normalizer is not supported where it stands: " + shown(part));
+    vocabulary_.normalizers.push_back(std::move(*normalizer));
     return {};
   }
 

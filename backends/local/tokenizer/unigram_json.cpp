@@ -1,4 +1,5 @@
 #include "backends/local/tokenizer/framed_tokenizer_internal.h"
+#include "backends/local/tokenizer/normalizer_json_internal.h"
 
 #include <array>
 #include <charconv>
@@ -10,8 +11,6 @@
 
 namespace spillway::tokenizer {
 namespace {
-
-constexpr std::size_t kNormalizersMax = 16;
 
 // A score as the library reads it: the digits as a whole number, by a power of ten. That may be the
 // last bit beside the nearest number, which decides between two ways to cut that are as good.
@@ -89,31 +88,10 @@ class UnigramReader {
     const auto parts = parts_of(at_or_null(json_, "normalizer"), "normalizers");
     if (parts.size() > kNormalizersMax) return wrong("normalizer has more than 16 parts");
     for (const Json* part : parts) {
-      const auto put = put_normalizer(*part);
-      if (!put) return put;
+      auto normalizer = normalizer_of(*part);
+      if (!normalizer) return normalizer.error();
+      vocabulary_.text.normalizers.push_back(std::move(*normalizer));
     }
-    return {};
-  }
-
-  Result<void> put_normalizer(const Json& part) {
-    auto& normalizers = vocabulary_.text.normalizers;
-    const std::string_view type = text_at(part, "type");
-    if (type == "Precompiled") {
-      auto map = Charsmap::from_base64(text_at(part, "precompiled_charsmap"));
-      if (!map) return map.error();
-      normalizers.emplace_back(std::move(*map));
-      return {};
-    }
-    if (type == "Strip") {
-      normalizers.emplace_back(Strip{is_set(part, "strip_left"), is_set(part, "strip_right")});
-      return {};
-    }
-    const bool is_text = at_or_null(at_or_null(part, "pattern"), "String").is_string();
-    const bool runs = !is_text && pattern_of(part) == " {2,}";
-    const bool known = type == "Replace" && (is_text || runs) && !pattern_of(part).empty();
-    if (!known) return wrong("this normalizer is not supported: " + shown(part));
-    normalizers.emplace_back(Replacement{runs ? " " : std::string(pattern_of(part)),
-                                         std::string(text_at(part, "content")), runs});
     return {};
   }
 

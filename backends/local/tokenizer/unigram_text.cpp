@@ -3,7 +3,6 @@
 #include "backends/local/tokenizer/unicode_classes.h"
 #include "backends/local/utf8.h"
 
-#include <algorithm>
 #include <cstddef>
 
 namespace spillway::tokenizer {
@@ -20,48 +19,11 @@ First first_of(std::string_view text) {
   return {character.length, whole && (classes_of(character.code) & kSpace) != 0};
 }
 
-std::string applied(const Charsmap& map, std::string_view text) { return map.applied_to(text); }
-
-std::string applied(const Strip& strip, std::string_view text) {
-  std::size_t begin = text.size();  // Of what is not blank, and its end.
-  std::size_t end = 0;
-  for (std::size_t at = 0; at < text.size();) {
-    const auto [length, is_blank] = first_of(text.substr(at));
-    if (!is_blank) begin = std::min(begin, at);
-    at += length;
-    if (!is_blank) end = at;
-  }
-  if (!strip.left) begin = 0;
-  if (!strip.right) end = text.size();
-  return std::string(begin < end ? text.substr(begin, end - begin) : std::string_view());
-}
-
-std::string applied(const Replacement& by, std::string_view text) {
-  std::string out;
-  out.reserve(text.size() + text.size() / 8);
-  while (!text.empty()) {
-    const std::size_t at = std::min(text.find(by.from), text.size());
-    out += text.substr(0, at);
-    text.remove_prefix(at);
-    std::size_t run = 0;
-    do {
-      if (!text.substr(run).starts_with(by.from)) break;
-      run += by.from.size();
-    } while (by.runs);
-    const bool stays = by.runs && run < 2 * by.from.size();
-    if (run > 0) out += stays ? text.substr(0, run) : std::string_view(by.to);
-    text.remove_prefix(run);
-  }
-  return out;
-}
-
 }  // namespace
 
 std::string UnigramText::normalized(std::string_view text) const {
-  std::string made(text);
-  for (const auto& one : normalizers)
-    made = std::visit([&](const auto& normalizer) { return applied(normalizer, made); }, one);
-  return made;
+  std::string held;
+  return std::string(tokenizer::normalized(normalizers, text, held));
 }
 
 std::size_t UnigramText::blank_bytes(std::string_view text) {

@@ -4,33 +4,20 @@
 // A plain value; any thread.
 #pragma once
 
-#include "backends/local/tokenizer/charsmap.h"
+#include "backends/local/tokenizer/normalizer.h"
 #include "backends/local/tokenizer/spelling.h"
 
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 namespace spillway::tokenizer {
 
-// What is blank at an end is left out.
-struct Strip {
-  bool left = false;
-  bool right = false;
-};
-
-struct Replacement {
-  std::string from;  // Not empty.
-  std::string to;
-  bool runs = false;  // Only of two or more in a row, and then of all of them.
-};
-
 struct UnigramText {
-  std::vector<std::variant<Charsmap, Strip, Replacement>> normalizers;  // In their order.
-  bool splits_at_blanks = false;  // Words are what lies between these.
-  bool prepends_mark = true;      // A ▁ to each word that does not begin with one.
-  bool splits_at_marks = true;    // Each ▁ begins a piece.
+  std::vector<Normalizer> normalizers;  // In their order.
+  bool splits_at_blanks = false;        // Words are what lies between these.
+  bool prepends_mark = true;            // A ▁ to each word that does not begin with one.
+  bool splits_at_marks = true;          // Each ▁ begins a piece.
 
   std::string normalized(std::string_view text) const;
 
