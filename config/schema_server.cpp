@@ -67,7 +67,7 @@ const std::vector<Row<Settings>> kSettingsRows = {
       .range = {1, 1'000'000},
       .reload = Reload::restart,
       .sentence = "Open client connections. At the limit a new one takes the place of who is idle "
-                  "the longest; where nobody is, it is refused."},
+                  "the longest on its thread; where all there are at work, it is refused."},
      field<&Settings::server, &Server::limits, &ServerLimits::connections_max>()},
     {{.key = "server.body_max",
       .kind = Kind::bytes,

@@ -238,6 +238,7 @@ Result<void> Gateway::House::open_state() {
     if (!kept_.directory->is_in_place() && std::exchange(was_in_place, false)) tell_of_lost_state();
     (void)kept_.cabinet->files.expire(unix_seconds());
     (void)kept_.cabinet->uploads.expire(unix_seconds());
+    (void)kept_.conversations->expire(unix_seconds());
     if (phase_ != Phase::serving || SteadyClock::now() - looked < kLook) return;
     looked = SteadyClock::now();
     rollout_.look_again();

@@ -89,7 +89,10 @@ void LongPrompts::stop() {
   changed_.notify_all();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
-  for (const Order& order : std::exchange(orders_, {})) order.answer(stopped());
+  lock.lock();
+  const std::list<Order> waiting = std::exchange(orders_, {});
+  lock.unlock();
+  for (const Order& order : waiting) order.answer(stopped());
 }
 
 void LongPrompts::serve() {

@@ -1,5 +1,7 @@
 #include "gateway/measure.h"
 
+#include <boost/asio/this_coro.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -131,6 +133,11 @@ boost::asio::awaitable<void> measure(const Edition& edition, LocalTarget* local,
   facts.longest_prompt = tokens ? tokens->longest : 0;
   facts.form_tokens = tokens_in(request->form_bytes);
   facts.cached_tokens = tokens ? local->cached_tokens(request, tenant) : 0;
+}
+
+boost::asio::awaitable<bool> client_left() {
+  const auto state = co_await boost::asio::this_coro::cancellation_state;
+  co_return state.cancelled() != boost::asio::cancellation_type::none;
 }
 
 // What the SDKs send of their own read timeout: seconds, perhaps with a fraction. Nonsense counts

@@ -43,6 +43,9 @@ boost::asio::awaitable<void> measure(const Edition& edition, LocalTarget* local,
                                      std::shared_ptr<const ChatRequest> request, std::string tenant,
                                      policy::RequestFacts& facts);
 
+// Whether the client left while that was done: what is asked for it from then on is paid in vain.
+boost::asio::awaitable<bool> client_left();
+
 // How long a stream may be silent before its client, or somebody between, takes it for dead.
 std::chrono::milliseconds quiet_for(const std::optional<std::chrono::milliseconds>& silence_max,
                                     const config::Settings& settings);

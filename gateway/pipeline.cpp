@@ -95,6 +95,8 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   if (!pass) co_return pass.error();
   exchange.pass = std::move(*pass);  // Gives its places back when the exchange is over.
   if (is_long(*request)) co_await measure(edition, doors_.local, request, receipt.tenant, *facts);
+  const bool is_gone = co_await client_left();
+  if (is_gone) co_return Error{Errc::cancelled, "the client left"};
 
   auto plan = decide(edition, *facts, policy::Turn::unknown, receipt);
   if (plan && (exchange.accept || wire::names_files(*request))) {

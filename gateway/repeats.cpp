@@ -23,6 +23,7 @@ constexpr std::string_view kReplayed = "idempotent-replayed";
 constexpr std::string_view kFirstId = "x-spillway-first-request-id";
 constexpr std::string_view kTriesBefore = "x-stainless-retry-count";
 constexpr std::size_t kKeyBytesMax = 255;
+constexpr std::size_t kPlainBytesMax = 1U << 20;  // Of a body that is hashed without being asked.
 constexpr std::chrono::milliseconds kAskAgain{1'000};
 
 bool went_well(int status) { return status >= 200 && status < 300; }
@@ -184,6 +185,8 @@ net::awaitable<void> Repeats::serve(http::Request request, http::ResponseWriter&
     co_await handler_(std::move(request), out);
     co_return;
   }
+  if (!has_key(request) && request.body.size() > kPlainBytesMax)
+    co_return co_await handler_(std::move(request), out);
   if (!has_key(request)) co_return co_await serve_plain(std::move(request), *visitor, out);
   const std::string_view key = request.header(kHeader);
   if (!is_key(key)) {

@@ -18,6 +18,7 @@ namespace net = boost::asio;
 namespace {
 
 constexpr std::size_t kReadMin = 4 << 10;
+constexpr std::chrono::seconds kReadWithin{1};  // What has reached the client's machine.
 constexpr std::size_t kInboundStart = 8 << 10;
 constexpr std::size_t kInboundMax = 64 << 10;
 // A coroutine that only ever writes at once would keep its worker from all other connections.
@@ -136,6 +137,7 @@ bool Connection::has_untaken() {
 
 void Connection::if_lost(std::function<void()> lost) {
   lost_ = std::move(lost);
+  taken_since_ = TimePoint::max();
   if (health_ != Health::good) tell_lost();
 }
 
@@ -150,7 +152,9 @@ void Connection::watch(bool on) {
 
 void Connection::lose(Health why) {
   if (health_ != Health::good) return;
+  const bool has_all = why == Health::aborted && !writing_ && !has_untaken();
   health_ = why;
+  if (has_all) lost_ = nullptr;
   tell_lost();
   boost::system::error_code ignored;
   if (why == Health::slow_client) {
@@ -207,7 +211,17 @@ Async<void> Connection::write_rest(Pieces pieces) {
   co_return Result<void>();
 }
 
+// The kernel there has taken it, and its program had time to close before it.
+void Connection::forget_if_taken(TimePoint now) {
+  if (!lost_ || writing_) return;
+  int bytes = 0;
+  const bool taken = ::ioctl(socket_.native_handle(), SIOCOUTQ, &bytes) == 0 && bytes == 0;
+  if (!taken || taken_since_ == TimePoint::max()) taken_since_ = taken ? now : TimePoint::max();
+  if (taken && now - taken_since_ >= kReadWithin) lost_ = nullptr;
+}
+
 void Connection::expire_if_due(TimePoint now) {
+  forget_if_taken(now);
   if (now < deadline_) return;
   deadline_ = Deadline::max();
   if (writing_) {

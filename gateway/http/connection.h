@@ -97,6 +97,7 @@ class Connection {
   void lose(Health why);
   void peer_ended(bool politely);
   void tell_lost();
+  void forget_if_taken(TimePoint now);
   bool has_untaken();
   Error why_lost() const;
   boost::asio::awaitable<void> wait_for_wake();
@@ -116,7 +117,8 @@ class Connection {
   bool read_was_full_ = false;  // The last read could have taken more.
   bool peer_closed_ = false;
   bool watching_ = false;
-  std::function<void()> lost_;  // Empty: nobody wants to know.
+  std::function<void()> lost_;                // Empty: nobody wants to know.
+  TimePoint taken_since_ = TimePoint::max();  // What `lost_` waits for.
 
   Health health_ = Health::good;
   Deadline deadline_ = Deadline::max();

@@ -5,10 +5,38 @@
 
 namespace spillway::replay {
 
-LostAnswers::Sending::Sending(LostAnswers& answers, Name name, Answer answer, std::size_t bytes)
-    : answers_(answers), name_(std::move(name)), answer_(std::move(answer)), bytes_(bytes) {}
+void LostAnswers::Shares::add(const std::string& tenant, std::size_t bytes) {
+  bytes_[tenant] += bytes;
+  all_ += bytes;
+}
 
-LostAnswers::Sending::~Sending() { answers_.on_their_way_ -= bytes_; }
+void LostAnswers::Shares::take_off(const std::string& tenant, std::size_t bytes) {
+  const auto share = bytes_.find(tenant);
+  share->second -= bytes;
+  if (share->second == 0) bytes_.erase(share);
+  all_ -= bytes;
+}
+
+std::size_t LostAnswers::Shares::of(const std::string& tenant) const {
+  const auto share = bytes_.find(tenant);
+  return share == bytes_.end() ? 0 : share->second;
+}
+
+const std::string& LostAnswers::Shares::largest() const {
+  return std::ranges::max_element(bytes_, {}, [](const auto& one) { return one.second; })->first;
+}
+
+LostAnswers::Sending::Sending(LostAnswers& answers, Name name, Answer answer, std::size_t bytes)
+    : answers_(answers),
+      tenant_(name.tenant),
+      name_(std::move(name)),
+      answer_(std::move(answer)),
+      bytes_(bytes) {}
+
+LostAnswers::Sending::~Sending() {
+  const std::lock_guard lock(answers_.mutex_);
+  answers_.on_their_way_.take_off(tenant_, bytes_);
+}
 
 void LostAnswers::Sending::lost(TimePoint now) {
   auto answer = std::make_shared<const Answer>(std::move(answer_));
@@ -17,10 +45,11 @@ void LostAnswers::Sending::lost(TimePoint now) {
 
 std::shared_ptr<LostAnswers::Sending> LostAnswers::send(Name name, Answer answer) {
   const std::size_t bytes = answer.bytes() + name.tenant.size() + name.key.size();
-  if (bytes > limits_.bytes_max / 4) return nullptr;
-  if (on_their_way_.fetch_add(bytes) + bytes > limits_.bytes_max) {
-    on_their_way_ -= bytes;
-    return nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (on_their_way_.of(name.tenant) + bytes > limits_.bytes_max / 4) return nullptr;
+    if (on_their_way_.all() + bytes > limits_.bytes_max) return nullptr;
+    on_their_way_.add(name.tenant, bytes);
   }
   return std::make_shared<Sending>(*this, std::move(name), std::move(answer), bytes);
 }
@@ -37,31 +66,25 @@ std::shared_ptr<const Answer> LostAnswers::take(const Name& name, TimePoint now)
 
 void LostAnswers::keep(Entry entry, TimePoint now) {
   const std::lock_guard lock(mutex_);
-  bytes_[entry.name.tenant] += entry.bytes;
-  bytes_sum_ += entry.bytes;
+  lost_.add(entry.name.tenant, entry.bytes);
   entries_.push_back(std::move(entry));
   forget_old(now);
 }
 
 void LostAnswers::forget_old(TimePoint now) {
   while (!entries_.empty() && now - entries_.front().lost >= limits_.keep) forget(entries_.begin());
-  while (bytes_sum_ > limits_.bytes_max || entries_.size() > limits_.answers_max)
+  while (lost_.all() > limits_.bytes_max || entries_.size() > limits_.answers_max)
     forget(oldest_of_the_largest());
 }
 
 void LostAnswers::forget(Entries::iterator entry) {
-  const auto share = bytes_.find(entry->name.tenant);
-  share->second -= entry->bytes;
-  if (share->second == 0) bytes_.erase(share);
-  bytes_sum_ -= entry->bytes;
+  lost_.take_off(entry->name.tenant, entry->bytes);
   entries_.erase(entry);
 }
 
 LostAnswers::Entries::iterator LostAnswers::oldest_of_the_largest() {
-  const auto share =
-      std::ranges::max_element(bytes_, {}, [](const auto& one) { return one.second; });
   return std::ranges::find_if(
-      entries_, [&](const Entry& entry) { return entry.name.tenant == share->first; });
+      entries_, [&](const Entry& entry) { return entry.name.tenant == lost_.largest(); });
 }
 
 }  // namespace spillway::replay

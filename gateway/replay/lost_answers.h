@@ -2,15 +2,14 @@
 // They wait a while, in memory, for the try that asks for the same again.
 //
 // Thread-safe; nothing waits. An answer on its way is held by its Sending, which stays with the
-// connection; one that is lost is held here, and given out once. So many bytes on their way, so
-// many answers and bytes lost: what goes beyond is not kept, nor what takes a quarter by itself; of
-// the tenant that has most lost the oldest goes first. LostAnswers outlives its Sendings.
+// connection; one that is lost is held here, and given out once. So many bytes on their way, of
+// which a tenant may have a quarter, and so many answers and bytes lost: what goes beyond is not
+// kept; of the tenant that has most lost the oldest goes first. LostAnswers outlives its Sendings.
 #pragma once
 
 #include "backends/contract/deadline.h"
 #include "gateway/replay/answer.h"
 
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <list>
@@ -42,6 +41,7 @@ class LostAnswers {
 
    private:
     LostAnswers& answers_;
+    const std::string tenant_;
     Name name_;
     Answer answer_;
     const std::size_t bytes_;
@@ -64,17 +64,30 @@ class LostAnswers {
   };
   using Entries = std::list<Entry>;
 
+  // Of bytes, by tenant.
+  class Shares {
+   public:
+    void add(const std::string& tenant, std::size_t bytes);
+    void take_off(const std::string& tenant, std::size_t bytes);
+    std::size_t of(const std::string& tenant) const;
+    std::size_t all() const { return all_; }
+    const std::string& largest() const;  // Requires: there is one.
+
+   private:
+    std::map<std::string, std::size_t> bytes_;
+    std::size_t all_ = 0;
+  };
+
   void keep(Entry entry, TimePoint now);
   void forget_old(TimePoint now);
   void forget(Entries::iterator entry);
   Entries::iterator oldest_of_the_largest();
 
   const Limits limits_;
-  std::atomic<std::size_t> on_their_way_{0};  // Bytes.
-  std::mutex mutex_;                          // Of all below.
-  Entries entries_;                           // Those lost, the oldest first,
-  std::map<std::string, std::size_t> bytes_;  // …and what each tenant has of them.
-  std::size_t bytes_sum_ = 0;
+  std::mutex mutex_;  // Of all below.
+  Shares on_their_way_;
+  Entries entries_;  // Those lost, the oldest first,
+  Shares lost_;      // …and what each tenant has of them.
 };
 
 }  // namespace spillway::replay

@@ -101,6 +101,9 @@ Result<ConversationRequest> parse_conversation(std::string_view body, std::strin
 Result<std::string> parse_conversation_metadata(std::string_view body) {
   auto request = parse_conversation(body, "");
   if (!request) return request.error();
+  if (!ordered_json::parse(body.empty() ? "{}" : body).contains("metadata"))
+    return Error{Errc::invalid_request, "'metadata' is what there is to change: an object",
+                 "metadata", std::nullopt};
   return std::move(request->metadata);
 }
 

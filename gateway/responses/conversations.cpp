@@ -70,6 +70,14 @@ Result<std::int64_t> Conversations::number(std::string_view sql, std::string_vie
   return *row ? asked->integer(0) : 0;
 }
 
+Result<void> Conversations::expire(std::int64_t now) {
+  auto transaction = store::Transaction::begin(database_);
+  if (!transaction) return transaction.error();
+  const auto done = make_room(now);
+  return done ? transaction->commit() : done;
+}
+
+// Requires: a transaction, so that it is as one with what wants the room.
 Result<void> Conversations::make_room(std::int64_t now) {
   auto old = database_.prepare("DELETE FROM conversations WHERE used <= ?");
   if (!old) return old.error();
@@ -110,6 +118,7 @@ Result<void> Conversations::create(const ConversationInfo& conversation,
       "?2))");
   if (!too_many) return too_many.error();
   done = too_many->bind(0, conversation.tenant).bind(1, limits_.tenant_max).run();
+  if (done) done = make_room(now);
   return done ? transaction->commit() : done;
 }
 
@@ -133,17 +142,21 @@ Result<void> Conversations::check(std::string_view tenant, std::string_view id, 
 
 Result<void> Conversations::set_metadata(std::string_view tenant, std::string_view id,
                                          std::string_view metadata, std::int64_t now) {
+  auto transaction = store::Transaction::begin(database_);
+  if (!transaction) return transaction.error();
   const auto there = check(tenant, id, now);
   if (!there) return there;
   auto update = database_.prepare(
       "UPDATE conversations SET bytes = bytes + ? - length(CAST(metadata AS BLOB)), metadata = ?, "
       "used = ? WHERE id = ?");
   if (!update) return update.error();
-  return update->bind(0, static_cast<std::int64_t>(metadata.size()))
-      .bind(1, metadata)
-      .bind(2, now)
-      .bind(3, id)
-      .run();
+  auto done = update->bind(0, static_cast<std::int64_t>(metadata.size()))
+                  .bind(1, metadata)
+                  .bind(2, now)
+                  .bind(3, id)
+                  .run();
+  if (done) done = make_room(now);
+  return done ? transaction->commit() : done;
 }
 
 Result<void> Conversations::remove(std::string_view tenant, std::string_view id) {
@@ -175,8 +188,8 @@ Result<void> Conversations::add(std::string_view tenant, std::string_view id,
   auto done = check(tenant, id, now);
   if (done) done = check_room(id);
   if (done) done = put(id, items, now);
-  if (done) done = transaction->commit();
-  return done ? make_room(now) : done;
+  if (done) done = make_room(now);
+  return done ? transaction->commit() : done;
 }
 
 // Requires: a transaction.

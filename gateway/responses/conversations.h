@@ -65,6 +65,9 @@ class Conversations {
   Result<void> remove_item(std::string_view tenant, std::string_view id, std::string_view item_id,
                            std::int64_t now);
 
+  // Those that nobody has used for so long are gone.
+  Result<void> expire(std::int64_t now);
+
   // As a list. A page has one more than its limit where more follow.
   Result<std::string> items(std::string_view tenant, std::string_view id, std::int64_t now);
   Result<std::string> page(std::string_view tenant, std::string_view id, const ItemPage& page,

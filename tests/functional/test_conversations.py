@@ -54,6 +54,9 @@ def test_a_conversation_is_made_read_changed_and_deleted(started):
     assert client.conversations.retrieve(made.id) == made
     changed = client.conversations.update(made.id, metadata={"topic": "dogs"})
     assert changed.metadata == {"topic": "dogs"} and changed.created_at == made.created_at
+    with pytest.raises(openai.BadRequestError, match="metadata"):
+        client.post(f"/conversations/{made.id}", body={}, cast_to=object)
+    assert client.conversations.retrieve(made.id).metadata == {"topic": "dogs"}
     gone = client.conversations.delete(made.id)
     assert gone.deleted and gone.id == made.id and gone.object == "conversation.deleted"
     for look in (client.conversations.retrieve, client.conversations.items.list, client.conversations.delete):

@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import struct
 import threading
+import time
 
 import anthropic
 import openai
@@ -128,6 +129,25 @@ def test_a_client_that_has_read_all_has_its_answer(house):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert "Answer 4" in retry(gateway)[2]
     assert "Answer 5" in retry(gateway)[2]
+
+
+def test_what_was_taken_a_while_ago_has_arrived(house):
+    """An idle connection may be reset by whoever stands between: its last answer was read long before."""
+    gateway, _ = house()
+    with connect(gateway) as client:
+        client.sendall(request_of())
+        assert b"Answer 1" in client.recv(65536)
+        time.sleep(2)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert "Answer 2" in retry(gateway)[2]
+
+
+def test_what_makes_room_for_another_has_its_answer(house):
+    gateway, _ = house(server={"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "connections_max": 1, "workers": 1})
+    with connect(gateway) as client:
+        client.sendall(request_of())
+        assert b"Answer 1" in client.recv(65536)
+        assert "Answer 2" in retry(gateway)[2]
 
 
 def test_an_answer_that_breaks_while_it_is_written(house):

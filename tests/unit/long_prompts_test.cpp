@@ -1,11 +1,14 @@
 // Long prompts are tokenised beside the worker, and a tenant's in turn with others'.
 #include "gateway/long_prompts.h"
 
+#include "gateway/measure.h"
+
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -28,8 +31,10 @@ class LongPromptsTest : public ::testing::Test {
   }
 
   net::awaitable<void> await(std::string tenant, std::function<void()> work) {
+    co_await net::this_coro::throw_if_cancelled(false);
     const auto done = co_await prompts_.run(tenant, std::move(work));
-    done_.push_back(done ? tenant : "refused");
+    const bool left = co_await client_left();
+    done_.push_back(done ? tenant : left ? "refused, and its client left" : "refused");
   }
 
   void run_until_done(std::size_t count) {
@@ -88,7 +93,7 @@ TEST_F(LongPromptsTest, AClientThatLeavesWaitsNoLonger) {
   hand_in();
   leaves.emit(net::cancellation_type::terminal);
   run_until_done(1);
-  EXPECT_EQ(done_.front(), "refused");
+  EXPECT_EQ(done_.front(), "refused, and its client left");
   gate_.release();
   run_until_done(2);
   EXPECT_FALSE(read);

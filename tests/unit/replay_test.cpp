@@ -150,10 +150,13 @@ TEST(LostAnswers, TakeSoManyBytesAndNoMore) {
   for (int i = 0; i < 4; ++i) EXPECT_EQ(taken(answers, name), large);
   EXPECT_EQ(taken(answers, name), "");
   std::vector<std::shared_ptr<LostAnswers::Sending>> on_their_way;
-  for (int i = 0; i < 4; ++i) on_their_way.push_back(answers.send(name, answer(large)));
-  EXPECT_EQ(answers.send(name, answer(large)), nullptr);
+  on_their_way.push_back(answers.send(name, answer(large)));
+  EXPECT_EQ(answers.send(name, answer("small")), nullptr) << "a tenant has a quarter";
+  for (const char* tenant : {"u", "v", "w"})
+    on_their_way.push_back(answers.send({tenant, "a"}, answer(large)));
+  EXPECT_EQ(answers.send({"x", "a"}, answer(large)), nullptr);
   on_their_way.pop_back();
-  EXPECT_NE(answers.send(name, answer(large)), nullptr);
+  EXPECT_NE(answers.send({"x", "a"}, answer(large)), nullptr);
 }
 
 }  // namespace

@@ -53,6 +53,13 @@ TEST_F(ConversationShelf, WhoFillsItMakesRoom) {
   EXPECT_FALSE(has("b")) << "used longest ago";
   EXPECT_TRUE(has("a"));
   EXPECT_TRUE(has("small", kNow, "other"));
+  ASSERT_TRUE(create("e", large));
+  EXPECT_FALSE(has("c")) << "for a new one, too";
+  const std::string metadata = "{\"a\":\"" + large + "\"}";
+  ASSERT_TRUE(all_->set_metadata("t", "a", metadata, kNow + 2));
+  EXPECT_FALSE(has("d")) << "and for what one is called";
+  ASSERT_TRUE(all_->expire(kNow + (std::int64_t{1} << 40)));
+  EXPECT_FALSE(has("a", 0));
 }
 
 TEST_F(ConversationShelf, ATenantHasSoMany) {
