@@ -13,7 +13,8 @@ Usage: tests/run.sh [--fast | --whole] [--label NAME]
   --label NAME    only tests of this label: unit, routing, golden, functional, tidy, bench
   --help          this text
 
-From nothing about 40 minutes on 2 cores; less with a warm ccache (kept in $CCACHE_DIR, default ~/.cache/ccache).
+About 50 minutes on 2 slow cores with a warm ccache (kept in $CCACHE_DIR, default ~/.cache/ccache); to compile anew takes as
+long again.
 HELP
 }
 
