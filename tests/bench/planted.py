@@ -72,7 +72,7 @@ PLANTED = [
     ("thoughts told twice cost once", "../backends/cloud/written_bytes.cpp",
      "*std::max_element(told_.begin() + kReasoning, told_.end());", "told_[1] + told_[2] + told_[3];", "cloud_written"),
     ("what broke off is counted by its target's words", "parts.cpp", "/ part.bytes_per_token,", "/ (0 * part.bytes_per_token + 4.0),", "parts"),
-    ("units that nobody counted are reckoned", "tab.cpp", "part.usage_told ? 1 : search_units;", "1;", "tab"),
+    ("units that nobody counted are reckoned", "order.cpp", "part.usage_told ? 1 : search_units;", "1;", "tab"),
     ("a long prompt has its price", "policy/price.cpp", "return cost_of(at_length(price, prompt), usage);",
      "(void)prompt;", "policy_price"),
     ("a long prompt is held at its price", "policy/price.cpp", "if (is_long(price, prompt_tokens))\n    return worst",
