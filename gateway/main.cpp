@@ -57,7 +57,10 @@ void print_help(std::FILE* to) {
     std::fprintf(to, "  spillway %-52s %s\n", verb.synopsis.data(), verb.sentence.data());
   }
   std::fprintf(to, "  spillway %-52s %s\n", "--version | --help", "");
-  std::fprintf(to, "\n`spillway VERB --help` explains a verb.\n");
+  std::fprintf(to,
+               "\n`spillway VERB --help` explains a verb. Exit status: 0 done; 1 not done, stderr "
+               "says why; 2 the "
+               "command line is wrong.\n");
 }
 
 }  // namespace

@@ -16,20 +16,19 @@ namespace {
 
 constexpr const char* kNoSuchPath = "there is nothing at ";  // As http::Routes has it.
 
-// Reads what `source` names; prints what is wrong with it.
-bool read_key(const std::string& source, const std::string& verb, std::string& key) {
-  const auto tell = [&verb](const char* mistake) {
+// What `source` names.
+Given<std::string> read_key(const std::string& source, const std::string& verb) {
+  const auto tell = [&verb](const char* mistake, int exit_status) {
     std::fprintf(stderr, "%s: the admin key: %s\n", verb.c_str(), mistake);
-    return false;
+    return exit_status;
   };
   const auto parsed = config::parse_value(config::Kind::secret, source);
   if (std::get_if<config::Mistake>(&parsed))
-    return tell("say where it stands, env:NAME or file:PATH, and not what it is");
+    return tell("say where it stands, env:NAME or file:PATH, and not what it is", kMisused);
   auto secret = config::read_secret(source, config::process_environment());
   if (const auto* mistake = std::get_if<config::Mistake>(&secret))
-    return tell(mistake->message.c_str());
-  key = std::get<std::string>(std::move(secret));
-  return true;
+    return tell(mistake->message.c_str(), kFailed);
+  return std::get<std::string>(std::move(secret));
 }
 
 // As the file has it, though the rest of it be broken. False: told why not.
@@ -57,24 +56,27 @@ void add_admin_options(Options& options) {
       .value("--config", "FILE", "the running gateway's configuration");
 }
 
-std::optional<remote::AdminDoor> admin_door(const Options& options, const std::string& verb,
-                                            const std::string& config) {
+Given<remote::AdminDoor> admin_door(const Options& options, const std::string& verb,
+                                    const std::string& config) {
   remote::AdminDoor door;
   config::AdminListener listener{door.at, ""};
   const std::string path = options.has("--config") ? options.get("--config") : config;
   const bool all_said = options.has("--admin") && options.has("--admin-key");
-  if (!path.empty() && !all_said && !read_file(path, verb, listener)) return std::nullopt;
+  if (!path.empty() && !all_said && !read_file(path, verb, listener)) return kFailed;
   door.at = listener.at;
   const std::string source = options.get("--admin-key", listener.key_source);
   if (options.has("--admin")) {
     const auto parsed = config::parse_value(config::Kind::endpoint, options.get("--admin"));
     if (const auto* mistake = std::get_if<config::Mistake>(&parsed)) {
       std::fprintf(stderr, "%s: --admin: %s\n", verb.c_str(), mistake->message.c_str());
-      return std::nullopt;
+      return kMisused;
     }
     std::tie(door.at.host, door.at.port) = config::split_endpoint(options.get("--admin"));
   }
-  if (!source.empty() && !read_key(source, verb, door.key)) return std::nullopt;
+  if (source.empty()) return door;
+  auto key = read_key(source, verb);
+  if (!key) return key.exit_status();
+  door.key = std::move(*key);
   return door;
 }
 

@@ -102,7 +102,7 @@ void warn_of_shadow(config::Loaded& loaded) {
 // take it over.
 int rehearse(const std::string& path, const Options& options) {
   const auto door = admin_door(options, kVerb, path);
-  if (!door) return 2;
+  if (!door) return door.exit_status();
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
@@ -126,12 +126,12 @@ int rehearse_log(const std::shared_ptr<const config::Settings>& next, const Opti
   const config::Loaded in_force = load_policy(options.get("--config"), unneeded_secret);
   if (!in_force.settings) {
     print_problems(options.get("--config"), in_force);
-    return 2;
+    return 1;
   }
   const auto log = telemetry::read_log(options.get("--log"), static_cast<std::size_t>(*most));
   if (!log) {
     std::fprintf(stderr, "%s: %s\n", kVerb, log.error().message.c_str());
-    return 2;
+    return 1;
   }
   Tried tried;
   tried.rehearsal =

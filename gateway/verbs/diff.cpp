@@ -29,7 +29,7 @@ int diff(const Arguments& arguments) {
     return 2;
   }
   const auto world = read_replay(options);
-  if (!world) return 2;
+  if (!world) return world.exit_status();
   const auto before = with_policy(*world, options.words_given()[0]);
   const auto after = with_policy(*world, options.words_given()[1]);
   if (!before || !after) return 1;

@@ -35,7 +35,7 @@ int fail(const std::string& message, int status = 1) {
 
 int explain_decided(const Options& options) {
   const auto door = admin_door(options, "spillway explain");
-  if (!door) return 2;
+  if (!door) return door.exit_status();
   const auto answer = remote::ask_admin(*door, "GET", "/explain/" + options.words_given().front());
   if (!answer) return fail(answer.error().message);
   return print_answer(*door, *answer, "spillway explain");

@@ -157,7 +157,7 @@ int keys(const Arguments& arguments) {
   if (!question) return fail("create, list, show ID, rotate ID or revoke ID? (try --help)", 2);
   if (!numbers_are_good(options)) return 2;
   const auto door = admin_door(options, kVerb);
-  if (!door) return 2;
+  if (!door) return door.exit_status();
   const auto answer = remote::ask_admin(*door, question->method, question->path, question->body);
   if (!answer) return fail(answer.error().message);
   return print_answer(*door, *answer, kVerb);

@@ -147,8 +147,9 @@ int replay(const Arguments& arguments) {
     return 2;
   }
   const auto part = part_of(options);
-  const auto world = part ? read_replay(options) : std::nullopt;
-  if (!world) return 2;
+  if (!part) return 2;
+  const auto world = read_replay(options);
+  if (!world) return world.exit_status();
   const auto slice = simulate::slice(world->replay, part->begins, part->length);
   if (slice.requests.empty()) {
     std::fprintf(stderr, "spillway replay: nobody asks in %g s from %g s on; the trace has %g s\n",

@@ -125,7 +125,7 @@ void declare_replay(Options& options) {
       .flag("--no-overload", "leave out the cheapest provider's episode of failing and slowness");
 }
 
-std::optional<ReplaySetup> read_replay(const Options& options) {
+Given<ReplaySetup> read_replay(const Options& options) {
   SimulationSetup setup;
   setup.batch_class = options.get("--batch-class", setup.batch_class);
   const std::vector<std::string> paths = split(options.get("--trace"));
@@ -133,11 +133,11 @@ std::optional<ReplaySetup> read_replay(const Options& options) {
                                                       : simulate::read_trace(paths);
   if (!trace) {
     std::fprintf(stderr, "spillway: %s\n", trace.error().message.c_str());
-    return std::nullopt;
+    return kFailed;
   }
   simulate::ReplayRules rules;
   const auto speed = number(options, "--speed", 1.0, {1e-2, 1e3});
-  if (!speed) return std::nullopt;
+  if (!speed) return kMisused;
   if (options.has("--speed")) rules.speed = *speed;
   const auto scale = scale_of(options, simulate::rate_of(*trace, rules));
   const auto slowdown = number(options, "--slowdown", 1.0, {0.01, 100.0});
@@ -147,10 +147,10 @@ std::optional<ReplaySetup> read_replay(const Options& options) {
   const std::string without = options.get("--without");
   if (options.has("--without") && without != "drift" && without != "worth") {
     std::fprintf(stderr, "spillway: --without wants drift or worth, not '%s'\n", without.c_str());
-    return std::nullopt;
+    return kMisused;
   }
   const auto starts = clock_of(options.get("--starts", "mon 00:00"));
-  if (!scale || !slowdown || !cloud_slowdown || !cache || !seed || !starts) return std::nullopt;
+  if (!scale || !slowdown || !cloud_slowdown || !cache || !seed || !starts) return kMisused;
   rules.scale = *scale;
 
   setup.engine.slowdown = *slowdown;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "gateway/simulation.h"
+#include "gateway/verbs/given.h"
 #include "gateway/verbs/options.h"
 
 #include <optional>
@@ -17,7 +18,7 @@ struct ReplaySetup {
 };
 
 void declare_replay(Options& options);
-std::optional<ReplaySetup> read_replay(const Options& options);
+Given<ReplaySetup> read_replay(const Options& options);
 
 // The policy of that file, made ready for a trace's own promises.
 std::optional<SimulationSetup> with_policy(const ReplaySetup& replay, const std::string& path);

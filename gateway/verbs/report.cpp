@@ -7,6 +7,7 @@
 #include "gateway/account/stores.h"
 #include "gateway/account/usage.h"
 #include "gateway/policy/price.h"
+#include "gateway/verbs/given.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/print_problems.h"
 #include "gateway/verbs/reconcile.h"
@@ -159,8 +160,8 @@ int reconcile(account::BookReader& book, const Options& options) {
   return *same ? 0 : 1;
 }
 
-// The place that is given, or that of the configuration. Nothing: told what is wrong.
-std::optional<Place> place_of(const Options& options) {
+// The place that is given, or that of the configuration.
+Given<Place> place_of(const Options& options) {
   if (options.has("--state") && !options.has("--config"))
     return Place{{}, options.get("--state"), {}, 0};
   const std::string path = options.get("--config", "config/spillway.yaml");
@@ -168,12 +169,12 @@ std::optional<Place> place_of(const Options& options) {
   const auto loaded = config::load_file(path, unset.environment());
   if (!loaded.settings) {
     print_problems(path, loaded);
-    return fail("the book alone can be read of --state DIRECTORY", 2), std::nullopt;
+    return fail("the book alone can be read of --state DIRECTORY");
   }
   Place place{loaded.settings->ledger, loaded.settings->server.state, {}, 0};
   if (options.has("--state")) place.ledger = {}, place.state = options.get("--state");
   if (place.state.empty() && place.ledger.postgres.empty())
-    return fail(path + " sets no server.state: its ledger ends with the gateway", 2), std::nullopt;
+    return fail(path + " sets no server.state: its ledger ends with the gateway");
   if (loaded.settings->local.empty()) return place;
   place.node = loaded.settings->local.front();
   place.hourly = policy::hourly_cost(place.node);
@@ -273,7 +274,8 @@ int report(const Arguments& arguments) {
   if (!go_together(options)) return 2;
   if (options.has("--article")) return print_article(), 0;
   auto place = place_of(options);
-  if (!place || !add_node(options, *place)) return 2;
+  if (!place) return place.exit_status();
+  if (!add_node(options, *place)) return 2;
   const auto book = book_at(*place);
   if (!book) return 1;
   if (options.has("--audit")) return print_audit(*book);

@@ -45,7 +45,7 @@ int rollout(const Arguments& arguments) {
   const auto question = question_of(options);
   if (!question) return fail("show, reload, promote or rollback? (try --help)", 2);
   const auto door = admin_door(options, kVerb);
-  if (!door) return 2;
+  if (!door) return door.exit_status();
   const auto answer = remote::ask_admin(*door, question->method, question->path);
   if (!answer) return fail(answer.error().message);
   return print_answer(*door, *answer, kVerb);

@@ -24,7 +24,7 @@ int simulate(const Arguments& arguments) {
     return 2;
   }
   const auto world = read_replay(options);
-  if (!world) return 2;
+  if (!world) return world.exit_status();
   auto setup = with_policy(*world, options.get("--policy"));
   if (!setup || !choose_engine_model(options, *setup)) return 1;
   const auto answers = simulated(*setup, world->replay);

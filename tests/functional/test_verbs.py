@@ -180,7 +180,7 @@ def test_a_csv_has_one_table_unless_the_node_is_asked_for(counted):
 def test_the_report_needs_a_place_for_its_book(start_provider, tmp_path):
     config = configs.gateway({"cloud": configs.provider(start_provider("instant").base_url, "cloud")})
     path = configs.write(tmp_path / "spillway.yaml", config)
-    assert "sets no server.state" in verb("report", "--config", str(path), status=2)[1]
+    assert "sets no server.state" in verb("report", "--config", str(path), status=1)[1]
     (tmp_path / "empty").mkdir()
     assert f"no book at {tmp_path}/empty" in verb("report", "--config", str(path), "--state", str(tmp_path / "empty"),
                                                  status=1)[1]
@@ -294,3 +294,29 @@ def test_a_providers_script_is_told_what_there_is():
         assert told in verb("provider", "--script", script, status=2)[1]
     for option, value in (("--fail-share", "2"), ("--slow", "-1")):
         assert f"{option} wants a number from 0 to" in verb("provider", option, value, status=2)[1]
+
+
+@pytest.mark.parametrize("words", [
+    ("simulate", "--policy", "good.yaml", "--trace", "nothing.csv"), ("simulate", "--policy", "bad.yaml", "--trace", "one.csv"),
+    ("diff", "good.yaml", "bad.yaml", "--trace", "one.csv"), ("diff", "good.yaml", "good.yaml", "--trace", "nothing.csv"),
+    ("replay", "--policy", "good.yaml", "--trace", "nothing.csv"), ("report", "--config", "nothing.yaml"),
+    ("report", "--config", "bad.yaml"), ("check", "bad.yaml"), ("check", "good.yaml", "--config", "bad.yaml", "--log", "one.csv"),
+    ("check", "good.yaml", "--config", "good.yaml", "--log", "nothing.csv"), ("keys", "list", "--config", "nothing.yaml"),
+    ("rollout", "show", "--config", "nothing.yaml"), ("keys", "list", "--admin-key", "file:nothing")])
+def test_a_wrong_file_is_no_wrong_command_line(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    configs.write(tmp_path / "good.yaml", configs.gateway({"local": configs.synthetic_engine()}))
+    (tmp_path / "bad.yaml").write_text("targets: [", encoding="utf-8")
+    (tmp_path / "one.csv").write_text("id,t_ms,in_tokens,out_tokens,class,deadline_ms\n0,0,9,9,interactive,\n", encoding="utf-8")
+    verb(*words, status=1)
+
+
+@pytest.mark.parametrize("words", [
+    ("simulate", "--policy", "good.yaml"), ("simulate", "--policy", "p", "--trace", "one.csv", "--seed", "luck"),
+    ("diff", "one", "--trace", "one.csv"), ("replay", "--policy", "p", "--trace", "t", "--from", "noon"),
+    ("report", "--state", ".", "--watts", "many"), ("report", "--audit", "--article"), ("check",), ("keys", "sell"), ("keys", "list", "--admin", "here"),
+    ("keys", "list", "--admin-key", "secret"), ("rollout", "show", "--admin", ":"), ("explain", "--nothing")])
+def test_a_wrong_command_line_has_its_own_exit_status(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one.csv").write_text("id,t_ms,in_tokens,out_tokens,class,deadline_ms\n0,0,9,9,interactive,\n", encoding="utf-8")
+    verb(*words, status=2)
