@@ -183,7 +183,7 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
       operations_(sources()),
       admin_routes_(admin_routes()),
       api_routes_(api_routes()),
-      repeats_(editions_, limits_of(settings->idempotency),
+      repeats_(editions_, limits_of(settings->idempotency), log_,
                std::bind_front(&http::Routes::serve, &api_routes_)),
       admin_({settings->server.admin, 1, settings->server.limits, "admin"},
              std::bind_front(&http::Routes::serve, &admin_routes_), protocol_reply),

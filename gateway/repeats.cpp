@@ -185,8 +185,6 @@ net::awaitable<void> Repeats::serve(http::Request request, http::ResponseWriter&
     co_await handler_(std::move(request), out);
     co_return;
   }
-  if (!has_key(request) && request.body.size() > kPlainBytesMax)
-    co_return co_await handler_(std::move(request), out);
   if (!has_key(request)) co_return co_await serve_plain(std::move(request), *visitor, out);
   const std::string_view key = request.header(kHeader);
   if (!is_key(key)) {
@@ -204,6 +202,7 @@ net::awaitable<void> Repeats::serve_once(http::Request request, const replay::Na
   auto found = answers_.look(name, fingerprint, SteadyClock::now());
   ++counts_[static_cast<std::size_t>(found.state)];
   if (found.state == State::answered) {
+    tell(request, *found.answer, "the first answer under its idempotency-key is given again");
     co_await say_again(std::move(found.answer), out);
   } else if (found.state == State::first) {
     Recorder recorder(out, request.id, std::move(found.claim), answers_.answer_bytes_max());
@@ -216,13 +215,22 @@ net::awaitable<void> Repeats::serve_once(http::Request request, const replay::Na
 
 net::awaitable<void> Repeats::serve_plain(http::Request request, const Visitor& visitor,
                                           http::ResponseWriter& out) {
+  if (request.body.size() > kPlainBytesMax) co_return co_await handler_(std::move(request), out);
   const replay::Name name{visitor.tenant, visitor.key_name + '\n' + request.path + '\n' +
                                               config::sha256_hex(request.body)};
   auto answer = is_further_try(request) ? lost_.take(name, SteadyClock::now()) : nullptr;
   Courier courier(out, answer ? answer->request_id : request.id, lost_, name);
-  if (answer) ++redelivered_;
-  if (answer) co_return co_await say_again(std::move(answer), courier);
-  co_await handler_(std::move(request), courier);
+  if (!answer) co_return co_await handler_(std::move(request), courier);
+  ++redelivered_;
+  tell(request, *answer, "an answer that had not arrived is given to its client's next try");
+  co_await say_again(std::move(answer), courier);
+}
+
+// These have no line of their own in the access log: nobody worked for them.
+void Repeats::tell(const http::Request& request, const Answer& answer,
+                   std::string_view message) const {
+  log_.event(telemetry::Level::info, message,
+             {{"request_id", request.id}, {"first_request_id", answer.request_id}});
 }
 
 Repeats::Counts Repeats::counts() const {

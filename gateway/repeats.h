@@ -15,6 +15,7 @@
 #include "gateway/reception.h"
 #include "gateway/replay/first_answers.h"
 #include "gateway/replay/lost_answers.h"
+#include "gateway/telemetry/log.h"
 
 #include <array>
 #include <atomic>
@@ -24,9 +25,10 @@ namespace spillway {
 
 class Repeats {
  public:
-  // `editions` outlives it, and so does what `handler` needs.
-  Repeats(const CurrentEdition& editions, const replay::Limits& limits, http::Handler handler)
-      : editions_(editions), answers_(limits), lost_({}), handler_(std::move(handler)) {}
+  // `editions` and `log` outlive it, and so does what `handler` needs.
+  Repeats(const CurrentEdition& editions, const replay::Limits& limits, telemetry::Log& log,
+          http::Handler handler)
+      : editions_(editions), answers_(limits), lost_({}), log_(log), handler_(std::move(handler)) {}
 
   // The Handler for a Server. Requires: this outlives the server.
   boost::asio::awaitable<void> serve(http::Request request, http::ResponseWriter& out);
@@ -44,10 +46,13 @@ class Repeats {
                                           http::ResponseWriter& out);
   boost::asio::awaitable<void> serve_plain(http::Request request, const Visitor& visitor,
                                            http::ResponseWriter& out);
+  void tell(const http::Request& request, const replay::Answer& answer,
+            std::string_view message) const;
 
   const CurrentEdition& editions_;
   replay::FirstAnswers answers_;
   replay::LostAnswers lost_;
+  telemetry::Log& log_;
   const http::Handler handler_;
   std::array<std::atomic<std::uint64_t>, 4> counts_{};  // By FirstAnswers::State.
   std::atomic<std::uint64_t> redelivered_{0};

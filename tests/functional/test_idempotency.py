@@ -64,6 +64,9 @@ def test_the_first_answer_comes_again_to_the_byte(house, tmp_path, stream):
     assert again["x-spillway-first-request-id"] == headers["x-request-id"] != again["x-request-id"]
     assert again["x-spillway-target"] == "cloud"
     assert len(provider.asked) == 1
+    ids = (again["x-request-id"], headers["x-request-id"])
+    wait_until(lambda: any((line.get("request_id"), line.get("first_request_id")) == ids for line in gateway.log()),
+               what="its line")
     assert b"Answer 2" in post(gateway, "another", body)[2]
     wait_until(lambda: booked(tmp_path) == 2, what="two entries")
     counts = {result: gateway.metric("spillway_idempotency_requests_total", result=result) for result in ("first", "replayed")}

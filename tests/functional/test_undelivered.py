@@ -41,6 +41,12 @@ def redelivered(gateway):
     return gateway.metric("spillway_idempotency_requests_total", result="redelivered")
 
 
+def told_again(gateway, headers):
+    """Whether the log has the line of an answer that was given again with these headers."""
+    ids = (headers["x-request-id"], headers["x-spillway-first-request-id"])
+    return any((line.get("request_id"), line.get("first_request_id")) == ids for line in gateway.log())
+
+
 def request_of(body=None, secret=KEY, path="/v1/chat/completions", **headers):
     data = json.dumps(body or BODY).encode()
     lines = {"host": "a", "content-type": "application/json", "authorization": "Bearer " + secret,
@@ -80,6 +86,7 @@ def test_a_lost_answer_is_had_by_the_next_try_once(house, tmp_path):
     assert status == 200 and "Answer 1" in text
     assert headers["idempotent-replayed"] == "true" and headers["x-spillway-first-request-id"] != headers["x-request-id"]
     assert headers["x-spillway-target"] == "cloud"
+    wait_until(lambda: told_again(gateway, headers), what="the line")
     status, headers, text = retry(gateway)
     assert "Answer 2" in text and "idempotent-replayed" not in headers
     wait_until(lambda: booked(tmp_path) == 2, what="two entries")
