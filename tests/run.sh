@@ -37,7 +37,16 @@ export CCACHE_DIR=${CCACHE_DIR:-$HOME/.cache/ccache} CCACHE_MAXSIZE=${CCACHE_MAX
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1  # A clone elsewhere finds the same objects in the cache.
 export SPILLWAY_VENV=${SPILLWAY_VENV:-$PWD/.venv} SPILLWAY_TESTS=ON
 jobs=$(nproc) passed=0 failed=0 skipped=0 failures=()
-step() { printf '\n\033[1m== %s (%d s)\033[0m\n' "$*" $SECONDS; }
+steps=() took="" since=0
+# step NAME: the one before is over.
+step() {
+  [ -z "$took" ] || steps+=("$took $((SECONDS - since)) s")
+  took=$1 since=$SECONDS
+  [ -z "$1" ] || printf '\n\033[1m== %s (%d s)\033[0m\n' "$1" $SECONDS
+}
+compiled() { ccache --print-stats | sed -n 's/^cache_miss\t//p'; }
+
+step "packages and program"
 
 deploy/quickstart.sh --build-only || { echo "the build failed"; echo "0 passed, 1 failed"; exit 1; }
 
@@ -56,7 +65,7 @@ install_clients() {
 }
 
 install_test_tools() {
-  local packages=(prometheus nginx-light wrk postgresql) missing=()
+  local packages=(prometheus nginx-light wrk postgresql mold) missing=()
   for package in "${packages[@]}"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
   done
@@ -72,13 +81,18 @@ install_test_tools() {
 
 # run_suite PRESET [LABELS]: builds the preset and runs its tests; adds to the counts.
 run_suite() {
-  local preset=$1 labels=$2 log=build/$1-tests.log
+  local preset=$1 labels=$2 log=build/$1-tests.log linker=() targets=() left_out=()
+  [ "$preset" = release ] || linker=(-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=mold)  # Theirs are large.
+  [ "$preset" = release ] || [ $whole -eq 1 ] || left_out=(-LE whole)
+  [ "$preset" != asan ] || [ $whole -eq 1 ] || targets=(tests/unit/all tests/routing/all)
   step "$preset: build"
-  cmake --preset "$preset" -DSPILLWAY_TESTS=ON -DPython3_EXECUTABLE="$SPILLWAY_VENV/bin/python" \
+  cmake --preset "$preset" -DSPILLWAY_TESTS=ON "${linker[@]}" -DPython3_EXECUTABLE="$SPILLWAY_VENV/bin/python" \
     >"build/$preset-configure.log" 2>&1 || { cat "build/$preset-configure.log"; failed=$((failed + 1)); return; }
+  local before; before=$(compiled)
   local left=$((within * 60 - 12 * 60 - SECONDS)) ended=0
   [ "$left" -gt 0 ] || left=1
-  NINJA_STATUS='[%f/%t %es] ' timeout "$left" ninja -C "build/$preset" -j "$jobs" >"build/$preset-build.log" 2>&1 || ended=$?
+  NINJA_STATUS='[%f/%t %es] ' timeout "$left" ninja -C "build/$preset" -j "$jobs" "${targets[@]}" \
+    >"build/$preset-build.log" 2>&1 || ended=$?
   if [ $ended -eq 124 ]; then
     echo "left out: $preset, whose build was not done in time: $(tail -1 "build/$preset-build.log")"
     skipped=$((skipped + 1))
@@ -88,9 +102,8 @@ run_suite() {
     failed=$((failed + 1)) failures+=("$preset build")
     return
   fi
+  took="$took ($(($(compiled) - before)) objects not in the cache)"
   step "$preset: tests"
-  local left_out=()
-  [ "$preset" = release ] || [ $whole -eq 1 ] || left_out=(-LE whole)
   # Most functional tests wait for processes of theirs: one more than there are processors.
   ctest --test-dir "build/$preset" -j "$((jobs + 1))" --output-on-failure ${labels:+-L "$labels"} "${left_out[@]}" 2>&1 |
     tee "$log"
@@ -113,7 +126,7 @@ run_quickstart() {
   fi
 }
 
-step "Test tools"; install_test_tools || exit 1
+step "test tools"; install_test_tools || exit 1
 eval "$("$SPILLWAY_VENV/bin/python" -c 'import torch; print("export CMAKE_PREFIX_PATH=" + torch.utils.cmake_prefix_path)')"
 run_suite release "$label"
 [ -n "$label" ] || run_quickstart
@@ -122,6 +135,8 @@ if [ $fast -eq 0 ]; then
   run_suite tsan "${label:-unit|routing|functional}"
 fi
 
+step ""
+printf '\ntook: %s\n' "${steps[@]}"
 for failure in "${failures[@]}"; do echo "failed: $failure"; done
 printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 [ "$failed" -eq 0 ]
