@@ -93,8 +93,8 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
       .range = {1, 8},
       .reload = Reload::restart,
       .sentence = "GPUs of this host that compute each layer together, for executor: cuda. The "
-                  "model's query heads and key heads must both be multiples of it; latent rows "
-                  "(DeepSeek) have no key heads, and each GPU keeps them."},
+                  "model's query heads must be a multiple of it, and its key heads a multiple or a "
+                  "divisor; latent rows (DeepSeek) have no key heads, and each GPU keeps them."},
      field<&LocalTarget::tensor_parallel>()},
     {{.key = "replicas",
       .kind = Kind::count,

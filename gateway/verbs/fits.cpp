@@ -38,11 +38,12 @@ std::string_view precision_in(const config::LocalTarget& target, bool keeps_int4
 }
 
 // What the KV cache keeps of one token in a layer, at the least; the CPU keeps it wider, and each
-// GPU has all of a latent row.
+// GPU has all of a latent row, and one key head at least.
 std::int64_t kv_token_bytes(const config::LocalTarget& target, const local::ArchSpec& arch) {
-  const int copies = arch.latent.used() ? target.tensor_parallel : 1;
+  const int whole = arch.latent.used() ? 1 : std::min(arch.kv_heads, target.tensor_parallel);
+  const int copies = target.tensor_parallel / whole;
   if (target.kv_cache != "fp8") return 2 * arch.kv_token_width() * copies;
-  return 2 * arch.kv_heads * (arch.head_width + 4);
+  return 2 * arch.kv_heads * (arch.head_width + 4) * copies;
 }
 
 // In bf16, as all that is everyone's. None where GPUs cannot share the model, which is told

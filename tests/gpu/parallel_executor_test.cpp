@@ -15,12 +15,13 @@ using namespace local;
 using local::cuda::CudaExecutorOptions;
 using local::cuda::make_cuda_executor;
 
-// Two key heads at least, and a feed forward and experts that two ranks share unevenly.
+// Two key heads, or one that both ranks have (gemma3), and a feed forward and experts that two
+// ranks share unevenly.
 DecoderShape shared_shape(const std::string& kind) {
   DecoderShape shape = small_shape(kind);
   if (kind == "qwen2") shape.query_heads = 14;
   if (kind == "gemma3") shape.query_heads = 6;
-  if (kind == "qwen2" || kind == "gemma3") shape.kv_heads = 2;
+  if (kind == "qwen2") shape.kv_heads = 2;
   if (shape.experts.used()) shape.experts.width = 192;
   return shape;
 }

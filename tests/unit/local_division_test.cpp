@@ -215,6 +215,12 @@ TEST_P(Division, SharesAddUpToTheWhole) {
   expect_sum_of_shares(shape_with(4 * ranks, ranks, 64 * ranks + 96, 64 * ranks + 80), ranks);
 }
 
+// A key head that several ranks have is mixed with the query heads of each.
+TEST(Division, SharesOfFewKeyHeadsAddUpToTheWhole) {
+  for (const auto& [kv_heads, ranks] : {std::pair(1, 2), {1, 7}, {2, 4}, {2, 8}, {4, 8}})
+    expect_sum_of_shares(shape_with(2 * ranks, kv_heads, 64 * ranks, 64 * ranks), ranks);
+}
+
 // Experts and heads of latent rows, and experts beside heads with keys of their own.
 TEST_P(Division, SharesOfMixturesAddUpToTheWhole) {
   const int ranks = GetParam();
@@ -255,13 +261,13 @@ TEST(DivisionCheck, ExpertsMustReach) {
   DecoderShape qwen = shape_with(32, 4, 6144, 151'936);
   qwen.experts.count = 128;
   qwen.experts.width = 768;
-  for (const int ranks : {1, 2, 4}) EXPECT_TRUE(check_division(qwen, ranks)) << ranks;
-  const auto eight = check_division(qwen, 8);
-  ASSERT_FALSE(eight);
+  for (const int ranks : {1, 2, 4, 8}) EXPECT_TRUE(check_division(qwen, ranks)) << ranks;
+  const auto six = check_division(qwen, 6);
+  ASSERT_FALSE(six);
   EXPECT_THAT(
-      eight.error().message,
-      HasSubstr("8 GPUs cannot share 32 query heads, 4 key heads, experts of a width of 768 "
-                "and a feed forward width of 6144 evenly: this model takes 1, 2, 4"));
+      six.error().message,
+      HasSubstr("6 GPUs cannot share 32 query heads, 4 key heads, experts of a width of 768 "
+                "and a feed forward width of 6144 evenly: this model takes 1, 2, 4, 8"));
   qwen.experts.width = 64;
   EXPECT_FALSE(check_division(qwen, 2));
 }

@@ -88,6 +88,10 @@ TEST(Fits, WhatEachGpuHasOfItsOwnIsCounted) {
   EXPECT_EQ(two->repeated_bytes, repeated);
   EXPECT_EQ(two->weight_bytes, one->weight_bytes + repeated);
   EXPECT_EQ(two->kv_token_bytes, one->kv_token_bytes);
+  target.tensor_parallel = 2 * Folder::kWidth / 128;
+  const auto more = memory_need(target);
+  ASSERT_TRUE(more);
+  EXPECT_EQ(more->kv_token_bytes, 2 * one->kv_token_bytes) << "each key head is kept by two";
 }
 
 // Every GPU has the whole row of a token.

@@ -18,11 +18,19 @@ Extent expert_of(const DecoderShape& whole, Share share) {
   return dealt(whole.experts.width, kDealtUnit, share);
 }
 
+// Several ranks may have the same one, each for query heads of its own.
+Extent key_heads_of(const DecoderShape& whole, Share share) {
+  if (share.ranks <= whole.kv_heads) return dealt(whole.kv_heads, 1, share);
+  return {share.rank * whole.kv_heads / share.ranks, 1};
+}
+
 // Latent rows are every head's.
-int shared_kv_heads(const DecoderShape& whole) { return whole.latent.used() ? 0 : whole.kv_heads; }
+bool key_heads_divide(const DecoderShape& whole, int ranks) {
+  return whole.latent.used() || whole.kv_heads % ranks == 0 || ranks % whole.kv_heads == 0;
+}
 
 bool divides(const DecoderShape& whole, int ranks) {
-  const bool heads = whole.query_heads % ranks == 0 && shared_kv_heads(whole) % ranks == 0;
+  const bool heads = whole.query_heads % ranks == 0 && key_heads_divide(whole, ranks);
   int narrowest = std::min(whole.feed_forward_width, whole.vocabulary);
   if (whole.experts.used()) narrowest = std::min(narrowest, whole.experts.width);
   return heads && ranks <= std::min(narrowest / kDealtUnit, kernels::kRanksMax);
@@ -48,9 +56,7 @@ std::string what_is_shared(const DecoderShape& whole) {
 }
 
 // Rows of some heads of one kind, each so many rows, behind other rows.
-Cut heads_cut(int columns, std::int64_t rows_before, int heads, std::int64_t head_rows,
-              Share share) {
-  const Extent own = dealt(heads, 1, share);
+Cut heads_cut(int columns, std::int64_t rows_before, Extent own, std::int64_t head_rows) {
   Cut cut;
   cut.first_row = rows_before + own.first * head_rows;
   cut.rows = own.count * head_rows;
@@ -71,7 +77,7 @@ std::vector<Cut> stacked(std::vector<Cut> cuts) {
 // Each rank has the latent row of every token.
 std::vector<Cut> latent_cuts(const DecoderShape& whole, int columns, Share share) {
   const std::int64_t width = whole.latent.key_width + whole.latent.rope_width;
-  return stacked({heads_cut(columns, 0, whole.query_heads, width, share),
+  return stacked({heads_cut(columns, 0, dealt(whole.query_heads, 1, share), width),
                   {whole.query_heads * width, whole.latent.line_width(), 0, columns}});
 }
 
@@ -80,9 +86,10 @@ std::vector<Cut> qkv_cuts(const DecoderShape& whole, int columns, Share share) {
   const std::int64_t width = whole.head_width;
   const std::int64_t query_rows = whole.query_heads * width;
   const std::int64_t key_rows = whole.kv_heads * width;
-  return stacked({heads_cut(columns, 0, whole.query_heads, width, share),
-                  heads_cut(columns, query_rows, whole.kv_heads, width, share),
-                  heads_cut(columns, query_rows + key_rows, whole.kv_heads, width, share)});
+  const Extent key_heads = key_heads_of(whole, share);
+  return stacked({heads_cut(columns, 0, dealt(whole.query_heads, 1, share), width),
+                  heads_cut(columns, query_rows, key_heads, width),
+                  heads_cut(columns, query_rows + key_rows, key_heads, width)});
 }
 
 // Of gate and of up, in each of `matrices` of such rows.
@@ -118,7 +125,7 @@ DecoderShape shape_of(const DecoderShape& whole, Share share) {
   DecoderShape shape = whole;
   shape.share = share;
   shape.query_heads = whole.query_heads / share.ranks;
-  if (!whole.latent.used()) shape.kv_heads = whole.kv_heads / share.ranks;
+  if (!whole.latent.used()) shape.kv_heads = key_heads_of(whole, share).count;
   shape.feed_forward_width = feed_forward_of(whole, share).count;
   if (whole.experts.used()) shape.experts.width = expert_of(whole, share).count;
   return shape;
@@ -139,7 +146,7 @@ std::vector<Cut> cuts_of(const DecoderShape& whole, const RoomShape& room, Share
   const std::string kind = room.name.substr(room.name.rfind('.') + 1);
   const int columns = room.columns;
   const auto of_heads = [&](int rows_each) {
-    return std::vector<Cut>{heads_cut(columns, 0, whole.query_heads, rows_each, share)};
+    return std::vector<Cut>{heads_cut(columns, 0, dealt(whole.query_heads, 1, share), rows_each)};
   };
   if (kind == "qkv" || kind == "qkv_bias") return qkv_cuts(whole, columns, share);
   if (kind == "key_up") return of_heads(whole.latent.width);

@@ -1,7 +1,8 @@
 // How a decoder is divided among GPUs that compute each layer together: heads, feed forward, the
 // inside of every expert and vocabulary are dealt out by rows, and what the ranks' results are
 // added up by (attention_out, down, expert_down) by columns; embedding, norms, latent rows and
-// routers are everyone's. Pure functions; no CUDA.
+// routers are everyone's, and of fewer key heads than ranks each is several ranks'. Pure functions;
+// no CUDA.
 #pragma once
 
 #include "backends/local/cuda/decoder_shape.h"
