@@ -182,7 +182,7 @@ void Pipeline::account(Exchange& exchange) {
   Receipt& receipt = exchange.receipt;
   receipt.ended = SteadyClock::now();
   if (exchange.tab) exchange.tab->settle(receipt);
-  exchange.pass.used(tokens_of(receipt.parts));
+  exchange.pass.used(tokens_of(receipt.parts), receipt.ended);
   doors_.fleet.spent(receipt.request_class, receipt.cost_nano_usd, receipt.twice_nano_usd(),
                      receipt.hedged.has_value());
   doors_.fleet.settled(receipt.request_class, settled_of(receipt));

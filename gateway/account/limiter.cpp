@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <utility>
 
 namespace spillway::account {
@@ -39,7 +40,7 @@ Error refused(std::size_t whose, const Subject& subject, LimitKind kind, std::in
 
 void narrow(std::optional<Standing::Line>& line, std::int64_t limit,
             const policy::Bucket::Answer& answer) {
-  if (line && line->remaining * limit <= answer.remaining * line->limit) return;
+  if (line && line->remaining <= answer.remaining) return;
   line = {limit, answer.remaining, answer.reset};
 }
 
@@ -65,6 +66,7 @@ Pass& Pass::operator=(Pass&& other) noexcept {
   leave();
   places_ = std::exchange(other.places_, {});
   counted_ = other.counted_;
+  entered_ = other.entered_;
   return *this;
 }
 
@@ -75,10 +77,15 @@ void Pass::leave() {
   places_ = {};
 }
 
-void Pass::used(std::int64_t tokens) {
+void Pass::used(std::int64_t tokens, TimePoint now) {
+  const double minutes = std::chrono::duration<double>(now - entered_) / std::chrono::minutes(1);
   for (const Place& place : places_) {
     const std::int64_t rate = place.state ? place.limits->tokens_per_minute : 0;
-    if (rate > 0) place.state->tokens.correct(rate, tokens - std::min(counted_, rate));
+    if (rate == 0) continue;
+    const std::int64_t taken = std::min(counted_, rate);
+    const double come_back = std::min(minutes * static_cast<double>(rate), 1.0 * taken);
+    const auto gone = static_cast<std::int64_t>(std::ceil(come_back));
+    place.state->tokens.correct(rate, std::max(tokens, gone) - taken);
   }
   counted_ = tokens;
 }
@@ -159,6 +166,7 @@ Result<Pass> Limiter::enter(Pool pool, const Subjects& subjects, std::int64_t to
   }
   for (auto& allowed : allowed_) allowed.fetch_add(1, std::memory_order_relaxed);
   pass.counted_ = tokens;
+  pass.entered_ = now;
   return pass;
 }
 

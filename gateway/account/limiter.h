@@ -59,8 +59,9 @@ class Pass {
   Pass& operator=(Pass&& other) noexcept;
   ~Pass() { leave(); }
 
-  // How many tokens it came to in the end. Once.
-  void used(std::int64_t tokens);
+  // How many tokens it came to in the end. Once. What it took too many is there again, less what
+  // has come back since: that may have been taken anew.
+  void used(std::int64_t tokens, TimePoint now);
 
  private:
   friend class Limiter;
@@ -72,6 +73,7 @@ class Pass {
 
   std::array<Place, 3> places_{};
   std::int64_t counted_ = 0;
+  TimePoint entered_{};
 };
 
 class Limiter {

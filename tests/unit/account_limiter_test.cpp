@@ -103,6 +103,15 @@ TEST_F(LimiterTest, TheNarrowestIsTold) {
   EXPECT_NE(refused.error().message.find("tenant 'acme'"), std::string::npos);
 }
 
+// Not the one that is fullest: the one that ends first.
+TEST_F(LimiterTest, WhatRemainsIsWhatIsEnforced) {
+  tenant_.requests_per_minute = 20;
+  for (int i = 0; i < 12; ++i) EXPECT_TRUE(enter());
+  key_.requests_per_minute = 4;
+  EXPECT_TRUE(enter());
+  EXPECT_EQ(standing_.requests->remaining, 3);
+}
+
 TEST_F(LimiterTest, WhatIsRefusedCountsNowhere) {
   key_.requests_per_minute = 100;
   tenant_.requests_per_minute = 1;
@@ -127,10 +136,30 @@ TEST_F(LimiterTest, TokensAreCorrectedWhenTheyAreKnown) {
   {
     auto pass = enter(900);
     ASSERT_TRUE(pass);
-    pass->used(100);
+    pass->used(100, kStart);
   }
   EXPECT_TRUE(enter(900));
   EXPECT_FALSE(enter(1));
+}
+
+// Half of what it took has come back by itself, and somebody may have it already.
+TEST_F(LimiterTest, WhatHasComeBackIsNotGivenBackOnceMore) {
+  key_.tokens_per_minute = 6'000;
+  auto slow = enter(2'900);
+  ASSERT_TRUE(slow);
+  const TimePoint later = kStart + 29'600ms;
+  EXPECT_TRUE(enter(5'900, later));
+  slow->used(11, later + 1s);
+  EXPECT_FALSE(enter(2'900, later + 1s));
+  EXPECT_TRUE(enter(200, later + 1s));
+}
+
+TEST_F(LimiterTest, WhatHasNotComeBackYetIs) {
+  key_.tokens_per_minute = 6'000;
+  auto quick = enter(6'000);
+  ASSERT_TRUE(quick);
+  quick->used(11, kStart + 2s);
+  EXPECT_TRUE(enter(6'000, kStart + 2s));
 }
 
 TEST_F(LimiterTest, MoreThanAMinutesWorthIsCorrectedFromWhatWasTaken) {
@@ -138,7 +167,7 @@ TEST_F(LimiterTest, MoreThanAMinutesWorthIsCorrectedFromWhatWasTaken) {
   {
     auto pass = enter(5'000);
     ASSERT_TRUE(pass);
-    pass->used(600);
+    pass->used(600, kStart);
   }
   EXPECT_FALSE(enter(401));
   EXPECT_TRUE(enter(400));
@@ -151,7 +180,7 @@ TEST_F(LimiterTest, NoNumberIsSoLargeThatItGivesBack) {
     auto pass = enter(2 * kMost);
     ASSERT_TRUE(pass);
     EXPECT_EQ(standing_.tokens->remaining, 0);
-    pass->used(900);
+    pass->used(900, kStart);
   }
   EXPECT_FALSE(enter(101));
   EXPECT_TRUE(enter(100));
