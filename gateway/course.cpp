@@ -1,6 +1,7 @@
 #include "gateway/course.h"
 
 #include "gateway/notes.h"
+#include "gateway/policy/refusal.h"
 
 #include <algorithm>
 #include <bit>
@@ -31,6 +32,12 @@ constexpr std::size_t kWholeAnswerMax = 32 << 20;  // Of one that is not streame
 // The same request gets the same words.
 bool leaves_no_choice(const Sampling& sampling) {
   return sampling.temperature == 0.0 || sampling.seed.has_value();
+}
+
+// Somebody who may have the words for it takes nothing for now.
+bool somebody_rests(const policy::Plan& plan) {
+  return std::any_of(plan.considered.begin(), plan.considered.end(),
+                     [](const policy::Alternative& one) { return !policy::is_final(one.verdict); });
 }
 
 std::shared_ptr<const ChatRequest> at_rate(const policy::Candidate& candidate,
@@ -155,7 +162,8 @@ Async<Opened> Course::next(const Delivered& delivered) {
     if (opened) co_return std::move(*opened);
     if (search.is_over() || SteadyClock::now() >= deadline_) co_return opened.error();
   }
-  co_return search.verdict();
+  const bool others_rest = somebody_rests(plan_);
+  co_return search.verdict(others_rest);
 }
 
 // A server that fails is gone round before the next target is asked; but two that had the request

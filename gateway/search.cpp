@@ -1,10 +1,13 @@
 #include "gateway/search.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace spillway {
 namespace {
+
+constexpr std::chrono::milliseconds kAskAgain{1'000};
 
 // A limit of this one target: too short a context, a chat template that refuses the conversation,
 // a protocol that has no words for it.
@@ -53,7 +56,7 @@ void Search::unpaid(const Error& error) {
   if (!unpaid_) unpaid_ = error;
 }
 
-Error Search::verdict() const {
+Error Search::verdict(bool others_rest) const {
   const auto all = [this](bool (*is_so)(Errc)) {
     return std::all_of(failures_.begin(), failures_.end(),
                        [is_so](const Failure& failure) { return is_so(failure.error.code); });
@@ -64,8 +67,14 @@ Error Search::verdict() const {
   Error verdict{Errc::backend_unavailable, "none of the targets for this request could answer", "",
                 std::nullopt};
   if (failures_.empty()) return verdict;
-  if (all(is_a_limit)) return most_useful();
-  if (all(is_full)) {
+  const bool words_lack =
+      std::all_of(failures_.begin(), failures_.end(), [](const Failure& failure) {
+        return is_full(failure.error.code) ||
+               (is_a_limit(failure.error.code) && !failure.understood);
+      });
+  const bool come_back = words_lack && (others_rest || !all(is_a_limit));
+  if (all(is_a_limit) && !come_back) return most_useful();
+  if (come_back) {
     verdict.code = Errc::overloaded;
     verdict.message = "all targets for this request are full";
   }
@@ -79,6 +88,7 @@ Error Search::verdict() const {
     const auto after = failure.error.retry_after;
     if (after) verdict.retry_after = std::min(verdict.retry_after.value_or(*after), *after);
   }
+  if (come_back && !verdict.retry_after) verdict.retry_after = kAskAgain;
   return verdict;
 }
 

@@ -35,8 +35,10 @@ class Search {
   void unpaid(const Error& error);
 
   // Once there is nobody left. Where all refused the request, what one of those said who understood
-  // it, providers before the engine: what it wants changed would be enough.
-  Error verdict() const;
+  // it, providers before the engine: what it wants changed would be enough. But where they had no
+  // words for it and somebody who may have is only full or `others_rest`, the client is to come
+  // back.
+  Error verdict(bool others_rest) const;
 
  private:
   struct Failure {

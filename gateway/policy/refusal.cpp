@@ -52,14 +52,6 @@ bool is_full(Verdict verdict) {
          verdict == Verdict::rate_limited;
 }
 
-// No waiting of a client's helps against these.
-bool is_final(Verdict verdict) {
-  return verdict == Verdict::too_long || verdict == Verdict::incapable ||
-         verdict == Verdict::not_in_class || verdict == Verdict::other_model ||
-         verdict == Verdict::account_refused || verdict == Verdict::not_in_rule ||
-         verdict == Verdict::too_dear || can_take(verdict);
-}
-
 bool meets(const config::Settings& settings, std::string_view target, const RequestFacts& request,
            const FleetFacts& fleet, const NeedWords& words) {
   for (const config::ProviderTarget& one : settings.providers) {
@@ -132,6 +124,13 @@ Error unfit(const config::Settings& settings, const Plan& plan, const RequestFac
 }
 
 }  // namespace
+
+bool is_final(Verdict verdict) {
+  return verdict == Verdict::too_long || verdict == Verdict::incapable ||
+         verdict == Verdict::not_in_class || verdict == Verdict::other_model ||
+         verdict == Verdict::account_refused || verdict == Verdict::not_in_rule ||
+         verdict == Verdict::too_dear || can_take(verdict);
+}
 
 Error refusal_of(const config::Settings& settings, const Plan& plan, const RequestFacts& request,
                  const FleetFacts& fleet) {

@@ -18,6 +18,9 @@ namespace spillway::policy {
 Error refusal_of(const config::Settings& settings, const Plan& plan, const RequestFacts& request,
                  const FleetFacts& fleet);
 
+// No waiting of a client's helps against it.
+bool is_final(Verdict verdict);
+
 // The word for a refusal, as its client reads it in `code`; else that of its kind.
 std::string_view word_of(const Error& refusal);
 

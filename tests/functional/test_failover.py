@@ -146,3 +146,20 @@ def test_who_says_that_nothing_is_left_is_not_asked_until_there_is(start_upstrea
     assert [answer(), answer(), answer()] == ["first", "second", "second"]
     wait_until(lambda: answer() == "first", what="the limit to be full again")
     assert len(second.asked) >= 2
+
+
+@pytest.mark.parametrize("fields", [{"n": 2}, {"logprobs": True}, {"logit_bias": {"5": 1}}, {"response_format": {"type": "json_object"}}],
+                         ids=lambda one: next(iter(one)))
+def test_a_target_without_words_for_a_request_does_not_speak_for_one_that_rests(start_upstream, start_gateway, client_of, fields):
+    """Both times the client is to come back: who could do it is full, then left alone for a while."""
+    full = start_upstream(lambda asked: (429, {"error": {"message": "slow down"}}))
+    wordless = start_upstream(lambda asked: {"id": "m"})
+    targets = {name: {**configs.provider(one.base_url, name), "price_per_million": {"input": price, "output": price}}
+               for name, one, price in (("full", full, "1usd"), ("wordless", wordless, "2usd"))}
+    targets["wordless"]["dialect"] = "anthropic"
+    client = client_of(start_gateway(configs.gateway(targets)), max_retries=0)
+    for _ in range(2):
+        with pytest.raises(openai.APIStatusError) as caught:
+            client.chat.completions.create(model="auto", messages=HELLO, max_tokens=8, **fields)
+        assert caught.value.status_code in (429, 503) and caught.value.response.headers["retry-after"]
+    assert len(full.asked) == 1 and not wordless.asked
