@@ -285,6 +285,10 @@ class Importing {
       note("litellm_settings.max_budget: budgets are for a day or a month here; it is left out");
       return "";
     }
+    if (most.find_first_not_of("0123456789.") != most.npos) {
+      note("litellm_settings.max_budget is no number here; it is left out");
+      return "";
+    }
     return std::string("tenants:\n  litellm: {budget: {") + (monthly ? "month" : "day") + ": " +
            most + "usd, hard: true}}\n";
   }

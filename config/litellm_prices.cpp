@@ -111,12 +111,14 @@ class Reading {
   }
 
   // "input: 2.5usd, output: 10usd" of the keys with that suffix. Empty if one is missing that is
-  // needed.
+  // needed; what is cached costs as much in long prompts as in others, if nothing else is said.
   std::string listed(std::string_view suffix) {
     std::string prices;
     std::vector<std::string> keys;
     for (const PriceName& one : kPrices) {
       std::string key = joined(one.theirs, suffix);
+      const bool is_of_cache = !one.needed && one.otherwise.empty();
+      if (is_of_cache && text_(key).empty()) key = one.theirs;
       const auto usd = per_million(key);
       const bool has_place = usd && !is_less(*usd, one);
       if (one.needed && !has_place) return "";

@@ -57,6 +57,15 @@ TEST(ImportLiteLlm, CarriesOverWhatCanBeSaid) {
   EXPECT_THAT(imported.yaml, HasSubstr("litellm: {budget: {month: 100usd, hard: true}}"));
 }
 
+TEST(ImportLiteLlm, ABudgetThatStandsElsewhereIsNoted) {
+  const Imported imported = import_litellm(
+      "model_list:\n  - model_name: g\n    litellm_params: {model: gemini/g}\n"
+      "litellm_settings: {max_budget: os.environ/MOST, budget_duration: 30d}\n"
+      "general_settings: {master_key: sk-1}\n");
+  EXPECT_THAT(imported.yaml, Not(HasSubstr("budget")));
+  EXPECT_THAT(imported.notes, Contains(HasSubstr("litellm_settings.max_budget is no number here")));
+}
+
 TEST(ImportLiteLlm, TakesThePricesOfLongPrompts) {
   const auto import = [](const std::string& prices) {
     return import_litellm(
@@ -73,6 +82,11 @@ TEST(ImportLiteLlm, TakesThePricesOfLongPrompts) {
                         "input: 2.5usd, output: 15usd, cached_input: 0.25usd}}"));
   EXPECT_THAT(taken.notes, Not(Contains(HasSubstr("_above_200k_tokens"))));
   EXPECT_TRUE(load_text(taken.yaml, "imported.yaml", everything()).settings);
+  const Imported cached = import(
+      "input_cost_per_token_above_200k_tokens: 2.5e-06, output_cost_per_token_above_200k_tokens: "
+      "1.5e-05, cache_read_input_token_cost: 3e-07");
+  EXPECT_THAT(cached.yaml, HasSubstr("cached_input: 0.3usd, long: {above: 200000, input: 2.5usd, "
+                                     "output: 15usd, cached_input: 0.3usd}}"));
   const Imported half = import("input_cost_per_token_above_200k_tokens: 2.5e-06");
   EXPECT_THAT(half.yaml, HasSubstr("{input: 1.25usd, output: 10usd}"));
   EXPECT_THAT(half.notes, Contains(HasSubstr("`input_cost_per_token_above_200k_tokens` is left")));
