@@ -43,7 +43,10 @@ Loaded load(const loader::ModelFile& file, const std::string& executor, const St
   if (executor == "torch") {
     // LibTorch's threads wait by spinning: on a busy machine, as many as cores hinder each other.
     const int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / 2);
-    return load_executor(file, {"fp32", threads, kBlocks, storage.weights, storage.kv_fp8});
+    // A file's own four bits are kept as they are: what they lost is in all that is read of it.
+    const bool kept = storage.weights == Precision::int4 && file.four_bits();
+    const Precision losing = kept ? kBaseline.weights : storage.weights;
+    return load_executor(file, {"fp32", threads, kBlocks, losing, storage.kv_fp8});
   }
 #endif
 #ifdef SPILLWAY_CUDA

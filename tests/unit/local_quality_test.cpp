@@ -1,10 +1,12 @@
 // What each storage of a model takes, from its file alone, and what is said where nothing computes.
 #include "backends/local/quality.h"
+#include "tests/unit/four_bit_folder.h"
 #include "tests/unit/tiny_model.h"
 
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <unistd.h>
 #include <vector>
 
@@ -62,6 +64,51 @@ TEST_F(Quality, SaysWhatIsWrong) {
   EXPECT_FALSE(measure_costs(path_, "abacus", ignore));
   EXPECT_FALSE(measure_costs("/nowhere.gguf", "", ignore));
   EXPECT_FALSE(memory_cost("/nowhere.gguf", {}));
+}
+
+// GPT-2's letter for a byte, in UTF-8: those that cannot be seen stand behind the first 256.
+std::string letter_of(int byte) {
+  int unseen = 0;
+  const auto seen = [](int one) {
+    return (one > 32 && one < 127) || (one > 160 && one != 173 && one < 256);
+  };
+  for (int before = 0; before < byte; ++before) unseen += seen(before) ? 0 : 1;
+  const int point = seen(byte) ? byte : 256 + unseen;
+  if (point < 128) return std::string(1, static_cast<char>(point));
+  return {static_cast<char>(0xC0 | point >> 6), static_cast<char>(0x80 | (point & 0x3F))};
+}
+
+// A tokenizer whose tokens are bytes.
+void write_tokenizer(const std::string& folder) {
+  loader::json vocabulary;
+  for (int byte = 0; byte < 256; ++byte) vocabulary[letter_of(byte)] = byte;
+  const loader::json tokenizer = {
+      {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", loader::json::array()}}},
+      {"pre_tokenizer", {{"type", "ByteLevel"}, {"use_regex", true}}},
+      {"added_tokens", {{{"id", 256}, {"content", "</s>"}, {"special", true}}}}};
+  std::ofstream(folder + "/tokenizer.json") << tokenizer.dump();
+  std::ofstream(folder + "/tokenizer_config.json") << R"({"chat_template":"{{ messages }}","eos_token":"</s>"})";
+}
+
+// As bf16 they are the file's own bits, too: nothing is lost twice.
+TEST(QualityOfFourBits, AFilesOwnAreKept) {
+  if (measuring_executor() != "torch") GTEST_SKIP() << "takes LibTorch";
+  const loader::FourBitFolder folder("gptq", 64, 5);
+  write_tokenizer(folder.path());
+  std::vector<Cost> costs;
+  const auto measured =
+      measure_costs(folder.path(), "torch", [&](const Cost& cost) { costs.push_back(cost); });
+  ASSERT_TRUE(measured) << measured.error().message;
+  for (const Cost& cost : costs) {
+    ASSERT_TRUE(cost.drift);
+    const bool is_int4 = cost.storage.weights == Precision::int4 && !cost.storage.kv_fp8;
+    if (is_int4) {
+      EXPECT_EQ(cost.drift->divergence, 0.0);
+    }
+    if (cost.storage.weights == Precision::int8) {
+      EXPECT_GT(cost.drift->divergence, 0.0);
+    }
+  }
 }
 
 }  // namespace
