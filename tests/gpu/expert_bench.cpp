@@ -2,7 +2,8 @@
 // tokens there are, products of heads, and attention to latent rows. Time, and bytes or operations
 // a second; what is counted is what must be moved once.
 //
-// usage: gpu_expert_bench [TOKENS…]   with TOKENS the products of experts alone, for so many
+// usage: gpu_expert_bench [TOKENS…]   with TOKENS the products of experts alone, for so many; after
+// --fp8, --int8 or --int4 those of weights in so many bits
 #include "backends/local/kernels/expert_kernels.h"
 #include "backends/local/kernels/latent_kernels.h"
 #include "tests/gpu/graph_timer.h"
@@ -79,8 +80,21 @@ GroupedLinear of_experts(Choice& choice, int tokens, int n, int k) {
   return product;
 }
 
-void bench_experts(GraphTimer& timer, Noise& weights, int tokens) {
+// Of a weight; of int4 with its scale.
+double bytes_each(int format) {
+  return format == kBf16 ? 2.0 : format == kInt4 ? 0.5 + 2.0 / 128 : 1.0;
+}
+
+int enqueue(const GroupedLinear& product, CUstream_st* stream) {
+  if (product.rows > kSkinnyTokensMax) return spillway_grouped_linear(&product, stream);
+  const GroupedSkinny few = {product, nullptr, 0.0f};
+  return spillway_grouped_skinny(&few, stream);
+}
+
+void bench_experts(GraphTimer& timer, Noise& weights, int tokens, int format) {
   Choice choice(tokens);
+  Noise scales(std::size_t(kGroups) * 2 * kInner * kWidth / 64);
+  Noise x_scales(std::size_t(tokens) * kSlots * 2);
   Noise x(std::size_t(tokens) * kWidth);
   Noise gated(std::size_t(tokens) * kSlots * kInner);
   DeviceArray<Bf16> out(std::size_t(tokens) * kSlots * kWidth);
@@ -95,23 +109,32 @@ void bench_experts(GraphTimer& timer, Noise& weights, int tokens) {
   down.x = gated.get();
   down.weight = weights.get();
   down.after_same_lists = 1;
-  const double matrix = 2.0 * kGroups * kInner * kWidth;  // bytes; operations of a row are as many
+  for (GroupedLinear* const product : {&gate_up, &down}) {
+    product->format = format;
+    product->scales = scales.get();
+    product->x_scales = reinterpret_cast<const float*>(x_scales.get());
+  }
+  const double matrix = 2.0 * kGroups * kInner * kWidth;  // Operations of a row.
+  // Of few tokens most take experts of their own.
+  const double read = std::min(1.0, double(tokens * kChosen + kShared) / kGroups);
+  const double bytes = matrix / 2 * bytes_each(format) * read;
   const double rows = double(tokens) * kSlots / kGroups;
-  const std::string suffix = ", " + std::to_string(tokens) + " tokens";
+  constexpr const char* kNames[] = {"", ", fp8", ", int8", ", int4"};
+  const std::string suffix = ", " + std::to_string(tokens) + " tokens" + kNames[format];
   const auto time = [&](const std::string& what, auto enqueue, double parts) {
-    report(what + suffix, timer.microseconds(kLaunches, enqueue), parts * matrix,
+    report(what + suffix, timer.microseconds(kLaunches, enqueue), parts * bytes,
            parts * matrix * rows);
   };
-  const auto first = [&](int) { check(spillway_grouped_linear(&gate_up, timer.stream()), "up"); };
+  const auto first = [&](int) { check(enqueue(gate_up, timer.stream()), "up"); };
   time("gate and up", first, 2);
   GroupedLinear alone = down;
   alone.after_same_lists = 0;
-  time("down", [&](int) { check(spillway_grouped_linear(&alone, timer.stream()), "down"); }, 1);
+  time("down", [&](int) { check(enqueue(alone, timer.stream()), "down"); }, 1);
   time(
       "both",
       [&](int i) {
         first(i);
-        check(spillway_grouped_linear(&down, timer.stream()), "down");
+        check(enqueue(down, timer.stream()), "down");
       },
       3);
 }
@@ -193,10 +216,20 @@ int main(int argc, char** argv) {
   using namespace spillway::gpu_test;
   GraphTimer timer;
   Noise weights(std::size_t(kGroups) * 2 * kInner * kWidth);
-  for (int i = 1; i < argc; ++i) bench_experts(timer, weights, std::atoi(argv[i]));
+  int format = spillway::kernels::kBf16;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word.starts_with("--")) {
+      format = word == "--fp8"    ? spillway::kernels::kE4m3
+               : word == "--int8" ? spillway::kernels::kInt8
+                                  : spillway::kernels::kInt4;
+    } else {
+      bench_experts(timer, weights, std::atoi(argv[i]), format);
+    }
+  }
   if (argc > 1) return 0;
   for (const int tokens : {16, 32, 128, 256, 640, 1280, 1664, 2112, 4096}) {
-    bench_experts(timer, weights, tokens);
+    bench_experts(timer, weights, tokens, spillway::kernels::kBf16);
   }
   for (const int rows : {128, 640, 2112}) {
     bench_heads(timer, "queries of lines", rows, 512, kKey);

@@ -1,173 +1,8 @@
 // Products of groups against double precision.
-#include "backends/local/kernels/expert_kernels.h"
-#include "tests/gpu/device_array.h"
-
-#include <gtest/gtest.h>
-
-#include <algorithm>
-#include <set>
+#include "tests/gpu/grouped_products.h"
 
 namespace spillway::gpu_test {
 namespace {
-
-using namespace kernels;
-
-constexpr double kTolerance = 6e-3;  // Of bf16 results.
-
-struct Product {
-  GroupedLinear args = {};
-  std::vector<std::vector<int>> lists;  // Empty: every row of each group.
-  std::vector<Bf16> x, weight;
-  std::size_t out_elements = 0;
-
-  int half() const { return args.silu_mul ? 2 * args.n : args.n; }
-
-  // Rows of out that the product fills: where each begins, its group and the row of x.
-  template <class Visit>
-  void for_each_row(Visit visit) const {
-    for (int g = 0; g < args.groups; ++g) {
-      const int count = lists.empty() ? args.rows : int(lists[g].size());
-      for (int i = 0; i < count; ++i) {
-        const int row = lists.empty() ? i : lists[g][i];
-        visit(g, g * args.out_group + row * args.out_stride,
-              g * args.x_group + row / args.x_share * args.x_stride);
-      }
-    }
-  }
-
-  std::vector<double> row(int group, std::int64_t from, const std::vector<Bf16>* norm) const {
-    std::vector<double> in(x.begin() + from, x.begin() + from + args.k);
-    if (norm != nullptr) {
-      double squares = 0.0;
-      for (const double v : in) squares += v * v;
-      for (int i = 0; i < args.k; ++i)
-        in[i] *= double((*norm)[i]) / std::sqrt(squares / args.k + 1e-6);
-    }
-    std::vector<double> sums(half(), 0.0);
-    const std::size_t begin = std::size_t(group) * half() * args.k;
-    for (int i = 0; i < half(); ++i) {
-      for (int j = 0; j < args.k; ++j) {
-        sums[i] += double(weight[begin + std::size_t(i) * args.k + j]) * in[j];
-      }
-    }
-    if (!args.silu_mul) return sums;
-    std::vector<double> out(args.n);
-    for (int i = 0; i < args.n; ++i) {
-      out[i] = sums[i] / (1.0 + std::exp(-sums[i])) * sums[args.n + i];
-    }
-    return out;
-  }
-
-  struct OnDevice {
-    explicit OnDevice(const Product& product)
-        : in(product.x),
-          weights(product.weight),
-          out(product.out_elements),
-          named(product.flat_lists()),
-          counts(product.list_sizes()),
-          call(product.args) {
-      call.out = out.get();
-      call.x = in.get();
-      call.weight = weights.get();
-      call.lists = product.lists.empty() ? nullptr : named.get();
-      call.counts = counts.get();
-    }
-    DeviceArray<Bf16> in, weights, out;
-    DeviceArray<std::int32_t> named, counts;
-    GroupedLinear call;
-  };
-
-  std::vector<std::int32_t> flat_lists() const {
-    std::vector<std::int32_t> flat(std::size_t(args.groups) * args.list_stride, 1 << 28);
-    for (std::size_t g = 0; g < lists.size(); ++g) {
-      std::copy(lists[g].begin(), lists[g].end(), flat.begin() + long(g) * args.list_stride);
-    }
-    return flat;
-  }
-
-  std::vector<std::int32_t> list_sizes() const {
-    std::vector<std::int32_t> sizes;
-    for (const auto& list : lists) sizes.push_back(int(list.size()));
-    return sizes;
-  }
-
-  void expect_as_defined(bool skinny, const std::vector<Bf16>* norm = nullptr) const {
-    OnDevice device(*this);
-    const DeviceArray<Bf16> norms(norm ? *norm : std::vector<Bf16>());
-    if (skinny) {
-      const GroupedSkinny few = {
-          device.call, norm ? const_cast<DeviceArray<Bf16>&>(norms).get() : nullptr, 1e-6f};
-      check(spillway_grouped_skinny(&few, nullptr), "grouped skinny");
-    } else {
-      check(spillway_grouped_linear(&device.call, nullptr), "grouped linear");
-    }
-    expect_in(device.out.download(), norm);
-  }
-
-  // What the product fills is as defined, and the rest is untouched.
-  void expect_in(std::vector<Bf16> got, const std::vector<Bf16>* norm = nullptr) const {
-    for_each_row([&](int group, std::int64_t to, std::int64_t from) {
-      const auto wanted = row(group, from, norm);
-      const std::span<const Bf16> filled(got.data() + to, std::size_t(args.n));
-      EXPECT_LT(relative_error<Bf16>(filled, wanted), kTolerance) << "group " << group;
-      std::fill_n(got.begin() + to, args.n, Bf16(0.0f));
-    });
-    for (const Bf16 value : got) EXPECT_TRUE(value.bits == 0xffff || value.bits == 0);
-  }
-};
-
-// Tokens that take `slots` experts each at random; with `share`, x has a row a token.
-Product of_experts(int tokens, int groups, int slots, int n, int k, bool silu, bool share) {
-  Product product;
-  GroupedLinear& args = product.args;
-  args.groups = groups;
-  args.n = n;
-  args.k = k;
-  args.silu_mul = silu;
-  args.x_share = share ? slots : 1;
-  args.x_stride = k;
-  args.out_stride = n;
-  args.list_stride = tokens + 1;
-  args.rows = tokens;
-  args.rows_listed = tokens * slots;
-  args.rows_usual = args.rows_listed / groups;
-  product.lists.resize(groups);
-  for (int t = 0; t < tokens; ++t) {
-    std::set<int> taken;
-    while (int(taken.size()) < slots) {
-      // Some groups are popular, and the first gets nothing.
-      taken.insert(random_int(0, 3) == 0 ? groups - 1 - int(taken.size()) % 2
-                                         : random_int(1, groups - 1));
-    }
-    int slot = 0;
-    for (const int g : taken) product.lists[g].push_back(t * slots + slot++);
-  }
-  for (auto& list : product.lists) std::shuffle(list.begin(), list.end(), generator());
-  product.x = random_bf16(std::size_t(tokens) * (share ? 1 : slots) * k);
-  product.weight =
-      random_bf16(std::size_t(groups) * product.half() * k, 1.0f / std::sqrt(float(k)));
-  product.out_elements = std::size_t(tokens) * slots * n;
-  return product;
-}
-
-// Groups that all have every row, side by side in wider rows.
-Product of_heads(int rows, int groups, int n, int k) {
-  Product product;
-  GroupedLinear& args = product.args;
-  args.groups = groups;
-  args.n = n;
-  args.k = k;
-  args.x_share = 1;
-  args.rows = rows;
-  args.x_group = k + 16;
-  args.x_stride = groups * args.x_group + 8;
-  args.out_group = n + 64;
-  args.out_stride = groups * args.out_group;
-  product.x = random_bf16(std::size_t(rows) * args.x_stride);
-  product.weight = random_bf16(std::size_t(groups) * n * k, 1.0f / std::sqrt(float(k)));
-  product.out_elements = std::size_t(rows) * args.out_stride;
-  return product;
-}
 
 TEST(GroupedLinear, RowsMeetTheWeightsOfTheirGroup) {
   for (const int tokens : {9, 60, 150, 270, 340, 430, 520, 700}) {
@@ -209,8 +44,9 @@ TEST(GroupedLinear, OneMayFollowAnotherOfTheSameLists) {
       check(spillway_grouped_linear(&one.call, nullptr), "first");
       check(spillway_grouped_linear(&other.call, nullptr), "second");
     }
-    second.x = one.out.download();
-    first.expect_in(second.x);
+    const auto between = one.out.download();
+    second.take_x(between);
+    first.expect_in(between);
     second.expect_in(other.out.download());
   }
 }

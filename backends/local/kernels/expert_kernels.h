@@ -49,10 +49,14 @@ extern "C" int spillway_route_tokens(const RouteTokens* args, Stream stream);
 // r · …_stride, in elements. Sums in fp32. With `after_same_lists` the kernel enqueued just before
 // is another such product of the same lists, and weights are read before it ends. Requires: n % 16
 // == 0, k % 64 == 0; rows of x, weights and out aligned to 16 bytes; groups ≤ kExpertsMax.
+//
+// Weights may be of kBf16 and, with lists, of kE4m3, kInt8 or kInt4: one matrix of the rows of all
+// groups. spillway_grouped_linear multiplies those of kE4m3 with rows of x in E4M3, which have a
+// scale each; integers become bf16 on the way.
 struct GroupedLinear {
   void* out;           // bf16
   const void* x;       // bf16
-  const void* weight;  // bf16 [groups, n or 2·n, k]
+  const void* weight;  // [groups, n or 2·n, k] of `format`
   int groups;
   int n;
   int k;
@@ -68,13 +72,16 @@ struct GroupedLinear {
   int x_share;  // 1 without lists
   int rows;     // Of a group; with lists at most, and of all groups together: `rows_listed`.
   int rows_listed;
-  int rows_usual;  // With lists, how many most of them name; decides only how fast it is.
+  int rows_usual;         // With lists, how many most of them name; decides only how fast it is.
+  int format;             // WeightFormat
+  const void* scales;     // Of the weights; null for bf16.
+  const float* x_scales;  // Of rows of x in E4M3.
 };
 extern "C" int spillway_grouped_linear(const GroupedLinear* args, Stream stream);
 
 // As spillway_grouped_linear for few rows: no list is longer than kSkinnyTokensMax. With
-// norm_weight, x is normed on the way in as by spillway_skinny_linear. Requires: n % 16 == 0,
-// k % 32 == 0, rows ≤ kSkinnyTokensMax.
+// norm_weight, x is normed on the way in as by spillway_skinny_linear; it is bf16 beside weights of
+// any format. Requires: n % 16 == 0, k % 32 == 0, for bytes k % 64 == 0, rows ≤ kSkinnyTokensMax.
 struct GroupedSkinny {
   GroupedLinear product;
   const void* norm_weight;  // or null

@@ -8,8 +8,11 @@
 #pragma once
 
 #include "backends/local/kernels/grouped_tiles.cuh"
+#include "backends/local/kernels/packed_fragments.cuh"
 #include "backends/local/kernels/tensor_maps.h"
 #include "backends/local/kernels/warpgroup.cuh"
+
+#include <type_traits>
 
 namespace spillway::kernels {
 namespace {
@@ -20,17 +23,28 @@ constexpr int kLeavingTokens = 64;  // That a warpgroup writes out at a time.
 constexpr int kMultipliers = 2 * kWarpgroup;
 constexpr int kFillers = kWarpgroup;
 constexpr int kThreads = kMultipliers + kFillers;
-constexpr int kPieces = kTileDepth / 8;  // Of a row, 16 bytes each.
+constexpr int kPieceBytes = 16;
+constexpr int kPieces = kTileRowBytes / kPieceBytes;  // Of a row.
 
-// Rows of weights and tokens of a tile, how many stages there are, and how many blocks share
-// weights.
-template <int Rows, int Tokens, int Stages, int Sharers>
+// What weights are, rows of weights and tokens of a tile, how many stages there are, and how many
+// blocks share weights. A row of a stage is 128 bytes of x, or twice that, and of integers 64 bytes
+// of weights, or twice that.
+template <int Format, int Rows, int Tokens, int Stages, int Sharers>
 struct Form {
+  static constexpr int kFormat = Format;
   static constexpr int kRows = Rows;
   static constexpr int kTokens = Tokens;
   static constexpr int kStages = Stages;
   static constexpr int kSharers = Sharers;
   static constexpr int kSlabs = Rows / (2 * kSlabRows);  // Of a warpgroup.
+  static constexpr bool kIntegers = Format == kInt8 || is_int4(Format);
+  static constexpr int kDepth =
+      Format == kBf16 ? kTileDepth : 2 * kTileDepth;       // Columns of a stage.
+  static constexpr int kXBytes = Format == kE4m3 ? 1 : 2;  // Of a number.
+  static constexpr int kXTiles = kDepth * kXBytes / kTileRowBytes;
+  static constexpr int kWeightTiles = Format == kInt8 ? 2 : 1;
+  static constexpr int kWeightRowBytes = kIntegers ? kPackedRowBytes : kTileRowBytes;
+  using WeightTile = std::conditional_t<kIntegers, PackedTile<Rows>, Tile<kTileDepth, Rows>>;
 
   __host__ __device__ static int columns(const GroupedLinear& args) {  // Of out, in a tile.
     return args.silu_mul ? Rows / 2 : Rows;
@@ -39,14 +53,6 @@ struct Form {
     return (args.n + columns(args) - 1) / columns(args);
   }
 };
-// Few tokens are bound by memory; many by the L2, from which larger tiles ask less, and those that
-// share less still.
-using FewTokens = Form<128, 128, 6, 1>;
-using SomeTokens = Form<256, 96, 4, 1>;
-using ManyTokens = Form<256, 128, 4, 1>;
-using MoreTokens = Form<256, 144, 4, 1>;
-using FewShared = Form<256, 96, 4, 2>;
-using ManyShared = Form<256, 112, 4, 2>;
 
 // On its way out: a row for each token, of what 64 rows of weights make of it.
 using Leaving = Tile<kTileDepth, kLeavingTokens>;
@@ -54,11 +60,12 @@ using Leaving = Tile<kTileDepth, kLeavingTokens>;
 template <class F>
 struct Shared {
   struct Stage {
-    Tile<kTileDepth, F::kRows> weights;
-    Tile<kTileDepth, F::kTokens> x;
+    typename F::WeightTile weights[F::kWeightTiles];
+    Tile<kTileDepth, F::kTokens> x[F::kXTiles];
   };
   Stage stage[F::kStages];
   Leaving leaving[kMultipliers / kWarpgroup];
+  float x_scales[kMultipliers / kWarpgroup][F::kFormat == kE4m3 ? F::kTokens : 2];  // Of a tile.
   uint64_t full[F::kStages];
   uint64_t empty[F::kStages];
   TileNumbers<F::kTokens, F::kSharers> tiles;
@@ -140,20 +147,25 @@ class Weights {
   // Requires: the next stage is empty, for all who share weights.
   __device__ void bring() {
     if (!turns_.left()) return;
-    barrier_expect(ring_.full(), F::kRows * kTileRowBytes);
+    barrier_expect(ring_.full(), F::kWeightTiles * F::kRows * F::kWeightRowBytes);
     constexpr int kPart = F::kRows / F::kSharers;
     const int part = blockIdx.x % F::kSharers;
-    const uint32_t to = shared_address(&ring_.stage().weights) + part * kPart * kTileRowBytes;
     const int rows =
         place_.weight_tile * F::columns(args_) + part * F::columns(args_) / F::kSharers;
-    const int at[5] = {k_, 0, 0, rows / 8, place_.group};
-    if constexpr (F::kSharers > 1) {
-      copy_tile_to_all(to, map_, ring_.full(), at, (1 << F::kSharers) - 1);
-    } else {
-      copy_tile(to, map_, ring_.full(), at);
+#pragma unroll
+    for (int tile = 0; tile < F::kWeightTiles; ++tile) {
+      const uint32_t to =
+          shared_address(&ring_.stage().weights[tile]) + part * kPart * F::kWeightRowBytes;
+      const int column = is_int4(F::kFormat) ? k_ / 2 : k_ + tile * kPackedRowBytes;
+      const int at[5] = {column, 0, 0, rows / 8, place_.group};
+      if constexpr (F::kSharers > 1) {
+        copy_tile_to_all(to, map_, ring_.full(), at, (1 << F::kSharers) - 1);
+      } else {
+        copy_tile(to, map_, ring_.full(), at);
+      }
     }
     ring_.advance();
-    k_ += kTileDepth;
+    k_ += F::kDepth;
     if (k_ < args_.k) return;
     k_ = 0;
     turns_.next();
@@ -197,9 +209,11 @@ class Filler {
     if (left) find();
     while (left) {
       const int tokens = tokens_;
-      const __nv_bfloat16* from[kPasses];
+      const char* from[kPasses];
 #pragma unroll
-      for (int i = 0; i < kPasses; ++i) from[i] = rows_ + at_[i] / args_.x_share * args_.x_stride;
+      for (int i = 0; i < kPasses; ++i) {
+        from[i] = rows_ + at_[i] / args_.x_share * args_.x_stride * F::kXBytes;
+      }
       turns_.next();
       left = turns_.left();
       if (left) find();  // Arrives while this tile's pieces are asked for.
@@ -218,27 +232,38 @@ class Filler {
   __device__ void find() {
     const Place place = turns_.place();
     tokens_ = place.tokens;
-    rows_ = static_cast<const __nv_bfloat16*>(args_.x) + place.group * args_.x_group + piece_ * 8;
+    rows_ = static_cast<const char*>(args_.x) + place.group * args_.x_group * F::kXBytes +
+            piece_ * kPieceBytes;
 #pragma unroll
     for (int i = 0; i < kPasses; ++i) {
       at_[i] = token(i) < tokens_ ? row_of(args_, place, token(i)) : 0;
     }
   }
 
-  __device__ void fill(int tokens, const __nv_bfloat16* (&from)[kPasses]) {
-    for (int k = 0; k < args_.k; k += kTileDepth) {
+  __device__ void fill(int tokens, const char* (&from)[kPasses]) {
+    for (int k = 0; k < args_.k; k += F::kDepth) {
       ring_.wait_until_empty();
       if (leads() && filled_ >= F::kStages) weights_.bring();
-      const uint32_t to = piece_address(ring_.stage().x, row_, piece_);
 #pragma unroll
-      for (int i = 0; i < kPasses; ++i) {
-        if (token(i) < tokens) copy_async(to + i * kRowsOfPass * kTileRowBytes, from[i], true);
-        from[i] += kTileDepth;
+      for (int tile = 0; tile < F::kXTiles; ++tile) {
+        const uint32_t to = piece_address(ring_.stage().x[tile], row_, piece_);
+        const bool there = exists(k, tile);
+#pragma unroll
+        for (int i = 0; i < kPasses; ++i) {
+          if (token(i) < tokens) copy_async(to + i * kRowsOfPass * kTileRowBytes, from[i], there);
+          from[i] += kTileRowBytes;
+        }
       }
       barrier_arrive_after_copies(ring_.full());
       ++filled_;
       ring_.advance();
     }
+  }
+
+  // Whether x has this thread's piece of a tile: the last stage may be half a one.
+  __device__ bool exists(int k, int tile) const {
+    if (F::kFormat == kBf16) return true;
+    return k * F::kXBytes + tile * kTileRowBytes + piece_ * kPieceBytes < args_.k * F::kXBytes;
   }
 
   const GroupedLinear& args_;
@@ -249,7 +274,7 @@ class Filler {
   const int row_;
   const int piece_;
   int tokens_ = 0;  // Of the tile that was found last, where its rows begin, and which they are.
-  const __nv_bfloat16* rows_ = nullptr;
+  const char* rows_ = nullptr;
   int at_[kPasses];
 };
 

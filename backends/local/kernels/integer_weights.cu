@@ -25,11 +25,12 @@ __global__ void __launch_bounds__(kThreads) pack_int8(PackWeights args) {
     largest = fmaxf(largest, fabsf(__bfloat162float(from[i])));
   }
   const float scale = quantize::int8_scale(warp_max(largest));
-  auto* to = static_cast<int8_t*>(args.out) + int64_t{row} * args.columns;
+  const int64_t at = args.first_row + row;
+  auto* to = static_cast<int8_t*>(args.out) + at * args.columns;
   for (int i = lane; i < args.columns; i += kWarp) {
     to[i] = static_cast<int8_t>(quantize::int8_code(__bfloat162float(from[i]), scale));
   }
-  if (lane == 0) static_cast<float*>(args.scales)[row] = scale;
+  if (lane == 0) static_cast<float*>(args.scales)[at] = scale;
 }
 
 // Of a group, of which each lane has four weights.
@@ -72,9 +73,11 @@ __global__ void __launch_bounds__(kThreads) pack_int4(PackWeights args) {
     word |= static_cast<uint32_t>(quantize::int4_code(v[i], scale)) << (4 * nibble);
   }
   word |= __shfl_xor_sync(kAllLanes, word, 1);
-  if (odd == 0) static_cast<uint32_t*>(args.out)[unit * (kWarp / 2) + lane / 2] = word;
+  const int64_t to = args.first_row + row;
+  const int64_t to_unit = to * groups + group;
+  if (odd == 0) static_cast<uint32_t*>(args.out)[to_unit * (kWarp / 2) + lane / 2] = word;
   if (lane == 0) {
-    static_cast<__nv_bfloat16*>(args.scales)[int64_t{group} * args.rows + row] =
+    static_cast<__nv_bfloat16*>(args.scales)[int64_t{group} * args.rows_in_all + to] =
         __float2bfloat16(scale);
   }
 }
@@ -138,7 +141,9 @@ extern "C" int spillway_pack_weights(const PackWeights* args, Stream stream) {
   LaunchShape shape;
   shape.grid = dim3(static_cast<unsigned>((units + kWarps - 1) / kWarps));
   shape.block = dim3(kThreads);
-  return launch(args->format == kInt8 ? pack_int8 : pack_int4, shape, stream, *args);
+  PackWeights whole = *args;
+  if (whole.rows_in_all == 0) whole.rows_in_all = whole.rows;
+  return launch(whole.format == kInt8 ? pack_int8 : pack_int4, shape, stream, whole);
 }
 
 extern "C" int spillway_widen_weights(const WidenWeights* args, Stream stream) {

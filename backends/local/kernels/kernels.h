@@ -143,8 +143,8 @@ constexpr int group_columns(int format) {
   return format == kInt4Zeros32 ? 32 : format == kInt4Zeros64 ? 64 : 128;
 }
 
-// int8 or int4 of bf16 weights, by the rule of backends/local/quantize/integer_codes.h. Requires:
-// columns % 8 == 0.
+// int8 or int4 of bf16 weights, by the rule of backends/local/quantize/integer_codes.h: what
+// becomes the rows from first_row on, of a matrix that has rows_in_all. Requires: columns % 8 == 0.
 struct PackWeights {
   void* out;
   void* scales;
@@ -152,6 +152,8 @@ struct PackWeights {
   int rows;
   int columns;
   int format;
+  int first_row;
+  int rows_in_all;  // 0: rows
 };
 extern "C" int spillway_pack_weights(const PackWeights* args, Stream stream);
 

@@ -47,6 +47,14 @@ __device__ inline Slice slice_of(int chunks, int part, int parts) {
   return {chunks * part / parts, chunks * (part + 1) / parts};
 }
 
+// What the sums of a row of weights are multiplied by; int4 has its scales in them.
+template <int Format>
+__device__ float row_scale(const void* scales, int64_t row) {
+  if (is_int4(Format) || scales == nullptr) return 1.0f;
+  const float scale = static_cast<const float*>(scales)[row];
+  return Format == kE4m3 ? scale * 0x1p60f : scale;
+}
+
 // v · weight, rounded; returns the squares of v.
 __device__ float weigh(Bf16x8& v, const Bf16x8& weight) {
   float squares = 0.0f;

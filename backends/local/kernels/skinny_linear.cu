@@ -28,14 +28,6 @@ __device__ float before(const SkinnyLinear& args, const Outputs<Tiles>& outputs,
   return __bfloat162float(static_cast<const __nv_bfloat16*>(args.out)[outputs.at(args, i)]);
 }
 
-// What the sums of a row of weights are multiplied by.
-template <int Format>
-__device__ float scale_of(const SkinnyLinear& args, int64_t row) {
-  if (is_int4(Format) || args.scales == nullptr) return 1.0f;
-  const float scale = static_cast<const float*>(args.scales)[row];
-  return Format == kE4m3 ? scale * 0x1p60f : scale;
-}
-
 // `addend` is what lies in place of this thread's first output.
 template <int Format, int Tiles, int Warps>
 __device__ void finish(const SkinnyLinear& args, const Scratch<Tiles, Warps>& scratch,
@@ -45,10 +37,10 @@ __device__ void finish(const SkinnyLinear& args, const Scratch<Tiles, Warps>& sc
     const int row = i % outputs.rows;
     const float scale = args.norm_weight ? scratch.inverse_rms(args.k, args.epsilon, token) : 1.0f;
     const int64_t weight_row = int64_t{blockIdx.x} * outputs.rows + row;
-    float value = scale * scale_of<Format>(args, weight_row) * scratch.total(row, token);
+    float value = scale * row_scale<Format>(args.scales, weight_row) * scratch.total(row, token);
     if (is_gated(args.epilogue)) {
       const float up =
-          scale_of<Format>(args, args.n + weight_row) * scratch.total(row + kRows, token);
+          row_scale<Format>(args.scales, args.n + weight_row) * scratch.total(row + kRows, token);
       value = (args.epilogue == kGeluMul ? gelu(value) : silu(value)) * scale * up;
     }
     value += i == threadIdx.x ? addend : before(args, outputs, i);

@@ -44,16 +44,23 @@ int encode(CUtensorMap& map, const void* data, const cuuint64_t (&size)[Dimensio
 }  // namespace
 
 int make_weight_map(CUtensorMap& map, const GroupedLinear& args, int tile_rows) {
-  const auto row = static_cast<cuuint64_t>(args.k) * 2;
+  const bool is_bf16 = args.format == kBf16;
+  const bool is_integer = !is_bf16 && args.format != kE4m3;
+  const auto k = static_cast<cuuint64_t>(args.k);
+  const cuuint64_t columns = args.format == kInt4 ? (k + 127) / 128 * 64 : k;
+  const cuuint64_t row = is_bf16 ? 2 * columns : columns;
   const auto rows = static_cast<cuuint64_t>(args.n);
   const cuuint32_t parts = args.silu_mul ? 2 : 1;
   // Columns; rows that lie together; gate and up; which rows; the group.
-  const cuuint64_t size[5] = {row / 2, kRowsTogether, parts, rows / kRowsTogether,
+  const cuuint64_t size[5] = {columns, kRowsTogether, parts, rows / kRowsTogether,
                               static_cast<cuuint64_t>(args.groups)};
   const cuuint64_t stride[4] = {row, rows * row, kRowsTogether * row, parts * rows * row};
-  const cuuint32_t tile[5] = {kColumns, kRowsTogether, parts,
+  const cuuint32_t tile[5] = {args.format == kE4m3 ? 2 * kColumns : kColumns, kRowsTogether, parts,
                               static_cast<cuuint32_t>(tile_rows) / (parts * kRowsTogether), 1};
-  return encode(map, args.weight, size, stride, tile);
+  if (is_bf16) return encode(map, args.weight, size, stride, tile);
+  return encode(map, args.weight, size, stride, tile,
+                {CU_TENSOR_MAP_DATA_TYPE_UINT8,
+                 is_integer ? CU_TENSOR_MAP_SWIZZLE_64B : CU_TENSOR_MAP_SWIZZLE_128B});
 }
 
 int make_line_map(CUtensorMap& map, const void* pages) {

@@ -9,8 +9,8 @@
 namespace spillway::kernels {
 
 // Weights of groups: tiles of so many rows, which for silu(gate) · up hold 8 rows of gate and the
-// same 8 of up in turn, so that who multiplies has both. What lies beyond the weights is zeros.
-// Host only. Status of CUDA.
+// same 8 of up in turn, so that who multiplies has both. Of integers 64 bytes of a row, permuted as
+// packed_fragments.cuh says. What lies beyond the weights is zeros. Host only. Status of CUDA.
 int make_weight_map(CUtensorMap& map, const GroupedLinear& args, int tile_rows);
 
 // Lines of latent rows: tiles of a page's lines. As make_weight_map.

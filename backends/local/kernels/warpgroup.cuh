@@ -173,6 +173,10 @@ __device__ void settle(float (&sums)[N]) {
 template <int N>
 __device__ void warpgroup_multiply(float (&d)[N / 2], uint64_t a, uint64_t b, bool add);
 
+// The same of E4M3, whose rows of a tile have 128 columns: d (+)= a[64 × 32] · b[N × 32]ᵀ.
+template <int N>
+__device__ void warpgroup_multiply_e4m3(float (&d)[N / 2], uint64_t a, uint64_t b, bool add);
+
 #define SPILLWAY_SUMS4(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
 #define SPILLWAY_SUMS8(d, i) SPILLWAY_SUMS4(d, i), SPILLWAY_SUMS4(d, i + 4)
 #define SPILLWAY_SUMS16(d, i) SPILLWAY_SUMS8(d, i), SPILLWAY_SUMS8(d, i + 8)
@@ -194,48 +198,37 @@ __device__ void warpgroup_multiply(float (&d)[N / 2], uint64_t a, uint64_t b, bo
   "{\n.reg .pred add;\nsetp.ne.b32 add, " add_name ", 0;\nwgmma.mma_async.sync.aligned.m64n" n \
   "k16.f32.bf16.bf16 {" names "}, " a_name ", " b_name ", add, 1, 1, " a_transposed            \
   ", " b_transposed ";\n}\n"
+#define SPILLWAY_MULTIPLY_E4M3(n, names, a_name, b_name, add_name)                             \
+  "{\n.reg .pred add;\nsetp.ne.b32 add, " add_name ", 0;\nwgmma.mma_async.sync.aligned.m64n" n \
+  "k32.f32.e4m3.e4m3 {" names "}, " a_name ", " b_name ", add, 1, 1;\n}\n"
 
-template <>
-__device__ inline void warpgroup_multiply<16>(float (&d)[8], uint64_t a, uint64_t b, bool add) {
-  asm volatile(SPILLWAY_MULTIPLY("16", SPILLWAY_NAMES8, "%8", "%9", "%10", "0", "0")
-               : SPILLWAY_SUMS8(d, 0)
-               : "l"(a), "l"(b), "r"(int{add}));
-}
-
-template <>
-__device__ inline void warpgroup_multiply<32>(float (&d)[16], uint64_t a, uint64_t b, bool add) {
-  asm volatile(SPILLWAY_MULTIPLY("32", SPILLWAY_NAMES16, "%16", "%17", "%18", "0", "0")
-               : SPILLWAY_SUMS16(d, 0)
-               : "l"(a), "l"(b), "r"(int{add}));
-}
-
-template <>
-__device__ inline void warpgroup_multiply<96>(float (&d)[48], uint64_t a, uint64_t b, bool add) {
-  asm volatile(SPILLWAY_MULTIPLY("96", SPILLWAY_NAMES48, "%48", "%49", "%50", "0", "0")
-               : SPILLWAY_SUMS32(d, 0), SPILLWAY_SUMS16(d, 32)
-               : "l"(a), "l"(b), "r"(int{add}));
-}
-
-template <>
-__device__ inline void warpgroup_multiply<112>(float (&d)[56], uint64_t a, uint64_t b, bool add) {
-  asm volatile(SPILLWAY_MULTIPLY("112", SPILLWAY_NAMES56, "%56", "%57", "%58", "0", "0")
-               : SPILLWAY_SUMS32(d, 0), SPILLWAY_SUMS16(d, 32), SPILLWAY_SUMS8(d, 48)
-               : "l"(a), "l"(b), "r"(int{add}));
-}
-
-template <>
-__device__ inline void warpgroup_multiply<128>(float (&d)[64], uint64_t a, uint64_t b, bool add) {
-  asm volatile(SPILLWAY_MULTIPLY("128", SPILLWAY_NAMES64, "%64", "%65", "%66", "0", "0")
-               : SPILLWAY_SUMS32(d, 0), SPILLWAY_SUMS32(d, 32)
-               : "l"(a), "l"(b), "r"(int{add}));
-}
-
-template <>
-__device__ inline void warpgroup_multiply<144>(float (&d)[72], uint64_t a, uint64_t b, bool add) {
-  asm volatile(SPILLWAY_MULTIPLY("144", SPILLWAY_NAMES72, "%72", "%73", "%74", "0", "0")
-               : SPILLWAY_SUMS32(d, 0), SPILLWAY_SUMS32(d, 32), SPILLWAY_SUMS8(d, 64)
-               : "l"(a), "l"(b), "r"(int{add}));
-}
+// The two kinds for one N, whose operands' names follow those of the sums.
+#define SPILLWAY_MULTIPLIES(n, names, a_name, b_name, add_name, ...)                           \
+  template <>                                                                                  \
+  __device__ inline void warpgroup_multiply<n>(float (&d)[n / 2], uint64_t a, uint64_t b,      \
+                                               bool add) {                                     \
+    asm volatile(SPILLWAY_MULTIPLY(#n, names, a_name, b_name, add_name, "0", "0")              \
+                 : __VA_ARGS__                                                                 \
+                 : "l"(a), "l"(b), "r"(int{add}));                                             \
+  }                                                                                            \
+  template <>                                                                                  \
+  __device__ inline void warpgroup_multiply_e4m3<n>(float (&d)[n / 2], uint64_t a, uint64_t b, \
+                                                    bool add) {                                \
+    asm volatile(SPILLWAY_MULTIPLY_E4M3(#n, names, a_name, b_name, add_name)                   \
+                 : __VA_ARGS__                                                                 \
+                 : "l"(a), "l"(b), "r"(int{add}));                                             \
+  }
+SPILLWAY_MULTIPLIES(16, SPILLWAY_NAMES8, "%8", "%9", "%10", SPILLWAY_SUMS8(d, 0))
+SPILLWAY_MULTIPLIES(32, SPILLWAY_NAMES16, "%16", "%17", "%18", SPILLWAY_SUMS16(d, 0))
+SPILLWAY_MULTIPLIES(96, SPILLWAY_NAMES48, "%48", "%49", "%50", SPILLWAY_SUMS32(d, 0),
+                    SPILLWAY_SUMS16(d, 32))
+SPILLWAY_MULTIPLIES(112, SPILLWAY_NAMES56, "%56", "%57", "%58", SPILLWAY_SUMS32(d, 0),
+                    SPILLWAY_SUMS16(d, 32), SPILLWAY_SUMS8(d, 48))
+SPILLWAY_MULTIPLIES(128, SPILLWAY_NAMES64, "%64", "%65", "%66", SPILLWAY_SUMS32(d, 0),
+                    SPILLWAY_SUMS32(d, 32))
+SPILLWAY_MULTIPLIES(144, SPILLWAY_NAMES72, "%72", "%73", "%74", SPILLWAY_SUMS32(d, 0),
+                    SPILLWAY_SUMS32(d, 32), SPILLWAY_SUMS8(d, 64))
+#undef SPILLWAY_MULTIPLIES
 
 // The same with a from registers, which stay as they are until the product is done.
 template <int N>
@@ -292,6 +285,7 @@ __device__ inline void warpgroup_multiply_few(float (&d)[8], uint64_t a, uint64_
 }
 
 #undef SPILLWAY_MULTIPLY
+#undef SPILLWAY_MULTIPLY_E4M3
 #undef SPILLWAY_NAMES72
 #undef SPILLWAY_NAMES64
 #undef SPILLWAY_NAMES56
