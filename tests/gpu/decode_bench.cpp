@@ -153,7 +153,7 @@ class Bench {
     const local::Experts& experts = shape_.experts;
     if (!experts.used()) return weight_bytes_;
     const double missed = std::pow(1.0 - double(experts.chosen) / experts.count, tokens);
-    return weight_bytes_ - experts.count * missed * expert_bytes_;
+    return weight_bytes_ - experts.count * missed * expert_bytes_ / 2 * bytes_each();
   }
   static double now() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
@@ -323,7 +323,7 @@ class Bench {
   double body_bytes_ = 0;  // Of the weights of all layers: also the operations a token takes there.
   double head_bytes_ = 0;
   double weight_bytes_ = 0;  // Of all weights as they are kept.
-  double expert_bytes_ = 0;  // Of an expert, in all layers.
+  double expert_bytes_ = 0;  // Of an expert, in all layers, in bf16.
   SequenceId last_id_ = 0;
 };
 

@@ -4,6 +4,7 @@
 #include "backends/local/cuda/linear.h"
 #include "backends/local/kernels/kernels.h"
 #include "tests/gpu/e4m3_host.h"
+#include "tests/gpu/packed_reference.h"
 #include "tests/gpu/small_decoder.h"
 
 #include <gtest/gtest.h>
@@ -271,23 +272,6 @@ TEST(E4m3, ManyTokens) {
 
 // ---- decoders -----------------------------------------------------------------------------------
 
-// The reference takes the weights as they are after quantizing.
-void take_quantized(DecoderReference& reference, const DecoderWeights& weights) {
-  for (const auto& room : weights.rooms()) {
-    if (room.scales == nullptr) continue;
-    std::vector<std::uint8_t> bytes(room.elements);
-    std::vector<float> scales(room.elements / room.columns);
-    check(cudaMemcpy(bytes.data(), room.data, bytes.size(), cudaMemcpyDeviceToHost), "weights");
-    check(cudaMemcpy(scales.data(), room.scales, scales.size() * 4, cudaMemcpyDeviceToHost),
-          "scales");
-    std::vector<Bf16> values(bytes.size());
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      values[i] = Bf16(static_cast<float>(from_e4m3(bytes[i])) * scales[i / room.columns]);
-    }
-    reference.replace(room.name, std::move(values));
-  }
-}
-
 // Worst relative error of a row of logits, over a sequence that comes in chunks of so many tokens.
 double worst_error(const char* kind, const std::vector<int>& chunks) {
   const DecoderShape shape = small_shape(kind);
@@ -297,7 +281,7 @@ double worst_error(const char* kind, const std::vector<int>& chunks) {
   const auto smaller = (*weights)->packed(shape, local::Precision::fp8);
   EXPECT_TRUE(smaller);
   EXPECT_LT((*smaller)->bytes(), (*weights)->bytes());
-  take_quantized(reference, **smaller);
+  take_packed(reference, **smaller);
   local::cuda::CudaExecutorOptions options;
   options.kv_blocks = 16;
   options.sequences_max = 64;  // As many rows of logits.

@@ -2,6 +2,7 @@
 // beside the same folders read as bf16.
 #include "backends/local/cuda/load_cuda_executor.h"
 #include "tests/gpu/integer_matrix.h"
+#include "tests/gpu/packed_reference.h"
 #include "tests/gpu/small_decoder.h"
 #include "tests/unit/four_bit_folder.h"
 
@@ -63,19 +64,6 @@ void expect_steps(const std::vector<std::vector<float>>& steps, const std::vecto
     from += step.size();
   }
   EXPECT_EQ(from, expected.size()) << what;
-}
-
-// What the reference takes: the weights as they are once packed.
-void take_packed(DecoderReference& reference, const DecoderWeights& weights) {
-  for (const auto& room : weights.rooms()) {
-    if (room.scales == nullptr) continue;
-    DeviceArray<Bf16> widened(room.elements);
-    const int rows = static_cast<int>(room.elements / room.columns);
-    const WidenWeights args = {widened.get(), room.data, room.scales,  0,
-                               rows,          rows,      room.columns, room.format};
-    EXPECT_EQ(spillway_widen_weights(&args, nullptr), 0);
-    reference.replace(room.name, widened.download());
-  }
 }
 
 // Room for layers in a format, with any codes, scales and zero points; the rest as in `others`.
@@ -200,6 +188,30 @@ TEST(IntegerDecoders, FoldersOfFourBitsSayWhatTheySayInBf16) {
         for (const auto& step : steps) expected.insert(expected.end(), step.begin(), step.end());
       }
     }
+  }
+}
+
+// Packed row by row as they come from the file.
+TEST(IntegerDecoders, FilesInFewerBitsSayNearlyWhatTheySayInBf16) {
+  const loader::FourBitFolder folder("gptq", 32, generator()());
+  const auto file = loader::ModelFile::open(folder.path());
+  ASSERT_TRUE(file) << file.error().message;
+  const std::vector<int> counts = {8, 7, 1, 8, 1, 3};
+  const auto tokens = random_tokens(loader::FourBitFolder::kVocabulary, counts);
+  const auto steps_in = [&](Precision precision) {
+    const auto executor =
+        local::cuda::load_cuda_executor(*file, options_for(precision), /*context_max=*/256);
+    EXPECT_TRUE(executor) << executor.error().message;
+    return logits_of(**executor, tokens, loader::FourBitFolder::kVocabulary, counts);
+  };
+  std::vector<double> expected;
+  for (const auto& step : steps_in(Precision::bf16)) {
+    expected.insert(expected.end(), step.begin(), step.end());
+  }
+  for (const auto& [precision, tolerance] :
+       {std::pair{Precision::int8, 0.1}, {Precision::fp8, 0.3}}) {
+    expect_steps(steps_in(precision), expected, loader::FourBitFolder::kVocabulary,
+                 std::string(name_of(precision)), tolerance);
   }
 }
 

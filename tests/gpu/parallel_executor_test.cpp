@@ -237,7 +237,7 @@ double worst_error(Executor& executor, const std::vector<double>& expected, int 
 // In 8 bits every rank has scales of its own: no further from the truth than one GPU is, by much.
 TEST_P(SharedDecoders, EightBitsAreAsGoodAsOnOneGpu) {
   const DecoderShape shape = shared_shape(GetParam());
-  if (shape.latent.used() || shape.experts.used()) GTEST_SKIP() << "runs in bf16";
+  if (shape.experts.chosen < shape.experts.count) GTEST_SKIP() << "has near ties of experts";
   Shared shared(GetParam(), true, 8, true);
   const int vocabulary = shared.shape.vocabulary;
   auto free = shuffled_blocks();

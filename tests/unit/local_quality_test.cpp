@@ -1,4 +1,5 @@
 // What each storage of a model takes, from its file alone, and what is said where nothing computes.
+#include "backends/local/cuda/decoder_shape.h"
 #include "backends/local/quality.h"
 #include "tests/unit/four_bit_folder.h"
 #include "tests/unit/tiny_model.h"
@@ -7,6 +8,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <unistd.h>
 #include <vector>
 
@@ -49,6 +51,34 @@ TEST_F(Quality, KeysAndValuesTakeHalfAndAScaleInFp8) {
   EXPECT_EQ(memory({Precision::fp32}).kv_token_bytes, 2 * 2 * 64 * 4);
   EXPECT_EQ(memory({Precision::int4}).kv_token_bytes, 2 * 2 * 64 * 2);
   EXPECT_EQ(memory({Precision::int4, true}).kv_token_bytes, 2 * 2 * (64 + 4));
+}
+
+// Of a mixture with latent rows, its first layer dense.
+TEST(FewerBits, AreOfExpertsAndNotOfWhatChoosesThem) {
+  cuda::DecoderShape shape;
+  shape.layers = 2;
+  shape.width = 256;
+  shape.feed_forward_width = 320;
+  shape.query_heads = 4;
+  shape.kv_heads = 1;
+  shape.head_width = 128;
+  shape.vocabulary = 512;
+  shape.latent.width = 512;
+  shape.latent.rope_width = 64;
+  shape.latent.key_width = 64;
+  shape.latent.value_width = 128;
+  shape.experts.count = 16;
+  shape.experts.chosen = 3;
+  shape.experts.shared = 2;
+  shape.experts.width = 64;
+  shape.experts.dense_layers = 1;
+  shape.experts.biased = true;
+  std::set<std::string> fewer;
+  for (const cuda::RoomShape& room : cuda::rooms_of(shape)) {
+    if (cuda::is_matrix_of_layer(room)) fewer.insert(room.name.substr(room.name.rfind('.') + 1));
+  }
+  EXPECT_EQ(fewer, (std::set<std::string>{"qkv", "attention_out", "gate_up", "down",
+                                          "expert_gate_up", "expert_down"}));
 }
 
 TEST_F(Quality, WithoutAnExecutorThereIsMemoryAlone) {

@@ -51,7 +51,8 @@ Result<std::unique_ptr<Decoder>> Decoder::create(const DecoderShape& shape,
     decoder->latent_ = std::move(*latent);
   }
   if (shape.experts.used()) {
-    auto experts = ExpertLayer::create(shape, state, stream);
+    const auto format = decoder->weights_->layers().back().expert_gate_up.format;
+    auto experts = ExpertLayer::create(shape, format, state, stream);
     if (!experts) return experts.error();
     decoder->experts_ = std::move(*experts);
   }

@@ -150,7 +150,9 @@ std::vector<double> plain_frequencies(int head_width, double base) {
 }
 
 bool is_matrix_of_layer(const RoomShape& room) {
-  return room.name.starts_with("layers.") && room.rows > 1 && room.columns > 1;
+  const bool stays = room.name.ends_with(".router") || room.name.ends_with(".key_up") ||
+                     room.name.ends_with(".value_up");
+  return room.name.starts_with("layers.") && room.rows > 1 && room.columns > 1 && !stays;
 }
 
 namespace {

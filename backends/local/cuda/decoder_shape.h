@@ -76,7 +76,8 @@ struct RoomShape {
   int columns = 0;
 };
 
-// Whether it may be kept in fewer bits.
+// Whether it may be kept in fewer bits: not what chooses experts, nor the small matrices of each
+// head between queries, values and latent rows.
 bool is_matrix_of_layer(const RoomShape& room);
 
 // All of them, in the order in which they lie in memory.

@@ -15,24 +15,6 @@ std::int64_t aligned(std::int64_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
-// Enqueues on the default stream.
-void pack(const WeightRoom& from, const WeightRoom& to, FirstError& errors) {
-  const int rows = static_cast<int>(to.elements / to.columns);
-  if (to.format == kernels::kBf16) {
-    errors.note(
-        cudaMemcpyAsync(to.data, from.data, static_cast<std::size_t>(to.elements * kBf16Bytes),
-                        cudaMemcpyDeviceToDevice, nullptr),
-        "copying weights");
-  } else if (to.format == kernels::kE4m3) {
-    const kernels::QuantizeRows args = {
-        to.data, static_cast<float*>(to.scales), from.data, rows, to.columns, 0};
-    errors.note(spillway_quantize_rows(&args, nullptr), "packing weights");
-  } else {
-    const kernels::PackWeights args = {to.data, to.scales, from.data, rows, to.columns, to.format};
-    errors.note(spillway_pack_weights(&args, nullptr), "packing weights");
-  }
-}
-
 struct MatrixBytes {
   std::int64_t weights = 0;
   std::int64_t scales = 0;
@@ -67,6 +49,35 @@ kernels::WeightFormat format_of(const loader::FourBitGroups& groups) {
   return groups.columns == 32   ? kernels::kInt4Zeros32
          : groups.columns == 64 ? kernels::kInt4Zeros64
                                 : kernels::kInt4Zeros;
+}
+
+void pack_rows(const WeightRoom& to, std::int64_t first_row, int rows, const void* from,
+               CUstream_st* stream, FirstError& errors) {
+  const std::int64_t before = first_row * to.columns;
+  if (to.format == kernels::kBf16) {
+    const auto bytes = static_cast<std::size_t>(std::int64_t{rows} * to.columns * kBf16Bytes);
+    errors.note(cudaMemcpyAsync(static_cast<char*>(to.data) + before * kBf16Bytes, from, bytes,
+                                cudaMemcpyDeviceToDevice, stream),
+                "copying weights");
+  } else if (to.format == kernels::kE4m3) {
+    const kernels::QuantizeRows args = {static_cast<char*>(to.data) + before,
+                                        static_cast<float*>(to.scales) + first_row,
+                                        from,
+                                        rows,
+                                        to.columns,
+                                        0};
+    errors.note(spillway_quantize_rows(&args, stream), "packing weights");
+  } else {
+    const kernels::PackWeights args = {to.data,
+                                       to.scales,
+                                       from,
+                                       rows,
+                                       to.columns,
+                                       to.format,
+                                       static_cast<int>(first_row),
+                                       static_cast<int>(to.elements / to.columns)};
+    errors.note(spillway_pack_weights(&args, stream), "packing weights");
+  }
 }
 
 const WeightRoom* DecoderWeights::find(std::string_view name) const {
@@ -107,8 +118,8 @@ void DecoderWeights::furnish(const DecoderShape& shape) {
     layer.value_up = at(prefix + "value_up");
     layer.router = matrix_at(prefix + "router");
     layer.router_bias = at(prefix + "router_bias");
-    layer.expert_gate_up = at(prefix + "expert_gate_up");
-    layer.expert_down = at(prefix + "expert_down");
+    layer.expert_gate_up = matrix_at(prefix + "expert_gate_up");
+    layer.expert_down = matrix_at(prefix + "expert_down");
     layers_.push_back(layer);
   }
   last_norm_ = at("last_norm");
@@ -152,7 +163,10 @@ Result<std::unique_ptr<DecoderWeights>> DecoderWeights::packed(const DecoderShap
   auto weights = allocate(shape, format_of(precision));
   if (!weights) return weights;
   FirstError errors;
-  for (const WeightRoom& to : (*weights)->rooms_) pack(*find(to.name), to, errors);
+  for (const WeightRoom& to : (*weights)->rooms_) {
+    const int rows = static_cast<int>(to.elements / to.columns);
+    pack_rows(to, 0, rows, find(to.name)->data, nullptr, errors);
+  }
   errors.note(cudaDeviceSynchronize(), "packing weights");
   if (!errors.none()) return errors.result().error();
   return weights;

@@ -1,7 +1,7 @@
 // The weights of a decoder on the device, and the names by which a loader finds room for them.
 //
-// Filled once, before the first step, with bf16 or with layers in a file's four bits, and packed
-// into fewer bits if that is wanted; read-only afterwards.
+// Filled once, before the first step: with bf16, of which the layers' matrices may be packed into
+// fewer bits row by row or all at once, or with a file's own four bits. Read-only afterwards.
 #pragma once
 
 #include "backends/local/cuda/decoder_shape.h"
@@ -48,10 +48,10 @@ struct LayerWeights {
   void* key_up = nullptr;       // [heads, latent width, key width]
   void* value_up = nullptr;     // [heads, value width, latent width]
   // With experts, instead of gate_up and down; the shared ones behind those chosen.
-  Matrix router;                   // [experts, width]
-  void* router_bias = nullptr;     // [experts] or null
-  void* expert_gate_up = nullptr;  // [all experts, 2 · their width, width]
-  void* expert_down = nullptr;     // [all experts, width, their width]
+  Matrix router;                // [experts, width]
+  void* router_bias = nullptr;  // [experts] or null
+  Matrix expert_gate_up;        // [all experts, 2 · their width, width]
+  Matrix expert_down;           // [all experts, width, their width]
 };
 
 // Room for one tensor of rooms_of(shape) on the device.
@@ -63,6 +63,11 @@ struct WeightRoom {
   void* scales = nullptr;  // null: bf16
   kernels::WeightFormat format = kernels::kBf16;
 };
+
+// Enqueues on `stream`: rows of bf16 on the device become those of the room from first_row on.
+// Notes failures.
+void pack_rows(const WeightRoom& to, std::int64_t first_row, int rows, const void* from,
+               CUstream_st* stream, FirstError& errors);
 
 class DecoderWeights {
  public:

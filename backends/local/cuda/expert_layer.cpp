@@ -3,6 +3,8 @@
 #include "backends/local/cuda/grouped_product.h"
 #include "backends/local/cuda/linear.h"
 
+#include <algorithm>
+
 namespace spillway::local::cuda {
 
 namespace {
@@ -13,6 +15,7 @@ constexpr std::size_t kWordBytes = 4;
 }  // namespace
 
 Result<std::unique_ptr<ExpertLayer>> ExpertLayer::create(const DecoderShape& shape,
+                                                         kernels::WeightFormat format,
                                                          const StepState& state,
                                                          CUstream_st* stream) {
   std::unique_ptr<ExpertLayer> layer(new ExpertLayer(shape, state, stream));
@@ -29,8 +32,28 @@ Result<std::unique_ptr<ExpertLayer>> ExpertLayer::create(const DecoderShape& sha
   allocations.zeroed(layer->counts_, all * kWordBytes);
   allocations.zeroed(layer->gated_, taken * inner * kBf16Bytes);
   allocations.zeroed(layer->answers_, taken * width * kBf16Bytes);
+  if (format == kernels::kE4m3) {
+    allocations.zeroed(layer->quantized_, std::max(taken * inner, rows * width));
+    allocations.zeroed(layer->row_scales_, taken * kWordBytes);
+  }
   if (auto result = allocations.result(); !result) return result.error();
   return layer;
+}
+
+// Many rows meet E4M3 as E4M3.
+void ExpertLayer::take(kernels::GroupedLinear& product, const Matrix& weight, const void* x,
+                       int rows, bool few, FirstError& errors) {
+  product.weight = weight.data;
+  product.scales = weight.scales;
+  product.format = weight.format;
+  product.x = x;
+  product.x_stride = product.k;
+  if (few || !weight.e4m3()) return;
+  const kernels::QuantizeRows args = {quantized_.get(), row_scales_.get<float>(), x, rows,
+                                      product.k};
+  errors.note(spillway_quantize_rows(&args, stream_), "quantizing");
+  product.x = quantized_.get();
+  product.x_scales = row_scales_.get<float>();
 }
 
 void ExpertLayer::route(const LayerWeights& layer, int rows, FirstError& errors) {
@@ -66,27 +89,23 @@ void ExpertLayer::answer(const LayerWeights& layer, const Call& call, FirstError
   product.rows_listed = call.rows * slots();
   product.rows_usual = call.rows * shape_.experts.chosen / shape_.experts.count;
   product.out = gated_.get();
-  product.x = few ? call.hidden : call.normed;
-  product.weight = layer.expert_gate_up;
   product.n = shape_.experts.width;
   product.k = shape_.width;
   product.silu_mul = 1;
   product.x_share = slots();
-  product.x_stride = shape_.width;
   product.out_stride = shape_.experts.width;
+  take(product, layer.expert_gate_up, few ? call.hidden : call.normed, call.rows, few, errors);
   errors.note(enqueue_grouped(product, few, stream_, few ? layer.feed_forward_norm : nullptr,
                               shape_.norm_epsilon),
               "experts");
   product.out = answers_.get();
-  product.x = gated_.get();
-  product.weight = layer.expert_down;
   product.n = shape_.width;
   product.k = shape_.experts.width;
   product.silu_mul = 0;
   product.after_same_lists = 1;
   product.x_share = 1;
-  product.x_stride = shape_.experts.width;
   product.out_stride = shape_.width;
+  take(product, layer.expert_down, gated_.get(), call.rows * slots(), few, errors);
   errors.note(enqueue_grouped(product, few, stream_), "experts");
   const kernels::SumExperts sum = {call.out,
                                    answers_.get(),

@@ -7,6 +7,7 @@
 
 #include "backends/local/cuda/decoder_weights.h"
 #include "backends/local/cuda/step_state.h"
+#include "backends/local/kernels/expert_kernels.h"
 
 #include <memory>
 
@@ -14,8 +15,9 @@ namespace spillway::local::cuda {
 
 class ExpertLayer {
  public:
-  // For steps of the state's size.
+  // For steps of the state's size, and experts of that format.
   static Result<std::unique_ptr<ExpertLayer>> create(const DecoderShape& shape,
+                                                     kernels::WeightFormat format,
                                                      const StepState& state, CUstream_st* stream);
 
   struct Call {
@@ -37,16 +39,20 @@ class ExpertLayer {
   int slots() const { return shape_.experts.chosen + shape_.experts.shared; }
   int all() const { return shape_.experts.count + shape_.experts.shared; }
   void route(const LayerWeights& layer, int rows, FirstError& errors);
+  void take(kernels::GroupedLinear& product, const Matrix& weight, const void* x, int rows,
+            bool few, FirstError& errors);
 
   const DecoderShape shape_;
   const StepState& state_;
   CUstream_st* const stream_;
   DeviceMemory logits_;
-  DeviceMemory weights_;  // [rows, slots]
-  DeviceMemory lists_;    // [all experts, rows]
-  DeviceMemory counts_;   // [all experts], zeros between layers
-  DeviceMemory gated_;    // [rows · slots, width of an expert]
-  DeviceMemory answers_;  // [rows · slots, width]
+  DeviceMemory weights_;     // [rows, slots]
+  DeviceMemory lists_;       // [all experts, rows]
+  DeviceMemory counts_;      // [all experts], zeros between layers
+  DeviceMemory gated_;       // [rows · slots, width of an expert]
+  DeviceMemory answers_;     // [rows · slots, width]
+  DeviceMemory quantized_;   // Rows of either product's x in E4M3, if weights are, and…
+  DeviceMemory row_scales_;  // …their scales.
 };
 
 }  // namespace spillway::local::cuda

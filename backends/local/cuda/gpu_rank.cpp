@@ -28,17 +28,11 @@ Error several_gpus() {
           std::nullopt};
 }
 
-// Latent rows and the weights of experts have kernels in bf16 alone.
+// Latent rows have kernels in bf16 alone.
 std::optional<Error> problem_of(const DecoderShape& shape, const CudaExecutorOptions& options) {
-  if (!shape.latent.used() && !shape.experts.used()) return std::nullopt;
-  const auto refused = [](const std::string& models, const char* what) {
-    return Error{Errc::invalid_request, "executor: cuda runs models of " + models + " with " + what,
-                 "", std::nullopt};
-  };
-  constexpr const char* kEither = "experts or latent rows";
-  if (options.precision != Precision::bf16) return refused(kEither, "precision: bf16");
-  if (options.kv_e4m3 && shape.latent.used()) return refused("latent rows", "kv_cache: bf16");
-  return std::nullopt;
+  if (!options.kv_e4m3 || !shape.latent.used()) return std::nullopt;
+  return Error{Errc::invalid_request,
+               "executor: cuda runs models of latent rows with kv_cache: bf16", "", std::nullopt};
 }
 
 constexpr int kFirstTuned = 256;  // Smaller steps take over what is found for it, or for a graph.

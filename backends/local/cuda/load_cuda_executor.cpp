@@ -47,7 +47,8 @@ Result<void> on_each_device(int devices, Work work) {
 }
 
 // Pinned buffers, and for each a stream to every GPU: while one part is on the bus, other threads
-// convert theirs. `weights` are of one or more replicas, one behind the other.
+// convert theirs. What is kept in fewer bits is made there of a part in bf16, so that there never
+// is more of it. `weights` are of one or more replicas, one behind the other.
 class Upload {
  public:
   Upload(const DecoderShape& whole, const RankWeights& weights, int ranks, FourBits four_bits)
@@ -66,15 +67,7 @@ class Upload {
     for (std::size_t i = 0; i < threads; ++i) {
       buffers_.emplace_back(memory_.get<std::uint16_t>() + i * kPartElements, kPartElements);
     }
-    return on_each_device(devices(), [&](int) {
-      FirstError errors;
-      for (std::size_t i = 0; i < threads; ++i) {
-        streams_.push_back(nullptr);
-        errors.note(cudaStreamCreateWithFlags(&streams_.back(), cudaStreamNonBlocking),
-                    "making streams");
-      }
-      return errors.result();
-    });
+    return on_each_device(devices(), [&](int) { return prepare_device(threads); });
   }
 
   const std::vector<std::span<std::uint16_t>>& buffers() const { return buffers_; }
@@ -102,8 +95,24 @@ class Upload {
  private:
   int devices() const { return static_cast<int>(weights_.size()); }
 
+  Result<void> prepare_device(std::size_t threads) {
+    FirstError errors;
+    for (std::size_t i = 0; i < threads; ++i) {
+      streams_.push_back(nullptr);
+      errors.note(cudaStreamCreateWithFlags(&streams_.back(), cudaStreamNonBlocking),
+                  "making streams");
+      auto memory = allocate_device(kPartElements * kElementBytes);
+      if (!memory) return memory.error();
+      unpacked_.push_back(std::move(*memory));
+    }
+    return errors.result();
+  }
+
+  std::size_t index(int device, const RoomPart& part) const {
+    return static_cast<std::size_t>(device) * buffers_.size() + part.buffer;
+  }
   CUstream_st* stream(int device, const RoomPart& part) const {
-    return streams_[static_cast<std::size_t>(device) * buffers_.size() + part.buffer];
+    return streams_[index(device, part)];
   }
 
   static Error no_room(const RoomPart& part) {
@@ -125,13 +134,20 @@ class Upload {
     const bool in_one = cut.columns == room.columns;  // Whole rows lie one behind the other.
     const std::int64_t lines = in_one ? 1 : rows;
     const std::size_t line_bytes = bytes_of(rows * cut.columns / lines);
+    const bool packed = to->format != kernels::kBf16;
+    char* const there = packed ? unpacked_[index(device, part)].get<char>()
+                               : static_cast<char*>(to->data) + to_element * kElementBytes;
     FirstError errors;
-    errors.note(cudaMemcpy2DAsync(static_cast<char*>(to->data) + to_element * kElementBytes,
-                                  line_bytes, part.values.data() + from_element,
+    errors.note(cudaMemcpy2DAsync(there, line_bytes, part.values.data() + from_element,
                                   in_one ? line_bytes : bytes_of(room.columns), line_bytes,
                                   static_cast<std::size_t>(lines), cudaMemcpyHostToDevice,
                                   stream(device, part)),
                 "copying weights");
+    if (packed) {
+      if (auto used = use_device(device); !used) return used;
+      pack_rows(*to, to_element / cut.columns, static_cast<int>(rows), there, stream(device, part),
+                errors);
+    }
     return errors.result();
   }
 
@@ -168,14 +184,15 @@ class Upload {
   std::map<std::string, RoomShape, std::less<>> rooms_;
   PinnedMemory memory_;
   std::vector<std::span<std::uint16_t>> buffers_;
-  std::vector<CUstream_st*> streams_;  // Of each GPU, of each buffer.
+  std::vector<CUstream_st*> streams_;  // Of each GPU, of each buffer; so are parts in bf16.
+  std::vector<DeviceMemory> unpacked_;
 };
 
 Result<RankWeights> load_weights(const loader::ModelFile& file, const ArchSpec& spec,
                                  const DecoderShape& shape, Replication replication,
-                                 const FourBits& four_bits) {
+                                 Precision precision, const FourBits& four_bits) {
   const int ranks = replication.gpus_each;
-  const kernels::WeightFormat layers = four_bits ? format_of(*four_bits) : kernels::kBf16;
+  const kernels::WeightFormat layers = four_bits ? format_of(*four_bits) : format_of(precision);
   RankWeights weights;
   auto allocated = on_each_device(replication.replicas * ranks, [&](int device) -> Result<void> {
     auto own = DecoderWeights::allocate(shape_of(shape, {device % ranks, ranks}), layers);
@@ -235,9 +252,9 @@ Result<std::vector<std::unique_ptr<Executor>>> load_cuda_executors(
   const int ranks = replication.gpus_each;
   if (auto divides = check_division(*shape, ranks); !divides) return divides.error();
   if (auto devices = check_devices(replication.replicas, ranks); !devices) return devices.error();
-  const bool kept = options.precision == Precision::int4 && ranks == 1;
-  auto weights =
-      load_weights(file, *spec, *shape, replication, kept ? file.four_bits() : FourBits());
+  const bool kept = options.precision == Precision::int4 && ranks == 1 && !shape->experts.used();
+  auto weights = load_weights(file, *spec, *shape, replication, options.precision,
+                              kept ? file.four_bits() : FourBits());
   if (!weights) return weights.error();
   return make_replicas(*shape, options, ranks, std::move(*weights));
 }

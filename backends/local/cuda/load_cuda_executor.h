@@ -19,12 +19,12 @@ struct Replication {
   int gpus_each = 1;
 };
 
-// Reads the file's weights once and copies them, as bf16, to the GPUs of each replica, to each GPU
-// its share; the file may be closed afterwards. On one GPU a file's four bits stay what they are,
-// if int4 is asked for. Sequences get as long as the model, `context_max`
-// (0: no limit of its own) and the KV memory allow. backend_unavailable: no such GPUs that the
-// kernels run on, or too little memory. invalid_request says what is wrong with the file, or which
-// numbers of GPUs can share it.
+// Reads the file's weights once and copies them to the GPUs of each replica, to each GPU its share,
+// which become what `precision` says part by part as they come; the file may be closed afterwards.
+// On one GPU a dense model's four bits stay what they are, if int4 is asked for. Sequences get as
+// long as the model, `context_max` (0: no limit of its own) and the KV memory allow.
+// backend_unavailable: no such GPUs that the kernels run on, or too little memory. invalid_request
+// says what is wrong with the file, or which numbers of GPUs can share it.
 Result<std::vector<std::unique_ptr<Executor>>> load_cuda_executors(
     const loader::ModelFile& file, const CudaExecutorOptions& options, int context_max,
     Replication replication);
