@@ -191,7 +191,8 @@ Result<cuda::DecoderShape> shape_in(const loader::ModelFile& file) {
   return cuda::shape_of(*spec, spec->context_max);
 }
 
-std::vector<Storage> storages(const std::string& executor) {
+// Latent rows stay what they are.
+std::vector<Storage> storages(const std::string& executor, const cuda::DecoderShape& shape) {
   std::vector<Storage> all = {kBaseline,
                               {Precision::bf16, true},
                               {Precision::fp8, false},
@@ -200,6 +201,7 @@ std::vector<Storage> storages(const std::string& executor) {
                               {Precision::int4, false},
                               {Precision::int4, true}};
   if (executor != "cuda") all.insert(all.begin(), {Precision::fp32, false});
+  if (shape.latent.used()) std::erase_if(all, [](const Storage& one) { return one.kv_fp8; });
   return all;
 }
 
@@ -235,7 +237,7 @@ Result<void> measure_costs(const std::string& model_path, const std::string& exe
     if (!made) return made.error();
     yardstick = std::move(*made);
   }
-  for (const Storage& storage : storages(executor)) {
+  for (const Storage& storage : storages(executor, *shape)) {
     Cost cost = memory_of(*file, *shape, storage);
     if (yardstick) {
       const auto drift = yardstick->drift(*file, storage);

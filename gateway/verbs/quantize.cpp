@@ -92,8 +92,8 @@ int print_report(const std::string& model, const std::string& executor) {
   });
   if (!measured) return fail(measured.error());
   std::printf(
-      "\nThe layers' matrices are what is kept in fewer bits; embedding, head and norms "
-      "stay bf16.\n");
+      "\nThe layers' matrices are what is kept in fewer bits; embedding, head, norms and what "
+      "chooses experts stay bf16.\n");
   if (tokens > 0) std::printf("Shares are of %d tokens.\n", tokens);
   return 0;
 }
