@@ -16,6 +16,9 @@ using namespace kernels;
 
 inline constexpr double kTolerance = 6e-3;      // Of bf16 results.
 inline constexpr double kE4m3Tolerance = 1e-2;  // Products of E4M3 are summed in fewer bits.
+// x by the norm's weight is rounded too, and that is in gate and in up: half of all rows are above
+// 3e-3, one in a thousand near 6e-3.
+inline constexpr double kNormedTolerance = 8e-3;
 
 using Bytes = std::vector<std::uint8_t>;
 
@@ -169,7 +172,8 @@ struct Product {
 
   // What the product fills is as defined, and the rest is untouched.
   void expect_in(std::vector<Bf16> got, const std::vector<Bf16>* norm = nullptr) const {
-    const double tolerance = x_scales.empty() ? kTolerance : kE4m3Tolerance;
+    const double of_bf16 = norm != nullptr && args.silu_mul ? kNormedTolerance : kTolerance;
+    const double tolerance = x_scales.empty() ? of_bf16 : kE4m3Tolerance;
     for_each_row([&](int group, std::int64_t to, std::int64_t from) {
       const auto wanted = row(group, from, norm);
       const std::span<const Bf16> filled(got.data() + to, std::size_t(args.n));

@@ -24,7 +24,7 @@ __device__ void multiply_tiles(const GroupedLinear& args, Shared<F>& shared) {
   Ring<F> ring(shared);
   for (Turns<F> turns(args, shared); turns.left(); turns.next()) {
     const Place place = turns.place();
-    if (place.tokens <= kFewTokens) {
+    if (F::kTokens > kFewTokens && place.tokens <= kFewTokens) {
       make_tile<F, kFewTokens>(args, place, ring, shared);
     } else {
       make_tile<F, F::kTokens>(args, place, ring, shared);
@@ -33,7 +33,7 @@ __device__ void multiply_tiles(const GroupedLinear& args, Shared<F>& shared) {
 }
 
 template <class F>
-__global__ void __launch_bounds__(kThreads, 1)
+__global__ void __launch_bounds__(kThreads, F::kBlocks)
     grouped_linear(const __grid_constant__ GroupedLinear args,
                    const __grid_constant__ CUtensorMap map) {
   extern __shared__ __align__(kTileAlignment) unsigned char raw[];
@@ -46,12 +46,12 @@ __global__ void __launch_bounds__(kThreads, 1)
   if (threadIdx.x < kWarp) shared.tiles.count(args, F::weight_tiles(args));
   meet_sharers<F>();
   if (threadIdx.x < kMultipliers) {
-    take_more_registers<216>();
+    take_more_registers<F::kBlocks == 1 ? 216 : 96>();
     if (early) wait_for_earlier_kernels();
     multiply_tiles(args, shared);
     leave_sharers<F>();
   } else {
-    take_fewer_registers<72>();
+    take_fewer_registers<F::kBlocks == 1 ? 72 : 48>();
     Filler<F> filler(args, map, shared);
     filler.begin();
     if (early) wait_for_earlier_kernels();
@@ -70,7 +70,8 @@ int enqueue(const GroupedLinear& args, Stream stream) {
   const int64_t token_tiles = args.lists ? args.rows_listed : args.groups * of_group;
   const int64_t tiles = token_tiles * F::weight_tiles(args) * F::kSharers;
   LaunchShape shape;
-  shape.grid = dim3(static_cast<unsigned>(tiles < kMultiprocessors ? tiles : kMultiprocessors));
+  constexpr int kRoom = kMultiprocessors * F::kBlocks;
+  shape.grid = dim3(static_cast<unsigned>(tiles < kRoom ? tiles : kRoom));
   shape.block = dim3(kThreads);
   shape.cluster = dim3(F::kSharers);
   shape.shared_bytes = sizeof(Shared<F>);

@@ -20,6 +20,7 @@ template <int Format>
 using ManyShared = Form<Format, 256, 112, 4, 2>;
 
 constexpr int kFewRows = 40;  // A group, by the mean of all groups.
+constexpr int kScarceRows = 16;  // So few that two blocks fit a multiprocessor.
 
 int mean_rows(const GroupedLinear& args) { return args.lists ? args.rows_listed / args.groups : 0; }
 
@@ -38,10 +39,14 @@ int enqueue_tiles(const GroupedLinear& args, Stream stream) {
   return enqueue<MoreTokens<Format>>(args, stream);
 }
 
-// Registers hold the weights of one slab, and its sums.
+// Registers hold the weights of one slab, and its sums. Of scarce rows one block converts weights
+// while the other waits for its own.
 template <int Format>
 int enqueue_integers(const GroupedLinear& args, Stream stream) {
   constexpr bool kBytes = Format == kInt8;
+  if (mean_rows(args) <= kScarceRows) {
+    return enqueue<Form<Format, 128, 32, kBytes ? 4 : 6, 1, 2>>(args, stream);
+  }
   if (mean_rows(args) <= kFewRows) {
     return enqueue<Form<Format, 128, 64, kBytes ? 6 : 8, 1>>(args, stream);
   }

@@ -17,32 +17,34 @@
 namespace spillway::kernels {
 namespace {
 
-constexpr int kSlabRows = 64;       // Of weights, that a warpgroup multiplies at once.
-constexpr int kFewTokens = 32;      // For which a tile has products of their own.
-constexpr int kLeavingTokens = 64;  // That a warpgroup writes out at a time.
+constexpr int kSlabRows = 64;   // Of weights, that a warpgroup multiplies at once.
+constexpr int kFewTokens = 32;  // For which a tile has products of their own.
 constexpr int kMultipliers = 2 * kWarpgroup;
 constexpr int kFillers = kWarpgroup;
 constexpr int kThreads = kMultipliers + kFillers;
 constexpr int kPieceBytes = 16;
 constexpr int kPieces = kTileRowBytes / kPieceBytes;  // Of a row.
 
-// What weights are, rows of weights and tokens of a tile, how many stages there are, and how many
-// blocks share weights. A row of a stage is 128 bytes of x, or twice that, and of integers 64 bytes
-// of weights, or twice that.
-template <int Format, int Rows, int Tokens, int Stages, int Sharers>
+// What weights are, rows of weights and tokens of a tile, how many stages there are, how many
+// blocks share weights, and how many a multiprocessor has. A row of a stage is 128 bytes of x, or
+// twice that, and of integers 64 bytes of weights, or twice that.
+template <int Format, int Rows, int Tokens, int Stages, int Sharers, int Blocks = 1>
 struct Form {
   static constexpr int kFormat = Format;
   static constexpr int kRows = Rows;
   static constexpr int kTokens = Tokens;
   static constexpr int kStages = Stages;
   static constexpr int kSharers = Sharers;
-  static constexpr int kSlabs = Rows / (2 * kSlabRows);  // Of a warpgroup.
+  static constexpr int kBlocks = Blocks;
+  static constexpr int kLeaving = Tokens < 64 ? Tokens : 64;  // That leave at a time.
+  static constexpr int kSlabs = Rows / (2 * kSlabRows);       // Of a warpgroup.
   static constexpr bool kIntegers = Format == kInt8 || is_int4(Format);
   static constexpr int kDepth =
       Format == kBf16 ? kTileDepth : 2 * kTileDepth;       // Columns of a stage.
   static constexpr int kXBytes = Format == kE4m3 ? 1 : 2;  // Of a number.
   static constexpr int kXTiles = kDepth * kXBytes / kTileRowBytes;
   static constexpr int kWeightTiles = Format == kInt8 ? 2 : 1;
+  static constexpr int kScales = Format == kInt4 ? Rows : 0;  // Of a stage, whose columns they are.
   static constexpr int kWeightRowBytes = kIntegers ? kPackedRowBytes : kTileRowBytes;
   using WeightTile = std::conditional_t<kIntegers, PackedTile<Rows>, Tile<kTileDepth, Rows>>;
 
@@ -55,7 +57,8 @@ struct Form {
 };
 
 // On its way out: a row for each token, of what 64 rows of weights make of it.
-using Leaving = Tile<kTileDepth, kLeavingTokens>;
+template <class F>
+using Leaving = Tile<kTileDepth, F::kLeaving>;
 
 template <class F>
 struct Shared {
@@ -64,11 +67,12 @@ struct Shared {
     Tile<kTileDepth, F::kTokens> x[F::kXTiles];
   };
   Stage stage[F::kStages];
-  Leaving leaving[kMultipliers / kWarpgroup];
+  Leaving<F> leaving[kMultipliers / kWarpgroup];
   float x_scales[kMultipliers / kWarpgroup][F::kFormat == kE4m3 ? F::kTokens : 2];  // Of a tile.
   uint64_t full[F::kStages];
   uint64_t empty[F::kStages];
   TileNumbers<F::kTokens, F::kSharers> tiles;
+  alignas(kPieceBytes) uint16_t scales[F::kStages][F::kScales > 0 ? F::kScales : 1];
 };
 
 // The stages, one after the other and round again.
@@ -77,6 +81,7 @@ class Ring {
  public:
   __device__ explicit Ring(Shared<F>& shared) : shared_(shared) {}
   __device__ auto& stage() const { return shared_.stage[at_]; }
+  __device__ uint16_t* scales() const { return shared_.scales[at_]; }
   __device__ uint32_t full() const { return shared_address(shared_.full + at_); }
   __device__ uint32_t empty() const { return shared_address(shared_.empty + at_); }
   __device__ void wait_until_full() const { barrier_wait(full(), round_); }
@@ -186,7 +191,8 @@ class Weights {
 };
 
 // Fills stage after stage: one thread sees to the weights, and each has one piece of a few tokens'
-// rows. Rows that the group does not have are left as they are: nobody looks at what comes of them.
+// rows, and some of them 8 rows' scales. Rows that the group or the weights do not have are left as
+// they are: nobody looks at what comes of them.
 template <class F>
 class Filler {
  public:
@@ -209,6 +215,7 @@ class Filler {
     if (left) find();
     while (left) {
       const int tokens = tokens_;
+      const uint16_t* const scales = scales_;
       const char* from[kPasses];
 #pragma unroll
       for (int i = 0; i < kPasses; ++i) {
@@ -217,13 +224,15 @@ class Filler {
       turns_.next();
       left = turns_.left();
       if (left) find();  // Arrives while this tile's pieces are asked for.
-      fill(tokens, from);
+      fill(tokens, from, scales);
     }
   }
 
  private:
   static constexpr int kRowsOfPass = kFillers / kPieces;
   static constexpr int kPasses = F::kTokens / kRowsOfPass;
+  static constexpr int kScalesTogether = kPieceBytes / sizeof(uint16_t);
+  static_assert(F::kScales <= kFillers * kScalesTogether);
   static_assert(kRowsOfPass % 8 == 0);  // So that pieces are permuted alike in all passes.
 
   __device__ static bool leads() { return threadIdx.x == kMultipliers; }
@@ -238,9 +247,24 @@ class Filler {
     for (int i = 0; i < kPasses; ++i) {
       at_[i] = token(i) < tokens_ ? row_of(args_, place, token(i)) : 0;
     }
+    if constexpr (F::kScales > 0) scales_ = scales_of(place);
   }
 
-  __device__ void fill(int tokens, const char* (&from)[kPasses]) {
+  __device__ int own_scales() const { return (threadIdx.x - kMultipliers) * kScalesTogether; }
+
+  // Those that this thread brings for the first columns, if it does.
+  __device__ const uint16_t* scales_of(const Place& place) const {
+    if (own_scales() >= F::kScales) return nullptr;
+    const int parts = args_.silu_mul ? 2 : 1;
+    const int eight = own_scales() / kScalesTogether;
+    const int column = place.weight_tile * F::columns(args_) + eight / parts * kScalesTogether;
+    if (column >= args_.n) return nullptr;
+    return static_cast<const uint16_t*>(args_.scales) +
+           (place.group * parts + eight % parts) * args_.n + column;
+  }
+
+  __device__ void fill(int tokens, const char* (&from)[kPasses], const uint16_t* scales) {
+    const int64_t next_scales = int64_t{args_.groups} * args_.n * (args_.silu_mul ? 2 : 1);
     for (int k = 0; k < args_.k; k += F::kDepth) {
       ring_.wait_until_empty();
       if (leads() && filled_ >= F::kStages) weights_.bring();
@@ -253,6 +277,10 @@ class Filler {
           if (token(i) < tokens) copy_async(to + i * kRowsOfPass * kTileRowBytes, from[i], there);
           from[i] += kTileRowBytes;
         }
+      }
+      if (F::kScales > 0 && scales != nullptr) {
+        copy_async(shared_address(ring_.scales() + own_scales()), scales, true);
+        scales += next_scales;
       }
       barrier_arrive_after_copies(ring_.full());
       ++filled_;
@@ -276,6 +304,7 @@ class Filler {
   int tokens_ = 0;  // Of the tile that was found last, where its rows begin, and which they are.
   const char* rows_ = nullptr;
   int at_[kPasses];
+  const uint16_t* scales_ = nullptr;
 };
 
 }  // namespace

@@ -22,7 +22,7 @@ class Sums {
 #pragma unroll
     for (int i = 0; i < kRowsKept; ++i) {
       const int part = i * kPartsOfWarp + lane / kOwn;
-      const int token = part * kLeavingTokens + first_own() + lane % kOwn;
+      const int token = part * F::kLeaving + first_own() + lane % kOwn;
       rows_[i] = token < place.tokens ? row_of(args, place, token) : 0;
     }
   }
@@ -39,30 +39,39 @@ class Sums {
 
   // By way of shared memory, so that whole lines of memory are written.
   __device__ void store() const {
-    if (F::kFormat == kE4m3) meet_warpgroup(1 + group());  // All have left scales of x.
+    if (F::kFormat == kE4m3) meet_own();  // All have left scales of x.
 #pragma unroll
     for (int slab = 0; slab < F::kSlabs; ++slab) {
 #pragma unroll
-      for (int part = 0; part * kLeavingTokens < N; ++part) {
+      for (int part = 0; part * F::kLeaving < N; ++part) {
         leave(slab, part);
-        meet_warpgroup(1 + group());
+        meet_own();
         write_out(group() * F::kSlabs + slab, part);
-        meet_warpgroup(1 + group());
+        meet_own();
       }
     }
   }
 
  private:
-  static constexpr int kOwn = kLeavingTokens / 4;  // Tokens that a warp writes out at a time.
+  static constexpr int kOwn = F::kLeaving / 4;  // Tokens that a warp writes out at a time.
   static constexpr int kPartsOfWarp = kWarp / kOwn;
   static constexpr int kRowsKept =
-      (N + kPartsOfWarp * kLeavingTokens - 1) / (kPartsOfWarp * kLeavingTokens);
+      (N + kPartsOfWarp * F::kLeaving - 1) / (kPartsOfWarp * F::kLeaving);
 
   __device__ static int group() { return threadIdx.x / kWarpgroup; }
   __device__ static int warp() { return threadIdx.x % kWarpgroup / kWarp; }
   __device__ static int first_own() { return warp() * kOwn; }
   __device__ static int lane_row() { return threadIdx.x % kWarp / 4; }
   static constexpr bool kRowScales = F::kFormat == kE4m3 || F::kFormat == kInt8;
+
+  // All 16 barriers leave none for a second block. Naming two made a single block of int8 slower.
+  __device__ static void meet_own() {
+    if constexpr (F::kBlocks == 1 && F::kFormat != kInt4) {
+      meet_warpgroup(1 + group());
+    } else {
+      group() == 0 ? meet_warpgroup<1>() : meet_warpgroup<2>();
+    }
+  }
 
   // Of all groups' rows, that which this lane has as its first or second of a slab.
   __device__ int weight_row(int slab, int second) const {
@@ -135,18 +144,20 @@ class Sums {
     static_assert(!F::kIntegers || F::kSlabs == 1);
     const int row = group() * kSlabRows + warp() * 16 + lane_row();
     Fragments fragments[2];
-    StageScales scales = stage_scales(0);
     uint32_t done = 0;
     for (int k = 0; k < args_.k; k += F::kDepth) {
       ring.wait_until_full();
       let_products_see_copies();
-      const StageScales own = scales;
-      if (k + F::kDepth < args_.k) scales = stage_scales(k + F::kDepth);
+      // Of int4, whose columns of a stage are one group.
+      GroupWords<kInt4> scales = {};
+      if constexpr (F::kScales > 0) {
+        for (int r = 0; r < 2; ++r) scales[0][r] = {ring.scales()[row + r * 8]};
+      }
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         wait_for_products<1>();  // Nobody reads these fragments any more.
         if (half == 1 && k > 0) give_back(done);
-        take(fragments[half], ring.stage(), row, half, own);
+        take(fragments[half], ring.stage(), row, half, scales);
         const uint64_t b = operand_of(shared_address(&ring.stage().x[half]));
         begin_products();
 #pragma unroll
@@ -163,29 +174,11 @@ class Sums {
     give_back(done);
   }
 
-  // Of int4, of the columns of a stage, which are one group: of this lane's two rows.
-  struct StageScales {
-    GroupWord<kInt4> of[1][2];
-  };
-
-  __device__ StageScales stage_scales(int k) const {
-    StageScales scales;
-    if constexpr (F::kFormat == kInt4) {
-      const int64_t rows = int64_t{args_.groups} * args_.n * (args_.silu_mul ? 2 : 1);
-#pragma unroll
-      for (int second = 0; second < 2; ++second) {
-        const int64_t at = k / F::kDepth * rows + weight_row(0, second);
-        scales.of[0][second] = GroupWord<kInt4>::at(args_.scales, at);
-      }
-    }
-    return scales;
-  }
-
   template <class Stage>
   __device__ static void take(Fragments& out, const Stage& stage, int row, int half,
-                              const StageScales& scales) {
+                              const GroupWords<kInt4>& scales) {
     if constexpr (F::kFormat == kInt4) {
-      take_int4(out, stage.weights[0], row, half, scales.of);
+      take_int4(out, stage.weights[0], row, half, scales);
     } else {
       take_int8(out, stage.weights[half], row);
     }
@@ -208,8 +201,8 @@ class Sums {
   __device__ void leave(int slab, int part) const {
     const int lane = threadIdx.x % kWarp;
 #pragma unroll
-    for (int at = 0; at < kLeavingTokens / 8; at += 2) {
-      const int block = part * kLeavingTokens / 8 + at;
+    for (int at = 0; at < F::kLeaving / 8; at += 2) {
+      const int block = part * F::kLeaving / 8 + at;
       if (block >= N / 8) break;
       float d[8];
       scale(d, slab, block);
@@ -235,7 +228,7 @@ class Sums {
       const int piece = i % pieces;
       const int lane = part % kPartsOfWarp * kOwn + own;
       const int64_t row = __shfl_sync(kAllLanes, rows_[part / kPartsOfWarp], lane);
-      const bool exists = part * kLeavingTokens + first_own() + own < place_.tokens;
+      const bool exists = part * F::kLeaving + first_own() + own < place_.tokens;
       if (!exists || column + piece * 8 >= args_.n) continue;
       *reinterpret_cast<Bf16x8*>(out + row * args_.out_stride + piece * 8) =
           leaving_.piece(first_own() + own, piece);
@@ -254,7 +247,7 @@ class Sums {
 
   const GroupedLinear& args_;
   const Place& place_;
-  Leaving& leaving_;
+  Leaving<F>& leaving_;
   float* const x_scales_;  // Of E4M3, of all tokens of the tile.
   float scale_[F::kSlabs][2];
   int rows_[kRowsKept];  // Of this warp's tokens, a lane one of each two parts.

@@ -55,6 +55,12 @@ __device__ inline void meet_warpgroup(int barrier) {
   asm volatile("bar.sync %0, %1;" ::"r"(barrier), "n"(kWarpgroup) : "memory");
 }
 
+// The same, by a barrier that is known beforehand: the kernel takes no others than those it names.
+template <int Barrier>
+__device__ void meet_warpgroup() {
+  asm volatile("bar.sync %0, %1;" ::"n"(Barrier), "n"(kWarpgroup) : "memory");
+}
+
 // Arrives, and lets the phase end only when the copy engine has written that much.
 __device__ inline void barrier_expect(uint32_t barrier, int bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
