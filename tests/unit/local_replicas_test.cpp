@@ -328,6 +328,15 @@ TEST(Replicas, OneThatFailsLeavesTheOthersServing) {
   EXPECT_EQ(refused.error().code, Errc::backend_unavailable);
 }
 
+// Of several engines one that has failed is rung on, for as long as the others serve.
+TEST(Inbox, OneThatHasFailedKeepsNoRings) {
+  Inbox inbox({});
+  inbox.ring(1);
+  (void)inbox.fail();
+  for (int i = 0; i < 1'000; ++i) inbox.ring(0);
+  EXPECT_TRUE(inbox.take({}).rings.empty());
+}
+
 TEST(Replicas, WhoWaitsIsServedBeforeTheEndOfADrain) {
   EngineLimits limits;
   limits.sequences_max = 1;

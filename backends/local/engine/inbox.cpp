@@ -47,6 +47,7 @@ void Inbox::refuse(int sequences) {
 
 void Inbox::ring(SequenceId id) {
   std::lock_guard lock(mutex_);
+  if (failed_) return;
   rings_.push_back({id, steps_begun_});
   news_ = true;
   changed_.notify_one();
@@ -109,6 +110,8 @@ void Inbox::take_over(const NewSequence& sequence) {
 
 std::vector<NewSequence> Inbox::fail() {
   std::lock_guard lock(mutex_);
+  failed_ = true;
+  rings_.clear();
   status_.ready = false;
   status_.running.clear();
   status_.waiting.clear();

@@ -108,8 +108,8 @@ class Inbox final : public Entrance {
   // The engine takes it from elsewhere: it is in the picture from now on.
   void take_over(const NewSequence& sequence);
 
-  // Engine thread. Not ready any more: whatever comes in from now on is refused. What had come in
-  // and was not taken yet is returned.
+  // Engine thread. Not ready any more: whatever comes in from now on is refused, and who rings is
+  // not heard. What had come in and was not taken yet is returned.
   std::vector<NewSequence> fail();
 
  private:
@@ -121,6 +121,7 @@ class Inbox final : public Entrance {
   std::vector<NewSequence> arrivals_;
   std::vector<Ring> rings_;
   std::optional<Deadline> drain_until_;
+  bool failed_ = false;
   bool news_ = false;  // Something was handed in that `take` has not seen.
   EngineStatus status_;
   EngineCounters counters_;
