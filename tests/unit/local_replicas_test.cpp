@@ -228,6 +228,7 @@ std::vector<std::string> answers_of(int replicas, Asked asked = Asked::one_by_on
   EngineLimits limits;
   limits.sequences_max = 4;
   limits.step.tokens_max = 64;
+  if (asked == Asked::together) limits.bridge_capacity = 4;  // Some wait while it reads.
   const LetterCodec codec;
   std::vector<std::shared_ptr<std::atomic<int>>> steps;
   std::vector<std::unique_ptr<Executor>> executors;

@@ -90,8 +90,8 @@ void SharedRoom::refuse(int sequences) {
   counters_.refused += static_cast<std::uint64_t>(sequences);
 }
 
-// Who has not begun rings for one reason only: its consumer, who is that of all who came with it,
-// has left.
+// Of who has not begun only one thing counts: that its consumer has left. That may also have made
+// room after what others of the same request have said.
 void SharedRoom::ring(SequenceId id) {
   Place left;  // Goes when the lock is gone.
   std::lock_guard lock(mutex_);
@@ -102,6 +102,7 @@ void SharedRoom::ring(SequenceId id) {
     for (const auto& inbox : inboxes_) inbox->ring(id);
     return;
   }
+  if (!place->first().outlet->abandoned()) return;
   left = std::move(*place);
   queue_.erase(place);
   counters_.cancelled += left.sequences.size();
