@@ -110,10 +110,6 @@ class References {
       reader_.report("targets." + local.name + "." + key, what);
     };
     const std::string& precision = local.precision;
-    if (local.replicas > 1 && local.isolation == "process") {
-      refuse("replicas",
-             "takes isolation: none; a process has one engine, and the gateway a picture of one");
-    }
     if (local.executor != "torch" && local.speculation.drafts > 0)
       refuse("speculation.drafts", "takes executor: torch");
     if (local.executor == "cuda") {

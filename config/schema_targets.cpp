@@ -203,9 +203,9 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
       .reload = Reload::restart,
       .sentence =
           "none: the engine runs in this process, and takes it along if it crashes. process: in a "
-          "process of its own. When that dies (killed, out of memory, a fault of the GPU) the "
-          "gateway goes on with the providers, running answers are continued there if `continues` "
-          "lets them, and it is started again."},
+          "process of its own, with all its replicas. When that dies (killed, out of memory, a "
+          "fault of the GPU) the gateway goes on with the providers, running answers are continued "
+          "there if `continues` lets them, and it is started again."},
      field<&LocalTarget::isolation>()},
     {{.key = "restart_after",
       .kind = Kind::duration,
@@ -225,7 +225,8 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
       .range = {100 * kMillisecond, kHour},
       .reload = Reload::restart,
       .sentence = "Of isolation: process. An engine that has work and gives no sign of life for "
-                  "so long is killed and started again: longer than its longest step."},
+                  "so long is killed and started again, with its replicas, if it is one of "
+                  "several: longer than its longest step."},
      field<&LocalTarget::isolated, &Isolated::hangs_after>()},
     {{.key = "cost_per_hour",
       .kind = Kind::money,

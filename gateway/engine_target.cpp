@@ -13,6 +13,11 @@ using telemetry::Level;
 // This program itself; verbs/engine_child.cpp.
 isolated::Program engine_program() { return {"/proc/self/exe", {"engine-child"}}; }
 
+void tell_failure(telemetry::Log& log, std::size_t replica, const std::string& cause) {
+  log.event(Level::error, "a replica of the local engine failed",
+            {{"replica", static_cast<std::int64_t>(replica)}, {"cause", cause}});
+}
+
 void tell(telemetry::Log& log, const isolated::Notice& notice) {
   const auto seconds = static_cast<double>(notice.time.count()) / 1e3;
   const std::int64_t pid = notice.pid;
@@ -22,6 +27,8 @@ void tell(telemetry::Log& log, const isolated::Notice& notice) {
     case isolated::Notice::What::serves:
       return log.event(Level::info, "the local engine's process serves",
                        {{"pid", pid}, {"seconds", seconds}});
+    case isolated::Notice::What::replica_failed:
+      return tell_failure(log, notice.replica, notice.text);
     case isolated::Notice::What::ended:
       return log.event(Level::error, "the local engine's process ended, and is started again",
                        {{"cause", notice.text}, {"in_seconds", seconds}});
@@ -43,8 +50,7 @@ Result<std::unique_ptr<EngineTarget>> EngineTarget::make(const config::LocalTarg
         new EngineTarget(std::move(made->backend), std::move(made->supervisor)));
   }
   auto engine = local::make_local_backend(target, [&log](std::size_t replica, const Error& why) {
-    log.event(Level::error, "a replica of the local engine failed",
-              {{"replica", static_cast<std::int64_t>(replica)}, {"cause", why.message}});
+    tell_failure(log, replica, why.message);
   });
   if (!engine) return engine.error();
   return std::unique_ptr<EngineTarget>(new EngineTarget(std::move(*engine), nullptr));

@@ -89,10 +89,10 @@ std::vector<std::string> Observation::impaired() const {
   if (of_.phase == Phase::loading) return {};
   std::vector<std::string> all;
   if (of_.engine) {
-    const std::string lost = lost_replicas(of_.engine->status());
-    if (!lost.empty()) all.push_back(lost);
     const std::string obstacle = of_.engine->obstacle();
-    if (!obstacle.empty()) all.push_back(obstacle);
+    const std::string lost = lost_replicas(of_.engine->status());
+    const std::string& trouble = obstacle.empty() ? lost : obstacle;
+    if (!trouble.empty()) all.push_back(trouble);
   }
   for (const ProviderGauges& provider : of_.fleet.gauges()) {
     if (provider.facts.permission == policy::Permission::open)

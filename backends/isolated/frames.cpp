@@ -49,6 +49,7 @@ void list(auto& fields, A<EngineStatus> auto& it) {
          it.kv_tokens_total, it.kv_tokens_free, it.kv_reserved, it.context_max, it.holds_forms,
          it.calls_tools, it.tells_logits, it.step_elapsed, it.step);
 }
+void list(auto& fields, A<local::WaitingPlace> auto& it) { fields(it.id, it.sequences, it.cached); }
 void list(auto& fields, A<EngineCounters> auto& it) {
   fields(it.steps, it.prompt_tokens, it.generated_tokens, it.drafts, it.drafts_right,
          it.prefix_queries, it.prefix_hits, it.accepted, it.finished, it.cancelled, it.failed,
@@ -66,15 +67,22 @@ void list(auto& fields, A<Paused> auto& it) { fields(it.id); }
 void list(auto& fields, A<Resumed> auto& it) { fields(it.id); }
 void list(auto&, A<Nudge> auto&) {}
 void list(auto& fields, A<Stop> auto& it) { fields(it.drain_until); }
-void list(auto& fields, A<Loaded> auto& it) { fields(it.status); }
+void list(auto& fields, A<Loaded> auto& it) { fields(it.engines); }
 void list(auto& fields, A<Piece> auto& it) { fields(it.id, it.delta); }
 void list(auto& fields, A<Done> auto& it) { fields(it.id); }
 void list(auto& fields, A<Failure> auto& it) { fields(it.id, it.error); }
-void list(auto& fields, A<Picture> auto& it) { fields(it.status, it.step_began, it.counters); }
-void list(auto& fields, A<PrefixInserted> auto& it) {
-  fields(it.owner, it.parent, it.tokens, it.block);
+void list(auto& fields, A<Picture> auto& it) {
+  fields(it.replica, it.status, it.step_began, it.counters);
 }
-void list(auto& fields, A<PrefixErased> auto& it) { fields(it.block); }
+void list(auto& fields, A<PrefixInserted> auto& it) {
+  fields(it.replica, it.owner, it.parent, it.tokens, it.block);
+}
+void list(auto& fields, A<PrefixErased> auto& it) { fields(it.replica, it.block); }
+void list(auto& fields, A<ReplicaFailed> auto& it) { fields(it.replica, it.why); }
+void list(auto& fields, A<Came> auto& it) { fields(it.place); }
+void list(auto& fields, A<Refused> auto& it) { fields(it.sequences); }
+void list(auto& fields, A<Left> auto& it) { fields(it.place); }
+void list(auto& fields, A<Taken> auto& it) { fields(it.place, it.replica); }
 void list(auto& fields, A<Farewell> auto& it) { fields(it.why); }
 
 constexpr int last_of(Errc) { return static_cast<int>(Errc::internal); }

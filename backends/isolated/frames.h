@@ -11,6 +11,7 @@
 #include "backends/contract/error.h"
 #include "backends/contract/form.h"
 #include "backends/contract/status.h"
+#include "backends/local/engine/shared_queue.h"
 
 #include <cstdint>
 #include <optional>
@@ -53,9 +54,11 @@ struct Stop {
 };
 using Order = std::variant<Hello, Question, Cancelled, Paused, Resumed, Nudge, Stop>;
 
-// To the gateway.
+// To the gateway. An engine is known by its number, from 0 on.
+using Replica = std::uint32_t;
+
 struct Loaded {
-  EngineStatus status;
+  std::vector<EngineStatus> engines;
 };
 struct Piece {
   StreamId id = 0;
@@ -69,24 +72,46 @@ struct Failure {
   Error error;
 };
 struct Picture {
+  Replica replica = 0;
   EngineStatus status;
   std::optional<TimePoint> step_began;  // The steady clock is one for all processes of a host.
   EngineCounters counters;
 };
 struct PrefixInserted {
+  Replica replica = 0;
   std::string owner;
   std::uint64_t parent = 0;
   std::vector<std::int32_t> tokens;
   std::int32_t block = 0;
 };
 struct PrefixErased {
+  Replica replica = 0;
   std::int32_t block = 0;
+};
+// Of several engines.
+struct ReplicaFailed {
+  Replica replica = 0;
+  std::string why;
+};
+// Of the room that they share; see RoomObserver.
+struct Came {
+  local::WaitingPlace place;
+};
+struct Refused {
+  std::uint32_t sequences = 0;
+};
+struct Left {
+  std::uint64_t place = 0;
+};
+struct Taken {
+  std::uint64_t place = 0;
+  Replica replica = 0;
 };
 struct Farewell {
   std::string why;
 };
-using Word =
-    std::variant<Loaded, Piece, Done, Failure, Picture, PrefixInserted, PrefixErased, Farewell>;
+using Word = std::variant<Loaded, Piece, Done, Failure, Picture, PrefixInserted, PrefixErased,
+                          ReplicaFailed, Came, Refused, Left, Taken, Farewell>;
 
 // The frame, in place of what `bytes` held.
 void encode(const Order& order, std::string& bytes);

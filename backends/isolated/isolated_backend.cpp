@@ -46,7 +46,7 @@ Result<IsolatedBackend> make_isolated_backend(const config::LocalTarget& target,
                                               Tell tell) {
   auto text = local::load_local_text(target);
   if (!text) return text.error();
-  auto board = std::make_shared<Switchboard>(target.kv_tokens_max);
+  auto board = std::make_shared<Switchboard>(target.kv_tokens_max, target.replicas);
   auto supervisor = std::make_shared<Supervisor>(std::move(program), target.isolated,
                                                  yaml_of(target), board, std::move(tell));
   auto engine = std::make_unique<RemoteEngine>(std::move(board), supervisor);

@@ -1,5 +1,7 @@
 #include "backends/isolated/supervisor.h"
 
+#include "backends/isolated/pulses.h"
+
 #include <algorithm>
 #include <poll.h>
 #include <pthread.h>
@@ -27,6 +29,21 @@ std::string meaning_of(int exit_status) {
   }
 }
 
+// Whose sign of life it is.
+std::optional<std::size_t> speaker_of(const Word& word) {
+  return std::visit(
+      [](const auto& one) -> std::optional<std::size_t> {
+        if constexpr (requires { one.replica; }) return one.replica;
+        return std::nullopt;
+      },
+      word);
+}
+
+std::string silence_of(std::size_t replica, std::size_t replicas) {
+  if (replicas == 1) return "it had work and gave no sign of life";
+  return "its replica " + std::to_string(replica) + " gave no sign of life while there was work";
+}
+
 Error gone(const std::string& how) {
   return {Errc::backend_unavailable, "the local engine's process " + how, "", std::nullopt};
 }
@@ -37,11 +54,10 @@ Error gone(const std::string& how) {
 struct Supervisor::Running {
   Line& line;
   ChildProcess& process;
+  Pulses pulses;
   RingReader words = line.words_in();
   std::string frame = {};
   TimePoint began = SteadyClock::now();
-  TimePoint heard = began;          // From it, or that there was nothing to hear of.
-  bool nudged = false;              // Since.
   TimePoint looked = began;         // Last, from here.
   std::optional<TimePoint> served;  // Since then.
   bool told_to_stop = false;
@@ -107,7 +123,7 @@ std::string Supervisor::serve_once(bool& lasted) {
   (*line)->given();
   tell_({Notice::What::starts, process->pid(), "", {}});
   board_->connect(**line, settings_);
-  Running running{**line, *process};
+  Running running{**line, *process, Pulses(pace_.hangs_after)};
   std::string cause = lost(watch(running));
   lasted = running.served && SteadyClock::now() - *running.served >= pace_.restart_after_max;
   return cause;
@@ -145,19 +161,31 @@ Result<bool> Supervisor::listen(Running& running) {
     if (!*read) return false;
     auto word = decode_word(running.frame);
     if (!word) return word.error();
-    running.heard = SteadyClock::now();
-    running.nudged = false;
-    if (const auto* last = std::get_if<Farewell>(&*word)) running.farewell = last->why;
-    const bool loaded = std::holds_alternative<Loaded>(*word);
-    auto heeded = board_->heed(std::move(*word));
+    auto heeded = heed(running, std::move(*word));
     if (!heeded) return heeded.error();
-    if (!loaded) continue;
-    running.served = running.heard;
-    set_obstacle("");
-    tell_({Notice::What::serves, running.process.pid(), "",
-           std::chrono::duration_cast<milliseconds>(running.heard - running.began)});
   }
   return true;
+}
+
+Result<void> Supervisor::heed(Running& running, Word&& word) {
+  const TimePoint now = SteadyClock::now();
+  if (const auto replica = speaker_of(word)) running.pulses.heard(*replica, now);
+  const auto* const loaded = std::get_if<Loaded>(&word);
+  if (loaded != nullptr) running.pulses.begin(loaded->engines, now);
+  if (const auto* const one = std::get_if<ReplicaFailed>(&word)) lose(running, *one);
+  if (const auto* const last = std::get_if<Farewell>(&word)) running.farewell = last->why;
+  if (auto heeded = board_->heed(std::move(word)); !heeded || loaded == nullptr) return heeded;
+  running.served = now;
+  set_obstacle("");
+  tell_({Notice::What::serves, running.process.pid(), "",
+         std::chrono::duration_cast<milliseconds>(now - running.began)});
+  return {};
+}
+
+void Supervisor::lose(Running& running, const ReplicaFailed& failed) {
+  running.pulses.ended(failed.replica);
+  if (stopping()) return;
+  tell_({Notice::What::replica_failed, running.process.pid(), failed.why, {}, failed.replica});
 }
 
 // Why it is to be killed.
@@ -171,10 +199,10 @@ std::optional<std::string> Supervisor::fault_of(Running& running) {
   }
   // Where this thread did not run either, the machine stood still.
   const bool was_away = now - std::exchange(running.looked, now) >= pace_.hangs_after / 2;
-  if (was_away || !board_->has_work()) running.heard = now;
-  if (now - running.heard >= pace_.hangs_after) return "it had work and gave no sign of life";
-  if (now - running.heard >= pace_.hangs_after / 2 && !std::exchange(running.nudged, true))
-    board_->send(Nudge{});
+  if (was_away || !board_->has_work()) running.pulses.excuse(now);
+  if (const auto silent = running.pulses.silent(now))
+    return silence_of(*silent, running.pulses.replicas());
+  if (running.pulses.wants_nudge(now)) board_->send(Nudge{});
   return std::nullopt;
 }
 

@@ -1,5 +1,5 @@
-// Keeps an engine running in a process of its own: starts it, carries what it says to the
-// switchboard, and when it dies, hangs or talks nonsense, buries it and starts another.
+// Keeps an engine, or several, running in a process of their own: starts it, carries what it says
+// to the switchboard, and when it dies, hangs or talks nonsense, buries it and starts another.
 //
 // One thread, from construction to `stop`. It never waits for the process: what is slow there is
 // slow there. Whoever made it is told what happens, on that thread.
@@ -12,6 +12,7 @@
 #include "config/settings.h"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -26,11 +27,12 @@ namespace spillway::isolated {
 enum class Exit { stopped = 0, not_loaded = 3, engine_failed = 4, gateway_gone = 5, confused = 6 };
 
 struct Notice {
-  enum class What { starts, serves, ended, prints };
+  enum class What { starts, serves, replica_failed, ended, prints };
   What what = What::starts;
   int pid = 0;
-  std::string text;                   // ended: of what. prints: a line of its output.
+  std::string text;  // ended, replica_failed: of what. prints: a line of its output.
   std::chrono::milliseconds time{0};  // serves: after its start. ended: until it is started again.
+  std::size_t replica = 0;            // replica_failed: which; the others serve on.
 };
 using Tell = std::function<void(const Notice& notice)>;
 
@@ -60,6 +62,8 @@ class Supervisor {
   std::string serve_once(bool& lasted);
   std::string watch(Running& running);
   Result<bool> listen(Running& running);
+  Result<void> heed(Running& running, Word&& word);
+  void lose(Running& running, const ReplicaFailed& failed);
   std::optional<std::string> fault_of(Running& running);
   void pass_on_lines(ChildProcess& process);
   News await_news(Running& running, bool is_over);

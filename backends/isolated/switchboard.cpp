@@ -1,9 +1,7 @@
 #include "backends/isolated/switchboard.h"
 
-#include "backends/local/engine/executor.h"
 #include "backends/local/engine/inbox.h"
 
-#include <limits>
 #include <utility>
 #include <vector>
 
@@ -11,28 +9,20 @@ namespace spillway::isolated {
 namespace {
 
 constexpr std::size_t kBridgeCapacity = 256;  // Deltas a client may be behind.
-constexpr int kAnyContext = std::numeric_limits<int>::max() / 2;
 
 Error no_engine() {
   return {Errc::backend_unavailable, "the local engine is not running", "", std::nullopt};
 }
 
-Error cannot_be() { return {Errc::internal, "the engine says what cannot be", "", std::nullopt}; }
-
 }  // namespace
 
 Result<std::shared_ptr<Bridge>> Switchboard::submit(local::Ask ask,
                                                     boost::asio::any_io_executor consumer) {
-  std::vector<SequenceStatus> unseen;
-  for (const auto& prompt : *ask.prompts) {
-    const int cached = cached_tokens(ask.owner, prompt);
-    const int unread = static_cast<int>(prompt.size()) - cached;
-    unseen.insert(unseen.end(), static_cast<std::size_t>(ask.choices),
-                  {unread, cached, 0, ask.tokens_max, ask.lane});
-  }
+  std::vector<local::WaitingPlace> places;
+  for (const auto& prompt : *ask.prompts) places.push_back(expected(ask, prompt));
   std::string frame;
   std::lock_guard lock(mutex_);
-  if (!loaded_ || closed_ || !status_.ready) return no_engine();
+  if (!is_ready()) return no_engine();
   if (status_now().is_full_for(ask.answers())) return local::full_for_now();
   const StreamId id = ++last_id_;
   encode(Order(Question{id, *ask.prompts, std::move(ask.sampling), ask.tokens_max, ask.lane,
@@ -41,7 +31,7 @@ Result<std::shared_ptr<Bridge>> Switchboard::submit(local::Ask ask,
          frame);
   if (!flush_now() || !orders_->write(frame)) return local::full_for_now();
   orders_->wake();
-  unseen_.insert(unseen_.end(), unseen.begin(), unseen.end());
+  for (local::WaitingPlace& place : places) mirror_.expect(std::move(place));
   auto on_room = [board = weak_from_this(), id] {
     if (const auto alive = board.lock()) alive->heed_consumer(id);
   };
@@ -52,14 +42,11 @@ Result<std::shared_ptr<Bridge>> Switchboard::submit(local::Ask ask,
 
 int Switchboard::context_max() const {
   std::lock_guard lock(mutex_);
-  return context_max_ > 0 ? context_max_ : kAnyContext;
+  return mirror_.context_max();
 }
 
 int Switchboard::cached_tokens(std::string_view owner, std::span<const std::int32_t> prompt) const {
-  std::unique_lock lock(mutex_);
-  const auto prefixes = prefixes_;
-  lock.unlock();
-  return prefixes ? prefixes->cached_tokens(owner, prompt) : 0;
+  return look_up(owner, prompt).worth;
 }
 
 EngineStatus Switchboard::status() const {
@@ -69,7 +56,7 @@ EngineStatus Switchboard::status() const {
 
 EngineCounters Switchboard::counters() const {
   std::lock_guard lock(mutex_);
-  return counters_;
+  return mirror_.counters();
 }
 
 void Switchboard::connect(const Line& line, const std::string& settings) {
@@ -86,15 +73,7 @@ void Switchboard::disconnect(const Error& why) {
   std::unique_lock lock(mutex_);
   orders_.reset();
   backlog_.clear();
-  loaded_ = false;
-  status_.ready = false;
-  status_.running.clear();
-  status_.waiting.clear();
-  step_began_.reset();
-  counters_ = {};
-  unseen_.clear();
-  seen_ = 0;
-  prefixes_.reset();
+  mirror_.forget();
   const auto streams = std::exchange(streams_, {});
   lock.unlock();
   for (const auto& [id, stream] : streams) stream.bridge->fail(why);
@@ -103,7 +82,7 @@ void Switchboard::disconnect(const Error& why) {
 bool Switchboard::has_work() const {
   std::lock_guard lock(mutex_);
   // Whose clients have left it may be stuck with.
-  return !streams_.empty() || !status_.running.empty() || !status_.waiting.empty();
+  return !streams_.empty() || mirror_.has_work();
 }
 
 void Switchboard::send(const Order& order) {
@@ -120,6 +99,28 @@ void Switchboard::close(Deadline drain_until) {
 bool Switchboard::flush() {
   std::lock_guard lock(mutex_);
   return !orders_ || flush_now();
+}
+
+// Asked before the mutex is held: it takes a prompt's length of time.
+Switchboard::Cached Switchboard::look_up(std::string_view owner,
+                                         std::span<const std::int32_t> prompt) const {
+  std::unique_lock lock(mutex_);
+  const auto prefixes = mirror_.prefixes();
+  if (!prefixes) return {std::vector<int>(mirror_.replicas()), 0};
+  lock.unlock();
+  std::vector<int> cached = cached_in_each(*prefixes, owner, prompt);
+  lock.lock();
+  const int worth = mirror_.worth_of_cache(cached, static_cast<int>(prompt.size()));
+  return {std::move(cached), worth};
+}
+
+local::WaitingPlace Switchboard::expected(const local::Ask& ask,
+                                          std::span<const std::int32_t> prompt) const {
+  Cached cached = look_up(ask.owner, prompt);
+  const int unread = static_cast<int>(prompt.size()) - cached.worth;
+  const SequenceStatus sequence{unread, cached.worth, 0, ask.tokens_max, ask.lane};
+  const auto choices = static_cast<std::size_t>(ask.choices);
+  return {0, std::vector<SequenceStatus>(choices, sequence), std::move(cached.in_each)};
 }
 
 std::shared_ptr<Bridge> Switchboard::find(StreamId id) const {
@@ -147,12 +148,9 @@ void Switchboard::heed_consumer(StreamId id) {
   }
 }
 
-// The engine's picture, and behind it those who are on their way there.
 EngineStatus Switchboard::status_now() const {
-  EngineStatus status = status_;
-  status.ready = loaded_ && !closed_ && status_.ready;
-  for (const SequenceStatus& one : unseen_) queue_up(status.waiting, one);
-  if (step_began_) status.step_elapsed = seconds_between(*step_began_, SteadyClock::now());
+  EngineStatus status = mirror_.status();
+  status.ready = is_ready();
   return status;
 }
 
@@ -167,18 +165,6 @@ void Switchboard::send_now(const Order& order) {
   encode(order, frame);
   backlog_.push_back(std::move(frame));
   (void)flush_now();
-}
-
-Result<void> Switchboard::on(Loaded& word) {
-  const int tokens = word.status.kv_tokens_total;
-  if (tokens < 0 || tokens > std::max(kv_tokens_max_, local::kBlockTokens)) return cannot_be();
-  std::lock_guard lock(mutex_);
-  loaded_ = true;
-  context_max_ = word.status.context_max;
-  status_ = std::move(word.status);
-  prefixes_ =
-      std::make_shared<local::PrefixTree>(tokens / local::kBlockTokens, local::kBlockTokens);
-  return {};
 }
 
 Result<void> Switchboard::on(Piece& word) {
@@ -203,38 +189,12 @@ Result<void> Switchboard::on(Failure& word) {
   return {};
 }
 
-Result<void> Switchboard::on(Picture& word) {
-  std::lock_guard lock(mutex_);
-  if (!loaded_) return {};  // It measures itself.
-  const std::uint64_t seen = word.counters.accepted + word.counters.refused;
-  if (seen < seen_ || seen - seen_ > unseen_.size()) return cannot_be();
-  unseen_.erase(unseen_.begin(), unseen_.begin() + static_cast<std::ptrdiff_t>(seen - seen_));
-  seen_ = seen;
-  status_ = std::move(word.status);
-  step_began_ = word.step_began;
-  counters_ = word.counters;
-  return {};
-}
-
-Result<void> Switchboard::on(PrefixInserted& word) {
-  std::lock_guard lock(mutex_);
-  const int blocks = status_.kv_tokens_total / local::kBlockTokens;
-  const bool fits = prefixes_ && word.block >= 0 && word.block < blocks &&
-                    word.tokens.size() == local::kBlockTokens && !prefixes_->holds(word.block);
-  if (!fits) return cannot_be();
-  prefixes_->insert(word.owner, word.parent, word.tokens, word.block);
-  return {};
-}
-
-Result<void> Switchboard::on(PrefixErased& word) {
-  std::lock_guard lock(mutex_);
-  const int blocks = status_.kv_tokens_total / local::kBlockTokens;
-  if (!prefixes_ || word.block < 0 || word.block >= blocks) return cannot_be();
-  prefixes_->erase(word.block);
-  return {};
-}
-
 // The supervisor's.
 Result<void> Switchboard::on(Farewell&) { return {}; }
+
+Result<void> Switchboard::on(auto& word) {
+  std::lock_guard lock(mutex_);
+  return mirror_.on(word);
+}
 
 }  // namespace spillway::isolated

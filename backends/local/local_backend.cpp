@@ -2,8 +2,9 @@
 
 #include "backends/contract/only_there.h"
 #include "backends/local/answer/told_stream.h"
-#include "backends/local/engine/engine.h"
 #include "backends/local/engine/executor.h"
+#include "backends/local/engine/in_process_engine.h"
+#include "backends/local/engine/room_observer.h"
 #include "backends/local/engine/text_codec.h"
 #include "backends/local/grammar/call_form.h"
 #include "backends/local/grammar/size_check.h"
@@ -98,6 +99,12 @@ Error no_such_token(std::int32_t token, std::string param) {
           std::move(param), std::nullopt};
 }
 
+std::vector<std::unique_ptr<Executor>> alone(std::unique_ptr<Executor> executor) {
+  std::vector<std::unique_ptr<Executor>> executors;
+  executors.push_back(std::move(executor));
+  return executors;
+}
+
 }  // namespace
 
 LocalBackend::LocalBackend(const config::LocalTarget& target, std::unique_ptr<TextCodec> codec,
@@ -105,7 +112,7 @@ LocalBackend::LocalBackend(const config::LocalTarget& target, std::unique_ptr<Te
     : name_(target.name),
       codec_(std::move(codec)),
       prompts_(std::make_unique<PromptCache>()),
-      engine_(start_engine(target, *codec_, std::move(executor), calibrate)) {}
+      engine_(start_engines(target, *codec_, alone(std::move(executor)), calibrate, {}, {})) {}
 
 LocalBackend::LocalBackend(std::string name, std::unique_ptr<TextCodec> codec,
                            std::unique_ptr<EngineDoor> engine)

@@ -208,20 +208,18 @@ StepModel step_model_of(const config::StepPrior& prior) {
   return model;
 }
 
-std::unique_ptr<Engine> start_engine(const config::LocalTarget& target, const TextCodec& codec,
-                                     std::unique_ptr<Executor> executor, Calibrate calibrate,
-                                     EngineObserver* observer) {
-  return std::make_unique<Engine>(limits_of(target, calibrate), step_model_of(target.step_prior),
-                                  codec, std::move(executor), observer);
-}
-
-std::unique_ptr<EngineDoor> start_engines(const config::LocalTarget& target, const TextCodec& codec,
-                                          std::vector<std::unique_ptr<Executor>> executors,
-                                          Calibrate calibrate, OnReplicaFailure on_failure) {
-  if (executors.size() == 1)
-    return start_engine(target, codec, std::move(executors.front()), calibrate);
-  return std::make_unique<Replicas>(limits_of(target, calibrate), step_model_of(target.step_prior),
-                                    codec, std::move(executors), std::move(on_failure));
+std::unique_ptr<InProcessEngine> start_engines(const config::LocalTarget& target,
+                                               const TextCodec& codec,
+                                               std::vector<std::unique_ptr<Executor>> executors,
+                                               Calibrate calibrate, OnReplicaFailure on_failure,
+                                               const Observers& observers) {
+  const EngineLimits limits = limits_of(target, calibrate);
+  const StepModel prior = step_model_of(target.step_prior);
+  if (executors.size() > 1)
+    return std::make_unique<Replicas>(limits, prior, codec, std::move(executors),
+                                      std::move(on_failure), observers);
+  EngineObserver* const observer = observers.engines.empty() ? nullptr : observers.engines.front();
+  return std::make_unique<Engine>(limits, prior, codec, std::move(executors.front()), observer);
 }
 
 Result<std::unique_ptr<LocalBackend>> make_local_backend(const config::LocalTarget& target,
@@ -229,7 +227,7 @@ Result<std::unique_ptr<LocalBackend>> make_local_backend(const config::LocalTarg
   auto model = load_local_model(target);
   if (!model) return model.error();
   auto engines = start_engines(target, *model->codec, std::move(model->executors), Calibrate::yes,
-                               std::move(on_failure));
+                               std::move(on_failure), {});
   return std::make_unique<LocalBackend>(target.name, std::move(model->codec), std::move(engines));
 }
 

@@ -17,11 +17,10 @@
 
 namespace spillway::local {
 
-class Engine;
-class EngineDoor;
-class EngineObserver;
 class Executor;
+class InProcessEngine;
 class TextCodec;
+struct Observers;
 
 struct LocalModel {
   LocalModel(std::unique_ptr<TextCodec> text, std::vector<std::unique_ptr<Executor>> weights);
@@ -43,16 +42,14 @@ StepModel step_model_of(const config::StepPrior& prior);
 // Whether the engine measures itself before its first request (engine/calibration.h).
 enum class Calibrate { no, yes };
 
-// Runs `executor` as the target says. `codec` and `observer`, if there is one, must outlive it.
-std::unique_ptr<Engine> start_engine(const config::LocalTarget& target, const TextCodec& codec,
-                                     std::unique_ptr<Executor> executor, Calibrate calibrate,
-                                     EngineObserver* observer = nullptr);
-
-// The same with as many engines as there are executors. `on_failure`: one has ended, on its thread;
-// it may be called as long as the door lives.
+// Runs as many engines as there are executors, as the target says. `codec` and `observers` must
+// outlive them. `on_failure`: one of several has ended, on its thread; it may be called as long as
+// they live.
 using OnReplicaFailure = std::function<void(std::size_t replica, const Error& why)>;
-std::unique_ptr<EngineDoor> start_engines(const config::LocalTarget& target, const TextCodec& codec,
-                                          std::vector<std::unique_ptr<Executor>> executors,
-                                          Calibrate calibrate, OnReplicaFailure on_failure);
+std::unique_ptr<InProcessEngine> start_engines(const config::LocalTarget& target,
+                                               const TextCodec& codec,
+                                               std::vector<std::unique_ptr<Executor>> executors,
+                                               Calibrate calibrate, OnReplicaFailure on_failure,
+                                               const Observers& observers);
 
 }  // namespace spillway::local

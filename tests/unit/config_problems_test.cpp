@@ -190,11 +190,6 @@ const std::vector<BadFile> kBadFiles = {
      "targets:\n  local: {kind: local, model: m.gguf, serves: m, executor: cuda, "
      "tensor_parallel: 9}\n",
      {"2:83: targets.local.tensor_parallel: '9' is out of range: between 1 and 8"}},
-    {"replicas_in_a_process",
-     "targets:\n  local: {kind: local, model: m.gguf, serves: m, replicas: 2, "
-     "isolation: process}\n",
-     {"2:60: targets.local.replicas: takes isolation: none; a process has one engine, and the "
-      "gateway a picture of one"}},
     {"names",
      "targets:\n  my engine: {kind: local}\n  local: {kind: local, model: m.gguf, serves: [a, a]}\n"
      "  '': {kind: local}\n",

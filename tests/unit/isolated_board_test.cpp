@@ -48,9 +48,9 @@ class Board : public testing::Test {
     status.context_max = 60;
     return status;
   }
-  void load() { ASSERT_TRUE(board_->heed(Loaded{engine()})); }
+  void load() { ASSERT_TRUE(board_->heed(Loaded{{engine()}})); }
   bool picture(std::uint64_t accepted, std::vector<SequenceStatus> running = {}) {
-    Picture picture{engine(), std::nullopt, {}};
+    Picture picture{0, engine(), std::nullopt, {}};
     picture.status.running = std::move(running);
     picture.counters.accepted = accepted;
     return board_->heed(std::move(picture)).has_value();
@@ -150,11 +150,11 @@ TEST_F(Board, KnowsThePrefixesAsTheEngineDoes) {
   const std::vector<std::int32_t> block(16, 1);
   const std::vector<std::int32_t> prompt(40, 1);
   EXPECT_EQ(board_->cached_tokens("tenant", prompt), 0);
-  ASSERT_TRUE(board_->heed(PrefixInserted{"tenant", 0, block, 2}));
-  ASSERT_TRUE(board_->heed(PrefixInserted{"tenant", 2, block, 3}));
+  ASSERT_TRUE(board_->heed(PrefixInserted{0, "tenant", 0, block, 2}));
+  ASSERT_TRUE(board_->heed(PrefixInserted{0, "tenant", 2, block, 3}));
   EXPECT_EQ(board_->cached_tokens("tenant", prompt), 32);
   EXPECT_EQ(board_->cached_tokens("stranger", prompt), 0);
-  ASSERT_TRUE(board_->heed(PrefixErased{3}));
+  ASSERT_TRUE(board_->heed(PrefixErased{0, 3}));
   EXPECT_EQ(board_->cached_tokens("tenant", prompt), 16);
 }
 
@@ -162,16 +162,36 @@ TEST_F(Board, WhatCannotBeIsRefused) {
   const std::vector<std::int32_t> block(16, 1);
   EngineStatus boaster = engine();
   boaster.kv_tokens_total = kKvTokens + 16;
-  EXPECT_FALSE(board_->heed(Loaded{boaster}));
-  EXPECT_FALSE(board_->heed(PrefixErased{0})) << "nothing is loaded";
+  EXPECT_FALSE(board_->heed(Loaded{{boaster}}));
+  EXPECT_FALSE(board_->heed(PrefixErased{0, 0})) << "nothing is loaded";
   load();
   EXPECT_FALSE(picture(1)) << "nobody was handed in";
-  EXPECT_FALSE(board_->heed(PrefixInserted{"tenant", 0, block, 4}));
-  EXPECT_FALSE(board_->heed(PrefixInserted{"tenant", 0, block, -1}));
-  EXPECT_FALSE(board_->heed(PrefixInserted{"tenant", 0, {1, 2}, 0}));
-  ASSERT_TRUE(board_->heed(PrefixInserted{"tenant", 0, block, 0}));
-  EXPECT_FALSE(board_->heed(PrefixInserted{"other", 0, block, 0})) << "it holds something";
-  EXPECT_FALSE(board_->heed(PrefixErased{4}));
+  EXPECT_FALSE(board_->heed(PrefixInserted{0, "tenant", 0, block, 4}));
+  EXPECT_FALSE(board_->heed(PrefixInserted{0, "tenant", 0, block, -1}));
+  EXPECT_FALSE(board_->heed(PrefixInserted{0, "tenant", 0, {1, 2}, 0}));
+  ASSERT_TRUE(board_->heed(PrefixInserted{0, "tenant", 0, block, 0}));
+  EXPECT_FALSE(board_->heed(PrefixInserted{0, "other", 0, block, 0})) << "it holds something";
+  EXPECT_FALSE(board_->heed(PrefixErased{0, 4}));
+}
+
+TEST_F(Board, AnEngineThatGrowsIsRefused) {
+  load();
+  Picture grown{0, engine(), std::nullopt, {}};
+  grown.status.kv_tokens_total *= 2;
+  EXPECT_FALSE(board_->heed(grown));
+}
+
+TEST_F(Board, OneEngineHasNoRoomToShare) {
+  load();
+  ASSERT_TRUE(submit());
+  const local::WaitingPlace place{1, {{3, 0, 0, 5, Lane::foreground}}, {0}};
+  EXPECT_FALSE(board_->heed(Loaded{{engine(), engine()}}));
+  EXPECT_FALSE(board_->heed(Came{place}));
+  EXPECT_FALSE(board_->heed(Refused{1}));
+  EXPECT_FALSE(board_->heed(Left{1}));
+  EXPECT_FALSE(board_->heed(Taken{1, 0}));
+  EXPECT_FALSE(board_->heed(ReplicaFailed{0, "why"}));
+  EXPECT_FALSE(board_->heed(Picture{1, engine(), std::nullopt, {}}));
 }
 
 }  // namespace

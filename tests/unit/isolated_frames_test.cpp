@@ -62,6 +62,7 @@ Question question_of_all() {
 
 Picture picture_of_all() {
   Picture picture;
+  picture.replica = 5;
   EngineStatus& status = picture.status;
   status.ready = true;
   status.running = {{1, 2, 3, 4, Lane::foreground}, {5, 6, 7, 8, Lane::background}};
@@ -88,6 +89,10 @@ Picture picture_of_all() {
   return picture;
 }
 
+local::WaitingPlace place_of_all() {
+  return {1ULL << 60, {{1, 2, 3, 4, Lane::background}, {5, 6, 7, 8, Lane::background}}, {9, 0, 16}};
+}
+
 std::string written(const auto& frame) {
   std::string bytes;
   encode(frame, bytes);
@@ -97,13 +102,18 @@ std::string written(const auto& frame) {
 // Each field of what was read is what was sent: it is written as that was.
 TEST(Frames, ArriveAsTheyWereSent) {
   const Word words[] = {
-      Loaded{picture_of_all().status},
+      Loaded{{picture_of_all().status, picture_of_all().status}},
       Piece{7, delta_of_all()},
       Done{8},
       Failure{9, {Errc::overloaded, "full", "param", std::chrono::milliseconds(3), "rule"}},
       picture_of_all(),
-      PrefixInserted{"tenant", 5, {1, 2, 3}, 4},
-      PrefixErased{6},
+      PrefixInserted{1, "tenant", 5, {1, 2, 3}, 4},
+      PrefixErased{2, 6},
+      ReplicaFailed{3, "device lost"},
+      Came{place_of_all()},
+      Refused{4},
+      Left{1ULL << 61},
+      Taken{1ULL << 62, 6},
       Farewell{"bye"}};
   for (const Word& word : words) {
     const auto read = decode_word(written(word));
@@ -147,9 +157,17 @@ TEST(Frames, FieldsStayWhereTheyWere) {
   const auto seen = decode_word(written(Word(picture_of_all())));
   ASSERT_TRUE(seen);
   const auto& picture = std::get<Picture>(*seen);
+  EXPECT_EQ(picture.replica, 5U);
   EXPECT_EQ(picture.status.waiting.front().tokens_max, 12);
   EXPECT_EQ(picture.step_began, picture_of_all().step_began);
   EXPECT_EQ(picture.counters.batch_size.buckets[9], 1U);
+
+  const auto came = decode_word(written(Word(Came{place_of_all()})));
+  ASSERT_TRUE(came);
+  const local::WaitingPlace& place = std::get<Came>(*came).place;
+  EXPECT_EQ(place.id, 1ULL << 60);
+  EXPECT_EQ(place.sequences.back().context_tokens, 6);
+  EXPECT_EQ(place.cached, place_of_all().cached);
 }
 
 TEST(Frames, WhatIsCutOrHasMoreIsRefused) {
@@ -167,7 +185,7 @@ TEST(Frames, WhatIsCutOrHasMoreIsRefused) {
 }
 
 TEST(Frames, WordsThatNobodyKnowsAreRefused) {
-  EXPECT_FALSE(decode_word("\x08"));
+  EXPECT_FALSE(decode_word("\x0d"));
   EXPECT_FALSE(decode_order("\x07"));
   std::string lane = written(Order(question_of_all()));
   lane[lane.find("tenant") - 4 - 1] = 2;  // Behind the last.
@@ -182,7 +200,8 @@ TEST(Frames, HostileBytesHarmNobody) {
   std::mt19937 random(11);
   const std::string seeds[] = {
       written(Word(picture_of_all())), written(Word(Piece{7, delta_of_all()})),
-      written(Word(PrefixInserted{"tenant", 5, {1, 2, 3}, 4})), written(Order(question_of_all()))};
+      written(Word(PrefixInserted{0, "tenant", 5, {1, 2, 3}, 4})),
+      written(Word(Came{place_of_all()})), written(Order(question_of_all()))};
   int read = 0;
   for (int i = 0; i < 100'000; ++i) {
     std::string bytes = seeds[random() % std::size(seeds)];
@@ -206,9 +225,11 @@ TEST(Frames, APictureOfTheLongestQueueHasRoomInTheRing) {
   status.running.resize(4'096);  // sequences_max and waiting_max at their most.
   status.waiting.resize(100'000);
   std::string frame;
-  encode(Word(Picture{status, std::nullopt, {}}), frame);
+  encode(Word(Picture{0, status, std::nullopt, {}}), frame);
   EXPECT_LT(frame.size(), kWordBytes);
   EXPECT_GT(frame.size(), kWordBytes / 4);
+  encode(Word(Came{{0, status.waiting, std::vector<int>(8)}}), frame);  // All of them together.
+  EXPECT_LT(frame.size(), kWordBytes);
 }
 
 }  // namespace

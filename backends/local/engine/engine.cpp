@@ -239,6 +239,7 @@ void Engine::fail_all(const Error& error) {
   for (const auto& [id, sequence] : sequences_) sequence->fail(error);
   const std::uint64_t failed = arrivals.size() + sequences_.size();
   inbox_->count([failed](EngineCounters& counters) { counters.failed += failed; });
+  inbox_->show();
   while (!sequences_.empty()) end(sequences_.begin()->first);
   steps_.clear();
   if (observer_ != nullptr) observer_->ended(error);

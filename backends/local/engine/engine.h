@@ -15,9 +15,9 @@
 // that it plans.
 #pragma once
 
-#include "backends/local/engine/engine_door.h"
 #include "backends/local/engine/engine_observer.h"
 #include "backends/local/engine/executor.h"
+#include "backends/local/engine/in_process_engine.h"
 #include "backends/local/engine/inbox.h"
 #include "backends/local/engine/intake.h"
 #include "backends/local/engine/sequence.h"
@@ -54,7 +54,7 @@ struct EngineLimits {
   std::chrono::milliseconds slow_client{10'000};  // A client that is behind for so long is dropped.
 };
 
-class Engine final : public EngineDoor {
+class Engine final : public InProcessEngine {
  public:
   // Starts the thread and waits for the calibration, if there is one. `codec`, and `observer` and
   // `source`, if there are such, must outlive the engine.
@@ -67,7 +67,7 @@ class Engine final : public EngineDoor {
 
   // Requires of both: it has no source.
   Result<std::shared_ptr<Bridge>> submit(Ask ask, boost::asio::any_io_executor consumer) override;
-  Result<void> submit(Ask ask, const MakeOutlet& make_outlet);
+  Result<void> submit(Ask ask, const MakeOutlet& make_outlet) override;
 
   int context_max() const override { return context_max_; }
   int cached_tokens(std::string_view owner, std::span<const std::int32_t> prompt) const override;
@@ -75,8 +75,7 @@ class Engine final : public EngineDoor {
   EngineCounters counters() const override { return inbox_->counters(); }
   void stop(Deadline drain_until) override;
 
-  // Makes the engine thread look around, and tell its observer what it sees.
-  void nudge() { inbox_->ring(0); }
+  void nudge() override { inbox_->ring(0); }
 
   const std::shared_ptr<Inbox>& inbox() const { return inbox_; }
 

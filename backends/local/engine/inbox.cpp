@@ -103,9 +103,9 @@ void Inbox::end_step(const StepModel& model, std::optional<TimePoint> next_began
   tell();
 }
 
-void Inbox::take_over(const NewSequence& sequence) {
+void Inbox::take_over(const SequenceStatus& sequence) {
   std::lock_guard lock(mutex_);
-  queue_up(status_.waiting, status_of(sequence));
+  queue_up(status_.waiting, sequence);
 }
 
 std::vector<NewSequence> Inbox::fail() {

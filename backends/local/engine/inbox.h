@@ -106,7 +106,7 @@ class Inbox final : public Entrance {
   }
 
   // The engine takes it from elsewhere: it is in the picture from now on.
-  void take_over(const NewSequence& sequence);
+  void take_over(const SequenceStatus& sequence);
 
   // Engine thread. Not ready any more: whatever comes in from now on is refused, and who rings is
   // not heard. What had come in and was not taken yet is returned.

@@ -5,22 +5,18 @@
 // Any thread. Owns those threads; what they are at when it is destroyed is not handed in.
 #pragma once
 
-#include "backends/local/engine/engine_door.h"
+#include "backends/local/engine/in_process_engine.h"
 #include "backends/local/engine/inbox.h"
 #include "backends/local/engine/text_codec.h"
 #include "backends/local/grammar/workshop.h"
 
 #include <atomic>
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
 
 namespace spillway::local {
-
-// `on_room` is to be called when the outlet is no longer full, and when it is abandoned.
-using MakeOutlet = std::function<std::shared_ptr<Outlet>(std::function<void()> on_room)>;
 
 class Intake {
  public:

@@ -23,15 +23,17 @@ class Replicas::Seat final : public SequenceSource {
 
 Replicas::Replicas(const EngineLimits& limits, const StepModel& prior, const TextCodec& codec,
                    std::vector<std::unique_ptr<Executor>> executors,
-                   SharedRoom::OnFailure on_failure)
+                   SharedRoom::OnFailure on_failure, const Observers& observers)
     : bridge_capacity_(limits.bridge_capacity),
-      room_(std::make_shared<SharedRoom>(limits.waiting_max, std::move(on_failure))) {
+      room_(std::make_shared<SharedRoom>(std::move(on_failure), observers.room)) {
   // Each measures itself while the others do, as it will run.
   std::vector<std::future<std::unique_ptr<Engine>>> starting;
   for (std::unique_ptr<Executor>& executor : executors) {
+    EngineObserver* const observer =
+        observers.engines.empty() ? nullptr : observers.engines[seats_.size()];
     Seat* const seat = seats_.emplace_back(std::make_unique<Seat>(*room_, seats_.size())).get();
-    starting.push_back(std::async(std::launch::async, [&, seat] {
-      return std::make_unique<Engine>(limits, prior, codec, std::move(executor), nullptr, seat);
+    starting.push_back(std::async(std::launch::async, [&, observer, seat] {
+      return std::make_unique<Engine>(limits, prior, codec, std::move(executor), observer, seat);
     }));
   }
   std::vector<const Engine*> engines;
@@ -47,6 +49,10 @@ Replicas::~Replicas() { stop(SteadyClock::now()); }
 
 Result<std::shared_ptr<Bridge>> Replicas::submit(Ask ask, boost::asio::any_io_executor consumer) {
   return intake_->submit(std::move(ask), std::move(consumer), bridge_capacity_);
+}
+
+Result<void> Replicas::submit(Ask ask, const MakeOutlet& make_outlet) {
+  return intake_->submit(std::move(ask), make_outlet);
 }
 
 void Replicas::stop(Deadline drain_until) {

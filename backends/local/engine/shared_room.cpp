@@ -3,52 +3,20 @@
 #include "backends/local/engine/engine.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 namespace spillway::local {
 
 namespace {
 
-// Whose prompt is to be found where, so that its cost there can be told.
-SequenceStatus whole_prompt(const NewSequence& sequence) {
-  return {static_cast<int>(sequence.prompt->size()), 0, 0, sequence.tokens_max, sequence.lane};
-}
-
-StepModel mean_of(const StepModel& one, const StepModel& other, double share) {
-  const auto mean = [share](double a, double b) { return a + share * (b - a); };
-  return {mean(one.base, other.base), mean(one.per_sequence, other.per_sequence),
-          mean(one.per_context_token, other.per_context_token),
-          mean(one.per_prefill_token, other.per_prefill_token), one.steps_seen + other.steps_seen};
-}
-
-// `engine` in addition to `sum`, which has `count` already.
-void add(EngineStatus& sum, const EngineStatus& engine, int count) {
-  for (const SequenceStatus& sequence : engine.running) queue_up(sum.running, sequence);
-  for (const SequenceStatus& sequence : engine.waiting) queue_up(sum.waiting, sequence);
-  sum.sequences_max += engine.sequences_max;
-  sum.kv_tokens_total += engine.kv_tokens_total;
-  sum.kv_tokens_free += engine.kv_tokens_free;
-  sum.step_elapsed = std::max(sum.step_elapsed, engine.step_elapsed);
-  sum.step = mean_of(sum.step, engine.step, 1.0 / (count + 1));
-}
-
-// Those that are ready, as one.
-EngineStatus sum_of(std::vector<EngineStatus> engines) {
-  EngineStatus sum = engines.front();
-  sum.ready = false;
-  sum.running.clear();
-  sum.waiting.clear();
-  sum.sequences_max = sum.kv_tokens_total = sum.kv_tokens_free = 0;
-  sum.step_elapsed = 0.0;
-  int count = 0;
-  for (const EngineStatus& engine : engines) {
-    if (!engine.ready) continue;
-    add(sum, engine, count++);
-    sum.ready = true;
+// Those of a prompt each, in order.
+std::vector<std::vector<NewSequence>> by_prompt(std::vector<NewSequence> sequences) {
+  std::vector<std::vector<NewSequence>> prompts;
+  for (NewSequence& sequence : sequences) {
+    if (prompts.empty() || prompts.back().front().prompt != sequence.prompt) prompts.emplace_back();
+    prompts.back().push_back(std::move(sequence));
   }
-  sum.replicas = std::move(engines);
-  return sum;
+  return prompts;
 }
 
 }  // namespace
@@ -59,6 +27,11 @@ void SharedRoom::open(std::vector<const Engine*> engines) {
   engines_ = std::move(engines);
 }
 
+void SharedRoom::nudge() {
+  std::lock_guard lock(mutex_);
+  wake_all();
+}
+
 void SharedRoom::close(Deadline drain_until) {
   std::lock_guard lock(mutex_);
   closed_ = true;
@@ -66,46 +39,51 @@ void SharedRoom::close(Deadline drain_until) {
 }
 
 Result<void> SharedRoom::submit(std::vector<NewSequence> sequences) {
-  const auto count = sequences.size();
-  std::vector<Place> places = places_of(std::move(sequences));
+  const int count = static_cast<int>(sequences.size());
+  std::vector<Together> arrivals = by_prompt(std::move(sequences));
+  std::vector<WaitingPlace> places;
+  for (const Together& together : arrivals) places.push_back(place_of(together));
   std::lock_guard lock(mutex_);
   const EngineStatus now = whole();
   if (!now.ready) return not_running();
-  if (now.is_full_for(static_cast<int>(count))) {
-    counters_.refused += count;
+  if (now.is_full_for(count)) {
+    queue_.refuse(count);
+    if (observer_ != nullptr) observer_->refused(count);
     return full_for_now();
   }
-  counters_.accepted += count;
-  const Lane lane = places.front().first().lane;
-  const auto behind = std::find_if(queue_.begin(), queue_.end(),
-                                   [&](const Place& place) { return place.first().lane > lane; });
-  queue_.insert(behind, std::make_move_iterator(places.begin()),
-                std::make_move_iterator(places.end()));
+  for (std::size_t i = 0; i < arrivals.size(); ++i) {
+    if (observer_ != nullptr) observer_->came(places[i]);
+    waiting_.emplace(places[i].id, std::move(arrivals[i]));
+    queue_.add(std::move(places[i]));
+  }
   wake_all();
   return {};
 }
 
 void SharedRoom::refuse(int sequences) {
   std::lock_guard lock(mutex_);
-  counters_.refused += static_cast<std::uint64_t>(sequences);
+  queue_.refuse(sequences);
+  if (observer_ != nullptr) observer_->refused(sequences);
 }
 
 // Of who has not begun only one thing counts: that its consumer has left. That may also have made
 // room after what others of the same request have said.
 void SharedRoom::ring(SequenceId id) {
-  Place left;  // Goes when the lock is gone.
+  Together left;  // Goes when the lock is gone.
   std::lock_guard lock(mutex_);
-  const auto place = std::find_if(queue_.begin(), queue_.end(), [id](const Place& one) {
-    return id >= one.first().id && id <= one.sequences.back().id;
+  const auto& places = queue_.places();
+  const auto found = std::find_if(places.begin(), places.end(), [id](const WaitingPlace& place) {
+    return id >= place.id && id - place.id < place.sequences.size();
   });
-  if (place == queue_.end()) {
+  if (found == places.end()) {
     for (const auto& inbox : inboxes_) inbox->ring(id);
     return;
   }
-  if (!place->first().outlet->abandoned()) return;
-  left = std::move(*place);
-  queue_.erase(place);
-  counters_.cancelled += left.sequences.size();
+  const SequenceId place = found->id;
+  if (!waiting_.at(place).front().outlet->abandoned()) return;
+  left = std::move(waiting_.extract(place).mapped());
+  queue_.leave(place);
+  if (observer_ != nullptr) observer_->left(place);
   wake_all();
 }
 
@@ -116,7 +94,7 @@ EngineStatus SharedRoom::status() const {
 
 EngineCounters SharedRoom::counters() const {
   std::lock_guard lock(mutex_);
-  EngineCounters sum = counters_;
+  EngineCounters sum = queue_.counters();
   for (const auto& inbox : inboxes_) sum += inbox->counters();
   return sum;
 }
@@ -127,38 +105,28 @@ int SharedRoom::cached_tokens(std::string_view owner, std::span<const std::int32
   std::lock_guard lock(mutex_);
   const std::vector<EngineStatus> engines = statuses();
   Dealing dealing(engines);
-  for (const Place& place : queue_) {
-    const SequenceStatus waiting = whole_prompt(place.first());
-    const std::size_t engine = dealing.next(waiting, place.cached);
-    deal(dealing, engine, place);
-  }
-  const SequenceStatus own{.prefill_left = static_cast<int>(prompt.size()), .tokens_max = 1};
-  const std::size_t engine = dealing.next(own, cached);
-  const std::size_t shortest = dealing.next(own);
-  const double per_token = engines[engine].step.per_prefill_token;
-  if (engine == shortest || per_token <= 0.0) return cached[engine];
-  const double saved = dealing.cost(shortest, own, 0) - dealing.cost(engine, own, cached[engine]);
-  return std::clamp(static_cast<int>(saved / per_token), 0, cached[engine]);
+  deal_out(queue_.places(), dealing);
+  return worth_of_cache(cached, static_cast<int>(prompt.size()), dealing, engines);
 }
 
 std::vector<NewSequence> SharedRoom::next(std::size_t engine, Lane lane,
                                           const SequenceSource::Fits& fits) {
   std::lock_guard lock(mutex_);
-  if (queue_.empty()) return {};
+  if (queue_.places().empty()) return {};
   Dealing dealing(statuses());
-  for (auto place = queue_.begin(); place != queue_.end(); ++place) {
-    if (place->first().lane > lane) break;
-    const SequenceStatus waiting = whole_prompt(place->first());
+  for (const WaitingPlace& place : queue_.places()) {
+    if (place.lane() > lane) break;
+    const SequenceStatus prompt = place.prompt();
     const auto cost_at = [&](std::size_t which) {
-      return dealing.cost(which, waiting, place->cached[which]);
+      return dealing.cost(which, prompt, place.cached[which]);
     };
     // What Dealing says of this engine's room is what the engine saw last.
-    const auto taker = dealing.taker(waiting, place->cached);
+    const auto taker = dealing.taker(prompt, place.cached);
     const bool comes_here = !taker || *taker == engine || cost_at(engine) <= cost_at(*taker);
-    if (comes_here && place->first().lane == lane && fits(place->first()))
-      return take(place, engine);
+    if (comes_here && place.lane() == lane && fits(waiting_.at(place.id).front()))
+      return take(place.id, engine);
     if (!taker || *taker == engine) break;
-    deal(dealing, *taker, *place);
+    place.deal_to(*taker, dealing);
   }
   return {};
 }
@@ -166,48 +134,46 @@ std::vector<NewSequence> SharedRoom::next(std::size_t engine, Lane lane,
 // Who still waits is dealt out, so that those who sleep and are to begin with somebody wake.
 void SharedRoom::planned(std::size_t engine) {
   std::lock_guard lock(mutex_);
-  if (queue_.empty()) return;
+  if (queue_.places().empty()) return;
   const std::vector<EngineStatus> engines = statuses();
   Dealing dealing(engines);
-  for (const Place& place : queue_) {
-    const SequenceStatus waiting = whole_prompt(place.first());
-    const auto taker = dealing.taker(waiting, place.cached);
+  for (const WaitingPlace& place : queue_.places()) {
+    const auto taker = dealing.taker(place.prompt(), place.cached);
     if (!taker) break;
-    deal(dealing, *taker, place);
+    place.deal_to(*taker, dealing);
     if (*taker != engine && engines[*taker].running.empty()) inboxes_[*taker]->ring(0);
   }
 }
 
 void SharedRoom::ended(std::size_t engine, const Error& why) {
-  Queue left;
+  std::unordered_map<SequenceId, Together> left;
   bool unasked = false;
   {
     std::lock_guard lock(mutex_);
     unasked = !closed_;
     const bool was_last = ++ended_ == engines_.size();
-    if (was_last) left.swap(queue_);
-    for (const Place& place : left) counters_.failed += place.sequences.size();
+    if (was_last) {
+      left.swap(waiting_);
+      queue_.fail();
+    }
     wake_all();
   }
   if (unasked && on_failure_) on_failure_(engine, why);
-  for (const Place& place : left) {
-    for (const NewSequence& sequence : place.sequences) sequence.outlet->fail(why);
+  for (const auto& [id, together] : left) {
+    for (const NewSequence& sequence : together) sequence.outlet->fail(why);
   }
 }
 
 bool SharedRoom::is_empty() const {
   std::lock_guard lock(mutex_);
-  return queue_.empty();
+  return queue_.places().empty();
 }
 
-std::vector<SharedRoom::Place> SharedRoom::places_of(std::vector<NewSequence> sequences) const {
-  std::vector<Place> places;
-  for (NewSequence& sequence : sequences) {
-    if (places.empty() || places.back().first().prompt != sequence.prompt)
-      places.push_back({{}, cached_in_each(sequence.owner, *sequence.prompt)});
-    places.back().sequences.push_back(std::move(sequence));
-  }
-  return places;
+WaitingPlace SharedRoom::place_of(const Together& sequences) const {
+  const NewSequence& first = sequences.front();
+  WaitingPlace place{first.id, {}, cached_in_each(first.owner, *first.prompt)};
+  for (const NewSequence& sequence : sequences) place.sequences.push_back(status_of(sequence));
+  return place;
 }
 
 // Asked before the room's mutex is taken: it takes a prompt's length of time.
@@ -227,28 +193,19 @@ std::vector<EngineStatus> SharedRoom::statuses() const {
 EngineStatus SharedRoom::whole() const {
   EngineStatus whole = sum_of(statuses());
   whole.ready = whole.ready && !closed_;
-  whole.waiting_max = waiting_max_;
-  for (const Place& place : queue_) {
-    for (const NewSequence& one : place.sequences) queue_up(whole.waiting, status_of(one));
-  }
+  add_waiting(queue_.places(), whole);
   return whole;
 }
 
-std::vector<NewSequence> SharedRoom::take(Queue::iterator place, std::size_t engine) {
-  std::vector<NewSequence> sequences = std::move(place->sequences);
-  sequences.front().cached_tokens = place->cached[engine];
-  queue_.erase(place);
-  for (const NewSequence& sequence : sequences) inboxes_[engine]->take_over(sequence);
-  if (closed_ && queue_.empty()) wake_all();  // Who has nothing more to do may end.
+SharedRoom::Together SharedRoom::take(SequenceId place, std::size_t engine) {
+  const std::optional<WaitingPlace> taken = queue_.take(place);
+  Together sequences = std::move(waiting_.extract(place).mapped());
+  sequences.front().cached_tokens = taken->cached[engine];
+  for (const SequenceStatus& sequence : taken->begun_at(engine))
+    inboxes_[engine]->take_over(sequence);
+  if (observer_ != nullptr) observer_->taken(place, engine);
+  if (closed_ && queue_.places().empty()) wake_all();  // Who has nothing more to do may end.
   return sequences;
-}
-
-// Who follows the first finds what that has read.
-void SharedRoom::deal(Dealing& dealing, std::size_t engine, const Place& place) {
-  const SequenceStatus prompt = whole_prompt(place.first());
-  dealing.give(engine, prompt, place.cached[engine]);
-  for (std::size_t i = 1; i < place.sequences.size(); ++i)
-    dealing.give(engine, prompt, place.sequences[i].cached_tokens);
 }
 
 void SharedRoom::wake_all() const {

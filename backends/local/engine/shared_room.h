@@ -7,19 +7,20 @@
 // the room's, an inbox's. Shared by the engines and the outlets that ring, which may outlive it.
 #pragma once
 
-#include "backends/contract/dealing.h"
 #include "backends/contract/engine_counters.h"
 #include "backends/contract/status.h"
 #include "backends/local/engine/inbox.h"
+#include "backends/local/engine/room_observer.h"
 #include "backends/local/engine/sequence_source.h"
+#include "backends/local/engine/shared_queue.h"
 
 #include <cstddef>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace spillway::local {
@@ -30,11 +31,12 @@ class SharedRoom final : public Entrance {
  public:
   // An engine ends although nobody has asked it to. On its thread.
   using OnFailure = std::function<void(std::size_t engine, const Error& why)>;
-  SharedRoom(int waiting_max, OnFailure on_failure)
-      : waiting_max_(waiting_max), on_failure_(std::move(on_failure)) {}
+  SharedRoom(OnFailure on_failure, RoomObserver* observer)
+      : on_failure_(std::move(on_failure)), observer_(observer) {}
 
   // Once, before anybody is handed in. They must live until close() and their own end.
   void open(std::vector<const Engine*> engines);
+  void nudge();
   // Takes in nobody more.
   void close(Deadline drain_until);
 
@@ -42,8 +44,7 @@ class SharedRoom final : public Entrance {
   void refuse(int sequences) override;
   void ring(SequenceId id) override;
 
-  // See EngineDoor. What is cached is told less what it costs to begin where it is cached, and not
-  // where the way is shortest.
+  // See EngineDoor.
   EngineStatus status() const;
   EngineCounters counters() const;
   int cached_tokens(std::string_view owner, std::span<const std::int32_t> prompt) const;
@@ -55,34 +56,27 @@ class SharedRoom final : public Entrance {
   bool is_empty() const;
 
  private:
-  // Of those who have one prompt, and stay together.
-  struct Place {
-    std::vector<NewSequence> sequences;
-    std::vector<int> cached;  // Of their prompt, in each engine, when they came.
-
-    const NewSequence& first() const { return sequences.front(); }
-  };
-  using Queue = std::deque<Place>;
+  // Those of a place.
+  using Together = std::vector<NewSequence>;
 
   std::vector<int> cached_in_each(std::string_view owner,
                                   std::span<const std::int32_t> prompt) const;
-  std::vector<Place> places_of(std::vector<NewSequence> sequences) const;
-  static void deal(Dealing& dealing, std::size_t engine, const Place& place);
+  WaitingPlace place_of(const Together& sequences) const;
   // Requires of these: the mutex is held.
   std::vector<EngineStatus> statuses() const;
   EngineStatus whole() const;
-  std::vector<NewSequence> take(Queue::iterator place, std::size_t engine);
+  Together take(SequenceId place, std::size_t engine);
   void wake_all() const;
 
-  const int waiting_max_;
   const OnFailure on_failure_;
+  RoomObserver* const observer_;  // Null: none.
   std::vector<const Engine*> engines_;
   std::vector<std::shared_ptr<Inbox>> inboxes_;
   mutable std::mutex mutex_;
-  Queue queue_;
-  std::size_t ended_ = 0;  // Engines.
+  SharedQueue queue_;
+  std::unordered_map<SequenceId, Together> waiting_;  // By the ids of their places.
+  std::size_t ended_ = 0;                             // Engines.
   bool closed_ = false;
-  EngineCounters counters_;  // Of those who did not come to an engine.
 };
 
 }  // namespace spillway::local
