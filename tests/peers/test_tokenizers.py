@@ -108,7 +108,7 @@ def test_a_prefix_is_where_the_wheel_has_it(tmp_path, scheme, split):
 
 
 def test_a_special_token_that_takes_blanks_is_none_of_an_encoders_texts(tmp_path):
-    """RoBERTa's <mask>, in SmolLM2's kind of BPE; a decoder would have to find it."""
+    """RoBERTa's <mask>, in SmolLM2's kind of BPE."""
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps({
         "version": "1.0", "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},

@@ -10,6 +10,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 
 namespace spillway::tokenizer {
@@ -87,6 +89,36 @@ TEST(TokenizerJson, AnUnknownCharacterIsOneTokenHoweverManyThereAre) {
   EXPECT_THAT(read->tokenizer.encode("a\u4e2d\u6587a\u4e2d"), ElementsAre(1, 2, 0, 2, 0));
 }
 
+// What a user writes is no control token, even where its text is normalized with control text.
+TEST(TokenizerJson, ANormalizedSpecialTokenIsFoundInControlTextOnly) {
+  json file = characters();
+  file["added_tokens"][0]["normalized"] = true;
+  file["added_tokens"].push_back({{"id", 301}, {"content", "b"}, {"normalized", true}});
+  file["normalizer"]["normalizers"][0] = {{"type", "Lowercase"}};
+  const auto read = tokenizer_from_json(file.dump());
+  ASSERT_TRUE(read) << read.error().message;
+  const Tokenizer& tokenizer = read->tokenizer;
+  const auto count = [&](std::vector<Segment> segments) {
+    return std::ranges::count(tokenizer.encode(segments), 300);
+  };
+  EXPECT_THAT(tokenizer.encode_control("a<S>B a"), ElementsAre(258, 300, 301, 260));
+  EXPECT_EQ(count({{"<S>", true}, {" <s> ", false}, {"<s>", true}}), 2);
+  EXPECT_EQ(count({{"<", true}, {"s>", false}, {"<s", true}, {">", false}, {"<s>", false}}), 0);
+  EXPECT_THAT(tokenizer.encode("B"), ElementsAre(301));
+}
+
+// Each token takes blanks that the next one is found among; so does the library.
+TEST(TokenizerJson, TokensThatTakeManyBlanksAreNotQuadratic) {
+  json file = characters();
+  file["added_tokens"].push_back(
+      {{"id", 301}, {"content", "\n"}, {"lstrip", true}, {"rstrip", true}});
+  const auto read = tokenizer_from_json(file.dump());
+  ASSERT_TRUE(read) << read.error().message;
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(read->tokenizer.encode(std::string(1 << 20, '\n')).size(), 1U << 20);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+}
+
 TEST(TokenizerJson, SaysWhatIsNotUnderstood) {
   const auto with = [](const char* pointer, const json& value) {
     json file = characters();
@@ -103,7 +135,15 @@ TEST(TokenizerJson, SaysWhatIsNotUnderstood) {
   EXPECT_THAT(with("/model/merges", nullptr), HasSubstr("model.merges is missing"));
   EXPECT_THAT(with("/model/merges", {"ab"}), HasSubstr("not two tokens"));
   EXPECT_THAT(with("/model/merges", {"a zz"}), HasSubstr("not in the vocabulary"));
-  EXPECT_THAT(with("/added_tokens/0/lstrip", true), HasSubstr("lstrip is not supported"));
+  const auto second = [&](const json& added) { return with("/added_tokens/1", added); };
+  EXPECT_THAT(second({{"id", 301}, {"content", "<s>"}}), HasSubstr("\"<s>\" is added twice"));
+  EXPECT_THAT(second({{"id", 301}, {"content", ""}, {"normalized", true}}),
+              HasSubstr("\"\" is normalized to nothing"));
+  json alike = characters();
+  for (const char* content : {" x", "▁x"})
+    alike["added_tokens"].push_back(
+        {{"id", 300 + alike["added_tokens"].size()}, {"content", content}, {"normalized", true}});
+  EXPECT_THAT(error_of(alike), HasSubstr("\"▁x\" is normalized to what another is"));
   EXPECT_THAT(with("/normalizer", {{"type", "Nmt"}}), HasSubstr("this normalizer"));
   EXPECT_THAT(with("/pre_tokenizer", {{"type", "Whitespace"}}), HasSubstr("this pre_tokenizer"));
   EXPECT_THAT(with("/model/byte_fallback", false), HasSubstr("normalizer is not supported"));

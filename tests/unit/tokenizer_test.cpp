@@ -224,8 +224,9 @@ TEST(Tokenizer, IgnoredMergesTakeWholePieces) {
 
 TEST(Tokenizer, AddedWordsAreCutOutLongestFirstEverywhere) {
   SmallVocabulary small({{"a", "b"}}, {"[x]", "[x][y]", "<s>"});
-  small.vocabulary.added = {small.first_whole, small.first_whole + 1};
-  small.vocabulary.special = {small.first_whole + 2};
+  small.vocabulary.added = {{.id = small.first_whole},
+                            {.id = small.first_whole + 1},
+                            {.id = small.first_whole + 2, .special = true}};
   const auto tokenizer = Tokenizer::make(small.vocabulary);
   ASSERT_TRUE(tokenizer);
   EXPECT_THAT(tokenizer->encode("ab[x][y]ab"), ElementsAre(26, small.first_whole + 1, 26));
@@ -238,8 +239,8 @@ TEST(Tokenizer, DamagedVocabulariesAreErrors) {
   small.vocabulary.merges.emplace_back("ab", "zz");
   EXPECT_THAT(Tokenizer::make(small.vocabulary).error().message, HasSubstr("merge 1"));
   small.vocabulary.merges.pop_back();
-  small.vocabulary.special = {99};
-  EXPECT_THAT(Tokenizer::make(small.vocabulary).error().message, HasSubstr("special token 99"));
+  small.vocabulary.added = {{.id = 99}};
+  EXPECT_THAT(Tokenizer::make(small.vocabulary).error().message, HasSubstr("added token 99"));
 }
 
 TEST(Tokenizer, OneLongPieceIsNotQuadratic) {

@@ -75,8 +75,9 @@ Result<void> read_token_types(const loader::Metadata& metadata, Vocabulary& voca
     const std::int64_t type = (*types)[at];
     const bool unknown = type == kUnknownToken && of_characters;
     if (unknown && vocabulary.unknown < 0) vocabulary.unknown = id;
-    if (type == kControlToken || unknown) vocabulary.special.push_back(id);
-    if (type == kUserDefinedToken) vocabulary.added.push_back(id);
+    const bool special = type == kControlToken || unknown;
+    if (special || type == kUserDefinedToken)
+      vocabulary.added.push_back({.id = id, .special = special});
   }
   return {};
 }

@@ -2,15 +2,18 @@
 // with scores, SentencePiece.
 //
 // Immutable once made, so any thread may encode; HTTP workers do, never the engine's thread. Owns
-// its tables. The order of work is that library's: special tokens are cut out first, the rest is
-// normalised and split by the pre-tokenizer's pattern, each piece is spelt (spelling.h), and merges
-// apply in order of rank, leftmost first.
+// its tables. The order of work is that library's: special tokens and added words are cut out
+// first, the rest is normalised, and those that are looked for there are cut out of it. What is
+// left is split by the pre-tokenizer's pattern, each piece is spelt (spelling.h), and merges apply
+// in order of rank, leftmost first.
 //
 // Input marking: what a user writes must never become a control token. Callers say for each stretch
 // of text whether it is control text (a template's own words) or plain; special tokens are
 // recognised only where they lie wholly inside control text. Everything else about the joined text,
-// such as where words break, is as if nothing were marked. Bytes that are not UTF-8 are encoded as
-// themselves and belong to no character class.
+// such as where words break, is as if nothing were marked; but where special tokens are looked for
+// in normalised text, stretches of control text and of plain are normalised apart, so that it is
+// known what either became. Bytes that are not UTF-8 are encoded as themselves and belong to no
+// character class.
 #pragma once
 
 #include "backends/contract/error.h"
@@ -34,9 +37,20 @@ using TokenId = std::int32_t;
 // Where text gets a space in front that nobody wrote.
 enum class LeadingSpace {
   none,
-  each,          // Every stretch between whole tokens.
-  each_unless,   // Such a stretch, unless it begins with one.
+  each,          // Every text that is normalised.
+  each_unless,   // Every stretch between whole tokens, unless it begins with one.
   first_unless,  // The first, if no token is before it.
+};
+
+// A token that is cut out of text whole.
+struct AddedToken {
+  TokenId id;
+  bool special = false;      // A control token, in control text only; others wherever they are.
+  bool normalized = false;   // Both it and the text are as the normalizers have them.
+  bool single_word = false;  // Not beside a letter, a digit or their like.
+  bool takes_left = false;   // The blanks before it are its own,
+  bool takes_right = false;  // …or those behind it.
+  bool is_word = true;       // Pieces of text may become it, too: it is of the model's vocabulary.
 };
 
 // What a model file says about its tokenizer. Ids are positions in `tokens`.
@@ -44,12 +58,12 @@ struct Vocabulary {
   std::vector<std::string_view> tokens;  // As their writing has them, specials literally.
   std::vector<std::pair<std::string_view, std::string_view>> merges;  // Best first.
   std::vector<std::uint32_t> ranks;  // Of merges, where some are as good as others: their places.
-  std::vector<TokenId> special;      // Control tokens: cut out whole, in control text only.
-  std::vector<TokenId> added;        // Ordinary words that are cut out whole wherever they are.
+  std::vector<AddedToken> added;
   std::vector<Normalizer> normalizers;  // Before all else, one after the other.
   std::vector<SplitRule> split;         // Applied one after the other.
   Writing writing = Writing::bytes;
   LeadingSpace leading_space = LeadingSpace::none;  // Of characters.
+  bool normalizer_marks_spaces = true;              // Of characters: else the pre-tokenizer does.
   TokenId unknown = -1;                             // Of characters.
   bool drops_first_space = false;  // Decoding does not show the one that encoding put in front.
   bool ignore_merges = false;      // A piece that is a token needs no merges (Llama 3).

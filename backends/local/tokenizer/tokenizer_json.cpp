@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <optional>
 #include <span>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -21,9 +22,7 @@ constexpr std::size_t kRulesMax = 16;
 
 class JsonReader {
  public:
-  // `finds_special`: the tokenizer is to find special tokens in texts, too.
-  JsonReader(const Json& json, bool finds_special)
-      : json_(json), model_(at_or_null(json, "model")), finds_special_(finds_special) {}
+  explicit JsonReader(const Json& json) : json_(json), model_(at_or_null(json, "model")) {}
 
   Result<JsonTokenizer> read() {
     for (const auto step :
@@ -70,19 +69,24 @@ class JsonReader {
   }
 
   Result<void> read_added() {
+    const Json& words = at_or_null(model_, "vocab");
+    std::unordered_set<std::string_view> contents;
     for (const Json& added : at_or_null(json_, "added_tokens")) {
       const Json& content = at_or_null(added, "content");
       if (!content.is_string()) return wrong("added_tokens: one has no content");
       const auto& text = content.get_ref<const std::string&>();
-      for (const char* key : {"single_word", "lstrip", "rstrip"}) {
-        const bool is_found = finds_special_ || !is_set(added, "special");
-        if (is_set(added, key) && is_found)
-          return wrong("added token " + text.substr(0, 64) + ": " + key + " is not supported");
-      }
       const auto put_in = put_token(text, at_or_null(added, "id"), vocabulary_.tokens);
       if (!put_in) return put_in;
-      auto& list = is_set(added, "special") ? vocabulary_.special : vocabulary_.added;
-      list.push_back(at_or_null(added, "id").get<TokenId>());
+      if (!contents.insert(text).second) return wrong(shown(content) + " is added twice");
+      if (vocabulary_.ignore_merges && is_set(added, "single_word") && is_set(added, "special"))
+        return wrong("this added token is not supported beside ignore_merges: " + shown(added));
+      vocabulary_.added.push_back({.id = at_or_null(added, "id").get<TokenId>(),
+                                   .special = is_set(added, "special"),
+                                   .normalized = is_set(added, "normalized"),
+                                   .single_word = is_set(added, "single_word"),
+                                   .takes_left = is_set(added, "lstrip"),
+                                   .takes_right = is_set(added, "rstrip"),
+                                   .is_word = words.contains(text)});
     }
     return {};
   }
@@ -115,7 +119,8 @@ class JsonReader {
       const std::string_view type = text_at(*part, "type");
       const bool marks_spaces = type == "Replace" && pattern_of(*part) == " " &&
                                 text_at(*part, "content") == kMarkedSpace;
-      if (type == "Prepend" && text_at(*part, "prepend") == kMarkedSpace && characters) {
+      const bool prepends = type == "Prepend" && text_at(*part, "prepend") == kMarkedSpace;
+      if (prepends && characters && vocabulary_.leading_space == LeadingSpace::none) {
         vocabulary_.leading_space = LeadingSpace::each;
       } else if (!marks_spaces || !characters) {
         const auto put = put_normalizer(*part);
@@ -123,6 +128,7 @@ class JsonReader {
       }
       marks_spaces_ = marks_spaces_ || marks_spaces;
     }
+    vocabulary_.normalizer_marks_spaces = marks_spaces_;
     return {};
   }
 
@@ -178,6 +184,7 @@ class JsonReader {
     if (vocabulary_.writing != Writing::characters || text_at(part, "replacement") != kMarkedSpace)
       return false;
     const std::string_view scheme = text_at(part, "prepend_scheme");
+    if (vocabulary_.leading_space != LeadingSpace::none && scheme != "never") return false;
     if (scheme == "first") vocabulary_.leading_space = LeadingSpace::first_unless;
     if (scheme == "always") vocabulary_.leading_space = LeadingSpace::each_unless;
     if (at_or_null(part, "split") != false)
@@ -217,7 +224,6 @@ class JsonReader {
 
   const Json& json_;
   const Json& model_;
-  const bool finds_special_;
   bool marks_spaces_ = false;
   bool byte_level_ = false;
   Vocabulary vocabulary_;
@@ -226,7 +232,7 @@ class JsonReader {
 }  // namespace
 
 Result<FramedTokenizer> read_bpe(const Json& json) {
-  JsonReader reader(json, false);
+  JsonReader reader(json);
   auto read = reader.read();
   if (!read) return read.error();
   auto frame = frame_of(json, reader.tokens());
@@ -237,7 +243,7 @@ Result<FramedTokenizer> read_bpe(const Json& json) {
 Result<JsonTokenizer> tokenizer_from_json(std::string_view text) {
   const auto json = loader::parse_json(text, "tokenizer.json");
   if (!json) return json.error();
-  return JsonReader(*json, true).read();
+  return JsonReader(*json).read();
 }
 
 }  // namespace spillway::tokenizer

@@ -18,4 +18,9 @@ ClassSet classes_of(char32_t code_point) {
   return table[code_point];
 }
 
+bool is_of_word(char32_t code_point) {
+  static const ClassTable table({{word_ranges, 1}});
+  return table[code_point] != 0;
+}
+
 }  // namespace spillway::tokenizer

@@ -24,4 +24,7 @@ inline constexpr ClassSet kDigit = 128;  // What its Digits pre-tokenizer splits
 // Empty for anything above U+10FFFF.
 ClassSet classes_of(char32_t code_point);
 
+// What a single word may not have beside it: \w.
+bool is_of_word(char32_t code_point);
+
 }  // namespace spillway::tokenizer

@@ -18,5 +18,6 @@ extern const std::span<const std::uint32_t> mark_ranges;
 extern const std::span<const std::uint32_t> punctuation_ranges;
 extern const std::span<const std::uint32_t> symbol_ranges;
 extern const std::span<const std::uint32_t> digit_ranges;
+extern const std::span<const std::uint32_t> word_ranges;
 
 }  // namespace spillway::tokenizer

@@ -1,5 +1,4 @@
-// Finds the tokens that are cut out of text whole, before anything else is done to it: special
-// tokens and added words.
+// Finds the tokens that are cut out of text whole: special tokens and added words.
 //
 // Immutable once filled; any thread. Owns copies of the tokens' texts. Gemma has thousands that
 // begin alike: a look takes as many lookups as there are lengths, whatever their number.
@@ -17,13 +16,20 @@ namespace spillway::tokenizer {
 
 class WholeTokens {
  public:
+  struct Rules {
+    bool control_only = false;  // Never found in plain text.
+    bool single_word = false;   // Not beside a letter, a digit or their like.
+    bool takes_left = false;    // The blanks before it are its own,
+    bool takes_right = false;   // …or those behind it.
+  };
   struct Match {
     std::int32_t id = -1;
     std::size_t length = 0;
+    Rules rules;
   };
 
-  // `control_only`: never found in plain text. The first of two with the same text counts.
-  void add(std::string_view text, std::int32_t id, bool control_only);
+  // The first of two with the same text counts: then false is returned.
+  bool add(std::string_view text, std::int32_t id, Rules rules);
 
   // The longest token at the start of `text`. One that is control_only must end within the first
   // `control_bytes`.
@@ -35,7 +41,7 @@ class WholeTokens {
  private:
   struct Token {
     std::int32_t id;
-    bool control_only;
+    Rules rules;
   };
 
   std::array<std::vector<std::size_t>, 256> lengths_;  // By the first byte, longest first.

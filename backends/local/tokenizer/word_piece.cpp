@@ -40,7 +40,8 @@ WordPiece::WordPiece(const WordVocabulary& vocabulary)
     token.remove_prefix(vocabulary.continuation.size());
     tree_.add(kContinuations, token, id);
   }
-  for (const TokenId id : vocabulary.special) special_.add(vocabulary.tokens[id], id, true);
+  for (const TokenId id : vocabulary.special)
+    special_.add(vocabulary.tokens[id], id, {.control_only = true});
 }
 
 std::vector<TokenId> WordPiece::encode(std::string_view text, std::size_t tokens_max) const {
