@@ -4,6 +4,7 @@
 
 #include <boost/asio/this_coro.hpp>
 
+#include <chrono>
 #include <stdexcept>
 #include <utility>
 
@@ -13,6 +14,7 @@ namespace net = boost::asio;
 namespace {
 
 constexpr std::size_t kBridgeCapacity = 64;  // Deltas: about what one read from a socket brings.
+constexpr std::chrono::milliseconds kPlaceSoon{10};
 
 std::shared_ptr<Upstream> upstream_of(const config::ProviderTarget& target,
                                       const std::string& base) {
@@ -63,7 +65,7 @@ class CloudBackend final : public Backend {
     auto place = Place::take(upstream_);
     if (!place) {
       return Error{Errc::overloaded, name_ + ": as many requests as it may take are under way", "",
-                   std::nullopt};
+                   kPlaceSoon};
     }
     auto body = upstream_->dialect->request_body(*request, terms.model, upstream_->manner);
     if (!body) return body.error();

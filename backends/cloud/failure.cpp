@@ -115,6 +115,20 @@ Error too_many(const Teller& teller, const ResponseHead& head, const Complaint& 
   return error;
 }
 
+// All that it can do is being done: another may have room, and so may it soon.
+bool lacks_capacity(int status, const Complaint& complaint) {
+  if (status == 503 || status == 529) return true;
+  return status >= 500 && meaning_of(complaint) == Meaning::busy;
+}
+
+Error too_busy(const Teller& teller, const ResponseHead& head, std::string_view answered,
+               const Complaint& complaint) {
+  if (const auto fault = account_fault(teller, complaint)) return *fault;
+  Error error = tell(teller, Errc::overloaded, said(teller, answered, complaint.message));
+  error.retry_after = head.retry_after();
+  return error;
+}
+
 }  // namespace
 
 Error unavailable(const Teller& teller, std::string_view cause) {
@@ -126,6 +140,8 @@ Error refusal(const Teller& teller, const ResponseHead& head, std::string_view b
   const std::string answered = "it answered " + std::to_string(status);
   const auto complaint = parse_complaint(body);
   if (status == 429) return too_many(teller, head, complaint.value_or(Complaint{}));
+  if (lacks_capacity(status, complaint.value_or(Complaint{})))
+    return too_busy(teller, head, answered, complaint.value_or(Complaint{}));
   if (status >= 300 && status < 400) {
     return unavailable(teller, answered + ", and redirects are not followed");
   }
@@ -156,6 +172,8 @@ Error complaint_error(const Teller& teller, const Complaint& complaint) {
       complaint.code == "429") {
     return tell(teller, Errc::rate_limited, "its rate limit is reached");
   }
+  if (meaning_of(complaint) == Meaning::busy || complaint.code == "503")
+    return tell(teller, Errc::overloaded, said(teller, "it is overloaded", complaint.message));
   if (complaint.type == "invalid_request_error" || complaint.code == "400") {
     return client_fault(teller, complaint);
   }

@@ -28,7 +28,9 @@ constexpr std::array kCodes = {Sign{"insufficient_quota", Meaning::unpaid},
                                Sign{"unsupported_parameter", Meaning::unknown},
                                Sign{"unsupported_value", Meaning::unknown},
                                Sign{"unknown_parameter", Meaning::unknown},
-                               Sign{"extra_forbidden", Meaning::unknown}};
+                               Sign{"extra_forbidden", Meaning::unknown},
+                               Sign{"overloaded_error", Meaning::busy},
+                               Sign{"server_is_overloaded", Meaning::busy}};
 constexpr std::string_view kOfGoogleKeys = "API_KEY_";
 
 // What Anthropic, DeepSeek, vLLM and SGLang have no code for, nor Gemini always; in lower case. Of

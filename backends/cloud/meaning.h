@@ -14,6 +14,7 @@ enum class Meaning {
   unwelcome,  // Nor may its key, or where it asks from, be used there.
   too_long,   // Prompt plus asked completion exceed the model's context.
   unknown,    // It has no such field, value or ability: another may.
+  busy,       // It has no capacity left for now.
 };
 
 Meaning meaning_of(const Complaint& complaint);

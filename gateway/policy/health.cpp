@@ -97,11 +97,12 @@ void Health::finished(Visit& visit, int completion_tokens, TimePoint now) {
 }
 
 void Health::failed(Visit& visit, const Error& error, TimePoint now) {
-  if (error.code == Errc::rate_limited && visit.asking.at_batch_rate) {
+  const bool is_full = error.code == Errc::rate_limited || error.code == Errc::overloaded;
+  if (is_full && visit.asking.at_batch_rate) {
     batch_tier_full_until_ = now + error.retry_after.value_or(kBatchTierRetryAfter);
     return;
   }
-  if (error.code == Errc::rate_limited) {
+  if (error.code == Errc::rate_limited || (is_full && error.retry_after)) {
     limited_until_ = now + error.retry_after.value_or(kDefaultRetryAfter);
     return;
   }
@@ -110,7 +111,7 @@ void Health::failed(Visit& visit, const Error& error, TimePoint now) {
   if (error.code == Errc::cancelled && was_silent) tracker_.silent(waited, now);
   const bool overdue = was_silent && waited > tracker_.ttft_p99(now);
   const bool refuses_account = error.code == Errc::account_refused;
-  const bool at_fault = refuses_account || error.code == Errc::backend_unavailable ||
+  const bool at_fault = refuses_account || is_full || error.code == Errc::backend_unavailable ||
                         (error.code == Errc::deadline_exceeded && overdue);
   if (!at_fault) return;
   // After its first token the probe has been counted already; a stream that then breaks is an

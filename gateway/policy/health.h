@@ -69,8 +69,10 @@ class Health {
   // the breaker's account_pause. backend_unavailable counts against the provider; so does a
   // deadline that passed when a stream's first token was overdue by the provider's own P99.
   // rate_limited closes it until its retry_after (one second if it gave none), or its cheaper tier
-  // alone, if that was asked (ten). What is the client's fault or wish counts for nothing; but who
-  // was still silent when it was left took at least so long, where that is long for it.
+  // alone, if that was asked (ten). So does overloaded with a retry_after, or at the cheaper tier;
+  // without, it counts like backend_unavailable: what is down for good may say no more. What is the
+  // client's fault or wish counts for nothing; but who was still silent when it was left took at
+  // least so long, where that is long for it.
   void failed(Visit& visit, const Error& error, TimePoint now);
 
   // Gives the place back, and the probe if it told nothing.

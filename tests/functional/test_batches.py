@@ -273,6 +273,26 @@ def test_a_lack_of_capacity_is_borne(start_provider, start_gateway, client_of):
     assert end_of(client, batch).request_counts.completed == 2
 
 
+@pytest.mark.parametrize("says", [429, 503, 529])
+def test_who_is_overloaded_is_asked_again_when_it_said(start_upstream, start_gateway, client_of, says):
+    asked_at = []
+
+    def answer(_):
+        asked_at.append(time.monotonic())
+
+        def busy(handler):
+            handler.send_response(says)
+            handler.send_header("retry-after", "2")
+            handler.send_header("content-length", "0")
+            handler.end_headers()
+        return busy if len(asked_at) == 1 else chat()
+    upstream = start_upstream(answer)
+    client = client_of(start_gateway(settings({"cloud": configs.provider(upstream.base_url, "ai-hub")}), **KEYS))
+    assert end_of(client, begin(client, [line(1)])).request_counts.completed == 1
+    first, second = asked_at
+    assert second - first >= 2
+
+
 def test_a_huge_batch_does_not_hold_up_another_tenants(start_provider, start_gateway, client_of):
     targets = slow_cloud(start_provider, 0.3)
     gateway = start_gateway(settings(targets, batch={"class": "batch", "concurrency": 4}), **KEYS)

@@ -103,14 +103,14 @@ def test_an_open_breaker_is_not_asked(start_provider, start_gateway, client_of):
     assert providers["ai-hub"].stats()["requests"] == asked
 
 
-def test_all_failing_is_one_clear_error(start_provider, start_gateway, client_of):
+@pytest.mark.parametrize("says, status, code", [(500, 502, "backend_unavailable"), (503, 503, "server_is_overloaded")])
+def test_all_failing_is_one_clear_error(start_provider, start_gateway, client_of, says, status, code):
     gateway, providers = cloud_only(start_provider, start_gateway)
     for provider in providers.values():
-        provider.script(faults=[{"kind": "error", "share": 1.0, "after_seconds": 0}])
+        provider.script(faults=[{"kind": "error", "share": 1.0, "after_seconds": 0, "status": says}])
     with pytest.raises(openai.InternalServerError) as caught:
         ask(client_of(gateway), stream=True)
-    assert caught.value.status_code == 502
-    assert caught.value.body["code"] == "backend_unavailable"
+    assert (caught.value.status_code, caught.value.body["code"]) == (status, code)
 
 
 def test_a_wrong_key_at_the_provider_is_not_the_clients_fault(start_provider, start_gateway, client_of, monkeypatch):

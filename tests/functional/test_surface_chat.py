@@ -243,10 +243,11 @@ DOORS = [(path, {**body, "stream": stream}) for path, body in DOORS for stream i
     ("/v1/embeddings", {"input": "Hi"})]
 
 
-def test_a_providers_own_time_to_wait_is_told(start_upstream, start_gateway):
+@pytest.mark.parametrize("says", [429, 503, 529])
+def test_a_providers_own_time_to_wait_is_told(start_upstream, start_gateway, says):
     def answer(_):
         def busy(handler):
-            handler.send_response(429)
+            handler.send_response(says)
             handler.send_header("retry-after", "37")
             handler.send_header("content-length", "0")
             handler.end_headers()

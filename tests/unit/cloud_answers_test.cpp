@@ -238,7 +238,7 @@ TEST_F(CloudAnswers, RefusalsSayWhoseFaultTheyAre) {
                  "bad n");
   expect_failure(ask_for(plain(401, "application/json", error), true), Errc::account_refused,
                  "401");
-  expect_failure(ask_for(plain(503, "application/json", error), true), Errc::backend_unavailable,
+  expect_failure(ask_for(plain(503, "application/json", error), true), Errc::overloaded,
                  "503: bad n");
   const Answer limited =
       ask_for(plain(429, "application/json", error, "Retry-After-Ms: 250\r\n"), true);

@@ -88,7 +88,7 @@ TEST(Refusal, SaysWhoseFaultItIs) {
   for (const int status : {400, 422}) {
     EXPECT_EQ(refused(status, "bad").code, Errc::invalid_request) << status;
   }
-  for (const int status : {301, 403, 404, 408, 409, 500, 502, 503, 529}) {
+  for (const int status : {301, 403, 404, 408, 409, 500, 502}) {
     EXPECT_EQ(refused(status, "bad").code, Errc::backend_unavailable) << status;
   }
   for (const int status : {401, 402}) {
@@ -196,6 +196,18 @@ TEST(Refusal, RateLimitsCarryTheirTimeAndSpentAccountsDoNot) {
   EXPECT_EQ(refused(429, "pay", "insufficient_quota").code, Errc::account_refused);
 }
 
+TEST(Refusal, WhoIsOverloadedSaysHowLong) {
+  for (const int status : {503, 529}) {
+    const Error error = refusal(kTeller, head_of(status, "Retry-After: 30\r\n"), "<html>");
+    EXPECT_EQ(error.code, Errc::overloaded) << status;
+    EXPECT_EQ(error.retry_after, 30'000ms) << status;
+    EXPECT_EQ(refused(status, "bad").retry_after, std::nullopt) << status;
+    EXPECT_EQ(refused(status, "pay", "insufficient_quota").code, Errc::account_refused) << status;
+  }
+  EXPECT_EQ(refused(500, "full", "server_is_overloaded").code, Errc::overloaded);
+  EXPECT_EQ(refused(400, "full", "server_is_overloaded").code, Errc::invalid_request);
+}
+
 TEST(Refusal, NeverTellsTheKey) {
   for (const int status : {400, 401, 402, 403, 422, 429, 500}) {
     const Error error = refused(status, "key sk-secret-key is wrong, sk-secret-key!");
@@ -224,6 +236,9 @@ TEST(Complaint, KnowsRateLimitsAndBadRequests) {
   EXPECT_EQ(complaint_error(kTeller, {"", "", "429"}).code, Errc::rate_limited);
   EXPECT_EQ(complaint_error(kTeller, {"", "invalid_request_error", ""}).code,
             Errc::invalid_request);
+  EXPECT_EQ(complaint_error(kTeller, {"", "overloaded_error", ""}).code, Errc::overloaded);
+  EXPECT_EQ(complaint_error(kTeller, {"", "", "server_is_overloaded"}).code, Errc::overloaded);
+  EXPECT_EQ(complaint_error(kTeller, {"", "", "503"}).code, Errc::overloaded);
   EXPECT_EQ(complaint_error(kTeller, {"x", "server_error", ""}).code, Errc::backend_unavailable);
 }
 
