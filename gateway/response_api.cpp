@@ -297,10 +297,9 @@ Async<std::string> ResponseApi::input_items(http::Request& raw, const Visitor& v
   if (!page) co_return page.error();
   auto kept = co_await find(raw, visitor);
   if (!kept) co_return kept.error();
-  std::vector<std::string> none;
-  auto past = co_await doors_.archive.past(visitor.tenant, kept->previous, std::move(none));
+  auto before = co_await doors_.archive.before(*kept);
   std::vector<std::string> lists;
-  if (past) lists = std::move(past->turns);
+  if (before) lists = std::move(*before);
   lists.push_back(std::move(kept->input));
   co_return responses::items_page(lists, *page);
 }

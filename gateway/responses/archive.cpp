@@ -31,6 +31,29 @@ Error too_many(std::size_t bytes_max) {
           "input", std::nullopt};
 }
 
+// All turns up to a response, the oldest first, and what the first of them was told of its
+// conversation, a list; empty if it was in none.
+struct Chain {
+  std::string told;
+  std::vector<Kept> turns;
+};
+
+Result<Chain> chain_up_to(Shelf& shelf, Conversations& conversations, const std::string& tenant,
+                          const std::string& id, std::size_t bytes_max) {
+  auto turns = shelf.turns(tenant, id, unix_seconds(), bytes_max);
+  if (!turns) return turns.error();
+  Chain chain{"", std::move(*turns)};
+  const Kept& first = chain.turns.front();
+  if (first.conversation.empty()) return chain;
+  auto told = conversations.items_up_to(tenant, first.conversation, first.told, unix_seconds());
+  if (!told) return told.error();
+  std::size_t bytes = told->size();
+  for (const Kept& turn : chain.turns) bytes += size_of(turn);
+  if (bytes > bytes_max) return conversation_too_large(id, bytes_max);
+  chain.told = std::move(*told);
+  return chain;
+}
+
 // The responses of those items, as far as they are kept: each once, however often it is named.
 Result<std::vector<Kept>> find_all(Shelf& shelf, const std::string& tenant,
                                    const std::vector<std::string>& item_ids,
@@ -102,8 +125,8 @@ Async<void> Archive::remove(std::string tenant, std::string id) const {
   co_return co_await disk_.run_for_client(std::move(work));
 }
 
-Async<std::string> Archive::conversation(std::string tenant, std::string id) const {
-  std::function<Result<std::string>()> work = [all = conversations_.get(), tenant, id] {
+Async<ItemList> Archive::conversation(std::string tenant, std::string id) const {
+  std::function<Result<ItemList>()> work = [all = conversations_.get(), tenant, id] {
     return all->items(tenant, id, unix_seconds());
   };
   co_return co_await disk_.run_for_client(std::move(work));
@@ -118,31 +141,50 @@ Async<void> Archive::add_turn(std::string tenant, std::string id, std::vector<st
   co_return co_await disk_.run_for_client(std::move(work));
 }
 
-Async<Archive::Past> Archive::past(std::string tenant, std::string previous,
-                                   std::vector<std::string> references) {
+Async<Archive::Past> Archive::past(std::string tenant, From from) {
   Past past;
-  if (!previous.empty()) {
-    auto lists = co_await turns(tenant, std::move(previous));
+  if (!from.previous.empty()) {
+    auto lists = co_await turns(tenant, std::move(from.previous));
     if (!lists) co_return lists.error();
     past.turns = std::move(*lists);
   }
-  if (!references.empty()) {
-    auto items = co_await referenced(std::move(tenant), std::move(references));
+  if (!from.conversation.empty()) {
+    auto list = co_await conversation(tenant, std::move(from.conversation));
+    if (!list) co_return list.error();
+    past.turns.push_back(std::move(list->items));
+    past.told = std::move(list->last);
+  }
+  if (!from.references.empty()) {
+    auto items = co_await referenced(std::move(tenant), std::move(from.references));
     if (!items) co_return items.error();
     past.referenced = std::move(*items);
   }
   co_return past;
 }
 
+Async<std::vector<std::string>> Archive::before(Kept turn) const {
+  if (!turn.previous.empty())
+    co_return co_await turns(std::move(turn.tenant), std::move(turn.previous));
+  std::vector<std::string> lists;
+  if (turn.conversation.empty()) co_return lists;
+  std::function<Result<std::string>()> work = [all = conversations_.get(), turn = std::move(turn)] {
+    return all->items_up_to(turn.tenant, turn.conversation, turn.told, unix_seconds());
+  };
+  auto told = co_await disk_.run_for_client(std::move(work));
+  if (!told) co_return told.error();
+  lists.push_back(std::move(*told));
+  co_return lists;
+}
+
 // The disk's thread reads; what is read is parsed by who asked for it.
 Async<std::vector<std::string>> Archive::turns(std::string tenant, std::string previous) const {
-  std::function<Result<std::vector<Kept>>()> work = [shelf = shelf_.get(), tenant, previous,
-                                                     bytes_max = past_bytes_max_] {
-    return shelf->turns(tenant, previous, unix_seconds(), bytes_max);
+  std::function<Result<Chain>()> work = [shelf = shelf_.get(), all = conversations_.get(), tenant,
+                                         previous, bytes_max = past_bytes_max_] {
+    return chain_up_to(*shelf, *all, tenant, previous, bytes_max);
   };
-  auto turns = co_await disk_.run_for_client(std::move(work));
-  if (!turns) {
-    Error error = turns.error();
+  auto chain = co_await disk_.run_for_client(std::move(work));
+  if (!chain) {
+    Error error = chain.error();
     if (error.code != Errc::not_found) co_return error;
     error.code = Errc::invalid_request;
     error.message = "Previous response with id '" + previous + "' not found.";
@@ -151,7 +193,8 @@ Async<std::vector<std::string>> Archive::turns(std::string tenant, std::string p
     co_return error;
   }
   std::vector<std::string> lists;
-  for (Kept& turn : *turns) {
+  if (!chain->told.empty()) lists.push_back(std::move(chain->told));
+  for (Kept& turn : chain->turns) {
     lists.push_back(std::move(turn.input));
     lists.push_back(output_of(turn.body));
   }

@@ -32,19 +32,26 @@ class Archive {
   // A turn has ended, whether it is put here or not.
   virtual void ended(const Kept& turn) { (void)turn; }
 
-  // The lists of items of the turns up to `previous`, if it is not empty, the oldest first, and the
-  // items named by `references`, in their order. invalid_request if something is not kept, or more
-  // than may be built on.
+  // What a turn goes on from: a response or a conversation, and the items that it names.
+  struct From {
+    std::string previous;
+    std::string conversation;
+    std::vector<std::string> references;
+  };
+
+  // The lists of items before a turn, the oldest first, and the items that it names, in their
+  // order. invalid_request if something is not kept, or more than may be built on.
   struct Past {
     std::vector<std::string> turns;
     std::vector<std::string> referenced;
+    std::string told;  // The last item of the conversation; empty if it has none.
   };
-  virtual Async<Past> past(std::string tenant, std::string previous,
-                           std::vector<std::string> references);
+  virtual Async<Past> past(std::string tenant, From from);
 
-  // The items of a conversation, a list; and what a turn adds to it, lists of items, whose ids are
-  // made of `turn`.
-  Async<std::string> conversation(std::string tenant, std::string id) const;
+  // The lists of items that led to a turn, the oldest first, without its own.
+  Async<std::vector<std::string>> before(Kept turn) const;
+
+  // What a turn adds to a conversation: lists of items, whose ids are made of `turn`.
   Async<void> add_turn(std::string tenant, std::string id, std::vector<std::string> lists,
                        std::string turn) const;
 
@@ -52,6 +59,7 @@ class Archive {
   const std::size_t past_bytes_max_;
 
  private:
+  Async<ItemList> conversation(std::string tenant, std::string id) const;
   Async<std::vector<std::string>> turns(std::string tenant, std::string previous) const;
   Async<std::vector<std::string>> referenced(std::string tenant,
                                              std::vector<std::string> references) const;

@@ -241,13 +241,41 @@ Result<void> Conversations::remove_item(std::string_view tenant, std::string_vie
   return done ? transaction->commit() : done;
 }
 
-Result<std::string> Conversations::items(std::string_view tenant, std::string_view id,
-                                         std::int64_t now) {
+Result<ItemList> Conversations::items(std::string_view tenant, std::string_view id,
+                                      std::int64_t now) {
   const auto there = check(tenant, id, now);
   if (!there) return there.error();
   const auto room = check_room(id);
   if (!room) return room.error();
-  return page(tenant, id, {static_cast<int>(limits_.items_max) - 1, false, ""}, now);
+  return list(id, std::numeric_limits<std::int64_t>::max());
+}
+
+Result<std::string> Conversations::items_up_to(std::string_view tenant, std::string_view id,
+                                               std::string_view last, std::int64_t now) {
+  const auto there = check(tenant, id, now);
+  if (!there) return there.error();
+  if (last.empty()) return "[]";
+  const auto place = place_of(id, last);
+  if (!place) return place.error();
+  auto found = list(id, *place);
+  if (!found) return found.error();
+  return std::move(found->items);
+}
+
+Result<ItemList> Conversations::list(std::string_view id, std::int64_t last_place) {
+  auto asked = database_.prepare(
+      "SELECT id, text FROM items WHERE conversation = ? AND text != '' AND place <= ? "
+      "ORDER BY place");
+  if (!asked) return asked.error();
+  asked->bind(0, id).bind(1, last_place);
+  ItemList found;
+  auto done = asked->each([&] {
+    found.last = asked->text(0);
+    found.items.append(found.items.empty() ? "[" : ",").append(asked->text(1));
+  });
+  if (!done) return done.error();
+  found.items = found.items.empty() ? "[]" : found.items + "]";
+  return found;
 }
 
 Result<std::int64_t> Conversations::place_of(std::string_view id, std::string_view item_id) {

@@ -42,6 +42,12 @@ struct ItemPage {
   std::string after;  // The id of the item before the first, deleted or not; empty: from the start.
 };
 
+// All of a conversation, as a list, and the id of the last; empty if there is none.
+struct ItemList {
+  std::string items;
+  std::string last;
+};
+
 class Conversations {
  public:
   static Result<std::unique_ptr<Conversations>> open(const std::string& path,
@@ -68,8 +74,15 @@ class Conversations {
   // Those that nobody has used for so long are gone.
   Result<void> expire(std::int64_t now);
 
-  // As a list. A page has one more than its limit where more follow.
-  Result<std::string> items(std::string_view tenant, std::string_view id, std::int64_t now);
+  // context_too_long: it has as much as it may.
+  Result<ItemList> items(std::string_view tenant, std::string_view id, std::int64_t now);
+
+  // Those up to the item `last`, deleted or not, as far as they are still there; of an empty id
+  // none.
+  Result<std::string> items_up_to(std::string_view tenant, std::string_view id,
+                                  std::string_view last, std::int64_t now);
+
+  // As a list, with one more than the page's limit where more follow.
   Result<std::string> page(std::string_view tenant, std::string_view id, const ItemPage& page,
                            std::int64_t now);
 
@@ -83,6 +96,7 @@ class Conversations {
                    std::int64_t now);
   Result<void> make_room(std::int64_t now);
   Result<std::int64_t> number(std::string_view sql, std::string_view text);
+  Result<ItemList> list(std::string_view id, std::int64_t last_place);
   Result<std::int64_t> place_of(std::string_view id, std::string_view item_id);
 
   store::Database database_;

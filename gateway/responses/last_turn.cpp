@@ -13,13 +13,12 @@ void LastTurn::ended(const Kept& turn) {
   turns_.push_back(output_of(turn.body));
 }
 
-Async<Archive::Past> LastTurn::past(std::string tenant, std::string previous,
-                                    std::vector<std::string> references) {
-  const bool remembered = !previous.empty() && previous == id_;
+Async<Archive::Past> LastTurn::past(std::string tenant, From from) {
+  const bool remembered = !from.previous.empty() && from.previous == id_;
   if (remembered && bytes() > past_bytes_max_)
-    co_return conversation_too_large(previous, past_bytes_max_);
-  if (remembered) previous.clear();
-  auto past = co_await Archive::past(std::move(tenant), std::move(previous), std::move(references));
+    co_return conversation_too_large(from.previous, past_bytes_max_);
+  if (remembered) from.previous.clear();
+  auto past = co_await Archive::past(std::move(tenant), std::move(from));
   if (!past) co_return past;
   if (remembered) past->turns = turns_;
   before_ = past->turns;

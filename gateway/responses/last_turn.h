@@ -16,8 +16,7 @@ class LastTurn final : public Archive {
   explicit LastTurn(const Archive& archive) : Archive(archive) {}
 
   void ended(const Kept& turn) override;
-  Async<Past> past(std::string tenant, std::string previous,
-                   std::vector<std::string> references) override;
+  Async<Past> past(std::string tenant, From from) override;
 
  private:
   std::size_t bytes() const;

@@ -18,13 +18,9 @@ Async<wire::Asked> ResponsesProtocol::parse(wire::Call call) const {
 Async<Conversation> ResponsesProtocol::converse(const wire::Call& call) const {
   auto request = parse_response_request(call.body, turn_of(call.request_id));
   if (!request) co_return request.error();
-  auto past = co_await archive_.past(call.tenant, request->previous, request->references);
+  Archive::From from{request->previous, request->conversation, request->references};
+  auto past = co_await archive_.past(call.tenant, std::move(from));
   if (!past) co_return past.error();
-  if (!request->conversation.empty()) {
-    auto items = co_await archive_.conversation(call.tenant, request->conversation);
-    if (!items) co_return items.error();
-    past->turns.push_back(std::move(*items));
-  }
   auto body = chat_body(*request, past->turns, past->referenced);
   if (!body) co_return body.error();
   auto plain = read_chat_(std::move(body->json));
@@ -34,6 +30,7 @@ Async<Conversation> ResponsesProtocol::converse(const wire::Call& call) const {
   if (body->tools) conversation.chat->needs |= Need::tools;
   conversation.request = std::move(*request);
   conversation.before = std::move(past->turns);
+  conversation.told = std::move(past->told);
   co_return std::move(conversation);
 }
 
@@ -49,6 +46,7 @@ Async<Understood> ResponsesProtocol::understand(const wire::Call& call) const {
   understood.info.settings = conversation->request.settings;
   understood.request = std::move(conversation->request);
   understood.chat = std::move(conversation->chat);
+  understood.told = std::move(conversation->told);
   co_return std::move(understood);
 }
 
@@ -65,6 +63,8 @@ Kept kept_of(const Understood& understood, std::string tenant, std::string body,
   kept.body = std::move(body);
   kept.input = understood.request.input;
   kept.ended = ended;
+  kept.conversation = understood.request.conversation;
+  kept.told = understood.told;
   return kept;
 }
 

@@ -21,6 +21,7 @@ struct Understood {
   ResponseRequest request;
   ResponseInfo info;
   std::shared_ptr<const ChatRequest> chat;
+  std::string told;  // The last item of its conversation; empty if it has none.
 };
 
 // What is said to the model: the request, and what came before it.
@@ -28,6 +29,7 @@ struct Conversation {
   ResponseRequest request;
   std::vector<std::string> before;  // The lists of items of earlier turns, the oldest first.
   std::shared_ptr<ChatRequest> chat;
+  std::string told;  // The last item of the request's conversation; empty if it has none.
 };
 
 class ResponsesProtocol final : public wire::Protocol {

@@ -19,7 +19,9 @@ const std::vector<std::string> kVersions = {
     " previous TEXT NOT NULL, body TEXT NOT NULL, input TEXT NOT NULL, ended INTEGER NOT NULL,"
     " bytes INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX by_age ON responses(created)",
-    "CREATE INDEX of_tenant ON responses(tenant, created, id)"};
+    "CREATE INDEX of_tenant ON responses(tenant, created, id)",
+    "ALTER TABLE responses ADD COLUMN conversation TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE responses ADD COLUMN told TEXT NOT NULL DEFAULT ''"};
 
 Error missing(std::string_view id) {
   return Error{Errc::not_found, "Response with id '" + std::string(id) + "' not found.", "",
@@ -134,8 +136,9 @@ Result<void> Shelf::put(const Kept& response, std::int64_t now) {
   auto done = before->bind(0, response.id).each([&] { replaced = before->integer(0); });
   if (!done) return done;
   const auto bytes = static_cast<std::int64_t>(size_of(response));
-  auto insert =
-      database_.prepare("INSERT OR REPLACE INTO responses VALUES(?, ?, ?, ?, ?, ?, ?, ?)");
+  auto insert = database_.prepare(
+      "INSERT OR REPLACE INTO responses(id, tenant, created, previous, body, input, ended, bytes, "
+      "conversation, told) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   if (!insert) return insert.error();
   done = insert->bind(0, response.id)
              .bind(1, response.tenant)
@@ -145,6 +148,8 @@ Result<void> Shelf::put(const Kept& response, std::int64_t now) {
              .bind(5, response.input)
              .bind(6, std::int64_t{response.ended})
              .bind(7, bytes)
+             .bind(8, response.conversation)
+             .bind(9, response.told)
              .run();
   if (!done) return done;
   add(response.tenant, bytes - replaced);
@@ -153,7 +158,7 @@ Result<void> Shelf::put(const Kept& response, std::int64_t now) {
 
 Result<Kept> Shelf::find(std::string_view tenant, std::string_view id, std::int64_t now) {
   auto asked = database_.prepare(
-      "SELECT created, previous, body, input, ended FROM responses "
+      "SELECT created, previous, body, input, ended, conversation, told FROM responses "
       "WHERE id = ? AND tenant = ? AND created > ?");
   if (!asked) return asked.error();
   auto row = asked->bind(0, id).bind(1, tenant).bind(2, now - limits_.ttl_seconds).step();
@@ -167,6 +172,8 @@ Result<Kept> Shelf::find(std::string_view tenant, std::string_view id, std::int6
   found.body = asked->text(2);
   found.input = asked->text(3);
   found.ended = asked->integer(4) != 0;
+  found.conversation = asked->text(5);
+  found.told = asked->text(6);
   return found;
 }
 

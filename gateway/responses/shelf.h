@@ -24,6 +24,8 @@ struct Kept {
   std::string body;          // The response object.
   std::string input;         // Its own items, a list.
   bool ended = true;
+  std::string conversation = {};  // That it was made in, or empty,
+  std::string told = {};          // …and the last item that it was told of it; empty: none.
 };
 
 // Of its texts.

@@ -113,6 +113,49 @@ def test_a_response_goes_on_from_a_conversation_and_adds_to_it(started, stream):
     assert len(list(client.conversations.items.list(made.id))) == 6
 
 
+def told(provider):
+    return [message["content"] for message in provider.asked[-1].json["messages"]]
+
+
+def test_a_turn_of_a_conversation_can_be_gone_on_from(started):
+    client, provider = started
+    made = client.conversations.create(items=[HELLO, CALL])
+    first = client.responses.create(model="cloud", input=[SEEN], conversation=made.id)
+    whole = ["Hello there.", None, "a cat", "Answer 1"]
+    client.responses.create(model="cloud", input="Later.", conversation=made.id)
+    second = client.responses.create(model="cloud", input="And?", previous_response_id=first.id)
+    assert told(provider) == whole + ["And?"] and second.conversation is None
+    assert provider.asked[-1].json["messages"][1]["tool_calls"][0]["id"] == "call_1"
+    client.responses.create(model="cloud", input="On.", previous_response_id=second.id)
+    assert told(provider) == whole + ["And?", "Answer 3", "On."]
+    assert [item.type for item in client.responses.input_items.list(first.id, order="asc")] == \
+        ["message", "function_call", "function_call_output"]
+    assert len(list(client.responses.input_items.list(second.id))) == 5
+    client.responses.compact(model="cloud", previous_response_id=first.id)
+    assert told(provider)[:-1] == whole
+    item = next(iter(client.conversations.items.list(made.id, order="asc")))
+    client.conversations.items.delete(item.id, conversation_id=made.id)
+    client.responses.create(model="cloud", input="And?", previous_response_id=first.id)
+    assert told(provider) == whole[1:] + ["And?"]
+    client.conversations.delete(made.id)
+    with pytest.raises(openai.BadRequestError, match="not found") as refused:
+        client.responses.create(model="cloud", input="And?", previous_response_id=first.id)
+    assert refused.value.code == "previous_response_not_found"
+
+
+@pytest.mark.filterwarnings("ignore:connect\\(\\) must be used:DeprecationWarning")
+@pytest.mark.parametrize("store", [False, True])
+def test_a_connection_goes_on_from_a_turn_of_a_conversation(started, store):
+    client, provider = started
+    made = client.conversations.create(items=[HELLO])
+    with client.responses.connect() as connection:
+        connection.response.create(model="cloud", input="Who are you?", conversation=made.id, store=store)
+        first = next(event.response for event in connection if event.type == "response.completed")
+        connection.response.create(model="cloud", input="And I?", previous_response_id=first.id, store=store)
+        next(event for event in connection if event.type == "response.completed")
+    assert told(provider) == ["Hello there.", "Who are you?", "Answer 1", "And I?"]
+
+
 def test_what_is_not_stored_is_in_its_conversation_all_the_same(started):
     client, _ = started
     made = client.conversations.create()

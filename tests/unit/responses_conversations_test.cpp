@@ -99,7 +99,22 @@ TEST_F(ConversationShelf, AnItemThatIsThereTwiceAddsNone) {
   open({});
   ASSERT_TRUE(create("a"));
   EXPECT_FALSE(all_->add("t", "a", {{"1", "{}"}, {"item_a", "{}"}}, kNow));
-  EXPECT_EQ(all_->items("t", "a", kNow).value(), "[{}]");
+  EXPECT_EQ(all_->items("t", "a", kNow)->items, "[{}]");
+}
+
+TEST_F(ConversationShelf, ItsItemsUpToOneAreThoseOfThen) {
+  open({});
+  ASSERT_TRUE(create("a", "0"));
+  ASSERT_TRUE(all_->add("t", "a", {{"1", "1"}, {"2", "2"}}, kNow));
+  const auto then = all_->items("t", "a", kNow);
+  EXPECT_EQ(then->items, "[0,1,2]");
+  EXPECT_EQ(then->last, "2");
+  ASSERT_TRUE(all_->add("t", "a", {{"3", "3"}}, kNow));
+  EXPECT_EQ(all_->items_up_to("t", "a", then->last, kNow).value(), "[0,1,2]");
+  for (const char* id : {"1", "2"}) ASSERT_TRUE(all_->remove_item("t", "a", id, kNow));
+  EXPECT_EQ(all_->items_up_to("t", "a", then->last, kNow).value(), "[0]");
+  EXPECT_EQ(all_->items_up_to("t", "a", "", kNow).value(), "[]");
+  EXPECT_EQ(all_->items_up_to("other", "a", then->last, kNow).error().code, Errc::not_found);
 }
 
 }  // namespace

@@ -115,6 +115,18 @@ TEST(ResponsesShelf, TellsTheTurnsOldestFirst) {
   EXPECT_FALSE(shelf.turns("t", "b", kNow, kBytesMax));
 }
 
+TEST(ResponsesShelf, KnowsTheConversationOfATurn) {
+  Shelf shelf = shelf_with({});
+  Kept turn = response("a");
+  turn.conversation = "conv_1";
+  turn.told = "msg_1";
+  ASSERT_TRUE(shelf.put(turn, kNow));
+  const auto found = shelf.find("t", "a", kNow);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->conversation, "conv_1");
+  EXPECT_EQ(found->told, "msg_1");
+}
+
 TEST(ResponsesShelf, TellsNoMoreTurnsThanMayBeBuiltOn) {
   Shelf shelf = shelf_with({});
   ASSERT_TRUE(shelf.put(response("a"), kNow));
