@@ -16,6 +16,7 @@ using wire::Json;
 
 constexpr std::size_t kItemsMax = 100'000;
 constexpr std::size_t kReferencesMax = 1'000;
+constexpr std::string_view kThoughtMark = "spillway-thought:";
 
 std::string type_of(const ordered_json& item) {
   const std::string type = text_in(item, "type");
@@ -23,6 +24,20 @@ std::string type_of(const ordered_json& item) {
 }
 
 ordered_json text_part(std::string text) { return {{"type", "text"}, {"text", std::move(text)}}; }
+
+// Of a reasoning item.
+std::string thought_in(const ordered_json& item) {
+  const std::string packed = text_in(item, "encrypted_content");
+  if (packed.starts_with(kThoughtMark)) return packed.substr(kThoughtMark.size());
+  for (const char* list : {"content", "summary"}) {
+    const auto parts = item.find(list);
+    if (parts == item.end() || !parts->is_array() || parts->empty()) continue;
+    std::string thought;
+    for (const ordered_json& part : *parts) thought += text_in(part, "text");
+    return thought;
+  }
+  return {};
+}
 
 // One text where all parts are text, which every target can read.
 ordered_json simplest(ordered_json parts) {
@@ -35,6 +50,8 @@ ordered_json simplest(ordered_json parts) {
 }
 
 }  // namespace
+
+std::string packed_thought(const std::string& text) { return std::string(kThoughtMark) + text; }
 
 ordered_json item_of_text(const ordered_json& text) {
   return {{"type", "message"},
@@ -144,14 +161,7 @@ void Messages::add_result(const ordered_json& item, const std::string& path) {
                              {"content", parts_of(*output, path + ".output")}});
 }
 
-void Messages::add_reasoning(const ordered_json& item) {
-  for (const char* list : {"content", "summary"}) {
-    const auto parts = item.find(list);
-    if (parts == item.end() || !parts->is_array() || parts->empty()) continue;
-    for (const ordered_json& part : *parts) reasoning_ += text_in(part, "text");
-    return;
-  }
-}
+void Messages::add_reasoning(const ordered_json& item) { reasoning_ += thought_in(item); }
 
 void Messages::add_compaction(const ordered_json& item, const std::string& path) {
   auto said = said_of_compaction(item);

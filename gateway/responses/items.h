@@ -22,6 +22,10 @@ std::string read_input(wire::Fields& request, const nlohmann::ordered_json& said
                        std::string_view turn, std::optional<Error>& error,
                        std::vector<std::string>& references);
 
+// A thought as the `encrypted_content` of its item, for clients that send back nothing else of it.
+// Nothing is encrypted: the conversation is its client's.
+std::string packed_thought(const std::string& text);
+
 // A user's message of that text.
 nlohmann::ordered_json item_of_text(const nlohmann::ordered_json& text);
 

@@ -36,10 +36,10 @@ struct Output::Items {
   ordered_json untold = ordered_json::array();       // …and those that its next piece tells.
 };
 
-Output::Output(Events& events, std::string turn, bool summary)
+Output::Output(Events& events, std::string turn, ReasoningManner reasoning)
     : events_(events),
       turn_(std::move(turn)),
-      summary_(summary),
+      reasoning_(reasoning),
       items_(std::make_unique<Items>()) {}
 
 Output::~Output() = default;
@@ -159,7 +159,7 @@ std::string Output::place_in(const Growing& item) const {
   std::string members = place_of(item.at);
   append(members, "item_id", item.id);
   if (item.is_call()) return members;
-  const bool in_summary = item.kind == Kind::reasoning && summary_;
+  const bool in_summary = item.kind == Kind::reasoning && reasoning_.summary;
   return members + (in_summary ? R"(,"summary_index":0)" : R"(,"content_index":0)");
 }
 
@@ -173,7 +173,7 @@ Output::Growing& Output::open(Kind kind, std::string_view call_id, std::string_v
             {"id", ""},
             {"summary", ordered_json::array()},
             {"status", "in_progress"}};
-    if (!summary_) item["content"] = ordered_json::array();
+    if (!reasoning_.summary) item["content"] = ordered_json::array();
   } else if (opened.is_call()) {
     const bool custom = kind == Kind::custom;
     opened.id = custom ? "ctc_" : "fc_";
@@ -196,7 +196,7 @@ Output::Growing& Output::open(Kind kind, std::string_view call_id, std::string_v
 
 void Output::open_part(const Growing& item) {
   if (item.is_call()) return;
-  if (item.kind == Kind::reasoning && summary_) {
+  if (item.kind == Kind::reasoning && reasoning_.summary) {
     events_.add("response.reasoning_summary_part.added",
                 place_in(item) + R"(,"part":{"type":"summary_text","text":""})");
     return;
@@ -220,9 +220,9 @@ void Output::grow(Growing& item, std::string_view piece) {
     case Kind::call: return events_.add("response.function_call_arguments.delta", members);
     case Kind::custom: return events_.add("response.custom_tool_call_input.delta", members);
     case Kind::reasoning:
-      return events_.add(
-          summary_ ? "response.reasoning_summary_text.delta" : "response.reasoning_text.delta",
-          members);
+      return events_.add(reasoning_.summary ? "response.reasoning_summary_text.delta"
+                                            : "response.reasoning_text.delta",
+                         members);
   }
 }
 
@@ -257,7 +257,7 @@ void Output::finish_part(const Growing& item) {
                        {"annotations", std::exchange(items_->annotations, ordered_json::array())},
                        {"logprobs", std::move(logprobs)}};
   if (item.kind == Kind::refusal) part = {{"type", "refusal"}, {"refusal", item.text}};
-  const bool in_summary = item.kind == Kind::reasoning && summary_;
+  const bool in_summary = item.kind == Kind::reasoning && reasoning_.summary;
   if (item.kind == Kind::reasoning)
     part = {{"type", in_summary ? "summary_text" : "reasoning_text"}, {"text", item.text}};
   const char* done = "response.output_text.done";
@@ -269,6 +269,8 @@ void Output::finish_part(const Growing& item) {
   events_.add(in_summary ? "response.reasoning_summary_part.done" : "response.content_part.done",
               place_in(item) + R"(,"part":)" + text_of(part));
   object_of(item)[in_summary ? "summary" : "content"].push_back(std::move(part));
+  if (item.kind == Kind::reasoning && reasoning_.portable)
+    object_of(item)["encrypted_content"] = packed_thought(item.text);
 }
 
 void Output::close_text() {

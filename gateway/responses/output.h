@@ -20,10 +20,16 @@
 
 namespace spillway::responses {
 
+// How reasoning is told.
+struct ReasoningManner {
+  bool summary = false;   // As a summary.
+  bool portable = false;  // Once more, whole, in its item's `encrypted_content`.
+};
+
 class Output {
  public:
-  // `turn` makes the items' ids; `summary`: reasoning is told as a summary.
-  Output(Events& events, std::string turn, bool summary);
+  // `turn` makes the items' ids.
+  Output(Events& events, std::string turn, ReasoningManner reasoning);
   ~Output();
 
   void add(const Delta& delta);
@@ -71,7 +77,7 @@ class Output {
 
   Events& events_;
   const std::string turn_;
-  const bool summary_;
+  const ReasoningManner reasoning_;
   std::unique_ptr<Items> items_;
   wire::NamedCalls calls_;
   std::vector<Growing> growing_;  // Calls, and at most one of another kind.

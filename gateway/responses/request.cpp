@@ -158,9 +158,10 @@ class Reader {
     const Json* include = request_.array("include", kIncludesMax);
     for (std::size_t i = 0; include != nullptr && i < include->size(); ++i) {
       const bool are_logprobs = (*include)[i] == "message.output_text.logprobs";
+      const bool is_thought = (*include)[i] == "reasoning.encrypted_content";
       if (are_logprobs) chat_["logprobs"] = true;
-      // Reasoning comes in clear; nothing is encrypted that would have to be asked for.
-      if (!are_logprobs && (*include)[i] != "reasoning.encrypted_content")
+      if (is_thought) read_.portable = true;
+      if (!are_logprobs && !is_thought)
         request_.fail(Fields::element_name("include", i), "cannot be included here");
     }
   }

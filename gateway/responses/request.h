@@ -18,6 +18,7 @@ struct ResponseRequest {
   bool store = true;
   bool background = false;
   bool summary = false;                 // Reasoning is to be told as a summary.
+  bool portable = false;                // …and to be had whole from its `encrypted_content`.
   std::string previous;                 // previous_response_id, or empty.
   std::string conversation;             // Its id, or empty.
   std::string settings;                 // An object of all that the answer repeats.

@@ -21,7 +21,8 @@ class ResponseWriter final : public wire::AnswerWriter {
         tenant_(std::move(tenant)),
         archive_(archive),
         events_(understood.request.stream),
-        output_(events_, understood.info.turn, understood.request.summary),
+        output_(events_, understood.info.turn,
+                {understood.request.summary, understood.request.portable}),
         object_(begun_response(understood.info, "in_progress")) {}
 
   std::string begin(const wire::Opening& opening) override {

@@ -48,12 +48,19 @@ bool is_summarised(const ordered_json& object) {
          !(*reasoning)["summary"].is_null();
 }
 
+bool is_portable(const ordered_json& object) {
+  const ordered_json& items = object["output"];
+  return std::any_of(items.begin(), items.end(),
+                     [](const ordered_json& item) { return item.contains("encrypted_content"); });
+}
+
 }  // namespace
 
 std::vector<std::string> events_of(const std::string& body) {
   const ordered_json object = ordered_json::parse(body);
   Events events(true);
-  Output output(events, turn_of(object.value("id", "")), is_summarised(object));
+  Output output(events, turn_of(object.value("id", "")),
+                {is_summarised(object), is_portable(object)});
   ordered_json begun = object;
   begun["status"] = "in_progress";
   begun["output"] = ordered_json::array();

@@ -80,6 +80,35 @@ def test_through_a_chain_of_responses(house, upstream, client_of, stream, summar
         "user", "assistant", "tool", "assistant", "user"]
 
 
+TOOLS = [{"type": "function", "name": "look", "parameters": PARAMETERS, "strict": False}]
+
+
+@pytest.mark.parametrize("summary", [None, "auto"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_where_nothing_is_kept_a_thought_goes_with_its_client(house, upstream, client_of, stream, summary):
+    """Who asks for `encrypted_content` sends back nothing else of a thought."""
+    ask = dict(model="up", tools=TOOLS, reasoning={"summary": summary}, store=False, include=["reasoning.encrypted_content"])
+
+    def turn(**more):
+        answer = client_of(house).responses.create(**ask, **more, stream=stream)
+        if not stream:
+            return answer.output
+        events = list(answer)
+        done = [event.item for event in events if event.type == "response.output_item.done"]
+        assert events[-1].response.output == done
+        return done
+
+    thought, call = turn(input="Where?")
+    assert THOUGHT in thought.encrypted_content
+    alone = {"type": "reasoning", "id": thought.id, "summary": [], "encrypted_content": thought.encrypted_content}
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "seen"}
+    assert turn(input=[{"role": "user", "content": "Where?"}, alone, call.to_dict(), result])[-1].content[0].text == "There."
+    check_last(upstream)
+    foreign = {**alone, "encrypted_content": "gAAAAA", "summary": [{"type": "summary_text", "text": THOUGHT}]}
+    turn(input=[{"role": "user", "content": "Where?"}, foreign, call.to_dict(), result])
+    check_last(upstream)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_through_messages(house, upstream, stream):
     ask = dict(model="up", max_tokens=2000, tools=[{"name": "look", "input_schema": PARAMETERS}],
