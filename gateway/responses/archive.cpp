@@ -56,10 +56,10 @@ Result<Chain> chain_up_to(Shelf& shelf, Conversations& conversations, const std:
 
 // The responses of those items, as far as they are kept: each once, however often it is named.
 Result<std::vector<Kept>> find_all(Shelf& shelf, const std::string& tenant,
-                                   const std::vector<std::string>& item_ids,
+                                   const std::vector<Reference>& references,
                                    std::size_t bytes_max) {
   std::set<std::string> ids;
-  for (const std::string& id : item_ids) ids.insert(response_of(id));
+  for (const Reference& reference : references) ids.insert(response_of(reference.id));
   std::vector<Kept> all;
   std::size_t bytes = 0;
   for (const std::string& id : ids) {
@@ -73,12 +73,12 @@ Result<std::vector<Kept>> find_all(Shelf& shelf, const std::string& tenant,
   return all;
 }
 
-// The items' texts, in the order of `ids`.
+// The items' texts, in the order of `references`.
 Result<std::vector<std::string>> items_in(const std::vector<Kept>& responses,
-                                          const std::vector<std::string>& ids,
+                                          const std::vector<Reference>& references,
                                           std::size_t bytes_max) {
   std::unordered_map<std::string, std::string> texts;
-  for (const std::string& id : ids) texts.try_emplace(id);
+  for (const Reference& reference : references) texts.try_emplace(reference.id);
   for (const Kept& response : responses) {
     for (const std::string& list : {output_of(response.body), response.input}) {
       for (const ordered_json& item : ordered_json::parse(list)) {
@@ -90,10 +90,10 @@ Result<std::vector<std::string>> items_in(const std::vector<Kept>& responses,
   }
   std::vector<std::string> items;
   std::size_t bytes = 0;
-  for (const std::string& id : ids) {
-    const std::string& text = texts.at(id);
-    if (text.empty())
-      return Error{Errc::invalid_request, "Item with id '" + id + "' not found.", "input",
+  for (const Reference& reference : references) {
+    const std::string& text = texts.at(reference.id);
+    if (text.empty() && reference.must_be_kept)
+      return Error{Errc::invalid_request, "Item with id '" + reference.id + "' not found.", "input",
                    std::nullopt};
     bytes += text.size();
     if (bytes > bytes_max) return too_many(bytes_max);
@@ -202,7 +202,7 @@ Async<std::vector<std::string>> Archive::turns(std::string tenant, std::string p
 }
 
 Async<std::vector<std::string>> Archive::referenced(std::string tenant,
-                                                    std::vector<std::string> references) const {
+                                                    std::vector<Reference> references) const {
   std::function<Result<std::vector<Kept>>()> work = [shelf = shelf_.get(), tenant, references,
                                                      bytes_max = past_bytes_max_] {
     return find_all(*shelf, tenant, references, bytes_max);

@@ -5,6 +5,7 @@
 
 #include "backends/contract/backend.h"
 #include "gateway/responses/conversations.h"
+#include "gateway/responses/request.h"
 #include "gateway/responses/shelf.h"
 #include "gateway/store/disk_thread.h"
 
@@ -36,11 +37,12 @@ class Archive {
   struct From {
     std::string previous;
     std::string conversation;
-    std::vector<std::string> references;
+    std::vector<Reference> references;
   };
 
   // The lists of items before a turn, the oldest first, and the items that it names, in their
-  // order. invalid_request if something is not kept, or more than may be built on.
+  // order; empty where one is not kept that need not be. invalid_request if something else is not
+  // kept, or more than may be built on.
   struct Past {
     std::vector<std::string> turns;
     std::vector<std::string> referenced;
@@ -62,7 +64,7 @@ class Archive {
   Async<ItemList> conversation(std::string tenant, std::string id) const;
   Async<std::vector<std::string>> turns(std::string tenant, std::string previous) const;
   Async<std::vector<std::string>> referenced(std::string tenant,
-                                             std::vector<std::string> references) const;
+                                             std::vector<Reference> references) const;
 
   store::DiskThread& disk_;
   std::unique_ptr<Shelf>& shelf_;

@@ -51,6 +51,11 @@ ordered_json simplest(ordered_json parts) {
 
 }  // namespace
 
+bool names_another(const ordered_json& item) {
+  const std::string type = type_of(item);
+  return type == "item_reference" || (type == "reasoning" && thought_in(item).empty());
+}
+
 std::string packed_thought(const std::string& text) { return std::string(kThoughtMark) + text; }
 
 ordered_json item_of_text(const ordered_json& text) {
@@ -60,7 +65,7 @@ ordered_json item_of_text(const ordered_json& text) {
 }
 
 std::string read_input(Fields& request, const ordered_json& said, std::string_view turn,
-                       std::optional<Error>& error, std::vector<std::string>& references) {
+                       std::optional<Error>& error, std::vector<Reference>& references) {
   const Json* input = request.any("input");
   if (input == nullptr) return request.fail_missing("input", "a string or a list of items"), "[]";
   ordered_json items = ordered_json::array();
@@ -81,7 +86,7 @@ std::string read_input(Fields& request, const ordered_json& said, std::string_vi
     item["type"] = type;
     if (text_in(item, "id").empty())
       item["id"] = "msg_" + std::string(turn) + "_in" + std::to_string(i);
-    if (type == "item_reference") references.push_back(text_in(item, "id"));
+    if (names_another(item)) references.push_back({text_in(item, "id"), type == "item_reference"});
   }
   if (references.size() > kReferencesMax)
     request.fail("input", "may name at most 1000 items of earlier turns");

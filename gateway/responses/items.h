@@ -1,6 +1,7 @@
 // Input items of the responses protocol: read from a request, and said as chat messages. Pure.
 #pragma once
 
+#include "gateway/responses/request.h"
 #include "gateway/wire/fields.h"
 
 #include <nlohmann/json_fwd.hpp>
@@ -16,11 +17,14 @@ namespace spillway::responses {
 // The member of a call, in chat completions and in items of ours, that its target wants back.
 inline constexpr const char* kBesideCall = "extra_content";
 
-// `input` as a list of items, each with an id: of a text, one user message. `references` takes the
-// ids of items that are only named.
+// `input` as a list of items, each with an id: of a text, one user message. `references` takes
+// those that are only named.
 std::string read_input(wire::Fields& request, const nlohmann::ordered_json& said,
                        std::string_view turn, std::optional<Error>& error,
-                       std::vector<std::string>& references);
+                       std::vector<Reference>& references);
+
+// Whether the item is but the name of another: a reference, or reasoning with nothing in it.
+bool names_another(const nlohmann::ordered_json& item);
 
 // A thought as the `encrypted_content` of its item, for clients that send back nothing else of it.
 // Nothing is encrypted: the conversation is its client's.

@@ -192,7 +192,8 @@ class Reader {
     settings_["conversation"] = {{"id", read_.conversation}};
     if (!read_.previous.empty())
       request_.fail("conversation", "cannot stand beside 'previous_response_id'");
-    if (!read_.references.empty())
+    if (std::any_of(read_.references.begin(), read_.references.end(),
+                    [](const Reference& one) { return one.must_be_kept; }))
       request_.fail("input", "cannot name items of earlier turns beside 'conversation'");
   }
 
@@ -229,8 +230,19 @@ Result<ResponseRequest> parse_response_request(std::string_view body, std::strin
   return read;
 }
 
-Result<ChatBody> chat_body(const ResponseRequest& request, const std::vector<std::string>& before,
-                           const std::vector<std::string>& referenced) {
+std::string with_referenced(const std::string& input, const std::vector<std::string>& referenced) {
+  if (referenced.empty()) return input;
+  ordered_json items = ordered_json::parse(input);
+  auto next = referenced.begin();
+  for (ordered_json& item : items) {
+    if (!names_another(item)) continue;
+    if (!next->empty()) item = ordered_json::parse(*next);
+    ++next;
+  }
+  return text_of(items);
+}
+
+Result<ChatBody> chat_body(const ResponseRequest& request, const std::vector<std::string>& before) {
   ordered_json chat = ordered_json::parse(request.chat);
   Messages messages;
   if (const auto said = chat.find("instructions"); said != chat.end()) {
@@ -240,13 +252,9 @@ Result<ChatBody> chat_body(const ResponseRequest& request, const std::vector<std
   for (const std::string& turn : before) {
     for (const ordered_json& item : ordered_json::parse(turn)) messages.add(item, "input");
   }
-  std::size_t next = 0;
   std::size_t at = 0;
-  for (const ordered_json& item : ordered_json::parse(request.input)) {
-    const bool by_name = item.value("type", "") == "item_reference" && next < referenced.size();
-    messages.add(by_name ? ordered_json::parse(referenced[next++]) : item,
-                 Fields::element_name("input", at++));
-  }
+  for (const ordered_json& item : ordered_json::parse(request.input))
+    messages.add(item, Fields::element_name("input", at++));
   if (const auto& wrong = messages.error()) return *wrong;
   const bool tools = chat.contains("tools") || messages.tools();
   chat["messages"] = messages.take();

@@ -21,7 +21,8 @@ Async<Conversation> ResponsesProtocol::converse(const wire::Call& call) const {
   Archive::From from{request->previous, request->conversation, request->references};
   auto past = co_await archive_.past(call.tenant, std::move(from));
   if (!past) co_return past.error();
-  auto body = chat_body(*request, past->turns, past->referenced);
+  request->input = with_referenced(request->input, past->referenced);
+  auto body = chat_body(*request, past->turns);
   if (!body) co_return body.error();
   auto plain = read_chat_(std::move(body->json));
   if (!plain) co_return plain.error();

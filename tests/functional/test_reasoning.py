@@ -109,6 +109,25 @@ def test_where_nothing_is_kept_a_thought_goes_with_its_client(house, upstream, c
     check_last(upstream)
 
 
+def test_a_kept_thought_may_be_named_by_its_id_alone(house, upstream, client_of):
+    responses = client_of(house).responses
+    first = responses.create(model="up", input="Where?", tools=TOOLS)
+    assert not hasattr(first.output[0], "encrypted_content") or first.output[0].encrypted_content is None
+    thought, call = first.output
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "seen"}
+
+    def turn(thought_id):
+        named = {"type": "reasoning", "id": thought_id, "summary": []}
+        return responses.create(model="up", tools=TOOLS, input=[{"role": "user", "content": "Where?"}, named, call.to_dict(), result])
+    second = turn(thought.id)
+    check_last(upstream)
+    assert [item.type for item in responses.input_items.list(second.id, order="asc")][1] == "reasoning"
+    responses.create(model="up", input="On.", tools=TOOLS, previous_response_id=second.id)
+    check_last(upstream)
+    turn("rs_nobody_0")
+    assert "reasoning_content" not in upstream.asked[-1].json["messages"][1]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_through_messages(house, upstream, stream):
     ask = dict(model="up", max_tokens=2000, tools=[{"name": "look", "input_schema": PARAMETERS}],

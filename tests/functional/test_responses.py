@@ -216,6 +216,9 @@ def test_items_may_be_named_by_their_ids(responses):
     assert named.usage.input_tokens > 16
     with pytest.raises(openai.BadRequestError, match="not found"):
         responses.create(model="cloudbrain", input=[{"type": "item_reference", "id": "msg_x_0"}])
+    on = responses.create(model="cloudbrain", input="on", max_output_tokens=16, previous_response_id=named.id)
+    listed = list(responses.input_items.list(on.id, order="asc"))
+    assert [item.type for item in listed] == ["message"] * 4 and listed[0].id == first.output[0].id
 
 
 def test_structured_output_is_parsed(start_upstream, start_gateway, client_of):
