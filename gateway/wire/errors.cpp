@@ -63,6 +63,8 @@ std::string_view type_of(Errc code) { return row_of(code).type; }
 
 std::string_view code_of(const Error& error) {
   if (!error.kind.empty()) return error.kind;
+  const bool names_a_field = error.code == Errc::invalid_request && !error.param.empty();
+  if (names_a_field) return "invalid_value";
   const bool by_rule = error.code == Errc::forbidden && !error.rule.empty();
   return by_rule ? "refused_by_policy" : row_of(error.code).code;
 }

@@ -135,8 +135,14 @@ def test_a_file_is_its_tenants_alone(house, client, client_of):
 
 def test_what_is_refused(house, client):
     for sent in ({"purpose": "fun"}, {"purpose": "evals", "expires_after": {"anchor": "created_at", "seconds": 60}}):
-        with pytest.raises(openai.BadRequestError):
+        with pytest.raises(openai.BadRequestError) as refused:
             client.files.create(file=("x", b"x"), **sent)
+        assert refused.value.code == "invalid_value" and refused.value.param in ("purpose", "expires_after[seconds]")
+    for objects, asked in ((client.files, {"limit": 0}), (client.files, {"order": "up"}), (client.files, {"after": "file-x"}),
+                           (client.batches, {"limit": 101}), (client.batches, {"after": "batch_x"})):
+        with pytest.raises(openai.BadRequestError) as refused:
+            objects.list(**asked)
+        assert refused.value.code == "invalid_value" and refused.value.param in asked
     for body, kind in ((b"{}", "application/json"), (b"x", "multipart/form-data; boundary=b"),
                        (form(b"x", "b", field="data"), "multipart/form-data; boundary=b")):
         status, headers, answer = raw(house, "POST", "/files", body, **{"Content-Type": kind})
@@ -202,7 +208,10 @@ def test_uploads_by_the_sdks_helper_and_cancelled(client, tmp_path):
     assert client.uploads.cancel(upload.id).status == "cancelled"
     with pytest.raises(openai.BadRequestError) as error:
         client.uploads.parts.create(upload.id, data=b"hello")
-    assert "cancelled" in error.value.message
+    assert "cancelled" in error.value.message and error.value.code == "invalid_value"
+    with pytest.raises(openai.BadRequestError) as error:
+        client.uploads.create(filename="x", purpose="fun", bytes=5, mime_type="x/y")
+    assert (error.value.code, error.value.param) == ("invalid_value", "purpose")
 
 
 def half_a_file(gateway):
