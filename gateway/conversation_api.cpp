@@ -43,7 +43,7 @@ Result<responses::ItemPage> page_of(const http::Request& raw) {
   return page;
 }
 
-std::string page_text(std::string list, int limit) {
+Result<std::string> page_text(std::string list, int limit) {
   responses::Page page;
   page.limit = limit;
   page.newest_first = false;

@@ -87,7 +87,7 @@ std::string output_of(const std::string& body) {
   return text_of(ordered_json::parse(body)["output"]);
 }
 
-std::string items_page(const std::vector<std::string>& lists, const Page& page) {
+Result<std::string> items_page(const std::vector<std::string>& lists, const Page& page) {
   ordered_json all = ordered_json::array();
   for (const std::string& list : lists) {
     for (ordered_json& item : ordered_json::parse(list)) all.push_back(std::move(item));
@@ -99,7 +99,10 @@ std::string items_page(const std::vector<std::string>& lists, const Page& page) 
   auto from = all.begin();
   if (!page.after.empty()) {
     from = std::find_if(all.begin(), all.end(), is_after);
-    if (from != all.end()) ++from;
+    if (from == all.end())
+      return Error{Errc::invalid_request, "'after' names no item that led to this response",
+                   "after", std::nullopt};
+    ++from;
   }
   const auto count = std::min<std::ptrdiff_t>(page.limit, all.end() - from);
   ordered_json data = ordered_json::array();

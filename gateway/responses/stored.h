@@ -26,7 +26,9 @@ struct Page {
   bool newest_first = true;
   std::string after;  // The id of the item before the first; empty: from the start.
 };
-std::string items_page(const std::vector<std::string>& lists, const Page& page);
+
+// invalid_request: no item has the id `after`.
+Result<std::string> items_page(const std::vector<std::string>& lists, const Page& page);
 
 // `body` with another status.
 std::string with_status(const std::string& body, std::string_view status);

@@ -272,6 +272,8 @@ def test_pages_of_input_items(responses):
     page = responses.input_items.list(made.id, limit=2)
     assert page.has_more and [item.content for item in page.data] == ["4", "3"]
     assert [item.content for item in responses.input_items.list(made.id, limit=2)] == ["4", "3", "2", "1", "0"]
+    with pytest.raises(openai.BadRequestError, match="'after' names no item"):
+        responses.input_items.list(made.id, after="msg_nobody")
 
 
 def test_input_tokens(responses):
