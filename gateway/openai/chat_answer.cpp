@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 
 namespace spillway::openai {
@@ -94,6 +95,15 @@ void append_extra(std::string& out, const Json& members) {
   }
 }
 
+// Than by a text, which a provider then has null.
+bool speaks_otherwise(const Json& members) {
+  constexpr std::array kWays = {"tool_calls", "function_call", "refusal", "audio"};
+  return std::any_of(kWays.begin(), kWays.end(), [&](const char* way) {
+    const auto found = members.find(way);
+    return found != members.end() && !found->empty() && *found != "";
+  });
+}
+
 }  // namespace
 
 void ChatAnswer::add(const Delta& delta) {
@@ -113,7 +123,7 @@ void ChatAnswer::add(const Delta& delta) {
 void ChatAnswer::append_message(const Choice& choice, std::string& out) {
   const Json extra = merged(choice.extras);
   out += R"({"role":"assistant","content":)";
-  if (choice.text.empty() && (extra.contains("tool_calls") || extra.contains("function_call"))) {
+  if (choice.text.empty() && speaks_otherwise(extra)) {
     out += "null";
   } else {
     wire::append_json_string(out, choice.text);

@@ -237,6 +237,26 @@ def test_errors_have_their_codes(house):
         assert headers["x-request-id"].startswith("req_") and headers["x-should-retry"] == "false"
 
 
+@pytest.mark.parametrize("said", [
+    {"refusal": "No."}, {"audio": {"id": "a", "data": "AAAA", "expires_at": 9, "transcript": "Hey"}},
+    {"tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}])
+def test_a_message_without_a_text_has_none(house, said):
+    _, _, client = house(lambda asked: whole_of({"role": "assistant", "content": None, "refusal": None, **said}))
+    message = client.chat.completions.create(model="up", messages=HELLO).choices[0].message.to_dict()
+    assert message["content"] is None and {name: message[name] for name in said} == said
+
+
+def whole_of(message):
+    whole = chat()
+    whole["choices"][0]["message"] = message
+    return whole
+
+
+def test_a_message_of_nothing_is_an_empty_text(house):
+    _, _, client = house(lambda asked: chat(""))
+    assert client.chat.completions.create(model="up", messages=HELLO).choices[0].message.content == ""
+
+
 DOORS = [("/v1/chat/completions", {"messages": HELLO}), ("/v1/messages", {"messages": HELLO, "max_tokens": 9}),
          ("/v1/responses", {"input": "Hi"}), ("/v1/completions", {"prompt": "Hi"})]
 DOORS = [(path, {**body, "stream": stream}) for path, body in DOORS for stream in (False, True)] + [
