@@ -3,6 +3,7 @@
 #include "gateway/call.h"
 #include "gateway/measure.h"
 #include "gateway/refusal.h"
+#include "gateway/responses/chat_words.h"
 #include "gateway/responses/response_object.h"
 #include "gateway/responses/stored.h"
 #include "gateway/running_response.h"
@@ -307,11 +308,11 @@ Async<std::string> ResponseApi::input_items(http::Request& raw, const Visitor& v
 Async<std::string> ResponseApi::input_tokens(http::Request& raw, const Visitor& visitor) const {
   const wire::Call call = call_of(raw, raw.body, visitor.caller);
   const auto understood = co_await doors_.protocol.understand(call);
-  if (!understood) co_return understood.error();
+  if (!understood) co_return responses::in_words_of_responses(understood.error());
   const auto known = visitor.check_model(understood->chat->model);
   if (!known) co_return known.error();
   const auto tokens = co_await doors_.count_tokens(understood->chat, visitor.tenant);
-  if (!tokens) co_return tokens.error();
+  if (!tokens) co_return responses::in_words_of_responses(tokens.error());
   co_return R"({"object":"response.input_tokens","input_tokens":)" + std::to_string(*tokens) + "}";
 }
 

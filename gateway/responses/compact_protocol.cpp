@@ -1,5 +1,6 @@
 #include "gateway/responses/compact_protocol.h"
 
+#include "gateway/responses/chat_words.h"
 #include "gateway/responses/compaction.h"
 #include "gateway/responses/items.h"
 #include "gateway/responses/response_object.h"
@@ -96,7 +97,7 @@ Async<wire::Asked> CompactProtocol::parse(wire::Call call) const {
 }
 
 wire::ErrorReply CompactProtocol::error(const Error& error, std::string_view) const {
-  return wire::error_reply(error);
+  return wire::error_reply(in_words_of_responses(error));
 }
 
 }  // namespace spillway::responses

@@ -199,7 +199,8 @@ class Reader {
 
   void refuse_the_unserved() {
     for (const std::string_view name : kUnserved) {
-      if (request_.any(name) != nullptr) request_.fail(name, "is not supported: leave it out");
+      if (request_.any(name) != nullptr)
+        request_.fail(name, "is not supported: leave it out", kNotServed);
     }
   }
 

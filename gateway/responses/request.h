@@ -12,6 +12,9 @@
 
 namespace spillway::responses {
 
+// The code of fields that nobody here serves: their names are the client's own, and no chat's.
+inline constexpr const char* kNotServed = "unknown_parameter";
+
 // An item of an earlier turn that the input names by its id.
 struct Reference {
   std::string id;

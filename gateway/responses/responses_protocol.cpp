@@ -1,5 +1,6 @@
 #include "gateway/responses/responses_protocol.h"
 
+#include "gateway/responses/chat_words.h"
 #include "gateway/responses/response_writer.h"
 
 #include <utility>
@@ -52,7 +53,7 @@ Async<Understood> ResponsesProtocol::understand(const wire::Call& call) const {
 }
 
 wire::ErrorReply ResponsesProtocol::error(const Error& error, std::string_view) const {
-  return wire::error_reply(error);
+  return wire::error_reply(in_words_of_responses(error));
 }
 
 Kept kept_of(const Understood& understood, std::string tenant, std::string body, bool ended) {

@@ -60,3 +60,29 @@ def test_a_compressed_body_is_told_what_to_do(house):
     with pytest.raises(urllib.error.HTTPError) as error:
         urllib.request.urlopen(request, timeout=10)
     assert error.value.code == 415 and "not compressed" in json.load(error.value)["error"]["message"]
+
+
+IMAGE = {"type": "input_image", "image_url": "https://x.test/y.png"}
+NOT = {"type": "object", "not": {}}
+# What the engine and the files find wrong with the chat completion that is made of a response's request.
+WRONG = [
+    ({"input": [{"role": "user", "content": [IMAGE]}]}, "input"), ({"max_output_tokens": 100_000}, "input"),
+    ({"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "file-x"}]}]}, "input"),
+    ({"text": {"format": {"type": "json_schema", "name": "x", "schema": {"not": {}}}}}, "text.format"),
+    ({"tools": [{"type": "function", "name": "x", "strict": True, "parameters": NOT}], "tool_choice": "required"},
+     "tools[0].parameters")]
+
+
+def test_errors_of_responses_name_their_own_fields(start_gateway, client_of):
+    responses = client_of(start_gateway(configs.gateway({"local": configs.synthetic_engine()}))).responses
+    for change, param in WRONG:
+        for stream in (False, True):
+            with pytest.raises(openai.BadRequestError) as refused:
+                responses.create(**{"model": "smollm2", "input": "Hi", "stream": stream, **change})
+            told = refused.value
+            assert (told.param, bool(told.code)) == (param, True), told
+            assert "response_format" not in told.message and ".function." not in told.message
+    for changed, code in (({"prompt": {"id": "pmpt_1"}}, "unknown_parameter"), ({"input": []}, "invalid_value")):
+        with pytest.raises(openai.BadRequestError) as refused:
+            responses.create(**{"model": "smollm2", "input": "Hi", **changed})
+        assert refused.value.code == code and refused.value.param in changed
