@@ -4,12 +4,12 @@
 
 namespace spillway::provider {
 
-House::House(simulated::Profile profile, std::uint64_t seed, std::string key,
-             simulated::Script script)
+House::House(simulated::Profile profile, const ProviderOptions& options)
     : profile_(std::move(profile)),
-      seed_(seed),
-      key_(std::move(key)),
-      script_(std::make_shared<const simulated::Script>(std::move(script))),
+      key_(options.key),
+      seed_(options.seed),
+      draw_of_(options.draw_of),
+      script_(std::make_shared<const simulated::Script>(options.script)),
       limiter_(profile_.limit, SteadyClock::now()) {}
 
 ProviderStats House::stats() const {
@@ -41,8 +41,9 @@ bool House::instant(const simulated::Script& script) const {
   return profile_.latency.first_token_mean <= 0.0 && script.faults.empty() && !script.dead;
 }
 
-simulated::Performance House::perform(const simulated::Script& script, int prompt_tokens) {
-  return simulated::perform(profile_, script, seed_, next_request_++, prompt_tokens);
+simulated::Performance House::perform(const simulated::Script& script, const Asked& asked) {
+  const Draw draw = draw_of_ ? draw_of_(asked.prompt) : Draw{seed_, next_request_++};
+  return simulated::perform(profile_, script, draw.seed, draw.number, asked.prompt_tokens);
 }
 
 std::optional<double> House::over_limit(int tokens) {

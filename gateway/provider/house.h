@@ -5,6 +5,7 @@
 
 #include "backends/simulated/performance.h"
 #include "backends/simulated/rate_limiter.h"
+#include "gateway/provider/asked.h"
 #include "gateway/provider/provider.h"
 
 #include <atomic>
@@ -30,7 +31,7 @@ struct Counts {
 
 class House {
  public:
-  House(simulated::Profile profile, std::uint64_t seed, std::string key, simulated::Script script);
+  House(simulated::Profile profile, const ProviderOptions& options);
 
   const simulated::Profile& profile() const { return profile_; }
   const std::string& key() const { return key_; }
@@ -44,15 +45,16 @@ class House {
   bool instant(const simulated::Script& script) const;
 
   // What happens to the next request.
-  simulated::Performance perform(const simulated::Script& script, int prompt_tokens);
+  simulated::Performance perform(const simulated::Script& script, const Asked& asked);
 
   // Seconds to wait if the account's limits are reached; nullopt if the request may pass.
   std::optional<double> over_limit(int tokens);
 
  private:
   const simulated::Profile profile_;
-  const std::uint64_t seed_;
   const std::string key_;
+  const std::uint64_t seed_;
+  const std::function<Draw(std::string_view prompt)> draw_of_;
   std::atomic<std::uint64_t> next_request_{0};
   Counts counts_;
 

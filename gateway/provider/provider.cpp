@@ -95,7 +95,7 @@ class Provider::Impl {
  public:
   explicit Impl(ProviderOptions options)
       : listen_(options.listen),
-        house_(profile_named(options.profile), options.seed, options.key, options.script),
+        house_(profile_named(options.profile), options),
         routes_(&write_refusal),
         server_(
             http::ServerOptions{options.listen, options.workers, config::ServerLimits{},

@@ -15,11 +15,18 @@
 #include "config/settings.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 
 namespace spillway::provider {
+
+// Which of all performances a request gets: the same draw gives the same (simulated::perform).
+struct Draw {
+  std::uint64_t seed = 0;
+  std::uint64_t number = 0;
+};
 
 struct ProviderOptions {
   std::string profile = "instant";
@@ -28,6 +35,8 @@ struct ProviderOptions {
   std::uint64_t seed = 1;
   std::string key;  // Empty: every caller is served.
   int workers = 1;
+  // By what is asked, on any worker; empty: `seed`, and how many have asked before.
+  std::function<Draw(std::string_view prompt)> draw_of;
 };
 
 struct ProviderStats {

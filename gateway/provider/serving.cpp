@@ -258,7 +258,7 @@ net::awaitable<void> serve(House& house, const Protocol& protocol, http::Request
     co_return co_await refuse_over_limit(protocol, *wait, out);
   }
   counts.prompt_tokens += static_cast<std::uint64_t>(asked->prompt_tokens);
-  const Performance performance = house.perform(*script, asked->prompt_tokens);
+  const Performance performance = house.perform(*script, *asked);
   Serving serving(protocol, std::move(*asked), performance, request.id, out);
   const Outcome outcome = co_await serving.serve();
   count(counts, outcome, performance.fault.has_value(), serving);

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <set>
 #include <string>
 
 namespace spillway::provider {
@@ -109,6 +111,25 @@ TEST_F(SimulatedProvider, FaultsComeAfterTheirTokens) {
   for (const FaultKind fault : {FaultKind::cut, FaultKind::stall, FaultKind::malformed}) {
     EXPECT_EQ(ask_with(fault, true).text, "one \"two\" drei") << name_of(fault);
   }
+}
+
+TEST_F(SimulatedProvider, DrawsByWhatItIsAsked) {
+  ProviderOptions options;
+  options.profile = "ai-hub";
+  options.script.slow = 0.001;
+  options.script.faults.push_back({.kind = FaultKind::error, .share = 0.5, .after_seconds = 0.0});
+  std::atomic<std::uint64_t> number = 0;
+  options.draw_of = [&number](std::string_view prompt) {
+    return Draw{7, prompt == R"(one "two" drei)" ? number.load() : 8};
+  };
+  start(options);
+  std::set<bool> outcomes;
+  for (; number < 8; ++number) {
+    const bool fails = ask(true).error.has_value();
+    outcomes.insert(fails);
+    EXPECT_EQ(ask(true).error.has_value(), fails) << number;
+  }
+  EXPECT_EQ(outcomes.size(), 2u) << "of eight, some fail and some do not";
 }
 
 TEST_F(SimulatedProvider, SeesAClientLeave) {
