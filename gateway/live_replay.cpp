@@ -14,7 +14,9 @@
 #include <cmath>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 
 namespace spillway {
@@ -38,13 +40,47 @@ simulated::Script spoken(simulated::Script script) {
   return script;
 }
 
+// What befalls each attempt of a request at a provider: the same as in the simulation, or luck
+// would look like disagreement. Providers know a request by its prompt.
+class Draws {
+ public:
+  explicit Draws(std::uint64_t seed) : seed_(seed) {}
+
+  void expect(const std::string& prompt, std::uint64_t id) {
+    const std::lock_guard lock(mutex_);
+    asked_[std::hash<std::string_view>{}(prompt)] = {id, 0};
+  }
+
+  provider::Draw next(const std::string& cloud, std::string_view prompt) {
+    const std::lock_guard lock(mutex_);
+    Asked& asked = asked_[std::hash<std::string_view>{}(prompt)];
+    return {simulate::seed_of(seed_, cloud, asked.attempts++), asked.id};
+  }
+
+ private:
+  struct Asked {
+    std::uint64_t id = 0;
+    int attempts = 0;
+  };
+
+  const std::uint64_t seed_;
+  std::mutex mutex_;
+  std::unordered_map<std::size_t, Asked> asked_;  // By the prompt's hash.
+};
+
 // One of the article's providers, in good times and bad.
 class Cloud {
  public:
-  Cloud(std::string name, const SimulationSetup& setup, double length)
+  Cloud(std::string name, const SimulationSetup& setup, double length, Draws& draws)
       : name_(std::move(name)),
+        response_mean_(setup.cloud_slowdown *
+                       simulated::find_profile(name_)->latency.response_mean()),
         rules_(simulate::reference_rules(name_, length, setup.overload)),
-        provider_({.profile = name_, .script = script_at(0.0), .seed = setup.seed}) {}
+        provider_({.profile = name_,
+                   .script = script_at(0.0),
+                   .draw_of = [this, &draws](std::string_view prompt) {
+                     return draws.next(name_, prompt);
+                   }}) {}
 
   const std::string& name() const { return name_; }
   Result<void> start() { return provider_.start(); }
@@ -54,9 +90,14 @@ class Cloud {
   void pass(double now) { provider_.set_script(script_at(now)); }
 
  private:
-  simulated::Script script_at(double now) const { return spoken(simulate::script_of(rules_, now)); }
+  simulated::Script script_at(double now) const {
+    simulated::Script script = spoken(simulate::script_of(rules_, now));
+    if (script.response_mean == 0.0) script.response_mean = response_mean_;
+    return script;
+  }
 
   const std::string name_;
+  const double response_mean_;  // Seconds, but for the time of an overload.
   const simulate::CloudRules rules_;
   provider::Provider provider_;
 };
@@ -85,6 +126,7 @@ std::shared_ptr<const config::Settings> live_settings(
   auto own = std::make_shared<config::Settings>(*setup.settings);
   own->server.listen = own->server.admin = {kHost, 0};
   own->server.limits.in_flight_max = requests + kSpare;
+  own->server.limits.held_max = requests;
   own->server.state.clear();
   own->server.admin_key.clear();
   own->keys.clear();
@@ -106,10 +148,17 @@ std::shared_ptr<const config::Settings> live_settings(
   return own;
 }
 
+// The policy plans in slots of five seconds by the clock; the simulation begins with a whole one.
+TimePoint next_slot() {
+  constexpr std::chrono::seconds kSlot(5);
+  const auto passed = SteadyClock::now().time_since_epoch() / kSlot;
+  return TimePoint(kSlot * (passed + 1));
+}
+
 class LiveWorld {
  public:
   LiveWorld(const SimulationSetup& setup, const simulate::Replay& replay)
-      : setup_(setup), replay_(replay) {
+      : setup_(setup), replay_(replay), draws_(setup.seed) {
     outcome_.answers.resize(replay.requests.size());
   }
 
@@ -118,6 +167,7 @@ class LiveWorld {
 
  private:
   void wait_until(double moment, const std::function<void(double, std::size_t)>& tell);
+  void note_pace();
   void ask(std::size_t request);
   live::Question question_of(const TraceRequest& request) const;
   void note(std::size_t request, const live::Heard& heard);
@@ -125,10 +175,12 @@ class LiveWorld {
 
   const SimulationSetup& setup_;
   const simulate::Replay& replay_;
+  Draws draws_;
   std::vector<std::unique_ptr<Cloud>> clouds_;
   std::unique_ptr<Gateway> gateway_;
   TimePoint began_;
   double told_ = 0.0;
+  std::vector<simulate::ReferenceEngineParams> paces_;  // Of the engine, from time to time.
   std::atomic<std::size_t> ended_ = 0;
   std::mutex mutex_;  // Over the outcome.
   LiveOutcome outcome_;
@@ -136,7 +188,7 @@ class LiveWorld {
 
 Result<void> LiveWorld::open() {
   for (const std::string_view name : simulate::kReferenceClouds) {
-    auto cloud = std::make_unique<Cloud>(std::string(name), setup_, replay_.length);
+    auto cloud = std::make_unique<Cloud>(std::string(name), setup_, replay_.length, draws_);
     auto started = cloud->start();
     if (!started) return started.error();
     clouds_.push_back(std::move(cloud));
@@ -149,14 +201,14 @@ Result<void> LiveWorld::open() {
 }
 
 LiveOutcome LiveWorld::run(const std::function<void(double, std::size_t)>& tell) {
-  began_ = SteadyClock::now();
+  began_ = next_slot();
   std::vector<std::thread> clients;
   for (std::size_t i = 0; i < replay_.requests.size(); ++i) {
     wait_until(replay_.requests[i].at, tell);
     clients.emplace_back([this, i] { ask(i); });
   }
-  const auto fitted = live::fitted_engine({{kHost, gateway_->admin_port()}}, setup_.engine);
-  outcome_.engine = fitted ? *fitted : setup_.engine;
+  note_pace();
+  outcome_.engine = paces_.empty() ? setup_.engine : live::mean_pace(paces_);
   while (ended_ < clients.size()) wait_until(seconds(SteadyClock::now()) + 0.1, tell);
   for (std::thread& client : clients) client.join();
   gateway_->stop([] { return true; });
@@ -169,13 +221,21 @@ void LiveWorld::wait_until(double moment, const std::function<void(double, std::
   if (now >= told_ + kTellEvery) {
     told_ = now;
     tell(now, ended_);
+    if (now < replay_.length) note_pace();
   }
   std::this_thread::sleep_until(began_ + from_seconds(moment));
 }
 
+void LiveWorld::note_pace() {
+  const auto fitted = live::fitted_engine({{kHost, gateway_->admin_port()}}, setup_.engine);
+  if (fitted) paces_.push_back(*fitted);
+}
+
 void LiveWorld::ask(std::size_t request) {
   const TraceRequest& one = replay_.requests[request];
-  const live::Heard heard = live::ask({kHost, gateway_->api_port()}, question_of(one));
+  const live::Question question = question_of(one);
+  draws_.expect(question.prompt, one.id);
+  const live::Heard heard = live::ask({kHost, gateway_->api_port()}, question);
   note(request, heard);
   ++ended_;
 }

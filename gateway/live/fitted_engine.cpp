@@ -47,4 +47,21 @@ Result<simulate::ReferenceEngineParams> fitted_engine(const remote::AdminDoor& a
   return Error{Errc::not_found, "its /metrics tells of no engine's steps", "", std::nullopt};
 }
 
+simulate::ReferenceEngineParams mean_pace(std::span<const simulate::ReferenceEngineParams> fitted) {
+  const auto count = static_cast<double>(fitted.size());
+  StepModel mean;
+  for (const simulate::ReferenceEngineParams& one : fitted) {
+    mean.base += one.step_base / count;
+    mean.per_sequence += one.step_per_sequence / count;
+    mean.per_context_token += one.step_per_context_token / count;
+    mean.per_prefill_token += 1.0 / one.prompt_tokens_per_second / count;
+  }
+  simulate::ReferenceEngineParams params = fitted.front();
+  params.step_base = mean.base;
+  params.step_per_sequence = mean.per_sequence;
+  params.step_per_context_token = mean.per_context_token;
+  params.prompt_tokens_per_second = 1.0 / mean.per_prefill_token;
+  return params;
+}
+
 }  // namespace spillway::live

@@ -9,6 +9,7 @@
 #include "gateway/simulate/reference_engine.h"
 
 #include <optional>
+#include <span>
 #include <string>
 
 namespace spillway::live {
@@ -21,5 +22,9 @@ Result<simulate::ReferenceEngineParams> fitted_engine(const remote::AdminDoor& a
 // The same of what /metrics says; nothing: it tells of no steps.
 std::optional<simulate::ReferenceEngineParams> fitted_engine(
     const std::string& metrics, const simulate::ReferenceEngineParams& like);
+
+// The mean of several such, of one engine at different times: each knows its last dozen steps only,
+// which do not tell well how much is due to what. Requires: there is one.
+simulate::ReferenceEngineParams mean_pace(std::span<const simulate::ReferenceEngineParams> fitted);
 
 }  // namespace spillway::live

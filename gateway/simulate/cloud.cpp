@@ -42,6 +42,10 @@ simulated::Script script_of(const CloudRules& rules, double now) {
   return script;
 }
 
+std::uint64_t seed_of(std::uint64_t seed, std::string_view cloud, int attempt) {
+  return (seed ^ hash_of(cloud)) + static_cast<std::uint64_t>(attempt) * 0xd1342543de82ef95ULL;
+}
+
 CloudProvider::CloudProvider(simulated::Profile profile, CloudRules rules, std::uint64_t seed)
     : profile_(std::move(profile)),
       rules_(std::move(rules)),
@@ -52,9 +56,9 @@ CloudReply CloudProvider::ask(const CloudRequest& request, double now) {
   if (const auto wait = refuse(request, now)) {
     return {.outcome = CloudOutcome::limited, .finish = now, .retry_after = *wait};
   }
-  const simulated::Performance performance =
-      simulated::perform(profile_, script_of(rules_, now), seed_of(request.attempt), request.id,
-                         request.prompt_tokens);
+  const simulated::Performance performance = simulated::perform(
+      profile_, script_of(rules_, now), seed_of(seed_, profile_.name, request.attempt), request.id,
+      request.prompt_tokens);
   CloudReply reply;
   if (performance.fault) {
     const bool silent = performance.fault->kind == simulated::FaultKind::silence;
@@ -72,11 +76,6 @@ CloudReply CloudProvider::ask(const CloudRequest& request, double now) {
 int CloudProvider::in_flight(double now) {
   while (!finishes_.empty() && finishes_.top() <= now) finishes_.pop();
   return static_cast<int>(finishes_.size());
-}
-
-std::uint64_t CloudProvider::seed_of(int attempt) const {
-  const std::uint64_t of_provider = seed_ ^ hash_of(profile_.name);
-  return of_provider + static_cast<std::uint64_t>(attempt) * 0xd1342543de82ef95ULL;
 }
 
 // Seconds to wait, if the account's limits do not let the request in.

@@ -60,6 +60,9 @@ struct CloudReply {
   double retry_after = 0.0;  // Seconds, if limited.
 };
 
+// What `cloud` draws by, with a request's id, for one of its attempts.
+std::uint64_t seed_of(std::uint64_t seed, std::string_view cloud, int attempt);
+
 class CloudProvider {
  public:
   CloudProvider(simulated::Profile profile, CloudRules rules, std::uint64_t seed);
@@ -72,7 +75,6 @@ class CloudProvider {
   int in_flight(double now);
 
  private:
-  std::uint64_t seed_of(int attempt) const;
   std::optional<double> refuse(const CloudRequest& request, double now);
 
   simulated::Profile profile_;
