@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <utility>
 
 namespace spillway {
 namespace {
@@ -52,6 +53,19 @@ void print_shares(const char* title, const std::map<std::string, SimulationFigur
 
 std::string target_at(const SimulationSetup& setup, int place) {
   return place < 0 ? "local" : setup.settings->providers[static_cast<std::size_t>(place)].name;
+}
+
+int most_held(const simulate::Replay& replay, const std::vector<SimulatedAnswer>& answers) {
+  std::vector<std::pair<double, int>> changes;
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    if (answers[i].decided <= replay.requests[i].at) continue;
+    changes.emplace_back(replay.requests[i].at, 1);
+    changes.emplace_back(answers[i].decided, -1);
+  }
+  std::sort(changes.begin(), changes.end());
+  int held = 0, most = 0;
+  for (const auto& [at, change] : changes) most = std::max(most, held += change);
+  return most;
 }
 
 double percent(std::size_t part, std::size_t whole) {
@@ -104,6 +118,7 @@ SimulationFigures figures_of(const SimulationSetup& setup, const simulate::Repla
       response.empty() ? 0.0 : response_sum / static_cast<double>(response.size());
   figures.node_usd = simulate::NodeCost{}.usd_per_hour() * last / 3'600.0;
   figures.usd_per_million = (figures.cloud_usd + figures.node_usd) / tokens * 1e6;
+  figures.held_most = most_held(replay, answers);
   figures.bound_kept = percent(within, errors.size());
   figures.prediction_error = quantile(errors, 0.5);
   return figures;
@@ -125,6 +140,7 @@ void print_figures(const SimulationFigures& figures, std::FILE* out) {
                "prediction   median |predicted - observed| local TTFT %.1f %%, 95 %% bound held "
                "%.1f %%\n",
                100.0 * figures.prediction_error, figures.bound_kept);
+  std::fprintf(out, "held         %d at once at most\n", figures.held_most);
   print_shares("target", figures.targets, out);
   print_shares("reason", figures.reasons, out);
 }

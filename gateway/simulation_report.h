@@ -26,6 +26,7 @@ struct SimulationFigures {
   double response_mean = 0.0;
   double cloud_usd = 0.0;
   double node_usd = 0.0;
+  int held_most = 0;              // Requests that stood waiting at the gateway at once.
   double usd_per_million = 0.0;   // Of all tokens answered, prompt and completion.
   double prediction_error = 0.0;  // Median of |predicted − observed| ÷ observed local TTFT.
   double bound_kept = 0.0;        // Percent of these within the bound for 95 of 100.

@@ -147,6 +147,7 @@ TEST(Simulation, KeepsItsPromisesAtTheLowestPrice) {
     EXPECT_GE(figures.in_time, 99.9);
     EXPECT_EQ(figures.failed, 0u);
     EXPECT_LE(figures.prediction_error, 0.05);
+    EXPECT_EQ(figures.held_most > 5'000, goal.load > 1.0);
     EXPECT_NEAR(figures.bound_kept, 95.0, 2.0);
   }
 }
