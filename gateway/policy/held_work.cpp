@@ -57,6 +57,48 @@ double rate_of(const config::ProviderTarget& provider, const ProviderFacts& fact
   return provider.concurrency_max * facts.servers / std::max(0.01, facts.ttft_p50 + pace);
 }
 
+// What the engine has to do when whoever is let in now is seen: behind the step under way.
+struct NextStep {
+  int decoding = 0;
+  double context = 0.0;                 // Of those.
+  std::int64_t foreground_prompts = 0;  // Tokens to read…
+  std::int64_t background_prompts = 0;  // …of each lane.
+
+  void see(const SequenceStatus& sequence, int read) {
+    const int left = sequence.prefill_left - read;
+    if (left > 0) {
+      (sequence.lane == Lane::foreground ? foreground_prompts : background_prompts) += left;
+    } else {
+      ++decoding;
+      context += sequence.context_tokens + read;
+    }
+  }
+};
+
+// Prompt tokens of the step under way.
+int budget_under_way(const EngineStatus& engine) {
+  if (engine.step_elapsed == 0.0) return 0;
+  NextStep decodes;
+  for (const SequenceStatus& sequence : engine.running)
+    if (sequence.prefill_left == 0) decodes.see(sequence, 0);
+  return engine.budget.prompt_tokens(engine.step, decodes.decoding, decodes.context);
+}
+
+NextStep next_step(const EngineStatus& engine) {
+  NextStep next;
+  int budget = budget_under_way(engine);
+  bool reads_foreground = false;  // Then it reads nothing of the background.
+  for (const SequenceStatus& sequence : engine.running) {
+    const bool foreground = sequence.lane == Lane::foreground;
+    const int read = foreground || !reads_foreground ? std::min(sequence.prefill_left, budget) : 0;
+    budget -= read;
+    reads_foreground = reads_foreground || (foreground && read > 0);
+    next.see(sequence, read);
+  }
+  for (const SequenceStatus& sequence : engine.waiting) next.see(sequence, 0);
+  return next;
+}
+
 }  // namespace
 
 CloudRoom cloud_room(const config::Settings& settings, const FleetFacts& fleet) {
@@ -194,23 +236,12 @@ bool HeldWork::has_room(const EngineStatus& engine) const {
   if (!engine.ready) return false;
   if (!engine.replicas.empty()) return has_room(next_engine(engine));
   if (engine.running.empty() && engine.waiting.empty()) return true;  // However slow its steps are.
-  int decoding = 0;
-  double context = 0.0;
-  std::int64_t prompts = 0;
-  const auto see = [&](const SequenceStatus& sequence) {
-    const bool reads = sequence.prefill_left > 0;
-    if (reads && sequence.lane == Lane::foreground) return false;
-    prompts += sequence.prefill_left;
-    decoding += reads ? 0 : 1;
-    context += reads ? 0 : sequence.context_tokens;
-    return true;
-  };
-  for (const auto* row : {&engine.running, &engine.waiting}) {
-    if (!std::all_of(row->begin(), row->end(), see)) return false;
-  }
-  const double step = engine.step.seconds(decoding, context, 0.0);
+  const NextStep next = next_step(engine);
+  if (next.foreground_prompts > 0) return false;
+  const double step = engine.step.seconds(next.decoding, next.context, 0.0);
   if (per_token_limit_ > 0.0 && step > fill_ * per_token_limit_) return false;
-  if (prompts >= engine.budget.prompt_tokens(engine.step, decoding, context)) return false;
+  const int budget = engine.budget.prompt_tokens(engine.step, next.decoding, next.context);
+  if (next.background_prompts >= budget) return false;
   const double places = std::ceil(places_ * engine.sequences_max);
   if (static_cast<double>(engine.running.size() + engine.waiting.size()) >= places) return false;
   return engine.kv_tokens_total - engine.kv_tokens_free < kKvFill * engine.kv_tokens_total;

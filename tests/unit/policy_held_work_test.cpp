@@ -93,6 +93,29 @@ TEST_F(HeldWorkTest, NobodyOvertakesAPromptOfTheForeground) {
   EXPECT_EQ(next(), "1 local");
 }
 
+TEST_F(HeldWorkTest, WhatTheStepUnderWayReadsIsInNobodysWay) {
+  hold(1, wait(seconds(900)));
+  hold(2, wait(seconds(900)));
+  engine_.running.push_back({.prefill_left = 1'000, .tokens_max = 10});
+  EXPECT_EQ(next(), "") << "it is to be read yet";
+  engine_.step_elapsed = 0.001;
+  EXPECT_EQ(next(), "1 local");
+  engine_.running[0].prefill_left = 1'001;
+  EXPECT_EQ(next(), "") << "a token is left";
+  engine_.running[0] = {.prefill_left = 1'500, .tokens_max = 10, .lane = Lane::background};
+  EXPECT_EQ(next(), "2 local") << "the next step has half of it to read";
+}
+
+TEST_F(HeldWorkTest, AStepUnderWayThatReadsForTheForegroundReadsNothingElse) {
+  hold(1, wait(seconds(900)));
+  engine_.step_elapsed = 0.001;
+  engine_.running.push_back({.prefill_left = 10, .tokens_max = 10});
+  engine_.running.push_back({.prefill_left = 1'000, .tokens_max = 10, .lane = Lane::background});
+  EXPECT_EQ(next(), "");
+  engine_.running[0].prefill_left = 0;
+  EXPECT_EQ(next(), "1 local");
+}
+
 TEST_F(HeldWorkTest, OneStepsWorthOfPromptsIsPulledAtATime) {
   hold(1, wait(seconds(900)));
   engine_.waiting.push_back({.prefill_left = 1'000, .tokens_max = 10, .lane = Lane::background});
