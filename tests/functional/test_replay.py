@@ -1,7 +1,7 @@
 """What is simulated is what happens: parts of traces in real time through a whole gateway, at simulated providers over HTTP.
 
-One provider fails 18 % and is slow for a fifth of the time, all keep rate limits; the node has half again as much to do as it
-can. More parts, and the other traces: `spillway replay --help`.
+One provider fails 18 % and is slow for a fifth of the time, all keep rate limits; the node has two fifths of what it can do,
+four, or half again as much as it can. More parts, and the other traces: `spillway replay --help`.
 """
 import os
 import re
@@ -28,16 +28,22 @@ def both(told, name):
     return [float(figure) for figure in re.search(rf"^{name} +\$?([\d.]+)(?: [%s])? +\$?([\d.]+)", told, re.M).groups()]
 
 
-def test_live_and_simulated_agree():
-    """What is paid is held to 15 % here: 5 %, by which the verb judges, the machine's own noise can exceed (docs/routing.md)."""
-    _, told, _ = replay("--trace", AZURE, "--saturation", "azure1h", "--load", "1.5", "--from", "1200")
-    print(told)
-    assert "agree: " in told and ", 0 errors seen by clients" in told
-    for kept in ("interactive, promises kept", "batch in time"):
-        simulated, live = both(told, kept)
-        assert abs(simulated - live) <= 2
-    simulated, live = both(told, "paid to providers")
-    assert simulated > 1 and abs(simulated - live) <= 0.15 * simulated
+# A provider that comes to be too slow for a while, or just not, is worth 5 % of what is paid in two minutes: where much leaves,
+# several parts are judged together.
+@pytest.mark.parametrize("load, parts", [("0.4", ["1200"]), ("0.8", ["1200"]), ("1.5", ["600", "1200", "2000"])])
+def test_live_and_simulated_agree(load, parts):
+    apart, most = 0.0, 0.0
+    for begins in parts:
+        _, told, _ = replay("--trace", AZURE, "--saturation", "azure1h", "--load", load, "--from", begins)
+        print(told)
+        assert "agree: " in told and ", 0 errors seen by clients" in told
+        for kept in ("interactive, promises kept", "batch in time"):
+            simulated, live = both(told, kept)
+            assert abs(simulated - live) <= 2
+        simulated, live = both(told, "paid to providers")
+        apart += live - simulated
+        most += float(re.search(r"of spend \(at most \$([\d.]+)\)", told).group(1))  # 5 %, or five requests' worth.
+    assert abs(apart) <= most
 
 
 def test_part_of_nothing_is_refused():
