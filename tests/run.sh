@@ -9,7 +9,7 @@ usage() {
 Usage: tests/run.sh [--fast | --whole] [--within MINUTES] [--label NAME]
 
   --fast          the release build only, without the sanitizer builds
-  --whole         the functional tests under ASan+UBSan, too
+  --whole         also the functional tests under ASan+UBSan, and the parts of traces that take long to replay
   --within MINUTES  leave out a sanitizer whose build is not done 12 minutes before, and say so; what was compiled is in
                   the cache for the next time
   --label NAME    only tests of this label: unit, routing, golden, functional, tidy, bench
@@ -36,6 +36,7 @@ done
 export CCACHE_DIR=${CCACHE_DIR:-$HOME/.cache/ccache} CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-4G}
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1  # A clone elsewhere finds the same objects in the cache.
 export SPILLWAY_VENV=${SPILLWAY_VENV:-$PWD/.venv} SPILLWAY_TESTS=ON
+[ $whole -eq 0 ] || export SPILLWAY_WHOLE=1
 jobs=$(nproc) passed=0 failed=0 skipped=0 failures=()
 steps=() took="" since=0
 # step NAME: the one before is over.

@@ -57,6 +57,8 @@ double rate_of(const config::ProviderTarget& provider, const ProviderFacts& fact
   return provider.concurrency_max * facts.servers / std::max(0.01, facts.ttft_p50 + pace);
 }
 
+constexpr double kNearlyOver = 0.015;  // Seconds; fitted on azure1h and the servegen day.
+
 // What the engine has to do when whoever is let in now is seen: behind the step under way.
 struct NextStep {
   int decoding = 0;
@@ -75,13 +77,16 @@ struct NextStep {
   }
 };
 
-// Prompt tokens of the step under way.
+// Prompt tokens of the step under way, once it is nearly over: until then others may come who are
+// read first.
 int budget_under_way(const EngineStatus& engine) {
   if (engine.step_elapsed == 0.0) return 0;
   NextStep decodes;
   for (const SequenceStatus& sequence : engine.running)
     if (sequence.prefill_left == 0) decodes.see(sequence, 0);
-  return engine.budget.prompt_tokens(engine.step, decodes.decoding, decodes.context);
+  const int budget = engine.budget.prompt_tokens(engine.step, decodes.decoding, decodes.context);
+  const double step = engine.step.seconds(decodes.decoding, decodes.context, budget);
+  return step - engine.step_elapsed < kNearlyOver ? budget : 0;
 }
 
 NextStep next_step(const EngineStatus& engine) {

@@ -30,7 +30,11 @@ def both(told, name):
 
 # A provider that comes to be too slow for a while, or just not, is worth 5 % of what is paid in two minutes: where much leaves,
 # several parts are judged together.
-@pytest.mark.parametrize("load, parts", [("0.4", ["1200"]), ("0.8", ["1200"]), ("1.5", ["600", "1200", "2000"])])
+WHOLE = pytest.mark.skipif(os.environ.get("SPILLWAY_WHOLE") != "1", reason="takes seven minutes: tests/run.sh --whole")
+
+
+@pytest.mark.parametrize("load, parts", [("0.4", ["1200"]), ("0.8", ["1200"]),
+                                         pytest.param("1.5", ["600", "1200", "2000"], marks=WHOLE)])
 def test_live_and_simulated_agree(load, parts):
     apart, most = 0.0, 0.0
     for begins in parts:
