@@ -26,7 +26,6 @@ Error another_answer() {
 
 // Tokens that a target may be over the limit beside twice of it, since they are not told apart.
 constexpr int kOverrun = 8;
-constexpr std::size_t kBytesPerTokenMost = 32;
 constexpr std::size_t kWholeAnswerMax = 32 << 20;  // Of one that is not streamed.
 
 // The same request gets the same words.

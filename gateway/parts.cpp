@@ -10,7 +10,6 @@ namespace {
 constexpr int kTokensMax = 10'000'000;  // No answer and no prompt has more.
 constexpr int kSearchesMax = 100'000;
 constexpr std::chrono::nanoseconds kEngineTimeMax = std::chrono::hours(24);
-constexpr std::size_t kBytesPerTokenHardly = 8;  // More are rarely one token.
 // Streamed sound is PCM of 16 bits at 24 kHz in base64, and OpenAI counts 20 tokens a second.
 constexpr std::size_t kSoundBytesPerToken = 3'200;
 constexpr std::size_t kSoundWeight = 4;                                // As if it were text.
@@ -94,8 +93,11 @@ int tokens_passed(const Part& part) {
 }
 
 int tokens_at_least(const Part& part) {
-  const auto surely = std::min<std::size_t>(part.bytes / kBytesPerTokenHardly, kTokensMax);
-  return std::max(tokens_passed(part), static_cast<int>(surely));
+  if (part.tokens > 0) return part.tokens;
+  const int since = part.pieces - part.pieces_told;
+  const int told = part.pieces_told > 0 ? part.completion_told + since : 0;
+  const auto packed = std::min<std::size_t>(part.bytes / kBytesPerTokenMost, kTokensMax);
+  return std::max({tokens_passed(part), told, static_cast<int>(packed)});
 }
 
 void settle(Part& part) {

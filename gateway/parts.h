@@ -16,6 +16,8 @@
 
 namespace spillway {
 
+inline constexpr std::size_t kBytesPerTokenMost = 32;  // No text has more, on average.
+
 struct Part {
   std::string target;
   std::string model;        // The target's own name for it.
@@ -58,8 +60,8 @@ void count(const Delta& delta, Part& part);
 // they must be letters; then its bytes tell.
 int tokens_passed(const Part& part);
 
-// What surely passed, though a piece may be many tokens: who is past its limit by this has not kept
-// to it.
+// What surely passed: as many as it told, a token a piece, or, of pieces that are longer than any
+// token, by their bytes. Who is past its limit by this has not kept to it.
 int tokens_at_least(const Part& part);
 
 // The part has ended, or broken: what the target did not tell, or what came after it told for the

@@ -161,7 +161,7 @@ def test_a_hard_budget_stops_a_provider_that_does_not(start_gateway, client_of, 
 
 @pytest.mark.parametrize("body", [{"n": 3}, {"max_tokens": None}, {"max_tokens": 10**6}], ids=str)
 def test_a_hard_budget_holds_against_a_provider_that_packs_its_words(start_gateway, client_of, processes, tmp_path, body):
-    """Each event has as many words as a budget can pay, and nobody tells a usage: it is cut at the first of them."""
+    """Each event has as many words as a budget can pay, and nobody tells a usage: it is cut when they are surely too many."""
     processes.append(PlayedProvider(events(*[chunk("word " * 500)] * 3000)))
     provider = configs.provider(processes[-1].base_url, "cloud")
     config = configs.gateway({"cloud": provider}, classes={"all": {"spill": "always"}}, default_class="all",
@@ -171,7 +171,7 @@ def test_a_hard_budget_holds_against_a_provider_that_packs_its_words(start_gatew
     list(client.chat.completions.create(model="auto", messages=HELLO, stream=True, **body))
     assert processes[0].asked[0]["max_tokens"] <= 1000
     rows = wait_until(lambda: book(tmp_path, "SELECT amount FROM entries"), what="the entry")
-    assert rows[0][0] <= 4_000_000  # Two events, at most, were booked of three thousand.
+    assert rows[0][0] <= 2_200_000  # What showed it was booked: a few events of three thousand.
 
 
 @pytest.mark.parametrize("more", [{}, {"n": 3}], ids=str)

@@ -65,10 +65,21 @@ TEST(Parts, WhatWasCutIsBookedByThatByWhichItWasCut) {
   part.cut = true;
   settle(part);
   EXPECT_EQ(part.usage.completion_tokens, 51);
-  Part long_words = passed({std::string(800, 'x')});
-  long_words.cut = true;
-  settle(long_words);
-  EXPECT_EQ(long_words.usage.completion_tokens, 100);
+  Part packed = passed({std::string(800, 'x')});
+  packed.cut = true;
+  settle(packed);
+  EXPECT_EQ(packed.usage.completion_tokens, 25);
+}
+
+// Bengali has thirteen bytes in a token of Gemma's.
+TEST(Parts, LongTokensAreNoMoreThanTheirPieces) {
+  EXPECT_EQ(tokens_at_least(passed(std::vector<std::string>(35, std::string(13, 'x')))), 35);
+  EXPECT_EQ(tokens_at_least(passed({std::string(320, 'x'), "x"}, 1)), 2) << "told by the engine";
+  Part told = passed({"one two three"});
+  count({.text = " four", .usage = Usage{.prompt_tokens = 9, .completion_tokens = 4}}, told);
+  EXPECT_EQ(tokens_at_least(told), 4);
+  count({.text = " five"}, told);
+  EXPECT_EQ(tokens_at_least(told), 5);
 }
 
 TEST(Parts, TokensPassedAreExactWhereTheyAreToldAndLettersAreNone) {
