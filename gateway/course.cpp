@@ -109,8 +109,7 @@ bool Course::past_the_limit() {
   const std::size_t bytes = bytes_out();
   if (!request_->stream && bytes > kWholeAnswerMax) return true;
   const auto most = limit();
-  const auto by_bytes = has(request_->needs, Need::echo) ? 0 : bytes / kBytesPerTokenMost;
-  const auto out = std::max<std::int64_t>(tokens_out(), by_bytes);
+  const auto out = std::max<std::int64_t>(tokens_out(), bytes / kBytesPerTokenMost);
   return most && out / 2 > *most + kOverrun;
 }
 
@@ -201,7 +200,7 @@ Async<Opened> Course::attempt(Approach& approach, Way way, const Delivered& deli
   make_ready(approach, way, delivered);
   auto opened = co_await ask(approach, way, search);
   if (opened) {
-    note(*opened, receipt_);
+    note(*opened, *approach.request, receipt_);
     if (opened->told) bill(*opened->told, receipt_.parts.back());
     const auto fits = co_await rejoin(*opened, way, delivered);
     if (!fits) opened = fits.error();
@@ -263,7 +262,7 @@ void Course::book_left(Race::Runner& left, const Race::Runner& winner, Search& s
   const std::size_t parts = receipt_.parts.size();
   std::optional<Error> failure;
   if (left.won()) {
-    Part& part = add_part(left.approach.candidate, receipt_);
+    Part& part = add_part(left.approach.candidate, *left.approach.request, receipt_);
     part.broken = part.lost = true;
     Opened& opened = **left.outcome;
     if (opened.told) bill(*opened.told, part);
@@ -337,7 +336,7 @@ std::ptrdiff_t Course::silent_servers(const policy::Candidate& candidate) const 
 // Who was left, or broke off, before its first word bills what it has read, what had begun of the
 // answer as well.
 void Course::owe(const Approach& approach, int begun) {
-  Part& part = add_part(approach.candidate, receipt_);
+  Part& part = add_part(approach.candidate, *approach.request, receipt_);
   part.broken = part.lost = part.unanswered = true;
   part.bytes_per_token = approach.bytes_per_token;
   part.engine_time = approach.engine_time;

@@ -145,19 +145,20 @@ void note(const policy::RuleReport& rules, Receipt& receipt) {
   receipt.rule = rules.decider;
 }
 
-Part& add_part(const policy::Candidate& asked, Receipt& receipt) {
-  receipt.parts.push_back({.target = std::string(asked.target),
-                           .model = std::string(asked.model),
-                           .local = asked.local});
-  receipt.parts.back().usage.prompt_tokens = receipt.usage.prompt_tokens + asked.form_tokens;
-  return receipt.parts.back();
+Part& add_part(const policy::Candidate& asked, const ChatRequest& request, Receipt& receipt) {
+  Part& part = receipt.parts.emplace_back(Part{.target = std::string(asked.target),
+                                               .model = std::string(asked.model),
+                                               .local = asked.local});
+  part.usage.prompt_tokens = receipt.usage.prompt_tokens + asked.form_tokens;
+  begin(request, part);
+  return part;
 }
 
-void note(const Opened& opened, Receipt& receipt) {
+void note(const Opened& opened, const ChatRequest& request, Receipt& receipt) {
   const policy::Candidate& served_by = opened.candidate;
   const bool is_first = std::all_of(receipt.parts.begin(), receipt.parts.end(),
                                     [](const Part& part) { return part.lost; });
-  Part& part = add_part(served_by, receipt);
+  Part& part = add_part(served_by, request, receipt);
   if (opened.visit) part.bytes_per_token = opened.visit->bytes_per_token();
   if (!is_first) return;
   receipt.target = served_by.target;

@@ -28,11 +28,11 @@ void note(const Error& refusal, const policy::RuleReport& report, Receipt& recei
 void note_local_price(const config::Settings& settings, const EngineStatus& engine,
                       const policy::RequestFacts& facts, Receipt& receipt);
 
-// A target is to be paid, whatever it gave.
-Part& add_part(const policy::Candidate& asked, Receipt& receipt);
+// A target was asked that and is to be paid, whatever it gave.
+Part& add_part(const policy::Candidate& asked, const ChatRequest& request, Receipt& receipt);
 
-// A target begins to answer, or goes on where another broke off.
-void note(const Opened& opened, Receipt& receipt);
+// A target begins to answer that, or goes on where another broke off.
+void note(const Opened& opened, const ChatRequest& request, Receipt& receipt);
 
 // A candidate was asked; what it failed with, if it did.
 void note(const Approach& approach, const std::optional<Error>& failure, Receipt& receipt);

@@ -53,11 +53,35 @@ void take_searches(Part& part) {
   part.usage.searches = std::max(part.searches_told, part.searches);
 }
 
+Echo echo_of(const WrittenPrompt& prompt, bool streams) {
+  if (prompt.tokens.empty()) return {prompt.text.size()};
+  const auto each = streams ? static_cast<double>(kBytesPerTokenMost) : policy::kBytesPerToken;
+  return {static_cast<std::size_t>(static_cast<double>(prompt.tokens.size()) * each), true};
+}
+
+// Of the piece's text. What tokens say comes in one piece.
+std::size_t echoed_in(const Delta& delta, Part& part) {
+  const auto choice = static_cast<std::size_t>(delta.choice);
+  if (delta.text.empty() || delta.choice < 0 || choice >= part.echoes.size()) return 0;
+  Echo& echo = part.echoes[choice];
+  const std::size_t bytes = std::min(echo.bytes, delta.text.size());
+  echo.bytes = echo.is_of_tokens ? 0 : echo.bytes - bytes;
+  return bytes;
+}
+
 double by_bytes(std::size_t bytes, const Part& part) {
   return std::min<double>(static_cast<double>(bytes) / part.bytes_per_token, kTokensMax);
 }
 
 }  // namespace
+
+void begin(const ChatRequest& asked, Part& part) {
+  if (!has(asked.needs, Need::echo) || asked.prompts.empty()) return;
+  const int each_prompts = std::max(1, asked.choices / static_cast<int>(asked.prompts.size()));
+  for (const WrittenPrompt& prompt : asked.prompts)
+    part.echoes.insert(part.echoes.end(), static_cast<std::size_t>(each_prompts),
+                       echo_of(prompt, asked.stream));
+}
 
 void bill(const Usage& usage, Part& part) {
   const bool tells_tokens = usage.prompt_tokens + usage.completion_tokens > 0;
@@ -73,8 +97,9 @@ void bill(const Usage& usage, Part& part) {
 }
 
 void count(const Delta& delta, Part& part) {
-  if (!delta.text.empty() || !delta.reasoning.empty() || !delta.extra.empty()) ++part.pieces;
-  part.bytes += delta.text.size() + delta.reasoning.size() + written_in(delta.extra);
+  const std::size_t text = delta.text.size() - echoed_in(delta, part);
+  if (text > 0 || !delta.reasoning.empty() || !delta.extra.empty()) ++part.pieces;
+  part.bytes += text + delta.reasoning.size() + written_in(delta.extra);
   part.tokens = std::min(kTokensMax, part.tokens + std::clamp(delta.tokens, 0, kTokensMax));
   const auto time = std::clamp(delta.engine_time, std::chrono::nanoseconds(0), kEngineTimeMax);
   part.engine_time = std::min(kEngineTimeMax, part.engine_time + time);

@@ -18,16 +18,23 @@ namespace spillway {
 
 inline constexpr std::size_t kBytesPerTokenMost = 32;  // No text has more, on average.
 
+// The prompt, which a choice says before its answer: what is yet to come of it.
+struct Echo {
+  std::size_t bytes = 0;
+  bool is_of_tokens = false;  // How many bytes these have is not known: so many, at most.
+};
+
 struct Part {
   std::string target;
-  std::string model;        // The target's own name for it.
-  bool local = false;       // Of the local engine,
-  bool here = false;        // …or of an encoder: served on this machine. Known with its cost.
-  Usage usage;              // As the target bills it.
-  bool usage_told = false;  // By the target; else it is counted as it passes.
-  bool finished = false;    // It said how its answer ended.
-  std::size_t bytes = 0;    // Of text, reasoning, calls; sound as if it were text.
-  int pieces = 0;           // Deltas with text.
+  std::string model;              // The target's own name for it.
+  bool local = false;             // Of the local engine,
+  bool here = false;              // …or of an encoder: served on this machine. Known with its cost.
+  Usage usage;                    // As the target bills it.
+  bool usage_told = false;        // By the target; else it is counted as it passes.
+  bool finished = false;          // It said how its answer ended.
+  std::size_t bytes = 0;          // Of text, reasoning, calls; sound as if it were text.
+  int pieces = 0;                 // Deltas with text.
+  std::vector<Echo> echoes = {};  // Each choice's, where it has one.
   double bytes_per_token = policy::kBytesPerToken;  // Of the target's answers of late.
   int completion_told = 0;                          // Tokens of the answer as it told them last,
   std::size_t bytes_told = 0;                       // …and what of bytes and pieces was there then.
@@ -48,6 +55,9 @@ struct Part {
   bool estimated = false;
   std::int64_t cost_nano_usd = 0;
 };
+
+// Its target is asked that, which says what of it is no answer.
+void begin(const ChatRequest& asked, Part& part);
 
 // What the target says it bills. A count of tokens that no model could give is not believed, nor
 // that there were none.

@@ -6,7 +6,7 @@ import pytest
 import configs
 from processes import as_client, send, wait_until
 from test_money import HELLO, book
-from upstream import USAGE, chunk
+from upstream import USAGE, begin, chunk
 
 PRICES = {"input": "1usd", "output": "4usd"}  # A thousand and four thousand nano-USD a token.
 
@@ -50,3 +50,39 @@ def test_long_tokens_are_not_cut(ask_of, tmp_path, hard):
     assert status == 200 and "".join(one["delta"].get("content") or "" for one in choices) == "".join(pieces)
     assert choices[-1]["finish_reason"] == "stop"
     assert entry(tmp_path) == (35, 9 * 1000 + 35 * 4000, 0)
+
+
+PROMPT = "The quick brown fox jumps over the lazy dog. " * 20
+
+
+def said(text, finish=None):
+    return {"id": "x", "object": "text_completion", "created": 1, "model": "m",
+            "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": finish}]}
+
+
+def breaks_after(pieces):
+    def say(handler):
+        begin(handler)
+        for piece in pieces:
+            handler.wfile.write(b"data: " + json.dumps(piece).encode() + b"\n\n")
+    return say
+
+
+ECHOING = {"prompt": PROMPT, "echo": True, "logprobs": 1, "max_tokens": 16, "stream": True}
+
+
+def test_an_echoed_prompt_is_not_taken_for_the_answer(ask_of, tmp_path):
+    answer = [said(PROMPT), *[said("word ")] * 15, said("word ", "length"), told(202, 16)]
+    _, text, _ = ask_of(lambda asked: answer, "/v1/completions", ECHOING, endpoints=["completions"], dialect="vllm")
+    words = "".join(each["choices"][0]["text"] for each in chunks_of(text) if each["choices"])
+    assert words == PROMPT + "word " * 16
+    assert entry(tmp_path) == (16, 202 * 1000 + 16 * 4000, 0)
+
+
+@pytest.mark.parametrize("max_tokens", [16, 1000])
+def test_an_echoed_prompt_is_not_booked_as_answer(ask_of, tmp_path, max_tokens):
+    """It breaks after three words, and nobody told a usage."""
+    answer = breaks_after([said(PROMPT), *[said("word ")] * 3])
+    ask_of(lambda asked: answer, "/v1/completions", {**ECHOING, "max_tokens": max_tokens}, hard=False,
+           endpoints=["completions"], dialect="vllm")
+    assert entry(tmp_path, "completion, estimated") == (4, 1)  # Fifteen bytes.

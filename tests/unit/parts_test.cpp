@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace spillway {
@@ -80,6 +81,32 @@ TEST(Parts, LongTokensAreNoMoreThanTheirPieces) {
   EXPECT_EQ(tokens_at_least(told), 4);
   count({.text = " five"}, told);
   EXPECT_EQ(tokens_at_least(told), 5);
+}
+
+TEST(Parts, AnEchoedPromptIsNoAnswer) {
+  ChatRequest asked;
+  asked.stream = true;
+  asked.needs = Need::echo;
+  asked.choices = 4;
+  asked.prompts = {{.text = "twelve bytes"}, {.text = "", .tokens = {1, 2, 3}}};
+  Part part{.target = "a"};
+  begin(asked, part);
+  count({.choice = 0, .text = "twelve "}, part);
+  count({.choice = 0, .text = "bytes"}, part);
+  EXPECT_EQ(part.pieces, 0);
+  count({.choice = 0, .text = "one"}, part);
+  count({.choice = 1, .text = "twelve bytestwo"}, part);
+  EXPECT_EQ(std::pair(part.pieces, part.bytes), std::pair(2, std::size_t{6}));
+  count({.choice = 2, .text = "as many as three tokens say"}, part);
+  EXPECT_EQ(std::pair(part.pieces, part.bytes), std::pair(2, std::size_t{6}));
+  count({.choice = 2, .text = "ten"}, part);
+  count({.choice = 7, .text = "nobody's"}, part);
+  EXPECT_EQ(std::pair(part.pieces, part.bytes), std::pair(4, std::size_t{17}));
+  asked.needs = Need::nothing;
+  Part plain{.target = "a"};
+  begin(asked, plain);
+  count({.text = "twelve bytes"}, plain);
+  EXPECT_EQ(plain.pieces, 1);
 }
 
 TEST(Parts, TokensPassedAreExactWhereTheyAreToldAndLettersAreNone) {
