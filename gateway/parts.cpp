@@ -76,6 +76,11 @@ double by_bytes(std::size_t bytes, const Part& part) {
 }  // namespace
 
 void begin(const ChatRequest& asked, Part& part) {
+  const auto& each = asked.sampling.tokens_max;
+  if (each) {
+    const std::int64_t all = std::int64_t{*each} * asked.answers();
+    part.tokens_max = static_cast<int>(std::clamp<std::int64_t>(all, 0, kTokensMax));
+  }
   if (!has(asked.needs, Need::echo) || asked.prompts.empty()) return;
   const int each_prompts = std::max(1, asked.choices / static_cast<int>(asked.prompts.size()));
   for (const WrittenPrompt& prompt : asked.prompts)
@@ -136,7 +141,9 @@ void settle(Part& part) {
   const int pieces = part.pieces - (told ? part.pieces_told : 0);
   const std::size_t bytes = part.bytes - (told ? part.bytes_told : 0);
   const int since = std::max(pieces, static_cast<int>(std::ceil(by_bytes(bytes, part))));
-  const int passed = part.cut ? tokens_at_least(part) : std::min(kTokensMax, before + since);
+  const int least = tokens_at_least(part);
+  const int most = std::max(least, part.tokens_max.value_or(kTokensMax));
+  const int passed = part.cut ? least : std::min({kTokensMax, before + since, most});
   const bool goes_on = !part.finished && part.pieces > part.pieces_told;
   part.estimated = !part.usage_told || passed > part.completion_told || goes_on;
   part.usage.completion_tokens = std::max(passed, part.usage.completion_tokens);

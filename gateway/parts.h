@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,15 +27,16 @@ struct Echo {
 
 struct Part {
   std::string target;
-  std::string model;              // The target's own name for it.
-  bool local = false;             // Of the local engine,
-  bool here = false;              // …or of an encoder: served on this machine. Known with its cost.
-  Usage usage;                    // As the target bills it.
-  bool usage_told = false;        // By the target; else it is counted as it passes.
-  bool finished = false;          // It said how its answer ended.
-  std::size_t bytes = 0;          // Of text, reasoning, calls; sound as if it were text.
-  int pieces = 0;                 // Deltas with text.
-  std::vector<Echo> echoes = {};  // Each choice's, where it has one.
+  std::string model;        // The target's own name for it.
+  bool local = false;       // Of the local engine,
+  bool here = false;        // …or of an encoder: served on this machine. Known with its cost.
+  Usage usage;              // As the target bills it.
+  bool usage_told = false;  // By the target; else it is counted as it passes.
+  bool finished = false;    // It said how its answer ended.
+  std::size_t bytes = 0;    // Of text, reasoning, calls; sound as if it were text.
+  int pieces = 0;           // Deltas with text.
+  std::optional<int> tokens_max = {};               // That it was told, of all choices together.
+  std::vector<Echo> echoes = {};                    // Each choice's, where it has one.
   double bytes_per_token = policy::kBytesPerToken;  // Of the target's answers of late.
   int completion_told = 0;                          // Tokens of the answer as it told them last,
   std::size_t bytes_told = 0;                       // …and what of bytes and pieces was there then.
@@ -56,7 +58,7 @@ struct Part {
   std::int64_t cost_nano_usd = 0;
 };
 
-// Its target is asked that, which says what of it is no answer.
+// Its target is asked that: what it is told to keep to, and what of it is no answer.
 void begin(const ChatRequest& asked, Part& part);
 
 // What the target says it bills. A count of tokens that no model could give is not believed, nor
@@ -75,8 +77,8 @@ int tokens_passed(const Part& part);
 int tokens_at_least(const Part& part);
 
 // The part has ended, or broken: what the target did not tell, or what came after it told for the
-// last time, is booked by what passed, a token a piece or by its bytes, whichever is more;
-// what was cut here by that by which it was cut.
+// last time, is booked by what passed, a token a piece or by its bytes, whichever is more, but by
+// no more bytes than its limit lets it write; what was cut here by that by which it was cut.
 void settle(Part& part);
 
 // Its answer came whole, and the target told its tokens, of which the client saw each: so many

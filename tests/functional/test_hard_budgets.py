@@ -52,6 +52,14 @@ def test_long_tokens_are_not_cut(ask_of, tmp_path, hard):
     assert entry(tmp_path) == (35, 9 * 1000 + 35 * 4000, 0)
 
 
+def test_an_estimate_stays_within_the_limit_that_was_told(ask_of, tmp_path):
+    """Nobody tells a usage: by their bytes they would be more than a hundred tokens."""
+    answer = [*[chunk({"content": "স্বাধ"})] * 35, chunk({}, finish="stop")]
+    body = {"messages": HELLO, "max_tokens": 40, "stream": True}
+    ask_of(lambda asked: answer, "/v1/chat/completions", body, hard=False)
+    assert entry(tmp_path, "completion, estimated") == (40, 1)
+
+
 PROMPT = "The quick brown fox jumps over the lazy dog. " * 20
 
 

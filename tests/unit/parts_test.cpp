@@ -83,6 +83,24 @@ TEST(Parts, LongTokensAreNoMoreThanTheirPieces) {
   EXPECT_EQ(tokens_at_least(told), 5);
 }
 
+TEST(Parts, WhatIsReckonedIsNoMoreThanTheLimitThatWasTold) {
+  ChatRequest asked;
+  asked.sampling.tokens_max = 20;
+  asked.choices = 2;
+  const auto settled = [&asked](const std::vector<std::string>& texts) {
+    Part part{.target = "a"};
+    begin(asked, part);
+    for (const std::string& text : texts) count({.text = text}, part);
+    settle(part);
+    return part.usage.completion_tokens;
+  };
+  EXPECT_EQ(settled({std::string(120, 'x')}), 30);
+  EXPECT_EQ(settled({std::string(600, 'x')}), 40) << "150 by its bytes";
+  EXPECT_EQ(settled(std::vector<std::string>(51, "word ")), 51) << "as many surely passed";
+  asked.sampling.tokens_max.reset();
+  EXPECT_EQ(settled({std::string(600, 'x')}), 150);
+}
+
 TEST(Parts, AnEchoedPromptIsNoAnswer) {
   ChatRequest asked;
   asked.stream = true;
