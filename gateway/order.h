@@ -2,7 +2,8 @@
 // for it, and what each target asks for that.
 //
 // Belongs to its request's coroutine. For a hard budget the prompt is taken for as many tokens as
-// its body has bytes, and what nobody can say the price of is refused.
+// its body has bytes, or may come to in a form of Unicode's, and what nobody can say the price of
+// is refused.
 #pragma once
 
 #include "backends/contract/chat.h"

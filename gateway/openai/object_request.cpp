@@ -3,6 +3,7 @@
 #include "gateway/openai/hosted.h"
 #include "gateway/wire/fields.h"
 #include "gateway/wire/json_object.h"
+#include "gateway/wire/normalized_bytes.h"
 
 #include <nlohmann/json.hpp>
 
@@ -92,7 +93,7 @@ void read_moderations(Fields& request, ChatRequest& chat) {
 void read_rerank(Fields& request, ChatRequest& chat) {
   const Json query(request.required_string("query"));
   add_text(query, chat);
-  const std::size_t query_bytes = query.get_ref<const std::string&>().size();
+  const std::size_t query_bytes = wire::normalized_bytes_max(query.get_ref<const std::string&>());
   const Json* documents = request.required_array("documents", kDocumentsMax);
   if (documents == nullptr) return;
   if (documents->empty()) return request.fail("documents", "must not be empty");
@@ -105,12 +106,11 @@ void read_rerank(Fields& request, ChatRequest& chat) {
     } else {
       return request.fail("documents", "must be texts or objects with a text");
     }
-    pieces += 1 + (query_bytes + chat.messages.back().content.size()) / kTokensOfADocument;
+    const std::size_t bytes = wire::normalized_bytes_max(chat.messages.back().content);
+    pieces += 1 + (query_bytes + bytes) / kTokensOfADocument;
+    chat.prompt_bytes += query_bytes + bytes;  // Each document is read beside the query.
   }
   request.integer("top_n", 1, 1 << 30);
-  // Each document is read beside the query.
-  for (const Message& text : chat.messages) chat.prompt_bytes += text.content.size();
-  chat.prompt_bytes += query_bytes * documents->size();
   chat.search_units = static_cast<int>((pieces + kDocumentsOfAUnit - 1) / kDocumentsOfAUnit);
 }
 

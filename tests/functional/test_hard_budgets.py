@@ -94,3 +94,15 @@ def test_an_echoed_prompt_is_not_booked_as_answer(ask_of, tmp_path, max_tokens):
     ask_of(lambda asked: answer, "/v1/completions", {**ECHOING, "max_tokens": max_tokens}, hard=False,
            endpoints=["completions"], dialect="vllm")
     assert entry(tmp_path, "completion, estimated") == (4, 1)  # Fifteen bytes.
+
+
+@pytest.mark.parametrize("path, endpoint, body", [
+    ("/v1/chat/completions", "chat", {"messages": [{"role": "user", "content": "\u0fa2" * 1000}], "max_tokens": 4}),
+    ("/v1/messages", "chat", {"messages": [{"role": "user", "content": "\u0fa2" * 1000}], "max_tokens": 4}),
+    ("/v1/completions", "completions", {"prompt": "\u0fa2" * 1000, "max_tokens": 4}),
+    ("/v1/embeddings", "embeddings", {"input": "\ufdfa" * 200}),
+    ("/v1/rerank", "rerank", {"query": "q", "documents": ["\ufdfa" * 200]})], ids=lambda each: each if isinstance(each, str) else "")
+def test_what_grows_before_it_is_read_is_held_as_it_is_read(ask_of, path, endpoint, body):
+    """Two letters are made of one where the tokenizer composes them, and 18 of the other."""
+    status, text, upstream = ask_of(lambda asked: {}, path, body, month="0.005usd", endpoints=[endpoint])
+    assert (status, upstream.asked) == (429, []) and "budget of tenant 'test'" in text
