@@ -103,7 +103,7 @@ Result<NanoUsd> Order::cost_of_lookups(const policy::Candidate& candidate,
     return Error{Errc::unsupported,
                  "This budget has a hard end, and nobody knows how much this may come to: " +
                      unsent_ + ". Send the content itself, as text, or leave it out.",
-                 "messages", std::nullopt};
+                 search_units_ > 0 ? "documents" : "messages", std::nullopt};
   const bool costs = price.per_search > 0 || price.input_per_million > 0;
   const bool is_unasked = policy::searches_unasked(candidate.model);
   if (hard_ && is_unasked && costs)

@@ -23,7 +23,8 @@ constexpr std::size_t kTokensMax = 300'000;
 constexpr std::size_t kDocumentsMax = 10'000;
 constexpr std::size_t kDocumentsOfAUnit = 100;  // What Cohere bills as one search.
 constexpr std::size_t kTokensOfADocument =
-    500;  // Longer ones are cut; a token has a byte at least.
+    500;                                       // Longer ones are cut; a token has a byte at least.
+constexpr std::size_t kTokensBesideAPair = 8;  // Those that begin, part and end query and document.
 constexpr std::string_view kModerationModel = "omni-moderation-latest";
 
 bool is_token(const Json& value) { return value.is_number_unsigned(); }
@@ -86,8 +87,25 @@ void read_moderations(Fields& request, ChatRequest& chat) {
     if (each.is_object() && each.contains("text") && each["text"].is_string())
       add_text(each["text"], chat);
     const auto type = each.is_object() ? each.find("type") : each.end();
-    if (type != each.end() && *type == "image_url") chat.needs |= Need::images;
+    if (type == each.end() || *type != "image_url") continue;
+    chat.needs |= Need::images;
+    ++chat.media;
   }
+}
+
+// An object may have a name beside its text: whatever else it has may be read, a picture from its
+// address even.
+void read_document(const Json& document, Fields& request, ChatRequest& chat) {
+  if (document.is_string()) return add_text(document, chat);
+  if (!document.is_object() || !document.contains("text") || !document["text"].is_string())
+    return request.fail("documents", "must be texts or objects with a text");
+  add_text(document["text"], chat);
+  const auto is_known = [](const auto& member) {
+    return member.key() == "text" || (member.key() == "id" && member.value().is_primitive());
+  };
+  const auto members = document.items();
+  if (!std::all_of(members.begin(), members.end(), is_known))
+    chat.unsent = "what documents have beside their text";
 }
 
 void read_rerank(Fields& request, ChatRequest& chat) {
@@ -99,16 +117,14 @@ void read_rerank(Fields& request, ChatRequest& chat) {
   if (documents->empty()) return request.fail("documents", "must not be empty");
   std::size_t pieces = 0;
   for (const Json& each : *documents) {
-    if (each.is_string()) {
-      add_text(each, chat);
-    } else if (each.is_object() && each.contains("text") && each["text"].is_string()) {
-      add_text(each["text"], chat);
-    } else {
-      return request.fail("documents", "must be texts or objects with a text");
-    }
-    const std::size_t bytes = wire::normalized_bytes_max(chat.messages.back().content);
-    pieces += 1 + (query_bytes + bytes) / kTokensOfADocument;
-    chat.prompt_bytes += query_bytes + bytes;  // Each document is read beside the query.
+    const std::size_t before = chat.messages.size();
+    read_document(each, request, chat);
+    if (chat.messages.size() == before) return;
+    // Each document is read beside the query.
+    const std::size_t bytes =
+        query_bytes + wire::normalized_bytes_max(chat.messages.back().content);
+    pieces += 1 + bytes / kTokensOfADocument;
+    chat.prompt_bytes += bytes + kTokensBesideAPair;
   }
   request.integer("top_n", 1, 1 << 30);
   chat.search_units = static_cast<int>((pieces + kDocumentsOfAUnit - 1) / kDocumentsOfAUnit);

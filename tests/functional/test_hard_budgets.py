@@ -106,3 +106,34 @@ def test_what_grows_before_it_is_read_is_held_as_it_is_read(ask_of, path, endpoi
     """Two letters are made of one where the tokenizer composes them, and 18 of the other."""
     status, text, upstream = ask_of(lambda asked: {}, path, body, month="0.005usd", endpoints=[endpoint])
     assert (status, upstream.asked) == (429, []) and "budget of tenant 'test'" in text
+
+
+def ranking(prompt):
+    return {"id": "x", "model": "m", "results": [{"index": 0, "relevance_score": 0.5}],
+            "usage": {"prompt_tokens": prompt, "total_tokens": prompt}}
+
+
+@pytest.mark.parametrize("month, status", [("0.0102usd", 200), ("0.005usd", 429)])
+def test_a_rankings_pairs_have_tokens_of_their_own(ask_of, tmp_path, month, status):
+    """XLM-R's <s> q </s></s> d </s>."""
+    body = {"query": "q", "documents": ["d"] * 1000}
+    got, _, upstream = ask_of(lambda asked: ranking(6000), "/v1/rerank", body, month=month, endpoints=["rerank"])
+    assert got == status and bool(upstream.asked) == (status == 200)
+    if status == 200:
+        assert entry(tmp_path, "prompt, amount, estimated") == (6000, 6_000_000, 0)
+
+
+@pytest.mark.parametrize("document, hard, status", [
+    ({"text": "", "image": "https://example.test/a.png"}, True, 400), ({"text": "d", "title": "t"}, True, 400),
+    ({"text": "d", "image": "https://example.test/a.png"}, False, 200), ({"text": "d", "id": 7}, True, 200)], ids=str)
+def test_what_documents_have_beside_their_text_has_no_bound(ask_of, document, hard, status):
+    body = {"query": "q", "documents": [document]}
+    got, text, upstream = ask_of(lambda asked: ranking(9), "/v1/rerank", body, hard=hard, endpoints=["rerank"])
+    assert got == status and bool(upstream.asked) == (status == 200)
+    assert status == 200 or "what documents have beside their text" in text
+
+
+def test_a_picture_that_is_judged_is_held_as_one(ask_of):
+    picture = {"type": "image_url", "image_url": {"url": "https://example.test/a.png"}}
+    status, _, upstream = ask_of(lambda asked: {}, "/v1/moderations", {"input": [picture]}, month="0.04usd", endpoints=["moderations"])
+    assert (status, upstream.asked) == (429, [])
