@@ -24,6 +24,8 @@ constexpr std::array<std::string_view, 5> kFinders = {
 // OpenRouter's: what it keeps by a name, and whom it asks for the same model at another price.
 constexpr std::array<std::string_view, 2> kChoosers = {"preset", "provider"};
 
+constexpr std::string_view kPictures = "mm_processor_kwargs";  // vLLM's and SGLang's.
+
 // Plugins that put the answer's JSON right, or leave some of the prompt out: for nothing.
 constexpr std::array<std::string_view, 2> kFree = {"response-healing", "context-compression"};
 
@@ -78,6 +80,8 @@ class Reading {
       read_finder(*finder, name);
     }
     if (const Json* compound = given(request_, "compound_custom")) read_compound(*compound);
+    if (given(request_, kPictures) != nullptr)
+      note("pictures as large as '" + std::string(kPictures) + "' lets them be");
     return std::move(read_);
   }
 

@@ -17,8 +17,9 @@ struct AskedBesides {
 };
 
 // OpenRouter's `models`, `plugins`, `preset` and `provider`, LiteLLM's and Anthropic's `fallbacks`,
-// xAI's `search_parameters`, Qwen's `enable_search`, Groq's `compound_custom` and their like; not
-// what is switched off or costs nothing. `own`: the request's model.
+// xAI's `search_parameters`, Qwen's `enable_search`, Groq's `compound_custom`, vLLM's
+// `mm_processor_kwargs` and their like; not what is switched off or costs nothing. `own`: the
+// request's model.
 AskedBesides asked_besides(const Json& request, const std::string& own);
 
 // Of a tool, or of one of those fields, the models that it names but `own`. `are_names`: strings in

@@ -6,7 +6,7 @@ import pytest
 import configs
 from processes import as_client, send, wait_until
 from test_money import HELLO, book
-from upstream import USAGE, begin, chunk
+from upstream import USAGE, begin, chat, chunk
 
 PRICES = {"input": "1usd", "output": "4usd"}  # A thousand and four thousand nano-USD a token.
 
@@ -131,6 +131,16 @@ def test_what_documents_have_beside_their_text_has_no_bound(ask_of, document, ha
     got, text, upstream = ask_of(lambda asked: ranking(9), "/v1/rerank", body, hard=hard, endpoints=["rerank"])
     assert got == status and bool(upstream.asked) == (status == 200)
     assert status == 200 or "what documents have beside their text" in text
+
+
+@pytest.mark.parametrize("options, hard, status", [
+    ({"max_pixels": 100_000_000}, True, 400), ({"max_pixels": 100_000_000}, False, 200), ({}, True, 200)], ids=str)
+def test_pictures_as_large_as_one_likes_have_no_bound(ask_of, options, hard, status):
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    body = {"messages": [{"role": "user", "content": [picture]}], "max_tokens": 5, "mm_processor_kwargs": options}
+    got, text, upstream = ask_of(lambda asked: chat(), "/v1/chat/completions", body, hard=hard, dialect="vllm")
+    assert got == status and bool(upstream.asked) == (status == 200)
+    assert status == 200 or "mm_processor_kwargs" in text
 
 
 def test_a_picture_that_is_judged_is_held_as_one(ask_of):
