@@ -90,6 +90,15 @@ Result<UnreadBodies::Leave> leave_of(const CurrentEdition& editions, UnreadBodie
   return bodies.enter(std::string(caller->tenant()), bytes);
 }
 
+// They were made while a ledger was kept.
+void tell_of_unkept_budgets(const account::KeyRing& keys, telemetry::Log& log) {
+  for (const auto& made : keys.all()) {
+    if (made->revoked || !made->key.budget.limited()) continue;
+    log.event(Level::warn, "a key's budget is kept by nobody: it needs ledger.enabled",
+              {{"key", made->key.name}, {"id", made->id}});
+  }
+}
+
 }  // namespace
 
 class Gateway::House {
@@ -232,6 +241,7 @@ Result<void> Gateway::House::open() {
 Result<void> Gateway::House::open_state() {
   auto opened = kept_.open(*started_with_, std::bind_front(&House::tell_of_ledger, this));
   if (!opened) return opened.error();
+  if (!kept_.account) tell_of_unkept_budgets(*kept_.keys, log_);
   if (kept_.directory->temporary())
     log_.event(Level::warn, "no server.state: what is kept ends with this process");
   disk_.repeat(kSweep, [this, looked = SteadyClock::now(), was_in_place = true]() mutable {
@@ -244,7 +254,8 @@ Result<void> Gateway::House::open_state() {
     rollout_.look_again();
   });
   const auto settings = [this] { return editions_.get()->settings; };
-  key_answers_.emplace(*kept_.keys, settings, std::bind_front(&Rollout::know_tenants, &rollout_));
+  key_answers_.emplace(*kept_.keys, settings, kept_.account != nullptr,
+                       std::bind_front(&Rollout::know_tenants, &rollout_));
   add_key_routes(*key_answers_, started_with_->server.admin_key, books_, admin_routes_);
   return open_book();
 }

@@ -234,6 +234,8 @@ Answer KeyAnswers::make(std::string_view body) const {
   auto wanted = wanted_of(body);
   if (!wanted) return refusal(wanted.error());
   if (const auto mistake = unknown_name(wanted->key, *settings_())) return refusal(*mistake);
+  if (!keeps_budgets_ && wanted->key.budget.limited())
+    return refusal(wrong("budget", "nobody keeps it: it needs ledger.enabled: true"));
   const auto made = keys_.make(std::move(wanted->key), wanted->expires);
   if (made && made_) made_();
   return shown(201, made);

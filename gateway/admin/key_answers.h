@@ -17,12 +17,15 @@ namespace spillway::admin {
 
 class KeyAnswers {
  public:
-  // `settings` gives those in force, in which the names that keys mention must be. `made` hears of
-  // each new key, on that thread; it may be empty.
+  // `settings` gives those in force, in which the names that keys mention must be. `keeps_budgets`:
+  // there is a ledger. `made` hears of each new key, on that thread; it may be empty.
   KeyAnswers(account::KeyRing& keys,
-             std::function<std::shared_ptr<const config::Settings>()> settings,
+             std::function<std::shared_ptr<const config::Settings>()> settings, bool keeps_budgets,
              std::function<void()> made = {})
-      : keys_(keys), settings_(std::move(settings)), made_(std::move(made)) {}
+      : keys_(keys),
+        settings_(std::move(settings)),
+        keeps_budgets_(keeps_budgets),
+        made_(std::move(made)) {}
 
   // 201 with the key and its secret, or 400 saying which member is wrong. `name` is needed, all
   // else may be left out: tenant, project, class, classes, models, scopes, local_only, expires_in
@@ -40,6 +43,7 @@ class KeyAnswers {
  private:
   account::KeyRing& keys_;
   std::function<std::shared_ptr<const config::Settings>()> settings_;
+  const bool keeps_budgets_;
   const std::function<void()> made_;
 };
 

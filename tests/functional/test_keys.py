@@ -176,6 +176,23 @@ def test_models_scopes_limits_and_budget_hold(house, client_of):
         ask(client_of(house, api_key=poor["key"]))
 
 
+def test_no_key_has_a_budget_that_nobody_keeps(start_provider, start_gateway, client_of, tmp_path):
+    config = configs.gateway({"cloud": configs.provider(start_provider("instant").base_url, "cloud")})
+    config["server"] |= {"state": str(tmp_path / "state"), "admin_key": "env:SPILLWAY_TEST_ADMIN"}
+    kept = start_gateway(config, SPILLWAY_TEST_ADMIN=ADMIN)
+    keys(kept, "create", "--name", "early", "--month", "1usd")
+    gone = keys(kept, "create", "--name", "gone", "--month", "1usd")
+    keys(kept, "revoke", gone["id"])
+    kept.terminate()
+    config["ledger"] = {"enabled": False}
+    house = start_gateway(config, SPILLWAY_TEST_ADMIN=ADMIN)
+    said = [line for line in house.log() if line["msg"] == "a key's budget is kept by nobody: it needs ledger.enabled"]
+    assert [line["key"] for line in said] == ["early"]
+    refused = keys(house, "create", "--name", "late", "--month", "0.00001usd", "--hard", status=1)
+    assert refused["error"] == "budget: nobody keeps it: it needs ledger.enabled: true"
+    assert ask(client_of(house, api_key=keys(house, "create", "--name", "late")["key"]), "cloud")
+
+
 def test_without_the_admin_key_nothing_is_told_or_changed(house, start_gateway, start_provider):
     told = run("keys", "create", "--name", "mine", *door(house), admin="wrong", status=1)
     assert told == "spillway keys: this needs the admin key: the one that was given is another\n"
