@@ -72,6 +72,7 @@ Result<void> KeptState::open(const config::Settings& settings,
   if (done) done = take(open_responses(*directory, settings.responses), responses);
   if (done) done = take(open_conversations(*directory, settings), conversations);
   if (done) done = take(account::KeyRing::open(directory->file("keys.sqlite")), keys);
+  if (done) done = keys->check_configured(settings.keys);
   if (!done || !settings.ledger.enabled) return done;
   return take(open_account(*directory, settings, std::move(trouble)), account);
 }

@@ -74,7 +74,7 @@ void Rollout::take_over(std::shared_ptr<const config::Settings> settings) {
 Result<Reloaded> Rollout::reload(bool force) {
   std::lock_guard lock(reloading_);
   const auto in_force = doors_.editions.get();
-  const config::Loaded loaded = load_policy(in_force->settings->source);
+  const config::Loaded loaded = beside_made_keys(load_policy(in_force->settings->source));
   if (!loaded.settings) return refuse(loaded);
   tell_doubts(loaded);
   if (*loaded.settings == *in_force->settings) {
@@ -108,7 +108,8 @@ Result<Reloaded> Rollout::reload(bool force) {
 
 Result<Tried> Rollout::rehearse(std::string_view text) const {
   const auto in_force = doors_.editions.get();
-  const config::Loaded loaded = load_policy_text(text, in_force->settings->source, known_secret);
+  const config::Loaded loaded =
+      beside_made_keys(load_policy_text(text, in_force->settings->source, known_secret));
   if (!loaded.settings) {
     const std::string problem = config::to_string(loaded.problems.front());
     return Error{Errc::invalid_request, problem, "", std::nullopt};
@@ -117,6 +118,15 @@ Result<Tried> Rollout::rehearse(std::string_view text) const {
   tried.rehearsal = doors_.rehearsal.run(in_force->router, policy::Router(loaded.settings));
   tried.objections = against_reload(*loaded.settings, *in_force->settings, tried.rehearsal);
   return tried;
+}
+
+config::Loaded Rollout::beside_made_keys(config::Loaded loaded) const {
+  if (!loaded.settings) return loaded;
+  const auto free = doors_.kept.keys->check_configured(loaded.settings->keys);
+  if (free) return loaded;
+  loaded.settings = nullptr;
+  loaded.problems.push_back({.message = free.error().message});
+  return loaded;
 }
 
 // Empty: nothing is.

@@ -84,6 +84,8 @@ class Rollout {
   CanaryState canary() const { return trial_.state(); }
 
  private:
+  // With a problem where the keys that operators made leave no room for it.
+  config::Loaded beside_made_keys(config::Loaded loaded) const;
   std::string against_reload(const config::Settings& settings, const config::Settings& in_force,
                              const Rehearsed& rehearsed) const;
   Error refuse(const config::Loaded& loaded);

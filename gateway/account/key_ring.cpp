@@ -137,6 +137,20 @@ Result<void> KeyRing::check_name(const config::Key& key) const {
   return {};
 }
 
+Result<void> KeyRing::check_configured(const std::vector<config::Key>& keys) const {
+  for (const auto& [id, made] : *table()) {
+    for (const config::Key& key : keys) {
+      if (made->key.name != key.name || made->key.tenant == key.tenant) continue;
+      return Error{Errc::invalid_request,
+                   "keys." + key.name + ": is the name of a key that was made, " + id +
+                       " of tenant '" + made->key.tenant +
+                       "', and what that has spent goes by it: take another name",
+                   key.name, std::nullopt};
+    }
+  }
+  return {};
+}
+
 Result<ShownKey> KeyRing::make(config::Key key, std::optional<std::int64_t> expires) {
   auto free = check_name(key);
   if (!free) return free.error();

@@ -1,8 +1,8 @@
 // Keys that are made, changed and taken away while the gateway runs: sk-spw-ID-SECRET.
 //
-// The secret has 256 random bits, is shown once and kept as its SHA-256. `find`, `named` and `any`
-// are for any thread and look into memory; the others write to the disk and belong to the thread
-// that administers. What they change counts from their return on.
+// The secret has 256 random bits, is shown once and kept as its SHA-256. `find`, `named`, `any` and
+// `check_configured` are for any thread and look into memory; the others write to the disk and
+// belong to the thread that administers. What they change counts from their return on.
 #pragma once
 
 #include "backends/contract/error.h"
@@ -54,6 +54,9 @@ class KeyRing final : public policy::MadeKeys {
   Result<ShownKey> rotate(std::string_view id, std::int64_t overlap);
 
   Result<std::shared_ptr<const MadeKey>> revoke(std::string_view id);
+
+  // Of the configuration's keys none may have the name of one that was made for another tenant.
+  Result<void> check_configured(const std::vector<config::Key>& keys) const;
 
   std::vector<std::shared_ptr<const MadeKey>> all() const;
   Result<std::shared_ptr<const MadeKey>> show(std::string_view id) const;

@@ -193,6 +193,23 @@ def test_no_key_has_a_budget_that_nobody_keeps(start_provider, start_gateway, cl
     assert ask(client_of(house, api_key=keys(house, "create", "--name", "late")["key"]), "cloud")
 
 
+def test_no_configured_key_takes_the_purse_of_one_that_was_made(house, start_gateway, client_of):
+    made = keys(house, "create", "--name", "search", "--tenant", "acme", "--month", "1usd")
+    config = json.loads(house.config_path.read_text())
+    for tenant, taken in [("other", True), ("acme", False)]:
+        config["keys"]["search"] = {"secret": "env:SPILLWAY_TEST_ADMIN", "tenant": tenant}
+        configs.write(house.config_path, config)
+        status, _, text = send(house.admin + "/reload", "POST", {}, {"authorization": f"Bearer {ADMIN}"})
+        wrong = f"keys.search: is the name of a key that was made, {made['id']} of tenant 'acme'"
+        assert (status == 200) != taken and (wrong in json.loads(text).get("error", "")) == taken, text
+    config["keys"]["search"]["tenant"] = "other"
+    configs.write(house.config_path, config)
+    house.terminate()
+    done = subprocess.run([BINARY, "serve", "--config", str(house.config_path)], capture_output=True, text=True, timeout=20,
+                          check=False, env={"SPILLWAY_TEST_ADMIN": ADMIN, "SPILLWAY_TEST_KEY": "sk-test"})
+    assert done.returncode == 1 and wrong in done.stderr, done.stderr
+
+
 def test_without_the_admin_key_nothing_is_told_or_changed(house, start_gateway, start_provider):
     told = run("keys", "create", "--name", "mine", *door(house), admin="wrong", status=1)
     assert told == "spillway keys: this needs the admin key: the one that was given is another\n"
