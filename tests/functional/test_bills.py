@@ -158,6 +158,12 @@ def test_what_a_provider_says_that_it_asks_is_booked_or_shown(told, client_of, t
     wait_until(lambda: gateway.metric("spillway_charged_otherwise_total", be="up") == (0 if as_told else 1), what="the count")
 
 
+def test_what_no_answer_costs_is_not_booked_as_exact(told, client_of, tmp_path):
+    gateway = told({"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13, "cost": 9e9}, price_as_told=True)
+    client_of(gateway).chat.completions.create(model="up", messages=ASK)
+    assert amounts(tmp_path, 1) == [(10 * INPUT + 3 * OUTPUT, 1)]
+
+
 def test_what_is_booked_as_told_is_so_in_any_tier(start_upstream, start_gateway, client_of, tmp_path):
     usage = {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13, "cost": 0.5}
     upstream = start_upstream(lambda asked: {**chat(), "usage": usage, "service_tier": "priority"})

@@ -424,5 +424,19 @@ TEST(CloudUsage, WhatAnAnswerIsSaidToCost) {
     EXPECT_EQ(charged(none), -1) << none;
 }
 
+TEST(CloudUsage, WhatNoAnswerCostsIsNoExactCost) {
+  const auto told = [](const std::string& cost) {
+    return parse_chunk(R"({"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3,"cost":)" +
+                       cost + "}}")
+        .usage;
+  };
+  for (const char* absurd : {"9e9", "1e99", "1e999", R"({"total_cost":9e9})"}) {
+    EXPECT_EQ(told(absurd)->charged_nano_usd, -1) << absurd;
+    EXPECT_TRUE(told(absurd)->contradictory) << absurd;
+  }
+  for (const char* fine : {"1e6", "0.5", "null", "\"0.5\""})
+    EXPECT_FALSE(told(fine)->contradictory) << fine;
+}
+
 }  // namespace
 }  // namespace spillway::cloud

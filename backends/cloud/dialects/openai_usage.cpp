@@ -41,19 +41,23 @@ Details details_of(std::string_view object, std::string_view name, std::string& 
 }
 
 // OpenRouter's number, or Perplexity's object with a sum: dollars; xAI's ticks. -1: none of them.
-std::int64_t charge_of(std::string_view cost, double nano_usd_each) {
+// Nor is what no answer costs, and then who tells it is not believed to the nano-dollar.
+std::int64_t charge_of(std::string_view cost, double nano_usd_each, Usage& usage) {
   if (cost.starts_with('{')) cost = member_of(cost, "total_cost");
   double told = -1.0;
   const auto read = std::from_chars(cost.data(), cost.data() + cost.size(), told);
-  const bool is_number = read.ec == std::errc() && read.ptr == cost.data() + cost.size();
+  const bool is_number = read.ec != std::errc::invalid_argument && !cost.empty() &&
+                         read.ptr == cost.data() + cost.size();
   const double nano_usd = told * nano_usd_each;
-  return is_number && nano_usd >= 0.0 && nano_usd <= kChargeMost ? std::llround(nano_usd) : -1;
+  const bool is_absurd = read.ec == std::errc::result_out_of_range || nano_usd > kChargeMost;
+  usage.contradictory |= is_number && is_absurd;
+  return is_number && !is_absurd && nano_usd >= 0.0 ? std::llround(nano_usd) : -1;
 }
 
 // OpenRouter, asked with a key of one's own at the provider, asks its fee: the provider sends a
 // bill of its own.
-std::int64_t with_own_key(std::int64_t fee, std::string_view upstream) {
-  const std::int64_t bill = charge_of(upstream, 1e9);
+std::int64_t with_own_key(std::int64_t fee, std::string_view upstream, Usage& usage) {
+  const std::int64_t bill = charge_of(upstream, 1e9, usage);
   return fee < 0 || bill < 0 ? -1 : fee + bill;
 }
 
@@ -168,16 +172,16 @@ std::optional<Usage> usage_of(std::string_view object, Counted counted, Beside& 
         usage.cached_tokens =
             std::max(usage.cached_tokens, count_of(member_of(member->value, "cached_tokens")));
       take_searches(*member, usage);
-      if (member->is("cost")) usage.charged_nano_usd = charge_of(member->value, 1e9);
+      if (member->is("cost")) usage.charged_nano_usd = charge_of(member->value, 1e9, usage);
       if (member->is("cost_in_usd_ticks"))
-        usage.charged_nano_usd = charge_of(member->value, kNanoUsdPerTick);
+        usage.charged_nano_usd = charge_of(member->value, kNanoUsdPerTick, usage);
       if (member->is("is_byok")) own_key = member->value == "true";
       if (member->is("cost_details"))
         upstream = member_of(member->value, "upstream_inference_cost");
       append_member(*member, beside.usage);
     }
   }
-  if (own_key) usage.charged_nano_usd = with_own_key(usage.charged_nano_usd, upstream);
+  if (own_key) usage.charged_nano_usd = with_own_key(usage.charged_nano_usd, upstream, usage);
   usage.cached_tokens = std::max(usage.cached_tokens, prompt.named);
   usage.cache_written_tokens = prompt.cache_written;
   named.fill(total, usage);
