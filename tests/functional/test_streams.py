@@ -243,7 +243,7 @@ def test_what_shows_that_it_says_something_else_is_paid_for(start_stranger, star
     second = start_stranger(said(text("one"), text(" " + "x" * 400), finish="stop"))
     gateway = strangers(start_gateway, first, second, state=str(tmp_path / "state"))
     with pytest.raises(openai.APIError):
-        stream(client_of(gateway), temperature=0)
+        stream(client_of(gateway), max_tokens=200, temperature=0)
     with sqlite3.connect(f"file:{tmp_path}/state/ledger.sqlite?mode=ro", uri=True) as database:
         parts = wait_until(lambda: database.execute("SELECT completion FROM entries WHERE target = 'openmodel'").fetchall(), what="the entry")
     assert parts == [(101,)]

@@ -38,7 +38,7 @@ def silent(asked):
 def ask_and_leave(gateway, upstream, stream, after=0.0):
     """One request, left when the provider has it, and has had it for so many seconds."""
     seen = len(upstream.asked)
-    body = json.dumps({"model": "auto", "stream": stream, "max_tokens": 50, "messages": [{"role": "user", "content": PROMPT}]})
+    body = json.dumps({"model": "auto", "stream": stream, "max_tokens": 5000, "messages": [{"role": "user", "content": PROMPT}]})
     connection = http.client.HTTPConnection(urllib.parse.urlsplit(gateway.api).netloc)
     connection.request("POST", "/v1/chat/completions", body,
                        {"content-type": "application/json", "authorization": f"Bearer {KEY}"})
