@@ -117,7 +117,8 @@ void write_tokenizer(const std::string& folder) {
       {"pre_tokenizer", {{"type", "ByteLevel"}, {"use_regex", true}}},
       {"added_tokens", {{{"id", 256}, {"content", "</s>"}, {"special", true}}}}};
   std::ofstream(folder + "/tokenizer.json") << tokenizer.dump();
-  std::ofstream(folder + "/tokenizer_config.json") << R"({"chat_template":"{{ messages }}","eos_token":"</s>"})";
+  std::ofstream(folder + "/tokenizer_config.json")
+      << R"({"chat_template":"{{ messages }}","eos_token":"</s>"})";
 }
 
 // As bf16 they are the file's own bits, too: nothing is lost twice.
