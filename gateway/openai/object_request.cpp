@@ -1,6 +1,7 @@
 #include "gateway/openai/object_request.h"
 
 #include "gateway/openai/hosted.h"
+#include "gateway/openai/sampling.h"
 #include "gateway/wire/fields.h"
 #include "gateway/wire/json_object.h"
 #include "gateway/wire/normalized_bytes.h"
@@ -151,6 +152,8 @@ Result<Question> parse_object_request(Endpoint endpoint, std::string body) {
   if (endpoint == Endpoint::moderations) read_moderations(request, *chat);
   if (endpoint == Endpoint::rerank) read_rerank(request, *chat);
   read_besides(*json, *chat);
+  read_beyond(request, *chat);
+  read_unknown(*json, *chat);
   request.string("user");
   chat->service_tier = request.string("service_tier").value_or("");
   if (error) return *error;

@@ -151,9 +151,8 @@ void read_prompt_logprobs(Fields& request, ChatRequest& chat) {
 void read_beyond(Fields& request, ChatRequest& chat) {
   for (const FieldNeed& one : kFieldNeeds) {
     const Json* value = request.any(one.field);
-    const bool is_common = one.field == "best_of" || one.field == "echo";
-    if (chat.endpoint == Endpoint::completions && is_common) continue;
-    if (value == nullptr || is_idle(one.field, *value, chat.sampling)) continue;
+    if (!asks_by(chat.endpoint, one) || value == nullptr) continue;
+    if (is_idle(one.field, *value, chat.sampling)) continue;
     chat.beyond.push_back(one);
     chat.needs |= one.need;
     if (one.need == Need::search && chat.searches) chat.searches = 1;

@@ -8,7 +8,7 @@ import openai
 import pytest
 
 import configs
-from processes import KEY, wait_until
+from processes import KEY, as_client, send, wait_until
 from test_money import book
 from upstream import USAGE
 
@@ -146,6 +146,45 @@ def test_moderations_and_rankings_are_handed_on(house):
         with pytest.raises(urllib.error.HTTPError) as refused:
             post(gateway, "/v1/rerank", {**ask, **wrong})
         assert json.loads(refused.value.read())["error"]["param"] == param
+
+
+OBJECTS = {"embeddings": {"input": "a"}, "moderations": {"input": "a"}, "rerank": {"query": "q", "documents": ["d"]}}
+OWN = {"embeddings": {"user": "me", "input_type": "query", "truncate": "END", "late_chunking": True, "truncate_prompt_tokens": 9},
+       "moderations": {}, "rerank": {"top_k": 1, "return_documents": True, "max_tokens_per_doc": 9, "instruction": "i"}}
+NOBODYS = {"api_base": "http://127.0.0.1:9", "api_key": "k", "mock_response": "x", "fallbacks": ["dear"], "messages": [], "top_p": 1,
+           "max_tokens": 1}
+
+
+@pytest.mark.parametrize("endpoint", OBJECTS)
+def test_fields_that_nobody_knows_are_those_of_a_chat(start_gateway, start_upstream, endpoint):
+    def answer(asked):
+        found = {"embeddings": {"data": embeddings(VECTOR)["data"]}}.get(endpoint, {"results": [{"index": 0, "relevance_score": 1}]})
+        return {"model": "up", "usage": {"prompt_tokens": 3, "total_tokens": 3}, **found}
+    upstream = start_upstream(answer)
+    settings = {"plain": {}, "named": {"forward_fields": ["api_base", "chat_template"]}, "mistral": {"dialect": "mistral"}}
+    config = configs.gateway({name: configs.provider(upstream.base_url, name, endpoints=list(OBJECTS), **more)
+                              for name, more in settings.items()})
+
+    def ask(model, **fields):
+        body = {"model": model, **OBJECTS[endpoint], **fields}
+        status, headers, text = send(f"{gateway.root}/v1/{endpoint}", "POST", body, as_client())
+        return status, sorted(filter(None, headers.get("x-spillway-left-out", "").split(", "))), json.loads(text)
+    gateway = start_gateway(config)
+    assert ask("plain", **OWN[endpoint], **NOBODYS)[:2] == (200, sorted(NOBODYS))
+    assert upstream.asked[-1].json == {"model": "plain", **OBJECTS[endpoint], **OWN[endpoint]}
+    assert ask("named", **NOBODYS)[:2] == (200, sorted({*NOBODYS} - {"api_base"}))
+    assert upstream.asked[-1].json == {"model": "named", **OBJECTS[endpoint], "api_base": NOBODYS["api_base"]}
+    assert ask("mistral", user="me")[:2] == (200, ["user"]) and "user" not in upstream.asked[-1].json
+    # What runs what the client names is asked of who is known to take it.
+    status, _, refused = ask("plain", chat_template="x")
+    assert status == 400 and refused["error"]["param"] == "chat_template"
+    assert ask("named", chat_template="x")[0] == 200 and upstream.asked[-1].json["chat_template"] == "x"
+    config["server"]["unknown_fields"] = "refuse"
+    gateway = start_gateway(config)
+    asked = len(upstream.asked)
+    status, _, refused = ask("plain", mock_response="x")
+    assert (status, refused["error"]["param"], refused["error"]["code"]) == (400, "mock_response", "unsupported_parameter")
+    assert len(upstream.asked) == asked and ask("plain", **OWN[endpoint])[:2] == (200, [])
 
 
 def test_completions_at_a_provider(house):

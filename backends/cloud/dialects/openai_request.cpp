@@ -42,17 +42,15 @@ bool is_limit(std::string_view key) {
 bool takes(const ChatRequest& request, const Ways& ways, const Manner& manner,
            std::string_view key) {
   if (lists(kFieldsOfOurs, key)) return false;
-  if (!writes(request.endpoint)) return true;
-  if (is_limit(key)) return ways.limit_field.empty();
+  if (writes(request.endpoint) && is_limit(key)) return ways.limit_field.empty();
   if (lists(manner.forward_fields, key)) return true;
   if (lists(ways.lacks, key)) return false;
   if (key == "metadata" && !request.store) return false;  // OpenAI refuses it.
-  if (std::binary_search(kChatFields.begin(), kChatFields.end(), key)) return true;
-  if (request.endpoint == Endpoint::completions && lists(kCompletionFields, key))
-    return key != "echo" || has(request.needs, Need::echo);
-  if (lists(ways.adds, key)) return true;
-  if (lists(manner.takes, need_by(key))) return true;
-  return lists(manner.forward_fields, std::string_view("*"));
+  if (is_own_field(request.endpoint, key)) return key != "echo" || has(request.needs, Need::echo);
+  if (lists(manner.forward_fields, std::string_view("*"))) return true;
+  // What a dialect adds, and what is taken by its need, are words of a model that writes.
+  if (!writes(request.endpoint) && lists(request.unknown, key)) return false;
+  return lists(ways.adds, key) || lists(manner.takes, need_by(key));
 }
 
 // Left out as a hint, it would let several tools be called at once.
@@ -153,7 +151,9 @@ std::vector<std::string> left_out(const ChatRequest& request, const Ways& ways,
   while (const auto member = reader.next()) {
     std::string key = text_of_key(member->key);
     const bool is_ours = lists(kFieldsOfOurs, key) || is_limit(key) || !need_by(key).empty();
-    if (is_ours || is_idle(key, member->value) || takes(request, ways, manner, key)) continue;
+    const bool is_acted_on = is_ours && !lists(request.unknown, key);
+    const bool is_told = is_idle(key, member->value) || takes(request, ways, manner, key);
+    if (is_acted_on || is_told) continue;
     if (!lists(names, key)) names.push_back(std::move(key));
   }
   return names;
