@@ -76,6 +76,24 @@ def test_a_streamed_message_is_the_gathered_one(house, messages_of, model):
     assert final.usage.output_tokens > 0 and final.usage.input_tokens > 0
 
 
+@pytest.mark.parametrize("isolation", ["none", "process"])
+def test_the_local_engine_names_its_stop_sequence(start_gateway, messages_of, isolation):
+    engine = configs.synthetic_engine(isolation=isolation)
+    gateway = start_gateway(configs.gateway({"local": engine}))
+    wait_until(lambda: gateway.metric("spillway_backend_up", be="local") == 1, what="the engine")
+    messages = messages_of(gateway)
+    ask = {"model": "smollm2", "max_tokens": 9, "messages": ASK}
+    said = messages.create(**ask).content[0].text
+    stop = said.split()[4]
+    for stops, ended in (([stop], ("stop_sequence", stop)), (["nowhere", stop], ("stop_sequence", stop)),
+                         (["nowhere"], ("max_tokens", None))):
+        whole = messages.create(**ask, stop_sequences=stops)
+        with messages.stream(**ask, stop_sequences=stops) as stream:
+            streamed = stream.get_final_message()
+        assert {(each.stop_reason, each.stop_sequence) for each in (whole, streamed)} == {ended}, stops
+        assert whole.content[0].text == streamed.content[0].text == (said.partition(stop)[0] if ended[1] else said)
+
+
 def test_a_limit_is_max_tokens(house, messages_of):
     answer = messages_of(house).create(model="smollm2", max_tokens=3, messages=ASK)
     assert answer.stop_reason == "max_tokens" and answer.usage.output_tokens == 3

@@ -33,6 +33,7 @@ struct Answer {
   std::vector<nlohmann::json> logprobs = {};
   int usages = 0;
   std::shared_ptr<const Beside> beside = {};
+  std::string stopped_by = {};
 };
 
 // A worker thread's io_context with requests on it.
@@ -110,6 +111,7 @@ class LocalBackendTest : public ::testing::Test {
       answer.reasoning += (*delta)->reasoning;
       if (!(*delta)->extra.empty()) answer.extras.push_back((*delta)->extra);
       if ((*delta)->finish) answer.finish = (*delta)->finish;
+      answer.stopped_by += (*delta)->stopped_by;
       if ((*delta)->usage) answer.usage = (*delta)->usage;
     }
   }

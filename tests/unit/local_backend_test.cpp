@@ -84,6 +84,7 @@ TEST_F(LocalBackendTest, StopStringsAreNotShownAndNotBeforeTokensMin) {
   const Answer answer = ask(stopped);
   EXPECT_EQ(answer.text, "abc");
   EXPECT_EQ(answer.finish, FinishReason::stop);
+  EXPECT_EQ(answer.stopped_by, "def");
   EXPECT_EQ(answer.usage->completion_tokens, 6);
 
   auto later = request(1, 8);
@@ -92,7 +93,9 @@ TEST_F(LocalBackendTest, StopStringsAreNotShownAndNotBeforeTokensMin) {
   EXPECT_EQ(ask(later).text, "abcdefgh");
   auto cut_off = request(1, 4);
   cut_off->sampling.stop = {"def"};
-  EXPECT_EQ(ask(cut_off).text, "abcd") << "held back text is shown when the answer ends otherwise";
+  const Answer begun = ask(cut_off);
+  EXPECT_EQ(begun.text, "abcd") << "held back text is shown when the answer ends otherwise";
+  EXPECT_EQ(begun.stopped_by, "");
 }
 
 TEST_F(LocalBackendTest, EncodesAPromptOnce) {

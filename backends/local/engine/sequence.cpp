@@ -128,6 +128,7 @@ void Sequence::push_end(std::string text, FinishReason reason) {
     delta.scored.pop_back();
   }
   delta.finish = reason;
+  delta.stopped_by = stops_.stopped_by();
   delta.usage = Usage{prompt_tokens(), generated(), reused, 0};
   asked_.outlet->push(std::move(delta));
   asked_.outlet->finish();

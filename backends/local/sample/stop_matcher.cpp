@@ -13,14 +13,14 @@ StopMatcher::StopMatcher(const std::vector<std::string>& stops, bool keeps_stop)
 }
 
 std::string StopMatcher::push(std::string_view text) {
-  if (matched_) return {};
+  if (matched()) return {};
   if (patterns_.empty()) return std::string(text);
   for (const char byte : text) {
     held_.push_back(byte);
     for (Pattern& pattern : patterns_) {
       advance(pattern, byte);
       if (pattern.state < pattern.text.size()) continue;
-      matched_ = true;
+      stopped_by_ = pattern.text;
       if (!keeps_stop_) held_.resize(held_.size() - pattern.text.size());
       return std::exchange(held_, {});
     }

@@ -23,7 +23,8 @@ class StopMatcher {
   // What is still held back when the answer ends otherwise.
   std::string finish();
 
-  bool matched() const { return matched_; }
+  bool matched() const { return !stopped_by_.empty(); }
+  const std::string& stopped_by() const { return stopped_by_; }  // The stop string; empty: none.
 
  private:
   // Knuth-Morris-Pratt: `fallback[n]` is the longest proper border of the first n bytes.
@@ -39,7 +40,7 @@ class StopMatcher {
   std::vector<Pattern> patterns_;
   const bool keeps_stop_;
   std::string held_;
-  bool matched_ = false;
+  std::string stopped_by_;
 };
 
 }  // namespace spillway::local
