@@ -30,13 +30,16 @@ std::string owner_of(const config::Settings& settings, const std::string& model)
   return "spillway";
 }
 
-bool speaks_anthropic(const http::Request& raw) { return !raw.header("anthropic-version").empty(); }
+net::awaitable<void> answer(const http::Request& raw, std::string body, http::ResponseWriter& out) {
+  if (speaks_anthropic(raw)) out.set_header("request-id", raw.id);
+  (void)co_await out.send(200, "application/json", std::move(body));
+}
 
 }  // namespace
 
 net::awaitable<void> Models::list(http::Request raw, http::ResponseWriter& out) const {
   const auto visitor = visitor_of(editions_, raw);
-  if (!visitor) co_return co_await refuse(visitor.error(), out);
+  if (!visitor) co_return co_await refuse(visitor.error(), raw, out);
   std::vector<openai::ModelCard> cards;
   std::vector<std::string> names;
   for (const std::string& model : visitor->edition->router.models()) {
@@ -46,18 +49,18 @@ net::awaitable<void> Models::list(http::Request raw, http::ResponseWriter& out) 
   }
   std::string body =
       speaks_anthropic(raw) ? anthropic::model_list(names, since_) : openai::model_list(cards);
-  (void)co_await out.send(200, "application/json", std::move(body));
+  co_await answer(raw, std::move(body), out);
 }
 
 net::awaitable<void> Models::retrieve(http::Request raw, http::ResponseWriter& out) const {
   const auto visitor = visitor_of(editions_, raw);
-  if (!visitor) co_return co_await refuse(visitor.error(), out);
+  if (!visitor) co_return co_await refuse(visitor.error(), raw, out);
   const auto known = visitor->check_model(raw.tail);
-  if (!known) co_return co_await refuse(known.error(), out);
+  if (!known) co_return co_await refuse(known.error(), raw, out);
   const openai::ModelCard card{raw.tail, since_, owner_of(*visitor->edition->settings, raw.tail)};
   std::string body = speaks_anthropic(raw) ? anthropic::model_object(raw.tail, since_)
                                            : openai::model_object(card);
-  (void)co_await out.send(200, "application/json", std::move(body));
+  co_await answer(raw, std::move(body), out);
 }
 
 }  // namespace spillway

@@ -11,8 +11,22 @@ namespace spillway {
 namespace net = boost::asio;
 
 namespace {
+
 constexpr std::string_view kMessages = "/v1/messages";
+
+bool speaks_anthropic(const http::RefusedRequest& refused) {
+  return refused.path.starts_with(kMessages) || !refused.anthropic_version.empty();
+}
+
+http::RefusedRequest refused_of(const http::Request& request) {
+  return {request.path, request.header(http::kAnthropicVersion), request.id};
+}
+
 }  // namespace
+
+bool speaks_anthropic(const http::Request& request) {
+  return speaks_anthropic(refused_of(request));
+}
 
 Error told_to(const ChatRequest* asked, const Error& error) {
   const bool by_policy = error.code == Errc::no_route && !error.retry_after;
@@ -54,7 +68,7 @@ net::awaitable<void> refuse(const Error& error, http::ResponseWriter& out) {
 }
 
 http::ErrorReply protocol_reply(const Error& error, const http::RefusedRequest& refused) {
-  const bool anthropic = refused.path.starts_with(kMessages);
+  const bool anthropic = speaks_anthropic(refused);
   wire::ErrorReply wire =
       anthropic ? anthropic::error_reply(error, refused.id) : wire::error_reply(error);
   if (anthropic) wire.headers.emplace_back("request-id", refused.id);
@@ -67,8 +81,7 @@ http::ErrorReply protocol_reply(const Error& error, const http::RefusedRequest& 
 
 net::awaitable<void> refuse(const Error& error, const http::Request& request,
                             http::ResponseWriter& out) {
-  const http::RefusedRequest refused{request.path, request.id};
-  const http::ErrorReply reply = protocol_reply(error, refused);
+  const http::ErrorReply reply = protocol_reply(error, refused_of(request));
   for (const auto& [name, value] : reply.headers) out.set_header(name, value);
   std::string type = reply.content_type;
   std::string body = reply.body;

@@ -12,6 +12,9 @@
 
 namespace spillway {
 
+// Whether its client is one of Anthropic's: by its path, or by what it says on every other.
+bool speaks_anthropic(const http::Request& request);
+
 // What the client of a request, if it could be read, is told of a failure: who asked to be served
 // only if that is cheap (service_tier: flex) learns from a full house that nothing was free for it.
 Error told_to(const ChatRequest* asked, const Error& error);
@@ -26,12 +29,11 @@ boost::asio::awaitable<void> refuse(const Error& error, const wire::ErrorReply& 
 // The same where nothing has begun and OpenAI's words are spoken.
 boost::asio::awaitable<void> refuse(const Error& error, http::ResponseWriter& out);
 
-// …and where the request's path says whose words those are.
+// …and where the request says whose words those are.
 boost::asio::awaitable<void> refuse(const Error& error, const http::Request& request,
                                     http::ResponseWriter& out);
 
-// The same for what the HTTP layer refuses before any handler runs, in the words that its path
-// speaks.
+// The same for what the HTTP layer refuses before any handler runs.
 http::ErrorReply protocol_reply(const Error& error, const http::RefusedRequest& refused);
 
 }  // namespace spillway

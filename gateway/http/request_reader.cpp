@@ -1,5 +1,6 @@
 #include "gateway/http/request_reader.h"
 
+#include "gateway/http/server.h"
 #include "gateway/http/target.h"
 
 #include <boost/beast/core/error.hpp>
@@ -144,7 +145,10 @@ RequestReader::Step RequestReader::feed_head(std::string_view bytes, std::size_t
     bytes.remove_prefix(2);
   }
   if (bytes.empty() || (!in_head_ && bytes == "\r")) return Step::more;
-  if (!in_head_) path_.clear();
+  if (!in_head_) {
+    path_.clear();
+    anthropic_version_.clear();
+  }
   in_head_ = true;
   const auto state = scanner_.scan(bytes);
   if (state == HeadScanner::State::bare_line_end) {
@@ -179,6 +183,7 @@ RequestReader::Step RequestReader::accept_head(std::string_view head) {
   }
   if (ec) return reject(Reject::malformed_line, Errc::invalid_request, "the request is not HTTP");
   path_ = parser_->request().path;
+  anthropic_version_ = parser_->request().header(kAnthropicVersion);
   std::optional<std::uint64_t> streamed_max;
   if (streamed_body_max_) streamed_max = streamed_body_max_(parser_->request());
   streams_ = streamed_max.has_value();

@@ -77,6 +77,7 @@ class RequestReader {
 
   // Of the last request whose head was read; empty while that of another one is.
   const std::string& path() const { return path_; }
+  const std::string& anthropic_version() const { return anthropic_version_; }
 
  private:
   class Parser;
@@ -101,6 +102,7 @@ class RequestReader {
   std::unique_ptr<Parser> parser_;
   Rejection rejection_;
   std::string path_;
+  std::string anthropic_version_;
   bool in_head_ = false;
   bool in_body_ = false;
   bool http_1_0_ = false;

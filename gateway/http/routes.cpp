@@ -83,7 +83,8 @@ net::awaitable<void> Routes::serve(Request request, ResponseWriter& out) const {
   std::string why = allow.empty() ? "there is nothing at " + request.path
                                   : request.path + " takes " + allow + ", not " + request.method;
   const Error error{code, std::move(why), "", std::nullopt};
-  return answer_error(format_error_(error, {request.path, request.id}), std::move(allow), out);
+  const RefusedRequest refused{request.path, request.header(kAnthropicVersion), request.id};
+  return answer_error(format_error_(error, refused), std::move(allow), out);
 }
 
 std::string Routes::allowed(std::string_view path) const {

@@ -43,10 +43,14 @@ struct ErrorReply {
   std::vector<std::pair<std::string, std::string>> headers;  // Names in lower case.
 };
 
+// What Anthropic's clients say with every request.
+inline constexpr std::string_view kAnthropicVersion = "anthropic-version";
+
 // A request that is refused, as far as it is known.
 struct RefusedRequest {
-  std::string_view path;  // Empty if its head could not be read.
-  std::string_view id;    // Empty if it never got one.
+  std::string_view path;               // Empty if its head could not be read,
+  std::string_view anthropic_version;  // …and so is its header of that name.
+  std::string_view id;                 // Empty if it never got one.
 };
 
 // Writes refusals in the language of the API served, so that this room need not know it. Called on

@@ -177,7 +177,7 @@ net::awaitable<void> Session::refuse(Error error) {
 }
 
 net::awaitable<void> Session::send_error(Error error, SessionWriter& out) {
-  const RefusedRequest refused{reader_.path(), out.request_id()};
+  const RefusedRequest refused{reader_.path(), reader_.anthropic_version(), out.request_id()};
   ErrorReply reply = context_.format_error(error, refused);
   for (const auto& [name, value] : reply.headers) out.set_header(name, value);
   co_await out.send(reply.status, std::move(reply.content_type), std::move(reply.body));

@@ -276,6 +276,25 @@ def test_models_have_anthropics_shape(house, start_gateway):
     models = list(client.models.list())
     assert models and {model.type for model in models} == {"model"} and all(model.created_at.year > 2020 for model in models)
     assert client.models.retrieve(models[0].id).display_name == models[0].id
+    for answer in (client.models.with_raw_response.list(), client.models.with_raw_response.retrieve(models[0].id)):
+        assert answer.headers["request-id"] == answer.headers["x-request-id"]
+    assert "request-id" not in send(house.root + "/v1/models", "GET", None, as_client())[1]
+
+
+def test_its_clients_are_refused_in_its_words_wherever_they_ask(house):
+    client, stranger = (anthropic.Anthropic(base_url=house.root, api_key=key, max_retries=0) for key in (KEY, "sk-nobody"))
+    large = {"path": "/v1/nothing", "body": {"x": "x" * (33 << 20)}, "cast_to": object}
+    for ask, kind in ((lambda: client.models.retrieve("nobody"), "not_found_error"),
+                      (lambda: stranger.models.list(), "authentication_error"),
+                      (lambda: stranger.models.retrieve("smollm2"), "authentication_error"),
+                      (lambda: client.get("/v1/nothing", cast_to=object), "not_found_error"),
+                      (lambda: client.post("/v1/models", body={}, cast_to=object), "invalid_request_error"),
+                      (lambda: client.post(**large), "request_too_large")):
+        with pytest.raises(anthropic.APIStatusError) as refused:
+            ask()
+        error = refused.value
+        assert error.type == error.body["error"]["type"] == kind and error.body["type"] == "error", error.body
+        assert error.request_id == error.body["request_id"] == error.response.headers["x-request-id"]
 
 
 @pytest.mark.parametrize("stream", [True, False])
