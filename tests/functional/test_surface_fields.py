@@ -74,7 +74,8 @@ IDLE = {"top_k": -1, "min_p": 0, "repetition_penalty": 1.0, "min_tokens": 0, "ig
         "stop_token_ids": [], "length_penalty": 1.0, "use_beam_search": False, "best_of": 1, "chat_template_kwargs": {},
         "continue_final_message": False, "skip_special_tokens": True, "include_stop_str_in_output": False,
         "separate_reasoning": True, "echo": False, "include_reasoning": True, "bad_words": [], "documents": [],
-        "return_token_ids": False, "spaces_between_special_tokens": True, "add_generation_prompt": True, "thinking": {"type": "disabled"}, "guided_json": None, "messages": [*PREFIX, *HELLO]}
+        "return_token_ids": False, "spaces_between_special_tokens": True, "add_generation_prompt": True, "thinking": {"type": "disabled"}, "guided_json": None,
+        "modalities": ["text"], "messages": [*PREFIX, *HELLO]}
 
 
 @pytest.fixture

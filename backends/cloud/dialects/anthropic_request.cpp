@@ -24,6 +24,8 @@ constexpr std::array<std::string_view, 10> kUnsayable = {
     "audio",      "function_call", "functions", "logit_bias",   "modalities",
     "moderation", "prediction",    "seed",      "top_logprobs", "verbosity"};
 
+constexpr std::string_view kModalities = "modalities";
+
 // Of the others, those that it is not told.
 constexpr std::array<std::string_view, 5> kHints = {
     "metadata", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "store"};
@@ -92,6 +94,11 @@ bool is_forwarded(std::string_view field, const ChatRequest& request, const Mann
          (lists(manner.forward_fields, "*") && lists(request.unknown, field));
 }
 
+// Else they are ["text"], what all answers are.
+bool wants_audio(const ordered_json& modalities) {
+  return std::find(modalities.begin(), modalities.end(), "audio") != modalities.end();
+}
+
 // The first field that messages have no words for, or nothing.
 std::string unsayable(const ChatRequest& request, const ordered_json& chat, const Manner& manner) {
   for (const FieldNeed& one : request.beyond) {
@@ -99,7 +106,8 @@ std::string unsayable(const ChatRequest& request, const ordered_json& chat, cons
     if (!is_known && !is_forwarded(one.field, request, manner)) return std::string(one.field);
   }
   for (const std::string_view name : kUnsayable) {
-    if (is_given(chat, name) && !chat[std::string(name)].empty()) return std::string(name);
+    if (!is_given(chat, name) || chat[std::string(name)].empty()) continue;
+    if (name != kModalities || wants_audio(chat[std::string(name)])) return std::string(name);
   }
   for (const char* name : {"frequency_penalty", "presence_penalty"}) {
     if (is_given(chat, name) && chat[name] != 0) return name;
