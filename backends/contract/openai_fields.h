@@ -47,9 +47,26 @@ inline constexpr std::array<std::string_view, 33> kChatFields = {
     "verbosity",
 };
 
-// What completions have beside them.
-inline constexpr std::array<std::string_view, 4> kCompletionFields = {"best_of", "echo", "prompt",
-                                                                      "suffix"};
+// The same of completions; `response_format` is of vLLM's and SGLang's.
+inline constexpr std::array<std::string_view, 17> kCompletionFields = {
+    "best_of",
+    "echo",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "max_completion_tokens",
+    "max_tokens",
+    "n",
+    "presence_penalty",
+    "prompt",
+    "response_format",
+    "seed",
+    "stop",
+    "suffix",
+    "temperature",
+    "top_p",
+    "user",
+};
 
 // What services of embeddings and rankings have, each for itself: a provider is told as it is, and
 // says itself what it does not know.
@@ -106,7 +123,7 @@ constexpr bool is_own_field(Endpoint endpoint, std::string_view name) {
   };
   switch (endpoint) {
     case Endpoint::chat: return is_in(kChatFields);
-    case Endpoint::completions: return is_in(kChatFields) || is_in(kCompletionFields);
+    case Endpoint::completions: return is_in(kCompletionFields);
     case Endpoint::embeddings: return is_in(kEmbeddingFields);
     case Endpoint::moderations: return is_in(kModerationFields);
     case Endpoint::rerank: return is_in(kRankingFields);

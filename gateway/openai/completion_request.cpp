@@ -1,8 +1,10 @@
 #include "gateway/openai/completion_request.h"
 
+#include "gateway/openai/beside.h"
 #include "gateway/openai/form.h"
 #include "gateway/openai/hosted.h"
 #include "gateway/openai/sampling.h"
+#include "gateway/openai/tools.h"
 #include "gateway/wire/fields.h"
 #include "gateway/wire/json_object.h"
 
@@ -79,6 +81,13 @@ void read_needs(Fields& request, ChatRequest& chat, std::optional<Error>& error)
   read_stream_options(request, chat, error);
 }
 
+// Of providers, vLLM and SGLang hold a completion to it as to their own words for a form.
+void read_format(Fields& request, ChatRequest& chat, std::optional<Error>& error) {
+  if (read_response_format(request, error) == Need::nothing) return;
+  chat.needs |= Need::guided;
+  chat.beyond.push_back({"response_format", Need::guided});
+}
+
 // Texts are repeated here. Who alone counts their tokens, or knows what they say, must do it else,
 // and nobody else says nothing of its own.
 void read_echo(Fields& request, CompletionAsked& asked, ChatRequest& chat) {
@@ -110,6 +119,7 @@ Result<CompletionAsked> parse_completion(std::string body) {
   auto chat = std::make_shared<ChatRequest>();
   chat->endpoint = Endpoint::completions;
   chat->model = request.model();
+  chat->form_bytes = bytes_of_form(*json);
   chat->choices = read_prompts(request, *chat);
   const bool echoes = request.boolean("echo").value_or(false);
   chat->sampling = read_sampling(request, echoes ? 0 : 1);
@@ -119,7 +129,8 @@ Result<CompletionAsked> parse_completion(std::string body) {
   read_prompt_logprobs(request, *chat);
   read_beyond(request, *chat);
   read_unknown(*json, *chat);
-  read_form(request, body, *chat);
+  read_form(request, body, *chat);  // Before others move its words away.
+  read_format(request, *chat, error);
   read_echo(request, asked, *chat);
   chat->service_tier = request.string("service_tier").value_or("");
   request.string("user");

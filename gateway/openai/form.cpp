@@ -133,7 +133,7 @@ void Reader::put(Form form) {
 
 void read_form(Fields& request, std::string_view body, ChatRequest& chat) {
   Reader reader(request, body);
-  if (chat.endpoint == Endpoint::chat) reader.response_format();
+  reader.response_format();
   reader.fields();
   reader.structured_outputs();
   if (!reader.knows_all()) chat.needs |= Need::server;

@@ -47,16 +47,6 @@ void read_tool(const Json& tool, Fields fields, ChatRequest& chat, std::optional
   read_named_object(fields, type, error);
 }
 
-Need read_response_format(Fields& request, std::optional<Error>& error) {
-  Json* format = request.object("response_format");
-  if (format == nullptr) return Need::nothing;
-  Fields fields(*format, request.path_of("response_format."), error);
-  if (fields.any("type") == nullptr) fields.fail_missing("type", "a string");
-  const auto type = fields.one_of("type", {"text", "json_object", "json_schema"});
-  if (type == "json_schema") read_named_object(fields, "json_schema", error);
-  return type == "text" ? Need::nothing : Need::formats;
-}
-
 // A word, a tool by its name, or a choice among some of them.
 void read_tool_choice(Fields& request, bool has_tools, std::optional<Error>& error) {
   Json* choice = request.any("tool_choice");
@@ -73,6 +63,16 @@ void read_tool_choice(Fields& request, bool has_tools, std::optional<Error>& err
 }
 
 }  // namespace
+
+Need read_response_format(Fields& request, std::optional<Error>& error) {
+  Json* format = request.object("response_format");
+  if (format == nullptr) return Need::nothing;
+  Fields fields(*format, request.path_of("response_format."), error);
+  if (fields.any("type") == nullptr) fields.fail_missing("type", "a string");
+  const auto type = fields.one_of("type", {"text", "json_object", "json_schema"});
+  if (type == "json_schema") read_named_object(fields, "json_schema", error);
+  return type == "text" ? Need::nothing : Need::formats;
+}
 
 void read_tools(Fields& request, ChatRequest& chat, std::optional<Error>& error) {
   chat.needs |= read_response_format(request, error);

@@ -231,6 +231,47 @@ def test_completions_of_the_local_model(house):
     assert not upstream.asked
 
 
+def test_completions_of_a_given_form(start_gateway, start_upstream, client_of):
+    upstream = start_upstream(lambda asked: completion("x"))
+    providers = {name: configs.provider(upstream.base_url, name, dialect=name, endpoints=["completions"]) for name in ("openai", "vllm")}
+    client = client_of(start_gateway(configs.gateway({"local": configs.synthetic_engine(), **providers})))
+    schema = {"type": "object", "properties": {"a": {"enum": [True]}}, "required": ["a"], "additionalProperties": False}
+    for form in ({"type": "json_object"}, {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}):
+        ask = {"prompt": "a", "max_tokens": 40, "seed": 1, "extra_body": {"response_format": form}}
+        for prompt in ("a", [1, 2]):
+            said = json.loads(client.completions.create(**{**ask, "prompt": prompt}, model="smollm2").choices[0].text)
+            assert isinstance(said, dict) if form["type"] == "json_object" else said == {"a": True}
+        client.completions.create(**ask, model="vllm")
+        assert upstream.asked[-1].json["response_format"] == form
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.completions.create(**ask, model="openai")
+        assert refused.value.param == "response_format"
+    for model in ("smollm2", "vllm"):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.completions.create(model=model, prompt="a", extra_body={"response_format": {"type": "json"}})
+        assert refused.value.param == "response_format.type"
+
+
+def test_what_only_chats_have_is_nobodys_in_completions(start_gateway, start_upstream):
+    upstream = start_upstream(lambda asked: completion("x"))
+    config = configs.gateway({"local": configs.synthetic_engine(),
+                              "up": configs.provider(upstream.base_url, "up", endpoints=["completions"])})
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    fields = {"tools": tools, "tool_choice": "required", "functions": [{"name": "f"}], "modalities": ["audio"], "top_logprobs": 3,
+              "reasoning_effort": "low", "messages": []}
+    body = {"prompt": "a", "max_tokens": 4, **fields}
+    for policy in ("leave_out", "refuse"):
+        config["server"]["unknown_fields"] = policy
+        gateway = start_gateway(config)
+        for model in ("smollm2", "up"):
+            status, headers, text = send(gateway.root + "/v1/completions", "POST", {"model": model, **body}, as_client())
+            if policy == "refuse":
+                assert status == 400 and json.loads(text)["error"]["param"] in fields
+            else:
+                assert status == 200 and sorted(headers["x-spillway-left-out"].split(", ")) == sorted(fields), model
+    assert [asked.json for asked in upstream.asked] == [{"model": "up", "prompt": "a", "max_tokens": 4}]
+
+
 def test_deepseek_completes_the_middle_under_beta(house):
     _, upstream, client = house(lambda asked: completion("x"), ["completions"], dialect="deepseek")
     client.completions.create(model="m", prompt="def f(", suffix="return 1", max_tokens=4)
