@@ -101,7 +101,7 @@ struct ChatRequest {
   Need needs = Need::nothing;          // What a target must be able to do beside text for text.
   std::vector<FieldNeed> beyond;       // Of these, the fields that not everybody knows.
   std::vector<std::string> unknown;    // Fields of `body` that nobody here has heard of.
-  std::vector<std::string> hints;      // Of `original`, fields that `body` has no words for.
+  std::vector<std::string> hints;      // What the client said that no target is told of.
   int choices = 1;                     // n, times the prompts.
   int drafts = 0;                      // Written for the best `choices` of them; 0: no more.
   int inputs = 0;                      // Of embeddings: how many there are to be.

@@ -173,6 +173,11 @@ void read_stream_options(Fields& request, ChatRequest& chat, std::optional<Error
   Fields fields(*options, "stream_options.", error);
   chat.include_usage = fields.boolean("include_usage").value_or(false);
   fields.boolean("include_obfuscation");
+  for (const auto& [name, value] : options->items()) {  // vLLM's continuous_usage_stats…
+    const bool is_known = name == "include_usage" || name == "include_obfuscation";
+    const bool is_idle = value.is_null() || value == false;
+    if (!is_known && !is_idle) chat.hints.push_back("stream_options." + name);
+  }
 }
 
 }  // namespace spillway::openai

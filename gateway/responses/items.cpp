@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace spillway::responses {
@@ -124,6 +125,13 @@ void Messages::add(const ordered_json& item, const std::string& path) {
   fail(path + ".type", "'" + type + "' cannot be read here");
 }
 
+void Messages::note_unsaid(const ordered_json& item, const char* member) {
+  if (text_in(item, member).empty()) return;
+  std::string field = std::string("input.") + member;
+  if (std::find(unsaid_.begin(), unsaid_.end(), field) == unsaid_.end())
+    unsaid_.push_back(std::move(field));
+}
+
 void Messages::add_message(const ordered_json& item, const std::string& path) {
   const std::string role = text_in(item, "role");
   const bool known =
@@ -131,6 +139,7 @@ void Messages::add_message(const ordered_json& item, const std::string& path) {
   if (!known) return fail(path + ".role", "must be one of user, assistant, system, developer");
   const auto content = item.find("content");
   if (content == item.end() || content->is_null()) return fail(path + ".content", "is required");
+  note_unsaid(item, "phase");
   ordered_json message = {{"role", role}, {"content", parts_of(*content, path + ".content")}};
   if (role == "assistant" && !reasoning_.empty())
     message["reasoning_content"] = std::exchange(reasoning_, {});
@@ -166,7 +175,11 @@ void Messages::add_result(const ordered_json& item, const std::string& path) {
                              {"content", parts_of(*output, path + ".output")}});
 }
 
-void Messages::add_reasoning(const ordered_json& item) { reasoning_ += thought_in(item); }
+void Messages::add_reasoning(const ordered_json& item) {
+  const std::string thought = thought_in(item);
+  if (thought.empty()) note_unsaid(item, "encrypted_content");  // Its maker alone can read it.
+  reasoning_ += thought;
+}
 
 void Messages::add_compaction(const ordered_json& item, const std::string& path) {
   auto said = said_of_compaction(item);

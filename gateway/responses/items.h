@@ -47,6 +47,8 @@ class Messages {
 
   const std::optional<Error>& error() const { return error_; }
   bool tools() const { return tools_; }
+  // What of the items no message can say, by the names of their fields.
+  const std::vector<std::string>& unsaid() const { return unsaid_; }
   nlohmann::ordered_json take();
 
  private:
@@ -60,12 +62,14 @@ class Messages {
   nlohmann::ordered_json& assistant();
   nlohmann::ordered_json parts_of(const nlohmann::ordered_json& content, const std::string& path);
   nlohmann::ordered_json part_of(const nlohmann::ordered_json& part, const std::string& path);
+  void note_unsaid(const nlohmann::ordered_json& item, const char* member);
   void fail(const std::string& path, std::string why);
 
   std::unique_ptr<Said> said_;
   std::string reasoning_;  // For the assistant's next message.
   std::optional<Error> error_;
   bool tools_ = false;
+  std::vector<std::string> unsaid_;
 };
 
 }  // namespace spillway::responses

@@ -259,7 +259,7 @@ Result<ChatBody> chat_body(const ResponseRequest& request, const std::vector<std
   if (const auto& wrong = messages.error()) return *wrong;
   const bool tools = chat.contains("tools") || messages.tools();
   chat["messages"] = messages.take();
-  return ChatBody{text_of(chat), tools};
+  return ChatBody{text_of(chat), tools, messages.unsaid()};
 }
 
 }  // namespace spillway::responses

@@ -45,7 +45,8 @@ std::string with_referenced(const std::string& input, const std::vector<std::str
 // The chat completion's JSON. `before` are the lists of items of earlier turns, the oldest first.
 struct ChatBody {
   std::string json;
-  bool tools = false;  // Has tools, or calls and results of earlier ones.
+  bool tools = false;               // Has tools, or calls and results of earlier ones.
+  std::vector<std::string> unsaid;  // Of the items.
 };
 Result<ChatBody> chat_body(const ResponseRequest& request, const std::vector<std::string>& before);
 

@@ -30,6 +30,7 @@ Async<Conversation> ResponsesProtocol::converse(const wire::Call& call) const {
   Conversation conversation;
   conversation.chat = std::make_shared<ChatRequest>(**plain);
   if (body->tools) conversation.chat->needs |= Need::tools;
+  conversation.chat->hints = std::move(body->unsaid);
   conversation.request = std::move(*request);
   conversation.before = std::move(past->turns);
   conversation.told = std::move(past->told);

@@ -102,6 +102,40 @@ def test_what_only_anthropic_knows_is_told_elsewhere(house):
     assert headers["x-spillway-left-out"] == "anthropic-beta"
 
 
+def test_earlier_thoughts_do_not_vanish_untold(house):
+    gateway, upstreams = house({"openai": {}, "gemini": {"dialect": "gemini"}, "anthropic": {"dialect": "anthropic"},
+                                "named": {"dialect": "gemini", "forward_fields": ["reasoning_content"]}})
+    thought = {"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "a thought"}]}
+    answered = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "a"}]}
+    chat = {"messages": [*HELLO, {"role": "assistant", "content": "a", "reasoning_content": "a thought"}, *HELLO], "max_tokens": 8}
+    turn = {"input": [*HELLO, thought, answered, *HELLO], "max_output_tokens": 16, "store": False}
+    message = {"max_tokens": 8, "messages": [*HELLO, {"role": "assistant", "content": [
+        {"type": "thinking", "thinking": "a thought", "signature": ""}, {"type": "text", "text": "a"}]}, *HELLO]}
+    untold = {"chat/completions": {"anthropic"}, "responses": {"anthropic", "gemini"}, "messages": {"gemini"}}
+    for path, fields in (("chat/completions", chat), ("responses", turn), ("messages", message)):
+        for model in ("local", "openai", "gemini", "anthropic", "named"):
+            status, headers, text = send(f"{gateway.root}/v1/{path}", "POST", {"model": model, **fields}, as_client())
+            assert status == 200, text
+            told = headers.get("x-spillway-left-out")
+            assert told == ("messages.reasoning_content" if model in untold[path] else None), (path, model)
+            if model != "local" and (path, model) != ("messages", "anthropic"):
+                assert (b"a thought" in upstreams[model].asked[-1].body) == (told is None), (path, model)
+
+
+def test_what_no_target_is_told_is_told(house):
+    gateway, _ = house({"openai": {}})
+    options = {"include_usage": True, "continuous_usage_stats": True, "other": False}
+    for model in ("local", "openai"):
+        body = {"model": model, "messages": HELLO, "max_tokens": 2, "stream": True, "stream_options": options}
+        headers = send(gateway.root + "/v1/chat/completions", "POST", body, as_client())[1]
+        assert headers["x-spillway-left-out"] == "stream_options.continuous_usage_stats"
+        commented = {"type": "message", "role": "assistant", "phase": "commentary", "content": [{"type": "output_text", "text": "a"}]}
+        sealed = {"type": "reasoning", "id": "rs", "summary": [], "encrypted_content": "AAAA"}
+        body = {"model": model, "input": [*HELLO, sealed, commented, commented, *HELLO], "max_output_tokens": 16}
+        headers = send(gateway.root + "/v1/responses", "POST", body, as_client())[1]
+        assert headers["x-spillway-left-out"] == "input.encrypted_content, input.phase"
+
+
 def test_an_instruction_stays_where_it_was_told(house):
     gateway, upstreams = house({"anthropic": {"dialect": "anthropic"}})
     be_brief = {"role": "developer", "content": "Be brief."}

@@ -163,14 +163,17 @@ class Turns {
 std::vector<std::string_view> left_out_of_turns(std::string_view messages) {
   bool names = false;
   bool details = false;
+  bool thoughts = false;
   ElementReader reader(messages);
   while (const auto message = reader.next()) {
     names = names || (!text_in(*message, "name").empty() && text_in(*message, "role") != "tool");
     details = details || has_detail(member_of(*message, "content"));
+    thoughts = thoughts || !text_in(*message, "reasoning_content").empty();
   }
   std::vector<std::string_view> fields;
   if (names) fields.emplace_back("messages.name");
   if (details) fields.emplace_back("messages.image_url.detail");
+  if (thoughts) fields.emplace_back("messages.reasoning_content");
   return fields;
 }
 

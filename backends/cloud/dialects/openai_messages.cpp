@@ -53,6 +53,15 @@ std::string translated(std::string_view message, Words known) {
 
 }  // namespace
 
+bool has_reasoning(std::string_view messages) {
+  if (!has(messages, kReasoning)) return false;
+  ElementReader reader(messages);
+  while (const auto message = reader.next()) {
+    if (!text_in(*message, kReasoning).empty()) return true;
+  }
+  return false;
+}
+
 std::string in_words(std::string_view messages, Words known) {
   if (is_fit(messages, known)) return std::string(messages);
   std::string list;

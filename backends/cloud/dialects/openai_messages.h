@@ -14,6 +14,9 @@ struct Words {
   bool beside = true;     // …and so is extra_content of calls.
 };
 
+// Whether one of `messages` has thought.
+bool has_reasoning(std::string_view messages);
+
 // `messages` is the JSON of a request's list; what nobody has to change stays byte for byte.
 std::string in_words(std::string_view messages, Words known);
 

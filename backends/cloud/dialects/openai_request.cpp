@@ -111,14 +111,18 @@ void append_begun(std::string_view messages, std::string_view begun, std::string
 
 // A client of this protocol that gives reasoning means it; others' clients only give back what they
 // were told.
+bool tells_reasoning(const ChatRequest& request, const Ways& ways, const Manner& manner) {
+  return !request.original || wants_reasoning(ways, manner.base_url) ||
+         lists(manner.forward_fields, kReasoning);
+}
+
 std::string messages_for(std::string_view messages, const ChatRequest& request, const Ways& ways,
                          const Manner& manner) {
-  const bool wanted =
-      wants_reasoning(ways, manner.base_url) || lists(manner.forward_fields, kReasoning);
   const bool signatures =
       wants_signatures(ways, manner.base_url) || lists(manner.forward_fields, kBeside);
-  const Words known{
-      .developer = ways.developer, .reasoning = wanted || !request.original, .beside = signatures};
+  const Words known{.developer = ways.developer,
+                    .reasoning = tells_reasoning(request, ways, manner),
+                    .beside = signatures};
   return in_words(messages, known);
 }
 
@@ -156,6 +160,8 @@ std::vector<std::string> left_out(const ChatRequest& request, const Ways& ways,
     if (is_acted_on || is_told) continue;
     if (!lists(names, key)) names.push_back(std::move(key));
   }
+  if (!tells_reasoning(request, ways, manner) && has_reasoning(member_of(request.body, "messages")))
+    names.emplace_back("messages.reasoning_content");
   return names;
 }
 
