@@ -123,6 +123,24 @@ TEST(AnthropicTranslated, ATurnWithinItsCallsDoesNotThink) {
   EXPECT_TRUE(thinks(user + call + R"(,{"role":"assistant","content":"c"},)" + user));
 }
 
+TEST(AnthropicTranslated, WhatCannotBeSaidIsNamed) {
+  const auto field = [](const std::string& more, const std::string& content = R"("a")") {
+    ChatRequest request;
+    request.body = R"({"messages":[{"role":"user","content":)" + content + "}]" + more + "}";
+    const auto body = sent(request);
+    return body ? std::string("said") : body.error().param;
+  };
+  EXPECT_EQ(field(R"(,"modalities":["text"],"tools":[])"), "said");
+  EXPECT_EQ(field(R"(,"modalities":["text","audio"])"), "modalities");
+  EXPECT_EQ(field(R"(,"response_format":{"type":"json_object"})"), "response_format");
+  EXPECT_EQ(field(R"(,"response_format":{"type":"json_schema"})"), "response_format");
+  EXPECT_EQ(field(R"(,"tools":[{"type":"custom","custom":{"name":"f"}}])"), "tools");
+  EXPECT_EQ(field(R"(,"tool_choice":{"type":"allowed_tools","allowed_tools":{}})"), "tool_choice");
+  EXPECT_EQ(field("", R"([{"type":"input_audio","input_audio":{}}])"), "messages");
+  EXPECT_EQ(field("", R"([{"type":"image_url","image_url":"https://a.example/b.png"}])"),
+            "messages");
+}
+
 TEST(AnthropicForwarded, DearerTiersAreNotBoughtUnlessNamed) {
   const std::string tiers = R"("service_tier":"auto","sp\u0065ed":"fast")";
   const ChatRequest request = said("{" + tiers + R"(,"a":1})");

@@ -33,6 +33,8 @@ constexpr std::array<std::string_view, 5> kHints = {
 // What names classes here, and would buy a dearer answer there.
 constexpr std::array<std::string_view, 2> kOurs = {"service_tier", "speed"};
 
+constexpr std::string_view kStrange = "a field of this type";
+
 constexpr std::string_view kPlace = "inference_geo";
 
 Error refuse(std::string_view what, std::string field = "") {
@@ -139,13 +141,12 @@ bool is_within_a_turn(const ordered_json& messages) {
   return last != messages.rend() && is_given(*last, "tool_calls") && !(*last)["tool_calls"].empty();
 }
 
-std::string write_effort(const ordered_json& chat, ordered_json& out) {
+void write_effort(const ordered_json& chat, ordered_json& out) {
   const bool thinks = is_given(chat, "thinking") && !is_within_a_turn(chat["messages"]);
   if (thinks) out["thinking"] = chat["thinking"];
-  if (!is_given(chat, "reasoning_effort") || chat["reasoning_effort"] == "none") return {};
+  if (!is_given(chat, "reasoning_effort") || chat["reasoning_effort"] == "none") return;
   const bool least = chat["reasoning_effort"] == "minimal";
   out["output_config"]["effort"] = least ? ordered_json("low") : chat["reasoning_effort"];
-  return {};
 }
 
 std::string write_format(const ordered_json& chat, ordered_json& out) {
@@ -197,6 +198,29 @@ std::string write_choice(const ordered_json& chat, ordered_json& out) {
   return {};
 }
 
+std::string write_messages(const ordered_json& chat, ordered_json& out) {
+  return write_turns(chat["messages"], out);
+}
+
+// Says what it cannot say of `field`, or nothing.
+struct Writer {
+  std::string_view field;
+  std::string (*write)(const ordered_json& chat, ordered_json& out);
+};
+
+constexpr std::array<Writer, 4> kWriters = {{{"response_format", write_format},
+                                             {"tools", write_tools},
+                                             {"tool_choice", write_choice},
+                                             {"messages", write_messages}}};
+
+std::string unwritten(const Writer& one, const ordered_json& chat, ordered_json& out) {
+  try {
+    return one.write(chat, out);
+  } catch (const ordered_json::exception&) {
+    return std::string(kStrange);
+  }
+}
+
 void write_forwarded(const ChatRequest& request, const ordered_json& chat, const Manner& manner,
                      ordered_json& out) {
   for (const auto& [name, value] : chat.items()) {
@@ -211,14 +235,13 @@ Result<std::string> translated(const ChatRequest& request, std::string_view mode
   const ordered_json chat = ordered_json::parse(request.body);
   if (const std::string field = unsayable(request, chat, manner); !field.empty())
     return refuse(field, field);
-  std::string cannot;
   ordered_json out = {{"model", model}};
   write_sampling(request, chat, out);
-  for (const auto write : {write_effort, write_format, write_tools, write_choice}) {
-    if (cannot.empty()) cannot = write(chat, out);
+  write_effort(chat, out);
+  for (const Writer& one : kWriters) {
+    const std::string cannot = unwritten(one, chat, out);
+    if (!cannot.empty()) return refuse(cannot, std::string(one.field));
   }
-  if (cannot.empty()) cannot = write_turns(chat["messages"], out);
-  if (!cannot.empty()) return refuse(cannot);
   write_forwarded(request, chat, manner, out);
   if (!request.begun.empty())
     out["messages"].push_back({{"role", "assistant"}, {"content", request.begun}});
@@ -254,7 +277,7 @@ Result<std::string> request_body(const ChatRequest& request, std::string_view mo
   try {
     return translated(request, model, manner);
   } catch (const ordered_json::exception&) {
-    return refuse("a field of this type");
+    return refuse(kStrange);
   }
 }
 
