@@ -119,6 +119,21 @@ TEST(EncoderBackend, ShortensWhereTheModelAllowsIt) {
   EXPECT_EQ(ask({{"input", "cat"}, {"dimensions", 0}}).error->code, Errc::invalid_request);
 }
 
+TEST(EncoderBackend, LeavesOutWhatSaysNothingToIt) {
+  const EncoderBackend backend("encoder", text(), {3, true}, std::make_unique<CountingEncoder>(),
+                               {4, 64});
+  const auto left_out = [&](const char* more) {
+    ChatRequest request;
+    request.endpoint = Endpoint::embeddings;
+    request.body = R"({"model":"m","input":["cat",{"task":[1]}],"user":"me","dimensions":2)";
+    request.body.append(more).append("}");
+    return backend.left_out(request);
+  };
+  EXPECT_THAT(left_out(R"(,"encoding_format":"float","service_tier":"flex")"), ElementsAre());
+  EXPECT_THAT(left_out(R"(,"task":"query","normalize":null,"news":{"a":null})"),
+              ElementsAre("news", "task"));
+}
+
 TEST(EncoderBackend, WhatIsTooLongIsSaid) {
   EXPECT_TRUE(ask({{"input", "cat cat cat cat"}}).delta);
   const Outcome outcome = ask({{"input", {"cat", "cat cat cat cat cat"}}});

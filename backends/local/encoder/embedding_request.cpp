@@ -16,6 +16,11 @@ using Json = nlohmann::json;
 
 constexpr std::size_t kNumberBytesMax = 24;
 
+// Those that are read here, or say nothing of an embedding.
+constexpr std::array<std::string_view, 8> kRead = {
+    "dimensions",   "encoding_format", "input",          "model",
+    "service_tier", "stream",          "stream_options", "user"};
+
 Error wrong(std::string message, std::string param) {
   return {Errc::invalid_request, std::move(message), std::move(param), std::nullopt};
 }
@@ -85,6 +90,18 @@ Result<EmbeddingRequest> read_embedding_request(std::string_view body, const Enc
     return wrong("dimensions must be a whole number from 1 on.", "dimensions");
   request.dimensions = dimensions->get<std::size_t>();
   return request;
+}
+
+std::vector<std::string> unread_fields(std::string_view body) {
+  // What their values hold is of no interest.
+  const auto is_shallow = [](int depth, Json::parse_event_t, Json&) { return depth <= 1; };
+  const Json fields = Json::parse(body, is_shallow, false);
+  std::vector<std::string> names;
+  for (const auto& [name, value] : fields.items()) {
+    const bool is_read = std::find(kRead.begin(), kRead.end(), name) != kRead.end();
+    if (!is_read && !value.is_null()) names.push_back(name);
+  }
+  return names;
 }
 
 std::string embedding_answer(std::span<const Embedding> embeddings, std::string_view model,

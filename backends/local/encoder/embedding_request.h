@@ -24,6 +24,9 @@ struct EmbeddingRequest {
 // what `text` refuses, and what is no such request.
 Result<EmbeddingRequest> read_embedding_request(std::string_view body, const EncoderText& text);
 
+// The fields of `body` that say something of others' embeddings: no encoder here reads them.
+std::vector<std::string> unread_fields(std::string_view body);
+
 // OpenAI's list object, with embeddings as numbers.
 std::string embedding_answer(std::span<const Embedding> embeddings, std::string_view model,
                              int tokens);

@@ -41,6 +41,10 @@ Delta answer_of(std::vector<Embedding> embeddings, const std::string& model, int
 
 }  // namespace
 
+std::vector<std::string> EncoderBackend::left_out(const ChatRequest& request) const {
+  return unread_fields(request.body);
+}
+
 Async<std::unique_ptr<TokenStream>> EncoderBackend::open(std::shared_ptr<const ChatRequest> request,
                                                          Terms terms) {
   if (request->endpoint != Endpoint::embeddings)

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace spillway::local {
 
@@ -29,6 +30,8 @@ class EncoderBackend final : public Backend {
         thread_(std::move(encoder), limits) {}
 
   const std::string& name() const override { return name_; }
+
+  std::vector<std::string> left_out(const ChatRequest& request) const override;
 
   // Besides: unsupported, of another endpoint or of `dimensions` that its model cannot give.
   Async<std::unique_ptr<TokenStream>> open(std::shared_ptr<const ChatRequest> request,
