@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <utility>
 
 namespace spillway::account {
@@ -78,14 +77,12 @@ void Pass::leave() {
 }
 
 void Pass::used(std::int64_t tokens, TimePoint now) {
-  const double minutes = std::chrono::duration<double>(now - entered_) / std::chrono::minutes(1);
   for (const Place& place : places_) {
     const std::int64_t rate = place.state ? place.limits->tokens_per_minute : 0;
     if (rate == 0) continue;
     const std::int64_t taken = std::min(counted_, rate);
-    const double come_back = std::min(minutes * static_cast<double>(rate), 1.0 * taken);
-    const auto gone = static_cast<std::int64_t>(std::ceil(come_back));
-    place.state->tokens.correct(rate, std::max(tokens, gone) - taken);
+    const bool has_come_back = place.state->tokens.was_full(entered_, now);
+    place.state->tokens.correct(rate, std::max(tokens, has_come_back ? taken : 0) - taken);
   }
   counted_ = tokens;
 }

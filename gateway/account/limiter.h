@@ -59,8 +59,8 @@ class Pass {
   Pass& operator=(Pass&& other) noexcept;
   ~Pass() { leave(); }
 
-  // How many tokens it came to in the end. Once. What it took too many is there again, less what
-  // has come back since: that may have been taken anew.
+  // How many tokens it came to in the end. Once. What it took too many is there again, unless all
+  // of the limit has been there since: then it has come back, and may have been taken anew.
   void used(std::int64_t tokens, TimePoint now);
 
  private:

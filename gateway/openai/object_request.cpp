@@ -24,8 +24,8 @@ constexpr std::size_t kTokensMax = 300'000;
 constexpr std::size_t kDocumentsMax = 10'000;
 constexpr std::size_t kDocumentsOfAUnit = 100;  // What Cohere bills as one search.
 constexpr std::size_t kTokensOfADocument =
-    500;                                       // Longer ones are cut; a token has a byte at least.
-constexpr std::size_t kTokensBesideAPair = 8;  // Those that begin, part and end query and document.
+    500;  // Longer ones are cut; a token has a byte at least.
+constexpr std::size_t kTokensBesideAPair = 128;  // A template's, such as Qwen3-Reranker's.
 constexpr std::string_view kModerationModel = "omni-moderation-latest";
 
 bool is_token(const Json& value) { return value.is_number_unsigned(); }
@@ -112,7 +112,9 @@ void read_document(const Json& document, Fields& request, ChatRequest& chat) {
 void read_rerank(Fields& request, ChatRequest& chat) {
   const Json query(request.required_string("query"));
   add_text(query, chat);
-  const std::size_t query_bytes = wire::normalized_bytes_max(query.get_ref<const std::string&>());
+  std::size_t query_bytes = wire::normalized_bytes_max(query.get_ref<const std::string&>());
+  for (const char* beside : {"instruction", "instruct"})
+    query_bytes += wire::normalized_bytes_max(request.string(beside).value_or(""));
   const Json* documents = request.required_array("documents", kDocumentsMax);
   if (documents == nullptr) return;
   if (documents->empty()) return request.fail("documents", "must not be empty");
@@ -152,6 +154,7 @@ Result<Question> parse_object_request(Endpoint endpoint, std::string body) {
   if (endpoint == Endpoint::moderations) read_moderations(request, *chat);
   if (endpoint == Endpoint::rerank) read_rerank(request, *chat);
   read_besides(*json, *chat);
+  if (request.any("prompt_name") != nullptr) chat->unsent = "a prompt that the server keeps";
   read_beyond(request, *chat);
   read_unknown(*json, *chat);
   request.string("user");

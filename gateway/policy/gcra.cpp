@@ -36,9 +36,15 @@ Bucket::Answer Bucket::take(std::int64_t per_minute, std::int64_t cost, TimePoin
       refused.retry_after = Nanoseconds(after - at - kMinute);
       return refused;
     }
-    if (full_at_.compare_exchange_weak(full_at, after, std::memory_order_relaxed))
-      return answer(true, after, at, per_minute);
+    if (!full_at_.compare_exchange_weak(full_at, after, std::memory_order_relaxed)) continue;
+    if (full_at <= at) was_full_at_.store(at, std::memory_order_relaxed);
+    return answer(true, after, at, per_minute);
   }
+}
+
+bool Bucket::was_full(TimePoint since, TimePoint now) const {
+  return was_full_at_.load(std::memory_order_relaxed) > since.time_since_epoch().count() ||
+         full_at_.load(std::memory_order_relaxed) <= now.time_since_epoch().count();
 }
 
 void Bucket::correct(std::int64_t per_minute, std::int64_t cost) {

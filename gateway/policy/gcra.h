@@ -29,8 +29,14 @@ class Bucket {
   // What was taken turned out to be more, or less (negative).
   void correct(std::int64_t per_minute, std::int64_t cost);
 
+  // Whether all of it was there at a moment after `since`: what was taken until then has come back,
+  // and what came back beyond a minute's worth is lost.
+  bool was_full(TimePoint since, TimePoint now) const;
+
  private:
-  std::atomic<std::int64_t> full_at_{0};  // Nanoseconds of the steady clock.
+  // Nanoseconds of the steady clock.
+  std::atomic<std::int64_t> full_at_{0};
+  std::atomic<std::int64_t> was_full_at_{0};  // When last something was taken of all there can be.
 };
 
 }  // namespace spillway::policy

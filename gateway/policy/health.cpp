@@ -102,7 +102,9 @@ void Health::failed(Visit& visit, const Error& error, TimePoint now) {
     batch_tier_full_until_ = now + error.retry_after.value_or(kBatchTierRetryAfter);
     return;
   }
-  if (error.code == Errc::rate_limited || (is_full && error.retry_after)) {
+  if (is_here_ && error.code == Errc::overloaded) return;  // Its queue moves by itself.
+  const bool says_when = error.retry_after > std::chrono::milliseconds(0);
+  if (error.code == Errc::rate_limited || (is_full && says_when)) {
     limited_until_ = now + error.retry_after.value_or(kDefaultRetryAfter);
     return;
   }

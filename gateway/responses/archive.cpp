@@ -17,6 +17,8 @@ namespace {
 
 using nlohmann::ordered_json;
 
+constexpr std::size_t kSoughtMax = 1'000;  // Responses whose items need not be kept.
+
 // An item's id names its response: "msg_" TURN "_0".
 std::string response_of(const std::string& item_id) {
   const auto from = item_id.find('_'), to = item_id.rfind('_');
@@ -54,20 +56,25 @@ Result<Chain> chain_up_to(Shelf& shelf, Conversations& conversations, const std:
   return chain;
 }
 
-// The responses of those items, as far as they are kept: each once, however often it is named.
+// The responses of those items, as far as they are kept: each once, however often it is named. Of
+// what need not be kept only the latest, as far as there is room.
 Result<std::vector<Kept>> find_all(Shelf& shelf, const std::string& tenant,
                                    const std::vector<Reference>& references,
                                    std::size_t bytes_max) {
-  std::set<std::string> ids;
-  for (const Reference& reference : references) ids.insert(response_of(reference.id));
+  std::set<std::string> asked;
   std::vector<Kept> all;
   std::size_t bytes = 0;
-  for (const std::string& id : ids) {
+  for (auto reference = references.rbegin(); reference != references.rend(); ++reference) {
+    if (!reference->must_be_kept && asked.size() >= kSoughtMax) continue;
+    const std::string id = response_of(reference->id);
+    if (!asked.insert(id).second) continue;
     auto kept = shelf.find(tenant, id, unix_seconds());
     if (!kept && kept.error().code != Errc::not_found) return kept.error();
     if (!kept) continue;
+    const bool has_room = bytes + size_of(*kept) <= bytes_max;
+    if (!has_room && reference->must_be_kept) return too_many(bytes_max);
+    if (!has_room) continue;
     bytes += size_of(*kept);
-    if (bytes > bytes_max) return too_many(bytes_max);
     all.push_back(std::move(*kept));
   }
   return all;
@@ -95,9 +102,10 @@ Result<std::vector<std::string>> items_in(const std::vector<Kept>& responses,
     if (text.empty() && reference.must_be_kept)
       return Error{Errc::invalid_request, "Item with id '" + reference.id + "' not found.", "input",
                    std::nullopt};
-    bytes += text.size();
-    if (bytes > bytes_max) return too_many(bytes_max);
-    items.push_back(text);
+    const bool has_room = bytes + text.size() <= bytes_max;
+    if (!has_room && reference.must_be_kept) return too_many(bytes_max);
+    bytes += has_room ? text.size() : 0;
+    items.push_back(has_room ? text : "");
   }
   return items;
 }

@@ -16,7 +16,7 @@ using wire::Fields;
 using wire::Json;
 
 constexpr std::size_t kItemsMax = 100'000;
-constexpr std::size_t kReferencesMax = 1'000;
+constexpr std::ptrdiff_t kReferencesMax = 1'000;
 constexpr std::string_view kThoughtMark = "spillway-thought:";
 
 std::string type_of(const ordered_json& item) {
@@ -89,7 +89,8 @@ std::string read_input(Fields& request, const ordered_json& said, std::string_vi
       item["id"] = "msg_" + std::string(turn) + "_in" + std::to_string(i);
     if (names_another(item)) references.push_back({text_in(item, "id"), type == "item_reference"});
   }
-  if (references.size() > kReferencesMax)
+  const auto must_be_kept = [](const Reference& one) { return one.must_be_kept; };
+  if (std::count_if(references.begin(), references.end(), must_be_kept) > kReferencesMax)
     request.fail("input", "may name at most 1000 items of earlier turns");
   return text_of(items);
 }

@@ -113,7 +113,7 @@ def ranking(prompt):
             "usage": {"prompt_tokens": prompt, "total_tokens": prompt}}
 
 
-@pytest.mark.parametrize("month, status", [("0.0102usd", 200), ("0.005usd", 429)])
+@pytest.mark.parametrize("month, status", [("0.1302usd", 200), ("0.1usd", 429)])
 def test_a_rankings_pairs_have_tokens_of_their_own(ask_of, tmp_path, month, status):
     """XLM-R's <s> q </s></s> d </s>."""
     body = {"query": "q", "documents": ["d"] * 1000}
@@ -147,3 +147,16 @@ def test_a_picture_that_is_judged_is_held_as_one(ask_of):
     picture = {"type": "image_url", "image_url": {"url": "https://example.test/a.png"}}
     status, _, upstream = ask_of(lambda asked: {}, "/v1/moderations", {"input": [picture]}, month="0.04usd", endpoints=["moderations"])
     assert (status, upstream.asked) == (429, [])
+
+
+@pytest.mark.parametrize("field", ["instruction", "instruct"])
+def test_what_a_ranking_is_told_to_look_for_is_read_with_each_document(ask_of, field):
+    body = {"query": "q", "documents": ["d"] * 1000, field: "i" * 1000}
+    got, _, upstream = ask_of(lambda asked: ranking(1_010_000), "/v1/rerank", body, month="1usd", endpoints=["rerank"])
+    assert (got, upstream.asked) == (429, [])
+
+
+def test_a_prompt_that_the_server_keeps_has_no_bound(ask_of):
+    body = {"input": "q", "prompt_name": "long"}
+    got, text, upstream = ask_of(lambda asked: ranking(9), "/v1/embeddings", body, hard=True, endpoints=["embeddings"])
+    assert (got, upstream.asked) == (400, []) and "a prompt that the server keeps" in text

@@ -154,6 +154,18 @@ TEST_F(LimiterTest, WhatHasComeBackIsNotGivenBackOnceMore) {
   EXPECT_TRUE(enter(200, later + 1s));
 }
 
+// Who asks all the time for more than it uses is not charged what it asked for.
+TEST_F(LimiterTest, ABusyKeyPaysForWhatItUses) {
+  key_.tokens_per_minute = 6'000;
+  auto held = enter(3'000);
+  for (int second = 0; second < 60; ++second) {
+    auto next = enter(3'000, kStart + std::chrono::seconds(second));
+    ASSERT_TRUE(next) << second;
+    held->used(50, kStart + std::chrono::seconds(second));
+    held = std::move(next);
+  }
+}
+
 TEST_F(LimiterTest, WhatHasNotComeBackYetIs) {
   key_.tokens_per_minute = 6'000;
   auto quick = enter(6'000);

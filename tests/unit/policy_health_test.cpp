@@ -155,15 +155,17 @@ TEST(Health, WhatIsOverloadedRestsAsLongAsItSaysAndElseCountsAsFailed) {
   EXPECT_EQ(health.facts(kStart).limited_until, kStart + milliseconds(2'500));
   EXPECT_EQ(health.facts(kStart).permission, Permission::closed);
   const auto later = kStart + milliseconds(2'500);
-  fail_times(health, 5, Error{.code = Errc::overloaded}, later, later);
+  fail_times(health, 2, Error{.code = Errc::overloaded}, later, later);
+  const Error at_once{.code = Errc::overloaded, .retry_after = milliseconds(0)};
+  fail_times(health, 3, at_once, later, later);
   EXPECT_FALSE(health.facts(later).limited_until);
   EXPECT_EQ(health.facts(later).permission, Permission::open);
 }
 
 TEST(Health, RateLimitsAndClientsFaultsDoNotOpenTheBreaker) {
   Health health(provider(), kStart);
-  for (Errc code : {Errc::rate_limited, Errc::overloaded, Errc::invalid_request, Errc::cancelled,
-                    Errc::slow_client}) {
+  for (Errc code :
+       {Errc::rate_limited, Errc::invalid_request, Errc::cancelled, Errc::slow_client}) {
     fail_times(health, 5, Error{.code = code, .retry_after = milliseconds(0)}, kStart, kStart);
   }
   EXPECT_EQ(health.facts(kStart).permission, Permission::closed);

@@ -98,7 +98,10 @@ TEST_F(SimulatedProvider, EveryFaultIsAnErrorAndNeverAWholeAnswer) {
       EXPECT_FALSE(answer.whole) << name_of(fault);
       ASSERT_TRUE(answer.error) << name_of(fault);
       const bool limited = fault == FaultKind::rate_limited;
-      EXPECT_EQ(answer.error->code, limited ? Errc::rate_limited : Errc::backend_unavailable);
+      const bool full = fault == FaultKind::error;  // 503.
+      EXPECT_EQ(answer.error->code, limited ? Errc::rate_limited
+                                    : full  ? Errc::overloaded
+                                            : Errc::backend_unavailable);
       EXPECT_EQ(answer.error->retry_after.has_value(), limited);
     }
   }
