@@ -128,6 +128,22 @@ def test_a_kept_thought_may_be_named_by_its_id_alone(house, upstream, client_of)
     assert "reasoning_content" not in upstream.asked[-1].json["messages"][1]
 
 
+def test_thoughts_beyond_what_may_be_built_on_are_left_out(start_gateway, upstream, client_of):
+    """Who sends all of its history anew, thoughts by their ids, is answered however long that has become: of the turns
+    that these are in, each with a long input, the latest are looked at."""
+    config = configs.gateway({"up": configs.provider(upstream.base_url, "up", dialect=upstream.dialect)})
+    config["server"]["body_max"] = "64KiB"
+    responses = client_of(start_gateway(config)).responses
+    turns = [responses.create(model="up", input="Where? " + "x" * 20_000, tools=TOOLS).output for _ in range(6)]
+    history = [{"role": "user", "content": "Where?"}]
+    for thought, call in turns:
+        history += [{"type": "reasoning", "id": thought.id, "summary": []}, call.to_dict(),
+                    {"type": "function_call_output", "call_id": call.call_id, "output": "seen"}]
+    responses.create(model="up", tools=TOOLS, input=history)
+    said = [message for message in upstream.asked[-1].json["messages"] if message["role"] == "assistant"]
+    assert ["reasoning_content" in message for message in said] == [False] * 3 + [True] * 3
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_through_messages(house, upstream, stream):
     ask = dict(model="up", max_tokens=2000, tools=[{"name": "look", "input_schema": PARAMETERS}],
