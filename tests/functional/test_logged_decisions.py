@@ -68,7 +68,7 @@ def test_what_is_missing_is_said(recorded, tmp_path):
     empty = tmp_path / "empty.log"
     empty.write_text("nothing\n", encoding="utf-8")
     status, _, error = spillway("check", path, "--config", house.config_path, "--log", empty)
-    assert status == 2 and "has no requests" in error
+    assert status == 1 and "has no requests" in error
 
 
 def test_a_log_is_a_trace(recorded, tmp_path):
