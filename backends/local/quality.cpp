@@ -38,14 +38,18 @@ Error no_executor(const std::string& executor) {
   return {Errc::invalid_request, "this build has no executor " + executor, "", std::nullopt};
 }
 
+// A file's own four bits are kept as they are: what they lost is in all that is read of it.
+bool keeps_its_own(const loader::ModelFile& file, Precision precision) {
+  return precision == Precision::int4 && file.four_bits();
+}
+
 Loaded load(const loader::ModelFile& file, const std::string& executor, const Storage& storage) {
 #ifdef SPILLWAY_TORCH
   if (executor == "torch") {
     // LibTorch's threads wait by spinning: on a busy machine, as many as cores hinder each other.
     const int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / 2);
-    // A file's own four bits are kept as they are: what they lost is in all that is read of it.
-    const bool kept = storage.weights == Precision::int4 && file.four_bits();
-    const Precision losing = kept ? kBaseline.weights : storage.weights;
+    const Precision losing =
+        keeps_its_own(file, storage.weights) ? kBaseline.weights : storage.weights;
     return load_executor(file, {"fp32", threads, kBlocks, losing, storage.kv_fp8});
   }
 #endif
@@ -171,7 +175,7 @@ Cost memory_of(const loader::ModelFile& file, const cuda::DecoderShape& shape,
   for (const cuda::RoomShape& room : cuda::rooms_of(shape)) {
     const bool matrix = cuda::is_matrix_of_layer(room);
     const Precision precision = matrix ? storage.weights : others;
-    const bool kept = matrix && precision == Precision::int4 && file.four_bits();
+    const bool kept = matrix && keeps_its_own(file, precision);
     const std::int64_t bytes =
         kept ? room.rows * cuda::int4_row(*file.four_bits(), room.columns).bytes()
              : matrix_bytes(precision, room.rows, room.columns);
