@@ -1,10 +1,8 @@
 #include "backends/local/local_encoder.h"
 
 #include "backends/local/encoder/encoder_backend.h"
-
-#ifdef SPILLWAY_TORCH
-#include "backends/local/model/load_encoder.h"
-#endif
+#include "backends/local/model/torch_library.h"
+#include "backends/local/open_torch.h"
 
 #include <string>
 #include <utility>
@@ -37,11 +35,12 @@ Result<void> check_local_encoder(const config::ProviderTarget& target) {
   return {};
 }
 
-#ifdef SPILLWAY_TORCH
 Result<std::unique_ptr<Backend>> load_local_encoder(const config::ProviderTarget& target) {
+  const auto torch = open_torch();
+  if (!torch) return wrong_target(target, torch.error().message);
   auto files = read_files(target);
   if (!files) return files.error();
-  auto encoder = load_encoder(files->folder, target.encoder.threads);
+  auto encoder = (*torch)->make_encoder(files->folder, target.encoder.threads);
   if (!encoder) return wrong_target(target, encoder.error().message);
   const loader::EncoderSpec& spec = files->folder.spec;
   const EncoderBackend::Vectors vectors{static_cast<std::size_t>(spec.width), spec.shortens};
@@ -50,10 +49,5 @@ Result<std::unique_ptr<Backend>> load_local_encoder(const config::ProviderTarget
   return std::unique_ptr<Backend>(std::make_unique<EncoderBackend>(
       target.name, std::move(files->text), vectors, std::move(*encoder), limits));
 }
-#else
-Result<std::unique_ptr<Backend>> load_local_encoder(const config::ProviderTarget& target) {
-  return wrong_target(target, "this build has no LibTorch: build with -DSPILLWAY_TORCH=ON");
-}
-#endif
 
 }  // namespace spillway::local

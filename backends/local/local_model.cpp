@@ -8,7 +8,8 @@
 #include "backends/local/local_backend.h"
 #include "backends/local/text_model_codec.h"
 #ifdef SPILLWAY_TORCH
-#include "backends/local/model/load_executor.h"
+#include "backends/local/model/torch_library.h"
+#include "backends/local/open_torch.h"
 #endif
 #ifdef SPILLWAY_CUDA
 #include "backends/local/cuda/load_cuda_executor.h"
@@ -74,9 +75,11 @@ Result<Executors> load_on_torch(const config::LocalTarget& target, const loader:
   const int all_threads = target.threads > 0 ? target.threads : cores;
   const int threads = std::max(1, all_threads / target.replicas);
   const std::string precision(name_of(precision_of(target, file.four_bits().has_value())));
+  const auto torch = open_torch();
+  if (!torch) return torch.error();
   Executors executors;
   for (int i = 0; i < target.replicas; ++i) {
-    auto executor = load_executor(file, {precision, threads, kv_blocks_of(target)});
+    auto executor = (*torch)->make_executor(file, {precision, threads, kv_blocks_of(target)});
     if (!executor) return executor.error();
     executors.push_back(std::move(*executor));
   }

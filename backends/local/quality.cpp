@@ -9,7 +9,8 @@
 #include "backends/local/text.h"
 #include "backends/local/text_model_codec.h"
 #ifdef SPILLWAY_TORCH
-#include "backends/local/model/load_executor.h"
+#include "backends/local/model/torch_library.h"
+#include "backends/local/open_torch.h"
 #endif
 #ifdef SPILLWAY_CUDA
 #include "backends/local/cuda/load_cuda_executor.h"
@@ -50,7 +51,9 @@ Loaded load(const loader::ModelFile& file, const std::string& executor, const St
     const int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / 2);
     const Precision losing =
         keeps_its_own(file, storage.weights) ? kBaseline.weights : storage.weights;
-    return load_executor(file, {"fp32", threads, kBlocks, losing, storage.kv_fp8});
+    const auto torch = open_torch();
+    if (!torch) return torch.error();
+    return (*torch)->make_executor(file, {"fp32", threads, kBlocks, losing, storage.kv_fp8});
   }
 #endif
 #ifdef SPILLWAY_CUDA

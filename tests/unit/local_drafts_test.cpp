@@ -104,10 +104,13 @@ TEST_P(DraftsTest, AreDrawnAndScoredAsIfAlone) {
 TEST_P(DraftsTest, SurvivePreemption) {
   auto target = drafting(GetParam());
   target.sequences_max = 4;
+  gate_->steps_allowed = 0;
   start(target, 48);
   auto asked = alphabets(220);
   asked->choices = 4;
-  const Answer answer = ask(asked);
+  auto opened = open(asked);
+  gate_->allow(1 << 20);  // All four are there.
+  const Answer answer = read(*opened);
   EXPECT_EQ(answer.texts, std::vector<std::string>(4, alphabet(220)));
   ASSERT_TRUE(eventually([&] { return idle(); }));
   EXPECT_GT(backend_->counters().preemptions, 0u);
