@@ -11,7 +11,8 @@ def engine(**settings):
     """The served model on the real engine; the synthetic one in builds without LibTorch."""
     if os.environ.get("SPILLWAY_TEST_ENGINE") == "synthetic":
         return synthetic_engine(**settings)
-    return {"kind": "local", "model": str(MODEL), "serves": ["smollm2"], "sequences_max": 8, **settings}
+    # Short steps are soon measured, which every start waits for.
+    return {"kind": "local", "model": str(MODEL), "serves": ["smollm2"], "sequences_max": 8, "step_tokens_max": 64, **settings}
 
 
 def synthetic_engine(base="5ms", per_sequence="1ms", per_prefill_token="0.1ms", **settings):
