@@ -106,7 +106,8 @@ run_suite() {
   took="$took ($(($(compiled) - before)) objects not in the cache)"
   step "$preset: tests"
   # Most functional tests wait for processes of theirs: one more than there are processors.
-  ctest --test-dir "build/$preset" -j "$((jobs + 1))" --output-on-failure ${labels:+-L "$labels"} "${left_out[@]}" 2>&1 |
+  # Most functional tests wait for processes of theirs: twice as many as there are processors.
+  ctest --test-dir "build/$preset" -j "$((2 * jobs))" --output-on-failure ${labels:+-L "$labels"} "${left_out[@]}" 2>&1 |
     tee "$log"
   local total bad
   bad=$(sed -n 's/^[0-9]*% tests passed, \([0-9]*\) tests\? failed out of .*/\1/p' "$log")
