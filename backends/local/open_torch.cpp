@@ -4,7 +4,6 @@
 #include "backends/local/model/torch_library.h"
 
 #include <dlfcn.h>
-
 #include <string_view>
 #endif
 
@@ -13,9 +12,7 @@
 namespace spillway::local {
 namespace {
 
-Error not_there(const std::string& why) {
-  return {Errc::invalid_request, why, "", std::nullopt};
-}
+Error not_there(const std::string& why) { return {Errc::invalid_request, why, "", std::nullopt}; }
 
 #ifdef SPILLWAY_TORCH
 Result<const TorchLibrary*> load() {

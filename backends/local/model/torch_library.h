@@ -1,5 +1,5 @@
-// What the shared library spillway_torch offers to the program that loads it (open_torch.h): the doors of this room, so
-// that LibTorch is in the memory of those alone who compute with it.
+// What the shared library spillway_torch offers to the program that loads it (open_torch.h): the
+// doors of this room, so that LibTorch is in the memory of those alone who compute with it.
 //
 // Types of C++ pass between the two: they must be of one version.
 #pragma once
