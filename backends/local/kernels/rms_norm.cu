@@ -9,6 +9,25 @@ namespace {
 
 constexpr int kVectorsMax = 2;  // A thread holds up to this many vectors of 8.
 
+// The thread's part of a row, scaled and with the residual added if there is one, goes to `v`;
+// returns what norms the row.
+template <class Args>
+__device__ float norm_of_row(const Args& args, int row, Bf16x8* residual, Bf16x8* v) {
+  const int vectors = args.width / 8;
+  const auto* x = static_cast<const Bf16x8*>(args.x) + int64_t{row} * vectors;
+  float sum = 0.0f;
+#pragma unroll
+  for (int i = 0; i < kVectorsMax; ++i) {
+    const int at = threadIdx.x + i * blockDim.x;
+    if (at >= vectors) continue;
+    v[i] = x[at];
+    if (args.x_scales) v[i] = scaled_by(v[i], args.x_scales[row], args.column_scales + at * 8);
+    if (residual) add_residual(v[i], residual + at);
+    sum += sum_of_squares(v[i]);
+  }
+  return rsqrtf(block_sum(sum) / args.width + args.epsilon);
+}
+
 __global__ void __launch_bounds__(kBlockThreadsMax) rms_norm(RmsNorm args) {
   let_next_kernel_start();
   const int vectors = args.width / 8;
@@ -21,21 +40,10 @@ __global__ void __launch_bounds__(kBlockThreadsMax) rms_norm(RmsNorm args) {
   }
   wait_for_earlier_kernels();
   const int row = args.row_index ? args.row_index[blockIdx.x] : static_cast<int>(blockIdx.x);
-  const int64_t begin = int64_t{row} * vectors;
-  const auto* x = static_cast<const Bf16x8*>(args.x) + begin;
   auto* residual = static_cast<Bf16x8*>(args.residual);
+  if (residual) residual += int64_t{row} * vectors;
   Bf16x8 v[kVectorsMax];
-  float sum = 0.0f;
-#pragma unroll
-  for (int i = 0; i < kVectorsMax; ++i) {
-    const int at = threadIdx.x + i * blockDim.x;
-    if (at >= vectors) continue;
-    v[i] = x[at];
-    if (args.x_scales) v[i] = scaled_by(v[i], args.x_scales[row], args.column_scales + at * 8);
-    if (residual) add_residual(v[i], residual + begin + at);
-    sum += sum_of_squares(v[i]);
-  }
-  const float scale = rsqrtf(block_sum(sum) / args.width + args.epsilon);
+  const float scale = norm_of_row(args, row, residual, v);
   const int64_t to = int64_t{blockIdx.x} * vectors;
 #pragma unroll
   for (int i = 0; i < kVectorsMax; ++i) {
@@ -52,23 +60,10 @@ __global__ void __launch_bounds__(kBlockThreadsMax) rms_norm(RmsNorm args) {
 __global__ void __launch_bounds__(kBlockThreadsMax) add_normed(AddNormed args) {
   let_next_kernel_start();
   const int vectors = args.width / 8;
-  const int64_t begin = int64_t{blockIdx.x} * vectors;
-  const auto* x = static_cast<const Bf16x8*>(args.x) + begin;
-  auto* residual = static_cast<Bf16x8*>(args.residual) + begin;
+  auto* residual = static_cast<Bf16x8*>(args.residual) + int64_t{blockIdx.x} * vectors;
   wait_for_earlier_kernels();
   Bf16x8 v[kVectorsMax];
-  float sum = 0.0f;
-#pragma unroll
-  for (int i = 0; i < kVectorsMax; ++i) {
-    const int at = threadIdx.x + i * blockDim.x;
-    if (at >= vectors) continue;
-    v[i] = x[at];
-    if (args.x_scales) {
-      v[i] = scaled_by(v[i], args.x_scales[blockIdx.x], args.column_scales + at * 8);
-    }
-    sum += sum_of_squares(v[i]);
-  }
-  const float scale = rsqrtf(block_sum(sum) / args.width + args.epsilon);
+  const float scale = norm_of_row(args, static_cast<int>(blockIdx.x), nullptr, v);
 #pragma unroll
   for (int i = 0; i < kVectorsMax; ++i) {
     const int at = threadIdx.x + i * blockDim.x;
