@@ -92,6 +92,35 @@ TEST(Engine, AParkedSequenceGoesOnWhenItsClientReads) {
   EXPECT_EQ(text, "abcdefghijklmnopqrst");
 }
 
+// Says so slowly that it ended.
+class SlowToTell final : public EngineObserver {
+ public:
+  void changed(const EngineStatus&, std::optional<TimePoint>, const EngineCounters&) override {}
+  void caught_up() override {}
+  void inserted(std::string_view, std::uint64_t, std::span<const std::int32_t>,
+                std::int32_t) override {}
+  void erased(std::int32_t) override {}
+  void ended(const Error& why) override {
+    std::this_thread::sleep_for(50ms);
+    told = why.message;
+  }
+
+  std::string told;
+};
+
+TEST(Engine, OneThatCannotMeasureItselfHasFailedBeforeItIsThere) {
+  LetterCodec codec;
+  EngineLimits limits;
+  limits.calibrate = true;
+  auto gate = std::make_shared<LetterExecutor::Gate>();
+  gate->broken = true;
+  SlowToTell observer;
+  const Engine engine(limits, StepModel{}, codec, std::make_unique<LetterExecutor>(gate),
+                      &observer);
+  EXPECT_FALSE(engine.status().ready);
+  EXPECT_NE(observer.told, "");
+}
+
 TEST(SyntheticBackend, KeepsItsPaceAndEndsByItself) {
   config::LocalTarget target;
   target.executor = "synthetic";

@@ -119,9 +119,9 @@ void Engine::run() {
     draft_fit_ = StepFit(supposing_drafts(fit_.model()));
     inbox_->end_step(fit_.model());
   }
+  if (!calibrated) fail_all(broken(calibrated.error()));
   calibrated_.set_value();
-  if (!calibrated) return fail_all(broken(calibrated.error()));
-  serve();
+  if (calibrated) serve();
 }
 
 void Engine::serve() {
