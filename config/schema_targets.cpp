@@ -62,7 +62,8 @@ const std::vector<Row<LocalTarget>> kLocalRows = {
           "by LibTorch's. Of executor: cuda, the layers' matrices, made at start of what the file "
           "has: bf16; fp8, int8: half the memory; int4, a scale for each 128 weights: a quarter; "
           "a folder's own four bits stay what they are. "
-          "auto: int4 where a folder's matrices are such already and there is one GPU, else bf16. "
+          "auto: int4 where a dense model's matrices are such already in a folder and there is "
+          "one GPU, else bf16. "
           "fp8 is the fastest for many requests at once, int4 for few; int8 and int4 run "
           "on one GPU. `spillway quantize --report` says what each costs in memory and answers."},
      field<&LocalTarget::precision>()},

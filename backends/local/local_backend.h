@@ -81,7 +81,8 @@ class LocalBackend final : public Backend {
   const std::unique_ptr<EngineDoor> engine_;
 };
 
-// Of its weights: what `precision` says, or what its executor does best. `keeps_int4`: of its file.
+// Of its weights: what `precision` says, or what its executor does best. `keeps_int4`: of its file,
+// on its GPUs.
 Precision precision_of(const config::LocalTarget& target, bool keeps_int4);
 
 // What can be said of the target's model file without loading it: whether tensor_parallel GPUs can

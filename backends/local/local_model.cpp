@@ -12,6 +12,7 @@
 #include "backends/local/open_torch.h"
 #endif
 #ifdef SPILLWAY_CUDA
+#include "backends/local/cuda/file_weights.h"
 #include "backends/local/cuda/load_cuda_executor.h"
 #endif
 
@@ -74,7 +75,7 @@ Result<Executors> load_on_torch(const config::LocalTarget& target, const loader:
   const auto cores = static_cast<int>(std::thread::hardware_concurrency());
   const int all_threads = target.threads > 0 ? target.threads : cores;
   const int threads = std::max(1, all_threads / target.replicas);
-  const std::string precision(name_of(precision_of(target, file.four_bits().has_value())));
+  const std::string precision(name_of(precision_of(target, false)));
   const auto torch = open_torch();
   if (!torch) return torch.error();
   Executors executors;
@@ -92,11 +93,14 @@ constexpr Load kTorch = nullptr;
 
 #ifdef SPILLWAY_CUDA
 Result<Executors> load_on_cuda(const config::LocalTarget& target, const loader::ModelFile& file) {
+  const auto spec = read_arch_spec(file);
+  if (!spec) return spec.error();
+  const auto own = cuda::kept_four_bits(file, *spec, target.tensor_parallel);
   cuda::CudaExecutorOptions options;
   options.kv_blocks = kv_blocks_of(target);
   options.sequences_max = target.sequences_max;
   options.step_tokens_max = std::max(target.step_tokens_max, target.sequences_max);
-  options.precision = precision_of(target, file.four_bits().has_value());
+  options.precision = precision_of(target, own.has_value());
   options.kv_e4m3 = target.kv_cache == "fp8";
   return cuda::load_cuda_executors(file, options, target.context_max,
                                    {target.replicas, target.tensor_parallel});
@@ -149,9 +153,8 @@ Result<OpenModel> open_model(const config::LocalTarget& target, loader::Bytes by
 }  // namespace
 
 Precision precision_of(const config::LocalTarget& target, bool keeps_int4) {
-  const bool four_bits = keeps_int4 && target.tensor_parallel == 1;
   const Precision usual = target.executor != "cuda" ? Precision::int8
-                          : four_bits               ? Precision::int4
+                          : keeps_int4              ? Precision::int4
                                                     : Precision::bf16;
   return precision_named(target.precision).value_or(usual);
 }

@@ -2,6 +2,7 @@
 
 #include "backends/local/arch/arch_spec.h"
 #include "backends/local/cuda/decoder_shape.h"
+#include "backends/local/cuda/file_weights.h"
 #include "backends/local/cuda/int4_rows.h"
 #include "backends/local/engine/executor.h"
 #include "backends/local/loader/model_file.h"
@@ -39,9 +40,11 @@ Error no_executor(const std::string& executor) {
   return {Errc::invalid_request, "this build has no executor " + executor, "", std::nullopt};
 }
 
-// A file's own four bits are kept as they are: what they lost is in all that is read of it.
-bool keeps_its_own(const loader::ModelFile& file, Precision precision) {
-  return precision == Precision::int4 && file.four_bits();
+// A file's own four bits that are kept as they are: what they lost is in all that is read of it.
+cuda::FourBits kept_of(const loader::ModelFile& file, Precision precision) {
+  const auto spec = read_arch_spec(file);
+  if (precision != Precision::int4 || !spec) return std::nullopt;
+  return cuda::kept_four_bits(file, *spec, 1);
 }
 
 Loaded load(const loader::ModelFile& file, const std::string& executor, const Storage& storage) {
@@ -49,8 +52,7 @@ Loaded load(const loader::ModelFile& file, const std::string& executor, const St
   if (executor == "torch") {
     // LibTorch's threads wait by spinning: on a busy machine, as many as cores hinder each other.
     const int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / 2);
-    const Precision losing =
-        keeps_its_own(file, storage.weights) ? kBaseline.weights : storage.weights;
+    const Precision losing = kept_of(file, storage.weights) ? kBaseline.weights : storage.weights;
     const auto torch = open_torch();
     if (!torch) return torch.error();
     return (*torch)->make_executor(file, {"fp32", threads, kBlocks, losing, storage.kv_fp8});
@@ -174,14 +176,14 @@ Cost memory_of(const loader::ModelFile& file, const cuda::DecoderShape& shape,
                const Storage& storage) {
   Cost cost;
   cost.storage = storage;
+  const cuda::FourBits kept = kept_of(file, storage.weights);
   const Precision others = storage.weights == Precision::fp32 ? Precision::fp32 : Precision::bf16;
   for (const cuda::RoomShape& room : cuda::rooms_of(shape)) {
     const bool matrix = cuda::is_matrix_of_layer(room);
     const Precision precision = matrix ? storage.weights : others;
-    const bool kept = matrix && keeps_its_own(file, precision);
-    const std::int64_t bytes =
-        kept ? room.rows * cuda::int4_row(*file.four_bits(), room.columns).bytes()
-             : matrix_bytes(precision, room.rows, room.columns);
+    const std::int64_t bytes = matrix && kept
+                                   ? room.rows * cuda::int4_row(*kept, room.columns).bytes()
+                                   : matrix_bytes(precision, room.rows, room.columns);
     cost.weight_bytes += bytes;
     if (matrix) cost.matrix_bytes += bytes;
   }

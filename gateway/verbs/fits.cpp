@@ -2,6 +2,7 @@
 
 #include "backends/local/arch/arch_spec.h"
 #include "backends/local/cuda/decoder_division.h"
+#include "backends/local/cuda/file_weights.h"
 #include "backends/local/loader/model_file.h"
 
 #include <algorithm>
@@ -34,7 +35,7 @@ double bytes_of(std::string_view precision) {
 std::string_view precision_in(const config::LocalTarget& target, bool keeps_int4) {
   if (target.precision != "auto") return target.precision;
   if (target.executor != "cuda") return "int8";
-  return keeps_int4 && target.tensor_parallel == 1 ? "int4" : "bf16";
+  return keeps_int4 ? "int4" : "bf16";
 }
 
 // What the KV cache keeps of one token in a layer, at the least; the CPU keeps it wider, and each
@@ -106,7 +107,7 @@ Result<MemoryNeed> memory_need(const config::LocalTarget& target) {
   MemoryNeed need;
   for (const loader::Tensor& tensor : file->tensors())
     need.parameters += tensor.rows() * tensor.columns();
-  need.keeps_int4 = file->four_bits().has_value();
+  need.keeps_int4 = local::cuda::kept_four_bits(*file, *arch, target.tensor_parallel).has_value();
   need.repeated_bytes = repeated_bytes(target, *arch);
   need.weight_bytes = need.repeated_bytes +
                       static_cast<std::int64_t>(bytes_of(precision_in(target, need.keeps_int4)) *

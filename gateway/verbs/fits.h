@@ -17,7 +17,7 @@ struct MemoryNeed {
   std::int64_t repeated_bytes = 0;  // Of GPUs that share the model, what more than one has.
   std::int64_t kv_token_bytes = 0;
   std::int64_t kv_tokens = 0;
-  bool keeps_int4 = false;  // Of the file.
+  bool keeps_int4 = false;  // Of the file, on the target's GPUs.
 
   std::int64_t bytes() const { return weight_bytes + kv_token_bytes * kv_tokens; }
 };

@@ -1,5 +1,5 @@
-// A folder with a small Llama whose matrices are GPTQ's or AWQ's: any codes, zero points and
-// scales.
+// A folder with a small Llama, or Qwen3 with experts, whose matrices are GPTQ's or AWQ's: any
+// codes, zero points and scales.
 #pragma once
 
 #include "tests/unit/folder_writer.h"
@@ -11,8 +11,8 @@ namespace spillway::loader {
 
 class FourBitFolder {
  public:
-  FourBitFolder(const std::string& method, int group, std::uint64_t seed)
-      : method_(method), group_(group), random_(seed) {
+  FourBitFolder(const std::string& method, int group, std::uint64_t seed, int experts = 0)
+      : method_(method), group_(group), experts_(experts), random_(seed) {
     folder_.tensor("model.embed_tokens.weight", "F32", {kVocabulary, kWidth},
                    random(kVocabulary * kWidth));
     folder_.tensor("lm_head.weight", "F32", {kVocabulary, kWidth},
@@ -26,9 +26,8 @@ class FourBitFolder {
         matrix(name + "self_attn." + square, kWidth, kWidth);
       for (const char* half : {"k_proj", "v_proj"})
         matrix(name + "self_attn." + half, kWidth / 2, kWidth);
-      for (const char* wide : {"gate_proj", "up_proj"})
-        matrix(name + "mlp." + wide, kInner, kWidth);
-      matrix(name + "mlp.down_proj", kWidth, kInner);
+      if (experts == 0) feed_forward(name + "mlp.");
+      if (experts > 0) add_experts(name);
     }
     folder_.write_tensors();
     write_config();
@@ -67,9 +66,23 @@ class FourBitFolder {
     folder_.tensor(name + ".scales", "F16", {groups, rows}, scales);
   }
 
+  void feed_forward(const std::string& name) {
+    for (const char* wide : {"gate_proj", "up_proj"}) matrix(name + wide, kInner, kWidth);
+    matrix(name + "down_proj", kWidth, kInner);
+  }
+
+  // What chooses them is in four bits, too: else not all matrices of a layer are.
+  void add_experts(const std::string& name) {
+    for (const char* norm : {"q_norm", "k_norm"})
+      folder_.tensor(name + "self_attn." + norm + ".weight", "F32", {64}, random(64, 0.2F, 1.0F));
+    matrix(name + "mlp.gate", experts_, kWidth);
+    for (int i = 0; i < experts_; ++i)
+      feed_forward(name + "mlp.experts." + std::to_string(i) + ".");
+  }
+
   void write_config() const {
-    const json config = {
-        {"model_type", "llama"},
+    json config = {
+        {"model_type", experts_ > 0 ? "qwen3_moe" : "llama"},
         {"num_hidden_layers", kLayers},
         {"hidden_size", kWidth},
         {"intermediate_size", kInner},
@@ -80,11 +93,19 @@ class FourBitFolder {
         {"max_position_embeddings", 512},
         {"quantization_config",
          {{"quant_method", method_}, {"bits", 4}, {"group_size", group_}, {"version", "gemm"}}}};
+    if (experts_ > 0) {
+      config.update({{"num_experts", experts_},
+                     {"num_experts_per_tok", 2},
+                     {"moe_intermediate_size", kInner},
+                     {"head_dim", 64},
+                     {"norm_topk_prob", true}});
+    }
     folder_.write("config.json", config.dump());
   }
 
   const std::string method_;
   const int group_;
+  const int experts_;
   std::mt19937_64 random_;
   FolderWriter folder_{"four_bit_folder-"};
 };

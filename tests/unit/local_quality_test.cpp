@@ -1,4 +1,5 @@
 // What each storage of a model takes, from its file alone, and what is said where nothing computes.
+#include "backends/local/arch/arch_spec.h"
 #include "backends/local/cuda/decoder_shape.h"
 #include "backends/local/quality.h"
 #include "tests/unit/four_bit_folder.h"
@@ -119,6 +120,27 @@ void write_tokenizer(const std::string& folder) {
   std::ofstream(folder + "/tokenizer.json") << tokenizer.dump();
   std::ofstream(folder + "/tokenizer_config.json")
       << R"({"chat_template":"{{ messages }}","eos_token":"</s>"})";
+}
+
+// The GPU keeps a dense model's; of a mixture's it makes four bits anew, by 128.
+TEST(MemoryOfFourBits, IsOfThoseThatAreKept) {
+  for (const int experts : {0, 16}) {
+    const loader::FourBitFolder folder("gptq", 64, 5, experts);
+    const auto file = loader::ModelFile::open(folder.path());
+    ASSERT_TRUE(file) << file.error().message;
+    const auto spec = read_arch_spec(*file);
+    ASSERT_TRUE(spec) << spec.error().message;
+    const auto shape = cuda::shape_of(*spec, 512);
+    ASSERT_TRUE(shape);
+    std::int64_t anew = 0;
+    for (const cuda::RoomShape& room : cuda::rooms_of(*shape)) {
+      if (cuda::is_matrix_of_layer(room))
+        anew += matrix_bytes(Precision::int4, room.rows, room.columns);
+    }
+    const auto cost = memory_cost(folder.path(), {Precision::int4});
+    ASSERT_TRUE(cost);
+    EXPECT_EQ(cost->matrix_bytes == anew, experts > 0);
+  }
 }
 
 // As bf16 they are the file's own bits, too: nothing is lost twice.

@@ -65,8 +65,25 @@ TEST(Fits, AutoIsWhatTheExecutorDoes) {
   MemoryNeed four_bits = ten_billion(0.52);
   four_bits.keeps_int4 = true;
   EXPECT_THAT(*does_not_fit(target, four_bits, kGiB), HasSubstr("of weights as int4"));
-  target.tensor_parallel = 2;
-  EXPECT_THAT(*does_not_fit(target, four_bits, kGiB), HasSubstr("of weights as bf16"));
+}
+
+// On several GPUs, and of mixtures, they are made bf16: nothing is put into four bits twice.
+TEST(Fits, FourBitsOfAFolderAreKeptOfADenseModelOnOneGpu) {
+  const auto need_of = [](int experts, int gpus) {
+    const loader::FourBitFolder folder("gptq", 64, 5, experts);
+    config::LocalTarget target;
+    target.executor = "cuda";
+    target.model_path = folder.path();
+    target.tensor_parallel = gpus;
+    const auto need = memory_need(target);
+    EXPECT_TRUE(need) << (need ? "" : need.error().message);
+    return need ? *need : MemoryNeed();
+  };
+  EXPECT_TRUE(need_of(0, 1).keeps_int4);
+  EXPECT_FALSE(need_of(0, 2).keeps_int4);
+  const MemoryNeed mixture = need_of(16, 1);
+  EXPECT_FALSE(mixture.keeps_int4);
+  EXPECT_EQ(mixture.weight_bytes, 2 * mixture.parameters);
 }
 
 // Embedding and norms, in bf16; the cache is shared.

@@ -233,6 +233,10 @@ class Reading {
 
 }  // namespace
 
+FourBits kept_four_bits(const loader::ModelFile& file, const ArchSpec& spec, int gpus) {
+  return gpus == 1 && !spec.experts.used() ? file.four_bits() : std::nullopt;
+}
+
 Result<void> read_weights(const loader::ModelFile& file, const ArchSpec& spec,
                           std::span<const std::span<std::uint16_t>> buffers, const PartSink& sink,
                           const FourBits& four_bits) {

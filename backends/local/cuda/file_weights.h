@@ -21,6 +21,10 @@ namespace spillway::local::cuda {
 
 using FourBits = std::optional<loader::FourBitGroups>;
 
+// The file's own four bits, where the layers' matrices can stay in them: those of a dense model on
+// one GPU.
+FourBits kept_four_bits(const loader::ModelFile& file, const ArchSpec& spec, int gpus);
+
 // Consecutive elements of a room of rooms_of; valid during the call.
 struct RoomPart {
   std::string_view room;

@@ -252,9 +252,9 @@ Result<std::vector<std::unique_ptr<Executor>>> load_cuda_executors(
   const int ranks = replication.gpus_each;
   if (auto divides = check_division(*shape, ranks); !divides) return divides.error();
   if (auto devices = check_devices(replication.replicas, ranks); !devices) return devices.error();
-  const bool kept = options.precision == Precision::int4 && ranks == 1 && !shape->experts.used();
+  const bool asked = options.precision == Precision::int4;
   auto weights = load_weights(file, *spec, *shape, replication, options.precision,
-                              kept ? file.four_bits() : FourBits());
+                              asked ? kept_four_bits(file, *spec, ranks) : FourBits());
   if (!weights) return weights.error();
   return make_replicas(*shape, options, ranks, std::move(*weights));
 }
