@@ -4,7 +4,7 @@
 //
 // usage: gpu_decode_bench MODEL [--gpus N] [--fp8 | --int8 | --int4 | --zeros GROUP] [--kv-fp8]
 // [--eager] [--logprobs]
-// [--skinny ROWS] [--packed ROWS] [--batches 1,32,128]
+// [--skinny ROWS] [--packed ROWS] [--batches 1,32,128] [--chunks 128,512,1024]
 // [--profile CHUNK]; MODEL is one of model_shapes.h
 #include "backends/local/cuda/cuda_executor.h"
 #include "backends/local/cuda/decoder_division.h"
@@ -38,6 +38,7 @@ constexpr int kBlocksEach = (kPrompt + 3 * kSteps + kBlockTokens) / kBlockTokens
 struct Arguments {
   std::string model;
   std::vector<int> batches = {1, 32, 128};
+  std::vector<int> chunks = {128, 512, 1024};  // Of prompts that are read beside a batch.
   int skinny = 8;
   int packed = 512;
   bool graphs = true;
@@ -136,7 +137,7 @@ class Bench {
     prefill(8);
     for (const int batch : arguments_.batches) decode(batch);
     for (const int batch : arguments_.batches) {
-      for (const int chunk : {128, 512, 1024}) {
+      for (const int chunk : arguments_.chunks) {
         if (batch >= kMixedFrom) mixed(batch, chunk);
       }
     }
@@ -258,14 +259,16 @@ class Bench {
     return sequences;
   }
 
-  double decode_step(std::vector<Sequence>& sequences, Sequence* prompt, int chunk) {
+  double decode_step(std::vector<Sequence>& sequences, std::span<Sequence> prompts = {}) {
     std::vector<Slice> slices;
     std::vector<Sequence*> who;
     for (Sequence& sequence : sequences) {
       slices.push_back(slice_of(sequence, 1, 1));
       who.push_back(&sequence);
     }
-    if (prompt != nullptr) slices.push_back(slice_of(*prompt, chunk, 0));
+    for (Sequence& prompt : prompts) {
+      slices.push_back(slice_of(prompt, static_cast<int>(prompt.tokens.size()), 0));
+    }
     return step(who, slices);
   }
 
@@ -286,7 +289,7 @@ class Bench {
     auto sequences = prompted(batch);
     std::vector<double> seconds;
     for (int i = 0; i < kSteps; ++i) {
-      const double took = decode_step(sequences, nullptr, 0);
+      const double took = decode_step(sequences);
       if (i >= 4) seconds.push_back(took);
     }
     const double keys = keys_of(sequences);
@@ -294,26 +297,40 @@ class Bench {
            read_bytes(batch) + kv_bytes(sequences), operations(batch, batch, keys));
   }
 
+  // Of one prompt, or beyond 1,024 tokens of several.
+  static int longest_prompt(int chunk) { return chunk <= 1024 ? chunk : kPrompt; }
+
+  std::vector<Sequence> prompts_of(int chunk) {
+    std::vector<Sequence> prompts;
+    for (int left = chunk; left > 0;) {
+      const int tokens = std::min(left, longest_prompt(chunk));
+      Sequence prompt = fresh();
+      prompt.tokens.resize(static_cast<std::size_t>(tokens));
+      for (int& token : prompt.tokens) token = random_int(0, shape_.vocabulary - 1);
+      while (static_cast<int>(prompt.blocks.size()) * kBlockTokens < tokens)
+        prompt.blocks.push_back(prompt.blocks.back());
+      prompts.push_back(std::move(prompt));
+      left -= tokens;
+    }
+    return prompts;
+  }
+
   // `chunk` tokens of prompts beside the decodes of a full batch.
   void mixed(int batch, int chunk) {
     auto sequences = prompted(batch);
     std::vector<double> seconds;
     for (int i = 0; i < 12; ++i) {
-      Sequence prompt = fresh();
-      while (static_cast<int>(prompt.tokens.size()) < chunk)
-        prompt.tokens.push_back(random_int(0, 999));
-      while (static_cast<int>(prompt.blocks.size()) * kBlockTokens < chunk)
-        prompt.blocks.push_back(prompt.blocks.back());
+      std::vector<Sequence> prompts = prompts_of(chunk);
       const bool marked = chunk == arguments_.profile && i == 11;
       if (marked) check(cudaProfilerStart(), "profiler");
-      const double took = decode_step(sequences, &prompt, chunk);
+      const double took = decode_step(sequences, prompts);
       if (marked) check(cudaProfilerStop(), "profiler");
       if (i >= 2) seconds.push_back(took);
     }
     const double keys = keys_of(sequences);
     report(std::to_string(batch) + " beside prompt of " + std::to_string(chunk), median(seconds),
            batch + chunk, read_bytes(batch + chunk) + kv_bytes(sequences),
-           operations(batch + chunk, batch, keys + chunk * (chunk + 1) / 2.0));
+           operations(batch + chunk, batch, keys + chunk * (longest_prompt(chunk) + 1) / 2.0));
   }
 
   const Arguments arguments_;
@@ -326,6 +343,14 @@ class Bench {
   double expert_bytes_ = 0;  // Of an expert, in all layers, in bf16.
   SequenceId last_id_ = 0;
 };
+
+std::vector<int> numbers_of(const char* list) {
+  std::vector<int> numbers;
+  for (const char* at = list; at != nullptr; at = std::strchr(at, ',')) {
+    numbers.push_back(std::atoi(*at == ',' ? ++at : at));
+  }
+  return numbers;
+}
 
 Arguments parse(int argc, char** argv) {
   Arguments arguments;
@@ -351,10 +376,9 @@ Arguments parse(int argc, char** argv) {
     } else if (word == "--packed" && i + 1 < argc) {
       arguments.packed = std::atoi(argv[++i]);
     } else if (word == "--batches" && i + 1 < argc) {
-      arguments.batches.clear();
-      for (const char* at = argv[++i]; at != nullptr; at = std::strchr(at, ',')) {
-        arguments.batches.push_back(std::atoi(*at == ',' ? ++at : at));
-      }
+      arguments.batches = numbers_of(argv[++i]);
+    } else if (word == "--chunks" && i + 1 < argc) {
+      arguments.chunks = numbers_of(argv[++i]);
     } else {
       arguments.model = word;
     }

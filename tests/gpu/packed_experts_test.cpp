@@ -82,9 +82,8 @@ CudaExecutorOptions options_of(Precision precision, bool graphs = true) {
   return options;
 }
 
-// Relative errors of rows of logits, smallest first, over a sequence in chunks of so many tokens.
-std::vector<double> row_errors(const char* kind, Precision precision,
-                               const std::vector<int>& chunks) {
+std::vector<double> errors_of(const char* kind, Precision precision,
+                              const std::vector<int>& chunks) {
   const DecoderShape shape = small_shape(kind);
   auto weights = DecoderWeights::allocate(shape);
   EXPECT_TRUE(weights);
@@ -96,23 +95,9 @@ std::vector<double> row_errors(const char* kind, Precision precision,
   auto executor = make_cuda_executor(shape, options_of(precision), std::move(*weights));
   EXPECT_TRUE(executor) << executor.error().message;
   auto free = shuffled_blocks();
-  Running sequence(1, std::accumulate(chunks.begin(), chunks.end(), 0), shape.vocabulary, free);
-  const auto expected = reference.logits(sequence.all);
-  std::vector<double> errors;
-  for (const int count : chunks) {
-    auto wanted = std::span(expected).subspan(std::size_t(sequence.done) * shape.vocabulary);
-    const Slice slice = sequence.next(count, count);
-    const auto result = (*executor)->run(std::span(&slice, 1));
-    EXPECT_TRUE(result) << result.error().message;
-    if (!result) return {1.0};
-    const std::vector<float> got(result->logits.begin(), result->logits.end());
-    for (std::size_t at = 0; at < got.size(); at += shape.vocabulary) {
-      const auto row = std::span<const float>(got).subspan(at, shape.vocabulary);
-      errors.push_back(relative_error<float>(row, wanted.subspan(at, shape.vocabulary)));
-    }
-  }
-  std::sort(errors.begin(), errors.end());
-  return errors;
+  const Running sequence(1, std::accumulate(chunks.begin(), chunks.end(), 0), shape.vocabulary,
+                         free);
+  return row_errors(**executor, sequence, chunks, reference.logits(sequence.all));
 }
 
 // x is bf16 but for many rows beside E4M3: three bits of mantissa are 2.6 % an input, and turn more
@@ -131,7 +116,7 @@ TEST_P(PackedMixtures, MatchTheReferenceOfTheirWeights) {
   for (const Precision precision : {Precision::fp8, Precision::int8, Precision::int4}) {
     for (const bool many : {false, true}) {
       const std::vector<int> few_rows = {8, 7, 1, 8, 1, 3}, many_rows = {40, 33, 9, 20};
-      const auto errors = row_errors(GetParam(), precision, many ? many_rows : few_rows);
+      const auto errors = errors_of(GetParam(), precision, many ? many_rows : few_rows);
       const double middle = errors[errors.size() / 2];
       std::printf("%s in %s, %s rows: %.4f in the middle, %.4f at worst\n", GetParam(),
                   std::string(name_of(precision)).c_str(), many ? "many" : "few", middle,

@@ -15,11 +15,11 @@ using namespace local;
 using local::cuda::CudaExecutorOptions;
 using local::cuda::make_cuda_executor;
 
-// Two key heads, or one that both ranks have (gemma3), and a feed forward and experts that two
-// ranks share unevenly.
+// Two key heads, or one that both ranks have (qwen2-one, gemma3), and a feed forward and experts
+// that two ranks share unevenly.
 DecoderShape shared_shape(const std::string& kind) {
-  DecoderShape shape = small_shape(kind);
-  if (kind == "qwen2") shape.query_heads = 14;
+  DecoderShape shape = small_shape(kind == "qwen2-one" ? "qwen2" : kind);
+  if (kind.starts_with("qwen2")) shape.query_heads = 14;
   if (kind == "gemma3") shape.query_heads = 6;
   if (kind == "qwen2") shape.kv_heads = 2;
   if (shape.experts.used()) shape.experts.width = 192;
@@ -218,42 +218,30 @@ TEST_P(SharedDecoders, GraphsEqualEagerPasses) {
   EXPECT_EQ(runs[0], runs[1]);
 }
 
-// Worst relative error of a row of logits, over a sequence in chunks of so many tokens.
-double worst_error(Executor& executor, const std::vector<double>& expected, int vocabulary,
-                   Running sequence, const std::vector<int>& chunks) {
-  double worst = 0.0;
-  for (const int tokens : chunks) {
-    const auto from = expected.begin() + long(sequence.done) * vocabulary;
-    const std::vector<double> rows(from, from + long(tokens) * vocabulary);
-    const Slice slice = sequence.next(tokens, tokens);
-    const auto result = executor.run(std::span(&slice, 1));
-    if (!result) return 1.0;
-    const std::vector<float> got(result->logits.begin(), result->logits.end());
-    worst = std::max(worst, worst_row_error(got, rows, vocabulary));
-  }
-  return worst;
-}
-
 // In 8 bits every rank has scales of its own: no further from the truth than one GPU is, by much.
+// Of mixtures the middle row counts: in others a near tie of experts may have turned.
 TEST_P(SharedDecoders, EightBitsAreAsGoodAsOnOneGpu) {
-  const DecoderShape shape = shared_shape(GetParam());
-  if (shape.experts.chosen < shape.experts.count) GTEST_SKIP() << "has near ties of experts";
   Shared shared(GetParam(), true, 8, true);
   const int vocabulary = shared.shape.vocabulary;
+  const bool mixture = shared.shape.experts.used();
   auto free = shuffled_blocks();
   const Running sequence(1, 66, vocabulary, free);
   const auto expected = shared.reference->logits(sequence.all);
   for (const auto& chunks : {std::vector{24, 20, 1, 17}, std::vector{8, 7, 1, 1, 8, 3}}) {
-    const double two = worst_error(*shared.on_two, expected, vocabulary, sequence, chunks);
-    const double one = worst_error(*shared.on_one, expected, vocabulary, sequence, chunks);
-    std::printf("%s in E4M3: %.4f on two, %.4f on one\n", GetParam(), two, one);
-    EXPECT_LT(two, 1.3 * one);
+    const auto two = row_errors(*shared.on_two, sequence, chunks, expected);
+    const auto one = row_errors(*shared.on_one, sequence, chunks, expected);
+    const auto counts = [mixture](const std::vector<double>& errors) {
+      return mixture ? errors[errors.size() / 2] : errors.back();
+    };
+    std::printf("%s in E4M3: %.4f in the middle and %.4f at worst on two, %.4f and %.4f on one\n",
+                GetParam(), two[two.size() / 2], two.back(), one[one.size() / 2], one.back());
+    EXPECT_LT(counts(two), 1.3 * counts(one));
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SharedDecoders,
-                         testing::Values("llama", "qwen2", "qwen3", "gemma2", "gemma3", "qwen3moe",
-                                         "qwen3moe-all", "deepseek2", "deepseek2-all",
+                         testing::Values("llama", "qwen2", "qwen2-one", "qwen3", "gemma2", "gemma3",
+                                         "qwen3moe", "qwen3moe-all", "deepseek2", "deepseek2-all",
                                          "deepseek3"));
 
 TEST(SharedDecoder, HeadsThatAreNotDividedAreRefused) {

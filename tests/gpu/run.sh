@@ -4,16 +4,16 @@
 #
 # usage: tests/gpu/run.sh [STAGE…]   all of them if none is named:
 #   check  sanitize  logits  kernels  model:NAME[:eager|:fp8|:int8|:int4|:kv-fp8|:logprobs]  times:NAME  aten:NAME  report
-#   serve[:NAME[:PRECISION[:KV]]]  vllm:NAME[:fp8[:KV]]  isolated  logprobs
+#   serve[:NAME[:PRECISION[:KV]]]  vllm:NAME[:fp8[:KV]]  isolated  isolated_replicas  logprobs
 #   goodput:NAME  parallel:NAME[:fp8]  replicas:NAME[:fp8]  forms:NAME  four_bits
 #   BUILD=build/gpu        where the programs are, or are built if they are not there yet
 #   RESULTS=build/gpu-run  one file a stage
-#   BINARY, MODEL          for logprobs, serve, forms, four_bits, isolated and report: the gateway, built with SPILLWAY_CUDA, and the model file it serves; with a NAME
+#   BINARY, MODEL          for logprobs, serve, forms, four_bits, isolated, isolated_replicas and report: the gateway, built with SPILLWAY_CUDA, and the model file it serves; with a NAME
 #                          random weights of its shape, in SCRATCH=/dev/shm (r1-qwen-7b: 16 GB), with LAYERS of them if that is said
 #   VLLM                   for vllm and goodput: see serve_vllm.py; the same load on the same card, beside serve:NAME
 #   SIDES, UNTIL           for goodput: see goodput.py
-#   GPUS=2, NCCL           for parallel: how many compute together, and a libnccl.so.2 to compare with; for replicas: how many GPUs, each
-#                          with all of the model
+#   GPUS=2, NCCL           for parallel: how many compute together, and a libnccl.so.2 to compare with; for replicas and
+#                          isolated_replicas: how many GPUs, each with all of the model
 set -u -o pipefail
 cd "$(dirname "$0")/../.."
 BUILD=${BUILD:-build/gpu}
@@ -113,7 +113,7 @@ parallel() {
   local model=$SCRATCH/spillway-$1.gguf gpus=${GPUS:-2} status
   local load=(--gpus "$gpus" --prompt-tokens 512 --out 128 --concurrency 1,128,256 --rounds 6) ids=()
   [[ $1 == ds-* || $1 == *-a3b ]] && ids=(--token-ids)
-  "$PROGRAMS/gpu_peer_bench" "$gpus" ${NCCL:+"$NCCL"} && "$PROGRAMS/gpu_parallel_agreement" "$1" "$gpus" ${LAYERS:+"$LAYERS"} &&
+  "$PROGRAMS/gpu_peer_bench" "$gpus" ${NCCL:+"$NCCL"} && "$PROGRAMS/gpu_parallel_agreement" "$1" "$gpus" ${2:+"--$2"} ${LAYERS:+"$LAYERS"} &&
     "$PROGRAMS/gpu_decode_bench" "$1" --gpus "$gpus" ${2:+"--$2"} --batches 1,8,32,128,256 | with_clock || return 1
   [ -e "$model" ] || python3 tests/gpu/random_model.py "$1" "$model" ${LAYERS:+--layers "$LAYERS"} &&
     python3 tests/gpu/serve.py "$BINARY" "$model" --precision "${2:-bf16}" --skip-agreement --sequences 256 --kv-tokens 262144 \
@@ -143,6 +143,8 @@ forms() {
 }
 
 isolated() { python3 tests/gpu/isolated.py "$BINARY" "$MODEL"; }
+
+isolated_replicas() { python3 tests/gpu/isolated_replicas.py "$BINARY" "$MODEL" --replicas "${GPUS:-2}"; }
 
 # A file of four bits as it is, beside what it says in bf16.
 four_bits() { python3 tests/gpu/four_bits.py "$BINARY"; }

@@ -33,7 +33,7 @@ class Gateway:
     """The process, and the last lines it printed."""
 
     def __init__(self, binary, config):
-        self.lines, self.said = [], queue.Queue()
+        self.lines, self.said, self.admin = [], queue.Queue(), None
         self.child = subprocess.Popen([binary, "serve", "--config", config], stdout=subprocess.PIPE,
                                       stderr=subprocess.STDOUT, text=True)
         threading.Thread(target=self._read, daemon=True).start()
@@ -53,8 +53,9 @@ class Gateway:
                 raise RuntimeError(f"the gateway does not listen after {seconds} s") from None
             if line is None:
                 raise RuntimeError("the gateway ended before it listened")
-            found = re.search(r'"api":"127\.0\.0\.1:(\d+)"', line)
+            found = re.search(r'"api":"127\.0\.0\.1:(\d+)".*"admin":"(127\.0\.0\.1:\d+)"', line)
             if found:
+                self.admin = f"http://{found.group(2)}"
                 return int(found.group(1))
 
     def end(self):

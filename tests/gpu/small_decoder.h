@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 
 namespace spillway::gpu_test {
@@ -172,6 +173,31 @@ struct Running {
   std::vector<std::int32_t> blocks;
   int done = 0;
 };
+
+// Relative errors of rows of logits, smallest first, over a sequence in chunks of so many tokens;
+// `expected` is of all its tokens.
+inline std::vector<double> row_errors(local::Executor& executor, Running sequence,
+                                      const std::vector<int>& chunks,
+                                      std::span<const double> expected) {
+  const auto width = std::size_t(executor.shape().vocabulary);
+  std::vector<double> errors;
+  for (const int count : chunks) {
+    auto wanted = expected.subspan(std::size_t(sequence.done) * width);
+    const Slice slice = sequence.next(count, count);
+    const auto result = executor.run(std::span(&slice, 1));
+    if (!result) {
+      ADD_FAILURE() << result.error().message;
+      return {1.0};
+    }
+    const std::vector<float> got(result->logits.begin(), result->logits.end());
+    for (std::size_t at = 0; at < got.size(); at += width) {
+      const auto row = std::span<const float>(got).subspan(at, width);
+      errors.push_back(relative_error<float>(row, wanted.subspan(at, width)));
+    }
+  }
+  std::sort(errors.begin(), errors.end());
+  return errors;
+}
 
 inline std::vector<std::int32_t> shuffled_blocks(int count = kBlocks) {
   std::vector<std::int32_t> blocks(count);
