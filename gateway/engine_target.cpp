@@ -11,7 +11,7 @@ namespace {
 using telemetry::Level;
 
 // This program itself; verbs/engine_child.cpp.
-isolated::Program engine_program() { return {"/proc/self/exe", {"engine-child"}}; }
+process::Program engine_program() { return {"/proc/self/exe", {"engine-child"}}; }
 
 void tell_failure(telemetry::Log& log, std::size_t replica, const std::string& cause) {
   log.event(Level::error, "a replica of the local engine failed",

@@ -42,8 +42,8 @@ std::string yaml_of(const config::LocalTarget& target) {
 
 }  // namespace
 
-Result<IsolatedBackend> make_isolated_backend(const config::LocalTarget& target, Program program,
-                                              Tell tell) {
+Result<IsolatedBackend> make_isolated_backend(const config::LocalTarget& target,
+                                              process::Program program, Tell tell) {
   auto text = local::load_local_text(target);
   if (!text) return text.error();
   auto board = std::make_shared<Switchboard>(target.kv_tokens_max, target.replicas);

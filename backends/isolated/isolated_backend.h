@@ -21,7 +21,7 @@ struct IsolatedBackend {
 
 // `program` is this program with the verb that leads to run_engine_process. invalid_request names
 // what is wrong with the target, as far as its text can tell.
-Result<IsolatedBackend> make_isolated_backend(const config::LocalTarget& target, Program program,
-                                              Tell tell);
+Result<IsolatedBackend> make_isolated_backend(const config::LocalTarget& target,
+                                              process::Program program, Tell tell);
 
 }  // namespace spillway::isolated

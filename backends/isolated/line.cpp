@@ -20,9 +20,9 @@ Error failed(const char* what) {
   return {Errc::internal, std::string(what) + ": " + std::strerror(errno), "", std::nullopt};
 }
 
-Descriptor raised(int number) {
-  const Descriptor low(number);
-  return Descriptor(::fcntl(number, F_DUPFD_CLOEXEC, kAboveTheirs));
+process::Descriptor raised(int number) {
+  const process::Descriptor low(number);
+  return process::Descriptor(::fcntl(number, F_DUPFD_CLOEXEC, kAboveTheirs));
 }
 
 }  // namespace
@@ -48,10 +48,10 @@ Result<std::unique_ptr<Line>> Line::create() {
 
 Result<std::unique_ptr<Line>> Line::inherited() {
   std::unique_ptr<Line> line(new Line);
-  line->memory_ = Descriptor(kMemoryNumber);
-  line->engine_bell_ = Descriptor(kEngineBellNumber);
-  line->gateway_bell_ = Descriptor(kGatewayBellNumber);
-  line->lifeline_ = Descriptor(kLifelineNumber);
+  line->memory_ = process::Descriptor(kMemoryNumber);
+  line->engine_bell_ = process::Descriptor(kEngineBellNumber);
+  line->gateway_bell_ = process::Descriptor(kGatewayBellNumber);
+  line->lifeline_ = process::Descriptor(kLifelineNumber);
   for (int number = kMemoryNumber; number <= kLifelineNumber; ++number)
     (void)::fcntl(number, F_SETFD, FD_CLOEXEC);
   if (auto mapped = line->map(); !mapped) return mapped.error();

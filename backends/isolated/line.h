@@ -6,8 +6,8 @@
 #pragma once
 
 #include "backends/contract/error.h"
-#include "backends/isolated/descriptor.h"
 #include "backends/isolated/ring.h"
+#include "backends/process/descriptor.h"
 
 #include <array>
 #include <cstddef>
@@ -53,11 +53,12 @@ class Line {
   Line() = default;
   Result<void> map();
 
-  Descriptor memory_;
-  Descriptor engine_bell_;
-  Descriptor gateway_bell_;
-  Descriptor lifeline_;       // The end that is read.
-  Descriptor lifeline_held_;  // The gateway's: closed when it is gone, whatever befalls it.
+  process::Descriptor memory_;
+  process::Descriptor engine_bell_;
+  process::Descriptor gateway_bell_;
+  process::Descriptor lifeline_;  // The end that is read.
+  process::Descriptor
+      lifeline_held_;  // The gateway's: closed when it is gone, whatever befalls it.
   void* mapped_ = nullptr;
   RingHead* orders_ = nullptr;
   RingHead* words_ = nullptr;

@@ -53,7 +53,7 @@ Error gone(const std::string& how) {
 // A process and what is known of it.
 struct Supervisor::Running {
   Line& line;
-  ChildProcess& process;
+  process::ChildProcess& process;
   Pulses pulses;
   RingReader words = line.words_in();
   std::string frame = {};
@@ -64,7 +64,7 @@ struct Supervisor::Running {
   std::string farewell = {};
 };
 
-Supervisor::Supervisor(Program program, config::Isolated pace, std::string settings,
+Supervisor::Supervisor(process::Program program, config::Isolated pace, std::string settings,
                        std::shared_ptr<Switchboard> board, Tell tell)
     : program_(std::move(program)),
       pace_(pace),
@@ -118,7 +118,7 @@ void Supervisor::run() {
 std::string Supervisor::serve_once(bool& lasted) {
   const auto line = Line::create();
   if (!line) return lost("did not start: " + line.error().message);
-  auto process = ChildProcess::start(program_, (*line)->ends_of_engine());
+  auto process = process::ChildProcess::start(program_, (*line)->ends_of_engine());
   if (!process) return lost("did not start: " + process.error().message);
   (*line)->given();
   tell_({Notice::What::starts, process->pid(), "", {}});
@@ -130,7 +130,7 @@ std::string Supervisor::serve_once(bool& lasted) {
 }
 
 std::string Supervisor::watch(Running& running) {
-  ChildProcess& process = running.process;
+  process::ChildProcess& process = running.process;
   std::optional<std::string> fault;
   while (true) {
     const News news = await_news(running, fault.has_value());
@@ -206,7 +206,7 @@ std::optional<std::string> Supervisor::fault_of(Running& running) {
   return std::nullopt;
 }
 
-void Supervisor::pass_on_lines(ChildProcess& process) {
+void Supervisor::pass_on_lines(process::ChildProcess& process) {
   for (std::string& line : process.lines())
     tell_({Notice::What::prints, process.pid(), std::move(line), {}});
 }

@@ -6,9 +6,9 @@
 #pragma once
 
 #include "backends/contract/deadline.h"
-#include "backends/isolated/child_process.h"
-#include "backends/isolated/descriptor.h"
 #include "backends/isolated/switchboard.h"
+#include "backends/process/child_process.h"
+#include "backends/process/descriptor.h"
 #include "config/settings.h"
 
 #include <chrono>
@@ -38,7 +38,7 @@ using Tell = std::function<void(const Notice& notice)>;
 
 class Supervisor {
  public:
-  Supervisor(Program program, config::Isolated pace, std::string settings,
+  Supervisor(process::Program program, config::Isolated pace, std::string settings,
              std::shared_ptr<Switchboard> board, Tell tell);
   ~Supervisor();
   Supervisor(const Supervisor&) = delete;
@@ -65,19 +65,19 @@ class Supervisor {
   Result<void> heed(Running& running, Word&& word);
   void lose(Running& running, const ReplicaFailed& failed);
   std::optional<std::string> fault_of(Running& running);
-  void pass_on_lines(ChildProcess& process);
+  void pass_on_lines(process::ChildProcess& process);
   News await_news(Running& running, bool is_over);
   std::optional<Deadline> stopping() const;
   bool pause(std::chrono::milliseconds time) const;
   std::string lost(std::string how);
   void set_obstacle(std::string why);
 
-  const Program program_;
+  const process::Program program_;
   const config::Isolated pace_;
   const std::string settings_;
   const std::shared_ptr<Switchboard> board_;
   const Tell tell_;
-  const Descriptor bell_;  // Rung when it is to stop.
+  const process::Descriptor bell_;  // Rung when it is to stop.
 
   mutable std::mutex mutex_;
   std::optional<Deadline> drain_until_;

@@ -24,7 +24,7 @@ class Shell : public testing::Test {
  protected:
   void start(const std::string& script, const std::string& shell = "/bin/sh") {
     config::Isolated pace{milliseconds(10), milliseconds(30), milliseconds(10'000)};
-    supervisor_.emplace(Program{shell, {"-c", script}}, pace, "settings", board_,
+    supervisor_.emplace(process::Program{shell, {"-c", script}}, pace, "settings", board_,
                         [this](const Notice& notice) {
                           std::lock_guard lock(mutex_);
                           notices_.push_back(notice);
@@ -132,11 +132,12 @@ TEST_F(Shell, AStopDoesNotWaitForOneThatLoads) {
 
 TEST_F(Shell, AStopDoesNotWaitForAPause) {
   config::Isolated pace{milliseconds(60'000), milliseconds(60'000), milliseconds(10'000)};
-  supervisor_.emplace(Program{"/bin/false", {}}, pace, "", board_, [this](const Notice& notice) {
-    std::lock_guard lock(mutex_);
-    notices_.push_back(notice);
-    changed_.notify_all();
-  });
+  supervisor_.emplace(process::Program{"/bin/false", {}}, pace, "", board_,
+                      [this](const Notice& notice) {
+                        std::lock_guard lock(mutex_);
+                        notices_.push_back(notice);
+                        changed_.notify_all();
+                      });
   await(What::ended, 1);
   const TimePoint before = SteadyClock::now();
   supervisor_.reset();

@@ -1,4 +1,4 @@
-#include "backends/isolated/child_process.h"
+#include "backends/process/child_process.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace spillway::isolated {
+namespace spillway::process {
 namespace {
 
 constexpr std::size_t kLineMax = 2'000;
@@ -156,4 +156,4 @@ std::vector<std::string> ChildProcess::lines() {
   return lines;
 }
 
-}  // namespace spillway::isolated
+}  // namespace spillway::process

@@ -5,7 +5,7 @@
 #include <unistd.h>
 #include <utility>
 
-namespace spillway::isolated {
+namespace spillway::process {
 
 class Descriptor {
  public:
@@ -28,4 +28,4 @@ class Descriptor {
   int number_ = -1;
 };
 
-}  // namespace spillway::isolated
+}  // namespace spillway::process

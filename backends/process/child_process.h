@@ -5,7 +5,7 @@
 #pragma once
 
 #include "backends/contract/error.h"
-#include "backends/isolated/descriptor.h"
+#include "backends/process/descriptor.h"
 
 #include <array>
 #include <optional>
@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace spillway::isolated {
+namespace spillway::process {
 
 struct Program {
   std::string path;
@@ -58,4 +58,4 @@ class ChildProcess {
   std::optional<int> exit_status_;
 };
 
-}  // namespace spillway::isolated
+}  // namespace spillway::process
