@@ -40,6 +40,8 @@ void tell(telemetry::Log& log, const isolated::Notice& notice) {
 
 }  // namespace
 
+process::Program form_server() { return {"/proc/self/exe", {"forms-child"}}; }
+
 Result<std::unique_ptr<EngineTarget>> EngineTarget::make(const config::LocalTarget& target,
                                                          telemetry::Log& log) {
   if (target.isolation == "process") {
@@ -49,9 +51,9 @@ Result<std::unique_ptr<EngineTarget>> EngineTarget::make(const config::LocalTarg
     return std::unique_ptr<EngineTarget>(
         new EngineTarget(std::move(made->backend), std::move(made->supervisor)));
   }
-  auto engine = local::make_local_backend(target, [&log](std::size_t replica, const Error& why) {
-    tell_failure(log, replica, why.message);
-  });
+  auto engine = local::make_local_backend(
+      target, form_server(),
+      [&log](std::size_t replica, const Error& why) { tell_failure(log, replica, why.message); });
   if (!engine) return engine.error();
   return std::unique_ptr<EngineTarget>(new EngineTarget(std::move(*engine), nullptr));
 }

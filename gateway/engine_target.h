@@ -18,6 +18,9 @@
 
 namespace spillway {
 
+// This program itself, as it compiles forms for an engine.
+process::Program form_server();
+
 class EngineTarget final : public LocalTarget {
  public:
   // In this process: blocks until the model is loaded. Else it is loaded meanwhile, and again

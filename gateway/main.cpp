@@ -44,8 +44,10 @@ constexpr Verb kVerbs[] = {
      spillway::verbs::quantize},
 };
 
-// No verb for people: a gateway starts its engine by it.
+// No verbs for people: a gateway starts its engine by one, and an engine by the other what compiles
+// forms for it.
 constexpr std::string_view kEngine = "engine-child";
+constexpr std::string_view kForms = "forms-child";
 
 void print_help(std::FILE* to) {
   std::fprintf(
@@ -76,6 +78,7 @@ int main(int argc, char** argv) try {
     return 0;
   }
   if (name == kEngine) return spillway::verbs::engine_child({});
+  if (name == kForms) return spillway::verbs::forms_child({});
   for (const Verb& verb : kVerbs) {
     if (verb.name == name) return verb.run(Arguments(argv + 2, argv + argc));
   }

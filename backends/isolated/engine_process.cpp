@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <sys/prctl.h>
+#include <utility>
 
 namespace spillway::isolated {
 namespace {
@@ -24,14 +25,14 @@ void hang_on_to_gateway() {
 
 }  // namespace
 
-void run_engine_process() {
+void run_engine_process(process::Program form_server) {
   const auto line = Line::inherited();
   if (!line) {
     std::fprintf(stderr, "spillway: a gateway starts this, see `isolation` in its configuration\n");
     std::exit(static_cast<int>(Exit::confused));
   }
   hang_on_to_gateway();
-  EngineServer server(**line, local::load_local_model);
+  EngineServer server(**line, local::load_local_model, std::move(form_server));
   const Exit exit = server.run();
   std::fflush(nullptr);
   std::_Exit(static_cast<int>(exit));  // Its threads still run.

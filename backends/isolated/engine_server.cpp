@@ -28,9 +28,10 @@ local::Ask ask_of(Question& order) {
 
 }  // namespace
 
-EngineServer::EngineServer(const Line& line, Load load)
+EngineServer::EngineServer(const Line& line, Load load, std::optional<process::Program> form_server)
     : line_(line),
       load_(std::move(load)),
+      form_server_(std::move(form_server)),
       orders_(line.orders_in()),
       speaker_(line.words_out()),
       room_reporter_(speaker_) {}
@@ -95,7 +96,7 @@ void EngineServer::start(const config::LocalTarget& target, local::LocalModel mo
   }
   codec_ = std::move(model.codec);
   engine_ = local::start_engines(target, *codec_, std::move(model.executors), local::Calibrate::yes,
-                                 {}, observers);
+                                 form_server_, {}, observers);
 }
 
 std::optional<Exit> EngineServer::heed(Question& order) {

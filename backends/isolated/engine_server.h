@@ -22,7 +22,8 @@ class EngineServer {
   using Load = std::function<Result<local::LocalModel>(const config::LocalTarget& target)>;
 
   // The line must outlive it.
-  EngineServer(const Line& line, Load load);
+  // `form_server`: as local::EngineLimits'.
+  EngineServer(const Line& line, Load load, std::optional<process::Program> form_server = {});
   ~EngineServer();
 
   // Until it is told to stop, no engine is left, the gateway is gone or says what it cannot.
@@ -48,6 +49,7 @@ class EngineServer {
 
   const Line& line_;
   const Load load_;
+  const std::optional<process::Program> form_server_;
   RingReader orders_;
   std::string frame_;
   Speaker speaker_;

@@ -112,7 +112,7 @@ LocalBackend::LocalBackend(const config::LocalTarget& target, std::unique_ptr<Te
     : name_(target.name),
       codec_(std::move(codec)),
       prompts_(std::make_unique<PromptCache>()),
-      engine_(start_engines(target, *codec_, alone(std::move(executor)), calibrate, {}, {})) {}
+      engine_(start_engines(target, *codec_, alone(std::move(executor)), calibrate, {}, {}, {})) {}
 
 LocalBackend::LocalBackend(std::string name, std::unique_ptr<TextCodec> codec,
                            std::unique_ptr<EngineDoor> engine)

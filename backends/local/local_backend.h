@@ -90,8 +90,10 @@ Precision precision_of(const config::LocalTarget& target, bool keeps_int4);
 Result<void> check_local_target(const config::LocalTarget& target);
 
 // Loads the model and starts the engine thread, or those of all replicas; blocks for as long as
-// that takes. invalid_request names what is wrong with the target (file, executor, precision).
-Result<std::unique_ptr<LocalBackend>> make_local_backend(const config::LocalTarget& target,
-                                                         OnReplicaFailure on_failure = {});
+// that takes. `form_server`: as EngineLimits'. invalid_request names what is wrong with the target
+// (file, executor, precision).
+Result<std::unique_ptr<LocalBackend>> make_local_backend(
+    const config::LocalTarget& target, std::optional<process::Program> form_server = {},
+    OnReplicaFailure on_failure = {});
 
 }  // namespace spillway::local

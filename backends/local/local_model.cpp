@@ -217,9 +217,12 @@ StepModel step_model_of(const config::StepPrior& prior) {
 std::unique_ptr<InProcessEngine> start_engines(const config::LocalTarget& target,
                                                const TextCodec& codec,
                                                std::vector<std::unique_ptr<Executor>> executors,
-                                               Calibrate calibrate, OnReplicaFailure on_failure,
+                                               Calibrate calibrate,
+                                               std::optional<process::Program> form_server,
+                                               OnReplicaFailure on_failure,
                                                const Observers& observers) {
-  const EngineLimits limits = limits_of(target, calibrate);
+  EngineLimits limits = limits_of(target, calibrate);
+  limits.form_server = std::move(form_server);
   const StepModel prior = step_model_of(target.step_prior);
   if (executors.size() > 1)
     return std::make_unique<Replicas>(limits, prior, codec, std::move(executors),
@@ -228,12 +231,13 @@ std::unique_ptr<InProcessEngine> start_engines(const config::LocalTarget& target
   return std::make_unique<Engine>(limits, prior, codec, std::move(executors.front()), observer);
 }
 
-Result<std::unique_ptr<LocalBackend>> make_local_backend(const config::LocalTarget& target,
-                                                         OnReplicaFailure on_failure) {
+Result<std::unique_ptr<LocalBackend>> make_local_backend(
+    const config::LocalTarget& target, std::optional<process::Program> form_server,
+    OnReplicaFailure on_failure) {
   auto model = load_local_model(target);
   if (!model) return model.error();
   auto engines = start_engines(target, *model->codec, std::move(model->executors), Calibrate::yes,
-                               std::move(on_failure), {});
+                               std::move(form_server), std::move(on_failure), {});
   return std::make_unique<LocalBackend>(target.name, std::move(model->codec), std::move(engines));
 }
 

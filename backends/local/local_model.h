@@ -8,11 +8,13 @@
 
 #include "backends/contract/error.h"
 #include "backends/contract/status.h"
+#include "backends/process/child_process.h"
 #include "config/settings.h"
 
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace spillway::local {
@@ -43,13 +45,15 @@ StepModel step_model_of(const config::StepPrior& prior);
 enum class Calibrate { no, yes };
 
 // Runs as many engines as there are executors, as the target says. `codec` and `observers` must
-// outlive them. `on_failure`: one of several has ended, on its thread; it may be called as long as
-// they live.
+// outlive them. `form_server`: as EngineLimits'. `on_failure`: one of several has ended, on its
+// thread; it may be called as long as they live.
 using OnReplicaFailure = std::function<void(std::size_t replica, const Error& why)>;
 std::unique_ptr<InProcessEngine> start_engines(const config::LocalTarget& target,
                                                const TextCodec& codec,
                                                std::vector<std::unique_ptr<Executor>> executors,
-                                               Calibrate calibrate, OnReplicaFailure on_failure,
+                                               Calibrate calibrate,
+                                               std::optional<process::Program> form_server,
+                                               OnReplicaFailure on_failure,
                                                const Observers& observers);
 
 }  // namespace spillway::local

@@ -11,6 +11,7 @@ using Arguments = std::vector<std::string>;
 
 int serve(const Arguments& arguments);
 int engine_child(const Arguments& arguments);  // Of the gateway itself; nobody else says it.
+int forms_child(const Arguments& arguments);   // Of an engine, likewise.
 int check(const Arguments& arguments);
 int config(const Arguments& arguments);
 int provider(const Arguments& arguments);

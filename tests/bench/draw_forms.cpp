@@ -1,11 +1,12 @@
 // Answers that are held to forms, of a model that knows nothing: its logits are noise, so that the
 // form alone makes them right.
 //
-// usage: draw_forms VOCABULARY ANSWERS TOKENS < FORMS > ANSWERS
+// usage: draw_forms VOCABULARY ANSWERS TOKENS [SPILLWAY] < FORMS > ANSWERS
 // FORMS has a JSON object a line: {"kind": "schema", "text": …} or {"kind": "choice", "choices":
 // […]}. A line comes back for each: {"compile_ms", "mask_ns", "tokens", "cut", "answers"} or
-// {"compile_ms", "error"}. What reaches TOKENS is not among the answers, and counted as cut.
-#include "backends/local/grammar/grammar.h"
+// {"compile_ms", "error"}. With SPILLWAY, the program, forms are compiled as in service, in
+// processes of their own. What reaches TOKENS is not among the answers, and counted as cut.
+#include "backends/local/grammar/served_compiler.h"
 #include "backends/local/loader/model_file.h"
 #include "backends/local/sample/sampler.h"
 #include "backends/local/text_model_codec.h"
@@ -63,10 +64,11 @@ class Noise {
 
 class Draw {
  public:
-  Draw(const TextCodec& codec, int answers, int tokens_max)
+  Draw(const TextCodec& codec, std::unique_ptr<grammar::Compiler> compiler, int answers,
+       int tokens_max)
       : codec_(codec),
         vocabulary_(codec.vocabulary()),
-        compiler_(grammar::make_compiler(vocabulary_)),
+        compiler_(std::move(compiler)),
         noise_(vocabulary_),
         answers_(answers),
         tokens_max_(tokens_max) {}
@@ -141,14 +143,19 @@ class Draw {
   int tokens_ = 0;
 };
 
-int run(const char* path, int answers, int tokens_max) {
+std::unique_ptr<grammar::Compiler> compiler_of(const TextCodec& codec, const char* program) {
+  if (program == nullptr) return grammar::make_compiler(codec.vocabulary());
+  return grammar::make_served_compiler(codec.vocabulary(), {program, {"forms-child"}});
+}
+
+int run(const char* path, int answers, int tokens_max, const char* program) {
   auto file = loader::ModelFile::open(path);
   auto codec = file ? make_text_model_codec(*file) : file.error();
   if (!codec) {
     std::fprintf(stderr, "%s\n", codec.error().message.c_str());
     return 1;
   }
-  Draw draw(**codec, answers, tokens_max);
+  Draw draw(**codec, compiler_of(**codec, program), answers, tokens_max);
   std::string line;
   while (std::getline(std::cin, line))
     std::cout << draw.of(Json::parse(line)).dump(-1, ' ', false, Json::error_handler_t::replace)
@@ -160,9 +167,10 @@ int run(const char* path, int answers, int tokens_max) {
 }  // namespace spillway::local
 
 int main(int count, char** words) {
-  if (count != 4) {
-    std::fputs("usage: draw_forms VOCABULARY ANSWERS TOKENS < FORMS\n", stderr);
+  if (count != 4 && count != 5) {
+    std::fputs("usage: draw_forms VOCABULARY ANSWERS TOKENS [SPILLWAY] < FORMS\n", stderr);
     return 2;
   }
-  return spillway::local::run(words[1], std::atoi(words[2]), std::atoi(words[3]));
+  return spillway::local::run(words[1], std::atoi(words[2]), std::atoi(words[3]),
+                              count == 5 ? words[4] : nullptr);
 }

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """How well answers are held to forms: how many fit, what preparing a form takes, and what a token costs.
 
-Usage: forms.py [--answers N] [--tokens N] [--vocabulary GGUF] [--suite] [--check]
+Usage: forms.py [--answers N] [--tokens N] [--vocabulary GGUF] [--suite] [--check] [--served SPILLWAY]
 
 Answers are drawn from noise (draw_forms), so that the form alone makes them right, within the vocabulary of SmolLM2 or of
 another GGUF. Each that is finished is held against its form by others: the wheel jsonschema, Python's re. Schemas are
 those of tests/data/forms: what clients send, and with --suite those of the JSON-Schema-Test-Suite, of which the engine
-must refuse what it cannot hold an answer to. With --check the exit is 1 if an answer does not fit.
+must refuse what it cannot hold an answer to. With --served forms are compiled as in service, in processes that the
+program starts of itself; else in the one that draws. With --check the exit is 1 if an answer does not fit.
 """
 import argparse
 import json
@@ -60,7 +61,8 @@ def forms_of(suite):
 def drawn(forms, arguments):
     lines = "\n".join(json.dumps({key: form[key] for key in ("kind", "text", "choices") if key in form}) for form in forms)
     program = os.environ.get("DRAW_FORMS", ROOT / "build/release/tests/bench/draw_forms")
-    run = subprocess.run([program, arguments.vocabulary, str(arguments.answers), str(arguments.tokens)], check=True,
+    served = [arguments.served] if arguments.served else []
+    run = subprocess.run([program, arguments.vocabulary, str(arguments.answers), str(arguments.tokens), *served], check=True,
                          input=lines + "\n", capture_output=True, text=True)
     return [json.loads(line) for line in run.stdout.split("\n") if line]
 
@@ -76,6 +78,7 @@ def main():
     parser.add_argument("--vocabulary", default=str(ROOT / "tests/golden/text/smollm2.gguf"))
     parser.add_argument("--suite", action="store_true")
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--served", metavar="SPILLWAY")
     parser.add_argument("--refused", action="store_true", help="name what is refused, and why")
     arguments = parser.parse_args()
     forms = list(forms_of(arguments.suite))

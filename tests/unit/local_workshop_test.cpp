@@ -161,10 +161,10 @@ TEST(Workshop, OneTenantWaitsForItsOwnForms) {
 TEST(Workshop, TenantsTakeTurns) {
   House house;
   std::vector<std::future<Result<std::shared_ptr<const Grammar>>>> all;
-  for (const char* tenant : {"x", "y"})
+  for (const char* tenant : {"u", "v", "w", "x", "y", "z"}) {
     all.push_back(house.ask(std::string("slow ") + tenant, tenant));
-  house.await("slow x");
-  house.await("slow y");
+    house.await(std::string("slow ") + tenant);
+  }
   for (int i = 0; i < 5; ++i) all.push_back(house.ask("slow of a " + std::to_string(i), "a"));
   all.push_back(house.ask("slow of b", "b"));
   house.gate.let_go("slow x");
@@ -210,7 +210,7 @@ TEST(Workshop, WhatIsLateStandsInTheWayOfItsTenantAlone) {
 TEST(Workshop, WhoWaitsForAThreadTooLongIsRefusedForNow) {
   House house({.compiling = 20ms, .for_a_thread = 1s});
   std::vector<std::future<Result<std::shared_ptr<const Grammar>>>> late;
-  for (const char* text : {"slow1", "slow2", "slow3", "slow4"}) late.push_back(house.ask(text));
+  for (int i = 0; i < 8; ++i) late.push_back(house.ask("slow" + std::to_string(i)));
   for (auto& one : late) EXPECT_EQ(one.get().error().code, Errc::invalid_request);
   const auto refused = house.ask("quick").get();
   ASSERT_FALSE(refused);

@@ -84,7 +84,8 @@ Engine::Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
       draft_fit_(supposing_drafts(prior)),
       seed_(std::random_device{}()),
       intake_(source == nullptr
-                  ? std::make_unique<Intake>(*this, inbox_, codec_, limits_.prefix_cache)
+                  ? std::make_unique<Intake>(*this, inbox_, codec_, limits_.prefix_cache,
+                                             limits_.form_server)
                   : nullptr),
       follower_(inbox_->status().holds_forms ? std::make_unique<FormFollower>() : nullptr),
       thread_([this] { run(); }) {

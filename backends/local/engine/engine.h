@@ -26,6 +26,7 @@
 #include "backends/local/engine/text_codec.h"
 #include "backends/local/kv/block_pool.h"
 #include "backends/local/sched/scheduler.h"
+#include "backends/process/child_process.h"
 
 #include <chrono>
 #include <deque>
@@ -49,6 +50,7 @@ struct EngineLimits {
   int context_max = 0;                            // 0: the model's own.
   bool calibrate = false;                         // See calibration.h.
   bool prefix_cache = true;                       // What was read before is not read again.
+  std::optional<process::Program> form_server;    // Compiles forms; none: the engine itself does.
   DraftLimits drafts;                             // Of a sequence, checked in its next step.
   std::size_t bridge_capacity = 256;              // Deltas a client may be behind.
   std::chrono::milliseconds slow_client{10'000};  // A client that is behind for so long is dropped.

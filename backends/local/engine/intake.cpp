@@ -2,6 +2,7 @@
 
 #include "backends/local/engine/choice_outlet.h"
 #include "backends/local/engine/executor.h"
+#include "backends/local/grammar/served_compiler.h"
 
 #include <utility>
 
@@ -25,10 +26,12 @@ bool is_abandoned(const std::vector<NewSequence>& sequences) {
 }  // namespace
 
 Intake::Intake(const EngineDoor& door, std::shared_ptr<Entrance> entrance, const TextCodec& codec,
-               bool prefix_cache)
+               bool prefix_cache, const std::optional<process::Program>& form_server)
     : door_(door), entrance_(std::move(entrance)), prefix_cache_(prefix_cache) {
   if (!door.status().holds_forms) return;
-  workshop_ = std::make_unique<grammar::Workshop>(grammar::make_compiler(codec.vocabulary()));
+  auto compiler = form_server ? grammar::make_served_compiler(codec.vocabulary(), *form_server)
+                              : grammar::make_compiler(codec.vocabulary());
+  workshop_ = std::make_unique<grammar::Workshop>(std::move(compiler));
 }
 
 Result<std::shared_ptr<Bridge>> Intake::submit(Ask ask, boost::asio::any_io_executor consumer,

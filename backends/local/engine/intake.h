@@ -9,10 +9,12 @@
 #include "backends/local/engine/inbox.h"
 #include "backends/local/engine/text_codec.h"
 #include "backends/local/grammar/workshop.h"
+#include "backends/process/child_process.h"
 
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -21,9 +23,10 @@ namespace spillway::local {
 class Intake {
  public:
   // For `door`, which must outlive it as `codec` must: what it has made ready enters by `entrance`.
-  // `prefix_cache`: what one has read of a prompt, another finds.
+  // `prefix_cache`: what one has read of a prompt, another finds. `form_server`: the program that
+  // compiles forms (grammar/served_compiler.h); none: threads of this process do.
   Intake(const EngineDoor& door, std::shared_ptr<Entrance> entrance, const TextCodec& codec,
-         bool prefix_cache);
+         bool prefix_cache, const std::optional<process::Program>& form_server);
 
   // See EngineDoor::submit.
   Result<void> submit(Ask ask, const MakeOutlet& make_outlet);

@@ -42,7 +42,7 @@ Replicas::Replicas(const EngineLimits& limits, const StepModel& prior, const Tex
     engines.push_back(engines_.back().get());
   }
   room_->open(std::move(engines));
-  intake_ = std::make_unique<Intake>(*this, room_, codec, limits.prefix_cache);
+  intake_ = std::make_unique<Intake>(*this, room_, codec, limits.prefix_cache, limits.form_server);
 }
 
 Replicas::~Replicas() { stop(SteadyClock::now()); }

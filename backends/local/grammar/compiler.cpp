@@ -1,5 +1,4 @@
-#include "backends/local/grammar/grammar.h"
-#include "backends/local/grammar/matcher_internal.h"
+#include "backends/local/grammar/compiler_internal.h"
 #include "backends/local/grammar/regex_check.h"
 #include "backends/local/grammar/schema_check.h"
 #include "backends/local/grammar/size_check.h"
@@ -7,11 +6,9 @@
 #include "backends/local/grammar/warnings.h"
 
 #include <exception>
-#include <mutex>
-#include <optional>
+#include <new>
 #include <utility>
 #include <variant>
-#include <xgrammar/xgrammar.h>
 
 namespace spillway::local::grammar {
 namespace {
@@ -109,8 +106,13 @@ Result<xgrammar::Grammar> grammar_of(const Form& form) {
   return xgrammar::Grammar::FromEBNF(form.text);
 }
 
-// Tokens with control characters that no text of JSON may have: xgrammar lets them into those of a
-// given length. Line ends stand between JSON's tokens.
+}  // namespace
+
+xgrammar::TokenizerInfo tokens_of(const Vocabulary& vocabulary) {
+  return xgrammar::TokenizerInfo(vocabulary.bytes, xgrammar::VocabType::RAW, std::nullopt,
+                                 vocabulary.end_ids);
+}
+
 std::shared_ptr<const Bits> no_json_of(const std::vector<std::string>& tokens) {
   const auto is_out = [](char c) {
     return static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\r';
@@ -123,57 +125,65 @@ std::shared_ptr<const Bits> no_json_of(const std::vector<std::string>& tokens) {
   return bits;
 }
 
-class XgrammarCompiler final : public Compiler {
- public:
-  explicit XgrammarCompiler(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {}
+Maker::Maker(const Vocabulary& vocabulary)
+    : end_ids_(vocabulary.end_ids),
+      no_json_(no_json_of(vocabulary.bytes)),
+      compiler_(tokens_of(vocabulary), 1, false) {}
 
-  // xgrammar throws what it cannot read.
-  Result<std::shared_ptr<const Grammar>> compile(const Form& form) override try {
-    if (const auto fits = check_size(form); !fits) return fits.error();
-    if (form.kind == Form::Kind::choice && form.choices.empty())
-      return wrong(form, "has no choices: give one at least.");
-    if (const auto fits = check_repeats(form); !fits) return fits.error();
-    std::call_once(read_, [this] { read_vocabulary(); });
-    const Warnings warnings;
-    const auto grammar = grammar_of(form);
-    if (!grammar) return grammar.error();
-    if (!warnings.first().empty())
-      return wrong(form, "asks for what the local engine cannot hold an answer to: " +
-                             warnings.first() + ".");
-    const bool is_json = form.kind == Form::Kind::json || form.kind == Form::Kind::schema;
-    auto compiled = grammar_over(compiler_->CompileGrammar(*grammar), is_json ? no_json_ : nullptr);
-    if (is_empty(compiled->match()->allowed()))
-      return wrong(form, "lets nothing be said: no answer fits it.");
-    if (!is_quick(*compiled, end_ids_))
-      return wrong(form,
-                   "can be read in too many ways: repeat nothing that is repeated itself, and let "
-                   "no text be read by two rules.");
-    return compiled;
-  } catch (const std::exception& exception) {
-    return wrong(form, "is not understood: " + cause_of(exception) + ".");
+// xgrammar throws what it cannot read.
+Result<Made> Maker::make(const Form& form) try {
+  if (const auto fits = check_size(form); !fits) return fits.error();
+  if (form.kind == Form::Kind::choice && form.choices.empty())
+    return wrong(form, "has no choices: give one at least.");
+  if (const auto fits = check_repeats(form); !fits) return fits.error();
+  const Warnings warnings;
+  const auto grammar = grammar_of(form);
+  if (!grammar) return grammar.error();
+  if (!warnings.first().empty())
+    return wrong(
+        form, "asks for what the local engine cannot hold an answer to: " + warnings.first() + ".");
+  const bool is_json = form.kind == Form::Kind::json || form.kind == Form::Kind::schema;
+  Made made{compiler_.CompileGrammar(*grammar), is_json};
+  const auto tried = grammar_over(made.grammar, is_json ? no_json_ : nullptr);
+  if (is_empty(tried->match()->allowed()))
+    return wrong(form, "lets nothing be said: no answer fits it.");
+  if (!is_quick(*tried, end_ids_))
+    return wrong(form,
+                 "can be read in too many ways: repeat nothing that is repeated itself, and let "
+                 "no text be read by two rules.");
+  return made;
+} catch (const std::bad_alloc&) {
+  return takes_too_much(form);
+} catch (const std::exception& exception) {
+  return wrong(form, "is not understood: " + cause_of(exception) + ".");
+}
+
+namespace {
+
+class OwnCompiler final : public Compiler {
+ public:
+  explicit OwnCompiler(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {}
+
+  Result<std::shared_ptr<const Grammar>> compile(const Form& form) override {
+    std::call_once(read_, [this] {
+      maker_.emplace(vocabulary_);
+      vocabulary_ = {};
+    });
+    auto made = maker_->make(form);
+    if (!made) return made.error();
+    return grammar_over(std::move(made->grammar), made->is_json ? maker_->no_json() : nullptr);
   }
 
  private:
-  void read_vocabulary() {
-    const xgrammar::TokenizerInfo tokens(vocabulary_.bytes, xgrammar::VocabType::RAW, std::nullopt,
-                                         vocabulary_.end_ids);
-    end_ids_ = vocabulary_.end_ids;
-    no_json_ = no_json_of(vocabulary_.bytes);
-    vocabulary_ = {};
-    compiler_.emplace(tokens, 1, false);
-  }
-
   std::once_flag read_;
   Vocabulary vocabulary_;  // Until it has been read.
-  std::vector<std::int32_t> end_ids_;
-  std::shared_ptr<const Bits> no_json_;
-  std::optional<xgrammar::GrammarCompiler> compiler_;
+  std::optional<Maker> maker_;
 };
 
 }  // namespace
 
 std::unique_ptr<Compiler> make_compiler(Vocabulary vocabulary) {
-  return std::make_unique<XgrammarCompiler>(std::move(vocabulary));
+  return std::make_unique<OwnCompiler>(std::move(vocabulary));
 }
 
 bool is_built() { return true; }

@@ -63,9 +63,13 @@ class Compiler {
   // Any thread. Takes milliseconds, for some forms seconds. invalid_request names
   // the request's field and what in it is wrong, not supported or too much.
   virtual Result<std::shared_ptr<const Grammar>> compile(const Form& form) = 0;
+
+  // Ends what is being compiled, where that can be ended.
+  virtual void stop() {}
 };
 
-// Reads the vocabulary when it first compiles. Null where the build has no xgrammar.
+// Compiles on the thread that asks, for as long as that takes. Reads the vocabulary when it first
+// compiles. Null where the build has no xgrammar.
 std::unique_ptr<Compiler> make_compiler(Vocabulary vocabulary);
 
 // Whether the build has xgrammar.

@@ -3,6 +3,17 @@
 #include <string>
 
 namespace spillway::local::grammar {
+namespace {
+
+Error is_too_much(const Form& form, const std::string& what) {
+  return {Errc::invalid_request,
+          "'" + form.field + "' takes too " + what +
+              " to prepare: make it simpler (shorter minLength, maxLength and repetitions, fewer "
+              "properties that may be left out).",
+          form.field, std::nullopt};
+}
+
+}  // namespace
 
 std::size_t size_of(const Form& form) {
   std::size_t bytes = form.text.size();
@@ -20,5 +31,8 @@ Result<void> check_size(const Form& form) {
                           ": make it shorter.",
                .param = form.field};
 }
+
+Error takes_too_long(const Form& form) { return is_too_much(form, "long"); }
+Error takes_too_much(const Form& form) { return is_too_much(form, "much memory"); }
 
 }  // namespace spillway::local::grammar

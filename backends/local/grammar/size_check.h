@@ -1,4 +1,5 @@
-// How much of a form is read at all. Pure, and cheap: for whoever is to hand it on.
+// How much of a form is read at all, and what is said of one that is too much. Pure, and cheap: for
+// whoever is to hand it on.
 #pragma once
 
 #include "backends/contract/error.h"
@@ -16,5 +17,9 @@ std::size_t size_of(const Form& form);
 
 // invalid_request names the field and the limit.
 Result<void> check_size(const Form& form);
+
+// Of one that is small, and much work.
+Error takes_too_long(const Form& form);
+Error takes_too_much(const Form& form);
 
 }  // namespace spillway::local::grammar

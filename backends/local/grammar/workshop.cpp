@@ -13,17 +13,9 @@
 namespace spillway::local::grammar {
 namespace {
 
-constexpr int kAtATime = 2;
+constexpr int kAtATime = 6;
 constexpr int kLateMax = 2;  // Beside these.
-constexpr int kLowestPriority = 19;
-
-Error takes_too_long(const Form& form) {
-  return {Errc::invalid_request,
-          "'" + form.field +
-              "' takes too long to prepare: make it simpler (shorter minLength, maxLength and "
-              "repetitions, fewer properties that may be left out).",
-          form.field, std::nullopt};
-}
+constexpr int kLowPriority = 10;
 
 Error busy() {
   return {Errc::overloaded, "too many forms of answers are being prepared", "",
@@ -36,7 +28,7 @@ Error closed() {
 
 void begin_thread(const char* name) {
   pthread_setname_np(pthread_self(), name);
-  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kLowestPriority);
+  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kLowPriority);
 }
 
 }  // namespace
@@ -57,6 +49,7 @@ Workshop::~Workshop() {
   }
   lock.unlock();
   changed_.notify_all();
+  compiler_->stop();
   for (const Answer& answer : answers) answer(closed());
   for (std::thread& thread : threads_) thread.join();
 }

@@ -1,12 +1,12 @@
-// Where forms are compiled: two at a time on threads of the lowest priority, so that a form that
-// takes long stands in nobody's way but that of other new forms, and a cache of what they made.
+// Where forms are compiled: six at a time, on threads of low priority or for them elsewhere,
+// so that a form that takes long stands in nobody's way, and a cache of what they made.
 //
 // Any thread may ask. What is answered is answered once: at once, if the form is known, on a thread
 // of the workshop's otherwise. Tenants take turns, each with one form at a time. A form that takes
-// too long is refused when its time is over, though its thread goes on with it and keeps what it
-// makes; another thread takes its place, and its tenant gets no other form until it is done. Where
-// all threads are held up like that, who waits for one is refused after a while.
-// Destruction refuses who waits, and waits for what is being compiled.
+// too long is refused when its time is over; should the compiler go on with it, its thread keeps
+// what it makes, another takes its place, and its tenant gets no other form until it is done. Where
+// all threads are held up, who waits for one is refused after a while.
+// Destruction refuses who waits, and stops what is being compiled.
 #pragma once
 
 #include "backends/local/grammar/grammar.h"
