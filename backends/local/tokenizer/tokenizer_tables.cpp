@@ -1,13 +1,29 @@
 #include "backends/local/tokenizer/tokenizer_tables_internal.h"
 
 #include <algorithm>
+#include <deque>
 #include <utility>
 
 namespace spillway::tokenizer {
+namespace {
+
+// What decoding shows of each: of a token that is looked for in normalized text, what that is.
+TokenTexts shown_texts(const Vocabulary& vocabulary) {
+  const SectionText text(vocabulary);
+  std::vector<std::string_view> tokens = vocabulary.tokens;
+  std::deque<std::string> made;
+  for (const AddedToken& added : vocabulary.added) {
+    if (!added.normalized) continue;
+    std::string held;
+    tokens[added.id] = made.emplace_back(text.normalized(tokens[added.id], true, held));
+  }
+  return TokenTexts(tokens, [&](auto token) { return bytes_of_token(vocabulary.writing, token); });
+}
+
+}  // namespace
 
 Tokenizer::Tables::Tables(const Vocabulary& vocabulary, Spelling&& spelling, MergeTable&& merges)
-    : bytes(vocabulary.tokens,
-            [&](auto token) { return bytes_of_token(vocabulary.writing, token); }),
+    : bytes(shown_texts(vocabulary)),
       spelt(vocabulary.tokens,
             [&](auto token) {
               return vocabulary.writing == Writing::bytes ? std::string_view() : token;
