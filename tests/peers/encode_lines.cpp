@@ -1,10 +1,13 @@
 // Usage: encode_lines TOKENIZER_JSON|GGUF_FILE < LINES. Each line is a text as a JSON string; the
-// answer to it is a line of JSON: its ids, and, of BPE, the text that they decode to. With --time,
-// how long reading the file takes, and encoding the 512 tokens of the first line.
+// answer to it is a line of JSON: its ids, and, of a decoder, the text that they decode to; a line
+// that is ids is answered alike. With --decoder a tokenizer.json is read as that of one, whatever
+// its kind. With --time, how long reading the file takes, and encoding the 512 tokens of the first
+// line.
 #include "backends/local/loader/model_file.h"
 #include "backends/local/tokenizer/detokenizer.h"
 #include "backends/local/tokenizer/framed_tokenizer.h"
 #include "backends/local/tokenizer/gguf_vocabulary.h"
+#include "backends/local/tokenizer/tokenizer_json.h"
 
 #include <nlohmann/json.hpp>
 
@@ -67,33 +70,34 @@ void print_time(const Encodes& tokenizer, const std::string& text) {
               times[times.size() / 2]);
 }
 
-bool print_ids(const Tokenizer& tokenizer, const std::string& text) {
-  const auto ids = tokenizer.encode_control(text);
+bool print_ids(const Tokenizer& tokenizer, const json& asked) {
+  const auto ids = asked.is_string() ? tokenizer.encode_control(asked.get<std::string>())
+                                     : asked.get<std::vector<TokenId>>();
   if (!streams_alike(tokenizer, ids)) {
-    std::cerr << "streamed text differs from the whole: " << json(text) << '\n';
+    std::cerr << "streamed text differs from the whole: " << asked << '\n';
     return false;
   }
   std::cout << json{{"ids", ids}, {"text", decoded(tokenizer, ids)}}.dump() << '\n';
   return true;
 }
 
-bool print_ids(const WordPiece& words, const std::string& text) {
-  std::cout << json{{"ids", words.encode_control(text)}}.dump() << '\n';
+bool print_ids(const WordPiece& words, const json& text) {
+  std::cout << json{{"ids", words.encode_control(text.get<std::string>())}}.dump() << '\n';
   return true;
 }
 
-bool print_ids(const Unigram& tokenizer, const std::string& text) {
-  std::cout << json{{"ids", encoded(tokenizer, text)}}.dump() << '\n';
+bool print_ids(const Unigram& tokenizer, const json& text) {
+  std::cout << json{{"ids", encoded(tokenizer, text.get<std::string>())}}.dump() << '\n';
   return true;
 }
 
 template <class Encodes>
 int encode_lines(const Encodes& tokenizer, bool timed) {
   for (std::string line; std::getline(std::cin, line);) {
-    const std::string text = json::parse(line).get<std::string>();
+    const json asked = json::parse(line);
     if (timed) {
-      print_time(tokenizer, text);
-    } else if (!print_ids(tokenizer, text)) {
+      print_time(tokenizer, asked.get<std::string>());
+    } else if (!print_ids(tokenizer, asked)) {
       return 1;
     }
   }
@@ -120,12 +124,18 @@ int run_gguf(const std::string& path, bool timed) {
   return encode_lines(*tokenizer, timed);
 }
 
-int run(const std::string& path, bool timed) {
+int run(const std::string& path, bool timed, bool decodes) {
   if (path.ends_with(".gguf")) return run_gguf(path, timed);
   std::ifstream file(path, std::ios::binary);
   std::stringstream text;
   text << file.rdbuf();
   const auto begin = Clock::now();
+  if (decodes) {
+    const auto decoder = tokenizer_from_json(text.str());
+    if (!decoder) return fail(decoder.error());
+    print_reading(begin);
+    return encode_lines(decoder->tokenizer, timed);
+  }
   const auto read = framed_tokenizer_from_json(text.str());
   if (!read) return fail(read.error());
   print_reading(begin);
@@ -136,7 +146,8 @@ int run(const std::string& path, bool timed) {
 }  // namespace spillway::tokenizer
 
 int main(int count, char** arguments) {
-  const bool timed = count == 3 && std::string(arguments[2]) == "--time";
-  if (count != 2 && !timed) return 2;
-  return spillway::tokenizer::run(arguments[1], timed);
+  if (count < 2) return 2;
+  const std::vector<std::string> options(arguments + 2, arguments + count);
+  const auto has = [&](const char* one) { return std::ranges::count(options, one) > 0; };
+  return spillway::tokenizer::run(arguments[1], has("--time"), has("--decoder"));
 }

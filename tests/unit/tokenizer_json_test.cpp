@@ -126,7 +126,7 @@ TEST(TokenizerJson, SaysWhatIsNotUnderstood) {
     return error_of(file);
   };
   EXPECT_EQ(error_of(characters()), "read");
-  EXPECT_THAT(with("/model/type", "Unigram"), HasSubstr("model.type Unigram is not supported"));
+  EXPECT_THAT(with("/model/type", "WordLevel"), HasSubstr("model.type WordLevel is not supported"));
   EXPECT_THAT(with("/model/dropout", 0.5), HasSubstr("model.dropout is not supported"));
   EXPECT_THAT(with("/model/vocab/a", -1), HasSubstr("\"a\" has the id -1"));
   EXPECT_THAT(with("/model/vocab/a", 1 << 22), HasSubstr("not a whole number below"));

@@ -12,10 +12,9 @@ std::string Detokenizer::push(TokenId id) {
   if (is_hidden(id)) return {};
 
   std::string bytes = std::exchange(pending_, {});
-  std::string_view more = tokenizer_->bytes_of(id);
-  if (std::exchange(at_start_, at_start_ && more.empty()) && more.starts_with(' '))
-    more.remove_prefix(1);
-  bytes += more;
+  const std::string_view more = tokenizer_->bytes_of(id);
+  const bool starts = std::exchange(at_start_, at_start_ && more.empty());
+  bytes += starts ? without_dropped_spaces(more) : std::string(more);
   std::string out;
   out.reserve(bytes.size());
   std::string_view rest = bytes;
@@ -32,13 +31,23 @@ std::string Detokenizer::push(TokenId id) {
   return out;
 }
 
+std::string Detokenizer::without_dropped_spaces(std::string_view first) const {
+  std::string text(first);
+  if (tokenizer_->dropped_spaces() == DroppedSpaces::of_first_token) {
+    std::erase(text, ' ');
+  } else if (text.starts_with(' ')) {
+    text.erase(0, 1);
+  }
+  return text;
+}
+
 bool Detokenizer::is_hidden(TokenId id) const {
   return special_ == SpecialTokens::skip && tokenizer_->is_special(id) &&
          !std::binary_search(shown_.begin(), shown_.end(), id);
 }
 
 std::string Detokenizer::finish() {
-  at_start_ = tokenizer_->drops_first_space();
+  at_start_ = tokenizer_->dropped_spaces() != DroppedSpaces::none;
   return std::exchange(pending_, {}).empty() ? std::string()
                                              : std::string(local::utf8::kReplacement);
 }

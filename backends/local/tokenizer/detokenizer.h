@@ -9,6 +9,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace spillway::tokenizer {
 
@@ -22,7 +23,7 @@ class Detokenizer {
       : tokenizer_(&tokenizer),
         special_(special),
         shown_(shown),
-        at_start_(tokenizer.drops_first_space()) {}
+        at_start_(tokenizer.dropped_spaces() != DroppedSpaces::none) {}
 
   // The text that this token completes; empty while a character is unfinished. Bytes that can no
   // longer become a character turn into U+FFFD, as Rust's and Python's lossy decoding do it. An id
@@ -37,6 +38,7 @@ class Detokenizer {
 
  private:
   bool is_hidden(TokenId id) const;
+  std::string without_dropped_spaces(std::string_view first) const;
 
   const Tokenizer* tokenizer_;
   SpecialTokens special_;

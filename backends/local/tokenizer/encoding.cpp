@@ -77,6 +77,8 @@ void Tokenizer::Encoding::split(std::string_view text, std::size_t rule) {
 }
 
 void Tokenizer::Encoding::words(std::string_view text) {
+  const auto* unigram = std::get_if<Unigram>(&tables_.model);
+  if (unigram != nullptr) return unigram->encode_piece(text, steps_, ids_);
   if (tables_.writing == Writing::bytes) return encode_piece(text);
   for (std::size_t at = 0; at < text.size() && !is_over();) {
     const std::size_t end = tables_.cuts.end(text, at);
@@ -90,7 +92,7 @@ void Tokenizer::Encoding::encode_piece(std::string_view piece) {
   if (id >= 0) {
     ids_.push_back(id);
   } else {
-    tables_.bpe.encode(piece, scratch_, ids_);
+    std::get<Bpe>(tables_.model).encode(piece, scratch_, ids_);
   }
 }
 

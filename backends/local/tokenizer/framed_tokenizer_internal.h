@@ -15,6 +15,9 @@ Result<FramedTokenizer> read_word_piece(const Json& json);
 // SentencePiece's Unigram, with the normalizers that its encoders have.
 Result<FramedTokenizer> read_unigram(const Json& json);
 
+// Its pieces: tokens, scores, and what is unknown.
+Result<void> read_unigram_pieces(const Json& model, UnigramVocabulary& vocabulary);
+
 // As tokenizer_from_json.
 Result<FramedTokenizer> read_bpe(const Json& json);
 

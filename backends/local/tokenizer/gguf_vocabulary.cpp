@@ -132,7 +132,7 @@ Result<void> read_spaces(const loader::Metadata& metadata, Vocabulary& vocabular
   if (!removes) return removes.error();
   if (*removes) return unsupported(key, "true");
   vocabulary.leading_space = *prefix ? LeadingSpace::each : LeadingSpace::none;
-  vocabulary.drops_first_space = *prefix;
+  if (*prefix) vocabulary.dropped_spaces = DroppedSpaces::first;
   return {};
 }
 

@@ -100,6 +100,12 @@ std::string_view pattern_of(const Json& part) {
   return regex.empty() ? text_at(pattern, "String") : regex;
 }
 
+std::string_view prepend_scheme_of(const Json& metaspace) {
+  const std::string_view scheme = text_at(metaspace, "prepend_scheme");
+  if (!scheme.empty()) return scheme;
+  return at_or_null(metaspace, "add_prefix_space") == false ? "never" : "always";
+}
+
 std::string shown(const Json& part) {
   return part.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 200);
 }

@@ -30,6 +30,9 @@ std::vector<const Json*> parts_of(const Json& part, std::string_view list);
 // What a Split or a Replace looks for, whether it is written as a regular expression or as a text.
 std::string_view pattern_of(const Json& part);
 
+// A Metaspace's. Files from before there was a scheme say add_prefix_space.
+std::string_view prepend_scheme_of(const Json& metaspace);
+
 // For an error's message.
 std::string shown(const Json& part);
 

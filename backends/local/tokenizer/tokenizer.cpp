@@ -75,11 +75,37 @@ Result<void> added_tokens_fit(const Vocabulary& vocabulary) {
   return {};
 }
 
+// A special token that is not found where it stands in control text would be a piece of it to the
+// library, as any other, and may not be one here.
+Result<Unigram> unigram_of(const Vocabulary& vocabulary) {
+  UnigramVocabulary pieces{vocabulary.tokens,  vocabulary.scores,       {},
+                           vocabulary.unknown, vocabulary.spells_bytes, {}};
+  const SectionText text(vocabulary);
+  for (const AddedToken& added : vocabulary.added) {
+    if (!added.special) continue;
+    const std::string_view token = vocabulary.tokens[added.id];
+    std::string held;
+    const bool moves = added.normalized && text.normalized(token, true, held) != token;
+    if (added.single_word || moves)
+      return broken("added token " + shown(token) +
+                    ": a special token of Unigram's that is a single word, or changed by the "
+                    "normalizer, is not supported");
+    pieces.special.push_back(added.id);
+  }
+  return Unigram::make(pieces);
+}
+
 }  // namespace
 
 Result<Tokenizer> Tokenizer::make(const Vocabulary& vocabulary) {
   const auto added = added_tokens_fit(vocabulary);
   if (!added) return added.error();
+  if (!vocabulary.scores.empty()) {
+    auto unigram = unigram_of(vocabulary);
+    if (!unigram) return unigram.error();
+    return Tokenizer(
+        std::make_unique<const Tables>(vocabulary, std::move(*unigram), std::bitset<256>()));
+  }
   const std::vector<std::string_view> words = words_of(vocabulary);
   IdByText ids;
   ids.reserve(words.size());
@@ -88,8 +114,10 @@ Result<Tokenizer> Tokenizer::make(const Vocabulary& vocabulary) {
   }
   auto merges = merge_table(vocabulary, ids);
   if (!merges) return merges.error();
-  return Tokenizer(std::make_unique<const Tables>(vocabulary, spelling_of(vocabulary, words, ids),
-                                                  std::move(*merges)));
+  Spelling spelling = spelling_of(vocabulary, words, ids);
+  const auto left_out = spelling.left_out();
+  return Tokenizer(std::make_unique<const Tables>(
+      vocabulary, Bpe(std::move(spelling), std::move(*merges)), left_out));
 }
 
 Tokenizer::Tokenizer(std::unique_ptr<const Tables> tables) : tables_(std::move(tables)) {}
@@ -141,6 +169,6 @@ bool Tokenizer::is_special(TokenId id) const {
   return tables_->special[id];
 }
 
-bool Tokenizer::drops_first_space() const { return tables_->drops_first_space; }
+DroppedSpaces Tokenizer::dropped_spaces() const { return tables_->dropped_spaces; }
 
 }  // namespace spillway::tokenizer

@@ -1,11 +1,11 @@
-// BPE: text to token ids, exactly as the Hugging Face `tokenizers` library does it, and, of pieces
-// with scores, SentencePiece.
+// The tokenizer of a decoder, BPE or Unigram: text to token ids, exactly as the Hugging Face
+// `tokenizers` library does it, and, of BPE pieces with scores, SentencePiece.
 //
 // Immutable once made, so any thread may encode; HTTP workers do, never the engine's thread. Owns
 // its tables. The order of work is that library's: special tokens and added words are cut out
 // first, the rest is normalised, and those that are looked for there are cut out of it. What is
-// left is split by the pre-tokenizer's pattern, each piece is spelt (spelling.h), and merges apply
-// in order of rank, leftmost first.
+// left is split by the pre-tokenizer's pattern. BPE spells each piece (spelling.h), and merges
+// apply in order of rank, leftmost first; Unigram cuts it where the scores are best (unigram.h).
 //
 // Input marking: what a user writes must never become a control token. Callers say for each stretch
 // of text whether it is control text (a template's own words) or plain; special tokens are
@@ -42,6 +42,9 @@ enum class LeadingSpace {
   first_unless,  // The first, if no token is before it.
 };
 
+// Which spaces decoding does not show, as encoding put one in front.
+enum class DroppedSpaces { none, first, of_first_token };
+
 // A token that is cut out of text whole.
 struct AddedToken {
   TokenId id;
@@ -56,6 +59,7 @@ struct AddedToken {
 // What a model file says about its tokenizer. Ids are positions in `tokens`.
 struct Vocabulary {
   std::vector<std::string_view> tokens;  // As their writing has them, specials literally.
+  std::vector<double> scores;            // Of Unigram: of the first tokens. Else there are merges.
   std::vector<std::pair<std::string_view, std::string_view>> merges;  // Best first.
   std::vector<std::uint32_t> ranks;  // Of merges, where some are as good as others: their places.
   std::vector<AddedToken> added;
@@ -65,8 +69,9 @@ struct Vocabulary {
   LeadingSpace leading_space = LeadingSpace::none;  // Of characters.
   bool normalizer_marks_spaces = true;              // Of characters: else the pre-tokenizer does.
   TokenId unknown = -1;                             // Of characters.
-  bool drops_first_space = false;  // Decoding does not show the one that encoding put in front.
-  bool ignore_merges = false;      // A piece that is a token needs no merges (Llama 3).
+  bool spells_bytes = false;                        // Of Unigram, as UnigramVocabulary's.
+  DroppedSpaces dropped_spaces = DroppedSpaces::none;
+  bool ignore_merges = false;  // A piece that is a token needs no merges (Llama 3).
 };
 
 struct Segment {
@@ -102,7 +107,7 @@ class Tokenizer {
   // The bytes a token stands for (not always whole UTF-8). Requires: 0 <= id < size().
   std::string_view bytes_of(TokenId id) const;
   bool is_special(TokenId id) const;
-  bool drops_first_space() const;
+  DroppedSpaces dropped_spaces() const;
 
  private:
   struct Tables;

@@ -43,19 +43,21 @@ class JsonReader {
  private:
   Result<void> read_model() {
     const std::string_view type = text_at(model_, "type");
-    if (!type.empty() && type != "BPE")
-      return wrong("model.type " + std::string(type) + " is not supported: BPE is");
+    is_unigram_ = type == "Unigram";
+    if (!type.empty() && type != "BPE" && !is_unigram_)
+      return wrong("model.type " + std::string(type) + " is not supported: BPE and Unigram are");
     for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"}) {
       const Json& value = at_or_null(model_, key);
       if (!value.is_null() && value != "" && value != 0.0)
         return wrong("model." + std::string(key) + " is not supported");
     }
     vocabulary_.ignore_merges = is_set(model_, "ignore_merges");
-    if (is_set(model_, "byte_fallback")) vocabulary_.writing = Writing::characters;
+    if (is_set(model_, "byte_fallback") || is_unigram_) vocabulary_.writing = Writing::characters;
     return {};
   }
 
   Result<void> read_words() {
+    if (is_unigram_) return read_pieces();
     const Json& words = at_or_null(model_, "vocab");
     if (!words.is_object() || words.empty()) return wrong("model.vocab is missing");
     for (const auto& [text, id] : words.items()) {
@@ -65,6 +67,17 @@ class JsonReader {
     const std::string_view unknown = text_at(model_, "unk_token");
     const auto found = unknown.empty() ? words.end() : words.find(unknown);
     if (found != words.end()) vocabulary_.unknown = found->get<TokenId>();
+    return {};
+  }
+
+  Result<void> read_pieces() {
+    UnigramVocabulary pieces;
+    const auto read = read_unigram_pieces(model_, pieces);
+    if (!read) return read.error();
+    vocabulary_.tokens = std::move(pieces.tokens);
+    vocabulary_.scores = std::move(pieces.scores);
+    vocabulary_.unknown = pieces.unknown;
+    vocabulary_.spells_bytes = pieces.spells_bytes;
     return {};
   }
 
@@ -86,12 +99,13 @@ class JsonReader {
                                    .single_word = is_set(added, "single_word"),
                                    .takes_left = is_set(added, "lstrip"),
                                    .takes_right = is_set(added, "rstrip"),
-                                   .is_word = words.contains(text)});
+                                   .is_word = is_unigram_ || words.contains(text)});
     }
     return {};
   }
 
   Result<void> read_merges() {
+    if (is_unigram_) return {};
     const Json& merges = at_or_null(model_, "merges");
     if (!merges.is_array()) return wrong("model.merges is missing");
     vocabulary_.merges.reserve(merges.size());
@@ -156,7 +170,7 @@ class JsonReader {
     }
     const bool characters = vocabulary_.writing == Writing::characters;
     if (characters && !marks_spaces_)
-      return wrong("byte_fallback without ▁ for spaces is not supported");
+      return wrong("a model of characters without ▁ for spaces is not supported");
     if (!characters && !byte_level_)
       return wrong("a model without ByteLevel or byte_fallback is not supported");
     return {};
@@ -183,8 +197,10 @@ class JsonReader {
   bool read_metaspace(const Json& part) {
     if (vocabulary_.writing != Writing::characters || text_at(part, "replacement") != kMarkedSpace)
       return false;
-    const std::string_view scheme = text_at(part, "prepend_scheme");
-    if (vocabulary_.leading_space != LeadingSpace::none && scheme != "never") return false;
+    const std::string_view scheme = prepend_scheme_of(part);
+    const bool is_first = vocabulary_.split.empty() &&  // It would prepend to every piece.
+                          vocabulary_.leading_space == LeadingSpace::none;
+    if (!is_first && scheme != "never") return false;
     if (scheme == "first") vocabulary_.leading_space = LeadingSpace::first_unless;
     if (scheme == "always") vocabulary_.leading_space = LeadingSpace::each_unless;
     if (at_or_null(part, "split") != false)
@@ -203,10 +219,14 @@ class JsonReader {
       const std::string_view type = text_at(*part, "type");
       const bool strips = type == "Strip" && text_at(*part, "content") == " " &&
                           at_or_null(*part, "start") == 1 && at_or_null(*part, "stop") == 0;
-      const bool never = type == "Metaspace" && text_at(*part, "prepend_scheme") != "never";
-      vocabulary_.drops_first_space = vocabulary_.drops_first_space || strips || never;
-      if (type == "Strip" && !strips)
-        return wrong("this decoder is not supported: " + shown(*part));
+      const bool shows_spaces = type == "Replace" && pattern_of(*part) == kMarkedSpace &&
+                                text_at(*part, "content") == " ";
+      const bool known = strips || shows_spaces || type == "Metaspace" || type == "ByteLevel" ||
+                         type == "ByteFallback" || type == "Fuse";
+      if (!known) return wrong("this decoder is not supported: " + shown(*part));
+      if (strips) vocabulary_.dropped_spaces = DroppedSpaces::first;
+      if (type == "Metaspace" && prepend_scheme_of(*part) != "never")
+        vocabulary_.dropped_spaces = DroppedSpaces::of_first_token;
     }
     return {};
   }
@@ -224,6 +244,7 @@ class JsonReader {
 
   const Json& json_;
   const Json& model_;
+  bool is_unigram_ = false;
   bool marks_spaces_ = false;
   bool byte_level_ = false;
   Vocabulary vocabulary_;

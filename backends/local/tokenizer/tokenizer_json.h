@@ -16,8 +16,8 @@ struct JsonTokenizer {
   std::string begin;  // The token that its post-processor puts before a text; empty: none.
 };
 
-// BPE models whose parts are known. Errors name the part: what is not understood would make other
-// ids than the model was trained on.
+// BPE and Unigram models whose parts are known. Errors name the part: what is not understood would
+// make other ids than the model was trained on.
 Result<JsonTokenizer> tokenizer_from_json(std::string_view text);
 
 }  // namespace spillway::tokenizer

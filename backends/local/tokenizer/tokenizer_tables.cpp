@@ -22,7 +22,7 @@ TokenTexts shown_texts(const Vocabulary& vocabulary) {
 
 }  // namespace
 
-Tokenizer::Tables::Tables(const Vocabulary& vocabulary, Spelling&& spelling, MergeTable&& merges)
+Tokenizer::Tables::Tables(const Vocabulary& vocabulary, Model&& made, std::bitset<256> never_told)
     : bytes(shown_texts(vocabulary)),
       spelt(vocabulary.tokens,
             [&](auto token) {
@@ -31,15 +31,15 @@ Tokenizer::Tables::Tables(const Vocabulary& vocabulary, Spelling&& spelling, Mer
       special(vocabulary.tokens.size()),
       text(vocabulary),
       pieces(vocabulary.tokens.size()),
-      left_out(spelling.left_out()),
-      bpe(std::move(spelling), std::move(merges)),
+      left_out(never_told),
+      model(std::move(made)),
       cuts(vocabulary.merges),
       split(vocabulary.split),
       writing(vocabulary.writing),
-      drops_first_space(vocabulary.drops_first_space) {
+      dropped_spaces(vocabulary.dropped_spaces) {
   for (const AddedToken& added : vocabulary.added) add_whole(vocabulary, added);
   bytes_of_one = longest_of(vocabulary);
-  fill_pieces(vocabulary);
+  if (const auto* bpe = std::get_if<Bpe>(&model)) fill_pieces(vocabulary, *bpe);
 }
 
 void Tokenizer::Tables::add_whole(const Vocabulary& vocabulary, const AddedToken& added) {
@@ -59,6 +59,8 @@ void Tokenizer::Tables::add_whole(const Vocabulary& vocabulary, const AddedToken
 }
 
 std::size_t Tokenizer::Tables::longest_of(const Vocabulary& vocabulary) const {
+  const auto* unigram = std::get_if<Unigram>(&model);
+  if (unigram != nullptr && !unigram->spells_all()) return kAnyNumber;  // Unknown ones are one.
   std::size_t longest = 1;
   for (TokenId id = 0; id < bytes.size(); ++id) longest = std::max(longest, bytes[id].size());
   for (const AddedToken& added : vocabulary.added) {
@@ -79,7 +81,7 @@ bool Tokenizer::Tables::surely_exceeds(std::string_view text, std::size_t tokens
 }
 
 // Most pieces of real text are one token: those that merging would yield are found by one lookup.
-void Tokenizer::Tables::fill_pieces(const Vocabulary& vocabulary) {
+void Tokenizer::Tables::fill_pieces(const Vocabulary& vocabulary, const Bpe& bpe) {
   std::vector<bool> skipped = special;
   for (const AddedToken& added : vocabulary.added)
     skipped[added.id] = added.special || !added.is_word;

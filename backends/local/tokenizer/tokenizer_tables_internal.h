@@ -5,6 +5,7 @@
 #include "backends/local/tokenizer/section_text.h"
 #include "backends/local/tokenizer/tables.h"
 #include "backends/local/tokenizer/tokenizer.h"
+#include "backends/local/tokenizer/unigram.h"
 #include "backends/local/tokenizer/whole_tokens.h"
 #include "backends/local/tokenizer/word_cuts.h"
 
@@ -14,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 namespace spillway::tokenizer {
@@ -42,10 +44,12 @@ class TokenTexts {
 };
 
 struct Tokenizer::Tables {
+  using Model = std::variant<Bpe, Unigram>;
+
   static constexpr std::size_t kAnyNumber = std::numeric_limits<std::size_t>::max();
 
   // Requires: ids of `added` are tokens.
-  Tables(const Vocabulary& vocabulary, Spelling&& spelling, MergeTable&& merges);
+  Tables(const Vocabulary& vocabulary, Model&& made, std::bitset<256> never_told);
 
   // It has so many bytes that its tokens, however long, are more.
   bool surely_exceeds(std::string_view text, std::size_t tokens_max) const;
@@ -57,19 +61,19 @@ struct Tokenizer::Tables {
   WholeTokens whole;
   WholeTokens whole_normalized;              // Of what the normalizers made of the rest.
   bool finds_special_in_normalized = false;  // Some of these are.
-  PieceTable pieces;
-  std::size_t bytes_of_one = 1;  // Of text that one token can stand for.
-  std::bitset<256> left_out;     // Of text: becomes no token.
-  Bpe bpe;
-  WordCuts cuts;
+  PieceTable pieces;                         // Of BPE.
+  std::size_t bytes_of_one = 1;              // Of text that one token can stand for.
+  std::bitset<256> left_out;                 // Of text: becomes no token.
+  Model model;
+  WordCuts cuts;  // Of BPE.
   std::vector<SplitRule> split;
   Writing writing;
-  bool drops_first_space;
+  DroppedSpaces dropped_spaces;
 
  private:
   void add_whole(const Vocabulary& vocabulary, const AddedToken& added);
   std::size_t longest_of(const Vocabulary& vocabulary) const;
-  void fill_pieces(const Vocabulary& vocabulary);
+  void fill_pieces(const Vocabulary& vocabulary, const Bpe& bpe);
 };
 
 }  // namespace spillway::tokenizer

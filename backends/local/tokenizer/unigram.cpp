@@ -84,6 +84,10 @@ std::vector<TokenId> Unigram::encode(std::string_view text, std::size_t tokens_m
   return ids;
 }
 
+bool Unigram::spells_all() const {
+  return std::ranges::all_of(byte_ids_, [](TokenId id) { return id >= 0; });
+}
+
 void Unigram::walk(std::string_view piece, std::vector<Step>& steps) const {
   steps.assign(piece.size() + 1, Step{});
   const auto offer = [&](std::size_t from, std::size_t length, double score, TokenId id) {

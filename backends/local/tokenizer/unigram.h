@@ -1,6 +1,6 @@
-// Unigram: text to token ids as SentencePiece's encoders have it (XLM-RoBERTa, multilingual E5,
-// BGE-M3), exactly as the `tokenizers` library does it. Of all ways to cut a piece of text into
-// tokens the one whose scores are the most together.
+// Unigram: text to token ids as SentencePiece has it, in encoders (XLM-RoBERTa, multilingual E5,
+// BGE-M3) and, piece by piece, in decoders (tokenizer.h), exactly as the `tokenizers` library does
+// it. Of all ways to cut a piece of text into tokens the one whose scores are the most together.
 //
 // Immutable once made; any thread. Owns its tables. Special tokens are never found in a text: what
 // a user writes is text.
@@ -31,17 +31,6 @@ struct UnigramVocabulary {
 
 class Unigram {
  public:
-  // Copies what it needs. An error says what does not fit.
-  static Result<Unigram> make(const UnigramVocabulary& vocabulary);
-
-  // Work ends with the piece that makes the ids more than `tokens_max`.
-  std::vector<TokenId> encode(std::string_view text, std::size_t tokens_max) const;
-
-  int size() const { return size_; }
-
- private:
-  explicit Unigram(const UnigramVocabulary& vocabulary);
-
   // How the best way to a place begins.
   struct Step {
     double score = 0.0;
@@ -49,9 +38,25 @@ class Unigram {
     TokenId id = -1;
   };
 
-  void walk(std::string_view piece, std::vector<Step>& steps) const;
+  // Copies what it needs. An error says what does not fit.
+  static Result<Unigram> make(const UnigramVocabulary& vocabulary);
+
+  // Work ends with the piece that makes the ids more than `tokens_max`.
+  std::vector<TokenId> encode(std::string_view text, std::size_t tokens_max) const;
+
+  // Appends what a piece is; `steps` is scratch space, reused between pieces.
   void encode_piece(std::string_view piece, std::vector<Step>& steps,
                     std::vector<TokenId>& ids) const;
+
+  int size() const { return size_; }
+
+  // Nothing is unknown.
+  bool spells_all() const;
+
+ private:
+  explicit Unigram(const UnigramVocabulary& vocabulary);
+
+  void walk(std::string_view piece, std::vector<Step>& steps) const;
   void put_unknown(std::string_view text, std::vector<TokenId>& ids) const;
 
   PrefixTree tree_;

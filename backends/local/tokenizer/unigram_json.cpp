@@ -53,22 +53,7 @@ class UnigramReader {
   }
 
  private:
-  Result<void> read_words() {
-    const Json& words = at_or_null(model_, "vocab");
-    if (!words.is_array() || words.empty()) return wrong("model.vocab is missing");
-    for (const Json& word : words) {
-      if (!word.is_array() || word.size() != 2 || !word[0].is_string() || !word[1].is_number())
-        return wrong("model.vocab has " + shown(word) + ", not a token and its score");
-      vocabulary_.tokens.emplace_back(word[0].get_ref<const std::string&>());
-      vocabulary_.scores.push_back(as_the_library_reads(word[1].get<double>()));
-    }
-    const Json& unknown = at_or_null(model_, "unk_id");
-    if (!unknown.is_number_unsigned() || unknown >= words.size())
-      return wrong("model.unk_id is " + shown(unknown) + ", and no token of model.vocab");
-    vocabulary_.unknown = unknown.get<TokenId>();
-    vocabulary_.spells_bytes = is_set(model_, "byte_fallback");
-    return {};
-  }
+  Result<void> read_words() { return read_unigram_pieces(model_, vocabulary_); }
 
   Result<void> read_added() {
     for (const Json& added : at_or_null(json_, "added_tokens")) {
@@ -107,13 +92,11 @@ class UnigramReader {
     return {};
   }
 
-  // Files from before there was a scheme say add_prefix_space, and split.
   bool read_metaspace(const Json& part) {
     if (text_at(part, "type") != "Metaspace" || text_at(part, "replacement") != kMarkedSpace)
       return false;
     UnigramText& text = vocabulary_.text;
-    std::string_view scheme = text_at(part, "prepend_scheme");
-    if (scheme.empty()) scheme = at_or_null(part, "add_prefix_space") == false ? "never" : "always";
+    const std::string_view scheme = prepend_scheme_of(part);
     text.splits_at_marks = at_or_null(part, "split") != false;
     text.prepends_mark = scheme != "never";
     // The first word only: of one word that is each, and of several no encoder has it.
@@ -127,6 +110,23 @@ class UnigramReader {
 };
 
 }  // namespace
+
+Result<void> read_unigram_pieces(const Json& model, UnigramVocabulary& vocabulary) {
+  const Json& words = at_or_null(model, "vocab");
+  if (!words.is_array() || words.empty()) return wrong("model.vocab is missing");
+  for (const Json& word : words) {
+    if (!word.is_array() || word.size() != 2 || !word[0].is_string() || !word[1].is_number())
+      return wrong("model.vocab has " + shown(word) + ", not a token and its score");
+    vocabulary.tokens.emplace_back(word[0].get_ref<const std::string&>());
+    vocabulary.scores.push_back(as_the_library_reads(word[1].get<double>()));
+  }
+  const Json& unknown = at_or_null(model, "unk_id");
+  if (!unknown.is_number_unsigned() || unknown >= words.size())
+    return wrong("model.unk_id is " + shown(unknown) + ", and no token of model.vocab");
+  vocabulary.unknown = unknown.get<TokenId>();
+  vocabulary.spells_bytes = is_set(model, "byte_fallback");
+  return {};
+}
 
 Result<FramedTokenizer> read_unigram(const Json& json) { return UnigramReader(json).read(); }
 
