@@ -282,7 +282,7 @@ net::awaitable<void> read_usages(Bridge& bridge, std::vector<Usage>& told) {
 TEST(Replicas, TheUsageOfAllChoicesIsToldOnceWhoeverFinishesLast) {
   net::io_context io{1};
   const auto bridge = std::make_shared<Bridge>(io.get_executor(), 16, [] {});
-  const auto ends = divide(bridge, 2, 1);
+  const auto ends = divide(bridge, 2, 1, [] {});
   for (const auto& end : ends) {
     Delta last;
     last.finish = FinishReason::stop;
@@ -327,6 +327,27 @@ TEST(Replicas, OneThatFailsLeavesTheOthersServing) {
   const auto refused = all.ask(5, 5);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::backend_unavailable);
+}
+
+TEST(Replicas, WhatOneFailsWithNoOtherAnswersForNobody) {
+  constexpr int kTokens = 3'000;
+  EngineLimits limits;
+  limits.sequences_max = 1;
+  limits.bridge_capacity = kTokens;
+  Together all(2, limits);
+  Ask two;
+  two.prompts = std::make_shared<const std::vector<std::vector<std::int32_t>>>(
+      std::vector<std::vector<std::int32_t>>{{1, 2, 3}, {4, 5, 6}});
+  two.sampling.ignore_eos = true;
+  two.tokens_max = kTokens;
+  const auto bridge = all.door->submit(std::move(two), all.io.get_executor());
+  ASSERT_TRUE(bridge);
+  ASSERT_TRUE(eventually([&] { return all.door->status().running.size() == 2; }));
+  *all.fails[0] = true;
+  ASSERT_TRUE(eventually([&] { return all.idle(); }));
+  const EngineCounters counters = all.door->counters();
+  EXPECT_EQ(counters.failed, 1u);
+  EXPECT_EQ(counters.cancelled, 1u) << "its sibling, though its client still reads";
 }
 
 // Of several engines one that has failed is rung on, for as long as the others serve.

@@ -11,6 +11,7 @@ namespace {
 struct Whole {
   std::mutex mutex;  // Held while anything is said to `outlet`.
   const std::shared_ptr<Outlet> outlet;
+  const std::function<void()> on_failure;
   int unfinished = 0;
   int untold = 0;  // Choices whose usage is not in `usage` yet.
   Usage usage = {};
@@ -35,9 +36,12 @@ class ChoiceOutlet final : public Outlet {
   }
 
   void fail(Error error) override {
-    whole_->failed = true;
-    std::lock_guard lock(whole_->mutex);
-    whole_->outlet->fail(std::move(error));
+    if (whole_->failed.exchange(true)) return;
+    {
+      std::lock_guard lock(whole_->mutex);
+      whole_->outlet->fail(std::move(error));
+    }
+    whole_->on_failure();
   }
 
   bool full() override {
@@ -65,10 +69,11 @@ class ChoiceOutlet final : public Outlet {
 
 }  // namespace
 
-std::vector<std::shared_ptr<Outlet>> divide(std::shared_ptr<Outlet> whole, int answers,
-                                            int to_each) {
+std::vector<std::shared_ptr<Outlet>> divide(std::shared_ptr<Outlet> whole, int answers, int to_each,
+                                            std::function<void()> on_failure) {
   if (answers == 1) return {std::move(whole)};
-  const std::shared_ptr<Whole> shared(new Whole{{}, std::move(whole), answers, answers});
+  const std::shared_ptr<Whole> shared(
+      new Whole{{}, std::move(whole), std::move(on_failure), answers, answers});
   std::vector<std::shared_ptr<Outlet>> ends;
   for (int choice = 0; choice < answers; ++choice)
     ends.push_back(std::make_shared<ChoiceOutlet>(shared, choice, choice % to_each == 0));

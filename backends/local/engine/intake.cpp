@@ -68,11 +68,10 @@ Result<void> Intake::submit(Ask ask, const MakeOutlet& make_outlet) {
 std::vector<NewSequence> Intake::sequences_of(Ask ask, const MakeOutlet& make_outlet) {
   const auto answers = static_cast<SequenceId>(ask.answers());
   const SequenceId first = next_id_.fetch_add(answers, std::memory_order_relaxed);
-  auto outlets = divide(make_outlet([entrance = entrance_, first, answers] {
-                          for (SequenceId id = first; id < first + answers; ++id)
-                            entrance->ring(id);
-                        }),
-                        ask.answers(), ask.choices);
+  const auto ring_all = [entrance = entrance_, first, answers] {
+    for (SequenceId id = first; id < first + answers; ++id) entrance->ring(id);
+  };
+  auto outlets = divide(make_outlet(ring_all), ask.answers(), ask.choices, ring_all);
   std::vector<NewSequence> sequences;
   for (std::size_t i = 0; i < ask.prompts->size(); ++i) add_choices(ask, i, first, sequences);
   for (std::size_t i = 0; i < sequences.size(); ++i) sequences[i].outlet = std::move(outlets[i]);
