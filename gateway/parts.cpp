@@ -73,6 +73,22 @@ double by_bytes(std::size_t bytes, const Part& part) {
   return std::min<double>(static_cast<double>(bytes) / part.bytes_per_token, kTokensMax);
 }
 
+// So short that a token is several of them.
+bool are_letters_of(int pieces, std::size_t bytes) {
+  return bytes < kBytesPerPieceMin * static_cast<std::size_t>(pieces);
+}
+
+int fewest_in(int pieces, std::size_t bytes) {
+  const auto packed = std::min<std::size_t>(bytes / kBytesPerTokenMost, kTokensMax);
+  return std::max(are_letters_of(pieces, bytes) ? 0 : pieces, static_cast<int>(packed));
+}
+
+// The likeliest count.
+int tokens_in(int pieces, std::size_t bytes, const Part& part) {
+  const int by_length = static_cast<int>(std::ceil(by_bytes(bytes, part)));
+  return std::max(are_letters_of(pieces, bytes) ? 0 : pieces, by_length);
+}
+
 }  // namespace
 
 void begin(const ChatRequest& asked, Part& part) {
@@ -118,16 +134,16 @@ void count(const Delta& delta, Part& part) {
 
 int tokens_passed(const Part& part) {
   if (part.tokens > 0) return part.tokens;
-  const bool are_letters = part.bytes < kBytesPerPieceMin * static_cast<std::size_t>(part.pieces);
+  const bool are_letters = are_letters_of(part.pieces, part.bytes);
   return are_letters ? static_cast<int>(by_bytes(part.bytes, part)) : part.pieces;
 }
 
 int tokens_at_least(const Part& part) {
   if (part.tokens > 0) return part.tokens;
-  const int since = part.pieces - part.pieces_told;
-  const int told = part.pieces_told > 0 ? part.completion_told + since : 0;
-  const auto packed = std::min<std::size_t>(part.bytes / kBytesPerTokenMost, kTokensMax);
-  return std::max({tokens_passed(part), told, static_cast<int>(packed)});
+  const int all = fewest_in(part.pieces, part.bytes);
+  if (part.pieces_told == 0) return all;
+  const int since = fewest_in(part.pieces - part.pieces_told, part.bytes - part.bytes_told);
+  return std::max(all, part.completion_told + since);
 }
 
 void settle(Part& part) {
@@ -140,10 +156,12 @@ void settle(Part& part) {
   const int before = told && part.pieces_told > 0 ? part.completion_told : 0;
   const int pieces = part.pieces - (told ? part.pieces_told : 0);
   const std::size_t bytes = part.bytes - (told ? part.bytes_told : 0);
-  const int since = std::max(pieces, static_cast<int>(std::ceil(by_bytes(bytes, part))));
+  const int since = tokens_in(pieces, bytes, part);
   const int least = tokens_at_least(part);
-  const int most = std::max(least, part.tokens_max.value_or(kTokensMax));
-  const int passed = part.cut ? least : std::min({kTokensMax, before + since, most});
+  const int limit = part.tokens_max.value_or(kTokensMax);
+  const int most = least <= limit ? limit : kTokensMax;
+  const int passed = part.cut ? std::max(least, tokens_passed(part))
+                              : std::min({kTokensMax, before + since, most});
   const bool goes_on = !part.finished && part.pieces > part.pieces_told;
   part.estimated = !part.usage_told || passed > part.completion_told || goes_on;
   part.usage.completion_tokens = std::max(passed, part.usage.completion_tokens);

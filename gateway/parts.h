@@ -73,12 +73,14 @@ void count(const Delta& delta, Part& part);
 int tokens_passed(const Part& part);
 
 // What surely passed: as many as it told, a token a piece, or, of pieces that are longer than any
-// token, by their bytes. Who is past its limit by this has not kept to it.
+// token or must be letters, the fewest that their bytes can be. Who is past its limit by this has
+// not kept to it.
 int tokens_at_least(const Part& part);
 
 // The part has ended, or broken: what the target did not tell, or what came after it told for the
-// last time, is booked by what passed, a token a piece or by its bytes, whichever is more, but by
-// no more bytes than its limit lets it write; what was cut here by that by which it was cut.
+// last time, is booked by what passed, a token a piece (but of letters) or by its bytes, whichever
+// is more, and by no more than its limit, if it may have kept to it; what was cut here by that by
+// which it was cut.
 void settle(Part& part);
 
 // Its answer came whole, and the target told its tokens, of which the client saw each: so many

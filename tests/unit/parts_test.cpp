@@ -19,9 +19,12 @@ Part passed(const std::vector<std::string>& texts, int tokens_each = 0) {
 }
 
 TEST(Parts, WhatIsNotToldIsBookedByWhatPassed) {
-  Part pieces = passed({"a", "b", "c"});
+  Part pieces = passed({"an", "oak", "is"});
   settle(pieces);
   EXPECT_EQ(pieces.usage.completion_tokens, 3);
+  Part letters = passed(std::vector<std::string>(41, "x"));
+  settle(letters);
+  EXPECT_EQ(letters.usage.completion_tokens, 11);
   Part bytes = passed({std::string(41, 'x')});
   settle(bytes);
   EXPECT_EQ(bytes.usage.completion_tokens, 11);
@@ -70,6 +73,10 @@ TEST(Parts, WhatWasCutIsBookedByThatByWhichItWasCut) {
   packed.cut = true;
   settle(packed);
   EXPECT_EQ(packed.usage.completion_tokens, 25);
+  Part letters = passed(std::vector<std::string>(320, "x"));
+  letters.cut = true;
+  settle(letters);
+  EXPECT_EQ(letters.usage.completion_tokens, 80);
 }
 
 // Bengali has thirteen bytes in a token of Gemma's.
@@ -81,6 +88,14 @@ TEST(Parts, LongTokensAreNoMoreThanTheirPieces) {
   EXPECT_EQ(tokens_at_least(told), 4);
   count({.text = " five"}, told);
   EXPECT_EQ(tokens_at_least(told), 5);
+}
+
+TEST(Parts, LettersAreNoFewerThanTheLongestTokensThatTheyMayBe) {
+  EXPECT_EQ(tokens_at_least(passed(std::vector<std::string>(320, "x"))), 10);
+  Part told = passed({"one two"});
+  count({.usage = Usage{.prompt_tokens = 9, .completion_tokens = 2}}, told);
+  for (int i = 0; i < 64; ++i) count({.text = "x"}, told);
+  EXPECT_EQ(tokens_at_least(told), 4);
 }
 
 TEST(Parts, WhatIsReckonedIsNoMoreThanTheLimitThatWasTold) {
@@ -96,7 +111,9 @@ TEST(Parts, WhatIsReckonedIsNoMoreThanTheLimitThatWasTold) {
   };
   EXPECT_EQ(settled({std::string(120, 'x')}), 30);
   EXPECT_EQ(settled({std::string(600, 'x')}), 40) << "150 by its bytes";
-  EXPECT_EQ(settled(std::vector<std::string>(51, "word ")), 51) << "as many surely passed";
+  EXPECT_EQ(settled(std::vector<std::string>(40, "word ")), 40) << "50 by its bytes";
+  EXPECT_EQ(settled(std::vector<std::string>(41, "word ")), 52) << "it has not kept to its limit";
+  EXPECT_EQ(settled(std::vector<std::string>(200, "x")), 40) << "letters, 50 by their bytes";
   asked.sampling.tokens_max.reset();
   EXPECT_EQ(settled({std::string(600, 'x')}), 150);
 }
