@@ -1,12 +1,10 @@
 #include "gateway/verbs/reconcile.h"
 
 #include "gateway/account/calendar.h"
-#include "gateway/account/usage.h"
 #include "gateway/verbs/provider_export.h"
 
 #include <cmath>
 #include <cstdio>
-#include <limits>
 #include <map>
 #include <set>
 #include <string>
@@ -16,31 +14,32 @@
 namespace spillway::verbs {
 namespace {
 
-constexpr std::int64_t kSecondsPerDay = 86'400;
+constexpr std::int64_t kMillisecondsPerDay = 24 * account::kMillisecondsPerHour;
 constexpr double kNano = 1e-9;
 
 struct Sum {
-  std::int64_t requests = 0;
+  std::int64_t entries = 0;  // Each rounded to a nano-dollar.
   std::int64_t input = 0;
   std::int64_t output = 0;
   double usd = 0.0;
 };
 using Sums = std::map<std::pair<std::string, std::string>, Sum>;  // By day and model.
 
+// Of the entries themselves, of which a request has one for each target that had a part in it.
+constexpr const char* kBooked =
+    "SELECT at / 86400000, target, served, count(*), sum(prompt), sum(completion), sum(amount) "
+    "FROM entries WHERE phase = 1 GROUP BY at / 86400000, target, served";
+
 Result<Sums> booked(account::BookReader& book, const std::string& target) {
-  const account::UsageQuestion question{
-      0,
-      std::numeric_limits<std::int64_t>::max(),
-      {account::Dimension::day, account::Dimension::target, account::Dimension::served}};
-  auto rows = account::usage(book, question);
+  auto rows = book.ask(kBooked);
   if (!rows) return rows.error();
   Sums sums;
-  for (const account::UsageRow& row : *rows) {
-    if (row.names[1] != target) continue;
-    const std::int64_t day = std::stoll(row.names[0]) * kSecondsPerDay * 1'000;
-    sums[{account::date_of(day), row.names[2]}] = {row.requests, row.prompt_tokens,
-                                                   row.completion_tokens,
-                                                   static_cast<double>(row.cost) * kNano};
+  for (const account::BookRow& row : *rows) {
+    if (row[1] != target) continue;
+    const std::int64_t day = account::whole(row[0]) * kMillisecondsPerDay;
+    sums[{account::date_of(day), row[2]}] = {account::whole(row[3]), account::whole(row[4]),
+                                             account::whole(row[5]),
+                                             static_cast<double>(account::whole(row[6])) * kNano};
   }
   return sums;
 }
@@ -82,7 +81,7 @@ Sums by_day(const Sums& sums) {
   Sums days;
   for (const auto& [key, sum] : sums) {
     Sum& day = days[{key.first, ""}];
-    day.requests += sum.requests;
+    day.entries += sum.entries;
     day.input += sum.input;
     day.output += sum.output;
     day.usd += sum.usd;
@@ -90,9 +89,9 @@ Sums by_day(const Sums& sums) {
   return days;
 }
 
-// Both round: the export its amounts, the book each request to a nano-dollar.
+// Both round: the export its amounts, the book each entry.
 bool same_cost(const ExportedSum& their, const Sum& our) {
-  const double rounding = their.rounding + static_cast<double>(our.requests + 1) * kNano;
+  const double rounding = their.rounding + static_cast<double>(our.entries + 1) * kNano;
   return std::abs(their.usd - our.usd) <= rounding;
 }
 
