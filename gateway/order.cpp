@@ -1,6 +1,7 @@
 #include "gateway/order.h"
 
 #include "gateway/policy/takes.h"
+#include "gateway/wire/encoded_media.h"
 #include "gateway/wire/normalized_bytes.h"
 
 #include <algorithm>
@@ -15,12 +16,18 @@ constexpr int kTokensPerPart = 50'000;    // What a picture or a sound may come 
 constexpr int kTokensPerSearch = 50'000;  // What it finds is read as part of the prompt.
 constexpr int kSearchesUsually = 5;
 
+// Of a body, as a tokenizer may find them.
+std::size_t bytes_read_of(const std::string& body, bool has_media) {
+  const auto media = has_media ? wire::encoded_media_in(body) : wire::EncodedMedia();
+  return wire::normalized_bytes_max(body) - media.encoded_bytes + media.read_bytes;
+}
+
 // No tokenizer makes more tokens than there are bytes in what it reads.
 int most_prompt_tokens(const ChatRequest& request) {
-  const std::size_t said =
-      request.original ? wire::normalized_bytes_max(request.original->body) : 0;
+  const bool has_media = request.media > 0;
+  const std::size_t said = request.original ? bytes_read_of(request.original->body, has_media) : 0;
   const std::size_t most =
-      std::max({wire::normalized_bytes_max(request.body), said, request.prompt_bytes}) +
+      std::max({bytes_read_of(request.body, has_media), said, request.prompt_bytes}) +
       static_cast<std::size_t>(request.media) * kTokensPerPart +
       static_cast<std::size_t>(request.added_tokens) +
       static_cast<std::size_t>(request.searches.value_or(0)) * kTokensPerSearch;

@@ -1,4 +1,5 @@
 """Hard budgets: what keeps to them passes whole, and what nobody can hold is refused."""
+import base64
 import json
 
 import pytest
@@ -141,6 +142,52 @@ def test_pictures_as_large_as_one_likes_have_no_bound(ask_of, options, hard, sta
     got, text, upstream = ask_of(lambda asked: chat(), "/v1/chat/completions", body, hard=hard, dialect="vllm")
     assert got == status and bool(upstream.asked) == (status == 200)
     assert status == 200 or "mm_processor_kwargs" in text
+
+
+PICTURE = base64.b64encode(bytes(300_000)).decode()
+TEXT = base64.b64encode(b"word " * 10_000).decode()
+
+
+def chat_of(part):
+    return "/v1/chat/completions", "chat", {"messages": [{"role": "user", "content": [part]}], "max_tokens": 5}
+
+
+def message_of(*blocks):
+    return "/v1/messages", "chat", {"messages": [{"role": "user", "content": list(blocks)}], "max_tokens": 5}
+
+
+def picture_of(url):
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def result_of(block):
+    return message_of({"type": "tool_result", "tool_use_id": "t", "content": [block]})
+
+
+IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PICTURE}}
+ENCODED = {
+    "a picture": (chat_of(picture_of("data:image/png;base64," + PICTURE)), "0.06usd", True),
+    "a picture in a message": (message_of(IMAGE), "0.06usd", True),
+    "a picture that is judged": (("/v1/moderations", "moderations", {"input": [picture_of("data:image/png;base64," + PICTURE)]}), "0.06usd", True),
+    "a text": (chat_of({"type": "file", "file": {"file_data": "data:text/plain;base64," + TEXT}}), "0.11usd", True),
+    "a long text": (chat_of({"type": "file", "file": {"file_data": "data:text/plain;base64," + TEXT}}), "0.09usd", False),
+    "a long sound": (chat_of({"type": "input_audio", "input_audio": {"data": PICTURE, "format": "mp3"}}), "0.3usd", False),
+    "words that look like it": (chat_of({"type": "text", "text": "data:image/png;base64," + PICTURE}), "0.3usd", False),
+    "what is none": (chat_of(picture_of("data:image/png;base64," + "word " * 60_000)), "0.3usd", False)}
+
+
+@pytest.mark.parametrize("asked, month, fits", ENCODED.values(), ids=ENCODED)
+def test_what_is_said_in_base64_is_held_as_what_it_is(ask_of, asked, month, fits):
+    """A token for a thousand nano-USD: a picture comes to 50,000 of them, whatever its bytes."""
+    path, endpoint, body = asked
+    answer = {"id": "x", "model": "m", "results": []} if endpoint == "moderations" else chat()
+    status, text, upstream = ask_of(lambda said: answer, path, body, month=month, endpoints=[endpoint], takes=["images", "audio", "files"])
+    assert (status == 200, bool(upstream.asked)) == (fits, fits), text[:300]
+
+
+def test_a_picture_that_a_tool_gave_is_held_as_one(ask_of):
+    _, text, upstream = ask_of(lambda said: chat(), *result_of(IMAGE)[::2], month="0.07usd", dialect="anthropic")
+    assert len(upstream.asked) == 1, text
 
 
 def test_a_picture_that_is_judged_is_held_as_one(ask_of):
