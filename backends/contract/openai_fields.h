@@ -90,6 +90,10 @@ inline constexpr std::array<std::string_view, 18> kEmbeddingFields = {
     "truncation_direction",    // TEI's
     "user",                    // OpenAI's
 };
+// What some of them embed beside `input`, or in its place: a vector without it is another one.
+inline constexpr std::array<std::string_view, 9> kEmbeddedFields = {
+    "audio", "contents", "image", "images", "inputs", "messages", "texts", "video", "videos",
+};
 inline constexpr std::array<std::string_view, 18> kRankingFields = {
     "documents",               // Cohere's
     "instruct",                // Qwen's
@@ -129,6 +133,11 @@ constexpr bool is_own_field(Endpoint endpoint, std::string_view name) {
     case Endpoint::rerank: return is_in(kRankingFields);
   }
   return false;
+}
+
+constexpr bool is_embedded(Endpoint endpoint, std::string_view field) {
+  return endpoint == Endpoint::embeddings &&
+         std::binary_search(kEmbeddedFields.begin(), kEmbeddedFields.end(), field);
 }
 
 // Whether asking by `one` there wants a target that knows it. What no model writes is not drawn,

@@ -1,5 +1,6 @@
 #include "gateway/openai/object_request.h"
 
+#include "backends/contract/openai_fields.h"
 #include "gateway/openai/hosted.h"
 #include "gateway/openai/sampling.h"
 #include "gateway/wire/fields.h"
@@ -157,6 +158,9 @@ Result<Question> parse_object_request(Endpoint endpoint, std::string body) {
   if (request.any("prompt_name") != nullptr) chat->unsent = "a prompt that the server keeps";
   read_beyond(request, *chat);
   read_unknown(*json, *chat);
+  for (const std::string& field : chat->unknown) {
+    if (is_embedded(endpoint, field)) chat->unsent = "what '" + field + "' brings";
+  }
   request.string("user");
   chat->service_tier = request.string("service_tier").value_or("");
   if (error) return *error;

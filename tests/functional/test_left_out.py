@@ -124,6 +124,25 @@ def test_earlier_thoughts_do_not_vanish_untold(house):
 
 def test_what_no_target_is_told_is_told(house):
     gateway, _ = house({"openai": {}})
+EMBEDDINGS = {"object": "list", "model": "m", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
+              "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+
+
+@pytest.mark.parametrize("field", ["images", "inputs", "messages", "texts"])
+def test_what_is_to_be_embedded_beside_the_input_is_no_hint(start_gateway, start_upstream, field):
+    upstreams = {name: start_upstream(lambda asked: EMBEDDINGS) for name in ("plain", "named")}
+    settings = {"plain": {}, "named": {"forward_fields": [field]}}
+    targets = {name: configs.provider(upstreams[name].base_url, name, endpoints=["embeddings"], **one) for name, one in settings.items()}
+    broke = {"test": {"budget": {"month": "500usd", "hard": True}}}
+    for tenants, expected in (({}, {"plain": 400, "named": 200, "auto": 200}), (broke, {"plain": 400, "named": 400, "auto": 400})):
+        gateway = start_gateway(configs.gateway(targets, tenants=tenants))
+        for model, status in expected.items():
+            got, headers, text = send(gateway.root + "/v1/embeddings", "POST", {"model": model, "input": "a", field: ["b"]}, as_client())
+            assert got == status, (model, text)
+            assert got == 200 or field in json.loads(text)["error"]["message"]
+    assert not upstreams["plain"].asked and [asked.json[field] for asked in upstreams["named"].asked] == [["b"]] * 2
+
+
     options = {"include_usage": True, "continuous_usage_stats": True, "other": False}
     for model in ("local", "openai"):
         body = {"model": model, "messages": HELLO, "max_tokens": 2, "stream": True, "stream_options": options}

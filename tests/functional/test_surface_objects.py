@@ -151,7 +151,7 @@ def test_moderations_and_rankings_are_handed_on(house):
 OBJECTS = {"embeddings": {"input": "a"}, "moderations": {"input": "a"}, "rerank": {"query": "q", "documents": ["d"]}}
 OWN = {"embeddings": {"user": "me", "input_type": "query", "truncate": "END", "late_chunking": True, "truncate_prompt_tokens": 9},
        "moderations": {}, "rerank": {"top_k": 1, "return_documents": True, "max_tokens_per_doc": 9, "instruction": "i"}}
-NOBODYS = {"api_base": "http://127.0.0.1:9", "api_key": "k", "mock_response": "x", "fallbacks": ["dear"], "messages": [], "top_p": 1,
+NOBODYS = {"api_base": "http://127.0.0.1:9", "api_key": "k", "mock_response": "x", "fallbacks": ["dear"], "functions": [], "top_p": 1,
            "max_tokens": 1}
 
 

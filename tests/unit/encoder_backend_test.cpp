@@ -134,6 +134,13 @@ TEST(EncoderBackend, LeavesOutWhatSaysNothingToIt) {
               ElementsAre("news", "task"));
 }
 
+TEST(EncoderBackend, WhatIsToBeEmbeddedBesideTheInputIsRefused) {
+  const Outcome outcome = ask({{"input", "cat"}, {"images", {"data:image/png;base64,AA=="}}});
+  ASSERT_TRUE(outcome.error);
+  EXPECT_EQ(outcome.error->code, Errc::unsupported);
+  EXPECT_EQ(outcome.error->param, "images");
+}
+
 TEST(EncoderBackend, WhatIsTooLongIsSaid) {
   EXPECT_TRUE(ask({{"input", "cat cat cat cat"}}).delta);
   const Outcome outcome = ask({{"input", {"cat", "cat cat cat cat cat"}}});

@@ -74,15 +74,18 @@ std::string_view unsayable(const ChatRequest& request, const Ways& ways, const M
   for (const FieldNeed& one : request.beyond) {
     if (!takes(request, ways, manner, one.field)) return one.field;
   }
+  for (const std::string& field : request.unknown) {
+    if (is_embedded(request.endpoint, field) && !takes(request, ways, manner, field)) return field;
+  }
   if (!takes(request, ways, manner, kParallel) && forbids_parallel_calls(request)) return kParallel;
   const bool is_prefix = has(request.needs, Need::prefix);
   const bool knows = ways.prefix || manner.continues == "prefix" || lists(manner.takes, "prefix");
   return is_prefix && !knows ? "messages" : "";
 }
 
-Error refuse(std::string_view field, const Ways& ways) {
-  const std::string what =
-      field == "messages" ? "a last message that is a prefix" : std::string(field);
+Error refuse(std::string_view field, const ChatRequest& request, const Ways& ways) {
+  const bool is_prefix = field == "messages" && request.endpoint == Endpoint::chat;
+  const std::string what = is_prefix ? "a last message that is a prefix" : std::string(field);
   return {Errc::unsupported,
           "A provider of the dialect '" + std::string(ways.name) + "' is not known to take " +
               what + ".",
@@ -168,7 +171,7 @@ std::vector<std::string> left_out(const ChatRequest& request, const Ways& ways,
 Result<std::string> request_body(const ChatRequest& request, std::string_view model,
                                  const Ways& ways, const Manner& manner) {
   const std::string_view cannot = unsayable(request, ways, manner);
-  if (!cannot.empty()) return refuse(cannot, ways);
+  if (!cannot.empty()) return refuse(cannot, request, ways);
   const auto fields = fields_for(request, ways, manner);
   if (!fields) return fields.error();
 

@@ -1,6 +1,7 @@
 #include "backends/local/encoder/encoder_backend.h"
 
 #include "backends/contract/bridge.h"
+#include "backends/contract/openai_fields.h"
 #include "backends/local/encoder/embedding_request.h"
 
 #include <boost/asio/this_coro.hpp>
@@ -49,6 +50,10 @@ Async<std::unique_ptr<TokenStream>> EncoderBackend::open(std::shared_ptr<const C
                                                          Terms terms) {
   if (request->endpoint != Endpoint::embeddings)
     co_return unsupported("This model makes embeddings, and nothing else.", "model");
+  for (const std::string& field : unread_fields(request->body)) {
+    if (is_embedded(request->endpoint, field))
+      co_return unsupported("This model embeds nothing but 'input'.", field);
+  }
   auto asked = read_embedding_request(request->body, text_);
   if (!asked) co_return asked.error();
   const auto possible = check_dimensions(asked->dimensions);
