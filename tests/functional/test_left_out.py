@@ -117,13 +117,13 @@ def test_earlier_thoughts_do_not_vanish_untold(house):
             status, headers, text = send(f"{gateway.root}/v1/{path}", "POST", {"model": model, **fields}, as_client())
             assert status == 200, text
             told = headers.get("x-spillway-left-out")
-            assert told == ("messages.reasoning_content" if model in untold[path] else None), (path, model)
-            if model != "local" and (path, model) != ("messages", "anthropic"):
+            unsigned = (path, model) == ("messages", "anthropic")
+            expected = "messages.thinking" if unsigned else "messages.reasoning_content" if model in untold[path] else None
+            assert told == expected, (path, model)
+            if model != "local":
                 assert (b"a thought" in upstreams[model].asked[-1].body) == (told is None), (path, model)
 
 
-def test_what_no_target_is_told_is_told(house):
-    gateway, _ = house({"openai": {}})
 EMBEDDINGS = {"object": "list", "model": "m", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
               "usage": {"prompt_tokens": 1, "total_tokens": 1}}
 
@@ -143,6 +143,8 @@ def test_what_is_to_be_embedded_beside_the_input_is_no_hint(start_gateway, start
     assert not upstreams["plain"].asked and [asked.json[field] for asked in upstreams["named"].asked] == [["b"]] * 2
 
 
+def test_what_no_target_is_told_is_told(house):
+    gateway, _ = house({"openai": {}})
     options = {"include_usage": True, "continuous_usage_stats": True, "other": False}
     for model in ("local", "openai"):
         body = {"model": model, "messages": HELLO, "max_tokens": 2, "stream": True, "stream_options": options}

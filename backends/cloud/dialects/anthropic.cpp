@@ -1,5 +1,8 @@
 #include "backends/cloud/dialects/anthropic.h"
 
+#include "backends/cloud/dialects/anthropic_thinking.h"
+#include "backends/cloud/dialects/members.h"
+
 #include <algorithm>
 
 namespace spillway::cloud::anthropic {
@@ -56,11 +59,15 @@ class Anthropic final : public Dialect {
   std::vector<std::string> left_out(const ChatRequest& request,
                                     const Manner& manner) const override {
     if (!anthropic::is_forwarded(request)) return anthropic::left_out(request, manner);
+    std::vector<std::string> names;
     const auto& betas = request.original->betas;
     const bool is_told = std::all_of(betas.begin(), betas.end(), [&](const std::string& beta) {
       return is_forwarded(beta, manner);
     });
-    return is_told ? std::vector<std::string>() : std::vector{std::string(kBeta)};
+    if (!is_told) names.emplace_back(kBeta);
+    if (has_unsigned_thinking(member_of(request.original->body, "messages")))
+      names.emplace_back("messages.thinking");
+    return names;
   }
 
   std::unique_ptr<AnswerReader> reader(const ChatRequest& request) const override {

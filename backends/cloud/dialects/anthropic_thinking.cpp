@@ -53,4 +53,15 @@ std::string without_unsigned_thinking(std::string_view messages) {
   return fewer ? "[" + kept + "]" : std::string(messages);
 }
 
+bool has_unsigned_thinking(std::string_view messages) {
+  ElementReader elements(messages);
+  while (const auto message = elements.next()) {
+    ElementReader blocks(member_of(*message, "content"));
+    while (const auto block = blocks.next()) {
+      if (is_unsigned_thinking(*block)) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace spillway::cloud::anthropic

@@ -11,4 +11,7 @@ namespace spillway::cloud::anthropic {
 // that have nothing else; all else byte for byte. Requires JSON that a parser has accepted.
 std::string without_unsigned_thinking(std::string_view messages);
 
+// Whether there is any to be left out.
+bool has_unsigned_thinking(std::string_view messages);
+
 }  // namespace spillway::cloud::anthropic
