@@ -8,6 +8,9 @@
 namespace {
 
 using spillway::verbs::Arguments;
+using spillway::verbs::kDone;
+using spillway::verbs::kFailed;
+using spillway::verbs::kMisused;
 
 struct Verb {
   std::string_view name;
@@ -71,11 +74,11 @@ int main(int argc, char** argv) try {
   const std::string_view name = argc > 1 ? argv[1] : "--help";
   if (name == "--version") {
     std::printf("spillway %s\n", SPILLWAY_VERSION);
-    return 0;
+    return kDone;
   }
   if (name == "--help" || name == "-h" || name == "help") {
     print_help(stdout);
-    return 0;
+    return kDone;
   }
   if (name == kEngine) return spillway::verbs::engine_child({});
   if (name == kForms) return spillway::verbs::forms_child({});
@@ -84,8 +87,8 @@ int main(int argc, char** argv) try {
   }
   std::fprintf(stderr, "spillway: there is no verb '%s'\n\n", argv[1]);
   print_help(stderr);
-  return 2;
+  return kMisused;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "spillway: %s\n", error.what());
-  return 1;
+  return kFailed;
 }

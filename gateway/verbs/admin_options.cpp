@@ -93,7 +93,7 @@ int print_answer(const remote::AdminDoor& door, const remote::AdminAnswer& answe
   } else {
     std::fputs(answer.body.c_str(), good ? stdout : stderr);
   }
-  return good ? 0 : 1;
+  return good ? kDone : kFailed;
 }
 
 }  // namespace spillway::verbs

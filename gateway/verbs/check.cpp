@@ -109,7 +109,7 @@ int rehearse(const std::string& path, const Options& options) {
   const auto answer = remote::ask_admin(*door, "POST", "/rehearse", text.str());
   if (!answer) {
     std::fprintf(stderr, "%s: %s\n", kVerb, answer.error().message.c_str());
-    return 1;
+    return kFailed;
   }
   return print_answer(*door, *answer, kVerb);
 }
@@ -119,19 +119,19 @@ int rehearse_log(const std::shared_ptr<const config::Settings>& next, const Opti
   if (!options.has("--config")) {
     std::fprintf(stderr, "%s: --log: give --config, too: the file that the log was written under\n",
                  kVerb);
-    return 2;
+    return kMisused;
   }
   const auto most = number(options, "--last", 500, {1, 1e6});
-  if (!most) return 2;
+  if (!most) return kMisused;
   const config::Loaded in_force = load_policy(options.get("--config"), unneeded_secret);
   if (!in_force.settings) {
     print_problems(options.get("--config"), in_force);
-    return 1;
+    return kFailed;
   }
   const auto log = telemetry::read_log(options.get("--log"), static_cast<std::size_t>(*most));
   if (!log) {
     std::fprintf(stderr, "%s: %s\n", kVerb, log.error().message.c_str());
-    return 1;
+    return kFailed;
   }
   Tried tried;
   tried.rehearsal =
@@ -139,7 +139,7 @@ int rehearse_log(const std::shared_ptr<const config::Settings>& next, const Opti
                          policy::Router(next), std::chrono::minutes(10));
   tried.objections = objections(tried.rehearsal, in_force.settings->guard);
   std::fputs(admin::answer_of(tried).body.c_str(), tried.objections.empty() ? stdout : stderr);
-  return tried.objections.empty() ? 0 : 1;
+  return tried.objections.empty() ? kDone : kFailed;
 }
 
 }  // namespace
@@ -161,10 +161,10 @@ int check(const Arguments& arguments) {
   if (!options.read(arguments, kVerb)) return options.exit_status();
   if (options.words_given().empty() && !options.has("--config")) {
     std::fprintf(stderr, "spillway check: which file? (spillway check config/spillway.yaml)\n");
-    return 2;
+    return kMisused;
   }
   std::optional<std::int64_t> gpu_memory;
-  if (!read_gpu_memory(options, gpu_memory)) return 2;
+  if (!read_gpu_memory(options, gpu_memory)) return kMisused;
   const std::string path =
       options.words_given().empty() ? options.get("--config") : options.words_given().front();
   UnsetKeys unset;
@@ -172,13 +172,13 @@ int check(const Arguments& arguments) {
   unset.warn(loaded);
   warn_of_shadow(loaded);
   print_problems(path, loaded);
-  if (!loaded.settings || (options.has("--strict") && !loaded.warnings.empty())) return 1;
+  if (!loaded.settings || (options.has("--strict") && !loaded.warnings.empty())) return kFailed;
   const config::Settings& settings = *loaded.settings;
   for (const config::LocalTarget& target : settings.local) {
-    if (!local_fits(path, target, gpu_memory)) return 1;
+    if (!local_fits(path, target, gpu_memory)) return kFailed;
   }
   for (const config::ProviderTarget& target : settings.providers) {
-    if (!is_in_order(path, target)) return 1;
+    if (!is_in_order(path, target)) return kFailed;
   }
   std::printf("%s: good: %zu targets, %zu classes, %zu keys, %zu rules; %zu tests hold\n",
               path.c_str(), settings.local.size() + settings.providers.size(),

@@ -20,23 +20,23 @@ int config(const Arguments& arguments) {
   const std::string what = words.empty() ? "" : words.front();
   if (what == "reference") {
     std::fputs(spillway::config::reference_page().c_str(), stdout);
-    return 0;
+    return kDone;
   }
   if (what == "schema") {
     std::fputs(spillway::config::json_schema().c_str(), stdout);
-    return 0;
+    return kDone;
   }
   if (what != "show" || words.size() < 2) {
     std::fprintf(stderr, "spillway config: what? reference, schema, or show FILE (try --help)\n");
-    return 2;
+    return kMisused;
   }
   UnsetKeys unset;
   auto loaded = spillway::config::load_file(words[1], unset.environment());
   unset.warn(loaded);
   print_problems(words[1], loaded);
-  if (!loaded.settings) return 1;
+  if (!loaded.settings) return kFailed;
   std::fputs(spillway::config::effective_yaml(*loaded.settings).c_str(), stdout);
-  return 0;
+  return kDone;
 }
 
 }  // namespace spillway::verbs

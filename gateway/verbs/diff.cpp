@@ -18,7 +18,7 @@ int diff(const Arguments& arguments) {
   if (!options.read(arguments, "spillway diff")) return options.exit_status();
   if (options.words_given().size() < 2 || !options.has("--trace")) {
     std::fprintf(stderr, "spillway diff: give OLD, NEW and --trace FILE (try --help)\n");
-    return 2;
+    return kMisused;
   }
   const std::string examples = options.get("--examples", "5");
   int count = 0;
@@ -26,19 +26,19 @@ int diff(const Arguments& arguments) {
   const auto [stop, error] = std::from_chars(examples.data(), end, count);
   if (error != std::errc() || stop != end || count < 0) {
     std::fprintf(stderr, "spillway diff: --examples wants a number, not '%s'\n", examples.c_str());
-    return 2;
+    return kMisused;
   }
   const auto world = read_replay(options);
   if (!world) return world.exit_status();
   const auto before = with_policy(*world, options.words_given()[0]);
   const auto after = with_policy(*world, options.words_given()[1]);
-  if (!before || !after) return 1;
+  if (!before || !after) return kFailed;
   const auto answers_before = simulated(*before, world->replay);
   const auto answers_after = simulated(*after, world->replay);
-  if (!answers_before || !answers_after) return 1;
+  if (!answers_before || !answers_after) return kFailed;
   print_difference(world->replay, {*before, *answers_before}, {*after, *answers_after}, count,
                    stdout);
-  return 0;
+  return kDone;
 }
 
 }  // namespace spillway::verbs

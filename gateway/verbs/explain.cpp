@@ -28,7 +28,7 @@
 namespace spillway::verbs {
 namespace {
 
-int fail(const std::string& message, int status = 1) {
+int fail(const std::string& message, int status = kFailed) {
   std::fprintf(stderr, "spillway explain: %s\n", message.c_str());
   return status;
 }
@@ -83,7 +83,7 @@ int print_decision(const policy::Router& router, const policy::Situation& situat
                 receipt.explanation.c_str(), admin::told(receipt.considered, target).c_str());
   }
   print_rules(rules, *router.settings());
-  return 0;
+  return kDone;
 }
 
 struct Asked {
@@ -107,7 +107,7 @@ int explain_file(const Options& options) {
   const auto loaded = load_policy(path, unneeded_secret);
   if (!loaded.settings) {
     print_problems(path, loaded);
-    return 1;
+    return kFailed;
   }
   std::ifstream file(options.get("--request"));
   if (!file) return fail("cannot read " + options.get("--request"));
@@ -117,7 +117,7 @@ int explain_file(const Options& options) {
   if (!asked) return fail(options.get("--request") + ": " + asked.error().message);
   const auto given = config::parse_given(options.get("--given"), *loaded.settings);
   for (const config::Problem& problem : given.problems) fail("--given: " + problem.message);
-  if (!given.problems.empty()) return 2;
+  if (!given.problems.empty()) return kMisused;
 
   http::Request raw;
   raw.path = asked->path;
@@ -141,7 +141,7 @@ int explain(const Arguments& arguments) {
   if (!options.read(arguments, "spillway explain")) return options.exit_status();
   if (!options.words_given().empty()) return explain_decided(options);
   if (options.has("--config") && options.has("--request")) return explain_file(options);
-  return fail("give a request's id, or --config FILE and --request FILE (try --help)", 2);
+  return fail("give a request's id, or --config FILE and --request FILE (try --help)", kMisused);
 }
 
 }  // namespace spillway::verbs

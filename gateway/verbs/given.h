@@ -1,14 +1,14 @@
 // What a verb has read of its options and files, or the status that it exits with because it could
-// not: 2 if its command line is wrong, 1 if what that names is. The reason has been printed.
+// not: kMisused if its command line is wrong, kFailed if what that names is. The reason has been
+// printed.
 #pragma once
+
+#include "gateway/verbs/verbs.h"
 
 #include <optional>
 #include <utility>
 
 namespace spillway::verbs {
-
-inline constexpr int kFailed = 1;
-inline constexpr int kMisused = 2;
 
 template <class T>
 class Given {
@@ -25,7 +25,7 @@ class Given {
 
  private:
   std::optional<T> value_;
-  int exit_status_ = 0;
+  int exit_status_ = kDone;
 };
 
 }  // namespace spillway::verbs

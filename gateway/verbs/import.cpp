@@ -25,17 +25,17 @@ int import(const Arguments& arguments) {
   if (words.size() == 2 && !is_named) {
     std::fprintf(stderr, "spillway import: '%s' is not read: `spillway import litellm FILE`\n",
                  words.front().c_str());
-    return 2;
+    return kMisused;
   }
   if (!is_named && (words.size() != 1 || words.front() == kLiteLlm)) {
     std::fprintf(stderr, "spillway import: which file? `spillway import litellm FILE`\n");
-    return 2;
+    return kMisused;
   }
   auto bytes = config::read_bounded(words.back(), kFileBytesMax);
   if (const auto* unreadable = std::get_if<config::Unreadable>(&bytes)) {
     std::fprintf(stderr, "spillway import: cannot read %s: %s\n", words.back().c_str(),
                  unreadable->reason.c_str());
-    return 1;
+    return kFailed;
   }
   const config::Imported imported = config::import_litellm(std::get<std::string>(bytes));
   for (const config::Problem& problem : imported.problems)
@@ -43,7 +43,7 @@ int import(const Arguments& arguments) {
   for (const std::string& sentence : imported.notes)
     std::fprintf(stderr, "look at %s\n", sentence.c_str());
   std::fputs(imported.yaml.c_str(), stdout);
-  return imported.yaml.empty() ? 1 : 0;
+  return imported.yaml.empty() ? kFailed : kDone;
 }
 
 }  // namespace spillway::verbs

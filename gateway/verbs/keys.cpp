@@ -16,7 +16,7 @@ namespace {
 
 constexpr const char* kVerb = "spillway keys";
 
-int fail(const std::string& message, int status = 1) {
+int fail(const std::string& message, int status = kFailed) {
   std::fprintf(stderr, "%s: %s\n", kVerb, message.c_str());
   return status;
 }
@@ -154,8 +154,9 @@ int keys(const Arguments& arguments) {
   declare(options);
   if (!options.read(arguments, kVerb)) return options.exit_status();
   const auto question = question_of(options);
-  if (!question) return fail("create, list, show ID, rotate ID or revoke ID? (try --help)", 2);
-  if (!numbers_are_good(options)) return 2;
+  if (!question)
+    return fail("create, list, show ID, rotate ID or revoke ID? (try --help)", kMisused);
+  if (!numbers_are_good(options)) return kMisused;
   const auto door = admin_door(options, kVerb);
   if (!door) return door.exit_status();
   const auto answer = remote::ask_admin(*door, question->method, question->path, question->body);

@@ -67,7 +67,7 @@ const Options::Known* Options::find(const std::string& name) const {
 
 bool Options::refuse(const std::string& usage, const std::string& sentence) {
   std::fprintf(stderr, "%s: %s (try --help)\n", usage.c_str(), sentence.c_str());
-  exit_status_ = 2;
+  exit_status_ = kMisused;
   return false;
 }
 

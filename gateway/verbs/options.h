@@ -19,7 +19,7 @@ class Options {
   Options& words(std::string placeholder, int count);
 
   // Reads the arguments. Prints help (--help) or the mistake and returns false when the verb should
-  // not run; then `exit_status` is 0 or 2. `usage` begins the help, e.g. "spillway serve".
+  // not run; then `exit_status` is kDone or kMisused. `usage` begins the help: "spillway serve".
   bool read(const Arguments& arguments, const std::string& usage);
   int exit_status() const { return exit_status_; }
 
@@ -43,7 +43,7 @@ class Options {
   int words_max_ = 0;
   std::map<std::string, std::string> given_;
   std::vector<std::string> words_given_;
-  int exit_status_ = 0;
+  int exit_status_ = kDone;
 };
 
 }  // namespace spillway::verbs

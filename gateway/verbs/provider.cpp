@@ -59,13 +59,13 @@ int provider(const Arguments& arguments) {
 
   const auto script = script_of(options);
   const auto seed = number(options, "--seed", 1.0, {0.0, 1e15});
-  if (!script || !seed) return 2;
+  if (!script || !seed) return kMisused;
 
   const auto listen =
       config::parse_value(config::Kind::endpoint, options.get("--listen", "127.0.0.1:0"));
   if (const auto* mistake = std::get_if<config::Mistake>(&listen)) {
     std::fprintf(stderr, "spillway provider: --listen: %s\n", mistake->message.c_str());
-    return 2;
+    return kMisused;
   }
 
   provider::ProviderOptions wanted;

@@ -70,7 +70,7 @@ class Table {
 
 int fail(const Error& error) {
   std::fprintf(stderr, "spillway quantize: %s\n", error.message.c_str());
-  return 1;
+  return kFailed;
 }
 
 int print_report(const std::string& model, const std::string& executor) {
@@ -95,7 +95,7 @@ int print_report(const std::string& model, const std::string& executor) {
       "\nThe layers' matrices are what is kept in fewer bits; embedding, head, norms and what "
       "chooses experts stay bf16.\n");
   if (tokens > 0) std::printf("Shares are of %d tokens.\n", tokens);
-  return 0;
+  return kDone;
 }
 
 }  // namespace
@@ -110,7 +110,7 @@ int quantize(const Arguments& arguments) {
     std::fprintf(stderr,
                  "spillway quantize: say --report and which GGUF file; weights are packed "
                  "when they are loaded, as a target's `precision` says\n");
-    return 2;
+    return kMisused;
   }
   const std::string asked = options.get("--executor", local::measuring_executor());
   return print_report(options.words_given().front(), asked == "none" ? "" : asked);

@@ -112,24 +112,24 @@ void print_pace(const simulate::ReferenceEngineParams& engine) {
 }
 
 int run(SimulationSetup setup, const simulate::Replay& part) {
-  if (!simulated(setup, part)) return 1;  // Told what is wrong before it takes minutes.
+  if (!simulated(setup, part)) return kFailed;  // Told what is wrong before it takes minutes.
   allow_many_files();
   std::signal(SIGPIPE, SIG_IGN);
   const auto live = replay_live(setup, part, tell);
   if (!live) {
     std::fprintf(stderr, "spillway replay: %s\n", live.error().message.c_str());
-    return 1;
+    return kFailed;
   }
   setup.engine = live->engine;
   const auto told = simulated(setup, part);
-  if (!told) return 1;
+  if (!told) return kFailed;
   print_pace(live->engine);
   const auto simulated_figures = figures_of(setup, part, *told);
   const auto live_figures = figures_of(setup, part, live->answers);
   print_comparison(simulated_figures, live_figures);
   for (const auto& [trouble, times] : live->troubles)
     std::printf("  %zu times: %s\n", times, trouble.c_str());
-  return agree(simulated_figures, live_figures) ? 0 : 1;
+  return agree(simulated_figures, live_figures) ? kDone : kFailed;
 }
 
 }  // namespace
@@ -144,17 +144,17 @@ int replay(const Arguments& arguments) {
     return options.exit_status();
   if (!options.has("--policy") || !options.has("--trace")) {
     std::fprintf(stderr, "spillway replay: give --policy FILE and --trace FILE (try --help)\n");
-    return 2;
+    return kMisused;
   }
   const auto part = part_of(options);
-  if (!part) return 2;
+  if (!part) return kMisused;
   const auto world = read_replay(options);
   if (!world) return world.exit_status();
   const auto slice = simulate::slice(world->replay, part->begins, part->length);
   if (slice.requests.empty()) {
     std::fprintf(stderr, "spillway replay: nobody asks in %g s from %g s on; the trace has %g s\n",
                  part->length, part->begins, world->replay.length);
-    return 2;
+    return kMisused;
   }
   auto setup = with_policy(*world, options.get("--policy"));
   return setup ? run(std::move(*setup), slice) : 1;

@@ -34,7 +34,7 @@ using account::UsageRow;
 constexpr const char* kVerb = "spillway report";
 constexpr std::int64_t kHoursPerDay = 24;
 
-int fail(const std::string& message, int status = 1) {
+int fail(const std::string& message, int status = kFailed) {
   std::fprintf(stderr, "%s: %s\n", kVerb, message.c_str());
   return status;
 }
@@ -67,20 +67,22 @@ std::optional<Asked> asked_of(const Options& options) {
        {std::pair("--from", &asked.question.from), std::pair("--until", &asked.question.until)}) {
     if (!options.has(option)) continue;
     const auto given = hour_of(options.get(option));
-    if (!given) return fail(std::string(option) + ": a day such as 2026-11-01", 2), std::nullopt;
+    if (!given)
+      return fail(std::string(option) + ": a day such as 2026-11-01", kMisused), std::nullopt;
     *hour = *given;
   }
   if (asked.question.from >= asked.question.until)
-    return fail("--from comes after --until: nothing lies between them", 2), std::nullopt;
+    return fail("--from comes after --until: nothing lies between them", kMisused), std::nullopt;
   std::istringstream names(options.get("--by", "tenant,model,class"));
   for (std::string name; std::getline(names, name, ',');) {
     const auto dimension = account::dimension_of(name);
-    if (!dimension) return fail("--by: there is no '" + name + "' (try --help)", 2), std::nullopt;
+    if (!dimension)
+      return fail("--by: there is no '" + name + "' (try --help)", kMisused), std::nullopt;
     asked.question.by.push_back(*dimension);
   }
   asked.format = options.get("--format", "text");
   if (asked.format != "text" && asked.format != "csv" && asked.format != "json")
-    return fail("--format: text, csv or json", 2), std::nullopt;
+    return fail("--format: text, csv or json", kMisused), std::nullopt;
   return asked;
 }
 
@@ -96,7 +98,7 @@ int print_audit(account::BookReader& book) {
   const auto found = account::audit(book);
   if (!found) return fail(found.error().message);
   print_text(*found);
-  return found->broken.empty() ? 0 : 1;
+  return found->broken.empty() ? kDone : kFailed;
 }
 
 // What the node did, from the first day that has entries; nothing: there are none.
@@ -118,7 +120,7 @@ Result<NodeWork> work_of(account::BookReader& book, const Asked& asked, const Pl
 
 int print_report(account::BookReader& book, const Place& place, const Options& options) {
   const auto asked = asked_of(options);
-  if (!asked) return 2;
+  if (!asked) return kMisused;
   const auto rows = account::usage(book, asked->question);
   if (!rows) return fail(rows.error().message);
   const auto totals = account::usage(book, {asked->question.from, asked->question.until, {}});
@@ -138,26 +140,27 @@ int print_report(account::BookReader& book, const Place& place, const Options& o
     print_table(asked->question.by, *rows);
     if (has_price) print_text(node);
   }
-  return 0;
+  return kDone;
 }
 
 int reconcile(account::BookReader& book, const Options& options) {
   std::ifstream file(options.get("--reconcile"));
   if (!file) return fail("cannot read " + options.get("--reconcile"));
-  if (!options.has("--target")) return fail("--reconcile needs --target NAME: whose export", 2);
+  if (!options.has("--target"))
+    return fail("--reconcile needs --target NAME: whose export", kMisused);
   Days days;
   for (const auto& [option, day] :
        {std::pair("--from", &days.from), std::pair("--until", &days.until)}) {
     if (!options.has(option)) continue;
     const auto hour = hour_of(options.get(option));
-    if (!hour) return fail(std::string(option) + ": a day such as 2026-11-01", 2);
+    if (!hour) return fail(std::string(option) + ": a day such as 2026-11-01", kMisused);
     *day = account::date_of(*hour * account::kMillisecondsPerHour);
   }
   std::ostringstream csv;
   csv << file.rdbuf();
   const auto same = print_reconciled(book, options.get("--target"), csv.str(), days);
   if (!same) return fail(same.error().message);
-  return *same ? 0 : 1;
+  return *same ? kDone : kFailed;
 }
 
 // The place that is given, or that of the configuration.
@@ -187,10 +190,10 @@ bool read_option(const Options& options, const char* option, config::Kind kind, 
   if (!options.has(option)) return true;
   const auto given = config::parse_value(kind, options.get(option));
   if (const auto* mistake = std::get_if<config::Mistake>(&given))
-    return fail(std::string(option) + ": " + mistake->message, 2), false;
+    return fail(std::string(option) + ": " + mistake->message, kMisused), false;
   field = std::get<Number>(std::get<config::Value>(given));
   if (field >= 0) return true;
-  return fail(std::string(option) + ": must not be negative", 2), false;
+  return fail(std::string(option) + ": must not be negative", kMisused), false;
 }
 
 // What is said of the node beside the configuration; false: told what is wrong.
@@ -205,7 +208,8 @@ bool add_node(const Options& options, Place& place) {
   for (const std::string option : {"--watts", "--idle-watts", "--per-kwh"}) {
     if (!options.has(option)) continue;
     if (node.price == 0)
-      return fail(option + " counts in the return on a node: say its price, --node 15000usd", 2),
+      return fail(option + " counts in the return on a node: say its price, --node 15000usd",
+                  kMisused),
              false;
     if (place.hourly == 0)
       return fail(option +
@@ -256,12 +260,13 @@ bool go_together(const Options& options) {
   const int kinds = static_cast<int>(options.has("--article")) +
                     static_cast<int>(options.has("--audit")) +
                     static_cast<int>(options.has("--reconcile"));
-  if (kinds > 1) return fail("--article, --audit or --reconcile: one at a time", 2), false;
+  if (kinds > 1) return fail("--article, --audit or --reconcile: one at a time", kMisused), false;
   if (options.has("--target") && !options.has("--reconcile"))
-    return fail("--target says whose export --reconcile reads; for rows by target: --by target", 2),
+    return fail("--target says whose export --reconcile reads; for rows by target: --by target",
+                kMisused),
            false;
   if (options.has("--audit") && options.get("--format", "text") != "text")
-    return fail("--audit is told as text alone", 2), false;
+    return fail("--audit is told as text alone", kMisused), false;
   return true;
 }
 
@@ -271,13 +276,13 @@ int report(const Arguments& arguments) {
   Options options;
   declare(options);
   if (!options.read(arguments, kVerb)) return options.exit_status();
-  if (!go_together(options)) return 2;
+  if (!go_together(options)) return kMisused;
   if (options.has("--article")) return print_article(), 0;
   auto place = place_of(options);
   if (!place) return place.exit_status();
-  if (!add_node(options, *place)) return 2;
+  if (!add_node(options, *place)) return kMisused;
   const auto book = book_at(*place);
-  if (!book) return 1;
+  if (!book) return kFailed;
   if (options.has("--audit")) return print_audit(*book);
   if (options.has("--reconcile")) return reconcile(*book, options);
   return print_report(*book, *place, options);

@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* kVerb = "spillway rollout";
 
-int fail(const std::string& message, int status = 1) {
+int fail(const std::string& message, int status = kFailed) {
   std::fprintf(stderr, "%s: %s\n", kVerb, message.c_str());
   return status;
 }
@@ -43,7 +43,7 @@ int rollout(const Arguments& arguments) {
   add_admin_options(options);
   if (!options.read(arguments, kVerb)) return options.exit_status();
   const auto question = question_of(options);
-  if (!question) return fail("show, reload, promote or rollback? (try --help)", 2);
+  if (!question) return fail("show, reload, promote or rollback? (try --help)", kMisused);
   const auto door = admin_door(options, kVerb);
   if (!door) return door.exit_status();
   const auto answer = remote::ask_admin(*door, question->method, question->path);

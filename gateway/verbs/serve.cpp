@@ -95,17 +95,17 @@ int serve(const Arguments& arguments) {
   std::signal(SIGXFSZ, SIG_IGN);  // A file that may not grow is an error like any other.
   auto loaded = load_policy(path);
   print_problems(path, loaded);
-  if (!loaded.settings) return 1;
+  if (!loaded.settings) return kFailed;
 
   Signals signals;
   auto gateway = Gateway::start(loaded.settings);
   if (!gateway) {
     std::fprintf(stderr, "spillway: %s\n", gateway.error().message.c_str());
-    return 1;
+    return kFailed;
   }
   signals.run(**gateway);
   (*gateway)->stop([&signals] { return signals.hurried(); });
-  return 0;
+  return kDone;
 }
 
 }  // namespace spillway::verbs

@@ -21,20 +21,20 @@ int simulate(const Arguments& arguments) {
     return options.exit_status();
   if (!options.has("--policy") || !options.has("--trace")) {
     std::fprintf(stderr, "spillway simulate: give --policy FILE and --trace FILE (try --help)\n");
-    return 2;
+    return kMisused;
   }
   const auto world = read_replay(options);
   if (!world) return world.exit_status();
   auto setup = with_policy(*world, options.get("--policy"));
-  if (!setup || !choose_engine_model(options, *setup)) return 1;
+  if (!setup || !choose_engine_model(options, *setup)) return kFailed;
   const auto answers = simulated(*setup, world->replay);
-  if (!answers) return 1;
+  if (!answers) return kFailed;
 
   print_figures(figures_of(*setup, world->replay, *answers), stdout);
-  if (!options.has("--decisions")) return 0;
-  if (write_decisions(options.get("--decisions"), *setup, world->replay, *answers)) return 0;
+  if (!options.has("--decisions")) return kDone;
+  if (write_decisions(options.get("--decisions"), *setup, world->replay, *answers)) return kDone;
   std::fprintf(stderr, "spillway simulate: cannot write %s\n", options.get("--decisions").c_str());
-  return 1;
+  return kFailed;
 }
 
 }  // namespace spillway::verbs

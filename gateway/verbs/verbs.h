@@ -1,11 +1,15 @@
 // The verbs of the command line. Each takes the words after its name, prints what went wrong to
-// stderr and returns the exit status: 0 done, 1 failed, 2 used wrongly.
+// stderr and returns the exit status.
 #pragma once
 
 #include <string>
 #include <vector>
 
 namespace spillway::verbs {
+
+inline constexpr int kDone = 0;
+inline constexpr int kFailed = 1;
+inline constexpr int kMisused = 2;
 
 using Arguments = std::vector<std::string>;
 
