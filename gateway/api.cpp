@@ -66,7 +66,7 @@ Api::Api(Doors doors)
           {doors.reception.editions(), archive_, responses_, std::bind_front(&Api::speak, this)}) {}
 
 http::Routes Api::routes() const {
-  http::Routes routes(protocol_reply);
+  http::Routes routes(protocol_reply, kAnthropicVersion);
   routes.add("POST", "/v1/chat/completions", speak(chat_));
   chats_.add_to(routes);
   routes.add("POST", "/v1/messages", with_request_id(speak(messages_)));

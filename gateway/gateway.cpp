@@ -200,7 +200,8 @@ Gateway::House::House(std::shared_ptr<const config::Settings> settings)
             std::bind_front(&http::Routes::streamed_body_max, &api_routes_),
             [this](const http::Request& head, std::uint64_t bytes) {
               return leave_of(editions_, unread_bodies_, head, bytes);
-            }},
+            },
+            kAnthropicVersion},
            http::allow_origins(settings->server.cors_origins,
                                once([this] { return phase_ != Phase::loading; },
                                     std::bind_front(&Repeats::serve, &repeats_))),

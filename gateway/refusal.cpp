@@ -15,11 +15,11 @@ namespace {
 constexpr std::string_view kMessages = "/v1/messages";
 
 bool speaks_anthropic(const http::RefusedRequest& refused) {
-  return refused.path.starts_with(kMessages) || !refused.anthropic_version.empty();
+  return refused.path.starts_with(kMessages) || !refused.spoken.empty();
 }
 
 http::RefusedRequest refused_of(const http::Request& request) {
-  return {request.path, request.header(http::kAnthropicVersion), request.id};
+  return {request.path, request.header(kAnthropicVersion), request.id};
 }
 
 }  // namespace

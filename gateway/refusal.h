@@ -12,6 +12,9 @@
 
 namespace spillway {
 
+// What Anthropic's clients say with every request.
+inline constexpr const char* kAnthropicVersion = "anthropic-version";
+
 // Whether its client is one of Anthropic's: by its path, or by what it says on every other.
 bool speaks_anthropic(const http::Request& request);
 
@@ -33,7 +36,8 @@ boost::asio::awaitable<void> refuse(const Error& error, http::ResponseWriter& ou
 boost::asio::awaitable<void> refuse(const Error& error, const http::Request& request,
                                     http::ResponseWriter& out);
 
-// The same for what the HTTP layer refuses before any handler runs.
+// The same for what the HTTP layer refuses before any handler runs; `spoken` is
+// kAnthropicVersion's.
 http::ErrorReply protocol_reply(const Error& error, const http::RefusedRequest& refused);
 
 }  // namespace spillway

@@ -120,10 +120,11 @@ class RequestReader::Parser final : public beast::http::basic_parser<true> {
 };
 
 RequestReader::RequestReader(const config::ServerLimits& limits, StreamedBodyMax streamed_body_max,
-                             AdmitBody admit_body)
+                             AdmitBody admit_body, std::string_view spoken_header)
     : limits_(limits),
       streamed_body_max_(std::move(streamed_body_max)),
-      admit_body_(std::move(admit_body)) {}
+      admit_body_(std::move(admit_body)),
+      spoken_header_(spoken_header) {}
 RequestReader::~RequestReader() = default;
 
 bool RequestReader::in_request() const { return in_head_ || in_body_; }
@@ -147,7 +148,7 @@ RequestReader::Step RequestReader::feed_head(std::string_view bytes, std::size_t
   if (bytes.empty() || (!in_head_ && bytes == "\r")) return Step::more;
   if (!in_head_) {
     path_.clear();
-    anthropic_version_.clear();
+    spoken_.clear();
   }
   in_head_ = true;
   const auto state = scanner_.scan(bytes);
@@ -183,7 +184,7 @@ RequestReader::Step RequestReader::accept_head(std::string_view head) {
   }
   if (ec) return reject(Reject::malformed_line, Errc::invalid_request, "the request is not HTTP");
   path_ = parser_->request().path;
-  anthropic_version_ = parser_->request().header(kAnthropicVersion);
+  if (!spoken_header_.empty()) spoken_ = parser_->request().header(spoken_header_);
   std::optional<std::uint64_t> streamed_max;
   if (streamed_body_max_) streamed_max = streamed_body_max_(parser_->request());
   streams_ = streamed_max.has_value();

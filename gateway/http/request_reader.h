@@ -43,8 +43,9 @@ class RequestReader {
   using Leave = std::shared_ptr<const void>;
   using AdmitBody = std::function<Result<Leave>(const Request& head, std::uint64_t bytes)>;
 
+  // `spoken_header`: see ServerOptions.
   explicit RequestReader(const config::ServerLimits& limits, StreamedBodyMax streamed_body_max = {},
-                         AdmitBody admit_body = {});
+                         AdmitBody admit_body = {}, std::string_view spoken_header = {});
   ~RequestReader();
 
   // Looks at `bytes`, the unread bytes of the connection, and sets `taken` to how many of them are
@@ -77,7 +78,7 @@ class RequestReader {
 
   // Of the last request whose head was read; empty while that of another one is.
   const std::string& path() const { return path_; }
-  const std::string& anthropic_version() const { return anthropic_version_; }
+  const std::string& spoken() const { return spoken_; }
 
  private:
   class Parser;
@@ -92,6 +93,7 @@ class RequestReader {
   const config::ServerLimits limits_;
   const StreamedBodyMax streamed_body_max_;
   const AdmitBody admit_body_;
+  const std::string_view spoken_header_;
   Leave leave_;                 // Of the body that is being read,
   std::uint64_t allowed_ = 0;   // …for so many bytes,
   std::uint64_t received_ = 0;  // …of which so many came, chunks' heads among them.
@@ -102,7 +104,7 @@ class RequestReader {
   std::unique_ptr<Parser> parser_;
   Rejection rejection_;
   std::string path_;
-  std::string anthropic_version_;
+  std::string spoken_;
   bool in_head_ = false;
   bool in_body_ = false;
   bool http_1_0_ = false;

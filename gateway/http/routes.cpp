@@ -23,7 +23,8 @@ net::awaitable<void> answer_options(std::string allow, ResponseWriter& out) {
 
 }  // namespace
 
-Routes::Routes(ErrorFormatter format_error) : format_error_(std::move(format_error)) {}
+Routes::Routes(ErrorFormatter format_error, std::string spoken_header)
+    : format_error_(std::move(format_error)), spoken_header_(std::move(spoken_header)) {}
 
 void Routes::add(std::string_view method, std::string_view pattern, Handler handler) {
   const auto tail = pattern.find(kTail);
@@ -83,7 +84,7 @@ net::awaitable<void> Routes::serve(Request request, ResponseWriter& out) const {
   std::string why = allow.empty() ? "there is nothing at " + request.path
                                   : request.path + " takes " + allow + ", not " + request.method;
   const Error error{code, std::move(why), "", std::nullopt};
-  const RefusedRequest refused{request.path, request.header(kAnthropicVersion), request.id};
+  const RefusedRequest refused{request.path, request.header(spoken_header_), request.id};
   return answer_error(format_error_(error, refused), std::move(allow), out);
 }
 

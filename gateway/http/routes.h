@@ -18,7 +18,8 @@ namespace spillway::http {
 
 class Routes {
  public:
-  explicit Routes(ErrorFormatter format_error);
+  // `spoken_header`: see ServerOptions.
+  explicit Routes(ErrorFormatter format_error, std::string spoken_header = {});
 
   // `pattern` is a whole path ("/v1/models") or has an "{id}" ("/v1/models/{id}",
   // "/v1/batches/{id}/cancel"), which comes in Request::tail: not empty, and at the pattern's end
@@ -55,6 +56,7 @@ class Routes {
       std::string_view path) const;  // "GET, HEAD, OPTIONS", or empty if the path is unknown.
 
   ErrorFormatter format_error_;
+  std::string spoken_header_;
   std::vector<Route> routes_;  // The closest match first.
 };
 

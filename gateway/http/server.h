@@ -43,14 +43,11 @@ struct ErrorReply {
   std::vector<std::pair<std::string, std::string>> headers;  // Names in lower case.
 };
 
-// What Anthropic's clients say with every request.
-inline constexpr std::string_view kAnthropicVersion = "anthropic-version";
-
 // A request that is refused, as far as it is known.
 struct RefusedRequest {
-  std::string_view path;               // Empty if its head could not be read,
-  std::string_view anthropic_version;  // …and so is its header of that name.
-  std::string_view id;                 // Empty if it never got one.
+  std::string_view path;    // Empty if its head could not be read,
+  std::string_view spoken;  // …and so is what its header `spoken_header` says (ServerOptions).
+  std::string_view id;      // Empty if it never got one.
 };
 
 // Writes refusals in the language of the API served, so that this room need not know it. Called on
@@ -69,6 +66,9 @@ struct ServerOptions {
   // the connection gone. An error turns the request away unread. Called on any worker.
   std::function<Result<std::shared_ptr<const void>>(const Request& head, std::uint64_t bytes)>
       admit_body = {};
+  // The header, in lower case, that tells the ErrorFormatter whose words a client understands,
+  // where the path does not; empty: none.
+  std::string spoken_header = {};
 };
 
 class Server {

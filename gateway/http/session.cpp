@@ -32,8 +32,8 @@ Session::Session(ServerContext& context, const std::string& date, net::ip::tcp::
       date_(date),
       peer_(std::move(peer)),
       connection_(std::move(socket), context.options.limits),
-      reader_(context.options.limits, context.options.streamed_body_max,
-              context.options.admit_body) {}
+      reader_(context.options.limits, context.options.streamed_body_max, context.options.admit_body,
+              context.options.spoken_header) {}
 
 net::awaitable<void> Session::run() {
   co_await net::this_coro::throw_if_cancelled(false);
@@ -177,7 +177,7 @@ net::awaitable<void> Session::refuse(Error error) {
 }
 
 net::awaitable<void> Session::send_error(Error error, SessionWriter& out) {
-  const RefusedRequest refused{reader_.path(), reader_.anthropic_version(), out.request_id()};
+  const RefusedRequest refused{reader_.path(), reader_.spoken(), out.request_id()};
   ErrorReply reply = context_.format_error(error, refused);
   for (const auto& [name, value] : reply.headers) out.set_header(name, value);
   co_await out.send(reply.status, std::move(reply.content_type), std::move(reply.body));

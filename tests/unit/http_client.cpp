@@ -161,6 +161,7 @@ ErrorReply plain_error(const Error& error, const RefusedRequest& refused) {
   }
   reply.body = "{\"error\":\"" + error.message + "\"}";
   reply.headers.emplace_back("refused-path", refused.path);
+  reply.headers.emplace_back("refused-spoken", refused.spoken);
   return reply;
 }
 

@@ -156,6 +156,18 @@ TEST_F(HttpServer, HandlersThatFailAreAnswered500WithoutDetails) {
   }
 }
 
+TEST_F(HttpServer, WhoWritesARefusalIsToldWhatItsClientSpeaks) {
+  ServerOptions options = testing::options_for_test();
+  options.spoken_header = "tongue";
+  start(std::move(options));
+  Client client(server_->port());
+  for (const char* said : {"latin", ""}) {
+    const std::string line = *said == '\0' ? "" : "Tongue: " + std::string(said) + "\r\n";
+    client.send(get("/throw", line));
+    EXPECT_EQ(client.read().header("refused-spoken"), said);
+  }
+}
+
 TEST_F(HttpServer, HonoursConnectionClose) {
   start();
   Client client(server_->port());
