@@ -56,7 +56,7 @@ Api::Api(Doors doors)
       messages_(openai::parse_chat, anthropic::Limit::required, &call_notes_),
       prompts_(openai::parse_chat, anthropic::Limit::none),
       count_tokens_(doors.reception, doors.pipeline, prompts_),
-      archive_(doors.disk, doors.shelf, doors.conversations, doors.past_bytes_max),
+      archive_(doors.disk, doors.shelf, doors.conversations, std::move(doors.past)),
       responses_(openai::parse_chat, archive_),
       compact_(responses_),
       conversation_api_(doors.reception, doors.disk, doors.conversations),

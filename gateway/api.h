@@ -39,7 +39,7 @@ class Api {
     store::DiskThread& disk;
     std::unique_ptr<responses::Shelf>& shelf;
     std::unique_ptr<responses::Conversations>& conversations;
-    std::size_t past_bytes_max;  // Of what a response may build on.
+    responses::PastLimits past;
   };
 
   explicit Api(Doors doors);

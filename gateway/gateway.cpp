@@ -16,6 +16,7 @@
 #include "gateway/attached_files.h"
 #include "gateway/batch_api.h"
 #include "gateway/batch_runner.h"
+#include "gateway/byte_room.h"
 #include "gateway/encoders.h"
 #include "gateway/engine_target.h"
 #include "gateway/file_api.h"
@@ -34,7 +35,6 @@
 #include "gateway/store/disk_thread.h"
 #include "gateway/telemetry/log.h"
 #include "gateway/telemetry/metrics.h"
-#include "gateway/unread_bodies.h"
 #include "gateway/wall_clock.h"
 
 #include <algorithm>
@@ -57,6 +57,11 @@ constexpr milliseconds kBookWithin{5'000};       // Of what was settled, when st
 constexpr milliseconds kLastWordsWithin{1'000};  // Of answers that are cut.
 constexpr std::chrono::seconds kSweep{10};       // Between looks for what has expired…
 constexpr std::chrono::hours kLook{1};  // …and for what the configuration is warned of by now.
+constexpr const char* kTooManyBodies =
+    "Too many large requests are being sent. Send fewer at a time.";
+constexpr const char* kTooMuchPast =
+    "The conversations that are being answered are too large together. Ask of fewer at a time, or "
+    "begin others, with what matters of these.";
 
 int workers_of(const config::Server& server) {
   if (server.workers > 0) return server.workers;
@@ -78,13 +83,13 @@ std::string at(const config::Endpoint& endpoint, std::uint16_t port) {
 }
 
 // A tenant may send two of the largest at once, and many of the usual.
-std::uint64_t unread_bytes_max(const config::ServerLimits& limits) {
+std::uint64_t large_bytes_max(const config::ServerLimits& limits) {
   return std::max(std::uint64_t{2} << 30, 8 * static_cast<std::uint64_t>(limits.body_bytes_max));
 }
 
 // Who has no key is told so before a large body is taken.
-Result<UnreadBodies::Leave> leave_of(const CurrentEdition& editions, UnreadBodies& bodies,
-                                     const http::Request& head, std::uint64_t bytes) {
+Result<ByteRoom::Leave> leave_of(const CurrentEdition& editions, const ByteRoom& bodies,
+                                 const http::Request& head, std::uint64_t bytes) {
   const auto caller = editions.enter(head.api_key(), head.id).caller;
   if (!caller) return caller.error();
   return bodies.enter(std::string(caller->tenant()), bytes);
@@ -155,9 +160,16 @@ class Gateway::House {
   const Reception reception_{editions_, limiter_};
   StoredChats stored_chats_{reception_, disk_, kept_.chats};
   AttachedFiles attached_;
-  Api surface_{Api::Doors{reception_, pipeline_, models_, stored_chats_, disk_, kept_.responses,
+  const ByteRoom conversations_{large_bytes_max(started_with_->server.limits), kTooMuchPast};
+  Api surface_{Api::Doors{reception_,
+                          pipeline_,
+                          models_,
+                          stored_chats_,
+                          disk_,
+                          kept_.responses,
                           kept_.conversations,
-                          static_cast<std::size_t>(started_with_->server.limits.body_bytes_max)}};
+                          {static_cast<std::size_t>(started_with_->server.limits.body_bytes_max),
+                           std::bind_front(&ByteRoom::enter, &conversations_)}}};
   FileApi file_api_;
   std::optional<BatchRunner> runner_;
   BatchApi batch_api_;
@@ -165,7 +177,7 @@ class Gateway::House {
   http::Routes admin_routes_;
   http::Routes api_routes_;
   Repeats repeats_;
-  UnreadBodies unread_bodies_{unread_bytes_max(started_with_->server.limits)};
+  const ByteRoom unread_bodies_{large_bytes_max(started_with_->server.limits), kTooManyBodies};
   http::Server admin_;
   http::Server api_;
   const Observation observation_{{started_with_, phase_, log_, metrics_, decisions_, rollout_,

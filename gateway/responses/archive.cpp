@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <functional>
+#include <numeric>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -18,6 +19,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::size_t kSoughtMax = 1'000;  // Responses whose items need not be kept.
+constexpr std::size_t kTimesHeld = 2;      // As it is told to a target, and as it is measured here.
 
 // An item's id names its response: "msg_" TURN "_0".
 std::string response_of(const std::string& item_id) {
@@ -31,6 +33,17 @@ Error too_many(std::size_t bytes_max) {
           "The items that the input names have more than " + std::to_string(bytes_max) +
               " bytes together. Name fewer.",
           "input", std::nullopt};
+}
+
+Error too_large_with_body(const Archive::From& from, std::size_t bytes_max) {
+  const char* const param = !from.previous.empty()       ? "previous_response_id"
+                            : !from.conversation.empty() ? "conversation"
+                                                         : "input";
+  return {Errc::context_too_long,
+          "What this request goes on from has, together with its own body, more than " +
+              std::to_string(bytes_max) +
+              " bytes. Send less, or begin another conversation, with what matters of this one.",
+          param, std::nullopt};
 }
 
 // All turns up to a response, the oldest first, and what the first of them was told of its
@@ -150,6 +163,31 @@ Async<void> Archive::add_turn(std::string tenant, std::string id, std::vector<st
 }
 
 Async<Archive::Past> Archive::past(std::string tenant, From from) {
+  From asked = from;
+  auto past = co_await collected(tenant, std::move(asked));
+  if (!past) co_return past.error();
+  const auto admitted = admit(tenant, from, *past);
+  if (!admitted) co_return admitted.error();
+  co_return std::move(*past);
+}
+
+std::size_t Archive::bytes_of(const std::vector<std::string>& lists) {
+  return std::accumulate(
+      lists.begin(), lists.end(), std::size_t{0},
+      [](std::size_t sum, const std::string& list) { return sum + list.size(); });
+}
+
+Result<void> Archive::admit(const std::string& tenant, const From& from, Past& past) const {
+  const std::size_t bytes = bytes_of(past.turns) + bytes_of(past.referenced);
+  if (bytes == 0) return {};
+  if (bytes + from.bytes > limits_.bytes_max) return too_large_with_body(from, limits_.bytes_max);
+  auto leave = limits_.enter(tenant, kTimesHeld * bytes);
+  if (!leave) return leave.error();
+  past.leave = std::move(*leave);
+  return {};
+}
+
+Async<Archive::Past> Archive::collected(std::string tenant, From from) const {
   Past past;
   if (!from.previous.empty()) {
     auto lists = co_await turns(tenant, std::move(from.previous));
@@ -187,7 +225,7 @@ Async<std::vector<std::string>> Archive::before(Kept turn) const {
 // The disk's thread reads; what is read is parsed by who asked for it.
 Async<std::vector<std::string>> Archive::turns(std::string tenant, std::string previous) const {
   std::function<Result<Chain>()> work = [shelf = shelf_.get(), all = conversations_.get(), tenant,
-                                         previous, bytes_max = past_bytes_max_] {
+                                         previous, bytes_max = limits_.bytes_max] {
     return chain_up_to(*shelf, *all, tenant, previous, bytes_max);
   };
   auto chain = co_await disk_.run_for_client(std::move(work));
@@ -212,12 +250,12 @@ Async<std::vector<std::string>> Archive::turns(std::string tenant, std::string p
 Async<std::vector<std::string>> Archive::referenced(std::string tenant,
                                                     std::vector<Reference> references) const {
   std::function<Result<std::vector<Kept>>()> work = [shelf = shelf_.get(), tenant, references,
-                                                     bytes_max = past_bytes_max_] {
+                                                     bytes_max = limits_.bytes_max] {
     return find_all(*shelf, tenant, references, bytes_max);
   };
   auto responses = co_await disk_.run_for_client(std::move(work));
   if (!responses) co_return responses.error();
-  co_return items_in(*responses, references, past_bytes_max_);
+  co_return items_in(*responses, references, limits_.bytes_max);
 }
 
 }  // namespace spillway::responses

@@ -9,21 +9,30 @@
 #include "gateway/responses/shelf.h"
 #include "gateway/store/disk_thread.h"
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace spillway::responses {
 
+// Held as long as what it was given for.
+using Leave = std::shared_ptr<const void>;
+
+// Of what a request may build on.
+struct PastLimits {
+  std::size_t bytes_max;  // With its own body.
+  // Leave to hold so many bytes for a tenant; an error: others are to come first.
+  std::function<Result<Leave>(const std::string& tenant, std::uint64_t bytes)> enter;
+};
+
 class Archive {
  public:
-  // All must outlive it. `past_bytes_max`: of what a request may build on.
+  // All must outlive it.
   Archive(store::DiskThread& disk, std::unique_ptr<Shelf>& shelf,
-          std::unique_ptr<Conversations>& conversations, std::size_t past_bytes_max)
-      : past_bytes_max_(past_bytes_max),
-        disk_(disk),
-        shelf_(shelf),
-        conversations_(conversations) {}
+          std::unique_ptr<Conversations>& conversations, PastLimits limits)
+      : limits_(std::move(limits)), disk_(disk), shelf_(shelf), conversations_(conversations) {}
   virtual ~Archive() = default;
 
   Async<void> put(Kept response) const;
@@ -38,15 +47,18 @@ class Archive {
     std::string previous;
     std::string conversation;
     std::vector<Reference> references;
+    std::size_t bytes = 0;  // Of its own body.
   };
 
   // The lists of items before a turn, the oldest first, and the items that it names, in their
   // order; empty where one is not kept that need not be. invalid_request if something else is not
-  // kept, or more than may be built on.
+  // kept, context_too_long if they are more than may be built on, overloaded while others hold all
+  // that may be held.
   struct Past {
     std::vector<std::string> turns;
     std::vector<std::string> referenced;
     std::string told;  // The last item of the conversation; empty if it has none.
+    Leave leave;       // For as long as anything that was made of them is held.
   };
   virtual Async<Past> past(std::string tenant, From from);
 
@@ -58,7 +70,13 @@ class Archive {
                        std::string turn) const;
 
  protected:
-  const std::size_t past_bytes_max_;
+  static std::size_t bytes_of(const std::vector<std::string>& lists);
+
+  // As `past`, and nobody has asked for leave. `admit` does.
+  Async<Past> collected(std::string tenant, From from) const;
+  Result<void> admit(const std::string& tenant, const From& from, Past& past) const;
+
+  const PastLimits limits_;
 
  private:
   Async<ItemList> conversation(std::string tenant, std::string id) const;

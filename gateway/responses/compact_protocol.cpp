@@ -48,8 +48,11 @@ void add_user_messages(const std::string& items, ordered_json& all) {
 
 class CompactionWriter final : public wire::AnswerWriter {
  public:
-  CompactionWriter(std::string turn, std::int64_t created, ordered_json kept)
-      : turn_(std::move(turn)), created_(created), output_(std::move(kept)) {}
+  CompactionWriter(std::string turn, std::int64_t created, ordered_json kept, Leave leave)
+      : turn_(std::move(turn)),
+        created_(created),
+        output_(std::move(kept)),
+        leave_(std::move(leave)) {}
 
   std::string begin(const wire::Opening&) override { return {}; }
   std::string piece(const Delta& delta) override {
@@ -74,6 +77,7 @@ class CompactionWriter final : public wire::AnswerWriter {
   const std::string turn_;
   const std::int64_t created_;
   ordered_json output_;  // The user's messages.
+  const Leave leave_;    // For what is summed up.
   std::string summary_;
 };
 
@@ -90,8 +94,8 @@ Async<wire::Asked> CompactProtocol::parse(wire::Call call) const {
   add_user_messages(conversation->request.input, kept);
   kept.erase(kept.size() - 1);  // Ours.
   wire::Asked asked;
-  asked.writer =
-      std::make_unique<CompactionWriter>(turn_of(call.request_id), call.created, std::move(kept));
+  asked.writer = std::make_unique<CompactionWriter>(
+      turn_of(call.request_id), call.created, std::move(kept), std::move(conversation->leave));
   asked.chat = std::move(conversation->chat);
   co_return std::move(asked);
 }

@@ -11,24 +11,27 @@ void LastTurn::ended(const Kept& turn) {
   turns_ = std::exchange(before_, {});
   turns_.push_back(turn.input);
   turns_.push_back(output_of(turn.body));
+  leave_.reset();
+  auto leave = limits_.enter(turn.tenant, bytes_of(turns_));
+  if (leave) {
+    leave_ = std::move(*leave);
+  } else {
+    id_.clear();
+    turns_ = {};
+  }
 }
 
 Async<Archive::Past> LastTurn::past(std::string tenant, From from) {
   const bool remembered = !from.previous.empty() && from.previous == id_;
-  if (remembered && bytes() > past_bytes_max_)
-    co_return conversation_too_large(from.previous, past_bytes_max_);
-  if (remembered) from.previous.clear();
-  auto past = co_await Archive::past(std::move(tenant), std::move(from));
+  From asked = from;
+  if (remembered) asked.previous.clear();
+  auto past = co_await collected(tenant, std::move(asked));
   if (!past) co_return past;
   if (remembered) past->turns = turns_;
+  const auto admitted = admit(tenant, from, *past);
+  if (!admitted) co_return admitted.error();
   before_ = past->turns;
   co_return past;
-}
-
-std::size_t LastTurn::bytes() const {
-  std::size_t bytes = 0;
-  for (const std::string& list : turns_) bytes += list.size();
-  return bytes;
 }
 
 }  // namespace spillway::responses

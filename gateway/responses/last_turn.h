@@ -15,15 +15,16 @@ class LastTurn final : public Archive {
  public:
   explicit LastTurn(const Archive& archive) : Archive(archive) {}
 
+  // Forgets all where there is no room for it.
+
   void ended(const Kept& turn) override;
   Async<Past> past(std::string tenant, From from) override;
 
  private:
-  std::size_t bytes() const;
-
   std::string id_;                   // Of the last turn; empty: there was none.
   std::vector<std::string> turns_;   // Up to it, lists of items, the oldest first.
   std::vector<std::string> before_;  // Those before the turn that runs.
+  Leave leave_;                      // For the former.
 };
 
 }  // namespace spillway::responses

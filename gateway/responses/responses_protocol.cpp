@@ -19,7 +19,8 @@ Async<wire::Asked> ResponsesProtocol::parse(wire::Call call) const {
 Async<Conversation> ResponsesProtocol::converse(const wire::Call& call) const {
   auto request = parse_response_request(call.body, turn_of(call.request_id));
   if (!request) co_return request.error();
-  Archive::From from{request->previous, request->conversation, request->references};
+  Archive::From from{request->previous, request->conversation, request->references,
+                     call.body.size()};
   auto past = co_await archive_.past(call.tenant, std::move(from));
   if (!past) co_return past.error();
   request->input = with_referenced(request->input, past->referenced);
@@ -34,6 +35,7 @@ Async<Conversation> ResponsesProtocol::converse(const wire::Call& call) const {
   conversation.request = std::move(*request);
   conversation.before = std::move(past->turns);
   conversation.told = std::move(past->told);
+  conversation.leave = std::move(past->leave);
   co_return std::move(conversation);
 }
 
@@ -50,6 +52,7 @@ Async<Understood> ResponsesProtocol::understand(const wire::Call& call) const {
   understood.request = std::move(conversation->request);
   understood.chat = std::move(conversation->chat);
   understood.told = std::move(conversation->told);
+  understood.leave = std::move(conversation->leave);
   co_return std::move(understood);
 }
 

@@ -22,6 +22,7 @@ struct Understood {
   ResponseInfo info;
   std::shared_ptr<const ChatRequest> chat;
   std::string told;  // The last item of its conversation; empty if it has none.
+  Leave leave;       // For what came before.
 };
 
 // What is said to the model: the request, and what came before it.
@@ -30,6 +31,7 @@ struct Conversation {
   std::vector<std::string> before;  // The lists of items of earlier turns, the oldest first.
   std::shared_ptr<ChatRequest> chat;
   std::string told;  // The last item of the request's conversation; empty if it has none.
+  Leave leave;       // For what came before.
 };
 
 class ResponsesProtocol final : public wire::Protocol {

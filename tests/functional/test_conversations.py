@@ -259,3 +259,18 @@ def test_a_conversation_has_an_end(house):
                 attempt()
             assert caught.value.code == "context_length_exceeded"
         assert not provider.asked and len(client.conversations.items.list(made.id).data) == 2
+
+
+def test_a_request_and_what_it_goes_on_from_are_no_larger_than_a_body(house):
+    gateway, provider = house(body_max="16KiB")
+    with openai.OpenAI(base_url=gateway.api, api_key=KEY, max_retries=0) as client:
+        def ask(size, **past):
+            return client.responses.create(model="cloud", input="x" * size, **past)
+        conversation = client.conversations.create(items=[{**HELLO, "content": "x" * 9_000}]).id
+        turn = ask(9_000).id
+        for param, past in (("conversation", conversation), ("previous_response_id", turn)):
+            assert ask(100, **{param: past}).status == "completed"
+            with pytest.raises(openai.BadRequestError, match="16384 bytes") as caught:
+                ask(9_000, **{param: past})
+            assert (caught.value.code, caught.value.param) == ("context_length_exceeded", param)
+    assert len(provider.asked) == 3

@@ -259,10 +259,10 @@ def test_a_conversation_may_be_as_large_as_a_body(house):
     gateway, upstream = house(body_max="64KiB")
     first = said(gateway, "x" * 30_000)
     second = said(gateway, "y" * 30_000, previous_response_id=first["id"])
-    third = said(gateway, "z" * 30_000, previous_response_id=second["id"])
+    third = said(gateway, "z" * 3_000, previous_response_id=second["id"])
     before = len(upstream.asked)
     for path in ("/responses", "/responses/input_tokens"):
-        status, answer = ask(gateway, path, {"model": "up", "input": "on", "previous_response_id": third["id"]})
+        status, answer = ask(gateway, path, {"model": "up", "input": "on" * 1_500, "previous_response_id": third["id"]})
         error = answer["error"]
         assert (status, error["code"], error["param"]) == (400, "context_length_exceeded", "previous_response_id")
     assert len(upstream.asked) == before

@@ -117,10 +117,10 @@ def test_a_turn_that_is_not_kept_can_be_gone_on_from(plain, house, client_of):
 
 def test_what_a_connection_remembers_is_no_larger_than_a_body(plain):
     last = None
-    for letter in "abc":
-        plain.send(turn(input=letter * 30_000, previous_response_id=last, store=False, max_output_tokens=16))
+    for letter in "ab":
+        plain.send(turn(input=letter * 31_000, previous_response_id=last, store=False, max_output_tokens=16))
         last = events_of(plain)[-1]["response"]["id"]
-    plain.send(turn(input="on", previous_response_id=last, store=False, max_output_tokens=16))
+    plain.send(turn(input="on" * 2_000, previous_response_id=last, store=False, max_output_tokens=16))
     assert events_of(plain)[-1]["error"]["code"] == "context_length_exceeded"
     plain.send(turn(input="anew", store=False, max_output_tokens=16))
     assert events_of(plain)[-1]["type"] == "response.incomplete"
