@@ -1,5 +1,4 @@
-// The composition root: makes every room, joins them, and knows the order in which they start and
-// stop. Beside it only engine_target.h names a concrete backend.
+// The gateway as its owner sees it; house.h is the composition root.
 //
 // All methods are for the owner's thread, except `reload`, which the file watcher and the admin
 // listener call too.
@@ -14,6 +13,8 @@
 #include <string>
 
 namespace spillway {
+
+class House;
 
 class Gateway {
  public:
@@ -34,7 +35,6 @@ class Gateway {
   void stop(const std::function<bool()>& hurry);
 
  private:
-  class House;
   explicit Gateway(std::unique_ptr<House> house);
   std::unique_ptr<House> house_;
 };

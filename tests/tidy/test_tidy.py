@@ -24,7 +24,7 @@ def test_siblings_do_not_meet():
     assert messages(tidy.check_walls, "backends/cloud/transfer.cpp", '#include "backends/local/engine/engine.h"\n')
     assert messages(tidy.check_walls, "config/load.cpp", '#include "gateway/receipt.h"\n')
     assert messages(tidy.check_walls, "gateway/pipeline.cpp", '#include "backends/cloud/cloud_backend.h"\n')
-    assert not messages(tidy.check_walls, "gateway/gateway.cpp", '#include "backends/cloud/cloud_backend.h"\n')
+    assert not messages(tidy.check_walls, "gateway/house.cpp", '#include "backends/cloud/cloud_backend.h"\n')
     assert messages(tidy.check_walls, "gateway/simulate/trace.cpp", '#include "gateway/policy/router.h"\n')
     assert not messages(tidy.check_walls, "gateway/simulate/cloud.h", '#include "backends/simulated/profile.h"\n')
 
