@@ -34,7 +34,7 @@ Async<std::optional<Content>> AttachedFiles::read(std::string tenant, std::strin
                                                           bytes_max] {
     return read_from(*files, tenant, id, bytes_max);
   };
-  co_return co_await disk_.run(std::move(work));
+  co_return co_await disk_.run(std::move(work), std::move(tenant));
 }
 
 }  // namespace spillway

@@ -41,7 +41,7 @@ net::awaitable<void> BatchRunner::resume() {
     unfinished = std::move(*found);
     return {};
   };
-  const bool known = co_await insist(read);
+  const bool known = co_await insist(read, "");
   if (!known) co_return;
   for (batch::Batch& each : unfinished) launch(std::move(each));
 }
@@ -118,9 +118,9 @@ net::awaitable<void> BatchRunner::validate(Work& work) {
       whole = *stepped;
       return {};
     };
-    bool going = co_await insist(begin);
+    bool going = co_await insist(begin, work.about.tenant);
     while (going && !whole && !over(work)) {
-      const auto stepped = co_await doors_.disk.run(step);
+      const auto stepped = co_await doors_.disk.run(step, work.about.tenant);
       going = stepped.has_value();
     }
     if (!whole && !over(work)) co_await work.given_up.wait(SteadyClock::now() + kTryAgain);
@@ -131,7 +131,7 @@ net::awaitable<void> BatchRunner::validate(Work& work) {
     work.about = std::move(*found);
     return {};
   };
-  co_await insist(read);
+  co_await insist(read, work.about.tenant);
 }
 
 net::awaitable<void> BatchRunner::finish(Work& work) {
@@ -147,7 +147,7 @@ net::awaitable<void> BatchRunner::finish(Work& work) {
     work.about = std::move(*begun);
     return {};
   };
-  bool going = co_await insist(begin);
+  bool going = co_await insist(begin, work.about.tenant);
   bool left = work.about.ends_as == State::expired && work.about.lines > 0;
   const Disk expire = [&]() -> Result<void> {
     const auto lines = doors_.batches.undone(work.about.id, 0, kLinesExpired);
@@ -157,9 +157,9 @@ net::awaitable<void> BatchRunner::finish(Work& work) {
     for (const batch::LineRef& line : *lines) results.push_back(batch::expired_result(line));
     return doors_.batches.record(work.about.id, results);
   };
-  while (going && left) going = co_await insist(expire);
+  while (going && left) going = co_await insist(expire, work.about.tenant);
   const Disk hand = [&] { return hand_over(work.about.id); };
-  if (going) co_await insist(hand);
+  if (going) co_await insist(hand, work.about.tenant);
 }
 
 // On the disk's thread: results become files of the tenant's.
@@ -189,9 +189,9 @@ Result<void> BatchRunner::hand_over(const std::string& id) {
 }
 
 // False: the gateway stops before it worked.
-net::awaitable<bool> BatchRunner::insist(const Disk& work) {
+net::awaitable<bool> BatchRunner::insist(const Disk& work, const std::string& whose) {
   while (true) {
-    const auto done = co_await doors_.disk.run(work);
+    const auto done = co_await doors_.disk.run(work, whose);
     if (done) co_return true;
     if (stopping_) co_return false;
     const TimePoint now = SteadyClock::now();

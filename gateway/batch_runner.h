@@ -71,7 +71,7 @@ class BatchRunner {
                                         batch::Turns::Place place);
   boost::asio::awaitable<void> record(Work& work, batch::LineResult result);
   boost::asio::awaitable<batch::Turns::Place> place_for(Work& work);
-  boost::asio::awaitable<bool> insist(const Disk& work);
+  boost::asio::awaitable<bool> insist(const Disk& work, const std::string& whose);
 
   bool over(const Work& work) const;
   std::chrono::milliseconds time_for_a_line(const Work& work) const;

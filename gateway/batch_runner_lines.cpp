@@ -48,7 +48,7 @@ net::awaitable<bool> BatchRunner::begin_lines(std::shared_ptr<Work> work) {
     work->round = *round;
     return {};
   };
-  const bool counted = co_await insist(count);
+  const bool counted = co_await insist(count, work->about.tenant);
   if (!counted) co_return false;
   std::vector<batch::LineRef> lines;
   int last = 0;
@@ -59,7 +59,7 @@ net::awaitable<bool> BatchRunner::begin_lines(std::shared_ptr<Work> work) {
     return {};
   };
   while (!over(*work)) {
-    const bool fetched = co_await insist(fetch);
+    const bool fetched = co_await insist(fetch, work->about.tenant);
     if (!fetched || lines.empty()) break;
     for (batch::LineRef& line : lines) {
       // Those that wait to be asked again have no place, but are in memory.
@@ -104,7 +104,7 @@ net::awaitable<void> BatchRunner::run_line(std::shared_ptr<Work> work, batch::Li
     text = std::move(*found);
     return {};
   };
-  const bool known = co_await insist(read);
+  const bool known = co_await insist(read, work->about.tenant);
   if (!known) co_return;
   const Errand& ask = doors_.errands.find(work->about.endpoint)->second;
   int attempt = 0;
@@ -146,7 +146,7 @@ net::awaitable<void> BatchRunner::record(Work& work, batch::LineResult result) {
   work.recording = true;
   const auto group = std::exchange(work.results, {});
   const Disk write = [&] { return doors_.batches.record(work.about.id, group); };
-  const bool written = co_await insist(write);
+  const bool written = co_await insist(write, work.about.tenant);
   work.recording = false;
   work.recorded += written ? group.size() : 0;
   work.written.ring();

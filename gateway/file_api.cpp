@@ -66,7 +66,7 @@ Async<std::string> FileApi::create(http::Request& raw, const Visitor& visitor) c
   const std::function<Result<files::Draft>()> begin = [this, &visitor] {
     return cabinet_->files.begin(visitor.tenant);
   };
-  const auto draft = co_await take(raw, form, begin);
+  const auto draft = co_await take(raw, form, visitor.tenant, begin);
   if (!draft) co_return draft.error();
 
   files::File file{"", visitor.tenant, form.filename(), std::string(form.field("purpose")),
@@ -80,16 +80,16 @@ Async<std::string> FileApi::create(http::Request& raw, const Visitor& visitor) c
   const std::function<Result<files::File>()> keep = [this, &draft, &file] {
     return cabinet_->files.keep(**draft, file);
   };
-  const auto kept = co_await disk_.run(keep);
+  const auto kept = co_await disk_.run(keep, visitor.tenant);
   if (!kept) co_return kept.error();
   co_return files::file_object(*kept);
 }
 
 // The form's file, on disk but not kept yet. Its content never is in memory, but for a piece.
 Async<FileApi::SharedDraft> FileApi::take(
-    http::Request& raw, files::FormReader& form,
+    http::Request& raw, files::FormReader& form, const std::string& tenant,
     const std::function<Result<files::Draft>()>& begin) const {
-  const auto draft = co_await begin_draft(begin);
+  const auto draft = co_await begin_draft(tenant, begin);
   if (!draft) co_return draft.error();
   std::string content;
   const std::function<Result<void>()> write = [&draft, &content] {
@@ -104,7 +104,7 @@ Async<FileApi::SharedDraft> FileApi::take(
     if (!taken) co_return taken.error();
     content += *taken;
     if (more && content.size() < kPieceBytes) continue;
-    const auto written = co_await disk_.run(write);
+    const auto written = co_await disk_.run(write, tenant);
     if (!written) co_return written.error();
     content.clear();
   }
@@ -114,7 +114,7 @@ Async<FileApi::SharedDraft> FileApi::take(
 }
 
 Async<FileApi::SharedDraft> FileApi::begin_draft(
-    const std::function<Result<files::Draft>()>& begin) const {
+    const std::string& tenant, const std::function<Result<files::Draft>()>& begin) const {
   const std::function<Result<SharedDraft>()> make = [this, &begin]() -> Result<SharedDraft> {
     auto draft = begin();
     if (!draft) return draft.error();
@@ -124,7 +124,7 @@ Async<FileApi::SharedDraft> FileApi::begin_draft(
     };
     return SharedDraft(new files::Draft(std::move(*draft)), drop);
   };
-  co_return co_await disk_.run(make);
+  co_return co_await disk_.run(make, tenant);
 }
 
 Async<std::string> FileApi::list(http::Request& raw, const Visitor& visitor) const {
@@ -135,7 +135,7 @@ Async<std::string> FileApi::list(http::Request& raw, const Visitor& visitor) con
     if (!page) return page.error();
     return files::file_page(*page);
   };
-  co_return co_await disk_.run(read);
+  co_return co_await disk_.run(read, visitor.tenant);
 }
 
 Async<std::string> FileApi::retrieve(http::Request& raw, const Visitor& visitor) const {
@@ -144,7 +144,7 @@ Async<std::string> FileApi::retrieve(http::Request& raw, const Visitor& visitor)
     if (!file) return file.error();
     return files::file_object(*file);
   };
-  co_return co_await disk_.run(read);
+  co_return co_await disk_.run(read, visitor.tenant);
 }
 
 Async<std::string> FileApi::remove(http::Request& raw, const Visitor& visitor) const {
@@ -153,21 +153,21 @@ Async<std::string> FileApi::remove(http::Request& raw, const Visitor& visitor) c
     if (!removed) return removed.error();
     return files::deleted_file(raw.tail);
   };
-  co_return co_await disk_.run(work);
+  co_return co_await disk_.run(work, visitor.tenant);
 }
 
 net::awaitable<void> FileApi::content(http::Request raw, http::ResponseWriter& out) const {
   co_await net::this_coro::throw_if_cancelled(false);
   const auto visitor = reception_.admit(raw, out);
+  if (!visitor) co_return co_await refuse(visitor.error(), out);
   const std::function<Result<Opened>()> open = [&]() -> Result<Opened> {
-    if (!visitor) return visitor.error();
     auto about = cabinet_->files.find(visitor->tenant, raw.tail, unix_seconds());
     if (!about) return about.error();
     auto file = store::DiskFile::read(cabinet_->files.path_of(*about));
     if (!file) return file.error();
     return Opened{std::move(*about), std::make_shared<store::DiskFile>(std::move(*file))};
   };
-  const auto opened = co_await disk_.run(open);
+  const auto opened = co_await disk_.run(open, visitor->tenant);
   if (!opened) {
     co_await refuse(opened.error(), out);
     co_return;
@@ -178,7 +178,7 @@ net::awaitable<void> FileApi::content(http::Request raw, http::ResponseWriter& o
   };
   (void)co_await out.begin_file("application/octet-stream", opened->about.bytes);
   while (at < opened->about.bytes) {
-    auto piece = co_await disk_.run(read);
+    auto piece = co_await disk_.run(read, visitor->tenant);
     if (!piece || piece->empty()) co_return;  // The connection is cut: no answer is better.
     at += piece->size();
     const auto written = co_await out.write(std::move(*piece));
@@ -197,7 +197,7 @@ Async<std::string> FileApi::begin_upload(http::Request& raw, const Visitor& visi
     if (!upload) return upload.error();
     return files::upload_object(*upload);
   };
-  co_return co_await disk_.run(work);
+  co_return co_await disk_.run(work, visitor.tenant);
 }
 
 Async<std::string> FileApi::add_part(http::Request& raw, const Visitor& visitor) const {
@@ -207,7 +207,7 @@ Async<std::string> FileApi::add_part(http::Request& raw, const Visitor& visitor)
   const std::function<Result<files::Draft>()> begin = [&] {
     return cabinet_->uploads.begin_part(visitor.tenant, raw.tail, unix_seconds());
   };
-  const auto draft = co_await take(raw, form, begin);
+  const auto draft = co_await take(raw, form, visitor.tenant, begin);
   if (!draft) co_return draft.error();
   const std::function<Result<std::string>()> keep = [&]() -> Result<std::string> {
     const auto part =
@@ -215,7 +215,7 @@ Async<std::string> FileApi::add_part(http::Request& raw, const Visitor& visitor)
     if (!part) return part.error();
     return files::part_object(*part);
   };
-  co_return co_await disk_.run(keep);
+  co_return co_await disk_.run(keep, visitor.tenant);
 }
 
 Async<std::string> FileApi::complete(http::Request& raw, const Visitor& visitor) const {
@@ -230,18 +230,18 @@ Async<std::string> FileApi::complete(http::Request& raw, const Visitor& visitor)
     assembly.emplace(std::move(*begun));
     return {};
   };
-  const auto begun = co_await disk_.run(begin);
+  const auto begun = co_await disk_.run(begin, visitor.tenant);
   if (!begun) co_return begun.error();
   const std::function<Result<bool>()> copy = [&] { return assembly->step(); };
   Result<bool> copied = false;
-  while (copied && !*copied) copied = co_await disk_.run(copy);
+  while (copied && !*copied) copied = co_await disk_.run(copy, visitor.tenant);
   if (!copied) co_return copied.error();
   const std::function<Result<std::string>()> finish = [&]() -> Result<std::string> {
     const auto upload = assembly->finish(unix_seconds());
     if (!upload) return upload.error();
     return files::upload_object(*upload);
   };
-  co_return co_await disk_.run(finish);
+  co_return co_await disk_.run(finish, visitor.tenant);
 }
 
 Async<std::string> FileApi::cancel(http::Request& raw, const Visitor& visitor) const {
@@ -250,7 +250,7 @@ Async<std::string> FileApi::cancel(http::Request& raw, const Visitor& visitor) c
     if (!upload) return upload.error();
     return files::upload_object(*upload);
   };
-  co_return co_await disk_.run(work);
+  co_return co_await disk_.run(work, visitor.tenant);
 }
 
 }  // namespace spillway

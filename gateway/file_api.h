@@ -42,9 +42,10 @@ class FileApi {
   Async<std::string> cancel(http::Request& raw, const Visitor& visitor) const;
 
   http::Handler handle(Work work) const;
-  Async<SharedDraft> take(http::Request& raw, files::FormReader& form,
+  Async<SharedDraft> take(http::Request& raw, files::FormReader& form, const std::string& tenant,
                           const std::function<Result<files::Draft>()>& begin) const;
-  Async<SharedDraft> begin_draft(const std::function<Result<files::Draft>()>& begin) const;
+  Async<SharedDraft> begin_draft(const std::string& tenant,
+                                 const std::function<Result<files::Draft>()>& begin) const;
 
   const Reception& reception_;
   store::DiskThread& disk_;

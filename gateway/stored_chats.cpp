@@ -69,14 +69,14 @@ Async<void> StoredChats::put(wire::KeptChat chat) {
   const std::function<Result<void>()> keep = [this, &chat] {
     return store_->put(chat, unix_seconds());
   };
-  co_return co_await disk_.run_for_client(keep);
+  co_return co_await disk_.run_for_client(keep, chat.tenant);
 }
 
 Async<wire::KeptChat> StoredChats::find(const http::Request& raw, const Visitor& visitor) const {
   const std::function<Result<wire::KeptChat>()> look = [this, &raw, &visitor] {
     return store_->find(visitor.tenant, raw.tail);
   };
-  co_return co_await disk_.run_for_client(look);
+  co_return co_await disk_.run_for_client(look, visitor.tenant);
 }
 
 Async<std::string> StoredChats::list(http::Request& raw, const Visitor& visitor) const {
@@ -85,7 +85,7 @@ Async<std::string> StoredChats::list(http::Request& raw, const Visitor& visitor)
   const std::function<Result<stored::ChatPage>()> look = [this, &query, &visitor] {
     return store_->list(visitor.tenant, *query);
   };
-  const auto page = co_await disk_.run_for_client(look);
+  const auto page = co_await disk_.run_for_client(look, visitor.tenant);
   if (!page) co_return page.error();
   co_return openai::stored_chats(page->chats, page->has_more);
 }
@@ -102,7 +102,7 @@ Async<std::string> StoredChats::update(http::Request& raw, const Visitor& visito
   const std::function<Result<void>()> change = [this, &raw, &visitor, &metadata] {
     return store_->set_metadata(visitor.tenant, raw.tail, *metadata);
   };
-  const auto changed = co_await disk_.run_for_client(change);
+  const auto changed = co_await disk_.run_for_client(change, visitor.tenant);
   if (!changed) co_return changed.error();
   co_return co_await retrieve(raw, visitor);
 }
@@ -111,7 +111,7 @@ Async<std::string> StoredChats::remove(http::Request& raw, const Visitor& visito
   const std::function<Result<void>()> drop = [this, &raw, &visitor] {
     return store_->remove(visitor.tenant, raw.tail);
   };
-  const auto dropped = co_await disk_.run_for_client(drop);
+  const auto dropped = co_await disk_.run_for_client(drop, visitor.tenant);
   if (!dropped) co_return dropped.error();
   co_return openai::deleted_chat(raw.tail);
 }

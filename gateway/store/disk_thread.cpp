@@ -9,11 +9,13 @@ DiskThread::DiskThread(std::string name)
 
 DiskThread::~DiskThread() { stop(); }
 
-void DiskThread::post(std::function<void()> work) {
+void DiskThread::post(std::function<void()> work, const std::string& whose) {
   {
     const std::lock_guard lock(mutex_);
     if (!stopped_) {
-      asked_.push_back(std::move(work));
+      auto& asked = asked_[whose];
+      if (asked.empty()) turns_.push_back(whose);
+      asked.push_back(std::move(work));
       changed_.notify_one();
       return;
     }
@@ -53,16 +55,29 @@ std::function<void()> DiskThread::next() {
       due_ = now + interval_;
       return repeated_;
     }
-    if (!asked_.empty()) break;
+    if (!turns_.empty()) break;
     if (repeated_) {
       changed_.wait_until(lock, due_);
     } else {
       changed_.wait(lock);
     }
   }
-  if (asked_.empty()) return {};
-  auto work = std::move(asked_.front());
-  asked_.pop_front();
+  return take_turn();
+}
+
+// Requires: the lock. Who has more to do is behind all others then.
+std::function<void()> DiskThread::take_turn() {
+  if (turns_.empty()) return {};
+  std::string whose = std::move(turns_.front());
+  turns_.pop_front();
+  const auto asked = asked_.find(whose);
+  auto work = std::move(asked->second.front());
+  asked->second.pop_front();
+  if (asked->second.empty()) {
+    asked_.erase(asked);
+  } else {
+    turns_.push_back(std::move(whose));
+  }
   return work;
 }
 

@@ -1,8 +1,9 @@
 // A thread for what waits for the disk, so that no connection's worker does.
 //
-// Any thread may ask; the work is done one after the other in the order of asking, and may use what
-// belongs to this thread (a Database, files) without locks. Nothing that takes more than a few tens
-// of milliseconds: who has more to do asks again, and others come between.
+// Any thread may ask; the work is done one after the other, and may use what belongs to this thread
+// (a Database, files) without locks. Tenants take turns: what each asks for is done in its order,
+// and who asks for much waits behind itself. Nothing that takes more than a few tens of
+// milliseconds: who has more to do asks again, and others come between.
 //
 // Cancel: work that was asked for is done, whoever still waits for it.
 #pragma once
@@ -23,6 +24,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 
 namespace spillway::store {
@@ -34,17 +36,17 @@ class DiskThread {
   DiskThread(const DiskThread&) = delete;
   DiskThread& operator=(const DiskThread&) = delete;
 
-  // Does `work` there; the asking coroutine goes on with what it returned, or with Errc::internal
-  // where it threw.
+  // Does `work` there, when it is the turn of the tenant `whose` (empty: of no tenant); the asking
+  // coroutine goes on with what it returned, or with Errc::internal where it threw.
   template <class T>
-  Async<T> run(std::function<Result<T>()> work);
+  Async<T> run(std::function<Result<T>()> work, std::string whose = {});
 
   // The same for a client: of what broke here it hears that it did, not what.
   template <class T>
-  Async<T> run_for_client(std::function<Result<T>()> work);
+  Async<T> run_for_client(std::function<Result<T>()> work, std::string whose = {});
 
   // The same where nobody waits.
-  void post(std::function<void()> work);
+  void post(std::function<void()> work, const std::string& whose = {});
 
   // Does this in between, after every `interval`. Once, before anything is asked for.
   void repeat(std::chrono::milliseconds interval, std::function<void()> work);
@@ -58,11 +60,13 @@ class DiskThread {
   template <class T>
   static Result<T> done(const std::function<Result<T>()>& work);
   std::function<void()> next();
+  std::function<void()> take_turn();
 
   const std::string name_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<std::function<void()>> asked_;
+  std::unordered_map<std::string, std::deque<std::function<void()>>> asked_;  // By whose it is.
+  std::deque<std::string> turns_;  // Who has asked; whose turn it is first.
   std::chrono::milliseconds interval_{0};
   std::function<void()> repeated_;  // Empty: nothing is to be repeated.
   std::chrono::steady_clock::time_point due_;
@@ -80,24 +84,26 @@ Result<T> DiskThread::done(const std::function<Result<T>()>& work) {
 }
 
 template <class T>
-Async<T> DiskThread::run(std::function<Result<T>()> work) {
+Async<T> DiskThread::run(std::function<Result<T>()> work, std::string whose) {
   namespace net = boost::asio;
-  const auto initiate = [this](auto handler, std::function<Result<T>()> asked) {
+  const auto initiate = [this](auto handler, std::function<Result<T>()> asked,
+                               const std::string& tenant) {
     const auto executor = net::get_associated_executor(handler);
     // A std::function copies what it holds; a handler cannot be copied.
     auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-    post([executor, shared, asked = std::move(asked)] {
+    const auto do_and_tell = [executor, shared, asked = std::move(asked)] {
       auto result = std::make_shared<Result<T>>(done(asked));
       net::post(executor, [shared, result] { (*shared)(std::move(*result)); });
-    });
+    };
+    post(do_and_tell, tenant);
   };
   return net::async_initiate<const net::use_awaitable_t<>, void(Result<T>)>(
-      initiate, net::use_awaitable, std::move(work));
+      initiate, net::use_awaitable, std::move(work), std::move(whose));
 }
 
 template <class T>
-Async<T> DiskThread::run_for_client(std::function<Result<T>()> work) {
-  auto done = co_await run(std::move(work));
+Async<T> DiskThread::run_for_client(std::function<Result<T>()> work, std::string whose) {
+  auto done = co_await run(std::move(work), std::move(whose));
   if (done || done.error().code != Errc::internal) co_return done;
   co_return Error{Errc::internal, "What is stored cannot be reached at present.", "", std::nullopt};
 }

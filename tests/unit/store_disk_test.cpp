@@ -81,6 +81,19 @@ TEST(DiskThread, DoesAllThatWasAskedInOrderBeforeItEnds) {
   EXPECT_EQ(done.back(), '!');
 }
 
+TEST(DiskThread, TenantsTakeTurns) {
+  std::string done;
+  std::promise<void> asked;
+  DiskThread disk("disk");
+  disk.post([&asked] { asked.get_future().wait(); });
+  for (int i = 0; i < 3; ++i) disk.post([&done] { done += 'a'; }, "many");
+  for (const char letter : {'b', 'c'}) disk.post([&done, letter] { done += letter; }, "few");
+  disk.post([&done] { done += '-'; });
+  asked.set_value();
+  disk.stop();
+  EXPECT_EQ(done, "ab-aca");
+}
+
 TEST(DiskThread, RepeatsInBetween) {
   std::promise<void> thrice;
   int times = 0;
