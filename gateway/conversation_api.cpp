@@ -1,7 +1,6 @@
 #include "gateway/conversation_api.h"
 
 #include "gateway/responses/conversation.h"
-#include "gateway/responses/stored.h"
 #include "gateway/store/fresh_id.h"
 #include "gateway/wall_clock.h"
 
@@ -43,13 +42,6 @@ Result<responses::ItemPage> page_of(const http::Request& raw) {
   return page;
 }
 
-Result<std::string> page_text(std::string list, int limit) {
-  responses::Page page;
-  page.limit = limit;
-  page.newest_first = false;
-  return responses::items_page({std::move(list)}, page);
-}
-
 }  // namespace
 
 void ConversationApi::add_to(http::Routes& routes) const {
@@ -77,7 +69,7 @@ Async<std::string> ConversationApi::create(http::Request& raw, const Visitor& vi
   const std::function<Result<void>()> keep = [this, &conversation, &request] {
     return shelf_->create(conversation, request->items, unix_seconds());
   };
-  const auto kept = co_await disk_.run_for_client(keep);
+  const auto kept = co_await disk_.run_for_client(keep, visitor.tenant);
   if (!kept) co_return kept.error();
   co_return responses::conversation_text(conversation);
 }
@@ -86,7 +78,7 @@ Async<std::string> ConversationApi::told(std::string tenant, std::string id) con
   const std::function<Result<ConversationInfo>()> look = [this, &tenant, &id] {
     return shelf_->find(tenant, id, unix_seconds());
   };
-  const auto found = co_await disk_.run_for_client(look);
+  const auto found = co_await disk_.run_for_client(look, tenant);
   if (!found) co_return found.error();
   co_return responses::conversation_text(*found);
 }
@@ -96,7 +88,7 @@ Async<std::string> ConversationApi::item(std::string tenant, std::string id,
   const std::function<Result<std::string>()> look = [this, &tenant, &id, &item_id] {
     return shelf_->item(tenant, id, item_id, unix_seconds());
   };
-  co_return co_await disk_.run_for_client(look);
+  co_return co_await disk_.run_for_client(look, tenant);
 }
 
 Async<std::string> ConversationApi::retrieve(http::Request& raw, const Visitor& visitor) const {
@@ -111,7 +103,7 @@ Async<std::string> ConversationApi::update(http::Request& raw, const Visitor& vi
   const std::function<Result<void>()> change = [this, &raw, &visitor, &metadata] {
     return shelf_->set_metadata(visitor.tenant, raw.tail, *metadata, unix_seconds());
   };
-  const auto changed = co_await disk_.run_for_client(change);
+  const auto changed = co_await disk_.run_for_client(change, visitor.tenant);
   if (!changed) co_return changed.error();
   co_return co_await told(visitor.tenant, raw.tail);
 }
@@ -122,7 +114,7 @@ Async<std::string> ConversationApi::remove(http::Request& raw, const Visitor& vi
     if (!asked.item) return shelf_->remove(visitor.tenant, asked.conversation);
     return shelf_->remove_item(visitor.tenant, asked.conversation, *asked.item, unix_seconds());
   };
-  const auto dropped = co_await disk_.run_for_client(drop);
+  const auto dropped = co_await disk_.run_for_client(drop, visitor.tenant);
   if (!dropped) co_return dropped.error();
   if (asked.item) co_return co_await told(visitor.tenant, asked.conversation);
   co_return responses::deleted_conversation_text(asked.conversation);
@@ -134,11 +126,11 @@ Async<std::string> ConversationApi::add_items(http::Request& raw, const Visitor&
   const std::function<Result<void>()> keep = [this, &raw, &visitor, &items] {
     return shelf_->add(visitor.tenant, raw.tail, *items, unix_seconds());
   };
-  const auto kept = co_await disk_.run_for_client(keep);
+  const auto kept = co_await disk_.run_for_client(keep, visitor.tenant);
   if (!kept) co_return kept.error();
   std::string list;
   for (const ConversationItem& item : *items) list += (list.empty() ? "[" : ",") + item.text;
-  co_return page_text(list + "]", kPageMax);
+  co_return responses::items_page(list + "]", kPageMax);
 }
 
 Async<std::string> ConversationApi::list_items(http::Request& raw, const Visitor& visitor) const {
@@ -147,9 +139,9 @@ Async<std::string> ConversationApi::list_items(http::Request& raw, const Visitor
   const std::function<Result<std::string>()> look = [this, &raw, &visitor, &page] {
     return shelf_->page(visitor.tenant, raw.tail, *page, unix_seconds());
   };
-  auto list = co_await disk_.run_for_client(look);
+  const auto list = co_await disk_.run_for_client(look, visitor.tenant);
   if (!list) co_return list.error();
-  co_return page_text(std::move(*list), page->limit);
+  co_return responses::items_page(*list, page->limit);
 }
 
 }  // namespace spillway

@@ -52,8 +52,8 @@ Result<std::size_t> first_event(const http::Request& raw) {
   return number + 1;
 }
 
-Result<responses::Page> page_of(const http::Request& raw) {
-  responses::Page page;
+Result<responses::ItemPage> page_of(const http::Request& raw) {
+  responses::ItemPage page;
   page.after = raw.parameter("after");
   const auto newest = newest_first(raw, true);
   if (!newest) return newest.error();
@@ -294,15 +294,9 @@ Async<std::string> ResponseApi::remove(http::Request& raw, const Visitor& visito
 }
 
 Async<std::string> ResponseApi::input_items(http::Request& raw, const Visitor& visitor) const {
-  const auto page = page_of(raw);
+  auto page = page_of(raw);
   if (!page) co_return page.error();
-  auto kept = co_await find(raw, visitor);
-  if (!kept) co_return kept.error();
-  auto before = co_await doors_.archive.before(*kept);
-  std::vector<std::string> lists;
-  if (before) lists = std::move(*before);
-  lists.push_back(std::move(kept->input));
-  co_return responses::items_page(lists, *page);
+  co_return co_await doors_.archive.input_items(visitor.tenant, raw.tail, std::move(*page));
 }
 
 Async<std::string> ResponseApi::input_tokens(http::Request& raw, const Visitor& visitor) const {

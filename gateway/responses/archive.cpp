@@ -1,12 +1,14 @@
 #include "gateway/responses/archive.h"
 
 #include "gateway/responses/conversation.h"
+#include "gateway/responses/past_page.h"
 #include "gateway/responses/response_object.h"
 #include "gateway/responses/stored.h"
 #include "gateway/wall_clock.h"
 
 #include <nlohmann/json.hpp>
 
+#include <chrono>
 #include <functional>
 #include <numeric>
 #include <set>
@@ -18,6 +20,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
+constexpr std::chrono::milliseconds kReadsFor{5};  // Before others have their turn.
 constexpr std::size_t kSoughtMax = 1'000;  // Responses whose items need not be kept.
 constexpr std::size_t kTimesHeld = 2;      // As it is told to a target, and as it is measured here.
 
@@ -126,31 +129,32 @@ Result<std::vector<std::string>> items_in(const std::vector<Kept>& responses,
 }  // namespace
 
 Async<void> Archive::put(Kept response) const {
+  std::string whose = response.tenant;
   std::function<Result<void>()> work = [shelf = shelf_.get(), response = std::move(response)] {
     return shelf->put(response, unix_seconds());
   };
-  co_return co_await disk_.run_for_client(std::move(work));
+  co_return co_await disk_.run_for_client(std::move(work), std::move(whose));
 }
 
 Async<Kept> Archive::find(std::string tenant, std::string id) const {
   std::function<Result<Kept>()> work = [shelf = shelf_.get(), tenant, id] {
     return shelf->find(tenant, id, unix_seconds());
   };
-  co_return co_await disk_.run_for_client(std::move(work));
+  co_return co_await disk_.run_for_client(std::move(work), std::move(tenant));
 }
 
 Async<void> Archive::remove(std::string tenant, std::string id) const {
   std::function<Result<void>()> work = [shelf = shelf_.get(), tenant, id] {
     return shelf->remove(tenant, id);
   };
-  co_return co_await disk_.run_for_client(std::move(work));
+  co_return co_await disk_.run_for_client(std::move(work), std::move(tenant));
 }
 
 Async<ItemList> Archive::conversation(std::string tenant, std::string id) const {
   std::function<Result<ItemList>()> work = [all = conversations_.get(), tenant, id] {
     return all->items(tenant, id, unix_seconds());
   };
-  co_return co_await disk_.run_for_client(std::move(work));
+  co_return co_await disk_.run_for_client(std::move(work), std::move(tenant));
 }
 
 Async<void> Archive::add_turn(std::string tenant, std::string id, std::vector<std::string> lists,
@@ -159,7 +163,7 @@ Async<void> Archive::add_turn(std::string tenant, std::string id, std::vector<st
                                         items = items_of_turn(lists, turn)] {
     return all->add(tenant, id, items, unix_seconds());
   };
-  co_return co_await disk_.run_for_client(std::move(work));
+  co_return co_await disk_.run_for_client(std::move(work), std::move(tenant));
 }
 
 Async<Archive::Past> Archive::past(std::string tenant, From from) {
@@ -208,18 +212,20 @@ Async<Archive::Past> Archive::collected(std::string tenant, From from) const {
   co_return past;
 }
 
-Async<std::vector<std::string>> Archive::before(Kept turn) const {
-  if (!turn.previous.empty())
-    co_return co_await turns(std::move(turn.tenant), std::move(turn.previous));
-  std::vector<std::string> lists;
-  if (turn.conversation.empty()) co_return lists;
-  std::function<Result<std::string>()> work = [all = conversations_.get(), turn = std::move(turn)] {
-    return all->items_up_to(turn.tenant, turn.conversation, turn.told, unix_seconds());
+Async<std::string> Archive::input_items(std::string tenant, std::string id, ItemPage page) const {
+  const int limit = page.limit;
+  const auto past = std::make_shared<PastPage>(*shelf_, *conversations_, tenant, std::move(id),
+                                               std::move(page));
+  const std::function<Result<bool>()> read = [past]() -> Result<bool> {
+    const auto until = SteadyClock::now() + kReadsFor;
+    auto whole = past->step(unix_seconds());
+    while (whole && !*whole && SteadyClock::now() < until) whole = past->step(unix_seconds());
+    return whole;
   };
-  auto told = co_await disk_.run_for_client(std::move(work));
-  if (!told) co_return told.error();
-  lists.push_back(std::move(*told));
-  co_return lists;
+  Result<bool> whole = false;
+  while (whole && !*whole) whole = co_await disk_.run_for_client(read, tenant);
+  if (!whole) co_return whole.error();
+  co_return items_page(past->list(), limit);
 }
 
 // The disk's thread reads; what is read is parsed by who asked for it.
@@ -228,7 +234,7 @@ Async<std::vector<std::string>> Archive::turns(std::string tenant, std::string p
                                          previous, bytes_max = limits_.bytes_max] {
     return chain_up_to(*shelf, *all, tenant, previous, bytes_max);
   };
-  auto chain = co_await disk_.run_for_client(std::move(work));
+  auto chain = co_await disk_.run_for_client(std::move(work), tenant);
   if (!chain) {
     Error error = chain.error();
     if (error.code != Errc::not_found) co_return error;
@@ -253,7 +259,7 @@ Async<std::vector<std::string>> Archive::referenced(std::string tenant,
                                                      bytes_max = limits_.bytes_max] {
     return find_all(*shelf, tenant, references, bytes_max);
   };
-  auto responses = co_await disk_.run_for_client(std::move(work));
+  auto responses = co_await disk_.run_for_client(std::move(work), std::move(tenant));
   if (!responses) co_return responses.error();
   co_return items_in(*responses, references, limits_.bytes_max);
 }

@@ -62,8 +62,8 @@ class Archive {
   };
   virtual Async<Past> past(std::string tenant, From from);
 
-  // The lists of items that led to a turn, the oldest first, without its own.
-  Async<std::vector<std::string>> before(Kept turn) const;
+  // A page of the items that led to a response, its own input the newest: the page's object.
+  Async<std::string> input_items(std::string tenant, std::string id, ItemPage page) const;
 
   // What a turn adds to a conversation: lists of items, whose ids are made of `turn`.
   Async<void> add_turn(std::string tenant, std::string id, std::vector<std::string> lists,

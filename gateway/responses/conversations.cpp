@@ -290,18 +290,23 @@ Result<std::int64_t> Conversations::place_of(std::string_view id, std::string_vi
 }
 
 Result<std::string> Conversations::page(std::string_view tenant, std::string_view id,
-                                        const ItemPage& page, std::int64_t now) {
+                                        const ItemPage& page, std::int64_t now,
+                                        std::string_view last) {
   const auto there = check(tenant, id, now);
   if (!there) return there.error();
   Result<std::int64_t> behind =
       page.newest_first ? std::numeric_limits<std::int64_t>::max() : std::int64_t{-1};
   if (!page.after.empty()) behind = place_of(id, page.after);
   if (!behind) return behind.error();
+  Result<std::int64_t> up_to = std::numeric_limits<std::int64_t>::max();
+  if (!last.empty()) up_to = place_of(id, last);
+  if (!up_to) return up_to.error();
   auto asked = database_.prepare(
-      std::string("SELECT text FROM items WHERE conversation = ? AND text != '' AND place ") +
+      std::string("SELECT text FROM items WHERE conversation = ? AND text != '' AND place <= ? "
+                  "AND place ") +
       (page.newest_first ? "< ? ORDER BY place DESC LIMIT ?" : "> ? ORDER BY place LIMIT ?"));
   if (!asked) return asked.error();
-  asked->bind(0, id).bind(1, *behind).bind(2, std::int64_t{page.limit} + 1);
+  asked->bind(0, id).bind(1, *up_to).bind(2, *behind).bind(3, std::int64_t{page.limit} + 1);
   std::string list;
   auto done = asked->each([&] { list.append(list.empty() ? "[" : ",").append(asked->text(0)); });
   if (!done) return done.error();

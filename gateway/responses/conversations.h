@@ -6,6 +6,7 @@
 #pragma once
 
 #include "backends/contract/error.h"
+#include "gateway/responses/item_page.h"
 #include "gateway/store/database.h"
 
 #include <cstdint>
@@ -34,12 +35,6 @@ struct ConversationLimits {
   std::int64_t tenant_max = 10'000;           // Conversations.
   std::int64_t items_max = 10'000;            // Of one, those deleted among them.
   std::int64_t items_bytes_max = 32LL << 20;  // Of one.
-};
-
-struct ItemPage {
-  int limit = 20;
-  bool newest_first = true;
-  std::string after;  // The id of the item before the first, deleted or not; empty: from the start.
 };
 
 // All of a conversation, as a list, and the id of the last; empty if there is none.
@@ -82,9 +77,10 @@ class Conversations {
   Result<std::string> items_up_to(std::string_view tenant, std::string_view id,
                                   std::string_view last, std::int64_t now);
 
-  // As a list, with one more than the page's limit where more follow.
+  // As a list, with one more than the page's limit where more follow; none behind the item `last`,
+  // unless that is empty.
   Result<std::string> page(std::string_view tenant, std::string_view id, const ItemPage& page,
-                           std::int64_t now);
+                           std::int64_t now, std::string_view last = {});
 
  private:
   Conversations(store::Database database, ConversationLimits limits)

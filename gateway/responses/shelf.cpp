@@ -177,6 +177,21 @@ Result<Kept> Shelf::find(std::string_view tenant, std::string_view id, std::int6
   return found;
 }
 
+Result<Kept> Shelf::place_of(std::string_view tenant, std::string_view id, std::int64_t now) {
+  auto asked = database_.prepare(
+      "SELECT previous, conversation, told FROM responses WHERE id = ? AND tenant = ? AND created > "
+      "?");
+  if (!asked) return asked.error();
+  const auto row = asked->bind(0, id).bind(1, tenant).bind(2, now - limits_.ttl_seconds).step();
+  if (!row) return row.error();
+  if (!*row) return missing(id);
+  Kept found{.id = std::string(id), .tenant = std::string(tenant)};
+  found.previous = asked->text(0);
+  found.conversation = asked->text(1);
+  found.told = asked->text(2);
+  return found;
+}
+
 Result<void> Shelf::remove(std::string_view tenant, std::string_view id) {
   auto row = database_.prepare(
       "DELETE FROM responses WHERE id = ? AND tenant = ? RETURNING bytes, tenant");

@@ -51,6 +51,9 @@ class Shelf {
   Result<Kept> find(std::string_view tenant, std::string_view id, std::int64_t now);
   Result<void> remove(std::string_view tenant, std::string_view id);
 
+  // As `find`, without its texts.
+  Result<Kept> place_of(std::string_view tenant, std::string_view id, std::int64_t now);
+
   // All turns up to that response, the oldest first. Fails as `find`, where one of them has not
   // ended, and with context_too_long where they have more bytes together than that.
   Result<std::vector<Kept>> turns(std::string_view tenant, std::string_view id, std::int64_t now,

@@ -87,35 +87,6 @@ std::string output_of(const std::string& body) {
   return text_of(ordered_json::parse(body)["output"]);
 }
 
-Result<std::string> items_page(const std::vector<std::string>& lists, const Page& page) {
-  ordered_json all = ordered_json::array();
-  for (const std::string& list : lists) {
-    for (ordered_json& item : ordered_json::parse(list)) all.push_back(std::move(item));
-  }
-  if (page.newest_first) std::reverse(all.begin(), all.end());
-  const auto is_after = [&page](const ordered_json& item) {
-    return item.value("id", "") == page.after;
-  };
-  auto from = all.begin();
-  if (!page.after.empty()) {
-    from = std::find_if(all.begin(), all.end(), is_after);
-    if (from == all.end())
-      return Error{Errc::invalid_request, "'after' names no item that led to this response",
-                   "after", std::nullopt};
-    ++from;
-  }
-  const auto count = std::min<std::ptrdiff_t>(page.limit, all.end() - from);
-  ordered_json data = ordered_json::array();
-  for (auto at = from; at != from + count; ++at) data.push_back(*at);
-  const bool more = from + count != all.end();
-  const ordered_json none = nullptr;
-  ordered_json answer = {{"object", "list"}, {"data", data}};
-  answer["first_id"] = data.empty() ? none : data.front()["id"];
-  answer["last_id"] = data.empty() ? none : data.back()["id"];
-  answer["has_more"] = more;
-  return text_of(answer);
-}
-
 std::string with_status(const std::string& body, std::string_view status) {
   ordered_json object = ordered_json::parse(body);
   object["status"] = status;

@@ -1,5 +1,5 @@
-// What is made of a kept response: its events again, pages of its input, its end for other reasons
-// than an answer. Pure; JSON goes in and out as text.
+// What is made of a kept response: its events again, its end for other reasons than an answer.
+// Pure; JSON goes in and out as text.
 #pragma once
 
 #include "backends/contract/error.h"
@@ -19,16 +19,6 @@ std::string events_after(const std::string& body, std::size_t from);
 
 // The list of a response's own items.
 std::string output_of(const std::string& body);
-
-// A page of `lists` of items, in their order or turned round.
-struct Page {
-  int limit = 20;
-  bool newest_first = true;
-  std::string after;  // The id of the item before the first; empty: from the start.
-};
-
-// invalid_request: no item has the id `after`.
-Result<std::string> items_page(const std::vector<std::string>& lists, const Page& page);
 
 // `body` with another status.
 std::string with_status(const std::string& body, std::string_view status);

@@ -1,4 +1,6 @@
 """/v1/conversations as openai-python sees it, and responses that go on from one and add to it."""
+import os
+
 import openai
 import pydantic
 import pytest
@@ -274,3 +276,25 @@ def test_a_request_and_what_it_goes_on_from_are_no_larger_than_a_body(house):
                 ask(9_000, **{param: past})
             assert (caught.value.code, caught.value.param) == ("context_length_exceeded", param)
     assert len(provider.asked) == 3
+
+
+def test_a_page_costs_what_is_on_it(house, client_of):
+    """However long the conversation is: what it takes, other tenants wait for."""
+    gateway, _ = house()
+    client = client_of(gateway)
+    made = client.conversations.create()
+    for _ in range(20):
+        client.conversations.items.create(made.id, items=[{**HELLO, "content": "x" * 20_000}] * 20)
+    turn = client.responses.create(model="cloud", input="q", conversation=made.id)
+    began = seconds_worked(gateway)
+    for _ in range(20):
+        page = client.responses.input_items.list(turn.id, limit=1)
+        assert page.has_more and page.data[0].content[0].text == "q"
+    assert seconds_worked(gateway) - began < 0.5
+
+
+def seconds_worked(gateway):
+    """By all its threads."""
+    with open(f"/proc/{gateway.child.pid}/stat") as stat:
+        user, system = stat.read().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
