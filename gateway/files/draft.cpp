@@ -4,10 +4,11 @@
 
 namespace spillway::files {
 
-Result<Draft> Draft::create(std::string path, std::uint64_t bytes_max, Error excuse) {
+Result<Draft> Draft::create(std::string path, std::uint64_t bytes_max, Error excuse,
+                            std::shared_ptr<Room> room) {
   auto file = store::DiskFile::create(path);
   if (!file) return file.error();
-  return Draft(std::move(*file), std::move(path), bytes_max, std::move(excuse));
+  return Draft(std::move(*file), std::move(path), bytes_max, std::move(excuse), std::move(room));
 }
 
 Draft::~Draft() {
@@ -16,7 +17,8 @@ Draft::~Draft() {
 
 Result<void> Draft::write(std::string_view bytes) {
   if (bytes.size() > bytes_max_ - bytes_) return excuse_;
-  auto written = file_.write(bytes);
+  auto written = arriving_.add(bytes.size());
+  if (written) written = file_.write(bytes);
   if (written) bytes_ += bytes.size();
   return written;
 }
@@ -25,7 +27,9 @@ Result<void> Draft::keep(const std::string& path) {
   auto synced = file_.sync();
   if (!synced) return synced;
   auto renamed = store::rename_durably(path_.text, path);
-  if (renamed) path_.text.clear();
+  if (!renamed) return renamed;
+  path_.text.clear();
+  arriving_.end();
   return renamed;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "backends/contract/error.h"
+#include "gateway/files/room.h"
 #include "gateway/store/disk_file.h"
 
 #include <cstdint>
@@ -15,8 +16,9 @@ namespace spillway::files {
 
 class Draft {
  public:
-  // `bytes_max`: more is refused with `excuse`.
-  static Result<Draft> create(std::string path, std::uint64_t bytes_max, Error excuse);
+  // `bytes_max`: more is refused with `excuse`. Its bytes take of the room until it is kept.
+  static Result<Draft> create(std::string path, std::uint64_t bytes_max, Error excuse,
+                              std::shared_ptr<Room> room);
   Draft(Draft&& other) noexcept = default;
   Draft& operator=(Draft&& other) noexcept = default;
   ~Draft();
@@ -39,17 +41,20 @@ class Draft {
     }
   };
 
-  Draft(store::DiskFile file, std::string path, std::uint64_t bytes_max, Error excuse)
+  Draft(store::DiskFile file, std::string path, std::uint64_t bytes_max, Error excuse,
+        std::shared_ptr<Room> room)
       : file_(std::move(file)),
         path_(std::move(path)),
         bytes_max_(bytes_max),
-        excuse_(std::move(excuse)) {}
+        excuse_(std::move(excuse)),
+        arriving_(std::move(room)) {}
 
   store::DiskFile file_;
   Path path_;
   std::uint64_t bytes_ = 0;
   std::uint64_t bytes_max_;
   Error excuse_;
+  Arriving arriving_;
 };
 
 }  // namespace spillway::files

@@ -44,12 +44,15 @@ struct PartOfUpload {
   Seconds created = 0;
 };
 
-// What an operator allows. All in bytes.
+// What an operator allows; in bytes, but for the numbers of a tenant's files and parts.
 struct Limits {
   std::uint64_t file_max = 512ULL << 20;
   std::uint64_t batch_input_max = 200ULL << 20;
   std::uint64_t part_max = 64ULL << 20;
   std::uint64_t tenant_max = 10ULL << 30;
+  std::uint64_t weight_min = 4 << 10;  // What a file or part counts at least: it takes a block.
+  std::int64_t tenant_files_max = 100'000;
+  std::int64_t tenant_parts_max = 20'000;
 };
 
 std::string_view name_of(UploadState state);

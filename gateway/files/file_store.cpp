@@ -3,6 +3,7 @@
 #include "gateway/store/deleted_places.h"
 #include "gateway/store/fresh_id.h"
 
+#include <algorithm>
 #include <limits>
 #include <unistd.h>
 #include <utility>
@@ -11,6 +12,7 @@
 namespace spillway::files {
 namespace {
 
+constexpr std::size_t kForgottenAtOnce = 1'000;  // The rest are looked at again.
 constexpr const char* kColumns = "id, tenant, name, purpose, bytes, created, expires";
 
 Error invalid(Errc code, std::string why, std::string param) {
@@ -32,7 +34,7 @@ File file_in(const store::Statement& row) {
 }  // namespace
 
 Result<Draft> FileStore::begin(std::string_view tenant) {
-  return shelf_.draft(tenant, shelf_.limits().file_max);
+  return shelf_.draft(tenant, Shelf::Kind::file, shelf_.limits().file_max);
 }
 
 Result<File> FileStore::keep(Draft& draft, File file) {
@@ -42,7 +44,7 @@ Result<File> FileStore::keep(Draft& draft, File file) {
         "a batch's input may have " + std::to_string(shelf_.limits().batch_input_max) + " bytes",
         "file");
   }
-  const auto fits = shelf_.check_room(file.tenant, draft.bytes());
+  const auto fits = shelf_.check_room(file.tenant, Shelf::Kind::file, draft);
   if (!fits) return fits.error();
   return keep_counted(draft, std::move(file));
 }
@@ -72,8 +74,9 @@ Result<void> FileStore::insert(const File& file) {
   row->bind(4, static_cast<std::int64_t>(file.bytes)).bind(5, file.created);
   file.expires ? row->bind(6, *file.expires) : row->bind_null(6);
   auto inserted = row->run();
-  if (!inserted) return inserted;
-  return shelf_.count();
+  if (inserted && shelf_.database().changed() > 0)
+    shelf_.add(file.tenant, Shelf::Kind::file, file.bytes);
+  return inserted;
 }
 
 Result<File> FileStore::find(std::string_view tenant, std::string_view id, Seconds now) {
@@ -128,11 +131,36 @@ Result<FilePage> FileStore::list(std::string_view tenant, const ListQuery& query
 Result<void> FileStore::remove(std::string_view tenant, std::string_view id, Seconds now) {
   const auto file = find(tenant, id, now);
   if (!file) return file.error();
+  if (!in_use_(id)) return forget({std::string(id)});
   auto row = shelf_.database().prepare("UPDATE files SET expires = ? WHERE id = ?");
   if (!row) return row.error();
-  auto removed = row->bind(0, now).bind(1, id).run();
-  if (!removed) return removed;
-  return expire(now);
+  return row->bind(0, now).bind(1, id).run();
+}
+
+Result<void> FileStore::forget(const std::vector<std::string>& ids) {
+  auto transaction = store::Transaction::begin(shelf_.database());
+  if (!transaction) return transaction.error();
+  auto row =
+      shelf_.database().prepare("DELETE FROM files WHERE id = ? RETURNING tenant, seq, bytes");
+  if (!row) return row.error();
+  std::vector<File> gone;
+  for (const std::string& id : ids) {
+    std::int64_t place = 0;
+    auto done = row->bind(0, id).each([&] {
+      gone.push_back({.id = id, .tenant = std::string(row->text(0))});
+      gone.back().bytes = static_cast<std::uint64_t>(row->integer(2));
+      place = row->integer(1);
+    });
+    if (done) done = store::remember_place(shelf_.database(), gone.back().tenant, id, place);
+    if (!done) return done;
+  }
+  auto committed = transaction->commit();
+  if (!committed) return committed;
+  for (const File& file : gone) {
+    shelf_.take_away(file.tenant, Shelf::Kind::file, file.bytes);
+    shelf_.drop(file.id);
+  }
+  return {};
 }
 
 Result<void> FileStore::expire(Seconds now) {
@@ -142,18 +170,8 @@ Result<void> FileStore::expire(Seconds now) {
   auto read = rows->bind(0, now).each([&] { over.emplace_back(rows->text(0)); });
   if (!read) return read;
   std::erase_if(over, in_use_);
-  for (const std::string& id : over) {
-    auto row = shelf_.database().prepare("DELETE FROM files WHERE id = ? RETURNING tenant, seq");
-    if (!row) return row.error();
-    auto deleted = row->bind(0, id).step();
-    if (!deleted) return deleted.error();
-    if (!*deleted) continue;
-    const std::string tenant(row->text(0));
-    auto remembered = store::remember_place(shelf_.database(), tenant, id, row->integer(1));
-    if (!remembered) return remembered;
-    shelf_.drop(id);
-  }
-  return over.empty() ? Result<void>() : shelf_.count();
+  over.resize(std::min(over.size(), kForgottenAtOnce));
+  return over.empty() ? Result<void>() : forget(over);
 }
 
 }  // namespace spillway::files

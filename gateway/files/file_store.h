@@ -50,7 +50,7 @@ class FileStore {
 
   Result<File> find(std::string_view tenant, std::string_view id, Seconds now);
   Result<FilePage> list(std::string_view tenant, const ListQuery& query, Seconds now);
-  // It is gone for its tenant at once; its bytes go, and are counted, as those of expired files.
+  // It is gone for its tenant at once; while it is in use its bytes stay, and are counted.
   Result<void> remove(std::string_view tenant, std::string_view id, Seconds now);
 
   // Deletes what has expired, but for what is in use still.
@@ -61,6 +61,7 @@ class FileStore {
 
  private:
   Result<void> insert(const File& file);
+  Result<void> forget(const std::vector<std::string>& ids);  // All of them or none.
   Result<std::int64_t> position_of(std::string_view tenant, std::string_view id);
 
   Shelf& shelf_;

@@ -3,7 +3,6 @@
 #include "gateway/store/deleted_places.h"
 #include "gateway/store/fresh_id.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <unistd.h>
 #include <utility>
@@ -39,10 +38,6 @@ Error too_large(std::string why) {
   return Error{Errc::payload_too_large, std::move(why), "file", std::nullopt};
 }
 
-std::string left(std::uint64_t bytes) {
-  return "there is room for " + std::to_string(bytes) + " more bytes of files: delete some first";
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Shelf>> Shelf::open(const store::Directory& directory, Limits limits) {
@@ -52,7 +47,8 @@ Result<std::unique_ptr<Shelf>> Shelf::open(const store::Directory& directory, Li
   if (!database) return database.error();
   std::unique_ptr<Shelf> shelf(new Shelf(std::move(*database), std::move(*folder), limits));
   auto ready = shelf->sweep();
-  if (ready) ready = shelf->count();
+  if (ready) ready = shelf->count(Kind::file, "files");
+  if (ready) ready = shelf->count(Kind::part, "parts");
   if (!ready) return ready.error();
   return shelf;
 }
@@ -75,46 +71,60 @@ Result<bool> Shelf::knows(std::string_view id) {
   return row->bind(0, id).step();
 }
 
-Result<std::uint64_t> Shelf::room_for(std::string_view tenant) {
-  auto used = database_.prepare(
-      "SELECT (SELECT coalesce(sum(bytes), 0) FROM files WHERE tenant = ?1) + "
-      "(SELECT coalesce(sum(bytes), 0) FROM parts WHERE tenant = ?1)");
-  if (!used) return used.error();
-  const auto row = used->bind(0, tenant).step();
-  if (!row) return row.error();
-  return limits_.tenant_max -
-         std::min(limits_.tenant_max, static_cast<std::uint64_t>(used->integer(0)));
+// Once: what comes and goes is added up from then on.
+Result<void> Shelf::count(Kind kind, std::string_view rows) {
+  auto all = database_.prepare("SELECT tenant, bytes FROM " + std::string(rows));
+  if (!all) return all.error();
+  return all->each([&] { add(all->text(0), kind, static_cast<std::uint64_t>(all->integer(1))); });
 }
 
-Result<void> Shelf::check_room(std::string_view tenant, std::uint64_t bytes) {
-  const auto room = room_for(tenant);
-  if (!room) return room.error();
-  if (*room >= bytes) return {};
-  return too_large(left(*room));
+std::shared_ptr<Room> Shelf::room_of(std::string_view tenant) {
+  const auto found = rooms_.find(tenant);
+  if (found != rooms_.end()) return found->second;
+  auto room = std::make_shared<Room>(Room{.bytes_max = limits_.tenant_max});
+  return rooms_.emplace(tenant, std::move(room)).first->second;
 }
 
-Result<Draft> Shelf::draft(std::string_view tenant, std::uint64_t bytes_max) {
-  const auto room = room_for(tenant);
-  if (!room) return room.error();
-  Error excuse = too_large("it may have at most " + std::to_string(bytes_max) + " bytes");
-  if (*room < bytes_max) {
-    excuse = too_large(left(*room));
-  }
+void Shelf::add(std::string_view tenant, Kind kind, std::uint64_t bytes) {
+  const auto room = room_of(tenant);
+  room->kept += weight(bytes);
+  ++(kind == Kind::file ? room->files : room->parts);
+  bytes_.fetch_add(bytes, std::memory_order_relaxed);
+}
+
+void Shelf::take_away(std::string_view tenant, Kind kind, std::uint64_t bytes) {
+  const auto room = room_of(tenant);
+  room->kept -= weight(bytes);
+  --(kind == Kind::file ? room->files : room->parts);
+  bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+}
+
+Result<void> Shelf::check_number(const Room& room, Kind kind) const {
+  if (kind == Kind::file && room.files >= limits_.tenant_files_max)
+    return too_large("there are " + std::to_string(room.files) +
+                     " files, as many as may be: delete some first");
+  if (kind == Kind::part && room.parts >= limits_.tenant_parts_max)
+    return too_large("the uploads under way have " + std::to_string(room.parts) +
+                     " parts, as many as may be: complete or cancel some first");
+  return {};
+}
+
+Result<void> Shelf::check_room(std::string_view tenant, Kind kind, const Draft& draft) {
+  const auto room = room_of(tenant);
+  if (weight(draft.bytes()) - draft.bytes() > room->left()) return no_room(*room);
+  return check_number(*room, kind);
+}
+
+Result<Draft> Shelf::draft(std::string_view tenant, Kind kind, std::uint64_t bytes_max) {
+  auto room = room_of(tenant);
+  const auto allowed = check_number(*room, kind);
+  if (!allowed) return allowed.error();
   std::string path = path_of(store::fresh_id("")) + std::string(kDraftEnding);
-  return Draft::create(std::move(path), std::min(bytes_max, *room), std::move(excuse));
+  return Draft::create(std::move(path), bytes_max,
+                       too_large("it may have at most " + std::to_string(bytes_max) + " bytes"),
+                       std::move(room));
 }
 
 void Shelf::drop(std::string_view id) const { ::unlink(path_of(id).c_str()); }
-
-Result<void> Shelf::count() {
-  auto sum = database_.prepare(
-      "SELECT (SELECT coalesce(sum(bytes), 0) FROM files) + "
-      "(SELECT coalesce(sum(bytes), 0) FROM parts)");
-  if (!sum) return sum.error();
-  const auto row = sum->step();
-  if (!row) return row.error();
-  bytes_.store(static_cast<std::uint64_t>(sum->integer(0)), std::memory_order_relaxed);
-  return {};
-}
 
 }  // namespace spillway::files

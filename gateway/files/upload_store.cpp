@@ -102,14 +102,14 @@ Result<Upload> UploadStore::pending(std::string_view tenant, std::string_view id
 Result<Draft> UploadStore::begin_part(std::string_view tenant, std::string_view id, Seconds now) {
   const auto upload = pending(tenant, id, now);
   if (!upload) return upload.error();
-  return shelf_.draft(tenant, shelf_.limits().part_max);
+  return shelf_.draft(tenant, Shelf::Kind::part, shelf_.limits().part_max);
 }
 
 Result<PartOfUpload> UploadStore::keep_part(Draft& draft, std::string_view tenant,
                                             std::string_view id, Seconds now) {
   const auto upload = pending(tenant, id, now);
   if (!upload) return upload.error();
-  const auto fits = shelf_.check_room(tenant, draft.bytes());
+  const auto fits = shelf_.check_room(tenant, Shelf::Kind::part, draft);
   if (!fits) return fits.error();
   const PartOfUpload part{store::fresh_id("part_"), std::string(id), draft.bytes(), now};
   const auto kept = draft.keep(shelf_.path_of(part.id));
@@ -118,9 +118,9 @@ Result<PartOfUpload> UploadStore::keep_part(Draft& draft, std::string_view tenan
       "INSERT INTO parts(id, upload, tenant, bytes, created) VALUES(?, ?, ?, ?, ?)");
   if (!row) return row.error();
   row->bind(0, part.id).bind(1, id).bind(2, tenant);
-  auto inserted = row->bind(3, static_cast<std::int64_t>(part.bytes)).bind(4, now).run();
-  if (inserted) inserted = shelf_.count();
+  const auto inserted = row->bind(3, static_cast<std::int64_t>(part.bytes)).bind(4, now).run();
   if (!inserted) return inserted.error();
+  shelf_.add(tenant, Shelf::Kind::part, part.bytes);
   return part;
 }
 
@@ -133,26 +133,36 @@ Result<Upload> UploadStore::cancel(std::string_view tenant, std::string_view id,
   return upload;
 }
 
-// The row first: parts that a kill leaves behind are swept at the next start.
+// The rows first: parts that a kill leaves behind are swept at the next start.
 Result<void> UploadStore::end(const Upload& upload, UploadState state) {
+  struct Gone {
+    std::string id, tenant;
+    std::uint64_t bytes;
+  };
+  auto transaction = store::Transaction::begin(shelf_.database());
+  if (!transaction) return transaction.error();
   auto row = shelf_.database().prepare(
       "UPDATE uploads SET state = ?, file = ? WHERE id = ? AND state = 0");
   if (!row) return row.error();
   row->bind(0, static_cast<std::int64_t>(state));
   upload.file ? row->bind(1, upload.file->id) : row->bind_null(1);
-  auto ended = row->bind(2, upload.id).run();
-  if (ended) ended = drop_parts(upload.id);
-  return ended;
-}
-
-Result<void> UploadStore::drop_parts(std::string_view id) {
-  auto rows = shelf_.database().prepare("DELETE FROM parts WHERE upload = ? RETURNING id");
-  if (!rows) return rows.error();
-  std::vector<std::string> gone;
-  auto read = rows->bind(0, id).each([&] { gone.emplace_back(rows->text(0)); });
-  if (!read) return read;
-  for (const std::string& part : gone) shelf_.drop(part);
-  return shelf_.count();
+  auto done = row->bind(2, upload.id).run();
+  if (!done) return done;
+  auto parts =
+      shelf_.database().prepare("DELETE FROM parts WHERE upload = ? RETURNING id, tenant, bytes");
+  if (!parts) return parts.error();
+  std::vector<Gone> gone;
+  done = parts->bind(0, upload.id).each([&] {
+    gone.push_back({std::string(parts->text(0)), std::string(parts->text(1)),
+                    static_cast<std::uint64_t>(parts->integer(2))});
+  });
+  if (done) done = transaction->commit();
+  if (!done) return done;
+  for (const Gone& part : gone) {
+    shelf_.take_away(part.tenant, Shelf::Kind::part, part.bytes);
+    shelf_.drop(part.id);
+  }
+  return {};
 }
 
 Result<void> UploadStore::expire(Seconds now) {
@@ -194,9 +204,10 @@ Result<UploadStore::Assembly> UploadStore::assemble(std::string_view tenant, std
                        std::to_string(upload->bytes) + " were announced",
                    "part_ids");
   }
-  // Its bytes were counted as parts.
+  // Its bytes are counted as parts already, which go when it is kept.
+  auto room = std::make_shared<Room>(Room{.bytes_max = bytes});
   auto draft = Draft::create(shelf_.path_of(store::fresh_id("")) + ".draft", bytes,
-                             invalid("the parts have changed", "part_ids"));
+                             invalid("the parts have changed", "part_ids"), std::move(room));
   if (!draft) return draft.error();
   Assembly assembly(*this, std::move(*upload), std::move(*draft), in_lower_case(std::move(md5)));
   assembly.parts_ = part_ids;

@@ -47,7 +47,6 @@ class UploadStore {
   Result<Upload> find(std::string_view tenant, std::string_view id);
   Result<Upload> pending(std::string_view tenant, std::string_view id, Seconds now);
   Result<void> end(const Upload& upload, UploadState state);
-  Result<void> drop_parts(std::string_view id);
 
   Shelf& shelf_;
   FileStore& files_;

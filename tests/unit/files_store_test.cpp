@@ -65,7 +65,8 @@ class Files : public ::testing::Test {
     return count;
   }
 
-  Limits limits_{.file_max = 100, .batch_input_max = 50, .part_max = 60, .tenant_max = 250};
+  Limits limits_{
+      .file_max = 100, .batch_input_max = 50, .part_max = 60, .tenant_max = 250, .weight_min = 1};
   store::Directory directory_ = *store::Directory::open("");
   std::unique_ptr<Shelf> shelf_;
   std::optional<FileStore> files_;
@@ -107,11 +108,13 @@ TEST_F(Files, AreListedInPages) {
 }
 
 TEST_F(Files, HaveLimits) {
-  Draft draft = *files_->begin("acme");
-  EXPECT_TRUE(draft.write(std::string(100, 'x')).has_value());
-  EXPECT_EQ(draft.write("x").error().code, Errc::payload_too_large);
-  EXPECT_EQ(files_->keep(draft, {"", "acme", "n", "batch", 0, kNow, {}}).error().code,
-            Errc::payload_too_large);
+  {
+    Draft draft = *files_->begin("acme");
+    EXPECT_TRUE(draft.write(std::string(100, 'x')).has_value());
+    EXPECT_EQ(draft.write("x").error().code, Errc::payload_too_large);
+    EXPECT_EQ(files_->keep(draft, {"", "acme", "n", "batch", 0, kNow, {}}).error().code,
+              Errc::payload_too_large);
+  }
   add("acme", std::string(50, 'x'), {}, "batch");
   add("acme", std::string(100, 'x'));
   add("acme", std::string(90, 'x'));
@@ -121,24 +124,66 @@ TEST_F(Files, HaveLimits) {
   EXPECT_TRUE(files_->begin("other")->write(std::string(100, 'x')).has_value());
 }
 
-TEST_F(Files, WhatComesAtOnceHasTheRoomOfOne) {
+TEST_F(Files, WhatArrivesTakesRoom) {
   std::vector<Draft> drafts;
-  for (int i = 0; i < 4; ++i) {
-    drafts.push_back(*files_->begin("acme"));
-    EXPECT_TRUE(drafts.back().write(std::string(100, 'x')).has_value());
-  }
-  int kept = 0;
-  for (Draft& draft : drafts)
-    kept += files_->keep(draft, {"", "acme", "n", "user_data", 0, kNow, {}}).has_value() ? 1 : 0;
-  EXPECT_EQ(kept, 2);
+  for (int i = 0; i < 3; ++i) drafts.push_back(*files_->begin("acme"));
+  EXPECT_TRUE(drafts[0].write(std::string(100, 'x')).has_value());
+  EXPECT_TRUE(drafts[1].write(std::string(100, 'x')).has_value());
+  EXPECT_NE(drafts[2].write(std::string(51, 'x')).error().message.find("room for 50 more"),
+            std::string::npos);
+  EXPECT_TRUE(files_->begin("other")->write(std::string(100, 'x')).has_value());
+  ASSERT_TRUE(files_->keep(drafts[0], {"", "acme", "n", "user_data", 0, kNow, {}}).has_value());
+  EXPECT_FALSE(drafts[2].write(std::string(51, 'x')).has_value()) << "it is counted once still";
+  drafts.erase(drafts.begin() + 1);
+  EXPECT_TRUE(drafts[1].write(std::string(100, 'x')).has_value());
   const Upload upload = announce(60);
-  Draft part = *uploads_->begin_part("acme", upload.id, kNow);
-  EXPECT_TRUE(part.write(std::string(50, 'x')).has_value());
-  Draft other = *uploads_->begin_part("acme", upload.id, kNow);
-  EXPECT_TRUE(other.write(std::string(10, 'x')).has_value());
-  EXPECT_TRUE(uploads_->keep_part(part, "acme", upload.id, kNow).has_value());
-  EXPECT_EQ(uploads_->keep_part(other, "acme", upload.id, kNow).error().code,
+  EXPECT_FALSE(uploads_->begin_part("acme", upload.id, kNow)->write(std::string(51, 'x')));
+  EXPECT_TRUE(uploads_->begin_part("acme", upload.id, kNow)->write(std::string(50, 'x')));
+}
+
+TEST_F(Files, WhatIsKeptIsCountedAcrossAStart) {
+  const File file = add("acme", std::string(100, 'x'));
+  add_part(announce(60), std::string(60, 'x'));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_FALSE(files_->begin("acme")->write(std::string(91, 'x')));
+    EXPECT_TRUE(files_->begin("acme")->write(std::string(90, 'x')));
+    EXPECT_EQ(shelf_->bytes(), 160u);
+    reopen();
+  }
+  ASSERT_TRUE(files_->remove("acme", file.id, kNow).has_value());
+  ASSERT_TRUE(uploads_->expire(kNow + kUploadLifetime).has_value());
+  EXPECT_TRUE(files_->begin("acme")->write(std::string(100, 'x')));
+  EXPECT_EQ(shelf_->bytes(), 0u);
+}
+
+TEST_F(Files, OneThatIsEmptyTakesRoomToo) {
+  limits_.weight_min = 100;
+  reopen();
+  add("acme", "");
+  add_part(announce(1), "");
+  Draft third = *files_->begin("acme");
+  EXPECT_EQ(files_->keep(third, {"", "acme", "n", "user_data", 0, kNow, {}}).error().code,
             Errc::payload_too_large);
+}
+
+TEST_F(Files, ATenantHasSoMany) {
+  limits_.tenant_files_max = 2;
+  limits_.tenant_parts_max = 1;
+  reopen();
+  Draft begun = *files_->begin("acme");
+  add("acme", "a");
+  const File second = add("acme", "b");
+  EXPECT_EQ(files_->begin("acme").error().code, Errc::payload_too_large);
+  EXPECT_FALSE(files_->keep(begun, {"", "acme", "n", "user_data", 0, kNow, {}}).has_value());
+  EXPECT_TRUE(files_->begin("other").has_value());
+  ASSERT_TRUE(files_->remove("acme", second.id, kNow).has_value());
+  EXPECT_TRUE(files_->begin("acme").has_value());
+  const Upload upload = announce(1);
+  add_part(upload, "a");
+  EXPECT_NE(uploads_->begin_part("acme", upload.id, kNow).error().message.find("cancel some"),
+            std::string::npos);
+  ASSERT_TRUE(uploads_->cancel("acme", upload.id, kNow).has_value());
+  EXPECT_TRUE(uploads_->begin_part("acme", announce(1).id, kNow).has_value());
 }
 
 TEST_F(Files, NoPartIsUsedTwice) {
