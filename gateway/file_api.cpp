@@ -33,6 +33,13 @@ Result<files::ListQuery> list_query(const http::Request& raw) {
   return query;
 }
 
+// Whoever lets go of it last, the disk's thread deletes it.
+template <class T>
+std::shared_ptr<T> on_disk_thread(T made, store::DiskThread& disk) {
+  const auto drop = [&disk](T* dropped) { disk.post([dropped] { delete dropped; }); };
+  return std::shared_ptr<T>(new T(std::move(made)), drop);
+}
+
 // An opened file and what is known of it.
 struct Opened {
   files::File about;
@@ -118,11 +125,7 @@ Async<FileApi::SharedDraft> FileApi::begin_draft(
   const std::function<Result<SharedDraft>()> make = [this, &begin]() -> Result<SharedDraft> {
     auto draft = begin();
     if (!draft) return draft.error();
-    // Whoever lets go of it last, the disk's thread deletes it.
-    const auto drop = [&disk = disk_](files::Draft* dropped) {
-      disk.post([dropped] { delete dropped; });
-    };
-    return SharedDraft(new files::Draft(std::move(*draft)), drop);
+    return on_disk_thread(std::move(*draft), disk_);
   };
   co_return co_await disk_.run(make, tenant);
 }
@@ -222,12 +225,12 @@ Async<std::string> FileApi::complete(http::Request& raw, const Visitor& visitor)
   using Assembly = files::UploadStore::Assembly;
   const auto asked = files::read_completion(raw.body);
   if (!asked) co_return asked.error();
-  std::optional<Assembly> assembly;
+  std::shared_ptr<Assembly> assembly;
   const std::function<Result<void>()> begin = [&]() -> Result<void> {
     auto begun = cabinet_->uploads.assemble(visitor.tenant, raw.tail, asked->part_ids, asked->md5,
                                             unix_seconds());
     if (!begun) return begun.error();
-    assembly.emplace(std::move(*begun));
+    assembly = on_disk_thread(std::move(*begun), disk_);
     return {};
   };
   const auto begun = co_await disk_.run(begin, visitor.tenant);

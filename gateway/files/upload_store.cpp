@@ -3,7 +3,7 @@
 #include "gateway/store/fresh_id.h"
 
 #include <algorithm>
-#include <set>
+#include <chrono>
 #include <utility>
 
 namespace spillway::files {
@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t kStepBytes = 4 << 20;
 constexpr std::int64_t kPendingMax = 1'000;  // Of one tenant.
 constexpr Seconds kRemembered = 86'400;      // After it has ended.
+constexpr std::chrono::seconds kCompletedLater{1};
 
 Error invalid(std::string why, std::string param) {
   return Error{Errc::invalid_request, std::move(why), std::move(param), std::nullopt};
@@ -99,15 +100,21 @@ Result<Upload> UploadStore::pending(std::string_view tenant, std::string_view id
   return invalid("the upload is " + std::string(name_of(upload->state)) + ": begin another", "id");
 }
 
+Result<Upload> UploadStore::at_rest(std::string_view tenant, std::string_view id, Seconds now) {
+  auto upload = pending(tenant, id, now);
+  if (!upload || !in_assembly_.contains(id)) return upload;
+  return Error{Errc::conflict, "the upload is being completed", "id", kCompletedLater};
+}
+
 Result<Draft> UploadStore::begin_part(std::string_view tenant, std::string_view id, Seconds now) {
-  const auto upload = pending(tenant, id, now);
+  const auto upload = at_rest(tenant, id, now);
   if (!upload) return upload.error();
   return shelf_.draft(tenant, Shelf::Kind::part, shelf_.limits().part_max);
 }
 
 Result<PartOfUpload> UploadStore::keep_part(Draft& draft, std::string_view tenant,
                                             std::string_view id, Seconds now) {
-  const auto upload = pending(tenant, id, now);
+  const auto upload = at_rest(tenant, id, now);
   if (!upload) return upload.error();
   const auto fits = shelf_.check_room(tenant, Shelf::Kind::part, draft);
   if (!fits) return fits.error();
@@ -125,7 +132,7 @@ Result<PartOfUpload> UploadStore::keep_part(Draft& draft, std::string_view tenan
 }
 
 Result<Upload> UploadStore::cancel(std::string_view tenant, std::string_view id, Seconds now) {
-  auto upload = pending(tenant, id, now);
+  auto upload = at_rest(tenant, id, now);
   if (!upload) return upload;
   const auto ended = end(*upload, UploadState::cancelled);
   if (!ended) return ended.error();
@@ -172,6 +179,7 @@ Result<void> UploadStore::expire(Seconds now) {
   auto read = rows->bind(0, now).each([&] { late.push_back({.id = std::string(rows->text(0))}); });
   if (!read) return read;
   for (const Upload& upload : late) {
+    if (in_assembly_.contains(upload.id)) continue;
     auto ended = end(upload, UploadState::expired);
     if (!ended) return ended;
   }
@@ -183,7 +191,7 @@ Result<void> UploadStore::expire(Seconds now) {
 Result<UploadStore::Assembly> UploadStore::assemble(std::string_view tenant, std::string_view id,
                                                     const std::vector<std::string>& part_ids,
                                                     std::string md5, Seconds now) {
-  auto upload = pending(tenant, id, now);
+  auto upload = at_rest(tenant, id, now);
   if (!upload) return upload.error();
   auto part = shelf_.database().prepare("SELECT bytes FROM parts WHERE id = ? AND upload = ?");
   if (!part) return part.error();
@@ -214,6 +222,15 @@ Result<UploadStore::Assembly> UploadStore::assemble(std::string_view tenant, std
   return assembly;
 }
 
+UploadStore::Assembly::Assembly(UploadStore& store, Upload upload, Draft draft, std::string md5)
+    : store_(store),
+      upload_(std::move(upload)),
+      alone_(nullptr, [&store, id = upload_.id](const void*) { store.in_assembly_.erase(id); }),
+      draft_(std::move(draft)),
+      wanted_(std::move(md5)) {
+  store.in_assembly_.insert(upload_.id);
+}
+
 Result<bool> UploadStore::Assembly::step() {
   if (at_ == parts_.size()) return true;
   const auto file = store::DiskFile::read(store_.shelf_.path_of(parts_[at_]));
@@ -232,9 +249,6 @@ Result<bool> UploadStore::Assembly::step() {
 }
 
 Result<Upload> UploadStore::Assembly::finish(Seconds now) {
-  // Another call may have ended it while this one copied.
-  const auto still = store_.pending(upload_.tenant, upload_.id, now);
-  if (!still) return still.error();
   if (!wanted_.empty() && md5_.hex() != wanted_)
     return invalid("the parts do not have this MD5 together", "md5");
   File file{"", upload_.tenant, upload_.name, upload_.purpose, 0, now, std::nullopt};

@@ -9,7 +9,10 @@
 #include "gateway/files/file_store.h"
 #include "gateway/files/shelf.h"
 
+#include <functional>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,19 +42,23 @@ class UploadStore {
   class Assembly;
 
   // Begins to make its file of these parts, in their order. `md5` is what the client expects of the
-  // whole, or empty.
+  // whole, or empty. For as long as the Assembly is there nothing else may be done with the upload:
+  // conflict.
   Result<Assembly> assemble(std::string_view tenant, std::string_view id,
                             const std::vector<std::string>& part_ids, std::string md5, Seconds now);
 
  private:
   Result<Upload> find(std::string_view tenant, std::string_view id);
   Result<Upload> pending(std::string_view tenant, std::string_view id, Seconds now);
+  Result<Upload> at_rest(std::string_view tenant, std::string_view id, Seconds now);
   Result<void> end(const Upload& upload, UploadState state);
 
   Shelf& shelf_;
   FileStore& files_;
+  std::set<std::string, std::less<>> in_assembly_;  // The ids of uploads.
 };
 
+// The store must outlive it; it goes on the disk's thread.
 class UploadStore::Assembly {
  public:
   // Copies some more; true once all is copied.
@@ -62,14 +69,11 @@ class UploadStore::Assembly {
 
  private:
   friend class UploadStore;
-  Assembly(UploadStore& store, Upload upload, Draft draft, std::string md5)
-      : store_(store),
-        upload_(std::move(upload)),
-        draft_(std::move(draft)),
-        wanted_(std::move(md5)) {}
+  Assembly(UploadStore& store, Upload upload, Draft draft, std::string md5);
 
   UploadStore& store_;
   Upload upload_;
+  std::shared_ptr<const void> alone_;  // Lets others at the upload when it goes.
   Draft draft_;
   const std::string wanted_;
   config::Md5 md5_;

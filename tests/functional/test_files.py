@@ -1,5 +1,6 @@
 """Files and uploads as the official client uses them, and as raw sockets misuse them."""
 import base64
+import concurrent.futures
 import hashlib
 import http.client
 import io
@@ -13,7 +14,7 @@ import openai
 import pytest
 
 import configs
-from processes import BINARY, KEY, Gateway, wait_until
+from processes import BINARY, KEY, Gateway, as_client, send, wait_until
 from upstream import chat
 
 OTHER = "sk-spillway-other"
@@ -272,6 +273,22 @@ def test_a_full_disk_is_told_and_passes(start_provider, processes, client_of, tm
     client.files.create(file=("x", b"x" * 400_000), purpose="evals")
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     client.files.create(file=("x", b"x" * 600_000), purpose="evals")
+
+
+def test_an_upload_is_completed_once(client, house):
+    content = os.urandom(24 << 20)
+    upload = client.uploads.create(filename="a", purpose="evals", bytes=len(content), mime_type="x/y")
+    part = client.uploads.parts.create(upload.id, data=content)
+
+    def complete(_):
+        return send(f"{house.root}/v1/uploads/{upload.id}/complete", "POST", {"part_ids": [part.id]}, as_client())
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(complete, range(8)))
+    assert [status for status, _, _ in answers].count(200) == 1
+    for status, _, body in answers:
+        assert status == 200 or (status, b"is being completed" in body) == (409, True) or \
+            (status, b"is completed" in body) == (400, True), body
+    assert [file.bytes for file in client.files.list()] == [len(content)]
 
 
 def test_curl_uploads(house, tmp_path):

@@ -194,6 +194,23 @@ TEST_F(Files, NoPartIsUsedTwice) {
   EXPECT_NE(twice.error().message.find("twice"), std::string::npos);
 }
 
+TEST_F(Files, WhatIsBeingCompletedIsLeftAlone) {
+  const Upload upload = announce(5);
+  const std::string part = add_part(upload, "hello");
+  {
+    Draft late = *uploads_->begin_part("acme", upload.id, kNow);
+    auto assembly = *uploads_->assemble("acme", upload.id, {part}, std::string(32, '0'), kNow);
+    EXPECT_EQ(complete(upload, {part}).error().code, Errc::conflict);
+    EXPECT_EQ(uploads_->cancel("acme", upload.id, kNow).error().code, Errc::conflict);
+    EXPECT_EQ(uploads_->begin_part("acme", upload.id, kNow).error().code, Errc::conflict);
+    EXPECT_EQ(uploads_->keep_part(late, "acme", upload.id, kNow).error().code, Errc::conflict);
+    ASSERT_TRUE(uploads_->expire(kNow + kUploadLifetime).has_value());
+    while (!*assembly.step()) continue;
+    EXPECT_EQ(assembly.finish(kNow).error().param, "md5");
+  }
+  EXPECT_TRUE(complete(upload, {part}).has_value());
+}
+
 TEST_F(Files, ATenantHasSoManyUploadsUnderWay) {
   for (int i = 0; i < 1'000; ++i) announce(1);
   const Upload more{.tenant = "acme", .purpose = "evals", .bytes = 1, .created = kNow};
