@@ -16,7 +16,8 @@
 
 namespace spillway::account {
 
-// What somebody has spent in the day and the month of `now`.
+// What somebody has spent in the day and the month of `now`; what a clock that ran ahead dated
+// later belongs to neither.
 struct Spent {
   std::string tenant;
   std::string key;

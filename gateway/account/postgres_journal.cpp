@@ -45,8 +45,9 @@ constexpr const char* kEndHolds =
     "SELECT count(*) FROM lost";
 
 constexpr const char* kSpent =
-    "SELECT tenant, key, sum(CASE WHEN hour >= $1::bigint THEN amount ELSE 0 END), sum(amount) "
-    "FROM usage WHERE hour >= $2::bigint GROUP BY tenant, key";
+    "SELECT tenant, key, sum(CASE WHEN hour >= $1::bigint AND hour < $2::bigint THEN amount ELSE 0 "
+    "END), sum(amount) "
+    "FROM usage WHERE hour >= $3::bigint AND hour < $4::bigint GROUP BY tenant, key";
 
 Error error(std::string message) { return {Errc::internal, std::move(message), "", std::nullopt}; }
 
@@ -205,8 +206,11 @@ Result<std::size_t> PostgresJournal::end_lost_holds(std::int64_t now) {
 Result<std::vector<Spent>> PostgresJournal::spent(std::int64_t now) {
   auto ready = connected();
   if (!ready) return ready.error();
-  const auto rows = connection_->ask(
-      kSpent, {std::to_string(first_hour_of_day(now)), std::to_string(first_hour_of_month(now))});
+  const auto rows =
+      connection_->ask(kSpent, {std::to_string(first_hour_of_day(now)),
+                                std::to_string(next_day(now) / kMillisecondsPerHour),
+                                std::to_string(first_hour_of_month(now)),
+                                std::to_string(next_month(now) / kMillisecondsPerHour)});
   if (!rows) return rows.error();
   std::vector<Spent> all;
   for (const BookRow& row : *rows) all.push_back({row[0], row[1], whole(row[2]), whole(row[3])});

@@ -200,10 +200,11 @@ Result<std::size_t> SqliteJournal::end_lost_holds(std::int64_t now) {
 
 Result<std::vector<Spent>> SqliteJournal::spent(std::int64_t now) {
   auto asked = database_.prepare(
-      "SELECT tenant, key, sum(CASE WHEN hour >= ? THEN amount ELSE 0 END), sum(amount) "
-      "FROM usage WHERE hour >= ? GROUP BY tenant, key");
+      "SELECT tenant, key, sum(CASE WHEN hour >= ? AND hour < ? THEN amount ELSE 0 END), "
+      "sum(amount) FROM usage WHERE hour >= ? AND hour < ? GROUP BY tenant, key");
   if (!asked) return asked.error();
-  asked->bind(0, first_hour_of_day(now)).bind(1, first_hour_of_month(now));
+  asked->bind(0, first_hour_of_day(now)).bind(1, next_day(now) / kMillisecondsPerHour);
+  asked->bind(2, first_hour_of_month(now)).bind(3, next_month(now) / kMillisecondsPerHour);
   std::vector<Spent> all;
   auto read = asked->each([&] {
     all.push_back({std::string(asked->text(0)), std::string(asked->text(1)), asked->integer(2),

@@ -84,6 +84,16 @@ def test_the_book_is_in_the_database_and_budgets_outlive_the_gateway(house, clie
         house.book("DELETE FROM entries")
 
 
+def test_what_is_dated_later_is_not_spent_yet(house, client_of):
+    """As by a clock that had run ahead, and was put right before this start."""
+    gateway = house.start()
+    cost = round(ask(client_of(gateway)).usage.total_tokens * 2.0 * 1000)
+    wait_until(lambda: house.book("SELECT count(*) FROM entries") == [["1"]], what="the entry")
+    assert gateway.terminate() == 0
+    house.book("UPDATE usage SET hour = hour + 24 * 40")
+    ask(client_of(house.start(tenants={"test": {"budget": {"month": f"{(cost + 1) / 1e9:.9f}usd"}}})))
+
+
 def load(client, until):
     """Asks until it is told to end; the ids of whole answers."""
     acknowledged = []

@@ -1,4 +1,5 @@
 // The ledger: what was acknowledged is in the book once, whatever happened to the process.
+#include "gateway/account/calendar.h"
 #include "gateway/account/ledger.h"
 #include "tests/unit/account_book.h"
 
@@ -235,6 +236,20 @@ TEST_F(LedgerTest, ADiskThatIsFullIsTriedAgainUntilItIsNot) {
   Book book(directory_);
   EXPECT_EQ(book.number("SELECT count(*) FROM entries"), 21);
   book.expect_sound();
+}
+
+TEST_F(LedgerTest, WhatIsDatedLaterIsNotSpentYet) {
+  {
+    auto ledger = open();
+    post(*ledger, "req_1", 700);
+    ASSERT_TRUE(ledger->flush(5s));
+  }
+  const auto journal = *open_journal({}, directory_.path());
+  const std::int64_t now = wall_milliseconds(), day = std::chrono::milliseconds(24h).count();
+  EXPECT_EQ(journal->spent(now)->at(0).day, 700);
+  EXPECT_EQ(journal->spent(now)->at(0).month, 700);
+  EXPECT_TRUE(journal->spent(now - 32 * day)->empty());
+  for (const Spent& spent : *journal->spent(now - day)) EXPECT_EQ(spent.day, 0);
 }
 
 TEST_F(LedgerTest, HalfASlotIsNoEntry) {
