@@ -19,6 +19,8 @@ using Answering = std::function<admin::Answer(const http::Request&)>;
 using Work = std::function<Result<admin::Answer>()>;
 
 net::awaitable<void> send(admin::Answer answer, http::ResponseWriter& out) {
+  if (answer.retry_after.count() > 0)
+    out.set_header("retry-after", std::to_string(answer.retry_after.count()));
   (void)co_await out.send(answer.status, std::move(answer.content_type), std::move(answer.body));
 }
 

@@ -114,7 +114,7 @@ Async<std::string> ConversationApi::remove(http::Request& raw, const Visitor& vi
     if (!asked.item) return shelf_->remove(visitor.tenant, asked.conversation);
     return shelf_->remove_item(visitor.tenant, asked.conversation, *asked.item, unix_seconds());
   };
-  const auto dropped = co_await disk_.run_for_client(drop, visitor.tenant);
+  const auto dropped = co_await disk_.run_to_free(drop, visitor.tenant);
   if (!dropped) co_return dropped.error();
   if (asked.item) co_return co_await told(visitor.tenant, asked.conversation);
   co_return responses::deleted_conversation_text(asked.conversation);

@@ -156,7 +156,7 @@ Async<std::string> FileApi::remove(http::Request& raw, const Visitor& visitor) c
     if (!removed) return removed.error();
     return files::deleted_file(raw.tail);
   };
-  co_return co_await disk_.run(work, visitor.tenant);
+  co_return co_await disk_.run_to_free(work, visitor.tenant);
 }
 
 net::awaitable<void> FileApi::content(http::Request raw, http::ResponseWriter& out) const {
@@ -253,7 +253,7 @@ Async<std::string> FileApi::cancel(http::Request& raw, const Visitor& visitor) c
     if (!upload) return upload.error();
     return files::upload_object(*upload);
   };
-  co_return co_await disk_.run(work, visitor.tenant);
+  co_return co_await disk_.run_to_free(work, visitor.tenant);
 }
 
 }  // namespace spillway

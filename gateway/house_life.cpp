@@ -4,7 +4,6 @@
 #include "gateway/admin_routes.h"
 #include "gateway/house.h"
 #include "gateway/live_state.h"
-#include "gateway/wall_clock.h"
 
 #include <algorithm>
 #include <chrono>
@@ -72,11 +71,10 @@ Result<void> House::open_state() {
   if (!kept_.account) tell_of_unkept_budgets(*kept_.keys, log_);
   if (kept_.directory->temporary())
     log_.event(Level::warn, "no server.state: what is kept ends with this process");
+  disk_.keep_aside([this] { return kept_.reserve->give_up(); });
   disk_.repeat(kSweep, [this, looked = SteadyClock::now(), was_in_place = true]() mutable {
     if (!kept_.directory->is_in_place() && std::exchange(was_in_place, false)) tell_of_lost_state();
-    (void)kept_.cabinet->files.expire(unix_seconds());
-    (void)kept_.cabinet->uploads.expire(unix_seconds());
-    (void)kept_.conversations->expire(unix_seconds());
+    kept_.sweep();
     if (phase_ != Phase::serving || SteadyClock::now() - looked < kLook) return;
     looked = SteadyClock::now();
     rollout_.look_again();

@@ -65,6 +65,7 @@ files::Limits files_limits(const config::Files& settings) {
 Result<void> KeptState::open(const config::Settings& settings,
                              std::function<void(const std::optional<Error>& why)> trouble) {
   auto done = take(store::Directory::open(settings.server.state), directory);
+  if (done) reserve.emplace(directory->file("reserve")).keep();
   if (done) done = take(files::Cabinet::open(*directory, files_limits(settings.files)), cabinet);
   if (done) done = take(batch::BatchStore::open(*directory), batches);
   if (done) keep_inputs(*batches, cabinet->files);
@@ -75,6 +76,18 @@ Result<void> KeptState::open(const config::Settings& settings,
   if (done) done = keys->check_configured(settings.keys);
   if (!done || !settings.ledger.enabled) return done;
   return take(open_account(*directory, settings, std::move(trouble)), account);
+}
+
+void KeptState::sweep() {
+  const auto expire = [this] {
+    const auto now = unix_seconds();
+    const auto files = cabinet->files.expire(now);
+    const auto uploads = cabinet->uploads.expire(now);
+    const auto all = conversations->expire(now);
+    return files.has_value() && uploads.has_value() && all.has_value();
+  };
+  if (!expire() && reserve->give_up()) (void)expire();
+  reserve->keep();
 }
 
 }  // namespace spillway

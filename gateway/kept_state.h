@@ -13,6 +13,7 @@
 #include "gateway/responses/conversations.h"
 #include "gateway/responses/shelf.h"
 #include "gateway/store/directory.h"
+#include "gateway/store/reserve.h"
 #include "gateway/stored/chat_store.h"
 
 #include <functional>
@@ -27,6 +28,7 @@ struct KeptState {
                     std::function<void(const std::optional<Error>& why)> trouble);
 
   std::optional<store::Directory> directory;
+  std::optional<store::Reserve> reserve;
   std::unique_ptr<account::Account> account;  // Null where no ledger is kept.
   std::unique_ptr<account::KeyRing> keys;
   std::unique_ptr<files::Cabinet> cabinet;
@@ -34,6 +36,10 @@ struct KeptState {
   std::unique_ptr<stored::ChatStore> chats;
   std::unique_ptr<responses::Shelf> responses;
   std::unique_ptr<responses::Conversations> conversations;
+
+  // On the disk's thread: what has outlived its time goes, and what is kept aside for a full disk
+  // is there again.
+  void sweep();
 };
 
 // The limits of files as their room has them.

@@ -111,7 +111,7 @@ Async<std::string> StoredChats::remove(http::Request& raw, const Visitor& visito
   const std::function<Result<void>()> drop = [this, &raw, &visitor] {
     return store_->remove(visitor.tenant, raw.tail);
   };
-  const auto dropped = co_await disk_.run_for_client(drop, visitor.tenant);
+  const auto dropped = co_await disk_.run_to_free(drop, visitor.tenant);
   if (!dropped) co_return dropped.error();
   co_return openai::deleted_chat(raw.tail);
 }

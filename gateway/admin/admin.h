@@ -11,6 +11,7 @@
 #include "gateway/rehearsed.h"
 #include "gateway/rollout_state.h"
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <optional>
@@ -24,6 +25,7 @@ struct Answer {
   int status = 200;
   std::string content_type;
   std::string body;
+  std::chrono::seconds retry_after{0};  // 0: that cannot help.
 };
 
 // Who knows. All are set.

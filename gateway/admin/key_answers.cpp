@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -27,10 +28,14 @@ Answer refusal(const Error& error) {
       case Errc::not_found: return 404;
       case Errc::invalid_request: return 400;
       case Errc::conflict: return 409;
+      case Errc::overloaded: return 503;
       default: return 500;
     }
   };
-  return in_json(status(), {{"error", error.message}});
+  Answer answer = in_json(status(), {{"error", error.message}});
+  if (error.retry_after)
+    answer.retry_after = std::chrono::ceil<std::chrono::seconds>(*error.retry_after);
+  return answer;
 }
 
 Error wrong(const std::string& member, const std::string& why) {

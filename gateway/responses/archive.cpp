@@ -21,8 +21,8 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::chrono::milliseconds kReadsFor{5};  // Before others have their turn.
-constexpr std::size_t kSoughtMax = 1'000;  // Responses whose items need not be kept.
-constexpr std::size_t kTimesHeld = 2;      // As it is told to a target, and as it is measured here.
+constexpr std::size_t kSoughtMax = 1'000;          // Responses whose items need not be kept.
+constexpr std::size_t kTimesHeld = 2;  // As it is told to a target, and as it is measured here.
 
 // An item's id names its response: "msg_" TURN "_0".
 std::string response_of(const std::string& item_id) {
@@ -147,7 +147,7 @@ Async<void> Archive::remove(std::string tenant, std::string id) const {
   std::function<Result<void>()> work = [shelf = shelf_.get(), tenant, id] {
     return shelf->remove(tenant, id);
   };
-  co_return co_await disk_.run_for_client(std::move(work), std::move(tenant));
+  co_return co_await disk_.run_to_free(std::move(work), std::move(tenant));
 }
 
 Async<ItemList> Archive::conversation(std::string tenant, std::string id) const {
@@ -214,8 +214,8 @@ Async<Archive::Past> Archive::collected(std::string tenant, From from) const {
 
 Async<std::string> Archive::input_items(std::string tenant, std::string id, ItemPage page) const {
   const int limit = page.limit;
-  const auto past = std::make_shared<PastPage>(*shelf_, *conversations_, tenant, std::move(id),
-                                               std::move(page));
+  const auto past =
+      std::make_shared<PastPage>(*shelf_, *conversations_, tenant, std::move(id), std::move(page));
   const std::function<Result<bool>()> read = [past]() -> Result<bool> {
     const auto until = SteadyClock::now() + kReadsFor;
     auto whole = past->step(unix_seconds());

@@ -179,8 +179,8 @@ Result<Kept> Shelf::find(std::string_view tenant, std::string_view id, std::int6
 
 Result<Kept> Shelf::place_of(std::string_view tenant, std::string_view id, std::int64_t now) {
   auto asked = database_.prepare(
-      "SELECT previous, conversation, told FROM responses WHERE id = ? AND tenant = ? AND created > "
-      "?");
+      "SELECT previous, conversation, told FROM responses WHERE id = ? AND tenant = ? AND "
+      "created > ?");
   if (!asked) return asked.error();
   const auto row = asked->bind(0, id).bind(1, tenant).bind(2, now - limits_.ttl_seconds).step();
   if (!row) return row.error();

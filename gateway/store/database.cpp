@@ -1,5 +1,7 @@
 #include "gateway/store/database.h"
 
+#include "gateway/store/disk_file.h"
+
 #include <filesystem>
 #include <sqlite3.h>
 #include <utility>
@@ -8,8 +10,10 @@ namespace spillway::store {
 namespace {
 
 constexpr int kBusyMilliseconds = 5'000;
+constexpr int kPrimary = 0xff;  // Of an extended result code.
 
 Error failure(int code) {
+  if ((code & kPrimary) == SQLITE_FULL) return disk_is_full();
   return Error{Errc::internal, std::string("the state directory: ") + sqlite3_errstr(code), "",
                std::nullopt};
 }

@@ -3,8 +3,8 @@
 //
 // A Database and its Statements belong to one thread at a time; a call may wait for the disk, so
 // that thread serves no connections. Statements must go before their Database. Values are always
-// bound, never spelled into SQL. Errors are Errc::internal and name the cause ("disk is full"),
-// never a value.
+// bound, never spelled into SQL. Errors name the cause, never a value: Errc::overloaded where
+// the disk is full, Errc::internal else.
 #pragma once
 
 #include "backends/contract/error.h"

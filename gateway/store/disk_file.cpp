@@ -29,10 +29,13 @@ Result<void> sync_folder(const std::string& path) {
 
 }  // namespace
 
+Error disk_is_full() {
+  return Error{Errc::overloaded, "the gateway's disk is full", "", kRoomLater};
+}
+
 Error disk_failure() {
   const int why = errno;
-  if (why == ENOSPC || why == EDQUOT || why == EFBIG)
-    return Error{Errc::overloaded, "the gateway's disk is full", "", kRoomLater};
+  if (why == ENOSPC || why == EDQUOT || why == EFBIG) return disk_is_full();
   return Error{Errc::internal, std::string("the gateway's disk: ") + std::strerror(why), "",
                std::nullopt};
 }

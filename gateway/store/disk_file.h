@@ -48,4 +48,7 @@ Result<void> link_durably(const std::string& from, const std::string& to);
 // The error of a failed system call, from errno.
 Error disk_failure();
 
+// The one of a full disk: overloaded, as it may pass.
+Error disk_is_full();
+
 }  // namespace spillway::store

@@ -45,11 +45,19 @@ class DiskThread {
   template <class T>
   Async<T> run_for_client(std::function<Result<T>()> work, std::string whose = {});
 
+  // The same for a client that makes room on the disk: where that is full, with what is kept aside.
+  template <class T>
+  Async<T> run_to_free(std::function<Result<T>()> work, std::string whose);
+
   // The same where nobody waits.
   void post(std::function<void()> work, const std::string& whose = {});
 
   // Does this in between, after every `interval`. Once, before anything is asked for.
   void repeat(std::chrono::milliseconds interval, std::function<void()> work);
+
+  // `give_up` gives up what is kept aside for a full disk; false: there is nothing. Once, before
+  // anything is asked for.
+  void keep_aside(std::function<bool()> give_up) { give_up_ = std::move(give_up); }
 
   // Does what was asked for, then ends; what is asked for from now on is done by the asker.
   void stop();
@@ -63,6 +71,7 @@ class DiskThread {
   std::function<void()> take_turn();
 
   const std::string name_;
+  std::function<bool()> give_up_ = [] { return false; };
   std::mutex mutex_;
   std::condition_variable changed_;
   std::unordered_map<std::string, std::deque<std::function<void()>>> asked_;  // By whose it is.
@@ -106,6 +115,16 @@ Async<T> DiskThread::run_for_client(std::function<Result<T>()> work, std::string
   auto done = co_await run(std::move(work), std::move(whose));
   if (done || done.error().code != Errc::internal) co_return done;
   co_return Error{Errc::internal, "What is stored cannot be reached at present.", "", std::nullopt};
+}
+
+template <class T>
+Async<T> DiskThread::run_to_free(std::function<Result<T>()> work, std::string whose) {
+  std::function<Result<T>()> insisting = [this, work = std::move(work)]() -> Result<T> {
+    auto freed = work();
+    const bool is_full = !freed && freed.error().code == Errc::overloaded;
+    return is_full && give_up_() ? work() : freed;
+  };
+  co_return co_await run_for_client(std::move(insisting), std::move(whose));
 }
 
 }  // namespace spillway::store

@@ -120,11 +120,12 @@ Result<void> ChatStore::remove(const std::string& tenant, const std::string& id)
   const auto place = place_of(tenant, id);
   if (!place) return place.error();
   if (!*place) return no_such(id);
-  auto statement = database_.prepare("DELETE FROM chats WHERE place = ? RETURNING tenant, bytes");
-  if (!statement) return statement.error();
-  const auto gone = forget(statement->bind(0, **place));
+  // First: where the disk is full, all can be asked for again.
+  const auto remembered = store::remember_place(database_, tenant, id, **place);
+  if (!remembered) return remembered;
+  auto gone = database_.prepare("DELETE FROM chats WHERE place = ? RETURNING bytes");
   if (!gone) return gone.error();
-  return store::remember_place(database_, tenant, id, **place);
+  return gone->bind(0, **place).each([&] { bytes_[tenant] -= gone->integer(0); });
 }
 
 Result<std::optional<std::int64_t>> ChatStore::place_of(const std::string& tenant,

@@ -1,8 +1,10 @@
 // The thread that waits for the disk, and files on it.
+#include "gateway/store/database.h"
 #include "gateway/store/directory.h"
 #include "gateway/store/disk_file.h"
 #include "gateway/store/disk_thread.h"
 #include "gateway/store/fresh_id.h"
+#include "gateway/store/reserve.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -12,6 +14,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <future>
 #include <optional>
 #include <set>
@@ -69,6 +72,29 @@ TEST(DiskThread, WhatThrowsFailsAndIsSurvived) {
   const auto work = net::make_work_guard(io);
   while (!told) io.run_one();
   EXPECT_EQ(told, Errc::internal);
+}
+
+net::awaitable<void> free_what_there_is(DiskThread& disk, int& tried, Result<void>& told) {
+  const std::function<Result<void>()> work = [&tried]() -> Result<void> {
+    if (++tried == 1) return disk_is_full();
+    return {};
+  };
+  told = co_await disk.run_to_free(work, "tenant");
+}
+
+TEST(DiskThread, WhoFreesHasWhatIsKeptAside) {
+  for (const bool is_kept : {true, false}) {
+    net::io_context io(1);
+    DiskThread disk("disk");
+    disk.keep_aside([is_kept] { return is_kept; });
+    int tried = 0;
+    Result<void> told = Error{Errc::internal, "", "", std::nullopt};
+    net::co_spawn(io, free_what_there_is(disk, tried, told), net::detached);
+    const auto work = net::make_work_guard(io);
+    while (!told && told.error().code == Errc::internal) io.run_one();
+    EXPECT_EQ(told.has_value(), is_kept);
+    EXPECT_EQ(tried, is_kept ? 2 : 1);
+  }
 }
 
 TEST(DiskThread, DoesAllThatWasAskedInOrderBeforeItEnds) {
@@ -142,6 +168,26 @@ TEST_F(Disk, KeepsWhatWasWritten) {
   ASSERT_TRUE(rename_durably(path, scratch_.file("b")).has_value());
   EXPECT_EQ(*DiskFile::read(scratch_.file("b"))->read_at(0, 10), "hello!");
   EXPECT_FALSE(DiskFile::read(path).has_value());
+}
+
+TEST_F(Disk, ADatabaseOnAFullDiskSaysSo) {
+  Database database = *Database::open(scratch_.file("a.sqlite"), {"CREATE TABLE t(x)"});
+  ASSERT_TRUE(database.run("PRAGMA max_page_count=2").has_value());  // It fails in the same place.
+  const auto full = database.run("INSERT INTO t VALUES(zeroblob(100000))");
+  ASSERT_FALSE(full.has_value());
+  EXPECT_EQ(full.error().code, Errc::overloaded);
+  EXPECT_TRUE(full.error().retry_after);
+  ASSERT_TRUE(database.run("PRAGMA max_page_count=1000").has_value());
+  EXPECT_TRUE(database.run("INSERT INTO t VALUES(zeroblob(100000))").has_value());
+}
+
+TEST_F(Disk, AReserveIsKeptUntilItIsGivenUp) {
+  const Reserve reserve(scratch_.file("reserve"));
+  EXPECT_FALSE(reserve.give_up());
+  for (int i = 0; i < 2; ++i) reserve.keep();
+  EXPECT_EQ(std::filesystem::file_size(scratch_.file("reserve")), 1u << 20);
+  EXPECT_TRUE(reserve.give_up());
+  EXPECT_FALSE(reserve.give_up());
 }
 
 TEST_F(Disk, AFullDiskIsAnErrorThatMayPass) {
