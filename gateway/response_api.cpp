@@ -196,7 +196,8 @@ Async<void> ResponseApi::accept(Running running) const {
 // What ended without an answer says so from now on.
 net::awaitable<void> ResponseApi::settle(const Running& running) const {
   auto kept = co_await doors_.archive.find(running->tenant, running->id);
-  if (!kept || kept->ended) co_return;
+  if (!kept) co_return;
+  if (kept->ended) co_return running->end_with(kept->body);
   const std::string refused = running->refused(), last = running->last_object();
   if (running->cancelled) {
     kept->body = responses::with_status(kept->body, "cancelled");
@@ -208,7 +209,10 @@ net::awaitable<void> ResponseApi::settle(const Running& running) const {
     kept->body = responses::with_failure(kept->body, failure_code(running->status()), why);
   }
   kept->ended = true;
+  kept->transcript = running->transcript();
+  const std::string body = kept->body;
   (void)co_await doors_.archive.put(std::move(*kept));
+  running->end_with(body);
 }
 
 net::awaitable<void> ResponseApi::follow(const Running& running, std::size_t from,
@@ -218,11 +222,6 @@ net::awaitable<void> ResponseApi::follow(const Running& running, std::size_t fro
   while (true) {
     const bool ended = running->ended;
     std::string events = running->events_from(next);
-    if (ended && next == from && events.empty()) {
-      // It was refused before its first word.
-      const auto kept = co_await doors_.archive.find(running->tenant, running->id);
-      if (kept) events = responses::events_after(kept->body, from);
-    }
     if (ended) {
       (void)co_await out.end(std::move(events));
       co_return;
@@ -261,8 +260,11 @@ net::awaitable<void> ResponseApi::retrieve(http::Request raw, http::ResponseWrit
     const Error silent = invalid("this response was not asked for as a stream", "stream");
     co_return co_await refuse(silent, out);
   }
+  const auto transcript = co_await doors_.archive.transcript(visitor->tenant, raw.tail);
+  if (!transcript) co_return co_await refuse(transcript.error(), out);
+  std::string events = responses::events_from(*from, kept->body, *transcript);
   (void)co_await out.begin_stream();
-  (void)co_await out.end(responses::events_after(kept->body, *from));
+  (void)co_await out.end(std::move(events));
 }
 
 Async<std::string> ResponseApi::cancel(http::Request& raw, const Visitor& visitor) const {

@@ -2,6 +2,7 @@
 
 #include "gateway/responses/events.h"
 #include "gateway/responses/stored.h"
+#include "gateway/responses/transcript.h"
 
 namespace spillway {
 
@@ -48,7 +49,23 @@ void RunningResponse::take(const std::string& events) {
 
 std::string RunningResponse::last_object() const {
   const std::lock_guard lock(mutex_);
-  return events_.empty() ? std::string() : responses::object_in(events_.back());
+  return events_.empty() ? std::string() : responses::ended_object_in(events_.back());
+}
+
+std::string RunningResponse::transcript() const {
+  const bool has_end = !last_object().empty();
+  const std::lock_guard lock(mutex_);
+  responses::Transcript transcript;
+  for (std::size_t i = 0; i + (has_end ? 1 : 0) < events_.size(); ++i) transcript.add(events_[i]);
+  return transcript.text();
+}
+
+void RunningResponse::end_with(const std::string& body) {
+  if (!last_object().empty()) return;
+  const std::lock_guard lock(mutex_);
+  const std::string rest = events_.empty() ? responses::events_from(0, body, "")
+                                           : responses::last_event(body, events_.size());
+  for (std::string& event : responses::split_events(rest)) events_.push_back(std::move(event));
 }
 
 std::string RunningResponse::refused() const {

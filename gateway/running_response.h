@@ -41,8 +41,14 @@ class RunningResponse final : public http::ResponseWriter {
   // The events from that number on.
   std::string events_from(std::size_t& next) const;
 
-  // The response object of the last event, if it tells one.
+  // The response object of the last event, if it tells the end.
   std::string last_object() const;
+
+  // All events but one that tells the end, as a responses::Transcript.
+  std::string transcript() const;
+
+  // Tells who follows the end as `body` has it, unless it is told.
+  void end_with(const std::string& body);
 
   const std::string id;
   const std::string tenant;

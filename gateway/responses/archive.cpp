@@ -143,6 +143,13 @@ Async<Kept> Archive::find(std::string tenant, std::string id) const {
   co_return co_await disk_.run_for_client(std::move(work), std::move(tenant));
 }
 
+Async<std::string> Archive::transcript(std::string tenant, std::string id) const {
+  std::function<Result<std::string>()> work = [shelf = shelf_.get(), tenant, id] {
+    return shelf->transcript(tenant, id, unix_seconds());
+  };
+  co_return co_await disk_.run_for_client(std::move(work));
+}
+
 Async<void> Archive::remove(std::string tenant, std::string id) const {
   std::function<Result<void>()> work = [shelf = shelf_.get(), tenant, id] {
     return shelf->remove(tenant, id);

@@ -37,6 +37,7 @@ class Archive {
 
   Async<void> put(Kept response) const;
   Async<Kept> find(std::string tenant, std::string id) const;
+  Async<std::string> transcript(std::string tenant, std::string id) const;
   Async<void> remove(std::string tenant, std::string id) const;
 
   // A turn has ended, whether it is put here or not.

@@ -1,5 +1,6 @@
 #include "gateway/responses/events.h"
 
+#include "gateway/responses/transcript.h"
 #include "gateway/wire/json_text.h"
 
 #include <utility>
@@ -12,10 +13,12 @@ constexpr std::string_view kEnd = "\n\n";
 
 void Events::add(std::string_view type, std::string_view members) {
   if (!told_) return;
+  const auto from = text_.size();
   text_.append("event: ").append(type).append("\ndata: {\"type\":\"").append(type);
-  text_.append("\",\"sequence_number\":");
+  text_.append("\",").append(kNumberMark);
   wire::append_json_number(text_, next_++);
   text_.append(",").append(members).append("}\n\n");
+  if (transcript_) transcript_->add(std::string_view(text_).substr(from));
 }
 
 std::string Events::take() { return std::exchange(text_, {}); }

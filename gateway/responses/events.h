@@ -8,10 +8,17 @@
 
 namespace spillway::responses {
 
+class Transcript;
+
+// What stands before an event's number.
+constexpr std::string_view kNumberMark = "\"sequence_number\":";
+
 class Events {
  public:
-  // Whole answers make the same events and tell none.
-  explicit Events(bool told) : told_(told) {}
+  // Whole answers make the same events and tell none. `next` is the number of the first; what is
+  // told is noted in `transcript`, if there is one, which must outlive this.
+  explicit Events(bool told, std::int64_t next = 0, Transcript* transcript = nullptr)
+      : told_(told), next_(next), transcript_(transcript) {}
 
   // `members` is what stands behind the type and the number, without braces.
   void add(std::string_view type, std::string_view members);
@@ -21,7 +28,8 @@ class Events {
 
  private:
   const bool told_;
-  std::int64_t next_ = 0;
+  std::int64_t next_;
+  Transcript* const transcript_;
   std::string text_;
 };
 

@@ -1,6 +1,7 @@
 #include "gateway/responses/response_writer.h"
 
 #include "gateway/responses/output.h"
+#include "gateway/responses/transcript.h"
 #include "gateway/wall_clock.h"
 
 #include <nlohmann/json.hpp>
@@ -20,7 +21,7 @@ class ResponseWriter final : public wire::AnswerWriter {
       : understood_(understood),
         tenant_(std::move(tenant)),
         archive_(archive),
-        events_(understood.request.stream),
+        events_(understood.request.stream, 0, is_resumable(understood) ? &transcript_ : nullptr),
         output_(events_, understood.info.turn,
                 {understood.request.summary, understood.request.portable}),
         object_(begun_response(understood.info, "in_progress")) {}
@@ -43,6 +44,7 @@ class ResponseWriter final : public wire::AnswerWriter {
     output_.end(!is_cut(finish));
     complete(object_, output_.items(), finish, ending.usage, unix_seconds());
     Kept kept = kept_of(understood_, tenant_, text_of(object_), true);
+    kept.transcript = transcript_.text();
     archive_.ended(kept);
     const auto added = co_await add_to_conversation(kept);
     if (!added && understood_.request.background) co_return added.error();
@@ -76,6 +78,10 @@ class ResponseWriter final : public wire::AnswerWriter {
                                          understood_.info.turn);
   }
 
+  static bool is_resumable(const Understood& understood) {
+    return understood.request.stream && understood.request.background;
+  }
+
   static bool is_cut(FinishReason finish) {
     return finish == FinishReason::length || finish == FinishReason::content_filter;
   }
@@ -87,6 +93,7 @@ class ResponseWriter final : public wire::AnswerWriter {
   const Understood understood_;
   const std::string tenant_;
   Archive& archive_;
+  Transcript transcript_;  // Of what may be followed again: before `events_`, which write it.
   Events events_;
   Output output_;
   ordered_json object_;

@@ -21,7 +21,8 @@ const std::vector<std::string> kVersions = {
     "CREATE INDEX by_age ON responses(created)",
     "CREATE INDEX of_tenant ON responses(tenant, created, id)",
     "ALTER TABLE responses ADD COLUMN conversation TEXT NOT NULL DEFAULT '';"
-    "ALTER TABLE responses ADD COLUMN told TEXT NOT NULL DEFAULT ''"};
+    "ALTER TABLE responses ADD COLUMN told TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE responses ADD COLUMN transcript BLOB NOT NULL DEFAULT ''"};
 
 Error missing(std::string_view id) {
   return Error{Errc::not_found, "Response with id '" + std::string(id) + "' not found.", "",
@@ -135,10 +136,10 @@ Result<void> Shelf::put(const Kept& response, std::int64_t now) {
   std::int64_t replaced = 0;
   auto done = before->bind(0, response.id).each([&] { replaced = before->integer(0); });
   if (!done) return done;
-  const auto bytes = static_cast<std::int64_t>(size_of(response));
+  const auto bytes = static_cast<std::int64_t>(size_of(response) + response.transcript.size());
   auto insert = database_.prepare(
       "INSERT OR REPLACE INTO responses(id, tenant, created, previous, body, input, ended, bytes, "
-      "conversation, told) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+      "conversation, told, transcript) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   if (!insert) return insert.error();
   done = insert->bind(0, response.id)
              .bind(1, response.tenant)
@@ -150,6 +151,7 @@ Result<void> Shelf::put(const Kept& response, std::int64_t now) {
              .bind(7, bytes)
              .bind(8, response.conversation)
              .bind(9, response.told)
+             .bind_blob(10, response.transcript)
              .run();
   if (!done) return done;
   add(response.tenant, bytes - replaced);
@@ -190,6 +192,17 @@ Result<Kept> Shelf::place_of(std::string_view tenant, std::string_view id, std::
   found.conversation = asked->text(1);
   found.told = asked->text(2);
   return found;
+}
+
+Result<std::string> Shelf::transcript(std::string_view tenant, std::string_view id,
+                                      std::int64_t now) {
+  auto asked = database_.prepare(
+      "SELECT transcript FROM responses WHERE id = ? AND tenant = ? AND created > ?");
+  if (!asked) return asked.error();
+  auto row = asked->bind(0, id).bind(1, tenant).bind(2, now - limits_.ttl_seconds).step();
+  if (!row) return row.error();
+  if (!*row) return missing(id);
+  return std::string(asked->text(0));
 }
 
 Result<void> Shelf::remove(std::string_view tenant, std::string_view id) {

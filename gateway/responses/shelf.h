@@ -26,9 +26,12 @@ struct Kept {
   bool ended = true;
   std::string conversation = {};  // That it was made in, or empty,
   std::string told = {};          // …and the last item that it was told of it; empty: none.
+  // Of a stream in the background: its events but the last, as a Transcript has them. `find` leaves
+  // it out.
+  std::string transcript = {};
 };
 
-// Of its texts.
+// Of what a next turn may read of it.
 std::size_t size_of(const Kept& turn);
 
 // context_too_long: the turns up to that response have more bytes together than that.
@@ -49,6 +52,7 @@ class Shelf {
 
   // not_found if the tenant has none of that id.
   Result<Kept> find(std::string_view tenant, std::string_view id, std::int64_t now);
+  Result<std::string> transcript(std::string_view tenant, std::string_view id, std::int64_t now);
   Result<void> remove(std::string_view tenant, std::string_view id);
 
   // As `find`, without its texts.

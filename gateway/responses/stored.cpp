@@ -1,7 +1,10 @@
 #include "gateway/responses/stored.h"
 
+#include "gateway/responses/events.h"
+#include "gateway/responses/items.h"
 #include "gateway/responses/output.h"
 #include "gateway/responses/response_object.h"
+#include "gateway/responses/transcript.h"
 #include "gateway/wire/json_object.h"
 
 #include <nlohmann/json.hpp>
@@ -20,6 +23,24 @@ std::string texts_in(const ordered_json& parts, const char* name) {
   return all;
 }
 
+ordered_json lists_in(const ordered_json& parts, const char* name) {
+  ordered_json all = ordered_json::array();
+  for (const ordered_json& part : parts) {
+    for (const ordered_json& one : part.value(name, ordered_json::array())) all.push_back(one);
+  }
+  return all;
+}
+
+// As chat says them.
+ordered_json notes_in(const ordered_json& parts) {
+  ordered_json notes = ordered_json::array();
+  for (const ordered_json& note : lists_in(parts, "annotations")) {
+    const std::string type = text_in(note, "type");
+    notes.push_back({{"type", type}, {type, note}});
+  }
+  return notes;
+}
+
 // A piece that makes the item anew.
 Delta piece_of(const ordered_json& item, int index) {
   Delta delta;
@@ -28,15 +49,19 @@ Delta piece_of(const ordered_json& item, int index) {
     const bool summarised = item.contains("summary") && !item["summary"].empty();
     delta.reasoning = texts_in(item[summarised ? "summary" : "content"], "text");
   } else if (type == "message") {
-    delta.text = texts_in(item["content"], "text");
-    const std::string refusal = texts_in(item["content"], "refusal");
+    const ordered_json& parts = item["content"];
+    delta.text = texts_in(parts, "text");
+    const std::string refusal = texts_in(parts, "refusal");
     if (!refusal.empty()) delta.extra = text_of(ordered_json{{"refusal", refusal}});
+    if (refusal.empty()) delta.extra = text_of({{"annotations", notes_in(parts)}});
+    delta.logprobs = text_of({{"content", lists_in(parts, "logprobs")}});
   } else {
     const bool custom = type == "custom_tool_call";
     const char* kind = custom ? "custom" : "function";
     const char* argument = custom ? "input" : "arguments";
     ordered_json call = {{"index", index}, {"id", item["call_id"]}, {"type", kind}};
     call[kind] = {{"name", item["name"]}, {argument, item[argument]}};
+    if (item.contains(kBesideCall)) call[kBesideCall] = item[kBesideCall];
     delta.extra = text_of(ordered_json{{"tool_calls", ordered_json::array({call})}});
   }
   return delta;
@@ -54,8 +79,7 @@ bool is_portable(const ordered_json& object) {
                      [](const ordered_json& item) { return item.contains("encrypted_content"); });
 }
 
-}  // namespace
-
+// The events but the last of a stream that might have told `body`.
 std::vector<std::string> events_of(const std::string& body) {
   const ordered_json object = ordered_json::parse(body);
   Events events(true);
@@ -70,17 +94,33 @@ std::vector<std::string> events_of(const std::string& body) {
     events.add(type, R"("response":)" + text_of(begun));
   int index = 0;
   for (const ordered_json& item : object["output"]) output.add(piece_of(item, index++));
-  const std::string status = object.value("status", "");
-  output.end(status == "completed");
-  if (status != "cancelled") events.add("response." + status, R"("response":)" + body);
+  output.end(object.value("status", "") == "completed");
   return split_events(events.take());
 }
 
-std::string events_after(const std::string& body, std::size_t from) {
+// What broke off may have told more than its object does.
+bool is_broken_off(const std::string& body) {
+  const std::string status = ordered_json::parse(body).value("status", "");
+  return status == "failed" || status == "cancelled";
+}
+
+}  // namespace
+
+std::string events_from(std::size_t from, const std::string& body, std::string_view transcript) {
+  const auto events = transcript.empty() ? events_of(body) : events_in(transcript);
   std::string text;
-  const auto events = events_of(body);
   for (std::size_t i = from; i < events.size(); ++i) text += events[i];
-  return text;
+  if (from <= events.size()) return text + last_event(body, events.size());
+  const bool is_more_known = !transcript.empty() || !is_broken_off(body);
+  return is_more_known ? text : last_event(body, from);
+}
+
+std::string last_event(const std::string& body, std::size_t number) {
+  Events events(true, static_cast<std::int64_t>(number));
+  std::string status = ordered_json::parse(body).value("status", "");
+  if (status == "cancelled") status = "incomplete";  // No event of its own is known to clients.
+  events.add("response." + status, R"("response":)" + body);
+  return events.take();
 }
 
 std::string output_of(const std::string& body) {
@@ -111,9 +151,11 @@ bool asks_for_background(const std::string& body) {
   return found != said->end() && *found == true;
 }
 
-std::string object_in(const std::string& event) {
+std::string ended_object_in(const std::string& event) {
   const ordered_json data = ordered_json::parse(data_of(event), nullptr, false);
-  return data.is_object() && data.contains("response") ? text_of(data["response"]) : std::string();
+  if (!data.is_object() || !data.contains("response")) return {};
+  const std::string status = text_in(data["response"], "status");
+  return status == "queued" || status == "in_progress" ? "" : text_of(data["response"]);
 }
 
 std::string message_in(const std::string& error_body) {

@@ -11,11 +11,13 @@
 
 namespace spillway::responses {
 
-// The events of a stream that would have told `body`, one each; their number is their place.
-std::vector<std::string> events_of(const std::string& body);
+// The events of a stream that has told `body`, which has ended, from that number on. `transcript`:
+// of all but the last as they were told; empty if nobody can have followed them, and then they are
+// made of the body.
+std::string events_from(std::size_t from, const std::string& body, std::string_view transcript);
 
-// Those from that number on, as they are sent.
-std::string events_after(const std::string& body, std::size_t from);
+// The last event of a stream that came to `body`.
+std::string last_event(const std::string& body, std::size_t number);
 
 // The list of a response's own items.
 std::string output_of(const std::string& body);
@@ -28,8 +30,8 @@ bool is_background(const std::string& body);
 // Whether a client's body, valid or not, asks for an answer in the background.
 bool asks_for_background(const std::string& body);
 
-// The response object that the last of a stream's events tells, or nothing.
-std::string object_in(const std::string& event);
+// The response object that a stream's event tells, if it has ended, or nothing.
+std::string ended_object_in(const std::string& event);
 
 // The message of an error's object, as a client would read it.
 std::string message_in(const std::string& error_body);
