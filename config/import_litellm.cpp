@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdio>
 #include <iterator>
 #include <map>
 #include <set>
@@ -40,6 +41,7 @@ constexpr std::pair<std::string_view, std::string_view> kInstead[] = {
     {kLiteLlmFlex, "`batch_discount` is one share for all that a request costs"},
     {"search_context_cost_per_query", "`price_per_search` is the same however much is read"},
     {"tiered_pricing", "prices may change once with a prompt's length: `price_per_million.long`"},
+    {"k_tokens", "prices change once with a prompt's length: `price_per_million.long`"},
     {"off_peak_pricing", "a price is the same at all hours"},
 };
 
@@ -57,6 +59,34 @@ std::string name_of(const std::string& text) {
   for (const char c : text) name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '-';
   while (!name.empty() && name.front() == '-') name.erase(0, 1);
   return name.empty() ? "target" : name.substr(0, 60);
+}
+
+std::string quoted(std::string_view text) {
+  std::string yaml = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') yaml += '\\';
+    if (byte >= 0x20 && byte != 0x7f) {
+      yaml += c;
+      continue;
+    }
+    char escape[8];
+    std::snprintf(escape, sizeof escape, "\\x%02x", byte);
+    yaml += escape;
+  }
+  return yaml + '"';
+}
+
+// What the file says, as YAML reads it whatever it is; plain where it can be.
+std::string scalar(std::string_view text) {
+  const auto is_plain = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+           std::string_view("./:_-+@").find(c) != std::string_view::npos;
+  };
+  const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), is_plain) &&
+                     std::isalnum(static_cast<unsigned char>(text.front())) != 0 &&
+                     text.back() != ':';
+  return plain ? std::string(text) : quoted(text);
 }
 
 std::string upper(std::string text) {
@@ -110,10 +140,10 @@ class Importing {
     const std::string base = base_of(served, provider, address, text_at(params, "api_base"));
     if (base.empty()) return "";
     const std::string name = unique(served);
-    std::string yaml = "  " + name + ":\n    kind: provider\n    base_url: " + base + "\n";
+    std::string yaml = "  " + name + ":\n    kind: provider\n    base_url: " + scalar(base) + "\n";
     yaml += manner_of(model, *params, *address);
     if (const std::string key = text_at(params, "api_key"); !key.empty())
-      yaml += "    key: " + secret(key, upper(name) + "_KEY") + "\n";
+      yaml += "    key: " + scalar(secret(key, upper(name) + "_KEY")) + "\n";
     yaml += serves(served, upstream);
     return yaml + price_of(model, *params, name) + limits_of(model, *params);
   }
@@ -165,12 +195,12 @@ class Importing {
 
   // Under its name and those that router_settings give it besides.
   std::string serves(const std::string& served, const std::string& upstream) {
-    std::string yaml = "    serves: {\"" + served + "\": \"" + upstream + "\"";
+    std::string yaml = "    serves: {" + quoted(served) + ": " + quoted(upstream);
     const auto names = aliases_.find(served);
     if (names != aliases_.end()) {
       for (const std::string& name : names->second) {
         if (is_model_name(name) && name != served)
-          yaml += ", \"" + name + "\": \"" + upstream + "\"";
+          yaml += ", " + quoted(name) + ": " + quoted(upstream);
       }
     }
     known_.insert(served);
@@ -191,7 +221,7 @@ class Importing {
     std::string yaml;
     if (!address.dialect.empty()) yaml = "    dialect: " + std::string(address.dialect) + "\n";
     if (const std::string version = text_at(&params, "api_version"); !version.empty())
-      yaml += "    api_version: " + version + "\n";
+      yaml += "    api_version: " + scalar(version) + "\n";
     const std::string mode = text_at(model.find("model_info"), "mode");
     if (!address.endpoints.empty())
       return yaml + "    endpoints: " + std::string(address.endpoints) + "\n";
@@ -254,11 +284,12 @@ class Importing {
     const std::string requests = count_of(model, params, "rpm");
     const std::string tokens = count_of(model, params, "tpm");
     std::string limits;
-    if (!requests.empty()) limits = "requests_per_minute: " + requests;
-    if (!tokens.empty()) limits += (limits.empty() ? "" : ", ") + ("tokens_per_minute: " + tokens);
+    if (!requests.empty()) limits = "requests_per_minute: " + scalar(requests);
+    if (!tokens.empty())
+      limits += (limits.empty() ? "" : ", ") + ("tokens_per_minute: " + scalar(tokens));
     std::string yaml = limits.empty() ? "" : "    rate_limit: {" + limits + "}\n";
     if (const std::string timeout = count_of(model, params, "timeout"); !timeout.empty())
-      yaml += "    timeouts: {total: " + timeout + "s}\n";
+      yaml += "    timeouts: {total: " + scalar(timeout + "s") + "}\n";
     return yaml;
   }
 
@@ -271,7 +302,7 @@ class Importing {
         note("litellm_settings.max_budget is left out: a budget is a tenant's, or a key's");
       return "";
     }
-    return "keys:\n  litellm: {secret: " + secret(master, "LITELLM_MASTER_KEY") + "}\n" +
+    return "keys:\n  litellm: {secret: " + scalar(secret(master, "LITELLM_MASTER_KEY")) + "}\n" +
            budget_of(root);
   }
 

@@ -32,7 +32,7 @@ constexpr PriceName kPrices[] = {
     {"output_cost_per_audio_token", "audio_output", false, "output_cost_per_token"},
 };
 
-// From how many tokens on a prompt may cost more.
+// From how many tokens on a prompt may cost more, the nearest first.
 struct Length {
   std::string_view suffix;
   std::string_view tokens;
@@ -97,10 +97,13 @@ class Reading {
   std::string of_tokens() {
     const std::string usual = listed("");
     if (usual.empty()) return "";
-    const Length* length = length_of_long();
-    const std::string at_length = length == nullptr ? "" : listed(length->suffix);
-    if (at_length.empty()) return "{" + usual + "}";
-    return "{" + usual + ", long: {above: " + std::string(length->tokens) + ", " + at_length + "}}";
+    for (const Length& length : kLengths) {  // A target has one: the nearest that is told whole.
+      const std::string at_length = listed(length.suffix);
+      if (at_length.empty()) continue;
+      return "{" + usual + ", long: {above: " + std::string(length.tokens) + ", " + at_length +
+             "}}";
+    }
+    return "{" + usual + "}";
   }
 
   // Of long prompts none may be less than of others: holds reckon with that.
@@ -128,15 +131,6 @@ class Reading {
     }
     prices_.read.insert(prices_.read.end(), keys.begin(), keys.end());
     return prices;
-  }
-
-  // Null: there is none, or there are several; a target has one.
-  const Length* length_of_long() const {
-    const auto is_told = [this](const Length& one) {
-      return !text_(joined("input_cost_per_token", one.suffix)).empty();
-    };
-    const bool is_one = std::count_if(std::begin(kLengths), std::end(kLengths), is_told) == 1;
-    return is_one ? std::find_if(std::begin(kLengths), std::end(kLengths), is_told) : nullptr;
   }
 
   void read_requests() {

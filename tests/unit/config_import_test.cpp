@@ -92,6 +92,24 @@ TEST(ImportLiteLlm, TakesThePricesOfLongPrompts) {
   EXPECT_THAT(half.notes, Contains(HasSubstr("`input_cost_per_token_above_200k_tokens` is left")));
 }
 
+// No name that stands in the file becomes part of what is written around it.
+TEST(ImportLiteLlm, WhatItCopiesIsQuotedWhereYamlNeedsIt) {
+  const Imported imported = import_litellm(R"(
+model_list:
+  - model_name: a
+    litellm_params: {model: 'openai/gpt-4o", evil: {x: "1\', api_key: os.environ/A}
+    model_info: {input_cost_per_token: 1e-6, output_cost_per_token: 1e-5}
+  - model_name: c
+    litellm_params: {model: azure/dep, api_base: "https://x.example", api_version: "2024 # 5"}
+    model_info: {input_cost_per_token: 1e-6, output_cost_per_token: 1e-5}
+general_settings: {master_key: os.environ/LITELLM_MASTER_KEY}
+)");
+  const Loaded loaded = load_text(imported.yaml, "imported.yaml", everything());
+  ASSERT_TRUE(loaded.settings) << imported.yaml << to_string(loaded.problems.front());
+  EXPECT_EQ(loaded.settings->providers.at(0).serves.at(0).upstream, "gpt-4o\", evil: {x: \"1\\");
+  EXPECT_EQ(loaded.settings->providers.at(1).api_version, "2024 # 5");
+}
+
 // A model of OpenAI's with these prices beside those of tokens.
 Imported priced(const std::string& prices) {
   return import_litellm(
@@ -151,6 +169,24 @@ TEST(ImportLiteLlm, LongPromptsHaveAPriceOfSoundThatIsNotLess) {
   EXPECT_EQ(price_in(cheaper).long_prompts.above, 0);
   EXPECT_THAT(cheaper.notes,
               Contains(HasSubstr("`input_cost_per_token_above_200k_tokens` is left")));
+}
+
+TEST(ImportLiteLlm, OfTwoLengthsTheNearerIsTaken) {
+  const std::string at_128k =
+      "input_cost_per_token_above_128k_tokens: 2.25e-06, output_cost_per_token_above_128k_tokens: "
+      "1.2e-05";
+  const std::string at_200k =
+      "input_cost_per_token_above_200k_tokens: 2.5e-06, output_cost_per_token_above_200k_tokens: "
+      "1.5e-05";
+  const Imported both = priced(at_200k + ", " + at_128k);
+  EXPECT_EQ(price_in(both).long_prompts.above, 128'000);
+  EXPECT_EQ(price_in(both).long_prompts.input_per_million, 2'250'000'000);
+  EXPECT_THAT(both.notes,
+              Contains(HasSubstr("`input_cost_per_token_above_200k_tokens` is left out: prices")));
+  const Imported half = priced(at_200k + ", input_cost_per_token_above_128k_tokens: 2.25e-06");
+  EXPECT_EQ(price_in(half).long_prompts.above, 200'000);
+  EXPECT_THAT(half.notes,
+              Contains(HasSubstr("`input_cost_per_token_above_128k_tokens` is left out: prices")));
 }
 
 TEST(ImportLiteLlm, NamesTheDialectAndTheEndpoint) {
