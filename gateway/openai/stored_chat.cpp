@@ -59,8 +59,8 @@ std::string deleted_chat(std::string_view id) {
   return out + R"(,"deleted":true})";
 }
 
-std::string stored_messages(const wire::KeptChat& chat, std::string_view after, int limit,
-                            bool newest_first) {
+Result<std::string> stored_messages(const wire::KeptChat& chat, std::string_view after, int limit,
+                                    bool newest_first) {
   const Json messages = Json::parse(chat.messages, nullptr, false);
   std::vector<std::pair<std::string, std::string>> all;  // Id and object.
   for (std::size_t i = 0; messages.is_array() && i < messages.size(); ++i) {
@@ -74,9 +74,15 @@ std::string stored_messages(const wire::KeptChat& chat, std::string_view after, 
     all.emplace_back(id, text_of(message));
   }
   if (newest_first) std::reverse(all.begin(), all.end());
-  auto first =
-      std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.first == after; });
-  first = first == all.end() ? all.begin() : first + 1;
+  auto first = all.begin();
+  if (!after.empty()) {
+    first =
+        std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.first == after; });
+    if (first == all.end())
+      return Error{Errc::invalid_request, "'after' names no message of this completion", "after",
+                   std::nullopt};
+    ++first;
+  }
   std::vector<std::string> objects, ids;
   for (; first != all.end() && static_cast<int>(ids.size()) < limit; ++first) {
     ids.push_back(first->first);

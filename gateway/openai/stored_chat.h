@@ -17,9 +17,10 @@ std::string stored_chat(const wire::KeptChat& chat);
 std::string stored_chats(const std::vector<wire::KeptChat>& chats, bool has_more);
 std::string deleted_chat(std::string_view id);
 
-// The messages of its request, from behind `after` on or from the beginning.
-std::string stored_messages(const wire::KeptChat& chat, std::string_view after, int limit,
-                            bool newest_first);
+// The messages of its request, from behind `after` on or from the beginning. invalid_request: none
+// of them is `after`.
+Result<std::string> stored_messages(const wire::KeptChat& chat, std::string_view after, int limit,
+                                    bool newest_first);
 
 // The new metadata in the body of POST /v1/chat/completions/{id}.
 Result<std::string> parse_metadata(std::string_view body);

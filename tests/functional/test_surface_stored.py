@@ -61,6 +61,20 @@ def test_who_deletes_while_paging_reaches_the_end(config, start_gateway, client_
     assert refused.value.param == "after"
 
 
+def test_messages_go_on_from_one_of_them(config, start_gateway, client_of):
+    client = client_of(start_gateway(config, OTHER_KEY="sk-other"))
+    told = [{"role": "user", "content": str(i)} for i in range(5)]
+    kept = client.chat.completions.create(model="up", messages=told, store=True)
+    messages = client.chat.completions.messages
+    assert [one.content for one in messages.list(kept.id, limit=2)] == ["0", "1", "2", "3", "4"]
+    assert [one.content for one in messages.list(kept.id, after=f"{kept.id}-2", order="desc")] == ["1", "0"]
+    assert not list(messages.list(kept.id, after=f"{kept.id}-4"))
+    for unknown in ("nope", f"{kept.id}-5"):
+        with pytest.raises(openai.BadRequestError) as refused:
+            messages.list(kept.id, after=unknown)
+        assert refused.value.param == "after"
+
+
 def test_lists_messages_metadata_and_deletion(config, start_gateway, client_of):
     gateway = start_gateway(config, OTHER_KEY="sk-other")
     client, other = client_of(gateway), client_of(gateway, api_key="sk-other")
