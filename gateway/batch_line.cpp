@@ -46,6 +46,7 @@ http::Request request_of(const batch::Batch& batch, const batch::LineRef& line,
 }
 
 void LineWriter::set_header(std::string_view name, std::string_view value) {
+  if (name == "x-spillway-left-out") left_out_ = value;
   if (name == "x-should-retry") never_again_ = value == "false";
   if (name != "retry-after-ms") return;
   std::int64_t wait = 0;
@@ -74,7 +75,8 @@ std::optional<milliseconds> LineWriter::again_in(int attempts) const {
 }
 
 batch::Answer LineWriter::take(std::string request_id) {
-  return {std::move(request_id), status_ == 0 ? 500 : status_, std::move(body_)};
+  return {std::move(request_id), status_ == 0 ? 500 : status_, std::move(body_),
+          std::move(left_out_)};
 }
 
 }  // namespace spillway

@@ -49,6 +49,7 @@ class LineWriter final : public http::ResponseWriter {
  private:
   int status_ = 0;
   std::string body_;
+  std::string left_out_;
   bool never_again_ = false;
   std::chrono::milliseconds retry_after_{0};
 };

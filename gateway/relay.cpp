@@ -102,6 +102,7 @@ class Relay {
     wire::Opening opening;
     opening.prompt_tokens = course_.receipt().usage.prompt_tokens;
     opening.service_tier = course_.receipt().service_tier;
+    opening.left_out = course_.receipt().left_out;
     events_ = writer_.begin(opening);
     if (!streams_) co_return Result<void>();
     describe(course_.receipt(), out_);
@@ -143,6 +144,7 @@ class Relay {
     receipt.cut_by_limit = ending.finishes.front() == FinishReason::length;
     course_.settle();
     ending.usage = receipt.usage;
+    ending.left_out = receipt.left_out;
     auto kept = co_await writer_.keep(ending);
     if (!kept) co_return kept.error();
     receipt.unkept = !*kept;

@@ -179,6 +179,10 @@ LineResult result_of(const LineRef& line, const Answer& answer) {
   out += R"(,"response":{"status_code":)" + std::to_string(answer.status) + R"(,"request_id":)";
   append_json_string(out, answer.request_id);
   out += R"(,"body":)" + on_one_line(answer.body.empty() ? "null" : answer.body);
+  if (!answer.left_out.empty()) {
+    out += R"(,"x_spillway_left_out":)";
+    append_json_string(out, answer.left_out);
+  }
   out += R"(},"error":null})";
   return result;
 }

@@ -29,11 +29,13 @@ Judged judge(std::string_view text, std::string_view endpoint);
 // The line's `body`, byte for byte. Requires: `text` was judged to be good.
 std::string_view body_of(std::string_view text);
 
-// An answer as it was sent to the line: its status, its JSON.
+// An answer as it was sent to the line: its status, its JSON, and the fields of the line that its
+// target was not told.
 struct Answer {
   std::string request_id;
   int status = 0;
   std::string body;
+  std::string left_out = {};
 };
 LineResult result_of(const LineRef& line, const Answer& answer);
 

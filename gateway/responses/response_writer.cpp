@@ -15,6 +15,8 @@ namespace {
 
 using nlohmann::ordered_json;
 
+constexpr const char* kLeftOut = "x_spillway_left_out";
+
 class ResponseWriter final : public wire::AnswerWriter {
  public:
   ResponseWriter(const Understood& understood, std::string tenant, Archive& archive)
@@ -28,6 +30,7 @@ class ResponseWriter final : public wire::AnswerWriter {
 
   std::string begin(const wire::Opening& opening) override {
     object_["service_tier"] = opening.service_tier.empty() ? "default" : opening.service_tier;
+    note_left_out(opening.left_out);
     tell("response.created");
     tell("response.in_progress");
     return events_.take();
@@ -43,6 +46,7 @@ class ResponseWriter final : public wire::AnswerWriter {
     const FinishReason finish = ending.finishes.front();
     output_.end(!is_cut(finish));
     complete(object_, output_.items(), finish, ending.usage, unix_seconds());
+    note_left_out(ending.left_out);
     Kept kept = kept_of(understood_, tenant_, text_of(object_), true);
     kept.transcript = transcript_.text();
     archive_.ended(kept);
@@ -70,6 +74,12 @@ class ResponseWriter final : public wire::AnswerWriter {
   void afresh() override { output_.clear(); }
 
  private:
+  // Over a WebSocket and in the background nobody sees the headers of the answer.
+  void note_left_out(const std::string& fields) {
+    object_.erase(kLeftOut);
+    if (!fields.empty()) object_[kLeftOut] = fields;
+  }
+
   Async<void> add_to_conversation(const Kept& turn) {
     const std::string& conversation = understood_.request.conversation;
     if (conversation.empty()) co_return Result<void>();

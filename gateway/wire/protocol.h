@@ -33,12 +33,14 @@ struct Call {
 struct Opening {
   std::string service_tier;  // The tier that serves; empty: not to be told.
   int prompt_tokens = 0;     // As counted here.
+  std::string left_out;      // The fields that the target is not told, for the client.
 };
 
 // What is known when it is whole.
 struct Ending {
   std::vector<FinishReason> finishes;  // By choice; never empty.
   Usage usage;
+  std::string left_out;  // As an Opening's, where another target has taken over since.
 };
 
 // Says one answer: as events, or as one body.

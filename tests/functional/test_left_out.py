@@ -5,7 +5,7 @@ import pytest
 
 import configs
 from processes import as_client, send, wait_until
-from upstream import chat
+from upstream import USAGE, chat, chunk
 
 HELLO = [{"role": "user", "content": "Hi"}]
 MESSAGE = {"id": "m", "type": "message", "role": "assistant", "model": "x", "content": [{"type": "text", "text": "a"}],
@@ -155,6 +155,43 @@ def test_what_no_target_is_told_is_told(house):
         body = {"model": model, "input": [*HELLO, sealed, commented, commented, *HELLO], "max_output_tokens": 16}
         headers = send(gateway.root + "/v1/responses", "POST", body, as_client())[1]
         assert headers["x-spillway-left-out"] == "input.encrypted_content, input.phase"
+
+
+# openai-python opens a WebSocket in a way that websockets will not have for ever.
+@pytest.mark.filterwarnings("ignore:connect\\(\\) must be used:DeprecationWarning")
+def test_who_sees_no_headers_is_told_in_the_answer(start_upstream, start_gateway, client_of, tmp_path):
+    said = [chunk({"content": "Hello"}), chunk({}, finish="stop"), USAGE]
+    upstream = start_upstream(lambda asked: said if asked.json.get("stream") else chat())
+    config = configs.gateway({"up": configs.provider(upstream.base_url, "up", dialect="deepseek")})
+    config["server"]["state"] = str(tmp_path / "state")
+    client = client_of(start_gateway(config))
+    hints = {"prompt_cache_key": "k", "novelty": 1}
+    both = ["novelty", "prompt_cache_key"]
+
+    def told(answer):
+        return sorted((answer.to_dict().get("x_spillway_left_out") or "").split(", "))
+
+    def ask(**more):
+        return client.responses.create(model="up", input="Hi", extra_body=hints, **more)
+
+    assert told(ask()) == both
+    assert told(client.responses.create(model="up", input="Hi")) == [""]
+    events = list(ask(stream=True))
+    assert [told(event.response) for event in events if hasattr(event, "response")] == [both] * 3
+    made = ask(background=True)
+    done = wait_until(lambda: (now := client.responses.retrieve(made.id)).status == "completed" and now, what="its end")
+    assert told(done) == both
+    with client.responses.connect() as connection:
+        connection.send({"type": "response.create", "model": "up", "input": "Hi", **hints})
+        assert told(next(iter(connection)).response) == both
+    lines = [{"custom_id": name, "method": "POST", "url": "/v1/chat/completions",
+              "body": {"model": "up", "messages": HELLO, **more}} for name, more in {"a": hints, "b": {}}.items()]
+    file = client.files.create(file=("a", "\n".join(json.dumps(line) for line in lines).encode()), purpose="batch")
+    batch = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
+    done = wait_until(lambda: (now := client.batches.retrieve(batch.id)).status == "completed" and now, what="its end")
+    results = [json.loads(line) for line in client.files.content(done.output_file_id).text.splitlines()]
+    left_out = {one["custom_id"]: one["response"].get("x_spillway_left_out") for one in results}
+    assert left_out["b"] is None and sorted(left_out["a"].split(", ")) == both
 
 
 def test_an_instruction_stays_where_it_was_told(house):
