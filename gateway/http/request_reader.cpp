@@ -22,7 +22,6 @@ namespace {
 constexpr std::size_t kChunkLineMax = 64;
 // Trusted from a Content-Length before the bytes are there.
 constexpr std::size_t kBodyReserveMax = 256 << 10;
-constexpr std::uint64_t kSmallBody = 64 << 10;
 
 void append_lower(std::string& out, std::string_view text) {
   for (char c : text) out.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);

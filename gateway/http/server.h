@@ -54,6 +54,9 @@ struct RefusedRequest {
 // any worker.
 using ErrorFormatter = std::function<ErrorReply(const Error&, const RefusedRequest&)>;
 
+// Larger bodies need leave.
+constexpr std::uint64_t kSmallBody = 64 << 10;
+
 struct ServerOptions {
   config::Endpoint listen;
   int workers = 1;
@@ -63,7 +66,8 @@ struct ServerOptions {
   // nothing: all are held. Called on any worker with a request's head.
   std::function<std::optional<std::uint64_t>(const Request& head)> streamed_body_max = {};
   // Leave to send a large body, of at most so many bytes, with this head: kept until it is read or
-  // the connection gone. An error turns the request away unread. Called on any worker.
+  // the connection gone. An error turns the request away unread. Messages on a WebSocket need it,
+  // too, with the handshake's head, piece by piece as they come. Called on any worker.
   std::function<Result<std::shared_ptr<const void>>(const Request& head, std::uint64_t bytes)>
       admit_body = {};
   // The header, in lower case, that tells the ErrorFormatter whose words a client understands,

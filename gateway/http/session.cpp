@@ -183,6 +183,10 @@ net::awaitable<void> Session::send_error(Error error, SessionWriter& out) {
   co_await out.send(reply.status, std::move(reply.content_type), std::move(reply.body));
 }
 
+void Session::expire_message_if_due(TimePoint now) {
+  if (talking_ != nullptr) talking_->expire_if_due(now);
+}
+
 void Session::reject(Reject reason, Error error) {
   context_.counters.count(reason);
   refusal_ = std::move(error);

@@ -32,6 +32,7 @@ class Session {
   void expire_if_due(TimePoint now) {
     connection_.expire_if_due(now);
     if (answering_ != nullptr) answering_->speak_if_due(now);
+    expire_message_if_due(now);
   }
   void drain();  // Closes if no request has begun, nor a turn on a WebSocket.
   void abort();  // Cancels the handler, closes.
@@ -52,6 +53,7 @@ class Session {
   boost::asio::awaitable<bool> handle(Request request, SessionWriter& out);
   boost::asio::awaitable<void> refuse(Error error);
   boost::asio::awaitable<void> send_error(Error error, SessionWriter& out);
+  void expire_message_if_due(TimePoint now);
   void reject(Reject reason, Error error);
   void count_loss();
 

@@ -7,6 +7,8 @@
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/websocket.hpp>
 
+#include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <utility>
 
@@ -22,6 +24,10 @@ using Head = beast::http::request<beast::http::empty_body>;
 constexpr std::chrono::seconds kHandshakeMax{5};
 constexpr std::size_t kMessagesWaitingMax = 16;
 constexpr std::size_t kKeySize = 24;  // Of 16 bytes in base64.
+constexpr std::size_t kReadMax = 256 << 10;
+constexpr std::size_t kReasonMax = 123;  // Bytes of a close frame.
+// A message may take the body timeout for each of these.
+constexpr std::size_t kTimedBytes = 1 << 20;
 
 Head head_of(const Request& request) {
   Head head{beast::http::string_to_verb(request.method), request.path, 11};
@@ -36,10 +42,10 @@ Error gone() { return {Errc::cancelled, "the client went away", "", std::nullopt
 }  // namespace
 
 struct SessionSocket::Stream {
-  explicit Stream(const Request& request) : head(head_of(request)), request_id(request.id) {}
+  explicit Stream(const Request& request) : asked(request), head(head_of(request)) {}
 
+  const Request asked;
   const Head head;
-  const std::string request_id;
   std::optional<websocket::stream<net::ip::tcp::socket>> socket;
   beast::flat_buffer arriving;
 };
@@ -54,8 +60,7 @@ bool SessionSocket::wanted_by(const Request& request) {
   return websocket::is_upgrade(head_of(request));
 }
 
-SessionSocket::SessionSocket(Connection& connection, const Request& request,
-                             const ServerContext& context)
+SessionSocket::SessionSocket(Connection& connection, const Request& request, ServerContext& context)
     : connection_(connection),
       context_(context),
       stream_(std::make_unique<Stream>(request)),
@@ -89,8 +94,8 @@ void SessionSocket::prepare() {
   timeout.idle_timeout = limits.idle_timeout;
   timeout.keep_alive_pings = true;
   socket.set_option(timeout);
-  socket.set_option(websocket::stream_base::decorator(
-      [id = stream_->request_id](websocket::response_type& reply) {
+  socket.set_option(
+      websocket::stream_base::decorator([id = stream_->asked.id](websocket::response_type& reply) {
         reply.set("x-request-id", id);
         reply.erase(beast::http::field::server);
       }));
@@ -113,6 +118,10 @@ Async<std::string> SessionSocket::receive(Deadline until) {
   std::string message = std::move(messages_.front());
   messages_.pop_front();
   waiting_bytes_ -= message.size();
+  if (waiting_bytes_ + stream_->arriving.size() <= kSmallBody) {
+    leaves_.clear();
+    allowed_ = kSmallBody;
+  }
   co_return message;
 }
 
@@ -132,38 +141,72 @@ void SessionSocket::close_with(CloseCode code, std::string why) {
 
 void SessionSocket::arm_read() {
   reading_ = true;
-  stream_->socket->async_read(stream_->arriving, OnRead{this});
+  stream_->socket->async_read_some(stream_->arriving, kReadMax, OnRead{this});
 }
 
 void SessionSocket::on_read(boost::system::error_code error) {
   reading_ = false;
   if (error) {
     lose();
-  } else if (!lost_) {
+  } else if (!lost_ && may_hold_more() && stream_->socket->is_message_done()) {
     take_message();
   }
   if (!lost_) arm_read();
   wake_.cancel();
 }
 
+// Leave is asked for step by step, as nobody says how long a message will be. It is also the time
+// that one may take to arrive.
+bool SessionSocket::may_hold_more() {
+  const auto arrived = stream_->arriving.size();
+  if (whole_by_ == Deadline::max()) begun_ = SteadyClock::now();
+  const auto units = static_cast<std::int64_t>(1 + arrived / kTimedBytes);
+  whole_by_ = begun_ + context_.options.limits.body_timeout * units;
+  const auto held = waiting_bytes_ + arrived;
+  if (held <= allowed_ || !context_.options.admit_body) return true;
+  const auto more = std::max(held, 2 * allowed_) - allowed_;
+  auto leave = context_.options.admit_body(stream_->asked, more);
+  if (!leave) {
+    context_.counters.count(Reject::unwelcome);
+    refuse(CloseCode::try_again_later, leave.error().message);
+    return false;
+  }
+  leaves_.push_back(std::move(*leave));
+  allowed_ += more;
+  return true;
+}
+
+void SessionSocket::expire_if_due(TimePoint now) {
+  if (lost_ || now < whole_by_) return;
+  context_.counters.count(Reject::timeout);
+  refuse(CloseCode::policy, "the message did not arrive in time");
+  wake_.cancel();
+}
+
+void SessionSocket::refuse(CloseCode code, std::string why) {
+  close_with(code, why.substr(0, kReasonMax));
+  lose();
+}
+
 void SessionSocket::take_message() {
   std::string message = beast::buffers_to_string(stream_->arriving.data());
   stream_->arriving.consume(message.size());
+  if (message.size() > kSmallBody) stream_->arriving.shrink_to_fit();
+  whole_by_ = Deadline::max();
   waiting_bytes_ += message.size();
   messages_.push_back(std::move(message));
   const auto bytes_max = static_cast<std::size_t>(context_.options.limits.body_bytes_max);
   if (stream_->socket->got_binary()) {
-    close_with(CloseCode::not_text, "send text");
-    lose();
+    refuse(CloseCode::not_text, "send text");
   } else if (messages_.size() > kMessagesWaitingMax || waiting_bytes_ > bytes_max) {
-    close_with(CloseCode::policy, "too many messages wait: send the next after the answer");
-    lose();
+    refuse(CloseCode::policy, "too many messages wait: send the next after the answer");
   }
 }
 
 void SessionSocket::lose() {
   if (std::exchange(lost_, true)) return;
   messages_.clear();
+  leaves_.clear();
   connection_.cancellation().emit(net::cancellation_type::terminal);
 }
 

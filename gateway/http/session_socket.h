@@ -16,6 +16,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace spillway::http {
 
@@ -25,7 +26,7 @@ class SessionSocket final : public WebSocket {
   static bool wanted_by(const Request& request);
 
   // Both must outlive it. Requires: wanted_by(request).
-  SessionSocket(Connection& connection, const Request& request, const ServerContext& context);
+  SessionSocket(Connection& connection, const Request& request, ServerContext& context);
   ~SessionSocket();
 
   Async<void> accept() override;
@@ -36,8 +37,9 @@ class SessionSocket final : public WebSocket {
   // The connection speaks HTTP no more.
   bool accepted() const { return accepted_; }
 
-  void drain();  // Whoever waits for a message is told to go.
-  void abort();  // Ends it now, cancelling the handler.
+  void expire_if_due(TimePoint now);  // Ends it if a message takes too long to arrive.
+  void drain();                       // Whoever waits for a message is told to go.
+  void abort();                       // Ends it now, cancelling the handler.
 
   // Says goodbye, as far as there is somebody to say it to. Must be awaited before destruction.
   boost::asio::awaitable<void> finish();
@@ -49,15 +51,21 @@ class SessionSocket final : public WebSocket {
   void prepare();
   void arm_read();
   void on_read(boost::system::error_code error);
+  bool may_hold_more();
   void take_message();
+  void refuse(CloseCode code, std::string why);
   void lose();
 
   Connection& connection_;
-  const ServerContext& context_;
+  ServerContext& context_;
   const std::unique_ptr<Stream> stream_;
   boost::asio::steady_timer wake_;  // Cancelled to wake the session's coroutine.
   std::deque<std::string> messages_;
-  std::size_t waiting_bytes_ = 0;  // Of `messages_`.
+  std::size_t waiting_bytes_ = 0;                    // Of `messages_`.
+  std::vector<std::shared_ptr<const void>> leaves_;  // To hold what has come,
+  std::size_t allowed_ = kSmallBody;                 // …of at most so many bytes.
+  TimePoint begun_{};                                // When the message that is arriving did,
+  Deadline whole_by_ = Deadline::max();              // …and when it must be whole.
   CloseCode code_ = CloseCode::normal;
   std::string why_;
   bool accepted_ = false;

@@ -14,7 +14,13 @@
 namespace spillway::http {
 
 // RFC 6455 7.4.1
-enum class CloseCode { normal = 1000, going_away = 1001, not_text = 1003, policy = 1008 };
+enum class CloseCode {
+  normal = 1000,
+  going_away = 1001,
+  not_text = 1003,
+  policy = 1008,
+  try_again_later = 1013
+};
 
 class WebSocket {
  public:
@@ -26,7 +32,7 @@ class WebSocket {
 
   // The next message, at most as large as a request's body. Fails with deadline_exceeded at
   // `until`, with overloaded when the gateway shuts down, and with cancelled when the client has
-  // left, sends what is no text, or more at once than is kept for it.
+  // left, sends what is no text, or too slowly, or more at once than is kept for it.
   virtual Async<std::string> receive(Deadline until) = 0;
 
   // Waits until the client takes it. Fails with cancelled.

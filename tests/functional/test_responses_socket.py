@@ -235,6 +235,73 @@ def test_a_client_that_leaves_stops_the_work(house, slow, read):
     wait_until(lambda: [r["status"] for r in house.decisions()] == [499], what="the account of it")
 
 
+class Slowly:
+    """A connection whose client sends a message a little at a time, and never its end."""
+
+    def __init__(self, house, key=KEY):
+        host, port = house.root.removeprefix("http://").split(":")
+        self.client = socket.create_connection((host, int(port)), timeout=10)
+        token = base64.b64encode(os.urandom(16)).decode()
+        self.client.sendall((f"GET /v1/responses HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\nupgrade: websocket\r\n"
+                             f"connection: Upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: {token}\r\n\r\n").encode())
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += self.client.recv(1)
+        assert b" 101 " in head
+        self.client.sendall(b"\x81\xff" + (32 << 20).to_bytes(8, "big") + bytes(4))
+
+    def send(self, megabytes):
+        try:
+            self.client.sendall(b" " * (megabytes << 20))
+        except OSError:
+            pass  # It was closed: what it was closed with is there to be read.
+
+    def closed_with(self):
+        frame = self.client.recv(4)
+        assert frame[0] == 0x88, frame
+        return int.from_bytes(frame[2:4], "big")
+
+    def is_open(self):
+        self.client.settimeout(0.2)
+        try:
+            return self.client.recv(1) != b""
+        except TimeoutError:
+            return True
+
+
+def test_large_messages_have_room_like_large_bodies(slow, start_gateway):
+    settings = configs.gateway({"openmodel": configs.provider(slow.base_url, "openmodel")})
+    settings["keys"]["other"] = {"secret": "env:OTHER_KEY", "tenant": "other"}
+    house = start_gateway(settings, OTHER_KEY="sk-other")
+    held = [Slowly(house) for _ in range(16)]
+    for one in held:
+        one.send(30)
+    late = Slowly(house)
+    late.send(30)
+    assert late.closed_with() == 1013
+    assert all(one.is_open() for one in held)
+    other = Slowly(house, "sk-other")
+    other.send(30)
+    assert other.is_open()
+    for one in held:
+        one.client.close()
+
+    def has_room():
+        after = Slowly(house)
+        after.send(30)
+        return after.is_open()
+
+    wait_until(has_room, what="the room that they left")
+
+
+def test_a_message_may_not_take_for_ever(slow, start_gateway):
+    settings = configs.gateway({"openmodel": configs.provider(slow.base_url, "openmodel")})
+    settings["server"]["body_timeout"] = "500ms"
+    one = Slowly(start_gateway(settings))
+    one.send(1)
+    assert one.closed_with() == 1008
+
+
 def test_a_gateway_that_stops_ends_the_turn_first(house, slow, plain):
     with connect(url_of(house), additional_headers=BEARER) as idle:
         plain.send(turn(model="openmodel", max_output_tokens=40))
