@@ -5,6 +5,7 @@
 #include "gateway/admin_routes.h"
 #include "gateway/http/cross_origin.h"
 #include "gateway/live_state.h"
+#include "gateway/other_paths.h"
 #include "gateway/refusal.h"
 #include "gateway/wall_clock.h"
 
@@ -83,14 +84,14 @@ House::House(std::shared_ptr<const config::Settings> settings)
       admin_({settings->server.admin, 1, settings->server.limits, "admin"},
              std::bind_front(&http::Routes::serve, &admin_routes_), protocol_reply),
       api_({settings->server.listen, workers_of(settings->server), settings->server.limits, "api",
-            std::bind_front(&http::Routes::streamed_body_max, &api_routes_),
+            std::bind_front(&House::streamed_body_max, this),
             [this](const http::Request& head, std::uint64_t bytes) {
               return leave_of(editions_, unread_bodies_, head, bytes);
             },
             kAnthropicVersion},
            http::allow_origins(settings->server.cors_origins,
                                once([this] { return phase_ != Phase::loading; },
-                                    std::bind_front(&Repeats::serve, &repeats_))),
+                                    with_other_paths(std::bind_front(&Repeats::serve, &repeats_)))),
            protocol_reply) {
   metrics_.watch(std::bind_front(&Observation::live_state, &observation_));
 }
@@ -105,6 +106,14 @@ Api::Doors House::surface_doors() {
 std::shared_ptr<Backend> House::dial(const config::ProviderTarget& target, std::size_t server) {
   if (target.is_here()) return encoders_.of(target.name);
   return cloud::make_cloud_backend(target, cloud_, server);
+}
+
+std::optional<std::uint64_t> House::streamed_body_max(const http::Request& head) const {
+  http::Request asked;
+  asked.path = path_of_azure(head.path);
+  if (asked.path.empty()) return api_routes_.streamed_body_max(head);
+  asked.method = head.method;
+  return api_routes_.streamed_body_max(asked);
 }
 
 http::Routes House::api_routes() {

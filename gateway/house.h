@@ -37,6 +37,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -66,6 +67,7 @@ class House {
   Api::Doors surface_doors();
   admin::Sources sources();
   http::Routes api_routes();
+  std::optional<std::uint64_t> streamed_body_max(const http::Request& head) const;
   http::Routes admin_routes();
   void complain(const std::string& why);
   void tell_of_lost_state();

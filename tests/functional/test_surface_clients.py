@@ -7,6 +7,8 @@ import struct
 import subprocess
 from pathlib import Path
 
+import anthropic
+import openai
 import pytest
 
 import configs
@@ -69,6 +71,36 @@ def test_node_clients(house):
     assert got["sdk"] == {"whole": "Hello", "streamed": "Hello", "missing": "model_not_found", "embedding": VECTOR}
     assert got["vercel"] == {"whole": "Hello", "streamed": "Hello", "tokens": 11, "embedding": VECTOR}
     assert got["langchain"] == {"whole": "Hello", "streamed": "Hello"}
+
+
+def test_azures_client(house):
+    """A deployment in the path is the model, whatever the body says."""
+    hello = [{"role": "user", "content": "Hi"}]
+    client = openai.AzureOpenAI(azure_endpoint=house.root, api_key=KEY, api_version="2024-10-21", max_retries=0)
+    assert client.chat.completions.create(model="up", messages=hello).choices[0].message.content == "Hello"
+    assert client.embeddings.create(model="e", input="a").data[0].embedding == VECTOR
+    with pytest.raises(openai.NotFoundError) as missing:
+        client.chat.completions.create(model="none", messages=hello)
+    assert missing.value.code == "model_not_found"
+    kept = client.files.create(file=("a", b"x" * 3_000_000), purpose="user_data")
+    assert client.files.content(kept.id).read() == b"x" * 3_000_000
+    fixed = openai.AzureOpenAI(azure_endpoint=house.root, azure_deployment="up", api_key=KEY, api_version="2024-10-21")
+    answer = fixed.chat.completions.create(model="gpt-4o", messages=hello)
+    assert (answer.model, answer.choices[0].message.content) == ("up", "Hello")
+    newer = openai.OpenAI(base_url=f"{house.root}/openai/v1", api_key=KEY)
+    assert newer.responses.create(model="up", input="Hi").output_text == "Hello"
+    with pytest.raises(openai.NotFoundError):
+        fixed.images.generate(model="up", prompt="a")
+
+
+def test_anthropics_files_are_not_openais(house):
+    client = anthropic.Anthropic(base_url=house.root, api_key=KEY, max_retries=0)
+    for ask in (client.beta.files.list, lambda: client.beta.files.upload(file=("a", b"x" * 100_000)),
+                lambda: client.beta.files.delete("file_a")):
+        with pytest.raises(anthropic.NotFoundError) as refused:
+            ask()
+        assert refused.value.body["error"]["type"] == "not_found_error" and "/v1/messages" in str(refused.value)
+    assert {"e", "up"} <= {model.id for model in client.models.list()}
 
 
 def curl(house, *arguments, data=None):
