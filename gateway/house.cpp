@@ -71,6 +71,7 @@ House::House(std::shared_ptr<const config::Settings> settings)
       attached_(disk_, kept_.cabinet,
                 static_cast<std::size_t>(settings->server.limits.body_bytes_max)),
       conversations_(large_bytes_max(settings->server.limits), kTooMuchPast),
+      remembered_(large_bytes_max(settings->server.limits), kTooMuchPast),
       surface_(surface_doors()),
       file_api_(reception_, disk_, kept_.cabinet, files_limits(settings->files)),
       batch_api_({reception_, disk_, kept_.cabinet, kept_.batches, runner_},
@@ -98,7 +99,8 @@ House::House(std::shared_ptr<const config::Settings> settings)
 
 Api::Doors House::surface_doors() {
   responses::PastLimits past{static_cast<std::size_t>(started_with_->server.limits.body_bytes_max),
-                             std::bind_front(&ByteRoom::enter, &conversations_)};
+                             std::bind_front(&ByteRoom::enter, &conversations_),
+                             std::bind_front(&ByteRoom::enter, &remembered_)};
   return {reception_,      pipeline_,           models_,        stored_chats_, disk_,
           kept_.responses, kept_.conversations, std::move(past)};
 }

@@ -101,7 +101,8 @@ class House {
   const Reception reception_{editions_, limiter_};
   StoredChats stored_chats_{reception_, disk_, kept_.chats};
   AttachedFiles attached_;
-  const ByteRoom conversations_;
+  const ByteRoom conversations_;  // That are being answered,
+  const ByteRoom remembered_;     // …and of which a connection remembers the last turn.
   Api surface_;
   FileApi file_api_;
   std::optional<BatchRunner> runner_;

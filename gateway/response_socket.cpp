@@ -132,6 +132,7 @@ net::awaitable<void> ResponseSocket::converse(const http::Request& raw) const {
       (void)co_await socket.send(responses::too_old_message());
     if (!message) co_return;
     const auto taken = co_await take_turn(raw, std::move(*message), speak);
+    archive.over();
     if (!taken) co_return;
   }
 }

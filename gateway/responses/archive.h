@@ -20,11 +20,14 @@ namespace spillway::responses {
 // Held as long as what it was given for.
 using Leave = std::shared_ptr<const void>;
 
+// Leave to hold so many bytes for a tenant; an error: others are to come first.
+using Enter = std::function<Result<Leave>(const std::string& tenant, std::uint64_t bytes)>;
+
 // Of what a request may build on.
 struct PastLimits {
   std::size_t bytes_max;  // With its own body.
-  // Leave to hold so many bytes for a tenant; an error: others are to come first.
-  std::function<Result<Leave>(const std::string& tenant, std::uint64_t bytes)> enter;
+  Enter enter;            // While it is answered,
+  Enter remember;         // …and until the next turn of its connection.
 };
 
 class Archive {

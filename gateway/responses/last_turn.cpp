@@ -9,10 +9,11 @@ namespace spillway::responses {
 void LastTurn::ended(const Kept& turn) {
   id_ = turn.id;
   turns_ = std::exchange(before_, {});
+  over();
   turns_.push_back(turn.input);
   turns_.push_back(output_of(turn.body));
   leave_.reset();
-  auto leave = limits_.enter(turn.tenant, bytes_of(turns_));
+  auto leave = limits_.remember(turn.tenant, bytes_of(turns_));
   if (leave) {
     leave_ = std::move(*leave);
   } else {
@@ -21,7 +22,13 @@ void LastTurn::ended(const Kept& turn) {
   }
 }
 
+void LastTurn::over() {
+  before_ = {};
+  before_leave_.reset();
+}
+
 Async<Archive::Past> LastTurn::past(std::string tenant, From from) {
+  over();
   const bool remembered = !from.previous.empty() && from.previous == id_;
   From asked = from;
   if (remembered) asked.previous.clear();
@@ -31,6 +38,7 @@ Async<Archive::Past> LastTurn::past(std::string tenant, From from) {
   const auto admitted = admit(tenant, from, *past);
   if (!admitted) co_return admitted.error();
   before_ = past->turns;
+  before_leave_ = past->leave;
   co_return past;
 }
 

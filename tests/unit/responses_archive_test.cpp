@@ -57,14 +57,17 @@ class ArchiveTest : public testing::Test {
     return std::move(*got);
   }
 
-  Room room_{3'300};
+  Room room_{3'300}, remembered_{3'300};
   std::unique_ptr<Shelf> shelf_ =
       std::make_unique<Shelf>(std::move(*Shelf::open(":memory:", {}, unix_seconds())));
   std::unique_ptr<Conversations> conversations_ =
       std::move(*Conversations::open(":memory:", {}, unix_seconds()));
   store::DiskThread disk_{"disk"};
-  Archive archive_{
-      disk_, shelf_, conversations_, {kBytesMax, std::bind_front(&Room::enter, &room_)}};
+  Archive archive_{disk_,
+                   shelf_,
+                   conversations_,
+                   {kBytesMax, std::bind_front(&Room::enter, &room_),
+                    std::bind_front(&Room::enter, &remembered_)}};
 };
 
 TEST_F(ArchiveTest, WhatIsGoneOnFromIsHeldByLeave) {
@@ -92,11 +95,36 @@ TEST_F(ArchiveTest, AConnectionRemembersAsMuchAsThereIsRoomFor) {
   LastTurn connection(archive_);
   ASSERT_TRUE(past(connection, ""));
   connection.ended(turn_of("resp_b", 1'000));
-  EXPECT_GE(room_.held(), 1'000U);
+  EXPECT_GE(remembered_.held(), 1'000U);
   ASSERT_TRUE(past(connection, "resp_b"));
   connection.ended(turn_of("resp_c", 2'500));
-  EXPECT_EQ(room_.held(), 0U);
+  EXPECT_EQ(remembered_.held(), 0U);
   EXPECT_EQ(past(connection, "resp_c").error().kind, "previous_response_not_found");
+}
+
+TEST_F(ArchiveTest, WhatIsRememberedTakesNoRoomOfWhatIsAnswered) {
+  LastTurn connection(archive_);
+  ASSERT_TRUE(past(connection, ""));
+  connection.ended(turn_of("resp_b", 2'000));
+  EXPECT_GE(remembered_.held(), 2'000U);
+  EXPECT_EQ(room_.held(), 0U);
+  EXPECT_TRUE(past(archive_, "resp_a"));
+}
+
+// The request has let go of it, and the connection holds its text as long as the turn may end.
+TEST_F(ArchiveTest, AConnectionHoldsTheLeaveOfTheTurnThatRunsUntilItIsOver) {
+  LastTurn connection(archive_);
+  ASSERT_TRUE(past(connection, "resp_a"));
+  EXPECT_GE(room_.held(), 2 * 900U);
+  connection.over();
+  EXPECT_EQ(room_.held(), 0U) << "it failed";
+  ASSERT_TRUE(past(connection, "resp_a"));
+  EXPECT_FALSE(past(connection, "resp_x"));
+  EXPECT_EQ(room_.held(), 0U) << "the next has begun";
+  ASSERT_TRUE(past(connection, "resp_a"));
+  connection.ended(turn_of("resp_c", 10));
+  EXPECT_EQ(room_.held(), 0U) << "it ended";
+  EXPECT_GE(remembered_.held(), 910U);
 }
 
 }  // namespace
