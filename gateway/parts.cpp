@@ -73,20 +73,57 @@ double by_bytes(std::size_t bytes, const Part& part) {
   return std::min<double>(static_cast<double>(bytes) / part.bytes_per_token, kTokensMax);
 }
 
-// So short that a token is several of them.
-bool are_letters_of(int pieces, std::size_t bytes) {
-  return bytes < kBytesPerPieceMin * static_cast<std::size_t>(pieces);
+// What passed of an answer.
+struct Passed {
+  int pieces = 0;   // Each a token at least.
+  int letters = 0;  // Beside these, one by one,
+  int words = 0;    // …in so many runs.
+  std::size_t bytes = 0;
+};
+
+Passed all_of(const Part& part) {
+  return {part.pieces - part.letters, part.letters, part.words, part.bytes};
 }
 
-int fewest_in(int pieces, std::size_t bytes) {
-  const auto packed = std::min<std::size_t>(bytes / kBytesPerTokenMost, kTokensMax);
-  return std::max(are_letters_of(pieces, bytes) ? 0 : pieces, static_cast<int>(packed));
+Passed since_told(const Part& part) {
+  const int letters = part.letters - part.letters_told;
+  return {part.pieces - part.pieces_told - letters, letters, part.words - part.words_told,
+          part.bytes - part.bytes_told};
+}
+
+int fewest_in(const Passed& passed) {
+  const auto packed = std::min<std::size_t>(passed.bytes / kBytesPerTokenMost, kTokensMax);
+  const int spelled = passed.letters / static_cast<int>(kBytesPerTokenMost);
+  return std::max(passed.pieces + std::max(passed.words, spelled), static_cast<int>(packed));
+}
+
+int by_pieces(const Passed& passed, const Part& part) {
+  const double spelled = by_bytes(static_cast<std::size_t>(passed.letters), part);
+  return passed.pieces + std::max(passed.words, static_cast<int>(std::ceil(spelled)));
 }
 
 // The likeliest count.
-int tokens_in(int pieces, std::size_t bytes, const Part& part) {
-  const int by_length = static_cast<int>(std::ceil(by_bytes(bytes, part)));
-  return std::max(are_letters_of(pieces, bytes) ? 0 : pieces, by_length);
+int tokens_in(const Passed& passed, const Part& part) {
+  const int by_length = static_cast<int>(std::ceil(by_bytes(passed.bytes, part)));
+  return std::max(by_pieces(passed, part), by_length);
+}
+
+// What a tokenizer would have put into a word. Digits, marks and spaces are often tokens of their
+// own.
+bool is_letter(const Delta& delta, std::string_view text) {
+  const bool is_one = text.size() + delta.reasoning.size() == 1 && delta.extra.empty();
+  if (!is_one) return false;
+  const char c = text.empty() ? delta.reasoning.front() : text.front();
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+void count_piece(const Delta& delta, std::string_view text, Part& part) {
+  if (text.empty() && delta.reasoning.empty() && delta.extra.empty()) return;
+  ++part.pieces;
+  const bool spells = is_letter(delta, text);
+  part.letters += spells ? 1 : 0;
+  part.words += spells && part.spelling != delta.choice ? 1 : 0;
+  part.spelling = spells ? std::optional<int>(delta.choice) : std::nullopt;
 }
 
 }  // namespace
@@ -115,12 +152,14 @@ void bill(const Usage& usage, Part& part) {
   part.completion_told = usage.completion_tokens;
   part.bytes_told = part.bytes;
   part.pieces_told = part.pieces;
+  part.letters_told = part.letters;
+  part.words_told = part.words;
 }
 
 void count(const Delta& delta, Part& part) {
-  const std::size_t text = delta.text.size() - echoed_in(delta, part);
-  if (text > 0 || !delta.reasoning.empty() || !delta.extra.empty()) ++part.pieces;
-  part.bytes += text + delta.reasoning.size() + written_in(delta.extra);
+  const std::string_view text = std::string_view(delta.text).substr(echoed_in(delta, part));
+  count_piece(delta, text, part);
+  part.bytes += text.size() + delta.reasoning.size() + written_in(delta.extra);
   part.tokens = std::min(kTokensMax, part.tokens + std::clamp(delta.tokens, 0, kTokensMax));
   const auto time = std::clamp(delta.engine_time, std::chrono::nanoseconds(0), kEngineTimeMax);
   part.engine_time = std::min(kEngineTimeMax, part.engine_time + time);
@@ -133,17 +172,21 @@ void count(const Delta& delta, Part& part) {
 }
 
 int tokens_passed(const Part& part) {
-  if (part.tokens > 0) return part.tokens;
-  const bool are_letters = are_letters_of(part.pieces, part.bytes);
-  return are_letters ? static_cast<int>(by_bytes(part.bytes, part)) : part.pieces;
+  return part.tokens > 0 ? part.tokens : by_pieces(all_of(part), part);
 }
 
 int tokens_at_least(const Part& part) {
   if (part.tokens > 0) return part.tokens;
-  const int all = fewest_in(part.pieces, part.bytes);
+  const int all = fewest_in(all_of(part));
   if (part.pieces_told == 0) return all;
-  const int since = fewest_in(part.pieces - part.pieces_told, part.bytes - part.bytes_told);
-  return std::max(all, part.completion_told + since);
+  return std::max(all, part.completion_told + fewest_in(since_told(part)));
+}
+
+int tokens_if_cut(const Part& part) {
+  if (part.tokens > 0) return part.tokens;
+  const int after_told =
+      part.pieces_told > 0 ? part.completion_told + by_pieces(since_told(part), part) : 0;
+  return std::max({tokens_at_least(part), tokens_passed(part), after_told});
 }
 
 void settle(Part& part) {
@@ -154,14 +197,10 @@ void settle(Part& part) {
   // counted that word.
   const bool told = part.completion_told > 0;
   const int before = told && part.pieces_told > 0 ? part.completion_told : 0;
-  const int pieces = part.pieces - (told ? part.pieces_told : 0);
-  const std::size_t bytes = part.bytes - (told ? part.bytes_told : 0);
-  const int since = tokens_in(pieces, bytes, part);
-  const int least = tokens_at_least(part);
+  const int since = tokens_in(told ? since_told(part) : all_of(part), part);
   const int limit = part.tokens_max.value_or(kTokensMax);
-  const int most = least <= limit ? limit : kTokensMax;
-  const int passed = part.cut ? std::max(least, tokens_passed(part))
-                              : std::min({kTokensMax, before + since, most});
+  const int most = tokens_at_least(part) <= limit ? limit : kTokensMax;
+  const int passed = part.cut ? tokens_if_cut(part) : std::min({kTokensMax, before + since, most});
   const bool goes_on = !part.finished && part.pieces > part.pieces_told;
   part.estimated = !part.usage_told || passed > part.completion_told || goes_on;
   part.usage.completion_tokens = std::max(passed, part.usage.completion_tokens);

@@ -34,13 +34,16 @@ struct Part {
   bool usage_told = false;  // By the target; else it is counted as it passes.
   bool finished = false;    // It said how its answer ended.
   std::size_t bytes = 0;    // Of text, reasoning, calls; sound as if it were text.
-  int pieces = 0;           // Deltas with text.
+  int pieces = 0;           // Deltas with text,
+  int letters = 0;          // …those of one ASCII letter each,
+  int words = 0;            // …and the runs of these, of which each may be a word.
+  std::optional<int> spelling = {};                 // The choice that the last letter was of.
   std::optional<int> tokens_max = {};               // That it was told, of all choices together.
   std::vector<Echo> echoes = {};                    // Each choice's, where it has one.
   double bytes_per_token = policy::kBytesPerToken;  // Of the target's answers of late.
   int completion_told = 0;                          // Tokens of the answer as it told them last,
   std::size_t bytes_told = 0;                       // …and what of bytes and pieces was there then.
-  int pieces_told = 0;
+  int pieces_told = 0, letters_told = 0, words_told = 0;
   int tokens = 0;                          // Of pieces that say how many they are.
   std::chrono::nanoseconds engine_time{};  // Of the local engine.
   int searches = 0;                        // That were seen to begin, and not to fail;
@@ -68,19 +71,22 @@ void bill(const Usage& usage, Part& part);
 // A piece passes.
 void count(const Delta& delta, Part& part);
 
-// Exact where the target counts them. Else a piece is a token, unless the pieces are so short that
-// they must be letters; then its bytes tell.
+// Exact where the target counts them. Else a piece is a token; letters that come one by one may be
+// words, whose bytes tell.
 int tokens_passed(const Part& part);
 
 // What surely passed: as many as it told, a token a piece, or, of pieces that are longer than any
-// token or must be letters, the fewest that their bytes can be. Who is past its limit by this has
-// not kept to it.
+// token and of words that come letter by letter, the fewest that their bytes can be. Who is past
+// its limit by this has not kept to it.
 int tokens_at_least(const Part& part);
 
+// What is booked of it if it is cut now.
+int tokens_if_cut(const Part& part);
+
 // The part has ended, or broken: what the target did not tell, or what came after it told for the
-// last time, is booked by what passed, a token a piece (but of letters) or by its bytes, whichever
-// is more, and by no more than its limit, if it may have kept to it; what was cut here by that by
-// which it was cut.
+// last time, is booked by what passed, a token a piece (but of words letter by letter) or by its
+// bytes, whichever is more, and by no more than its limit, if it may have kept to it; what was cut
+// here by that by which it was cut.
 void settle(Part& part);
 
 // Its answer came whole, and the target told its tokens, of which the client saw each: so many

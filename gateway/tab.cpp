@@ -199,7 +199,7 @@ std::shared_ptr<const ChatRequest> Tab::affordable(
 
 // Who keeps to what it was told ends by itself, and tells its usage: it is not cut for long words.
 bool Tab::may_go_on(const Part& part) const {
-  return !affordable_ || tokens_at_least(part) - part.repeated_tokens <= *affordable_;
+  return !affordable_ || tokens_if_cut(part) - part.repeated_tokens <= *affordable_;
 }
 
 void Tab::suppose(bool streamed, std::size_t bytes_written, Part& part) const {

@@ -61,6 +61,14 @@ def test_an_estimate_stays_within_the_limit_that_was_told(ask_of, tmp_path):
     assert entry(tmp_path, "completion, estimated") == (40, 1)
 
 
+@pytest.mark.parametrize("said, tokens", [("3141592653589793238462643383279", 31), ("[-1.25, 3e7]", 12), ("incomprehensible", 4)])
+def test_what_comes_a_byte_a_piece_is_booked_as_tokenizers_have_it(ask_of, tmp_path, said, tokens):
+    """It breaks before its usage. Qwen has a token for each digit."""
+    answer = breaks_after([chunk({"content": each}) for each in said])
+    ask_of(lambda asked: answer, "/v1/chat/completions", {"messages": HELLO, "max_tokens": 40, "stream": True}, hard=False)
+    assert entry(tmp_path, "completion, estimated") == (tokens, 1)
+
+
 PROMPT = "The quick brown fox jumps over the lazy dog. " * 20
 
 

@@ -174,13 +174,13 @@ def test_a_hard_budget_holds_against_a_provider_that_packs_its_words(start_gatew
     assert rows[0][0] <= 2_200_000  # What showed it was booked: a few events of three thousand.
 
 
-@pytest.mark.parametrize("more", [{}, {"n": 3}], ids=str)
-def test_what_is_cut_is_booked_as_it_was_cut(start_upstream, start_gateway, client_of, tmp_path, more):
-    """Five bytes a word, of whom nobody tells the tokens: not a fourth more than the budget has."""
+@pytest.mark.parametrize("said, more", [("word ", {}), ("word ", {"n": 3}), ("7", {}), (" ", {}), ("x", {})], ids=str)
+def test_what_is_cut_is_booked_as_it_was_cut(start_upstream, start_gateway, client_of, tmp_path, said, more):
+    """Nobody tells the tokens: five bytes a word are not a fourth more than the budget has, digits are one each, letters a fourth."""
     def go_on(handler):
         begin(handler)
         for i in range(300):
-            piece = upstream_chunk({"content": "word "}, index=i % more.get("n", 1))
+            piece = upstream_chunk({"content": said}, index=i % more.get("n", 1))
             handler.wfile.write(b"data: " + json.dumps(piece).encode() + b"\n\n")
     target = configs.provider(start_upstream(lambda asked: go_on).base_url, "cloud",
                               price_per_million={"input": "0usd", "output": "1000usd"})

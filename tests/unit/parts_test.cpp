@@ -30,6 +30,80 @@ TEST(Parts, WhatIsNotToldIsBookedByWhatPassed) {
   EXPECT_EQ(bytes.usage.completion_tokens, 11);
 }
 
+std::vector<std::string> letters_of(const std::string& text) {
+  std::vector<std::string> letters;
+  for (const char letter : text) letters.emplace_back(1, letter);
+  return letters;
+}
+
+int settled(Part part) {
+  settle(part);
+  return part.usage.completion_tokens;
+}
+
+// Qwen has a token for each digit.
+TEST(Parts, DigitsMarksAndSpacesOneByOneAreATokenEach) {
+  for (const char* text :
+       {"3141592653589793238462643383279", "[0.25,-1,3.5e7]", "    \n\n", "()"}) {
+    const Part part = passed(letters_of(text));
+    const int all = part.pieces;
+    EXPECT_EQ(std::tuple(settled(part), tokens_passed(part), tokens_if_cut(part)),
+              std::tuple(all - part.letters + part.words, settled(part), settled(part)));
+    EXPECT_EQ(tokens_at_least(part), settled(part)) << text;
+  }
+  EXPECT_EQ(settled(passed(letters_of("3141592653589793238462643383279"))), 31);
+}
+
+TEST(Parts, LettersOneByOneAreWordsAndOneAloneIsOne) {
+  EXPECT_EQ(settled(passed(letters_of("incomprehensible"))), 4) << "by its bytes";
+  EXPECT_EQ(settled(passed(letters_of("I am a b"))), 7) << "four words and three spaces";
+  EXPECT_EQ(settled(passed({"x", " =", " a", "+", "b", ";"})), 6);
+  Part thought;
+  for (const char* letter : {"t", "h", "i", "n"}) count({.reasoning = letter}, thought);
+  EXPECT_EQ(settled(thought), 1);
+  Part call;
+  for (int i = 0; i < 8; ++i) count({.extra = R"({"arguments":"a"})"}, call);
+  EXPECT_EQ(settled(call), 8);
+  EXPECT_EQ(settled(passed({"é", "è", "ü", "ö"})), 4);
+}
+
+TEST(Parts, WordsAreATokenEachWhateverLettersAreBesideThem) {
+  std::vector<std::string> texts(20, " to");
+  texts.insert(texts.end(), 80, "x");
+  EXPECT_EQ(settled(passed(texts)), 40);
+  EXPECT_EQ(tokens_at_least(passed(texts)), 22);
+}
+
+TEST(Parts, LettersOfTwoChoicesAreNoWord) {
+  Part part;
+  for (int i = 0; i < 8; ++i) count({.choice = i % 2, .text = "x"}, part);
+  EXPECT_EQ(settled(part), 8);
+}
+
+// What cuts is what is booked: otherwise a hard budget is passed before anybody sees it.
+TEST(Parts, WhatCutsIsWhatIsBookedOfIt) {
+  std::string mixed;
+  for (int i = 0; i < 40; ++i) mixed += "word 12";
+  for (const std::string& text : {std::string(40, '7'), std::string(400, 'x'), mixed}) {
+    Part part;
+    for (const std::string& letter : letters_of(text)) {
+      count({.text = letter}, part);
+      Part cut = part;
+      cut.cut = true;
+      EXPECT_EQ(settled(cut), tokens_if_cut(part));
+      Part whole = part;
+      EXPECT_EQ(settled(whole), tokens_if_cut(part)) << "nor more, if it ends instead";
+    }
+  }
+  Part told = passed({"one two"});
+  count({.usage = Usage{.prompt_tokens = 9, .completion_tokens = 20}}, told);
+  for (int i = 0; i < 40; ++i) count({.text = "x"}, told);
+  EXPECT_EQ(tokens_if_cut(told), 30);
+  EXPECT_EQ(settled(told), 30);
+  told.cut = true;
+  EXPECT_EQ(settled(told), 30);
+}
+
 TEST(Parts, BytesAreAsManyTokensAsTheyHaveBeen) {
   policy::Density density;
   EXPECT_EQ(density.bytes_per_token(), 4.0);
@@ -144,9 +218,9 @@ TEST(Parts, AnEchoedPromptIsNoAnswer) {
   EXPECT_EQ(plain.pieces, 1);
 }
 
-TEST(Parts, TokensPassedAreExactWhereTheyAreToldAndLettersAreNone) {
+TEST(Parts, TokensPassedAreExactWhereTheyAreTold) {
   EXPECT_EQ(tokens_passed(passed({"H", "i", "!"}, 1)), 3);
-  EXPECT_EQ(tokens_passed(passed({"H", "i", "!"})), 0) << "letter by letter may be one token";
+  EXPECT_EQ(tokens_passed(passed({"H", "i", "!"})), 2) << "a word and a mark";
   EXPECT_EQ(tokens_passed(passed({"several words at once"})), 1);
 }
 
