@@ -215,7 +215,7 @@ bool add_node(const Options& options, Place& place) {
       return fail(option +
                       " needs --config with the local target's cost_per_hour or node: without it "
                       "nobody knows for how long it worked",
-                  2),
+                  kMisused),
              false;
   }
   return true;
@@ -277,7 +277,7 @@ int report(const Arguments& arguments) {
   declare(options);
   if (!options.read(arguments, kVerb)) return options.exit_status();
   if (!go_together(options)) return kMisused;
-  if (options.has("--article")) return print_article(), 0;
+  if (options.has("--article")) return print_article(), kDone;
   auto place = place_of(options);
   if (!place) return place.exit_status();
   if (!add_node(options, *place)) return kMisused;
