@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <thread>
 
 namespace spillway::local::grammar {
 namespace {
@@ -29,6 +30,8 @@ struct Gate {
   std::mutex mutex;
   std::condition_variable changed;
   bool open = false;
+  std::chrono::milliseconds starting{0};  // That it takes to get ready.
+  bool starts = true;
   std::map<std::string, int> compiled;
   std::set<std::string> open_for;
 
@@ -51,6 +54,12 @@ struct Gate {
 class GatedCompiler final : public Compiler {
  public:
   explicit GatedCompiler(Gate& gate) : gate_(gate) {}
+
+  Result<void> get_ready() override {
+    std::this_thread::sleep_for(gate_.starting);
+    if (!gate_.starts) return Error{Errc::backend_unavailable, "no server"};
+    return {};
+  }
 
   Result<std::shared_ptr<const Grammar>> compile(const Form& form) override {
     std::unique_lock lock(gate_.mutex);
@@ -131,6 +140,28 @@ TEST(Workshop, WhatTakesTooLongIsRefusedAndKeptOnceItIsThere) {
   while (house.workshop->cached_bytes() == 0) std::this_thread::yield();
   EXPECT_TRUE(house.ask("slow").get());
   EXPECT_EQ(house.gate.times("slow"), 1);
+}
+
+TEST(Workshop, WhatTheCompilerTakesToGetReadyIsNoFormsTime) {
+  House house({.compiling = 20ms});
+  house.gate.starting = 200ms;
+  auto slow = house.ask("slow");
+  EXPECT_EQ(slow.wait_for(100ms), std::future_status::timeout);
+  EXPECT_TRUE(house.ask("quick").get());
+  EXPECT_EQ(slow.get().error().code, Errc::invalid_request);
+}
+
+TEST(Workshop, WhoWaitsForTheCompilerTooLongIsRefusedForNow) {
+  House house({.for_a_thread = 20ms});
+  house.gate.starting = 200ms;
+  EXPECT_EQ(house.ask("quick").get().error().code, Errc::overloaded);
+}
+
+TEST(Workshop, ACompilerThatDoesNotGetReadyIsToldOf) {
+  House house;
+  house.gate.starts = false;
+  EXPECT_EQ(house.ask("quick").get().error().code, Errc::backend_unavailable);
+  EXPECT_EQ(house.gate.times("quick"), 0);
 }
 
 TEST(Workshop, TooManyAreRefusedForNow) {

@@ -60,6 +60,9 @@ class Compiler {
  public:
   virtual ~Compiler() = default;
 
+  // Any thread. Returns when compiling can begin: what that takes is no form's time.
+  virtual Result<void> get_ready() { return {}; }
+
   // Any thread. Takes milliseconds, for some forms seconds. invalid_request names
   // the request's field and what in it is wrong, not supported or too much.
   virtual Result<std::shared_ptr<const Grammar>> compile(const Form& form) = 0;

@@ -134,18 +134,21 @@ void Workshop::work() {
   begin_thread("forms");
   std::unique_lock lock(mutex_);
   while (true) {
-    std::list<Order>::iterator order;
-    changed_.wait(lock, [&] {
-      order = next();
-      return closing_ || order != orders_.end();
-    });
+    changed_.wait(lock, [&] { return closing_ || (!getting_ready_ && next() != orders_.end()); });
     if (closing_) return;
+    getting_ready_ = true;
+    lock.unlock();
+    const auto ready = compiler_->get_ready();
+    lock.lock();
+    getting_ready_ = false;
+    const auto order = next();  // Who asked first may have been refused meanwhile.
+    if (closing_ || order == orders_.end()) continue;
     order->begun = true;
     order->late = Clock::now() + limits_.compiling;
     let_others_first(orders_, order->tenant);
     lock.unlock();
     changed_.notify_all();
-    const auto grammar = compiler_->compile(*order->form);
+    const auto grammar = ready ? compiler_->compile(*order->form) : ready.error();
     lock.lock();
     if (grammar) keep(*order->form, *grammar);
     const std::vector<Answer> answers = std::move(order->answers);

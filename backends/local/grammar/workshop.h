@@ -83,6 +83,7 @@ class Workshop {
   std::list<Order> orders_;  // Who is to be served first, first.
   std::list<Made> made_;     // Used last, first.
   std::size_t cached_bytes_ = 0;
+  bool getting_ready_ = false;  // A thread waits for the compiler, and the others for it.
   bool closing_ = false;
   std::vector<std::thread> threads_;
 };
