@@ -5,11 +5,16 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <cctype>
 #include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <future>
 #include <optional>
-#include <signal.h>
+#include <sys/resource.h>
 #include <thread>
+#include <unistd.h>
 
 namespace spillway::local::grammar {
 namespace {
@@ -136,6 +141,123 @@ TEST(ServedForms, AProgramThatDoesNotServeIsToldOf) {
     ASSERT_FALSE(failed);
     EXPECT_EQ(failed.error().code, Errc::backend_unavailable);
   }
+}
+
+// The process that this one started.
+int server_pid() {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    if (std::isdigit(static_cast<unsigned char>(entry.path().filename().native()[0])) == 0)
+      continue;
+    std::ifstream file(entry.path() / "stat");
+    const std::string stat(std::istreambuf_iterator<char>(file), {});
+    const auto name_end = stat.rfind(") ");
+    if (name_end == std::string::npos) continue;
+    if (std::stoi(stat.substr(name_end + 4)) == ::getpid()) return std::stoi(stat);
+  }
+  return 0;
+}
+
+void kill_server() {
+  const int pid = server_pid();
+  ASSERT_GT(pid, 0);
+  ASSERT_EQ(::kill(pid, SIGKILL), 0);
+}
+
+// Lowers a limit of this process's for as long as it lives.
+class Lowered {
+ public:
+  Lowered(__rlimit_resource kind, rlim_t most) : kind_(kind) {
+    ::getrlimit(kind_, &before_);
+    const rlimit now{most, before_.rlim_max};
+    ::setrlimit(kind_, &now);
+  }
+  ~Lowered() { ::setrlimit(kind_, &before_); }
+  Lowered(const Lowered&) = delete;
+
+ private:
+  const __rlimit_resource kind_;
+  rlimit before_{};
+};
+
+TEST(ServedForms, AreBegunAgainWhereTheirServerIsKilled) {
+  const auto compiler = served({.time = 1s}, large_vocabulary());
+  ASSERT_TRUE(compiler->compile(form_of(Kind::regex, "a")));
+  const Form slow = slow_forms().front();
+  auto late = std::async(std::launch::async, [&] { return compiler->compile(slow); });
+  ASSERT_EQ(late.wait_for(300ms), std::future_status::timeout);
+  kill_server();
+  const auto refused = late.get();
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("takes too long"), std::string::npos)
+      << refused.error().message;
+  EXPECT_TRUE(compiler->compile(form_of(Kind::regex, "a")));
+}
+
+TEST(ServedForms, AServerThatIsKilledAgainIsNoFormsFault) {
+  const auto compiler = served({}, large_vocabulary());
+  ASSERT_TRUE(compiler->compile(form_of(Kind::regex, "a")));
+  const Form slow = slow_forms().front();
+  auto late = std::async(std::launch::async, [&] { return compiler->compile(slow); });
+  for (int killed = 0; killed < 2; ++killed) {
+    ASSERT_EQ(late.wait_for(2s), std::future_status::timeout);
+    kill_server();
+  }
+  const auto refused = late.get();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::backend_unavailable) << refused.error().message;
+  EXPECT_TRUE(compiler->compile(form_of(Kind::regex, "a")));
+}
+
+TEST(ServedForms, WhereNoProcessCanBeStartedThatIsToldOf) {
+  const auto compiler =
+      make_served_compiler(small_vocabulary(), {SERVE_FORMS, {"without-children"}});
+  const auto refused = compiler->compile(form_of(Kind::regex, "a"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::backend_unavailable) << refused.error().message;
+  EXPECT_NE(refused.error().message.find("no process can be started"), std::string::npos);
+}
+
+TEST(ServedForms, GoOnWhereThereWereNoDescriptors) {
+  const auto compiler = served();
+  {
+    const Lowered none(RLIMIT_NOFILE, 0);
+    const auto refused = compiler->compile(form_of(Kind::regex, "a"));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::backend_unavailable);
+  }
+  EXPECT_TRUE(compiler->compile(form_of(Kind::regex, "a")));
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST(ServedForms, WhereThereIsNoMemoryThatIsToldOf) {
+  Vocabulary words = small_vocabulary();
+  words.bytes.emplace_back(256u << 20, 'a');
+  const auto compiler = served({}, std::move(words));
+  const Lowered none(RLIMIT_DATA, 4'096);
+  const auto refused = compiler->compile(form_of(Kind::regex, "a"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::backend_unavailable);
+}
+#endif
+
+TEST(ServedForms, WhatAServerThatDoesNotStartSaysIsTheCause) {
+  const auto compiler = make_served_compiler(small_vocabulary(), {SERVE_FORMS, {"fail"}});
+  const auto failed = compiler->compile(form_of(Kind::regex, "a"));
+  ASSERT_FALSE(failed);
+  EXPECT_NE(failed.error().message.find("ended with status 3: no such vocabulary"),
+            std::string::npos)
+      << failed.error().message;
+}
+
+TEST(ServedForms, StoppingDoesNotWaitForAServerToStart) {
+  const auto compiler = make_served_compiler(small_vocabulary(), {"/bin/sleep", {"10"}});
+  auto late =
+      std::async(std::launch::async, [&] { return compiler->compile(form_of(Kind::regex, "a")); });
+  EXPECT_EQ(late.wait_for(200ms), std::future_status::timeout);
+  const auto began = Clock::now();
+  compiler->stop();
+  EXPECT_EQ(late.get().error().code, Errc::backend_unavailable);
+  EXPECT_LT(Clock::now() - began, 2s);
 }
 
 TEST(ServedForms, StoppingEndsWhatIsBeingCompiled) {

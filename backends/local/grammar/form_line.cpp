@@ -10,16 +10,6 @@
 namespace spillway::local::grammar {
 namespace {
 
-bool is_readable(int line, Deadline until) {
-  while (true) {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(until - Deadline::clock::now()).count();
-    pollfd waits{line, POLLIN, 0};
-    const int ready = ::poll(&waits, 1, static_cast<int>(std::clamp<long>(left, 0, 3'600'000)));
-    if (ready >= 0 || errno != EINTR) return ready > 0;
-  }
-}
-
 bool receive(int line, Deadline until, char* to, std::size_t count) {
   while (count > 0) {
     if (!is_readable(line, until)) return false;
@@ -102,6 +92,21 @@ std::optional<std::array<process::Descriptor, 2>> make_line() {
   int ends[2] = {-1, -1};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return std::nullopt;
   return std::array{process::Descriptor(ends[0]), process::Descriptor(ends[1])};
+}
+
+bool is_readable(int line, Deadline until) {
+  while (true) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(until - Deadline::clock::now()).count();
+    pollfd waits{line, POLLIN, 0};
+    const int ready = ::poll(&waits, 1, static_cast<int>(std::clamp<long>(left, 0, 3'600'000)));
+    if (ready >= 0 || errno != EINTR) return ready > 0;
+  }
+}
+
+bool is_hung_up(int line) {
+  pollfd asked{line, 0, 0};
+  return ::poll(&asked, 1, 0) > 0 && (asked.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 bool send_frame(int line, std::string_view bytes) {

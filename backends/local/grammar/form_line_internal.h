@@ -33,6 +33,11 @@ Order unpacked_order(std::string_view bytes);
 
 std::optional<std::array<process::Descriptor, 2>> make_line();
 
+// There is something to receive, or the other end is gone. False: it is too late.
+bool is_readable(int line, Deadline until);
+// Its other end is gone.
+bool is_hung_up(int line);
+
 // False, or none: the other end is gone, it is too late, or the frame has more bytes than that.
 bool send_frame(int line, std::string_view bytes);
 std::optional<std::string> receive_frame(int line, Deadline until, std::size_t bytes_max);

@@ -5,9 +5,12 @@
 #include "backends/local/grammar/form_line_internal.h"
 #include "backends/local/grammar/size_check.h"
 
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fcntl.h>
 #include <fstream>
 #include <sys/prctl.h>
@@ -56,15 +59,20 @@ std::size_t memory_now() {
   return 0;
 }
 
-// Sanitizers map more than there is.
-void limit_memory([[maybe_unused]] std::size_t bytes) {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  const rlimit most{memory_now() + bytes, memory_now() + bytes};
-  ::setrlimit(RLIMIT_DATA, &most);
-#endif
+// False, and errno: it cannot be limited. Sanitizers map more than there is.
+bool limit_memory([[maybe_unused]] std::size_t bytes) {
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);
   write_to("/proc/self/oom_score_adj", "1000");
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  rlimit most{};
+  if (::getrlimit(RLIMIT_DATA, &most) != 0) return false;
+  most.rlim_max = std::min<rlim_t>(most.rlim_max, memory_now() + bytes);
+  most.rlim_cur = most.rlim_max;
+  return ::setrlimit(RLIMIT_DATA, &most) == 0;
+#else
+  return true;
+#endif
 }
 
 // It is killed when the time is over, and stands behind all others when it has had some.
@@ -98,6 +106,11 @@ std::string told(const Result<Made>& made) {
   return packer.take();
 }
 
+// It is not the form's fault.
+std::string told_failure(const char* what) {
+  return told(Error{Errc::backend_unavailable, std::string(what) + ": " + std::strerror(errno)});
+}
+
 std::string answer_to(const Form& form, Maker& maker) try {
   return told(maker.make(form));
 } catch (const std::bad_alloc&) {
@@ -108,7 +121,10 @@ std::string answer_to(const Form& form, Maker& maker) try {
   const auto asked = receive_frame(line, SteadyClock::now() + kToBeTold, kOrderBytesMax);
   if (!asked) std::_Exit(EXIT_FAILURE);
   const Order order = unpacked_order(*asked);
-  limit_memory(order.memory);
+  if (!limit_memory(order.memory)) {
+    (void)send_frame(line, told_failure("their memory cannot be limited"));
+    std::_Exit(EXIT_FAILURE);
+  }
   limit_time(order.time);
   (void)send_frame(line, answer_to(order.form, maker));
   std::_Exit(EXIT_SUCCESS);
@@ -117,7 +133,9 @@ std::string answer_to(const Form& form, Maker& maker) try {
 // A copy of this process that has all of it, and no more to do.
 void serve_in_child(const process::Descriptor& line, Maker& maker) {
   const pid_t server = ::getpid();
-  if (::fork() != 0) return;
+  const pid_t child = ::fork();
+  if (child < 0) (void)send_frame(line.get(), told_failure("no process can be started"));
+  if (child != 0) return;
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::prctl(PR_SET_NAME, "spillway-form");
   if (::getppid() != server) std::_Exit(EXIT_FAILURE);
