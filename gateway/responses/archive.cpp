@@ -147,7 +147,7 @@ Async<std::string> Archive::transcript(std::string tenant, std::string id) const
   std::function<Result<std::string>()> work = [shelf = shelf_.get(), tenant, id] {
     return shelf->transcript(tenant, id, unix_seconds());
   };
-  co_return co_await disk_.run_for_client(std::move(work));
+  co_return co_await disk_.run_for_client(std::move(work), std::move(tenant));
 }
 
 Async<void> Archive::remove(std::string tenant, std::string id) const {

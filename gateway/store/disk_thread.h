@@ -43,7 +43,7 @@ class DiskThread {
 
   // The same for a client: of what broke here it hears that it did, not what.
   template <class T>
-  Async<T> run_for_client(std::function<Result<T>()> work, std::string whose = {});
+  Async<T> run_for_client(std::function<Result<T>()> work, std::string whose);
 
   // The same for a client that makes room on the disk: where that is full, with what is kept aside.
   template <class T>
