@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <stdexcept>
+
 namespace spillway::responses {
 namespace {
 
@@ -43,6 +45,7 @@ std::vector<std::string_view> elements_of(std::string_view list) {
     if (c == ']' || c == '}') --depth;
     at = c == '"' ? behind_string(list, at) : at + 1;
   }
+  if (!list.starts_with('[') || depth != 0) throw std::runtime_error("a list of items is damaged");
   return elements;
 }
 

@@ -14,7 +14,8 @@ struct ItemPage {
   std::string after;  // The id of the item before the first, deleted or not; empty: from the start.
 };
 
-// The items of a list, as they stand in it. Requires: a JSON array that was written here.
+// The items of a list, as they stand in it. Throws std::runtime_error where it is not the JSON
+// array that was written here.
 std::vector<std::string_view> elements_of(std::string_view list);
 
 bool has_id(std::string_view item, const std::string& id);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,12 @@ TEST(ItemPage, ListsAreCutIntoTheirItems) {
   EXPECT_EQ(elements_of("[]"), Views{});
   EXPECT_EQ(elements_of(R"([{"a":[1,{"b":"]},\"\\"}]},2,"\\\"",[]])"),
             (Views{R"({"a":[1,{"b":"]},\"\\"}]})", "2", R"("\\\"")", "[]"}));
+}
+
+TEST(ItemPage, ADamagedListIsNotTakenForAShortOne) {
+  for (const auto* list : {"", "nonsense", R"([{"a":1})", R"([{"a":"1}])"}) {
+    EXPECT_THROW(elements_of(list), std::runtime_error) << list;
+  }
 }
 
 TEST(ItemPage, TellsItsFirstAndItsLast) {
