@@ -41,7 +41,8 @@ net::awaitable<void> BatchRunner::resume() {
     unfinished = std::move(*found);
     return {};
   };
-  const bool known = co_await insist(read, "");
+  const std::string nobody;
+  const bool known = co_await insist(read, nobody);
   if (!known) co_return;
   for (batch::Batch& each : unfinished) launch(std::move(each));
 }

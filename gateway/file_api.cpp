@@ -33,10 +33,12 @@ Result<files::ListQuery> list_query(const http::Request& raw) {
   return query;
 }
 
-// Whoever lets go of it last, the disk's thread deletes it.
+// Whoever lets go of it last, the disk's thread deletes it, when it is the tenant's turn.
 template <class T>
-std::shared_ptr<T> on_disk_thread(T made, store::DiskThread& disk) {
-  const auto drop = [&disk](T* dropped) { disk.post([dropped] { delete dropped; }); };
+std::shared_ptr<T> on_disk_thread(T made, store::DiskThread& disk, const std::string& tenant) {
+  const auto drop = [&disk, tenant](T* dropped) {
+    disk.post([dropped] { delete dropped; }, tenant);
+  };
   return std::shared_ptr<T>(new T(std::move(made)), drop);
 }
 
@@ -122,10 +124,11 @@ Async<FileApi::SharedDraft> FileApi::take(
 
 Async<FileApi::SharedDraft> FileApi::begin_draft(
     const std::string& tenant, const std::function<Result<files::Draft>()>& begin) const {
-  const std::function<Result<SharedDraft>()> make = [this, &begin]() -> Result<SharedDraft> {
+  const std::function<Result<SharedDraft>()> make = [this, &begin,
+                                                     &tenant]() -> Result<SharedDraft> {
     auto draft = begin();
     if (!draft) return draft.error();
-    return on_disk_thread(std::move(*draft), disk_);
+    return on_disk_thread(std::move(*draft), disk_, tenant);
   };
   co_return co_await disk_.run(make, tenant);
 }
@@ -230,7 +233,7 @@ Async<std::string> FileApi::complete(http::Request& raw, const Visitor& visitor)
     auto begun = cabinet_->uploads.assemble(visitor.tenant, raw.tail, asked->part_ids, asked->md5,
                                             unix_seconds());
     if (!begun) return begun.error();
-    assembly = on_disk_thread(std::move(*begun), disk_);
+    assembly = on_disk_thread(std::move(*begun), disk_, visitor.tenant);
     return {};
   };
   const auto begun = co_await disk_.run(begin, visitor.tenant);

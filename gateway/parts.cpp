@@ -108,13 +108,13 @@ int tokens_in(const Passed& passed, const Part& part) {
   return std::max(by_pieces(passed, part), by_length);
 }
 
-// What a tokenizer would have put into a word. Digits, marks and spaces are often tokens of their
-// own.
+// What a tokenizer would have put into a word. Capitals, digits, marks and spaces are often tokens
+// of their own.
 bool is_letter(const Delta& delta, std::string_view text) {
   const bool is_one = text.size() + delta.reasoning.size() == 1 && delta.extra.empty();
   if (!is_one) return false;
   const char c = text.empty() ? delta.reasoning.front() : text.front();
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  return c >= 'a' && c <= 'z';
 }
 
 void count_piece(const Delta& delta, std::string_view text, Part& part) {

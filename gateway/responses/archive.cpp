@@ -223,14 +223,18 @@ Async<std::string> Archive::input_items(std::string tenant, std::string id, Item
   const int limit = page.limit;
   const auto past =
       std::make_shared<PastPage>(*shelf_, *conversations_, tenant, std::move(id), std::move(page));
-  const std::function<Result<bool>()> read = [past]() -> Result<bool> {
+  const std::function<Result<void>()> read = [past]() -> Result<void> {
     const auto until = SteadyClock::now() + kReadsFor;
-    auto whole = past->step(unix_seconds());
-    while (whole && !*whole && SteadyClock::now() < until) whole = past->step(unix_seconds());
-    return whole;
+    auto done = past->read(unix_seconds());
+    while (done && !past->has_read() && SteadyClock::now() < until)
+      done = past->read(unix_seconds());
+    return done;
   };
   Result<bool> whole = false;
-  while (whole && !*whole) whole = co_await disk_.run_for_client(read, tenant);
+  while (whole && !*whole) {
+    const auto done = co_await disk_.run_for_client(read, tenant);
+    whole = done ? past->take_in() : Result<bool>(done.error());
+  }
   if (!whole) co_return whole.error();
   co_return items_page(past->list(), limit);
 }

@@ -3,6 +3,7 @@
 #include "gateway/responses/stored.h"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 namespace spillway::responses {
@@ -21,58 +22,77 @@ PastPage::PastPage(Shelf& shelf, Conversations& conversations, std::string tenan
       tenant_(std::move(tenant)),
       page_(std::move(page)),
       response_(std::move(response)),
+      next_(page_.newest_first ? Next::turn : Next::first),
       at_(response_),
       found_(page_.after.empty()) {}
 
-Result<bool> PastPage::step(std::int64_t now) {
-  return page_.newest_first ? step_back(now) : step_forth(now);
+Result<void> PastPage::read(std::int64_t now) {
+  if (next_ == Next::conversation) return read_conversation(now);
+  if (page_.newest_first) return read_back(now);
+  return next_ == Next::first ? look_for_first(now) : read_forth(now);
 }
 
-Result<bool> PastPage::step_back(std::int64_t now) {
-  const auto turn = shelf_.find(tenant_, at_, now);
-  if (!turn && is_gone(turn.error()) && at_ != response_) return end();
-  if (!turn) return turn.error();
-  if (at_ != response_) take(output_of(turn->body));
-  take(turn->input);
-  turns_.push_back(std::exchange(at_, turn->previous));
-  if (is_full()) return true;
-  if (!at_.empty() && turns_.size() < kTurnsMax) return false;
-  const auto taken = take_conversation(*turn, now);
-  return taken ? end() : Result<bool>(taken.error());
+Result<bool> PastPage::take_in() try {
+  if (turn_) take_turn(*turn_);
+  if (list_) add(elements_of(*list_));
+  found_ = found_ || list_;
+  turn_.reset();
+  list_.reset();
+  return is_full() || next_ == Next::nothing ? end() : Result<bool>(false);
+} catch (const std::exception&) {
+  return Error{Errc::internal, "What is stored cannot be read.", "", std::nullopt};
 }
 
-Result<bool> PastPage::step_forth(std::int64_t now) {
-  if (!forth_) {
-    const auto looked = look_for_first(now);
-    return looked ? Result<bool>(false) : Result<bool>(looked.error());
+Result<void> PastPage::read_back(std::int64_t now) {
+  auto turn = shelf_.find(tenant_, at_, now);
+  if (!turn && (!is_gone(turn.error()) || at_ == response_)) return turn.error();
+  if (!turn) {
+    next_ = Next::nothing;
+    return {};
   }
-  if (is_full() || turns_.empty()) return end();
-  const auto turn = shelf_.find(tenant_, turns_.back(), now);
-  turns_.pop_back();
-  if (!turn && is_gone(turn.error())) return false;
-  if (!turn) return turn.error();
-  take(turn->input);
-  if (turn->id != response_) take(output_of(turn->body));
-  return false;
+  turns_.push_back(std::exchange(at_, turn->previous));
+  if (at_.empty() || turns_.size() == kTurnsMax) lead_to(*turn);
+  turn_ = std::move(*turn);
+  return {};
 }
 
 Result<void> PastPage::look_for_first(std::int64_t now) {
-  auto turn = shelf_.place_of(tenant_, at_, now);
+  const auto turn = shelf_.place_of(tenant_, at_, now);
   if (!turn && (!is_gone(turn.error()) || at_ == response_)) return turn.error();
   if (turn) turns_.push_back(std::exchange(at_, turn->previous));
-  forth_ = !turn || at_.empty() || turns_.size() == kTurnsMax;
-  return turn && forth_ ? take_conversation(*turn, now) : Result<void>();
+  if (!turn) next_ = Next::turn;
+  if (turn && (at_.empty() || turns_.size() == kTurnsMax)) lead_to(*turn);
+  return {};
 }
 
-Result<void> PastPage::take_conversation(const Kept& first, std::int64_t now) {
-  if (first.conversation.empty() || first.told.empty()) return {};
+Result<void> PastPage::read_forth(std::int64_t now) {
+  if (turns_.empty()) {
+    next_ = Next::nothing;
+    return {};
+  }
+  auto turn = shelf_.find(tenant_, turns_.back(), now);
+  turns_.pop_back();
+  if (!turn) return is_gone(turn.error()) ? Result<void>() : turn.error();
+  turn_ = std::move(*turn);
+  return {};
+}
+
+// What the first turn went on from.
+void PastPage::lead_to(const Kept& first) {
+  next_ = Next::conversation;
+  conversation_ = first.conversation;
+  told_ = first.told;
+}
+
+Result<void> PastPage::read_conversation(std::int64_t now) {
+  next_ = page_.newest_first ? Next::nothing : Next::turn;
+  if (conversation_.empty() || told_.empty()) return {};
   const ItemPage rest{page_.limit - count_, page_.newest_first, found_ ? "" : page_.after};
-  const auto list = conversations_.page(tenant_, first.conversation, rest, now, first.told);
+  auto list = conversations_.page(tenant_, conversation_, rest, now, told_);
   const bool is_elsewhere = !list && !found_ && list.error().code == Errc::invalid_request;
   if (!list && (is_gone(list.error()) || is_elsewhere)) return {};
   if (!list) return list.error();
-  found_ = true;
-  add(elements_of(*list));
+  list_ = std::move(*list);
   return {};
 }
 
@@ -80,6 +100,13 @@ Result<bool> PastPage::end() const {
   if (found_) return true;
   return Error{Errc::invalid_request, "'after' names no item that led to this response", "after",
                std::nullopt};
+}
+
+// Its own input is the newest.
+void PastPage::take_turn(const Kept& turn) {
+  const std::string output = turn.id == response_ ? "[]" : output_of(turn.body);
+  take(page_.newest_first ? output : turn.input);
+  take(page_.newest_first ? turn.input : output);
 }
 
 void PastPage::take(std::string_view list) {

@@ -1,8 +1,9 @@
 // A page of the items that led to a response, its own input the newest.
 //
-// On the disk's thread, in steps, between which others use it. It goes from turn to turn, from the
-// end at which the page begins, and reads no further than the page needs. Of what led there, what
-// has been deleted meanwhile is left out, and all before it.
+// In turn it is read on the disk's thread and taken in by who asked for it: what has been read is
+// to be parsed, which may take long. It goes from turn to turn, from the end at which the page
+// begins, and reads no further than the page needs. Of what led there, what has been deleted
+// meanwhile is left out, and all before it.
 #pragma once
 
 #include "backends/contract/error.h"
@@ -11,6 +12,7 @@
 #include "gateway/responses/shelf.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,19 +25,27 @@ class PastPage {
   PastPage(Shelf& shelf, Conversations& conversations, std::string tenant, std::string response,
            ItemPage page);
 
-  // Looks at one more turn; true once the page is whole. not_found: there is no such response;
-  // invalid_request: no item that led to it has the id `after`.
-  Result<bool> step(std::int64_t now);
+  // Looks at one more turn. not_found: there is no such response.
+  Result<void> read(std::int64_t now);
+  // Whether there is something to be taken in; else it is to read on.
+  bool has_read() const { return turn_ || list_ || next_ == Next::nothing; }
+  // True once the page is whole. invalid_request: no item that led to the response has the id
+  // `after`; internal: what has been read is damaged.
+  Result<bool> take_in();
 
   // One item more than the page's limit where more follow.
   std::string list() const { return items_.empty() ? "[]" : items_ + "]"; }
 
  private:
-  Result<bool> step_back(std::int64_t now);
-  Result<bool> step_forth(std::int64_t now);
-  Result<bool> end() const;
+  enum class Next { first, turn, conversation, nothing };
+
+  Result<void> read_back(std::int64_t now);
   Result<void> look_for_first(std::int64_t now);
-  Result<void> take_conversation(const Kept& first, std::int64_t now);
+  Result<void> read_forth(std::int64_t now);
+  Result<void> read_conversation(std::int64_t now);
+  void lead_to(const Kept& first);
+  Result<bool> end() const;
+  void take_turn(const Kept& turn);
   void take(std::string_view list);
   void add(const std::vector<std::string_view>& items);  // In the page's order.
   bool is_full() const { return count_ > page_.limit; }
@@ -46,10 +56,13 @@ class PastPage {
   const ItemPage page_;
   const std::string response_;
 
-  std::string at_;                  // The turn to be looked at; empty: there is no other.
-  std::vector<std::string> turns_;  // Looked at on the way to the first, the newest first.
-  bool forth_ = false;              // On the way from it.
-  bool found_;                      // What the page begins behind.
+  Next next_;
+  std::string at_;                   // The turn to be looked at; empty: there is no other.
+  std::vector<std::string> turns_;   // Looked at on the way to the first, the newest first.
+  std::string conversation_, told_;  // That the first went on from, and its last item there.
+  std::optional<Kept> turn_;         // Read, and not taken in yet.
+  std::optional<std::string> list_;  // Of the conversation, likewise.
+  bool found_;                       // What the page begins behind.
   int count_ = 0;
   std::string items_;  // A list that is still open.
 };

@@ -93,13 +93,11 @@ void Shelf::add(std::string_view tenant, std::int64_t bytes) {
 
 // Runs a statement that takes rows away and tells their bytes and whose they were; how many.
 Result<int> Shelf::forget(store::Statement& gone) {
-  int rows = 0;
-  auto done = gone.each([&] {
-    add(gone.text(1), -gone.integer(0));
-    ++rows;
-  });
-  if (!done) return done.error();
-  return rows;
+  std::vector<std::pair<std::string, std::int64_t>> rows;
+  const auto done = gone.each([&] { rows.emplace_back(gone.text(1), gone.integer(0)); });
+  if (!done) return done.error();  // Where the disk is full, none of them went.
+  for (const auto& [tenant, bytes] : rows) add(tenant, -bytes);
+  return static_cast<int>(rows.size());
 }
 
 Result<void> Shelf::make_room(std::int64_t now) {

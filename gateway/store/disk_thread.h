@@ -100,11 +100,11 @@ Async<T> DiskThread::run(std::function<Result<T>()> work, std::string whose) {
     const auto executor = net::get_associated_executor(handler);
     // A std::function copies what it holds; a handler cannot be copied.
     auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-    const auto do_and_tell = [executor, shared, asked = std::move(asked)] {
+    auto do_and_tell = [executor, shared, asked = std::move(asked)] {
       auto result = std::make_shared<Result<T>>(done(asked));
       net::post(executor, [shared, result] { (*shared)(std::move(*result)); });
     };
-    post(do_and_tell, tenant);
+    post(std::move(do_and_tell), tenant);
   };
   return net::async_initiate<const net::use_awaitable_t<>, void(Result<T>)>(
       initiate, net::use_awaitable, std::move(work), std::move(whose));

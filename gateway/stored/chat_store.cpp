@@ -93,13 +93,15 @@ Result<void> ChatStore::make_room(const std::string& tenant) {
 Result<int> ChatStore::forget(store::Statement& gone) {
   struct Gone {
     std::string tenant, id;
-    std::int64_t place;
+    std::int64_t place, bytes;
   };
   std::vector<Gone> rows;
   auto done = gone.each([&] {
-    rows.push_back({std::string(gone.text(0)), std::string(gone.text(2)), gone.integer(3)});
-    bytes_[rows.back().tenant] -= gone.integer(1);
+    rows.push_back(
+        {std::string(gone.text(0)), std::string(gone.text(2)), gone.integer(3), gone.integer(1)});
   });
+  if (!done) return done.error();  // Where the disk is full, none of them went.
+  for (const Gone& one : rows) bytes_[one.tenant] -= one.bytes;
   for (const Gone& one : rows) {
     if (done) done = store::remember_place(database_, one.tenant, one.id, one.place);
   }
@@ -125,7 +127,10 @@ Result<void> ChatStore::remove(const std::string& tenant, const std::string& id)
   if (!remembered) return remembered;
   auto gone = database_.prepare("DELETE FROM chats WHERE place = ? RETURNING bytes");
   if (!gone) return gone.error();
-  return gone->bind(0, **place).each([&] { bytes_[tenant] -= gone->integer(0); });
+  std::int64_t bytes = 0;
+  const auto done = gone->bind(0, **place).each([&] { bytes = gone->integer(0); });
+  if (done) bytes_[tenant] -= bytes;
+  return done;
 }
 
 Result<std::optional<std::int64_t>> ChatStore::place_of(const std::string& tenant,

@@ -109,8 +109,8 @@ def test_forms_that_take_all_they_may_hold_up_no_other_tenant(house):
     for seconds, refused in refusals:
         assert isinstance(refused, openai.BadRequestError), refused
         assert "takes too long to prepare" in refused.message or "takes too much memory to prepare" in refused.message
-        assert seconds < SECONDS_MAX + 3
-    wait_until(lambda: not form_processes(house), seconds=3, what="an end of all work")
+        assert seconds < SECONDS_MAX + 10, "who is killed has the lowest priority at that, too"
+    wait_until(lambda: not form_processes(house), seconds=10, what="an end of all work")
     for tenant in TENANTS:
         assert ask(house.clients[tenant], usual(next(numbers)))[1] is None
     print(f"usual forms: alone median {1e3 * statistics.median(alone):.0f} ms, most {1e3 * max(alone):.0f} ms; beside four "
@@ -118,7 +118,7 @@ def test_forms_that_take_all_they_may_hold_up_no_other_tenant(house):
           f"the heavy ones refused after {', '.join(f'{seconds:.1f}' for seconds, _ in refusals)} s, at most {most >> 20} MiB each")
     assert len(beside) > 20
     assert statistics.median(beside) < 5 * statistics.median(alone) + 0.1  # Where two processors do it all.
-    assert max(beside) < 3  # None waits for any of the heavy ones.
+    assert max(beside) < 5  # None waits for any of the heavy ones.
     assert most < BYTES_MAX + (300 << 20)
 
 

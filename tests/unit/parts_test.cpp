@@ -42,9 +42,9 @@ int settled(Part part) {
 }
 
 // Qwen has a token for each digit.
-TEST(Parts, DigitsMarksAndSpacesOneByOneAreATokenEach) {
+TEST(Parts, CapitalsDigitsMarksAndSpacesOneByOneAreATokenEach) {
   for (const char* text :
-       {"3141592653589793238462643383279", "[0.25,-1,3.5e7]", "    \n\n", "()"}) {
+       {"3141592653589793238462643383279", "[0.25,-1,3.5e7]", "    \n\n", "()", "QZXJVK"}) {
     const Part part = passed(letters_of(text));
     const int all = part.pieces;
     EXPECT_EQ(std::tuple(settled(part), tokens_passed(part), tokens_if_cut(part)),

@@ -61,7 +61,10 @@ class PastPageTest : public testing::Test {
   Result<std::string> page(const ItemPage& asked, const std::string& id = "resp_3") {
     PastPage past(shelf_, *conversations_, "t", id, asked);
     Result<bool> whole = false;
-    for (steps_ = 0; whole && !*whole; ++steps_) whole = past.step(kNow);
+    for (steps_ = 0; whole && !*whole; ++steps_) {
+      const auto read = past.read(kNow);
+      whole = read ? past.take_in() : Result<bool>(read.error());
+    }
     if (!whole) return whole.error();
     std::string ids;
     for (const std::string_view each : elements_of(past.list()))
