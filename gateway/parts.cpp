@@ -108,21 +108,25 @@ int tokens_in(const Passed& passed, const Part& part) {
   return std::max(by_pieces(passed, part), by_length);
 }
 
-// What a tokenizer would have put into a word. Capitals, digits, marks and spaces are often tokens
-// of their own.
-bool is_letter(const Delta& delta, std::string_view text) {
+bool is_capital(char c) { return c >= 'A' && c <= 'Z'; }
+
+// What a tokenizer may have put into a word; digits, marks and spaces are often tokens of their
+// own. 0: it is no letter alone.
+char letter_of(const Delta& delta, std::string_view text) {
   const bool is_one = text.size() + delta.reasoning.size() == 1 && delta.extra.empty();
-  if (!is_one) return false;
+  if (!is_one) return 0;
   const char c = text.empty() ? delta.reasoning.front() : text.front();
-  return c >= 'a' && c <= 'z';
+  return is_capital(c) || (c >= 'a' && c <= 'z') ? c : '\0';
 }
 
 void count_piece(const Delta& delta, std::string_view text, Part& part) {
   if (text.empty() && delta.reasoning.empty() && delta.extra.empty()) return;
   ++part.pieces;
-  const bool spells = is_letter(delta, text);
+  const char letter = letter_of(delta, text);
+  const bool spells = letter != 0;
+  const bool begins = spells && (part.spelling != delta.choice || is_capital(letter));
   part.letters += spells ? 1 : 0;
-  part.words += spells && part.spelling != delta.choice ? 1 : 0;
+  part.words += begins ? 1 : 0;
   part.spelling = spells ? std::optional<int>(delta.choice) : std::nullopt;
 }
 

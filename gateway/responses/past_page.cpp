@@ -34,8 +34,8 @@ Result<void> PastPage::read(std::int64_t now) {
 
 Result<bool> PastPage::take_in() try {
   if (turn_) take_turn(*turn_);
+  if (list_) found_ = true;  // It begins behind that item.
   if (list_) add(elements_of(*list_));
-  found_ = found_ || list_;
   turn_.reset();
   list_.reset();
   return is_full() || next_ == Next::nothing ? end() : Result<bool>(false);
