@@ -50,7 +50,7 @@ std::string contents_of(int number) {
 }
 
 // Of memory that only this process has and can write to, in bytes.
-std::size_t memory_now() {
+[[maybe_unused]] std::size_t memory_now() {
   std::ifstream status("/proc/self/status");
   for (std::string word; status >> word;) {
     std::size_t kib = 0;
