@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <concepts>
 #include <cstring>
 #include <poll.h>
 #include <sys/socket.h>
+#include <type_traits>
 
 namespace spillway::local::grammar {
 namespace {
@@ -48,45 +50,43 @@ struct Parcel {
   msghdr message{};
 };
 
+template <class Type, class Of>
+concept A = std::same_as<std::remove_const_t<Type>, Of>;
+
+// What each is made of, as it is written and read.
+void list(auto&& field, A<Vocabulary> auto& it) {
+  field(it.bytes);
+  field(it.end_ids);
+}
+void list(auto&& field, A<Order> auto& it) {
+  field(it.form.kind);
+  field(it.form.text);
+  field(it.form.choices);
+  field(it.form.field);
+  field(it.time);
+  field(it.memory);
+}
+
+std::string bytes_of(const auto& it) {
+  Packer packer;
+  list([&](const auto& field) { packer.put(field); }, it);
+  return packer.take();
+}
+
+template <class Type>
+Type read_from(std::string_view bytes) {
+  Unpacker unpacker(bytes);
+  Type it;
+  list([&](auto& field) { unpacker.get(field); }, it);
+  return it;
+}
+
 }  // namespace
 
-std::string packed(const Vocabulary& vocabulary) {
-  Packer packer;
-  packer.put(vocabulary.bytes);
-  packer.put(vocabulary.end_ids);
-  return packer.take();
-}
-
-Vocabulary unpacked_vocabulary(std::string_view bytes) {
-  Unpacker unpacker(bytes);
-  Vocabulary vocabulary;
-  unpacker.get(vocabulary.bytes);
-  unpacker.get(vocabulary.end_ids);
-  return vocabulary;
-}
-
-std::string packed(const Order& order) {
-  Packer packer;
-  packer.put(order.form.kind);
-  packer.put(order.form.text);
-  packer.put(order.form.choices);
-  packer.put(order.form.field);
-  packer.put(order.time);
-  packer.put(order.memory);
-  return packer.take();
-}
-
-Order unpacked_order(std::string_view bytes) {
-  Unpacker unpacker(bytes);
-  Order order;
-  unpacker.get(order.form.kind);
-  unpacker.get(order.form.text);
-  unpacker.get(order.form.choices);
-  unpacker.get(order.form.field);
-  unpacker.get(order.time);
-  unpacker.get(order.memory);
-  return order;
-}
+std::string packed(const Vocabulary& vocabulary) { return bytes_of(vocabulary); }
+Vocabulary unpacked_vocabulary(std::string_view bytes) { return read_from<Vocabulary>(bytes); }
+std::string packed(const Order& order) { return bytes_of(order); }
+Order unpacked_order(std::string_view bytes) { return read_from<Order>(bytes); }
 
 std::optional<std::array<process::Descriptor, 2>> make_line() {
   int ends[2] = {-1, -1};
