@@ -37,7 +37,7 @@ export CCACHE_DIR=${CCACHE_DIR:-$HOME/.cache/ccache} CCACHE_MAXSIZE=${CCACHE_MAX
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1  # A clone elsewhere finds the same objects in the cache.
 export SPILLWAY_VENV=${SPILLWAY_VENV:-$PWD/.venv} SPILLWAY_TESTS=ON
 [ $whole -eq 0 ] || export SPILLWAY_WHOLE=1
-jobs=$(nproc) passed=0 failed=0 skipped=0 failures=()
+jobs=$(nproc) passed=0 failed=0 skipped=0 failures=() alone=() reasons=()
 steps=() took="" since=0
 # step NAME: the one before is over.
 step() {
@@ -80,7 +80,8 @@ install_test_tools() {
   install_clients
 }
 
-# run_suite PRESET [LABELS]: builds the preset and runs its tests; adds to the counts.
+# run_suite PRESET [LABELS]: builds the preset and runs its tests, what failed once more with the machine to itself; adds to
+# the counts.
 run_suite() {
   local preset=$1 labels=$2 log=build/$1-tests.log linker=() targets=() left_out=()
   [ "$preset" = release ] || linker=(-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=mold)  # Theirs are large.
@@ -105,18 +106,26 @@ run_suite() {
   fi
   took="$took ($(($(compiled) - before)) objects not in the cache)"
   step "$preset: tests"
-  # Most functional tests wait for processes of theirs: one more than there are processors.
   # Most functional tests wait for processes of theirs: twice as many as there are processors.
   ctest --test-dir "build/$preset" -j "$((2 * jobs))" --output-on-failure ${labels:+-L "$labels"} "${left_out[@]}" 2>&1 |
     tee "$log"
-  local total bad
-  bad=$(sed -n 's/^[0-9]*% tests passed, \([0-9]*\) tests\? failed out of .*/\1/p' "$log")
-  total=$(sed -n 's/^[0-9]*% tests passed, .* failed out of \([0-9]*\)/\1/p' "$log")
-  passed=$((passed + ${total:-0} - ${bad:-0}))
-  failed=$((failed + ${bad:-1}))
-  while read -r name; do failures+=("$preset $name"); done < <(
-    sed -n 's/^[[:space:]]*[0-9]* - \([^ ]*\) (.*/\1/p' "$log")
+  local total; total=$(sed -n 's/^[0-9]*% tests passed, .* failed out of \([0-9]*\)/\1/p' "$log")
+  local bad; mapfile -t bad < <(failed_in "$log")
+  why "$log"
+  if [ ${#bad[@]} -gt 0 ] && [ ${#bad[@]} -le 8 ]; then
+    step "$preset: what failed, alone"
+    ctest --test-dir "build/$preset" --rerun-failed --output-on-failure 2>&1 | tee "$log.alone"
+    local beside=("${bad[@]}"); mapfile -t bad < <(failed_in "$log.alone")
+    why "$log.alone"
+    mapfile -t -O "${#alone[@]}" alone < <(printf "$preset %s\n" "${beside[@]}" | grep -vxFf <(printf "$preset %s\n" "${bad[@]}"))
+  fi
+  [ -n "$total" ] || bad=("(no test ran)")
+  passed=$((passed + ${total:-${#bad[@]}} - ${#bad[@]})) failed=$((failed + ${#bad[@]}))
+  [ ${#bad[@]} -eq 0 ] || mapfile -t -O "${#failures[@]}" failures < <(printf "$preset %s\n" "${bad[@]}")
 }
+failed_in() { sed -n 's/^[[:space:]]*[0-9]* - \([^ ]*\) (.*/\1/p' "$1"; }
+# What the tests of a log say of why they failed, to be told again where it is found: at the end.
+why() { mapfile -t -O "${#reasons[@]}" reasons < <(grep -E '^E  |: Failure$|^Expected|^ +Actual|\*\*\*(Timeout|Exception)' "$1" | head -30); }
 
 # What the README promises a newcomer, on the ports it promises: an answer, a burst, the table.
 run_quickstart() {
@@ -139,6 +148,8 @@ fi
 
 step ""
 printf '\ntook: %s\n' "${steps[@]}"
-for failure in "${failures[@]}"; do echo "failed: $failure"; done
+[ ${#reasons[@]} -eq 0 ] || printf '%s\n' "" "what failed said:" "${reasons[@]}" ""
+for name in "${alone[@]}"; do echo "passed only alone, after it had failed beside others: $name"; done
+for name in "${failures[@]}"; do echo "failed: $name"; done
 printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 [ "$failed" -eq 0 ]

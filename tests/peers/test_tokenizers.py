@@ -138,8 +138,7 @@ def test_512_tokens_take_less_than_a_fifth_of_a_millisecond(family):
     name, path, wheel = family
     words = (HERE.parent.parent / "README.md").read_text()
     text = wheel.decode(wheel.encode(words, add_special_tokens=False).ids[:512])
-    # Medians of fifty, on a machine that does other work: the least of ten is the tokenizer's own.
-    took = min((run(path, [text], "--time")[0] for _ in range(10)), key=lambda one: one["milliseconds"])
+    took, = run(path, [text], "--time")
     print(f"{name}: {took['tokens']} tokens in {took['milliseconds']:.3f} ms")
     assert 500 <= took["tokens"] <= 524
     assert took["milliseconds"] < 0.2

@@ -78,7 +78,7 @@ def test_512_tokens_take_less_than_a_fifth_of_a_millisecond(trained, tmp_path): 
     rule, options, *parts = FRAMES["llama"]
     wheel = write(tmp_path / "tokenizer.json", *trained(rule, **options), *parts, True)
     text = wheel.decode(wheel.encode(README).ids[:512])
-    took = min((run(tmp_path / "tokenizer.json", [text], "--decoder", "--time")[0] for _ in range(10)), key=lambda one: one["milliseconds"])
+    took, = run(tmp_path / "tokenizer.json", [text], "--decoder", "--time")
     print(f"{took['tokens']} tokens in {took['milliseconds']:.3f} ms")
     assert 500 <= took["tokens"] <= 524
     assert took["milliseconds"] < 0.2
