@@ -4,7 +4,7 @@
 // A Database and its Statements belong to one thread at a time; a call may wait for the disk, so
 // that thread serves no connections. Statements must go before their Database. Values are always
 // bound, never spelled into SQL. Errors name the cause, never a value: Errc::overloaded where
-// the disk is full, Errc::internal else.
+// the disk is full or fails, Errc::internal else.
 #pragma once
 
 #include "backends/contract/error.h"

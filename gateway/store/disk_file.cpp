@@ -12,7 +12,14 @@
 namespace spillway::store {
 namespace {
 
-constexpr std::chrono::seconds kRoomLater{30};
+constexpr std::chrono::seconds kTryLater{30};
+
+// By a quota or a limit of the process, too.
+bool is_full(int why) { return why == ENOSPC || why == EDQUOT || why == EFBIG; }
+
+Error disk_fails() {
+  return Error{Errc::overloaded, "the gateway's disk fails at present", "", kTryLater};
+}
 
 std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
 
@@ -30,15 +37,18 @@ Result<void> sync_folder(const std::string& path) {
 }  // namespace
 
 Error disk_is_full() {
-  return Error{Errc::overloaded, "the gateway's disk is full", "", kRoomLater};
+  return Error{Errc::overloaded, "the gateway's disk is full", "", kTryLater};
 }
 
 Error disk_failure() {
   const int why = errno;
-  if (why == ENOSPC || why == EDQUOT || why == EFBIG) return disk_is_full();
+  if (is_full(why)) return disk_is_full();
+  if (why == EIO || why == EROFS) return disk_fails();
   return Error{Errc::internal, std::string("the gateway's disk: ") + std::strerror(why), "",
                std::nullopt};
 }
+
+Error disk_failure_beneath(int why) { return is_full(why) ? disk_is_full() : disk_fails(); }
 
 Result<DiskFile> DiskFile::open(const std::string& path, int flags) {
   const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC, S_IRUSR | S_IWUSR);

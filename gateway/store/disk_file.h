@@ -1,7 +1,7 @@
 // One open file, and the errors of the disk as ours.
 //
-// Belongs to one thread at a time, which may wait for the disk. A full disk is Errc::overloaded
-// (there may be room again), everything else Errc::internal; messages never name a path.
+// Belongs to one thread at a time, which may wait for the disk. A full disk, or one that fails, is
+// Errc::overloaded (it may pass), everything else Errc::internal; messages never name a path.
 #pragma once
 
 #include "backends/contract/error.h"
@@ -48,7 +48,10 @@ Result<void> link_durably(const std::string& from, const std::string& to);
 // The error of a failed system call, from errno.
 Error disk_failure();
 
-// The one of a full disk: overloaded, as it may pass.
+// The same, of SQLite's own system calls, by their errno: whatever it was, the disk failed.
+Error disk_failure_beneath(int why);
+
+// The one of a full disk.
 Error disk_is_full();
 
 }  // namespace spillway::store

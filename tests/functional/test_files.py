@@ -275,6 +275,22 @@ def test_a_full_disk_is_told_and_passes(start_provider, processes, client_of, tm
     client.files.create(file=("x", b"x" * 600_000), purpose="evals")
 
 
+def test_a_full_disk_is_told_where_only_the_database_writes(start_provider, start_gateway, client_of):
+    gateway = start_gateway(settings(start_provider), **KEYS)
+    client, pid = client_of(gateway), gateway.child.pid
+
+    def announce():
+        return client.uploads.create(filename="a", purpose="evals", bytes=1, mime_type="x/y")
+    begun = announce()
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    for ask in (announce, lambda: client.uploads.cancel(begun.id)):
+        with pytest.raises(openai.InternalServerError, match="disk is full") as error:
+            ask()
+        assert error.value.status_code == 503 and error.value.response.headers["retry-after"]
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    announce()
+
+
 def test_an_upload_is_completed_once(client, house):
     content = os.urandom(24 << 20)
     upload = client.uploads.create(filename="a", purpose="evals", bytes=len(content), mime_type="x/y")

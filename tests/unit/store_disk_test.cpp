@@ -14,6 +14,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <fcntl.h>
 #include <filesystem>
 #include <future>
 #include <optional>
@@ -22,6 +23,7 @@
 #include <string>
 #include <sys/resource.h>
 #include <thread>
+#include <unistd.h>
 
 namespace spillway::store {
 namespace {
@@ -179,6 +181,43 @@ TEST_F(Disk, ADatabaseOnAFullDiskSaysSo) {
   EXPECT_TRUE(full.error().retry_after);
   ASSERT_TRUE(database.run("PRAGMA max_page_count=1000").has_value());
   EXPECT_TRUE(database.run("INSERT INTO t VALUES(zeroblob(100000))").has_value());
+}
+
+TEST_F(Disk, ADatabaseThatAQuotaStopsSaysThatTheDiskIsFull) {
+  std::signal(SIGXFSZ, SIG_IGN);
+  Database database = *Database::open(scratch_.file("a.sqlite"), {"CREATE TABLE t(x)"});
+  auto row = *database.prepare("INSERT INTO t VALUES(zeroblob(100000))");
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit small{50'000, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &small);
+  const auto full = row.run();
+  setrlimit(RLIMIT_FSIZE, &before);
+  ASSERT_FALSE(full.has_value());
+  EXPECT_EQ(full.error().code, Errc::overloaded);
+  EXPECT_EQ(full.error().message, "the gateway's disk is full");
+  EXPECT_TRUE(row.run().has_value());
+}
+
+// Its log is closed behind its back, which no write survives.
+TEST_F(Disk, ADatabaseOnADiskThatFailsSaysSo) {
+  const std::string log = scratch_.file("a.sqlite-wal");
+  Database database = *Database::open(scratch_.file("a.sqlite"), {"CREATE TABLE t(x)"});
+  const int nothing = ::open("/dev/null", O_RDONLY);
+  int replaced = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(entry.path(), gone) != log) continue;
+    ::dup2(nothing, std::stoi(entry.path().filename()));
+    ++replaced;
+  }
+  ::close(nothing);
+  ASSERT_EQ(replaced, 1);
+  const auto failed = database.run("INSERT INTO t VALUES(1)");
+  ASSERT_FALSE(failed.has_value());
+  EXPECT_EQ(failed.error().code, Errc::overloaded);
+  EXPECT_EQ(failed.error().message, "the gateway's disk fails at present");
+  EXPECT_TRUE(failed.error().retry_after);
 }
 
 TEST_F(Disk, AReserveIsKeptUntilItIsGivenUp) {
