@@ -26,7 +26,8 @@ class Draft {
   Result<void> write(std::string_view bytes);
   std::uint64_t bytes() const { return bytes_; }
 
-  // Under its own name from now on, whatever happens.
+  // Under its own name from now on, and counted by whoever keeps it. Where it fails nobody can say
+  // what name it has.
   Result<void> keep(const std::string& path);
 
  private:

@@ -54,8 +54,9 @@ Result<File> FileStore::keep_counted(Draft& draft, File file) {
   file.bytes = draft.bytes();
   auto kept = draft.keep(path_of(file));
   if (kept) kept = insert(file);
-  if (!kept) return kept.error();
-  return file;
+  if (kept) return file;
+  shelf_.drop(file.id);
+  return kept.error();
 }
 
 // The row first: content that no row knows of is swept at the next start.

@@ -119,16 +119,22 @@ Result<PartOfUpload> UploadStore::keep_part(Draft& draft, std::string_view tenan
   const auto fits = shelf_.check_room(tenant, Shelf::Kind::part, draft);
   if (!fits) return fits.error();
   const PartOfUpload part{store::fresh_id("part_"), std::string(id), draft.bytes(), now};
-  const auto kept = draft.keep(shelf_.path_of(part.id));
-  if (!kept) return kept.error();
+  auto kept = draft.keep(shelf_.path_of(part.id));
+  if (kept) kept = insert(part, tenant);
+  if (kept) return part;
+  shelf_.drop(part.id);
+  return kept.error();
+}
+
+Result<void> UploadStore::insert(const PartOfUpload& part, std::string_view tenant) {
   auto row = shelf_.database().prepare(
       "INSERT INTO parts(id, upload, tenant, bytes, created) VALUES(?, ?, ?, ?, ?)");
   if (!row) return row.error();
-  row->bind(0, part.id).bind(1, id).bind(2, tenant);
-  const auto inserted = row->bind(3, static_cast<std::int64_t>(part.bytes)).bind(4, now).run();
-  if (!inserted) return inserted.error();
-  shelf_.add(tenant, Shelf::Kind::part, part.bytes);
-  return part;
+  row->bind(0, part.id).bind(1, part.upload).bind(2, tenant);
+  row->bind(3, static_cast<std::int64_t>(part.bytes)).bind(4, part.created);
+  auto inserted = row->run();
+  if (inserted) shelf_.add(tenant, Shelf::Kind::part, part.bytes);
+  return inserted;
 }
 
 Result<Upload> UploadStore::cancel(std::string_view tenant, std::string_view id, Seconds now) {

@@ -51,6 +51,7 @@ class UploadStore {
   Result<Upload> find(std::string_view tenant, std::string_view id);
   Result<Upload> pending(std::string_view tenant, std::string_view id, Seconds now);
   Result<Upload> at_rest(std::string_view tenant, std::string_view id, Seconds now);
+  Result<void> insert(const PartOfUpload& part, std::string_view tenant);
   Result<void> end(const Upload& upload, UploadState state);
 
   Shelf& shelf_;

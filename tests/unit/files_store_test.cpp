@@ -244,6 +244,20 @@ TEST_F(Files, WhatAKillLeavesIsSwept) {
   EXPECT_EQ(content(file), "hello");
 }
 
+TEST_F(Files, WhatTheDatabaseDoesNotTakeIsGone) {
+  const Upload upload = announce(5);
+  for (const char* table : {"files", "parts"}) {
+    const std::string refusal = " BEGIN SELECT RAISE(ABORT, 'no'); END";
+    ASSERT_TRUE(shelf_->database().run(std::string("CREATE TRIGGER no_") + table +
+                                       " BEFORE INSERT ON " + table + refusal));
+  }
+  Draft draft = *files_->begin("acme"), part = *uploads_->begin_part("acme", upload.id, kNow);
+  for (Draft* one : {&draft, &part}) ASSERT_TRUE(one->write("hello").has_value());
+  EXPECT_FALSE(files_->keep(draft, {"", "acme", "n", "user_data", 0, kNow, {}}).has_value());
+  EXPECT_FALSE(uploads_->keep_part(part, "acme", upload.id, kNow).has_value());
+  EXPECT_EQ(on_disk(), 0) << "nobody counts it";
+}
+
 TEST_F(Files, AreAdoptedOnce) {
   const std::string path = directory_.file("results");
   const File file{"file-made", "acme", "n", "batch_output", 7, kNow, {}};
