@@ -12,7 +12,8 @@ constexpr off_t kBytes = 1 << 20;  // Some twenty deletions.
 }  // namespace
 
 void Reserve::keep() const {
-  if (::access(path_.c_str(), F_OK) == 0) return;
+  struct stat about{};
+  if (::stat(path_.c_str(), &about) == 0 && about.st_size >= kBytes) return;
   const int file = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
   if (file < 0) return;
   const bool kept = ::posix_fallocate(file, 0, kBytes) == 0;

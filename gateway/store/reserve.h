@@ -13,7 +13,7 @@ class Reserve {
  public:
   explicit Reserve(std::string path) : path_(std::move(path)) {}
 
-  // Keeps it aside, unless it is already or there is no room for it now.
+  // Keeps all of it aside, unless it is already or there is no room for it now.
   void keep() const;
 
   // False: there was none.

@@ -229,6 +229,14 @@ TEST_F(Disk, AReserveIsKeptUntilItIsGivenUp) {
   EXPECT_FALSE(reserve.give_up());
 }
 
+// Whoever began to keep it may have been killed.
+TEST_F(Disk, AReserveThatIsShortIsFilledUp) {
+  const Reserve reserve(scratch_.file("reserve"));
+  ASSERT_TRUE(DiskFile::create(scratch_.file("reserve"))->write("short").has_value());
+  reserve.keep();
+  EXPECT_EQ(std::filesystem::file_size(scratch_.file("reserve")), 1u << 20);
+}
+
 TEST_F(Disk, AFullDiskIsAnErrorThatMayPass) {
   std::signal(SIGXFSZ, SIG_IGN);
   rlimit before{};
