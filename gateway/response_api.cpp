@@ -52,6 +52,11 @@ Result<std::size_t> first_event(const http::Request& raw) {
   return number + 1;
 }
 
+Error no_such_event() {
+  return invalid("'starting_after' names an event that this response has not told",
+                 "starting_after");
+}
+
 Result<responses::ItemPage> page_of(const http::Request& raw) {
   responses::ItemPage page;
   page.after = raw.parameter("after");
@@ -253,6 +258,7 @@ net::awaitable<void> ResponseApi::retrieve(http::Request raw, http::ResponseWrit
     co_return;
   }
   if (running && running->streams) {
+    if (*from > running->events()) co_return co_await refuse(no_such_event(), out);
     out.keep_alive(quiet_for(client_timeout(raw), *visitor->edition->settings));
     co_return co_await follow(running, *from, out);
   }
@@ -262,9 +268,10 @@ net::awaitable<void> ResponseApi::retrieve(http::Request raw, http::ResponseWrit
   }
   const auto transcript = co_await doors_.archive.transcript(visitor->tenant, raw.tail);
   if (!transcript) co_return co_await refuse(transcript.error(), out);
-  std::string events = responses::events_from(*from, kept->body, *transcript);
+  auto events = responses::events_from(*from, kept->body, *transcript);
+  if (!events) co_return co_await refuse(no_such_event(), out);
   (void)co_await out.begin_stream();
-  (void)co_await out.end(std::move(events));
+  (void)co_await out.end(std::move(*events));
 }
 
 Async<std::string> ResponseApi::cancel(http::Request& raw, const Visitor& visitor) const {

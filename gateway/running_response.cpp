@@ -63,7 +63,7 @@ std::string RunningResponse::transcript() const {
 void RunningResponse::end_with(const std::string& body) {
   if (!last_object().empty()) return;
   const std::lock_guard lock(mutex_);
-  const std::string rest = events_.empty() ? responses::events_from(0, body, "")
+  const std::string rest = events_.empty() ? *responses::events_from(0, body, "")
                                            : responses::last_event(body, events_.size());
   for (std::string& event : responses::split_events(rest)) events_.push_back(std::move(event));
 }
@@ -71,6 +71,11 @@ void RunningResponse::end_with(const std::string& body) {
 std::string RunningResponse::refused() const {
   const std::lock_guard lock(mutex_);
   return refused_;
+}
+
+std::size_t RunningResponse::events() const {
+  const std::lock_guard lock(mutex_);
+  return events_.size();
 }
 
 std::string RunningResponse::events_from(std::size_t& next) const {

@@ -38,6 +38,8 @@ class RunningResponse final : public http::ResponseWriter {
   // The body of a refusal; empty if it was answered.
   std::string refused() const;
 
+  std::size_t events() const;  // As many as there are so far.
+
   // The events from that number on.
   std::string events_from(std::size_t& next) const;
 

@@ -106,13 +106,15 @@ bool is_broken_off(const std::string& body) {
 
 }  // namespace
 
-std::string events_from(std::size_t from, const std::string& body, std::string_view transcript) {
+std::optional<std::string> events_from(std::size_t from, const std::string& body,
+                                       std::string_view transcript) {
   const auto events = transcript.empty() ? events_of(body) : events_in(transcript);
   std::string text;
   for (std::size_t i = from; i < events.size(); ++i) text += events[i];
   if (from <= events.size()) return text + last_event(body, events.size());
   const bool is_more_known = !transcript.empty() || !is_broken_off(body);
-  return is_more_known ? text : last_event(body, from);
+  if (!is_more_known) return last_event(body, from);
+  return from == events.size() + 1 ? std::optional(text) : std::nullopt;
 }
 
 std::string last_event(const std::string& body, std::size_t number) {

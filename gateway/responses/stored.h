@@ -5,16 +5,18 @@
 #include "backends/contract/error.h"
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace spillway::responses {
 
-// The events of a stream that has told `body`, which has ended, from that number on. `transcript`:
-// of all but the last as they were told; empty if nobody can have followed them, and then they are
-// made of the body.
-std::string events_from(std::size_t from, const std::string& body, std::string_view transcript);
+// The events of a stream that has told `body`, which has ended, from that number on; nothing if
+// there was none before that number. `transcript`: of all but the last as they were told; empty if
+// nobody can have followed them, and then they are made of the body.
+std::optional<std::string> events_from(std::size_t from, const std::string& body,
+                                       std::string_view transcript);
 
 // The last event of a stream that came to `body`.
 std::string last_event(const std::string& body, std::size_t number);

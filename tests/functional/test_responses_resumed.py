@@ -3,6 +3,7 @@ import json
 import signal
 import threading
 
+import openai
 import pytest
 
 import configs
@@ -90,9 +91,14 @@ def test_after_its_end_exactly_the_rest_comes(scene, client_of, said):
     assert plain(client.responses.retrieve(name, stream=True)) == live
     for seen in range(len(live)):
         assert plain(client.responses.retrieve(name, stream=True, starting_after=seen)) == live[seen + 1:]
+    with pytest.raises(openai.BadRequestError, match="has not told") as unheard:
+        client.responses.retrieve(name, stream=True, starting_after=len(live))
+    assert unheard.value.param == "starting_after"
     scene.house.terminate()
     again = client_of(scene.restart())
     assert plain(again.responses.retrieve(name, stream=True, starting_after=7)) == live[8:]
+    with pytest.raises(openai.BadRequestError, match="has not told"):
+        again.responses.retrieve(name, stream=True, starting_after=len(live))
 
 
 def test_one_that_was_never_followed_has_its_notes(scene, client_of):
@@ -123,6 +129,16 @@ def test_who_follows_one_that_is_cancelled_is_told(scene, client_of):
     assert rest[0]["sequence_number"] == len(events)
     assert plain(client.responses.retrieve(name, stream=True)) == events + rest
     assert plain(client.responses.retrieve(name, stream=True, starting_after=len(events) - 1)) == rest
+
+
+def test_nobody_goes_on_from_what_is_still_to_be_said(scene, client_of):
+    client = client_of(scene.house)
+    name, events, stream = begun(scene, client)
+    with pytest.raises(openai.BadRequestError, match="has not told"):
+        client.responses.retrieve(name, stream=True, starting_after=len(events))
+    rest = client.responses.retrieve(name, stream=True, starting_after=len(events) - 1)
+    scene.go_on.set()
+    assert plain(rest) == plain(stream)
 
 
 def test_who_follows_one_that_breaks_off_may_come_back(scene, client_of):
