@@ -138,13 +138,15 @@ Result<void> Tab::cover(const policy::Candidate& candidate, const Begun& begun,
   const int most = limit.value_or(policy::kCompletionTokensAssumed);
   const int least_tokens = limit == 0 ? 0 : order_.answers() * kTokensLeast;
   const int left = std::max(least_tokens, most - begun.tokens);
-  const NanoUsd wanted = before_ + cost_of_answer(price_, left);
-  const NanoUsd least = hard_ ? before_ + cost_of_answer(price_, least_tokens) : wanted;
+  // That somebody goes on regardless is seen by a token past the limit, which is paid for.
+  const int beyond = hard_ && !candidate.local && limit != 0 ? 1 : 0;
+  const NanoUsd wanted = before_ + cost_of_answer(price_, left + beyond);
+  const NanoUsd least = hard_ ? before_ + cost_of_answer(price_, least_tokens + beyond) : wanted;
   auto granted = put_aside(receipt.request_id, least, wanted);
   if (!granted) return granted.error();
   again_ = begun.again;
   affordable_.reset();
-  if (hard_) affordable_ = std::min(left, tokens_for(hold_.granted() - before_, price_));
+  if (hard_) affordable_ = std::min(left, tokens_for(hold_.granted() - before_, price_) - beyond);
   return {};
 }
 
