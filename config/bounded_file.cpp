@@ -1,5 +1,6 @@
 #include "config/bounded_file.h"
 
+#include "config/digest.h"
 #include "config/value.h"
 
 #include <array>
@@ -51,6 +52,14 @@ std::variant<std::string, Unreadable> read_bounded(const std::string& path, std:
     bytes.append(piece.data(), static_cast<std::size_t>(got));
     if (bytes.size() > bytes_max) return too_large(bytes_max);
   }
+}
+
+std::variant<std::string, Unreadable> read_noted(const std::string& path, std::size_t bytes_max,
+                                                 FilesRead& files) {
+  auto bytes = read_bounded(path, bytes_max);
+  const auto* text = std::get_if<std::string>(&bytes);
+  files[path] = text == nullptr ? "" : sha256_hex(*text);
+  return bytes;
 }
 
 }  // namespace spillway::config

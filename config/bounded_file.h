@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <string>
 #include <variant>
 
@@ -14,5 +15,12 @@ struct Unreadable {
 // Refuses what is not a regular file (a device or a pipe could block or never end) and what holds
 // more than `bytes_max`.
 std::variant<std::string, Unreadable> read_bounded(const std::string& path, std::size_t bytes_max);
+
+// Path → SHA-256 of the bytes; empty: it could not be read.
+using FilesRead = std::map<std::string, std::string>;
+
+// The same, and notes it.
+std::variant<std::string, Unreadable> read_noted(const std::string& path, std::size_t bytes_max,
+                                                 FilesRead& files);
 
 }  // namespace spillway::config

@@ -1,6 +1,5 @@
 #include "config/catalogue.h"
 
-#include "config/bounded_file.h"
 #include "config/value.h"
 
 #include <algorithm>
@@ -92,7 +91,7 @@ class Adding {
 
  private:
   void problem(const std::string& path, const std::string& message) {
-    to_.problems.push_back({0, 0, "catalogue", path + " " + message});
+    to_.problems.push_back({0, 0, "catalogue", in_quotes(to_.file) + ": " + path + " " + message});
   }
 
   void check_model(const std::string& name, const Node& model) {
@@ -123,6 +122,7 @@ class Adding {
       copy.column = target.column;
       move_to(copy.value, target.line, target.column);
       target.value.entries.push_back(std::move(copy));
+      to_.taken.insert("targets." + target.key + "." + entry.key);
       taken = true;
     }
     if (taken) warn_of_dates(model, target);
@@ -144,22 +144,25 @@ class Adding {
 
 }  // namespace
 
-Catalogued add_catalogue(Node& root, const std::string& source, const std::string& today) {
+Catalogued add_catalogue(Node& root, const std::string& source, const std::string& today,
+                         FilesRead& files) {
   Catalogued catalogued;
   const Node* path = root.find("catalogue");
   if (!path || path->text.empty()) return catalogued;
   const auto folder = std::filesystem::path(source).parent_path();
-  const std::string file = (folder / path->text).string();
-  auto bytes = read_bounded(file, kFileBytesMax);
+  catalogued.file = (folder / path->text).string();
+  auto bytes = read_noted(catalogued.file, kFileBytesMax, files);
   if (const auto* unreadable = std::get_if<Unreadable>(&bytes)) {
-    catalogued.problems.push_back({path->line, path->column, "catalogue",
-                                   "cannot read " + in_quotes(file) + ": " + unreadable->reason});
+    catalogued.problems.push_back(
+        {path->line, path->column, "catalogue",
+         "cannot read " + in_quotes(catalogued.file) + ": " + unreadable->reason});
     return catalogued;
   }
   catalogued.bytes = std::get<std::string>(std::move(bytes));
   const Document document = parse_document(catalogued.bytes);
   for (const Problem& problem : document.problems)
-    catalogued.problems.push_back({path->line, path->column, "catalogue", to_string(problem)});
+    catalogued.problems.push_back({path->line, path->column, "catalogue",
+                                   in_quotes(catalogued.file) + ": " + to_string(problem)});
   if (!document.problems.empty()) return catalogued;
   Adding adding(catalogued, today);
   adding.check(document.root);
@@ -174,6 +177,16 @@ Catalogued add_catalogue(Node& root, const std::string& source, const std::strin
     }
   }
   return catalogued;
+}
+
+void name_catalogue(std::vector<Problem>& problems, const Catalogued& catalogued) {
+  for (Problem& problem : problems) {
+    const bool from_it = std::any_of(
+        catalogued.taken.begin(), catalogued.taken.end(), [&](const std::string& taken) {
+          return problem.path == taken || problem.path.starts_with(taken + ".");
+        });
+    if (from_it) problem.message += ", in the catalogue " + in_quotes(catalogued.file);
+  }
 }
 
 }  // namespace spillway::config

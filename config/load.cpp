@@ -267,6 +267,7 @@ std::string to_string(const Problem& problem) {
 
 Loaded load_text(std::string_view text, const std::string& source, const Environment& environment) {
   Loaded loaded;
+  loaded.files[source] = sha256_hex(text);
   if (text.size() > kFileBytesMax) {
     loaded.problems.push_back({0, 0, "", "larger than 1MiB"});
     return loaded;
@@ -282,16 +283,20 @@ Loaded load_text(std::string_view text, const std::string& source, const Environ
   }
 
   auto settings = std::make_shared<Settings>();
-  Catalogued catalogued = add_catalogue(document.root, source, today());
+  Catalogued catalogued = add_catalogue(document.root, source, today(), loaded.files);
   Loading loading(document.root);
   loading.read(*settings);
   check_references(*settings, loading.declared(), loading.reader());
-  read_secrets(*settings, environment, loading.reader());
+  read_secrets(*settings, environment, loading.reader(), loaded.files);
   std::vector<Problem>& found = loading.reader().problems();
+  name_catalogue(found, catalogued);
   loaded.problems.insert(loaded.problems.end(), found.begin(), found.end());
   loaded.problems.insert(loaded.problems.end(), catalogued.problems.begin(),
                          catalogued.problems.end());
   sort_and_bound(loaded.problems);
+  // What a catalogue could not tell is missing elsewhere.
+  std::stable_partition(loaded.problems.begin(), loaded.problems.end(),
+                        [](const Problem& problem) { return problem.path == "catalogue"; });
   if (!loaded.problems.empty()) return loaded;
 
   settle_classes(settings->policy);
@@ -314,6 +319,7 @@ Loaded load_file(const std::string& path, const Environment& environment) {
   auto bytes = read_bounded(path, kFileBytesMax);
   if (const auto* unreadable = std::get_if<Unreadable>(&bytes)) {
     Loaded loaded;
+    loaded.files[path] = "";
     loaded.problems.push_back({0, 0, "", "cannot read " + path + ": " + unreadable->reason});
     return loaded;
   }

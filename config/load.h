@@ -1,11 +1,12 @@
 // YAML → Settings, or everything that is wrong with it.
 //
-// All problems come at once, in the order of the file, each with its place and what to write
-// instead; no message holds a secret. Never throws (but std::bad_alloc) and is safe on hostile
-// input: a file has at most 1 MiB, 32 levels and 20,000 values. Blocks on the disk; callable from
-// any thread.
+// All problems come at once, the catalogue's own first and then in the order of the file, each with
+// its place and what to write instead; no message holds a secret. Never throws (but std::bad_alloc)
+// and is safe on hostile input: a file has at most 1 MiB, 32 levels and 20,000 values. Blocks on
+// the disk; callable from any thread.
 #pragma once
 
+#include "config/bounded_file.h"
 #include "config/problem.h"
 #include "config/secret.h"
 #include "config/settings.h"
@@ -21,6 +22,7 @@ struct Loaded {
   std::shared_ptr<const Settings> settings;  // Null if there are problems.
   std::vector<Problem> problems;             // At most 100; a last one counts the rest.
   std::vector<Problem> warnings;             // Legal, but hardly meant: config/cross_check.h.
+  FilesRead files;  // It, its catalogue, and those with secrets; problems or not.
 };
 
 Loaded load_file(const std::string& path, const Environment& environment = process_environment());

@@ -237,16 +237,26 @@ class References {
   bool models_known_ = false;  // False: targets have problems, so names of models may be missing.
 };
 
-void read_one(const std::string& source, std::string& secret, const std::string& path,
-              const Environment& environment, Reader& reader) {
-  if (source.empty()) return;
-  auto found = read_secret(source, environment);
-  if (const auto* mistake = std::get_if<Mistake>(&found)) {
-    reader.report(path, mistake->message);
-    return;
+class SecretReader {
+ public:
+  SecretReader(const Environment& environment, Reader& reader, FilesRead& files)
+      : environment_(environment), reader_(reader), files_(files) {}
+
+  void read(const std::string& source, std::string& secret, const std::string& path) {
+    if (source.empty()) return;
+    auto found = read_secret(source, environment_, files_);
+    if (const auto* mistake = std::get_if<Mistake>(&found)) {
+      reader_.report(path, mistake->message);
+      return;
+    }
+    secret = std::move(std::get<std::string>(found));
   }
-  secret = std::move(std::get<std::string>(found));
-}
+
+ private:
+  const Environment& environment_;
+  Reader& reader_;
+  FilesRead& files_;
+};
 
 }  // namespace
 
@@ -260,18 +270,15 @@ void check_references(const Settings& settings, const Declared& declared, Reader
   References(settings, declared, reader).check();
 }
 
-void read_secrets(Settings& settings, const Environment& environment, Reader& reader) {
-  read_one(settings.server.admin_key_source, settings.server.admin_key, "server.admin_key",
-           environment, reader);
-  read_one(settings.ledger.postgres_source, settings.ledger.postgres, "ledger.postgres",
-           environment, reader);
-  for (Key& key : settings.keys) {
-    read_one(key.secret_source, key.secret, "keys." + key.name + ".secret", environment, reader);
-  }
-  for (ProviderTarget& provider : settings.providers) {
-    read_one(provider.key_source, provider.key, "targets." + provider.name + ".key", environment,
-             reader);
-  }
+void read_secrets(Settings& settings, const Environment& environment, Reader& reader,
+                  FilesRead& files) {
+  SecretReader secrets(environment, reader, files);
+  secrets.read(settings.server.admin_key_source, settings.server.admin_key, "server.admin_key");
+  secrets.read(settings.ledger.postgres_source, settings.ledger.postgres, "ledger.postgres");
+  for (Key& key : settings.keys)
+    secrets.read(key.secret_source, key.secret, "keys." + key.name + ".secret");
+  for (ProviderTarget& provider : settings.providers)
+    secrets.read(provider.key_source, provider.key, "targets." + provider.name + ".key");
   for (std::size_t i = 0; i < settings.keys.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
       const Key& one = settings.keys[i];

@@ -24,7 +24,8 @@ bool someone_is_here(const Settings& settings);
 
 void check_references(const Settings& settings, const Declared& declared, Reader& reader);
 
-// Fills Key::secret and ProviderTarget::key from their sources.
-void read_secrets(Settings& settings, const Environment& environment, Reader& reader);
+// Fills Key::secret, ProviderTarget::key and the like from their sources. Files are noted.
+void read_secrets(Settings& settings, const Environment& environment, Reader& reader,
+                  FilesRead& files);
 
 }  // namespace spillway::config

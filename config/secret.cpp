@@ -1,7 +1,5 @@
 #include "config/secret.h"
 
-#include "config/bounded_file.h"
-
 #include <algorithm>
 #include <cstdlib>
 
@@ -39,7 +37,7 @@ Environment process_environment() {
 }
 
 std::variant<std::string, Mistake> read_secret(const std::string& source,
-                                               const Environment& environment) {
+                                               const Environment& environment, FilesRead& files) {
   const std::string name = source.substr(source.find(':') + 1);
   if (source.starts_with("env:")) {
     const std::string place = "environment variable " + name;
@@ -47,7 +45,7 @@ std::variant<std::string, Mistake> read_secret(const std::string& source,
     if (!value) return Mistake{place + " is not set"};
     return checked(std::move(*value), place);
   }
-  auto bytes = read_bounded(name, kSecretBytesMax);
+  auto bytes = read_noted(name, kSecretBytesMax, files);
   if (const auto* unreadable = std::get_if<Unreadable>(&bytes)) {
     return Mistake{"cannot read file " + name + ": " + unreadable->reason};
   }

@@ -1,12 +1,12 @@
 #include "config/watch.h"
 
-#include "config/bounded_file.h"
 #include "config/digest.h"
 
 #include <array>
 #include <cerrno>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -52,9 +52,8 @@ std::uint64_t inode(const std::string& folder) {
 
 class FileWatcher::Impl {
  public:
-  Impl(std::string path, std::string sha256, std::function<void()> changed, WatchOptions options)
-      : path_(std::move(path)),
-        sha256_(std::move(sha256)),
+  Impl(std::function<FilesRead()> files, std::function<void()> changed, WatchOptions options)
+      : files_(std::move(files)),
         changed_(std::move(changed)),
         options_(options),
         stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -81,7 +80,6 @@ class FileWatcher::Impl {
       const Woken woken = wait(options_.look);
       if (woken == Woken::stopped) return;
       if (woken == Woken::event && !settle()) return;
-      arm();
       look();
     }
   }
@@ -111,45 +109,59 @@ class FileWatcher::Impl {
     while (::read(inotify_, events.data(), events.size()) > 0) continue;
   }
 
-  // Watches the folders as they are now. Begins anew only if the way to the file has changed, or a
-  // watched folder was replaced under the same name.
-  void arm() {
-    std::vector<std::pair<std::string, std::uint64_t>> folders;
-    for (const std::string& folder : folders_of(path_)) folders.emplace_back(folder, inode(folder));
-    if (folders == armed_ && inotify_ >= 0) return;
+  // The callback may have read other files: what changed while these were not watched yet is told
+  // as well.
+  void look() {
+    arm();
+    while (tell() && arm()) continue;
+  }
+
+  // Watches the folders as they are now. Begins anew, and says so, only if the way to a file has
+  // changed, or a watched folder was replaced under the same name.
+  bool arm() {
+    std::map<std::string, std::uint64_t> folders;
+    for (const auto& [path, sha256] : files_()) {
+      for (const std::string& folder : folders_of(path)) folders.emplace(folder, inode(folder));
+    }
+    if (folders == armed_ && inotify_ >= 0) return false;
     if (inotify_ >= 0) ::close(inotify_);
     inotify_ = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (inotify_ < 0) return;  // Then the slow look is all there is.
+    if (inotify_ < 0) return false;  // Then the slow look is all there is.
     for (const auto& [folder, number] : folders) {
       ::inotify_add_watch(inotify_, folder.c_str(), kEvents);
     }
     armed_ = std::move(folders);
+    return true;
   }
 
-  void look() {
-    const auto bytes = read_bounded(path_, kWatchedBytesMax);
-    const auto* text = std::get_if<std::string>(&bytes);
-    if (text == nullptr) return;
-    std::string sha256 = sha256_hex(*text);
-    if (sha256 == sha256_) return;
-    sha256_ = std::move(sha256);
-    changed_();
+  // False: there is nothing new.
+  bool tell() {
+    bool changed = false;
+    for (const auto& [path, sha256] : files_()) {
+      std::string& told = told_.try_emplace(path, sha256).first->second;
+      const auto bytes = read_bounded(path, kWatchedBytesMax);
+      const auto* text = std::get_if<std::string>(&bytes);
+      if (text == nullptr) continue;
+      const std::string before = std::exchange(told, sha256_hex(*text));
+      changed = changed || before != told;
+    }
+    if (changed) changed_();
+    return changed;
   }
 
-  const std::string path_;
-  std::string sha256_;  // Of the bytes that were told last.
+  const std::function<FilesRead()> files_;
+  FilesRead told_;  // Of the bytes that were told last.
   const std::function<void()> changed_;
   const WatchOptions options_;
   const int stop_;
   int inotify_ = -1;
-  std::vector<std::pair<std::string, std::uint64_t>> armed_;
+  std::map<std::string, std::uint64_t> armed_;  // Folder → inode.
   std::thread thread_;
 };
 
-FileWatcher::FileWatcher(std::string path, std::string sha256_in_force,
-                         std::function<void()> changed, WatchOptions options)
-    : impl_(std::make_unique<Impl>(std::move(path), std::move(sha256_in_force), std::move(changed),
-                                   options)) {}
+FileWatcher::FileWatcher(std::function<FilesRead()> files, std::function<void()> changed,
+                         WatchOptions options)
+    : impl_(std::make_unique<Impl>(std::move(files), std::move(changed), options)) {}
 
 FileWatcher::~FileWatcher() = default;
 

@@ -1,10 +1,12 @@
-// Tells when a file holds other bytes than before: written in place, replaced by rename, or swapped
-// behind a symbolic link as Kubernetes does it.
+// Tells when one of some files holds other bytes than before: written in place, replaced by rename,
+// or swapped behind a symbolic link as Kubernetes does it.
 //
-// The callback runs on the watcher's own thread and must not throw. A watcher belongs to one
+// The callbacks run on the watcher's own thread and must not throw. A watcher belongs to one
 // thread. Its destructor stops the thread; no callback runs after it. inotify is the quick way; a
-// slow look at the file covers what it does not see (network file systems, watch limits).
+// slow look at the files covers what it does not see (network file systems, watch limits).
 #pragma once
+
+#include "config/bounded_file.h"
 
 #include <chrono>
 #include <functional>
@@ -20,9 +22,10 @@ struct WatchOptions {
 
 class FileWatcher {
  public:
-  // `sha256_in_force`: Origins::sha256 of what was loaded, so that nothing is missed in
-  // between. A file that is gone or unreadable is not reported until it is back with other bytes.
-  FileWatcher(std::string path, std::string sha256_in_force, std::function<void()> changed,
+  // `files`: those to be watched from now on and what was read of each, so that nothing is missed
+  // in between; asked again after each callback. One that is gone or unreadable is not reported
+  // until it is back with other bytes.
+  FileWatcher(std::function<FilesRead()> files, std::function<void()> changed,
               WatchOptions options = {});
   ~FileWatcher();
   FileWatcher(const FileWatcher&) = delete;

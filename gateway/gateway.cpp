@@ -9,8 +9,9 @@ namespace spillway {
 Gateway::Gateway(std::unique_ptr<House> house) : house_(std::move(house)) {}
 Gateway::~Gateway() = default;
 
-Result<std::unique_ptr<Gateway>> Gateway::start(std::shared_ptr<const config::Settings> settings) {
-  auto house = std::make_unique<House>(std::move(settings));
+Result<std::unique_ptr<Gateway>> Gateway::start(std::shared_ptr<const config::Settings> settings,
+                                                config::FilesRead files) {
+  auto house = std::make_unique<House>(std::move(settings), std::move(files));
   auto opened = house->open();
   if (!opened) return opened.error();
   return std::unique_ptr<Gateway>(new Gateway(std::move(house)));

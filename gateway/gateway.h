@@ -6,6 +6,7 @@
 
 #include "backends/contract/deadline.h"
 #include "backends/contract/error.h"
+#include "config/bounded_file.h"
 #include "config/settings.h"
 
 #include <functional>
@@ -18,9 +19,11 @@ class House;
 
 class Gateway {
  public:
-  // Loads the model, binds the listeners and serves. The error says what to change; nothing keeps
+  // Loads the model, binds the listeners and serves. `files`: those that the settings were read
+  // from; they are read again when one changes. The error says what to change; nothing keeps
   // running then.
-  static Result<std::unique_ptr<Gateway>> start(std::shared_ptr<const config::Settings> settings);
+  static Result<std::unique_ptr<Gateway>> start(std::shared_ptr<const config::Settings> settings,
+                                                config::FilesRead files);
   ~Gateway();  // Stops without draining, if `stop` has not run.
 
   std::uint16_t api_port() const;

@@ -56,14 +56,14 @@ Result<ByteRoom::Leave> leave_of(const CurrentEdition& editions, const ByteRoom&
 
 }  // namespace
 
-House::House(std::shared_ptr<const config::Settings> settings)
+House::House(std::shared_ptr<const config::Settings> settings, config::FilesRead files)
     : started_with_(settings),
       log_(1, telemetry::level_of(settings->log.level).value_or(Level::info)),
       metrics_(label_sets(*settings), SPILLWAY_VERSION),
       decisions_(kDecisionsKept),
       rehearsal_(kRehearsed),
       admission_(settings->server.limits.in_flight_max),
-      rollout_(settings,
+      rollout_(settings, std::move(files),
                {editions_, fleet_, waiting_, admission_, rehearsal_, shadow_, kept_, log_, metrics_,
                 [this](std::function<void()> work) { disk_.post(std::move(work)); },
                 std::bind_front(&House::dial, this)}),

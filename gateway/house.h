@@ -8,6 +8,7 @@
 #include "backends/cloud/cloud_thread.h"
 #include "backends/contract/backend.h"
 #include "backends/contract/error.h"
+#include "config/bounded_file.h"
 #include "config/settings.h"
 #include "config/watch.h"
 #include "gateway/account/limiter.h"
@@ -47,7 +48,7 @@ namespace spillway {
 
 class House {
  public:
-  explicit House(std::shared_ptr<const config::Settings> settings);
+  House(std::shared_ptr<const config::Settings> settings, config::FilesRead files);
   ~House() {
     stop([] { return true; });
   }

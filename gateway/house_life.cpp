@@ -54,9 +54,8 @@ Result<void> House::open() {
   runner_.emplace(BatchRunner::Doors{editions_, admission_, disk_, *kept_.cabinet, *kept_.batches,
                                      surface_.errands(), std::bind_front(&House::complain, this)},
                   started_with_->batch.concurrency);
-  watcher_ =
-      std::make_unique<config::FileWatcher>(started_with_->source, started_with_->origins.sha256,
-                                            [this] { (void)rollout_.reload(false); });
+  watcher_ = std::make_unique<config::FileWatcher>(std::bind_front(&Rollout::files, &rollout_),
+                                                   [this] { (void)rollout_.reload(false); });
   runner_->start();
   phase_ = Phase::serving;
   log_.event(Level::info, "serving",

@@ -194,7 +194,7 @@ Result<void> LiveWorld::open() {
     clouds_.push_back(std::move(cloud));
   }
   auto gateway =
-      Gateway::start(live_settings(setup_, clouds_, static_cast<int>(replay_.requests.size())));
+      Gateway::start(live_settings(setup_, clouds_, static_cast<int>(replay_.requests.size())), {});
   if (!gateway) return gateway.error();
   gateway_ = std::move(*gateway);
   return {};

@@ -75,6 +75,7 @@ Result<Reloaded> Rollout::reload(bool force) {
   std::lock_guard lock(reloading_);
   const auto in_force = doors_.editions.get();
   const config::Loaded loaded = beside_made_keys(load_policy(in_force->settings->source));
+  know_files(loaded.files);
   if (!loaded.settings) return refuse(loaded);
   tell_doubts(loaded);
   if (*loaded.settings == *in_force->settings) {
@@ -270,6 +271,16 @@ telemetry::ClosedSets Rollout::labels(const config::Settings& settings) const {
 }
 
 void Rollout::know_tenants() { doors_.metrics.know(labels(*doors_.editions.get()->settings)); }
+
+void Rollout::know_files(config::FilesRead files) {
+  const std::lock_guard lock(files_mutex_);
+  files_ = std::move(files);
+}
+
+config::FilesRead Rollout::files() const {
+  const std::lock_guard lock(files_mutex_);
+  return files_;
+}
 
 RolloutState Rollout::state() const {
   RolloutState state;

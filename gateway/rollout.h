@@ -7,6 +7,7 @@
 #pragma once
 
 #include "backends/contract/error.h"
+#include "config/bounded_file.h"
 #include "config/load.h"
 #include "config/settings.h"
 #include "gateway/edition.h"
@@ -50,9 +51,12 @@ class Rollout {
     std::function<std::shared_ptr<Backend>(const config::ProviderTarget&, std::size_t server)> dial;
   };
 
-  Rollout(std::shared_ptr<const config::Settings> started_with, Doors doors)
+  // `files`: those that `started_with` was read from.
+  Rollout(std::shared_ptr<const config::Settings> started_with, config::FilesRead files,
+          Doors doors)
       : started_with_(std::move(started_with)),
         doors_(std::move(doors)),
+        files_(std::move(files)),
         shadow_file_(doors_.shadow, doors_.log) {}
 
   // In force from now on.
@@ -80,10 +84,14 @@ class Rollout {
   // Tenants have come with keys that operators made.
   void know_tenants();
 
+  // Those that were read last, taken over or not.
+  config::FilesRead files() const;
+
   RolloutState state() const;
   CanaryState canary() const { return trial_.state(); }
 
  private:
+  void know_files(config::FilesRead files);
   // With a problem where the keys that operators made leave no room for it.
   config::Loaded beside_made_keys(config::Loaded loaded) const;
   std::string against_reload(const config::Settings& settings, const config::Settings& in_force,
@@ -104,6 +112,8 @@ class Rollout {
 
   const std::shared_ptr<const config::Settings> started_with_;
   const Doors doors_;
+  mutable std::mutex files_mutex_;
+  config::FilesRead files_;
   std::mutex reloading_;
   std::set<std::string> doubts_;  // Told.
   ShadowFile shadow_file_;

@@ -24,25 +24,23 @@ void ShadowFile::name(const config::Settings& settings) {
   watcher_ = nullptr;
   path_ = std::move(path);
   if (path_.empty()) return shadow_.stand_down("", "");
-  std::string sha256 = load();
-  watcher_ = std::make_unique<config::FileWatcher>(path_, std::move(sha256), [this] { load(); });
+  load();
+  watcher_ = std::make_unique<config::FileWatcher>([this] { return files_; }, [this] { load(); });
 }
 
-// The bytes' digest; empty: they could not be read.
-std::string ShadowFile::load() {
-  std::lock_guard lock(loading_);
+void ShadowFile::load() {
   const config::Loaded loaded = load_policy(path_, unneeded_secret);
+  files_ = loaded.files;
   if (loaded.settings) {
     shadow_.follow(path_, loaded.settings);
     log_.event(Level::info, "a shadow policy decides beside the one in force",
                {{"policy", path_}, {"sha256", loaded.settings->sha256}});
-    return loaded.settings->origins.sha256;
+    return;
   }
   const std::string problem = config::to_string(loaded.problems.front());
   shadow_.stand_down(path_, problem);
   log_.event(Level::error, "the shadow policy does not decide",
              {{"policy", path_}, {"problem", problem}});
-  return "";
 }
 
 }  // namespace spillway

@@ -10,7 +10,6 @@
 #include "gateway/telemetry/log.h"
 
 #include <memory>
-#include <mutex>
 #include <string>
 
 namespace spillway {
@@ -27,12 +26,13 @@ class ShadowFile {
   void name(const config::Settings& settings);
 
  private:
-  std::string load();
+  void load();
 
   Shadow& shadow_;
   telemetry::Log& log_;
-  std::mutex loading_;
-  std::string path_;                              // Changes only while nobody watches.
+  // Both change while nobody watches, and on the watcher's thread.
+  std::string path_;
+  config::FilesRead files_;
   std::unique_ptr<config::FileWatcher> watcher_;  // Last: its thread loads.
 };
 

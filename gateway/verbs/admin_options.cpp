@@ -25,7 +25,8 @@ Given<std::string> read_key(const std::string& source, const std::string& verb) 
   const auto parsed = config::parse_value(config::Kind::secret, source);
   if (std::get_if<config::Mistake>(&parsed))
     return tell("say where it stands, env:NAME or file:PATH, and not what it is", kMisused);
-  auto secret = config::read_secret(source, config::process_environment());
+  config::FilesRead unwatched;
+  auto secret = config::read_secret(source, config::process_environment(), unwatched);
   if (const auto* mistake = std::get_if<config::Mistake>(&secret))
     return tell(mistake->message.c_str(), kFailed);
   return std::get<std::string>(std::move(secret));

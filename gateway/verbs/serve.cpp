@@ -98,7 +98,7 @@ int serve(const Arguments& arguments) {
   if (!loaded.settings) return kFailed;
 
   Signals signals;
-  auto gateway = Gateway::start(loaded.settings);
+  auto gateway = Gateway::start(loaded.settings, loaded.files);
   if (!gateway) {
     std::fprintf(stderr, "spillway: %s\n", gateway.error().message.c_str());
     return kFailed;

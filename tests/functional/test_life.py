@@ -10,7 +10,7 @@ import openai
 import pytest
 
 import configs
-from processes import BINARY, KEY, Process, get, wait_until
+from processes import BINARY, KEY, Process, get, send, wait_until
 
 HELLO = [{"role": "user", "content": "Hello there."}]
 
@@ -103,6 +103,46 @@ def test_reload_takes_over_and_a_bad_file_does_not(start_provider, start_gateway
     del config["models"]["fast"]
     configs.write(gateway.config_path, config)
     wait_until(lambda: "fast" not in [m.id for m in client.models.list()], what="the mended file")
+
+
+def test_a_changed_catalogue_is_taken_over_and_a_bad_one_is_named(start_provider, start_gateway, tmp_path):
+    config = simple(start_provider("instant").base_url)
+    price = config["targets"]["ai-hub"].pop("price_per_million")
+    prices = tmp_path / "prices.yaml"
+
+    def ask(output):
+        model = {"price_per_million": {**price, "output": output}, "since": "2025-01-01"}
+        prices.write_text(json.dumps({"version": "2026-11-26", "providers": {"ai-hub": {"ai-hub": model}}}), encoding="utf-8")
+    ask("5usd")
+    gateway = start_gateway({**config, "catalogue": "prices.yaml"})
+    ask("7usd")
+    wait_until(lambda: "7usd" in get(gateway.admin + "/config")[1], what="the file watcher")
+    prices.write_text("broken: [", encoding="utf-8")
+    wait_until(lambda: gateway.metric("spillway_config_reloads_total", result="refused") >= 1, what="the refusal")
+    status, _, body = send(gateway.admin + "/reload", "POST", b"")
+    assert status == 422 and "catalogue: " in json.loads(body)["error"] and "prices.yaml" in json.loads(body)["error"]
+    ask("nine")
+    wait_until(lambda: any("'nine'" in line and "prices.yaml" in line for line in gateway.output), what="its price named")
+    assert "7usd" in get(gateway.admin + "/config")[1]
+    ask("9usd")
+    wait_until(lambda: "9usd" in get(gateway.admin + "/config")[1], what="the mended catalogue")
+
+
+def test_a_changed_secret_is_taken_over_and_a_bad_one_is_not(start_provider, start_gateway, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("first-secret-of-the-key\n", encoding="utf-8")
+    config = simple(start_provider("instant").base_url)
+    gateway = start_gateway({**config, "keys": {"test": {"secret": f"file:{secret}"}}})
+
+    def answers(key):
+        return send(gateway.api + "/v1/models", headers={"authorization": "Bearer " + key})[0]
+    assert answers("first-secret-of-the-key") == 200
+    secret.write_text("second-secret-of-the-key\n", encoding="utf-8")
+    wait_until(lambda: answers("second-secret-of-the-key") == 200, what="the file watcher")
+    assert answers("first-secret-of-the-key") == 401
+    secret.write_text("\n", encoding="utf-8")
+    wait_until(lambda: any("secret: file " in line and "is empty" in line for line in gateway.output), what="the refusal")
+    assert answers("second-secret-of-the-key") == 200
 
 
 def test_a_reload_tells_what_is_hardly_meant_once(start_provider, start_gateway, tmp_path):

@@ -1,4 +1,5 @@
 // The price catalogue: what targets take from it, what they keep, and what is told of it.
+#include "config/digest.h"
 #include "config/load.h"
 
 #include <gmock/gmock.h>
@@ -12,7 +13,11 @@ namespace spillway::config {
 namespace {
 
 using testing::Contains;
+using testing::EndsWith;
 using testing::HasSubstr;
+using testing::Not;
+using testing::Pair;
+using testing::UnorderedElementsAre;
 
 class Catalogue : public testing::Test {
  protected:
@@ -123,6 +128,30 @@ TEST_F(Catalogue, APriceThatNothingUsesIsRefused) {
                         "serves: m, price_per_million: {input: 1usd, output: 2usd, "
                         "batch_output: 1usd}")),
               HasSubstr("targets.hub.price_per_million.batch_output: unknown key"));
+}
+
+TEST_F(Catalogue, IsNamedWhereItIsWrong) {
+  const std::string name = folder_ + "/prices.yaml";
+  const auto first = [](const Loaded& loaded) { return to_string(loaded.problems.front()); };
+  EXPECT_EQ(first(load("providers: {}", "serves: m")),
+            "1:12: catalogue: '" + name +
+                "': version is missing: the day of its prices, such as 2026-11-26");
+  EXPECT_THAT(first(load(prices_ + "    bad: {price_per_million: {input: 1, output: 2usd}}\n",
+                         "serves: bad")),
+              EndsWith("in the catalogue '" + name + "'"));
+  EXPECT_THAT(first(load(prices_, "serves: m, price_per_million: {input: 1, output: 2usd}")),
+              Not(HasSubstr("catalogue")));
+}
+
+TEST_F(Catalogue, IsAmongTheFilesThatWereRead) {
+  const std::string name = folder_ + "/prices.yaml", source = folder_ + "/spillway.yaml";
+  const Loaded loaded = load(prices_, "serves: small-v2");
+  ASSERT_TRUE(loaded.settings) << told(loaded);
+  EXPECT_THAT(loaded.files,
+              UnorderedElementsAre(Pair(source, testing::_), Pair(name, sha256_hex(prices_))));
+  EXPECT_THAT(load("a: [", "serves: m").files, Contains(Pair(name, sha256_hex("a: ["))));
+  const Loaded secret = load(prices_, "serves: small-v2, key: 'file:" + folder_ + "/secret'");
+  EXPECT_THAT(secret.files, Contains(Pair(folder_ + "/secret", ""))) << "it is not there";
 }
 
 TEST_F(Catalogue, AnotherCatalogueIsAnotherConfiguration) {

@@ -54,8 +54,11 @@ class ConfigWatch : public testing::Test {
   // Without the slow look, so that only events can tell.
   std::unique_ptr<FileWatcher> watch(const fs::path& path, const std::string& in_force) {
     const WatchOptions options{.quiet = milliseconds(20), .look = milliseconds(3'600'000)};
-    return std::make_unique<FileWatcher>(
-        path.string(), sha256_hex(in_force), [this] { calls_.add(); }, options);
+    return std::make_unique<FileWatcher>(only(path, in_force), [this] { calls_.add(); }, options);
+  }
+
+  static std::function<FilesRead()> only(const fs::path& path, const std::string& in_force) {
+    return [files = FilesRead{{path.string(), sha256_hex(in_force)}}] { return files; };
   }
 
   fs::path folder_;
@@ -147,11 +150,37 @@ TEST_F(ConfigWatch, SeesWhatChangedBeforeItWasBorn) {
   ASSERT_TRUE(calls_.reach(1));
 }
 
+TEST_F(ConfigWatch, WatchesThoseThatWereReadLast) {
+  const fs::path first = folder_ / "one.yaml", second = folder_ / "other" / "two.yaml";
+  fs::create_directories(second.parent_path());
+  write(first, "one");
+  write(second, "two");
+  std::mutex mutex;
+  FilesRead files{{first.string(), sha256_hex("one")}};
+  const WatchOptions options{.quiet = milliseconds(20), .look = milliseconds(3'600'000)};
+  const auto read = [&] {
+    const std::lock_guard lock(mutex);
+    return files;
+  };
+  const auto changed = [&] {
+    {
+      const std::lock_guard lock(mutex);
+      files[second.string()] = sha256_hex("two");
+    }
+    calls_.add();
+  };
+  const FileWatcher watcher(read, changed, options);
+  write(first, "one names two");
+  ASSERT_TRUE(calls_.reach(1));
+  write(second, "another two");
+  EXPECT_TRUE(calls_.reach(2));
+}
+
 TEST_F(ConfigWatch, ABurstOfWritesIsOneCall) {
   const fs::path file = folder_ / "a.yaml";
   write(file, "one");
   const WatchOptions options{.quiet = milliseconds(300), .look = milliseconds(3'600'000)};
-  const FileWatcher watcher(file.string(), sha256_hex("one"), [this] { calls_.add(); }, options);
+  const FileWatcher watcher(only(file, "one"), [this] { calls_.add(); }, options);
   for (int i = 0; i < 50; ++i) write(file, "version " + std::to_string(i));
   ASSERT_TRUE(calls_.reach(1));
   EXPECT_EQ(calls_.count(), 1);
@@ -161,7 +190,7 @@ TEST_F(ConfigWatch, LooksByItselfWhereEventsDoNotCome) {
   // The folder does not exist yet, so that nothing can be watched.
   const fs::path file = folder_ / "later" / "a.yaml";
   const WatchOptions options{.quiet = milliseconds(20), .look = milliseconds(50)};
-  const FileWatcher watcher(file.string(), sha256_hex("one"), [this] { calls_.add(); }, options);
+  const FileWatcher watcher(only(file, "one"), [this] { calls_.add(); }, options);
   fs::create_directory(folder_ / "later");
   write(file, "two");
   ASSERT_TRUE(calls_.reach(1));
