@@ -1,20 +1,17 @@
-// A compiled grammar as bytes, for another process of this program that has the same vocabulary.
+// What came of a form as bytes, for another process of this program that has the same vocabulary.
 // xgrammar's own way through JSON takes several times as long as compiling.
 #pragma once
 
-#include "backends/local/grammar/packing_internal.h"
+#include "backends/local/grammar/compiler_internal.h"
 
-namespace xgrammar {
-class CompiledGrammar;
-class TokenizerInfo;
-}  // namespace xgrammar
+#include <string>
+#include <string_view>
 
 namespace spillway::local::grammar {
 
-void pack(const xgrammar::CompiledGrammar& compiled, Packer& packer);
+std::string packed(const Result<Made>& made);
 
-// As Unpacker: throws where there is less than it says.
-xgrammar::CompiledGrammar unpack_compiled(Unpacker& unpacker,
-                                          const xgrammar::TokenizerInfo& tokens);
+// Throws where the bytes are none that packed() wrote.
+Result<Made> unpacked_made(std::string_view bytes, const xgrammar::TokenizerInfo& tokens);
 
 }  // namespace spillway::local::grammar

@@ -1,16 +1,16 @@
 #include "backends/local/grammar/form_line_internal.h"
-#include "backends/local/grammar/packing_internal.h"
+#include "backends/process/codec.h"
 
 #include <algorithm>
 #include <cerrno>
-#include <concepts>
 #include <cstring>
 #include <poll.h>
 #include <sys/socket.h>
-#include <type_traits>
 
 namespace spillway::local::grammar {
 namespace {
+
+using process::A;
 
 bool receive(int line, Deadline until, char* to, std::size_t count) {
   while (count > 0) {
@@ -50,35 +50,26 @@ struct Parcel {
   msghdr message{};
 };
 
-template <class Type, class Of>
-concept A = std::same_as<std::remove_const_t<Type>, Of>;
+struct Layout {
+  static constexpr Form::Kind last_of(Form::Kind) { return Form::Kind::tags; }
 
-// What each is made of, as it is written and read.
-void list(auto&& field, A<Vocabulary> auto& it) {
-  field(it.bytes);
-  field(it.end_ids);
-}
-void list(auto&& field, A<Order> auto& it) {
-  field(it.form.kind);
-  field(it.form.text);
-  field(it.form.choices);
-  field(it.form.field);
-  field(it.time);
-  field(it.memory);
-}
+  static void list(auto& fields, A<Vocabulary> auto& it) { fields(it.bytes, it.end_ids); }
+  static void list(auto& fields, A<Form> auto& it) {
+    fields(it.kind, it.text, it.choices, it.field);
+  }
+  static void list(auto& fields, A<Order> auto& it) { fields(it.form, it.time, it.memory); }
+};
 
 std::string bytes_of(const auto& it) {
-  Packer packer;
-  list([&](const auto& field) { packer.put(field); }, it);
-  return packer.take();
+  std::string bytes;
+  process::Writer<Layout> fields(bytes);
+  fields(it);
+  return bytes;
 }
 
 template <class Type>
 Type read_from(std::string_view bytes) {
-  Unpacker unpacker(bytes);
-  Type it;
-  list([&](auto& field) { unpacker.get(field); }, it);
-  return it;
+  return process::Reader<Layout>(bytes).next<Type>();
 }
 
 }  // namespace

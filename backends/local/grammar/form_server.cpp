@@ -88,33 +88,15 @@ void limit_time(std::chrono::milliseconds time) {
   ::setitimer(ITIMER_REAL, &over, nullptr);
 }
 
-void put(const Error& error, Packer& packer) {
-  packer.put(error.code);
-  packer.put(error.message);
-  packer.put(error.param);
-}
-
-std::string told(const Result<Made>& made) {
-  Packer packer;
-  packer.put(made.has_value());
-  if (made) {
-    packer.put(made->is_json);
-    pack(made->grammar, packer);
-  } else {
-    put(made.error(), packer);
-  }
-  return packer.take();
-}
-
 // It is not the form's fault.
 std::string told_failure(const char* what) {
-  return told(Error{Errc::backend_unavailable, std::string(what) + ": " + std::strerror(errno)});
+  return packed(Error{Errc::backend_unavailable, std::string(what) + ": " + std::strerror(errno)});
 }
 
 std::string answer_to(const Form& form, Maker& maker) try {
-  return told(maker.make(form));
+  return packed(maker.make(form));
 } catch (const std::bad_alloc&) {
-  return told(takes_too_much(form));
+  return packed(takes_too_much(form));
 }
 
 [[noreturn]] void serve(int line, Maker& maker) {

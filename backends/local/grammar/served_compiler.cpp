@@ -169,17 +169,10 @@ class ServedCompiler final : public Compiler {
   }
 
   Result<std::shared_ptr<const Grammar>> grammar_of(const std::string& told) const try {
-    Unpacker unpacker(told);
-    if (!unpacker.get<bool>()) {
-      Error error;
-      unpacker.get(error.code);
-      unpacker.get(error.message);
-      unpacker.get(error.param);
-      if (error.code == Errc::backend_unavailable) return no_server(std::move(error.message));
-      return error;
-    }
-    const bool is_json = unpacker.get<bool>();
-    return grammar_over(unpack_compiled(unpacker, *tokens_), is_json ? no_json_ : nullptr);
+    auto made = unpacked_made(told, *tokens_);
+    if (made) return grammar_over(std::move(made->grammar), made->is_json ? no_json_ : nullptr);
+    if (made.error().code != Errc::backend_unavailable) return made.error();
+    return no_server(made.error().message);
   } catch (const std::exception& exception) {
     return no_server(exception.what());
   }
