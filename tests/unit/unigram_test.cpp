@@ -8,6 +8,7 @@
 
 #include <string>
 #include <string_view>
+#include <sys/resource.h>
 
 namespace spillway::tokenizer {
 namespace {
@@ -15,6 +16,7 @@ namespace {
 using nlohmann::json;
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 enum Id { begin, end, unk, mark, a, b, mark_a, ab, byte_c3, byte_a9, mask };
 
@@ -80,6 +82,37 @@ TEST(Unigram, WorkEndsPastTheMost) {
   std::string text;
   for (int i = 0; i < 1'000; ++i) text += "a ";
   EXPECT_EQ(encoded(file(), text, 10).size(), 11U);
+}
+
+TEST(Unigram, TokensMayBeAsLongAsItLooksAhead) {
+  const std::string longest(1'024, 'x');
+  json with = file();
+  json& words = with["model"]["vocab"];
+  const int x = static_cast<int>(words.size());
+  words.push_back(json::array({"x", -1}));
+  words.push_back(json::array({longest, -1}));
+  with["added_tokens"].erase(3);
+  const auto ids = encoded(with, longest + "b" + longest + longest + "x");
+  EXPECT_THAT(ids, UnorderedElementsAre(mark, x + 1, b, x + 1, x + 1, x));
+  EXPECT_EQ(ids[1], x + 1);
+  EXPECT_EQ(ids[2], b);
+}
+
+// Twice for its two copies, twice for its ways: more would be gigabytes for what a body may have.
+TEST(Unigram, ALongTextTakesAFewBytesAByte) {
+  const auto most_kib = [] {
+    rusage used{};
+    getrusage(RUSAGE_SELF, &used);
+    return used.ru_maxrss;
+  };
+  const auto read = framed_tokenizer_from_json(file().dump());
+  ASSERT_TRUE(read) << read.error().message;
+  const std::string text(32 << 20, 'y');
+  const auto before = most_kib();
+  EXPECT_THAT(read->encode(text, 10), ElementsAre(mark, unk));
+  const double bytes_each = static_cast<double>(most_kib() - before) / (32 << 10);
+  RecordProperty("bytes_each", std::to_string(bytes_each));
+  EXPECT_LT(bytes_each, 8.0);
 }
 
 // Whatever byte is changed, the file is read or refused, and what is read encodes any text.

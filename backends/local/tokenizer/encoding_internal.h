@@ -46,7 +46,7 @@ class Tokenizer::Encoding {
   const Tables& tables_;
   const std::size_t tokens_max_;
   Bpe::Scratch scratch_;
-  std::vector<Unigram::Step> steps_;
+  Unigram::Steps steps_;
   std::vector<TokenId> ids_;
 };
 

@@ -10,8 +10,10 @@
 namespace spillway::tokenizer {
 namespace {
 
-constexpr double kUnknownPenalty = 10.0;      // SentencePiece's.
-constexpr std::size_t kTokenBytesMax = 1024;  // Each place of a text looks so far ahead.
+constexpr double kUnknownPenalty = 10.0;             // SentencePiece's.
+constexpr std::size_t kTokenBytesMax = 1024;         // Each place of a text looks so far ahead.
+constexpr std::size_t kScores = 2 * kTokenBytesMax;  // What lies behind is looked at no more.
+constexpr std::uint16_t kIsUnknown = 1 << 15;
 
 Error broken(const std::string& what) { return Error{Errc::internal, "tokenizer: " + what}; }
 
@@ -75,7 +77,7 @@ Unigram::Unigram(const UnigramVocabulary& vocabulary)
 
 std::vector<TokenId> Unigram::encode(std::string_view text, std::size_t tokens_max) const {
   std::vector<TokenId> ids;
-  std::vector<Step> steps;
+  Steps steps;
   const std::string normalized = text_.normalized(text);
   text_.pieces(normalized, [&](std::string_view piece) {
     encode_piece(piece, steps, ids);
@@ -88,40 +90,45 @@ bool Unigram::spells_all() const {
   return std::ranges::all_of(byte_ids_, [](TokenId id) { return id >= 0; });
 }
 
-void Unigram::walk(std::string_view piece, std::vector<Step>& steps) const {
-  steps.assign(piece.size() + 1, Step{});
-  const auto offer = [&](std::size_t from, std::size_t length, double score, TokenId id) {
-    Step& step = steps[from + length];
-    const double candidate = score + steps[from].score;
-    if (step.from >= 0 && candidate <= step.score) return;
-    step = {candidate, static_cast<std::int32_t>(from), id};
+void Unigram::walk(std::string_view piece, Steps& steps) const {
+  steps.assign(piece.size() + 1, 0);
+  std::array<double, kScores> scores;  // By place, of the best ways.
+  scores[0] = 0.0;
+  const auto offer = [&](std::size_t from, std::size_t length, double score, bool is_unknown) {
+    std::uint16_t& step = steps[from + length];
+    double& best = scores[(from + length) % kScores];
+    const double candidate = score + scores[from % kScores];
+    if (step != 0 && candidate <= best) return;
+    best = candidate;
+    step = static_cast<std::uint16_t>(length | (is_unknown ? kIsUnknown : 0));
   };
   for (std::size_t at = 0; at < piece.size();) {
     const std::string_view rest = piece.substr(at);
     const std::size_t length = character_bytes(rest);
     bool is_known = false;  // The character is a token.
     tree_.each(0, rest, [&](TokenId id, std::size_t token_bytes) {
-      offer(at, token_bytes, scores_[id], id);
+      offer(at, token_bytes, scores_[id], false);
       is_known = is_known || token_bytes == length;
     });
-    if (!is_known) offer(at, length, unknown_score_, unknown_);
+    if (!is_known) offer(at, length, unknown_score_, true);
     at += length;
   }
 }
 
-void Unigram::encode_piece(std::string_view piece, std::vector<Step>& steps,
-                           std::vector<TokenId>& ids) const {
+void Unigram::encode_piece(std::string_view piece, Steps& steps, std::vector<TokenId>& ids) const {
   walk(piece, steps);
   const std::size_t before = ids.size();
   for (std::size_t end = piece.size(); end > 0;) {
+    const bool is_unknown = steps[end] & kIsUnknown;
     std::size_t from = end;
     do {  // Unknown characters in a row are one.
-      from = static_cast<std::size_t>(steps[from].from);
-    } while (from > 0 && steps[end].id == unknown_ && steps[from].id == unknown_);
-    if (steps[end].id == unknown_) {
-      put_unknown(piece.substr(from, end - from), ids);
+      from -= steps[from] & ~kIsUnknown;
+    } while (from > 0 && is_unknown && steps[from] & kIsUnknown);
+    const std::string_view token = piece.substr(from, end - from);
+    if (is_unknown) {
+      put_unknown(token, ids);
     } else {
-      ids.push_back(steps[end].id);
+      ids.push_back(tree_.longest(0, token).id);
     }
     end = from;
   }

@@ -31,12 +31,9 @@ struct UnigramVocabulary {
 
 class Unigram {
  public:
-  // How the best way to a place begins.
-  struct Step {
-    double score = 0.0;
-    std::int32_t from = -1;  // Where its last token begins; -1: there is no way yet.
-    TokenId id = -1;
-  };
+  // The best way to each place of a piece, as its last token: how many bytes that has, and whether
+  // it is an unknown character. 0: there is no way yet.
+  using Steps = std::vector<std::uint16_t>;
 
   // Copies what it needs. An error says what does not fit.
   static Result<Unigram> make(const UnigramVocabulary& vocabulary);
@@ -45,8 +42,7 @@ class Unigram {
   std::vector<TokenId> encode(std::string_view text, std::size_t tokens_max) const;
 
   // Appends what a piece is; `steps` is scratch space, reused between pieces.
-  void encode_piece(std::string_view piece, std::vector<Step>& steps,
-                    std::vector<TokenId>& ids) const;
+  void encode_piece(std::string_view piece, Steps& steps, std::vector<TokenId>& ids) const;
 
   int size() const { return size_; }
 
@@ -56,7 +52,7 @@ class Unigram {
  private:
   explicit Unigram(const UnigramVocabulary& vocabulary);
 
-  void walk(std::string_view piece, std::vector<Step>& steps) const;
+  void walk(std::string_view piece, Steps& steps) const;
   void put_unknown(std::string_view text, std::vector<TokenId>& ids) const;
 
   PrefixTree tree_;
