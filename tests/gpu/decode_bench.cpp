@@ -4,7 +4,7 @@
 //
 // usage: gpu_decode_bench MODEL [--gpus N] [--fp8 | --int8 | --int4 | --zeros GROUP] [--kv-fp8]
 // [--eager] [--logprobs]
-// [--skinny ROWS] [--packed ROWS] [--batches 1,32,128] [--chunks 128,512,1024]
+// [--skinny ROWS] [--packed ROWS] [--whole-sums] [--batches 1,32,128] [--chunks 128,512,1024]
 // [--profile CHUNK]; MODEL is one of model_shapes.h
 #include "backends/local/cuda/cuda_executor.h"
 #include "backends/local/cuda/decoder_division.h"
@@ -16,6 +16,7 @@
 #include <cmath>
 #include <cstring>
 #include <cuda_profiler_api.h>
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -41,6 +42,7 @@ struct Arguments {
   std::vector<int> chunks = {128, 512, 1024};  // Of prompts that are read beside a batch.
   int skinny = 8;
   int packed = 512;
+  bool whole_sums = false;  // On every GPU, however many rows there are.
   bool graphs = true;
   local::Precision precision = local::Precision::bf16;
   int zeros = 0;  // Columns of a group of four bits with a zero point of its own; 0: none has.
@@ -85,6 +87,7 @@ class Bench {
     expert_bytes_ = 6.0 * (shape_.layers - experts.dense_layers) * experts.width * shape_.width;
     options.skinny_rows_max = arguments.skinny;
     options.packed_rows_max = arguments.packed;
+    if (arguments.whole_sums) options.parted_numbers_min = std::numeric_limits<int>::max();
     auto executor = make_cuda_executor(shape_, options, std::move(weights));
     if (!executor) {
       std::fprintf(stderr, "%s\n", executor.error().message.c_str());
@@ -162,7 +165,7 @@ class Bench {
   }
   std::string mode() const {
     const std::string gpus = arguments_.gpus > 1 ? std::to_string(arguments_.gpus) + " GPUs " : "";
-    return gpus +
+    return gpus + (arguments_.whole_sums ? "whole sums " : "") +
            (arguments_.precision != Precision::bf16
                 ? std::string(name_of(arguments_.precision)) + " "
                 : "") +
@@ -375,6 +378,8 @@ Arguments parse(int argc, char** argv) {
       arguments.skinny = std::atoi(argv[++i]);
     } else if (word == "--packed" && i + 1 < argc) {
       arguments.packed = std::atoi(argv[++i]);
+    } else if (word == "--whole-sums") {
+      arguments.whole_sums = true;
     } else if (word == "--batches" && i + 1 < argc) {
       arguments.batches = numbers_of(argv[++i]);
     } else if (word == "--chunks" && i + 1 < argc) {

@@ -34,6 +34,11 @@ inline void check(cudaError_t error, const char* what) {
 }
 inline void check(int error, const char* what) { check(static_cast<cudaError_t>(error), what); }
 
+inline int device_count() {
+  int count = 0;
+  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
+
 // `count` elements on the device, all bits set at first: NaN in bf16 and float, -1 in integers.
 template <class T>
 class DeviceArray {

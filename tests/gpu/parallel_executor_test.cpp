@@ -1,5 +1,5 @@
-// Decoders shared by two GPUs, through the Executor door: the reference's logits, and the tokens of
-// one GPU. Skipped where there is one.
+// Decoders shared by two GPUs, by three and so on up to all of the machine, through the Executor
+// door: the reference's logits, and the tokens of one GPU. Skipped where there is one.
 #include "backends/local/sample/sampler.h"
 #include "tests/gpu/rank_weights.h"
 #include "tests/gpu/small_decoder.h"
@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <limits>
 
 namespace spillway::gpu_test {
 namespace {
@@ -15,14 +16,20 @@ using namespace local;
 using local::cuda::CudaExecutorOptions;
 using local::cuda::make_cuda_executor;
 
-// Two key heads, or one that both ranks have (qwen2-one, gemma3), and a feed forward and experts
-// that two ranks share unevenly.
-DecoderShape shared_shape(const std::string& kind) {
+// A key head for each rank, or two, each of which half of the ranks have (qwen3, qwen3moe, gemma2),
+// or one that all have (qwen2-one, gemma3); a feed forward, experts and a vocabulary that some
+// numbers of ranks share unevenly.
+DecoderShape shared_shape(const std::string& kind, int ranks) {
   DecoderShape shape = small_shape(kind == "qwen2-one" ? "qwen2" : kind);
-  if (kind.starts_with("qwen2")) shape.query_heads = 14;
-  if (kind == "gemma3") shape.query_heads = 6;
-  if (kind == "qwen2") shape.kv_heads = 2;
-  if (shape.experts.used()) shape.experts.width = 192;
+  shape.query_heads = ranks * (kind.starts_with("qwen2")      ? 7
+                               : kind == "gemma2"             ? 2
+                               : kind.starts_with("deepseek") ? 10
+                                                              : 3);
+  const bool of_two = kind.starts_with("qwen3") || kind == "gemma2";
+  const bool of_one = kind == "qwen2-one" || kind == "gemma3" || shape.latent.used();
+  shape.kv_heads = of_one ? 1 : of_two && ranks % 2 == 0 ? 2 : ranks;
+  shape.feed_forward_width = 64 * (ranks + 3);
+  if (shape.experts.used()) shape.experts.width = 64 * (ranks + 1);
   return shape;
 }
 
@@ -31,6 +38,8 @@ double tolerance_of(const DecoderShape& shape) {
   return shape.latent.used() || shape.experts.used() ? 2 * kLogitTolerance : kLogitTolerance;
 }
 
+constexpr int kNever = std::numeric_limits<int>::max();
+
 CudaExecutorOptions options_of(bool graphs, int skinny_rows_max, bool e4m3 = false) {
   CudaExecutorOptions options;
   options.precision = e4m3 ? Precision::fp8 : Precision::bf16;
@@ -38,22 +47,30 @@ CudaExecutorOptions options_of(bool graphs, int skinny_rows_max, bool e4m3 = fal
   options.sequences_max = 24;
   options.step_tokens_max = 128;
   options.skinny_rows_max = skinny_rows_max;
+  options.parted_numbers_min = 3000;  // 12 or 16 rows.
   options.graphs = graphs;
   return options;
 }
 
-// The same random weights on two GPUs and on one.
+struct Sharing {
+  const char* kind;
+  int ranks;
+};
+
+std::ostream& operator<<(std::ostream& out, const Sharing& one) {
+  return out << one.kind << " on " << one.ranks;
+}
+
+// The same random weights on several GPUs and on one.
 struct Shared {
-  explicit Shared(const std::string& kind, bool graphs = true, int skinny_rows_max = 8,
-                  bool e4m3 = false)
-      : shape(shared_shape(kind)) {
+  explicit Shared(const Sharing& sharing, const CudaExecutorOptions& options)
+      : shape(shared_shape(sharing.kind, sharing.ranks)) {
     auto whole = DecoderWeights::allocate(shape);
     EXPECT_TRUE(whole);
     reference = std::make_unique<DecoderReference>(shape, **whole);
-    const auto options = options_of(graphs, skinny_rows_max, e4m3);
-    auto both = make_cuda_executor(shape, options, rank_weights(shape, **whole, 2));
-    EXPECT_TRUE(both) << (both ? "" : both.error().message);
-    on_two = std::move(*both);
+    auto together = make_cuda_executor(shape, options, rank_weights(shape, **whole, sharing.ranks));
+    EXPECT_TRUE(together) << (together ? "" : together.error().message);
+    on_all = std::move(*together);
     auto alone = make_cuda_executor(shape, options, std::move(*whole));
     EXPECT_TRUE(alone) << (alone ? "" : alone.error().message);
     on_one = std::move(*alone);
@@ -61,7 +78,7 @@ struct Shared {
 
   DecoderShape shape;
   std::unique_ptr<DecoderReference> reference;
-  std::unique_ptr<Executor> on_two;
+  std::unique_ptr<Executor> on_all;
   std::unique_ptr<Executor> on_one;
 };
 
@@ -78,17 +95,18 @@ TEST(Devices, TooFewAreToldWithHowManyItTakes) {
   EXPECT_EQ(checked.error().message, "GPU: " + need);
 }
 
-class SharedDecoders : public testing::TestWithParam<const char*> {
+class SharedDecoders : public testing::TestWithParam<Sharing> {
  protected:
   void SetUp() override {
-    if (device_count() < 2) GTEST_SKIP() << "takes two GPUs";
+    if (device_count() < GetParam().ranks) GTEST_SKIP() << "takes more GPUs";
   }
+  static std::string name() { return testing::PrintToString(GetParam()); }
 };
 
 // A prompt in chunks, then token by token, with few tokens at a time and with many.
 TEST_P(SharedDecoders, ChunksAndDecodesMatchTheReference) {
   for (const int skinny : {0, 8}) {
-    Shared shared(GetParam(), true, skinny);
+    Shared shared(GetParam(), options_of(true, skinny));
     const auto& experts = shared.shape.experts;
     const auto expect = experts.chosen < experts.count ? expect_most_rows : expect_rows;
     auto free = shuffled_blocks();
@@ -97,45 +115,52 @@ TEST_P(SharedDecoders, ChunksAndDecodesMatchTheReference) {
     std::vector<float> logits;
     for (const int tokens : {20, 17, 24, 2, 1, 1, 1, 1, 8}) {
       const Slice slice = sequence.next(tokens, tokens);
-      const auto result = shared.on_two->run(std::span(&slice, 1));
+      const auto result = shared.on_all->run(std::span(&slice, 1));
       ASSERT_TRUE(result) << result.error().message;
       logits.insert(logits.end(), result->logits.begin(), result->logits.end());
     }
-    expect(logits, expected, shared.shape.vocabulary, GetParam(), tolerance_of(shared.shape));
+    expect(logits, expected, shared.shape.vocabulary, name().c_str(), tolerance_of(shared.shape));
   }
 }
 
-// What six sequences draw that join one by one, each step begun before the one before it is
-// finished; greedy, or with one seed each.
-std::vector<std::vector<std::int32_t>> drawn_by(Executor& executor, int vocabulary, bool greedy) {
-  static constexpr std::int32_t kUnderWay[] = {kTokenUnderWay};
-  constexpr int kSequences = 6;
-  constexpr int kSteps = 24;
+using Drawn = std::vector<std::vector<std::int32_t>>;  // Of each sequence.
+
+std::vector<Running> six_sequences(int vocabulary) {
   auto free = shuffled_blocks();
   std::vector<Running> sequences;
-  std::vector<SequenceSampler> samplers;
-  for (int i = 0; i < kSequences; ++i) {
+  for (int i = 0; i < 6; ++i) {
     sequences.emplace_back(i + 1, 10 + 3 * i, vocabulary, free);
     for (int extra = 0; extra < 2; ++extra) {
       sequences.back().blocks.push_back(free.back());
       free.pop_back();
     }
+  }
+  return sequences;
+}
+
+// What sequences draw that join one by one, each step begun before the one before it is finished;
+// greedy, or with one seed each.
+Drawn drawn_by(Executor& executor, std::vector<Running> sequences, bool greedy) {
+  static constexpr std::int32_t kUnderWay[] = {kTokenUnderWay};
+  constexpr int kSteps = 24;
+  const int count = static_cast<int>(sequences.size());
+  std::vector<SequenceSampler> samplers;
+  for (int i = 0; i < count; ++i) {
     Sampling sampling;
     sampling.temperature = greedy ? 0.0 : 0.3;
     sampling.seed = 1000 + i;
     samplers.emplace_back(sampling, std::span<const std::int32_t>(), std::vector<std::int32_t>(),
                           7);
   }
-  std::vector<std::vector<std::int32_t>> drawn(kSequences);
+  Drawn drawn(count);
   const auto take = [&](int of_step) {
     const auto result = executor.finish();
     ASSERT_TRUE(result) << result.error().message;
-    for (int i = 0; i <= std::min(of_step, kSequences - 1); ++i)
-      drawn[i].push_back(result->sampled[i]);
+    for (int i = 0; i <= std::min(of_step, count - 1); ++i) drawn[i].push_back(result->sampled[i]);
   };
   for (int step = 0; step < kSteps; ++step) {
     std::vector<Slice> slices;
-    for (int i = 0; i <= std::min(step, kSequences - 1); ++i) {
+    for (int i = 0; i <= std::min(step, count - 1); ++i) {
       Running& s = sequences[i];
       const bool unseen = s.done >= static_cast<int>(s.all.size());
       if (unseen) s.all.push_back(0);
@@ -152,10 +177,10 @@ std::vector<std::vector<std::int32_t>> drawn_by(Executor& executor, int vocabula
 
 // Sums in another order may turn a near tie, after which texts differ: most are the same to the
 // end. So may they turn which experts a token takes; latent rows, which are read twice, are nearer
-// to ties (deepseek2-all on two H200: 61 and 69 of 129).
-void expect_mostly_alike(const std::vector<std::vector<std::int32_t>>& some,
-                         const std::vector<std::vector<std::int32_t>>& others,
-                         const std::string& what, double share = 0.5) {
+// to ties (deepseek2-all on two H200: 61 and 69 of 129, deepseek2 on four: 29 and 99). Of wrong
+// ones next to none would be the same, of 512 tokens.
+void expect_mostly_alike(const Drawn& some, const Drawn& others, const std::string& what,
+                         double share = 0.5) {
   int same = 0;
   int all = 0;
   for (std::size_t i = 0; i < some.size(); ++i) {
@@ -167,82 +192,109 @@ void expect_mostly_alike(const std::vector<std::vector<std::int32_t>>& some,
   EXPECT_GT(same, share * all);
 }
 
+double share_alike(const DecoderShape& shape) {
+  const bool near_ties = shape.latent.used() || shape.experts.chosen < shape.experts.count;
+  return near_ties ? 0.1 : 0.5;
+}
+
 TEST_P(SharedDecoders, DrawTheTokensOfOneGpu) {
   for (const bool greedy : {true, false}) {
-    Shared shared(GetParam());
-    const auto seed = generator();
-    const auto on_one = drawn_by(*shared.on_one, shared.shape.vocabulary, greedy);
-    generator() = seed;
-    const auto on_two = drawn_by(*shared.on_two, shared.shape.vocabulary, greedy);
-    const auto& experts = shared.shape.experts;
-    const bool near_ties = shared.shape.latent.used() || experts.chosen < experts.count;
-    expect_mostly_alike(on_one, on_two, std::string(GetParam()) + (greedy ? " greedy" : " drawn"),
-                        near_ties ? 0.25 : 0.5);
+    Shared shared(GetParam(), options_of(true, 8));
+    const auto sequences = six_sequences(shared.shape.vocabulary);
+    const Drawn on_one = drawn_by(*shared.on_one, sequences, greedy);
+    const Drawn on_all = drawn_by(*shared.on_all, sequences, greedy);
+    expect_mostly_alike(on_one, on_all, name() + (greedy ? " greedy" : " drawn"),
+                        share_alike(shared.shape));
   }
 }
 
-// A replica: made, and run, on a thread of its own.
-TEST_P(SharedDecoders, TheSecondGpuAloneDrawsTheTokensOfTheFirst) {
-  const DecoderShape shape = shared_shape(GetParam());
-  auto whole = DecoderWeights::allocate(shape);
+// As many as the machine has, side by side, each made and run on a thread of its own.
+std::vector<Drawn> drawn_by_replicas(const DecoderShape& shape, const DecoderWeights& whole,
+                                     int gpus_each, const std::vector<Running>& sequences) {
+  std::vector<local::cuda::RankWeights> weights;
+  for (int first = 0; first + gpus_each <= device_count(); first += gpus_each)
+    weights.push_back(rank_weights(shape, whole, gpus_each, first));
+  std::vector<std::future<Drawn>> replicas;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    CudaExecutorOptions options = options_of(true, 8);
+    options.first_device = static_cast<int>(i) * gpus_each;
+    replicas.push_back(std::async(std::launch::async, [&, i, options] {
+      const auto made = make_cuda_executor(shape, options, std::move(weights[i]));
+      EXPECT_TRUE(made) << (made ? "" : made.error().message);
+      return made ? drawn_by(**made, sequences, true) : Drawn();
+    }));
+  }
+  std::vector<Drawn> all;
+  for (auto& replica : replicas) all.push_back(replica.get());
+  return all;
+}
+
+// Of as many GPUs each, where there are enough, or of one.
+TEST_P(SharedDecoders, ReplicasDrawTheTokensOfTheFirst) {
+  const int ranks = GetParam().ranks;
+  const int gpus_each = 2 * ranks <= device_count() ? ranks : 1;
+  const DecoderShape shape = shared_shape(GetParam().kind, ranks);
+  const auto whole = DecoderWeights::allocate(shape);
   ASSERT_TRUE(whole);
   const DecoderReference filled(shape, **whole);
-  check(cudaSetDevice(1), "device");
-  auto copy = share_of(shape, **whole, {});
-  check(cudaSetDevice(0), "device");
-  CudaExecutorOptions options = options_of(true, 8);
-  const auto first = make_cuda_executor(shape, options, std::move(*whole));
-  ASSERT_TRUE(first);
-  const auto seed = generator();
-  const auto on_first = drawn_by(**first, shape.vocabulary, true);
-  generator() = seed;
-  options.first_device = 1;
-  auto second = std::async(std::launch::async, [&] {
-                  return make_cuda_executor(shape, options, std::move(copy));
-                }).get();
-  ASSERT_TRUE(second) << second.error().message;
-  const auto on_second = std::async(std::launch::async, [&] {
-                           return drawn_by(**second, shape.vocabulary, true);
-                         }).get();
-  expect_mostly_alike(on_first, on_second, std::string(GetParam()) + " on the second");
+  const auto all = drawn_by_replicas(shape, **whole, gpus_each, six_sequences(shape.vocabulary));
+  ASSERT_GE(all.size(), 2u);
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    expect_mostly_alike(
+        all[0], all[i],
+        name() + ", replica " + std::to_string(i) + " of " + std::to_string(gpus_each) + " each");
+  }
 }
 
-TEST_P(SharedDecoders, GraphsEqualEagerPasses) {
+// Every rank for itself or one for all: the sum of a row is made in the same order.
+TEST_P(SharedDecoders, GraphsAndPartsEqualEagerPassesOfWholeRows) {
+  const auto sequences = six_sequences(512);
   const auto seed = generator();
-  std::vector<std::vector<std::int32_t>> runs[2];
-  for (const bool graphs : {false, true}) {
+  std::vector<Drawn> runs;
+  for (const auto& [graphs, parted] : {std::pair(false, kNever), {true, kNever}, {true, 1}}) {
     generator() = seed;
-    Shared shared(GetParam(), graphs);
-    runs[graphs] = drawn_by(*shared.on_two, shared.shape.vocabulary, true);
+    CudaExecutorOptions options = options_of(graphs, 8);
+    options.parted_numbers_min = parted;
+    Shared shared(GetParam(), options);
+    runs.push_back(drawn_by(*shared.on_all, sequences, true));
   }
   EXPECT_EQ(runs[0], runs[1]);
+  EXPECT_EQ(runs[0], runs[2]) << "in parts";
 }
 
 // In 8 bits every rank has scales of its own: no further from the truth than one GPU is, by much.
 // Of mixtures the middle row counts: in others a near tie of experts may have turned.
 TEST_P(SharedDecoders, EightBitsAreAsGoodAsOnOneGpu) {
-  Shared shared(GetParam(), true, 8, true);
+  Shared shared(GetParam(), options_of(true, 8, true));
   const int vocabulary = shared.shape.vocabulary;
   const bool mixture = shared.shape.experts.used();
   auto free = shuffled_blocks();
   const Running sequence(1, 66, vocabulary, free);
   const auto expected = shared.reference->logits(sequence.all);
   for (const auto& chunks : {std::vector{24, 20, 1, 17}, std::vector{8, 7, 1, 1, 8, 3}}) {
-    const auto two = row_errors(*shared.on_two, sequence, chunks, expected);
+    const auto several = row_errors(*shared.on_all, sequence, chunks, expected);
     const auto one = row_errors(*shared.on_one, sequence, chunks, expected);
     const auto counts = [mixture](const std::vector<double>& errors) {
       return mixture ? errors[errors.size() / 2] : errors.back();
     };
-    std::printf("%s in E4M3: %.4f in the middle and %.4f at worst on two, %.4f and %.4f on one\n",
-                GetParam(), two[two.size() / 2], two.back(), one[one.size() / 2], one.back());
-    EXPECT_LT(counts(two), 1.3 * counts(one));
+    std::printf("%s in E4M3: %.4f in the middle and %.4f at worst, %.4f and %.4f on one\n",
+                name().c_str(), several[several.size() / 2], several.back(), one[one.size() / 2],
+                one.back());
+    EXPECT_LT(counts(several), 1.3 * counts(one));
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, SharedDecoders,
-                         testing::Values("llama", "qwen2", "qwen2-one", "qwen3", "gemma2", "gemma3",
-                                         "qwen3moe", "qwen3moe-all", "deepseek2", "deepseek2-all",
-                                         "deepseek3"));
+std::vector<Sharing> sharings() {
+  std::vector<Sharing> all;
+  for (int ranks = 2; ranks <= std::clamp(device_count(), 2, kernels::kRanksMax); ++ranks) {
+    for (const char* kind : {"llama", "qwen2", "qwen2-one", "qwen3", "gemma2", "gemma3", "qwen3moe",
+                             "qwen3moe-all", "deepseek2", "deepseek2-all", "deepseek3"})
+      all.push_back({kind, ranks});
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SharedDecoders, testing::ValuesIn(sharings()));
 
 TEST(SharedDecoder, HeadsThatAreNotDividedAreRefused) {
   const DecoderShape shape = small_shape("smollm2");
@@ -255,7 +307,7 @@ TEST(SharedDecoder, HeadsThatAreNotDividedAreRefused) {
 
 TEST(SharedDecoder, PenaltiesBringLogitsBack) {
   if (device_count() < 2) GTEST_SKIP() << "takes two GPUs";
-  Shared shared("llama");
+  Shared shared({"llama", device_count()}, options_of(true, 8));
   auto free = shuffled_blocks();
   Running sequence(1, 6, 512, free);
   Sampling sampling;
@@ -263,7 +315,7 @@ TEST(SharedDecoder, PenaltiesBringLogitsBack) {
   const SequenceSampler sampler(sampling, sequence.all, {}, 7);
   for (const int tokens : {5, 1}) {
     const Slice slice = sequence.next(tokens, 1, &sampler);
-    const auto result = shared.on_two->run(std::span(&slice, 1));
+    const auto result = shared.on_all->run(std::span(&slice, 1));
     ASSERT_TRUE(result);
     EXPECT_EQ(result->logits.size(), 512u);
   }

@@ -1,7 +1,8 @@
-// What a sum over GPUs costs inside a graph and outside, beside an all-reduce by NCCL where that is
-// named. Ours of more than 8 rows has the norm in it, NCCL's has not.
+// What a sum over GPUs costs inside a graph and outside, whole on every rank and in parts, beside
+// an all-reduce by NCCL where that is named. Ours of more than 8 rows has the norm in it, NCCL's
+// has not.
 //
-// usage: gpu_peer_bench [RANKS [LIBNCCL]]
+// usage: gpu_peer_bench [RANKS [LIBNCCL]]   on all GPUs if no number is said
 #include "backends/local/cuda/rank_threads.h"
 #include "tests/gpu/peer_group.h"
 
@@ -17,14 +18,18 @@ constexpr int kWidth = 3584;
 constexpr int kSums = 100;  // A graph.
 constexpr int kReplays = 15;
 constexpr int kRowsMax = 2048;
+constexpr int kRows[] = {1, 8, 9, 16, 32, 64, 128, 256, 640, 1280, 2048};
 
 // Enqueues kSums sums of one rank.
 using Series = std::function<void(int rank)>;
 
 class Bench {
  public:
-  explicit Bench(int ranks)
-      : ranks_(ranks, kWidth, kRowsMax, kSums), threads_(ranks), captured_(ranks), marks_(ranks) {
+  Bench(int ranks, bool in_parts)
+      : ranks_(ranks, kWidth, kRowsMax, kSums, in_parts),
+        threads_(ranks),
+        captured_(ranks),
+        marks_(ranks) {
     on_all([&](int rank) {
       ranks_.choose(rank);
       for (cudaEvent_t& mark : marks_[rank]) check(cudaEventCreate(&mark), "event");
@@ -34,14 +39,12 @@ class Bench {
       const auto values = random_bf16(std::size_t(kRowsMax) * kWidth);
       hidden_.push_back(std::make_unique<DeviceArray<Bf16>>(values));
       weight_.push_back(std::make_unique<DeviceArray<Bf16>>(random_bf16(kWidth)));
-      out_.push_back(std::make_unique<DeviceArray<Bf16>>(values));
     }
   }
 
   PeerRanks& ranks() { return ranks_; }
   void* hidden(int rank) { return hidden_[rank]->get(); }
   const void* weight(int rank) { return weight_[rank]->get(); }
-  void* out(int rank) { return out_[rank]->get(); }
 
   void on_all(const std::function<void(int)>& work) {
     (void)threads_.run([&](int rank) {
@@ -92,16 +95,21 @@ class Bench {
   local::cuda::RankThreads threads_;
   std::vector<cudaGraphExec_t> captured_;
   std::vector<std::array<cudaEvent_t, 2>> marks_;
-  std::vector<std::unique_ptr<DeviceArray<Bf16>>> hidden_, weight_, out_;
+  std::vector<std::unique_ptr<DeviceArray<Bf16>>> hidden_, weight_;
 };
 
-void ours(Bench& bench, int rows) {
+void ours(Bench& bench, int rows, const char* how) {
   const Series series = [&](int rank) {
     auto& exchange = bench.ranks().exchange(rank);
-    const kernels::RmsNorm norm = {
-        bench.out(rank), nullptr, bench.hidden(rank), bench.weight(rank), nullptr, rows,
-        kWidth,          1e-6f};
-    exchange.begin_pass();
+    const kernels::RmsNorm norm = {bench.ranks().normed(rank).get(),
+                                   nullptr,
+                                   bench.hidden(rank),
+                                   bench.weight(rank),
+                                   nullptr,
+                                   rows,
+                                   kWidth,
+                                   1e-6f};
+    exchange.begin_pass(rows);
     for (int i = 0; i < kSums; ++i) {
       const bool few = rows <= kernels::kSkinnyTokensMax;
       check(few ? exchange.sum_few(bench.hidden(rank), rows) : exchange.norm_sum(norm), "sum");
@@ -109,7 +117,7 @@ void ours(Bench& bench, int rows) {
     check(exchange.meet(), "meeting");
   };
   const double eager = bench.eager(series);
-  std::printf("ours %5d rows: %7.2f us eager, %7.2f in a graph\n", rows, eager,
+  std::printf("ours %s %5d rows: %7.2f us eager, %7.2f in a graph\n", how, rows, eager,
               bench.in_graph(series));
   std::fflush(stdout);
 }
@@ -144,8 +152,8 @@ class Nccl {
 void by_nccl(Bench& bench, const Nccl& nccl, int rows) {
   const Series series = [&](int rank) {
     for (int i = 0; i < kSums; ++i) {
-      nccl.sum(rank, bench.hidden(rank), bench.out(rank), std::size_t(rows) * kWidth,
-               bench.ranks().stream(rank));
+      nccl.sum(rank, bench.hidden(rank), bench.ranks().normed(rank).get(),
+               std::size_t(rows) * kWidth, bench.ranks().stream(rank));
     }
   };
   const double eager = bench.eager(series);
@@ -159,14 +167,19 @@ void by_nccl(Bench& bench, const Nccl& nccl, int rows) {
 
 int main(int argc, char** argv) {
   using namespace spillway::gpu_test;
-  const int ranks = argc > 1 ? std::atoi(argv[1]) : 2;
-  constexpr int kRows[] = {1, 8, 9, 64, 128, 256, 640, 1280, 2048};
-  Bench bench(ranks);
-  if (bench.ranks().share_a_device()) {
+  const int ranks = argc > 1 ? std::atoi(argv[1]) : device_count();
+  if (ranks < 2 || device_count() < ranks) {
     std::printf("sums over %d GPUs: there are fewer\n", ranks);
     return 0;
   }
-  for (const int rows : kRows) ours(bench, rows);
+  Bench bench(ranks, false);
+  for (const int rows : kRows) ours(bench, rows, "whole");
+  if (ranks > 2) {
+    Bench in_parts(ranks, true);
+    for (const int rows : kRows) {
+      if (rows > spillway::kernels::kSkinnyTokensMax) ours(in_parts, rows, "in parts");
+    }
+  }
   if (argc < 3) return 0;
   const Nccl nccl(argv[2], ranks);
   if (!nccl.loaded()) return 1;

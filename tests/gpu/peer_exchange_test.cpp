@@ -1,5 +1,6 @@
-// Sums over ranks against double precision, bit for bit the same on all of them, through several
-// passes.
+// Sums over ranks, as many as the machine has GPUs and more, against double precision, bit for bit
+// the same on all of them, through several passes.
+#include "tests/gpu/e4m3_host.h"
 #include "tests/gpu/peer_group.h"
 
 #include <gtest/gtest.h>
@@ -9,7 +10,8 @@
 namespace spillway::gpu_test {
 namespace {
 
-constexpr double kTolerance = 8e-3;  // bf16, once a sum and once for what is normed.
+constexpr double kTolerance = 8e-3;      // bf16, once a sum and once for what is normed.
+constexpr double kE4m3Tolerance = 4e-2;  // Three bits of mantissa.
 constexpr float kEpsilon = 1e-6f;
 
 struct Case {
@@ -29,7 +31,8 @@ class PeerSums : public testing::TestWithParam<Case> {
   // Every rank's hidden rows, and beside them what they are.
   void begin(int rows_max) {
     const auto& [ranks, width, rows] = GetParam();
-    group_ = std::make_unique<PeerRanks>(ranks, width, rows_max, static_cast<int>(rows.size()));
+    group_ = std::make_unique<PeerRanks>(ranks, width, rows_max, static_cast<int>(rows.size()),
+                                         in_parts_);
     const auto start = random_bf16(std::size_t(rows_max) * width);
     hidden_.assign(start.begin(), start.end());
     weight_ = random_bf16(width, 0.3f, 1.0f);
@@ -105,14 +108,18 @@ class PeerSums : public testing::TestWithParam<Case> {
     const int width = GetParam().width;
     add_to_hidden(give_rows(rows));
     on_ranks([&](int rank) {
-      const kernels::RmsNorm norm = {out_[rank]->get(),
-                                     nullptr,
-                                     device_hidden_[rank]->get(),
-                                     device_weight_[rank]->get(),
-                                     nullptr,
-                                     rows,
-                                     width,
-                                     kEpsilon};
+      kernels::RmsNorm norm = {group_->normed(rank).get(),
+                               nullptr,
+                               device_hidden_[rank]->get(),
+                               device_weight_[rank]->get(),
+                               nullptr,
+                               rows,
+                               width,
+                               kEpsilon};
+      if (e4m3_) {
+        norm.out = group_->quantized(rank).get();
+        norm.scales = group_->row_scales(rank).get();
+      }
       check(group_->exchange(rank).norm_sum(norm), "sum of rows");
     });
   }
@@ -142,12 +149,12 @@ class PeerSums : public testing::TestWithParam<Case> {
   }
 
   // The same bits on every rank, and nearly the reference.
-  void expect(std::vector<std::unique_ptr<DeviceArray<Bf16>>>& got, const Rows& expected,
-              const std::string& what) {
+  template <class ArrayOf>
+  void expect(ArrayOf array_of, const Rows& expected, const std::string& what) {
     std::vector<Bf16> first;
     for (int rank = 0; rank < group_->size(); ++rank) {
       group_->choose(rank);
-      auto values = got[rank]->download();
+      auto values = array_of(rank).download();
       values.resize(expected.size());
       EXPECT_LT(worst_row_error(values, expected, GetParam().width), kTolerance)
           << what << " of rank " << rank;
@@ -157,6 +164,53 @@ class PeerSums : public testing::TestWithParam<Case> {
     }
   }
 
+  // In parts, each row on the rank whose it is.
+  void expect_hidden() {
+    const auto array_of = [this](int rank) -> auto& { return *device_hidden_[rank]; };
+    if (!in_parts_) return expect(array_of, hidden_, "hidden");
+    std::vector<Bf16> rows(hidden_.size());
+    on_ranks([&](int rank) {
+      const auto own = array_of(rank).download();
+      const std::size_t width = GetParam().width;
+      for (std::size_t at = rank * width; at < rows.size(); at += group_->size() * width)
+        std::copy_n(own.begin() + long(at), width, rows.begin() + long(at));
+    });
+    EXPECT_LT(worst_row_error(rows, hidden_, GetParam().width), kTolerance) << "hidden";
+  }
+
+  void expect_normed(int rows) {
+    if (e4m3_) return expect_quantized(rows);
+    const auto array_of = [this](int rank) -> auto& { return group_->normed(rank); };
+    expect(array_of, normed(hidden_, rows), "normed");
+  }
+
+  void expect_quantized(int rows) {
+    const std::size_t width = GetParam().width;
+    const Rows expected = normed(hidden_, rows);
+    std::vector<float> first;
+    on_ranks([&](int rank) {
+      const auto bytes = group_->quantized(rank).download();
+      const auto scales = group_->row_scales(rank).download();
+      std::vector<float> values;
+      for (std::size_t i = 0; i < expected.size(); ++i)
+        values.push_back(float(from_e4m3(bytes[i])) * scales[i / width]);
+      EXPECT_LT(worst_row_error(values, expected, width), kE4m3Tolerance) << rank;
+      if (rank == 0) first = values;
+      EXPECT_EQ(values, first) << rank;
+    });
+  }
+
+  // Passes of sums that are added to hidden and normed.
+  void run_norms() {
+    run_passes([&](int rows, bool few) {
+      few ? add_few(rows) : add_rows(rows);
+      expect_hidden();
+      if (!few) expect_normed(rows);
+    });
+  }
+
+  bool in_parts_ = false;
+  bool e4m3_ = false;  // What is normed.
   std::unique_ptr<PeerRanks> group_;
   Rows hidden_;
   std::vector<Bf16> weight_;
@@ -173,38 +227,56 @@ void PeerSums::run_passes(Exchange exchange) {
   begin(rows_max);
   if (group_->share_a_device() && rows_max > kSharedRowsMax) GTEST_SKIP() << "takes more GPUs";
   for (int pass = 0; pass < kPasses; ++pass) {
-    for (int rank = 0; rank < group_->size(); ++rank) group_->exchange(rank).begin_pass();
+    for (int rank = 0; rank < group_->size(); ++rank) group_->exchange(rank).begin_pass(rows_max);
     for (const int rows : sums) exchange(rows, rows <= kernels::kSkinnyTokensMax);
     on_ranks([&](int rank) { check(group_->exchange(rank).meet(), "meeting"); });
   }
 }
 
-TEST_P(PeerSums, AreTheReferenceOnEveryRank) {
-  run_passes([&](int rows, bool few) {
-    few ? add_few(rows) : add_rows(rows);
-    expect(device_hidden_, hidden_, "hidden");
-    if (!few) expect(out_, normed(hidden_, rows), "normed");
-  });
+TEST_P(PeerSums, AreTheReferenceOnEveryRank) { run_norms(); }
+
+TEST_P(PeerSums, AreTheReferenceInE4m3) {
+  e4m3_ = true;
+  run_norms();
+}
+
+TEST_P(PeerSums, InPartsAreTheReference) {
+  if (GetParam().ranks < 3) GTEST_SKIP() << "two ranks sum whole rows";
+  in_parts_ = true;
+  run_norms();
+}
+
+TEST_P(PeerSums, InPartsAreTheReferenceInE4m3) {
+  if (GetParam().ranks < 3) GTEST_SKIP() << "two ranks sum whole rows";
+  in_parts_ = e4m3_ = true;
+  run_norms();
 }
 
 // As Gemma has it.
 TEST_P(PeerSums, AreAddedNormedOnEveryRank) {
   run_passes([&](int rows, bool few) {
-    if (few) return expect(out_, store_few(rows), "sum");
+    const auto sum_of = [this](int rank) -> auto& { return *out_[rank]; };
+    if (few) return expect(sum_of, store_few(rows), "sum");
     add_normed_rows(rows);
-    expect(device_hidden_, hidden_, "hidden");
+    expect_hidden();
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, PeerSums,
-                         testing::Values(Case{2, 192, {1, 8}}, Case{2, 3584, {8, 3, 40, 17}},
-                                         Case{2, 8192, {9, 30}}, Case{2, 16384, {20, 5}},
-                                         Case{3, 1024, {2, 21, 64, 1}},
-                                         Case{4, 3584, {1, 30, 30, 4}},
-                                         Case{2, 3584, {1300, 640}}));
+// Ranks without a GPU of their own share one, and have few rows then.
+std::vector<Case> cases() {
+  std::vector<Case> all = {{2, 192, {1, 8}},          {2, 3584, {8, 3, 40, 17}},
+                           {2, 8192, {9, 30}},        {2, 16384, {20, 5}},
+                           {3, 1024, {2, 21, 64, 1}}, {3, 8192, {9, 30}},
+                           {4, 3584, {1, 30, 30, 4}}, {kernels::kRanksMax, 1024, {3, 20, 20, 8}}};
+  for (int ranks = 2; ranks <= std::clamp(device_count(), 2, kernels::kRanksMax); ++ranks)
+    all.push_back({ranks, 3584, {1300, 640}});
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, PeerSums, testing::ValuesIn(cases()));
 
 TEST(PeerExchange, TokensOfTheFirstRankReachAll) {
-  PeerRanks group(3, 64, 16, 2);
+  PeerRanks group(std::clamp(device_count(), 3, kernels::kRanksMax), 64, 16, 2, false);
   for (int round = 0; round < 3; ++round) {
     std::vector<std::int32_t> tokens(PeerRanks::kTokens);
     for (auto& token : tokens) token = random_int(0, 1 << 20);

@@ -30,22 +30,18 @@ inline std::unique_ptr<local::cuda::DecoderWeights> share_of(
   return std::move(*own);
 }
 
-// Rank r's on GPU r. The caller speaks to the first GPU.
+// Rank r's on the rth GPU from `first` on. The caller speaks to the first of all.
 inline local::cuda::RankWeights rank_weights(const local::cuda::DecoderShape& shape,
-                                             const local::cuda::DecoderWeights& whole, int ranks) {
+                                             const local::cuda::DecoderWeights& whole, int ranks,
+                                             int first = 0) {
   local::cuda::RankWeights weights;
   for (int rank = 0; rank < ranks; ++rank) {
-    check(cudaSetDevice(rank), "device");
-    if (!local::cuda::reach_devices({0, ranks})) std::abort();
+    check(cudaSetDevice(first + rank), "device");
+    if (!local::cuda::reach_devices({0, first + ranks})) std::abort();
     weights.push_back(share_of(shape, whole, {rank, ranks}));
   }
   check(cudaSetDevice(0), "device");
   return weights;
-}
-
-inline int device_count() {
-  int count = 0;
-  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
 }
 
 }  // namespace spillway::gpu_test

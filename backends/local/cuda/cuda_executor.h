@@ -20,8 +20,9 @@ struct CudaExecutorOptions {
   int kv_blocks = 0;
   int sequences_max = 8;      // In a step.
   int step_tokens_max = 512;  // In a step, decodes included.
-  int skinny_rows_max = 8;    // See DecoderOptions, and for the next.
+  int skinny_rows_max = 8;    // See DecoderOptions, and for the next two.
   int packed_rows_max = 512;
+  int parted_numbers_min = 360'000;
   bool graphs = true;
   int first_device = 0;                   // Rank r is on this GPU + r.
   Precision precision = Precision::bf16;  // Of the layers' matrices; fp32 is none.

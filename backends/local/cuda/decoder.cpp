@@ -57,12 +57,18 @@ Result<std::unique_ptr<Decoder>> Decoder::create(const DecoderShape& shape,
     decoder->experts_ = std::move(*experts);
   }
   if (shape.share.ranks == 1) return decoder;
-  auto exchange =
-      PeerExchange::create(shape, state.limits().rows_max, state.device(StepState::last_token),
-                           decoder->logits_.get<float>(), stream);
-  if (!exchange) return exchange.error();
-  decoder->exchange_ = std::move(*exchange);
+  if (auto made = decoder->make_exchange(); !made) return made.error();
   return decoder;
+}
+
+Result<void> Decoder::make_exchange() {
+  const PeerExchange::Outlets outlets = {state_.device(StepState::last_token), logits_.get<float>(),
+                                         normed_.get(), quantized_.get(), row_scales_.get<float>()};
+  const PeerExchange::Limits limits = {state_.limits().rows_max, options_.parted_numbers_min};
+  auto exchange = PeerExchange::create(shape_, limits, outlets, stream_);
+  if (!exchange) return exchange.error();
+  exchange_ = std::move(*exchange);
+  return {};
 }
 
 Result<void> Decoder::allocate() {
@@ -164,7 +170,7 @@ Result<void> Decoder::enqueue(const StepRows& rows) {
   errors_ = {};
   lacking_ = nullptr;
   lacks_ranks_ = false;
-  if (exchange_) exchange_->begin_pass();
+  if (exchange_) exchange_->begin_pass(rows.all());
   const kernels::Embed embed = {hidden_.get(),
                                 weights_->embedding(),
                                 state_.device(StepState::ids),

@@ -25,6 +25,7 @@ struct DecoderOptions {
   // cuBLASLt takes as bf16 only, have a kernel of their own up to packed_rows_max.
   int skinny_rows_max = 8;
   int packed_rows_max = 512;
+  int parted_numbers_min = 360'000;  // See PeerExchange::Limits.
 };
 
 // Where the keys and values of one layer lie; without scales they are bf16.
@@ -64,6 +65,7 @@ class Decoder {
   Decoder(const DecoderShape& shape, const DecoderOptions& options,
           std::unique_ptr<DecoderWeights> weights, const StepState& state, CUstream_st* stream);
   Result<void> allocate();
+  Result<void> make_exchange();
   Result<void> upload_angles(const std::vector<double>& frequencies, double gain, DeviceMemory& to);
   void attention(int index, const StepRows& rows);
   void feed_forward(int index, const StepRows& rows);

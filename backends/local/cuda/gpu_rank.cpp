@@ -73,6 +73,7 @@ Result<void> GpuRank::prepare(std::unique_ptr<DecoderWeights> weights) {
   decoder_options.kv_e4m3 = options_.kv_e4m3;
   decoder_options.skinny_rows_max = options_.skinny_rows_max;
   decoder_options.packed_rows_max = options_.packed_rows_max;
+  decoder_options.parted_numbers_min = options_.parted_numbers_min;
   auto decoder = Decoder::create(shape_, decoder_options, std::move(weights), *state_, stream_);
   if (!decoder) return decoder.error();
   decoder_ = std::move(*decoder);

@@ -6,28 +6,31 @@
 
 namespace spillway::local::cuda {
 
-PeerExchange::PeerExchange(const DecoderShape& shape, CUstream_st* stream)
+// Gemma's norms behind a product add to the residual stream of every rank.
+PeerExchange::PeerExchange(const DecoderShape& shape, Limits limits, CUstream_st* stream)
     : share_(shape.share),
       width_(shape.width),
+      limits_(limits),
+      may_part_(shape.share.ranks > 2 && !shape.gemma.used),
       exchanges_(static_cast<std::uint32_t>(2 * shape.layers + 1)),
       stream_(stream) {}
 
-Result<std::unique_ptr<PeerExchange>> PeerExchange::create(const DecoderShape& shape, int rows_max,
-                                                           std::int32_t* last_token, float* logits,
+Result<std::unique_ptr<PeerExchange>> PeerExchange::create(const DecoderShape& shape, Limits limits,
+                                                           const Outlets& outlets,
                                                            CUstream_st* stream) {
-  std::unique_ptr<PeerExchange> exchange(new PeerExchange(shape, stream));
-  if (auto allocated = exchange->allocate(rows_max); !allocated) return allocated.error();
-  exchange->own_.last_token = last_token;
-  exchange->own_.logits = logits;
+  std::unique_ptr<PeerExchange> exchange(new PeerExchange(shape, limits, stream));
+  if (auto allocated = exchange->allocate(); !allocated) return allocated.error();
+  exchange->own_.outlets = outlets;
   exchange->all_ = {exchange->own_};
   return exchange;
 }
 
-Result<void> PeerExchange::allocate(int rows_max) {
+Result<void> PeerExchange::allocate() {
   const auto width = static_cast<std::size_t>(width_);
   const std::size_t few = kernels::kSkinnyTokensMax * width;
   const std::size_t product_bytes =
-      static_cast<std::size_t>(Linear::padded_rows(rows_max)) * width * sizeof(std::uint16_t);
+      static_cast<std::size_t>(Linear::padded_rows(limits_.rows_max)) * width *
+      sizeof(std::uint16_t);
   const auto ranks = static_cast<std::size_t>(share_.ranks);
   Allocations allocations;
   allocations.zeroed(signals_, sizeof(std::uint32_t) * kernels::kRanksMax * kernels::kPeerSignals);
@@ -76,6 +79,11 @@ int PeerExchange::exchange_few(void* out, int rows, bool stores) {
   return spillway_peer_sum_few(&args, stream_);
 }
 
+void PeerExchange::begin_pass(int rows) {
+  index_ = 0;
+  in_parts_ = may_part_ && rows * width_ >= limits_.parted_numbers_min;
+}
+
 // Of the products of this exchange.
 kernels::PeerNorm PeerExchange::next_norm() {
   kernels::PeerNorm args = {group(), index_};
@@ -94,7 +102,17 @@ int PeerExchange::norm_sum(const kernels::RmsNorm& norm) {
   args.width = norm.width;
   args.epsilon = norm.epsilon;
   args.scales = norm.scales;
-  return spillway_peer_norm(&args, stream_);
+  return in_parts_ ? norm_parts(args) : spillway_peer_norm(&args, stream_);
+}
+
+int PeerExchange::norm_parts(const kernels::PeerNorm& norm) {
+  kernels::PeerParts args = {norm};
+  for (std::size_t i = 0; i < all_.size(); ++i) {
+    const Outlets& outlets = all_[i].outlets;
+    args.out[i] = norm.scales != nullptr ? outlets.quantized : outlets.normed;
+    args.scales[i] = outlets.row_scales;
+  }
+  return spillway_peer_parts(&args, stream_);
 }
 
 int PeerExchange::add_normed_sum(const kernels::AddNormed& norm) {
@@ -114,7 +132,7 @@ int PeerExchange::meet() {
 
 int PeerExchange::hand_out_tokens(int count) {
   kernels::PeerWords args = {group()};
-  for (std::size_t i = 0; i < all_.size(); ++i) args.words[i] = all_[i].last_token;
+  for (std::size_t i = 0; i < all_.size(); ++i) args.words[i] = all_[i].outlets.last_token;
   args.count = count;
   return spillway_peer_hand_out(&args, stream_);
 }

@@ -8,7 +8,7 @@
 
 #include "backends/local/cuda/decoder_shape.h"
 #include "backends/local/cuda/device.h"
-#include "backends/local/kernels/kernels.h"
+#include "backends/local/kernels/peer_parts.h"
 
 #include <memory>
 #include <vector>
@@ -17,19 +17,33 @@ namespace spillway::local::cuda {
 
 class PeerExchange {
  public:
+  // Memory of a rank's decoder that the others write to.
+  struct Outlets {
+    std::int32_t* last_token = nullptr;
+    float* logits = nullptr;
+    void* normed = nullptr;       // Where norms of sums go, as bf16…
+    void* quantized = nullptr;    // …or as E4M3…
+    float* row_scales = nullptr;  // …with these.
+  };
+
   // What the others write to and read from.
   struct Addresses {
     std::uint32_t* signals = nullptr;
     void* inbox = nullptr;
     void* products[2] = {};
-    std::int32_t* last_token = nullptr;
-    float* logits = nullptr;
+    Outlets outlets;
   };
 
-  // For passes of so many rows, that end in these logits. Takes memory.
-  static Result<std::unique_ptr<PeerExchange>> create(const DecoderShape& shape, int rows_max,
-                                                      std::int32_t* last_token, float* logits,
-                                                      CUstream_st* stream);
+  struct Limits {
+    int rows_max = 0;  // In a pass.
+    // Of all rows: from so many on, and with more than two ranks, each norms a part of the rows for
+    // all. Meeting twice takes longer than fetching less saves of fewer.
+    int parted_numbers_min = 0;
+  };
+
+  // Takes memory.
+  static Result<std::unique_ptr<PeerExchange>> create(const DecoderShape& shape, Limits limits,
+                                                      const Outlets& outlets, CUstream_st* stream);
 
   const Addresses& own() const { return own_; }
 
@@ -38,9 +52,9 @@ class PeerExchange {
   Result<void> join(std::vector<Addresses> all);
 
   // Where the ranks' logits meet: rank 0's.
-  float* logits() const { return all_.front().logits; }
+  float* logits() const { return all_.front().outlets.logits; }
 
-  void begin_pass() { index_ = 0; }
+  void begin_pass(int rows);
 
   // Where this rank's product for the next sum goes: bf16 [rows, width], or fp32 for sum_few.
   void* product() const { return own_.products[index_ % 2]; }
@@ -50,7 +64,8 @@ class PeerExchange {
   int sum_few(void* hidden, int rows) { return exchange_few(hidden, rows, false); }
   int store_few(void* sum, int rows) { return exchange_few(sum, rows, true); }
 
-  // A norm of hidden after the ranks' products are added to it; `norm` has no x.
+  // A norm of hidden after the ranks' products are added to it, into `normed`, or into `quantized`
+  // with scales; `norm` has no x. In parts, only a row's own rank has it in hidden afterwards.
   int norm_sum(const kernels::RmsNorm& norm);
 
   // hidden += the sum of the ranks' products, normed; `norm` has no x and no scales.
@@ -63,14 +78,17 @@ class PeerExchange {
   int hand_out_tokens(int count);
 
  private:
-  PeerExchange(const DecoderShape& shape, CUstream_st* stream);
-  Result<void> allocate(int rows_max);
+  PeerExchange(const DecoderShape& shape, Limits limits, CUstream_st* stream);
+  Result<void> allocate();
   kernels::PeerGroup group() const;
   kernels::PeerNorm next_norm();
+  int norm_parts(const kernels::PeerNorm& norm);
   int exchange_few(void* out, int rows, bool stores);
 
   const Share share_;
   const int width_;
+  const Limits limits_;
+  const bool may_part_;
   const std::uint32_t exchanges_;
   CUstream_st* const stream_;
   DeviceMemory signals_;
@@ -81,6 +99,7 @@ class PeerExchange {
   Addresses own_;
   std::vector<Addresses> all_;  // Itself alone until it has joined.
   std::uint32_t index_ = 0;     // Of the next exchange.
+  bool in_parts_ = false;       // The norms of this pass.
 };
 
 }  // namespace spillway::local::cuda

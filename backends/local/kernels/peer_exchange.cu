@@ -12,13 +12,6 @@ namespace spillway::kernels {
 namespace {
 
 constexpr int kFewThreads = 256;
-constexpr int kRowThreadsMax = 512;
-constexpr int kMultiprocessors = 132;
-
-// Of rows, on a multiprocessor. All blocks of an exchange must run at once, since they wait.
-constexpr int blocks_each(int vectors) { return vectors == 1 ? 3 : vectors == 2 ? 2 : 1; }
-static_assert(blocks_each(1) * kMultiprocessors <= kPeerBlocksMax);
-
 // Half of it comes whole: a word that has its ticket is the word that was sent with it.
 struct alignas(16) Packet {
   uint32_t word[4];  // value, ticket, value, ticket
@@ -70,38 +63,12 @@ __global__ void __launch_bounds__(kFewThreads) sum_few(PeerSumFew args) {
   *out = pack(sum.x, sum.y);
 }
 
-__device__ void add(float2 (&sum)[4], const Bf16x8& v) {
-#pragma unroll
-  for (int p = 0; p < 4; ++p) {
-    const float2 a = unpack(v.pair[p]);
-    sum[p].x += a.x;
-    sum[p].y += a.y;
-  }
-}
-
-// old + what the ranks have at this place, in their order, rounded once. Two are asked at a time.
-__device__ Bf16x8 sum_of_ranks(const PeerNorm& args, const Bf16x8& old, int64_t at) {
-  float2 sum[4] = {};
-  add(sum, old);
-  for (int rank = 0; rank < args.group.ranks; rank += 2) {
-    const bool both = rank + 1 < args.group.ranks;
-    Bf16x8 second = {};
-    const Bf16x8 first = load_peer(static_cast<const Bf16x8*>(args.x[rank]) + at);
-    if (both) second = load_peer(static_cast<const Bf16x8*>(args.x[rank + 1]) + at);
-    add(sum, first);
-    add(sum, second);
-  }
-  Bf16x8 out;
-#pragma unroll
-  for (int p = 0; p < 4; ++p) out.pair[p] = pack(sum[p].x, sum[p].y);
-  return out;
-}
-
 // Each block takes every gridDim.x-th row; a thread holds `Vectors` vectors of 8 of it. The sum is
 // added to the residual and what comes of that is normed, or, with `AddsNormed`, the other way
 // round.
 template <int Vectors, bool AddsNormed>
-__global__ void __launch_bounds__(kRowThreadsMax, blocks_each(Vectors)) norm_sum(PeerNorm args) {
+__global__ void __launch_bounds__(kPeerRowThreadsMax, peer_blocks_each(Vectors))
+    norm_sum(PeerNorm args) {
   let_next_kernel_start();
   const int vectors = args.width / 8;
   const auto* weight = static_cast<const Bf16x8*>(args.weight);
@@ -174,14 +141,15 @@ __global__ void __launch_bounds__(kFewThreads) hand_out(PeerWords args) {
 }
 
 template <int Vectors>
-int enqueue(const PeerNorm& args, Stream stream) {
-  const int lanes = (args.width / 8 + Vectors - 1) / Vectors;
-  constexpr int kBlocks = blocks_each(Vectors) * kMultiprocessors;
-  LaunchShape shape;
-  shape.grid = dim3(args.rows < kBlocks ? args.rows : kBlocks);
-  shape.block = dim3((lanes + kWarp - 1) / kWarp * kWarp);
+int enqueue_with(const PeerNorm& args, Stream stream) {
+  const LaunchShape shape = peer_rows_shape<Vectors>(args.width, args.rows);
   return args.out ? launch(norm_sum<Vectors, false>, shape, stream, args)
                   : launch(norm_sum<Vectors, true>, shape, stream, args);
+}
+
+int enqueue(const PeerNorm& args, Stream stream) {
+  return with_peer_vectors(args.width,
+                           [&](auto vectors) { return enqueue_with<vectors>(args, stream); });
 }
 
 }  // namespace
@@ -196,11 +164,8 @@ extern "C" int spillway_peer_sum_few(const PeerSumFew* args, Stream stream) {
 }
 
 extern "C" int spillway_peer_norm(const PeerNorm* args, Stream stream) {
-  constexpr int kStep = 8 * kRowThreadsMax;  // Elements of a vector a thread.
-  if (args->width % 8 != 0 || args->width > 4 * kStep) return cudaErrorInvalidValue;
   if (args->rows == 0) return cudaSuccess;
-  if (args->width <= kStep) return enqueue<1>(*args, stream);
-  return args->width <= 2 * kStep ? enqueue<2>(*args, stream) : enqueue<4>(*args, stream);
+  return enqueue(*args, stream);
 }
 
 extern "C" int spillway_peer_meet(const PeerGroup* group, std::uint32_t index, Stream stream) {
