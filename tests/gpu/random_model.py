@@ -76,7 +76,7 @@ SHAPES = {
     "qwen3-30b-a3b": Shape("qwen3moe", 48, 2048, 6144, 32, 4, 128, 151936, 1e6, 40960, experts=Experts(128, 8, 768)),
     "gemma3-4b": Shape("gemma3", 34, 2560, 10240, 8, 4, 256, 262208, 1e6, 131072, tied=True, window=1024),
     "tiny-llama": Shape("llama", 2, 128, 256, 2, 1, 64, 49408, 1e4, 2048, 1e-5),
-    "tiny-qwen2": Shape("qwen2", 2, 128, 256, 2, 1, 64, 49408, 1e4, 2048),
+    "tiny-qwen2": Shape("qwen2", 2, 128, 256, 4, 1, 64, 49408, 1e4, 2048),
     "tiny-qwen3": Shape("qwen3", 2, 128, 256, 4, 2, 64, 49408, 1e6, 2048, tied=True),
     "tiny-gemma3": Shape("gemma3", 2, 128, 256, 4, 2, 64, 49408, 1e6, 2048, tied=True, window=32),
     "tiny-deepseek2": Shape("deepseek2", 3, 128, 256, 4, 1, 128, 49408, 1e4, 2048,

@@ -263,11 +263,15 @@ std::vector<std::string> answers_of(int replicas, Asked asked = Asked::one_by_on
   return answers;
 }
 
-TEST(Replicas, TwoSayWhatOneSays) { EXPECT_EQ(answers_of(2), answers_of(1)); }
+class SeveralReplicas : public testing::TestWithParam<int> {};
 
-TEST(Replicas, TheyShareThePromptsOfOneRequest) {
-  EXPECT_EQ(answers_of(2, Asked::together), answers_of(1));
+TEST_P(SeveralReplicas, SayWhatOneSays) { EXPECT_EQ(answers_of(GetParam()), answers_of(1)); }
+
+TEST_P(SeveralReplicas, ShareThePromptsOfOneRequest) {
+  EXPECT_EQ(answers_of(GetParam(), Asked::together), answers_of(1));
 }
+
+INSTANTIATE_TEST_SUITE_P(Numbers, SeveralReplicas, testing::Values(2, 3, 4));
 
 net::awaitable<void> read_usages(Bridge& bridge, std::vector<Usage>& told) {
   while (true) {
