@@ -12,11 +12,10 @@ namespace {
 constexpr int kBusyMilliseconds = 5'000;
 constexpr int kPrimary = 0xff;  // Of an extended result code.
 
-// A disk that is full by a quota is an input/output error to SQLite.
-Error failure(sqlite3* database, int code) {
+Error failure(int code) {
   const int primary = code & kPrimary;
   if (primary == SQLITE_FULL) return disk_is_full();
-  if (primary == SQLITE_IOERR) return disk_failure_beneath(sqlite3_system_errno(database));
+  if (primary == SQLITE_IOERR) return disk_fails();  // By a quota, for one.
   return Error{Errc::internal, std::string("the state directory: ") + sqlite3_errstr(code), "",
                std::nullopt};
 }
@@ -82,7 +81,7 @@ Result<bool> Statement::step() {
   const int code = sqlite3_step(statement_.get());
   if (code == SQLITE_ROW) return true;
   sqlite3_reset(statement_.get());
-  if (code != SQLITE_DONE) return failure(sqlite3_db_handle(statement_.get()), code);
+  if (code != SQLITE_DONE) return failure(code);
   return false;
 }
 
@@ -109,7 +108,7 @@ Result<Database> Database::open(const std::string& path, const std::vector<std::
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
   Database database(handle);
-  if (code != SQLITE_OK) return failure(handle, code);
+  if (code != SQLITE_OK) return failure(code);
   auto prepared = database.prepare_file();
   if (prepared) prepared = database.migrate(versions);
   if (!prepared) return of_file(path, prepared.error());
@@ -122,7 +121,7 @@ Result<Database> Database::open_to_read(const std::string& path,
   const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX;
   const int code = sqlite3_open_v2(address_to_read(path).c_str(), &handle, flags, nullptr);
   Database database(handle);
-  if (code != SQLITE_OK) return of_file(path, failure(handle, code));
+  if (code != SQLITE_OK) return of_file(path, failure(code));
   const auto version = database.version();
   if (!version) return of_file(path, version.error());
   const auto ours = static_cast<std::int64_t>(versions.size());
@@ -166,7 +165,7 @@ Result<std::int64_t> Database::version() {
 
 Result<void> Database::run(const std::string& sql) {
   const int code = sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr);
-  if (code != SQLITE_OK) return failure(database_.get(), code);
+  if (code != SQLITE_OK) return failure(code);
   return {};
 }
 
@@ -174,7 +173,7 @@ Result<Statement> Database::prepare(std::string_view sql) {
   sqlite3_stmt* statement = nullptr;
   const int code = sqlite3_prepare_v2(database_.get(), sql.data(), static_cast<int>(sql.size()),
                                       &statement, nullptr);
-  if (code != SQLITE_OK) return failure(database_.get(), code);
+  if (code != SQLITE_OK) return failure(code);
   return Statement(statement);
 }
 

@@ -17,10 +17,6 @@ constexpr std::chrono::seconds kTryLater{30};
 // By a quota or a limit of the process, too.
 bool is_full(int why) { return why == ENOSPC || why == EDQUOT || why == EFBIG; }
 
-Error disk_fails() {
-  return Error{Errc::overloaded, "the gateway's disk fails at present", "", kTryLater};
-}
-
 std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
 
 // So that the names in it survive a power cut.
@@ -48,7 +44,9 @@ Error disk_failure() {
                std::nullopt};
 }
 
-Error disk_failure_beneath(int why) { return is_full(why) ? disk_is_full() : disk_fails(); }
+Error disk_fails() {
+  return Error{Errc::overloaded, "the gateway's disk is full or fails", "", kTryLater};
+}
 
 Result<DiskFile> DiskFile::open(const std::string& path, int flags) {
   const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC, S_IRUSR | S_IWUSR);

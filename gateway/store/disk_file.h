@@ -48,10 +48,10 @@ Result<void> link_durably(const std::string& from, const std::string& to);
 // The error of a failed system call, from errno.
 Error disk_failure();
 
-// The same, of SQLite's own system calls, by their errno: whatever it was, the disk failed.
-Error disk_failure_beneath(int why);
-
 // The one of a full disk.
 Error disk_is_full();
+
+// The one of a disk that fails, or is full: nobody can say which.
+Error disk_fails();
 
 }  // namespace spillway::store

@@ -183,7 +183,7 @@ TEST_F(Disk, ADatabaseOnAFullDiskSaysSo) {
   EXPECT_TRUE(database.run("INSERT INTO t VALUES(zeroblob(100000))").has_value());
 }
 
-TEST_F(Disk, ADatabaseThatAQuotaStopsSaysThatTheDiskIsFull) {
+TEST_F(Disk, ADatabaseThatAQuotaStopsSaysSo) {
   std::signal(SIGXFSZ, SIG_IGN);
   Database database = *Database::open(scratch_.file("a.sqlite"), {"CREATE TABLE t(x)"});
   auto row = *database.prepare("INSERT INTO t VALUES(zeroblob(100000))");
@@ -195,7 +195,7 @@ TEST_F(Disk, ADatabaseThatAQuotaStopsSaysThatTheDiskIsFull) {
   setrlimit(RLIMIT_FSIZE, &before);
   ASSERT_FALSE(full.has_value());
   EXPECT_EQ(full.error().code, Errc::overloaded);
-  EXPECT_EQ(full.error().message, "the gateway's disk is full");
+  EXPECT_EQ(full.error().message, "the gateway's disk is full or fails");
   EXPECT_TRUE(row.run().has_value());
 }
 
@@ -216,7 +216,7 @@ TEST_F(Disk, ADatabaseOnADiskThatFailsSaysSo) {
   const auto failed = database.run("INSERT INTO t VALUES(1)");
   ASSERT_FALSE(failed.has_value());
   EXPECT_EQ(failed.error().code, Errc::overloaded);
-  EXPECT_EQ(failed.error().message, "the gateway's disk fails at present");
+  EXPECT_EQ(failed.error().message, "the gateway's disk is full or fails");
   EXPECT_TRUE(failed.error().retry_after);
 }
 
