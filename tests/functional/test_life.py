@@ -116,16 +116,16 @@ def test_a_changed_catalogue_is_taken_over_and_a_bad_one_is_named(start_provider
     ask("5usd")
     gateway = start_gateway({**config, "catalogue": "prices.yaml"})
     ask("7usd")
-    wait_until(lambda: "7usd" in get(gateway.admin + "/config")[1], what="the file watcher")
+    wait_until(lambda: "7.00usd" in get(gateway.admin + "/config")[1], what="the file watcher")
     prices.write_text("broken: [", encoding="utf-8")
     wait_until(lambda: gateway.metric("spillway_config_reloads_total", result="refused") >= 1, what="the refusal")
     status, _, body = send(gateway.admin + "/reload", "POST", b"")
     assert status == 422 and "catalogue: " in json.loads(body)["error"] and "prices.yaml" in json.loads(body)["error"]
     ask("nine")
     wait_until(lambda: any("'nine'" in line and "prices.yaml" in line for line in gateway.output), what="its price named")
-    assert "7usd" in get(gateway.admin + "/config")[1]
+    assert "7.00usd" in get(gateway.admin + "/config")[1]
     ask("9usd")
-    wait_until(lambda: "9usd" in get(gateway.admin + "/config")[1], what="the mended catalogue")
+    wait_until(lambda: "9.00usd" in get(gateway.admin + "/config")[1], what="the mended catalogue")
 
 
 def test_a_changed_secret_is_taken_over_and_a_bad_one_is_not(start_provider, start_gateway, tmp_path):
@@ -135,7 +135,7 @@ def test_a_changed_secret_is_taken_over_and_a_bad_one_is_not(start_provider, sta
     gateway = start_gateway({**config, "keys": {"test": {"secret": f"file:{secret}"}}})
 
     def answers(key):
-        return send(gateway.api + "/v1/models", headers={"authorization": "Bearer " + key})[0]
+        return send(gateway.api + "/models", headers={"authorization": "Bearer " + key})[0]
     assert answers("first-secret-of-the-key") == 200
     secret.write_text("second-secret-of-the-key\n", encoding="utf-8")
     wait_until(lambda: answers("second-secret-of-the-key") == 200, what="the file watcher")
