@@ -150,12 +150,12 @@ Catalogued add_catalogue(Node& root, const std::string& source, const std::strin
   const Node* path = root.find("catalogue");
   if (!path || path->text.empty()) return catalogued;
   const auto folder = std::filesystem::path(source).parent_path();
-  catalogued.file = (folder / path->text).string();
-  auto bytes = read_noted(catalogued.file, kFileBytesMax, files);
+  const std::string file = (folder / path->text).string();
+  catalogued.file = path->text;
+  auto bytes = read_noted(file, kFileBytesMax, files);
   if (const auto* unreadable = std::get_if<Unreadable>(&bytes)) {
-    catalogued.problems.push_back(
-        {path->line, path->column, "catalogue",
-         "cannot read " + in_quotes(catalogued.file) + ": " + unreadable->reason});
+    catalogued.problems.push_back({path->line, path->column, "catalogue",
+                                   "cannot read " + in_quotes(file) + ": " + unreadable->reason});
     return catalogued;
   }
   catalogued.bytes = std::get<std::string>(std::move(bytes));

@@ -17,7 +17,7 @@
 namespace spillway::config {
 
 struct Catalogued {
-  std::string file;             // Its path as it was opened; empty: there is none.
+  std::string file;             // As the configuration names it; empty: there is none.
   std::string bytes;            // Empty, too, where it cannot be read.
   std::set<std::string> taken;  // Paths of what targets have from it.
   std::vector<Problem> problems;

@@ -131,14 +131,13 @@ TEST_F(Catalogue, APriceThatNothingUsesIsRefused) {
 }
 
 TEST_F(Catalogue, IsNamedWhereItIsWrong) {
-  const std::string name = folder_ + "/prices.yaml";
   const auto first = [](const Loaded& loaded) { return to_string(loaded.problems.front()); };
   EXPECT_EQ(first(load("providers: {}", "serves: m")),
-            "1:12: catalogue: '" + name +
-                "': version is missing: the day of its prices, such as 2026-11-26");
+            "1:12: catalogue: 'prices.yaml': version is missing: the day of its prices, such as "
+            "2026-11-26");
   EXPECT_THAT(first(load(prices_ + "    bad: {price_per_million: {input: 1, output: 2usd}}\n",
                          "serves: bad")),
-              EndsWith("in the catalogue '" + name + "'"));
+              EndsWith("in the catalogue 'prices.yaml'"));
   EXPECT_THAT(first(load(prices_, "serves: m, price_per_million: {input: 1, output: 2usd}")),
               Not(HasSubstr("catalogue")));
 }
