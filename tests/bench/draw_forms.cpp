@@ -3,10 +3,13 @@
 //
 // usage: draw_forms VOCABULARY ANSWERS TOKENS [SPILLWAY] < FORMS > ANSWERS
 // FORMS has a JSON object a line: {"kind": "schema", "text": …} or {"kind": "choice", "choices":
-// […]}. A line comes back for each: {"compile_ms", "mask_ns", "tokens", "cut", "answers"} or
-// {"compile_ms", "error"}. With SPILLWAY, the program, forms are compiled as in service, in
-// processes of their own. What reaches TOKENS is not among the answers, and counted as cut.
+// […]}. A line comes back for each: {"compile_ms", "mask_ns", "slowest_ns", "states",
+// "tokens", "cut", "given_up", "answers"} or {"compile_ms", "error"}. With SPILLWAY, the program,
+// forms are compiled as in service, in processes of their own. What reaches TOKENS is not among the
+// answers, and counted as cut; so is, as given up, what takes a processor for 100 ms to look up a
+// token.
 #include "backends/local/grammar/served_compiler.h"
+#include "backends/local/grammar/work_limit.h"
 #include "backends/local/loader/model_file.h"
 #include "backends/local/sample/sampler.h"
 #include "backends/local/text_model_codec.h"
@@ -82,18 +85,26 @@ class Draw {
       told["error"] = grammar.error().message;
       return told;
     }
-    masks_ns_ = 0;
+    masks_ns_ = slowest_ns_ = 0;
+    states_ = 0;
     tokens_ = 0;
     told["answers"] = Json::array();
-    int cut = 0;
+    int cut = 0, given_up = 0;
     for (int i = 0; i < answers_; ++i) {
-      const auto answer = one(**grammar, static_cast<std::uint64_t>(i));
-      if (answer) told["answers"].push_back(*answer);
-      cut += answer ? 0 : 1;
+      try {
+        const auto answer = one(**grammar, static_cast<std::uint64_t>(i));
+        if (answer) told["answers"].push_back(*answer);
+        cut += answer ? 0 : 1;
+      } catch (const grammar::TooMuchWork&) {
+        ++given_up;
+      }
     }
     told["cut"] = cut;
+    told["given_up"] = given_up;
     told["tokens"] = tokens_;
     told["mask_ns"] = masks_ns_ / std::max(1, tokens_);
+    told["slowest_ns"] = slowest_ns_;
+    told["states"] = static_cast<double>(states_) / std::max(1, tokens_);
     return told;
   }
 
@@ -115,21 +126,39 @@ class Draw {
     const auto text = codec_.open_stream();
     SequenceSampler sampler(Sampling{}, {}, vocabulary_.end_ids, seed);
     std::string said;
+    timed([&] { sampler.allow(matcher->allowed()); });
     for (int i = 0; i < tokens_max_; ++i) {
-      const auto began = Clock::now();
-      sampler.allow(matcher->allowed());
-      masks_ns_ += nanoseconds_since(began);
       ++tokens_;
       const std::int32_t token = sampler.choose(noise_.row(), scratch_);
       const auto& ends = codec_.end_ids();
       if (std::find(ends.begin(), ends.end(), token) != ends.end()) return said + text->finish();
       said += text->push(token);
       sampler.record(token);
-      const auto accepting = Clock::now();
-      if (!matcher->accept(token)) std::abort();
-      masks_ns_ += nanoseconds_since(accepting);
+      timed([&] {
+        const std::uint64_t before = grammar::work_counted();
+        if (!matcher->accept(token)) std::abort();
+        states_ += grammar::work_counted() - before;
+        sampler.allow(matcher->allowed());
+      });
     }
     return std::nullopt;
+  }
+
+  // As the engine's follower does it.
+  void timed(const auto& look_up) {
+    const grammar::WorkLimit limit(std::chrono::milliseconds(100));
+    const auto note = [&] {
+      const auto taken = static_cast<double>(limit.taken().count());
+      masks_ns_ += taken;
+      slowest_ns_ = std::max(slowest_ns_, taken);
+    };
+    try {
+      look_up();
+    } catch (const grammar::TooMuchWork&) {
+      note();
+      throw;
+    }
+    note();
   }
 
   const TextCodec& codec_;
@@ -140,6 +169,8 @@ class Draw {
   const int tokens_max_;
   SamplerScratch scratch_;
   double masks_ns_ = 0;
+  double slowest_ns_ = 0;
+  std::uint64_t states_ = 0;
   int tokens_ = 0;
 };
 

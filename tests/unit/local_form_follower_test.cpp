@@ -1,5 +1,6 @@
 // Who waits for a form that takes long, and who does not.
 #include "backends/local/engine/form_follower.h"
+#include "backends/local/grammar/work_limit.h"
 #include "tests/unit/local_letter_model.h"
 
 #include <gtest/gtest.h>
@@ -39,20 +40,51 @@ class Gated final : public Counting {
   const std::shared_future<void> gate_;
 };
 
-// Takes a processor for as long as nobody has patience for.
+// Takes a processor, as xgrammar does: counting.
+void burn(std::chrono::nanoseconds time) {
+  const auto taken = [] {
+    timespec now{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+  };
+  for (const auto began = taken(); taken() - began < time;) grammar::count_work(64);
+}
+
+// Slow from some token on.
 class Burning final : public Counting {
  public:
+  explicit Burning(std::chrono::nanoseconds time, std::int32_t from = 0)
+      : time_(time), from_(from) {}
+  grammar::Mask allowed() override {
+    if (last_ >= from_) burn(time_);
+    return Counting::allowed();
+  }
   bool accept(std::int32_t token) override {
-    const std::clock_t began = std::clock();
-    while (std::clock() - began < CLOCKS_PER_SEC / 4) {
-    }
+    last_ = token;
     return Counting::accept(token);
   }
+
+ private:
+  const std::chrono::nanoseconds time_;
+  const std::int32_t from_;
+  std::int32_t last_ = -1;
+};
+
+template <class Made>
+class Making final : public grammar::Grammar {
+ public:
+  explicit Making(std::function<std::unique_ptr<Made>()> make) : make_(std::move(make)) {}
+  std::unique_ptr<grammar::Matcher> match() const override { return make_(); }
+  std::size_t bytes() const override { return 0; }
+
+ private:
+  const std::function<std::unique_ptr<Made>()> make_;
 };
 
 template <class Matcher, class... Given>
 std::shared_ptr<FormProgress> progress_of(Given... given) {
-  return std::make_shared<FormProgress>(std::make_unique<Matcher>(std::move(given)...));
+  return std::make_shared<FormProgress>(
+      std::make_shared<Making<Matcher>>([=] { return std::make_unique<Matcher>(given...); }), "");
 }
 
 TEST(FormFollower, WhatFollowsIsKnownSoon) {
@@ -76,6 +108,7 @@ TEST(FormFollower, WhatNothingMayFollowSaysSo) {
   follower.await(soon());
   EXPECT_TRUE(progress->known());
   EXPECT_TRUE(progress->allowed().empty());
+  EXPECT_FALSE(progress->takes_too_long());
 }
 
 TEST(FormFollower, NobodyWaitsLongerThanHeWantsTo) {
@@ -107,11 +140,50 @@ TEST(FormFollower, AnAnswerMayEndWhileItIsFollowed) {
 
 TEST(FormFollower, WhatTakesTooLongIsGivenUp) {
   FormFollower follower;
-  const auto burning = progress_of<Burning>();
-  follower.follow(burning, 3, [] {});
-  follower.await(soon());
-  EXPECT_TRUE(burning->known());
-  EXPECT_TRUE(burning->allowed().empty());
+  const auto endless = progress_of<Burning>(1h);
+  std::atomic<bool> done = false;
+  follower.follow(endless, 3, [&] { done = true; });
+  EXPECT_TRUE(eventually([&] { return done.load(); }));
+  EXPECT_TRUE(endless->known());
+  EXPECT_TRUE(endless->allowed().empty());
+  EXPECT_TRUE(endless->takes_too_long());
+}
+
+TEST(FormFollower, WhatTakesTooLongToBeginIsGivenUp) {
+  const auto endless = progress_of<Burning>(1h, -1);
+  EXPECT_TRUE(endless->known());
+  EXPECT_TRUE(endless->takes_too_long());
+}
+
+TEST(FormFollower, NobodyWaitsForASlowOneAndItFindsItsPlace) {
+  FormFollower follower;
+  const auto slow = progress_of<Burning>(80ms, 2);
+  const auto quick = progress_of<Counting>();
+  for (int token = 0; token < 6; ++token) {
+    std::atomic<bool> done = false;
+    follower.follow(slow, token, [&] { done = true; });
+    follower.follow(quick, token, [] {});
+    follower.await(soon());
+    ASSERT_TRUE(quick->known());
+    EXPECT_TRUE(token < 2 || !slow->known());
+    ASSERT_TRUE(eventually([&] { return done.load(); }));
+    ASSERT_FALSE(slow->takes_too_long());
+    EXPECT_EQ(slow->allowed()[0], std::uint32_t{2} << token);
+  }
+}
+
+// It has a processor for a millisecond a token and a second more.
+TEST(FormFollower, AnAnswerHasALimitInAll) {
+  FormFollower follower;
+  const auto slow = progress_of<Burning>(50ms);
+  int tokens = 0;
+  for (; tokens < 100 && !slow->takes_too_long(); ++tokens) {
+    std::atomic<bool> done = false;
+    follower.follow(slow, 3, [&] { done = true; });
+    ASSERT_TRUE(eventually([&] { return done.load(); }));
+  }
+  EXPECT_GE(tokens, 15);
+  EXPECT_LE(tokens, 25);
 }
 
 }  // namespace

@@ -9,6 +9,10 @@
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cstdio>
+#include <thread>
+
 namespace spillway::local {
 namespace {
 
@@ -170,6 +174,43 @@ TEST_F(Forms, WhoLeavesWhileItsFormIsPreparedLeavesNothingBehind) {
   }));
   EXPECT_TRUE(engine.status().running.empty());
   EXPECT_TRUE(engine.status().waiting.empty());
+}
+
+// Drawn on trial it looks harmless; then each letter takes longer than the one before.
+Form many_ways() {
+  std::string text = "root ::= [a-y]{60} w \"yyyyy\"\nw ::= [a-y]";
+  for (int i = 0; i < 30; ++i) text += " | w" + std::to_string(i);
+  for (int i = 0; i < 30; ++i) text += "\nw" + std::to_string(i) + " ::= [a-y] w [a-y]? | [a-y]";
+  return {Kind::grammar, text, {}, "guided_grammar"};
+}
+
+TEST_F(Forms, WhatCanBeReadInManyWaysIsRefusedInTheEndAndHoldsUpNobody) {
+  const auto slowest_usual = [this] {
+    std::chrono::nanoseconds most{};
+    for (int i = 0; i < 200; ++i) {
+      const auto began = SteadyClock::now();
+      const Said said = answer(ask_for({Kind::regex, "[a-y]*", {}, "field"}));
+      most = std::max<std::chrono::nanoseconds>(most, SteadyClock::now() - began);
+      EXPECT_EQ(said.text.size(), 20u);
+    }
+    return std::chrono::duration<double, std::milli>(most).count();
+  };
+  const double alone = slowest_usual();
+  Ask ask = ask_for(many_ways());
+  ask.tokens_max = 400;
+  std::atomic<bool> is_over = false;
+  std::thread other([&] {
+    const Said slow = answer(std::move(ask));
+    ASSERT_TRUE(slow.error) << slow.text;
+    EXPECT_EQ(slow.error->code, Errc::invalid_request) << slow.error->message;
+    is_over = true;
+  });
+  double beside = 0;
+  while (!is_over) beside = std::max(beside, slowest_usual());
+  other.join();
+  std::printf("slowest answer of 20 letters: %.1f ms, beside a form of many ways %.1f ms\n", alone,
+              beside);
+  EXPECT_LT(beside, alone + 200);  // What nobody ends takes seconds for a letter.
 }
 
 TEST(SyntheticForms, JsonIsSaidAsShortlyAsItCanBe) {

@@ -47,7 +47,7 @@ Error stopped() {
 }
 
 Error nothing_follows() {
-  return {Errc::internal, "the form that the answer is held to lets nothing follow in time", "",
+  return {Errc::internal, "the form that the answer is held to lets nothing follow", "",
           std::nullopt};
 }
 
@@ -200,7 +200,7 @@ void Engine::follow_forms(const std::vector<std::pair<SequenceId, std::int32_t>>
 void Engine::heed_form(SequenceId id) {
   Sequence& sequence = *sequences_.at(id);
   if (sequence.heed_form()) return;
-  sequence.fail(nothing_follows());
+  sequence.fail(sequence.form()->takes_too_long() ? takes_too_long_to_follow() : nothing_follows());
   end(id);
   inbox_->count([](EngineCounters& counters) { ++counters.failed; });
 }

@@ -108,10 +108,12 @@ void Intake::hand_in(std::vector<NewSequence> sequences, const Form& form, std::
   Result<void> done;
   if (!grammar) done = grammar.error();
   for (std::size_t i = 0; done && i < count; ++i) {
-    auto matcher = (*grammar)->match();
-    const bool fits = matcher->accept(begun);
-    sequences[i].form = std::make_shared<FormProgress>(std::move(matcher));
-    if (!fits || grammar::is_empty(sequences[i].form->allowed())) done = does_not_fit(form);
+    sequences[i].form = std::make_shared<FormProgress>(*grammar, std::string(begun));
+    if (sequences[i].form->takes_too_long()) {
+      done = takes_too_long_to_follow(form.field);
+    } else if (sequences[i].form->allowed().empty()) {
+      done = does_not_fit(form);
+    }
   }
   if (!done || is_abandoned(sequences)) {
     entrance_->refuse(static_cast<int>(count));

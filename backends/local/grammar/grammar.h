@@ -31,6 +31,7 @@ inline bool is_empty(Mask mask) {
   return std::all_of(mask.begin(), mask.end(), [](std::uint32_t word) { return word == 0; });
 }
 
+// All but the destructor may throw TooMuchWork (work_limit.h).
 class Matcher {
  public:
   virtual ~Matcher() = default;

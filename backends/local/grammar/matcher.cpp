@@ -1,4 +1,5 @@
 #include "backends/local/grammar/matcher_internal.h"
+#include "backends/local/grammar/work_limit.h"
 
 #include <exception>
 #include <utility>
@@ -6,6 +7,11 @@
 
 namespace spillway::local::grammar {
 namespace {
+
+// Of the states of an answer that are kept, a hundred bytes each. Usual answers come to some dozens
+// a token.
+constexpr std::uint64_t kStatesMax = 1 << 20;
+constexpr std::uint64_t kStatesMoreAToken = 256;
 
 class XgrammarMatcher final : public Matcher {
  public:
@@ -29,18 +35,27 @@ class XgrammarMatcher final : public Matcher {
   }
 
   bool accept(std::int32_t token) override try {
-    return !matcher_.IsTerminated() && matcher_.AcceptToken(token);
+    return !matcher_.IsTerminated() && kept([&] { return matcher_.AcceptToken(token); });
   } catch (const std::exception&) {
     return false;
   }
 
   bool accept(std::string_view text) override try {
-    return text.empty() || matcher_.AcceptString(std::string(text));
+    return text.empty() || kept([&] { return matcher_.AcceptString(std::string(text)); });
   } catch (const std::exception&) {
     return false;
   }
 
  private:
+  bool kept(const auto& accept) {
+    const std::uint64_t before = work_counted();
+    const bool accepted = accept();
+    states_ += work_counted() - before;
+    states_max_ += kStatesMoreAToken;
+    if (states_ > states_max_) throw TooMuchWork();
+    return accepted;
+  }
+
   Mask nothing() {
     words_.assign(words_.size(), 0);
     return words_;
@@ -49,6 +64,8 @@ class XgrammarMatcher final : public Matcher {
   xgrammar::GrammarMatcher matcher_;
   const std::shared_ptr<const Bits> banned_;
   std::vector<std::uint32_t> words_;
+  std::uint64_t states_ = 0;  // That are kept, at most.
+  std::uint64_t states_max_ = kStatesMax;
 };
 
 class XgrammarGrammar final : public Grammar {

@@ -1,7 +1,8 @@
 #include "backends/local/grammar/trial.h"
 
+#include "backends/local/grammar/work_limit.h"
+
 #include <chrono>
-#include <ctime>
 #include <random>
 
 namespace spillway::local::grammar {
@@ -10,13 +11,6 @@ namespace {
 constexpr int kAnswers = 4;
 constexpr int kTokens = 48;
 constexpr std::chrono::milliseconds kTokenMax(20);
-
-// Of this thread alone, so that a busy machine makes no form slow.
-std::chrono::nanoseconds time_taken() {
-  timespec time{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
-}
 
 std::vector<std::int32_t> ids_of(Mask mask) {
   std::vector<std::int32_t> ids;
@@ -28,29 +22,25 @@ std::vector<std::int32_t> ids_of(Mask mask) {
   return ids;
 }
 
-// False: a token took too long.
-bool draw(Matcher& matcher, const std::vector<std::int32_t>& end_ids, std::mt19937& random) {
+void draw(Matcher& matcher, const std::vector<std::int32_t>& end_ids, std::mt19937& random) {
   for (int tokens = 0; tokens < kTokens; ++tokens) {
-    const auto began = time_taken();
+    const WorkLimit limit(kTokenMax);
     std::vector<std::int32_t> ids = ids_of(matcher.allowed());
     std::erase_if(ids, [&](std::int32_t id) {
       return std::find(end_ids.begin(), end_ids.end(), id) != end_ids.end();
     });
-    if (ids.empty()) return true;
-    if (!matcher.accept(ids[random() % ids.size()])) return true;
-    if (time_taken() - began > kTokenMax) return false;
+    if (ids.empty() || !matcher.accept(ids[random() % ids.size()])) return;
   }
-  return true;
 }
 
 }  // namespace
 
-bool is_quick(const Grammar& grammar, const std::vector<std::int32_t>& end_ids) {
+bool is_quick(const Grammar& grammar, const std::vector<std::int32_t>& end_ids) try {
   std::mt19937 random;
-  for (int i = 0; i < kAnswers; ++i) {
-    if (!draw(*grammar.match(), end_ids, random)) return false;
-  }
+  for (int i = 0; i < kAnswers; ++i) draw(*grammar.match(), end_ids, random);
   return true;
+} catch (const TooMuchWork&) {
+  return false;
 }
 
 }  // namespace spillway::local::grammar
