@@ -9,9 +9,9 @@ namespace spillway::local::grammar {
 namespace {
 
 // Of the states of an answer that are kept, a hundred bytes each. Usual answers come to some dozens
-// a token.
+// a token, to 371 at most.
 constexpr std::uint64_t kStatesMax = 1 << 20;
-constexpr std::uint64_t kStatesMoreAToken = 256;
+constexpr std::uint64_t kStatesMoreAToken = 512;
 
 class XgrammarMatcher final : public Matcher {
  public:
