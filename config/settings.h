@@ -106,11 +106,13 @@ struct Responses {
   bool operator==(const Responses&) const = default;
 };
 
-// What clients may store. All in bytes.
+// What clients may store: bytes, and a tenant's files and parts.
 struct Files {
   std::int64_t file_max = 512LL << 20;
   std::int64_t batch_input_max = 200LL << 20;
   std::int64_t tenant_max = 10LL << 30;
+  int tenant_files_max = 100'000;
+  int tenant_parts_max = 20'000;
   bool operator==(const Files&) const = default;
 };
 

@@ -59,6 +59,8 @@ files::Limits files_limits(const config::Files& settings) {
   limits.file_max = static_cast<std::uint64_t>(settings.file_max);
   limits.batch_input_max = static_cast<std::uint64_t>(settings.batch_input_max);
   limits.tenant_max = static_cast<std::uint64_t>(settings.tenant_max);
+  limits.tenant_files_max = settings.tenant_files_max;
+  limits.tenant_parts_max = settings.tenant_parts_max;
   return limits;
 }
 

@@ -259,6 +259,23 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(start_provider, start
     assert list(client_of(gateway).files.list()) == []
 
 
+def test_a_tenant_has_so_many_files_and_parts(start_provider, start_gateway, client_of):
+    config = settings(start_provider, files={"tenant_files_max": 2, "tenant_parts_max": 1})
+    client = client_of(start_gateway(config, **KEYS))
+    for _ in range(2):
+        file = client.files.create(file=("x", b"x"), purpose="evals")
+    with pytest.raises(openai.APIStatusError, match="there are 2 files, as many as may be") as error:
+        client.files.create(file=("x", b"x"), purpose="evals")
+    assert error.value.status_code == 413
+    client.files.delete(file.id)
+    client.files.create(file=("x", b"x"), purpose="evals")
+    upload = client.uploads.create(filename="a", purpose="evals", bytes=2, mime_type="x/y")
+    client.uploads.parts.create(upload.id, data=b"x")
+    with pytest.raises(openai.APIStatusError, match="1 parts, as many as may be") as error:
+        client.uploads.parts.create(upload.id, data=b"x")
+    assert error.value.status_code == 413
+
+
 def test_a_full_disk_is_told_and_passes(start_provider, processes, client_of, tmp_path):
     """The file size limit stands in for a full disk: writes past it fail in the same place."""
     path = configs.write(tmp_path / "spillway.yaml", settings(start_provider))
