@@ -302,7 +302,6 @@ Loaded load_text(std::string_view text, const std::string& source, const Environ
   settle_classes(settings->policy);
   settings->source = source;
   settings->sha256 = sha256_hex(std::string(text) + catalogued.bytes);
-  settings->origins.sha256 = sha256_hex(text);
   settings->origins.lines = loading.reader().places().lines();
   for (const auto check : {cross_check, check_callers, check_unused, check_rules}) {
     const std::vector<Problem> doubts = check(*settings, loading.reader().places());

@@ -466,7 +466,6 @@ struct Canary {
 // Of the file itself; no part of what it says.
 struct Origins {
   std::map<std::string, int> lines;  // Dotted path → line, of every key that it gives.
-  std::string sha256;                // Of its bytes alone, without its catalogue's.
   bool operator==(const Origins&) const { return true; }
 };
 
