@@ -205,7 +205,7 @@ Async<Opened> Course::attempt(Approach& approach, Way way, const Delivered& deli
     const auto fits = co_await rejoin(*opened, way, delivered);
     if (!fits) opened = fits.error();
   } else if (approach.at_work) {
-    owe(approach, way == Way::go_on ? tokens : 0);
+    owe(approach, begun);
   }
   std::optional<Error> failure;
   if (!opened) failure = opened.error();
@@ -269,7 +269,7 @@ void Course::book_left(Race::Runner& left, const Race::Runner& winner, Search& s
     count(opened.first, part);
   } else {
     failure = left.outcome->error();
-    if (left.approach.at_work) owe(left.approach, 0);
+    if (left.approach.at_work) owe(left.approach, {});
     if (!winner.won()) search.failed(left.approach.candidate, left.approach.understood, *failure);
   }
   const bool was_quick = left.won() || failure->code == Errc::cancelled;
@@ -313,6 +313,7 @@ Async<void> Course::rejoin(Opened& opened, Way way, const Delivered& delivered) 
     fits = co_await catch_up(opened, delivered, deadline_, part);
   } else {
     if (!part.usage_told) part.usage.prompt_tokens += tokens;
+    part.begun_bytes = delivered.text.size();
     fits = co_await drop_repetition(opened, delivered, deadline_, part);
   }
   if (fits && *fits) co_return Result<void>();
@@ -335,16 +336,17 @@ std::ptrdiff_t Course::silent_servers(const policy::Candidate& candidate) const 
 
 // Who was left, or broke off, before its first word bills what it has read, what had begun of the
 // answer as well.
-void Course::owe(const Approach& approach, int begun) {
+void Course::owe(const Approach& approach, const Begun& begun) {
   Part& part = add_part(approach.candidate, *approach.request, receipt_);
   part.broken = part.lost = part.unanswered = true;
   part.bytes_per_token = approach.bytes_per_token;
+  part.begun_bytes = begun.bytes_read;
   part.engine_time = approach.engine_time;
   part.estimated = part.local;  // How much of the prompt it read is not known.
   if (part.local) return;
   if (approach.told) return bill(*approach.told, part);
-  tab_.suppose(request_->stream, approach.bytes_written, part);
-  part.usage.prompt_tokens += begun;
+  tab_.suppose(approach.bytes_written, part);
+  part.usage.prompt_tokens += begun.bytes_read > 0 ? begun.tokens : 0;
 }
 
 }  // namespace spillway

@@ -87,7 +87,7 @@ class Course {
   Async<void> rejoin(Opened& opened, Way way, const Delivered& delivered);
   bool owes(const policy::Candidate& candidate) const;
   std::ptrdiff_t silent_servers(const policy::Candidate& candidate) const;
-  void owe(const Approach& approach, int begun);
+  void owe(const Approach& approach, const Begun& begun);
   int tokens_out() const;
   std::size_t bytes_out() const;
   std::optional<std::int64_t> limit() const;  // Of all choices together.

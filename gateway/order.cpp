@@ -94,9 +94,9 @@ config::Price Order::listed_at(std::string_view target, bool local,
   return search_units_ > 0 ? policy::by_search_units(provider->price) : provider->price;
 }
 
-config::Price Order::price_at(const policy::Candidate& candidate,
+config::Price Order::price_at(std::string_view target, bool local,
                               const policy::LocalPrice& local_price, int prompt) const {
-  config::Price price = listed_at(candidate.target, candidate.local, local_price);
+  config::Price price = listed_at(target, local, local_price);
   if (!sounds_) price.audio_input_per_million = price.audio_output_per_million = 0;
   price.per_request += search_units_ * price.per_search;
   return policy::at_length(price, prompt);
@@ -126,6 +126,33 @@ Result<NanoUsd> Order::cost_of_lookups(const policy::Candidate& candidate,
                  "tools", std::nullopt};
   const int searches = searches_.value_or(kSearchesUsually);
   return (is_unasked ? std::max(searches, kSearchesUsually) : searches) * price.per_search;
+}
+
+// Its last count may be of all but what is under way; who counts before the first word, or went on
+// since, has not told what it thought.
+void Order::suppose_most(Part& part) const {
+  if (!hard_ || part.local) return;
+  Usage& usage = part.usage;
+  const int counted = usage.prompt_tokens + usage.completion_tokens;
+  const int prompt = prompt_at(part.target, part.model) + static_cast<int>(part.begun_bytes);
+  if (!part.usage_told) usage.prompt_tokens = std::max(usage.prompt_tokens, prompt);
+  const bool has_ended = part.finished && part.unended <= 0;
+  if (!has_ended && !is_told_so_far(part)) {
+    const int granted = part.tokens_max.value_or(usage.completion_tokens);
+    usage.completion_tokens = std::max(usage.completion_tokens, granted);
+    usage.searches = std::max(usage.searches, searches_.value_or(0));
+  }
+  part.supposed_tokens += usage.prompt_tokens + usage.completion_tokens - counted;
+  part.estimated |= part.supposed_tokens > 0;
+}
+
+NanoUsd Order::most_of(const Part& part, const policy::LocalPrice& local_price) const {
+  const bool is_ranking = search_units_ > 0;  // Its price of a request has all units in it.
+  if (!hard_ || part.usage_told || (is_ranking && part.searches_told > 0)) return 0;
+  const int prompt = part.usage.prompt_tokens;
+  const config::Price price = price_at(part.target, part.local, local_price, prompt);
+  return policy::worst_case_cost(price, prompt, part.usage.completion_tokens) +
+         (is_ranking ? 0 : part.usage.searches * price.per_search);
 }
 
 // What had to be counted here of what may be sound is taken for sound, which costs more.

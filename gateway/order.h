@@ -56,12 +56,20 @@ class Order {
                           const policy::LocalPrice& local_price) const;
 
   // The same for a prompt of that length, where what nothing of the order can be costs nothing.
-  config::Price price_at(const policy::Candidate& candidate, const policy::LocalPrice& local_price,
+  config::Price price_at(std::string_view target, bool local, const policy::LocalPrice& local_price,
                          int prompt) const;
 
   // What it looks up may cost there. unsupported: nobody knows, and the budget is hard.
   Result<config::NanoUsd> cost_of_lookups(const policy::Candidate& candidate,
                                           const config::Price& price) const;
+
+  // With a hard budget, a part whose target did not tell what it bills is taken for the most that
+  // this may be: the prompt as it was held, and, where the answer did not end, all that was
+  // granted, which may have been thought unseen.
+  void suppose_most(Part& part) const;
+
+  // What that costs at most; 0 where the target told it, or the budget is not hard.
+  config::NanoUsd most_of(const Part& part, const policy::LocalPrice& local_price) const;
 
   // Adds to a part's usage what nobody told of it: sound, searches, a ranking's units.
   void suppose_untold(Part& part) const;

@@ -133,6 +133,7 @@ void count_piece(const Delta& delta, std::string_view text, Part& part) {
 }  // namespace
 
 void begin(const ChatRequest& asked, Part& part) {
+  part.unended = asked.choices;
   const auto& each = asked.sampling.tokens_max;
   if (each) {
     const std::int64_t all = std::int64_t{*each} * asked.answers();
@@ -172,6 +173,7 @@ void count(const Delta& delta, Part& part) {
   if (delta.at_batch_rate) part.usage.at_batch_rate = *delta.at_batch_rate;
   if (delta.usage) bill(*delta.usage, part);
   if (delta.finish) part.finished = true;
+  if (delta.finish) --part.unended;
   if (!part.usage_told) part.usage.completion_tokens = part.tokens;
 }
 
@@ -191,6 +193,11 @@ int tokens_if_cut(const Part& part) {
   const int after_told =
       part.pieces_told > 0 ? part.completion_told + by_pieces(since_told(part), part) : 0;
   return std::max({tokens_at_least(part), tokens_passed(part), after_told});
+}
+
+bool is_told_so_far(const Part& part) {
+  return part.usage_told && part.completion_told > 0 && part.pieces > 0 &&
+         part.pieces == part.pieces_told;
 }
 
 void settle(Part& part) {

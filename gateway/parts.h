@@ -32,7 +32,8 @@ struct Part {
   bool here = false;        // …or of an encoder: served on this machine. Known with its cost.
   Usage usage;              // As the target bills it.
   bool usage_told = false;  // By the target; else it is counted as it passes.
-  bool finished = false;    // It said how its answer ended.
+  bool finished = false;    // It said how its answer ended,
+  int unended = 0;          // …and of so many of its choices it has not.
   std::size_t bytes = 0;    // Of text, reasoning, calls; sound as if it were text.
   int pieces = 0;           // Deltas with text,
   int letters = 0;          // …those of one ASCII letter each,
@@ -48,6 +49,7 @@ struct Part {
   std::chrono::nanoseconds engine_time{};  // Of the local engine.
   int searches = 0;                        // That were seen to begin, and not to fail;
   int searches_told = 0;                   // …and as the target told them.
+  std::size_t begun_bytes = 0;             // Of an answer that it read, to go on with it.
   int repeated_tokens = 0;                 // What it said again that the client had already.
   int supposed_tokens = 0;  // Of `usage`, what nobody counted: a hard budget reckons with the most.
   bool broken = false;      // It ended before its time.
@@ -79,6 +81,9 @@ int tokens_passed(const Part& part);
 // token and of words that come letter by letter, the fewest that their bytes can be. Who is past
 // its limit by this has not kept to it.
 int tokens_at_least(const Part& part);
+
+// Its target counted all that has passed, once the answer had begun.
+bool is_told_so_far(const Part& part);
 
 // What is booked of it if it is cut now.
 int tokens_if_cut(const Part& part);

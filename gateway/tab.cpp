@@ -106,7 +106,7 @@ void Tab::order(const ChatRequest& request, int prompt_tokens, bool at_batch_rat
 NanoUsd Tab::cost_of(const Part& part, const Receipt& receipt) const {
   const NanoUsd by_tokens =
       policy::cost_of(order_.listed_at(part.target, part.local, receipt.local_price), part.usage);
-  if (!part.local) return by_tokens;
+  if (!part.local) return std::max(by_tokens, order_.most_of(part, receipt.local_price));
   const NanoUsd by_time = policy::cost_of_time(receipt.local_price.engine_hour, part.engine_time);
   return hard_ ? std::min(by_time, by_tokens) : by_time;
 }
@@ -130,7 +130,7 @@ Result<void> Tab::cover(const policy::Candidate& candidate, const Begun& begun,
                  "What this would cost cannot be booked at present. Try again later.", "",
                  kAskAgain};
   const int prompt = order_.prompt_at(candidate, begun);
-  price_ = order_.price_at(candidate, receipt.local_price, prompt);
+  price_ = order_.price_at(candidate.target, candidate.local, receipt.local_price, prompt);
   const auto searches = order_.cost_of_lookups(candidate, price_);
   if (!searches) return searches.error();
   before_ = spent(receipt) + policy::worst_case_cost(price_, prompt, begun.again) + *searches;
@@ -155,7 +155,8 @@ Result<void> Tab::cover_beside(const policy::Candidate& second, const Receipt& r
   if (!second.local && !account_->writable())
     return Error{Errc::overloaded, "it cannot be booked at present", "", kAskAgain};
   const int prompt = order_.prompt_at(second);
-  const config::Price price = order_.price_at(second, receipt.local_price, prompt);
+  const config::Price price =
+      order_.price_at(second.target, second.local, receipt.local_price, prompt);
   const int most = order_.completion_tokens_max().value_or(policy::kCompletionTokensAssumed);
   const auto searches = order_.cost_of_lookups(second, price);
   if (!searches) return searches.error();
@@ -165,8 +166,8 @@ Result<void> Tab::cover_beside(const policy::Candidate& second, const Receipt& r
 
 NanoUsd Tab::cost_of_prompt(const policy::Candidate& candidate, const Receipt& receipt) const {
   const int prompt = order_.prompt_at(candidate);
-  return policy::worst_case_cost(order_.price_at(candidate, receipt.local_price, prompt), prompt,
-                                 0);
+  return policy::worst_case_cost(
+      order_.price_at(candidate.target, candidate.local, receipt.local_price, prompt), prompt, 0);
 }
 
 Result<void> Tab::afford(const policy::Plan& plan, const Receipt& receipt) {
@@ -204,21 +205,14 @@ bool Tab::may_go_on(const Part& part) const {
   return !affordable_ || tokens_if_cut(part) - part.repeated_tokens <= *affordable_;
 }
 
-void Tab::suppose(bool streamed, std::size_t bytes_written, Part& part) const {
-  if (!hard_) {
-    if (writes(order_.endpoint())) part.bytes = bytes_written;
-    return;
-  }
-  const int counted = part.usage.prompt_tokens;
-  part.usage.prompt_tokens = order_.prompt_at(part.target, part.model);
-  if (!streamed) part.usage.completion_tokens = affordable_.value_or(0);
-  part.supposed_tokens =
-      part.usage.completion_tokens + std::max(0, part.usage.prompt_tokens - counted);
+void Tab::suppose(std::size_t bytes_written, Part& part) const {
+  if (!hard_ && writes(order_.endpoint())) part.bytes = bytes_written;
 }
 
 std::string Tab::warning() { return account_ ? account_->warning(payer_) : std::string(); }
 
 void Tab::price(Part& part, const Receipt& receipt) const {
+  order_.suppose_most(part);
   order_.suppose_untold(part);
   part.cost_nano_usd = cost_of(part, receipt);
   const bool is_told =

@@ -59,8 +59,8 @@ class Tab {
 
   // What somebody may bill who had the request and was left before a word of the answer was told:
   // the prompt, and what there was of an answer that came as a whole. A hard budget reckons with
-  // the most, and, where the answer was to come as a whole, with all of it.
-  void suppose(bool streamed, std::size_t bytes_written, Part& part) const;
+  // the most in any case.
+  void suppose(std::size_t bytes_written, Part& part) const;
 
   // A few words for a payer near the end of a budget; else empty.
   std::string warning();

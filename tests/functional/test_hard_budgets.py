@@ -1,6 +1,7 @@
 """Hard budgets: what keeps to them passes whole, and what nobody can hold is refused."""
 import base64
 import json
+import urllib.request
 
 import pytest
 
@@ -209,6 +210,32 @@ def test_what_a_ranking_is_told_to_look_for_is_read_with_each_document(ask_of, f
     body = {"query": "q", "documents": ["d"] * 1000, field: "i" * 1000}
     got, _, upstream = ask_of(lambda asked: ranking(1_010_000), "/v1/rerank", body, month="1usd", endpoints=["rerank"])
     assert (got, upstream.asked) == (429, [])
+
+
+def says_and_thinks_on(asked):
+    def say(handler):
+        begin(handler)
+        handler.wfile.write(b"data: " + json.dumps(chunk({"content": "So "})).encode() + b"\n\n")
+        handler.wait_until_left()
+    return say
+
+
+def test_leaving_after_the_first_word_does_not_get_past_it(start_upstream, start_gateway, tmp_path):
+    """It thinks unseen, and bills that: what was granted is booked of each request, and twice that does not fit."""
+    upstream = start_upstream(says_and_thinks_on)
+    targets = {"m": configs.provider(upstream.base_url, "m", price_per_million=PRICES)}
+    config = configs.gateway(targets, classes={"all": {"spill": "always"}}, default_class="all",
+                             tenants={"test": {"budget": {"month": "0.02usd", "hard": True}}})
+    config["server"]["state"] = str(tmp_path / "state")
+    root = start_gateway(config).root
+    body = json.dumps({"model": "m", "stream": True, "max_tokens": 4000, "messages": HELLO}).encode()
+    with urllib.request.urlopen(urllib.request.Request(f"{root}/v1/chat/completions", body, as_client())) as answer:
+        assert b"So " in answer.readline() + answer.readline() + answer.readline()
+    prompt, completion, amount, estimated = entry(tmp_path, "prompt, completion, amount, estimated")
+    assert (completion, estimated) == (4000, 1) and prompt >= len(HELLO[0]["content"])
+    assert amount == prompt * 1000 + 4000 * 4000
+    status, _, text = send(f"{root}/v1/chat/completions", "POST", body.replace(b"4000", b"2000"), as_client())
+    assert (status, len(upstream.asked)) == (200, 2) and b"So " in text or status == 429
 
 
 def test_a_prompt_that_the_server_keeps_has_no_bound(ask_of):

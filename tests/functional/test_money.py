@@ -452,7 +452,7 @@ def test_a_hard_budget_counts_what_a_call_says_and_not_its_json(start_upstream, 
         list(client.chat.completions.create(model="up", messages=HELLO, tools=tools, stream=True))
     tokens = wait_until(lambda: (found := book(tmp_path, "SELECT completion, estimated FROM entries ORDER BY estimated")) and
                         len(found) == 2 and found, what="both entries")
-    assert tokens[0] == (1000, 0) and tokens[1][1] == 1 and 990 <= tokens[1][0] <= 1260
+    assert tokens[0] == (1000, 0) and tokens[1] == (4096, 1), "what broke off may come to all that was granted"
 
 
 @pytest.mark.parametrize("dialect, reads", [("openai", True), ("anthropic", True), ("vllm", False)])

@@ -212,9 +212,9 @@ def test_a_hard_budget_holds_what_is_gone_on_from_by_its_bytes(start_stranger, s
         usage = {"prompt_tokens": 3020, "completion_tokens": asked.json["max_tokens"]}
         return [chunk({"content": " end"}), chunk({}, finish="stop"), {**USAGE, "usage": usage}]
     first, second = start_stranger(said(text("x" * 3000))), start_upstream(goes_on)
-    gateway = thrifty(start_gateway, first, second, 0.01, tmp_path, continues="prefix")
+    gateway = thrifty(start_gateway, first, second, 0.02, tmp_path, continues="prefix")
     stream(client_of(gateway), max_tokens=4000)
-    assert len(second.asked) == 1 and 9_000_000 < booked(tmp_path) <= 10_000_000
+    assert len(second.asked) == 1 and 18_000_000 < booked(tmp_path) <= 20_000_000
 
 
 @pytest.mark.parametrize("budget, is_enough", [(1.5, False), (2.5, True)])

@@ -117,7 +117,7 @@ def test_who_breaks_off_before_the_head_is_paid_if_it_had_time_to_begin(
     assert target == "late" and amount == (prompt + completion) * PRICE and estimated
     assert len(late.asked) == 1 and len(soon.asked) > 1  # Who bills for nothing is not asked again.
     if budget:
-        assert prompt > len(PROMPT) and completion == (0 if stream else 50)
+        assert prompt > len(PROMPT) and completion == 50
     else:
         assert 4000 < prompt < 6000 and completion == 0
 

@@ -74,6 +74,48 @@ TEST(Tab, AHardBudgetPaysNoMoreTimeThanWasHeld) {
   EXPECT_EQ(receipt.cost_nano_usd, 5'000'000);
 }
 
+// With a hard budget, asked for two choices of 50 tokens, and told nothing but that.
+Part left(const std::optional<Usage>& told, int words, int endings) {
+  const config::Settings settings = settings_with_a_provider();
+  config::Key key;
+  key.budget.day = 1'000'000'000;
+  key.budget.hard = true;
+  ChatRequest request;
+  request.body = std::string(1'000, 'x');
+  request.choices = 2;
+  request.sampling.tokens_max = 50;
+  Tab tab(nullptr, settings, &key);
+  tab.order(request, 10, false);
+  Part part{.target = "cloud"};
+  part.usage.prompt_tokens = 10;
+  begin(request, part);
+  for (int i = 0; i < words; ++i) count(Delta{.text = "word "}, part);
+  if (told) bill(*told, part);
+  for (int i = 0; i < endings; ++i) count(Delta{.finish = FinishReason::stop}, part);
+  Receipt receipt;
+  receipt.parts = {part};
+  tab.settle(receipt);
+  EXPECT_EQ(receipt.usage.prompt_tokens, told ? told->prompt_tokens : 10) << "as it was counted";
+  return receipt.parts.front();
+}
+
+TEST(Tab, AHardBudgetReckonsWithTheMostOfWhatNobodyCounted) {
+  const Part thinks = left(std::nullopt, 1, 0);
+  EXPECT_EQ(thinks.usage.prompt_tokens, 1'000) << "a token a byte";
+  EXPECT_EQ(thinks.usage.completion_tokens, 100) << "all that was granted";
+  EXPECT_EQ(thinks.supposed_tokens, 1'000 - 10 + 100 - 2);
+  EXPECT_EQ(thinks.cost_nano_usd, 1'100 * 2'000);
+  EXPECT_TRUE(thinks.estimated);
+  EXPECT_EQ(left(std::nullopt, 1, 1).usage.completion_tokens, 100) << "one choice thinks on";
+  EXPECT_EQ(left(std::nullopt, 1, 2).usage.completion_tokens, 2) << "both have ended";
+}
+
+TEST(Tab, WhatATargetToldIsNotSupposed) {
+  const Usage told{.prompt_tokens = 20, .completion_tokens = 30};
+  EXPECT_EQ(left(told, 1, 0).cost_nano_usd, 50 * 2'000) << "after a word";
+  EXPECT_EQ(left(told, 0, 0).cost_nano_usd, 120 * 2'000) << "before it has thought";
+}
+
 TEST(Tab, ADearerTierIsNoExactCost) {
   Part part = part_of("cloud", false);
   EXPECT_FALSE(settled({part}).parts.front().estimated);
