@@ -16,6 +16,8 @@ namespace {
 // writes.
 constexpr std::size_t kWriteBytesMax = 16 << 10;
 
+constexpr std::chrono::seconds kLeftWithin{1};
+
 // The next piece. A stream that ends before its finish reason has been cut, however politely it was
 // closed; one that breaks after it is whole.
 Async<std::optional<Delta>> next_piece(TokenStream& stream, bool finished, Deadline deadline) {
@@ -69,6 +71,16 @@ class Relay {
         out_(out),
         streams_(course.request().stream),
         finishes_(course.request().choices) {}
+
+  // What the target has sent it bills, though its client has not taken it.
+  boost::asio::awaitable<void> count_left() {
+    const Deadline until = SteadyClock::now() + kLeftWithin;
+    while (SteadyClock::now() < until) {
+      const auto piece = co_await opened_.stream->left();
+      if (!piece || !*piece) co_return;
+      count(**piece, course_.receipt().parts.back());
+    }
+  }
 
   Async<void> run() {
     auto begun = co_await begin();
@@ -172,6 +184,7 @@ Async<void> relay(Opened& opened, Course& course, wire::AnswerWriter& writer,
   receipt.first_token = SteadyClock::now();
   Relay carrier(opened, course, writer, out);
   auto outcome = co_await carrier.run();  // What has passed is added up with its account.
+  if (!outcome && opened.stream) co_await carrier.count_left();
   if (!opened.visit) co_return outcome;
   if (outcome) {
     const Part& part = receipt.parts.back();

@@ -35,6 +35,10 @@ class TokenStream {
   // coroutine was cancelled), overloaded.
   virtual Async<std::optional<Delta>> next(Deadline deadline) = 0;
 
+  // Once nobody waits for the answer: the next piece of what the target has sent already, or
+  // nullopt. Waits only where it was kept from sending more, and then a moment.
+  virtual Async<std::optional<Delta>> left() { co_return std::optional<Delta>(); }
+
   // True if `next` would answer without waiting: what lets several pieces share one write to the
   // client.
   virtual bool ready() = 0;

@@ -12,6 +12,13 @@ namespace net = boost::asio;
 
 namespace {
 
+constexpr std::chrono::milliseconds kLeftWithin{100};  // What the producer kept back comes.
+
+std::size_t bytes_of(const Delta& delta) {
+  return delta.text.size() + delta.reasoning.size() + delta.extra.size() + delta.logprobs.size() +
+         delta.object.size() + delta.original.size();
+}
+
 class BridgeStream final : public TokenStream {
  public:
   BridgeStream(std::shared_ptr<Bridge> bridge, std::shared_ptr<const ChatRequest> request)
@@ -21,6 +28,7 @@ class BridgeStream final : public TokenStream {
   BridgeStream& operator=(const BridgeStream&) = delete;
 
   Async<std::optional<Delta>> next(Deadline deadline) override { return bridge_->next(deadline); }
+  Async<std::optional<Delta>> left() override { return bridge_->left(); }
   bool ready() override { return bridge_->ready(); }
   bool at_work() const override { return bridge_->at_work(); }
   std::size_t bytes_written() const override { return bridge_->bytes_written(); }
@@ -73,7 +81,8 @@ void Bridge::fail(Error error) {
 
 bool Bridge::full() {
   std::lock_guard lock(mutex_);
-  if (waiting() < capacity_ || state_ != State::open) return false;
+  const bool is_full = waiting() >= capacity_ || bytes_ >= kBytesMax;
+  if (!is_full || state_ != State::open) return false;
   producer_paused_ = true;
   return true;
 }
@@ -85,15 +94,9 @@ bool Bridge::abandoned() const {
 
 Async<std::optional<Delta>> Bridge::next(Deadline deadline) {
   while (true) {
+    if (auto delta = take_one()) co_return std::move(delta);
     std::unique_lock lock(mutex_);
-    if (waiting() > 0) {
-      Delta delta = take();
-      const bool resume = producer_paused_ && waiting() <= capacity_ / 2;
-      if (resume) producer_paused_ = false;
-      lock.unlock();
-      if (resume) on_room_();
-      co_return std::optional<Delta>(std::move(delta));
-    }
+    if (waiting() > 0) continue;
     if (state_ == State::failed) co_return error_;
     if (state_ != State::open) co_return std::optional<Delta>();
     if (SteadyClock::now() >= deadline) {
@@ -112,6 +115,37 @@ Async<std::optional<Delta>> Bridge::next(Deadline deadline) {
   }
 }
 
+// A wait that is cancelled has an end all the same: the client can leave but once.
+Async<std::optional<Delta>> Bridge::left() {
+  const Deadline until = SteadyClock::now() + kLeftWithin;
+  while (true) {
+    {
+      const std::lock_guard lock(mutex_);
+      sends_more_ |= producer_paused_;
+    }
+    if (auto delta = take_one()) co_return std::move(delta);
+    std::unique_lock lock(mutex_);
+    const bool may_come = sends_more_ && state_ == State::open && SteadyClock::now() < until;
+    if (waiting() == 0 && !may_come) co_return std::optional<Delta>();
+    if (waiting() > 0) continue;
+    consumer_waits_ = true;
+    lock.unlock();
+    arrival_->expires_at(until);
+    co_await arrival_->async_wait(net::as_tuple(net::use_awaitable));
+  }
+}
+
+std::optional<Delta> Bridge::take_one() {
+  std::unique_lock lock(mutex_);
+  if (waiting() == 0) return std::nullopt;
+  Delta delta = take();
+  const bool resume = producer_paused_ && has_room();
+  if (resume) producer_paused_ = false;
+  lock.unlock();
+  if (resume) on_room_();
+  return delta;
+}
+
 bool Bridge::ready() {
   std::lock_guard lock(mutex_);
   return waiting() > 0 || state_ != State::open;
@@ -123,13 +157,16 @@ void Bridge::abandon() {
   const bool producer_works = state_ == State::open;
   state_ = State::abandoned;
   queue_.clear();
-  taken_ = 0;
+  taken_ = bytes_ = 0;
   lock.unlock();
   arrival_.reset();
   if (producer_works) on_room_();
 }
 
+bool Bridge::has_room() const { return waiting() <= capacity_ / 2 && bytes_ <= kBytesMax / 2; }
+
 void Bridge::put(Delta delta) {
+  bytes_ += bytes_of(delta);
   if (queue_.size() == queue_.capacity() && taken_ > queue_.size() / 2) {
     queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(taken_));
     taken_ = 0;
@@ -139,6 +176,7 @@ void Bridge::put(Delta delta) {
 
 Delta Bridge::take() {
   Delta delta = std::move(queue_[taken_]);
+  bytes_ -= bytes_of(delta);
   if (++taken_ == queue_.size()) {
     queue_.clear();
     taken_ = 0;

@@ -26,7 +26,10 @@ namespace spillway {
 
 class Bridge final : public Outlet, public std::enable_shared_from_this<Bridge> {
  public:
-  // `capacity` is in Deltas. `consumer` must be the executor of the thread that will await `next`.
+  static constexpr std::size_t kBytesMax = 16 << 20;
+
+  // `capacity` is in Deltas; so many bytes of them fill it as well. `consumer` must be the executor
+  // of the thread that will await `next`.
   Bridge(boost::asio::any_io_executor consumer, std::size_t capacity,
          std::function<void()> on_room);
 
@@ -42,7 +45,8 @@ class Bridge final : public Outlet, public std::enable_shared_from_this<Bridge> 
 
   // Consumer side; the executor's thread only.
   Async<std::optional<Delta>> next(Deadline deadline);
-  bool ready();  // `next` would not wait.
+  Async<std::optional<Delta>> left();  // As TokenStream's.
+  bool ready();                        // `next` would not wait.
   bool at_work() const { return at_work_.load(std::memory_order_relaxed); }
   std::size_t bytes_written() const { return written_.load(std::memory_order_relaxed); }
   RateLeft rate_left() const;
@@ -55,7 +59,9 @@ class Bridge final : public Outlet, public std::enable_shared_from_this<Bridge> 
   std::size_t waiting() const { return queue_.size() - taken_; }
   void put(Delta delta);
   Delta take();
+  bool has_room() const;
 
+  std::optional<Delta> take_one();
   void wake_consumer(std::unique_lock<std::mutex> lock);
 
   const boost::asio::any_io_executor consumer_;
@@ -72,11 +78,13 @@ class Bridge final : public Outlet, public std::enable_shared_from_this<Bridge> 
   // Emptied and filled again in the same memory: a Delta is large, and comes with each token.
   std::vector<Delta> queue_;
   std::size_t taken_ = 0;  // So many of them, from the front.
+  std::size_t bytes_ = 0;  // Of those that wait.
   State state_ = State::open;
   Error error_;
   RateLeft rate_left_;
   bool consumer_waits_ = false;
   bool producer_paused_ = false;  // full() was answered with true since the last on_room.
+  bool sends_more_ = false;       // It was, when the consumer had no use for more.
 };
 
 // A TokenStream over a Bridge: dropping it abandons the bridge.

@@ -399,3 +399,13 @@ def test_a_client_that_leaves_anywhere_stops_the_work(start_provider, start_gate
         decision = wait_until(lambda n=chunks: len(gateway.decisions(n)) == n and gateway.decisions(1)[0], what="the decision")
         assert decision["status"] == 499 and decision["cost_nano_usd"] > 0
         assert [attempt["target"] for attempt in decision["attempts"]] == ["ai-hub"]
+
+
+def test_a_picture_in_an_event_passes(start_upstream, start_gateway, client_of):
+    picture = {"images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 6_000_000}}]}
+    provider = start_upstream(lambda asked: [chunk({"content": "Here: "}), chunk(picture), chunk({}, finish="stop"), USAGE])
+    gateway = start_gateway(configs.gateway({"up": configs.provider(provider.base_url, "up")}, classes={"all": {"spill": "always"}},
+                                            default_class="all"))
+    stream = client_of(gateway).chat.completions.create(model="up", messages=[{"role": "user", "content": WORDS}], stream=True)
+    deltas = [event.choices[0].delta for event in stream if event.choices]
+    assert any(getattr(delta, "images", None) == picture["images"] for delta in deltas) and len(provider.asked) == 1

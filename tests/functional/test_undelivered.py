@@ -259,3 +259,26 @@ def test_the_sdks_own_retry_pays_once(house, processes, tmp_path, sdk):
     assert broken.broke and text.strip() == "Answer 1" and len(provider.asked) == 1
     wait_until(lambda: booked(tmp_path) == 1, what="the entry")
     assert redelivered(gateway) == 1
+
+
+def test_what_the_provider_has_sent_is_booked_though_its_client_has_not_taken_it(start_upstream, start_gateway, tmp_path):
+    words, written = 3000, threading.Event()
+
+    def say(handler):
+        upstream.begin(handler)
+        usage = {**upstream.USAGE, "usage": {"prompt_tokens": 9, "completion_tokens": words, "total_tokens": words + 9}}
+        for one in [upstream.chunk({"content": " word"})] * words + [upstream.chunk({}, finish="length"), usage]:
+            handler.wfile.write(b"data: " + json.dumps(one).encode() + b"\n\n")
+        written.set()
+
+    provider = start_upstream(lambda asked: say)
+    config = configs.gateway({"cloud": configs.provider(provider.base_url, "cloud")}, classes={"all": {"spill": "always"}},
+                             default_class="all")
+    config["server"]["state"] = str(tmp_path / "state")
+    client = connect(start_gateway(config), receive_bytes=4096)
+    client.sendall(request_of({**BODY, "max_tokens": words, "stream": True}))
+    assert client.recv(12) == b"HTTP/1.1 200" and written.wait(10)
+    client.close()
+    wait_until(lambda: booked(tmp_path) == 1, what="the entry")
+    with sqlite3.connect(f"file:{tmp_path}/state/ledger.sqlite?mode=ro", uri=True) as database:
+        assert database.execute("SELECT prompt, completion, estimated FROM entries").fetchall() == [(9, words, 0)]

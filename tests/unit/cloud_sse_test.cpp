@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -91,8 +92,24 @@ TEST(SseParser, LimitsAnEventOfManyLines) {
   SseParser parser;
   const std::string line = "data:" + std::string(1'000, 'x') + "\n";
   std::size_t lines = 0;
-  while (lines < 2'000 && parser.feed(line, ignore)) ++lines;
+  while (lines < 20'000 && parser.feed(line, ignore)) ++lines;
   EXPECT_EQ(lines, SseParser::kBytesMax / 1'001);
+}
+
+// A picture in an event: many streams have one, and not all of them at once.
+TEST(SseParser, LargeEventsShareARoom) {
+  const auto ignore = [](std::string_view, std::string_view) { return true; };
+  const std::string picture = "data: " + std::string(2 << 20, 'x');
+  std::vector<std::unique_ptr<SseParser>> parsers;
+  while (parsers.size() < 100) {
+    auto parser = std::make_unique<SseParser>();
+    if (!parser->feed(picture, ignore)) break;
+    parsers.push_back(std::move(parser));
+  }
+  EXPECT_EQ(parsers.size(), 16U);
+  EXPECT_TRUE(SseParser().feed("data: usual\n\n", ignore));
+  EXPECT_TRUE(parsers.front()->feed("\n\n", ignore));
+  EXPECT_TRUE(SseParser().feed(picture, ignore)) << "one has ended";
 }
 
 }  // namespace
