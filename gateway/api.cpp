@@ -62,8 +62,8 @@ Api::Api(Doors doors)
       conversation_api_(doors.reception, doors.disk, doors.conversations),
       response_api_({doors.reception, archive_, responses_, speak(responses_),
                      speak_for(responses_), std::bind_front(&Api::count, this)}),
-      response_socket_(
-          {doors.reception.editions(), archive_, responses_, std::bind_front(&Api::speak, this)}) {}
+      response_socket_({doors.reception.editions(), archive_, responses_,
+                        std::bind_front(&Api::speak, this), std::move(doors.open_socket)}) {}
 
 http::Routes Api::routes() const {
   http::Routes routes(protocol_reply, kAnthropicVersion);

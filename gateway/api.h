@@ -40,6 +40,7 @@ class Api {
     std::unique_ptr<responses::Shelf>& shelf;
     std::unique_ptr<responses::Conversations>& conversations;
     responses::PastLimits past;
+    responses::Enter open_socket;  // One WebSocket more of a tenant.
   };
 
   explicit Api(Doors doors);

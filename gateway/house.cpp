@@ -22,6 +22,8 @@ constexpr std::size_t kDecisionsKept = 1'000;
 constexpr std::size_t kRehearsed = 500;  // Decisions that a reload is tried on.
 constexpr const char* kTooManyBodies =
     "Too many large requests are being sent. Send fewer at a time.";
+constexpr const char* kTooManySockets =
+    "Too many WebSockets are open. Use one for turn after turn, or POST.";
 constexpr const char* kTooMuchPast =
     "The conversations that are being answered are too large together. Ask of fewer at a time, or "
     "begin others, with what matters of these.";
@@ -72,6 +74,8 @@ House::House(std::shared_ptr<const config::Settings> settings, config::FilesRead
                 static_cast<std::size_t>(settings->server.limits.body_bytes_max)),
       conversations_(large_bytes_max(settings->server.limits), kTooMuchPast),
       remembered_(large_bytes_max(settings->server.limits), kTooMuchPast),
+      sockets_(std::max<std::uint64_t>(4, settings->server.limits.connections_max),
+               kTooManySockets),
       surface_(surface_doors()),
       file_api_(reception_, disk_, kept_.cabinet, files_limits(settings->files)),
       batch_api_({reception_, disk_, kept_.cabinet, kept_.batches, runner_},
@@ -101,8 +105,15 @@ Api::Doors House::surface_doors() {
   responses::PastLimits past{static_cast<std::size_t>(started_with_->server.limits.body_bytes_max),
                              std::bind_front(&ByteRoom::enter, &conversations_),
                              std::bind_front(&ByteRoom::enter, &remembered_)};
-  return {reception_,      pipeline_,           models_,        stored_chats_, disk_,
-          kept_.responses, kept_.conversations, std::move(past)};
+  return {reception_,
+          pipeline_,
+          models_,
+          stored_chats_,
+          disk_,
+          kept_.responses,
+          kept_.conversations,
+          std::move(past),
+          std::bind_front(&ByteRoom::enter, &sockets_)};
 }
 
 std::shared_ptr<Backend> House::dial(const config::ProviderTarget& target, std::size_t server) {

@@ -104,6 +104,7 @@ class House {
   AttachedFiles attached_;
   const ByteRoom conversations_;  // That are being answered,
   const ByteRoom remembered_;     // …and of which a connection remembers the last turn.
+  const ByteRoom sockets_;        // WebSockets, each as a byte.
   Api surface_;
   FileApi file_api_;
   std::optional<BatchRunner> runner_;

@@ -91,7 +91,7 @@ Async<void> take_turn(const http::Request& raw, std::string message, const http:
 
 net::awaitable<void> ResponseSocket::serve(http::Request raw, http::ResponseWriter& out) const {
   co_await net::this_coro::throw_if_cancelled(false);
-  const auto admitted = admit(raw);
+  const auto admitted = admit(raw);  // Its place is held as long as it is open.
   if (!admitted) {
     if (admitted.error().code == Errc::method_not_allowed) out.set_header("allow", "POST");
     co_await refuse(admitted.error(), out);
@@ -105,7 +105,7 @@ net::awaitable<void> ResponseSocket::serve(http::Request raw, http::ResponseWrit
   co_await converse(raw);
 }
 
-Result<void> ResponseSocket::admit(const http::Request& raw) const {
+Result<responses::Leave> ResponseSocket::admit(const http::Request& raw) const {
   const auto visitor = visitor_of(doors_.editions, raw);
   if (!visitor) return visitor.error();
   if (raw.web_socket == nullptr) {
@@ -117,7 +117,7 @@ Result<void> ResponseSocket::admit(const http::Request& raw) const {
     return Error{Errc::forbidden, "pages in browsers are not served over WebSocket", "",
                  std::nullopt};
   }
-  return {};
+  return doors_.enter(visitor->tenant, 1);
 }
 
 net::awaitable<void> ResponseSocket::converse(const http::Request& raw) const {

@@ -23,6 +23,7 @@ class ResponseSocket {
     const responses::Archive& archive;
     const responses::ResponsesProtocol& protocol;
     std::function<http::Handler(const wire::Protocol&)> speak;
+    responses::Enter enter;  // One connection more of a tenant.
   };
 
   explicit ResponseSocket(Doors doors) : doors_(std::move(doors)) {}
@@ -30,7 +31,7 @@ class ResponseSocket {
   boost::asio::awaitable<void> serve(http::Request raw, http::ResponseWriter& out) const;
 
  private:
-  Result<void> admit(const http::Request& raw) const;
+  Result<responses::Leave> admit(const http::Request& raw) const;
   boost::asio::awaitable<void> converse(const http::Request& raw) const;
 
   const Doors doors_;

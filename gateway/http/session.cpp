@@ -202,13 +202,14 @@ void Session::count_loss() {
 }
 
 Deadline Session::idle_until() const {
+  if (talking_ != nullptr && talking_->accepted()) return talking_->idle_until();
   const bool waits = idle_ && connection_.unread().empty();
   return waits && connection_.health() == Connection::Health::good ? deadline_ : Deadline::max();
 }
 
 void Session::drain() {
+  if (talking_ != nullptr) return talking_->drain();
   if (idle_until() != Deadline::max()) connection_.abort();
-  if (talking_ != nullptr) talking_->drain();
 }
 
 void Session::abort() {

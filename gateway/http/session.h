@@ -37,7 +37,8 @@ class Session {
   void drain();  // Closes if no request has begun, nor a turn on a WebSocket.
   void abort();  // Cancels the handler, closes.
 
-  // When it is closed for want of a request; max() while it has one.
+  // When it is closed for want of a request, or would be, were it no WebSocket; max() while it has
+  // one, or a turn.
   Deadline idle_until() const;
 
   boost::asio::cancellation_slot cancellation_slot() { return connection_.cancellation().slot(); }

@@ -25,7 +25,8 @@ constexpr std::chrono::seconds kHandshakeMax{5};
 constexpr std::size_t kMessagesWaitingMax = 16;
 constexpr std::size_t kKeySize = 24;  // Of 16 bytes in base64.
 constexpr std::size_t kReadMax = 256 << 10;
-constexpr std::size_t kReasonMax = 123;  // Bytes of a close frame.
+constexpr std::size_t kWriteMax = 64 << 10;  // That has the write timeout.
+constexpr std::size_t kReasonMax = 123;      // Bytes of a close frame.
 // A message may take the body timeout for each of these.
 constexpr std::size_t kTimedBytes = 1 << 20;
 
@@ -112,9 +113,12 @@ Async<std::string> SessionSocket::receive(Deadline until) {
     }
     if (SteadyClock::now() >= until)
       co_return Error{Errc::deadline_exceeded, "the connection is too old", "", std::nullopt};
+    if (idle_until_ == Deadline::max())
+      idle_until_ = SteadyClock::now() + context_.options.limits.idle_timeout;
     wake_.expires_at(until);
     co_await wake_.async_wait(net::as_tuple(net::use_awaitable));
   }
+  idle_until_ = Deadline::max();
   std::string message = std::move(messages_.front());
   messages_.pop_front();
   waiting_bytes_ -= message.size();
@@ -126,12 +130,24 @@ Async<std::string> SessionSocket::receive(Deadline until) {
 }
 
 Async<void> SessionSocket::send(std::string text) {
-  if (lost_) co_return gone();
-  const auto [error, sent] =
-      co_await stream_->socket->async_write(net::buffer(text), net::as_tuple(net::use_awaitable));
-  if (error) lose();
+  std::size_t sent = 0;
+  do {
+    if (lost_) co_return gone();
+    const auto piece = net::buffer(text.data() + sent, std::min(text.size() - sent, kWriteMax));
+    sent += piece.size();
+    taken_by_ = SteadyClock::now() + context_.options.limits.write_timeout;
+    const auto [error, written] = co_await stream_->socket->async_write_some(
+        sent == text.size(), piece, net::as_tuple(net::use_awaitable));
+    taken_by_ = Deadline::max();
+    if (error) lose();
+  } while (sent < text.size());
   if (lost_) co_return gone();
   co_return Result<void>();
+}
+
+Deadline SessionSocket::idle_until() const {
+  const bool arrives = whole_by_ != Deadline::max() || !messages_.empty();
+  return arrives || lost_ ? Deadline::max() : idle_until_;
 }
 
 void SessionSocket::close_with(CloseCode code, std::string why) {
@@ -177,6 +193,7 @@ bool SessionSocket::may_hold_more() {
 }
 
 void SessionSocket::expire_if_due(TimePoint now) {
+  if (now >= taken_by_) return reset();
   if (lost_ || now < whole_by_) return;
   context_.counters.count(Reject::timeout);
   refuse(CloseCode::policy, "the message did not arrive in time");
@@ -208,6 +225,15 @@ void SessionSocket::lose() {
   messages_.clear();
   leaves_.clear();
   connection_.cancellation().emit(net::cancellation_type::terminal);
+}
+
+// The kernel would otherwise keep what the client does not read.
+void SessionSocket::reset() {
+  taken_by_ = Deadline::max();
+  context_.counters.slow_clients.fetch_add(1, std::memory_order_relaxed);
+  boost::system::error_code ignored;
+  beast::get_lowest_layer(*stream_->socket).set_option(net::socket_base::linger(true, 0), ignored);
+  abort();
 }
 
 void SessionSocket::drain() { wake_.cancel(); }

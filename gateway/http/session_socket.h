@@ -37,7 +37,10 @@ class SessionSocket final : public WebSocket {
   // The connection speaks HTTP no more.
   bool accepted() const { return accepted_; }
 
-  void expire_if_due(TimePoint now);  // Ends it if a message takes too long to arrive.
+  // Between turns: as if it were a connection without a request. max() during one.
+  Deadline idle_until() const;
+
+  void expire_if_due(TimePoint now);  // Ends it if a message takes too long, in or out.
   void drain();                       // Whoever waits for a message is told to go.
   void abort();                       // Ends it now, cancelling the handler.
 
@@ -54,6 +57,7 @@ class SessionSocket final : public WebSocket {
   bool may_hold_more();
   void take_message();
   void refuse(CloseCode code, std::string why);
+  void reset();
   void lose();
 
   Connection& connection_;
@@ -66,6 +70,8 @@ class SessionSocket final : public WebSocket {
   std::size_t allowed_ = kSmallBody;                 // …of at most so many bytes.
   TimePoint begun_{};                                // When the message that is arriving did,
   Deadline whole_by_ = Deadline::max();              // …and when it must be whole.
+  Deadline taken_by_ = Deadline::max();    // When the client must have taken what is sent.
+  Deadline idle_until_ = Deadline::max();  // While nothing is under way.
   CloseCode code_ = CloseCode::normal;
   std::string why_;
   bool accepted_ = false;
