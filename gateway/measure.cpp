@@ -1,5 +1,7 @@
 #include "gateway/measure.h"
 
+#include "gateway/call.h"
+
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
@@ -57,7 +59,7 @@ int tokens_in(std::size_t bytes) {
 
 // Of what is read beside the words of the messages.
 int tokens_beside(const ChatRequest& request) {
-  return tokens_in(request.beside_bytes) + request.media * kTokensPerPart;
+  return tokens_in(request.beside_bytes) + (request.media - request.documents) * kTokensPerPart;
 }
 
 // By the local engine; nothing if it may not be asked or cannot read all of it.
@@ -133,6 +135,17 @@ boost::asio::awaitable<void> measure(const Edition& edition, LocalTarget* local,
   facts.longest_prompt = tokens ? tokens->longest : 0;
   facts.form_tokens = tokens_in(request->form_bytes);
   facts.cached_tokens = tokens ? local->cached_tokens(request, tenant) : 0;
+}
+
+Async<std::shared_ptr<const ChatRequest>> with_files(std::shared_ptr<const ChatRequest> request,
+                                                     const policy::Caller& caller,
+                                                     wire::FileShelf& files,
+                                                     policy::RequestFacts& facts) {
+  const wire::Reader reader = reader_of(caller);
+  auto filled = co_await wire::with_files(request, reader, files);
+  if (filled)
+    facts.prompt_tokens += estimated_prompt_tokens(**filled) - estimated_prompt_tokens(*request);
+  co_return filled;
 }
 
 boost::asio::awaitable<bool> client_left() {

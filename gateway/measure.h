@@ -10,6 +10,7 @@
 #include "gateway/policy/auth.h"
 #include "gateway/policy/facts.h"
 #include "gateway/policy/plan.h"
+#include "gateway/wire/attachments.h"
 
 #include <chrono>
 #include <memory>
@@ -42,6 +43,12 @@ Async<int> prompt_tokens(const Edition& edition, LocalTarget* local,
 boost::asio::awaitable<void> measure(const Edition& edition, LocalTarget* local,
                                      std::shared_ptr<const ChatRequest> request, std::string tenant,
                                      policy::RequestFacts& facts);
+
+// With the files that it names, which are measured, too: wire::with_files.
+Async<std::shared_ptr<const ChatRequest>> with_files(std::shared_ptr<const ChatRequest> request,
+                                                     const policy::Caller& caller,
+                                                     wire::FileShelf& files,
+                                                     policy::RequestFacts& facts);
 
 // Whether the client left while that was done: what is asked for it from then on is paid in vain.
 boost::asio::awaitable<bool> client_left();

@@ -110,9 +110,9 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   if (plan && plan->wait) plan = co_await wait_and_decide(edition, *facts, *plan->wait, receipt);
   if (!plan) co_return plan.error();
 
-  const wire::Reader reader = reader_of(*caller);
-  auto filled = co_await wire::with_files(request, reader, doors_.files);
+  auto filled = co_await with_files(request, *caller, doors_.files, *facts);
   if (!filled) co_return filled.error();
+  receipt.usage.prompt_tokens = facts->prompt_tokens;
   exchange.asked.chat = std::move(*filled);
   const Deadline deadline = receipt.arrived + time_for(*plan);
 

@@ -108,7 +108,8 @@ struct ChatRequest {
   int search_units = 0;                // Of a ranking: what it may be billed as, at most.
   int media = 0;                       // Pictures, sounds and files in its messages.
   std::optional<int> searches = 0;     // In the web, at most; nothing: as many as it likes.
-  std::size_t beside_bytes = 0;        // Of tools, calls, reasoning: read as the texts are.
+  int documents = 0;                   // Of these, plain texts, whose bytes are counted below.
+  std::size_t beside_bytes = 0;        // Of tools, calls, reasoning, documents: read as texts are.
   std::size_t form_bytes = 0;          // Of a response_format: a prompt's part at most providers.
   std::size_t prompt_bytes = 0;        // What a provider may count; 0: the body.
   std::string unsent;                  // What it would fetch or look up itself; empty: nothing.

@@ -3,6 +3,7 @@
 
 #include "gateway/wire/asked_besides.h"
 
+#include <cstddef>
 #include <iterator>
 #include <optional>
 #include <string>
@@ -12,8 +13,9 @@
 namespace spillway::anthropic {
 
 struct Beyond {
-  std::string words;  // The first thing that chat completions have no words for, or empty.
-  int media = 0;      // Pictures and documents among it.
+  std::string words;           // The first thing that chat completions have no words for, or empty.
+  int media = 0;               // Pictures and documents among it,
+  std::size_t text_bytes = 0;  // …and what documents of words alone have.
   std::optional<int> searches = 0;  // That it may make in the web; nothing: as many as it likes.
   bool tools = false;               // Tools, or calls and results of earlier ones.
 

@@ -140,6 +140,7 @@ class Reader {
       const bool says = source != nullptr && source->is_object();
       const Json kind = says ? source->value("type", Json()) : Json();
       if (kind != "text" && kind != "content") ++beyond_.media;
+      if (kind == "text" || kind == "content") beyond_.text_bytes += source->dump().size();
       if (type == "document" && (kind == "url" || kind == "file"))
         beyond_.reads_unsent("documents by their address or id");
       if (type == "document" && kind == "base64")

@@ -49,6 +49,7 @@ Async<wire::Asked> MessagesProtocol::parse(wire::Call call) const {
   if (read->beyond.tools || !read->beyond.words.empty()) chat->needs |= Need::tools;
   chat->has_tools = read->beyond.tools;
   chat->media += read->beyond.media;
+  chat->beside_bytes += read->beyond.text_bytes;
   chat->unsent = std::move(read->beyond.unsent);
   chat->searches = read->beyond.searches;
   chat->added_tokens = read->beyond.added_tokens;

@@ -75,6 +75,14 @@ std::string_view unmeasured(std::string_view type, Fields& fields) {
   return unmeasured_file(fields.any("file"));
 }
 
+void read_document(const Json* file, ChatRequest& chat) {
+  if (file == nullptr || !file->is_object()) return;
+  const auto data = file->find("file_data");
+  if (data == file->end() || !data->is_string()) return;
+  const auto& text = data->get_ref<const std::string&>();
+  if (wire::is_plain_text(text)) wire::add_document(text, chat);
+}
+
 void read_part(Fields fields, Message& message, ChatRequest& chat) {
   const std::string type = fields.required_string("type");
   if (type == "text" || type == "refusal") {
@@ -83,6 +91,7 @@ void read_part(Fields fields, Message& message, ChatRequest& chat) {
     message.text_only = false;
     chat.needs |= need_of(type);
     ++chat.media;
+    if (type == "file") read_document(fields.any("file"), chat);
     if (const auto what = unmeasured(type, fields); !what.empty()) chat.unsent = what;
   }
 }

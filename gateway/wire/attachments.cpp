@@ -1,5 +1,7 @@
 #include "gateway/wire/attachments.h"
 
+#include "gateway/wire/base64.h"
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -83,7 +85,9 @@ std::vector<Naming> namings_in(ordered_json& chat) {
 void fill(const Naming& naming, const FileShelf::Content& file, ChatRequest& chat) {
   std::string data = "data:" + std::string(type_of(file.name)) + ";base64,";
   data += file.base64;
-  if (!naming.is_picture && !is_plain_text(data)) chat.unsent = kUnmeasured;
+  const bool is_text = is_plain_text(data);
+  if (!naming.is_picture && is_text) add_document(data, chat);
+  if (!naming.is_picture && !is_text) chat.unsent = kUnmeasured;
   naming.holder->erase("file_id");
   (*naming.holder)[naming.is_picture ? "url" : "file_data"] = std::move(data);
   if (!naming.is_picture && !naming.holder->contains("filename"))
@@ -123,6 +127,12 @@ bool is_plain_text(std::string_view data_url) {
                      [&](std::string_view type) { return data_url.starts_with(type); }) &&
          std::none_of(kPacked.begin(), kPacked.end(),
                       [&](std::string_view packed) { return data.starts_with(packed); });
+}
+
+void add_document(std::string_view data_url, ChatRequest& chat) {
+  const std::size_t encoded = base64_in(data_url).size();
+  ++chat.documents;
+  chat.beside_bytes += encoded > 0 ? encoded / 4 * 3 : data_url.size();
 }
 
 bool names_files(const ChatRequest& chat) {

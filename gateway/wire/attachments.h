@@ -44,6 +44,9 @@ inline constexpr std::string_view kUnmeasured = "documents that are no plain tex
 // Whether the bytes of a data URL are the words that are read: a PDF of a few may have many pages.
 bool is_plain_text(std::string_view data_url);
 
+// Such a text among a chat's media: read as its words, as many bytes as it has.
+void add_document(std::string_view data_url, ChatRequest& chat);
+
 // Whether it may name any. Cheap.
 bool names_files(const ChatRequest& chat);
 

@@ -242,3 +242,31 @@ def test_a_prompt_that_the_server_keeps_has_no_bound(ask_of):
     body = {"input": "q", "prompt_name": "long"}
     got, text, upstream = ask_of(lambda asked: ranking(9), "/v1/embeddings", body, hard=True, endpoints=["embeddings"])
     assert (got, upstream.asked) == (400, []) and "a prompt that the server keeps" in text
+
+
+LONG = base64.b64encode(b"word " * 80_000).decode()  # A hundred thousand tokens, for a tenth of a dollar.
+DOCUMENT = {"type": "file", "file": {"filename": "a.txt", "file_data": "data:text/plain;base64," + LONG}}
+DOCUMENTS = {
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": [DOCUMENT]}], "max_tokens": 4},
+    "/v1/responses": {"input": [{"role": "user", "content": [{"type": "input_file", **DOCUMENT["file"]}]}], "max_output_tokens": 16},
+    "/v1/messages": message_of({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "word " * 80_000}})[2]}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_a_soft_budget_holds_a_text_for_its_words(ask_of, path):
+    status, text, upstream = ask_of(lambda asked: chat(), path, DOCUMENTS[path], month="0.05usd", hard=False, takes=["files"],
+                                    dialect="anthropic" if path == "/v1/messages" else "openai")
+    assert (status, upstream.asked) == (402 if path == "/v1/messages" else 429, []), text[:300]
+
+
+def test_a_soft_budget_holds_an_uploaded_text_for_its_words(start_upstream, start_gateway, client_of):
+    upstream = start_upstream(lambda asked: chat())
+    targets = {"m": configs.provider(upstream.base_url, "m", price_per_million=PRICES, takes=["files"])}
+    gateway = start_gateway(configs.gateway(targets, classes={"all": {"spill": "always"}}, default_class="all",
+                                            tenants={"test": {"budget": {"month": "0.05usd"}}}))
+    client = client_of(gateway, max_retries=0)
+    for words, fits in ((10, True), (80_000, False)):
+        file = client.files.create(file=("a.txt", b"word " * words), purpose="user_data").id
+        body = {"model": "m", "max_tokens": 4, "messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": file}}]}]}
+        status, _, text = send(gateway.root + "/v1/chat/completions", "POST", json.dumps(body).encode(), as_client())
+        assert (status == 200, len(upstream.asked)) == (fits, 1), text[:300]
