@@ -45,42 +45,64 @@ int answer_tokens(const policy::RequestFacts& facts) {
       .value_or(policy::kCompletionTokensAssumed);
 }
 
-Result<account::Pass> enter(account::Limiter& limiter, account::Pool pool,
-                            const config::Settings& settings, const policy::Caller& caller,
-                            account::Subject model, std::int64_t tokens,
-                            http::ResponseWriter& out) {
-  const account::Subjects subjects = {{
+account::Subjects subjects_of(const config::Settings& settings, const policy::Caller& caller,
+                              account::Subject model) {
+  return {{
       {caller.name(), caller.key ? &caller.key->limits : nullptr},
       {caller.tenant(), limits_of(settings.tenants, caller.tenant())},
       model,
   }};
-  account::Standing standing;
-  auto pass = limiter.enter(pool, subjects, tokens, SteadyClock::now(), standing);
+}
+
+void tell(const account::Standing& standing, http::ResponseWriter& out) {
   tell(standing.requests, "requests", out);
   tell(standing.tokens, "tokens", out);
-  return pass;
+}
+
+Result<void> check_models(const policy::Caller& caller, const ChatRequest& request,
+                          const policy::RequestFacts& facts) {
+  auto allowed = policy::check_model(caller, facts.model);
+  for (const std::string& other : request.other_models) {
+    if (allowed) allowed = policy::check_model(caller, other);
+  }
+  return allowed;
 }
 
 }  // namespace
 
-Result<account::Pass> admit(account::Limiter& limiter, account::Pool pool,
-                            const config::Settings& settings, const policy::Caller& caller,
-                            const ChatRequest& request, const policy::RequestFacts& facts,
-                            http::ResponseWriter& out) {
-  auto allowed = policy::check_scope(caller, facts.endpoint);
-  if (allowed) allowed = policy::check_model(caller, facts.model);
-  for (const std::string& other : request.other_models) {
-    if (allowed) allowed = policy::check_model(caller, other);
-  }
+Result<account::Pass> admit_unread(account::Limiter& limiter, account::Pool pool,
+                                   const config::Settings& settings, const policy::Caller& caller,
+                                   std::string_view endpoint, http::ResponseWriter& out) {
+  const auto allowed = policy::check_scope(caller, endpoint);
+  if (!allowed) return allowed.error();
+  account::Standing standing;
+  auto pass = limiter.begin(pool, subjects_of(settings, caller, {}), SteadyClock::now(), standing);
+  if (!pass) tell(standing, out);
+  return pass;
+}
+
+Result<void> admit(account::Pass& pass, account::Limiter& limiter, account::Pool pool,
+                   const config::Settings& settings, const policy::Caller& caller,
+                   const ChatRequest& request, const policy::RequestFacts& facts,
+                   http::ResponseWriter& out) {
+  const auto allowed = check_models(caller, request, facts);
   if (!allowed) return allowed.error();
   const account::Subject model{facts.model, limits_of(settings.model_limits, facts.model)};
-  return enter(limiter, pool, settings, caller, model,
-               std::int64_t{facts.prompt_tokens} + answer_tokens(facts), out);
+  const std::int64_t tokens = std::int64_t{facts.prompt_tokens} + answer_tokens(facts);
+  account::Standing standing;
+  auto admitted = limiter.complete(pass, pool, subjects_of(settings, caller, model), tokens,
+                                   SteadyClock::now(), standing);
+  tell(standing, out);
+  return admitted;
 }
 
 Result<account::Pass> admit_errand(account::Limiter& limiter, const config::Settings& settings,
                                    const policy::Caller& caller, http::ResponseWriter& out) {
-  return enter(limiter, account::Pool::waited_for, settings, caller, account::Subject{}, 0, out);
+  account::Standing standing;
+  auto pass = limiter.enter(account::Pool::waited_for, subjects_of(settings, caller, {}), 0,
+                            SteadyClock::now(), standing);
+  tell(standing, out);
+  return pass;
 }
 
 bool stays_here(const account::Account* account, const config::Settings& settings) {

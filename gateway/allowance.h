@@ -12,16 +12,25 @@
 #include "gateway/policy/auth.h"
 #include "gateway/policy/facts.h"
 
+#include <string_view>
+
 namespace spillway {
 
-// forbidden: not this model; rate_limited: not now. The limits are told in x-ratelimit-* headers
-// either way. What the arguments point to outlives the Pass.
-Result<account::Pass> admit(account::Limiter& limiter, account::Pool pool,
-                            const config::Settings& settings, const policy::Caller& caller,
-                            const ChatRequest& request, const policy::RequestFacts& facts,
-                            http::ResponseWriter& out);
+// Before anything is read: forbidden: not this endpoint; rate_limited: not one request more of the
+// key and its tenant. It is counted for good with `admit`. What the arguments point to outlives the
+// Pass.
+Result<account::Pass> admit_unread(account::Limiter& limiter, account::Pool pool,
+                                   const config::Settings& settings, const policy::Caller& caller,
+                                   std::string_view endpoint, http::ResponseWriter& out);
 
-// The same for what asks no model: a request of the key and of its tenant.
+// Once it is known what is asked: forbidden: not this model; rate_limited: not now. The limits are
+// told in x-ratelimit-* headers either way.
+Result<void> admit(account::Pass& pass, account::Limiter& limiter, account::Pool pool,
+                   const config::Settings& settings, const policy::Caller& caller,
+                   const ChatRequest& request, const policy::RequestFacts& facts,
+                   http::ResponseWriter& out);
+
+// Both for what asks no model: a request of the key and of its tenant.
 Result<account::Pass> admit_errand(account::Limiter& limiter, const config::Settings& settings,
                                    const policy::Caller& caller, http::ResponseWriter& out);
 

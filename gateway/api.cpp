@@ -61,7 +61,7 @@ Api::Api(Doors doors)
       compact_(responses_),
       conversation_api_(doors.reception, doors.disk, doors.conversations),
       response_api_({doors.reception, archive_, responses_, speak(responses_),
-                     speak_for(responses_), std::bind_front(&Api::count, this)}),
+                     speak_for(responses_), std::bind_front(&Api::count, this), doors.reading}),
       response_socket_({doors.reception.editions(), archive_, responses_,
                         std::bind_front(&Api::speak, this), std::move(doors.open_socket)}) {}
 

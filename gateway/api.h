@@ -39,6 +39,7 @@ class Api {
     store::DiskThread& disk;
     std::unique_ptr<responses::Shelf>& shelf;
     std::unique_ptr<responses::Conversations>& conversations;
+    wire::ReadingRoom& reading;
     responses::PastLimits past;
     responses::Enter open_socket;  // One WebSocket more of a tenant.
   };

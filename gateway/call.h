@@ -3,6 +3,7 @@
 
 #include "gateway/http/message.h"
 #include "gateway/policy/auth.h"
+#include "gateway/refusal.h"
 #include "gateway/wire/attachments.h"
 #include "gateway/wire/protocol.h"
 
@@ -22,14 +23,23 @@ inline std::vector<std::string> betas_of(const http::Request& raw) {
 }
 
 // With `body` instead of its own.
-inline wire::Call call_of(const http::Request& raw, std::string body,
-                          const policy::Caller& caller) {
+inline wire::Call call_of(const http::Request& raw, std::string body, const policy::Caller& caller,
+                          wire::ReadingRoom& room) {
   return {raw.id,
           std::string(caller.tenant()),
           raw.arrived_at,
           std::move(body),
           std::string(raw.header("anthropic-version")),
-          betas_of(raw)};
+          betas_of(raw),
+          &room};
+}
+
+// Its body, understood; that is no longer there then.
+inline Async<wire::Asked> asked_by(http::Request& raw, const wire::Protocol& protocol,
+                                   const policy::Caller& caller, wire::ReadingRoom& room) {
+  if (!raw.may_be_json()) co_return not_json();
+  wire::Call call = call_of(raw, std::move(raw.body), caller, room);
+  co_return co_await protocol.parse(std::move(call));
 }
 
 // Whose files it may name.

@@ -30,6 +30,7 @@ Async<int> CountTokens::count(http::Request raw, const Visitor& visitor) const {
   call.request_id = raw.id;
   call.tenant = visitor.tenant;
   call.body = std::move(raw.body);
+  call.room = &pipeline_->doors().reading;
   auto asked = co_await protocol_.parse(std::move(call));
   if (!asked) co_return asked.error();
   const auto known = visitor.check_model(asked->chat->model);

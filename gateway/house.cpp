@@ -112,6 +112,7 @@ Api::Doors House::surface_doors() {
           disk_,
           kept_.responses,
           kept_.conversations,
+          reading_,
           std::move(past),
           std::bind_front(&ByteRoom::enter, &sockets_)};
 }

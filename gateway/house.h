@@ -27,6 +27,7 @@
 #include "gateway/http/routes.h"
 #include "gateway/http/server.h"
 #include "gateway/kept_state.h"
+#include "gateway/long_prompts.h"
 #include "gateway/models.h"
 #include "gateway/observation.h"
 #include "gateway/pipeline.h"
@@ -97,6 +98,7 @@ class House {
   CurrentEdition editions_;
   Rollout rollout_;
   store::DiskThread disk_{"disk"};
+  LongPrompts reading_;
   std::optional<Pipeline> pipeline_;
   Models models_;
   const Reception reception_{editions_, limiter_};

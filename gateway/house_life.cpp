@@ -48,9 +48,9 @@ Result<void> House::open() {
   auto loaded = load_engine();
   if (!loaded) return loaded.error();
 
-  pipeline_.emplace(Pipeline::Doors{editions_, admission_, fleet_, waiting_, engine_.get(),
-                                    rehearsal_, shadow_, attached_, limiter_, kept_.account.get(),
-                                    std::bind_front(&Observation::tell, &observation_)});
+  pipeline_.emplace(Pipeline::Doors{
+      editions_, admission_, fleet_, waiting_, engine_.get(), rehearsal_, shadow_, attached_,
+      reading_, limiter_, kept_.account.get(), std::bind_front(&Observation::tell, &observation_)});
   runner_.emplace(BatchRunner::Doors{editions_, admission_, disk_, *kept_.cabinet, *kept_.batches,
                                      surface_.errands(), std::bind_front(&House::complain, this)},
                   started_with_->batch.concurrency);
@@ -142,6 +142,7 @@ void House::stop(const std::function<bool()>& hurry) {
   // Who asks them now is told so; that ends what still runs, each answer with its error.
   cloud_.stop();
   if (engine_) engine_->stop(SteadyClock::now());
+  reading_.stop();
   if (!is_idle) api_.wait_idle(SteadyClock::now() + kLastWordsWithin);
   api_.stop();
   disk_.stop();

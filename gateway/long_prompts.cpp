@@ -31,7 +31,7 @@ Result<void> done(const std::function<void()>& work) {
   }
 }
 
-Error stopped() { return {Errc::backend_unavailable, "the local engine was stopped"}; }
+Error stopped() { return {Errc::backend_unavailable, "the gateway is stopping"}; }
 
 }  // namespace
 

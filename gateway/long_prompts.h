@@ -1,11 +1,12 @@
-// Where long prompts are tokenised, so that no connection's worker is held up meanwhile: on two
-// threads, of which a tenant has one at a time. Tenants take turns.
+// Where long prompts are read and tokenised, so that no connection's worker is held up meanwhile:
+// on two threads, of which a tenant has one at a time. Tenants take turns.
 //
-// Any thread may ask. Cancel: who waits for a turn leaves at once; what is being tokenised is,
-// whoever still waits for it.
+// Any thread may ask. Cancel: who waits for a turn leaves at once; what is being read is, whoever
+// still waits for it.
 #pragma once
 
 #include "backends/contract/backend.h"
+#include "gateway/wire/reading_room.h"
 
 #include <atomic>
 #include <condition_variable>
@@ -19,16 +20,16 @@
 
 namespace spillway {
 
-class LongPrompts {
+class LongPrompts final : public wire::ReadingRoom {
  public:
   LongPrompts();
-  ~LongPrompts();  // stop()s.
+  ~LongPrompts() override;  // stop()s.
   LongPrompts(const LongPrompts&) = delete;
   LongPrompts& operator=(const LongPrompts&) = delete;
 
   // Does `work` there; the asking coroutine goes on when it is done. backend_unavailable: it was
   // stopped first; cancelled: its client left first.
-  Async<void> run(std::string tenant, std::function<void()> work);
+  Async<void> run(std::string tenant, std::function<void()> work) override;
 
   // Waits for what has begun; who waits for something else is refused, as is who asks from now on.
   void stop();

@@ -78,9 +78,10 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   auto permit = doors_.admission.enter();  // Gives its place back when it goes out of scope.
   if (!permit) co_return permit.error();
 
-  if (!exchange.raw.may_be_json()) co_return not_json();
-  wire::Call call = call_of(exchange.raw, std::move(exchange.raw.body), *caller);
-  auto asked = co_await exchange.protocol.parse(std::move(call));
+  auto pass = admit_unread(doors_.limiter, exchange.pool, *edition.settings, *caller,
+                           exchange.raw.path, exchange.out);
+  if (!pass) co_return pass.error();
+  auto asked = co_await asked_by(exchange.raw, exchange.protocol, *caller, doors_.reading);
   if (!asked) co_return asked.error();
   exchange.asked = std::move(*asked);
   const auto& request = exchange.asked.chat;
@@ -90,9 +91,9 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   if (request->stream) exchange.out.keep_alive(quiet_for(facts->silence_max, *edition.settings));
   if (!is_long(*request)) co_await measure(edition, doors_.local, request, receipt.tenant, *facts);
   if (stays_here(doors_.account, *edition.settings)) facts->local_only = true;
-  auto pass = admit(doors_.limiter, exchange.pool, *edition.settings, exchange.caller, *request,
-                    *facts, exchange.out);
-  if (!pass) co_return pass.error();
+  const auto admitted = admit(*pass, doors_.limiter, exchange.pool, *edition.settings, *caller,
+                              *request, *facts, exchange.out);
+  if (!admitted) co_return admitted.error();
   exchange.pass = std::move(*pass);  // Gives its places back when the exchange is over.
   if (is_long(*request)) co_await measure(edition, doors_.local, request, receipt.tenant, *facts);
   const bool is_gone = co_await client_left();

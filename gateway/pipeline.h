@@ -39,6 +39,7 @@ class Pipeline {
     Rehearsal& rehearsal;
     Shadow& shadow;
     wire::FileShelf& files;
+    wire::ReadingRoom& reading;
     account::Limiter& limiter;
     account::Account* account;  // Null where no ledger is kept.
     std::function<void(const Receipt&)>

@@ -159,7 +159,7 @@ net::awaitable<void> ResponseApi::create(http::Request raw, http::ResponseWriter
 }
 
 Async<ResponseApi::Running> ResponseApi::begin(http::Request& raw, const Visitor& visitor) const {
-  const wire::Call call = call_of(raw, raw.body, visitor.caller);
+  const wire::Call call = call_of(raw, raw.body, visitor.caller, doors_.reading);
   auto understood = co_await doors_.protocol.understand(call);
   if (!understood) co_return understood.error();
   forget_client_timeout(raw);  // Its patience is with the connection, which has its answer at once.
@@ -309,7 +309,7 @@ Async<std::string> ResponseApi::input_items(http::Request& raw, const Visitor& v
 }
 
 Async<std::string> ResponseApi::input_tokens(http::Request& raw, const Visitor& visitor) const {
-  const wire::Call call = call_of(raw, raw.body, visitor.caller);
+  const wire::Call call = call_of(raw, raw.body, visitor.caller, doors_.reading);
   const auto understood = co_await doors_.protocol.understand(call);
   if (!understood) co_return responses::in_words_of_responses(understood.error());
   const auto known = visitor.check_model(understood->chat->model);

@@ -32,6 +32,7 @@ class ResponseApi {
     http::Handler speak;
     Errand errand;
     std::function<Async<int>(std::shared_ptr<const ChatRequest>, std::string tenant)> count_tokens;
+    wire::ReadingRoom& reading;
   };
 
   explicit ResponseApi(Doors doors);

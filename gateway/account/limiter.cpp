@@ -60,20 +60,40 @@ struct State {
   std::atomic<int> under_way{0};
 };
 
+namespace {
+
+policy::Bucket& bucket_of(State& state, LimitKind kind) {
+  return kind == LimitKind::tokens ? state.tokens : state.requests;
+}
+
+}  // namespace
+
 Pass& Pass::operator=(Pass&& other) noexcept {
   if (this == &other) return *this;
   leave();
   places_ = std::exchange(other.places_, {});
+  begun_ = std::exchange(other.begun_, 0);
+  standing_ = other.standing_;
   counted_ = other.counted_;
   entered_ = other.entered_;
   return *this;
 }
 
 void Pass::leave() {
+  give_back(LimitKind::requests, std::exchange(begun_, 0), 1);
   for (const Place& place : places_) {
     if (place.state) place.state->under_way.fetch_sub(1, std::memory_order_relaxed);
   }
   places_ = {};
+}
+
+// What the first `count` of a request's subjects gave.
+void Pass::give_back(LimitKind kind, std::size_t count, std::int64_t amount) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const Place& place = places_[i];
+    const std::int64_t rate = place.state ? limit_of(*place.limits, kind) : 0;
+    if (rate > 0) bucket_of(*place.state, kind).correct(rate, -std::min(amount, rate));
+  }
 }
 
 void Pass::used(std::int64_t tokens, TimePoint now) {
@@ -103,43 +123,10 @@ State& Limiter::state(Pool pool, Limited whose, std::string_view name) {
   return *made;
 }
 
-policy::Bucket& bucket_of(State& state, LimitKind kind) {
-  return kind == LimitKind::tokens ? state.tokens : state.requests;
-}
-
-// What the first `count` of a request's subjects gave.
-void Limiter::give_back(const Pass& pass, LimitKind kind, std::size_t count, std::int64_t amount) {
-  for (std::size_t i = 0; i < count; ++i) {
-    const Pass::Place& place = pass.places_[i];
-    const std::int64_t rate = place.state ? limit_of(*place.limits, kind) : 0;
-    if (rate > 0) bucket_of(*place.state, kind).correct(rate, -std::min(amount, rate));
-  }
-}
-
-// Of one kind from all subjects, or from none.
-std::optional<Error> Limiter::take(Pass& pass, LimitKind kind, const Subjects& subjects,
-                                   std::int64_t amount, TimePoint now, Standing& standing) {
-  const bool by_tokens = kind == LimitKind::tokens;
-  for (std::size_t i = 0; i < subjects.size(); ++i) {
-    if (!pass.places_[i].state) continue;
-    const int limit = limit_of(*subjects[i].limits, kind);
-    if (limit == 0) continue;
-    const auto answer = bucket_of(*pass.places_[i].state, kind).take(limit, amount, now);
-    narrow(by_tokens ? standing.tokens : standing.requests, limit, answer);
-    if (answer.taken) continue;
-    give_back(pass, kind, i, amount);
-    return refused(i, subjects[i], kind, amount,
-                   std::chrono::ceil<milliseconds>(answer.retry_after));
-  }
-  return std::nullopt;
-}
-
-Result<Pass> Limiter::enter(Pool pool, const Subjects& subjects, std::int64_t tokens, TimePoint now,
-                            Standing& standing) {
-  Pass pass;
+std::optional<Error> Limiter::take_places(Pass& pass, Pool pool, const Subjects& subjects,
+                                          Range range) {
   std::optional<Error> refusal;
-  LimitKind at = LimitKind::concurrency;
-  for (std::size_t i = 0; i < subjects.size(); ++i) {
+  for (std::size_t i = range.begin; i < range.end; ++i) {
     if (!subjects[i].limits || *subjects[i].limits == config::Limits{}) continue;
     State& state = this->state(pool, static_cast<Limited>(i), subjects[i].name);
     const int others = state.under_way.fetch_add(1, std::memory_order_relaxed);
@@ -148,22 +135,70 @@ Result<Pass> Limiter::enter(Pool pool, const Subjects& subjects, std::int64_t to
     if (limit > 0 && others >= limit && !refusal)
       refusal = refused(i, subjects[i], LimitKind::concurrency, 1, kAskAgain);
   }
-  if (!refusal) {
-    at = LimitKind::requests;
-    refusal = take(pass, at, subjects, 1, now, standing);
+  return refusal;
+}
+
+// Of one kind from all subjects in the range, or from none.
+std::optional<Error> Limiter::take(Pass& pass, LimitKind kind, const Subjects& subjects,
+                                   Range range, std::int64_t amount, TimePoint now,
+                                   Standing& standing) {
+  const bool by_tokens = kind == LimitKind::tokens;
+  for (std::size_t i = range.begin; i < range.end; ++i) {
+    if (!pass.places_[i].state) continue;
+    const int limit = limit_of(*subjects[i].limits, kind);
+    if (limit == 0) continue;
+    const auto answer = bucket_of(*pass.places_[i].state, kind).take(limit, amount, now);
+    narrow(by_tokens ? standing.tokens : standing.requests, limit, answer);
+    if (answer.taken) continue;
+    pass.give_back(kind, i, amount);
+    return refused(i, subjects[i], kind, amount,
+                   std::chrono::ceil<milliseconds>(answer.retry_after));
   }
-  if (!refusal) {
-    at = LimitKind::tokens;
-    refusal = take(pass, at, subjects, tokens, now, standing);
-    if (refusal) give_back(pass, LimitKind::requests, subjects.size(), 1);
-  }
-  if (refusal) {
-    refused_[static_cast<std::size_t>(at)].fetch_add(1, std::memory_order_relaxed);
-    return std::move(*refusal);
-  }
+  return std::nullopt;
+}
+
+Error Limiter::count_refused(LimitKind kind, Error refusal) {
+  refused_[static_cast<std::size_t>(kind)].fetch_add(1, std::memory_order_relaxed);
+  return refusal;
+}
+
+Result<Pass> Limiter::begin(Pool pool, const Subjects& subjects, TimePoint now,
+                            Standing& standing) {
+  constexpr Range kWhose{0, 2};  // Key and tenant.
+  Pass pass;
+  if (auto refusal = take_places(pass, pool, subjects, kWhose))
+    return count_refused(LimitKind::concurrency, std::move(*refusal));
+  auto refusal = take(pass, LimitKind::requests, subjects, kWhose, 1, now, standing);
+  if (refusal) return count_refused(LimitKind::requests, std::move(*refusal));
+  pass.begun_ = kWhose.end;
+  pass.standing_ = standing;
+  return pass;
+}
+
+Result<void> Limiter::complete(Pass& pass, Pool pool, const Subjects& subjects, std::int64_t tokens,
+                               TimePoint now, Standing& standing) {
+  constexpr Range kModel{2, 3}, kAll{0, 3};
+  standing = pass.standing_;
+  if (auto refusal = take_places(pass, pool, subjects, kModel))
+    return count_refused(LimitKind::concurrency, std::move(*refusal));
+  auto refusal = take(pass, LimitKind::requests, subjects, kModel, 1, now, standing);
+  if (refusal) return count_refused(LimitKind::requests, std::move(*refusal));
+  pass.begun_ = kModel.end;
+  refusal = take(pass, LimitKind::tokens, subjects, kAll, tokens, now, standing);
+  if (refusal) return count_refused(LimitKind::tokens, std::move(*refusal));
   for (auto& allowed : allowed_) allowed.fetch_add(1, std::memory_order_relaxed);
+  pass.begun_ = 0;
   pass.counted_ = tokens;
   pass.entered_ = now;
+  return {};
+}
+
+Result<Pass> Limiter::enter(Pool pool, const Subjects& subjects, std::int64_t tokens, TimePoint now,
+                            Standing& standing) {
+  auto pass = begin(pool, subjects, now, standing);
+  if (!pass) return pass;
+  const auto whole = complete(*pass, pool, subjects, tokens, now, standing);
+  if (!whole) return whole.error();
   return pass;
 }
 

@@ -70,8 +70,11 @@ class Pass {
     const config::Limits* limits = nullptr;
   };
   void leave();
+  void give_back(LimitKind kind, std::size_t count, std::int64_t amount);
 
   std::array<Place, 3> places_{};
+  std::size_t begun_ = 0;  // So many count it as a request, and no more where it comes to none.
+  Standing standing_;      // By requests, of those who have begun.
   std::int64_t counted_ = 0;
   TimePoint entered_{};
 };
@@ -93,14 +96,24 @@ class Limiter {
   Result<Pass> enter(Pool pool, const Subjects& subjects, std::int64_t tokens, TimePoint now,
                      Standing& standing);
 
+  // The same in two steps, for a request that has yet to be read: one of its key and tenant, and
+  // then what it asks of which model. Without the second nothing is counted in the end.
+  Result<Pass> begin(Pool pool, const Subjects& subjects, TimePoint now, Standing& standing);
+  Result<void> complete(Pass& pass, Pool pool, const Subjects& subjects, std::int64_t tokens,
+                        TimePoint now, Standing& standing);
+
   std::array<Check, kLimitKinds> checks() const;
 
  private:
   using States = std::map<std::string, std::unique_ptr<struct State>, std::less<>>;
   State& state(Pool pool, Limited whose, std::string_view name);
-  static void give_back(const Pass& pass, LimitKind kind, std::size_t count, std::int64_t amount);
-  std::optional<Error> take(Pass& pass, LimitKind kind, const Subjects& subjects,
+  struct Range {
+    std::size_t begin, end;
+  };
+  std::optional<Error> take_places(Pass& pass, Pool pool, const Subjects& subjects, Range range);
+  std::optional<Error> take(Pass& pass, LimitKind kind, const Subjects& subjects, Range range,
                             std::int64_t amount, TimePoint now, Standing& standing);
+  Error count_refused(LimitKind kind, Error refusal);
 
   mutable std::shared_mutex mutex_;  // Of the tables; a state, once there, stays.
   std::array<std::array<States, 3>, kPools> states_;

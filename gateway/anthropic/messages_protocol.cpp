@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,11 +41,16 @@ std::vector<std::string> betas_in(const std::vector<std::string>& lists) {
 }  // namespace
 
 Async<wire::Asked> MessagesProtocol::parse(wire::Call call) const {
+  std::function<Result<wire::Asked>()> read = [this, &call] { return asked_by(call); };
+  co_return co_await wire::read_in(call.room, call.tenant, call.body.size(), std::move(read));
+}
+
+Result<wire::Asked> MessagesProtocol::asked_by(wire::Call& call) const {
   auto read = parse_messages(call.body, limit_);
-  if (!read) co_return read.error();
+  if (!read) return read.error();
   if (notes_) read->chat = notes_->put_into(std::move(read->chat), call.tenant);
   auto plain = read_chat_(std::move(read->chat));
-  if (!plain) co_return plain.error();
+  if (!plain) return plain.error();
   auto chat = std::make_shared<ChatRequest>(**plain);
   if (read->beyond.tools || !read->beyond.words.empty()) chat->needs |= Need::tools;
   chat->has_tools = read->beyond.tools;
@@ -64,7 +70,7 @@ Async<wire::Asked> MessagesProtocol::parse(wire::Call call) const {
   asked.writer = chat->stream ? event_writer(std::move(info)) : body_writer(std::move(info));
   if (notes_) asked.writer = noting(std::move(asked.writer), std::move(call.tenant), *notes_);
   asked.chat = std::move(chat);
-  co_return std::move(asked);
+  return asked;
 }
 
 wire::ErrorReply MessagesProtocol::error(const Error& error, std::string_view request_id) const {

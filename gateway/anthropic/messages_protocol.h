@@ -24,6 +24,8 @@ class MessagesProtocol final : public wire::Protocol {
   wire::ErrorReply error(const Error& error, std::string_view request_id) const override;
 
  private:
+  Result<wire::Asked> asked_by(wire::Call& call) const;
+
   const ReadChat read_chat_;
   const Limit limit_;
   CallNotes* const notes_;

@@ -4,6 +4,7 @@
 #include "gateway/openai/chat_response.h"
 #include "gateway/openai/stored_chat.h"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -127,8 +128,13 @@ class KeepingWriter final : public wire::AnswerWriter {
 }  // namespace
 
 Async<wire::Asked> ChatProtocol::parse(wire::Call call) const {
+  std::function<Result<wire::Asked>()> read = [this, &call] { return asked_by(call); };
+  co_return co_await wire::read_in(call.room, call.tenant, call.body.size(), std::move(read));
+}
+
+Result<wire::Asked> ChatProtocol::asked_by(wire::Call& call) const {
   auto chat = parse_chat(std::move(call.body));
-  if (!chat) co_return chat.error();
+  if (!chat) return chat.error();
   ChatAnswerInfo info;
   info.id = chat_completion_id(call.request_id);
   info.model = (*chat)->model;
@@ -148,7 +154,7 @@ Async<wire::Asked> ChatProtocol::parse(wire::Call call) const {
   }
   if (!asked.writer) asked.writer = std::make_unique<BodyWriter>(std::move(info));
   asked.chat = std::move(*chat);
-  co_return std::move(asked);
+  return asked;
 }
 
 wire::ErrorReply ChatProtocol::error(const Error& error, std::string_view) const {

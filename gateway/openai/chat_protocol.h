@@ -16,6 +16,8 @@ class ChatProtocol final : public wire::Protocol {
   wire::ErrorReply error(const Error& error, std::string_view request_id) const override;
 
  private:
+  Result<wire::Asked> asked_by(wire::Call& call) const;
+
   wire::ChatShelf* const shelf_;
 };
 

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <functional>
 #include <utility>
 
 namespace spillway::openai {
@@ -184,8 +185,13 @@ class CompletionBody final : public wire::AnswerWriter {
 }  // namespace
 
 Async<wire::Asked> CompletionProtocol::parse(wire::Call call) const {
+  std::function<Result<wire::Asked>()> read = [&call] { return asked_by(call); };
+  co_return co_await wire::read_in(call.room, call.tenant, call.body.size(), std::move(read));
+}
+
+Result<wire::Asked> CompletionProtocol::asked_by(wire::Call& call) {
   auto completion = parse_completion(std::move(call.body));
-  if (!completion) co_return completion.error();
+  if (!completion) return completion.error();
   const ChatRequest& request = *completion->request;
   std::string head = head_of(call, request.model);
   wire::Asked asked;
@@ -197,7 +203,7 @@ Async<wire::Asked> CompletionProtocol::parse(wire::Call call) const {
     asked.writer = std::make_unique<CompletionBody>(std::move(head), std::move(echoes));
   }
   asked.chat = std::move(completion->request);
-  co_return std::move(asked);
+  return asked;
 }
 
 wire::ErrorReply CompletionProtocol::error(const Error& error, std::string_view) const {

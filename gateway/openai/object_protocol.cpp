@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <functional>
 #include <utility>
 
 namespace spillway::openai {
@@ -45,12 +46,17 @@ class ObjectWriter final : public wire::AnswerWriter {
 }  // namespace
 
 Async<wire::Asked> ObjectProtocol::parse(wire::Call call) const {
+  std::function<Result<wire::Asked>()> read = [this, &call] { return asked_by(call); };
+  co_return co_await wire::read_in(call.room, call.tenant, call.body.size(), std::move(read));
+}
+
+Result<wire::Asked> ObjectProtocol::asked_by(wire::Call& call) const {
   auto question = parse_object_request(endpoint_, std::move(call.body));
-  if (!question) co_return question.error();
+  if (!question) return question.error();
   wire::Asked asked;
   asked.writer = std::make_unique<ObjectWriter>(question->request->model, question->encoding);
   asked.chat = std::move(question->request);
-  co_return std::move(asked);
+  return asked;
 }
 
 wire::ErrorReply ObjectProtocol::error(const Error& error, std::string_view) const {

@@ -19,6 +19,8 @@ class ObjectProtocol final : public wire::Protocol {
   wire::ErrorReply error(const Error& error, std::string_view request_id) const override;
 
  private:
+  Result<wire::Asked> asked_by(wire::Call& call) const;
+
   const Endpoint endpoint_;
 };
 

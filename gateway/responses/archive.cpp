@@ -96,6 +96,16 @@ Result<std::vector<Kept>> find_all(Shelf& shelf, const std::string& tenant,
   return all;
 }
 
+std::vector<std::string> lists_of(Chain chain) {
+  std::vector<std::string> lists;
+  if (!chain.told.empty()) lists.push_back(std::move(chain.told));
+  for (Kept& turn : chain.turns) {
+    lists.push_back(std::move(turn.input));
+    lists.push_back(output_of(turn.body));
+  }
+  return lists;
+}
+
 // The items' texts, in the order of `references`.
 Result<std::vector<std::string>> items_in(const std::vector<Kept>& responses,
                                           const std::vector<Reference>& references,
@@ -201,7 +211,7 @@ Result<void> Archive::admit(const std::string& tenant, const From& from, Past& p
 Async<Archive::Past> Archive::collected(std::string tenant, From from) const {
   Past past;
   if (!from.previous.empty()) {
-    auto lists = co_await turns(tenant, std::move(from.previous));
+    auto lists = co_await turns(tenant, std::move(from.previous), from.room);
     if (!lists) co_return lists.error();
     past.turns = std::move(*lists);
   }
@@ -212,7 +222,7 @@ Async<Archive::Past> Archive::collected(std::string tenant, From from) const {
     past.told = std::move(list->last);
   }
   if (!from.references.empty()) {
-    auto items = co_await referenced(std::move(tenant), std::move(from.references));
+    auto items = co_await referenced(std::move(tenant), std::move(from.references), from.room);
     if (!items) co_return items.error();
     past.referenced = std::move(*items);
   }
@@ -239,8 +249,9 @@ Async<std::string> Archive::input_items(std::string tenant, std::string id, Item
   co_return items_page(past->list(), limit);
 }
 
-// The disk's thread reads; what is read is parsed by who asked for it.
-Async<std::vector<std::string>> Archive::turns(std::string tenant, std::string previous) const {
+// The disk's thread reads; what is read is parsed by who asked for it, or where large texts are.
+Async<std::vector<std::string>> Archive::turns(std::string tenant, std::string previous,
+                                               wire::ReadingRoom* room) const {
   std::function<Result<Chain>()> work = [shelf = shelf_.get(), all = conversations_.get(), tenant,
                                          previous, bytes_max = limits_.bytes_max] {
     return chain_up_to(*shelf, *all, tenant, previous, bytes_max);
@@ -255,24 +266,29 @@ Async<std::vector<std::string>> Archive::turns(std::string tenant, std::string p
     error.kind = "previous_response_not_found";
     co_return error;
   }
-  std::vector<std::string> lists;
-  if (!chain->told.empty()) lists.push_back(std::move(chain->told));
-  for (Kept& turn : chain->turns) {
-    lists.push_back(std::move(turn.input));
-    lists.push_back(output_of(turn.body));
-  }
-  co_return lists;
+  std::size_t bytes = 0;
+  for (const Kept& turn : chain->turns) bytes += turn.body.size();
+  std::function<Result<std::vector<std::string>>()> read = [&chain] {
+    return lists_of(std::move(*chain));
+  };
+  co_return co_await wire::read_in(room, std::move(tenant), bytes, std::move(read));
 }
 
 Async<std::vector<std::string>> Archive::referenced(std::string tenant,
-                                                    std::vector<Reference> references) const {
+                                                    std::vector<Reference> references,
+                                                    wire::ReadingRoom* room) const {
   std::function<Result<std::vector<Kept>>()> work = [shelf = shelf_.get(), tenant, references,
                                                      bytes_max = limits_.bytes_max] {
     return find_all(*shelf, tenant, references, bytes_max);
   };
-  auto responses = co_await disk_.run_for_client(std::move(work), std::move(tenant));
+  auto responses = co_await disk_.run_for_client(std::move(work), tenant);
   if (!responses) co_return responses.error();
-  co_return items_in(*responses, references, limits_.bytes_max);
+  std::size_t bytes = 0;
+  for (const Kept& response : *responses) bytes += size_of(response);
+  std::function<Result<std::vector<std::string>>()> read = [&, this] {
+    return items_in(*responses, references, limits_.bytes_max);
+  };
+  co_return co_await wire::read_in(room, std::move(tenant), bytes, std::move(read));
 }
 
 }  // namespace spillway::responses

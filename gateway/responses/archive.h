@@ -8,6 +8,7 @@
 #include "gateway/responses/request.h"
 #include "gateway/responses/shelf.h"
 #include "gateway/store/disk_thread.h"
+#include "gateway/wire/reading_room.h"
 
 #include <cstdint>
 #include <functional>
@@ -51,7 +52,8 @@ class Archive {
     std::string previous;
     std::string conversation;
     std::vector<Reference> references;
-    std::size_t bytes = 0;  // Of its own body.
+    std::size_t bytes = 0;              // Of its own body.
+    wire::ReadingRoom* room = nullptr;  // Where what is large is read.
   };
 
   // The lists of items before a turn, the oldest first, and the items that it names, in their
@@ -73,9 +75,9 @@ class Archive {
   Async<void> add_turn(std::string tenant, std::string id, std::vector<std::string> lists,
                        std::string turn) const;
 
- protected:
   static std::size_t bytes_of(const std::vector<std::string>& lists);
 
+ protected:
   // As `past`, and nobody has asked for leave. `admit` does.
   Async<Past> collected(std::string tenant, From from) const;
   Result<void> admit(const std::string& tenant, const From& from, Past& past) const;
@@ -84,9 +86,10 @@ class Archive {
 
  private:
   Async<ItemList> conversation(std::string tenant, std::string id) const;
-  Async<std::vector<std::string>> turns(std::string tenant, std::string previous) const;
-  Async<std::vector<std::string>> referenced(std::string tenant,
-                                             std::vector<Reference> references) const;
+  Async<std::vector<std::string>> turns(std::string tenant, std::string previous,
+                                        wire::ReadingRoom* room) const;
+  Async<std::vector<std::string>> referenced(std::string tenant, std::vector<Reference> references,
+                                             wire::ReadingRoom* room) const;
 
   store::DiskThread& disk_;
   std::unique_ptr<Shelf>& shelf_;

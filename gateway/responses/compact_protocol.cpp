@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <functional>
 #include <utility>
 
 namespace spillway::responses {
@@ -44,6 +45,15 @@ void add_user_messages(const std::string& items, ordered_json& all) {
     if (text_in(item, "type") == "message" && text_in(item, "role") == "user")
       all.push_back(std::move(item));
   }
+}
+
+// All of them but the last, which is ours.
+ordered_json user_messages(const Conversation& conversation) {
+  ordered_json kept = ordered_json::array();
+  for (const std::string& turn : conversation.before) add_user_messages(turn, kept);
+  add_user_messages(conversation.request.input, kept);
+  kept.erase(kept.size() - 1);
+  return kept;
 }
 
 class CompactionWriter final : public wire::AnswerWriter {
@@ -84,15 +94,20 @@ class CompactionWriter final : public wire::AnswerWriter {
 }  // namespace
 
 Async<wire::Asked> CompactProtocol::parse(wire::Call call) const {
-  auto body = summary_request(call.body);
+  std::function<Result<std::string>()> ask = [&call] { return summary_request(call.body); };
+  auto body = co_await wire::read_in(call.room, call.tenant, call.body.size(), std::move(ask));
   if (!body) co_return body.error();
   call.body = std::move(*body);
   auto conversation = co_await responses_.converse(call);
   if (!conversation) co_return conversation.error();
-  ordered_json kept = ordered_json::array();
-  for (const std::string& turn : conversation->before) add_user_messages(turn, kept);
-  add_user_messages(conversation->request.input, kept);
-  kept.erase(kept.size() - 1);  // Ours.
+  const std::size_t bytes = Archive::bytes_of(conversation->before) + call.body.size();
+  ordered_json kept;
+  std::function<Result<bool>()> keep = [&kept, &conversation] {
+    kept = user_messages(*conversation);
+    return true;
+  };
+  const auto read = co_await wire::read_in(call.room, call.tenant, bytes, std::move(keep));
+  if (!read) co_return read.error();
   wire::Asked asked;
   asked.writer = std::make_unique<CompactionWriter>(
       turn_of(call.request_id), call.created, std::move(kept), std::move(conversation->leave));

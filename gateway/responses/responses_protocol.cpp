@@ -3,6 +3,7 @@
 #include "gateway/responses/chat_words.h"
 #include "gateway/responses/response_writer.h"
 
+#include <functional>
 #include <utility>
 
 namespace spillway::responses {
@@ -17,26 +18,37 @@ Async<wire::Asked> ResponsesProtocol::parse(wire::Call call) const {
 }
 
 Async<Conversation> ResponsesProtocol::converse(const wire::Call& call) const {
-  auto request = parse_response_request(call.body, turn_of(call.request_id));
+  std::function<Result<ResponseRequest>()> read = [&call] {
+    return parse_response_request(call.body, turn_of(call.request_id));
+  };
+  auto request = co_await wire::read_in(call.room, call.tenant, call.body.size(), std::move(read));
   if (!request) co_return request.error();
   Archive::From from{request->previous, request->conversation, request->references,
-                     call.body.size()};
+                     call.body.size(), call.room};
   auto past = co_await archive_.past(call.tenant, std::move(from));
   if (!past) co_return past.error();
-  request->input = with_referenced(request->input, past->referenced);
-  auto body = chat_body(*request, past->turns);
-  if (!body) co_return body.error();
+  const std::size_t bytes =
+      call.body.size() + Archive::bytes_of(past->turns) + Archive::bytes_of(past->referenced);
+  std::function<Result<Conversation>()> say = [&] { return said_in_chat(*request, *past); };
+  co_return co_await wire::read_in(call.room, call.tenant, bytes, std::move(say));
+}
+
+Result<Conversation> ResponsesProtocol::said_in_chat(ResponseRequest& request,
+                                                     Archive::Past& past) const {
+  request.input = with_referenced(request.input, past.referenced);
+  auto body = chat_body(request, past.turns);
+  if (!body) return body.error();
   auto plain = read_chat_(std::move(body->json));
-  if (!plain) co_return plain.error();
+  if (!plain) return plain.error();
   Conversation conversation;
   conversation.chat = std::make_shared<ChatRequest>(**plain);
   if (body->tools) conversation.chat->needs |= Need::tools;
   conversation.chat->hints = std::move(body->unsaid);
-  conversation.request = std::move(*request);
-  conversation.before = std::move(past->turns);
-  conversation.told = std::move(past->told);
-  conversation.leave = std::move(past->leave);
-  co_return std::move(conversation);
+  conversation.request = std::move(request);
+  conversation.before = std::move(past.turns);
+  conversation.told = std::move(past.told);
+  conversation.leave = std::move(past.leave);
+  return conversation;
 }
 
 Async<Understood> ResponsesProtocol::understand(const wire::Call& call) const {

@@ -53,6 +53,8 @@ class ResponsesProtocol final : public wire::Protocol {
   Async<Understood> understand(const wire::Call& call) const;
 
  private:
+  Result<Conversation> said_in_chat(ResponseRequest& request, Archive::Past& past) const;
+
   const ReadChat read_chat_;
   Archive& archive_;
 };

@@ -9,6 +9,7 @@
 #include "backends/contract/backend.h"
 #include "backends/contract/chat.h"
 #include "gateway/wire/errors.h"
+#include "gateway/wire/reading_room.h"
 
 #include <cstdint>
 #include <memory>
@@ -27,6 +28,7 @@ struct Call {
   // Of its protocol, as the client names them.
   std::string version = {};
   std::vector<std::string> betas = {};
+  ReadingRoom* room = nullptr;  // For what is large of it and of what it goes on from.
 };
 
 // What is known when the answer begins.

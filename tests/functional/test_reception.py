@@ -3,6 +3,8 @@ import http.client
 import json
 import re
 import subprocess
+import threading
+import time
 import urllib.parse
 
 import anthropic
@@ -33,7 +35,8 @@ NAMES = {path: path.strip("/").replace("/", "-") for path in COUNTED}
 KEYS = {name: {"limits": {"requests_per_minute": 2}} for name in NAMES.values()} | {
     "maker": {}, "talker": {"scopes": "chat"}, "writer": {"scopes": ["files", "completions"]},
     "thinker": {"scopes": ["responses", "messages"]}, "narrow": {"models": "cloud"}, "single": {"limits": {"concurrency": 1}},
-    "twice": {"limits": {"requests_per_minute": 2}}, "one-of-two": {"tenant": "couple"}, "two-of-two": {"tenant": "couple"}}
+    "twice": {"limits": {"requests_per_minute": 2}},
+    "unread": {"limits": {"requests_per_minute": 1}}, "one-of-two": {"tenant": "couple"}, "two-of-two": {"tenant": "couple"}}
 TENANTS = {"couple": {"limits": {"requests_per_minute": 2}}}
 
 
@@ -246,3 +249,39 @@ def test_what_a_provider_counted_beyond_the_limit_is_waited_for(start_upstream, 
     told = refused()
     assert re.fullmatch(r"6m0s|5m5\ds", told["x-ratelimit-reset-tokens"]) and told["x-ratelimit-remaining-tokens"] == "0"
     assert 300 < int(told["retry-after"]) <= 320  # Until there is room for this one.
+
+
+def test_who_asks_too_often_is_told_so_before_anything_is_read(house):
+    """What cannot be read does not count; and once the limit is reached nobody looks whether it can."""
+    assert post(house, "/v1/chat/completions", "unread", {"model": 5})[0] == 400
+    assert post(house, "/v1/chat/completions", "unread", COUNTED["/v1/chat/completions"])[0] == 200
+    assert post(house, "/v1/chat/completions", "unread", {"model": 5})[0] == 429
+    assert post(house, "/v1/responses", "unread", {"model": "cloud", "input": "x", "previous_response_id": "resp_none"})[0] == 429
+
+
+@pytest.mark.parametrize("path, body", [
+    ("/v1/messages", lambda text: {"max_tokens": 5, "messages": [{"role": "user", "content": text}]}),
+    ("/v1/responses", lambda text: {"input": text}), ("/v1/responses/input_tokens", lambda text: {"input": text})],
+    ids=["messages", "responses", "input_tokens"])
+def test_what_is_large_holds_nobody_up(start_upstream, start_gateway, path, body):
+    """While it is read, the only worker answers others."""
+    upstream = start_upstream(lambda asked: chat())
+    config = configs.gateway({"cloud": configs.provider(upstream.base_url, "cloud")}, classes={"all": {"spill": "always"}}, default_class="all")
+    config["server"]["workers"] = 1
+    root = start_gateway(config).root
+    large = json.dumps({"model": "cloud", **body("word é " * 2_000_000)}, ensure_ascii=False).encode()
+    took, longest = [], 0.0
+
+    def ask():
+        began = time.monotonic()
+        took.append((send(root + path, "POST", large, as_client(), 60)[0], time.monotonic() - began))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    while asking.is_alive():
+        began = time.monotonic()
+        assert send(root + "/v1/models", headers=as_client(), timeout=60)[0] == 200
+        longest = max(longest, time.monotonic() - began)
+        time.sleep(0.01)
+    (status, whole), = took
+    assert status == 200 and longest < max(0.3, whole / 3), (whole, longest)

@@ -227,5 +227,36 @@ TEST_F(LimiterTest, ThreadsTogetherGetWhatIsAllowedAndNoMore) {
   EXPECT_EQ(passed, 1'000);
 }
 
+// Its key and tenant are asked before it is read, its model after that.
+TEST_F(LimiterTest, ARequestIsCountedOnceItIsKnownWhatItAsks) {
+  key_.requests_per_minute = 2;
+  key_.concurrency = 1;
+  const Subjects all = {{{"demo", &key_}, {"acme", &tenant_}, {"auto", &model_}}};
+  Standing standing;
+  for (int i = 0; i < 5; ++i) {
+    const auto unread = limiter_.begin(Pool::waited_for, all, kStart, standing);
+    EXPECT_TRUE(unread) << "what cannot be read does not count";
+    EXPECT_FALSE(limiter_.begin(Pool::waited_for, all, kStart, standing)) << "one at once";
+  }
+  for (int i = 0; i < 2; ++i) {
+    auto pass = limiter_.begin(Pool::waited_for, all, kStart, standing);
+    ASSERT_TRUE(pass);
+    EXPECT_TRUE(limiter_.complete(*pass, Pool::waited_for, all, 10, kStart, standing));
+    EXPECT_EQ(standing.requests->remaining, 1 - i);
+  }
+  EXPECT_FALSE(limiter_.begin(Pool::waited_for, all, kStart, standing));
+}
+
+// What the model's limits refuse costs the key nothing.
+TEST_F(LimiterTest, WhatIsRefusedAfterItWasReadCountsNowhere) {
+  key_.requests_per_minute = 1;
+  model_.tokens_per_minute = 100;
+  EXPECT_TRUE(enter(100));
+  key_.requests_per_minute = 2;
+  EXPECT_FALSE(enter(50));
+  model_.tokens_per_minute = 0;
+  EXPECT_TRUE(enter(0));
+}
+
 }  // namespace
 }  // namespace spillway::account
