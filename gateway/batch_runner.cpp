@@ -7,7 +7,7 @@
 
 #include <boost/asio/this_coro.hpp>
 
-#include <optional>
+#include <memory>
 #include <utility>
 
 namespace spillway {
@@ -93,6 +93,7 @@ void BatchRunner::stop() {
     for (const auto& [id, work] : works_) cancel_lines(*work);
   });
   wait_idle(SteadyClock::now() + kStopGrace);
+  judging_.stop();
   background_.stop();
 }
 
@@ -106,11 +107,11 @@ net::awaitable<void> BatchRunner::run(std::shared_ptr<Work> work) {
 net::awaitable<void> BatchRunner::validate(Work& work) {
   bool whole = false;
   while (!whole && !over(work)) {
-    std::optional<batch::Validation> validation;
+    std::shared_ptr<batch::Validation> validation;
     const Disk begin = [&]() -> Result<void> {
       auto begun = batch::Validation::begin(doors_.batches, work.about);
       if (!begun) return begun.error();
-      validation.emplace(std::move(*begun));
+      validation = std::make_shared<batch::Validation>(std::move(*begun));
       return {};
     };
     const Disk step = [&]() -> Result<void> {
@@ -119,10 +120,15 @@ net::awaitable<void> BatchRunner::validate(Work& work) {
       whole = *stepped;
       return {};
     };
+    const Disk judge = [&]() -> Result<void> {
+      validation->judge();
+      return {};
+    };
     bool going = co_await insist(begin, work.about.tenant);
     while (going && !whole && !over(work)) {
       const auto stepped = co_await doors_.disk.run(step, work.about.tenant);
       going = stepped.has_value();
+      if (going && !whole) (void)co_await judging_.run(judge, work.about.tenant);
     }
     if (!whole && !over(work)) co_await work.given_up.wait(SteadyClock::now() + kTryAgain);
   }

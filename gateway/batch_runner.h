@@ -1,7 +1,8 @@
 // Runs batches: looks at their lines, asks them through the pipeline, writes down what came, and
 // goes on where a killed process stopped.
 //
-// On a thread of its own; what touches the disk runs on the disk's. A batch is one coroutine, each
+// On a thread of its own; what touches the disk runs on the disk's, and what parses lines by the
+// megabyte on another. A batch is one coroutine, each
 // of its lines that runs another, and Turns says whose turn it is. What cannot be written down is
 // tried again until it can: a full disk holds batches up and loses nothing.
 #pragma once
@@ -84,7 +85,8 @@ class BatchRunner {
   Bell stopping_bell_;
   bool stopping_ = false;
   TimePoint complained_{};
-  Background background_{"batches"};  // Last: its coroutines use all of the above.
+  store::DiskThread judging_{"batch-lines"};  // Its tenants take turns, as on the disk's thread.
+  Background background_{"batches"};          // Last: its coroutines use all of the above.
 };
 
 }  // namespace spillway

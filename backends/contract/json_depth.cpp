@@ -43,6 +43,17 @@ bool nests_deeper_than(std::string_view text, int depth_max) {
   });
 }
 
+bool has_more_values(std::string_view text, int values_max) {
+  const auto more = [&](char c) { return count_up_to(text, c, values_max) > values_max; };
+  if (!more(',') && !more('[') && !more('{')) return false;
+  int commas = 0, opens = 0;
+  return any_outside_strings(text, [&](char c) {
+    if (c == ',') ++commas;
+    if (c == '[' || c == '{') ++opens;
+    return commas > values_max || opens > values_max;
+  });
+}
+
 bool is_outsized(std::string_view text) {
   std::array<int, kJsonNestingMax + 1> members{};  // Of what is open, by its depth.
   int all_members = 0;

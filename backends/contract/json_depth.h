@@ -14,6 +14,10 @@ inline constexpr int kJsonAllMembersMax = 100'000;  // Of all.
 // True if arrays and objects nest more than `depth_max` deep; `text` need not be valid JSON.
 bool nests_deeper_than(std::string_view text, int depth_max);
 
+// True if there are certainly more values than that, told without reading them; `text` need not be
+// valid JSON.
+bool has_more_values(std::string_view text, int values_max);
+
 // True if they nest deeper or have more members than that; `text` need not be valid JSON.
 bool is_outsized(std::string_view text);
 

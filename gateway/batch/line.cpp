@@ -1,6 +1,6 @@
 #include "gateway/batch/line.h"
 
-#include "backends/contract/json_depth.h"
+#include "gateway/wire/json_object.h"
 #include "gateway/wire/json_text.h"
 
 #include <nlohmann/json.hpp>
@@ -147,14 +147,10 @@ std::string_view name_of(State state) {
 
 Judged judge(std::string_view text, std::string_view endpoint) {
   Judged judged;
-  const bool sane =
-      !nests_deeper_than(text, kJsonNestingMax) && text.find('\0') == std::string_view::npos;
-  const Json json = sane ? Json::parse(text, nullptr, false) : Json(Json::value_t::discarded);
-  if (!json.is_object()) {
-    judged.fault = fault("invalid_json_line", "this line is not a JSON object");
-  } else {
-    judged.fault = fault_of(json, endpoint, judged.line);
-  }
+  const auto json = wire::parse_object(text);
+  judged.fault =
+      json ? fault_of(*json, endpoint, judged.line)
+           : fault("invalid_json_line", "this line cannot be read: " + json.error().message);
   return judged;
 }
 

@@ -8,6 +8,7 @@ namespace spillway::batch {
 namespace {
 
 constexpr std::size_t kStepBytes = 1 << 20;
+constexpr int kStepRows = 1'000;
 constexpr std::size_t kFaultsMax = 100;  // More are not told.
 const Fault kTooLarge{"line_too_large", "a line may have 32 MiB", "", 0};
 
@@ -28,68 +29,84 @@ Result<Validation> Validation::begin(BatchStore& store, Batch batch) {
 }
 
 Result<bool> Validation::step(Seconds now) {
+  if (judged_.empty() && !at_end_) {
+    const auto read = read_more();
+    if (!read) return read.error();
+    return false;
+  }
   auto transaction = store::Transaction::begin(store_.database_);
   if (!transaction) return transaction.error();
-  const auto more = read_more();
-  if (!more) return more.error();
-  auto taken = take_lines(!*more);
-  const bool endless = rest_.size() > kLineBytesMax;
-  if (endless) blame(kTooLarge, line_ + 1);
-  const bool over = !*more || endless;
-  if (taken && over) taken = finish(now);
-  if (taken) taken = transaction->commit();
-  if (taken && over) taken = store_.count();
-  if (!taken) return taken.error();
+  auto written = write_some();
+  const bool over = judged_.empty() && at_end_ && rest_.empty();
+  if (written && over) written = finish(now);
+  if (written) written = transaction->commit();
+  if (written && over) written = store_.count();
+  if (!written) return written.error();
   return over;
 }
 
-// False at the end of the input.
-Result<bool> Validation::read_more() {
+Result<void> Validation::read_more() {
   const auto block = input_.read_at(offset_ + rest_.size(), kStepBytes);
   if (!block) return block.error();
   rest_ += *block;
-  return block->size() == kStepBytes;
+  at_end_ = block->size() < kStepBytes;
+  return {};
 }
 
-Result<void> Validation::take_lines(bool at_end) {
+void Validation::judge() {
   std::size_t at = 0;
-  while (at < rest_.size()) {
-    const auto end = rest_.find('\n', at);
-    if (end == std::string::npos && !at_end) break;
+  while (at < rest_.size() && requests_ <= kLinesMax) {
+    const auto end = rest_.find('\n', std::max(at, searched_));
+    if (end == std::string::npos && !at_end_) break;
     const std::string_view text = std::string_view(rest_).substr(at, end - at);
-    auto taken = take(text);
-    if (!taken) return taken;
+    take(text);
     at += text.size() + 1;
     offset_ += text.size() + 1;
   }
   rest_.erase(0, at);
-  return {};
+  searched_ = rest_.size();
+  const bool endless = rest_.size() > kLineBytesMax;
+  if (endless) judged_.push_back({{line_ + 1, offset_, 0, ""}, kTooLarge});
+  at_end_ = at_end_ || endless || requests_ > kLinesMax;
+  if (at_end_) rest_.clear();
 }
 
-Result<void> Validation::take(std::string_view text) {
+void Validation::take(std::string_view text) {
   ++line_;
-  if (is_blank(text)) return {};
+  if (is_blank(text)) return;
   ++requests_;
-  if (requests_ > kLinesMax) return {};
-  Judged judged = judge(text, batch_.endpoint);
-  if (text.size() > kLineBytesMax) judged.fault = kTooLarge;
-  if (!judged.fault) {
-    if (batch_.model.empty()) batch_.model = judged.line.model;
-    if (batch_.model != judged.line.model) {
-      judged.fault = Fault{"mismatched_model",
-                           "all lines of a batch ask for one model, here '" + batch_.model + "'",
-                           "body.model", 0};
+  if (requests_ > kLinesMax) return;
+  LineRef line{line_, offset_, text.size(), ""};
+  auto fault = fault_of(text, line);
+  judged_.push_back({std::move(line), std::move(fault)});
+}
+
+std::optional<Fault> Validation::fault_of(std::string_view text, LineRef& line) {
+  if (text.size() > kLineBytesMax) return kTooLarge;
+  Judged judged = batch::judge(text, batch_.endpoint);
+  if (judged.fault) return judged.fault;
+  line.custom_id = std::move(judged.line.custom_id);
+  if (batch_.model.empty()) batch_.model = judged.line.model;
+  if (batch_.model == judged.line.model) return std::nullopt;
+  return Fault{"mismatched_model",
+               "all lines of a batch ask for one model, here '" + batch_.model + "'", "body.model",
+               0};
+}
+
+Result<void> Validation::write_some() {
+  for (int row = 0; row < kStepRows && !judged_.empty(); ++row) {
+    JudgedLine& judged = judged_.front();
+    if (!judged.fault) {
+      const auto fresh = insert(judged.line);
+      if (!fresh) return fresh.error();
+      if (!*fresh) {
+        judged.fault =
+            Fault{"duplicate_custom_id", "another line has this custom_id", "custom_id", 0};
+      }
     }
+    if (judged.fault) blame(std::move(*judged.fault), judged.line.number);
+    judged_.pop_front();
   }
-  if (!judged.fault) {
-    const auto fresh = insert({line_, offset_, text.size(), std::move(judged.line.custom_id)});
-    if (!fresh) return fresh.error();
-    if (!*fresh) {
-      judged.fault =
-          Fault{"duplicate_custom_id", "another line has this custom_id", "custom_id", 0};
-    }
-  }
-  if (judged.fault) blame(std::move(*judged.fault), line_);
   return {};
 }
 

@@ -18,7 +18,7 @@ namespace {
 using Json = nlohmann::json;
 namespace dom = simdjson::dom;
 
-constexpr std::size_t kValuesMax = 1'000'000;  // A request for embeddings may have 300,000 tokens.
+constexpr int kValuesMax = 1'000'000;  // A request for embeddings may have 300,000 tokens.
 // Objects that keep their order are searched from the front: each member is compared with those
 // before.
 constexpr std::size_t kComparedMax = 8 << 20;
@@ -39,7 +39,7 @@ class Size {
   }
 
  private:
-  std::size_t values_ = 0;
+  int values_ = 0;
   std::size_t members_ = 0;
   std::size_t compared_ = 0;
 };
@@ -126,6 +126,8 @@ Result<Json> slow_object(std::string_view body) {
 }  // namespace
 
 Result<Json> parse_object(std::string_view body) {
+  // A parser would hold ten times their bytes before the last is known.
+  if (has_more_values(body, kValuesMax)) return too_large();
   if (auto read = quick_object(body)) return std::move(*read);
   if (nests_deeper_than(body, kJsonNestingMax)) {
     return invalid("the request body nests more than " + std::to_string(kJsonNestingMax) +

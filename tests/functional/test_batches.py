@@ -129,6 +129,20 @@ def test_bad_lines_fail_the_batch_with_their_numbers(client):
     assert [error.code for error in empty.errors.data] == ["empty_file"]
 
 
+def test_lines_of_a_flood_of_values_hold_up_nobody_elses_disk(house, client_of):
+    client, other = client_of(house), client_of(house, api_key=OTHER)
+    other.responses.create(model="ai-hub", input="x", store=True)
+    batch = begin(client, [line(n, x=[{}] * 4_000_000) for n in range(2)])
+    slowest, done = 0.0, client.batches.retrieve(batch.id)
+    while done.status == "validating":
+        began = time.monotonic()
+        other.responses.create(model="ai-hub", input="x", store=True)
+        slowest = max(slowest, time.monotonic() - began)
+        done = client.batches.retrieve(batch.id)
+    assert slowest < 2
+    assert [error.code for error in done.errors.data] == ["invalid_json_line"] * 2
+
+
 def test_too_many_lines(client):
     done = end_of(client, begin(client, [json.dumps(line(n)) for n in range(50_001)]))
     assert [error.code for error in done.errors.data] == ["too_many_requests"]

@@ -47,6 +47,11 @@ TEST(BatchLine, IsJudged) {
   EXPECT_EQ(judge("{\"custom_id\":\"\xff\"}", "/v1/x").fault->code, "invalid_json_line");
   EXPECT_EQ(judge(R"({"custom_id":1e400})", "/v1/x").fault->code, "invalid_json_line");
   EXPECT_EQ(judge(line_of("a") + '\0', "/v1/x").fault->code, "invalid_json_line");
+  // A request may have a million values, and so may a line.
+  std::string values = "0";
+  for (int i = 0; i < 1'000'000; ++i) values += ",0";
+  EXPECT_EQ(judge(line_of("a", R"({"model":"m","x":[)" + values + "]}"), "/v1/x").fault->code,
+            "invalid_json_line");
   for (const char* stream : {"true", "1", "\"no\""}) {
     const std::string body = R"({"model":"m","stream":)" + std::string(stream) + "}";
     EXPECT_EQ(judge(line_of("a", body), "/v1/x").fault->param, "body.stream") << stream;
@@ -85,7 +90,7 @@ class Batches : public ::testing::Test {
     batch = *store_->create(batch, path);
     std::remove(path.c_str());
     Validation validation = *Validation::begin(*store_, batch);
-    while (!*validation.step(kNow)) continue;
+    while (!*validation.step(kNow)) validation.judge();
     return *store_->find(batch.id);
   }
 

@@ -28,6 +28,13 @@ TEST(JsonDepth, BracketsInStringsNestNothing) {
   EXPECT_FALSE(nests_deeper_than("[\"" + nested(9) + "\\\"[[[[[[[[\"]", 8));
 }
 
+TEST(JsonDepth, ValuesAreCountedWhereTheyStand) {
+  EXPECT_FALSE(has_more_values(repeated("0", 9), 8));
+  EXPECT_TRUE(has_more_values(repeated("0", 10), 8));
+  EXPECT_TRUE(has_more_values(nested(9), 8));
+  EXPECT_FALSE(has_more_values("\"" + repeated("{}", 20) + "\"", 8));
+}
+
 TEST(JsonDepth, WhatIsTooLargeToBeParsedIsSeen) {
   EXPECT_FALSE(is_outsized(""));
   EXPECT_FALSE(is_outsized("no JSON: ]]}}:"));
