@@ -1,5 +1,6 @@
 """What stands between clients and the gateway: nginx with TLS and HTTP/2, set up as deploy/nginx.conf has it, and
 browsers, which ask whose pages may read answers."""
+import http.client
 import json
 import shutil
 import socket
@@ -93,6 +94,44 @@ def test_an_official_client_through_it(front):
         answer = client.chat.completions.create(model="ai-hub", messages=[{"role": "user", "content": [image]}],
                                                 max_tokens=8)
         assert answer.choices[0].message.content
+
+
+def test_a_websocket_goes_through(front):
+    url, certificate = front
+    context = ssl.create_default_context(cafile=str(certificate))
+    with openai.OpenAI(base_url=f"{url}/v1", api_key=KEY) as client, \
+            client.responses.connect(websocket_connection_options={"ssl": context}) as connection:
+        connection.response.create(model="ai-hub", input="Hello.")
+        types = []
+        for event in connection:
+            types.append(event.type)
+            if event.type in ("response.completed", "response.incomplete", "error"):
+                break
+    assert types[0] == "response.created" and types[-1] == "response.completed"
+
+
+def asked_by_hand(front, head):
+    """What the front says to a request's head: status, and the error's object."""
+    url, certificate = front
+    context = ssl.create_default_context(cafile=str(certificate))
+    host, port = url.removeprefix("https://").split(":")
+    with context.wrap_socket(socket.create_connection((host, int(port)), 10), server_hostname=host) as connection:
+        connection.sendall(f"{head}\r\nhost: a\r\nauthorization: Bearer {KEY}\r\n\r\n".encode())
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert answer.headers.get_content_type() == "application/json"
+        return answer.status, json.loads(answer.read())["error"]
+
+
+def test_what_the_front_refuses_is_told_as_errors_are(front, gateway):
+    form = "POST /v1/files HTTP/1.1\r\ncontent-type: text/plain\r\ncontent-length: "
+    status, error = asked_by_hand(front, form + str((512 << 20) + 100_000))
+    assert status == 400, "a file of 512 MiB in its form is the gateway's to judge"
+    status, error = asked_by_hand(front, form + str(600 << 20))
+    assert (status, error["type"], error["code"]) == (413, "invalid_request_error", "request_too_large")
+    assert gateway.terminate() == 0
+    status, error = asked_by_hand(front, "GET /v1/models HTTP/1.1")
+    assert (status, error["type"], error["code"]) == (502, "server_error", "backend_unavailable")
 
 
 def ask(url, method="GET", body=None, **headers):
