@@ -26,17 +26,21 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kLookAgain{10};
+constexpr milliseconds kWriteAgain{1'000};
 constexpr milliseconds kCancelMax{5'000};
+constexpr std::size_t kUnwrittenMax = 64 << 20;  // Bytes that wait for a disk that takes them.
 constexpr int kPageMax = 100;
+constexpr std::string_view kLost =
+    "what this response came to could not be written down: ask again";
 constexpr int kTooMany = 429;
 
 Error invalid(std::string why, std::string param) {
   return Error{Errc::invalid_request, std::move(why), std::move(param), std::nullopt};
 }
 
-net::awaitable<void> rest() {
+net::awaitable<void> rest(milliseconds time = kLookAgain) {
   net::steady_timer timer(co_await net::this_coro::executor);
-  timer.expires_after(kLookAgain);
+  timer.expires_after(time);
   co_await timer.async_wait(net::as_tuple(net::use_awaitable));
 }
 
@@ -75,6 +79,19 @@ std::string_view failure_code(int status) {
   return status >= 400 && status < 500 ? "invalid_prompt" : "server_error";
 }
 
+// The response object that is left of it, whether it was answered or not.
+std::string outcome_of(const RunningResponse& running) {
+  const std::string told = running.outcome();
+  if (!told.empty()) return told;
+  const std::string refused = running.refused(), last = running.last_object();
+  const std::string& begun = running.begun.body;
+  if (running.cancelled) return responses::with_status(begun, "cancelled");
+  if (!last.empty()) return last;
+  const std::string why = refused.empty() ? "the gateway stopped before this response was done"
+                                          : responses::message_in(refused);
+  return responses::with_failure(begun, failure_code(running.status()), why);
+}
+
 void ask_to_stop(Background& background, const std::shared_ptr<RunningResponse>& running) {
   background.post([running] { running->cancel.emit(net::cancellation_type::terminal); });
 }
@@ -102,6 +119,7 @@ http::Handler ResponseApi::handle(Work work) const {
 }
 
 void ResponseApi::stop() {
+  row_->stopping = true;
   {
     const std::lock_guard lock(row_->mutex);
     for (const auto& [id, running] : row_->by_id) ask_to_stop(*background_, running);
@@ -198,26 +216,47 @@ Async<void> ResponseApi::accept(Running running) const {
   co_return Result<void>();
 }
 
-// What ended without an answer says so from now on.
+// What it came to is told, and written down as soon as the disk takes it.
 net::awaitable<void> ResponseApi::settle(const Running& running) const {
-  auto kept = co_await doors_.archive.find(running->tenant, running->id);
-  if (!kept) co_return;
-  if (kept->ended) co_return running->end_with(kept->body);
-  const std::string refused = running->refused(), last = running->last_object();
-  if (running->cancelled) {
-    kept->body = responses::with_status(kept->body, "cancelled");
-  } else if (!last.empty()) {
-    kept->body = last;
-  } else {
-    const std::string why = refused.empty() ? "the gateway stopped before this response was done"
-                                            : responses::message_in(refused);
-    kept->body = responses::with_failure(kept->body, failure_code(running->status()), why);
+  auto written = co_await write_end(running);
+  if (written) co_return;
+  const std::string outcome = outcome_of(*running);
+  running->end_with(outcome);
+  running->ended = true;
+  const std::size_t bytes = outcome.size();
+  const bool has_room = row_->unwritten_bytes.fetch_add(bytes) + bytes <= kUnwrittenMax;
+  while (!written && has_room && !row_->stopping) {
+    co_await rest(kWriteAgain);
+    written = co_await write_end(running);
   }
+  row_->unwritten_bytes -= bytes;
+}
+
+Async<void> ResponseApi::write_end(const Running& running) const {
+  auto kept = co_await doors_.archive.find(running->tenant, running->id);
+  if (!kept) {
+    if (kept.error().code == Errc::not_found) co_return Result<void>();  // Its client deleted it.
+    co_return kept.error();
+  }
+  const std::string last = running->last_object();
+  const bool is_known = last.empty() || last == kept->body;
+  if (kept->ended && is_known && running->refused().empty()) {
+    running->end_with(kept->body);
+    co_return Result<void>();
+  }
+  const bool answered = !kept->ended && !running->cancelled && !last.empty();
+  kept->body = outcome_of(*running);
   kept->ended = true;
   kept->transcript = running->transcript();
-  const std::string body = kept->body;
-  (void)co_await doors_.archive.put(std::move(*kept));
-  running->end_with(body);
+  const responses::Kept end = *kept;
+  auto put = co_await doors_.archive.put(std::move(*kept));
+  if (!put) co_return put.error();
+  running->end_with(end.body);
+  if (!answered || end.conversation.empty()) co_return Result<void>();
+  std::vector<std::string> lists{end.input, responses::output_of(end.body)};
+  std::string turn = responses::turn_of(end.id);
+  co_return co_await doors_.archive.add_turn(running->tenant, end.conversation, std::move(lists),
+                                             std::move(turn));
 }
 
 net::awaitable<void> ResponseApi::follow(const Running& running, std::size_t from,
@@ -239,8 +278,23 @@ net::awaitable<void> ResponseApi::follow(const Running& running, std::size_t fro
   }
 }
 
+// As it is known here, which the disk may not know yet.
 Async<responses::Kept> ResponseApi::find(const http::Request& raw, const Visitor& visitor) const {
-  co_return co_await doors_.archive.find(visitor.tenant, raw.tail);
+  const Running running = this->running(raw.tail);
+  auto kept = co_await doors_.archive.find(visitor.tenant, raw.tail);
+  if (!kept || (kept->ended && !running)) co_return kept;
+  if (running && running->ended) {
+    kept->body = running->outcome();
+    kept->ended = true;
+  } else if (running) {
+    kept->ended = false;  // Its conversation may not have it yet.
+  } else {
+    kept->body = responses::with_failure(kept->body, "server_error", kLost);
+    kept->ended = true;
+    responses::Kept lost = *kept;
+    (void)co_await doors_.archive.put(std::move(lost));
+  }
+  co_return kept;
 }
 
 net::awaitable<void> ResponseApi::retrieve(http::Request raw, http::ResponseWriter& out) const {
@@ -253,7 +307,8 @@ net::awaitable<void> ResponseApi::retrieve(http::Request raw, http::ResponseWrit
   const auto kept = co_await find(raw, *visitor);
   if (!kept) co_return co_await refuse(kept.error(), out);
   if (raw.parameter("stream") != "true") {
-    std::string body = kept->ended ? kept->body : responses::with_status(kept->body, "in_progress");
+    const std::string& begun = running ? running->begun.body : kept->body;
+    std::string body = kept->ended ? kept->body : responses::with_status(begun, "in_progress");
     (void)co_await out.send(200, "application/json", std::move(body));
     co_return;
   }
@@ -279,6 +334,7 @@ Async<std::string> ResponseApi::cancel(http::Request& raw, const Visitor& visito
   if (!kept) co_return kept.error();
   if (!responses::is_background(kept->body))
     co_return invalid("only a response in the background can be cancelled", "");
+  if (kept->ended) co_return std::move(kept->body);
   if (const Running running = this->running(raw.tail)) {
     running->cancelled = true;
     ask_to_stop(*background_, running);

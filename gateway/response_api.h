@@ -11,6 +11,7 @@
 #include "gateway/responses/archive.h"
 #include "gateway/responses/responses_protocol.h"
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -62,6 +63,7 @@ class ResponseApi {
   boost::asio::awaitable<void> run(Running running, std::string key_name, http::Request raw) const;
   Async<void> accept(Running running) const;
   boost::asio::awaitable<void> settle(const Running& running) const;
+  Async<void> write_end(const Running& running) const;
   boost::asio::awaitable<void> follow(const Running& running, std::size_t from,
                                       http::ResponseWriter& out) const;
   Async<responses::Kept> find(const http::Request& raw, const Visitor& visitor) const;
@@ -71,6 +73,8 @@ class ResponseApi {
   struct Row {
     std::mutex mutex;
     std::map<std::string, Running, std::less<>> by_id;
+    std::atomic<bool> stopping = false;
+    std::atomic<std::size_t> unwritten_bytes = 0;  // Of ends that the disk does not take.
   };
   const std::unique_ptr<Row> row_;
   const std::unique_ptr<Background> background_;

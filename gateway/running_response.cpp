@@ -19,7 +19,7 @@ void RunningResponse::say_head(http::ResponseWriter& out) const {
 Async<void> RunningResponse::send(int status, std::string, std::string body) {
   const std::lock_guard lock(mutex_);
   status_ = status;
-  if (status >= 400) refused_ = std::move(body);
+  (status >= 400 ? refused_ : answer_) = std::move(body);
   co_return Result<void>();
 }
 
@@ -49,7 +49,7 @@ void RunningResponse::take(const std::string& events) {
 
 std::string RunningResponse::last_object() const {
   const std::lock_guard lock(mutex_);
-  return events_.empty() ? std::string() : responses::ended_object_in(events_.back());
+  return events_.empty() ? answer_ : responses::ended_object_in(events_.back());
 }
 
 std::string RunningResponse::transcript() const {
@@ -60,9 +60,16 @@ std::string RunningResponse::transcript() const {
   return transcript.text();
 }
 
-void RunningResponse::end_with(const std::string& body) {
-  if (!last_object().empty()) return;
+std::string RunningResponse::outcome() const {
   const std::lock_guard lock(mutex_);
+  return outcome_;
+}
+
+void RunningResponse::end_with(const std::string& body) {
+  const bool told = !last_object().empty();
+  const std::lock_guard lock(mutex_);
+  outcome_ = body;
+  if (told) return;
   const std::string rest = events_.empty() ? *responses::events_from(0, body, "")
                                            : responses::last_event(body, events_.size());
   for (std::string& event : responses::split_events(rest)) events_.push_back(std::move(event));

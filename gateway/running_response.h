@@ -43,7 +43,8 @@ class RunningResponse final : public http::ResponseWriter {
   // The events from that number on.
   std::string events_from(std::size_t& next) const;
 
-  // The response object of the last event, if it tells the end.
+  // The response object that it answered with, of a stream that of the last event; empty if it did
+  // not.
   std::string last_object() const;
 
   // All events but one that tells the end, as a responses::Transcript.
@@ -52,12 +53,15 @@ class RunningResponse final : public http::ResponseWriter {
   // Tells who follows the end as `body` has it, unless it is told.
   void end_with(const std::string& body);
 
+  // What `end_with` was told; empty before.
+  std::string outcome() const;
+
   const std::string id;
   const std::string tenant;
   const bool streams;
   responses::Kept begun;                    // As it is kept and told once it is accepted.
   std::atomic<bool> accepted = false;       // It is kept, and its client may be told.
-  std::atomic<bool> ended = false;          // And what it came to is kept, if it was accepted.
+  std::atomic<bool> ended = false;          // It says no more; the disk may not have its end yet.
   std::atomic<bool> cancelled = false;      // By its client.
   boost::asio::cancellation_signal cancel;  // On the background's thread only.
 
@@ -68,6 +72,8 @@ class RunningResponse final : public http::ResponseWriter {
   std::vector<std::pair<std::string, std::string>> headers_;
   std::vector<std::string> events_;
   std::string refused_;
+  std::string answer_;  // Of one that is no stream.
+  std::string outcome_;
   std::atomic<int> status_ = 0;
 };
 

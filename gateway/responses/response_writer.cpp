@@ -41,7 +41,9 @@ class ResponseWriter final : public wire::AnswerWriter {
     return events_.take();
   }
 
-  // What was paid for is given, found again or not, but where nobody waits for it.
+  // What was paid for is given, found again or not. A turn is in its conversation once it can be
+  // found; what runs in the background is put again by who runs it, and is of no use outside of its
+  // conversation.
   Async<bool> keep(const wire::Ending& ending) override {
     const FinishReason finish = ending.finishes.front();
     output_.end(!is_cut(finish));
@@ -50,14 +52,17 @@ class ResponseWriter final : public wire::AnswerWriter {
     Kept kept = kept_of(understood_, tenant_, text_of(object_), true);
     kept.transcript = transcript_.text();
     archive_.ended(kept);
+    Result<void> put;
+    if (understood_.request.store) {
+      Kept written = kept;
+      put = co_await archive_.put(std::move(written));
+    }
+    const bool background = understood_.request.background;
+    if (!put && background) co_return false;
+    if (!put) object_["store"] = false;
     const auto added = co_await add_to_conversation(kept);
-    if (!added && understood_.request.background) co_return added.error();
-    if (!understood_.request.store) co_return added.has_value();
-    const auto put = co_await archive_.put(std::move(kept));
-    if (put) co_return added.has_value();
-    if (understood_.request.background) co_return put.error();
-    object_["store"] = false;
-    co_return false;
+    if (!added && background) co_return added.error();
+    co_return put.has_value() && added.has_value();
   }
 
   std::string end(const wire::Ending& ending) override {

@@ -1,6 +1,7 @@
 """Responses in the background: polled, followed, cancelled, and what a restart leaves of them."""
 import json
 import socket
+import sqlite3
 import time
 
 import openai
@@ -152,6 +153,53 @@ def behind(client, stream=False, **more):
 
 
 @pytest.mark.parametrize("stream", [False, True])
+class Kept:
+    """The responses on the disk, and a disk that takes no end of one."""
+    def __init__(self, path):
+        self.database = sqlite3.connect(path, isolation_level=None)
+
+    def refuse(self):
+        self.database.execute("CREATE TRIGGER stop BEFORE INSERT ON responses WHEN NEW.ended = 1 "
+                              "BEGIN SELECT RAISE(ABORT, 'as if the disk were full'); END")
+
+    def take(self):
+        self.database.execute("DROP TRIGGER stop")
+
+    def ended(self, response):
+        return self.database.execute("SELECT ended FROM responses WHERE id = ?", [response.id]).fetchone() == (1,)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_end_that_the_disk_does_not_take_is_told_and_written_later(house, client_of, tmp_path, stream):
+    client, kept = client_of(house), Kept(tmp_path / "state/responses.sqlite")
+    conversation = client.conversations.create()
+    kept.refuse()
+    made = client.responses.create(model="openmodel", input=ASK, max_output_tokens=20, background=True,
+                                   conversation=conversation.id, stream=stream)
+    if stream:
+        events = list(made)
+        made = events[0].response
+        assert events[-1].type == "response.incomplete"
+    done = ended(client.responses, made)
+    assert done.status == "incomplete" and done.output_text
+    assert client.responses.cancel(made.id).status == "incomplete"
+    assert not kept.ended(made) and list(client.conversations.items.list(conversation.id)) == []
+    kept.take()
+    wait_until(lambda: kept.ended(made), what="its end on the disk")
+    items = wait_until(lambda: list(client.conversations.items.list(conversation.id)), what="the turn")
+    assert [item.role for item in items] == ["assistant", "user"]
+    assert client.responses.retrieve(made.id).output_text == done.output_text
+
+
+def test_one_whose_end_nobody_knows_any_more_has_failed(house, responses, tmp_path):
+    made = ended(responses, responses.create(model="openmodel", input=ASK, max_output_tokens=16, background=True))
+    kept = Kept(tmp_path / "state/responses.sqlite")
+    kept.database.execute("UPDATE responses SET ended = 0")
+    lost = responses.cancel(made.id)
+    assert lost.status == "failed" and "could not be written down" in lost.error.message
+    assert kept.ended(made) and responses.retrieve(made.id).status == "failed"
+
+
 def test_what_is_refused_is_refused_at_once(strict, client_of, stream):
     client, once = client_of(strict), client_of(strict, api_key="sk-spillway-once")
     with pytest.raises(openai.NotFoundError):
