@@ -44,7 +44,7 @@ Async<std::string> BatchApi::create(http::Request& raw, const Visitor& visitor) 
   const std::function<Result<batch::Batch>()> work = [&] {
     return keep(*asked, settings.pending_max);
   };
-  auto made = co_await doors_.disk.run(work, visitor.tenant);
+  auto made = co_await doors_.disk.run_for_client(work, visitor.tenant);
   if (!made) co_return made.error();
   std::string told = batch::batch_object(*made);
   doors_.runner->take(std::move(*made));
@@ -94,7 +94,7 @@ Async<std::string> BatchApi::list(http::Request& raw, const Visitor& visitor) co
     if (!page) return page.error();
     return batch::batch_page(*page);
   };
-  co_return co_await doors_.disk.run(read, visitor.tenant);
+  co_return co_await doors_.disk.run_for_client(read, visitor.tenant);
 }
 
 Async<std::string> BatchApi::retrieve(http::Request& raw, const Visitor& visitor) const {
@@ -103,7 +103,7 @@ Async<std::string> BatchApi::retrieve(http::Request& raw, const Visitor& visitor
     if (!batch) return batch.error();
     return batch::batch_object(*batch);
   };
-  co_return co_await doors_.disk.run(read, visitor.tenant);
+  co_return co_await doors_.disk.run_for_client(read, visitor.tenant);
 }
 
 Async<std::string> BatchApi::cancel(http::Request& raw, const Visitor& visitor) const {
@@ -112,7 +112,7 @@ Async<std::string> BatchApi::cancel(http::Request& raw, const Visitor& visitor) 
     if (!batch) return batch.error();
     return batch::batch_object(*batch);
   };
-  auto told = co_await doors_.disk.run(work, visitor.tenant);
+  auto told = co_await doors_.disk.run_to_free(work, visitor.tenant);
   if (told) doors_.runner->cancel(raw.tail);
   co_return told;
 }

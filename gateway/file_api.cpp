@@ -89,7 +89,7 @@ Async<std::string> FileApi::create(http::Request& raw, const Visitor& visitor) c
   const std::function<Result<files::File>()> keep = [this, &draft, &file] {
     return cabinet_->files.keep(**draft, file);
   };
-  const auto kept = co_await disk_.run(keep, visitor.tenant);
+  const auto kept = co_await disk_.run_for_client(keep, visitor.tenant);
   if (!kept) co_return kept.error();
   co_return files::file_object(*kept);
 }
@@ -113,7 +113,7 @@ Async<FileApi::SharedDraft> FileApi::take(
     if (!taken) co_return taken.error();
     content += *taken;
     if (more && content.size() < kPieceBytes) continue;
-    const auto written = co_await disk_.run(write, tenant);
+    const auto written = co_await disk_.run_for_client(write, tenant);
     if (!written) co_return written.error();
     content.clear();
   }
@@ -130,7 +130,7 @@ Async<FileApi::SharedDraft> FileApi::begin_draft(
     if (!draft) return draft.error();
     return on_disk_thread(std::move(*draft), disk_, tenant);
   };
-  co_return co_await disk_.run(make, tenant);
+  co_return co_await disk_.run_for_client(make, tenant);
 }
 
 Async<std::string> FileApi::list(http::Request& raw, const Visitor& visitor) const {
@@ -141,7 +141,7 @@ Async<std::string> FileApi::list(http::Request& raw, const Visitor& visitor) con
     if (!page) return page.error();
     return files::file_page(*page);
   };
-  co_return co_await disk_.run(read, visitor.tenant);
+  co_return co_await disk_.run_for_client(read, visitor.tenant);
 }
 
 Async<std::string> FileApi::retrieve(http::Request& raw, const Visitor& visitor) const {
@@ -150,7 +150,7 @@ Async<std::string> FileApi::retrieve(http::Request& raw, const Visitor& visitor)
     if (!file) return file.error();
     return files::file_object(*file);
   };
-  co_return co_await disk_.run(read, visitor.tenant);
+  co_return co_await disk_.run_for_client(read, visitor.tenant);
 }
 
 Async<std::string> FileApi::remove(http::Request& raw, const Visitor& visitor) const {
@@ -173,7 +173,7 @@ net::awaitable<void> FileApi::content(http::Request raw, http::ResponseWriter& o
     if (!file) return file.error();
     return Opened{std::move(*about), std::make_shared<store::DiskFile>(std::move(*file))};
   };
-  const auto opened = co_await disk_.run(open, visitor->tenant);
+  const auto opened = co_await disk_.run_for_client(open, visitor->tenant);
   if (!opened) {
     co_await refuse(opened.error(), out);
     co_return;
@@ -184,7 +184,7 @@ net::awaitable<void> FileApi::content(http::Request raw, http::ResponseWriter& o
   };
   (void)co_await out.begin_file("application/octet-stream", opened->about.bytes);
   while (at < opened->about.bytes) {
-    auto piece = co_await disk_.run(read, visitor->tenant);
+    auto piece = co_await disk_.run_for_client(read, visitor->tenant);
     if (!piece || piece->empty()) co_return;  // The connection is cut: no answer is better.
     at += piece->size();
     const auto written = co_await out.write(std::move(*piece));
@@ -203,7 +203,7 @@ Async<std::string> FileApi::begin_upload(http::Request& raw, const Visitor& visi
     if (!upload) return upload.error();
     return files::upload_object(*upload);
   };
-  co_return co_await disk_.run(work, visitor.tenant);
+  co_return co_await disk_.run_for_client(work, visitor.tenant);
 }
 
 Async<std::string> FileApi::add_part(http::Request& raw, const Visitor& visitor) const {
@@ -221,7 +221,7 @@ Async<std::string> FileApi::add_part(http::Request& raw, const Visitor& visitor)
     if (!part) return part.error();
     return files::part_object(*part);
   };
-  co_return co_await disk_.run(keep, visitor.tenant);
+  co_return co_await disk_.run_for_client(keep, visitor.tenant);
 }
 
 Async<std::string> FileApi::complete(http::Request& raw, const Visitor& visitor) const {
@@ -236,18 +236,18 @@ Async<std::string> FileApi::complete(http::Request& raw, const Visitor& visitor)
     assembly = on_disk_thread(std::move(*begun), disk_, visitor.tenant);
     return {};
   };
-  const auto begun = co_await disk_.run(begin, visitor.tenant);
+  const auto begun = co_await disk_.run_for_client(begin, visitor.tenant);
   if (!begun) co_return begun.error();
   const std::function<Result<bool>()> copy = [&] { return assembly->step(); };
   Result<bool> copied = false;
-  while (copied && !*copied) copied = co_await disk_.run(copy, visitor.tenant);
+  while (copied && !*copied) copied = co_await disk_.run_for_client(copy, visitor.tenant);
   if (!copied) co_return copied.error();
   const std::function<Result<std::string>()> finish = [&]() -> Result<std::string> {
     const auto upload = assembly->finish(unix_seconds());
     if (!upload) return upload.error();
     return files::upload_object(*upload);
   };
-  co_return co_await disk_.run(finish, visitor.tenant);
+  co_return co_await disk_.run_for_client(finish, visitor.tenant);
 }
 
 Async<std::string> FileApi::cancel(http::Request& raw, const Visitor& visitor) const {

@@ -157,8 +157,17 @@ Result<Batch> BatchStore::create(Batch batch, const std::string& path) {
   batch.output_file = store::fresh_id("file-");
   batch.error_file = store::fresh_id("file-");
   // Whoever deletes the file does not disturb the batch.
-  const auto linked = store::link_durably(path, input_path(batch.id));
-  if (!linked) return linked.error();
+  auto kept = store::link_durably(path, input_path(batch.id));
+  if (kept) kept = insert(batch);
+  if (!kept) {
+    ::unlink(input_path(batch.id).c_str());
+    return kept.error();
+  }
+  (void)count();
+  return batch;
+}
+
+Result<void> BatchStore::insert(const Batch& batch) {
   auto row = database_.prepare(
       "INSERT INTO batches(id, tenant, key_name, endpoint, input_file, output_file, error_file, "
       "metadata, created, expires, output_expires_after) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
@@ -167,10 +176,7 @@ Result<Batch> BatchStore::create(Batch batch, const std::string& path) {
   row->bind(4, batch.input_file).bind(5, batch.output_file).bind(6, batch.error_file);
   row->bind(7, batch.metadata).bind(8, batch.created).bind(9, batch.expires);
   batch.output_expires_after ? row->bind(10, *batch.output_expires_after) : row->bind_null(10);
-  auto inserted = row->run();
-  if (inserted) inserted = count();
-  if (!inserted) return inserted.error();
-  return batch;
+  return row->run();
 }
 
 Result<Batch> BatchStore::find(std::string_view tenant, std::string_view id) {

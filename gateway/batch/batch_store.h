@@ -84,6 +84,7 @@ class BatchStore {
   }
   std::string input_path(std::string_view id) const { return path_of(id, ".input"); }
   Result<void> sweep();
+  Result<void> insert(const Batch& batch);
   Result<void> count();
   Result<void> drop_lines(std::string_view id);
   Result<void> change(std::string_view sql, std::string_view id, std::int64_t value);

@@ -59,6 +59,11 @@ Result<File> FileStore::keep_counted(Draft& draft, File file) {
   return kept.error();
 }
 
+void FileStore::uncount(const File& file) {
+  shelf_.take_away(file.tenant, Shelf::Kind::file, file.bytes);
+  shelf_.drop(file.id);
+}
+
 // The row first: content that no row knows of is swept at the next start.
 Result<void> FileStore::adopt(const File& file, const std::string& path) {
   auto adopted = insert(file);

@@ -44,6 +44,10 @@ class FileStore {
   // The same for what is the tenant's already, as parts of an upload.
   Result<File> keep_counted(Draft& draft, File file);
 
+  // What was kept in a transaction that is not to be: its content goes, its row is the
+  // transaction's.
+  void uncount(const File& file);
+
   // A file that was made here, whole and at `path`: takes it over. Once for each id, however often
   // it is called.
   Result<void> adopt(const File& file, const std::string& path);

@@ -148,19 +148,25 @@ Result<Upload> UploadStore::cancel(std::string_view tenant, std::string_view id,
 
 // The rows first: parts that a kill leaves behind are swept at the next start.
 Result<void> UploadStore::end(const Upload& upload, UploadState state) {
-  struct Gone {
-    std::string id, tenant;
-    std::uint64_t bytes;
-  };
   auto transaction = store::Transaction::begin(shelf_.database());
   if (!transaction) return transaction.error();
+  auto gone = mark_ended(upload, state);
+  if (!gone) return gone.error();
+  const auto done = transaction->commit();
+  if (done) drop(*gone);
+  return done;
+}
+
+// Requires: a transaction. The parts that are to be dropped.
+Result<std::vector<UploadStore::Gone>> UploadStore::mark_ended(const Upload& upload,
+                                                               UploadState state) {
   auto row = shelf_.database().prepare(
       "UPDATE uploads SET state = ?, file = ? WHERE id = ? AND state = 0");
   if (!row) return row.error();
   row->bind(0, static_cast<std::int64_t>(state));
   upload.file ? row->bind(1, upload.file->id) : row->bind_null(1);
   auto done = row->bind(2, upload.id).run();
-  if (!done) return done;
+  if (!done) return done.error();
   auto parts =
       shelf_.database().prepare("DELETE FROM parts WHERE upload = ? RETURNING id, tenant, bytes");
   if (!parts) return parts.error();
@@ -169,13 +175,15 @@ Result<void> UploadStore::end(const Upload& upload, UploadState state) {
     gone.push_back({std::string(parts->text(0)), std::string(parts->text(1)),
                     static_cast<std::uint64_t>(parts->integer(2))});
   });
-  if (done) done = transaction->commit();
-  if (!done) return done;
-  for (const Gone& part : gone) {
+  if (!done) return done.error();
+  return gone;
+}
+
+void UploadStore::drop(const std::vector<Gone>& parts) {
+  for (const Gone& part : parts) {
     shelf_.take_away(part.tenant, Shelf::Kind::part, part.bytes);
     shelf_.drop(part.id);
   }
-  return {};
 }
 
 Result<void> UploadStore::expire(Seconds now) {
@@ -259,12 +267,19 @@ Result<Upload> UploadStore::Assembly::finish(Seconds now) {
     return invalid("the parts do not have this MD5 together", "md5");
   File file{"", upload_.tenant, upload_.name, upload_.purpose, 0, now, std::nullopt};
   if (upload_.file_expires_after) file.expires = now + *upload_.file_expires_after;
+  auto transaction = store::Transaction::begin(store_.shelf_.database());
+  if (!transaction) return transaction.error();
   auto kept = store_.files_.keep_counted(draft_, std::move(file));
   if (!kept) return kept.error();
-  upload_.file = std::move(*kept);
+  upload_.file = *kept;
   upload_.state = UploadState::completed;
-  const auto ended = store_.end(upload_, UploadState::completed);
-  if (!ended) return ended.error();
+  const auto gone = store_.mark_ended(upload_, UploadState::completed);
+  const auto ended = gone ? transaction->commit() : Result<void>(gone.error());
+  if (!ended) {
+    store_.files_.uncount(*kept);
+    return ended.error();
+  }
+  store_.drop(*gone);
   return upload_;
 }
 

@@ -52,7 +52,13 @@ class UploadStore {
   Result<Upload> pending(std::string_view tenant, std::string_view id, Seconds now);
   Result<Upload> at_rest(std::string_view tenant, std::string_view id, Seconds now);
   Result<void> insert(const PartOfUpload& part, std::string_view tenant);
+  struct Gone {
+    std::string id, tenant;
+    std::uint64_t bytes;
+  };
   Result<void> end(const Upload& upload, UploadState state);
+  Result<std::vector<Gone>> mark_ended(const Upload& upload, UploadState state);
+  void drop(const std::vector<Gone>& parts);
 
   Shelf& shelf_;
   FileStore& files_;

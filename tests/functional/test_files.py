@@ -7,6 +7,7 @@ import io
 import json
 import os
 import resource
+import sqlite3
 import subprocess
 import urllib.parse
 
@@ -197,6 +198,26 @@ def test_uploads_in_parts(client):
     assert client.files.content(done.file.id).read() == content
     with pytest.raises(openai.BadRequestError):
         client.uploads.cancel(upload.id)
+
+
+def test_an_upload_whose_end_cannot_be_written_makes_no_file(start_provider, start_gateway, client_of, tmp_path):
+    config = settings(start_provider)
+    config["server"]["state"] = str(tmp_path / "state")
+    client = client_of(start_gateway(config, **KEYS))
+    upload = client.uploads.create(filename="a", purpose="evals", bytes=4, mime_type="x/y")
+    part = client.uploads.parts.create(upload.id, data=b"part")
+    database = sqlite3.connect(tmp_path / "state/files.sqlite", isolation_level=None)
+    database.execute("CREATE TRIGGER stop BEFORE UPDATE ON uploads BEGIN SELECT RAISE(ABORT, 'a secret of the disk'); END")
+    for _ in range(2):
+        with pytest.raises(openai.InternalServerError) as raised:
+            client.uploads.complete(upload.id, part_ids=[part.id])
+        assert "secret" not in str(raised.value)
+    assert list(client.files.list()) == []
+    assert [path.name for path in (tmp_path / "state/files").iterdir()] == [part.id]
+    database.execute("DROP TRIGGER stop")
+    done = client.uploads.complete(upload.id, part_ids=[part.id])
+    assert [file.id for file in client.files.list()] == [done.file.id]
+    assert client.files.content(done.file.id).read() == b"part"
 
 
 def test_uploads_by_the_sdks_helper_and_cancelled(client, tmp_path):

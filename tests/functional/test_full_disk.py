@@ -1,12 +1,14 @@
 """A disk without room: told as what it is, and who deletes has room again."""
 import json
 import subprocess
+import threading
 
+import openai
 import pytest
 
 import configs
 import upstream
-from processes import as_client, send
+from processes import as_client, send, wait_until
 
 MESSAGES = [{"role": "user", "content": "x"}]
 ADMIN = {"authorization": "Bearer adm", "content-type": "application/json"}
@@ -63,3 +65,30 @@ def test_a_full_disk_is_told_and_deleting_makes_room(start_upstream, start_gatew
     assert client.uploads.cancel(upload.id).status == "cancelled"
     client.files.create(file=("smaller", bytes(1 << 20)), purpose="evals")
     assert client.conversations.create().id
+
+
+def test_a_batch_that_is_refused_keeps_nothing_and_one_that_runs_can_be_cancelled(start_upstream, start_gateway, client_of, small_disk):
+    arrived, go = threading.Semaphore(0), threading.Event()
+
+    def late(handler):
+        arrived.release()
+        go.wait(30)
+        upstream.Upstream.say(handler, upstream.chat("late"))
+
+    provider = start_upstream(lambda asked: late)
+    config = configs.gateway({"cloud": configs.provider(provider.base_url, "cloud")})
+    config["server"]["state"] = str(small_disk / "state")
+    client = client_of(start_gateway(config))
+    line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "cloud", "messages": MESSAGES}}
+    running = client.files.create(file=("lines", json.dumps(line).encode()), purpose="batch")
+    batch = client.batches.create(input_file_id=running.id, endpoint=line["url"], completion_window="24h")
+    assert arrived.acquire(timeout=30)
+    large = client.files.create(file=("large", json.dumps({**line, "x": "x" * 5_000_000}).encode()), purpose="batch")
+    fill(small_disk / "rest")
+    links = sorted(path.name for path in (small_disk / "state/batches").iterdir())
+    with pytest.raises(openai.InternalServerError, match="disk is full"):
+        client.batches.create(input_file_id=large.id, endpoint=line["url"], completion_window="24h")
+    assert sorted(path.name for path in (small_disk / "state/batches").iterdir()) == links
+    assert client.batches.cancel(batch.id).status in ("cancelling", "cancelled")
+    wait_until(lambda: client.batches.retrieve(batch.id).status == "cancelled", what="the batch's end")
+    go.set()

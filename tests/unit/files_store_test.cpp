@@ -258,6 +258,23 @@ TEST_F(Files, WhatTheDatabaseDoesNotTakeIsGone) {
   EXPECT_EQ(on_disk(), 0) << "nobody counts it";
 }
 
+TEST_F(Files, AnUploadWhoseEndIsNotWrittenMakesNone) {
+  const Upload upload = announce(5);
+  const std::string part = add_part(upload, "hello");
+  ASSERT_TRUE(shelf_->database().run(
+      "CREATE TRIGGER no BEFORE UPDATE ON uploads BEGIN SELECT RAISE(ABORT, 'no'); END"));
+  const auto bytes = shelf_->bytes();
+  for (int i = 0; i < 2; ++i) EXPECT_FALSE(complete(upload, {part}));
+  EXPECT_EQ(files_->list("acme", {}, kNow)->files.size(), 0u);
+  EXPECT_EQ(on_disk(), 1);
+  EXPECT_EQ(shelf_->bytes(), bytes);
+  ASSERT_TRUE(shelf_->database().run("DROP TRIGGER no"));
+  const auto done = complete(upload, {part});
+  ASSERT_TRUE(done.has_value());
+  EXPECT_EQ(content(*done->file), "hello");
+  EXPECT_EQ(on_disk(), 1);
+}
+
 TEST_F(Files, AreAdoptedOnce) {
   const std::string path = directory_.file("results");
   const File file{"file-made", "acme", "n", "batch_output", 7, kNow, {}};
