@@ -86,7 +86,10 @@ void KeptState::sweep() {
     const auto files = cabinet->files.expire(now);
     const auto uploads = cabinet->uploads.expire(now);
     const auto all = conversations->expire(now);
-    return files.has_value() && uploads.has_value() && all.has_value();
+    const auto turns = responses->expire(now);
+    const auto completions = chats->expire(now);
+    return files.has_value() && uploads.has_value() && all.has_value() && turns.has_value() &&
+           completions.has_value();
   };
   if (!expire() && reserve->give_up()) (void)expire();
   reserve->keep();

@@ -74,7 +74,7 @@ Async<void> StoredChats::put(wire::KeptChat chat) {
 
 Async<wire::KeptChat> StoredChats::find(const http::Request& raw, const Visitor& visitor) const {
   const std::function<Result<wire::KeptChat>()> look = [this, &raw, &visitor] {
-    return store_->find(visitor.tenant, raw.tail);
+    return store_->find(visitor.tenant, raw.tail, unix_seconds());
   };
   co_return co_await disk_.run_for_client(look, visitor.tenant);
 }
@@ -83,7 +83,7 @@ Async<std::string> StoredChats::list(http::Request& raw, const Visitor& visitor)
   const auto query = query_of(raw);
   if (!query) co_return query.error();
   const std::function<Result<stored::ChatPage>()> look = [this, &query, &visitor] {
-    return store_->list(visitor.tenant, *query);
+    return store_->list(visitor.tenant, *query, unix_seconds());
   };
   const auto page = co_await disk_.run_for_client(look, visitor.tenant);
   if (!page) co_return page.error();

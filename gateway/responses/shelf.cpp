@@ -100,11 +100,17 @@ Result<int> Shelf::forget(store::Statement& gone) {
   return static_cast<int>(rows.size());
 }
 
-Result<void> Shelf::make_room(std::int64_t now) {
+Result<void> Shelf::expire(std::int64_t now) {
   auto old = database_.prepare("DELETE FROM responses WHERE created <= ? RETURNING bytes, tenant");
   if (!old) return old.error();
-  auto gone = forget(old->bind(0, now - limits_.ttl_seconds));
+  const auto gone = forget(old->bind(0, now - limits_.ttl_seconds));
   if (!gone) return gone.error();
+  return {};
+}
+
+Result<void> Shelf::make_room(std::int64_t now) {
+  const auto expired = expire(now);
+  if (!expired) return expired;
   auto oldest = database_.prepare(
       "DELETE FROM responses WHERE id = (SELECT id FROM responses WHERE tenant = ? AND ended = 1 "
       "ORDER BY created, id LIMIT 1) RETURNING bytes, tenant");
@@ -112,7 +118,7 @@ Result<void> Shelf::make_room(std::int64_t now) {
   std::set<std::string> at_work;  // Nothing more of theirs has ended.
   while (used_ > limits_.bytes_max && at_work.size() < used_by_.size()) {
     const std::string tenant = largest_but(at_work);
-    gone = forget(oldest->bind(0, tenant));
+    const auto gone = forget(oldest->bind(0, tenant));
     if (!gone) return gone.error();
     if (*gone == 0) at_work.insert(tenant);
   }

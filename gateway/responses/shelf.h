@@ -50,6 +50,9 @@ class Shelf {
   // Replaces the one of the same id.
   Result<void> put(const Kept& response, std::int64_t now);
 
+  // What is too old goes.
+  Result<void> expire(std::int64_t now);
+
   // not_found if the tenant has none of that id.
   Result<Kept> find(std::string_view tenant, std::string_view id, std::int64_t now);
   Result<std::string> transcript(std::string_view tenant, std::string_view id, std::int64_t now);

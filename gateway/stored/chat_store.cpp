@@ -55,12 +55,18 @@ Result<std::unique_ptr<ChatStore>> ChatStore::open(const std::string& path,
   return store;
 }
 
-Result<void> ChatStore::put(const wire::KeptChat& chat, std::int64_t now) {
+Result<void> ChatStore::expire(std::int64_t now) {
   auto old =
-      database_.prepare("DELETE FROM chats WHERE created < ? RETURNING tenant, bytes, id, place");
+      database_.prepare("DELETE FROM chats WHERE created <= ? RETURNING tenant, bytes, id, place");
   if (!old) return old.error();
   const auto forgotten = forget(old->bind(0, now - kKeptSeconds));
   if (!forgotten) return forgotten.error();
+  return {};
+}
+
+Result<void> ChatStore::put(const wire::KeptChat& chat, std::int64_t now) {
+  const auto expired = expire(now);
+  if (!expired) return expired;
   auto insert = database_.prepare(
       "INSERT INTO chats (id, tenant, model, created, metadata, messages, body, bytes, place) "
       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1 + max((SELECT coalesce(max(place), 0) FROM chats), "
@@ -109,10 +115,12 @@ Result<int> ChatStore::forget(store::Statement& gone) {
   return static_cast<int>(rows.size());
 }
 
-Result<wire::KeptChat> ChatStore::find(const std::string& tenant, const std::string& id) {
-  auto select = database_.prepare(std::string(kColumns) + "WHERE tenant = ? AND id = ?");
+Result<wire::KeptChat> ChatStore::find(const std::string& tenant, const std::string& id,
+                                       std::int64_t now) {
+  auto select =
+      database_.prepare(std::string(kColumns) + "WHERE tenant = ? AND id = ? AND created > ?");
   if (!select) return select.error();
-  const auto there = select->bind(0, tenant).bind(1, id).step();
+  const auto there = select->bind(0, tenant).bind(1, id).bind(2, now - kKeptSeconds).step();
   if (!there) return there.error();
   if (!*there) return no_such(id);
   return chat_of(*select);
@@ -164,13 +172,15 @@ Result<void> ChatStore::set_metadata(const std::string& tenant, const std::strin
   return {};
 }
 
-Result<ChatPage> ChatStore::list(const std::string& tenant, const ChatQuery& query) {
+Result<ChatPage> ChatStore::list(const std::string& tenant, const ChatQuery& query,
+                                 std::int64_t now) {
   const auto behind = place_behind(tenant, query);
   if (!behind) return behind.error();
   std::string sql = std::string(kColumns) + "WHERE tenant = ?1 AND place " +
-                    (query.newest_first ? "<" : ">") + " ?2 AND (?3 = '' OR model = ?3)";
+                    (query.newest_first ? "<" : ">") +
+                    " ?2 AND (?3 = '' OR model = ?3) AND created > ?5";
   for (std::size_t i = 0; i < query.metadata.size(); ++i) {
-    const std::string key = std::to_string(2 * i + 5), value = std::to_string(2 * i + 6);
+    const std::string key = std::to_string(2 * i + 6), value = std::to_string(2 * i + 7);
     sql += " AND EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ?" + key + " AND value = ?" +
            value + ")";
   }
@@ -178,8 +188,9 @@ Result<ChatPage> ChatStore::list(const std::string& tenant, const ChatQuery& que
   auto select = database_.prepare(sql);
   if (!select) return select.error();
   select->bind(0, tenant).bind(1, *behind).bind(2, query.model).bind(3, query.limit + 1);
+  select->bind(4, now - kKeptSeconds);
   for (std::size_t i = 0; i < query.metadata.size(); ++i) {
-    const int place = static_cast<int>(2 * i + 4);
+    const int place = static_cast<int>(2 * i + 5);
     select->bind(place, query.metadata[i].first).bind(place + 1, query.metadata[i].second);
   }
   ChatPage page;

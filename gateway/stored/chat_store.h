@@ -39,13 +39,16 @@ class ChatStore {
   Result<void> put(const wire::KeptChat& chat, std::int64_t now);
 
   // not_found if the tenant has none of that id.
-  Result<wire::KeptChat> find(const std::string& tenant, const std::string& id);
+  Result<wire::KeptChat> find(const std::string& tenant, const std::string& id, std::int64_t now);
   Result<void> remove(const std::string& tenant, const std::string& id);
   Result<void> set_metadata(const std::string& tenant, const std::string& id,
                             const std::string& metadata);
 
   // invalid_request: `after` is none of the tenant's, nor was of late.
-  Result<ChatPage> list(const std::string& tenant, const ChatQuery& query);
+  Result<ChatPage> list(const std::string& tenant, const ChatQuery& query, std::int64_t now);
+
+  // What is too old goes.
+  Result<void> expire(std::int64_t now);
 
  private:
   ChatStore(store::Database database, std::int64_t tenant_max)

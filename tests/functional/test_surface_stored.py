@@ -1,9 +1,11 @@
 """Chat completions that were asked to be stored: found, listed, changed, deleted; each tenant's own; after a restart."""
+import sqlite3
+
 import openai
 import pytest
 
 import configs
-from processes import KEY
+from processes import KEY, wait_until
 from upstream import USAGE, chat, chunk
 
 
@@ -40,6 +42,24 @@ def test_what_was_stored_is_found_again_after_a_restart(config, start_gateway, c
     assert both[0].usage == kept.usage and both[0].created == kept.created and both[0].metadata == {"a": "1"}
     with pytest.raises(openai.NotFoundError):
         client.chat.completions.retrieve(unkept.id)
+
+
+def test_what_is_older_than_30_days_is_gone(config, start_gateway, client_of, tmp_path):
+    client = client_of(start_gateway(config, OTHER_KEY="sk-other"))
+    client.responses.create(model="up", input="Hi")
+    old, young = ask(client, store=True), ask(client, store=True)
+    chats = sqlite3.connect(tmp_path / "state/chats.db")
+    with chats:
+        chats.execute("UPDATE chats SET created = created - 31 * 86400 WHERE id = ?", [old.id])
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.retrieve(old.id)
+    assert [one.id for one in client.chat.completions.list()] == [young.id]
+    assert [one.id for one in client.chat.completions.list(metadata={}, model="up")] == [young.id]
+    responses = sqlite3.connect(tmp_path / "state/responses.sqlite")
+    with responses:
+        responses.execute("UPDATE responses SET created = created - 31 * 86400")
+    wait_until(lambda: chats.execute("SELECT count(*) FROM chats").fetchone() == (1,), what="the chat's end on the disk")
+    wait_until(lambda: responses.execute("SELECT count(*) FROM responses").fetchone() == (0,), what="the response's end")
 
 
 def test_who_deletes_while_paging_reaches_the_end(config, start_gateway, client_of):

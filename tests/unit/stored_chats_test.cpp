@@ -18,7 +18,7 @@ class StoredChats : public ::testing::Test {
 
   std::string ids(const std::string& tenant = "acme") {
     std::string all;
-    const ChatPage page = *store_->list(tenant, {.limit = 100});
+    const ChatPage page = *store_->list(tenant, {.limit = 100}, 1'000);
     for (const wire::KeptChat& chat : page.chats) all += chat.id;
     return all;
   }
@@ -35,7 +35,8 @@ TEST_F(StoredChats, TheOldestMakeRoom) {
   EXPECT_EQ(ids(), "abcd");
   put("e", 400);
   EXPECT_EQ(ids(), "cde");
-  EXPECT_EQ(store_->list("acme", {.after = "b", .limit = 1})->chats.front().id, "c") << "paging";
+  EXPECT_EQ(store_->list("acme", {.after = "b", .limit = 1}, 1'000)->chats.front().id, "c")
+      << "paging";
   EXPECT_EQ(ids("rival"), "other's");
   put("f", 1'001);
   EXPECT_EQ(ids(), "");
@@ -55,10 +56,12 @@ TEST_F(StoredChats, WhatIsGoneMakesRoom) {
 TEST_F(StoredChats, APageOfLargeOnesEndsEarly) {
   store_ = *ChatStore::open(directory_.file("large.db"));
   for (const char* id : {"a", "b", "c", "d"}) put(id, 12 << 20);
-  const auto page = store_->list("acme", {.limit = 100});
+  const auto page = store_->list("acme", {.limit = 100}, 1'000);
   EXPECT_EQ(page->chats.size(), 3u);
   EXPECT_TRUE(page->has_more);
-  EXPECT_EQ(store_->list("acme", {.after = page->chats.back().id, .limit = 100})->chats.size(), 1u);
+  EXPECT_EQ(
+      store_->list("acme", {.after = page->chats.back().id, .limit = 100}, 1'000)->chats.size(),
+      1u);
 }
 
 }  // namespace
