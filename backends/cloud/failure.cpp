@@ -135,6 +135,13 @@ Error unavailable(const Teller& teller, std::string_view cause) {
   return tell(teller, Errc::backend_unavailable, cause);
 }
 
+Error outgrown(const Teller& teller) {
+  Error error = tell(teller, Errc::invalid_request,
+                     "its answer is too large to be passed on: ask for less at once");
+  error.param = "input";
+  return error;
+}
+
 Error refusal(const Teller& teller, const ResponseHead& head, std::string_view body) {
   const int status = head.status();
   const std::string answered = "it answered " + std::to_string(status);

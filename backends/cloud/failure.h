@@ -23,6 +23,10 @@ struct Teller {
 // backend_unavailable with that cause.
 Error unavailable(const Teller& teller, std::string_view cause);
 
+// invalid_request: an answer that follows from what was asked, is paid for, and would be as large
+// elsewhere.
+Error outgrown(const Teller& teller);
+
 // An answer other than 2xx, by status and body (see cloud_backend.h for which is whose fault).
 Error refusal(const Teller& teller, const ResponseHead& head, std::string_view body);
 

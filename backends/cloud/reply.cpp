@@ -9,7 +9,6 @@ namespace spillway::cloud {
 
 namespace {
 
-constexpr std::size_t kAnswerBytesMax = 32 << 20;
 constexpr std::size_t kRefusalBytesMax = 64 << 10;
 
 }  // namespace
@@ -38,8 +37,8 @@ bool Reply::take_body(std::string_view bytes) {
   if (!is_stream()) {
     if (writes_) written_.take(bytes);
     bridge_->bytes_written(written_.bytes());
-    if (collect(bytes, kAnswerBytesMax)) return true;
-    return settle(unavailable(teller_, "its answer is too large"));
+    if (collect(bytes, reader_->answer_bytes_max())) return true;
+    return settle(writes_ ? unavailable(teller_, "its answer is too large") : outgrown(teller_));
   }
   bool failed = false;
   const auto on_event = [this, &failed](std::string_view type, std::string_view data) {

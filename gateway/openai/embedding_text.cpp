@@ -1,55 +1,142 @@
 #include "gateway/openai/embedding_text.h"
 
 #include "gateway/wire/base64.h"
-
-#include <nlohmann/json.hpp>
+#include "gateway/wire/json_text.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <charconv>
+#include <cmath>
 #include <cstring>
-#include <string>
+#include <optional>
+#include <utility>
 #include <vector>
 
 namespace spillway::openai {
 namespace {
 
-using Json = nlohmann::json;
+constexpr std::size_t kStepBytes = 64 << 10;
+constexpr std::string_view kBlanks = " \t\r\n";
 
 static_assert(std::endian::native == std::endian::little);
 
-void to_base64(Json& embedding) {
-  if (!embedding.is_array()) return;
-  const auto number = [](const Json& value) { return value.is_number(); };
-  if (!std::all_of(embedding.begin(), embedding.end(), number)) return;
+// Nothing: not all of them are numbers. `list` is without its brackets.
+std::optional<std::string> base64_of_list(std::string_view list) {
   std::vector<float> numbers;
-  for (const Json& value : embedding) numbers.push_back(value.get<float>());
+  const char *at = list.data(), *const end = at + list.size();
+  const auto is_between = [](char c) { return c == ',' || kBlanks.find(c) != kBlanks.npos; };
+  while ((at = std::find_if_not(at, end, is_between)) != end) {
+    double number = 0.0;
+    const auto [past, error] = std::from_chars(at, end, number);
+    if (error != std::errc()) return std::nullopt;
+    numbers.push_back(static_cast<float>(number));
+    at = past;
+  }
   const auto* bytes = reinterpret_cast<const char*>(numbers.data());
-  embedding = wire::base64_of({bytes, numbers.size() * sizeof(float)});
+  return wire::base64_of({bytes, numbers.size() * sizeof(float)});
 }
 
-void to_numbers(Json& embedding) {
-  if (!embedding.is_string()) return;
-  const auto bytes = wire::bytes_of_base64(embedding.get_ref<const std::string&>());
-  if (!bytes || bytes->size() % sizeof(float) != 0) return;
-  Json numbers = Json::array();
+void append_number(std::string& out, float number) {
+  if (!std::isfinite(number)) {
+    out += "null";
+    return;
+  }
+  std::array<char, 32> text{};
+  const auto* const end =
+      std::to_chars(text.data(), text.data() + text.size(), static_cast<double>(number)).ptr;
+  const std::string_view digits(text.data(), static_cast<std::size_t>(end - text.data()));
+  out += digits;
+  if (digits.find_first_of(".e") == digits.npos) out += ".0";
+}
+
+// Nothing: they are no numbers.
+std::optional<std::string> list_of_base64(std::string_view text) {
+  std::string plain(text);
+  std::erase(plain, '\\');  // Before a slash: nothing else in base64 can be escaped for a reason.
+  const auto bytes = wire::bytes_of_base64(plain);
+  if (!bytes || bytes->size() % sizeof(float) != 0) return std::nullopt;
+  std::string list = "[";
   for (std::size_t at = 0; at < bytes->size(); at += sizeof(float)) {
     float number = 0.0F;
     std::memcpy(&number, bytes->data() + at, sizeof(float));
-    numbers.push_back(number);
+    if (at > 0) list += ',';
+    append_number(list, number);
   }
-  embedding = std::move(numbers);
+  return list + "]";
 }
 
 }  // namespace
 
-void encode(Json& answer, Encoding encoding) {
-  const auto data = answer.find("data");
-  if (data == answer.end() || !data->is_array()) return;
-  for (Json& item : *data) {
-    if (!item.is_object() || !item.contains("embedding")) continue;
-    if (encoding == Encoding::base64) to_base64(item["embedding"]);
-    if (encoding == Encoding::numbers) to_numbers(item["embedding"]);
+bool EmbeddingText::step() {
+  const std::size_t until = std::min(at_ + kStepBytes, text_.size());
+  while (at_ < until) {
+    copy_to(std::min(text_.find_first_of("\"{}[]", at_), until));
+    if (at_ == until) break;
+    const char c = text_[at_];
+    if (c == '"') {
+      take_string();
+      continue;
+    }
+    depth_ += c == '{' || c == '[' ? 1 : -1;
+    copy_to(at_ + 1);
   }
+  return at_ < text_.size();
+}
+
+// A value, or the name of a member whose value may be ours.
+void EmbeddingText::take_string() {
+  const std::size_t end = past_string(at_), colon = past_blanks(end);
+  const std::string_view name = std::string_view(text_).substr(at_ + 1, end - at_ - 2);
+  if (colon == text_.size() || text_[colon] != ':') return copy_to(end);
+  const std::size_t value = past_blanks(colon + 1);
+  copy_to(value);
+  if (depth_ == 1) in_data_ = name == "data" && text_.compare(value, 1, "[") == 0;
+  if (depth_ == 1 && name == "model") take_model(value);
+  if (depth_ == 3 && in_data_ && name == "embedding") take_embedding();
+}
+
+void EmbeddingText::take_model(std::size_t value) {
+  const bool is_text = text_.compare(value, 1, "\"") == 0;
+  at_ = is_text ? past_string(value) : std::min(text_.find_first_of(",}", value), text_.size());
+  wire::append_json_string(out_, model_);
+}
+
+void EmbeddingText::take_embedding() {
+  const std::string_view text(text_);
+  const bool is_list = text.substr(at_, 1) == "[", is_text = text.substr(at_, 1) == "\"";
+  if (!is_list && !is_text) return;
+  const std::size_t end =
+      is_text ? past_string(at_) : std::min(text.find(']', at_), text.size() - 1) + 1;
+  const std::string_view inside = text.substr(at_ + 1, end - at_ - 2);
+  if (is_list && inside.find('[') != inside.npos) return;
+  std::optional<std::string> rewritten;
+  if (is_list && encoding_ == Encoding::base64) {
+    rewritten = base64_of_list(inside);
+    if (rewritten) rewritten = '"' + *rewritten + '"';
+  }
+  if (is_text && encoding_ == Encoding::numbers) rewritten = list_of_base64(inside);
+  if (!rewritten) return copy_to(end);
+  out_ += *rewritten;
+  at_ = end;
+}
+
+void EmbeddingText::copy_to(std::size_t end) {
+  out_.append(text_, at_, end - at_);
+  at_ = end;
+}
+
+std::size_t EmbeddingText::past_string(std::size_t at) const {
+  for (++at; at < text_.size(); ++at) {
+    at = std::min(text_.find_first_of("\"\\", at), text_.size());
+    if (at == text_.size() || text_[at] == '"') break;
+    ++at;
+  }
+  return std::min(at + 1, text_.size());
+}
+
+std::size_t EmbeddingText::past_blanks(std::size_t at) const {
+  return std::min(text_.find_first_not_of(kBlanks, at), text_.size());
 }
 
 }  // namespace spillway::openai

@@ -2,13 +2,42 @@
 // Pure.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
+#include <cstddef>
+#include <string>
+#include <string_view>
 
 namespace spillway::openai {
 
 enum class Encoding { as_it_comes, numbers, base64 };
 
-// Brings every data[].embedding of `answer` into that encoding; what is none stays as it is.
-void encode(nlohmann::json& answer, Encoding encoding);
+// Rewrites an answer of embeddings, piece by piece and without parsing it as a whole: it may have
+// tens of megabytes.
+class EmbeddingText {
+ public:
+  // Requires: `answer` is JSON. Of an object, `model` will be `model` where it has one, and every
+  // data[].embedding in that encoding; what is none stays as it is.
+  EmbeddingText(std::string answer, std::string model, Encoding encoding)
+      : text_(std::move(answer)), model_(std::move(model)), encoding_(encoding) {}
+
+  // Takes well under a millisecond, but for an embedding that does not; false once all is written.
+  bool step();
+  std::string take() { return std::move(out_); }
+
+ private:
+  void take_string();
+  void take_model(std::size_t value);
+  void take_embedding();
+  void copy_to(std::size_t end);
+  std::size_t past_string(std::size_t at) const;
+  std::size_t past_blanks(std::size_t at) const;
+
+  const std::string text_;
+  const std::string model_;
+  const Encoding encoding_;
+  std::string out_;
+  std::size_t at_ = 0;  // All before is written.
+  int depth_ = 0;
+  bool in_data_ = false;
+};
 
 }  // namespace spillway::openai

@@ -1,17 +1,22 @@
 #include "gateway/openai/object_protocol.h"
 
+#include "backends/contract/deadline.h"
 #include "gateway/openai/embedding_text.h"
 #include "gateway/openai/object_request.h"
 
-#include <nlohmann/json.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
+#include <chrono>
 #include <functional>
 #include <utility>
 
 namespace spillway::openai {
+namespace net = boost::asio;
+
 namespace {
 
-using Json = nlohmann::json;
+constexpr std::chrono::milliseconds kTurn{2};
 
 class ObjectWriter final : public wire::AnswerWriter {
  public:
@@ -25,13 +30,20 @@ class ObjectWriter final : public wire::AnswerWriter {
     return {};
   }
 
-  std::string end(const wire::Ending&) override {
-    Json answer = Json::parse(object_, nullptr, false);
-    if (!answer.is_object()) return std::move(object_);
-    if (answer.contains("model")) answer["model"] = model_;
-    if (encoding_ != Encoding::as_it_comes) encode(answer, encoding_);
-    return answer.dump(-1, ' ', false, Json::error_handler_t::replace);
+  // Lets others have their turn meanwhile.
+  Async<bool> keep(const wire::Ending&) override {
+    EmbeddingText text(std::move(object_), model_, encoding_);
+    TimePoint rest_at = SteadyClock::now() + kTurn;
+    while (text.step()) {
+      if (SteadyClock::now() < rest_at) continue;
+      co_await net::post(net::use_awaitable);
+      rest_at = SteadyClock::now() + kTurn;
+    }
+    object_ = text.take();
+    co_return true;
   }
+
+  std::string end(const wire::Ending&) override { return std::move(object_); }
 
   std::string failed(const Error& error) override { return wire::error_object(error); }
 

@@ -2,6 +2,8 @@
 import base64
 import json
 import struct
+import threading
+import time
 import urllib.request
 
 import openai
@@ -10,7 +12,7 @@ import pytest
 import configs
 from processes import KEY, as_client, send, wait_until
 from test_money import book
-from upstream import USAGE
+from upstream import USAGE, begin
 
 VECTOR = [0.5, -0.25, 1.0]
 PACKED = base64.b64encode(struct.pack("<3f", *VECTOR)).decode()
@@ -55,6 +57,65 @@ def test_embeddings_come_as_they_were_asked_for(house, upstream_says):
     assert post(gateway, "/v1/embeddings", ask)["data"][0]["embedding"] == VECTOR
     assert post(gateway, "/v1/embeddings", {**ask, "encoding_format": "float"})["data"][0]["embedding"] == VECTOR
     assert post(gateway, "/v1/embeddings", {**ask, "encoding_format": "base64"})["data"][0]["embedding"] == PACKED
+
+
+def numbers_of(text):
+    return list(struct.unpack(f"<{len(base64.b64decode(text)) // 4}f", base64.b64decode(text)))
+
+
+def test_an_answer_as_large_as_openais_may_be_holds_up_nobody(house):
+    vector = [struct.unpack("<f", struct.pack("<f", -0.012345678 * at))[0] for at in range(1536)]
+    gateway, upstream, client = house(lambda asked: embeddings(vector, len(asked.json["input"])), "embeddings")
+    slowest, over = 0.0, threading.Event()
+
+    def look():
+        nonlocal slowest
+        while not over.is_set():
+            began = time.monotonic()
+            send(gateway.root + "/v1/models", headers=as_client())
+            slowest = max(slowest, time.monotonic() - began)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    status, _, body = send(gateway.api + "/embeddings", "POST", {"model": "m", "input": ["a"] * 1_200, "encoding_format": "base64"},
+                           as_client(), timeout=60)
+    over.set()
+    looking.join()
+    assert status == 200, body[:300]
+    data = json.loads(body)["data"]
+    assert len(data) == 1_200 and all(numbers_of(one["embedding"]) == vector for one in (data[0], data[-1]))
+    assert slowest < 1, f"another had to wait {slowest:.2f} s"
+
+
+def test_an_answer_that_is_too_large_is_paid_for_once(start_upstream, start_gateway, client_of):
+    large = lambda asked: embeddings("A" * (40 << 20))  # noqa: E731
+    upstreams = {name: start_upstream(large) for name in ("one", "two")}
+    targets = {name: configs.provider(one.base_url, "m", endpoints="embeddings", serves=["m"]) for name, one in upstreams.items()}
+    client = client_of(start_gateway(configs.gateway(targets)))
+    with pytest.raises(openai.BadRequestError, match="too large") as raised:
+        client.embeddings.create(model="m", input="a")
+    assert raised.value.param == "input"
+    assert sum(len(one.asked) for one in upstreams.values()) == 1
+
+
+@pytest.mark.parametrize("said, read", [
+    ('{"model":"x","data":[{"embedding":[ 1, -2.5e-3 ]}]}', [1, struct.unpack("<f", struct.pack("<f", -2.5e-3))[0]]),
+    ('{"data":[{"index":0,"embedding":[]}],"model":{"a":1}}', []),
+    ('{"data":[{"embedding":[[1],[2]]}]}', [[1], [2]]),
+    ('{"data":[{"embedding":[1,"2"]}]}', [1, "2"]),
+    ('{"data":[{"embedding":null}]}', None),
+    ('{"data":[{"a":{"embedding":[1]},"embedding":"AACAPw\\/"}]}', "AACAPw/"),
+])
+def test_what_is_no_list_of_numbers_is_passed_on(house, said, read):
+    def say(handler):
+        begin(handler, "application/json")
+        handler.wfile.write(said.encode())
+
+    gateway, _, _ = house(lambda asked: say, "embeddings")
+    for encoding in ("base64", "float"):
+        got = post(gateway, "/v1/embeddings", {"model": "m", "input": "a", "encoding_format": encoding})["data"][0]
+        numbers = isinstance(got["embedding"], str) and encoding == "base64" and isinstance(read, list)
+        assert (numbers_of(got["embedding"]) if numbers else got["embedding"]) == read
 
 
 def test_all_forms_of_input_and_their_limits(house):

@@ -15,6 +15,7 @@ namespace spillway::cloud {
 namespace {
 
 constexpr std::size_t kBesideBytesMax = 16 << 10;
+constexpr std::size_t kEmbeddingBytesMax = 4'096 * 32;  // As many numbers, each on its line.
 
 class OpenAiReader final : public AnswerReader {
  public:
@@ -128,6 +129,10 @@ class ObjectReader final : public AnswerReader {
     return Parsed{.kind = Parsed::Kind::garbage};
   }
   Parsed answer(std::string_view body) override { return openai::parse_object(body, inputs_); }
+  std::size_t answer_bytes_max() const override {
+    return AnswerReader::answer_bytes_max() +
+           static_cast<std::size_t>(inputs_) * kEmbeddingBytesMax;
+  }
 
  private:
   const int inputs_;

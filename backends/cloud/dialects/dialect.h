@@ -78,6 +78,9 @@ class AnswerReader {
 
   // A whole answer: one Delta with `finish` for each choice.
   virtual Parsed answer(std::string_view body) = 0;
+
+  // More is not read.
+  virtual std::size_t answer_bytes_max() const { return 32 << 20; }
 };
 
 class Dialect {
