@@ -24,6 +24,9 @@ constexpr const char* kTooManyBodies =
     "Too many large requests are being sent. Send fewer at a time.";
 constexpr const char* kTooManySockets =
     "Too many WebSockets are open. Use one for turn after turn, or POST.";
+constexpr const char* kTooManyFiles =
+    "The files of the requests that are being answered are too large together. Ask about fewer at "
+    "a time.";
 constexpr const char* kTooMuchPast =
     "The conversations that are being answered are too large together. Ask of fewer at a time, or "
     "begin others, with what matters of these.";
@@ -70,8 +73,10 @@ House::House(std::shared_ptr<const config::Settings> settings, config::FilesRead
                 [this](std::function<void()> work) { disk_.post(std::move(work)); },
                 std::bind_front(&House::dial, this)}),
       models_(editions_, unix_seconds()),
+      read_files_(large_bytes_max(settings->server.limits), kTooManyFiles),
       attached_(disk_, kept_.cabinet,
-                static_cast<std::size_t>(settings->server.limits.body_bytes_max)),
+                static_cast<std::size_t>(settings->server.limits.body_bytes_max),
+                std::bind_front(&ByteRoom::enter, &read_files_)),
       conversations_(large_bytes_max(settings->server.limits), kTooMuchPast),
       remembered_(large_bytes_max(settings->server.limits), kTooMuchPast),
       sockets_(std::max<std::uint64_t>(4, settings->server.limits.connections_max),

@@ -103,6 +103,7 @@ class House {
   Models models_;
   const Reception reception_{editions_, limiter_};
   StoredChats stored_chats_{reception_, disk_, kept_.chats};
+  const ByteRoom read_files_;  // Of requests that name them.
   AttachedFiles attached_;
   const ByteRoom conversations_;  // That are being answered,
   const ByteRoom remembered_;     // …and of which a connection remembers the last turn.

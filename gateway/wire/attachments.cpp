@@ -40,6 +40,14 @@ struct Naming {
   bool is_picture;
 };
 
+// A request that holds files, and its leave to.
+struct WithLeaves {
+  explicit WithLeaves(const ChatRequest& request) : chat(request) {}
+
+  ChatRequest chat;
+  std::vector<std::shared_ptr<const void>> leaves;
+};
+
 std::string_view type_of(std::string name) {
   for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   const auto known = std::find_if(kTypes.begin(), kTypes.end(),
@@ -151,7 +159,8 @@ Async<std::shared_ptr<const ChatRequest>> with_files(std::shared_ptr<const ChatR
   if (!names_files(*chat)) co_return chat;
   ordered_json body = ordered_json::parse(chat->body);
   std::size_t room = shelf.bytes_max();
-  auto filled = std::make_shared<ChatRequest>(*chat);
+  const auto whole = std::make_shared<WithLeaves>(*chat);
+  ChatRequest& filled = whole->chat;
   bool changed = false;
   const std::vector<Naming> namings = namings_in(body);
   const auto allowed = check(namings, reader);
@@ -166,15 +175,15 @@ Async<std::shared_ptr<const ChatRequest>> with_files(std::shared_ptr<const ChatR
       co_return error;
     }
     if (!*file && naming.is_picture) co_return missing(naming, id);
-    if (!*file) filled->unsent = "files by a provider's own ids";
+    if (!*file) filled.unsent = "files by a provider's own ids";
     if (!*file) continue;
     room -= std::min(room, (*file)->bytes);
-    fill(naming, **file, *filled);
+    fill(naming, **file, filled);
+    whole->leaves.push_back(std::move((*file)->leave));
     changed = true;
   }
-  if (changed) filled->body = body.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-  std::shared_ptr<const ChatRequest> whole = std::move(filled);
-  co_return whole;
+  if (changed) filled.body = body.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  co_return std::shared_ptr<const ChatRequest>(whole, &whole->chat);
 }
 
 }  // namespace spillway::wire

@@ -26,11 +26,13 @@ class FileShelf {
     std::string name;
     std::size_t bytes = 0;
     std::string base64;
+    std::shared_ptr<const void> leave = {};  // To hold its bytes, until the request is answered.
   };
 
   virtual ~FileShelf() = default;
 
-  // Nothing: the tenant has no such file. payload_too_large: it has more than `bytes_max`.
+  // Nothing: the tenant has no such file. payload_too_large: it has more than `bytes_max`;
+  // overloaded: others are to come first.
   virtual Async<std::optional<Content>> read(std::string tenant, std::string id,
                                              std::size_t bytes_max) = 0;
 

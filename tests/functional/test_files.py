@@ -9,6 +9,7 @@ import os
 import resource
 import sqlite3
 import subprocess
+import threading
 import urllib.parse
 
 import openai
@@ -16,7 +17,7 @@ import pytest
 
 import configs
 from processes import BINARY, KEY, Gateway, as_client, send, wait_until
-from upstream import chat
+from upstream import Upstream, chat
 
 OTHER = "sk-spillway-other"
 TALKER = "sk-spillway-talker"
@@ -393,6 +394,28 @@ def test_a_file_of_ours_reaches_the_provider_as_bytes(reader):
     client.responses.create(model="up", input=[{"role": "user", "content": parts}])
     image = upstream.asked[-1].json["messages"][0]["content"][0]["image_url"]
     assert data_of(image["url"]) == ("data:image/png", b"\x89PNG") and image["detail"] == "low"
+
+
+def test_files_that_requests_name_take_room_until_these_are_answered(start_upstream, start_gateway, client_of):
+    go = threading.Event()
+
+    def late(handler):
+        go.wait(60)
+        Upstream.say(handler, chat())
+
+    upstream = start_upstream(lambda asked: late)
+    targets = {"up": configs.provider(upstream.base_url, "up", takes=["files"])}
+    gateway = start_gateway(configs.gateway(targets))
+    client = client_of(gateway, timeout=60)
+    paper = client.files.create(file=("a.pdf", bytes(20 << 20)), purpose="user_data")
+    ask = {"model": "up", "messages": asks_with({"type": "file", "file": {"file_id": paper.id}})}
+    with concurrent.futures.ThreadPoolExecutor(9) as pool:  # A tenant has 512 MiB, and each of them is held three times.
+        asking = [pool.submit(send, gateway.api + "/chat/completions", "POST", ask, as_client(), 60) for _ in range(9)]
+        refused = next(concurrent.futures.as_completed(asking)).result()
+        assert (refused[0], refused[1]["retry-after"]) == (503, "1") and b"files of the requests" in refused[2]
+        go.set()
+        assert sorted(one.result()[0] for one in asking) == [200] * 8 + [503]
+    assert client.chat.completions.create(**ask).choices
 
 
 def test_a_stored_chat_keeps_the_name_of_its_file(reader):
