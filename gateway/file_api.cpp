@@ -164,7 +164,7 @@ Async<std::string> FileApi::remove(http::Request& raw, const Visitor& visitor) c
 
 net::awaitable<void> FileApi::content(http::Request raw, http::ResponseWriter& out) const {
   co_await net::this_coro::throw_if_cancelled(false);
-  const auto visitor = reception_.admit(raw, out);
+  auto visitor = reception_.admit(raw, out);
   if (!visitor) co_return co_await refuse(visitor.error(), out);
   const std::function<Result<Opened>()> open = [&]() -> Result<Opened> {
     auto about = cabinet_->files.find(visitor->tenant, raw.tail, unix_seconds());
@@ -178,6 +178,8 @@ net::awaitable<void> FileApi::content(http::Request raw, http::ResponseWriter& o
     co_await refuse(opened.error(), out);
     co_return;
   }
+  const auto admitted = reception_.admit_answer(raw, *visitor, opened->about.bytes, out);
+  if (!admitted) co_return co_await refuse(admitted.error(), out);
   std::uint64_t at = 0;
   const std::function<Result<std::string>()> read = [&] {
     return opened->file->read_at(at, kPieceBytes);

@@ -15,7 +15,7 @@ namespace {
 net::awaitable<void> answer(const Reception& reception, const ObjectWork& work, http::Request raw,
                             http::ResponseWriter& out) {
   co_await net::this_coro::throw_if_cancelled(false);
-  const auto visitor = reception.admit(raw, out);
+  auto visitor = reception.admit(raw, out);
   if (!visitor) {
     co_await refuse(visitor.error(), out);
     co_return;
@@ -23,6 +23,11 @@ net::awaitable<void> answer(const Reception& reception, const ObjectWork& work, 
   auto body = co_await work(raw, *visitor);
   if (!body) {
     co_await refuse(body.error(), out);
+    co_return;
+  }
+  const auto admitted = reception.admit_answer(raw, *visitor, body->size(), out);
+  if (!admitted) {
+    co_await refuse(admitted.error(), out);
     co_return;
   }
   (void)co_await out.send(200, "application/json", std::move(*body));

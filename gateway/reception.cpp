@@ -8,6 +8,7 @@ namespace spillway {
 namespace {
 
 constexpr std::string_view kCancel = "/cancel";
+constexpr std::uint64_t kLargeBytes = 1 << 20;
 
 bool counts(const http::Request& raw) {
   return raw.method == "POST" && !raw.path.ends_with(kCancel);
@@ -40,6 +41,15 @@ Result<Visitor> Reception::admit(const http::Request& raw, http::ResponseWriter&
   if (!pass) return pass.error();
   visitor->pass = std::move(*pass);
   return visitor;
+}
+
+Result<void> Reception::admit_answer(const http::Request& raw, Visitor& visitor,
+                                     std::uint64_t bytes, http::ResponseWriter& out) const {
+  if (raw.method != "GET" || bytes <= kLargeBytes) return {};
+  auto pass = admit_errand(limiter_, *visitor.edition->settings, visitor.caller, out);
+  if (!pass) return pass.error();
+  visitor.pass = std::move(*pass);
+  return {};
 }
 
 }  // namespace spillway

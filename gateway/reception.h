@@ -1,8 +1,8 @@
 // Who comes in: by its key, within the key's scopes and models, and as often as key and tenant may.
 //
 // A request to a model is counted, with its tokens, by the pipeline (allowance.h). Here every other
-// POST counts as a request: files, batches, counting. What reads, deletes or cancels is not
-// counted. Any worker.
+// POST counts as a request: files, batches, counting. What reads is counted where its answer is
+// large; what deletes or cancels is not. Any worker.
 #pragma once
 
 #include "backends/contract/error.h"
@@ -12,6 +12,7 @@
 #include "gateway/http/response_writer.h"
 #include "gateway/policy/auth.h"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -41,6 +42,10 @@ class Reception {
 
   // That, and counted. rate_limited: not now; the limits are told in x-ratelimit-* headers.
   Result<Visitor> admit(const http::Request& raw, http::ResponseWriter& out) const;
+
+  // For what reads, before its answer goes out: counts it too if that is large.
+  Result<void> admit_answer(const http::Request& raw, Visitor& visitor, std::uint64_t bytes,
+                            http::ResponseWriter& out) const;
 
   const CurrentEdition& editions() const { return editions_; }
 

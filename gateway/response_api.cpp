@@ -299,7 +299,7 @@ Async<responses::Kept> ResponseApi::find(const http::Request& raw, const Visitor
 
 net::awaitable<void> ResponseApi::retrieve(http::Request raw, http::ResponseWriter& out) const {
   co_await net::this_coro::throw_if_cancelled(false);
-  const auto visitor = visitor_of(doors_.reception.editions(), raw);
+  auto visitor = visitor_of(doors_.reception.editions(), raw);
   if (!visitor) co_return co_await refuse(visitor.error(), out);
   const auto from = first_event(raw);
   if (!from) co_return co_await refuse(from.error(), out);
@@ -309,6 +309,8 @@ net::awaitable<void> ResponseApi::retrieve(http::Request raw, http::ResponseWrit
   if (raw.parameter("stream") != "true") {
     const std::string& begun = running ? running->begun.body : kept->body;
     std::string body = kept->ended ? kept->body : responses::with_status(begun, "in_progress");
+    const auto admitted = doors_.reception.admit_answer(raw, *visitor, body.size(), out);
+    if (!admitted) co_return co_await refuse(admitted.error(), out);
     (void)co_await out.send(200, "application/json", std::move(body));
     co_return;
   }
@@ -323,6 +325,9 @@ net::awaitable<void> ResponseApi::retrieve(http::Request raw, http::ResponseWrit
   }
   const auto transcript = co_await doors_.archive.transcript(visitor->tenant, raw.tail);
   if (!transcript) co_return co_await refuse(transcript.error(), out);
+  const std::size_t bytes = kept->body.size() + transcript->size();
+  const auto admitted = doors_.reception.admit_answer(raw, *visitor, bytes, out);
+  if (!admitted) co_return co_await refuse(admitted.error(), out);
   auto events = responses::events_from(*from, kept->body, *transcript);
   if (!events) co_return co_await refuse(no_such_event(), out);
   (void)co_await out.begin_stream();

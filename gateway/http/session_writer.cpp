@@ -18,6 +18,8 @@ namespace {
 constexpr std::string_view kCommentChunk = "e\r\n: keep-alive\n\n\r\n";
 // Below it there is little to gain.
 constexpr std::size_t kGzipBytesMin = 1 << 10;
+// Above it all others on the worker would wait for it.
+constexpr std::size_t kGzipBytesMax = 1 << 20;
 constexpr std::string_view kChunkEnd = "\r\n";
 constexpr std::string_view kLastChunk = "0\r\n\r\n";
 constexpr std::string_view kChunkEndAndLast = "\r\n0\r\n\r\n";
@@ -88,7 +90,8 @@ void SessionWriter::end_head() {
 
 Async<void> SessionWriter::send(int status, std::string content_type, std::string body) {
   assert(!head_sent());
-  if (rules_.gzip && body.size() > kGzipBytesMin && content_type == "application/json") {
+  const bool packs = body.size() > kGzipBytesMin && body.size() <= kGzipBytesMax;
+  if (rules_.gzip && packs && content_type == "application/json") {
     if (std::string packed = gzipped(body); !packed.empty()) {
       body = std::move(packed);
       set_header("content-encoding", "gzip");

@@ -35,7 +35,7 @@ NAMES = {path: path.strip("/").replace("/", "-") for path in COUNTED}
 KEYS = {name: {"limits": {"requests_per_minute": 2}} for name in NAMES.values()} | {
     "maker": {}, "talker": {"scopes": "chat"}, "writer": {"scopes": ["files", "completions"]},
     "thinker": {"scopes": ["responses", "messages"]}, "narrow": {"models": "cloud"}, "single": {"limits": {"concurrency": 1}},
-    "twice": {"limits": {"requests_per_minute": 2}},
+    "twice": {"limits": {"requests_per_minute": 2}}, "reader": {"limits": {"requests_per_minute": 2}},
     "unread": {"limits": {"requests_per_minute": 1}}, "one-of-two": {"tenant": "couple"}, "two-of-two": {"tenant": "couple"}}
 TENANTS = {"couple": {"limits": {"requests_per_minute": 2}}}
 
@@ -95,6 +95,22 @@ def test_every_post_counts_and_no_get_does(house, input_file, path):
         assert answer["error"]["code"] == "rate_limit_exceeded" and answer["error"]["type"] == "rate_limit_error"
     for read in ("/v1/models", "/v1/files", "/v1/batches", "/v1/files/" + input_file):
         assert send(house.root + read, headers=as_client(key=key_of(name)))[0] == 200, read
+
+
+def test_reading_counts_where_the_answer_is_large(house):
+    text = " ".join(f"{number:x}" for number in range(250_000))
+    ask = {"model": "cloud", "input": "The dam", "max_output_tokens": 16}
+    large, small = (post(house, "/v1/responses", "maker", {**ask, "instructions": said})[2]["id"] for said in (text, "Hi."))
+    file = openai.OpenAI(base_url=house.api, api_key=key_of("maker")).files.create(file=("a", text.encode()), purpose="evals").id
+    reader = {**as_client(key=key_of("reader")), "accept-encoding": "gzip"}
+    assert [send(house.root + f"/v1/responses/{small}", headers=reader)[0] for _ in range(4)] == [200] * 4
+    status, headers, body = send(house.root + f"/v1/responses/{large}", headers=reader)
+    assert (status, headers["content-encoding"], json.loads(body)["instructions"]) == (200, None, text)
+    assert send(house.root + f"/v1/files/{file}/content", headers=reader)[0] == 200
+    for path in (f"/v1/responses/{large}", f"/v1/files/{file}/content"):
+        status, headers, _ = send(house.root + path, headers=reader)
+        assert status == 429 and headers["retry-after"]
+    assert send(house.root + f"/v1/responses/{small}", headers=reader)[0] == 200
 
 
 def test_what_gives_up_is_never_refused(house):
