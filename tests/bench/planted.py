@@ -114,6 +114,11 @@ PLANTED = [
      "left > 0;", "local_drafts"),
     ("a batch's line is in its results once", "batch/batch_store.cpp", "auto written = file->cut(whole);",
      "Result<void> written;", "batch"),
+    ("what is held in memory is no more than a tenant's quarter", "byte_room.cpp", "own + bytes > bytes_max / 4", "false", "byte_room"),
+    ("what is held in memory is no more than there is", "byte_room.cpp", "all + bytes > bytes_max", "false", "byte_room"),
+    ("what was held in memory is free again", "byte_room.cpp", "taken->second -= bytes;", "taken->second -= 0 * bytes;", "byte_room"),
+    ("files take their tenant's room", "files/shelf.cpp", "room->kept += weight(bytes);", "room->kept += 0 * weight(bytes);", "files_store"),
+    ("a file that nobody has leaves the disk", "files/upload_store.cpp", "store_.files_.uncount(*kept);", "", "files_store"),
 ]
 
 
