@@ -71,7 +71,8 @@ std::optional<std::string> list_of_base64(std::string_view text) {
 bool EmbeddingText::step() {
   const std::size_t until = std::min(at_ + kStepBytes, text_.size());
   while (at_ < until) {
-    copy_to(std::min(text_.find_first_of("\"{}[]", at_), until));
+    const std::string_view piece = std::string_view(text_).substr(at_, until - at_);
+    copy_to(at_ + std::min(piece.find_first_of("\"{}[]"), piece.size()));
     if (at_ == until) break;
     const char c = text_[at_];
     if (c == '"') {
@@ -97,6 +98,7 @@ void EmbeddingText::take_string() {
 }
 
 void EmbeddingText::take_model(std::size_t value) {
+  if (text_.compare(value, 1, "{") == 0 || text_.compare(value, 1, "[") == 0) return;
   const bool is_text = text_.compare(value, 1, "\"") == 0;
   at_ = is_text ? past_string(value) : std::min(text_.find_first_of(",}", value), text_.size());
   wire::append_json_string(out_, model_);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace spillway::openai {
 
@@ -14,7 +15,7 @@ enum class Encoding { as_it_comes, numbers, base64 };
 // tens of megabytes.
 class EmbeddingText {
  public:
-  // Requires: `answer` is JSON. Of an object, `model` will be `model` where it has one, and every
+  // Requires: `answer` is JSON. Of an object, its `model` will be `model`, and every
   // data[].embedding in that encoding; what is none stays as it is.
   EmbeddingText(std::string answer, std::string model, Encoding encoding)
       : text_(std::move(answer)), model_(std::move(model)), encoding_(encoding) {}

@@ -65,7 +65,14 @@ def numbers_of(text):
 
 def test_an_answer_as_large_as_openais_may_be_holds_up_nobody(house):
     vector = [struct.unpack("<f", struct.pack("<f", -0.012345678 * at))[0] for at in range(1536)]
-    gateway, upstream, client = house(lambda asked: embeddings(vector, len(asked.json["input"])), "embeddings")
+    whole = json.dumps(embeddings(vector, 1_200)).encode()
+
+    def say(handler):
+        begin(handler, "application/json")
+        handler.wfile.write(whole)
+
+    gateway, _, _ = house(lambda asked: say, "embeddings")
+    assert len(whole) > 32 << 20
     slowest, over = 0.0, threading.Event()
 
     def look():
@@ -99,7 +106,7 @@ def test_an_answer_that_is_too_large_is_paid_for_once(start_upstream, start_gate
 
 
 @pytest.mark.parametrize("said, read", [
-    ('{"model":"x","data":[{"embedding":[ 1, -2.5e-3 ]}]}', [1, struct.unpack("<f", struct.pack("<f", -2.5e-3))[0]]),
+    ('{"model":"x","data":[{"embedding":[ 1, -2.5e-1 ]}]}', [1, -0.25]),
     ('{"data":[{"index":0,"embedding":[]}],"model":{"a":1}}', []),
     ('{"data":[{"embedding":[[1],[2]]}]}', [[1], [2]]),
     ('{"data":[{"embedding":[1,"2"]}]}', [1, "2"]),
