@@ -133,6 +133,56 @@ TEST(Bridge, AsksForMoreOnceHalfIsTaken) {
   EXPECT_EQ(resumed, 1);
 }
 
+TEST(Bridge, ManyBytesFillIt) {
+  net::io_context context(1);
+  auto bridge = std::make_shared<Bridge>(context.get_executor(), 4, [] {});
+  bridge->push(text(std::string(Bridge::kBytesMax - 1, 'x')));
+  EXPECT_FALSE(bridge->full());
+  bridge->push(text("x"));
+  EXPECT_TRUE(bridge->full());
+}
+
+net::awaitable<void> read_left(std::shared_ptr<Bridge> bridge, Reading& reading) {
+  while (true) {
+    auto piece = co_await bridge->left();
+    if (!piece || !*piece) co_return;
+    reading.text += (*piece)->text;
+  }
+}
+
+TEST(Bridge, WhoLeavesIsToldWhatIsThereWithoutWaiting) {
+  net::io_context context(1);
+  auto bridge = std::make_shared<Bridge>(context.get_executor(), 4, [] {});
+  bridge->push(text("a"));
+  bridge->push(text("b"));
+  Reading reading;
+  net::co_spawn(context, read_left(bridge, reading), net::detached);
+  context.poll();
+  EXPECT_EQ(reading.text, "ab");
+  EXPECT_TRUE(context.stopped()) << "it does not wait for more";
+}
+
+TEST(Bridge, WhoLeavesIsToldWhatTheProducerKeptBack) {
+  net::io_context context(1);
+  std::shared_ptr<Bridge> bridge;
+  const auto go_on = [&] {
+    net::post(context, [&bridge] {
+      bridge->push(text("c"));
+      bridge->push(text("d"));
+    });
+  };
+  bridge = std::make_shared<Bridge>(context.get_executor(), 2, go_on);
+  bridge->push(text("a"));
+  bridge->push(text("b"));
+  EXPECT_TRUE(bridge->full());
+  Reading reading;
+  const TimePoint before = SteadyClock::now();
+  net::co_spawn(context, read_left(bridge, reading), net::detached);
+  context.run();
+  EXPECT_EQ(reading.text, "abcd");
+  EXPECT_LT(SteadyClock::now() - before, 5s);
+}
+
 TEST(Bridge, DroppingTheStreamTellsTheProducerOnce) {
   net::io_context context(1);
   std::atomic<int> told = 0;
