@@ -43,14 +43,6 @@ std::optional<double> seconds(const std::optional<config::Milliseconds>& limit) 
   return std::chrono::duration<double>(*limit).count();
 }
 
-// Libraries tell their timeout with each request: only a short one is a wish.
-bool has_own_limits(const policy::RequestFacts& facts) {
-  constexpr std::chrono::seconds kUsual{10};
-  const bool hurried =
-      facts.client_timeout.value_or(kUsual) < kUsual || facts.silence_max.value_or(kUsual) < kUsual;
-  return facts.ttft_max || facts.deadline || hurried;
-}
-
 bool is_available(policy::Verdict verdict) {
   switch (verdict) {
     case policy::Verdict::queue_full:
@@ -112,7 +104,7 @@ void note(const policy::Plan& plan, const policy::RequestFacts& facts,
   receipt.explanation = policy::explain(plan, facts, fleet);
   note_considered({plan.considered.begin(), plan.considered.size()}, receipt);
   receipt.sla_ttft = seconds(plan.sla.ttft);
-  receipt.has_own_limits = has_own_limits(facts);
+  receipt.has_own_limits = policy::asks_for_less(*plan.request_class, facts);
   receipt.sla_per_token = seconds(plan.sla.per_token);
   receipt.usage.prompt_tokens = facts.prompt_tokens;
   if (!plan.wait && plan.local && plan.candidates.front().local &&

@@ -6,7 +6,7 @@
 #include "gateway/policy/refusal.h"
 
 #include <algorithm>
-#include <cmath>
+#include <chrono>
 #include <utility>
 
 namespace spillway::policy {
@@ -35,8 +35,10 @@ std::size_t place_of(const config::RequestClass& request_class, const config::Se
   return classes.size();
 }
 
-Promise promised(const Work& work) {
-  return {work.prompt_tokens, std::isfinite(work.ttft_max) ? work.ttft_max : 0.0};
+Promise promised(const config::RequestClass& request_class, const RequestFacts& request) {
+  const std::chrono::duration<double> ttft =
+      request_class.sla.ttft.value_or(config::Milliseconds(0));
+  return {request.prompt_tokens, ttft.count(), asks_for_less(request_class, request)};
 }
 
 }  // namespace
@@ -283,6 +285,7 @@ void Decision::push_local() {
 
 // Who comes again is asked for its usual tier: the cheaper one had no room.
 void Decision::push_providers(std::size_t at_most) {
+  const Promise promise = promised(class_, request_);
   for (std::size_t i = 0; i < std::min(at_most, providers_.size()); ++i) {
     const auto& [offer, judged, first, second] = providers_[i];
     const config::ProviderTarget& provider = settings_.providers[offer.provider];
@@ -299,7 +302,7 @@ void Decision::push_providers(std::size_t at_most) {
                                 .form_tokens = judged.form_tokens,
                                 .ttft = judged.ttft_typical,
                                 .ttft_p95 = judged.ttft_p95,
-                                .promise = promised(work_),
+                                .promise = promise,
                                 .worst_case_cost = judged.worst_case_cost,
                                 .expected_cost = cost});
     plan_.worst_case_cost = std::max(plan_.worst_case_cost, judged.worst_case_cost);

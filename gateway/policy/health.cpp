@@ -1,6 +1,7 @@
 #include "gateway/policy/health.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace spillway::policy {
 namespace {
@@ -80,6 +81,7 @@ void Health::answered(Visit& visit, TimePoint now) {
   if (tells_pace(visit)) {
     const double took = seconds_between(visit.sent, now);
     tracker_.first_token(took, now);
+    pace_.first_token(visit.asking.promise.prompt_tokens, took, now);
     punctuality_.observe(visit.asking.promise, took, now);
   }
   breaker_.succeeded(visit.pass);
@@ -111,7 +113,7 @@ void Health::failed(Visit& visit, const Error& error, TimePoint now) {
   const double waited = seconds_between(visit.sent, now);
   const bool was_silent = !visit.first_token && tells_pace(visit);
   if (error.code == Errc::cancelled && was_silent) tracker_.silent(waited, now);
-  const bool overdue = was_silent && waited > tracker_.ttft_p99(now);
+  const bool overdue = was_silent && waited > overdue_after(visit.asking.promise, now);
   const bool refuses_account = error.code == Errc::account_refused;
   const bool at_fault = refuses_account || is_full || error.code == Errc::backend_unavailable ||
                         (error.code == Errc::deadline_exceeded && overdue);
@@ -122,6 +124,12 @@ void Health::failed(Visit& visit, const Error& error, TimePoint now) {
   if (visit.told) pass.is_probe = false;
   refuses_account ? breaker_.refused_account(pass, now) : breaker_.failed(pass, now);
   visit.told = true;
+}
+
+// A deadline that its client has set is no measure of it.
+double Health::overdue_after(const Promise& promise, TimePoint now) const {
+  if (promise.client_hurries) return std::numeric_limits<double>::infinity();
+  return pace_.overdue_after(promise.prompt_tokens, tracker_.ttft_p99(now));
 }
 
 void Health::leave(Visit& visit) {

@@ -9,6 +9,7 @@
 #include "gateway/policy/backlog.h"
 #include "gateway/policy/breaker.h"
 #include "gateway/policy/facts.h"
+#include "gateway/policy/prompt_pace.h"
 #include "gateway/policy/punctuality.h"
 #include "gateway/policy/rate_room.h"
 #include "gateway/policy/tracker.h"
@@ -67,7 +68,8 @@ class Health {
 
   // It failed, before or in the middle of its stream. account_refused keeps everybody from it for
   // the breaker's account_pause. backend_unavailable counts against the provider; so does a
-  // deadline that passed when a stream's first token was overdue by the provider's own P99.
+  // deadline that passed when a stream's first token was overdue by what 99 of 100 behind such
+  // prompts took, unless its client asked for less time than its class promises.
   // rate_limited closes it until its retry_after (one second if it gave none), or its cheaper tier
   // alone, if that was asked (ten). So does overloaded with a retry_after, or at the cheaper tier;
   // without, it counts like backend_unavailable: what is down for good may say no more. What is the
@@ -85,6 +87,8 @@ class Health {
   // When the account's limits, as they were told, leave room for such a request.
   TimePoint room_at(int prompt_tokens, TimePoint now) const;
 
+  double overdue_after(const Promise& promise, TimePoint now) const;
+
   std::string name_;
   int concurrency_max_;
   bool is_here_;  // On this machine: what it does is told by its backlog.
@@ -92,6 +96,7 @@ class Health {
   Breaker breaker_;
   Tracker tracker_;
   Punctuality punctuality_;
+  PromptPace pace_;
   std::optional<TimePoint> limited_until_;
   std::optional<TimePoint> batch_tier_full_until_;
   RateRoom requests_;

@@ -153,6 +153,17 @@ config::Sla sla_of(const config::RequestClass& request_class, const RequestFacts
   return sla;
 }
 
+bool asks_for_less(const config::RequestClass& request_class, const RequestFacts& request) {
+  constexpr std::chrono::seconds kUsual{10};
+  const auto is_less = [](const auto& own, const auto& promised) {
+    return own && (!promised || *own < *promised);
+  };
+  return is_less(request.ttft_max, request_class.sla.ttft) ||
+         is_less(request.deadline, request_class.sla.deadline) ||
+         request.client_timeout.value_or(kUsual) < kUsual ||
+         request.silence_max.value_or(kUsual) < kUsual;
+}
+
 Lane lane_of(const config::RequestClass& request_class) {
   const bool waits = request_class.spill == config::Spill::cheapest_before_deadline;
   return waits ? Lane::background : Lane::foreground;

@@ -39,6 +39,11 @@ struct Work {
 // The class's, tightened by the request's own limits and the client's timeout.
 config::Sla sla_of(const config::RequestClass& request_class, const RequestFacts& request);
 
+// Its client asks for less time than the class promises: what becomes of that is its own affair,
+// and says nothing of class or targets. Libraries tell their timeout with each request: only a
+// short one is a wish.
+bool asks_for_less(const config::RequestClass& request_class, const RequestFacts& request);
+
 // Work of a class that may wait stands behind what somebody waits for.
 Lane lane_of(const config::RequestClass& request_class);
 

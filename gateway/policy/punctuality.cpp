@@ -20,7 +20,7 @@ std::size_t InTime::size_of(int prompt_tokens) {
 }
 
 void Punctuality::observe(const Promise& promise, double seconds, TimePoint now) {
-  if (promise.ttft_max <= 0.0) return;
+  if (promise.client_hurries || promise.ttft_max <= 0.0) return;
   Cell& cell = cells_[InTime::size_of(promise.prompt_tokens)];
   const float kept = seconds <= promise.ttft_max ? 1.0F : 0.0F;
   cell.share = faded(cell, now);

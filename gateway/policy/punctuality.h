@@ -10,10 +10,12 @@
 
 namespace spillway::policy {
 
-// The promise that an attempt is to keep.
+// What the class of an attempt promises.
 struct Promise {
   int prompt_tokens = 0;
-  double ttft_max = 0.0;  // Seconds; 0: none.
+  double ttft_max = 0.0;        // Seconds; 0: none.
+  bool client_hurries = false;  // Its client asked for less time than that: when it ends says
+                                // nothing of who is asked.
 };
 
 // Shares by the prompt's size, to be looked up at a decision.
@@ -33,7 +35,8 @@ class InTime {
 
 class Punctuality {
  public:
-  // A first token came `seconds` after the request was sent. Says nothing without a promise.
+  // A first token came `seconds` after the request was sent. Says nothing without a promise, nor
+  // of who is hurried.
   void observe(const Promise& promise, double seconds, TimePoint now);
 
   InTime in_time(TimePoint now) const;

@@ -183,6 +183,46 @@ TEST(Health, ADeadlineIsItsFaultOnlyWhenItsFirstTokenWasOverdue) {
   EXPECT_EQ(silent.facts(kStart).permission, Permission::open);
 }
 
+void answer_after(Health& health, milliseconds took, const Promise& promise, TimePoint now) {
+  auto visit = health.enter(now - took, {.promise = promise});
+  ASSERT_TRUE(visit);
+  health.answered(*visit, now);
+  health.leave(*visit);
+}
+
+void time_out(Health& health, const Promise& promise, milliseconds waited) {
+  for (int i = 0; i < 5; ++i) {
+    auto visit = health.enter(kStart, {.promise = promise});
+    ASSERT_TRUE(visit);
+    health.failed(*visit, Error{.code = Errc::deadline_exceeded}, kStart + waited);
+    health.leave(*visit);
+  }
+}
+
+TEST(Health, ADeadlineOfTheClientsIsNotItsFault) {
+  Health health(provider(), kStart);
+  time_out(health, {.prompt_tokens = 500, .ttft_max = 1.0, .client_hurries = true}, seconds(20));
+  EXPECT_EQ(health.facts(kStart).permission, Permission::closed);
+  time_out(health, {.prompt_tokens = 500, .ttft_max = 1.0}, seconds(20));
+  EXPECT_EQ(health.facts(kStart).permission, Permission::open);
+}
+
+TEST(Health, LongPromptsAreOverdueLater) {
+  Health unread(provider(), kStart);
+  time_out(unread, {.prompt_tokens = 5'000}, milliseconds(7'900));
+  EXPECT_EQ(unread.facts(kStart).permission, Permission::closed) << "eight times a short one's";
+  time_out(unread, {.prompt_tokens = 5'000}, milliseconds(8'500));
+  EXPECT_EQ(unread.facts(kStart).permission, Permission::open);
+
+  Health read(provider(), kStart);
+  for (int i = 0; i < 20; ++i)
+    answer_after(read, milliseconds(1'600), {.prompt_tokens = 2'000}, kStart);
+  time_out(read, {.prompt_tokens = 2'000}, milliseconds(1'500));
+  EXPECT_EQ(read.facts(kStart).permission, Permission::closed);
+  time_out(read, {.prompt_tokens = 2'000}, milliseconds(1'900));
+  EXPECT_EQ(read.facts(kStart).permission, Permission::open) << "less than twice a short one's";
+}
+
 TEST(Health, StreamsThatBreakCountAlthoughTheyBegan) {
   Health health(provider(), kStart);
   for (int i = 0; i < 5; ++i) {
@@ -269,25 +309,21 @@ TEST(Health, AWholeAnswerThatWasNotWaitedForTellsNothing) {
   EXPECT_EQ(health.facts(kStart).permission, Permission::closed);
 }
 
-void answer_after(Health& health, milliseconds took, const Promise& promise, TimePoint now) {
-  auto visit = health.enter(now - took, {.promise = promise});
-  ASSERT_TRUE(visit);
-  health.answered(*visit, now);
-  health.leave(*visit);
-}
-
 TEST(Health, KnowsWhichPromptsItHasInTime) {
   Health health(provider(), kStart);
   for (int i = 0; i < 20; ++i) {
     answer_after(health, milliseconds(400), {.prompt_tokens = 500, .ttft_max = 1.0}, kStart);
     answer_after(health, milliseconds(1'600), {.prompt_tokens = 28'000, .ttft_max = 1.0}, kStart);
     answer_after(health, milliseconds(9'000), {.prompt_tokens = 3'000}, kStart);
+    answer_after(health, milliseconds(400),
+                 {.prompt_tokens = 6'000, .ttft_max = 0.001, .client_hurries = true}, kStart);
   }
   const InTime in_time = health.facts(kStart).in_time;
   EXPECT_FLOAT_EQ(in_time.share(900), 1.0F);
   EXPECT_LT(in_time.share(28'000), 0.1F);
   EXPECT_FLOAT_EQ(in_time.share(200'000), 1.0F) << "another length, of which nothing is known";
   EXPECT_FLOAT_EQ(in_time.share(3'000), 1.0F) << "nothing was promised";
+  EXPECT_FLOAT_EQ(in_time.share(6'000), 1.0F) << "nor so soon";
 }
 
 TEST(Health, TriesWhatItHadLateAgainSomeDay) {
