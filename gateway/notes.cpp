@@ -101,6 +101,7 @@ void note(const policy::Plan& plan, const policy::RequestFacts& facts,
   receipt.service_tier = policy::tier_served(*plan.request_class, facts.service_tier);
   receipt.reason = policy::name_of(plan.reason);
   receipt.rule = plan.rule;
+  receipt.could_stay = plan.could_stay;
   receipt.explanation = policy::explain(plan, facts, fleet);
   note_considered({plan.considered.begin(), plan.considered.size()}, receipt);
   receipt.sla_ttft = seconds(plan.sla.ttft);

@@ -69,6 +69,7 @@ struct Receipt {
   bool served_locally = false;
   std::string reason;       // The policy's reason: policy::name_of(Reason).
   std::string rule;         // The policy's rule that decided; empty: its class did.
+  bool could_stay = false;  // The local engine serves what it asks for, too.
   std::string explanation;  // Facts and alternatives of the decision, one line.
   std::string rule_facts;   // What the rules' conditions saw; empty without rules.
   std::vector<ConsideredTarget> considered;

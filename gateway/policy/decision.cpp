@@ -57,6 +57,7 @@ Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route
   plan_.settings = std::move(settings);
   plan_.request_class = &request_class;
   plan_.sla = sla_of(request_class, request);
+  plan_.could_stay = route.local.has_value();
   work_ = work_of(plan_.sla, place_of(request_class, settings_), request, fleet);
   plan_.completion_tokens = work_.completion_tokens;
   work_.lane = lane_of(request_class);

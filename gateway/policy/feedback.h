@@ -28,7 +28,7 @@ struct Settled {
   std::optional<bool> kept;      // Its first token was in time; empty: it says nothing of that.
   bool was_expected = false;     // Its provider was expected to be in time.
   double predicted_share = 0.0;  // Of the promised time, by the engine it waited for; 0: by none.
-  config::NanoUsd cost = 0;
+  config::NanoUsd cost = 0;      // Of what the policy had leave.
 };
 
 class Feedback {

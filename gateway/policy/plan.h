@@ -146,6 +146,7 @@ struct Plan {
   const config::RequestClass* request_class = nullptr;  // Never null.
   config::Sla sla;  // The class's, tightened by the client's timeout.
   Reason reason = Reason::local_meets_sla;
+  bool could_stay = false;              // The engine serves what it asks for, too.
   std::string_view rule;                // The rule that decided; empty: the class did.
   ShortList<Candidate> candidates;      // In the order to try; at least one unless it waits. A
                                         // target may come again for a retry.

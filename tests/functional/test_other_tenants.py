@@ -44,3 +44,16 @@ def test_deadlines_of_a_clients_own_do_not_open_a_breaker(start_provider, start_
         assert status == 504
     assert house.metric("spillway_circuit_state", target="ai-hub") == 0
     assert of(ask(house, "other")) == "ai-hub"
+
+
+def test_what_is_bought_by_name_is_not_the_classs_spend(start_provider, start_gateway):
+    slow = configs.synthetic_engine(base="20ms", per_prefill_token="3ms")
+    provider = start_provider("instant")
+    house = start_gateway(keyed({"ai-hub": provider.base_url}, slow, {
+        "spill": "when_sla_at_risk", "promise_price_max": "0.1usd",
+        "feedback": {"enabled": True, "spend_per_hour_max": "0.2usd"}}), ONE="one", OTHER="other")
+    for _ in range(8):
+        ask(house, "one", "ai-hub", "word " * 4000, max_tokens=9000, ignore_eos=True)
+    assert house.metric("spillway_cost_usd_total") > 0.1
+    assert house.metric("spillway_promise_price_ratio", cls="interactive") == 1
+    assert of(ask(house, "other", words=LONG)) == "ai-hub"
