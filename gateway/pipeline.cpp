@@ -35,7 +35,6 @@ net::awaitable<void> Pipeline::serve(const wire::Protocol& protocol, http::Reque
 
 net::awaitable<void> Pipeline::serve_as(OnBehalf whose, const wire::Protocol& protocol,
                                         http::Request raw, http::ResponseWriter& out) {
-  // A vanished client is a value, so that account() always runs.
   co_await net::this_coro::throw_if_cancelled(false);
   const Entry entry = doors_.editions.enter_as(whose.key_name, whose.tenant, raw.id);
   Exchange exchange(entry, protocol, std::move(raw), out);
@@ -144,6 +143,8 @@ Result<policy::Plan> Pipeline::decide(const Edition& edition, policy::RequestFac
     doors_.shadow.consider(receipt.request_id, facts, moment, plan);
   if (plan) note(*plan, facts, fleet, receipt);
   if (!plan) note(plan.error(), rules, receipt);
+  if (!plan && receipt.canary != 0)
+    receipt.canary_refuses = doors_.editions.get()->router.plan(facts, fleet, turn).has_value();
   note(rules, receipt);
   const bool keeps_engine_busy = plan && !plan->wait && plan->candidates.front().local;
   if (keeps_engine_busy && plan->candidates.front().lane == Lane::foreground)

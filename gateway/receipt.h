@@ -60,7 +60,8 @@ struct Receipt {
   std::string label;              // x-spillway-label
   std::optional<int> tokens_max;  // Of one answer, as its client asked.
   bool stream = false;
-  std::uint64_t canary = 0;  // Number of the one it is under; 0: of none.
+  std::uint64_t canary = 0;     // Number of the one it is under; 0: of none.
+  bool canary_refuses = false;  // Whose policy takes it nowhere, where the one in force would.
 
   std::string request_class;
   std::string service_tier;  // That served it; empty if none was asked for.

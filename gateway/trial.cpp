@@ -11,8 +11,9 @@ using policy::Outcome;
 using policy::Side;
 
 // What says nothing of a policy: what its client asked for that nobody gives, or in less time than
-// its class promises.
+// its class promises. What the canary alone refuses is its own doing.
 bool is_no_evidence(const Receipt& receipt) {
+  if (receipt.canary_refuses) return false;
   const bool refused = receipt.error && !telemetry::is_our_failure(receipt.error->code);
   return refused || receipt.has_own_limits;
 }

@@ -5,7 +5,7 @@ import openai
 import pytest
 
 import configs
-from processes import get, wait_until
+from processes import get, send, wait_until
 from test_rules import ask, spillway
 
 
@@ -212,3 +212,25 @@ def test_a_canary_has_some_keys_beside_it(start_provider, start_gateway):
     configs.write(house.config_path, keyed(base_url, {"share": 0.0001}, rules=AWAY))
     status, _, error = spillway("rollout", "reload", "--admin", house.admin.removeprefix("http://"))
     assert status == 1 and "none of the 8 keys would be under the canary" in error
+
+
+def test_a_canary_that_refuses_whom_the_policy_in_force_would_not_is_rolled_back(start_provider, start_gateway):
+    base_url = start_provider("instant").base_url
+    canary = {"share": 0.5, "requests_min": 8, "promote_after": "1ms"}
+    house = start_gateway(keyed(base_url, canary), **secrets())
+    begin_canary(house, keyed(base_url, canary, rules=[{"name": "closed", "route": "refuse", "message": "Closed."}]))
+
+    def rolled_back():
+        assert set(statuses_of(house).values()) <= {200, 403}
+        return state_of(house)["canary"]["state"] == "rolled_back"
+    wait_until(rolled_back, 60, "the rollback")
+    assert "failed" in state_of(house)["canary"]["why"]
+    assert set(statuses_of(house).values()) == {200}
+
+
+def statuses_of(house):
+    """What each key is answered."""
+    body = {"model": "auto", "messages": [{"role": "user", "content": "Why here?"}], "max_tokens": 4}
+    heads = {"content-type": "application/json"}
+    return {name: send(house.api + "/chat/completions", "POST", body, {**heads, "authorization": f"Bearer {name}"})[0]
+            for name in KEYS}

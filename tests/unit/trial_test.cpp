@@ -83,6 +83,18 @@ TEST_F(TrialTest, FailuresOfOursCountAndClientsMistakesDoNot) {
   EXPECT_THAT(ruling->why, HasSubstr("failed"));
 }
 
+TEST_F(TrialTest, WhatTheCanaryAloneRefusesIsItsFailure) {
+  trial_.begin(1, edition(), {.share = 0.1, .requests_min = 10, .attainment_loss_max = 1.0});
+  end(in_time(0), 100);
+  Receipt refused = in_time(1);
+  refused.error = Error{Errc::forbidden, "Closed.", "", {}};
+  EXPECT_FALSE(end(refused, 20)) << "the policy in force does, too";
+  refused.canary_refuses = true;
+  const auto ruling = end(refused, 20);
+  ASSERT_TRUE(ruling);
+  EXPECT_EQ(ruling->end, CanaryEnd::rolled_back);
+}
+
 TEST_F(TrialTest, IsPromotedAfterItsTime) {
   trial_.begin(1, edition(), {.share = 0.1, .requests_min = 2, .promote_after = milliseconds(1)});
   end(in_time(0), 5);
