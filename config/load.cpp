@@ -254,6 +254,16 @@ void sort_and_bound(std::vector<Problem>& problems) {
   problems.push_back({0, 0, "", "and " + std::to_string(rest) + " more problems"});
 }
 
+// Empty: a problem may be of theirs.
+std::optional<std::vector<Key>> keys_of(const Settings& settings,
+                                        const std::vector<Problem>& problems) {
+  const auto is_elsewhere = [](const Problem& one) {
+    return !one.path.empty() && !one.path.starts_with("keys");
+  };
+  if (!std::all_of(problems.begin(), problems.end(), is_elsewhere)) return std::nullopt;
+  return settings.keys;
+}
+
 }  // namespace
 
 std::string to_string(const Problem& problem) {
@@ -293,6 +303,7 @@ Loaded load_text(std::string_view text, const std::string& source, const Environ
   loaded.problems.insert(loaded.problems.end(), found.begin(), found.end());
   loaded.problems.insert(loaded.problems.end(), catalogued.problems.begin(),
                          catalogued.problems.end());
+  loaded.keys = keys_of(*settings, loaded.problems);
   sort_and_bound(loaded.problems);
   // What a catalogue could not tell is missing elsewhere.
   std::stable_partition(loaded.problems.begin(), loaded.problems.end(),

@@ -12,6 +12,7 @@
 #include "config/settings.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,7 @@ struct Loaded {
   std::vector<Problem> problems;             // At most 100; a last one counts the rest.
   std::vector<Problem> warnings;             // Legal, but hardly meant: config/cross_check.h.
   FilesRead files;  // It, its catalogue, and those with secrets; problems or not.
+  std::optional<std::vector<Key>> keys;  // Also where there are problems, if none is of keys.
 };
 
 Loaded load_file(const std::string& path, const Environment& environment = process_environment());

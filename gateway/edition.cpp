@@ -35,6 +35,13 @@ void CurrentEdition::set(std::shared_ptr<const Edition> edition) {
   std::swap(editions_, next);
 }
 
+void CurrentEdition::exchange(std::shared_ptr<const Edition> in_force,
+                              std::shared_ptr<const Edition> canary) {
+  std::lock_guard lock(mutex_);
+  if (in_force) editions_.in_force.swap(in_force);
+  if (canary && editions_.canary) editions_.canary.swap(canary);
+}
+
 void CurrentEdition::try_out(std::shared_ptr<const Edition> edition, double share,
                              std::uint64_t number) {
   std::lock_guard lock(mutex_);

@@ -57,6 +57,9 @@ class CurrentEdition {
   // In force from now on, for everybody.
   void set(std::shared_ptr<const Edition> edition);
 
+  // The same policies with other keys; null: that one stays.
+  void exchange(std::shared_ptr<const Edition> in_force, std::shared_ptr<const Edition> canary);
+
   // For that share of the keys, or of the requests where there are no keys; `number` is not 0.
   void try_out(std::shared_ptr<const Edition> edition, double share, std::uint64_t number);
   void end_trial();

@@ -4,6 +4,7 @@
 #include "gateway/guard.h"
 #include "gateway/live_state.h"
 #include "gateway/policy_file.h"
+#include "gateway/revocation.h"
 
 #include <algorithm>
 #include <set>
@@ -16,6 +17,10 @@ using telemetry::Level;
 
 namespace {
 
+constexpr const char* kRolledBack =
+    "its policy is the one that was rolled back, and stays so; reloaded once more it is tried "
+    "again";
+
 bool decides_otherwise(const config::Settings& now, const config::Settings& before) {
   return !(now.policy == before.policy && now.providers == before.providers);
 }
@@ -23,7 +28,7 @@ bool decides_otherwise(const config::Settings& now, const config::Settings& befo
 // Why it cannot be tried on some keys beside the one in force; empty: it can.
 std::string untriable(const config::Settings& tried, const config::Settings& in_force) {
   if (tried.keys != in_force.keys || tried.tenants != in_force.tenants)
-    return "keys and tenants are no policy: change them in a reload of their own, before it";
+    return "new keys and tenants are no policy: bring them in a reload of their own, before it";
   for (const config::ProviderTarget& target : tried.providers) {
     for (const config::ProviderTarget& known : in_force.providers) {
       if (known.name == target.name && known != target)
@@ -57,9 +62,20 @@ std::optional<std::string> known_secret(const std::string& name) {
   return known ? known : unneeded_secret(name);
 }
 
+std::string digest_of(const std::string& path, const config::FilesRead& files) {
+  const auto read = files.find(path);
+  return read == files.end() ? "" : read->second;
+}
+
 }  // namespace
 
 void Rollout::take_over(std::shared_ptr<const config::Settings> settings) {
+  take_over(settings, digest_of(settings->source, files()));
+}
+
+void Rollout::take_over(const std::shared_ptr<const config::Settings>& settings,
+                        const std::string& sha256) {
+  rolled_back_.in_force(settings->source, sha256);
   doors_.fleet.adopt(*settings);
   doors_.waiting.adopt(settings);
   doors_.admission.limit(settings->server.limits.in_flight_max);
@@ -73,15 +89,24 @@ void Rollout::take_over(std::shared_ptr<const config::Settings> settings) {
 // Parse, check, run the policy's tests, try it on the last decisions, swap.
 Result<Reloaded> Rollout::reload(bool force) {
   std::lock_guard lock(reloading_);
-  const auto in_force = doors_.editions.get();
-  const config::Loaded loaded = beside_made_keys(load_policy(in_force->settings->source));
+  const config::Loaded loaded =
+      beside_made_keys(load_policy(doors_.editions.get()->settings->source));
   know_files(loaded.files);
+  if (loaded.keys) revoke(*loaded.keys);
   if (!loaded.settings) return refuse(loaded);
+  const std::string sha256 = digest_of(loaded.settings->source, loaded.files);
   tell_doubts(loaded);
+  const auto in_force = doors_.editions.get();
   if (*loaded.settings == *in_force->settings) {
     remember("");
+    rolled_back_.forget();
     (void)end_trial(CanaryEnd::withdrawn, "the file says again what is in force");
     return Reloaded{};
+  }
+  if (!force && stays_rolled_back(*loaded.settings)) {
+    keep_rolled_back(loaded.settings, sha256);
+    remember(kRolledBack);
+    return refuse(kRolledBack);
   }
   const auto tried = trial_.edition();
   if (tried && *loaded.settings == *tried->settings) return Reloaded{{}, trial_.state().share};
@@ -99,11 +124,13 @@ Result<Reloaded> Rollout::reload(bool force) {
   (void)end_trial(CanaryEnd::withdrawn, "another file has come");
   if (is_tried) {
     tell("configuration to be tried as a canary", *loaded.settings, rehearsed);
+    tried_sha256_ = sha256;
     try_out(loaded.settings, *in_force->settings);
     return Reloaded{rehearsed, share};
   }
   tell("configuration taken over", *loaded.settings, rehearsed);
-  take_over(loaded.settings);
+  rolled_back_.forget();
+  take_over(loaded.settings, sha256);
   return Reloaded{rehearsed};
 }
 
@@ -117,7 +144,9 @@ Result<Tried> Rollout::rehearse(std::string_view text) const {
   }
   Tried tried;
   tried.rehearsal = doors_.rehearsal.run(in_force->router, policy::Router(loaded.settings));
-  tried.objections = against_reload(*loaded.settings, *in_force->settings, tried.rehearsal);
+  const auto less = loaded.keys ? with_less(*in_force->settings, *loaded.keys) : nullptr;
+  tried.objections =
+      against_reload(*loaded.settings, less ? *less : *in_force->settings, tried.rehearsal);
   return tried;
 }
 
@@ -179,8 +208,10 @@ Result<void> Rollout::end_trial(CanaryEnd end, const std::string& why) {
   const auto edition = trial_.edition();
   if (!edition) return Error{Errc::invalid_request, "there is no canary", "", std::nullopt};
   if (end == CanaryEnd::promoted) {
-    take_over(edition->settings);
+    rolled_back_.forget();
+    take_over(edition->settings, tried_sha256_);
   } else {
+    if (end == CanaryEnd::rolled_back) keep_rolled_back(edition->settings, tried_sha256_);
     doors_.editions.end_trial();
     doors_.fleet.adopt(*doors_.editions.get()->settings);
   }
@@ -189,6 +220,37 @@ Result<void> Rollout::end_trial(CanaryEnd end, const std::string& why) {
       end == CanaryEnd::rolled_back ? Level::error : Level::info, "a canary has ended",
       {{"sha256", edition->settings->sha256}, {"end", std::string(name_of(end))}, {"why", why}});
   return {};
+}
+
+// At once, for everybody.
+void Rollout::revoke(const std::vector<config::Key>& keys) {
+  const auto tried = trial_.edition();
+  const auto less_of = [&](const std::shared_ptr<const Edition>& one) {
+    const auto less = one ? with_less(*one->settings, keys) : nullptr;
+    if (!less) return std::shared_ptr<const Edition>();
+    return std::make_shared<const Edition>(less, one->providers, doors_.kept.keys.get());
+  };
+  const auto in_force = less_of(doors_.editions.get());
+  const auto canary = less_of(tried);
+  if (!in_force && !canary) return;
+  if (canary) trial_.exchange(canary);
+  doors_.editions.exchange(in_force, canary);
+  doors_.log.event(Level::info, "what the configuration takes away from keys is gone",
+                   {{"keys", static_cast<std::int64_t>(keys.size())}});
+}
+
+// What else is new in its file waits until it is tried again.
+bool Rollout::stays_rolled_back(const config::Settings& settings) const {
+  const config::Settings* tried = rolled_back_.tried();
+  return tried != nullptr && settings != *tried && !decides_otherwise(settings, *tried);
+}
+
+void Rollout::keep_rolled_back(const std::shared_ptr<const config::Settings>& tried,
+                               const std::string& sha256) {
+  const auto kept = rolled_back_.keep(tried, sha256);
+  if (!kept)
+    doors_.log.event(Level::error, "a start would bring back what was rolled back",
+                     {{"cause", kept.error().message}});
 }
 
 Result<void> Rollout::promote() {

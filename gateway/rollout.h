@@ -15,6 +15,7 @@
 #include "gateway/kept_state.h"
 #include "gateway/policy/admission.h"
 #include "gateway/rehearsal.h"
+#include "gateway/rolled_back.h"
 #include "gateway/rollout_state.h"
 #include "gateway/shadow.h"
 #include "gateway/shadow_file.h"
@@ -30,6 +31,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace spillway {
 
@@ -57,7 +59,8 @@ class Rollout {
       : started_with_(std::move(started_with)),
         doors_(std::move(doors)),
         files_(std::move(files)),
-        shadow_file_(doors_.shadow, doors_.log) {}
+        shadow_file_(doors_.shadow, doors_.log),
+        rolled_back_(doors_.kept.directory) {}
 
   // In force from now on.
   void take_over(std::shared_ptr<const config::Settings> settings);
@@ -91,6 +94,9 @@ class Rollout {
   CanaryState canary() const { return trial_.state(); }
 
  private:
+  // From a file of these bytes.
+  void take_over(const std::shared_ptr<const config::Settings>& settings,
+                 const std::string& sha256);
   void know_files(config::FilesRead files);
   // With a problem where the keys that operators made leave no room for it.
   config::Loaded beside_made_keys(config::Loaded loaded) const;
@@ -107,6 +113,10 @@ class Rollout {
   void try_out(const std::shared_ptr<const config::Settings>& settings,
                const config::Settings& in_force);
   Result<void> end_trial(CanaryEnd end, const std::string& why);
+  void revoke(const std::vector<config::Key>& keys);
+  bool stays_rolled_back(const config::Settings& settings) const;
+  void keep_rolled_back(const std::shared_ptr<const config::Settings>& tried,
+                        const std::string& sha256);
   int keys_among(const config::Settings& settings, double share) const;
   std::string one_sided(const config::Settings& settings, double share) const;
 
@@ -119,6 +129,8 @@ class Rollout {
   ShadowFile shadow_file_;
   Trial trial_;
   std::uint64_t trials_ = 0;
+  RolledBack rolled_back_;
+  std::string tried_sha256_;  // Of the canary's file.
   mutable std::mutex guarded_mutex_;
   std::string guarded_;  // See RolloutState.
 };

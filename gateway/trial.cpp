@@ -49,6 +49,11 @@ void Trial::begin(std::uint64_t number, std::shared_ptr<const Edition> edition,
   number_ = number;
 }
 
+void Trial::exchange(std::shared_ptr<const Edition> edition) {
+  std::lock_guard lock(mutex_);
+  edition_.swap(edition);
+}
+
 // Who never came past the door is on neither side, nor is who began under an earlier canary.
 std::optional<Trial::Ruling> Trial::ended(const Receipt& receipt) {
   if (number_ == 0 || receipt.key_name.empty() || is_no_evidence(receipt)) return std::nullopt;

@@ -27,6 +27,9 @@ class Trial {
   void begin(std::uint64_t number, std::shared_ptr<const Edition> edition,
              const config::Canary& terms);
 
+  // The same policy with other keys.
+  void exchange(std::shared_ptr<const Edition> edition);
+
   // How the canary of that number should end, and why.
   struct Ruling {
     std::uint64_t number = 0;

@@ -1,6 +1,7 @@
 // `spillway serve`: runs the gateway until SIGTERM or SIGINT; SIGHUP reads the configuration again.
 #include "gateway/gateway.h"
 #include "gateway/policy_file.h"
+#include "gateway/rolled_back.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/print_problems.h"
 #include "gateway/verbs/verbs.h"
@@ -96,6 +97,13 @@ int serve(const Arguments& arguments) {
   auto loaded = load_policy(path);
   print_problems(path, loaded);
   if (!loaded.settings) return kFailed;
+  if (const config::Loaded other = in_place_of(loaded); other.settings) {
+    std::fprintf(stderr,
+                 "spillway: %s was rolled back: what was in force before it is served; "
+                 "`spillway rollout reload --force` takes the file\n",
+                 path.c_str());
+    loaded.settings = other.settings;
+  }
 
   Signals signals;
   auto gateway = Gateway::start(loaded.settings, loaded.files);

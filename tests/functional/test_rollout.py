@@ -5,7 +5,7 @@ import openai
 import pytest
 
 import configs
-from processes import get, send, wait_until
+from processes import Gateway, get, send, wait_until
 from test_rules import ask, spillway
 
 
@@ -185,19 +185,19 @@ def test_running_answers_outlive_their_canary(start_provider, start_gateway, cli
 
 
 def test_what_is_no_policy_is_not_tried(start_provider, start_gateway):
-    """Its revocation of a key would go with a rollback, and its provider would be another for all."""
+    """Its keys would go with a rollback, and its provider would be another for all."""
     base_url = start_provider("instant").base_url
-    house = start_gateway(keyed(base_url, {"share": 0.5}), **secrets())
+    house = start_gateway(keyed(base_url, {"share": 0.5}), **secrets(), TEAM_I="team-i")
     admin = house.admin.removeprefix("http://")
 
     def reload(trial, *flags):
         configs.write(house.config_path, trial)
         return spillway("rollout", "reload", "--admin", admin, *flags)
 
-    fewer = keyed(base_url, {"share": 0.5}, rules=AWAY)
-    del fewer["keys"]["team-a"]
-    status, _, error = reload(fewer)
-    assert status == 1 and "change them in a reload of their own" in error
+    more = keyed(base_url, {"share": 0.5}, rules=AWAY)
+    more["keys"]["team-i"] = {"secret": "env:TEAM_I"}
+    status, _, error = reload(more)
+    assert status == 1 and "bring them in a reload of their own" in error
     other = keyed(base_url + "/other", {"share": 0.5}, rules=AWAY)
     status, _, error = reload(other)
     assert status == 1 and "give it another name" in error
@@ -234,3 +234,59 @@ def statuses_of(house):
     heads = {"content-type": "application/json"}
     return {name: send(house.api + "/chat/completions", "POST", body, {**heads, "authorization": f"Bearer {name}"})[0]
             for name in KEYS}
+
+
+def roll_back(house, config):
+    begin_canary(house, config)
+    status, out, _ = spillway("rollout", "rollback", "--admin", house.admin.removeprefix("http://"))
+    assert status == 0 and json.loads(out)["canary"]["state"] == "rolled_back"
+
+
+def test_a_start_does_not_bring_back_what_was_rolled_back(start_provider, start_gateway, clients_of, processes, tmp_path):
+    base_url = start_provider("instant").base_url
+    canary = {"share": 0.5, "requests_min": 1000}
+    in_force = keyed(base_url, canary)
+    in_force["server"]["state"] = str(tmp_path / "state")
+    house = start_gateway(in_force, **secrets())
+    roll_back(house, {**in_force, "rules": AWAY})
+    fewer = {name: key for name, key in in_force["keys"].items() if name != "team-h"}
+    configs.write(house.config_path, {**in_force, "rules": AWAY, "keys": fewer})
+    wait_until(lambda: statuses_of(house)["team-h"] == 401, what="the revocation")
+    wait_until(lambda: "was rolled back" in (state_of(house)["guarded_against"] or ""), what="the refusal")
+    house.end()
+
+    processes.append(Gateway(house.config_path, secrets()))
+    house = processes[-1]
+    assert statuses_of(house) == {**dict.fromkeys(KEYS, 200), "team-h": 401}
+    clients = clients_of(house)
+    del clients["team-h"]
+    assert set(targets_of(clients).values()) == {"local"}
+    admin = house.admin.removeprefix("http://")
+    status, out, _ = spillway("rollout", "reload", "--admin", admin)
+    assert status == 0 and json.loads(out)["share_of_keys"] == 0.5, "who asks for it tries it again"
+    status, out, _ = spillway("rollout", "promote", "--admin", admin)
+    assert status == 0
+    house.end()
+    processes.append(Gateway(house.config_path, secrets()))
+    assert set(targets_of({"team-a": clients_of(processes[-1])["team-a"]}).values()) == {"ai-hub"}
+
+
+def test_a_key_is_taken_away_whatever_else_is_refused(start_provider, start_gateway):
+    """By the guard's objections, a canary's terms, the policy's own tests or a mistake elsewhere in the file."""
+    base_url = start_provider("instant").base_url
+    canary = {"share": 0.5, "requests_min": 1000}
+    house = start_gateway(keyed(base_url, canary), **secrets())
+    begin_canary(house, keyed(base_url, canary, rules=AWAY))
+    file = keyed(base_url + "/other", canary, rules=AWAY)
+    refused = [{}, {"tests": [{"given": {"label": "x"}, "expect": {"route": "local"}}]}, {"clases": {}}]
+    gone = []
+    for name, mistake in zip(KEYS, refused):
+        gone.append(name)
+        file["keys"].pop(name)
+        configs.write(house.config_path, {**file, **mistake})
+        status, _, _ = spillway("rollout", "reload", "--admin", house.admin.removeprefix("http://"))
+        assert status == 1, mistake
+        assert statuses_of(house) == {**dict.fromkeys(KEYS, 200), **dict.fromkeys(gone, 401)}
+    assert state_of(house)["canary"]["state"] == "running"
+    status, _, _ = spillway("rollout", "promote", "--admin", house.admin.removeprefix("http://"))
+    assert status == 0 and statuses_of(house)[gone[0]] == 401, "its keys are no more than that either"
