@@ -259,7 +259,7 @@ bool Decision::local_may_rescue() const {
 }
 
 std::size_t Decision::attempts_max() const {
-  const int most = static_cast<int>(decltype(plan_.candidates)::kMax);
+  const int most = static_cast<int>(decltype(plan_.candidates)::kShort);
   return static_cast<std::size_t>(std::clamp(settings_.policy.attempts_max, 1, most));
 }
 

@@ -7,8 +7,8 @@
 #include "gateway/policy/facts.h"
 #include "gateway/policy/predict.h"
 #include "gateway/policy/punctuality.h"
+#include "gateway/policy/short_list.h"
 
-#include <array>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -117,29 +117,6 @@ struct Alternative {
 
 // As of its verdict, but for a promise that is too dear; static storage.
 std::string_view sentence_of(const Alternative& alternative);
-
-// A short list without allocation; what does not fit any more is left out.
-template <class T>
-class ShortList {
- public:
-  static constexpr std::size_t kMax = 20;  // The most that attempts_max may be.
-
-  void push_back(const T& item) {
-    if (size_ < kMax) items_[size_++] = item;
-  }
-  std::size_t size() const { return size_; }
-  bool empty() const { return size_ == 0; }
-  const T& operator[](std::size_t i) const { return items_[i]; }
-  const T& front() const { return items_[0]; }
-  T* begin() { return items_.data(); }
-  T* end() { return items_.data() + size_; }
-  const T* begin() const { return items_.data(); }
-  const T* end() const { return items_.data() + size_; }
-
- private:
-  std::array<T, kMax> items_;
-  std::size_t size_ = 0;
-};
 
 struct Plan {
   std::shared_ptr<const config::Settings> settings;

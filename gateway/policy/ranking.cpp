@@ -38,11 +38,9 @@ void Ranking::add(const Offer& offer, const Judged& judged, config::Prefer prefe
                   std::size_t place) {
   Contender contender{.offer = offer, .judged = judged};
   set_keys(contender, prefer, place);
-  std::size_t at = size_;
-  while (at > 0 && better(contender, items_[at - 1])) --at;
-  if (at == kMax) return;
-  if (size_ < kMax) ++size_;
-  for (std::size_t i = size_ - 1; i > at; --i) items_[i] = items_[i - 1];
+  items_.push_back(contender);
+  std::size_t at = items_.size() - 1;
+  for (; at > 0 && better(contender, items_[at - 1]); --at) items_[at] = items_[at - 1];
   items_[at] = contender;
 }
 

@@ -68,6 +68,30 @@ tests:
           HasSubstr("it is route refused (")));
 }
 
+TEST(PolicyTests, RulesHoldOfTheLastOfManyProviders) {
+  std::string house =
+      "models: {auto: policy}\ntargets:\n  local: {kind: local, executor: synthetic, serves: "
+      "tiny}\n";
+  for (int i = 10; i < 50; ++i) {
+    const std::string name = "p" + std::to_string(i), price = std::to_string(i) + "usd";
+    house += "  " + name + ": {kind: provider, base_url: 'http://127.0.0.1:1/v1', serves: m" +
+             std::to_string(i) + ", price_per_million: {input: " + price + ", output: " + price +
+             "}}\n";
+  }
+  const config::Loaded loaded = config::load_text(house + R"(rules:
+  - {name: last, if: label == 'last', route: p49}
+  - {name: among, if: label == 'among', route: cheapest, among: [p48, p49]}
+  - {name: dear, if: label == 'dear', route: cheapest}
+tests:
+  - {given: {label: last}, expect: {route: p49, rule: last}}
+  - {given: {label: among}, expect: {route: p48, rule: among}}
+  - {given: {label: dear}, expect: {route: p10, rule: dear}}
+)",
+                                                  "test");
+  ASSERT_TRUE(loaded.settings) << to_string(loaded.problems.front());
+  EXPECT_THAT(failed_tests(loaded.settings), IsEmpty());
+}
+
 TEST(PolicyTests, AClassTightensTheDeadlineThatIsGiven) {
   EXPECT_THAT(
       failures(R"(limits: {request_timeout: 1h}
