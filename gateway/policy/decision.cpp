@@ -26,15 +26,6 @@ Reason spill_reason(Verdict verdict) {
   }
 }
 
-// The built-in class stands behind those that are configured.
-std::size_t place_of(const config::RequestClass& request_class, const config::Settings& settings) {
-  const auto& classes = settings.policy.classes;
-  for (std::size_t i = 0; i < classes.size(); ++i) {
-    if (&classes[i] == &request_class) return i;
-  }
-  return classes.size();
-}
-
 Promise promised(const config::RequestClass& request_class, const RequestFacts& request) {
   const std::chrono::duration<double> ttft =
       request_class.sla.ttft.value_or(config::Milliseconds(0));
@@ -58,7 +49,7 @@ Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route
   plan_.request_class = &request_class;
   plan_.sla = sla_of(request_class, request);
   plan_.could_stay = route.local.has_value();
-  work_ = work_of(plan_.sla, place_of(request_class, settings_), request, fleet);
+  work_ = work_of(plan_.sla, key_of_class(request_class.name), request, fleet);
   plan_.completion_tokens = work_.completion_tokens;
   work_.lane = lane_of(request_class);
   work_.at_batch_rate =

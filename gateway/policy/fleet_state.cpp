@@ -15,13 +15,6 @@ void FleetState::adopt(const config::Settings& settings, TimePoint now) {
     }
   }
   providers_ = std::move(adopted);
-
-  std::map<std::string, std::size_t, std::less<>> classes;
-  for (const config::RequestClass& one : settings.policy.classes) {
-    classes.emplace(one.name, classes.size());
-  }
-  if (classes != classes_) length_ = AnswerLength();
-  classes_ = std::move(classes);
   adopt_feedback(settings);
 }
 
@@ -84,9 +77,7 @@ HedgeBudget& FleetState::hedges_of(std::string_view request_class) {
 
 void FleetState::completed(std::string_view request_class, int prompt_tokens, int completion_tokens,
                            bool cut) {
-  const auto known = classes_.find(request_class);
-  const std::size_t place = known == classes_.end() ? classes_.size() : known->second;
-  length_.observe(place, prompt_tokens, completion_tokens, cut);
+  length_.observe(key_of_class(request_class), prompt_tokens, completion_tokens, cut);
 }
 
 }  // namespace spillway::policy

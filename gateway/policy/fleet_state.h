@@ -73,9 +73,8 @@ class FleetState {
   void adopt_feedback(const config::Settings& settings);
 
   std::map<std::string, Provider, std::less<>> providers_;
-  std::map<std::string, std::size_t, std::less<>> classes_;  // Name → place in Policy::classes.
-  std::map<std::string, HedgeBudget, std::less<>> hedges_;   // By class.
-  std::map<std::string, Steered, std::less<>> steered_;      // The classes with feedback.
+  std::map<std::string, HedgeBudget, std::less<>> hedges_;  // By class.
+  std::map<std::string, Steered, std::less<>> steered_;     // The classes with feedback.
   Correction correction_;
   AnswerLength length_;
 };

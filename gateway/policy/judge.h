@@ -47,7 +47,7 @@ bool asks_for_less(const config::RequestClass& request_class, const RequestFacts
 // Work of a class that may wait stands behind what somebody waits for.
 Lane lane_of(const config::RequestClass& request_class);
 
-// `request_class` is the class's place in Policy::classes.
+// `request_class` is its class's key.
 Work work_of(const config::Sla& sla, std::size_t request_class, const RequestFacts& request,
              const FleetFacts& fleet);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdint>
 
 namespace spillway::policy {
 
@@ -27,6 +28,13 @@ float prior_ends(std::size_t size) {
 constexpr float kPriorAnswers = 2.0F;
 
 }  // namespace
+
+// FNV-1a.
+std::size_t key_of_class(std::string_view name) {
+  std::uint64_t key = 0xcbf29ce484222325;
+  for (const char c : name) key = (key ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return key;
+}
 
 Remaining::Remaining(const std::array<float, kSizes>& hazard) {
   double passed = 0.0;
@@ -66,17 +74,23 @@ void AnswerLength::observe(std::size_t request_class, int prompt_tokens, int com
       static_cast<float>(completion_tokens) / static_cast<float>(std::size_t{1} << size) - 1.0F;
   if (!cut) ends_[size] += 1.0F;
   all_.add(completion_tokens);
-  cells_[cell_of(request_class, prompt_tokens)].add(completion_tokens);
+  std::size_t row = row_of(request_class);
+  if (row == known_ && known_ < kClasses) classes_[known_++] = request_class;
+  row = std::min(row, kClasses - 1);
+  cells_[row * kSizes + size_of(prompt_tokens, kSizes)].add(completion_tokens);
 }
 
 double AnswerLength::expected(std::size_t request_class, int prompt_tokens) const {
   constexpr int kEnough = 5;
-  const Mean& alike = cells_[cell_of(request_class, prompt_tokens)];
+  const std::size_t row = std::min(row_of(request_class), kClasses - 1);
+  const Mean& alike = cells_[row * kSizes + size_of(prompt_tokens, kSizes)];
   return alike.seen >= kEnough ? alike.mean : all_.mean;
 }
 
-std::size_t AnswerLength::cell_of(std::size_t request_class, int prompt_tokens) {
-  return std::min(request_class, kClasses - 1) * kSizes + size_of(prompt_tokens, kSizes);
+std::size_t AnswerLength::row_of(std::size_t request_class) const {
+  const auto known = classes_.begin() + static_cast<std::ptrdiff_t>(known_);
+  return static_cast<std::size_t>(std::find(classes_.begin(), known, request_class) -
+                                  classes_.begin());
 }
 
 }  // namespace spillway::policy

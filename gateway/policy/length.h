@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <limits>
+#include <string_view>
 
 namespace spillway::policy {
 
@@ -36,10 +37,13 @@ class Remaining {
   std::array<Size, kSizes> sizes_{};
 };
 
+// What a class is told apart by, whatever place it has in a policy.
+std::size_t key_of_class(std::string_view name);
+
 class AnswerLength {
  public:
   // A whole answer of so many completion tokens; `cut` if its limit ended it, so that all it tells
-  // is that it was not shorter. `request_class` is its class's place in Policy::classes.
+  // is that it was not shorter. `request_class` is its class's key.
   void observe(std::size_t request_class, int prompt_tokens, int completion_tokens,
                bool cut = false);
 
@@ -54,7 +58,7 @@ class AnswerLength {
   Remaining remaining() const;
 
  private:
-  static constexpr std::size_t kClasses = 8;  // More share the last row.
+  static constexpr std::size_t kClasses = 16;  // More share the last row.
   static constexpr std::size_t kSizes =
       16;  // Prompts of 2^i … 2^(i+1) − 1 tokens; longer: the last.
 
@@ -64,13 +68,15 @@ class AnswerLength {
     void add(int value);
   };
 
-  static std::size_t cell_of(std::size_t request_class, int prompt_tokens);
+  std::size_t row_of(std::size_t request_class) const;  // known_: none yet.
 
   Mean all_;
   // By size, with exponential decay: how many ended there by themselves, and how many passed
   // through it, those that ended in it by the part they reached.
   std::array<float, Remaining::kSizes> ends_{};
   std::array<float, Remaining::kSizes> passed_{};
+  std::array<std::size_t, kClasses> classes_{};  // Those seen, in the order of their rows.
+  std::size_t known_ = 0;                        // So many of them.
   std::array<Mean, kClasses * kSizes> cells_{};
 };
 

@@ -3,6 +3,7 @@
 #include "gateway/rehearsal.h"
 
 #include "config/load.h"
+#include "gateway/policy/fleet_state.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -81,6 +82,30 @@ TEST_F(RehearsalTest, AnotherTargetIsCheaperAndTooLate) {
   EXPECT_EQ(sum.moves[0].from + " to " + sum.moves[0].to, "near to far");
   EXPECT_EQ(sum.moves[0].requests, 4u);
   EXPECT_EQ(sum.moves[0].cost_change, sum.cost_after - sum.cost_before);
+}
+
+TEST_F(RehearsalTest, ClassesInAnotherOrderExpectTheSameAnswers) {
+  const std::string chat = "chat: {spill: always}", bulk = "bulk: {match: by_name, spill: always}";
+  const std::string end = "}\ndefault_class: chat\n";
+  const policy::Router before = router_of("classes: {" + chat + ", " + bulk + end);
+  const policy::Router after = router_of("classes: {" + bulk + ", " + chat + end);
+  policy::FleetState fleet;
+  fleet.adopt(*before.settings(), now_);
+  for (int i = 0; i < 5; ++i) {
+    fleet.completed("chat", 1'000, 10, false);
+    fleet.completed("bulk", 1'000, 4'000, false);
+  }
+  policy::RequestFacts request;
+  request.model = "auto";
+  request.prompt_tokens = 1'000;
+  const auto length = [&](const policy::Router& router) {
+    const auto plan = router.plan(request, fleet.facts(nullptr, now_), policy::Turn::unknown);
+    return plan ? plan->completion_tokens : 0.0;
+  };
+  EXPECT_NEAR(length(before), 10.0, 0.1);
+  EXPECT_NEAR(length(after), 10.0, 0.1);
+  fleet.adopt(*after.settings(), now_);
+  EXPECT_NEAR(length(after), 10.0, 0.1) << "nothing is forgotten";
 }
 
 TEST_F(RehearsalTest, BeginsWithTheNewestAndEndsInTime) {
