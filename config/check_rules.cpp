@@ -3,6 +3,7 @@
 #include "config/check_callers.h"
 #include "config/given.h"
 #include "config/language/implies.h"
+#include "config/language/traps.h"
 #include "config/nearest.h"
 #include "config/schema.h"
 #include "config/value.h"
@@ -73,6 +74,7 @@ class RuleCheck {
     known_.push_back({language::Outline(tree), language::constant(tree)});
     const Known& own = known_.back();
     check_names(tree, path + ".if");
+    check_arithmetic(tree, path + ".if");
     if (own.constant == false) {
       warn(path + ".if", "is never true: nothing reaches the rule");
       return;
@@ -98,6 +100,24 @@ class RuleCheck {
       warn(path, "what it asks of " + word + (idle.always ? " is always true" : " is never true") +
                      (share ? ": it is a share, such as 20%" : ""));
     }
+  }
+
+  void check_arithmetic(const Tree& tree, const std::string& path) {
+    for (const language::Trap& trap : language::traps(tree)) {
+      const std::string name = name_of(trap.fact);
+      warn(path, trap.divisor
+                     ? "divides by " + name + ", which may be 0: multiply the other side by it"
+                     : "reckons with " + name +
+                           " where both sides may be infinite, and no "
+                           "comparison of that holds: compare them with each other");
+    }
+  }
+
+  std::string name_of(const language::FactRef& fact) const {
+    const std::string word(language::row_of(fact.fact).word);
+    if (fact.target < 0) return word;
+    const auto provider = static_cast<std::size_t>(fact.target) - 1;
+    return word + "(" + (fact.target == 0 ? targets_.local : targets_.providers[provider]) + ")";
   }
 
   void check_names(const Tree& tree, const std::string& path) {

@@ -3,6 +3,7 @@
 #include "config/language/program.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <utility>
 
@@ -24,6 +25,23 @@ class NoFacts final : public FactSource {
   double number(const FactRef&) const override { return 0.0; }
   std::string_view text(const FactRef&) const override { return ""; }
 };
+
+// Of what is reckoned without any fact, such as -1.
+std::optional<double> number_of(const Tree& tree, int at) {
+  const Node& node = tree[at];
+  if (node.op == Op::literal) return node.number;
+  if (node.op < Op::negate || node.op > Op::divide) return std::nullopt;
+  const auto left = number_of(tree, node.left);
+  if (node.op == Op::negate) return left ? std::optional(-*left) : std::nullopt;
+  const auto right = number_of(tree, node.right);
+  if (!left || !right) return std::nullopt;
+  switch (node.op) {
+    case Op::add: return *left + *right;
+    case Op::subtract: return *left - *right;
+    case Op::multiply: return *left * *right;
+    default: return *left / *right;
+  }
+}
 
 Range domain_of(const FactRef& fact) {
   switch (fact.fact) {
@@ -52,21 +70,22 @@ Op mirrored(Op op) {
 std::optional<Range> range_of(const Tree& tree, int at) {
   const Node& node = tree[at];
   if (node.op < Op::less || node.op > Op::equal) return std::nullopt;
-  const bool turned = tree[node.left].op == Op::literal;
+  const bool turned = tree[node.right].op == Op::fact;
   const Node& asked = tree[turned ? node.right : node.left];
-  const Node& value = tree[turned ? node.left : node.right];
-  if (asked.op != Op::fact || value.op != Op::literal) return std::nullopt;
-  if (value.type == Type::text || value.type == Type::boolean) return std::nullopt;
+  if (asked.op != Op::fact || asked.type == Type::text || asked.type == Type::boolean)
+    return std::nullopt;
+  const auto value = number_of(tree, turned ? node.left : node.right);
+  if (!value || std::isnan(*value)) return std::nullopt;
   Range range = domain_of(asked.fact);
   const Op op = turned ? mirrored(node.op) : node.op;
   const bool from_above = op == Op::less || op == Op::less_equal || op == Op::equal;
   const bool from_below = op == Op::greater || op == Op::greater_equal || op == Op::equal;
-  if (from_above && value.number <= range.high) {
-    range.high = value.number;
+  if (from_above && *value <= range.high) {
+    range.high = *value;
     range.with_high = op != Op::less;
   }
-  if (from_below && value.number >= range.low) {
-    range.low = value.number;
+  if (from_below && *value >= range.low) {
+    range.low = *value;
     range.with_low = op != Op::greater;
   }
   return range;

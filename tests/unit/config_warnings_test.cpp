@@ -96,6 +96,28 @@ TEST(ConfigWarnings, AShareThatIsNone) {
               ElementsAre(HasSubstr("what it asks of kv.free is never true")));
 }
 
+TEST(ConfigWarnings, ArithmeticThatMayBeNoNumber) {
+  const auto told = [](const std::string& condition) {
+    return warnings_of("rules: [{if: \"" + condition + "\", route: far}]\n");
+  };
+  EXPECT_THAT(told("predicted_ttft(local) - predicted_ttft(far) > 500ms"),
+              ElementsAre(HasSubstr("rules[0].if: reckons with predicted_ttft(here) where both "
+                                    "sides may be infinite, and no comparison of that holds")));
+  EXPECT_THAT(told("sla.ttft / sla.per_token > 3"), ElementsAre(HasSubstr("with sla.ttft where")));
+  EXPECT_THAT(told("price(far) / price(local) > 2"),
+              ElementsAre(HasSubstr("divides by price(here), which may be 0: multiply")));
+  EXPECT_THAT(told("100 * queue.tokens / (running.requests + queue.requests) > 5"),
+              ElementsAre(HasSubstr("divides by running.requests, which may be 0")));
+  for (const std::string condition :
+       {"predicted_ttft(local) > predicted_ttft(far) + 500ms",
+        "available(here) and predicted_ttft(local) - predicted_ttft(far) > 500ms",
+        "queue.tokens / (running.requests + 1) > 100", "queue.tokens / prompt_tokens > 8",
+        "running.requests > 0 and queue.tokens / running.requests > 100",
+        "price(far) > 2 * price(local)", "deadline_left - predicted_finish(far) < 5s"})
+    EXPECT_THAT(told(condition), IsEmpty()) << condition;
+  EXPECT_THAT(told("queue.tokens > -1"), ElementsAre(HasSubstr("is always true")));
+}
+
 TEST(ConfigWarnings, PartsOfWhatIsNotSwitchedOn) {
   EXPECT_THAT(warnings_of(R"(classes:
   chat:

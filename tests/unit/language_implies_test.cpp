@@ -20,11 +20,13 @@ Tree tree_of(const std::string& text) {
 TEST(LanguageImplies, Constants) {
   for (const std::string text :
        {"true", "1 < 2", "not false", "streaming or true", "queue.tokens >= 0", "kv.free <= 100%",
-        "not (1 > 2 and streaming)", "0 <= prompt_tokens", "time < 23:59 or 5 > 4"})
+        "queue.tokens > -1", "-5 + 2 < queue.tokens", "not (1 > 2 and streaming)",
+        "0 <= prompt_tokens", "time < 23:59 or 5 > 4"})
     EXPECT_EQ(constant(tree_of(text)), true) << text;
   for (const std::string text :
-       {"false", "streaming and 2 < 1", "queue.tokens < 0", "kv.free > 150%", "'a' == 'b'",
-        "queue.tokens > 90 and queue.tokens < 10", "kv.free == 20% and kv.free > 0.5",
+       {"false", "streaming and 2 < 1", "queue.tokens < 0", "kv.free > 150%", "queue.tokens == -1",
+        "kv.free > 3 / 2", "'a' == 'b'", "queue.tokens > 90 and queue.tokens < 10",
+        "kv.free == 20% and kv.free > 0.5",
         "streaming and (prompt_tokens > 5 and (class == 'a' and prompt_tokens <= 5))"})
     EXPECT_EQ(constant(tree_of(text)), false) << text;
   for (const std::string text :
