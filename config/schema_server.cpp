@@ -121,7 +121,7 @@ const std::vector<Row<Settings>> kSettingsRows = {
       .kind = Kind::count,
       .range = {0, 1'000'000},
       .sentence = "Requests that may wait, held at once; each takes a place of in_flight_max. "
-                  "More go to the providers at once."},
+                  "Each tenant has an equal share; more go to the providers at once."},
      field<&Settings::server, &Server::limits, &ServerLimits::held_max>()},
     {{.key = "limits.request_timeout",
       .kind = Kind::duration,

@@ -156,6 +156,7 @@ Async<Opened> Course::next(const Delivered& delivered) {
     const policy::Candidate& candidate = plan_.candidates[at_++];
     const Way way = way_of(candidate, delivered);
     if (way == Way::none || search.is_beyond(candidate.target) || owes(candidate)) continue;
+    if (candidate.not_for_full && search.only_full()) continue;
     auto opened = co_await at_any_server(candidate, way, delivered, search);
     if (opened) co_return std::move(*opened);
     if (search.is_over() || SteadyClock::now() >= deadline_) co_return opened.error();

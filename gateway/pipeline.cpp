@@ -18,12 +18,6 @@
 namespace spillway {
 namespace net = boost::asio;
 
-namespace {
-
-constexpr std::chrono::milliseconds kAskAgain{250};
-
-}  // namespace
-
 net::awaitable<void> Pipeline::serve(const wire::Protocol& protocol, http::Request raw,
                                      http::ResponseWriter& out) {
   // A vanished client is a value, so that account() always runs.
@@ -107,67 +101,25 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
     auto accepted = co_await exchange.accept();
     if (!accepted) co_return accepted.error();
   }
-  if (plan && plan->wait) plan = co_await wait_and_decide(edition, *facts, *plan->wait, receipt);
+  std::optional<policy::Wait> wait;
+  if (plan) wait = plan->wait;
+  if (wait) plan = co_await wait_and_decide(edition, *facts, *wait, receipt);
   if (!plan) co_return plan.error();
 
   auto filled = co_await with_files(request, *caller, doors_.files, *facts);
   if (!filled) co_return filled.error();
   receipt.usage.prompt_tokens = facts->prompt_tokens;
   exchange.asked.chat = std::move(*filled);
-  const Deadline deadline = receipt.arrived + time_for(*plan);
 
   // What it may cost is held from its first target on; account() posts what it did cost.
   Tab& tab = exchange.tab.emplace(doors_.account, *edition.settings, exchange.caller.key);
   tab.order(*request, facts->prompt_tokens, plan->at_batch_rate);
-  Course course(dispatcher_, *plan, edition, request, deadline, tab, receipt);
-  auto opened = co_await course.first();
-  receipt.budget_warning = tab.warning();
+  std::optional<Course> course;
+  auto opened = co_await first_answer(exchange, *facts, *plan, wait, course);
   if (!opened) co_return opened.error();
 
   // Dropping the stream, on return, ends what is left of the work.
-  co_return co_await relay(*opened, course, *exchange.asked.writer, exchange.out);
-}
-
-Result<policy::Plan> Pipeline::decide(const Edition& edition, policy::RequestFacts& facts,
-                                      policy::Turn turn, Receipt& receipt) const {
-  if (doors_.account)
-    facts.budget_left = doors_.account->left(payer_of(*edition.settings, facts.key));
-  const auto moment = moment_of(doors_.local, doors_.fleet, doors_.waiting);
-  const auto& [engine, fleet] = *moment;
-  note_local_price(*edition.settings, engine, facts, receipt);
-  policy::RuleReport rules;
-  auto plan = edition.router.plan(facts, fleet, turn, &rules);
-  receipt.decided = SteadyClock::now();
-  doors_.rehearsal.record(facts, moment, turn);
-  if (turn == policy::Turn::unknown)
-    doors_.shadow.consider(receipt.request_id, facts, moment, plan);
-  if (plan) note(*plan, facts, fleet, receipt);
-  if (!plan) note(plan.error(), rules, receipt);
-  if (!plan && receipt.canary != 0)
-    receipt.canary_refuses = doors_.editions.get()->router.plan(facts, fleet, turn).has_value();
-  note(rules, receipt);
-  const bool keeps_engine_busy = plan && !plan->wait && plan->candidates.front().local;
-  if (keeps_engine_busy && plan->candidates.front().lane == Lane::foreground)
-    doors_.waiting.foreground(facts.prompt_tokens, plan->completion_tokens, engine);
-  return plan;
-}
-
-Async<policy::Plan> Pipeline::wait_and_decide(const Edition& edition, policy::RequestFacts& facts,
-                                              const policy::Wait& wait, Receipt& receipt) const {
-  const TimePoint since = SteadyClock::now();
-  const auto turn = co_await doors_.waiting.turn(wait);
-  receipt.decided = SteadyClock::now();
-  receipt.held_seconds = seconds_between(since, receipt.decided);
-  if (!turn) co_return turn.error();
-  auto plan = decide(edition, facts, *turn, receipt);
-  // Everybody is busy: there is time to ask again, the engine first, should it have room by then.
-  while (!plan && plan.error().code == Errc::overloaded && SteadyClock::now() < wait.deadline) {
-    const auto rested = co_await doors_.waiting.rest(kAskAgain);
-    receipt.held_seconds = seconds_between(since, SteadyClock::now());
-    if (!rested) co_return rested.error();
-    plan = decide(edition, facts, policy::Turn::local, receipt);
-  }
-  co_return plan;
+  co_return co_await relay(*opened, *course, *exchange.asked.writer, exchange.out);
 }
 
 // Before anything is kept or read for it: whether somebody can be paid, and it may have its files.

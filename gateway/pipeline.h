@@ -24,9 +24,12 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace spillway {
+
+class Course;
 
 class Pipeline {
  public:
@@ -72,7 +75,9 @@ class Pipeline {
                               policy::Turn turn, Receipt& receipt) const;
   Result<void> check(const Exchange& exchange, const policy::Plan& plan, int prompt_tokens) const;
   Async<policy::Plan> wait_and_decide(const Edition& edition, policy::RequestFacts& facts,
-                                      const policy::Wait& wait, Receipt& receipt) const;
+                                      policy::Wait& wait, Receipt& receipt) const;
+  Async<Opened> first_answer(Exchange& exchange, policy::RequestFacts& facts, policy::Plan& plan,
+                             std::optional<policy::Wait> wait, std::optional<Course>& course);
 
   const Doors doors_;
   Dispatcher dispatcher_;

@@ -52,6 +52,12 @@ void Search::failed(const policy::Candidate& candidate, bool understood, const E
   over_ = error.code == Errc::invalid_request || nobody_waits(error.code);
 }
 
+bool Search::only_full() const {
+  return !failures_.empty() &&
+         std::all_of(failures_.begin(), failures_.end(),
+                     [](const Failure& failure) { return is_full(failure.error.code); });
+}
+
 void Search::unpaid(const Error& error) {
   if (!unpaid_) unpaid_ = error;
 }

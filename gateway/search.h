@@ -31,6 +31,9 @@ class Search {
   // Trying elsewhere cannot help: the request itself is at fault, or nobody waits any more.
   bool is_over() const { return over_; }
 
+  // Nobody failed: those that were asked have no room for now.
+  bool only_full() const;
+
   // The payer cannot have one; told if no other failed, or only for want of words for the request.
   void unpaid(const Error& error);
 

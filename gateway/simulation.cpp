@@ -46,12 +46,16 @@ config::Milliseconds milliseconds(double seconds) {
 // A request on its way through the candidates of its plan.
 struct Flight {
   policy::Plan plan;
-  std::size_t next = 0;  // Candidate.
+  std::size_t next = 0;   // Candidate.
+  bool was_full = false;  // One that was tried,
+  bool failed = false;    // …or it failed.
   std::shared_ptr<policy::Servers> servers;
   policy::Visit visit;
+
+  bool only_full() const { return was_full && !failed; }
 };
 
-enum class Moment { first_token, finished, failed };
+enum class Moment { first_token, finished, failed, impatient };
 
 struct Coming {
   double at = 0.0;
@@ -83,13 +87,17 @@ class World {
   double next_moment();
   void happen(const EngineEvent& event);
   void happen(const Coming& coming);
+  void leave_engine(std::size_t request);
   void arrive(std::size_t request);
   void release_held();
 
   policy::RequestFacts facts_of(std::size_t request) const;
   void see_engine();
   policy::FleetFacts look();
-  void take(std::size_t request, Result<policy::Plan> plan);
+  void take(std::size_t request, Result<policy::Plan> plan,
+            policy::Turn turn = policy::Turn::unknown);
+  void set_out(std::size_t request);
+  bool come_again(std::size_t request, policy::Turn turn);
   void hand_to_engine(std::size_t request, const policy::Plan& plan, bool first);
   void try_next(std::size_t request);
   bool ask_provider(std::size_t request, Flight& flight, const policy::Candidate& candidate);
@@ -114,6 +122,7 @@ class World {
   std::map<std::string, int, std::less<>> place_of_;          // In Settings::providers.
   std::vector<SimulatedAnswer> answers_;
   std::unordered_map<std::size_t, Flight> flights_;
+  std::unordered_map<std::size_t, policy::Wait> waits_;              // Of those that may wait.
   std::unordered_map<std::size_t, policy::Prediction> predictions_;  // Until the first token.
   std::priority_queue<Coming, std::vector<Coming>, std::greater<>> coming_;
   std::uint64_t order_ = 0;
@@ -198,6 +207,7 @@ void World::happen(const EngineEvent& event) {
     return completed(event.id);
   }
   answer.first_token = event.at;
+  flights_.erase(event.id);  // It may have had patience with the engine.
   const auto predicted = predictions_.find(event.id);
   if (predicted == predictions_.end()) return;
   const double took = event.at - asked(event.id).at;
@@ -206,6 +216,7 @@ void World::happen(const EngineEvent& event) {
 }
 
 void World::happen(const Coming& coming) {
+  if (coming.moment == Moment::impatient) return leave_engine(coming.request);
   Flight& flight = flights_.at(coming.request);
   SimulatedAnswer& answer = answers_[coming.request];
   if (coming.moment == Moment::first_token) {
@@ -216,6 +227,7 @@ void World::happen(const Coming& coming) {
     const Error error{Errc::backend_unavailable, "", "", std::nullopt};
     flight.servers->failed(flight.visit, error, now());
     flight.servers->leave(flight.visit);
+    flight.failed = true;
     return try_next(coming.request);
   }
   answer.finish = coming.at;
@@ -224,6 +236,17 @@ void World::happen(const Coming& coming) {
   settle(coming.request, policy::is_expected(flight.plan, flight.plan.candidates[flight.next - 1]));
   flights_.erase(coming.request);
   completed(coming.request);
+}
+
+// As Course does it with who is silent for too long.
+void World::leave_engine(std::size_t request) {
+  if (!flights_.contains(request)) return;
+  if (!engine_.take_back(request, true)) {
+    flights_.erase(request);
+    return;
+  }
+  predictions_.erase(request);
+  set_out(request);
 }
 
 void World::arrive(std::size_t request) { take(request, router_.plan(facts_of(request), look())); }
@@ -238,7 +261,8 @@ void World::release_held() {
                  now());
   }
   while (const auto released = held_.next(status_, now())) {
-    take(released->id, router_.plan(facts_of(released->id), look(), released->turn));
+    take(released->id, router_.plan(facts_of(released->id), look(), released->turn),
+         released->turn);
     see_engine();
   }
 }
@@ -274,10 +298,11 @@ policy::FleetFacts World::look() {
   return facts;
 }
 
-void World::take(std::size_t request, Result<policy::Plan> plan) {
+void World::take(std::size_t request, Result<policy::Plan> plan, policy::Turn turn) {
   SimulatedAnswer& answer = answers_[request];
   answer.decided = now_;
   if (!plan) {
+    if (plan.error().code == Errc::overloaded && come_again(request, turn)) return;
     answer.failed = true;
     answer.refusal = plan.error().code;
     answer.rule = plan.error().rule;
@@ -285,13 +310,41 @@ void World::take(std::size_t request, Result<policy::Plan> plan) {
   }
   answer.reason = plan->reason;
   answer.rule = plan->rule;
-  if (plan->wait) return held_.hold(request, *plan->wait, status_, now());
-  if (plan->candidates.front().local) return hand_to_engine(request, *plan, true);
-  for (const policy::Candidate& candidate : plan->candidates)
+  if (plan->wait) {
+    const auto& [id, wait] = *waits_.emplace(request, *plan->wait).first;
+    return held_.hold(id, wait, status_, now());
+  }
+  const bool is_local = plan->candidates.front().local;
+  const double patience = plan->candidates.front().patience;
+  if (is_local) hand_to_engine(request, *plan, true);
+  if (is_local && !std::isfinite(patience)) return;
+  Flight& flight = flights_[request];
+  flight.plan = std::move(*plan);
+  if (!is_local) return set_out(request);
+  flight.next = 1;
+  expect(now_ + patience, Moment::impatient, request);
+}
+
+void World::set_out(std::size_t request) {
+  const Flight& flight = flights_.at(request);
+  SimulatedAnswer& answer = answers_[request];
+  answer.order = {};
+  for (std::size_t i = flight.next; i < flight.plan.candidates.size(); ++i) {
+    const policy::Candidate& one = flight.plan.candidates[i];
     answer.order.push_back(
-        static_cast<std::int8_t>(candidate.local ? -1 : place_of_.find(candidate.target)->second));
-  flights_[request].plan = std::move(*plan);
+        static_cast<std::int8_t>(one.local ? -1 : place_of_.find(one.target)->second));
+  }
   try_next(request);
+}
+
+// As Pipeline does it where everybody is full.
+bool World::come_again(std::size_t request, policy::Turn turn) {
+  const auto known = waits_.find(request);
+  if (known == waits_.end() || now() >= known->second.deadline) return false;
+  known->second.again = true;
+  known->second.not_here = turn == policy::Turn::local;
+  held_.hold(request, known->second, status_, now());
+  return true;
 }
 
 void World::hand_to_engine(std::size_t request, const policy::Plan& plan, bool first) {
@@ -328,16 +381,20 @@ void World::try_next(std::size_t request) {
   Flight& flight = flights_.at(request);
   while (flight.next < flight.plan.candidates.size()) {
     const policy::Candidate& candidate = flight.plan.candidates[flight.next++];
+    if (candidate.not_for_full && flight.only_full()) continue;
     if (candidate.local) {
       hand_to_engine(request, flight.plan, false);
       flights_.erase(request);
       return;
     }
     if (ask_provider(request, flight, candidate)) return;
+    flight.was_full = true;
   }
+  const bool only_full = flight.only_full();
+  flights_.erase(request);
+  if (only_full && come_again(request, policy::Turn::cloud)) return;
   answers_[request].failed = true;
   settle(request, false);
-  flights_.erase(request);
 }
 
 // False: it could not be asked, or refused at once.

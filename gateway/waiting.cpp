@@ -6,6 +6,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <pthread.h>
@@ -17,6 +18,7 @@ namespace net = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds kLookEvery{5};
+constexpr std::chrono::milliseconds kAskAgain{250};  // Where nobody can be held.
 
 Error client_has_left() { return {Errc::cancelled, "the client has left", "", std::nullopt}; }
 
@@ -28,6 +30,7 @@ struct WaitingRoom::Place {
       : bell(std::move(executor), net::steady_timer::time_point::max()) {}
 
   std::uint64_t id = 0;
+  std::string tenant;
   net::steady_timer bell;
   std::optional<policy::Turn> turn;  // Guarded by the room's mutex.
 };
@@ -41,7 +44,7 @@ class WaitingRoom::Stay {
     std::lock_guard lock(room_.mutex_);
     if (place_->turn) return;
     room_.held_.drop(place_->id);
-    room_.places_.erase(place_->id);
+    room_.forget(*place_);
   }
 
   std::optional<policy::Turn> turn() const {
@@ -72,33 +75,69 @@ void WaitingRoom::watch(LocalTarget& local) {
 Async<policy::Turn> WaitingRoom::turn(const policy::Wait& wait) {
   auto executor = co_await net::this_coro::executor;
   const auto place = enter(wait, std::move(executor));
-  if (!place) co_return policy::Turn::cloud;
+  if (!place && wait.again) co_return co_await rest();
+  if (!place) co_return is_closed() ? policy::Turn::cloud : policy::Turn::no_room;
   const Stay stay(*this, place);
   (void)co_await place->bell.async_wait(net::as_tuple(net::use_awaitable));
   if (const auto turn = stay.turn()) co_return *turn;
   co_return client_has_left();
 }
 
-Async<void> WaitingRoom::rest(std::chrono::milliseconds time) {
+Async<policy::Turn> WaitingRoom::rest() {
   auto executor = co_await net::this_coro::executor;
-  net::steady_timer timer(executor, time);
+  net::steady_timer timer(executor, kAskAgain);
   const auto [failed] = co_await timer.async_wait(net::as_tuple(net::use_awaitable));
   if (failed) co_return client_has_left();
-  co_return Result<void>();
+  co_return policy::Turn::cloud;
 }
 
 // Null if it cannot be held: no room, no engine, or the house is closing.
 std::shared_ptr<WaitingRoom::Place> WaitingRoom::enter(const policy::Wait& wait,
                                                        net::any_io_executor executor) {
   std::lock_guard lock(mutex_);
-  const bool full = places_.size() >= static_cast<std::size_t>(settings_->server.limits.held_max);
-  if (stopped_ || local_ == nullptr || full) return nullptr;
+  if (stopped_ || local_ == nullptr) return nullptr;
+  if (!wait.again && !make_room(wait.tenant)) return nullptr;
   auto place = std::make_shared<Place>(std::move(executor));
   place->id = next_id_++;
+  place->tenant = wait.tenant;
+  ++places_of_[place->tenant];
   held_.hold(place->id, wait, local_->status(), SteadyClock::now());
   places_.emplace(place->id, place);
   changed_.notify_one();
   return place;
+}
+
+bool WaitingRoom::is_closed() const {
+  std::lock_guard lock(mutex_);
+  return stopped_ || local_ == nullptr;
+}
+
+// Requires: the mutex is held, as for forget() and ring().
+bool WaitingRoom::make_room(const std::string& tenant) {
+  const auto most = static_cast<std::size_t>(settings_->server.limits.held_max);
+  if (places_.size() < most) return true;
+  const auto own = places_of_.find(tenant);
+  const std::size_t has = own == places_of_.end() ? 0 : own->second;
+  const std::size_t tenants = places_of_.size() + (has == 0 ? 1 : 0);
+  const auto greatest = std::max_element(
+      places_of_.begin(), places_of_.end(),
+      [](const auto& one, const auto& other) { return one.second < other.second; });
+  if (greatest == places_of_.end() || (has + 1) * tenants > most || greatest->second <= has + 1)
+    return false;
+  const auto last = std::find_if(places_.rbegin(), places_.rend(), [&](const auto& one) {
+    return one.second->tenant == greatest->first;
+  });
+  const auto place = last->second;
+  held_.drop(place->id);
+  ring(place, policy::Turn::no_room);
+  forget(*place);
+  return true;
+}
+
+void WaitingRoom::forget(const Place& place) {
+  const auto own = places_of_.find(place.tenant);
+  if (--own->second == 0) places_of_.erase(own);
+  places_.erase(place.id);
 }
 
 void WaitingRoom::foreground(int prompt_tokens, double completion_tokens,
@@ -129,6 +168,7 @@ void WaitingRoom::stop() {
     stopped_ = true;
     for (const auto& [id, place] : places_) ring(place, policy::Turn::cloud);
     places_.clear();
+    places_of_.clear();
     changed_.notify_one();
   }
   if (thread_.joinable()) thread_.join();
@@ -152,14 +192,13 @@ void WaitingRoom::call_next() {
   if (held_.reckoning_due(now))
     held_.reckon(engine, policy::cloud_room(*settings_, fleet_.facts(&engine)), now);
   while (const auto released = held_.next(engine, now)) {
-    const auto place = places_.find(released->id);
-    ring(place->second, released->turn);
-    places_.erase(place);
+    const auto place = places_.find(released->id)->second;
+    ring(place, released->turn);
+    forget(*place);
     if (released->turn == policy::Turn::local) return;
   }
 }
 
-// Requires: the mutex is held.
 void WaitingRoom::ring(const std::shared_ptr<Place>& place, policy::Turn turn) {
   place->turn = turn;
   net::post(place->bell.get_executor(), [place] { place->bell.cancel(); });

@@ -13,12 +13,12 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
-#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 
 namespace spillway {
@@ -34,12 +34,11 @@ class WaitingRoom {
   // The engine that may have room; until it is known nobody is held. It must live until stop().
   void watch(LocalTarget& local);
 
-  // Waits for the request's turn; where it cannot be held (limits.held_max) that is the providers'.
+  // Waits for the request's turn; where it cannot be held that is the providers'. Of
+  // limits.held_max each tenant that wants places has an equal share: when all are taken and it has
+  // fewer, who came last of the tenant with the most makes room. Who comes again is always let in.
   // cancelled: its client has left.
   Async<policy::Turn> turn(const policy::Wait& wait);
-
-  // Lets time pass before another try. cancelled: the client has left.
-  Async<void> rest(std::chrono::milliseconds time);
 
   // The foreground gave the engine so much to do.
   void foreground(int prompt_tokens, double completion_tokens, const EngineStatus& engine);
@@ -58,7 +57,11 @@ class WaitingRoom {
   struct Place;
   class Stay;
 
+  static Async<policy::Turn> rest();
   std::shared_ptr<Place> enter(const policy::Wait& wait, boost::asio::any_io_executor executor);
+  bool is_closed() const;
+  bool make_room(const std::string& tenant);
+  void forget(const Place& place);
   static void ring(const std::shared_ptr<Place>& place, policy::Turn turn);
   void run();
   void call_next();
@@ -69,7 +72,8 @@ class WaitingRoom {
   std::shared_ptr<const config::Settings> settings_;
   LocalTarget* local_ = nullptr;
   policy::HeldWork held_;
-  std::map<std::uint64_t, std::shared_ptr<Place>> places_;
+  std::map<std::uint64_t, std::shared_ptr<Place>> places_;  // In the order of their coming.
+  std::map<std::string, std::size_t> places_of_;            // By tenant; none with none.
   std::uint64_t next_id_ = 1;
   bool stopped_ = false;
   std::thread thread_;  // Last: it uses all of the above.

@@ -124,13 +124,33 @@ bool Decision::may_wait() const {
 
 Result<Plan> Decision::take_turn() {
   if (turn_ == Turn::unknown) return hold();
-  if (turn_ == Turn::cloud) return go(Reason::spill_due);
+  if (turn_ == Turn::cloud) return leave(Reason::spill_due);
+  if (turn_ == Turn::no_room) return leave(Reason::held_full);
   const bool may_be_late = local_.verdict == Verdict::misses_deadline || long_answer_is_late();
   const bool late =
       may_be_late && !providers_.empty() && providers_.front().judged.verdict == Verdict::fits;
   if (late) return go(Reason::spill_deadline);
+  if (is_late_here() && somebody_is_only_full()) return refusal();
   if (!can_take(local_.verdict)) return go(spill_reason(local_.verdict));
   return local_then_providers(Reason::engine_has_room);
+}
+
+// Who is full for now is waited for, rather than that an engine without room is made fuller.
+Result<Plan> Decision::leave(Reason reason) {
+  return somebody_is_only_full() ? refusal() : go(reason);
+}
+
+bool Decision::is_late_here() const {
+  return !can_take(local_.verdict) || local_.finish > work_.finish_max;
+}
+
+// Nobody can take it, but who is full would still be in time.
+bool Decision::somebody_is_only_full() const {
+  if (!providers_.empty()) return false;
+  return std::any_of(plan_.considered.begin(), plan_.considered.end(), [&](const Alternative& one) {
+    const bool is_full = one.verdict == Verdict::busy || one.verdict == Verdict::rate_limited;
+    return is_full && one.finish <= work_.finish_max;
+  });
 }
 
 // One in a hundred is longer.
@@ -161,6 +181,7 @@ Result<Plan> Decision::hold() {
         i == 0 ? judged.expected_cost : std::min(wait.cloud_cost, judged.expected_cost);
     wait.cloud_seconds = i == 0 ? finish : std::min(wait.cloud_seconds, finish);
   }
+  wait.due = latest_start(wait, fleet_.now);
   plan_.wait = wait;
   return finished(Reason::waits);
 }
@@ -270,6 +291,7 @@ void Decision::push_local() {
                               .architecture = settings_.local.front().architecture,
                               .local = true,
                               .continues = true,
+                              .not_for_full = turn_ != Turn::unknown,
                               .lane = work_.lane,
                               .ttft = local_.ttft_typical,
                               .ttft_p95 = local_.ttft_p95});

@@ -33,6 +33,9 @@ class Decision {
   Result<Plan> weigh();
   bool may_wait() const;
   Result<Plan> take_turn();
+  Result<Plan> leave(Reason reason);
+  bool is_late_here() const;
+  bool somebody_is_only_full() const;
   double long_answer() const;
   bool long_answer_is_late() const;
   Result<Plan> hold();

@@ -18,6 +18,8 @@ constexpr double kReckonEvery = 1.0;  // Seconds between two looks at the whole.
 constexpr double kDueBefore = 20.0;   // So long before its deadline a request leaves at last,
 constexpr double kCloudTimes = 1.5;   // …or this many times what a provider takes for it,
 constexpr double kDueShare = 0.5;     // …but not before this share of its time is over.
+constexpr double kAskAgain = 0.25;    // Seconds until who found everybody full is due again…
+constexpr double kAskEach = 0.002;    // …or this for each of those, where they are many.
 constexpr double kMemory = 20.0;      // Time constant of the foreground's share, seconds.
 constexpr double kFillLeast = 0.22;   // Fill at no pressure…
 constexpr double kFillSpan = 0.55;    // …and what a pressure of 1 adds.
@@ -51,10 +53,11 @@ double seconds_until_slot(std::int64_t slot, TimePoint now) {
 }
 
 double rate_of(const config::ProviderTarget& provider, const ProviderFacts& facts, double tokens) {
-  if (provider.rate_limit.requests_per_minute > 0)
-    return provider.rate_limit.requests_per_minute / 60.0;
   const double pace = facts.tokens_per_second > 0.0 ? tokens / facts.tokens_per_second : 0.0;
-  return provider.concurrency_max * facts.servers / std::max(0.01, facts.ttft_p50 + pace);
+  const int free = std::max(0, places_for_waiting(provider, facts) - facts.in_flight);
+  const double by_places = free / std::max(0.01, facts.ttft_p50 + pace);
+  if (provider.rate_limit.requests_per_minute <= 0) return by_places;
+  return std::min(by_places, provider.rate_limit.requests_per_minute / 60.0);
 }
 
 constexpr double kNearlyOver = 0.015;  // Seconds; fitted on azure1h and the servegen day.
@@ -138,18 +141,29 @@ void HeldWork::adopt(const config::Settings& settings) {
   }
 }
 
-void HeldWork::hold(std::uint64_t id, const Wait& wait, const EngineStatus& engine, TimePoint now) {
+TimePoint latest_start(const Wait& wait, TimePoint now) {
   const double time = seconds_between(now, wait.deadline);
-  Held held;
   const double ahead =
       std::max(std::min(kDueBefore, kDueShare * time), kCloudTimes * wait.cloud_seconds);
-  held.due = wait.deadline - from_seconds(std::clamp(ahead, 0.0, std::max(0.0, time)));
+  return wait.deadline - from_seconds(std::clamp(ahead, 0.0, std::max(0.0, time)));
+}
+
+void HeldWork::hold(std::uint64_t id, const Wait& wait, const EngineStatus& engine, TimePoint now) {
+  Held held;
+  held.due = wait.due;
+  held.tenant = wait.tenant;
+  held.again = wait.again;
+  if (wait.again) {
+    const double pause = std::max(kAskAgain, kAskEach * static_cast<double>(++again_));
+    held.due = std::max(held.due, now + from_seconds(pause));
+  }
   held.gpu_seconds =
       std::max(kNano, gpu_seconds(engine, wait.prompt_tokens, wait.completion_tokens));
   held.tokens = wait.prompt_tokens + wait.completion_tokens;
   held.density = static_cast<double>(wait.cloud_cost) / held.gpu_seconds;
   by_due_.emplace(held.due, id);
   by_density_.emplace(held.density, id);
+  if (!wait.not_here) share_in(id, held);
   Slot& slot = demand_[slot_of(held.due)];
   slot.seconds += held.gpu_seconds;
   ++slot.count;
@@ -175,8 +189,10 @@ std::optional<Release> HeldWork::next(const EngineStatus& engine, TimePoint now)
     send_credit_ -= 1.0;
     return release(held_.find(by_density_.begin()->second), Turn::cloud);
   }
-  if (!has_room(engine)) return std::nullopt;
-  return release(best_for_engine(), Turn::local);
+  if (shares_.empty() || !has_room(engine)) return std::nullopt;
+  const Entry best = best_for_engine();
+  shares_.find(best->second.tenant)->second.taken += best->second.gpu_seconds;
+  return release(best, Turn::local);
 }
 
 void HeldWork::foreground(double gpu_seconds, TimePoint now) {
@@ -252,20 +268,57 @@ bool HeldWork::has_room(const EngineStatus& engine) const {
   return engine.kv_tokens_total - engine.kv_tokens_free < kKvFill * engine.kv_tokens_total;
 }
 
+void HeldWork::share_in(std::uint64_t id, const Held& held) {
+  auto known = shares_.find(held.tenant);
+  if (known == shares_.end()) {
+    double least = 0.0;
+    for (const auto& [tenant, share] : shares_)
+      least = least == 0.0 ? share.taken : std::min(least, share.taken);
+    known = shares_.try_emplace(held.tenant).first;
+    known->second.taken = least;
+  }
+  known->second.by_due.emplace(held.due, id);
+  known->second.by_density.emplace(held.density, id);
+}
+
+void HeldWork::share_out(std::uint64_t id, const Held& held) {
+  const auto known = shares_.find(held.tenant);
+  if (known == shares_.end()) return;
+  known->second.by_due.erase({held.due, id});
+  known->second.by_density.erase({held.density, id});
+  if (known->second.by_due.empty()) shares_.erase(known);
+}
+
 // Where a provider would ask the same for all, or none is there to ask, their deadlines decide.
 HeldWork::Entry HeldWork::best_for_engine() {
-  const bool differ = by_density_.begin()->first < by_density_.rbegin()->first;
+  const auto earlier = [](const auto& one, const auto& other) {
+    return *one.second.by_due.begin() < *other.second.by_due.begin();
+  };
+  const auto cheaper = [](const auto& one, const auto& other) {
+    return *one.second.by_density.rbegin() < *other.second.by_density.rbegin();
+  };
+  const auto had_less = [](const auto& one, const auto& other) {
+    return one.second.taken < other.second.taken;
+  };
   const bool barely = planned_pressure_ > kBarelyFrom && planned_pressure_ < kBarelyTo;
+  const bool differ = by_density_.begin()->first < by_density_.rbegin()->first;
   const bool by_worth = planned_pressure_ > kDenseFrom && !barely && differ;
-  return held_.find(by_worth ? by_density_.rbegin()->second : by_due_.begin()->second);
+  auto share = by_worth ? std::max_element(shares_.begin(), shares_.end(), cheaper)
+                        : std::min_element(shares_.begin(), shares_.end(), earlier);
+  if (planned_pressure_ >= kBarelyTo)
+    share = std::min_element(shares_.begin(), shares_.end(), had_less);
+  const Share& best = share->second;
+  return held_.find(by_worth ? best.by_density.rbegin()->second : best.by_due.begin()->second);
 }
 
 Release HeldWork::release(Entry entry, Turn turn) {
   const auto& [id, held] = *entry;
   const Release released{id, turn};
-  if (turn == Turn::cloud) worth_ += kWorthNews * (held.density - worth_);
+  if (turn == Turn::cloud && !held.again) worth_ += kWorthNews * (held.density - worth_);
+  if (held.again) --again_;
   by_due_.erase({held.due, id});
   by_density_.erase({held.density, id});
+  share_out(id, held);
   const auto slot = demand_.find(slot_of(held.due));
   slot->second.seconds -= held.gpu_seconds;
   if (--slot->second.count == 0) demand_.erase(slot);

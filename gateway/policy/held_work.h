@@ -13,7 +13,9 @@
 // the earliest deadline while it is small; then those that a provider would charge most for each
 // GPU second (a fractional knapsack), in case there will be too much; the earliest deadline once
 // more where there is barely time for all, since it keeps all promises that can be kept, and what
-// was left for its low price would be due in vain; and the dearest where there is not.
+// was left for its low price would be due in vain; and the dearest where there is not. There not
+// all can stay, and tenants take turns: whose work has had the least of the engine's time goes
+// first.
 #pragma once
 
 #include "backends/contract/deadline.h"
@@ -23,9 +25,11 @@
 #include "gateway/policy/plan.h"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
 #include <unordered_map>
 #include <utility>
 
@@ -37,13 +41,16 @@ struct CloudRoom {
   double tokens_per_second = 0.0;
 };
 
-// From the providers' rate limits, or their concurrency where no limit is configured; those that
-// may not be asked now count for nothing.
+// From the providers' rate limits and from the places that are free there for work that may wait;
+// those that may not be asked now count for nothing.
 CloudRoom cloud_room(const config::Settings& settings, const FleetFacts& fleet);
 
 // Engine time that an answer costs, in seconds: its prompt, and what it adds to the steps in which
 // it decodes.
 double gpu_seconds(const EngineStatus& engine, int prompt_tokens, double completion_tokens);
+
+// Some time before its deadline: at that time it leaves, whether the engine had room or not.
+TimePoint latest_start(const Wait& wait, TimePoint now);
 
 struct Release {
   std::uint64_t id = 0;
@@ -55,7 +62,8 @@ class HeldWork {
   // Takes over the promises that bound how full the engine may be made.
   void adopt(const config::Settings& settings);
 
-  // `wait` is what Router::plan said of it; `engine` is the engine now. Requires: a new id.
+  // `wait` is what Router::plan said of it; `engine` is the engine now. Who comes again is due when
+  // it was, but not before some time has passed. Requires: a new id.
   void hold(std::uint64_t id, const Wait& wait, const EngineStatus& engine, TimePoint now);
 
   // Its client has left.
@@ -83,9 +91,17 @@ class HeldWork {
  private:
   struct Held {
     TimePoint due{};  // When it leaves at the latest: some time before its deadline.
+    std::string tenant;
+    bool again = false;
     double gpu_seconds = 0.0;
     double tokens = 0.0;
     double density = 0.0;  // What a provider would ask, nano-USD a GPU second.
+  };
+  // What the engine may have of one tenant.
+  struct Share {
+    std::set<std::pair<TimePoint, std::uint64_t>> by_due;
+    std::set<std::pair<double, std::uint64_t>> by_density;
+    double taken = 0.0;  // GPU seconds; who comes begins where the last of the others is.
   };
   struct Slot {
     double seconds = 0.0;
@@ -96,6 +112,8 @@ class HeldWork {
   void ration_surplus(double surplus_seconds, double time_left, const CloudRoom& cloud,
                       double elapsed);
   bool has_room(const EngineStatus& engine) const;
+  void share_in(std::uint64_t id, const Held& held);
+  void share_out(std::uint64_t id, const Held& held);
   Entry best_for_engine();
   Release release(Entry entry, Turn turn);
   double foreground_share(TimePoint now) const;
@@ -104,7 +122,9 @@ class HeldWork {
   std::unordered_map<std::uint64_t, Held> held_;
   std::set<std::pair<TimePoint, std::uint64_t>> by_due_;
   std::set<std::pair<double, std::uint64_t>> by_density_;
-  std::map<std::int64_t, Slot> demand_;  // GPU seconds by due time, in slots of it.
+  std::map<std::string, Share, std::less<>> shares_;  // By tenant; none that are empty.
+  std::size_t again_ = 0;                             // So many have come again.
+  std::map<std::int64_t, Slot> demand_;               // GPU seconds by due time, in slots of it.
   double total_seconds_ = 0.0;
   double total_tokens_ = 0.0;
 

@@ -56,11 +56,10 @@ bool is_capable(const config::ProviderTarget& provider, const Work& work) {
   });
 }
 
-// A quarter of them, one at least, is not for who can wait.
 int places_for(const Work& work, const config::ProviderTarget& provider,
                const ProviderFacts& facts) {
-  const int all = provider.concurrency_max * facts.servers;
-  return work.yields && all > 1 ? all - std::max(1, all / 4) : all;
+  return work.yields ? places_for_waiting(provider, facts)
+                     : provider.concurrency_max * facts.servers;
 }
 
 Verdict obstacle(const config::ProviderTarget& provider, const ProviderFacts& facts,
@@ -143,6 +142,11 @@ double expected_tokens(std::size_t request_class, const RequestFacts& request,
 }
 
 }  // namespace
+
+int places_for_waiting(const config::ProviderTarget& provider, const ProviderFacts& facts) {
+  const int all = provider.concurrency_max * facts.servers;
+  return all > 1 ? all - std::max(1, all / 4) : all;
+}
 
 config::Sla sla_of(const config::RequestClass& request_class, const RequestFacts& request) {
   config::Sla sla = request_class.sla;

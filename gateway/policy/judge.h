@@ -51,6 +51,10 @@ Lane lane_of(const config::RequestClass& request_class);
 Work work_of(const config::Sla& sla, std::size_t request_class, const RequestFacts& request,
              const FleetFacts& fleet);
 
+// Of a provider's places those that work that may wait can have: a quarter of them, one at least,
+// is left to who cannot wait.
+int places_for_waiting(const config::ProviderTarget& provider, const ProviderFacts& facts);
+
 struct Judged {
   Verdict verdict = Verdict::fits;
   double ttft = 0.0;          // Seconds. Local: predicted; provider: its P90 of late.

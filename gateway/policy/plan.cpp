@@ -24,6 +24,7 @@ std::string_view name_of(Reason reason) {
     case Reason::waits: return "waits";
     case Reason::engine_has_room: return "engine_has_room";
     case Reason::spill_due: return "spill_due";
+    case Reason::held_full: return "held_full";
     case Reason::rule: return "rule";
   }
   return "";

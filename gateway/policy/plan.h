@@ -40,6 +40,7 @@ enum class Reason {
   waits,               // It may wait: held until the engine has room, or until its time comes.
   engine_has_room,     // …the engine has,
   spill_due,           // …or it had to leave to be in time.
+  held_full,           // It may wait, but there was no room to hold it.
   rule,                // A rule of the policy says so: Plan::rule.
 };
 
@@ -48,6 +49,7 @@ enum class Turn {
   unknown,  // Not held yet.
   local,    // The engine has room for it.
   cloud,    // It has to leave.
+  no_room,  // It has to leave at once: others need the room to be held.
 };
 
 // What is known of a request that is to be held.
@@ -57,6 +59,10 @@ struct Wait {
   double completion_tokens = 0.0;  // Expected.
   double cloud_seconds = 0.0;      // For a long answer, at the quickest provider that may take it.
   config::NanoUsd cloud_cost = 0;  // Expected, at the cheapest provider that may take it.
+  std::string tenant;              // Who shares with others; as whoever holds it says.
+  TimePoint due{};                 // When it leaves at the latest; see latest_start().
+  bool again = false;              // Its turn has come before, and everybody was full.
+  bool not_here = false;           // It was the engine's turn, in vain.
 };
 
 // The reason's snake_case name, as in x-spillway-reason, logs and metrics; static storage.
@@ -95,7 +101,9 @@ struct Candidate {
   bool local = false;
   bool continues = false;               // Can go on with an answer that another began.
   bool at_batch_rate = false;           // Asked for its cheaper tier.
+  bool not_for_full = false;            // Not where others are only full: they are asked again.
   Lane lane = Lane::foreground;         // On this machine.
+  double patience = kNoHorizon;         // Seconds until others are asked, if it is silent.
   int form_tokens = 0;                  // What it reads of the answer's form, beside the prompt.
   double ttft = 0.0;                    // Seconds; local: predicted, provider: median of late.
   double ttft_p95 = 0.0;                // Of 100 first tokens 95 come within this time.

@@ -32,6 +32,22 @@ void ReferenceEngine::hand_in(const EngineRequest& request, double now) {
   lane.tokens += lane.line.back().left;
 }
 
+bool ReferenceEngine::take_back(std::uint64_t id, bool batch) {
+  Lane& lane = lanes_[batch];
+  const auto prompt = std::find_if(lane.line.begin(), lane.line.end(),
+                                   [id](const Prompt& one) { return one.request.id == id; });
+  if (prompt == lane.line.end()) return false;
+  const auto place = static_cast<int>(prompt - lane.line.begin());
+  if (place < lane.ending || (place == lane.ending && lane.partial > 0)) return false;
+  lane.tokens -= prompt->left;
+  if (place < lane.admitted) {
+    kv_free_ += prompt->request.prompt_tokens + prompt->request.completion_tokens;
+    --lane.admitted;
+  }
+  lane.line.erase(prompt);
+  return true;
+}
+
 double ReferenceEngine::next_event() {
   if (!in_step_ && has_work()) begin_step();
   return in_step_ ? step_ends_ : std::numeric_limits<double>::infinity();

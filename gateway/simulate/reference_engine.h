@@ -16,7 +16,8 @@
 //
 // With a prefix cache (least recently used blocks go first) the whole blocks at a prompt's start
 // that it holds are not read again, save the prompt's last token; blocks are there once their
-// prompt is through. Not modelled: swapping under KV pressure, cancelling, network.
+// prompt is through. Not modelled: swapping under KV pressure, cancelling while it decodes,
+// network.
 //
 // Times are seconds from the trace's start. One thread at a time. A step costs O(1), a sequence
 // O(log of those decoding). Expected use, with arrivals in order of time:
@@ -77,6 +78,10 @@ class ReferenceEngine {
 
   // Requires: fits, advance(now) has been called, and next_event() has not been called since.
   void hand_in(const EngineRequest& request, double now);
+
+  // Takes back a prompt that is not through yet; false: too late, or the step in progress reads it.
+  // As hand_in() otherwise.
+  bool take_back(std::uint64_t id, bool batch);
 
   // The end of the step in progress, or of the one that is due, which begins with this call;
   // infinity when idle.

@@ -134,9 +134,35 @@ def test_what_finds_no_place_leaves_at_once(start_provider, start_gateway, clien
     with busy_engine(gateway, client) as busy, concurrent.futures.ThreadPoolExecutor(4) as pool:
         batch = [pool.submit(ask, client, 5, service_tier="flex") for _ in range(2)]
         wait_until(lambda: held(gateway) == 2, what="two held requests")
-        assert ask(client, 5, service_tier="flex")[:2] == ("ai-hub", "spill_due")
+        assert ask(client, 5, service_tier="flex")[:2] == ("ai-hub", "held_full")
         assert busy.result()[0] == "local"
         assert {one.result()[0] for one in batch} == {"local"}
+
+
+def test_each_tenant_has_a_share_of_the_places(start_provider, start_gateway, client_of):
+    """One fills all four; the other's two find places all the same, which two of the first's make, and a third none."""
+    cloud = start_provider("instant")
+    targets = {"local": configs.synthetic_engine(base="150ms", sequences_max=1),
+               "ai-hub": configs.provider(cloud.base_url, "ai-hub", forward_fields=["ignore_eos"])}
+    classes = {"interactive": {"sla": {"ttft": "1s", "per_token": "500ms"}, "spill": "when_sla_at_risk"},
+               "batch": {"match": {"service_tier": "flex"}, "sla": {"deadline": "60s"},
+                         "spill": "cheapest_before_deadline"}}
+    config = configs.gateway(targets, classes=classes, limits={"held_max": 4})
+    config["keys"] = {"a": {"secret": "env:KEY_A"}, "b": {"secret": "env:KEY_B"}}
+    gateway = start_gateway(config, KEY_A="sk-aaaa-1", KEY_B="sk-bbbb-1")
+    first = openai.OpenAI(base_url=gateway.api, api_key="sk-aaaa-1", max_retries=0)
+    second = openai.OpenAI(base_url=gateway.api, api_key="sk-bbbb-1", max_retries=0)
+    with busy_engine(gateway, first), concurrent.futures.ThreadPoolExecutor(8) as pool:
+        of_first = [pool.submit(ask, first, 5, service_tier="flex") for _ in range(4)]
+        wait_until(lambda: held(gateway) == 4, what="a full waiting room")
+        assert ask(first, 5, service_tier="flex")[:2] == ("ai-hub", "held_full")
+        of_second = [pool.submit(ask, second, 5, service_tier="flex") for _ in range(2)]
+        wait_until(lambda: sum(one.done() for one in of_first) == 2, what="room for the other tenant")
+        assert held(gateway) == 4
+        assert ask(second, 5, service_tier="flex")[:2] == ("ai-hub", "held_full")
+        assert ask(first, 5, service_tier="flex")[:2] == ("ai-hub", "held_full")
+    assert sorted(one.result()[:2] for one in of_first) == [("ai-hub", "held_full")] * 2 + [("local", "engine_has_room")] * 2
+    assert {one.result()[:2] for one in of_second} == {("local", "engine_has_room")}
 
 
 def test_a_burst_that_is_due_together_is_in_time(start_provider, start_gateway, client_of):
@@ -155,6 +181,49 @@ def test_busy_providers_are_asked_again_while_there_is_time(start_provider, star
     with busy_engine(gateway, client), concurrent.futures.ThreadPoolExecutor(8) as pool:
         batch = list(pool.map(lambda _: ask(client, 5, service_tier="flex"), range(8)))
     assert {one[0] for one in batch} == {"ai-hub"}
+
+
+def all_in_time(client, count, **settings):
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        batch = [pool.submit(ask, client, 20, service_tier="flex", **settings) for _ in range(count)]
+        return [one.result()[0] for one in batch]
+
+
+def test_a_full_engine_gets_nothing_that_a_busy_provider_will_have_room_for(start_provider, start_gateway, client_of):
+    """Ten answers of three seconds within six: the engine has time for one or two."""
+    gateway, _ = house(start_provider, start_gateway, deadline="6s", provider={"concurrency_max": 2}, base="150ms",
+                       sequences_max=1)
+    targets = all_in_time(client_of(gateway), 10)
+    assert targets.count("local") <= 2
+    assert {d["status"] for d in gateway.decisions()} == {200}
+
+
+def test_nor_what_a_provider_wants_to_be_asked_later(start_upstream, start_gateway, client_of):
+    refused = []
+
+    def answer(_):
+        refused.append(None)
+        if len(refused) <= 2:
+            return lambda handler: limited(handler, 1)
+        return chat()
+    targets = {"local": configs.synthetic_engine(base="150ms", sequences_max=1),
+               "ai-hub": configs.provider(start_upstream(answer).base_url, "ai-hub")}
+    classes = {"interactive": {"sla": {"ttft": "1s", "per_token": "500ms"}, "spill": "when_sla_at_risk"},
+               "batch": {"match": {"service_tier": "flex"}, "sla": {"deadline": "8s"},
+                         "spill": "cheapest_before_deadline"}}
+    gateway = start_gateway(configs.gateway(targets, classes=classes))
+    client = client_of(gateway)
+    with busy_engine(gateway, client, 60):
+        raw = client.chat.completions.with_raw_response.create(
+            model="auto", messages=WORDS, max_tokens=20, service_tier="flex")
+    assert (raw.status_code, raw.headers["x-spillway-target"]) == (200, "ai-hub")
+
+
+def limited(handler, seconds):
+    handler.send_response(429)
+    handler.send_header("retry-after", str(seconds))
+    handler.send_header("content-length", "0")
+    handler.end_headers()
 
 
 def test_who_waits_for_a_busy_provider_comes_back_when_the_engine_drains(start_upstream, start_gateway, client_of):

@@ -4,9 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <set>
+#include <string>
+#include <vector>
 
 namespace spillway::policy {
 namespace {
@@ -35,10 +38,12 @@ config::Settings settings_with(std::chrono::milliseconds per_token) {
 }
 
 Wait wait(seconds time, int prompt = 1'000, double answer = 100.0, config::NanoUsd cost = 1'000) {
-  return {.deadline = kNow + time,
-          .prompt_tokens = prompt,
-          .completion_tokens = answer,
-          .cloud_cost = cost};
+  Wait wait{.deadline = kNow + time,
+            .prompt_tokens = prompt,
+            .completion_tokens = answer,
+            .cloud_cost = cost};
+  wait.due = latest_start(wait, kNow);
+  return wait;
 }
 
 class HeldWorkTest : public testing::Test {
@@ -178,6 +183,28 @@ TEST_F(HeldWorkTest, OfFarTooMuchTheDearestStays) {
   EXPECT_EQ(next(), "77 local");
 }
 
+TEST_F(HeldWorkTest, OfFarTooMuchTenantsStayInTurns) {
+  for (std::uint64_t id = 0; id < 2'000; ++id) {
+    Wait one = wait(seconds(100), 1'000, 100.0, id < 1'000 ? 9'000 : 1'000);
+    one.tenant = id < 1'000 ? "dear" : "cheap";
+    hold(id, one);
+  }
+  const auto who = [this] { return std::stoi(next()) < 1'000 ? "dear" : "cheap"; };
+  const std::vector<std::string> first = {who(), who(), who(), who()};
+  EXPECT_EQ(std::count(first.begin(), first.end(), "dear"), 2);
+}
+
+TEST_F(HeldWorkTest, WhatThereIsTimeForGoesByItsDeadlineWhoseverItIs) {
+  for (std::uint64_t id = 0; id < 4; ++id) {
+    Wait one = wait(seconds(900 + static_cast<int>(id)));
+    one.tenant = id < 2 ? "first" : "second";
+    hold(id, one);
+  }
+  EXPECT_EQ(next(), "0 local");
+  EXPECT_EQ(next(), "1 local");
+  EXPECT_EQ(next(), "2 local");
+}
+
 TEST_F(HeldWorkTest, ABurstOfTheForegroundDoesNotChangeThePlan) {
   for (std::uint64_t id = 0; id < 200; ++id)
     hold(id, wait(seconds(id == 5 ? 99 : 100), 1'000, 100.0, id == 77 ? 9'000 : 1'000));
@@ -234,9 +261,65 @@ TEST_F(HeldWorkTest, ASlowProviderIsAskedInTime) {
   engine_.ready = false;
   Wait slow = wait(seconds(100));
   slow.cloud_seconds = 40.0;
+  slow.due = latest_start(slow, kNow);
   hold(1, slow);
   EXPECT_EQ(next(kNow + seconds(39)), "");
   EXPECT_EQ(next(kNow + seconds(40)), "1 cloud") << "60 s are one and a half times 40";
+}
+
+TEST_F(HeldWorkTest, WhoFoundEverybodyFullIsDueAgainAfterAPause) {
+  engine_.ready = false;
+  Wait again = wait(seconds(60));
+  again.again = true;
+  const TimePoint now = kNow + seconds(45);  // It was due five seconds ago.
+  held_.hold(1, again, engine_, now);
+  EXPECT_EQ(next(now), "");
+  EXPECT_EQ(next(now + std::chrono::milliseconds(249)), "");
+  EXPECT_EQ(next(now + std::chrono::milliseconds(250)), "1 cloud");
+  held_.hold(1, again, engine_, kNow);
+  EXPECT_EQ(next(kNow + seconds(39)), "") << "it left before it was due";
+  EXPECT_EQ(next(kNow + seconds(40)), "1 cloud");
+}
+
+TEST_F(HeldWorkTest, ManyWhoComeAgainAreAskedMoreSeldom) {
+  engine_.ready = false;
+  Wait again = wait(seconds(60));
+  again.again = true;
+  const TimePoint now = kNow + seconds(45);
+  for (std::uint64_t id = 0; id < 1'000; ++id) held_.hold(id, again, engine_, now);
+  int left = 0;
+  while (!next(now + seconds(1)).empty()) ++left;
+  EXPECT_NEAR(left, 500, 1);
+}
+
+TEST_F(HeldWorkTest, WhatTheEngineWasTooLateForIsNotItsTurnAgain) {
+  Wait late = wait(seconds(60));
+  late.not_here = true;
+  hold(1, late);
+  EXPECT_EQ(next(), "");
+  hold(2, wait(seconds(90)));
+  EXPECT_EQ(next(), "2 local");
+  EXPECT_EQ(next(kNow + seconds(40)), "1 cloud");
+}
+
+TEST(CloudRoom, IsWhatIsFreeOfThePlacesOfWorkThatWaits) {
+  config::Settings settings;
+  settings.providers.resize(1);
+  settings.providers[0].name = "up";
+  settings.providers[0].concurrency_max = 8;
+  FleetFacts fleet;
+  fleet.providers.resize(1);
+  ProviderFacts& facts = fleet.providers[0];
+  facts.name = "up";
+  facts.ttft_p50 = 0.5;
+  EXPECT_NEAR(cloud_room(settings, fleet).requests_per_second, 12.0, 1e-9) << "six of eight";
+  facts.in_flight = 5;
+  EXPECT_NEAR(cloud_room(settings, fleet).requests_per_second, 2.0, 1e-9);
+  facts.in_flight = 8;
+  EXPECT_NEAR(cloud_room(settings, fleet).requests_per_second, 0.0, 1e-9);
+  settings.providers[0].rate_limit.requests_per_minute = 60;
+  facts.in_flight = 0;
+  EXPECT_NEAR(cloud_room(settings, fleet).requests_per_second, 1.0, 1e-9);
 }
 
 TEST_F(HeldWorkTest, WhatLeavesTellsWhatAGpuSecondIsWorth) {
@@ -269,6 +352,10 @@ TEST_F(HeldWorkTest, NobodyIsLostOrDoubledOverRandomSchedules) {
     if (turn < 15'000 && pick(2) == 1) {
       Wait one = wait(seconds(0), pick(3'000), 1.0 * pick(500), pick(9'999));
       one.deadline = now + seconds(pick(600));
+      one.due = latest_start(one, now);
+      one.again = pick(4) == 1;
+      one.not_here = pick(4) == 1;
+      one.tenant = std::to_string(pick(3));
       held_.hold(++last, one, engine_, now);
       inside.insert(last);
     }

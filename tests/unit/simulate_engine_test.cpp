@@ -50,6 +50,25 @@ TEST(ReferenceEngine, IdlesUntilSomethingIsHandedIn) {
   EXPECT_EQ(engine.next_event(), kNever);
 }
 
+TEST(ReferenceEngine, APromptThatIsNotThroughIsTakenBack) {
+  ReferenceEngine engine({});
+  engine.hand_in(request(1, 5'000, 1, true), 0.0);
+  engine.hand_in(request(2, 300, 1, true), 0.0);
+  const double end = engine.next_event();
+  EXPECT_FALSE(engine.take_back(1, true)) << "the step in progress reads it";
+  EXPECT_TRUE(engine.take_back(2, true));
+  EXPECT_FALSE(engine.take_back(2, true));
+  EXPECT_EQ(engine.queued_prompt_tokens(true), 5'000);
+  EXPECT_EQ(engine.advance(end).size(), 1u) << "no more than its end";
+  engine.hand_in(request(3, 1'350, 1), end);
+  (void)engine.next_event();  // Which reads the other's prompt.
+  EXPECT_TRUE(engine.take_back(1, true)) << "half read";
+  const Times times = run(engine);
+  EXPECT_EQ(times.first_token.size(), 1u);
+  EXPECT_EQ(engine.queued_prompt_tokens(true), 0);
+  EXPECT_EQ(engine.kv_tokens_free(), 430'000);
+}
+
 TEST(ReferenceEngine, AnswersOfOneTokenEndWithTheirPrompt) {
   ReferenceEngine engine({});
   engine.hand_in(request(1, 300, 1), 0.0);

@@ -172,6 +172,23 @@ TEST(Simulation, KnowsWhenTheCacheIsFullAndWhatNobodyCanKeep) {
   EXPECT_GE(figures.reasons.at("promise_forgone").requests, 100);
 }
 
+// What is due while they are all taken waits for one of them rather than for a full engine.
+TEST(Simulation, FewPlacesAtTheProvidersDoNotMakeWorkThatWaitsLate) {
+  const simulate::Replay replay = azure_at(1.5);
+  SimulationSetup setup = gpu_node();
+  auto settings = std::make_shared<config::Settings>(*setup.settings);
+  for (config::ProviderTarget& provider : settings->providers) {
+    provider.concurrency_max = 8;
+    provider.rate_limit = {};
+  }
+  setup.settings = settings;
+  const auto answers = simulate_replay(setup, replay);
+  ASSERT_TRUE(answers);
+  const SimulationFigures figures = figures_of(setup, replay, *answers);
+  EXPECT_EQ(figures.failed, 0u);
+  EXPECT_GE(figures.in_time, 99.5);
+}
+
 TEST(Simulation, DecisionsHoldTheWholeFailoverOrder) {
   const simulate::Replay replay = azure_at(1.5);
   const SimulationSetup setup = gpu_node();
