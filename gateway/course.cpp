@@ -14,10 +14,13 @@ namespace {
 
 constexpr std::ptrdiff_t kSilentServersMost = 2;
 
-// In the background the engine may never come to it: half of the time is left for the others.
+// In the background the engine may never come to it: half of the time is left for the others, or
+// as much as they need.
 Deadline patience_with(const policy::Candidate& candidate, TimePoint now, Deadline deadline) {
   if (candidate.lane == Lane::foreground || now >= deadline) return deadline;
-  return now + (deadline - now) / 2;
+  const Deadline half = now + (deadline - now) / 2;
+  const bool is_bounded = candidate.patience < seconds_between(now, half);
+  return is_bounded ? now + from_seconds(candidate.patience) : half;
 }
 
 Error another_answer() {

@@ -293,6 +293,7 @@ void Decision::push_local() {
                               .continues = true,
                               .not_for_full = turn_ != Turn::unknown,
                               .lane = work_.lane,
+                              .patience = patience_,
                               .ttft = local_.ttft_typical,
                               .ttft_p95 = local_.ttft_p95});
 }

@@ -52,7 +52,8 @@ class Decision {
   bool only_they_may_be_in_time() const;
   bool forgo_promise();
   bool may_be_passed();
-  bool stand_behind(double lateness_max);
+  double time_to_let_pass() const;
+  bool stand_behind(double lateness_max, double patience);
 
   // decision_rules.cpp: the rules of the policy.
   const config::Rule* deciding_rule(bool stays, RuleReport* report) const;
@@ -85,7 +86,8 @@ class Decision {
   Work work_;
   Judged local_;  // Judged only if the route has the local engine.
   Ranking providers_;
-  bool rescue_;  // The local engine stands behind the providers.
+  double patience_ = kNoHorizon;  // Of who stands behind others, seconds.
+  bool rescue_;                   // The local engine stands behind the providers.
   const ClassTerms terms_;
 };
 

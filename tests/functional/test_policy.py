@@ -2,6 +2,8 @@
 import concurrent.futures
 import math
 import statistics
+import threading
+import time
 
 import openai
 import pytest
@@ -85,6 +87,31 @@ def test_a_class_that_has_spent_too_much_pays_for_fewer_promises(start_provider,
     wait_until(lambda: gateway.metric("spillway_promise_price_ratio", cls="interactive") < 1e-4, what="what was spent")
     assert 0.5 <= gateway.metric("spillway_ttft_headroom_ratio", cls="interactive") <= 1
     assert ("local", "promise_forgone") in burst(client, 24)
+
+
+def test_who_lets_others_pass_has_its_first_token_in_time_all_the_same(start_provider, start_gateway, client_of):
+    """Others keep the engine busy for as long as it waits: somebody else answers within the five seconds promised."""
+    gateway, _ = house(start_provider, start_gateway, {"sla": {"ttft": "5s"}}, base="10ms", per_prefill_token="2ms",
+                       sequences_max=2)
+    client = client_of(gateway)
+    stop = threading.Event()
+
+    def pass_by():
+        while not stop.is_set():
+            client.chat.completions.create(model="smollm2", messages=[{"role": "user", "content": "word"}], max_tokens=20)
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        first = pool.submit(pass_by)
+        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") > 0, what="a busy engine")
+        others = threading.Timer(0.05, lambda: [pool.submit(pass_by) for _ in range(5)])
+        others.start()
+        threading.Timer(8, stop.set).start()
+        began = time.monotonic()
+        target, reason = ask(client, words=550, tokens=4)
+        took = time.monotonic() - began
+        stop.set()
+        first.result()
+    assert reason == "local_lets_pass" and took < 5, (target, took)
 
 
 def test_prediction_is_close(start_provider, start_gateway, client_of):
