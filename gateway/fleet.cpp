@@ -112,10 +112,9 @@ void Fleet::local_first_token(const policy::Prediction& predicted, const StepMod
   state_.local_first_token(predicted, step, seconds, SteadyClock::now());
 }
 
-void Fleet::completed(std::string_view request_class, int prompt_tokens, int completion_tokens,
-                      bool cut) {
+void Fleet::completed(const policy::Answered& answer) {
   std::lock_guard lock(mutex_);
-  state_.completed(request_class, prompt_tokens, completion_tokens, cut);
+  state_.completed(answer);
 }
 
 std::optional<HedgePass> Fleet::hedge(const config::RequestClass& request_class,

@@ -93,8 +93,7 @@ class Fleet {
   // See policy::FleetState.
   void local_first_token(const policy::Prediction& predicted, const StepModel& step,
                          double seconds);
-  void completed(std::string_view request_class, int prompt_tokens, int completion_tokens,
-                 bool cut);
+  void completed(const policy::Answered& answer);
 
   // A second target may be asked, which may cost `most` for nothing; empty: the class has spent
   // what it grants for that.

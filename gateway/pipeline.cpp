@@ -140,9 +140,13 @@ void Pipeline::account(Exchange& exchange) {
   doors_.fleet.spent(receipt.request_class, receipt.cost_nano_usd, receipt.twice_nano_usd(),
                      receipt.hedged.has_value());
   doors_.fleet.settled(receipt.request_class, settled_of(receipt));
-  if (const int tokens = tokens_seen(receipt); tokens > 0)
-    doors_.fleet.completed(receipt.request_class, receipt.usage.prompt_tokens, tokens,
-                           receipt.cut_by_limit);
+  if (const int tokens = tokens_seen(receipt); exchange.tab && tokens > 0)
+    doors_.fleet.completed({.request_class = receipt.request_class,
+                            .key = receipt.key_name,
+                            .model = receipt.model_requested,
+                            .prompt_tokens = exchange.tab->prompt_tokens(),
+                            .completion_tokens = tokens,
+                            .cut = receipt.cut_by_limit});
   if (receipt.predicted && receipt.served_locally && receipt.first_token) {
     const double seconds = seconds_between(receipt.decided, *receipt.first_token);
     doors_.fleet.local_first_token(*receipt.predicted, doors_.local->status().step, seconds);

@@ -442,7 +442,11 @@ const std::string& World::class_of(std::size_t request) const {
 
 void World::completed(std::size_t request) {
   const TraceRequest& one = asked(request);
-  fleet_.completed(class_of(request), one.prompt_tokens, one.completion_tokens, false);
+  fleet_.completed({.request_class = class_of(request),
+                    .key = "",
+                    .model = setup_.model,
+                    .prompt_tokens = one.prompt_tokens,
+                    .completion_tokens = one.completion_tokens});
 }
 
 // As Pipeline::account does it.

@@ -75,9 +75,10 @@ HedgeBudget& FleetState::hedges_of(std::string_view request_class) {
   return hedges_[std::string(request_class)];
 }
 
-void FleetState::completed(std::string_view request_class, int prompt_tokens, int completion_tokens,
-                           bool cut) {
-  length_.observe(key_of_class(request_class), prompt_tokens, completion_tokens, cut);
+void FleetState::completed(const Answered& answer) {
+  length_.observe(
+      {key_of_class(answer.request_class), answer.prompt_tokens, answer.key, answer.model},
+      answer.completion_tokens, answer.cut);
 }
 
 }  // namespace spillway::policy

@@ -21,6 +21,16 @@
 
 namespace spillway::policy {
 
+// A whole answer, from wherever.
+struct Answered {
+  std::string_view request_class;
+  std::string_view key;    // The name of the key,
+  std::string_view model;  // …and of the model, as it was asked for.
+  int prompt_tokens = 0;   // As the gateway counts them.
+  int completion_tokens = 0;
+  bool cut = false;  // Its limit of tokens ended it.
+};
+
 class FleetState {
  public:
   // Takes on the providers of `settings`; those whose settings stayed the same keep what is known
@@ -38,9 +48,7 @@ class FleetState {
   void local_first_token(const Prediction& predicted, const StepModel& step, double seconds,
                          TimePoint now);
 
-  // A whole answer came, from wherever; `cut` if its limit of tokens ended it.
-  void completed(std::string_view request_class, int prompt_tokens, int completion_tokens,
-                 bool cut);
+  void completed(const Answered& answer);
 
   // A request of the class is over.
   void settled(std::string_view request_class, const Settled& request, TimePoint now);

@@ -135,7 +135,9 @@ void tighten(std::optional<config::Milliseconds>& limit,
 
 double expected_tokens(std::size_t request_class, const RequestFacts& request,
                        const FleetFacts& fleet) {
-  double guess = fleet.answer_length.expected(request_class, request.prompt_tokens);
+  const std::string_view key = request.key ? std::string_view(request.key->name) : "";
+  double guess =
+      fleet.answer_length.expected({request_class, request.prompt_tokens, key, request.model});
   if (guess <= 0.0) guess = kAnswerTokens;
   const double most = request.completion_tokens_max.value_or(kCompletionTokensAssumed);
   return std::max(1.0, std::min(request.completion_tokens_expected.value_or(guess), most));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <functional>
+#include <utility>
 
 namespace spillway::policy {
 
@@ -63,8 +65,7 @@ Remaining AnswerLength::remaining() const {
   return Remaining(hazard);
 }
 
-void AnswerLength::observe(std::size_t request_class, int prompt_tokens, int completion_tokens,
-                           bool cut) {
+void AnswerLength::observe(const AnswerKind& kind, int completion_tokens, bool cut) {
   constexpr float kForget = 1.0F - 1.0F / 500.0F;
   for (float& count : ends_) count *= kForget;
   for (float& count : passed_) count *= kForget;
@@ -74,16 +75,19 @@ void AnswerLength::observe(std::size_t request_class, int prompt_tokens, int com
       static_cast<float>(completion_tokens) / static_cast<float>(std::size_t{1} << size) - 1.0F;
   if (!cut) ends_[size] += 1.0F;
   all_.add(completion_tokens);
-  std::size_t row = row_of(request_class);
-  if (row == known_ && known_ < kClasses) classes_[known_++] = request_class;
-  row = std::min(row, kClasses - 1);
-  cells_[row * kSizes + size_of(prompt_tokens, kSizes)].add(completion_tokens);
+  if (row_of(kind.request_class) == known_ && known_ < kClasses)
+    classes_[known_++] = kind.request_class;
+  cells_[cell_of(kind)].add(completion_tokens);
+  auto kinds = kinds_ ? std::make_shared<Kinds>(*kinds_) : std::make_shared<Kinds>();
+  kinds->add(hash_of(kind), completion_tokens);
+  kinds_ = std::move(kinds);
 }
 
-double AnswerLength::expected(std::size_t request_class, int prompt_tokens) const {
+double AnswerLength::expected(const AnswerKind& kind) const {
   constexpr int kEnough = 5;
-  const std::size_t row = std::min(row_of(request_class), kClasses - 1);
-  const Mean& alike = cells_[row * kSizes + size_of(prompt_tokens, kSizes)];
+  const Mean* const own = kinds_ ? kinds_->find(hash_of(kind)) : nullptr;
+  if (own != nullptr && own->seen >= kEnough) return own->mean;
+  const Mean& alike = cells_[cell_of(kind)];
   return alike.seen >= kEnough ? alike.mean : all_.mean;
 }
 
@@ -91,6 +95,46 @@ std::size_t AnswerLength::row_of(std::size_t request_class) const {
   const auto known = classes_.begin() + static_cast<std::ptrdiff_t>(known_);
   return static_cast<std::size_t>(std::find(classes_.begin(), known, request_class) -
                                   classes_.begin());
+}
+
+std::size_t AnswerLength::cell_of(const AnswerKind& kind) const {
+  const std::size_t row = std::min(row_of(kind.request_class), kClasses - 1);
+  return row * kSizes + size_of(kind.prompt_tokens, kSizes);
+}
+
+std::uint64_t AnswerLength::hash_of(const AnswerKind& kind) {
+  std::uint64_t hash = kind.request_class ^ size_of(kind.prompt_tokens, kSizes);
+  for (const std::string_view name : {kind.key, kind.model}) {
+    hash ^= std::hash<std::string_view>()(name);
+    hash *= 0x9e3779b97f4a7c15;  // Fibonacci hashing.
+    hash ^= hash >> 32;
+  }
+  return hash;
+}
+
+std::uint32_t AnswerLength::Kinds::tag_of(std::uint64_t hash) {
+  return static_cast<std::uint32_t>(hash >> 32) | 1;
+}
+
+const AnswerLength::Mean* AnswerLength::Kinds::find(std::uint64_t hash) const {
+  const auto& row = rows_[hash % kRows];
+  const auto found = std::find_if(row.begin(), row.end(),
+                                  [hash](const Place& place) { return place.tag == tag_of(hash); });
+  return found == row.end() ? nullptr : &found->mean;
+}
+
+void AnswerLength::Kinds::add(std::uint64_t hash, int value) {
+  auto& row = rows_[hash % kRows];
+  auto place = std::find_if(row.begin(), row.end(),
+                            [hash](const Place& one) { return one.tag == tag_of(hash); });
+  if (place == row.end()) {
+    place = std::min_element(row.begin(), row.end(), [](const Place& one, const Place& other) {
+      return one.last < other.last;
+    });
+    *place = Place{.tag = tag_of(hash)};
+  }
+  place->last = ++count_;
+  place->mean.add(value);
 }
 
 }  // namespace spillway::policy

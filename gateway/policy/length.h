@@ -1,10 +1,13 @@
 // How long answers have been of late: what the policy expects of an answer whose length nobody
-// knows yet, by class and by the size of its prompt. Fixed size, a plain value. Not thread-safe.
+// knows yet, by who asks which model, by class and by the size of the prompt. Bounded, a plain
+// value that is quickly copied. Not thread-safe.
 #pragma once
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
+#include <memory>
 #include <string_view>
 
 namespace spillway::policy {
@@ -40,18 +43,25 @@ class Remaining {
 // What a class is told apart by, whatever place it has in a policy.
 std::size_t key_of_class(std::string_view name);
 
+struct AnswerKind {
+  std::size_t request_class = 0;  // Its class's key.
+  int prompt_tokens = 0;          // As the gateway counts them.
+  std::string_view key{};         // The name of the key,
+  std::string_view model{};       // …and of the model, as it is asked for.
+};
+
 class AnswerLength {
  public:
   // A whole answer of so many completion tokens; `cut` if its limit ended it, so that all it tells
-  // is that it was not shorter. `request_class` is its class's key.
-  void observe(std::size_t request_class, int prompt_tokens, int completion_tokens,
-               bool cut = false);
+  // is that it was not shorter.
+  void observe(const AnswerKind& kind, int completion_tokens, bool cut = false);
 
   // Exponentially weighted mean over about 50 answers of any kind; 0 before the first.
   double typical() const { return all_.mean; }
 
-  // The same of answers like this one; where there were too few, of all. 0 before the first.
-  double expected(std::size_t request_class, int prompt_tokens) const;
+  // The same of answers of this kind; where there were too few, of all of its class and size; of
+  // all. 0 before the first.
+  double expected(const AnswerKind& kind) const;
 
   // Piecewise exponential: ends ÷ tokens seen, size by size (occurrence over exposure), with a few
   // imaginary answers of a chat's usual lengths that count until there are real ones.
@@ -68,7 +78,30 @@ class AnswerLength {
     void add(int value);
   };
 
+  // The latest kinds, each with the hash of what it is told apart by; the least recently seen of
+  // its row makes room for a new one.
+  class Kinds {
+   public:
+    const Mean* find(std::uint64_t hash) const;
+    void add(std::uint64_t hash, int value);
+
+   private:
+    static constexpr std::size_t kRows = 128;
+    static constexpr std::size_t kPlaces = 4;
+    struct Place {
+      std::uint32_t tag = 0;  // 0: empty.
+      std::uint32_t last = 0;
+      Mean mean;
+    };
+    static std::uint32_t tag_of(std::uint64_t hash);
+
+    std::array<std::array<Place, kPlaces>, kRows> rows_{};
+    std::uint32_t count_ = 0;
+  };
+
   std::size_t row_of(std::size_t request_class) const;  // known_: none yet.
+  std::size_t cell_of(const AnswerKind& kind) const;
+  static std::uint64_t hash_of(const AnswerKind& kind);
 
   Mean all_;
   // By size, with exponential decay: how many ended there by themselves, and how many passed
@@ -78,6 +111,7 @@ class AnswerLength {
   std::array<std::size_t, kClasses> classes_{};  // Those seen, in the order of their rows.
   std::size_t known_ = 0;                        // So many of them.
   std::array<Mean, kClasses * kSizes> cells_{};
+  std::shared_ptr<const Kinds> kinds_;  // Shared with copies: never changed. Null: none yet.
 };
 
 }  // namespace spillway::policy

@@ -70,7 +70,7 @@ void measure(const char* name, const Router& router, const EngineStatus& engine)
   FleetFacts fleet;
   fleet.now = TimePoint(std::chrono::hours(1));
   fleet.local = &engine;
-  for (int i = 0; i < 100; ++i) fleet.answer_length.observe(0, 500, 50 + 2 * i);
+  for (int i = 0; i < 100; ++i) fleet.answer_length.observe({0, 500}, 50 + 2 * i);
   for (const config::ProviderTarget& provider : router.settings()->providers) {
     ProviderFacts facts;
     facts.name = provider.name;

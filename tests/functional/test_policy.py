@@ -10,6 +10,7 @@ import pytest
 
 import configs
 from processes import wait_until
+from upstream import chat
 
 
 def house(start_provider, start_gateway, interactive=None, **engine):
@@ -112,6 +113,50 @@ def test_who_lets_others_pass_has_its_first_token_in_time_all_the_same(start_pro
         stop.set()
         first.result()
     assert reason == "local_lets_pass" and took < 5, (target, took)
+
+
+def keys_of_two(start_gateway, targets, deadline):
+    classes = {"interactive": {"sla": {"ttft": "1s", "deadline": deadline}, "spill": "when_sla_at_risk"}}
+    config = configs.gateway(targets, classes=classes)
+    config["keys"] = {"a": {"secret": "env:KEY_A"}, "b": {"secret": "env:KEY_B"}}
+    gateway = start_gateway(config, KEY_A="sk-aaaa-1", KEY_B="sk-bbbb-1")
+    return [openai.OpenAI(base_url=gateway.api, api_key=key, max_retries=0) for key in ("sk-aaaa-1", "sk-bbbb-1")]
+
+
+def test_others_long_answers_are_not_expected_of_who_has_short_ones(start_provider, start_gateway):
+    cloud = start_provider("instant")
+    first, second = keys_of_two(start_gateway, {
+        "local": configs.synthetic_engine(base="10ms"),
+        "ai-hub": configs.provider(cloud.base_url, "ai-hub", forward_fields=["ignore_eos"])}, "20s")
+    words = [{"role": "user", "content": "word " * 300}]
+
+    def usual():
+        raw = second.chat.completions.with_raw_response.create(model="auto", messages=words)
+        return raw.headers["x-spillway-target"]
+
+    assert {usual() for _ in range(6)} == {"local"}
+    for _ in range(8):
+        first.chat.completions.create(model="ai-hub", messages=words, max_tokens=8000, extra_body={"ignore_eos": True})
+    assert {usual() for _ in range(3)} == {"local"}
+
+
+def test_how_long_a_prompt_is_whose_answer_is_expected_is_not_for_its_provider_to_say(start_upstream, start_gateway):
+    """It counts 9 tokens of 300: answers as long as these are expected of prompts of 300 all the same."""
+    answer = {**chat(), "usage": {"prompt_tokens": 9, "completion_tokens": 2000, "total_tokens": 2009}}
+    first, second = keys_of_two(start_gateway, {
+        "local": configs.synthetic_engine(base="10ms"),
+        "ai-hub": configs.provider(start_upstream(lambda _: answer).base_url, "ai-hub")}, "10s")
+
+    def ask_of(client, model, count, tokens=None):
+        words = [{"role": "user", "content": "word " * count}]
+        raw = client.chat.completions.with_raw_response.create(model=model, messages=words, max_tokens=tokens)
+        return raw.headers["x-spillway-target"], raw.headers["x-spillway-reason"]
+
+    for _ in range(15):
+        ask_of(second, "smollm2", 40, 8)
+    for _ in range(5):
+        ask_of(first, "ai-hub", 300)
+    assert ask_of(second, "auto", 300) == ("ai-hub", "spill_deadline")
 
 
 def test_prediction_is_close(start_provider, start_gateway, client_of):

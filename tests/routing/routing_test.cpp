@@ -82,7 +82,7 @@ class Situation {
     fleet_.local = one.has_engine ? &engine_ : nullptr;
     fleet_.ttft_correction = one.correction;
     for (int i = 0; i < kAnswersOfLate && one.typical > 0; ++i)
-      fleet_.answer_length.observe(0, request_.prompt_tokens, one.typical);
+      fleet_.answer_length.observe({0, request_.prompt_tokens}, one.typical);
     fleet_.gpu_second_worth = one.gpu_second_worth;
     for (const ProviderWords& words : one.providers) {
       fleet_.providers.push_back(facts_of(words, *one.settings));

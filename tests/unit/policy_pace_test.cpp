@@ -155,23 +155,38 @@ TEST(Correction, ItsBoundIsKeptByNineteenOfTwentyWhateverTheLaw) {
 TEST(AnswerLength, IsTheMeanThatForgets) {
   AnswerLength length;
   EXPECT_EQ(length.typical(), 0.0);
-  length.observe(0, 10, 100);
-  length.observe(0, 10, 50);
+  length.observe({0, 10}, 100);
+  length.observe({0, 10}, 50);
   EXPECT_DOUBLE_EQ(length.typical(), 75.0);
-  for (int i = 0; i < 400; ++i) length.observe(0, 10, 20);
+  for (int i = 0; i < 400; ++i) length.observe({0, 10}, 20);
   EXPECT_NEAR(length.typical(), 20.0, 0.1);
 }
 
 TEST(AnswerLength, IsExpectedByClassAndSizeOnceEnoughWasSeen) {
   AnswerLength length;
-  for (int i = 0; i < 4; ++i) length.observe(1, 1'000, 300);
-  length.observe(0, 1'000, 10);
-  EXPECT_NEAR(length.expected(1, 1'000), 242.0, 0.1) << "four are too few: the mean of all";
-  length.observe(1, 600, 300);
-  EXPECT_NEAR(length.expected(1, 1'000), 300.0, 0.1) << "512 to 1,023 are of a size";
-  EXPECT_LT(length.expected(1, 1'024), 290.0);
-  EXPECT_LT(length.expected(0, 1'000), 290.0);
-  EXPECT_GT(length.expected(77, 1 << 30), 0.0) << "what is beyond the table shares its last places";
+  for (int i = 0; i < 4; ++i) length.observe({1, 1'000}, 300);
+  length.observe({0, 1'000}, 10);
+  EXPECT_NEAR(length.expected({1, 1'000}), 242.0, 0.1) << "four are too few: the mean of all";
+  length.observe({1, 600}, 300);
+  EXPECT_NEAR(length.expected({1, 1'000}), 300.0, 0.1) << "512 to 1,023 are of a size";
+  EXPECT_LT(length.expected({1, 1'024}), 290.0);
+  EXPECT_LT(length.expected({0, 1'000}), 290.0);
+  EXPECT_GT(length.expected({77, 1 << 30}), 0.0) << "what is beyond the table has its last places";
+}
+
+TEST(AnswerLength, IsThatOfWhoAsksWhichModelOnceEnoughWasSeen) {
+  AnswerLength length;
+  for (int i = 0; i < 8; ++i) length.observe({0, 300, "a", "large"}, 8'000);
+  for (int i = 0; i < 4; ++i) length.observe({0, 300, "b", "auto"}, 20);
+  EXPECT_GT(length.expected({0, 300, "b", "auto"}), 1'000.0) << "four are too few";
+  length.observe({0, 300, "b", "auto"}, 20);
+  EXPECT_NEAR(length.expected({0, 300, "b", "auto"}), 20.0, 0.1);
+  EXPECT_NEAR(length.expected({0, 300, "a", "large"}), 8'000.0, 1.0);
+  EXPECT_GT(length.expected({0, 300, "b", "large"}), 1'000.0) << "as all of its class and size";
+  const AnswerLength before = length;
+  for (int i = 0; i < 10'000; ++i) length.observe({0, 300, std::to_string(i), "auto"}, 5);
+  EXPECT_NEAR(length.expected({0, 300, "b", "auto"}), 5.0, 0.1) << "forgotten, for newer ones";
+  EXPECT_NEAR(before.expected({0, 300, "b", "auto"}), 20.0, 0.1);
 }
 
 double median(const AnswerLength& length, int generated) {
@@ -182,7 +197,7 @@ TEST(Remaining, FollowsAKnownLaw) {
   AnswerLength length;
   std::mt19937 random(3);
   std::exponential_distribution<double> law(1.0 / 200.0);
-  for (int i = 0; i < 2'000; ++i) length.observe(0, 50, 1 + static_cast<int>(law(random)));
+  for (int i = 0; i < 2'000; ++i) length.observe({0, 50}, 1 + static_cast<int>(law(random)));
   for (const int generated : {1, 10, 100, 300}) {
     EXPECT_NEAR(median(length, generated), 200.0 * std::log(2.0), 35.0)
         << "an exponential law has no memory, after " << generated;
@@ -192,8 +207,8 @@ TEST(Remaining, FollowsAKnownLaw) {
 TEST(Remaining, AnAnswerThatItsLimitCutWasNotShorterAndThatIsAll) {
   AnswerLength whole, cut;
   for (int i = 0; i < 50; ++i) {
-    whole.observe(0, 50, 48);
-    cut.observe(0, 50, 48, true);
+    whole.observe({0, 50}, 48);
+    cut.observe({0, 50}, 48, true);
   }
   EXPECT_LT(median(whole, 1), 64.0);
   EXPECT_GT(median(cut, 1), 64.0);

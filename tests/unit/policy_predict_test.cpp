@@ -286,7 +286,7 @@ TEST(Predict, AnswersAreExpectedToEndAsThoseOfLateDid) {
     engine.running.push_back({.context_tokens = 50, .generated = 10, .tokens_max = 1'000});
   }
   AnswerLength length;
-  for (int i = 0; i < 100; ++i) length.observe(0, 50, 30 + i % 40);
+  for (int i = 0; i < 100; ++i) length.observe({0, 50}, 30 + i % 40);
   Ask ask{100, 1.0};
   EXPECT_NEAR(predict(engine, ask).queue, 990 * 0.014, 1e-9) << "nothing is known: the limit";
   ask.remaining = length.remaining();

@@ -92,8 +92,8 @@ TEST_F(RehearsalTest, ClassesInAnotherOrderExpectTheSameAnswers) {
   policy::FleetState fleet;
   fleet.adopt(*before.settings(), now_);
   for (int i = 0; i < 5; ++i) {
-    fleet.completed("chat", 1'000, 10, false);
-    fleet.completed("bulk", 1'000, 4'000, false);
+    fleet.completed({.request_class = "chat", .prompt_tokens = 1'000, .completion_tokens = 10});
+    fleet.completed({.request_class = "bulk", .prompt_tokens = 1'000, .completion_tokens = 4'000});
   }
   policy::RequestFacts request;
   request.model = "auto";
