@@ -254,7 +254,7 @@ DOCUMENTS = {
 
 @pytest.mark.parametrize("path", DOCUMENTS)
 def test_a_soft_budget_holds_a_text_for_its_words(ask_of, path):
-    status, text, upstream = ask_of(lambda asked: chat(), path, DOCUMENTS[path], month="0.05usd", hard=False, takes=["files"],
+    status, text, upstream = ask_of(lambda asked: chat(), path, DOCUMENTS[path], month="0.05usd", hard=False, takes=["files", "tools"],
                                     dialect="anthropic" if path == "/v1/messages" else "openai")
     assert (status, upstream.asked) == (402 if path == "/v1/messages" else 429, []), text[:300]
 
