@@ -152,7 +152,6 @@ def behind(client, stream=False, **more):
                                       "max_output_tokens": 16, **more})
 
 
-@pytest.mark.parametrize("stream", [False, True])
 class Kept:
     """The responses on the disk, and a disk that takes no end of one."""
     def __init__(self, path):
@@ -200,6 +199,7 @@ def test_one_whose_end_nobody_knows_any_more_has_failed(house, responses, tmp_pa
     assert kept.ended(made) and responses.retrieve(made.id).status == "failed"
 
 
+@pytest.mark.parametrize("stream", [False, True])
 def test_what_is_refused_is_refused_at_once(strict, client_of, stream):
     client, once = client_of(strict), client_of(strict, api_key="sk-spillway-once")
     with pytest.raises(openai.NotFoundError):
