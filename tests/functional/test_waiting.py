@@ -190,11 +190,11 @@ def all_in_time(client, count, **settings):
 
 
 def test_a_full_engine_gets_nothing_that_a_busy_provider_will_have_room_for(start_provider, start_gateway, client_of):
-    """Ten answers of three seconds within six: the engine has time for one or two."""
-    gateway, _ = house(start_provider, start_gateway, deadline="6s", provider={"concurrency_max": 2}, base="150ms",
+    """Ten answers of three seconds within ten: the engine has time for two or three."""
+    gateway, _ = house(start_provider, start_gateway, deadline="10s", provider={"concurrency_max": 2}, base="150ms",
                        sequences_max=1)
     targets = all_in_time(client_of(gateway), 10)
-    assert targets.count("local") <= 2
+    assert targets.count("local") <= 3
     assert {d["status"] for d in gateway.decisions()} == {200}
 
 
