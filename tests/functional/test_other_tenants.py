@@ -54,6 +54,6 @@ def test_what_is_bought_by_name_is_not_the_classs_spend(start_provider, start_ga
         "feedback": {"enabled": True, "spend_per_hour_max": "0.2usd"}}), ONE="one", OTHER="other")
     for _ in range(8):
         ask(house, "one", "ai-hub", "word " * 4000, max_tokens=9000, ignore_eos=True)
-    assert house.metric("spillway_cost_usd_total") > 0.1
+    assert house.metric("spillway_cost_usd_total") > 0.06  # Ten minutes of the class's are 0.03.
     assert house.metric("spillway_promise_price_ratio", cls="interactive") == 1
     assert of(ask(house, "other", words=LONG)) == "ai-hub"
