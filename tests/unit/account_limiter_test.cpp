@@ -249,13 +249,13 @@ TEST_F(LimiterTest, ARequestIsCountedOnceItIsKnownWhatItAsks) {
 
 // What the model's limits refuse costs the key nothing.
 TEST_F(LimiterTest, WhatIsRefusedAfterItWasReadCountsNowhere) {
-  key_.requests_per_minute = 1;
+  key_.requests_per_minute = 2;
   model_.tokens_per_minute = 100;
   EXPECT_TRUE(enter(100));
-  key_.requests_per_minute = 2;
   EXPECT_FALSE(enter(50));
   model_.tokens_per_minute = 0;
   EXPECT_TRUE(enter(0));
+  EXPECT_FALSE(enter(0));
 }
 
 }  // namespace

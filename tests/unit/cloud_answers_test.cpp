@@ -268,7 +268,7 @@ TEST_F(CloudAnswers, EndlessHeadsLinesAndAnswersAreCutOff) {
   for (int i = 0; i < 300; ++i) head += "x: " + std::string(1'000, 'y') + "\r\n";
   expect_failure(ask_for(head + "\r\n", false), Errc::backend_unavailable, "headers are too large");
   expect_failure(ask_for("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: " +
-                             std::string(2 << 20, 'x'),
+                             std::string(9 << 20, 'x'),
                          true),
                  Errc::backend_unavailable, "event of its stream is too large");
   expect_failure(ask_for("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" +
