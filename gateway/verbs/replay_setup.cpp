@@ -56,14 +56,21 @@ std::optional<policy::WallClock> clock_of(const std::string& text) {
   return std::nullopt;
 }
 
-// The trace's rows bring promises of their own: they count in place of the classes'.
+// The trace's rows bring promises of their own: they count in place of the classes', which are the
+// longest of them, so that who has this asks for no less than its class promises.
 std::shared_ptr<const config::Settings> settings_for_a_trace(const config::Settings& settings,
-                                                             const std::string& batch_class) {
+                                                             const std::string& batch_class,
+                                                             const simulate::Replay& replay) {
+  double longest = 0.0;  // Seconds.
+  for (const simulate::TraceRequest& one : replay.requests)
+    if (!one.batch) longest = std::max(longest, one.ttft_slo);
   auto own = std::make_shared<config::Settings>(settings);
   for (config::RequestClass& one : own->policy.classes) {
     if (one.name == batch_class && one.sla.deadline)
       one.sla.deadline = std::chrono::hours(24 * 365);
-    if (one.name == own->policy.default_class && one.sla.ttft) one.sla.ttft = std::chrono::hours(1);
+    if (one.name == own->policy.default_class && one.sla.ttft)
+      one.sla.ttft =
+          std::chrono::ceil<config::Milliseconds>(std::chrono::duration<double>(longest));
   }
   return own;
 }
@@ -180,7 +187,7 @@ std::optional<SimulationSetup> with_policy(const ReplaySetup& replay, const std:
     return std::nullopt;
   }
   SimulationSetup setup = replay.setup;
-  setup.settings = settings_for_a_trace(*loaded.settings, setup.batch_class);
+  setup.settings = settings_for_a_trace(*loaded.settings, setup.batch_class, replay.replay);
   return setup;
 }
 
