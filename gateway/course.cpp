@@ -15,12 +15,10 @@ namespace {
 constexpr std::ptrdiff_t kSilentServersMost = 2;
 
 // In the background the engine may never come to it: half of the time is left for the others, or
-// as much as they need.
+// more where its patience ends.
 Deadline patience_with(const policy::Candidate& candidate, TimePoint now, Deadline deadline) {
   if (candidate.lane == Lane::foreground || now >= deadline) return deadline;
-  const Deadline half = now + (deadline - now) / 2;
-  const bool is_bounded = candidate.patience < seconds_between(now, half);
-  return is_bounded ? now + from_seconds(candidate.patience) : half;
+  return now + from_seconds(std::min(candidate.patience, seconds_between(now, deadline) / 2));
 }
 
 Error another_answer() {

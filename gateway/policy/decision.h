@@ -52,8 +52,7 @@ class Decision {
   bool only_they_may_be_in_time() const;
   bool forgo_promise();
   bool may_be_passed();
-  double time_to_let_pass() const;
-  bool stand_behind(double lateness_max, double patience);
+  bool stand_behind(double lateness_max);
 
   // decision_rules.cpp: the rules of the policy.
   const config::Rule* deciding_rule(bool stays, RuleReport* report) const;

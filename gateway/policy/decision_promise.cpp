@@ -19,6 +19,9 @@ constexpr double kLongPrompt = 1.0;      // Seconds of reading. No prompt of the
 // A first token that nobody has in time may come so many times later than promised.
 constexpr double kBearable = 4.0;
 
+// Nobody knows how many will pass who lets others pass. To leave as soon as the promise could be
+// kept elsewhere would cost a seventh more on traces with long prompts, where nearly all have their
+// turn in time.
 constexpr double kPassedAtMost = 1.5;  // Times its promise.
 
 constexpr double kNormal90 = 1.2816;  // The normal law's P90.
@@ -85,8 +88,7 @@ bool Decision::only_they_may_be_in_time() const {
 // Only a first token that is late by little: in the background it makes nobody else late. Where it
 // would wait there for long, everything stays as it is.
 bool Decision::forgo_promise() {
-  if (local_.verdict != Verdict::misses_ttft) return false;
-  if (!stand_behind(kBearable, kNoHorizon)) return false;
+  if (local_.verdict != Verdict::misses_ttft || !stand_behind(kBearable)) return false;
   tell_too_dear();
   return true;
 }
@@ -98,20 +100,17 @@ bool Decision::may_be_passed() {
   if (fleet_.gpu_second_worth > 0.0 || work_.lane == Lane::background) return false;
   const int to_read = work_.prompt_tokens - work_.cached_tokens;
   const double reading = fleet_.local->step.per_prefill_token * to_read;
-  return reading > kLongPrompt && stand_behind(kTimeInHand, time_to_let_pass());
+  if (reading <= kLongPrompt || !stand_behind(kTimeInHand)) return false;
+  patience_ = kPassedAtMost * work_.ttft_max;
+  return true;
 }
 
-// Nobody knows how many will pass it. To leave as soon as its promise could be kept elsewhere would
-// cost a seventh more on the traces with long prompts, where nearly all have their turn in time.
-double Decision::time_to_let_pass() const { return kPassedAtMost * work_.ttft_max; }
-
-// In the background, if it is late by so much there at the most, and for so long.
-bool Decision::stand_behind(double lateness_max, double patience) {
+// In the background, if it is late by so much there at the most.
+bool Decision::stand_behind(double lateness_max) {
   Work behind = work_;
   behind.lane = Lane::background;
   const Judged judged = judge_local(fleet_, behind, terms_.ttft_headroom);
   if (judged.lateness > lateness_max) return false;
-  patience_ = patience;
   work_ = behind;
   local_ = judged;
   plan_.local = local_.prediction;
