@@ -28,16 +28,22 @@ __device__ inline float block_max(float value) {
   return warp_max(value);
 }
 
-// Puts the row's vectors, of which each thread of the block holds every blockDim.x-th, and its
-// scale.
+// Of the row's vectors, of which each thread of the block holds every blockDim.x-th.
 template <int Count>
-__device__ void store_e4m3_row(const Bf16x8 (&v)[Count], int vectors, E4m3x8* out, float* scale) {
+__device__ float largest_in_row(const Bf16x8 (&v)[Count], int vectors) {
   float largest = 0.0f;
 #pragma unroll
   for (int i = 0; i < Count; ++i) {
     if (threadIdx.x + i * blockDim.x < vectors) largest = fmaxf(largest, largest_of(v[i]));
   }
-  largest = block_max(largest);
+  return block_max(largest);
+}
+
+// Puts the row's vectors, of which each thread of the block holds every blockDim.x-th, and its
+// scale.
+template <int Count>
+__device__ void store_e4m3_row(const Bf16x8 (&v)[Count], int vectors, E4m3x8* out, float* scale) {
+  const float largest = largest_in_row(v, vectors);
   const float inverse = inverse_scale_of(largest);
 #pragma unroll
   for (int i = 0; i < Count; ++i) {

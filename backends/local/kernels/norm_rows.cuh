@@ -16,6 +16,16 @@ __device__ inline float block_sum(float value) {
   return warp_sum(value);
 }
 
+// What each thread of the block needs of a row's weights: every blockDim.x-th vector.
+template <int Count>
+__device__ void load_weights(const void* weight, int vectors, Bf16x8 (&w)[Count]) {
+#pragma unroll
+  for (int i = 0; i < Count; ++i) {
+    const int at = threadIdx.x + i * blockDim.x;
+    if (at < vectors) w[i] = static_cast<const Bf16x8*>(weight)[at];
+  }
+}
+
 // v += residual in bf16 (the rounding that a stored residual stream has), and the stream is
 // rewritten.
 __device__ inline void add_residual(Bf16x8& v, Bf16x8* residual) {

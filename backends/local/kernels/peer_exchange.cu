@@ -71,13 +71,8 @@ __global__ void __launch_bounds__(kPeerRowThreadsMax, peer_blocks_each(Vectors))
     norm_sum(PeerNorm args) {
   let_next_kernel_start();
   const int vectors = args.width / 8;
-  const auto* weight = static_cast<const Bf16x8*>(args.weight);
   Bf16x8 w[Vectors];
-#pragma unroll
-  for (int i = 0; i < Vectors; ++i) {
-    const int at = threadIdx.x + i * blockDim.x;
-    if (at < vectors) w[i] = weight[at];
-  }
+  load_weights(args.weight, vectors, w);
   wait_for_earlier_kernels();
   meet_peers(args.group, ticket_of(args.group, args.index), blockIdx.x);
   for (int out_row = blockIdx.x; out_row < args.rows; out_row += gridDim.x) {

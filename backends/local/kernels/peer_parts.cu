@@ -18,12 +18,7 @@ __device__ void give(void* const (&out)[kRanksMax], int ranks, int64_t at, const
 template <int Vectors>
 __device__ void give_e4m3(const PeerParts& args, const Bf16x8 (&v)[Vectors], int vectors, int row) {
   const int ranks = args.norm.group.ranks;
-  float largest = 0.0f;
-#pragma unroll
-  for (int i = 0; i < Vectors; ++i) {
-    if (threadIdx.x + i * blockDim.x < vectors) largest = fmaxf(largest, largest_of(v[i]));
-  }
-  largest = block_max(largest);
+  const float largest = largest_in_row(v, vectors);
   const float inverse = inverse_scale_of(largest);
 #pragma unroll
   for (int i = 0; i < Vectors; ++i) {
@@ -42,13 +37,8 @@ __global__ void __launch_bounds__(kPeerRowThreadsMax, peer_blocks_each(Vectors))
   const PeerNorm& norm = args.norm;
   const PeerGroup& group = norm.group;
   const int vectors = norm.width / 8;
-  const auto* weight = static_cast<const Bf16x8*>(norm.weight);
   Bf16x8 w[Vectors];
-#pragma unroll
-  for (int i = 0; i < Vectors; ++i) {
-    const int at = threadIdx.x + i * blockDim.x;
-    if (at < vectors) w[i] = weight[at];
-  }
+  load_weights(norm.weight, vectors, w);
   wait_for_earlier_kernels();
   const uint32_t ticket = ticket_of(group, norm.index);
   meet_peers(group, ticket, blockIdx.x);

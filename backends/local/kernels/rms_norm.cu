@@ -31,13 +31,8 @@ __device__ float norm_of_row(const Args& args, int row, Bf16x8* residual, Bf16x8
 __global__ void __launch_bounds__(kBlockThreadsMax) rms_norm(RmsNorm args) {
   let_next_kernel_start();
   const int vectors = args.width / 8;
-  const auto* weight = static_cast<const Bf16x8*>(args.weight);
   Bf16x8 w[kVectorsMax];
-#pragma unroll
-  for (int i = 0; i < kVectorsMax; ++i) {
-    const int at = threadIdx.x + i * blockDim.x;
-    if (at < vectors) w[i] = weight[at];
-  }
+  load_weights(args.weight, vectors, w);
   wait_for_earlier_kernels();
   const int row = args.row_index ? args.row_index[blockIdx.x] : static_cast<int>(blockIdx.x);
   auto* residual = static_cast<Bf16x8*>(args.residual);
