@@ -1,5 +1,7 @@
 #include "gateway/policy/canary.h"
 
+#include "backends/contract/name_hash.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -61,14 +63,10 @@ std::string compared(const char* what, const Share& canary, const Share& stable)
 
 }  // namespace
 
-// FNV-1a, and the finalizer of SplitMix64 so that names which differ in their last letter only are
-// far from each other.
+// With the finalizer of SplitMix64, so that names which differ in their last letter only are far
+// from each other.
 double place_of(std::string_view name) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : name) {
-    hash ^= static_cast<unsigned char>(c);
-    hash *= 0x100000001b3;
-  }
+  std::uint64_t hash = hash_of_name(name);
   hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;
   hash = (hash ^ (hash >> 27)) * 0x94d049bb133111eb;
   hash ^= hash >> 31;

@@ -1,5 +1,7 @@
 #include "gateway/policy/length.h"
 
+#include "backends/contract/name_hash.h"
+
 #include <algorithm>
 #include <bit>
 #include <cstdint>
@@ -31,12 +33,7 @@ constexpr float kPriorAnswers = 2.0F;
 
 }  // namespace
 
-// FNV-1a.
-std::size_t key_of_class(std::string_view name) {
-  std::uint64_t key = 0xcbf29ce484222325;
-  for (const char c : name) key = (key ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return key;
-}
+std::size_t key_of_class(std::string_view name) { return hash_of_name(name); }
 
 Remaining::Remaining(const std::array<float, kSizes>& hazard) {
   double passed = 0.0;

@@ -1,5 +1,7 @@
 #include "gateway/simulate/cloud.h"
 
+#include "backends/contract/name_hash.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -16,13 +18,6 @@ bool overloaded(const CloudRules& rules, double now) {
 }
 
 TimePoint at_time(double seconds) { return TimePoint{} + from_seconds(seconds); }
-
-// FNV-1a: the same on every machine, which std::hash does not promise.
-std::uint64_t hash_of(std::string_view text) {
-  std::uint64_t hash = 0xcbf29ce484222325ULL;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
-  return hash;
-}
 
 }  // namespace
 
@@ -43,7 +38,7 @@ simulated::Script script_of(const CloudRules& rules, double now) {
 }
 
 std::uint64_t seed_of(std::uint64_t seed, std::string_view cloud, int attempt) {
-  return (seed ^ hash_of(cloud)) + static_cast<std::uint64_t>(attempt) * 0xd1342543de82ef95ULL;
+  return (seed ^ hash_of_name(cloud)) + static_cast<std::uint64_t>(attempt) * 0xd1342543de82ef95ULL;
 }
 
 CloudProvider::CloudProvider(simulated::Profile profile, CloudRules rules, std::uint64_t seed)
