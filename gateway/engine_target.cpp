@@ -1,6 +1,6 @@
 #include "gateway/engine_target.h"
 
-#include "gateway/measure.h"
+#include "gateway/request/measure.h"
 
 #include <algorithm>
 #include <utility>

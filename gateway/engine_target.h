@@ -6,8 +6,8 @@
 
 #include "backends/isolated/isolated_backend.h"
 #include "backends/local/local_backend.h"
-#include "gateway/local_target.h"
-#include "gateway/long_prompts.h"
+#include "gateway/fleet/local_target.h"
+#include "gateway/request/long_prompts.h"
 #include "gateway/telemetry/log.h"
 
 #include <cstdint>

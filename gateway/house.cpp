@@ -2,11 +2,12 @@
 
 #include "backends/cloud/cloud_backend.h"
 #include "config/effective.h"
-#include "gateway/admin_routes.h"
+#include "gateway/api/admin_routes.h"
+#include "gateway/api/other_paths.h"
 #include "gateway/http/cross_origin.h"
 #include "gateway/live_state.h"
-#include "gateway/other_paths.h"
-#include "gateway/refusal.h"
+#include "gateway/reload/label_sets.h"
+#include "gateway/request/refusal.h"
 #include "gateway/wall_clock.h"
 
 #include <algorithm>

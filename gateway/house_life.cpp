@@ -1,7 +1,7 @@
 // How the house comes to serve, and how it stops.
 #include "backends/local/local_encoder.h"
 #include "gateway/account/stores.h"
-#include "gateway/admin_routes.h"
+#include "gateway/api/admin_routes.h"
 #include "gateway/house.h"
 #include "gateway/live_state.h"
 

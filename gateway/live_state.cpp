@@ -1,7 +1,6 @@
 #include "gateway/live_state.h"
 
 #include "gateway/account/usage.h"
-#include "gateway/policy/plan.h"
 
 #include <string>
 #include <utility>
@@ -63,16 +62,6 @@ std::string lost_replicas(const EngineStatus& engine) {
   if (lost == 0) return {};
   return std::to_string(lost) + " of " + std::to_string(all) +
          " replicas of the local engine failed";
-}
-
-telemetry::ClosedSets label_sets(const config::Settings& settings) {
-  telemetry::ClosedSets sets = telemetry::closed_sets(settings);
-  for (int i = 0; i <= static_cast<int>(policy::Reason::rule); ++i) {
-    const std::string_view reason = policy::name_of(static_cast<policy::Reason>(i));
-    sets.reasons.emplace_back(reason);
-    if (reason.starts_with("spill_")) sets.spill_reasons.emplace_back(reason);
-  }
-  return sets;
 }
 
 telemetry::LedgerState ledger_state(std::string_view store,

@@ -6,13 +6,12 @@
 #include "backends/contract/status.h"
 #include "gateway/account/account.h"
 #include "gateway/account/limiter.h"
+#include "gateway/api/repeats.h"
 #include "gateway/batch/batch_store.h"
 #include "gateway/files/shelf.h"
-#include "gateway/fleet.h"
+#include "gateway/fleet/fleet.h"
 #include "gateway/http/counters.h"
-#include "gateway/repeats.h"
-#include "gateway/rollout_state.h"
-#include "gateway/telemetry/closed_sets.h"
+#include "gateway/reload/rollout_state.h"
 #include "gateway/telemetry/live.h"
 
 #include <string>
@@ -26,8 +25,6 @@ void add_servers(const ProviderGauges& provider, telemetry::LiveState& state);
 telemetry::TargetState target_state(std::string_view local_name, const EngineStatus& engine);
 // How many of the engine's replicas are down, in words; empty: none is.
 std::string lost_replicas(const EngineStatus& engine);
-// The values that labels may take: what the configuration names, and the policy's reasons.
-telemetry::ClosedSets label_sets(const config::Settings& settings);
 
 telemetry::LedgerState ledger_state(std::string_view store,
                                     const account::LedgerCounters& counters);

@@ -1,15 +1,15 @@
 // What operators and their tools may ask the gateway: is it alive, is it ready, its metrics, its
 // configuration, its last decisions, and to read the configuration again.
 //
-// Pure answers: no sockets (gateway/admin_routes.cpp puts them on the admin listener). Any thread,
-// if the sources are; nothing here waits but `reload`, which takes as long as reading the file.
-// Owns nothing but the sources.
+// Pure answers: no sockets (gateway/api/admin_routes.cpp puts them on the admin listener). Any
+// thread, if the sources are; nothing here waits but `reload`, which takes as long as reading the
+// file. Owns nothing but the sources.
 #pragma once
 
 #include "backends/contract/error.h"
 #include "gateway/admin/decisions.h"
-#include "gateway/rehearsed.h"
-#include "gateway/rollout_state.h"
+#include "gateway/reload/rehearsed.h"
+#include "gateway/reload/rollout_state.h"
 
 #include <chrono>
 #include <cstddef>

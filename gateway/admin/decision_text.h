@@ -3,7 +3,7 @@
 #pragma once
 
 #include "gateway/admin/decisions.h"
-#include "gateway/rollout_state.h"
+#include "gateway/reload/rollout_state.h"
 
 #include <optional>
 #include <string>

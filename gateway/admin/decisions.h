@@ -5,7 +5,7 @@
 // provider says of a request that it refuses.
 #pragma once
 
-#include "gateway/receipt.h"
+#include "gateway/request/receipt.h"
 
 #include <chrono>
 #include <cstddef>

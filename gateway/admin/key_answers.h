@@ -1,7 +1,7 @@
 // What operators ask of keys: make one, list, show, rotate and revoke them, as JSON.
 //
 // For a thread that may wait for the disk, one at a time. The answer that makes a secret is the
-// only one that shows it. Who may ask is the routes' affair (gateway/admin_routes.h).
+// only one that shows it. Who may ask is the routes' affair (gateway/api/admin_routes.h).
 #pragma once
 
 #include "gateway/account/key_ring.h"

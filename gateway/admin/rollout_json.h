@@ -2,8 +2,8 @@
 #pragma once
 
 #include "gateway/admin/admin.h"
-#include "gateway/rehearsed.h"
-#include "gateway/rollout_state.h"
+#include "gateway/reload/rehearsed.h"
+#include "gateway/reload/rollout_state.h"
 
 #include <nlohmann/json_fwd.hpp>
 

@@ -34,7 +34,7 @@ class MadeKeys {
 
 // `forbidden` if the caller's key has scopes and that of `path` is not among them:
 // "/v1/chat/completions" needs `chat`, "/rerank" and "/v2/rerank" need `rerank`. /tokenize and
-// /detokenize have no scope of their own: gateway/tokens.h says whose they take.
+// /detokenize have no scope of their own: gateway/api/tokens.h says whose they take.
 Result<void> check_scope(const Caller& caller, std::string_view path);
 
 // `forbidden` if the caller's key names models and this is not among them.

@@ -2,7 +2,7 @@
 // to.
 #pragma once
 
-#include "gateway/receipt.h"
+#include "gateway/request/receipt.h"
 #include "gateway/telemetry/series_store.h"
 #include "gateway/telemetry/words.h"
 

@@ -2,7 +2,7 @@
 // used by the metrics and the log so that both tell the same story. Times are seconds.
 #pragma once
 
-#include "gateway/receipt.h"
+#include "gateway/request/receipt.h"
 #include "gateway/telemetry/words.h"
 
 #include <optional>

@@ -7,7 +7,7 @@
 // only.
 #pragma once
 
-#include "gateway/receipt.h"
+#include "gateway/request/receipt.h"
 #include "gateway/telemetry/line_writer.h"
 
 #include <atomic>

@@ -7,7 +7,7 @@
 // owns nothing but its counters.
 #pragma once
 
-#include "gateway/receipt.h"
+#include "gateway/request/receipt.h"
 #include "gateway/telemetry/closed_sets.h"
 #include "gateway/telemetry/live.h"
 

@@ -2,7 +2,7 @@
 
 #include "config/language/tree.h"
 #include "gateway/policy/rule_facts.h"
-#include "gateway/policy_file.h"
+#include "gateway/reload/policy_file.h"
 #include "gateway/telemetry/read_log.h"
 #include "gateway/verbs/numbers.h"
 #include "gateway/verbs/print_problems.h"

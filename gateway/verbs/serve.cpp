@@ -1,7 +1,7 @@
 // `spillway serve`: runs the gateway until SIGTERM or SIGINT; SIGHUP reads the configuration again.
 #include "gateway/gateway.h"
-#include "gateway/policy_file.h"
-#include "gateway/rolled_back.h"
+#include "gateway/reload/policy_file.h"
+#include "gateway/reload/rolled_back.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/print_problems.h"
 #include "gateway/verbs/verbs.h"

@@ -2,7 +2,7 @@
 // the decision itself and of the shadow's own, which no request waits for. At ten providers, for
 // engines in several states. Prints a table; needs nothing.
 #include "gateway/policy/router.h"
-#include "gateway/shadow.h"
+#include "gateway/reload/shadow.h"
 #include "tests/bench/decision_scene.h"
 
 #include <algorithm>

@@ -8,7 +8,7 @@ def messages(check, path, text):
 
 def test_beast_has_one_room():
     include = "#include <boost/beast/http.hpp>\n"
-    assert messages(tidy.check_walls, "gateway/pipeline.cpp", include)
+    assert messages(tidy.check_walls, "gateway/request/pipeline.cpp", include)
     assert not messages(tidy.check_walls, "gateway/http/session.cpp", include)
     assert messages(tidy.check_walls, "gateway/http/session.h", include)
 
@@ -22,8 +22,8 @@ def test_policy_is_pure():
 def test_siblings_do_not_meet():
     assert messages(tidy.check_walls, "gateway/openai/errors.cpp", '#include "gateway/policy/router.h"\n')
     assert messages(tidy.check_walls, "backends/cloud/transfer.cpp", '#include "backends/local/engine/engine.h"\n')
-    assert messages(tidy.check_walls, "config/load.cpp", '#include "gateway/receipt.h"\n')
-    assert messages(tidy.check_walls, "gateway/pipeline.cpp", '#include "backends/cloud/cloud_backend.h"\n')
+    assert messages(tidy.check_walls, "config/load.cpp", '#include "gateway/request/receipt.h"\n')
+    assert messages(tidy.check_walls, "gateway/request/pipeline.cpp", '#include "backends/cloud/cloud_backend.h"\n')
     assert not messages(tidy.check_walls, "gateway/house.cpp", '#include "backends/cloud/cloud_backend.h"\n')
     assert messages(tidy.check_walls, "gateway/simulate/trace.cpp", '#include "gateway/policy/router.h"\n')
     assert not messages(tidy.check_walls, "gateway/simulate/cloud.h", '#include "backends/simulated/profile.h"\n')
@@ -45,14 +45,14 @@ def test_lambda_coroutines_do_not_capture():
 
 
 def test_co_spawn_has_few_homes():
-    assert messages(tidy.check_coroutines, "gateway/relay.cpp", "net::co_spawn(a, b, c);\n")
+    assert messages(tidy.check_coroutines, "gateway/request/relay.cpp", "net::co_spawn(a, b, c);\n")
     assert not messages(tidy.check_coroutines, "gateway/http/listener.cpp", "net::co_spawn(a, b, c);\n")
 
 
 def test_sizes():
     assert messages(tidy.check_sizes, "gateway/a.cpp", "x\n" * 501)
     assert not messages(tidy.check_sizes, "gateway/a.cpp", "x\n" * 500)
-    assert messages(tidy.check_sizes, "gateway/pipeline.cpp", "x\n" * 201)
+    assert messages(tidy.check_sizes, "gateway/request/pipeline.cpp", "x\n" * 201)
     assert messages(tidy.check_sizes, "gateway/a.cpp", "x" * 101 + "\n")
 
 

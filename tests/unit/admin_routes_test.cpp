@@ -1,5 +1,5 @@
 // The admin listener over a real socket: paths, methods, content types.
-#include "gateway/admin_routes.h"
+#include "gateway/api/admin_routes.h"
 
 #include "gateway/http/routes.h"
 #include "gateway/http/server.h"

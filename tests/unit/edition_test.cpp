@@ -1,5 +1,5 @@
 // Who is under which edition while a canary is tried.
-#include "gateway/edition.h"
+#include "gateway/fleet/edition.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // What the guard has against a policy, at each of its limits and one past it.
-#include "gateway/guard.h"
+#include "gateway/reload/guard.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // Long prompts are tokenised beside the worker, and a tenant's in turn with others'.
-#include "gateway/long_prompts.h"
+#include "gateway/request/long_prompts.h"
 
-#include "gateway/measure.h"
+#include "gateway/request/measure.h"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>

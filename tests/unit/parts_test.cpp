@@ -1,4 +1,4 @@
-#include "gateway/parts.h"
+#include "gateway/request/parts.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Two candidates asked for one answer: who wins, who is left, and that the race ends in every case.
-#include "gateway/race.h"
+#include "gateway/request/race.h"
 
 #include "backends/contract/bridge.h"
 

@@ -1,6 +1,6 @@
 // The last decisions made again by another policy: what moves, what is stranded, what it costs and
 // what is in time, by the promises in force.
-#include "gateway/rehearsal.h"
+#include "gateway/reload/rehearsal.h"
 
 #include "config/load.h"
 #include "gateway/policy/fleet_state.h"

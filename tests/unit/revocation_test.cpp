@@ -1,5 +1,5 @@
 // What a file takes away from keys, and what it does not.
-#include "gateway/revocation.h"
+#include "gateway/reload/revocation.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

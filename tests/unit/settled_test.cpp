@@ -1,5 +1,5 @@
 // What is told of a request once it is over, for its class's terms to follow.
-#include "gateway/settled.h"
+#include "gateway/request/settled.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // A shadow policy beside the one in force: what it counts, what it keeps, and that it may be
 // behind.
-#include "gateway/shadow.h"
+#include "gateway/reload/shadow.h"
 
 #include "config/load.h"
 

@@ -1,5 +1,5 @@
 // What an answer's parts come to, and what was saved by them.
-#include "gateway/tab.h"
+#include "gateway/request/tab.h"
 
 #include <gtest/gtest.h>
 

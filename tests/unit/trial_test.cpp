@@ -1,5 +1,5 @@
 // What the requests of both sides say of a canary, once.
-#include "gateway/trial.h"
+#include "gateway/reload/trial.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

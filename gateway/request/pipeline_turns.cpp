@@ -1,0 +1,86 @@
+// The parts of Pipeline that decide, and that wait for a request's turn.
+#include "gateway/request/call.h"
+#include "gateway/request/course.h"
+#include "gateway/request/exchange.h"
+#include "gateway/request/measure.h"
+#include "gateway/request/notes.h"
+#include "gateway/request/pipeline.h"
+
+#include <utility>
+
+namespace spillway {
+namespace {
+
+bool is_to_come_again(const Result<Opened>& opened, const std::optional<policy::Wait>& wait) {
+  const bool is_full = !opened && opened.error().code == Errc::overloaded;
+  return is_full && wait && SteadyClock::now() < wait->deadline;
+}
+
+}  // namespace
+
+Result<policy::Plan> Pipeline::decide(const Edition& edition, policy::RequestFacts& facts,
+                                      policy::Turn turn, Receipt& receipt) const {
+  if (doors_.account)
+    facts.budget_left = doors_.account->left(payer_of(*edition.settings, facts.key));
+  const auto moment = moment_of(doors_.local, doors_.fleet, doors_.waiting);
+  const auto& [engine, fleet] = *moment;
+  note_local_price(*edition.settings, engine, facts, receipt);
+  policy::RuleReport rules;
+  auto plan = edition.router.plan(facts, fleet, turn, &rules);
+  receipt.decided = SteadyClock::now();
+  doors_.rehearsal.record(facts, moment, turn);
+  if (turn == policy::Turn::unknown)
+    doors_.shadow.consider(receipt.request_id, facts, moment, plan);
+  if (plan) note(*plan, facts, fleet, receipt);
+  if (!plan) note(plan.error(), rules, receipt);
+  if (!plan && receipt.canary != 0)
+    receipt.canary_refuses = doors_.editions.get()->router.plan(facts, fleet, turn).has_value();
+  note(rules, receipt);
+  const bool keeps_engine_busy = plan && !plan->wait && plan->candidates.front().local;
+  if (keeps_engine_busy && plan->candidates.front().lane == Lane::foreground)
+    doors_.waiting.foreground(facts.prompt_tokens, plan->completion_tokens, engine);
+  return plan;
+}
+
+// Where everybody is full there is time to wait for another turn.
+Async<policy::Plan> Pipeline::wait_and_decide(const Edition& edition, policy::RequestFacts& facts,
+                                              policy::Wait& wait, Receipt& receipt) const {
+  wait.tenant = receipt.tenant;
+  const double before = receipt.held_seconds;
+  const TimePoint since = SteadyClock::now();
+  while (true) {
+    const auto turn = co_await doors_.waiting.turn(wait);
+    receipt.decided = SteadyClock::now();
+    receipt.held_seconds = before + seconds_between(since, receipt.decided);
+    if (!turn) co_return turn.error();
+    auto plan = decide(edition, facts, *turn, receipt);
+    if (plan || plan.error().code != Errc::overloaded || receipt.decided >= wait.deadline)
+      co_return plan;
+    wait.again = true;
+    wait.not_here = *turn == policy::Turn::local;
+  }
+}
+
+// Work that may wait comes back where everybody is full after all.
+Async<Opened> Pipeline::first_answer(Exchange& exchange, policy::RequestFacts& facts,
+                                     policy::Plan& plan, std::optional<policy::Wait> wait,
+                                     std::optional<Course>& course) {
+  const Edition& edition = *exchange.edition;
+  Receipt& receipt = exchange.receipt;
+  Tab& tab = *exchange.tab;
+  const Deadline deadline = receipt.arrived + time_for(plan);
+  while (true) {
+    course.emplace(dispatcher_, plan, edition, exchange.asked.chat, deadline, tab, receipt);
+    auto opened = co_await course->first();
+    receipt.budget_warning = tab.warning();
+    if (!is_to_come_again(opened, wait)) co_return opened;
+    wait->again = true;
+    wait->not_here = false;
+    course.reset();
+    auto next = co_await wait_and_decide(edition, facts, *wait, receipt);
+    if (!next) co_return next.error();
+    plan = std::move(*next);
+  }
+}
+
+}  // namespace spillway
