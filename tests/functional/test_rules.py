@@ -385,10 +385,10 @@ def test_the_shipped_policies_hold():
         assert status == 0, error
 
 
-def test_the_readmes_rules_hold(tmp_path):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    rules = re.search(r"```yaml\n(rules:\n.*?)```", readme, flags=re.S).group(1)
-    path = tmp_path / "readme.yaml"
+def test_the_guides_rules_hold(tmp_path):
+    guide = (ROOT / "docs/policy.md").read_text(encoding="utf-8")
+    rules = re.search(r"```yaml\n(rules:\n.*?)```", guide, flags=re.S).group(1)
+    path = tmp_path / "guide.yaml"
     path.write_text((ROOT / "config/spillway.yaml").read_text(encoding="utf-8") + "\n" + rules, encoding="utf-8")
     status, out, error = spillway("check", path)
     assert status == 0 and "4 rules; 1 tests hold" in out, error
