@@ -433,7 +433,8 @@ const std::vector<Row<ProviderTarget>> kFurtherProviderRows = {
     {{.key = "ca_file",
       .kind = Kind::text,
       .fallback_sentence = "the system's certificates",
-      .sentence = "Certificates to trust besides. Verification itself cannot be switched off."},
+      .sentence = "Certificates to trust besides; a renewed file is read within ten seconds. Verification "
+                  "itself cannot be switched off."},
      field<&ProviderTarget::ca_file>()},
 };
 

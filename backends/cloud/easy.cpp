@@ -12,6 +12,8 @@ namespace spillway::cloud {
 
 namespace {
 
+constexpr long kCertificatesKept = 10;  // Seconds; libcurl's own day would outlive an authority.
+
 template <class Value>
 void set(void* handle, CURLoption option, Value value) {
   const CURLcode code = curl_easy_setopt(handle, option, value);
@@ -29,6 +31,7 @@ void set_security(void* handle, const Upstream& upstream) {
   set(handle, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   // The system's folder of certificates stays in force beside it.
   if (!upstream.ca_file.empty()) set(handle, CURLOPT_CAINFO, upstream.ca_file.c_str());
+  set(handle, CURLOPT_CA_CACHE_TIMEOUT, kCertificatesKept);
   // A proxy of the environment may tunnel https; over plain http it would read the key.
   if (upstream.manner.base_url.starts_with("http://")) set(handle, CURLOPT_PROXY, "");
 }

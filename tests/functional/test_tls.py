@@ -1,9 +1,11 @@
 """TLS to providers is always verified: only a trusted certificate for the right host gets the key and the prompt."""
 import http.server
 import json
+import shutil
 import ssl
 import subprocess
 import threading
+import time
 
 import openai
 import pytest
@@ -98,3 +100,20 @@ def test_anything_else_is_refused(start_gateway, client_of, start_tls_provider, 
         ask(start_gateway, client_of, server, **settings)
     assert caught.value.status_code == 502
     assert server.asked == 0
+
+
+def test_a_renewed_authority_is_taken_without_a_restart(start_gateway, client_of, start_tls_provider, certificates, tmp_path):
+    server = start_tls_provider("good")
+    bundle = tmp_path / "ca.pem"
+    shutil.copy(certificates / "expired.pem", bundle)  # Any certificate that did not sign the provider's.
+    target = configs.provider(f"https://127.0.0.1:{server.server_port}/v1", "ai-hub", ca_file=str(bundle))
+    client = client_of(start_gateway(configs.gateway({"ai-hub": target})))
+
+    def answer():
+        return client.chat.completions.create(model="ai-hub", messages=HELLO).choices[0].message.content
+    with pytest.raises(openai.InternalServerError):
+        answer()
+    assert server.asked == 0
+    shutil.copy(certificates / "ca.pem", bundle)
+    time.sleep(11)
+    assert answer() == "over TLS"
