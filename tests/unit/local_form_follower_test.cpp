@@ -82,9 +82,15 @@ class Making final : public grammar::Grammar {
 };
 
 template <class Matcher, class... Given>
-std::shared_ptr<FormProgress> progress_of(Given... given) {
+std::shared_ptr<FormProgress> progress_for(std::string owner, Given... given) {
   return std::make_shared<FormProgress>(
-      std::make_shared<Making<Matcher>>([=] { return std::make_unique<Matcher>(given...); }), "");
+      std::make_shared<Making<Matcher>>([=] { return std::make_unique<Matcher>(given...); }), "",
+      std::move(owner));
+}
+
+template <class Matcher, class... Given>
+std::shared_ptr<FormProgress> progress_of(Given... given) {
+  return progress_for<Matcher>("", given...);
 }
 
 TEST(FormFollower, WhatFollowsIsKnownSoon) {
@@ -170,6 +176,23 @@ TEST(FormFollower, NobodyWaitsForASlowOneAndItFindsItsPlace) {
     ASSERT_FALSE(slow->takes_too_long());
     EXPECT_EQ(slow->allowed()[0], std::uint32_t{2} << token);
   }
+}
+
+// …one of many slow ones stands behind all others that are slow.
+TEST(FormFollower, TenantsTakeTurnsAtWhatIsSlow) {
+  FormFollower follower;
+  std::vector<std::shared_ptr<FormProgress>> many;
+  std::atomic<int> before_hers = -1;
+  std::atomic<int> his = 0;
+  for (int i = 0; i < 8; ++i) {
+    many.push_back(progress_for<Burning>("him", 40ms, 0));
+    follower.follow(many.back(), 0, [&] { ++his; });
+  }
+  const auto hers = progress_for<Burning>("her", 40ms, 0);
+  follower.follow(hers, 0, [&] { before_hers = his.load(); });
+  ASSERT_TRUE(eventually([&] { return before_hers >= 0; }));
+  EXPECT_LE(before_hers, 2);
+  ASSERT_TRUE(eventually([&] { return his == 8; }));
 }
 
 // It has a processor for a millisecond a token and a second more.

@@ -1,5 +1,6 @@
 #include "backends/local/engine/form_follower.h"
 
+#include "backends/contract/tenant_turns.h"
 #include "backends/local/grammar/work_limit.h"
 
 #include <algorithm>
@@ -35,9 +36,11 @@ constexpr microseconds kBegunByte(10);
 
 }  // namespace
 
-FormProgress::FormProgress(std::shared_ptr<const grammar::Grammar> grammar, std::string begun)
+FormProgress::FormProgress(std::shared_ptr<const grammar::Grammar> grammar, std::string begun,
+                           std::string owner)
     : grammar_(std::move(grammar)),
       begun_(std::move(begun)),
+      owner_(std::move(owner)),
       quick_left_(kQuickMax),
       slow_left_(kAnswerMax) {
   try {
@@ -119,7 +122,7 @@ FormFollower::FormFollower()
               work.done();
             }),
       quick_("forms-follow", false, [this](Work& work) {
-        if (!work.progress->follow_quickly()) return slow_.push(std::move(work));
+        if (!work.progress->follow_quickly()) return push_slow(std::move(work));
         work.progress->known_.store(true, std::memory_order_release);
         work.done();
       }) {}
@@ -127,8 +130,15 @@ FormFollower::FormFollower()
 void FormFollower::follow(std::shared_ptr<FormProgress> progress, std::int32_t token, Done done) {
   progress->known_.store(false, std::memory_order_relaxed);
   progress->tokens_.push_back(token);
-  Line& line = progress->is_slow_ ? slow_ : quick_;
-  line.push({std::move(progress), std::move(done)});
+  const bool is_slow = progress->is_slow_;
+  Work work{.progress = std::move(progress), .done = std::move(done)};
+  if (is_slow) return push_slow(std::move(work));
+  quick_.push(std::move(work));
+}
+
+void FormFollower::push_slow(Work work) {
+  work.tenant = work.progress->owner_;
+  slow_.push(std::move(work));
 }
 
 FormFollower::Line::Line(const char* name, bool is_low, Do work)
@@ -167,10 +177,12 @@ void FormFollower::Line::run() {
     came_.wait(lock, [this] { return closing_ || !work_.empty(); });
     if (closing_) return;
     Work& work = work_.front();
+    const std::string tenant = work.tenant;
     lock.unlock();
     do_(work);
     lock.lock();
     work_.pop_front();
+    if (!tenant.empty()) let_others_first(work_, tenant);
     if (work_.empty()) went_.notify_all();
   }
 }

@@ -3,8 +3,8 @@
 //
 // An answer has so much time for a token on the quick thread. One that is not through by then is
 // stopped there and from then on followed by the slow thread, of low priority, which finds
-// its place again by saying its tokens once more. There, too, it has a limit, for a token and in
-// all.
+// its place again by saying its tokens once more. There tenants take turns, and there, too, it has
+// a limit, for a token and in all.
 //
 // The engine thread alone hands in. A FormProgress is the follower's from then until it is known
 // again; both hold it, so that a sequence may end meanwhile. Destruction waits for those that are
@@ -19,8 +19,8 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -32,8 +32,9 @@ namespace spillway::local {
 // Where one answer stands in its form.
 class FormProgress {
  public:
-  // It begins with `begun`. What may come then is looked up here.
-  FormProgress(std::shared_ptr<const grammar::Grammar> grammar, std::string begun);
+  // It begins with `begun`. What may come then is looked up here. `owner`: the tenant.
+  FormProgress(std::shared_ptr<const grammar::Grammar> grammar, std::string begun,
+               std::string owner);
 
   // The last token has been followed, and what may come now is `allowed`: nothing, if that is
   // empty, as the form then lets nothing follow or takes too long for it.
@@ -54,6 +55,7 @@ class FormProgress {
 
   const std::shared_ptr<const grammar::Grammar> grammar_;
   const std::string begun_;
+  const std::string owner_;
   std::vector<std::int32_t> tokens_;           // That were followed, the last perhaps not yet.
   std::unique_ptr<grammar::Matcher> matcher_;  // Null: its place is lost.
   grammar::Mask allowed_;
@@ -84,6 +86,8 @@ class FormFollower {
   struct Work {
     std::shared_ptr<FormProgress> progress;
     Done done;
+    std::string tenant;  // Whose turn it takes; empty: there are no turns.
+    bool begun = false;
   };
 
   // A thread, and what it is to do, one after another.
@@ -103,10 +107,12 @@ class FormFollower {
     std::mutex mutex_;
     std::condition_variable came_;
     std::condition_variable went_;
-    std::deque<Work> work_;  // The first is being done.
+    std::list<Work> work_;  // The first is being done.
     bool closing_ = false;
     std::thread thread_;
   };
+
+  void push_slow(Work work);
 
   Line slow_;
   Line quick_;  // Hands on to the other.

@@ -108,7 +108,8 @@ void Intake::hand_in(std::vector<NewSequence> sequences, const Form& form, std::
   Result<void> done;
   if (!grammar) done = grammar.error();
   for (std::size_t i = 0; done && i < count; ++i) {
-    sequences[i].form = std::make_shared<FormProgress>(*grammar, std::string(begun));
+    sequences[i].form =
+        std::make_shared<FormProgress>(*grammar, std::string(begun), sequences[i].owner);
     if (sequences[i].form->takes_too_long()) {
       done = takes_too_long_to_follow(form.field);
     } else if (sequences[i].form->allowed().empty()) {
