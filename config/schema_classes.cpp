@@ -120,6 +120,13 @@ const std::vector<Row<RequestClass>> kClassRows = {
           "Providers whose `architecture` is none of these, or not said, are not asked: for "
           "work that has to come from one family of models, wherever it is served."},
      field<&RequestClass::architectures>()},
+    {{.key = "residency",
+      .kind = Kind::names,
+      .fallback_sentence = "anywhere",
+      .sentence =
+          "Providers whose `residency` is none of these, or not said, are never asked, whatever "
+          "else is full or down; this machine always may be."},
+     field<&RequestClass::residency>()},
     {{.key = "hedge.enabled",
       .kind = Kind::flag,
       .sentence =

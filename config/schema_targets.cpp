@@ -303,6 +303,12 @@ const std::vector<Row<ProviderTarget>> kProviderRows = {
           "off is not gone on with by another architecture than began it, where both are "
           "said."},
      field<&ProviderTarget::architecture>()},
+    {{.key = "residency",
+      .kind = Kind::text,
+      .fallback_sentence = "not said",
+      .sentence = "Where what it is sent stays, in a word of your own such as eu: classes and keys "
+                  "with a `residency` list go to no other place."},
+     field<&ProviderTarget::residency>()},
 };
 
 // …and behind its prices.

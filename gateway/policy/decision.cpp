@@ -246,7 +246,9 @@ void Decision::judge_providers(bool of_here) {
     const auto place = std::find(listed.begin(), listed.end(), provider.name);
     const bool in_class = listed.empty() || place != listed.end() || route_.fixed();
     Judged judged{.verdict = Verdict::not_in_class};
-    if (in_class && !class_.takes_architecture(provider.architecture)) {
+    if (in_class && !may_have_data(provider, class_, request_.key)) {
+      judged.verdict = Verdict::not_resident;
+    } else if (in_class && !class_.takes_architecture(provider.architecture)) {
       judged.verdict = Verdict::other_model;
     } else if (in_class) {
       const ProviderFacts facts = facts_of(provider, offer.provider, fleet_);

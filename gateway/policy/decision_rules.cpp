@@ -31,7 +31,8 @@ bool Decision::can_obey(const Rule& rule) const {
   if (rule.kind == RouteKind::local) return route_.local.has_value();
   if (rule.kind != RouteKind::target) return true;
   return std::any_of(plan_.considered.begin(), plan_.considered.end(), [&](const Alternative& one) {
-    return one.target == rule.route && one.verdict != Verdict::not_in_class;
+    return one.target == rule.route && one.verdict != Verdict::not_in_class &&
+           one.verdict != Verdict::not_resident;
   });
 }
 

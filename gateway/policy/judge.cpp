@@ -1,6 +1,7 @@
 #include "gateway/policy/judge.h"
 
 #include "backends/contract/dealing.h"
+#include "config/residency.h"
 #include "gateway/policy/price.h"
 #include "gateway/policy/takes.h"
 #include "gateway/policy/tracker.h"
@@ -258,6 +259,13 @@ Judged judge_provider(const config::ProviderTarget& provider, const ProviderFact
   const bool rarely = std::isfinite(work.ttft_max) && judged.in_time < kInTimeLeast;
   if (judged.verdict == Verdict::fits && rarely) judged.verdict = Verdict::misses_ttft;
   return judged;
+}
+
+bool may_have_data(const config::ProviderTarget& provider,
+                   const config::RequestClass& request_class, const config::Key* key) {
+  if (provider.is_here()) return true;
+  return config::lets_go_to(request_class.residency, provider.residency) &&
+         (key == nullptr || config::lets_go_to(key->residency, provider.residency));
 }
 
 ProviderFacts facts_of(const config::ProviderTarget& provider, std::size_t at,

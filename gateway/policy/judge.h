@@ -91,6 +91,11 @@ bool costs_less(const config::ProviderTarget& provider, const ProviderFacts& fac
 Judged judge_provider(const config::ProviderTarget& provider, const ProviderFacts& facts,
                       const Work& work, TimePoint now);
 
+// Whether class and key (null: none) let data go where the provider keeps it; what is on this
+// machine stays here.
+bool may_have_data(const config::ProviderTarget& provider,
+                   const config::RequestClass& request_class, const config::Key* key);
+
 // The facts of provider number `at`, or what its catalogue says.
 ProviderFacts facts_of(const config::ProviderTarget& provider, std::size_t at,
                        const FleetFacts& fleet);

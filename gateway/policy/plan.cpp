@@ -46,6 +46,7 @@ std::string_view sentence_of(Verdict verdict) {
     case Verdict::incapable: return "takes plain text only";
     case Verdict::not_in_class: return "not for this class";
     case Verdict::other_model: return "not of the class's architectures";
+    case Verdict::not_resident: return "its data would leave where class and key keep it";
     case Verdict::not_in_rule: return "not among the rule's targets";
     case Verdict::too_dear: return "dearer than class or rule pay";
   }

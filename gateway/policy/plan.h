@@ -84,6 +84,7 @@ enum class Verdict {
   incapable,         // The engine cannot answer this kind of request.
   not_in_class,      // The class does not use this provider,
   other_model,       // …or none whose model has this architecture.
+  not_resident,      // Class or key keeps its data where this provider does not say that it does.
   not_in_rule,       // The rule that decides chooses among others,
   too_dear,          // …or pays less.
 };
