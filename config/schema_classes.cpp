@@ -127,6 +127,14 @@ const std::vector<Row<RequestClass>> kClassRows = {
           "Providers whose `residency` is none of these, or not said, are never asked, whatever "
           "else is full or down; this machine always may be."},
      field<&RequestClass::residency>()},
+    {{.key = "budget_share",
+      .kind = Kind::decimal,
+      .range = {0, 1},
+      .fallback_sentence = "all of it",
+      .sentence = "Of each budget that its requests are paid from, the tenant's and the key's, by "
+                  "day and by month, they may together spend this share; past it they are refused "
+                  "as past the budget, and other classes are not."},
+     field<&RequestClass::budget_share>()},
     {{.key = "hedge.enabled",
       .kind = Kind::flag,
       .sentence =

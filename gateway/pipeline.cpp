@@ -112,7 +112,8 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   exchange.asked.chat = std::move(*filled);
 
   // What it may cost is held from its first target on; account() posts what it did cost.
-  Tab& tab = exchange.tab.emplace(doors_.account, *edition.settings, exchange.caller.key);
+  Tab& tab = exchange.tab.emplace(doors_.account, *edition.settings, exchange.caller.key,
+                                  plan->request_class);
   tab.order(*request, facts->prompt_tokens, plan->at_batch_rate);
   std::optional<Course> course;
   auto opened = co_await first_answer(exchange, *facts, *plan, wait, course);
@@ -125,7 +126,7 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
 // Before anything is kept or read for it: whether somebody can be paid, and it may have its files.
 Result<void> Pipeline::check(const Exchange& exchange, const policy::Plan& plan,
                              int prompt_tokens) const {
-  Tab tab(doors_.account, *exchange.edition->settings, exchange.caller.key);
+  Tab tab(doors_.account, *exchange.edition->settings, exchange.caller.key, plan.request_class);
   tab.order(*exchange.asked.chat, prompt_tokens, plan.at_batch_rate);
   const auto affordable = tab.afford(plan, exchange.receipt);
   if (!affordable) return affordable.error();

@@ -80,20 +80,23 @@ account::Posting posting_of(const Receipt& receipt) {
 
 }  // namespace
 
-account::Payer payer_of(const config::Settings& settings, const config::Key* key) {
+account::Payer payer_of(const config::Settings& settings, const config::Key* key,
+                        const config::RequestClass* request_class) {
   const policy::Caller caller{key, nullptr};
   account::Payer payer{
       caller.tenant(), caller.name(), {}, budget_of(settings, caller.tenant()), nullptr};
+  if (request_class) payer.share = {request_class->name, request_class->budget_share};
   if (!key) return payer;
   payer.project = key->project;
   payer.key_budget = &key->budget;
   return payer;
 }
 
-Tab::Tab(account::Account* account, const config::Settings& settings, const config::Key* key)
+Tab::Tab(account::Account* account, const config::Settings& settings, const config::Key* key,
+         const config::RequestClass* request_class)
     : account_(account),
       settings_(settings),
-      payer_(payer_of(settings, key)),
+      payer_(payer_of(settings, key, request_class)),
       hard_(is_hard(payer_.tenant_budget) || is_hard(payer_.key_budget)),
       order_(settings, hard_) {}
 

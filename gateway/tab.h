@@ -20,13 +20,16 @@
 
 namespace spillway {
 
-// On whose account a request with that key is; null: there are no keys. Points into both.
-account::Payer payer_of(const config::Settings& settings, const config::Key* key);
+// On whose account a request with that key is; null: there are no keys. The class is null where
+// none has been chosen yet. Points into all of them.
+account::Payer payer_of(const config::Settings& settings, const config::Key* key,
+                        const config::RequestClass* request_class = nullptr);
 
 class Tab {
  public:
-  // `settings` and `key` outlive it; `account` and `key` may be null.
-  Tab(account::Account* account, const config::Settings& settings, const config::Key* key);
+  // `settings`, `key` and `request_class` outlive it; all but `settings` may be null.
+  Tab(account::Account* account, const config::Settings& settings, const config::Key* key,
+      const config::RequestClass* request_class = nullptr);
 
   // What is asked: from then on it can be paid for. `at_batch_rate`: providers' cheaper tiers may
   // answer it.

@@ -30,6 +30,7 @@ struct Payer {
   std::string_view project;
   const config::Budget* tenant_budget = nullptr;
   const config::Budget* key_budget = nullptr;
+  ClassShare share = {};  // Of both budgets.
 };
 
 class Account;
