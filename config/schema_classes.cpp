@@ -95,6 +95,13 @@ const std::vector<Row<RequestClass>> kClassRows = {
       .sentence = "Local only while the predicted first token comes within this share of "
                   "sla.ttft."},
      field<&RequestClass::ttft_headroom>()},
+    {{.key = "ttft_hysteresis",
+      .kind = Kind::decimal,
+      .range = {0, 0.99},
+      .sentence = "Once a request of the class had to leave because it would be late here, the "
+                  "others do, too, until one is predicted within ttft_headroom less this share of "
+                  "it. 0: each by itself."},
+     field<&RequestClass::ttft_hysteresis>()},
     {{.key = "local_as_last_resort",
       .kind = Kind::flag,
       .sentence = "When no provider can take a request, the local target does, SLA or not."},

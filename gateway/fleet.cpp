@@ -117,6 +117,12 @@ void Fleet::completed(const policy::Answered& answer) {
   state_.completed(answer);
 }
 
+void Fleet::decided(const policy::Plan& plan, const policy::RequestFacts& request) {
+  if (plan.request_class->ttft_hysteresis <= 0.0) return;
+  std::lock_guard lock(mutex_);
+  state_.decided(plan, request);
+}
+
 std::optional<HedgePass> Fleet::hedge(const config::RequestClass& request_class,
                                       config::NanoUsd most) {
   std::lock_guard lock(mutex_);

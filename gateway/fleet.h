@@ -94,6 +94,7 @@ class Fleet {
   void local_first_token(const policy::Prediction& predicted, const StepModel& step,
                          double seconds);
   void completed(const policy::Answered& answer);
+  void decided(const policy::Plan& plan, const policy::RequestFacts& request);
 
   // A second target may be asked, which may cost `most` for nothing; empty: the class has spent
   // what it grants for that.

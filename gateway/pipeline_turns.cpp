@@ -37,6 +37,7 @@ Result<policy::Plan> Pipeline::decide(const Edition& edition, policy::RequestFac
     receipt.canary_refuses = doors_.editions.get()->router.plan(facts, fleet, turn).has_value();
   note(rules, receipt);
   const bool keeps_engine_busy = plan && !plan->wait && plan->candidates.front().local;
+  if (plan) doors_.fleet.decided(*plan, facts);
   if (keeps_engine_busy && plan->candidates.front().lane == Lane::foreground)
     doors_.waiting.foreground(facts.prompt_tokens, plan->completion_tokens, engine);
   return plan;

@@ -249,7 +249,12 @@ void World::leave_engine(std::size_t request) {
   set_out(request);
 }
 
-void World::arrive(std::size_t request) { take(request, router_.plan(facts_of(request), look())); }
+void World::arrive(std::size_t request) {
+  const policy::RequestFacts facts = facts_of(request);
+  auto plan = router_.plan(facts, look());
+  if (plan) fleet_.decided(*plan, facts);
+  take(request, std::move(plan));
+}
 
 // As WaitingRoom does it, at every step of the engine.
 void World::release_held() {

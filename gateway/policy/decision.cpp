@@ -32,6 +32,16 @@ Promise promised(const config::RequestClass& request_class, const RequestFacts& 
   return {request.prompt_tokens, ttft.count(), asks_for_less(request_class, request)};
 }
 
+// Those it has come to, and stricter ones while the class spills.
+ClassTerms terms_now(const config::RequestClass& request_class, const FleetFacts& fleet) {
+  ClassTerms terms = terms_of(request_class, fleet.class_terms);
+  if (request_class.ttft_hysteresis <= 0.0) return terms;
+  const auto& spilling = fleet.spilling;
+  if (std::find(spilling.begin(), spilling.end(), request_class.name) != spilling.end())
+    terms.ttft_headroom *= 1.0 - request_class.ttft_hysteresis;
+  return terms;
+}
+
 }  // namespace
 
 Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route& route,
@@ -44,7 +54,7 @@ Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route
       fleet_(fleet),
       turn_(turn),
       rescue_(request_class.local_as_last_resort),
-      terms_(terms_of(request_class, fleet.class_terms)) {
+      terms_(terms_now(request_class, fleet)) {
   plan_.settings = std::move(settings);
   plan_.request_class = &request_class;
   plan_.sla = sla_of(request_class, request);

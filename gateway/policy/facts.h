@@ -103,6 +103,7 @@ struct FleetFacts {
   double ttft_correction = 1.0;         // Observed ÷ predicted of late; see correction.h.
   AnswerLength answer_length;           // Of late.
   std::vector<ClassTerms> class_terms;  // Of the classes with feedback.
+  std::vector<std::string> spilling;    // Classes with a hysteresis that have to leave of late.
   std::vector<ProviderFacts>
       providers;  // A provider without facts counts as closed and as its catalogue says.
 };

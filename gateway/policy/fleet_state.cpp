@@ -1,5 +1,7 @@
 #include "gateway/policy/fleet_state.h"
 
+#include "gateway/policy/judge.h"
+
 #include <utility>
 
 namespace spillway::policy {
@@ -40,6 +42,7 @@ FleetFacts FleetState::facts(const EngineStatus* engine, TimePoint now) const {
   facts.ttft_bound = correction_.bound();
   facts.answer_length = length_;
   facts.class_terms = class_terms(now);
+  facts.spilling.assign(spilling_.begin(), spilling_.end());
   facts.providers.reserve(providers_.size());
   for (const auto& [name, provider] : providers_)
     facts.providers.push_back(provider.servers->facts(now));
@@ -60,6 +63,18 @@ void FleetState::local_first_token(const Prediction& predicted, const StepModel&
 void FleetState::settled(std::string_view request_class, const Settled& request, TimePoint now) {
   const auto known = steered_.find(request_class);
   if (known != steered_.end()) known->second.feedback.settle(request, now);
+}
+
+void FleetState::decided(const Plan& plan, const RequestFacts& request) {
+  const config::RequestClass& one = *plan.request_class;
+  if (one.ttft_hysteresis <= 0.0 || asks_for_less(one, request)) return;
+  switch (plan.reason) {
+    case Reason::spill_ttft: spilling_.insert(one.name); return;
+    case Reason::local_meets_sla:
+    case Reason::local_lets_pass:
+    case Reason::spill_worth: spilling_.erase(one.name); return;  // It is in time here.
+    default: return;
+  }
 }
 
 std::vector<ClassTerms> FleetState::class_terms(TimePoint now) const {

@@ -10,11 +10,13 @@
 #include "gateway/policy/feedback.h"
 #include "gateway/policy/hedge_budget.h"
 #include "gateway/policy/length.h"
+#include "gateway/policy/plan.h"
 #include "gateway/policy/predict.h"
 #include "gateway/policy/servers.h"
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,6 +55,10 @@ class FleetState {
   // A request of the class is over.
   void settled(std::string_view request_class, const Settled& request, TimePoint now);
 
+  // That was decided: with a hysteresis its class spills from the first that has to leave for its
+  // first token on, until one may stay.
+  void decided(const Plan& plan, const RequestFacts& request);
+
   // Of the classes with feedback.
   std::vector<ClassTerms> class_terms(TimePoint now) const;
 
@@ -83,6 +89,7 @@ class FleetState {
   std::map<std::string, Provider, std::less<>> providers_;
   std::map<std::string, HedgeBudget, std::less<>> hedges_;  // By class.
   std::map<std::string, Steered, std::less<>> steered_;     // The classes with feedback.
+  std::set<std::string, std::less<>> spilling_;             // Classes.
   Correction correction_;
   AnswerLength length_;
 };
