@@ -5,6 +5,7 @@ namespace spillway::config {
 namespace {
 
 constexpr double kMillisecond = 1e6;
+constexpr double kSecond = 1e9;
 constexpr double kHour = 3600e9;
 constexpr double kKiB = 1 << 10;
 constexpr double kMiB = 1 << 20;
@@ -347,6 +348,35 @@ const std::vector<Row<Settings>> kSettingsRows = {
       .sentence = "A canary that has been well for so long is for everybody from then on; 0s: "
                   "only when an operator says so."},
      field<&Settings::canary, &Canary::promote_after>()},
+    {{.key = "rollback.enabled",
+      .kind = Kind::flag,
+      .sentence = "A policy that a reload brings for all keys is watched, and the configuration "
+                  "before comes back if its promises are kept worse for it. The settings before "
+                  "the reload say how."},
+     field<&Settings::rollback, &Rollback::enabled>()},
+    {{.key = "rollback.watch",
+      .kind = Kind::duration,
+      .range = {kSecond, 24 * kHour},
+      .sentence = "For so long."},
+     field<&Settings::rollback, &Rollback::watch>()},
+    {{.key = "rollback.requests_min",
+      .kind = Kind::count,
+      .range = {1, 1'000},
+      .sentence = "So many requests must have ended under each of the two before they are "
+                  "compared."},
+     field<&Settings::rollback, &Rollback::requests_min>()},
+    {{.key = "rollback.attainment_loss_max",
+      .kind = Kind::decimal,
+      .range = {0, 1},
+      .sentence = "It is rolled back if requests keep what was promised before less often by more "
+                  "than this share, and by more than chance explains. What the policy before would "
+                  "have done alike, or not in time, does not count."},
+     field<&Settings::rollback, &Rollback::attainment_loss_max>()},
+    {{.key = "rollback.error_rise_max",
+      .kind = Kind::decimal,
+      .range = {0, 1},
+      .sentence = "…or if more of them fail, by the same measure."},
+     field<&Settings::rollback, &Rollback::error_rise_max>()},
     {{.key = "log.level",
       .kind = Kind::word,
       .words = {"debug", "info", "warn", "error"},

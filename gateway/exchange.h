@@ -23,6 +23,7 @@ struct Pipeline::Exchange {
         out(writer),
         receipt(open_receipt(raw)) {
     receipt.canary = entry.canary;
+    receipt.policy = edition->policy;
   }
 
   const std::shared_ptr<const Edition> edition;

@@ -147,6 +147,13 @@ telemetry::CanaryCounts canary_counts(const CanaryState& canary) {
   return counts;
 }
 
+std::vector<std::pair<std::string, std::uint64_t>> watch_counts(const WatchState& watch) {
+  std::vector<std::pair<std::string, std::uint64_t>> counts;
+  for (std::size_t i = 0; i < kWatchEnds; ++i)
+    counts.emplace_back(name_of(static_cast<WatchEnd>(i)), watch.ends[i]);
+  return counts;
+}
+
 void add_stored(const files::Shelf& shelf, const batch::Gauges& batches,
                 telemetry::LiveState& state) {
   telemetry::StoredState stored;

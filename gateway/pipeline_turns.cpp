@@ -5,6 +5,7 @@
 #include "gateway/measure.h"
 #include "gateway/notes.h"
 #include "gateway/pipeline.h"
+#include "gateway/probation.h"
 
 #include <utility>
 
@@ -14,6 +15,11 @@ namespace {
 bool is_to_come_again(const Result<Opened>& opened, const std::optional<policy::Wait>& wait) {
   const bool is_full = !opened && opened.error().code == Errc::overloaded;
   return is_full && wait && SteadyClock::now() < wait->deadline;
+}
+
+// Where the policies part first is what counts, if they do.
+void keep(std::optional<PolicyBefore> told, Receipt& receipt) {
+  if (!receipt.before || !receipt.before->parts_at) receipt.before = std::move(told);
 }
 
 }  // namespace
@@ -31,13 +37,16 @@ Result<policy::Plan> Pipeline::decide(const Edition& edition, policy::RequestFac
   doors_.rehearsal.record(facts, moment, turn);
   if (turn == policy::Turn::unknown)
     doors_.shadow.consider(receipt.request_id, facts, moment, plan);
+  if (plan) doors_.fleet.decided(*plan, facts);
   if (plan) note(*plan, facts, fleet, receipt);
   if (!plan) note(plan.error(), rules, receipt);
   if (!plan && receipt.canary != 0)
     receipt.canary_refuses = doors_.editions.get()->router.plan(facts, fleet, turn).has_value();
+  const auto before = receipt.canary == 0 ? doors_.editions.before() : nullptr;
+  if (before && edition.policy > before->policy)
+    keep(policy_before(*before, plan, facts, fleet, turn), receipt);
   note(rules, receipt);
   const bool keeps_engine_busy = plan && !plan->wait && plan->candidates.front().local;
-  if (plan) doors_.fleet.decided(*plan, facts);
   if (keeps_engine_busy && plan->candidates.front().lane == Lane::foreground)
     doors_.waiting.foreground(facts.prompt_tokens, plan->completion_tokens, engine);
   return plan;

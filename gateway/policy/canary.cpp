@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <numeric>
+#include <utility>
 
 namespace spillway::policy {
 namespace {
@@ -81,6 +82,12 @@ void CanaryJudge::ended(Side side, Outcome outcome) {
   --here.of_late[static_cast<std::size_t>(here.ring[here.next])];
   here.ring[here.next] = outcome;
   here.next = (here.next + 1) % kLookedBack;
+}
+
+void CanaryJudge::succeed(const config::Canary& terms) {
+  terms_ = terms;
+  of(Side::stable) = std::move(of(Side::canary));
+  of(Side::canary) = {};
 }
 
 bool CanaryJudge::has_seen_enough() const {

@@ -286,6 +286,10 @@ constexpr SeriesRow kCatalogue[] = {
     {Series::canary_ends, "spillway_canary_ends_total", C, kLive, kLineLabels,
      "Policies that were tried: for everybody since (promoted), for nobody any more (rolled_back), "
      "or withdrawn since another file came."},
+    {Series::policy_watches, "spillway_policy_watches_total", C, kLive, kLineLabels,
+     "Policies that all keys had and that were watched: well to the end of their time (kept), "
+     "taken "
+     "back since promises burnt (rolled_back), or withdrawn since another file came."},
 
     {Series::config_reloads, "spillway_config_reloads_total", C, kLive, kResultLabels,
      "Configurations read since the start, the first one included: taken over (ok), refused for "

@@ -103,6 +103,7 @@ enum class Series : std::uint8_t {
   canary_share,
   canary_requests,
   canary_ends,
+  policy_watches,
   config_reloads,
   config_version,
   config_last_success,

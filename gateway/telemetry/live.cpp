@@ -202,6 +202,8 @@ std::vector<LiveSample> samples_of(const LiveState& state) {
   if (state.repeats) add_repeats(samples, *state.repeats);
   if (state.shadow) add_shadow(samples, *state.shadow);
   if (state.canary) add_canary(samples, *state.canary);
+  for (const auto& [outcome, count] : state.watches)
+    samples.push_back({Series::policy_watches, {outcome}, static_cast<double>(count), {}});
   return samples;
 }
 

@@ -155,6 +155,7 @@ struct LiveState {
   std::optional<RepeatState> repeats;
   std::optional<ShadowCounts> shadow;
   std::optional<CanaryCounts> canary;
+  std::vector<std::pair<std::string, std::uint64_t>> watches;  // Over policies, by their end.
 };
 
 // The samples of the `live` rows that `state` speaks of.
