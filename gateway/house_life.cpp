@@ -55,7 +55,7 @@ Result<void> House::open() {
                                      surface_.errands(), std::bind_front(&House::complain, this)},
                   started_with_->batch.concurrency);
   watcher_ = std::make_unique<config::FileWatcher>(std::bind_front(&Rollout::files, &rollout_),
-                                                   [this] { (void)rollout_.reload(false); });
+                                                   [this] { rollout_.files_changed(); });
   runner_->start();
   phase_ = Phase::serving;
   log_.event(Level::info, "serving",

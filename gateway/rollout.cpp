@@ -1,5 +1,6 @@
 #include "gateway/rollout.h"
 
+#include "config/digest.h"
 #include "config/reload.h"
 #include "gateway/guard.h"
 #include "gateway/live_state.h"
@@ -10,6 +11,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <variant>
 
 namespace spillway {
 
@@ -17,6 +19,7 @@ using telemetry::Level;
 
 namespace {
 
+constexpr std::size_t kBytesMax = 16 << 20;  // Of a file.
 constexpr const char* kRolledBack =
     "its policy is the one that was rolled back, and stays so; reloaded once more it is tried "
     "again";
@@ -58,6 +61,15 @@ std::optional<std::string> known_secret(const std::string& name) {
   return known ? known : unneeded_secret(name);
 }
 
+// Each of them still holds the bytes that were read of it.
+bool are_as_read(const config::FilesRead& files) {
+  return std::all_of(files.begin(), files.end(), [](const auto& file) {
+    const auto bytes = config::read_bounded(file.first, kBytesMax);
+    const auto* text = std::get_if<std::string>(&bytes);
+    return text != nullptr && config::sha256_hex(*text) == file.second;
+  });
+}
+
 std::string digest_of(const std::string& path, const config::FilesRead& files) {
   const auto read = files.find(path);
   return read == files.end() ? "" : read->second;
@@ -91,9 +103,19 @@ void Rollout::take_over(const std::shared_ptr<const config::Settings>& settings,
   shadow_file_.name(*settings);
 }
 
-// Parse, check, run the policy's tests, try it on the last decisions, swap.
 Result<Reloaded> Rollout::reload(bool force) {
   std::lock_guard lock(reloading_);
+  return read_again(force);
+}
+
+// What an operator had read, and what has been rolled back since, is not tried once more.
+void Rollout::files_changed() {
+  std::lock_guard lock(reloading_);
+  if (!are_as_read(files())) (void)read_again(false);
+}
+
+// Parse, check, run the policy's tests, try it on the last decisions, swap.
+Result<Reloaded> Rollout::read_again(bool force) {
   const config::Loaded loaded =
       beside_made_keys(load_policy(doors_.editions.get()->settings->source));
   know_files(loaded.files);

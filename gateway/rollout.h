@@ -74,6 +74,9 @@ class Rollout {
   // says why. `force`: also where the guard has objections.
   Result<Reloaded> reload(bool force);
 
+  // The files hold other bytes than before: as `reload`, unless these have been read meanwhile.
+  void files_changed();
+
   // What would become of a file with this text, and nothing comes of it. Variables that its
   // secrets name need not be set.
   Result<Tried> rehearse(std::string_view text) const;
@@ -101,6 +104,8 @@ class Rollout {
   WatchState watch() const { return probation_.state(); }
 
  private:
+  // Requires: no other reload is under way.
+  Result<Reloaded> read_again(bool force);
   // From a file of these bytes.
   void take_over(const std::shared_ptr<const config::Settings>& settings, const std::string& sha256,
                  std::optional<Probation::Watch> watch);
