@@ -125,16 +125,20 @@ std::optional<Probation::Ruling> Probation::ruling() const {
   return Ruling{policy_, WatchEnd::kept, "its time is over"};
 }
 
-std::optional<Probation::Before> Probation::end(WatchEnd end, const std::string& why) {
+std::optional<Probation::Before> Probation::stop() {
   std::lock_guard lock(mutex_);
   if (!before_) return std::nullopt;
-  told_.end = end;
-  told_.why = why;
   told_.seconds = seconds_between(begun_, SteadyClock::now());
   told_.before = told(judge_.ended(Side::stable));
   told_.now = told(judge_.ended(Side::canary));
-  ++told_.ends[static_cast<std::size_t>(end)];
   return std::exchange(before_, std::nullopt);
+}
+
+void Probation::conclude(WatchEnd end, const std::string& why) {
+  std::lock_guard lock(mutex_);
+  told_.end = end;
+  told_.why = why;
+  ++told_.ends[static_cast<std::size_t>(end)];
 }
 
 std::uint64_t Probation::policy() const {

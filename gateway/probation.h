@@ -60,8 +60,12 @@ class Probation {
   // A request is over. Rules at most once on each policy.
   std::optional<Ruling> ended(const Receipt& receipt);
 
-  // It is over; `why` is for people. What was in force before; empty: nothing was watched.
-  std::optional<Before> end(WatchEnd end, const std::string& why);
+  // Nothing is watched any more. What was in force before; empty: nothing was watched.
+  std::optional<Before> stop();
+
+  // What became of the policy whose watch was stopped last, once all of that is done; `why` is for
+  // people.
+  void conclude(WatchEnd end, const std::string& why);
 
   // That is watched; 0: none is.
   std::uint64_t policy() const;

@@ -38,7 +38,7 @@ void Rollout::take_over_watched(const std::shared_ptr<const config::Settings>& s
 
 // What comes back are the settings before, less what has been taken from keys since.
 Result<void> Rollout::end_watch(WatchEnd end, const std::string& why) {
-  const auto before = probation_.end(end, why);
+  const auto before = probation_.stop();
   if (!before)
     return Error{Errc::invalid_request, "there is no canary, nor is a policy watched", "",
                  std::nullopt};
@@ -51,6 +51,7 @@ Result<void> Rollout::end_watch(WatchEnd end, const std::string& why) {
     const auto less = with_less(*then, watched->keys);
     take_over(less ? less : then, sha256_in_force_, std::nullopt);
   }
+  probation_.conclude(end, why);
   doors_.log.event(end == WatchEnd::rolled_back ? Level::error : Level::info,
                    "a policy is watched no more",
                    {{"sha256", watched->sha256}, {"end", std::string(name_of(end))}, {"why", why}});

@@ -88,10 +88,12 @@ TEST_F(ProbationTest, TakesBackWhatBreaksPromisesThatWereKept) {
   EXPECT_EQ(ruling->end, WatchEnd::rolled_back);
   EXPECT_THAT(ruling->why, HasSubstr("promises kept: 0.0 % of 10, beside 100.0 % of 20"));
   EXPECT_FALSE(end(late_by_it(), 10)) << "it rules once";
-  const auto before = probation_.end(ruling->end, ruling->why);
+  const auto before = probation_.stop();
   ASSERT_TRUE(before);
   EXPECT_EQ(before->text, "text");
   EXPECT_EQ(probation_.policy(), 0u);
+  EXPECT_FALSE(probation_.state().end) << "what was before is not back yet";
+  probation_.conclude(ruling->end, ruling->why);
   const WatchState state = probation_.state();
   EXPECT_EQ(state.end, WatchEnd::rolled_back);
   EXPECT_EQ(state.before.attained, 20u);
@@ -167,9 +169,9 @@ TEST_F(ProbationTest, IsOverAfterItsTime) {
   const auto ruling = probation_.ended(in_time(2));
   ASSERT_TRUE(ruling);
   EXPECT_EQ(ruling->end, WatchEnd::kept);
-  EXPECT_TRUE(probation_.end(ruling->end, ruling->why));
+  EXPECT_TRUE(probation_.stop());
   EXPECT_FALSE(end(late_by_it(), 100));
-  EXPECT_FALSE(probation_.end(ruling->end, ruling->why));
+  EXPECT_FALSE(probation_.stop());
 }
 
 TEST_F(ProbationTest, WhatIsInForceIsWhatTheNextIsComparedWith) {
