@@ -136,6 +136,19 @@ const std::vector<Row<Settings>> kSettingsRows = {
                   "those again that refused or broke off, but none that had it and was silent. "
                   "The servers of one target count once."},
      field<&Settings::policy, &Policy::attempts_max>()},
+    {{.key = "limits.retry_budget.share_max",
+      .kind = Kind::decimal,
+      .range = {0, 19},
+      .sentence = "Attempts at providers after the first of their request, for each first one of "
+                  "the last ten seconds, of all requests together. Where there are as many, a "
+                  "request whose provider fails asks no other one and ends with 503; the local "
+                  "target may still take it. Each of a target's servers that is asked counts."},
+     field<&Settings::policy, &Policy::retry_budget, &RetryBudget::share_max>()},
+    {{.key = "limits.retry_budget.per_second_min",
+      .kind = Kind::count,
+      .range = {0, 1'000'000},
+      .sentence = "So many such attempts a second are let through in any case."},
+     field<&Settings::policy, &Policy::retry_budget, &RetryBudget::per_second_min>()},
     {{.key = "keys",
       .kind = Kind::block,
       .fallback_sentence = "every caller is accepted as `anonymous`",

@@ -58,12 +58,15 @@ Result<std::optional<FleetVisit>> Dispatcher::visit(Approach& approach, const Ed
                  approach.prompt_tokens, candidate.lane};
   call.prompt = marks ? &*marks : nullptr;
   call.among = approach.among & policy::first(servers);  // A reload may have brought more.
-  auto visit = fleet_.visit(candidate.target, call);
+  call.occasion = approach.occasion;
+  auto [visit, retries_used_up] = fleet_.visit(candidate.target, call);
+  approach.retries_used_up = retries_used_up;
+  approach.visited = visit.has_value();
   if (!visit) return Error{Errc::overloaded, "not to be asked now", "", std::nullopt};
   approach.bytes_per_token = visit->bytes_per_token();
   if (servers > 1) approach.server = visit->server();
   if (servers > 1) approach.address = visit->address();
-  return visit;
+  return std::move(visit);
 }
 
 Async<Opened> Dispatcher::first_piece(Backend& backend, Approach& approach,

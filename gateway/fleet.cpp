@@ -97,13 +97,12 @@ policy::FleetFacts Fleet::facts(const EngineStatus* engine) const {
   return facts;
 }
 
-std::optional<FleetVisit> Fleet::visit(std::string_view name, const policy::Call& call) {
+FleetEntry Fleet::visit(std::string_view name, const policy::Call& call) {
   std::lock_guard lock(mutex_);
-  auto servers = state_.servers(name);
-  if (!servers) return std::nullopt;
-  auto visit = servers->enter(SteadyClock::now(), call);
-  if (!visit) return std::nullopt;
-  return FleetVisit(*this, std::move(servers), *visit);
+  policy::Entered entered = state_.enter(name, call, SteadyClock::now());
+  FleetEntry entry{std::nullopt, entered.retries_used_up};
+  if (entered.visit) entry.visit = FleetVisit(*this, std::move(entered.servers), *entered.visit);
+  return entry;
 }
 
 void Fleet::local_first_token(const policy::Prediction& predicted, const StepModel& step,

@@ -70,6 +70,12 @@ class HedgePass {
   config::NanoUsd most_;
 };
 
+// As policy::Entered.
+struct FleetEntry {
+  std::optional<FleetVisit> visit;
+  bool retries_used_up = false;
+};
+
 // One provider at a moment, for gauges.
 struct ProviderGauges {
   policy::ProviderFacts facts;
@@ -86,9 +92,9 @@ class Fleet {
   // The facts at this moment; `engine` (null without a local target) must live as long as they do.
   policy::FleetFacts facts(const EngineStatus* engine) const;
 
-  // Begins an attempt at one of the provider's servers; empty if breakers, rate limits or
-  // concurrency leave no room: take the next candidate.
-  std::optional<FleetVisit> visit(std::string_view provider, const policy::Call& call);
+  // Begins an attempt at one of the provider's servers; without a visit where breakers, rate limits
+  // or concurrency leave no room: take the next candidate.
+  FleetEntry visit(std::string_view provider, const policy::Call& call);
 
   // See policy::FleetState.
   void local_first_token(const policy::Prediction& predicted, const StepModel& step,

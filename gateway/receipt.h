@@ -82,6 +82,8 @@ struct Receipt {
   std::vector<Attempt> attempts;
   std::vector<Part> parts;
   std::optional<Hedged> hedged;
+  bool asked_provider = false;   // One of the attempts was at a provider.
+  bool retries_used_up = false;  // Nor was another asked: see policy::RetryBudget.
 
   std::string left_out;            // Fields that the target was not told, for the client.
   int left_out_fields = 0;         // How many.

@@ -49,6 +49,7 @@ struct Flight {
   std::size_t next = 0;   // Candidate.
   bool was_full = false;  // One that was tried,
   bool failed = false;    // …or it failed.
+  bool retries_used_up = false;
   std::shared_ptr<policy::Servers> servers;
   policy::Visit visit;
 
@@ -382,6 +383,7 @@ void World::try_next(std::size_t request) {
   while (flight.next < flight.plan.candidates.size()) {
     const policy::Candidate& candidate = flight.plan.candidates[flight.next++];
     if (candidate.not_for_full && flight.only_full()) continue;
+    if (!candidate.local && flight.retries_used_up) continue;
     if (candidate.local) {
       hand_to_engine(request, flight.plan, false);
       flights_.erase(request);
@@ -390,23 +392,25 @@ void World::try_next(std::size_t request) {
     if (ask_provider(request, flight, candidate)) return;
     flight.was_full = true;
   }
-  const bool only_full = flight.only_full();
+  const bool may_come_again = flight.only_full() || flight.retries_used_up;
   flights_.erase(request);
-  if (only_full && come_again(request, policy::Turn::cloud)) return;
+  if (may_come_again && come_again(request, policy::Turn::cloud)) return;
   answers_[request].failed = true;
   settle(request, false);
 }
 
 // False: it could not be asked, or refused at once.
 bool World::ask_provider(std::size_t request, Flight& flight, const policy::Candidate& candidate) {
-  flight.servers = fleet_.servers(candidate.target);
-  policy::Call call;
-  call.asking.promise = candidate.promise;
-  auto visit = flight.servers->enter(now(), call);
-  if (!visit) return false;
-  flight.visit = *visit;
   const TraceRequest& one = asked(request);
   SimulatedAnswer& answer = answers_[request];
+  policy::Call call;
+  call.asking.promise = candidate.promise;
+  if (answer.attempts > 0) call.occasion = policy::Occasion::again;
+  const policy::Entered entered = fleet_.enter(candidate.target, call, now());
+  flight.retries_used_up = entered.retries_used_up;
+  if (!entered.visit) return false;
+  flight.servers = entered.servers;
+  flight.visit = *entered.visit;
   const simulate::CloudRequest ask{one.id, answer.attempts++, one.prompt_tokens,
                                    one.completion_tokens};
   const CloudReply reply = clouds_[cloud_of_.find(candidate.target)->second].ask(ask, now_);

@@ -15,6 +15,7 @@ void FleetState::adopt(const config::Settings& settings, TimePoint now) {
     }
   }
   providers_ = std::move(adopted);
+  retry_terms_ = settings.policy.retry_budget;
   adopt_feedback(settings);
 }
 
@@ -49,6 +50,17 @@ FleetFacts FleetState::facts(const EngineStatus* engine, TimePoint now) const {
 std::shared_ptr<Servers> FleetState::servers(std::string_view provider) const {
   const auto found = providers_.find(provider);
   return found == providers_.end() ? nullptr : found->second.servers;
+}
+
+Entered FleetState::enter(std::string_view provider, const Call& call, TimePoint now) {
+  Entered entered{servers(provider), std::nullopt, false};
+  if (!entered.servers) return entered;
+  entered.retries_used_up =
+      call.occasion == Occasion::again && !retries_.allows(retry_terms_, now);
+  if (entered.retries_used_up) return entered;
+  entered.visit = entered.servers->enter(now, call);
+  if (entered.visit) retries_.made(call.occasion, now);
+  return entered;
 }
 
 void FleetState::local_first_token(const Prediction& predicted, const StepModel& step,

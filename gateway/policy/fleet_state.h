@@ -11,10 +11,12 @@
 #include "gateway/policy/hedge_budget.h"
 #include "gateway/policy/length.h"
 #include "gateway/policy/predict.h"
+#include "gateway/policy/retry_budget.h"
 #include "gateway/policy/servers.h"
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +33,13 @@ struct Answered {
   bool cut = false;  // Its limit of tokens ended it.
 };
 
+// An attempt that has begun at a provider, or why not.
+struct Entered {
+  std::shared_ptr<Servers> servers;
+  std::optional<Visit> visit;    // Empty: breakers, rate limits or concurrency leave no room, …
+  bool retries_used_up = false;  // …or no provider is asked again: see RetryBudget.
+};
+
 class FleetState {
  public:
   // Takes on the providers of `settings`; those whose settings stayed the same keep what is known
@@ -42,6 +51,9 @@ class FleetState {
 
   // Null for a provider that the settings do not have. It may be kept over the next adopt().
   std::shared_ptr<Servers> servers(std::string_view provider) const;
+
+  // Begins an attempt at one of the provider's servers, which its Visit is told to.
+  Entered enter(std::string_view provider, const Call& call, TimePoint now);
 
   // The local engine's first token came `seconds` after a decision that predicted `predicted`;
   // `step` is what a step costs by now.
@@ -83,6 +95,8 @@ class FleetState {
   std::map<std::string, Provider, std::less<>> providers_;
   std::map<std::string, HedgeBudget, std::less<>> hedges_;  // By class.
   std::map<std::string, Steered, std::less<>> steered_;     // The classes with feedback.
+  config::RetryBudget retry_terms_;
+  RetryBudget retries_;
   Correction correction_;
   AnswerLength length_;
 };

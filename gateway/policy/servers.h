@@ -13,6 +13,7 @@
 #include "gateway/policy/prefix_table.h"
 #include "gateway/policy/prompt_marks.h"
 #include "gateway/policy/punctuality.h"
+#include "gateway/policy/retry_budget.h"
 #include "gateway/policy/tracker.h"
 
 #include <array>
@@ -40,6 +41,7 @@ struct Call {
   Asking asking;
   const PromptMarks* prompt = nullptr;  // Null: any server will do.
   ServerSet among = kAllServers;
+  Occasion occasion = Occasion::first;
 };
 
 class Servers {

@@ -121,6 +121,9 @@ constexpr SeriesRow kCatalogue[] = {
      "Targets that failed before their first token and were replaced."},
     {Series::retries, "spillway_retries_total", C, kCounted, kRetryLabels,
      "Targets that failed before their first token and were asked again."},
+    {Series::retries_used_up, "spillway_retry_budget_exhausted_total", C, kCounted, kNone,
+     "Requests whose target failed, and for which no other provider was asked as the retry budget "
+     "was used up."},
     {Series::hedges, "spillway_hedges_total", C, kCounted, kHedgeLabels,
      "Requests for which a second target was asked while the first was silent: it answered (won), "
      "the first did all the same (lost), or neither (failed)."},

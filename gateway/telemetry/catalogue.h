@@ -34,6 +34,7 @@ enum class Series : std::uint8_t {
   rule_decisions,
   fallbacks,
   retries,
+  retries_used_up,
   hedges,
   hedge_cost,
   slo_attained,
