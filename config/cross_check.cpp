@@ -89,6 +89,7 @@ class CrossCheck {
     for (std::size_t i = 0; i < policy_.classes.size(); ++i) {
       check_reach(i);
       check_promise(policy_.classes[i]);
+      check_turns(policy_.classes[i]);
       check_hedge(policy_.classes[i]);
       check_feedback(policy_.classes[i]);
     }
@@ -196,6 +197,16 @@ class CrossCheck {
       warn("classes." + one.name + ".hedge",
            "is never done: with `spill: never` nobody is asked "
            "beside the local target");
+  }
+
+  void check_turns(const RequestClass& one) {
+    const auto& providers = settings_.providers;
+    const bool has_turns = std::any_of(providers.begin(), providers.end(), [&](const auto& each) {
+      return one.uses(each.name) && each.weight > 0.0;
+    });
+    if (one.prefer == Prefer::weighted && !has_turns && !providers.empty())
+      warn("classes." + one.name + ".prefer",
+           "gives nobody a turn: the `weight` of each of its providers is 0");
   }
 
   void check_feedback(const RequestClass& one) {

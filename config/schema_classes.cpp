@@ -17,10 +17,11 @@ constexpr std::array<std::pair<Spill, std::string_view>, 4> kSpills{{
     {Spill::cheapest_before_deadline, "cheapest_before_deadline"},
     {Spill::always, "always"},
 }};
-constexpr std::array<std::pair<Prefer, std::string_view>, 3> kPrefers{{
+constexpr std::array<std::pair<Prefer, std::string_view>, 4> kPrefers{{
     {Prefer::cheapest, "cheapest"},
     {Prefer::fastest, "fastest"},
     {Prefer::ordered, "ordered"},
+    {Prefer::weighted, "weighted"},
 }};
 
 template <class Enum, std::size_t N>
@@ -82,7 +83,8 @@ const std::vector<Row<RequestClass>> kClassRows = {
       .kind = Kind::word,
       .words = words_of(kPrefers),
       .sentence = "Which provider comes first among those that can meet the SLA: the cheapest, "
-                  "the fastest, or in the order of `providers`."},
+                  "the fastest, in the order of `providers`, or in turns, as often as its `weight` "
+                  "says."},
      field<&RequestClass::prefer>()},
     {{.key = "providers",
       .kind = Kind::names,

@@ -401,6 +401,13 @@ const std::vector<Row<ProviderTarget>> kFurtherProviderRows = {
                   "and classes "
                   "that are cheapest_before_deadline."},
      field<&ProviderTarget::concurrency_max>()},
+    {{.key = "weight",
+      .kind = Kind::decimal,
+      .range = {0, 1'000'000},
+      .sentence = "For classes with `prefer: weighted`: of requests that several can have in time "
+                  "it is the first that is asked for this share, beside the others' weights. 0: "
+                  "only where those fail, or are late."},
+     field<&ProviderTarget::weight>()},
     {{.key = "endpoints",
       .kind = Kind::names,
       .words = {"chat", "completions", "embeddings", "moderations", "rerank"},

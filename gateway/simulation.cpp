@@ -273,6 +273,7 @@ policy::RequestFacts World::facts_of(std::size_t request) const {
   policy::RequestFacts facts;
   facts.model = setup_.model;
   facts.endpoint = "/v1/chat/completions";
+  facts.draw = one.id;
   facts.prompt_tokens = one.prompt_tokens;
   facts.cached_tokens = engine_.cached_tokens(replay_.prefix_of(one), one.prompt_tokens);
   facts.arrived = at_time(one.at);

@@ -63,15 +63,7 @@ std::string compared(const char* what, const Share& canary, const Share& stable)
 
 }  // namespace
 
-// With the finalizer of SplitMix64, so that names which differ in their last letter only are far
-// from each other.
-double place_of(std::string_view name) {
-  std::uint64_t hash = hash_of_name(name);
-  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;
-  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111eb;
-  hash ^= hash >> 31;
-  return std::ldexp(static_cast<double>(hash >> 11), -53);
-}
+double place_of(std::string_view name) { return share_of(hash_of_name(name)); }
 
 void CanaryJudge::ended(Side side, Outcome outcome) {
   Ended& here = of(side);

@@ -4,6 +4,7 @@
 #include "gateway/policy/feedback.h"
 #include "gateway/policy/held_work.h"
 #include "gateway/policy/refusal.h"
+#include "gateway/policy/turns.h"
 
 #include <algorithm>
 #include <chrono>
@@ -242,9 +243,7 @@ void Decision::judge_providers(bool of_here) {
   for (const Offer& offer : route_.providers) {
     const config::ProviderTarget& provider = settings_.providers[offer.provider];
     if (of_here && !provider.is_here()) continue;
-    const auto& listed = class_.providers;
-    const auto place = std::find(listed.begin(), listed.end(), provider.name);
-    const bool in_class = listed.empty() || place != listed.end() || route_.fixed();
+    const bool in_class = class_.uses(provider.name) || route_.fixed();
     Judged judged{.verdict = Verdict::not_in_class};
     if (in_class && !class_.takes_architecture(provider.architecture)) {
       judged.verdict = Verdict::other_model;
@@ -254,9 +253,7 @@ void Decision::judge_providers(bool of_here) {
       if (class_.price_max && judged.expected_cost > *class_.price_max && can_take(judged.verdict))
         judged.verdict = Verdict::too_dear;
     }
-    const auto rank =
-        listed.empty() ? offer.provider : static_cast<std::size_t>(place - listed.begin());
-    if (can_take(judged.verdict)) providers_.add(offer, judged, class_.prefer, rank);
+    if (can_take(judged.verdict)) providers_.add(offer, judged, class_.prefer, place_of(offer));
     plan_.considered.push_back({.target = provider.name,
                                 .verdict = judged.verdict,
                                 .ttft = judged.ttft,
@@ -264,6 +261,18 @@ void Decision::judge_providers(bool of_here) {
                                 .in_time = judged.in_time,
                                 .expected_cost = judged.expected_cost});
   }
+}
+
+// Where the class puts it, if that is not by price or pace.
+double Decision::place_of(const Offer& offer) const {
+  const config::ProviderTarget& provider = settings_.providers[offer.provider];
+  if (class_.prefer == config::Prefer::weighted)
+    return turn_of(request_.draw, provider.name, provider.weight);
+  if (class_.prefer != config::Prefer::ordered) return 0.0;
+  const auto& listed = class_.providers;
+  if (listed.empty()) return static_cast<double>(offer.provider);
+  return static_cast<double>(std::find(listed.begin(), listed.end(), provider.name) -
+                             listed.begin());
 }
 
 bool Decision::local_may_rescue() const {

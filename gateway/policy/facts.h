@@ -11,6 +11,7 @@
 #include "gateway/policy/punctuality.h"
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -26,6 +27,7 @@ struct RequestFacts {
   std::string_view class_header;     // x-spillway-class; empty if not given.
   std::string_view label;            // x-spillway-label; empty if not given.
   const config::Key* key = nullptr;  // nullptr: no keys are configured.
+  std::uint64_t draw = 0;            // A number of its own: what takes turns draws by it.
   bool in_a_batch = false;           // Nobody waits for it.
   bool local_only = false;           // The request asks to stay; its key may demand it, too.
   int prompt_tokens = 0;

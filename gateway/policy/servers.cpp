@@ -1,5 +1,7 @@
 #include "gateway/policy/servers.h"
 
+#include "backends/contract/name_hash.h"
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -30,10 +32,7 @@ std::string address_of(std::string_view url, const std::vector<std::string>& all
 
 // Rendezvous hashing: each prompt has an order of the servers that does not change when one goes.
 std::uint64_t rank(std::uint64_t prompt, std::size_t server) {
-  std::uint64_t mixed = prompt + 0x9e37'79b9'7f4a'7c15ULL * (server + 1);
-  mixed = (mixed ^ (mixed >> 30)) * 0xbf58'476d'1ce4'e5b9ULL;
-  mixed = (mixed ^ (mixed >> 27)) * 0x94d0'49bb'1331'11ebULL;
-  return mixed ^ (mixed >> 31);
+  return mixed(prompt + 0x9e37'79b9'7f4a'7c15ULL * (server + 1));
 }
 
 bool tells_pace(const Visit& visit) { return visit.asking.streamed && !visit.asking.at_batch_rate; }

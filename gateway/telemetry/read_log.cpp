@@ -46,6 +46,7 @@ std::optional<LoggedRequest> request_of(const json& line) {
   const auto ended = moment_of(line.value("ts", ""));
   if (!ended) return std::nullopt;
   LoggedRequest request{.arrived = *ended - seconds(line, "total_ms"),
+                        .id = line.value("request_id", ""),
                         .model = line.value("model_requested", ""),
                         .request_class = line.value("class", ""),
                         .key_name = line.value("key_name", ""),

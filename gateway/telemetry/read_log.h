@@ -21,7 +21,7 @@ struct LoggedTarget {
 
 struct LoggedRequest {
   double arrived = 0.0;  // Seconds since 1970.
-  std::string model, request_class, key_name, label, service_tier, endpoint, reason;
+  std::string id, model, request_class, key_name, label, service_tier, endpoint, reason;
   bool streaming = false;
   int prompt_tokens = 0;
   int completion_tokens = 0;
