@@ -31,11 +31,13 @@ class Course {
  public:
   // All that is referred to must outlive it.
   Course(Dispatcher& dispatcher, const policy::Plan& plan, const Edition& edition,
-         std::shared_ptr<const ChatRequest> request, Deadline deadline, Tab& tab, Receipt& receipt)
+         std::shared_ptr<const ChatRequest> request, const policy::PromptMarks& prompt,
+         Deadline deadline, Tab& tab, Receipt& receipt)
       : dispatcher_(dispatcher),
         plan_(plan),
         edition_(edition),
         request_(std::move(request)),
+        prompt_(prompt),
         deadline_(deadline),
         tab_(tab),
         receipt_(receipt),
@@ -96,6 +98,7 @@ class Course {
   const policy::Plan& plan_;
   const Edition& edition_;
   const std::shared_ptr<const ChatRequest> request_;
+  const policy::PromptMarks& prompt_;
   const Deadline deadline_;
   Tab& tab_;
   Receipt& receipt_;

@@ -51,12 +51,10 @@ Result<std::optional<FleetVisit>> Dispatcher::visit(Approach& approach, const Ed
   const policy::Candidate& candidate = approach.candidate;
   if (candidate.local) return std::optional<FleetVisit>();
   const std::size_t servers = servers_of(candidate, edition);
-  std::optional<policy::PromptMarks> marks;
-  if (servers > 1) marks.emplace(*approach.request, approach.tenant, candidate.model);
   policy::Call call;
   call.asking = {approach.request->stream, candidate.at_batch_rate, candidate.promise,
                  approach.prompt_tokens, candidate.lane};
-  call.prompt = marks ? &*marks : nullptr;
+  call.prompt = approach.prompt;
   call.among = approach.among & policy::first(servers);  // A reload may have brought more.
   call.occasion = approach.occasion;
   auto [visit, retries_used_up] = fleet_.visit(candidate.target, call);

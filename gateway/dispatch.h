@@ -35,6 +35,7 @@ struct Approach {
   policy::Candidate candidate;
   std::shared_ptr<const ChatRequest> request;
   std::string_view tenant;
+  const policy::PromptMarks* prompt = nullptr;
   int prompt_tokens = 0;
   Deadline patience{};
   bool is_last = false;                           // Of the plan, and of its servers.

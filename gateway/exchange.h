@@ -5,6 +5,7 @@
 #include "gateway/errand.h"
 #include "gateway/notes.h"
 #include "gateway/pipeline.h"
+#include "gateway/policy/prompt_marks.h"
 #include "gateway/receipt.h"
 #include "gateway/tab.h"
 
@@ -31,7 +32,8 @@ struct Pipeline::Exchange {
   http::ResponseWriter& out;
   Receipt receipt;
   policy::Caller caller;
-  wire::Asked asked;  // Once the body has been understood.
+  wire::Asked asked;           // Once the body has been understood.
+  policy::PromptMarks prompt;  // Empty where no provider's cache makes a difference.
   account::Pool pool = account::Pool::waited_for;
   account::Pass pass;
   Accept accept;  // Empty: whoever asks waits for the answer.

@@ -48,6 +48,11 @@ void FleetVisit::wrote(std::size_t bytes, int tokens) {
   servers_->wrote(bytes, tokens);
 }
 
+void FleetVisit::billed(int prompt_tokens, int cached_tokens) {
+  std::lock_guard lock(fleet_->mutex_);
+  servers_->billed(visit_, prompt_tokens, cached_tokens, SteadyClock::now());
+}
+
 double FleetVisit::bytes_per_token() const {
   std::lock_guard lock(fleet_->mutex_);
   return servers_->bytes_per_token();
@@ -89,10 +94,11 @@ void Fleet::adopt(const config::Settings& settings) {
   state_.adopt(settings, SteadyClock::now());
 }
 
-policy::FleetFacts Fleet::facts(const EngineStatus* engine) const {
+policy::FleetFacts Fleet::facts(const EngineStatus* engine,
+                                const policy::PromptMarks* prompt) const {
   const policy::WallClock clock = wall_clock();
   std::lock_guard lock(mutex_);
-  policy::FleetFacts facts = state_.facts(engine, SteadyClock::now());
+  policy::FleetFacts facts = state_.facts(engine, SteadyClock::now(), prompt);
   facts.clock = clock;
   return facts;
 }

@@ -34,6 +34,7 @@ class FleetVisit {
 
   // Of that: whole, and told in tokens.
   void wrote(std::size_t bytes, int tokens);
+  void billed(int prompt_tokens, int cached_tokens);
   double bytes_per_token() const;  // Of its answers of late.
 
   // Before its first token, or in the middle. True if nobody is to ask it from now on, for a while.
@@ -89,8 +90,9 @@ class Fleet {
   // of them.
   void adopt(const config::Settings& settings);
 
-  // The facts at this moment; `engine` (null without a local target) must live as long as they do.
-  policy::FleetFacts facts(const EngineStatus* engine) const;
+  // See policy::FleetState.
+  policy::FleetFacts facts(const EngineStatus* engine,
+                           const policy::PromptMarks* prompt = nullptr) const;
 
   // Begins an attempt at one of the provider's servers; without a visit where breakers, rate limits
   // or concurrency leave no room: take the next candidate.

@@ -12,11 +12,21 @@
 
 #include <boost/asio/this_coro.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
 namespace spillway {
 namespace net = boost::asio;
+
+namespace {
+
+bool keeps_prefixes(const config::Settings& settings) {
+  return std::any_of(settings.providers.begin(), settings.providers.end(),
+                     [](const auto& provider) { return policy::keeps_prefixes(provider); });
+}
+
+}  // namespace
 
 net::awaitable<void> Pipeline::serve(const wire::Protocol& protocol, http::Request raw,
                                      http::ResponseWriter& out) {
@@ -92,7 +102,9 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   const bool is_gone = co_await client_left();
   if (is_gone) co_return Error{Errc::cancelled, "the client left"};
 
-  auto plan = decide(edition, *facts, policy::Turn::unknown, receipt);
+  if (keeps_prefixes(*edition.settings))
+    exchange.prompt = policy::PromptMarks(*request, receipt.tenant, request->model);
+  auto plan = decide(exchange, *facts, policy::Turn::unknown);
   if (plan && (exchange.accept || wire::names_files(*request))) {
     auto checked = check(exchange, *plan, facts->prompt_tokens);
     if (!checked) co_return checked.error();
@@ -103,7 +115,7 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   }
   std::optional<policy::Wait> wait;
   if (plan) wait = plan->wait;
-  if (wait) plan = co_await wait_and_decide(edition, *facts, *wait, receipt);
+  if (wait) plan = co_await wait_and_decide(exchange, *facts, *wait);
   if (!plan) co_return plan.error();
 
   auto filled = co_await with_files(request, *caller, doors_.files, *facts);

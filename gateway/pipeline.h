@@ -71,11 +71,11 @@ class Pipeline {
   Async<void> answer(Exchange& exchange, const Result<policy::Caller>& caller);
   void account(Exchange& exchange);
 
-  Result<policy::Plan> decide(const Edition& edition, policy::RequestFacts& facts,
-                              policy::Turn turn, Receipt& receipt) const;
+  Result<policy::Plan> decide(Exchange& exchange, policy::RequestFacts& facts,
+                              policy::Turn turn) const;
   Result<void> check(const Exchange& exchange, const policy::Plan& plan, int prompt_tokens) const;
-  Async<policy::Plan> wait_and_decide(const Edition& edition, policy::RequestFacts& facts,
-                                      policy::Wait& wait, Receipt& receipt) const;
+  Async<policy::Plan> wait_and_decide(Exchange& exchange, policy::RequestFacts& facts,
+                                      policy::Wait& wait) const;
   Async<Opened> first_answer(Exchange& exchange, policy::RequestFacts& facts, policy::Plan& plan,
                              std::optional<policy::Wait> wait, std::optional<Course>& course);
 

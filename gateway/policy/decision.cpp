@@ -259,6 +259,7 @@ void Decision::judge_providers(bool of_here) {
                                 .ttft = judged.ttft,
                                 .finish = judged.finish,
                                 .in_time = judged.in_time,
+                                .cached_tokens = judged.cached_tokens,
                                 .expected_cost = judged.expected_cost});
   }
 }

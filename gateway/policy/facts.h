@@ -75,6 +75,7 @@ struct ProviderFacts {
   double ttft_p95 = 0.0;
   double ttft_p99 = 0.0;
   double tokens_per_second = 0.0;  // Of one stream, after its first token.
+  double cached_share = 0.0;       // Of this prompt, what it is expected to bill as cached.
   InTime in_time;                  // Of what was promised there, by the prompt's length.
   // Of one on this machine, which does one thing after another: what it has before it, the
   // background's apart as the foreground need not wait for that, and how fast it reads.

@@ -33,7 +33,8 @@ void FleetState::adopt_feedback(const config::Settings& settings) {
   steered_ = std::move(adopted);
 }
 
-FleetFacts FleetState::facts(const EngineStatus* engine, TimePoint now) const {
+FleetFacts FleetState::facts(const EngineStatus* engine, TimePoint now,
+                             const PromptMarks* prompt) const {
   FleetFacts facts;
   facts.now = now;
   facts.local = engine;
@@ -43,7 +44,7 @@ FleetFacts FleetState::facts(const EngineStatus* engine, TimePoint now) const {
   facts.class_terms = class_terms(now);
   facts.providers.reserve(providers_.size());
   for (const auto& [name, provider] : providers_)
-    facts.providers.push_back(provider.servers->facts(now));
+    facts.providers.push_back(provider.servers->facts(now, prompt));
   return facts;
 }
 
@@ -55,8 +56,7 @@ std::shared_ptr<Servers> FleetState::servers(std::string_view provider) const {
 Entered FleetState::enter(std::string_view provider, const Call& call, TimePoint now) {
   Entered entered{servers(provider), std::nullopt, false};
   if (!entered.servers) return entered;
-  entered.retries_used_up =
-      call.occasion == Occasion::again && !retries_.allows(retry_terms_, now);
+  entered.retries_used_up = call.occasion == Occasion::again && !retries_.allows(retry_terms_, now);
   if (entered.retries_used_up) return entered;
   entered.visit = entered.servers->enter(now, call);
   if (entered.visit) retries_.made(call.occasion, now);

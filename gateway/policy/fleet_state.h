@@ -47,7 +47,9 @@ class FleetState {
   void adopt(const config::Settings& settings, TimePoint now);
 
   // The facts at this moment; `engine` (null without a local target) must live as long as they do.
-  FleetFacts facts(const EngineStatus* engine, TimePoint now) const;
+  // `prompt` is of whom they are told: what of it providers have in their caches.
+  FleetFacts facts(const EngineStatus* engine, TimePoint now,
+                   const PromptMarks* prompt = nullptr) const;
 
   // Null for a provider that the settings do not have. It may be kept over the next adopt().
   std::shared_ptr<Servers> servers(std::string_view provider) const;

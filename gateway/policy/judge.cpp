@@ -116,6 +116,7 @@ void reckon(Judged& judged, const config::Price& price, const Work& work) {
   const int prompt_tokens = work.prompt_tokens + judged.form_tokens;
   Usage usage = expected_usage(work);
   usage.prompt_tokens = prompt_tokens;
+  usage.cached_tokens = judged.cached_tokens;
   judged.full_cost = cost_of(price, usage);
   usage.at_batch_rate = judged.at_batch_rate;
   judged.expected_cost = judged.at_batch_rate ? cost_of(price, usage) : judged.full_cost;
@@ -246,6 +247,7 @@ Judged judge_provider(const config::ProviderTarget& provider, const ProviderFact
   judged.finish = judged.ttft + judged.per_token * (work.completion_tokens - 1.0);
   if (facts.tokens_read_per_second > 0.0) foresee(judged, facts, work);
   judged.form_tokens = reads_forms(provider) ? work.form_tokens : 0;
+  judged.cached_tokens = static_cast<int>(facts.cached_share * work.prompt_tokens);
   judged.at_batch_rate = costs_less(provider, facts, work, now);
   if (work.search_units > 0) {
     reckon(judged, by_search_units(provider.price), work);

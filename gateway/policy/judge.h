@@ -65,7 +65,8 @@ struct Judged {
   double lateness = 0.0;  // The largest of the three over its limit; at most 1 meets the SLA.
   double in_time = 1.0;   // A provider: the share of prompts of this length that it has in time.
   bool at_batch_rate = false;
-  int form_tokens = 0;  // Read there beside the prompt.
+  int form_tokens = 0;    // Read there beside the prompt.
+  int cached_tokens = 0;  // Of the prompt, what a provider is expected to bill as cached.
   config::NanoUsd expected_cost = 0;
   config::NanoUsd full_cost = 0;  // The same without what the cheaper tier saves.
   config::NanoUsd worst_case_cost = 0;

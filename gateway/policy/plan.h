@@ -118,7 +118,8 @@ struct Alternative {
   Verdict verdict = Verdict::fits;
   double ttft = 0.0;  // Seconds; local: predicted, provider: P90 of late. 0: not judged.
   double finish = 0.0;
-  double in_time = 1.0;  // The share of prompts of this length that it answers in time.
+  double in_time = 1.0;   // The share of prompts of this length that it answers in time.
+  int cached_tokens = 0;  // Of the prompt, at a provider: expected to cost what cached ones do.
   config::NanoUsd expected_cost = 0;
   bool too_dear_a_promise = false;  // It is in time often enough, for more than a promise may cost.
 };

@@ -14,6 +14,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_set>
+#include <vector>
 
 namespace spillway::provider {
 
@@ -26,6 +28,7 @@ struct Counts {
   std::atomic<std::uint64_t> disconnects{0};
   std::atomic<std::int64_t> open_streams{0};
   std::atomic<std::uint64_t> prompt_tokens{0};
+  std::atomic<std::uint64_t> cached_tokens{0};
   std::atomic<std::uint64_t> completion_tokens{0};
 };
 
@@ -47,20 +50,25 @@ class House {
   // What happens to the next request.
   simulated::Performance perform(const simulated::Script& script, const Asked& asked);
 
+  // How much of a prompt that begins like that it has read before, and has not forgotten.
+  int read(const std::vector<Beginning>& beginnings);
+
   // Seconds to wait if the account's limits are reached; nullopt if the request may pass.
   std::optional<double> over_limit(int tokens);
 
  private:
   const simulated::Profile profile_;
   const std::string key_;
+  const bool prefix_cache_;
   const std::uint64_t seed_;
   const std::function<Draw(std::string_view prompt)> draw_of_;
   std::atomic<std::uint64_t> next_request_{0};
   Counts counts_;
 
-  mutable std::mutex mutex_;  // The two below.
+  mutable std::mutex mutex_;  // What follows.
   std::shared_ptr<const simulated::Script> script_;
   simulated::RateLimiter limiter_;
+  std::unordered_set<std::uint64_t> beginnings_;
 };
 
 }  // namespace spillway::provider

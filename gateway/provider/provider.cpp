@@ -58,6 +58,7 @@ std::string stats_body(const ProviderStats& stats) {
   add("disconnects", stats.disconnects);
   add("open_streams", stats.open_streams);
   add("prompt_tokens", stats.prompt_tokens);
+  add("cached_tokens", stats.cached_tokens);
   add("completion_tokens", stats.completion_tokens);
   return body + "}\n";
 }

@@ -33,7 +33,8 @@ struct ProviderOptions {
   config::Endpoint listen{"127.0.0.1", 0};
   simulated::Script script;
   std::uint64_t seed = 1;
-  std::string key;  // Empty: every caller is served.
+  std::string key;            // Empty: every caller is served.
+  bool prefix_cache = false;  // Chat completions bill what was read before as cached.
   int workers = 1;
   // By what is asked, on any worker; empty: `seed`, and how many have asked before.
   std::function<Draw(std::string_view prompt)> draw_of;
@@ -48,6 +49,7 @@ struct ProviderStats {
   std::uint64_t disconnects = 0;   // Clients that left before their answer ended.
   std::int64_t open_streams = 0;   // Answers under way, whole ones too.
   std::uint64_t prompt_tokens = 0;
+  std::uint64_t cached_tokens = 0;  // Of these.
   std::uint64_t completion_tokens = 0;
 };
 
