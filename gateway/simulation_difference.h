@@ -14,7 +14,7 @@ struct SimulatedSide {
 };
 
 // Prints the moves (from where to where, with their spend), both figures side by side with the
-// difference, and the first `examples` requests that moved.
+// difference, both held to what `before` promises, and the first `examples` requests that moved.
 void print_difference(const simulate::Replay& replay, const SimulatedSide& before,
                       const SimulatedSide& after, int examples, std::FILE* out);
 

@@ -95,7 +95,8 @@ class Provider::Impl {
  public:
   explicit Impl(ProviderOptions options)
       : listen_(options.listen),
-        house_(profile_named(options.profile), options),
+        house_(options.own_profile ? *options.own_profile : profile_named(options.profile),
+               options),
         routes_(&write_refusal),
         server_(
             http::ServerOptions{options.listen, options.workers, config::ServerLimits{},

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,6 +31,7 @@ struct Draw {
 
 struct ProviderOptions {
   std::string profile = "instant";
+  std::optional<simulated::Profile> own_profile;  // In place of the one of that name.
   config::Endpoint listen{"127.0.0.1", 0};
   simulated::Script script;
   std::uint64_t seed = 1;

@@ -28,7 +28,7 @@ int diff(const Arguments& arguments) {
     std::fprintf(stderr, "spillway diff: --examples wants a number, not '%s'\n", examples.c_str());
     return kMisused;
   }
-  const auto world = read_replay(options);
+  const auto world = read_replay(options, options.words_given()[0]);
   if (!world) return world.exit_status();
   const auto before = with_policy(*world, options.words_given()[0]);
   const auto after = with_policy(*world, options.words_given()[1]);

@@ -148,7 +148,7 @@ int replay(const Arguments& arguments) {
   }
   const auto part = part_of(options);
   if (!part) return kMisused;
-  const auto world = read_replay(options);
+  const auto world = read_replay(options, options.get("--policy"));
   if (!world) return world.exit_status();
   const auto slice = simulate::slice(world->replay, part->begins, part->length);
   if (slice.requests.empty()) {

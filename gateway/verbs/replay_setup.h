@@ -18,9 +18,11 @@ struct ReplaySetup {
 };
 
 void declare_replay(Options& options);
-Given<ReplaySetup> read_replay(const Options& options);
 
-// The policy of that file, made ready for a trace's own promises.
+// `policy`: the file in force, which the trace's names are of and whose classes its requests were
+// asked for by.
+Given<ReplaySetup> read_replay(const Options& options, const std::string& policy);
+
 std::optional<SimulationSetup> with_policy(const ReplaySetup& replay, const std::string& path);
 
 std::optional<std::vector<SimulatedAnswer>> simulated(const SimulationSetup& setup,

@@ -23,7 +23,7 @@ int simulate(const Arguments& arguments) {
     std::fprintf(stderr, "spillway simulate: give --policy FILE and --trace FILE (try --help)\n");
     return kMisused;
   }
-  const auto world = read_replay(options);
+  const auto world = read_replay(options, options.get("--policy"));
   if (!world) return world.exit_status();
   auto setup = with_policy(*world, options.get("--policy"));
   if (!setup || !choose_engine_model(options, *setup)) return kFailed;
