@@ -32,10 +32,10 @@ int diff(const Arguments& arguments) {
   if (!world) return world.exit_status();
   const auto before = with_policy(*world, options.words_given()[0]);
   const auto after = with_policy(*world, options.words_given()[1]);
-  if (!before || !after) return kFailed;
+  if (!before || !after) return kMisused;
   const auto answers_before = simulated(*before, world->replay);
   const auto answers_after = simulated(*after, world->replay);
-  if (!answers_before || !answers_after) return kFailed;
+  if (!answers_before || !answers_after) return kMisused;
   print_difference(world->replay, {*before, *answers_before}, {*after, *answers_after}, count,
                    stdout);
   return kDone;

@@ -112,7 +112,7 @@ void print_pace(const simulate::ReferenceEngineParams& engine) {
 }
 
 int run(SimulationSetup setup, const simulate::Replay& part) {
-  if (!simulated(setup, part)) return kFailed;  // Told what is wrong before it takes minutes.
+  if (!simulated(setup, part)) return kMisused;  // Told what is wrong before it takes minutes.
   allow_many_files();
   std::signal(SIGPIPE, SIG_IGN);
   const auto live = replay_live(setup, part, tell);
@@ -139,7 +139,8 @@ int replay(const Arguments& arguments) {
   options.value("--policy", "FILE", "the configuration whose policy decides");
   declare_replay(options);
   options.value("--from", "SECONDS", "where in the replayed trace to begin (default 0)")
-      .value("--for", "SECONDS", "how much of it, in real time (default 120)");
+      .value("--for", "SECONDS", "how much of it, in real time (default 120)")
+      .fails_when("the two disagree, or a client saw an error, or the gateway did not start");
   if (!options.read(arguments, "spillway replay --policy FILE --trace FILE"))
     return options.exit_status();
   if (!options.has("--policy") || !options.has("--trace")) {
@@ -157,7 +158,7 @@ int replay(const Arguments& arguments) {
     return kMisused;
   }
   auto setup = with_policy(*world, options.get("--policy"));
-  return setup ? run(std::move(*setup), slice) : 1;
+  return setup ? run(std::move(*setup), slice) : kMisused;
 }
 
 }  // namespace spillway::verbs

@@ -16,7 +16,8 @@ int simulate(const Arguments& arguments) {
   options.value("--policy", "FILE", "the configuration whose policy decides");
   declare_replay(options);
   declare_engine_model(options);
-  options.value("--decisions", "FILE", "also write where each request went, as CSV");
+  options.value("--decisions", "FILE", "also write where each request went, as CSV")
+      .fails_when("the gateway at --admin does not tell what it has measured");
   if (!options.read(arguments, "spillway simulate --policy FILE --trace FILE"))
     return options.exit_status();
   if (!options.has("--policy") || !options.has("--trace")) {
@@ -26,15 +27,16 @@ int simulate(const Arguments& arguments) {
   const auto world = read_replay(options, options.get("--policy"));
   if (!world) return world.exit_status();
   auto setup = with_policy(*world, options.get("--policy"));
-  if (!setup || !choose_engine_model(options, *setup)) return kFailed;
+  if (!setup) return kMisused;
+  if (const int status = choose_engine_model(options, *setup); status != kDone) return status;
   const auto answers = simulated(*setup, world->replay);
-  if (!answers) return kFailed;
+  if (!answers) return kMisused;
 
   print_figures(figures_of(*setup, world->replay, *answers), stdout);
   if (!options.has("--decisions")) return kDone;
   if (write_decisions(options.get("--decisions"), *setup, world->replay, *answers)) return kDone;
   std::fprintf(stderr, "spillway simulate: cannot write %s\n", options.get("--decisions").c_str());
-  return kFailed;
+  return kMisused;
 }
 
 }  // namespace spillway::verbs
