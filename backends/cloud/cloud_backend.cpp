@@ -1,5 +1,4 @@
 #include "backends/cloud/cloud_backend.h"
-
 #include "backends/cloud/transfer_loop.h"
 
 #include <boost/asio/this_coro.hpp>
@@ -73,16 +72,16 @@ class CloudBackend final : public Backend {
     const TransferId id = loop_.next_id();
     auto look = [inbox = loop_.inbox(), id] { inbox->look_at(id); };
     auto bridge = std::make_shared<Bridge>(consumer, kBridgeCapacity, std::move(look));
-    TransferPlan plan{id,
-                      upstream_,
-                      upstream_->dialect->url(*request, terms.model, upstream_->manner),
-                      std::move(*body),
-                      request->endpoint,
-                      upstream_->dialect->reader(*request),
-                      request->stream,
-                      request->sampling.tokens_max,
-                      request->at_batch_rate || terms.is_last,
-                      upstream_->dialect->headers_of(*request, upstream_->manner)};
+    TransferPlan plan{
+        id,
+        upstream_,
+        {upstream_->dialect->url(*request, terms.model, upstream_->manner), std::move(*body),
+         upstream_->dialect->headers_of(*request, upstream_->manner)},
+        request->endpoint,
+        upstream_->dialect->reader(*request),
+        request->stream,
+        request->sampling.tokens_max,
+        request->at_batch_rate || terms.is_last};
     auto transfer = std::make_unique<Transfer>(std::move(plan), bridge, std::move(*place));
     if (!loop_.inbox()->start(std::move(transfer))) {
       return unavailable(upstream_->teller, "the gateway is stopping");
