@@ -104,6 +104,7 @@ void Easy::arm(const HttpRequest& request, void* self) {
   set(handle_, CURLOPT_URL, request.url.c_str());
   set_headers(request.headers);
   set_method(request);
+  set(handle_, CURLOPT_FRESH_CONNECT, request.is_once ? 1L : 0L);
   set(handle_, CURLOPT_PREREQDATA, self);
   set(handle_, CURLOPT_HEADERDATA, self);
   set(handle_, CURLOPT_WRITEDATA, self);

@@ -21,6 +21,8 @@ struct HttpRequest {
   std::string body;                       // Of a POST.
   std::vector<std::string> headers = {};  // Of this one alone: "Name: value".
   Method method = Method::post;
+  // Sent at most once: libcurl sends again what it sent on a kept connection that then broke.
+  bool is_once = false;
 };
 
 class Easy {
