@@ -23,6 +23,11 @@ ProviderStats House::stats() const {
   stats.open_streams = counts_.open_streams;
   stats.prompt_tokens = counts_.prompt_tokens;
   stats.completion_tokens = counts_.completion_tokens;
+  const BatchCounts batches = batches_.counts();
+  stats.batches = batches.created;
+  stats.batch_lines = batches.lines;
+  stats.batch_prompt_tokens = batches.prompt_tokens;
+  stats.batch_completion_tokens = batches.completion_tokens;
   return stats;
 }
 
@@ -35,6 +40,15 @@ void House::set_script(simulated::Script script) {
   auto next = std::make_shared<const simulated::Script>(std::move(script));
   std::lock_guard lock(mutex_);
   script_.swap(next);
+}
+
+bool House::loses_batch() {
+  std::lock_guard lock(mutex_);
+  if (script_->batches.unanswered <= 0) return false;
+  auto next = std::make_shared<simulated::Script>(*script_);
+  --next->batches.unanswered;
+  script_ = std::move(next);
+  return true;
 }
 
 bool House::instant(const simulated::Script& script) const {

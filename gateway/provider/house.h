@@ -6,6 +6,7 @@
 #include "backends/simulated/performance.h"
 #include "backends/simulated/rate_limiter.h"
 #include "gateway/provider/asked.h"
+#include "gateway/provider/batch_room.h"
 #include "gateway/provider/provider.h"
 
 #include <atomic>
@@ -36,6 +37,7 @@ class House {
   const simulated::Profile& profile() const { return profile_; }
   const std::string& key() const { return key_; }
   Counts& counts() { return counts_; }
+  BatchRoom& batches() { return batches_; }
   ProviderStats stats() const;
 
   std::shared_ptr<const simulated::Script> script() const;
@@ -43,6 +45,9 @@ class House {
 
   // Answers go out at once and nothing can go wrong: no need to look closely.
   bool instant(const simulated::Script& script) const;
+
+  // The answer to a batch that was made gets lost; counts down in the script.
+  bool loses_batch();
 
   // What happens to the next request.
   simulated::Performance perform(const simulated::Script& script, const Asked& asked);
@@ -57,6 +62,7 @@ class House {
   const std::function<Draw(std::string_view prompt)> draw_of_;
   std::atomic<std::uint64_t> next_request_{0};
   Counts counts_;
+  BatchRoom batches_;
 
   mutable std::mutex mutex_;  // The two below.
   std::shared_ptr<const simulated::Script> script_;

@@ -2,10 +2,12 @@
 //
 //   POST /v1/chat/completions   whole and streamed, at the profile's pace, with the script's faults
 //   POST /v1/messages           the same in Anthropic's words
+//   /v1/files, /v1/batches      OpenAI's batches API, as the script says
 //   GET  /v1/models[/{id}]      every model name is served; the list has the profile's
 //   GET  /stats                 ProviderStats as JSON
 //   POST /script                replaces the script: {"slow":1,"dead":false,"faults":[{"kind":
-//                               "error","share":0.18,"after_seconds":0.2,"status":503}]}
+//                               "error","share":0.18,"after_seconds":0.2,"status":503}],
+//                               "batches":{"seconds":5,"answered":0.9,"ends_as":"expired"}}
 // The key, if there is one, is asked for under /v1 only. Tests run a Provider inside their process;
 // its methods are for the owner's thread.
 #pragma once
@@ -49,6 +51,10 @@ struct ProviderStats {
   std::int64_t open_streams = 0;   // Answers under way, whole ones too.
   std::uint64_t prompt_tokens = 0;
   std::uint64_t completion_tokens = 0;
+  std::uint64_t batches = 0;      // Made.
+  std::uint64_t batch_lines = 0;  // Of these, answered: their tokens are apart.
+  std::uint64_t batch_prompt_tokens = 0;
+  std::uint64_t batch_completion_tokens = 0;
 };
 
 class Provider {
