@@ -206,15 +206,18 @@ double HeldWork::foreground_share(TimePoint now) const {
   return foreground_seconds_ * std::exp(-passed / kMemory) / kMemory;
 }
 
-void HeldWork::reckon(const EngineStatus& engine, const CloudRoom& cloud, TimePoint now) {
-  const double elapsed = reckoned_ ? seconds_between(*reckoned_, now) : 0.0;
-  reckoned_ = now;
-  // GPU seconds a second.
+double HeldWork::supply(const EngineStatus& engine, TimePoint now) const {
   const double engines = engine.engines();
   double supply = engine.ready ? engines - foreground_share(now) : 0.0;
   if (supply > 0.0 && per_token_limit_ > 0.0)
     supply -= engines * engine.step.base / per_token_limit_;
-  supply = std::max(kSupplyLeast, supply);
+  return std::max(kSupplyLeast, supply);
+}
+
+void HeldWork::reckon(const EngineStatus& engine, const CloudRoom& cloud, TimePoint now) {
+  const double elapsed = reckoned_ ? seconds_between(*reckoned_, now) : 0.0;
+  reckoned_ = now;
+  const double supply = this->supply(engine, now);
 
   planned_supply_ += (1.0 - std::exp(-elapsed / kPlanMemory)) * (supply - planned_supply_);
 

@@ -26,6 +26,7 @@ std::string_view name_of(Reason reason) {
     case Reason::spill_due: return "spill_due";
     case Reason::held_full: return "held_full";
     case Reason::rule: return "rule";
+    case Reason::handed_over: return "handed_over";
   }
   return "";
 }

@@ -42,6 +42,7 @@ enum class Reason {
   spill_due,           // …or it had to leave to be in time.
   held_full,           // It may wait, but there was no room to hold it.
   rule,                // A rule of the policy says so: Plan::rule.
+  handed_over,         // It was answered in a batch of the provider's.
 };
 
 // Whose turn it is among the work that may wait (held_work.h).
