@@ -292,6 +292,8 @@ void Course::make_ready(Approach& approach, Way way, const Delivered& delivered)
   approach.patience = is_last ? deadline_ : patience_with(approach.candidate, now, deadline_);
   approach.request = at_rate(approach.candidate, tab_.affordable(asked(way, delivered)));
   approach.tenant = receipt_.tenant;
+  approach.instead = instead_;
+  if (instead_) approach.among = policy::kAllServers;
 }
 
 // Should it be silent, nobody is left to be asked: it would owe an answer to what it has.

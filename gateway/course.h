@@ -41,6 +41,9 @@ class Course {
         receipt_(receipt),
         hedge_(plan, edition, dispatcher.fleet(), tab, receipt) {}
 
+  // The candidates' answer is there already: from now on `backend`, which outlives this, gives it.
+  void answered_by(Backend& backend) { instead_ = &backend; }
+
   // The first candidate that answers. Fails with the client's own fault at once (invalid_request,
   // context_too_long), with cancelled or deadline_exceeded when there is no use in going on, else
   // with what the candidates said: rate_limited or overloaded if all are full for now, what the tab
@@ -101,6 +104,7 @@ class Course {
   Receipt& receipt_;
   Hedge hedge_;
   FailedServers failed_;
+  Backend* instead_ = nullptr;
   std::optional<std::size_t> beside_;  // The candidate that was asked beside another.
   std::size_t at_ = 0;                 // The candidate to be tried next.
   std::string_view begun_by_;          // The architecture of what broke off; empty: not said.

@@ -33,6 +33,7 @@ std::size_t servers_of(const policy::Candidate& candidate, const Edition& editio
 
 Async<Opened> Dispatcher::open(Approach& approach, const Edition& edition) {
   approach.sent = SteadyClock::now();
+  if (approach.instead) co_return co_await first_piece(*approach.instead, approach, edition);
   auto visit = this->visit(approach, edition);
   if (!visit) co_return visit.error();
   Backend& backend =
@@ -71,7 +72,7 @@ Async<Opened> Dispatcher::first_piece(Backend& backend, Approach& approach,
   Opened opened;
   opened.candidate = approach.candidate;
   opened.left_out = backend.left_out(*approach.request);
-  if (edition.settings->server.unknown_fields == "refuse") {
+  if (!approach.instead && edition.settings->server.unknown_fields == "refuse") {
     const auto unknown = first_unknown(opened.left_out, *approach.request);
     if (unknown) co_return cannot_be_told(opened.candidate, *unknown);
   }

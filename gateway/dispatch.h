@@ -39,6 +39,7 @@ struct Approach {
   Deadline patience{};
   bool is_last = false;                           // Of the plan, and of its servers.
   policy::ServerSet among = policy::kAllServers;  // Which of its servers may be asked.
+  Backend* instead = nullptr;  // Who answers in its place, and is no server of its.
 
   TimePoint sent{};
   double seconds = 0.0;                    // Until its first piece, or until it failed.

@@ -40,6 +40,13 @@ class Tab {
   Result<void> cover(const policy::Candidate& candidate, const Begun& begun,
                      const Receipt& receipt);
 
+  // What the candidate may cost at most, of which nothing is held here: it is asked what
+  // `affordable` makes of the request. Fails as `cover` does.
+  Result<config::NanoUsd> reckon(const policy::Candidate& candidate, const Receipt& receipt);
+
+  // What is asked has been answered and is owed, whatever the budget says: from now on.
+  void is_owed() { owed_ = true; }
+
   // `second` is about to be asked as well, while who was covered last is still silent: both are
   // held in full, or it fails and nothing changes. Who answers is then covered afresh.
   Result<void> cover_beside(const policy::Candidate& second, const Receipt& receipt);
@@ -71,6 +78,14 @@ class Tab {
  private:
   config::NanoUsd cost_of(const Part& part, const Receipt& receipt) const;
   config::NanoUsd spent(const Receipt& receipt) const;
+  struct Quote {
+    config::NanoUsd least = 0;
+    config::NanoUsd wanted = 0;
+    int tokens = 0;  // Of the answer…
+    int beyond = 0;  // …and past its limit.
+  };
+  Result<Quote> quote(const policy::Candidate& candidate, const Begun& begun,
+                      const Receipt& receipt);
   Result<void> put_aside(const std::string& id, config::NanoUsd least, config::NanoUsd wanted);
   void price(Part& part, const Receipt& receipt) const;  // Once it is settled.
   void price(Receipt& receipt) const;
@@ -86,6 +101,7 @@ class Tab {
   config::NanoUsd before_ = 0;     // …and what is owed for all but its answer.
   std::optional<int> affordable_;  // Tokens of its answer; empty: as many as there are…
   int again_ = 0;                  // …beside those that it says again.
+  bool owed_ = false;
   bool settled_ = false;
 };
 

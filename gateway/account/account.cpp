@@ -90,6 +90,16 @@ Result<void> Hold::raise(NanoUsd least, NanoUsd wanted) {
   return {};
 }
 
+void Hold::lower(NanoUsd by) {
+  by = std::min(by, granted_);
+  if (!account_ || by <= 0) return;
+  granted_ -= by;
+  account_->ledger_->raise(index_, granted_);
+  const std::int64_t now = wall_milliseconds();
+  tenant_->settle(given(payer_.tenant_budget), by, 0, now);
+  key_->settle(given(payer_.key_budget), by, 0, now);
+}
+
 Result<std::unique_ptr<Account>> Account::open(
     const store::Directory& directory, std::unique_ptr<Journal> journal, int requests_max,
     std::function<void(const std::optional<Error>& why)> trouble) {
@@ -146,13 +156,29 @@ std::optional<Error> Account::put_aside(Hold& hold, NanoUsd least, NanoUsd wante
   return std::nullopt;
 }
 
-Result<Hold> Account::hold(std::string_view id, const Payer& payer, NanoUsd least, NanoUsd wanted) {
+Hold Account::begin(const Payer& payer) {
   Hold hold;
   hold.payer_ = payer;
   hold.tenant_ = &purse(tenants_, payer.tenant);
   hold.key_ = &purse(keys_, payer.key);
+  return hold;
+}
+
+Result<Hold> Account::hold(std::string_view id, const Payer& payer, NanoUsd least, NanoUsd wanted) {
+  Hold hold = begin(payer);
   auto refusal = put_aside(hold, least, wanted);
   if (refusal) return std::move(*refusal);
+  return enter(id, std::move(hold));
+}
+
+Result<Hold> Account::owed(std::string_view id, const Payer& payer, NanoUsd amount) {
+  Hold hold = begin(payer);
+  (void)put_aside(hold, 0, amount);
+  return enter(id, std::move(hold));
+}
+
+Result<Hold> Account::enter(std::string_view id, Hold hold) {
+  const Payer& payer = hold.payer_;
   const auto index = ledger_->hold({id, payer.tenant, payer.key, payer.project, hold.granted_});
   if (!index) {
     const std::int64_t now = wall_milliseconds();
