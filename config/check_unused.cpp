@@ -20,6 +20,9 @@ class UnusedCheck {
       check_isolation(local);
       check_bounds(local);
     }
+    for (const ProviderTarget& one : settings_.providers)
+      check_switch("targets." + one.name + ".batches", one.batches.enabled,
+                   one.batches != ProviderBatches{});
     for (const RequestClass& one : settings_.policy.classes) {
       const std::string path = "classes." + one.name;
       check_switch(path + ".hedge", one.hedge.enabled, one.hedge != Hedge{});

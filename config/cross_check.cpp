@@ -183,6 +183,9 @@ class CrossCheck {
       warn(path + ".batch_discount", "is never earned: dialect anthropic has no cheaper tier");
     }
     check_prices(provider, path);
+    if (provider.batches.enabled && provider.batches.window >= settings_.batch.window)
+      warn(path + ".batches.window", "leaves no time: a batch has " + show(settings_.batch.window) +
+                                         " in all (batch.window)");
     if (provider.breaker.failures_min > provider.breaker.window) {
       warn(path + ".breaker.failures_min", "is more than `window`: the breaker never opens");
     }

@@ -37,7 +37,7 @@ constexpr std::pair<std::string_view, std::string_view> kInstead[] = {
     {"weight", "who serves a model is chosen by price and speed, within what `classes` say"},
     {"max_budget", "a budget is a tenant's or a key's: `tenants`, `keys`"},
     {"budget_duration", "a budget is for a day or a month of a tenant or a key"},
-    {"_batches", "no line goes through a provider's batch API; a flex tier is `batch_discount`"},
+    {"_batches", "a flex tier and a batches API are one `batch_discount`; see targets.*.batches"},
     {kLiteLlmFlex, "`batch_discount` is one share for all that a request costs"},
     {"search_context_cost_per_query", "`price_per_search` is the same however much is read"},
     {"tiered_pricing", "prices may change once with a prompt's length: `price_per_million.long`"},

@@ -234,7 +234,7 @@ const std::vector<Row<Settings>> kSettingsRows = {
      field<&Settings::batch, &Batches::pending_max>()},
     {{.key = "batch.window",
       .kind = Kind::duration,
-      .range = {kMillisecond, 24 * kHour},
+      .range = {kMillisecond, 7 * 24 * kHour},
       .sentence = "How long a batch may take, whatever `completion_window` its client names; what "
                   "has not run by then expires."},
      field<&Settings::batch, &Batches::window>()},

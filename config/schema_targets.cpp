@@ -435,6 +435,28 @@ const std::vector<Row<ProviderTarget>> kFurtherProviderRows = {
       .fallback_sentence = "the system's certificates",
       .sentence = "Certificates to trust besides. Verification itself cannot be switched off."},
      field<&ProviderTarget::ca_file>()},
+    {{.key = "batches.enabled",
+      .kind = Kind::flag,
+      .sentence = "dialect: openai. Lines of batches that the engine will not get to are handed to "
+                  "the provider's own batches API, and booked with `batch_discount`."},
+     field<&ProviderTarget::batches, &ProviderBatches::enabled>()},
+    {{.key = "batches.window",
+      .kind = Kind::duration,
+      .range = {kSecond, 24 * kHour},
+      .sentence =
+          "In which its answers are reckoned with. It is told 24h in any case, and asked to "
+          "end when the lines that it has not answered must be asked for one by one."},
+     field<&ProviderTarget::batches, &ProviderBatches::window>()},
+    {{.key = "batches.poll",
+      .kind = Kind::duration,
+      .range = {10 * kMillisecond, kHour},
+      .sentence = "How often it is asked how far it is."},
+     field<&ProviderTarget::batches, &ProviderBatches::poll>()},
+    {{.key = "batches.lines_min",
+      .kind = Kind::count,
+      .range = {1, 50'000},
+      .sentence = "Of fewer lines none is made."},
+     field<&ProviderTarget::batches, &ProviderBatches::lines_min>()},
 };
 
 }  // namespace

@@ -34,7 +34,9 @@ struct Pipeline::Exchange {
   wire::Asked asked;  // Once the body has been understood.
   account::Pool pool = account::Pool::waited_for;
   account::Pass pass;
-  Accept accept;  // Empty: whoever asks waits for the answer.
+  const HandedBack* back = nullptr;  // Null: it has not been answered yet.
+  config::Key stand_in;              // For a key that is gone.
+  Accept accept;                     // Empty: whoever asks waits for the answer.
   std::optional<Tab> tab;
 };
 

@@ -157,6 +157,9 @@ void add_stored(const files::Shelf& shelf, const batch::Gauges& batches,
   stored.lines_waiting = batches.lines_waiting.load(std::memory_order_relaxed);
   stored.lines_completed = batches.lines_completed.load(std::memory_order_relaxed);
   stored.lines_failed = batches.lines_failed.load(std::memory_order_relaxed);
+  stored.lines_handed_over = batches.lines_handed_over.load(std::memory_order_relaxed);
+  stored.handovers = batches.handovers.load(std::memory_order_relaxed);
+  stored.lines_handed_back = batches.lines_handed_back.load(std::memory_order_relaxed);
   stored.file_bytes = shelf.bytes();
   state.stored = std::move(stored);
 }

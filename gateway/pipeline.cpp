@@ -33,6 +33,11 @@ net::awaitable<void> Pipeline::serve_as(OnBehalf whose, const wire::Protocol& pr
   const Entry entry = doors_.editions.enter_as(whose.key_name, whose.tenant, raw.id);
   Exchange exchange(entry, protocol, std::move(raw), out);
   if (whose.in_a_batch) exchange.pool = account::Pool::batches;
+  if (whose.handing) {
+    whose.handing->outcome = co_await write_or_excuse(exchange, entry.caller, *whose.handing);
+    co_return;
+  }
+  exchange.back = whose.back;
   exchange.accept = std::move(whose.accept);
   co_await serve(exchange, entry.caller);
 }
@@ -55,6 +60,7 @@ net::awaitable<void> Pipeline::serve(Exchange& exchange, const Result<policy::Ca
 // What is thrown is a bug, and still has its account.
 Async<void> Pipeline::answer_or_excuse(Exchange& exchange, const Result<policy::Caller>& caller) {
   try {
+    if (exchange.back) co_return co_await give_back(exchange, caller);
     co_return co_await answer(exchange, caller);
   } catch (const std::exception&) {
     co_return Error{Errc::internal, "the gateway failed to answer", "", std::nullopt};

@@ -11,10 +11,12 @@
 #include "gateway/edition.h"
 #include "gateway/errand.h"
 #include "gateway/fleet.h"
+#include "gateway/handover.h"
 #include "gateway/http/message.h"
 #include "gateway/http/response_writer.h"
 #include "gateway/local_target.h"
 #include "gateway/policy/admission.h"
+#include "gateway/policy/handover.h"
 #include "gateway/receipt.h"
 #include "gateway/rehearsal.h"
 #include "gateway/shadow.h"
@@ -69,11 +71,22 @@ class Pipeline {
   boost::asio::awaitable<void> serve(Exchange& exchange, const Result<policy::Caller>& caller);
   Async<void> answer_or_excuse(Exchange& exchange, const Result<policy::Caller>& caller);
   Async<void> answer(Exchange& exchange, const Result<policy::Caller>& caller);
+  Result<void> check(const Exchange& exchange, const policy::Plan& plan, int prompt_tokens) const;
   void account(Exchange& exchange);
 
+  // pipeline_handover.cpp
+  Async<WrittenLine> write_or_excuse(Exchange& exchange, const Result<policy::Caller>& caller,
+                                     const Handing& handing);
+  Async<WrittenLine> write_down(Exchange& exchange, const Result<policy::Caller>& caller,
+                                const Handing& handing);
+  Result<WrittenLine> written(Exchange& exchange, const policy::HandoverOffer& offer,
+                              const policy::Plan& plan, const ChatRequest& asked,
+                              const Handing& handing, int prompt_tokens) const;
+  Async<void> give_back(Exchange& exchange, const Result<policy::Caller>& caller);
+
+  // pipeline_turns.cpp
   Result<policy::Plan> decide(const Edition& edition, policy::RequestFacts& facts,
                               policy::Turn turn, Receipt& receipt) const;
-  Result<void> check(const Exchange& exchange, const policy::Plan& plan, int prompt_tokens) const;
   Async<policy::Plan> wait_and_decide(const Edition& edition, policy::RequestFacts& facts,
                                       policy::Wait& wait, Receipt& receipt) const;
   Async<Opened> first_answer(Exchange& exchange, policy::RequestFacts& facts, policy::Plan& plan,

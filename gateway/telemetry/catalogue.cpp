@@ -229,6 +229,12 @@ constexpr SeriesRow kCatalogue[] = {
      "Lines of batches that have no result yet."},
     {Series::batch_lines, "spillway_batch_lines_total", C, kLive, kLineLabels,
      "Lines of batches that have one, by how they ended: completed or failed."},
+    {Series::batch_lines_handed_over, "spillway_batch_lines_handed_over", G, kLive, kNone,
+     "Lines that are at providers, in batches of theirs."},
+    {Series::batch_handovers, "spillway_batch_handovers_total", C, kLive, kNone,
+     "Batches that were made at providers."},
+    {Series::batch_lines_handed_back, "spillway_batch_lines_handed_back_total", C, kLive, kNone,
+     "Lines that came back from there without an answer, and are asked one by one."},
     {Series::file_bytes, "spillway_file_bytes", G, kLive, kNone,
      "Files, and parts of uploads, of all tenants."},
 

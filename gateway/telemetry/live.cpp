@@ -176,6 +176,11 @@ void add_stored(Samples& samples, const StoredState& stored) {
       {Series::batch_lines, {"completed"}, static_cast<double>(stored.lines_completed), {}});
   samples.push_back(
       {Series::batch_lines, {"failed"}, static_cast<double>(stored.lines_failed), {}});
+  samples.push_back(
+      {Series::batch_lines_handed_over, {}, static_cast<double>(stored.lines_handed_over), {}});
+  samples.push_back({Series::batch_handovers, {}, static_cast<double>(stored.handovers), {}});
+  samples.push_back(
+      {Series::batch_lines_handed_back, {}, static_cast<double>(stored.lines_handed_back), {}});
   samples.push_back({Series::file_bytes, {}, static_cast<double>(stored.file_bytes), {}});
 }
 
