@@ -95,11 +95,17 @@ int budget_under_way(const EngineStatus& engine) {
 NextStep next_step(const EngineStatus& engine) {
   NextStep next;
   int budget = budget_under_way(engine);
-  bool reads_foreground = false;  // Then it reads nothing of the background.
+  int tokens = static_cast<int>(
+      std::count_if(engine.running.begin(), engine.running.end(),
+                    [](const SequenceStatus& sequence) { return sequence.prefill_left == 0; }));
+  bool reads_foreground = false;  // Then it reads of the background what takes no time.
   for (const SequenceStatus& sequence : engine.running) {
     const bool foreground = sequence.lane == Lane::foreground;
-    const int read = foreground || !reads_foreground ? std::min(sequence.prefill_left, budget) : 0;
+    if (!foreground && reads_foreground)
+      budget = std::min(budget, engine.budget.left_in_tile(tokens));
+    const int read = std::min(sequence.prefill_left, budget);
     budget -= read;
+    tokens += read;
     reads_foreground = reads_foreground || (foreground && read > 0);
     next.see(sequence, read);
   }
