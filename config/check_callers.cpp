@@ -32,7 +32,10 @@ class CallerCheck {
       check_tenant(tenant);
     }
     for (const Key& key : settings_.keys) check_key(key);
-    for (const RequestClass& one : settings_.policy.classes) check_matchers(one);
+    for (const RequestClass& one : settings_.policy.classes) {
+      check_matchers(one);
+      check_share(one);
+    }
     return std::move(warnings_);
   }
 
@@ -70,6 +73,17 @@ class CallerCheck {
       warn(path + ".hard", "bounds nothing: there is neither `day` nor `month`");
     if (budget.day && budget.month && *budget.day > *budget.month)
       warn(path + ".day", "is more than `month`, which ends first");
+  }
+
+  void check_share(const RequestClass& one) {
+    const auto any = [](const auto& all) {
+      return std::any_of(all.begin(), all.end(),
+                         [](const auto& payer) { return payer.budget.limited(); });
+    };
+    if (one.budget_share && keys_are_known(settings_) && !any(settings_.tenants) &&
+        !any(settings_.keys))
+      warn("classes." + one.name + ".budget_share",
+           "bounds nothing: neither a tenant nor a key has a budget");
   }
 
   void check_matchers(const RequestClass& one) {

@@ -5,6 +5,7 @@
 #include "config/language/implies.h"
 #include "config/language/traps.h"
 #include "config/nearest.h"
+#include "config/references.h"
 #include "config/schema.h"
 #include "config/value.h"
 
@@ -139,6 +140,7 @@ class RuleCheck {
     if (fact == Fact::request_class) return names_of(settings_.policy.classes);
     if (fact == Fact::service_tier) return service_tiers();
     if (fact == Fact::model) return model_names();
+    if (fact == Fact::residency) return residencies_of(settings_);
     if (fact == Fact::key && keys_are_known(settings_)) return names_of(settings_.keys);
     if (fact == Fact::tenant && keys_are_known(settings_)) return tenant_names();
     return {};

@@ -20,9 +20,13 @@ class UnusedCheck {
       check_isolation(local);
       check_bounds(local);
     }
+    for (const ProviderTarget& one : settings_.providers)
+      check_switch("targets." + one.name + ".batches", one.batches.enabled,
+                   one.batches != ProviderBatches{});
     for (const RequestClass& one : settings_.policy.classes) {
       const std::string path = "classes." + one.name;
       check_switch(path + ".hedge", one.hedge.enabled, one.hedge != Hedge{});
+      check_hysteresis(one, path);
       check_switch(path + ".feedback", one.feedback.enabled, one.feedback != Feedback{});
     }
     return std::move(warnings_);
@@ -38,6 +42,12 @@ class UnusedCheck {
   void check_switch(const std::string& path, bool enabled, bool says_more) {
     if (says_more && !enabled && !places_.has(path + ".enabled"))
       warn(path, "does nothing: it takes `enabled: true`");
+  }
+
+  void check_hysteresis(const RequestClass& one, const std::string& path) {
+    if (one.ttft_hysteresis > 0.0 && (one.spill != Spill::when_sla_at_risk || !one.sla.ttft))
+      warn(path + ".ttft_hysteresis",
+           "does nothing: it takes `spill: when_sla_at_risk` and a `sla.ttft`");
   }
 
   void check_budgets() {

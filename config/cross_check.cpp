@@ -1,7 +1,9 @@
 #include "config/cross_check.h"
 
 #include "config/bounded_file.h"
+#include "config/nearest.h"
 #include "config/references.h"
+#include "config/residency.h"
 #include "config/value.h"
 
 #include <algorithm>
@@ -77,18 +79,13 @@ class CrossCheck {
 
   std::vector<Problem> run() {
     check_server();
-    for (const Key& key : settings_.keys) {
-      if (key.local_only && !someone_is_here(settings_)) {
-        warn("keys." + key.name + ".local_only",
-             "there is no local target: every request of this "
-             "key will be refused");
-      }
-    }
+    for (const Key& key : settings_.keys) check_key(key);
     for (const LocalTarget& local : settings_.local) check_local(local);
     for (const ProviderTarget& provider : settings_.providers) check_provider(provider);
     for (std::size_t i = 0; i < policy_.classes.size(); ++i) {
       check_reach(i);
       check_promise(policy_.classes[i]);
+      check_turns(policy_.classes[i]);
       check_hedge(policy_.classes[i]);
       check_feedback(policy_.classes[i]);
     }
@@ -183,6 +180,9 @@ class CrossCheck {
       warn(path + ".batch_discount", "is never earned: dialect anthropic has no cheaper tier");
     }
     check_prices(provider, path);
+    if (provider.batches.enabled && provider.batches.window >= settings_.batch.window)
+      warn(path + ".batches.window", "leaves no time: a batch has " + show(settings_.batch.window) +
+                                         " in all (batch.window)");
     if (provider.breaker.failures_min > provider.breaker.window) {
       warn(path + ".breaker.failures_min", "is more than `window`: the breaker never opens");
     }
@@ -196,6 +196,16 @@ class CrossCheck {
       warn("classes." + one.name + ".hedge",
            "is never done: with `spill: never` nobody is asked "
            "beside the local target");
+  }
+
+  void check_turns(const RequestClass& one) {
+    const auto& providers = settings_.providers;
+    const bool has_turns = std::any_of(providers.begin(), providers.end(), [&](const auto& each) {
+      return one.uses(each.name) && each.weight > 0.0;
+    });
+    if (one.prefer == Prefer::weighted && !has_turns && !providers.empty())
+      warn("classes." + one.name + ".prefer",
+           "gives nobody a turn: the `weight` of each of its providers is 0");
   }
 
   void check_feedback(const RequestClass& one) {
@@ -260,6 +270,7 @@ class CrossCheck {
       }
     } else {
       check_architectures(one, path);
+      check_residency(one, path);
       for (const ProviderTarget& provider : settings_.providers) {
         if (one.uses(provider.name)) check_provider_keeps(one.sla, provider, path + ".sla");
       }
@@ -282,6 +293,31 @@ class CrossCheck {
         });
     if (!some && !providers.empty() && !one.architectures.empty())
       warn(path + ".architectures", "none of the class's providers says that it has one of these");
+  }
+
+  // Where nobody is here, it is an error.
+  void check_residency(const RequestClass& one, const std::string& path) {
+    if (settings_.providers.empty() || has_a_place(settings_, one)) return;
+    warn(path + ".residency",
+         "none of the class's providers says that its data stays there: its requests stay on this "
+         "machine, or are refused" +
+             suggestion(one.residency.front(), residencies_of(settings_)));
+  }
+
+  void check_key(const Key& key) {
+    const std::string path = "keys." + key.name;
+    if (key.local_only && !someone_is_here(settings_))
+      warn(path + ".local_only",
+           "there is no local target: every request of this key will be refused");
+    const bool some = std::any_of(settings_.providers.begin(), settings_.providers.end(),
+                                  [&](const ProviderTarget& provider) {
+                                    return lets_go_to(key.residency, provider.residency);
+                                  });
+    if (!some && !settings_.providers.empty() && !key.local_only)
+      warn(path + ".residency",
+           "no provider says that its data stays there: no request of this key "
+           "leaves this machine" +
+               suggestion(key.residency.front(), residencies_of(settings_)));
   }
 
   void check_provider_keeps(const Sla& sla, const ProviderTarget& provider,

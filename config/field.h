@@ -34,6 +34,9 @@ inline Value to_value(const std::optional<Milliseconds>& field) {
 inline Value to_value(const std::optional<NanoUsd>& field) {
   return field ? Value(*field) : Value();
 }
+inline Value to_value(const std::optional<double>& field) {
+  return field ? Value(*field) : Value();
+}
 Value to_value(const Endpoint& field);
 Value to_value(const std::vector<ServedModel>& field);
 Value to_value(Spill field);
@@ -57,6 +60,9 @@ inline void assign(std::optional<Milliseconds>& field, const Value& value) {
 }
 inline void assign(std::optional<NanoUsd>& field, const Value& value) {
   field = std::get<std::int64_t>(value);
+}
+inline void assign(std::optional<double>& field, const Value& value) {
+  field = std::get<double>(value);
 }
 void assign(Endpoint& field, const Value& value);
 void assign(std::vector<ServedModel>& field, const Value& value);

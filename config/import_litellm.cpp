@@ -30,14 +30,21 @@ constexpr std::pair<std::string_view, std::string_view> kModes[] = {
 
 // What is read of a model's litellm_params beside its prices.
 constexpr std::string_view kRead[] = {"api_base", "api_key", "api_version", "custom_llm_provider",
-                                      "model",    "rpm",     "timeout",     "tpm"};
+                                      "model",    "rpm",     "timeout",     "tpm",
+                                      "weight"};
+
+// What LiteLLM calls a strategy, and what classes prefer here.
+constexpr std::pair<std::string_view, std::string_view> kStrategies[] = {
+    {"simple-shuffle", "weighted"},
+    {"latency-based-routing", "fastest"},
+    {"cost-based-routing", "cheapest"},
+};
 
 // What has no counterpart here, by how the key ends, and what there is instead.
 constexpr std::pair<std::string_view, std::string_view> kInstead[] = {
-    {"weight", "who serves a model is chosen by price and speed, within what `classes` say"},
     {"max_budget", "a budget is a tenant's or a key's: `tenants`, `keys`"},
     {"budget_duration", "a budget is for a day or a month of a tenant or a key"},
-    {"_batches", "no line goes through a provider's batch API; a flex tier is `batch_discount`"},
+    {"_batches", "a flex tier and a batches API are one `batch_discount`; see targets.*.batches"},
     {kLiteLlmFlex, "`batch_discount` is one share for all that a request costs"},
     {"search_context_cost_per_query", "`price_per_search` is the same however much is read"},
     {"tiered_pricing", "prices may change once with a prompt's length: `price_per_million.long`"},
@@ -107,7 +114,7 @@ class Importing {
     std::string targets;
     for (const Node& model : models->items) targets += target_of(model);
     imported_.yaml = "# Made from a LiteLLM configuration: read it, then `spillway check` it.\n" +
-                     keys_of(root) + "targets:\n" + targets;
+                     keys_of(root) + "targets:\n" + targets + classes_of(root);
     for (const auto& [model, names] : aliases_) note_alias(model, names);
     for (std::string& sentence : litellm_left_out(root)) note(std::move(sentence));
     return std::move(imported_);
@@ -145,7 +152,8 @@ class Importing {
     if (const std::string key = text_at(params, "api_key"); !key.empty())
       yaml += "    key: " + scalar(secret(key, upper(name) + "_KEY")) + "\n";
     yaml += serves(served, upstream);
-    return yaml + price_of(model, *params, name) + limits_of(model, *params);
+    return yaml + price_of(model, *params, name) + weight_of(model, *params) +
+           limits_of(model, *params);
   }
 
   // The provider, and the model's name there.
@@ -271,6 +279,29 @@ class Importing {
     }
   }
 
+  // Its strategy, where there is one of ours; weights count in the one that LiteLLM has by default.
+  std::string classes_of(const Node& root) {
+    const std::string given = text_at(&root, "router_settings.routing_strategy");
+    const std::string strategy = given.empty() && has_weights_ ? "simple-shuffle" : given;
+    if (strategy.empty()) return "";
+    const auto* known = std::find_if(std::begin(kStrategies), std::end(kStrategies),
+                                     [&](const auto& one) { return one.first == strategy; });
+    const bool taken = known != std::end(kStrategies);
+    if (!taken)
+      note("`router_settings.routing_strategy: " + strategy +
+           "` is left out: `prefer` of `classes` says who answers, the cheapest by default");
+    if (has_weights_ && (!taken || known->second != "weighted"))
+      note("`weight` of models counts for `prefer: weighted` alone");
+    return taken ? "classes:\n  default: {prefer: " + std::string(known->second) + "}\n" : "";
+  }
+
+  std::string weight_of(const Node& model, const Node& params) {
+    const std::string weight = count_of(model, params, "weight");
+    if (weight.empty()) return "";
+    has_weights_ = true;
+    return "    weight: " + scalar(weight) + "\n";
+  }
+
   // A number; what stands in the environment of LiteLLM cannot be read here.
   std::string count_of(const Node& model, const Node& params, const char* key) {
     std::string found = either(model, params, key);
@@ -328,6 +359,7 @@ class Importing {
   std::set<std::string> names_;
   std::map<std::string, std::vector<std::string>> aliases_;  // By the model they stand for.
   std::set<std::string> known_;                              // The models that are served.
+  bool has_weights_ = false;
 };
 
 }  // namespace

@@ -12,9 +12,12 @@ namespace {
 constexpr std::string_view kAliases = "model_group_alias";
 
 // By path. A budget that cannot be said here is told of where it is read.
-constexpr std::array<std::string_view, 5> kTaken = {
-    "model_list", "general_settings.master_key", "litellm_settings.max_budget",
-    "litellm_settings.budget_duration", "router_settings.model_group_alias"};
+constexpr std::array<std::string_view, 6> kTaken = {"model_list",
+                                                    "general_settings.master_key",
+                                                    "litellm_settings.max_budget",
+                                                    "litellm_settings.budget_duration",
+                                                    "router_settings.model_group_alias",
+                                                    "router_settings.routing_strategy"};
 
 constexpr std::array<std::string_view, 4> kBlocks = {"general_settings", "litellm_settings",
                                                      "router_settings", "environment_variables"};
@@ -25,7 +28,6 @@ constexpr std::pair<std::string_view, std::string_view> kInstead[] = {
     {"allowed_fails", "who fails is left alone for a while: `breaker` of a target"},
     {"cooldown_time", "who fails is left alone for a while: `breaker` of a target"},
     {"timeout", "`limits.request_timeout`, and `timeouts` of a target"},
-    {"routing_strategy", "who answers is said by `classes` and `rules`"},
     {"callback", "what happens is told by /metrics of `server.admin`"},
     {"callbacks", "what happens is told by /metrics of `server.admin`"},
     {"alerting", "alerts are for Prometheus to raise, from /metrics of `server.admin`"},

@@ -118,6 +118,9 @@ class Loading {
     ProviderTarget& target = settings.providers.emplace_back();
     target.name = entry.key;
     reader_.read_rows(entry.value, path, provider_rows(), target);
+    if (target.batches.enabled && target.dialect != "openai")
+      reader_.report(path + ".batches.enabled",
+                     "is not known of dialect " + target.dialect + ": only openai has it");
     if (const Node* price = entry.value.find("price_per_million"))
       fill_in(*price, path + ".price_per_million.long", target.price);
   }

@@ -1,6 +1,7 @@
 #include "config/references.h"
 
 #include "config/nearest.h"
+#include "config/residency.h"
 
 #include <algorithm>
 #include <utility>
@@ -172,6 +173,11 @@ class References {
 
   void check_class(const RequestClass& one) {
     const std::string path = "classes." + one.name;
+    if (models_known_ && !someone_is_here(settings_) && !has_a_place(settings_, one)) {
+      reader_.report(path + ".residency",
+                     "nobody may answer the class: no target that it uses says that its data stays "
+                     "there; say so with `residency` of that target");
+    }
     if (one.spill == Spill::cheapest_before_deadline && !one.sla.deadline) {
       reader_.report(path + ".spill",
                      "cheapest_before_deadline needs a deadline: add `sla: {deadline: 15m}`");
@@ -264,6 +270,23 @@ bool someone_is_here(const Settings& settings) {
   return !settings.local.empty() ||
          std::any_of(settings.providers.begin(), settings.providers.end(),
                      [](const ProviderTarget& provider) { return provider.is_here(); });
+}
+
+Names residencies_of(const Settings& settings) {
+  Names names;
+  for (const ProviderTarget& provider : settings.providers) {
+    if (!provider.residency.empty()) names.push_back(provider.residency);
+  }
+  return names;
+}
+
+bool has_a_place(const Settings& settings, const RequestClass& one) {
+  return one.residency.empty() ||
+         std::any_of(settings.providers.begin(), settings.providers.end(),
+                     [&](const ProviderTarget& provider) {
+                       return one.uses(provider.name) &&
+                              lets_go_to(one.residency, provider.residency);
+                     });
 }
 
 void check_references(const Settings& settings, const Declared& declared, Reader& reader) {

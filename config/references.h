@@ -22,6 +22,12 @@ struct Declared {
 // Whether any target is on this machine: the engine, or an encoder.
 bool someone_is_here(const Settings& settings);
 
+// Where providers say that their data stays.
+Names residencies_of(const Settings& settings);
+
+// Whether a target that the class uses keeps data where the class lets it go.
+bool has_a_place(const Settings& settings, const RequestClass& one);
+
 void check_references(const Settings& settings, const Declared& declared, Reader& reader);
 
 // Fills Key::secret, ProviderTarget::key and the like from their sources. Files are noted.

@@ -67,7 +67,8 @@ const std::vector<Section>& sections() {
       {"A rule", "rules[N]",
        "Rules stand in a list and are looked at in its order, before the request's class decides: "
        "the first whose condition holds does. A rule chooses among what class and key allow: "
-       "`spill: never`, `local_only` and the class's `providers` hold whatever it says.",
+       "`spill: never`, `local_only`, `residency` and the class's `providers` hold whatever it "
+       "says.",
        texts(rule_rows())},
       {"A policy's test", "tests[N]",
        "What the policy should make of a situation: Monday noon, an idle engine and healthy "

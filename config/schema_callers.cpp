@@ -47,6 +47,12 @@ const std::vector<Row<Key>> kKeyRows = {
       .kind = Kind::flag,
       .sentence = "This key's requests never leave the machine, whatever their class says."},
      field<&Key::local_only>()},
+    {{.key = "residency",
+      .kind = Kind::names,
+      .fallback_sentence = "anywhere",
+      .sentence = "Where this key's data may go from this machine, as `residency` of targets has "
+                  "it; what its class says holds as well."},
+     field<&Key::residency>()},
     {{.key = "project",
       .kind = Kind::text,
       .fallback_sentence = "none",

@@ -17,10 +17,11 @@ constexpr std::array<std::pair<Spill, std::string_view>, 4> kSpills{{
     {Spill::cheapest_before_deadline, "cheapest_before_deadline"},
     {Spill::always, "always"},
 }};
-constexpr std::array<std::pair<Prefer, std::string_view>, 3> kPrefers{{
+constexpr std::array<std::pair<Prefer, std::string_view>, 4> kPrefers{{
     {Prefer::cheapest, "cheapest"},
     {Prefer::fastest, "fastest"},
     {Prefer::ordered, "ordered"},
+    {Prefer::weighted, "weighted"},
 }};
 
 template <class Enum, std::size_t N>
@@ -82,7 +83,8 @@ const std::vector<Row<RequestClass>> kClassRows = {
       .kind = Kind::word,
       .words = words_of(kPrefers),
       .sentence = "Which provider comes first among those that can meet the SLA: the cheapest, "
-                  "the fastest, or in the order of `providers`."},
+                  "the fastest, in the order of `providers`, or in turns, as often as its `weight` "
+                  "says."},
      field<&RequestClass::prefer>()},
     {{.key = "providers",
       .kind = Kind::names,
@@ -95,6 +97,13 @@ const std::vector<Row<RequestClass>> kClassRows = {
       .sentence = "Local only while the predicted first token comes within this share of "
                   "sla.ttft."},
      field<&RequestClass::ttft_headroom>()},
+    {{.key = "ttft_hysteresis",
+      .kind = Kind::decimal,
+      .range = {0, 0.99},
+      .sentence = "Once a request of the class had to leave because it would be late here, the "
+                  "others do, too, until one is predicted within ttft_headroom less this share of "
+                  "it. 0: each by itself."},
+     field<&RequestClass::ttft_hysteresis>()},
     {{.key = "local_as_last_resort",
       .kind = Kind::flag,
       .sentence = "When no provider can take a request, the local target does, SLA or not."},
@@ -120,6 +129,21 @@ const std::vector<Row<RequestClass>> kClassRows = {
           "Providers whose `architecture` is none of these, or not said, are not asked: for "
           "work that has to come from one family of models, wherever it is served."},
      field<&RequestClass::architectures>()},
+    {{.key = "residency",
+      .kind = Kind::names,
+      .fallback_sentence = "anywhere",
+      .sentence =
+          "Providers whose `residency` is none of these, or not said, are never asked, whatever "
+          "else is full or down; this machine always may be."},
+     field<&RequestClass::residency>()},
+    {{.key = "budget_share",
+      .kind = Kind::decimal,
+      .range = {0, 1},
+      .fallback_sentence = "all of it",
+      .sentence = "Of each budget that its requests are paid from, the tenant's and the key's, by "
+                  "day and by month, they may together spend this share; past it they are refused "
+                  "as past the budget, and other classes are not."},
+     field<&RequestClass::budget_share>()},
     {{.key = "hedge.enabled",
       .kind = Kind::flag,
       .sentence =

@@ -5,6 +5,7 @@ namespace spillway::config {
 namespace {
 
 constexpr double kMillisecond = 1e6;
+constexpr double kSecond = 1e9;
 constexpr double kHour = 3600e9;
 constexpr double kKiB = 1 << 10;
 constexpr double kMiB = 1 << 20;
@@ -136,6 +137,19 @@ const std::vector<Row<Settings>> kSettingsRows = {
                   "those again that refused or broke off, but none that had it and was silent. "
                   "The servers of one target count once."},
      field<&Settings::policy, &Policy::attempts_max>()},
+    {{.key = "limits.retry_budget.share_max",
+      .kind = Kind::decimal,
+      .range = {0, 19},
+      .sentence = "Attempts at providers after the first of their request, for each first one of "
+                  "the last ten seconds, of all requests together. Where there are as many, a "
+                  "request whose provider fails asks no other one and ends with 503; the local "
+                  "target may still take it. Each of a target's servers that is asked counts."},
+     field<&Settings::policy, &Policy::retry_budget, &RetryBudget::share_max>()},
+    {{.key = "limits.retry_budget.per_second_min",
+      .kind = Kind::count,
+      .range = {0, 1'000'000},
+      .sentence = "So many such attempts a second are let through in any case."},
+     field<&Settings::policy, &Policy::retry_budget, &RetryBudget::per_second_min>()},
     {{.key = "keys",
       .kind = Kind::block,
       .fallback_sentence = "every caller is accepted as `anonymous`",
@@ -234,7 +248,7 @@ const std::vector<Row<Settings>> kSettingsRows = {
      field<&Settings::batch, &Batches::pending_max>()},
     {{.key = "batch.window",
       .kind = Kind::duration,
-      .range = {kMillisecond, 24 * kHour},
+      .range = {kMillisecond, 7 * 24 * kHour},
       .sentence = "How long a batch may take, whatever `completion_window` its client names; what "
                   "has not run by then expires."},
      field<&Settings::batch, &Batches::window>()},
@@ -347,6 +361,35 @@ const std::vector<Row<Settings>> kSettingsRows = {
       .sentence = "A canary that has been well for so long is for everybody from then on; 0s: "
                   "only when an operator says so."},
      field<&Settings::canary, &Canary::promote_after>()},
+    {{.key = "rollback.enabled",
+      .kind = Kind::flag,
+      .sentence = "A policy that a reload brings for all keys is watched, and the configuration "
+                  "before comes back if its promises are kept worse for it. The settings before "
+                  "the reload say how."},
+     field<&Settings::rollback, &Rollback::enabled>()},
+    {{.key = "rollback.watch",
+      .kind = Kind::duration,
+      .range = {kSecond, 24 * kHour},
+      .sentence = "For so long."},
+     field<&Settings::rollback, &Rollback::watch>()},
+    {{.key = "rollback.requests_min",
+      .kind = Kind::count,
+      .range = {1, 1'000},
+      .sentence = "So many requests must have ended under each of the two before they are "
+                  "compared."},
+     field<&Settings::rollback, &Rollback::requests_min>()},
+    {{.key = "rollback.attainment_loss_max",
+      .kind = Kind::decimal,
+      .range = {0, 1},
+      .sentence = "It is rolled back if requests keep what was promised before less often by more "
+                  "than this share, and by more than chance explains. What the policy before would "
+                  "have done alike, or not in time, does not count."},
+     field<&Settings::rollback, &Rollback::attainment_loss_max>()},
+    {{.key = "rollback.error_rise_max",
+      .kind = Kind::decimal,
+      .range = {0, 1},
+      .sentence = "…or if more of them fail, by the same measure."},
+     field<&Settings::rollback, &Rollback::error_rise_max>()},
     {{.key = "log.level",
       .kind = Kind::word,
       .words = {"debug", "info", "warn", "error"},

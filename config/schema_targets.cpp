@@ -303,6 +303,12 @@ const std::vector<Row<ProviderTarget>> kProviderRows = {
           "off is not gone on with by another architecture than began it, where both are "
           "said."},
      field<&ProviderTarget::architecture>()},
+    {{.key = "residency",
+      .kind = Kind::text,
+      .fallback_sentence = "not said",
+      .sentence = "Where what it is sent stays, in a word of your own such as eu: classes and keys "
+                  "with a `residency` list go to no other place."},
+     field<&ProviderTarget::residency>()},
 };
 
 // …and behind its prices.
@@ -401,6 +407,13 @@ const std::vector<Row<ProviderTarget>> kFurtherProviderRows = {
                   "and classes "
                   "that are cheapest_before_deadline."},
      field<&ProviderTarget::concurrency_max>()},
+    {{.key = "weight",
+      .kind = Kind::decimal,
+      .range = {0, 1'000'000},
+      .sentence = "For classes with `prefer: weighted`: of requests that several can have in time "
+                  "it is the first that is asked for this share, beside the others' weights. 0: "
+                  "only where those fail, or are late."},
+     field<&ProviderTarget::weight>()},
     {{.key = "endpoints",
       .kind = Kind::names,
       .words = {"chat", "completions", "embeddings", "moderations", "rerank"},
@@ -433,9 +446,32 @@ const std::vector<Row<ProviderTarget>> kFurtherProviderRows = {
     {{.key = "ca_file",
       .kind = Kind::text,
       .fallback_sentence = "the system's certificates",
-      .sentence = "Certificates to trust besides; a renewed file is read within ten seconds. Verification "
-                  "itself cannot be switched off."},
+      .sentence =
+          "Certificates to trust besides; a renewed file is read within ten seconds. Verification "
+          "itself cannot be switched off."},
      field<&ProviderTarget::ca_file>()},
+    {{.key = "batches.enabled",
+      .kind = Kind::flag,
+      .sentence = "dialect: openai. Lines of batches that the engine will not get to are handed to "
+                  "the provider's own batches API, and booked with `batch_discount`."},
+     field<&ProviderTarget::batches, &ProviderBatches::enabled>()},
+    {{.key = "batches.window",
+      .kind = Kind::duration,
+      .range = {kSecond, 24 * kHour},
+      .sentence =
+          "In which its answers are reckoned with. It is told 24h in any case, and asked to "
+          "end when the lines that it has not answered must be asked for one by one."},
+     field<&ProviderTarget::batches, &ProviderBatches::window>()},
+    {{.key = "batches.poll",
+      .kind = Kind::duration,
+      .range = {10 * kMillisecond, kHour},
+      .sentence = "How often it is asked how far it is."},
+     field<&ProviderTarget::batches, &ProviderBatches::poll>()},
+    {{.key = "batches.lines_min",
+      .kind = Kind::count,
+      .range = {1, 50'000},
+      .sentence = "Of fewer lines none is made."},
+     field<&ProviderTarget::batches, &ProviderBatches::lines_min>()},
 };
 
 }  // namespace

@@ -32,7 +32,12 @@ enum class Spill {
   always,  // To providers; local only when none of them can take it and the class allows it.
 };
 
-enum class Prefer { cheapest, fastest, ordered };
+enum class Prefer {
+  cheapest,
+  fastest,
+  ordered,
+  weighted,  // In turns, by the weights of the targets.
+};
 
 // A second target is asked while the first is still silent; who says the first word answers.
 struct Hedge {

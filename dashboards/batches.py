@@ -29,7 +29,21 @@ def batches(board):
             "none",
             "Lines of all batches that have no result yet (spillway_batch_lines_waiting). Does it come"
             " down before the batches' time is over?",
-            query(summed(series("spillway_batch_lines_waiting")), "waiting"),
+            [
+                query(summed(series("spillway_batch_lines_waiting")), "waiting"),
+                query(summed(series("spillway_batch_lines_handed_over")), "at providers"),
+            ],
+        ),
+        lines(
+            "Provider batches",
+            "none",
+            "Batches made at providers (spillway_batch_handovers_total), and lines that came back without an"
+            " answer (spillway_batch_lines_handed_back_total), an hour. Many of these: the provider needs"
+            " longer than batches.window, or refuses what is asked.",
+            [
+                query(f"3600 * {summed(rate('spillway_batch_handovers_total'))}", "batches"),
+                query(f"3600 * {summed(rate('spillway_batch_lines_handed_back_total'))}", "lines back"),
+            ],
         ),
         lines(
             "Files",

@@ -3,6 +3,7 @@
 from panels import lines, or_zero, query, rate, series, summed
 
 MOVES = "spillway_shadow_moves_total"
+WATCHES = "spillway_policy_watches_total"
 
 
 def rollout(board):
@@ -65,14 +66,16 @@ def canary(board):
             max=1,
         ),
         lines(
-            "Canaries by end",
+            "Canaries and watched policies by end",
             "short",
-            "Policies that were tried, by what became of them in the interval"
-            " (spillway_canary_ends_total).",
-            query(
-                "sum by (outcome)"
-                f" (increase({series('spillway_canary_ends_total')}[$__rate_interval]))",
-                "{{outcome}}",
-            ),
+            "Policies that were tried on some keys, and those that all keys had and that were"
+            " watched, by what became of them in the interval (spillway_canary_ends_total,"
+            " spillway_policy_watches_total). One that burns is rolled back by itself.",
+            [by_end("spillway_canary_ends_total", "canary"), by_end(WATCHES, "watched")],
         ),
     )
+
+
+def by_end(counter, of):
+    increase = f"increase({series(counter)}[$__rate_interval])"
+    return query(f"sum by (outcome) ({increase})", f"{of}: {{{{outcome}}}}")

@@ -151,6 +151,14 @@ def breakers(board):
             ],
         ),
         lines(
+            "Not asked on",
+            "reqps",
+            "Requests that failed at their first provider and asked no other, since too many were"
+            " asked again (spillway_retry_budget_exhausted_total). More than a moment: most"
+            " providers fail; see limits.retry_budget.",
+            query(summed(rate("spillway_retry_budget_exhausted_total")), "requests"),
+        ),
+        lines(
             "Hedges",
             "reqps",
             "Requests for which a second target was asked since the first was late"

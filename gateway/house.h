@@ -72,6 +72,7 @@ class House {
   std::optional<std::uint64_t> streamed_body_max(const http::Request& head) const;
   http::Routes admin_routes();
   void complain(const std::string& why);
+  void warn_of_handover(const std::string& why);
   void tell_of_lost_state();
   void tell_of_ledger(const std::optional<Error>& why);
 

@@ -52,10 +52,13 @@ Result<void> House::open() {
       editions_, admission_, fleet_, waiting_, engine_.get(), rehearsal_, shadow_, attached_,
       reading_, limiter_, kept_.account.get(), std::bind_front(&Observation::tell, &observation_)});
   runner_.emplace(BatchRunner::Doors{editions_, admission_, disk_, *kept_.cabinet, *kept_.batches,
-                                     surface_.errands(), std::bind_front(&House::complain, this)},
+                                     *kept_.handovers, kept_.account.get(), surface_.errands(),
+                                     std::bind_front(&WaitingRoom::pace, &waiting_),
+                                     std::bind_front(&House::complain, this),
+                                     std::bind_front(&House::warn_of_handover, this)},
                   started_with_->batch.concurrency);
   watcher_ = std::make_unique<config::FileWatcher>(std::bind_front(&Rollout::files, &rollout_),
-                                                   [this] { (void)rollout_.reload(false); });
+                                                   [this] { rollout_.files_changed(); });
   runner_->start();
   phase_ = Phase::serving;
   log_.event(Level::info, "serving",
@@ -156,6 +159,10 @@ void House::stop(const std::function<bool()>& hurry) {
 
 void House::complain(const std::string& why) {
   log_.event(Level::error, "batches are held up", {{"cause", why}});
+}
+
+void House::warn_of_handover(const std::string& why) {
+  log_.event(Level::warn, "a provider's batch did not do what it was to", {{"cause", why}});
 }
 
 void House::tell_of_ledger(const std::optional<Error>& why) {

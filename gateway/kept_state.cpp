@@ -71,6 +71,7 @@ Result<void> KeptState::open(const config::Settings& settings,
   if (done) done = take(files::Cabinet::open(*directory, files_limits(settings.files)), cabinet);
   if (done) done = take(batch::BatchStore::open(*directory), batches);
   if (done) keep_inputs(*batches, cabinet->files);
+  if (done) handovers.emplace(*batches);
   if (done) done = take(stored::ChatStore::open(directory->file("chats.db")), chats);
   if (done) done = take(open_responses(*directory, settings.responses), responses);
   if (done) done = take(open_conversations(*directory, settings), conversations);

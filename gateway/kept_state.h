@@ -9,6 +9,7 @@
 #include "gateway/account/account.h"
 #include "gateway/account/key_ring.h"
 #include "gateway/batch/batch_store.h"
+#include "gateway/batch/handover_store.h"
 #include "gateway/files/cabinet.h"
 #include "gateway/responses/conversations.h"
 #include "gateway/responses/shelf.h"
@@ -33,6 +34,7 @@ struct KeptState {
   std::unique_ptr<account::KeyRing> keys;
   std::unique_ptr<files::Cabinet> cabinet;
   std::unique_ptr<batch::BatchStore> batches;
+  std::optional<batch::HandoverStore> handovers;
   std::unique_ptr<stored::ChatStore> chats;
   std::unique_ptr<responses::Shelf> responses;
   std::unique_ptr<responses::Conversations> conversations;

@@ -136,6 +136,13 @@ telemetry::CanaryCounts canary_counts(const CanaryState& canary) {
   return counts;
 }
 
+std::vector<std::pair<std::string, std::uint64_t>> watch_counts(const WatchState& watch) {
+  std::vector<std::pair<std::string, std::uint64_t>> counts;
+  for (std::size_t i = 0; i < kWatchEnds; ++i)
+    counts.emplace_back(name_of(static_cast<WatchEnd>(i)), watch.ends[i]);
+  return counts;
+}
+
 void add_stored(const files::Shelf& shelf, const batch::Gauges& batches,
                 telemetry::LiveState& state) {
   telemetry::StoredState stored;
@@ -146,6 +153,9 @@ void add_stored(const files::Shelf& shelf, const batch::Gauges& batches,
   stored.lines_waiting = batches.lines_waiting.load(std::memory_order_relaxed);
   stored.lines_completed = batches.lines_completed.load(std::memory_order_relaxed);
   stored.lines_failed = batches.lines_failed.load(std::memory_order_relaxed);
+  stored.lines_handed_over = batches.lines_handed_over.load(std::memory_order_relaxed);
+  stored.handovers = batches.handovers.load(std::memory_order_relaxed);
+  stored.lines_handed_back = batches.lines_handed_back.load(std::memory_order_relaxed);
   stored.file_bytes = shelf.bytes();
   state.stored = std::move(stored);
 }

@@ -36,6 +36,7 @@ std::vector<telemetry::LimitState> limit_states(const account::Limiter& limiter)
 telemetry::RepeatState repeat_state(const Repeats::Counts& counts);
 telemetry::ShadowCounts shadow_counts(const ShadowState& shadow);
 telemetry::CanaryCounts canary_counts(const CanaryState& canary);
+std::vector<std::pair<std::string, std::uint64_t>> watch_counts(const WatchState& watch);
 // What clients have stored.
 void add_stored(const files::Shelf& shelf, const batch::Gauges& batches,
                 telemetry::LiveState& state);

@@ -62,10 +62,11 @@ void print_help(std::FILE* to) {
     std::fprintf(to, "  spillway %-52s %s\n", verb.synopsis.data(), verb.sentence.data());
   }
   std::fprintf(to, "  spillway %-52s %s\n", "--version | --help", "");
-  std::fprintf(to,
-               "\n`spillway VERB --help` explains a verb. Exit status: 0 done; 1 not done, stderr "
-               "says why; 2 the "
-               "command line is wrong.\n");
+  std::fprintf(
+      to,
+      "\n`spillway VERB --help` explains a verb. Exit status: 0 done; 1 what was asked about "
+      "is bad, or it could not be done; 2 the command line is wrong, or a file that it "
+      "names. stderr says why.\n");
 }
 
 }  // namespace

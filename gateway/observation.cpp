@@ -46,6 +46,7 @@ telemetry::LiveState Observation::live_state() const {
   state.repeats = repeat_state(of_.repeats.counts());
   state.shadow = shadow_counts(of_.shadow.state());
   state.canary = canary_counts(of_.rollout.canary());
+  state.watches = watch_counts(of_.rollout.watch());
   if (!of_.kept.account) return state;
   state.ledger = ledger_state(of_.kept.account->store(), of_.kept.account->ledger());
   if (const auto edition = of_.editions.get())

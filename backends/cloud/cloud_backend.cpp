@@ -1,5 +1,6 @@
 #include "backends/cloud/cloud_backend.h"
 
+#include "backends/cloud/batch_desk.h"
 #include "backends/cloud/transfer_loop.h"
 
 #include <boost/asio/this_coro.hpp>
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::size_t kBridgeCapacity = 64;  // Deltas: about what one read from a socket brings.
 constexpr std::chrono::milliseconds kPlaceSoon{10};
+constexpr int kAskedOfBatches = 64;  // At once, beside live requests.
 
 std::shared_ptr<Upstream> upstream_of(const config::ProviderTarget& target,
                                       const std::string& base) {
@@ -39,17 +41,30 @@ std::shared_ptr<Upstream> upstream_of(const config::ProviderTarget& target,
   return upstream;
 }
 
+std::unique_ptr<BatchDesk> desk_of(const config::ProviderTarget& target,
+                                   const std::string& base_url, TransferLoop& loop) {
+  if (!target.batches.enabled) return nullptr;
+  auto upstream = upstream_of(target, base_url);
+  upstream->concurrency_max = kAskedOfBatches;
+  return make_batch_desk(std::move(upstream), loop);
+}
+
 class CloudBackend final : public Backend {
  public:
   CloudBackend(const config::ProviderTarget& target, const std::string& base_url,
                TransferLoop& loop)
-      : name_(target.name), upstream_(upstream_of(target, base_url)), loop_(loop) {}
+      : name_(target.name),
+        upstream_(upstream_of(target, base_url)),
+        desk_(desk_of(target, base_url, loop)),
+        loop_(loop) {}
 
   const std::string& name() const override { return name_; }
 
   std::vector<std::string> left_out(const ChatRequest& request) const override {
     return upstream_->dialect->left_out(request, upstream_->manner);
   }
+
+  BatchDesk* batch_desk() override { return desk_.get(); }
 
   // The deadline is kept by the stream's consumer, who drops it when it passes.
   Async<std::unique_ptr<TokenStream>> open(std::shared_ptr<const ChatRequest> request,
@@ -73,16 +88,16 @@ class CloudBackend final : public Backend {
     const TransferId id = loop_.next_id();
     auto look = [inbox = loop_.inbox(), id] { inbox->look_at(id); };
     auto bridge = std::make_shared<Bridge>(consumer, kBridgeCapacity, std::move(look));
-    TransferPlan plan{id,
-                      upstream_,
-                      upstream_->dialect->url(*request, terms.model, upstream_->manner),
-                      std::move(*body),
-                      request->endpoint,
-                      upstream_->dialect->reader(*request),
-                      request->stream,
-                      request->sampling.tokens_max,
-                      request->at_batch_rate || terms.is_last,
-                      upstream_->dialect->headers_of(*request, upstream_->manner)};
+    TransferPlan plan{
+        id,
+        upstream_,
+        {upstream_->dialect->url(*request, terms.model, upstream_->manner), std::move(*body),
+         upstream_->dialect->headers_of(*request, upstream_->manner)},
+        request->endpoint,
+        upstream_->dialect->reader(*request),
+        request->stream,
+        request->sampling.tokens_max,
+        request->at_batch_rate || terms.is_last};
     auto transfer = std::make_unique<Transfer>(std::move(plan), bridge, std::move(*place));
     if (!loop_.inbox()->start(std::move(transfer))) {
       return unavailable(upstream_->teller, "the gateway is stopping");
@@ -92,6 +107,7 @@ class CloudBackend final : public Backend {
 
   const std::string name_;
   const std::shared_ptr<Upstream> upstream_;
+  const std::unique_ptr<BatchDesk> desk_;  // Null where its batches are not used.
   TransferLoop& loop_;
 };
 

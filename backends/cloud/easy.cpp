@@ -4,8 +4,10 @@
 
 #include <curl/curl.h>
 
+#include <algorithm>
 #include <new>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 
 namespace spillway::cloud {
@@ -21,6 +23,12 @@ void set(void* handle, CURLoption option, Value value) {
   if (code != CURLE_OK) {
     throw std::runtime_error(std::string("libcurl: ") + curl_easy_strerror(code));
   }
+}
+
+bool has_one_named_as(std::string_view header, const std::vector<std::string>& lines) {
+  const auto name = header.substr(0, header.find(':') + 1);
+  return std::any_of(lines.begin(), lines.end(),
+                     [name](const std::string& line) { return line.starts_with(name); });
 }
 
 void set_security(void* handle, const Upstream& upstream) {
@@ -58,7 +66,6 @@ void Easy::set_up(const Upstream& upstream) {
   provider_.emplace_back("Accept: application/json, text/event-stream");
   provider_.emplace_back("Expect:");  // No 100-continue round trip for large prompts.
   set(handle_, CURLOPT_USERAGENT, "spillway");
-  set(handle_, CURLOPT_POST, 1L);
   // Not HTTP/2: there a client that reads slowly would hold up the others on its connection.
   set(handle_, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   set(handle_, CURLOPT_TCP_NODELAY, 1L);
@@ -70,22 +77,37 @@ void Easy::set_up(const Upstream& upstream) {
 // libcurl reads the list until the transfer is over, and then is given another.
 void Easy::set_headers(const std::vector<std::string>& lines) {
   curl_slist_free_all(std::exchange(headers_, nullptr));
-  for (const std::vector<std::string>* some : {&std::as_const(provider_), &lines}) {
-    for (const std::string& line : *some) {
-      curl_slist* longer = curl_slist_append(headers_, line.c_str());
-      if (longer == nullptr) throw std::bad_alloc();
-      headers_ = longer;
-    }
+  for (const std::string& line : provider_) {
+    if (!has_one_named_as(line, lines)) append(line);
   }
+  for (const std::string& line : lines) append(line);
   set(handle_, CURLOPT_HTTPHEADER, headers_);
 }
 
-void Easy::arm(const std::string& url, const std::vector<std::string>& lines,
-               const std::string& body, void* self) {
-  set(handle_, CURLOPT_URL, url.c_str());
-  set_headers(lines);
-  set(handle_, CURLOPT_POSTFIELDS, body.c_str());
-  set(handle_, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
+void Easy::append(const std::string& line) {
+  curl_slist* const longer = curl_slist_append(headers_, line.c_str());
+  if (longer == nullptr) throw std::bad_alloc();
+  headers_ = longer;
+}
+
+// A handle keeps what it was told for the request before.
+void Easy::set_method(const HttpRequest& request) {
+  if (request.method == Method::post) {
+    set(handle_, CURLOPT_POST, 1L);
+    set(handle_, CURLOPT_POSTFIELDS, request.body.c_str());
+    set(handle_, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+  } else {
+    set(handle_, CURLOPT_HTTPGET, 1L);
+  }
+  const char* const other = request.method == Method::del ? "DELETE" : nullptr;
+  set(handle_, CURLOPT_CUSTOMREQUEST, other);
+}
+
+void Easy::arm(const HttpRequest& request, void* self) {
+  set(handle_, CURLOPT_URL, request.url.c_str());
+  set_headers(request.headers);
+  set_method(request);
+  set(handle_, CURLOPT_FRESH_CONNECT, request.is_once ? 1L : 0L);
   set(handle_, CURLOPT_PREREQDATA, self);
   set(handle_, CURLOPT_HEADERDATA, self);
   set(handle_, CURLOPT_WRITEDATA, self);

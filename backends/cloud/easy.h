@@ -14,6 +14,17 @@ namespace spillway::cloud {
 
 struct Upstream;
 
+enum class Method { get, post, del };
+
+struct HttpRequest {
+  std::string url;
+  std::string body;                       // Of a POST.
+  std::vector<std::string> headers = {};  // Of this one alone: "Name: value".
+  Method method = Method::post;
+  // Sent at most once: libcurl sends again what it sent on a kept connection that then broke.
+  bool is_once = false;
+};
+
 class Easy {
  public:
   // libcurl's shape: bytes, 1, count, the pointer given to `arm`; returns the count taken.
@@ -30,17 +41,18 @@ class Easy {
   Easy(const Easy&) = delete;
   Easy& operator=(const Easy&) = delete;
 
-  // Gets ready to POST `body` to `url`, with `lines` beside the provider's own headers; the body
-  // must stay until the transfer is over; `self` goes to the callbacks and comes back as
-  // CURLINFO_PRIVATE.
-  void arm(const std::string& url, const std::vector<std::string>& lines, const std::string& body,
-           void* self);
+  // Gets ready to send that, with its headers beside the provider's own, or in their place where
+  // both have the name; the body must stay until the transfer is over; `self` goes to the callbacks
+  // and comes back as CURLINFO_PRIVATE.
+  void arm(const HttpRequest& request, void* self);
 
   void* handle() const { return handle_; }
 
  private:
   void set_up(const Upstream& upstream);
   void set_headers(const std::vector<std::string>& lines);
+  void append(const std::string& line);
+  void set_method(const HttpRequest& request);
 
   void* handle_;                       // CURL*
   std::vector<std::string> provider_;  // The headers of all requests.

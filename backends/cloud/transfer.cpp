@@ -59,7 +59,7 @@ void* Transfer::arm(TimePoint now, TimePoint& earliest_due) {
     easy_ = std::move(idle.back());
     idle.pop_back();
   }
-  easy_->arm(plan_.url, plan_.headers, plan_.body, this);
+  easy_->arm(plan_.http, this);
   earliest_due_ = &earliest_due;
   started_ = now;
   heard(now);

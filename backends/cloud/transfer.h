@@ -21,15 +21,13 @@ namespace spillway::cloud {
 struct TransferPlan {
   std::uint64_t id = 0;
   std::shared_ptr<Upstream> upstream;
-  std::string url;
-  std::string body;
+  HttpRequest http;
   Endpoint asked = Endpoint::chat;
   std::unique_ptr<AnswerReader> reader;
   bool stream = false;
   // Completion tokens at most, if the client said; bounds how long a whole answer may take.
   std::optional<int> tokens_max;
-  bool is_patient = false;                // Its first token may take as long as it likes.
-  std::vector<std::string> headers = {};  // Beside those of all that go there.
+  bool is_patient = false;  // Its first token may take as long as it likes.
 };
 
 class Transfer {

@@ -63,6 +63,8 @@ struct Terms {
   bool is_last = false;          // Nobody else can be asked: it may be silent until the deadline.
 };
 
+class BatchDesk;
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -77,6 +79,9 @@ class Backend {
     names.insert(names.end(), request.unknown.begin(), request.unknown.end());
     return names;
   }
+
+  // Its batches API; null where it has none, or none is to be used. As long-lived as the backend.
+  virtual BatchDesk* batch_desk() { return nullptr; }
 
   // Begins to answer `request`. Returns as soon as the work is
   // handed over; what the provider or engine says comes from the stream. Refuses at once with

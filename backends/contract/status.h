@@ -56,14 +56,35 @@ struct StepBudget {
   // Chunks are cut so that a step stays within this time; 0: the tokens alone count.
   double seconds_max = 0.0;
   int chunk_tokens_min = 64;  // However slow the steps, prompts get on by so many tokens each.
+  // A step of more than two tiles of so many tokens takes as long as if its last tile were full; 0:
+  // it does not.
+  int tile_tokens = 0;
 
   // The prompt tokens that fit beside `sequences` decodes over `context_tokens` in sum.
   int prompt_tokens(const StepModel& step, int sequences, double context_tokens) const {
+    const int most = most_prompt_tokens(step, sequences, context_tokens);
+    const int whole = most - over_tiles(sequences + most);
+    return whole >= chunk_tokens_min ? whole : most;
+  }
+
+  // How many more a step of so many tokens takes in the same time.
+  int left_in_tile(int tokens) const {
+    const int over = over_tiles(tokens);
+    return over > 0 ? std::min(tile_tokens - over, std::max(0, tokens_max - tokens)) : 0;
+  }
+
+ private:
+  int most_prompt_tokens(const StepModel& step, int sequences, double context_tokens) const {
     const int by_tokens = std::max(0, tokens_max - sequences);
     if (seconds_max <= 0.0 || step.per_prefill_token <= 0.0) return by_tokens;
     const double spare = seconds_max - step.seconds(sequences, context_tokens, 0.0);
     const double by_time = std::clamp(spare / step.per_prefill_token, 0.0, 1.0 * tokens_max);
     return std::min(by_tokens, std::max(chunk_tokens_min, static_cast<int>(by_time)));
+  }
+
+  // The tokens of a step in its last tile, unless that is full.
+  int over_tiles(int tokens) const {
+    return tile_tokens > 0 && tokens > 2 * tile_tokens ? tokens % tile_tokens : 0;
   }
 };
 

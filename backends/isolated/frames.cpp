@@ -45,7 +45,7 @@ struct Layout {
     fields(it.prefill_left, it.context_tokens, it.generated, it.tokens_max, it.lane);
   }
   static void list(auto& fields, A<StepBudget> auto& it) {
-    fields(it.tokens_max, it.seconds_max, it.chunk_tokens_min);
+    fields(it.tokens_max, it.seconds_max, it.chunk_tokens_min, it.tile_tokens);
   }
   static void list(auto& fields, A<StepModel> auto& it) {
     fields(it.base, it.per_sequence, it.per_context_token, it.per_prefill_token, it.steps_seen);

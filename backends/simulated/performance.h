@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -39,11 +40,22 @@ struct Fault {
   double retry_after_seconds = 1.0;
 };
 
+// What becomes of batches that are made from now on.
+struct BatchScript {
+  double seconds = 0.0;               // Until one has ended.
+  double answered = 1.0;              // Of its lines, the share that is answered by then…
+  double failing = 0.0;               // …and of all lines, the first of them with 500 instead,
+  double refusing = 0.0;              // …and the next of them with 400.
+  std::string ends_as = "completed";  // "expired", "failed"
+  int unanswered = 0;                 // So many are made, but nobody is told.
+};
+
 struct Script {
   std::vector<Fault> faults;   // A request draws at most one; shares add up.
   double slow = 1.0;           // Factor on all latencies.
   double response_mean = 0.0;  // Seconds, in place of the profile's; 0: its own.
-  bool dead = false;           // Connections are refused, or closed without a byte.
+  BatchScript batches;
+  bool dead = false;  // Connections are refused, or closed without a byte.
 };
 
 struct Performance {

@@ -56,7 +56,7 @@ constexpr std::array kRows{
             "'mon', 'tue', 'wed', 'thu', 'fri', 'sat' or 'sun', as time."},
     FactRow{Fact::available, "available", Type::boolean, Of::target, true,
             "The target can take this request now: up, not full, no open breaker, no rate limit, "
-            "and able to answer its kind."},
+            "able to answer its kind, and where class and key let its data go."},
     FactRow{Fact::meets_sla, "meets_sla", Type::boolean, Of::target, false,
             "It can take it and is expected to keep every promise (local: with ttft_headroom)."},
     FactRow{Fact::predicted_ttft, "predicted_ttft", Type::duration, Of::target, true,
@@ -80,13 +80,15 @@ constexpr std::array kRows{
             "Requests that are open at a provider."},
     FactRow{Fact::quality, "quality", Type::number, Of::provider, false,
             "A provider's measured.quality."},
+    FactRow{Fact::residency, "residency", Type::text, Of::provider, false,
+            "A provider's residency; '' if not said."},
 };
 
 constexpr bool in_order() {
   for (std::size_t i = 0; i < kRows.size(); ++i) {
     if (static_cast<std::size_t>(kRows[i].fact) != i) return false;
   }
-  return kRows.size() == static_cast<std::size_t>(Fact::quality) + 1;
+  return kRows.size() == static_cast<std::size_t>(Fact::residency) + 1;
 }
 static_assert(in_order());
 

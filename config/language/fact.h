@@ -56,6 +56,7 @@ enum class Fact : std::uint8_t {
   tokens_per_second,
   in_flight,
   quality,
+  residency,
 };
 
 struct FactRow {

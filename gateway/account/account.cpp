@@ -27,15 +27,25 @@ std::string in_usd(NanoUsd amount) {
   return usd + " USD";
 }
 
+std::string in_percent(double share) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g %%", 100.0 * share);
+  return text;
+}
+
 constexpr std::string_view kTenant = "tenant";
 
 // In OpenAI's words a tenant is an organization, and its key a project's.
-Error refused(std::string_view whose, std::string_view name, const Purse::Refusal& why,
-              NanoUsd wanted, std::int64_t now) {
+Error refused(std::string_view whose, const Payer& payer, const Purse::Refusal& why, NanoUsd wanted,
+              std::int64_t now) {
   const std::int64_t ends = why.window == Window::day ? next_day(now) : next_month(now);
-  std::string message = "The " + std::string(name_of(why.window)) + "'s budget of " +
-                        std::string(whose) + " '" + std::string(name) + "', " + in_usd(why.limit) +
-                        ", ";
+  const std::string_view name = whose == kTenant ? payer.tenant : payer.key;
+  std::string message = "The ";
+  if (why.of_class)
+    message += "share of class '" + std::string(payer.share.request_class) + "', " +
+               in_percent(*payer.share.max) + " of the ";
+  message += std::string(name_of(why.window)) + "'s budget of " + std::string(whose) + " '" +
+             std::string(name) + "', " + in_usd(why.limit) + ", ";
   const bool is_small = why.for_good && why.spent + why.held < why.limit;
   message += is_small       ? "is less than this request may cost: "
              : why.for_good ? "is spent: "
@@ -76,8 +86,9 @@ void Hold::close(const Posting& posting) {
   for (const PostedLeg& leg : posting.legs) spent += std::max<NanoUsd>(0, leg.amount);
   account_->ledger_->settle(index_, posting);
   const std::int64_t now = wall_milliseconds();
-  tenant_->settle(given(payer_.tenant_budget), granted_, spent, now);
-  key_->settle(given(payer_.key_budget), granted_, spent, now);
+  const std::string_view request_class = payer_.share.request_class;
+  tenant_->settle(given(payer_.tenant_budget), granted_, spent, now, request_class);
+  key_->settle(given(payer_.key_budget), granted_, spent, now, request_class);
   account_ = nullptr;
 }
 
@@ -88,6 +99,16 @@ Result<void> Hold::raise(NanoUsd least, NanoUsd wanted) {
   if (refusal) return std::move(*refusal);
   account_->ledger_->raise(index_, granted_);
   return {};
+}
+
+void Hold::lower(NanoUsd by) {
+  by = std::min(by, granted_);
+  if (!account_ || by <= 0) return;
+  granted_ -= by;
+  account_->ledger_->raise(index_, granted_);
+  const std::int64_t now = wall_milliseconds();
+  tenant_->settle(given(payer_.tenant_budget), by, 0, now);
+  key_->settle(given(payer_.key_budget), by, 0, now);
 }
 
 Result<std::unique_ptr<Account>> Account::open(
@@ -104,8 +125,9 @@ Result<std::unique_ptr<Account>> Account::open(
   account->ledger_ = std::move(*ledger);
   const std::int64_t now = wall_milliseconds();
   for (const Spent& spent : account->ledger_->spent_before()) {
-    account->purse(account->tenants_, spent.tenant).correct(spent.day, spent.month, now);
-    account->purse(account->keys_, spent.key).correct(spent.day, spent.month, now);
+    for (Purse* const purse : {&account->purse(account->tenants_, spent.tenant),
+                               &account->purse(account->keys_, spent.key)})
+      purse->correct(spent.day, spent.month, now, spent.request_class);
   }
   return account;
 }
@@ -127,8 +149,9 @@ void Account::take_back(const Slot& slot) {
   NanoUsd amount = 0;
   for (std::size_t i = 0; i < slot.legs_used; ++i) amount -= slot.legs[i].amount;
   const std::int64_t now = wall_milliseconds();
-  purse(tenants_, slot.tenant.view()).correct(amount, amount, now);
-  purse(keys_, slot.key.view()).correct(amount, amount, now);
+  const std::string_view request_class = slot.request_class.view();
+  purse(tenants_, slot.tenant.view()).correct(amount, amount, now, request_class);
+  purse(keys_, slot.key.view()).correct(amount, amount, now, request_class);
 }
 
 // Both purses or none.
@@ -136,28 +159,46 @@ std::optional<Error> Account::put_aside(Hold& hold, NanoUsd least, NanoUsd wante
   const std::int64_t now = wall_milliseconds();
   const config::Budget& of_tenant = given(hold.payer_.tenant_budget);
   const config::Budget& of_key = given(hold.payer_.key_budget);
-  const auto first = hold.tenant_->put_aside(of_tenant, least, wanted, now);
-  if (first.refusal) return refused(kTenant, hold.payer_.tenant, *first.refusal, wanted, now);
-  const auto second = hold.key_->put_aside(of_key, least, first.granted, now);
+  const ClassShare& share = hold.payer_.share;
+  const auto first = hold.tenant_->put_aside(of_tenant, least, wanted, now, share);
+  if (first.refusal) return refused(kTenant, hold.payer_, *first.refusal, wanted, now);
+  const auto second = hold.key_->put_aside(of_key, least, first.granted, now, share);
   const NanoUsd unused = first.granted - second.granted;  // All, if the key has none.
-  if (unused > 0) hold.tenant_->settle(of_tenant, unused, 0, now);
-  if (second.refusal) return refused("key", hold.payer_.key, *second.refusal, wanted, now);
+  if (unused > 0) hold.tenant_->settle(of_tenant, unused, 0, now, share.request_class);
+  if (second.refusal) return refused("key", hold.payer_, *second.refusal, wanted, now);
   hold.granted_ += second.granted;
   return std::nullopt;
 }
 
-Result<Hold> Account::hold(std::string_view id, const Payer& payer, NanoUsd least, NanoUsd wanted) {
+Hold Account::begin(const Payer& payer) {
   Hold hold;
   hold.payer_ = payer;
   hold.tenant_ = &purse(tenants_, payer.tenant);
   hold.key_ = &purse(keys_, payer.key);
+  return hold;
+}
+
+Result<Hold> Account::hold(std::string_view id, const Payer& payer, NanoUsd least, NanoUsd wanted) {
+  Hold hold = begin(payer);
   auto refusal = put_aside(hold, least, wanted);
   if (refusal) return std::move(*refusal);
+  return enter(id, std::move(hold));
+}
+
+Result<Hold> Account::owed(std::string_view id, const Payer& payer, NanoUsd amount) {
+  Hold hold = begin(payer);
+  (void)put_aside(hold, 0, amount);
+  return enter(id, std::move(hold));
+}
+
+Result<Hold> Account::enter(std::string_view id, Hold hold) {
+  const Payer& payer = hold.payer_;
   const auto index = ledger_->hold({id, payer.tenant, payer.key, payer.project, hold.granted_});
   if (!index) {
     const std::int64_t now = wall_milliseconds();
-    hold.tenant_->settle(given(payer.tenant_budget), hold.granted_, 0, now);
-    hold.key_->settle(given(payer.key_budget), hold.granted_, 0, now);
+    const std::string_view request_class = payer.share.request_class;
+    hold.tenant_->settle(given(payer.tenant_budget), hold.granted_, 0, now, request_class);
+    hold.key_->settle(given(payer.key_budget), hold.granted_, 0, now, request_class);
     return Error{Errc::overloaded, "More requests are waiting to be booked than may be. Try again.",
                  "", kAskAgain};
   }

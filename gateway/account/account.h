@@ -30,6 +30,7 @@ struct Payer {
   std::string_view project;
   const config::Budget* tenant_budget = nullptr;
   const config::Budget* key_budget = nullptr;
+  ClassShare share = {};  // Of both budgets.
 };
 
 class Account;
@@ -47,6 +48,9 @@ class Hold {
   // It may cost more than was thought: at least `least`, `wanted` in all. Fails as `hold` does, and
   // leaves what was granted.
   Result<void> raise(NanoUsd least, NanoUsd wanted);
+
+  // So much of it is not needed any more.
+  void lower(NanoUsd by);
 
   // What it did cost. Once.
   void post(const Posting& posting);
@@ -84,6 +88,9 @@ class Account {
   // is too far behind.
   Result<Hold> hold(std::string_view id, const Payer& payer, NanoUsd least, NanoUsd wanted);
 
+  // The same for what is owed already, whatever the budget says by now.
+  Result<Hold> owed(std::string_view id, const Payer& payer, NanoUsd amount);
+
   // In a few words, if the payer is near the end of a budget; else empty.
   std::string warning(const Payer& payer);
 
@@ -106,6 +113,8 @@ class Account {
   void take_back(const Slot& slot);
   Purse& purse(Purses& purses, std::string_view name);
   std::optional<Error> put_aside(Hold& hold, NanoUsd least, NanoUsd wanted);
+  Hold begin(const Payer& payer);
+  Result<Hold> enter(std::string_view id, Hold hold);
 
   mutable std::shared_mutex mutex_;  // Of the tables; a purse, once there, stays.
   Purses tenants_;

@@ -21,6 +21,7 @@ namespace spillway::account {
 struct Spent {
   std::string tenant;
   std::string key;
+  std::string request_class;
   NanoUsd day = 0;
   NanoUsd month = 0;
 };

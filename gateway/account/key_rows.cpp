@@ -62,6 +62,7 @@ MadeKey made_of(const store::Statement& row) {
   made.hash = row.text(19);
   made.hash_before = row.text(20);
   made.before_until = row.integer(21);
+  key.residency = split(row.text(22));
   return made;
 }
 
@@ -75,7 +76,8 @@ const std::vector<std::string>& key_versions() {
       "requests INTEGER NOT NULL, tokens INTEGER NOT NULL, concurrency INTEGER NOT NULL, "
       "day INTEGER, month INTEGER, warn_at INTEGER NOT NULL, hard INTEGER NOT NULL, "
       "created INTEGER NOT NULL, expires INTEGER, revoked INTEGER, hash TEXT NOT NULL, "
-      "hash_before TEXT NOT NULL, before_until INTEGER NOT NULL) WITHOUT ROWID"};
+      "hash_before TEXT NOT NULL, before_until INTEGER NOT NULL) WITHOUT ROWID",
+      "ALTER TABLE keys ADD COLUMN residency TEXT NOT NULL DEFAULT ''"};
   return kVersions;
 }
 
@@ -90,7 +92,7 @@ Result<std::vector<MadeKey>> read_keys(store::Database& database) {
 
 Result<void> write_key(store::Database& database, const MadeKey& made) {
   auto write = database.prepare(
-      "INSERT OR REPLACE INTO keys VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+      "INSERT OR REPLACE INTO keys VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
   if (!write) return write.error();
   const config::Key& key = made.key;
   write->bind(0, made.id).bind(1, key.name).bind(2, key.tenant).bind(3, key.project);
@@ -106,6 +108,7 @@ Result<void> write_key(store::Database& database, const MadeKey& made) {
   bind(*write, 17, made.expires);
   bind(*write, 18, made.revoked);
   write->bind(19, made.hash).bind(20, made.hash_before).bind(21, made.before_until);
+  write->bind(22, joined(key.residency));
   return write->run();
 }
 

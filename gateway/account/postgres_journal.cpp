@@ -45,9 +45,11 @@ constexpr const char* kEndHolds =
     "SELECT count(*) FROM lost";
 
 constexpr const char* kSpent =
-    "SELECT tenant, key, sum(CASE WHEN hour >= $1::bigint AND hour < $2::bigint THEN amount ELSE 0 "
+    "SELECT tenant, key, class, sum(CASE WHEN hour >= $1::bigint AND hour < $2::bigint THEN amount "
+    "ELSE 0 "
     "END), sum(amount) "
-    "FROM usage WHERE hour >= $3::bigint AND hour < $4::bigint GROUP BY tenant, key";
+    "FROM usage WHERE hour >= $3::bigint AND hour < $4::bigint GROUP BY tenant, key, "
+    "class";
 
 Error error(std::string message) { return {Errc::internal, std::move(message), "", std::nullopt}; }
 
@@ -213,7 +215,8 @@ Result<std::vector<Spent>> PostgresJournal::spent(std::int64_t now) {
                                 std::to_string(next_month(now) / kMillisecondsPerHour)});
   if (!rows) return rows.error();
   std::vector<Spent> all;
-  for (const BookRow& row : *rows) all.push_back({row[0], row[1], whole(row[2]), whole(row[3])});
+  for (const BookRow& row : *rows)
+    all.push_back({row[0], row[1], row[2], whole(row[3]), whole(row[4])});
   return all;
 }
 

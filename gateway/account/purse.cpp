@@ -3,6 +3,7 @@
 #include "gateway/account/calendar.h"
 
 #include <algorithm>
+#include <array>
 
 namespace spillway::account {
 namespace {
@@ -13,12 +14,32 @@ struct Bound {
   NanoUsd spent;
 };
 
-struct Bounds {
-  Bound day, month;
-};
+std::array<Bound, 2> bounds_of(const config::Budget& budget, const Purse::State& state) {
+  return {{{Window::day, budget.day, state.day}, {Window::month, budget.month, state.month}}};
+}
 
-Bounds bounds_of(const config::Budget& budget, const Purse::State& state) {
-  return {{Window::day, budget.day, state.day}, {Window::month, budget.month, state.month}};
+config::Budget part_of(const config::Budget& budget, double share) {
+  const auto part = [share](const std::optional<NanoUsd>& limit) {
+    return limit ? std::optional(static_cast<NanoUsd>(share * static_cast<double>(*limit)))
+                 : std::nullopt;
+  };
+  config::Budget made;
+  made.day = part(budget.day);
+  made.month = part(budget.month);
+  return made;
+}
+
+// What is granted is no more than there is, or nothing, and why.
+void fit(Purse::Answer& answer, const std::array<Bound, 2>& bounds, NanoUsd least, NanoUsd held) {
+  for (const Bound& bound : bounds) {
+    if (!bound.limit) continue;
+    const NanoUsd room = *bound.limit - bound.spent;
+    answer.granted = std::min(answer.granted, std::max<NanoUsd>(0, room - held));
+    if (answer.granted >= least) continue;
+    answer.refusal = {bound.window, *bound.limit, bound.spent, held, room < least};
+    answer.granted = 0;
+    return;
+  }
 }
 
 }  // namespace
@@ -37,62 +58,71 @@ void Purse::Pages::turn(NanoUsd& spent, const Page& to) {
   spent = open.spent;
 }
 
-void Purse::turn_the_page(std::int64_t now) {
-  if (!days_.are_right(now))
-    days_.turn(state_.day, {first_hour_of_day(now) * kMillisecondsPerHour, next_day(now), 0});
-  if (!months_.are_right(now)) {
-    months_.turn(state_.month,
-                 {first_hour_of_month(now) * kMillisecondsPerHour, next_month(now), 0});
-  }
+void Purse::Sum::turn_the_page(std::int64_t now) {
+  if (!days.are_right(now))
+    days.turn(state.day, {first_hour_of_day(now) * kMillisecondsPerHour, next_day(now), 0});
+  if (!months.are_right(now))
+    months.turn(state.month, {first_hour_of_month(now) * kMillisecondsPerHour, next_month(now), 0});
+}
+
+void Purse::Sum::correct(NanoUsd day, NanoUsd month) {
+  state.day = std::max<NanoUsd>(0, state.day + day);
+  state.month = std::max<NanoUsd>(0, state.month + month);
+}
+
+// Requires: the mutex is held.
+Purse::Sum& Purse::of_class(std::string_view request_class, std::int64_t now) {
+  auto known = classes_.find(request_class);
+  if (known == classes_.end()) known = classes_.try_emplace(std::string(request_class)).first;
+  known->second.turn_the_page(now);
+  return known->second;
 }
 
 Purse::Answer Purse::put_aside(const config::Budget& budget, NanoUsd least, NanoUsd wanted,
-                               std::int64_t now) {
+                               std::int64_t now, const ClassShare& share) {
   const std::lock_guard lock(mutex_);
-  turn_the_page(now);
+  all_.turn_the_page(now);
+  Sum& of_class = this->of_class(share.request_class, now);
   Answer answer{wanted, std::nullopt};
-  const Bounds bounds = bounds_of(budget, state_);
-  for (const Bound& bound : {bounds.day, bounds.month}) {
-    if (!bound.limit) continue;
-    const NanoUsd room = *bound.limit - bound.spent;
-    answer.granted = std::min(answer.granted, std::max<NanoUsd>(0, room - state_.held));
-    if (answer.granted >= least) continue;
-    answer.refusal = {bound.window, *bound.limit, bound.spent, state_.held, room < least};
-    answer.granted = 0;
-    return answer;
+  fit(answer, bounds_of(budget, all_.state), least, all_.state.held);
+  if (share.max && !answer.refusal) {
+    fit(answer, bounds_of(part_of(budget, *share.max), of_class.state), least, of_class.state.held);
+    if (answer.refusal) answer.refusal->of_class = true;
   }
-  state_.held += answer.granted;
+  all_.state.held += answer.granted;
+  of_class.state.held += answer.granted;
   return answer;
 }
 
-void Purse::settle(const config::Budget& budget, NanoUsd aside, NanoUsd spent, std::int64_t now) {
+void Purse::settle(const config::Budget& budget, NanoUsd aside, NanoUsd spent, std::int64_t now,
+                   std::string_view request_class) {
   const std::lock_guard lock(mutex_);
-  turn_the_page(now);
-  state_.held -= aside;
-  state_.day += spent;
-  state_.month += spent;
+  all_.turn_the_page(now);
+  for (State* const state : {&all_.state, &of_class(request_class, now).state}) {
+    state->held -= aside;
+    state->day += spent;
+    state->month += spent;
+  }
   NanoUsd over = 0;
-  const Bounds bounds = bounds_of(budget, state_);
-  for (const Bound& bound : {bounds.day, bounds.month}) {
+  for (const Bound& bound : bounds_of(budget, all_.state)) {
     if (bound.limit) over = std::max(over, std::min(spent, bound.spent - *bound.limit));
   }
-  state_.overshoot += over;
+  all_.state.overshoot += over;
 }
 
-void Purse::correct(NanoUsd day, NanoUsd month, std::int64_t now) {
+void Purse::correct(NanoUsd day, NanoUsd month, std::int64_t now, std::string_view request_class) {
   const std::lock_guard lock(mutex_);
-  turn_the_page(now);
-  state_.day = std::max<NanoUsd>(0, state_.day + day);
-  state_.month = std::max<NanoUsd>(0, state_.month + month);
+  all_.turn_the_page(now);
+  all_.correct(day, month);
+  of_class(request_class, now).correct(day, month);
 }
 
 std::optional<Window> Purse::nearly_spent(const config::Budget& budget, std::int64_t now) {
   const std::lock_guard lock(mutex_);
-  turn_the_page(now);
-  const Bounds bounds = bounds_of(budget, state_);
-  for (const Bound& bound : {bounds.day, bounds.month}) {
+  all_.turn_the_page(now);
+  for (const Bound& bound : bounds_of(budget, all_.state)) {
     if (!bound.limit) continue;
-    const auto gone = static_cast<double>(bound.spent + state_.held);
+    const auto gone = static_cast<double>(bound.spent + all_.state.held);
     if (gone >= budget.warn_at * static_cast<double>(*bound.limit)) return bound.window;
   }
   return std::nullopt;
@@ -100,12 +130,11 @@ std::optional<Window> Purse::nearly_spent(const config::Budget& budget, std::int
 
 double Purse::left(const config::Budget& budget, std::int64_t now) {
   const std::lock_guard lock(mutex_);
-  turn_the_page(now);
+  all_.turn_the_page(now);
   double least = 1.0;
-  const Bounds bounds = bounds_of(budget, state_);
-  for (const Bound& bound : {bounds.day, bounds.month}) {
+  for (const Bound& bound : bounds_of(budget, all_.state)) {
     if (!bound.limit) continue;
-    const NanoUsd room = std::max<NanoUsd>(0, *bound.limit - bound.spent - state_.held);
+    const NanoUsd room = std::max<NanoUsd>(0, *bound.limit - bound.spent - all_.state.held);
     least = std::min(
         least, room == 0 ? 0.0 : static_cast<double>(room) / static_cast<double>(*bound.limit));
   }
@@ -114,8 +143,8 @@ double Purse::left(const config::Budget& budget, std::int64_t now) {
 
 Purse::State Purse::state(std::int64_t now) {
   const std::lock_guard lock(mutex_);
-  turn_the_page(now);
-  return state_;
+  all_.turn_the_page(now);
+  return all_.state;
 }
 
 }  // namespace spillway::account

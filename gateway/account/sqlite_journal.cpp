@@ -200,15 +200,15 @@ Result<std::size_t> SqliteJournal::end_lost_holds(std::int64_t now) {
 
 Result<std::vector<Spent>> SqliteJournal::spent(std::int64_t now) {
   auto asked = database_.prepare(
-      "SELECT tenant, key, sum(CASE WHEN hour >= ? AND hour < ? THEN amount ELSE 0 END), "
-      "sum(amount) FROM usage WHERE hour >= ? AND hour < ? GROUP BY tenant, key");
+      "SELECT tenant, key, class, sum(CASE WHEN hour >= ? AND hour < ? THEN amount ELSE 0 END), "
+      "sum(amount) FROM usage WHERE hour >= ? AND hour < ? GROUP BY tenant, key, class");
   if (!asked) return asked.error();
   asked->bind(0, first_hour_of_day(now)).bind(1, next_day(now) / kMillisecondsPerHour);
   asked->bind(2, first_hour_of_month(now)).bind(3, next_month(now) / kMillisecondsPerHour);
   std::vector<Spent> all;
   auto read = asked->each([&] {
-    all.push_back({std::string(asked->text(0)), std::string(asked->text(1)), asked->integer(2),
-                   asked->integer(3)});
+    all.push_back({std::string(asked->text(0)), std::string(asked->text(1)),
+                   std::string(asked->text(2)), asked->integer(3), asked->integer(4)});
   });
   if (!read) return read.error();
   return all;

@@ -89,6 +89,7 @@ ordered_json to_json(const Decision& decision) {
           {"explanation", decision.explanation},
           {"considered", to_json(decision.considered)},
           {"attempts", to_json(decision.attempts)},
+          {"retry_budget_exhausted", decision.retries_used_up},
           {"predicted_ttft_ms", milliseconds(decision.predicted_ttft)},
           {"ttft_ms", milliseconds(decision.ttft)},
           {"cost_nano_usd", decision.cost_nano_usd},

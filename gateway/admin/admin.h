@@ -68,7 +68,7 @@ class Admin {
   // How the configuration in force stands, and what is tried beside it, as JSON.
   Answer rollout() const;
 
-  // 200 and the same, or 409: there is no canary.
+  // 200 and the same, or 409: there is none, nor a policy that is watched.
   Answer promote() const;
   Answer roll_back() const;
 

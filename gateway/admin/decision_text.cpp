@@ -38,7 +38,8 @@ std::string why_not(const ConsideredTarget& one, const ConsideredTarget* taken) 
   return why + "; stands behind";
 }
 
-void append_attempts(std::string& text, const std::vector<DecisionAttempt>& attempts) {
+void append_attempts(std::string& text, const Decision& decision) {
+  const std::vector<DecisionAttempt>& attempts = decision.attempts;
   const bool is_plain =
       attempts.size() == 1 && attempts.front().server.empty() && !attempts.front().failure;
   if (attempts.empty() || is_plain) return;
@@ -51,6 +52,7 @@ void append_attempts(std::string& text, const std::vector<DecisionAttempt>& atte
     const std::string& cause = attempts[i].cause;
     text += " (" + (cause.empty() ? std::string(name_of(*attempts[i].failure)) : cause) + ")";
   }
+  if (decision.retries_used_up) text += ", then no other: the retry budget is used up";
   text += "\n";
 }
 
@@ -109,7 +111,7 @@ std::string told(const Decision& decision, const std::optional<ShadowChoice>& sh
   if (!decision.rule.empty()) append(text, ", by rule `%s`", decision.rule.c_str());
   if (decision.canary) text += ", under the canary";
   append(text, " (status %d)\n", decision.status);
-  append_attempts(text, decision.attempts);
+  append_attempts(text, decision);
   text += "decision    " + in_one_line(decision.explanation) + "\n";
   if (!decision.rule_facts.empty())
     text += "rules saw   " + in_one_line(decision.rule_facts) + "\n";

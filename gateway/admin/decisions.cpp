@@ -24,6 +24,7 @@ void fill(Decision& decision, const Receipt& receipt) {
   for (const Attempt& attempt : receipt.attempts) {
     decision.attempts.push_back({attempt.target, attempt.failure, attempt.server, attempt.cause});
   }
+  decision.retries_used_up = receipt.retries_used_up;
   decision.cost_nano_usd = receipt.cost_nano_usd;
   decision.avoided_nano_usd = receipt.avoided_nano_usd;
   if (receipt.predicted) decision.predicted_ttft = receipt.predicted->ttft;

@@ -38,6 +38,7 @@ struct Decision {
   std::string explanation;
   std::vector<ConsideredTarget> considered;
   std::vector<DecisionAttempt> attempts;  // In the order the targets were asked.
+  bool retries_used_up = false;           // Nobody was asked after these, since too many are.
   std::optional<double> predicted_ttft;   // Seconds, of the target chosen first.
   std::optional<double> ttft;             // Seconds from the plan to the first token.
   std::int64_t cost_nano_usd = 0;

@@ -167,6 +167,7 @@ Result<Wanted> wanted_of(std::string_view body) {
   members.names("models", key.models);
   members.names("scopes", key.scopes);
   members.flag("local_only", key.local_only);
+  members.names("residency", key.residency);
   if (const auto time = members.amount("expires_in", config::Kind::duration)) {
     if (*time < kNanosecondsPerSecond) return wrong("expires_in", "must be at least a second");
     wanted.expires = account::wall_milliseconds() / 1'000 + *time / kNanosecondsPerSecond;
@@ -212,6 +213,7 @@ ordered_json to_json(const MadeKey& made) {
           {"models", key.models},
           {"scopes", key.scopes},
           {"local_only", key.local_only},
+          {"residency", key.residency},
           {"limits",
            {{"requests_per_minute", limit_in_json(key.limits.requests_per_minute)},
             {"tokens_per_minute", limit_in_json(key.limits.tokens_per_minute)},

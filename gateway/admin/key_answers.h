@@ -28,9 +28,9 @@ class KeyAnswers {
         made_(std::move(made)) {}
 
   // 201 with the key and its secret, or 400 saying which member is wrong. `name` is needed, all
-  // else may be left out: tenant, project, class, classes, models, scopes, local_only, expires_in
-  // ("720h"), limits {requests_per_minute, tokens_per_minute, concurrency}, budget {day, month
-  // ("100usd"), warn_at, hard}.
+  // else may be left out: tenant, project, class, classes, models, scopes, local_only, residency,
+  // expires_in ("720h"), limits {requests_per_minute, tokens_per_minute, concurrency}, budget {day,
+  // month ("100usd"), warn_at, hard}.
   Answer make(std::string_view body) const;
 
   // A new secret; `{"overlap": "24h"}`: for so long the old one is good as well, else not.

@@ -24,6 +24,11 @@ bool is_model(const config::Settings& settings, const std::string& name) {
          is_among(settings.policy.aliases, name);
 }
 
+bool is_place(const config::Settings& settings, const std::string& name) {
+  return std::any_of(settings.providers.begin(), settings.providers.end(),
+                     [&name](const auto& provider) { return provider.residency == name; });
+}
+
 Error wrong(const std::string& member, std::string why) {
   return {Errc::invalid_request, member + ": " + std::move(why), member, std::nullopt};
 }
@@ -45,6 +50,11 @@ std::optional<Error> unknown_name(const config::Key& key, const config::Settings
   }
   for (const std::string& name : key.models) {
     if (!is_model(settings, name)) return nobody("models", "model", name);
+  }
+  for (const std::string& name : key.residency) {
+    if (!is_place(settings, name))
+      return wrong("residency",
+                   "no target of the configuration says that data stays in '" + name + "'");
   }
   for (const std::string& name : key.scopes) {
     const auto read = config::parse_value(config::Kind::word, name, config::key_scopes());

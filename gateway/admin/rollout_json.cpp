@@ -40,7 +40,7 @@ ordered_json to_json(const ShadowState& shadow) {
           {"moves", to_json(shadow.moves)}};
 }
 
-ordered_json to_json(const CanarySide& side) {
+ordered_json to_json(const PolicySide& side) {
   const auto promised = static_cast<double>(side.attained + side.missed + side.failed);
   const ordered_json attainment = promised > 0.0
                                       ? ordered_json(static_cast<double>(side.attained) / promised)
@@ -60,6 +60,16 @@ ordered_json to_json(const CanaryState& canary) {
           {"seconds", std::round(canary.seconds * 10.0) / 10.0},
           {"stable", to_json(canary.sides.stable)},
           {"canary", to_json(canary.sides.canary)}};
+}
+
+ordered_json to_json(const WatchState& watch) {
+  return {{"state", watch.end ? name_of(*watch.end) : "running"},
+          {"why", text_or_null(watch.why)},
+          {"sha256", watch.sha256},
+          {"seconds", std::round(watch.seconds * 10.0) / 10.0},
+          {"before", to_json(watch.before)},
+          {"now", to_json(watch.now)},
+          {"excused", watch.excused}};
 }
 
 }  // namespace
@@ -88,7 +98,8 @@ ordered_json to_json(const RolloutState& state) {
   return {{"sha256", state.sha256},
           {"guarded_against", text_or_null(state.guarded)},
           {"shadow", state.shadow.policy.empty() ? ordered_json(nullptr) : to_json(state.shadow)},
-          {"canary", state.canary.sha256.empty() ? ordered_json(nullptr) : to_json(state.canary)}};
+          {"canary", state.canary.sha256.empty() ? ordered_json(nullptr) : to_json(state.canary)},
+          {"watch", state.watch.sha256.empty() ? ordered_json(nullptr) : to_json(state.watch)}};
 }
 
 }  // namespace spillway::admin

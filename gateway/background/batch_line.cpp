@@ -15,13 +15,18 @@ using std::chrono::milliseconds;
 constexpr int kAttemptsMax = 5;  // Of what may be the request's own fault.
 constexpr milliseconds kFirstWait{500};
 constexpr milliseconds kLongestWait{30'000};
+constexpr milliseconds kDeadlineMost = std::chrono::hours(24);  // That a request may ask for.
+
+// Not "req_": the ledger finds these again, whenever they were.
+std::string id_of(const std::string& name) {
+  return "batchreq_" + config::sha256_hex(name).substr(0, 24);
+}
 
 std::string id_of(const batch::Batch& batch, const batch::LineRef& line, const LineTerms& terms) {
   std::string name = batch.id;
   for (const int part : {line.number, terms.round, terms.attempt})
     name += "/" + std::to_string(part);
-  // Not "req_": the ledger finds these again, whenever they were.
-  return "batchreq_" + config::sha256_hex(name).substr(0, 24);
+  return id_of(name);
 }
 
 Error not_for_lines() { return {Errc::internal, "a line's answer is one JSON text", "", {}}; }
@@ -39,13 +44,19 @@ http::Request request_of(const batch::Batch& batch, const batch::LineRef& line,
   raw.arrived = SteadyClock::now();
   raw.arrived_at = unix_seconds();
   raw.headers.push_back({"x-client-request-id", batch.id});
-  raw.headers.push_back({"x-spillway-deadline-ms", std::to_string(terms.deadline.count())});
+  const auto deadline = std::min(terms.deadline, kDeadlineMost);
+  raw.headers.push_back({"x-spillway-deadline-ms", std::to_string(deadline.count())});
   if (!terms.request_class.empty())
     raw.headers.push_back({"x-spillway-class", terms.request_class});
   return raw;
 }
 
+std::string id_of_handed_over(std::string_view handover, int line) {
+  return id_of(std::string(handover) + "/" + std::to_string(line));
+}
+
 void LineWriter::set_header(std::string_view name, std::string_view value) {
+  if (name == "x-spillway-target") target_ = value;
   if (name == "x-spillway-left-out") left_out_ = value;
   if (name == "x-should-retry") never_again_ = value == "false";
   if (name != "retry-after-ms") return;

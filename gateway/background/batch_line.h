@@ -28,6 +28,10 @@ struct LineTerms {
 http::Request request_of(const batch::Batch& batch, const batch::LineRef& line,
                          std::string_view text, const LineTerms& terms);
 
+// The same for a line that has come back from a provider's batch: one bill, however often it is
+// taken.
+std::string id_of_handed_over(std::string_view handover, int line);
+
 // Takes what a connection's client would get.
 class LineWriter final : public http::ResponseWriter {
  public:
@@ -39,6 +43,7 @@ class LineWriter final : public http::ResponseWriter {
   Async<void> end(std::string last_piece) override;
   bool head_sent() const override { return status_ != 0; }
   int status() const override { return status_; }
+  const std::string& target() const { return target_; }  // Who answered.
 
   // How long to wait before the line is asked once more, after so many times; nothing: this is its
   // answer. A lack of capacity may last, so it is borne for as long as the batch has time.
@@ -50,6 +55,7 @@ class LineWriter final : public http::ResponseWriter {
   int status_ = 0;
   std::string body_;
   std::string left_out_;
+  std::string target_;
   bool never_again_ = false;
   std::chrono::milliseconds retry_after_{0};
 };

@@ -60,6 +60,7 @@ void BatchRunner::launch(batch::Batch batch) {
   const std::string id = batch.id;
   const auto work = std::make_shared<Work>();
   work->cancelled = batch.state == State::cancelling;
+  work->cancelled_at = unix_seconds();
   work->about = std::move(batch);
   works_[id] = work;
   background_.start(run(work), [this, id] { works_.erase(id); });
@@ -70,6 +71,7 @@ void BatchRunner::cancel(std::string id) {
     const auto found = works_.find(id);
     if (found == works_.end()) return;
     found->second->cancelled = true;
+    found->second->cancelled_at = unix_seconds();
     cancel_lines(*found->second);
     turns_.wake();
   });
@@ -100,7 +102,9 @@ void BatchRunner::stop() {
 net::awaitable<void> BatchRunner::run(std::shared_ptr<Work> work) {
   co_await net::this_coro::throw_if_cancelled(false);
   if (work->about.state == State::validating) co_await validate(*work);
-  if (work->about.state == State::in_progress) co_await run_lines(work);
+  const bool has_lines =
+      work->about.state == State::in_progress || work->about.state == State::cancelling;
+  if (has_lines) co_await run_lines(work);
   if (!stopping_ && work->about.state != State::failed) co_await finish(*work);
 }
 
@@ -165,12 +169,12 @@ net::awaitable<void> BatchRunner::finish(Work& work) {
     return doors_.batches.record(work.about.id, results);
   };
   while (going && left) going = co_await insist(expire, work.about.tenant);
-  const Disk hand = [&] { return hand_over(work.about.id); };
-  if (going) co_await insist(hand, work.about.tenant);
+  const Disk publish = [&] { return this->publish(work.about.id); };
+  if (going) co_await insist(publish, work.about.tenant);
 }
 
 // On the disk's thread: results become files of the tenant's.
-Result<void> BatchRunner::hand_over(const std::string& id) {
+Result<void> BatchRunner::publish(const std::string& id) {
   const auto batch = doors_.batches.find(id);
   if (!batch) return batch.error();
   files::File file{"", batch->tenant, "", "batch_output", 0, unix_seconds(), std::nullopt};

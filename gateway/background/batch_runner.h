@@ -7,9 +7,12 @@
 // tried again until it can: a full disk holds batches up and loses nothing.
 #pragma once
 
+#include "gateway/account/account.h"
 #include "gateway/background/background.h"
 #include "gateway/background/bell.h"
+#include "gateway/background/handovers.h"
 #include "gateway/batch/batch_store.h"
+#include "gateway/batch/handover_store.h"
 #include "gateway/batch/turns.h"
 #include "gateway/files/cabinet.h"
 #include "gateway/fleet/edition.h"
@@ -24,6 +27,8 @@
 
 namespace spillway {
 
+struct BatchWork;
+
 class BatchRunner {
  public:
   // All must outlive it.
@@ -33,8 +38,13 @@ class BatchRunner {
     store::DiskThread& disk;
     files::Cabinet& cabinet;
     batch::BatchStore& batches;
+    batch::HandoverStore& handovers;
+    account::Account* account;  // Null where no ledger is kept.
     Errands errands;
+    // Lines a second that the local engine is expected to get done, of so many tokens each.
+    std::function<double(int prompt_tokens, double completion_tokens)> engine_pace;
     std::function<void(const std::string& why)> complain;  // The disk does not take what it should.
+    std::function<void(const std::string& why)> warn;      // Nor does a provider's batch.
   };
 
   BatchRunner(Doors doors, int concurrency);
@@ -55,7 +65,8 @@ class BatchRunner {
   void stop();
 
  private:
-  struct Work;
+  friend class Handovers;
+  using Work = BatchWork;
   using Disk = std::function<Result<void>()>;
 
   boost::asio::awaitable<void> resume();
@@ -65,13 +76,14 @@ class BatchRunner {
   boost::asio::awaitable<void> run_lines(std::shared_ptr<Work> work);
   boost::asio::awaitable<bool> begin_lines(std::shared_ptr<Work> work);
   boost::asio::awaitable<void> finish(Work& work);
-  Result<void> hand_over(const std::string& id);
+  Result<void> publish(const std::string& id);
 
   void begin_line(std::shared_ptr<Work> work, batch::LineRef line, batch::Turns::Place place);
   boost::asio::awaitable<void> run_line(std::shared_ptr<Work> work, batch::LineRef line,
                                         batch::Turns::Place place);
-  boost::asio::awaitable<void> record(Work& work, batch::LineResult result);
+  boost::asio::awaitable<void> record(Work& work, std::vector<batch::LineResult> results);
   boost::asio::awaitable<batch::Turns::Place> place_for(Work& work);
+  bool must_wait(const Work& work, const batch::LineRef& line) const;
   boost::asio::awaitable<bool> insist(const Disk& work, const std::string& whose);
 
   bool over(const Work& work) const;
@@ -86,7 +98,8 @@ class BatchRunner {
   bool stopping_ = false;
   TimePoint complained_{};
   store::DiskThread judging_{"batch-lines"};  // Its tenants take turns, as on the disk's thread.
-  Background background_{"batches"};          // Last: its coroutines use all of the above.
+  Handovers handovers_{*this};
+  Background background_{"batches"};  // Last: its coroutines use all of the above.
 };
 
 }  // namespace spillway

@@ -26,15 +26,21 @@ constexpr milliseconds kLineTimeLeast{30'000};
 
 }  // namespace
 
-// Until none is left: what a fault of ours lost is begun again.
+// Until none is left: what a fault of ours lost is begun again, and so is what comes back from a
+// provider's batch without an answer.
 net::awaitable<void> BatchRunner::run_lines(std::shared_ptr<Work> work) {
-  bool any = true;
-  while (any && !over(*work)) {
-    any = co_await begin_lines(work);
+  co_await handovers_.begin(work);
+  while (!over(*work)) {
+    const int returns = work->returns;
+    const bool any = co_await begin_lines(work);
     while (work->alive > 0 && !over(*work)) co_await work->changed.wait(work->expiry());
+    if (any || work->returns != returns) continue;
+    if (work->lines_away == 0) break;
+    if (!over(*work)) co_await work->changed.wait(work->expiry());
   }
+  work->lines_over = true;
   if (!stopping_) cancel_lines(*work);
-  while (work->alive > 0) {
+  while (work->alive > 0 || work->aside > 0) {
     co_await work->changed.wait();
     if (work->cancelled) cancel_lines(*work);
   }
@@ -52,6 +58,7 @@ net::awaitable<bool> BatchRunner::begin_lines(std::shared_ptr<Work> work) {
   if (!counted) co_return false;
   std::vector<batch::LineRef> lines;
   int last = 0;
+  work->begun_up_to = 0;
   const Disk fetch = [&]() -> Result<void> {
     auto found = doors_.batches.undone(work->about.id, last, kLinesFetched);
     if (!found) return found.error();
@@ -59,19 +66,24 @@ net::awaitable<bool> BatchRunner::begin_lines(std::shared_ptr<Work> work) {
     return {};
   };
   while (!over(*work)) {
+    const int handings = work->handings;
     const bool fetched = co_await insist(fetch, work->about.tenant);
     if (!fetched || lines.empty()) break;
     for (batch::LineRef& line : lines) {
       // Those that wait to be asked again have no place, but are in memory.
-      while (work->alive >= 2 * concurrency_ && !over(*work))
-        co_await work->changed.wait(work->expiry());
+      while (must_wait(*work, line) && !over(*work)) co_await work->changed.wait(work->expiry());
       auto place = co_await place_for(*work);
       if (!place) co_return last > 0;
-      last = line.number;
+      if (must_wait(*work, line) || work->handings != handings) break;  // It may be leaving.
+      last = work->begun_up_to = line.number;
       begin_line(work, std::move(line), std::move(place));
     }
   }
   co_return last > 0;
+}
+
+bool BatchRunner::must_wait(const Work& work, const batch::LineRef& line) const {
+  return work.alive >= 2 * concurrency_ || line.number >= work.begin_below;
 }
 
 net::awaitable<batch::Turns::Place> BatchRunner::place_for(Work& work) {
@@ -127,7 +139,10 @@ net::awaitable<void> BatchRunner::run_line(std::shared_ptr<Work> work, batch::Li
     if (answer.status() != 200 && over(*work)) co_return;
     const auto wait = answer.again_in(attempt);
     if (!wait) {
-      batch::LineResult result = batch::result_of(line, answer.take(std::move(id)));
+      const auto& local = doors_.editions.get()->settings->local;
+      if (!local.empty() && answer.target() == local.front().name) ++work->lines_here;
+      std::vector<batch::LineResult> result;
+      result.push_back(batch::result_of(line, answer.take(std::move(id))));
       co_await record(*work, std::move(result));
       co_return;
     }
@@ -138,9 +153,10 @@ net::awaitable<void> BatchRunner::run_line(std::shared_ptr<Work> work, batch::Li
 }
 
 // One of the lines writes down what all have so far; the others wait until theirs is safe.
-net::awaitable<void> BatchRunner::record(Work& work, batch::LineResult result) {
-  work.results.push_back(std::move(result));
-  const auto ticket = ++work.queued;
+net::awaitable<void> BatchRunner::record(Work& work, std::vector<batch::LineResult> results) {
+  work.queued += results.size();
+  const auto ticket = work.queued;
+  std::move(results.begin(), results.end(), std::back_inserter(work.results));
   while (work.recording && work.recorded < ticket) co_await work.written.wait();
   if (work.recorded >= ticket) co_return;
   work.recording = true;
@@ -158,6 +174,7 @@ net::awaitable<void> BatchRunner::record(Work& work, batch::LineResult result) {
 milliseconds BatchRunner::time_for_a_line(const Work& work) const {
   const auto left =
       milliseconds(std::max<std::int64_t>(1, work.about.expires - unix_seconds()) * 1'000);
+  if (work.may_hand_over) return left;  // What the engine does not get to leaves at one go.
   std::int64_t lines = 0;
   std::set<std::string_view> tenants;
   for (const auto& [id, other] : works_) {

@@ -66,6 +66,7 @@ struct Batch {
   std::uint64_t output_bytes = 0;  // Of results that cannot be lost any more.
   std::uint64_t error_bytes = 0;
   std::vector<Fault> faults;
+  int lines_answered_elsewhere = 0;  // Of those that are left: a provider says so.
 
   int lines_left() const { return lines - lines_completed - lines_failed; }
 };

@@ -42,7 +42,8 @@ void add_faults(std::string& out, const Batch& batch) {
 
 void add_counts(std::string& out, const Batch& batch) {
   out += R"(,"request_counts":{"total":)" + std::to_string(batch.lines);
-  add(out, "completed", batch.lines_completed);
+  const int elsewhere = std::min(batch.lines_answered_elsewhere, batch.lines_left());
+  add(out, "completed", batch.lines_completed + elsewhere);
   add(out, "failed", batch.lines_failed);
   out += "}";
 }

@@ -39,13 +39,26 @@ CREATE UNIQUE INDEX lines_by_custom_id ON lines(batch, custom_id);
                                             R"(
 ALTER TABLE lines DROP COLUMN attempt;
 ALTER TABLE batches ADD COLUMN rounds INTEGER NOT NULL DEFAULT 0;
+)",
+                                            R"(
+ALTER TABLE lines ADD COLUMN handover INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE handovers(
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, batch INTEGER NOT NULL,
+  target TEXT NOT NULL, model TEXT NOT NULL, path TEXT NOT NULL, input_file TEXT NOT NULL,
+  remote TEXT NOT NULL DEFAULT '', output_file TEXT NOT NULL DEFAULT '',
+  error_file TEXT NOT NULL DEFAULT '', state INTEGER NOT NULL, created INTEGER NOT NULL,
+  lines INTEGER NOT NULL, completed INTEGER NOT NULL DEFAULT 0, most INTEGER NOT NULL);
+CREATE INDEX handovers_of_batch ON handovers(batch);
 )"};
 const std::string kSelect =
     "SELECT id, tenant, key_name, endpoint, input_file, output_file, error_file, metadata, model, "
     "state, ends_as, created, expires, output_expires_after, in_progress, finalizing, completed, "
     "failed, expired, cancelling, cancelled, lines, lines_completed, lines_failed, input_tokens, "
-    "cached_tokens, output_tokens, reasoning_tokens, output_bytes, error_bytes, faults "
-    "FROM batches ";
+    "cached_tokens, output_tokens, reasoning_tokens, output_bytes, error_bytes, faults, "
+    // What providers say that they have answered, and nobody has fetched.
+    "(SELECT coalesce(sum(max(0, completed - (SELECT count(*) FROM lines WHERE batch = "
+    "batches.seq AND handover = handovers.seq AND done = 1))), 0) FROM handovers WHERE batch = "
+    "batches.seq) FROM batches ";
 // Those that still have something to do, as numbers of State.
 constexpr const char* kUnfinished = "state IN (0, 1, 2, 6)";
 
@@ -81,7 +94,8 @@ Batch batch_in(const store::Statement& row) {
     *count = row.integer(column++);
   for (std::uint64_t* bytes : {&batch.output_bytes, &batch.error_bytes})
     *bytes = static_cast<std::uint64_t>(row.integer(column++));
-  batch.faults = faults_in(row.text(column));
+  batch.faults = faults_in(row.text(column++));
+  batch.lines_answered_elsewhere = static_cast<int>(row.integer(column));
   return batch;
 }
 
@@ -273,7 +287,8 @@ Result<int> BatchStore::begin_round(std::string_view id) {
 
 Result<std::vector<LineRef>> BatchStore::undone(std::string_view id, int after, int limit) {
   auto rows = database_.prepare(
-      "SELECT line, offset, bytes, custom_id FROM lines WHERE done = 0 AND line > ? AND "
+      "SELECT line, offset, bytes, custom_id FROM lines WHERE done = 0 AND handover <= 0 AND "
+      "line > ? AND "
       "batch = (SELECT seq FROM batches WHERE id = ?) ORDER BY line LIMIT ?");
   if (!rows) return rows.error();
   rows->bind(0, std::int64_t{after}).bind(1, id).bind(2, std::int64_t{limit});
@@ -389,7 +404,11 @@ Result<void> BatchStore::drop_lines(std::string_view id) {
   auto lines =
       database_.prepare("DELETE FROM lines WHERE batch = (SELECT seq FROM batches WHERE id = ?)");
   if (!lines) return lines.error();
-  return lines->bind(0, id).run();
+  auto dropped = lines->bind(0, id).run();
+  auto handovers = database_.prepare(
+      "DELETE FROM handovers WHERE batch = (SELECT seq FROM batches WHERE id = ?)");
+  if (!handovers) return handovers.error();
+  return dropped ? handovers->bind(0, id).run() : dropped;
 }
 
 Result<void> BatchStore::count() {
@@ -408,6 +427,17 @@ Result<void> BatchStore::count() {
   const auto counted = row->step();
   if (!counted) return counted.error();
   gauges_.lines_waiting.store(row->integer(0), std::memory_order_relaxed);
+  return count_handed_over();
+}
+
+Result<void> BatchStore::count_handed_over() {
+  auto row = database_.prepare(
+      "SELECT count(*) FROM handovers JOIN lines ON lines.batch = handovers.batch AND "
+      "lines.handover = handovers.seq AND lines.done = 0");
+  if (!row) return row.error();
+  const auto counted = row->step();
+  if (!counted) return counted.error();
+  gauges_.lines_handed_over.store(row->integer(0), std::memory_order_relaxed);
   return {};
 }
 

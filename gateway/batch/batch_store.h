@@ -28,6 +28,9 @@ struct Gauges {
   std::atomic<std::int64_t> lines_waiting{0};                // Of those that have not ended.
   std::atomic<std::uint64_t> lines_completed{0};             // Since the start.
   std::atomic<std::uint64_t> lines_failed{0};
+  std::atomic<std::int64_t> lines_handed_over{0};   // That are at providers.
+  std::atomic<std::uint64_t> handovers{0};          // Since the start,
+  std::atomic<std::uint64_t> lines_handed_back{0};  // …and the lines that came back unanswered.
 };
 
 class BatchStore {
@@ -75,6 +78,7 @@ class BatchStore {
 
  private:
   friend class Validation;
+  friend class HandoverStore;
 
   BatchStore(store::Database database, std::string folder)
       : database_(std::move(database)), folder_(std::move(folder)) {}
@@ -86,6 +90,7 @@ class BatchStore {
   Result<void> sweep();
   Result<void> insert(const Batch& batch);
   Result<void> count();
+  Result<void> count_handed_over();
   Result<void> drop_lines(std::string_view id);
   Result<void> change(std::string_view sql, std::string_view id, std::int64_t value);
   Result<void> mark_done(const Batch& batch, const std::vector<LineResult>& results,

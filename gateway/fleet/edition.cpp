@@ -56,6 +56,18 @@ void CurrentEdition::end_trial() {
   editions_.canary.swap(none);
 }
 
+void CurrentEdition::watch(std::shared_ptr<const Edition> before) {
+  std::lock_guard lock(mutex_);
+  before_.swap(before);
+  watched_ = before_ != nullptr;
+}
+
+std::shared_ptr<const Edition> CurrentEdition::before() const {
+  if (!watched_.load(std::memory_order_relaxed)) return nullptr;
+  std::lock_guard lock(mutex_);
+  return before_;
+}
+
 Entry CurrentEdition::enter(std::string_view bearer, std::string_view request_id) const {
   return seat([&](const Edition& edition) { return edition.keys.identify(bearer); }, request_id);
 }

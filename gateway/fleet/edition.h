@@ -8,6 +8,7 @@
 #include "gateway/policy/auth.h"
 #include "gateway/policy/router.h"
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -24,8 +25,12 @@ using Providers = std::map<std::string, std::vector<std::shared_ptr<Backend>>, s
 
 struct Edition {
   Edition(std::shared_ptr<const config::Settings> from, Providers backends,
-          const policy::MadeKeys* made_keys = nullptr)
-      : settings(from), router(from), keys(from, made_keys), providers(std::move(backends)) {}
+          const policy::MadeKeys* made_keys = nullptr, std::uint64_t policy_number = 0)
+      : settings(from),
+        router(from),
+        keys(from, made_keys),
+        providers(std::move(backends)),
+        policy(policy_number) {}
 
   // Whether the policy may send a request for this model to the local engine: then its prompt is
   // worth counting exactly.
@@ -35,6 +40,7 @@ struct Edition {
   const policy::Router router;
   const policy::KeyTable keys;
   const Providers providers;
+  const std::uint64_t policy;  // The same for editions that decide alike; later ones have more.
 };
 
 // Who calls, and the edition that the request is under.
@@ -64,6 +70,10 @@ class CurrentEdition {
   void try_out(std::shared_ptr<const Edition> edition, double share, std::uint64_t number);
   void end_trial();
 
+  // The policy in force is watched beside that of `before`; null: it is not.
+  void watch(std::shared_ptr<const Edition> before);
+  std::shared_ptr<const Edition> before() const;
+
   // Who comes in with this secret, or on whose account work is done. While a canary is tried its
   // keys count for all, as they are the newer ones: what is taken away from them is gone at once,
   // and what came with them is under it.
@@ -85,6 +95,8 @@ class CurrentEdition {
 
   mutable std::mutex mutex_;
   Editions editions_;
+  std::shared_ptr<const Edition> before_;
+  std::atomic<bool> watched_ = false;  // There is one before: most of the time nobody looks.
 };
 
 }  // namespace spillway

@@ -48,6 +48,11 @@ void FleetVisit::wrote(std::size_t bytes, int tokens) {
   servers_->wrote(bytes, tokens);
 }
 
+void FleetVisit::billed(int prompt_tokens, int cached_tokens) {
+  std::lock_guard lock(fleet_->mutex_);
+  servers_->billed(visit_, prompt_tokens, cached_tokens, SteadyClock::now());
+}
+
 double FleetVisit::bytes_per_token() const {
   std::lock_guard lock(fleet_->mutex_);
   return servers_->bytes_per_token();
@@ -89,21 +94,21 @@ void Fleet::adopt(const config::Settings& settings) {
   state_.adopt(settings, SteadyClock::now());
 }
 
-policy::FleetFacts Fleet::facts(const EngineStatus* engine) const {
+policy::FleetFacts Fleet::facts(const EngineStatus* engine,
+                                const policy::PromptMarks* prompt) const {
   const policy::WallClock clock = wall_clock();
   std::lock_guard lock(mutex_);
-  policy::FleetFacts facts = state_.facts(engine, SteadyClock::now());
+  policy::FleetFacts facts = state_.facts(engine, SteadyClock::now(), prompt);
   facts.clock = clock;
   return facts;
 }
 
-std::optional<FleetVisit> Fleet::visit(std::string_view name, const policy::Call& call) {
+FleetEntry Fleet::visit(std::string_view name, const policy::Call& call) {
   std::lock_guard lock(mutex_);
-  auto servers = state_.servers(name);
-  if (!servers) return std::nullopt;
-  auto visit = servers->enter(SteadyClock::now(), call);
-  if (!visit) return std::nullopt;
-  return FleetVisit(*this, std::move(servers), *visit);
+  policy::Entered entered = state_.enter(name, call, SteadyClock::now());
+  FleetEntry entry{std::nullopt, entered.retries_used_up};
+  if (entered.visit) entry.visit = FleetVisit(*this, std::move(entered.servers), *entered.visit);
+  return entry;
 }
 
 void Fleet::local_first_token(const policy::Prediction& predicted, const StepModel& step,
@@ -115,6 +120,12 @@ void Fleet::local_first_token(const policy::Prediction& predicted, const StepMod
 void Fleet::completed(const policy::Answered& answer) {
   std::lock_guard lock(mutex_);
   state_.completed(answer);
+}
+
+void Fleet::decided(const policy::Plan& plan, const policy::RequestFacts& request) {
+  if (plan.request_class->ttft_hysteresis <= 0.0) return;
+  std::lock_guard lock(mutex_);
+  state_.decided(plan, request);
 }
 
 std::optional<HedgePass> Fleet::hedge(const config::RequestClass& request_class,

@@ -34,6 +34,7 @@ class FleetVisit {
 
   // Of that: whole, and told in tokens.
   void wrote(std::size_t bytes, int tokens);
+  void billed(int prompt_tokens, int cached_tokens);
   double bytes_per_token() const;  // Of its answers of late.
 
   // Before its first token, or in the middle. True if nobody is to ask it from now on, for a while.
@@ -70,6 +71,12 @@ class HedgePass {
   config::NanoUsd most_;
 };
 
+// As policy::Entered.
+struct FleetEntry {
+  std::optional<FleetVisit> visit;
+  bool retries_used_up = false;
+};
+
 // One provider at a moment, for gauges.
 struct ProviderGauges {
   policy::ProviderFacts facts;
@@ -83,17 +90,19 @@ class Fleet {
   // of them.
   void adopt(const config::Settings& settings);
 
-  // The facts at this moment; `engine` (null without a local target) must live as long as they do.
-  policy::FleetFacts facts(const EngineStatus* engine) const;
+  // See policy::FleetState.
+  policy::FleetFacts facts(const EngineStatus* engine,
+                           const policy::PromptMarks* prompt = nullptr) const;
 
-  // Begins an attempt at one of the provider's servers; empty if breakers, rate limits or
-  // concurrency leave no room: take the next candidate.
-  std::optional<FleetVisit> visit(std::string_view provider, const policy::Call& call);
+  // Begins an attempt at one of the provider's servers; without a visit where breakers, rate limits
+  // or concurrency leave no room: take the next candidate.
+  FleetEntry visit(std::string_view provider, const policy::Call& call);
 
   // See policy::FleetState.
   void local_first_token(const policy::Prediction& predicted, const StepModel& step,
                          double seconds);
   void completed(const policy::Answered& answer);
+  void decided(const policy::Plan& plan, const policy::RequestFacts& request);
 
   // A second target may be asked, which may cost `most` for nothing; empty: the class has spent
   // what it grants for that.

@@ -15,10 +15,11 @@ Moment::Moment(std::optional<EngineStatus> local, policy::FleetFacts facts)
 }
 
 std::shared_ptr<const Moment> moment_of(const LocalTarget* local, const Fleet& fleet,
-                                        const WaitingRoom& waiting) {
+                                        const WaitingRoom& waiting,
+                                        const policy::PromptMarks& prompt) {
   std::optional<EngineStatus> engine;
   if (local != nullptr) engine = local->status();
-  policy::FleetFacts facts = fleet.facts(engine ? &*engine : nullptr);
+  policy::FleetFacts facts = fleet.facts(engine ? &*engine : nullptr, &prompt);
   facts.gpu_second_worth = waiting.gpu_second_worth();
   return std::make_shared<const Moment>(std::move(engine), std::move(facts));
 }

@@ -4,6 +4,7 @@
 
 #include "backends/contract/status.h"
 #include "gateway/policy/facts.h"
+#include "gateway/policy/prompt_marks.h"
 
 #include <memory>
 #include <optional>
@@ -23,8 +24,9 @@ struct Moment {
   policy::FleetFacts fleet;  // Its `local` is that engine, or null.
 };
 
-// Now. `local` is null without a local target.
+// Now, to somebody who asks that. `local` is null without a local target.
 std::shared_ptr<const Moment> moment_of(const LocalTarget* local, const Fleet& fleet,
-                                        const WaitingRoom& waiting);
+                                        const WaitingRoom& waiting,
+                                        const policy::PromptMarks& prompt);
 
 }  // namespace spillway

@@ -147,6 +147,16 @@ void WaitingRoom::foreground(int prompt_tokens, double completion_tokens,
   held_.foreground(seconds, SteadyClock::now());
 }
 
+double WaitingRoom::pace(int prompt_tokens, double completion_tokens) const {
+  std::lock_guard lock(mutex_);
+  if (local_ == nullptr || stopped_) return 0.0;
+  const EngineStatus engine = local_->status();
+  const double steps = completion_tokens / std::max(1, engine.sequences_max);
+  const double seconds =
+      policy::gpu_seconds(engine, prompt_tokens, completion_tokens) + steps * engine.step.base;
+  return seconds > 0.0 ? held_.supply(engine, SteadyClock::now()) / seconds : 0.0;
+}
+
 int WaitingRoom::size() const {
   std::lock_guard lock(mutex_);
   return static_cast<int>(places_.size());

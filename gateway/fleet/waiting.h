@@ -43,6 +43,10 @@ class WaitingRoom {
   // The foreground gave the engine so much to do.
   void foreground(int prompt_tokens, double completion_tokens, const EngineStatus& engine);
 
+  // Requests of that size a second that the engine would have time for, as busy as it is with what
+  // somebody waits for; 0 without one.
+  double pace(int prompt_tokens, double completion_tokens) const;
+
   // For gauges: how many are held, and policy::HeldWork::pressure.
   int size() const;
   double pressure() const;

@@ -15,11 +15,12 @@ using Json = nlohmann::json;
 using Stream = boost::asio::ip::tcp::iostream;
 
 std::string body_of(const Question& question) {
-  const Json body = {{"model", question.model},
-                     {"stream", true},
-                     {"stream_options", {{"include_usage", true}}},
-                     {"min_tokens", question.completion_tokens},
-                     {"messages", {{{"role", "user"}, {"content", question.prompt}}}}};
+  Json body = {{"model", question.model},
+               {"stream", true},
+               {"stream_options", {{"include_usage", true}}},
+               {"min_tokens", question.completion_tokens},
+               {"messages", {{{"role", "user"}, {"content", question.prompt}}}}};
+  if (!question.service_tier.empty()) body["service_tier"] = question.service_tier;
   return body.dump();
 }
 
@@ -34,6 +35,7 @@ std::string request_of(const config::Endpoint& gateway, const Question& question
     request.append(name).append(": ").append(value).append("\r\n");
   };
   if (!question.request_class.empty()) header("x-spillway-class", question.request_class);
+  if (!question.label.empty()) header("x-spillway-label", question.label);
   if (question.ttft_max) header("x-spillway-ttft-ms", std::to_string(question.ttft_max->count()));
   if (question.deadline)
     header("x-spillway-deadline-ms", std::to_string(question.deadline->count()));

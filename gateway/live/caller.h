@@ -17,6 +17,8 @@ struct Question {
   std::string prompt;
   int completion_tokens = 1;  // Asked for as min_tokens: nobody is told when the answer will end.
   std::string request_class;  // Empty: the gateway's own choice, as for the two limits.
+  std::string label;          // Empty: none is given, as for the tier.
+  std::string service_tier;
   std::optional<std::chrono::milliseconds> ttft_max;
   std::optional<std::chrono::milliseconds> deadline;
 };

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <numeric>
+#include <utility>
 
 namespace spillway::policy {
 namespace {
@@ -63,15 +64,7 @@ std::string compared(const char* what, const Share& canary, const Share& stable)
 
 }  // namespace
 
-// With the finalizer of SplitMix64, so that names which differ in their last letter only are far
-// from each other.
-double place_of(std::string_view name) {
-  std::uint64_t hash = hash_of_name(name);
-  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;
-  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111eb;
-  hash ^= hash >> 31;
-  return std::ldexp(static_cast<double>(hash >> 11), -53);
-}
+double place_of(std::string_view name) { return share_of(hash_of_name(name)); }
 
 void CanaryJudge::ended(Side side, Outcome outcome) {
   Ended& here = of(side);
@@ -81,6 +74,12 @@ void CanaryJudge::ended(Side side, Outcome outcome) {
   --here.of_late[static_cast<std::size_t>(here.ring[here.next])];
   here.ring[here.next] = outcome;
   here.next = (here.next + 1) % kLookedBack;
+}
+
+void CanaryJudge::succeed(const config::Canary& terms) {
+  terms_ = terms;
+  of(Side::stable) = std::move(of(Side::canary));
+  of(Side::canary) = {};
 }
 
 bool CanaryJudge::has_seen_enough() const {

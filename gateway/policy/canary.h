@@ -28,6 +28,9 @@ class CanaryJudge {
 
   void ended(Side side, Outcome outcome);
 
+  // What was the canary is what others are compared with from now on, by these terms.
+  void succeed(const config::Canary& terms);
+
   // Enough of each side have ended to compare them.
   bool has_seen_enough() const;
 

@@ -4,6 +4,7 @@
 #include "gateway/policy/feedback.h"
 #include "gateway/policy/held_work.h"
 #include "gateway/policy/refusal.h"
+#include "gateway/policy/turns.h"
 
 #include <algorithm>
 #include <chrono>
@@ -32,6 +33,16 @@ Promise promised(const config::RequestClass& request_class, const RequestFacts& 
   return {request.prompt_tokens, ttft.count(), asks_for_less(request_class, request)};
 }
 
+// Those it has come to, and stricter ones while the class spills.
+ClassTerms terms_now(const config::RequestClass& request_class, const FleetFacts& fleet) {
+  ClassTerms terms = terms_of(request_class, fleet.class_terms);
+  if (request_class.ttft_hysteresis <= 0.0) return terms;
+  const auto& spilling = fleet.spilling;
+  if (std::find(spilling.begin(), spilling.end(), request_class.name) != spilling.end())
+    terms.ttft_headroom *= 1.0 - request_class.ttft_hysteresis;
+  return terms;
+}
+
 }  // namespace
 
 Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route& route,
@@ -44,7 +55,7 @@ Decision::Decision(std::shared_ptr<const config::Settings> settings, const Route
       fleet_(fleet),
       turn_(turn),
       rescue_(request_class.local_as_last_resort),
-      terms_(terms_of(request_class, fleet.class_terms)) {
+      terms_(terms_now(request_class, fleet)) {
   plan_.settings = std::move(settings);
   plan_.request_class = &request_class;
   plan_.sla = sla_of(request_class, request);
@@ -242,11 +253,11 @@ void Decision::judge_providers(bool of_here) {
   for (const Offer& offer : route_.providers) {
     const config::ProviderTarget& provider = settings_.providers[offer.provider];
     if (of_here && !provider.is_here()) continue;
-    const auto& listed = class_.providers;
-    const auto place = std::find(listed.begin(), listed.end(), provider.name);
-    const bool in_class = listed.empty() || place != listed.end() || route_.fixed();
+    const bool in_class = class_.uses(provider.name) || route_.fixed();
     Judged judged{.verdict = Verdict::not_in_class};
-    if (in_class && !class_.takes_architecture(provider.architecture)) {
+    if (in_class && !may_have_data(provider, class_, request_.key)) {
+      judged.verdict = Verdict::not_resident;
+    } else if (in_class && !class_.takes_architecture(provider.architecture)) {
       judged.verdict = Verdict::other_model;
     } else if (in_class) {
       const ProviderFacts facts = facts_of(provider, offer.provider, fleet_);
@@ -254,16 +265,27 @@ void Decision::judge_providers(bool of_here) {
       if (class_.price_max && judged.expected_cost > *class_.price_max && can_take(judged.verdict))
         judged.verdict = Verdict::too_dear;
     }
-    const auto rank =
-        listed.empty() ? offer.provider : static_cast<std::size_t>(place - listed.begin());
-    if (can_take(judged.verdict)) providers_.add(offer, judged, class_.prefer, rank);
+    if (can_take(judged.verdict)) providers_.add(offer, judged, class_.prefer, place_of(offer));
     plan_.considered.push_back({.target = provider.name,
                                 .verdict = judged.verdict,
                                 .ttft = judged.ttft,
                                 .finish = judged.finish,
                                 .in_time = judged.in_time,
+                                .cached_tokens = judged.cached_tokens,
                                 .expected_cost = judged.expected_cost});
   }
+}
+
+// Where the class puts it, if that is not by price or pace.
+double Decision::place_of(const Offer& offer) const {
+  const config::ProviderTarget& provider = settings_.providers[offer.provider];
+  if (class_.prefer == config::Prefer::weighted)
+    return turn_of(request_.draw, provider.name, provider.weight);
+  if (class_.prefer != config::Prefer::ordered) return 0.0;
+  const auto& listed = class_.providers;
+  if (listed.empty()) return static_cast<double>(offer.provider);
+  return static_cast<double>(std::find(listed.begin(), listed.end(), provider.name) -
+                             listed.begin());
 }
 
 bool Decision::local_may_rescue() const {

@@ -66,6 +66,7 @@ class Decision {
 
   void judge_engine();
   void judge_providers(bool of_here);
+  double place_of(const Offer& offer) const;
   void see_to_the_end();
   bool local_may_rescue() const;
   std::size_t attempts_max() const;

@@ -31,7 +31,8 @@ bool Decision::can_obey(const Rule& rule) const {
   if (rule.kind == RouteKind::local) return route_.local.has_value();
   if (rule.kind != RouteKind::target) return true;
   return std::any_of(plan_.considered.begin(), plan_.considered.end(), [&](const Alternative& one) {
-    return one.target == rule.route && one.verdict != Verdict::not_in_class;
+    return one.target == rule.route && one.verdict != Verdict::not_in_class &&
+           one.verdict != Verdict::not_resident;
   });
 }
 
@@ -75,7 +76,7 @@ Result<Plan> Decision::stay_by_rule() {
   for (std::size_t i = 0; i < providers_.size(); ++i) {
     const auto& [offer, judged, first, second] = providers_[i];
     if (settings_.providers[offer.provider].is_here())
-      here.add(offer, judged, class_.prefer, offer.provider);
+      here.add(offer, judged, class_.prefer, place_of(offer));
   }
   providers_ = here;
   if (turn_ == Turn::unknown && route_.local && may_wait()) return hold();
@@ -106,7 +107,7 @@ void Decision::narrow(const Rule& rule) {
     if (rule.max_price && one.judged.expected_cost > *rule.max_price) continue;
     Judged judged = one.judged;
     if (rule.kind == RouteKind::cheapest) judged.verdict = Verdict::fits;  // In time or not.
-    kept.add(one.offer, judged, prefer_of(rule.kind), i);
+    kept.add(one.offer, judged, prefer_of(rule.kind), static_cast<double>(i));
   }
   providers_ = kept;
 }

@@ -78,6 +78,7 @@ void append_alternative(std::string& line, const Plan& plan, const Alternative& 
   if (ttft > 0.0) append(line, ", ttft %s %.0fms", local ? "predicted" : "p90", 1e3 * ttft);
   if (local && plan.local) append(line, " (95 %%: %.0fms)", 1e3 * plan.local->ttft_bound);
   if (alternative.in_time < 1.0) append(line, ", in time %.0f %%", 100.0 * alternative.in_time);
+  if (alternative.cached_tokens > 0) append(line, ", %d cached", alternative.cached_tokens);
   if (alternative.expected_cost > 0) {
     append(line, ", $%.6f", static_cast<double>(alternative.expected_cost) * 1e-9);
   }

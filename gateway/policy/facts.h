@@ -11,6 +11,7 @@
 #include "gateway/policy/punctuality.h"
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -26,6 +27,7 @@ struct RequestFacts {
   std::string_view class_header;     // x-spillway-class; empty if not given.
   std::string_view label;            // x-spillway-label; empty if not given.
   const config::Key* key = nullptr;  // nullptr: no keys are configured.
+  std::uint64_t draw = 0;            // A number of its own: what takes turns draws by it.
   bool in_a_batch = false;           // Nobody waits for it.
   bool local_only = false;           // The request asks to stay; its key may demand it, too.
   int prompt_tokens = 0;
@@ -73,6 +75,7 @@ struct ProviderFacts {
   double ttft_p95 = 0.0;
   double ttft_p99 = 0.0;
   double tokens_per_second = 0.0;  // Of one stream, after its first token.
+  double cached_share = 0.0;       // Of this prompt, what it is expected to bill as cached.
   InTime in_time;                  // Of what was promised there, by the prompt's length.
   // Of one on this machine, which does one thing after another: what it has before it, the
   // background's apart as the foreground need not wait for that, and how fast it reads.
@@ -103,6 +106,7 @@ struct FleetFacts {
   double ttft_correction = 1.0;         // Observed ÷ predicted of late; see correction.h.
   AnswerLength answer_length;           // Of late.
   std::vector<ClassTerms> class_terms;  // Of the classes with feedback.
+  std::vector<std::string> spilling;    // Classes with a hysteresis that have to leave of late.
   std::vector<ProviderFacts>
       providers;  // A provider without facts counts as closed and as its catalogue says.
 };

@@ -1,5 +1,7 @@
 #include "gateway/policy/fleet_state.h"
 
+#include "gateway/policy/judge.h"
+
 #include <utility>
 
 namespace spillway::policy {
@@ -15,6 +17,7 @@ void FleetState::adopt(const config::Settings& settings, TimePoint now) {
     }
   }
   providers_ = std::move(adopted);
+  retry_terms_ = settings.policy.retry_budget;
   adopt_feedback(settings);
 }
 
@@ -32,7 +35,8 @@ void FleetState::adopt_feedback(const config::Settings& settings) {
   steered_ = std::move(adopted);
 }
 
-FleetFacts FleetState::facts(const EngineStatus* engine, TimePoint now) const {
+FleetFacts FleetState::facts(const EngineStatus* engine, TimePoint now,
+                             const PromptMarks* prompt) const {
   FleetFacts facts;
   facts.now = now;
   facts.local = engine;
@@ -40,15 +44,26 @@ FleetFacts FleetState::facts(const EngineStatus* engine, TimePoint now) const {
   facts.ttft_bound = correction_.bound();
   facts.answer_length = length_;
   facts.class_terms = class_terms(now);
+  facts.spilling.assign(spilling_.begin(), spilling_.end());
   facts.providers.reserve(providers_.size());
   for (const auto& [name, provider] : providers_)
-    facts.providers.push_back(provider.servers->facts(now));
+    facts.providers.push_back(provider.servers->facts(now, prompt));
   return facts;
 }
 
 std::shared_ptr<Servers> FleetState::servers(std::string_view provider) const {
   const auto found = providers_.find(provider);
   return found == providers_.end() ? nullptr : found->second.servers;
+}
+
+Entered FleetState::enter(std::string_view provider, const Call& call, TimePoint now) {
+  Entered entered{servers(provider), std::nullopt, false};
+  if (!entered.servers) return entered;
+  entered.retries_used_up = call.occasion == Occasion::again && !retries_.allows(retry_terms_, now);
+  if (entered.retries_used_up) return entered;
+  entered.visit = entered.servers->enter(now, call);
+  if (entered.visit) retries_.made(call.occasion, now);
+  return entered;
 }
 
 void FleetState::local_first_token(const Prediction& predicted, const StepModel& step,
@@ -60,6 +75,18 @@ void FleetState::local_first_token(const Prediction& predicted, const StepModel&
 void FleetState::settled(std::string_view request_class, const Settled& request, TimePoint now) {
   const auto known = steered_.find(request_class);
   if (known != steered_.end()) known->second.feedback.settle(request, now);
+}
+
+void FleetState::decided(const Plan& plan, const RequestFacts& request) {
+  const config::RequestClass& one = *plan.request_class;
+  if (one.ttft_hysteresis <= 0.0 || asks_for_less(one, request)) return;
+  switch (plan.reason) {
+    case Reason::spill_ttft: spilling_.insert(one.name); return;
+    case Reason::local_meets_sla:
+    case Reason::local_lets_pass:
+    case Reason::spill_worth: spilling_.erase(one.name); return;  // It is in time here.
+    default: return;
+  }
 }
 
 std::vector<ClassTerms> FleetState::class_terms(TimePoint now) const {

@@ -10,11 +10,15 @@
 #include "gateway/policy/feedback.h"
 #include "gateway/policy/hedge_budget.h"
 #include "gateway/policy/length.h"
+#include "gateway/policy/plan.h"
 #include "gateway/policy/predict.h"
+#include "gateway/policy/retry_budget.h"
 #include "gateway/policy/servers.h"
 
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +35,13 @@ struct Answered {
   bool cut = false;  // Its limit of tokens ended it.
 };
 
+// An attempt that has begun at a provider, or why not.
+struct Entered {
+  std::shared_ptr<Servers> servers;
+  std::optional<Visit> visit;    // Empty: breakers, rate limits or concurrency leave no room, …
+  bool retries_used_up = false;  // …or no provider is asked again: see RetryBudget.
+};
+
 class FleetState {
  public:
   // Takes on the providers of `settings`; those whose settings stayed the same keep what is known
@@ -38,10 +49,15 @@ class FleetState {
   void adopt(const config::Settings& settings, TimePoint now);
 
   // The facts at this moment; `engine` (null without a local target) must live as long as they do.
-  FleetFacts facts(const EngineStatus* engine, TimePoint now) const;
+  // `prompt` is of whom they are told: what of it providers have in their caches.
+  FleetFacts facts(const EngineStatus* engine, TimePoint now,
+                   const PromptMarks* prompt = nullptr) const;
 
   // Null for a provider that the settings do not have. It may be kept over the next adopt().
   std::shared_ptr<Servers> servers(std::string_view provider) const;
+
+  // Begins an attempt at one of the provider's servers, which its Visit is told to.
+  Entered enter(std::string_view provider, const Call& call, TimePoint now);
 
   // The local engine's first token came `seconds` after a decision that predicted `predicted`;
   // `step` is what a step costs by now.
@@ -52,6 +68,10 @@ class FleetState {
 
   // A request of the class is over.
   void settled(std::string_view request_class, const Settled& request, TimePoint now);
+
+  // That was decided: with a hysteresis its class spills from the first that has to leave for its
+  // first token on, until one may stay.
+  void decided(const Plan& plan, const RequestFacts& request);
 
   // Of the classes with feedback.
   std::vector<ClassTerms> class_terms(TimePoint now) const;
@@ -83,6 +103,9 @@ class FleetState {
   std::map<std::string, Provider, std::less<>> providers_;
   std::map<std::string, HedgeBudget, std::less<>> hedges_;  // By class.
   std::map<std::string, Steered, std::less<>> steered_;     // The classes with feedback.
+  std::set<std::string, std::less<>> spilling_;             // Classes.
+  config::RetryBudget retry_terms_;
+  RetryBudget retries_;
   Correction correction_;
   AnswerLength length_;
 };

@@ -19,6 +19,8 @@
 
 namespace spillway::policy {
 
+class PromptMarks;
+
 // How it is asked.
 struct Asking {
   bool streamed = true;  // Its first token is a moment of its own.
@@ -36,11 +38,13 @@ struct Visit {
   TimePoint sent{};
   std::optional<TimePoint> first_token;
   Asking asking;
-  bool told = false;       // The breaker knows how it went.
-  bool was_read = false;   // The backlog does.
-  std::size_t server = 0;  // Of the target's, which one it is at.
-  double requests = 0.0;   // RateRoom::take, of the account's requests
-  double tokens = 0.0;     // …and tokens.
+  bool told = false;                    // The breaker knows how it went.
+  bool was_read = false;                // The backlog does.
+  std::size_t server = 0;               // Of the target's, which one it is at.
+  double known_share = 0.0;             // Of the prompt, what that one has been sent before.
+  const PromptMarks* prompt = nullptr;  // It is known there once it has answered.
+  double requests = 0.0;                // RateRoom::take, of the account's requests
+  double tokens = 0.0;                  // …and tokens.
 };
 
 class Health {

@@ -95,11 +95,17 @@ int budget_under_way(const EngineStatus& engine) {
 NextStep next_step(const EngineStatus& engine) {
   NextStep next;
   int budget = budget_under_way(engine);
-  bool reads_foreground = false;  // Then it reads nothing of the background.
+  int tokens = static_cast<int>(
+      std::count_if(engine.running.begin(), engine.running.end(),
+                    [](const SequenceStatus& sequence) { return sequence.prefill_left == 0; }));
+  bool reads_foreground = false;  // Then it reads of the background what takes no time.
   for (const SequenceStatus& sequence : engine.running) {
     const bool foreground = sequence.lane == Lane::foreground;
-    const int read = foreground || !reads_foreground ? std::min(sequence.prefill_left, budget) : 0;
+    if (!foreground && reads_foreground)
+      budget = std::min(budget, engine.budget.left_in_tile(tokens));
+    const int read = std::min(sequence.prefill_left, budget);
     budget -= read;
+    tokens += read;
     reads_foreground = reads_foreground || (foreground && read > 0);
     next.see(sequence, read);
   }
@@ -206,15 +212,18 @@ double HeldWork::foreground_share(TimePoint now) const {
   return foreground_seconds_ * std::exp(-passed / kMemory) / kMemory;
 }
 
-void HeldWork::reckon(const EngineStatus& engine, const CloudRoom& cloud, TimePoint now) {
-  const double elapsed = reckoned_ ? seconds_between(*reckoned_, now) : 0.0;
-  reckoned_ = now;
-  // GPU seconds a second.
+double HeldWork::supply(const EngineStatus& engine, TimePoint now) const {
   const double engines = engine.engines();
   double supply = engine.ready ? engines - foreground_share(now) : 0.0;
   if (supply > 0.0 && per_token_limit_ > 0.0)
     supply -= engines * engine.step.base / per_token_limit_;
-  supply = std::max(kSupplyLeast, supply);
+  return std::max(kSupplyLeast, supply);
+}
+
+void HeldWork::reckon(const EngineStatus& engine, const CloudRoom& cloud, TimePoint now) {
+  const double elapsed = reckoned_ ? seconds_between(*reckoned_, now) : 0.0;
+  reckoned_ = now;
+  const double supply = this->supply(engine, now);
 
   planned_supply_ += (1.0 - std::exp(-elapsed / kPlanMemory)) * (supply - planned_supply_);
 

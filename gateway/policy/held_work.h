@@ -81,6 +81,9 @@ class HeldWork {
   // The foreground gave the engine so much to do.
   void foreground(double gpu_seconds, TimePoint now);
 
+  // GPU seconds a second that the foreground leaves.
+  double supply(const EngineStatus& engine, TimePoint now) const;
+
   // What a GPU second is worth, in nano-USD: what providers are paid for each that the held work
   // has no room for. 0 while all of it has.
   double gpu_second_worth() const { return pressure_ > 1.0 && !held_.empty() ? worth_ : 0.0; }

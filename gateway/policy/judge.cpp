@@ -1,6 +1,7 @@
 #include "gateway/policy/judge.h"
 
 #include "backends/contract/dealing.h"
+#include "config/residency.h"
 #include "gateway/policy/price.h"
 #include "gateway/policy/takes.h"
 #include "gateway/policy/tracker.h"
@@ -116,6 +117,7 @@ void reckon(Judged& judged, const config::Price& price, const Work& work) {
   const int prompt_tokens = work.prompt_tokens + judged.form_tokens;
   Usage usage = expected_usage(work);
   usage.prompt_tokens = prompt_tokens;
+  usage.cached_tokens = judged.cached_tokens;
   judged.full_cost = cost_of(price, usage);
   usage.at_batch_rate = judged.at_batch_rate;
   judged.expected_cost = judged.at_batch_rate ? cost_of(price, usage) : judged.full_cost;
@@ -246,6 +248,7 @@ Judged judge_provider(const config::ProviderTarget& provider, const ProviderFact
   judged.finish = judged.ttft + judged.per_token * (work.completion_tokens - 1.0);
   if (facts.tokens_read_per_second > 0.0) foresee(judged, facts, work);
   judged.form_tokens = reads_forms(provider) ? work.form_tokens : 0;
+  judged.cached_tokens = static_cast<int>(facts.cached_share * work.prompt_tokens);
   judged.at_batch_rate = costs_less(provider, facts, work, now);
   if (work.search_units > 0) {
     reckon(judged, by_search_units(provider.price), work);
@@ -258,6 +261,13 @@ Judged judge_provider(const config::ProviderTarget& provider, const ProviderFact
   const bool rarely = std::isfinite(work.ttft_max) && judged.in_time < kInTimeLeast;
   if (judged.verdict == Verdict::fits && rarely) judged.verdict = Verdict::misses_ttft;
   return judged;
+}
+
+bool may_have_data(const config::ProviderTarget& provider,
+                   const config::RequestClass& request_class, const config::Key* key) {
+  if (provider.is_here()) return true;
+  return config::lets_go_to(request_class.residency, provider.residency) &&
+         (key == nullptr || config::lets_go_to(key->residency, provider.residency));
 }
 
 ProviderFacts facts_of(const config::ProviderTarget& provider, std::size_t at,

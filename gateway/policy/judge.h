@@ -65,7 +65,8 @@ struct Judged {
   double lateness = 0.0;  // The largest of the three over its limit; at most 1 meets the SLA.
   double in_time = 1.0;   // A provider: the share of prompts of this length that it has in time.
   bool at_batch_rate = false;
-  int form_tokens = 0;  // Read there beside the prompt.
+  int form_tokens = 0;    // Read there beside the prompt.
+  int cached_tokens = 0;  // Of the prompt, what a provider is expected to bill as cached.
   config::NanoUsd expected_cost = 0;
   config::NanoUsd full_cost = 0;  // The same without what the cheaper tier saves.
   config::NanoUsd worst_case_cost = 0;
@@ -90,6 +91,11 @@ bool costs_less(const config::ProviderTarget& provider, const ProviderFacts& fac
 
 Judged judge_provider(const config::ProviderTarget& provider, const ProviderFacts& facts,
                       const Work& work, TimePoint now);
+
+// Whether class and key (null: none) let data go where the provider keeps it; what is on this
+// machine stays here.
+bool may_have_data(const config::ProviderTarget& provider,
+                   const config::RequestClass& request_class, const config::Key* key);
 
 // The facts of provider number `at`, or what its catalogue says.
 ProviderFacts facts_of(const config::ProviderTarget& provider, std::size_t at,

@@ -26,6 +26,7 @@ std::string_view name_of(Reason reason) {
     case Reason::spill_due: return "spill_due";
     case Reason::held_full: return "held_full";
     case Reason::rule: return "rule";
+    case Reason::handed_over: return "handed_over";
   }
   return "";
 }
@@ -46,6 +47,7 @@ std::string_view sentence_of(Verdict verdict) {
     case Verdict::incapable: return "takes plain text only";
     case Verdict::not_in_class: return "not for this class";
     case Verdict::other_model: return "not of the class's architectures";
+    case Verdict::not_resident: return "its data would leave where class and key keep it";
     case Verdict::not_in_rule: return "not among the rule's targets";
     case Verdict::too_dear: return "dearer than class or rule pay";
   }

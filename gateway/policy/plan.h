@@ -42,6 +42,7 @@ enum class Reason {
   spill_due,           // …or it had to leave to be in time.
   held_full,           // It may wait, but there was no room to hold it.
   rule,                // A rule of the policy says so: Plan::rule.
+  handed_over,         // It was answered in a batch of the provider's.
 };
 
 // Whose turn it is among the work that may wait (held_work.h).
@@ -84,6 +85,7 @@ enum class Verdict {
   incapable,         // The engine cannot answer this kind of request.
   not_in_class,      // The class does not use this provider,
   other_model,       // …or none whose model has this architecture.
+  not_resident,      // Class or key keeps its data where this provider does not say that it does.
   not_in_rule,       // The rule that decides chooses among others,
   too_dear,          // …or pays less.
 };
@@ -118,7 +120,8 @@ struct Alternative {
   Verdict verdict = Verdict::fits;
   double ttft = 0.0;  // Seconds; local: predicted, provider: P90 of late. 0: not judged.
   double finish = 0.0;
-  double in_time = 1.0;  // The share of prompts of this length that it answers in time.
+  double in_time = 1.0;   // The share of prompts of this length that it answers in time.
+  int cached_tokens = 0;  // Of the prompt, at a provider: expected to cost what cached ones do.
   config::NanoUsd expected_cost = 0;
   bool too_dear_a_promise = false;  // It is in time often enough, for more than a promise may cost.
 };

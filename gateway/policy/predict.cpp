@@ -208,7 +208,9 @@ std::int64_t Simulation::advance_whole_steps(std::int64_t steps, PromptLine* lin
 void Simulation::step_with_prompts(int budget, bool newcomers) {
   read_.clear();
   int tokens = read_some(foreground_, budget, newcomers);
-  if (tokens == 0) tokens = read_some(background_, budget, newcomers);
+  const int left = budget - tokens;
+  const int free = tokens > 0 ? engine_.budget.left_in_tile(decoding_ + tokens) : left;
+  tokens += read_some(background_, std::min(left, free), newcomers);
   if (own_line().done()) tokens = std::min(budget, tokens + ask_.following_tokens);
   pass(1, tokens);
   for (const SequenceStatus& sequence : read_) begin_decoding(sequence);

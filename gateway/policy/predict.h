@@ -4,11 +4,12 @@
 //
 // The scheduler as modelled (backends/local/sched is the original): each step gives every decoding
 // sequence one token, and what StepBudget leaves to prompt chunks of the foreground or, if
-// that has none, of the background; while budget is left a waiting sequence is admitted, first come
-// first served, if a slot and KV room for its prompt are free; a prompt's first token comes at the
-// end of the step that finishes it. Nobody overtakes in the foreground, so what arrives after the
-// request delays its first token by no more than that step (Ask::following_tokens). Not modelled:
-// sequences that give up their KV blocks when the cache runs out.
+// that has none, of the background, which else gets what is left in the step's last tile; while
+// budget is left a waiting sequence is admitted, first come first served, if a slot and KV room for
+// its prompt are free; a prompt's first token comes at the end of the step that finishes it. Nobody
+// overtakes in the foreground, so what arrives after the request delays its first token by no more
+// than that step (Ask::following_tokens). Not modelled: sequences that give up their KV blocks when
+// the cache runs out.
 //
 // Runs of equal steps are summed in closed form: the cost grows with the sequences that start or
 // end before the request does, not with tokens or steps. No allocation up to 512 running sequences.

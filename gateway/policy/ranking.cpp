@@ -11,7 +11,7 @@ bool better(const Contender& a, const Contender& b) {
   return std::tie(a_late, a.first, a.second) < std::tie(b_late, b.first, b.second);
 }
 
-void set_keys(Contender& contender, config::Prefer prefer, std::size_t place) {
+void set_keys(Contender& contender, config::Prefer prefer, double place) {
   const Judged& judged = contender.judged;
   const double cost = static_cast<double>(judged.expected_cost);
   if (judged.verdict != Verdict::fits) {
@@ -28,14 +28,14 @@ void set_keys(Contender& contender, config::Prefer prefer, std::size_t place) {
       contender.first = judged.finish;
       contender.second = cost;
       return;
-    case config::Prefer::ordered: contender.first = static_cast<double>(place); return;
+    case config::Prefer::ordered:
+    case config::Prefer::weighted: contender.first = place; return;
   }
 }
 
 }  // namespace
 
-void Ranking::add(const Offer& offer, const Judged& judged, config::Prefer prefer,
-                  std::size_t place) {
+void Ranking::add(const Offer& offer, const Judged& judged, config::Prefer prefer, double place) {
   Contender contender{.offer = offer, .judged = judged};
   set_keys(contender, prefer, place);
   items_.push_back(contender);

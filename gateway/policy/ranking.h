@@ -21,8 +21,8 @@ struct Contender {
 
 class Ranking {
  public:
-  // `place` is the provider's position in the class's list.
-  void add(const Offer& offer, const Judged& judged, config::Prefer prefer, std::size_t place);
+  // `place`: its position in the class's list, or in turns. The smallest comes first.
+  void add(const Offer& offer, const Judged& judged, config::Prefer prefer, double place);
 
   // Number i comes before all others, whose order stays.
   void put_first(std::size_t i);

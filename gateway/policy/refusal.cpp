@@ -70,6 +70,32 @@ std::string_view field_of(const NeedWords& words, const RequestFacts& request) {
   return words.field;
 }
 
+bool any_is(const Plan& plan, Verdict verdict) {
+  return std::any_of(plan.considered.begin(), plan.considered.end(),
+                     [verdict](const Alternative& one) { return one.verdict == verdict; });
+}
+
+void append_places(std::string& text, std::string_view whose, std::string_view name,
+                   const std::vector<std::string>& places) {
+  if (places.empty()) return;
+  text += text.empty() ? "" : ", and ";
+  for (std::size_t i = 0; i < places.size(); ++i) text += (i > 0 ? " or " : "") + places[i];
+  text += " (" + std::string(whose) + " `" + std::string(name) + "`)";
+}
+
+Error not_resident(const Plan& plan, const RequestFacts& request) {
+  const config::RequestClass& request_class = *plan.request_class;
+  std::string places;
+  append_places(places, "class", request_class.name, request_class.residency);
+  if (request.key) append_places(places, "key", request.key->name, request.key->residency);
+  return Error{.code = Errc::forbidden,
+               .message = "This request's data may only go to targets whose residency is " +
+                          places +
+                          ", and none of these can answer it here. Ask for another model "
+                          "or class, or have the targets' `residency` say where data stays.",
+               .param = "model"};
+}
+
 // The first need that nobody has anything for.
 Error incapable(const config::Settings& settings, const Plan& plan, const RequestFacts& request,
                 const FleetFacts& fleet) {
@@ -86,6 +112,7 @@ Error incapable(const config::Settings& settings, const Plan& plan, const Reques
     error.param = field_of(words, request);
     return error;
   }
+  if (any_is(plan, Verdict::not_resident)) return not_resident(plan, request);
   if (request.needs != Need::nothing) {
     error.message = "Nobody who serves this model here takes all that is asked for at once.";
   } else {
@@ -97,7 +124,8 @@ Error incapable(const config::Settings& settings, const Plan& plan, const Reques
 Error unfit(const config::Settings& settings, const Plan& plan, const RequestFacts& request,
             const FleetFacts& fleet) {
   const Verdict verdict = plan.considered.empty() ? Verdict::fits : plan.considered.front().verdict;
-  if (verdict == Verdict::too_long) {
+  const bool stays_resident = any_is(plan, Verdict::not_resident);
+  if (verdict == Verdict::too_long && !stays_resident) {
     const int most = std::min(
         fleet.local->context_max > 0 ? fleet.local->context_max : fleet.local->kv_tokens_total,
         fleet.local->kv_tokens_total);
@@ -109,14 +137,12 @@ Error unfit(const config::Settings& settings, const Plan& plan, const RequestFac
                  .param = "messages"};
   }
   if (verdict == Verdict::incapable) return incapable(settings, plan, request, fleet);
-  const bool dear = std::any_of(
-      plan.considered.begin(), plan.considered.end(),
-      [](const Alternative& alternative) { return alternative.verdict == Verdict::too_dear; });
-  if (dear)
+  if (any_is(plan, Verdict::too_dear))
     return Error{.code = Errc::no_route,
                  .message = std::string("Whoever could answer this request costs more than ") +
                             (plan.rule.empty() ? "its class pays: price_max."
                                                : "the policy's rules pay: max_price.")};
+  if (stays_resident) return not_resident(plan, request);
   return Error{.code = Errc::no_route,
                .message = plan.rule.empty()
                               ? "The policy leaves no target for this request's class."
@@ -128,8 +154,8 @@ Error unfit(const config::Settings& settings, const Plan& plan, const RequestFac
 bool is_final(Verdict verdict) {
   return verdict == Verdict::too_long || verdict == Verdict::incapable ||
          verdict == Verdict::not_in_class || verdict == Verdict::other_model ||
-         verdict == Verdict::account_refused || verdict == Verdict::not_in_rule ||
-         verdict == Verdict::too_dear || can_take(verdict);
+         verdict == Verdict::not_resident || verdict == Verdict::account_refused ||
+         verdict == Verdict::not_in_rule || verdict == Verdict::too_dear || can_take(verdict);
 }
 
 Error refusal_of(const config::Settings& settings, const Plan& plan, const RequestFacts& request,

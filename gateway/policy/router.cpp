@@ -46,6 +46,28 @@ Result<Plan> Router::plan(const RequestFacts& request, const FleetFacts& fleet, 
   return Decision(settings_, route->second, **request_class, request, fleet, turn).make(report);
 }
 
+// What has been answered keeps its class where that may not be chosen any more.
+Plan Router::handed_over(const RequestFacts& request, std::string_view target,
+                         std::string_view model) const {
+  Plan plan;
+  plan.settings = settings_;
+  auto request_class = class_of(*settings_, request);
+  if (!request_class) {
+    RequestFacts unnamed = request;
+    unnamed.class_header = {};
+    request_class = class_of(*settings_, unnamed);
+  }
+  plan.request_class = *request_class;
+  plan.sla = sla_of(**request_class, request);
+  plan.reason = Reason::handed_over;
+  plan.at_batch_rate = true;
+  const auto route = routes_.find(request.model);
+  plan.could_stay = route != routes_.end() && route->second.local.has_value();
+  plan.candidates.push_back(
+      {.target = target, .model = model, .served_as = request.model, .at_batch_rate = true});
+  return plan;
+}
+
 Result<void> Router::check_model(std::string_view asked) const {
   if (routes_.contains(asked)) return {};
   return no_such_model(asked);

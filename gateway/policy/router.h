@@ -42,6 +42,11 @@ class Router {
   Result<Plan> plan(const RequestFacts& request, const FleetFacts& fleet, Turn turn = Turn::unknown,
                     RuleReport* report = nullptr) const;
 
+  // The plan of what was answered in a batch of that provider's: it has no other candidate. Points
+  // into the arguments.
+  Plan handed_over(const RequestFacts& request, std::string_view target,
+                   std::string_view model) const;
+
   // model_not_found if no client may ask for it; names what exists.
   Result<void> check_model(std::string_view asked) const;
 

@@ -35,6 +35,8 @@ std::string_view RuleFacts::text(const FactRef& fact) const {
     case Fact::service_tier: return request.service_tier;
     case Fact::weekday:
       return language::weekdays()[static_cast<std::size_t>(sight_.fleet.clock.weekday)];
+    case Fact::residency:
+      return sight_.settings.providers[static_cast<std::size_t>(fact.target - 1)].residency;
     default: return "";
   }
 }
@@ -135,7 +137,9 @@ RuleFacts::Seen RuleFacts::look_at(std::size_t provider) const {
   const auto& offers = sight_.route.providers;
   const bool serves = std::any_of(offers.begin(), offers.end(),
                                   [&](const Offer& offer) { return offer.provider == provider; });
-  return {.verdict = serves ? judged.verdict : Verdict::incapable,
+  const bool may_be_asked =
+      serves && may_have_data(target, sight_.request_class, sight_.request.key);
+  return {.verdict = may_be_asked ? judged.verdict : Verdict::incapable,
           .ttft = judged.ttft,
           .finish = judged.finish,
           .price = static_cast<double>(judged.expected_cost),

@@ -1,5 +1,7 @@
 #include "gateway/policy/servers.h"
 
+#include "backends/contract/name_hash.h"
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -7,7 +9,7 @@
 namespace spillway::policy {
 namespace {
 
-constexpr std::size_t kMarks = 65'536;  // 1.5 MiB for each target of several servers.
+constexpr std::size_t kMarks = 65'536;  // 1.5 MiB for each target that keeps prefixes.
 
 // A server may have so many times what all have on average, …
 constexpr double kLoadMost = 1.25;
@@ -30,10 +32,11 @@ std::string address_of(std::string_view url, const std::vector<std::string>& all
 
 // Rendezvous hashing: each prompt has an order of the servers that does not change when one goes.
 std::uint64_t rank(std::uint64_t prompt, std::size_t server) {
-  std::uint64_t mixed = prompt + 0x9e37'79b9'7f4a'7c15ULL * (server + 1);
-  mixed = (mixed ^ (mixed >> 30)) * 0xbf58'476d'1ce4'e5b9ULL;
-  mixed = (mixed ^ (mixed >> 27)) * 0x94d0'49bb'1331'11ebULL;
-  return mixed ^ (mixed >> 31);
+  return mixed(prompt + 0x9e37'79b9'7f4a'7c15ULL * (server + 1));
+}
+
+bool cached_is_cheaper(const config::Price& price) {
+  return price.cached_input_per_million < price.input_per_million;
 }
 
 bool tells_pace(const Visit& visit) { return visit.asking.streamed && !visit.asking.at_batch_rate; }
@@ -49,16 +52,27 @@ std::string_view name_of(Chosen chosen) {
   return kNames[static_cast<std::size_t>(chosen)];
 }
 
-Servers::Servers(const config::ProviderTarget& provider, TimePoint now) {
+bool keeps_prefixes(const config::ProviderTarget& provider) {
+  return provider.base_urls.size() > 1 || cached_is_cheaper(provider.price);
+}
+
+Servers::Servers(const config::ProviderTarget& provider, TimePoint now)
+    : cached_is_cheaper_(cached_is_cheaper(provider.price)) {
   for (const std::string& url : provider.base_urls)
     servers_.push_back({address_of(url, provider.base_urls), Health(provider, now)});
   if (servers_.empty()) servers_.push_back({"", Health(provider, now)});
-  if (servers_.size() < 2) return;
-  pace_.emplace(provider.measured, now);
-  prefixes_.emplace(kMarks);
+  if (keeps_prefixes(provider)) prefixes_.emplace(kMarks);
+  if (servers_.size() > 1) pace_.emplace(provider.measured, now);
 }
 
-ProviderFacts Servers::facts(TimePoint now) const {
+ProviderFacts Servers::facts(TimePoint now, const PromptMarks* prompt) const {
+  ProviderFacts facts = health(now);
+  if (cached_is_cheaper_ && prompt != nullptr)
+    facts.cached_share = known_share(*prompt, kAllServers, now) * belief_.share(now);
+  return facts;
+}
+
+ProviderFacts Servers::health(TimePoint now) const {
   ProviderFacts all = servers_.front().health.facts(now);
   if (servers_.size() < 2) return all;
   all.open_until = TimePoint::max();
@@ -104,17 +118,25 @@ std::optional<Visit> Servers::enter(TimePoint now, const Call& call) {
   auto visit = server.health.enter(now, call.asking);
   if (!visit) return std::nullopt;
   visit->server = choice->server;
+  if (call.prompt) visit->known_share = known_share(*call.prompt, only(choice->server), now);
   ++server.chosen[static_cast<std::size_t>(choice->how)];
-  if (prefixes_ && call.prompt) {
-    for (const PromptMark& mark : call.prompt->all())
-      prefixes_->note(mark.hash, choice->server, now);
-  }
+  if (!prefixes_ || !call.prompt) return visit;
+  // Of several it is already worth something that they go to the same one.
+  if (servers_.size() > 1)
+    note(*call.prompt, choice->server, now);
+  else
+    visit->prompt = call.prompt;
   return visit;
+}
+
+void Servers::note(const PromptMarks& prompt, std::size_t server, TimePoint now) {
+  for (const PromptMark& mark : prompt.all()) prefixes_->note(mark.hash, server, now);
 }
 
 void Servers::answered(Visit& visit, TimePoint now) {
   const bool is_first = !visit.first_token;
   servers_[visit.server].health.answered(visit, now);
+  if (visit.prompt) note(*visit.prompt, visit.server, now);
   if (!pace_ || !is_first || !tells_pace(visit)) return;
   const double took = seconds_between(visit.sent, now);
   pace_->first_token(took, now);
@@ -134,6 +156,11 @@ void Servers::failed(Visit& visit, const Error& error, TimePoint now) {
     pace_->silent(seconds_between(visit.sent, now), now);
 }
 
+void Servers::billed(const Visit& visit, int prompt_tokens, int cached_tokens, TimePoint now) {
+  if (visit.known_share > 0.0)
+    belief_.billed(visit.known_share * prompt_tokens, cached_tokens, now);
+}
+
 int Servers::times_opened() const {
   int times = 0;
   for (const Server& server : servers_) times += server.health.times_opened();
@@ -145,6 +172,17 @@ std::vector<Servers::Gauge> Servers::gauges(TimePoint now) const {
   for (const Server& server : servers_)
     gauges.push_back({server.address, server.health.facts(now), server.chosen});
   return gauges;
+}
+
+// Of the longest beginning that one of them has been sent. Who has been sent one has been sent all
+// that are shorter, so that a strange prompt is told from its first mark.
+double Servers::known_share(const PromptMarks& prompt, ServerSet among, TimePoint now) const {
+  const auto marks = prompt.all();
+  if (!prefixes_ || marks.empty()) return 0.0;
+  if ((prefixes_->servers(marks.front().hash, now) & among) == 0) return 0.0;
+  std::size_t longest = marks.size() - 1;
+  while (longest > 0 && (prefixes_->servers(marks[longest].hash, now) & among) == 0) --longest;
+  return static_cast<double>(marks[longest].bytes) / static_cast<double>(prompt.bytes());
 }
 
 std::optional<Servers::Choice> Servers::choose(TimePoint now, const Call& call) const {

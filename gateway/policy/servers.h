@@ -8,11 +8,13 @@
 // is passed in. Not thread-safe: whoever shares it between workers guards it.
 #pragma once
 
+#include "gateway/policy/cache_belief.h"
 #include "gateway/policy/density.h"
 #include "gateway/policy/health.h"
 #include "gateway/policy/prefix_table.h"
 #include "gateway/policy/prompt_marks.h"
 #include "gateway/policy/punctuality.h"
+#include "gateway/policy/retry_budget.h"
 #include "gateway/policy/tracker.h"
 
 #include <array>
@@ -38,8 +40,9 @@ std::string_view name_of(Chosen chosen);  // "affine", "overflow", "least_busy";
 // What is to be asked of a server, and of whom.
 struct Call {
   Asking asking;
-  const PromptMarks* prompt = nullptr;  // Null: any server will do.
+  const PromptMarks* prompt = nullptr;  // Outlives the visit. Null: any server will do.
   ServerSet among = kAllServers;
+  Occasion occasion = Occasion::first;
 };
 
 class Servers {
@@ -49,8 +52,9 @@ class Servers {
   // "10.0.0.1:8000"
   const std::string& address(std::size_t server) const { return servers_[server].address; }
 
-  // As if they were one: it is asked while any of them may be, and its pace is that of all.
-  ProviderFacts facts(TimePoint now) const;
+  // As if they were one: it is asked while any of them may be, and its pace is that of all. What
+  // is cached of a prompt is told where one is given and that makes it cheaper there.
+  ProviderFacts facts(TimePoint now, const PromptMarks* prompt = nullptr) const;
 
   // Begins an attempt at one of `call.among`; empty if breakers, rate limits or concurrency leave
   // no room for it: take the next candidate. The visit is told to as Health says.
@@ -62,6 +66,9 @@ class Servers {
   void finished(Visit& visit, int completion_tokens, TimePoint now);
   void failed(Visit& visit, const Error& error, TimePoint now);
   void leave(Visit& visit) { servers_[visit.server].health.leave(visit); }
+
+  // The whole answer's bill: so many of the prompt's tokens, some of them as cached.
+  void billed(const Visit& visit, int prompt_tokens, int cached_tokens, TimePoint now);
 
   int times_opened() const;
 
@@ -88,6 +95,9 @@ class Servers {
     Chosen how = Chosen::least_busy;
   };
 
+  ProviderFacts health(TimePoint now) const;
+  void note(const PromptMarks& prompt, std::size_t server, TimePoint now);
+  double known_share(const PromptMarks& prompt, ServerSet among, TimePoint now) const;
   ServerSet open_to(TimePoint now, const Call& call) const;
   std::optional<Choice> choose(TimePoint now, const Call& call) const;
   std::optional<std::size_t> least_busy(ServerSet among, std::uint64_t hash) const;
@@ -97,7 +107,13 @@ class Servers {
   std::optional<Tracker> pace_;  // Of all; empty: there is one, who knows its own.
   Punctuality punctuality_;      // Of all, where they are several.
   Density density_;
-  std::optional<PrefixTable> prefixes_;  // Empty: there is one.
+  std::optional<PrefixTable> prefixes_;  // Empty: who is asked for what makes no difference.
+  bool cached_is_cheaper_;
+  CacheBelief belief_;
 };
+
+// Whether it makes a difference who is asked for a prompt's next turn: each of its servers has a
+// cache of its own, or what is cached costs less.
+bool keeps_prefixes(const config::ProviderTarget& provider);
 
 }  // namespace spillway::policy

@@ -1,5 +1,6 @@
 #include "gateway/provider/asked.h"
 
+#include "backends/contract/name_hash.h"
 #include "backends/simulated/echo.h"
 
 #include <nlohmann/json.hpp>
@@ -78,9 +79,12 @@ std::string forced_tool(const Json& body, const Json& last, std::string_view any
 }
 
 void read_messages(const Json& messages, Asked& asked) {
+  std::uint64_t hash = 0;
   for (const Json& message : messages) {
     const std::string content = text_of(message);
     asked.prompt_tokens += kTokensPerMessage + simulated::count_tokens(content);
+    hash = mixed(hash ^ hash_of_name(content));
+    asked.beginnings.push_back({hash, asked.prompt_tokens});
     if (message.value("role", "") == "user" && !content.empty()) asked.prompt = content;
   }
 }

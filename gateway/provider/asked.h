@@ -5,10 +5,18 @@
 
 #include "backends/contract/error.h"
 
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace spillway::provider {
+
+// What its prompt begins with, up to the end of one of its messages.
+struct Beginning {
+  std::uint64_t hash = 0;
+  int tokens = 0;
+};
 
 struct Asked {
   std::string model;
@@ -17,10 +25,12 @@ struct Asked {
   bool stream = false;
   bool include_usage = false;
   int prompt_tokens = 0;
-  int completion_tokens = 0;  // How many the answer will have.
-  bool limited = false;       // By the client's max_tokens.
-  int thoughts = 0;           // Of these, how many are thinking.
-  std::string tool;           // The tool that the answer must call, its argument what is echoed.
+  int cached_tokens = 0;              // Of these, read before: as the house says.
+  std::vector<Beginning> beginnings;  // The shortest first.
+  int completion_tokens = 0;          // How many the answer will have.
+  bool limited = false;               // By the client's max_tokens.
+  int thoughts = 0;                   // Of these, how many are thinking.
+  std::string tool;  // The tool that the answer must call, its argument what is echoed.
 };
 
 // Reads a chat completion request; invalid_request says what is wrong with it.

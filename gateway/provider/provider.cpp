@@ -21,6 +21,7 @@ namespace net = boost::asio;
 namespace {
 
 constexpr const char* kJson = "application/json";
+constexpr int kBatchesListed = 100;
 
 http::ErrorReply write_refusal(const Error& error, const http::RefusedRequest&) {
   int status = 500;
@@ -58,7 +59,12 @@ std::string stats_body(const ProviderStats& stats) {
   add("disconnects", stats.disconnects);
   add("open_streams", stats.open_streams);
   add("prompt_tokens", stats.prompt_tokens);
+  add("cached_tokens", stats.cached_tokens);
   add("completion_tokens", stats.completion_tokens);
+  add("batches", stats.batches);
+  add("batch_lines", stats.batch_lines);
+  add("batch_prompt_tokens", stats.batch_prompt_tokens);
+  add("batch_completion_tokens", stats.batch_completion_tokens);
   return body + "}\n";
 }
 
@@ -95,7 +101,8 @@ class Provider::Impl {
  public:
   explicit Impl(ProviderOptions options)
       : listen_(options.listen),
-        house_(profile_named(options.profile), options),
+        house_(options.own_profile ? *options.own_profile : profile_named(options.profile),
+               options),
         routes_(&write_refusal),
         server_(
             http::ServerOptions{options.listen, options.workers, config::ServerLimits{},
@@ -134,6 +141,51 @@ class Provider::Impl {
     });
     routes_.add("POST", "/script",
                 [this](Request request, Writer& out) { return change_script(request.body, out); });
+    add_batch_routes();
+  }
+
+  void add_batch_routes() {
+    using Request = http::Request;
+    using Writer = http::ResponseWriter;
+    BatchRoom& room = house_.batches();
+    routes_.add("POST", "/v1/files", [&room](Request request, Writer& out) {
+      return tell(room.keep(request.header("content-type"), request.body), out);
+    });
+    routes_.add("GET", "/v1/files/{id}/content", [&room](Request request, Writer& out) {
+      return tell(room.content(request.tail), out);
+    });
+    routes_.add("DELETE", "/v1/files/{id}", [&room](Request request, Writer& out) {
+      return tell(room.remove(request.tail), out);
+    });
+    routes_.add("POST", "/v1/batches", [this](Request request, Writer& out) {
+      return make_batch(std::move(request), out);
+    });
+    routes_.add("GET", "/v1/batches", [&room](Request request, Writer& out) {
+      return tell(room.list(request.parameter("after"), kBatchesListed), out);
+    });
+    routes_.add("GET", "/v1/batches/{id}", [&room](Request request, Writer& out) {
+      return tell(room.look(request.tail), out);
+    });
+    routes_.add("POST", "/v1/batches/{id}/cancel", [&room](Request request, Writer& out) {
+      return tell(room.cancel(request.tail), out);
+    });
+  }
+
+  static net::awaitable<void> tell(Result<std::string> said, http::ResponseWriter& out) {
+    if (said) return answer(200, std::move(*said), out);
+    const int status = said.error().code == Errc::not_found ? 404 : 400;
+    return answer(status,
+                  error_body(said.error().message, "invalid_request_error", "", said.error().param),
+                  out);
+  }
+
+  net::awaitable<void> make_batch(http::Request request, http::ResponseWriter& out) {
+    auto made = house_.batches().create(request.body, house_.script()->batches);
+    if (made && house_.loses_batch()) {
+      co_await out.begin_stream();  // Returning before its end cuts the connection.
+      co_return;
+    }
+    co_await tell(std::move(made), out);
   }
 
   net::awaitable<void> serve(http::Request request, http::ResponseWriter& out) {

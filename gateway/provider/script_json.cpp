@@ -65,13 +65,33 @@ Result<Fault> parse_fault(const Json& object) {
                   : refuse("a value of fault '" + name + "' is out of range");
 }
 
+Result<simulated::BatchScript> parse_batches(const Json& object) {
+  const auto known = check_members(
+      object, "batches", {"seconds", "answered", "failing", "refusing", "ends_as", "unanswered"});
+  if (!known) return known.error();
+  simulated::BatchScript script;
+  script.seconds = object.value("seconds", script.seconds);
+  script.answered = object.value("answered", script.answered);
+  script.failing = object.value("failing", script.failing);
+  script.refusing = object.value("refusing", script.refusing);
+  script.ends_as = object.value("ends_as", script.ends_as);
+  script.unanswered = object.value("unanswered", script.unanswered);
+  const bool in_range = script.seconds >= 0.0 && script.seconds <= 86'400.0 &&
+                        script.answered >= 0.0 && script.answered <= 1.0 && script.failing >= 0.0 &&
+                        script.failing <= 1.0 && script.refusing >= 0.0 && script.refusing <= 1.0;
+  const Names ends = {"completed", "expired", "failed"};
+  const bool can_end = std::find(ends.begin(), ends.end(), script.ends_as) != ends.end();
+  if (!in_range || !can_end) return refuse("a value of batches is out of range");
+  return script;
+}
+
 }  // namespace
 
 Result<Script> parse_script(std::string_view json) try {
   const Json object = Json::parse(json, nullptr, false);
   if (!object.is_object()) return refuse("a script is a JSON object");
-  const auto known =
-      check_members(object, "a script", {"slow", "response_mean_seconds", "dead", "faults"});
+  const auto known = check_members(object, "a script",
+                                   {"slow", "response_mean_seconds", "dead", "faults", "batches"});
   if (!known) return known.error();
   Script script;
   script.slow = object.value("slow", script.slow);
@@ -85,6 +105,11 @@ Result<Script> parse_script(std::string_view json) try {
     const auto fault = parse_fault(one);
     if (!fault) return fault.error();
     script.faults.push_back(*fault);
+  }
+  if (object.contains("batches")) {
+    const auto batches = parse_batches(object["batches"]);
+    if (!batches) return batches.error();
+    script.batches = *batches;
   }
   return script;
 } catch (const Json::exception&) {

@@ -257,7 +257,9 @@ net::awaitable<void> serve(House& house, const Protocol& protocol, http::Request
     ++counts.rate_limited;
     co_return co_await refuse_over_limit(protocol, *wait, out);
   }
+  asked->cached_tokens = house.read(asked->beginnings);
   counts.prompt_tokens += static_cast<std::uint64_t>(asked->prompt_tokens);
+  counts.cached_tokens += static_cast<std::uint64_t>(asked->cached_tokens);
   const Performance performance = house.perform(*script, *asked);
   Serving serving(protocol, std::move(*asked), performance, request.id, out);
   const Outcome outcome = co_await serving.serve();

@@ -93,8 +93,9 @@ std::string Wire::usage() const {
   text.append(std::to_string(asked_.prompt_tokens)).append(R"(,"completion_tokens":)");
   text.append(std::to_string(asked_.completion_tokens)).append(R"(,"total_tokens":)");
   text.append(std::to_string(asked_.prompt_tokens + asked_.completion_tokens));
-  return text.append(R"(,"prompt_tokens_details":{"cached_tokens":0},)"
-                     R"("completion_tokens_details":{"reasoning_tokens":0}})");
+  text.append(R"(,"prompt_tokens_details":{"cached_tokens":)");
+  text.append(std::to_string(asked_.cached_tokens));
+  return text.append(R"(},"completion_tokens_details":{"reasoning_tokens":0}})");
 }
 
 std::string_view Wire::finish() const {

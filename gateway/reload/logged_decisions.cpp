@@ -1,5 +1,6 @@
 #include "gateway/reload/logged_decisions.h"
 
+#include "backends/contract/name_hash.h"
 #include "gateway/policy/classes.h"
 #include "gateway/policy/plan.h"
 #include "gateway/policy/situation.h"
@@ -59,6 +60,7 @@ policy::RequestFacts facts_of(const LoggedRequest& logged, const config::Setting
   request.service_tier = logged.service_tier;
   request.endpoint = logged.endpoint;
   request.label = logged.label;
+  request.draw = hash_of_name(logged.id);
   request.key = key_named(logged.key_name, settings);
   const bool by_key = request.key != nullptr && request.key->local_only;
   request.local_only = logged.reason == policy::name_of(policy::Reason::local_only) && !by_key;

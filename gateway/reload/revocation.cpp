@@ -37,6 +37,7 @@ Key less_of(Key key, const Key& newer) {
   key.classes = common(key.classes, newer.classes);
   key.models = common(key.models, newer.models);
   key.scopes = common(key.scopes, newer.scopes);
+  key.residency = common(key.residency, newer.residency);
   config::Limits& limits = key.limits;
   limits.requests_per_minute =
       tighter(limits.requests_per_minute, newer.limits.requests_per_minute);

@@ -35,7 +35,9 @@ std::optional<std::string> text_kept(const std::string& directory, const std::st
 
 void RolledBack::in_force(const std::string& path, const std::string& sha256) {
   auto text = directory_ ? text_kept(directory_->path(), sha256) : std::nullopt;
-  if (!text) {
+  if (text && !tried_) {
+    tried_ = load_policy(path).settings;
+  } else if (!text) {
     text = read(path);
     if (text && config::sha256_hex(*text) != sha256) text.reset();
   }
@@ -43,13 +45,13 @@ void RolledBack::in_force(const std::string& path, const std::string& sha256) {
 }
 
 Result<void> RolledBack::keep(std::shared_ptr<const config::Settings> tried,
-                              const std::string& sha256) {
+                              const std::string& sha256, const std::string& in_its_place) {
   tried_ = std::move(tried);
-  if (!directory_ || directory_->temporary() || text_in_force_.empty()) return {};
+  if (!directory_ || directory_->temporary() || in_its_place.empty()) return {};
   const std::string path = directory_->file(kName);
   auto file = store::DiskFile::create(path + ".new");
   if (!file) return file.error();
-  auto done = file->write(sha256 + "\n" + text_in_force_);
+  auto done = file->write(sha256 + "\n" + in_its_place);
   if (done) done = file->sync();
   return done ? store::rename_durably(path + ".new", path) : done;
 }

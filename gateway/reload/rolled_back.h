@@ -22,17 +22,21 @@ class RolledBack {
   // The file of these bytes is in force from now on, or what is in its place.
   void in_force(const std::string& path, const std::string& sha256);
 
-  // That was, from a file of these bytes. Fails with what became of the disk; it is remembered all
-  // the same.
-  Result<void> keep(std::shared_ptr<const config::Settings> tried, const std::string& sha256);
+  // The text of what is in force; empty: its file was another before it could be read again.
+  const std::string& text_in_force() const { return text_in_force_; }
+
+  // That was, from a file of these bytes, and this text is in force in its place. Fails with what
+  // became of the disk; it is remembered all the same.
+  Result<void> keep(std::shared_ptr<const config::Settings> tried, const std::string& sha256,
+                    const std::string& in_its_place);
   void forget();
 
-  // By this process. Null: nothing was.
+  // By this process, or by one before it in whose place this one started. Null: nothing was.
   const config::Settings* tried() const { return tried_.get(); }
 
  private:
   const std::optional<store::Directory>& directory_;
-  std::string text_in_force_;  // Empty: its file was another before it could be read again.
+  std::string text_in_force_;
   std::shared_ptr<const config::Settings> tried_;
 };
 

@@ -1,5 +1,6 @@
 #include "gateway/reload/rollout.h"
 
+#include "config/digest.h"
 #include "config/reload.h"
 #include "gateway/reload/guard.h"
 #include "gateway/reload/label_sets.h"
@@ -10,6 +11,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <variant>
 
 namespace spillway {
 
@@ -17,13 +19,10 @@ using telemetry::Level;
 
 namespace {
 
+constexpr std::size_t kBytesMax = 16 << 20;  // Of a file.
 constexpr const char* kRolledBack =
     "its policy is the one that was rolled back, and stays so; reloaded once more it is tried "
     "again";
-
-bool decides_otherwise(const config::Settings& now, const config::Settings& before) {
-  return !(now.policy == before.policy && now.providers == before.providers);
-}
 
 // Why it cannot be tried on some keys beside the one in force; empty: it can.
 std::string untriable(const config::Settings& tried, const config::Settings& in_force) {
@@ -62,6 +61,15 @@ std::optional<std::string> known_secret(const std::string& name) {
   return known ? known : unneeded_secret(name);
 }
 
+// Each of them still holds the bytes that were read of it.
+bool are_as_read(const config::FilesRead& files) {
+  return std::all_of(files.begin(), files.end(), [](const auto& file) {
+    const auto bytes = config::read_bounded(file.first, kBytesMax);
+    const auto* text = std::get_if<std::string>(&bytes);
+    return text != nullptr && config::sha256_hex(*text) == file.second;
+  });
+}
+
 std::string digest_of(const std::string& path, const config::FilesRead& files) {
   const auto read = files.find(path);
   return read == files.end() ? "" : read->second;
@@ -69,26 +77,45 @@ std::string digest_of(const std::string& path, const config::FilesRead& files) {
 
 }  // namespace
 
+bool decides_otherwise(const config::Settings& now, const config::Settings& before) {
+  return !(now.policy == before.policy && now.providers == before.providers);
+}
+
 void Rollout::take_over(std::shared_ptr<const config::Settings> settings) {
-  take_over(settings, digest_of(settings->source, files()));
+  take_over(settings, digest_of(settings->source, files()), std::nullopt);
 }
 
 void Rollout::take_over(const std::shared_ptr<const config::Settings>& settings,
-                        const std::string& sha256) {
+                        const std::string& sha256, std::optional<Probation::Watch> watch) {
+  const auto before = doors_.editions.get();
+  const bool decides = !before || decides_otherwise(*settings, *before->settings);
+  if (decides) probation_.take_over(++policies_, std::move(watch));
+  sha256_in_force_ = sha256;
   rolled_back_.in_force(settings->source, sha256);
   doors_.fleet.adopt(*settings);
   doors_.waiting.adopt(settings);
   doors_.admission.limit(settings->server.limits.in_flight_max);
   doors_.log.set_level(telemetry::level_of(settings->log.level).value_or(Level::info));
-  doors_.editions.set(
-      std::make_shared<const Edition>(settings, providers_for(*settings), doors_.kept.keys.get()));
+  const std::uint64_t policy = decides ? policies_ : before->policy;
+  doors_.editions.set(std::make_shared<const Edition>(settings, providers_for(*settings),
+                                                      doors_.kept.keys.get(), policy));
   doors_.metrics.config_loaded(labels(*settings), settings->sha256);
   shadow_file_.name(*settings);
 }
 
-// Parse, check, run the policy's tests, try it on the last decisions, swap.
 Result<Reloaded> Rollout::reload(bool force) {
   std::lock_guard lock(reloading_);
+  return read_again(force);
+}
+
+// What an operator had read, and what has been rolled back since, is not tried once more.
+void Rollout::files_changed() {
+  std::lock_guard lock(reloading_);
+  if (!are_as_read(files())) (void)read_again(false);
+}
+
+// Parse, check, run the policy's tests, try it on the last decisions, swap.
+Result<Reloaded> Rollout::read_again(bool force) {
   const config::Loaded loaded =
       beside_made_keys(load_policy(doors_.editions.get()->settings->source));
   know_files(loaded.files);
@@ -104,7 +131,7 @@ Result<Reloaded> Rollout::reload(bool force) {
     return Reloaded{};
   }
   if (!force && stays_rolled_back(*loaded.settings)) {
-    keep_rolled_back(loaded.settings, sha256);
+    keep_rolled_back(loaded.settings, sha256, rolled_back_.text_in_force());
     remember(kRolledBack);
     return refuse(kRolledBack);
   }
@@ -130,7 +157,7 @@ Result<Reloaded> Rollout::reload(bool force) {
   }
   tell("configuration taken over", *loaded.settings, rehearsed);
   rolled_back_.forget();
-  take_over(loaded.settings, sha256);
+  take_over_watched(loaded.settings, sha256, !force);
   return Reloaded{rehearsed};
 }
 
@@ -191,8 +218,8 @@ void Rollout::tell_doubts(const config::Loaded& loaded) {
 void Rollout::try_out(const std::shared_ptr<const config::Settings>& settings,
                       const config::Settings& in_force) {
   const config::Canary& terms = in_force.canary;
-  auto edition =
-      std::make_shared<const Edition>(settings, providers_for(*settings), doors_.kept.keys.get());
+  auto edition = std::make_shared<const Edition>(settings, providers_for(*settings),
+                                                 doors_.kept.keys.get(), ++policies_);
   doors_.fleet.adopt(both(in_force, *settings));
   doors_.metrics.know(labels(*settings));
   trial_.begin(++trials_, edition, terms);
@@ -209,9 +236,10 @@ Result<void> Rollout::end_trial(CanaryEnd end, const std::string& why) {
   if (!edition) return Error{Errc::invalid_request, "there is no canary", "", std::nullopt};
   if (end == CanaryEnd::promoted) {
     rolled_back_.forget();
-    take_over(edition->settings, tried_sha256_);
+    take_over_watched(edition->settings, tried_sha256_, true);
   } else {
-    if (end == CanaryEnd::rolled_back) keep_rolled_back(edition->settings, tried_sha256_);
+    if (end == CanaryEnd::rolled_back)
+      keep_rolled_back(edition->settings, tried_sha256_, rolled_back_.text_in_force());
     doors_.editions.end_trial();
     doors_.fleet.adopt(*doors_.editions.get()->settings);
   }
@@ -228,7 +256,8 @@ void Rollout::revoke(const std::vector<config::Key>& keys) {
   const auto less_of = [&](const std::shared_ptr<const Edition>& one) {
     const auto less = one ? with_less(*one->settings, keys) : nullptr;
     if (!less) return std::shared_ptr<const Edition>();
-    return std::make_shared<const Edition>(less, one->providers, doors_.kept.keys.get());
+    return std::make_shared<const Edition>(less, one->providers, doors_.kept.keys.get(),
+                                           one->policy);
   };
   const auto in_force = less_of(doors_.editions.get());
   const auto canary = less_of(tried);
@@ -246,8 +275,8 @@ bool Rollout::stays_rolled_back(const config::Settings& settings) const {
 }
 
 void Rollout::keep_rolled_back(const std::shared_ptr<const config::Settings>& tried,
-                               const std::string& sha256) {
-  const auto kept = rolled_back_.keep(tried, sha256);
+                               const std::string& sha256, const std::string& in_its_place) {
+  const auto kept = rolled_back_.keep(tried, sha256, in_its_place);
   if (!kept)
     doors_.log.event(Level::error, "a start would bring back what was rolled back",
                      {{"cause", kept.error().message}});
@@ -260,16 +289,24 @@ Result<void> Rollout::promote() {
 
 Result<void> Rollout::roll_back() {
   std::lock_guard lock(reloading_);
-  return end_trial(CanaryEnd::rolled_back, "an operator has said so");
+  constexpr const char* kWhy = "an operator has said so";
+  if (trial_.edition()) return end_trial(CanaryEnd::rolled_back, kWhy);
+  return end_watch(WatchEnd::rolled_back, kWhy);
 }
 
 void Rollout::ended(const Receipt& receipt) {
-  auto ruling = trial_.ended(receipt);
-  if (!ruling) return;
-  doors_.later([this, ruling = std::move(*ruling)] {
-    std::lock_guard lock(reloading_);
-    if (trial_.number() == ruling.number) (void)end_trial(ruling.end, ruling.why);
-  });
+  if (auto ruling = trial_.ended(receipt)) {
+    doors_.later([this, ruling = std::move(*ruling)] {
+      std::lock_guard lock(reloading_);
+      if (trial_.number() == ruling.number) (void)end_trial(ruling.end, ruling.why);
+    });
+  }
+  if (auto ruling = probation_.ended(receipt)) {
+    doors_.later([this, ruling = std::move(*ruling)] {
+      std::lock_guard lock(reloading_);
+      if (probation_.policy() == ruling.policy) (void)end_watch(ruling.end, ruling.why);
+    });
+  }
 }
 
 int Rollout::keys_among(const config::Settings& settings, double share) const {
@@ -349,6 +386,7 @@ RolloutState Rollout::state() const {
   state.sha256 = doors_.editions.get()->settings->sha256;
   state.shadow = doors_.shadow.state();
   state.canary = trial_.state();
+  state.watch = probation_.state();
   const std::lock_guard lock(guarded_mutex_);
   state.guarded = guarded_;
   return state;

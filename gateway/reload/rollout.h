@@ -1,6 +1,6 @@
 // How one configuration takes the place of another: read, checked, tried on the last decisions and
-// held against the guard of the one in force, then tried on some keys, and then the edition in
-// force itself.
+// held against the guard of the one in force, then tried on some keys, then the edition in force
+// itself, and watched for a while.
 //
 // `take_over`: the owner's thread, once. The rest: any thread; reloads come one after the other.
 // Owns nothing but the settings that the process began with.
@@ -15,6 +15,7 @@
 #include "gateway/fleet/waiting.h"
 #include "gateway/kept_state.h"
 #include "gateway/policy/admission.h"
+#include "gateway/reload/probation.h"
 #include "gateway/reload/rehearsal.h"
 #include "gateway/reload/rolled_back.h"
 #include "gateway/reload/rollout_state.h"
@@ -28,12 +29,16 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace spillway {
+
+// Another policy, or other providers.
+bool decides_otherwise(const config::Settings& now, const config::Settings& before);
 
 class Rollout {
  public:
@@ -69,6 +74,9 @@ class Rollout {
   // says why. `force`: also where the guard has objections.
   Result<Reloaded> reload(bool force);
 
+  // The files hold other bytes than before: as `reload`, unless these have been read meanwhile.
+  void files_changed();
+
   // What would become of a file with this text, and nothing comes of it. Variables that its
   // secrets name need not be set.
   Result<Tried> rehearse(std::string_view text) const;
@@ -77,11 +85,12 @@ class Rollout {
   // price may have ended.
   void look_again();
 
-  // The canary is for everybody, or for nobody any more. invalid_request: there is none.
+  // The canary is for everybody, or for nobody any more. Without one, a policy that is watched
+  // gives way to the one before. invalid_request: there is none.
   Result<void> promote();
   Result<void> roll_back();
 
-  // A request is over, which may end the canary, soon afterwards.
+  // A request is over, which may end the canary or the watch, soon afterwards.
   void ended(const Receipt& receipt);
 
   // Tenants have come with keys that operators made.
@@ -92,11 +101,20 @@ class Rollout {
 
   RolloutState state() const;
   CanaryState canary() const { return trial_.state(); }
+  WatchState watch() const { return probation_.state(); }
 
  private:
+  // Requires: no other reload is under way.
+  Result<Reloaded> read_again(bool force);
   // From a file of these bytes.
-  void take_over(const std::shared_ptr<const config::Settings>& settings,
-                 const std::string& sha256);
+  void take_over(const std::shared_ptr<const config::Settings>& settings, const std::string& sha256,
+                 std::optional<Probation::Watch> watch);
+
+  // rollout_watch.cpp. The same, and watched where it decides otherwise than the one before; that
+  // is not to come back where somebody has said that this one is meant.
+  void take_over_watched(const std::shared_ptr<const config::Settings>& settings,
+                         const std::string& sha256, bool may_come_back);
+  Result<void> end_watch(WatchEnd end, const std::string& why);
   void know_files(config::FilesRead files);
   // With a problem where the keys that operators made leave no room for it.
   config::Loaded beside_made_keys(config::Loaded loaded) const;
@@ -116,7 +134,7 @@ class Rollout {
   void revoke(const std::vector<config::Key>& keys);
   bool stays_rolled_back(const config::Settings& settings) const;
   void keep_rolled_back(const std::shared_ptr<const config::Settings>& tried,
-                        const std::string& sha256);
+                        const std::string& sha256, const std::string& in_its_place);
   int keys_among(const config::Settings& settings, double share) const;
   std::string one_sided(const config::Settings& settings, double share) const;
 
@@ -131,6 +149,9 @@ class Rollout {
   std::uint64_t trials_ = 0;
   RolledBack rolled_back_;
   std::string tried_sha256_;  // Of the canary's file.
+  Probation probation_;
+  std::uint64_t policies_ = 0;   // In force or tried, since the start.
+  std::string sha256_in_force_;  // Of the file in force.
   mutable std::mutex guarded_mutex_;
   std::string guarded_;  // See RolloutState.
 };

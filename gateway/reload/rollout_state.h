@@ -36,8 +36,8 @@ struct ShadowState {
   std::vector<Move> moves;
 };
 
-// How requests of one side of a canary ended, by their class's promises.
-struct CanarySide {
+// How requests under one of two policies that are compared ended, by their class's promises.
+struct PolicySide {
   std::uint64_t attained = 0;
   std::uint64_t missed = 0;
   std::uint64_t failed = 0;
@@ -45,8 +45,8 @@ struct CanarySide {
 };
 
 struct CanarySides {
-  CanarySide stable;
-  CanarySide canary;
+  PolicySide stable;
+  PolicySide canary;
 };
 
 // What became of a canary. withdrawn: another file has come.
@@ -70,11 +70,32 @@ struct CanaryState {
   std::array<std::uint64_t, kCanaryEnds> ends{};
 };
 
+// What became of the watch over a policy that all keys have. withdrawn: another file has come.
+enum class WatchEnd : std::uint8_t { kept, rolled_back, withdrawn };
+inline constexpr std::size_t kWatchEnds = 3;
+inline constexpr std::string_view name_of(WatchEnd end) {
+  constexpr std::string_view kNames[] = {"kept", "rolled_back", "withdrawn"};
+  return kNames[static_cast<std::size_t>(end)];
+}
+
+// Of the policy that is watched, else of the last that was.
+struct WatchState {
+  std::optional<WatchEnd> end;  // Empty: it is watched, or none was.
+  std::string why;              // Of that end, for people.
+  std::string sha256;           // Empty: none was.
+  double seconds = 0.0;         // That it has been watched.
+  PolicySide before;            // Under the policy before.
+  PolicySide now;
+  std::uint64_t excused = 0;  // Missed or failed, as they would have been before, too.
+  std::array<std::uint64_t, kWatchEnds> ends{};
+};
+
 struct RolloutState {
   std::string sha256;   // Of the configuration in force.
   std::string guarded;  // What the guard had against the last file that was read; empty: nothing.
   ShadowState shadow;
   CanaryState canary;
+  WatchState watch;
 };
 
 }  // namespace spillway

@@ -1,38 +1,12 @@
 #include "gateway/reload/trial.h"
 
-#include "gateway/telemetry/derived.h"
+#include "gateway/reload/request_outcome.h"
 
 #include <utility>
 
 namespace spillway {
-namespace {
 
-using policy::Outcome;
 using policy::Side;
-
-// What says nothing of a policy: what its client asked for that nobody gives, or in less time than
-// its class promises. What the canary alone refuses is its own doing.
-bool is_no_evidence(const Receipt& receipt) {
-  if (receipt.canary_refuses) return false;
-  const bool refused = receipt.error && !telemetry::is_our_failure(receipt.error->code);
-  return refused || receipt.has_own_limits;
-}
-
-Outcome outcome_of(const Receipt& receipt) {
-  if (receipt.error) return Outcome::failed;
-  const auto first_token = telemetry::first_token_kept(receipt);
-  const auto per_token = telemetry::per_token_kept(receipt);
-  if (!first_token && !per_token) return Outcome::unpromised;
-  return first_token.value_or(true) && per_token.value_or(true) ? Outcome::attained
-                                                                : Outcome::missed;
-}
-
-CanarySide told(const policy::CanaryJudge::Counts& counts) {
-  const auto of = [&](Outcome outcome) { return counts[static_cast<std::size_t>(outcome)]; };
-  return {of(Outcome::attained), of(Outcome::missed), of(Outcome::failed), of(Outcome::unpromised)};
-}
-
-}  // namespace
 
 void Trial::begin(std::uint64_t number, std::shared_ptr<const Edition> edition,
                   const config::Canary& terms) {
@@ -54,13 +28,15 @@ void Trial::exchange(std::shared_ptr<const Edition> edition) {
   edition_.swap(edition);
 }
 
-// Who never came past the door is on neither side, nor is who began under an earlier canary.
+// Who never came past the door is on neither side, nor is who began under an earlier canary. What
+// the canary alone refuses is its own doing.
 std::optional<Trial::Ruling> Trial::ended(const Receipt& receipt) {
-  if (number_ == 0 || receipt.key_name.empty() || is_no_evidence(receipt)) return std::nullopt;
+  if (number_ == 0 || receipt.key_name.empty()) return std::nullopt;
+  if (!receipt.canary_refuses && is_no_evidence(receipt)) return std::nullopt;
   std::lock_guard lock(mutex_);
   if (receipt.canary != 0 && receipt.canary != number_) return std::nullopt;
   const Side side = receipt.canary == 0 ? Side::stable : Side::canary;
-  const Outcome outcome = outcome_of(receipt);
+  const policy::Outcome outcome = outcome_of(receipt, receipt.sla_ttft, receipt.sla_per_token);
   judge_.ended(side, outcome);
   ++of_all_[static_cast<std::size_t>(side)][static_cast<std::size_t>(outcome)];
   auto ruling = ruled_ ? std::nullopt : this->ruling();

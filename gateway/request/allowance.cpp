@@ -96,6 +96,12 @@ Result<void> admit(account::Pass& pass, account::Limiter& limiter, account::Pool
   return admitted;
 }
 
+Result<void> may_ask(const policy::Caller& caller, std::string_view endpoint,
+                     const ChatRequest& request, const policy::RequestFacts& facts) {
+  const auto allowed = policy::check_scope(caller, endpoint);
+  return allowed ? check_models(caller, request, facts) : allowed;
+}
+
 Result<account::Pass> admit_errand(account::Limiter& limiter, const config::Settings& settings,
                                    const policy::Caller& caller, http::ResponseWriter& out) {
   account::Standing standing;

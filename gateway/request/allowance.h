@@ -30,6 +30,10 @@ Result<void> admit(account::Pass& pass, account::Limiter& limiter, account::Pool
                    const ChatRequest& request, const policy::RequestFacts& facts,
                    http::ResponseWriter& out);
 
+// The same for what is asked later, which counts for no limit: forbidden.
+Result<void> may_ask(const policy::Caller& caller, std::string_view endpoint,
+                     const ChatRequest& request, const policy::RequestFacts& facts);
+
 // Both for what asks no model: a request of the key and of its tenant.
 Result<account::Pass> admit_errand(account::Limiter& limiter, const config::Settings& settings,
                                    const policy::Caller& caller, http::ResponseWriter& out);

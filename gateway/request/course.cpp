@@ -155,6 +155,7 @@ Async<Opened> Course::next(const Delivered& delivered) {
     if (at_ == beside_) ++at_;
     if (at_ == plan_.candidates.size()) break;
     const policy::Candidate& candidate = plan_.candidates[at_++];
+    if (!candidate.local && search.retries_used_up()) continue;
     const Way way = way_of(candidate, delivered);
     if (way == Way::none || search.is_beyond(candidate.target) || owes(candidate)) continue;
     if (candidate.not_for_full && search.only_full()) continue;
@@ -209,6 +210,11 @@ Async<Opened> Course::attempt(Approach& approach, Way way, const Delivered& deli
   } else if (approach.at_work) {
     owe(approach, begun);
   }
+  if (approach.retries_used_up) {
+    receipt_.retries_used_up = true;
+    search.use_up_retries();
+    co_return opened;
+  }
   std::optional<Error> failure;
   if (!opened) failure = opened.error();
   if (failure) search.failed(approach.candidate, approach.understood, *failure);
@@ -238,6 +244,7 @@ std::optional<Approach> Course::beside(const Approach& first) {
   if (second.candidate.target == first.candidate.target && first.server)
     second.among = first.among & ~policy::only(*first.server);
   make_ready(second, Way::afresh, nothing);
+  second.occasion = policy::Occasion::beside;
   return second;
 }
 
@@ -292,6 +299,10 @@ void Course::make_ready(Approach& approach, Way way, const Delivered& delivered)
   approach.patience = is_last ? deadline_ : patience_with(approach.candidate, now, deadline_);
   approach.request = at_rate(approach.candidate, tab_.affordable(asked(way, delivered)));
   approach.tenant = receipt_.tenant;
+  approach.prompt = &prompt_;
+  approach.occasion = receipt_.asked_provider ? policy::Occasion::again : policy::Occasion::first;
+  approach.instead = instead_;
+  if (instead_) approach.among = policy::kAllServers;
 }
 
 // Should it be silent, nobody is left to be asked: it would owe an answer to what it has.

@@ -31,15 +31,20 @@ class Course {
  public:
   // All that is referred to must outlive it.
   Course(Dispatcher& dispatcher, const policy::Plan& plan, const Edition& edition,
-         std::shared_ptr<const ChatRequest> request, Deadline deadline, Tab& tab, Receipt& receipt)
+         std::shared_ptr<const ChatRequest> request, const policy::PromptMarks& prompt,
+         Deadline deadline, Tab& tab, Receipt& receipt)
       : dispatcher_(dispatcher),
         plan_(plan),
         edition_(edition),
         request_(std::move(request)),
+        prompt_(prompt),
         deadline_(deadline),
         tab_(tab),
         receipt_(receipt),
         hedge_(plan, edition, dispatcher.fleet(), tab, receipt) {}
+
+  // The candidates' answer is there already: from now on `backend`, which outlives this, gives it.
+  void answered_by(Backend& backend) { instead_ = &backend; }
 
   // The first candidate that answers. Fails with the client's own fault at once (invalid_request,
   // context_too_long), with cancelled or deadline_exceeded when there is no use in going on, else
@@ -96,11 +101,13 @@ class Course {
   const policy::Plan& plan_;
   const Edition& edition_;
   const std::shared_ptr<const ChatRequest> request_;
+  const policy::PromptMarks& prompt_;
   const Deadline deadline_;
   Tab& tab_;
   Receipt& receipt_;
   Hedge hedge_;
   FailedServers failed_;
+  Backend* instead_ = nullptr;
   std::optional<std::size_t> beside_;  // The candidate that was asked beside another.
   std::size_t at_ = 0;                 // The candidate to be tried next.
   std::string_view begun_by_;          // The architecture of what broke off; empty: not said.

@@ -33,6 +33,7 @@ std::size_t servers_of(const policy::Candidate& candidate, const Edition& editio
 
 Async<Opened> Dispatcher::open(Approach& approach, const Edition& edition) {
   approach.sent = SteadyClock::now();
+  if (approach.instead) co_return co_await first_piece(*approach.instead, approach, edition);
   auto visit = this->visit(approach, edition);
   if (!visit) co_return visit.error();
   Backend& backend =
@@ -51,19 +52,20 @@ Result<std::optional<FleetVisit>> Dispatcher::visit(Approach& approach, const Ed
   const policy::Candidate& candidate = approach.candidate;
   if (candidate.local) return std::optional<FleetVisit>();
   const std::size_t servers = servers_of(candidate, edition);
-  std::optional<policy::PromptMarks> marks;
-  if (servers > 1) marks.emplace(*approach.request, approach.tenant, candidate.model);
   policy::Call call;
   call.asking = {approach.request->stream, candidate.at_batch_rate, candidate.promise,
                  approach.prompt_tokens, candidate.lane};
-  call.prompt = marks ? &*marks : nullptr;
+  call.prompt = approach.prompt;
   call.among = approach.among & policy::first(servers);  // A reload may have brought more.
-  auto visit = fleet_.visit(candidate.target, call);
+  call.occasion = approach.occasion;
+  auto [visit, retries_used_up] = fleet_.visit(candidate.target, call);
+  approach.retries_used_up = retries_used_up;
+  approach.visited = visit.has_value();
   if (!visit) return Error{Errc::overloaded, "not to be asked now", "", std::nullopt};
   approach.bytes_per_token = visit->bytes_per_token();
   if (servers > 1) approach.server = visit->server();
   if (servers > 1) approach.address = visit->address();
-  return visit;
+  return std::move(visit);
 }
 
 Async<Opened> Dispatcher::first_piece(Backend& backend, Approach& approach,
@@ -71,7 +73,7 @@ Async<Opened> Dispatcher::first_piece(Backend& backend, Approach& approach,
   Opened opened;
   opened.candidate = approach.candidate;
   opened.left_out = backend.left_out(*approach.request);
-  if (edition.settings->server.unknown_fields == "refuse") {
+  if (!approach.instead && edition.settings->server.unknown_fields == "refuse") {
     const auto unknown = first_unknown(opened.left_out, *approach.request);
     if (unknown) co_return cannot_be_told(opened.candidate, *unknown);
   }

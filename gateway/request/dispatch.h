@@ -35,15 +35,20 @@ struct Approach {
   policy::Candidate candidate;
   std::shared_ptr<const ChatRequest> request;
   std::string_view tenant;
+  const policy::PromptMarks* prompt = nullptr;
   int prompt_tokens = 0;
   Deadline patience{};
   bool is_last = false;                           // Of the plan, and of its servers.
   policy::ServerSet among = policy::kAllServers;  // Which of its servers may be asked.
+  policy::Occasion occasion = policy::Occasion::first;
+  Backend* instead = nullptr;  // Who answers in its place, and is no server of its.
 
   TimePoint sent{};
   double seconds = 0.0;                    // Until its first piece, or until it failed.
   std::optional<std::size_t> server;       // Of its several, the one that was asked,
   std::string address;                     // …and where that is.
+  bool visited = false;                    // A provider was asked.
+  bool retries_used_up = false;            // It was not: too many are asked again.
   bool paused = false;                     // Nobody asks it for a while, because of this.
   bool understood = false;                 // It could be told the request, in words of its own.
   bool at_work = false;                    // It failed, but had the request and had not refused it:
@@ -52,8 +57,9 @@ struct Approach {
   std::chrono::nanoseconds engine_time{};  // …and what it took of the local engine.
   double bytes_per_token = policy::kBytesPerToken;  // Of its answers of late.
 
-  // False: others of its servers have been asked, and none that is left may be.
-  bool was_made() const { return among == policy::kAllServers || server; }
+  // False: others of its servers have been asked, and none that is left may be; or too many are
+  // asked again.
+  bool was_made() const { return !retries_used_up && (among == policy::kAllServers || server); }
 };
 
 class Dispatcher {

@@ -13,6 +13,9 @@
 
 namespace spillway {
 
+struct Handing;
+struct HandedBack;
+
 // Called once nothing is left to refuse it for but that nobody can answer; an error refuses it.
 using Accept = std::function<Async<void>()>;
 
@@ -21,6 +24,8 @@ struct OnBehalf {
   std::string key_name;
   bool in_a_batch = false;
   Accept accept = nullptr;
+  Handing* handing = nullptr;        // It is to leave in a provider's batch: written there.
+  const HandedBack* back = nullptr;  // It has come back from one. Both outlive the errand.
 };
 
 using Errand =

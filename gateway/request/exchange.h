@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gateway/fleet/edition.h"
+#include "gateway/policy/prompt_marks.h"
 #include "gateway/request/errand.h"
 #include "gateway/request/notes.h"
 #include "gateway/request/pipeline.h"
@@ -23,6 +24,7 @@ struct Pipeline::Exchange {
         out(writer),
         receipt(open_receipt(raw)) {
     receipt.canary = entry.canary;
+    receipt.policy = edition->policy;
   }
 
   const std::shared_ptr<const Edition> edition;
@@ -31,10 +33,13 @@ struct Pipeline::Exchange {
   http::ResponseWriter& out;
   Receipt receipt;
   policy::Caller caller;
-  wire::Asked asked;  // Once the body has been understood.
+  wire::Asked asked;           // Once the body has been understood.
+  policy::PromptMarks prompt;  // Empty where no provider's cache makes a difference.
   account::Pool pool = account::Pool::waited_for;
   account::Pass pass;
-  Accept accept;  // Empty: whoever asks waits for the answer.
+  const HandedBack* back = nullptr;  // Null: it has not been answered yet.
+  config::Key stand_in;              // For a key that is gone.
+  Accept accept;                     // Empty: whoever asks waits for the answer.
   std::optional<Tab> tab;
 };
 

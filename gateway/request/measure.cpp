@@ -1,5 +1,6 @@
 #include "gateway/request/measure.h"
 
+#include "backends/contract/name_hash.h"
 #include "gateway/request/call.h"
 
 #include <boost/asio/this_coro.hpp>
@@ -90,6 +91,7 @@ Result<policy::RequestFacts> facts_of(const http::Request& raw, const policy::Ca
   facts.label = raw.header("x-spillway-label");
   facts.streaming = request.stream;
   facts.key = caller.key;
+  facts.draw = hash_of_name(raw.id);
   facts.local_only = *local_only;
   facts.in_a_batch = pool == account::Pool::batches;
   facts.completion_tokens_max = request.sampling.tokens_max;

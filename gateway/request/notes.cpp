@@ -162,6 +162,7 @@ void note(const Opened& opened, const ChatRequest& request, Receipt& receipt) {
 }
 
 void note(const Approach& approach, const std::optional<Error>& failure, Receipt& receipt) {
+  receipt.asked_provider |= approach.visited;
   Attempt& attempt = receipt.attempts.emplace_back();
   attempt.target = approach.candidate.target;
   attempt.server = approach.address;

@@ -12,11 +12,21 @@
 
 #include <boost/asio/this_coro.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
 namespace spillway {
 namespace net = boost::asio;
+
+namespace {
+
+bool keeps_prefixes(const config::Settings& settings) {
+  return std::any_of(settings.providers.begin(), settings.providers.end(),
+                     [](const auto& provider) { return policy::keeps_prefixes(provider); });
+}
+
+}  // namespace
 
 net::awaitable<void> Pipeline::serve(const wire::Protocol& protocol, http::Request raw,
                                      http::ResponseWriter& out) {
@@ -33,6 +43,11 @@ net::awaitable<void> Pipeline::serve_as(OnBehalf whose, const wire::Protocol& pr
   const Entry entry = doors_.editions.enter_as(whose.key_name, whose.tenant, raw.id);
   Exchange exchange(entry, protocol, std::move(raw), out);
   if (whose.in_a_batch) exchange.pool = account::Pool::batches;
+  if (whose.handing) {
+    whose.handing->outcome = co_await write_or_excuse(exchange, entry.caller, *whose.handing);
+    co_return;
+  }
+  exchange.back = whose.back;
   exchange.accept = std::move(whose.accept);
   co_await serve(exchange, entry.caller);
 }
@@ -55,6 +70,7 @@ net::awaitable<void> Pipeline::serve(Exchange& exchange, const Result<policy::Ca
 // What is thrown is a bug, and still has its account.
 Async<void> Pipeline::answer_or_excuse(Exchange& exchange, const Result<policy::Caller>& caller) {
   try {
+    if (exchange.back) co_return co_await give_back(exchange, caller);
     co_return co_await answer(exchange, caller);
   } catch (const std::exception&) {
     co_return Error{Errc::internal, "the gateway failed to answer", "", std::nullopt};
@@ -92,7 +108,9 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   const bool is_gone = co_await client_left();
   if (is_gone) co_return Error{Errc::cancelled, "the client left"};
 
-  auto plan = decide(edition, *facts, policy::Turn::unknown, receipt);
+  if (keeps_prefixes(*edition.settings))
+    exchange.prompt = policy::PromptMarks(*request, receipt.tenant, request->model);
+  auto plan = decide(exchange, *facts, policy::Turn::unknown);
   if (plan && (exchange.accept || wire::names_files(*request))) {
     auto checked = check(exchange, *plan, facts->prompt_tokens);
     if (!checked) co_return checked.error();
@@ -103,7 +121,7 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   }
   std::optional<policy::Wait> wait;
   if (plan) wait = plan->wait;
-  if (wait) plan = co_await wait_and_decide(edition, *facts, *wait, receipt);
+  if (wait) plan = co_await wait_and_decide(exchange, *facts, *wait);
   if (!plan) co_return plan.error();
 
   auto filled = co_await with_files(request, *caller, doors_.files, *facts);
@@ -112,7 +130,8 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
   exchange.asked.chat = std::move(*filled);
 
   // What it may cost is held from its first target on; account() posts what it did cost.
-  Tab& tab = exchange.tab.emplace(doors_.account, *edition.settings, exchange.caller.key);
+  Tab& tab = exchange.tab.emplace(doors_.account, *edition.settings, exchange.caller.key,
+                                  plan->request_class);
   tab.order(*request, facts->prompt_tokens, plan->at_batch_rate);
   std::optional<Course> course;
   auto opened = co_await first_answer(exchange, *facts, *plan, wait, course);
@@ -125,7 +144,7 @@ Async<void> Pipeline::answer(Exchange& exchange, const Result<policy::Caller>& c
 // Before anything is kept or read for it: whether somebody can be paid, and it may have its files.
 Result<void> Pipeline::check(const Exchange& exchange, const policy::Plan& plan,
                              int prompt_tokens) const {
-  Tab tab(doors_.account, *exchange.edition->settings, exchange.caller.key);
+  Tab tab(doors_.account, *exchange.edition->settings, exchange.caller.key, plan.request_class);
   tab.order(*exchange.asked.chat, prompt_tokens, plan.at_batch_rate);
   const auto affordable = tab.afford(plan, exchange.receipt);
   if (!affordable) return affordable.error();

@@ -14,10 +14,12 @@
 #include "gateway/http/message.h"
 #include "gateway/http/response_writer.h"
 #include "gateway/policy/admission.h"
+#include "gateway/policy/handover.h"
 #include "gateway/reload/rehearsal.h"
 #include "gateway/reload/shadow.h"
 #include "gateway/request/dispatch.h"
 #include "gateway/request/errand.h"
+#include "gateway/request/handover.h"
 #include "gateway/request/receipt.h"
 #include "gateway/wire/attachments.h"
 #include "gateway/wire/protocol.h"
@@ -69,13 +71,24 @@ class Pipeline {
   boost::asio::awaitable<void> serve(Exchange& exchange, const Result<policy::Caller>& caller);
   Async<void> answer_or_excuse(Exchange& exchange, const Result<policy::Caller>& caller);
   Async<void> answer(Exchange& exchange, const Result<policy::Caller>& caller);
+  Result<void> check(const Exchange& exchange, const policy::Plan& plan, int prompt_tokens) const;
   void account(Exchange& exchange);
 
-  Result<policy::Plan> decide(const Edition& edition, policy::RequestFacts& facts,
-                              policy::Turn turn, Receipt& receipt) const;
-  Result<void> check(const Exchange& exchange, const policy::Plan& plan, int prompt_tokens) const;
-  Async<policy::Plan> wait_and_decide(const Edition& edition, policy::RequestFacts& facts,
-                                      policy::Wait& wait, Receipt& receipt) const;
+  // pipeline_handover.cpp
+  Async<WrittenLine> write_or_excuse(Exchange& exchange, const Result<policy::Caller>& caller,
+                                     const Handing& handing);
+  Async<WrittenLine> write_down(Exchange& exchange, const Result<policy::Caller>& caller,
+                                const Handing& handing);
+  Result<WrittenLine> written(Exchange& exchange, const policy::HandoverOffer& offer,
+                              const policy::Plan& plan, const ChatRequest& asked,
+                              const Handing& handing, int prompt_tokens) const;
+  Async<void> give_back(Exchange& exchange, const Result<policy::Caller>& caller);
+
+  // pipeline_turns.cpp
+  Result<policy::Plan> decide(Exchange& exchange, policy::RequestFacts& facts,
+                              policy::Turn turn) const;
+  Async<policy::Plan> wait_and_decide(Exchange& exchange, policy::RequestFacts& facts,
+                                      policy::Wait& wait) const;
   Async<Opened> first_answer(Exchange& exchange, policy::RequestFacts& facts, policy::Plan& plan,
                              std::optional<policy::Wait> wait, std::optional<Course>& course);
 

@@ -11,6 +11,7 @@
 #include "gateway/policy/price.h"
 #include "gateway/request/parts.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -49,6 +50,15 @@ struct ConsideredTarget {
   bool available = true;            // It was up, had room and can answer this kind of request.
 };
 
+// What the policy before would have made of a request, while the one in force is watched.
+struct PolicyBefore {
+  std::optional<double> sla_ttft;  // What it promises, in seconds.
+  std::optional<double> sla_per_token;
+  bool in_time = false;                 // As far as was known then.
+  bool refused_now = false;             // It would have sent it somewhere.
+  std::optional<std::size_t> parts_at;  // The first candidate that is another; empty: none is.
+};
+
 struct Receipt {
   std::string request_id;
   std::string client_request_id;  // X-Client-Request-Id, at most 512 ASCII characters.
@@ -62,6 +72,8 @@ struct Receipt {
   bool stream = false;
   std::uint64_t canary = 0;     // Number of the one it is under; 0: of none.
   bool canary_refuses = false;  // Whose policy takes it nowhere, where the one in force would.
+  std::uint64_t policy = 0;     // Edition::policy of the one it is under.
+  std::optional<PolicyBefore> before;  // Empty: that would have refused it, or nobody asks.
 
   std::string request_class;
   std::string service_tier;  // That served it; empty if none was asked for.
@@ -82,6 +94,8 @@ struct Receipt {
   std::vector<Attempt> attempts;
   std::vector<Part> parts;
   std::optional<Hedged> hedged;
+  bool asked_provider = false;   // One of the attempts was at a provider.
+  bool retries_used_up = false;  // Nor was another asked: see policy::RetryBudget.
 
   std::string left_out;            // Fields that the target was not told, for the client.
   int left_out_fields = 0;         // How many.

@@ -189,6 +189,7 @@ Async<void> relay(Opened& opened, Course& course, wire::AnswerWriter& writer,
   if (outcome) {
     const Part& part = receipt.parts.back();
     opened.visit->finished(part.usage.completion_tokens);
+    if (part.usage_told) opened.visit->billed(part.usage.prompt_tokens, part.usage.cached_tokens);
     if (tells_density(part)) opened.visit->wrote(part.bytes, part.usage.completion_tokens);
   } else {
     opened.visit->failed(outcome.error());

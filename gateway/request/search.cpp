@@ -63,6 +63,11 @@ void Search::unpaid(const Error& error) {
 }
 
 Error Search::verdict(bool others_rest) const {
+  if (retries_used_up_)
+    return {Errc::overloaded,
+            "the first target for this request could not answer, and no other is asked for now: "
+            "too many requests are asked again",
+            "", soonest().value_or(kAskAgain)};
   const auto all = [this](bool (*is_so)(Errc)) {
     return std::all_of(failures_.begin(), failures_.end(),
                        [is_so](const Failure& failure) { return is_so(failure.error.code); });
@@ -90,12 +95,19 @@ Error Search::verdict(bool others_rest) const {
         "who was to answer does not accept the gateway's account there: its operator must see to "
         "it";
   }
-  for (const Failure& failure : failures_) {
-    const auto after = failure.error.retry_after;
-    if (after) verdict.retry_after = std::min(verdict.retry_after.value_or(*after), *after);
-  }
+  verdict.retry_after = soonest();
   if (come_back && !verdict.retry_after) verdict.retry_after = kAskAgain;
   return verdict;
+}
+
+// When one of them is to be asked again.
+std::optional<std::chrono::milliseconds> Search::soonest() const {
+  std::optional<std::chrono::milliseconds> soonest;
+  for (const Failure& failure : failures_) {
+    const auto after = failure.error.retry_after;
+    if (after) soonest = std::min(soonest.value_or(*after), *after);
+  }
+  return soonest;
 }
 
 const Error& Search::most_useful() const {

@@ -6,6 +6,7 @@
 #include "gateway/policy/plan.h"
 #include "gateway/policy/prefix_table.h"
 
+#include <chrono>
 #include <cstddef>
 #include <map>
 #include <optional>
@@ -34,13 +35,18 @@ class Search {
   // Nobody failed: those that were asked have no room for now.
   bool only_full() const;
 
+  // No provider may be asked again for now; see policy::RetryBudget.
+  void use_up_retries() { retries_used_up_ = true; }
+  bool retries_used_up() const { return retries_used_up_; }
+
   // The payer cannot have one; told if no other failed, or only for want of words for the request.
   void unpaid(const Error& error);
 
-  // Once there is nobody left. Where all refused the request, what one of those said who understood
-  // it, providers before the engine: what it wants changed would be enough. But where they had no
-  // words for it and somebody who may have is only full or `others_rest`, the client is to come
-  // back.
+  // Once there is nobody left. Where nobody may be asked again the client is to come back: that the
+  // first failed is all that it is told. Where all refused the request, what one of those said who
+  // understood it, providers before the engine: what it wants changed would be enough. But where
+  // they had no words for it and somebody who may have is only full or `others_rest`, the client is
+  // to come back.
   Error verdict(bool others_rest) const;
 
  private:
@@ -51,11 +57,13 @@ class Search {
   };
 
   const Error& most_useful() const;
+  std::optional<std::chrono::milliseconds> soonest() const;
 
   std::vector<Failure> failures_;
   std::vector<std::string_view> beyond_;
   std::optional<Error> unpaid_;
   bool over_ = false;
+  bool retries_used_up_ = false;
 };
 
 // Of targets with several servers, those that failed this request.

@@ -80,20 +80,23 @@ account::Posting posting_of(const Receipt& receipt) {
 
 }  // namespace
 
-account::Payer payer_of(const config::Settings& settings, const config::Key* key) {
+account::Payer payer_of(const config::Settings& settings, const config::Key* key,
+                        const config::RequestClass* request_class) {
   const policy::Caller caller{key, nullptr};
   account::Payer payer{
       caller.tenant(), caller.name(), {}, budget_of(settings, caller.tenant()), nullptr};
+  if (request_class) payer.share = {request_class->name, request_class->budget_share};
   if (!key) return payer;
   payer.project = key->project;
   payer.key_budget = &key->budget;
   return payer;
 }
 
-Tab::Tab(account::Account* account, const config::Settings& settings, const config::Key* key)
+Tab::Tab(account::Account* account, const config::Settings& settings, const config::Key* key,
+         const config::RequestClass* request_class)
     : account_(account),
       settings_(settings),
-      payer_(payer_of(settings, key)),
+      payer_(payer_of(settings, key, request_class)),
       hard_(is_hard(payer_.tenant_budget) || is_hard(payer_.key_budget)),
       order_(settings, hard_) {}
 
@@ -122,13 +125,8 @@ NanoUsd Tab::spent(const Receipt& receipt) const {
   return sum;
 }
 
-Result<void> Tab::cover(const policy::Candidate& candidate, const Begun& begun,
-                        const Receipt& receipt) {
-  if (!account_) return {};
-  if (!candidate.local && !account_->writable())
-    return Error{Errc::overloaded,
-                 "What this would cost cannot be booked at present. Try again later.", "",
-                 kAskAgain};
+Result<Tab::Quote> Tab::quote(const policy::Candidate& candidate, const Begun& begun,
+                              const Receipt& receipt) {
   const int prompt = order_.prompt_at(candidate, begun);
   price_ = order_.price_at(candidate.target, candidate.local, receipt.local_price, prompt);
   const auto searches = order_.cost_of_lookups(candidate, price_);
@@ -137,17 +135,41 @@ Result<void> Tab::cover(const policy::Candidate& candidate, const Begun& begun,
   const auto limit = order_.completion_tokens_max();
   const int most = limit.value_or(policy::kCompletionTokensAssumed);
   const int least_tokens = limit == 0 ? 0 : order_.answers() * kTokensLeast;
-  const int left = std::max(least_tokens, most - begun.tokens);
+  Quote quote;
+  quote.tokens = std::max(least_tokens, most - begun.tokens);
   // That somebody goes on regardless is seen by a token past the limit, which is paid for.
-  const int beyond = hard_ && !candidate.local && limit != 0 ? 1 : 0;
-  const NanoUsd wanted = before_ + cost_of_answer(price_, left + beyond);
-  const NanoUsd least = hard_ ? before_ + cost_of_answer(price_, least_tokens + beyond) : wanted;
-  auto granted = put_aside(receipt.request_id, least, wanted);
+  quote.beyond = hard_ && !candidate.local && limit != 0 ? 1 : 0;
+  quote.wanted = before_ + cost_of_answer(price_, quote.tokens + quote.beyond);
+  quote.least =
+      hard_ ? before_ + cost_of_answer(price_, least_tokens + quote.beyond) : quote.wanted;
+  return quote;
+}
+
+Result<void> Tab::cover(const policy::Candidate& candidate, const Begun& begun,
+                        const Receipt& receipt) {
+  if (!account_) return {};
+  if (!candidate.local && !account_->writable())
+    return Error{Errc::overloaded,
+                 "What this would cost cannot be booked at present. Try again later.", "",
+                 kAskAgain};
+  const auto quoted = quote(candidate, begun, receipt);
+  if (!quoted) return quoted.error();
+  auto granted = put_aside(receipt.request_id, quoted->least, quoted->wanted);
   if (!granted) return granted.error();
   again_ = begun.again;
   affordable_.reset();
-  if (hard_) affordable_ = std::min(left, tokens_for(hold_.granted() - before_, price_) - beyond);
+  if (hard_ && !owed_)
+    affordable_ =
+        std::min(quoted->tokens, tokens_for(hold_.granted() - before_, price_) - quoted->beyond);
   return {};
+}
+
+Result<NanoUsd> Tab::reckon(const policy::Candidate& candidate, const Receipt& receipt) {
+  const auto quoted = quote(candidate, {}, receipt);
+  if (!quoted) return quoted.error();
+  affordable_.reset();
+  if (hard_) affordable_ = quoted->tokens;
+  return quoted->wanted;
 }
 
 Result<void> Tab::cover_beside(const policy::Candidate& second, const Receipt& receipt) {
@@ -180,8 +202,9 @@ Result<void> Tab::afford(const policy::Plan& plan, const Receipt& receipt) {
 }
 
 Result<void> Tab::put_aside(const std::string& id, NanoUsd least, NanoUsd wanted) {
-  if (hold_.open()) return hold_.raise(least, wanted);
-  auto hold = account_->hold(id, payer_, least, wanted);
+  if (hold_.open()) return owed_ ? Result<void>() : hold_.raise(least, wanted);
+  auto hold =
+      owed_ ? account_->owed(id, payer_, wanted) : account_->hold(id, payer_, least, wanted);
   if (!hold) return hold.error();
   hold_ = std::move(*hold);
   return {};

@@ -20,13 +20,16 @@
 
 namespace spillway {
 
-// On whose account a request with that key is; null: there are no keys. Points into both.
-account::Payer payer_of(const config::Settings& settings, const config::Key* key);
+// On whose account a request with that key is; null: there are no keys. The class is null where
+// none has been chosen yet. Points into all of them.
+account::Payer payer_of(const config::Settings& settings, const config::Key* key,
+                        const config::RequestClass* request_class = nullptr);
 
 class Tab {
  public:
-  // `settings` and `key` outlive it; `account` and `key` may be null.
-  Tab(account::Account* account, const config::Settings& settings, const config::Key* key);
+  // `settings`, `key` and `request_class` outlive it; all but `settings` may be null.
+  Tab(account::Account* account, const config::Settings& settings, const config::Key* key,
+      const config::RequestClass* request_class = nullptr);
 
   // What is asked: from then on it can be paid for. `at_batch_rate`: providers' cheaper tiers may
   // answer it.
@@ -39,6 +42,13 @@ class Tab {
   // unsupported: nobody knows how much it would be, and the budget is hard.
   Result<void> cover(const policy::Candidate& candidate, const Begun& begun,
                      const Receipt& receipt);
+
+  // What the candidate may cost at most, of which nothing is held here: it is asked what
+  // `affordable` makes of the request. Fails as `cover` does.
+  Result<config::NanoUsd> reckon(const policy::Candidate& candidate, const Receipt& receipt);
+
+  // What is asked has been answered and is owed, whatever the budget says: from now on.
+  void is_owed() { owed_ = true; }
 
   // `second` is about to be asked as well, while who was covered last is still silent: both are
   // held in full, or it fails and nothing changes. Who answers is then covered afresh.
@@ -71,6 +81,14 @@ class Tab {
  private:
   config::NanoUsd cost_of(const Part& part, const Receipt& receipt) const;
   config::NanoUsd spent(const Receipt& receipt) const;
+  struct Quote {
+    config::NanoUsd least = 0;
+    config::NanoUsd wanted = 0;
+    int tokens = 0;  // Of the answer…
+    int beyond = 0;  // …and past its limit.
+  };
+  Result<Quote> quote(const policy::Candidate& candidate, const Begun& begun,
+                      const Receipt& receipt);
   Result<void> put_aside(const std::string& id, config::NanoUsd least, config::NanoUsd wanted);
   void price(Part& part, const Receipt& receipt) const;  // Once it is settled.
   void price(Receipt& receipt) const;
@@ -86,6 +104,7 @@ class Tab {
   config::NanoUsd before_ = 0;     // …and what is owed for all but its answer.
   std::optional<int> affordable_;  // Tokens of its answer; empty: as many as there are…
   int again_ = 0;                  // …beside those that it says again.
+  bool owed_ = false;
   bool settled_ = false;
 };
 

@@ -9,12 +9,16 @@ namespace spillway::simulate {
 
 namespace {
 
-constexpr double kOverloadBegins = 0.4;  // Of the trace's length.
-constexpr double kOverloadEnds = 0.6;
+constexpr int kBlockTokens = 512;
+constexpr double kKept = 300.0;     // Seconds, of what a provider has read.
 constexpr double kRounding = 1e-6;  // The limiter counts nanoseconds: a retry must not be early.
 
 bool overloaded(const CloudRules& rules, double now) {
   return rules.overload && rules.overload->begins <= now && now < rules.overload->ends;
+}
+
+bool has_a_price_for_cached(const config::Price& price) {
+  return price.cached_input_per_million != price.input_per_million;
 }
 
 TimePoint at_time(double seconds) { return TimePoint{} + from_seconds(seconds); }
@@ -41,6 +45,18 @@ std::uint64_t seed_of(std::uint64_t seed, std::string_view cloud, int attempt) {
   return (seed ^ hash_of_name(cloud)) + static_cast<std::uint64_t>(attempt) * 0xd1342543de82ef95ULL;
 }
 
+int CloudCache::take(std::span<const std::uint64_t> ids, double now) {
+  int leading = 0;
+  bool is_leading = true;
+  for (const std::uint64_t id : ids) {
+    const auto known = read_.find(id);
+    is_leading = is_leading && known != read_.end() && known->second + kKept >= now;
+    leading += is_leading ? 1 : 0;
+    read_[id] = now;
+  }
+  return leading;
+}
+
 CloudProvider::CloudProvider(simulated::Profile profile, CloudRules rules, std::uint64_t seed)
     : profile_(std::move(profile)),
       rules_(std::move(rules)),
@@ -63,6 +79,9 @@ CloudReply CloudProvider::ask(const CloudRequest& request, double now) {
     const int further = std::max(0, request.completion_tokens - 1);
     reply.first_token = now + performance.first_token_seconds;
     reply.finish = reply.first_token + further * performance.per_token_seconds;
+    if (has_a_price_for_cached(profile_.price))
+      reply.cached_tokens =
+          std::min(request.prompt_tokens, kBlockTokens * cache_.take(request.prefix_ids, now));
   }
   finishes_.push(reply.finish);
   return reply;
@@ -81,25 +100,6 @@ std::optional<double> CloudProvider::refuse(const CloudRequest& request, double 
   auto wait = limiter_.refuse(tokens, at_time(now));
   if (wait) *wait += kRounding;
   return wait;
-}
-
-CloudRules reference_rules(std::string_view cloud, double length, bool overload) {
-  CloudRules rules;
-  if (overload && cloud == kReferenceClouds.front())
-    rules.overload = Overload{kOverloadBegins * length, kOverloadEnds * length};
-  return rules;
-}
-
-std::vector<CloudProvider> reference_clouds(double length, std::uint64_t seed, bool overload,
-                                            double slowdown) {
-  std::vector<CloudProvider> clouds;
-  for (const std::string_view name : kReferenceClouds) {
-    auto profile = *simulated::find_profile(name);
-    profile.latency =
-        profile.latency.with_response_mean(slowdown * profile.latency.response_mean());
-    clouds.emplace_back(std::move(profile), reference_rules(name, length, overload), seed);
-  }
-  return clouds;
 }
 
 }  // namespace spillway::simulate

@@ -22,7 +22,9 @@
 #include <functional>
 #include <optional>
 #include <queue>
+#include <span>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace spillway::simulate {
@@ -49,6 +51,7 @@ struct CloudRequest {
   int attempt = 0;  // From 0; another attempt draws anew.
   int prompt_tokens = 0;
   int completion_tokens = 0;
+  std::span<const std::uint64_t> prefix_ids{};  // The prompt's blocks, where they are known.
 };
 
 enum class CloudOutcome { answered, error, timeout, limited };
@@ -58,6 +61,17 @@ struct CloudReply {
   double first_token = 0.0;  // When answered.
   double finish = 0.0;       // Its last token, or when the failure is seen; `now` if limited.
   double retry_after = 0.0;  // Seconds, if limited.
+  int cached_tokens = 0;     // Of the prompt, when answered.
+};
+
+// Which blocks of prompts a provider has read in the last minutes.
+class CloudCache {
+ public:
+  // How many at the start of `ids` it has; from then on all of them.
+  int take(std::span<const std::uint64_t> ids, double now);
+
+ private:
+  std::unordered_map<std::uint64_t, double> read_;  // When, by block.
 };
 
 // What `cloud` draws by, with a request's id, for one of its attempts.
@@ -81,6 +95,7 @@ class CloudProvider {
   CloudRules rules_;
   std::uint64_t seed_;
   simulated::RateLimiter limiter_;
+  CloudCache cache_;
   std::priority_queue<double, std::vector<double>, std::greater<>>
       finishes_;  // Of those in flight.
 };
@@ -88,11 +103,5 @@ class CloudProvider {
 // The article's three, the cheapest first.
 inline constexpr std::array<std::string_view, 3> kReferenceClouds{"ai-hub", "openmodel",
                                                                   "cloudbrain"};
-
-// With `overload` the cheapest has its episode from 40 % to 60 % of the trace's length. Outside it
-// all of them answer `slowdown` times as slowly as their profiles say.
-CloudRules reference_rules(std::string_view cloud, double length, bool overload);
-std::vector<CloudProvider> reference_clouds(double length, std::uint64_t seed, bool overload,
-                                            double slowdown = 1.0);
 
 }  // namespace spillway::simulate

@@ -33,6 +33,7 @@ RecordedTrace in_order(ParsedTrace all) {
   const std::int64_t zero = all.format == TraceFormat::azure ? all.rows.front().ticks : 0;
   RecordedTrace trace;
   trace.prefix_ids = std::move(all.prefix_ids);
+  trace.words = std::move(all.words);
   trace.rows.reserve(all.rows.size());
   for (const ParsedRow& parsed : all.rows) {
     trace.rows.push_back(parsed.row);
@@ -44,8 +45,15 @@ RecordedTrace in_order(ParsedTrace all) {
 void append(ParsedTrace& all, const ParsedTrace& more) {
   const auto offset = static_cast<std::uint32_t>(all.prefix_ids.size());
   all.prefix_ids.insert(all.prefix_ids.end(), more.prefix_ids.begin(), more.prefix_ids.end());
+  std::vector<std::uint32_t> places;  // Of its words, in the words of all.
+  for (std::uint32_t i = 0; i < more.words.size(); ++i)
+    places.push_back(all.words.place_of(more.words.at(i)));
   for (ParsedRow parsed : more.rows) {
     parsed.row.prefix_first += offset;
+    Told& told = parsed.row.told;
+    for (std::uint32_t* word : {&told.request_class, &told.key, &told.tenant, &told.model,
+                                &told.label, &told.service_tier})
+      *word = places[*word];
     all.rows.push_back(parsed);
   }
 }

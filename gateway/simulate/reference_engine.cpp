@@ -91,6 +91,7 @@ bool ReferenceEngine::has_work() const {
 }
 
 void ReferenceEngine::begin_step() {
+  prompt_without_room_ = 0;
   const int budget = prompt_budget();
   int left = budget;
   const bool room = read_lane(lanes_[0], left, true);
@@ -130,7 +131,11 @@ bool ReferenceEngine::admit(Lane& lane) {
   Prompt& prompt = lane.line[static_cast<std::size_t>(lane.admitted)];
   const EngineRequest& request = prompt.request;
   const int room = request.prompt_tokens + request.completion_tokens;
-  if (running() >= params_.sequences_max || room > kv_free_) return false;
+  if (running() >= params_.sequences_max) return false;
+  if (room > kv_free_) {
+    if (&lane == &lanes_[0]) prompt_without_room_ = request.prompt_tokens;
+    return false;
+  }
   kv_free_ -= room;
   ++lane.admitted;
   // The cache has changed since it was handed in.
@@ -210,7 +215,11 @@ void ReferenceEngine::status(double now, EngineStatus& status) const {
                    .chunk_tokens_min = params_.chunk_min};
   status.waiting_max = 1'000'000;
   status.kv_tokens_total = params_.kv_tokens;
-  status.kv_tokens_free = kv_free_;
+  status.kv_tokens_free = params_.kv_tokens - static_cast<int>(context_);
+  for (const Lane& lane : lanes_) {
+    for (int i = 0; i < lane.admitted; ++i)
+      status.kv_tokens_free -= lane.line[static_cast<std::size_t>(i)].request.prompt_tokens;
+  }
   status.kv_reserved = true;
   status.context_max = params_.kv_tokens;
   status.step_elapsed = in_step_ ? now - step_begins_ : 0.0;

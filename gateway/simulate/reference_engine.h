@@ -102,6 +102,10 @@ class ReferenceEngine {
   int kv_tokens_free() const { return kv_free_; }
   std::uint64_t steps() const { return step_; }
 
+  // Tokens of the interactive prompt that found no KV room when the step in progress, or the last
+  // one, began; 0: none waited for that.
+  int prompt_without_room() const { return prompt_without_room_; }
+
   // Seconds of a step, as the profile has it, in which those now decoding decode and no prompt is
   // read.
   double decode_seconds() const;
@@ -111,7 +115,8 @@ class ReferenceEngine {
 
   // The state as the local engine publishes it, written into `status` so that its memory is
   // reused. As of the beginning of the step in progress; costs O(sequences). Sequences that decode
-  // all count as foreground, which makes no difference to what follows.
+  // all count as foreground, which makes no difference to what follows. Free counts what no prompt
+  // and no token that is out takes: what is kept for the rest of an answer would tell its length.
   void status(double now, EngineStatus& status) const;
 
  private:
@@ -156,6 +161,7 @@ class ReferenceEngine {
   std::vector<Decoding> decoding_;  // A heap, the earliest end first.
   std::int64_t context_ = 0;
   int kv_free_ = 0;
+  int prompt_without_room_ = 0;
   double pace_ = 1.0;       // Of the steps of late, times the profile.
   std::uint64_t step_ = 0;  // Steps ended.
   std::uint64_t begun_ = 0;

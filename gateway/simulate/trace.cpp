@@ -35,7 +35,7 @@ std::uint64_t ids_a_copy(const RecordedTrace& trace) {
   return largest + 1;
 }
 
-TraceRequest request_of(const TraceRow& row, bool batch) {
+TraceRequest request_of(const TraceRow& row, bool batch, const ReplayRules& rules) {
   TraceRequest request;
   request.id = row.id;
   request.ttft_slo = row.ttft_slo;
@@ -44,10 +44,24 @@ TraceRequest request_of(const TraceRow& row, bool batch) {
   request.prefix_first = row.prefix_first;
   request.prefix_count = row.prefix_count;
   request.batch = batch;
+  request.own_ttft = row.own_ttft;
+  request.own_deadline =
+      row.window > 0.0 || (batch && row.row_class == RowClass::by_rule && rules.gives_deadlines);
+  request.named = row.row_class == RowClass::named;
+  request.told = row.told;
   return request;
 }
 
 }  // namespace
+
+std::uint32_t Words::place_of(std::string_view word) {
+  const auto known = places_.find(word);
+  if (known != places_.end()) return known->second;
+  const auto place = static_cast<std::uint32_t>(all_.size());
+  all_.emplace_back(word);
+  places_.emplace(word, place);
+  return place;
+}
 
 Replay replay(const RecordedTrace& trace, const ReplayRules& rules) {
   assert(rules.scale > 0.0 && rules.scale <= 1'000.0 && !trace.rows.empty());
@@ -56,6 +70,7 @@ Replay replay(const RecordedTrace& trace, const ReplayRules& rules) {
   const std::uint64_t ids = ids_a_copy(trace);
   Replay replay;
   replay.prefix_ids = trace.prefix_ids;
+  replay.words = trace.words;
   replay.length = trace.length() / speed;
   const double whole = std::floor(rules.scale);
   replay.requests.reserve(
@@ -65,12 +80,13 @@ Replay replay(const RecordedTrace& trace, const ReplayRules& rules) {
     for (std::uint64_t k = 0; k < trace.rows.size(); ++k) {
       if (thinned && mix(k, 2) >= rules.scale - whole) continue;
       const TraceRow& row = trace.rows[k];
-      TraceRequest request = request_of(row, is_batch(row, k, rules.batch_share));
+      TraceRequest request = request_of(row, is_batch(row, k, rules.batch_share), rules);
       request.id += copy * ids;
       const double moved = row.at / speed + static_cast<double>(copy) * kCopyShift;
       request.at = std::fmod(moved, replay.length);
       const double wait = (row.window > 0.0 ? row.window : window) / speed;
-      if (request.batch) request.deadline = std::min(request.at + wait, replay.length + kGrace);
+      if (request.batch || request.own_deadline)
+        request.deadline = std::min(request.at + wait, replay.length + kGrace);
       replay.requests.push_back(request);
     }
   }
@@ -82,11 +98,13 @@ Replay replay(const RecordedTrace& trace, const ReplayRules& rules) {
 Replay slice(const Replay& whole, double begins, double length) {
   Replay part;
   part.prefix_ids = whole.prefix_ids;
+  part.words = whole.words;
   part.length = length;
   for (TraceRequest request : whole.requests) {
     request.at -= begins;
     if (request.at < 0.0 || request.at >= length) continue;
-    if (request.batch) request.deadline = std::min(request.deadline - begins, length + kGrace);
+    if (request.batch || request.own_deadline)
+      request.deadline = std::min(request.deadline - begins, length + kGrace);
     part.requests.push_back(request);
   }
   return part;

@@ -18,6 +18,7 @@ constexpr std::string_view kMilliseconds = "milliseconds from 0 to 9999999999, s
 struct Parsing {
   ParsedRow parsed;
   std::vector<std::uint64_t>& prefix_ids;
+  Words& words;
 };
 
 struct Column {
@@ -86,9 +87,23 @@ bool read_id(std::string_view text, Parsing& to) {
 
 bool read_class(std::string_view text, Parsing& to) {
   RowClass& row_class = to.parsed.row.row_class;
+  if (!text.empty()) row_class = RowClass::named;
   if (text == "interactive") row_class = RowClass::interactive;
   if (text == "batch") row_class = RowClass::batch;
-  return text.empty() || row_class != RowClass::by_rule;
+  to.parsed.row.told.request_class = to.words.place_of(text);
+  return true;
+}
+
+template <std::uint32_t Told::* member>
+bool read_word(std::string_view text, Parsing& to) {
+  to.parsed.row.told.*member = to.words.place_of(text);
+  return true;
+}
+
+bool read_tokens_max(std::string_view text, Parsing& to) {
+  const auto tokens = tokens_of(text);
+  to.parsed.row.told.tokens_max = tokens.value_or(0);
+  return text.empty() || tokens;
 }
 
 bool read_deadline(std::string_view text, Parsing& to) {
@@ -99,6 +114,7 @@ bool read_deadline(std::string_view text, Parsing& to) {
 
 bool read_ttft_slo(std::string_view text, Parsing& to) {
   const auto ticks = milliseconds_of(text);
+  to.parsed.row.own_ttft = ticks.has_value();
   if (ticks) to.parsed.row.ttft_slo = static_cast<double>(*ticks) / kTicksPerSecond;
   return text.empty() || (ticks && *ticks > 0);
 }
@@ -124,15 +140,21 @@ constexpr std::array<Column, 4> kServegen = {{{"t_ms", read_time, kMilliseconds}
                                               {"in_tokens", read_prompt, kTokens},
                                               {"out_tokens", read_completion, kTokens},
                                               {"client", read_nothing, ""}}};
-constexpr std::array<Column, 8> kGeneric = {
+constexpr std::array<Column, 14> kGeneric = {
     {{"id", read_id, "a whole number below 2^50"},
      {"t_ms", read_time, kMilliseconds},
      {"in_tokens", read_prompt, kTokens},
      {"out_tokens", read_completion, kTokens},
-     {"class", read_class, "interactive or batch, or nothing"},
+     {"class", read_class, ""},
      {"deadline_ms", read_deadline, "milliseconds above 0 from the arrival, or nothing"},
      {"ttft_slo_ms", read_ttft_slo, "milliseconds above 0, or nothing"},
-     {"prefix_ids", read_prefix, "whole numbers with spaces between them, or nothing"}}};
+     {"prefix_ids", read_prefix, "whole numbers with spaces between them, or nothing"},
+     {"key", read_word<&Told::key>, ""},
+     {"tenant", read_word<&Told::tenant>, ""},
+     {"model", read_word<&Told::model>, ""},
+     {"label", read_word<&Told::label>, ""},
+     {"service_tier", read_word<&Told::service_tier>, ""},
+     {"max_tokens", read_tokens_max, "a whole number of tokens up to 100000000, or nothing"}}};
 constexpr std::size_t kGenericRequired = 6;
 
 struct Header {
@@ -181,14 +203,15 @@ Result<Header> header_of(std::string_view line) {
   }
   return trace_error(
       "is not the first line of a known trace: write the header "
-      "id,t_ms,in_tokens,out_tokens,class,deadline_ms (then ttft_slo_ms and prefix_ids, if you "
-      "like), t_ms,in_tokens,out_tokens,client, or TIMESTAMP,ContextTokens,GeneratedTokens, or "
+      "id,t_ms,in_tokens,out_tokens,class,deadline_ms (then ttft_slo_ms, prefix_ids, key, tenant, "
+      "model, label, service_tier and max_tokens, if you like), t_ms,in_tokens,out_tokens,client, "
+      "or TIMESTAMP,ContextTokens,GeneratedTokens, or "
       "one JSON object a line with timestamp, input_length, output_length and hash_ids");
 }
 
 Result<ParsedRow> parse_fields(std::string_view line, const std::vector<Column>& columns,
-                               std::vector<std::uint64_t>& prefix_ids) {
-  Parsing parsing{{}, prefix_ids};
+                               ParsedTrace& trace) {
+  Parsing parsing{{}, trace.prefix_ids, trace.words};
   for (std::size_t i = 0; i < columns.size(); ++i) {
     const std::size_t comma = line.find(',');
     const bool last = i + 1 == columns.size();
@@ -248,9 +271,8 @@ Result<ParsedTrace> parse_trace(std::string_view name, std::string_view text) {
       if (header->format != TraceFormat::mooncake) continue;
     }
     const auto first = static_cast<std::uint32_t>(trace.prefix_ids.size());
-    auto row = header->format == TraceFormat::mooncake
-                   ? parse_mooncake(line, trace.prefix_ids)
-                   : parse_fields(line, header->columns, trace.prefix_ids);
+    auto row = header->format == TraceFormat::mooncake ? parse_mooncake(line, trace.prefix_ids)
+                                                       : parse_fields(line, header->columns, trace);
     if (!row) return fail(row.error());
     row->line = number;
     row->row.prefix_first = first;

@@ -22,11 +22,12 @@ struct ParsedRow {
 
 enum class TraceFormat { azure, mooncake, servegen, generic };
 
-// One file's rows in the order of its lines; prefix_first counts within this file.
+// One file's rows in the order of its lines; prefix_first and words count within this file.
 struct ParsedTrace {
   TraceFormat format = TraceFormat::generic;
   std::vector<ParsedRow> rows;
   std::vector<std::uint64_t> prefix_ids;
+  Words words;
 };
 
 // `name` goes before errors, with the line's number.

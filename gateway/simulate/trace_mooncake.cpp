@@ -113,6 +113,7 @@ Result<ParsedRow> parse_mooncake(std::string_view line, std::vector<std::uint64_
   } while (cursor.take(','));
   if (!cursor.take('}') || !cursor.at_end()) return wrong;
   if (!seen.time || !seen.input || !seen.output) return wrong;
+  parsed.row.own_ttft = true;
   parsed.row.ttft_slo = kFreeSeconds + parsed.row.prompt_tokens / kTokensPerSecond;
   return parsed;
 }

@@ -121,6 +121,9 @@ constexpr SeriesRow kCatalogue[] = {
      "Targets that failed before their first token and were replaced."},
     {Series::retries, "spillway_retries_total", C, kCounted, kRetryLabels,
      "Targets that failed before their first token and were asked again."},
+    {Series::retries_used_up, "spillway_retry_budget_exhausted_total", C, kCounted, kNone,
+     "Requests whose target failed, and for which no other provider was asked as the retry budget "
+     "was used up."},
     {Series::hedges, "spillway_hedges_total", C, kCounted, kHedgeLabels,
      "Requests for which a second target was asked while the first was silent: it answered (won), "
      "the first did all the same (lost), or neither (failed)."},
@@ -229,6 +232,12 @@ constexpr SeriesRow kCatalogue[] = {
      "Lines of batches that have no result yet."},
     {Series::batch_lines, "spillway_batch_lines_total", C, kLive, kLineLabels,
      "Lines of batches that have one, by how they ended: completed or failed."},
+    {Series::batch_lines_handed_over, "spillway_batch_lines_handed_over", G, kLive, kNone,
+     "Lines that are at providers, in batches of theirs."},
+    {Series::batch_handovers, "spillway_batch_handovers_total", C, kLive, kNone,
+     "Batches that were made at providers."},
+    {Series::batch_lines_handed_back, "spillway_batch_lines_handed_back_total", C, kLive, kNone,
+     "Lines that came back from there without an answer, and are asked one by one."},
     {Series::file_bytes, "spillway_file_bytes", G, kLive, kNone,
      "Files, and parts of uploads, of all tenants."},
 
@@ -286,6 +295,10 @@ constexpr SeriesRow kCatalogue[] = {
     {Series::canary_ends, "spillway_canary_ends_total", C, kLive, kLineLabels,
      "Policies that were tried: for everybody since (promoted), for nobody any more (rolled_back), "
      "or withdrawn since another file came."},
+    {Series::policy_watches, "spillway_policy_watches_total", C, kLive, kLineLabels,
+     "Policies that all keys had and that were watched: well to the end of their time (kept), "
+     "taken "
+     "back since promises burnt (rolled_back), or withdrawn since another file came."},
 
     {Series::config_reloads, "spillway_config_reloads_total", C, kLive, kResultLabels,
      "Configurations read since the start, the first one included: taken over (ok), refused for "

@@ -121,6 +121,7 @@ class Counting {
 
   // Each attempt but the last was replaced by the one after it.
   void attempts() {
+    if (receipt_.retries_used_up) add(Series::retries_used_up, {}, 1.0);
     for (std::size_t i = 0; i + 1 < receipt_.attempts.size(); ++i) {
       const Attempt& failed = receipt_.attempts[i];
       if (failed.beside) continue;
@@ -219,6 +220,7 @@ void start_at_zero(const Vocabulary& words, SeriesStore& store) {
     for (std::size_t i = 0; i < words.size(set); ++i) visit(static_cast<Word>(kFirstWord + i));
   };
   each(Words::shed, [&](Word reason) { start(Series::shed, {reason}); });
+  start(Series::retries_used_up, {});
   each(Words::stage, [&](Word stage) { start(Series::client_gone, {stage}); });
   each(Words::folded, [&](Word label) { start(Series::folded, {label}); });
   each(Words::reason, [&](Word reason) {

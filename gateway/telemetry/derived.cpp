@@ -74,19 +74,28 @@ std::optional<double> seconds_per_token(const Receipt& receipt) {
 }
 
 std::optional<bool> first_token_kept(const Receipt& receipt) {
-  if (!receipt.sla_ttft) return std::nullopt;
-  if (receipt.first_token) return receipt.seconds_to_first_token() <= *receipt.sla_ttft;
-  const bool in_time = receipt.seconds_total() <= *receipt.sla_ttft;
+  return first_token_kept(receipt, receipt.sla_ttft);
+}
+
+std::optional<bool> per_token_kept(const Receipt& receipt) {
+  return per_token_kept(receipt, receipt.sla_per_token);
+}
+
+std::optional<bool> first_token_kept(const Receipt& receipt,
+                                     const std::optional<double>& promised) {
+  if (!promised) return std::nullopt;
+  if (receipt.first_token) return receipt.seconds_to_first_token() <= *promised;
+  const bool in_time = receipt.seconds_total() <= *promised;
   if (!receipt.error) return in_time;
   if (is_our_failure(receipt.error->code)) return false;
   if (receipt.error->code == Errc::cancelled && !in_time) return false;
   return std::nullopt;
 }
 
-std::optional<bool> per_token_kept(const Receipt& receipt) {
+std::optional<bool> per_token_kept(const Receipt& receipt, const std::optional<double>& promised) {
   const auto seconds = seconds_per_token(receipt);
-  if (!receipt.sla_per_token || !seconds || receipt.error) return std::nullopt;
-  return *seconds <= *receipt.sla_per_token;
+  if (!promised || !seconds || receipt.error) return std::nullopt;
+  return *seconds <= *promised;
 }
 
 std::optional<JudgedPrediction> judged_prediction(const Receipt& receipt) {

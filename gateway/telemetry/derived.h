@@ -41,6 +41,10 @@ std::optional<double> seconds_per_token(const Receipt& receipt);
 std::optional<bool> first_token_kept(const Receipt& receipt);
 std::optional<bool> per_token_kept(const Receipt& receipt);
 
+// By another promise, in seconds; empty: none.
+std::optional<bool> first_token_kept(const Receipt& receipt, const std::optional<double>& promised);
+std::optional<bool> per_token_kept(const Receipt& receipt, const std::optional<double>& promised);
+
 // Predicted and actual time from the plan to the first token, where the target that was predicted
 // for served.
 struct JudgedPrediction {

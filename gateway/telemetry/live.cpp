@@ -176,6 +176,11 @@ void add_stored(Samples& samples, const StoredState& stored) {
       {Series::batch_lines, {"completed"}, static_cast<double>(stored.lines_completed), {}});
   samples.push_back(
       {Series::batch_lines, {"failed"}, static_cast<double>(stored.lines_failed), {}});
+  samples.push_back(
+      {Series::batch_lines_handed_over, {}, static_cast<double>(stored.lines_handed_over), {}});
+  samples.push_back({Series::batch_handovers, {}, static_cast<double>(stored.handovers), {}});
+  samples.push_back(
+      {Series::batch_lines_handed_back, {}, static_cast<double>(stored.lines_handed_back), {}});
   samples.push_back({Series::file_bytes, {}, static_cast<double>(stored.file_bytes), {}});
 }
 
@@ -202,6 +207,8 @@ std::vector<LiveSample> samples_of(const LiveState& state) {
   if (state.repeats) add_repeats(samples, *state.repeats);
   if (state.shadow) add_shadow(samples, *state.shadow);
   if (state.canary) add_canary(samples, *state.canary);
+  for (const auto& [outcome, count] : state.watches)
+    samples.push_back({Series::policy_watches, {outcome}, static_cast<double>(count), {}});
   return samples;
 }
 

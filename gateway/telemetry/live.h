@@ -128,6 +128,9 @@ struct StoredState {
   std::int64_t lines_waiting = 0;                             // Of batches.
   std::uint64_t lines_completed = 0;                          // Since the start.
   std::uint64_t lines_failed = 0;
+  std::int64_t lines_handed_over = 0;   // That are at providers.
+  std::uint64_t handovers = 0;          // Since the start,
+  std::uint64_t lines_handed_back = 0;  // …and the lines that came back from them unanswered.
   std::uint64_t file_bytes = 0;
 };
 
@@ -155,6 +158,7 @@ struct LiveState {
   std::optional<RepeatState> repeats;
   std::optional<ShadowCounts> shadow;
   std::optional<CanaryCounts> canary;
+  std::vector<std::pair<std::string, std::uint64_t>> watches;  // Over policies, by their end.
 };
 
 // The samples of the `live` rows that `state` speaks of.

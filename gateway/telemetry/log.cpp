@@ -96,6 +96,7 @@ void add_attempts(JsonLine& line, const Receipt& receipt, bool with_causes) {
     line.decimal("ms", attempt.seconds * 1e3);
   }
   line.close_array();
+  if (receipt.retries_used_up) line.flag("retry_budget_exhausted", true);
 }
 
 // With what a policy needs to decide again (read_log.h).

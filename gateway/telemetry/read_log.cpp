@@ -39,6 +39,17 @@ LoggedTarget target_of(const json& one) {
           .finish = seconds(one, "finish_ms")};
 }
 
+LoggedAttempt attempt_of(const json& one) {
+  const std::string failure = one.value("failure", "");
+  const bool is_its_fault = failure == name_of(Errc::backend_unavailable) ||
+                            failure == name_of(Errc::deadline_exceeded) ||
+                            failure == name_of(Errc::overloaded);
+  return {.target = one.value("target", ""),
+          .failed = !failure.empty(),
+          .is_its_fault = is_its_fault,
+          .seconds = seconds(one, "ms")};
+}
+
 // Throws where a member has another type than the log's.
 std::optional<LoggedRequest> request_of(const json& line) {
   if (!line.is_object() || line.value("msg", "") != "request" || !line.contains("explanation"))
@@ -46,9 +57,11 @@ std::optional<LoggedRequest> request_of(const json& line) {
   const auto ended = moment_of(line.value("ts", ""));
   if (!ended) return std::nullopt;
   LoggedRequest request{.arrived = *ended - seconds(line, "total_ms"),
+                        .id = line.value("request_id", ""),
                         .model = line.value("model_requested", ""),
                         .request_class = line.value("class", ""),
                         .key_name = line.value("key_name", ""),
+                        .tenant = line.value("tenant", ""),
                         .label = line.value("label", ""),
                         .service_tier = line.value("service_tier", ""),
                         .endpoint = line.value("endpoint", ""),
@@ -58,10 +71,14 @@ std::optional<LoggedRequest> request_of(const json& line) {
                         .completion_tokens = line.value("completion_tokens", 0),
                         .cached_tokens = line.value("cached_tokens", 0),
                         .tokens_max = std::nullopt,
-                        .considered = {}};
+                        .per_token = seconds(line, "per_token_ms"),
+                        .considered = {},
+                        .attempts = {}};
   if (line.contains("tokens_max")) request.tokens_max = line["tokens_max"].get<int>();
   for (const json& one : line.value("considered", json::array()))
     request.considered.push_back(target_of(one));
+  for (const json& one : line.value("attempts", json::array()))
+    request.attempts.push_back(attempt_of(one));
   return request;
 }
 

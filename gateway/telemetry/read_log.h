@@ -19,15 +19,24 @@ struct LoggedTarget {
   double finish = 0.0;
 };
 
+struct LoggedAttempt {
+  std::string target;
+  bool failed = false;        // It gave no answer…
+  bool is_its_fault = false;  // …because it was down, too slow, or had no room for anybody.
+  double seconds = 0.0;       // Until its first token, or until it failed.
+};
+
 struct LoggedRequest {
   double arrived = 0.0;  // Seconds since 1970.
-  std::string model, request_class, key_name, label, service_tier, endpoint, reason;
+  std::string id, model, request_class, key_name, tenant, label, service_tier, endpoint, reason;
   bool streaming = false;
   int prompt_tokens = 0;
   int completion_tokens = 0;
   int cached_tokens = 0;
   std::optional<int> tokens_max;
+  double per_token = 0.0;  // Seconds; 0: not told.
   std::vector<LoggedTarget> considered;
+  std::vector<LoggedAttempt> attempts;
 };
 
 // Whether its first line is one of a log.

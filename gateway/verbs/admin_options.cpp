@@ -28,7 +28,7 @@ Given<std::string> read_key(const std::string& source, const std::string& verb) 
   config::FilesRead unwatched;
   auto secret = config::read_secret(source, config::process_environment(), unwatched);
   if (const auto* mistake = std::get_if<config::Mistake>(&secret))
-    return tell(mistake->message.c_str(), kFailed);
+    return tell(mistake->message.c_str(), kMisused);
   return std::get<std::string>(std::move(secret));
 }
 
@@ -63,7 +63,7 @@ Given<remote::AdminDoor> admin_door(const Options& options, const std::string& v
   config::AdminListener listener{door.at, ""};
   const std::string path = options.has("--config") ? options.get("--config") : config;
   const bool all_said = options.has("--admin") && options.has("--admin-key");
-  if (!path.empty() && !all_said && !read_file(path, verb, listener)) return kFailed;
+  if (!path.empty() && !all_said && !read_file(path, verb, listener)) return kMisused;
   door.at = listener.at;
   const std::string source = options.get("--admin-key", listener.key_source);
   if (options.has("--admin")) {

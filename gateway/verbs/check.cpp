@@ -126,12 +126,12 @@ int rehearse_log(const std::shared_ptr<const config::Settings>& next, const Opti
   const config::Loaded in_force = load_policy(options.get("--config"), unneeded_secret);
   if (!in_force.settings) {
     print_problems(options.get("--config"), in_force);
-    return kFailed;
+    return kMisused;
   }
   const auto log = telemetry::read_log(options.get("--log"), static_cast<std::size_t>(*most));
   if (!log) {
     std::fprintf(stderr, "%s: %s\n", kVerb, log.error().message.c_str());
-    return kFailed;
+    return kMisused;
   }
   Tried tried;
   tried.rehearsal =
@@ -147,6 +147,7 @@ int rehearse_log(const std::shared_ptr<const config::Settings>& next, const Opti
 int check(const Arguments& arguments) {
   Options options;
   options.words("FILE", 1)
+      .fails_when("FILE is not in order, or a reload would refuse it or could not be asked")
       .flag("--strict", "warnings fail, too")
       .value("--gpu-memory", "SIZE", "executor cuda: refuse a model that cannot fit, 80GiB")
       .flag("--rehearse",

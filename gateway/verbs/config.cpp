@@ -34,7 +34,7 @@ int config(const Arguments& arguments) {
   auto loaded = spillway::config::load_file(words[1], unset.environment());
   unset.warn(loaded);
   print_problems(words[1], loaded);
-  if (!loaded.settings) return kFailed;
+  if (!loaded.settings) return kMisused;
   std::fputs(spillway::config::effective_yaml(*loaded.settings).c_str(), stdout);
   return kDone;
 }

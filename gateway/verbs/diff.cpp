@@ -1,5 +1,5 @@
 // `spillway diff`: what another policy would change, on a trace, by the policies' own code.
-#include "gateway/simulation_difference.h"
+#include "gateway/playback/simulation_difference.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/replay_setup.h"
 #include "gateway/verbs/verbs.h"
@@ -28,14 +28,14 @@ int diff(const Arguments& arguments) {
     std::fprintf(stderr, "spillway diff: --examples wants a number, not '%s'\n", examples.c_str());
     return kMisused;
   }
-  const auto world = read_replay(options);
+  const auto world = read_replay(options, options.words_given()[0]);
   if (!world) return world.exit_status();
   const auto before = with_policy(*world, options.words_given()[0]);
   const auto after = with_policy(*world, options.words_given()[1]);
-  if (!before || !after) return kFailed;
+  if (!before || !after) return kMisused;
   const auto answers_before = simulated(*before, world->replay);
   const auto answers_after = simulated(*after, world->replay);
-  if (!answers_before || !answers_after) return kFailed;
+  if (!answers_before || !answers_after) return kMisused;
   print_difference(world->replay, {*before, *answers_before}, {*after, *answers_after}, count,
                    stdout);
   return kDone;

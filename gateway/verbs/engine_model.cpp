@@ -12,9 +12,9 @@ namespace {
 
 constexpr const char* kVerb = "spillway simulate";
 
-bool fail(const std::string& message) {
+int fail(const std::string& message, int status) {
   std::fprintf(stderr, "%s: %s\n", kVerb, message.c_str());
-  return false;
+  return status;
 }
 
 // The engine's room as the policy's file has it, not the reference model's.
@@ -43,22 +43,23 @@ void declare_engine_model(Options& options) {
   add_admin_options(options);
 }
 
-bool choose_engine_model(const Options& options, SimulationSetup& setup) {
+int choose_engine_model(const Options& options, SimulationSetup& setup) {
   const std::string model = options.get("--engine-model", "reference");
-  if (model == "reference") return true;
-  if (model != "fitted") return fail("--engine-model: reference or fitted, not '" + model + "'");
+  if (model == "reference") return kDone;
+  if (model != "fitted")
+    return fail("--engine-model: reference or fitted, not '" + model + "'", kMisused);
   if (setup.settings->local.empty())
-    return fail("--engine-model fitted needs a local target in --policy");
+    return fail("--engine-model fitted needs a local target in --policy", kMisused);
   const auto door = admin_door(options, kVerb);
-  if (!door) return false;
+  if (!door) return door.exit_status();
   const auto fitted =
       live::fitted_engine(*door, with_room_of(setup.settings->local.front(), setup.engine));
-  if (!fitted) return fail("--engine-model fitted: " + fitted.error().message);
+  if (!fitted) return fail("--engine-model fitted: " + fitted.error().message, kFailed);
   const double slowdown = setup.engine.slowdown;
   setup.engine = *fitted;
   setup.engine.slowdown = slowdown;
   print_steps(setup.engine);
-  return true;
+  return kDone;
 }
 
 }  // namespace spillway::verbs

@@ -2,7 +2,7 @@
 // gateway.
 #pragma once
 
-#include "gateway/simulation.h"
+#include "gateway/playback/simulation.h"
 #include "gateway/verbs/options.h"
 
 namespace spillway::verbs {
@@ -11,7 +11,7 @@ namespace spillway::verbs {
 void declare_engine_model(Options& options);
 
 // Puts it into the setup, whose settings must be there: the fitted engine has the room of their
-// local target. False: told what is wrong.
-bool choose_engine_model(const Options& options, SimulationSetup& setup);
+// local target. Not kDone: told what is wrong.
+int choose_engine_model(const Options& options, SimulationSetup& setup);
 
 }  // namespace spillway::verbs

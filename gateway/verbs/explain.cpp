@@ -107,10 +107,10 @@ int explain_file(const Options& options) {
   const auto loaded = load_policy(path, unneeded_secret);
   if (!loaded.settings) {
     print_problems(path, loaded);
-    return kFailed;
+    return kMisused;
   }
   std::ifstream file(options.get("--request"));
-  if (!file) return fail("cannot read " + options.get("--request"));
+  if (!file) return fail("cannot read " + options.get("--request"), kMisused);
   std::ostringstream body;
   body << file.rdbuf();
   const auto asked = asked_in(body.str());

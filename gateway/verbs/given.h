@@ -1,6 +1,5 @@
 // What a verb has read of its options and files, or the status that it exits with because it could
-// not: kMisused if its command line is wrong, kFailed if what that names is. The reason has been
-// printed.
+// not. The reason has been printed.
 #pragma once
 
 #include "gateway/verbs/verbs.h"

@@ -35,7 +35,7 @@ int import(const Arguments& arguments) {
   if (const auto* unreadable = std::get_if<config::Unreadable>(&bytes)) {
     std::fprintf(stderr, "spillway import: cannot read %s: %s\n", words.back().c_str(),
                  unreadable->reason.c_str());
-    return kFailed;
+    return kMisused;
   }
   const config::Imported imported = config::import_litellm(std::get<std::string>(bytes));
   for (const config::Problem& problem : imported.problems)
@@ -43,7 +43,7 @@ int import(const Arguments& arguments) {
   for (const std::string& sentence : imported.notes)
     std::fprintf(stderr, "look at %s\n", sentence.c_str());
   std::fputs(imported.yaml.c_str(), stdout);
-  return imported.yaml.empty() ? kFailed : kDone;
+  return imported.yaml.empty() ? kMisused : kDone;
 }
 
 }  // namespace spillway::verbs

@@ -82,6 +82,7 @@ std::string new_key(const Options& options) {
   key.text("--name", "name").text("--tenant", "tenant").text("--project", "project");
   key.text("--class", "class").list("--classes", "classes").list("--models", "models");
   key.list("--scopes", "scopes").flag("--local-only", "local_only");
+  key.list("--residency", "residency");
   key.text("--expires-in", "expires_in").inner("limits", limits).inner("budget", budget);
   return key.json();
 }
@@ -96,6 +97,7 @@ void declare(Options& options) {
       .value("--models", "A,B", "create: the models that it may ask for (default: all)")
       .value("--scopes", "A,B", "create: what it may call: chat, files… (default: everything)")
       .flag("--local-only", "create: its requests never leave the machine")
+      .value("--residency", "A,B", "create: where its data may go (default: anywhere)")
       .value("--expires-in", "TIME", "create: 30d, 12h (default: never)")
       .value("--requests-per-minute", "N", "create: a limit")
       .value("--tokens-per-minute", "N", "create: a limit")

@@ -8,7 +8,10 @@ namespace spillway::verbs {
 std::optional<double> number(const Options& options, const std::string& name, double otherwise,
                              Range range) {
   if (!options.has(name)) return otherwise;
-  const std::string text = options.get(name);
+  return number_of(name, options.get(name), range);
+}
+
+std::optional<double> number_of(const std::string& name, const std::string& text, Range range) {
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
   if (!text.empty() && *end == '\0' && value >= range.least && value <= range.most) return value;

@@ -13,6 +13,7 @@ struct Range {
 };
 
 // `otherwise` if the option was not given; nullopt if it is no number of the range.
+std::optional<double> number_of(const std::string& name, const std::string& text, Range range);
 std::optional<double> number(const Options& options, const std::string& name, double otherwise,
                              Range range);
 

@@ -21,6 +21,11 @@ Options& Options::words(std::string placeholder, int count) {
   return *this;
 }
 
+Options& Options::fails_when(std::string sentence) {
+  fails_when_ = std::move(sentence);
+  return *this;
+}
+
 bool Options::read(const Arguments& arguments, const std::string& usage) {
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
@@ -78,6 +83,9 @@ void Options::print_help(const std::string& usage) const {
         known.name + (known.placeholder.empty() ? "" : " " + known.placeholder);
     std::printf("  %-28s %s\n", left.c_str(), known.help.c_str());
   }
+  std::printf(
+      "\nExit status: 0 done; 1 %s; 2 the command line is wrong, or a file that it names.\n",
+      fails_when_.c_str());
 }
 
 }  // namespace spillway::verbs

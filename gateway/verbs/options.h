@@ -18,6 +18,9 @@ class Options {
   // Words without dashes that the verb takes, e.g. "FILE"; at most `count` of them.
   Options& words(std::string placeholder, int count);
 
+  // When the verb exits with 1, for its help.
+  Options& fails_when(std::string sentence);
+
   // Reads the arguments. Prints help (--help) or the mistake and returns false when the verb should
   // not run; then `exit_status` is kDone or kMisused. `usage` begins the help: "spillway serve".
   bool read(const Arguments& arguments, const std::string& usage);
@@ -40,6 +43,7 @@ class Options {
 
   std::vector<Known> known_;
   std::string words_placeholder_;
+  std::string fails_when_ = "it could not be done";
   int words_max_ = 0;
   std::map<std::string, std::string> given_;
   std::vector<std::string> words_given_;

@@ -27,6 +27,7 @@ Options declared() {
       .value("--script", "JSON", "faults in full, as POST /script takes them")
       .value("--seed", "N", "seed of latencies and faults (default 1)")
       .value("--key-env", "NAME", "ask for the key in this environment variable")
+      .flag("--prefix-cache", "bill what was asked before as cached")
       .flag("--dead", "refuse every connection");
   return options;
 }
@@ -73,6 +74,7 @@ int provider(const Arguments& arguments) {
   const auto& endpoint = std::get<std::string>(std::get<config::Value>(listen));
   std::tie(wanted.listen.host, wanted.listen.port) = config::split_endpoint(endpoint);
   wanted.script = *script;
+  wanted.prefix_cache = options.has("--prefix-cache");
   wanted.seed = static_cast<std::uint64_t>(*seed);
   if (options.has("--key-env")) {
     const char* key = std::getenv(options.get("--key-env").c_str());

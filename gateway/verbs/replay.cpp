@@ -1,7 +1,7 @@
 // `spillway replay`: part of a trace in real time through a whole gateway, beside what `simulate`
 // foretells of it.
-#include "gateway/live_replay.h"
-#include "gateway/simulation_report.h"
+#include "gateway/playback/live_replay.h"
+#include "gateway/playback/simulation_report.h"
 #include "gateway/verbs/numbers.h"
 #include "gateway/verbs/options.h"
 #include "gateway/verbs/replay_setup.h"
@@ -112,7 +112,7 @@ void print_pace(const simulate::ReferenceEngineParams& engine) {
 }
 
 int run(SimulationSetup setup, const simulate::Replay& part) {
-  if (!simulated(setup, part)) return kFailed;  // Told what is wrong before it takes minutes.
+  if (!simulated(setup, part)) return kMisused;  // Told what is wrong before it takes minutes.
   allow_many_files();
   std::signal(SIGPIPE, SIG_IGN);
   const auto live = replay_live(setup, part, tell);
@@ -139,7 +139,8 @@ int replay(const Arguments& arguments) {
   options.value("--policy", "FILE", "the configuration whose policy decides");
   declare_replay(options);
   options.value("--from", "SECONDS", "where in the replayed trace to begin (default 0)")
-      .value("--for", "SECONDS", "how much of it, in real time (default 120)");
+      .value("--for", "SECONDS", "how much of it, in real time (default 120)")
+      .fails_when("the two disagree, or a client saw an error, or the gateway did not start");
   if (!options.read(arguments, "spillway replay --policy FILE --trace FILE"))
     return options.exit_status();
   if (!options.has("--policy") || !options.has("--trace")) {
@@ -148,7 +149,7 @@ int replay(const Arguments& arguments) {
   }
   const auto part = part_of(options);
   if (!part) return kMisused;
-  const auto world = read_replay(options);
+  const auto world = read_replay(options, options.get("--policy"));
   if (!world) return world.exit_status();
   const auto slice = simulate::slice(world->replay, part->begins, part->length);
   if (slice.requests.empty()) {
@@ -157,7 +158,7 @@ int replay(const Arguments& arguments) {
     return kMisused;
   }
   auto setup = with_policy(*world, options.get("--policy"));
-  return setup ? run(std::move(*setup), slice) : 1;
+  return setup ? run(std::move(*setup), slice) : kMisused;
 }
 
 }  // namespace spillway::verbs

@@ -2,7 +2,7 @@
 // in common. Mistakes are printed to stderr.
 #pragma once
 
-#include "gateway/simulation.h"
+#include "gateway/playback/simulation.h"
 #include "gateway/verbs/given.h"
 #include "gateway/verbs/options.h"
 
@@ -18,9 +18,11 @@ struct ReplaySetup {
 };
 
 void declare_replay(Options& options);
-Given<ReplaySetup> read_replay(const Options& options);
 
-// The policy of that file, made ready for a trace's own promises.
+// `policy`: the file in force, which the trace's names are of and whose classes its requests were
+// asked for by.
+Given<ReplaySetup> read_replay(const Options& options, const std::string& policy);
+
 std::optional<SimulationSetup> with_policy(const ReplaySetup& replay, const std::string& path);
 
 std::optional<std::vector<SimulatedAnswer>> simulated(const SimulationSetup& setup,

@@ -145,7 +145,7 @@ int print_report(account::BookReader& book, const Place& place, const Options& o
 
 int reconcile(account::BookReader& book, const Options& options) {
   std::ifstream file(options.get("--reconcile"));
-  if (!file) return fail("cannot read " + options.get("--reconcile"));
+  if (!file) return fail("cannot read " + options.get("--reconcile"), kMisused);
   if (!options.has("--target"))
     return fail("--reconcile needs --target NAME: whose export", kMisused);
   Days days;
@@ -159,7 +159,7 @@ int reconcile(account::BookReader& book, const Options& options) {
   std::ostringstream csv;
   csv << file.rdbuf();
   const auto same = print_reconciled(book, options.get("--target"), csv.str(), days);
-  if (!same) return fail(same.error().message);
+  if (!same) return fail(same.error().message, kMisused);
   return *same ? kDone : kFailed;
 }
 
@@ -172,12 +172,12 @@ Given<Place> place_of(const Options& options) {
   const auto loaded = config::load_file(path, unset.environment());
   if (!loaded.settings) {
     print_problems(path, loaded);
-    return fail("the book alone can be read of --state DIRECTORY");
+    return fail("the book alone can be read of --state DIRECTORY", kMisused);
   }
   Place place{loaded.settings->ledger, loaded.settings->server.state, {}, 0};
   if (options.has("--state")) place.ledger = {}, place.state = options.get("--state");
   if (place.state.empty() && place.ledger.postgres.empty())
-    return fail(path + " sets no server.state: its ledger ends with the gateway");
+    return fail(path + " sets no server.state: its ledger ends with the gateway", kMisused);
   if (loaded.settings->local.empty()) return place;
   place.node = loaded.settings->local.front();
   place.hourly = policy::hourly_cost(place.node);
@@ -252,7 +252,10 @@ void declare(Options& options) {
       .flag("--article", "the arithmetic of the article, and where it does not add up")
       .flag("--audit", "whether the book adds up")
       .value("--reconcile", "CSV", "a provider's export: where it and the book differ")
-      .value("--target", "NAME", "with --reconcile: whose it is");
+      .value("--target", "NAME", "with --reconcile: whose it is")
+      .fails_when(
+          "the book does not add up (--audit), or differs from the export (--reconcile), or "
+          "could not be read");
 }
 
 // False: they do not go together (told).
@@ -282,7 +285,7 @@ int report(const Arguments& arguments) {
   if (!place) return place.exit_status();
   if (!add_node(options, *place)) return kMisused;
   const auto book = book_at(*place);
-  if (!book) return kFailed;
+  if (!book) return kMisused;
   if (options.has("--audit")) return print_audit(*book);
   if (options.has("--reconcile")) return reconcile(*book, options);
   return print_report(*book, *place, options);

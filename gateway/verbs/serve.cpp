@@ -96,7 +96,7 @@ int serve(const Arguments& arguments) {
   std::signal(SIGXFSZ, SIG_IGN);  // A file that may not grow is an error like any other.
   auto loaded = load_policy(path);
   print_problems(path, loaded);
-  if (!loaded.settings) return kFailed;
+  if (!loaded.settings) return kMisused;
   if (const config::Loaded other = in_place_of(loaded); other.settings) {
     std::fprintf(stderr,
                  "spillway: %s was rolled back: what was in force before it is served; "

@@ -8,8 +8,8 @@
 namespace spillway::verbs {
 
 inline constexpr int kDone = 0;
-inline constexpr int kFailed = 1;
-inline constexpr int kMisused = 2;
+inline constexpr int kFailed = 1;   // What was asked about is bad, or it could not be done.
+inline constexpr int kMisused = 2;  // The command line is wrong, or a file that it names.
 
 using Arguments = std::vector<std::string>;
 

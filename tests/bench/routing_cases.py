@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("SPILLWAY_BINARY", ROOT / "build/release/spillway"))
 BOUND = Path(os.environ.get("SPILLWAY_LOWER_BOUND", BINARY.parent / "tests/bench/lower_bound"))
 OURS = ROOT / "config/policies/gpu-node.yaml"
+SHIPPED = ROOT / "config/spillway.yaml"
 TRACES = ROOT / "tests/data/traces"
 CHEAPEST_USD = 1.98  # Per million tokens, in and out.
 LOADS = [0.4, 0.8, 1.5]

@@ -306,7 +306,7 @@ def test_the_report_tells_and_reconciles(house, client_of, tmp_path):
     for written in ("26/11/2026", "yesterday", "2026-13-01", "7", "2026-11-26x"):
         export.write_text("date,model,input_tokens,output_tokens\n" + line.replace(day, written))
         status, text = report("--reconcile", str(export), "--target", "cloud")
-        assert status == 1 and "a day that is none" in text and "in line 2" in text, written
+        assert status == 2 and "a day that is none" in text and "in line 2" in text, written
     export.write_text("date,model,input_tokens,output_tokens\n2020-01-01,cloud,7,7\n" + line)
     assert "2 days" in report("--reconcile", str(export), "--target", "cloud")[1]
     assert report("--reconcile", str(export), "--target", "cloud", "--from", "2020-01-02")[0] == 0
@@ -347,8 +347,8 @@ def test_a_broken_file_does_not_lock_its_operator_out(house, tmp_path):
     assert json.loads(run("keys", "list", "--config", str(broken))) == {"keys": []}
     assert "canary" in run("rollout", "show", "--config", str(broken))
     broken.write_text("targets: {a: [}\n")
-    told = run("keys", "list", "--config", str(broken), status=1)
+    told = run("keys", "list", "--config", str(broken), status=2)
     assert "not YAML" in told and "give --admin HOST:PORT and --admin-key SOURCE instead" in told
     assert json.loads(run("keys", "list", "--config", str(broken), *door(house))) == {"keys": []}
     broken.write_text(f"sever: {{admin: '{admin}'}}\n")
-    assert "did you mean `server`?" in run("keys", "list", "--config", str(broken), status=1)
+    assert "did you mean `server`?" in run("keys", "list", "--config", str(broken), status=2)

@@ -68,7 +68,7 @@ def test_what_is_missing_is_said(recorded, tmp_path):
     empty = tmp_path / "empty.log"
     empty.write_text("nothing\n", encoding="utf-8")
     status, _, error = spillway("check", path, "--config", house.config_path, "--log", empty)
-    assert status == 1 and "has no requests" in error
+    assert status == 2 and "has no requests" in error
 
 
 def test_a_log_is_a_trace(recorded, tmp_path):
@@ -81,3 +81,38 @@ def test_a_log_is_a_trace(recorded, tmp_path):
     assert re.search(r"moved +12 of 12 requests", out)
     status, out, error = spillway("simulate", "--policy", old, "--trace", log)
     assert status == 0, error
+
+
+@pytest.mark.parametrize("condition, moved", [("label == 'away'", 4), ("key == 'test'", 12), ("tenant == 'other'", 0),
+                                              ("max_tokens > 500", 1), ("key == 'test' and label == 'away'", 4)])
+def test_a_log_tells_who_asked_for_what(recorded, tmp_path, condition, moved):
+    log, house, base_url = recorded
+    new = policy(tmp_path, base_url, [{"name": "new", "if": condition, "route": "cloud"}])
+    status, out, error = spillway("diff", house.config_path, new, "--trace", log, "--no-overload", "--failing", "all=0")
+    assert status == 0, error
+    assert f"moved        {moved} of 12 requests" in out
+
+
+def test_a_log_measures_its_providers(recorded, tmp_path, start_gateway, client_of):
+    _, _, base_url = recorded
+    house = start_gateway(ruled(base_url, rules=[{"name": "all", "route": "cloud"}], tests=[]))
+    client = client_of(house)
+    for _ in range(25):
+        list(client.chat.completions.create(model="auto", max_tokens=5, stream=True, messages=[{"role": "user", "content": "Why?"}]))
+    wait_until(lambda: sum(line["msg"] == "request" for line in house.log()) == 25, what="the log's lines")
+    log = tmp_path / "streams.log"
+    log.write_text("".join(house.output), encoding="utf-8")
+    config = ruled(base_url, rules=[{"name": "all", "route": "cloud"}], tests=[])
+    config["targets"]["quick"] = config["targets"].pop("ai-hub")  # Not a profile's name: what the file says counts, or the log.
+    renamed = tmp_path / "renamed.log"
+    renamed.write_text(log.read_text(encoding="utf-8").replace('"ai-hub"', '"quick"'), encoding="utf-8")
+    path = configs.write(tmp_path / "quick.yaml", config)
+    trace = tmp_path / "trace.csv"
+    trace.write_text("id,t_ms,in_tokens,out_tokens,class,deadline_ms\n" + "".join(f"{i},{i * 1000},9,9,interactive,\n" for i in range(50)),
+                     encoding="utf-8")
+
+    def ttft(*words):
+        status, out, error = spillway("simulate", "--policy", path, "--trace", trace, "--no-overload", *words)
+        assert status == 0, error
+        return float(re.search(r"TTFT +P50 ([\d.]+) s", out).group(1))
+    assert ttft() > 0.3 and ttft("--providers-from", renamed) < 0.2

@@ -60,4 +60,4 @@ def test_part_of_nothing_is_refused():
 @pytest.mark.parametrize("policy", ["nowhere.yaml"])
 def test_a_policy_that_is_none_is_refused(policy):
     done = subprocess.run([BINARY, "replay", "--policy", policy, "--trace", AZURE], capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 1 and policy in done.stderr
+    assert done.returncode == 2 and policy in done.stderr

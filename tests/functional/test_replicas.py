@@ -65,4 +65,4 @@ def test_what_takes_one_engine_says_so(tmp_path):
     trace.write_text("id,t_ms,in_tokens,out_tokens,class,deadline_ms\n1,0,200,50,interactive,\n", encoding="utf-8")
     told = subprocess.run([BINARY, "simulate", "--policy", policy, "--trace", trace], capture_output=True, text=True,
                           check=False, timeout=20)
-    assert told.returncode == 1 and "targets.local has replicas: 2" in told.stderr, told.stderr
+    assert told.returncode == 2 and "targets.local has replicas: 2" in told.stderr, told.stderr

@@ -115,8 +115,11 @@ def test_a_canary_is_for_some_keys_and_then_for_all(start_provider, start_gatewa
     status, out, _ = spillway("rollout", "reload", "--admin", admin)
     assert status == 0 and json.loads(out)["share_of_keys"] == 1, "what is no policy is for everybody at once"
     assert state_of(house)["canary"]["state"] == "promoted"
+    status, out, _ = spillway("rollout", "rollback", "--admin", admin)
+    assert status == 0 and json.loads(out)["watch"]["state"] == "rolled_back", "what was promoted is watched"
+    assert set(targets_of(clients).values()) == {"local"}
     status, _, error = spillway("rollout", "rollback", "--admin", admin)
-    assert status == 1 and "there is no canary" in error
+    assert status == 1 and "there is no canary, nor is a policy watched" in error
 
 
 def test_what_would_be_a_canary_can_be_rehearsed(start_provider, start_gateway, clients_of, tmp_path):

@@ -108,7 +108,7 @@ def test_a_book_that_may_not_be_written_is_reported_all_the_same(served, tmp_pat
     (copy / "ledger.sqlite").chmod(0o444)
     copy.chmod(0o555)
     done = subprocess.run([*AS_ANYBODY, *words], capture_output=True, text=True, timeout=20)
-    assert done.returncode == 1 and "is of an earlier version of Spillway" in done.stderr
+    assert done.returncode == 2 and "is of an earlier version of Spillway" in done.stderr
 
 
 @pytest.fixture
@@ -180,10 +180,10 @@ def test_a_csv_has_one_table_unless_the_node_is_asked_for(counted):
 def test_the_report_needs_a_place_for_its_book(start_provider, tmp_path):
     config = configs.gateway({"cloud": configs.provider(start_provider("instant").base_url, "cloud")})
     path = configs.write(tmp_path / "spillway.yaml", config)
-    assert "sets no server.state" in verb("report", "--config", str(path), status=1)[1]
+    assert "sets no server.state" in verb("report", "--config", str(path), status=2)[1]
     (tmp_path / "empty").mkdir()
     assert f"no book at {tmp_path}/empty" in verb("report", "--config", str(path), "--state", str(tmp_path / "empty"),
-                                                 status=1)[1]
+                                                 status=2)[1]
 
 
 def test_a_node_that_costs_more_than_it_avoids_never_does(served, tmp_path):
@@ -296,19 +296,28 @@ def test_a_providers_script_is_told_what_there_is():
         assert f"{option} wants a number from 0 to" in verb("provider", option, value, status=2)[1]
 
 
-@pytest.mark.parametrize("words", [
-    ("simulate", "--policy", "good.yaml", "--trace", "nothing.csv"), ("simulate", "--policy", "bad.yaml", "--trace", "one.csv"),
-    ("diff", "good.yaml", "bad.yaml", "--trace", "one.csv"), ("diff", "good.yaml", "good.yaml", "--trace", "nothing.csv"),
-    ("replay", "--policy", "good.yaml", "--trace", "nothing.csv"), ("report", "--config", "nothing.yaml"),
-    ("report", "--config", "bad.yaml"), ("check", "bad.yaml"), ("check", "good.yaml", "--config", "bad.yaml", "--log", "one.csv"),
-    ("check", "good.yaml", "--config", "good.yaml", "--log", "nothing.csv"), ("keys", "list", "--config", "nothing.yaml"),
-    ("rollout", "show", "--config", "nothing.yaml"), ("keys", "list", "--admin-key", "file:nothing")])
-def test_a_wrong_file_is_no_wrong_command_line(tmp_path, monkeypatch, words):
+@pytest.mark.parametrize("words, wanted", [
+    (("simulate", "--policy", "good.yaml", "--trace", "nothing.csv"), 2), (("simulate", "--policy", "bad.yaml", "--trace", "one.csv"), 2),
+    (("diff", "good.yaml", "bad.yaml", "--trace", "one.csv"), 2), (("diff", "good.yaml", "good.yaml", "--trace", "nothing.csv"), 2),
+    (("replay", "--policy", "good.yaml", "--trace", "nothing.csv"), 2), (("replay", "--policy", "bad.yaml", "--trace", "one.csv"), 2),
+    (("report", "--config", "nothing.yaml"), 2), (("report", "--config", "bad.yaml"), 2), (("config", "show", "bad.yaml"), 2),
+    (("check", "bad.yaml"), 1), (("check", "nothing.yaml"), 1), (("check", "good.yaml", "--config", "bad.yaml", "--log", "one.csv"), 2),
+    (("check", "good.yaml", "--config", "good.yaml", "--log", "nothing.csv"), 2), (("keys", "list", "--config", "nothing.yaml"), 2),
+    (("rollout", "show", "--config", "nothing.yaml"), 2), (("keys", "list", "--admin-key", "file:nothing"), 2),
+    (("explain", "--config", "bad.yaml", "--request", "one.csv"), 2), (("explain", "--config", "good.yaml", "--request", "nothing.json"), 2),
+    (("import", "litellm", "nothing.yaml"), 2), (("serve", "--config", "bad.yaml"), 2),
+    (("keys", "list", "--admin", "127.0.0.1:1"), 1), (("rollout", "show", "--admin", "127.0.0.1:1"), 1)])
+def test_a_wrong_file_is_told_apart_from_a_bad_result(tmp_path, monkeypatch, words, wanted):
     monkeypatch.chdir(tmp_path)
     configs.write(tmp_path / "good.yaml", configs.gateway({"local": configs.synthetic_engine()}))
     (tmp_path / "bad.yaml").write_text("targets: [", encoding="utf-8")
     (tmp_path / "one.csv").write_text("id,t_ms,in_tokens,out_tokens,class,deadline_ms\n0,0,9,9,interactive,\n", encoding="utf-8")
-    verb(*words, status=1)
+    verb(*words, status=wanted)
+
+
+@pytest.mark.parametrize("name", ["simulate", "diff", "replay", "report", "check", "serve", "keys", "rollout", "explain", "import"])
+def test_each_verb_says_how_it_ends(name):
+    assert re.search(r"^Exit status: 0 done; 1 .+; 2 the command line is wrong, or a file that it names\.$", verb(name, "--help")[0], re.M)
 
 
 @pytest.mark.parametrize("words", [

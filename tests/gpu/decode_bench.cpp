@@ -5,7 +5,9 @@
 // usage: gpu_decode_bench MODEL [--gpus N] [--fp8 | --int8 | --int4 | --zeros GROUP] [--kv-fp8]
 // [--eager] [--logprobs]
 // [--skinny ROWS] [--packed ROWS] [--whole-sums] [--batches 1,32,128] [--chunks 128,512,1024]
-// [--profile CHUNK]; MODEL is one of model_shapes.h
+// [--profile CHUNK] [--mix 64x576,40x2100 --beside 512@1000,512@0]; MODEL is one of model_shapes.h
+// With --mix no other steps than these: so many decodes of such contexts beside so many tokens of a
+// prompt, from such a position on.
 #include "backends/local/cuda/cuda_executor.h"
 #include "backends/local/cuda/decoder_division.h"
 #include "backends/local/sample/sampler.h"
@@ -19,6 +21,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <utility>
 
 namespace spillway::gpu_test {
 namespace {
@@ -38,6 +41,8 @@ constexpr int kBlocksEach = (kPrompt + 3 * kSteps + kBlockTokens) / kBlockTokens
 
 struct Arguments {
   std::string model;
+  std::vector<std::pair<int, int>> mix;     // Decodes, and the context of each.
+  std::vector<std::pair<int, int>> beside;  // Tokens of a prompt, and the position of the first.
   std::vector<int> batches = {1, 32, 128};
   std::vector<int> chunks = {128, 512, 1024};  // Of prompts that are read beside a batch.
   int skinny = 8;
@@ -77,6 +82,13 @@ class Bench {
     CudaExecutorOptions options;
     options.sequences_max = arguments.batches.back() + 8;
     options.kv_blocks = options.sequences_max * kBlocksEach;
+    if (!arguments.mix.empty()) options.sequences_max = options.kv_blocks = 1;
+    for (const auto& [decodes, context] : arguments.mix) {
+      options.sequences_max += decodes;
+      options.kv_blocks += decodes * blocks_for(context);
+    }
+    for (const auto& [tokens, position] : arguments.beside)
+      options.kv_blocks += blocks_for(position + tokens);
     options.step_tokens_max = 8 * kPrompt;
     options.graphs = arguments.graphs;
     options.precision = arguments.precision;
@@ -136,6 +148,7 @@ class Bench {
   }
 
   void run() {
+    if (!arguments_.mix.empty()) return beside_mix();
     prefill(1);
     prefill(8);
     for (const int batch : arguments_.batches) decode(batch);
@@ -206,8 +219,7 @@ class Bench {
       std::fprintf(stderr, "%s\n", result.error().message.c_str());
       std::abort();
     }
-    for (std::size_t i = 0; i < result->sampled.size(); ++i)
-      who[i]->tokens.push_back(result->sampled[i]);
+    for (std::size_t i = 0; i < who.size(); ++i) who[i]->tokens.push_back(result->sampled[i]);
     return seconds;
   }
 
@@ -336,6 +348,67 @@ class Bench {
            operations(batch + chunk, batch, keys + chunk * (longest_prompt(chunk) + 1) / 2.0));
   }
 
+  static int blocks_for(int tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens; }
+
+  Sequence standing(int tokens) {
+    Sequence sequence;
+    sequence.id = ++last_id_;
+    for (int i = 0; i < tokens; ++i)
+      sequence.tokens.push_back(random_int(0, shape_.vocabulary - 1));
+    for (int i = 0; i < blocks_for(tokens); ++i) sequence.blocks.push_back(next_block_++);
+    return sequence;
+  }
+
+  // All but the last `left` tokens of each, several in a step.
+  void read(std::span<Sequence> sequences, int left) {
+    std::vector<Slice> slices;
+    int room = 8 * kPrompt;
+    for (Sequence& sequence : sequences) {
+      const int tokens = static_cast<int>(sequence.tokens.size()) - left;
+      if (tokens == 0) continue;
+      if (tokens > room) {
+        step({}, std::exchange(slices, {}));
+        room = 8 * kPrompt;
+      }
+      slices.push_back(slice_of(sequence, tokens, 0));
+      room -= tokens;
+    }
+    if (!slices.empty()) step({}, slices);
+  }
+
+  // The same step again and again: nobody gets on.
+  void beside_mix() {
+    std::vector<Sequence> decodes;
+    for (const auto& [count, context] : arguments_.mix) {
+      for (int i = 0; i < count; ++i) decodes.push_back(standing(context));
+    }
+    read(decodes, 1);
+    for (const auto& [tokens, position] : arguments_.beside) {
+      Sequence prompt = standing(position + tokens);
+      read({&prompt, 1}, tokens);
+      std::vector<double> seconds;
+      for (int i = 0; i < 24; ++i) {
+        std::vector<Slice> slices;
+        for (Sequence& sequence : decodes) slices.push_back(again(sequence, 1, 1));
+        if (tokens > 0) slices.push_back(again(prompt, tokens, 0));
+        seconds.push_back(step({}, slices));
+      }
+      const double rows = double(decodes.size()) + tokens;
+      const double median_of_all = median(seconds);
+      report(std::to_string(decodes.size()) + " of a mix beside " + std::to_string(tokens) + " @ " +
+                 std::to_string(position),
+             median_of_all, rows, read_bytes(rows) + kv_bytes(decodes),
+             operations(rows, double(decodes.size()),
+                        keys_of(decodes) + tokens * (position + (tokens + 1) / 2.0)));
+      std::printf("%44.2f us a row of %.0f\n", median_of_all / rows * 1e6, rows);
+    }
+  }
+
+  Slice again(Sequence& sequence, int tokens, int logits) {
+    sequence.done = static_cast<int>(sequence.tokens.size()) - tokens;
+    return slice_of(sequence, tokens, logits);
+  }
+
   const Arguments arguments_;
   const DecoderShape shape_;
   std::unique_ptr<SequenceSampler> sampler_;
@@ -345,6 +418,7 @@ class Bench {
   double weight_bytes_ = 0;  // Of all weights as they are kept.
   double expert_bytes_ = 0;  // Of an expert, in all layers, in bf16.
   SequenceId last_id_ = 0;
+  std::int32_t next_block_ = 0;
 };
 
 std::vector<int> numbers_of(const char* list) {
@@ -353,6 +427,15 @@ std::vector<int> numbers_of(const char* list) {
     numbers.push_back(std::atoi(*at == ',' ? ++at : at));
   }
   return numbers;
+}
+
+std::vector<std::pair<int, int>> pairs_of(const char* list) {
+  std::vector<std::pair<int, int>> pairs;
+  for (const char* at = list; at != nullptr; at = std::strchr(at, ',')) {
+    at += *at == ',' ? 1 : 0;
+    pairs.emplace_back(std::atoi(at), std::atoi(std::strpbrk(at, "x@") + 1));
+  }
+  return pairs;
 }
 
 Arguments parse(int argc, char** argv) {
@@ -382,6 +465,10 @@ Arguments parse(int argc, char** argv) {
       arguments.whole_sums = true;
     } else if (word == "--batches" && i + 1 < argc) {
       arguments.batches = numbers_of(argv[++i]);
+    } else if (word == "--mix" && i + 1 < argc) {
+      arguments.mix = pairs_of(argv[++i]);
+    } else if (word == "--beside" && i + 1 < argc) {
+      arguments.beside = pairs_of(argv[++i]);
     } else if (word == "--chunks" && i + 1 < argc) {
       arguments.chunks = numbers_of(argv[++i]);
     } else {

@@ -210,6 +210,7 @@ const std::map<std::string, Reader>& readers() {
       {"speed", [](Words& w, Case& c) { c.speed = w.number(); }},
       {"correction", [](Words& w, Case& c) { c.correction = w.number(); }},
       {"gpu_second_worth", [](Words& w, Case& c) { c.gpu_second_worth = w.number(); }},
+      {"spilling", [](Words& w, Case& c) { read_names(w, c.spilling); }},
       {"typical", [](Words& w, Case& c) { c.typical = w.count(); }},
       {"provider", [](Words& w, Case& c) { read_provider(w, c); }},
       {"expect", [](Words& w, Case& c) { read_names(w, c.targets); }},

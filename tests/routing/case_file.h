@@ -41,6 +41,7 @@ struct Case {
   double correction = 1.0;
   int typical = 0;
   double gpu_second_worth = 0.0;
+  std::vector<std::string> spilling;    // Classes.
   std::chrono::milliseconds waited{0};  // Since it came.
   std::vector<ProviderWords> providers;
 

@@ -84,6 +84,7 @@ class Situation {
     for (int i = 0; i < kAnswersOfLate && one.typical > 0; ++i)
       fleet_.answer_length.observe({0, request_.prompt_tokens}, one.typical);
     fleet_.gpu_second_worth = one.gpu_second_worth;
+    fleet_.spilling = one.spilling;
     for (const ProviderWords& words : one.providers) {
       fleet_.providers.push_back(facts_of(words, *one.settings));
     }

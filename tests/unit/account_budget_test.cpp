@@ -130,6 +130,38 @@ TEST(Purse, WarnsFromItsShareOn) {
   EXPECT_EQ(purse.nearly_spent(day, kNoon), Window::day);
 }
 
+TEST(Purse, AClassSpendsItsShareAndNoMore) {
+  Purse purse;
+  const config::Budget both = budget(1'000, 2'000);
+  const ClassShare bulk{"bulk", 0.3}, chat{"chat", std::nullopt};
+  EXPECT_EQ(purse.put_aside(both, 1, 500, kNoon, bulk).granted, 300);
+  const auto refused = purse.put_aside(both, 1, 1, kNoon, bulk);
+  ASSERT_TRUE(refused.refusal);
+  EXPECT_TRUE(refused.refusal->of_class);
+  EXPECT_FALSE(refused.refusal->for_good) << "it is held, not spent";
+  EXPECT_EQ(refused.refusal->limit, 300);
+  EXPECT_FALSE(purse.put_aside(both, 0, 0, kNoon, bulk).refusal) << "what costs nothing goes on";
+  purse.settle(both, 300, 300, kNoon, "bulk");
+  EXPECT_TRUE(purse.put_aside(both, 1, 1, kNoon, bulk).refusal->for_good);
+  EXPECT_EQ(purse.put_aside(both, 700, 700, kNoon, chat).granted, 700) << "others have the rest";
+  EXPECT_FALSE(purse.put_aside(both, 1, 1, kNoon, chat).refusal->of_class);
+  purse.settle(both, 700, 0, kNoon, "chat");
+  EXPECT_EQ(purse.put_aside(both, 300, 300, kNoon + kDay, bulk).granted, 300) << "the next day";
+  EXPECT_EQ(purse.put_aside(both, 1, 1, kNoon + 2 * kDay, bulk).refusal->window, Window::day)
+      << "what is held is held over midnight";
+  purse.settle(both, 300, 300, kNoon + 2 * kDay, "bulk");
+  EXPECT_EQ(purse.put_aside(both, 1, 1, kNoon + 3 * kDay, bulk).refusal->window, Window::month);
+}
+
+TEST(Purse, AShareThatComesLaterCountsWhatWasSpentBefore) {
+  Purse purse;
+  const config::Budget day = budget(1'000, std::nullopt);
+  purse.settle(day, 0, 250, kNoon, "bulk");
+  EXPECT_TRUE(purse.put_aside(day, 51, 51, kNoon, {"bulk", 0.3}).refusal);
+  EXPECT_FALSE(purse.put_aside(day, 50, 50, kNoon, {"bulk", 0.3}).refusal);
+  EXPECT_TRUE(purse.put_aside(day, 1, 1, kNoon, {"bulk", 0.0}).refusal);
+}
+
 TEST(Calendar, MonthsOfAllLengths) {
   const std::int64_t december = next_month(kNoon);
   EXPECT_EQ(date_of(kNoon), "2026-11-26");
@@ -198,6 +230,24 @@ TEST_F(AccountTest, WhatWasSpentIsRememberedOverARestart) {
   const Payer other{"acme", "other", "", &tenant_, nullptr};
   EXPECT_FALSE(account_->hold("req_4", other, 5'501, 5'501));
   EXPECT_TRUE(account_->hold("req_5", other, 5'500, 5'500));
+}
+
+TEST_F(AccountTest, AClassKeepsToItsShareOverARestart) {
+  Payer bulk = payer();
+  bulk.share = {"interactive", 0.5};  // As cloud_posting has it.
+  account_->hold("req_1", bulk, 2'000, 2'000)->post(cloud_posting(2'000));
+  reopen();
+  EXPECT_TRUE(account_->hold("req_2", bulk, 500, 500));
+  const auto refused = account_->hold("req_3", bulk, 501, 501);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::over_budget);
+  EXPECT_EQ(refused.error().kind, "project_spend_limit_exceeded");
+  EXPECT_NE(refused.error().message.find(
+                "The share of class 'interactive', 50 % of the day's budget of key 'demo', "),
+            std::string::npos)
+      << refused.error().message;
+  EXPECT_TRUE(account_->hold("req_4", payer(), 3'000, 3'000)) << "of another class";
+  EXPECT_EQ(account_->tenants().front().state.held, 0) << "nothing of the refused stayed";
 }
 
 TEST_F(AccountTest, WhatWasInTheBookBeforeIsNotSpentAgain) {

@@ -258,9 +258,9 @@ TEST_F(AdminAnswers, ExplainsWhatTheShadowWouldHaveDone) {
 
 TEST_F(AdminAnswers, TellsHowTheRolloutStands) {
   rollout_.sha256 = "abc";
-  EXPECT_EQ(
-      json::parse(admin_.rollout().body),
-      json::parse(R"({"sha256": "abc", "guarded_against": null, "shadow": null, "canary": null})"));
+  EXPECT_EQ(json::parse(admin_.rollout().body),
+            json::parse(R"({"sha256": "abc", "guarded_against": null, "shadow": null,
+      "canary": null, "watch": null})"));
   rollout_.guarded = "2 of the last 40";
   rollout_.shadow = {.policy = "next.yaml", .sha256 = "def", .agreed = 3, .differed = 1};
   rollout_.shadow.cost_in_force = 2'000'000'000;
@@ -271,7 +271,7 @@ TEST_F(AdminAnswers, TellsHowTheRolloutStands) {
       "shadow": {"policy": "next.yaml", "problem": null, "sha256": "def", "agreed": 3,
         "differed": 1, "differing_share": 0.25, "skipped": 0, "cost_in_force_usd": 2.0,
         "cost_of_shadow_usd": 1.0, "moves": [{"class": "chat", "from": "ai-hub", "to": "held",
-        "requests": 1, "cost_change_usd": -1.0}]}, "canary": null})"));
+        "requests": 1, "cost_change_usd": -1.0}]}, "canary": null, "watch": null})"));
 }
 
 TEST_F(AdminAnswers, SaysWhatWasUnderTheCanary) {
@@ -301,6 +301,21 @@ TEST_F(AdminAnswers, TellsHowACanaryDoes) {
   ended_ = Error{Errc::invalid_request, "there is no canary", "", {}};
   EXPECT_EQ(admin_.promote().status, 409);
   EXPECT_EQ(admin_.roll_back().status, 409);
+}
+
+TEST_F(AdminAnswers, TellsHowAWatchedPolicyDoes) {
+  rollout_.watch.sha256 = "fed";
+  rollout_.watch.seconds = 12.04;
+  rollout_.watch.before = {9, 0, 1, 5};
+  rollout_.watch.now = {1, 1, 0, 0};
+  rollout_.watch.excused = 3;
+  EXPECT_EQ(json::parse(admin_.rollout().body)["watch"],
+            json::parse(R"({"state": "running", "why": null, "sha256": "fed", "seconds": 12.0,
+      "before": {"attainment": 0.9, "attained": 9, "missed": 0, "failed": 1, "unpromised": 5},
+      "now": {"attainment": 0.5, "attained": 1, "missed": 1, "failed": 0, "unpromised": 0},
+      "excused": 3})"));
+  rollout_.watch.end = WatchEnd::kept;
+  EXPECT_EQ(json::parse(admin_.rollout().body)["watch"]["state"], "kept");
 }
 
 TEST(DecisionsRing, WorkersRecordWhileOperatorsRead) {

@@ -1,5 +1,6 @@
 // What a line is, what is kept of it, and that it is kept once; whose turn it is.
 #include "gateway/batch/batch_store.h"
+#include "gateway/batch/handover_store.h"
 #include "gateway/batch/line.h"
 #include "gateway/batch/turns.h"
 #include "gateway/batch/validation.h"
@@ -198,6 +199,76 @@ TEST_F(Batches, CancelWinsWhileLinesRun) {
   EXPECT_EQ(store_->cancel("acme", batch.id, kNow)->state, State::cancelling);
   EXPECT_EQ(store_->begin_end(batch.id, State::completed, kNow)->ends_as, State::cancelled);
   EXPECT_EQ(store_->end(batch.id, kNow)->state, State::cancelled);
+}
+
+std::string input_of(int lines) {
+  std::string input;
+  for (int n = 1; n <= lines; ++n) input += line_of(std::to_string(n)) + "\n";
+  return input;
+}
+
+Handover handover_of(const Batch& batch, const std::string& id) {
+  Handover handover;
+  handover.id = id;
+  handover.batch = batch.id;
+  handover.target = "cloud";
+  handover.input_file = "file-1";
+  return handover;
+}
+
+TEST_F(Batches, WhatIsHandedOverIsNotAskedHere) {
+  const Batch batch = make(input_of(6));
+  HandoverStore handovers(*store_);
+  EXPECT_EQ(*handovers.waiting(batch.id, 1), 5);
+  EXPECT_EQ(*handovers.first_of_last(batch.id, 0, 2), 5);
+  EXPECT_EQ(*handovers.first_of_last(batch.id, 5, 2), 0) << "there are not so many";
+  ASSERT_TRUE(handovers.keep(batch.id, {4}).has_value());
+  ASSERT_TRUE(handovers.begin(handover_of(batch, "handover_1"), {5, 6}).has_value());
+  EXPECT_EQ(store_->undone(batch.id, 0, 10)->size(), 4u);
+  EXPECT_EQ(*handovers.waiting(batch.id, 0), 3) << "what stays is not thought about again";
+  EXPECT_EQ(handovers.from(batch.id, 1, 10)->size(), 3u);
+  EXPECT_EQ(store_->gauges().lines_handed_over, 2);
+}
+
+TEST_F(Batches, AHandoverIsThereAfterAKill) {
+  const Batch batch = make(input_of(3));
+  Handover handover = handover_of(batch, "handover_1");
+  handover.most = 7;
+  ASSERT_TRUE(HandoverStore(*store_).begin(handover, {1, 2, 3}).has_value());
+  store_ = *BatchStore::open(directory_);
+  HandoverStore handovers(*store_);
+  auto found = handovers.of_batch(batch.id)->at(0);
+  EXPECT_EQ(found.state, Handover::State::uploaded);
+  EXPECT_EQ(found.input_file, "file-1");
+  EXPECT_EQ(found.lines, 3);
+  EXPECT_EQ(found.most, 7);
+  ASSERT_TRUE(handovers.running("handover_1", "batch_there").has_value());
+  found.output_file = "file-2";
+  ASSERT_TRUE(handovers.ended(found).has_value());
+  ASSERT_TRUE(handovers.running("handover_1", "batch_there").has_value()) << "said late";
+  found = handovers.of_batch(batch.id)->at(0);
+  EXPECT_EQ(found.state, Handover::State::ended);
+  EXPECT_EQ(found.remote, "batch_there");
+  EXPECT_EQ(found.output_file, "file-2");
+}
+
+TEST_F(Batches, WhatTheProviderHasDoneCountsOnce) {
+  const Batch batch = make(input_of(4));
+  HandoverStore handovers(*store_);
+  ASSERT_TRUE(handovers.begin(handover_of(batch, "handover_1"), {1, 2, 3, 4}).has_value());
+  ASSERT_TRUE(handovers.progress("handover_1", 3).has_value());
+  ASSERT_TRUE(handovers.progress("handover_1", 2).has_value()) << "it is never less";
+  EXPECT_EQ(store_->find(batch.id)->lines_answered_elsewhere, 3);
+  ASSERT_TRUE(store_->record(batch.id, {done(1), done(2)}).has_value());
+  EXPECT_EQ(store_->find(batch.id)->lines_answered_elsewhere, 1);
+  EXPECT_NE(batch_object(*store_->find(batch.id)).find(R"("completed":3)"), std::string::npos);
+  EXPECT_EQ(handovers.open_lines("handover_1")->size(), 2u);
+  ASSERT_TRUE(handovers.close("handover_1").has_value());
+  EXPECT_TRUE(handovers.of_batch(batch.id)->empty());
+  EXPECT_EQ(store_->find(batch.id)->lines_answered_elsewhere, 0);
+  EXPECT_EQ(store_->undone(batch.id, 0, 10)->size(), 2u) << "they are asked here";
+  EXPECT_EQ(*handovers.waiting(batch.id, 0), 0) << "…and not handed over again";
+  EXPECT_EQ(store_->gauges().lines_handed_back, 2u);
 }
 
 struct Queue {

@@ -94,7 +94,7 @@ TEST(ConfigLoad, TheDefaultFileSaysWhatTheReadmePromises) {
   EXPECT_EQ(settings.policy.default_class, "interactive");
   EXPECT_EQ(class_named(settings, "interactive")->sla.ttft, Milliseconds(1'000));
   EXPECT_EQ(class_named(settings, "interactive")->spill, Spill::when_sla_at_risk);
-  EXPECT_EQ(class_named(settings, "batch")->spill, Spill::always);
+  EXPECT_EQ(class_named(settings, "batch")->spill, Spill::cheapest_before_deadline);
   EXPECT_EQ(class_named(settings, "batch")->match[0].service_tiers, Names{"flex"});
   EXPECT_EQ(class_named(settings, "private")->spill, Spill::never);
   EXPECT_EQ(settings.policy.aliases, (std::vector<Alias>{{"auto", {}}}));

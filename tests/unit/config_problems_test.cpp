@@ -111,8 +111,8 @@ const std::vector<BadFile> kBadFiles = {
       "5:47: classes.a.local_as_last_resort: 'yes' is not true or false"}},
     {"word_with_a_slip",
      kLocal + "classes:\n  a: {prefer: cheepest}\n",
-     {"4:15: classes.a.prefer: 'cheepest' is not one of: cheapest, fastest, ordered, did you mean "
-      "`cheapest`?"}},
+     {"4:15: classes.a.prefer: 'cheepest' is not one of: cheapest, fastest, ordered, weighted, did "
+      "you mean `cheapest`?"}},
     {"budgets_without_a_ledger",
      kLocal + "ledger: {enabled: false}\ntenants:\n  a: {budget: {day: 1usd}}\n",
      {"3:19: ledger.enabled: must be true: there are budgets, and the ledger keeps them"}},

@@ -68,7 +68,7 @@ Picture picture_of_all() {
   status.running = {{1, 2, 3, 4, Lane::foreground}, {5, 6, 7, 8, Lane::background}};
   status.waiting = {{9, 10, 11, 12, Lane::background}};
   status.sequences_max = 13;
-  status.budget = {14, 0.5, 15};
+  status.budget = {14, 0.5, 15, 16};
   status.waiting_max = 16;
   status.kv_tokens_total = 17;
   status.kv_tokens_free = 18;

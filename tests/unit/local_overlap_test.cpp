@@ -42,6 +42,14 @@ Ask ask_for(std::vector<std::int32_t> prompt, int tokens_max) {
   return ask;
 }
 
+// Runs nothing.
+struct TiledExecutor final : Executor {
+  ExecutorShape shape() const override {
+    return {.vocabulary = 26, .context_max = 512, .kv_blocks = 64, .tile_tokens = 16};
+  }
+  Result<StepResult> run(std::span<const Slice>) override { return StepResult{}; }
+};
+
 class Overlap : public ::testing::Test {
  protected:
   void start(NextStep next, int kv_blocks = 64, unsigned end_every = 1 << 30) {
@@ -188,6 +196,11 @@ TEST_F(Overlap, TheStatusIsThatBeforeTheStepUnderWay) {
   ASSERT_TRUE(eventually([&] { return engine_->counters().steps == 8; }));
   expect(8, 10, "the last step runs, and none is made");
   watch_->allow(1);
+}
+
+TEST_F(Overlap, StepsAreCutByTheExecutorsTiles) {
+  const Engine engine(limits_, StepModel{}, codec_, std::make_unique<TiledExecutor>());
+  EXPECT_EQ(engine.status().budget.tile_tokens, 16);
 }
 
 TEST(Inbox, AStepThatIsMadeBeginsInTheFuture) {

@@ -172,6 +172,31 @@ TEST(Scheduler, PromptsAreCutToTheTimeOfAStep) {
   EXPECT_EQ(scheduler.plan(slow).back().tokens, 8);
 }
 
+TEST(Scheduler, StepsEndWithATileWherePromptsGoOn) {
+  BlockPool pool(1'000, kBlock);
+  Scheduler scheduler({4, {.tokens_max = 100, .chunk_tokens_min = 8, .tile_tokens = 16}}, pool);
+  scheduler.add(1, 400);
+  EXPECT_EQ(scheduler.plan().front().tokens, 96);
+  BlockPool other(1'000, kBlock);
+  Scheduler small({4, {.tokens_max = 20, .tile_tokens = 16}}, other);
+  small.add(1, 400);
+  EXPECT_EQ(small.plan().front().tokens, 20) << "two tiles at most take as long as they are";
+}
+
+TEST(Scheduler, TheBackgroundFillsTheForegroundsLastTile) {
+  BlockPool pool(1'000, kBlock);
+  Scheduler scheduler({4, {.tokens_max = 100, .tile_tokens = 16}}, pool);
+  scheduler.add(1, 400, Lane::background);
+  scheduler.commit(scheduler.plan());
+  scheduler.add(2, 40);
+  const auto plan = scheduler.plan();
+  ASSERT_EQ(plan.size(), 2u);
+  EXPECT_EQ(plan[0].sequence, 2u);
+  EXPECT_EQ(plan[0].tokens, 40);
+  EXPECT_EQ(plan[1].sequence, 1u);
+  EXPECT_EQ(plan[1].tokens, 8);
+}
+
 TEST(Scheduler, WhatAStepUnderWayMayWriteIsNotGivenAway) {
   BlockPool pool(4, kBlock);
   Scheduler scheduler({4, {64}}, pool);

@@ -47,6 +47,7 @@ class RandomWorld {
         limits_{pick(1, 6), {}},
         memory_(static_cast<std::size_t>(pool_.blocks_total() * kBlock)) {
     limits_.step.tokens_max = limits_.sequences_max + pick(0, 40);
+    limits_.step.tile_tokens = pick(0, 12);
     scheduler_ = std::make_unique<Scheduler>(limits_, pool_);
   }
 

@@ -123,6 +123,17 @@ TEST_F(HeldWorkTest, AStepUnderWayThatReadsForTheForegroundReadsNothingElse) {
   EXPECT_EQ(next(), "1 local");
 }
 
+TEST_F(HeldWorkTest, ButWhatFillsItsLastTile) {
+  hold(1, wait(seconds(900)));
+  engine_.budget.tile_tokens = 100;
+  engine_.step_elapsed = 0.1;
+  engine_.running.push_back({.prefill_left = 300, .tokens_max = 10});
+  engine_.running.push_back({.prefill_left = 1'000, .tokens_max = 10, .lane = Lane::background});
+  EXPECT_EQ(next(), "");
+  engine_.running[0].prefill_left = 310;
+  EXPECT_EQ(next(), "1 local");
+}
+
 TEST_F(HeldWorkTest, OneStepsWorthOfPromptsIsPulledAtATime) {
   hold(1, wait(seconds(900)));
   engine_.waiting.push_back({.prefill_left = 1'000, .tokens_max = 10, .lane = Lane::background});

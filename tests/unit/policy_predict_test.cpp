@@ -146,6 +146,7 @@ Scenario roll(Dice& dice) {
   scenario.budget.tokens_max = dice.in(scenario.sequences_max, 512);
   if (dice.share() < 0.5) scenario.budget.seconds_max = 0.1 * dice.share();
   scenario.budget.chunk_tokens_min = dice.in(1, 64);
+  if (dice.share() < 0.5) scenario.budget.tile_tokens = dice.in(1, 128);
   scenario.kv_blocks = dice.in(400, 4'000);
   scenario.arrivals = dice.in(0, 60);
   scenario.steps = dice.in(0, 80);

@@ -53,6 +53,13 @@ TEST_F(ReadLogTest, GivesBackWhatWasWritten) {
   EXPECT_EQ(one.model, "auto");
   EXPECT_EQ(one.request_class, "interactive");
   EXPECT_EQ(one.key_name, "demo");
+  EXPECT_EQ(one.tenant, judged_receipt().tenant);
+  ASSERT_EQ(one.attempts.size(), judged_receipt().attempts.size());
+  for (std::size_t i = 0; i < one.attempts.size(); ++i) {
+    EXPECT_EQ(one.attempts[i].target, judged_receipt().attempts[i].target);
+    EXPECT_EQ(one.attempts[i].failed, judged_receipt().attempts[i].failure.has_value());
+    EXPECT_NEAR(one.attempts[i].seconds, judged_receipt().attempts[i].seconds, 1e-6);
+  }
   EXPECT_EQ(one.label, "restricted");
   EXPECT_EQ(one.service_tier, "flex");
   EXPECT_EQ(one.endpoint, "/v1/chat/completions");

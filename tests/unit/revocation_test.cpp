@@ -43,6 +43,8 @@ TEST(Revocation, OfAKeyThatStaysThereIsWhatBothAllow) {
   old.models = {"small", "large"};
   newer.models = {"large", "huge"};
   newer.scopes = {"chat"};
+  old.residency = {"eu", "us"};
+  newer.residency = {"eu"};
   old.classes = {"one"};
   newer.classes = {"other"};
   old.limits = {.requests_per_minute = 10, .concurrency = 3};
@@ -53,6 +55,7 @@ TEST(Revocation, OfAKeyThatStaysThereIsWhatBothAllow) {
   const Key& both = less->keys.front();
   EXPECT_THAT(both.models, ElementsAre("large"));
   EXPECT_THAT(both.scopes, ElementsAre("chat"));
+  EXPECT_THAT(both.residency, ElementsAre("eu"));
   EXPECT_THAT(both.classes, ElementsAre("other")) << "nothing in common: as the newer says";
   const config::Limits limits{.requests_per_minute = 5, .tokens_per_minute = 100, .concurrency = 3};
   EXPECT_EQ(both.limits, limits);

@@ -1,4 +1,4 @@
-#include "gateway/simulate/cloud.h"
+#include "gateway/simulate/configured_cloud.h"
 
 #include <gtest/gtest.h>
 
@@ -160,12 +160,12 @@ TEST(Cloud, HasSoManyInFlightAndNoMore) {
 }
 
 TEST(Cloud, OverloadsTheCheapestForAFifthOfTheTrace) {
-  auto clouds = reference_clouds(1'000.0, kSeed, true);
-  ASSERT_EQ(clouds.size(), 3u);
-  EXPECT_EQ(clouds[0].profile().name, "ai-hub");
-  for (std::size_t i = 1; i < 3; ++i) {
-    EXPECT_LT(clouds[i - 1].profile().price.input_per_million,
-              clouds[i].profile().price.input_per_million);
+  std::vector<CloudProvider> clouds;
+  for (const std::string_view name : kReferenceClouds) {
+    config::ProviderTarget provider;
+    provider.name = name;
+    clouds.push_back(
+        clouds_of(provider, {.length = 1'000.0, .seed = kSeed, .overloaded = "ai-hub"}).front());
   }
   CloudRules rules;
   rules.overload = Overload{400.0, 600.0};

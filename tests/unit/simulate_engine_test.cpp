@@ -210,6 +210,34 @@ TEST(ReferenceEngine, ReadsCachedBlocksNoMore) {
   EXPECT_EQ(engine.cached_tokens(first, 1'300), 1'024);
 }
 
+TEST(ReferenceEngine, WhatItTellsKnowsNothingOfHowLongAnswersWillGetOn) {
+  EngineStatus told[2];
+  for (const int which : {0, 1}) {
+    ReferenceEngine engine({});
+    engine.hand_in(request(1, 500, which == 0 ? 100 : 90'000), 0.0);
+    engine.hand_in(request(2, 40'000, which == 0 ? 9'000 : 60), 0.0);
+    run(engine, 0.3);
+    engine.status(0.3, told[which]);
+  }
+  EXPECT_EQ(told[0].kv_tokens_free, told[1].kv_tokens_free);
+  ASSERT_EQ(told[0].running.size(), told[1].running.size());
+  for (std::size_t i = 0; i < told[0].running.size(); ++i) {
+    EXPECT_EQ(told[0].running[i].context_tokens, told[1].running[i].context_tokens);
+    EXPECT_EQ(told[0].running[i].generated, told[1].running[i].generated);
+    EXPECT_EQ(told[0].running[i].tokens_max, told[1].running[i].tokens_max);
+  }
+}
+
+TEST(ReferenceEngine, TellsWhichPromptFoundNoRoom) {
+  ReferenceEngine engine({});
+  engine.hand_in(request(1, 1'000, 428'000), 0.0);
+  run(engine, 0.1);
+  EXPECT_EQ(engine.prompt_without_room(), 0);
+  engine.hand_in(request(2, 5'000, 50), 0.1);
+  run(engine, 0.2);
+  EXPECT_EQ(engine.prompt_without_room(), 5'000);
+}
+
 TEST(ReferenceEngine, TellsItsStateAsTheLocalEngineDoes) {
   ReferenceEngine engine({});
   engine.hand_in(request(1, 500, 50), 0.0);
@@ -226,7 +254,7 @@ TEST(ReferenceEngine, TellsItsStateAsTheLocalEngineDoes) {
   EXPECT_EQ(status.running[1].context_tokens + status.running[1].prefill_left, 3'000);
   ASSERT_EQ(status.waiting.size(), 1u);
   EXPECT_EQ(status.waiting[0].prefill_left, 200);
-  EXPECT_EQ(status.kv_tokens_free, 430'000 - 550 - 3'050);
+  EXPECT_EQ(status.kv_tokens_free, 430'000 - status.running[0].context_tokens - 3'000);
   EXPECT_GT(status.step_elapsed, 0.0);
   EXPECT_LT(status.step_elapsed, 0.045);
   EXPECT_NEAR(status.step.seconds(status.running.size() - 1.0, 500, 0.0), 0.00706, 1e-5);

@@ -122,14 +122,39 @@ TEST_F(TraceFiles, TakesClassesAndLimitsFromTheGenericFormat) {
   EXPECT_EQ(stream.prefix_of(stream.requests[2])[0], 4u);
 }
 
+TEST_F(TraceFiles, TakesWhoAsksForWhatAndClassesOfAnyName) {
+  const std::string header =
+      "id,t_ms,in_tokens,out_tokens,class,deadline_ms,key,tenant,model,label,service_tier,"
+      "max_tokens\n";
+  write("a", header + "1,0,10,1,nightly,60000,payroll,acme,qwen,restricted,flex,64\n");
+  write("b", header + "2,1,10,1,interactive,,web,,,restricted,,\n");
+  const auto trace = read({"a", "b"});
+  ASSERT_TRUE(trace) << trace.error().message;
+  const Replay stream = replay(*trace, {});
+  const auto word = [&](std::uint32_t place) { return stream.words.at(place); };
+  const TraceRequest& one = stream.requests[0];
+  EXPECT_EQ(word(one.told.request_class), "nightly");
+  EXPECT_TRUE(one.named && one.own_deadline && !one.batch && !one.own_ttft);
+  EXPECT_DOUBLE_EQ(one.deadline, 60.0);
+  EXPECT_EQ(word(one.told.key) + word(one.told.tenant) + word(one.told.model), "payrollacmeqwen");
+  EXPECT_EQ(word(one.told.label) + word(one.told.service_tier), "restrictedflex");
+  EXPECT_EQ(one.told.tokens_max, 64);
+  const TraceRequest& two = stream.requests[1];
+  EXPECT_EQ(word(two.told.key), "web") << "the second file's words are its own";
+  EXPECT_EQ(two.told.label, one.told.label);
+  EXPECT_EQ(two.told.tenant + two.told.model + two.told.service_tier, 0u);
+  EXPECT_TRUE(!two.named && !two.own_deadline);
+}
+
 TEST_F(TraceFiles, SaysWhatIsWrongWhereAndWhatToWrite) {
   const std::string header(kGenericHeader);
   EXPECT_EQ(error_of(header), "a: has no requests");
   EXPECT_EQ(error_of(""), "a: has no requests");
   EXPECT_EQ(error_of("time,in,out\n1,2,3\n"),
             "a:1: is not the first line of a known trace: write the header "
-            "id,t_ms,in_tokens,out_tokens,class,deadline_ms (then ttft_slo_ms and prefix_ids, if "
-            "you like), t_ms,in_tokens,out_tokens,client, or "
+            "id,t_ms,in_tokens,out_tokens,class,deadline_ms (then ttft_slo_ms, prefix_ids, key, "
+            "tenant, model, label, service_tier and max_tokens, if you like), "
+            "t_ms,in_tokens,out_tokens,client, or "
             "TIMESTAMP,ContextTokens,GeneratedTokens, or one JSON object a line with timestamp, "
             "input_length, output_length and hash_ids");
   EXPECT_EQ(error_of(header + "1,0,5,5,batch,\n2,0,five,5,,\n"),
@@ -140,8 +165,6 @@ TEST_F(TraceFiles, SaysWhatIsWrongWhereAndWhatToWrite) {
             "a:2: out_tokens is '100000001': write a whole number of tokens from 0 to 100000000");
   EXPECT_EQ(error_of(header + "1,nan,5,5,batch,\n"),
             "a:2: t_ms is 'nan': write milliseconds from 0 to 9999999999, such as 1500 or 0.5");
-  EXPECT_EQ(error_of(header + "1,0,5,5,later,\n"),
-            "a:2: class is 'later': write interactive or batch, or nothing");
   EXPECT_EQ(error_of(header + "1,0,5,5,batch,0\n"),
             "a:2: deadline_ms is '0': write milliseconds above 0 from the arrival, or nothing");
   EXPECT_EQ(error_of(header + "x,0,5,5,batch,\n"),

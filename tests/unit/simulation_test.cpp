@@ -1,9 +1,9 @@
 // The replay through the real policy: deterministic, blind to the future, and with figures of its
 // own.
-#include "gateway/simulation.h"
+#include "gateway/playback/simulation.h"
 
 #include "config/load.h"
-#include "gateway/simulation_report.h"
+#include "gateway/playback/simulation_report.h"
 
 #include <gtest/gtest.h>
 
@@ -84,6 +84,28 @@ TEST(Simulation, NoDecisionKnowsTheFuture) {
   }
   EXPECT_GT(decided, 10'000);
   EXPECT_GT(differ, 10'000) << "the futures must really be different ones";
+}
+
+// An answer that goes on for hours, of which nobody can know yet how many.
+TEST(Simulation, NoDecisionKnowsHowLongARunningAnswerWillGet) {
+  const auto decided = [](int completion_tokens) {
+    simulate::Replay replay;
+    replay.length = 10'000.0;
+    for (const double at : {0.0, 5.0}) {
+      simulate::TraceRequest one;
+      one.id = replay.requests.size();
+      one.at = at;
+      one.prompt_tokens = 1'000;
+      one.completion_tokens = at == 0.0 ? completion_tokens : 50;
+      replay.requests.push_back(one);
+    }
+    const auto answers = simulate_replay(gpu_node(), replay);
+    return answers ? (*answers)[1] : SimulatedAnswer{};
+  };
+  const SimulatedAnswer one = decided(100'000), other = decided(428'500);
+  EXPECT_EQ(one.reason, policy::Reason::local_meets_sla);
+  EXPECT_EQ(other.reason, one.reason);
+  EXPECT_EQ(other.predicted_ttft, one.predicted_ttft);
 }
 
 TEST(Simulation, EverybodyIsAnsweredOnceAndNobodyBeforeAsking) {
@@ -244,17 +266,6 @@ TEST(Simulation, WhatIsLeftOutIsMissed) {
   setup.without_drift = true;
   EXPECT_GT(with_all, 99.0);
   EXPECT_LT(kept(), 90.0);
-}
-
-TEST(Simulation, AProviderThatIsNotSimulatedIsNamed) {
-  auto setup = gpu_node();
-  auto settings = std::make_shared<config::Settings>(*setup.settings);
-  settings->providers[0].name = "elsewhere";
-  setup.settings = settings;
-  const auto answers = simulate_replay(setup, azure_at(0.1));
-  ASSERT_FALSE(answers);
-  EXPECT_EQ(answers.error().message,
-            "the provider `elsewhere` is not simulated: name them ai-hub, openmodel or cloudbrain");
 }
 
 TEST(Simulation, AClassThatThePolicyDoesNotHaveIsNamed) {

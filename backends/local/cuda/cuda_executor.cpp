@@ -32,7 +32,8 @@ class CudaExecutor final : public Executor {
             .kv_blocks = options_.kv_blocks,
             .heeds_masks = true,
             .tells_logits = true,
-            .scored_rows_max = kScoredRowsMax};
+            .scored_rows_max = kScoredRowsMax,
+            .tile_tokens = shape_.experts.used() ? 0 : Linear::kTileRows};
   }
   Result<StepResult> run(std::span<const Slice> slices) override;
   Result<NextStep> begin(std::span<const Slice> slices) override;

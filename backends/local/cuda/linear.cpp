@@ -102,7 +102,7 @@ Result<std::unique_ptr<Linear>> Linear::create(CUstream_st* stream) {
 }
 
 int Linear::padded_rows(int rows) {
-  const int step = rows <= 256 ? 8 : 128;  // A tile's height: more rows of it cost nothing.
+  const int step = rows <= 2 * kTileRows ? 8 : kTileRows;
   return (rows + step - 1) / step * step;
 }
 

@@ -41,7 +41,9 @@ class Linear {
   static Result<std::unique_ptr<Linear>> create(CUstream_st* stream);
   ~Linear();
 
-  // Rows are rounded up so that few plans serve all step sizes.
+  static constexpr int kTileRows = 128;  // Of the library's kernels.
+
+  // Rows are rounded up so that few plans serve all step sizes; more of a tile cost nothing.
   static int padded_rows(int rows);
 
   // Enqueues; a CUDA or cuBLAS status, 0 if fine.

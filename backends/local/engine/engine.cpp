@@ -36,8 +36,9 @@ EngineStatus initial_status(const EngineLimits& limits, const ExecutorShape& sha
   return status;
 }
 
-EngineLimits consistent(EngineLimits limits) {
+EngineLimits consistent(EngineLimits limits, const ExecutorShape& shape) {
   limits.sequences_max = std::max(limits.sequences_max, 1);
+  limits.step.tile_tokens = shape.tile_tokens;
   limits.step.tokens_max = std::max(limits.step.tokens_max, limits.sequences_max);
   return limits;
 }
@@ -70,7 +71,7 @@ StepModel supposing_drafts(StepModel model) {
 
 Engine::Engine(EngineLimits limits, StepModel prior, const TextCodec& codec,
                std::unique_ptr<Executor> executor, EngineObserver* observer, SequenceSource* source)
-    : limits_(consistent(limits)),
+    : limits_(consistent(limits, executor->shape())),
       codec_(codec),
       executor_(std::move(executor)),
       context_max_(usable_context(limits_, executor_->shape())),

@@ -39,6 +39,7 @@ struct ExecutorShape {
   bool tells_logits = false;  // They are chosen by SequenceSampler; or else there are logits, too,
                               // or scores, for those that ask for logprobs.
   int scored_rows_max = 0;    // Rows of a step for prompts that are scored; 0: as memory allows.
+  int tile_tokens = 0;        // See StepBudget.
 };
 
 // One sequence's share of a step. The spans live until `begin` or `run` returns.

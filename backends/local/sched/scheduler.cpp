@@ -65,8 +65,11 @@ std::vector<ScheduledSlice> Scheduler::plan(const StepModel& pace, const More& m
       if (admitted == nullptr) break;
       plan_chunk(*admitted, plan, budget);
     }
-    if (budget.tokens < before)
-      break;  // Who waits for this lane's first tokens waits for nothing else.
+    const int read = before - budget.tokens;
+    if (read > 0) {  // Who waits for this lane's first tokens waits for nothing else.
+      const int step = static_cast<int>(decodes) + read;
+      budget.tokens = std::min(budget.tokens, limits_.step.left_in_tile(step));
+    }
   }
   if (plan.size() == decodes) plan_drafts(plan, budget.tokens);
   return plan;

@@ -5,13 +5,14 @@
 // under way may write are not given to anybody else before it is finished. The foreground
 // comes before the background, also in the middle of a prompt; within a lane, first come, first
 // served. A step gives one token to every sequence that decodes, then the rest of its budget to
-// the prompts of one lane, in chunks. Admission takes KV blocks for the whole prompt; decoding
-// takes blocks as it grows, and when none is left the last in the order of service gives up its
-// own, returns to the front of its lane and is recomputed later. What has been computed before, of
-// the same text for the same owner, is found in the pool and skipped. The first always gets on, so
-// there is no deadlock as long as one sequence alone fits (`fits`). Where no prompt is read, what
-// is left of the budget goes to drafts: tokens that are guessed behind the last one of a sequence,
-// and computed with it. They are nobody's until they are confirmed.
+// the prompts of one lane, in chunks; the other's get what costs that lane no time. Admission takes
+// KV blocks for the whole prompt; decoding takes blocks as it grows, and when none is left the last
+// in the order of service gives up its own, returns to the front of its lane and is recomputed
+// later. What has been computed before, of the same text for the same owner, is found in the pool
+// and skipped. The first always gets on, so there is no deadlock as long as one sequence alone fits
+// (`fits`). Where no prompt is read, what is left of the budget goes to drafts: tokens that are
+// guessed behind the last one of a sequence, and computed with it. They are nobody's until they are
+// confirmed.
 #pragma once
 
 #include "backends/contract/status.h"

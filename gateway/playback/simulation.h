@@ -10,10 +10,12 @@
 #include "config/settings.h"
 #include "gateway/policy/facts.h"
 #include "gateway/policy/plan.h"
+#include "gateway/simulate/configured_cloud.h"
 #include "gateway/simulate/reference_engine.h"
 #include "gateway/simulate/trace.h"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,7 +28,10 @@ struct SimulationSetup {
   simulate::ReferenceEngineParams engine;
   std::uint64_t seed = 1;
   double cloud_slowdown = 1.0;
-  bool overload = true;      // The cheapest provider's episode; see simulate/cloud.h.
+  bool overload = true;    // One provider's episode of failing and slowness…
+  std::string overloaded;  // …this one's; empty: whose is usual (simulate/configured_cloud.h).
+  std::map<std::string, double, std::less<>> failing;  // Shares that fail, by provider.
+  std::map<std::string, simulate::MeasuredCloud, std::less<>> measured;  // By the gateway's log.
   policy::WallClock starts;  // What the clock on the wall says when the trace begins.
   std::string model = "auto";
   std::string batch_class = "batch";  // The class that batch rows ask for by name.
@@ -55,8 +60,9 @@ struct SimulatedAnswer {
   policy::ShortList<std::int8_t> order;
 };
 
-// In the order of the replay's requests. invalid_request: the policy has no such class or model, or
-// names a provider that is not simulated.
+// In the order of the replay's requests. invalid_request: the policy has no class of batch_class's
+// name, or no such model. What a request of the trace names and the policy does not have is refused
+// to that request.
 Result<std::vector<SimulatedAnswer>> simulate_replay(const SimulationSetup& setup,
                                                      const simulate::Replay& replay);
 

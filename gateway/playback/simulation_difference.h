@@ -1,7 +1,7 @@
 // Two policies on one trace: which requests went elsewhere. Pure.
 #pragma once
 
-#include "gateway/simulation_report.h"
+#include "gateway/playback/simulation_report.h"
 
 #include <cstdio>
 #include <vector>
@@ -14,7 +14,7 @@ struct SimulatedSide {
 };
 
 // Prints the moves (from where to where, with their spend), both figures side by side with the
-// difference, and the first `examples` requests that moved.
+// difference, both held to what `before` promises, and the first `examples` requests that moved.
 void print_difference(const simulate::Replay& replay, const SimulatedSide& before,
                       const SimulatedSide& after, int examples, std::FILE* out);
 

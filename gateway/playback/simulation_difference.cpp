@@ -1,4 +1,4 @@
-#include "gateway/simulation_difference.h"
+#include "gateway/playback/simulation_difference.h"
 
 #include <algorithm>
 #include <map>
@@ -40,6 +40,9 @@ void print_both(const SimulationFigures& before, const SimulationFigures& after,
   print_row("mean response, interactive", before.response_mean, after.response_mean, "s", out);
   print_row("spend at providers", before.cloud_usd, after.cloud_usd, "usd", out);
   print_row("spend per million tokens", before.usd_per_million, after.usd_per_million, "usd", out);
+  if (before.priced_node_usd == 0.0 && after.priced_node_usd == 0.0) return;
+  print_row("…with the files' own node prices", before.priced_per_million, after.priced_per_million,
+            "usd", out);
 }
 
 void print_example(const simulate::TraceRequest& request, const SimulatedSide& before,
@@ -77,7 +80,7 @@ void print_difference(const simulate::Replay& replay, const SimulatedSide& befor
                replay.requests.size(), share);
   if (!moves.empty()) print_moves(moves, out);
   print_both(figures_of(before.setup, replay, before.answers),
-             figures_of(after.setup, replay, after.answers), out);
+             figures_of(after.setup, replay, after.answers, &before.setup), out);
   const std::size_t shown = std::min<std::size_t>(moved.size(), static_cast<std::size_t>(examples));
   if (shown > 0) std::fprintf(out, "\nexamples\n");
   for (std::size_t i = 0; i < shown; ++i)

@@ -1,11 +1,12 @@
-#include "gateway/simulation.h"
+#include "gateway/playback/simulation.h"
 
+#include "gateway/playback/simulated_providers.h"
+#include "gateway/playback/trace_asks.h"
+#include "gateway/policy/auth.h"
 #include "gateway/policy/choice.h"
 #include "gateway/policy/fleet_state.h"
 #include "gateway/policy/held_work.h"
-#include "gateway/policy/price.h"
 #include "gateway/policy/router.h"
-#include "gateway/simulate/cloud.h"
 
 #include <algorithm>
 #include <cmath>
@@ -13,7 +14,6 @@
 #include <map>
 #include <optional>
 #include <queue>
-#include <span>
 #include <unordered_map>
 #include <utility>
 
@@ -28,7 +28,9 @@ using simulate::EngineEventKind;
 using simulate::TraceRequest;
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
-constexpr double kLookEvery = 0.5;  // Seconds, at what is held while nothing else happens.
+constexpr double kUsualExposure = 1.0;    // Of Remaining: as long as answers go on, in the mean.
+constexpr std::size_t kServersAsked = 2;  // Of one target, by one attempt.
+constexpr double kLookEvery = 0.5;        // Seconds, at what is held while nothing else happens.
 
 // The clock begins away from zero, which means "never" in some places.
 TimePoint at_time(double seconds) { return TimePoint{} + from_seconds(1'000.0 + seconds); }
@@ -49,7 +51,10 @@ struct Flight {
   std::size_t next = 0;   // Candidate.
   bool was_full = false;  // One that was tried,
   bool failed = false;    // …or it failed.
+  bool retries_used_up = false;
   std::shared_ptr<policy::Servers> servers;
+  policy::ServerSet among = policy::kAllServers;  // Of the candidate's, not asked yet.
+  std::size_t servers_asked = 0;
   policy::Visit visit;
 
   bool only_full() const { return was_full && !failed; }
@@ -73,11 +78,13 @@ class World {
   World(const SimulationSetup& setup, const simulate::Replay& replay)
       : setup_(setup),
         replay_(replay),
-        router_(setup.settings),
+        asks_(setup.settings, {setup.model, setup.batch_class}, replay),
+        router_(asks_.widened()),
         engine_(setup.engine),
+        providers_(setup, replay),
         answers_(replay.requests.size()) {
-    fleet_.adopt(*setup.settings, at_time(0.0));
-    held_.adopt(*setup.settings);
+    fleet_.adopt(*router_.settings(), at_time(0.0));
+    held_.adopt(*router_.settings());
   }
 
   Result<void> open();
@@ -89,10 +96,11 @@ class World {
   void happen(const Coming& coming);
   void leave_engine(std::size_t request);
   void arrive(std::size_t request);
+  Result<policy::Plan> plan(std::size_t request, policy::Turn turn);
   void release_held();
 
   policy::RequestFacts facts_of(std::size_t request) const;
-  void see_engine();
+  policy::FleetFacts see_engine();
   policy::FleetFacts look();
   void take(std::size_t request, Result<policy::Plan> plan,
             policy::Turn turn = policy::Turn::unknown);
@@ -102,7 +110,9 @@ class World {
   void try_next(std::size_t request);
   bool ask_provider(std::size_t request, Flight& flight, const policy::Candidate& candidate);
   void expect(double at, Moment moment, std::size_t request);
-  const std::string& class_of(std::size_t request) const;
+  std::string_view class_of(std::size_t request) const {
+    return asks_.promise(request).request_class->name;
+  }
   void completed(std::size_t request);
   void settle(std::size_t request, bool was_expected);
 
@@ -111,15 +121,14 @@ class World {
 
   const SimulationSetup& setup_;
   const simulate::Replay& replay_;
+  const TraceAsks asks_;
   const policy::Router router_;
   policy::FleetState fleet_;
   policy::HeldWork held_;
   simulate::ReferenceEngine engine_;
   EngineStatus status_;
   StepModel profile_;  // What a step costs before any was run.
-  std::vector<simulate::CloudProvider> clouds_;
-  std::map<std::string, std::size_t, std::less<>> cloud_of_;  // By provider.
-  std::map<std::string, int, std::less<>> place_of_;          // In Settings::providers.
+  SimulatedProviders providers_;
   std::vector<SimulatedAnswer> answers_;
   std::unordered_map<std::size_t, Flight> flights_;
   std::unordered_map<std::size_t, policy::Wait> waits_;              // Of those that may wait.
@@ -131,35 +140,23 @@ class World {
   double looked_ = -kLookEvery;
 };
 
+// What the trace leaves to the setup must be there: the model, and the class of batch requests.
 Result<void> World::open() {
-  clouds_ = simulate::reference_clouds(replay_.length, setup_.seed, setup_.overload,
-                                       setup_.cloud_slowdown);
-  for (std::size_t i = 0; i < clouds_.size(); ++i) cloud_of_[clouds_[i].profile().name] = i;
-  const auto& providers = setup_.settings->providers;
-  for (std::size_t i = 0; i < providers.size(); ++i) {
-    place_of_[providers[i].name] = static_cast<int>(i);
-    if (cloud_of_.contains(providers[i].name)) continue;
-    return Error{Errc::invalid_request,
-                 "the provider `" + providers[i].name +
-                     "` is not simulated: name them ai-hub, openmodel or cloudbrain",
-                 "", std::nullopt};
-  }
-  const auto& classes = setup_.settings->policy.classes;
-  const bool known = std::any_of(classes.begin(), classes.end(),
-                                 [&](const auto& one) { return one.name == setup_.batch_class; });
-  if (!known) {
-    return Error{Errc::invalid_request,
-                 "the policy has no class `" + setup_.batch_class +
-                     "` for the trace's batch requests: name one with --batch-class",
-                 "", std::nullopt};
-  }
   engine_.status(0.0, status_);
   profile_ = status_.step;
-  for (const bool batch : {false, true}) {
-    policy::RequestFacts facts{.model = setup_.model,
-                               .endpoint = "/v1/chat/completions",
-                               .class_header = batch ? setup_.batch_class : std::string_view(),
-                               .prompt_tokens = 1};
+  bool seen[2] = {};
+  for (std::size_t i = 0; i < replay_.requests.size(); ++i) {
+    const TraceRequest& one = asked(i);
+    if (seen[one.batch] || one.named || one.told.model != 0) continue;
+    seen[one.batch] = true;
+    policy::RequestFacts facts = asks_.facts(i);
+    facts.prompt_tokens = 1;
+    if (one.batch && asks_.promise(i).request_class->name != setup_.batch_class) {
+      return Error{Errc::invalid_request,
+                   "the policy has no class `" + setup_.batch_class +
+                       "` for the trace's batch requests: name one with --batch-class",
+                   "", std::nullopt};
+    }
     const auto plan = router_.plan(facts, look());
     const bool asked_wrongly = !plan && (plan.error().code == Errc::invalid_request ||
                                          plan.error().code == Errc::model_not_found);
@@ -228,6 +225,8 @@ void World::happen(const Coming& coming) {
     flight.servers->failed(flight.visit, error, now());
     flight.servers->leave(flight.visit);
     flight.failed = true;
+    const policy::Candidate& candidate = flight.plan.candidates[flight.next - 1];
+    if (ask_provider(coming.request, flight, candidate)) return;
     return try_next(coming.request);
   }
   answer.finish = coming.at;
@@ -249,49 +248,61 @@ void World::leave_engine(std::size_t request) {
   set_out(request);
 }
 
-void World::arrive(std::size_t request) { take(request, router_.plan(facts_of(request), look())); }
+void World::arrive(std::size_t request) {
+  auto made = plan(request, policy::Turn::unknown);
+  if (made) fleet_.decided(*made, facts_of(request));
+  take(request, std::move(made));
+}
+
+Result<policy::Plan> World::plan(std::size_t request, policy::Turn turn) {
+  const policy::RequestFacts facts = facts_of(request);
+  const auto allowed = policy::check_model({facts.key, nullptr}, facts.model);
+  if (!allowed) return allowed.error();
+  return router_.plan(facts, look(), turn);
+}
 
 // As WaitingRoom does it, at every step of the engine.
 void World::release_held() {
   if (held_.size() == 0) return;
   looked_ = now_;
-  see_engine();
-  if (held_.reckoning_due(now())) {
-    held_.reckon(status_, policy::cloud_room(*setup_.settings, fleet_.facts(&status_, now())),
-                 now());
-  }
+  const policy::FleetFacts facts = see_engine();
+  if (held_.reckoning_due(now()))
+    held_.reckon(status_, policy::cloud_room(*setup_.settings, facts), now());
   while (const auto released = held_.next(status_, now())) {
-    take(released->id, router_.plan(facts_of(released->id), look(), released->turn),
-         released->turn);
+    take(released->id, plan(released->id, released->turn), released->turn);
     see_engine();
   }
 }
 
 policy::RequestFacts World::facts_of(std::size_t request) const {
   const TraceRequest& one = asked(request);
-  policy::RequestFacts facts;
-  facts.model = setup_.model;
-  facts.endpoint = "/v1/chat/completions";
-  facts.prompt_tokens = one.prompt_tokens;
+  policy::RequestFacts facts = asks_.facts(request);
+  facts.draw = one.id;
   facts.cached_tokens = engine_.cached_tokens(replay_.prefix_of(one), one.prompt_tokens);
   facts.arrived = at_time(one.at);
-  if (one.batch) {
-    facts.class_header = setup_.batch_class;
-    facts.deadline = milliseconds(one.deadline - one.at);
-  } else {
-    facts.ttft_max = milliseconds(one.ttft_slo);
-  }
   return facts;
 }
 
-void World::see_engine() {
+// The reference engine keeps room for whole answers, whose lengths nobody knows: taken off is what
+// those under way are expected to need still. Where a prompt is not let in for want of room,
+// there is less than it takes.
+policy::FleetFacts World::see_engine() {
   engine_.status(now_, status_);
   if (setup_.without_drift) status_.step = profile_;
+  policy::FleetFacts facts = fleet_.facts(&status_, now());
+  const policy::Remaining remaining = facts.answer_length.remaining();
+  double expected = 0.0;
+  for (const SequenceStatus& one : status_.running)
+    expected += std::min<double>(remaining.tokens(one.generated, kUsualExposure),
+                                 one.tokens_max - one.generated);
+  status_.kv_tokens_free = std::max(0, status_.kv_tokens_free - static_cast<int>(expected));
+  if (const int refused = engine_.prompt_without_room(); refused > 0)
+    status_.kv_tokens_free = std::min(status_.kv_tokens_free, refused);
+  return facts;
 }
 
 policy::FleetFacts World::look() {
-  see_engine();
-  policy::FleetFacts facts = fleet_.facts(&status_, now());
+  policy::FleetFacts facts = see_engine();
   if (setup_.without_drift) facts.ttft_correction = 1.0;
   if (!setup_.without_worth) facts.gpu_second_worth = held_.gpu_second_worth();
   facts.clock = later(setup_.starts, now_);
@@ -311,7 +322,8 @@ void World::take(std::size_t request, Result<policy::Plan> plan, policy::Turn tu
   answer.reason = plan->reason;
   answer.rule = plan->rule;
   if (plan->wait) {
-    const auto& [id, wait] = *waits_.emplace(request, *plan->wait).first;
+    auto& [id, wait] = *waits_.emplace(request, *plan->wait).first;
+    wait.tenant = asks_.tenant(request);
     return held_.hold(id, wait, status_, now());
   }
   const bool is_local = plan->candidates.front().local;
@@ -332,7 +344,7 @@ void World::set_out(std::size_t request) {
   for (std::size_t i = flight.next; i < flight.plan.candidates.size(); ++i) {
     const policy::Candidate& one = flight.plan.candidates[i];
     answer.order.push_back(
-        static_cast<std::int8_t>(one.local ? -1 : place_of_.find(one.target)->second));
+        static_cast<std::int8_t>(one.local ? -1 : providers_.place_of(one.target)));
   }
   try_next(request);
 }
@@ -367,13 +379,15 @@ void World::hand_to_engine(std::size_t request, const policy::Plan& plan, bool f
     answers_[request].failed = true;
     return;
   }
-  engine_.hand_in({.id = request,
-                   .prompt_tokens = one.prompt_tokens,
-                   .completion_tokens = one.completion_tokens,
-                   .completion_cap = setup_.engine.kv_tokens - one.prompt_tokens,
-                   .batch = background,
-                   .prefix_ids = replay_.prefix_of(one)},
-                  now_);
+  engine_.hand_in(
+      {.id = request,
+       .prompt_tokens = one.prompt_tokens,
+       .completion_tokens = one.completion_tokens,
+       .completion_cap = one.told.tokens_max > 0 ? one.told.tokens_max
+                                                 : setup_.engine.kv_tokens - one.prompt_tokens,
+       .batch = background,
+       .prefix_ids = replay_.prefix_of(one)},
+      now_);
 }
 
 // As Course does it before anything is read: the candidates in order, until one answers.
@@ -382,83 +396,88 @@ void World::try_next(std::size_t request) {
   while (flight.next < flight.plan.candidates.size()) {
     const policy::Candidate& candidate = flight.plan.candidates[flight.next++];
     if (candidate.not_for_full && flight.only_full()) continue;
+    if (!candidate.local && flight.retries_used_up) continue;
     if (candidate.local) {
       hand_to_engine(request, flight.plan, false);
       flights_.erase(request);
       return;
     }
+    flight.among = policy::kAllServers;
+    flight.servers_asked = 0;
     if (ask_provider(request, flight, candidate)) return;
     flight.was_full = true;
   }
-  const bool only_full = flight.only_full();
+  const bool may_come_again = flight.only_full() || flight.retries_used_up;
   flights_.erase(request);
-  if (only_full && come_again(request, policy::Turn::cloud)) return;
+  if (may_come_again && come_again(request, policy::Turn::cloud)) return;
   answers_[request].failed = true;
   settle(request, false);
 }
 
-// False: it could not be asked, or refused at once.
+// As Dispatcher does it: one of its servers, then another. False: none could be asked, or all of
+// these refused at once.
 bool World::ask_provider(std::size_t request, Flight& flight, const policy::Candidate& candidate) {
-  flight.servers = fleet_.servers(candidate.target);
-  policy::Call call;
-  call.asking.promise = candidate.promise;
-  auto visit = flight.servers->enter(now(), call);
-  if (!visit) return false;
-  flight.visit = *visit;
   const TraceRequest& one = asked(request);
   SimulatedAnswer& answer = answers_[request];
-  const simulate::CloudRequest ask{one.id, answer.attempts++, one.prompt_tokens,
-                                   one.completion_tokens};
-  const CloudReply reply = clouds_[cloud_of_.find(candidate.target)->second].ask(ask, now_);
-  if (reply.outcome == CloudOutcome::limited) {
-    const Error error{Errc::rate_limited, "", "", milliseconds(reply.retry_after)};
-    flight.servers->failed(flight.visit, error, now());
-    flight.servers->leave(flight.visit);
-    return false;
-  }
-  if (reply.outcome != CloudOutcome::answered) {
-    expect(reply.finish, Moment::failed, request);
+  const int place = providers_.place_of(candidate.target);
+  for (; flight.servers_asked < kServersAsked; ++flight.servers_asked) {
+    policy::Call call;
+    call.asking.promise = candidate.promise;
+    call.asking.at_batch_rate = candidate.at_batch_rate;
+    call.among = flight.among;
+    if (answer.attempts > 0) call.occasion = policy::Occasion::again;
+    const policy::Entered entered = fleet_.enter(candidate.target, call, now());
+    flight.retries_used_up = entered.retries_used_up;
+    if (!entered.visit) return false;
+    flight.servers = entered.servers;
+    flight.visit = *entered.visit;
+    flight.among &= ~policy::only(flight.visit.server);
+    const CloudReply reply =
+        providers_.ask(place, flight.visit.server, one, answer.attempts++, now_);
+    if (reply.outcome == CloudOutcome::limited) {
+      const Error error{Errc::rate_limited, "", "", milliseconds(reply.retry_after)};
+      flight.servers->failed(flight.visit, error, now());
+      flight.servers->leave(flight.visit);
+      continue;
+    }
+    ++flight.servers_asked;
+    if (reply.outcome != CloudOutcome::answered) {
+      expect(reply.finish, Moment::failed, request);
+      return true;
+    }
+    answer.sent = now_;
+    answer.provider = place;
+    answer.cost = providers_.cost_of(candidate, one, reply);
+    expect(reply.first_token, Moment::first_token, request);
+    expect(reply.finish, Moment::finished, request);
     return true;
   }
-  answer.sent = now_;
-  answer.provider = place_of_.find(candidate.target)->second;
-  Usage usage;
-  usage.prompt_tokens = one.prompt_tokens;
-  usage.completion_tokens = one.completion_tokens;
-  const auto at = static_cast<std::size_t>(answer.provider);
-  answer.cost = policy::cost_of(setup_.settings->providers[at].price, usage);
-  expect(reply.first_token, Moment::first_token, request);
-  expect(reply.finish, Moment::finished, request);
-  return true;
+  return false;
 }
 
 void World::expect(double at, Moment moment, std::size_t request) {
   coming_.push({at, order_++, moment, request});
 }
 
-const std::string& World::class_of(std::size_t request) const {
-  return asked(request).batch ? setup_.batch_class : setup_.settings->policy.default_class;
-}
-
 void World::completed(std::size_t request) {
-  const TraceRequest& one = asked(request);
+  const policy::RequestFacts facts = asks_.facts(request);
   fleet_.completed({.request_class = class_of(request),
-                    .key = "",
-                    .model = setup_.model,
-                    .prompt_tokens = one.prompt_tokens,
-                    .completion_tokens = one.completion_tokens});
+                    .key = facts.key ? std::string_view(facts.key->name) : "",
+                    .model = facts.model,
+                    .prompt_tokens = facts.prompt_tokens,
+                    .completion_tokens = asked(request).completion_tokens});
 }
 
 // As Pipeline::account does it.
 void World::settle(std::size_t request, bool was_expected) {
-  const TraceRequest& one = asked(request);
+  const TracePromise& promise = asks_.promise(request);
   const SimulatedAnswer& answer = answers_[request];
   policy::Settled settled{.local = answer.provider < 0 && !answer.failed,
                           .was_expected = was_expected,
                           .cost = answer.cost};
-  if (!one.batch) {
-    settled.kept = !answer.failed && answer.first_token - one.at <= one.ttft_slo;
-    settled.predicted_share = answer.predicted_ttft / one.ttft_slo;
+  if (!promise.waits) {
+    settled.kept = !answer.failed && answer.first_token - asked(request).at <= promise.ttft;
+    settled.predicted_share = answer.predicted_ttft / promise.ttft;
   }
   fleet_.settled(class_of(request), settled, now());
 }

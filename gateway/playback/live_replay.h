@@ -6,7 +6,7 @@
 // providers', one a request while it is under way.
 #pragma once
 
-#include "gateway/simulation.h"
+#include "gateway/playback/simulation.h"
 
 #include <cstddef>
 #include <functional>

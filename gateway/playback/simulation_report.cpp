@@ -1,12 +1,12 @@
-#include "gateway/simulation_report.h"
+#include "gateway/playback/simulation_report.h"
 
+#include "gateway/playback/trace_asks.h"
 #include "gateway/policy/plan.h"
+#include "gateway/policy/price.h"
 #include "gateway/simulate/node_cost.h"
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
-#include <optional>
 #include <utility>
 
 namespace spillway {
@@ -23,20 +23,13 @@ Quantiles3 quantiles(std::vector<double>& values) {
   return {quantile(values, 0.50), quantile(values, 0.90), quantile(values, 0.99)};
 }
 
-double per_token_promise(const config::Settings& settings) {
-  for (const config::RequestClass& one : settings.policy.classes) {
-    if (one.name == settings.policy.default_class && one.sla.per_token)
-      return std::chrono::duration<double>(*one.sla.per_token).count();
-  }
-  return std::numeric_limits<double>::infinity();
-}
-
-bool kept(const simulate::TraceRequest& request, const SimulatedAnswer& answer, double per_token) {
+bool kept(const simulate::TraceRequest& request, const TracePromise& promise,
+          const SimulatedAnswer& answer) {
   if (answer.failed) return false;
-  if (request.batch) return answer.finish <= request.deadline;
+  if (promise.waits) return answer.finish <= promise.deadline;
   const double further = std::max(1, request.completion_tokens - 1);
-  return answer.first_token - request.at <= request.ttft_slo &&
-         (answer.finish - answer.first_token) / further <= per_token;
+  return answer.first_token - request.at <= promise.ttft &&
+         (answer.finish - answer.first_token) / further <= promise.per_token;
 }
 
 void count(SimulationFigures::Share& share, bool well) {
@@ -72,6 +65,60 @@ double percent(std::size_t part, std::size_t whole) {
   return whole == 0 ? 100.0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
 }
 
+// How long answers took.
+class Times {
+ public:
+  void add(const TracePromise& promise, double asked, const SimulatedAnswer& answer) {
+    const double first = answer.first_token - asked;
+    by_class_[promise.request_class->name].push_back(first);
+    if (promise.waits) return;
+    ttft_.push_back(first);
+    response_.push_back(answer.finish - asked);
+    response_sum_ += response_.back();
+    if (answer.predicted_ttft <= 0.0) return;
+    errors_.push_back(std::abs(answer.predicted_ttft - first) / first);
+    within_ += first <= answer.ttft_bound ? 1 : 0;
+  }
+
+  void tell(SimulationFigures& figures) {
+    figures.ttft = quantiles(ttft_);
+    figures.response = quantiles(response_);
+    const auto count = static_cast<double>(response_.size());
+    figures.response_mean = response_.empty() ? 0.0 : response_sum_ / count;
+    figures.bound_kept = percent(within_, errors_.size());
+    figures.prediction_error = quantile(errors_, 0.5);
+    for (auto& [name, of_class] : figures.classes) of_class.ttft = quantiles(by_class_[name]);
+  }
+
+ private:
+  std::vector<double> ttft_, response_, errors_;
+  std::map<std::string, std::vector<double>> by_class_;
+  double response_sum_ = 0.0;
+  std::size_t within_ = 0;
+};
+
+void tell_prices(const config::Settings& settings, double hours, double tokens,
+                 SimulationFigures& figures) {
+  if (!settings.local.empty()) {
+    figures.node_usd = simulate::NodeCost{}.usd_per_hour() * hours;
+    figures.priced_node_usd =
+        static_cast<double>(policy::hourly_cost(settings.local.front())) * 1e-9 * hours;
+  }
+  const double millions = tokens * 1e-6;
+  figures.usd_per_million = (figures.cloud_usd + figures.node_usd) / millions;
+  figures.priced_per_million = (figures.cloud_usd + figures.priced_node_usd) / millions;
+}
+
+void print_classes(const std::map<std::string, SimulationFigures::OfClass>& classes,
+                   std::FILE* out) {
+  std::fprintf(out, "\n  %-22s %9s %9s %11s %11s %12s\n", "class", "requests", "broken", "TTFT P50",
+               "P99", "to providers");
+  for (const auto& [name, one] : classes)
+    std::fprintf(out, "  %-22s %9d %9d %9.3f s %9.3f s %12s\n", name.c_str(), one.share.requests,
+                 one.share.broken, one.ttft.p50, one.ttft.p99,
+                 ("$" + std::to_string(one.cloud_usd)).c_str());
+}
+
 }  // namespace
 
 std::string target_of(const SimulationSetup& setup, const SimulatedAnswer& answer) {
@@ -83,44 +130,38 @@ std::string reason_of(const SimulatedAnswer& answer) {
 }
 
 SimulationFigures figures_of(const SimulationSetup& setup, const simulate::Replay& replay,
-                             const std::vector<SimulatedAnswer>& answers) {
-  const double per_token = per_token_promise(*setup.settings);
+                             const std::vector<SimulatedAnswer>& answers,
+                             const SimulationSetup* promises_of) {
+  const SimulationSetup& promising = promises_of == nullptr ? setup : *promises_of;
+  const TraceAsks asks(promising.settings, {promising.model, promising.batch_class}, replay);
   SimulationFigures figures;
-  std::vector<double> ttft, response, errors;
-  std::size_t attained = 0, in_time = 0, within = 0;
-  double tokens = 0.0, last = replay.length, response_sum = 0.0;
+  Times times;
+  std::size_t attained = 0, in_time = 0;
+  double tokens = 0.0, last = replay.length;
   for (std::size_t i = 0; i < answers.size(); ++i) {
     const simulate::TraceRequest& request = replay.requests[i];
+    const TracePromise& promise = asks.promise(i);
     const SimulatedAnswer& answer = answers[i];
-    ++(request.batch ? figures.batch : figures.interactive);
-    const bool well = kept(request, answer, per_token);
+    ++(promise.waits ? figures.batch : figures.interactive);
+    const bool well = kept(request, promise, answer);
+    auto& of_class = figures.classes[promise.request_class->name];
+    count(of_class.share, well);
     count(figures.targets[target_of(setup, answer)], well);
     count(figures.reasons[reason_of(answer)], well);
     figures.failed += answer.failed ? 1 : 0;
-    (request.batch ? in_time : attained) += well ? 1 : 0;
+    (promise.waits ? in_time : attained) += well ? 1 : 0;
     if (answer.failed) continue;
+    of_class.cloud_usd += static_cast<double>(answer.cost) * 1e-9;
     figures.cloud_usd += static_cast<double>(answer.cost) * 1e-9;
     tokens += request.prompt_tokens + request.completion_tokens;
     last = std::max(last, answer.finish);
-    if (request.batch) continue;
-    ttft.push_back(answer.first_token - request.at);
-    response.push_back(answer.finish - request.at);
-    response_sum += response.back();
-    if (answer.predicted_ttft <= 0.0) continue;
-    errors.push_back(std::abs(answer.predicted_ttft - ttft.back()) / ttft.back());
-    within += ttft.back() <= answer.ttft_bound ? 1 : 0;
+    times.add(promise, request.at, answer);
   }
   figures.attainment = percent(attained, figures.interactive);
   figures.in_time = percent(in_time, figures.batch);
-  figures.ttft = quantiles(ttft);
-  figures.response = quantiles(response);
-  figures.response_mean =
-      response.empty() ? 0.0 : response_sum / static_cast<double>(response.size());
-  figures.node_usd = simulate::NodeCost{}.usd_per_hour() * last / 3'600.0;
-  figures.usd_per_million = (figures.cloud_usd + figures.node_usd) / tokens * 1e6;
   figures.held_most = most_held(replay, answers);
-  figures.bound_kept = percent(within, errors.size());
-  figures.prediction_error = quantile(errors, 0.5);
+  times.tell(figures);
+  tell_prices(*setup.settings, last / 3'600.0, tokens, figures);
   return figures;
 }
 
@@ -136,11 +177,15 @@ void print_figures(const SimulationFigures& figures, std::FILE* out) {
                figures.response.p99);
   std::fprintf(out, "spend        $%.2f to providers, $%.2f for the node: $%.4f per M tokens\n",
                figures.cloud_usd, figures.node_usd, figures.usd_per_million);
+  if (figures.priced_node_usd > 0.0)
+    std::fprintf(out, "node         $%.2f by the policy's own price of it: $%.4f per M tokens\n",
+                 figures.priced_node_usd, figures.priced_per_million);
   std::fprintf(out,
                "prediction   median |predicted - observed| local TTFT %.1f %%, 95 %% bound held "
                "%.1f %%\n",
                100.0 * figures.prediction_error, figures.bound_kept);
   std::fprintf(out, "held         %d at once at most\n", figures.held_most);
+  print_classes(figures.classes, out);
   print_shares("target", figures.targets, out);
   print_shares("reason", figures.reasons, out);
 }
@@ -150,10 +195,11 @@ bool write_decisions(const std::string& path, const SimulationSetup& setup,
   std::FILE* const file = std::fopen(path.c_str(), "w");
   if (file == nullptr) return false;
   std::fprintf(file, "id,at_ms,target\n");
+  const TraceAsks asks(setup.settings, {setup.model, setup.batch_class}, replay);
   for (std::size_t i = 0; i < answers.size(); ++i) {
     const SimulatedAnswer& answer = answers[i];
     const auto row = [&, &request = replay.requests[i]](std::string target) {
-      if (target == "local" && request.batch) target = "local-batch";
+      if (target == "local" && asks.promise(i).waits) target = "local-batch";
       std::fprintf(file, "%llu,%.3f,%s\n", static_cast<unsigned long long>(request.id),
                    1e3 * answer.decided, target.c_str());
     };

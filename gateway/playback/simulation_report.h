@@ -2,7 +2,7 @@
 // went. Pure.
 #pragma once
 
-#include "gateway/simulation.h"
+#include "gateway/playback/simulation.h"
 
 #include <cstdio>
 #include <map>
@@ -25,22 +25,33 @@ struct SimulationFigures {
   Quantiles3 response;      // Seconds from arrival to the last token, interactive.
   double response_mean = 0.0;
   double cloud_usd = 0.0;
-  double node_usd = 0.0;
-  int held_most = 0;              // Requests that stood waiting at the gateway at once.
-  double usd_per_million = 0.0;   // Of all tokens answered, prompt and completion.
-  double prediction_error = 0.0;  // Median of |predicted − observed| ÷ observed local TTFT.
-  double bound_kept = 0.0;        // Percent of these within the bound for 95 of 100.
+  double node_usd = 0.0;         // By the reference's price; 0 without a local target.
+  double priced_node_usd = 0.0;  // By what the policy's file says that its node costs; 0: nothing.
+  int held_most = 0;             // Requests that stood waiting at the gateway at once.
+  double usd_per_million = 0.0;  // Of all tokens answered, prompt and completion…
+  double priced_per_million = 0.0;  // …with the file's price of the node.
+  double prediction_error = 0.0;    // Median of |predicted − observed| ÷ observed local TTFT.
+  double bound_kept = 0.0;          // Percent of these within the bound for 95 of 100.
   struct Share {
     int requests = 0;
     int broken = 0;  // Promises.
   };
   std::map<std::string, Share> targets;  // "local", or the provider's name.
   std::map<std::string, Share> reasons;
+  struct OfClass {
+    Share share;
+    Quantiles3 ttft;
+    double cloud_usd = 0.0;
+  };
+  std::map<std::string, OfClass> classes;
 };
 
-// Interactive answers are held to their own TTFT limit and the default class's sla.per_token.
+// Requests that wait (TracePromise) count as batch, all others as interactive; each is held to what
+// it is promised. `promises_of`: in place of the setup's own policy, so that one that promises less
+// does not look better.
 SimulationFigures figures_of(const SimulationSetup& setup, const simulate::Replay& replay,
-                             const std::vector<SimulatedAnswer>& answers);
+                             const std::vector<SimulatedAnswer>& answers,
+                             const SimulationSetup* promises_of = nullptr);
 
 // Who answered: "local", the provider's name, or "nobody".
 std::string target_of(const SimulationSetup& setup, const SimulatedAnswer& answer);

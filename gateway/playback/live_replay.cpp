@@ -1,12 +1,13 @@
-#include "gateway/live_replay.h"
+#include "gateway/playback/live_replay.h"
 
 #include "gateway/gateway.h"
 #include "gateway/live/caller.h"
 #include "gateway/live/fitted_engine.h"
 #include "gateway/live/prompt.h"
+#include "gateway/playback/simulated_providers.h"
+#include "gateway/playback/trace_asks.h"
 #include "gateway/policy/price.h"
 #include "gateway/provider/provider.h"
-#include "gateway/simulate/cloud.h"
 
 #include <algorithm>
 #include <atomic>
@@ -68,15 +69,13 @@ class Draws {
   std::unordered_map<std::size_t, Asked> asked_;  // By the prompt's hash.
 };
 
-// One of the article's providers, in good times and bad.
+// One of the policy's providers, in good times and bad. Several servers are played by one.
 class Cloud {
  public:
-  Cloud(std::string name, const SimulationSetup& setup, double length, Draws& draws)
-      : name_(std::move(name)),
-        response_mean_(setup.cloud_slowdown *
-                       simulated::find_profile(name_)->latency.response_mean()),
-        rules_(simulate::reference_rules(name_, length, setup.overload)),
-        provider_({.profile = name_,
+  Cloud(const config::ProviderTarget& target, const simulate::CloudWorld& world, Draws& draws)
+      : name_(target.name),
+        rules_(simulate::rules_of(target, world)),
+        provider_({.own_profile = simulate::profile_of(target, world),
                    .script = script_at(0.0),
                    .draw_of = [this, &draws](std::string_view prompt) {
                      return draws.next(name_, prompt);
@@ -90,14 +89,9 @@ class Cloud {
   void pass(double now) { provider_.set_script(script_at(now)); }
 
  private:
-  simulated::Script script_at(double now) const {
-    simulated::Script script = spoken(simulate::script_of(rules_, now));
-    if (script.response_mean == 0.0) script.response_mean = response_mean_;
-    return script;
-  }
+  simulated::Script script_at(double now) const { return spoken(simulate::script_of(rules_, now)); }
 
   const std::string name_;
-  const double response_mean_;  // Seconds, but for the time of an overload.
   const simulate::CloudRules rules_;
   provider::Provider provider_;
 };
@@ -122,8 +116,9 @@ config::LocalTarget engine_of(config::LocalTarget target,
 
 // The policy as it is; whatever else it takes to be on this machine alone, and open to the clients.
 std::shared_ptr<const config::Settings> live_settings(
-    const SimulationSetup& setup, const std::vector<std::unique_ptr<Cloud>>& clouds, int requests) {
-  auto own = std::make_shared<config::Settings>(*setup.settings);
+    const config::Settings& settings, const SimulationSetup& setup,
+    const std::vector<std::unique_ptr<Cloud>>& clouds, int requests) {
+  auto own = std::make_shared<config::Settings>(settings);
   own->server.listen = own->server.admin = {kHost, 0};
   own->server.limits.in_flight_max = requests + kSpare;
   own->server.limits.held_max = requests;
@@ -139,7 +134,7 @@ std::shared_ptr<const config::Settings> live_settings(
   for (config::ProviderTarget& target : own->providers) {
     const auto cloud = std::find_if(clouds.begin(), clouds.end(),
                                     [&](const auto& one) { return one->name() == target.name; });
-    if (cloud == clouds.end()) continue;  // Refused before.
+    if (cloud == clouds.end()) continue;  // It is here.
     target.base_urls = {(*cloud)->address()};
     target.dialect = "vllm";  // It takes min_tokens.
     target.key.clear();
@@ -158,7 +153,10 @@ TimePoint next_slot() {
 class LiveWorld {
  public:
   LiveWorld(const SimulationSetup& setup, const simulate::Replay& replay)
-      : setup_(setup), replay_(replay), draws_(setup.seed) {
+      : setup_(setup),
+        replay_(replay),
+        asks_(setup.settings, {setup.model, setup.batch_class}, replay),
+        draws_(setup.seed) {
     outcome_.answers.resize(replay.requests.size());
   }
 
@@ -169,12 +167,13 @@ class LiveWorld {
   void wait_until(double moment, const std::function<void(double, std::size_t)>& tell);
   void note_pace();
   void ask(std::size_t request);
-  live::Question question_of(const TraceRequest& request) const;
+  live::Question question_of(std::size_t request) const;
   void note(std::size_t request, const live::Heard& heard);
   double seconds(TimePoint at) const { return std::chrono::duration<double>(at - began_).count(); }
 
   const SimulationSetup& setup_;
   const simulate::Replay& replay_;
+  const TraceAsks asks_;
   Draws draws_;
   std::vector<std::unique_ptr<Cloud>> clouds_;
   std::unique_ptr<Gateway> gateway_;
@@ -187,14 +186,17 @@ class LiveWorld {
 };
 
 Result<void> LiveWorld::open() {
-  for (const std::string_view name : simulate::kReferenceClouds) {
-    auto cloud = std::make_unique<Cloud>(std::string(name), setup_, replay_.length, draws_);
+  const simulate::CloudWorld world = cloud_world(setup_, replay_.length);
+  for (const config::ProviderTarget& target : setup_.settings->providers) {
+    if (target.is_here()) continue;
+    auto cloud = std::make_unique<Cloud>(target, world, draws_);
     auto started = cloud->start();
     if (!started) return started.error();
     clouds_.push_back(std::move(cloud));
   }
-  auto gateway =
-      Gateway::start(live_settings(setup_, clouds_, static_cast<int>(replay_.requests.size())), {});
+  auto gateway = Gateway::start(
+      live_settings(*asks_.widened(), setup_, clouds_, static_cast<int>(replay_.requests.size())),
+      {});
   if (!gateway) return gateway.error();
   gateway_ = std::move(*gateway);
   return {};
@@ -233,27 +235,31 @@ void LiveWorld::note_pace() {
 
 void LiveWorld::ask(std::size_t request) {
   const TraceRequest& one = replay_.requests[request];
-  const live::Question question = question_of(one);
+  const live::Question question = question_of(request);
   draws_.expect(question.prompt, one.id);
   const live::Heard heard = live::ask({kHost, gateway_->api_port()}, question);
   note(request, heard);
   ++ended_;
 }
 
-live::Question LiveWorld::question_of(const TraceRequest& request) const {
+live::Question LiveWorld::question_of(std::size_t request) const {
+  const TraceRequest& one = replay_.requests[request];
+  const policy::RequestFacts facts = asks_.facts(request);
   live::Question question;
-  question.model = setup_.model;
-  question.prompt =
-      live::prompt_of({request.id, request.prompt_tokens, replay_.prefix_of(request)});
-  question.completion_tokens = request.completion_tokens;
+  question.model = facts.model;
+  question.prompt = live::prompt_of({one.id, one.prompt_tokens, replay_.prefix_of(one)});
+  question.completion_tokens = one.completion_tokens;
+  question.request_class = facts.class_header;
+  question.label = facts.label;
+  question.service_tier = facts.service_tier;
+  const TracePromise& promise = asks_.promise(request);
   const auto milliseconds = [](double seconds) {
     return std::chrono::milliseconds(std::max(1L, std::lround(seconds * 1e3)));
   };
-  if (request.batch) {
-    question.request_class = setup_.batch_class;
-    question.deadline = milliseconds(request.deadline - request.at);
+  if (promise.waits) {
+    question.deadline = milliseconds(promise.deadline - one.at);
   } else {
-    question.ttft_max = milliseconds(request.ttft_slo);
+    question.ttft_max = milliseconds(promise.ttft);
   }
   return question;
 }
