@@ -128,6 +128,7 @@ Result<Reloaded> Rollout::read_again(bool force) {
     remember("");
     rolled_back_.forget();
     (void)end_trial(CanaryEnd::withdrawn, "the file says again what is in force");
+    if (force) (void)end_watch(WatchEnd::withdrawn, "an operator says that it is meant");
     return Reloaded{};
   }
   if (!force && stays_rolled_back(*loaded.settings)) {

@@ -58,7 +58,7 @@ def test_a_model_that_is_gone_or_forbidden_keeps_nobody_from_the_rest(start_upst
     up = start_upstream(lambda asked: (status, {"error": {"message": "no such Model here"}}) if asked.json["model"] == "a"
                         else chat())
     target = {**configs.provider(up.base_url, "a"), "serves": ["a", "b"]}
-    gateway = start_gateway(configs.gateway({"up": target}))
+    gateway = start_gateway(configs.gateway({"up": target}, limits={"retry_budget": {"per_second_min": 1000}}))
     for _ in range(30):
         assert post(gateway, "a")[0] == 502
     assert post(gateway, "b")[0] == 200 and up.asked[-1].json["model"] == "b"
