@@ -43,7 +43,7 @@ std::shared_ptr<Upstream> upstream_of(const config::ProviderTarget& target,
 
 std::unique_ptr<BatchDesk> desk_of(const config::ProviderTarget& target,
                                    const std::string& base_url, TransferLoop& loop) {
-  if (!target.batches.enabled) return nullptr;
+  if (target.dialect != "openai") return nullptr;  // What is there comes back, enabled or not.
   auto upstream = upstream_of(target, base_url);
   upstream->concurrency_max = kAskedOfBatches;
   return make_batch_desk(std::move(upstream), loop);

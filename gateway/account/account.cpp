@@ -107,8 +107,9 @@ void Hold::lower(NanoUsd by) {
   granted_ -= by;
   account_->ledger_->raise(index_, granted_);
   const std::int64_t now = wall_milliseconds();
-  tenant_->settle(given(payer_.tenant_budget), by, 0, now);
-  key_->settle(given(payer_.key_budget), by, 0, now);
+  const std::string_view request_class = payer_.share.request_class;
+  tenant_->settle(given(payer_.tenant_budget), by, 0, now, request_class);
+  key_->settle(given(payer_.key_budget), by, 0, now, request_class);
 }
 
 Result<std::unique_ptr<Account>> Account::open(

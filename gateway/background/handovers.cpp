@@ -126,7 +126,7 @@ net::awaitable<void> Handovers::consider(std::shared_ptr<BatchWork> work) {
   const bool known = co_await runner_.insist(read, work->about.tenant);
   if (!known || waiting == 0 || last.empty()) co_return;
   const std::string nobody;
-  const auto written = co_await write_down(*work, last.front(), nobody);
+  const auto written = co_await write_down(*work, last.front(), nobody, nobody);
   if (!written) co_return;
   const auto* const provider = provider_named(*settings, written->target);
   if (provider == nullptr) co_return;
@@ -219,13 +219,20 @@ net::awaitable<bool> Handovers::fill(BatchWork& work, Parcel& parcel, int lines)
 
 net::awaitable<bool> Handovers::add(BatchWork& work, Parcel& parcel, const batch::LineRef& line) {
   Away& away = *parcel.away;
-  const auto written = co_await write_down(work, line, away.about.target);
+  std::string label = label_of(away.about, line);
+  const auto written = co_await write_down(work, line, away.about.target, std::move(label));
   if (runner_.over(work)) co_return false;
-  const bool fits = written && (parcel.lines.empty() || (written->model == away.about.model &&
-                                                         written->line.path == away.about.path));
+  const bool fits =
+      written && (parcel.lines.empty() ||
+                  (written->model == away.about.model && written->line.path == away.about.path &&
+                   written->request_class == away.request_class));
   if (!fits) {
     parcel.unfit.push_back(line.number);
     co_return true;
+  }
+  if (parcel.lines.empty()) {
+    away.request_class = written->request_class;
+    away.budget_share = written->budget_share;
   }
   account::Account* const account = runner_.doors_.account;
   Result<void> paid;
@@ -272,7 +279,7 @@ net::awaitable<bool> Handovers::send(BatchWork& work, Parcel& parcel) {
 }
 
 Async<WrittenLine> Handovers::write_down(BatchWork& work, const batch::LineRef& line,
-                                         std::string target) {
+                                         std::string target, std::string label) {
   std::string text;
   const Disk read = [&]() -> Result<void> {
     auto found = runner_.doors_.batches.read(work.about.id, line);
@@ -288,7 +295,7 @@ Async<WrittenLine> Handovers::write_down(BatchWork& work, const batch::LineRef& 
       std::chrono::seconds(std::max<std::int64_t>(1, work.about.expires - unix_seconds()));
   http::Request raw = request_of(work.about, line, text, terms);
   Handing handing;
-  handing.id = std::to_string(line.number);
+  handing.id = std::move(label);
   handing.target = std::move(target);
   OnBehalf whose{work.about.tenant, work.about.key_name, true, nullptr, &handing};
   LineWriter nowhere;

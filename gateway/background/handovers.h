@@ -50,7 +50,11 @@ class Handovers {
   boost::asio::awaitable<bool> fill(BatchWork& work, Parcel& parcel, int lines);
   boost::asio::awaitable<bool> add(BatchWork& work, Parcel& parcel, const batch::LineRef& line);
   boost::asio::awaitable<bool> send(BatchWork& work, Parcel& parcel);
-  Async<WrittenLine> write_down(BatchWork& work, const batch::LineRef& line, std::string target);
+  Async<WrittenLine> write_down(BatchWork& work, const batch::LineRef& line, std::string target,
+                                std::string label);
+  static std::string label_of(const batch::Handover& about, const batch::LineRef& line) {
+    return about.id + "/" + std::to_string(line.number);
+  }
   double engine_pace(const BatchWork& work, const WrittenLine& line) const;
   std::shared_ptr<Away> away_of(const BatchWork& work, batch::Handover about) const;
   void start_aside(std::shared_ptr<BatchWork> work, boost::asio::awaitable<void> task);
@@ -63,8 +67,8 @@ class Handovers {
   boost::asio::awaitable<void> note(BatchWork& work, Away& away, ProviderBatch told);
   boost::asio::awaitable<void> take_back(BatchWork& work, Away& away);
   boost::asio::awaitable<void> take_file(BatchWork& work, Away& away, std::string file);
-  boost::asio::awaitable<std::optional<std::string>> fetch(BatchWork& work, BatchDesk& desk,
-                                                           std::string file);
+  boost::asio::awaitable<std::optional<std::string>> fetch(BatchWork& work, const Away& away,
+                                                           BatchDesk& desk, std::string file);
   boost::asio::awaitable<void> keep(BatchWork& work, Away& away,
                                     std::vector<batch::LineResult> results);
   boost::asio::awaitable<std::optional<batch::LineResult>> give_back(BatchWork& work,
@@ -75,6 +79,7 @@ class Handovers {
 
   std::shared_ptr<Backend> backend_of(const std::string& target) const;
   std::int64_t seconds_left(const BatchWork& work, const Away& away) const;
+  std::int64_t waits_until(const BatchWork& work, const Away& away) const;
 
   BatchRunner& runner_;
 };

@@ -59,6 +59,13 @@ std::int64_t Handovers::seconds_left(const BatchWork& work, const Away& away) co
   return work.about.expires - unix_seconds() - static_cast<std::int64_t>(reserve);
 }
 
+// …and until nobody waits for its provider any more (Unix time).
+std::int64_t Handovers::waits_until(const BatchWork& work, const Away& away) const {
+  if (work.cancelled) return work.cancelled_at + kEndWithin;
+  const std::int64_t reserve = work.about.expires - unix_seconds() - seconds_left(work, away);
+  return work.about.expires - reserve / 2;
+}
+
 net::awaitable<void> Handovers::conduct(std::shared_ptr<BatchWork> work,
                                         std::shared_ptr<Away> away) {
   co_await net::this_coro::throw_if_cancelled(false);
@@ -77,7 +84,7 @@ net::awaitable<milliseconds> Handovers::step(BatchWork& work, Away& away) {
   BatchDesk* const desk = backend ? backend->batch_desk() : nullptr;
   if (desk == nullptr) {
     runner_.doors_.warn(away.about.target + " was taken away while lines of batches were there");
-    away.lost = true;
+    lose(away);
     co_return milliseconds(0);
   }
   const auto before = away.about.state;
@@ -99,7 +106,8 @@ net::awaitable<milliseconds> Handovers::step(BatchWork& work, Away& away) {
 net::awaitable<void> Handovers::find_or_create(BatchWork& work, Away& away, BatchDesk& desk) {
   std::string label = away.about.id;
   auto found = co_await desk.find(std::move(label), away.about.created);
-  const bool is_late = seconds_left(work, away) <= 0;
+  const bool is_late = seconds_left(work, away) <= 0 ||
+                       (work.cancelled && unix_seconds() >= waits_until(work, away));
   if (found && *found) {
     ProviderBatch told = std::move(**found);
     co_await note(work, away, std::move(told));
@@ -134,11 +142,7 @@ net::awaitable<void> Handovers::look(BatchWork& work, Away& away, BatchDesk& des
     ProviderBatch news = std::move(*told);
     co_await note(work, away, std::move(news));
   }
-  const auto waits_until =
-      work.cancelled
-          ? work.cancelled_at + kEndWithin
-          : work.about.expires - (work.about.expires - now - seconds_left(work, away)) / 2;
-  if (away.about.state != Handover::State::ended && now >= waits_until) lose(away);
+  if (away.about.state != Handover::State::ended && now >= waits_until(work, away)) lose(away);
 }
 
 void Handovers::lose(Away& away) {
@@ -150,6 +154,7 @@ void Handovers::lose(Away& away) {
 
 net::awaitable<void> Handovers::note(BatchWork& work, Away& away, ProviderBatch told) {
   Handover& about = away.about;
+  if (!about.remote.empty() && told.id != about.remote) co_return;  // Of another batch.
   about.remote = told.id;
   about.completed = told.completed;
   about.output_file = told.output_file;
@@ -176,20 +181,29 @@ net::awaitable<void> Handovers::take_back(BatchWork& work, Away& away) {
 net::awaitable<void> Handovers::take_file(BatchWork& work, Away& away, std::string file) {
   const auto backend = backend_of(away.about.target);
   BatchDesk* const desk = backend ? backend->batch_desk() : nullptr;
-  if (desk == nullptr) co_return;
-  auto text = co_await fetch(work, *desk, std::move(file));
-  if (!text) co_return;
+  if (desk == nullptr) co_return lose(away);
+  auto text = co_await fetch(work, away, *desk, std::move(file));
+  if (!text) {
+    if (!runner_.stopping_) lose(away);
+    co_return;
+  }
   std::map<std::string, batch::LineRef> open;
   const Disk read = [&]() -> Result<void> {
     const auto lines = runner_.doors_.handovers.open_lines(away.about.id);
     if (!lines) return lines.error();
     open.clear();
-    for (const batch::LineRef& line : *lines) open.emplace(std::to_string(line.number), line);
+    for (const batch::LineRef& line : *lines) open.emplace(label_of(away.about, line), line);
     return {};
   };
   const bool known = co_await runner_.insist(read, work.about.tenant);
   if (!known) co_return;
-  std::vector<BatchAnswer> answers = desk->answers(*text);
+  std::vector<BatchAnswer> answers;
+  const Disk judge = [&]() -> Result<void> {
+    answers = desk->answers(*text);
+    return {};
+  };
+  const auto judged = co_await runner_.judging_.run(judge, work.about.tenant);
+  if (!judged) co_return;
   std::vector<batch::LineResult> results;
   for (BatchAnswer& answer : answers) {
     if (runner_.stopping_) co_return;
@@ -204,13 +218,13 @@ net::awaitable<void> Handovers::take_file(BatchWork& work, Away& away, std::stri
   co_await keep(work, away, std::move(results));
 }
 
-net::awaitable<std::optional<std::string>> Handovers::fetch(BatchWork& work, BatchDesk& desk,
-                                                            std::string file) {
+net::awaitable<std::optional<std::string>> Handovers::fetch(BatchWork& work, const Away& away,
+                                                            BatchDesk& desk, std::string file) {
   while (!runner_.stopping_) {
     std::string name = file;
     auto text = co_await desk.fetch(std::move(name));
     if (text) co_return std::move(*text);
-    if (!work.cancelled && unix_seconds() >= work.about.expires) break;
+    if (unix_seconds() >= waits_until(work, away)) break;
     co_await work.given_up.wait(SteadyClock::now() + kAskAgain);
   }
   co_return std::nullopt;
@@ -257,7 +271,7 @@ net::awaitable<std::optional<batch::LineResult>> Handovers::give_back(BatchWork&
     const auto again = writer.again_in(1);
     if (!again) co_return batch::result_of(line, writer.take(id));
     const bool cannot_be_booked = writer.status() == 429 || writer.status() == 503;
-    if (!cannot_be_booked) co_return std::nullopt;
+    if (!cannot_be_booked || unix_seconds() >= waits_until(work, away)) co_return std::nullopt;
     co_await work.given_up.wait(SteadyClock::now() + *again);
   }
   co_return std::nullopt;
@@ -275,12 +289,18 @@ net::awaitable<void> Handovers::close(BatchWork& work, Away& away) {
   if (ended) work.lines_away -= open;
   if (open > 0) ++work.returns;
   work.changed.ring();
+  const int taken = away.about.lines - open;
+  if (ended && !away.lost && away.about.completed > taken)
+    runner_.doors_.warn(away.about.target + " tells of " + std::to_string(away.about.completed) +
+                        " answers, and gave " + std::to_string(taken) +
+                        ": the others are asked for here, and it may bill them, too");
   const auto backend = backend_of(away.about.target);
   BatchDesk* const desk = backend ? backend->batch_desk() : nullptr;
   std::vector<std::string> files = {away.about.input_file, away.about.output_file,
                                     away.about.error_file};
   for (std::string& file : files) {
-    if (desk == nullptr || file.empty() || away.lost || runner_.stopping_) continue;
+    const bool is_used = away.lost && !away.about.remote.empty();
+    if (desk == nullptr || file.empty() || is_used || runner_.stopping_) continue;
     (void)co_await desk->remove(std::move(file));
   }
 }

@@ -9,6 +9,7 @@
 #include "config/settings.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace spillway {
@@ -17,8 +18,10 @@ struct WrittenLine {
   std::string target;
   std::string model;  // The target's own name for it.
   BatchLine line;
-  config::NanoUsd most = 0;    // That it may cost.
-  bool engine_serves = false;  // The local engine may get to it, if it waits.
+  std::string request_class;
+  std::optional<double> budget_share;  // Of that class.
+  config::NanoUsd most = 0;            // That it may cost.
+  bool engine_serves = false;          // The local engine may get to it, if it waits.
   int prompt_tokens = 0;
   double completion_tokens = 0.0;  // Expected.
 };

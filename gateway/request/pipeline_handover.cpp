@@ -121,6 +121,8 @@ Result<WrittenLine> Pipeline::written(Exchange& exchange, const policy::Handover
   written.target = offer.candidate.target;
   written.model = offer.candidate.model;
   written.line = std::move(*line);
+  written.request_class = plan.request_class->name;
+  written.budget_share = plan.request_class->budget_share;
   written.most = *most;
   written.engine_serves = plan.could_stay && may_wait(plan);
   written.prompt_tokens = prompt_tokens;

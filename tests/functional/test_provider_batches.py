@@ -113,8 +113,6 @@ def test_what_the_provider_leaves_undone_is_asked_one_by_one(house, tmp_path):
     assert gateway.metric("spillway_batch_lines_handed_back_total") == LINES // 2
 
 
-
-
 def test_lines_that_break_there_are_asked_again_and_those_that_are_refused_are_not(house, tmp_path):
     provider, _, client = house({"failing": 0.1, "refusing": 0.1})
     done = end_of(client, begin(client, lines()))
@@ -215,6 +213,25 @@ def test_what_is_there_is_held_of_the_budget(house, tmp_path):
     done = end_of(client, batch)
     assert done.request_counts.completed == LINES
     assert booked(tmp_path, LINES) == bill(provider.stats())
+
+
+def test_a_class_hands_over_no_more_than_its_share_of_a_budget(house, tmp_path):
+    provider, _, client = house(batch_class={"budget_share": 0.1}, tenants={"test": {"budget": {"day": "0.02usd", "hard": True}}})
+    done = end_of(client, begin(client, lines()))
+    assert 0 < provider.stats()["batch_lines"] < LINES and done.request_counts.failed > 0
+    wait_until(lambda: entries(tmp_path), what="the entries")
+    assert sum(amount for _, amount in entries(tmp_path)) <= 2_000_000
+
+
+def test_what_is_there_comes_back_when_nothing_new_may_leave(house, tmp_path):
+    provider, gateway, client = house({"seconds": 4})
+    batch = begin(client, lines())
+    wait_until(lambda: gateway.metric("spillway_batch_lines_handed_over") == LINES, what="lines at the provider")
+    configs.write(gateway.config_path, config(provider, tmp_path, terms={"enabled": False}))
+    wait_until(lambda: gateway.metric("spillway_config_reloads_total", result="applied") == 1, what="the reload")
+    is_whole(client, end_of(client, batch))
+    stats = provider.stats()
+    assert (stats["batches"], stats["batch_lines"], stats["requests"]) == (1, LINES, 0)
 
 
 def test_what_the_engine_gets_to_stays(house):

@@ -62,7 +62,9 @@ std::optional<ProviderBatch> batch_in(std::string_view object) {
 
 bool may_go_well_again(int status, std::string_view code) {
   const bool is_not_asked = status == 0 && code != "invalid_request";
-  return is_not_asked || status == 408 || status == 409 || status == 429 || status >= 500;
+  const bool is_the_accounts = status == 401 || status == 402;
+  return is_not_asked || is_the_accounts || status == 408 || status == 409 || status == 429 ||
+         status >= 500;
 }
 
 std::optional<BatchAnswer> answer_in(std::string_view line) {
@@ -73,7 +75,9 @@ std::optional<BatchAnswer> answer_in(std::string_view line) {
   const std::string_view error = member_of(line, "error");
   answer.status = count_of(member_of(response, "status_code"));
   answer.body = member_of(response, "body");
-  answer.again = may_go_well_again(answer.status, text_in(error, "code"));
+  const bool is_no_answer = answer.status == 200 && !member_of(answer.body, "error").empty() &&
+                            member_of(answer.body, "error") != "null";
+  answer.again = is_no_answer || may_go_well_again(answer.status, text_in(error, "code"));
   if (answer.status == 0 && !answer.again) {
     answer.status = 400;
     answer.body = R"({"error":)" + std::string(error) + "}";
