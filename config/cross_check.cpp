@@ -79,6 +79,7 @@ class CrossCheck {
 
   std::vector<Problem> run() {
     check_server();
+    check_batches();
     for (const Key& key : settings_.keys) check_key(key);
     for (const LocalTarget& local : settings_.local) check_local(local);
     for (const ProviderTarget& provider : settings_.providers) check_provider(provider);
@@ -107,6 +108,21 @@ class CrossCheck {
     }
     if (!is_loopback(settings_.server.admin.host)) {
       warn("server.admin", "whoever reaches this address reads metrics and configuration");
+    }
+  }
+
+  // Its class is that of every line, whatever class the key's other requests have.
+  void check_batches() {
+    const auto in_batches = std::find_if(
+        policy_.classes.begin(), policy_.classes.end(),
+        [&](const RequestClass& one) { return one.name == settings_.batch.request_class; });
+    if (in_batches == policy_.classes.end() || !in_batches->residency.empty()) return;
+    for (const RequestClass& one : policy_.classes) {
+      if (one.residency.empty() || one.by_name) continue;
+      return warn("batch.class",
+                  "lines of batches are of this class, which has no `residency`, "
+                  "also those of who is of class '" +
+                      one.name + "' else");
     }
   }
 

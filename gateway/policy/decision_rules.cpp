@@ -94,6 +94,7 @@ Result<Plan> Decision::choose(const Rule& rule) {
 // Leaves the providers that the rule allows, in the order that it asks for.
 void Decision::narrow(const Rule& rule) {
   for (Alternative& one : plan_.considered) {
+    if (one.verdict == Verdict::not_resident) continue;  // No rule is to blame for that.
     const bool listed = rule.among.empty() || lists(rule.among, one.target);
     if (!listed) one.verdict = Verdict::not_in_rule;
     if (listed && rule.max_price && one.expected_cost > *rule.max_price)

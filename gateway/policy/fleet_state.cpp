@@ -6,12 +6,24 @@
 
 namespace spillway::policy {
 
+namespace {
+
+// What is known of it stays true: who is chosen for what says nothing of how it answers.
+bool is_as_before(const config::ProviderTarget& now, const config::ProviderTarget& before) {
+  config::ProviderTarget same = now;
+  same.weight = before.weight;
+  same.residency = before.residency;
+  return same == before;
+}
+
+}  // namespace
+
 void FleetState::adopt(const config::Settings& settings, TimePoint now) {
   std::map<std::string, Provider, std::less<>> adopted;
   for (const config::ProviderTarget& target : settings.providers) {
     const auto known = providers_.find(target.name);
-    if (known != providers_.end() && known->second.settings == target) {
-      adopted.insert(*known);
+    if (known != providers_.end() && is_as_before(target, known->second.settings)) {
+      adopted.emplace(target.name, Provider{target, known->second.servers});
     } else {
       adopted.emplace(target.name, Provider{target, std::make_shared<Servers>(target, now)});
     }

@@ -29,6 +29,16 @@ const config::ProviderTarget* provider_of(const config::Settings& settings,
   return nullptr;
 }
 
+// But for what it is said to cost, to take and to be worth: that shows in who is asked.
+bool are_treated_alike(const config::ProviderTarget& now, const config::ProviderTarget& then) {
+  config::ProviderTarget same = now;
+  same.price = then.price;
+  same.weight = then.weight;
+  same.measured = then.measured;
+  same.batches = then.batches;
+  return same == then;
+}
+
 // Asked the same, of somebody who is treated the same.
 bool are_alike(const policy::Candidate& now, const config::Settings& settings,
                const policy::Candidate& then, const config::Settings& before) {
@@ -36,7 +46,7 @@ bool are_alike(const policy::Candidate& now, const config::Settings& settings,
   const auto* const provider = provider_of(settings, now.target);
   const auto* const known = provider_of(before, then.target);
   return (provider == nullptr) == (known == nullptr) &&
-         (provider == nullptr || *provider == *known);
+         (provider == nullptr || are_treated_alike(*provider, *known));
 }
 
 std::optional<std::size_t> parting(const Result<policy::Plan>& plan, const policy::Plan& before) {

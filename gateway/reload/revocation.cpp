@@ -19,6 +19,13 @@ std::vector<std::string> common(const std::vector<std::string>& old,
   return both.empty() ? newer : both;
 }
 
+bool share_nothing(const std::vector<std::string>& old, const std::vector<std::string>& newer) {
+  return !old.empty() && !newer.empty() &&
+         std::none_of(old.begin(), old.end(), [&](const std::string& one) {
+           return std::find(newer.begin(), newer.end(), one) != newer.end();
+         });
+}
+
 // 0: no limit.
 int tighter(int old, int newer) {
   return old == 0 || newer == 0 ? std::max(old, newer) : std::min(old, newer);
@@ -37,7 +44,10 @@ Key less_of(Key key, const Key& newer) {
   key.classes = common(key.classes, newer.classes);
   key.models = common(key.models, newer.models);
   key.scopes = common(key.scopes, newer.scopes);
-  key.residency = common(key.residency, newer.residency);
+  if (share_nothing(key.residency, newer.residency))
+    key.local_only = true;  // Nowhere, for both.
+  else
+    key.residency = common(key.residency, newer.residency);
   config::Limits& limits = key.limits;
   limits.requests_per_minute =
       tighter(limits.requests_per_minute, newer.limits.requests_per_minute);

@@ -2,8 +2,10 @@
 #include "gateway/reload/revocation.h"
 #include "gateway/reload/rollout.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace spillway {
 
@@ -17,6 +19,28 @@ bool brings_any(const config::Settings& now, const config::Settings& before) {
   return now.tenants != before.tenants || now.keys != (less ? less->keys : before.keys);
 }
 
+template <class Named>
+const Named* named(const std::vector<Named>& all, const std::string& name) {
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const Named& one) { return one.name == name; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+// Data may not go any longer where the settings before would let it go.
+bool keeps_data_from_some(const config::Settings& now, const config::Settings& before) {
+  for (const config::ProviderTarget& then : before.providers) {
+    const auto* const provider = named(now.providers, then.name);
+    if (provider == nullptr || provider->residency != then.residency) return true;
+  }
+  for (const config::RequestClass& then : before.policy.classes) {
+    const auto* const one = named(now.policy.classes, then.name);
+    if (one == nullptr) continue;
+    const bool stays = one->spill == config::Spill::never && then.spill != config::Spill::never;
+    if (one->residency != then.residency || stays) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 void Rollout::take_over_watched(const std::shared_ptr<const config::Settings>& settings,
@@ -28,9 +52,12 @@ void Rollout::take_over_watched(const std::shared_ptr<const config::Settings>& s
   if (decides || brings_callers || !may_come_back)
     (void)end_watch(WatchEnd::withdrawn, "another file has come");
   const bool is_watched = decides && may_come_back && then.rollback.enabled;
+  const bool keeps_data = keeps_data_from_some(*settings, then);
   if (is_watched && brings_callers)
     doors_.log.event(Level::info, "the policy is not watched: new keys or tenants came with it");
-  if (!is_watched || brings_callers) return take_over(settings, sha256, std::nullopt);
+  if (is_watched && keeps_data)
+    doors_.log.event(Level::info, "the policy is not watched: it keeps data from where it went");
+  if (!is_watched || brings_callers || keeps_data) return take_over(settings, sha256, std::nullopt);
   doors_.editions.watch(before.edition);
   const config::Rollback terms = then.rollback;
   take_over(settings, sha256, Probation::Watch{settings->sha256, std::move(before), terms});

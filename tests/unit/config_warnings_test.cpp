@@ -12,9 +12,11 @@
 namespace spillway::config {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 const std::string kTargets = R"(targets:
   here: {kind: local, executor: synthetic, serves: tiny}
@@ -160,6 +162,16 @@ TEST(ConfigWarnings, ClassesThatHaveNoChoice) {
                    ""),
               IsEmpty())
       << "there is a choice among those who make vectors";
+}
+
+TEST(ConfigWarnings, BatchesThatGoWhereTheirSendersRequestsMayNot) {
+  const auto told = [](const std::string& batch_class) {
+    return warnings_of(kKept + "classes:\n  eu: {match: {model: m}, residency: eu}\n  batch: {" +
+                       batch_class + "}\ndefault_class: batch\nbatch: {class: batch}\n");
+  };
+  EXPECT_THAT(told("spill: always"), Contains(HasSubstr("batch.class: lines of batches are of")));
+  EXPECT_THAT(told("spill: always, residency: eu"),
+              Not(Contains(HasSubstr("batch.class: lines of batches are of"))));
 }
 
 TEST(ConfigWarnings, AddressesAndBundlesThatCannotBeMeant) {

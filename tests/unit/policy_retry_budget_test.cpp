@@ -89,6 +89,18 @@ TEST_F(RetriedFleet, SaysThatTheBudgetIsUsedUp) {
   EXPECT_FALSE(second.visit);
 }
 
+TEST_F(RetriedFleet, KnowsAProviderThatOnlyWeighsOtherwise) {
+  config::Settings settings = settings_;
+  const auto known = fleet_.servers(settings.providers.front().name);
+  settings.providers.front().weight = 7.0;
+  settings.providers.front().residency = "eu";
+  fleet_.adopt(settings, kStart);
+  EXPECT_EQ(fleet_.servers(settings.providers.front().name), known);
+  settings.providers.front().concurrency_max = 3;
+  fleet_.adopt(settings, kStart);
+  EXPECT_NE(fleet_.servers(settings.providers.front().name), known);
+}
+
 TEST_F(RetriedFleet, CountsOnlyWhoWasAsked) {
   ASSERT_TRUE(enter(Occasion::first).visit);
   ASSERT_TRUE(enter(Occasion::first).visit);

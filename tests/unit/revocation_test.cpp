@@ -62,6 +62,16 @@ TEST(Revocation, OfAKeyThatStaysThereIsWhatBothAllow) {
   EXPECT_EQ(both.budget.month, 7);
 }
 
+TEST(Revocation, PlacesWithNothingInCommonKeepDataHere) {
+  Key old = key("a"), newer = key("a");
+  old.residency = {"eu"};
+  newer.residency = {"us"};
+  const auto less = with_less(with_keys({old}), {newer});
+  ASSERT_TRUE(less);
+  EXPECT_TRUE(less->keys.front().local_only);
+  EXPECT_THAT(less->keys.front().residency, ElementsAre("eu"));
+}
+
 TEST(Revocation, OpensNothing) {
   EXPECT_FALSE(with_less(with_keys({key("a")}), {})) << "without keys everybody is let in";
   const auto less = with_less(with_keys({key("a")}), {key("b")});
