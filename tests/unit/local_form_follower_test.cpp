@@ -181,15 +181,17 @@ TEST(FormFollower, NobodyWaitsForASlowOneAndItFindsItsPlace) {
 // …one of many slow ones stands behind all others that are slow.
 TEST(FormFollower, TenantsTakeTurnsAtWhatIsSlow) {
   FormFollower follower;
-  std::vector<std::shared_ptr<FormProgress>> many;
-  std::atomic<int> before_hers = -1;
+  std::vector<std::shared_ptr<FormProgress>> all;
+  for (int i = 0; i < 8; ++i) all.push_back(progress_for<Burning>("him", 40ms, 0));
+  all.push_back(progress_for<Burning>("her", 40ms, 0));
+  std::atomic<int> slow = 0;
+  for (const auto& one : all) follower.follow(one, 0, [&] { ++slow; });
+  ASSERT_TRUE(eventually([&] { return slow == 9; }));
+
   std::atomic<int> his = 0;
-  for (int i = 0; i < 8; ++i) {
-    many.push_back(progress_for<Burning>("him", 40ms, 0));
-    follower.follow(many.back(), 0, [&] { ++his; });
-  }
-  const auto hers = progress_for<Burning>("her", 40ms, 0);
-  follower.follow(hers, 0, [&] { before_hers = his.load(); });
+  std::atomic<int> before_hers = -1;
+  for (int i = 0; i < 8; ++i) follower.follow(all[i], 1, [&] { ++his; });
+  follower.follow(all[8], 1, [&] { before_hers = his.load(); });
   ASSERT_TRUE(eventually([&] { return before_hers >= 0; }));
   EXPECT_LE(before_hers, 2);
   ASSERT_TRUE(eventually([&] { return his == 8; }));
