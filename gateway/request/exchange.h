@@ -39,6 +39,7 @@ struct Pipeline::Exchange {
   account::Pass pass;
   const HandedBack* back = nullptr;  // Null: it has not been answered yet.
   config::Key stand_in;              // For a key that is gone.
+  std::optional<Entry> today;        // As its key is by now, once it has waited.
   Accept accept;                     // Empty: whoever asks waits for the answer.
   std::optional<Tab> tab;
 };

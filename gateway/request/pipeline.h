@@ -85,6 +85,7 @@ class Pipeline {
   Async<void> give_back(Exchange& exchange, const Result<policy::Caller>& caller);
 
   // pipeline_turns.cpp
+  Result<void> know_key_again(Exchange& exchange, policy::RequestFacts& facts) const;
   Result<policy::Plan> decide(Exchange& exchange, policy::RequestFacts& facts,
                               policy::Turn turn) const;
   Async<policy::Plan> wait_and_decide(Exchange& exchange, policy::RequestFacts& facts,

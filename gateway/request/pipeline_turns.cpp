@@ -54,6 +54,16 @@ Result<policy::Plan> Pipeline::decide(Exchange& exchange, policy::RequestFacts& 
   return plan;
 }
 
+// What was taken from a key while its request waited is gone for that one, too.
+Result<void> Pipeline::know_key_again(Exchange& exchange, policy::RequestFacts& facts) const {
+  const policy::Caller& caller = exchange.caller;
+  if (caller.key == nullptr) return {};
+  exchange.today = doors_.editions.enter_as(caller.name(), caller.tenant(), exchange.raw.id);
+  if (!exchange.today->caller) return exchange.today->caller.error();
+  facts.key = exchange.today->caller->key;
+  return {};
+}
+
 // Where everybody is full there is time to wait for another turn.
 Async<policy::Plan> Pipeline::wait_and_decide(Exchange& exchange, policy::RequestFacts& facts,
                                               policy::Wait& wait) const {
@@ -66,6 +76,8 @@ Async<policy::Plan> Pipeline::wait_and_decide(Exchange& exchange, policy::Reques
     receipt.decided = SteadyClock::now();
     receipt.held_seconds = before + seconds_between(since, receipt.decided);
     if (!turn) co_return turn.error();
+    const auto known = know_key_again(exchange, facts);
+    if (!known) co_return known.error();
     auto plan = decide(exchange, facts, *turn);
     if (plan || plan.error().code != Errc::overloaded || receipt.decided >= wait.deadline)
       co_return plan;

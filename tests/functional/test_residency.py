@@ -1,4 +1,5 @@
 """Where data may go: no way out leads to a provider whose residency is not what class and key ask for."""
+import concurrent.futures
 import json
 import subprocess
 
@@ -152,3 +153,37 @@ def test_check_tells_of_places_that_nobody_has(tmp_path):
     assert status == 1 and "classes.eu.residency: nobody may answer the class" in told
     status, told = check(eu={"residency": "us"}, here={"local": configs.synthetic_engine()})
     assert status == 0 and "none of the class's providers says that its data stays there" in told
+
+
+@pytest.mark.parametrize("taken", ["its places", "itself"])
+def test_what_is_held_when_its_key_is_narrowed_goes_nowhere_else(start_upstream, start_gateway, client_of, tmp_path, taken):
+    """The engine is busy, so that it waits to leave for the cheaper place."""
+    upstreams = {name: start_upstream(lambda asked: chat()) for name in ("us", "eu")}
+    targets = {name: configs.provider(one.base_url, name, residency=name, price_per_million={"input": usd, "output": usd}) | {"serves": ["smollm2"]}
+               for (name, one), usd in zip(upstreams.items(), ("1usd", "9usd"))}
+    targets["local"] = configs.synthetic_engine(base="200ms", sequences_max=1)
+    classes = {"all": {"spill": "never"}, "later": {"match": "by_name", "spill": "cheapest_before_deadline", "sla": {"deadline": "14s"}}}
+    keys = {"test": {"secret": "env:SPILLWAY_TEST_KEY"}, "other": {"secret": "env:OTHER"}}
+    config = configs.gateway(targets, classes=classes, default_class="all", keys=keys)
+    config["server"]["state"] = str(tmp_path / "state")
+    gateway = start_gateway(config, OTHER="sk-other")
+    client, other = client_of(gateway, max_retries=0), client_of(gateway, api_key="sk-other", max_retries=0)
+
+    def ask(who, tokens, **more):
+        return who.chat.completions.with_raw_response.create(model="auto", messages=HELLO, max_tokens=tokens, **more)
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        busy = [pool.submit(ask, other, 30) for _ in range(2)]
+        wait_until(lambda: gateway.metric("spillway_engine_running_sequences") == 1, what="a busy engine")
+        held = pool.submit(ask, client, 20, extra_headers={"x-spillway-class": "later"})
+        wait_until(lambda: gateway.metric("spillway_held_requests") == 1, what="what is held")
+        now = {**keys, "test": {**keys["test"], "residency": ["eu"]}} if taken == "its places" else {"other": keys["other"]}
+        configs.write(gateway.config_path, {**config, "keys": now})
+        if taken == "its places":
+            assert held.result().headers["x-spillway-target"] in ("eu", "local")
+        else:
+            with pytest.raises(openai.AuthenticationError):
+                held.result()
+        for one in busy:
+            one.result()
+    assert not upstreams["us"].asked
