@@ -1,6 +1,7 @@
 #include "config/cross_check.h"
 
 #include "config/bounded_file.h"
+#include "config/named.h"
 #include "config/nearest.h"
 #include "config/references.h"
 #include "config/residency.h"
@@ -113,10 +114,8 @@ class CrossCheck {
 
   // Its class is that of every line, whatever class the key's other requests have.
   void check_batches() {
-    const auto in_batches = std::find_if(
-        policy_.classes.begin(), policy_.classes.end(),
-        [&](const RequestClass& one) { return one.name == settings_.batch.request_class; });
-    if (in_batches == policy_.classes.end() || !in_batches->residency.empty()) return;
+    const RequestClass* const in_batches = named(policy_.classes, settings_.batch.request_class);
+    if (in_batches == nullptr || !in_batches->residency.empty()) return;
     for (const RequestClass& one : policy_.classes) {
       if (one.residency.empty() || one.by_name) continue;
       return warn("batch.class",

@@ -1,8 +1,7 @@
 #include "config/reload.h"
 
+#include "config/named.h"
 #include "config/schema.h"
-
-#include <algorithm>
 
 namespace spillway::config {
 namespace {
@@ -15,13 +14,6 @@ void compare(const std::vector<Row<Owner>>& rows, const std::string& path, const
     if (row.field.get(before) == row.field.get(now)) continue;
     needed.push_back(path + std::string(row.text.key));
   }
-}
-
-template <class Target>
-const Target* named(const std::vector<Target>& targets, const std::string& name) {
-  const auto found = std::find_if(targets.begin(), targets.end(),
-                                  [&](const Target& target) { return target.name == name; });
-  return found == targets.end() ? nullptr : &*found;
 }
 
 }  // namespace

@@ -206,7 +206,6 @@ class OpenAiDesk final : public BatchDesk {
 }  // namespace
 
 std::unique_ptr<BatchDesk> make_batch_desk(std::shared_ptr<Upstream> upstream, TransferLoop& loop) {
-  if (upstream->dialect != dialect_named("openai")) return nullptr;
   return std::make_unique<OpenAiDesk>(std::move(upstream), loop);
 }
 

@@ -13,7 +13,7 @@ namespace spillway::cloud {
 
 class TransferLoop;
 
-// Null where the dialect of `upstream` has none. `loop` must outlive it.
+// `loop` must outlive it. Requires: the dialect of `upstream` is OpenAI's.
 std::unique_ptr<BatchDesk> make_batch_desk(std::shared_ptr<Upstream> upstream, TransferLoop& loop);
 
 }  // namespace spillway::cloud

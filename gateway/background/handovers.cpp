@@ -1,5 +1,6 @@
 #include "gateway/background/handovers.h"
 
+#include "config/named.h"
 #include "gateway/background/away.h"
 #include "gateway/background/batch_line.h"
 #include "gateway/background/batch_runner.h"
@@ -128,7 +129,7 @@ net::awaitable<void> Handovers::consider(std::shared_ptr<BatchWork> work) {
   const std::string nobody;
   const auto written = co_await write_down(*work, last.front(), nobody, nobody);
   if (!written) co_return;
-  const auto* const provider = provider_named(*settings, written->target);
+  const auto* const provider = config::named(settings->providers, written->target);
   if (provider == nullptr) co_return;
   policy::BatchProspect batch;
   batch.time_left = static_cast<double>(work->about.expires - unix_seconds());
@@ -262,8 +263,7 @@ net::awaitable<bool> Handovers::add(BatchWork& work, Parcel& parcel, const batch
 // The file costs nothing: what is on the disk once it is there says whose it is.
 net::awaitable<bool> Handovers::send(BatchWork& work, Parcel& parcel) {
   batch::Handover& about = parcel.away->about;
-  const auto backend = backend_of(about.target);
-  BatchDesk* const desk = backend ? backend->batch_desk() : nullptr;
+  const auto desk = desk_of(about.target);
   if (desk == nullptr) co_return false;
   for (int tries = 0; about.input_file.empty() && tries < kSendTries; ++tries) {
     if (tries > 0) co_await work.given_up.wait(SteadyClock::now() + kSendAgain);

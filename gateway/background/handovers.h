@@ -77,7 +77,8 @@ class Handovers {
                                                                      BatchAnswer answer);
   boost::asio::awaitable<void> close(BatchWork& work, Away& away);
 
-  std::shared_ptr<Backend> backend_of(const std::string& target) const;
+  // Null: the target is gone, or has no batches.
+  std::shared_ptr<BatchDesk> desk_of(const std::string& target) const;
   std::int64_t seconds_left(const BatchWork& work, const Away& away) const;
   std::int64_t waits_until(const BatchWork& work, const Away& away) const;
 

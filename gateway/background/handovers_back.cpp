@@ -1,4 +1,5 @@
 // Handovers that have left: until their provider has ended them, and their answers are taken.
+#include "config/named.h"
 #include "gateway/background/away.h"
 #include "gateway/background/batch_line.h"
 #include "gateway/background/batch_runner.h"
@@ -34,21 +35,23 @@ bool is_for_good(Errc code) {
 }
 
 double window_of(const config::Settings& settings, const std::string& target) {
-  const auto* const provider = provider_named(settings, target);
+  const auto* const provider = config::named(settings.providers, target);
   return provider ? std::chrono::duration<double>(provider->batches.window).count() : 0.0;
 }
 
 milliseconds poll_of(const config::Settings& settings, const std::string& target) {
-  const auto* const provider = provider_named(settings, target);
+  const auto* const provider = config::named(settings.providers, target);
   return provider ? provider->batches.poll : kAskAgain;
 }
 
 }  // namespace
 
-std::shared_ptr<Backend> Handovers::backend_of(const std::string& target) const {
+std::shared_ptr<BatchDesk> Handovers::desk_of(const std::string& target) const {
   const auto edition = runner_.doors_.editions.get();
   const auto found = edition->providers.find(target);
-  return found == edition->providers.end() ? nullptr : found->second.front();
+  if (found == edition->providers.end()) return nullptr;
+  const std::shared_ptr<Backend>& backend = found->second.front();
+  return {backend, backend->batch_desk()};
 }
 
 // Until its lines have to be asked for here, if they are to be in time.
@@ -80,8 +83,7 @@ net::awaitable<void> Handovers::conduct(std::shared_ptr<BatchWork> work,
 
 // One look at it; how long until the next.
 net::awaitable<milliseconds> Handovers::step(BatchWork& work, Away& away) {
-  const auto backend = backend_of(away.about.target);
-  BatchDesk* const desk = backend ? backend->batch_desk() : nullptr;
+  const auto desk = desk_of(away.about.target);
   if (desk == nullptr) {
     runner_.doors_.warn(away.about.target + " was taken away while lines of batches were there");
     lose(away);
@@ -179,8 +181,7 @@ net::awaitable<void> Handovers::take_back(BatchWork& work, Away& away) {
 }
 
 net::awaitable<void> Handovers::take_file(BatchWork& work, Away& away, std::string file) {
-  const auto backend = backend_of(away.about.target);
-  BatchDesk* const desk = backend ? backend->batch_desk() : nullptr;
+  const auto desk = desk_of(away.about.target);
   if (desk == nullptr) co_return lose(away);
   auto text = co_await fetch(work, away, *desk, std::move(file));
   if (!text) {
@@ -252,10 +253,10 @@ net::awaitable<std::optional<batch::LineResult>> Handovers::give_back(BatchWork&
     return {};
   };
   const bool known = co_await runner_.insist(read, work.about.tenant);
-  const auto backend = backend_of(away.about.target);
-  if (!known || !backend || !backend->batch_desk()) co_return std::nullopt;
+  const auto desk = desk_of(away.about.target);
+  if (!known || !desk) co_return std::nullopt;
   HandedBack back{away.tenant, away.key, away.about.target, away.about.model,
-                  backend->batch_desk()->answering(std::move(answer))};
+                  desk->answering(std::move(answer))};
   const Errand& ask = runner_.doors_.errands.find(work.about.endpoint)->second;
   LineTerms terms;
   terms.request_class = runner_.doors_.editions.get()->settings->batch.request_class;
@@ -294,8 +295,7 @@ net::awaitable<void> Handovers::close(BatchWork& work, Away& away) {
     runner_.doors_.warn(away.about.target + " tells of " + std::to_string(away.about.completed) +
                         " answers, and gave " + std::to_string(taken) +
                         ": the others are asked for here, and it may bill them, too");
-  const auto backend = backend_of(away.about.target);
-  BatchDesk* const desk = backend ? backend->batch_desk() : nullptr;
+  const auto desk = desk_of(away.about.target);
   std::vector<std::string> files = {away.about.input_file, away.about.output_file,
                                     away.about.error_file};
   for (std::string& file : files) {

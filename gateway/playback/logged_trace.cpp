@@ -1,6 +1,7 @@
 #include "gateway/playback/logged_trace.h"
 
 #include "backends/contract/need.h"
+#include "config/named.h"
 #include "gateway/policy/classes.h"
 #include "gateway/policy/facts.h"
 #include "gateway/policy/plan.h"
@@ -30,19 +31,13 @@ bool is_text(const LoggedRequest& logged) {
                       [&](Endpoint one) { return logged.endpoint.ends_with(name_of(one)); });
 }
 
-const config::Key* key_named(const config::Settings& settings, std::string_view name) {
-  const auto found = std::find_if(settings.keys.begin(), settings.keys.end(),
-                                  [&](const config::Key& one) { return one.name == name; });
-  return found == settings.keys.end() ? nullptr : &*found;
-}
-
 bool is_of_its_class_by_itself(const LoggedRequest& logged, const config::Settings& in_force) {
   policy::RequestFacts facts;
   facts.model = logged.model;
   facts.service_tier = logged.service_tier;
   facts.endpoint = logged.endpoint;
   facts.label = logged.label;
-  facts.key = key_named(in_force, logged.key_name);
+  facts.key = config::named(in_force.keys, logged.key_name);
   const auto by_itself = policy::class_of(in_force, facts);
   return by_itself && (*by_itself)->name == logged.request_class;
 }
@@ -63,7 +58,7 @@ simulate::TraceRow row_of(const LoggedRequest& logged, const config::Settings& i
   row.told.service_tier = words.place_of(logged.service_tier);
   row.told.tokens_max = logged.tokens_max.value_or(0);
   row.told.streaming = logged.streaming;
-  const config::Key* const key = key_named(in_force, logged.key_name);
+  const config::Key* const key = config::named(in_force.keys, logged.key_name);
   row.told.local_only = logged.reason == policy::name_of(policy::Reason::local_only) &&
                         !(key != nullptr && key->local_only);
   return row;

@@ -1,5 +1,6 @@
 #include "gateway/playback/trace_asks.h"
 
+#include "config/named.h"
 #include "gateway/policy/classes.h"
 
 #include <algorithm>
@@ -16,13 +17,6 @@ double seconds(config::Milliseconds time) { return std::chrono::duration<double>
 
 config::Milliseconds milliseconds(double seconds) {
   return config::Milliseconds(std::llround(seconds * 1e3));
-}
-
-const RequestClass* class_named(const config::Settings& settings, std::string_view name) {
-  const auto& classes = settings.policy.classes;
-  const auto found = std::find_if(classes.begin(), classes.end(),
-                                  [&](const RequestClass& one) { return one.name == name; });
-  return found == classes.end() ? nullptr : &*found;
 }
 
 const RequestClass& no_class() {
@@ -104,7 +98,8 @@ TracePromise TraceAsks::promise_of(std::size_t request) const {
 std::string_view TraceAsks::class_asked(const TraceRequest& request) const {
   if (request.batch) return names_.batch_class;
   const std::string& name = word(request.told.request_class);
-  return request.named || class_named(*settings_, name) != nullptr ? std::string_view(name) : "";
+  const bool is_known = config::named(settings_->policy.classes, name) != nullptr;
+  return request.named || is_known ? std::string_view(name) : "";
 }
 
 const config::Key* TraceAsks::key_of(const simulate::Told& told) const {
@@ -117,10 +112,7 @@ void TraceAsks::know_key(const simulate::Told& told) {
   if ((told.key == 0 && told.tenant == 0) || keys_.contains({told.key, told.tenant})) return;
   config::Key key;
   key.name = word(told.key);
-  const auto& keys = settings_->keys;
-  const auto own = std::find_if(keys.begin(), keys.end(),
-                                [&](const config::Key& one) { return one.name == key.name; });
-  if (own != keys.end()) key = *own;
+  if (const config::Key* const own = config::named(settings_->keys, key.name)) key = *own;
   if (told.tenant != 0) key.tenant = word(told.tenant);
   keys_.emplace(std::pair(told.key, told.tenant), std::move(key));
 }

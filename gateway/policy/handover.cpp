@@ -1,5 +1,6 @@
 #include "gateway/policy/handover.h"
 
+#include "config/named.h"
 #include "gateway/policy/price.h"
 
 #include <algorithm>
@@ -13,13 +14,6 @@ constexpr double kSecondsPerLine = 10;  // …and for each of those that are ask
 constexpr double kSlackShare = 0.02;    // Of a batch's time, before it would be too late.
 constexpr double kLookShare = 0.2;      // Of what is left until then, between two looks.
 constexpr double kLookLeast = 0.2;      // Seconds.
-
-const config::ProviderTarget* provider_of(const Plan& plan, const Candidate& candidate) {
-  const auto& providers = plan.settings->providers;
-  const auto found = std::find_if(providers.begin(), providers.end(),
-                                  [&](const auto& one) { return one.name == candidate.target; });
-  return found == providers.end() || found->is_here() ? nullptr : &*found;
-}
 
 }  // namespace
 
@@ -52,8 +46,8 @@ std::optional<HandoverOffer> best_handover(const Plan& plan, int prompt_tokens) 
   config::NanoUsd cheapest_at_once = 0;
   bool may_leave = false;
   for (const Candidate& candidate : plan.candidates) {
-    const config::ProviderTarget* const provider = provider_of(plan, candidate);
-    if (provider == nullptr) continue;
+    const auto* const provider = config::named(plan.settings->providers, candidate.target);
+    if (provider == nullptr || provider->is_here()) continue;
     cheapest_at_once =
         may_leave ? std::min(cheapest_at_once, candidate.expected_cost) : candidate.expected_cost;
     may_leave = true;

@@ -1,6 +1,7 @@
 #include "gateway/reload/logged_decisions.h"
 
 #include "backends/contract/name_hash.h"
+#include "config/named.h"
 #include "gateway/policy/classes.h"
 #include "gateway/policy/plan.h"
 #include "gateway/policy/situation.h"
@@ -36,12 +37,6 @@ Endpoint endpoint_of(std::string_view path) {
                                                                     : Endpoint::chat;
 }
 
-const config::Key* key_named(std::string_view name, const config::Settings& settings) {
-  const auto found = std::find_if(settings.keys.begin(), settings.keys.end(),
-                                  [&](const config::Key& one) { return one.name == name; });
-  return found == settings.keys.end() ? nullptr : &*found;
-}
-
 // Its class is asked for by name only where it is not what the settings make of the rest.
 void choose_class(const LoggedRequest& logged, const config::Settings& settings,
                   policy::RequestFacts& request) {
@@ -61,7 +56,7 @@ policy::RequestFacts facts_of(const LoggedRequest& logged, const config::Setting
   request.endpoint = logged.endpoint;
   request.label = logged.label;
   request.draw = hash_of_name(logged.id);
-  request.key = key_named(logged.key_name, settings);
+  request.key = config::named(settings.keys, logged.key_name);
   const bool by_key = request.key != nullptr && request.key->local_only;
   request.local_only = logged.reason == policy::name_of(policy::Reason::local_only) && !by_key;
   request.streaming = logged.streaming;

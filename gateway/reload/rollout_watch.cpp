@@ -1,11 +1,10 @@
 // The part of Rollout that watches a policy once all keys have it.
+#include "config/named.h"
 #include "gateway/reload/revocation.h"
 #include "gateway/reload/rollout.h"
 
-#include <algorithm>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace spillway {
 
@@ -19,21 +18,14 @@ bool brings_any(const config::Settings& now, const config::Settings& before) {
   return now.tenants != before.tenants || now.keys != (less ? less->keys : before.keys);
 }
 
-template <class Named>
-const Named* named(const std::vector<Named>& all, const std::string& name) {
-  const auto found =
-      std::find_if(all.begin(), all.end(), [&](const Named& one) { return one.name == name; });
-  return found == all.end() ? nullptr : &*found;
-}
-
 // Data may not go any longer where the settings before would let it go.
 bool keeps_data_from_some(const config::Settings& now, const config::Settings& before) {
   for (const config::ProviderTarget& then : before.providers) {
-    const auto* const provider = named(now.providers, then.name);
+    const auto* const provider = config::named(now.providers, then.name);
     if (provider == nullptr || provider->residency != then.residency) return true;
   }
   for (const config::RequestClass& then : before.policy.classes) {
-    const auto* const one = named(now.policy.classes, then.name);
+    const auto* const one = config::named(now.policy.classes, then.name);
     if (one == nullptr) continue;
     const bool stays = one->spill == config::Spill::never && then.spill != config::Spill::never;
     if (one->residency != then.residency || stays) return true;

@@ -1,5 +1,6 @@
 #include "gateway/request/order.h"
 
+#include "config/named.h"
 #include "gateway/policy/takes.h"
 #include "gateway/wire/encoded_media.h"
 #include "gateway/wire/normalized_bytes.h"
@@ -48,14 +49,6 @@ void suppose_units(int search_units, Part& part) {
 
 }  // namespace
 
-const config::ProviderTarget* provider_named(const config::Settings& settings,
-                                             std::string_view name) {
-  for (const config::ProviderTarget& provider : settings.providers) {
-    if (provider.name == name) return &provider;
-  }
-  return nullptr;
-}
-
 Order::Order(const config::Settings& settings, bool hard, const ChatRequest& request,
              int prompt_tokens, bool at_batch_rate)
     : settings_(&settings),
@@ -81,7 +74,7 @@ int Order::prompt_at(const policy::Candidate& candidate, const Begun& begun) con
 }
 
 int Order::prompt_at(std::string_view target, std::string_view model) const {
-  const config::ProviderTarget* const provider = provider_named(*settings_, target);
+  const config::ProviderTarget* const provider = config::named(settings_->providers, target);
   const bool tells_of_tools = has_tools_ && provider != nullptr;
   return prompt_tokens_ + (tells_of_tools ? policy::tool_prompt_tokens(*provider, model) : 0);
 }
@@ -89,7 +82,7 @@ int Order::prompt_at(std::string_view target, std::string_view model) const {
 config::Price Order::listed_at(std::string_view target, bool local,
                                const policy::LocalPrice& local_price) const {
   if (local) return local_price.tokens;
-  const config::ProviderTarget* const provider = provider_named(*settings_, target);
+  const config::ProviderTarget* const provider = config::named(settings_->providers, target);
   if (provider == nullptr) return config::Price();
   return search_units_ > 0 ? policy::by_search_units(provider->price) : provider->price;
 }

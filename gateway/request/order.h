@@ -27,9 +27,6 @@ struct Begun {
   int again = 0;               // Tokens of it that will be said again.
 };
 
-const config::ProviderTarget* provider_named(const config::Settings& settings,
-                                             std::string_view name);
-
 class Order {
  public:
   // Of nothing yet. `settings` outlive it.

@@ -1,5 +1,6 @@
 #include "gateway/request/tab.h"
 
+#include "config/named.h"
 #include "gateway/policy/auth.h"
 #include "gateway/policy/price.h"
 #include "gateway/request/notes.h"
@@ -20,10 +21,8 @@ constexpr std::chrono::milliseconds kAskAgain{1'000};
 bool is_hard(const config::Budget* budget) { return budget && budget->hard && budget->limited(); }
 
 const config::Budget* budget_of(const config::Settings& settings, std::string_view tenant) {
-  for (const config::Tenant& one : settings.tenants) {
-    if (one.name == tenant) return &one.budget;
-  }
-  return nullptr;
+  const config::Tenant* const one = config::named(settings.tenants, tenant);
+  return one == nullptr ? nullptr : &one->budget;
 }
 
 // What so many more answer tokens add.
@@ -61,7 +60,7 @@ bool heed_charge(const config::Price& price, Part& part) {
 // By the engine or an encoder.
 bool served_here(const config::Settings& settings, const Part& part) {
   if (part.local) return true;
-  const config::ProviderTarget* const provider = provider_named(settings, part.target);
+  const config::ProviderTarget* const provider = config::named(settings.providers, part.target);
   return provider != nullptr && provider->is_here();
 }
 

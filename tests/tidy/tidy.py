@@ -61,7 +61,7 @@ WALLS = {
     "gateway/openai/": [CONTRACT, "config/", "gateway/wire/"],
     "gateway/anthropic/": [CONTRACT, "config/", "gateway/wire/"],
     "gateway/responses/": [CONTRACT, "config/", "gateway/wire/", "gateway/store/", "gateway/wall_clock.h"],
-    "gateway/policy/": [CONTRACT, "config/residency.h", "config/settings.h", "config/problem.h", "config/language/"],
+    "gateway/policy/": [CONTRACT, "config/named.h", "config/residency.h", "config/settings.h", "config/problem.h", "config/language/"],
     "gateway/account/": [CONTRACT, "config/settings.h", "config/digest.h", "gateway/store/",
                          "gateway/policy/auth.h", "gateway/policy/gcra.h"],
     "gateway/telemetry/": [CONTRACT, "config/settings.h", "gateway/request/receipt.h"],
