@@ -1,5 +1,6 @@
 #include "gateway/reload/probation.h"
 
+#include "config/named.h"
 #include "gateway/policy/choice.h"
 #include "gateway/reload/request_outcome.h"
 
@@ -21,16 +22,9 @@ config::Canary as_of_a_canary(const config::Rollback& terms) {
   return same;
 }
 
-const config::ProviderTarget* provider_of(const config::Settings& settings,
-                                          std::string_view target) {
-  for (const config::ProviderTarget& one : settings.providers) {
-    if (one.name == target) return &one;
-  }
-  return nullptr;
-}
-
 // But for what it is said to cost, to take and to be worth: that shows in who is asked.
 bool are_treated_alike(const config::ProviderTarget& now, const config::ProviderTarget& then) {
+  if (now == then) return true;
   config::ProviderTarget same = now;
   same.price = then.price;
   same.weight = then.weight;
@@ -43,8 +37,8 @@ bool are_treated_alike(const config::ProviderTarget& now, const config::Provider
 bool are_alike(const policy::Candidate& now, const config::Settings& settings,
                const policy::Candidate& then, const config::Settings& before) {
   if (now.target != then.target || now.model != then.model || now.lane != then.lane) return false;
-  const auto* const provider = provider_of(settings, now.target);
-  const auto* const known = provider_of(before, then.target);
+  const auto* const provider = config::named(settings.providers, now.target);
+  const auto* const known = config::named(before.providers, then.target);
   return (provider == nullptr) == (known == nullptr) &&
          (provider == nullptr || are_treated_alike(*provider, *known));
 }

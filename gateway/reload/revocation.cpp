@@ -1,29 +1,32 @@
 #include "gateway/reload/revocation.h"
 
+#include "config/named.h"
+
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace spillway {
 namespace {
 
 using config::Key;
 
-// Of lists where an empty one means everything. What has nothing in common is as the newer says.
-std::vector<std::string> common(const std::vector<std::string>& old,
-                                const std::vector<std::string>& newer) {
+using Names = std::vector<std::string>;
+
+// Of lists where an empty one means everything; nothing, where they have nothing in common.
+std::optional<Names> common(const Names& old, const Names& newer) {
   if (old.empty() || newer.empty()) return old.empty() ? newer : old;
-  std::vector<std::string> both;
+  Names both;
   for (const std::string& one : old) {
     if (std::find(newer.begin(), newer.end(), one) != newer.end()) both.push_back(one);
   }
-  return both.empty() ? newer : both;
+  return both.empty() ? std::nullopt : std::optional(std::move(both));
 }
 
-bool share_nothing(const std::vector<std::string>& old, const std::vector<std::string>& newer) {
-  return !old.empty() && !newer.empty() &&
-         std::none_of(old.begin(), old.end(), [&](const std::string& one) {
-           return std::find(newer.begin(), newer.end(), one) != newer.end();
-         });
+Names common_or_newer(const Names& old, const Names& newer) {
+  return common(old, newer).value_or(newer);
 }
 
 // 0: no limit.
@@ -41,13 +44,12 @@ Key less_of(Key key, const Key& newer) {
   key.secret = newer.secret;
   key.secret_source = newer.secret_source;
   key.local_only |= newer.local_only;
-  key.classes = common(key.classes, newer.classes);
-  key.models = common(key.models, newer.models);
-  key.scopes = common(key.scopes, newer.scopes);
-  if (share_nothing(key.residency, newer.residency))
-    key.local_only = true;  // Nowhere, for both.
-  else
-    key.residency = common(key.residency, newer.residency);
+  key.classes = common_or_newer(key.classes, newer.classes);
+  key.models = common_or_newer(key.models, newer.models);
+  key.scopes = common_or_newer(key.scopes, newer.scopes);
+  auto places = common(key.residency, newer.residency);
+  key.local_only |= !places;  // Both let its data go nowhere.
+  if (places) key.residency = std::move(*places);
   config::Limits& limits = key.limits;
   limits.requests_per_minute =
       tighter(limits.requests_per_minute, newer.limits.requests_per_minute);
@@ -67,9 +69,8 @@ std::shared_ptr<const config::Settings> with_less(const config::Settings& in_for
   auto less = std::make_shared<config::Settings>(in_force);
   less->keys.clear();
   for (const Key& old : in_force.keys) {
-    const auto newer = std::find_if(keys.begin(), keys.end(),
-                                    [&](const Key& one) { return one.name == old.name; });
-    if (newer != keys.end()) less->keys.push_back(less_of(old, *newer));
+    const Key* const newer = config::named(keys, old.name);
+    if (newer != nullptr) less->keys.push_back(less_of(old, *newer));
   }
   // Where none is left the gateway stays closed: nobody has an empty secret.
   if (less->keys.empty()) less->keys.push_back({.name = in_force.keys.front().name});
